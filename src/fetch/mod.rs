@@ -1,0 +1,1 @@
+//! Upstream over HTTP: the only place that names reqwest.

@@ -1,0 +1,1 @@
+//! Lock files: text to [`Lock`], with errors that mark the place.

@@ -1,0 +1,121 @@
+//! SHA-256 checksums of a release, as newtypes so that the inner and the outer one cannot be mixed up.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What is wrong with a checksum's text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a SHA-256 checksum (64 hexadecimal digits)")]
+pub struct ChecksumError {
+    /// The text as it was given, at most its first 80 characters.
+    pub text: String,
+}
+
+macro_rules! checksum {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// Wraps a digest that was computed elsewhere.
+            pub const fn from_bytes(digest: [u8; 32]) -> Self {
+                Self(digest)
+            }
+
+            /// Returns the 32 bytes of the digest.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ChecksumError;
+
+            /// Reads 64 hexadecimal digits of either case.
+            fn from_str(text: &str) -> Result<Self, ChecksumError> {
+                parse_hex(text).map(Self)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = ChecksumError;
+
+            fn try_from(text: String) -> Result<Self, ChecksumError> {
+                text.parse()
+            }
+        }
+
+        impl TryFrom<&[u8]> for $name {
+            type Error = ChecksumError;
+
+            fn try_from(bytes: &[u8]) -> Result<Self, ChecksumError> {
+                bytes.try_into().map(Self).map_err(|_| ChecksumError { text: format!("{} bytes", bytes.len()) })
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(checksum: $name) -> String {
+                checksum.to_string()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+    };
+}
+
+checksum! {
+    /// SHA-256 of a whole tarball. Shown in lower case.
+    OuterChecksum
+}
+checksum! {
+    /// SHA-256 over the tarball's `VERSION`, `metadata.config` and `contents.tar.gz`, in that order. Shown in lower case.
+    InnerChecksum
+}
+
+fn parse_hex(text: &str) -> Result<[u8; 32], ChecksumError> {
+    let error = || ChecksumError { text: text.chars().take(80).collect() };
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return Err(error());
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+        let nibble = |digit: u8| (digit as char).to_digit(16).ok_or_else(error);
+        *byte = (nibble(pair[0])? * 16 + nibble(pair[1])?) as u8;
+    }
+    Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_cases_read_and_lower_case_is_shown() {
+        let upper = "AB".repeat(32);
+        let checksum: OuterChecksum = upper.parse().unwrap();
+        assert_eq!(checksum.to_string(), "ab".repeat(32));
+        assert_eq!(checksum.as_bytes(), &[0xab; 32]);
+    }
+
+    #[test]
+    fn other_lengths_and_digits_are_refused() {
+        for text in ["", "ab", &"ab".repeat(33), &"zz".repeat(32), &"é".repeat(32)] {
+            assert!(text.parse::<InnerChecksum>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Names of packages and of Hex repositories.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name accepted, in bytes. hex.pm's own limit is lower; this bounds paths and URLs.
+const MAX_LENGTH: usize = 128;
+
+/// What is wrong with a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is not a valid {kind} name: {rule}")]
+pub struct NameError {
+    /// `package` or `repository`.
+    pub kind: &'static str,
+    /// The name as it was given, at most its first 80 characters.
+    pub name: String,
+    /// The rule that it breaks.
+    pub rule: &'static str,
+}
+
+/// The name of a package: letters, digits, `_` and `-`, not beginning with `-`; at most 128 bytes.
+///
+/// hex.pm accepts `[a-z]\w*`; self-hosted repositories are a little freer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PackageName(String);
+
+/// The name of a Hex repository: `hexpm`, an organisation of one such as `hexpm:acme`, or a self-hosted one such as `acme`.
+///
+/// Each part follows the rule of [`PackageName`]; at most one `:` separates them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RepositoryName(String);
+
+impl RepositoryName {
+    /// Returns the public repository that every client knows, `hexpm`.
+    pub fn hexpm() -> Self {
+        Self("hexpm".into())
+    }
+
+    /// Returns the part before the `:`, or the whole name: `hexpm` of `hexpm:acme`.
+    pub fn source(&self) -> &str {
+        self.0.split_once(':').map_or(&self.0, |(source, _)| source)
+    }
+
+    /// Returns the organisation, if this is one: `acme` of `hexpm:acme`.
+    pub fn organization(&self) -> Option<&str> {
+        self.0.split_once(':').map(|(_, organization)| organization)
+    }
+
+    /// Returns the name that registry entries of this repository carry: the organisation's own, else the whole name
+    /// (`repo_name/1` in hex_core's `hex_repo.erl`).
+    pub fn registry_name(&self) -> &str {
+        self.organization().unwrap_or(&self.0)
+    }
+}
+
+impl FromStr for PackageName {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        check("package", name, name).map(|()| Self(name.to_owned()))
+    }
+}
+
+impl FromStr for RepositoryName {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        name.splitn(2, ':').try_for_each(|part| check("repository", name, part)).map(|()| Self(name.to_owned()))
+    }
+}
+
+fn check(kind: &'static str, name: &str, part: &str) -> Result<(), NameError> {
+    let rule = if part.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_LENGTH {
+        "it is longer than 128 bytes"
+    } else if part.starts_with('-') {
+        "it begins with '-'"
+    } else if !part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+        "only ASCII letters, digits, '_' and '-' are allowed"
+    } else {
+        return Ok(());
+    };
+    Err(NameError { kind, name: name.chars().take(80).collect(), rule })
+}
+
+macro_rules! text {
+    ($name:ident) => {
+        impl $name {
+            /// Returns the name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(name: String) -> Result<Self, NameError> {
+                name.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text!(PackageName);
+text!(RepositoryName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn organisations_are_taken_apart() {
+        let name: RepositoryName = "hexpm:acme".parse().unwrap();
+        assert_eq!((name.source(), name.organization(), name.registry_name()), ("hexpm", Some("acme"), "acme"));
+        let name = RepositoryName::hexpm();
+        assert_eq!((name.source(), name.organization(), name.registry_name()), ("hexpm", None, "hexpm"));
+    }
+
+    #[test]
+    fn hostile_names_are_refused() {
+        for name in ["", "-rf", "../x", "a/b", "a@1", "a b", "a\0", "ä", ".git", "a:b:c", "a:", ":a", &"a".repeat(129)]
+        {
+            assert!(name.parse::<RepositoryName>().is_err(), "{name}");
+            assert!(name.parse::<PackageName>().is_err(), "{name}");
+        }
+        assert!("a:b".parse::<PackageName>().is_err());
+    }
+}

@@ -1,0 +1,83 @@
+//! Versions of packages.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest version accepted, in bytes.
+const MAX_LENGTH: usize = 128;
+
+/// What is wrong with a version's text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a version such as 1.2.3 or 1.2.3-rc.1")]
+pub struct VersionError {
+    /// The text as it was given, at most its first 80 characters.
+    pub text: String,
+}
+
+/// A version as Hex demands it: `MAJOR.MINOR.PATCH`, with `-pre` and `+build` parts allowed (Semantic Versioning 2.0).
+///
+/// Ordered by precedence; versions that differ only in the build part are ordered by it, to make the order total.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Version(semver::Version);
+
+impl Version {
+    /// Tells whether this is a pre-release.
+    pub fn is_pre(&self) -> bool {
+        !self.0.pre.is_empty()
+    }
+}
+
+impl FromStr for Version {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        let error = || VersionError { text: text.chars().take(80).collect() };
+        if text.len() > MAX_LENGTH {
+            return Err(error());
+        }
+        semver::Version::parse(text).map(Self).map_err(|_| error())
+    }
+}
+
+impl TryFrom<String> for Version {
+    type Error = VersionError;
+
+    fn try_from(text: String) -> Result<Self, VersionError> {
+        text.parse()
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> String {
+        version.to_string()
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_survives_and_order_is_by_precedence() {
+        let texts = ["0.9.0", "1.0.0-alpha", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0", "1.10.0"];
+        let versions: Vec<Version> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(versions.is_sorted());
+        assert_eq!(versions.iter().map(Version::to_string).collect::<Vec<_>>(), texts);
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "1", "1.0", "v1.0.0", "1.0.0/..", "1.0.0 ", "01.0.0", &format!("1.0.0-{}", "a".repeat(200))] {
+            assert!(text.parse::<Version>().is_err(), "{text}");
+        }
+    }
+}

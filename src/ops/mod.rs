@@ -1,0 +1,1 @@
+//! One operation a file: composes the layers below.

@@ -1,0 +1,1 @@
+//! The server for Hex clients: the only place that names axum.

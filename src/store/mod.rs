@@ -1,0 +1,1 @@
+//! The mirror branch: the only place that names gix.
