@@ -1,1 +1,225 @@
-//! Where settings come from.
+//! Where settings come from: a flag, then `HEXMIRROR_*`, then `git config hexmirror.*`, then the tracked `.hexmirror.toml`,
+//! then defaults. With no setting at all everything works for a project with a `mix.lock` and hex.pm.
+//!
+//! The tracked file arrives with somebody's branch, so it is not trusted with secrets: where it alone names a repository's
+//! address, no key is sent there (see [`RepositoryConfig::trusted`]).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::model::{NameError, RepositoryName};
+
+/// The name of the tracked file, in the root of the worktree.
+pub const FILE: &str = ".hexmirror.toml";
+/// The branch that holds the mirror, unless set.
+pub const DEFAULT_BRANCH: &str = "hexmirror";
+/// The most requests that may run at once.
+const MAX_JOBS: usize = 256;
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin}: {problem}")]
+pub struct ConfigError {
+    /// Where the setting stands, such as `.hexmirror.toml` or `HEXMIRROR_JOBS`.
+    pub origin: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// The settings of one source; what is absent is left to the next one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Layer {
+    /// The mirror branch: short, or a full ref's name.
+    pub branch: Option<String>,
+    /// The lock files, as globs from the root of the worktree.
+    pub locks: Option<Vec<String>>,
+    /// How many requests run at once.
+    pub jobs: Option<usize>,
+    /// Settings by Hex repository.
+    pub repositories: BTreeMap<String, RepositoryLayer>,
+}
+
+/// What one source says of a Hex repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RepositoryLayer {
+    /// Its address.
+    pub url: Option<String>,
+    /// The key that its registry is signed with: a PEM file's path from the root of the worktree, or the PEM itself.
+    pub public_key: Option<String>,
+}
+
+/// The settings in force for a Hex repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RepositoryConfig {
+    /// Its address, if set.
+    pub url: Option<String>,
+    /// Whether the address comes from the user (a flag, the environment, git's settings) and not from the tracked file.
+    pub trusted: bool,
+    /// The key that its registry is signed with, if set.
+    pub public_key: Option<String>,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The mirror branch: short, or a full ref's name.
+    pub branch: String,
+    /// The lock files as globs, if set; else they are looked for.
+    pub locks: Option<Vec<String>>,
+    /// How many requests run at once, if set.
+    pub jobs: Option<usize>,
+    /// Settings by Hex repository.
+    pub repositories: BTreeMap<RepositoryName, RepositoryConfig>,
+}
+
+impl Layer {
+    /// Reads the tracked file.
+    ///
+    /// # Errors
+    /// Fails where it is not TOML, or has a key that does not exist.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        // Hooks are configured in the same file; unknown keys anywhere else are typing mistakes.
+        toml::from_str(text).map_err(|error| ConfigError { origin: FILE.into(), problem: error.to_string() })
+    }
+
+    /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`, `HEXMIRROR_URL` and
+    /// `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    ///
+    /// # Errors
+    /// Fails where a number is none.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let get = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let jobs = ["HEXMIRROR_JOBS", "HEX_HTTP_CONCURRENCY"]
+            .into_iter()
+            .find_map(|name| Some(number(name, &get(name)?)))
+            .transpose()?;
+        let hexpm = RepositoryLayer { url: get("HEXMIRROR_URL"), public_key: get("HEXMIRROR_PUBLIC_KEY") };
+        Ok(Self {
+            branch: get("HEXMIRROR_BRANCH"),
+            locks: get("HEXMIRROR_LOCKS").map(|locks| words(&locks)),
+            jobs,
+            repositories: [("hexpm".to_owned(), hexpm)].into(),
+        })
+    }
+
+    /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space), `hexmirror.jobs`, and
+    /// `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
+    ///
+    /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
+    ///
+    /// # Errors
+    /// Fails where a number is none.
+    pub fn from_git(
+        setting: impl Fn(&str) -> Option<String>,
+        by_subsection: impl Fn(&str) -> Vec<(String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let jobs = setting("hexmirror.jobs").map(|jobs| number("git's setting hexmirror.jobs", &jobs)).transpose()?;
+        let mut repositories = BTreeMap::<String, RepositoryLayer>::new();
+        for (repository, url) in by_subsection("url") {
+            repositories.entry(repository).or_default().url = Some(url);
+        }
+        for (repository, key) in by_subsection("publicKey") {
+            repositories.entry(repository).or_default().public_key = Some(key);
+        }
+        let locks = setting("hexmirror.locks").map(|locks| words(&locks));
+        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, repositories })
+    }
+}
+
+impl Config {
+    /// Puts the sources together. `trusted` are those of the user, the most important first; `tracked` is the project's file.
+    ///
+    /// # Errors
+    /// Fails where a repository's name is not valid or a number is out of bounds.
+    pub fn from_layers(trusted: &[Layer], tracked: &Layer) -> Result<Self, ConfigError> {
+        let layers = || trusted.iter().map(|layer| (layer, true)).chain([(tracked, false)]);
+        let mut repositories = BTreeMap::<RepositoryName, RepositoryConfig>::new();
+        for (layer, trusted) in layers() {
+            for (name, of_layer) in &layer.repositories {
+                let name = name.parse().map_err(|error: NameError| ConfigError {
+                    origin: "the setting repositories".into(),
+                    problem: error.to_string(),
+                })?;
+                let config: &mut RepositoryConfig = repositories.entry(name).or_default();
+                if config.url.is_none() && of_layer.url.is_some() {
+                    config.url.clone_from(&of_layer.url);
+                    config.trusted = trusted;
+                }
+                config.public_key = config.public_key.take().or_else(|| of_layer.public_key.clone());
+            }
+        }
+        let jobs = layers().find_map(|(layer, _)| layer.jobs);
+        if jobs.is_some_and(|jobs| jobs == 0 || jobs > MAX_JOBS) {
+            let problem = format!("it has to be between 1 and {MAX_JOBS}");
+            return Err(ConfigError { origin: "the number of concurrent requests".into(), problem });
+        }
+        let branch = layers().find_map(|(layer, _)| layer.branch.clone());
+        Ok(Self {
+            branch: branch.unwrap_or_else(|| DEFAULT_BRANCH.into()),
+            locks: layers().find_map(|(layer, _)| layer.locks.clone()),
+            jobs,
+            repositories,
+        })
+    }
+}
+
+fn number(origin: &str, text: &str) -> Result<usize, ConfigError> {
+    let problem = || format!("{text:?} is not a number");
+    text.trim().parse().map_err(|_| ConfigError { origin: origin.into(), problem: problem() })
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(values: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+        let values: BTreeMap<String, String> = values.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+        move |name| values.get(name).cloned()
+    }
+
+    #[test]
+    fn nothing_set_gives_the_defaults() {
+        let environment = Layer::from_environment(|_| None).unwrap();
+        let git = Layer::from_git(|_| None, |_| Vec::new()).unwrap();
+        let config = Config::from_layers(&[environment, git], &Layer::default()).unwrap();
+        assert_eq!((config.branch.as_str(), config.locks, config.jobs), ("hexmirror", None, None));
+    }
+
+    #[test]
+    fn the_more_important_source_wins_key_by_key() {
+        let environment =
+            Layer::from_environment(variables(&[("HEXMIRROR_BRANCH", "env"), ("HEXMIRROR_JOBS", "")])).unwrap();
+        let git = Layer::from_git(variables(&[("hexmirror.branch", "git"), ("hexmirror.jobs", "3")]), |_| Vec::new());
+        let tracked = Layer::from_toml("branch = 'file'\njobs = 9\nlocks = ['a/mix.lock']").unwrap();
+        let config = Config::from_layers(&[environment, git.unwrap()], &tracked).unwrap();
+        assert_eq!((config.branch.as_str(), config.jobs), ("env", Some(3)));
+        assert_eq!(config.locks, Some(vec!["a/mix.lock".to_owned()]));
+    }
+
+    #[test]
+    fn an_address_from_the_tracked_file_is_not_trusted() {
+        let tracked =
+            Layer::from_toml("[repositories.hexpm]\nurl = 'http://a'\n[repositories.'hexpm:acme']\nurl = 'http://b'");
+        let environment = Layer::from_environment(variables(&[("HEXMIRROR_URL", "http://c")])).unwrap();
+        let config = Config::from_layers(&[environment], &tracked.unwrap()).unwrap();
+        let of = |name: &str| config.repositories[&name.parse::<RepositoryName>().unwrap()].clone();
+        assert_eq!((of("hexpm").url.as_deref(), of("hexpm").trusted), (Some("http://c"), true));
+        assert_eq!((of("hexpm:acme").url.as_deref(), of("hexpm:acme").trusted), (Some("http://b"), false));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(Layer::from_toml("brunch = 'x'").unwrap_err().to_string().contains("brunch"));
+        let error = Layer::from_environment(variables(&[("HEXMIRROR_JOBS", "many")])).unwrap_err();
+        assert_eq!(error.origin, "HEXMIRROR_JOBS");
+        assert!(Config::from_layers(&[], &Layer::from_toml("jobs = 0").unwrap()).is_err());
+        assert!(Config::from_layers(&[], &Layer::from_toml("[repositories.'../x']").unwrap()).is_err());
+    }
+}

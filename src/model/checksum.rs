@@ -85,6 +85,10 @@ checksum! {
     /// SHA-256 over the tarball's `VERSION`, `metadata.config` and `contents.tar.gz`, in that order. Shown in lower case.
     InnerChecksum
 }
+checksum! {
+    /// SHA-256 of a registry entry's signed message, as it was before gzip. Shown in lower case.
+    EntryChecksum
+}
 
 fn parse_hex(text: &str) -> Result<[u8; 32], ChecksumError> {
     let error = || ChecksumError { text: text.chars().take(80).collect() };

@@ -4,11 +4,13 @@
 //! Nothing here does I/O or imports another module of this crate.
 
 mod checksum;
+mod manifest;
 mod name;
 mod release;
 mod version;
 
-pub use checksum::{ChecksumError, InnerChecksum, OuterChecksum};
+pub use checksum::{ChecksumError, EntryChecksum, InnerChecksum, OuterChecksum};
+pub use manifest::{EntryId, Manifest, ManifestError, Storage, StoredEntry, StoredRelease};
 pub use name::{NameError, PackageName, RepositoryName};
 pub use release::ReleaseId;
 pub use version::{Version, VersionError};

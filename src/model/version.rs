@@ -24,6 +24,19 @@ pub struct VersionError {
 pub struct Version(semver::Version);
 
 impl Version {
+    /// Returns the version below which there is none: `0.0.0-0`.
+    pub fn lowest() -> Self {
+        Self(semver::Version {
+            pre: semver::Prerelease::new("0").expect("a valid pre-release"),
+            ..semver::Version::new(0, 0, 0)
+        })
+    }
+
+    /// Returns a version above all that are published: its numbers are the largest that can be written.
+    pub fn highest() -> Self {
+        Self(semver::Version::new(u64::MAX, u64::MAX, u64::MAX))
+    }
+
     /// Tells whether this is a pre-release.
     pub fn is_pre(&self) -> bool {
         !self.0.pre.is_empty()

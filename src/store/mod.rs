@@ -1,1 +1,30 @@
 //! The mirror branch: the only place that names gix.
+//!
+//! - [`Repository`]: the project's git repository: settings, tracked files, where things are.
+//! - [`Snapshot`]: what one commit of the branch holds. Everything is read from its tree, never from history.
+//! - [`Draft`]: changes that become the branch's next commit, all or nothing, by compare-and-swap on its ref.
+//! - [`ReleaseEncoder`]: turns a release into git objects, on any thread.
+//! - [`Lock`]: one update at a time for one repository.
+//!
+//! The branch's layout is in [`layout`].
+
+mod draft;
+mod encode;
+mod error;
+pub mod layout;
+mod lock;
+mod names;
+mod pack;
+mod repository;
+mod snapshot;
+
+pub use draft::{Draft, Published};
+pub use encode::{EncodeError, EncodedRelease, ReleaseEncoder};
+pub use error::StoreError;
+pub use gix::ObjectId;
+pub use lock::Lock;
+pub use repository::{Branch, Repository};
+pub use snapshot::{Damage, Snapshot};
+
+/// The result of everything in this module.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -1,0 +1,206 @@
+//! The manifest: what a snapshot of the mirror holds, one line a thing.
+//!
+//! It is derived from the rest of the tree, so that one blob answers whether a lock is fresh. Lines are sorted as text:
+//!
+//! ```text
+//! hex <repository> <package> <version> <storage> <tarball bytes> <outer checksum> <inner checksum>
+//! registry <repository> <package> <bytes> <SHA-256 of the signed message>
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{EntryChecksum, InnerChecksum, OuterChecksum, PackageName, ReleaseId, RepositoryName, Version};
+
+/// What is wrong with a manifest's text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the manifest cannot be read: {text:?}")]
+pub struct ManifestError {
+    /// The line's number, from 1.
+    pub line: usize,
+    /// The line, at most its first 200 characters.
+    pub text: String,
+}
+
+/// How a release is stored on the branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// As ordinary blobs and trees with the recipe that rebuilds the tarball.
+    Unpacked,
+    /// As the tarball itself, because it does not rebuild exactly.
+    Tarball,
+}
+
+impl Storage {
+    /// Returns the word used in the manifest and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unpacked => "unpacked",
+            Self::Tarball => "tarball",
+        }
+    }
+}
+
+/// What the manifest knows of a stored release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredRelease {
+    /// SHA-256 of the tarball.
+    pub outer: OuterChecksum,
+    /// SHA-256 over the tarball's parts.
+    pub inner: InnerChecksum,
+    /// How it is stored.
+    pub storage: Storage,
+    /// The tarball's size in bytes.
+    pub bytes: u64,
+}
+
+/// What the manifest knows of a stored registry entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// SHA-256 of the signed message.
+    pub checksum: EntryChecksum,
+    /// The signed message's size in bytes.
+    pub bytes: u64,
+}
+
+/// Names one registry entry: a package of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    /// The Hex repository.
+    pub repository: RepositoryName,
+    /// The package.
+    pub package: PackageName,
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.repository != RepositoryName::hexpm() {
+            write!(f, "{}/", self.repository)?;
+        }
+        write!(f, "{}", self.package)
+    }
+}
+
+/// What a snapshot holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// The releases, by repository, package and version.
+    pub releases: BTreeMap<ReleaseId, StoredRelease>,
+    /// The registry entries, by repository and package.
+    pub entries: BTreeMap<EntryId, StoredEntry>,
+}
+
+impl Manifest {
+    /// Returns the stored releases of one package, lowest version first.
+    pub fn releases_of<'a>(
+        &'a self,
+        repository: &RepositoryName,
+        package: &PackageName,
+    ) -> impl DoubleEndedIterator<Item = (&'a ReleaseId, &'a StoredRelease)> {
+        let lowest = ReleaseId { repository: repository.clone(), package: package.clone(), version: Version::lowest() };
+        let highest = ReleaseId { version: Version::highest(), ..lowest.clone() };
+        self.releases.range(lowest..=highest)
+    }
+
+    /// Tells whether a release takes its package's own path, `packages/NAME`: the highest stored version does, so that the
+    /// tree depends on nothing but the contents; the others live beside it at `packages/NAME@VERSION`.
+    pub fn is_highest(&self, id: &ReleaseId) -> bool {
+        self.releases_of(&id.repository, &id.package).next_back().is_some_and(|(highest, _)| highest == id)
+    }
+
+    fn read_line(&mut self, line: &str) -> Option<()> {
+        let fields: Vec<&str> = line.split(' ').collect();
+        match fields[..] {
+            ["hex", repository, package, version, storage, bytes, outer, inner] => {
+                let id = ReleaseId {
+                    repository: repository.parse().ok()?,
+                    package: package.parse().ok()?,
+                    version: version.parse().ok()?,
+                };
+                let storage = [Storage::Unpacked, Storage::Tarball].into_iter().find(|s| s.as_str() == storage)?;
+                let stored = StoredRelease {
+                    outer: outer.parse().ok()?,
+                    inner: inner.parse().ok()?,
+                    storage,
+                    bytes: bytes.parse().ok()?,
+                };
+                self.releases.insert(id, stored).is_none().then_some(())
+            }
+            ["registry", repository, package, bytes, checksum] => {
+                let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
+                let stored = StoredEntry { checksum: checksum.parse().ok()?, bytes: bytes.parse().ok()? };
+                self.entries.insert(id, stored).is_none().then_some(())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for Manifest {
+    type Err = ManifestError;
+
+    fn from_str(text: &str) -> Result<Self, ManifestError> {
+        let mut manifest = Self::default();
+        for (index, line) in text.lines().enumerate() {
+            let error = || ManifestError { line: index + 1, text: line.chars().take(200).collect() };
+            manifest.read_line(line).ok_or_else(error)?;
+        }
+        Ok(manifest)
+    }
+}
+
+impl fmt::Display for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let releases = self.releases.iter().map(|(id, stored)| {
+            let StoredRelease { outer, inner, storage, bytes } = stored;
+            let storage = storage.as_str();
+            format!("hex {} {} {} {storage} {bytes} {outer} {inner}\n", id.repository, id.package, id.version)
+        });
+        let entries = self.entries.iter().map(|(id, StoredEntry { checksum, bytes })| {
+            format!("registry {} {} {bytes} {checksum}\n", id.repository, id.package)
+        });
+        let mut lines: Vec<String> = releases.chain(entries).collect();
+        lines.sort_unstable();
+        lines.iter().try_for_each(|line| f.write_str(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> String {
+        let (outer, inner) = ("a".repeat(64), "b".repeat(64));
+        [("zeta", "0.1.0"), ("zeta", "0.10.0"), ("zeta", "0.9.0"), ("zeta_more", "1.0.0")]
+            .map(|(package, version)| format!("hex hexpm {package} {version} unpacked 10 {outer} {inner}\n"))
+            .concat()
+            + &format!("registry hexpm zeta 20 {outer}\n")
+    }
+
+    #[test]
+    fn text_survives() {
+        let manifest: Manifest = sample().parse().unwrap();
+        assert_eq!((manifest.releases.len(), manifest.entries.len()), (4, 1));
+        assert_eq!(manifest.to_string(), sample());
+    }
+
+    #[test]
+    fn the_highest_version_takes_the_stable_path() {
+        let manifest: Manifest = sample().parse().unwrap();
+        let highest: Vec<String> =
+            manifest.releases.keys().filter(|id| manifest.is_highest(id)).map(ToString::to_string).collect();
+        assert_eq!(highest, ["zeta 0.10.0", "zeta_more 1.0.0"]);
+    }
+
+    #[test]
+    fn damage_names_the_line() {
+        let twice = format!("{}{}", sample(), sample());
+        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 6), (&*twice, 6)] {
+            assert_eq!(text.parse::<Manifest>().unwrap_err().line, line);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Changes that become the mirror branch's next commit: all of them or none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gix::objs::tree::{Editor, EntryKind};
+use gix::objs::{Kind, Tree, WriteTo};
+use gix::refs::transaction::PreviousValue;
+use gix::{ObjectId, hash};
+use sha2::{Digest, Sha256};
+
+use super::encode::EncodedRelease;
+use super::pack::{PackWriter, PackedObject};
+use super::repository::Branch;
+use super::{Repository, Result, Snapshot, StoreError, layout};
+use crate::model::{EntryChecksum, EntryId, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry};
+
+/// Changes on top of a snapshot. Dropped before [`Draft::publish`], it leaves nothing.
+pub struct Draft<'a> {
+    repository: &'a Repository,
+    branch: &'a Branch,
+    base: Option<&'a Snapshot>,
+    manifest: Manifest,
+    pack: PackWriter,
+    /// The trees of releases added here.
+    releases: BTreeMap<ReleaseId, ObjectId>,
+    /// The blobs of registry entries put here.
+    entries: BTreeMap<EntryId, ObjectId>,
+    compression: gix::zlib::Compression,
+}
+
+/// What [`Draft::publish`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The branch's tip: the new commit, or the base's where nothing changed.
+    pub commit: ObjectId,
+    /// The size of the new pack with its index, in bytes.
+    pub pack_bytes: u64,
+}
+
+impl<'a> Draft<'a> {
+    /// Begins a change of the branch; `base` is its snapshot now, `None` where the branch does not exist.
+    ///
+    /// # Errors
+    /// Fails where the branch is checked out, the base's manifest is damaged, or nothing can be written.
+    pub fn begin(repository: &'a Repository, branch: &'a Branch, base: Option<&'a Snapshot>) -> Result<Self> {
+        repository.refuse_checked_out(branch)?;
+        let manifest = base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default();
+        Ok(Self {
+            repository,
+            branch,
+            base,
+            manifest,
+            pack: PackWriter::begin(&repository.objects_dir())?,
+            releases: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            compression: repository.compression()?,
+        })
+    }
+
+    /// Adds a release, or replaces the one of that version.
+    ///
+    /// # Errors
+    /// Fails where the pack cannot be written.
+    pub fn add_release(&mut self, release: EncodedRelease) -> Result<()> {
+        for object in release.objects {
+            self.pack.add(object)?;
+        }
+        self.manifest.releases.insert(release.id.clone(), release.stored);
+        self.releases.insert(release.id, release.tree);
+        Ok(())
+    }
+
+    /// Puts a registry entry, as the signed message that it was before gzip.
+    ///
+    /// # Errors
+    /// Fails where the pack cannot be written.
+    pub fn put_entry(&mut self, id: EntryId, signed: &[u8]) -> Result<()> {
+        let checksum = EntryChecksum::from_bytes(Sha256::digest(signed).into());
+        let stored = StoredEntry { checksum, bytes: signed.len() as u64 };
+        if self.manifest.entries.insert(id.clone(), stored) != Some(stored) {
+            let blob = self.add_blob(signed)?;
+            self.entries.insert(id, blob);
+        }
+        Ok(())
+    }
+
+    /// Returns the manifest as it will be.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Writes everything and moves the branch to the new commit. Where nothing changed, no commit is made.
+    ///
+    /// # Errors
+    /// Fails with [`StoreError::Moved`] where the branch is not where the base was any more; the branch is then untouched.
+    pub fn publish(mut self, message: &str) -> Result<Published> {
+        let tree = self.write_tree()?;
+        if let Some(base) = self.base.filter(|base| base.tree() == tree) {
+            return Ok(Published { commit: base.commit(), pack_bytes: 0 });
+        }
+        let mut git = self.repository.git.clone();
+        // Git refuses to guess who commits; a mirror is kept by this program, so it can stand in.
+        let committer = git.committer_or_set_fallback("git-hexmirror", "git-hexmirror@localhost");
+        let committer = committer.map_err(StoreError::git("find out who commits"))?.to_owned();
+        let committer = committer.map_err(StoreError::git("find out who commits"))?;
+        let commit = gix::objs::Commit {
+            tree,
+            parents: self.base.map(Snapshot::commit).into_iter().collect(),
+            author: committer.clone(),
+            committer,
+            encoding: None,
+            message: message.into(),
+            extra_headers: Vec::new(),
+        };
+        let commit = self.add_object(Kind::Commit, &commit)?;
+        let pack_bytes = self.pack.finish()?;
+        let expected = match self.base {
+            Some(base) => PreviousValue::MustExistAndMatch(gix::refs::Target::Object(base.commit())),
+            None => PreviousValue::MustNotExist,
+        };
+        let subject = message.lines().next().unwrap_or_default();
+        let log = format!("hexmirror: {subject}");
+        match git.reference(self.branch.name.clone(), commit, expected, log) {
+            Ok(_) => Ok(Published { commit, pack_bytes }),
+            Err(error) => {
+                let tip = self.repository.tip(self.branch)?;
+                if tip != self.base.map(Snapshot::commit) {
+                    return Err(StoreError::Moved { branch: self.branch.to_string() });
+                }
+                Err(StoreError::git("move the mirror branch")(error))
+            }
+        }
+    }
+
+    /// Writes the changed trees and returns the root's id.
+    fn write_tree(&mut self) -> Result<ObjectId> {
+        let action = "write a tree";
+        let root = match self.base {
+            Some(base) => self.repository.git.find_tree(base.tree()).map_err(StoreError::damaged("the root"))?,
+            None => self.repository.git.empty_tree(),
+        };
+        let root: Tree = root.decode().map_err(StoreError::damaged("the root"))?.into_owned();
+        let changes = self.changes()?;
+        let git = self.repository.git.clone();
+        let mut editor = Editor::new(root, &git.objects, hash::Kind::Sha1);
+        for (path, change) in changes {
+            let components = path.split('/');
+            match change {
+                Some((kind, id)) => editor.upsert(components, kind, id).map(drop),
+                None => editor.remove(components).map(drop),
+            }
+            .map_err(StoreError::git(action))?;
+        }
+        editor.write(|tree| self.add_object(Kind::Tree, tree))
+    }
+
+    /// Lists what is different from the base: paths with what is put there, or nothing where something is removed.
+    fn changes(&mut self) -> Result<Vec<(String, Option<(EntryKind, ObjectId)>)>> {
+        let mut changes = Vec::new();
+        for (id, blob) in std::mem::take(&mut self.entries) {
+            changes.push((layout::entry_path(&id), Some((EntryKind::Blob, blob))));
+        }
+        let releases = std::mem::take(&mut self.releases);
+        let packages: BTreeSet<_> = releases.keys().map(|id| (id.repository.clone(), id.package.clone())).collect();
+        for (repository, package) in packages {
+            self.place(&repository, &package, &releases, &mut changes)?;
+        }
+        let texts = [
+            (layout::MANIFEST, self.manifest.to_string()),
+            (layout::MIRROR, layout::mirror_text()),
+            (layout::README, layout::README_TEXT.to_owned()),
+        ];
+        for (path, text) in texts {
+            let blob = self.add_blob(text.as_bytes())?;
+            changes.push((path.to_owned(), Some((EntryKind::Blob, blob))));
+        }
+        Ok(changes)
+    }
+
+    /// Puts every release of a package where it belongs now: the highest at the package's own path, others beside it.
+    fn place(
+        &self,
+        repository: &RepositoryName,
+        package: &PackageName,
+        added: &BTreeMap<ReleaseId, ObjectId>,
+        changes: &mut Vec<(String, Option<(EntryKind, ObjectId)>)>,
+    ) -> Result<()> {
+        let mut trees = added.clone();
+        if let Some(base) = self.base {
+            let manifest = base.manifest()?;
+            for (id, _) in manifest.releases_of(repository, package) {
+                let path = layout::release_path(manifest, id);
+                if !trees.contains_key(id)
+                    && let Some((tree, _)) = base.lookup(&path)?
+                {
+                    trees.insert(id.clone(), tree);
+                }
+                changes.push((path, None));
+            }
+        }
+        for (id, _) in self.manifest.releases_of(repository, package) {
+            let path = layout::release_path(&self.manifest, id);
+            let tree = trees.get(id).ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
+            changes.push((path, Some((EntryKind::Tree, *tree))));
+        }
+        Ok(())
+    }
+
+    fn add_blob(&mut self, bytes: &[u8]) -> Result<ObjectId> {
+        self.add_bytes(Kind::Blob, bytes)
+    }
+
+    fn add_object(&mut self, kind: Kind, object: &dyn WriteTo) -> Result<ObjectId> {
+        let mut bytes = Vec::new();
+        object.write_to(&mut bytes).map_err(StoreError::git("write an object"))?;
+        self.add_bytes(kind, &bytes)
+    }
+
+    fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
+        let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
+        self.pack.add(PackedObject::new(kind, bytes, id, self.compression)?)
+    }
+}

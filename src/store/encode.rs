@@ -1,0 +1,134 @@
+//! Turns a release into git objects. This is the expensive half of storing one, and runs on any thread.
+
+use gix::objs::tree::{Editor, EntryKind};
+use gix::objs::{Kind, Tree, WriteTo};
+use gix::prelude::FindExt;
+use gix::{ObjectId, hash};
+
+use super::pack::PackedObject;
+use super::{Repository, Result, StoreError, layout, names};
+use crate::hex::recipe::{self, UnpackError, Unpacked};
+use crate::hex::tarball::{Limits, Tarball};
+use crate::model::{ReleaseId, Storage, StoredRelease};
+
+/// Why a release was not encoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The tarball is malformed or hostile.
+    #[error(transparent)]
+    Refused(#[from] crate::hex::tarball::TarballError),
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Encodes releases for one repository, on one thread. Clone it for every other.
+#[derive(Clone)]
+pub struct ReleaseEncoder {
+    git: gix::Repository,
+    compression: gix::zlib::Compression,
+    limits: Limits,
+}
+
+/// A release as git objects, ready for a [`super::Draft`].
+#[derive(Debug)]
+pub struct EncodedRelease {
+    /// The release.
+    pub id: ReleaseId,
+    /// What the manifest will say of it.
+    pub stored: StoredRelease,
+    /// Why it is stored as its tarball, where it is.
+    pub fallback: Option<String>,
+    pub(super) tree: ObjectId,
+    pub(super) objects: Vec<PackedObject>,
+}
+
+impl ReleaseEncoder {
+    /// Makes an encoder for a repository.
+    ///
+    /// # Errors
+    /// Fails where git's setting `pack.compression` cannot be read.
+    pub fn new(repository: &Repository, limits: Limits) -> Result<Self> {
+        let mut git = repository.git.clone();
+        // Nobody else writes these objects now, so a miss is a miss and no reason to list the packs again.
+        git.objects.refresh_never();
+        Ok(Self { git, compression: repository.compression()?, limits })
+    }
+
+    /// Turns an opened tarball into git objects: unpacked where it rebuilds exactly and git accepts its names, else as itself.
+    ///
+    /// # Errors
+    /// Fails where the contents are malformed or hostile.
+    pub fn encode(&self, id: ReleaseId, tarball: &Tarball<'_>) -> Result<EncodedRelease, EncodeError> {
+        let mut objects = Objects { encoder: self, new: Vec::new() };
+        let (tree, fallback) = match recipe::unpack(tarball, &self.limits) {
+            Ok(unpacked) => {
+                let files = unpacked.files().iter().map(|file| (file.path.as_bytes(), unpacked.bytes(file)));
+                match names::refused(files) {
+                    None => (objects.unpacked(&unpacked, tarball.metadata())?, None),
+                    Some(reason) => (objects.whole(tarball.bytes())?, Some(reason)),
+                }
+            }
+            Err(UnpackError::NotReproducible { reason }) => (objects.whole(tarball.bytes())?, Some(reason)),
+            Err(UnpackError::Refused(error)) => return Err(error.into()),
+        };
+        let stored = StoredRelease {
+            outer: tarball.outer_checksum(),
+            inner: tarball.inner_checksum(),
+            storage: if fallback.is_some() { Storage::Tarball } else { Storage::Unpacked },
+            bytes: tarball.bytes().len() as u64,
+        };
+        Ok(EncodedRelease { id, stored, fallback, tree, objects: objects.new })
+    }
+}
+
+/// The new objects of one release.
+struct Objects<'a> {
+    encoder: &'a ReleaseEncoder,
+    new: Vec<PackedObject>,
+}
+
+impl Objects<'_> {
+    fn unpacked(&mut self, unpacked: &Unpacked, metadata: &[u8]) -> Result<ObjectId> {
+        let mut entries = Vec::with_capacity(unpacked.files().len() + 2);
+        for file in unpacked.files() {
+            let kind = if file.executable { EntryKind::BlobExecutable } else { EntryKind::Blob };
+            let blob = self.add(Kind::Blob, unpacked.bytes(file))?;
+            entries.push((format!("{}/{}", layout::CONTENTS, file.path), kind, blob));
+        }
+        let recipe = unpacked.recipe().to_string();
+        for (name, bytes) in [(layout::METADATA, metadata), (layout::RECIPE, recipe.as_bytes())] {
+            let blob = self.add(Kind::Blob, bytes)?;
+            entries.push((name.to_owned(), EntryKind::Blob, blob));
+        }
+        self.tree(entries)
+    }
+
+    fn whole(&mut self, tarball: &[u8]) -> Result<ObjectId> {
+        let blob = self.add(Kind::Blob, tarball)?;
+        self.tree(vec![(layout::TARBALL.to_owned(), EntryKind::Blob, blob)])
+    }
+
+    fn tree(&mut self, entries: Vec<(String, EntryKind, ObjectId)>) -> Result<ObjectId> {
+        let git = self.encoder.git.clone();
+        let mut editor = Editor::new(Tree::empty(), &git.objects, hash::Kind::Sha1);
+        for (path, kind, id) in entries {
+            editor.upsert(path.split('/'), kind, id).map_err(StoreError::git("write a tree"))?;
+        }
+        editor.write(|tree| {
+            let mut bytes = Vec::new();
+            tree.write_to(&mut bytes).map_err(StoreError::git("write a tree"))?;
+            self.add(Kind::Tree, &bytes)
+        })
+    }
+
+    /// Adds an object, unless the repository has it already.
+    fn add(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
+        let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash a file"))?;
+        if !self.encoder.git.has_object(id) {
+            self.new.push(PackedObject::new(kind, bytes, id, self.encoder.compression)?);
+        }
+        Ok(id)
+    }
+}

@@ -1,0 +1,114 @@
+//! What can go wrong with the repository or its mirror branch.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+/// An error of the project's git repository or of its mirror branch.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no git repository here.
+    #[error("{} is not inside a git repository", directory.display())]
+    NotARepository {
+        /// Where one was looked for.
+        directory: PathBuf,
+        /// What gix says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The repository uses something that this program does not support.
+    #[error("this repository uses {feature}, which git-hexmirror does not support")]
+    Unsupported {
+        /// What it uses, as a noun phrase.
+        feature: String,
+    },
+    /// The branch's name is not a valid ref.
+    #[error("{branch:?} is not a valid name for the mirror branch")]
+    BranchName {
+        /// The name as configured.
+        branch: String,
+    },
+    /// There is no mirror branch yet.
+    #[error("there is no mirror branch {branch} here yet")]
+    NoMirror {
+        /// The branch, short where it is one of `refs/heads/`.
+        branch: String,
+    },
+    /// The branch exists but is not a mirror.
+    #[error("the branch {branch} exists but is not a mirror: its tree has no mirror.toml")]
+    NotAMirror {
+        /// The branch, short where it is one of `refs/heads/`.
+        branch: String,
+    },
+    /// The mirror was written by another version of this program.
+    #[error("the mirror on {branch} has format {found}; this version reads format {supported}")]
+    Format {
+        /// The branch, short where it is one of `refs/heads/`.
+        branch: String,
+        /// The format number found.
+        found: u32,
+        /// The format number that can be read.
+        supported: u32,
+    },
+    /// The mirror branch is checked out, and updating it would pull the rug from under that worktree.
+    #[error("the mirror branch {branch} is checked out in {}", worktree.display())]
+    CheckedOut {
+        /// The branch, short where it is one of `refs/heads/`.
+        branch: String,
+        /// Where it is checked out.
+        worktree: PathBuf,
+    },
+    /// An object of the mirror is missing or damaged.
+    #[error("the mirror is damaged: {path} cannot be read")]
+    Damaged {
+        /// The path in the branch's tree, or what else the object is.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The branch moved while a change was prepared.
+    #[error("the branch {branch} moved while this change was prepared")]
+    Moved {
+        /// The branch, short where it is one of `refs/heads/`.
+        branch: String,
+    },
+    /// Reading or writing a file of the repository failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// git's object database or refs could not be used.
+    #[error("cannot {action}")]
+    Git {
+        /// What was attempted, as a verb phrase.
+        action: &'static str,
+        /// What gix says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// Wraps what gix says of `action`, for `map_err`.
+    pub(crate) fn git<E: Into<Box<dyn Error + Send + Sync>>>(action: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::Git { action, source: source.into() }
+    }
+
+    /// Wraps what the system says of a file, for `map_err`.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.into(), source }
+    }
+
+    /// Wraps what is wrong with an object of the mirror, for `map_err`.
+    pub(crate) fn damaged<E: Into<Box<dyn Error + Send + Sync>>>(path: impl Into<String>) -> impl FnOnce(E) -> Self {
+        move |source| Self::Damaged { path: path.into(), source: source.into() }
+    }
+}

@@ -1,0 +1,73 @@
+//! Where things are in the branch's tree.
+//!
+//! ```text
+//! README.md                                    one screen for whoever finds the branch
+//! mirror.toml                                  the format's number
+//! manifest                                     see `model::Manifest`
+//! hex/<repository>/packages/<name>/            contents/…  metadata.config  recipe      (or: tarball)
+//! hex/<repository>/packages/<name>@<version>/  the same, for releases below the highest
+//! hex/<repository>/registry/<name>             the signed message, as upstream gave it before gzip
+//! ```
+
+use crate::model::{EntryId, Manifest, ReleaseId};
+
+/// The format of the branch that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// The manifest's path.
+pub const MANIFEST: &str = "manifest";
+/// The path of the file that marks a tree as a mirror.
+pub const MIRROR: &str = "mirror.toml";
+/// The path of the file for people.
+pub const README: &str = "README.md";
+
+/// In a release's folder: the files of the package.
+pub const CONTENTS: &str = "contents";
+/// In a release's folder: the package's metadata, as published.
+pub const METADATA: &str = "metadata.config";
+/// In a release's folder: how the tarball is rebuilt.
+pub const RECIPE: &str = "recipe";
+/// In a release's folder: the tarball, where it does not rebuild.
+pub const TARBALL: &str = "tarball";
+
+/// What `README.md` says.
+pub const README_TEXT: &str = "\
+# A mirror of this project's Hex dependencies
+
+This branch is kept by git-hexmirror. It holds everything that the project's lock files pin, so that a clone can build
+without any other network: `git hexmirror run -- mix deps.get`.
+
+It shares no history with the project and is never merged into it. Do not edit it by hand.
+
+- `manifest`: one line for each stored thing, with its checksum.
+- `hex/REPOSITORY/packages/NAME`: a release, unpacked, with the recipe that rebuilds the published tarball byte for
+  byte. Lower versions stand beside it as `NAME@VERSION`.
+- `hex/REPOSITORY/registry/NAME`: the registry entry of a package, as the repository signed it.
+
+`git hexmirror verify` checks every byte; `git log` on this branch reads as a changelog.
+";
+
+/// Returns the text of `mirror.toml`.
+pub fn mirror_text() -> String {
+    format!("# Written by git-hexmirror.\nformat = {FORMAT}\n")
+}
+
+/// Returns the folder of a release; which of two it is depends on the other releases in the manifest.
+pub fn release_path(manifest: &Manifest, id: &ReleaseId) -> String {
+    if manifest.is_highest(id) { stable_path(id) } else { sibling_path(id) }
+}
+
+/// Returns the folder of a package's highest stored release, which stays the same from version to version.
+pub fn stable_path(id: &ReleaseId) -> String {
+    format!("hex/{}/packages/{}", id.repository, id.package)
+}
+
+/// Returns the folder of a release that is not its package's highest.
+pub fn sibling_path(id: &ReleaseId) -> String {
+    format!("{}@{}", stable_path(id), id.version)
+}
+
+/// Returns the path of a registry entry.
+pub fn entry_path(id: &EntryId) -> String {
+    format!("hex/{}/registry/{}", id.repository, id.package)
+}

@@ -1,0 +1,203 @@
+//! The project's git repository, and the mirror branch as a ref of it.
+
+use std::path::{Path, PathBuf};
+
+use gix::ObjectId;
+use gix::bstr::ByteSlice;
+use gix::refs::FullName;
+
+use super::{Result, Snapshot, StoreError};
+
+/// The project's git repository: a clone, a worktree of one, or a bare repository.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    pub(super) git: gix::Repository,
+}
+
+impl Repository {
+    /// Finds the repository that `directory` is in, the way git does (`GIT_DIR` and its like are honoured).
+    ///
+    /// # Errors
+    /// Fails where there is none, and where it uses what this program does not support: SHA-256 objects, reftables.
+    pub fn discover(directory: &Path) -> Result<Self> {
+        let found = gix::ThreadSafeRepository::discover_with_environment_overrides(directory);
+        let git = found.map_err(|error| not_opened(directory, error))?.to_thread_local();
+        let refs = git.config_snapshot().string("extensions.refStorage");
+        match refs {
+            Some(storage) if !storage.eq_ignore_ascii_case(b"files") => {
+                Err(StoreError::Unsupported { feature: format!("{storage} refs (extensions.refStorage)") })
+            }
+            _ => Ok(Self { git }),
+        }
+    }
+
+    /// Returns the value of a git setting such as `hexmirror.branch`, from all of git's configuration files.
+    pub fn setting(&self, key: &str) -> Option<String> {
+        self.git.config_snapshot().string(key).map(|value| value.to_str_lossy().into_owned())
+    }
+
+    /// Returns the values of all settings named `section.SUBSECTION.name`, with their subsections.
+    pub fn settings_by_subsection(&self, section: &str, name: &str) -> Vec<(String, String)> {
+        let snapshot = self.git.config_snapshot();
+        let sections = snapshot.plumbing().sections_by_name(section).into_iter().flatten();
+        let of_section = |section: gix::config::file::SectionRef<'_>| {
+            let subsection = section.header().subsection_name()?.to_str_lossy().into_owned();
+            Some((subsection, section.value(name)?.to_str_lossy().into_owned()))
+        };
+        sections.filter_map(of_section).collect()
+    }
+
+    /// Returns the folder that all worktrees share, `.git` in a plain clone.
+    pub fn common_dir(&self) -> &Path {
+        self.git.common_dir()
+    }
+
+    /// Returns the folder for this program's own files, which all worktrees share; it may not exist yet.
+    pub fn own_dir(&self) -> PathBuf {
+        self.git.common_dir().join("hexmirror")
+    }
+
+    /// Returns the root of the worktree, or `None` in a bare repository.
+    pub fn worktree(&self) -> Option<&Path> {
+        self.git.workdir()
+    }
+
+    /// Returns the id of the commit that `HEAD` stands on, if there is one.
+    pub fn head(&self) -> Option<ObjectId> {
+        self.git.head_id().ok().map(gix::Id::detach)
+    }
+
+    /// Reads a file of the commit that `HEAD` stands on; `None` where it is not there.
+    ///
+    /// # Errors
+    /// Fails where an object cannot be read.
+    pub fn read_at_head(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let Some(head) = self.head() else { return Ok(None) };
+        let tree = self.git.find_commit(head).and_then(|commit| commit.tree()).map_err(StoreError::damaged("HEAD"))?;
+        let entry = tree.lookup_entry_by_path(path).map_err(StoreError::damaged(path))?;
+        let Some(entry) = entry.filter(|entry| entry.mode().is_blob()) else { return Ok(None) };
+        entry.object().map(|object| Some(object.detach().data)).map_err(StoreError::damaged(path))
+    }
+
+    /// Returns the paths of all files in the commit that `HEAD` stands on.
+    ///
+    /// # Errors
+    /// Fails where a tree cannot be read.
+    pub fn paths_at_head(&self) -> Result<Vec<String>> {
+        let Some(head) = self.head() else { return Ok(Vec::new()) };
+        let tree = self.git.find_commit(head).and_then(|commit| commit.tree()).map_err(StoreError::damaged("HEAD"))?;
+        let mut recorder = gix::traverse::tree::Recorder::default();
+        tree.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged("HEAD"))?;
+        let files = recorder.records.into_iter().filter(|entry| entry.mode.is_blob());
+        Ok(files.map(|entry| entry.filepath.to_str_lossy().into_owned()).collect())
+    }
+
+    /// Names the mirror branch: short (`hexmirror`) or a full ref (`refs/hexmirror/main`).
+    ///
+    /// # Errors
+    /// Fails where git would not accept the name.
+    pub fn branch(&self, name: &str) -> Result<Branch> {
+        let full = if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") };
+        let error = || StoreError::BranchName { branch: name.to_owned() };
+        let valid = !name.starts_with('-') && !name.is_empty();
+        let full = FullName::try_from(full).ok().filter(|_| valid).ok_or_else(error)?;
+        Ok(Branch { name: full })
+    }
+
+    /// Returns the commit that a branch stands on, or `None` where it does not exist.
+    ///
+    /// # Errors
+    /// Fails where the ref cannot be read or is not a commit's id.
+    pub fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>> {
+        self.ref_target(&branch.name)
+    }
+
+    /// Returns the commits that remotes' copies of the branch stand on, with the remotes' names, `origin` first.
+    ///
+    /// # Errors
+    /// Fails where a ref cannot be read.
+    pub fn remote_tips(&self, branch: &Branch) -> Result<Vec<(String, ObjectId)>> {
+        let Some(short) = branch.name.as_bstr().strip_prefix(b"refs/heads/") else { return Ok(Vec::new()) };
+        let mut tips = Vec::new();
+        for remote in self.git.remote_names() {
+            let name = format!("refs/remotes/{remote}/{}", short.to_str_lossy());
+            let Ok(name) = FullName::try_from(name) else { continue };
+            if let Some(tip) = self.ref_target(&name)? {
+                tips.push((remote.to_str_lossy().into_owned(), tip));
+            }
+        }
+        tips.sort_by_key(|(remote, _)| remote != "origin");
+        Ok(tips)
+    }
+
+    /// Returns what the branch holds now, or `None` where it does not exist.
+    ///
+    /// # Errors
+    /// Fails where it is not a mirror, has another format, or is damaged.
+    pub fn snapshot(&self, branch: &Branch) -> Result<Option<Snapshot>> {
+        self.tip(branch)?.map(|tip| Snapshot::at(self, branch, tip)).transpose()
+    }
+
+    /// Fails where the branch is checked out in any worktree: moving it there would make the worktree look edited.
+    pub(super) fn refuse_checked_out(&self, branch: &Branch) -> Result<()> {
+        let stands_on = |git: &gix::Repository| git.head_name().ok().flatten().as_ref() == Some(&branch.name);
+        let error = |worktree: &Path| StoreError::CheckedOut { branch: branch.to_string(), worktree: worktree.into() };
+        if let Some(worktree) = self.git.workdir().filter(|_| stands_on(&self.git)) {
+            return Err(error(worktree));
+        }
+        let action = "list the worktrees";
+        for worktree in self.git.worktrees().map_err(StoreError::git(action))? {
+            let Ok(base) = worktree.base() else { continue };
+            if worktree.into_repo().is_ok_and(|git| stands_on(&git)) {
+                return Err(error(&base));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the folder of the object database.
+    pub(super) fn objects_dir(&self) -> PathBuf {
+        self.git.objects.store_ref().path().to_owned()
+    }
+
+    /// Returns how hard git is set to deflate the objects of packs.
+    pub(super) fn compression(&self) -> Result<gix::zlib::Compression> {
+        self.git.pack_compression().map_err(StoreError::git("read the setting pack.compression"))
+    }
+
+    fn ref_target(&self, name: &FullName) -> Result<Option<ObjectId>> {
+        let action = "read the mirror branch's ref";
+        let reference = self.git.try_find_reference(name.as_ref()).map_err(StoreError::git(action))?;
+        let Some(mut reference) = reference else { return Ok(None) };
+        reference.peel_to_id().map(|id| Some(id.detach())).map_err(StoreError::git(action))
+    }
+}
+
+fn not_opened(directory: &Path, error: gix::Error) -> StoreError {
+    let text = error.iter_errors().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    if text.contains("objectFormat") || text.contains("Object format") {
+        return StoreError::Unsupported { feature: "SHA-256 objects (extensions.objectFormat)".into() };
+    }
+    StoreError::NotARepository { directory: directory.to_owned(), source: error.into() }
+}
+
+/// The mirror branch's ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    pub(super) name: FullName,
+}
+
+impl Branch {
+    /// Returns the full name of the ref, such as `refs/heads/hexmirror`.
+    pub fn full_name(&self) -> String {
+        self.name.as_bstr().to_string()
+    }
+}
+
+impl std::fmt::Display for Branch {
+    /// Shows the name as a person writes it: without `refs/heads/`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let full = self.full_name();
+        f.write_str(full.strip_prefix("refs/heads/").unwrap_or(&full))
+    }
+}

@@ -1,0 +1,228 @@
+//! What one commit of the mirror branch holds.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::error::Error;
+
+use gix::ObjectId;
+use gix::bstr::{BString, ByteSlice};
+use sha2::{Digest, Sha256};
+
+use super::repository::Branch;
+use super::{Repository, Result, StoreError, layout};
+use crate::hex::recipe::{self, Recipe};
+use crate::hex::tarball::Limits;
+use crate::model::{EntryId, Manifest, OuterChecksum, ReleaseId, Storage};
+
+/// The largest object of the mirror that is read into memory, in bytes: no tarball is larger.
+const MAX_OBJECT: usize = 1 << 30;
+
+/// What one commit of the mirror branch holds. All reads come from the commit's tree.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(super) repository: Repository,
+    commit: ObjectId,
+    tree: ObjectId,
+    manifest: OnceCell<Manifest>,
+}
+
+/// Something in a snapshot that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Damage {
+    /// The path in the branch's tree, or a release or entry.
+    pub path: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl Snapshot {
+    /// Opens the snapshot of a commit.
+    ///
+    /// # Errors
+    /// Fails where the commit is not one of a mirror, has another format, or cannot be read.
+    pub fn at(repository: &Repository, branch: &Branch, commit: ObjectId) -> Result<Self> {
+        let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
+        let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
+        let snapshot = Self { repository: repository.clone(), commit, tree, manifest: OnceCell::new() };
+        let Some(mirror) = snapshot.blob(layout::MIRROR)? else {
+            return Err(StoreError::NotAMirror { branch: branch.to_string() });
+        };
+        match format_number(&mirror) {
+            Some(layout::FORMAT) => Ok(snapshot),
+            Some(found) => Err(StoreError::Format { branch: branch.to_string(), found, supported: layout::FORMAT }),
+            None => Err(StoreError::damaged(layout::MIRROR)("it has no format number")),
+        }
+    }
+
+    /// Returns the commit.
+    pub fn commit(&self) -> ObjectId {
+        self.commit
+    }
+
+    /// Returns the commit's tree.
+    pub fn tree(&self) -> ObjectId {
+        self.tree
+    }
+
+    /// Returns the manifest.
+    ///
+    /// # Errors
+    /// Fails where it is missing or damaged.
+    pub fn manifest(&self) -> Result<&Manifest> {
+        if let Some(manifest) = self.manifest.get() {
+            return Ok(manifest);
+        }
+        let bytes =
+            self.blob(layout::MANIFEST)?.ok_or_else(|| StoreError::damaged(layout::MANIFEST)("it is missing"))?;
+        let text = std::str::from_utf8(&bytes).map_err(StoreError::damaged(layout::MANIFEST))?;
+        let manifest = text.parse().map_err(StoreError::damaged(layout::MANIFEST))?;
+        Ok(self.manifest.get_or_init(|| manifest))
+    }
+
+    /// Returns the signed message of a registry entry, checked against the manifest; `None` where it is not stored.
+    ///
+    /// # Errors
+    /// Fails where it is damaged.
+    pub fn entry(&self, id: &EntryId) -> Result<Option<Vec<u8>>> {
+        let Some(stored) = self.manifest()?.entries.get(id) else { return Ok(None) };
+        let path = layout::entry_path(id);
+        let bytes = self.blob(&path)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
+        let found: [u8; 32] = Sha256::digest(&bytes).into();
+        if &found != stored.checksum.as_bytes() {
+            return Err(StoreError::damaged(path)("its checksum is not the manifest's"));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Returns the tarball of a release, byte for byte as it was published, checked against the manifest; `None` where the
+    /// release is not stored.
+    ///
+    /// # Errors
+    /// Fails where it is damaged.
+    pub fn tarball(&self, id: &ReleaseId) -> Result<Option<Vec<u8>>> {
+        let manifest = self.manifest()?;
+        let Some(stored) = manifest.releases.get(id) else { return Ok(None) };
+        let path = layout::release_path(manifest, id);
+        let bytes = match stored.storage {
+            Storage::Tarball => self.required(&path, layout::TARBALL)?,
+            Storage::Unpacked => self.rebuild(&path)?,
+        };
+        let found = OuterChecksum::from_bytes(Sha256::digest(&bytes).into());
+        if found != stored.outer {
+            return Err(StoreError::damaged(path)(format!(
+                "its checksum is {found}, the manifest says {}",
+                stored.outer
+            )));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Returns a release's `metadata.config` as it was published; `None` where the release is stored as a tarball or not
+    /// at all.
+    ///
+    /// # Errors
+    /// Fails where it is damaged.
+    pub fn metadata(&self, id: &ReleaseId) -> Result<Option<Vec<u8>>> {
+        self.blob(&format!("{}/{}", layout::release_path(self.manifest()?, id), layout::METADATA))
+    }
+
+    fn rebuild(&self, path: &str) -> Result<Vec<u8>> {
+        let recipe = self.required(path, layout::RECIPE)?;
+        let recipe: Recipe = std::str::from_utf8(&recipe)
+            .map_err(StoreError::damaged(format!("{path}/{}", layout::RECIPE)))?
+            .parse()
+            .map_err(StoreError::damaged(format!("{path}/{}", layout::RECIPE)))?;
+        let metadata = self.required(path, layout::METADATA)?;
+        let files = self.files_below(&format!("{path}/{}", layout::CONTENTS))?;
+        let read = |name: &str| -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+            let full = || format!("{path}/{}/{name}", layout::CONTENTS);
+            let id = files.get(name.as_bytes().as_bstr()).ok_or("it is missing")?;
+            Ok(self.object(*id, full)?)
+        };
+        recipe::rebuild(&recipe, &metadata, read, &Limits::default()).map_err(StoreError::damaged(path))
+    }
+
+    /// Returns all blobs below a folder by their paths in it; none where there is no such folder.
+    fn files_below(&self, folder: &str) -> Result<HashMap<BString, ObjectId>> {
+        let Some((id, mode)) = self.lookup(folder)? else { return Ok(HashMap::new()) };
+        if !mode.is_tree() {
+            return Err(StoreError::damaged(folder)("it is not a folder"));
+        }
+        let tree = self.repository.git.find_tree(id).map_err(StoreError::damaged(folder))?;
+        let mut recorder = gix::traverse::tree::Recorder::default();
+        tree.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(folder))?;
+        Ok(recorder.records.into_iter().filter(|e| e.mode.is_blob()).map(|e| (e.filepath, e.oid)).collect())
+    }
+
+    /// Checks that every object of the snapshot can be read and has the content that its id promises.
+    ///
+    /// Reports damage by path and goes on; `seen` is called once for every object.
+    pub fn check_objects(&self, mut seen: impl FnMut()) -> Vec<Damage> {
+        let mut damages = Vec::new();
+        let mut check = |id: ObjectId, path: &str| -> Option<Vec<u8>> {
+            seen();
+            let object = self.repository.git.find_object(id).map_err(|error| error.to_string()).and_then(|object| {
+                let data = gix::objs::Data::new(&object.data, object.kind, id.kind());
+                data.verify_checksum(&id).map(drop).map_err(|error| error.to_string())?;
+                Ok(object.detach().data)
+            });
+            object.map_err(|problem| damages.push(Damage { path: path.to_owned(), problem })).ok()
+        };
+        let mut folders = Vec::new();
+        if check(self.commit, "the commit").is_some() {
+            folders.push((self.tree, String::new()));
+        }
+        while let Some((id, path)) = folders.pop() {
+            let shown = if path.is_empty() { "the root" } else { &path };
+            let Some(bytes) = check(id, shown) else { continue };
+            for entry in gix::objs::TreeRefIter::from_bytes(&bytes, id.kind()).filter_map(|entry| entry.ok()) {
+                let separator = if path.is_empty() { "" } else { "/" };
+                let below = format!("{path}{separator}{}", entry.filename);
+                if entry.mode.is_tree() {
+                    folders.push((entry.oid.to_owned(), below));
+                } else {
+                    check(entry.oid.to_owned(), &below);
+                }
+            }
+        }
+        damages
+    }
+
+    /// Returns the id and the mode of what is at a path of the tree.
+    pub(super) fn lookup(&self, path: &str) -> Result<Option<(ObjectId, gix::objs::tree::EntryMode)>> {
+        let tree = self.repository.git.find_tree(self.tree).map_err(StoreError::damaged("the root"))?;
+        let entry = tree.lookup_entry_by_path(path).map_err(StoreError::damaged(path))?;
+        Ok(entry.map(|entry| (entry.object_id(), entry.mode())))
+    }
+
+    /// Returns the content of a file of the tree.
+    fn blob(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        match self.lookup(path)? {
+            Some((id, mode)) if mode.is_blob() => self.object(id, || path.to_owned()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn required(&self, folder: &str, name: &str) -> Result<Vec<u8>> {
+        let path = format!("{folder}/{name}");
+        self.blob(&path)?.ok_or_else(|| StoreError::damaged(path)("it is missing"))
+    }
+
+    fn object(&self, id: ObjectId, path: impl Fn() -> String) -> Result<Vec<u8>> {
+        let header = self.repository.git.find_header(id).map_err(|error| StoreError::damaged(path())(error))?;
+        if header.size() > MAX_OBJECT as u64 {
+            return Err(StoreError::damaged(path())("it is larger than anything this program writes"));
+        }
+        let object = self.repository.git.find_object(id).map_err(|error| StoreError::damaged(path())(error))?;
+        Ok(object.detach().data)
+    }
+}
+
+/// Reads `format = N` of `mirror.toml`; other keys are ignored, so that later versions may add some.
+fn format_number(text: &[u8]) -> Option<u32> {
+    #[derive(serde::Deserialize)]
+    struct Mirror {
+        format: u32,
+    }
+    toml::from_str::<Mirror>(std::str::from_utf8(text).ok()?).ok().map(|mirror| mirror.format)
+}
