@@ -1,0 +1,292 @@
+//! Bounded gzip (RFC 1952): one member, checked to its last byte, never inflated beyond a limit that the caller sets.
+
+use std::convert::Infallible;
+
+use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
+
+const FIXED_HEADER: usize = 10;
+const TRAILER: usize = 8;
+/// Deflate cannot expand further than this, so no honest length is ever above it.
+const MAX_EXPANSION: usize = 1032;
+const OUTPUT_CHUNK: usize = 32 * 1024;
+const INPUT_CHUNK: usize = 1 << 20;
+
+/// What is wrong with gzipped bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GzipError {
+    /// The first bytes are not those of a gzip member that uses deflate.
+    #[error("it does not begin as gzip does")]
+    NotGzip,
+    /// The member ends too early.
+    #[error("it ends in the middle")]
+    Truncated,
+    /// The deflate stream is not valid.
+    #[error("its compressed data is damaged")]
+    Corrupt,
+    /// The member's own CRC-32 or length does not fit what was inflated.
+    #[error("its contents do not have the CRC-32 and length that it states")]
+    Checksum,
+    /// Something follows the member.
+    #[error("{count} bytes follow its end")]
+    TrailingBytes {
+        /// How many.
+        count: usize,
+    },
+    /// It inflates to more than the limit.
+    #[error("it inflates to more than the limit of {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}
+
+/// The parts of a gzip header that a recipe can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Seconds since 1970, 0 where not stated.
+    pub mtime: u32,
+    /// XFL: what the compressor says about its effort.
+    pub extra_flags: u8,
+    /// The operating system. Erlang writes 0, 3 or 0x13, depending on its zlib.
+    pub os: u8,
+}
+
+impl Header {
+    /// What Erlang's `zlib:gzip/1` writes with its bundled zlib.
+    pub const ERLANG: Self = Self { mtime: 0, extra_flags: 0, os: 0 };
+
+    fn to_bytes(self) -> [u8; FIXED_HEADER] {
+        let [a, b, c, d] = self.mtime.to_le_bytes();
+        [0x1f, 0x8b, 8, 0, a, b, c, d, self.extra_flags, self.os]
+    }
+}
+
+/// A member that was inflated.
+pub(super) struct Inflated {
+    pub header: Header,
+    /// FLG: which optional header fields follow; 0 for every tarball of Hex's own clients.
+    pub flags: u8,
+    pub bytes: Vec<u8>,
+}
+
+/// Inflates the one member that `bytes` is, to at most `limit` bytes.
+///
+/// # Errors
+/// Where it is not exactly one whole member, where CRC-32 or length are wrong, and where it is larger than `limit`.
+pub fn gunzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, GzipError> {
+    inflate(bytes, limit).map(|member| member.bytes)
+}
+
+/// Compresses `bytes` into one member, with a header that does not depend on time or machine.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut output = Vec::new();
+    let mut writer = Writer::new(Header::ERLANG, |chunk: &[u8]| {
+        output.extend_from_slice(chunk);
+        Ok::<(), Infallible>(())
+    });
+    match writer.write(bytes).and_then(|()| writer.finish()) {
+        Ok(()) => output,
+    }
+}
+
+pub(super) fn inflate(bytes: &[u8], limit: usize) -> Result<Inflated, GzipError> {
+    let (header, flags, start) = read_header(bytes)?;
+    let input = &bytes[start..];
+    let stated = bytes.last_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
+    // One byte more than needed, or the stream's end would only be seen after growing.
+    let mut output = Vec::with_capacity(stated.min(limit).min(input.len().saturating_mul(MAX_EXPANSION)) + 1);
+    let mut decompress = Decompress::new(false);
+    loop {
+        let consumed = decompress.total_in() as usize;
+        if output.len() == output.capacity() {
+            let room = limit.saturating_add(1) - output.len();
+            output.reserve_exact(output.len().clamp(OUTPUT_CHUNK, 1 << 24).min(room));
+        }
+        let (before, rest) = (output.len(), &input[consumed..]);
+        let status = decompress
+            .decompress_vec(&rest[..rest.len().min(INPUT_CHUNK)], &mut output, FlushDecompress::None)
+            .map_err(|_| GzipError::Corrupt)?;
+        if output.len() > limit {
+            return Err(GzipError::TooLarge { limit });
+        }
+        if status == Status::StreamEnd {
+            break;
+        }
+        if output.len() == before && decompress.total_in() as usize == consumed && output.len() < output.capacity() {
+            return Err(GzipError::Truncated);
+        }
+    }
+    check_trailer(&input[decompress.total_in() as usize..], &output)?;
+    Ok(Inflated { header, flags, bytes: output })
+}
+
+fn check_trailer(rest: &[u8], output: &[u8]) -> Result<(), GzipError> {
+    let (trailer, after) = rest.split_first_chunk::<TRAILER>().ok_or(GzipError::Truncated)?;
+    if *trailer != trailer_of(output) {
+        return Err(GzipError::Checksum);
+    }
+    match after.len() {
+        0 => Ok(()),
+        count => Err(GzipError::TrailingBytes { count }),
+    }
+}
+
+fn trailer_of(bytes: &[u8]) -> [u8; TRAILER] {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    trailer_bytes(&crc)
+}
+
+fn trailer_bytes(crc: &Crc) -> [u8; TRAILER] {
+    let (sum, length) = (crc.sum().to_le_bytes(), crc.amount().to_le_bytes());
+    [sum[0], sum[1], sum[2], sum[3], length[0], length[1], length[2], length[3]]
+}
+
+/// Reads the header with its optional fields; returns it, its flags, and where the deflate stream begins.
+fn read_header(bytes: &[u8]) -> Result<(Header, u8, usize), GzipError> {
+    const RESERVED: u8 = 0xe0;
+    let fixed = match bytes.first_chunk::<FIXED_HEADER>() {
+        Some(fixed) => fixed,
+        None if [0x1f, 0x8b, 8].starts_with(&bytes[..bytes.len().min(3)]) => return Err(GzipError::Truncated),
+        None => return Err(GzipError::NotGzip),
+    };
+    let [0x1f, 0x8b, 8, flags, a, b, c, d, extra_flags, os] = *fixed else { return Err(GzipError::NotGzip) };
+    if flags & RESERVED != 0 {
+        return Err(GzipError::NotGzip);
+    }
+    let mut rest = &bytes[FIXED_HEADER..];
+    if flags & 4 != 0 {
+        let (length, after) = rest.split_first_chunk::<2>().ok_or(GzipError::Truncated)?;
+        rest = after.get(usize::from(u16::from_le_bytes(*length))..).ok_or(GzipError::Truncated)?;
+    }
+    for text in [8, 16] {
+        if flags & text != 0 {
+            let end = rest.iter().position(|byte| *byte == 0).ok_or(GzipError::Truncated)?;
+            rest = &rest[end + 1..];
+        }
+    }
+    if flags & 2 != 0 {
+        rest = rest.get(2..).ok_or(GzipError::Truncated)?;
+    }
+    let header = Header { mtime: u32::from_le_bytes([a, b, c, d]), extra_flags, os };
+    Ok((header, flags, bytes.len() - rest.len()))
+}
+
+/// Compresses a stream as Erlang's `zlib:gzip/1` does (level 6, memLevel 8, default strategy, by the classic zlib) and
+/// hands the compressed bytes on in pieces.
+pub(super) struct Writer<F> {
+    compress: Compress,
+    crc: Crc,
+    header: Option<Header>,
+    buffer: Vec<u8>,
+    sink: F,
+}
+
+impl<E, F: FnMut(&[u8]) -> Result<(), E>> Writer<F> {
+    pub fn new(header: Header, sink: F) -> Self {
+        let compress = Compress::new(Compression::new(6), false);
+        Self { compress, crc: Crc::new(), header: Some(header), buffer: Vec::with_capacity(OUTPUT_CHUNK), sink }
+    }
+
+    /// Compresses more bytes.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), E> {
+        self.crc.update(bytes);
+        self.run(bytes, FlushCompress::None)
+    }
+
+    /// Ends the stream; to be called once, last.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn finish(&mut self) -> Result<(), E> {
+        self.run(&[], FlushCompress::Finish)?;
+        self.drain()?;
+        (self.sink)(&trailer_bytes(&self.crc))
+    }
+
+    fn run(&mut self, mut input: &[u8], flush: FlushCompress) -> Result<(), E> {
+        loop {
+            if self.buffer.len() == self.buffer.capacity() {
+                self.drain()?;
+            }
+            let (before, piece) = (self.compress.total_in(), &input[..input.len().min(INPUT_CHUNK)]);
+            let status = self
+                .compress
+                .compress_vec(piece, &mut self.buffer, flush)
+                .expect("deflate fails only on a stream that was not set up");
+            input = &input[(self.compress.total_in() - before) as usize..];
+            let more = match flush {
+                FlushCompress::Finish => status != Status::StreamEnd,
+                _ => !input.is_empty() || self.buffer.len() == self.buffer.capacity(),
+            };
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn drain(&mut self) -> Result<(), E> {
+        if let Some(header) = self.header.take() {
+            (self.sink)(&header.to_bytes())?;
+        }
+        (self.sink)(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_comes_back() {
+        for length in [0, 1, 1000, 200_000, 3_000_000] {
+            let bytes: Vec<u8> = (0..length).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 20) as u8).collect();
+            let packed = gzip(&bytes);
+            assert_eq!(gunzip(&packed, bytes.len()).as_deref(), Ok(&bytes[..]));
+            if length > 0 {
+                assert_eq!(gunzip(&packed, bytes.len() - 1), Err(GzipError::TooLarge { limit: bytes.len() - 1 }));
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_and_every_flip_is_noticed() {
+        let packed = gzip("a registry entry, a registry entry, and something else".repeat(5).as_bytes());
+        for end in 0..packed.len() {
+            assert_eq!(gunzip(&packed[..end], 10_000), Err(GzipError::Truncated), "{end}");
+        }
+        for position in FIXED_HEADER..packed.len() {
+            let mut damaged = packed.clone();
+            damaged[position] ^= 1;
+            assert!(gunzip(&damaged, 10_000).is_err(), "{position}");
+        }
+        let mut longer = packed;
+        longer.extend([0, 0]);
+        assert_eq!(gunzip(&longer, 10_000), Err(GzipError::TrailingBytes { count: 2 }));
+    }
+
+    #[test]
+    fn optional_header_fields_are_skipped() {
+        let packed = gzip(b"text");
+        let mut other = packed[..FIXED_HEADER].to_vec();
+        other[3] = 2 | 4 | 8 | 16;
+        other.extend(b"\x03\x00abcname\0comment\0\x12\x34");
+        other.extend(&packed[FIXED_HEADER..]);
+        assert_eq!(gunzip(&other, 100).as_deref(), Ok(&b"text"[..]));
+        for end in 0..other.len() {
+            assert_eq!(gunzip(&other[..end], 100), Err(GzipError::Truncated), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        let bomb = gzip(&vec![0; 64 << 20]);
+        assert_eq!(gunzip(&bomb, 1 << 20), Err(GzipError::TooLarge { limit: 1 << 20 }));
+    }
+}

@@ -1,0 +1,61 @@
+//! The order of the members, as `metadata.config` gives it: clients archive the files in the order that its `files` lists.
+
+use std::collections::HashSet;
+
+/// Returns the paths that `metadata.config` lists under `files`, in its order, without the folders that other paths lie
+/// in (mix lists those, and archives none of them). `None` where there is no such list in its usual spelling.
+///
+/// This is no parser of Erlang terms, and need not be one: whatever it returns is compared with the archive before a
+/// recipe relies on it. It must only return the same for the same bytes, always.
+pub(super) fn listed_files(metadata: &str) -> Option<Vec<String>> {
+    let (_, list) = metadata.split_once("{<<\"files\">>,")?;
+    let mut rest = list.trim_ascii_start().strip_prefix('[')?.trim_ascii_start();
+    let mut paths = Vec::new();
+    while !rest.starts_with(']') {
+        let (path, after) = rest.strip_prefix("<<\"")?.split_once('"')?;
+        if path.contains('\\') {
+            return None;
+        }
+        paths.push(path);
+        rest = after.strip_prefix("/utf8").unwrap_or(after).strip_prefix(">>")?.trim_ascii_start();
+        match rest.strip_prefix(',') {
+            Some(after) => rest = after.trim_ascii_start(),
+            None if rest.starts_with(']') => {}
+            None => return None,
+        }
+    }
+    let parents: HashSet<&str> = paths.iter().flat_map(|path| parents(path)).collect();
+    Some(paths.iter().filter(|path| !parents.contains(**path)).map(|path| (*path).to_owned()).collect())
+}
+
+/// Returns the folders that `path` lies in.
+pub(super) fn parents(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_in_both_spellings() {
+        let old = "{<<\"name\">>,<<\"x\">>}.\n{<<\"files\">>,\n [<<\"lib\">>,<<\"lib/b.ex\">>,\n  <<\"lib/a\">>]}.\n";
+        assert_eq!(listed_files(old).unwrap(), ["lib/b.ex", "lib/a"]);
+        let new = "{<<\"files\">>,[<<\"ä/x.ex\"/utf8>>]}.";
+        assert_eq!(listed_files(new).unwrap(), ["ä/x.ex"]);
+        assert_eq!(listed_files("{<<\"files\">>,[]}.").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn anything_else_is_left_alone() {
+        for metadata in [
+            "",
+            "{<<\"files\">>,",
+            "{<<\"files\">>,[<<\"a",
+            "{<<\"files\">>,[<<\"a\\n\">>]}",
+            "{<<\"files\">>,[<<\"a\">>;",
+        ] {
+            assert_eq!(listed_files(metadata), None, "{metadata}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The outer tarball of a package, version 3: `VERSION`, `CHECKSUM`, `metadata.config`, `contents.tar.gz`
+//! (<https://github.com/hexpm/specifications/blob/main/package_tarball.md>).
+
+mod build;
+
+pub use build::{BuildError, BuildFile, build, metadata_text};
+
+use sha2::{Digest, Sha256};
+
+use super::archive::{self, ArchiveError, Scan};
+use super::gzip::{self, GzipError, Inflated};
+use crate::model::{InnerChecksum, OuterChecksum};
+
+/// The only version of the format in use.
+pub(super) const VERSION: &[u8] = b"3";
+/// The outer tarball has four members; a few more are tolerated here and end as [foreign](super::recipe).
+const OUTER_MEMBERS: usize = 64;
+/// hex_core reads no larger `metadata.config` (`MAX_METADATA_SIZE` in its `hex_tarball.erl`).
+const METADATA_BYTES: usize = 1 << 20;
+
+/// How much of a tarball is taken before it is refused.
+///
+/// hex_core's own limits are 16 MiB for a tarball and 128 MiB for its contents; self-hosted repositories can raise them,
+/// so the defaults leave room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The tarball, in bytes. Default: 128 MiB.
+    pub tarball: usize,
+    /// The inflated contents, in bytes. Default: 512 MiB.
+    pub unpacked: usize,
+    /// Members of the contents, folders and extension headers included. Default: 100,000.
+    pub entries: usize,
+    /// How many times as large as `contents.tar.gz` the inflated contents may be, once they are above
+    /// [`Limits::RATIO_FLOOR`]. Default: 200 (deflate reaches 1032; source code is about 5).
+    pub ratio: usize,
+}
+
+impl Limits {
+    /// Contents up to this many bytes are not held to the ratio: a small file of zeros harms nobody.
+    pub const RATIO_FLOOR: usize = 16 << 20;
+
+    /// Returns how far `compressed` bytes may be inflated.
+    fn inflated(&self, compressed: usize) -> usize {
+        self.unpacked.min(compressed.saturating_mul(self.ratio).max(Self::RATIO_FLOOR))
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { tarball: 128 << 20, unpacked: 512 << 20, entries: 100_000, ratio: 200 }
+    }
+}
+
+/// Why a tarball is refused: nothing of it may be stored or served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TarballError {
+    /// The tarball is above the limit.
+    #[error("the tarball is {size} bytes, more than the limit of {limit}")]
+    TooLarge {
+        /// Its size, in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The outer tar archive is malformed or hostile.
+    #[error("the tarball is not usable")]
+    Outer {
+        /// What is wrong.
+        source: ArchiveError,
+    },
+    /// One of the four members is not there.
+    #[error("the tarball has no {member}")]
+    Missing {
+        /// The member's name.
+        member: &'static str,
+    },
+    /// One of the four members is there more than once.
+    #[error("the tarball has more than one {member}")]
+    Repeated {
+        /// The member's name.
+        member: &'static str,
+    },
+    /// `VERSION` is not `3`.
+    #[error("the tarball has the format version {version:?}; only 3 is known")]
+    UnknownVersion {
+        /// What it says, at most its first 32 characters.
+        version: String,
+    },
+    /// `metadata.config` is above the limit.
+    #[error("metadata.config is {size} bytes, more than the limit of {limit}")]
+    MetadataTooLarge {
+        /// Its size, in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// `CHECKSUM` does not hold 64 hexadecimal digits.
+    #[error("CHECKSUM is not a SHA-256 checksum")]
+    BadChecksum,
+    /// `CHECKSUM` is not that of the other three members.
+    #[error("CHECKSUM says {stated}, but the tarball's inner checksum is {computed}")]
+    WrongInnerChecksum {
+        /// What it says.
+        stated: InnerChecksum,
+        /// What was computed.
+        computed: InnerChecksum,
+    },
+    /// `contents.tar.gz` does not inflate.
+    #[error("contents.tar.gz is not usable")]
+    Gzip {
+        /// What is wrong.
+        source: GzipError,
+    },
+    /// The archive within `contents.tar.gz` is malformed or hostile.
+    #[error("contents.tar.gz holds an archive that is not usable")]
+    Contents {
+        /// What is wrong.
+        source: ArchiveError,
+    },
+}
+
+/// An opened tarball: its members found, its checksums computed and its own `CHECKSUM` found right.
+///
+/// Compare [`Self::outer_checksum`] with the lock before anything else is done with it.
+pub struct Tarball<'a> {
+    bytes: &'a [u8],
+    outer_checksum: OuterChecksum,
+    inner_checksum: InnerChecksum,
+    pub(super) scan: Scan<'a>,
+    metadata: &'a [u8],
+    contents: &'a [u8],
+}
+
+impl<'a> Tarball<'a> {
+    /// Opens a tarball, without looking into its contents.
+    ///
+    /// # Errors
+    /// Where it is above `limits`, not a tarball of version 3, hostile, or where its `CHECKSUM` is wrong.
+    pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, TarballError> {
+        if bytes.len() > limits.tarball {
+            return Err(TarballError::TooLarge { size: bytes.len(), limit: limits.tarball });
+        }
+        let scan = archive::scan(bytes, OUTER_MEMBERS).map_err(|source| TarballError::Outer { source })?;
+        let member = |name| find_member(bytes, &scan, name);
+        let (version, stated) = (member("VERSION")?, member("CHECKSUM")?);
+        let (metadata, contents) = (member("metadata.config")?, member("contents.tar.gz")?);
+        if version != VERSION {
+            let version = String::from_utf8_lossy(version).chars().take(32).collect();
+            return Err(TarballError::UnknownVersion { version });
+        }
+        if metadata.len() > METADATA_BYTES {
+            return Err(TarballError::MetadataTooLarge { size: metadata.len(), limit: METADATA_BYTES });
+        }
+        let stated: InnerChecksum =
+            std::str::from_utf8(stated).ok().and_then(|text| text.parse().ok()).ok_or(TarballError::BadChecksum)?;
+        let computed = inner_checksum(metadata, contents);
+        if stated != computed {
+            return Err(TarballError::WrongInnerChecksum { stated, computed });
+        }
+        Ok(Self { bytes, outer_checksum: outer_checksum(bytes), inner_checksum: computed, scan, metadata, contents })
+    }
+
+    /// Returns the SHA-256 of the whole tarball.
+    pub fn outer_checksum(&self) -> OuterChecksum {
+        self.outer_checksum
+    }
+
+    /// Returns the SHA-256 over `VERSION`, `metadata.config` and `contents.tar.gz`; the tarball's own `CHECKSUM` agrees.
+    pub fn inner_checksum(&self) -> InnerChecksum {
+        self.inner_checksum
+    }
+
+    /// Returns the text of `metadata.config`; [`super::metadata`] reads it.
+    pub fn metadata(&self) -> &'a [u8] {
+        self.metadata
+    }
+
+    /// Returns `contents.tar.gz`.
+    pub fn contents(&self) -> &'a [u8] {
+        self.contents
+    }
+
+    /// Returns the tarball itself.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(super) fn inflate(&self, limits: &Limits) -> Result<Inflated, TarballError> {
+        gzip::inflate(self.contents, limits.inflated(self.contents.len()))
+            .map_err(|source| TarballError::Gzip { source })
+    }
+}
+
+impl std::fmt::Debug for Tarball<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tarball")
+            .field("outer_checksum", &self.outer_checksum)
+            .field("inner_checksum", &self.inner_checksum)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Computes the SHA-256 of a whole tarball.
+pub fn outer_checksum(tarball: &[u8]) -> OuterChecksum {
+    OuterChecksum::from_bytes(Sha256::digest(tarball).into())
+}
+
+/// Computes the SHA-256 over the three members that make up the inner checksum.
+pub(super) fn inner_checksum(metadata: &[u8], contents: &[u8]) -> InnerChecksum {
+    let digest = Sha256::new().chain_update(VERSION).chain_update(metadata).chain_update(contents).finalize();
+    InnerChecksum::from_bytes(digest.into())
+}
+
+fn find_member<'a>(bytes: &'a [u8], scan: &Scan<'_>, name: &'static str) -> Result<&'a [u8], TarballError> {
+    let mut found = scan.members.iter().filter(|member| member.name() == name.as_bytes());
+    let data = found.next().ok_or(TarballError::Missing { member: name })?.data.clone();
+    match found.next() {
+        None => Ok(&bytes[data]),
+        Some(_) => Err(TarballError::Repeated { member: name }),
+    }
+}

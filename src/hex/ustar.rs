@@ -1,0 +1,252 @@
+//! Tar headers in the two dialects of Erlang's `erl_tar`, written and compared byte for byte (POSIX.1-1988, "ustar").
+
+pub(super) const BLOCK: usize = 512;
+/// Two zero blocks end an archive.
+const END_MARK: usize = 2 * BLOCK;
+/// The older `erl_tar` fills up to 20 blocks.
+const OLD_RECORD: usize = 20 * BLOCK;
+
+const NAME_LENGTH: usize = 100;
+const PREFIX_LENGTH: usize = 155;
+const OWNER_LENGTH: usize = 32;
+
+const MODE: usize = 100;
+const UID: usize = 108;
+const GID: usize = 116;
+const SIZE: usize = 124;
+const MTIME: usize = 136;
+const CHECKSUM: usize = 148;
+const TYPE_FLAG: usize = 156;
+const MAGIC: usize = 257;
+const USER_NAME: usize = 265;
+const GROUP_NAME: usize = 297;
+const DEVICE_MAJOR: usize = 329;
+const DEVICE_MINOR: usize = 337;
+const PREFIX: usize = 345;
+
+/// How the parts that carry no meaning are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Dialect {
+    /// OTP 20 and later, and hex_core: checksum `%07o\0`, zero device numbers, two zero blocks at the end.
+    #[default]
+    Erlang,
+    /// Before: checksum `%06o\0 `, no device numbers, filled up to 10,240 bytes.
+    OldErlang,
+}
+
+impl Dialect {
+    /// Returns how many zero bytes end an archive whose members take `length` bytes.
+    pub fn trailer(self, length: usize) -> usize {
+        match self {
+            Self::Erlang => END_MARK,
+            Self::OldErlang => (length + END_MARK).next_multiple_of(OLD_RECORD) - length,
+        }
+    }
+}
+
+/// What a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A regular file.
+    File,
+    /// A folder; its name ends with a slash (as today's `erl_tar` has it) or does not.
+    Folder { slash: bool },
+}
+
+/// The fields of a header that differ among real tarballs, though not what is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attributes {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub mtime: u64,
+    pub user: String,
+    pub group: String,
+}
+
+impl Default for Attributes {
+    /// What hex_core writes: mode 0644 with the file type, root, and the first second of the year 2000.
+    fn default() -> Self {
+        Self { mode: 0o100644, uid: 0, gid: 0, mtime: 946_684_800, user: String::new(), group: String::new() }
+    }
+}
+
+/// One member's header, as values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Without a folder's closing slash.
+    pub path: String,
+    pub kind: Kind,
+    pub attributes: Attributes,
+    /// Where the path is cut into prefix and name, if not at [`default_split`].
+    pub split: Option<u8>,
+}
+
+impl Member {
+    /// Returns a regular file with hex_core's attributes.
+    pub fn file(path: &str) -> Self {
+        Self { path: path.to_owned(), kind: Kind::File, attributes: Attributes::default(), split: None }
+    }
+
+    /// Reads a header back, or returns why no header that this module writes has those bytes.
+    pub fn read(header: &[u8; BLOCK], dialect: Dialect) -> Result<Self, &'static str> {
+        let kind = match header[TYPE_FLAG] {
+            b'0' => Kind::File,
+            b'5' => Kind::Folder { slash: text(&header[..NAME_LENGTH]).ends_with(b"/") },
+            _ => return Err("it is neither a regular file nor a folder"),
+        };
+        let (prefix, name) = prefix_and_name(header);
+        let mut path = String::from_utf8([prefix, name].join(&b"/"[..])).map_err(|_| "its name is not UTF-8")?;
+        let mut split = Some(prefix.len() as u8);
+        if prefix.is_empty() {
+            path.remove(0);
+        }
+        if kind == (Kind::Folder { slash: true }) {
+            path.pop();
+        }
+        if usize::from(split.unwrap_or_default()) == default_split(&path) {
+            split = None;
+        }
+        let number = |start, length| octal(&header[start..start + length]).ok_or("a number is not octal");
+        let owner = |start| {
+            String::from_utf8(text(&header[start..start + OWNER_LENGTH]).to_vec()).map_err(|_| "its owner is not UTF-8")
+        };
+        let attributes = Attributes {
+            mode: number(MODE, 8)? as u32,
+            uid: number(UID, 8)? as u32,
+            gid: number(GID, 8)? as u32,
+            mtime: number(MTIME, 12)?,
+            user: owner(USER_NAME)?,
+            group: owner(GROUP_NAME)?,
+        };
+        let member = Self { path, kind, attributes, split };
+        let size = number(SIZE, 12)?;
+        match member.header(size, dialect) {
+            Some(again) if again == *header => Ok(member),
+            _ => Err("its header is not one that Erlang writes"),
+        }
+    }
+
+    /// Writes the header, or returns `None` where a value does not fit into its field.
+    pub fn header(&self, size: u64, dialect: Dialect) -> Option<[u8; BLOCK]> {
+        let mut header = [0; BLOCK];
+        let slash = if self.kind == (Kind::Folder { slash: true }) { "/" } else { "" };
+        let (prefix, name) = match self.split.map_or_else(|| default_split(&self.path), usize::from) {
+            0 => ("", &self.path[..]),
+            at if self.path.as_bytes().get(at) == Some(&b'/') => (&self.path[..at], &self.path[at + 1..]),
+            _ => return None,
+        };
+        put_text(&mut header[..NAME_LENGTH], &[name, slash].concat())?;
+        put_text(&mut header[PREFIX..PREFIX + PREFIX_LENGTH], prefix)?;
+        let Attributes { mode, uid, gid, mtime, user, group } = &self.attributes;
+        put_octal(&mut header[MODE..UID], u64::from(*mode))?;
+        put_octal(&mut header[UID..GID], u64::from(*uid))?;
+        put_octal(&mut header[GID..SIZE], u64::from(*gid))?;
+        put_octal(&mut header[SIZE..MTIME], size)?;
+        put_octal(&mut header[MTIME..CHECKSUM], *mtime)?;
+        header[TYPE_FLAG] = if self.kind == Kind::File { b'0' } else { b'5' };
+        header[MAGIC..USER_NAME].copy_from_slice(b"ustar\x0000");
+        put_text(&mut header[USER_NAME..GROUP_NAME], user)?;
+        put_text(&mut header[GROUP_NAME..DEVICE_MAJOR], group)?;
+        if dialect == Dialect::Erlang {
+            put_octal(&mut header[DEVICE_MAJOR..DEVICE_MINOR], 0)?;
+            put_octal(&mut header[DEVICE_MINOR..PREFIX], 0)?;
+        }
+        let sum = checksum(&header);
+        match dialect {
+            Dialect::Erlang => put_octal(&mut header[CHECKSUM..TYPE_FLAG], sum)?,
+            Dialect::OldErlang => {
+                put_octal(&mut header[CHECKSUM..TYPE_FLAG - 1], sum)?;
+                header[TYPE_FLAG - 1] = b' ';
+            }
+        }
+        Some(header)
+    }
+}
+
+/// Returns where `erl_tar` cuts a path into prefix and name: 0 (not at all) up to 100 bytes, else at the last slash.
+fn default_split(path: &str) -> usize {
+    if path.len() <= NAME_LENGTH { 0 } else { path.rfind('/').unwrap_or(0) }
+}
+
+/// A header as it stands in an archive, trusted in nothing but its length.
+#[derive(Clone, Copy)]
+pub(super) struct RawHeader<'a>(pub &'a [u8; BLOCK]);
+
+impl RawHeader<'_> {
+    /// Tells whether its checksum is right.
+    pub fn is_intact(self) -> bool {
+        octal(&self.0[CHECKSUM..TYPE_FLAG]) == Some(checksum(self.0))
+    }
+
+    /// Returns the length of the data that follows, in octal or GNU's binary form.
+    pub fn size(self) -> Option<u64> {
+        let field = &self.0[SIZE..MTIME];
+        match field[0] {
+            0x80 => field[4..].iter().try_fold(0u64, |size, byte| size.checked_mul(256)?.checked_add(u64::from(*byte))),
+            _ => octal(field),
+        }
+    }
+
+    /// Returns the type flag.
+    pub fn type_flag(self) -> u8 {
+        self.0[TYPE_FLAG]
+    }
+
+    /// Returns prefix and name, joined.
+    pub fn name(self) -> Vec<u8> {
+        match prefix_and_name(self.0) {
+            ([], name) => name.to_vec(),
+            (prefix, name) => [prefix, name].join(&b"/"[..]),
+        }
+    }
+
+    /// Guesses the dialect from what its checksum ends with.
+    pub fn dialect(self) -> Dialect {
+        if self.0[TYPE_FLAG - 1] == b' ' { Dialect::OldErlang } else { Dialect::Erlang }
+    }
+}
+
+fn prefix_and_name(header: &[u8; BLOCK]) -> (&[u8], &[u8]) {
+    // GNU's own format ("ustar ") keeps times where the prefix is.
+    let prefix =
+        if header[MAGIC..].starts_with(b"ustar\0") { text(&header[PREFIX..PREFIX + PREFIX_LENGTH]) } else { b"" };
+    (prefix, text(&header[..NAME_LENGTH]))
+}
+
+fn text(field: &[u8]) -> &[u8] {
+    field.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn octal(field: &[u8]) -> Option<u64> {
+    let padding = |byte: &u8| *byte == 0 || *byte == b' ';
+    let start = field.iter().position(|byte| *byte != b' ')?;
+    let digits = field[start..].split(padding).next()?;
+    if field[start + digits.len()..].iter().any(|byte| !padding(byte)) {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, digit| match digit {
+        b'0'..=b'7' => number.checked_mul(8)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    })
+}
+
+fn checksum(header: &[u8; BLOCK]) -> u64 {
+    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    sum(&header[..CHECKSUM]) + 8 * u64::from(b' ') + sum(&header[TYPE_FLAG..])
+}
+
+/// Writes octal digits with leading zeros and a closing NUL.
+fn put_octal(field: &mut [u8], mut number: u64) -> Option<()> {
+    let (_, digits) = field.split_last_mut()?;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 8) as u8;
+        number /= 8;
+    }
+    (number == 0).then_some(())
+}
+
+fn put_text(field: &mut [u8], text: &str) -> Option<()> {
+    field.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    Some(())
+}
