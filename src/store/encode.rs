@@ -2,7 +2,6 @@
 
 use gix::objs::tree::{Editor, EntryKind};
 use gix::objs::{Kind, Tree, WriteTo};
-use gix::prelude::FindExt;
 use gix::{ObjectId, hash};
 
 use super::pack::PackedObject;

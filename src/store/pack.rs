@@ -99,11 +99,6 @@ impl PackWriter {
         Ok(id)
     }
 
-    /// Tells whether an object was added to this pack.
-    pub fn contains(&self, id: &ObjectId) -> bool {
-        self.seen.contains(id)
-    }
-
     /// Puts the pack and its index in place, synced to disk. Returns their size in bytes.
     ///
     /// # Errors
