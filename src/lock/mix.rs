@@ -33,7 +33,7 @@ fn pair(element: &Spanned<'_>) -> Result<Entry, LockError> {
 }
 
 fn entry(key: &Spanned<'_>, value: &Spanned<'_>) -> Result<Entry, LockError> {
-    let app = Located::of(key).ok_or_else(|| LockError {
+    let app = Located::name(key).ok_or_else(|| LockError {
         message: format!("the name of an application is {}", key.term.describe()),
         label: "expected a name".to_owned(),
         span: key.span,

@@ -153,14 +153,16 @@ impl LockKind {
 }
 
 impl Located {
-    /// Returns the text of a name or string and where it stands; [`None`] for `nil` and `undefined`, and for what is no text.
-    fn of(term: &Spanned<'_>) -> Option<Self> {
-        let text = match &term.term {
-            Term::Atom(name) if matches!(&**name, "nil" | "undefined") => return None,
-            Term::Atom(name) => name,
-            other => other.as_text()?,
-        };
+    /// Returns the text of an atom or string and where it stands.
+    fn name(term: &Spanned<'_>) -> Option<Self> {
+        let text = term.term.as_atom().or_else(|| term.term.as_text())?;
         Some(Self { text: text.to_owned(), span: term.span })
+    }
+
+    /// Returns the same, but nothing for the atoms that mean nothing: Elixir's `nil`, Erlang's `undefined`.
+    fn of(term: &Spanned<'_>) -> Option<Self> {
+        let absent = matches!(term.term.as_atom(), Some("nil" | "undefined"));
+        if absent { None } else { Self::name(term) }
     }
 
     /// Returns a checksum, of which only the case is made one.

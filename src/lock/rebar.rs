@@ -42,7 +42,7 @@ fn entry(element: &Spanned<'_>, inner: &Checksums<'_>, outer: &Checksums<'_>) ->
         span: element.span,
     };
     let [name, source, rest @ ..] = element.term.as_tuple().ok_or_else(malformed)? else { return Err(malformed()) };
-    let app = Located::of(name).ok_or_else(malformed)?;
+    let app = Located::name(name).ok_or_else(malformed)?;
     let level = rest.first().and_then(|level| level.term.as_integer());
     let elements = source.term.as_tuple().unwrap_or_default();
     let read = match elements.first().and_then(|kind| kind.term.as_atom()) {
