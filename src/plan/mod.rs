@@ -1,1 +1,10 @@
-//! What an update would do: a lock and a snapshot to a plan, as pure data.
+//! What a mirror lacks for a lock: pure data, printable before anything is done.
+//!
+//! - [`Wanted`]: what some locks pin, validated.
+//! - [`Comparison`]: that against what a snapshot holds.
+
+mod comparison;
+mod wanted;
+
+pub use comparison::{Change, Comparison};
+pub use wanted::{GitPin, Ignored, Pin, Wanted};
