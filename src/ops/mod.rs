@@ -1,1 +1,22 @@
-//! One operation a file: composes the layers below.
+//! One operation a file: each composes the layers below and returns what there is to say about it.
+
+mod error;
+mod fetching;
+mod init;
+mod project;
+mod serving;
+mod status;
+mod update;
+mod upstream;
+mod verify;
+
+pub use error::{Failure, OpError};
+pub use init::{Initialised, init};
+pub use project::{Environment, LockText, Project, read_locks};
+pub use serving::{MirrorContents, start_server};
+pub use status::{Status, Summary, status};
+pub use update::{Added, Update, UpdateOptions, update};
+pub use verify::{Verification, verify};
+
+/// The result of every operation.
+pub type Result<T, E = OpError> = std::result::Result<T, E>;

@@ -5,8 +5,8 @@ use std::collections::btree_map::Entry;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::lock::{Dependency, HexSource, Located, Lock, LockError, Source};
-use crate::model::{EntryId, InnerChecksum, OuterChecksum, PackageName, ReleaseId, RepositoryName};
+use crate::lock::{HexSource, Located, Lock, LockError, Source};
+use crate::model::{InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
 
 /// A release that a lock pins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +44,6 @@ pub struct Ignored {
 pub struct Wanted {
     /// The releases.
     pub releases: BTreeMap<ReleaseId, Pin>,
-    /// The packages that the pinned releases name as dependencies, optional ones included, as far as the locks say.
-    pub mentioned: Vec<EntryId>,
     /// The git repositories.
     pub git: Vec<GitPin>,
     /// The rest.
@@ -63,7 +61,6 @@ impl Wanted {
             match &entry.source {
                 Source::Hex(source) => {
                     self.add_pin(pin(source)?, source)?;
-                    self.mentioned.extend(source.dependencies.iter().filter_map(mentioned));
                 }
                 Source::Package { version } => {
                     let package = valid(&entry.app, "this is not a package's name")?;
@@ -78,8 +75,6 @@ impl Wanted {
                 Source::Unknown { kind } => self.ignored.push(Ignored { app, kind: kind.clone() }),
             }
         }
-        self.mentioned.sort();
-        self.mentioned.dedup();
         self.git.sort();
         self.git.dedup();
         self.ignored.sort();
@@ -130,13 +125,6 @@ fn pin(source: &HexSource) -> Result<Pin, LockError> {
     Ok(Pin { id, inner, outer })
 }
 
-/// Returns the registry entry of a mentioned dependency. A name that no package can have is no reason to stop: no client
-/// can ask for it either.
-fn mentioned(dependency: &Dependency) -> Option<EntryId> {
-    let package: PackageName = dependency.package.parse().ok()?;
-    Some(EntryId { repository: dependency.repository.parse().ok()?, package })
-}
-
 fn valid<T: FromStr<Err: Display>>(located: &Located, label: &str) -> Result<T, LockError> {
     located.text.parse().map_err(|error: T::Err| LockError {
         message: error.to_string(),
@@ -168,7 +156,6 @@ mod tests {
         let wanted = wanted(&[&plug(OUTER), others]).unwrap();
         let shown: Vec<String> = wanted.releases.keys().map(ToString::to_string).collect();
         assert_eq!(shown, ["c 1.0.0", "plug 1.0.0"]);
-        assert_eq!(wanted.mentioned.iter().map(ToString::to_string).collect::<Vec<_>>(), ["mime"]);
         assert_eq!((wanted.git[0].url.as_str(), wanted.ignored[0].kind.as_str()), ("https://x/y.git", "hg"));
     }
 

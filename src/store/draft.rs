@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::encode::EncodedRelease;
 use super::pack::{PackWriter, PackedObject};
-use super::repository::Branch;
+use super::repository::{Branch, set_committer};
 use super::{Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{EntryChecksum, EntryId, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry};
 
@@ -99,10 +99,7 @@ impl<'a> Draft<'a> {
             return Ok(Published { commit: base.commit(), pack_bytes: 0 });
         }
         let mut git = self.repository.git.clone();
-        // Git refuses to guess who commits; a mirror is kept by this program, so it can stand in.
-        let committer = git.committer_or_set_fallback("git-hexmirror", "git-hexmirror@localhost");
-        let committer = committer.map_err(StoreError::git("find out who commits"))?.to_owned();
-        let committer = committer.map_err(StoreError::git("find out who commits"))?;
+        let committer = set_committer(&mut git)?;
         let commit = gix::objs::Commit {
             tree,
             parents: self.base.map(Snapshot::commit).into_iter().collect(),

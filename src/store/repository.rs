@@ -130,6 +130,18 @@ impl Repository {
         Ok(tips)
     }
 
+    /// Makes the branch, which must not exist, at a commit.
+    ///
+    /// # Errors
+    /// Fails where it exists by now or cannot be written.
+    pub fn create(&self, branch: &Branch, commit: ObjectId, log: &str) -> Result<()> {
+        let mut git = self.git.clone();
+        set_committer(&mut git)?;
+        let expected = gix::refs::transaction::PreviousValue::MustNotExist;
+        let made = git.reference(branch.name.clone(), commit, expected, format!("hexmirror: {log}"));
+        made.map(drop).map_err(StoreError::git("make the mirror branch"))
+    }
+
     /// Returns what the branch holds now, or `None` where it does not exist.
     ///
     /// # Errors
@@ -171,6 +183,13 @@ impl Repository {
         let Some(mut reference) = reference else { return Ok(None) };
         reference.peel_to_id().map(|id| Some(id.detach())).map_err(StoreError::git(action))
     }
+}
+
+/// Makes sure that there is a committer. Git refuses to guess one; a mirror is kept by this program, so it can stand in.
+pub(super) fn set_committer(git: &mut gix::Repository) -> Result<gix::actor::Signature> {
+    let action = "find out who commits";
+    let committer = git.committer_or_set_fallback("git-hexmirror", "git-hexmirror@localhost");
+    committer.map_err(StoreError::git(action))?.to_owned().map_err(StoreError::git(action))
 }
 
 fn not_opened(directory: &Path, error: gix::Error) -> StoreError {

@@ -1,0 +1,196 @@
+//! What can go wrong in an operation, sorted by what the user can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::fetch::FetchError;
+use crate::hex::registry::RegistryError;
+use crate::hex::tarball::TarballError;
+use crate::lock::LockError;
+use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
+use crate::serve::ServeError;
+use crate::store::{EncodeError, StoreError};
+
+/// The sort of a failure; each has an exit code of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// The command line, a setting or a lock cannot be used.
+    Usage,
+    /// Upstream or the network.
+    Network,
+    /// A checksum or a signature is wrong.
+    Integrity,
+    /// The repository or its mirror branch is not usable.
+    Repository,
+}
+
+/// An error of an operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The repository or its mirror branch is not usable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A lock cannot be used.
+    #[error("{file}: {source}")]
+    Lock {
+        /// The lock, from the root of the worktree.
+        file: String,
+        /// Its content.
+        text: String,
+        /// What is wrong, and where.
+        source: LockError,
+    },
+    /// No lock was found.
+    #[error("there is no {wanted} in {}", directory.display())]
+    NoLock {
+        /// What was looked for.
+        wanted: String,
+        /// Where.
+        directory: PathBuf,
+    },
+    /// A file of the project cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Something could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A repository has no key to check its registry with.
+    #[error("the public key of the repository {repository} is not known")]
+    NoPublicKey {
+        /// The repository.
+        repository: RepositoryName,
+    },
+    /// A repository's public key cannot be used.
+    #[error("the public key of the repository {repository} cannot be used: {problem}")]
+    PublicKey {
+        /// The repository.
+        repository: RepositoryName,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A registry entry is not what it has to be.
+    #[error("the registry entry of {entry} is refused")]
+    Entry {
+        /// Whose entry.
+        entry: EntryId,
+        /// Why.
+        #[source]
+        source: RegistryError,
+    },
+    /// The registry does not list a release that a lock pins.
+    #[error("the registry entry of {} does not list version {}", release.package, release.version)]
+    NotListed {
+        /// The release.
+        release: ReleaseId,
+    },
+    /// The lock and the registry disagree on a release.
+    #[error("{release}: the lock demands the outer checksum {expected}, the registry has {got}")]
+    RegistryDisagrees {
+        /// The release.
+        release: ReleaseId,
+        /// What the lock demands.
+        expected: OuterChecksum,
+        /// What the registry has.
+        got: OuterChecksum,
+    },
+    /// A tarball has another inner checksum than it must have.
+    #[error("{file}: the inner checksum must be {expected} and is {got}", file = release.tarball_name())]
+    InnerChecksum {
+        /// The release.
+        release: ReleaseId,
+        /// What the lock or the registry demands.
+        expected: InnerChecksum,
+        /// What the tarball has.
+        got: InnerChecksum,
+    },
+    /// A tarball is malformed or hostile.
+    #[error("{file} is refused", file = release.tarball_name())]
+    Tarball {
+        /// The release.
+        release: ReleaseId,
+        /// Why.
+        #[source]
+        source: TarballError,
+    },
+    /// Several things went wrong.
+    #[error("{} things went wrong", errors.len())]
+    Several {
+        /// What; at least two.
+        errors: Vec<OpError>,
+    },
+    /// The branch moved again and again while an update was prepared.
+    #[error("the branch {branch} kept moving while the update was prepared")]
+    KeptMoving {
+        /// The branch.
+        branch: String,
+    },
+    /// The server failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// A command could not be started.
+    #[error("cannot run {program}")]
+    Run {
+        /// The program.
+        program: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// This machine refuses something that any should do.
+    #[error("cannot {action}")]
+    Machine {
+        /// What was attempted, as a verb phrase.
+        action: &'static str,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl OpError {
+    /// Returns the sort of the failure. Of several, the gravest: a wrong checksum counts more than a lost connection.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Config(_) | Self::Lock { .. } | Self::NoLock { .. } | Self::Read { .. } => Failure::Usage,
+            Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
+            Self::Fetch(error) if error.is_integrity() => Failure::Integrity,
+            Self::Fetch(error) if error.is_network() => Failure::Network,
+            Self::Fetch(_) | Self::Store(_) | Self::KeptMoving { .. } | Self::Machine { .. } => Failure::Repository,
+            Self::NotListed { .. } => Failure::Network,
+            Self::Entry { .. } | Self::RegistryDisagrees { .. } => Failure::Integrity,
+            Self::InnerChecksum { .. } | Self::Tarball { .. } => Failure::Integrity,
+            Self::Several { errors } => {
+                let gravest = errors.iter().map(Self::failure).max_by_key(|failure| *failure == Failure::Integrity);
+                gravest.unwrap_or(Failure::Repository)
+            }
+            Self::Serve(_) => Failure::Usage,
+        }
+    }
+
+    /// Makes one error of several.
+    pub(super) fn several(mut errors: Vec<Self>) -> Option<Self> {
+        match errors.len() {
+            0 | 1 => errors.pop(),
+            _ => Some(Self::Several { errors }),
+        }
+    }
+
+    pub(super) fn encode(release: &ReleaseId) -> impl FnOnce(EncodeError) -> Self {
+        let release = release.clone();
+        move |error| match error {
+            EncodeError::Refused(source) => Self::Tarball { release, source },
+            EncodeError::Store(error) => Self::Store(error),
+        }
+    }
+}

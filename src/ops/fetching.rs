@@ -1,0 +1,315 @@
+//! Fetches what a plan needs, and takes it apart on all cores while the rest still arrives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use tokio::sync::mpsc as queue;
+use tokio::task::JoinSet;
+
+use super::upstream::Repositories;
+use super::{OpError, Result};
+use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
+use crate::hex::registry::{Package, PublicKey, Release, Signed};
+use crate::hex::tarball::{Limits, Tarball};
+use crate::model::{EntryId, ReleaseId, RepositoryName};
+use crate::plan::Pin;
+use crate::progress::{Event, Progress};
+use crate::store::{Draft, EncodedRelease, ReleaseEncoder};
+
+/// What is to be fetched.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// The releases, with the checksums that the lock demands.
+    pub releases: Vec<Pin>,
+    /// The registry entries that are needed: it is an error if upstream does not have one.
+    pub entries: BTreeSet<EntryId>,
+    /// The registry entries that are there already and need not be fetched for being mentioned as a dependency.
+    pub known: BTreeSet<EntryId>,
+}
+
+/// What was fetched.
+#[derive(Debug, Default)]
+pub(super) struct Fetched {
+    /// The releases now in the draft.
+    pub releases: Vec<Stored>,
+    /// How many registry entries were put into the draft.
+    pub entries: usize,
+    /// How many bytes of tarballs and entries came over the network.
+    pub downloaded_bytes: u64,
+}
+
+/// A release that was put into the draft.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub id: ReleaseId,
+    pub stored: crate::model::StoredRelease,
+    /// Why it is stored as its tarball, where it is.
+    pub fallback: Option<String>,
+}
+
+/// One thing that arrived.
+enum Arrival {
+    Entry { id: EntryId, signed: Vec<u8> },
+    Release(Box<EncodedRelease>),
+    Failed(OpError),
+}
+
+/// A tarball on disk, with what it is checked against.
+struct Job {
+    pin: Pin,
+    listed: Release,
+    download: Download,
+}
+
+/// Everything that the fetching tasks share.
+struct Shared {
+    upstream: Upstream,
+    downloads: Arc<Downloads>,
+    keys: BTreeMap<RepositoryName, PublicKey>,
+    progress: Arc<dyn Progress>,
+    /// Registry entries that are there or on their way.
+    claimed: Mutex<BTreeSet<EntryId>>,
+    /// Set by the first failure that others would only repeat: the network is gone.
+    given_up: AtomicBool,
+    received: AtomicU64,
+    jobs: mpsc::Sender<Job>,
+    arrivals: queue::Sender<Arrival>,
+}
+
+/// Fetches what is ordered into the draft. Finished tarballs stay in `downloads` whatever happens.
+///
+/// # Errors
+/// Fails with everything that went wrong; the draft is then not to be published.
+pub(super) fn fetch(
+    order: Order,
+    repositories: &Repositories<'_>,
+    jobs: Option<usize>,
+    downloads: &Downloads,
+    encoder: &ReleaseEncoder,
+    draft: &mut Draft<'_>,
+    progress: &Arc<dyn Progress>,
+) -> Result<Fetched> {
+    let hexpm = RepositoryName::hexpm();
+    let names: BTreeSet<&RepositoryName> = order.entries.iter().map(|id| &id.repository).chain([&hexpm]).collect();
+    let upstream = repositories.upstream(names.iter().copied(), jobs, Arc::clone(progress))?;
+    let mut keys = BTreeMap::new();
+    for name in names {
+        keys.insert(name.clone(), repositories.public_key(name)?);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| OpError::Machine { action: "start fetching", source })?;
+    let (jobs, waiting) = mpsc::channel();
+    let (arrivals, arrived) = queue::channel(16);
+    let waiting = Mutex::new(waiting);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            let (encoder, arrivals, waiting) = (encoder.clone(), arrivals.clone(), &waiting);
+            scope.spawn(move || take_apart(&encoder, waiting, &arrivals));
+        }
+        let shared = Shared {
+            upstream,
+            downloads,
+            keys,
+            progress: Arc::clone(progress),
+            claimed: Mutex::new(order.known.clone()),
+            given_up: false.into(),
+            received: 0.into(),
+            jobs,
+            arrivals,
+        };
+        let network = scope.spawn(move || runtime.block_on(run(order, shared)));
+        let fetched = collect(arrived, draft, progress.as_ref());
+        let received = network.join().unwrap_or_default();
+        fetched.map(|fetched| Fetched { downloaded_bytes: received, ..fetched })
+    })
+}
+
+/// Puts what arrives into the draft, until all senders are gone.
+fn collect(mut arrived: queue::Receiver<Arrival>, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<Fetched> {
+    let (mut fetched, mut errors) = (Fetched::default(), Vec::new());
+    while let Some(arrival) = arrived.blocking_recv() {
+        match arrival {
+            Arrival::Failed(error) => errors.push(error),
+            // Once something failed the draft is not published, so nothing more is written.
+            _ if !errors.is_empty() => {}
+            Arrival::Entry { id, signed } => match draft.put_entry(id, &signed) {
+                Ok(()) => fetched.entries += 1,
+                Err(error) => errors.push(error.into()),
+            },
+            Arrival::Release(release) => {
+                let (id, stored, fallback) = (release.id.clone(), release.stored, release.fallback.clone());
+                progress.report(Event::Finished { item: id.to_string() });
+                match draft.add_release(*release) {
+                    Ok(()) => fetched.releases.push(Stored { id, stored, fallback }),
+                    Err(error) => errors.push(error.into()),
+                }
+            }
+        }
+    }
+    fetched.releases.sort_by(|a, b| a.id.cmp(&b.id));
+    OpError::several(errors).map_or(Ok(fetched), Err)
+}
+
+/// Checks tarballs and turns them into git objects, until there are no more.
+fn take_apart(encoder: &ReleaseEncoder, waiting: &Mutex<mpsc::Receiver<Job>>, arrivals: &queue::Sender<Arrival>) {
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    while let Ok(job) = next() {
+        let arrival = match encode(encoder, &job) {
+            Ok(release) => Arrival::Release(Box::new(release)),
+            Err(error) => Arrival::Failed(error),
+        };
+        if arrivals.blocking_send(arrival).is_err() {
+            return;
+        }
+    }
+}
+
+/// Checks a tarball against the lock first and the registry second, and encodes it.
+fn encode(encoder: &ReleaseEncoder, job: &Job) -> Result<EncodedRelease> {
+    let release = &job.pin.id;
+    let bytes = job.download.read()?;
+    let tarball = Tarball::open(&bytes, &Limits::default())
+        .map_err(|source| OpError::Tarball { release: release.clone(), source })?;
+    let got = tarball.inner_checksum();
+    for expected in job.pin.inner.into_iter().chain([job.listed.inner_checksum]) {
+        if expected != got {
+            return Err(OpError::InnerChecksum { release: release.clone(), expected, got });
+        }
+    }
+    encoder.encode(release.clone(), &tarball).map_err(OpError::encode(release))
+}
+
+/// Runs all requests; returns how many bytes arrived.
+async fn run(order: Order, shared: Shared) -> u64 {
+    let shared = Arc::new(shared);
+    let mut tasks = JoinSet::new();
+    let mut by_package = BTreeMap::<EntryId, Vec<Pin>>::new();
+    for id in order.entries {
+        by_package.entry(id).or_default();
+    }
+    for pin in order.releases {
+        let id = EntryId { repository: pin.id.repository.clone(), package: pin.id.package.clone() };
+        by_package.entry(id).or_default().push(pin);
+    }
+    shared.claim(by_package.keys());
+    let items = by_package.values().map(|pins| pins.len() as u64).sum();
+    shared.progress.report(Event::Planned { items });
+    for (id, pins) in by_package {
+        tasks.spawn(package(Arc::clone(&shared), id, pins));
+    }
+    while let Some(outcome) = tasks.join_next().await {
+        let failed = match outcome {
+            Ok(Ok(more)) => {
+                for id in shared.claim(more.iter()) {
+                    tasks.spawn(mention(Arc::clone(&shared), id));
+                }
+                continue;
+            }
+            Ok(Err(error)) => error,
+            Err(error) => OpError::Machine { action: "go on fetching", source: error.into() },
+        };
+        shared.fail(failed).await;
+    }
+    shared.received.load(Ordering::Relaxed)
+}
+
+/// Fetches a package's entry and its wanted releases. Returns the packages that the releases depend on.
+async fn package(shared: Arc<Shared>, id: EntryId, pins: Vec<Pin>) -> Result<Vec<EntryId>> {
+    let Some(entry) = shared.entry(&id).await? else { return Ok(Vec::new()) };
+    let mut mentioned = Vec::new();
+    for pin in pins {
+        let listed = listed(&entry, &pin)?;
+        mentioned.extend(listed.dependencies.iter().map(|dependency| EntryId {
+            repository: dependency.repository.clone().unwrap_or_else(|| id.repository.clone()),
+            package: dependency.package.clone(),
+        }));
+        if shared.is_given_up() {
+            break;
+        }
+        let expected = pin.outer.or(listed.outer_checksum);
+        let download = shared.upstream.tarball(&pin.id, expected.as_ref(), &shared.downloads).await?;
+        shared.add_received(download.downloaded_bytes);
+        // The queue outlives all tasks.
+        let _ = shared.jobs.send(Job { pin, listed: listed.clone(), download });
+    }
+    Ok(mentioned)
+}
+
+/// Fetches the entry of a package that is only mentioned, if there is one.
+async fn mention(shared: Arc<Shared>, id: EntryId) -> Result<Vec<EntryId>> {
+    match shared.entry(&id).await {
+        Err(OpError::Fetch(FetchError::NotFound { .. } | FetchError::NoEndpoint { .. })) | Err(OpError::NoPublicKey { .. }) => {
+            let message = format!("{id} is mentioned as a dependency, but its repository does not have it");
+            shared.progress.report(Event::Warning { message });
+            Ok(Vec::new())
+        }
+        other => other.map(|_| Vec::new()),
+    }
+}
+
+/// Returns what the registry says of a pinned release, which must not contradict the lock.
+fn listed<'a>(entry: &'a Package, pin: &Pin) -> Result<&'a Release> {
+    let release = entry.releases.iter().find(|release| release.version == pin.id.version);
+    let release = release.ok_or_else(|| OpError::NotListed { release: pin.id.clone() })?;
+    match (pin.outer, release.outer_checksum) {
+        (Some(expected), Some(got)) if expected != got => {
+            Err(OpError::RegistryDisagrees { release: pin.id.clone(), expected, got })
+        }
+        _ => Ok(release),
+    }
+}
+
+impl Shared {
+    /// Fetches, checks and hands on a registry entry; `None` where everything was given up.
+    async fn entry(&self, id: &EntryId) -> Result<Option<Package>> {
+        if self.is_given_up() {
+            return Ok(None);
+        }
+        let EntryId { repository, package } = id;
+        let key = self.keys.get(repository).ok_or_else(|| OpError::NoPublicKey { repository: repository.clone() })?;
+        let Entry::Found { signed, .. } = self.upstream.registry_entry(repository, package, None).await? else {
+            return Ok(None);
+        };
+        self.add_received(signed.len() as u64);
+        let refused = |source| OpError::Entry { entry: id.clone(), source };
+        let message = Signed::decode(&signed).map_err(refused)?;
+        let payload = message.verify(key).map_err(refused)?;
+        let decoded = Package::decode(payload, repository, package).map_err(refused)?;
+        self.arrive(Arrival::Entry { id: id.clone(), signed }).await;
+        Ok(Some(decoded))
+    }
+
+    /// Returns those of some entries that nobody has claimed before.
+    fn claim<'a>(&self, ids: impl Iterator<Item = &'a EntryId>) -> Vec<EntryId> {
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.filter(|id| claimed.insert((*id).clone())).cloned().collect()
+    }
+
+    async fn fail(&self, error: OpError) {
+        if matches!(error.failure(), super::Failure::Network) && !is_not_found(&error) {
+            self.given_up.store(true, Ordering::Relaxed);
+        }
+        self.arrive(Arrival::Failed(error)).await;
+    }
+
+    /// Hands something to the collecting thread, which takes things as fast as the disk does.
+    async fn arrive(&self, arrival: Arrival) {
+        // The thread only stops before us where it panicked, and then says so itself.
+        let _ = self.arrivals.send(arrival).await;
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    fn add_received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+fn is_not_found(error: &OpError) -> bool {
+    matches!(error, OpError::Fetch(error) if error.is_not_found()) || matches!(error, OpError::NotListed { .. })
+}

@@ -1,0 +1,210 @@
+//! A project: its repository, its settings, its locks.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::{OpError, Result};
+use crate::config::{self, Config, Layer};
+use crate::lock::Lock;
+use crate::plan::Wanted;
+use crate::store::{Branch, Repository, Snapshot};
+
+/// The locks that are looked for where none are configured.
+const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
+/// The folders that a glob with `**` does not enter: what is below them belongs to others.
+const SKIPPED: [&str; 5] = [".git", "deps", "_build", "node_modules", ".elixir_ls"];
+/// The largest lock that is read, in bytes.
+const MAX_LOCK: u64 = 64 << 20;
+
+/// The environment of the process, as far as the library is shown it.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// The variables that are valid Unicode.
+    pub variables: BTreeMap<String, String>,
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Returns a variable's value; an empty one counts as absent.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.variables.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// Returns the first of some variables that is there.
+    pub fn first(&self, names: &[&str]) -> Option<String> {
+        names.iter().find_map(|name| self.get(name))
+    }
+}
+
+/// A project: its repository, its settings, its environment.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The git repository.
+    pub repository: Repository,
+    /// The mirror branch.
+    pub branch: Branch,
+    /// The settings in force.
+    pub config: Config,
+    /// The environment.
+    pub environment: Environment,
+    directory: PathBuf,
+}
+
+/// A lock file's name and content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockText {
+    /// Its path from the root of the worktree.
+    pub file: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+impl Project {
+    /// Opens the project that `directory` is in. `flags` are the settings of the command line.
+    ///
+    /// # Errors
+    /// Fails where there is no repository, or a setting cannot be used.
+    pub fn open(directory: &Path, flags: Layer, environment: Environment) -> Result<Self> {
+        let repository = Repository::discover(directory)?;
+        let tracked = match read_tracked(&repository, config::FILE)? {
+            Some(bytes) => Layer::from_toml(&String::from_utf8_lossy(&bytes))?,
+            None => Layer::default(),
+        };
+        let git = Layer::from_git(
+            |key| repository.setting(key),
+            |name| repository.settings_by_subsection("hexmirror", name),
+        )?;
+        let variables = Layer::from_environment(|name| environment.get(name))?;
+        let config = Config::from_layers(&[flags, variables, git], &tracked)?;
+        let branch = repository.branch(&config.branch)?;
+        Ok(Self { repository, branch, config, environment, directory: directory.to_owned() })
+    }
+
+    /// Returns what the mirror branch holds now, or `None` where there is none.
+    ///
+    /// # Errors
+    /// Fails where it is not a mirror or is damaged.
+    pub fn snapshot(&self) -> Result<Option<Snapshot>> {
+        Ok(self.repository.snapshot(&self.branch)?)
+    }
+
+    /// Returns the project's locks: those configured, else the nearest `mix.lock` and `rebar.lock`, upward from the
+    /// current directory to the root of the worktree.
+    ///
+    /// # Errors
+    /// Fails where there is none, or one cannot be read.
+    pub fn locks(&self) -> Result<Vec<LockText>> {
+        let locks = match &self.config.locks {
+            Some(globs) => self.configured_locks(globs)?,
+            None => self.nearest_locks()?,
+        };
+        if locks.is_empty() {
+            let wanted = self.config.locks.as_ref().map_or_else(|| LOCKS.join(" or "), |globs| globs.join(" or "));
+            let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
+            return Err(OpError::NoLock { wanted, directory });
+        }
+        Ok(locks)
+    }
+
+    fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockText>> {
+        let mut set = globset::GlobSetBuilder::new();
+        for glob in globs {
+            let glob = globset::GlobBuilder::new(glob).literal_separator(true).build();
+            set.add(glob.map_err(|error| config::ConfigError {
+                origin: "the setting locks".into(),
+                problem: error.to_string(),
+            })?);
+        }
+        let set = set.build().map_err(|error| config::ConfigError {
+            origin: "the setting locks".into(),
+            problem: error.to_string(),
+        })?;
+        let mut files: Vec<String> = match self.repository.worktree() {
+            // Literal names need no walk through the whole worktree.
+            Some(root) if globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{'])) => {
+                globs.iter().filter(|glob| root.join(glob).is_file()).cloned().collect()
+            }
+            Some(root) => walk(root).filter(|file| set.is_match(file)).collect(),
+            None => self.repository.paths_at_head()?.into_iter().filter(|file| set.is_match(file)).collect(),
+        };
+        files.sort();
+        files.dedup();
+        let read = |file: String| Ok(read_tracked(&self.repository, &file)?.map(|bytes| LockText { file, bytes }));
+        files.into_iter().filter_map(|file| read(file).transpose()).collect()
+    }
+
+    fn nearest_locks(&self) -> Result<Vec<LockText>> {
+        let root = self.repository.worktree();
+        let below = root.and_then(|root| Some((root, self.below(root)?)));
+        let mut folder = below.map(|(_, below)| below).unwrap_or_default();
+        loop {
+            let mut locks = Vec::new();
+            for name in LOCKS {
+                let file = folder.join(name).to_string_lossy().into_owned();
+                if let Some(bytes) = read_tracked(&self.repository, &file)? {
+                    locks.push(LockText { file, bytes });
+                }
+            }
+            if !locks.is_empty() || !folder.pop() {
+                return Ok(locks);
+            }
+        }
+    }
+
+    /// Returns where the current directory is below the root of the worktree.
+    fn below(&self, root: &Path) -> Option<PathBuf> {
+        let (root, directory) = (fs::canonicalize(root).ok()?, fs::canonicalize(&self.directory).ok()?);
+        directory.strip_prefix(root).ok().map(Path::to_owned)
+    }
+}
+
+/// Reads locks and puts together what they pin.
+///
+/// # Errors
+/// Fails where one cannot be used.
+pub fn read_locks(texts: &[LockText]) -> Result<Wanted> {
+    let mut wanted = Wanted::default();
+    for LockText { file, bytes } in texts {
+        let lock = Lock::parse(file, bytes).and_then(|lock| wanted.add(&lock));
+        lock.map_err(|source| lock_error(file, bytes, source))?;
+    }
+    Ok(wanted)
+}
+
+/// Puts an error of a lock together with the lock's text.
+pub(super) fn lock_error(file: &str, bytes: &[u8], source: crate::lock::LockError) -> OpError {
+    OpError::Lock { file: file.to_owned(), text: String::from_utf8_lossy(bytes).into_owned(), source }
+}
+
+/// Reads a file of the project: of the worktree, or of `HEAD` in a bare repository. `None` where it is not there.
+fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> {
+    let Some(root) = repository.worktree() else { return Ok(repository.read_at_head(file)?) };
+    let path = root.join(file);
+    let metadata = match fs::metadata(&path) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(source) => return Err(OpError::Read { path, source }),
+    };
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    if metadata.len() > MAX_LOCK {
+        return Err(OpError::Read { path, source: ErrorKind::FileTooLarge.into() });
+    }
+    fs::read(&path).map(Some).map_err(|source| OpError::Read { path, source })
+}
+
+/// Returns the files below a folder, as paths from it, without what belongs to others.
+fn walk(root: &Path) -> impl Iterator<Item = String> {
+    let entries = walkdir::WalkDir::new(root).into_iter().filter_entry(|entry| {
+        let skipped = entry.file_name().to_str().is_some_and(|name| SKIPPED.contains(&name));
+        !(skipped && entry.file_type().is_dir())
+    });
+    let root = root.to_owned();
+    entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_file()).filter_map(move |entry| {
+        entry.path().strip_prefix(&root).ok()?.to_str().map(str::to_owned)
+    })
+}

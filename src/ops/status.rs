@@ -1,0 +1,141 @@
+//! Is the mirror fresh?
+//!
+//! A yes is remembered beside the repository under the digest of everything that it depends on, so that the next question
+//! (a hook's, mostly) costs one hash of the lock and not a reading of lock and manifest.
+
+use std::fs;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use super::project::{LockText, Project, read_locks};
+use super::Result;
+use crate::model::Manifest;
+use crate::plan::Comparison;
+use crate::store::{ObjectId, Repository};
+
+/// How many answers are remembered: one for each branch that people switch between.
+const REMEMBERED: usize = 32;
+
+/// Whether the mirror is fresh, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Whether everything that the locks pin of Hex is there.
+    pub fresh: bool,
+    /// How many pinned releases are there.
+    pub present: usize,
+    /// How many releases are there that no lock pins.
+    pub extra: usize,
+    /// How many git repositories the locks pin.
+    pub git: usize,
+    /// How many dependencies are of an unknown kind.
+    pub ignored: usize,
+}
+
+/// What is to be said about the mirror.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The locks that were read.
+    pub locks: Vec<String>,
+    /// The mirror branch's tip, if there is one.
+    pub commit: Option<ObjectId>,
+    /// The numbers.
+    pub summary: Summary,
+    /// The particulars; `None` where the answer was remembered.
+    pub comparison: Option<Comparison>,
+}
+
+/// Compares the project's locks with the mirror. With `particulars` a remembered answer does not do.
+///
+/// # Errors
+/// Fails where there is no lock, one cannot be used, or the mirror cannot be read.
+pub fn status(project: &Project, particulars: bool) -> Result<Status> {
+    let texts = project.locks()?;
+    let locks = texts.iter().map(|text| text.file.clone()).collect();
+    let tip = project.repository.tip(&project.branch)?;
+    let memory = tip.map(|tip| Memory::new(&project.repository, tip, &texts));
+    if !particulars && let Some(summary) = memory.as_ref().and_then(Memory::recall) {
+        return Ok(Status { locks, commit: tip, summary, comparison: None });
+    }
+    let snapshot = project.snapshot()?;
+    let nothing = Manifest::default();
+    let manifest = snapshot.as_ref().map(|snapshot| snapshot.manifest()).transpose()?.unwrap_or(&nothing);
+    let comparison = Comparison::new(&read_locks(&texts)?, manifest);
+    let summary = Summary::of(&comparison);
+    if summary.fresh && let Some(memory) = memory {
+        memory.remember(&summary);
+    }
+    Ok(Status { locks, commit: snapshot.map(|snapshot| snapshot.commit()), summary, comparison: Some(comparison) })
+}
+
+/// Remembers that the mirror at `tip` is fresh for these locks, as an update knows when it is done.
+pub(super) fn remember(repository: &Repository, tip: ObjectId, locks: &[LockText], comparison: &Comparison) {
+    let summary = Summary::of(comparison);
+    if summary.fresh {
+        Memory::new(repository, tip, locks).remember(&summary);
+    }
+}
+
+impl Summary {
+    fn of(comparison: &Comparison) -> Self {
+        Self {
+            fresh: comparison.is_fresh(),
+            present: comparison.present,
+            extra: comparison.extra.len(),
+            git: comparison.git.len(),
+            ignored: comparison.ignored.len(),
+        }
+    }
+}
+
+/// The file with remembered answers: a line each, the newest first, with the digest of what the answer depends on.
+struct Memory {
+    path: PathBuf,
+    key: String,
+}
+
+impl Memory {
+    fn new(repository: &Repository, tip: ObjectId, locks: &[LockText]) -> Self {
+        let mut digest = Sha256::new();
+        // Another version of this program may answer otherwise.
+        digest.update(concat!(env!("CARGO_PKG_VERSION"), "\0"));
+        digest.update(tip.as_bytes());
+        for lock in locks {
+            for part in [lock.file.as_bytes(), &lock.bytes] {
+                digest.update((part.len() as u64).to_le_bytes());
+                digest.update(part);
+            }
+        }
+        let key = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { path: repository.own_dir().join("fresh"), key }
+    }
+
+    fn recall(&self) -> Option<Summary> {
+        let text = fs::read_to_string(&self.path).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(&self.key))?;
+        let numbers: Vec<usize> = line.split_whitespace().map(|number| number.parse().ok()).collect::<Option<_>>()?;
+        let [present, extra, git, ignored] = numbers[..] else { return None };
+        Some(Summary { fresh: true, present, extra, git, ignored })
+    }
+
+    /// Writes the answer down. Where that cannot be done, the next question is answered the long way.
+    fn remember(&self, summary: &Summary) {
+        let Summary { fresh: _, present, extra, git, ignored } = summary;
+        let mut text = format!("{} {present} {extra} {git} {ignored}\n", self.key);
+        let known = fs::read_to_string(&self.path).unwrap_or_default();
+        for line in known.lines().filter(|line| !line.starts_with(&self.key)).take(REMEMBERED - 1) {
+            text += line;
+            text.push('\n');
+        }
+        let write = || -> std::io::Result<()> {
+            let folder = self.path.parent().unwrap_or(&self.path);
+            fs::create_dir_all(folder)?;
+            let file = tempfile::NamedTempFile::new_in(folder)?;
+            fs::write(file.path(), text)?;
+            file.persist(&self.path).map(drop).map_err(|error| error.error)
+        };
+        if let Err(error) = write() {
+            tracing::debug!(%error, "the answer is not remembered");
+        }
+    }
+}

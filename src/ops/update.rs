@@ -1,0 +1,257 @@
+//! Brings the mirror up to the locks: fetches what it lacks and publishes one commit, or nothing.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::fetching::{self, Fetched, Order, Stored};
+use super::init::adopt;
+use super::project::{LockText, Project, read_locks};
+use super::status::{self, Status};
+use super::upstream::Repositories;
+use super::{OpError, Result};
+use crate::fetch::Downloads;
+use crate::hex::tarball::Limits;
+use crate::model::{EntryId, Manifest, ReleaseId, StoredRelease, Version};
+use crate::plan::{Comparison, Wanted};
+use crate::progress::{Event, Progress};
+use crate::store::{Draft, Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
+
+/// How often an update begins anew because something else moved the branch.
+const ATTEMPTS: usize = 5;
+/// The most releases that a commit's subject names.
+const NAMED: usize = 3;
+
+/// How to update.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UpdateOptions {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Fetch all registry entries anew, for retirements and advisories.
+    pub refresh: bool,
+    /// How many requests run at once, if not as configured.
+    pub jobs: Option<usize>,
+}
+
+/// A release that an update stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// The release.
+    pub id: ReleaseId,
+    /// What the manifest says of it.
+    pub stored: StoredRelease,
+    /// Why it is stored as its tarball, where it is.
+    pub fallback: Option<String>,
+    /// The highest version of the package that was there before.
+    pub replaced: Option<Version>,
+}
+
+/// What an update did, or would do.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// How things stood before.
+    pub before: Status,
+    /// What it stored.
+    pub added: Vec<Added>,
+    /// How many registry entries it fetched.
+    pub entries: usize,
+    /// How many bytes came over the network.
+    pub downloaded_bytes: u64,
+    /// By how many bytes the repository's object database grew.
+    pub stored_bytes: u64,
+    /// The branch's tip now, if there is one.
+    pub commit: Option<ObjectId>,
+    /// The remote whose branch was adopted first, if there was no local one.
+    pub adopted: Option<String>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Updates the mirror.
+///
+/// # Errors
+/// Fails with what went wrong; the branch is then as it was, and what was fetched and verified is kept for the next time.
+pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Update> {
+    let start = Instant::now();
+    let before = status::status(project, false)?;
+    let done = |before, adopted| Update {
+        commit: before.commit,
+        before,
+        added: Vec::new(),
+        entries: 0,
+        downloaded_bytes: 0,
+        stored_bytes: 0,
+        adopted,
+        elapsed: start.elapsed(),
+    };
+    if options.dry_run || (before.summary.fresh && !options.refresh) {
+        return Ok(done(before, None));
+    }
+    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
+    let _lock = Lock::acquire(&project.repository, waits)?;
+    for _ in 0..ATTEMPTS {
+        let adopted = if project.snapshot()?.is_none() { adopt(project)?.map(|(remote, _)| remote) } else { None };
+        // Another process may have brought what this one was to bring.
+        let before = status::status(project, false)?;
+        if before.summary.fresh && !options.refresh {
+            return Ok(done(before, adopted));
+        }
+        match Attempt::new(project, options)?.run(progress) {
+            Err(OpError::Store(StoreError::Moved { .. })) => {}
+            Err(error) => return Err(error),
+            Ok(Outcome { added, fetched, commit, stored_bytes }) => {
+                let (entries, downloaded_bytes) = (fetched.entries, fetched.downloaded_bytes);
+                let update = done(before, adopted);
+                return Ok(Update { added, entries, downloaded_bytes, stored_bytes, commit: Some(commit), ..update });
+            }
+        }
+    }
+    Err(OpError::KeptMoving { branch: project.branch.to_string() })
+}
+
+struct Outcome {
+    added: Vec<Added>,
+    fetched: Fetched,
+    commit: ObjectId,
+    stored_bytes: u64,
+}
+
+/// One try at an update, on the branch as it stands.
+struct Attempt<'a> {
+    project: &'a Project,
+    options: UpdateOptions,
+    locks: Vec<LockText>,
+    wanted: Wanted,
+    base: Option<Snapshot>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(project: &'a Project, options: UpdateOptions) -> Result<Self> {
+        let locks = project.locks()?;
+        let wanted = read_locks(&locks)?;
+        Ok(Self { project, options, locks, wanted, base: project.snapshot()? })
+    }
+
+    fn run(self, progress: &Arc<dyn Progress>) -> Result<Outcome> {
+        let Project { repository, branch, .. } = self.project;
+        let nothing = Manifest::default();
+        let manifest = self.base.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
+        let order = self.order(manifest);
+        let downloads = Downloads::open(downloads_dir(repository))?;
+        let encoder = ReleaseEncoder::new(repository, Limits::default())?;
+        let mut draft = Draft::begin(repository, branch, self.base.as_ref())?;
+        let repositories = Repositories::new(self.project)?;
+        let fetched =
+            fetching::fetch(order, &repositories, self.options.jobs, &downloads, &encoder, &mut draft, progress)?;
+        let added: Vec<Added> = fetched.releases.iter().map(|stored| added(stored, manifest)).collect();
+        let after = Comparison::new(&self.wanted, draft.manifest());
+        let published = draft.publish(&self.message(&added, &fetched))?;
+        status::remember(repository, published.commit, &self.locks, &after);
+        for release in &added {
+            // What is stored is not needed a second time; a file that stays is only untidy.
+            let _ = downloads.remove(&release.stored.outer);
+        }
+        Ok(Outcome { added, fetched, commit: published.commit, stored_bytes: published.pack_bytes })
+    }
+
+    fn order(&self, manifest: &Manifest) -> Order {
+        let comparison = Comparison::new(&self.wanted, manifest);
+        let releases: Vec<_> = comparison.to_fetch().cloned().collect();
+        let of_release = |id: &ReleaseId| EntryId { repository: id.repository.clone(), package: id.package.clone() };
+        let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| of_release(&pin.id)).collect();
+        entries.extend(comparison.entries);
+        if self.options.refresh {
+            entries.extend(manifest.entries.keys().cloned());
+        }
+        Order { releases, entries, known: manifest.entries.keys().cloned().collect() }
+    }
+
+    /// Writes the commit's message: a line for a changelog, the particulars, and where it comes from.
+    fn message(&self, added: &[Added], fetched: &Fetched) -> String {
+        let mut message = subject(added, fetched.entries);
+        message += "\n\n";
+        for release in added {
+            let _ = writeln!(message, "{}", change(release));
+        }
+        if !added.is_empty() {
+            message.push('\n');
+        }
+        for LockText { file, bytes } in &self.locks {
+            let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let _ = writeln!(message, "Lock: {file} sha256:{digest}");
+        }
+        if let Some(head) = self.project.repository.head() {
+            let _ = writeln!(message, "Project-Commit: {head}");
+        }
+        message
+    }
+}
+
+/// Returns the folder where unfinished updates keep what they fetched.
+pub(super) fn downloads_dir(repository: &Repository) -> std::path::PathBuf {
+    repository.own_dir().join("downloads")
+}
+
+fn added(stored: &Stored, before: &Manifest) -> Added {
+    let Stored { id, stored, fallback } = stored;
+    let replaced = before.releases_of(&id.repository, &id.package).next_back().map(|(id, _)| id.version.clone());
+    Added { id: id.clone(), stored: *stored, fallback: fallback.clone(), replaced }
+}
+
+/// Writes one change as `phoenix 1.6.0 → 1.6.1`, or `phoenix 1.6.1` where the package is new.
+fn change(release: &Added) -> String {
+    match &release.replaced {
+        Some(version) if *version != release.id.version => {
+            let shown = ReleaseId { version: version.clone(), ..release.id.clone() };
+            format!("{shown} → {}", release.id.version)
+        }
+        _ => release.id.to_string(),
+    }
+}
+
+fn subject(added: &[Added], entries: usize) -> String {
+    if added.is_empty() {
+        return format!("Refresh {}", count(entries, "registry entry", "registry entries"));
+    }
+    let verb = if added.iter().all(|release| release.replaced.is_none()) { "Add" } else { "Update" };
+    let named: Vec<String> = added.iter().take(NAMED).map(change).collect();
+    let more = if added.len() > NAMED { ", …" } else { "" };
+    format!("{verb} {}: {}{more}", count(added.len(), "package", "packages"), named.join(", "))
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{InnerChecksum, OuterChecksum, RepositoryName, Storage};
+
+    fn release(package: &str, version: &str, replaced: Option<&str>) -> Added {
+        let (outer, inner) = (OuterChecksum::from_bytes([0; 32]), InnerChecksum::from_bytes([0; 32]));
+        Added {
+            id: ReleaseId {
+                repository: RepositoryName::hexpm(),
+                package: package.parse().unwrap(),
+                version: version.parse().unwrap(),
+            },
+            stored: StoredRelease { outer, inner, storage: Storage::Unpacked, bytes: 1 },
+            fallback: None,
+            replaced: replaced.map(|version| version.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn subjects_read_as_a_changelog() {
+        let (new, moved) = (release("plug", "1.0.0", None), release("jason", "1.3.0", Some("1.2.2")));
+        assert_eq!(subject(&[new.clone()], 1), "Add 1 package: plug 1.0.0");
+        assert_eq!(subject(&[moved.clone(), new.clone()], 2), "Update 2 packages: jason 1.2.2 → 1.3.0, plug 1.0.0");
+        let many = vec![new.clone(), new.clone(), new.clone(), new];
+        assert_eq!(subject(&many, 4), "Add 4 packages: plug 1.0.0, plug 1.0.0, plug 1.0.0, …");
+        assert_eq!(subject(&[], 3), "Refresh 3 registry entries");
+    }
+}
