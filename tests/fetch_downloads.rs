@@ -6,8 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use git_hexmirror::fetch::{Downloads, FetchError};
-use support::fetching::{Scene, checksum, noise, once, release};
+use git_hexmirror::fetch::hex_home::HexHome;
+use git_hexmirror::fetch::{Downloads, FetchError, Origin, Settings};
+use support::fetching::{Scene, checksum, noise, once, release, release_of};
 use support::upstream::{ALWAYS, Fault};
 
 const HALF: usize = 40_000;
@@ -170,4 +171,26 @@ async fn a_disk_that_refuses_is_told() {
     let error = scene.fetcher().tarball(&plug, None, &downloads).await.unwrap_err();
     assert!(matches!(error, FetchError::Io { action: "write", .. }), "{error:?}");
     assert_eq!(scene.server.count("*"), 1);
+}
+
+#[tokio::test]
+async fn the_hex_client_s_cache_is_used_where_it_has_the_pinned_bytes() {
+    for repository in ["hexpm", "hexpm:acme"] {
+        let (scene, plug) = (Scene::new(), release_of(repository, "plug"));
+        let home = scene.folder.path().join("hex");
+        let cached = home.join("packages").join(repository).join("plug-1.0.0.tar");
+        fs::create_dir_all(cached.parent().unwrap()).unwrap();
+        fs::write(&cached, b"tarball").unwrap();
+        let settings = Settings { hex_home: Some(HexHome::new(&home)), ..once() };
+        let (fetcher, downloads) = (scene.fetcher_with(settings), scene.downloads());
+        let download = fetcher.tarball(&plug, Some(&checksum(b"tarball")), &downloads).await.unwrap();
+        assert_eq!((&download.path, download.origin, download.bytes), (&cached, Origin::HexCache, 7));
+        assert_eq!((download.read().unwrap().as_slice(), scene.server.count("*")), (&b"tarball"[..], 0));
+        // Other bytes than the pinned ones, and bytes that nothing pins, are upstream's to give.
+        for expected in [Some(checksum(b"another")), None] {
+            let error = fetcher.tarball(&plug, expected.as_ref(), &downloads).await.unwrap_err();
+            assert!(error.is_not_found(), "{error:?}");
+        }
+        assert_eq!(fs::read(&cached).unwrap(), b"tarball");
+    }
 }
