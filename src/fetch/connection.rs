@@ -1,0 +1,248 @@
+//! The connections to upstream: one request after another, redirects followed by our own rules.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, Client, NoProxy, Proxy, Response, StatusCode};
+
+use super::endpoint::{Endpoint, WebUrl};
+use super::error::{Cause, FetchError, RedirectRefusal};
+use super::retry::retry_after;
+use super::settings::{Proxies, Settings, Timeouts};
+
+/// How many redirects are followed. Hex follows 3.
+const MAX_REDIRECTS: usize = 5;
+
+/// The connections to upstream, reused from one request to the next.
+#[derive(Debug)]
+pub(super) struct Connections {
+    settings: Settings,
+    authorities: Option<Vec<Certificate>>,
+    plain: Client,
+    /// Made when it is first needed: reading the platform's certificate authorities takes time, and they may be missing.
+    secure: OnceLock<Client>,
+}
+
+impl Connections {
+    pub(super) fn new(settings: &Settings) -> Result<Self, FetchError> {
+        let authorities = settings.ca_certificates.as_deref().map(read_authorities).transpose()?;
+        let plain = client(settings, Some(&[]))?;
+        Ok(Self { settings: settings.clone(), authorities, plain, secure: OnceLock::new() })
+    }
+
+    /// Asks for `url`, which lies below `endpoint`, and returns the answer's head when it is 2xx or 304.
+    pub(super) async fn get(
+        &self,
+        endpoint: &Endpoint,
+        url: WebUrl,
+        headers: &[(HeaderName, String)],
+    ) -> Result<Answer, FetchError> {
+        let origin = url.as_url().origin();
+        let key = endpoint.key.as_ref().map(|key| authorization(key.reveal(), &url)).transpose()?;
+        let mut headers = header_map(headers, &url)?;
+        let mut url = url;
+        for _ in 0..=MAX_REDIRECTS {
+            headers.remove(AUTHORIZATION);
+            // The key is the repository's own: no other host, port or scheme ever gets it.
+            if let Some(key) = key.as_ref().filter(|_| url.as_url().origin() == origin) {
+                headers.insert(AUTHORIZATION, key.clone());
+            }
+            let response = self.send(&url, headers.clone()).await?;
+            if !is_redirect(response.status()) {
+                return check_status(Answer { url, response, timeouts: self.settings.timeouts });
+            }
+            url = follow(&url, response.headers().get(LOCATION))?;
+        }
+        Err(FetchError::Redirect { url, reason: RedirectRefusal::TooMany })
+    }
+
+    async fn send(&self, url: &WebUrl, headers: HeaderMap) -> Result<Response, FetchError> {
+        let mut target = url.as_url().clone();
+        if headers.contains_key(AUTHORIZATION) {
+            // Credentials in the address would become a second such header.
+            let _ = (target.set_username(""), target.set_password(None));
+        }
+        let response = self.client(url)?.get(target).headers(headers).send().await;
+        response.map_err(|source| failure(url, &self.settings.timeouts, source))
+    }
+
+    fn client(&self, url: &WebUrl) -> Result<&Client, FetchError> {
+        let secure_proxy = self.settings.proxies.http.as_ref().is_some_and(|proxy| proxy.as_url().scheme() == "https");
+        if url.as_url().scheme() == "http" && !secure_proxy {
+            return Ok(&self.plain);
+        }
+        if let Some(client) = self.secure.get() {
+            return Ok(client);
+        }
+        let client = client(&self.settings, self.authorities.as_deref())?;
+        Ok(self.secure.get_or_init(|| client))
+    }
+}
+
+/// An answer whose body is still to be read.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Where it came from, redirects followed.
+    pub(super) url: WebUrl,
+    response: Response,
+    timeouts: Timeouts,
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// Returns a header that is text.
+    pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// Returns the length that the answer says its body has, in bytes.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.response.content_length()
+    }
+
+    /// Reads the body and hands it on as it arrives.
+    ///
+    /// # Errors
+    /// [`FetchError::TooLarge`] as soon as it is clear that it is longer than `limit` bytes; what `take` returns.
+    pub(super) async fn body(
+        mut self,
+        limit: u64,
+        mut take: impl FnMut(&[u8]) -> Result<(), FetchError>,
+    ) -> Result<(), FetchError> {
+        let expected = self.length();
+        let mut got = 0;
+        if expected.is_some_and(|expected| expected > limit) {
+            return Err(FetchError::TooLarge { url: self.url, limit });
+        }
+        loop {
+            match self.response.chunk().await {
+                Ok(Some(chunk)) => {
+                    got += chunk.len() as u64;
+                    if got > limit {
+                        return Err(FetchError::TooLarge { url: self.url, limit });
+                    }
+                    take(&chunk)?;
+                }
+                Ok(None) => return Ok(()),
+                Err(source) if source.is_timeout() => return Err(failure(&self.url, &self.timeouts, source)),
+                Err(source) => {
+                    return Err(match expected {
+                        Some(expected) if got < expected => FetchError::Truncated { url: self.url, expected, got },
+                        _ => failure(&self.url, &self.timeouts, source),
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn client(settings: &Settings, authorities: Option<&[Certificate]>) -> Result<Client, FetchError> {
+    let mut builder = Client::builder()
+        .user_agent(&settings.user_agent)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(settings.timeouts.connect)
+        .read_timeout(settings.timeouts.stall)
+        .pool_max_idle_per_host(settings.concurrency.max(1))
+        // Nothing is taken from the environment; what the caller found there is in the settings.
+        .no_proxy();
+    for proxy in proxies(&settings.proxies)? {
+        builder = builder.proxy(proxy);
+    }
+    if let Some(authorities) = authorities {
+        builder = builder.tls_certs_only(authorities.iter().cloned());
+    }
+    builder.build().map_err(|source| FetchError::Client { source })
+}
+
+fn proxies(proxies: &Proxies) -> Result<Vec<Proxy>, FetchError> {
+    let except = proxies.no_proxy.as_deref().and_then(NoProxy::from_string);
+    let http = proxies.http.as_ref().map(|url| (url, Proxy::http(url.as_url().clone())));
+    let https = proxies.https.as_ref().map(|url| (url, Proxy::https(url.as_url().clone())));
+    let made = http.into_iter().chain(https).map(|(url, proxy)| match proxy {
+        Ok(proxy) => Ok(proxy.no_proxy(except.clone())),
+        Err(source) => Err(FetchError::Proxy { proxy: url.clone(), source: source.without_url() }),
+    });
+    made.collect()
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<Certificate>, FetchError> {
+    let error = |source: Cause| FetchError::CaCertificates { path: path.to_owned(), source };
+    let pem = std::fs::read(path).map_err(|source| error(source.into()))?;
+    let authorities = Certificate::from_pem_bundle(&pem).map_err(|source| error(source.into()))?;
+    if authorities.is_empty() { Err(error("it holds no PEM certificate".into())) } else { Ok(authorities) }
+}
+
+fn authorization(key: &str, url: &WebUrl) -> Result<HeaderValue, FetchError> {
+    let mut value = HeaderValue::from_str(key).map_err(|_| FetchError::InvalidKey { url: url.clone() })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn header_map(headers: &[(HeaderName, String)], url: &WebUrl) -> Result<HeaderMap, FetchError> {
+    let value = |text: &str| {
+        let reason = "it gave an ETag that cannot be sent back".to_owned();
+        HeaderValue::from_str(text).map_err(|_| FetchError::Protocol { url: url.clone(), reason })
+    };
+    headers.iter().map(|(name, text)| Ok((name.clone(), value(text)?))).collect()
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn follow(url: &WebUrl, location: Option<&HeaderValue>) -> Result<WebUrl, FetchError> {
+    let refuse = |reason| FetchError::Redirect { url: url.clone(), reason };
+    let location = location.and_then(|location| location.to_str().ok());
+    let location = location.ok_or_else(|| refuse(RedirectRefusal::NoLocation))?;
+    let next = url.follow(location).map_err(|error| refuse(RedirectRefusal::Invalid(error)))?;
+    if url.as_url().scheme() == "https" && next.as_url().scheme() != "https" {
+        return Err(refuse(RedirectRefusal::Downgrade { to: next }));
+    }
+    Ok(next)
+}
+
+fn check_status(answer: Answer) -> Result<Answer, FetchError> {
+    let status = answer.status();
+    if status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE) {
+        return Ok(answer);
+    }
+    let retry_after = answer.header(RETRY_AFTER).and_then(|header| retry_after(header, SystemTime::now()));
+    let (url, status) = (answer.url, status.as_u16());
+    Err(match status {
+        404 | 410 => FetchError::NotFound { url, status },
+        401 | 403 | 407 => FetchError::Unauthorized { url, status },
+        _ => FetchError::Status { url, status, retry_after },
+    })
+}
+
+/// Tells what kind of failure reqwest means.
+fn failure(url: &WebUrl, timeouts: &Timeouts, error: reqwest::Error) -> FetchError {
+    let url = url.clone();
+    // Its address would be shown with the query.
+    let error = error.without_url();
+    if error.is_timeout() {
+        let after = if error.is_connect() { timeouts.connect } else { timeouts.stall };
+        return FetchError::TimedOut { url, after };
+    }
+    if has_tls_cause(&error) {
+        return FetchError::Tls { url, source: error.into() };
+    }
+    if error.is_connect() {
+        return FetchError::Unreachable { url, source: error.into() };
+    }
+    FetchError::Interrupted { url, source: error.into() }
+}
+
+/// Tells whether a TLS error is somewhere among the causes. `io::Error` does not show the error that it wraps as its source.
+fn has_tls_cause(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let wrapped: Option<&(dyn Error + 'static)> = wrapped.map(|wrapped| wrapped as _);
+    error.is::<rustls::Error>() || wrapped.or_else(|| error.source()).is_some_and(has_tls_cause)
+}

@@ -1,0 +1,253 @@
+//! The folder that keeps what was downloaded until it is on the mirror branch.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::error::FetchError;
+use super::hash;
+use crate::model::OuterChecksum;
+
+/// How many bytes of old files [`Downloads::open`] leaves.
+const KEPT_BYTES: u64 = 1 << 30;
+
+/// Files younger than this are left in any case: another process may be about to use them.
+const KEPT_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// A folder of downloaded tarballs.
+///
+/// Finished ones are named by their outer checksum, appear by an atomic rename, and are checked whenever they are read. Parts
+/// of others lie beside them with the ETag they belong to, so that the next attempt, in this process or a later one, goes on
+/// where the last one stopped. Two processes may use the folder at once: the first one has the parts to itself, the other
+/// downloads without keeping parts.
+#[derive(Debug)]
+pub struct Downloads {
+    folder: PathBuf,
+    /// The lock file, when this is the one that has the parts. Its lock lasts as long as the file is open.
+    owner: Option<File>,
+    /// The parts that are in use in this process.
+    claimed: Mutex<HashSet<String>>,
+}
+
+impl Downloads {
+    /// Opens the folder, makes it where it is missing, and removes the oldest files where they take more than 1 GiB.
+    ///
+    /// # Errors
+    /// [`FetchError::Io`] where the folder cannot be made or written to.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, FetchError> {
+        let folder = folder.into();
+        fs::create_dir_all(&folder).map_err(FetchError::io("make the folder", &folder))?;
+        let path = folder.join("lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(FetchError::io("write", &path))?;
+        // Where locks do not work at all, nobody has the parts.
+        let owner = lock.try_lock().is_ok().then_some(lock);
+        if owner.is_some() {
+            shrink(&folder, KEPT_BYTES, KEPT_AGE).map_err(FetchError::io("tidy", &folder))?;
+        }
+        Ok(Self { folder, owner, claimed: Mutex::default() })
+    }
+
+    /// Returns the finished tarball that has this outer checksum. One that turns out to be damaged is removed.
+    ///
+    /// # Errors
+    /// [`FetchError::Io`] where the file is there but cannot be read.
+    pub fn finished(&self, checksum: &OuterChecksum) -> Result<Option<Download>, FetchError> {
+        let path = self.finished_path(checksum);
+        match hash::of_file(&path).map_err(FetchError::io("read", &path))? {
+            Some((got, bytes)) if got == *checksum => {
+                Ok(Some(Download { path, outer_checksum: got, bytes, downloaded_bytes: 0, origin: Origin::Downloads }))
+            }
+            Some(_) => self.remove(checksum).map(|()| None),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes a finished tarball, if it is there: it is stored now, and not needed here any more.
+    ///
+    /// # Errors
+    /// [`FetchError::Io`] where the file cannot be removed.
+    pub fn remove(&self, checksum: &OuterChecksum) -> Result<(), FetchError> {
+        let path = self.finished_path(checksum);
+        remove(&path).map_err(FetchError::io("remove", path))
+    }
+
+    pub(super) fn finished_path(&self, checksum: &OuterChecksum) -> PathBuf {
+        self.folder.join(format!("{checksum}.tar"))
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Claims the part named `key`, so that it is written to by one task only; `None` where another one has it.
+    pub(super) fn claim(&self, key: &str) -> Option<Claim<'_>> {
+        let free = self.owner.is_some() && self.claimed().insert(key.to_owned());
+        free.then(|| Claim { downloads: self, key: key.to_owned() })
+    }
+
+    fn claimed(&self) -> MutexGuard<'_, HashSet<String>> {
+        // The set is whole after any panic: its operations are single calls.
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to one part; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Claim<'a> {
+    downloads: &'a Downloads,
+    key: String,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.downloads.claimed().remove(&self.key);
+    }
+}
+
+/// A tarball on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// Where it lies. In the Hex client's cache it is not ours to change.
+    pub path: PathBuf,
+    /// Its outer checksum.
+    pub outer_checksum: OuterChecksum,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// How many bytes came over the network for it, failed attempts included.
+    pub downloaded_bytes: u64,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a tarball came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// From upstream.
+    Network,
+    /// From an earlier download.
+    Downloads,
+    /// From the local Hex client's cache.
+    HexCache,
+}
+
+impl Download {
+    /// Reads the tarball into memory and checks it once more: files change.
+    ///
+    /// # Errors
+    /// [`FetchError::Io`], or [`FetchError::ChecksumMismatch`] where the file changed since.
+    pub fn read(&self) -> Result<Vec<u8>, FetchError> {
+        let mut bytes = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or_default());
+        let file = File::open(&self.path).map_err(FetchError::io("read", &self.path))?;
+        // A file that grew is not read further than it takes to see that it is another one.
+        file.take(self.bytes + 1).read_to_end(&mut bytes).map_err(FetchError::io("read", &self.path))?;
+        let got = hash::of_bytes(&bytes);
+        if got == self.outer_checksum {
+            return Ok(bytes);
+        }
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Err(FetchError::ChecksumMismatch {
+            file,
+            expected: self.outer_checksum,
+            got,
+            from: self.path.display().to_string(),
+        })
+    }
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes files older than `age`, the oldest first, until the others take at most `limit` bytes.
+fn shrink(folder: &Path, limit: u64, age: Duration) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // Another process may remove what was listed.
+        if let Ok(metadata) = entry.metadata()
+            && metadata.is_file()
+        {
+            files.push((metadata.modified()?, metadata.len(), entry.path()));
+        }
+    }
+    files.sort_by(|a, b| b.cmp(a));
+    let now = SystemTime::now();
+    let mut total = 0;
+    for (modified, bytes, path) in files {
+        total += bytes;
+        if total > limit && now.duration_since(modified).is_ok_and(|since| since > age) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_files_go_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        for (name, hours) in [("new", 0), ("middle", 2), ("old", 3)] {
+            let path = folder.path().join(name);
+            fs::write(&path, [0; 100]).unwrap();
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(now - Duration::from_secs(hours * 3600)).unwrap();
+        }
+        let left = || {
+            let mut names: Vec<_> =
+                fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        shrink(folder.path(), 300, KEPT_AGE).unwrap();
+        assert_eq!(left(), ["middle", "new", "old"]);
+        shrink(folder.path(), 200, KEPT_AGE).unwrap();
+        assert_eq!(left(), ["middle", "new"]);
+        shrink(folder.path(), 0, KEPT_AGE).unwrap();
+        assert_eq!(left(), ["new"]);
+    }
+
+    #[test]
+    fn damaged_files_are_not_given_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let downloads = Downloads::open(folder.path()).unwrap();
+        let checksum = hash::of_bytes(b"tarball");
+        assert_eq!(downloads.finished(&checksum).unwrap(), None);
+        fs::write(downloads.finished_path(&checksum), b"tarball").unwrap();
+        let found = downloads.finished(&checksum).unwrap().unwrap();
+        assert_eq!(
+            (found.bytes, found.origin, found.read().unwrap().as_slice()),
+            (7, Origin::Downloads, &b"tarball"[..])
+        );
+        for damaged in [&b"tarbalL"[..], b"tarball and more", b""] {
+            fs::write(&found.path, damaged).unwrap();
+            assert!(found.read().unwrap_err().is_integrity());
+        }
+        assert_eq!(downloads.finished(&checksum).unwrap(), None);
+        assert!(!found.path.exists());
+    }
+
+    #[test]
+    fn one_task_of_one_process_has_a_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Downloads::open(folder.path()).unwrap();
+        let second = Downloads::open(folder.path()).unwrap();
+        let claim = first.claim("a");
+        assert!(claim.is_some() && first.claim("a").is_none() && second.claim("a").is_none());
+        drop(claim);
+        assert!(first.claim("a").is_some());
+        drop((first, second));
+        assert!(Downloads::open(folder.path()).unwrap().claim("a").is_some());
+    }
+}

@@ -1,0 +1,219 @@
+//! Where a Hex repository is reached, and with which key; texts that hide what is secret.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+use crate::model::{PackageName, ReleaseId};
+
+/// The longest address accepted, in bytes.
+const MAX_LENGTH: usize = 4096;
+
+/// What is wrong with an address. Does not repeat the address, which may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a usable http or https address: {reason}")]
+pub struct WebUrlError {
+    /// The rule that it breaks.
+    pub reason: String,
+}
+
+/// An `http` or `https` address. `Display` and `Debug` hide its password and its query.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WebUrl(Url);
+
+impl WebUrl {
+    /// Reads a proxy's address, for which `http://` may be left out, as in `proxy.example:3128`.
+    ///
+    /// # Errors
+    /// The rules of [`WebUrl::from_str`].
+    pub fn proxy(text: &str) -> Result<Self, WebUrlError> {
+        if text.contains("://") { text.parse() } else { format!("http://{text}").parse() }
+    }
+
+    /// Returns the address with nothing hidden, for sending and for comparing.
+    pub fn reveal(&self) -> &str {
+        self.0.as_str()
+    }
+
+    pub(super) fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Returns the address of `path` (without a leading `/`) below this one.
+    pub(super) fn below(&self, path: &str) -> Self {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}/{path}", self.0.path().trim_end_matches('/')));
+        Self(url)
+    }
+
+    /// Follows `location`, a redirect's target, which may be relative. Another origin gets no credentials.
+    pub(super) fn follow(&self, location: &str) -> Result<Self, WebUrlError> {
+        let mut next = self.0.join(location).map_err(WebUrlError::parse)?;
+        if next.origin() != self.0.origin() {
+            let _ = (next.set_username(""), next.set_password(None));
+        }
+        Self::check(next)
+    }
+
+    fn check(url: Url) -> Result<Self, WebUrlError> {
+        let error = |reason: &str| Err(WebUrlError { reason: reason.to_owned() });
+        match url.scheme() {
+            "http" | "https" if url.has_host() => Ok(Self(url)),
+            "http" | "https" => error("it names no host"),
+            _ => error("its scheme is neither http nor https"),
+        }
+    }
+}
+
+impl WebUrlError {
+    fn parse(error: url::ParseError) -> Self {
+        Self { reason: error.to_string() }
+    }
+}
+
+impl FromStr for WebUrl {
+    type Err = WebUrlError;
+
+    /// Reads an absolute address of at most 4096 bytes. A fragment is dropped.
+    fn from_str(text: &str) -> Result<Self, WebUrlError> {
+        if text.len() > MAX_LENGTH {
+            return Err(WebUrlError { reason: "it is longer than 4096 bytes".into() });
+        }
+        let mut url = Url::parse(text.trim()).map_err(WebUrlError::parse)?;
+        url.set_fragment(None);
+        Self::check(url)
+    }
+}
+
+impl fmt::Display for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = self.0.clone();
+        if shown.password().is_some() {
+            let _ = shown.set_password(Some("****"));
+        } else if !shown.username().is_empty() {
+            // A token is often given as the user alone.
+            let _ = shown.set_username("****");
+        }
+        if shown.query().is_some() {
+            shown.set_query(Some("****"));
+        }
+        f.write_str(shown.as_str().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WebUrl({self})")
+    }
+}
+
+/// A key that is sent to a repository and shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a key as it was given.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self(key.into())
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(****)")
+    }
+}
+
+/// Where one Hex repository is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What `/packages/NAME` and `/tarballs/NAME-VERSION.tar` follow, such as `https://repo.hex.pm`.
+    pub url: WebUrl,
+    /// Sent as the `authorization` header, as Hex does (`make_headers/1` in hex_core's `hex_repo.erl`).
+    pub key: Option<Secret>,
+}
+
+impl Endpoint {
+    /// Makes an endpoint that needs no key.
+    pub fn public(url: WebUrl) -> Self {
+        Self { url, key: None }
+    }
+
+    /// Returns the endpoint of an organisation of this repository, `URL/repos/NAME`, with the same key
+    /// (`default_organization/3` in Hex's `repo.ex`).
+    pub fn organization(&self, name: &str) -> Self {
+        Self { url: self.url.below(&format!("repos/{name}")), key: self.key.clone() }
+    }
+
+    pub(super) fn registry_entry(&self, package: &PackageName) -> WebUrl {
+        self.url.below(&format!("packages/{package}"))
+    }
+
+    pub(super) fn tarball(&self, release: &ReleaseId) -> WebUrl {
+        self.url.below(&format!("tarballs/{}", release.tarball_name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> WebUrl {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn secrets_are_shown_nowhere() {
+        let address = url("https://user:hunter2@repo.example/a?signature=abc");
+        assert_eq!(address.to_string(), "https://user:****@repo.example/a?****");
+        let token = url("https://hunter2@repo.example/");
+        let endpoint = Endpoint { url: token, key: Some(Secret::new("hunter2")) };
+        assert!(!format!("{endpoint:?} {address:?} {}", endpoint.url).contains("hunter2"));
+    }
+
+    #[test]
+    fn paths_are_put_below_the_base() {
+        for base in ["http://localhost:1/hex", "http://localhost:1/hex/"] {
+            let endpoint = Endpoint::public(url(base)).organization("acme");
+            let entry = endpoint.registry_entry(&"plug".parse().unwrap());
+            assert_eq!(entry.reveal(), "http://localhost:1/hex/repos/acme/packages/plug");
+        }
+        let release = ReleaseId {
+            repository: crate::model::RepositoryName::hexpm(),
+            package: "plug".parse().unwrap(),
+            version: "1.0.0-rc.1+b".parse().unwrap(),
+        };
+        let tarball = Endpoint::public(url("https://repo.hex.pm")).tarball(&release);
+        assert_eq!(tarball.reveal(), "https://repo.hex.pm/tarballs/plug-1.0.0-rc.1+b.tar");
+    }
+
+    #[test]
+    fn credentials_stay_with_their_origin() {
+        let base = url("https://user:pass@a.example/x/y");
+        assert_eq!(base.follow("../z").unwrap().reveal(), "https://user:pass@a.example/z");
+        assert_eq!(base.follow("https://u:p@b.example/z").unwrap().reveal(), "https://b.example/z");
+        assert_eq!(base.follow("http://u:p@a.example/z").unwrap().reveal(), "http://a.example/z");
+        assert!(base.follow("file:///etc/passwd").is_err());
+    }
+
+    #[test]
+    fn other_addresses_are_refused() {
+        for text in [
+            "",
+            "repo.hex.pm",
+            "ftp://a/b",
+            "ext::sh -c x",
+            "http://",
+            "file:///a",
+            &format!("http://{}", "a".repeat(5000)),
+        ] {
+            assert!(text.parse::<WebUrl>().is_err(), "{text}");
+        }
+        assert_eq!(WebUrl::proxy("proxy.example:3128").unwrap().reveal(), "http://proxy.example:3128/");
+    }
+}

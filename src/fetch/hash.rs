@@ -1,0 +1,44 @@
+//! Outer checksums of files, without holding them in memory.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::model::OuterChecksum;
+
+/// Feeds the rest of `file` to `hasher` and returns how many bytes that were.
+pub(super) fn feed(hasher: &mut Sha256, file: &mut impl Read) -> io::Result<u64> {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut total = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(total),
+            count => {
+                hasher.update(&buffer[..count]);
+                total += count as u64;
+            }
+        }
+    }
+}
+
+/// Returns the outer checksum and the size in bytes of a file, or `None` where there is no such file.
+pub(super) fn of_file(path: &Path) -> io::Result<Option<(OuterChecksum, u64)>> {
+    let mut file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut hasher = Sha256::new();
+    let bytes = feed(&mut hasher, &mut file)?;
+    Ok(Some((finish(hasher), bytes)))
+}
+
+/// Returns what was fed as an outer checksum.
+pub(super) fn finish(hasher: Sha256) -> OuterChecksum {
+    OuterChecksum::from_bytes(hasher.finalize().into())
+}
+
+/// Returns the outer checksum of a tarball in memory.
+pub(super) fn of_bytes(bytes: &[u8]) -> OuterChecksum {
+    finish(Sha256::new_with_prefix(bytes))
+}

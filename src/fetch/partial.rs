@@ -1,0 +1,165 @@
+//! A tarball while it arrives.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use super::downloads::{Claim, Download, Downloads, Origin, remove};
+use super::error::FetchError;
+use super::hash;
+use crate::model::OuterChecksum;
+
+/// The longest ETag that is kept, in bytes.
+const MAX_ETAG: usize = 256;
+
+/// A tarball while it arrives: hashed as it is written, and able to go on where an earlier attempt stopped.
+///
+/// Writes go straight to the file, not through another thread: they are small, the page cache takes them, and what was written
+/// is there even if the process is killed.
+pub(super) struct Partial<'a> {
+    downloads: &'a Downloads,
+    place: Place<'a>,
+    file: File,
+    hasher: Sha256,
+    length: u64,
+    etag: Option<String>,
+    resumed: bool,
+}
+
+/// Where the bytes lie meanwhile.
+enum Place<'a> {
+    /// In a part that outlives the process.
+    Kept { part: PathBuf, etag: PathBuf, _claim: Claim<'a> },
+    /// In a file that goes away with this value, because another one has the part.
+    Private(NamedTempFile),
+}
+
+impl<'a> Partial<'a> {
+    /// Opens the part for the thing that `key`, a name of hexadecimal digits, stands for, and reads what is there.
+    pub(super) fn open(downloads: &'a Downloads, key: &str) -> Result<Self, FetchError> {
+        let folder = downloads.folder();
+        let Some(_claim) = downloads.claim(key) else {
+            let private =
+                NamedTempFile::with_suffix_in(".private", folder).map_err(FetchError::io("write in", folder))?;
+            let file = private.reopen().map_err(FetchError::io("write", private.path()))?;
+            return Ok(Self::empty(downloads, Place::Private(private), file));
+        };
+        let (part, etag) = (folder.join(format!("{key}.part")), folder.join(format!("{key}.etag")));
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&part);
+        let file = file.map_err(FetchError::io("write", &part))?;
+        let mut partial = Self::empty(downloads, Place::Kept { part, etag, _claim }, file);
+        partial.load().map_err(|source| partial.error("read", source))?;
+        Ok(partial)
+    }
+
+    fn empty(downloads: &'a Downloads, place: Place<'a>, file: File) -> Self {
+        Self { downloads, place, file, hasher: Sha256::new(), length: 0, etag: None, resumed: false }
+    }
+
+    /// Takes up what an earlier process left.
+    fn load(&mut self) -> io::Result<()> {
+        let Place::Kept { etag, .. } = &self.place else { return Ok(()) };
+        self.etag = std::fs::read_to_string(etag).ok().filter(|etag| is_strong(etag));
+        if self.etag.is_some() {
+            self.length = hash::feed(&mut self.hasher, &mut self.file)?;
+            self.resumed = self.length > 0;
+        }
+        Ok(())
+    }
+
+    /// Returns where to go on and the ETag that the bytes so far belong to, if this can go on.
+    pub(super) fn resume(&mut self) -> Option<(u64, &str)> {
+        let etag = self.etag.as_deref().filter(|_| self.length > 0)?;
+        self.resumed = true;
+        Some((self.length, etag))
+    }
+
+    /// Tells whether the bytes come from more than one answer.
+    pub(super) fn was_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Returns how many bytes there are.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Returns the checksum of the bytes so far.
+    pub(super) fn checksum(&self) -> OuterChecksum {
+        hash::finish(self.hasher.clone())
+    }
+
+    /// Forgets the bytes so far; those to come belong to `etag`. A weak one is not kept: it does not promise equal bytes.
+    pub(super) fn restart(&mut self, etag: Option<&str>) -> Result<(), FetchError> {
+        self.hasher = Sha256::new();
+        self.length = 0;
+        self.resumed = false;
+        self.etag = etag.filter(|etag| is_strong(etag)).map(str::to_owned);
+        self.truncate().map_err(|source| self.error("write", source))
+    }
+
+    fn truncate(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        // Only now, so that whatever interrupts this never leaves old bytes with the new ETag.
+        match (&self.place, &self.etag) {
+            (Place::Kept { etag: path, .. }, Some(etag)) => std::fs::write(path, etag),
+            (Place::Kept { etag: path, .. }, None) => remove(path),
+            (Place::Private(_), _) => Ok(()),
+        }
+    }
+
+    /// Appends bytes.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        self.file.write_all(bytes).map_err(|source| self.error("write", source))?;
+        self.hasher.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes this the finished tarball of its checksum.
+    pub(super) fn finish(mut self, downloaded_bytes: u64) -> Result<Download, FetchError> {
+        let outer_checksum = self.checksum();
+        let path = self.downloads.finished_path(&outer_checksum);
+        self.publish(&path).map_err(FetchError::io("write", &path))?;
+        Ok(Download { path, outer_checksum, bytes: self.length, downloaded_bytes, origin: Origin::Network })
+    }
+
+    fn publish(&mut self, path: &Path) -> io::Result<()> {
+        match &mut self.place {
+            Place::Kept { part, etag, .. } => {
+                std::fs::rename(part, path)?;
+                remove(etag)
+            }
+            Place::Private(private) => std::fs::rename(private.path(), path),
+        }
+    }
+
+    fn error(&self, action: &'static str, source: io::Error) -> FetchError {
+        let path = match &self.place {
+            Place::Kept { part, .. } => part.clone(),
+            Place::Private(private) => private.path().to_owned(),
+        };
+        FetchError::Io { action, path, source }
+    }
+}
+
+impl Drop for Partial<'_> {
+    fn drop(&mut self) {
+        let Place::Kept { part, etag, .. } = &self.place else { return };
+        if self.length == 0 {
+            // Nothing to go on with. What cannot be removed does no harm.
+            let _ = (remove(part), remove(etag));
+        }
+    }
+}
+
+/// Tells whether this is an ETag that promises equal bytes (RFC 9110, section 8.8.1), fit for a header and a file.
+fn is_strong(etag: &str) -> bool {
+    let inner = etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"'));
+    etag.len() <= MAX_ETAG
+        && inner.is_some_and(|inner| inner.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"'))
+}

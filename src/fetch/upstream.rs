@@ -1,0 +1,274 @@
+//! Fetches registry entries and tarballs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE};
+use tokio::sync::Semaphore;
+
+use super::connection::{Answer, Connections};
+use super::downloads::{Download, Downloads};
+use super::endpoint::{Endpoint, WebUrl};
+use super::error::FetchError;
+use super::gzip::{self, GzipError};
+use super::hash;
+use super::partial::Partial;
+use super::settings::Settings;
+use crate::model::{OuterChecksum, PackageName, ReleaseId, RepositoryName};
+use crate::progress::{Event, Progress};
+
+/// The longest part of a registry entry's length that is reserved ahead, in bytes.
+const MAX_RESERVED: u64 = 1 << 20;
+
+/// A registry entry, as upstream has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// It is new, or the caller had none.
+    Found {
+        /// The Signed message, unpacked but not verified.
+        signed: Vec<u8>,
+        /// What to send the next time.
+        etag: Option<String>,
+    },
+    /// It is the one whose ETag was given.
+    NotModified,
+}
+
+/// The Hex repositories upstream.
+///
+/// Use one value for everything: its limit of concurrent requests and its connections are shared by all tasks that borrow it.
+/// It reports [`Event::Received`] and [`Event::Retrying`]; planned and finished items are the caller's to report.
+pub struct Upstream {
+    settings: Settings,
+    endpoints: BTreeMap<RepositoryName, Endpoint>,
+    connections: Connections,
+    permits: Semaphore,
+    progress: Arc<dyn Progress>,
+}
+
+impl Upstream {
+    /// Prepares to fetch. Nothing is sent yet; the certificate authorities of the settings are read.
+    ///
+    /// # Errors
+    /// Settings that cannot be used: [`FetchError::CaCertificates`], [`FetchError::Proxy`], [`FetchError::Client`].
+    pub fn new(
+        settings: Settings,
+        endpoints: BTreeMap<RepositoryName, Endpoint>,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self, FetchError> {
+        let connections = Connections::new(&settings)?;
+        let permits = Semaphore::new(settings.concurrency.clamp(1, Semaphore::MAX_PERMITS));
+        Ok(Self { settings, endpoints, connections, permits, progress })
+    }
+
+    /// Fetches a package's registry entry, unless it is still the one that has `etag`.
+    ///
+    /// # Errors
+    /// [`FetchError::NotFound`] where the repository has no such package; others as they occur.
+    pub async fn registry_entry(
+        &self,
+        repository: &RepositoryName,
+        package: &PackageName,
+        etag: Option<&str>,
+    ) -> Result<Entry, FetchError> {
+        let endpoint = self.endpoint(repository)?;
+        let url = endpoint.registry_entry(package);
+        let mut attempts = self.attempts(format!("registry entry of {package}"));
+        loop {
+            match self.registry_entry_once(&endpoint, url.clone(), etag).await {
+                Ok(entry) => return Ok(entry),
+                Err(error) => attempts.pause(error).await?,
+            }
+        }
+    }
+
+    /// Fetches a release's tarball into `downloads`, unless it lies there already or in the Hex client's cache.
+    ///
+    /// Without an `expected` checksum neither can be known to be the right one, so it is always fetched.
+    ///
+    /// # Errors
+    /// [`FetchError::ChecksumMismatch`] where upstream's tarball is another one; it is not kept.
+    /// [`FetchError::NotFound`] where there is no such release; others as they occur.
+    pub async fn tarball(
+        &self,
+        release: &ReleaseId,
+        expected: Option<&OuterChecksum>,
+        downloads: &Downloads,
+    ) -> Result<Download, FetchError> {
+        if let Some(expected) = expected
+            && let Some(download) = self.at_hand(release, expected, downloads)?
+        {
+            return Ok(download);
+        }
+        let endpoint = self.endpoint(&release.repository)?;
+        let url = endpoint.tarball(release);
+        let mut partial = Partial::open(downloads, &hash::of_bytes(url.reveal().as_bytes()).to_string())?;
+        let mut received = 0;
+        let mut attempts = self.attempts(release.to_string());
+        // A part may be whole already: its process was killed before it could say so.
+        let mut whole = partial.length() > 0 && expected.is_some_and(|expected| partial.checksum() == *expected);
+        loop {
+            if !whole && let Err(error) = self.tarball_once(&endpoint, &url, &mut partial, &mut received).await {
+                attempts.pause(error).await?;
+                continue;
+            }
+            match expected.filter(|expected| partial.checksum() != **expected) {
+                None => return partial.finish(received),
+                // The server may have gone on with other bytes than it began with.
+                Some(_) if partial.was_resumed() => partial.restart(None)?,
+                Some(expected) => {
+                    let (file, got, from) = (release.tarball_name(), partial.checksum(), url.to_string());
+                    partial.restart(None)?;
+                    return Err(FetchError::ChecksumMismatch { file, expected: *expected, got, from });
+                }
+            }
+            whole = false;
+        }
+    }
+
+    /// Returns the endpoint that was given for a repository; for an organisation without one, that of its repository.
+    fn endpoint(&self, repository: &RepositoryName) -> Result<Endpoint, FetchError> {
+        if let Some(endpoint) = self.endpoints.get(repository) {
+            return Ok(endpoint.clone());
+        }
+        let organization = repository.organization().and_then(|organization| {
+            let source = repository.source().parse::<RepositoryName>().ok()?;
+            Some(self.endpoints.get(&source)?.organization(organization))
+        });
+        organization.ok_or_else(|| FetchError::NoEndpoint { repository: repository.clone() })
+    }
+
+    fn at_hand(
+        &self,
+        release: &ReleaseId,
+        expected: &OuterChecksum,
+        downloads: &Downloads,
+    ) -> Result<Option<Download>, FetchError> {
+        if let Some(download) = downloads.finished(expected)? {
+            return Ok(Some(download));
+        }
+        Ok(self.settings.hex_home.as_ref().and_then(|home| home.tarball(release, expected)))
+    }
+
+    async fn registry_entry_once(
+        &self,
+        endpoint: &Endpoint,
+        url: WebUrl,
+        etag: Option<&str>,
+    ) -> Result<Entry, FetchError> {
+        let _permit = self.permit().await;
+        let headers = etag.map(|etag| (IF_NONE_MATCH, etag.to_owned()));
+        let answer = self.connections.get(endpoint, url, headers.as_slice()).await?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Entry::NotModified),
+            status => return Err(unexpected(answer, status)),
+        }
+        let (url, etag) = (answer.url.clone(), answer.header(ETAG).map(str::to_owned));
+        let limit = self.settings.limits.registry_entry;
+        let mut body = Vec::with_capacity(answer.length().unwrap_or_default().min(MAX_RESERVED) as usize);
+        let outcome = answer.body(limit, |bytes| {
+            self.progress.report(Event::Received { bytes: bytes.len() as u64 });
+            body.extend_from_slice(bytes);
+            Ok(())
+        });
+        outcome.await?;
+        match gzip::unpack(body, limit) {
+            Ok(signed) => Ok(Entry::Found { signed, etag }),
+            Err(GzipError::TooLarge) => Err(FetchError::TooLarge { url, limit }),
+            Err(GzipError::Damaged(error)) => {
+                Err(FetchError::Protocol { url, reason: format!("damaged gzip ({error})") })
+            }
+        }
+    }
+
+    /// Adds to `partial` what it lacks, and to `received` what arrived.
+    async fn tarball_once(
+        &self,
+        endpoint: &Endpoint,
+        url: &WebUrl,
+        partial: &mut Partial<'_>,
+        received: &mut u64,
+    ) -> Result<(), FetchError> {
+        let _permit = self.permit().await;
+        // The checksum is over the bytes as they are published.
+        let mut headers = vec![(ACCEPT_ENCODING, "identity".to_owned())];
+        if let Some((from, etag)) = partial.resume() {
+            headers.extend([(RANGE, format!("bytes={from}-")), (IF_RANGE, etag.to_owned())]);
+        }
+        let answer = self.connections.get(endpoint, url.clone(), &headers).await?;
+        prepare(partial, &answer)?;
+        let limit = self.settings.limits.tarball;
+        let left = limit.saturating_sub(partial.length());
+        let outcome = answer.body(left, |bytes| {
+            self.progress.report(Event::Received { bytes: bytes.len() as u64 });
+            *received += bytes.len() as u64;
+            partial.write(bytes)
+        });
+        match outcome.await {
+            Err(FetchError::TooLarge { url, .. }) => {
+                partial.restart(None)?;
+                Err(FetchError::TooLarge { url, limit })
+            }
+            other => other,
+        }
+    }
+
+    async fn permit(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.permits.acquire().await.expect("the semaphore is never closed")
+    }
+
+    fn attempts(&self, item: String) -> Attempts<'_> {
+        Attempts { upstream: self, item, failures: 0 }
+    }
+}
+
+/// Decides whether `partial` goes on or begins anew with this answer.
+fn prepare(partial: &mut Partial<'_>, answer: &Answer) -> Result<(), FetchError> {
+    let nonsense = |reason: &str| FetchError::Protocol { url: answer.url.clone(), reason: reason.to_owned() };
+    if answer.header(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(nonsense("the tarball is encoded, which was not asked for"));
+    }
+    match answer.status() {
+        StatusCode::OK => partial.restart(answer.header(ETAG)),
+        StatusCode::PARTIAL_CONTENT => {
+            let start = format!("bytes {}-", partial.length());
+            if partial.was_resumed() && answer.header(CONTENT_RANGE).is_some_and(|range| range.starts_with(&start)) {
+                return Ok(());
+            }
+            partial.restart(None)?;
+            Err(nonsense("it sent another range than was asked for"))
+        }
+        status => {
+            partial.restart(None)?;
+            Err(nonsense(&format!("the status is {status}")))
+        }
+    }
+}
+
+fn unexpected(answer: Answer, status: StatusCode) -> FetchError {
+    FetchError::Protocol { url: answer.url, reason: format!("the status is {status}") }
+}
+
+/// The failed attempts to get one thing.
+struct Attempts<'a> {
+    upstream: &'a Upstream,
+    item: String,
+    failures: u32,
+}
+
+impl Attempts<'_> {
+    /// Waits until the next attempt is due, or returns the error where there is none.
+    async fn pause(&mut self, error: FetchError) -> Result<(), FetchError> {
+        self.failures += 1;
+        let (class, retry_after) = (error.class(), error.retry_after());
+        let Some(after) = self.upstream.settings.retry.pause(self.failures, class, retry_after, fastrand::f64()) else {
+            return Err(error);
+        };
+        let (item, reason) = (self.item.clone(), error.to_string());
+        self.upstream.progress.report(Event::Retrying { item, reason, after });
+        tokio::time::sleep(after).await;
+        Ok(())
+    }
+}

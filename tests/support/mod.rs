@@ -1,0 +1,5 @@
+//! What several end-to-end tests and benches share. Each of them uses only a part.
+#![allow(dead_code, reason = "every test binary compiles all of this and uses a part")]
+
+pub mod fetching;
+pub mod upstream;
