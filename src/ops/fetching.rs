@@ -87,7 +87,7 @@ pub(super) fn fetch(
     order: Order,
     repositories: &Repositories<'_>,
     jobs: Option<usize>,
-    downloads: &Downloads,
+    downloads: &Arc<Downloads>,
     encoder: &ReleaseEncoder,
     draft: &mut Draft<'_>,
     progress: &Arc<dyn Progress>,
@@ -111,7 +111,7 @@ pub(super) fn fetch(
         }
         let shared = Shared {
             upstream,
-            downloads,
+            downloads: Arc::clone(downloads),
             keys,
             progress: Arc::clone(progress),
             claimed: Mutex::new(order.known.clone()),

@@ -140,10 +140,10 @@ impl<'a> Attempt<'a> {
         let nothing = Manifest::default();
         let manifest = self.base.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
         let order = self.order(manifest);
-        let downloads = Downloads::open(downloads_dir(repository))?;
+        let downloads = Arc::new(Downloads::open(downloads_dir(repository))?);
         let encoder = ReleaseEncoder::new(repository, Limits::default())?;
         let mut draft = Draft::begin(repository, branch, self.base.as_ref())?;
-        let repositories = Repositories::new(self.project)?;
+        let repositories = Repositories::new(self.project, progress.as_ref())?;
         let fetched =
             fetching::fetch(order, &repositories, self.options.jobs, &downloads, &encoder, &mut draft, progress)?;
         let added: Vec<Added> = fetched.releases.iter().map(|stored| added(stored, manifest)).collect();

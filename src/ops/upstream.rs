@@ -6,28 +6,36 @@ use std::sync::Arc;
 
 use super::project::{Environment, Project};
 use super::{OpError, Result};
-use crate::config::{ConfigError, RepositoryConfig};
-use crate::fetch::hex_home::{HexHome, HexRepository};
-use crate::fetch::{Endpoint, Proxies, Secret, Settings, Upstream, WebUrl};
+use crate::config::ConfigError;
+use crate::fetch::hex_home::{HexConfig, HexHome};
+use crate::fetch::{Endpoint, Proxies, Secret, Settings, Upstream, WebUrl, WebUrlError};
 use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::RepositoryName;
-use crate::progress::Progress;
-
-/// The address of hex.pm's repository (`@hexpm_url` in Hex's `repo.ex`).
-const HEXPM_URL: &str = "https://repo.hex.pm";
+use crate::progress::{Event, Progress};
 
 /// What is known of the repositories, from this program's settings, the environment and the Hex client's own configuration.
 pub(super) struct Repositories<'a> {
     project: &'a Project,
-    of_hex: BTreeMap<RepositoryName, HexRepository>,
+    hex: HexConfig,
     hex_home: Option<HexHome>,
 }
 
 impl<'a> Repositories<'a> {
-    pub fn new(project: &'a Project) -> Result<Self> {
+    pub fn new(project: &'a Project, progress: &dyn Progress) -> Result<Self> {
         let hex_home = hex_home(&project.environment);
-        let of_hex = hex_home.as_ref().map(HexHome::repositories).transpose()?.unwrap_or_default();
-        Ok(Self { project, of_hex, hex_home })
+        let mut hex = hex_home.as_ref().map(HexHome::config).transpose()?.unwrap_or_default();
+        for message in hex.problems.drain(..) {
+            progress.report(Event::Warning { message: format!("in the Hex client's configuration, {message}") });
+        }
+        hex.repos_key = project.environment.get("HEX_REPOS_KEY").map(Secret::new).or(hex.repos_key);
+        // Where Hex itself would ask (`hexpm_repo/0` in its `repo.ex`).
+        let mirrors = ["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR", "HEX_MIRROR_URL", "HEX_MIRROR"];
+        let mirror = project.environment.first(&mirrors);
+        let mirror = mirror.map(|url| address(&url, "the mirror of the Hex client")).transpose()?;
+        if let Some(mirror) = mirror.or(hex.mirror_url.take()) {
+            hex.repositories.entry(RepositoryName::hexpm()).or_default().url = Some(mirror);
+        }
+        Ok(Self { project, hex, hex_home })
     }
 
     /// Prepares to fetch from these repositories.
@@ -54,7 +62,7 @@ impl<'a> Repositories<'a> {
         let source = self.source(repository);
         let configured = [Some(repository), source.as_ref()].into_iter().flatten().find_map(|name| {
             let of_config = self.project.config.repositories.get(name).and_then(|config| config.public_key.clone());
-            of_config.or_else(|| self.of_hex.get(name).and_then(|hex| hex.public_key.clone()))
+            of_config.or_else(|| self.hex.repositories.get(name).and_then(|hex| hex.public_key.clone()))
         });
         match configured {
             Some(key) => {
@@ -80,67 +88,66 @@ impl<'a> Repositories<'a> {
         repository.organization().and_then(|_| repository.source().parse().ok())
     }
 
+    /// Returns where a repository is and with which key it is asked. A key goes only where the user, not just the tracked
+    /// file, says that the repository is.
     fn endpoint(&self, repository: &RepositoryName) -> Result<Option<Endpoint>> {
+        let of_hex = self.hex.endpoint(repository);
+        let key = of_hex.as_ref().and_then(|endpoint| endpoint.key.clone());
+        if let Some((url, trusted)) = self.configured(repository)? {
+            return Ok(Some(Endpoint { url, key: key.filter(|_| trusted) }));
+        }
+        let source = self.source(repository).zip(repository.organization());
+        if let Some((source, organization)) = source
+            && let Some((url, trusted)) = self.configured(&source)?
+        {
+            return Ok(Some(Endpoint { key: key.filter(|_| trusted), ..Endpoint::public(url).organization(organization) }));
+        }
+        Ok(of_hex)
+    }
+
+    /// Returns the address that this program's settings give a repository, and whether it comes from the user.
+    fn configured(&self, repository: &RepositoryName) -> Result<Option<(WebUrl, bool)>> {
         let config = self.project.config.repositories.get(repository);
-        let of_hex = self.of_hex.get(repository);
-        let (url, trusted) = match (config.and_then(|config| config.url.clone()), of_hex.and_then(|hex| hex.url.clone())) {
-            (Some(url), _) => (url, config.is_some_and(|config: &RepositoryConfig| config.trusted)),
-            (None, Some(url)) => (url, true),
-            (None, None) => match (repository.as_str(), self.source(repository), repository.organization()) {
-                ("hexpm", ..) => (self.hexpm_url(), true),
-                (_, Some(source), Some(organization)) => {
-                    let Some(endpoint) = self.endpoint(&source)? else { return Ok(None) };
-                    let mut endpoint = endpoint.organization(organization);
-                    // The organisation's own key counts, but it goes no further than the source's may.
-                    let own = of_hex.and_then(|hex| hex.key.clone()).filter(|_| self.is_trusted(&source));
-                    endpoint.key = own.map(Secret::new).or(endpoint.key);
-                    return Ok(Some(endpoint));
-                }
-                _ => return Ok(None),
-            },
+        let Some((url, trusted)) = config.and_then(|config| Some((config.url.as_ref()?, config.trusted))) else {
+            return Ok(None);
         };
-        let url: WebUrl = url.parse().map_err(|error: crate::fetch::WebUrlError| ConfigError {
-            origin: format!("the address of the repository {repository}"),
-            problem: error.to_string(),
-        })?;
-        let key = of_hex.and_then(|hex| hex.key.clone()).or_else(|| {
-            // Hex gives this key to hexpm and its organisations (`hexpm_repo/0` in its `repo.ex`).
-            self.project.environment.get("HEX_REPOS_KEY").filter(|_| repository.source() == "hexpm")
-        });
-        Ok(Some(Endpoint { url, key: key.filter(|_| trusted).map(Secret::new) }))
-    }
-
-    fn is_trusted(&self, repository: &RepositoryName) -> bool {
-        self.project.config.repositories.get(repository).is_none_or(|config| config.url.is_none() || config.trusted)
-    }
-
-    /// Returns the address that Hex itself would ask (`hexpm_repo/0` in its `repo.ex`).
-    fn hexpm_url(&self) -> String {
-        let mirrors = ["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR", "HEX_MIRROR_URL", "HEX_MIRROR"];
-        self.project.environment.first(&mirrors).unwrap_or_else(|| HEXPM_URL.into())
+        Ok(Some((address(url, &format!("the address of the repository {repository}"))?, trusted)))
     }
 
     fn settings(&self, jobs: Option<usize>) -> Result<Settings> {
         let environment = &self.project.environment;
         let first = |names: &[&str]| environment.first(names);
-        let proxies = Proxies::parse(
+        let of_environment = Proxies::parse(
             first(&["http_proxy", "HTTP_PROXY"]).as_deref(),
             first(&["https_proxy", "HTTPS_PROXY"]).as_deref(),
             first(&["no_proxy", "NO_PROXY"]).as_deref(),
         );
-        let proxies = proxies.map_err(|error| ConfigError {
+        let of_environment = of_environment.map_err(|error| ConfigError {
             origin: "http_proxy or https_proxy".into(),
             problem: error.to_string(),
         })?;
+        let of_hex = self.hex.proxies.clone();
+        let proxies = Proxies {
+            http: of_environment.http.or(of_hex.http),
+            https: of_environment.https.or(of_hex.https),
+            no_proxy: of_environment.no_proxy.or(of_hex.no_proxy),
+        };
         let defaults = Settings::default();
+        let jobs = jobs.or(self.project.config.jobs).or(self.hex.http_concurrency);
+        let ca_certificates = environment.get("HEX_CACERTS_PATH").map(PathBuf::from);
         Ok(Settings {
-            concurrency: jobs.or(self.project.config.jobs).unwrap_or(defaults.concurrency),
+            concurrency: jobs.unwrap_or(defaults.concurrency),
             proxies,
-            ca_certificates: environment.get("HEX_CACERTS_PATH").map(PathBuf::from),
+            ca_certificates: ca_certificates.or_else(|| self.hex.ca_certificates.clone()),
             hex_home: self.hex_home.clone(),
             ..defaults
         })
     }
+}
+
+fn address(url: &str, origin: &str) -> Result<WebUrl> {
+    let error = |error: WebUrlError| ConfigError { origin: origin.to_owned(), problem: error.to_string() };
+    Ok(url.parse().map_err(error)?)
 }
 
 /// Finds the Hex client's folders: `HEX_HOME`, else `~/.hex`, or the XDG ones under `MIX_XDG` (`Hex.State`).
