@@ -12,9 +12,15 @@
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
 //! | [`mod@environment`] | the variables that make clients ask this server |
 
+mod cache;
+mod conditional;
+mod connection;
 mod contents;
 pub mod environment;
+mod route;
 mod server;
+mod service;
+mod shelf;
 
 pub use contents::{Contents, ContentsError, Found, Resource, Tip};
 pub use server::{Handle, Limits, Log, Options, RequestLog, ServeError, Server};

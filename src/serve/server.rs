@@ -3,14 +3,19 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::pin::pin;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::net::TcpListener as AsyncListener;
 use tokio::sync::oneshot;
 
+use super::connection::{self, Connections};
 use super::contents::Contents;
+use super::service::Service;
+use super::shelf::Shelf;
 
 /// Takes one line of the request log. Must not block.
 pub type Log = Arc<dyn Fn(&RequestLog) + Send + Sync>;
@@ -147,8 +152,15 @@ impl Server {
         contents: Arc<dyn Contents>,
         options: Options,
     ) -> Result<Self, ServeError> {
-        let _ = (address, contents, options);
-        todo!()
+        let unusable = |source| ServeError::Address { address: address.to_string(), source };
+        let mut error = None;
+        for address in address.to_socket_addrs().map_err(unusable)? {
+            match listen(address) {
+                Ok((listener, local_addr)) => return Ok(Self { listener, local_addr, contents, options }),
+                Err(source) => error = Some(cannot_listen(address, source)),
+            }
+        }
+        Err(error.unwrap_or_else(|| unusable(io::Error::from(io::ErrorKind::NotFound))))
     }
 
     /// Returns the address it listens on, with the real port.
@@ -158,26 +170,82 @@ impl Server {
 
     /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040`.
     pub fn base_url(&self) -> String {
-        todo!()
+        base_url(self.local_addr)
     }
 
-    /// Answers requests on the current tokio runtime until `shutdown` completes; then lets running requests end, at
-    /// most for [`Limits::drain_time`].
+    /// Answers requests, on threads of its own, until `shutdown` completes; then lets running requests end, at most for
+    /// [`Limits::drain_time`]. Blocks the calling thread, which must not be one of a tokio runtime; `shutdown` is
+    /// polled in a tokio runtime with I/O and time enabled.
     ///
     /// # Errors
-    /// [`ServeError::Listen`] where the runtime cannot take the listener over.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let _ = (shutdown, &self.listener, &self.contents, &self.options);
-        todo!()
+    /// [`ServeError::Threads`] or [`ServeError::Listen`] where the system does not give what is needed.
+    pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let base_url = self.base_url();
+        let Self { listener, local_addr, contents, options } = self;
+        let threads = |source| ServeError::Threads { source };
+        let runtime = connection::runtime().map_err(threads)?;
+        let shelf = Shelf::new(contents, options.cache_bytes, runtime.handle().clone());
+        let service = Service { shelf, log: options.log, base_url };
+        let mut connections = Connections::start(&options.limits, service).map_err(threads)?;
+        let result = runtime.block_on(async {
+            let listener = AsyncListener::from_std(listener)
+                .map_err(|source| ServeError::Listen { address: local_addr, source })?;
+            let mut shutdown = pin!(shutdown);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut shutdown => break,
+                    () = connections.accept(&listener) => {}
+                }
+            }
+            drop(listener);
+            connections.drain().await;
+            Ok(())
+        });
+        // What still blocks in the contents must not hold the program up.
+        runtime.shutdown_background();
+        result
     }
 
-    /// Answers requests on threads of its own until the handle stops it.
+    /// Does what [`Server::run`] does in the background, until the handle stops it.
     ///
     /// # Errors
     /// [`ServeError::Threads`].
     pub fn start(self) -> Result<Handle, ServeError> {
-        todo!()
+        let local_addr = self.local_addr;
+        let (stop, stopped) = oneshot::channel::<()>();
+        // A dropped sender means the same as a sent one.
+        let body = move || self.run(async { drop(stopped.await) });
+        let thread = thread::Builder::new().name("serve".into()).spawn(body);
+        let thread = thread.map_err(|source| ServeError::Threads { source })?;
+        Ok(Handle { local_addr, stop: Some(stop), thread: Some(thread) })
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let local_addr = listener.local_addr()?;
+    Ok((listener, local_addr))
+}
+
+fn cannot_listen(address: SocketAddr, source: io::Error) -> ServeError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::InUse { address },
+        io::ErrorKind::PermissionDenied => ServeError::Permission { address },
+        _ => ServeError::Listen { address, source },
+    }
+}
+
+/// An address that stands for all of the machine's is replaced by the loopback one: nobody can connect to the former.
+fn base_url(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}")
 }
 
 /// A server that runs on threads of its own. Stops when dropped.
@@ -193,12 +261,35 @@ impl Handle {
         self.local_addr
     }
 
+    /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040`.
+    pub fn base_url(&self) -> String {
+        base_url(self.local_addr)
+    }
+
     /// Stops accepting, lets running requests end within [`Limits::drain_time`], and waits for that.
     ///
     /// # Errors
     /// What ended the server before.
-    pub fn stop(self) -> Result<(), ServeError> {
-        let _ = (&self.stop, &self.thread);
-        todo!()
+    pub fn stop(mut self) -> Result<(), ServeError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), ServeError> {
+        drop(self.stop.take());
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // Nobody is left to tell.
+            let _ = thread.join();
+        }
     }
 }
