@@ -1,1 +1,26 @@
-//! The server for Hex clients: the only place that names axum.
+//! The server for Hex clients: the only place that names hyper.
+//!
+//! It knows nothing of git: what it serves comes through the [`Contents`] trait. A request goes through
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `server` | listens, bounds connections, stops cleanly |
+//! | `service` | one request to one response, and its log line |
+//! | `route` | path to [`Resource`] |
+//! | `shelf` | what the tip has for a path, and its bytes: looked up once, loaded once |
+//! | `cache` | the bounded cache under it, one load for many waiters |
+//! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
+//! | [`mod@environment`] | the variables that make clients ask this server |
+
+mod cache;
+mod conditional;
+mod connection;
+mod contents;
+pub mod environment;
+mod route;
+mod server;
+mod service;
+mod shelf;
+
+pub use contents::{Contents, ContentsError, Found, Resource, Tip};
+pub use server::{Handle, Limits, Log, Options, RequestLog, ServeError, Server};

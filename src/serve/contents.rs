@@ -1,0 +1,130 @@
+//! What the server asks of whoever holds the contents.
+
+use std::error::Error;
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::model::{PackageName, ReleaseId, RepositoryName};
+
+/// The source of everything that is served: the mirror branch, in the real program.
+///
+/// All calls block. [`Contents::tip`] runs at every request on the threads that also move bytes, so it has to be cheap
+/// (one small file read); the others run on threads of their own.
+pub trait Contents: Send + Sync + 'static {
+    /// Returns what the branch stands at now.
+    ///
+    /// # Errors
+    /// [`ContentsError::Unavailable`] where there is no mirror branch or the repository cannot be read.
+    fn tip(&self) -> Result<Tip, ContentsError>;
+
+    /// Finds what the snapshot `tip` has for `resource`, or `None`.
+    ///
+    /// Called once per tip and resource; found answers are remembered until the tip changes.
+    ///
+    /// # Errors
+    /// [`ContentsError::Damaged`] where the snapshot is there but this part of it cannot be read.
+    fn find(&self, tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError>;
+
+    /// Loads the bytes of what [`Contents::find`] found: rebuilds and verifies them. Slow (10 ms).
+    ///
+    /// A tarball is returned as published, a registry file as its `Signed` message, *not* gzipped.
+    /// One call serves everyone who waits for the same key, and its result is kept as long as the cache has room.
+    ///
+    /// # Errors
+    /// [`ContentsError::Damaged`] where the bytes are not what they should be; then nothing is served.
+    fn load(&self, tip: &Tip, resource: &Resource, found: &Found) -> Result<Bytes, ContentsError>;
+}
+
+/// A state of the branch: its commit id, in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tip(pub String);
+
+impl Tip {
+    /// Returns the first twelve digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Tip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Something that a snapshot has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Identifies the bytes, whatever the tip: two results with one key have the same bytes (an outer checksum, a blob
+    /// id). It becomes the `ETag` and the cache's key. Visible ASCII without `"`, at most 200 bytes.
+    pub key: String,
+}
+
+/// Something that a client may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// `/public_key`: the PEM of the key that the repository's registry files are signed with.
+    PublicKey(RepositoryName),
+    /// `/names`: the signed index of names.
+    Names(RepositoryName),
+    /// `/versions`: the signed index of versions.
+    Versions(RepositoryName),
+    /// `/packages/NAME`: the signed registry entry of a package.
+    RegistryEntry(RepositoryName, PackageName),
+    /// `/tarballs/NAME-VERSION.tar`: a release as it was published.
+    Tarball(ReleaseId),
+}
+
+impl Resource {
+    /// Tells whether clients expect it gzipped: the body itself, with no `Content-Encoding`
+    /// (`get_protobuf/3` in hex_core's `hex_repo.erl`; registry-v2 specification, "Format").
+    pub fn is_gzipped(&self) -> bool {
+        matches!(self, Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..))
+    }
+
+    /// Returns the value of `Content-Type`.
+    pub fn content_type(&self) -> &'static str {
+        match self {
+            Self::PublicKey(_) => "application/x-pem-file",
+            Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..) => "application/octet-stream",
+            Self::Tarball(_) => "application/x-tar",
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PublicKey(repository) => write!(f, "the public key of {repository}"),
+            Self::Names(repository) => write!(f, "the index of names of {repository}"),
+            Self::Versions(repository) => write!(f, "the index of versions of {repository}"),
+            Self::RegistryEntry(repository, package) if *repository == RepositoryName::hexpm() => {
+                write!(f, "the registry entry of {package}")
+            }
+            Self::RegistryEntry(repository, package) => write!(f, "the registry entry of {repository}/{package}"),
+            Self::Tarball(release) => release.fmt(f),
+        }
+    }
+}
+
+/// Why contents could not be had. The text of the cause reaches the client, so it must not hold secrets.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentsError {
+    /// There is no mirror branch, or the repository cannot be read at all. Answered with 503.
+    #[error("the mirror branch cannot be read")]
+    Unavailable {
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// One item is there, but not as it should be. Answered with 500; everything else is served on.
+    #[error("{item} is damaged in the mirror")]
+    Damaged {
+        /// The item, as a person would call it.
+        item: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}

@@ -1,0 +1,223 @@
+//! The variables that make unmodified clients ask this server, and how they are written for other programs.
+//!
+//! | variable | becomes | because |
+//! |---|---|---|
+//! | `HEX_MIRROR_URL`, `HEX_MIRROR` | the server | Hex reads the first that is set (`hex/state.ex`, `mirror_url`); Hex keeps verifying with the key it has. rebar3 from 3.20 on and `mix local.*` know only the second |
+//! | `HEX_TRUSTED_MIRROR_URL`, `HEX_TRUSTED_MIRROR` | unset | they win over the ones above (`hexpm_repo/0` in `hex/repo.ex`); and not emptied, since Hex takes the empty text for an address |
+//! | `HEX_CDN` | the server | what rebar3 asks; it wins over `HEX_MIRROR` (`hex_cdn/0` in `rebar3.erl`), and 3.19 knows no other |
+//! | `HEX_BUILDS_URL` | the server | what `mix local.hex` and `local.rebar` ask before `HEX_MIRROR` (`Mix.Hex.url/0`) |
+//! | `HEX_OFFLINE` | `0` | otherwise Hex asks nobody; set rather than unset, because it also wins over `offline` in Hex's own configuration file |
+//! | `REBAR_OFFLINE` | unset | the same for rebar3, which looks for `1` |
+//! | `no_proxy`, `NO_PROXY` | what was there, and the server's host | a proxy would be asked for the loopback address otherwise. Hex prefers the first, `mix local.*` the second, rebar3 knows only the first: where one is missing it takes the other's value |
+//!
+//! Not touched: `HEX_HOME`, keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`. They are the user's.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+/// One change of the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The variable's name.
+    pub name: &'static str,
+    /// Its value; `None` where it must not be set at all.
+    pub value: Option<String>,
+}
+
+/// Returns what has to be set and unset so that clients ask the server at `base_url` (no slash at its end).
+///
+/// `existing` reads a variable of the environment that the clients would otherwise see. Control characters of values that
+/// are taken over are dropped, so that each value fits on a line.
+pub fn environment(base_url: &str, existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
+    let set = |name, value: &str| Variable { name, value: Some(value.to_owned()) };
+    let unset = |name| Variable { name, value: None };
+    let host = host(base_url);
+    let lower = existing("no_proxy");
+    let upper = existing("NO_PROXY");
+    let extended = |own: &Option<String>, other: &Option<String>| {
+        with_host(own.as_ref().or(other.as_ref()).map_or("", String::as_str), host)
+    };
+    vec![
+        set("HEX_MIRROR", base_url),
+        set("HEX_MIRROR_URL", base_url),
+        unset("HEX_TRUSTED_MIRROR"),
+        unset("HEX_TRUSTED_MIRROR_URL"),
+        set("HEX_CDN", base_url),
+        set("HEX_BUILDS_URL", base_url),
+        set("HEX_OFFLINE", "0"),
+        unset("REBAR_OFFLINE"),
+        set("no_proxy", &extended(&lower, &upper)),
+        set("NO_PROXY", &extended(&upper, &lower)),
+    ]
+}
+
+/// Returns the host of a base URL as the clients compare it: without port, and without the brackets of IPv6.
+fn host(base_url: &str) -> &str {
+    let authority = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or(authority);
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+    }
+}
+
+/// Adds `host` to a list of hosts, unless it is there. Without blanks: rebar3 and `mix local.*` do not trim.
+fn with_host(list: &str, host: &str) -> String {
+    let list = list.replace(char::is_control, "");
+    if list.split(',').any(|item| item == host) {
+        return list;
+    }
+    match list.trim_end_matches([',', ' ']) {
+        "" => host.to_owned(),
+        list => format!("{list},{host}"),
+    }
+}
+
+/// How variables are written for another program to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `export NAME='value'` and `unset NAME`, for `eval "$(…)"` in a POSIX shell.
+    Shell,
+    /// `NAME="value"`, for dotenv readers. They cannot unset: such a name becomes a comment.
+    Dotenv,
+    /// `NAME=value` with nothing quoted, for `docker run --env-file`, where quotes would be part of the value. Nothing has to
+    /// be unset: a container starts without the variables of its host.
+    Docker,
+    /// `NAME=value`, to be appended to the file that `$GITHUB_ENV` names. Its format cannot unset, so such names are
+    /// left out.
+    Github,
+    /// An object with a string, or null for "unset", for each name.
+    Json,
+}
+
+/// Writes the variables in a format; ends with a line break. Values must hold no line break, as [`environment`] sees to.
+pub fn format(variables: &[Variable], format: Format) -> String {
+    if format == Format::Json {
+        return json(variables);
+    }
+    let mut text = String::new();
+    for Variable { name, value } in variables {
+        let written = match (format, value) {
+            (Format::Shell, Some(value)) => writeln!(text, "export {name}={}", shell_quoted(value)),
+            (Format::Shell, None) => writeln!(text, "unset {name}"),
+            (Format::Dotenv, Some(value)) => writeln!(text, "{name}={}", dotenv_quoted(value)),
+            (Format::Dotenv, None) => writeln!(text, "# {name} must not be set"),
+            (Format::Docker | Format::Github, Some(value)) => writeln!(text, "{name}={value}"),
+            (Format::Docker | Format::Github, None) | (Format::Json, _) => Ok(()),
+        };
+        written.expect("writing to memory does not fail");
+    }
+    text
+}
+
+fn json(variables: &[Variable]) -> String {
+    let entry =
+        |variable: &Variable| (variable.name.to_owned(), variable.value.clone().map_or(Value::Null, Value::from));
+    let object: Map<String, Value> = variables.iter().map(entry).collect();
+    format!("{:#}\n", Value::Object(object))
+}
+
+/// Within single quotes a shell leaves everything alone but the single quote.
+fn shell_quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// Within double quotes dotenv readers expand `$NAME` and backslashes.
+fn dotenv_quoted(value: &str) -> String {
+    let mut quoted = String::from('"');
+    for character in value.chars() {
+        if matches!(character, '"' | '\\' | '$' | '`') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn value(variables: &[Variable], name: &str) -> Option<String> {
+        variables.iter().find(|variable| variable.name == name).unwrap().value.clone()
+    }
+
+    fn proxies(lower: Option<&str>, upper: Option<&str>) -> (String, String) {
+        let existing = |name: &str| match name {
+            "no_proxy" => lower.map(str::to_owned),
+            "NO_PROXY" => upper.map(str::to_owned),
+            _ => panic!("{name} is nobody's business"),
+        };
+        let variables = environment("http://127.0.0.1:4040", existing);
+        (value(&variables, "no_proxy").unwrap(), value(&variables, "NO_PROXY").unwrap())
+    }
+
+    #[test]
+    fn clients_are_sent_to_the_server_and_nowhere_else() {
+        let variables = environment("http://127.0.0.1:4040", |_| None);
+        for name in ["HEX_MIRROR", "HEX_MIRROR_URL", "HEX_CDN", "HEX_BUILDS_URL"] {
+            assert_eq!(value(&variables, name).unwrap(), "http://127.0.0.1:4040", "{name}");
+        }
+        for name in ["HEX_TRUSTED_MIRROR", "HEX_TRUSTED_MIRROR_URL", "REBAR_OFFLINE"] {
+            assert_eq!(value(&variables, name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_added_to_what_is_not_proxied() {
+        let both = |text: &str| (text.to_owned(), text.to_owned());
+        assert_eq!(proxies(None, None), both("127.0.0.1"));
+        assert_eq!(proxies(Some(".corp,::1"), None), both(".corp,::1,127.0.0.1"));
+        assert_eq!(proxies(None, Some(".corp, ")), both(".corp,127.0.0.1"));
+        assert_eq!(proxies(Some("a"), Some("b")), ("a,127.0.0.1".into(), "b,127.0.0.1".into()));
+        assert_eq!(
+            proxies(Some("127.0.0.1,a"), Some("127.0.0.10")),
+            ("127.0.0.1,a".into(), "127.0.0.10,127.0.0.1".into())
+        );
+        assert_eq!(proxies(Some("a\nLD_PRELOAD=x"), None), both("aLD_PRELOAD=x,127.0.0.1"));
+    }
+
+    #[test]
+    fn hosts_of_base_urls() {
+        for (url, expected) in [
+            ("http://127.0.0.1:4040", "127.0.0.1"),
+            ("http://[::1]:4040", "::1"),
+            ("http://localhost:80/x:y", "localhost"),
+            ("http://mirror", "mirror"),
+        ] {
+            assert_eq!(host(url), expected);
+        }
+    }
+
+    fn awkward() -> Vec<Variable> {
+        vec![
+            Variable { name: "HEX_MIRROR", value: Some("it's \"$HOME\" `id` \\ a#b".into()) },
+            Variable { name: "HEX_TRUSTED_MIRROR", value: None },
+        ]
+    }
+
+    #[test]
+    fn a_shell_reads_back_what_was_meant() {
+        let script =
+            format!("{}printf %s \"$HEX_MIRROR:${{HEX_TRUSTED_MIRROR-unset}}\"", format(&awkward(), Format::Shell));
+        let output = Command::new("sh").args(["-c", &script]).env("HEX_TRUSTED_MIRROR", "set").output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "it's \"$HOME\" `id` \\ a#b:unset");
+    }
+
+    #[test]
+    fn the_other_formats() {
+        assert_eq!(
+            format(&awkward(), Format::Dotenv),
+            "HEX_MIRROR=\"it's \\\"\\$HOME\\\" \\`id\\` \\\\ a#b\"\n# HEX_TRUSTED_MIRROR must not be set\n"
+        );
+        for line_format in [Format::Docker, Format::Github] {
+            assert_eq!(format(&awkward(), line_format), "HEX_MIRROR=it's \"$HOME\" `id` \\ a#b\n");
+        }
+        let read: Value = serde_json::from_str(&format(&awkward(), Format::Json)).unwrap();
+        assert_eq!(read["HEX_MIRROR"], "it's \"$HOME\" `id` \\ a#b");
+        assert_eq!(read["HEX_TRUSTED_MIRROR"], Value::Null);
+    }
+}

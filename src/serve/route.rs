@@ -1,0 +1,216 @@
+//! From a request's path to what it names.
+
+use crate::model::{NameError, PackageName, ReleaseId, RepositoryName, VersionError};
+
+use super::contents::Resource;
+
+/// What a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// `/`: says what this is.
+    Page,
+    /// `/health`: says whether the branch can be read.
+    Health,
+    /// `/installs/hex-1.x.csv`: Hex's own releases, which Hex looks through once a day for a newer one.
+    UpdateCheck,
+    /// Something of the branch. The first of these that it has is meant; never empty.
+    Resources(Vec<Resource>),
+}
+
+/// Why a path names nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RouteError {
+    #[error("the path is not percent-encoded UTF-8")]
+    Encoding,
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    #[error("a tarball is asked for as NAME-VERSION.tar")]
+    TarballName,
+    #[error("installers of Hex and rebar3 are not in the mirror; install them before, or unset HEX_BUILDS_URL")]
+    Installer,
+    #[error("documentation is not in the mirror")]
+    Docs,
+    #[error("policies are not in the mirror")]
+    Policy,
+    #[error("nothing is served under this path; / says what is")]
+    Unknown,
+}
+
+impl RouteError {
+    /// Tells whether the request itself is wrong (400), not only what it asks for (404).
+    pub(super) fn is_bad_request(&self) -> bool {
+        matches!(self, Self::Encoding | Self::Name(_) | Self::Version(_) | Self::TarballName)
+    }
+}
+
+/// Reads the path of a request: percent-encoded, without the query.
+pub(super) fn route(path: &str) -> Result<Route, RouteError> {
+    let decoded = percent_decode(path)?;
+    // A base URL that ends in a slash makes clients ask for `//packages/…`.
+    let segments: Vec<&str> = decoded.trim_start_matches('/').split('/').collect();
+    match segments.as_slice() {
+        [""] => Ok(Route::Page),
+        ["health"] => Ok(Route::Health),
+        ["installs", "hex-1.x.csv"] => Ok(Route::UpdateCheck),
+        ["installs", ..] => Err(RouteError::Installer),
+        ["repos", repository, rest @ ..] => resources(&repositories(repository)?, rest),
+        rest => resources(&[RepositoryName::hexpm()], rest),
+    }
+}
+
+/// Returns the repositories that `/repos/NAME/` may mean: an organisation of hex.pm, or a self-hosted one of that name.
+/// Their registry files carry the same name, but other signatures, so a client cannot take one for the other.
+fn repositories(name: &str) -> Result<Vec<RepositoryName>, NameError> {
+    let own: RepositoryName = name.parse()?;
+    if own.organization().is_some() || own == RepositoryName::hexpm() {
+        return Ok(vec![own]);
+    }
+    Ok(vec![format!("hexpm:{name}").parse().unwrap_or_else(|_| own.clone()), own])
+}
+
+fn resources(repositories: &[RepositoryName], path: &[&str]) -> Result<Route, RouteError> {
+    let each = |resource: &dyn Fn(RepositoryName) -> Resource| {
+        Ok(Route::Resources(repositories.iter().cloned().map(resource).collect()))
+    };
+    match path {
+        ["public_key"] => each(&Resource::PublicKey),
+        ["names"] => each(&Resource::Names),
+        ["versions"] => each(&Resource::Versions),
+        ["packages", name] => {
+            let package: PackageName = name.parse()?;
+            each(&|repository| Resource::RegistryEntry(repository, package.clone()))
+        }
+        ["tarballs", file] => {
+            let (package, version) = split_tarball_name(file).ok_or(RouteError::TarballName)?;
+            let (package, version): (PackageName, _) = (package.parse()?, version.parse()?);
+            each(&|repository| {
+                Resource::Tarball(ReleaseId { repository, package: package.clone(), version: Clone::clone(&version) })
+            })
+        }
+        ["docs", ..] => Err(RouteError::Docs),
+        ["policies", ..] => Err(RouteError::Policy),
+        _ => Err(RouteError::Unknown),
+    }
+}
+
+/// Takes `NAME-VERSION.tar` apart. Both sides may hold `-`, but a name holds no `.` and the first number of a version no
+/// `-`, so only the last `-` before the first `.` can be the one between them.
+fn split_tarball_name(file: &str) -> Option<(&str, &str)> {
+    let stem = file.strip_suffix(".tar")?;
+    let dash = stem[..stem.find('.')?].rfind('-')?;
+    Some((&stem[..dash], &stem[dash + 1..]))
+}
+
+fn percent_decode(path: &str) -> Result<String, RouteError> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let mut digit = || rest.next().and_then(|digit| (digit as char).to_digit(16)).ok_or(RouteError::Encoding);
+            bytes.push((digit()? * 16 + digit()?) as u8);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| RouteError::Encoding)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn only(path: &str) -> Resource {
+        match route(path).unwrap() {
+            Route::Resources(mut resources) if resources.len() == 1 => resources.remove(0),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    fn tarball(repository: &str, package: &str, version: &str) -> Resource {
+        Resource::Tarball(ReleaseId {
+            repository: repository.parse().unwrap(),
+            package: package.parse().unwrap(),
+            version: version.parse().unwrap(),
+        })
+    }
+
+    #[test]
+    fn the_paths_of_a_hex_repository() {
+        let hexpm = RepositoryName::hexpm;
+        assert_eq!(only("/public_key"), Resource::PublicKey(hexpm()));
+        assert_eq!(only("/names"), Resource::Names(hexpm()));
+        assert_eq!(only("/versions"), Resource::Versions(hexpm()));
+        assert_eq!(only("/packages/plug"), Resource::RegistryEntry(hexpm(), "plug".parse().unwrap()));
+        assert_eq!(only("//packages/pl%75g"), only("/packages/plug"));
+        assert_eq!(only("/repos/hexpm/names"), only("/names"));
+        assert_eq!(route("/").unwrap(), Route::Page);
+        assert_eq!(route("/health").unwrap(), Route::Health);
+        assert_eq!(route("/installs/hex-1.x.csv").unwrap(), Route::UpdateCheck);
+    }
+
+    #[test]
+    fn a_name_under_repos_is_an_organisation_first_and_a_repository_second() {
+        let both = Route::Resources(vec![tarball("hexpm:acme", "a", "1.0.0"), tarball("acme", "a", "1.0.0")]);
+        assert_eq!(route("/repos/acme/tarballs/a-1.0.0.tar").unwrap(), both);
+        assert_eq!(only("/repos/other:acme/tarballs/a-1.0.0.tar"), tarball("other:acme", "a", "1.0.0"));
+    }
+
+    #[test]
+    fn tarball_names_are_split_where_both_sides_are_valid() {
+        for (file, package, version) in [
+            ("plug-1.12.1.tar", "plug", "1.12.1"),
+            ("a-b-1.0.0-rc-1.2.tar", "a-b", "1.0.0-rc-1.2"),
+            ("a-1-2.0.0.tar", "a-1", "2.0.0"),
+            ("a-1.0.0-2.0.0.tar", "a", "1.0.0-2.0.0"),
+            ("a-1.0.0+build-7.tar", "a", "1.0.0+build-7"),
+            ("a-1.0.0%2Bbuild-7.tar", "a", "1.0.0+build-7"),
+        ] {
+            assert_eq!(only(&format!("/tarballs/{file}")), tarball("hexpm", package, version));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_apart_from_what_is_missing() {
+        for path in [
+            "/packages/",
+            "/packages/..",
+            "/packages/%",
+            "/packages/%ff",
+            "/tarballs/a.tar",
+            "/tarballs/a-1.tar",
+            "/tarballs/a-1.0.tar",
+            "/tarballs/-1.0.0.tar",
+            "/tarballs/a-1.0.0.tgz",
+            "/repos//names",
+            "/repos/a:b:c/names",
+        ] {
+            assert!(route(path).unwrap_err().is_bad_request(), "{path}");
+        }
+        for path in
+            ["/x", "/names/", "/installs/hex.csv", "/docs/a-1.0.0.tar.gz", "/repos/acme", "/policies/x", "/packages"]
+        {
+            assert!(!route(path).unwrap_err().is_bad_request(), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(path in "(/|-|%|\\.|\\PC|tarballs|packages|[0-9a-f]){0,40}") {
+            let _ = route(&path);
+        }
+
+        #[test]
+        fn no_other_split_is_valid(file in "[ab0-2.-]{1,16}") {
+            let valid = |at: usize| {
+                file[..at].parse::<PackageName>().is_ok() && file[at + 1..].parse::<crate::model::Version>().is_ok()
+            };
+            let splits: Vec<usize> = file.match_indices('-').map(|(at, _)| at).filter(|at| valid(*at)).collect();
+            let ours = split_tarball_name(&format!("{file}.tar")).map(|(package, _)| package.len()).filter(|at| valid(*at));
+            prop_assert_eq!(splits, ours.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

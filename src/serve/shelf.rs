@@ -1,0 +1,138 @@
+//! What the branch has for a path, and its bytes.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::header::HeaderValue;
+use tokio::{runtime, task};
+
+use super::cache::{Cache, Outcome};
+use super::contents::{Contents, ContentsError, Found, Resource, Tip};
+
+/// How many paths are remembered for one tip. A mirror holds a few hundred.
+const MAX_REMEMBERED: usize = 20_000;
+
+/// The contents with their caches.
+pub(super) struct Shelf {
+    contents: Arc<dyn Contents>,
+    cache: Cache,
+    remembered: Mutex<Remembered>,
+}
+
+/// What has been found at one tip.
+struct Remembered {
+    tip: Tip,
+    items: HashMap<String, Arc<Item>>,
+}
+
+/// Something that the branch has, with what each answer about it repeats.
+pub(super) struct Item {
+    pub(super) resource: Resource,
+    pub(super) etag: HeaderValue,
+    found: Found,
+}
+
+impl Shelf {
+    /// Loads run in `runtime`, so they outlive the worker that began them.
+    pub(super) fn new(contents: Arc<dyn Contents>, cache_bytes: u64, runtime: runtime::Handle) -> Self {
+        let remembered = Remembered { tip: Tip(String::new()), items: HashMap::new() };
+        Self { contents, cache: Cache::new(cache_bytes, runtime), remembered: Mutex::new(remembered) }
+    }
+
+    pub(super) fn tip(&self) -> Result<Tip, ContentsError> {
+        self.contents.tip()
+    }
+
+    /// Returns what was found under this path at this tip before.
+    pub(super) fn remembered(&self, tip: &Tip, path: &str) -> Option<Arc<Item>> {
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.tip == *tip { remembered.items.get(path).cloned() } else { None }
+    }
+
+    /// Looks for the first of `resources` that the snapshot has, and remembers it under `path`.
+    pub(super) async fn find(
+        &self,
+        tip: &Tip,
+        path: &str,
+        resources: Vec<Resource>,
+    ) -> Result<Option<Arc<Item>>, ContentsError> {
+        let (contents, at) = (self.contents.clone(), tip.clone());
+        let name = resources.first().map(Resource::to_string).unwrap_or_default();
+        let found = task::spawn_blocking(move || first_found(&*contents, &at, resources));
+        let found = found.await.map_err(|error| ContentsError::Damaged { item: name, source: error.into() })??;
+        let Some((resource, found)) = found else { return Ok(None) };
+        let etag = etag(&found.key).ok_or_else(|| ContentsError::Damaged {
+            item: resource.to_string(),
+            source: format!("its key {:?} cannot be an ETag", found.key).into(),
+        })?;
+        let item = Arc::new(Item { resource, etag, found });
+        self.remember(tip, path, item.clone());
+        Ok(Some(item))
+    }
+
+    fn remember(&self, tip: &Tip, path: &str, item: Arc<Item>) {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.tip != *tip || remembered.items.len() >= MAX_REMEMBERED {
+            remembered.tip = tip.clone();
+            remembered.items.clear();
+        }
+        remembered.items.insert(path.to_owned(), item);
+    }
+
+    /// Returns the bytes of an item as they go to the client, if they are at hand.
+    pub(super) fn kept(&self, item: &Item) -> Option<Bytes> {
+        self.cache.kept(&item.found.key)
+    }
+
+    /// Returns the bytes of an item as they go to the client.
+    pub(super) async fn load(&self, tip: &Tip, item: &Arc<Item>) -> Outcome {
+        let (contents, tip, item) = (self.contents.clone(), tip.clone(), item.clone());
+        let key = item.found.key.clone();
+        let load = move || {
+            let bytes = contents.load(&tip, &item.resource, &item.found)?;
+            Ok(if item.resource.is_gzipped() { gzip(&bytes) } else { bytes })
+        };
+        self.cache.get(&key, load).await
+    }
+}
+
+fn first_found(
+    contents: &dyn Contents,
+    tip: &Tip,
+    resources: Vec<Resource>,
+) -> Result<Option<(Resource, Found)>, ContentsError> {
+    for resource in resources {
+        if let Some(found) = contents.find(tip, &resource)? {
+            return Ok(Some((resource, found)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the strong `ETag` of a key, if it can be one.
+fn etag(key: &str) -> Option<HeaderValue> {
+    let valid = !key.is_empty() && key.len() <= 200 && key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
+    valid.then(|| HeaderValue::try_from(format!("\"{key}\"")).ok()).flatten()
+}
+
+fn gzip(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2 + 64), Compression::best());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing to memory does not fail").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_would_break_the_header_is_refused() {
+        assert_eq!(etag("abc:1").unwrap(), "\"abc:1\"");
+        for key in ["", "a\"b", "a b", "a\r\nb", "é", &"a".repeat(201)] {
+            assert!(etag(key).is_none(), "{key:?}");
+        }
+    }
+}
