@@ -241,7 +241,8 @@ async fn package(shared: Arc<Shared>, id: EntryId, pins: Vec<Pin>) -> Result<Vec
 /// Fetches the entry of a package that is only mentioned, if there is one.
 async fn mention(shared: Arc<Shared>, id: EntryId) -> Result<Vec<EntryId>> {
     match shared.entry(&id).await {
-        Err(OpError::Fetch(FetchError::NotFound { .. } | FetchError::NoEndpoint { .. })) | Err(OpError::NoPublicKey { .. }) => {
+        Err(OpError::Fetch(FetchError::NotFound { .. } | FetchError::NoEndpoint { .. }))
+        | Err(OpError::NoPublicKey { .. }) => {
             let message = format!("{id} is mentioned as a dependency, but its repository does not have it");
             shared.progress.report(Event::Warning { message });
             Ok(Vec::new())

@@ -118,10 +118,9 @@ impl Project {
                 problem: error.to_string(),
             })?);
         }
-        let set = set.build().map_err(|error| config::ConfigError {
-            origin: "the setting locks".into(),
-            problem: error.to_string(),
-        })?;
+        let set = set
+            .build()
+            .map_err(|error| config::ConfigError { origin: "the setting locks".into(), problem: error.to_string() })?;
         let mut files: Vec<String> = match self.repository.worktree() {
             // Literal names need no walk through the whole worktree.
             Some(root) if globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{'])) => {
@@ -204,7 +203,8 @@ fn walk(root: &Path) -> impl Iterator<Item = String> {
         !(skipped && entry.file_type().is_dir())
     });
     let root = root.to_owned();
-    entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_file()).filter_map(move |entry| {
-        entry.path().strip_prefix(&root).ok()?.to_str().map(str::to_owned)
-    })
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file())
+        .filter_map(move |entry| entry.path().strip_prefix(&root).ok()?.to_str().map(str::to_owned))
 }

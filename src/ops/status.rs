@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::project::{LockText, Project, read_locks};
 use super::Result;
+use super::project::{LockText, Project, read_locks};
 use crate::model::Manifest;
 use crate::plan::Comparison;
 use crate::store::{ObjectId, Repository};
@@ -62,7 +62,9 @@ pub fn status(project: &Project, particulars: bool) -> Result<Status> {
     let manifest = snapshot.as_ref().map(|snapshot| snapshot.manifest()).transpose()?.unwrap_or(&nothing);
     let comparison = Comparison::new(&read_locks(&texts)?, manifest);
     let summary = Summary::of(&comparison);
-    if summary.fresh && let Some(memory) = memory {
+    if summary.fresh
+        && let Some(memory) = memory
+    {
         memory.remember(&summary);
     }
     Ok(Status { locks, commit: snapshot.map(|snapshot| snapshot.commit()), summary, comparison: Some(comparison) })

@@ -77,7 +77,7 @@ pub struct Update {
 pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Update> {
     let start = Instant::now();
     let before = status::status(project, false)?;
-    let done = |before, adopted| Update {
+    let done = |before: Status, adopted| Update {
         commit: before.commit,
         before,
         added: Vec::new(),

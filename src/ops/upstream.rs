@@ -66,7 +66,8 @@ impl<'a> Repositories<'a> {
         });
         match configured {
             Some(key) => {
-                let pem = if key.trim_start().starts_with("-----BEGIN") { key } else { self.read_key(&key, repository)? };
+                let pem =
+                    if key.trim_start().starts_with("-----BEGIN") { key } else { self.read_key(&key, repository)? };
                 PublicKey::from_pem(&pem).map_err(|problem| error(problem.to_string()))
             }
             None if repository.source() == "hexpm" => Ok(hexpm_key().clone()),
@@ -100,7 +101,10 @@ impl<'a> Repositories<'a> {
         if let Some((source, organization)) = source
             && let Some((url, trusted)) = self.configured(&source)?
         {
-            return Ok(Some(Endpoint { key: key.filter(|_| trusted), ..Endpoint::public(url).organization(organization) }));
+            return Ok(Some(Endpoint {
+                key: key.filter(|_| trusted),
+                ..Endpoint::public(url).organization(organization)
+            }));
         }
         Ok(of_hex)
     }
@@ -122,10 +126,8 @@ impl<'a> Repositories<'a> {
             first(&["https_proxy", "HTTPS_PROXY"]).as_deref(),
             first(&["no_proxy", "NO_PROXY"]).as_deref(),
         );
-        let of_environment = of_environment.map_err(|error| ConfigError {
-            origin: "http_proxy or https_proxy".into(),
-            problem: error.to_string(),
-        })?;
+        let of_environment = of_environment
+            .map_err(|error| ConfigError { origin: "http_proxy or https_proxy".into(), problem: error.to_string() })?;
         let of_hex = self.hex.proxies.clone();
         let proxies = Proxies {
             http: of_environment.http.or(of_hex.http),

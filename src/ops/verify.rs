@@ -1,15 +1,18 @@
 //! Re-checks every byte of the mirror.
 
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::project::{Project, read_locks};
 use super::upstream::Repositories;
 use super::{OpError, Result};
-use crate::hex::registry::{Package, Signed};
+use crate::hex::registry::{Package, PublicKey, Signed};
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{EntryId, Manifest, ReleaseId};
+use crate::model::{EntryId, Manifest, ReleaseId, RepositoryName};
 use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
 use crate::store::{Damage, ObjectId, Snapshot, StoreError};
@@ -54,7 +57,14 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         Err(OpError::NoLock { .. }) => Wanted::default(),
         Err(error) => return Err(error),
     };
-    let checks = Checks { project, wanted: &wanted, repositories: Repositories::new(project, progress.as_ref())? };
+    let repositories = Repositories::new(project, progress.as_ref())?;
+    let mut keys = BTreeMap::new();
+    for EntryId { repository, .. } in manifest.entries.keys() {
+        if !keys.contains_key(repository) {
+            keys.insert(repository.clone(), repositories.public_key(repository)?);
+        }
+    }
+    let checks = Checks { wanted: &wanted, keys };
     let entries: Vec<EntryId> = manifest.entries.keys().cloned().collect();
     let found = in_parallel(&snapshot, &entries, |snapshot, id| {
         progress.report(Event::Finished { item: format!("registry entry of {id}") });
@@ -73,7 +83,101 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
 }
 
 struct Checks<'a> {
-    project: &'a Project,
     wanted: &'a Wanted,
-    repositories: Repositories<'a>,
+    keys: BTreeMap<RepositoryName, PublicKey>,
+}
+
+impl Checks<'_> {
+    /// Checks a release: rebuilt, it has the manifest's checksums, the lock's, and those of the registry entry beside it.
+    fn release(&self, snapshot: &Snapshot, id: &ReleaseId) -> Vec<Damage> {
+        let path = format!("release {id}");
+        let bytes = match snapshot.tarball(id) {
+            Ok(bytes) => bytes.unwrap_or_default(),
+            Err(error) => return vec![damage(&path, &error)],
+        };
+        let tarball = match Tarball::open(&bytes, &Limits::default()) {
+            Ok(tarball) => tarball,
+            Err(error) => return vec![damage(&path, &error)],
+        };
+        let mut damages = Vec::new();
+        let mut wrong = |problem: String| damages.push(Damage { path: path.clone(), problem });
+        let (outer, inner) = (tarball.outer_checksum(), tarball.inner_checksum());
+        let stored = snapshot.manifest().ok().and_then(|manifest| manifest.releases.get(id));
+        if let Some(stored) = stored.filter(|stored| stored.inner != inner) {
+            wrong(format!("its inner checksum is {inner}, the manifest says {}", stored.inner));
+        }
+        if let Some(pin) = self.wanted.releases.get(id) {
+            if let Some(expected) = pin.outer.filter(|expected| *expected != outer) {
+                wrong(format!("its outer checksum is {outer}, the lock demands {expected}"));
+            }
+            if let Some(expected) = pin.inner.filter(|expected| *expected != inner) {
+                wrong(format!("its inner checksum is {inner}, the lock demands {expected}"));
+            }
+        }
+        let entry = EntryId { repository: id.repository.clone(), package: id.package.clone() };
+        // A registry entry that is damaged is named by its own check.
+        if let Ok(Some(package)) = self.decoded(snapshot, &entry) {
+            match package.releases.iter().find(|release| release.version == id.version) {
+                None => wrong("the registry entry does not list it".into()),
+                Some(listed) if listed.outer_checksum.is_some_and(|expected| expected != outer) => {
+                    wrong(format!("its outer checksum is {outer}, the registry entry has another"));
+                }
+                Some(listed) if listed.inner_checksum != inner => {
+                    wrong(format!("its inner checksum is {inner}, the registry entry has another"));
+                }
+                Some(_) => {}
+            }
+        }
+        damages
+    }
+
+    fn entry(&self, snapshot: &Snapshot, id: &EntryId) -> Vec<Damage> {
+        let path = format!("registry entry of {id}");
+        match self.decoded(snapshot, id) {
+            Ok(Some(_)) => Vec::new(),
+            Ok(None) => vec![Damage { path, problem: "it is missing".into() }],
+            Err(error) => vec![damage(&path, &error)],
+        }
+    }
+
+    fn decoded(&self, snapshot: &Snapshot, id: &EntryId) -> Result<Option<Package>> {
+        let Some(bytes) = snapshot.entry(id)? else { return Ok(None) };
+        let key =
+            self.keys.get(&id.repository).ok_or_else(|| OpError::NoPublicKey { repository: id.repository.clone() })?;
+        let refused = |source| OpError::Entry { entry: id.clone(), source };
+        let signed = Signed::decode(&bytes).map_err(refused)?;
+        let payload = signed.verify(key).map_err(refused)?;
+        Package::decode(payload, &id.repository, &id.package).map(Some).map_err(refused)
+    }
+}
+
+/// Runs a check of every item on all cores.
+fn in_parallel<T: Sync>(
+    snapshot: &Snapshot,
+    items: &[T],
+    check: impl Fn(&Snapshot, &T) -> Vec<Damage> + Sync,
+) -> Vec<Damage> {
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            let (snapshot, next, found, check) = (snapshot.clone(), &next, &found, &check);
+            scope.spawn(move || {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let damages = check(&snapshot, item);
+                    found.lock().unwrap_or_else(PoisonError::into_inner).extend(damages);
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Describes an error with its causes, on one line.
+fn damage(path: &str, error: &dyn Error) -> Damage {
+    let (mut problem, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        problem += &format!(": {error}");
+        cause = error.source();
+    }
+    Damage { path: path.to_owned(), problem }
 }

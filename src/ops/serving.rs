@@ -1,0 +1,103 @@
+//! Serves the mirror branch as it stands.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::{Project, Result};
+use crate::model::{EntryId, Manifest};
+use crate::serve::{Contents, ContentsError, Found, Handle, Options, Resource, Server, Tip};
+use crate::store::{Branch, ObjectId, Repository, Snapshot, StoreError};
+
+/// The mirror branch as what is served. Every request sees the branch as it stands then.
+pub struct MirrorContents {
+    repository: Mutex<Repository>,
+    branch: Branch,
+    /// The manifest of the tip that was asked for last: it is read once for each commit.
+    manifest: Mutex<Option<(ObjectId, Arc<Manifest>)>>,
+}
+
+impl MirrorContents {
+    /// Makes the contents of a project's mirror branch, which need not exist yet.
+    pub fn new(project: &Project) -> Self {
+        Self {
+            repository: Mutex::new(project.repository.clone()),
+            branch: project.branch.clone(),
+            manifest: Mutex::new(None),
+        }
+    }
+
+    fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
+        let commit = ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))?;
+        // A clone is cheap, has its own view of the object database, and is not waited for.
+        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Snapshot::at(&repository, &self.branch, commit)
+    }
+
+    fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
+        let mut last = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((commit, manifest)) = last.as_ref().filter(|(commit, _)| commit.to_string() == tip.0) {
+            let _ = commit;
+            return Ok(Arc::clone(manifest));
+        }
+        let snapshot = self.snapshot(tip)?;
+        let manifest = Arc::new(snapshot.manifest()?.clone());
+        *last = Some((snapshot.commit(), Arc::clone(&manifest)));
+        Ok(manifest)
+    }
+}
+
+impl Contents for MirrorContents {
+    fn tip(&self) -> Result<Tip, ContentsError> {
+        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner);
+        let tip = repository.tip(&self.branch).map_err(unavailable)?;
+        let missing = || unavailable(StoreError::NoMirror { branch: self.branch.to_string() });
+        tip.map(|tip| Tip(tip.to_string())).ok_or_else(missing)
+    }
+
+    fn find(&self, tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError> {
+        let manifest = self.manifest(tip).map_err(unavailable)?;
+        Ok(match resource {
+            Resource::Tarball(id) => manifest.releases.get(id).map(|stored| stored.outer.to_string()),
+            Resource::RegistryEntry(repository, package) => {
+                let id = EntryId { repository: repository.clone(), package: package.clone() };
+                manifest.entries.get(&id).map(|stored| stored.checksum.to_string())
+            }
+            // Entries are served as upstream signed them, and so only upstream could sign an index of them.
+            Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => None,
+        }
+        .map(|key| Found { key }))
+    }
+
+    fn load(&self, tip: &Tip, resource: &Resource, _found: &Found) -> Result<Bytes, ContentsError> {
+        let snapshot = self.snapshot(tip).map_err(unavailable)?;
+        let bytes = match resource {
+            Resource::Tarball(id) => snapshot.tarball(id),
+            Resource::RegistryEntry(repository, package) => {
+                snapshot.entry(&EntryId { repository: repository.clone(), package: package.clone() })
+            }
+            Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => Ok(None),
+        };
+        let damaged =
+            |source: Box<dyn Error + Send + Sync>| ContentsError::Damaged { item: resource.to_string(), source };
+        match bytes {
+            Ok(Some(bytes)) => Ok(bytes.into()),
+            Ok(None) => Err(damaged("it was found and is gone".into())),
+            Err(error) => Err(damaged(error.into())),
+        }
+    }
+}
+
+fn unavailable(error: StoreError) -> ContentsError {
+    ContentsError::Unavailable { source: error.into() }
+}
+
+/// Starts a server for the project's mirror on a thread of its own.
+///
+/// # Errors
+/// Fails where the address cannot be listened on.
+pub fn start_server(project: &Project, address: SocketAddr, options: Options) -> Result<Handle> {
+    Ok(Server::bind(address, Arc::new(MirrorContents::new(project)), options)?.start()?)
+}
