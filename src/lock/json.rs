@@ -1,0 +1,122 @@
+//! The JSON of `lock --json`: `{"file": …, "entries": [{"app": …, "kind": …, …}]}`.
+//!
+//! Every entry has `app` and `kind`. A `hex` one has `package`, `version`, `repo`, `inner_checksum` and `outer_checksum`
+//! (null if the lock has none); a `git` one `url`, and `rev` and `options` in a mix.lock, but `ref`, `tag`, `branch` and
+//! `subdir` as far as they are given in a rebar.lock; a `package` one `version`. Those of a rebar.lock have a `level`.
+
+use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
+use serde_json::{Map, Value};
+
+use super::{Entry, Lock, LockKind, Source};
+use crate::term::{Spanned, Term};
+
+impl Serialize for Lock {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entries: Vec<_> = self.entries.iter().map(|entry| Shaped { entry, kind: self.kind }).collect();
+        let mut lock = serializer.serialize_struct("Lock", 2)?;
+        lock.serialize_field("file", &self.file)?;
+        lock.serialize_field("entries", &entries)?;
+        lock.end()
+    }
+}
+
+/// An entry, in the shape that it has for a kind of lock.
+struct Shaped<'a> {
+    entry: &'a Entry,
+    kind: LockKind,
+}
+
+impl Serialize for Shaped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("app", &*self.entry.app)?;
+        match &self.entry.source {
+            Source::Hex(hex) => {
+                map.serialize_entry("kind", "hex")?;
+                map.serialize_entry("package", &*hex.package)?;
+                map.serialize_entry("version", &*hex.version)?;
+                map.serialize_entry("repo", &*hex.repository)?;
+                map.serialize_entry("inner_checksum", &hex.inner_checksum.as_deref())?;
+                map.serialize_entry("outer_checksum", &hex.outer_checksum.as_deref())?;
+            }
+            Source::Git(git) => {
+                map.serialize_entry("kind", "git")?;
+                map.serialize_entry("url", &*git.url)?;
+                if self.kind == LockKind::Mix {
+                    map.serialize_entry("rev", &git.revision.as_deref())?;
+                    map.serialize_entry("options", &object(git.options.iter().cloned()))?;
+                } else {
+                    if let Some(revision) = &git.revision {
+                        map.serialize_entry("ref", &**revision)?;
+                    }
+                    for (name, value) in object(git.options.iter().cloned()) {
+                        map.serialize_entry(&name, &value)?;
+                    }
+                }
+            }
+            Source::Package { version } => {
+                map.serialize_entry("kind", "package")?;
+                map.serialize_entry("version", &**version)?;
+            }
+            Source::Unknown { kind } => map.serialize_entry("kind", kind)?,
+        }
+        if let Some(level) = self.entry.level {
+            map.serialize_entry("level", &level)?;
+        }
+        map.end()
+    }
+}
+
+/// Returns an object in which the first value of a repeated key counts, as in a keyword list.
+fn object(pairs: impl Iterator<Item = (String, Value)>) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (key, value) in pairs {
+        object.entry(key).or_insert(value);
+    }
+    object
+}
+
+/// Returns a term as JSON: atoms and text as strings but for `nil`, `true` and `false`; keyword lists and maps as objects;
+/// other lists and tuples as arrays.
+pub(super) fn value(term: &Term<'_>) -> Value {
+    match term {
+        Term::Atom(name) => match &**name {
+            "nil" => Value::Null,
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            name => name.into(),
+        },
+        Term::Binary(bytes) => String::from_utf8_lossy(bytes).into(),
+        Term::Charlist(text) | Term::BigInteger(text) => Value::from(&**text),
+        Term::Integer(integer) => (*integer).into(),
+        Term::Float(float) => (*float).into(),
+        Term::Tuple(elements) => array(elements),
+        Term::List(elements) => {
+            let pairs: Option<Vec<_>> = elements.iter().map(|element| keyword(&element.term)).collect();
+            match pairs {
+                Some(pairs) if !pairs.is_empty() => Value::Object(object(pairs.into_iter())),
+                _ => array(elements),
+            }
+        }
+        Term::Map(pairs) => {
+            let pairs = pairs.iter().map(|(key, element)| (key_text(&key.term), value(&element.term)));
+            Value::Object(pairs.collect())
+        }
+    }
+}
+
+fn array(elements: &[Spanned<'_>]) -> Value {
+    elements.iter().map(|element| value(&element.term)).collect()
+}
+
+fn keyword(element: &Term<'_>) -> Option<(String, Value)> {
+    let (key, element) = element.as_pair()?;
+    Some((key.term.as_atom()?.to_owned(), value(&element.term)))
+}
+
+fn key_text(key: &Term<'_>) -> String {
+    match value(key) {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}

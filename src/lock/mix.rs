@@ -1,0 +1,97 @@
+//! mix.lock: a map (a keyword list in 2014's) of applications to what each is pinned to.
+
+use super::{Dependency, Entry, GitSource, HexSource, Located, LockError, Source, json, unknown};
+use crate::term::{Span, Spanned, Term, elixir};
+
+/// Returns the entries in the order of the file, repeated ones included.
+pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
+    let text = std::str::from_utf8(contents).map_err(|error| LockError {
+        message: "the file is not UTF-8".to_owned(),
+        label: "these bytes are no text".to_owned(),
+        span: Span::new(error.valid_up_to(), error.valid_up_to() + error.error_len().unwrap_or(1)),
+    })?;
+    let lock = elixir::parse(text)?;
+    match &lock.term {
+        Term::Map(pairs) => pairs.iter().map(|(key, value)| entry(key, value)).collect(),
+        Term::List(elements) => elements.iter().map(pair).collect(),
+        Term::Atom(name) if name == "nil" => Ok(Vec::new()),
+        other => Err(LockError {
+            message: format!("a mix.lock is a map, this is {}", other.describe()),
+            label: "expected `%{…}`".to_owned(),
+            span: lock.span,
+        }),
+    }
+}
+
+fn pair(element: &Spanned<'_>) -> Result<Entry, LockError> {
+    let (key, value) = element.term.as_pair().ok_or_else(|| LockError {
+        message: format!("{} in the list of applications has no name", element.term.describe()),
+        label: "expected `name: {…}`".to_owned(),
+        span: element.span,
+    })?;
+    entry(key, value)
+}
+
+fn entry(key: &Spanned<'_>, value: &Spanned<'_>) -> Result<Entry, LockError> {
+    let app = Located::name(key).ok_or_else(|| LockError {
+        message: format!("the name of an application is {}", key.term.describe()),
+        label: "expected a name".to_owned(),
+        span: key.span,
+    })?;
+    let elements = value.term.as_tuple().unwrap_or_default();
+    let source = match elements.first().and_then(|kind| kind.term.as_atom()) {
+        Some("hex") => Source::Hex(hex(&app, elements, value.span)?),
+        Some("git") => Source::Git(git(&app, elements, value.span)?),
+        Some("package") => {
+            Source::Package { version: Located::required(elements.get(1), "version", &app, value.span)? }
+        }
+        _ => unknown(&value.term),
+    };
+    Ok(Entry { app, source, level: None, span: value.span })
+}
+
+/// Reads `{:hex, package, version, inner checksum, managers, dependencies, repository, outer checksum, …}`; all after the
+/// version was added over the years (`Hex.Utils.lock/1`).
+fn hex(app: &str, elements: &[Spanned<'_>], span: Span) -> Result<HexSource, LockError> {
+    let default = || Located { text: "hexpm".to_owned(), span };
+    let dependencies = elements.get(5).and_then(|list| list.term.as_list()).unwrap_or_default();
+    Ok(HexSource {
+        package: Located::required(elements.get(1), "package", app, span)?,
+        version: Located::required(elements.get(2), "version", app, span)?,
+        repository: elements.get(6).and_then(Located::of).unwrap_or_else(default),
+        inner_checksum: Located::checksum(elements.get(3)),
+        outer_checksum: Located::checksum(elements.get(7)),
+        dependencies: dependencies.iter().filter_map(dependency).collect(),
+    })
+}
+
+/// Reads `{app, requirement, [hex: package, repo: repository, optional: true]}`. What has another shape is left out: the
+/// release's registry entry says it again.
+fn dependency(term: &Spanned<'_>) -> Option<Dependency> {
+    let [app, rest @ ..] = term.term.as_tuple()? else { return None };
+    let app = Located::of(app)?.text;
+    let options = rest.last().and_then(|options| options.term.as_list()).unwrap_or_default();
+    let option = |name: &str| {
+        let pairs = options.iter().filter_map(|option| option.term.as_pair());
+        pairs.into_iter().find(|(key, _)| key.term.as_atom() == Some(name)).map(|(_, value)| value)
+    };
+    let text = |name: &str| option(name).and_then(Located::of).map(|located| located.text);
+    Some(Dependency {
+        package: text("hex").unwrap_or_else(|| app.clone()),
+        repository: text("repo").unwrap_or_else(|| "hexpm".to_owned()),
+        requirement: rest.first().and_then(|requirement| requirement.term.as_text()).map(str::to_owned),
+        optional: option("optional").and_then(|optional| optional.term.as_bool()).unwrap_or(false),
+        app,
+    })
+}
+
+/// Reads `{:git, url, revision, options}`.
+fn git(app: &str, elements: &[Spanned<'_>], span: Span) -> Result<GitSource, LockError> {
+    let options = elements.get(3).and_then(|options| options.term.as_list()).unwrap_or_default();
+    let options = options.iter().filter_map(|option| option.term.as_pair());
+    Ok(GitSource {
+        url: Located::required(elements.get(1), "address", app, span)?,
+        revision: elements.get(2).and_then(Located::of),
+        options: options.filter_map(|(key, value)| Some((Located::of(key)?.text, json::value(&value.term)))).collect(),
+    })
+}

@@ -1,0 +1,97 @@
+//! rebar.lock: a list of `{Name, Source, Level}`, since 2016 as `{Version, List}` with the checksums in a list after it
+//! (`rebar_config:consult_lock_file/1`).
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::{Entry, GitSource, HexSource, Located, LockError, Source, json, unknown};
+use crate::term::{Span, Spanned, erlang};
+
+/// Checksums by the name of the application.
+type Checksums<'a> = HashMap<&'a str, &'a Spanned<'a>>;
+
+/// Returns the entries in the order of the file, repeated ones included.
+pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
+    let terms = erlang::consult(contents)?;
+    let Some(lock) = terms.first() else { return Ok(Vec::new()) };
+    let list = lock.term.as_pair().map_or(lock, |(_version, list)| list);
+    let entries = list.term.as_list().ok_or_else(|| LockError {
+        message: format!("a rebar.lock is a list of entries, this is {}", list.term.describe()),
+        label: "expected `[…]` or `{\"1.2.0\", […]}`".to_owned(),
+        span: list.span,
+    })?;
+    let attributes = terms.get(1);
+    let (inner, outer) = (checksums(attributes, "pkg_hash"), checksums(attributes, "pkg_hash_ext"));
+    entries.iter().map(|element| entry(element, &inner, &outer)).collect()
+}
+
+/// Returns the checksums in the attribute of this name; the first one of an application counts.
+fn checksums<'a>(attributes: Option<&'a Spanned<'a>>, name: &str) -> Checksums<'a> {
+    let attributes = attributes.and_then(|list| list.term.as_list()).unwrap_or_default();
+    let mut named = attributes.iter().filter_map(|attribute| attribute.term.as_pair());
+    let list = named.find(|(key, _)| key.term.as_atom() == Some(name)).and_then(|(_, list)| list.term.as_list());
+    let pairs = list.unwrap_or_default().iter().rev().filter_map(|pair| pair.term.as_pair());
+    pairs.filter_map(|(app, checksum)| Some((text(app)?, checksum))).collect()
+}
+
+fn entry(element: &Spanned<'_>, inner: &Checksums<'_>, outer: &Checksums<'_>) -> Result<Entry, LockError> {
+    let malformed = || LockError {
+        message: format!("{} in the list of entries is not one", element.term.describe()),
+        label: "expected `{Name, Source, Level}`".to_owned(),
+        span: element.span,
+    };
+    let [name, source, rest @ ..] = element.term.as_tuple().ok_or_else(malformed)? else { return Err(malformed()) };
+    let app = Located::name(name).ok_or_else(malformed)?;
+    let level = rest.first().and_then(|level| level.term.as_integer());
+    let elements = source.term.as_tuple().unwrap_or_default();
+    let read = match elements.first().and_then(|kind| kind.term.as_atom()) {
+        Some("pkg") => Source::Hex(package(&app, elements, source.span, inner, outer)?),
+        Some("git") => Source::Git(git(&app, elements, source.span, None)?),
+        Some("git_subdir") => Source::Git(git(&app, elements, source.span, elements.get(3))?),
+        _ => unknown(&source.term),
+    };
+    Ok(Entry { app, source: read, level, span: source.span })
+}
+
+/// Reads `{pkg, Package, Version}`, to which rebar3 itself adds the inner and the outer checksum.
+fn package(
+    app: &str,
+    elements: &[Spanned<'_>],
+    span: Span,
+    inner: &Checksums<'_>,
+    outer: &Checksums<'_>,
+) -> Result<HexSource, LockError> {
+    let listed = |checksums: &Checksums<'_>| Located::checksum(checksums.get(app).copied());
+    Ok(HexSource {
+        package: Located::required(elements.get(1), "package", app, span)?,
+        version: Located::required(elements.get(2), "version", app, span)?,
+        repository: Located { text: "hexpm".to_owned(), span },
+        inner_checksum: listed(inner).or_else(|| Located::checksum(elements.get(3))),
+        outer_checksum: listed(outer).or_else(|| Located::checksum(elements.get(4))),
+        dependencies: Vec::new(),
+    })
+}
+
+/// Reads `{git, Url, Checkout}`, the checkout being `{ref, R}`, `{tag, T}`, `{branch, B}` or the text of any of them;
+/// rebar3 writes the first.
+fn git(app: &str, elements: &[Spanned<'_>], span: Span, subdir: Option<&Spanned<'_>>) -> Result<GitSource, LockError> {
+    let url = Located::required(elements.get(1), "address", app, span)?;
+    let mut options = Vec::new();
+    let revision = match elements.get(2).map(|checkout| (checkout, checkout.term.as_pair())) {
+        Some((_, Some((kind, name)))) if kind.term.as_atom() == Some("ref") => Located::of(name),
+        Some((_, Some((kind, name)))) => {
+            options.extend(text(kind).map(|kind| (kind.to_owned(), json::value(&name.term))));
+            None
+        }
+        Some((checkout, None)) => Located::of(checkout),
+        None => None,
+    };
+    options.extend(subdir.and_then(text).map(|path| ("subdir".to_owned(), Value::from(path))));
+    Ok(GitSource { url, revision, options })
+}
+
+/// Returns the text of a name or string.
+fn text<'a>(term: &'a Spanned<'_>) -> Option<&'a str> {
+    term.term.as_atom().or_else(|| term.term.as_text())
+}

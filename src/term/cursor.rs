@@ -1,0 +1,140 @@
+//! What both readers share: a position in the bytes, the bounds, and the wording of errors.
+
+use super::{Span, Spanned, SyntaxError, Term};
+
+/// The longest text that is read, in bytes.
+pub const MAX_BYTES: usize = 64 << 20;
+/// How deeply lists, tuples, maps and binaries may be nested. Locks and metadata need about six levels.
+pub const MAX_NESTING: usize = 64;
+/// How many terms a text may hold, counting every element. A lock of 10,000 packages holds about 200,000.
+pub const MAX_TERMS: usize = 4_000_000;
+
+/// A position in a text, and how much of the bounds is used up.
+#[derive(Debug)]
+pub(super) struct Cursor<'a> {
+    pub(super) source: &'a [u8],
+    pub(super) at: usize,
+    nesting: usize,
+    terms: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(source: &'a [u8]) -> Result<Self, SyntaxError> {
+        if source.len() > MAX_BYTES {
+            let message = format!("the text is larger than {} MB", MAX_BYTES >> 20);
+            return Err(error(Span::new(0, 0), message, "of this text"));
+        }
+        // A byte order mark says nothing in UTF-8, but editors write it.
+        let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        Ok(Self { source, at, nesting: 0, terms: 0 })
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.source.get(self.at).copied()
+    }
+
+    /// Returns the byte `ahead` bytes after the current one.
+    pub(super) fn peek_at(&self, ahead: usize) -> Option<u8> {
+        self.source.get(self.at + ahead).copied()
+    }
+
+    pub(super) fn starts_with(&self, token: &str) -> bool {
+        self.source[self.at..].starts_with(token.as_bytes())
+    }
+
+    /// Steps over `token` if it stands here.
+    pub(super) fn eat(&mut self, token: &str) -> bool {
+        let found = self.starts_with(token);
+        if found {
+            self.at += token.len();
+        }
+        found
+    }
+
+    /// Steps over bytes as long as they match.
+    pub(super) fn skip_while(&mut self, matches: impl Fn(u8) -> bool) {
+        while self.peek().is_some_and(&matches) {
+            self.at += 1;
+        }
+    }
+
+    /// Steps over white space and comments, which begin with `comment` and end with the line.
+    pub(super) fn skip_blank(&mut self, comment: u8) {
+        while let Some(byte) = self.peek() {
+            if byte == comment {
+                self.skip_while(|byte| byte != b'\n');
+            } else if byte > b' ' {
+                return;
+            } else {
+                self.at += 1;
+            }
+        }
+    }
+
+    /// Returns the span from `start` to here.
+    pub(super) fn span(&self, start: usize) -> Span {
+        Span::new(start, self.at)
+    }
+
+    /// Marks `term` as written from `start` to here, and counts it.
+    pub(super) fn spanned(&mut self, start: usize, term: Term<'a>) -> Result<Spanned<'a>, SyntaxError> {
+        self.terms += 1;
+        if self.terms > MAX_TERMS {
+            return Err(error(
+                self.span(start),
+                format!("there are more than {MAX_TERMS} terms"),
+                "reading stopped here",
+            ));
+        }
+        Ok(Spanned { term, span: self.span(start) })
+    }
+
+    /// Goes one level deeper, into what was opened at `start`.
+    pub(super) fn enter(&mut self, start: usize) -> Result<(), SyntaxError> {
+        self.nesting += 1;
+        if self.nesting > MAX_NESTING {
+            let message = format!("the terms are nested more than {MAX_NESTING} levels deep");
+            return Err(error(Span::new(start, start + 1), message, "one level too many"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.nesting -= 1;
+    }
+
+    /// Returns the error that something else than `expected` stands here.
+    pub(super) fn unexpected(&self, expected: &str) -> SyntaxError {
+        let span = self.token_span();
+        let message = match &self.source[span.range()] {
+            [] => "unexpected end of the text".to_owned(),
+            token => format!("unexpected `{}`", printable(token)),
+        };
+        error(span, message, format!("expected {expected}"))
+    }
+
+    /// Returns the error that what was opened by the `opened` bytes at `start` is never closed.
+    pub(super) fn unterminated(&self, what: &str, start: usize, opened: usize, close: &str) -> SyntaxError {
+        let span = Span::new(start, start + opened);
+        error(span, format!("this {what} is never closed"), format!("opened here, `{close}` is missing"))
+    }
+
+    /// Returns the bytes to mark for what stands here: a word, or else one character.
+    fn token_span(&self) -> Span {
+        let rest = &self.source[self.at..];
+        let word = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        let character = rest.iter().skip(1).take_while(|byte| **byte & 0xc0 == 0x80).count() + 1;
+        let length = if word > 0 { word } else { character };
+        Span::new(self.at, (self.at + length).min(self.source.len()))
+    }
+}
+
+/// Returns a syntax error.
+pub(super) fn error(span: Span, message: impl Into<String>, label: impl Into<String>) -> SyntaxError {
+    SyntaxError { message: message.into(), label: label.into(), span }
+}
+
+/// Returns at most 40 characters of `token`, none of which moves a terminal's cursor.
+fn printable(token: &[u8]) -> String {
+    String::from_utf8_lossy(&token[..token.len().min(160)]).chars().take(40).flat_map(char::escape_debug).collect()
+}
