@@ -1,1 +1,78 @@
-//! (being written)
+//! Registry entries: signed protobuf messages, decoded, verified, encoded and signed
+//! (<https://github.com/hexpm/specifications/blob/main/registry-v2.md>).
+//!
+//! A client gets them gzipped; [`super::gzip`] takes that off and puts it on.
+
+mod index;
+mod key;
+mod messages;
+mod package;
+mod signed;
+
+pub use index::{Names, NamesEntry, Versions, VersionsEntry};
+pub use key::{HEXPM_PUBLIC_KEY, KeyError, PrivateKey, PublicKey, hexpm_key};
+pub use messages::Timestamp;
+pub use package::{Advisory, Dependency, Package, Release, Retirement, RetirementReason, Severity, Skipped};
+pub use signed::Signed;
+
+/// No payload larger than this is decoded, in bytes. hex.pm's list of all versions has 0.6 MB.
+pub const MAX_PAYLOAD: usize = 32 << 20;
+
+/// Why a registry entry is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The bytes are not the protobuf message that they should be.
+    #[error("it is not a {message} message")]
+    NotDecodable {
+        /// The message's name: `Signed`, `Package`, `Names`, `Versions`.
+        message: &'static str,
+        /// Where it breaks off.
+        source: prost::DecodeError,
+    },
+    /// The message is above [`MAX_PAYLOAD`].
+    #[error("it is {size} bytes, more than the limit of {MAX_PAYLOAD}")]
+    TooLarge {
+        /// Its size, in bytes.
+        size: usize,
+    },
+    /// The signature is missing, or was not made with the expected key.
+    #[error("its signature is not that of the repository's key")]
+    BadSignature,
+    /// The entry is for another package.
+    #[error("it is for the package {found:?}, not for {expected:?}")]
+    OtherPackage {
+        /// The package asked for.
+        expected: String,
+        /// The package that it names, at most its first 80 characters.
+        found: String,
+    },
+    /// The entry is for another repository.
+    #[error("it is for the repository {found:?}, not for {expected:?}")]
+    OtherRepository {
+        /// The repository asked for, by its registry name.
+        expected: String,
+        /// The repository that it names, at most its first 80 characters.
+        found: String,
+    },
+}
+
+/// Decodes a message of bounded size.
+fn decode<M: prost::Message + Default>(bytes: &[u8], message: &'static str) -> Result<M, RegistryError> {
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(RegistryError::TooLarge { size: bytes.len() });
+    }
+    M::decode(bytes).map_err(|source| RegistryError::NotDecodable { message, source })
+}
+
+/// Checks that an entry names the repository that it was asked for.
+fn check_repository(found: &str, expected: &crate::model::RepositoryName) -> Result<(), RegistryError> {
+    if found == expected.registry_name() {
+        return Ok(());
+    }
+    Err(RegistryError::OtherRepository { expected: expected.registry_name().to_owned(), found: shortened(found) })
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}

@@ -1,0 +1,162 @@
+//! The keys that sign registry entries: RSA, PKCS #1 v1.5, SHA-512.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{self, KeyPair as _, ParsedPublicKey};
+use pem_rfc7468::LineEnding;
+
+/// hex.pm's public key, as every Hex client carries it.
+pub const HEXPM_PUBLIC_KEY: &str = "\
+-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEApqREcFDt5vV21JVe2QNB
+Edvzk6w36aNFhVGWN5toNJRjRJ6m4hIuG4KaXtDWVLjnvct6MYMfqhC79HAGwyF+
+IqR6Q6a5bbFSsImgBJwz1oadoVKD6ZNetAuCIK84cjMrEFRkELtEIPNHblCzUkkM
+3rS9+DPlnfG8hBvGi6tvQIuZmXGCxF/73hU0/MyGhbmEjIKRtG6b0sJYKelRLTPW
+XgK7s5pESgiwf2YC/2MGDXjAJfpfCd0RpLdvd4eRiXtVlE9qO9bND94E7PgQ/xqZ
+J1i2xWFndWa6nfFnRxZmCStCOZWYYPlaxr+FZceFbpMwzTNs4g3d4tLNUcbKAIH4
+0wIDAQAB
+-----END PUBLIC KEY-----
+";
+
+/// Returns [`HEXPM_PUBLIC_KEY`], ready for use.
+pub fn hexpm_key() -> &'static PublicKey {
+    static KEY: LazyLock<PublicKey> =
+        LazyLock::new(|| PublicKey::from_pem(HEXPM_PUBLIC_KEY).expect("the constant is a valid key; a test reads it"));
+    &KEY
+}
+
+/// What is wrong with a key's text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The text is not in PEM form.
+    #[error("the key is not in PEM form")]
+    NotPem,
+    /// The text holds something else than the key that is needed.
+    #[error("the PEM text holds a {found:?}; expected is {expected}")]
+    OtherKind {
+        /// Which labels would do.
+        expected: &'static str,
+        /// The label that it has.
+        found: String,
+    },
+    /// The key is no RSA key of 2048 to 8192 bits.
+    #[error("the key is not an RSA key of 2048 to 8192 bits")]
+    NotUsable,
+}
+
+/// A repository's public key.
+#[derive(Clone)]
+pub struct PublicKey(ParsedPublicKey);
+
+impl PublicKey {
+    /// Reads a key from PEM, as `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS #1).
+    ///
+    /// # Errors
+    /// Where the text is not PEM, or no RSA public key of usable size.
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let (label, der) = read_pem(text)?;
+        if !matches!(label, "PUBLIC KEY" | "RSA PUBLIC KEY") {
+            return Err(KeyError::OtherKind { expected: "PUBLIC KEY or RSA PUBLIC KEY", found: label.to_owned() });
+        }
+        Self::from_der(&der)
+    }
+
+    /// Writes the key as PEM, as `PUBLIC KEY`, with a line break at the end.
+    pub fn to_pem(&self) -> String {
+        write_pem("PUBLIC KEY", self.0.as_ref())
+    }
+
+    pub(super) fn is_signature_of(&self, payload: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_sig(payload, signature).is_ok()
+    }
+
+    /// Takes either encoding, and keeps the key as SubjectPublicKeyInfo, so that equal keys are equal.
+    fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        let key = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| KeyError::NotUsable)?;
+        let der: PublicKeyX509Der<'_> = key.as_der().map_err(|_| KeyError::NotUsable)?;
+        ParsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA512, der.as_ref())
+            .map(Self)
+            .map_err(|_| KeyError::NotUsable)
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_ref() == other.0.as_ref()
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PublicKey({:?})", self.to_pem())
+    }
+}
+
+/// A mirror's own private key. Its `Debug` form does not show it.
+pub struct PrivateKey(KeyPair);
+
+impl PrivateKey {
+    /// Generates a key of 2048 bits, as `mix hex.registry` documents it.
+    ///
+    /// # Errors
+    /// [`KeyError::NotUsable`] where the system gives no random numbers.
+    pub fn generate() -> Result<Self, KeyError> {
+        KeyPair::generate(KeySize::Rsa2048).map(Self).map_err(|_| KeyError::NotUsable)
+    }
+
+    /// Reads a key from PEM, as `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY` (PKCS #1); not encrypted.
+    ///
+    /// # Errors
+    /// Where the text is not PEM, or no RSA private key of usable size.
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let (label, der) = read_pem(text)?;
+        let key = match label {
+            "PRIVATE KEY" => KeyPair::from_pkcs8(&der),
+            "RSA PRIVATE KEY" => KeyPair::from_der(&der),
+            other => {
+                let expected = "PRIVATE KEY or RSA PRIVATE KEY";
+                return Err(KeyError::OtherKind { expected, found: other.to_owned() });
+            }
+        };
+        key.map(Self).map_err(|_| KeyError::NotUsable)
+    }
+
+    /// Writes the key as PEM, as `PRIVATE KEY`, with a line break at the end.
+    pub fn to_pem(&self) -> String {
+        let der: Pkcs8V1Der<'_> = self.0.as_der().expect("a key that was accepted can be written");
+        write_pem("PRIVATE KEY", der.as_ref())
+    }
+
+    /// Returns the public half.
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey::from_der(self.0.public_key().as_ref()).expect("a private key that was accepted has a public half")
+    }
+
+    pub(super) fn sign(&self, payload: &[u8]) -> Vec<u8> {
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        self.0
+            .sign(&signature::RSA_PKCS1_SHA512, &SystemRandom::new(), payload, &mut signature)
+            .expect("an RSA key of at least 2048 bits holds a SHA-512 signature");
+        signature
+    }
+}
+
+impl std::fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PrivateKey(…)")
+    }
+}
+
+fn read_pem(text: &str) -> Result<(&str, Vec<u8>), KeyError> {
+    pem_rfc7468::decode_vec(text.trim().as_bytes()).map_err(|_| KeyError::NotPem)
+}
+
+fn write_pem(label: &str, der: &[u8]) -> String {
+    pem_rfc7468::encode_string(label, LineEnding::LF, der).expect("labels and lengths of keys fit PEM")
+}
