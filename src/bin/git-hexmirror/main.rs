@@ -1,1 +1,15 @@
-fn main() {}
+//! `git hexmirror`: parses the command line, prints, and picks the exit code. All work is the library's.
+
+mod bars;
+mod cli;
+mod commands;
+mod output;
+mod report;
+mod session;
+mod snippet;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

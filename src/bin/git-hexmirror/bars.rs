@@ -1,0 +1,64 @@
+//! Progress on the terminal: items, bytes, time left. Hidden where nobody looks.
+
+use std::time::Duration;
+
+use git_hexmirror::progress::{Event, Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::{CHANGED, Output, bytes, styled};
+
+pub struct Bars {
+    bar: ProgressBar,
+    received: ProgressBar,
+    output: Output,
+}
+
+impl Bars {
+    pub fn new(output: &Output) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
+        let template = "{bar:24.cyan} {pos}/{len} · {msg} · {eta} left";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("━╸─"));
+        Self { bar, received: ProgressBar::hidden(), output: *output }
+    }
+
+    fn shown(&self) -> bool {
+        self.output.interactive && !self.output.quiet
+    }
+
+    fn line(&self, line: String) {
+        self.bar.suspend(|| self.output.say(line));
+    }
+}
+
+impl Progress for Bars {
+    fn report(&self, event: Event) {
+        match event {
+            Event::Planned { items } => {
+                self.bar.inc_length(items);
+                if self.shown() {
+                    self.bar.set_draw_target(ProgressDrawTarget::stderr());
+                    self.bar.enable_steady_tick(Duration::from_millis(120));
+                }
+            }
+            Event::Received { bytes: number } => {
+                self.received.inc(number);
+                self.bar.set_message(bytes(self.received.position()));
+            }
+            Event::Finished { .. } => self.bar.inc(1),
+            Event::Retrying { item, reason, after } => {
+                let seconds = after.as_secs_f64();
+                self.line(format!("{} {item}: {reason}; again in {seconds:.1} s", styled(CHANGED, "retrying:")));
+            }
+            Event::Waiting { reason } => self.line(format!("{} {reason}", styled(CHANGED, "waiting for"))),
+            Event::Warning { message } => self.line(format!("{} {message}", styled(CHANGED, "warning:"))),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

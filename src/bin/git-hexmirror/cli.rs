@@ -1,0 +1,128 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{self, completions, demo, diff, env, init, list, lock, man, run, serve, status, update, verify};
+use crate::output::Output;
+use crate::report;
+use crate::session::Session;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, and the mirror is fresh
+  1  the mirror is not fresh, or verify found damage
+  2  the command line, a setting or a lock cannot be used
+  3  upstream or the network
+  4  a checksum or a signature is wrong
+  5  the repository or its mirror branch is not usable
+
+Settings, the first that is there counts: a flag; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_URL,
+HEXMIRROR_PUBLIC_KEY; git config hexmirror.branch, .locks, .jobs, .REPOSITORY.url, .REPOSITORY.publicKey; the tracked
+file .hexmirror.toml. HEX_HOME, HEX_MIRROR, HEX_REPOS_KEY, HEX_CACERTS_PATH, HEX_HTTP_CONCURRENCY, http_proxy,
+https_proxy, no_proxy and the Hex client's own configuration count as they do for Hex.";
+
+/// Keep everything that mix.lock and rebar.lock pin inside this git repository, and serve it to mix and rebar3
+#[derive(Debug, Parser)]
+#[command(name = "git-hexmirror", bin_name = "git hexmirror", version, styles = STYLES, after_help = EXIT_CODES)]
+#[command(max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The options that every command has.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// Run as if started in this folder
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// The mirror branch: short, or a full ref such as refs/hexmirror/main
+    #[arg(long, value_name = "NAME", global = true)]
+    pub branch: Option<String>,
+    /// A lock to read, as a glob from the root of the worktree; may be repeated
+    #[arg(long = "lock", value_name = "GLOB", global = true)]
+    pub locks: Vec<String>,
+    /// Print nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; twice, say all
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colours (NO_COLOR is honoured)
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub color: Color,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Prints one JSON document on standard output.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Json {
+    /// Print one JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Arguments),
+    Update(update::Arguments),
+    Status(status::Arguments),
+    Diff(diff::Arguments),
+    Verify(verify::Arguments),
+    List(list::Arguments),
+    Lock(lock::Arguments),
+    Serve(serve::Arguments),
+    Run(run::Arguments),
+    Env(env::Arguments),
+    Demo(demo::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
+}
+
+/// Parses the command line, carries it out, and returns the exit code.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(&cli.global);
+    let session = Session::new(&cli.global, output);
+    let outcome = match &cli.command {
+        Command::Init(arguments) => init::run(&session, arguments),
+        Command::Update(arguments) => update::run(&session, arguments),
+        Command::Status(arguments) => status::run(&session, arguments),
+        Command::Diff(arguments) => diff::run(&session, arguments),
+        Command::Verify(arguments) => verify::run(&session, arguments),
+        Command::List(arguments) => list::run(&session, arguments),
+        Command::Lock(arguments) => lock::run(&session, arguments),
+        Command::Serve(arguments) => serve::run(&session, arguments),
+        Command::Run(arguments) => run::run(&session, arguments),
+        Command::Env(arguments) => env::run(&session, arguments),
+        Command::Demo(arguments) => demo::run(&session, arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(&session, arguments),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => report::report(&session.output, &error),
+    }
+}
+
+/// What a command returns: its exit code.
+pub type Outcome = Result<u8, commands::CommandError>;

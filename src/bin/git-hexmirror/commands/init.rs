@@ -1,0 +1,37 @@
+//! `init`
+
+use git_hexmirror::ops::{self, Initialised};
+
+use crate::cli::Outcome;
+use crate::output::{GOOD, styled};
+use crate::session::Session;
+
+/// Make the mirror branch, or adopt the one that a remote has
+///
+/// Where a remote such as origin has the branch already, the local one is made from it; else it is made empty. Repeating
+/// it changes nothing.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {}
+
+pub fn run(session: &Session, _: &Arguments) -> Outcome {
+    let project = session.project()?;
+    let branch = &project.branch;
+    let output = &session.output;
+    match ops::init(&project)? {
+        Initialised::Present { commit } => {
+            output.say(format!("the mirror branch {branch} is there, at {}", short(commit)));
+        }
+        Initialised::Adopted { remote, commit } => {
+            output.say(format!("{} {branch} from {remote}, at {}", styled(GOOD, "adopted"), short(commit)));
+        }
+        Initialised::Made { .. } => {
+            output.say(format!("{} the mirror branch {branch}; fill it with `git hexmirror update`", styled(GOOD, "made")));
+        }
+    }
+    Ok(0)
+}
+
+/// The first digits of a commit's id.
+pub fn short(commit: git_hexmirror::store::ObjectId) -> String {
+    commit.to_hex_with_len(10).to_string()
+}

@@ -1,0 +1,58 @@
+//! `lock`
+
+use std::path::PathBuf;
+
+use git_hexmirror::lock::{Lock, Source};
+use git_hexmirror::ops::OpError;
+
+use super::documents::redacted;
+use super::CommandError;
+use crate::cli::{Json, Outcome};
+use crate::output::{DIM, styled};
+use crate::session::Session;
+
+/// Print a lock as it is read
+///
+/// Without FILE, the locks of the project. No Elixir and no repository is needed for a FILE.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The lock file; one that ends in rebar.lock has that format, any other mix.lock's
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let locks = match &arguments.file {
+        Some(file) => {
+            let path = session.path(file);
+            let bytes = std::fs::read(&path).map_err(|source| OpError::Read { path, source })?;
+            vec![(file.display().to_string(), bytes)]
+        }
+        None => session.project()?.locks()?.into_iter().map(|lock| (lock.file, lock.bytes)).collect(),
+    };
+    for (file, bytes) in locks {
+        let text = || String::from_utf8_lossy(&bytes).into_owned();
+        let lock = Lock::parse(&file, &bytes);
+        let lock = lock.map_err(|source| OpError::Lock { file: file.clone(), text: text(), source })?;
+        let printed = if arguments.json.json { session.output.json(&lock) } else { print(session, &lock) };
+        printed.map_err(CommandError::Print)?;
+    }
+    Ok(0)
+}
+
+fn print(session: &Session, lock: &Lock) -> std::io::Result<()> {
+    for entry in &lock.entries {
+        let (what, kind) = match &entry.source {
+            Source::Hex(source) => (format!("{} {}", source.package, source.version), source.repository.text.clone()),
+            Source::Package { version } => (format!("{} {version}", entry.app), "hexpm".to_owned()),
+            Source::Git(source) => {
+                let revision = source.revision.as_ref().map_or("", |revision| &revision.text);
+                (format!("{} {} {revision}", entry.app, redacted(&source.url)), "git".to_owned())
+            }
+            Source::Unknown { kind } => (entry.app.to_string(), kind.clone()),
+        };
+        session.output.result(format!("{what}  {}", styled(DIM, kind)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! One thin file a command: calls one operation and prints what it returns.
+
+pub mod completions;
+pub mod demo;
+pub mod diff;
+pub mod env;
+pub mod init;
+pub mod list;
+pub mod lock;
+pub mod man;
+pub mod run;
+pub mod serve;
+pub mod status;
+pub mod update;
+pub mod verify;
+
+mod documents;
+
+use std::io;
+
+use git_hexmirror::ops::OpError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum CommandError {
+    /// The operation failed.
+    Op(OpError),
+    /// Its result could not be printed.
+    Print(io::Error),
+    /// The command line cannot be used.
+    Usage { message: String, hint: &'static str },
+}
+
+impl<E: Into<OpError>> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self::Op(error.into())
+    }
+}

@@ -1,0 +1,111 @@
+//! `status`
+
+use git_hexmirror::ops::{self, Project, Status};
+use git_hexmirror::plan::Comparison;
+
+use super::documents::{self, redacted};
+use super::init::short;
+use super::CommandError;
+use crate::cli::{Json, Outcome};
+use crate::output::{BAD, CHANGED, DIM, GOOD, Output, count, styled};
+use crate::report::NOT_FRESH;
+use crate::session::Session;
+
+/// How many lines of a list are shown before the rest is only counted.
+const SHOWN: usize = 20;
+
+/// Tell whether the mirror has everything that the locks pin
+///
+/// Exits with 0 if it does and with 1 if not.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    json: Json,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let project = session.project()?;
+    let status = ops::status(&project, arguments.json.json || session.output.verbose > 0)?;
+    if arguments.json.json {
+        let document = documents::status(&project.branch.to_string(), &status);
+        session.output.json(&document).map_err(CommandError::Print)?;
+    } else {
+        print(&session.output, &project, &status).map_err(CommandError::Print)?;
+    }
+    Ok(if status.summary.fresh { 0 } else { NOT_FRESH })
+}
+
+fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result<()> {
+    let (branch, summary) = (&project.branch, status.summary);
+    let releases = count(summary.present, "release", "releases");
+    match status.commit.filter(|_| summary.fresh) {
+        Some(commit) => output.result(format!("{}: {branch} at {} has {releases}", styled(GOOD, "fresh"), short(commit)))?,
+        None => output.result(format!("{}: {branch} lacks what {} pins", styled(BAD, "not fresh"), status.locks.join(", ")))?,
+    }
+    if let Some(comparison) = &status.comparison {
+        lacks(output, comparison)?;
+        if output.verbose > 0 {
+            list(output, comparison.extra.iter().map(|id| format!("  {} {id}", styled(DIM, "extra  "))), usize::MAX)?;
+        }
+    }
+    if summary.git > 0 {
+        let repositories = count(summary.git, "git dependency is", "git dependencies are");
+        output.result(styled(DIM, format!("  {repositories} not mirrored yet")))?;
+    }
+    if summary.ignored > 0 {
+        let ignored = count(summary.ignored, "dependency of an unknown kind is", "dependencies of unknown kinds are");
+        output.result(styled(DIM, format!("  {ignored} not mirrored")))?;
+    }
+    if summary.extra > 0 && output.verbose == 0 {
+        let extra = count(summary.extra, "release is", "releases are");
+        output.result(styled(DIM, format!("  {extra} kept that these locks do not pin")))?;
+    }
+    if !summary.fresh {
+        output.say("bring it up to date with `git hexmirror update`");
+    }
+    Ok(())
+}
+
+/// Prints what the mirror lacks, a line each.
+pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
+    let limit = if output.verbose > 0 { usize::MAX } else { SHOWN };
+    list(output, comparison.missing.iter().map(|pin| format!("  {} {}", styled(BAD, "missing"), pin.id)), limit)?;
+    let changed = comparison.changed.iter().map(|change| {
+        let mirrored: Vec<String> = change.mirrored.iter().map(ToString::to_string).collect();
+        let has = match change.conflict {
+            Some(_) => "the mirror has it with another checksum".to_owned(),
+            None => format!("the mirror has {}", mirrored.join(", ")),
+        };
+        format!("  {} {} ({has})", styled(CHANGED, "changed"), change.pin.id)
+    });
+    list(output, changed, limit)?;
+    let lacking: Vec<_> = comparison.to_fetch().map(|pin| (&pin.id.repository, &pin.id.package)).collect();
+    let entries = comparison.entries.iter().filter(|id| !lacking.contains(&(&id.repository, &id.package)));
+    list(output, entries.map(|id| format!("  {} registry entry of {id}", styled(BAD, "missing"))), limit)
+}
+
+/// Prints the git dependencies and those of unknown kinds.
+pub fn not_mirrored(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
+    for pin in &comparison.git {
+        output.result(format!("  {} {} {}", styled(DIM, "git, not mirrored yet:"), pin.app, redacted(&pin.url)))?;
+    }
+    for ignored in &comparison.ignored {
+        output.result(format!("  {} {}", styled(DIM, format!("{}, not mirrored:", ignored.kind)), ignored.app))?;
+    }
+    Ok(())
+}
+
+fn list(output: &Output, lines: impl Iterator<Item = String>, limit: usize) -> std::io::Result<()> {
+    let mut rest = 0;
+    for (index, line) in lines.enumerate() {
+        if index < limit {
+            output.result(line)?;
+        } else {
+            rest += 1;
+        }
+    }
+    if rest > 0 {
+        output.result(styled(DIM, format!("  … and {rest} more; --verbose lists them")))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! `verify`
+
+use git_hexmirror::ops;
+use serde_json::json;
+
+use super::CommandError;
+use super::init::short;
+use crate::cli::{Json, Outcome};
+use crate::output::{BAD, GOOD, count, styled};
+use crate::report::NOT_FRESH;
+use crate::session::Session;
+
+/// Check every byte of the mirror again
+///
+/// Reads every git object and compares it with its id; rebuilds every tarball and compares it with the manifest, the
+/// locks and the registry; checks the signature of every registry entry. Exits with 1 if anything is damaged.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    json: Json,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let project = session.project()?;
+    let progress = session.progress();
+    let verification = ops::verify(&project, &progress);
+    drop(progress);
+    let verification = verification?;
+    let (output, damages) = (&session.output, &verification.damages);
+    if arguments.json.json {
+        let document = json!({
+            "commit": verification.commit.to_string(),
+            "objects": verification.objects,
+            "releases": verification.releases,
+            "entries": verification.entries,
+            "damages": damages.iter().map(|damage| json!({ "path": damage.path, "problem": damage.problem })).collect::<Vec<_>>(),
+        });
+        output.json(&document).map_err(CommandError::Print)?;
+    } else {
+        for damage in damages {
+            let line = format!("{} {}: {}", styled(BAD, "damaged:"), damage.path, damage.problem);
+            output.result(line).map_err(CommandError::Print)?;
+        }
+        let checked = format!(
+            "{}, {}, {} at {}",
+            count(verification.releases, "release", "releases"),
+            count(verification.entries, "registry entry", "registry entries"),
+            count(verification.objects, "object", "objects"),
+            short(verification.commit)
+        );
+        if damages.is_empty() {
+            output.say(format!("{}: {checked}", styled(GOOD, "intact")));
+        } else {
+            output.say(format!("{} in {checked}", styled(BAD, count(damages.len(), "damage", "damages"))));
+        }
+    }
+    Ok(if damages.is_empty() { 0 } else { NOT_FRESH })
+}

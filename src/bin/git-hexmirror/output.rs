@@ -1,0 +1,103 @@
+//! Where things are printed: results on standard output, everything for people on standard error.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::cli::{Color, Global};
+
+pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const BAD: Style = AnsiColor::Red.on_default();
+pub const CHANGED: Style = AnsiColor::Yellow.on_default();
+pub const DIM: Style = Style::new().dimmed();
+pub const BOLD: Style = Style::new().bold();
+
+/// How to print.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    pub quiet: bool,
+    pub verbose: u8,
+    /// Whether standard error is a terminal that a person looks at.
+    pub interactive: bool,
+}
+
+impl Output {
+    pub fn new(global: &Global) -> Self {
+        match global.color {
+            Color::Auto => {}
+            Color::Always => anstream::ColorChoice::Always.write_global(),
+            Color::Never => anstream::ColorChoice::Never.write_global(),
+        }
+        Self { quiet: global.quiet, verbose: global.verbose, interactive: io::stderr().is_terminal() }
+    }
+
+    /// Tells whether standard error takes colours.
+    pub fn color(&self) -> bool {
+        anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+    }
+
+    /// Prints a line for people, unless they asked for quiet.
+    pub fn say(&self, line: impl Display) {
+        if !self.quiet {
+            self.always(line);
+        }
+    }
+
+    /// Prints a line for people who asked for more.
+    pub fn detail(&self, line: impl Display) {
+        if self.verbose > 0 {
+            self.always(line);
+        }
+    }
+
+    /// Prints a line for people, whatever they asked for.
+    pub fn always(&self, line: impl Display) {
+        // A closed standard error is nobody's loss.
+        let _ = writeln!(anstream::stderr().lock(), "{line}");
+    }
+
+    /// Prints a line of the result.
+    pub fn result(&self, line: impl Display) -> io::Result<()> {
+        writeln!(anstream::stdout().lock(), "{line}")
+    }
+
+    /// Prints the result as one JSON document.
+    pub fn json(&self, document: &impl Serialize) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        serde_json::to_writer_pretty(&mut stdout, document)?;
+        writeln!(stdout)?;
+        stdout.flush()
+    }
+}
+
+/// Text in a style.
+pub fn styled(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A number of bytes for people: `1.2 MB`.
+pub fn bytes(number: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.iter().find(|(unit, _)| number >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", number as f64 / *unit as f64),
+        None => format!("{number} B"),
+    }
+}
+
+/// A number of things: `1 package`, `2 packages`.
+pub fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!([0, 999, 1_000, 2_345_472].map(bytes), ["0 B", "999 B", "1.0 kB", "2.3 MB"]);
+        assert_eq!([0, 1, 2].map(|n| count(n, "entry", "entries")), ["0 entries", "1 entry", "2 entries"]);
+    }
+}

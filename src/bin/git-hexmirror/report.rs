@@ -1,0 +1,145 @@
+//! Errors for people: what happened, where, and what to do next.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use git_hexmirror::fetch::FetchError;
+use git_hexmirror::ops::{Failure, OpError};
+use git_hexmirror::store::StoreError;
+
+use crate::commands::CommandError;
+use crate::output::{BAD, BOLD, Output, styled};
+use crate::snippet;
+
+/// The exit code for a mirror that is not fresh, or damaged.
+pub const NOT_FRESH: u8 = 1;
+
+/// Prints an error and returns the exit code.
+pub fn report(output: &Output, error: &CommandError) -> ExitCode {
+    match error {
+        // Whoever read our output has had enough: nothing to say, and nobody to say it to.
+        CommandError::Print(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        CommandError::Print(error) => {
+            output.always(format!("{} cannot print: {error}", styled(BAD, "error:")));
+            ExitCode::from(5)
+        }
+        CommandError::Usage { message, hint } => {
+            output.always(format!("{} {message}", styled(BAD, "error:")));
+            show_hint(output, Some((*hint).to_owned()));
+            ExitCode::from(2)
+        }
+        CommandError::Op(error) => {
+            show(output, error);
+            show_hint(output, hint(error));
+            ExitCode::from(exit_code(error.failure()))
+        }
+    }
+}
+
+fn exit_code(failure: Failure) -> u8 {
+    match failure {
+        Failure::Usage => 2,
+        Failure::Network => 3,
+        Failure::Integrity => 4,
+        Failure::Repository => 5,
+    }
+}
+
+fn show(output: &Output, error: &OpError) {
+    match error {
+        OpError::Lock { file, text, source } => {
+            output.always(snippet::render(source, file, text, output.color()).trim_end());
+        }
+        OpError::Several { errors } => {
+            for error in errors {
+                show(output, error);
+            }
+        }
+        error => {
+            output.always(format!("{} {error}", styled(BAD, "error:")));
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                output.always(format!("  caused by: {error}"));
+                cause = error.source();
+            }
+        }
+    }
+}
+
+fn show_hint(output: &Output, hint: Option<String>) {
+    if let Some(hint) = hint {
+        output.always(format!("{} {hint}", styled(BOLD, "hint:")));
+    }
+}
+
+/// Says what to do next.
+fn hint(error: &OpError) -> Option<String> {
+    let hint = match error {
+        OpError::Store(error) => return store_hint(error),
+        OpError::Fetch(error) => return fetch_hint(error),
+        OpError::Several { errors } => return errors.iter().find_map(hint),
+        OpError::NoLock { .. } => {
+            "run it inside a project with a mix.lock or rebar.lock (`mix deps.get` makes one), or name locks with --lock"
+        }
+        OpError::NoPublicKey { repository } => {
+            return Some(format!(
+                "set it: git config hexmirror.{repository}.publicKey PATH, or mix hex.repo add NAME URL --public-key PATH"
+            ));
+        }
+        OpError::NotListed { .. } => {
+            "the release may be gone upstream, or its registry not up to date yet; `mix hex.info PACKAGE` shows what there is"
+        }
+        OpError::RegistryDisagrees { .. } | OpError::InnerChecksum { .. } => {
+            "nothing was stored; if you trust upstream more than the lock, run `mix deps.update` for that package, else find out who changed it"
+        }
+        OpError::Entry { .. } => {
+            "nothing was stored; check the repository's address and public key (hexmirror.REPOSITORY.url and .publicKey)"
+        }
+        OpError::Tarball { .. } => "nothing was stored; the package's publisher should know of this",
+        OpError::KeptMoving { .. } => "try again when nothing else writes to the branch",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn store_hint(error: &StoreError) -> Option<String> {
+    let hint = match error {
+        StoreError::NotARepository { .. } => "run it inside a git repository, or make one with `git init`".to_owned(),
+        StoreError::NoMirror { .. } => "make it with `git hexmirror init`, fill it with `git hexmirror update`".to_owned(),
+        StoreError::NotAMirror { .. } => {
+            "choose another name for the mirror: git config hexmirror.branch NAME".to_owned()
+        }
+        StoreError::CheckedOut { .. } => "check out another branch there; the mirror needs no worktree".to_owned(),
+        StoreError::Format { found, supported, .. } if found > supported => "update git-hexmirror".to_owned(),
+        StoreError::Damaged { .. } => {
+            "see all damage with `git hexmirror verify`; a clone or the remote may have the branch intact".to_owned()
+        }
+        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            "the repository must be writable for this".to_owned()
+        }
+        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            "make room and run it again; what was fetched is kept".to_owned()
+        }
+        _ => return None,
+    };
+    Some(hint)
+}
+
+fn fetch_hint(error: &FetchError) -> Option<String> {
+    let hint = match error {
+        FetchError::Unreachable { .. } | FetchError::TimedOut { .. } | FetchError::Interrupted { .. } => {
+            "check the network and http_proxy/https_proxy; what was fetched is kept for the next `git hexmirror update`"
+        }
+        FetchError::Tls { .. } => "set HEX_CACERTS_PATH to a PEM file with the certificate authority to trust",
+        FetchError::NotFound { .. } => "it may be gone upstream, or need a key: mix hex.organization auth, HEX_REPOS_KEY",
+        FetchError::Unauthorized { .. } => "give a key: mix hex.organization auth NAME --key KEY, or HEX_REPOS_KEY",
+        FetchError::ChecksumMismatch { .. } => {
+            "nothing was stored; the tarball upstream is not the one that was locked"
+        }
+        FetchError::NoEndpoint { .. } => {
+            "say where it is: git config hexmirror.REPOSITORY.url URL, or mix hex.repo add NAME URL"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,51 @@
+//! What every command starts from: the options that all have, the environment, the project.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use git_hexmirror::config::Layer;
+use git_hexmirror::ops::{Environment, OpError, Project};
+use git_hexmirror::progress::Progress;
+
+use crate::bars::Bars;
+use crate::cli::Global;
+use crate::output::Output;
+
+pub struct Session {
+    pub output: Output,
+    directory: PathBuf,
+    flags: Layer,
+}
+
+impl Session {
+    pub fn new(global: &Global, output: Output) -> Self {
+        let flags = Layer {
+            branch: global.branch.clone(),
+            locks: (!global.locks.is_empty()).then(|| global.locks.clone()),
+            ..Layer::default()
+        };
+        Self { output, directory: global.directory.clone().unwrap_or_else(|| ".".into()), flags }
+    }
+
+    /// Opens the project that the current folder, or the one of `-C`, is in.
+    pub fn project(&self) -> Result<Project, OpError> {
+        Project::open(&self.directory, self.flags.clone(), environment())
+    }
+
+    /// Returns a path of the command line as seen from the folder of `-C`.
+    pub fn path(&self, path: &std::path::Path) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    /// Returns what shows progress on the terminal, if there is one.
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        Arc::new(Bars::new(&self.output))
+    }
+}
+
+/// Reads the environment, which the library does not do by itself.
+pub fn environment() -> Environment {
+    let pairs = std::env::vars_os();
+    let variables = pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Environment { variables: variables.collect(), home: std::env::home_dir() }
+}
