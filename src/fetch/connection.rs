@@ -232,12 +232,20 @@ fn failure(url: &WebUrl, timeouts: &Timeouts, error: reqwest::Error) -> FetchErr
         return FetchError::TimedOut { url, after };
     }
     if has_tls_cause(&error) {
-        return FetchError::Tls { url, source: error.into() };
+        return FetchError::Tls { url, source: innermost(&error) };
     }
     if error.is_connect() {
-        return FetchError::Unreachable { url, source: error.into() };
+        return FetchError::Unreachable { url, source: innermost(&error) };
     }
-    FetchError::Interrupted { url, source: error.into() }
+    FetchError::Interrupted { url, source: innermost(&error) }
+}
+
+/// Returns what is at the bottom of an error: the layers above only say that a request failed, which is said already.
+fn innermost(error: &(dyn Error + 'static)) -> Cause {
+    match error.source() {
+        Some(source) => innermost(source),
+        None => error.to_string().into(),
+    }
 }
 
 /// Tells whether a TLS error is somewhere among the causes. `io::Error` does not show the error that it wraps as its source.
