@@ -61,12 +61,8 @@ impl Connections {
     }
 
     async fn send(&self, url: &WebUrl, headers: HeaderMap) -> Result<Response, FetchError> {
-        let mut target = url.as_url().clone();
-        if headers.contains_key(AUTHORIZATION) {
-            // Credentials in the address would become a second such header.
-            let _ = (target.set_username(""), target.set_password(None));
-        }
-        let response = self.client(url)?.get(target).headers(headers).send().await;
+        // Credentials in the address become a header too; the ones given here replace it.
+        let response = self.client(url)?.get(url.as_url().clone()).headers(headers).send().await;
         response.map_err(|source| failure(url, &self.settings.timeouts, source))
     }
 
