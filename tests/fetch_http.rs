@@ -183,8 +183,8 @@ async fn too_much_is_refused_and_not_kept() {
     let refused = |error, expected| assert!(matches!(error, FetchError::TooLarge { limit, .. } if limit == expected));
     refused(entry(&fetcher, None).await.unwrap_err(), 4999);
     refused(fetcher.tarball(&plug, None, &downloads).await.unwrap_err(), 1000);
-    for fault in [Fault::Endless, Fault::ClaimLength(u64::MAX)] {
-        scene.server.fail("*", ALWAYS, fault);
+    for fault in [Fault::Endless, Fault::ClaimLength(1 << 60)] {
+        scene.server.fail("*", 2, fault);
         refused(fetcher.tarball(&plug, None, &downloads).await.unwrap_err(), 1000);
         refused(entry(&fetcher, None).await.unwrap_err(), 4999);
     }
@@ -195,12 +195,17 @@ async fn too_much_is_refused_and_not_kept() {
 async fn nobody_there_is_told_after_a_second_try() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let scene = Scene::new();
-    for host in [format!("127.0.0.1:{port}"), "no-such-host.invalid".into()] {
+    let hosts = [(format!("127.0.0.1:{port}"), "refused"), ("no-such-host.invalid".into(), "lookup")];
+    for (host, reason) in hosts {
         let endpoint = Endpoint::public(format!("http://user:hunter2@{host}/").parse().unwrap());
         let error = entry(&scene.fetcher_at(quick(), [("hexpm", endpoint)]), None).await.unwrap_err();
         assert!(matches!(error, FetchError::Unreachable { .. }) && error.is_network(), "{error:?}");
         let told = told(&error);
-        assert!(told.starts_with(&format!("cannot connect to http://user:****@{host}/packages/plug: ")), "{told}");
+        assert!(
+            told.starts_with(&format!("cannot connect to http://user:****@{host}/packages/plug: "))
+                && told.contains(reason),
+            "{told}"
+        );
         assert!(!format!("{error:?} {told}").contains("hunter2"));
     }
     assert_eq!(scene.events.retries(), 2);

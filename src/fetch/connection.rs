@@ -61,12 +61,8 @@ impl Connections {
     }
 
     async fn send(&self, url: &WebUrl, headers: HeaderMap) -> Result<Response, FetchError> {
-        let mut target = url.as_url().clone();
-        if headers.contains_key(AUTHORIZATION) {
-            // Credentials in the address would become a second such header.
-            let _ = (target.set_username(""), target.set_password(None));
-        }
-        let response = self.client(url)?.get(target).headers(headers).send().await;
+        // Credentials in the address become a header too; the ones given here replace it.
+        let response = self.client(url)?.get(url.as_url().clone()).headers(headers).send().await;
         response.map_err(|source| failure(url, &self.settings.timeouts, source))
     }
 
@@ -232,12 +228,20 @@ fn failure(url: &WebUrl, timeouts: &Timeouts, error: reqwest::Error) -> FetchErr
         return FetchError::TimedOut { url, after };
     }
     if has_tls_cause(&error) {
-        return FetchError::Tls { url, source: error.into() };
+        return FetchError::Tls { url, source: innermost(&error) };
     }
     if error.is_connect() {
-        return FetchError::Unreachable { url, source: error.into() };
+        return FetchError::Unreachable { url, source: innermost(&error) };
     }
-    FetchError::Interrupted { url, source: error.into() }
+    FetchError::Interrupted { url, source: innermost(&error) }
+}
+
+/// Returns what is at the bottom of an error: the layers above only say that a request failed, which is said already.
+fn innermost(error: &(dyn Error + 'static)) -> Cause {
+    match error.source() {
+        Some(source) => innermost(source),
+        None => error.to_string().into(),
+    }
 }
 
 /// Tells whether a TLS error is somewhere among the causes. `io::Error` does not show the error that it wraps as its source.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -20,7 +21,7 @@ pub struct WebUrlError {
 
 /// An `http` or `https` address. `Display` and `Debug` hide its password and its query.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WebUrl(Url);
+pub struct WebUrl(Arc<Url>);
 
 impl WebUrl {
     /// Reads a proxy's address, for which `http://` may be left out, as in `proxy.example:3128`.
@@ -42,9 +43,9 @@ impl WebUrl {
 
     /// Returns the address of `path` (without a leading `/`) below this one.
     pub(super) fn below(&self, path: &str) -> Self {
-        let mut url = self.0.clone();
+        let mut url = Url::clone(&self.0);
         url.set_path(&format!("{}/{path}", self.0.path().trim_end_matches('/')));
-        Self(url)
+        Self(Arc::new(url))
     }
 
     /// Follows `location`, a redirect's target, which may be relative. Another origin gets no credentials.
@@ -59,7 +60,7 @@ impl WebUrl {
     fn check(url: Url) -> Result<Self, WebUrlError> {
         let error = |reason: &str| Err(WebUrlError { reason: reason.to_owned() });
         match url.scheme() {
-            "http" | "https" if url.has_host() => Ok(Self(url)),
+            "http" | "https" if url.has_host() => Ok(Self(Arc::new(url))),
             "http" | "https" => error("it names no host"),
             _ => error("its scheme is neither http nor https"),
         }
@@ -88,7 +89,7 @@ impl FromStr for WebUrl {
 
 impl fmt::Display for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = self.0.clone();
+        let mut shown = Url::clone(&self.0);
         if shown.password().is_some() {
             let _ = shown.set_password(Some("****"));
         } else if !shown.username().is_empty() {

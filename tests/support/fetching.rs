@@ -98,14 +98,13 @@ impl Scene {
 
 /// Returns settings whose pauses are too short to notice.
 pub fn quick() -> Settings {
-    let mut settings = Settings::default();
-    settings.retry = retry::Policy {
+    let retry = retry::Policy {
         attempts: 4,
         first_pause: Duration::from_millis(1),
         longest_pause: Duration::from_millis(2),
         longest_retry_after: Duration::from_millis(3),
     };
-    settings
+    Settings { retry, ..Settings::default() }
 }
 
 /// Returns settings that give up after one attempt.

@@ -1,0 +1,138 @@
+//! Whom the fetcher trusts.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use git_hexmirror::fetch::{Endpoint, Entry, FetchError, Settings, Upstream};
+use git_hexmirror::model::RepositoryName;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use support::fetching::{Scene, keyed, once, quick, told};
+
+/// A server with a certificate that it made itself, which says the same to every request.
+struct SecureServer {
+    port: u16,
+    /// The certificate, as a PEM file.
+    certificate: PathBuf,
+    thread: Option<JoinHandle<usize>>,
+}
+
+impl SecureServer {
+    fn start(scene: &Scene, answer: String) -> Self {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = scene.folder.path().join("ca.pem");
+        fs::write(&certificate, own.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let thread = thread::spawn(move || serve(&listener, &Arc::new(config), &answer));
+        Self { port, certificate, thread: Some(thread) }
+    }
+
+    fn url(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
+    /// Stops the server and returns how many requests it read.
+    fn stop(mut self) -> usize {
+        TcpStream::connect(("127.0.0.1", self.port)).unwrap().write_all(b"stop").unwrap();
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+fn serve(listener: &TcpListener, config: &Arc<ServerConfig>, answer: &str) -> usize {
+    let mut requests = 0;
+    loop {
+        let (stream, _) = listener.accept().unwrap();
+        let mut first = [0; 4];
+        if stream.peek(&mut first).is_ok() && first == *b"stop" {
+            return requests;
+        }
+        let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(config)).unwrap(), stream);
+        let mut lines = BufReader::new(&mut stream).lines();
+        if lines.by_ref().map_while(Result::ok).any(|line| line.is_empty()) {
+            requests += 1;
+            let _ = stream.write_all(answer.as_bytes());
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    }
+}
+
+async fn entry(fetcher: &Upstream) -> Result<Entry, FetchError> {
+    fetcher.registry_entry(&RepositoryName::hexpm(), &"plug".parse().unwrap(), None).await
+}
+
+fn fetcher(scene: &Scene, settings: Settings, server: &SecureServer) -> Upstream {
+    scene.fetcher_at(settings, [("hexpm", keyed(&server.url(), "key"))])
+}
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n\n\0";
+
+#[tokio::test]
+async fn only_a_trusted_certificate_is_accepted_and_the_error_says_what_to_do() {
+    let scene = Scene::new();
+    let server = SecureServer::start(&scene, ANSWER.into());
+    let error = entry(&fetcher(&scene, quick(), &server)).await.unwrap_err();
+    assert!(matches!(error, FetchError::Tls { .. }) && error.is_network(), "{error:?}");
+    let told = told(&error);
+    assert!(told.contains(&server.url()) && told.contains("HEX_CACERTS_PATH"), "{told}");
+    assert_eq!(scene.events.retries(), 0);
+    let trusting = Settings { ca_certificates: Some(server.certificate.clone()), ..once() };
+    assert!(matches!(entry(&fetcher(&scene, trusting, &server)).await.unwrap(), Entry::Found { .. }));
+    assert_eq!(server.stop(), 1);
+}
+
+#[tokio::test]
+async fn https_never_becomes_http() {
+    let scene = Scene::new();
+    scene.server.put("packages/plug", b"\n\0");
+    let target = format!("{}/packages/plug", scene.server.url());
+    let answer = format!("HTTP/1.1 302 Found\r\nconnection: close\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n");
+    let server = SecureServer::start(&scene, answer);
+    let settings = Settings { ca_certificates: Some(server.certificate.clone()), ..quick() };
+    let error = entry(&fetcher(&scene, settings, &server)).await.unwrap_err();
+    assert!(matches!(error, FetchError::Redirect { .. }), "{error:?}");
+    assert!(told(&error).ends_with(&format!("{target} is not https any more")), "{error}");
+    assert_eq!((server.stop(), scene.server.count("*")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        stream
+    });
+    let scene = Scene::new();
+    let error =
+        entry(&scene.fetcher_at(once(), [("hexpm", Endpoint::public(url.parse().unwrap()))])).await.unwrap_err();
+    assert!(matches!(error, FetchError::Tls { .. }), "{error:?}");
+    server.join().unwrap();
+}
+
+#[test]
+fn certificate_authorities_that_cannot_be_used_are_told_at_once() {
+    let scene = Scene::new();
+    let path = scene.folder.path().join("ca.pem");
+    for content in [None, Some("no certificate"), Some("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")] {
+        if let Some(content) = content {
+            fs::write(&path, content).unwrap();
+        }
+        let settings = Settings { ca_certificates: Some(path.clone()), ..once() };
+        let error = Upstream::new(settings, Default::default(), scene.events.clone()).err().unwrap();
+        assert!(matches!(error, FetchError::CaCertificates { .. }), "{error:?}");
+        assert!(told(&error).starts_with(&format!("cannot take certificate authorities from {}: ", path.display())));
+    }
+}
