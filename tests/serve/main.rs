@@ -1,0 +1,5 @@
+//! The server, seen from a raw socket.
+
+mod http;
+mod limits;
+mod support;

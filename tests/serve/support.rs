@@ -1,0 +1,202 @@
+//! A server over contents in memory, and a client that speaks HTTP/1.1 by hand.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use git_hexmirror::model::{ReleaseId, RepositoryName};
+use git_hexmirror::serve::{Contents, ContentsError, Found, Handle, Options, Resource, Server, Tip};
+
+/// How long a test waits for something that should come.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a resource loads as.
+#[derive(Clone)]
+pub enum Stored {
+    Bytes(Bytes),
+    Damaged,
+    Panics,
+}
+
+#[derive(Default)]
+struct State {
+    tip: Option<String>,
+    items: HashMap<Resource, (String, Stored)>,
+    loads: Vec<String>,
+    closed: bool,
+}
+
+/// Contents whose loading can be held up.
+#[derive(Default)]
+pub struct Memory {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Memory {
+    pub fn new(tip: &str) -> Arc<Self> {
+        let memory = Self::default();
+        memory.set_tip(Some(tip));
+        Arc::new(memory)
+    }
+
+    pub fn set_tip(&self, tip: Option<&str>) {
+        self.state.lock().unwrap().tip = tip.map(str::to_owned);
+    }
+
+    pub fn put(&self, resource: Resource, key: &str, stored: Stored) {
+        self.state.lock().unwrap().items.insert(resource, (key.to_owned(), stored));
+    }
+
+    pub fn put_bytes(&self, resource: Resource, key: &str, bytes: impl Into<Bytes>) {
+        self.put(resource, key, Stored::Bytes(bytes.into()));
+    }
+
+    /// Returns the keys that were loaded, in order.
+    pub fn loads(&self) -> Vec<String> {
+        self.state.lock().unwrap().loads.clone()
+    }
+
+    /// Makes loads wait until [`Memory::open`].
+    pub fn close(&self) {
+        self.state.lock().unwrap().closed = true;
+    }
+
+    pub fn open(&self) {
+        self.state.lock().unwrap().closed = false;
+        self.changed.notify_all();
+    }
+
+    /// Waits until that many loads have begun.
+    pub fn wait_for_loads(&self, count: usize) {
+        let state = self.state.lock().unwrap();
+        let (state, _) = self.changed.wait_timeout_while(state, PATIENCE, |state| state.loads.len() < count).unwrap();
+        assert_eq!(state.loads.len(), count);
+    }
+}
+
+impl Contents for Memory {
+    fn tip(&self) -> Result<Tip, ContentsError> {
+        let tip = self.state.lock().unwrap().tip.clone();
+        tip.map(Tip).ok_or_else(|| ContentsError::Unavailable { source: "there is no branch hexmirror".into() })
+    }
+
+    fn find(&self, _tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError> {
+        let state = self.state.lock().unwrap();
+        Ok(state.items.get(resource).map(|(key, _)| Found { key: key.clone() }))
+    }
+
+    fn load(&self, _tip: &Tip, resource: &Resource, found: &Found) -> Result<Bytes, ContentsError> {
+        let mut state = self.state.lock().unwrap();
+        state.loads.push(found.key.clone());
+        self.changed.notify_all();
+        let state = self.changed.wait_while(state, |state| state.closed).unwrap();
+        let stored = state.items[resource].1.clone();
+        drop(state);
+        match stored {
+            Stored::Bytes(bytes) => Ok(bytes),
+            Stored::Damaged => {
+                Err(ContentsError::Damaged { item: resource.to_string(), source: "blob 1234\nis torn".into() })
+            }
+            Stored::Panics => panic!("on purpose"),
+        }
+    }
+}
+
+pub fn serve(contents: Arc<Memory>, options: Options) -> Handle {
+    Server::bind("127.0.0.1:0", contents, options).unwrap().start().unwrap()
+}
+
+pub fn entry(package: &str) -> Resource {
+    Resource::RegistryEntry(RepositoryName::hexpm(), package.parse().unwrap())
+}
+
+pub fn tarball(package: &str, version: &str) -> Resource {
+    tarball_of("hexpm", package, version)
+}
+
+pub fn tarball_of(repository: &str, package: &str, version: &str) -> Resource {
+    Resource::Tarball(ReleaseId {
+        repository: repository.parse().unwrap(),
+        package: package.parse().unwrap(),
+        version: version.parse().unwrap(),
+    })
+}
+
+/// An answer, read to the end that its header announces.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub fields: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// One connection.
+pub struct Client(pub TcpStream);
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(stream)
+    }
+
+    pub fn send(&mut self, head: &str) {
+        self.0.write_all(head.as_bytes()).unwrap();
+    }
+
+    /// Sends a request with these further header lines and reads its answer.
+    pub fn ask(&mut self, method: &str, path: &str, lines: &[&str]) -> Answer {
+        let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        self.send(&format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{lines}\r\n"));
+        self.read(method != "HEAD").unwrap()
+    }
+
+    /// Reads one answer.
+    pub fn read(&mut self, with_body: bool) -> io::Result<Answer> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let field = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        let fields: Vec<_> = lines.map(|line| field(line).unwrap()).collect();
+        let mut answer = Answer { status, fields, body: Vec::new() };
+        if with_body && status != 304 {
+            let length = answer.field("content-length").expect("no length announced").parse().unwrap();
+            answer.body.resize(length, 0);
+            self.0.read_exact(&mut answer.body)?;
+        }
+        Ok(answer)
+    }
+
+    /// Tells whether the server closed the connection, with nothing left to read.
+    pub fn is_closed(&mut self) -> bool {
+        match self.0.read(&mut [0; 64]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+/// Asks on a connection of its own.
+pub fn get(address: SocketAddr, path: &str) -> Answer {
+    Client::connect(address).ask("GET", path, &[])
+}
