@@ -1,18 +1,22 @@
 //! One operation a file: each composes the layers below and returns what there is to say about it.
 
+mod demo;
 mod error;
 mod fetching;
 mod init;
 mod project;
+mod running;
 mod serving;
 mod status;
 mod update;
 mod upstream;
 mod verify;
 
+pub use demo::{Step, demo};
 pub use error::{Failure, OpError};
 pub use init::{Initialised, init};
 pub use project::{Environment, LockText, Project, read_locks};
+pub use running::run_command;
 pub use serving::{MirrorContents, start_server};
 pub use status::{Status, Summary, status};
 pub use update::{Added, Update, UpdateOptions, update};

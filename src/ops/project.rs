@@ -68,7 +68,14 @@ impl Project {
     /// # Errors
     /// Fails where there is no repository, or a setting cannot be used.
     pub fn open(directory: &Path, flags: Layer, environment: Environment) -> Result<Self> {
-        let repository = Repository::discover(directory)?;
+        Self::of(Repository::discover(directory)?, directory, flags, environment)
+    }
+
+    /// Takes the project of a repository; `directory` is where in it the user stands.
+    ///
+    /// # Errors
+    /// Fails where a setting cannot be used.
+    pub fn of(repository: Repository, directory: &Path, flags: Layer, environment: Environment) -> Result<Self> {
         let tracked = match read_tracked(&repository, config::FILE)? {
             Some(bytes) => Layer::from_toml(&String::from_utf8_lossy(&bytes))?,
             None => Layer::default(),

@@ -1,7 +1,8 @@
 //! Serves the mirror branch as it stands.
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::fmt::Display;
+use std::net::ToSocketAddrs;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -38,8 +39,7 @@ impl MirrorContents {
 
     fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
         let mut last = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((commit, manifest)) = last.as_ref().filter(|(commit, _)| commit.to_string() == tip.0) {
-            let _ = commit;
+        if let Some((_, manifest)) = last.as_ref().filter(|(commit, _)| commit.to_string() == tip.0) {
             return Ok(Arc::clone(manifest));
         }
         let snapshot = self.snapshot(tip)?;
@@ -98,6 +98,6 @@ fn unavailable(error: StoreError) -> ContentsError {
 ///
 /// # Errors
 /// Fails where the address cannot be listened on.
-pub fn start_server(project: &Project, address: SocketAddr, options: Options) -> Result<Handle> {
+pub fn start_server(project: &Project, address: impl ToSocketAddrs + Display, options: Options) -> Result<Handle> {
     Ok(Server::bind(address, Arc::new(MirrorContents::new(project)), options)?.start()?)
 }

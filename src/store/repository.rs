@@ -31,6 +31,23 @@ impl Repository {
         }
     }
 
+    /// Opens the repository whose worktree or git folder `directory` is, whatever the environment says.
+    ///
+    /// # Errors
+    /// Fails where it is none.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let git = gix::open_opts(directory, gix::open::Options::isolated());
+        Ok(Self { git: git.map_err(|error| not_opened(directory, error))? })
+    }
+
+    /// Makes a new repository in a folder.
+    ///
+    /// # Errors
+    /// Fails where there is one, or none can be made.
+    pub fn init(directory: &Path) -> Result<()> {
+        gix::init(directory).map(drop).map_err(StoreError::git("make a repository"))
+    }
+
     /// Returns the value of a git setting such as `hexmirror.branch`, from all of git's configuration files.
     pub fn setting(&self, key: &str) -> Option<String> {
         self.git.config_snapshot().string(key).map(|value| value.to_str_lossy().into_owned())

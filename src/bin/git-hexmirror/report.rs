@@ -105,7 +105,9 @@ fn hint(error: &OpError) -> Option<String> {
 fn store_hint(error: &StoreError) -> Option<String> {
     let hint = match error {
         StoreError::NotARepository { .. } => "run it inside a git repository, or make one with `git init`".to_owned(),
-        StoreError::NoMirror { .. } => "make it with `git hexmirror init`, fill it with `git hexmirror update`".to_owned(),
+        StoreError::NoMirror { .. } => {
+            "make it with `git hexmirror init`, fill it with `git hexmirror update`".to_owned()
+        }
         StoreError::NotAMirror { .. } => {
             "choose another name for the mirror: git config hexmirror.branch NAME".to_owned()
         }
@@ -131,7 +133,9 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
             "check the network and http_proxy/https_proxy; what was fetched is kept for the next `git hexmirror update`"
         }
         FetchError::Tls { .. } => "set HEX_CACERTS_PATH to a PEM file with the certificate authority to trust",
-        FetchError::NotFound { .. } => "it may be gone upstream, or need a key: mix hex.organization auth, HEX_REPOS_KEY",
+        FetchError::NotFound { .. } => {
+            "it may be gone upstream, or need a key: mix hex.organization auth, HEX_REPOS_KEY"
+        }
         FetchError::Unauthorized { .. } => "give a key: mix hex.organization auth NAME --key KEY, or HEX_REPOS_KEY",
         FetchError::ChecksumMismatch { .. } => {
             "nothing was stored; the tarball upstream is not the one that was locked"

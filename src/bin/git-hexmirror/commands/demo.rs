@@ -1,1 +1,49 @@
-X
+//! `demo`
+
+use git_hexmirror::ops::{self, OpError};
+
+use super::CommandError;
+use crate::cli::Outcome;
+use crate::output::{BOLD, DIM, GOOD, styled};
+use crate::session::Session;
+
+const TRY: &str = "
+Now in a project of yours with a mix.lock or rebar.lock:
+  git hexmirror init
+  git hexmirror update
+  git hexmirror run -- mix deps.get      (or rebar3 get-deps; no other network is needed)
+  git hexmirror --help                   (everything else)";
+
+/// Show everything on a sample project, without network and without touching a file of yours
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Keep the sample project's folder and say where it is
+    #[arg(long)]
+    keep: bool,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let output = &session.output;
+    let not_made = |source| OpError::Machine { action: "make a temporary folder", source };
+    let folder = tempfile::Builder::new().prefix("hexmirror-demo-").tempdir().map_err(not_made)?;
+    let mut printed = Ok(());
+    let outcome = ops::demo(folder.path(), |step| {
+        let print = || {
+            output.result(styled(BOLD, format!("› {}", step.command)))?;
+            step.outcome.iter().try_for_each(|line| output.result(format!("    {line}")))
+        };
+        if printed.is_ok() {
+            printed = print();
+        }
+    });
+    if arguments.keep {
+        output.say(styled(DIM, format!("the sample project is in {}", folder.keep().display())));
+    }
+    outcome?;
+    let finish = || {
+        output.result(styled(GOOD, "All of it worked."))?;
+        output.result(TRY)
+    };
+    printed.and_then(|()| finish()).map_err(CommandError::Print)?;
+    Ok(0)
+}

@@ -58,13 +58,16 @@ pub fn release(id: &ReleaseId) -> Value {
 
 fn added_release(added: &Added) -> Value {
     let mut document = release(&added.id);
-    extend(&mut document, json!({
-        "outer_checksum": added.stored.outer,
-        "storage": added.stored.storage,
-        "bytes": added.stored.bytes,
-        "reason": added.fallback,
-        "from": added.replaced,
-    }));
+    extend(
+        &mut document,
+        json!({
+            "outer_checksum": added.stored.outer,
+            "storage": added.stored.storage,
+            "bytes": added.stored.bytes,
+            "reason": added.fallback,
+            "from": added.replaced,
+        }),
+    );
     document
 }
 

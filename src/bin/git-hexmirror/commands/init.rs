@@ -25,7 +25,10 @@ pub fn run(session: &Session, _: &Arguments) -> Outcome {
             output.say(format!("{} {branch} from {remote}, at {}", styled(GOOD, "adopted"), short(commit)));
         }
         Initialised::Made { .. } => {
-            output.say(format!("{} the mirror branch {branch}; fill it with `git hexmirror update`", styled(GOOD, "made")));
+            output.say(format!(
+                "{} the mirror branch {branch}; fill it with `git hexmirror update`",
+                styled(GOOD, "made")
+            ));
         }
     }
     Ok(0)

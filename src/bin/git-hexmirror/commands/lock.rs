@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use git_hexmirror::lock::{Lock, Source};
 use git_hexmirror::ops::OpError;
 
-use super::documents::redacted;
 use super::CommandError;
+use super::documents::redacted;
 use crate::cli::{Json, Outcome};
 use crate::output::{DIM, styled};
 use crate::session::Session;

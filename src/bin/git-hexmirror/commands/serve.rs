@@ -1,1 +1,73 @@
-X
+//! `serve`
+
+use std::io::Write;
+use std::sync::Arc;
+
+use git_hexmirror::ops::{MirrorContents, OpError};
+use git_hexmirror::serve::{Options, RequestLog, Server};
+use git_hexmirror::store::StoreError;
+
+use super::CommandError;
+use crate::cli::Outcome;
+use crate::output::{BAD, DIM, Output, styled};
+use crate::session::Session;
+
+/// Serve the mirror to mix, rebar3 and other Hex clients
+///
+/// Serves the branch as it stands at each request. The first line on standard output is the server's address. Stops on
+/// SIGINT and SIGTERM. With --verbose, each request is logged.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where to listen; port 0 takes a free one
+    #[arg(short, long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4040")]
+    listen: String,
+    /// How much memory rebuilt tarballs may take, in MB
+    #[arg(long, value_name = "MB", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
+    cache: u16,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let project = session.project()?;
+    if project.snapshot()?.is_none() {
+        return Err(StoreError::NoMirror { branch: project.branch.to_string() }.into());
+    }
+    let output = session.output;
+    let options = Options {
+        cache_bytes: u64::from(arguments.cache) << 20,
+        log: (output.verbose > 0).then(|| Arc::new(move |request: &RequestLog| log(&output, request)) as _),
+        ..Options::default()
+    };
+    let contents = Arc::new(MirrorContents::new(&project));
+    let server = Server::bind(&arguments.listen, contents, options).map_err(OpError::from)?;
+    let url = server.base_url();
+    output.result(&url).and_then(|()| std::io::stdout().flush()).map_err(CommandError::Print)?;
+    output.say(styled(
+        DIM,
+        format!("serving {}; `git hexmirror env --url {url}` prints what clients need", project.branch),
+    ));
+    server.run(stopped()).map_err(OpError::from)?;
+    Ok(0)
+}
+
+fn log(output: &Output, request: &RequestLog) {
+    let RequestLog { peer, method, path, status, bytes, elapsed, error, .. } = request;
+    let milliseconds = elapsed.as_secs_f64() * 1000.0;
+    let error = error.as_ref().map_or_else(String::new, |error| format!(" {}", styled(BAD, error.trim())));
+    output.always(format!("{peer} {method} {path} {status} {bytes} {milliseconds:.1}ms{error}"));
+}
+
+/// Completes when the process is asked to stop.
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -3,9 +3,9 @@
 use git_hexmirror::ops::{self, Project, Status};
 use git_hexmirror::plan::Comparison;
 
+use super::CommandError;
 use super::documents::{self, redacted};
 use super::init::short;
-use super::CommandError;
 use crate::cli::{Json, Outcome};
 use crate::output::{BAD, CHANGED, DIM, GOOD, Output, count, styled};
 use crate::report::NOT_FRESH;
@@ -39,8 +39,14 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
     let (branch, summary) = (&project.branch, status.summary);
     let releases = count(summary.present, "release", "releases");
     match status.commit.filter(|_| summary.fresh) {
-        Some(commit) => output.result(format!("{}: {branch} at {} has {releases}", styled(GOOD, "fresh"), short(commit)))?,
-        None => output.result(format!("{}: {branch} lacks what {} pins", styled(BAD, "not fresh"), status.locks.join(", ")))?,
+        Some(commit) => {
+            output.result(format!("{}: {branch} at {} has {releases}", styled(GOOD, "fresh"), short(commit)))?
+        }
+        None => output.result(format!(
+            "{}: {branch} lacks what {} pins",
+            styled(BAD, "not fresh"),
+            status.locks.join(", ")
+        ))?,
     }
     if let Some(comparison) = &status.comparison {
         lacks(output, comparison)?;

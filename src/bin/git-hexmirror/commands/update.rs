@@ -34,11 +34,8 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    let options = UpdateOptions {
-        dry_run: arguments.dry_run,
-        refresh: arguments.refresh,
-        jobs: arguments.jobs.map(usize::from),
-    };
+    let options =
+        UpdateOptions { dry_run: arguments.dry_run, refresh: arguments.refresh, jobs: arguments.jobs.map(usize::from) };
     let progress = session.progress();
     let update = ops::update(&project, options, &progress);
     drop(progress);
@@ -59,7 +56,8 @@ fn summarise(output: &Output, project: &Project, update: &Update, dry_run: bool)
     if dry_run {
         match &update.before.comparison {
             Some(comparison) if !update.before.summary.fresh => {
-                output.say(format!("{} would be fetched:", count(comparison.to_fetch().count(), "release", "releases")));
+                output
+                    .say(format!("{} would be fetched:", count(comparison.to_fetch().count(), "release", "releases")));
                 status::lacks(output, comparison)?;
             }
             _ => output.say(format!("{}: nothing would be fetched", styled(GOOD, "fresh"))),

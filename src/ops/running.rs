@@ -1,0 +1,63 @@
+//! Runs a command with a server of its own.
+
+use std::process::{Command, ExitStatus};
+
+use super::{OpError, Project, Result, start_server};
+use crate::serve::{Options, environment};
+
+/// Runs `command` while a server for the project's mirror answers on a free loopback port, with the variables set that
+/// lead Hex clients there. Returns how the command ended.
+///
+/// Signals that end programs are passed on to the command, and what it does about them decides.
+///
+/// # Errors
+/// Fails where there is no mirror, the server cannot listen, or the command cannot be started.
+pub fn run_command(project: &Project, program: &str, arguments: &[String]) -> Result<ExitStatus> {
+    if project.snapshot()?.is_none() {
+        return Err(crate::store::StoreError::NoMirror { branch: project.branch.to_string() }.into());
+    }
+    let server = start_server(project, "127.0.0.1:0", Options::default())?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for variable in environment::environment(&server.base_url(), |name| project.environment.get(name)) {
+        match variable.value {
+            Some(value) => command.env(variable.name, value),
+            None => command.env_remove(variable.name),
+        };
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| OpError::Machine { action: "wait for a command", source })?;
+    let not_run = |source| OpError::Run { program: program.to_owned(), source };
+    let status = runtime.block_on(wait(command)).map_err(not_run)?;
+    server.stop()?;
+    Ok(status)
+}
+
+#[cfg(unix)]
+async fn wait(command: Command) -> std::io::Result<ExitStatus> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut child = tokio::process::Command::from(command).spawn()?;
+    let pass_on = |child: &tokio::process::Child, signal| {
+        let pid = child.id().and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
+        // It may have ended by itself meanwhile.
+        pid.map(|pid| rustix::process::kill_process(pid, signal))
+    };
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            // A terminal sends this one to the command as well.
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => drop(pass_on(&child, rustix::process::Signal::TERM)),
+            _ = hangup.recv() => drop(pass_on(&child, rustix::process::Signal::HUP)),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait(mut command: Command) -> std::io::Result<ExitStatus> {
+    command.status()
+}
