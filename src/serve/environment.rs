@@ -9,6 +9,7 @@
 //! | `HEX_OFFLINE` | `0` | otherwise Hex asks nobody; set rather than unset, because it also wins over `offline` in Hex's own configuration file |
 //! | `REBAR_OFFLINE` | unset | the same for rebar3, which looks for `1` |
 //! | `no_proxy`, `NO_PROXY` | what was there, and the server's host | a proxy would be asked for the loopback address otherwise. Hex prefers the first, `mix local.*` the second, rebar3 knows only the first: where one is missing it takes the other's value |
+//! | `http_proxy` | unset, and its value moved to `HTTP_PROXY` unless that is set | rebar3 3.19 knows no `no_proxy` and would ask the proxy for the loopback address (seen by running it); it reads `http_proxy` only, Hex and `mix local.*` read both. git and curl read only the first, so they lose a proxy for `http:` addresses, not for `https:` |
 //!
 //! Not touched: `HEX_HOME`, keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`. They are the user's.
 
@@ -33,12 +34,13 @@ pub fn environment(base_url: &str, existing: impl Fn(&str) -> Option<String>) ->
     let set = |name, value: &str| Variable { name, value: Some(value.to_owned()) };
     let unset = |name| Variable { name, value: None };
     let host = host(base_url);
+    let http_proxy = existing("HTTP_PROXY").or_else(|| existing("http_proxy"));
     let lower = existing("no_proxy");
     let upper = existing("NO_PROXY");
     let extended = |own: &Option<String>, other: &Option<String>| {
         with_host(own.as_ref().or(other.as_ref()).map_or("", String::as_str), host)
     };
-    vec![
+    let mut variables = vec![
         set("HEX_MIRROR", base_url),
         set("HEX_MIRROR_URL", base_url),
         unset("HEX_TRUSTED_MIRROR"),
@@ -49,7 +51,10 @@ pub fn environment(base_url: &str, existing: impl Fn(&str) -> Option<String>) ->
         unset("REBAR_OFFLINE"),
         set("no_proxy", &extended(&lower, &upper)),
         set("NO_PROXY", &extended(&upper, &lower)),
-    ]
+        unset("http_proxy"),
+    ];
+    variables.extend(http_proxy.map(|proxy| set("HTTP_PROXY", &proxy.replace(char::is_control, ""))));
+    variables
 }
 
 /// Returns the host of a base URL as the clients compare it: without port, and without the brackets of IPv6.
@@ -149,6 +154,7 @@ mod tests {
         let existing = |name: &str| match name {
             "no_proxy" => lower.map(str::to_owned),
             "NO_PROXY" => upper.map(str::to_owned),
+            "http_proxy" | "HTTP_PROXY" => None,
             _ => panic!("{name} is nobody's business"),
         };
         let variables = environment("http://127.0.0.1:4040", existing);
@@ -178,6 +184,19 @@ mod tests {
             ("127.0.0.1,a".into(), "127.0.0.10,127.0.0.1".into())
         );
         assert_eq!(proxies(Some("a\nLD_PRELOAD=x"), None), both("aLD_PRELOAD=x,127.0.0.1"));
+    }
+
+    #[test]
+    fn a_proxy_that_rebar3_would_ask_moves_where_only_others_read_it() {
+        let with = |set: &[(&str, &str)]| {
+            let existing = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            let variables = environment("http://127.0.0.1:4040", existing);
+            assert_eq!(value(&variables, "http_proxy"), None);
+            variables.into_iter().find(|variable| variable.name == "HTTP_PROXY").and_then(|variable| variable.value)
+        };
+        assert_eq!(with(&[]), None);
+        assert_eq!(with(&[("http_proxy", "http://a:1")]).unwrap(), "http://a:1");
+        assert_eq!(with(&[("http_proxy", "http://a:1"), ("HTTP_PROXY", "http://b:2")]).unwrap(), "http://b:2");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `server` | listens, bounds connections, stops cleanly |
+//! | `server` | options, listening, the server's life |
+//! | `connection` | one worker a core; how many connections, how long, and their end |
 //! | `service` | one request to one response, and its log line |
 //! | `route` | path to [`Resource`] |
 //! | `shelf` | what the tip has for a path, and its bytes: looked up once, loaded once |

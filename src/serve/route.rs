@@ -28,7 +28,9 @@ pub(super) enum RouteError {
     Version(#[from] VersionError),
     #[error("a tarball is asked for as NAME-VERSION.tar")]
     TarballName,
-    #[error("installers of Hex and rebar3 are not in the mirror; install them before, or unset HEX_BUILDS_URL")]
+    #[error(
+        "installers of Hex and rebar3 are not in the mirror; install them with HEX_MIRROR and HEX_BUILDS_URL unset"
+    )]
     Installer,
     #[error("documentation is not in the mirror")]
     Docs,
