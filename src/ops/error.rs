@@ -41,7 +41,7 @@ pub enum OpError {
         /// The lock, from the root of the worktree.
         file: String,
         /// Its content.
-        text: String,
+        text: Vec<u8>,
         /// What is wrong, and where.
         source: LockError,
     },

@@ -182,7 +182,7 @@ pub fn read_locks(texts: &[LockText]) -> Result<Wanted> {
 
 /// Puts an error of a lock together with the lock's text.
 pub(super) fn lock_error(file: &str, bytes: &[u8], source: crate::lock::LockError) -> OpError {
-    OpError::Lock { file: file.to_owned(), text: String::from_utf8_lossy(bytes).into_owned(), source }
+    OpError::Lock { file: file.to_owned(), text: bytes.to_owned(), source }
 }
 
 /// Reads a file of the project: of the worktree, or of `HEAD` in a bare repository. `None` where it is not there.

@@ -87,7 +87,8 @@ error: the version of `äpple` is a float, not a string
 
     #[test]
     fn a_long_line_is_cut_and_control_characters_are_replaced() {
-        let text = shown(&format!("%{{ \"a\x1b[31m\": \"{}\", b, \"{}\"", "x".repeat(1_000_000), "y".repeat(1_000_000)));
+        let text =
+            shown(&format!("%{{ \"a\x1b[31m\": \"{}\", b, \"{}\"", "x".repeat(1_000_000), "y".repeat(1_000_000)));
         assert!(text.contains("mix.lock:1:1000018\n"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() < 180), "{text}");
         assert!(text.contains("…xxx") && text.contains("yyy…") && text.contains("^ not a literal term"), "{text}");

@@ -32,9 +32,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         None => session.project()?.locks()?.into_iter().map(|lock| (lock.file, lock.bytes)).collect(),
     };
     for (file, bytes) in locks {
-        let text = || String::from_utf8_lossy(&bytes).into_owned();
         let lock = Lock::parse(&file, &bytes);
-        let lock = lock.map_err(|source| OpError::Lock { file: file.clone(), text: text(), source })?;
+        let lock = lock.map_err(|source| OpError::Lock { file, text: bytes, source })?;
         let printed = if arguments.json.json { session.output.json(&lock) } else { print(session, &lock) };
         printed.map_err(CommandError::Print)?;
     }
