@@ -1,6 +1,6 @@
 //! Tarballs that hex.pm published: each is taken apart and rebuilt byte for byte.
 
-mod hex_support;
+mod hex_data;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use git_hexmirror::hex::recipe::{self, Recipe};
 use git_hexmirror::hex::registry::{Dependency, Package, Signed};
 use git_hexmirror::hex::tarball::{Limits, Tarball, outer_checksum};
 use git_hexmirror::model::RepositoryName;
-use hex_support::data;
+use hex_data::data;
 
 #[test]
 fn all_of_the_sample_are_stored_unpacked_and_rebuild() {

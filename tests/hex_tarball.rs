@@ -1,6 +1,6 @@
 //! Tarballs taken apart and rebuilt: golden ones, those that only fall back, and hostile ones.
 
-mod hex_support;
+mod hex_archive;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use git_hexmirror::hex::ArchiveError;
 use git_hexmirror::hex::gzip::GzipError;
 use git_hexmirror::hex::recipe::{self, RebuildError, Recipe, UnpackError, Unpacked};
 use git_hexmirror::hex::tarball::{self, BuildError, BuildFile, Limits, Tarball, TarballError, build, metadata_text};
-use hex_support::{archive, contents, header, outer, outer_of, raw_header};
+use hex_archive::{archive, contents, header, outer, outer_of, raw_header};
 use proptest::prelude::*;
 
 fn golden(name: &str) -> Vec<u8> {
@@ -186,7 +186,7 @@ fn contents_that_no_tree_can_hold_fall_back() {
     }
     let mut latin1 = header("a", 0);
     latin1[0] = 0xe9;
-    hex_support::seal(&mut latin1);
+    hex_archive::seal(&mut latin1);
     assert_falls_back(&outer(&archive(&[(latin1, b"")])), "not UTF-8");
     let folder_with_data = archive(&[(raw_header("a", 3, b'5'), b"abc")]);
     assert_falls_back(&outer(&folder_with_data), "a folder has data");
@@ -202,7 +202,7 @@ fn other_bytes_where_nothing_is_meant_fall_back() {
     assert_falls_back(&outer(&after), "follows the end mark");
     let mut header = header("a", 0);
     header[500] = 1;
-    hex_support::seal(&mut header);
+    hex_archive::seal(&mut header);
     assert_falls_back(&outer(&archive(&[(header, b"")])), "is not one that Erlang writes");
 }
 
@@ -231,7 +231,7 @@ fn gzip_of_other_tools_falls_back() {
 #[test]
 fn an_outer_archive_of_another_kind_falls_back() {
     let inner = contents(&archive(&[(header("a", 1), b"1")]));
-    let sum = hex_support::checksum(b"", &inner);
+    let sum = hex_archive::checksum(b"", &inner);
     let members = |extra: Option<(&str, &[u8])>, sum: &str| {
         let all = [
             ("VERSION", &b"3"[..]),
@@ -248,7 +248,7 @@ fn an_outer_archive_of_another_kind_falls_back() {
     assert_falls_back(&members(None, &sum.to_lowercase()), "the outer archive comes out differently");
     let mut one_differs = members(None, &sum);
     one_differs[106] = b'0';
-    hex_support::seal(&mut one_differs[..512]);
+    hex_archive::seal(&mut one_differs[..512]);
     assert_falls_back(&one_differs, "differ in mode");
 
     let repeated = refusal(&members(Some(("VERSION", b"3")), &sum));
@@ -357,7 +357,7 @@ fn a_flipped_bit_never_passes_unseen() {
 #[test]
 fn what_is_missing_or_unknown_is_named() {
     let inner = contents(&archive(&[]));
-    let sum = hex_support::checksum(b"", &inner);
+    let sum = hex_archive::checksum(b"", &inner);
     let with = |version: &'static [u8]| {
         let all =
             [("VERSION", version), ("CHECKSUM", sum.as_bytes()), ("metadata.config", b""), ("contents.tar.gz", &inner)];

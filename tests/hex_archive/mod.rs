@@ -1,19 +1,4 @@
-//! What the tests of the Hex formats share.
-#![allow(dead_code, reason = "each test file uses its part")]
-
-use std::path::PathBuf;
-
-/// Finds real input that is not part of the project, or says that the test is skipped.
-pub fn data(path: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("HEXMIRROR_TEST_DATA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")), PathBuf::from);
-    let path = folder.join(path);
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
+//! Tar archives and Hex tarballs put together byte by byte, so that they can be wrong in one place.
 
 /// Writes a tar header as today's `erl_tar` does, for a regular file.
 pub fn header(name: &str, size: usize) -> [u8; 512] {
