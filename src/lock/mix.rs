@@ -1,7 +1,7 @@
 //! mix.lock: a map (a keyword list in 2014's) of applications to what each is pinned to.
 
 use super::{Dependency, Entry, GitSource, HexSource, Located, LockError, Source, json, unknown};
-use crate::term::{Span, Spanned, Term, elixir};
+use crate::term::{Span, Spanned, elixir};
 
 /// Returns the entries in the order of the file, repeated ones included.
 pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
@@ -10,26 +10,12 @@ pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
         label: "these bytes are no text".to_owned(),
         span: Span::new(error.valid_up_to(), error.valid_up_to() + error.error_len().unwrap_or(1)),
     })?;
-    let lock = elixir::parse(text)?;
-    match &lock.term {
-        Term::Map(pairs) => pairs.iter().map(|(key, value)| entry(key, value)).collect(),
-        Term::List(elements) => elements.iter().map(pair).collect(),
-        Term::Atom(name) if name == "nil" => Ok(Vec::new()),
-        other => Err(LockError {
-            message: format!("a mix.lock is a map, this is {}", other.describe()),
-            label: "expected `%{…}`".to_owned(),
-            span: lock.span,
-        }),
-    }
-}
-
-fn pair(element: &Spanned<'_>) -> Result<Entry, LockError> {
-    let (key, value) = element.term.as_pair().ok_or_else(|| LockError {
-        message: format!("{} in the list of applications has no name", element.term.describe()),
-        label: "expected `name: {…}`".to_owned(),
-        span: element.span,
+    let mut entries = Vec::new();
+    elixir::pairs(text, |key, value| -> Result<(), LockError> {
+        entries.push(entry(&key, &value)?);
+        Ok(())
     })?;
-    entry(key, value)
+    Ok(entries)
 }
 
 fn entry(key: &Spanned<'_>, value: &Spanned<'_>) -> Result<Entry, LockError> {

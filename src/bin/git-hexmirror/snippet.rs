@@ -1,0 +1,103 @@
+//! Shows an error in a lock: the line that it is in, with the place marked.
+
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use git_hexmirror::lock::LockError;
+
+/// How many characters of a long line are shown before and after the marked place.
+const AROUND: usize = 50;
+/// How many characters of the marked place itself are shown.
+const MARKED: usize = 60;
+
+/// Returns the error as text of a few lines, with the line of the lock that it is in. `contents` are the file's.
+pub fn render(error: &LockError, file: &str, contents: &[u8], color: bool) -> String {
+    let (line, column) = error.line_column(contents);
+    let (before, marked, after) = pieces(error, contents);
+    let cut = before.chars().count() > AROUND;
+    let before = if cut { format!("…{}", last(&before, AROUND)) } else { before };
+    let (marked, after) = (first(&marked, MARKED), first(&after, AROUND));
+    let span = before.len()..before.len() + marked.len();
+    let mark = AnnotationKind::Primary.span(span).label(error.label.as_str());
+    let snippet = Snippet::source(format!("{before}{marked}{after}")).line_start(line).annotation(mark);
+    let title = Level::ERROR.primary_title(error.message.as_str());
+    // The column that a snippet with a path prints is the one in the text it is given: wrong where that was cut.
+    let report = if cut {
+        title.element(Origin::path(file).line(line).char_column(column)).element(snippet)
+    } else {
+        title.element(snippet.path(file))
+    };
+    if color { Renderer::styled() } else { Renderer::plain() }.render(&[report])
+}
+
+/// Returns the line that the error is in as text, in three pieces: what is before, in and after the marked place.
+fn pieces(error: &LockError, contents: &[u8]) -> (String, String, String) {
+    let span = error.span.range();
+    let start = span.start.min(contents.len());
+    let line_start = contents[..start].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+    let line_end = contents[start..].iter().position(|&byte| byte == b'\n').map_or(contents.len(), |end| start + end);
+    let end = span.end.clamp(start, line_end);
+    (printable(&contents[line_start..start]), printable(&contents[start..end]), printable(&contents[end..line_end]))
+}
+
+/// Returns bytes as text in which no character moves the cursor or changes the terminal.
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let replaced = |character: char| match character {
+        '\t' => ' ',
+        control if control.is_control() => char::REPLACEMENT_CHARACTER,
+        other => other,
+    };
+    text.trim_end_matches('\r').chars().map(replaced).collect()
+}
+
+/// Returns the first `count` characters, with a sign that there were more.
+fn first(text: &str, count: usize) -> String {
+    match text.char_indices().nth(count) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Returns the last `count` characters.
+fn last(text: &str, count: usize) -> &str {
+    let start = text.char_indices().rev().nth(count.saturating_sub(1)).map_or(0, |(start, _)| start);
+    &text[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use git_hexmirror::lock::Lock;
+
+    use super::*;
+
+    fn shown(contents: &str) -> String {
+        let error = Lock::parse("mix.lock", contents).unwrap_err();
+        render(&error, "mix.lock", contents.as_bytes(), false)
+    }
+
+    #[test]
+    fn the_line_is_shown_with_the_place_marked() {
+        let expected = "\
+error: the version of `äpple` is a float, not a string
+ --> mix.lock:2:27
+  |
+2 |   \"äpple\": {:hex, :apple, 1.0},
+  |                           ^^^ expected a string";
+        assert_eq!(shown("%{\n  \"äpple\": {:hex, :apple, 1.0},\n}\n"), expected);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_control_characters_are_replaced() {
+        let text = shown(&format!("%{{ \"a\x1b[31m\": \"{}\", b, \"{}\"", "x".repeat(1_000_000), "y".repeat(1_000_000)));
+        assert!(text.contains("mix.lock:1:1000018\n"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() < 180), "{text}");
+        assert!(text.contains("…xxx") && text.contains("yyy…") && text.contains("^ not a literal term"), "{text}");
+        assert!(!shown("%{ \"\x1b[31m\" b").contains('\x1b'));
+        assert!(render(&Lock::parse("mix.lock", "[").unwrap_err(), "mix.lock", b"[", true).contains('\x1b'));
+    }
+
+    #[test]
+    fn the_end_of_the_file_can_be_marked() {
+        assert!(shown("%{a: ").contains("expected a term"));
+        assert!(shown("{\n").contains("unexpected `{`"));
+    }
+}

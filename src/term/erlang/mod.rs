@@ -1,0 +1,188 @@
+//! Erlang's literal terms, as `file:consult/1` reads them: each is ended by a full stop.
+//!
+//! Left out, because nothing that prints terms writes it: improper lists, binaries with sizes or types other than `utf8`,
+//! and the strings of OTP 27 (triple-quoted, sigils).
+
+mod text;
+
+use std::borrow::Cow;
+
+use super::cursor::{Cursor, error};
+use super::{Spanned, SyntaxError, Term};
+
+/// Returns the terms of a text, in order.
+///
+/// The text is UTF-8, or Latin-1 where it is not valid UTF-8 (as hex_core's `hex_tarball:do_decode_metadata/2` has it)
+/// or where a comment in its first two lines says so (`%% coding: latin-1`, see `epp:read_encoding/1`). Spans count the
+/// text's own bytes either way. A binary `<<"…">>` has one byte per character, whatever the encoding of the text, and
+/// `<<"…"/utf8>>` has the characters as UTF-8.
+///
+/// # Errors
+/// Where the text is not a sequence of literal terms, or exceeds a bound ([`super::MAX_BYTES`], [`super::MAX_NESTING`],
+/// [`super::MAX_TERMS`]).
+pub fn consult(source: &[u8]) -> Result<Vec<Spanned<'_>>, SyntaxError> {
+    let cursor = Cursor::new(source)?;
+    let utf8 = if says_latin1(source) { None } else { std::str::from_utf8(source).ok() };
+    let mut reader = Reader { cursor, utf8 };
+    let mut terms = Vec::new();
+    loop {
+        reader.skip_blank();
+        if reader.cursor.peek().is_none() {
+            return Ok(terms);
+        }
+        terms.push(reader.term()?);
+        reader.skip_blank();
+        if !reader.cursor.eat(".") {
+            return Err(reader.cursor.unexpected("a full stop after the term"));
+        }
+    }
+}
+
+/// Says whether a comment in the first two lines declares the text to be Latin-1.
+fn says_latin1(source: &[u8]) -> bool {
+    source.split(|&byte| byte == b'\n').take(2).map(<[u8]>::trim_ascii_start).any(|line| {
+        let line = String::from_utf8_lossy(&line[..line.len().min(200)]).to_ascii_lowercase();
+        let value =
+            line.starts_with('%').then(|| line.split_once("coding")).flatten().map(|(_, rest)| rest.trim_start());
+        value.is_some_and(|rest| rest.starts_with([':', '=']) && rest[1..].trim_start().starts_with("latin-1"))
+    })
+}
+
+struct Reader<'a> {
+    cursor: Cursor<'a>,
+    /// The text, if it is UTF-8; otherwise each byte is a character.
+    utf8: Option<&'a str>,
+}
+
+impl<'a> Reader<'a> {
+    fn skip_blank(&mut self) {
+        self.cursor.skip_blank(b'%');
+    }
+
+    fn term(&mut self) -> Result<Spanned<'a>, SyntaxError> {
+        let start = self.cursor.at;
+        let term = match self.cursor.peek() {
+            Some(b'{') => Term::Tuple(self.sequence("tuple", "{", "}")?),
+            Some(b'[') => Term::List(self.sequence("list", "[", "]")?),
+            Some(b'"') => Term::Charlist(self.strings()?),
+            Some(b'\'') => Term::Atom(self.quoted("quoted atom")?),
+            Some(b'<') if self.cursor.starts_with("<<") => Term::Binary(self.binary()?),
+            Some(b'#') if self.cursor.starts_with("#{") => Term::Map(self.map()?),
+            Some(b'a'..=b'z') => Term::Atom(self.bare_atom()),
+            Some(byte) if byte >= 0x80 && self.character_at(start).is_lowercase() => Term::Atom(self.bare_atom()),
+            Some(b'0'..=b'9' | b'-' | b'+' | b'$') => self.number()?,
+            Some(b'A'..=b'Z' | b'_') => {
+                let message = "variables have no value here: only literal terms are read";
+                self.bare_atom();
+                return Err(error(self.cursor.span(start), message, "a variable"));
+            }
+            _ => return Err(self.cursor.unexpected("a term")),
+        };
+        self.cursor.spanned(start, term)
+    }
+
+    /// Reads the elements between `open`, which stands here, and `close`.
+    fn sequence(&mut self, what: &str, open: &str, close: &str) -> Result<Vec<Spanned<'a>>, SyntaxError> {
+        let mut elements = Vec::new();
+        self.elements(what, open, close, |reader| {
+            elements.push(reader.term()?);
+            Ok(())
+        })?;
+        Ok(elements)
+    }
+
+    fn map(&mut self) -> Result<Vec<(Spanned<'a>, Spanned<'a>)>, SyntaxError> {
+        let mut pairs = Vec::new();
+        self.elements("map", "#{", "}", |reader| {
+            let key = reader.term()?;
+            reader.skip_blank();
+            if !reader.cursor.eat("=>") {
+                return Err(reader.cursor.unexpected("`=>` after the key"));
+            }
+            reader.skip_blank();
+            pairs.push((key, reader.term()?));
+            Ok(())
+        })?;
+        Ok(pairs)
+    }
+
+    /// Calls `element` at each place where an element begins, with commas in between.
+    fn elements(
+        &mut self,
+        what: &str,
+        open: &str,
+        close: &str,
+        mut element: impl FnMut(&mut Self) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
+        let start = self.cursor.at;
+        self.cursor.enter(start)?;
+        self.cursor.at += open.len();
+        self.skip_blank();
+        if !self.cursor.eat(close) {
+            loop {
+                if self.cursor.peek().is_none() {
+                    return Err(self.cursor.unterminated(what, start, open.len(), close));
+                }
+                element(self)?;
+                self.skip_blank();
+                if self.cursor.eat(close) {
+                    break;
+                }
+                if self.cursor.peek().is_some() && !self.cursor.eat(",") {
+                    return Err(self.cursor.unexpected(&format!("`,` or `{close}`")));
+                }
+                self.skip_blank();
+            }
+        }
+        self.cursor.leave();
+        Ok(())
+    }
+
+    /// Reads the segments of a binary: strings, with or without `/utf8`, and bytes.
+    fn binary(&mut self) -> Result<Cow<'a, [u8]>, SyntaxError> {
+        let mut bytes = Cow::Borrowed(&[][..]);
+        self.elements("binary", "<<", ">>", |reader| {
+            let segment = match reader.cursor.peek() {
+                Some(b'"') => reader.string_segment()?,
+                Some(b'0'..=b'9' | b'-' | b'+' | b'$') => Cow::Owned(vec![reader.byte_segment()?]),
+                _ => return Err(reader.cursor.unexpected("a string or a byte")),
+            };
+            if bytes.is_empty() {
+                bytes = segment;
+            } else {
+                bytes.to_mut().extend_from_slice(&segment);
+            }
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    fn string_segment(&mut self) -> Result<Cow<'a, [u8]>, SyntaxError> {
+        let text = self.strings()?;
+        self.skip_blank();
+        if self.cursor.eat("/") {
+            self.skip_blank();
+            if !self.cursor.eat("utf8") {
+                return Err(self.cursor.unexpected("the type `utf8`"));
+            }
+        } else if !text.is_ascii() {
+            // The bit syntax keeps the lowest byte of each code point.
+            return Ok(Cow::Owned(text.chars().map(|character| character as u32 as u8).collect()));
+        }
+        Ok(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        })
+    }
+
+    fn byte_segment(&mut self) -> Result<u8, SyntaxError> {
+        let start = self.cursor.at;
+        match self.number()? {
+            Term::Integer(integer) => Ok(integer.rem_euclid(256) as u8),
+            _ => Err(error(self.cursor.span(start), "a binary holds bytes", "not a byte")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
