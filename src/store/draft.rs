@@ -20,6 +20,8 @@ pub struct Draft<'a> {
     branch: &'a Branch,
     base: Option<&'a Snapshot>,
     manifest: Manifest,
+    /// The object database as it was at the beginning.
+    git: gix::Repository,
     pack: PackWriter,
     /// The trees of releases added here.
     releases: BTreeMap<ReleaseId, ObjectId>,
@@ -50,6 +52,7 @@ impl<'a> Draft<'a> {
             branch,
             base,
             manifest,
+            git: repository.unrefreshed(),
             pack: PackWriter::begin(&repository.objects_dir())?,
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -223,6 +226,9 @@ impl<'a> Draft<'a> {
 
     fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
         let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
+        if self.git.has_object(id) {
+            return Ok(id);
+        }
         self.pack.add(PackedObject::new(kind, bytes, id, self.compression)?)
     }
 }
