@@ -71,6 +71,12 @@ impl Contents for MirrorContents {
         .map(|key| Found { key }))
     }
 
+    fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
+        let Resource::RegistryEntry(repository, package) = resource else { return Ok(false) };
+        let id = EntryId { repository: repository.clone(), package: package.clone() };
+        Ok(self.manifest(tip).map_err(unavailable)?.absent.contains(&id))
+    }
+
     fn load(&self, tip: &Tip, resource: &Resource, _found: &Found) -> Result<Bytes, ContentsError> {
         let snapshot = self.snapshot(tip).map_err(unavailable)?;
         let bytes = match resource {

@@ -166,7 +166,11 @@ impl<'a> Attempt<'a> {
         if self.options.refresh {
             entries.extend(manifest.entries.keys().cloned());
         }
-        Order { releases, entries, known: manifest.entries.keys().cloned().collect() }
+        let (mut known, mut absent) = (BTreeSet::from_iter(manifest.entries.keys().cloned()), manifest.absent.clone());
+        if !self.options.refresh {
+            known.append(&mut absent);
+        }
+        Order { releases, entries, known, absent }
     }
 
     /// Writes the commit's message: a line for a changelog, the particulars, and where it comes from.

@@ -77,11 +77,19 @@ impl<'a> Draft<'a> {
     pub fn put_entry(&mut self, id: EntryId, signed: &[u8]) -> Result<()> {
         let checksum = EntryChecksum::from_bytes(Sha256::digest(signed).into());
         let stored = StoredEntry { checksum, bytes: signed.len() as u64 };
+        self.manifest.absent.remove(&id);
         if self.manifest.entries.insert(id.clone(), stored) != Some(stored) {
             let blob = self.add_blob(signed)?;
             self.entries.insert(id, blob);
         }
         Ok(())
+    }
+
+    /// Notes that upstream has no registry entry for a package that is named as a dependency.
+    pub fn note_absent(&mut self, id: EntryId) {
+        if !self.manifest.entries.contains_key(&id) {
+            self.manifest.absent.insert(id);
+        }
     }
 
     /// Returns the manifest as it will be.

@@ -177,8 +177,9 @@ fn common_attributes(members: &[Member]) -> Attributes {
         for member in members {
             *counts.entry(field(&member.attributes)).or_default() += 1;
         }
-        // Among equals the greatest, so that the choice does not depend on the map's order.
-        counts.into_iter().max_by(|(a, m), (b, n)| m.cmp(n).then(a.cmp(b))).map_or(default, |(value, _)| value)
+        // Among equals the default, then the greatest: the choice must not depend on the map's order.
+        let rank = |(value, count): &(T, usize)| (*count, *value == default, value.clone());
+        counts.into_iter().max_by_key(rank).map_or_else(|| default.clone(), |(value, _)| value)
     }
     let default = Attributes::default();
     Attributes {
