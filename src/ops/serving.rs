@@ -39,7 +39,9 @@ impl MirrorContents {
 
     fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
         let mut last = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, manifest)) = last.as_ref().filter(|(commit, _)| commit.to_string() == tip.0) {
+        if let Some((_, manifest)) =
+            last.as_ref().filter(|(commit, _)| ObjectId::from_hex(tip.0.as_bytes()).is_ok_and(|tip| tip == *commit))
+        {
             return Ok(Arc::clone(manifest));
         }
         let snapshot = self.snapshot(tip)?;
