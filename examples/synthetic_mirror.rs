@@ -1,85 +1,20 @@
-//! Fills the mirror branch of a repository with made-up packages, without any upstream: for `benches/figures.sh`.
+//! Fills the mirror branch of a new repository with made-up packages, without any upstream: for `benches/figures.sh`.
 //!
 //! `cargo run --example synthetic_mirror -- FOLDER PACKAGES [PINNED]` makes a repository in FOLDER with a mirror of so many
 //! packages, and a mix.lock that pins the first PINNED of them (all, unless given).
 
-use std::error::Error;
-use std::fmt::Write;
-use std::fs;
-use std::path::Path;
+#[path = "../tests/support/synthetic.rs"]
+mod synthetic;
 
-use git_hexmirror::hex::registry::{Package, PrivateKey, Release, Signed};
-use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
-use git_hexmirror::model::{EntryId, ReleaseId, RepositoryName};
-use git_hexmirror::store::{Draft, ReleaseEncoder, Repository};
+use std::error::Error;
+use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, packages, rest @ ..] = &*arguments else {
         return Err("usage: synthetic_mirror FOLDER PACKAGES [PINNED]".into());
     };
-    let (folder, packages) = (Path::new(folder), packages.parse::<usize>()?);
+    let packages = packages.parse()?;
     let pinned = rest.first().map_or(Ok(packages), |text| text.parse())?;
-    fs::create_dir_all(folder)?;
-    Repository::init(folder)?;
-    let repository = Repository::open(folder)?;
-    let branch = repository.branch("hexmirror")?;
-    let base = repository.snapshot(&branch)?;
-    let encoder = ReleaseEncoder::new(&repository, Limits::default())?;
-    let mut draft = Draft::begin(&repository, &branch, base.as_ref())?;
-    let key = PrivateKey::generate()?;
-    let mut lock = "%{\n".to_owned();
-    for number in 0..packages {
-        let made = Made::new(number)?;
-        let tarball = Tarball::open(&made.tarball, &Limits::default())?;
-        if number < pinned {
-            let ReleaseId { package, version, .. } = &made.id;
-            let (inner, outer) = (tarball.inner_checksum(), tarball.outer_checksum());
-            writeln!(
-                lock,
-                "  \"{package}\": {{:hex, :{package}, \"{version}\", \"{inner}\", [:mix], [], \"hexpm\", \"{outer}\"}},"
-            )?;
-        }
-        draft.put_entry(made.entry(), &made.signed(&tarball, &key))?;
-        draft.add_release(encoder.encode(made.id, &tarball)?)?;
-    }
-    draft.publish("Add made-up packages\n")?;
-    fs::write(folder.join("mix.lock"), lock + "}\n")?;
-    Ok(())
-}
-
-/// A made-up release of one small file.
-struct Made {
-    id: ReleaseId,
-    tarball: Vec<u8>,
-}
-
-impl Made {
-    fn new(number: usize) -> Result<Self, Box<dyn Error>> {
-        let (name, version) = (format!("package_{number:05}"), format!("1.{}.{}", number % 7, number % 11));
-        let id = ReleaseId { repository: RepositoryName::hexpm(), package: name.parse()?, version: version.parse()? };
-        let text = format!("defmodule Package{number} do\n  def number, do: {number}\nend\n");
-        let files = [BuildFile { path: "lib/package.ex", bytes: text.as_bytes(), executable: false }];
-        let tarball = build(&metadata_text(&name, &version, &[], &files), &files)?;
-        Ok(Self { id, tarball })
-    }
-
-    fn entry(&self) -> EntryId {
-        EntryId { repository: self.id.repository.clone(), package: self.id.package.clone() }
-    }
-
-    fn signed(&self, tarball: &Tarball<'_>, key: &PrivateKey) -> Vec<u8> {
-        let release = Release {
-            version: self.id.version.clone(),
-            inner_checksum: tarball.inner_checksum(),
-            outer_checksum: Some(tarball.outer_checksum()),
-            dependencies: Vec::new(),
-            retired: None,
-            advisories: Vec::new(),
-            published_at: None,
-        };
-        let package =
-            Package { name: self.id.package.clone(), releases: vec![release], advisories: Vec::new(), skipped: vec![] };
-        Signed::sign(package.encode(&self.id.repository), key).encode()
-    }
+    synthetic::mirror(Path::new(folder), packages, pinned)
 }
