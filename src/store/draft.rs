@@ -30,6 +30,9 @@ pub struct Draft<'a> {
     compression: gix::zlib::Compression,
 }
 
+/// A path with what is put there, or nothing where something is removed.
+type Change = (String, Option<(EntryKind, ObjectId)>);
+
 /// What [`Draft::publish`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
@@ -163,7 +166,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Lists what is different from the base: paths with what is put there, or nothing where something is removed.
-    fn changes(&mut self) -> Result<Vec<(String, Option<(EntryKind, ObjectId)>)>> {
+    fn changes(&mut self) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
         for (id, blob) in std::mem::take(&mut self.entries) {
             changes.push((layout::entry_path(&id), Some((EntryKind::Blob, blob))));
@@ -191,7 +194,7 @@ impl<'a> Draft<'a> {
         repository: &RepositoryName,
         package: &PackageName,
         added: &BTreeMap<ReleaseId, ObjectId>,
-        changes: &mut Vec<(String, Option<(EntryKind, ObjectId)>)>,
+        changes: &mut Vec<Change>,
     ) -> Result<()> {
         let mut trees = added.clone();
         if let Some(base) = self.base {
