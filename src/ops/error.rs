@@ -7,6 +7,7 @@ use crate::config::ConfigError;
 use crate::fetch::FetchError;
 use crate::hex::registry::RegistryError;
 use crate::hex::tarball::TarballError;
+use crate::hook::install::InstallError;
 use crate::lock::LockError;
 use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
 use crate::serve::ServeError;
@@ -135,6 +136,9 @@ pub enum OpError {
         /// The branch.
         branch: String,
     },
+    /// A hook cannot be installed or taken away.
+    #[error(transparent)]
+    Hook(#[from] InstallError),
     /// The server failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -166,7 +170,9 @@ impl OpError {
             Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
             Self::Fetch(error) if error.is_integrity() => Failure::Integrity,
             Self::Fetch(error) if error.is_network() => Failure::Network,
-            Self::Fetch(_) | Self::Store(_) | Self::KeptMoving { .. } | Self::Machine { .. } => Failure::Repository,
+            Self::Fetch(_) | Self::Store(_) | Self::Hook(_) | Self::KeptMoving { .. } | Self::Machine { .. } => {
+                Failure::Repository
+            }
             Self::NotListed { .. } => Failure::Network,
             Self::Entry { .. } | Self::RegistryDisagrees { .. } => Failure::Integrity,
             Self::InnerChecksum { .. } | Self::Tarball { .. } => Failure::Integrity,

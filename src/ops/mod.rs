@@ -3,7 +3,9 @@
 mod demo;
 mod error;
 mod fetching;
+mod hooks;
 mod init;
+mod merge;
 mod project;
 mod running;
 mod serving;
@@ -14,6 +16,9 @@ mod verify;
 
 pub use demo::{Step, demo};
 pub use error::{Failure, OpError};
+pub use hooks::{
+    PushCheck, check_checkout, check_push, hook_states, hooks_dir, install_hooks, locks_changed, uninstall_hooks,
+};
 pub use init::{Initialised, init};
 pub use project::{Environment, LockText, Project, read_locks};
 pub use running::run_command;
