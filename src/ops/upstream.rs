@@ -8,7 +8,7 @@ use super::project::{Environment, Project};
 use super::{OpError, Result};
 use crate::config::ConfigError;
 use crate::fetch::hex_home::{HexConfig, HexHome};
-use crate::fetch::{Endpoint, Proxies, Secret, Settings, Upstream, WebUrl, WebUrlError};
+use crate::fetch::{Endpoint, Proxies, Secret, Settings, Timeouts, Upstream, WebUrl, WebUrlError};
 use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::RepositoryName;
 use crate::progress::{Event, Progress};
@@ -136,11 +136,13 @@ impl<'a> Repositories<'a> {
         };
         let defaults = Settings::default();
         let jobs = jobs.or(self.project.config.jobs).or(self.hex.http_concurrency);
+        let timeouts = self.project.config.timeout.map(|timeout| Timeouts { connect: timeout, stall: timeout });
         let ca_certificates = environment.get("HEX_CACERTS_PATH").map(PathBuf::from);
         Ok(Settings {
             concurrency: jobs.unwrap_or(defaults.concurrency),
             proxies,
             ca_certificates: ca_certificates.or_else(|| self.hex.ca_certificates.clone()),
+            timeouts: timeouts.unwrap_or(defaults.timeouts),
             hex_home: self.hex_home.clone(),
             ..defaults
         })
