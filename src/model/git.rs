@@ -346,7 +346,8 @@ pub fn redacted(text: &str) -> String {
         let (authority, after) = after.split_at(end);
         match authority.rsplit_once('@') {
             Some((user, host)) => {
-                let shown_user = if before.ends_with("ssh://") { user.split(':').next().unwrap_or_default() } else { "***" };
+                let shown_user =
+                    if before.ends_with("ssh://") { user.split(':').next().unwrap_or_default() } else { "***" };
                 let _ = write!(shown, "{shown_user}@{host}");
             }
             None => shown.push_str(authority),
@@ -609,7 +610,8 @@ mod tests {
         for text in ["HEAD", "heads/v2.0", "tags/a/b", "heads/ü"] {
             assert_eq!(text.parse::<GitName>().unwrap().to_string(), text);
         }
-        let refused = ["a..b", "-x", "a b", "x.lock", "a/.b", "a//b", "@", "a@{1", "a:b", "a\n", "", "a.", "a/", "x\\y"];
+        let refused =
+            ["a..b", "-x", "a b", "x.lock", "a/.b", "a//b", "@", "a@{1", "a:b", "a\n", "", "a.", "a/", "x\\y"];
         for name in refused {
             assert!(GitName::branch(name).is_err(), "{name}");
             assert!(GitName::tag(name).is_err(), "{name}");

@@ -149,9 +149,7 @@ impl Manifest {
                 let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
                 self.absent.insert(id).then_some(())
             }
-            [kind, address, ref rest @ ..] => {
-                self.git.entry(address.parse().ok()?).or_default().read_line(kind, rest)
-            }
+            [kind, address, ref rest @ ..] => self.git.entry(address.parse().ok()?).or_default().read_line(kind, rest),
             _ => None,
         }
     }

@@ -114,7 +114,9 @@ impl StoredGit {
                 }
                 self.revisions.insert(revision.parse().ok()?, stored).is_none().then_some(())
             }
-            ("pack", [name, bytes]) => self.packs.insert(name.parse().ok()?, bytes.parse().ok()?).is_none().then_some(()),
+            ("pack", [name, bytes]) => {
+                self.packs.insert(name.parse().ok()?, bytes.parse().ok()?).is_none().then_some(())
+            }
             ("shallow", [commit]) => self.shallow.insert(commit.parse().ok()?).then_some(()),
             // The lines are sorted, so that a revision stands before its submodules.
             ("submodule", [revision, address, of_submodule]) => {

@@ -1,6 +1,8 @@
 //! Serves the mirror branch as it stands.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::ToSocketAddrs;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::{Project, Result};
-use crate::model::{EntryId, Manifest};
-use crate::serve::{Contents, ContentsError, Found, Handle, Options, Resource, Server, Tip};
+use crate::model::{EntryId, GitAddress, Manifest};
+use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip};
 use crate::store::{Branch, ObjectId, Repository, Snapshot, StoreError};
 
 /// The mirror branch as what is served. Every request sees the branch as it stands then.
@@ -18,6 +20,8 @@ pub struct MirrorContents {
     branch: Branch,
     /// The manifest of the tip that was asked for last: it is read once for each commit.
     manifest: Mutex<Option<(ObjectId, Arc<Manifest>)>>,
+    /// The trees of the git repositories that were asked for at one tip.
+    trees: Mutex<(Tip, BTreeMap<GitAddress, ObjectId>)>,
 }
 
 impl MirrorContents {
@@ -27,14 +31,31 @@ impl MirrorContents {
             repository: Mutex::new(project.repository.clone()),
             branch: project.branch.clone(),
             manifest: Mutex::new(None),
+            trees: Mutex::new((Tip(String::new()), BTreeMap::new())),
         }
     }
 
     fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
         let commit = ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))?;
-        // A clone is cheap, has its own view of the object database, and is not waited for.
-        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Snapshot::at(&repository, &self.branch, commit)
+        Snapshot::at(&self.repository(), &self.branch, commit)
+    }
+
+    /// Returns a clone, which is cheap, has its own view of the object database, and is not waited for.
+    fn repository(&self) -> Repository {
+        self.repository.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn git_tree(&self, tip: &Tip, address: &GitAddress) -> Result<Option<ObjectId>, StoreError> {
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        if trees.0 != *tip {
+            *trees = (tip.clone(), BTreeMap::new());
+        }
+        if let Some(tree) = trees.1.get(address) {
+            return Ok(Some(*tree));
+        }
+        let tree = self.snapshot(tip)?.git_repository(address)?;
+        trees.1.extend(tree.map(|tree| (address.clone(), tree)));
+        Ok(tree)
     }
 
     fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
@@ -94,10 +115,25 @@ impl Contents for MirrorContents {
             Err(error) => Err(damaged(error.into())),
         }
     }
+
+    fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
+        let Some(tree) = self.git_tree(tip, address).map_err(unavailable)? else { return Ok(None) };
+        let checkout = self.repository().checkout(tree).map_err(|error| ContentsError::Damaged {
+            item: format!("the git repository {address}"),
+            source: error.into(),
+        })?;
+        let path = checkout.folder().to_owned();
+        Ok(Some(GitRepository { path, key: tree.to_string(), held: Box::new(checkout) }))
+    }
 }
 
 fn unavailable(error: StoreError) -> ContentsError {
     ContentsError::Unavailable { source: error.into() }
+}
+
+/// Returns the git that answers git clients: the one that the user's `PATH` has.
+pub fn system_git(project: &Project) -> Git {
+    Git { search_path: project.environment.get("PATH").map(OsString::from), ..Git::default() }
 }
 
 /// Starts a server for the project's mirror on a thread of its own.
@@ -105,5 +141,6 @@ fn unavailable(error: StoreError) -> ContentsError {
 /// # Errors
 /// Fails where the address cannot be listened on.
 pub fn start_server(project: &Project, address: impl ToSocketAddrs + Display, options: Options) -> Result<Handle> {
+    let options = Options { git: system_git(project), ..options };
     Ok(Server::bind(address, Arc::new(MirrorContents::new(project)), options)?.start()?)
 }
