@@ -22,7 +22,7 @@ pub use hooks::{
 pub use init::{Initialised, init};
 pub use project::{Environment, LockText, Project, read_locks};
 pub use running::run_command;
-pub use serving::{MirrorContents, start_server};
+pub use serving::{MirrorContents, start_server, system_git};
 pub use status::{Status, Summary, status};
 pub use update::{Added, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};
