@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | 5 | [`ops`] | one operation a file: init, update, status, verify, serve, … |
 //! | 4 | [`plan`], [`store`], [`fetch`], [`git`], [`serve`] | what to do; the branch (gix); upstream (reqwest); git repositories (the system git); the server (hyper) |
+//! | 4 | [`hook`] | git's hooks, beside those that are there |
 //! | 3 | [`lock`], [`hex`] | text to [`lock::Lock`]; tarballs, registry messages, signatures: no I/O |
 //! | 2 | [`term`] | the literal terms of Erlang and Elixir: no I/O |
 //! | 1 | [`model`] | validated names, versions, checksums: no I/O |

@@ -27,7 +27,7 @@ pub enum GitError {
         needed: &'static str,
     },
     /// The server cannot be reached, or the connection broke.
-    #[error("cannot fetch {url}: {message}")]
+    #[error("{url} cannot be reached: {message}")]
     Unreachable {
         /// The repository's address, without a password.
         url: String,
@@ -105,6 +105,22 @@ pub enum GitError {
         /// The repository at which this was found.
         address: GitAddress,
     },
+    /// The name of a remote would be taken for something else.
+    #[error("{remote:?} is not the name or the address of a remote")]
+    RemoteName {
+        /// The name as given.
+        remote: String,
+    },
+    /// A remote does not take a ref.
+    #[error("{url} does not take {reference}: {message}")]
+    NotTaken {
+        /// The remote's name, or its address without a password.
+        url: String,
+        /// The ref.
+        reference: String,
+        /// What it says.
+        message: String,
+    },
     /// Git failed at something that involves no server.
     #[error("git cannot {action}: {message}")]
     Failed {
@@ -153,11 +169,12 @@ impl GitError {
 
     /// Tells whether upstream or the network is to blame, and another try may do.
     pub fn is_network(&self) -> bool {
-        use GitError::{AccessRefused, NoRepository, NoRevision, Stalled, Unreachable};
-        matches!(
-            self,
-            Unreachable { .. } | AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } | Stalled { .. }
-        )
+        use GitError::{AccessRefused, NoRepository, NoRevision, NotTaken, Stalled, Unreachable};
+        match self {
+            Unreachable { .. } | AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } => true,
+            Stalled { .. } | NotTaken { .. } => true,
+            _ => false,
+        }
     }
 
     /// Tells whether what was sent is not what it should be.
@@ -167,8 +184,11 @@ impl GitError {
 
     /// Tells whether the project's own choice of dependencies, or this machine's setup, is to blame.
     pub fn is_usage(&self) -> bool {
-        use GitError::{NotRun, Submodule, TooManySubmodules, TooOld};
-        matches!(self, NotRun { .. } | TooOld { .. } | Submodule { .. } | TooManySubmodules { .. })
+        use GitError::{NotRun, RemoteName, Submodule, TooManySubmodules, TooOld};
+        match self {
+            NotRun { .. } | TooOld { .. } | Submodule { .. } | TooManySubmodules { .. } | RemoteName { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -266,13 +286,18 @@ pub(super) fn readable(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let said = |line: &&str| {
         let line = line.trim_start_matches("remote: ");
-        let progress = ["Enumerating", "Counting", "Compressing", "Total", "Receiving", "Resolving", "warning:", "hint:"];
+        let progress =
+            ["Enumerating", "Counting", "Compressing", "Total", "Receiving", "Resolving", "warning:", "hint:"];
         !line.trim().is_empty() && !progress.iter().any(|begin| line.starts_with(begin))
     };
     let lines: Vec<&str> = text.split(['\n', '\r']).filter(said).collect();
     let last = lines[lines.len().saturating_sub(4)..].join("; ");
     let shown: String = redacted(&last).chars().filter(|c| !c.is_control()).take(600).collect();
-    if shown.is_empty() { "git did not say why".to_owned() } else { shown.replace("fatal: ", "").replace("error: ", "") }
+    if shown.is_empty() {
+        "git did not say why".to_owned()
+    } else {
+        shown.replace("fatal: ", "").replace("error: ", "")
+    }
 }
 
 #[cfg(test)]
@@ -301,7 +326,8 @@ mod tests {
 
     #[test]
     fn what_git_says_becomes_one_harmless_line() {
-        let said = b"remote: Counting objects: 3, done.\rReceiving objects: 10%\rfatal: no 'https://u:p@h/'\x1b[31m\n\n";
+        let said =
+            b"remote: Counting objects: 3, done.\rReceiving objects: 10%\rfatal: no 'https://u:p@h/'\x1b[31m\n\n";
         assert_eq!(readable(said), "no 'https://***@h/'[31m");
         assert_eq!(readable(b"\n"), "git did not say why");
     }

@@ -10,6 +10,7 @@ mod project;
 mod running;
 mod serving;
 mod status;
+mod sync;
 mod update;
 mod upstream;
 mod verify;
@@ -17,13 +18,16 @@ mod verify;
 pub use demo::{Step, demo};
 pub use error::{Failure, OpError};
 pub use hooks::{
-    PushCheck, check_checkout, check_push, hook_states, hooks_dir, install_hooks, locks_changed, uninstall_hooks,
+    PushCheck, check_checkout, check_push, hook_states, hooks_dir, install_hooks, locks_changed, remote_with_all,
+    uninstall_hooks,
 };
 pub use init::{Initialised, init};
+pub use merge::Gained;
 pub use project::{Environment, LockText, Project, read_locks};
 pub use running::run_command;
 pub use serving::{MirrorContents, start_server, system_git};
 pub use status::{Status, Summary, status};
+pub use sync::{Pull, Push, Reach, Way, pull, pull_known, push};
 pub use update::{Added, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};
 

@@ -226,7 +226,7 @@ fn subject(added: &[Added], entries: usize) -> String {
     format!("{verb} {}: {}{more}", count(added.len(), "package", "packages"), named.join(", "))
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

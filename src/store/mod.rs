@@ -17,6 +17,7 @@ pub mod layout;
 mod lock;
 mod names;
 mod pack;
+mod remote;
 mod repository;
 mod snapshot;
 mod tip;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use git_hexmirror::fetch::FetchError;
+use git_hexmirror::git::GitError;
 use git_hexmirror::ops::{Failure, OpError};
 use git_hexmirror::store::StoreError;
 
@@ -96,6 +97,20 @@ fn hint(error: &OpError) -> Option<String> {
             "nothing was stored; check the repository's address and public key (hexmirror.REPOSITORY.url and .publicKey)"
         }
         OpError::Tarball { .. } => "nothing was stored; the package's publisher should know of this",
+        OpError::Git(error) => return git_hint(error),
+        OpError::NoRemote => "name one: git hexmirror push REMOTE; or set git's remote.pushDefault",
+        OpError::RemoteLacks { remote, .. } => {
+            return Some(format!(
+                "who has it takes it there with `git hexmirror push {remote}`; or make it: git hexmirror update"
+            ));
+        }
+        OpError::RemoteKeptMoving { .. } => "nothing is lost; run it again",
+        OpError::TwoTarballs { .. } => {
+            "nothing was changed; run `git hexmirror update --refresh`, so that the registry can decide"
+        }
+        OpError::SharedHooks { .. } => {
+            "give this repository hooks of its own (git config core.hooksPath .githooks), then: git hexmirror hooks install"
+        }
         OpError::KeptMoving { .. } => "try again when nothing else writes to the branch",
         _ => return None,
     };
@@ -125,6 +140,21 @@ fn store_hint(error: &StoreError) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+fn git_hint(error: &GitError) -> Option<String> {
+    let hint = match error {
+        GitError::AccessRefused { .. } => "see whether `git fetch` is let in there",
+        GitError::Unreachable { .. } | GitError::NoRepository { .. } => {
+            "check the network, and the address: git remote -v"
+        }
+        GitError::NotTaken { message, .. } if message.contains("shallow update not allowed") => {
+            "this clone is shallow: run `git fetch --unshallow`, or push to where it was cloned from"
+        }
+        GitError::NotTaken { .. } => "who looks after that repository has to allow pushing to the mirror branch",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn fetch_hint(error: &FetchError) -> Option<String> {

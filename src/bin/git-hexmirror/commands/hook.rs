@@ -1,18 +1,16 @@
 //! `hook`: what the installed hooks call.
 
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use git_hexmirror::hook::install::before;
-use git_hexmirror::hook::pushed;
-use git_hexmirror::hook::Hook;
-use git_hexmirror::ops::{self, OpError, Project, PushCheck, Status};
+use git_hexmirror::config::PostCheckout;
+use git_hexmirror::hook::{Hook, pushed, run_before};
+use git_hexmirror::ops::{self, OpError, Project, PushCheck, Reach, Status, UpdateOptions};
 
-use super::status::lacks;
-use super::CommandError;
+use super::{CommandError, pull, push, run};
 use crate::cli::Outcome;
-use crate::output::{BAD, CHANGED, Output, styled};
+use crate::output::{BAD, BOLD, CHANGED, Output, styled};
 use crate::report;
 use crate::session::Session;
 
@@ -42,86 +40,132 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if takes_input {
         io::stdin().lock().take(MAX_INPUT).read_to_end(&mut input).map_err(CommandError::Print)?;
     }
-    let code = run_before(&before(path), arguments, takes_input.then_some(&input[..]))?;
-    match hook {
-        _ if code != 0 => Ok(code),
-        Hook::PrePush => pre_push(session, arguments, &String::from_utf8_lossy(&input)),
-        Hook::PostCheckout | Hook::PostMerge | Hook::PostRewrite => {
-            // Whatever is wrong, the checkout is done: the hook only says so.
-            if let Err(error) = after_checkout(session, *hook, arguments) {
-                let _: ExitCode = report::report(&session.output, &error);
-            }
-            Ok(0)
-        }
+    let failed = |source| OpError::Run { program: format!("the {} hook that was there before", hook.name()), source };
+    let before = run_before(path, arguments, takes_input.then_some(&input[..])).map_err(failed)?;
+    let code = before.map_or(0, run::exit_code);
+    let input = String::from_utf8_lossy(&input);
+    if *hook == Hook::PrePush {
+        return if code == 0 { pre_push(session, arguments, &input) } else { Ok(code) };
     }
-}
-
-/// Runs the hook that was there before, the way git runs hooks.
-fn run_before(path: &Path, arguments: &[String], input: Option<&[u8]>) -> Result<u8, OpError> {
-    if !is_executable(path) {
-        return Ok(0);
+    // Whatever is wrong, the checkout is done: the hook only says so.
+    if let Err(error) = after_checkout(session, *hook, arguments, &input) {
+        let _: ExitCode = report::report(&session.output, &error);
     }
-    let failed = |source| OpError::Run { program: path.display().to_string(), source };
-    let stdin = || if input.is_some() { Stdio::piped() } else { Stdio::inherit() };
-    let child = Command::new(path).args(arguments).stdin(stdin()).spawn();
-    // A script without its first line is the shell's, as for git (`run_command` falls back on it).
-    let child = child.or_else(|_| Command::new("sh").arg(path).args(arguments).stdin(stdin()).spawn());
-    let mut child = child.map_err(failed)?;
-    if let Some((mut stdin, input)) = child.stdin.take().zip(input) {
-        // A hook need not read what it is told.
-        let _ = stdin.write_all(input);
-    }
-    let status = child.wait().map_err(failed)?;
-    Ok(super::run::exit_code(status))
-}
-
-fn is_executable(path: &Path) -> bool {
-    let Ok(metadata) = path.metadata() else { return false };
-    #[cfg(unix)]
-    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 == 0 {
-        return false;
-    }
-    metadata.is_file()
+    Ok(code)
 }
 
 fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
     let project = session.project()?;
     let remote = arguments.first().map_or("origin", String::as_str);
-    match ops::check_push(&project, remote, &pushed::parse(input))? {
-        PushCheck::Irrelevant | PushCheck::Shared => Ok(0),
-        PushCheck::Stale { refs } => {
+    let advise = |what: &str| {
+        session
+            .output
+            .always(format!("{} {what}, or push without the mirror: `git push --no-verify`", styled(BOLD, "hint:")));
+    };
+    match ops::check_push(&project, remote, &pushed::parse(input)) {
+        Ok(PushCheck::Nothing) => Ok(0),
+        Ok(PushCheck::Share) => {
+            push::share(session, &project, remote).inspect_err(|_| advise("see to that and push again"))
+        }
+        Ok(PushCheck::Stale { refs }) => {
             for (name, status) in refs {
-                say_stale(&session.output, &project, &format!("what is pushed to {name}"), &status)?;
+                let name = name.strip_prefix("refs/heads/").unwrap_or(&name).to_owned();
+                say_stale(&session.output, &project, &format!("the lock on {name}"), &status);
             }
-            session.output.always("hint: run `git hexmirror update` and push again, or push without it: `git push --no-verify`");
+            advise(&format!("{} and push again", remedy(&project)));
             Ok(report::NOT_FRESH)
         }
-        PushCheck::Share => super::push::share(session, &project, remote),
+        Err(error) => {
+            advise("see to that and push again");
+            Err(error.into())
+        }
     }
 }
 
 /// Says in a few lines what the mirror lacks for the locks that are checked out now, or mends it if so set.
-fn after_checkout(session: &Session, hook: Hook, arguments: &[String]) -> Result<(), CommandError> {
-    if hook == Hook::PostCheckout && arguments.get(2).is_none_or(|flag| flag != "1") {
+fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &str) -> Result<(), CommandError> {
+    let argument = |index: usize| arguments.get(index).map(String::as_str);
+    // The flag is 1 where a branch was switched, and 0 where files were checked out (githooks(5)).
+    if hook == Hook::PostCheckout && argument(2) != Some("1") {
         return Ok(());
     }
     let project = session.project()?;
-    if let (Hook::PostCheckout, [before, after, ..]) = (hook, arguments)
-        && !ops::locks_changed(&project, before, after)?
-    {
+    if project.config.post_checkout == PostCheckout::Off {
         return Ok(());
     }
-    let Some(status) = ops::check_checkout(&project)? else { return Ok(()) };
-    super::pull::mend(session, &project, &status)
+    let (head, before) = (project.repository.head(), project.repository.commit_of("ORIG_HEAD")?);
+    let (head, before) = (head.map(|id| id.to_string()), before.map(|id| id.to_string()));
+    let (before, after) = match hook {
+        Hook::PostCheckout => (argument(0), argument(1)),
+        // A squash leaves HEAD where it was, and changes files.
+        Hook::PostMerge if argument(0) != Some("1") => (before.as_deref(), head.as_deref()),
+        // `OLD NEW [more]` for each commit, the last one last.
+        Hook::PostRewrite => {
+            let mut words = input.lines().last().unwrap_or_default().split(' ');
+            (words.next(), words.next())
+        }
+        _ => (None, None),
+    };
+    if !ops::locks_changed(&project, before, after)? {
+        return Ok(());
+    }
+    match ops::check_checkout(&project)? {
+        Some(status) => mend(session, &project, &status),
+        None => Ok(()),
+    }
+}
+
+/// Says what the mirror lacks, or brings it.
+fn mend(session: &Session, project: &Project, status: &Status) -> Result<(), CommandError> {
+    let progress = session.progress();
+    let known = ops::remote_with_all(project)?;
+    match (project.config.post_checkout, known) {
+        (PostCheckout::Pull | PostCheckout::Update, Some(remote)) => {
+            if let Some(pulled) = ops::pull_known(project, &remote, progress.as_ref())? {
+                pull::say(&session.output, &project.branch.to_string(), &pulled);
+            }
+        }
+        (PostCheckout::Pull, None) => {
+            let pulled = ops::pull(project, Reach { remote: None, may_ask: false }, progress.as_ref())?;
+            pull::say(&session.output, &project.branch.to_string(), &pulled);
+        }
+        (PostCheckout::Update, None) => {
+            let update = ops::update(project, UpdateOptions::default(), &progress)?;
+            drop(progress);
+            return super::update::summarise(&session.output, project, &update, false).map_err(CommandError::Print);
+        }
+        (PostCheckout::Notify | PostCheckout::Off, _) => {}
+    }
+    drop(progress);
+    let mended = project.config.post_checkout != PostCheckout::Notify && ops::check_checkout(project)?.is_none();
+    if !mended {
+        say_stale(&session.output, project, "the lock that is checked out", status);
+        session.output.say(format!("{} {}", styled(BOLD, "hint:"), remedy(project)));
+    }
+    Ok(())
+}
+
+/// Returns the command that brings what the mirror lacks.
+fn remedy(project: &Project) -> String {
+    match ops::remote_with_all(project) {
+        Ok(Some(remote)) => format!("run `git hexmirror pull {remote}`, which has it"),
+        _ => "run `git hexmirror update`".to_owned(),
+    }
 }
 
 /// Prints that the mirror is not fresh, and the first things that it lacks.
-pub fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) -> Result<(), CommandError> {
-    output.always(format!("{} {} lacks what {whose} pins:", styled(BAD, "git-hexmirror:"), project.branch));
-    let Some(comparison) = &status.comparison else { return Ok(()) };
-    let lacking: Vec<String> = comparison.to_fetch().map(|pin| pin.id.to_string()).collect();
+fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
+    let Some(comparison) = &status.comparison else { return };
+    let lacking = comparison.to_fetch().map(|pin| pin.id.to_string());
+    let entries = comparison.entries.iter().map(|entry| format!("the registry entry of {entry}"));
+    let lacking: Vec<String> = lacking.chain(entries).collect();
     let more = if lacking.len() > NAMED { format!(", and {} more", lacking.len() - NAMED) } else { String::new() };
     let named = lacking.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    output.always(format!("  {}{more}", styled(CHANGED, named)));
-    Ok(())
+    output.always(format!(
+        "{} the mirror {} is {} for {whose}; it lacks {}{more}",
+        styled(BOLD, "git-hexmirror:"),
+        project.branch,
+        styled(BAD, "not fresh"),
+        styled(CHANGED, named)
+    ));
 }

@@ -40,7 +40,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         Action::Install => install(&session.output, &project)?,
         Action::Uninstall => {
             let changed = ops::uninstall_hooks(&project, &binary()?)?;
-            say(&session.output, &changed, "took away");
+            say(&session.output, &project, &changed, "took away")?;
         }
         Action::Status(json) => status(&session.output, &project, json)?,
     }
@@ -50,16 +50,17 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 /// Installs the hooks and says what changed.
 pub fn install(output: &Output, project: &Project) -> Result<(), CommandError> {
     let changed = ops::install_hooks(project, &binary()?)?;
-    say(output, &changed, "installed");
-    Ok(())
+    say(output, project, &changed, "installed")
 }
 
-fn say(output: &Output, changed: &[Hook], verb: &str) {
+fn say(output: &Output, project: &Project, changed: &[Hook], verb: &str) -> Result<(), CommandError> {
     let names: Vec<&str> = changed.iter().map(|hook| hook.name()).collect();
+    let folder = ops::hooks_dir(project, &binary()?)?.folder().display().to_string();
     match names[..] {
-        [] => output.say("the hooks are as they should be"),
-        _ => output.say(format!("{} the hooks {}", styled(GOOD, verb), names.join(", "))),
+        [] => output.say(format!("the hooks in {folder} are as they should be")),
+        _ => output.say(format!("{} the hooks {} in {folder}", styled(GOOD, verb), names.join(", "))),
     }
+    Ok(())
 }
 
 fn status(output: &Output, project: &Project, json: Json) -> Result<(), CommandError> {
