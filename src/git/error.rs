@@ -170,11 +170,8 @@ impl GitError {
     /// Tells whether upstream or the network is to blame, and another try may do.
     pub fn is_network(&self) -> bool {
         use GitError::{AccessRefused, NoRepository, NoRevision, NotTaken, Stalled, Unreachable};
-        match self {
-            Unreachable { .. } | AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } => true,
-            Stalled { .. } | NotTaken { .. } => true,
-            _ => false,
-        }
+        let lasting = matches!(self, AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } | NotTaken { .. });
+        lasting || matches!(self, Unreachable { .. } | Stalled { .. })
     }
 
     /// Tells whether what was sent is not what it should be.
@@ -185,10 +182,8 @@ impl GitError {
     /// Tells whether the project's own choice of dependencies, or this machine's setup, is to blame.
     pub fn is_usage(&self) -> bool {
         use GitError::{NotRun, RemoteName, Submodule, TooManySubmodules, TooOld};
-        match self {
-            NotRun { .. } | TooOld { .. } | Submodule { .. } | TooManySubmodules { .. } | RemoteName { .. } => true,
-            _ => false,
-        }
+        let submodule = matches!(self, Submodule { .. } | TooManySubmodules { .. });
+        submodule || matches!(self, NotRun { .. } | TooOld { .. } | RemoteName { .. })
     }
 }
 

@@ -88,9 +88,9 @@ pub(super) fn check(
 fn message(origin: &str, releases: &[ReleaseId], entries: usize) -> String {
     let (packages, entries) =
         (count(releases.len(), "package", "packages"), count(entries, "registry entry", "registry entries"));
-    let mut message = format!("Merge the mirror of {origin}: {packages}, {entries}\n");
-    for (index, id) in releases.iter().enumerate() {
-        let _ = write!(message, "{}{id}\n", if index == 0 { "\n" } else { "" });
+    let mut message = format!("Merge the mirror of {origin}: {packages}, {entries}\n\n");
+    for id in releases {
+        let _ = writeln!(message, "{id}");
     }
     message
 }

@@ -129,10 +129,7 @@ pub fn run() -> ExitCode {
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(&session, arguments),
     };
-    match outcome {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => report::report(&session.output, &error),
-    }
+    ExitCode::from(outcome.unwrap_or_else(|error| report::report(&session.output, &error)))
 }
 
 /// What a command returns: its exit code.

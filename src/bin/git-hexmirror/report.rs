@@ -1,7 +1,6 @@
 //! Errors for people: what happened, where, and what to do next.
 
 use std::error::Error;
-use std::process::ExitCode;
 
 use git_hexmirror::fetch::FetchError;
 use git_hexmirror::git::GitError;
@@ -16,23 +15,23 @@ use crate::snippet;
 pub const NOT_FRESH: u8 = 1;
 
 /// Prints an error and returns the exit code.
-pub fn report(output: &Output, error: &CommandError) -> ExitCode {
+pub fn report(output: &Output, error: &CommandError) -> u8 {
     match error {
         // Whoever read our output has had enough: nothing to say, and nobody to say it to.
-        CommandError::Print(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        CommandError::Print(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
         CommandError::Print(error) => {
             output.always(format!("{} cannot print: {error}", styled(BAD, "error:")));
-            ExitCode::from(5)
+            5
         }
         CommandError::Usage { message, hint } => {
             output.always(format!("{} {message}", styled(BAD, "error:")));
             show_hint(output, Some((*hint).to_owned()));
-            ExitCode::from(2)
+            2
         }
         CommandError::Op(error) => {
             show(output, error);
             show_hint(output, hint(error));
-            ExitCode::from(exit_code(error.failure()))
+            exit_code(error.failure())
         }
     }
 }

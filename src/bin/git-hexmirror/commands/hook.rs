@@ -1,8 +1,8 @@
 //! `hook`: what the installed hooks call.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use git_hexmirror::config::PostCheckout;
 use git_hexmirror::hook::{Hook, pushed, run_before};
@@ -49,7 +49,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
     // Whatever is wrong, the checkout is done: the hook only says so.
     if let Err(error) = after_checkout(session, *hook, arguments, &input) {
-        let _: ExitCode = report::report(&session.output, &error);
+        report::report(&session.output, &error);
     }
     Ok(code)
 }
@@ -62,24 +62,24 @@ fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
             .output
             .always(format!("{} {what}, or push without the mirror: `git push --no-verify`", styled(BOLD, "hint:")));
     };
-    match ops::check_push(&project, remote, &pushed::parse(input)) {
-        Ok(PushCheck::Nothing) => Ok(0),
-        Ok(PushCheck::Share) => {
-            push::share(session, &project, remote).inspect_err(|_| advise("see to that and push again"))
-        }
+    let code = match ops::check_push(&project, remote, &pushed::parse(input)) {
+        Ok(PushCheck::Nothing) => return Ok(0),
+        Ok(PushCheck::Share) => push::share(session, &project, remote),
         Ok(PushCheck::Stale { refs }) => {
             for (name, status) in refs {
                 let name = name.strip_prefix("refs/heads/").unwrap_or(&name).to_owned();
                 say_stale(&session.output, &project, &format!("the lock on {name}"), &status);
             }
             advise(&format!("{} and push again", remedy(&project)));
-            Ok(report::NOT_FRESH)
+            return Ok(report::NOT_FRESH);
         }
-        Err(error) => {
-            advise("see to that and push again");
-            Err(error.into())
-        }
-    }
+        Err(error) => Err(error.into()),
+    };
+    code.or_else(|error| {
+        let code = report::report(&session.output, &error);
+        advise("see to that and push again");
+        Ok(code)
+    })
 }
 
 /// Says in a few lines what the mirror lacks for the locks that are checked out now, or mends it if so set.
@@ -157,7 +157,9 @@ fn remedy(project: &Project) -> String {
 fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
     let Some(comparison) = &status.comparison else { return };
     let lacking = comparison.to_fetch().map(|pin| pin.id.to_string());
-    let entries = comparison.entries.iter().map(|entry| format!("the registry entry of {entry}"));
+    let whole: BTreeSet<_> = comparison.to_fetch().map(|pin| (&pin.id.repository, &pin.id.package)).collect();
+    let entries = comparison.entries.iter().filter(|entry| !whole.contains(&(&entry.repository, &entry.package)));
+    let entries = entries.map(|entry| format!("the registry entry of {entry}"));
     let lacking: Vec<String> = lacking.chain(entries).collect();
     let more = if lacking.len() > NAMED { format!(", and {} more", lacking.len() - NAMED) } else { String::new() };
     let named = lacking.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");

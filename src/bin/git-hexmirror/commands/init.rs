@@ -1,7 +1,5 @@
 //! `init`
 
-use std::process::ExitCode;
-
 use git_hexmirror::ops::{self, Initialised};
 
 use super::hooks;
@@ -43,7 +41,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if !arguments.no_hooks && project.repository.worktree().is_some() {
         // The mirror is there; without hooks it only has to be thought of.
         if let Err(error) = hooks::install(output, &project) {
-            let _: ExitCode = report::report(output, &error);
+            report::report(output, &error);
         }
     }
     Ok(0)
