@@ -56,7 +56,15 @@ impl ProjectGit {
     pub fn bring(&self, remote: &str, reference: &str, into: &str) -> Result<Brought> {
         refuse_option(remote)?;
         let refspec = format!("+{reference}:{into}");
-        let fixed = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-prune"];
+        let fixed = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-show-forced-updates",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--no-prune",
+        ];
         match self.run(&[&fixed[..], &[remote, &refspec]].concat()) {
             Ok(_) => Ok(Brought::Here),
             Err(Unsuccessful::Complaint { text, .. }) if text.contains("couldn't find remote ref") => {

@@ -21,7 +21,7 @@ pub struct Gained {
 }
 
 /// Merges another snapshot into the branch: of releases the union; of each registry entry the one that knows more; whatever
-/// is derived is derived again. The commit has both parents.
+/// is derived is derived again. The commit has both parents. It replaces an earlier merge of ours, if there is one.
 ///
 /// # Errors
 /// Fails where a registry entry of the other mirror is not signed by its repository, where both have a release with
@@ -31,12 +31,16 @@ pub(super) fn merge(
     project: &Project,
     ours: &Snapshot,
     theirs: &Snapshot,
+    replaced: Option<ObjectId>,
     origin: &str,
     progress: &dyn Progress,
 ) -> Result<(ObjectId, Gained)> {
     let union = Union { ours, theirs, repositories: Repositories::new(project, progress)? };
     let mut draft = Draft::begin(&project.repository, &project.branch, Some(ours))?;
     draft.merge(theirs);
+    if let Some(replaced) = replaced {
+        draft.replace(replaced);
+    }
     let (packages, entries) = union.entries(&mut draft)?;
     let releases = union.releases(&packages)?;
     for id in &releases {

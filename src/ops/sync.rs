@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use super::merge::{self, Gained};
 use super::{OpError, Project, Result};
-use crate::fetch::retry::{Class, Policy};
 use crate::git::{Brought, ProjectGit, Taken};
+use crate::model::redacted;
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError};
 
-/// When a push that somebody else's overtook is tried again. The pauses grow until those who compete rarely meet.
-const RACES: Policy = Policy {
-    attempts: 30,
-    first_pause: Duration::from_millis(20),
-    longest_pause: Duration::from_millis(2500),
-    longest_retry_after: Duration::ZERO,
-};
+/// How often a push is tried that others overtake.
+const PUSHES: u32 = 150;
+/// The attempt after which a person is told why it takes long.
+const TOLD: u32 = 4;
 /// How often a merge begins anew because something else moved the local branch.
 const ATTEMPTS: usize = 5;
 
@@ -81,7 +78,7 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let git = project.git(reach.may_ask)?;
     let tip = bring(project, &git, &remote)?
         .ok_or_else(|| OpError::RemoteLacks { remote: remote.clone(), branch: project.branch.to_string() })?;
-    integrate(project, &remote, tip, progress)
+    integrate(project, &remote, tip, None, progress)
 }
 
 /// Brings what is known here of a remote's mirror into the local one, without asking the remote.
@@ -90,7 +87,7 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
 /// Fails as [`pull`] does; nothing is known where the remote's mirror was never fetched.
 pub fn pull_known(project: &Project, remote: &str, progress: &dyn Progress) -> Result<Option<Pull>> {
     let tip = project.repository.remote_tip(remote, &project.branch)?;
-    tip.map(|tip| integrate(project, remote, tip, progress)).transpose()
+    tip.map(|tip| integrate(project, remote, tip, None, progress)).transpose()
 }
 
 /// Takes the local mirror to a remote; what the remote has and the local one lacks is merged first.
@@ -101,8 +98,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
     let reference = project.branch.full_name();
-    let mut gained = Gained::default();
-    let mut attempts = 0;
+    let (mut gained, mut attempts, mut earlier) = (Gained::default(), 0, None);
     loop {
         attempts += 1;
         let missing = || StoreError::NoMirror { branch: project.branch.to_string() };
@@ -116,19 +112,46 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
             }
         }
         if attempts > 1 {
-            let Some(pause) = RACES.pause(attempts, Class::Passing, None, fastrand::f64()) else {
+            if attempts == PUSHES {
                 return Err(OpError::RemoteKeptMoving { remote, branch: project.branch.to_string(), attempts });
-            };
-            progress.report(Event::Waiting { reason: format!("others who push to {remote}") });
-            thread::sleep(pause);
+            }
+            if attempts == TOLD {
+                progress.report(Event::Waiting { reason: format!("others who push to {remote}") });
+            }
+            thread::sleep(longest_pause(attempts).mul_f64(fastrand::f64()));
         }
         // Where the remote's branch is gone by now, the next attempt makes it.
         if let Some(tip) = bring(project, &git, &remote)? {
-            let pull = integrate(project, &remote, tip, progress)?;
-            gained.releases += pull.gained.releases;
-            gained.entries += pull.gained.entries;
+            let own = earlier.map_or(commit, |earlier: Earlier| earlier.own);
+            let pull = integrate(project, &remote, tip, earlier, progress)?;
+            // A merge that replaces an earlier one brings what that one brought.
+            let so_far = if earlier.is_some() { Gained::default() } else { gained };
+            gained = Gained {
+                releases: so_far.releases + pull.gained.releases,
+                entries: so_far.entries + pull.gained.entries,
+            };
+            earlier = (pull.way == Way::Merged).then_some(Earlier { own, theirs: tip, merged: pull.commit });
         }
     }
+}
+
+/// A merge that was made to be pushed, and was overtaken. Where the branch still stands on it, the next one replaces it, so
+/// that the history has one merge and not one for each attempt.
+#[derive(Debug, Clone, Copy)]
+struct Earlier {
+    own: ObjectId,
+    theirs: ObjectId,
+    merged: ObjectId,
+}
+
+/// Returns how long a push that was overtaken so often pauses at most, so that those who compete meet less and less. Whoever
+/// has lost very often pauses less than the others, and so comes to their turn.
+fn longest_pause(losses: u32) -> Duration {
+    Duration::from_millis(match losses {
+        0..=6 => 25 << losses,
+        7..=12 => 1600,
+        _ => 400,
+    })
 }
 
 fn remote_of(project: &Project, reach: Reach<'_>) -> Result<String> {
@@ -148,12 +171,18 @@ fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<Obj
 }
 
 /// Brings another commit into the local branch: forward where that has nothing of its own, else by a merge.
-fn integrate(project: &Project, remote: &str, theirs: ObjectId, progress: &dyn Progress) -> Result<Pull> {
+fn integrate(
+    project: &Project,
+    remote: &str,
+    theirs: ObjectId,
+    earlier: Option<Earlier>,
+    progress: &dyn Progress,
+) -> Result<Pull> {
     let repository = &project.repository;
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(repository, waits)?;
     for _ in 0..ATTEMPTS {
-        match integrate_once(project, remote, theirs, progress) {
+        match integrate_once(project, remote, theirs, earlier, progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}
             done => return done,
         }
@@ -161,7 +190,13 @@ fn integrate(project: &Project, remote: &str, theirs: ObjectId, progress: &dyn P
     Err(OpError::KeptMoving { branch: project.branch.to_string() })
 }
 
-fn integrate_once(project: &Project, remote: &str, theirs: ObjectId, progress: &dyn Progress) -> Result<Pull> {
+fn integrate_once(
+    project: &Project,
+    remote: &str,
+    theirs: ObjectId,
+    earlier: Option<Earlier>,
+    progress: &dyn Progress,
+) -> Result<Pull> {
     let (repository, branch) = (&project.repository, &project.branch);
     let done = |way, gained, commit, ahead| Ok(Pull { remote: remote.to_owned(), way, gained, commit, ahead });
     let their_branch = repository.branch(&repository.tracking_ref(remote, branch))?;
@@ -180,6 +215,15 @@ fn integrate_once(project: &Project, remote: &str, theirs: ObjectId, progress: &
         repository.forward(branch, ours.commit(), theirs.commit(), &format!("pulled from {remote}"))?;
         return done(Way::Forwarded, gained, theirs.commit(), false);
     }
-    let (commit, gained) = merge::merge(project, &ours, &theirs, &crate::model::redacted(remote), progress)?;
+    let (ours, replaced) = match earlier {
+        // What the remote had at the earlier merge, it still has.
+        Some(Earlier { own, theirs: known, merged })
+            if merged == ours.commit() && repository.is_ancestor(known, theirs.commit())? =>
+        {
+            (Snapshot::at(repository, branch, own)?, Some(merged))
+        }
+        _ => (ours, None),
+    };
+    let (commit, gained) = merge::merge(project, &ours, &theirs, replaced, &redacted(remote), progress)?;
     done(Way::Merged, gained, commit, true)
 }

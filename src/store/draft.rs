@@ -21,6 +21,8 @@ pub struct Draft<'a> {
     base: Option<&'a Snapshot>,
     /// A second parent: a mirror that was merged into this one.
     merged: Option<ObjectId>,
+    /// Where the branch stands now, if not at the base: at an earlier attempt, which the new commit replaces.
+    replaced: Option<ObjectId>,
     manifest: Manifest,
     /// The object database as it was at the beginning.
     git: gix::Repository,
@@ -57,6 +59,7 @@ impl<'a> Draft<'a> {
             branch,
             base,
             merged: None,
+            replaced: None,
             manifest,
             git: repository.unrefreshed(),
             pack: PackWriter::begin(&repository.objects_dir())?,
@@ -82,6 +85,11 @@ impl<'a> Draft<'a> {
     /// Makes the next commit a merge: `other` becomes its second parent. What of it is taken over is the caller's to say.
     pub fn merge(&mut self, other: &Snapshot) {
         self.merged = Some(other.commit());
+    }
+
+    /// Replaces an earlier commit on the same base, on which the branch stands now and which nobody else has.
+    pub fn replace(&mut self, earlier: ObjectId) {
+        self.replaced = Some(earlier);
     }
 
     /// Takes a release over from another snapshot of the same repository, as it is stored there.
@@ -148,8 +156,9 @@ impl<'a> Draft<'a> {
         };
         let commit = self.add_object(Kind::Commit, &commit)?;
         let pack_bytes = self.pack.finish()?;
-        let expected = match self.base {
-            Some(base) => PreviousValue::MustExistAndMatch(gix::refs::Target::Object(base.commit())),
+        let before = self.replaced.or(self.base.map(Snapshot::commit));
+        let expected = match before {
+            Some(before) => PreviousValue::MustExistAndMatch(gix::refs::Target::Object(before)),
             None => PreviousValue::MustNotExist,
         };
         let subject = message.lines().next().unwrap_or_default();
@@ -158,7 +167,7 @@ impl<'a> Draft<'a> {
             Ok(_) => Ok(Published { commit, pack_bytes }),
             Err(error) => {
                 let tip = self.repository.tip(self.branch)?;
-                if tip != self.base.map(Snapshot::commit) {
+                if tip != before {
                     return Err(StoreError::Moved { branch: self.branch.to_string() });
                 }
                 Err(StoreError::git("move the mirror branch")(error))

@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::refs::FullName;
+use gix::sec::Trust;
+use gix::sec::trust::{DefaultForLevel, Mapping};
 
 use super::{Result, Snapshot, StoreError};
+
+/// For how many packs there is room at least.
+const PACKS: usize = 1024;
 
 /// The project's git repository: a clone, a worktree of one, or a bare repository.
 #[derive(Debug, Clone)]
@@ -20,7 +25,9 @@ impl Repository {
     /// # Errors
     /// Fails where there is none, and where it uses what this program does not support: SHA-256 objects, reftables.
     pub fn discover(directory: &Path) -> Result<Self> {
-        let found = gix::ThreadSafeRepository::discover_with_environment_overrides(directory);
+        let trust = Mapping { full: options(Trust::Full), reduced: options(Trust::Reduced) };
+        let found =
+            gix::ThreadSafeRepository::discover_with_environment_overrides_opts(directory, Default::default(), trust);
         let git = found.map_err(|error| not_opened(directory, error))?.to_thread_local();
         let refs = git.config_snapshot().string("extensions.refStorage");
         match refs {
@@ -232,6 +239,13 @@ impl Repository {
         let Some(mut reference) = reference else { return Ok(None) };
         reference.peel_to_id().map(|id| Some(id.detach())).map_err(StoreError::git(action))
     }
+}
+
+/// Returns how a repository of some trust is opened: with room for many more packs than it has. A server that runs for weeks
+/// sees new ones all the time, and a push that is tried again and again makes some.
+fn options(trust: Trust) -> gix::open::Options {
+    let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: PACKS };
+    gix::open::Options::default_for_level(trust).object_store_slots(slots)
 }
 
 /// Makes sure that there is a committer. Git refuses to guess one; a mirror is kept by this program, so it can stand in.

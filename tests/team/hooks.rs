@@ -1,1 +1,73 @@
+//! `hooks` and `init`: what is installed where.
 
+use std::fs;
+
+use crate::team::Team;
+
+#[test]
+fn installed_by_init_unless_declined_and_taken_away_again() {
+    let team = Team::new();
+    let one = team.stage.project.clone();
+    let hooks = one.join(".git/hooks");
+    let names = || {
+        let mut names: Vec<String> = fs::read_dir(&hooks)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.ends_with(".sample"))
+            .collect();
+        names.sort();
+        names
+    };
+    let ran = team.run(&one, &["init", "--no-hooks"]).ok();
+    assert!(!ran.stderr.contains("hooks"), "{ran:#?}");
+    assert!(names().is_empty());
+    let document = team.run(&one, &["hooks", "status", "--json"]).ok().json();
+    assert_eq!(document["hooks"][0], serde_json::json!({ "hook": "pre-push", "state": "absent" }));
+    let all = ["post-checkout", "post-merge", "post-rewrite", "pre-push"];
+    team.run(&one, &["hooks", "install"]).ok().says("installed the hooks pre-push");
+    assert_eq!(names(), all);
+    team.run(&one, &["hooks", "status"]).ok().prints("pre-push       installed\n");
+    team.run(&one, &["init"]).ok().says("are as they should be");
+    // Written by another version.
+    let path = hooks.join("pre-push");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("hook 1:", "hook 0:")).unwrap();
+    team.run(&one, &["hooks", "status"]).ok().prints("pre-push       outdated");
+    team.run(&one, &["hooks", "install"]).ok().says("installed the hooks pre-push in");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    team.run(&one, &["hooks", "uninstall"]).ok().says("took away the hooks");
+    assert!(names().is_empty());
+    team.run(&one, &["hooks", "uninstall"]).ok().says("are as they should be");
+}
+
+#[test]
+fn shared_by_all_worktrees_and_kept_apart_in_submodules() {
+    let team = Team::new();
+    let one = team.stage.project.clone();
+    team.git(&one, &["worktree", "add", "--quiet", "../linked", "-b", "other"]).ok();
+    let linked = team.stage.sandbox.path().join("linked");
+    team.run(&linked, &["hooks", "install"]).ok();
+    assert!(one.join(".git/hooks/pre-push").is_file());
+    let remote = team.remote.to_str().unwrap();
+    team.git(&one, &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", remote, "sub"]).ok();
+    team.run(one.join("sub"), &["hooks", "install"]).ok();
+    assert!(one.join(".git/modules/sub/hooks/pre-push").is_file());
+    team.git(one.join("sub"), &["switch", "--quiet", "--create", "x"]).ok();
+}
+
+#[test]
+fn scripts_are_posix_and_quiet_about_strange_places() {
+    for name in ["pre-push", "post-checkout", "post-merge", "post-rewrite"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks").join(name);
+        let status = std::process::Command::new("sh").arg("-n").arg(&path).status().unwrap();
+        assert!(status.success(), "{name}");
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.contains(&format!("hook {name} ")) && !text.contains("[["), "{name}");
+    }
+}
+
+#[test]
+fn a_hook_that_git_does_not_have_is_refused() {
+    let team = Team::new();
+    team.run(&team.stage.project, &["hook", "pre-commit", "x"]).exits(2);
+}

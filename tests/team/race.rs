@@ -1,1 +1,83 @@
+//! Everybody pushes at once.
 
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Instant;
+
+use crate::support::registry::Registry;
+use crate::support::stage::Ran;
+use crate::team::Team;
+
+const CLONES: usize = 8;
+
+/// How many updates each clone makes: 25 take two minutes where two cores are busy with other things too.
+fn updates() -> usize {
+    std::env::var("HEXMIRROR_TEST_UPDATES").map_or(6, |number| number.parse().expect("a number"))
+}
+
+/// The lock of a clone after some updates: its own package, and one that all raise together.
+fn pinned(clone: usize, update: usize) -> [String; 2] {
+    [format!("own{clone} {update}.0.0"), format!("shared {update}.0.0")]
+}
+
+#[test]
+fn eight_clones_push_every_update_at_once_and_nothing_is_lost() {
+    let updates = updates();
+    let mut registry = Registry::default();
+    for update in 1..=updates {
+        let file = |name: &str| [(format!("lib/{name}.ex"), format!("{name} {update}\n"))];
+        registry.publish(&format!("shared {update}.0.0"), &[], &file("shared"));
+        for clone in 0..CLONES {
+            registry.publish(&format!("own{clone} {update}.0.0"), &["shared >= 0.0.0"], &file(&format!("own{clone}")));
+        }
+    }
+    let team = Team::with(registry, &["shared 1.0.0"]);
+    let clones: Vec<_> = (0..CLONES).map(|clone| team.clone(&format!("clone {clone}"))).collect();
+    let start = Instant::now();
+    let attempts: Vec<u64> = thread::scope(|scope| {
+        let threads: Vec<_> = clones
+            .iter()
+            .enumerate()
+            .map(|(clone, folder)| {
+                let team = &team;
+                scope.spawn(move || (1..=updates).map(|update| work(team, folder, clone, update)).collect::<Vec<_>>())
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no clone failed")).collect()
+    });
+    eprintln!(
+        "{CLONES} clones, {updates} updates each: {:.1} s, {} attempts in all, {} at most for one push",
+        start.elapsed().as_secs_f64(),
+        attempts.iter().sum::<u64>(),
+        attempts.iter().max().unwrap()
+    );
+    let mut all: Vec<String> =
+        (0..CLONES).flat_map(|clone| (1..=updates).flat_map(move |update| pinned(clone, update))).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), (CLONES + 1) * updates);
+    let tip = team.tip(&team.remote);
+    for (clone, folder) in clones.iter().enumerate() {
+        team.run(folder, &["pull"]).ok();
+        assert_eq!(team.tip(folder), tip);
+        team.run(folder, &["status"]).ok().prints("fresh");
+        if clone == 0 {
+            let mut releases = team.releases(folder);
+            releases.sort();
+            assert_eq!(releases, all);
+        }
+    }
+    team.is_whole(&clones[0]);
+    team.is_whole(&team.remote);
+}
+
+/// Raises the lock of a clone, updates its mirror and pushes it. Returns how many attempts that took.
+fn work(team: &Team, folder: &Path, clone: usize, update: usize) -> u64 {
+    let pinned = pinned(clone, update);
+    fs::write(folder.join("mix.lock"), team.stage.registry.mix_lock(&[&pinned[0], &pinned[1]])).unwrap();
+    team.run(folder, &["update", "--quiet"]).ok();
+    let ran: Ran = team.run(folder, &["push", "--json"]).ok();
+    team.run(folder, &["status", "--quiet"]).ok();
+    ran.json()["attempts"].as_u64().unwrap()
+}
