@@ -1,12 +1,16 @@
 //! Tarballs that hex.pm published: each is taken apart and rebuilt byte for byte.
 
-mod hex_support;
+mod hex_data;
 
 use std::collections::BTreeMap;
 
+use git_hexmirror::hex::gzip;
+use git_hexmirror::hex::metadata::Metadata;
 use git_hexmirror::hex::recipe::{self, Recipe};
+use git_hexmirror::hex::registry::{Dependency, Package, Signed};
 use git_hexmirror::hex::tarball::{Limits, Tarball, outer_checksum};
-use hex_support::data;
+use git_hexmirror::model::RepositoryName;
+use hex_data::data;
 
 #[test]
 fn all_of_the_sample_are_stored_unpacked_and_rebuild() {
@@ -22,6 +26,41 @@ fn all_of_the_sample_are_stored_unpacked_and_rebuild() {
         count += 1;
     }
     assert_eq!(count, 32);
+}
+
+#[test]
+fn metadata_says_what_the_registry_over_the_sample_says() {
+    let Some(folder) = data("sample/.hex_repo") else { return };
+    let mut dependencies = 0;
+    for entry in std::fs::read_dir(folder.join("tarballs")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let tarball = Tarball::open(&bytes, &Limits::default()).unwrap();
+        let metadata = Metadata::parse(tarball.metadata()).unwrap();
+        assert!(path.ends_with(format!("{}-{}.tar", metadata.name, metadata.version)), "{}", path.display());
+        assert!(!metadata.files.is_empty() && !metadata.build_tools.is_empty() && !metadata.licenses.is_empty());
+
+        let entry = std::fs::read(folder.join("packages").join(metadata.name.as_str())).unwrap();
+        let signed = Signed::decode(&gzip::gunzip(&entry, 1 << 20).unwrap()).unwrap();
+        let package = Package::decode(signed.unverified_payload(), &RepositoryName::hexpm(), &metadata.name).unwrap();
+        let release = package.release(&metadata.version).unwrap();
+        assert_eq!(release.outer_checksum, Some(tarball.outer_checksum()));
+        assert_eq!(release.inner_checksum, tarball.inner_checksum());
+        let shown = |dependencies: &[Dependency]| {
+            let mut shown: Vec<_> = dependencies
+                .iter()
+                .map(|it| {
+                    let app = it.app.clone().filter(|app| app != it.package.as_str());
+                    (it.package.clone(), it.requirement.clone(), it.optional, app)
+                })
+                .collect();
+            shown.sort();
+            shown
+        };
+        assert_eq!(shown(&metadata.requirements), shown(&release.dependencies), "{}", metadata.name);
+        dependencies += metadata.requirements.len();
+    }
+    assert!(dependencies > 30, "{dependencies}");
 }
 
 #[test]

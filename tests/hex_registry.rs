@@ -1,6 +1,6 @@
 //! Registry entries: what hex.pm signed verifies, what we sign is read by an independent reader, anything else is refused.
 
-mod hex_support;
+mod hex_data;
 
 use git_hexmirror::hex::gzip;
 use git_hexmirror::hex::registry::{
@@ -8,7 +8,7 @@ use git_hexmirror::hex::registry::{
     Retirement, RetirementReason, Severity, Signed, Timestamp, Versions, VersionsEntry, hexpm_key,
 };
 use git_hexmirror::model::{InnerChecksum, OuterChecksum, RepositoryName};
-use hex_support::data;
+use hex_data::data;
 use proptest::prelude::*;
 
 const LIMIT: usize = 32 << 20;

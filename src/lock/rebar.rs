@@ -31,8 +31,14 @@ fn checksums<'a>(attributes: Option<&'a Spanned<'a>>, name: &str) -> Checksums<'
     let attributes = attributes.and_then(|list| list.term.as_list()).unwrap_or_default();
     let mut named = attributes.iter().filter_map(|attribute| attribute.term.as_pair());
     let list = named.find(|(key, _)| key.term.as_atom() == Some(name)).and_then(|(_, list)| list.term.as_list());
-    let pairs = list.unwrap_or_default().iter().rev().filter_map(|pair| pair.term.as_pair());
-    pairs.filter_map(|(app, checksum)| Some((text(app)?, checksum))).collect()
+    let list = list.unwrap_or_default();
+    let mut checksums = HashMap::with_capacity(list.len());
+    for (app, checksum) in list.iter().filter_map(|pair| pair.term.as_pair()) {
+        if let Some(app) = text(app) {
+            checksums.entry(app).or_insert(checksum);
+        }
+    }
+    checksums
 }
 
 fn entry(element: &Spanned<'_>, inner: &Checksums<'_>, outer: &Checksums<'_>) -> Result<Entry, LockError> {

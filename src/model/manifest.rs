@@ -5,9 +5,10 @@
 //! ```text
 //! hex <repository> <package> <version> <storage> <tarball bytes> <outer checksum> <inner checksum>
 //! registry <repository> <package> <bytes> <SHA-256 of the signed message>
+//! absent <repository> <package>      named as a dependency, and upstream had no entry for it
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -92,6 +93,8 @@ pub struct Manifest {
     pub releases: BTreeMap<ReleaseId, StoredRelease>,
     /// The registry entries, by repository and package.
     pub entries: BTreeMap<EntryId, StoredEntry>,
+    /// The packages that stored releases name as dependencies and that upstream had no registry entry for.
+    pub absent: BTreeSet<EntryId>,
 }
 
 impl Manifest {
@@ -135,6 +138,10 @@ impl Manifest {
                 let stored = StoredEntry { checksum: checksum.parse().ok()?, bytes: bytes.parse().ok()? };
                 self.entries.insert(id, stored).is_none().then_some(())
             }
+            ["absent", repository, package] => {
+                let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
+                self.absent.insert(id).then_some(())
+            }
             _ => None,
         }
     }
@@ -163,7 +170,8 @@ impl fmt::Display for Manifest {
         let entries = self.entries.iter().map(|(id, StoredEntry { checksum, bytes })| {
             format!("registry {} {} {bytes} {checksum}\n", id.repository, id.package)
         });
-        let mut lines: Vec<String> = releases.chain(entries).collect();
+        let absent = self.absent.iter().map(|id| format!("absent {} {}\n", id.repository, id.package));
+        let mut lines: Vec<String> = releases.chain(entries).chain(absent).collect();
         lines.sort_unstable();
         lines.iter().try_for_each(|line| f.write_str(line))
     }
@@ -175,16 +183,17 @@ mod tests {
 
     fn sample() -> String {
         let (outer, inner) = ("a".repeat(64), "b".repeat(64));
-        [("zeta", "0.1.0"), ("zeta", "0.10.0"), ("zeta", "0.9.0"), ("zeta_more", "1.0.0")]
-            .map(|(package, version)| format!("hex hexpm {package} {version} unpacked 10 {outer} {inner}\n"))
-            .concat()
+        "absent hexpm yota\n".to_owned()
+            + &[("zeta", "0.1.0"), ("zeta", "0.10.0"), ("zeta", "0.9.0"), ("zeta_more", "1.0.0")]
+                .map(|(package, version)| format!("hex hexpm {package} {version} unpacked 10 {outer} {inner}\n"))
+                .concat()
             + &format!("registry hexpm zeta 20 {outer}\n")
     }
 
     #[test]
     fn text_survives() {
         let manifest: Manifest = sample().parse().unwrap();
-        assert_eq!((manifest.releases.len(), manifest.entries.len()), (4, 1));
+        assert_eq!((manifest.releases.len(), manifest.entries.len(), manifest.absent.len()), (4, 1, 1));
         assert_eq!(manifest.to_string(), sample());
     }
 
@@ -199,7 +208,7 @@ mod tests {
     #[test]
     fn damage_names_the_line() {
         let twice = format!("{}{}", sample(), sample());
-        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 6), (&*twice, 6)] {
+        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 7), (&*twice, 7)] {
             assert_eq!(text.parse::<Manifest>().unwrap_err().line, line);
         }
     }

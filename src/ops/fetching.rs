@@ -28,6 +28,8 @@ pub(super) struct Order {
     pub entries: BTreeSet<EntryId>,
     /// The registry entries that are there already and need not be fetched for being mentioned as a dependency.
     pub known: BTreeSet<EntryId>,
+    /// The registry entries that upstream lacked the last time, to be asked for again.
+    pub absent: BTreeSet<EntryId>,
 }
 
 /// What was fetched.
@@ -52,7 +54,12 @@ pub(super) struct Stored {
 
 /// One thing that arrived.
 enum Arrival {
-    Entry { id: EntryId, signed: Vec<u8> },
+    Entry {
+        id: EntryId,
+        signed: Vec<u8>,
+    },
+    /// Upstream has no entry for a package that is only mentioned as a dependency.
+    Absent(EntryId),
     Release(Box<EncodedRelease>),
     Failed(OpError),
 }
@@ -139,6 +146,7 @@ fn collect(mut arrived: queue::Receiver<Arrival>, draft: &mut Draft<'_>, progres
                 Ok(()) => fetched.entries += 1,
                 Err(error) => errors.push(error.into()),
             },
+            Arrival::Absent(id) => draft.note_absent(id),
             Arrival::Release(release) => {
                 let (id, stored, fallback) = (release.id.clone(), release.stored, release.fallback.clone());
                 progress.report(Event::Finished { item: id.to_string() });
@@ -200,6 +208,9 @@ async fn run(order: Order, shared: Shared) -> u64 {
     for (id, pins) in by_package {
         tasks.spawn(package(Arc::clone(&shared), id, pins));
     }
+    for id in shared.claim(order.absent.iter()) {
+        tasks.spawn(mention(Arc::clone(&shared), id));
+    }
     while let Some(outcome) = tasks.join_next().await {
         let failed = match outcome {
             Ok(Ok(more)) => {
@@ -243,8 +254,7 @@ async fn mention(shared: Arc<Shared>, id: EntryId) -> Result<Vec<EntryId>> {
     match shared.entry(&id).await {
         Err(OpError::Fetch(FetchError::NotFound { .. } | FetchError::NoEndpoint { .. }))
         | Err(OpError::NoPublicKey { .. }) => {
-            let message = format!("{id} is mentioned as a dependency, but its repository does not have it");
-            shared.progress.report(Event::Warning { message });
+            shared.arrive(Arrival::Absent(id)).await;
             Ok(Vec::new())
         }
         other => other.map(|_| Vec::new()),

@@ -10,50 +10,41 @@ use bytes::Bytes;
 use super::{Project, Result};
 use crate::model::{EntryId, Manifest};
 use crate::serve::{Contents, ContentsError, Found, Handle, Options, Resource, Server, Tip};
-use crate::store::{Branch, ObjectId, Repository, Snapshot, StoreError};
+use crate::store::{ObjectId, Snapshot, StoreError, TipReader};
 
 /// The mirror branch as what is served. Every request sees the branch as it stands then.
 pub struct MirrorContents {
-    repository: Mutex<Repository>,
-    branch: Branch,
+    branch: TipReader,
     /// The manifest of the tip that was asked for last: it is read once for each commit.
-    manifest: Mutex<Option<(ObjectId, Arc<Manifest>)>>,
+    manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
 }
 
 impl MirrorContents {
     /// Makes the contents of a project's mirror branch, which need not exist yet.
     pub fn new(project: &Project) -> Self {
-        Self {
-            repository: Mutex::new(project.repository.clone()),
-            branch: project.branch.clone(),
-            manifest: Mutex::new(None),
-        }
+        Self { branch: TipReader::new(&project.repository, &project.branch), manifest: Mutex::new(None) }
     }
 
     fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
         let commit = ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))?;
-        // A clone is cheap, has its own view of the object database, and is not waited for.
-        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Snapshot::at(&repository, &self.branch, commit)
+        self.branch.snapshot(commit)
     }
 
     fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
         let mut last = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, manifest)) = last.as_ref().filter(|(commit, _)| commit.to_string() == tip.0) {
+        if let Some((_, manifest)) = last.as_ref().filter(|(at, _)| at == tip) {
             return Ok(Arc::clone(manifest));
         }
-        let snapshot = self.snapshot(tip)?;
-        let manifest = Arc::new(snapshot.manifest()?.clone());
-        *last = Some((snapshot.commit(), Arc::clone(&manifest)));
+        let manifest = Arc::new(self.snapshot(tip)?.manifest()?.clone());
+        *last = Some((tip.clone(), Arc::clone(&manifest)));
         Ok(manifest)
     }
 }
 
 impl Contents for MirrorContents {
     fn tip(&self) -> Result<Tip, ContentsError> {
-        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner);
-        let tip = repository.tip(&self.branch).map_err(unavailable)?;
-        let missing = || unavailable(StoreError::NoMirror { branch: self.branch.to_string() });
+        let tip = self.branch.tip().map_err(unavailable)?;
+        let missing = || unavailable(StoreError::NoMirror { branch: self.branch.branch().to_string() });
         tip.map(|tip| Tip(tip.to_string())).ok_or_else(missing)
     }
 
@@ -69,6 +60,12 @@ impl Contents for MirrorContents {
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => None,
         }
         .map(|key| Found { key }))
+    }
+
+    fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
+        let Resource::RegistryEntry(repository, package) = resource else { return Ok(false) };
+        let id = EntryId { repository: repository.clone(), package: package.clone() };
+        Ok(self.manifest(tip).map_err(unavailable)?.absent.contains(&id))
     }
 
     fn load(&self, tip: &Tip, resource: &Resource, _found: &Found) -> Result<Bytes, ContentsError> {

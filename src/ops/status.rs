@@ -136,8 +136,6 @@ impl Memory {
             fs::write(file.path(), text)?;
             file.persist(&self.path).map(drop).map_err(|error| error.error)
         };
-        if let Err(error) = write() {
-            tracing::debug!(%error, "the answer is not remembered");
-        }
+        let _ = write();
     }
 }

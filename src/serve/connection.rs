@@ -56,7 +56,7 @@ struct Accepted {
     stream: std::net::TcpStream,
     peer: SocketAddr,
     /// One of the connections that are allowed at a time; given back when this is dropped.
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Connections {
@@ -75,7 +75,7 @@ impl Connections {
             Ok((stream, peer)) => {
                 // It is registered with the worker's runtime instead. Where any of this fails, the connection is closed.
                 let Ok(stream) = stream.into_std() else { return };
-                let _ = self.workers[self.next].accepted.send(Accepted { stream, peer, _permit: permit });
+                let _ = self.workers[self.next].accepted.send(Accepted { stream, peer, permit });
                 self.next = (self.next + 1) % self.workers.len();
             }
             // The client went away before it was its turn.
@@ -119,7 +119,7 @@ async fn work(limits: &Limits, service: Arc<Service>, mut queue: mpsc::Unbounded
         .max_headers(MAX_FIELDS);
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
-    while let Some(Accepted { stream, peer, _permit }) = queue.recv().await {
+    while let Some(Accepted { stream, peer, permit }) = queue.recv().await {
         while tasks.try_join_next().is_some() {}
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
         // Else a small answer may wait for the client's delayed acknowledgement; where it fails, the client is gone.
@@ -134,7 +134,7 @@ async fn work(limits: &Limits, service: Arc<Service>, mut queue: mpsc::Unbounded
         tasks.spawn(async move {
             // What can fail here is the client's doing: it left, was too slow, or sent something that is not HTTP.
             let _ = connection.await;
-            drop(_permit);
+            drop(permit);
         });
     }
     let _ = time::timeout(limits.drain_time, graceful.shutdown()).await;

@@ -26,6 +26,19 @@ pub trait Contents: Send + Sync + 'static {
     /// [`ContentsError::Damaged`] where the snapshot is there but this part of it cannot be read.
     fn find(&self, tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError>;
 
+    /// Tells whether the snapshot `tip` knows that the package of this registry entry does not exist: something that it has
+    /// names it as a dependency, and its repository had no entry for it.
+    ///
+    /// A client that asks for all dependencies, optional ones included, is then told that there is nothing new instead of
+    /// being given an error, which it would show to its user.
+    ///
+    /// # Errors
+    /// As for [`Contents::find`].
+    fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
+        let _ = (tip, resource);
+        Ok(false)
+    }
+
     /// Loads the bytes of what [`Contents::find`] found: rebuilds and verifies them. Slow (10 ms).
     ///
     /// A tarball is returned as published, a registry file as its `Signed` message, *not* gzipped.

@@ -87,10 +87,25 @@ impl Service {
                 let found = self.shelf.find(&tip, path, resources).await;
                 match found.map_err(|error| Refusal::from_contents(&error, Some(&tip)))? {
                     Some(item) => self.send(request, &tip, &item).await,
-                    None => Err(Refusal::missing(first, &tip)),
+                    None => self.missing(first, &tip).await,
                 }
             }
         }
+    }
+
+    /// Answers for what the snapshot does not have.
+    ///
+    /// Of a package that does not exist upstream either, Hex takes 304 for "nothing new" even where it knows nothing
+    /// (`write_result/4` in its `registry/server.ex`); after 404 it would tell its user of an error.
+    async fn missing(&self, resource: Option<Resource>, tip: &Tip) -> Result<Answer, Refusal> {
+        if let Some(resource) = &resource
+            && self.shelf.is_absent(tip, resource).await
+        {
+            let mut answer = Response::new(Full::default());
+            *answer.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(answer);
+        }
+        Err(Refusal::missing(resource, tip))
     }
 
     async fn send<B>(&self, request: &Request<B>, tip: &Tip, item: &Arc<Item>) -> Result<Answer, Refusal> {

@@ -74,6 +74,13 @@ impl Shelf {
         Ok(Some(item))
     }
 
+    /// Tells whether the snapshot knows that what was asked for does not exist.
+    pub(super) async fn is_absent(&self, tip: &Tip, resource: &Resource) -> bool {
+        let (contents, tip, resource) = (self.contents.clone(), tip.clone(), resource.clone());
+        let absent = task::spawn_blocking(move || contents.is_absent(&tip, &resource));
+        matches!(absent.await, Ok(Ok(true)))
+    }
+
     fn remember(&self, tip: &Tip, path: &str, item: Arc<Item>) {
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.tip != *tip || remembered.items.len() >= MAX_REMEMBERED {

@@ -20,6 +20,8 @@ pub struct Draft<'a> {
     branch: &'a Branch,
     base: Option<&'a Snapshot>,
     manifest: Manifest,
+    /// The object database as it was at the beginning.
+    git: gix::Repository,
     pack: PackWriter,
     /// The trees of releases added here.
     releases: BTreeMap<ReleaseId, ObjectId>,
@@ -27,6 +29,9 @@ pub struct Draft<'a> {
     entries: BTreeMap<EntryId, ObjectId>,
     compression: gix::zlib::Compression,
 }
+
+/// A path with what is put there, or nothing where something is removed.
+type Change = (String, Option<(EntryKind, ObjectId)>);
 
 /// What [`Draft::publish`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,7 @@ impl<'a> Draft<'a> {
             branch,
             base,
             manifest,
+            git: repository.unrefreshed(),
             pack: PackWriter::begin(&repository.objects_dir())?,
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -77,11 +83,19 @@ impl<'a> Draft<'a> {
     pub fn put_entry(&mut self, id: EntryId, signed: &[u8]) -> Result<()> {
         let checksum = EntryChecksum::from_bytes(Sha256::digest(signed).into());
         let stored = StoredEntry { checksum, bytes: signed.len() as u64 };
+        self.manifest.absent.remove(&id);
         if self.manifest.entries.insert(id.clone(), stored) != Some(stored) {
             let blob = self.add_blob(signed)?;
             self.entries.insert(id, blob);
         }
         Ok(())
+    }
+
+    /// Notes that upstream has no registry entry for a package that is named as a dependency.
+    pub fn note_absent(&mut self, id: EntryId) {
+        if !self.manifest.entries.contains_key(&id) {
+            self.manifest.absent.insert(id);
+        }
     }
 
     /// Returns the manifest as it will be.
@@ -152,7 +166,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Lists what is different from the base: paths with what is put there, or nothing where something is removed.
-    fn changes(&mut self) -> Result<Vec<(String, Option<(EntryKind, ObjectId)>)>> {
+    fn changes(&mut self) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
         for (id, blob) in std::mem::take(&mut self.entries) {
             changes.push((layout::entry_path(&id), Some((EntryKind::Blob, blob))));
@@ -180,7 +194,7 @@ impl<'a> Draft<'a> {
         repository: &RepositoryName,
         package: &PackageName,
         added: &BTreeMap<ReleaseId, ObjectId>,
-        changes: &mut Vec<(String, Option<(EntryKind, ObjectId)>)>,
+        changes: &mut Vec<Change>,
     ) -> Result<()> {
         let mut trees = added.clone();
         if let Some(base) = self.base {
@@ -215,6 +229,9 @@ impl<'a> Draft<'a> {
 
     fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
         let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
+        if self.git.has_object(id) {
+            return Ok(id);
+        }
         self.pack.add(PackedObject::new(kind, bytes, id, self.compression)?)
     }
 }

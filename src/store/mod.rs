@@ -17,6 +17,7 @@ mod names;
 mod pack;
 mod repository;
 mod snapshot;
+mod tip;
 
 pub use draft::{Draft, Published};
 pub use encode::{EncodeError, EncodedRelease, ReleaseEncoder};
@@ -25,6 +26,7 @@ pub use gix::ObjectId;
 pub use lock::Lock;
 pub use repository::{Branch, Repository};
 pub use snapshot::{Damage, Snapshot};
+pub use tip::TipReader;
 
 /// The result of everything in this module.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

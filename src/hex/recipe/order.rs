@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+/// No tar header holds a longer path. Without a bound, the folders of a path of a megabyte would take minutes to compare.
+const MAX_PATH: usize = 256;
+
 /// Returns the paths that `metadata.config` lists under `files`, in its order, without the folders that other paths lie
 /// in (mix lists those, and archives none of them). `None` where there is no such list in its usual spelling.
 ///
@@ -13,7 +16,7 @@ pub(super) fn listed_files(metadata: &str) -> Option<Vec<String>> {
     let mut paths = Vec::new();
     while !rest.starts_with(']') {
         let (path, after) = rest.strip_prefix("<<\"")?.split_once('"')?;
-        if path.contains('\\') {
+        if path.contains('\\') || path.len() > MAX_PATH {
             return None;
         }
         paths.push(path);
@@ -44,6 +47,12 @@ mod tests {
         let new = "{<<\"files\">>,[<<\"ä/x.ex\"/utf8>>]}.";
         assert_eq!(listed_files(new).unwrap(), ["ä/x.ex"]);
         assert_eq!(listed_files("{<<\"files\">>,[]}.").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_path_of_a_megabyte_costs_nothing() {
+        let metadata = format!("{{<<\"files\">>,[<<\"{}\">>]}}.", "a/".repeat(500_000));
+        assert_eq!(listed_files(&metadata), None);
     }
 
     #[test]

@@ -90,10 +90,8 @@ pub fn unpack(tarball: &Tarball<'_>, limits: &Limits) -> Result<Unpacked, Unpack
     let recipe =
         Recipe { gzip: inflated.header, outer, outer_order, inner: archive, members: Members::Listed(members) };
     let recipe = prove(recipe.shortened(tarball.metadata()), tarball, &files, &inflated.bytes, limits)?;
-    let files = files
-        .into_iter()
-        .map(|(path, (executable, range))| File { path: path.to_owned(), executable, range })
-        .collect();
+    let files =
+        files.into_iter().map(|(path, (executable, range))| File { path: path.clone(), executable, range }).collect();
     Ok(Unpacked { recipe, files, archive: inflated.bytes })
 }
 
@@ -177,8 +175,9 @@ fn common_attributes(members: &[Member]) -> Attributes {
         for member in members {
             *counts.entry(field(&member.attributes)).or_default() += 1;
         }
-        // Among equals the greatest, so that the choice does not depend on the map's order.
-        counts.into_iter().max_by(|(a, m), (b, n)| m.cmp(n).then(a.cmp(b))).map_or(default, |(value, _)| value)
+        // Among equals the default, then the greatest: the choice must not depend on the map's order.
+        let rank = |(value, count): &(T, usize)| (*count, *value == default, value.clone());
+        counts.into_iter().max_by_key(rank).map_or_else(|| default.clone(), |(value, _)| value)
     }
     let default = Attributes::default();
     Attributes {

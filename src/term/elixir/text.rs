@@ -10,15 +10,18 @@ impl<'a> Reader<'a> {
     /// Reads letters, digits, `_` and `@`, and a `?` or `!` at the end.
     pub(super) fn name(&mut self) -> &'a str {
         let start = self.cursor.at;
-        let rest = &self.source[start..];
-        let is_inner = |character: char| character.is_alphanumeric() || matches!(character, '_' | '@');
-        self.cursor.at += rest.find(|character| !is_inner(character)).unwrap_or(rest.len());
+        self.cursor.skip_while(is_ascii_inner);
+        if self.cursor.peek().is_some_and(|byte| byte >= 0x80) {
+            let rest = &self.source[self.cursor.at..];
+            let is_inner = |inner: char| inner.is_alphanumeric() || u8::try_from(inner).is_ok_and(is_ascii_inner);
+            self.cursor.at += rest.find(|character| !is_inner(character)).unwrap_or(rest.len());
+        }
         if matches!(self.cursor.peek(), Some(b'?' | b'!')) {
             self.cursor.at += 1;
         }
         if self.cursor.at == start {
             // Not a letter after all: take the character, for the error that follows.
-            self.cursor.at += rest.chars().next().map_or(0, char::len_utf8);
+            self.cursor.at += self.source[start..].chars().next().map_or(0, char::len_utf8);
         }
         &self.source[start..self.cursor.at]
     }
@@ -191,4 +194,8 @@ fn unescaped(byte: u8) -> Option<u8> {
         b'v' => 11,
         _ => return None,
     })
+}
+
+fn is_ascii_inner(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@')
 }

@@ -1,4 +1,4 @@
-//! What the tests of the Hex formats share.
+//! Where the tests of the Hex formats find real input.
 
 use std::path::PathBuf;
 
