@@ -125,8 +125,7 @@ impl Layer {
         setting: impl Fn(&str) -> Option<String>,
         by_subsection: impl Fn(&str) -> Vec<(String, String)>,
     ) -> Result<Self, ConfigError> {
-        let numeric =
-            |key: &str| setting(key).map(|value| number(&format!("git's setting {key}"), &value)).transpose();
+        let numeric = |key: &str| setting(key).map(|value| number(&format!("git's setting {key}"), &value)).transpose();
         let (jobs, timeout) = (numeric("hexmirror.jobs")?, numeric("hexmirror.timeout")?);
         let mut repositories = BTreeMap::<String, RepositoryLayer>::new();
         for (repository, url) in by_subsection("url") {

@@ -13,6 +13,7 @@ mod encode;
 mod error;
 pub mod layout;
 mod lock;
+mod mark;
 mod names;
 mod pack;
 mod repository;

@@ -15,7 +15,8 @@ fn has(document: &Value, names: &[&str]) {
     }
 }
 
-const GIT: &str = "  \"here\": {:git, \"https://token@example.com/here.git\", \"0123456789012345678901234567890123456789\", []},\n";
+const GIT: &str =
+    "  \"here\": {:git, \"https://token@example.com/here.git\", \"0123456789012345678901234567890123456789\", []},\n";
 const ODD: &str = "  \"odd\": {:hg, \"https://example.com/odd\"},\n";
 
 #[test]

@@ -24,7 +24,9 @@ fn serves_every_release_and_entry_as_published() {
     }
     let answer = get(serving.authority(), "/repos/acme/tarballs/secret-0.1.0.tar");
     assert!(answer.body == stage.registry.get(organisation).tarball);
-    for (path, entry) in [("packages/alpha", "alpha"), ("packages/gamma", "gamma"), ("repos/acme/packages/secret", "hexpm:acme/secret")] {
+    for (path, entry) in
+        [("packages/alpha", "alpha"), ("packages/gamma", "gamma"), ("repos/acme/packages/secret", "hexpm:acme/secret")]
+    {
         let answer = get(serving.authority(), &format!("/{path}"));
         let signed = gunzip(&answer.body, 1 << 20).expect("a gzipped entry");
         assert!(signed == stage.registry.signed(entry), "{path}");
@@ -33,7 +35,9 @@ fn serves_every_release_and_entry_as_published() {
         let repository: RepositoryName = repository.parse().unwrap();
         Package::decode(&payload, &repository, &name.parse().unwrap()).unwrap();
     }
-    for path in ["/tarballs/alpha-9.9.9.tar", "/packages/nobody", "/tarballs/secret-0.1.0.tar", "/../mix.lock", "/.git/config"] {
+    for path in
+        ["/tarballs/alpha-9.9.9.tar", "/packages/nobody", "/tarballs/secret-0.1.0.tar", "/../mix.lock", "/.git/config"]
+    {
         assert_eq!(get(serving.authority(), path).status, 404, "{path}");
     }
     // The client's update check is answered, so that it stays quiet.

@@ -103,7 +103,8 @@ fn tarballs_in_the_local_hex_cache_are_used_without_network() {
     fs::write(&damaged, b"not a tarball").unwrap();
     let home = stage.sandbox.path().join("hex");
     stage.run_with(&["update"], &[("HEX_HOME", home.to_str().unwrap())]).ok();
-    let tarballs: Vec<_> = stage.upstream.requests("*").into_iter().filter(|r| r.path().contains("/tarballs/")).collect();
+    let tarballs: Vec<_> =
+        stage.upstream.requests("*").into_iter().filter(|r| r.path().contains("/tarballs/")).collect();
     assert_eq!(tarballs.len(), 1, "{tarballs:?}");
     assert_eq!(tarballs[0].path(), "/tarballs/beta-0.3.0.tar");
     assert_eq!(fs::read(damaged).unwrap(), b"not a tarball", "the client's cache is not ours to mend");
@@ -163,9 +164,7 @@ fn a_key_goes_nowhere_that_only_the_tracked_file_names() {
     stage.lock(&["hexpm:acme/secret 0.1.0"]);
     stage.write(".hexmirror.toml", &format!("[repositories.hexpm]\nurl = \"{}\"\n", stage.upstream.url()));
     let mut command = stage.bare_command_in(&stage.project, &["update"]);
-    command
-        .env("HEX_REPOS_KEY", "top-secret")
-        .env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
+    command.env("HEX_REPOS_KEY", "top-secret").env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
     Ran::of(&mut command).ok();
     assert!(stage.upstream.count("/repos/acme/packages/secret") > 0);
     assert!(stage.upstream.requests("*").iter().all(|request| request.header("authorization").is_none()));

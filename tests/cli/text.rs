@@ -14,7 +14,8 @@ fn shown(stage: &Stage, ran: &Ran) -> String {
             text = text.replace(&id[..10], replacement);
         }
     }
-    let text = text.replace(stage.sandbox.path().to_str().unwrap(), "SANDBOX").replace(&stage.upstream.url(), "UPSTREAM");
+    let text =
+        text.replace(stage.sandbox.path().to_str().unwrap(), "SANDBOX").replace(&stage.upstream.url(), "UPSTREAM");
     text.lines().map(|line| without_figures(line) + "\n").collect()
 }
 
@@ -31,7 +32,8 @@ fn the_help() {
     let stage = Stage::new();
     insta::assert_snapshot!("help", stage.run(&["--help"]).ok().stdout);
     insta::assert_snapshot!("help-short", stage.run(&["-h"]).ok().stdout);
-    for command in ["init", "update", "status", "diff", "verify", "list", "lock", "serve", "run", "env", "demo", "man"] {
+    for command in ["init", "update", "status", "diff", "verify", "list", "lock", "serve", "run", "env", "demo", "man"]
+    {
         insta::assert_snapshot!(format!("help-{command}"), stage.run(&[command, "-h"]).ok().stdout);
     }
 }
@@ -104,9 +106,15 @@ fn no_escape_sequences_unless_asked_for() {
 #[test]
 fn a_reader_that_has_had_enough_is_no_error() {
     let stage = Stage::mirrored();
-    for arguments in
-        [["list", "--json"].as_slice(), &["status"], &["lock"], &["man"], &["completions", "bash"], &["--help"], &["env"]]
-    {
+    for arguments in [
+        ["list", "--json"].as_slice(),
+        &["status"],
+        &["lock"],
+        &["man"],
+        &["completions", "bash"],
+        &["--help"],
+        &["env"],
+    ] {
         let mut command = stage.command(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
@@ -144,7 +152,10 @@ fn the_demonstration_works_and_leaves_nothing() {
     std::fs::create_dir(&temporary).unwrap();
     let mut command = stage.bare_command_in(&stage.project, &["demo"]);
     // Nothing of the user's is asked or used.
-    command.env("TMPDIR", &temporary).env("HEXMIRROR_URL", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1");
+    command
+        .env("TMPDIR", &temporary)
+        .env("HEXMIRROR_URL", "http://127.0.0.1:1")
+        .env("http_proxy", "http://127.0.0.1:1");
     let ran = Ran::of(&mut command).ok().prints("All of it worked.").prints("the same as published: true");
     assert!(ran.stdout.contains("0 damages"), "{ran:?}");
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);

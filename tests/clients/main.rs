@@ -22,7 +22,8 @@ fn offline(stage: &Stage, folder: &str, arguments: &[&str]) -> Command {
 
 /// Tells whether a program runs.
 fn runs(stage: &Stage, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> bool {
-    let output = stage.sandbox.command(program, stage.sandbox.path()).args(arguments).envs(variables.iter().copied()).output();
+    let output =
+        stage.sandbox.command(program, stage.sandbox.path()).args(arguments).envs(variables.iter().copied()).output();
     output.is_ok_and(|output| output.status.success())
 }
 

@@ -38,7 +38,9 @@ fn mix_exs(lock: &str) -> String {
     let deps: Vec<_> = names.map(|name| format!("      {{:{name}, \">= 0.0.0\", override: true}}")).collect();
     assert_eq!(deps.len(), 32);
     let deps = deps.join(",\n");
-    format!("defmodule App.MixProject do\n  use Mix.Project\n  def project, do: [app: :app, version: \"0.1.0\", deps: deps()]\n  defp deps do\n    [\n{deps}\n    ]\n  end\nend\n")
+    format!(
+        "defmodule App.MixProject do\n  use Mix.Project\n  def project, do: [app: :app, version: \"0.1.0\", deps: deps()]\n  defp deps do\n    [\n{deps}\n    ]\n  end\nend\n"
+    )
 }
 
 fn mix(stage: &Stage, arguments: &[&str], mix_home: &OsString) -> Ran {

@@ -23,7 +23,8 @@ fn prepare(with_key: bool) -> Option<Stage> {
     let app = stage.sandbox.path().join("app");
     fs::create_dir_all(app.join("src")).unwrap();
     fs::write(app.join("rebar.config"), CONFIG).unwrap();
-    fs::write(app.join("src/app.app.src"), "{application, app, [{vsn, \"1\"}, {applications, [kernel, stdlib]}]}.\n").unwrap();
+    fs::write(app.join("src/app.app.src"), "{application, app, [{vsn, \"1\"}, {applications, [kernel, stdlib]}]}.\n")
+        .unwrap();
     fs::write(app.join("rebar.lock"), rebar_lock(&mix_lock)).unwrap();
     stage.sandbox.git("app", &["init", "--quiet"]);
     // The mirror of the whole project is adopted by the small one.
@@ -42,7 +43,8 @@ fn prepare(with_key: bool) -> Option<Stage> {
 fn rebar_lock(mix_lock: &str) -> String {
     let sums = |name: &str| {
         let line = mix_lock.lines().find(|line| line.starts_with(&format!("  \"{name}\":"))).expect("an entry");
-        let mut quoted = line.split('"').filter(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let mut quoted =
+            line.split('"').filter(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let inner = quoted.next().expect("an inner checksum").to_uppercase();
         (inner, quoted.next().expect("an outer checksum").to_uppercase())
     };

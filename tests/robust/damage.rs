@@ -71,7 +71,9 @@ fn each_damage_is_named_with_its_path() {
     assert!(!ran.stdout.contains("gamma"));
     let document = stage.run(&["verify", "--json"]).exits(1).json();
     let damages = document["damages"].as_array().unwrap();
-    assert!(damages.len() == 6 && damages.iter().all(|damage| damage["path"].is_string() && damage["problem"].is_string()));
+    assert!(
+        damages.len() == 6 && damages.iter().all(|damage| damage["path"].is_string() && damage["problem"].is_string())
+    );
 }
 
 #[test]

@@ -85,7 +85,11 @@ fn there_are_too_many_members() {
     let mut archive = Vec::new();
     for number in 0..120_000_u64 {
         // Names that do not compress, so that it is their number that counts.
-        let name = format!("{:016x}{:016x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15), number.wrapping_mul(0xD1B5_4A32_D192_ED03));
+        let name = format!(
+            "{:016x}{:016x}",
+            number.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            number.wrapping_mul(0xD1B5_4A32_D192_ED03)
+        );
         member(&mut archive, name.as_bytes(), tar::EntryType::Regular, b"", b"");
     }
     is_refused(wrap(&gzipped(archive)), &["more than 100000 members"]);

@@ -163,7 +163,10 @@ fn check(stage: &Stage, url: &str, folder: &Path, thorough: bool, before: Option
 
 #[test]
 fn two_hundred_times() {
-    let seed = std::env::var("HEXMIRROR_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let seed = std::env::var("HEXMIRROR_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
     eprintln!("HEXMIRROR_TEST_SEED={seed} repeats the draws");
     let stage = template();
     let template_tip = stage.sandbox.git("template", &["rev-parse", "hexmirror"]);
@@ -180,7 +183,8 @@ fn two_hundred_times() {
                         return;
                     }
                     let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
-                    let (name, before) = if number % 4 == 0 { ("empty", None) } else { ("template", Some(&*template_tip)) };
+                    let (name, before) =
+                        if number % 4 == 0 { ("empty", None) } else { ("template", Some(&*template_tip)) };
                     let folder = root.join(format!("kill{number}"));
                     copy(&root.join(name), &folder);
                     let upstream = crate::support::upstream::TestUpstream::serve(root.join("upstream"));

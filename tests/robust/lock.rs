@@ -17,12 +17,16 @@ fn is_refused(lock: &str, texts: &[&str]) {
 
 fn entry(package: &str, version: &str, repository: &str) -> String {
     let sum = "a".repeat(64);
-    format!("%{{\n  \"x\": {{:hex, :\"{package}\", \"{version}\", \"{sum}\", [:mix], [], \"{repository}\", \"{sum}\"}},\n}}\n")
+    format!(
+        "%{{\n  \"x\": {{:hex, :\"{package}\", \"{version}\", \"{sum}\", [:mix], [], \"{repository}\", \"{sum}\"}},\n}}\n"
+    )
 }
 
 #[test]
 fn hostile_names() {
-    for name in ["../../etc/passwd", "a/b", "..", "", ".git", "A\\u0000b", "-rf", "a b", "a%2fb", "naïve", &"x".repeat(5000)] {
+    for name in
+        ["../../etc/passwd", "a/b", "..", "", ".git", "A\\u0000b", "-rf", "a b", "a%2fb", "naïve", &"x".repeat(5000)]
+    {
         is_refused(&entry(name, "1.0.0", "hexpm"), &["mix.lock:2:", "error:"]);
     }
 }
@@ -36,7 +40,8 @@ fn hostile_repositories() {
 
 #[test]
 fn hostile_versions() {
-    for version in ["1.0.0/../../x", "../1.0.0", "1.0", "", "1.0.0 ", "1.0.0\\n", "99999999999999999999.0.0", "v1.0.0"] {
+    for version in ["1.0.0/../../x", "../1.0.0", "1.0", "", "1.0.0 ", "1.0.0\\n", "99999999999999999999.0.0", "v1.0.0"]
+    {
         is_refused(&entry("x", version, "hexpm"), &["mix.lock:2:"]);
     }
 }
@@ -72,7 +77,9 @@ fn code_is_not_run() {
 #[test]
 fn git_addresses_start_no_program() {
     let stage = Stage::without_lock(Registry::sample());
-    for url in ["ext::sh -c touch% escaped", "--upload-pack=touch escaped", "-oProxyCommand=touch escaped", "file:///etc"] {
+    for url in
+        ["ext::sh -c touch% escaped", "--upload-pack=touch escaped", "-oProxyCommand=touch escaped", "file:///etc"]
+    {
         stage.write("mix.lock", &format!("%{{\"x\": {{:git, \"{url}\", \"{}\", []}}}}\n", "a".repeat(40)));
         for command in ["update", "status", "diff", "lock"] {
             let ran = stage.run(&[command]);

@@ -25,7 +25,12 @@ fn refused(stage: &Stage, code: i32, texts: &[&str]) -> Ran {
 fn refused_with(stage: &Stage, code: i32, texts: &[&str], variables: &[(&str, &str)]) -> Ran {
     let state = || {
         let refs = stage.git(&["for-each-ref", "--format=%(refname) %(objectname)"]);
-        (refs, stage.git(&["status", "--porcelain"]), stage.git(&["rev-parse", "HEAD"]), stage.git(&["count-objects", "-v"]))
+        (
+            refs,
+            stage.git(&["status", "--porcelain"]),
+            stage.git(&["rev-parse", "HEAD"]),
+            stage.git(&["count-objects", "-v"]),
+        )
     };
     let before = state();
     let ran = stage.run_with(&["update"], variables).exits(code);

@@ -24,7 +24,12 @@ fn it_is_unreachable() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let url = format!("http://{address}");
-    refused_with(&stage, 3, &[&format!("cannot connect to {url}"), "hint: check the network"], &[("HEXMIRROR_URL", &url)]);
+    refused_with(
+        &stage,
+        3,
+        &[&format!("cannot connect to {url}"), "hint: check the network"],
+        &[("HEXMIRROR_URL", &url)],
+    );
     stage.run(&["update"]).ok();
     // What is there needs no upstream.
     stage.run_with(&["update"], &[("HEXMIRROR_URL", &url)]).ok();
@@ -135,7 +140,11 @@ fn it_is_overloaded_for_a_while() {
 fn the_tarball_is_another_one() {
     let stage = failing(TARBALL, Fault::Flip(600));
     let expected = stage.registry.get("alpha 1.0.0").outer.to_string();
-    refused(&stage, 4, &["alpha-1.0.0.tar has the wrong checksum", &format!("expected {expected}, got "), "nothing was stored"]);
+    refused(
+        &stage,
+        4,
+        &["alpha-1.0.0.tar has the wrong checksum", &format!("expected {expected}, got "), "nothing was stored"],
+    );
     assert_eq!(stage.upstream.count(TARBALL), 1, "wrong bytes are not tried again");
     assert!(!stage.project.join(format!(".git/hexmirror/downloads/{expected}")).exists());
 }
@@ -180,7 +189,11 @@ fn forged(entry: Vec<u8>) -> Stage {
 #[test]
 fn an_entry_is_signed_by_somebody_else() {
     let stage = forged(gzip(&Registry::sample().signed_as("alpha", "alpha", other_key())));
-    refused(&stage, 4, &["the registry entry of alpha is refused", "its signature is not that of the repository's key"]);
+    refused(
+        &stage,
+        4,
+        &["the registry entry of alpha is refused", "its signature is not that of the repository's key"],
+    );
 }
 
 #[test]

@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use git_hexmirror::hex::gzip::gzip;
-use git_hexmirror::hex::registry::{
-    Dependency, Package, PrivateKey, Release, Retirement, RetirementReason, Signed,
-};
+use git_hexmirror::hex::registry::{Dependency, Package, PrivateKey, Release, Retirement, RetirementReason, Signed};
 use git_hexmirror::hex::tarball::{BuildFile, build, metadata_text};
 use git_hexmirror::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
 use sha2::{Digest, Sha256};
@@ -49,7 +47,11 @@ impl Registry {
         let mut registry = Self::default();
         let lib = |name: &str, text: &str| (format!("lib/{name}.ex"), text.to_owned());
         for (version, text) in [("1.0.0", "one"), ("1.1.0", "one and a bit"), ("2.0.0-rc.1", "two, nearly")] {
-            registry.publish(&format!("alpha {version}"), &[], &[lib("alpha", text), ("run.sh".into(), "#!/bin/sh\n".into())]);
+            registry.publish(
+                &format!("alpha {version}"),
+                &[],
+                &[lib("alpha", text), ("run.sh".into(), "#!/bin/sh\n".into())],
+            );
         }
         registry.publish("beta 0.3.0", &["alpha ~> 1.0", "?gamma >= 0.0.0"], &[lib("beta", "beta")]);
         registry.publish("gamma 1.0.0", &[], &[lib("gamma", "nobody pins this")]);
@@ -127,7 +129,8 @@ impl Registry {
     /// Returns the entry's message as that of another package, signed with any key.
     pub fn signed_as(&self, entry: &str, shown: &str, key: &PrivateKey) -> Vec<u8> {
         let (id, shown) = (entry_id(entry), entry_id(shown));
-        let of_package = |release: &&ReleaseId| (&release.repository, &release.package) == (&id.repository, &id.package);
+        let of_package =
+            |release: &&ReleaseId| (&release.repository, &release.package) == (&id.repository, &id.package);
         let releases = self.releases.keys().filter(of_package).map(|id| self.releases[id].listed.clone()).collect();
         let package = Package { name: shown.package, releases, advisories: Vec::new(), skipped: Vec::new() };
         Signed::sign(package.encode(&shown.repository), key).encode()
@@ -172,7 +175,11 @@ impl Registry {
             let (id, published) = (release_id(release), self.get(release));
             entries.push(format!("{{<<\"{0}\">>,{{pkg,<<\"{0}\">>,<<\"{1}\">>}},0}}", id.package, id.version));
             let upper = |text: String| text.to_uppercase();
-            inner.push(format!("{{<<\"{}\">>, <<\"{}\">>}}", id.package, upper(published.listed.inner_checksum.to_string())));
+            inner.push(format!(
+                "{{<<\"{}\">>, <<\"{}\">>}}",
+                id.package,
+                upper(published.listed.inner_checksum.to_string())
+            ));
             outer.push(format!("{{<<\"{}\">>, <<\"{}\">>}}", id.package, upper(published.outer.to_string())));
         }
         let join = |lines: Vec<String>| lines.join(",\n ");
@@ -190,10 +197,8 @@ pub fn tarball(release: &str, dependencies: &[&str], files: &[(String, Vec<u8>)]
     };
     let requirements: Vec<_> = dependencies.iter().map(of_dependency).collect();
     let requirements: Vec<_> = requirements.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let files: Vec<_> = files
-        .iter()
-        .map(|(path, bytes)| BuildFile { path, bytes, executable: path.ends_with(".sh") })
-        .collect();
+    let files: Vec<_> =
+        files.iter().map(|(path, bytes)| BuildFile { path, bytes, executable: path.ends_with(".sh") }).collect();
     let metadata = metadata_text(id.package.as_str(), &id.version.to_string(), &requirements, &files);
     build(&metadata, &files).expect("a tarball of these files can be built")
 }
