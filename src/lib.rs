@@ -19,6 +19,7 @@
 pub mod config;
 pub mod fetch;
 pub mod hex;
+pub mod hook;
 pub mod lock;
 pub mod model;
 pub mod ops;

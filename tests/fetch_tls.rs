@@ -2,7 +2,9 @@
 
 mod support;
 
-use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::{fs, thread};
 
 use git_hexmirror::fetch::{Endpoint, Entry, FetchError, Settings, Upstream};
 use git_hexmirror::model::RepositoryName;

@@ -20,6 +20,8 @@ pub struct Draft<'a> {
     repository: &'a Repository,
     branch: &'a Branch,
     base: Option<&'a Snapshot>,
+    /// A second parent: a mirror that was merged into this one.
+    merged: Option<ObjectId>,
     manifest: Manifest,
     /// The object database as it was at the beginning.
     git: gix::Repository,
@@ -55,6 +57,7 @@ impl<'a> Draft<'a> {
             repository,
             branch,
             base,
+            merged: None,
             manifest,
             git: repository.unrefreshed(),
             pack: PackWriter::begin(&repository.objects_dir())?,
@@ -74,6 +77,26 @@ impl<'a> Draft<'a> {
         }
         self.manifest.releases.insert(release.id.clone(), release.stored);
         self.releases.insert(release.id, release.tree);
+        Ok(())
+    }
+
+    /// Makes the next commit a merge: `other` becomes its second parent. What of it is taken over is the caller's to say.
+    pub fn merge(&mut self, other: &Snapshot) {
+        self.merged = Some(other.commit());
+    }
+
+    /// Takes a release over from another snapshot of the same repository, as it is stored there.
+    ///
+    /// # Errors
+    /// Fails where the other snapshot does not have it or is damaged.
+    pub fn take_release(&mut self, other: &Snapshot, id: &ReleaseId) -> Result<()> {
+        let manifest = other.manifest()?;
+        let path = layout::release_path(manifest, id);
+        let missing = || StoreError::damaged(&path)("it is missing");
+        let stored = manifest.releases.get(id).ok_or_else(missing)?;
+        let (tree, _) = other.lookup(&path)?.ok_or_else(missing)?;
+        self.manifest.releases.insert(id.clone(), *stored);
+        self.releases.insert(id.clone(), tree);
         Ok(())
     }
 
@@ -110,14 +133,14 @@ impl<'a> Draft<'a> {
     /// Fails with [`StoreError::Moved`] where the branch is not where the base was any more; the branch is then untouched.
     pub fn publish(mut self, message: &str) -> Result<Published> {
         let tree = self.write_tree()?;
-        if let Some(base) = self.base.filter(|base| base.tree() == tree) {
+        if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none()) {
             return Ok(Published { commit: base.commit(), pack_bytes: 0 });
         }
         let mut git = self.repository.git.clone();
         let committer = set_committer(&mut git)?;
         let commit = gix::objs::Commit {
             tree,
-            parents: self.base.map(Snapshot::commit).into_iter().collect(),
+            parents: self.base.map(Snapshot::commit).into_iter().chain(self.merged).collect(),
             author: committer.clone(),
             committer,
             encoding: None,
