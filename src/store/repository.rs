@@ -243,7 +243,8 @@ impl Repository {
         let action = "read the mirror branch's ref";
         let reference = self.git.try_find_reference(name.as_ref()).map_err(StoreError::git(action))?;
         let Some(mut reference) = reference else { return Ok(None) };
-        reference.peel_to_id().map(|id| Some(id.detach())).map_err(StoreError::git(action))
+        let id = reference.peel_to_id().map_err(StoreError::damaged(format!("what {} stands on", name.as_bstr())))?;
+        Ok(Some(id.detach()))
     }
 }
 
