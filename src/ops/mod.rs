@@ -15,7 +15,7 @@ mod verify;
 pub use demo::{Step, demo};
 pub use error::{Failure, OpError};
 pub use init::{Initialised, init};
-pub use project::{Environment, LockText, Project, read_locks};
+pub use project::{Environment, LockText, Project, read_file, read_locks};
 pub use running::run_command;
 pub use serving::{MirrorContents, start_server};
 pub use status::{Status, Summary, status};
