@@ -12,14 +12,13 @@ use bytes::Bytes;
 use super::{Project, Result};
 use crate::model::{EntryId, GitAddress, Manifest};
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip};
-use crate::store::{Branch, ObjectId, Repository, Snapshot, StoreError};
+use crate::store::{ObjectId, Snapshot, StoreError, TipReader};
 
 /// The mirror branch as what is served. Every request sees the branch as it stands then.
 pub struct MirrorContents {
-    repository: Mutex<Repository>,
-    branch: Branch,
+    branch: TipReader,
     /// The manifest of the tip that was asked for last: it is read once for each commit.
-    manifest: Mutex<Option<(ObjectId, Arc<Manifest>)>>,
+    manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
     /// The trees of the git repositories that were asked for at one tip.
     trees: Mutex<(Tip, BTreeMap<GitAddress, ObjectId>)>,
 }
@@ -28,8 +27,7 @@ impl MirrorContents {
     /// Makes the contents of a project's mirror branch, which need not exist yet.
     pub fn new(project: &Project) -> Self {
         Self {
-            repository: Mutex::new(project.repository.clone()),
-            branch: project.branch.clone(),
+            branch: TipReader::new(&project.repository, &project.branch),
             manifest: Mutex::new(None),
             trees: Mutex::new((Tip(String::new()), BTreeMap::new())),
         }
@@ -37,12 +35,7 @@ impl MirrorContents {
 
     fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
         let commit = ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))?;
-        Snapshot::at(&self.repository(), &self.branch, commit)
-    }
-
-    /// Returns a clone, which is cheap, has its own view of the object database, and is not waited for.
-    fn repository(&self) -> Repository {
-        self.repository.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.branch.snapshot(commit)
     }
 
     fn git_tree(&self, tip: &Tip, address: &GitAddress) -> Result<Option<ObjectId>, StoreError> {
@@ -60,21 +53,19 @@ impl MirrorContents {
 
     fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
         let mut last = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, manifest)) = last.as_ref().filter(|(commit, _)| commit.to_string() == tip.0) {
+        if let Some((_, manifest)) = last.as_ref().filter(|(at, _)| at == tip) {
             return Ok(Arc::clone(manifest));
         }
-        let snapshot = self.snapshot(tip)?;
-        let manifest = Arc::new(snapshot.manifest()?.clone());
-        *last = Some((snapshot.commit(), Arc::clone(&manifest)));
+        let manifest = Arc::new(self.snapshot(tip)?.manifest()?.clone());
+        *last = Some((tip.clone(), Arc::clone(&manifest)));
         Ok(manifest)
     }
 }
 
 impl Contents for MirrorContents {
     fn tip(&self) -> Result<Tip, ContentsError> {
-        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner);
-        let tip = repository.tip(&self.branch).map_err(unavailable)?;
-        let missing = || unavailable(StoreError::NoMirror { branch: self.branch.to_string() });
+        let tip = self.branch.tip().map_err(unavailable)?;
+        let missing = || unavailable(StoreError::NoMirror { branch: self.branch.branch().to_string() });
         tip.map(|tip| Tip(tip.to_string())).ok_or_else(missing)
     }
 
@@ -118,7 +109,7 @@ impl Contents for MirrorContents {
 
     fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
         let Some(tree) = self.git_tree(tip, address).map_err(unavailable)? else { return Ok(None) };
-        let checkout = self.repository().checkout(tree).map_err(|error| ContentsError::Damaged {
+        let checkout = self.branch.repository().checkout(tree).map_err(|error| ContentsError::Damaged {
             item: format!("the git repository {address}"),
             source: error.into(),
         })?;

@@ -20,14 +20,16 @@ const REMEMBERED: usize = 32;
 /// Whether the mirror is fresh, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Whether everything that the locks pin of Hex is there.
+    /// Whether everything is there that the locks pin and that can be mirrored.
     pub fresh: bool,
     /// How many pinned releases are there.
     pub present: usize,
-    /// How many releases are there that no lock pins.
+    /// How many releases and revisions are there that no lock pins.
     pub extra: usize,
-    /// How many git repositories the locks pin.
+    /// How many pinned revisions of git repositories are there.
     pub git: usize,
+    /// How many git dependencies cannot be mirrored.
+    pub unmirrored: usize,
     /// How many dependencies are of an unknown kind.
     pub ignored: usize,
 }
@@ -50,17 +52,21 @@ pub struct Status {
 /// # Errors
 /// Fails where there is no lock, one cannot be used, or the mirror cannot be read.
 pub fn status(project: &Project, particulars: bool) -> Result<Status> {
-    let texts = project.locks()?;
+    compare(project, &project.locks()?, particulars)
+}
+
+/// Compares locks, wherever they are from, with the mirror.
+pub(super) fn compare(project: &Project, texts: &[LockText], particulars: bool) -> Result<Status> {
     let locks = texts.iter().map(|text| text.file.clone()).collect();
     let tip = project.repository.tip(&project.branch)?;
-    let memory = tip.map(|tip| Memory::new(&project.repository, tip, &texts));
+    let memory = tip.map(|tip| Memory::new(&project.repository, tip, texts));
     if !particulars && let Some(summary) = memory.as_ref().and_then(Memory::recall) {
         return Ok(Status { locks, commit: tip, summary, comparison: None });
     }
     let snapshot = project.snapshot()?;
     let nothing = Manifest::default();
     let manifest = snapshot.as_ref().map(|snapshot| snapshot.manifest()).transpose()?.unwrap_or(&nothing);
-    let comparison = Comparison::new(&read_locks(&texts)?, manifest);
+    let comparison = Comparison::new(&read_locks(texts)?, manifest);
     let summary = Summary::of(&comparison);
     if summary.fresh
         && let Some(memory) = memory
@@ -83,8 +89,9 @@ impl Summary {
         Self {
             fresh: comparison.is_fresh(),
             present: comparison.present,
-            extra: comparison.extra.len(),
+            extra: comparison.extra.len() + comparison.git_extra.len(),
             git: comparison.git.len(),
+            unmirrored: comparison.unmirrored.len(),
             ignored: comparison.ignored.len(),
         }
     }
@@ -116,14 +123,14 @@ impl Memory {
         let text = fs::read_to_string(&self.path).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(&self.key))?;
         let numbers: Vec<usize> = line.split_whitespace().map(|number| number.parse().ok()).collect::<Option<_>>()?;
-        let [present, extra, git, ignored] = numbers[..] else { return None };
-        Some(Summary { fresh: true, present, extra, git, ignored })
+        let [present, extra, git, unmirrored, ignored] = numbers[..] else { return None };
+        Some(Summary { fresh: true, present, extra, git, unmirrored, ignored })
     }
 
     /// Writes the answer down. Where that cannot be done, the next question is answered the long way.
     fn remember(&self, summary: &Summary) {
-        let Summary { fresh: _, present, extra, git, ignored } = summary;
-        let mut text = format!("{} {present} {extra} {git} {ignored}\n", self.key);
+        let Summary { fresh: _, present, extra, git, unmirrored, ignored } = summary;
+        let mut text = format!("{} {present} {extra} {git} {unmirrored} {ignored}\n", self.key);
         let known = fs::read_to_string(&self.path).unwrap_or_default();
         for line in known.lines().filter(|line| !line.starts_with(&self.key)).take(REMEMBERED - 1) {
             text += line;
@@ -136,8 +143,6 @@ impl Memory {
             fs::write(file.path(), text)?;
             file.persist(&self.path).map(drop).map_err(|error| error.error)
         };
-        if let Err(error) = write() {
-            tracing::debug!(%error, "the answer is not remembered");
-        }
+        let _ = write();
     }
 }

@@ -12,20 +12,40 @@ use super::encode::EncodedRelease;
 use super::pack::{PackWriter, PackedObject};
 use super::repository::{Branch, set_committer};
 use super::{Repository, Result, Snapshot, StoreError, layout};
-use crate::model::{EntryChecksum, EntryId, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry};
+use crate::model::{
+    EntryChecksum, EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry, StoredGit,
+};
 
 /// Changes on top of a snapshot. Dropped before [`Draft::publish`], it leaves nothing.
 pub struct Draft<'a> {
     repository: &'a Repository,
     branch: &'a Branch,
     base: Option<&'a Snapshot>,
+    /// A second parent: a mirror that was merged into this one.
+    merged: Option<ObjectId>,
     manifest: Manifest,
+    /// The object database as it was at the beginning.
+    git: gix::Repository,
     pack: PackWriter,
     /// The trees of releases added here.
     releases: BTreeMap<ReleaseId, ObjectId>,
     /// The blobs of registry entries put here.
     entries: BTreeMap<EntryId, ObjectId>,
+    /// The blobs of packs and indexes put here, by their paths in the repository.
+    repositories: BTreeMap<GitAddress, BTreeMap<String, ObjectId>>,
     compression: gix::zlib::Compression,
+}
+
+/// A path with what is put there, or nothing where something is removed.
+type Change = (String, Option<(EntryKind, ObjectId)>);
+
+/// A file of a git repository that is to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitFile {
+    /// Its content.
+    Bytes(Vec<u8>),
+    /// A blob with its content, which is in the object database.
+    Stored(ObjectId),
 }
 
 /// What [`Draft::publish`] did.
@@ -49,10 +69,13 @@ impl<'a> Draft<'a> {
             repository,
             branch,
             base,
+            merged: None,
             manifest,
+            git: repository.unrefreshed(),
             pack: PackWriter::begin(&repository.objects_dir())?,
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
+            repositories: BTreeMap::new(),
             compression: repository.compression()?,
         })
     }
@@ -70,6 +93,26 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Makes the next commit a merge: `other` becomes its second parent. What of it is taken over is the caller's to say.
+    pub fn merge(&mut self, other: &Snapshot) {
+        self.merged = Some(other.commit());
+    }
+
+    /// Takes a release over from another snapshot of the same repository, as it is stored there.
+    ///
+    /// # Errors
+    /// Fails where the other snapshot does not have it or is damaged.
+    pub fn take_release(&mut self, other: &Snapshot, id: &ReleaseId) -> Result<()> {
+        let manifest = other.manifest()?;
+        let path = layout::release_path(manifest, id);
+        let missing = || StoreError::damaged(&path)("it is missing");
+        let stored = manifest.releases.get(id).ok_or_else(missing)?;
+        let (tree, _) = other.lookup(&path)?.ok_or_else(missing)?;
+        self.manifest.releases.insert(id.clone(), *stored);
+        self.releases.insert(id.clone(), tree);
+        Ok(())
+    }
+
     /// Puts a registry entry, as the signed message that it was before gzip.
     ///
     /// # Errors
@@ -82,6 +125,26 @@ impl<'a> Draft<'a> {
             let blob = self.add_blob(signed)?;
             self.entries.insert(id, blob);
         }
+        Ok(())
+    }
+
+    /// Puts a git repository, or what it is now: `files` are the packs and indexes that are new, by their paths in it.
+    ///
+    /// # Errors
+    /// Fails where the pack cannot be written.
+    pub fn put_git(&mut self, address: GitAddress, stored: StoredGit, files: Vec<(String, GitFile)>) -> Result<()> {
+        let mut blobs = BTreeMap::new();
+        for (path, file) in files {
+            let blob = match file {
+                GitFile::Stored(blob) => blob,
+                // Packs are deflated already, indexes are not.
+                GitFile::Bytes(bytes) if path.ends_with(".pack") => self.add_deflated(&bytes)?,
+                GitFile::Bytes(bytes) => self.add_blob(&bytes)?,
+            };
+            blobs.insert(path, blob);
+        }
+        self.repositories.entry(address.clone()).or_default().extend(blobs);
+        self.manifest.git.insert(address, stored);
         Ok(())
     }
 
@@ -103,14 +166,14 @@ impl<'a> Draft<'a> {
     /// Fails with [`StoreError::Moved`] where the branch is not where the base was any more; the branch is then untouched.
     pub fn publish(mut self, message: &str) -> Result<Published> {
         let tree = self.write_tree()?;
-        if let Some(base) = self.base.filter(|base| base.tree() == tree) {
+        if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none()) {
             return Ok(Published { commit: base.commit(), pack_bytes: 0 });
         }
         let mut git = self.repository.git.clone();
         let committer = set_committer(&mut git)?;
         let commit = gix::objs::Commit {
             tree,
-            parents: self.base.map(Snapshot::commit).into_iter().collect(),
+            parents: self.base.map(Snapshot::commit).into_iter().chain(self.merged).collect(),
             author: committer.clone(),
             committer,
             encoding: None,
@@ -160,7 +223,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Lists what is different from the base: paths with what is put there, or nothing where something is removed.
-    fn changes(&mut self) -> Result<Vec<(String, Option<(EntryKind, ObjectId)>)>> {
+    fn changes(&mut self) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
         for (id, blob) in std::mem::take(&mut self.entries) {
             changes.push((layout::entry_path(&id), Some((EntryKind::Blob, blob))));
@@ -169,6 +232,9 @@ impl<'a> Draft<'a> {
         let packages: BTreeSet<_> = releases.keys().map(|id| (id.repository.clone(), id.package.clone())).collect();
         for (repository, package) in packages {
             self.place(&repository, &package, &releases, &mut changes)?;
+        }
+        for (address, blobs) in std::mem::take(&mut self.repositories) {
+            self.place_git(&address, blobs, &mut changes)?;
         }
         let texts = [
             (layout::MANIFEST, self.manifest.to_string()),
@@ -188,7 +254,7 @@ impl<'a> Draft<'a> {
         repository: &RepositoryName,
         package: &PackageName,
         added: &BTreeMap<ReleaseId, ObjectId>,
-        changes: &mut Vec<(String, Option<(EntryKind, ObjectId)>)>,
+        changes: &mut Vec<Change>,
     ) -> Result<()> {
         let mut trees = added.clone();
         if let Some(base) = self.base {
@@ -211,6 +277,42 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Lists what is different in a git repository: new packs, packs that are gone, and the files that follow from both.
+    fn place_git(
+        &mut self,
+        address: &GitAddress,
+        blobs: BTreeMap<String, ObjectId>,
+        changes: &mut Vec<(String, Option<(EntryKind, ObjectId)>)>,
+    ) -> Result<()> {
+        let folder = address.tree_path();
+        let stored = self.manifest.git.get(address).cloned().unwrap_or_default();
+        let before = self.base.map(Snapshot::manifest).transpose()?.and_then(|manifest| manifest.git.get(address));
+        if let Some(before) = before {
+            for name in before.packs.keys().filter(|name| !stored.packs.contains_key(*name)) {
+                let gone = |extension| (format!("{folder}/objects/pack/pack-{name}.{extension}"), None);
+                changes.extend(["pack", "idx"].map(gone));
+            }
+            if !before.shallow.is_empty() && stored.shallow.is_empty() {
+                changes.push((format!("{folder}/shallow"), None));
+            }
+        }
+        for (path, blob) in blobs {
+            changes.push((format!("{folder}/{path}"), Some((EntryKind::Blob, blob))));
+        }
+        for (path, text) in stored.files() {
+            let blob = self.add_blob(text.as_bytes())?;
+            changes.push((format!("{folder}/{path}"), Some((EntryKind::Blob, blob))));
+        }
+        Ok(())
+    }
+
+    /// Adds a blob that deflating would not make smaller.
+    fn add_deflated(&mut self, bytes: &[u8]) -> Result<ObjectId> {
+        let kind = Kind::Blob;
+        let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
+        self.pack.add(PackedObject::new(kind, bytes, id, gix::zlib::Compression::NONE)?)
+    }
+
     fn add_blob(&mut self, bytes: &[u8]) -> Result<ObjectId> {
         self.add_bytes(Kind::Blob, bytes)
     }
@@ -223,6 +325,9 @@ impl<'a> Draft<'a> {
 
     fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
         let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
+        if self.git.has_object(id) {
+            return Ok(id);
+        }
         self.pack.add(PackedObject::new(kind, bytes, id, self.compression)?)
     }
 }

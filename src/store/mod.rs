@@ -19,15 +19,17 @@ mod names;
 mod pack;
 mod repository;
 mod snapshot;
+mod tip;
 
 pub use checkout::Checkout;
-pub use draft::{Draft, Published};
+pub use draft::{Draft, GitFile, Published};
 pub use encode::{EncodeError, EncodedRelease, ReleaseEncoder};
 pub use error::StoreError;
 pub use gix::ObjectId;
 pub use lock::Lock;
 pub use repository::{Branch, Repository};
 pub use snapshot::{Damage, Snapshot};
+pub use tip::TipReader;
 
 /// The result of everything in this module.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
