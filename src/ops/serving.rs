@@ -1,6 +1,8 @@
 //! Serves the mirror branch as it stands.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::ToSocketAddrs;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::{Project, Result};
-use crate::model::{EntryId, Manifest};
-use crate::serve::{Contents, ContentsError, Found, Handle, Options, Resource, Server, Tip};
+use crate::model::{EntryId, GitAddress, Manifest};
+use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip};
 use crate::store::{ObjectId, Snapshot, StoreError, TipReader};
 
 /// The mirror branch as what is served. Every request sees the branch as it stands then.
@@ -17,17 +19,36 @@ pub struct MirrorContents {
     branch: TipReader,
     /// The manifest of the tip that was asked for last: it is read once for each commit.
     manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
+    /// The trees of the git repositories that were asked for at one tip.
+    trees: Mutex<(Tip, BTreeMap<GitAddress, ObjectId>)>,
 }
 
 impl MirrorContents {
     /// Makes the contents of a project's mirror branch, which need not exist yet.
     pub fn new(project: &Project) -> Self {
-        Self { branch: TipReader::new(&project.repository, &project.branch), manifest: Mutex::new(None) }
+        Self {
+            branch: TipReader::new(&project.repository, &project.branch),
+            manifest: Mutex::new(None),
+            trees: Mutex::new((Tip(String::new()), BTreeMap::new())),
+        }
     }
 
     fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
         let commit = ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))?;
         self.branch.snapshot(commit)
+    }
+
+    fn git_tree(&self, tip: &Tip, address: &GitAddress) -> Result<Option<ObjectId>, StoreError> {
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        if trees.0 != *tip {
+            *trees = (tip.clone(), BTreeMap::new());
+        }
+        if let Some(tree) = trees.1.get(address) {
+            return Ok(Some(*tree));
+        }
+        let tree = self.snapshot(tip)?.git_repository(address)?;
+        trees.1.extend(tree.map(|tree| (address.clone(), tree)));
+        Ok(tree)
     }
 
     fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
@@ -85,10 +106,25 @@ impl Contents for MirrorContents {
             Err(error) => Err(damaged(error.into())),
         }
     }
+
+    fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
+        let Some(tree) = self.git_tree(tip, address).map_err(unavailable)? else { return Ok(None) };
+        let checkout = self.branch.repository().checkout(tree).map_err(|error| ContentsError::Damaged {
+            item: format!("the git repository {address}"),
+            source: error.into(),
+        })?;
+        let path = checkout.folder().to_owned();
+        Ok(Some(GitRepository { path, key: tree.to_string(), held: Box::new(checkout) }))
+    }
 }
 
 fn unavailable(error: StoreError) -> ContentsError {
     ContentsError::Unavailable { source: error.into() }
+}
+
+/// Returns the git that answers git clients: the one that the user's `PATH` has.
+pub fn system_git(project: &Project) -> Git {
+    Git { search_path: project.environment.get("PATH").map(OsString::from), ..Git::default() }
 }
 
 /// Starts a server for the project's mirror on a thread of its own.
@@ -96,5 +132,6 @@ fn unavailable(error: StoreError) -> ContentsError {
 /// # Errors
 /// Fails where the address cannot be listened on.
 pub fn start_server(project: &Project, address: impl ToSocketAddrs + Display, options: Options) -> Result<Handle> {
+    let options = Options { git: system_git(project), ..options };
     Ok(Server::bind(address, Arc::new(MirrorContents::new(project)), options)?.start()?)
 }

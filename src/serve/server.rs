@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::num::NonZero;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::connection::{self, Connections};
 use super::contents::Contents;
+use super::git::{Git, Repositories};
 use super::service::Service;
 use super::shelf::Shelf;
 
@@ -32,11 +34,11 @@ pub struct RequestLog {
     pub path: String,
     /// The status of the answer.
     pub status: u16,
-    /// The length of the answer's body in bytes.
+    /// The length of the answer's body in bytes; of one that is sent as it is made, what was sent of it.
     pub bytes: u64,
     /// From the end of the request's header to the start of the answer.
     pub elapsed: Duration,
-    /// What the body says, where the status is an error.
+    /// What the body says, where the status is an error; what else went wrong, where it was noticed later.
     pub error: Option<String>,
 }
 
@@ -54,6 +56,12 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Time that running requests get when the server stops.
     pub drain_time: Duration,
+    /// Size of the body of a git client's request in bytes, packed and unpacked.
+    pub body_bytes: u64,
+    /// Time for the whole body of a git client's request.
+    pub body_time: Duration,
+    /// How many git processes answer at one time; further requests wait for their turn.
+    pub git_processes: usize,
 }
 
 impl Default for Limits {
@@ -64,6 +72,10 @@ impl Default for Limits {
             write_time: Duration::from_secs(30),
             header_bytes: 16 * 1024,
             drain_time: Duration::from_secs(5),
+            // A client sends 50 bytes for each commit that it has, at most some thousands of them.
+            body_bytes: 16 * 1024 * 1024,
+            body_time: Duration::from_secs(60),
+            git_processes: 2 * thread::available_parallelism().map_or(2, NonZero::get),
         }
     }
 }
@@ -77,11 +89,13 @@ pub struct Options {
     pub limits: Limits,
     /// Takes each answered request, where set.
     pub log: Option<Log>,
+    /// Which git answers git clients.
+    pub git: Git,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, limits: Limits::default(), log: None }
+        Self { cache_bytes: 64 * 1024 * 1024, limits: Limits::default(), log: None, git: Git::default() }
     }
 }
 
@@ -184,8 +198,9 @@ impl Server {
         let Self { listener, local_addr, contents, options } = self;
         let threads = |source| ServeError::Threads { source };
         let runtime = connection::runtime().map_err(threads)?;
+        let repositories = Repositories::new(contents.clone(), options.git, &options.limits);
         let shelf = Shelf::new(contents, options.cache_bytes, runtime.handle().clone());
-        let service = Service { shelf, log: options.log, base_url };
+        let service = Service { shelf, repositories, log: options.log, base_url };
         let mut connections = Connections::start(&options.limits, service).map_err(threads)?;
         let result = runtime.block_on(async {
             let listener = AsyncListener::from_std(listener)
