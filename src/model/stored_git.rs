@@ -69,6 +69,27 @@ impl StoredGit {
         branches.find(|name| !name.starts_with("refs/heads/hexmirror/")).cloned().or(first)
     }
 
+    /// Returns the files of the bare repository that are neither packs nor indexes, by their paths in it: what
+    /// `git pack-refs` and `git update-server-info` write.
+    pub fn files(&self) -> Vec<(&'static str, String)> {
+        let refs = self.refs();
+        let head = self.head().unwrap_or_else(|| "refs/heads/hexmirror/none".to_owned());
+        let packed = refs.iter().map(|(name, revision)| format!("{revision} {name}\n"));
+        let packed = ["# pack-refs with: peeled fully-peeled sorted \n".to_owned()].into_iter().chain(packed);
+        let info = refs.iter().map(|(name, revision)| format!("{revision}\t{name}\n"));
+        let packs = self.packs.keys().map(|name| format!("P pack-{name}.pack\n"));
+        let mut files = vec![
+            ("HEAD", format!("ref: {head}\n")),
+            ("packed-refs", packed.collect()),
+            ("info/refs", info.collect()),
+            ("objects/info/packs", packs.chain(["\n".to_owned()]).collect()),
+        ];
+        if !self.shallow.is_empty() {
+            files.push(("shallow", self.shallow.iter().map(|commit| format!("{commit}\n")).collect()));
+        }
+        files
+    }
+
     /// Gives a revision that is there a name, which no other revision then has.
     pub fn set_name(&mut self, revision: Revision, name: &GitName) {
         for stored in self.revisions.values_mut() {
