@@ -266,13 +266,18 @@ pub(super) fn readable(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let said = |line: &&str| {
         let line = line.trim_start_matches("remote: ");
-        let progress = ["Enumerating", "Counting", "Compressing", "Total", "Receiving", "Resolving", "warning:", "hint:"];
+        let progress =
+            ["Enumerating", "Counting", "Compressing", "Total", "Receiving", "Resolving", "warning:", "hint:"];
         !line.trim().is_empty() && !progress.iter().any(|begin| line.starts_with(begin))
     };
     let lines: Vec<&str> = text.split(['\n', '\r']).filter(said).collect();
     let last = lines[lines.len().saturating_sub(4)..].join("; ");
     let shown: String = redacted(&last).chars().filter(|c| !c.is_control()).take(600).collect();
-    if shown.is_empty() { "git did not say why".to_owned() } else { shown.replace("fatal: ", "").replace("error: ", "") }
+    if shown.is_empty() {
+        "git did not say why".to_owned()
+    } else {
+        shown.replace("fatal: ", "").replace("error: ", "")
+    }
 }
 
 #[cfg(test)]
@@ -301,7 +306,8 @@ mod tests {
 
     #[test]
     fn what_git_says_becomes_one_harmless_line() {
-        let said = b"remote: Counting objects: 3, done.\rReceiving objects: 10%\rfatal: no 'https://u:p@h/'\x1b[31m\n\n";
+        let said =
+            b"remote: Counting objects: 3, done.\rReceiving objects: 10%\rfatal: no 'https://u:p@h/'\x1b[31m\n\n";
         assert_eq!(readable(said), "no 'https://***@h/'[31m");
         assert_eq!(readable(b"\n"), "git did not say why");
     }

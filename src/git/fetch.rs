@@ -100,7 +100,8 @@ impl Scratch<'_> {
         }
         let refs = self.list_refs(url)?;
         let exact = refs.iter().filter(|(_, tip)| *tip == revision).map(|(name, _)| name.as_str()).take(1);
-        let named: Vec<String> = want.names.iter().filter(|name| **name != GitName::Head).map(|n| format!("refs/{n}")).collect();
+        let named: Vec<String> =
+            want.names.iter().filter(|name| **name != GitName::Head).map(|n| format!("refs/{n}")).collect();
         let named = refs.iter().map(|(name, _)| name.as_str()).filter(|name| named.iter().any(|wanted| wanted == name));
         let mut tries: Vec<Vec<String>> = exact.chain(named).map(|name| vec![upstream_spec(name)]).collect();
         tries.push(vec![upstream_spec("refs/heads/*"), upstream_spec("refs/tags/*")]);
@@ -195,7 +196,8 @@ fn fetch_arguments(depth: Option<NonZeroU32>) -> Vec<String> {
 
 /// Reads how many bytes arrived from git's own progress: `Receiving objects:  12% (3/25), 1.25 MiB | 2.00 MiB/s`.
 fn received_bytes(piece: &str) -> Option<u64> {
-    let line = piece.rsplit(['\r', '\n']).find(|line| line.starts_with("Receiving objects:") && line.contains(" | "))?;
+    let line =
+        piece.rsplit(['\r', '\n']).find(|line| line.starts_with("Receiving objects:") && line.contains(" | "))?;
     let amount = line.split(" | ").next()?.rsplit(", ").next()?;
     let (number, unit) = amount.trim().split_once(' ')?;
     let (whole, hundredths) = number.split_once('.').unwrap_or((number, "0"));

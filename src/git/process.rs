@@ -247,7 +247,8 @@ impl<'a> Run<'a> {
         let not_run = |source| Unsuccessful::Error(GitError::NotRun { program: program.clone(), source });
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().map_err(not_run)?;
-        let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        let (Some(mut stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(not_run(io::Error::other("its output is not to be had")));
         };

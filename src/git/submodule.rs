@@ -68,7 +68,8 @@ fn addresses(settings: &[u8]) -> BTreeMap<String, String> {
         }
     }
     let wanted = modules.values().filter(|settings| settings.get("update") != Some(&"none"));
-    let pair = |settings: &BTreeMap<&str, &str>| Some((settings.get("path")?.to_string(), settings.get("url")?.to_string()));
+    let pair =
+        |settings: &BTreeMap<&str, &str>| Some((settings.get("path")?.to_string(), settings.get("url")?.to_string()));
     wanted.filter_map(pair).collect()
 }
 
@@ -89,7 +90,8 @@ mod tests {
 
     #[test]
     fn settings_and_listings_are_read() {
-        let settings = b"submodule.a.b.path\nlib/a\0submodule.a.b.url\n../a.git\0submodule.c.path\nc\0submodule.d.path\nd\0\
+        let settings =
+            b"submodule.a.b.path\nlib/a\0submodule.a.b.url\n../a.git\0submodule.c.path\nc\0submodule.d.path\nd\0\
             submodule.d.url\nhttps://h/d\0submodule.d.update\nnone\0core.x\ny\0";
         let expected = BTreeMap::from([("lib/a".to_owned(), "../a.git".to_owned())]);
         assert_eq!(addresses(settings), expected);

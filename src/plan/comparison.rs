@@ -88,7 +88,8 @@ impl Comparison {
             }
         }
         let needed = with_submodules(needed, manifest);
-        let stored = manifest.git.iter().flat_map(|(address, stored)| stored.revisions.keys().map(|r| (address.clone(), *r)));
+        let stored =
+            manifest.git.iter().flat_map(|(address, stored)| stored.revisions.keys().map(|r| (address.clone(), *r)));
         self.git_extra = stored.filter(|place| !needed.contains(place)).collect();
     }
 

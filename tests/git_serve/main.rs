@@ -1,8 +1,8 @@
 //! Git repositories of a mirror, served to real git over real sockets.
 
+mod files;
 #[path = "../support/git.rs"]
 mod git;
-mod files;
 mod limits;
 mod mirror;
 mod mix;

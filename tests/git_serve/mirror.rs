@@ -99,7 +99,8 @@ impl Mirror {
         for (address, copy) in &self.stored {
             for path in files_below(copy).into_iter().filter(|path| is_stored(path)) {
                 lines += &format!("100644 {}\tgit/{address}.git/{path}\n", blob(&copy.join(&path)));
-                if let Some(name) = path.strip_prefix("objects/pack/pack-").and_then(|name| name.strip_suffix(".pack")) {
+                if let Some(name) = path.strip_prefix("objects/pack/pack-").and_then(|name| name.strip_suffix(".pack"))
+                {
                     let bytes = fs::metadata(copy.join(&path)).unwrap().len();
                     manifest.push(format!("pack {address} {name} {bytes}\n"));
                 }

@@ -143,7 +143,10 @@ fn a_repository_that_is_not_there_is_named_with_the_remedy() {
     let (server, git) = (mirror.serve(), &mirror.sandbox);
     let output = git.try_git("", &["clone", &url(&server, "example.org/team/other"), "x"]);
     let text = stderr(&output);
-    assert!(text.contains("remote: the git repository example.org/team/other is not in the mirror at commit"), "{text}");
+    assert!(
+        text.contains("remote: the git repository example.org/team/other is not in the mirror at commit"),
+        "{text}"
+    );
     assert!(text.contains("run `git hexmirror update`"), "{text}");
     for (path, status) in [
         ("/git/example.org/team/lib.git/info/refs?service=git-upload-archive", 403),
