@@ -5,6 +5,7 @@
 //! address, no key is sent there (see [`RepositoryConfig::trusted`]).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -16,6 +17,8 @@ pub const FILE: &str = ".hexmirror.toml";
 pub const DEFAULT_BRANCH: &str = "hexmirror";
 /// The most requests that may run at once.
 const MAX_JOBS: usize = 256;
+/// The longest that may be waited for a byte, in seconds: an hour.
+const MAX_TIMEOUT: usize = 3600;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,8 @@ pub struct Layer {
     pub locks: Option<Vec<String>>,
     /// How many requests run at once.
     pub jobs: Option<usize>,
+    /// After how many seconds without a connection or a byte an attempt is given up.
+    pub timeout: Option<usize>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<String, RepositoryLayer>,
 }
@@ -71,6 +76,8 @@ pub struct Config {
     pub locks: Option<Vec<String>>,
     /// How many requests run at once, if set.
     pub jobs: Option<usize>,
+    /// How long is waited for a connection or a byte, if set.
+    pub timeout: Option<Duration>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<RepositoryName, RepositoryConfig>,
 }
@@ -85,8 +92,8 @@ impl Layer {
         toml::from_str(text).map_err(|error| ConfigError { origin: FILE.into(), problem: error.to_string() })
     }
 
-    /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`, `HEXMIRROR_URL` and
-    /// `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`,
+    /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
     ///
     /// # Errors
     /// Fails where a number is none.
@@ -96,17 +103,19 @@ impl Layer {
             .into_iter()
             .find_map(|name| Some(number(name, &get(name)?)))
             .transpose()?;
+        let timeout = get("HEXMIRROR_TIMEOUT").map(|value| number("HEXMIRROR_TIMEOUT", &value)).transpose()?;
         let hexpm = RepositoryLayer { url: get("HEXMIRROR_URL"), public_key: get("HEXMIRROR_PUBLIC_KEY") };
         Ok(Self {
             branch: get("HEXMIRROR_BRANCH"),
             locks: get("HEXMIRROR_LOCKS").map(|locks| words(&locks)),
             jobs,
+            timeout,
             repositories: [("hexpm".to_owned(), hexpm)].into(),
         })
     }
 
-    /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space), `hexmirror.jobs`, and
-    /// `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
+    /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space), `hexmirror.jobs`,
+    /// `hexmirror.timeout` (seconds), and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
     ///
     /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
     ///
@@ -116,7 +125,8 @@ impl Layer {
         setting: impl Fn(&str) -> Option<String>,
         by_subsection: impl Fn(&str) -> Vec<(String, String)>,
     ) -> Result<Self, ConfigError> {
-        let jobs = setting("hexmirror.jobs").map(|jobs| number("git's setting hexmirror.jobs", &jobs)).transpose()?;
+        let numeric = |key: &str| setting(key).map(|value| number(&format!("git's setting {key}"), &value)).transpose();
+        let (jobs, timeout) = (numeric("hexmirror.jobs")?, numeric("hexmirror.timeout")?);
         let mut repositories = BTreeMap::<String, RepositoryLayer>::new();
         for (repository, url) in by_subsection("url") {
             repositories.entry(repository).or_default().url = Some(url);
@@ -125,7 +135,7 @@ impl Layer {
             repositories.entry(repository).or_default().public_key = Some(key);
         }
         let locks = setting("hexmirror.locks").map(|locks| words(&locks));
-        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, repositories })
+        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, timeout, repositories })
     }
 }
 
@@ -156,11 +166,17 @@ impl Config {
             let problem = format!("it has to be between 1 and {MAX_JOBS}");
             return Err(ConfigError { origin: "the number of concurrent requests".into(), problem });
         }
+        let timeout = layers().find_map(|(layer, _)| layer.timeout);
+        if timeout.is_some_and(|seconds| seconds == 0 || seconds > MAX_TIMEOUT) {
+            let problem = format!("it has to be between 1 and {MAX_TIMEOUT} seconds");
+            return Err(ConfigError { origin: "the timeout".into(), problem });
+        }
         let branch = layers().find_map(|(layer, _)| layer.branch.clone());
         Ok(Self {
             branch: branch.unwrap_or_else(|| DEFAULT_BRANCH.into()),
             locks: layers().find_map(|(layer, _)| layer.locks.clone()),
             jobs,
+            timeout: timeout.map(|seconds| Duration::from_secs(seconds as u64)),
             repositories,
         })
     }
@@ -220,6 +236,7 @@ mod tests {
         let error = Layer::from_environment(variables(&[("HEXMIRROR_JOBS", "many")])).unwrap_err();
         assert_eq!(error.origin, "HEXMIRROR_JOBS");
         assert!(Config::from_layers(&[], &Layer::from_toml("jobs = 0").unwrap()).is_err());
+        assert!(Config::from_layers(&[], &Layer::from_toml("timeout = 0").unwrap()).is_err());
         assert!(Config::from_layers(&[], &Layer::from_toml("[repositories.'../x']").unwrap()).is_err());
     }
 }

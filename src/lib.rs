@@ -20,6 +20,7 @@ pub mod config;
 pub mod fetch;
 pub mod git;
 pub mod hex;
+pub mod hook;
 pub mod lock;
 pub mod model;
 pub mod ops;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
-use tokio::sync::mpsc as queue;
+use tokio::sync::{Semaphore, mpsc as queue};
 use tokio::task::JoinSet;
 
 use super::upstream::Repositories;
@@ -79,6 +79,8 @@ struct Shared {
     progress: Arc<dyn Progress>,
     /// Registry entries that are there or on their way.
     claimed: Mutex<BTreeSet<EntryId>>,
+    /// As many requests as may run at once. The others wait here, where they learn that it was given up.
+    turns: Semaphore,
     /// Set by the first failure that others would only repeat: the network is gone.
     given_up: AtomicBool,
     received: AtomicU64,
@@ -102,6 +104,7 @@ pub(super) fn fetch(
     let hexpm = RepositoryName::hexpm();
     let names: BTreeSet<&RepositoryName> = order.entries.iter().map(|id| &id.repository).chain([&hexpm]).collect();
     let upstream = repositories.upstream(names.iter().copied(), jobs, Arc::clone(progress))?;
+    let turns = repositories.concurrency(jobs);
     let mut keys = BTreeMap::new();
     for name in names {
         keys.insert(name.clone(), repositories.public_key(name)?);
@@ -122,6 +125,7 @@ pub(super) fn fetch(
             keys,
             progress: Arc::clone(progress),
             claimed: Mutex::new(order.known.clone()),
+            turns: Semaphore::new(turns),
             given_up: false.into(),
             received: 0.into(),
             jobs,
@@ -222,7 +226,7 @@ async fn run(order: Order, shared: Shared) -> u64 {
             Ok(Err(error)) => error,
             Err(error) => OpError::Machine { action: "go on fetching", source: error.into() },
         };
-        shared.fail(failed).await;
+        shared.arrive(Arrival::Failed(failed)).await;
     }
     shared.received.load(Ordering::Relaxed)
 }
@@ -237,11 +241,9 @@ async fn package(shared: Arc<Shared>, id: EntryId, pins: Vec<Pin>) -> Result<Vec
             repository: dependency.repository.clone().unwrap_or_else(|| id.repository.clone()),
             package: dependency.package.clone(),
         }));
-        if shared.is_given_up() {
-            break;
-        }
         let expected = pin.outer.or(listed.outer_checksum);
-        let download = shared.upstream.tarball(&pin.id, expected.as_ref(), &shared.downloads).await?;
+        let request = shared.upstream.tarball(&pin.id, expected.as_ref(), &shared.downloads);
+        let Some(download) = shared.ask(request).await? else { break };
         shared.add_received(download.downloaded_bytes);
         // The queue outlives all tasks.
         let _ = shared.jobs.send(Job { pin, listed: listed.clone(), download });
@@ -276,14 +278,10 @@ fn listed<'a>(entry: &'a Package, pin: &Pin) -> Result<&'a Release> {
 impl Shared {
     /// Fetches, checks and hands on a registry entry; `None` where everything was given up.
     async fn entry(&self, id: &EntryId) -> Result<Option<Package>> {
-        if self.is_given_up() {
-            return Ok(None);
-        }
         let EntryId { repository, package } = id;
         let key = self.keys.get(repository).ok_or_else(|| OpError::NoPublicKey { repository: repository.clone() })?;
-        let Entry::Found { signed, .. } = self.upstream.registry_entry(repository, package, None).await? else {
-            return Ok(None);
-        };
+        let request = self.upstream.registry_entry(repository, package, None);
+        let Some(Entry::Found { signed, .. }) = self.ask(request).await? else { return Ok(None) };
         self.add_received(signed.len() as u64);
         let refused = |source| OpError::Entry { entry: id.clone(), source };
         let message = Signed::decode(&signed).map_err(refused)?;
@@ -299,28 +297,28 @@ impl Shared {
         ids.filter(|id| claimed.insert((*id).clone())).cloned().collect()
     }
 
-    async fn fail(&self, error: OpError) {
-        if matches!(error.failure(), super::Failure::Network) && !is_not_found(&error) {
-            self.given_up.store(true, Ordering::Relaxed);
-        }
-        self.arrive(Arrival::Failed(error)).await;
-    }
-
     /// Hands something to the collecting thread, which takes things as fast as the disk does.
     async fn arrive(&self, arrival: Arrival) {
         // The thread only stops before us where it panicked, and then says so itself.
         let _ = self.arrivals.send(arrival).await;
     }
 
-    fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
+    /// Makes a request when it is its turn; `None` where everything was given up meanwhile. The first failure that others
+    /// would only repeat gives up, and is the only one told.
+    async fn ask<T>(&self, request: impl Future<Output = Result<T, FetchError>>) -> Result<Option<T>> {
+        let Ok(_turn) = self.turns.acquire().await else { return Ok(None) };
+        if self.given_up.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match request.await {
+            Err(error) if error.is_network() && !error.is_not_found() => {
+                if self.given_up.swap(true, Ordering::Relaxed) { Ok(None) } else { Err(error.into()) }
+            }
+            answer => Ok(Some(answer?)),
+        }
     }
 
     fn add_received(&self, bytes: u64) {
         self.received.fetch_add(bytes, Ordering::Relaxed);
     }
-}
-
-fn is_not_found(error: &OpError) -> bool {
-    matches!(error, OpError::Fetch(error) if error.is_not_found()) || matches!(error, OpError::NotListed { .. })
 }

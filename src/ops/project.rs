@@ -9,7 +9,7 @@ use super::{OpError, Result};
 use crate::config::{self, Config, Layer};
 use crate::lock::Lock;
 use crate::plan::Wanted;
-use crate::store::{Branch, Repository, Snapshot};
+use crate::store::{Branch, ObjectId, Repository, Snapshot};
 
 /// The locks that are looked for where none are configured.
 const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
@@ -116,26 +116,43 @@ impl Project {
         Ok(locks)
     }
 
-    fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockText>> {
-        let mut set = globset::GlobSetBuilder::new();
-        for glob in globs {
-            let glob = globset::GlobBuilder::new(glob).literal_separator(true).build();
-            set.add(glob.map_err(|error| config::ConfigError {
-                origin: "the setting locks".into(),
-                problem: error.to_string(),
-            })?);
+    /// Returns the paths of the locks in a commit: those configured, else the ones in its root.
+    ///
+    /// # Errors
+    /// Fails where the commit cannot be read.
+    pub fn lock_paths_at(&self, commit: ObjectId) -> Result<Vec<String>> {
+        match &self.config.locks {
+            Some(globs) => {
+                let set = glob_set(globs)?;
+                Ok(self.repository.paths_at(commit)?.into_iter().filter(|path| set.is_match(path)).collect())
+            }
+            None => Ok(LOCKS.map(str::to_owned).into()),
         }
-        let set = set
-            .build()
-            .map_err(|error| config::ConfigError { origin: "the setting locks".into(), problem: error.to_string() })?;
+    }
+
+    /// Returns the locks of a commit.
+    ///
+    /// # Errors
+    /// Fails where the commit cannot be read.
+    pub fn locks_at(&self, commit: ObjectId) -> Result<Vec<LockText>> {
+        let mut locks = Vec::new();
+        for file in self.lock_paths_at(commit)? {
+            locks.extend(self.repository.read_at(commit, &file)?.map(|bytes| LockText { file, bytes }));
+        }
+        Ok(locks)
+    }
+
+    fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockText>> {
+        let set = glob_set(globs)?;
         let mut files: Vec<String> = match self.repository.worktree() {
             // Literal names need no walk through the whole worktree.
             Some(root) if globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{'])) => {
                 globs.iter().filter(|glob| root.join(glob).is_file()).cloned().collect()
             }
-            Some(root) => walk(root).filter(|file| set.is_match(file)).collect(),
-            None => self.repository.paths_at_head()?.into_iter().filter(|file| set.is_match(file)).collect(),
+            Some(root) => walk(root).collect(),
+            None => self.repository.head().map_or(Ok(Vec::new()), |head| self.repository.paths_at(head))?,
         };
+        files.retain(|file| set.is_match(file));
         files.sort();
         files.dedup();
         let read = |file: String| Ok(read_tracked(&self.repository, &file)?.map(|bytes| LockText { file, bytes }));
@@ -167,6 +184,16 @@ impl Project {
     }
 }
 
+fn glob_set(globs: &[String]) -> Result<globset::GlobSet> {
+    let unusable =
+        |error: globset::Error| config::ConfigError { origin: "the setting locks".into(), problem: error.to_string() };
+    let mut set = globset::GlobSetBuilder::new();
+    for glob in globs {
+        set.add(globset::GlobBuilder::new(glob).literal_separator(true).build().map_err(unusable)?);
+    }
+    Ok(set.build().map_err(unusable)?)
+}
+
 /// Reads locks and puts together what they pin.
 ///
 /// # Errors
@@ -187,7 +214,9 @@ pub(super) fn lock_error(file: &str, bytes: &[u8], source: crate::lock::LockErro
 
 /// Reads a file of the project: of the worktree, or of `HEAD` in a bare repository. `None` where it is not there.
 fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> {
-    let Some(root) = repository.worktree() else { return Ok(repository.read_at_head(file)?) };
+    let Some(root) = repository.worktree() else {
+        return repository.head().map_or(Ok(None), |head| Ok(repository.read_at(head, file)?));
+    };
     let path = root.join(file);
     let metadata = match fs::metadata(&path) {
         Ok(metadata) => metadata,

@@ -1,6 +1,5 @@
 //! Serves the mirror branch as it stands.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -15,69 +14,41 @@ use super::{Project, Result};
 use crate::model::{EntryId, GitAddress, Manifest};
 use crate::serve::environment::{Access, Redirects};
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
-use crate::store::{Branch, ObjectId, Repository, Snapshot, StoreError};
+use crate::store::{Checkout, ObjectId, Snapshot, StoreError, TipReader};
 
 /// The mirror branch as what is served. Every request sees the branch as it stands then.
 pub struct MirrorContents {
-    repository: Mutex<Repository>,
-    branch: Branch,
+    branch: TipReader,
     /// The manifest of the tip that was asked for last: it is read once for each commit.
-    manifest: Mutex<Option<(ObjectId, Arc<Manifest>)>>,
-    /// The trees of the git repositories that were asked for at one tip.
-    trees: Mutex<(Tip, BTreeMap<GitAddress, ObjectId>)>,
+    manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
 }
 
 impl MirrorContents {
     /// Makes the contents of a project's mirror branch, which need not exist yet.
     pub fn new(project: &Project) -> Self {
-        Self {
-            repository: Mutex::new(project.repository.clone()),
-            branch: project.branch.clone(),
-            manifest: Mutex::new(None),
-            trees: Mutex::new((Tip(String::new()), BTreeMap::new())),
-        }
+        Self { branch: TipReader::new(&project.repository, &project.branch), manifest: Mutex::new(None) }
     }
 
     fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
         let commit = ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))?;
-        Snapshot::at(&self.repository(), &self.branch, commit)
-    }
-
-    /// Returns a clone, which is cheap, has its own view of the object database, and is not waited for.
-    fn repository(&self) -> Repository {
-        self.repository.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn git_tree(&self, tip: &Tip, address: &GitAddress) -> Result<Option<ObjectId>, StoreError> {
-        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
-        if trees.0 != *tip {
-            *trees = (tip.clone(), BTreeMap::new());
-        }
-        if let Some(tree) = trees.1.get(address) {
-            return Ok(Some(*tree));
-        }
-        let tree = self.snapshot(tip)?.git_repository(address)?;
-        trees.1.extend(tree.map(|tree| (address.clone(), tree)));
-        Ok(tree)
+        self.branch.snapshot(commit)
     }
 
     fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
         let mut last = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, manifest)) = last.as_ref().filter(|(commit, _)| commit.to_string() == tip.0) {
+        if let Some((_, manifest)) = last.as_ref().filter(|(at, _)| at == tip) {
             return Ok(Arc::clone(manifest));
         }
-        let snapshot = self.snapshot(tip)?;
-        let manifest = Arc::new(snapshot.manifest()?.clone());
-        *last = Some((snapshot.commit(), Arc::clone(&manifest)));
+        let manifest = Arc::new(self.snapshot(tip)?.manifest()?.clone());
+        *last = Some((tip.clone(), Arc::clone(&manifest)));
         Ok(manifest)
     }
 }
 
 impl Contents for MirrorContents {
     fn tip(&self) -> Result<Tip, ContentsError> {
-        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner);
-        let tip = repository.tip(&self.branch).map_err(unavailable)?;
-        let missing = || unavailable(StoreError::NoMirror { branch: self.branch.to_string() });
+        let tip = self.branch.tip().map_err(unavailable)?;
+        let missing = || unavailable(StoreError::NoMirror { branch: self.branch.branch().to_string() });
         tip.map(|tip| Tip(tip.to_string())).ok_or_else(missing)
     }
 
@@ -120,13 +91,17 @@ impl Contents for MirrorContents {
     }
 
     fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
-        let Some(tree) = self.git_tree(tip, address).map_err(unavailable)? else { return Ok(None) };
-        let checkout = self.repository().checkout(tree).map_err(|error| ContentsError::Damaged {
+        let snapshot = self.snapshot(tip).map_err(unavailable)?;
+        let checkout = snapshot.checkout(address).map_err(|error| ContentsError::Damaged {
             item: format!("the git repository {address}"),
             source: error.into(),
         })?;
-        let path = checkout.folder().to_owned();
-        Ok(Some(GitRepository { path, key: tree.to_string(), held: Box::new(checkout) }))
+        let repository = |checkout: Checkout| GitRepository {
+            path: checkout.folder().to_owned(),
+            key: checkout.tree().to_string(),
+            held: Box::new(checkout),
+        };
+        Ok(checkout.map(repository))
     }
 }
 

@@ -50,17 +50,21 @@ pub struct Status {
 /// # Errors
 /// Fails where there is no lock, one cannot be used, or the mirror cannot be read.
 pub fn status(project: &Project, particulars: bool) -> Result<Status> {
-    let texts = project.locks()?;
+    compare(project, &project.locks()?, particulars)
+}
+
+/// Compares locks, wherever they are from, with the mirror.
+pub(super) fn compare(project: &Project, texts: &[LockText], particulars: bool) -> Result<Status> {
     let locks = texts.iter().map(|text| text.file.clone()).collect();
     let tip = project.repository.tip(&project.branch)?;
-    let memory = tip.map(|tip| Memory::new(&project.repository, tip, &texts));
+    let memory = tip.map(|tip| Memory::new(&project.repository, tip, texts));
     if !particulars && let Some(summary) = memory.as_ref().and_then(Memory::recall) {
         return Ok(Status { locks, commit: tip, summary, comparison: None });
     }
     let snapshot = project.snapshot()?;
     let nothing = Manifest::default();
     let manifest = snapshot.as_ref().map(|snapshot| snapshot.manifest()).transpose()?.unwrap_or(&nothing);
-    let comparison = Comparison::new(&read_locks(&texts)?, manifest);
+    let comparison = Comparison::new(&read_locks(texts)?, manifest);
     let summary = Summary::of(&comparison);
     if summary.fresh
         && let Some(memory) = memory
@@ -136,8 +140,6 @@ impl Memory {
             fs::write(file.path(), text)?;
             file.persist(&self.path).map(drop).map_err(|error| error.error)
         };
-        if let Err(error) = write() {
-            tracing::debug!(%error, "the answer is not remembered");
-        }
+        let _ = write();
     }
 }

@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn subjects_read_as_a_changelog() {
         let (new, moved) = (release("plug", "1.0.0", None), release("jason", "1.3.0", Some("1.2.2")));
-        assert_eq!(subject(&[new.clone()], 1), "Add 1 package: plug 1.0.0");
+        assert_eq!(subject(std::slice::from_ref(&new), 1), "Add 1 package: plug 1.0.0");
         assert_eq!(subject(&[moved.clone(), new.clone()], 2), "Update 2 packages: jason 1.2.2 → 1.3.0, plug 1.0.0");
         let many = vec![new.clone(), new.clone(), new.clone(), new];
         assert_eq!(subject(&many, 4), "Add 4 packages: plug 1.0.0, plug 1.0.0, plug 1.0.0, …");

@@ -9,6 +9,7 @@ use gix::{ObjectId, hash};
 use sha2::{Digest, Sha256};
 
 use super::encode::EncodedRelease;
+use super::mark::Mark;
 use super::pack::{PackWriter, PackedObject};
 use super::repository::{Branch, set_committer};
 use super::{Repository, Result, Snapshot, StoreError, layout};
@@ -19,7 +20,11 @@ pub struct Draft<'a> {
     repository: &'a Repository,
     branch: &'a Branch,
     base: Option<&'a Snapshot>,
+    /// A second parent: a mirror that was merged into this one.
+    merged: Option<ObjectId>,
     manifest: Manifest,
+    /// The object database as it was at the beginning.
+    git: gix::Repository,
     pack: PackWriter,
     /// The trees of releases added here.
     releases: BTreeMap<ReleaseId, ObjectId>,
@@ -27,6 +32,9 @@ pub struct Draft<'a> {
     entries: BTreeMap<EntryId, ObjectId>,
     compression: gix::zlib::Compression,
 }
+
+/// A path with what is put there, or nothing where something is removed.
+type Change = (String, Option<(EntryKind, ObjectId)>);
 
 /// What [`Draft::publish`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +57,9 @@ impl<'a> Draft<'a> {
             repository,
             branch,
             base,
+            merged: None,
             manifest,
+            git: repository.unrefreshed(),
             pack: PackWriter::begin(&repository.objects_dir())?,
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -67,6 +77,26 @@ impl<'a> Draft<'a> {
         }
         self.manifest.releases.insert(release.id.clone(), release.stored);
         self.releases.insert(release.id, release.tree);
+        Ok(())
+    }
+
+    /// Makes the next commit a merge: `other` becomes its second parent. What of it is taken over is the caller's to say.
+    pub fn merge(&mut self, other: &Snapshot) {
+        self.merged = Some(other.commit());
+    }
+
+    /// Takes a release over from another snapshot of the same repository, as it is stored there.
+    ///
+    /// # Errors
+    /// Fails where the other snapshot does not have it or is damaged.
+    pub fn take_release(&mut self, other: &Snapshot, id: &ReleaseId) -> Result<()> {
+        let manifest = other.manifest()?;
+        let path = layout::release_path(manifest, id);
+        let missing = || StoreError::damaged(&path)("it is missing");
+        let stored = manifest.releases.get(id).ok_or_else(missing)?;
+        let (tree, _) = other.lookup(&path)?.ok_or_else(missing)?;
+        self.manifest.releases.insert(id.clone(), *stored);
+        self.releases.insert(id.clone(), tree);
         Ok(())
     }
 
@@ -103,14 +133,14 @@ impl<'a> Draft<'a> {
     /// Fails with [`StoreError::Moved`] where the branch is not where the base was any more; the branch is then untouched.
     pub fn publish(mut self, message: &str) -> Result<Published> {
         let tree = self.write_tree()?;
-        if let Some(base) = self.base.filter(|base| base.tree() == tree) {
+        if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none()) {
             return Ok(Published { commit: base.commit(), pack_bytes: 0 });
         }
         let mut git = self.repository.git.clone();
         let committer = set_committer(&mut git)?;
         let commit = gix::objs::Commit {
             tree,
-            parents: self.base.map(Snapshot::commit).into_iter().collect(),
+            parents: self.base.map(Snapshot::commit).into_iter().chain(self.merged).collect(),
             author: committer.clone(),
             committer,
             encoding: None,
@@ -125,6 +155,7 @@ impl<'a> Draft<'a> {
         };
         let subject = message.lines().next().unwrap_or_default();
         let log = format!("hexmirror: {subject}");
+        let _mark = Mark::set(self.repository, self.branch, commit)?;
         match git.reference(self.branch.name.clone(), commit, expected, log) {
             Ok(_) => Ok(Published { commit, pack_bytes }),
             Err(error) => {
@@ -160,7 +191,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Lists what is different from the base: paths with what is put there, or nothing where something is removed.
-    fn changes(&mut self) -> Result<Vec<(String, Option<(EntryKind, ObjectId)>)>> {
+    fn changes(&mut self) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
         for (id, blob) in std::mem::take(&mut self.entries) {
             changes.push((layout::entry_path(&id), Some((EntryKind::Blob, blob))));
@@ -188,7 +219,7 @@ impl<'a> Draft<'a> {
         repository: &RepositoryName,
         package: &PackageName,
         added: &BTreeMap<ReleaseId, ObjectId>,
-        changes: &mut Vec<(String, Option<(EntryKind, ObjectId)>)>,
+        changes: &mut Vec<Change>,
     ) -> Result<()> {
         let mut trees = added.clone();
         if let Some(base) = self.base {
@@ -223,6 +254,9 @@ impl<'a> Draft<'a> {
 
     fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
         let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
+        if self.git.has_object(id) {
+            return Ok(id);
+        }
         self.pack.add(PackedObject::new(kind, bytes, id, self.compression)?)
     }
 }

@@ -49,10 +49,7 @@ impl ReleaseEncoder {
     /// # Errors
     /// Fails where git's setting `pack.compression` cannot be read.
     pub fn new(repository: &Repository, limits: Limits) -> Result<Self> {
-        let mut git = repository.git.clone();
-        // Nobody else writes these objects now, so a miss is a miss and no reason to list the packs again.
-        git.objects.refresh_never();
-        Ok(Self { git, compression: repository.compression()?, limits })
+        Ok(Self { git: repository.unrefreshed(), compression: repository.compression()?, limits })
     }
 
     /// Turns an opened tarball into git objects: unpacked where it rebuilds exactly and git accepts its names, else as itself.

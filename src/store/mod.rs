@@ -15,10 +15,12 @@ mod encode;
 mod error;
 pub mod layout;
 mod lock;
+mod mark;
 mod names;
 mod pack;
 mod repository;
 mod snapshot;
+mod tip;
 
 pub use checkout::Checkout;
 pub use draft::{Draft, Published};
@@ -28,6 +30,7 @@ pub use gix::ObjectId;
 pub use lock::Lock;
 pub use repository::{Branch, Repository};
 pub use snapshot::{Damage, Snapshot};
+pub use tip::TipReader;
 
 /// The result of everything in this module.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -39,7 +39,7 @@ fn component_refused(name: &BStr) -> Option<String> {
     }
     // As a symbolic link, a name that any file system takes for .gitmodules is refused as well; such a file is not a
     // package's business, and git would parse it.
-    gix::validate::path::component(name, Some(component::Mode::Symlink), options).err().map(|error| error.to_string())
+    component(name, Some(component::Mode::Symlink), options).err().map(|error| error.to_string())
 }
 
 /// Tells whether git takes a name for `.gitattributes`, on any file system. Rough, and on the safe side.

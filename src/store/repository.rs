@@ -6,6 +6,7 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::refs::FullName;
 
+use super::mark::Mark;
 use super::{Result, Snapshot, StoreError};
 
 /// The project's git repository: a clone, a worktree of one, or a bare repository.
@@ -84,29 +85,66 @@ impl Repository {
         self.git.head_id().ok().map(gix::Id::detach)
     }
 
-    /// Reads a file of the commit that `HEAD` stands on; `None` where it is not there.
+    /// Reads a file of a commit; `None` where it is not there.
     ///
     /// # Errors
     /// Fails where an object cannot be read.
-    pub fn read_at_head(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        let Some(head) = self.head() else { return Ok(None) };
-        let tree = self.git.find_commit(head).and_then(|commit| commit.tree()).map_err(StoreError::damaged("HEAD"))?;
-        let entry = tree.lookup_entry_by_path(path).map_err(StoreError::damaged(path))?;
-        let Some(entry) = entry.filter(|entry| entry.mode().is_blob()) else { return Ok(None) };
-        entry.object().map(|object| Some(object.detach().data)).map_err(StoreError::damaged(path))
+    pub fn read_at(&self, commit: ObjectId, path: &str) -> Result<Option<Vec<u8>>> {
+        let Some(id) = self.blob_at(commit, path)? else { return Ok(None) };
+        let object = self.git.find_object(id).map_err(StoreError::damaged(path))?;
+        Ok(Some(object.detach().data))
     }
 
-    /// Returns the paths of all files in the commit that `HEAD` stands on.
+    /// Returns the id of a file's content in a commit; `None` where it is not there.
+    ///
+    /// # Errors
+    /// Fails where the commit or a tree cannot be read.
+    pub fn blob_at(&self, commit: ObjectId, path: &str) -> Result<Option<ObjectId>> {
+        let entry = self.tree_at(commit)?.lookup_entry_by_path(path).map_err(StoreError::damaged(path))?;
+        Ok(entry.filter(|entry| entry.mode().is_blob()).map(|entry| entry.object_id()))
+    }
+
+    /// Returns the paths of all files in a commit.
     ///
     /// # Errors
     /// Fails where a tree cannot be read.
-    pub fn paths_at_head(&self) -> Result<Vec<String>> {
-        let Some(head) = self.head() else { return Ok(Vec::new()) };
-        let tree = self.git.find_commit(head).and_then(|commit| commit.tree()).map_err(StoreError::damaged("HEAD"))?;
+    pub fn paths_at(&self, commit: ObjectId) -> Result<Vec<String>> {
         let mut recorder = gix::traverse::tree::Recorder::default();
-        tree.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged("HEAD"))?;
+        let tree = self.tree_at(commit)?;
+        tree.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(format!("commit {commit}")))?;
         let files = recorder.records.into_iter().filter(|entry| entry.mode.is_blob());
         Ok(files.map(|entry| entry.filepath.to_str_lossy().into_owned()).collect())
+    }
+
+    /// Returns the tree of a commit, or of the commit that a tag points at.
+    fn tree_at(&self, commit: ObjectId) -> Result<gix::Tree<'_>> {
+        let object = self.git.find_object(commit).and_then(gix::Object::peel_to_tree);
+        object.map_err(StoreError::damaged(format!("commit {commit}")))
+    }
+
+    /// Tells whether an object is in this repository.
+    pub fn has(&self, id: ObjectId) -> bool {
+        self.git.has_object(id)
+    }
+
+    /// Returns the commit that a ref's full name stands on, or `None` where there is no such ref.
+    ///
+    /// # Errors
+    /// Fails where the ref cannot be read.
+    pub fn commit_of(&self, full_name: &str) -> Result<Option<ObjectId>> {
+        FullName::try_from(full_name).map_or(Ok(None), |name| self.ref_target(&name))
+    }
+
+    /// Returns the folder that git takes hooks from (`core.hooksPath`, else `hooks` beside the objects).
+    ///
+    /// # Errors
+    /// Fails where the setting cannot be read.
+    pub fn hooks_dir(&self) -> Result<PathBuf> {
+        let setting = self.git.config_snapshot().trusted_path("core.hooksPath");
+        let setting = setting.map_err(StoreError::git("read the setting core.hooksPath"))?;
+        // A relative path is seen from where hooks run: the root of the worktree, or the bare repository.
+        let root = self.worktree().unwrap_or(self.git.git_dir());
+        Ok(setting.map_or_else(|| self.common_dir().join("hooks"), |path| root.join(path)))
     }
 
     /// Names the mirror branch: short (`hexmirror`) or a full ref (`refs/hexmirror/main`).
@@ -155,6 +193,7 @@ impl Repository {
         let mut git = self.git.clone();
         set_committer(&mut git)?;
         let expected = gix::refs::transaction::PreviousValue::MustNotExist;
+        let _mark = Mark::set(self, branch, commit)?;
         let made = git.reference(branch.name.clone(), commit, expected, format!("hexmirror: {log}"));
         made.map(drop).map_err(StoreError::git("make the mirror branch"))
     }
@@ -184,6 +223,14 @@ impl Repository {
         Ok(())
     }
 
+    /// Returns a view of the object database as it is now, for asking which of many new objects are there: a miss is a miss,
+    /// and no reason to list the packs again.
+    pub(super) fn unrefreshed(&self) -> gix::Repository {
+        let mut git = self.git.clone();
+        git.objects.refresh_never();
+        git
+    }
+
     /// Returns the folder of the object database.
     pub(super) fn objects_dir(&self) -> PathBuf {
         self.git.objects.store_ref().path().to_owned()
@@ -198,7 +245,8 @@ impl Repository {
         let action = "read the mirror branch's ref";
         let reference = self.git.try_find_reference(name.as_ref()).map_err(StoreError::git(action))?;
         let Some(mut reference) = reference else { return Ok(None) };
-        reference.peel_to_id().map(|id| Some(id.detach())).map_err(StoreError::git(action))
+        let id = reference.peel_to_id().map_err(StoreError::damaged(format!("what {} stands on", name.as_bstr())))?;
+        Ok(Some(id.detach()))
     }
 }
 

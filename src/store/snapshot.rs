@@ -175,7 +175,7 @@ impl Snapshot {
         while let Some((id, path)) = folders.pop() {
             let shown = if path.is_empty() { "the root" } else { &path };
             let Some(bytes) = check(id, shown) else { continue };
-            for entry in gix::objs::TreeRefIter::from_bytes(&bytes, id.kind()).filter_map(|entry| entry.ok()) {
+            for entry in gix::objs::TreeRefIter::from_bytes(&bytes, id.kind()).filter_map(Result::ok) {
                 let separator = if path.is_empty() { "" } else { "/" };
                 let below = format!("{path}{separator}{}", entry.filename);
                 if entry.mode.is_tree() {

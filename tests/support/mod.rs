@@ -2,4 +2,10 @@
 #![allow(dead_code, reason = "every test binary compiles all of this and uses a part")]
 
 pub mod fetching;
+pub mod git;
+pub mod http;
+pub mod registry;
+pub mod sample;
+pub mod secure;
+pub mod stage;
 pub mod upstream;

@@ -26,10 +26,10 @@ Exit codes:
   4  a checksum or a signature is wrong
   5  the repository or its mirror branch is not usable
 
-Settings, the first that is there counts: a flag; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_URL,
-HEXMIRROR_PUBLIC_KEY; git config hexmirror.branch, .locks, .jobs, .REPOSITORY.url, .REPOSITORY.publicKey; the tracked
-file .hexmirror.toml. HEX_HOME, HEX_MIRROR, HEX_REPOS_KEY, HEX_CACERTS_PATH, HEX_HTTP_CONCURRENCY, http_proxy,
-https_proxy, no_proxy and the Hex client's own configuration count as they do for Hex.";
+Settings, the first that is there counts: a flag; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
+(seconds), HEXMIRROR_URL, HEXMIRROR_PUBLIC_KEY; git config hexmirror.branch, .locks, .jobs, .timeout, .REPOSITORY.url, \
+.REPOSITORY.publicKey; the tracked file .hexmirror.toml. HEX_HOME, HEX_MIRROR, HEX_REPOS_KEY, HEX_CACERTS_PATH, \
+HEX_HTTP_CONCURRENCY, http_proxy, https_proxy, no_proxy and the Hex client's own configuration count as they do for Hex.";
 
 /// Keep everything that mix.lock and rebar.lock pin inside this git repository, and serve it to mix and rebar3
 #[derive(Debug, Parser)]

@@ -24,7 +24,10 @@ impl Session {
             locks: (!global.locks.is_empty()).then(|| global.locks.clone()),
             ..Layer::default()
         };
-        Self { output, directory: global.directory.clone().unwrap_or_else(|| ".".into()), flags }
+        let directory = global.directory.clone().unwrap_or_else(|| ".".into());
+        // Errors name folders, and "." would say nothing.
+        let directory = std::path::absolute(&directory).unwrap_or(directory);
+        Self { output, directory, flags }
     }
 
     /// Opens the project that the current folder, or the one of `-C`, is in.

@@ -90,10 +90,8 @@ pub fn unpack(tarball: &Tarball<'_>, limits: &Limits) -> Result<Unpacked, Unpack
     let recipe =
         Recipe { gzip: inflated.header, outer, outer_order, inner: archive, members: Members::Listed(members) };
     let recipe = prove(recipe.shortened(tarball.metadata()), tarball, &files, &inflated.bytes, limits)?;
-    let files = files
-        .into_iter()
-        .map(|(path, (executable, range))| File { path: path.to_owned(), executable, range })
-        .collect();
+    let files =
+        files.into_iter().map(|(path, (executable, range))| File { path: path.clone(), executable, range }).collect();
     Ok(Unpacked { recipe, files, archive: inflated.bytes })
 }
 

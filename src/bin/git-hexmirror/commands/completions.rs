@@ -1,8 +1,11 @@
 //! `completions`
 
+use std::io::Write;
+
 use clap::CommandFactory;
 use clap_complete::Shell;
 
+use super::CommandError;
 use crate::cli::{Cli, Outcome};
 
 /// Print a completion script for a shell
@@ -12,6 +15,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "git-hexmirror", &mut std::io::stdout());
+    // It panics where it cannot write, as into a pager that was left.
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "git-hexmirror", &mut script);
+    std::io::stdout().write_all(&script).map_err(CommandError::Print)?;
     Ok(0)
 }

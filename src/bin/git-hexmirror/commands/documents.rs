@@ -88,7 +88,7 @@ fn entry(id: &EntryId) -> Value {
 }
 
 fn git(pin: &GitPin) -> Value {
-    json!({ "app": pin.app, "url": redacted(&pin.url), "revision": pin.revision, "mirrored": false })
+    json!({ "app": pin.app, "url": redacted(pin.url.secret_text()), "revision": pin.revision, "mirrored": false })
 }
 
 fn ignored(ignored: &Ignored) -> Value {

@@ -13,7 +13,8 @@ use crate::session::Session;
 
 /// Print a lock as it is read
 ///
-/// Without FILE, the locks of the project. No Elixir and no repository is needed for a FILE.
+/// Without FILE, the locks of the project; of several, --json prints an array. No Elixir and no repository is needed for
+/// a FILE.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The lock file; one that ends in rebar.lock has that format, any other mix.lock's
@@ -31,12 +32,17 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         }
         None => session.project()?.locks()?.into_iter().map(|lock| (lock.file, lock.bytes)).collect(),
     };
-    for (file, bytes) in locks {
+    let read = |(file, bytes): (String, Vec<u8>)| {
         let lock = Lock::parse(&file, &bytes);
-        let lock = lock.map_err(|source| OpError::Lock { file, text: bytes, source })?;
-        let printed = if arguments.json.json { session.output.json(&lock) } else { print(session, &lock) };
-        printed.map_err(CommandError::Print)?;
-    }
+        lock.map_err(|source| OpError::Lock { file, text: bytes, source })
+    };
+    let locks = locks.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let printed = match &locks[..] {
+        [lock] if arguments.json.json => session.output.json(lock),
+        locks if arguments.json.json => session.output.json(&locks),
+        locks => locks.iter().try_for_each(|lock| print(session, lock)),
+    };
+    printed.map_err(CommandError::Print)?;
     Ok(0)
 }
 

@@ -1,0 +1,83 @@
+//! Publishes a made-up patch release in a copy of a Hex repository, and moves a lock to it: for `benches/figures.sh`.
+//!
+//! `cargo run --example next_version -- REPOSITORY LOCK NAME FROM TO` changes the folder and the file in place. The release is
+//! version FROM with another number in its metadata and its `mix.exs`, and ten lines more in its largest source. The
+//! package's registry entry and `public_key` are those of a new key.
+
+use std::error::Error;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use git_hexmirror::hex::recipe;
+use git_hexmirror::hex::registry::{Package, PrivateKey, Signed};
+use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build};
+use git_hexmirror::model::{RepositoryName, Version};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [repository, lock, name, from, to] = &*arguments else {
+        return Err("usage: next_version REPOSITORY LOCK NAME FROM TO".into());
+    };
+    let folder = Path::new(repository);
+    let old = fs::read(folder.join(format!("tarballs/{name}-{from}.tar")))?;
+    let old = Tarball::open(&old, &Limits::default())?;
+    let new = bumped(&old, from, to)?;
+    fs::write(folder.join(format!("tarballs/{name}-{to}.tar")), &new)?;
+    let new = Tarball::open(&new, &Limits::default())?;
+    list(folder, name, from, to, &new)?;
+    let (inner, outer) = (old.inner_checksum().to_string(), old.outer_checksum().to_string());
+    let text = fs::read_to_string(lock)?;
+    let line = text.lines().find(|line| line.contains(&outer)).ok_or("the lock does not pin it")?;
+    let moved = line.replace(&format!("\"{from}\""), &format!("\"{to}\""));
+    let moved = moved.replace(&inner, &new.inner_checksum().to_string());
+    let moved = moved.replace(&outer, &new.outer_checksum().to_string());
+    Ok(fs::write(lock, text.replace(line, &moved))?)
+}
+
+/// Builds the release with the next version.
+fn bumped(old: &Tarball<'_>, from: &str, to: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let unpacked = recipe::unpack(old, &Limits::default())?;
+    let largest = unpacked.files().iter().filter(|file| file.path.ends_with(".ex"));
+    let largest = largest.max_by_key(|file| unpacked.bytes(file).len()).map(|file| file.path.clone());
+    let mut contents = Vec::new();
+    for file in unpacked.files() {
+        let mut bytes = unpacked.bytes(file).to_vec();
+        if file.path == "mix.exs" {
+            bytes = String::from_utf8(bytes)?.replace(from, to).into_bytes();
+        }
+        if Some(&file.path) == largest.as_ref() {
+            bytes.extend((0..10).flat_map(|number| format!("# what line {number} of the patch says\n").into_bytes()));
+        }
+        contents.push(bytes);
+    }
+    let files = unpacked.files().iter().zip(&contents);
+    let files: Vec<BuildFile<'_>> =
+        files.map(|(file, bytes)| BuildFile { path: &file.path, bytes, executable: file.executable }).collect();
+    let metadata = std::str::from_utf8(old.metadata())?.replace(&format!("<<\"{from}\">>"), &format!("<<\"{to}\">>"));
+    Ok(build(&metadata, &files)?)
+}
+
+/// Adds the release to the package's registry entry, under a new key.
+fn list(folder: &Path, name: &str, from: &str, to: &str, new: &Tarball<'_>) -> Result<(), Box<dyn Error>> {
+    let (path, hexpm) = (folder.join("packages").join(name), RepositoryName::hexpm());
+    let mut message = Vec::new();
+    GzDecoder::new(&*fs::read(&path)?).read_to_end(&mut message)?;
+    // Who signed it does not matter here: the folder is one's own.
+    let mut package = Package::decode(Signed::decode(&message)?.unverified_payload(), &hexpm, &name.parse()?)?;
+    let from: Version = from.parse()?;
+    let listed = package.releases.iter().find(|release| release.version == from);
+    let mut release = listed.ok_or("the registry does not list it")?.clone();
+    release.version = to.parse()?;
+    release.inner_checksum = new.inner_checksum();
+    release.outer_checksum = Some(new.outer_checksum());
+    package.releases.push(release);
+    let key = PrivateKey::generate()?;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&Signed::sign(package.encode(&hexpm), &key).encode())?;
+    fs::write(path, gzip.finish()?)?;
+    Ok(fs::write(folder.join("public_key"), key.public_key().to_pem())?)
+}

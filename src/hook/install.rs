@@ -1,0 +1,219 @@
+//! Installs hooks into a folder, beside those that are there.
+//!
+//! A hook that was there is renamed to `NAME.before-hexmirror` and run first, with its arguments and its standard input.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::Hook;
+
+/// What every hook of this program contains, whatever its version.
+const MARK: &str = "# git-hexmirror hook ";
+/// What is appended to the name of a hook that was there before.
+const BEFORE: &str = "before-hexmirror";
+
+/// Why hooks cannot be installed or taken away.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Both a hook of somebody else's and one that was put aside earlier are there.
+    #[error("{} and {} are both there, and only one of them can be kept", hook.display(), before.display())]
+    Both {
+        /// The hook.
+        hook: PathBuf,
+        /// The one that was put aside.
+        before: PathBuf,
+    },
+}
+
+/// How a hook stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is not there.
+    Absent,
+    /// Somebody else's is there, and this program's is not.
+    Foreign,
+    /// It is there, alone.
+    Installed,
+    /// It is there, and runs the one that was there before it.
+    Beside,
+    /// It is there, but another version of this program wrote it, or for a binary that is elsewhere now.
+    Outdated,
+}
+
+/// The folder that git takes hooks from.
+#[derive(Debug, Clone)]
+pub struct HooksDir {
+    folder: PathBuf,
+    binary: String,
+}
+
+impl HooksDir {
+    /// Names the folder, and the program's own binary, which hooks fall back on where it is not on the `PATH`.
+    pub fn new(folder: impl Into<PathBuf>, binary: &Path) -> Self {
+        // The shell of Git for Windows understands forward slashes only.
+        let binary = binary.to_string_lossy().replace('\\', "/");
+        Self { folder: folder.into(), binary: format!("'{}'", binary.replace('\'', r"'\''")) }
+    }
+
+    /// Returns the folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Tells how a hook stands.
+    ///
+    /// # Errors
+    /// Fails where a file cannot be read.
+    pub fn state(&self, hook: Hook) -> Result<State, InstallError> {
+        let Some(content) = read(&self.path(hook))? else { return Ok(State::Absent) };
+        if !is_ours(&content) {
+            return Ok(State::Foreign);
+        }
+        if content != self.content(hook).as_bytes() {
+            return Ok(State::Outdated);
+        }
+        Ok(if before(&self.path(hook)).exists() { State::Beside } else { State::Installed })
+    }
+
+    /// Installs a hook; where it is installed already, nothing changes. Returns whether anything did.
+    ///
+    /// # Errors
+    /// Fails where files cannot be written; then what was there still is.
+    pub fn install(&self, hook: Hook) -> Result<bool, InstallError> {
+        let (path, state) = (self.path(hook), self.state(hook)?);
+        match state {
+            State::Installed | State::Beside => return Ok(false),
+            State::Foreign if before(&path).exists() => {
+                return Err(InstallError::Both { before: before(&path), hook: path });
+            }
+            _ => {}
+        }
+        fs::create_dir_all(&self.folder).map_err(failed("create", &self.folder))?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed("write to", &self.folder))?;
+        file.write_all(self.content(hook).as_bytes()).map_err(failed("write", &path))?;
+        #[cfg(unix)]
+        file.as_file()
+            .set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .map_err(failed("write", &path))?;
+        if state == State::Foreign {
+            fs::rename(&path, before(&path)).map_err(failed("rename", &path))?;
+        }
+        file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
+        Ok(true)
+    }
+
+    /// Takes a hook away and puts back what was there before. Returns whether anything changed.
+    ///
+    /// # Errors
+    /// Fails where files cannot be written.
+    pub fn uninstall(&self, hook: Hook) -> Result<bool, InstallError> {
+        let path = self.path(hook);
+        if matches!(self.state(hook)?, State::Absent | State::Foreign) {
+            return Ok(false);
+        }
+        match fs::rename(before(&path), &path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs::remove_file(&path).map_err(failed("remove", &path))?;
+            }
+            renamed => renamed.map_err(failed("rename", &path))?,
+        }
+        Ok(true)
+    }
+
+    fn path(&self, hook: Hook) -> PathBuf {
+        self.folder.join(hook.name())
+    }
+
+    fn content(&self, hook: Hook) -> String {
+        hook.template().replace("@BINARY@", &self.binary)
+    }
+}
+
+/// Returns the hook that was there before the one at `path`.
+pub fn before(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(BEFORE);
+    name.into()
+}
+
+fn is_ours(content: &[u8]) -> bool {
+    content.split(|byte| *byte == b'\n').take(5).any(|line| line.starts_with(MARK.as_bytes()))
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> InstallError {
+    move |source| InstallError::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hooks(folder: &Path) -> HooksDir {
+        HooksDir::new(folder.join("hooks"), Path::new("/opt/it's here/git-hexmirror"))
+    }
+
+    #[test]
+    fn installing_twice_changes_nothing_and_uninstalling_restores() {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = hooks(folder.path());
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Absent);
+        assert!(hooks.install(Hook::PrePush).unwrap());
+        assert!(!hooks.install(Hook::PrePush).unwrap());
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Installed);
+        assert!(hooks.uninstall(Hook::PrePush).unwrap());
+        assert_eq!(hooks.folder().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_hook_that_was_there_is_put_aside_and_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = hooks(folder.path());
+        let path = hooks.folder().join("post-merge");
+        fs::create_dir(hooks.folder()).unwrap();
+        fs::write(&path, "#!/usr/bin/env ruby\nputs 1\n").unwrap();
+        assert_eq!(hooks.state(Hook::PostMerge).unwrap(), State::Foreign);
+        hooks.install(Hook::PostMerge).unwrap();
+        assert_eq!(hooks.state(Hook::PostMerge).unwrap(), State::Beside);
+        assert!(fs::read_to_string(&path).unwrap().contains(r"'/opt/it'\''s here/git-hexmirror'"));
+        hooks.uninstall(Hook::PostMerge).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "#!/usr/bin/env ruby\nputs 1\n");
+        assert!(!before(&path).exists());
+    }
+
+    #[test]
+    fn an_older_one_is_replaced_and_two_foreign_ones_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = hooks(folder.path());
+        let path = hooks.folder().join("pre-push");
+        fs::create_dir(hooks.folder()).unwrap();
+        fs::write(&path, "#!/bin/sh\n# git-hexmirror hook 0: x\n").unwrap();
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Outdated);
+        assert!(hooks.install(Hook::PrePush).unwrap());
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Installed);
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::write(before(&path), "#!/bin/sh\n").unwrap();
+        assert!(matches!(hooks.install(Hook::PrePush), Err(InstallError::Both { .. })));
+    }
+}

@@ -1,0 +1,61 @@
+//! Where the mirror branch stands, asked at every request.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use gix::ObjectId;
+
+use super::repository::Branch;
+use super::{Repository, Result, Snapshot};
+
+/// Reads where a branch stands, from any thread, with one small file read as long as the ref is loose.
+pub struct TipReader {
+    repository: gix::ThreadSafeRepository,
+    branch: Branch,
+    /// The file of the ref while it is not packed (gitrepository-layout(5), `refs`).
+    loose: PathBuf,
+}
+
+impl TipReader {
+    /// Makes a reader for a branch.
+    pub fn new(repository: &Repository, branch: &Branch) -> Self {
+        let loose = repository.common_dir().join(branch.full_name());
+        Self { repository: repository.git.clone().into_sync(), branch: branch.clone(), loose }
+    }
+
+    /// Returns the commit that the branch stands on, or `None` where it does not exist.
+    ///
+    /// # Errors
+    /// Fails where the ref cannot be read or is not a commit's id.
+    pub fn tip(&self) -> Result<Option<ObjectId>> {
+        match self.loose_tip() {
+            Some(tip) => Ok(Some(tip)),
+            None => self.repository().tip(&self.branch),
+        }
+    }
+
+    /// Returns what the branch holds at a commit.
+    ///
+    /// # Errors
+    /// As for [`Snapshot::at`].
+    pub fn snapshot(&self, commit: ObjectId) -> Result<Snapshot> {
+        Snapshot::at(&self.repository(), &self.branch, commit)
+    }
+
+    /// Returns the branch.
+    pub fn branch(&self) -> &Branch {
+        &self.branch
+    }
+
+    fn repository(&self) -> Repository {
+        Repository { git: self.repository.to_thread_local() }
+    }
+
+    /// Returns the id that the loose ref's file holds; nothing where it is packed, symbolic or anything else.
+    fn loose_tip(&self) -> Option<ObjectId> {
+        let mut content = [0; 64];
+        let length = File::open(&self.loose).ok()?.read(&mut content).ok()?;
+        ObjectId::from_hex(content[..length].strip_suffix(b"\n")?).ok()
+    }
+}

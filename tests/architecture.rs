@@ -1,0 +1,219 @@
+//! Holds the sources to the layers that `src/lib.rs` draws: imports point downward only, each outside capability has one
+//! place, and the library neither reads the environment nor prints.
+
+#[path = "support/source.rs"]
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every module of the library, with the modules that it may import.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("progress", &["model"]),
+    ("config", &["model"]),
+    ("term", &["model"]),
+    ("lock", &["model", "term"]),
+    ("hex", &["model", "term"]),
+    ("plan", &["model", "term", "lock", "hex"]),
+    ("store", &["model", "term", "lock", "hex", "progress"]),
+    ("fetch", &["model", "term", "lock", "hex", "progress"]),
+    ("serve", &["model", "term", "lock", "hex", "progress"]),
+    ("git", &["model", "term", "lock", "hex", "progress"]),
+    ("ops", &["model", "term", "lock", "hex", "progress", "config", "plan", "store", "fetch", "serve", "git"]),
+];
+
+/// What only one module may name: crates, by how their names begin.
+const HOMES: &[(&str, &str)] =
+    &[("gix", "store"), ("reqwest", "fetch"), ("hyper", "serve"), ("http_body_util", "serve")];
+
+/// What only the binary may name.
+const OF_THE_BINARY: &[&str] = &[
+    "std::env",
+    "std::io::stdout",
+    "std::io::stderr",
+    "std::io::stdin",
+    "std::process::exit",
+    "clap",
+    "indicatif",
+    "anstream",
+    "anstyle",
+    "annotate_snippets",
+];
+/// Macros that print; only the binary may call them.
+const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
+
+/// The modules without input and output, and what they may therefore not name.
+const PURE: &[&str] = &["model", "term", "lock", "hex", "plan", "config", "progress"];
+const INPUT_AND_OUTPUT: &[&str] =
+    &["std::fs", "std::net", "std::process", "std::thread", "std::time::SystemTime", "std::time::Instant", "tokio"];
+
+/// Returns what is wrong with a source; `module` is its path, such as `["ops", "update"]`, or `["bin"]` for the binary.
+fn faults(text: &str, module: &[&str]) -> Vec<String> {
+    let words = source::without_tests(&source::words(text));
+    let paths = source::paths(&words, module);
+    let mut faults = BTreeSet::new();
+    let top = module.first().copied().unwrap_or("lib");
+    for path in &paths {
+        let whole = path.join("::");
+        let names =
+            |begin: &str| whole == begin || whole.strip_prefix(begin).is_some_and(|rest| rest.starts_with("::"));
+        if top == "bin" {
+            continue;
+        }
+        if let ["crate", to, ..] = path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            faults.extend(import_fault(top, to));
+        }
+        for (begin, home) in HOMES {
+            let is_it = path[0] == *begin || path[0].strip_prefix(begin).is_some_and(|rest| rest.starts_with('_'));
+            if is_it && top != *home {
+                faults.insert(format!("{whole} is named, which only {home} may"));
+            }
+        }
+        if OF_THE_BINARY.iter().any(|begin| names(begin)) {
+            faults.insert(format!("{whole} is named, which only the binary may"));
+        }
+        if PURE.contains(&top) && INPUT_AND_OUTPUT.iter().any(|begin| names(begin)) {
+            faults.insert(format!("{whole} is named, and {top} does no input or output"));
+        }
+    }
+    for next in words.windows(4) {
+        let is = |expected: &[&str]| expected.iter().zip(next).all(|(expected, word)| expected == word);
+        if is(&[".", "unwrap", "(", ")"]) {
+            faults.insert("there is an unwrap()".into());
+        }
+        if let Some(name) = ["todo", "unimplemented"].iter().find(|name| is(&[name, "!"])) {
+            faults.insert(format!("there is a {name}!"));
+        }
+        if let Some(name) = PRINTING.iter().find(|name| top != "bin" && is(&[name, "!"])) {
+            faults.insert(format!("{name}! is called, which only the binary may"));
+        }
+    }
+    faults.into_iter().collect()
+}
+
+fn import_fault(from: &str, to: &str) -> Option<String> {
+    let row = |name: &str| MAY_IMPORT.iter().find(|(module, _)| *module == name);
+    let Some((_, allowed)) = row(from) else { return Some(format!("{from} has no place in the layers: give it one")) };
+    // What is not a module is a macro or a type of the crate's root, of which there are none.
+    let fine = from == to || allowed.contains(&to);
+    (!fine).then(|| format!("{from} imports {to}, which is not below it"))
+}
+
+/// Returns the Rust files below a folder.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the sources can be listed").map(|entry| entry.expect("an entry").path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let own = files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    own.chain(folders.iter().flat_map(|folder| rust_files(folder))).collect()
+}
+
+/// Returns the module that a file below `src` is.
+fn module_of(file: &Path) -> Vec<&str> {
+    let mut names: Vec<&str> = file.iter().map(|name| name.to_str().expect("a name in Unicode")).collect();
+    if names[0] == "bin" {
+        return vec!["bin"];
+    }
+    let last = names.pop().and_then(|name| name.strip_suffix(".rs")).expect("a Rust file");
+    names.extend((!matches!(last, "mod" | "lib")).then_some(last));
+    names
+}
+
+#[test]
+fn the_sources_keep_to_the_layers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = rust_files(&root);
+    assert!(files.len() > 50, "only {} files were found", files.len());
+    let mut found = Vec::new();
+    for file in files {
+        let below = file.strip_prefix(&root).expect("a file below the folder");
+        let module = module_of(below);
+        // A module of tests in a file of its own, declared under #[cfg(test)].
+        if below.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("a source is Unicode");
+        // The root declares the modules, and its documentation links to them.
+        if below != Path::new("lib.rs") {
+            found.extend(faults(&text, &module).into_iter().map(|fault| format!("{}: {fault}", below.display())));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn every_module_has_its_place() {
+    let lib = include_str!("../src/lib.rs");
+    let declared = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    for module in declared {
+        assert!(MAY_IMPORT.iter().any(|(known, _)| *known == module), "{module} has no place in the layers");
+    }
+    // No two modules reach each other, so there is an order of layers.
+    let mut below = BTreeSet::new();
+    for (module, allowed) in MAY_IMPORT {
+        for import in *allowed {
+            assert!(below.contains(import), "{module} may import {import}, which is not listed before it");
+        }
+        below.insert(*module);
+    }
+}
+
+#[test]
+fn arrows_that_point_upward_are_found() {
+    for (module, text) in [
+        (&["fetch", "retry"][..], "use crate::store::Draft;"),
+        (&["store"], "use crate::{hex, fetch::Upstream};"),
+        (&["serve", "route"], "use super::super::git;"),
+        (&["hex", "registry", "key"], "fn f() { crate::ops::update() }"),
+        (&["term"], "pub(in crate) use crate::lock::{self as other};"),
+        (&["model", "name"], "use crate::term;"),
+        (&["plan"], "#[cfg(test)] mod tests { use crate::ops; }\nuse crate::config::Config;"),
+        (&["novel"], "use crate::model::Version;"),
+    ] {
+        assert_eq!(faults(text, module).len(), 1, "{text}: {:?}", faults(text, module));
+    }
+}
+
+#[test]
+fn what_is_out_of_place_is_found() {
+    for (module, text, fault) in [
+        (&["ops"][..], "use gix::ObjectId;", "only store may"),
+        (&["fetch"], "fn f() { gix_pack::data::File::at(x) }", "only store may"),
+        (&["store"], "let client = reqwest::Client::new();", "only fetch may"),
+        (&["ops"], "use hyper_util::rt::TokioIo;", "only serve may"),
+        (&["ops"], "use std::{fs, env};", "only the binary may"),
+        (&["ops"], "let home = std::env::var(\"HOME\");", "only the binary may"),
+        (&["store"], "use std::io::{self as io, stdout};", "only the binary may"),
+        (&["fetch"], "fn f() { eprintln!(\"{x}\") }", "only the binary may"),
+        (&["hex"], "use std::fs::File;", "no input or output"),
+        (&["plan"], "fn f() { x.lines().next().unwrap() }", "unwrap()"),
+        (&["bin"], "fn f() { x\n.unwrap ( ) }", "unwrap()"),
+        (&["serve"], "fn f() { todo!() }", "todo!"),
+    ] {
+        let found = faults(text, module);
+        assert!(found.len() == 1 && found[0].contains(fault), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_in_place_is_let_be() {
+    for (module, text) in [
+        (&["ops", "update"][..], "use crate::{fetch::Upstream, store::{Draft, Snapshot}}; use super::OpError;"),
+        (&["store", "draft"], "use gix::ObjectId; use gix_pack::data; fn f() { self::draft::g(super::x) }"),
+        (
+            &["fetch"],
+            "//! Not reqwest::Client of crate::ops; std::env.\nuse reqwest::Client; /* println!() /* x */ y */",
+        ),
+        (&["hex"], "const TEXT: &str = \"use crate::ops; println!\"; const RAW: &str = r#\"gix::\"x.unwrap()\"#;"),
+        (&["serve"], "fn f<'a>(x: &'a str) -> char { '\"' } // \"\nfn g() -> char { '\\'' }"),
+        (&["bin"], "use git_hexmirror::ops; fn f() { println!(\"{}\", std::env::args().count()) }"),
+        (&["plan"], "#[cfg(test)]\nmod tests { fn f() { std::fs::read(x).unwrap(); println!() } }"),
+        (
+            &["lock"],
+            "#[cfg(test)]\nuse crate::ops;\nfn unwrap() {} fn g() { unwrap() } fn h() { x.unwrap_or(env!(\"A\")) }",
+        ),
+    ] {
+        assert_eq!(faults(text, module), [""; 0], "{text}");
+    }
+}

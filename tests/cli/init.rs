@@ -1,0 +1,60 @@
+//! `init`: makes the branch, finds it, or adopts a remote's.
+
+use crate::support::registry::Registry;
+use crate::support::stage::Stage;
+
+#[test]
+fn makes_an_empty_mirror_and_repeats_without_a_change() {
+    let stage = Stage::new();
+    stage.run(&["init"]).ok().says("made the mirror branch hexmirror");
+    let tip = stage.tip().expect("a branch");
+    assert_eq!(stage.paths(), ["README.md", "manifest", "mirror.toml"]);
+    stage.run(&["init"]).ok().says("the mirror branch hexmirror is there");
+    assert_eq!(stage.tip(), Some(tip));
+    assert_eq!(stage.upstream.count("*"), 0);
+    assert_eq!(stage.git(&["status", "--porcelain"]), "?? mix.lock");
+}
+
+#[test]
+fn needs_no_lock_and_prints_no_result() {
+    let stage = Stage::without_lock(Registry::sample());
+    let ran = stage.run(&["init", "--quiet"]).ok().silent();
+    assert_eq!(ran.stdout, "");
+    assert!(stage.tip().is_some());
+}
+
+#[test]
+fn adopts_the_mirror_of_origin_in_a_clone() {
+    let stage = Stage::mirrored();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
+    stage.sandbox.git("", &["clone", "--quiet", "project", "clone"]);
+    stage.run_in("clone", &["init"]).ok().says("adopted hexmirror from origin");
+    assert_eq!(Some(stage.sandbox.git("clone", &["rev-parse", "hexmirror"])), stage.tip());
+    let asked = stage.upstream.count("*");
+    stage.run_in("clone", &["update"]).ok().says("nothing to do");
+    assert_eq!(stage.upstream.count("*"), asked);
+}
+
+#[test]
+fn update_in_a_clone_adopts_before_it_fetches() {
+    let stage = Stage::mirrored();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
+    stage.sandbox.git("", &["clone", "--quiet", "project", "clone"]);
+    let asked = stage.upstream.count("*");
+    let ran = stage.run_in("clone", &["update", "--json"]).ok();
+    assert_eq!(ran.json()["adopted"], "origin");
+    assert_eq!(ran.json()["commit"], stage.tip().unwrap());
+    assert_eq!(stage.upstream.count("*"), asked);
+}
+
+#[test]
+fn refuses_a_branch_of_origin_that_is_no_mirror() {
+    let stage = Stage::new();
+    stage.git(&["branch", "hexmirror"]);
+    stage.sandbox.git("", &["clone", "--quiet", "project", "clone"]);
+    stage.run_in("clone", &["init"]).exits(5).says("is not a mirror");
+    let output = stage.sandbox.try_git("clone", &["rev-parse", "--verify", "refs/heads/hexmirror"]);
+    assert!(!output.status.success());
+}

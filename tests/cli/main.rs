@@ -1,0 +1,15 @@
+//! The whole program, command by command, on a small Hex repository made for the test, and on the real project.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod init;
+mod json;
+mod locks;
+mod real;
+mod run;
+mod serve;
+mod settings;
+mod text;
+mod update;
+mod where_it_runs;

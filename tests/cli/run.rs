@@ -1,0 +1,98 @@
+//! `run -- CMD`: the environment it gives, and the exit code it passes on.
+
+use std::process::Stdio;
+
+use crate::support::stage::{Ran, Stage, send};
+
+const SHOW: &str = "printf '%s\\n' \"$HEX_MIRROR\" \"$HEX_MIRROR_URL\" \"$HEX_CDN\" \"$HEX_BUILDS_URL\"";
+
+#[test]
+fn leads_clients_to_a_server_of_its_own() {
+    let stage = Stage::mirrored();
+    let ran = stage.run(&["run", "--", "sh", "-c", SHOW]).ok();
+    let lines: Vec<_> = ran.stdout.lines().collect();
+    assert!(lines[0].starts_with("http://127.0.0.1:"), "{lines:?}");
+    assert!(lines.iter().all(|line| *line == lines[0]) && lines.len() == 4, "{lines:?}");
+    // Nobody is left to answer.
+    assert!(std::net::TcpStream::connect(lines[0].trim_start_matches("http://")).is_err());
+}
+
+#[test]
+fn passes_the_exit_code_on() {
+    let stage = Stage::mirrored();
+    for code in [0, 1, 7, 255] {
+        stage.run(&["run", "--", "sh", "-c", &format!("exit {code}")]).exits(code);
+    }
+    stage.run(&["run", "sh", "-c", "exit 3"]).exits(3);
+    stage.run(&["run", "--", "sh", "-c", "kill -s KILL $$"]).exits(128 + 9);
+    stage.run(&["run", "--", "sh", "-c", "kill -s TERM $$"]).exits(128 + 15);
+}
+
+#[test]
+fn passes_input_output_and_arguments_on() {
+    let stage = Stage::mirrored();
+    let mut command = stage.command(&["run", "--", "sh", "-c", "cat; echo \"$1\" >&2", "name", "--quiet"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"some input").unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap()).ok();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("some input", "--quiet\n"));
+}
+
+#[test]
+fn a_signal_is_the_commands_business() {
+    let stage = Stage::mirrored();
+    let script = "trap 'echo caught; exit 5' TERM; echo ready; while :; do read line; done";
+    let mut command = stage.command(&["run", "--", "sh", "-c", script]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    send(child.id(), "TERM");
+    // Lets the shell's `read` return, so that it sees the signal.
+    drop(child.stdin.take());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut stdout, &mut rest).unwrap();
+    assert_eq!((rest.as_str(), child.wait().unwrap().code()), ("caught\n", Some(5)));
+}
+
+#[test]
+fn several_work_side_by_side() {
+    let stage = Stage::mirrored();
+    let start = || {
+        let mut command = stage.command(&["run", "--", "sh", "-c", "echo $HEX_MIRROR; read line"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let mut children = [start(), start(), start()];
+    let mut addresses: Vec<String> = Vec::new();
+    for child in &mut children {
+        let mut line = String::new();
+        let mut stdout = std::io::BufReader::new(child.stdout.as_mut().unwrap());
+        std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+        addresses.push(line.trim().to_owned());
+    }
+    // All three are running now.
+    for address in &addresses {
+        let authority = address.trim_start_matches("http://");
+        let answer = crate::support::http::get(authority, "/tarballs/alpha-1.0.0.tar");
+        assert!(answer.body == stage.registry.get("alpha 1.0.0").tarball);
+    }
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 3);
+    for mut child in children {
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"done\n").unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn what_cannot_be_run_is_said() {
+    let stage = Stage::mirrored();
+    stage.run(&["run", "--", "no-such-program"]).exits(2).says("cannot run no-such-program");
+    stage.run(&["run"]).exits(2);
+    let stage = Stage::new();
+    let ran = stage.run(&["run", "--", "echo", "not reached"]).exits(5).says("there is no mirror branch");
+    assert_eq!(ran.stdout, "");
+}

@@ -1,0 +1,120 @@
+//! `serve`: its address, what it answers, and how it ends.
+
+use crate::support::http::{get, get_with};
+use crate::support::registry::key;
+use crate::support::stage::{PINNED, Serving, Stage};
+use git_hexmirror::hex::gzip::gunzip;
+use git_hexmirror::hex::registry::{Package, Signed};
+use git_hexmirror::model::RepositoryName;
+
+fn serve(stage: &Stage) -> Serving {
+    Serving::start(&mut stage.command(&["serve", "--listen=127.0.0.1:0"]))
+}
+
+#[test]
+fn serves_every_release_and_entry_as_published() {
+    let stage = Stage::new();
+    let organisation = "hexpm:acme/secret 0.1.0";
+    stage.lock(&["alpha 1.1.0", PINNED[1], PINNED[2], organisation]);
+    stage.run(&["update"]).ok();
+    let serving = serve(&stage);
+    for release in ["alpha 1.1.0", PINNED[1], PINNED[2]] {
+        let path = format!("/tarballs/{}.tar", release.replace(' ', "-"));
+        assert!(get(serving.authority(), &path).body == stage.registry.get(release).tarball, "{path}");
+    }
+    let answer = get(serving.authority(), "/repos/acme/tarballs/secret-0.1.0.tar");
+    assert!(answer.body == stage.registry.get(organisation).tarball);
+    for (path, entry) in
+        [("packages/alpha", "alpha"), ("packages/gamma", "gamma"), ("repos/acme/packages/secret", "hexpm:acme/secret")]
+    {
+        let answer = get(serving.authority(), &format!("/{path}"));
+        let signed = gunzip(&answer.body, 1 << 20).expect("a gzipped entry");
+        assert!(signed == stage.registry.signed(entry), "{path}");
+        let payload = Signed::decode(&signed).unwrap().verify(&key().public_key()).unwrap().to_vec();
+        let (repository, name) = entry.split_once('/').unwrap_or(("hexpm", entry));
+        let repository: RepositoryName = repository.parse().unwrap();
+        Package::decode(&payload, &repository, &name.parse().unwrap()).unwrap();
+    }
+    for path in
+        ["/tarballs/alpha-9.9.9.tar", "/packages/nobody", "/tarballs/secret-0.1.0.tar", "/../mix.lock", "/.git/config"]
+    {
+        assert_eq!(get(serving.authority(), path).status, 404, "{path}");
+    }
+    // The client's update check is answered, so that it stays quiet.
+    assert_eq!(get(serving.authority(), "/installs/hex-1.x.csv").status, 200);
+    let part = get_with(serving.authority(), "/tarballs/alpha-1.1.0.tar", "range: bytes=512-1023\r\n");
+    assert_eq!(part.status, 206);
+    assert!(part.body == stage.registry.get("alpha 1.1.0").tarball[512..1024]);
+    serving.stop("TERM").ok();
+}
+
+#[test]
+fn a_retirement_reaches_the_client() {
+    let stage = Stage::mirrored();
+    let serving = serve(&stage);
+    let signed = gunzip(&get(serving.authority(), "/packages/delta").body, 1 << 20).unwrap();
+    let signed = Signed::decode(&signed).unwrap();
+    let payload = signed.verify(&key().public_key()).unwrap();
+    let package = Package::decode(payload, &RepositoryName::hexpm(), &"delta".parse().unwrap()).unwrap();
+    let retired = package.releases[0].retired.as_ref().expect("a retired release");
+    assert_eq!(retired.message.as_deref(), Some("use epsilon"));
+}
+
+#[test]
+fn sees_a_new_commit_without_a_restart() {
+    let stage = Stage::mirrored();
+    let serving = serve(&stage);
+    let path = "/tarballs/alpha-1.1.0.tar";
+    assert_eq!(get(serving.authority(), path).status, 404);
+    stage.lock(&["alpha 1.1.0"]);
+    stage.run(&["update"]).ok();
+    assert!(get(serving.authority(), path).body == stage.registry.get("alpha 1.1.0").tarball);
+    assert_eq!(get(serving.authority(), "/tarballs/alpha-1.0.0.tar").status, 200);
+    // Not even git's own repacking is in its way.
+    stage.git(&["gc", "--quiet", "--prune=now"]);
+    assert_eq!(get(serving.authority(), "/tarballs/beta-0.3.0.tar").status, 200);
+    assert_eq!(get(serving.authority(), "/packages/gamma").status, 200);
+}
+
+#[test]
+fn stops_cleanly_when_asked_to() {
+    let stage = Stage::mirrored();
+    for signal in ["INT", "TERM"] {
+        let serving = serve(&stage);
+        assert_eq!(get(serving.authority(), "/packages/alpha").status, 200);
+        let ran = serving.stop(signal).ok();
+        assert_eq!(ran.stdout, "", "nothing after the address");
+    }
+}
+
+#[test]
+fn a_stop_lets_an_idle_connection_go() {
+    let stage = Stage::mirrored();
+    let serving = serve(&stage);
+    let idle = std::net::TcpStream::connect(serving.authority()).unwrap();
+    assert_eq!(get(serving.authority(), "/packages/alpha").status, 200);
+    serving.stop("TERM").ok();
+    drop(idle);
+}
+
+#[test]
+fn logs_requests_only_where_asked_to() {
+    let stage = Stage::mirrored();
+    let serving = Serving::start(&mut stage.command(&["serve", "--listen=127.0.0.1:0", "--verbose"]));
+    get(serving.authority(), "/packages/alpha");
+    let ran = serving.stop("TERM").ok();
+    assert!(ran.stderr.contains("GET /packages/alpha 200"), "{ran:?}");
+    let serving = Serving::start(&mut stage.command(&["serve", "--listen=127.0.0.1:0", "--quiet"]));
+    get(serving.authority(), "/packages/alpha");
+    serving.stop("TERM").ok().silent();
+}
+
+#[test]
+fn what_cannot_be_served_is_said() {
+    let stage = Stage::new();
+    stage.run(&["serve", "--listen=127.0.0.1:0"]).exits(5).says("there is no mirror branch hexmirror");
+    stage.run(&["update"]).ok();
+    stage.run(&["serve", "--listen=nonsense"]).exits(2).says("nonsense");
+    let serving = serve(&stage);
+    stage.run(&["serve", "--listen", serving.authority()]).exits(2).says(serving.authority());
+}

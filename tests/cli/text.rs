@@ -1,0 +1,163 @@
+//! What people read, pinned word by word; and where it is printed.
+
+use std::process::Stdio;
+
+use crate::support::stage::{PINNED, Ran, Stage};
+
+/// Returns both outputs, with what differs from run to run replaced.
+fn shown(stage: &Stage, ran: &Ran) -> String {
+    let mut text = format!("exit code: {}\n--- stdout\n{}--- stderr\n{}", ran.code.unwrap(), ran.stdout, ran.stderr);
+    for (at, replacement) in [("hexmirror", "COMMIT"), ("hexmirror^", "PARENT")] {
+        let output = stage.sandbox.try_git(&stage.project, &["rev-parse", "--verify", "--quiet", at]);
+        let id = String::from_utf8(output.stdout).unwrap();
+        if output.status.success() {
+            text = text.replace(&id[..10], replacement);
+        }
+    }
+    let text =
+        text.replace(stage.sandbox.path().to_str().unwrap(), "SANDBOX").replace(&stage.upstream.url(), "UPSTREAM");
+    text.lines().map(|line| without_figures(line) + "\n").collect()
+}
+
+/// Replaces how much the repository grew and how long it took.
+fn without_figures(line: &str) -> String {
+    match line.split_once("repository grew by ") {
+        Some((before, _)) => format!("{before}repository grew by SOME, TIME s"),
+        None => line.to_owned(),
+    }
+}
+
+#[test]
+fn the_help() {
+    let stage = Stage::new();
+    insta::assert_snapshot!("help", stage.run(&["--help"]).ok().stdout);
+    insta::assert_snapshot!("help-short", stage.run(&["-h"]).ok().stdout);
+    for command in ["init", "update", "status", "diff", "verify", "list", "lock", "serve", "run", "env", "demo", "man"]
+    {
+        insta::assert_snapshot!(format!("help-{command}"), stage.run(&[command, "-h"]).ok().stdout);
+    }
+}
+
+#[test]
+fn the_main_path() {
+    let stage = Stage::new();
+    insta::assert_snapshot!("status-without-a-mirror", shown(&stage, &stage.run(&["status"])));
+    insta::assert_snapshot!("init", shown(&stage, &stage.run(&["init"])));
+    insta::assert_snapshot!("update-dry", shown(&stage, &stage.run(&["update", "--dry-run"])));
+    insta::assert_snapshot!("update-first", shown(&stage, &stage.run(&["update"])));
+    insta::assert_snapshot!("update-again", shown(&stage, &stage.run(&["update"])));
+    insta::assert_snapshot!("status-fresh", shown(&stage, &stage.run(&["status"])));
+    let git = "  \"here\": {:git, \"https://user:password@example.com/here.git\", \"0123456789012345678901234567890123456789\", []},\n";
+    let lock = stage.registry.mix_lock(&["alpha 1.1.0", PINNED[1]]).replacen("%{\n", &format!("%{{\n{git}"), 1);
+    stage.write("mix.lock", &lock);
+    insta::assert_snapshot!("status-changed", shown(&stage, &stage.run(&["status"])));
+    insta::assert_snapshot!("diff", shown(&stage, &stage.run(&["diff"])));
+    insta::assert_snapshot!("update-changed", shown(&stage, &stage.run(&["update"])));
+    insta::assert_snapshot!("list", shown(&stage, &stage.run(&["list"])));
+    insta::assert_snapshot!("lock", shown(&stage, &stage.run(&["lock"])));
+    insta::assert_snapshot!("verify", shown(&stage, &stage.run(&["verify"])));
+    insta::assert_snapshot!("env", shown(&stage, &stage.run(&["env"])));
+}
+
+#[test]
+fn errors() {
+    let stage = Stage::new();
+    let lock = stage.registry.mix_lock(&PINNED);
+    let conflict = lock.replacen("  \"beta\"", "<<<<<<< HEAD\n  \"beta\"", 1);
+    stage.write("mix.lock", &conflict);
+    insta::assert_snapshot!("error-conflict", shown(&stage, &stage.run(&["status"])));
+    stage.write("mix.lock", &lock.replacen(":alpha, \"1.0.0\"", ":alpha, \"../1.0.0\"", 1));
+    insta::assert_snapshot!("error-version", shown(&stage, &stage.run(&["update"])));
+    std::fs::remove_file(stage.project.join("mix.lock")).unwrap();
+    insta::assert_snapshot!("error-no-lock", shown(&stage, &stage.run(&["update"])));
+    insta::assert_snapshot!("error-no-repository", shown(&stage, &stage.run_in("home", &["status"])));
+    insta::assert_snapshot!("error-no-mirror", shown(&stage, &stage.run(&["list"])));
+    stage.git(&["branch", "hexmirror"]);
+    insta::assert_snapshot!("error-not-a-mirror", shown(&stage, &stage.run(&["init"])));
+    insta::assert_snapshot!("error-usage", shown(&stage, &stage.run(&["update", "--nonsense"])));
+    insta::assert_snapshot!("error-env-url", shown(&stage, &stage.run(&["env", "--url", "nonsense"])));
+}
+
+#[test]
+fn quiet_leaves_results_and_errors() {
+    let stage = Stage::new();
+    let ran = stage.run(&["update", "--quiet"]).ok().silent();
+    assert_eq!(ran.stdout, "");
+    stage.run(&["status", "-q"]).ok().silent().prints("fresh");
+    stage.run(&["verify", "-q"]).ok().silent();
+    stage.write("mix.lock", "%{");
+    stage.run(&["status", "-q"]).exits(2).says("mix.lock");
+    stage.run(&["status", "-q", "-v"]).exits(2).says("cannot be used with");
+}
+
+#[test]
+fn no_escape_sequences_unless_asked_for() {
+    let stage = Stage::mirrored();
+    let colourless = |ran: &Ran| !ran.stdout.contains('\x1b') && !ran.stderr.contains('\x1b');
+    assert!(colourless(&stage.run(&["status"]).ok()));
+    assert!(colourless(&stage.run_with(&["status"], &[("NO_COLOR", "1"), ("TERM", "xterm")]).ok()));
+    assert!(colourless(&stage.run(&["status", "--color=never"]).ok()));
+    assert!(!colourless(&stage.run(&["status", "--color=always"]).ok()));
+    stage.write("mix.lock", "%{\x1b[31m");
+    let ran = stage.run(&["status"]).exits(2);
+    assert!(colourless(&ran), "what a lock holds does not reach the terminal: {ran:?}");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let stage = Stage::mirrored();
+    for arguments in [
+        ["list", "--json"].as_slice(),
+        &["status"],
+        &["lock"],
+        &["man"],
+        &["completions", "bash"],
+        &["--help"],
+        &["env"],
+    ] {
+        let mut command = stage.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn completions_for_every_shell() {
+    let stage = Stage::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = stage.run_in("home", &["completions", shell]).ok().silent();
+        assert!(ran.stdout.contains("git-hexmirror") && ran.stdout.contains("dry-run"), "{shell}");
+    }
+    stage.run(&["completions", "cmd.exe"]).exits(2);
+}
+
+#[test]
+fn the_manual_page_is_installed_where_git_looks() {
+    let stage = Stage::new();
+    stage.run_in("home", &["man"]).ok().prints(".TH GIT-HEXMIRROR").prints(".SH UPDATE");
+    stage.run_in("home", &["man", "--install"]).ok();
+    let page = std::fs::read_to_string(stage.sandbox.home().join(".local/share/man/man1/git-hexmirror.1")).unwrap();
+    assert!(page.contains("HEXMIRROR_TIMEOUT"));
+    stage.run_in("", &["man", "--install", "there"]).ok();
+    assert!(stage.sandbox.path().join("there/man1/git-hexmirror.1").is_file());
+}
+
+#[test]
+fn the_demonstration_works_and_leaves_nothing() {
+    let stage = Stage::mirrored();
+    let (before, tip) = (stage.git(&["status", "--porcelain"]), stage.tip());
+    let temporary = stage.sandbox.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut command = stage.bare_command_in(&stage.project, &["demo"]);
+    // Nothing of the user's is asked or used.
+    command
+        .env("TMPDIR", &temporary)
+        .env("HEXMIRROR_URL", "http://127.0.0.1:1")
+        .env("http_proxy", "http://127.0.0.1:1");
+    let ran = Ran::of(&mut command).ok().prints("All of it worked.").prints("the same as published: true");
+    assert!(ran.stdout.contains("0 damages"), "{ran:?}");
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    assert_eq!((stage.git(&["status", "--porcelain"]), stage.tip()), (before, tip));
+}

@@ -1,0 +1,91 @@
+//! From where the program can be run: subfolders, other worktrees, bare repositories.
+
+use std::fs;
+
+use crate::support::registry::Registry;
+use crate::support::stage::{PINNED, Stage};
+
+#[test]
+fn in_a_subfolder_the_nearest_lock_counts() {
+    let stage = Stage::new();
+    stage.write("apps/inner/lib/x.ex", "");
+    stage.run_in(stage.project.join("apps/inner/lib"), &["update"]).ok();
+    stage.run_in(stage.project.join("apps/inner"), &["status", "--json"]).ok();
+    stage.write("apps/inner/mix.lock", &stage.registry.mix_lock(&PINNED[..1]));
+    let document = stage.run_in(stage.project.join("apps/inner/lib"), &["status", "--json"]).ok().json();
+    assert_eq!((&document["locks"][0], &document["present"]), (&"apps/inner/mix.lock".into(), &1.into()));
+    let document = stage.run_in("", &["-C", "project/apps", "status", "--json"]).ok().json();
+    assert_eq!((&document["locks"][0], &document["present"]), (&"mix.lock".into(), &3.into()));
+}
+
+#[test]
+fn in_a_linked_worktree_the_mirror_is_the_same() {
+    let stage = Stage::new();
+    stage.git(&["worktree", "add", "--quiet", "../linked", "-b", "other"]);
+    fs::write(stage.sandbox.path().join("linked/mix.lock"), stage.registry.mix_lock(&["alpha 1.1.0"])).unwrap();
+    stage.run_in("linked", &["update"]).ok();
+    stage.run(&["status"]).exits(1).prints("beta");
+    stage.run(&["update"]).ok();
+    stage.run_in("linked", &["status"]).ok();
+    stage.run(&["status"]).ok();
+    stage.run(&["verify"]).ok();
+    assert_eq!(stage.sandbox.git("linked", &["status", "--porcelain"]), "?? mix.lock");
+}
+
+#[test]
+fn in_a_bare_repository_the_lock_of_head_counts() {
+    let stage = Stage::new();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
+    stage.sandbox.git("", &["clone", "--quiet", "--bare", "project", "bare.git"]);
+    stage.run_in("bare.git", &["update"]).ok();
+    stage.run_in("bare.git", &["status"]).ok().prints("3 releases");
+    stage.run_in("bare.git", &["verify"]).ok();
+    stage.sandbox.git("bare.git", &["fsck", "--strict", "--no-dangling"]);
+    stage.run_in("", &["-C", "bare.git", "list"]).ok().prints("alpha 1.0.0");
+}
+
+#[test]
+fn git_dir_is_honoured() {
+    let stage = Stage::new();
+    let mut command = stage.command_in("home", &["init"]);
+    command.env("GIT_DIR", stage.project.join(".git"));
+    crate::support::stage::Ran::of(&mut command).ok();
+    assert!(stage.tip().is_some());
+}
+
+#[test]
+fn as_a_command_of_git() {
+    let stage = Stage::new();
+    let folder = std::path::Path::new(crate::support::stage::PROGRAM).parent().unwrap();
+    let mut command = stage.sandbox.command("git", &stage.project);
+    let path = std::env::join_paths(
+        [folder.to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    command.env("PATH", path.unwrap()).args(["hexmirror", "init"]);
+    crate::support::stage::Ran::of(&mut command).ok().says("made");
+    // git exports GIT_DIR and its like to an alias or a hook; from a subfolder too.
+    stage.git(&["config", "alias.mirror", &format!("!{} status", crate::support::stage::PROGRAM)]);
+    let output = stage.sandbox.try_git(&stage.project, &["mirror"]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_checked_out_mirror_is_not_moved() {
+    let stage = Stage::mirrored();
+    stage.git(&["worktree", "add", "--quiet", "../looking", "hexmirror"]);
+    stage.lock(&["alpha 1.1.0"]);
+    let tip = stage.tip();
+    stage.run(&["update"]).exits(5).says("is checked out in").says("looking");
+    assert_eq!(stage.tip(), tip);
+    assert_eq!(stage.sandbox.git("looking", &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn nothing_is_needed_in_a_repository_without_a_commit() {
+    let stage = Stage::without_lock(Registry::sample());
+    stage.sandbox.git("", &["init", "--quiet", "young"]);
+    fs::write(stage.sandbox.path().join("young/mix.lock"), stage.registry.mix_lock(&PINNED)).unwrap();
+    stage.run_in("young", &["update"]).ok();
+    stage.run_in("young", &["status"]).ok();
+}

@@ -1,0 +1,42 @@
+//! One request over a raw socket, so that nothing between the server and the test improves the answer.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Asks `authority` (host and port) for a path.
+pub fn get(authority: &str, path: &str) -> Answer {
+    get_with(authority, path, "")
+}
+
+/// Asks with more headers, each ending in a line break.
+pub fn get_with(authority: &str, path: &str, headers: &str) -> Answer {
+    let mut stream = TcpStream::connect(authority).expect("the server listens");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).expect("the server listens");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("the server answers");
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("the end of the head");
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("a head is text");
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+    let answer = Answer { status: status.expect("a status"), headers, body: bytes[end + 4..].to_vec() };
+    assert!(answer.header("transfer-encoding").is_none(), "{answer:?}");
+    answer
+}

@@ -1,0 +1,236 @@
+//! A project with a mix.lock, the repository that its packages come from, and the program run in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::{fs, io};
+
+use serde_json::Value;
+
+use super::git::Sandbox;
+use super::registry::{self, Registry};
+use super::upstream::TestUpstream;
+
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_git-hexmirror");
+
+/// What [`Stage::new`]'s lock pins.
+pub const PINNED: [&str; 3] = ["alpha 1.0.0", "beta 0.3.0", "delta 4.5.6+build.7"];
+
+/// A project in a sandbox, and its upstream.
+pub struct Stage {
+    pub sandbox: Sandbox,
+    pub registry: Registry,
+    pub upstream: TestUpstream,
+    pub project: PathBuf,
+}
+
+impl Stage {
+    /// A project whose mix.lock pins [`PINNED`] of [`Registry::sample`].
+    pub fn new() -> Self {
+        Self::with(Registry::sample(), &PINNED)
+    }
+
+    /// A project whose mix.lock pins some releases of a registry.
+    pub fn with(registry: Registry, pinned: &[&str]) -> Self {
+        let stage = Self::without_lock(registry);
+        stage.lock(pinned);
+        stage
+    }
+
+    /// A project without a lock.
+    pub fn without_lock(registry: Registry) -> Self {
+        let sandbox = Sandbox::new();
+        let upstream = TestUpstream::serve(sandbox.path().join("upstream"));
+        registry.put(&upstream);
+        fs::write(sandbox.path().join("hexpm.pem"), registry::key().public_key().to_pem()).expect("a writable folder");
+        let project = sandbox.repository("project");
+        Self { sandbox, registry, upstream, project }
+    }
+
+    /// A project whose mirror has what its lock pins.
+    pub fn mirrored() -> Self {
+        let stage = Self::new();
+        stage.run(&["update"]).ok();
+        stage
+    }
+
+    /// Writes the project's mix.lock.
+    pub fn lock(&self, pinned: &[&str]) {
+        self.write("mix.lock", &self.registry.mix_lock(pinned));
+    }
+
+    /// Writes a file of the project.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.project.join(path);
+        fs::create_dir_all(path.parent().expect("a file of the project")).expect("a writable folder");
+        fs::write(path, text).expect("a writable folder");
+    }
+
+    /// Prepares a run of the program in a folder, told of the upstream by its environment.
+    pub fn command_in(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> Command {
+        let mut command = self.bare_command_in(folder, arguments);
+        command
+            .env("HEXMIRROR_URL", self.upstream.url())
+            .env("HEXMIRROR_PUBLIC_KEY", self.sandbox.path().join("hexpm.pem"));
+        command
+    }
+
+    /// Prepares a run of the program that is told nothing of the upstream.
+    pub fn bare_command_in(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> Command {
+        let mut command = self.sandbox.command(PROGRAM, folder.as_ref());
+        command.args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Prepares a run in the project.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_in(&self.project, arguments)
+    }
+
+    /// Runs the program in the project.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&mut self.command(arguments))
+    }
+
+    /// Runs the program in another folder.
+    pub fn run_in(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> Ran {
+        Ran::of(&mut self.command_in(folder, arguments))
+    }
+
+    /// Runs the program in the project with more variables.
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+        Ran::of(self.command(arguments).envs(variables.iter().copied()))
+    }
+
+    /// Runs git in the project.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        self.sandbox.git(&self.project, arguments)
+    }
+
+    /// Returns the commit that the mirror branch stands on, if there is one.
+    pub fn tip(&self) -> Option<String> {
+        self.tip_of("refs/heads/hexmirror")
+    }
+
+    /// Returns the commit that a ref stands on, if there is one.
+    pub fn tip_of(&self, name: &str) -> Option<String> {
+        let output = self.sandbox.try_git(&self.project, &["rev-parse", "--verify", "--quiet", name]);
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Returns the paths of the mirror's tree.
+    pub fn paths(&self) -> Vec<String> {
+        self.git(&["ls-tree", "-r", "--name-only", "hexmirror"]).lines().map(str::to_owned).collect()
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Runs a command to its end.
+    pub fn of(command: &mut Command) -> Self {
+        command.output().map(Self::from).expect("the program can be run")
+    }
+
+    /// Makes sure that it went well.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        self.exits(0)
+    }
+
+    /// Makes sure of the exit code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        assert!(!self.stderr.contains("panicked"), "{self:#?}");
+        self
+    }
+
+    /// Makes sure that people were told something.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "{text:?} is not said: {self:#?}");
+        self
+    }
+
+    /// Makes sure that the result has a text in it.
+    #[track_caller]
+    pub fn prints(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "{text:?} is not printed: {self:#?}");
+        self
+    }
+
+    /// Makes sure that people were told nothing.
+    #[track_caller]
+    pub fn silent(self) -> Self {
+        assert_eq!(self.stderr, "", "{self:#?}");
+        self
+    }
+
+    /// Reads standard output, which must be one JSON document and nothing else.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+/// A running `git hexmirror serve`. Killed when dropped.
+pub struct Serving {
+    pub child: Child,
+    pub url: String,
+    stdout: io::BufReader<std::process::ChildStdout>,
+}
+
+impl Serving {
+    /// Starts it, and reads its address from the first line of its output.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program can be run");
+        let mut stdout = io::BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        io::BufRead::read_line(&mut stdout, &mut line).expect("a readable pipe");
+        assert!(line.starts_with("http://127.0.0.1:") && line.ends_with('\n'), "the first line is {line:?}");
+        Self { child, url: line.trim_end().to_owned(), stdout }
+    }
+
+    /// Returns the host and the port.
+    pub fn authority(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// Sends a signal (`INT`, `TERM`, …) and waits for the end.
+    pub fn stop(mut self, signal: &str) -> Ran {
+        send(self.child.id(), signal);
+        let mut ran = Ran { code: None, stdout: String::new(), stderr: String::new() };
+        io::Read::read_to_string(&mut self.stdout, &mut ran.stdout).expect("a readable pipe");
+        let mut stderr = self.child.stderr.take().expect("piped");
+        io::Read::read_to_string(&mut stderr, &mut ran.stderr).expect("a readable pipe");
+        ran.code = self.child.wait().expect("a child").code();
+        ran
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process.
+pub fn send(process: u32, signal: &str) {
+    let status = Command::new("kill").args(["-s", signal, &process.to_string()]).status();
+    assert!(status.expect("kill can be run").success());
+}

@@ -1,0 +1,77 @@
+//! Mirrors of made-up packages, without any upstream: for benches and figures.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use git_hexmirror::hex::registry::{Package, PrivateKey, Release, Signed};
+use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
+use git_hexmirror::model::{EntryId, ReleaseId, RepositoryName};
+use git_hexmirror::store::{Draft, ReleaseEncoder, Repository};
+
+/// Makes a repository in `folder` whose mirror holds so many packages, and a mix.lock that pins the first `pinned` of them.
+pub fn mirror(folder: &Path, packages: usize, pinned: usize) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(folder)?;
+    Repository::init(folder)?;
+    let repository = Repository::open(folder)?;
+    let branch = repository.branch("hexmirror")?;
+    let base = repository.snapshot(&branch)?;
+    let encoder = ReleaseEncoder::new(&repository, Limits::default())?;
+    let mut draft = Draft::begin(&repository, &branch, base.as_ref())?;
+    let key = PrivateKey::generate()?;
+    let mut lock = "%{\n".to_owned();
+    for number in 0..packages {
+        let made = Made::new(number)?;
+        let tarball = Tarball::open(&made.tarball, &Limits::default())?;
+        if number < pinned {
+            let ReleaseId { package, version, .. } = &made.id;
+            let (inner, outer) = (tarball.inner_checksum(), tarball.outer_checksum());
+            writeln!(
+                lock,
+                "  \"{package}\": {{:hex, :{package}, \"{version}\", \"{inner}\", [:mix], [], \"hexpm\", \"{outer}\"}},"
+            )?;
+        }
+        draft.put_entry(made.entry(), &made.signed(&tarball, &key))?;
+        draft.add_release(encoder.encode(made.id, &tarball)?)?;
+    }
+    draft.publish("Add made-up packages\n")?;
+    fs::write(folder.join("mix.lock"), lock + "}\n")?;
+    Ok(())
+}
+
+/// A made-up release of one small file.
+struct Made {
+    id: ReleaseId,
+    tarball: Vec<u8>,
+}
+
+impl Made {
+    fn new(number: usize) -> Result<Self, Box<dyn Error>> {
+        let (name, version) = (format!("package_{number:05}"), format!("1.{}.{}", number % 7, number % 11));
+        let id = ReleaseId { repository: RepositoryName::hexpm(), package: name.parse()?, version: version.parse()? };
+        let text = format!("defmodule Package{number} do\n  def number, do: {number}\nend\n");
+        let files = [BuildFile { path: "lib/package.ex", bytes: text.as_bytes(), executable: false }];
+        let tarball = build(&metadata_text(&name, &version, &[], &files), &files)?;
+        Ok(Self { id, tarball })
+    }
+
+    fn entry(&self) -> EntryId {
+        EntryId { repository: self.id.repository.clone(), package: self.id.package.clone() }
+    }
+
+    fn signed(&self, tarball: &Tarball<'_>, key: &PrivateKey) -> Vec<u8> {
+        let release = Release {
+            version: self.id.version.clone(),
+            inner_checksum: tarball.inner_checksum(),
+            outer_checksum: Some(tarball.outer_checksum()),
+            dependencies: Vec::new(),
+            retired: None,
+            advisories: Vec::new(),
+            published_at: None,
+        };
+        let package =
+            Package { name: self.id.package.clone(), releases: vec![release], advisories: Vec::new(), skipped: vec![] };
+        Signed::sign(package.encode(&self.id.repository), key).encode()
+    }
+}
