@@ -36,6 +36,7 @@ const ATTEMPTS: usize = 5;
 /// A bare git repository on disk. It is not removed from the cache as long as this is kept.
 #[derive(Debug)]
 pub struct Checkout {
+    tree: ObjectId,
     folder: PathBuf,
     _lock: File,
 }
@@ -44,6 +45,11 @@ impl Checkout {
     /// Returns the repository's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Returns the id of the tree that it was written from.
+    pub fn tree(&self) -> ObjectId {
+        self.tree
     }
 }
 
@@ -55,6 +61,14 @@ impl Snapshot {
     /// Fails where the snapshot cannot be read.
     pub fn git_repository(&self, address: &GitAddress) -> Result<Option<ObjectId>> {
         Ok(self.lookup(&address.tree_path())?.filter(|(_, mode)| mode.is_tree()).map(|(id, _)| id))
+    }
+
+    /// Returns a git repository as a folder, or `None` where the mirror does not have it.
+    ///
+    /// # Errors
+    /// As for [`Repository::checkout`].
+    pub fn checkout(&self, address: &GitAddress) -> Result<Option<Checkout>> {
+        self.git_repository(address)?.map(|tree| self.repository.checkout(tree)).transpose()
     }
 }
 
@@ -123,7 +137,7 @@ impl Repository {
             if folder.join("HEAD").is_file() {
                 // Tells how long ago it was used; where it cannot be written, it is only removed sooner.
                 let _ = shared.set_modified(SystemTime::now());
-                return Ok(Checkout { folder, _lock: shared });
+                return Ok(Checkout { tree, folder, _lock: shared });
             }
             drop(shared);
             let Some(alone) = locked(&lock, File::lock)? else { continue };
