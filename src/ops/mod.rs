@@ -15,7 +15,7 @@ mod verify;
 
 pub use demo::{Step, demo};
 pub use error::{Failure, OpError};
-pub use init::{Initialised, init};
+pub use init::{Initialised, init, mirror};
 pub use project::{Environment, LockText, Project, read_file, read_locks};
 pub use running::run_command;
 pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};

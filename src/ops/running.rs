@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitStatus};
 
-use super::{OpError, Project, Result, access, start_server};
+use super::{OpError, Project, Result, access, mirror, start_server};
 use crate::serve::Options;
 use crate::serve::environment::{Variable, environment};
 
@@ -14,9 +14,7 @@ use crate::serve::environment::{Variable, environment};
 /// # Errors
 /// Fails where there is no mirror, the server cannot listen, or the command cannot be started.
 pub fn run_command(project: &Project, program: &str, arguments: &[String]) -> Result<ExitStatus> {
-    if project.snapshot()?.is_none() {
-        return Err(crate::store::StoreError::NoMirror { branch: project.branch.to_string() }.into());
-    }
+    mirror(project)?;
     let server = start_server(project, "127.0.0.1:0", Options::default())?;
     let mut command = Command::new(program);
     command.args(arguments);

@@ -10,14 +10,14 @@ use std::thread;
 use super::project::{Project, read_locks};
 use super::repositories::fetching_git;
 use super::upstream::Repositories;
-use super::{OpError, Result};
+use super::{OpError, Result, mirror};
 use crate::git::Git;
 use crate::hex::registry::{Package, PublicKey, Signed};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, RepositoryName, StoredGit};
 use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
-use crate::store::{Damage, ObjectId, Snapshot, StoreError};
+use crate::store::{Damage, ObjectId, Snapshot};
 
 /// What was checked, and what is wrong.
 #[derive(Debug, Clone)]
@@ -42,8 +42,7 @@ pub struct Verification {
 /// # Errors
 /// Fails where there is no mirror, or it cannot be read at all. Damage is no error here.
 pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verification> {
-    let snapshot = project.snapshot()?;
-    let snapshot = snapshot.ok_or_else(|| StoreError::NoMirror { branch: project.branch.to_string() })?;
+    let snapshot = mirror(project)?;
     let mut objects = 0;
     let mut damages = snapshot.check_objects(|| objects += 1);
     let commit = snapshot.commit();

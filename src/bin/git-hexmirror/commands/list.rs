@@ -1,7 +1,7 @@
 //! `list`
 
 use git_hexmirror::model::Manifest;
-use git_hexmirror::store::StoreError;
+use git_hexmirror::ops;
 use serde_json::{Value, json};
 
 use super::{CommandError, documents};
@@ -18,7 +18,7 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    let snapshot = project.snapshot()?.ok_or_else(|| StoreError::NoMirror { branch: project.branch.to_string() })?;
+    let snapshot = ops::mirror(&project)?;
     let (output, manifest) = (&session.output, snapshot.manifest()?);
     if arguments.json.json {
         output.json(&document(manifest)).map_err(CommandError::Print)?;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use git_hexmirror::ops::{self, MirrorContents, OpError};
 use git_hexmirror::serve::{Options, RequestLog, Server};
-use git_hexmirror::store::StoreError;
 
 use super::CommandError;
 use crate::cli::Outcome;
@@ -41,9 +40,7 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    if project.snapshot()?.is_none() {
-        return Err(StoreError::NoMirror { branch: project.branch.to_string() }.into());
-    }
+    ops::mirror(&project)?;
     let output = session.output;
     let options = Options {
         cache_bytes: u64::from(arguments.cache) << 20,
