@@ -6,7 +6,7 @@
 //! | layer | modules | what lives there |
 //! |---|---|---|
 //! | 5 | [`ops`] | one operation a file: init, update, status, verify, serve, … |
-//! | 4 | [`plan`], [`store`], [`fetch`], [`serve`] | what to do; the branch (gix); upstream (reqwest); the server (hyper) |
+//! | 4 | [`plan`], [`store`], [`fetch`], [`serve`], [`hook`] | what to do; the branch (gix); upstream (reqwest); the server (hyper); git hooks |
 //! | 3 | [`lock`], [`hex`] | text to [`lock::Lock`]; tarballs, registry messages, signatures: no I/O |
 //! | 2 | [`term`] | the literal terms of Erlang and Elixir: no I/O |
 //! | 1 | [`model`] | validated names, versions, checksums: no I/O |

@@ -21,7 +21,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fetch", &["model", "term", "lock", "hex", "progress"]),
     ("serve", &["model", "term", "lock", "hex", "progress"]),
     ("git", &["model", "term", "lock", "hex", "progress"]),
-    ("ops", &["model", "term", "lock", "hex", "progress", "config", "plan", "store", "fetch", "serve", "git"]),
+    ("hook", &["model", "progress"]),
+    ("ops", &["model", "term", "lock", "hex", "progress", "config", "plan", "store", "fetch", "serve", "git", "hook"]),
 ];
 
 /// What only one module may name: crates, by how their names begin.
