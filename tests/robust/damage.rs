@@ -111,11 +111,16 @@ fn wrong_bytes_that_git_takes_for_right_are_not_served() {
     // A commit that changes a file of a release: every object is whole, but the tarball is not the published one.
     stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);
     fs::write(stage.sandbox.path().join("edit").join(SOURCE), "one!").unwrap();
+    // And an entry that upstream did sign, but not the one that was stored.
+    let mut later = stage.registry.clone();
+    later.retire("beta 0.3.0", "no more");
+    fs::write(stage.sandbox.path().join("edit/hex/hexpm/registry/beta"), later.signed("beta")).unwrap();
     stage.sandbox.git("edit", &["commit", "--quiet", "--all", "--message=Improve alpha"]);
     stage.git(&["worktree", "remove", "../edit"]);
-    stage.run(&["verify"]).exits(1).prints("release alpha 1.0.0");
+    stage.run(&["verify"]).exits(1).prints("release alpha 1.0.0").prints("registry entry of beta");
     let serving = Serving::start(&mut stage.command(&["serve", "--listen=127.0.0.1:0"]));
     assert_eq!(get(serving.authority(), "/tarballs/alpha-1.0.0.tar").status, 500);
+    assert_eq!(get(serving.authority(), "/packages/beta").status, 500);
     assert_eq!(get(serving.authority(), "/tarballs/beta-0.3.0.tar").status, 200);
 }
 
