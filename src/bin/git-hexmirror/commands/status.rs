@@ -93,7 +93,12 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
 /// Prints the git dependencies and those of unknown kinds.
 pub fn not_mirrored(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     for pin in &comparison.git {
-        output.result(format!("  {} {} {}", styled(DIM, "git, not mirrored yet:"), pin.app, redacted(pin.url.secret_text())))?;
+        output.result(format!(
+            "  {} {} {}",
+            styled(DIM, "git, not mirrored yet:"),
+            pin.app,
+            redacted(pin.url.secret_text())
+        ))?;
     }
     for ignored in &comparison.ignored {
         output.result(format!("  {} {}", styled(DIM, format!("{}, not mirrored:", ignored.kind)), ignored.app))?;
