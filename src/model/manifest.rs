@@ -6,6 +6,10 @@
 //! hex <repository> <package> <version> <storage> <tarball bytes> <outer checksum> <inner checksum>
 //! registry <repository> <package> <bytes> <SHA-256 of the signed message>
 //! absent <repository> <package>      named as a dependency, and upstream had no entry for it
+//! git <address> <revision> <full or depth> [submodules] [HEAD, heads/NAME, tags/NAME …]
+//! pack <address> <name> <bytes>
+//! shallow <address> <commit>         git has the commit without its parents
+//! submodule <address> <revision> <address of the submodule> <its revision>
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +18,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryChecksum, InnerChecksum, OuterChecksum, PackageName, ReleaseId, RepositoryName, Version};
+use super::stored_git::StoredGit;
+use super::{EntryChecksum, GitAddress, InnerChecksum, OuterChecksum, PackageName, ReleaseId, RepositoryName, Version};
 
 /// What is wrong with a manifest's text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +100,8 @@ pub struct Manifest {
     pub entries: BTreeMap<EntryId, StoredEntry>,
     /// The packages that stored releases name as dependencies and that upstream had no registry entry for.
     pub absent: BTreeSet<EntryId>,
+    /// The git repositories.
+    pub git: BTreeMap<GitAddress, StoredGit>,
 }
 
 impl Manifest {
@@ -142,6 +149,7 @@ impl Manifest {
                 let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
                 self.absent.insert(id).then_some(())
             }
+            [kind, address, ref rest @ ..] => self.git.entry(address.parse().ok()?).or_default().read_line(kind, rest),
             _ => None,
         }
     }
@@ -171,7 +179,8 @@ impl fmt::Display for Manifest {
             format!("registry {} {} {bytes} {checksum}\n", id.repository, id.package)
         });
         let absent = self.absent.iter().map(|id| format!("absent {} {}\n", id.repository, id.package));
-        let mut lines: Vec<String> = releases.chain(entries).chain(absent).collect();
+        let git = self.git.iter().flat_map(|(address, stored)| stored.lines(address));
+        let mut lines: Vec<String> = releases.chain(entries).chain(absent).chain(git).collect();
         lines.sort_unstable();
         lines.iter().try_for_each(|line| f.write_str(line))
     }
@@ -190,11 +199,37 @@ mod tests {
             + &format!("registry hexpm zeta 20 {outer}\n")
     }
 
+    fn git_sample() -> String {
+        let [one, two, pack] = ["1", "2", "c"].map(|digit| digit.repeat(40));
+        format!(
+            "git h/a {one} full HEAD heads/x\ngit h/a {two} full submodules tags/v1\ngit h/b {two} 3\n\
+             pack h/a {pack} 100\npack h/b {pack} 10\nshallow h/b {one}\nsubmodule h/a {two} h/b {two}\n"
+        )
+    }
+
     #[test]
     fn text_survives() {
         let manifest: Manifest = sample().parse().unwrap();
         assert_eq!((manifest.releases.len(), manifest.entries.len(), manifest.absent.len()), (4, 1, 1));
         assert_eq!(manifest.to_string(), sample());
+    }
+
+    #[test]
+    fn text_of_git_survives() {
+        let manifest: Manifest = git_sample().parse().unwrap();
+        assert_eq!((manifest.git.len(), manifest.git.values().map(StoredGit::bytes).sum::<u64>()), (2, 110));
+        assert_eq!(manifest.to_string(), git_sample());
+        let wrong = [
+            "git h/a 12 full",
+            "git h/a",
+            "pack ../a 0 0",
+            &format!("git h/a {} 0", "1".repeat(40)),
+            &format!("submodule h/a {0} h/b {0}", "1".repeat(40)),
+            &format!("unheard-of h/a {}", "1".repeat(40)),
+        ];
+        for line in wrong {
+            assert!(format!("{line}\n").parse::<Manifest>().is_err(), "{line}");
+        }
     }
 
     #[test]

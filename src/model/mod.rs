@@ -4,13 +4,17 @@
 //! Nothing here does I/O or imports another module of this crate.
 
 mod checksum;
+mod git;
 mod manifest;
 mod name;
 mod release;
+mod stored_git;
 mod version;
 
 pub use checksum::{ChecksumError, EntryChecksum, InnerChecksum, OuterChecksum};
+pub use git::{GitAddress, GitAddressError, GitName, GitNameError, GitUrl, Revision, redacted};
 pub use manifest::{EntryId, Manifest, ManifestError, Storage, StoredEntry, StoredRelease};
 pub use name::{NameError, PackageName, RepositoryName};
 pub use release::ReleaseId;
+pub use stored_git::{GitContent, StoredGit, StoredRevision};
 pub use version::{Version, VersionError};

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
+use crate::git::GitError;
 use crate::hex::registry::RegistryError;
 use crate::hex::tarball::TarballError;
 use crate::lock::LockError;
 use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
-use crate::serve::ServeError;
+use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
 
 /// The sort of a failure; each has an exit code of its own.
@@ -65,6 +66,9 @@ pub enum OpError {
     /// Something could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// Git failed, or what it was asked for.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// A repository has no key to check its registry with.
     #[error("the public key of the repository {repository} is not known")]
     NoPublicKey {
@@ -138,6 +142,9 @@ pub enum OpError {
     /// The server failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// There is no certificate for the server.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A command could not be started.
     #[error("cannot run {program}")]
     Run {
@@ -168,13 +175,18 @@ impl OpError {
             Self::Fetch(error) if error.is_network() => Failure::Network,
             Self::Fetch(_) | Self::Store(_) | Self::KeptMoving { .. } | Self::Machine { .. } => Failure::Repository,
             Self::NotListed { .. } => Failure::Network,
+            Self::Git(error) if error.is_network() => Failure::Network,
+            Self::Git(error) if error.is_integrity() => Failure::Integrity,
+            Self::Git(error) if error.is_usage() => Failure::Usage,
+            Self::Git(_) => Failure::Repository,
             Self::Entry { .. } | Self::RegistryDisagrees { .. } => Failure::Integrity,
             Self::InnerChecksum { .. } | Self::Tarball { .. } => Failure::Integrity,
             Self::Several { errors } => {
                 let gravest = errors.iter().map(Self::failure).max_by_key(|failure| *failure == Failure::Integrity);
                 gravest.unwrap_or(Failure::Repository)
             }
-            Self::Serve(_) => Failure::Usage,
+            Self::Serve(_) | Self::Tls(TlsError::Name { .. }) => Failure::Usage,
+            Self::Tls(_) => Failure::Repository,
         }
     }
 

@@ -5,6 +5,7 @@ mod error;
 mod fetching;
 mod init;
 mod project;
+mod repositories;
 mod running;
 mod serving;
 mod status;
@@ -14,12 +15,12 @@ mod verify;
 
 pub use demo::{Step, demo};
 pub use error::{Failure, OpError};
-pub use init::{Initialised, init};
+pub use init::{Initialised, init, mirror};
 pub use project::{Environment, LockText, Project, read_file, read_locks};
 pub use running::run_command;
-pub use serving::{MirrorContents, start_server};
+pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};
 pub use status::{Status, Summary, status};
-pub use update::{Added, Update, UpdateOptions, update};
+pub use update::{Added, AddedGit, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};
 
 /// The result of every operation.

@@ -1,9 +1,12 @@
 //! What locks want against what a snapshot holds.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
-use super::{GitPin, Ignored, Pin, Wanted};
-use crate::model::{EntryId, Manifest, OuterChecksum, ReleaseId, StoredRelease, Version};
+use super::{GitPin, Ignored, Pin, Unmirrored, Wanted};
+use crate::model::{
+    EntryId, GitAddress, GitName, Manifest, OuterChecksum, ReleaseId, Revision, StoredGit, StoredRelease, Version,
+};
 
 /// A pinned release whose package is in the mirror, but not so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,15 @@ pub struct Change {
     pub mirrored: Vec<Version>,
     /// The checksum that the mirror has for this very version, where it is there and another one.
     pub conflict: Option<OuterChecksum>,
+}
+
+/// A pinned revision whose repository is in the mirror, but not so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitChange {
+    /// The revision that is wanted.
+    pub pin: GitPin,
+    /// The revisions that are there.
+    pub mirrored: Vec<Revision>,
 }
 
 /// What a mirror lacks, and has beyond what is wanted.
@@ -29,8 +41,16 @@ pub struct Comparison {
     pub entries: Vec<EntryId>,
     /// The releases that are there and that no lock pins.
     pub extra: Vec<ReleaseId>,
-    /// The git repositories that the locks pin.
+    /// The pinned revisions of git repositories that are there, with what their entries want of them.
     pub git: Vec<GitPin>,
+    /// The pinned revisions of git repositories that are not there at all.
+    pub git_missing: Vec<GitPin>,
+    /// The pinned revisions of git repositories that are there with others, or not as deep or complete as wanted.
+    pub git_changed: Vec<GitChange>,
+    /// The revisions that are there and that neither a lock nor a submodule of what it pins wants.
+    pub git_extra: Vec<(GitAddress, Revision)>,
+    /// The git dependencies that cannot be mirrored.
+    pub unmirrored: Vec<Unmirrored>,
     /// The dependencies of unknown kinds.
     pub ignored: Vec<Ignored>,
 }
@@ -38,7 +58,8 @@ pub struct Comparison {
 impl Comparison {
     /// Compares. An empty manifest stands for a mirror that does not exist yet.
     pub fn new(wanted: &Wanted, manifest: &Manifest) -> Self {
-        let mut comparison = Self { git: wanted.git.clone(), ignored: wanted.ignored.clone(), ..Self::default() };
+        let (ignored, unmirrored) = (wanted.ignored.clone(), wanted.unmirrored.clone());
+        let mut comparison = Self { ignored, unmirrored, ..Self::default() };
         let mut entries = BTreeSet::new();
         for pin in wanted.releases.values() {
             comparison.add(pin, manifest);
@@ -49,7 +70,27 @@ impl Comparison {
         }
         comparison.entries = entries.into_iter().collect();
         comparison.extra = manifest.releases.keys().filter(|id| !wanted.releases.contains_key(id)).cloned().collect();
+        comparison.add_git(wanted, manifest);
         comparison
+    }
+
+    fn add_git(&mut self, wanted: &Wanted, manifest: &Manifest) {
+        let mut needed = BTreeSet::new();
+        for pin in &wanted.git {
+            needed.insert((pin.url.address().clone(), pin.revision));
+            match manifest.git.get(pin.url.address()) {
+                None => self.git_missing.push(pin.clone()),
+                Some(stored) if pin.accepts(stored, manifest) => self.git.push(pin.clone()),
+                Some(stored) => {
+                    let mirrored = stored.revisions.keys().copied().collect();
+                    self.git_changed.push(GitChange { pin: pin.clone(), mirrored });
+                }
+            }
+        }
+        let needed = with_submodules(needed, manifest);
+        let stored =
+            manifest.git.iter().flat_map(|(address, stored)| stored.revisions.keys().map(|r| (address.clone(), *r)));
+        self.git_extra = stored.filter(|place| !needed.contains(place)).collect();
     }
 
     fn add(&mut self, pin: &Pin, manifest: &Manifest) {
@@ -67,9 +108,15 @@ impl Comparison {
         }
     }
 
-    /// Tells whether everything that the locks pin of Hex is there.
+    /// Tells whether everything is there that the locks pin and that can be mirrored.
     pub fn is_fresh(&self) -> bool {
-        self.missing.is_empty() && self.changed.is_empty() && self.entries.is_empty()
+        let hex = self.missing.is_empty() && self.changed.is_empty() && self.entries.is_empty();
+        hex && self.git_missing.is_empty() && self.git_changed.is_empty()
+    }
+
+    /// Returns the revisions of git repositories that an update has to bring.
+    pub fn git_to_fetch(&self) -> impl Iterator<Item = &GitPin> {
+        self.git_missing.iter().chain(self.git_changed.iter().map(|change| &change.pin))
     }
 
     /// Returns the releases that an update has to fetch.
@@ -83,6 +130,54 @@ impl Pin {
     pub fn accepts(&self, stored: &StoredRelease) -> bool {
         self.outer.is_none_or(|outer| outer == stored.outer) && self.inner.is_none_or(|inner| inner == stored.inner)
     }
+}
+
+impl GitPin {
+    /// Tells whether what is stored of the repository is what is wanted.
+    ///
+    /// A name that another revision has does: a branch moves, and clients that have a lock ask for the commit.
+    fn accepts(&self, stored: &StoredGit, manifest: &Manifest) -> bool {
+        let Some(revision) = stored.revisions.get(&self.revision) else { return false };
+        let deep = is_deep_enough(revision.depth, self.depth);
+        let named = |name: &GitName| stored.revisions.values().any(|revision| revision.names.contains(name));
+        deep && self.names.iter().all(named) && (!self.submodules || self.has_submodules(manifest))
+    }
+
+    /// Tells whether all submodules are there, and theirs.
+    fn has_submodules(&self, manifest: &Manifest) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![(self.url.address(), self.revision)];
+        while let Some((address, revision)) = next.pop() {
+            if !seen.insert((address, revision)) {
+                continue;
+            }
+            let stored = manifest.git.get(address).and_then(|stored| stored.revisions.get(&revision));
+            let Some(submodules) = stored.and_then(|stored| stored.submodules.as_ref()) else { return false };
+            next.extend(submodules.iter().map(|(address, revision)| (address, *revision)));
+        }
+        true
+    }
+}
+
+/// Tells whether an ancestry that is stored to one depth does where another one is wanted; `None` stands for all of it.
+pub fn is_deep_enough(stored: Option<NonZeroU32>, wanted: Option<NonZeroU32>) -> bool {
+    stored.is_none_or(|stored| wanted.is_some_and(|wanted| stored >= wanted))
+}
+
+/// Adds the submodules of some stored revisions, and theirs.
+fn with_submodules(
+    revisions: BTreeSet<(GitAddress, Revision)>,
+    manifest: &Manifest,
+) -> BTreeSet<(GitAddress, Revision)> {
+    let mut all = BTreeSet::new();
+    let mut next: Vec<_> = revisions.into_iter().collect();
+    while let Some((address, revision)) = next.pop() {
+        let stored = manifest.git.get(&address).and_then(|stored| stored.revisions.get(&revision));
+        if all.insert((address, revision)) {
+            next.extend(stored.and_then(|stored| stored.submodules.as_ref()).into_iter().flatten().cloned());
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -128,6 +223,34 @@ mod tests {
         assert_eq!(comparison.entries.iter().map(ToString::to_string).collect::<Vec<_>>(), ["d"]);
         assert!(!comparison.is_fresh());
         assert_eq!(names(comparison.to_fetch().collect()), ["d 1.0.0", "b 2.0.0", "c 1.0.0"]);
+    }
+
+    #[test]
+    fn git_revisions_are_compared_by_depth_names_and_submodules() {
+        let [one, two] = ["1", "2"].map(|digit| digit.repeat(40));
+        let fresh = |options: &str, lines: &str| {
+            let mut wanted = Wanted::default();
+            let lock = format!(r#"%{{"a": {{:git, "https://h/a", "{one}", [{options}]}}}}"#);
+            wanted.add(&Lock::parse("mix.lock", lock).unwrap()).unwrap();
+            let lines = lines.replace("ONE", &one).replace("TWO", &two);
+            let comparison = Comparison::new(&wanted, &lines.parse().unwrap());
+            (comparison.is_fresh(), comparison.git_extra.len())
+        };
+        assert_eq!(fresh("", ""), (false, 0));
+        assert_eq!(fresh("", "git h/a TWO full HEAD\n"), (false, 1));
+        assert_eq!(fresh("", "git h/a ONE full HEAD\n"), (true, 0));
+        assert_eq!(fresh("", "git h/a ONE full\n"), (false, 0), "HEAD is lacking");
+        assert_eq!(fresh("", "git h/a ONE full\ngit h/a TWO full HEAD\n"), (true, 1), "HEAD is elsewhere");
+        assert_eq!(fresh("", "git h/a ONE 3 HEAD\n"), (false, 0), "not deep enough");
+        assert_eq!(fresh("depth: 2", "git h/a ONE 3 HEAD\n"), (true, 0));
+        assert_eq!(fresh("depth: 4", "git h/a ONE 3 HEAD\n"), (false, 0));
+        assert_eq!(fresh("depth: 4", "git h/a ONE full HEAD\n"), (true, 0));
+        let submodules = "submodules: true";
+        assert_eq!(fresh(submodules, "git h/a ONE full HEAD\n"), (false, 0));
+        assert_eq!(fresh(submodules, "git h/a ONE full submodules HEAD\n"), (true, 0));
+        let with = "git h/a ONE full submodules HEAD\nsubmodule h/a ONE h/b TWO\n";
+        assert_eq!(fresh(submodules, with), (false, 0), "the submodule is lacking");
+        assert_eq!(fresh(submodules, &format!("{with}git h/b TWO full submodules\n")), (true, 0));
     }
 
     #[test]

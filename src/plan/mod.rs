@@ -6,5 +6,5 @@
 mod comparison;
 mod wanted;
 
-pub use comparison::{Change, Comparison};
-pub use wanted::{GitPin, Ignored, Pin, Wanted};
+pub use comparison::{Change, Comparison, GitChange, is_deep_enough};
+pub use wanted::{GitPin, Ignored, NotMirrored, Pin, Unmirrored, Wanted};

@@ -1,12 +1,17 @@
 //! What locks pin, validated: from here on, names and versions are safe in paths and addresses.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fmt::Display;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use crate::lock::{HexSource, Located, Lock, LockError, Source};
-use crate::model::{InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
+use serde_json::Value;
+
+use crate::lock::{GitSource, HexSource, Located, Lock, LockError, LockKind, Source};
+use crate::model::{
+    GitAddressError, GitName, GitUrl, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName, Revision, redacted,
+};
 
 /// A release that a lock pins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +25,53 @@ pub struct Pin {
 }
 
 /// A revision of a git repository that a lock pins.
+///
+/// What a lock says of `sparse` and `subdir` makes no difference here: the whole revision is mirrored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GitPin {
     /// The application.
     pub app: String,
     /// The repository's address, as the lock has it.
+    pub url: GitUrl,
+    /// The commit.
+    pub revision: Revision,
+    /// How many generations of its ancestry are wanted; all, where `None`.
+    pub depth: Option<NonZeroU32>,
+    /// The names that the entry gives the commit.
+    pub names: BTreeSet<GitName>,
+    /// Whether the submodules are wanted too.
+    pub submodules: bool,
+}
+
+/// A git dependency that cannot be mirrored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unmirrored {
+    /// The application.
+    pub app: String,
+    /// Its address, without a password.
     pub url: String,
-    /// The commit; a rebar.lock written by hand may have none.
+    /// The revision as the lock has it, if it has one.
     pub revision: Option<String>,
+    /// Why not.
+    pub reason: NotMirrored,
+}
+
+/// Why a git dependency cannot be mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotMirrored {
+    /// It is a folder of this machine.
+    Local,
+    /// The lock names no commit, only a branch, a tag or the beginning of a commit's id.
+    NoCommit,
+}
+
+impl Display for NotMirrored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "a folder of this machine",
+            Self::NoCommit => "the lock does not pin a full commit id",
+        })
+    }
 }
 
 /// A dependency of a kind that this program does not know.
@@ -44,8 +88,10 @@ pub struct Ignored {
 pub struct Wanted {
     /// The releases.
     pub releases: BTreeMap<ReleaseId, Pin>,
-    /// The git repositories.
+    /// The revisions of git repositories.
     pub git: Vec<GitPin>,
+    /// The git dependencies that cannot be mirrored.
+    pub unmirrored: Vec<Unmirrored>,
     /// The rest.
     pub ignored: Vec<Ignored>,
 }
@@ -68,15 +114,17 @@ impl Wanted {
                     let id = ReleaseId { repository: RepositoryName::hexpm(), package, version };
                     self.releases.entry(id.clone()).or_insert(Pin { id, inner: None, outer: None });
                 }
-                Source::Git(source) => {
-                    let revision = source.revision.as_ref().map(|revision| revision.text.clone());
-                    self.git.push(GitPin { app, url: source.url.text.clone(), revision });
-                }
+                Source::Git(source) => match git_pin(app, source, lock.kind)? {
+                    Ok(pin) => self.git.push(pin),
+                    Err(unmirrored) => self.unmirrored.push(unmirrored),
+                },
                 Source::Unknown { kind } => self.ignored.push(Ignored { app, kind: kind.clone() }),
             }
         }
         self.git.sort();
         self.git.dedup();
+        self.unmirrored.sort();
+        self.unmirrored.dedup();
         self.ignored.sort();
         self.ignored.dedup();
         Ok(())
@@ -125,6 +173,55 @@ fn pin(source: &HexSource) -> Result<Pin, LockError> {
     Ok(Pin { id, inner, outer })
 }
 
+/// Reads a git dependency; the inner error is no error of the lock's.
+fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<GitPin, Unmirrored>, LockError> {
+    let text = source.revision.as_ref().map(|revision| revision.text.clone());
+    let unmirrored = |reason| {
+        let url = redacted(&source.url.text);
+        Ok(Err(Unmirrored { app: app.clone(), url, revision: text.clone(), reason }))
+    };
+    let url: GitUrl = match source.url.text.parse() {
+        Ok(url) => url,
+        Err(GitAddressError::Local) => return unmirrored(NotMirrored::Local),
+        Err(error) => return Err(git_error(&app, source, &error, "this address is refused")),
+    };
+    let Some(located) = &source.revision else { return unmirrored(NotMirrored::NoCommit) };
+    let revision: Revision = match located.text.parse() {
+        Ok(revision) => revision,
+        // A name such as rebar3 takes where it was written by hand, or the beginning of an id.
+        Err(_) if GitName::branch(&located.text).is_ok() => return unmirrored(NotMirrored::NoCommit),
+        Err(error) => {
+            let (message, label) = (error.to_string(), "this is not a commit's id".to_owned());
+            return Err(LockError { message, label, span: located.span });
+        }
+    };
+    let option = |name: &str| source.options.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let named = |name: &str| option(name).and_then(Value::as_str);
+    let mut names = BTreeSet::new();
+    for name in [named("branch").map(GitName::branch), named("tag").map(GitName::tag)].into_iter().flatten() {
+        names.insert(name.map_err(|error| git_error(&app, source, &error, "the entry of this repository"))?);
+    }
+    // rebar3 writes the commit only, and so does not say what it was found by.
+    if names.is_empty() && kind == LockKind::Mix && named("ref").is_none() {
+        names.insert(GitName::Head);
+    }
+    let depth = match option("depth") {
+        None | Some(Value::Null) => None,
+        Some(depth) => {
+            let number = depth.as_u64().and_then(|depth| NonZeroU32::new(u32::try_from(depth).ok()?));
+            let wrong = || format!("its depth is {depth}, not a positive number");
+            Some(number.ok_or_else(|| git_error(&app, source, &wrong(), "the entry of this repository"))?)
+        }
+    };
+    let submodules = option("submodules").and_then(Value::as_bool).unwrap_or(false);
+    Ok(Ok(GitPin { app, url, revision, depth, names, submodules }))
+}
+
+fn git_error(app: &str, source: &GitSource, problem: &dyn Display, label: &str) -> LockError {
+    let message = format!("the git dependency `{}` cannot be used: {problem}", app.escape_debug());
+    LockError { message, label: label.to_owned(), span: source.url.span }
+}
+
 fn valid<T: FromStr<Err: Display>>(located: &Located, label: &str) -> Result<T, LockError> {
     located.text.parse().map_err(|error: T::Err| LockError {
         message: error.to_string(),
@@ -156,7 +253,60 @@ mod tests {
         let wanted = wanted(&[&plug(OUTER), others]).unwrap();
         let shown: Vec<String> = wanted.releases.keys().map(ToString::to_string).collect();
         assert_eq!(shown, ["c 1.0.0", "plug 1.0.0"]);
-        assert_eq!((wanted.git[0].url.as_str(), wanted.ignored[0].kind.as_str()), ("https://x/y.git", "hg"));
+        let unmirrored = &wanted.unmirrored[0];
+        assert_eq!((unmirrored.url.as_str(), unmirrored.reason), ("https://x/y.git", NotMirrored::NoCommit));
+        assert_eq!(wanted.ignored[0].kind, "hg");
+    }
+
+    const REVISION: &str = "b43616a08459451cc5afdcd9839b732cbc1dedfa";
+
+    fn git(url: &str, options: &str) -> Result<Wanted, LockError> {
+        wanted(&[&format!(r#"%{{"a": {{:git, "{url}", "{REVISION}", [{options}]}}}}"#)])
+    }
+
+    #[test]
+    fn git_options_are_read() {
+        let cases = [
+            (r#"branch: "v2.0""#, "heads/v2.0", None, false),
+            (r#"tag: "v1""#, "tags/v1", None, false),
+            (r#"ref: "abc""#, "", None, false),
+            ("", "HEAD", None, false),
+            (r#"depth: 3, submodules: true, sparse: "x""#, "HEAD", NonZeroU32::new(3), true),
+        ];
+        for (options, name, depth, submodules) in cases {
+            let pin = git("https://h/x", options).unwrap().git.remove(0);
+            let names = Vec::from_iter(pin.names.iter().map(ToString::to_string)).join(" ");
+            assert_eq!((names.as_str(), pin.depth, pin.submodules), (name, depth, submodules), "{options}");
+        }
+        let rebar = format!(r#"[{{<<"a">>,{{git,"https://h/x",{{ref,"{REVISION}"}}}},0}}]."#);
+        let mut wanted = Wanted::default();
+        wanted.add(&Lock::parse("rebar.lock", rebar).unwrap()).unwrap();
+        assert!(wanted.git[0].names.is_empty());
+    }
+
+    #[test]
+    fn local_folders_are_reported_and_no_error() {
+        for url in ["file:///srv/x", "../x", "/srv/x"] {
+            let wanted = git(url, "").unwrap();
+            assert_eq!((wanted.git.len(), wanted.unmirrored[0].reason), (0, NotMirrored::Local));
+        }
+    }
+
+    #[test]
+    fn hostile_git_entries_are_marked_in_the_lock() {
+        for (url, options) in [
+            ("ext::sh -c x", ""),
+            ("--upload-pack=x", ""),
+            ("https://h/../x", ""),
+            ("https://h/x", "depth: 0"),
+            ("https://h/x", r#"branch: "--upload-pack=x""#),
+            ("https://h/x", r#"tag: "a\nb""#),
+        ] {
+            let error = git(url, options).expect_err(url);
+            assert_eq!(error.span.range().len(), url.len() + 2, "{url} {options}: {}", error.message);
+        }
+        let error = wanted(&[r#"%{"a": {:git, "https://h/x", "--upload-pack=x", []}}"#]).unwrap_err();
+        assert!(error.message.contains("40 hexadecimal digits"), "{}", error.message);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::model::{PackageName, ReleaseId, RepositoryName};
+use crate::model::{GitAddress, PackageName, ReleaseId, RepositoryName};
 
 /// The source of everything that is served: the mirror branch, in the real program.
 ///
@@ -47,6 +48,26 @@ pub trait Contents: Send + Sync + 'static {
     /// # Errors
     /// [`ContentsError::Damaged`] where the bytes are not what they should be; then nothing is served.
     fn load(&self, tip: &Tip, resource: &Resource, found: &Found) -> Result<Bytes, ContentsError>;
+
+    /// Returns the folder of a git repository as the snapshot `tip` has it, or `None`. Slow the first time (it may have to
+    /// be written), then quick; called at every request that git makes.
+    ///
+    /// # Errors
+    /// As for [`Contents::find`].
+    fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
+        let _ = (tip, address);
+        Ok(None)
+    }
+}
+
+/// A bare git repository on disk, from which clients are answered. Nobody but its owner changes it.
+pub struct GitRepository {
+    /// The folder with `HEAD`, `packed-refs`, `objects` and the rest.
+    pub path: PathBuf,
+    /// Identifies its content: two with one key are the same. Visible ASCII without `"`, at most 100 bytes.
+    pub key: String,
+    /// Kept as long as anybody reads from the folder.
+    pub held: Box<dyn Send + Sync>,
 }
 
 /// A state of the branch: its commit id, in hexadecimal.

@@ -1,6 +1,6 @@
-//! The server for Hex clients: the only place that names hyper.
+//! The server for Hex and git clients: the only place that names hyper.
 //!
-//! It knows nothing of git: what it serves comes through the [`Contents`] trait. A request goes through
+//! It knows nothing of the mirror branch: what it serves comes through the [`Contents`] trait. A request goes through
 //!
 //! | file | what it does |
 //! |---|---|
@@ -10,18 +10,27 @@
 //! | `route` | path to [`Resource`] |
 //! | `shelf` | what the tip has for a path, and its bytes: looked up once, loaded once |
 //! | `cache` | the bounded cache under it, one load for many waiters |
+//! | `git` | git repositories: the smart and the dumb protocol |
+//! | `tls` | a local certificate authority, and HTTPS with it |
+//! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
-//! | [`mod@environment`] | the variables that make clients ask this server |
+//! | [`mod@environment`], `redirects` | what makes clients ask this server |
 
 mod cache;
 mod conditional;
 mod connection;
 mod contents;
 pub mod environment;
+mod git;
+mod redirects;
+mod refusal;
 mod route;
 mod server;
 mod service;
 mod shelf;
+mod tls;
 
-pub use contents::{Contents, ContentsError, Found, Resource, Tip};
+pub use contents::{Contents, ContentsError, Found, GitRepository, Resource, Tip};
+pub use git::Git;
 pub use server::{Handle, Limits, Log, Options, RequestLog, ServeError, Server};
+pub use tls::{Tls, TlsError};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::num::NonZero;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -14,8 +15,10 @@ use tokio::sync::oneshot;
 
 use super::connection::{self, Connections};
 use super::contents::Contents;
+use super::git::{Git, Repositories};
 use super::service::Service;
 use super::shelf::Shelf;
+use super::tls::Tls;
 
 /// Takes one line of the request log. Must not block.
 pub type Log = Arc<dyn Fn(&RequestLog) + Send + Sync>;
@@ -32,11 +35,11 @@ pub struct RequestLog {
     pub path: String,
     /// The status of the answer.
     pub status: u16,
-    /// The length of the answer's body in bytes.
+    /// The length of the answer's body in bytes; of one that is sent as it is made, what was sent of it.
     pub bytes: u64,
     /// From the end of the request's header to the start of the answer.
     pub elapsed: Duration,
-    /// What the body says, where the status is an error.
+    /// What the body says, where the status is an error; what else went wrong, where it was noticed later.
     pub error: Option<String>,
 }
 
@@ -54,6 +57,12 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Time that running requests get when the server stops.
     pub drain_time: Duration,
+    /// Size of the body of a git client's request in bytes, packed and unpacked.
+    pub body_bytes: u64,
+    /// Time for the whole body of a git client's request.
+    pub body_time: Duration,
+    /// How many git processes answer at one time; further requests wait for their turn.
+    pub git_processes: usize,
 }
 
 impl Default for Limits {
@@ -64,6 +73,10 @@ impl Default for Limits {
             write_time: Duration::from_secs(30),
             header_bytes: 16 * 1024,
             drain_time: Duration::from_secs(5),
+            // A client sends 50 bytes for each commit that it has, at most some thousands of them.
+            body_bytes: 16 * 1024 * 1024,
+            body_time: Duration::from_secs(60),
+            git_processes: 2 * thread::available_parallelism().map_or(2, NonZero::get),
         }
     }
 }
@@ -77,11 +90,15 @@ pub struct Options {
     pub limits: Limits,
     /// Takes each answered request, where set.
     pub log: Option<Log>,
+    /// Which git answers git clients.
+    pub git: Git,
+    /// What it needs to speak HTTPS, where it is to speak that.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, limits: Limits::default(), log: None }
+        Self { cache_bytes: 64 * 1024 * 1024, limits: Limits::default(), log: None, git: Git::default(), tls: None }
     }
 }
 
@@ -170,7 +187,7 @@ impl Server {
 
     /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040`.
     pub fn base_url(&self) -> String {
-        base_url(self.local_addr)
+        base_url(self.local_addr, self.options.tls.is_some())
     }
 
     /// Answers requests, on threads of its own, until `shutdown` completes; then lets running requests end, at most for
@@ -184,9 +201,10 @@ impl Server {
         let Self { listener, local_addr, contents, options } = self;
         let threads = |source| ServeError::Threads { source };
         let runtime = connection::runtime().map_err(threads)?;
+        let repositories = Repositories::new(contents.clone(), options.git, &options.limits);
         let shelf = Shelf::new(contents, options.cache_bytes, runtime.handle().clone());
-        let service = Service { shelf, log: options.log, base_url };
-        let mut connections = Connections::start(&options.limits, service).map_err(threads)?;
+        let service = Service { shelf, repositories, log: options.log, base_url };
+        let mut connections = Connections::start(&options.limits, options.tls.as_ref(), service).map_err(threads)?;
         let result = runtime.block_on(async {
             let listener = AsyncListener::from_std(listener)
                 .map_err(|source| ServeError::Listen { address: local_addr, source })?;
@@ -212,13 +230,13 @@ impl Server {
     /// # Errors
     /// [`ServeError::Threads`].
     pub fn start(self) -> Result<Handle, ServeError> {
-        let local_addr = self.local_addr;
+        let (local_addr, is_tls) = (self.local_addr, self.options.tls.is_some());
         let (stop, stopped) = oneshot::channel::<()>();
         // A dropped sender means the same as a sent one.
         let body = move || self.run(async { drop(stopped.await) });
         let thread = thread::Builder::new().name("serve".into()).spawn(body);
         let thread = thread.map_err(|source| ServeError::Threads { source })?;
-        Ok(Handle { local_addr, stop: Some(stop), thread: Some(thread) })
+        Ok(Handle { local_addr, is_tls, stop: Some(stop), thread: Some(thread) })
     }
 }
 
@@ -238,19 +256,20 @@ fn cannot_listen(address: SocketAddr, source: io::Error) -> ServeError {
 }
 
 /// An address that stands for all of the machine's is replaced by the loopback one: nobody can connect to the former.
-fn base_url(mut address: SocketAddr) -> String {
+fn base_url(mut address: SocketAddr, is_tls: bool) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{address}")
+    format!("{}://{address}", if is_tls { "https" } else { "http" })
 }
 
 /// A server that runs on threads of its own. Stops when dropped.
 pub struct Handle {
     local_addr: SocketAddr,
+    is_tls: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
@@ -263,7 +282,7 @@ impl Handle {
 
     /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040`.
     pub fn base_url(&self) -> String {
-        base_url(self.local_addr)
+        base_url(self.local_addr, self.is_tls)
     }
 
     /// Stops accepting, lets running requests end within [`Limits::drain_time`], and waits for that.

@@ -4,10 +4,12 @@
 //! - [`Snapshot`]: what one commit of the branch holds. Everything is read from its tree, never from history.
 //! - [`Draft`]: changes that become the branch's next commit, all or nothing, by compare-and-swap on its ref.
 //! - [`ReleaseEncoder`]: turns a release into git objects, on any thread.
+//! - [`Checkout`]: a git repository of the mirror as a folder.
 //! - [`Lock`]: one update at a time for one repository.
 //!
 //! The branch's layout is in [`layout`].
 
+mod checkout;
 mod draft;
 mod encode;
 mod error;
@@ -20,7 +22,8 @@ mod repository;
 mod snapshot;
 mod tip;
 
-pub use draft::{Draft, Published};
+pub use checkout::Checkout;
+pub use draft::{Draft, GitFile, Published};
 pub use encode::{EncodeError, EncodedRelease, ReleaseEncoder};
 pub use error::StoreError;
 pub use gix::ObjectId;

@@ -48,7 +48,8 @@ impl TipReader {
         &self.branch
     }
 
-    fn repository(&self) -> Repository {
+    /// Returns the repository, with a view of the object database of its own.
+    pub fn repository(&self) -> Repository {
         Repository { git: self.repository.to_thread_local() }
     }
 

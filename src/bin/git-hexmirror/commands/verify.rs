@@ -13,7 +13,8 @@ use crate::session::Session;
 /// Check every byte of the mirror again
 ///
 /// Reads every git object and compares it with its id; rebuilds every tarball and compares it with the manifest, the
-/// locks and the registry; checks the signature of every registry entry. Exits with 1 if anything is damaged.
+/// locks and the registry; checks the signature of every registry entry; has git check every object and the ancestry of
+/// every git revision. Exits with 1 if anything is damaged.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -33,6 +34,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "objects": verification.objects,
             "releases": verification.releases,
             "entries": verification.entries,
+            "git": verification.revisions,
             "damages": damages.iter().map(|damage| json!({ "path": damage.path, "problem": damage.problem })).collect::<Vec<_>>(),
         });
         output.json(&document).map_err(CommandError::Print)?;
@@ -42,9 +44,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             output.result(line).map_err(CommandError::Print)?;
         }
         let checked = format!(
-            "{}, {}, {} at {}",
+            "{}, {}, {}, {} at {}",
             count(verification.releases, "release", "releases"),
             count(verification.entries, "registry entry", "registry entries"),
+            count(verification.revisions, "git revision", "git revisions"),
             count(verification.objects, "object", "objects"),
             short(verification.commit)
         );

@@ -1,0 +1,66 @@
+//! Checks a stored repository, and brings its packs into the project's object database.
+
+use std::path::{Path, PathBuf};
+
+use super::{Git, GitError, Result};
+use crate::model::Revision;
+
+/// Checks a bare repository: every object has the content that its id promises, nothing that its refs lead to is missing,
+/// and the revisions are commits. Returns what is wrong.
+///
+/// # Errors
+/// Fails where git cannot be run.
+pub fn check<'r>(git: &Git, folder: &Path, revisions: impl Iterator<Item = &'r Revision>) -> Result<Option<String>> {
+    let arguments = ["fsck", "--full", "--no-dangling", "--no-progress"];
+    match git.run_in(folder, arguments).output("check a repository") {
+        Ok(_) => {}
+        Err(GitError::Failed { message, .. }) => return Ok(Some(message)),
+        Err(error) => return Err(error),
+    }
+    for revision in revisions {
+        match git.run_in(folder, ["cat-file", "-t", &revision.to_string()]).output("read an object") {
+            Ok(kind) if kind.trim_ascii() == b"commit" => {}
+            Ok(_) => return Ok(Some(format!("{revision} is no commit"))),
+            Err(GitError::Failed { .. }) => return Ok(Some(format!("the commit {revision} is missing"))),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Writes files into an object database as blobs, however large they are, without holding them in memory. Returns their ids,
+/// as hexadecimal digits, in the same order.
+///
+/// # Errors
+/// Fails where a file cannot be read or the database not written.
+pub fn store_files(git: &Git, repository: &Path, objects: &Path, files: &[PathBuf]) -> Result<Vec<String>> {
+    let mut input = Vec::new();
+    for file in files {
+        input.extend_from_slice(file.as_os_str().as_encoded_bytes());
+        input.push(b'\n');
+    }
+    // What is packed is deflated already.
+    let arguments = [
+        "-c",
+        "core.compression=0",
+        "-c",
+        "core.looseCompression=0",
+        "-c",
+        "pack.compression=0",
+        "-c",
+        "core.fsync=committed",
+        "hash-object",
+        "-w",
+        "-t",
+        "blob",
+        "--no-filters",
+        "--stdin-paths",
+    ];
+    let run = git.run_in(repository, arguments).variable("GIT_OBJECT_DIRECTORY", objects).input(input);
+    let output = run.output("store a pack")?;
+    let ids: Vec<String> = String::from_utf8_lossy(&output).lines().map(str::to_owned).collect();
+    if ids.len() == files.len() {
+        return Ok(ids);
+    }
+    Err(GitError::Failed { action: "store a pack", message: "it stored another number of files".into() })
+}

@@ -1,0 +1,314 @@
+//! What can go wrong with git as a process, and how that is told from what it prints.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::model::{GitAddress, GitAddressError, Revision, redacted};
+
+/// What went wrong with git. No text of it holds a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GitError {
+    /// There is no git.
+    #[error("cannot run {}", program.display())]
+    NotRun {
+        /// The program.
+        program: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Git is too old.
+    #[error("git {found} is too old: {needed} is needed to mirror git dependencies")]
+    TooOld {
+        /// Its version.
+        found: String,
+        /// The least version that does.
+        needed: &'static str,
+    },
+    /// The server cannot be reached, or the connection broke.
+    #[error("cannot fetch {url}: {message}")]
+    Unreachable {
+        /// The repository's address, without a password.
+        url: String,
+        /// What git says.
+        message: String,
+    },
+    /// The server refuses the user, or git has no credentials for it.
+    #[error("{url} refuses access: {message}")]
+    AccessRefused {
+        /// The repository's address, without a password.
+        url: String,
+        /// What git says.
+        message: String,
+    },
+    /// The server has no such repository, or does not show it.
+    #[error("there is no repository at {url}: {message}")]
+    NoRepository {
+        /// The repository's address, without a password.
+        url: String,
+        /// What git says.
+        message: String,
+    },
+    /// Nothing came for a long time.
+    #[error("{url} sent nothing for {seconds} seconds")]
+    Stalled {
+        /// The repository's address, without a password.
+        url: String,
+        /// How long.
+        seconds: u64,
+    },
+    /// The repository does not have the commit.
+    #[error("{url} does not have the commit {revision}; {refs}")]
+    NoRevision {
+        /// The repository's address, without a password.
+        url: String,
+        /// The commit.
+        revision: Revision,
+        /// What it has.
+        refs: Refs,
+    },
+    /// What the server sent is damaged or hostile.
+    #[error("{url} sent what git refuses: {message}")]
+    Refused {
+        /// The repository's address, without a password.
+        url: String,
+        /// What git says.
+        message: String,
+    },
+    /// What is to be stored does not have everything that it needs, or not the content that it should.
+    #[error("the repository {address} is refused: {message}")]
+    Incomplete {
+        /// The repository.
+        address: GitAddress,
+        /// What git says.
+        message: String,
+    },
+    /// A submodule's address cannot be mirrored.
+    #[error("the submodule {path:?} of {address} at {revision} cannot be mirrored: its address is {url:?}")]
+    Submodule {
+        /// The repository that has the submodule.
+        address: GitAddress,
+        /// The commit of that repository.
+        revision: Revision,
+        /// Where the submodule is in it.
+        path: String,
+        /// The submodule's address, without a password.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: GitAddressError,
+    },
+    /// Submodules are nested too deeply, or too many.
+    #[error("the submodules of {address} are nested too deeply or too many")]
+    TooManySubmodules {
+        /// The repository at which this was found.
+        address: GitAddress,
+    },
+    /// Git failed at something that involves no server.
+    #[error("git cannot {action}: {message}")]
+    Failed {
+        /// What was attempted, as a verb phrase.
+        action: &'static str,
+        /// What git says.
+        message: String,
+    },
+    /// Reading or writing a file failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The refs of a repository, as many as a person reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refs {
+    /// The names, without `refs/`.
+    pub names: Vec<String>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl std::fmt::Display for Refs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.names.is_empty() {
+            return f.write_str("it has no refs");
+        }
+        write!(f, "it has {}", self.names.join(", "))?;
+        if self.more > 0 { write!(f, " and {} more", self.more) } else { Ok(()) }
+    }
+}
+
+impl GitError {
+    /// Wraps what the system says of a file, for `map_err`.
+    pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.into(), source }
+    }
+
+    /// Tells whether upstream or the network is to blame, and another try may do.
+    pub fn is_network(&self) -> bool {
+        use GitError::{AccessRefused, NoRepository, NoRevision, Stalled, Unreachable};
+        matches!(
+            self,
+            Unreachable { .. } | AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } | Stalled { .. }
+        )
+    }
+
+    /// Tells whether what was sent is not what it should be.
+    pub fn is_integrity(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Incomplete { .. })
+    }
+
+    /// Tells whether the project's own choice of dependencies, or this machine's setup, is to blame.
+    pub fn is_usage(&self) -> bool {
+        use GitError::{NotRun, Submodule, TooManySubmodules, TooOld};
+        matches!(self, NotRun { .. } | TooOld { .. } | Submodule { .. } | TooManySubmodules { .. })
+    }
+}
+
+/// What git's complaint about a fetch amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Complaint {
+    AccessRefused,
+    NoRepository,
+    /// The server does not give a commit by its id alone, or does not have it.
+    NotOurRef,
+    /// This machine, for example its disk.
+    Local,
+    Broken,
+    Network,
+}
+
+/// The words by which git's complaints are told apart (with `LC_ALL=C`), the first that fits counting.
+const WORDS: &[(Complaint, &[&str])] = &[
+    (Complaint::Local, &["No space left on device", "unable to create", "unable to write", "Read-only file system"]),
+    (
+        Complaint::AccessRefused,
+        &[
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "terminal prompts disabled",
+            "Permission denied",
+            "Host key verification failed",
+            "returned error: 401",
+            "returned error: 403",
+            "returned error: 407",
+        ],
+    ),
+    (
+        Complaint::NoRepository,
+        &[
+            "not found",
+            "Not Found",
+            "returned error: 404",
+            "returned error: 410",
+            "does not appear to be a git repository",
+            "repository not exported",
+            "no such repository",
+        ],
+    ),
+    (Complaint::NotOurRef, &["unadvertised object", "not our ref", "not valid", "no such ref", "remote ref"]),
+    (
+        Complaint::Broken,
+        &[
+            "fsck error",
+            "bad pack",
+            "bad object",
+            "SHA1",
+            "sha1 mismatch",
+            "inconsistent",
+            "unresolved delta",
+            "corrupt",
+            "inflate",
+            "did not send all necessary objects",
+            "pack signature mismatch",
+            "pack has",
+            "pack version",
+            "garbage at end",
+            "bad line length",
+            "protocol error",
+            "unsupported pack",
+            "disallowed",
+            "is not a commit",
+        ],
+    ),
+];
+
+impl Complaint {
+    /// Finds out what a complaint amounts to.
+    pub fn of(text: &str) -> Self {
+        let said = |words: &&(Self, &[&str])| words.1.iter().any(|word| text.contains(word));
+        WORDS.iter().find(said).map_or(Self::Network, |(complaint, _)| *complaint)
+    }
+
+    /// Makes the error that it is.
+    pub fn error(self, url: String, message: String) -> GitError {
+        match self {
+            Self::AccessRefused => GitError::AccessRefused { url, message },
+            Self::NoRepository => GitError::NoRepository { url, message },
+            Self::Broken => GitError::Refused { url, message },
+            Self::Local => GitError::Failed { action: "store what it fetches", message },
+            Self::NotOurRef | Self::Network => GitError::Unreachable { url, message },
+        }
+    }
+}
+
+/// Makes what git printed fit for one line of a message: what is progress is left out, and passwords and control
+/// characters with it. Its last lines count.
+pub(super) fn readable(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let said = |line: &&str| {
+        let line = line.trim_start_matches("remote: ");
+        let progress =
+            ["Enumerating", "Counting", "Compressing", "Total", "Receiving", "Resolving", "warning:", "hint:"];
+        !line.trim().is_empty() && !progress.iter().any(|begin| line.starts_with(begin))
+    };
+    let lines: Vec<&str> = text.split(['\n', '\r']).filter(said).collect();
+    let last = lines[lines.len().saturating_sub(4)..].join("; ");
+    let shown: String = redacted(&last).chars().filter(|c| !c.is_control()).take(600).collect();
+    if shown.is_empty() {
+        "git did not say why".to_owned()
+    } else {
+        shown.replace("fatal: ", "").replace("error: ", "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_told_apart() {
+        for (text, expected) in [
+            ("fatal: unable to access 'https://h/': Could not resolve host: h", Complaint::Network),
+            ("fatal: unable to connect to h:\nh[0: 127.0.0.1]: errno=Connection refused", Complaint::Network),
+            ("fatal: early EOF\nfatal: fetch-pack: invalid index-pack output", Complaint::Network),
+            ("fatal: could not read Username for 'https://h': terminal prompts disabled", Complaint::AccessRefused),
+            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote", Complaint::AccessRefused),
+            ("fatal: repository 'http://h/x/' not found", Complaint::NoRepository),
+            ("fatal: remote error: access denied or repository not exported: /x", Complaint::NoRepository),
+            ("error: Server does not allow request for unadvertised object 12", Complaint::NotOurRef),
+            ("fatal: remote error: upload-pack: not our ref 12", Complaint::NotOurRef),
+            ("error: object 12: gitmodulesUrl: x\nfatal: fsck error in packed object", Complaint::Broken),
+            ("fatal: pack has 3 unresolved deltas", Complaint::Broken),
+            ("fatal: write error: No space left on device\nfatal: index-pack failed", Complaint::Local),
+        ] {
+            assert_eq!(Complaint::of(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_git_says_becomes_one_harmless_line() {
+        let said =
+            b"remote: Counting objects: 3, done.\rReceiving objects: 10%\rfatal: no 'https://u:p@h/'\x1b[31m\n\n";
+        assert_eq!(readable(said), "no 'https://***@h/'[31m");
+        assert_eq!(readable(b"\n"), "git did not say why");
+    }
+}

@@ -1,0 +1,231 @@
+//! From upstream into a scratch repository: the wanted revisions with their ancestry.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::{Complaint, Refs};
+use super::process::Unsuccessful;
+use super::scratch::Scratch;
+use super::{GitError, Result};
+use crate::model::{GitName, GitUrl, Revision};
+
+/// How many refs an error names.
+const NAMED_REFS: usize = 12;
+
+/// A revision that is to be fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Want {
+    /// How many generations of its ancestry; all, where `None`.
+    pub depth: Option<NonZeroU32>,
+    /// Under which names upstream may have it, where it does not give a commit by its id alone.
+    pub names: BTreeSet<GitName>,
+}
+
+/// Hears how many bytes arrived since the last time.
+pub type Received<'a> = dyn Fn(u64) + Sync + 'a;
+
+/// Why a fetch of some refs did not succeed.
+enum Refusal {
+    /// The server does not give a commit by its id, or does not have it.
+    NotOurRef,
+    Error(GitError),
+}
+
+impl Scratch<'_> {
+    /// Fetches the revisions that are not there yet, and nothing else. Returns how many bytes arrived.
+    ///
+    /// # Errors
+    /// Fails where the server does, and where it does not have a revision. What arrived is kept.
+    pub fn fetch(&self, url: &GitUrl, wants: &BTreeMap<Revision, Want>, received: &Received<'_>) -> Result<u64> {
+        let before = self.pack_bytes();
+        let mut lacking = BTreeMap::<Option<NonZeroU32>, Vec<(Revision, &Want)>>::new();
+        for (revision, want) in wants {
+            if !self.has_ref(&fetched_ref(*revision, want)) {
+                lacking.entry(want.depth).or_default().push((*revision, want));
+            }
+        }
+        for (depth, wants) in lacking {
+            let spec = |(revision, want): &(Revision, &Want)| format!("+{revision}:{}", fetched_ref(*revision, want));
+            match self.fetch_refs(url, depth, wants.iter().map(spec), received) {
+                Ok(()) => wants.iter().try_for_each(|(revision, _)| self.require_commit(url, *revision))?,
+                Err(Refusal::NotOurRef) => {
+                    wants.iter().try_for_each(|(revision, want)| self.fetch_by_name(url, *revision, want, received))?;
+                }
+                Err(Refusal::Error(error)) => return Err(error),
+            }
+        }
+        Ok(self.pack_bytes().saturating_sub(before))
+    }
+
+    fn fetch_refs(
+        &self,
+        url: &GitUrl,
+        depth: Option<NonZeroU32>,
+        specs: impl Iterator<Item = String>,
+        received: &Received<'_>,
+    ) -> Result<(), Refusal> {
+        let last = AtomicU64::new(0);
+        let hear = |piece: &str| {
+            if let Some(total) = received_bytes(piece) {
+                received(total.saturating_sub(last.swap(total, Ordering::Relaxed)));
+            }
+        };
+        let mut arguments = fetch_arguments(depth);
+        arguments.push(url.secret_text().to_owned());
+        arguments.extend(specs);
+        match self.git.run_in(&self.folder, arguments).listening(&hear).finish() {
+            Ok(_) => Ok(()),
+            Err(Unsuccessful::Complaint { text }) => Err(match Complaint::of(&text) {
+                Complaint::NotOurRef => Refusal::NotOurRef,
+                complaint => Refusal::Error(complaint.error(url.to_string(), text)),
+            }),
+            Err(Unsuccessful::Stalled { seconds }) => {
+                Err(Refusal::Error(GitError::Stalled { url: url.to_string(), seconds }))
+            }
+            Err(Unsuccessful::Error(error)) => Err(Refusal::Error(error)),
+        }
+    }
+
+    /// Fetches a revision by the refs that lead to it: one that stands on it, those of its names, then all branches and
+    /// tags. What else comes with them stays here.
+    fn fetch_by_name(&self, url: &GitUrl, revision: Revision, want: &Want, received: &Received<'_>) -> Result<()> {
+        if want.depth.is_some() {
+            let (full, wanted) = (self.full()?, Want { depth: None, names: want.names.clone() });
+            if !full.has_ref(&fetched_ref(revision, &wanted)) {
+                full.fetch_by_name(url, revision, &wanted, received)?;
+            }
+            return self.fetch_from_folder(&full.folder, revision, want);
+        }
+        let refs = self.list_refs(url)?;
+        let exact = refs.iter().filter(|(_, tip)| *tip == revision).map(|(name, _)| name.as_str()).take(1);
+        let named: Vec<String> =
+            want.names.iter().filter(|name| **name != GitName::Head).map(|n| format!("refs/{n}")).collect();
+        let named = refs.iter().map(|(name, _)| name.as_str()).filter(|name| named.iter().any(|wanted| wanted == name));
+        let mut tries: Vec<Vec<String>> = exact.chain(named).map(|name| vec![upstream_spec(name)]).collect();
+        tries.push(vec![upstream_spec("refs/heads/*"), upstream_spec("refs/tags/*")]);
+        for specs in tries {
+            match self.fetch_refs(url, None, specs.into_iter(), received) {
+                Ok(()) | Err(Refusal::NotOurRef) => {}
+                Err(Refusal::Error(error)) => return Err(error),
+            }
+            if self.has_object(revision) {
+                self.require_commit(url, revision)?;
+                let (name, id) = (fetched_ref(revision, want), revision.to_string());
+                return self.git.run_in(&self.folder, ["update-ref", &name, &id]).output("keep a revision").map(drop);
+            }
+        }
+        let mut names: Vec<String> = refs
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"))
+            .map(|name| name.trim_start_matches("refs/").trim_start_matches("heads/").to_owned())
+            .collect();
+        let more = names.len().saturating_sub(NAMED_REFS);
+        names.truncate(NAMED_REFS);
+        Err(GitError::NoRevision { url: url.to_string(), revision, refs: Refs { names, more } })
+    }
+
+    /// Cuts an ancestry to its depth, as a server would.
+    fn fetch_from_folder(&self, full: &Path, revision: Revision, want: &Want) -> Result<()> {
+        let mut arguments: Vec<std::ffi::OsString> = fetch_arguments(want.depth).into_iter().map(Into::into).collect();
+        arguments.push(full.into());
+        arguments.push(format!("+{revision}:{}", fetched_ref(revision, want)).into());
+        let run = self.git.run_in(&self.folder, arguments).variable("GIT_ALLOW_PROTOCOL", "file");
+        run.output("cut an ancestry to its depth").map(drop)
+    }
+
+    /// Returns the branches, tags and other refs of upstream with the objects that they stand on.
+    fn list_refs(&self, url: &GitUrl) -> Result<Vec<(String, Revision)>> {
+        let hear = |_: &str| {};
+        let arguments = ["ls-remote", "--quiet", "--refs", "--end-of-options", url.secret_text()];
+        let output = match self.git.run_in(&self.folder, arguments).listening(&hear).finish() {
+            Ok(output) => output,
+            Err(Unsuccessful::Complaint { text }) => return Err(Complaint::of(&text).error(url.to_string(), text)),
+            Err(Unsuccessful::Stalled { seconds }) => return Err(GitError::Stalled { url: url.to_string(), seconds }),
+            Err(Unsuccessful::Error(error)) => return Err(error),
+        };
+        let text = String::from_utf8_lossy(&output);
+        let read = |line: &str| line.split_once('\t').and_then(|(id, name)| Some((name.to_owned(), id.parse().ok()?)));
+        Ok(text.lines().filter_map(read).collect())
+    }
+
+    fn has_object(&self, revision: Revision) -> bool {
+        self.git.run_in(&self.folder, ["cat-file", "-e", &revision.to_string()]).finish().is_ok()
+    }
+
+    fn require_commit(&self, url: &GitUrl, revision: Revision) -> Result<()> {
+        let kind = self.git.run_in(&self.folder, ["cat-file", "-t", &revision.to_string()]).output("read an object")?;
+        if kind.trim_ascii() == b"commit" {
+            return Ok(());
+        }
+        let message = format!("{revision} is no commit but a {}", String::from_utf8_lossy(kind.trim_ascii()));
+        Err(GitError::Refused { url: url.to_string(), message })
+    }
+}
+
+/// Returns the ref under which a revision is kept once all that is wanted of it is there.
+pub(super) fn fetched_ref(revision: Revision, want: &Want) -> String {
+    match want.depth {
+        None => format!("refs/hexmirror/{revision}"),
+        Some(depth) => format!("refs/hexmirror/{revision}-{depth}"),
+    }
+}
+
+fn upstream_spec(name: &str) -> String {
+    format!("+{name}:refs/upstream/{}", name.trim_start_matches("refs/"))
+}
+
+fn fetch_arguments(depth: Option<NonZeroU32>) -> Vec<String> {
+    let switches = [
+        "fetch",
+        "--quiet",
+        "--progress",
+        "--force",
+        "--no-tags",
+        "--no-prune",
+        "--no-auto-gc",
+        "--no-recurse-submodules",
+        "--no-write-fetch-head",
+    ];
+    let depth = depth.map(|depth| format!("--depth={depth}"));
+    let end = "--end-of-options".to_owned();
+    switches.into_iter().map(str::to_owned).chain(depth).chain([end]).collect()
+}
+
+/// Reads how many bytes arrived from git's own progress: `Receiving objects:  12% (3/25), 1.25 MiB | 2.00 MiB/s`.
+fn received_bytes(piece: &str) -> Option<u64> {
+    let line =
+        piece.rsplit(['\r', '\n']).find(|line| line.starts_with("Receiving objects:") && line.contains(" | "))?;
+    let amount = line.split(" | ").next()?.rsplit(", ").next()?;
+    let (number, unit) = amount.trim().split_once(' ')?;
+    let (whole, hundredths) = number.split_once('.').unwrap_or((number, "0"));
+    let number = whole.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths.parse::<u64>().ok()?)?;
+    let unit = match unit {
+        "bytes" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    Some(number.checked_mul(unit)? / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_read() {
+        for (piece, expected) in [
+            ("Receiving objects:  12% (3/25), 1.25 MiB | 2.00 MiB/s\r", Some(1_310_720)),
+            ("x\rReceiving objects:  1% (1/99), 980 bytes | 980.00 KiB/s", Some(980)),
+            ("Receiving objects:  12% (3/25)\r", None),
+            ("Resolving deltas: 1% (1/2)", None),
+            ("Receiving objects: 1%, 99999999999999999999.00 GiB | x", None),
+        ] {
+            assert_eq!(received_bytes(piece), expected, "{piece}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The system git as a process: it fetches, packs and checks what locks pin of git repositories.
+//!
+//! - [`Git`]: the one way to run it: fixed settings, allowed protocols, a bounded ear for what it says.
+//! - [`Scratch`]: one repository on its way from upstream to the mirror, kept across failures so that nothing is fetched
+//!   twice.
+//! - [`GitError`]: what went wrong, sorted by what the user can do about it.
+//!
+//! Fetching is with the user's own credentials, proxies and `insteadOf`; nothing of the repository that the command runs in
+//! leaks into it (`GIT_DIR` and its like), and nothing is stored that was not asked for.
+
+mod check;
+mod error;
+mod fetch;
+mod pack;
+mod process;
+mod scratch;
+mod submodule;
+
+pub use check::{check, store_files};
+pub use error::{GitError, Refs};
+pub use fetch::{Received, Want};
+pub use pack::{MAX_PACKS, NewPack, Packed};
+pub use process::{Git, GitSettings};
+pub use scratch::Scratch;
+pub use submodule::Submodule;
+
+/// The result of everything in this module.
+pub type Result<T, E = GitError> = std::result::Result<T, E>;

@@ -1,0 +1,316 @@
+//! The one way to run git.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::error::readable;
+use super::{GitError, Result};
+
+/// The least version: `--no-write-fetch-head` came with it, and everything else that is used is older.
+const LEAST_VERSION: (u32, u32, &str) = (2, 29, "2.29");
+/// How much of what git prints for people is kept, in bytes.
+const MAX_STDERR: usize = 64 << 10;
+/// How much of what git prints as its result is accepted, in bytes.
+const MAX_STDOUT: u64 = 256 << 20;
+/// How long a server may send nothing. Git prints its progress meanwhile, so silence is the server's.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// The settings that every process gets; the user's own count where these say nothing.
+const FIXED: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.commitGraph=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "protocol.allow=never",
+    "protocol.https.allow=always",
+    "protocol.http.allow=always",
+    "protocol.ssh.allow=always",
+    "protocol.git.allow=always",
+    "protocol.file.allow=never",
+    "protocol.ext.allow=never",
+    "transfer.bundleURI=false",
+    "transfer.credentialsInUrl=allow",
+    "fetch.unpackLimit=1",
+    "transfer.unpackLimit=1",
+    "fetch.writeCommitGraph=false",
+    "fetch.fsckObjects=true",
+    // Mistakes that old programs made and that real repositories hold on to. None of them is dangerous, and every client
+    // accepts them; everything else that git knows to be wrong is refused.
+    "fetch.fsck.badDate=ignore",
+    "fetch.fsck.badDateOverflow=ignore",
+    "fetch.fsck.badTimezone=ignore",
+    "fetch.fsck.missingEmail=ignore",
+    "fetch.fsck.missingNameBeforeEmail=ignore",
+    "fetch.fsck.missingSpaceBeforeDate=ignore",
+    "fetch.fsck.missingSpaceBeforeEmail=ignore",
+    "fetch.fsck.zeroPaddedDate=ignore",
+    "fetch.fsck.zeroPaddedFilemode=ignore",
+    "fsck.badDate=ignore",
+    "fsck.badDateOverflow=ignore",
+    "fsck.badTimezone=ignore",
+    "fsck.missingEmail=ignore",
+    "fsck.missingNameBeforeEmail=ignore",
+    "fsck.missingSpaceBeforeDate=ignore",
+    "fsck.missingSpaceBeforeEmail=ignore",
+    "fsck.zeroPaddedDate=ignore",
+    "fsck.zeroPaddedFilemode=ignore",
+    // Bounds the memory that packing takes, whatever the repository.
+    "core.bigFileThreshold=8m",
+    "pack.windowMemory=64m",
+    "pack.deltaCacheSize=64m",
+    "pack.packSizeLimit=0",
+    "pack.indexVersion=2",
+    "pack.writeReverseIndex=false",
+    "color.ui=false",
+];
+
+/// The variables that would lead git to another repository than the one that it is run for (`git rev-parse
+/// --local-env-vars`, but for the settings of the command line), or change what it makes.
+const REMOVED: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_ATTR_SOURCE",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_DEFAULT_HASH",
+    "GIT_DEFAULT_REF_FORMAT",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REF_PARANOIA",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_TEMPLATE_DIR",
+    "GIT_WORK_TREE",
+    "LANG",
+    "LANGUAGE",
+];
+
+/// What git is run with beyond its fixed settings.
+#[derive(Debug, Clone, Default)]
+pub struct GitSettings {
+    /// The file with the project's own settings, which count like the user's.
+    pub project_config: Option<PathBuf>,
+    /// The protocols that the user restricts git to (`GIT_ALLOW_PROTOCOL`), separated by `:`.
+    pub allowed_protocols: Option<String>,
+    /// Whether somebody sits at a terminal who can be asked for a password.
+    pub may_ask: bool,
+    /// Whether the user has an ssh command of their own (`GIT_SSH_COMMAND`, `GIT_SSH`, `core.sshCommand`).
+    pub own_ssh: bool,
+}
+
+/// The system's git, of a version that does.
+#[derive(Debug, Clone)]
+pub struct Git {
+    program: PathBuf,
+    settings: GitSettings,
+}
+
+/// A run of git, being prepared.
+pub(super) struct Run<'a> {
+    git: &'a Git,
+    command: Command,
+    input: Vec<u8>,
+    hear: Option<&'a (dyn Fn(&str) + Sync)>,
+    silence: Option<Duration>,
+}
+
+/// How a run of git ended that did not succeed.
+#[derive(Debug)]
+pub(super) enum Unsuccessful {
+    /// Git complained; the text is readable and harmless.
+    Complaint { text: String },
+    /// It was silent for too long.
+    Stalled { seconds: u64 },
+    /// It could not be run.
+    Error(GitError),
+}
+
+impl Git {
+    /// Finds the system's git.
+    ///
+    /// # Errors
+    /// Fails where there is none, or it is too old.
+    pub fn find(settings: GitSettings) -> Result<Self> {
+        let git = Self { program: "git".into(), settings };
+        let output = git.run([OsStr::new("version")]).output("say its version")?;
+        let text = String::from_utf8_lossy(&output);
+        let found = text.trim().trim_start_matches("git version ").to_owned();
+        let mut numbers = found.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+        let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        let (least_major, least_minor, needed) = LEAST_VERSION;
+        if (major, minor) < (least_major, least_minor) {
+            return Err(GitError::TooOld { found, needed });
+        }
+        Ok(git)
+    }
+
+    /// Prepares a run that needs no repository.
+    pub(super) fn run<'a, A: AsRef<OsStr>>(&'a self, arguments: impl IntoIterator<Item = A>) -> Run<'a> {
+        self.prepare(None, arguments)
+    }
+
+    /// Prepares a run in a bare repository.
+    pub(super) fn run_in<'a, A: AsRef<OsStr>>(
+        &'a self,
+        repository: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Run<'a> {
+        self.prepare(Some(repository), arguments)
+    }
+
+    fn prepare<A: AsRef<OsStr>>(&self, repository: Option<&Path>, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
+        let GitSettings { project_config, allowed_protocols, may_ask, own_ssh } = &self.settings;
+        let mut command = Command::new(&self.program);
+        command.arg("--no-replace-objects");
+        if let Some(config) = project_config {
+            let mut include = OsString::from("include.path=");
+            include.push(config);
+            command.arg("-c").arg(include);
+        }
+        for setting in FIXED {
+            command.args(["-c", setting]);
+        }
+        for name in REMOVED {
+            command.env_remove(name);
+        }
+        command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
+        // Stronger than any setting; a user's own restriction stays one.
+        let own = allowed_protocols.as_deref().map(|own| own.split(':').collect::<Vec<_>>());
+        let allowed = ["https", "http", "ssh", "git"].into_iter();
+        let allowed: Vec<&str> = allowed.filter(|name| own.as_ref().is_none_or(|own| own.contains(name))).collect();
+        command.env("GIT_ALLOW_PROTOCOL", allowed.join(":"));
+        if !may_ask {
+            command.args(["-c", "core.askPass=", "-c", "credential.interactive=false"]);
+            command.env("GIT_TERMINAL_PROMPT", "0").env_remove("GIT_ASKPASS").env_remove("SSH_ASKPASS");
+            command.env("SSH_ASKPASS_REQUIRE", "never").env("GCM_INTERACTIVE", "never");
+            if !own_ssh {
+                command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+            }
+        }
+        if let Some(repository) = repository {
+            let mut folder = OsString::from("--git-dir=");
+            folder.push(repository);
+            command.arg(folder).current_dir(repository);
+        }
+        command.args(arguments);
+        Run { git: self, command, input: Vec::new(), hear: None, silence: None }
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Gives it something to read.
+    pub fn input(mut self, input: Vec<u8>) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Hears what it prints for people, and ends it where it is silent for too long: for what talks to a server.
+    pub fn listening(mut self, hear: &'a (dyn Fn(&str) + Sync)) -> Self {
+        self.hear = Some(hear);
+        self.silence = Some(SILENCE);
+        self
+    }
+
+    /// Runs it and returns what it printed. `action` says what it is to do, as a verb phrase.
+    pub fn output(self, action: &'static str) -> Result<Vec<u8>> {
+        self.finish().map_err(|unsuccessful| match unsuccessful {
+            Unsuccessful::Complaint { text } => GitError::Failed { action, message: text },
+            Unsuccessful::Stalled { seconds } => {
+                GitError::Failed { action, message: format!("nothing happened for {seconds} seconds") }
+            }
+            Unsuccessful::Error(error) => error,
+        })
+    }
+
+    /// Runs it and returns what it printed.
+    pub fn finish(mut self) -> Result<Vec<u8>, Unsuccessful> {
+        let program = self.git.program.clone();
+        let not_run = |source| Unsuccessful::Error(GitError::NotRun { program: program.clone(), source });
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().map_err(not_run)?;
+        let (Some(mut stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(not_run(io::Error::other("its output is not to be had")));
+        };
+        let input = std::mem::take(&mut self.input);
+        // One that reads nothing closes this end early, and has its reasons.
+        let writer = thread::spawn(move || drop(stdin.write_all(&input)));
+        let reader = thread::spawn(move || {
+            let mut output = Vec::new();
+            stdout.take(MAX_STDOUT + 1).read_to_end(&mut output).map(|_| output)
+        });
+        let heard = self.hear_out(&mut child, stderr);
+        let (status, said) = heard.map_err(|error| error.unwrap_or_else(not_run))?;
+        drop(writer.join());
+        let output = reader.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread panicked")));
+        let output = output.map_err(not_run)?;
+        if output.len() as u64 > MAX_STDOUT {
+            return Err(not_run(io::Error::other("it prints without end")));
+        }
+        if status.success() { Ok(output) } else { Err(Unsuccessful::Complaint { text: readable(&said) }) }
+    }
+
+    /// Reads what the process prints for people until it ends, and returns the end of it.
+    fn hear_out(
+        &self,
+        child: &mut Child,
+        mut stderr: impl Read + Send + 'static,
+    ) -> Result<(ExitStatus, Vec<u8>), Result<Unsuccessful, io::Error>> {
+        let (pieces, arriving) = mpsc::channel::<Vec<u8>>();
+        // Ends with the last process that holds the other end, at the latest.
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+                if pieces.send(buffer[..count].to_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut said = Vec::new();
+        loop {
+            let piece = match self.silence {
+                Some(silence) => arriving.recv_timeout(silence),
+                None => arriving.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match piece {
+                Ok(piece) => {
+                    if let Some(hear) = self.hear {
+                        hear(&String::from_utf8_lossy(&piece));
+                    }
+                    said.extend_from_slice(&piece);
+                    let surplus = said.len().saturating_sub(MAX_STDERR);
+                    said.drain(..surplus);
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    // What it started ends with it: their pipes are closed.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    let seconds = self.silence.unwrap_or_default().as_secs();
+                    return Err(Ok(Unsuccessful::Stalled { seconds }));
+                }
+            }
+        }
+        child.wait().map(|status| (status, said)).map_err(Err)
+    }
+}

@@ -1,0 +1,102 @@
+//! The submodules of a commit.
+
+use std::collections::BTreeMap;
+
+use super::scratch::Scratch;
+use super::{GitError, Result};
+use crate::model::{GitUrl, Revision, redacted};
+
+/// The largest `.gitmodules` that is read, in bytes.
+const MAX_GITMODULES: u64 = 1 << 20;
+
+/// A submodule that a commit pins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submodule {
+    /// Where it is in the commit's tree.
+    pub path: String,
+    /// Its address; a relative one is resolved.
+    pub url: GitUrl,
+    /// The commit that is pinned.
+    pub revision: Revision,
+}
+
+impl Scratch<'_> {
+    /// Returns the submodules of a commit that is here, of the repository at `url`: those that `git submodule update --init`
+    /// would check out.
+    ///
+    /// # Errors
+    /// Fails where an address is none that can be mirrored.
+    pub fn submodules(&self, url: &GitUrl, revision: Revision) -> Result<Vec<Submodule>> {
+        let file = format!("{revision}:.gitmodules");
+        let size = self.git.run_in(&self.folder, ["cat-file", "-s", &file]).finish();
+        let Ok(size) = size else { return Ok(Vec::new()) };
+        let size: u64 = String::from_utf8_lossy(&size).trim().parse().unwrap_or(u64::MAX);
+        if size > MAX_GITMODULES {
+            let message = format!("its .gitmodules has {size} bytes");
+            return Err(GitError::Refused { url: url.to_string(), message });
+        }
+        let blob = format!("--blob={file}");
+        let run = self.git.run_in(&self.folder, ["config", "--no-includes", &blob, "--null", "--list"]);
+        let settings = run.output("read .gitmodules")?;
+        let addresses = addresses(&settings);
+        let run = self.git.run_in(&self.folder, ["ls-tree", "-r", "-z", "--full-tree", &revision.to_string()]);
+        let mut submodules = Vec::new();
+        for (path, pinned) in gitlinks(&run.output("list the files of a commit")?) {
+            // Without an address nobody could check it out.
+            let Some(address) = addresses.get(&path) else { continue };
+            let resolved = url.submodule(address).map_err(|source| GitError::Submodule {
+                address: self.address.clone(),
+                revision,
+                path: path.clone(),
+                url: redacted(address),
+                source,
+            })?;
+            submodules.push(Submodule { path, url: resolved, revision: pinned });
+        }
+        Ok(submodules)
+    }
+}
+
+/// Reads the addresses of submodules by their paths from what `git config --null --list` prints.
+fn addresses(settings: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(settings);
+    let mut modules = BTreeMap::<&str, BTreeMap<&str, &str>>::new();
+    for (key, value) in text.split('\0').filter_map(|setting| setting.split_once('\n')) {
+        let name = key.strip_prefix("submodule.").and_then(|rest| rest.rsplit_once('.'));
+        if let Some((name, setting)) = name {
+            modules.entry(name).or_default().insert(setting, value);
+        }
+    }
+    let wanted = modules.values().filter(|settings| settings.get("update") != Some(&"none"));
+    let pair =
+        |settings: &BTreeMap<&str, &str>| Some((settings.get("path")?.to_string(), settings.get("url")?.to_string()));
+    wanted.filter_map(pair).collect()
+}
+
+/// Reads the commits among what `git ls-tree -z` prints, by their paths.
+fn gitlinks(listing: &[u8]) -> Vec<(String, Revision)> {
+    let entries = listing.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
+    let read = |entry: &[u8]| {
+        let text = String::from_utf8_lossy(entry);
+        let (head, path) = text.split_once('\t')?;
+        Some((path.to_owned(), head.rsplit(' ').next()?.parse().ok()?))
+    };
+    entries.filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_and_listings_are_read() {
+        let settings =
+            b"submodule.a.b.path\nlib/a\0submodule.a.b.url\n../a.git\0submodule.c.path\nc\0submodule.d.path\nd\0\
+            submodule.d.url\nhttps://h/d\0submodule.d.update\nnone\0core.x\ny\0";
+        let expected = BTreeMap::from([("lib/a".to_owned(), "../a.git".to_owned())]);
+        assert_eq!(addresses(settings), expected);
+        let id = "1".repeat(40);
+        let listing = format!("100644 blob {id}\ta\0160000 commit {id}\tlib/a b\0");
+        assert_eq!(gitlinks(listing.as_bytes()), [("lib/a b".to_owned(), id.parse().unwrap())]);
+    }
+}

@@ -1,0 +1,160 @@
+//! From a request's path and host to the repository that is meant, and what of it.
+
+use crate::model::GitAddress;
+
+const INFO_REFS: &str = "/info/refs";
+const UPLOAD_PACK: &str = "/git-upload-pack";
+const RECEIVE_PACK: &str = "/git-receive-pack";
+const OBJECTS: &str = "/objects/";
+
+/// What a git client asks of one repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Asked {
+    /// The repositories that may be meant; the first that is there is.
+    pub(super) addresses: Vec<GitAddress>,
+    pub(super) what: What,
+}
+
+/// What is wanted of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum What {
+    /// The references, as the smart protocol's first answer.
+    Advertisement,
+    /// A conversation with `upload-pack`.
+    UploadPack,
+    /// Anything to do with a push.
+    Push,
+    /// A service that git does not have.
+    UnknownService,
+    /// A file of the bare repository, by its path in it.
+    File(String),
+    /// Nothing that a git client asks for: a browser, mostly.
+    Page,
+}
+
+/// Reads a request as one of git; `None` where it is none.
+///
+/// A repository is named by `/git/HOST/PATH`, or by its own host (in `host`, from the request's `Host` field) and path: so a
+/// machine whose name service leads that host here needs no other change. Both with or without `.git`.
+pub(in super::super) fn asked(path: &str, query: Option<&str>, host: Option<&str>) -> Option<Asked> {
+    // A base URL that ends in a slash makes clients ask for `//git/…`.
+    let path = path.trim_start_matches('/');
+    let under_git = path.starts_with("git/");
+    let like_git = || {
+        path.ends_with(INFO_REFS)
+            || path.ends_with(UPLOAD_PACK)
+            || path.ends_with(RECEIVE_PACK)
+            || path.ends_with("/HEAD")
+            || path.contains(OBJECTS)
+    };
+    if !under_git && !like_git() {
+        return None;
+    }
+    let (repository, what) = split(path, query);
+    // Both readings are tried: a host may have its repositories below a folder named `git`.
+    let by_path = repository.strip_prefix("git/").and_then(|repository| repository.parse().ok());
+    // A port says where this server listens; it is not part of the name that the client meant.
+    let host = host.map(|host| host.split_once(':').map_or(host, |(host, _)| host));
+    let by_host = host.and_then(|host| format!("{host}/{repository}").parse().ok());
+    let addresses: Vec<GitAddress> = [by_path, by_host].into_iter().flatten().collect();
+    (under_git || !addresses.is_empty()).then_some(Asked { addresses, what })
+}
+
+/// Splits a path into the repository's and what follows it.
+fn split<'a>(path: &'a str, query: Option<&str>) -> (&'a str, What) {
+    let ending = |ending: &str| path.strip_suffix(ending);
+    if let Some(repository) = ending(INFO_REFS) {
+        let service = query.unwrap_or("").split('&').find_map(|field| field.strip_prefix("service="));
+        let what = match service {
+            None => What::File("info/refs".into()),
+            Some("git-upload-pack") => What::Advertisement,
+            Some("git-receive-pack") => What::Push,
+            Some(_) => What::UnknownService,
+        };
+        return (repository, what);
+    }
+    if let Some(repository) = ending(UPLOAD_PACK) {
+        return (repository, What::UploadPack);
+    }
+    if let Some(repository) = ending(RECEIVE_PACK) {
+        return (repository, What::Push);
+    }
+    if let Some(repository) = ending("/HEAD") {
+        return (repository, What::File("HEAD".into()));
+    }
+    match path.rfind(OBJECTS) {
+        Some(at) => (&path[..at], What::File(path[at + 1..].to_owned())),
+        None => (path, What::Page),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn named(path: &str, query: Option<&str>, host: Option<&str>) -> (Vec<String>, What) {
+        let Asked { addresses, what } = asked(path, query, host).unwrap();
+        (addresses.iter().map(ToString::to_string).collect(), what)
+    }
+
+    fn file(name: &str) -> What {
+        What::File(name.to_owned())
+    }
+
+    #[test]
+    fn everything_that_git_asks_for() {
+        let upload = Some("service=git-upload-pack");
+        for (rest, query, what) in [
+            ("info/refs", upload, What::Advertisement),
+            ("info/refs", Some("service=git-receive-pack"), What::Push),
+            ("info/refs", Some("service=git-upload-archive"), What::UnknownService),
+            ("info/refs", None, file("info/refs")),
+            ("git-upload-pack", None, What::UploadPack),
+            ("git-receive-pack", None, What::Push),
+            ("HEAD", None, file("HEAD")),
+            ("objects/info/packs", None, file("objects/info/packs")),
+            ("objects/pack/pack-1.pack", None, file("objects/pack/pack-1.pack")),
+        ] {
+            for repository in ["/git/github.com/wistia/nsq.git", "/git/github.com/wistia/nsq"] {
+                let path = format!("{repository}/{rest}");
+                assert_eq!(named(&path, query, None), (vec!["github.com/wistia/nsq".into()], what.clone()), "{path}");
+            }
+        }
+        assert_eq!(named("/git/github.com/wistia/nsq", None, None).1, What::Page);
+        assert_eq!(named("/git/", None, None), (vec![], What::Page));
+    }
+
+    #[test]
+    fn a_repository_answers_to_its_own_host() {
+        let (addresses, what) = named("/wistia/nsq/info/refs", None, Some("GitHub.com"));
+        assert_eq!((addresses, what), (vec!["github.com/wistia/nsq".into()], file("info/refs")));
+        assert_eq!(named("//a/b.git/HEAD", None, Some("github.com:4043")).0, ["github.com/a/b"]);
+        let (addresses, _) = named("/git/github.com/a/HEAD", None, Some("git.example.org"));
+        assert_eq!(addresses, ["github.com/a", "git.example.org/git/github.com/a"]);
+    }
+
+    #[test]
+    fn a_repository_may_be_called_what_a_part_of_one_is() {
+        let (addresses, what) = named("/git/h.org/objects/objects/info/packs", None, None);
+        assert_eq!((addresses, what), (vec!["h.org/objects".into()], file("objects/info/packs")));
+        assert_eq!(named("/git/h.org/x/objects/HEAD", None, None).0, ["h.org/x/objects"]);
+    }
+
+    #[test]
+    fn the_paths_of_hex_are_not_taken() {
+        for path in
+            ["/packages/plug", "/tarballs/plug-1.0.0.tar", "/", "/health", "/names", "/repos/acme/names", "/git"]
+        {
+            assert_eq!(asked(path, None, Some("repo.hex.pm")), None, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(path in "/(git/)?(/|-|%|\\.|\\PC|objects/|[0-9a-f]){0,30}(/info/refs|/HEAD)?", host in "\\PC{0,9}") {
+            let _ = asked(&path, Some(&host), Some(&host));
+        }
+    }
+}

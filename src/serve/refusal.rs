@@ -1,0 +1,98 @@
+//! Errors as clients see them.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use http_body_util::{Either, Full};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+
+use super::contents::{ContentsError, Resource, Tip};
+use super::service::Answer;
+
+/// An error as the client sees it.
+pub(super) struct Refusal {
+    status: StatusCode,
+    /// What may be done instead, where the method is wrong.
+    allow: &'static str,
+    /// One line, without its end.
+    pub(super) text: String,
+    /// The length of the whole, where a range of it could not be had.
+    length: Option<u64>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, text: String) -> Self {
+        let text = text.replace(char::is_control, " ");
+        Self { status, text, length: None, allow: "GET, HEAD" }
+    }
+
+    /// Refuses a method; `allow` lists those that would do.
+    pub(super) fn method(allow: &'static str, text: String) -> Self {
+        Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, text) }
+    }
+
+    pub(super) fn missing(resource: Option<Resource>, tip: &Tip) -> Self {
+        let what = resource.map(|resource| resource.to_string()).unwrap_or_default();
+        let text = format!("{what} is not in the mirror at commit {}; run `git hexmirror update`", tip.short());
+        Self::new(StatusCode::NOT_FOUND, text)
+    }
+
+    pub(super) fn unsatisfiable(length: u64) -> Self {
+        let text = format!("the range lies outside of the {length} bytes there are");
+        Self { length: Some(length), ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, text) }
+    }
+
+    pub(super) fn from_contents(error: &ContentsError, tip: Option<&Tip>) -> Self {
+        let (status, hint) = match error {
+            ContentsError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "`git hexmirror status` says more"),
+            ContentsError::Damaged { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "`git hexmirror verify` names all damage")
+            }
+        };
+        let mut text = error.to_string();
+        if let Some(tip) = tip {
+            let _ = write!(text, " at commit {}", tip.short());
+        }
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let _ = write!(text, ": {error}");
+            cause = error.source();
+        }
+        Self::new(status, format!("{text}; {hint}"))
+    }
+
+    pub(super) fn answer(&self) -> Answer {
+        let mut answer = plain(self.status, format!("{}\n", self.text));
+        match self.status {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                answer.headers_mut().insert(ALLOW, HeaderValue::from_static(self.allow));
+                // A body may follow, and nobody is going to read it.
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                // As above.
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        if let Some(length) = self.length {
+            answer.headers_mut().insert(CONTENT_RANGE, header(format!("bytes */{length}")));
+        }
+        answer
+    }
+}
+
+pub(super) fn plain(status: StatusCode, text: String) -> Answer {
+    let mut answer = Response::new(Either::Left(Full::default()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    *answer.body_mut() = Either::Left(Full::from(text));
+    answer
+}
+
+/// Makes a field's value.
+pub(super) fn header(value: String) -> HeaderValue {
+    HeaderValue::try_from(value).expect("digits and ASCII words are a valid header")
+}

@@ -1,0 +1,353 @@
+//! Git repositories of the mirror, written out as folders that git can read.
+//!
+//! They stand in a cache beside the project's repository, `hexmirror/git/<tree id>`, which all its worktrees and all
+//! processes share. A folder is written once, under another name, and then renamed; nobody changes it afterwards. A file
+//! `<tree id>.lock` beside it is locked: by everybody who reads from the folder, and alone by whoever makes or removes it.
+//! All of it may be deleted at any time: what is needed is written again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use flate2::read::ZlibDecoder;
+use gix::ObjectId;
+use gix::bstr::{BStr, ByteSlice};
+
+use super::{Repository, Result, Snapshot, StoreError};
+use crate::model::{GitAddress, GitContent};
+
+/// The most that the cache keeps beside the newest; what was used longest ago goes first. What is in use stays, so a mirror
+/// that is larger still works, but writes repositories again and again.
+const BOUNDS: Bounds = Bounds { bytes: 4 << 30, repositories: 500 };
+
+struct Bounds {
+    bytes: u64,
+    repositories: usize,
+}
+
+/// From this size on, in bytes, a file is written without ever being whole in memory.
+const LARGE: u64 = 8 << 20;
+
+/// How often a folder is made that somebody deletes at the same time.
+const ATTEMPTS: usize = 5;
+
+/// A bare git repository on disk. It is not removed from the cache as long as this is kept.
+#[derive(Debug)]
+pub struct Checkout {
+    tree: ObjectId,
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Checkout {
+    /// Returns the repository's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the id of the tree that it was written from.
+    pub fn tree(&self) -> ObjectId {
+        self.tree
+    }
+}
+
+impl Snapshot {
+    /// Returns the id of the tree of a git repository, or `None` where the mirror does not have it. Two repositories with
+    /// one id are the same.
+    ///
+    /// # Errors
+    /// Fails where the snapshot cannot be read.
+    pub fn git_repository(&self, address: &GitAddress) -> Result<Option<ObjectId>> {
+        Ok(self.lookup(&address.tree_path())?.filter(|(_, mode)| mode.is_tree()).map(|(id, _)| id))
+    }
+
+    /// Returns a git repository as a folder, or `None` where the mirror does not have it.
+    ///
+    /// # Errors
+    /// As for [`Repository::checkout`].
+    pub fn checkout(&self, address: &GitAddress) -> Result<Option<Checkout>> {
+        self.git_repository(address)?.map(|tree| self.repository.checkout(tree)).transpose()
+    }
+}
+
+impl Snapshot {
+    /// Returns the files of a git repository with their content, where that is small text, and the size otherwise.
+    ///
+    /// # Errors
+    /// Fails where it is missing or cannot be read.
+    pub fn git_files(&self, address: &GitAddress) -> Result<BTreeMap<String, GitContent>> {
+        let path = address.tree_path();
+        let tree = self.git_repository(address)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
+        let mut recorder = gix::traverse::tree::Recorder::default();
+        let git = &self.repository.git;
+        let read = git.find_tree(tree).map_err(StoreError::damaged(&path))?;
+        read.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(&path))?;
+        let mut files = BTreeMap::new();
+        for entry in recorder.records.iter().filter(|entry| entry.mode.is_blob()) {
+            let name = entry.filepath.to_str_lossy().into_owned();
+            let content = if name.starts_with("objects/pack/") {
+                GitContent::Size(git.find_header(entry.oid).map_err(StoreError::damaged(&path))?.size())
+            } else {
+                GitContent::Text(
+                    git.find_object(entry.oid).map_err(StoreError::damaged(&path))?.data.to_str_lossy().into(),
+                )
+            };
+            files.insert(name, content);
+        }
+        Ok(files)
+    }
+
+    /// Writes a git repository into a new folder of its own, as `checked.git` in it, which goes when it is dropped.
+    ///
+    /// # Errors
+    /// Fails where it is damaged or nothing can be written.
+    pub fn write_git_to_scratch(&self, address: &GitAddress) -> Result<tempfile::TempDir> {
+        let path = address.tree_path();
+        let tree = self.git_repository(address)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
+        let own = self.repository.own_dir();
+        fs::create_dir_all(&own).map_err(StoreError::io("create", &own))?;
+        let folder = tempfile::Builder::new().prefix("verify-").tempdir_in(&own);
+        let folder = folder.map_err(StoreError::io("create a folder in", &own))?;
+        self.repository.write_tree_to(tree, &folder.path().join("checked.git"))?;
+        Ok(folder)
+    }
+
+    /// Returns a git repository as a folder of the cache, as [`Repository::checkout`] does; `None` where it is not stored.
+    ///
+    /// # Errors
+    /// Fails where the snapshot is damaged or the cache cannot be written.
+    pub fn check_out(&self, address: &GitAddress) -> Result<Option<Checkout>> {
+        self.git_repository(address)?.map(|tree| self.repository.checkout(tree)).transpose()
+    }
+}
+
+impl Repository {
+    /// Returns a git repository of the mirror as a folder of the cache, and makes that where it is not there.
+    ///
+    /// # Errors
+    /// Fails where the tree is damaged or the cache cannot be written.
+    pub fn checkout(&self, tree: ObjectId) -> Result<Checkout> {
+        let cache = self.own_dir().join("git");
+        let (folder, lock) = (cache.join(tree.to_string()), cache.join(format!("{tree}.lock")));
+        for _ in 0..ATTEMPTS {
+            fs::create_dir_all(&cache).map_err(StoreError::io("create", &cache))?;
+            let Some(shared) = locked(&lock, File::lock_shared)? else { continue };
+            if folder.join("HEAD").is_file() {
+                // Tells how long ago it was used; where it cannot be written, it is only removed sooner.
+                let _ = shared.set_modified(SystemTime::now());
+                return Ok(Checkout { tree, folder, _lock: shared });
+            }
+            drop(shared);
+            let Some(alone) = locked(&lock, File::lock)? else { continue };
+            if !folder.join("HEAD").is_file() {
+                remove_folder(&folder)?;
+                match self.write_tree_to(tree, &folder) {
+                    Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
+                    written => written?,
+                }
+                drop(alone);
+                make_room(&cache, tree, BOUNDS)?;
+            }
+        }
+        Err(StoreError::Io {
+            action: "keep",
+            path: folder,
+            source: io::Error::other("somebody else keeps deleting it"),
+        })
+    }
+
+    /// Writes the tree of a bare repository into a new folder: all of it or nothing. Files that a packed repository does not
+    /// have are left out: a branch that brings a `config` or a hook along brings it in vain.
+    ///
+    /// # Errors
+    /// Fails where the tree is damaged or the folder cannot be written.
+    pub fn write_tree_to(&self, tree: ObjectId, folder: &Path) -> Result<()> {
+        let parent = folder.parent().unwrap_or(Path::new("."));
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let made = tempfile::Builder::new().prefix(&format!("{name}.new-")).tempdir_in(parent);
+        let made = made.map_err(StoreError::io("create a folder in", parent))?;
+        for below in ["refs", "info", "objects/info", "objects/pack"] {
+            let path = made.path().join(below);
+            fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+        }
+        let item = format!("the tree {tree} of a git repository");
+        let mut recorder = gix::traverse::tree::Recorder::default();
+        let read = self.git.find_tree(tree).map_err(StoreError::damaged(&item))?;
+        read.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(&item))?;
+        for entry in recorder.records.iter().filter(|entry| entry.mode.is_blob() && is_known(entry.filepath.as_bstr()))
+        {
+            let path = made.path().join(entry.filepath.to_str_lossy().as_ref());
+            self.write_blob_to(entry.oid, &path)?;
+        }
+        if !made.path().join("HEAD").is_file() {
+            return Err(StoreError::damaged(item)("it has no HEAD"));
+        }
+        match fs::rename(made.path(), folder) {
+            Ok(()) => {
+                // It is not there any more under this name.
+                let _ = made.keep();
+                Ok(())
+            }
+            // Somebody whose lock file was deleted was faster, and wrote the same.
+            Err(_) if folder.join("HEAD").is_file() => Ok(()),
+            Err(source) => Err(StoreError::Io { action: "create", path: folder.to_owned(), source }),
+        }
+    }
+
+    fn write_blob_to(&self, id: ObjectId, path: &Path) -> Result<()> {
+        let item = format!("the file {}", path.display());
+        let size = self.git.find_header(id).map_err(StoreError::damaged(&item))?.size();
+        let write = || StoreError::io("write", path);
+        let mut file = File::create(path).map_err(write())?;
+        if size < LARGE || !self.copy_packed(id, size, &mut file).map_err(write())? {
+            // Small, or loose, or a delta: which packs hardly ever are of one another.
+            let object = self.git.find_object(id).map_err(StoreError::damaged(&item))?;
+            file.write_all(&object.data).map_err(write())?;
+        }
+        // Else a crash of the machine could leave a folder that looks whole.
+        file.sync_all().map_err(write())
+    }
+
+    /// Copies a blob from the pack that holds it undeltified, a piece at a time: the object database would give it whole
+    /// only. Returns whether there is such a pack.
+    fn copy_packed(&self, id: ObjectId, size: u64, to: &mut File) -> io::Result<bool> {
+        let packs = self.objects_dir().join("pack");
+        for entry in fs::read_dir(&packs)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "idx") {
+                continue;
+            }
+            let Ok(index) = gix_pack::index::File::at(&path, id.kind()) else { continue };
+            let Some(position) = index.lookup(id) else { continue };
+            // It may just have been repacked into another one.
+            let Ok(mut pack) = File::open(path.with_extension("pack")) else { continue };
+            let offset = index.pack_offset_at_index(position);
+            pack.seek(SeekFrom::Start(offset))?;
+            let mut pack = BufReader::new(pack);
+            let entry = gix_pack::data::Entry::from_read(&mut pack, offset, id.kind().len_in_bytes())?;
+            if !matches!(entry.header, gix_pack::data::entry::Header::Blob) {
+                continue;
+            }
+            let copied = io::copy(&mut ZlibDecoder::new(pack).take(size + 1), to)?;
+            return if copied == size { Ok(true) } else { Err(io::Error::other("its size in the pack is wrong")) };
+        }
+        Ok(false)
+    }
+}
+
+/// Tells whether a packed bare repository has such a file, and git needs it to answer.
+fn is_known(path: &BStr) -> bool {
+    let Ok(path) = path.to_str() else { return false };
+    if matches!(path, "HEAD" | "packed-refs" | "shallow" | "info/refs" | "objects/info/packs") {
+        return true;
+    }
+    let name = path.strip_prefix("objects/pack/pack-").and_then(|name| name.split_once('.'));
+    name.is_some_and(|(digits, extension)| {
+        digits.len() == 40
+            && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && matches!(extension, "pack" | "idx" | "rev")
+    })
+}
+
+/// Opens a lock file and locks it; `None` where it was deleted meanwhile, so that the lock means nothing.
+fn locked(path: &Path, lock: impl Fn(&File) -> io::Result<()>) -> Result<Option<File>> {
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = match file {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(StoreError::io("write to", path))?,
+    };
+    lock(&file).map_err(StoreError::io("lock", path))?;
+    Ok(is_still(&file, path).then_some(file))
+}
+
+#[cfg(unix)]
+fn is_still(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let (Ok(own), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (own.dev(), own.ino()) == (there.dev(), there.ino())
+}
+
+#[cfg(not(unix))]
+fn is_still(_: &File, path: &Path) -> bool {
+    path.is_file()
+}
+
+/// Removes what was used longest ago until the cache is within its bounds, and what makers that were killed left behind.
+fn make_room(cache: &Path, newest: ObjectId, bounds: Bounds) -> Result<()> {
+    let unreadable = || StoreError::io("read", cache);
+    let mut kept: BTreeMap<String, Kept> = BTreeMap::new();
+    for entry in fs::read_dir(cache).map_err(unreadable())?.filter_map(io::Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let tree = name.split('.').next().unwrap_or_default().to_owned();
+        let kept = kept.entry(tree).or_default();
+        // What somebody removes at this moment counts as nothing.
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                kept.whole |= !name.contains('.');
+                kept.folders.push(entry.path());
+                kept.bytes += bytes_below(&entry.path());
+            }
+            Ok(metadata) => kept.used = metadata.modified().ok(),
+            Err(_) => {}
+        }
+    }
+    let mut by_age: Vec<(String, Kept)> = kept.into_iter().filter(|(tree, _)| *tree != newest.to_string()).collect();
+    by_age.sort_by_key(|(_, kept)| (kept.whole, kept.used));
+    let mut bytes: u64 = by_age.iter().map(|(_, kept)| kept.bytes).sum();
+    let mut count = by_age.len();
+    for (tree, kept) in by_age {
+        if kept.whole && bytes <= bounds.bytes && count < bounds.repositories {
+            break;
+        }
+        if remove(cache, &tree, &kept)? {
+            bytes -= kept.bytes;
+            count -= 1;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Whether the repository is there, or only parts of an attempt.
+    whole: bool,
+    folders: Vec<PathBuf>,
+    bytes: u64,
+    used: Option<SystemTime>,
+}
+
+/// Removes a repository, unless it is in use.
+fn remove(cache: &Path, tree: &str, kept: &Kept) -> Result<bool> {
+    let path = cache.join(format!("{tree}.lock"));
+    let Ok(lock) = File::options().create(true).truncate(false).write(true).open(&path) else { return Ok(false) };
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::Error(source)) => return Err(StoreError::Io { action: "lock", path, source }),
+    }
+    for folder in &kept.folders {
+        remove_folder(folder)?;
+    }
+    // Whoever waits for the lock sees that its file is gone, and makes a new one.
+    let _ = fs::remove_file(&path);
+    Ok(true)
+}
+
+/// Removes a repository, beginning with the file that tells that it is whole: for the case that this is interrupted.
+fn remove_folder(folder: &Path) -> Result<()> {
+    let removed = fs::remove_file(folder.join("HEAD")).and_then(|()| fs::remove_dir_all(folder));
+    match removed.or_else(|_| fs::remove_dir_all(folder)) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(StoreError::Io { action: "remove", path: folder.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    files.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|metadata| metadata.len()).sum()
+}
