@@ -4,11 +4,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use git_hexmirror::config::Layer;
 use git_hexmirror::ops::{self, Environment, Project};
+use git_hexmirror::serve::environment::environment;
 use git_hexmirror::serve::{Handle, Options};
 use git_hexmirror::store::Repository;
 
@@ -149,6 +150,29 @@ impl Mirror {
         ops::start_server(&self.project(), "127.0.0.1:0", options).unwrap()
     }
 
+    /// Serves over HTTPS, under further names. Returns the file with the authority to trust too.
+    pub fn serve_securely(&self, names: &[&str]) -> (Handle, PathBuf) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let tls = ops::tls(&self.project(), &names).unwrap();
+        let authority = tls.authority().to_owned();
+        (self.serve_with(Options { tls: Some(tls), ..Options::default() }), authority)
+    }
+
+    /// Returns git in a folder of the sandbox, led to a server as `run` and `env` lead it.
+    pub fn led(&self, server: &Handle, authority: Option<&Path>, folder: &str) -> Command {
+        let access = ops::access(&self.project(), &server.base_url(), authority, false).unwrap();
+        let mut command = self.sandbox.command("git", folder.as_ref());
+        for variable in environment(&access, |_| None) {
+            match variable.value {
+                Some(value) => command.env(&*variable.name, value),
+                None => command.env_remove(&*variable.name),
+            };
+        }
+        // Whatever is not led to the server is a mistake; nothing listens there.
+        command.env("https_proxy", "http://127.0.0.1:1").env("GIT_SSH_COMMAND", "false");
+        command
+    }
+
     /// Returns the folder of the cache.
     pub fn cache(&self) -> PathBuf {
         self.sandbox.path().join("project/.git/hexmirror/git")
@@ -188,6 +212,13 @@ pub fn copy_folder(from: &Path, to: &Path) {
         fs::create_dir_all(to.join(&path).parent().unwrap()).unwrap();
         fs::write(to.join(&path), fs::read(from.join(&path)).unwrap()).unwrap();
     }
+}
+
+/// Runs a command and returns what it printed. Panics where it fails.
+pub fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Sends a request on a connection of its own, which is closed after it, and returns head and body of the answer.
