@@ -112,6 +112,15 @@ fn not_text() {
 }
 
 #[test]
+fn zeros_that_a_power_cut_left() {
+    for file in ["mix.lock", "rebar.lock"] {
+        let stage = Stage::without_lock(Registry::sample());
+        stage.write(file, &"\0".repeat(4096));
+        refused(&stage, 2, &[&format!("{file}:1:1")]);
+    }
+}
+
+#[test]
 fn no_lock() {
     let stage = Stage::without_lock(Registry::sample());
     refused(&stage, 2, &["there is no mix.lock or rebar.lock in"]);
