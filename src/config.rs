@@ -44,6 +44,46 @@ pub struct Layer {
     pub timeout: Option<usize>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<String, RepositoryLayer>,
+    /// What the hooks do.
+    pub hooks: HooksLayer,
+}
+
+/// What one source says of the hooks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HooksLayer {
+    /// What happens before a push.
+    pub pre_push: Option<PrePush>,
+    /// What happens after a branch switch, a merge or a rebase.
+    pub post_checkout: Option<PostCheckout>,
+}
+
+/// What happens before a push of commits with locks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrePush {
+    /// The mirror has to be fresh, and goes along.
+    #[default]
+    Push,
+    /// The mirror has to be fresh, and on the remote.
+    Check,
+    /// Nothing.
+    Off,
+}
+
+/// What happens after a branch switch, a merge or a rebase that changed a lock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PostCheckout {
+    /// A few lines say what the mirror lacks.
+    #[default]
+    Notify,
+    /// The mirror is pulled.
+    Pull,
+    /// The mirror is updated from upstream.
+    Update,
+    /// Nothing.
+    Off,
 }
 
 /// What one source says of a Hex repository.
@@ -80,6 +120,10 @@ pub struct Config {
     pub timeout: Option<Duration>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<RepositoryName, RepositoryConfig>,
+    /// What happens before a push.
+    pub pre_push: PrePush,
+    /// What happens after a branch switch, a merge or a rebase.
+    pub post_checkout: PostCheckout,
 }
 
 impl Layer {
@@ -88,7 +132,6 @@ impl Layer {
     /// # Errors
     /// Fails where it is not TOML, or has a key that does not exist.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        // Hooks are configured in the same file; unknown keys anywhere else are typing mistakes.
         toml::from_str(text).map_err(|error| ConfigError { origin: FILE.into(), problem: error.to_string() })
     }
 
@@ -111,6 +154,12 @@ impl Layer {
             jobs,
             timeout,
             repositories: [("hexpm".to_owned(), hexpm)].into(),
+            hooks: HooksLayer {
+                pre_push: get("HEXMIRROR_PRE_PUSH").map(|text| word("HEXMIRROR_PRE_PUSH", text)).transpose()?,
+                post_checkout: get("HEXMIRROR_POST_CHECKOUT")
+                    .map(|text| word("HEXMIRROR_POST_CHECKOUT", text))
+                    .transpose()?,
+            },
         })
     }
 
@@ -135,7 +184,15 @@ impl Layer {
             repositories.entry(repository).or_default().public_key = Some(key);
         }
         let locks = setting("hexmirror.locks").map(|locks| words(&locks));
-        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, timeout, repositories })
+        let hooks = HooksLayer {
+            pre_push: setting("hexmirror.prePush")
+                .map(|text| word("git's setting hexmirror.prePush", text))
+                .transpose()?,
+            post_checkout: setting("hexmirror.postCheckout")
+                .map(|text| word("git's setting hexmirror.postCheckout", text))
+                .transpose()?,
+        };
+        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, timeout, repositories, hooks })
     }
 }
 
@@ -178,8 +235,18 @@ impl Config {
             jobs,
             timeout: timeout.map(|seconds| Duration::from_secs(seconds as u64)),
             repositories,
+            pre_push: layers().find_map(|(layer, _)| layer.hooks.pre_push).unwrap_or_default(),
+            post_checkout: layers().find_map(|(layer, _)| layer.hooks.post_checkout).unwrap_or_default(),
         })
     }
+}
+
+/// Reads one of a few words, such as `check`.
+fn word<T: for<'a> Deserialize<'a>>(origin: &str, text: String) -> Result<T, ConfigError> {
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{Error, StringDeserializer};
+    let read: StringDeserializer<Error> = text.into_deserializer();
+    T::deserialize(read).map_err(|error| ConfigError { origin: origin.into(), problem: error.to_string() })
 }
 
 fn number(origin: &str, text: &str) -> Result<usize, ConfigError> {
@@ -236,6 +303,8 @@ mod tests {
         let error = Layer::from_environment(variables(&[("HEXMIRROR_JOBS", "many")])).unwrap_err();
         assert_eq!(error.origin, "HEXMIRROR_JOBS");
         assert!(Config::from_layers(&[], &Layer::from_toml("jobs = 0").unwrap()).is_err());
+        let error = Layer::from_git(variables(&[("hexmirror.prePush", "pull")]), |_| Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("expected one of `push`, `check`, `off`"), "{error}");
         assert!(Config::from_layers(&[], &Layer::from_toml("timeout = 0").unwrap()).is_err());
         assert!(Config::from_layers(&[], &Layer::from_toml("[repositories.'../x']").unwrap()).is_err());
     }

@@ -21,7 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fetch", &["model", "term", "lock", "hex", "progress"]),
     ("serve", &["model", "term", "lock", "hex", "progress"]),
     ("git", &["model", "term", "lock", "hex", "progress"]),
-    ("hook", &["model", "progress"]),
+    ("hook", &["model"]),
     ("ops", &["model", "term", "lock", "hex", "progress", "config", "plan", "store", "fetch", "serve", "git", "hook"]),
 ];
 

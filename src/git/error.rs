@@ -27,7 +27,7 @@ pub enum GitError {
         needed: &'static str,
     },
     /// The server cannot be reached, or the connection broke.
-    #[error("cannot fetch {url}: {message}")]
+    #[error("{url} cannot be reached: {message}")]
     Unreachable {
         /// The repository's address, without a password.
         url: String,
@@ -105,6 +105,22 @@ pub enum GitError {
         /// The repository at which this was found.
         address: GitAddress,
     },
+    /// The name of a remote would be taken for something else.
+    #[error("{remote:?} is not the name or the address of a remote")]
+    RemoteName {
+        /// The name as given.
+        remote: String,
+    },
+    /// A remote does not take a ref.
+    #[error("{url} does not take {reference}: {message}")]
+    NotTaken {
+        /// The remote's name, or its address without a password.
+        url: String,
+        /// The ref.
+        reference: String,
+        /// What it says.
+        message: String,
+    },
     /// Git failed at something that involves no server.
     #[error("git cannot {action}: {message}")]
     Failed {
@@ -153,11 +169,9 @@ impl GitError {
 
     /// Tells whether upstream or the network is to blame, and another try may do.
     pub fn is_network(&self) -> bool {
-        use GitError::{AccessRefused, NoRepository, NoRevision, Stalled, Unreachable};
-        matches!(
-            self,
-            Unreachable { .. } | AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } | Stalled { .. }
-        )
+        use GitError::{AccessRefused, NoRepository, NoRevision, NotTaken, Stalled, Unreachable};
+        let lasting = matches!(self, AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } | NotTaken { .. });
+        lasting || matches!(self, Unreachable { .. } | Stalled { .. })
     }
 
     /// Tells whether what was sent is not what it should be.
@@ -167,8 +181,9 @@ impl GitError {
 
     /// Tells whether the project's own choice of dependencies, or this machine's setup, is to blame.
     pub fn is_usage(&self) -> bool {
-        use GitError::{NotRun, Submodule, TooManySubmodules, TooOld};
-        matches!(self, NotRun { .. } | TooOld { .. } | Submodule { .. } | TooManySubmodules { .. })
+        use GitError::{NotRun, RemoteName, Submodule, TooManySubmodules, TooOld};
+        let submodule = matches!(self, Submodule { .. } | TooManySubmodules { .. });
+        submodule || matches!(self, NotRun { .. } | TooOld { .. } | RemoteName { .. })
     }
 }
 

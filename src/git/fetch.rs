@@ -77,7 +77,7 @@ impl Scratch<'_> {
         arguments.extend(specs);
         match self.run(arguments).listening(&hear).finish() {
             Ok(_) => Ok(()),
-            Err(Unsuccessful::Complaint { text }) => Err(match Complaint::of(&text) {
+            Err(Unsuccessful::Complaint { text, .. }) => Err(match Complaint::of(&text) {
                 Complaint::NotOurRef => Refusal::NotOurRef,
                 complaint => Refusal::Error(complaint.error(url.to_string(), text)),
             }),
@@ -142,7 +142,7 @@ impl Scratch<'_> {
         let arguments = ["ls-remote", "--quiet", "--refs", "--end-of-options", url.secret_text()];
         let output = match self.run(arguments).listening(&hear).finish() {
             Ok(output) => output,
-            Err(Unsuccessful::Complaint { text }) => return Err(Complaint::of(&text).error(url.to_string(), text)),
+            Err(Unsuccessful::Complaint { text, .. }) => return Err(Complaint::of(&text).error(url.to_string(), text)),
             Err(Unsuccessful::Stalled { seconds }) => return Err(GitError::Stalled { url: url.to_string(), seconds }),
             Err(Unsuccessful::Error(error)) => return Err(error),
         };

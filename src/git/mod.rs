@@ -3,6 +3,7 @@
 //! - [`Git`]: the one way to run it: fixed settings, allowed protocols, a bounded ear for what it says.
 //! - [`Scratch`]: one repository on its way from upstream to the mirror, kept across failures so that nothing is fetched
 //!   twice.
+//! - [`ProjectGit`]: the project's own repository, whose mirror branch it takes to remotes and from them.
 //! - [`GitError`]: what went wrong, sorted by what the user can do about it.
 //!
 //! Fetching is with the user's own credentials, proxies and `insteadOf`; nothing of the repository that the command runs in
@@ -15,6 +16,7 @@ mod pack;
 mod process;
 mod scratch;
 mod submodule;
+mod transfer;
 
 pub use check::{check, store_files};
 pub use error::{GitError, Refs};
@@ -23,6 +25,7 @@ pub use pack::{MAX_PACKS, NewPack, Packed};
 pub use process::{Git, GitSettings};
 pub use scratch::Scratch;
 pub use submodule::Submodule;
+pub use transfer::{Brought, ProjectGit, Taken};
 
 /// The result of everything in this module.
 pub type Result<T, E = GitError> = std::result::Result<T, E>;

@@ -137,8 +137,8 @@ enum Input {
 /// How a run of git ended that did not succeed.
 #[derive(Debug)]
 pub(super) enum Unsuccessful {
-    /// Git complained; the text is readable and harmless.
-    Complaint { text: String },
+    /// Git complained; the text is readable and harmless. What it printed as its result is beside it.
+    Complaint { text: String, printed: Vec<u8> },
     /// It was silent for too long.
     Stalled { seconds: u64 },
     /// It could not be run.
@@ -178,6 +178,23 @@ impl Git {
         self.prepare(Some(repository), arguments)
     }
 
+    /// Prepares a run in the project's own repository. What moves to and from its remotes is the user's own: their settings
+    /// count, their protocols, and their trust. `directory` is where it runs: from there addresses that are paths are seen.
+    pub(super) fn run_in_project<'a>(&'a self, directory: &Path, git_dir: &Path, arguments: &[&str]) -> Run<'a> {
+        let mut command = Command::new(&self.program);
+        // A repack in the background would outlive the program.
+        command.args(["-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "color.ui=false"]);
+        for name in REMOVED {
+            command.env_remove(name);
+        }
+        command.env("LC_ALL", "C").env("GIT_DIR", git_dir).current_dir(directory);
+        if !self.settings.may_ask {
+            never_ask(&mut command, self.settings.own_ssh);
+        }
+        command.args(arguments);
+        Run { git: self, command, input: Input::Bytes(Vec::new()), hear: None, silence: None }
+    }
+
     fn prepare<A: AsRef<OsStr>>(&self, repository: Option<&Path>, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
         let GitSettings { project_config, allowed_protocols, may_ask, own_ssh } = &self.settings;
         let mut command = Command::new(&self.program);
@@ -200,12 +217,7 @@ impl Git {
         let allowed: Vec<&str> = allowed.filter(|name| own.as_ref().is_none_or(|own| own.contains(name))).collect();
         command.env("GIT_ALLOW_PROTOCOL", allowed.join(":"));
         if !may_ask {
-            command.args(["-c", "core.askPass=", "-c", "credential.interactive=false"]);
-            command.env("GIT_TERMINAL_PROMPT", "0").env_remove("GIT_ASKPASS").env_remove("SSH_ASKPASS");
-            command.env("SSH_ASKPASS_REQUIRE", "never").env("GCM_INTERACTIVE", "never");
-            if !own_ssh {
-                command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
-            }
+            never_ask(&mut command, *own_ssh);
         }
         if let Some(repository) = repository {
             let mut folder = OsString::from("--git-dir=");
@@ -214,6 +226,16 @@ impl Git {
         }
         command.args(arguments);
         Run { git: self, command, input: Input::Bytes(Vec::new()), hear: None, silence: None }
+    }
+}
+
+/// Makes it fail where it would ask for a password.
+fn never_ask(command: &mut Command, own_ssh: bool) {
+    command.args(["-c", "core.askPass=", "-c", "credential.interactive=false"]);
+    command.env("GIT_TERMINAL_PROMPT", "0").env_remove("GIT_ASKPASS").env_remove("SSH_ASKPASS");
+    command.env("SSH_ASKPASS_REQUIRE", "never").env("GCM_INTERACTIVE", "never");
+    if !own_ssh {
+        command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
     }
 }
 
@@ -246,7 +268,7 @@ impl<'a> Run<'a> {
     /// Runs it and returns what it printed. `action` says what it is to do, as a verb phrase.
     pub fn output(self, action: &'static str) -> Result<Vec<u8>> {
         self.finish().map_err(|unsuccessful| match unsuccessful {
-            Unsuccessful::Complaint { text } => GitError::Failed { action, message: text },
+            Unsuccessful::Complaint { text, .. } => GitError::Failed { action, message: text },
             Unsuccessful::Stalled { seconds } => {
                 GitError::Failed { action, message: format!("nothing happened for {seconds} seconds") }
             }
@@ -281,7 +303,11 @@ impl<'a> Run<'a> {
         if output.len() as u64 > MAX_STDOUT {
             return Err(not_run(io::Error::other("it prints without end")));
         }
-        if status.success() { Ok(output) } else { Err(Unsuccessful::Complaint { text: readable(&said) }) }
+        if status.success() {
+            Ok(output)
+        } else {
+            Err(Unsuccessful::Complaint { text: readable(&said), printed: output })
+        }
     }
 
     /// Reads what the process prints for people until it ends, and returns the end of it.

@@ -1,6 +1,8 @@
 //! Installs hooks into a folder, beside those that are there.
 //!
-//! A hook that was there is renamed to `NAME.before-hexmirror` and run first, with its arguments and its standard input.
+//! A hook that was there is moved to the folder's sibling `FOLDER.before-hexmirror`, under its own name, and run first, with
+//! its arguments and its standard input ([`super::before`]). Its name stays, since some find out from it which hook they are,
+//! and so does the depth of its folder, for the sake of relative links.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -10,8 +12,8 @@ use super::Hook;
 
 /// What every hook of this program contains, whatever its version.
 const MARK: &str = "# git-hexmirror hook ";
-/// What is appended to the name of a hook that was there before.
-const BEFORE: &str = "before-hexmirror";
+/// What is appended to the name of the folder, for that of the hooks that were there before.
+const BEFORE: &str = ".before-hexmirror";
 
 /// Why hooks cannot be installed or taken away.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +87,7 @@ impl HooksDir {
         if content != self.content(hook).as_bytes() {
             return Ok(State::Outdated);
         }
-        Ok(if before(&self.path(hook)).exists() { State::Beside } else { State::Installed })
+        Ok(if is_there(&before(&self.path(hook))) { State::Beside } else { State::Installed })
     }
 
     /// Installs a hook; where it is installed already, nothing changes. Returns whether anything did.
@@ -96,7 +98,8 @@ impl HooksDir {
         let (path, state) = (self.path(hook), self.state(hook)?);
         match state {
             State::Installed | State::Beside => return Ok(false),
-            State::Foreign if before(&path).exists() => {
+            // Something else has written its hook anew; of two that are the same, one will do.
+            State::Foreign if is_there(&before(&path)) && read(&path)? != read(&before(&path))? => {
                 return Err(InstallError::Both { before: before(&path), hook: path });
             }
             _ => {}
@@ -108,10 +111,19 @@ impl HooksDir {
         file.as_file()
             .set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .map_err(failed("write", &path))?;
+        let aside = before(&path);
         if state == State::Foreign {
-            fs::rename(&path, before(&path)).map_err(failed("rename", &path))?;
+            let folder = aside.parent().unwrap_or(&self.folder);
+            fs::create_dir_all(folder).map_err(failed("create", folder))?;
+            fs::rename(&path, &aside).map_err(failed("rename", &path))?;
         }
-        file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
+        file.persist(&path).map_err(|error| {
+            if state == State::Foreign {
+                // It works without ours; what cannot be put back is still there under its other name.
+                let _ = fs::rename(&aside, &path);
+            }
+            failed("write", &path)(error.error)
+        })?;
         Ok(true)
     }
 
@@ -124,11 +136,18 @@ impl HooksDir {
         if matches!(self.state(hook)?, State::Absent | State::Foreign) {
             return Ok(false);
         }
-        match fs::rename(before(&path), &path) {
+        let aside = before(&path);
+        match fs::rename(&aside, &path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 fs::remove_file(&path).map_err(failed("remove", &path))?;
             }
-            renamed => renamed.map_err(failed("rename", &path))?,
+            renamed => {
+                renamed.map_err(failed("rename", &path))?;
+                if let Some(folder) = aside.parent() {
+                    // The last one leaves an empty folder; as long as it is not, it stays.
+                    let _ = fs::remove_dir(folder);
+                }
+            }
         }
         Ok(true)
     }
@@ -142,12 +161,17 @@ impl HooksDir {
     }
 }
 
-/// Returns the hook that was there before the one at `path`.
+/// Returns the path of the hook that was there before the one at `path`.
 pub fn before(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(BEFORE);
-    name.into()
+    let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name().unwrap_or_default());
+    let mut aside = folder.components().as_path().as_os_str().to_owned();
+    aside.push(BEFORE);
+    Path::new(&aside).join(name)
+}
+
+/// Tells whether there is a file, or a link, wherever it leads.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 fn is_ours(content: &[u8]) -> bool {
@@ -157,7 +181,8 @@ fn is_ours(content: &[u8]) -> bool {
 fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // A link that leads nowhere is somebody's all the same.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(is_there(path).then(Vec::new)),
         Err(error) => Err(failed("read", path)(error)),
     }
 }
@@ -199,7 +224,7 @@ mod tests {
         assert!(fs::read_to_string(&path).unwrap().contains(r"'/opt/it'\''s here/git-hexmirror'"));
         hooks.uninstall(Hook::PostMerge).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "#!/usr/bin/env ruby\nputs 1\n");
-        assert!(!before(&path).exists());
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
     }
 
     #[test]
@@ -212,8 +237,14 @@ mod tests {
         assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Outdated);
         assert!(hooks.install(Hook::PrePush).unwrap());
         assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Installed);
-        fs::write(&path, "#!/bin/sh\n").unwrap();
-        fs::write(before(&path), "#!/bin/sh\n").unwrap();
+        fs::write(&path, "#!/bin/sh\nthis\n").unwrap();
+        fs::create_dir(before(&path).parent().unwrap()).unwrap();
+        fs::write(before(&path), "#!/bin/sh\nthat\n").unwrap();
         assert!(matches!(hooks.install(Hook::PrePush), Err(InstallError::Both { .. })));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "#!/bin/sh\nthis\n");
+        assert_eq!(fs::read_to_string(before(&path)).unwrap(), "#!/bin/sh\nthat\n");
+        fs::write(before(&path), "#!/bin/sh\nthis\n").unwrap();
+        assert!(hooks.install(Hook::PrePush).unwrap());
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Beside);
     }
 }

@@ -1,10 +1,14 @@
 //! git's hooks: where they are installed, beside whatever is there, and what git tells them.
 //!
 //! Each hook is the template of its name in `/hooks`: a few lines of POSIX sh that call this program, which then runs the
-//! hook that was there before. [`install`] writes them, [`pushed`] reads what git tells `pre-push` (githooks(5)).
+//! hook that was there before. [`install`] writes them, [`pushed`] reads what git tells `pre-push` (githooks(5)),
+//! [`run_before`] runs the hook that was there.
 
+mod before;
 pub mod install;
 pub mod pushed;
+
+pub use before::run_before;
 
 /// A hook that this program installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

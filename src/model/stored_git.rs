@@ -124,6 +124,33 @@ impl StoredGit {
         }
     }
 
+    /// Returns what two mirrors know of one repository together; where both give a name, this one's stays. `None` where one
+    /// cuts an ancestry short that the other may have in full: `shallow` counts for the whole repository, so that putting
+    /// them together would cut the full one.
+    pub fn union(&self, other: &Self) -> Option<Self> {
+        if self.shallow != other.shallow {
+            return None;
+        }
+        let mut union = self.clone();
+        union.packs.extend(other.packs.iter().map(|(name, bytes)| (*name, *bytes)));
+        for (revision, stored) in &other.revisions {
+            let known = union
+                .revisions
+                .entry(*revision)
+                .or_insert_with(|| StoredRevision { depth: stored.depth, ..StoredRevision::default() });
+            known.depth = known.depth.zip(stored.depth).map(|(one, other)| one.max(other));
+            if let Some(submodules) = &stored.submodules {
+                known.submodules.get_or_insert_default().extend(submodules.iter().cloned());
+            }
+            for name in &stored.names {
+                if !self.revisions.values().any(|own| own.names.contains(name)) {
+                    union.set_name(*revision, name);
+                }
+            }
+        }
+        Some(union)
+    }
+
     /// Takes a line of the manifest, without its address.
     pub(super) fn read_line(&mut self, kind: &str, fields: &[&str]) -> Option<()> {
         match (kind, fields) {

@@ -8,6 +8,7 @@ use crate::fetch::FetchError;
 use crate::git::GitError;
 use crate::hex::registry::RegistryError;
 use crate::hex::tarball::TarballError;
+use crate::hook::install::InstallError;
 use crate::lock::LockError;
 use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
 use crate::serve::{ServeError, TlsError};
@@ -108,6 +109,16 @@ pub enum OpError {
         /// What the registry has.
         got: OuterChecksum,
     },
+    /// Two mirrors have different tarballs of one release, and no registry entry says which was published.
+    #[error("{release}: the two mirrors have different tarballs, {one} and {other}, and the registry lists neither")]
+    TwoTarballs {
+        /// The release.
+        release: ReleaseId,
+        /// What this mirror has.
+        one: OuterChecksum,
+        /// What the other one has.
+        other: OuterChecksum,
+    },
     /// A tarball has another inner checksum than it must have.
     #[error("{file}: the inner checksum must be {expected} and is {got}", file = release.tarball_name())]
     InnerChecksum {
@@ -138,6 +149,36 @@ pub enum OpError {
     KeptMoving {
         /// The branch.
         branch: String,
+    },
+    /// No remote was named, and git knows of none that is meant.
+    #[error("no remote was named, and there is no single one, no origin and no remote.pushDefault")]
+    NoRemote,
+    /// The remote does not have the mirror branch.
+    #[error("{remote} has no branch {branch}")]
+    RemoteLacks {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+    },
+    /// The remote's branch moved again and again while it was merged.
+    #[error("the branch {branch} of {remote} kept moving while it was merged; {attempts} attempts were made")]
+    RemoteKeptMoving {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+        /// How often a push was attempted.
+        attempts: u32,
+    },
+    /// A hook cannot be installed or taken away.
+    #[error(transparent)]
+    Hook(#[from] InstallError),
+    /// git takes hooks from a folder outside the repository.
+    #[error("git is told to take hooks from {}, which is not this repository's own (core.hooksPath)", folder.display())]
+    SharedHooks {
+        /// The folder.
+        folder: PathBuf,
     },
     /// The server failed.
     #[error(transparent)]
@@ -173,19 +214,23 @@ impl OpError {
             Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
             Self::Fetch(error) if error.is_integrity() => Failure::Integrity,
             Self::Fetch(error) if error.is_network() => Failure::Network,
-            Self::Fetch(_) | Self::Store(_) | Self::KeptMoving { .. } | Self::Machine { .. } => Failure::Repository,
-            Self::NotListed { .. } => Failure::Network,
-            Self::Git(error) if error.is_network() => Failure::Network,
-            Self::Git(error) if error.is_integrity() => Failure::Integrity,
+            Self::Fetch(_) | Self::Store(_) | Self::Hook(_) | Self::KeptMoving { .. } | Self::Machine { .. } => {
+                Failure::Repository
+            }
             Self::Git(error) if error.is_usage() => Failure::Usage,
+            Self::Git(error) if error.is_integrity() => Failure::Integrity,
+            Self::Git(error) if error.is_network() => Failure::Network,
             Self::Git(_) => Failure::Repository,
-            Self::Entry { .. } | Self::RegistryDisagrees { .. } => Failure::Integrity,
+            Self::NoRemote => Failure::Usage,
+            Self::RemoteLacks { .. } | Self::RemoteKeptMoving { .. } => Failure::Network,
+            Self::NotListed { .. } => Failure::Network,
+            Self::Entry { .. } | Self::RegistryDisagrees { .. } | Self::TwoTarballs { .. } => Failure::Integrity,
             Self::InnerChecksum { .. } | Self::Tarball { .. } => Failure::Integrity,
             Self::Several { errors } => {
                 let gravest = errors.iter().map(Self::failure).max_by_key(|failure| *failure == Failure::Integrity);
                 gravest.unwrap_or(Failure::Repository)
             }
-            Self::Serve(_) | Self::Tls(TlsError::Name { .. }) => Failure::Usage,
+            Self::Serve(_) | Self::SharedHooks { .. } | Self::Tls(TlsError::Name { .. }) => Failure::Usage,
             Self::Tls(_) => Failure::Repository,
         }
     }

@@ -1,23 +1,25 @@
 //! Merges two mirrors by union: nothing that either has is lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
+use super::update::count;
 use super::upstream::Repositories;
 use super::{OpError, Project, Result};
 use crate::hex::registry::{Package, Release, Signed};
-use crate::model::{EntryId, Manifest, ReleaseId, StoredRelease};
-use crate::progress::Progress;
+use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredRelease};
+use crate::progress::{Event, Progress};
 use crate::store::{Draft, ObjectId, Snapshot};
 
-/// What a merge brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Merged {
-    /// The branch's tip now.
-    pub commit: ObjectId,
-    /// How many releases came from the other mirror.
+/// What came from another mirror.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gained {
+    /// How many releases.
     pub releases: usize,
-    /// How many registry entries came from the other mirror.
+    /// How many registry entries.
     pub entries: usize,
+    /// How many revisions of git repositories.
+    pub revisions: usize,
 }
 
 /// Merges another snapshot into the branch: of releases the union; of each registry entry the one that knows more; whatever
@@ -33,18 +35,75 @@ pub(super) fn merge(
     theirs: &Snapshot,
     origin: &str,
     progress: &dyn Progress,
-) -> Result<Merged> {
+) -> Result<(ObjectId, Gained)> {
     let union = Union { ours, theirs, repositories: Repositories::new(project, progress)? };
     let mut draft = Draft::begin(&project.repository, &project.branch, Some(ours))?;
     draft.merge(theirs);
-    let entries = union.entries(&mut draft)?;
-    let releases = union.releases(&mut draft)?;
+    let (packages, entries) = union.entries(&mut draft)?;
+    let releases = union.releases(&packages)?;
+    for id in &releases {
+        draft.take_release(theirs, id)?;
+    }
+    let revisions = union.repositories(&mut draft, progress)?;
     for id in &theirs.manifest()?.absent {
         draft.note_absent(id.clone());
     }
-    let message = format!("Merge the mirror of {origin}: {releases} releases, {entries} registry entries\n");
-    let published = draft.publish(&message)?;
-    Ok(Merged { commit: published.commit, releases, entries })
+    let published = draft.publish(&message(origin, &releases, entries, revisions))?;
+    Ok((published.commit, Gained { releases: releases.len(), entries, revisions }))
+}
+
+/// Checks what a fast-forward would bring, as a merge does, and counts it.
+///
+/// # Errors
+/// Fails where a registry entry is not signed by its repository. Where that one's key is not known, a warning is reported.
+pub(super) fn check(
+    project: &Project,
+    ours: Option<&Snapshot>,
+    theirs: &Snapshot,
+    progress: &dyn Progress,
+) -> Result<Gained> {
+    let repositories = Repositories::new(project, progress)?;
+    let ours = ours.map(Snapshot::manifest).transpose()?;
+    let manifest = theirs.manifest()?;
+    let mut gained = Gained::default();
+    let mut unknown = BTreeSet::new();
+    for (id, stored) in &manifest.entries {
+        if ours.is_some_and(|ours| ours.entries.get(id) == Some(stored)) {
+            continue;
+        }
+        gained.entries += 1;
+        let Some(signed) = theirs.entry(id)? else { continue };
+        match verified(&repositories, id, &signed) {
+            Err(OpError::NoPublicKey { repository }) => drop(unknown.insert(repository)),
+            package => drop(package?),
+        }
+    }
+    for repository in unknown {
+        let message =
+            format!("the registry entries of {repository} were not checked, since its public key is not known here");
+        progress.report(Event::Warning { message });
+    }
+    let is_new = |id: &&ReleaseId| ours.is_none_or(|ours| !ours.releases.contains_key(id));
+    gained.releases = manifest.releases.keys().filter(is_new).count();
+    let known = |address: &GitAddress, revision: &Revision| {
+        ours.and_then(|ours| ours.git.get(address)).is_some_and(|stored| stored.revisions.contains_key(revision))
+    };
+    let revisions = manifest.git.iter().flat_map(|(address, git)| git.revisions.keys().map(move |r| (address, r)));
+    gained.revisions = revisions.filter(|(address, revision)| !known(address, revision)).count();
+    Ok(gained)
+}
+
+fn message(origin: &str, releases: &[ReleaseId], entries: usize, revisions: usize) -> String {
+    let (packages, entries) =
+        (count(releases.len(), "package", "packages"), count(entries, "registry entry", "registry entries"));
+    let mut message = format!("Merge the mirror of {origin}: {packages}, {entries}\n\n");
+    for id in releases {
+        let _ = writeln!(message, "{id}");
+    }
+    if revisions > 0 {
+        let _ = writeln!(message, "{}", count(revisions, "git revision", "git revisions"));
+    }
+    message
 }
 
 struct Union<'a> {
@@ -54,86 +113,162 @@ struct Union<'a> {
 }
 
 impl Union<'_> {
-    /// Takes over the registry entries of the other mirror that know more.
-    fn entries(&self, draft: &mut Draft<'_>) -> Result<usize> {
+    /// Takes over the registry entries of the other mirror that know more. Returns, of all in which the two differ, the one
+    /// that is kept, and how many were taken over.
+    fn entries(&self, draft: &mut Draft<'_>) -> Result<(BTreeMap<EntryId, Package>, usize)> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
-        let mut taken = 0;
+        let (mut kept, mut taken) = (BTreeMap::new(), 0);
         for (id, stored) in &theirs.entries {
             if ours.entries.get(id) == Some(stored) {
                 continue;
             }
             let Some(signed) = self.theirs.entry(id)? else { continue };
             // Whatever comes from elsewhere is checked again before it is taken over.
-            let other = self.verified(id, &signed)?;
-            let own = self.ours.entry(id)?.map(|own| self.verified(id, &own)).transpose()?;
-            if own.is_none_or(|own| knows_more(&other, &own)) {
-                draft.put_entry(id.clone(), &signed)?;
-                taken += 1;
+            let other = verified(&self.repositories, id, &signed)?;
+            let own = self.ours.entry(id)?.map(|own| Ok::<_, OpError>((verified(&self.repositories, id, &own)?, own)));
+            match own.transpose()? {
+                Some((own, bytes)) if !knows_more((&other, &signed), (&own, &bytes)) => {
+                    drop(kept.insert(id.clone(), own))
+                }
+                _ => {
+                    draft.put_entry(id.clone(), &signed)?;
+                    kept.insert(id.clone(), other);
+                    taken += 1;
+                }
+            }
+        }
+        Ok((kept, taken))
+    }
+
+    /// Takes over what the other mirror has of git repositories, and returns how many revisions that brought.
+    fn repositories(&self, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<usize> {
+        let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
+        let mut taken = 0;
+        for (address, stored) in &theirs.git {
+            let own = ours.git.get(address);
+            if own == Some(stored) {
+                continue;
+            }
+            let known = own.map_or(0, |own| own.revisions.len());
+            match own.map_or_else(|| Some(stored.clone()), |own| own.union(stored)) {
+                Some(union) => {
+                    taken += union.revisions.len() - known;
+                    draft.take_git(self.theirs, address, union)?;
+                }
+                None => progress.report(Event::Warning {
+                    message: format!(
+                        "{address} is cut off at another depth in the other mirror, so only this one's is kept; `git hexmirror update` fetches what a lock needs of it"
+                    ),
+                }),
             }
         }
         Ok(taken)
     }
 
-    /// Takes over the releases that only the other mirror has.
-    fn releases(&self, draft: &mut Draft<'_>) -> Result<usize> {
+    /// Returns the releases that are to be taken over: those that only the other mirror has.
+    fn releases(&self, packages: &BTreeMap<EntryId, Package>) -> Result<Vec<ReleaseId>> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
-        let mut taken = 0;
+        let mut taken = Vec::new();
         for (id, stored) in &theirs.releases {
             let take = match ours.releases.get(id) {
                 None => true,
                 Some(own) if own.outer == stored.outer => false,
-                Some(own) => self.other_is_right(id, own, stored)?,
+                Some(own) => self.other_is_right(id, own, stored, packages)?,
             };
             if take {
-                draft.take_release(self.theirs, id)?;
-                taken += 1;
+                taken.push(id.clone());
             }
         }
         Ok(taken)
     }
 
     /// Decides between two tarballs of one version: the signed registry entry says which was published.
-    fn other_is_right(&self, id: &ReleaseId, own: &StoredRelease, other: &StoredRelease) -> Result<bool> {
+    fn other_is_right(
+        &self,
+        id: &ReleaseId,
+        own: &StoredRelease,
+        other: &StoredRelease,
+        packages: &BTreeMap<EntryId, Package>,
+    ) -> Result<bool> {
         let entry = EntryId { repository: id.repository.clone(), package: id.package.clone() };
-        for snapshot in [self.ours, self.theirs] {
-            let Some(signed) = snapshot.entry(&entry)? else { continue };
-            let package = self.verified(&entry, &signed)?;
-            let listed = package.release(&id.version).and_then(|release| release.outer_checksum);
-            if listed == Some(own.outer) || listed == Some(other.outer) {
-                return Ok(listed == Some(other.outer));
-            }
+        let stored = match packages.get(&entry) {
+            Some(_) => None,
+            None => self.ours.entry(&entry)?.map(|own| verified(&self.repositories, &entry, &own)).transpose()?,
+        };
+        let package = packages.get(&entry).or(stored.as_ref());
+        let listed = package.and_then(|package| package.release(&id.version)?.outer_checksum);
+        match listed {
+            Some(listed) if listed == own.outer => Ok(false),
+            Some(listed) if listed == other.outer => Ok(true),
+            _ => Err(OpError::TwoTarballs { release: id.clone(), one: own.outer, other: other.outer }),
         }
-        Err(OpError::RegistryDisagrees { release: id.clone(), expected: own.outer, got: other.outer })
-    }
-
-    fn verified(&self, id: &EntryId, signed: &[u8]) -> Result<Package> {
-        let refused = |source| OpError::Entry { entry: id.clone(), source };
-        let key = self.repositories.public_key(&id.repository)?;
-        let signed = Signed::decode(signed).map_err(refused)?;
-        let payload = signed.verify(&key).map_err(refused)?;
-        Package::decode(payload, &id.repository, &id.package).map_err(refused)
     }
 }
 
+fn verified(repositories: &Repositories<'_>, id: &EntryId, signed: &[u8]) -> Result<Package> {
+    let refused = |source| OpError::Entry { entry: id.clone(), source };
+    let key = repositories.public_key(&id.repository)?;
+    let signed = Signed::decode(signed).map_err(refused)?;
+    let payload = signed.verify(&key).map_err(refused)?;
+    Package::decode(payload, &id.repository, &id.package).map_err(refused)
+}
+
 /// Tells which of two entries of one package, both signed, is the later: it has releases, retirements or advisories that the
-/// other lacks. Upstream takes nothing back but a release within its first day, so one of them has it all; where each has
-/// something, the one with more.
-fn knows_more(one: &Package, other: &Package) -> bool {
-    facts(one).difference(&facts(other)).count() > facts(other).difference(&facts(one)).count()
+/// other lacks. Upstream takes nothing back but a release within its first day, so one of them has it all. Where each has
+/// something, or both say the same, any rule does on which everybody comes to the same end.
+fn knows_more(one: (&Package, &[u8]), other: (&Package, &[u8])) -> bool {
+    let (of_one, of_other) = (facts(one.0), facts(other.0));
+    let latest = |package: &Package| package.releases.iter().filter_map(|release| release.published_at).max();
+    let rank = |more: usize, entry: (&Package, &[u8])| (more, latest(entry.0), entry.1.to_vec());
+    rank(of_one.difference(&of_other).count(), one) > rank(of_other.difference(&of_one).count(), other)
 }
 
 fn facts(package: &Package) -> BTreeSet<String> {
     let of_release = |release: &Release| {
         let version = &release.version;
-        let retired = release.retired.as_ref().map(|retired| format!("{version} retired {:?}", retired));
-        [format!("{version} {}", release.inner_checksum)].into_iter().chain(retired).collect::<Vec<_>>()
+        let retired = release.retired.as_ref().map(|retired| format!("{version} retired {retired:?}"));
+        let checksum = format!("{version} {} {:?}", release.inner_checksum, release.outer_checksum);
+        [checksum].into_iter().chain(retired).collect::<Vec<_>>()
     };
     let advisories = package.advisories.iter().map(|advisory| format!("advisory {}", advisory.id));
     package.releases.iter().flat_map(of_release).chain(advisories).collect()
 }
 
-/// Tells whether a mirror has everything that another one has.
-pub(super) fn has_all(ours: &Manifest, theirs: &Manifest) -> bool {
-    theirs.releases.iter().all(|(id, stored)| ours.releases.get(id).is_some_and(|own| own.outer == stored.outer))
-        && theirs.entries.iter().all(|(id, stored)| ours.entries.get(id) == Some(stored))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hex::registry::{Retirement, RetirementReason};
+    use crate::model::InnerChecksum;
+
+    fn package(versions: &[&str]) -> Package {
+        let release = |version: &&str| Release {
+            version: version.parse().unwrap(),
+            inner_checksum: InnerChecksum::from_bytes([7; 32]),
+            outer_checksum: None,
+            dependencies: Vec::new(),
+            retired: None,
+            advisories: Vec::new(),
+            published_at: None,
+        };
+        let releases = versions.iter().map(release).collect();
+        Package { name: "plug".parse().unwrap(), releases, advisories: Vec::new(), skipped: Vec::new() }
+    }
+
+    #[test]
+    fn the_entry_with_more_releases_or_retirements_is_the_later() {
+        let (old, new) = (package(&["1.0.0"]), package(&["1.0.0", "1.1.0"]));
+        assert!(knows_more((&new, b"a"), (&old, b"b")) && !knows_more((&old, b"b"), (&new, b"a")));
+        let mut retired = old.clone();
+        retired.releases[0].retired = Some(Retirement { reason: RetirementReason::Security, message: None });
+        assert!(knows_more((&retired, b"a"), (&old, b"b")) && !knows_more((&old, b"b"), (&retired, b"a")));
+    }
+
+    #[test]
+    fn of_two_that_say_the_same_everybody_keeps_the_same() {
+        let one = package(&["1.0.0"]);
+        assert!(knows_more((&one, b"b"), (&one, b"a")) && !knows_more((&one, b"a"), (&one, b"b")));
+        assert!(!knows_more((&one, b"a"), (&one, b"a")));
+        let (left, right) = (package(&["1.0.0"]), package(&["2.0.0"]));
+        assert_ne!(knows_more((&left, b"a"), (&right, b"b")), knows_more((&right, b"b"), (&left, b"a")));
+    }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{OpError, Result};
 use crate::config::{self, Config, Layer};
+use crate::git::{GitSettings, ProjectGit};
 use crate::lock::Lock;
 use crate::plan::Wanted;
 use crate::store::{Branch, ObjectId, Repository, Snapshot};
@@ -88,6 +89,15 @@ impl Project {
         let config = Config::from_layers(&[flags, variables, git], &tracked)?;
         let branch = repository.branch(&config.branch)?;
         Ok(Self { repository, branch, config, environment, directory: directory.to_owned() })
+    }
+
+    /// Finds the system git for this repository. Where it may not ask for a password, it fails instead.
+    pub(super) fn git(&self, may_ask: bool) -> Result<ProjectGit> {
+        let own_ssh = self.environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some()
+            || self.repository.setting("core.sshCommand").is_some();
+        let settings = GitSettings { may_ask, own_ssh, ..GitSettings::default() };
+        let directory = self.repository.worktree().unwrap_or(self.repository.common_dir());
+        Ok(ProjectGit::find(settings, directory, self.repository.git_dir())?)
     }
 
     /// Returns what the mirror branch holds now, or `None` where there is none.

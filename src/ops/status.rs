@@ -12,7 +12,7 @@ use super::Result;
 use super::project::{LockText, Project, read_locks};
 use crate::model::Manifest;
 use crate::plan::Comparison;
-use crate::store::{ObjectId, Repository};
+use crate::store::{ObjectId, Repository, Snapshot};
 
 /// How many answers are remembered: one for each branch that people switch between.
 const REMEMBERED: usize = 32;
@@ -57,15 +57,24 @@ pub fn status(project: &Project, particulars: bool) -> Result<Status> {
 
 /// Compares locks, wherever they are from, with the mirror.
 pub(super) fn compare(project: &Project, texts: &[LockText], particulars: bool) -> Result<Status> {
+    compare_at(project, project.repository.tip(&project.branch)?, texts, particulars)
+}
+
+/// Compares locks with the mirror as it is at a commit, which may be a remote's.
+pub(super) fn compare_at(
+    project: &Project,
+    tip: Option<ObjectId>,
+    texts: &[LockText],
+    particulars: bool,
+) -> Result<Status> {
     let locks = texts.iter().map(|text| text.file.clone()).collect();
-    let tip = project.repository.tip(&project.branch)?;
     let memory = tip.map(|tip| Memory::new(&project.repository, tip, texts));
     if !particulars && let Some(summary) = memory.as_ref().and_then(Memory::recall) {
         return Ok(Status { locks, commit: tip, summary, comparison: None });
     }
-    let snapshot = project.snapshot()?;
+    let snapshot = tip.map(|tip| Snapshot::at(&project.repository, &project.branch, tip)).transpose()?;
     let nothing = Manifest::default();
-    let manifest = snapshot.as_ref().map(|snapshot| snapshot.manifest()).transpose()?.unwrap_or(&nothing);
+    let manifest = snapshot.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
     let comparison = Comparison::new(&read_locks(texts)?, manifest);
     let summary = Summary::of(&comparison);
     if summary.fresh
@@ -73,7 +82,7 @@ pub(super) fn compare(project: &Project, texts: &[LockText], particulars: bool) 
     {
         memory.remember(&summary);
     }
-    Ok(Status { locks, commit: snapshot.map(|snapshot| snapshot.commit()), summary, comparison: Some(comparison) })
+    Ok(Status { locks, commit: tip, summary, comparison: Some(comparison) })
 }
 
 /// Remembers that the mirror at `tip` is fresh for these locks, as an update knows when it is done.

@@ -298,7 +298,7 @@ fn subject(added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String
     format!("{verb} {}: {}{more}", counts.join(" and "), changes[..changes.len().min(NAMED)].join(", "))
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

@@ -294,7 +294,8 @@ fn make_room(cache: &Path, newest: ObjectId, bounds: Bounds) -> Result<()> {
             Err(_) => {}
         }
     }
-    let mut by_age: Vec<(String, Kept)> = kept.into_iter().filter(|(tree, _)| *tree != newest.to_string()).collect();
+    kept.remove(&newest.to_string());
+    let mut by_age: Vec<(String, Kept)> = kept.into_iter().collect();
     by_age.sort_by_key(|(_, kept)| (kept.whole, kept.used));
     let mut bytes: u64 = by_age.iter().map(|(_, kept)| kept.bytes).sum();
     let mut count = by_age.len();

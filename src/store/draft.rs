@@ -149,6 +149,24 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Takes the packs of a git repository over from another snapshot of the same repository; `stored` is what is there then.
+    ///
+    /// # Errors
+    /// Fails where the other snapshot lacks one of them.
+    pub fn take_git(&mut self, other: &Snapshot, address: &GitAddress, stored: StoredGit) -> Result<()> {
+        let known = self.manifest.git.get(address).map(|known| known.packs.clone()).unwrap_or_default();
+        let mut files = Vec::new();
+        for name in stored.packs.keys().filter(|name| !known.contains_key(*name)) {
+            for extension in ["pack", "idx"] {
+                let path = format!("objects/pack/pack-{name}.{extension}");
+                let full = format!("{}/{path}", address.tree_path());
+                let (blob, _) = other.lookup(&full)?.ok_or_else(|| StoreError::damaged(&full)("it is missing"))?;
+                files.push((path, GitFile::Stored(blob)));
+            }
+        }
+        self.put_git(address.clone(), stored, files)
+    }
+
     /// Notes that upstream has no registry entry for a package that is named as a dependency.
     pub fn note_absent(&mut self, id: EntryId) {
         if !self.manifest.entries.contains_key(&id) {

@@ -18,6 +18,7 @@ mod lock;
 mod mark;
 mod names;
 mod pack;
+mod remote;
 mod repository;
 mod snapshot;
 mod tip;

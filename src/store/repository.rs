@@ -70,6 +70,11 @@ impl Repository {
         self.git.common_dir()
     }
 
+    /// Returns the git folder of this worktree: the common one, or one below it.
+    pub fn git_dir(&self) -> &Path {
+        self.git.git_dir()
+    }
+
     /// Returns the folder for this program's own files, which all worktrees share; it may not exist yet.
     pub fn own_dir(&self) -> PathBuf {
         self.git.common_dir().join("hexmirror")
@@ -165,24 +170,6 @@ impl Repository {
     /// Fails where the ref cannot be read or is not a commit's id.
     pub fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>> {
         self.ref_target(&branch.name)
-    }
-
-    /// Returns the commits that remotes' copies of the branch stand on, with the remotes' names, `origin` first.
-    ///
-    /// # Errors
-    /// Fails where a ref cannot be read.
-    pub fn remote_tips(&self, branch: &Branch) -> Result<Vec<(String, ObjectId)>> {
-        let Some(short) = branch.name.as_bstr().strip_prefix(b"refs/heads/") else { return Ok(Vec::new()) };
-        let mut tips = Vec::new();
-        for remote in self.git.remote_names() {
-            let name = format!("refs/remotes/{remote}/{}", short.to_str_lossy());
-            let Ok(name) = FullName::try_from(name) else { continue };
-            if let Some(tip) = self.ref_target(&name)? {
-                tips.push((remote.to_str_lossy().into_owned(), tip));
-            }
-        }
-        tips.sort_by_key(|(remote, _)| remote != "origin");
-        Ok(tips)
     }
 
     /// Makes the branch, which must not exist, at a commit.

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{self, completions, demo, diff, env, init, list, lock, man, run, serve, status, update, verify};
+use crate::commands::{
+    self, completions, demo, diff, env, hook, hooks, init, list, lock, man, pull, push, run, serve, status, update,
+    verify,
+};
 use crate::output::Output;
 use crate::report;
 use crate::session::Session;
@@ -93,6 +96,10 @@ enum Command {
     Serve(serve::Arguments),
     Run(run::Arguments),
     Env(env::Arguments),
+    Push(push::Arguments),
+    Pull(pull::Arguments),
+    Hooks(hooks::Arguments),
+    Hook(hook::Arguments),
     Demo(demo::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -114,14 +121,15 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&session, arguments),
         Command::Run(arguments) => run::run(&session, arguments),
         Command::Env(arguments) => env::run(&session, arguments),
+        Command::Push(arguments) => push::run(&session, arguments),
+        Command::Pull(arguments) => pull::run(&session, arguments),
+        Command::Hooks(arguments) => hooks::run(&session, arguments),
+        Command::Hook(arguments) => hook::run(&session, arguments),
         Command::Demo(arguments) => demo::run(&session, arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(&session, arguments),
     };
-    match outcome {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => report::report(&session.output, &error),
-    }
+    ExitCode::from(outcome.unwrap_or_else(|error| report::report(&session.output, &error)))
 }
 
 /// What a command returns: its exit code.

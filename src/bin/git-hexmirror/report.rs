@@ -1,7 +1,6 @@
 //! Errors for people: what happened, where, and what to do next.
 
 use std::error::Error;
-use std::process::ExitCode;
 
 use git_hexmirror::fetch::FetchError;
 use git_hexmirror::git::GitError;
@@ -16,23 +15,23 @@ use crate::snippet;
 pub const NOT_FRESH: u8 = 1;
 
 /// Prints an error and returns the exit code.
-pub fn report(output: &Output, error: &CommandError) -> ExitCode {
+pub fn report(output: &Output, error: &CommandError) -> u8 {
     match error {
         // Whoever read our output has had enough: nothing to say, and nobody to say it to.
-        CommandError::Print(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        CommandError::Print(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
         CommandError::Print(error) => {
             output.always(format!("{} cannot print: {error}", styled(BAD, "error:")));
-            ExitCode::from(5)
+            5
         }
         CommandError::Usage { message, hint } => {
             output.always(format!("{} {message}", styled(BAD, "error:")));
             show_hint(output, Some((*hint).to_owned()));
-            ExitCode::from(2)
+            2
         }
         CommandError::Op(error) => {
             show(output, error);
             show_hint(output, hint(error));
-            ExitCode::from(exit_code(error.failure()))
+            exit_code(error.failure())
         }
     }
 }
@@ -98,6 +97,19 @@ fn hint(error: &OpError) -> Option<String> {
             "nothing was stored; check the repository's address and public key (hexmirror.REPOSITORY.url and .publicKey)"
         }
         OpError::Tarball { .. } => "nothing was stored; the package's publisher should know of this",
+        OpError::NoRemote => "name one: git hexmirror push REMOTE; or set git's remote.pushDefault",
+        OpError::RemoteLacks { remote, .. } => {
+            return Some(format!(
+                "who has it takes it there with `git hexmirror push {remote}`; or make it: git hexmirror update"
+            ));
+        }
+        OpError::RemoteKeptMoving { .. } => "nothing is lost; run it again",
+        OpError::TwoTarballs { .. } => {
+            "nothing was changed; run `git hexmirror update --refresh`, so that the registry can decide"
+        }
+        OpError::SharedHooks { .. } => {
+            "give this repository hooks of its own (git config core.hooksPath .githooks), then: git hexmirror hooks install"
+        }
         OpError::KeptMoving { .. } => "try again when nothing else writes to the branch",
         _ => return None,
     };
@@ -148,6 +160,10 @@ fn git_hint(error: &GitError) -> Option<String> {
         GitError::Submodule { .. } => {
             "drop `submodules: true` for the dependency, or have the submodule point to a server"
         }
+        GitError::NotTaken { message, .. } if message.contains("shallow update not allowed") => {
+            "this clone is shallow: run `git fetch --unshallow`, or push to where it was cloned from"
+        }
+        GitError::NotTaken { .. } => "who looks after that repository has to allow pushing to the mirror branch",
         _ => return None,
     };
     Some(hint.to_owned())

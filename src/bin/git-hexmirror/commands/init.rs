@@ -2,18 +2,24 @@
 
 use git_hexmirror::ops::{self, Initialised};
 
+use super::hooks;
 use crate::cli::Outcome;
 use crate::output::{GOOD, styled};
+use crate::report;
 use crate::session::Session;
 
 /// Make the mirror branch, or adopt the one that a remote has
 ///
-/// Where a remote such as origin has the branch already, the local one is made from it; else it is made empty. Repeating
-/// it changes nothing.
+/// Where a remote such as origin has the branch already, the local one is made from it; else it is made empty. Then git's
+/// hooks that keep it fresh are installed, beside those that are there. Repeating it changes nothing.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// Install no hooks; `git hexmirror hooks install` does it later
+    #[arg(long)]
+    no_hooks: bool,
+}
 
-pub fn run(session: &Session, _: &Arguments) -> Outcome {
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let branch = &project.branch;
     let output = &session.output;
@@ -29,6 +35,13 @@ pub fn run(session: &Session, _: &Arguments) -> Outcome {
                 "{} the mirror branch {branch}; fill it with `git hexmirror update`",
                 styled(GOOD, "made")
             ));
+        }
+    }
+    // A bare repository has nothing checked out, and is seldom pushed from.
+    if !arguments.no_hooks && project.repository.worktree().is_some() {
+        // The mirror is there; without hooks it only has to be thought of.
+        if let Err(error) = hooks::install(output, &project) {
+            report::report(output, &error);
         }
     }
     Ok(0)

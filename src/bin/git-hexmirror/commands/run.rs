@@ -24,7 +24,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 }
 
 /// Returns the exit code, or what a shell makes of a signal.
-fn exit_code(status: std::process::ExitStatus) -> u8 {
+pub fn exit_code(status: std::process::ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return u8::try_from(128 + signal).unwrap_or(u8::MAX);

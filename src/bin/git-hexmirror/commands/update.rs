@@ -66,7 +66,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(if arguments.dry_run && !update.before.summary.fresh { NOT_FRESH } else { 0 })
 }
 
-fn summarise(output: &Output, project: &Project, update: &Update, dry_run: bool) -> std::io::Result<()> {
+/// Prints what an update did, or would do.
+pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: bool) -> std::io::Result<()> {
     if let Some(remote) = &update.adopted {
         output.say(format!("adopted {} from {remote}", project.branch));
     }

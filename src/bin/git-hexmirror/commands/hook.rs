@@ -1,0 +1,173 @@
+//! `hook`: what the installed hooks call.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use git_hexmirror::config::PostCheckout;
+use git_hexmirror::hook::{Hook, pushed, run_before};
+use git_hexmirror::ops::{self, OpError, Project, PushCheck, Reach, Status, UpdateOptions};
+
+use super::{CommandError, pull, push, run};
+use crate::cli::Outcome;
+use crate::output::{BAD, BOLD, CHANGED, Output, styled};
+use crate::report;
+use crate::session::Session;
+
+/// The most that git may say to a hook, in bytes: a line for each of very many refs.
+const MAX_INPUT: u64 = 64 << 20;
+/// How many things that the mirror lacks a hook names.
+const NAMED: usize = 3;
+
+/// Do what one of git's hooks is for
+#[derive(Debug, clap::Args)]
+#[command(hide = true)]
+pub struct Arguments {
+    /// The hook's name
+    #[arg(value_parser = |name: &str| Hook::named(name).ok_or("there is no such hook of git-hexmirror"))]
+    hook: Hook,
+    /// The hook's own file
+    path: PathBuf,
+    /// What git gave it
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let Arguments { hook, path, arguments } = arguments;
+    let takes_input = matches!(hook, Hook::PrePush | Hook::PostRewrite);
+    let mut input = Vec::new();
+    if takes_input {
+        io::stdin().lock().take(MAX_INPUT).read_to_end(&mut input).map_err(CommandError::Print)?;
+    }
+    let failed = |source| OpError::Run { program: format!("the {} hook that was there before", hook.name()), source };
+    let before = run_before(path, arguments, takes_input.then_some(&input[..])).map_err(failed)?;
+    let code = before.map_or(0, run::exit_code);
+    let input = String::from_utf8_lossy(&input);
+    if *hook == Hook::PrePush {
+        return if code == 0 { pre_push(session, arguments, &input) } else { Ok(code) };
+    }
+    // Whatever is wrong, the checkout is done: the hook only says so.
+    if let Err(error) = after_checkout(session, *hook, arguments, &input) {
+        report::report(&session.output, &error);
+    }
+    Ok(code)
+}
+
+fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
+    let project = session.project()?;
+    let remote = arguments.first().map_or("origin", String::as_str);
+    let advise = |what: &str| {
+        session
+            .output
+            .always(format!("{} {what}, or push without the mirror: `git push --no-verify`", styled(BOLD, "hint:")));
+    };
+    let code = match ops::check_push(&project, remote, &pushed::parse(input)) {
+        Ok(PushCheck::Nothing) => return Ok(0),
+        Ok(PushCheck::Share) => push::share(session, &project, remote),
+        Ok(PushCheck::Stale { refs }) => {
+            for (name, status) in refs {
+                let name = name.strip_prefix("refs/heads/").unwrap_or(&name).to_owned();
+                say_stale(&session.output, &project, &format!("the lock on {name}"), &status);
+            }
+            advise(&format!("{} and push again", remedy(&project)));
+            return Ok(report::NOT_FRESH);
+        }
+        Err(error) => Err(error.into()),
+    };
+    code.or_else(|error| {
+        let code = report::report(&session.output, &error);
+        advise("see to that and push again");
+        Ok(code)
+    })
+}
+
+/// Says in a few lines what the mirror lacks for the locks that are checked out now, or mends it if so set.
+fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &str) -> Result<(), CommandError> {
+    let argument = |index: usize| arguments.get(index).map(String::as_str);
+    // The flag is 1 where a branch was switched, and 0 where files were checked out (githooks(5)).
+    if hook == Hook::PostCheckout && argument(2) != Some("1") {
+        return Ok(());
+    }
+    let project = session.project()?;
+    if project.config.post_checkout == PostCheckout::Off {
+        return Ok(());
+    }
+    let (head, before) = (project.repository.head(), project.repository.commit_of("ORIG_HEAD")?);
+    let (head, before) = (head.map(|id| id.to_string()), before.map(|id| id.to_string()));
+    let (before, after) = match hook {
+        Hook::PostCheckout => (argument(0), argument(1)),
+        // A squash leaves HEAD where it was, and changes files.
+        Hook::PostMerge if argument(0) != Some("1") => (before.as_deref(), head.as_deref()),
+        // `OLD NEW [more]` for each commit, the last one last.
+        Hook::PostRewrite => {
+            let mut words = input.lines().last().unwrap_or_default().split(' ');
+            (words.next(), words.next())
+        }
+        _ => (None, None),
+    };
+    if !ops::locks_changed(&project, before, after)? {
+        return Ok(());
+    }
+    match ops::check_checkout(&project)? {
+        Some(status) => mend(session, &project, &status),
+        None => Ok(()),
+    }
+}
+
+/// Says what the mirror lacks, or brings it.
+fn mend(session: &Session, project: &Project, status: &Status) -> Result<(), CommandError> {
+    let progress = session.progress();
+    let known = ops::remote_with_all(project)?;
+    match (project.config.post_checkout, known) {
+        (PostCheckout::Pull | PostCheckout::Update, Some(remote)) => {
+            if let Some(pulled) = ops::pull_known(project, &remote, progress.as_ref())? {
+                pull::say(&session.output, &project.branch.to_string(), &pulled);
+            }
+        }
+        (PostCheckout::Pull, None) => {
+            let pulled = ops::pull(project, Reach { remote: None, may_ask: false }, progress.as_ref())?;
+            pull::say(&session.output, &project.branch.to_string(), &pulled);
+        }
+        (PostCheckout::Update, None) => {
+            let update = ops::update(project, UpdateOptions::default(), &progress)?;
+            drop(progress);
+            return super::update::summarise(&session.output, project, &update, false).map_err(CommandError::Print);
+        }
+        (PostCheckout::Notify | PostCheckout::Off, _) => {}
+    }
+    drop(progress);
+    let mended = project.config.post_checkout != PostCheckout::Notify && ops::check_checkout(project)?.is_none();
+    if !mended {
+        say_stale(&session.output, project, "the lock that is checked out", status);
+        session.output.say(format!("{} {}", styled(BOLD, "hint:"), remedy(project)));
+    }
+    Ok(())
+}
+
+/// Returns the command that brings what the mirror lacks.
+fn remedy(project: &Project) -> String {
+    match ops::remote_with_all(project) {
+        Ok(Some(remote)) => format!("run `git hexmirror pull {remote}`, which has it"),
+        _ => "run `git hexmirror update`".to_owned(),
+    }
+}
+
+/// Prints that the mirror is not fresh, and the first things that it lacks.
+fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
+    let Some(comparison) = &status.comparison else { return };
+    let lacking = comparison.to_fetch().map(|pin| pin.id.to_string());
+    let whole: BTreeSet<_> = comparison.to_fetch().map(|pin| (&pin.id.repository, &pin.id.package)).collect();
+    let entries = comparison.entries.iter().filter(|entry| !whole.contains(&(&entry.repository, &entry.package)));
+    let entries = entries.map(|entry| format!("the registry entry of {entry}"));
+    let lacking: Vec<String> = lacking.chain(entries).collect();
+    let more = if lacking.len() > NAMED { format!(", and {} more", lacking.len() - NAMED) } else { String::new() };
+    let named = lacking.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    output.always(format!(
+        "{} the mirror {} is {} for {whose}; it lacks {}{more}",
+        styled(BOLD, "git-hexmirror:"),
+        project.branch,
+        styled(BAD, "not fresh"),
+        styled(CHANGED, named)
+    ));
+}

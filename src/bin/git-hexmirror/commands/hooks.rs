@@ -1,0 +1,95 @@
+//! `hooks`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use git_hexmirror::hook::Hook;
+use git_hexmirror::hook::install::State;
+use git_hexmirror::ops::{self, OpError, Project};
+use serde_json::json;
+
+use super::CommandError;
+use crate::cli::{Json, Outcome};
+use crate::output::{CHANGED, DIM, GOOD, Output, styled};
+use crate::session::Session;
+
+/// Install, take away or show the hooks that keep the mirror fresh
+///
+/// pre-push sees to it that what you push has a mirror that is fresh and goes along; post-checkout, post-merge and
+/// post-rewrite say when the locks that are checked out now need more than the mirror has. Hooks that are there already
+/// keep running, first, with their arguments and input; uninstall puts them back as they were.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Action {
+    /// Install them; repeating it changes nothing
+    Install,
+    /// Take them away and put back what was there before
+    Uninstall,
+    /// Show how each stands
+    Status(Json),
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let project = session.project()?;
+    match arguments.action {
+        Action::Install => install(&session.output, &project)?,
+        Action::Uninstall => {
+            let changed = ops::uninstall_hooks(&project, &binary()?)?;
+            say(&session.output, &project, &changed, "took away")?;
+        }
+        Action::Status(json) => status(&session.output, &project, json)?,
+    }
+    Ok(0)
+}
+
+/// Installs the hooks and says what changed.
+pub fn install(output: &Output, project: &Project) -> Result<(), CommandError> {
+    let changed = ops::install_hooks(project, &binary()?)?;
+    say(output, project, &changed, "installed")
+}
+
+fn say(output: &Output, project: &Project, changed: &[Hook], verb: &str) -> Result<(), CommandError> {
+    let names: Vec<&str> = changed.iter().map(|hook| hook.name()).collect();
+    let folder = ops::hooks_dir(project, &binary()?)?.folder().display().to_string();
+    match names[..] {
+        [] => output.say(format!("the hooks in {folder} are as they should be")),
+        _ => output.say(format!("{} the hooks {} in {folder}", styled(GOOD, verb), names.join(", "))),
+    }
+    Ok(())
+}
+
+fn status(output: &Output, project: &Project, json: Json) -> Result<(), CommandError> {
+    let states = ops::hook_states(project, &binary()?)?;
+    let folder = ops::hooks_dir(project, &binary()?)?.folder().display().to_string();
+    if json.json {
+        let hooks = states.iter().map(|(hook, state)| json!({ "hook": hook.name(), "state": word(*state) }));
+        let document = json!({ "folder": folder, "hooks": hooks.collect::<Vec<_>>() });
+        return output.json(&document).map_err(CommandError::Print);
+    }
+    for (hook, state) in states {
+        let style = if matches!(state, State::Installed | State::Beside) { GOOD } else { CHANGED };
+        let line = format!("{:14} {}", hook.name(), styled(style, word(state)));
+        output.result(line).map_err(CommandError::Print)?;
+    }
+    output.say(styled(DIM, format!("in {folder}")));
+    Ok(())
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Absent => "absent",
+        State::Foreign => "foreign",
+        State::Installed => "installed",
+        State::Beside => "installed beside another",
+        State::Outdated => "outdated",
+    }
+}
+
+fn binary() -> Result<PathBuf, OpError> {
+    std::env::current_exe().map_err(|source| OpError::Machine { action: "find this program's own file", source })
+}

@@ -1,0 +1,79 @@
+//! `pull`
+
+use git_hexmirror::ops::{self, Gained, Pull, Reach, Way};
+use serde_json::json;
+
+use super::CommandError;
+use super::init::short;
+use crate::cli::{Json, Outcome};
+use crate::output::{GOOD, Output, count, styled};
+use crate::session::Session;
+
+/// Fetch the mirror branch of a remote and merge it into the local one
+///
+/// With git, so with its settings and credentials. Where both have something of their own, they are merged by union:
+/// nothing that either has is lost.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The remote, by name or address [default: git's remote.pushDefault, else origin or the only one]
+    remote: Option<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let project = session.project()?;
+    let progress = session.progress();
+    let reach = Reach { remote: arguments.remote.as_deref(), may_ask: true };
+    let pull = ops::pull(&project, reach, progress.as_ref());
+    drop(progress);
+    let pull = pull?;
+    if arguments.json.json {
+        let document = json!({
+            "remote": pull.remote,
+            "branch": project.branch.to_string(),
+            "commit": pull.commit.to_string(),
+            "way": word(pull.way),
+            "releases": pull.gained.releases,
+            "entries": pull.gained.entries,
+            "ahead": pull.ahead,
+        });
+        session.output.json(&document).map_err(CommandError::Print)?;
+    } else {
+        say(&session.output, &project.branch.to_string(), &pull);
+    }
+    Ok(0)
+}
+
+/// Prints what a pull did.
+pub fn say(output: &Output, branch: &str, pull: &Pull) {
+    let (remote, commit) = (&pull.remote, short(pull.commit));
+    let came = gained(pull.gained).map_or_else(String::new, |gained| format!(", with {gained}"));
+    output.say(match pull.way {
+        Way::UpToDate => format!("{branch} has all of {remote}'s, at {commit}"),
+        Way::Adopted => format!("{} {branch} from {remote}, at {commit}{came}", styled(GOOD, "adopted")),
+        Way::Forwarded => format!("{} {branch} from {remote}, at {commit}{came}", styled(GOOD, "pulled")),
+        Way::Merged => format!("{} {branch} with {remote}'s, at {commit}{came}", styled(GOOD, "merged")),
+    });
+    if pull.ahead {
+        output.say(format!("{remote} lacks some of it; `git hexmirror push {remote}` takes it there"));
+    }
+}
+
+/// Describes what came, if anything did.
+pub fn gained(gained: Gained) -> Option<String> {
+    let releases = (gained.releases > 0).then(|| count(gained.releases, "release", "releases"));
+    let entries = (gained.entries > 0).then(|| count(gained.entries, "registry entry", "registry entries"));
+    let revisions = (gained.revisions > 0).then(|| count(gained.revisions, "git revision", "git revisions"));
+    let parts: Vec<_> = releases.into_iter().chain(entries).chain(revisions).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn word(way: Way) -> &'static str {
+    match way {
+        Way::UpToDate => "up-to-date",
+        Way::Adopted => "adopted",
+        Way::Forwarded => "forwarded",
+        Way::Merged => "merged",
+    }
+}

@@ -1,0 +1,75 @@
+//! `push`
+
+use git_hexmirror::config::PrePush;
+use git_hexmirror::ops::{self, Project, Push, Reach};
+use serde_json::json;
+
+use super::CommandError;
+use super::init::short;
+use super::pull::gained;
+use crate::cli::{Json, Outcome};
+use crate::output::{GOOD, Output, styled};
+use crate::report::NOT_FRESH;
+use crate::session::Session;
+
+/// Push the mirror branch to a remote, merged with what the remote has
+///
+/// With git, so with its settings and credentials, and never by force. Where the remote's mirror has moved, the two are
+/// merged by union and the merge is pushed. Hooks of git do not run.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The remote, by name or address [default: git's remote.pushDefault, else origin or the only one]
+    remote: Option<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let project = session.project()?;
+    let push = pushed(session, &project, arguments.remote.as_deref())?;
+    if arguments.json.json {
+        let document = json!({
+            "remote": push.remote,
+            "branch": project.branch.to_string(),
+            "commit": push.commit.to_string(),
+            "pushed": push.pushed,
+            "merged": { "releases": push.gained.releases, "entries": push.gained.entries },
+            "attempts": push.attempts,
+        });
+        session.output.json(&document).map_err(CommandError::Print)?;
+    } else {
+        say(&session.output, &project, &push);
+    }
+    Ok(0)
+}
+
+fn pushed(session: &Session, project: &Project, remote: Option<&str>) -> Result<Push, CommandError> {
+    let progress = session.progress();
+    Ok(ops::push(project, Reach { remote, may_ask: true }, progress.as_ref())?)
+}
+
+fn say(output: &Output, project: &Project, push: &Push) {
+    let (branch, remote, commit) = (&project.branch, &push.remote, short(push.commit));
+    if !push.pushed {
+        return output.say(format!("{remote} has {branch} at {commit} already"));
+    }
+    let merged = gained(push.gained).map_or_else(String::new, |gained| format!(", merged with {gained} from there"));
+    output.say(format!("{} {branch} to {remote}, at {commit}{merged}", styled(GOOD, "pushed")));
+}
+
+/// Sees to it that the mirror is on the remote that git is about to push to, as the user has set.
+pub fn share(session: &Session, project: &Project, remote: &str) -> Outcome {
+    if project.config.pre_push == PrePush::Check {
+        let branch = &project.branch;
+        session.output.always(format!("git-hexmirror: {remote} lacks what {branch} has for the locks that are pushed"));
+        session.output.always(format!("hint: run `git hexmirror push {remote}`, then push again"));
+        return Ok(NOT_FRESH);
+    }
+    let push = pushed(session, project, Some(remote)).inspect_err(|_| {
+        session.output.always(format!("git-hexmirror: {} could not be pushed along to {remote}", project.branch));
+    })?;
+    if push.pushed {
+        say(&session.output, project, &push);
+    }
+    Ok(0)
+}

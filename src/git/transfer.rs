@@ -1,0 +1,175 @@
+//! Takes the mirror branch to remotes of the project's own repository, and brings it from there.
+
+use std::path::{Path, PathBuf};
+
+use super::error::Complaint;
+use super::process::Unsuccessful;
+use super::{Git, GitError, GitSettings, Result};
+use crate::model::redacted;
+
+/// The project's own repository, for the system git.
+#[derive(Debug, Clone)]
+pub struct ProjectGit {
+    git: Git,
+    directory: PathBuf,
+    git_dir: PathBuf,
+}
+
+/// What bringing a ref comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought {
+    /// The ref is here now.
+    Here,
+    /// The remote does not have it.
+    Absent,
+}
+
+/// What taking a commit to a remote comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The remote has the commit now.
+    Done,
+    /// The remote had it already.
+    UpToDate,
+    /// The remote's ref has moved, and what it has is not in what was pushed.
+    Moved,
+}
+
+/// Why a remote turns a ref away that somebody else has just moved (`receive-pack` and `refs.c`, several versions).
+const LOST_RACE: [&str; 4] =
+    ["cannot lock ref", "failed to update ref", "incorrect old value provided", "failed to lock"];
+
+impl ProjectGit {
+    /// Finds git for the repository of `git_dir`; `directory` is where it runs, from which the addresses of remotes that are
+    /// paths are seen.
+    ///
+    /// # Errors
+    /// Fails where there is no git, or it is too old.
+    pub fn find(settings: GitSettings, directory: &Path, git_dir: &Path) -> Result<Self> {
+        Ok(Self { git: Git::find(settings)?, directory: directory.to_owned(), git_dir: git_dir.to_owned() })
+    }
+
+    /// Fetches one ref of a remote, and nothing else, into one of this repository's, wherever that stands.
+    ///
+    /// # Errors
+    /// Fails where the remote cannot be reached.
+    pub fn bring(&self, remote: &str, reference: &str, into: &str) -> Result<Brought> {
+        refuse_option(remote)?;
+        let refspec = format!("+{reference}:{into}");
+        let fixed = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-prune"];
+        match self.run(&[&fixed[..], &[remote, &refspec]].concat()) {
+            Ok(_) => Ok(Brought::Here),
+            Err(Unsuccessful::Complaint { text, .. }) if text.contains("couldn't find remote ref") => {
+                Ok(Brought::Absent)
+            }
+            Err(unsuccessful) => Err(failed(remote, unsuccessful)),
+        }
+    }
+
+    /// Pushes a commit to one ref of a remote, never by force. The user's hooks do not run.
+    ///
+    /// # Errors
+    /// Fails where the remote cannot be reached or does not take it.
+    pub fn take(&self, remote: &str, commit: &str, reference: &str) -> Result<Taken> {
+        refuse_option(remote)?;
+        let refspec = format!("{commit}:{reference}");
+        // Without the sparse way, the deltas of trees that were renamed are found.
+        let fixed = ["-c", "pack.useSparse=false", "-c", "push.followTags=false", "push", "--no-verify", "--porcelain"];
+        let run = self.run(&[&fixed[..], &["--recurse-submodules=no", remote, &refspec]].concat());
+        let (report, unsuccessful) = match run {
+            Ok(report) => (report, None),
+            Err(Unsuccessful::Complaint { text, printed }) => {
+                (printed.clone(), Some(Unsuccessful::Complaint { text, printed }))
+            }
+            Err(unsuccessful) => (Vec::new(), Some(unsuccessful)),
+        };
+        let report = String::from_utf8_lossy(&report);
+        match (read_report(&report, reference), unsuccessful) {
+            (Some(('!', reason)), _) if is_lost_race(reason) => Ok(Taken::Moved),
+            (Some(('!', reason)), unsuccessful) => {
+                let told = match unsuccessful {
+                    Some(Unsuccessful::Complaint { text, .. }) => format!("; {text}"),
+                    _ => String::new(),
+                };
+                let message = format!("{reason}{told}");
+                Err(GitError::NotTaken { url: redacted(remote), reference: reference.to_owned(), message })
+            }
+            (_, Some(unsuccessful)) => Err(failed(remote, unsuccessful)),
+            (Some(('=', _)), None) => Ok(Taken::UpToDate),
+            (_, None) => Ok(Taken::Done),
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, Unsuccessful> {
+        self.git.run_in_project(&self.directory, &self.git_dir, arguments).finish()
+    }
+}
+
+fn failed(remote: &str, unsuccessful: Unsuccessful) -> GitError {
+    let url = redacted(remote);
+    match unsuccessful {
+        Unsuccessful::Complaint { text, .. } => Complaint::of(&text).error(url, text),
+        Unsuccessful::Stalled { seconds } => GitError::Stalled { url, seconds },
+        Unsuccessful::Error(error) => error,
+    }
+}
+
+/// Returns the flag and the summary of a ref in what `git push --porcelain` prints: `FLAG TAB FROM:TO TAB SUMMARY`
+/// (git-push(1), OUTPUT).
+fn read_report<'a>(report: &'a str, reference: &str) -> Option<(char, &'a str)> {
+    report.lines().find_map(|line| {
+        let mut fields = line.splitn(3, '\t');
+        let (flag, refs, summary) = (fields.next()?, fields.next()?, fields.next()?);
+        let (_, to) = refs.split_once(':')?;
+        (to == reference).then_some((flag.chars().next()?, summary))
+    })
+}
+
+fn is_lost_race(reason: &str) -> bool {
+    reason.starts_with("[rejected]") || LOST_RACE.iter().any(|known| reason.contains(known))
+}
+
+fn refuse_option(remote: &str) -> Result<()> {
+    if remote.is_empty() || remote.starts_with('-') {
+        return Err(GitError::RemoteName { remote: remote.to_owned() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_are_read_by_ref() {
+        let report = "To ../remote.git\n!\tabc:refs/heads/hexmirror\t[rejected] (fetch first)\nDone\n";
+        assert_eq!(read_report(report, "refs/heads/hexmirror"), Some(('!', "[rejected] (fetch first)")));
+        assert_eq!(read_report(report, "refs/heads/main"), None);
+        assert_eq!(read_report("=\ta:b\t[up to date]", "b"), Some(('=', "[up to date]")));
+        assert_eq!(read_report(" \ta:b\t1..2", "b"), Some((' ', "1..2")));
+    }
+
+    #[test]
+    fn a_lost_race_is_told_from_a_refusal() {
+        for reason in [
+            "[rejected] (fetch first)",
+            "[rejected] (non-fast-forward)",
+            "[remote rejected] (cannot lock ref 'refs/heads/hexmirror': is at a but expected b)",
+            "[remote rejected] (failed to update ref)",
+            "[remote rejected] (incorrect old value provided)",
+        ] {
+            assert!(is_lost_race(reason), "{reason}");
+        }
+        for reason in
+            ["[remote rejected] (pre-receive hook declined)", "[remote rejected] (shallow update not allowed)"]
+        {
+            assert!(!is_lost_race(reason), "{reason}");
+        }
+    }
+
+    #[test]
+    fn options_are_no_remotes() {
+        assert!(matches!(refuse_option("--upload-pack=x"), Err(GitError::RemoteName { .. })));
+        assert!(refuse_option("origin").is_ok());
+    }
+}

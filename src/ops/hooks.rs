@@ -1,0 +1,218 @@
+//! Installs the hooks, and does what they are for.
+
+use std::path::Path;
+
+use super::status::{self, Status};
+use super::{OpError, Project, Result};
+use crate::config::{PostCheckout, PrePush};
+use crate::hook::Hook;
+use crate::hook::install::{HooksDir, State};
+use crate::hook::pushed::PushedRef;
+use crate::store::ObjectId;
+
+/// Installs all hooks; `binary` is where this program is. Returns those that changed.
+///
+/// # Errors
+/// Fails where the folder of hooks is not this repository's own, a file cannot be written, or a hook cannot be put aside.
+pub fn install_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
+    let hooks = hooks_dir(project, binary)?;
+    refuse_shared(project, hooks.folder())?;
+    changed(|hook| Ok(hooks.install(hook)?))
+}
+
+/// Takes all hooks away and puts back what was there before. Returns those that changed.
+///
+/// # Errors
+/// Fails where a file cannot be written.
+pub fn uninstall_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
+    let hooks = hooks_dir(project, binary)?;
+    changed(|hook| Ok(hooks.uninstall(hook)?))
+}
+
+/// Tells how each hook stands.
+///
+/// # Errors
+/// Fails where a file cannot be read.
+pub fn hook_states(project: &Project, binary: &Path) -> Result<Vec<(Hook, State)>> {
+    let hooks = hooks_dir(project, binary)?;
+    Hook::ALL.into_iter().map(|hook| Ok((hook, hooks.state(hook)?))).collect()
+}
+
+/// Returns the folder that hooks are in, for installing `binary` there.
+///
+/// # Errors
+/// Fails where git's setting cannot be read.
+pub fn hooks_dir(project: &Project, binary: &Path) -> Result<HooksDir> {
+    Ok(HooksDir::new(project.repository.hooks_dir()?, binary))
+}
+
+/// Fails where the folder is outside the repository: other repositories take their hooks from there too.
+fn refuse_shared(project: &Project, folder: &Path) -> Result<()> {
+    let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder_itself = whole(folder);
+    let own = [project.repository.worktree(), Some(project.repository.common_dir())];
+    if own.into_iter().flatten().any(|own| folder_itself.starts_with(whole(own))) {
+        return Ok(());
+    }
+    Err(OpError::SharedHooks { folder: folder.to_owned() })
+}
+
+fn changed(change: impl Fn(Hook) -> Result<bool>) -> Result<Vec<Hook>> {
+    let mut changed = Vec::new();
+    for hook in Hook::ALL {
+        if change(hook)? {
+            changed.push(hook);
+        }
+    }
+    Ok(changed)
+}
+
+/// What `pre-push` comes to.
+#[derive(Debug, Clone)]
+pub enum PushCheck {
+    /// Nothing that is pushed needs anything of the mirror, or the remote has what it needs, as far as is known here.
+    Nothing,
+    /// Something pushed has locks that the mirror lacks things for.
+    Stale {
+        /// The refs that are pushed, and what their locks come to.
+        refs: Vec<(String, Status)>,
+    },
+    /// The mirror is fresh, and has to go to the remote.
+    Share,
+}
+
+/// Compares what is about to be pushed with the mirror. Asks no network.
+///
+/// Tags, deletions and the mirror branch itself do not concern it, nor do commits whose locks the remote has already.
+///
+/// # Errors
+/// Fails where a lock cannot be used or the mirror cannot be read.
+pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result<PushCheck> {
+    let mode = project.config.pre_push;
+    if mode == PrePush::Off {
+        return Ok(PushCheck::Nothing);
+    }
+    let mirror = project.branch.full_name();
+    // Where the mirror branch is among what is pushed, that is what the remote will have.
+    let along =
+        refs.iter().find(|pushed| pushed.remote_ref == mirror).and_then(|pushed| object(pushed.local.as_deref()));
+    let there = match along {
+        Some(along) => Some(along),
+        None => project.repository.remote_tip(remote, &project.branch)?,
+    };
+    let (mut stale, mut share) = (Vec::new(), false);
+    for pushed in refs {
+        let Some(commit) = commit_of_branch(project, pushed) else { continue };
+        let locks = project.locks_at(commit)?;
+        if locks.is_empty() {
+            continue;
+        }
+        if !brings_locks(project, remote, pushed, commit)? {
+            // Of a project that has its mirror on the remote yet nothing of it there, any push is the first occasion.
+            let first = mode == PrePush::Push && there.is_none() && project.repository.tip(&project.branch)?.is_some();
+            share |= first && status::compare(project, &locks, false)?.summary.fresh;
+            continue;
+        }
+        // A mirror on the remote that is damaged, or none at all, does not count.
+        if there.is_some() && status::compare_at(project, there, &locks, false).is_ok_and(|there| there.summary.fresh) {
+            continue;
+        }
+        let status = status::compare(project, &locks, false)?;
+        if status.summary.fresh {
+            share = true;
+        } else {
+            stale.push((pushed.remote_ref.clone(), status));
+        }
+    }
+    Ok(match share {
+        _ if !stale.is_empty() => PushCheck::Stale { refs: stale },
+        true => PushCheck::Share,
+        false => PushCheck::Nothing,
+    })
+}
+
+/// Returns the commit that is pushed to a branch; nothing for a tag, a deletion, the mirror branch, or what is no commit.
+fn commit_of_branch(project: &Project, pushed: &PushedRef) -> Option<ObjectId> {
+    if pushed.remote_ref.starts_with("refs/tags/") || pushed.remote_ref == project.branch.full_name() {
+        return None;
+    }
+    object(pushed.local.as_deref()).filter(|commit| project.repository.is_commit(*commit))
+}
+
+/// Tells whether a pushed commit has other locks than the remote is known to have.
+fn brings_locks(project: &Project, remote: &str, pushed: &PushedRef, commit: ObjectId) -> Result<bool> {
+    let mut there = Vec::new();
+    if let Some(before) = object(pushed.remote.as_deref()).filter(|before| project.repository.has(*before)) {
+        if !locks_differ(project, before, commit)? {
+            return Ok(false);
+        }
+        there.push(before);
+    }
+    let branches = project.repository.branches_of(remote)?;
+    if there.is_empty() {
+        // A new branch, or one that somebody moved: most have the locks of another branch.
+        for branch in &branches {
+            if !locks_differ(project, *branch, commit)? {
+                return Ok(false);
+            }
+        }
+    }
+    there.extend(branches);
+    Ok(!project.repository.is_in(commit, &there)?)
+}
+
+/// Tells whether the checked-out locks are others than those of the commit that was checked out before. Compares blobs and
+/// reads no file. Where either is not known, they may be.
+///
+/// # Errors
+/// Fails where a commit cannot be read.
+pub fn locks_changed(project: &Project, before: Option<&str>, after: Option<&str>) -> Result<bool> {
+    match (object(before), object(after)) {
+        (Some(before), Some(after)) if project.repository.has(before) => locks_differ(project, before, after),
+        _ => Ok(true),
+    }
+}
+
+/// Returns what the locks that are checked out come to, where the mirror lacks anything for them.
+///
+/// # Errors
+/// Fails where a lock cannot be used or the mirror cannot be read.
+pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
+    if project.config.post_checkout == PostCheckout::Off {
+        return Ok(None);
+    }
+    match status::status(project, false) {
+        Err(OpError::NoLock { .. }) => Ok(None),
+        status => Ok(Some(status?).filter(|status| !status.summary.fresh)),
+    }
+}
+
+/// Returns the remote whose mirror has everything that the checked-out locks pin, as far as is known without asking it.
+///
+/// # Errors
+/// Fails where the locks cannot be read.
+pub fn remote_with_all(project: &Project) -> Result<Option<String>> {
+    let locks = project.locks()?;
+    let fresh = |tip| status::compare_at(project, Some(tip), &locks, false).is_ok_and(|status| status.summary.fresh);
+    let tips = project.repository.remote_tips(&project.branch)?;
+    Ok(tips.into_iter().find(|(_, tip)| fresh(*tip)).map(|(remote, _)| remote))
+}
+
+fn locks_differ(project: &Project, one: ObjectId, other: ObjectId) -> Result<bool> {
+    if one == other {
+        return Ok(false);
+    }
+    let mut paths = project.lock_paths_at(other)?;
+    paths.extend(project.lock_paths_at(one)?);
+    for path in paths {
+        if project.repository.blob_at(one, &path)? != project.repository.blob_at(other, &path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Reads an object's id; that of nothing, all zeros, is none.
+fn object(id: Option<&str>) -> Option<ObjectId> {
+    ObjectId::from_hex(id?.as_bytes()).ok().filter(|id| !id.is_null())
+}

@@ -1,0 +1,142 @@
+//! What is known here of the mirror on remotes, and how it bears on the local branch. Asks no network.
+
+use gix::ObjectId;
+use gix::bstr::ByteSlice;
+use gix::refs::transaction::PreviousValue;
+use gix::refs::{FullName, Target};
+use sha2::{Digest, Sha256};
+
+use super::repository::{Branch, set_committer};
+use super::{Repository, Result, StoreError};
+
+/// Where it is noted what remotes have of branches that are not below `refs/heads/`, and what addresses without a name
+/// have: git's own tracking refs have no place for them.
+const OWN_TRACKING: &str = "refs/hexmirror-remotes";
+/// The most branches of a remote that are compared with what is pushed.
+const MAX_BRANCHES: usize = 64;
+
+impl Repository {
+    /// Returns the remote that git would push to where none is named.
+    pub fn default_remote(&self) -> Option<String> {
+        let name = self.git.remote_default_name(gix::remote::Direction::Push)?;
+        Some(name.to_str_lossy().into_owned())
+    }
+
+    /// Returns the full name of the ref that notes where a remote's copy of the branch was last seen. The remote is a name,
+    /// or an address.
+    pub fn tracking_ref(&self, remote: &str, branch: &Branch) -> String {
+        let full = branch.full_name();
+        let named = self.git.remote_names().iter().any(|name| name.as_bstr() == remote);
+        match full.strip_prefix("refs/heads/") {
+            Some(short) if named => format!("refs/remotes/{remote}/{short}"),
+            _ => {
+                let below = full.strip_prefix("refs/").unwrap_or(&full);
+                let digest = Sha256::digest(remote);
+                let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+                let remote = if named { remote } else { &short };
+                format!("{OWN_TRACKING}/{remote}/{below}")
+            }
+        }
+    }
+
+    /// Returns the commit that a remote's copy of the branch was last seen on.
+    ///
+    /// # Errors
+    /// Fails where the ref cannot be read.
+    pub fn remote_tip(&self, remote: &str, branch: &Branch) -> Result<Option<ObjectId>> {
+        self.commit_of(&self.tracking_ref(remote, branch))
+    }
+
+    /// Returns the commits that remotes' copies of the branch were last seen on, with the remotes' names, `origin` first.
+    ///
+    /// # Errors
+    /// Fails where a ref cannot be read.
+    pub fn remote_tips(&self, branch: &Branch) -> Result<Vec<(String, ObjectId)>> {
+        let mut tips = Vec::new();
+        for remote in self.git.remote_names() {
+            let remote = remote.to_str_lossy().into_owned();
+            if let Some(tip) = self.remote_tip(&remote, branch)? {
+                tips.push((remote, tip));
+            }
+        }
+        tips.sort_by_key(|(remote, _)| remote != "origin");
+        Ok(tips)
+    }
+
+    /// Notes where a remote's copy of the branch stands, or that it has none.
+    ///
+    /// # Errors
+    /// Fails where the ref cannot be written.
+    pub fn note_remote(&self, remote: &str, branch: &Branch, tip: Option<ObjectId>) -> Result<()> {
+        let action = "note where the remote's mirror stands";
+        let name = FullName::try_from(self.tracking_ref(remote, branch)).map_err(StoreError::git(action))?;
+        let mut git = self.git.clone();
+        set_committer(&mut git)?;
+        match tip {
+            Some(tip) => {
+                git.reference(name, tip, PreviousValue::Any, "hexmirror: push").map_err(StoreError::git(action))?;
+            }
+            None => {
+                if let Some(reference) = git.try_find_reference(&name).map_err(StoreError::git(action))? {
+                    reference.delete().map_err(StoreError::git(action))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells whether everything in the history of `old` is in that of `new`, as far as it is here.
+    ///
+    /// # Errors
+    /// Fails where a commit cannot be read.
+    pub fn is_ancestor(&self, old: ObjectId, new: ObjectId) -> Result<bool> {
+        let base = self.git.merge_base(old, new).map_err(StoreError::git("compare the histories of two mirrors"))?;
+        Ok(base.is_some_and(|base| base == old))
+    }
+
+    /// Moves the branch forward from one commit to another.
+    ///
+    /// # Errors
+    /// Fails with [`StoreError::Moved`] where it is not at `from` any more, and where it is checked out.
+    pub fn forward(&self, branch: &Branch, from: ObjectId, to: ObjectId, log: &str) -> Result<()> {
+        self.refuse_checked_out(branch)?;
+        let mut git = self.git.clone();
+        set_committer(&mut git)?;
+        let expected = PreviousValue::MustExistAndMatch(Target::Object(from));
+        match git.reference(branch.name.clone(), to, expected, format!("hexmirror: {log}")) {
+            Ok(_) => Ok(()),
+            Err(_) if self.tip(branch)? != Some(from) => Err(StoreError::Moved { branch: branch.to_string() }),
+            Err(error) => Err(StoreError::git("move the mirror branch")(error)),
+        }
+    }
+
+    /// Returns the commits that branches of a remote were last seen on; of very many the first.
+    ///
+    /// # Errors
+    /// Fails where the refs cannot be read.
+    pub fn branches_of(&self, remote: &str) -> Result<Vec<ObjectId>> {
+        let action = "read what the remote was last seen with";
+        let platform = self.git.references().map_err(StoreError::git(action))?;
+        let Ok(below) = platform.prefixed(format!("refs/remotes/{remote}/").as_str()) else { return Ok(Vec::new()) };
+        let tips = below.filter_map(Result::ok).filter_map(|mut reference| reference.peel_to_id().ok());
+        Ok(tips.map(gix::Id::detach).take(MAX_BRANCHES).collect())
+    }
+
+    /// Tells whether a commit is in the history of any of some others.
+    ///
+    /// # Errors
+    /// Fails where a commit cannot be read.
+    pub fn is_in(&self, commit: ObjectId, tips: &[ObjectId]) -> Result<bool> {
+        let action = "compare what is pushed with what the remote has";
+        if tips.is_empty() {
+            return Ok(false);
+        }
+        let walk = self.git.rev_walk([commit]).with_hidden(tips.iter().copied());
+        Ok(walk.all().map_err(StoreError::git(action))?.next().is_none())
+    }
+
+    /// Tells whether an object is a commit, or a tag of one.
+    pub fn is_commit(&self, id: ObjectId) -> bool {
+        self.git.find_object(id).is_ok_and(|object| object.peel_to_commit().is_ok())
+    }
+}

@@ -1,0 +1,184 @@
+//! `post-checkout`, `post-merge` and `post-rewrite`, run by `git switch`, `git merge`, `git rebase`, …
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::stage::{PINNED, Ran};
+use crate::team::Team;
+
+const LACKS_LEFT: &str = "git-hexmirror: the mirror hexmirror is not fresh for the lock that is checked out; it lacks left 1.0.0\n\
+                          hint: run `git hexmirror update`\n";
+
+/// A clone with a branch `left` that needs more than its mirror has, and `code` whose lock is main's.
+fn branches() -> (Team, PathBuf) {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["switch", "--quiet", "--create", "left"]).ok();
+    team.commit_lock(&one, &["alpha 1.0.0", "left 1.0.0"]);
+    team.git(&one, &["switch", "--quiet", "--create", "code", "main"]).ok();
+    fs::write(one.join("code.ex"), "x").unwrap();
+    team.commit(&one, "Code");
+    team.git(&one, &["switch", "--quiet", "main"]).ok();
+    (team, one)
+}
+
+/// What the hooks say, without what git says.
+fn told(ran: &Ran) -> String {
+    let own = |line: &&str| line.starts_with("git-hexmirror:") || line.starts_with("hint: run `git hexmirror");
+    ran.stderr.lines().filter(own).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_switch_says_what_is_missing_and_only_where_the_lock_changed() {
+    let (team, one) = branches();
+    let switch = |branch: &str| team.git(&one, &["switch", "--quiet", branch]).ok();
+    switch("code").silent();
+    switch("main").silent();
+    let ran = switch("left");
+    assert_eq!(told(&ran), LACKS_LEFT);
+    // The lock that is missing things is left, and files are no branches.
+    switch("main").silent();
+    team.git(&one, &["checkout", "--quiet", "left", "--", "mix.lock"]).ok().silent();
+    team.git(&one, &["checkout", "--quiet", "HEAD", "--", "mix.lock"]).ok().silent();
+    // Between two branches with the same lock nothing is said, though the mirror lacks things for it.
+    switch("left");
+    team.git(&one, &["switch", "--quiet", "--create", "left2"]).ok();
+    fs::write(one.join("more.ex"), "x").unwrap();
+    team.commit(&one, "More");
+    switch("left").silent();
+    // Asked nothing of upstream.
+    assert_eq!(team.stage.upstream.count("/tarballs/left-1.0.0.tar"), 0);
+    team.run(&one, &["update"]).ok();
+    switch("main").silent();
+    switch("left").silent();
+}
+
+#[test]
+fn merges_rebases_and_amended_commits_say_it_too() {
+    for (begin, arguments) in [
+        ("main", &["merge", "--quiet", "--ff-only", "left"][..]),
+        ("code", &["merge", "--quiet", "--no-edit", "left"]),
+        ("code", &["merge", "--quiet", "--squash", "left"]),
+        ("code", &["rebase", "--quiet", "left"]),
+        ("code", &["pull", "--quiet", "--no-rebase", ".", "left"]),
+    ] {
+        let (team, one) = branches();
+        team.git(&one, &["switch", "--quiet", begin]).ok();
+        let ran = team.git(&one, arguments).ok();
+        assert!(told(&ran).contains(LACKS_LEFT), "{arguments:?}: {ran:#?}");
+    }
+    let (team, one) = branches();
+    team.lock(&one, &["left 1.0.0"]);
+    let ran = team.git(&one, &["commit", "--quiet", "--all", "--amend", "--no-edit"]).ok();
+    assert_eq!(told(&ran), LACKS_LEFT);
+    // No lock changed.
+    for (begin, arguments) in [
+        ("main", &["merge", "--quiet", "--no-ff", "--no-edit", "code"][..]),
+        ("left", &["merge", "--quiet", "--no-edit", "code"]),
+        ("left", &["rebase", "--quiet", "--force-rebase", "HEAD^"]),
+        ("left", &["commit", "--quiet", "--allow-empty", "--amend", "--message=x"]),
+    ] {
+        let (team, one) = branches();
+        team.git(&one, &["switch", "--quiet", begin]).ok();
+        // On the way a rebase has another lock checked out.
+        let ran = team.git(&one, arguments).ok();
+        assert_eq!(told(&ran), "", "{arguments:?}: {ran:#?}");
+    }
+}
+
+#[test]
+fn a_new_worktree_and_a_clone_with_hooks() {
+    let (team, one) = branches();
+    let ran = team.git(&one, &["worktree", "add", "--quiet", "../linked ä", "left"]).ok();
+    assert_eq!(told(&ran), LACKS_LEFT);
+    let linked = team.stage.sandbox.path().join("linked ä");
+    team.git(&linked, &["switch", "--quiet", "--detach", "main"]).ok().silent();
+    team.run(&linked, &["update"]).ok();
+    team.git(&linked, &["switch", "--quiet", "left"]).exits(0);
+    team.run(&linked, &["update"]).ok();
+    team.git(&linked, &["switch", "--quiet", "--detach", "main"]).ok().silent();
+    team.git(&linked, &["switch", "--quiet", "left"]).ok().silent();
+}
+
+#[test]
+fn a_remote_that_is_known_to_have_it_is_named() {
+    let (team, one) = branches();
+    let two = team.clone("two");
+    team.lock(&two, &["alpha 1.0.0", "left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.git(&one, &["fetch", "--quiet"]).ok();
+    team.git(&one, &["switch", "--quiet", "left"]).ok().says("run `git hexmirror pull origin`");
+    team.run(&one, &["pull", "origin"]).ok();
+    team.run(&one, &["status"]).ok();
+}
+
+fn mode(team: &Team, folder: &Path, mode: &str) {
+    team.git(folder, &["config", "hexmirror.postCheckout", mode]).ok();
+}
+
+#[test]
+fn pull_brings_it_from_the_remote_and_says_what_is_still_missing() {
+    let (team, one) = branches();
+    mode(&team, &one, "pull");
+    team.git(&one, &["switch", "--quiet", "left"]).ok().says("origin has no branch hexmirror");
+    let two = team.clone("two");
+    team.lock(&two, &["right 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.git(&one, &["switch", "--quiet", "main"]).ok();
+    let ran = team.git(&one, &["switch", "--quiet", "left"]).ok().says("merged hexmirror with origin's");
+    assert_eq!(told(&ran), LACKS_LEFT);
+    team.lock(&two, &["alpha 1.0.0", "left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.git(&one, &["switch", "--quiet", "main"]).ok();
+    let ran = team.git(&one, &["switch", "--quiet", "left"]).ok().says("with 1 release");
+    assert_eq!(told(&ran), "");
+    team.run(&one, &["status"]).ok();
+    // The remote is gone: the switch is done all the same.
+    team.git(&one, &["switch", "--quiet", "main"]).ok();
+    team.commit_lock(&one, &["right 1.0.0", "left 1.0.0", "alpha 1.1.0"]);
+    team.git(&one, &["switch", "--quiet", "code"]).ok();
+    fs::rename(&team.remote, team.stage.sandbox.path().join("gone")).unwrap();
+    team.git(&one, &["switch", "--quiet", "main"]).ok().says("there is no repository at origin");
+    assert_eq!(team.ask(&one, &["branch", "--show-current"]), "main");
+}
+
+#[test]
+fn update_fetches_it_from_upstream_and_off_says_nothing() {
+    let (team, one) = branches();
+    mode(&team, &one, "off");
+    team.git(&one, &["switch", "--quiet", "left"]).ok().silent();
+    team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
+    mode(&team, &one, "update");
+    let upstream = team.stage.upstream.url();
+    team.git(&one, &["config", "hexmirror.hexpm.url", "http://127.0.0.1:9"]).ok();
+    team.git(&one, &["switch", "--quiet", "left"]).ok().says("error:");
+    assert_eq!(team.ask(&one, &["branch", "--show-current"]), "left");
+    team.git(&one, &["switch", "--quiet", "main"]).ok();
+    team.git(&one, &["config", "hexmirror.hexpm.url", &upstream]).ok();
+    team.git(&one, &["switch", "--quiet", "left"]).ok().says("updated hexmirror");
+    team.run(&one, &["status"]).ok();
+}
+
+#[test]
+fn nothing_fails_a_checkout() {
+    let (team, one) = branches();
+    let switch = |branch: &str| team.git(&one, &["switch", "--quiet", branch]).ok();
+    team.git(&one, &["update-ref", "refs/heads/hexmirror", "main"]).ok();
+    switch("left").says("is not a mirror");
+    switch("main");
+    team.git(&one, &["update-ref", "-d", "refs/heads/hexmirror"]).ok();
+    switch("left").says("it lacks alpha 1.0.0, left 1.0.0");
+    switch("main");
+    team.git(&one, &["config", "hexmirror.postCheckout", "sometimes"]).ok();
+    switch("left").says("git's setting hexmirror.postCheckout");
+    team.git(&one, &["config", "--unset", "hexmirror.postCheckout"]).ok();
+    fs::write(one.join("mix.lock"), "%{").unwrap();
+    team.commit(&one, "Half");
+    switch("main");
+    switch("left").says("mix.lock");
+    let (team, one) = Team::hooked();
+    team.git(&one, &["switch", "--quiet", "--orphan", "empty"]).ok().silent();
+    assert_eq!(PINNED.len(), team.releases(&one).len());
+}

@@ -1,0 +1,254 @@
+//! `pre-push`, run by `git push`.
+
+use std::fs;
+
+use crate::support::stage::PINNED;
+use crate::team::Team;
+
+const MAIN: &str = "refs/heads/main";
+const MIRROR: &str = "refs/heads/hexmirror";
+
+#[test]
+fn the_mirror_goes_along_first_and_only_where_it_is_needed() {
+    let (team, one) = Team::hooked();
+    team.commit_lock(&one, &["alpha 1.1.0"]);
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "origin", "main"]).ok().says("pushed hexmirror to origin");
+    assert_eq!(team.received(), [[MIRROR], [MAIN]]);
+    // No lock changed: nobody is asked, though the mirror has more by now.
+    fs::write(one.join("code.ex"), "x").unwrap();
+    team.commit(&one, "Code");
+    team.lock(&one, &["alpha 1.1.0", "left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
+    assert_eq!(team.received(), [[MAIN]]);
+    // A lock changed, and the remote has all of it: again nobody is asked.
+    team.run(&one, &["push"]).ok();
+    team.received();
+    team.commit(&one, "Lock");
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
+    assert_eq!(team.received(), [[MAIN]]);
+    team.is_whole(&team.remote);
+}
+
+#[test]
+fn the_first_push_of_anything_takes_a_fresh_mirror_along() {
+    let (team, one) = Team::hooked();
+    fs::write(one.join("code.ex"), "x").unwrap();
+    team.commit(&one, "Code");
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    assert_eq!(team.received(), [[MIRROR], [MAIN]]);
+}
+
+#[test]
+fn a_stale_mirror_stops_the_push_and_says_what_to_do() {
+    let (team, one) = Team::hooked();
+    team.commit_lock(&one, &["alpha 1.1.0", "left 1.0.0", "right 1.0.0"]);
+    let ran = team.git(&one, &["push", "origin", "main"]).exits(1);
+    let said: Vec<&str> = ran.stderr.lines().collect();
+    let told = [
+        "git-hexmirror: the mirror hexmirror is not fresh for the lock on main; it lacks left 1.0.0, right 1.0.0, alpha 1.1.0",
+        "hint: run `git hexmirror update` and push again, or push without the mirror: `git push --no-verify`",
+    ];
+    assert_eq!(said[..2], told);
+    assert_eq!(team.received(), [[""; 0]; 0]);
+    team.git(&one, &["push", "--quiet", "--no-verify", "origin", "main"]).ok().silent();
+    assert_eq!(team.received(), [[MAIN]]);
+    // What was pushed without it does not stop the next one, which changes no lock.
+    fs::write(one.join("code.ex"), "x").unwrap();
+    team.commit(&one, "Code");
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    team.run(&one, &["update"]).ok();
+    team.commit_lock(&one, &["alpha 1.1.0"]);
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    assert!(team.tip(&team.remote).is_some());
+}
+
+#[test]
+fn check_only_says_so_and_off_does_nothing() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["config", "hexmirror.prePush", "check"]).ok();
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    team.git(&one, &["push", "origin", "main"]).exits(1).says("run `git hexmirror push origin`");
+    assert_eq!(team.received(), [[""; 0]; 0]);
+    team.run(&one, &["push"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
+    team.git(&one, &["config", "hexmirror.prePush", "off"]).ok();
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
+    assert_eq!(team.received(), [[MIRROR], [MAIN], [MAIN]]);
+}
+
+#[test]
+fn deletions_tags_notes_and_old_commits_do_not_concern_the_mirror() {
+    let (team, one) = Team::hooked();
+    team.run(&one, &["push"]).ok();
+    let old = team.ask(&one, &["rev-parse", "HEAD"]);
+    team.git(&one, &["push", "--quiet", "--no-verify", "origin", "main:old"]).ok();
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.git(&one, &["push", "--quiet", "--no-verify", "origin", "main"]).ok();
+    team.commit_lock(&one, &["right 1.0.0"]);
+    team.git(&one, &["tag", "--annotate", "--message=x", "v1"]).ok();
+    team.git(&one, &["notes", "add", "--message=x"]).ok();
+    team.received();
+    for arguments in [
+        // A deletion, tags, notes.
+        &["push", "--quiet", "origin", ":old"][..],
+        &["push", "--quiet", "origin", "v1"],
+        &["push", "--quiet", "origin", "refs/notes/commits"],
+        // Commits that the remote has, under a new name and backwards.
+        &["push", "--quiet", "origin", "HEAD^:refs/heads/again"],
+        &["push", "--quiet", "origin", &format!("{old}:refs/heads/older")],
+        &["push", "--quiet", "--force", "origin", &format!("{old}:refs/heads/main")],
+    ] {
+        let ran = team.git(&one, arguments).ok();
+        assert_eq!(ran.stderr, "", "{arguments:?}");
+        assert_eq!(team.received().len(), 1, "{arguments:?}");
+    }
+    // The remote has no commit with this lock yet.
+    team.git(&one, &["push", "--quiet", "origin", "HEAD:refs/heads/new"]).exits(1).says("for the lock on new");
+}
+
+#[test]
+fn of_several_refs_each_is_looked_at() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["branch", "same"]).ok();
+    team.git(&one, &["switch", "--quiet", "--create", "stale"]).ok();
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.git(&one, &["switch", "--quiet", "--create", "fresh", "main"]).ok();
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    let ran = team.git(&one, &["push", "origin", "same", "stale", "fresh"]).exits(1);
+    ran.says("for the lock on stale");
+    team.git(&one, &["push", "--quiet", "origin", "same", "fresh"]).ok();
+    assert_eq!(team.received(), [vec![MIRROR], vec!["refs/heads/fresh", "refs/heads/same"]]);
+}
+
+#[test]
+fn the_mirror_itself_may_be_among_what_is_pushed() {
+    let (team, one) = Team::hooked();
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    team.git(&one, &["push", "--quiet", "--all", "origin"]).ok();
+    assert_eq!(team.received(), [[MIRROR, MAIN]]);
+    team.lock(&one, &["alpha 1.1.0"]);
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "hexmirror"]).ok();
+    assert_eq!(team.received(), [[MIRROR]]);
+}
+
+#[test]
+fn a_mirror_that_moved_on_the_remote_is_merged_first() {
+    let (team, one) = Team::hooked();
+    team.run(&one, &["push"]).ok();
+    let two = team.clone("two");
+    team.run(&two, &["init"]).ok();
+    team.lock(&two, &["left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.commit_lock(&one, &["right 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "origin", "main"]).ok().says("merged with 1 release");
+    for release in ["left 1.0.0", "right 1.0.0"] {
+        assert!(team.releases(&one).iter().any(|there| there == release));
+    }
+    assert_eq!(team.tip(&one), team.tip(&team.remote));
+    team.is_whole(&one);
+}
+
+#[test]
+fn what_somebody_else_mirrored_counts() {
+    let (team, one) = Team::hooked();
+    team.run(&one, &["push"]).ok();
+    let two = team.clone("two");
+    team.run(&two, &["init"]).ok();
+    team.lock(&two, &["left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.received();
+    team.git(&one, &["fetch", "--quiet"]).ok();
+    let tip = team.tip(&one);
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
+    assert_eq!((team.received().len(), team.tip(&one)), (1, tip));
+}
+
+#[test]
+fn a_remote_that_does_not_take_the_mirror_stops_the_push_with_its_reason() {
+    let (team, one) = Team::hooked();
+    let update = team.remote.join("hooks/update");
+    crate::team::script(&update, "#!/bin/sh\ntest \"$1\" != refs/heads/hexmirror || { echo not here >&2; exit 1; }\n");
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    let main = team.ask(&one, &["rev-parse", "main"]);
+    team.git(&one, &["push", "origin", "main"])
+        .exits(1)
+        .says("origin does not take")
+        .says("not here")
+        .says("--no-verify");
+    assert_ne!(team.tip_of(&team.remote, "main"), Some(main.clone()));
+    team.git(&one, &["push", "--quiet", "--no-verify", "origin", "main"]).ok();
+    assert_eq!(team.tip_of(&team.remote, "main"), Some(main));
+}
+
+#[test]
+fn an_unreachable_remote_is_gits_to_report() {
+    let (team, one) = Team::hooked();
+    fs::rename(&team.remote, team.stage.sandbox.path().join("gone")).unwrap();
+    team.commit_lock(&one, &["left 1.0.0"]);
+    let tip = team.tip(&one);
+    team.git(&one, &["push", "origin", "main"]).exits(128).says("does not appear to be a git repository");
+    assert_eq!(team.tip(&one), tip);
+}
+
+#[test]
+fn a_broken_mirror_or_none_stops_only_what_needs_it() {
+    let (team, one) = Team::hooked();
+    let mirror = team.tip(&one).unwrap();
+    // Somebody put something else there.
+    team.git(&one, &["update-ref", "refs/heads/hexmirror", "main"]).ok();
+    let refs = || team.ask(&one, &["for-each-ref", "refs/heads"]);
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    let before = refs();
+    team.git(&one, &["push", "origin", "main"]).exits(1).says("is not a mirror").says("--no-verify");
+    assert_eq!(refs(), before);
+    // Its commit is not there.
+    fs::write(one.join(".git/refs/heads/hexmirror"), format!("{}\n", "1".repeat(40))).unwrap();
+    team.git(&one, &["push", "origin", "main"]).exits(1).says("cannot read the mirror branch's ref");
+    // Somebody deleted it.
+    team.git(&one, &["update-ref", "-d", "refs/heads/hexmirror"]).ok();
+    team.git(&one, &["push", "origin", "main"]).exits(1).says("it lacks alpha 1.0.0").says("git hexmirror update");
+    assert_eq!(team.received(), [[""; 0]; 0]);
+    // As long as the remote has it, nothing is missing.
+    team.git(&one, &["push", "--quiet", "--no-verify", "origin", &format!("{mirror}:refs/heads/hexmirror")]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
+}
+
+#[test]
+fn from_a_subfolder_a_worktree_and_a_path_with_blanks() {
+    let team = Team::with(crate::team::registry(), &PINNED);
+    let one = team.clone("zwei Wörter/été 'x'");
+    team.run(&one, &["init"]).ok();
+    team.run(&one, &["update"]).ok();
+    fs::create_dir_all(one.join("lib/deep")).unwrap();
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.git(one.join("lib/deep"), &["push", "origin", "main"]).exits(1).says("it lacks left 1.0.0");
+    team.run(one.join("lib/deep"), &["update"]).ok();
+    team.git(one.join("lib/deep"), &["push", "--quiet", "origin", "main"]).ok();
+    team.git(&one, &["worktree", "add", "--quiet", "../linked ü", "-b", "other"]).ok();
+    let linked = one.with_file_name("linked ü");
+    team.commit_lock(&linked, &["right 1.0.0"]);
+    team.git(&linked, &["push", "origin", "other"]).exits(1).says("for the lock on other; it lacks right 1.0.0");
+    team.run(&linked, &["update"]).ok();
+    team.git(&linked, &["push", "--quiet", "origin", "other"]).ok();
+    team.is_whole(&one);
+    team.is_whole(&team.remote);
+}
+
+#[test]
+fn a_project_without_a_lock_or_in_a_conflict() {
+    let (team, one) = Team::hooked();
+    fs::remove_file(one.join("mix.lock")).unwrap();
+    team.commit(&one, "No lock");
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
+    fs::write(one.join("mix.lock"), "%{\n<<<<<<< HEAD\n}\n").unwrap();
+    team.commit(&one, "Conflict");
+    team.git(&one, &["push", "origin", "main"]).exits(1).says("unresolved merge conflict").says("--no-verify");
+}

@@ -1,0 +1,267 @@
+//! `push` and `pull`, by themselves.
+
+use std::fs;
+
+use crate::support::registry::Registry;
+use crate::support::stage::PINNED;
+use crate::team::{Team, forged, registry, script};
+
+#[test]
+fn a_mirror_goes_to_the_remote_and_into_another_clone() {
+    let team = Team::new();
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    team.run(&one, &["pull"]).exits(3).says("origin has no branch hexmirror");
+    team.run(&one, &["push"]).exits(5).says("there is no mirror branch");
+    team.run(&one, &["update"]).ok();
+    let document = team.run(&one, &["push", "--json"]).ok().json();
+    assert_eq!((&document["pushed"], &document["attempts"]), (&true.into(), &1.into()));
+    assert_eq!(document["commit"], team.tip(&one).unwrap());
+    assert_eq!(team.tip(&team.remote), team.tip(&one));
+    assert_eq!(team.tip_of(&one, "refs/remotes/origin/hexmirror"), team.tip(&one));
+    team.run(&one, &["push", "origin"]).ok().says("origin has hexmirror at");
+    let asked = team.stage.upstream.count("*");
+    team.run(&two, &["pull"]).ok().says("adopted hexmirror from origin").says("3 releases and 4 registry entries");
+    team.run(&two, &["status"]).ok();
+    team.run(&two, &["pull"]).ok().says("hexmirror has all of origin's");
+    assert_eq!(team.stage.upstream.count("*"), asked);
+    // Nothing but the branch moves, and the user's own is left alone.
+    assert_eq!(team.ask(&two, &["status", "--porcelain"]), "");
+    team.is_whole(&two);
+}
+
+#[test]
+fn what_one_adds_moves_the_other_forward() {
+    let team = Team::new();
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.run(&two, &["pull"]).ok();
+    team.lock(&two, &["alpha 1.1.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["pull"]).ok().says("origin lacks some of it");
+    team.run(&two, &["push"]).ok();
+    let document = team.run(&one, &["pull", "--json"]).ok().json();
+    assert_eq!((&document["way"], &document["releases"]), (&"forwarded".into(), &1.into()));
+    assert_eq!(team.tip(&one), team.tip(&two));
+    let log = team.ask(&one, &["reflog", "-1", "--format=%gs", "hexmirror"]);
+    assert_eq!(log, "hexmirror: pulled from origin");
+}
+
+#[test]
+fn mirrors_that_diverged_are_merged_both_ways() {
+    let mut team = Team::with(registry(), &PINNED);
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.run(&two, &["pull"]).ok();
+    team.lock(&one, &["alpha 1.1.0", "left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    // What upstream says of alpha since, only the second knows.
+    team.stage.registry.retire("alpha 1.0.0", "late");
+    team.stage.registry.put(&team.stage.upstream);
+    team.lock(&two, &["alpha 2.0.0-rc.1", "right 1.0.0"]);
+    team.run(&two, &["update", "--refresh"]).ok();
+    team.run(&one, &["push"]).ok();
+    let (of_one, of_two) = (team.tip(&one).unwrap(), team.tip(&two).unwrap());
+    let document = team.run(&two, &["push", "--json"]).ok().json();
+    assert_eq!(document["merged"], serde_json::json!({ "releases": 2, "entries": 1 }));
+    assert_eq!(document["attempts"], 2);
+    assert_eq!(team.ask(&two, &["log", "-1", "--format=%P", "hexmirror"]), format!("{of_two} {of_one}"));
+    let message = team.ask(&two, &["log", "-1", "--format=%B", "hexmirror"]);
+    assert_eq!(message, "Merge the mirror of origin: 2 packages, 1 registry entry\n\nalpha 1.1.0\nleft 1.0.0");
+    let all = [
+        "alpha 1.0.0",
+        "alpha 1.1.0",
+        "alpha 2.0.0-rc.1",
+        "beta 0.3.0",
+        "delta 4.5.6+build.7",
+        "left 1.0.0",
+        "right 1.0.0",
+    ];
+    assert_eq!(team.releases(&two), all);
+    team.run(&one, &["pull"]).ok().says("pulled hexmirror from origin");
+    assert_eq!(team.tip(&one), team.tip(&two));
+    for (folder, highest) in [(&one, "two, nearly"), (&two, "two, nearly")] {
+        let stable = team.ask(folder, &["show", "hexmirror:hex/hexpm/packages/alpha/contents/lib/alpha.ex"]);
+        assert_eq!(stable, highest);
+        team.run(folder, &["status"]).ok();
+        team.is_whole(folder);
+    }
+    // The retirement is kept, in the clone that had the older entry too.
+    let entry = team.stage.sandbox.try_git(&one, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/alpha"]).stdout;
+    assert_eq!(entry, team.stage.registry.signed("alpha"));
+    team.is_whole(&team.remote);
+}
+
+#[test]
+fn the_merge_is_the_same_tree_whoever_makes_it() {
+    let team = Team::with(registry(), &PINNED);
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    team.lock(&one, &["alpha 1.1.0", "left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.lock(&two, &["alpha 1.0.0", "right 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    // Neither has the other's history: they never met.
+    team.run(&one, &["pull", two.to_str().unwrap()]).ok().says("merged hexmirror");
+    let merged = team.ask(&one, &["rev-parse", "hexmirror^{tree}"]);
+    team.run(&two, &["pull", one.to_str().unwrap()]).ok();
+    assert_eq!(team.ask(&two, &["rev-parse", "hexmirror^{tree}"]), merged);
+    let three = team.clone("three");
+    for pinned in [["alpha 1.0.0", "right 1.0.0"], ["alpha 1.1.0", "left 1.0.0"]] {
+        team.lock(&three, &pinned);
+        team.run(&three, &["update"]).ok();
+    }
+    assert_eq!(team.ask(&three, &["rev-parse", "hexmirror^{tree}"]), merged);
+}
+
+#[test]
+fn a_shallow_mirror_can_be_updated_merged_and_pushed() {
+    let team = Team::with(registry(), &PINNED);
+    let one = team.stage.project.clone();
+    for pinned in [&PINNED[..1], &PINNED[..2], &PINNED[..]] {
+        team.lock(&one, pinned);
+        team.run(&one, &["update"]).ok();
+    }
+    team.run(&one, &["push"]).ok();
+    let address = format!("file://{}", team.remote.display());
+    team.stage.sandbox.git("", &["clone", "--quiet", "--depth=1", &address, "two"]);
+    let two = team.stage.sandbox.path().join("two");
+    team.configure(&two);
+    team.git(&two, &["fetch", "--quiet", "--depth=1", "origin", "hexmirror:hexmirror"]).ok();
+    assert_eq!(team.ask(&two, &["rev-list", "--count", "hexmirror"]), "1");
+    team.lock(&one, &["left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.lock(&two, &["right 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    let document = team.run(&two, &["push", "--json"]).ok().json();
+    assert_eq!(document["merged"]["releases"], 1);
+    team.run(&one, &["pull"]).ok().says("pulled");
+    assert_eq!(team.tip(&one), team.tip(&two));
+    team.is_whole(&one);
+    team.is_whole(&two);
+}
+
+#[test]
+fn a_full_name_keeps_the_mirror_out_of_the_branches() {
+    let team = Team::new();
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    let name = "refs/hexmirror/main";
+    for folder in [&one, &two] {
+        team.git(folder, &["config", "hexmirror.branch", name]).ok();
+    }
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    assert_eq!(team.ask(&team.remote, &["for-each-ref", "--format=%(refname)"]), format!("refs/heads/main\n{name}"));
+    team.run(&two, &["pull"]).ok();
+    team.lock(&two, &["alpha 1.1.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.run(&one, &["pull"]).ok().says("pulled refs/hexmirror/main from origin");
+    assert_eq!(team.tip_of(&one, name), team.tip_of(&two, name));
+    // What the remote has is remembered where no `git fetch --prune` takes it away.
+    team.git(&one, &["fetch", "--quiet", "--prune"]).ok();
+    assert_eq!(team.tip_of(&one, "refs/hexmirror-remotes/origin/hexmirror/main"), team.tip_of(&one, name));
+}
+
+#[test]
+fn what_is_not_signed_by_its_repository_is_refused() {
+    let team = Team::with(registry(), &PINNED);
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.run(&two, &["pull"]).ok();
+    // Somebody whose key is another one puts their own entries there.
+    let mut other = Registry::sample();
+    other.forge("alpha", git_hexmirror::hex::gzip::gzip(&forged(&team.stage.registry, "alpha")));
+    other.put(&team.stage.upstream);
+    let key = crate::support::registry::other_key().public_key().to_pem();
+    fs::write(team.stage.sandbox.path().join("other.pem"), key).unwrap();
+    team.lock(&two, &["alpha 1.1.0"]);
+    let mut command = team.stage.bare_command_in(&two, &["update"]);
+    let ran = crate::support::stage::Ran::of(
+        command.env("HEXMIRROR_PUBLIC_KEY", team.stage.sandbox.path().join("other.pem")),
+    );
+    ran.ok();
+    team.run(&two, &["push"]).ok();
+    let tip = team.tip(&one);
+    team.run(&one, &["pull"]).exits(4).says("the registry entry of alpha is refused");
+    assert_eq!(team.tip(&one), tip);
+    // Nor is it merged.
+    team.lock(&one, &["left 1.0.0"]);
+    team.stage.registry.put(&team.stage.upstream);
+    team.run(&one, &["update"]).ok();
+    let tip = team.tip(&one);
+    team.run(&one, &["push"]).exits(4).says("the registry entry of alpha is refused");
+    assert_eq!(team.tip(&one), tip);
+}
+
+#[test]
+fn a_remote_that_is_not_there_or_no_remote_at_all() {
+    let team = Team::new();
+    let one = team.stage.project.clone();
+    team.run(&one, &["update"]).ok();
+    let tip = team.tip(&one);
+    fs::rename(&team.remote, team.stage.sandbox.path().join("gone")).unwrap();
+    team.run(&one, &["push"]).exits(3).says("there is no repository at origin");
+    team.run(&one, &["pull", "--json"]).exits(3).says("there is no repository at origin");
+    team.run(&one, &["push", "http://127.0.0.1:9/x.git"]).exits(3).says("cannot be reached");
+    team.run(&one, &["push", "--", "--upload-pack=touch x"]).exits(2).says("is not the name or the address");
+    team.git(&one, &["remote", "remove", "origin"]).ok();
+    team.run(&one, &["push"]).exits(2).says("no remote was named");
+    assert_eq!(team.tip(&one), tip);
+}
+
+#[test]
+fn a_remote_that_refuses_the_branch_is_not_asked_again() {
+    let team = Team::new();
+    let one = team.stage.project.clone();
+    team.run(&one, &["update"]).ok();
+    let hook = team.remote.join("hooks/pre-receive");
+    script(&hook, "#!/bin/sh\necho no mirrors here >&2\necho >>\"$0.count\"\nexit 1\n");
+    team.run(&one, &["push"]).exits(3).says("origin does not take refs/heads/hexmirror").says("no mirrors here");
+    assert_eq!(fs::read_to_string(team.remote.join("hooks/pre-receive.count")).unwrap(), "\n");
+}
+
+#[test]
+fn a_branch_of_the_remote_that_is_no_mirror_is_left_alone() {
+    let team = Team::new();
+    let one = team.stage.project.clone();
+    team.git(&one, &["push", "--quiet", "origin", "main:hexmirror"]).ok();
+    let there = team.tip(&team.remote);
+    team.run(&one, &["update"]).exits(5);
+    team.git(&one, &["update-ref", "-d", "refs/remotes/origin/hexmirror"]).ok();
+    team.run(&one, &["update"]).ok();
+    let here = team.tip(&one);
+    team.run(&one, &["push"]).exits(5).says("is not a mirror");
+    team.run(&one, &["pull"]).exits(5).says("is not a mirror");
+    assert_eq!((team.tip(&one), team.tip(&team.remote)), (here, there));
+}
+
+#[test]
+fn a_mirror_that_somebody_deleted_on_the_remote_is_put_back() {
+    let team = Team::new();
+    let one = team.stage.project.clone();
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.git(&team.remote, &["update-ref", "-d", "refs/heads/hexmirror"]).ok();
+    let tip = team.tip(&one);
+    team.run(&one, &["pull"]).exits(3).says("origin has no branch hexmirror");
+    assert_eq!(team.tip_of(&one, "refs/remotes/origin/hexmirror"), None);
+    team.run(&one, &["push"]).ok().says("pushed");
+    assert_eq!((team.tip(&one), team.tip(&team.remote)), (tip.clone(), tip));
+}
+
+#[test]
+fn works_from_a_subfolder_another_worktree_and_a_relative_address() {
+    let team = Team::new();
+    let one = team.stage.project.clone();
+    team.git(&one, &["remote", "set-url", "origin", "../remote.git"]).ok();
+    fs::create_dir_all(one.join("lib/deep")).unwrap();
+    team.run(&one, &["update"]).ok();
+    team.run(one.join("lib/deep"), &["push"]).ok();
+    team.git(&one, &["worktree", "add", "--quiet", "../linked", "-b", "other"]).ok();
+    let linked = team.stage.sandbox.path().join("linked");
+    team.run(&linked, &["push"]).ok().says("already");
+    team.run(&linked, &["pull"]).ok();
+}
