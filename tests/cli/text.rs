@@ -54,7 +54,7 @@ fn the_main_path() {
     };
     with_git("https://user:password@example.com/here.git");
     insta::assert_snapshot!("status-with-git", shown(&stage, &stage.run(&["status"])));
-    let told = stage.run(&["lock"]).ok().prints("https://user:****@example.com/here.git");
+    let told = stage.run(&["lock"]).ok().prints("https://***@example.com/here.git");
     assert!(!told.stdout.contains("password"));
     // One that only this machine has.
     with_git("../here");
