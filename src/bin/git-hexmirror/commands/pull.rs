@@ -36,6 +36,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "way": word(pull.way),
             "releases": pull.gained.releases,
             "entries": pull.gained.entries,
+            "revisions": pull.gained.revisions,
             "ahead": pull.ahead,
         });
         session.output.json(&document).map_err(CommandError::Print)?;
