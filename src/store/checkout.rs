@@ -96,7 +96,18 @@ impl Snapshot {
         fs::create_dir_all(&own).map_err(StoreError::io("create", &own))?;
         let folder = tempfile::Builder::new().prefix("verify-").tempdir_in(&own);
         let folder = folder.map_err(StoreError::io("create a folder in", &own))?;
-        self.repository.write_tree_to(tree, &folder.path().join("checked.git"))?;
+        let checked = folder.path().join("checked.git");
+        self.repository.write_tree_to(tree, &checked)?;
+        let read = self.repository.git.find_tree(tree).map_err(StoreError::damaged(&path))?;
+        let mut recorder = gix::traverse::tree::Recorder::default();
+        read.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(&path))?;
+        for entry in recorder.records.iter().filter(|entry| entry.mode.is_blob()) {
+            let name = entry.filepath.to_str_lossy();
+            let file = checked.join(name.as_ref());
+            if blob_id(&file).map_err(StoreError::io("read", &file))? != entry.oid {
+                return Err(StoreError::damaged(format!("{path}/{name}"))("its content is not what its id promises"));
+            }
+        }
         Ok(folder)
     }
 
@@ -106,6 +117,20 @@ impl Snapshot {
     /// Fails where the snapshot is damaged or the cache cannot be written.
     pub fn check_out(&self, address: &GitAddress) -> Result<Option<Checkout>> {
         self.git_repository(address)?.map(|tree| self.repository.checkout(tree)).transpose()
+    }
+}
+
+/// Returns the id that a file's content has as a blob.
+fn blob_id(path: &Path) -> io::Result<ObjectId> {
+    let mut file = File::open(path)?;
+    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+    hasher.update(&gix::objs::encode::loose_header(gix::objs::Kind::Blob, file.metadata()?.len()));
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match Read::read(&mut file, &mut buffer)? {
+            0 => return hasher.try_finalize().map_err(io::Error::other),
+            count => hasher.update(&buffer[..count]),
+        }
     }
 }
 
@@ -280,7 +305,8 @@ fn make_room(cache: &Path, newest: ObjectId, bounds: Bounds) -> Result<()> {
             Err(_) => {}
         }
     }
-    let mut by_age: Vec<(String, Kept)> = kept.into_iter().filter(|(tree, _)| *tree != newest.to_string()).collect();
+    let mut by_age: Vec<(String, Kept)> =
+        kept.into_iter().filter(|(tree, _)| !newest.to_hex().to_string().eq(tree)).collect();
     by_age.sort_by_key(|(_, kept)| (kept.whole, kept.used));
     let mut bytes: u64 = by_age.iter().map(|(_, kept)| kept.bytes).sum();
     let mut count = by_age.len();
