@@ -10,7 +10,7 @@ use crate::hex::registry::RegistryError;
 use crate::hex::tarball::TarballError;
 use crate::lock::LockError;
 use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
-use crate::serve::ServeError;
+use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
 
 /// The sort of a failure; each has an exit code of its own.
@@ -142,6 +142,9 @@ pub enum OpError {
     /// The server failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// There is no certificate for the server.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A command could not be started.
     #[error("cannot run {program}")]
     Run {
@@ -182,7 +185,8 @@ impl OpError {
                 let gravest = errors.iter().map(Self::failure).max_by_key(|failure| *failure == Failure::Integrity);
                 gravest.unwrap_or(Failure::Repository)
             }
-            Self::Serve(_) => Failure::Usage,
+            Self::Serve(_) | Self::Tls(TlsError::Name { .. }) => Failure::Usage,
+            Self::Tls(_) => Failure::Repository,
         }
     }
 

@@ -18,7 +18,7 @@ pub use error::{Failure, OpError};
 pub use init::{Initialised, init};
 pub use project::{Environment, LockText, Project, read_locks};
 pub use running::run_command;
-pub use serving::{MirrorContents, start_server, system_git};
+pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};
 pub use status::{Status, Summary, status};
 pub use update::{Added, AddedGit, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};

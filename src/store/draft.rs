@@ -9,6 +9,7 @@ use gix::{ObjectId, hash};
 use sha2::{Digest, Sha256};
 
 use super::encode::EncodedRelease;
+use super::mark::Mark;
 use super::pack::{PackWriter, PackedObject};
 use super::repository::{Branch, set_committer};
 use super::{Repository, Result, Snapshot, StoreError, layout};
@@ -188,6 +189,7 @@ impl<'a> Draft<'a> {
         };
         let subject = message.lines().next().unwrap_or_default();
         let log = format!("hexmirror: {subject}");
+        let _mark = Mark::set(self.repository, self.branch, commit)?;
         match git.reference(self.branch.name.clone(), commit, expected, log) {
             Ok(_) => Ok(Published { commit, pack_bytes }),
             Err(error) => {

@@ -15,10 +15,12 @@ mod encode;
 mod error;
 pub mod layout;
 mod lock;
+mod mark;
 mod names;
 mod pack;
 mod repository;
 mod snapshot;
+mod stored_git;
 mod tip;
 
 pub use checkout::Checkout;

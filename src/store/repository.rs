@@ -6,6 +6,7 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::refs::FullName;
 
+use super::mark::Mark;
 use super::{Result, Snapshot, StoreError};
 
 /// The project's git repository: a clone, a worktree of one, or a bare repository.
@@ -192,6 +193,7 @@ impl Repository {
         let mut git = self.git.clone();
         set_committer(&mut git)?;
         let expected = gix::refs::transaction::PreviousValue::MustNotExist;
+        let _mark = Mark::set(self, branch, commit)?;
         let made = git.reference(branch.name.clone(), commit, expected, format!("hexmirror: {log}"));
         made.map(drop).map_err(StoreError::git("make the mirror branch"))
     }

@@ -23,7 +23,7 @@ const ODD: &str = "  \"odd\": {:hg, \"https://example.com/odd\"},\n";
 fn status_and_diff_before_and_after() {
     let stage = Stage::new();
     let lock = stage.registry.mix_lock(&PINNED);
-    stage.write("mix.lock", &lock.replace("}\n", "}\n").replacen("%{\n", &format!("%{{\n{GIT}{ODD}"), 1));
+    stage.write("mix.lock", &lock.replacen("%{\n", &format!("%{{\n{GIT}{ODD}"), 1));
     let ran = stage.run(&["status", "--json"]).exits(1);
     let document = ran.json();
     has(&document, &["fresh", "missing", "changed", "extra", "branch", "commit", "locks", "present", "git", "ignored"]);
