@@ -105,21 +105,32 @@ struct Shared {
     arrivals: queue::Sender<Arrival>,
 }
 
-/// Fetches what is ordered into the draft. Finished tarballs stay in `downloads` whatever happens.
+/// What fetching is done with.
+pub(super) struct Means<'a> {
+    pub repositories: &'a Repositories<'a>,
+    /// How many requests run at once, if not as configured.
+    pub jobs: Option<usize>,
+    pub downloads: &'a Arc<Downloads>,
+    pub encoder: &'a ReleaseEncoder,
+    /// What brings git repositories, where some are ordered.
+    pub git: Option<repositories::Repositories>,
+    /// The snapshot that the draft is made on.
+    pub base: Option<&'a Snapshot>,
+    /// Whether what could be had is of use where something could not.
+    pub keep_going: bool,
+}
+
+/// Fetches what is ordered into the draft. Finished tarballs, and what git fetched, stay where they are whatever happens.
 ///
 /// # Errors
 /// Fails with everything that went wrong; the draft is then not to be published.
 pub(super) fn fetch(
     order: Order,
-    repositories: &Repositories<'_>,
-    jobs: Option<usize>,
-    downloads: &Arc<Downloads>,
-    encoder: &ReleaseEncoder,
+    means: Means<'_>,
     draft: &mut Draft<'_>,
-    git: Option<(repositories::Repositories, Option<Snapshot>)>,
-    keep_going: bool,
     progress: &Arc<dyn Progress>,
 ) -> Result<Fetched> {
+    let Means { repositories, jobs, downloads, encoder, git, base, keep_going } = means;
     let mut order = order;
     let pins = std::mem::take(&mut order.git);
     let hexpm = RepositoryName::hexpm();
@@ -140,8 +151,8 @@ pub(super) fn fetch(
             let (encoder, arrivals, waiting) = (encoder.clone(), arrivals.clone(), &waiting);
             scope.spawn(move || take_apart(&encoder, waiting, &arrivals));
         }
-        if let Some((repositories, base)) = git {
-            let arrivals = arrivals.clone();
+        if let Some(repositories) = git {
+            let (arrivals, base) = (arrivals.clone(), base.cloned());
             scope.spawn(move || {
                 repositories.bring(&pins, base.as_ref(), |brought| {
                     let arrival = brought.map_or_else(Arrival::Failed, |brought| Arrival::Git(Box::new(brought)));

@@ -186,7 +186,7 @@ impl Repositories {
     fn check_out(&mut self, address: &GitAddress, base: Option<&Snapshot>) -> Result<()> {
         if self.manifest.git.contains_key(address)
             && !self.checkouts.contains_key(address)
-            && let Some(checkout) = base.map(|base| base.check_out(address)).transpose()?.flatten()
+            && let Some(checkout) = base.map(|base| base.checkout(address)).transpose()?.flatten()
         {
             self.checkouts.insert(address.clone(), checkout);
         }

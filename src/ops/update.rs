@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::fetching::{self, Fetched, Order, Stored, StoredRepository};
+use super::fetching::{self, Fetched, Means, Order, Stored, StoredRepository};
 use super::init::adopt;
 use super::project::{LockText, Project, read_locks};
 use super::status::{self, Status};
@@ -178,14 +178,12 @@ impl<'a> Attempt<'a> {
         let mut draft = Draft::begin(repository, branch, self.base.as_ref())?;
         let repositories = Repositories::new(self.project, progress.as_ref())?;
         let UpdateOptions { jobs, keep_going, may_ask, .. } = self.options;
-        let git = if order.git.is_empty() {
-            None
-        } else {
-            let bring = git::Repositories::new(self.project, self.base.as_ref(), jobs, may_ask, Arc::clone(progress))?;
-            Some((bring, self.base.clone()))
-        };
-        let fetched =
-            fetching::fetch(order, &repositories, jobs, &downloads, &encoder, &mut draft, git, keep_going, progress)?;
+        let base = self.base.as_ref();
+        let bring = || git::Repositories::new(self.project, base, jobs, may_ask, Arc::clone(progress));
+        let git = (!order.git.is_empty()).then(bring).transpose()?;
+        let (repositories, downloads, encoder) = (&repositories, &downloads, &encoder);
+        let means = Means { repositories, jobs, downloads, encoder, git, base, keep_going };
+        let fetched = fetching::fetch(order, means, &mut draft, progress)?;
         let added: Vec<Added> = fetched.releases.iter().map(|stored| added(stored, manifest)).collect();
         let added_git: Vec<AddedGit> = fetched.git.iter().flat_map(added_git).collect();
         let after = Comparison::new(&self.wanted, draft.manifest());
@@ -325,8 +323,9 @@ mod tests {
     fn subjects_read_as_a_changelog() {
         let (new, moved) = (release("plug", "1.0.0", None), release("jason", "1.3.0", Some("1.2.2")));
         let none = Fetched { entries: 3, ..Fetched::default() };
-        let subject = |added: &[Added], git: &[AddedGit]| super::subject(added, git, &none);
-        assert_eq!(subject(&[new.clone()], &[]), "Add 1 package: plug 1.0.0");
+        let subject_of = subject;
+        let subject = |added: &[Added], git: &[AddedGit]| subject_of(added, git, &none);
+        assert_eq!(subject(std::slice::from_ref(&new), &[]), "Add 1 package: plug 1.0.0");
         assert_eq!(subject(&[moved.clone(), new.clone()], &[]), "Update 2 packages: jason 1.2.2 → 1.3.0, plug 1.0.0");
         let many = vec![new.clone(), new.clone(), new.clone(), new.clone()];
         assert_eq!(subject(&many, &[]), "Add 4 packages: plug 1.0.0, plug 1.0.0, plug 1.0.0, …");

@@ -16,7 +16,7 @@ use gix::ObjectId;
 use gix::bstr::{BStr, ByteSlice};
 
 use super::{Repository, Result, Snapshot, StoreError};
-use crate::model::{GitAddress, GitContent};
+use crate::model::GitAddress;
 
 /// The most that the cache keeps beside the newest; what was used longest ago goes first. What is in use stays, so a mirror
 /// that is larger still works, but writes repositories again and again.
@@ -68,57 +68,6 @@ impl Snapshot {
     /// # Errors
     /// As for [`Repository::checkout`].
     pub fn checkout(&self, address: &GitAddress) -> Result<Option<Checkout>> {
-        self.git_repository(address)?.map(|tree| self.repository.checkout(tree)).transpose()
-    }
-}
-
-impl Snapshot {
-    /// Returns the files of a git repository with their content, where that is small text, and the size otherwise.
-    ///
-    /// # Errors
-    /// Fails where it is missing or cannot be read.
-    pub fn git_files(&self, address: &GitAddress) -> Result<BTreeMap<String, GitContent>> {
-        let path = address.tree_path();
-        let tree = self.git_repository(address)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
-        let mut recorder = gix::traverse::tree::Recorder::default();
-        let git = &self.repository.git;
-        let read = git.find_tree(tree).map_err(StoreError::damaged(&path))?;
-        read.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(&path))?;
-        let mut files = BTreeMap::new();
-        for entry in recorder.records.iter().filter(|entry| entry.mode.is_blob()) {
-            let name = entry.filepath.to_str_lossy().into_owned();
-            let content = if name.starts_with("objects/pack/") {
-                GitContent::Size(git.find_header(entry.oid).map_err(StoreError::damaged(&path))?.size())
-            } else {
-                GitContent::Text(
-                    git.find_object(entry.oid).map_err(StoreError::damaged(&path))?.data.to_str_lossy().into(),
-                )
-            };
-            files.insert(name, content);
-        }
-        Ok(files)
-    }
-
-    /// Writes a git repository into a new folder of its own, as `checked.git` in it, which goes when it is dropped.
-    ///
-    /// # Errors
-    /// Fails where it is damaged or nothing can be written.
-    pub fn write_git_to_scratch(&self, address: &GitAddress) -> Result<tempfile::TempDir> {
-        let path = address.tree_path();
-        let tree = self.git_repository(address)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
-        let own = self.repository.own_dir();
-        fs::create_dir_all(&own).map_err(StoreError::io("create", &own))?;
-        let folder = tempfile::Builder::new().prefix("verify-").tempdir_in(&own);
-        let folder = folder.map_err(StoreError::io("create a folder in", &own))?;
-        self.repository.write_tree_to(tree, &folder.path().join("checked.git"))?;
-        Ok(folder)
-    }
-
-    /// Returns a git repository as a folder of the cache, as [`Repository::checkout`] does; `None` where it is not stored.
-    ///
-    /// # Errors
-    /// Fails where the snapshot is damaged or the cache cannot be written.
-    pub fn check_out(&self, address: &GitAddress) -> Result<Option<Checkout>> {
         self.git_repository(address)?.map(|tree| self.repository.checkout(tree)).transpose()
     }
 }
@@ -294,8 +243,8 @@ fn make_room(cache: &Path, newest: ObjectId, bounds: Bounds) -> Result<()> {
             Err(_) => {}
         }
     }
-    kept.remove(&newest.to_string());
-    let mut by_age: Vec<(String, Kept)> = kept.into_iter().collect();
+    let mut by_age: Vec<(String, Kept)> =
+        kept.into_iter().filter(|(tree, _)| !newest.to_hex().to_string().eq(tree)).collect();
     by_age.sort_by_key(|(_, kept)| (kept.whole, kept.used));
     let mut bytes: u64 = by_age.iter().map(|(_, kept)| kept.bytes).sum();
     let mut count = by_age.len();

@@ -21,6 +21,7 @@ mod pack;
 mod remote;
 mod repository;
 mod snapshot;
+mod stored_git;
 mod tip;
 
 pub use checkout::Checkout;

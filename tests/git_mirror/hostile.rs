@@ -65,7 +65,8 @@ fn folders_of_this_machine_are_said_not_to_be_mirrored() {
 fn a_forge_that_is_gone_leaves_the_rest_of_the_update() {
     let (scene, pinned) = mixed();
     scene.forge.fail(Some(Fault::Hangup));
-    scene.stage.run(&["update"]).exits(3).says("cannot fetch https://forge.test/a/one.git");
+    // What git makes of the broken connection depends on the moment.
+    scene.stage.run(&["update"]).exits(3).says("https://forge.test/a/one.git");
     assert_eq!(scene.stage.tip(), None, "nothing is published");
     let tarballs =
         scene.stage.upstream.requests("*").iter().filter(|request| request.path().contains("tarballs")).count();

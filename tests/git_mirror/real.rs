@@ -58,7 +58,8 @@ fn the_real_repositories_are_mirrored() {
         let shown = String::from_utf8(shown.unwrap().stdout).unwrap();
         let mut stored: Vec<&str> = shown.lines().map(|line| line.split(' ').nth(1).unwrap()).collect();
         let mut needed: Vec<&str> = upstream.lines().collect();
-        (stored.sort_unstable(), needed.sort_unstable());
+        stored.sort_unstable();
+        needed.sort_unstable();
         assert!(stored == needed, "{name}: {} objects are stored, {} needed", stored.len(), needed.len());
     }
     scene.sandbox().git("", &["init", "--quiet", "--bare", "other.git"]);

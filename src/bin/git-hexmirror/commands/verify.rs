@@ -3,8 +3,8 @@
 use git_hexmirror::ops;
 use serde_json::json;
 
-use super::CommandError;
 use super::init::short;
+use super::{CommandError, status};
 use crate::cli::{Json, Outcome};
 use crate::output::{BAD, GOOD, count, styled};
 use crate::report::NOT_FRESH;
@@ -44,10 +44,9 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             output.result(line).map_err(CommandError::Print)?;
         }
         let checked = format!(
-            "{}, {}, {}, {} at {}",
-            count(verification.releases, "release", "releases"),
+            "{}, {}, {} at {}",
+            status::contents(verification.releases, verification.revisions),
             count(verification.entries, "registry entry", "registry entries"),
-            count(verification.revisions, "git revision", "git revisions"),
             count(verification.objects, "object", "objects"),
             short(verification.commit)
         );
