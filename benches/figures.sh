@@ -36,8 +36,8 @@ median() { sort -n | awk '{ row[NR] = $1 } END { print row[int((NR + 1) / 2)] }'
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 say() { printf '\n%s\n' "$*"; }
 
-upstream() { # FOLDER ROUND_TRIP_MS: sets HEXMIRROR_URL; stop_upstream ends it and prints what was asked of it
-    rm -f "$work/stdin"
+upstream() { # FOLDER ROUND_TRIP_MS: sets HEXMIRROR_URL; stop_upstream ends it and sets what was asked of it
+    rm -f "$work/stdin" "$work/upstream.out"
     mkfifo "$work/stdin"
     "$bin/examples/upstream" "$1" "$2" <"$work/stdin" >"$work/upstream.out" &
     upstream_pid=$!
@@ -49,7 +49,7 @@ upstream() { # FOLDER ROUND_TRIP_MS: sets HEXMIRROR_URL; stop_upstream ends it a
 stop_upstream() {
     exec 9>&-
     wait "$upstream_pid"
-    tail -1 "$work/upstream.out"
+    read -r _ requests _ connections < <(tail -1 "$work/upstream.out")
 }
 
 project() { # NAME: a repository with the sample's lock
@@ -73,20 +73,20 @@ done
 # What can be had: the same files with nothing done to them, by curl over 8 connections.
 (cd "$sample/.hex_repo" && find packages tarballs -type f) | sed "s|.*|url = $HEXMIRROR_URL/&\noutput = /dev/null|" >"$work/urls"
 for _ in $(seq "$rounds"); do
-    /usr/bin/time -f '%e' -o "$work/time" curl --silent --fail --parallel --parallel-max 8 --config "$work/urls"
+    /usr/bin/time -f '%e' -o "$work/time" curl --silent --fail --parallel --parallel-max 8 --config "$work/urls" 2>/dev/null
     cat "$work/time" >>"$work/curl.rows"
 done
-stop_upstream >/dev/null
+stop_upstream
 wall=$(cut -d' ' -f1 "$work/update.rows" | median)
 echo "  $wall s, $(cut -d' ' -f2 "$work/update.rows" | sort -n | tail -1 | awk '{ printf "%.1f MB at most", $1 / 1000 }'), processor time \
 $(awk '{ print $3 + $4 }' "$work/update.rows" | median) s; curl fetches the same files in $(median <"$work/curl.rows") s"
 
-medians() { # hyperfine's medians in ms, one a line
-    jq -r '.results[].median * 1000' "$work/hyperfine.json"
-}
-compare() { # COMMAND…: medians of many runs of each
-    hyperfine --shell=none --style=none --warmup 10 --min-runs 200 --export-json "$work/hyperfine.json" "$@" >/dev/null 2>&1
-    medians
+compare() { # COMMAND…: medians in ms of many runs of each, one a line; the commands take turns, whatever else the machine does
+    rm -f "$work"/turn.*
+    for turn in $(seq 10); do
+        hyperfine --shell=none --style=none --warmup 3 --runs 25 --export-json "$work/turn.$turn" "$@" >/dev/null 2>&1
+    done
+    jq -rs '[range(.[0].results | length) as $i | [.[].results[$i].times[]] | sort | .[length / 2 | floor] * 1000] | .[]' "$work"/turn.*
 }
 
 say "nothing to do, against git rev-parse HEAD (limit: 3.00)"
@@ -115,7 +115,7 @@ for _ in 1 2 3; do
     project slow
     /usr/bin/time -f '%e' -o "$work/time" "$hexmirror" -C "$work/slow" --quiet update --jobs 8
     cat "$work/time" >>"$work/slow.rows"
-    read -r _ requests _ connections < <(stop_upstream)
+    stop_upstream
 done
 # Connecting takes one round trip, and each connection then answers one request a round trip.
 ideal=$(awk -v n="$requests" 'BEGIN { printf "%.2f", (1 + int((n + 7) / 8)) * 0.1 }')
@@ -130,7 +130,7 @@ project files
 before=$(size "$work/files")
 upstream "$sample/.hex_repo" 0
 "$hexmirror" -C "$work/mirrored" --quiet update
-stop_upstream >/dev/null
+stop_upstream
 cp -r "$sample/.hex_repo" "$work/files/hex_repo"
 git -C "$work/files" add hex_repo
 git -C "$work/files" commit --quiet --message=Add
@@ -150,7 +150,7 @@ while read -r name from to; do
     "$bin/examples/next_version" "$work/next" "$work/mirrored/mix.lock" "$name" "$from" "$to"
     upstream "$work/next" 0
     HEXMIRROR_PUBLIC_KEY=$work/next/public_key "$hexmirror" -C "$work/mirrored" --quiet update
-    stop_upstream >/dev/null
+    stop_upstream
     cp "$work/next/tarballs/$name-$to.tar" "$work/files/hex_repo/tarballs/"
     cp "$work/next/packages/$name" "$work/files/hex_repo/packages/"
     git -C "$work/files" rm --quiet "hex_repo/tarballs/$name-$from.tar"
@@ -170,7 +170,7 @@ if command -v wrk >/dev/null && PATH=$PATH:/usr/sbin command -v nginx >/dev/null
     project served
     upstream "$sample/.hex_repo" 0
     "$hexmirror" -C "$work/served" --quiet update
-    stop_upstream >/dev/null
+    stop_upstream
     "$hexmirror" -C "$work/served" --quiet serve --listen 127.0.0.1:0 >"$work/serve.out" &
     server=$!
     until [ -s "$work/serve.out" ]; do :; done

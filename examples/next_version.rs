@@ -13,7 +13,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use git_hexmirror::hex::recipe;
-use git_hexmirror::hex::registry::{Package, PrivateKey, PublicKey, Signed};
+use git_hexmirror::hex::registry::{Package, PrivateKey, Signed};
 use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build};
 use git_hexmirror::model::{RepositoryName, Version};
 
@@ -66,8 +66,8 @@ fn list(folder: &Path, name: &str, from: &str, to: &str, new: &Tarball<'_>) -> R
     let (path, hexpm) = (folder.join("packages").join(name), RepositoryName::hexpm());
     let mut message = Vec::new();
     GzDecoder::new(&*fs::read(&path)?).read_to_end(&mut message)?;
-    let old_key = PublicKey::from_pem(&fs::read_to_string(folder.join("public_key"))?)?;
-    let mut package = Package::decode(Signed::decode(&message)?.verify(&old_key)?, &hexpm, &name.parse()?)?;
+    // Who signed it does not matter here: the folder is one's own.
+    let mut package = Package::decode(Signed::decode(&message)?.unverified_payload(), &hexpm, &name.parse()?)?;
     let from: Version = from.parse()?;
     let listed = package.releases.iter().find(|release| release.version == from);
     let mut release = listed.ok_or("the registry does not list it")?.clone();

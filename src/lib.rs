@@ -6,8 +6,7 @@
 //! | layer | modules | what lives there |
 //! |---|---|---|
 //! | 5 | [`ops`] | one operation a file: init, update, status, verify, serve, … |
-//! | 4 | [`plan`], [`store`], [`fetch`], [`git`], [`serve`] | what to do; the branch (gix); upstream (reqwest); git repositories (the system git); the server (hyper) |
-//! | 4 | [`hook`] | git's hooks, beside those that are there |
+//! | 4 | [`plan`], [`store`], [`fetch`], [`git`], [`serve`], [`hook`] | what to do; the branch (gix); upstream (reqwest); the system git; the server (hyper); git's hooks |
 //! | 3 | [`lock`], [`hex`] | text to [`lock::Lock`]; tarballs, registry messages, signatures: no I/O |
 //! | 2 | [`term`] | the literal terms of Erlang and Elixir: no I/O |
 //! | 1 | [`model`] | validated names, versions, checksums: no I/O |

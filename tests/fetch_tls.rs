@@ -2,71 +2,14 @@
 
 mod support;
 
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::io::Write;
+use std::net::TcpListener;
+use std::{fs, thread};
 
 use git_hexmirror::fetch::{Endpoint, Entry, FetchError, Settings, Upstream};
 use git_hexmirror::model::RepositoryName;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use support::fetching::{Scene, keyed, once, quick, told};
-
-/// A server with a certificate that it made itself, which says the same to every request.
-struct SecureServer {
-    port: u16,
-    /// The certificate, as a PEM file.
-    certificate: PathBuf,
-    thread: Option<JoinHandle<usize>>,
-}
-
-impl SecureServer {
-    fn start(scene: &Scene, answer: String) -> Self {
-        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let certificate = scene.folder.path().join("ca.pem");
-        fs::write(&certificate, own.cert.pem()).unwrap();
-        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let thread = thread::spawn(move || serve(&listener, &Arc::new(config), &answer));
-        Self { port, certificate, thread: Some(thread) }
-    }
-
-    fn url(&self) -> String {
-        format!("https://localhost:{}", self.port)
-    }
-
-    /// Stops the server and returns how many requests it read.
-    fn stop(mut self) -> usize {
-        TcpStream::connect(("127.0.0.1", self.port)).unwrap().write_all(b"stop").unwrap();
-        self.thread.take().unwrap().join().unwrap()
-    }
-}
-
-fn serve(listener: &TcpListener, config: &Arc<ServerConfig>, answer: &str) -> usize {
-    let mut requests = 0;
-    loop {
-        let (stream, _) = listener.accept().unwrap();
-        let mut first = [0; 4];
-        if stream.peek(&mut first).is_ok() && first == *b"stop" {
-            return requests;
-        }
-        let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(config)).unwrap(), stream);
-        let mut lines = BufReader::new(&mut stream).lines();
-        if lines.by_ref().map_while(Result::ok).any(|line| line.is_empty()) {
-            requests += 1;
-            let _ = stream.write_all(answer.as_bytes());
-            stream.conn.send_close_notify();
-            let _ = stream.flush();
-        }
-    }
-}
+use support::secure::SecureServer;
 
 async fn entry(fetcher: &Upstream) -> Result<Entry, FetchError> {
     fetcher.registry_entry(&RepositoryName::hexpm(), &"plug".parse().unwrap(), None).await
@@ -81,7 +24,7 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\
 #[tokio::test]
 async fn only_a_trusted_certificate_is_accepted_and_the_error_says_what_to_do() {
     let scene = Scene::new();
-    let server = SecureServer::start(&scene, ANSWER.into());
+    let server = SecureServer::start(scene.folder.path(), ANSWER.into());
     let error = entry(&fetcher(&scene, quick(), &server)).await.unwrap_err();
     assert!(matches!(error, FetchError::Tls { .. }) && error.is_network(), "{error:?}");
     let told = told(&error);
@@ -98,7 +41,7 @@ async fn https_never_becomes_http() {
     scene.server.put("packages/plug", b"\n\0");
     let target = format!("{}/packages/plug", scene.server.url());
     let answer = format!("HTTP/1.1 302 Found\r\nconnection: close\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n");
-    let server = SecureServer::start(&scene, answer);
+    let server = SecureServer::start(scene.folder.path(), answer);
     let settings = Settings { ca_certificates: Some(server.certificate.clone()), ..quick() };
     let error = entry(&fetcher(&scene, settings, &server)).await.unwrap_err();
     assert!(matches!(error, FetchError::Redirect { .. }), "{error:?}");

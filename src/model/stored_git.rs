@@ -27,6 +27,15 @@ pub struct StoredRevision {
     pub submodules: Option<BTreeSet<(GitAddress, Revision)>>,
 }
 
+/// What there is to compare of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitContent {
+    /// All of it.
+    Text(String),
+    /// Its size in bytes.
+    Size(u64),
+}
+
 impl StoredGit {
     /// Returns the size of the packs in bytes.
     pub fn bytes(&self) -> u64 {
@@ -90,6 +99,21 @@ impl StoredGit {
         files
     }
 
+    /// Returns the paths of those files that are not what they have to be, too many or missing.
+    pub fn unlike(&self, files: &BTreeMap<String, GitContent>) -> Vec<String> {
+        let texts = self.files().into_iter().map(|(path, text)| (path.to_owned(), GitContent::Text(text)));
+        let mut expected: BTreeMap<String, GitContent> = texts.collect();
+        for (name, bytes) in &self.packs {
+            let path = |extension: &str| format!("objects/pack/pack-{name}.{extension}");
+            expected.insert(path("pack"), GitContent::Size(*bytes));
+            // Its size follows from what is in the pack, and git compares the two.
+            expected.extend(files.get(&path("idx")).map(|index| (path("idx"), index.clone())));
+        }
+        let missing = expected.keys().filter(|path| !files.contains_key(*path));
+        let unlike = files.iter().filter(|(path, content)| expected.get(*path) != Some(*content)).map(|(path, _)| path);
+        missing.chain(unlike).cloned().collect()
+    }
+
     /// Gives a revision that is there a name, which no other revision then has.
     pub fn set_name(&mut self, revision: Revision, name: &GitName) {
         for stored in self.revisions.values_mut() {
@@ -98,6 +122,33 @@ impl StoredGit {
         if let Some(stored) = self.revisions.get_mut(&revision) {
             stored.names.insert(name.clone());
         }
+    }
+
+    /// Returns what two mirrors know of one repository together; where both give a name, this one's stays. `None` where one
+    /// cuts an ancestry short that the other may have in full: `shallow` counts for the whole repository, so that putting
+    /// them together would cut the full one.
+    pub fn union(&self, other: &Self) -> Option<Self> {
+        if self.shallow != other.shallow {
+            return None;
+        }
+        let mut union = self.clone();
+        union.packs.extend(other.packs.iter().map(|(name, bytes)| (*name, *bytes)));
+        for (revision, stored) in &other.revisions {
+            let known = union
+                .revisions
+                .entry(*revision)
+                .or_insert_with(|| StoredRevision { depth: stored.depth, ..StoredRevision::default() });
+            known.depth = known.depth.zip(stored.depth).map(|(one, other)| one.max(other));
+            if let Some(submodules) = &stored.submodules {
+                known.submodules.get_or_insert_default().extend(submodules.iter().cloned());
+            }
+            for name in &stored.names {
+                if !self.revisions.values().any(|own| own.names.contains(name)) {
+                    union.set_name(*revision, name);
+                }
+            }
+        }
+        Some(union)
     }
 
     /// Takes a line of the manifest, without its address.

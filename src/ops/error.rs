@@ -11,7 +11,7 @@ use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
 use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
-use crate::serve::ServeError;
+use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
 
 /// The sort of a failure; each has an exit code of its own.
@@ -67,6 +67,9 @@ pub enum OpError {
     /// Something could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// Git failed, or what it was asked for.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// A repository has no key to check its registry with.
     #[error("the public key of the repository {repository} is not known")]
     NoPublicKey {
@@ -147,9 +150,6 @@ pub enum OpError {
         /// The branch.
         branch: String,
     },
-    /// The system git failed: a remote cannot be reached, or does not take the branch.
-    #[error(transparent)]
-    Git(#[from] GitError),
     /// No remote was named, and git knows of none that is meant.
     #[error("no remote was named, and there is no single one, no origin and no remote.pushDefault")]
     NoRemote,
@@ -183,6 +183,9 @@ pub enum OpError {
     /// The server failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// There is no certificate for the server.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A command could not be started.
     #[error("cannot run {program}")]
     Run {
@@ -227,7 +230,8 @@ impl OpError {
                 let gravest = errors.iter().map(Self::failure).max_by_key(|failure| *failure == Failure::Integrity);
                 gravest.unwrap_or(Failure::Repository)
             }
-            Self::Serve(_) | Self::SharedHooks { .. } => Failure::Usage,
+            Self::Serve(_) | Self::SharedHooks { .. } | Self::Tls(TlsError::Name { .. }) => Failure::Usage,
+            Self::Tls(_) => Failure::Repository,
         }
     }
 

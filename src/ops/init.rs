@@ -1,7 +1,7 @@
 //! Makes the mirror branch, or adopts the one that a remote has.
 
 use super::{Project, Result};
-use crate::store::{Draft, Lock, ObjectId, Snapshot};
+use crate::store::{Draft, Lock, ObjectId, Snapshot, StoreError};
 
 /// What `init` found or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,18 @@ pub fn init(project: &Project) -> Result<Initialised> {
             Ok(Initialised::Made { commit: published.commit })
         }
     }
+}
+
+/// Returns what the mirror holds. In a fresh clone, which has the branch of its remote only, the local one is made first.
+///
+/// # Errors
+/// Fails where there is no mirror, or it cannot be read.
+pub fn mirror(project: &Project) -> Result<Snapshot> {
+    if let Some(snapshot) = project.snapshot()? {
+        return Ok(snapshot);
+    }
+    let adopted = adopt(project)?.map(|(_, snapshot)| snapshot);
+    Ok(adopted.ok_or_else(|| StoreError::NoMirror { branch: project.branch.to_string() })?)
 }
 
 /// Makes the local branch from the first remote that has one, where there is none. Returns the remote.

@@ -7,7 +7,7 @@ use super::update::count;
 use super::upstream::Repositories;
 use super::{OpError, Project, Result};
 use crate::hex::registry::{Package, Release, Signed};
-use crate::model::{EntryId, ReleaseId, StoredRelease};
+use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredRelease};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, ObjectId, Snapshot};
 
@@ -18,6 +18,8 @@ pub struct Gained {
     pub releases: usize,
     /// How many registry entries.
     pub entries: usize,
+    /// How many revisions of git repositories.
+    pub revisions: usize,
 }
 
 /// Merges another snapshot into the branch: of releases the union; of each registry entry the one that knows more; whatever
@@ -46,11 +48,12 @@ pub(super) fn merge(
     for id in &releases {
         draft.take_release(theirs, id)?;
     }
+    let revisions = union.repositories(&mut draft, progress)?;
     for id in &theirs.manifest()?.absent {
         draft.note_absent(id.clone());
     }
-    let published = draft.publish(&message(origin, &releases, entries))?;
-    Ok((published.commit, Gained { releases: releases.len(), entries }))
+    let published = draft.publish(&message(origin, &releases, entries, revisions))?;
+    Ok((published.commit, Gained { releases: releases.len(), entries, revisions }))
 }
 
 /// Checks what a fast-forward would bring, as a merge does, and counts it.
@@ -86,15 +89,23 @@ pub(super) fn check(
     }
     let is_new = |id: &&ReleaseId| ours.is_none_or(|ours| !ours.releases.contains_key(id));
     gained.releases = manifest.releases.keys().filter(is_new).count();
+    let known = |address: &GitAddress, revision: &Revision| {
+        ours.and_then(|ours| ours.git.get(address)).is_some_and(|stored| stored.revisions.contains_key(revision))
+    };
+    let revisions = manifest.git.iter().flat_map(|(address, git)| git.revisions.keys().map(move |r| (address, r)));
+    gained.revisions = revisions.filter(|(address, revision)| !known(address, revision)).count();
     Ok(gained)
 }
 
-fn message(origin: &str, releases: &[ReleaseId], entries: usize) -> String {
+fn message(origin: &str, releases: &[ReleaseId], entries: usize, revisions: usize) -> String {
     let (packages, entries) =
         (count(releases.len(), "package", "packages"), count(entries, "registry entry", "registry entries"));
     let mut message = format!("Merge the mirror of {origin}: {packages}, {entries}\n\n");
     for id in releases {
         let _ = writeln!(message, "{id}");
+    }
+    if revisions > 0 {
+        let _ = writeln!(message, "{}", count(revisions, "git revision", "git revisions"));
     }
     message
 }
@@ -131,6 +142,31 @@ impl Union<'_> {
             }
         }
         Ok((kept, taken))
+    }
+
+    /// Takes over what the other mirror has of git repositories, and returns how many revisions that brought.
+    fn repositories(&self, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<usize> {
+        let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
+        let mut taken = 0;
+        for (address, stored) in &theirs.git {
+            let own = ours.git.get(address);
+            if own == Some(stored) {
+                continue;
+            }
+            let known = own.map_or(0, |own| own.revisions.len());
+            match own.map_or_else(|| Some(stored.clone()), |own| own.union(stored)) {
+                Some(union) => {
+                    taken += union.revisions.len() - known;
+                    draft.take_git(self.theirs, address, union)?;
+                }
+                None => progress.report(Event::Warning {
+                    message: format!(
+                        "{address} is cut off at another depth in the other mirror, so only this one's is kept; `git hexmirror update` fetches what a lock needs of it"
+                    ),
+                }),
+            }
+        }
+        Ok(taken)
     }
 
     /// Returns the releases that are to be taken over: those that only the other mirror has.

@@ -7,6 +7,7 @@ mod hooks;
 mod init;
 mod merge;
 mod project;
+mod repositories;
 mod running;
 mod serving;
 mod status;
@@ -21,14 +22,14 @@ pub use hooks::{
     PushCheck, check_checkout, check_push, hook_states, hooks_dir, install_hooks, locks_changed, remote_with_all,
     uninstall_hooks,
 };
-pub use init::{Initialised, init};
+pub use init::{Initialised, init, mirror};
 pub use merge::Gained;
-pub use project::{Environment, LockText, Project, read_locks};
+pub use project::{Environment, LockText, Project, read_file, read_locks};
 pub use running::run_command;
-pub use serving::{MirrorContents, start_server, system_git};
+pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};
 pub use status::{Status, Summary, status};
 pub use sync::{Pull, Push, Reach, Way, pull, pull_known, push};
-pub use update::{Added, Update, UpdateOptions, update};
+pub use update::{Added, AddedGit, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};
 
 /// The result of every operation.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::{OpError, Result};
@@ -236,10 +236,20 @@ fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> 
     if !metadata.is_file() {
         return Ok(None);
     }
-    if metadata.len() > MAX_LOCK {
-        return Err(OpError::Read { path, source: ErrorKind::FileTooLarge.into() });
-    }
-    fs::read(&path).map(Some).map_err(|source| OpError::Read { path, source })
+    read_file(&path).map(Some)
+}
+
+/// Reads a lock or another small file of a project, wherever it is.
+///
+/// # Errors
+/// Fails where it cannot be read, or is larger than any lock.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let read = || {
+        let mut bytes = Vec::new();
+        fs::File::open(path)?.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_LOCK { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    };
+    read().map_err(|source| OpError::Read { path: path.to_owned(), source })
 }
 
 /// Returns the files below a folder, as paths from it, without what belongs to others.

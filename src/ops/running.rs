@@ -2,27 +2,27 @@
 
 use std::process::{Command, ExitStatus};
 
-use super::{OpError, Project, Result, start_server};
-use crate::serve::{Options, environment};
+use super::{OpError, Project, Result, access, mirror, start_server};
+use crate::serve::Options;
+use crate::serve::environment::{Variable, environment};
 
 /// Runs `command` while a server for the project's mirror answers on a free loopback port, with the variables set that
-/// lead Hex clients there. Returns how the command ended.
+/// lead Hex and git clients there. Returns how the command ended.
 ///
 /// Signals that end programs are passed on to the command, and what it does about them decides.
 ///
 /// # Errors
 /// Fails where there is no mirror, the server cannot listen, or the command cannot be started.
 pub fn run_command(project: &Project, program: &str, arguments: &[String]) -> Result<ExitStatus> {
-    if project.snapshot()?.is_none() {
-        return Err(crate::store::StoreError::NoMirror { branch: project.branch.to_string() }.into());
-    }
+    mirror(project)?;
     let server = start_server(project, "127.0.0.1:0", Options::default())?;
     let mut command = Command::new(program);
     command.args(arguments);
-    for variable in environment::environment(&server.base_url(), |name| project.environment.get(name)) {
-        match variable.value {
-            Some(value) => command.env(variable.name, value),
-            None => command.env_remove(variable.name),
+    let access = access(project, &server.base_url(), None, true)?;
+    for Variable { name, value } in environment(&access, |name| project.environment.get(name)) {
+        match value {
+            Some(value) => command.env(&*name, value),
+            None => command.env_remove(&*name),
         };
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

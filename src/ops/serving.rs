@@ -1,54 +1,37 @@
 //! Serves the mirror branch as it stands.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::project::read_locks;
 use super::{Project, Result};
 use crate::model::{EntryId, GitAddress, Manifest};
-use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip};
-use crate::store::{ObjectId, Snapshot, StoreError, TipReader};
+use crate::serve::environment::{Access, Redirects};
+use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
+use crate::store::{Checkout, ObjectId, Snapshot, StoreError, TipReader};
 
 /// The mirror branch as what is served. Every request sees the branch as it stands then.
 pub struct MirrorContents {
     branch: TipReader,
     /// The manifest of the tip that was asked for last: it is read once for each commit.
     manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
-    /// The trees of the git repositories that were asked for at one tip.
-    trees: Mutex<(Tip, BTreeMap<GitAddress, ObjectId>)>,
 }
 
 impl MirrorContents {
     /// Makes the contents of a project's mirror branch, which need not exist yet.
     pub fn new(project: &Project) -> Self {
-        Self {
-            branch: TipReader::new(&project.repository, &project.branch),
-            manifest: Mutex::new(None),
-            trees: Mutex::new((Tip(String::new()), BTreeMap::new())),
-        }
+        Self { branch: TipReader::new(&project.repository, &project.branch), manifest: Mutex::new(None) }
     }
 
     fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
         let commit = ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))?;
         self.branch.snapshot(commit)
-    }
-
-    fn git_tree(&self, tip: &Tip, address: &GitAddress) -> Result<Option<ObjectId>, StoreError> {
-        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
-        if trees.0 != *tip {
-            *trees = (tip.clone(), BTreeMap::new());
-        }
-        if let Some(tree) = trees.1.get(address) {
-            return Ok(Some(*tree));
-        }
-        let tree = self.snapshot(tip)?.git_repository(address)?;
-        trees.1.extend(tree.map(|tree| (address.clone(), tree)));
-        Ok(tree)
     }
 
     fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
@@ -108,13 +91,17 @@ impl Contents for MirrorContents {
     }
 
     fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
-        let Some(tree) = self.git_tree(tip, address).map_err(unavailable)? else { return Ok(None) };
-        let checkout = self.branch.repository().checkout(tree).map_err(|error| ContentsError::Damaged {
+        let snapshot = self.snapshot(tip).map_err(unavailable)?;
+        let checkout = snapshot.checkout(address).map_err(|error| ContentsError::Damaged {
             item: format!("the git repository {address}"),
             source: error.into(),
         })?;
-        let path = checkout.folder().to_owned();
-        Ok(Some(GitRepository { path, key: tree.to_string(), held: Box::new(checkout) }))
+        let repository = |checkout: Checkout| GitRepository {
+            path: checkout.folder().to_owned(),
+            key: checkout.tree().to_string(),
+            held: Box::new(checkout),
+        };
+        Ok(checkout.map(repository))
     }
 }
 
@@ -125,6 +112,44 @@ fn unavailable(error: StoreError) -> ContentsError {
 /// Returns the git that answers git clients: the one that the user's `PATH` has.
 pub fn system_git(project: &Project) -> Git {
     Git { search_path: project.environment.get("PATH").map(OsString::from), ..Git::default() }
+}
+
+/// Returns what clients need to know to ask a server of the project's mirror at `base_url`; `authority` is the file with what
+/// its certificate is to be checked with, where that is one of its own.
+///
+/// Each mirrored git repository is named in all usual forms of address, and as the locks have it. Addresses with a user or a
+/// password in them are left out unless `with_secrets`, since what this returns may be printed.
+///
+/// # Errors
+/// Fails where the mirror cannot be read. A lock that cannot is passed over: its own spellings are all that is lost.
+pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_secrets: bool) -> Result<Access> {
+    let mut redirects = Redirects::default();
+    if let Some(snapshot) = project.snapshot()? {
+        let mirrored = &snapshot.manifest()?.git;
+        mirrored.keys().for_each(|address| redirects.add(address));
+        let wanted = project.locks().and_then(|locks| read_locks(&locks)).unwrap_or_default();
+        let urls = wanted.git.iter().map(|pin| &pin.url).filter(|url| mirrored.contains_key(url.address()));
+        urls.filter(|url| with_secrets || url.to_string() == url.secret_text()).for_each(|url| redirects.add_url(url));
+    }
+    let authority = authority.map(|path| path.to_string_lossy().into_owned());
+    Ok(Access { base_url: base_url.to_owned(), redirects, authority })
+}
+
+/// Makes what a server of the project's mirror needs to speak HTTPS under these names, beside the repository.
+///
+/// # Errors
+/// Fails where a name is not one of a host, and where the files cannot be written.
+pub fn tls(project: &Project, names: &[String]) -> Result<Tls> {
+    Ok(Tls::issue(&tls_folder(project), names)?)
+}
+
+/// Returns the file with the authority that [`tls`] signs with; it is not there before the first server was.
+pub fn authority(project: &Project) -> PathBuf {
+    Tls::authority_in(&tls_folder(project))
+}
+
+fn tls_folder(project: &Project) -> PathBuf {
+    project.repository.own_dir().join("tls")
 }
 
 /// Starts a server for the project's mirror on a thread of its own.

@@ -118,6 +118,12 @@ impl<'a> Repositories<'a> {
         Ok(Some((address(url, &format!("the address of the repository {repository}"))?, trusted)))
     }
 
+    /// Returns how many requests may run at once; `jobs` is what the user asked for now.
+    pub fn concurrency(&self, jobs: Option<usize>) -> usize {
+        let jobs = jobs.or(self.project.config.jobs).or(self.hex.http_concurrency);
+        jobs.unwrap_or(Settings::default().concurrency).max(1)
+    }
+
     fn settings(&self, jobs: Option<usize>) -> Result<Settings> {
         let environment = &self.project.environment;
         let first = |names: &[&str]| environment.first(names);
@@ -135,11 +141,10 @@ impl<'a> Repositories<'a> {
             no_proxy: of_environment.no_proxy.or(of_hex.no_proxy),
         };
         let defaults = Settings::default();
-        let jobs = jobs.or(self.project.config.jobs).or(self.hex.http_concurrency);
         let timeouts = self.project.config.timeout.map(|timeout| Timeouts { connect: timeout, stall: timeout });
         let ca_certificates = environment.get("HEX_CACERTS_PATH").map(PathBuf::from);
         Ok(Settings {
-            concurrency: jobs.unwrap_or(defaults.concurrency),
+            concurrency: self.concurrency(jobs),
             proxies,
             ca_certificates: ca_certificates.or_else(|| self.hex.ca_certificates.clone()),
             timeouts: timeouts.unwrap_or(defaults.timeouts),

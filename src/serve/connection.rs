@@ -21,9 +21,11 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant, Sleep};
+use tokio_rustls::TlsAcceptor;
 
 use super::server::Limits;
 use super::service::Service;
+use super::tls::Tls;
 
 /// The most header fields of a request. Clients send fewer than ten.
 const MAX_FIELDS: usize = 64;
@@ -60,10 +62,11 @@ struct Accepted {
 }
 
 impl Connections {
-    pub(super) fn start(limits: &Limits, service: Service) -> io::Result<Self> {
+    pub(super) fn start(limits: &Limits, tls: Option<&Tls>, service: Service) -> io::Result<Self> {
         let service = Arc::new(service);
         let cores = thread::available_parallelism().map_or(2, NonZero::get);
-        let workers = (0..cores).map(|_| Worker::start(limits.clone(), service.clone()));
+        let acceptor = tls.map(|tls| TlsAcceptor::from(tls.config.clone()));
+        let workers = (0..cores).map(|_| Worker::start(limits.clone(), acceptor.clone(), service.clone()));
         let workers = workers.collect::<io::Result<_>>()?;
         Ok(Self { workers, next: 0, free: Arc::new(Semaphore::new(limits.connections.max(1))) })
     }
@@ -97,12 +100,12 @@ impl Connections {
 }
 
 impl Worker {
-    fn start(limits: Limits, service: Arc<Service>) -> io::Result<Self> {
+    fn start(limits: Limits, tls: Option<TlsAcceptor>, service: Arc<Service>) -> io::Result<Self> {
         let runtime = runtime()?;
         let (accepted, queue) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
         thread::Builder::new().name("serve-worker".into()).spawn(move || {
-            runtime.block_on(work(&limits, service, queue));
+            runtime.block_on(work(&limits, tls, service, queue));
             runtime.shutdown_background();
             let _ = finished.send(());
         })?;
@@ -111,7 +114,12 @@ impl Worker {
 }
 
 /// Answers what comes through the queue until that is closed, and then lets it end.
-async fn work(limits: &Limits, service: Arc<Service>, mut queue: mpsc::UnboundedReceiver<Accepted>) {
+async fn work(
+    limits: &Limits,
+    tls: Option<TlsAcceptor>,
+    service: Arc<Service>,
+    mut queue: mpsc::UnboundedReceiver<Accepted>,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_time)
@@ -129,13 +137,28 @@ async fn work(limits: &Limits, service: Arc<Service>, mut queue: mpsc::Unbounded
             let service = service.clone();
             async move { Ok::<_, Infallible>(service.answer(peer, request).await) }
         });
-        let io = TokioIo::new(Guarded::new(stream, limits.write_time));
-        let connection = graceful.watch(http.serve_connection(io, answer));
-        tasks.spawn(async move {
-            // What can fail here is the client's doing: it left, was too slow, or sent something that is not HTTP.
-            let _ = connection.await;
-            drop(permit);
-        });
+        let stream = Guarded::new(stream, limits.write_time);
+        let watcher = graceful.watcher();
+        // What can fail in these is the client's doing: it left, was too slow, or sent something that is not HTTP.
+        match &tls {
+            None => {
+                let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), answer));
+                tasks.spawn(async move {
+                    let _ = connection.await;
+                    drop(permit);
+                });
+            }
+            Some(tls) => {
+                let handshake = time::timeout(limits.header_time, tls.accept(stream));
+                let http = http.clone();
+                tasks.spawn(async move {
+                    if let Ok(Ok(stream)) = handshake.await {
+                        let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), answer)).await;
+                    }
+                    drop(permit);
+                });
+            }
+        }
     }
     let _ = time::timeout(limits.drain_time, graceful.shutdown()).await;
     tasks.shutdown().await;

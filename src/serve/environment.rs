@@ -11,28 +11,57 @@
 //! | `no_proxy`, `NO_PROXY` | what was there, and the server's host | a proxy would be asked for the loopback address otherwise. Hex prefers the first, `mix local.*` the second, rebar3 knows only the first: where one is missing it takes the other's value |
 //! | `http_proxy` | unset, and its value moved to `HTTP_PROXY` unless that is set | rebar3 3.19 knows no `no_proxy` and would ask the proxy for the loopback address (seen by running it); it reads `http_proxy` only, Hex and `mix local.*` read both. git and curl read only the first, so they lose a proxy for `http:` addresses, not for `https:` |
 //!
-//! Not touched: `HEX_HOME`, keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`. They are the user's.
+//! | `GIT_CONFIG_COUNT` and what it counts | as before, and the rules that lead git to the mirrored repositories | see [`Redirects`] |
+//! | `GIT_ALLOW_PROTOCOL` | as before, and the server's protocol, where it is set | it is checked after the rules were applied |
+//! | `GIT_SSL_CAINFO`, `HEX_CACERTS_PATH` | the authority of the server's certificate, where it has its own | both replace the system's authorities |
+//!
+//! Not touched: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), `HEX_HOME`, keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`. They are the user's.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
+
+pub use super::redirects::Redirects;
+use super::redirects::quoted;
+
+/// Where clients find a server.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// The server's address, without a slash at its end.
+    pub base_url: String,
+    /// What leads git to it.
+    pub redirects: Redirects,
+    /// The file with the authority that its certificate is to be checked with, where that is one of its own.
+    pub authority: Option<String>,
+}
 
 /// One change of the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     /// The variable's name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value; `None` where it must not be set at all.
     pub value: Option<String>,
 }
 
-/// Returns what has to be set and unset so that clients ask the server at `base_url` (no slash at its end).
+impl Variable {
+    /// Sets a variable. Control characters are dropped, so that the value fits on a line.
+    pub(super) fn set(name: impl Into<Cow<'static, str>>, value: &str) -> Self {
+        Self { name: name.into(), value: Some(value.replace(char::is_control, "")) }
+    }
+
+    fn unset(name: &'static str) -> Self {
+        Self { name: name.into(), value: None }
+    }
+}
+
+/// Returns what has to be set and unset so that clients ask the server.
 ///
-/// `existing` reads a variable of the environment that the clients would otherwise see. Control characters of values that
-/// are taken over are dropped, so that each value fits on a line.
-pub fn environment(base_url: &str, existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
-    let set = |name, value: &str| Variable { name, value: Some(value.to_owned()) };
-    let unset = |name| Variable { name, value: None };
+/// `existing` reads a variable of the environment that the clients would otherwise see.
+pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
+    let base_url = access.base_url.as_str();
+    let (set, unset) = (Variable::set, Variable::unset);
     let host = host(base_url);
     let http_proxy = existing("HTTP_PROXY").or_else(|| existing("http_proxy"));
     let lower = existing("no_proxy");
@@ -53,8 +82,28 @@ pub fn environment(base_url: &str, existing: impl Fn(&str) -> Option<String>) ->
         set("NO_PROXY", &extended(&upper, &lower)),
         unset("http_proxy"),
     ];
-    variables.extend(http_proxy.map(|proxy| set("HTTP_PROXY", &proxy.replace(char::is_control, ""))));
+    variables.extend(http_proxy.map(|proxy| set("HTTP_PROXY", &proxy)));
+    if let Some(authority) = &access.authority {
+        variables.extend([set("GIT_SSL_CAINFO", authority), set("HEX_CACERTS_PATH", authority)]);
+    }
+    variables.extend(access.redirects.variables(base_url, &existing));
+    let scheme = base_url.split_once("://").map_or("http", |(scheme, _)| scheme);
+    let allowed = existing("GIT_ALLOW_PROTOCOL").filter(|list| !list.split(':').any(|allowed| allowed == scheme));
+    variables.extend(allowed.map(|list| set("GIT_ALLOW_PROTOCOL", &format!("{list}:{scheme}"))));
     variables
+}
+
+/// Returns what leads git alone to the server, as a configuration file to include.
+pub fn git_configuration(access: &Access) -> String {
+    let base_url = &access.base_url;
+    let mut text =
+        format!("# Leads git to the mirror at {base_url}; made by `git hexmirror env --format gitconfig`.\n");
+    if let Some(authority) = &access.authority {
+        text += &format!("[http {}]\n\tsslCAInfo = {}\n", quoted(base_url), quoted(authority));
+    }
+    // Otherwise a proxy would be asked for the loopback address.
+    text += &format!("[http {}]\n\tproxy = \"\"\n", quoted(base_url));
+    text + &access.redirects.file(base_url)
 }
 
 /// Returns the host of a base URL as the clients compare it: without port, and without the brackets of IPv6.
@@ -69,9 +118,8 @@ fn host(base_url: &str) -> &str {
 
 /// Adds `host` to a list of hosts, unless it is there. Without blanks: rebar3 and `mix local.*` do not trim.
 fn with_host(list: &str, host: &str) -> String {
-    let list = list.replace(char::is_control, "");
     if list.split(',').any(|item| item == host) {
-        return list;
+        return list.to_owned();
     }
     match list.trim_end_matches([',', ' ']) {
         "" => host.to_owned(),
@@ -118,7 +166,7 @@ pub fn format(variables: &[Variable], format: Format) -> String {
 
 fn json(variables: &[Variable]) -> String {
     let entry =
-        |variable: &Variable| (variable.name.to_owned(), variable.value.clone().map_or(Value::Null, Value::from));
+        |variable: &Variable| (variable.name.to_string(), variable.value.clone().map_or(Value::Null, Value::from));
     let object: Map<String, Value> = variables.iter().map(entry).collect();
     format!("{:#}\n", Value::Object(object))
 }
@@ -146,6 +194,10 @@ mod tests {
 
     use super::*;
 
+    fn environment(base_url: &str, existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
+        super::environment(&Access { base_url: base_url.to_owned(), ..Access::default() }, existing)
+    }
+
     fn value(variables: &[Variable], name: &str) -> Option<String> {
         variables.iter().find(|variable| variable.name == name).unwrap().value.clone()
     }
@@ -154,7 +206,7 @@ mod tests {
         let existing = |name: &str| match name {
             "no_proxy" => lower.map(str::to_owned),
             "NO_PROXY" => upper.map(str::to_owned),
-            "http_proxy" | "HTTP_PROXY" => None,
+            "http_proxy" | "HTTP_PROXY" | "GIT_ALLOW_PROTOCOL" => None,
             _ => panic!("{name} is nobody's business"),
         };
         let variables = environment("http://127.0.0.1:4040", existing);
@@ -212,10 +264,7 @@ mod tests {
     }
 
     fn awkward() -> Vec<Variable> {
-        vec![
-            Variable { name: "HEX_MIRROR", value: Some("it's \"$HOME\" `id` \\ a#b".into()) },
-            Variable { name: "HEX_TRUSTED_MIRROR", value: None },
-        ]
+        vec![Variable::set("HEX_MIRROR", "it's \"$HOME\" `id` \\ a#b"), Variable::unset("HEX_TRUSTED_MIRROR")]
     }
 
     #[test]
@@ -224,6 +273,26 @@ mod tests {
             format!("{}printf %s \"$HEX_MIRROR:${{HEX_TRUSTED_MIRROR-unset}}\"", format(&awkward(), Format::Shell));
         let output = Command::new("sh").args(["-c", &script]).env("HEX_TRUSTED_MIRROR", "set").output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "it's \"$HOME\" `id` \\ a#b:unset");
+    }
+
+    #[test]
+    fn a_list_of_protocols_is_extended_where_there_is_one() {
+        let with = |list: &'static str| {
+            let find = move |name: &str| (name == "GIT_ALLOW_PROTOCOL").then(|| list.to_owned());
+            environment("http://h", find).into_iter().find(|variable| variable.name == "GIT_ALLOW_PROTOCOL")
+        };
+        assert_eq!(with("https:ssh").unwrap().value.unwrap(), "https:ssh:http");
+        assert_eq!(with("https:http"), None);
+    }
+
+    #[test]
+    fn an_authority_of_its_own_is_named_to_git_and_to_hex() {
+        let access =
+            Access { base_url: "https://h:1".into(), authority: Some("/x/ca.pem".into()), ..Access::default() };
+        let variables = super::environment(&access, |_| None);
+        assert_eq!(value(&variables, "GIT_SSL_CAINFO").unwrap(), "/x/ca.pem");
+        assert_eq!(value(&variables, "HEX_CACERTS_PATH").unwrap(), "/x/ca.pem");
+        assert!(git_configuration(&access).contains("[http \"https://h:1\"]\n\tsslCAInfo = \"/x/ca.pem\"\n"));
     }
 
     #[test]

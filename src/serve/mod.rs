@@ -14,7 +14,7 @@
 //! | `tls` | a local certificate authority, and HTTPS with it |
 //! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
-//! | [`mod@environment`] | the variables that make clients ask this server |
+//! | [`mod@environment`], `redirects` | what makes clients ask this server |
 
 mod cache;
 mod conditional;
@@ -22,12 +22,15 @@ mod connection;
 mod contents;
 pub mod environment;
 mod git;
+mod redirects;
 mod refusal;
 mod route;
 mod server;
 mod service;
 mod shelf;
+mod tls;
 
 pub use contents::{Contents, ContentsError, Found, GitRepository, Resource, Tip};
 pub use git::Git;
 pub use server::{Handle, Limits, Log, Options, RequestLog, ServeError, Server};
+pub use tls::{Tls, TlsError};

@@ -18,6 +18,7 @@ use super::contents::Contents;
 use super::git::{Git, Repositories};
 use super::service::Service;
 use super::shelf::Shelf;
+use super::tls::Tls;
 
 /// Takes one line of the request log. Must not block.
 pub type Log = Arc<dyn Fn(&RequestLog) + Send + Sync>;
@@ -91,11 +92,13 @@ pub struct Options {
     pub log: Option<Log>,
     /// Which git answers git clients.
     pub git: Git,
+    /// What it needs to speak HTTPS, where it is to speak that.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, limits: Limits::default(), log: None, git: Git::default() }
+        Self { cache_bytes: 64 * 1024 * 1024, limits: Limits::default(), log: None, git: Git::default(), tls: None }
     }
 }
 
@@ -184,7 +187,7 @@ impl Server {
 
     /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040`.
     pub fn base_url(&self) -> String {
-        base_url(self.local_addr)
+        base_url(self.local_addr, self.options.tls.is_some())
     }
 
     /// Answers requests, on threads of its own, until `shutdown` completes; then lets running requests end, at most for
@@ -201,7 +204,7 @@ impl Server {
         let repositories = Repositories::new(contents.clone(), options.git, &options.limits);
         let shelf = Shelf::new(contents, options.cache_bytes, runtime.handle().clone());
         let service = Service { shelf, repositories, log: options.log, base_url };
-        let mut connections = Connections::start(&options.limits, service).map_err(threads)?;
+        let mut connections = Connections::start(&options.limits, options.tls.as_ref(), service).map_err(threads)?;
         let result = runtime.block_on(async {
             let listener = AsyncListener::from_std(listener)
                 .map_err(|source| ServeError::Listen { address: local_addr, source })?;
@@ -227,13 +230,13 @@ impl Server {
     /// # Errors
     /// [`ServeError::Threads`].
     pub fn start(self) -> Result<Handle, ServeError> {
-        let local_addr = self.local_addr;
+        let (local_addr, is_tls) = (self.local_addr, self.options.tls.is_some());
         let (stop, stopped) = oneshot::channel::<()>();
         // A dropped sender means the same as a sent one.
         let body = move || self.run(async { drop(stopped.await) });
         let thread = thread::Builder::new().name("serve".into()).spawn(body);
         let thread = thread.map_err(|source| ServeError::Threads { source })?;
-        Ok(Handle { local_addr, stop: Some(stop), thread: Some(thread) })
+        Ok(Handle { local_addr, is_tls, stop: Some(stop), thread: Some(thread) })
     }
 }
 
@@ -253,19 +256,20 @@ fn cannot_listen(address: SocketAddr, source: io::Error) -> ServeError {
 }
 
 /// An address that stands for all of the machine's is replaced by the loopback one: nobody can connect to the former.
-fn base_url(mut address: SocketAddr) -> String {
+fn base_url(mut address: SocketAddr, is_tls: bool) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{address}")
+    format!("{}://{address}", if is_tls { "https" } else { "http" })
 }
 
 /// A server that runs on threads of its own. Stops when dropped.
 pub struct Handle {
     local_addr: SocketAddr,
+    is_tls: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
@@ -278,7 +282,7 @@ impl Handle {
 
     /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040`.
     pub fn base_url(&self) -> String {
-        base_url(self.local_addr)
+        base_url(self.local_addr, self.is_tls)
     }
 
     /// Stops accepting, lets running requests end within [`Limits::drain_time`], and waits for that.

@@ -36,6 +36,7 @@ const ATTEMPTS: usize = 5;
 /// A bare git repository on disk. It is not removed from the cache as long as this is kept.
 #[derive(Debug)]
 pub struct Checkout {
+    tree: ObjectId,
     folder: PathBuf,
     _lock: File,
 }
@@ -44,6 +45,11 @@ impl Checkout {
     /// Returns the repository's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Returns the id of the tree that it was written from.
+    pub fn tree(&self) -> ObjectId {
+        self.tree
     }
 }
 
@@ -55,6 +61,14 @@ impl Snapshot {
     /// Fails where the snapshot cannot be read.
     pub fn git_repository(&self, address: &GitAddress) -> Result<Option<ObjectId>> {
         Ok(self.lookup(&address.tree_path())?.filter(|(_, mode)| mode.is_tree()).map(|(id, _)| id))
+    }
+
+    /// Returns a git repository as a folder, or `None` where the mirror does not have it.
+    ///
+    /// # Errors
+    /// As for [`Repository::checkout`].
+    pub fn checkout(&self, address: &GitAddress) -> Result<Option<Checkout>> {
+        self.git_repository(address)?.map(|tree| self.repository.checkout(tree)).transpose()
     }
 }
 
@@ -72,7 +86,7 @@ impl Repository {
             if folder.join("HEAD").is_file() {
                 // Tells how long ago it was used; where it cannot be written, it is only removed sooner.
                 let _ = shared.set_modified(SystemTime::now());
-                return Ok(Checkout { folder, _lock: shared });
+                return Ok(Checkout { tree, folder, _lock: shared });
             }
             drop(shared);
             let Some(alone) = locked(&lock, File::lock)? else { continue };
@@ -229,8 +243,8 @@ fn make_room(cache: &Path, newest: ObjectId, bounds: Bounds) -> Result<()> {
             Err(_) => {}
         }
     }
-    kept.remove(&newest.to_string());
-    let mut by_age: Vec<(String, Kept)> = kept.into_iter().collect();
+    let mut by_age: Vec<(String, Kept)> =
+        kept.into_iter().filter(|(tree, _)| !newest.to_hex().to_string().eq(tree)).collect();
     by_age.sort_by_key(|(_, kept)| (kept.whole, kept.used));
     let mut bytes: u64 = by_age.iter().map(|(_, kept)| kept.bytes).sum();
     let mut count = by_age.len();
@@ -286,4 +300,78 @@ fn remove_folder(folder: &Path) -> Result<()> {
 fn bytes_below(folder: &Path) -> u64 {
     let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
     files.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|metadata| metadata.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn tree(digit: char) -> ObjectId {
+        ObjectId::from_hex(digit.to_string().repeat(40).as_bytes()).unwrap()
+    }
+
+    /// Puts a repository of so many bytes into a cache, last used so many seconds after the others.
+    fn put(cache: &Path, digit: char, bytes: usize, used: u64) {
+        let folder = cache.join(tree(digit).to_string());
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("HEAD"), vec![b'x'; bytes]).unwrap();
+        let lock = File::create(cache.join(format!("{}.lock", tree(digit)))).unwrap();
+        lock.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(used)).unwrap();
+    }
+
+    fn kept(cache: &Path) -> String {
+        let entries = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut kept: Vec<char> =
+            entries.filter(|name| !name.ends_with(".lock")).map(|name| name.chars().next().unwrap()).collect();
+        kept.sort_unstable();
+        kept.into_iter().collect()
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_is_removed_unless_it_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path();
+        for (digit, used) in [('a', 5), ('b', 1), ('c', 2), ('d', 3), ('e', 4)] {
+            put(cache, digit, 100, used);
+        }
+        make_room(cache, tree('e'), Bounds { bytes: 1000, repositories: 10 }).unwrap();
+        assert_eq!(kept(cache), "abcde");
+        let in_use = locked(&cache.join(format!("{}.lock", tree('b'))), File::lock_shared).unwrap();
+        make_room(cache, tree('e'), Bounds { bytes: 300, repositories: 10 }).unwrap();
+        assert_eq!(kept(cache), "abde", "the oldest is in use");
+        make_room(cache, tree('e'), Bounds { bytes: 1000, repositories: 2 }).unwrap();
+        assert_eq!(kept(cache), "be", "and the newest is never removed");
+        drop(in_use);
+        make_room(cache, tree('e'), Bounds { bytes: 0, repositories: 10 }).unwrap();
+        assert_eq!(kept(cache), "e");
+        assert_eq!(fs::read_dir(cache).unwrap().count(), 2, "no lock stays without its repository");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path();
+        put(cache, 'a', 1, 1);
+        put(cache, 'b', 1, 1);
+        fs::create_dir_all(cache.join(format!("{}.new-x/objects", tree('c')))).unwrap();
+        fs::create_dir_all(cache.join(format!("{}.new-y/objects", tree('d')))).unwrap();
+        let making = locked(&cache.join(format!("{}.lock", tree('d'))), File::lock).unwrap();
+        make_room(cache, tree('b'), BOUNDS).unwrap();
+        assert_eq!(kept(cache), "abd", "somebody still makes the last one");
+        drop(making);
+    }
+
+    #[test]
+    fn only_the_files_of_a_packed_repository_are_written() {
+        let pack = format!("objects/pack/pack-{}", "0123456789".repeat(4));
+        for path in ["HEAD", "packed-refs", "shallow", "info/refs", "objects/info/packs", &format!("{pack}.idx")] {
+            assert!(is_known(path.into()), "{path}");
+        }
+        for path in ["config", "hooks/x", "refs/heads/x", "objects/info/alternates", &format!("{pack}.keep"), "../HEAD"]
+        {
+            assert!(!is_known(path.into()), "{path}");
+        }
+    }
 }

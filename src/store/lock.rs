@@ -29,6 +29,7 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(StoreError::Io { action: "lock", path, source }),
         }
+        super::mark::clear(repository);
         Ok(Self { _file: file })
     }
 }

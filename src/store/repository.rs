@@ -8,6 +8,7 @@ use gix::refs::FullName;
 use gix::sec::Trust;
 use gix::sec::trust::{DefaultForLevel, Mapping};
 
+use super::mark::Mark;
 use super::{Result, Snapshot, StoreError};
 
 /// For how many packs there is room at least.
@@ -186,6 +187,7 @@ impl Repository {
         let mut git = self.git.clone();
         set_committer(&mut git)?;
         let expected = gix::refs::transaction::PreviousValue::MustNotExist;
+        let _mark = Mark::set(self, branch, commit)?;
         let made = git.reference(branch.name.clone(), commit, expected, format!("hexmirror: {log}"));
         made.map(drop).map_err(StoreError::git("make the mirror branch"))
     }
@@ -224,7 +226,7 @@ impl Repository {
     }
 
     /// Returns the folder of the object database.
-    pub(super) fn objects_dir(&self) -> PathBuf {
+    pub fn objects_dir(&self) -> PathBuf {
         self.git.objects.store_ref().path().to_owned()
     }
 
@@ -237,7 +239,8 @@ impl Repository {
         let action = "read the mirror branch's ref";
         let reference = self.git.try_find_reference(name.as_ref()).map_err(StoreError::git(action))?;
         let Some(mut reference) = reference else { return Ok(None) };
-        reference.peel_to_id().map(|id| Some(id.detach())).map_err(StoreError::git(action))
+        let id = reference.peel_to_id().map_err(StoreError::damaged(format!("what {} stands on", name.as_bstr())))?;
+        Ok(Some(id.detach()))
     }
 }
 

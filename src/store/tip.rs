@@ -48,8 +48,7 @@ impl TipReader {
         &self.branch
     }
 
-    /// Returns the repository, with a view of its own of the object database.
-    pub fn repository(&self) -> Repository {
+    fn repository(&self) -> Repository {
         Repository { git: self.repository.to_thread_local() }
     }
 

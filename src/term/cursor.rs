@@ -65,10 +65,11 @@ impl<'a> Cursor<'a> {
         while let Some(byte) = self.peek() {
             if byte == comment {
                 self.skip_while(|byte| byte != b'\n');
-            } else if byte > b' ' {
-                return;
-            } else {
+            } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r') {
                 self.at += 1;
+            } else {
+                // Other control bytes too: a file of zeros is what a power cut leaves, and no empty lock.
+                return;
             }
         }
     }

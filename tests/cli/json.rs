@@ -23,16 +23,18 @@ const ODD: &str = "  \"odd\": {:hg, \"https://example.com/odd\"},\n";
 fn status_and_diff_before_and_after() {
     let stage = Stage::new();
     let lock = stage.registry.mix_lock(&PINNED);
-    stage.write("mix.lock", &lock.replace("}\n", "}\n").replacen("%{\n", &format!("%{{\n{GIT}{ODD}"), 1));
+    stage.write("mix.lock", &lock.replacen("%{\n", &format!("%{{\n{GIT}{ODD}"), 1));
     let ran = stage.run(&["status", "--json"]).exits(1);
     let document = ran.json();
     has(&document, &["fresh", "missing", "changed", "extra", "branch", "commit", "locks", "present", "git", "ignored"]);
     assert_eq!((&document["fresh"], &document["commit"]), (&json!(false), &Value::Null));
-    assert_eq!(document["missing"].as_array().unwrap().len(), 3);
+    let kinds: Vec<_> = document["missing"].as_array().unwrap().iter().map(|missing| &missing["kind"]).collect();
+    assert_eq!(kinds, ["hex", "hex", "hex", "git"]);
     let alpha = stage.registry.get("alpha 1.0.0");
     assert_eq!(
         document["missing"][0],
         json!({
+            "kind": "hex",
             "repository": "hexpm",
             "package": "alpha",
             "version": "1.0.0",
@@ -41,11 +43,12 @@ fn status_and_diff_before_and_after() {
         })
     );
     assert_eq!(document["ignored"], json!([{ "app": "odd", "kind": "hg" }]));
-    assert_eq!(document["git"][0]["app"], "here");
+    assert_eq!((&document["git"][0]["app"], &document["git"][0]["mirrored"]), (&json!("here"), &json!(false)));
     assert!(!ran.stdout.contains("token"), "{}", ran.stdout);
     assert_eq!(stage.run(&["diff", "--json"]).ok().json(), document);
     stage.run(&["diff", "--json", "--exit-code"]).exits(1);
 
+    stage.lock(&PINNED);
     stage.run(&["update"]).ok();
     stage.lock(&["alpha 1.1.0", PINNED[1]]);
     let document = stage.run(&["status", "--json"]).exits(1).json();
@@ -116,7 +119,7 @@ fn list_is_an_array_of_what_is_there() {
 fn verify_counts_what_it_checked() {
     let stage = Stage::mirrored();
     let document = stage.run(&["verify", "--json"]).ok().silent().json();
-    assert_eq!(fields(&document), ["commit", "damages", "entries", "objects", "releases"]);
+    assert_eq!(fields(&document), ["commit", "damages", "entries", "git", "objects", "releases"]);
     assert_eq!((&document["releases"], &document["entries"], &document["damages"]), (&json!(3), &json!(4), &json!([])));
     // A commit of the branch, the trees and blobs below it.
     let objects = stage.git(&["ls-tree", "-r", "-t", "hexmirror"]).lines().count() + 2;

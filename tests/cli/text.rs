@@ -47,9 +47,17 @@ fn the_main_path() {
     insta::assert_snapshot!("update-first", shown(&stage, &stage.run(&["update"])));
     insta::assert_snapshot!("update-again", shown(&stage, &stage.run(&["update"])));
     insta::assert_snapshot!("status-fresh", shown(&stage, &stage.run(&["status"])));
-    let git = "  \"here\": {:git, \"https://user:password@example.com/here.git\", \"0123456789012345678901234567890123456789\", []},\n";
-    let lock = stage.registry.mix_lock(&["alpha 1.1.0", PINNED[1]]).replacen("%{\n", &format!("%{{\n{git}"), 1);
-    stage.write("mix.lock", &lock);
+    let with_git = |url: &str| {
+        let git = format!("  \"here\": {{:git, \"{url}\", \"0123456789012345678901234567890123456789\", []}},\n");
+        let lock = stage.registry.mix_lock(&["alpha 1.1.0", PINNED[1]]);
+        stage.write("mix.lock", &lock.replacen("%{\n", &format!("%{{\n{git}"), 1));
+    };
+    with_git("https://user:password@example.com/here.git");
+    insta::assert_snapshot!("status-with-git", shown(&stage, &stage.run(&["status"])));
+    let told = stage.run(&["lock"]).ok().prints("https://***@example.com/here.git");
+    assert!(!told.stdout.contains("password"));
+    // One that only this machine has.
+    with_git("../here");
     insta::assert_snapshot!("status-changed", shown(&stage, &stage.run(&["status"])));
     insta::assert_snapshot!("diff", shown(&stage, &stage.run(&["diff"])));
     insta::assert_snapshot!("update-changed", shown(&stage, &stage.run(&["update"])));

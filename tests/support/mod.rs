@@ -6,5 +6,6 @@ pub mod git;
 pub mod http;
 pub mod registry;
 pub mod sample;
+pub mod secure;
 pub mod stage;
 pub mod upstream;

@@ -43,6 +43,9 @@ impl Stage {
         let upstream = TestUpstream::serve(sandbox.path().join("upstream"));
         registry.put(&upstream);
         fs::write(sandbox.path().join("hexpm.pem"), registry::key().public_key().to_pem()).expect("a writable folder");
+        // No test asks the real world for a git dependency.
+        let nowhere = "[url \"file:///nowhere/\"]\n\tinsteadOf = https://\n";
+        fs::write(sandbox.home().join(".gitconfig"), nowhere).expect("a writable folder");
         let project = sandbox.repository("project");
         Self { sandbox, registry, upstream, project }
     }

@@ -77,6 +77,7 @@ fn hint(error: &OpError) -> Option<String> {
     let hint = match error {
         OpError::Store(error) => return store_hint(error),
         OpError::Fetch(error) => return fetch_hint(error),
+        OpError::Git(error) => return git_hint(error),
         OpError::Several { errors } => return errors.iter().find_map(hint),
         OpError::NoLock { .. } => {
             "run it inside a project with a mix.lock or rebar.lock (`mix deps.get` makes one), or name locks with --lock"
@@ -96,7 +97,6 @@ fn hint(error: &OpError) -> Option<String> {
             "nothing was stored; check the repository's address and public key (hexmirror.REPOSITORY.url and .publicKey)"
         }
         OpError::Tarball { .. } => "nothing was stored; the package's publisher should know of this",
-        OpError::Git(error) => return git_hint(error),
         OpError::NoRemote => "name one: git hexmirror push REMOTE; or set git's remote.pushDefault",
         OpError::RemoteLacks { remote, .. } => {
             return Some(format!(
@@ -143,9 +143,22 @@ fn store_hint(error: &StoreError) -> Option<String> {
 
 fn git_hint(error: &GitError) -> Option<String> {
     let hint = match error {
-        GitError::AccessRefused { .. } => "see whether `git fetch` is let in there",
-        GitError::Unreachable { .. } | GitError::NoRepository { .. } => {
-            "check the network, and the address: git remote -v"
+        GitError::NotRun { .. } => "install git; it fetches and checks git dependencies",
+        GitError::TooOld { .. } => "update git",
+        GitError::Unreachable { .. } | GitError::Stalled { .. } => {
+            "check the network and git's settings (http.proxy, url.…insteadOf); what was fetched is kept for the next `git hexmirror update`, and --keep-going commits the rest now"
+        }
+        GitError::AccessRefused { .. } | GitError::NoRepository { .. } => {
+            "see that `git ls-remote ADDRESS` works: the user's own credential helpers and ssh keys are used, and nobody is asked where there is no terminal"
+        }
+        GitError::NoRevision { .. } => {
+            "it may have been force-pushed away; update the dependency, or find who has the commit; --keep-going commits the rest now"
+        }
+        GitError::Refused { .. } | GitError::Incomplete { .. } => {
+            "nothing was stored; the repository's owner should know of this"
+        }
+        GitError::Submodule { .. } => {
+            "drop `submodules: true` for the dependency, or have the submodule point to a server"
         }
         GitError::NotTaken { message, .. } if message.contains("shallow update not allowed") => {
             "this clone is shallow: run `git fetch --unshallow`, or push to where it was cloned from"

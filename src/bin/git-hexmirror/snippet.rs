@@ -7,6 +7,8 @@ use git_hexmirror::lock::LockError;
 const AROUND: usize = 50;
 /// How many characters of the marked place itself are shown.
 const MARKED: usize = 60;
+/// How many bytes before, in and after the marked place are looked at: enough for what is shown, in any language.
+const LOOKED_AT: usize = 400;
 
 /// Returns the error as text of a few lines, with the line of the lock that it is in. `contents` are the file's.
 pub fn render(error: &LockError, file: &str, contents: &[u8], color: bool) -> String {
@@ -34,7 +36,10 @@ fn pieces(error: &LockError, contents: &[u8]) -> (String, String, String) {
     let start = span.start.min(contents.len());
     let line_start = contents[..start].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     let line_end = contents[start..].iter().position(|&byte| byte == b'\n').map_or(contents.len(), |end| start + end);
-    let end = span.end.clamp(start, line_end);
+    // A line may be as long as the whole lock; of that, no more is looked at than can be shown.
+    let line_start = line_start.max(start.saturating_sub(LOOKED_AT));
+    let end = span.end.clamp(start, line_end).min(start + LOOKED_AT);
+    let line_end = line_end.min(end + LOOKED_AT);
     (printable(&contents[line_start..start]), printable(&contents[start..end]), printable(&contents[end..line_end]))
 }
 

@@ -54,26 +54,11 @@ impl Repositories {
         asked: Asked,
     ) -> Result<Answer, Refusal> {
         let Asked { addresses, what } = asked;
-        match what {
-            What::Push => return Err(Refusal::new(StatusCode::FORBIDDEN, READ_ONLY.into())),
-            What::UnknownService => {
-                let text = "git-upload-pack is the only service of this mirror".into();
-                return Err(Refusal::new(StatusCode::FORBIDDEN, text));
-            }
-            What::UploadPack if request.method() != Method::POST => {
-                return Err(Refusal::method("POST", "git-upload-pack is asked by POST".into()));
-            }
-            What::UploadPack => {}
-            What::Advertisement | What::File(_) | What::Page => check(&request)?,
-        }
-        let Some(first) = addresses.first().cloned() else {
-            let text = "a git repository is asked for as /git/HOST/PATH.git".into();
-            return Err(Refusal::new(StatusCode::NOT_FOUND, text));
-        };
-        let contents = (self.contents.clone(), tip.clone());
+        let wanted = wanted(&request, what)?;
+        let Some(first) = addresses.first().cloned() else { return Err(no_repository()) };
+        let (contents, at) = (self.contents.clone(), tip.clone());
         let found = task::spawn_blocking(move || {
-            let (contents, tip) = contents;
-            let mut found = addresses.iter().map(|address| contents.git_repository(&tip, address));
+            let mut found = addresses.iter().map(|address| contents.git_repository(&at, address));
             found.find_map(Result::transpose).transpose()
         });
         let item = format!("the git repository {first}");
@@ -85,14 +70,9 @@ impl Repositories {
             );
             return Err(Refusal::new(StatusCode::NOT_FOUND, text));
         };
-        match what {
-            What::File(name) => file(&request, repository, &name).await,
-            What::Advertisement => self.process(request, repository, Task::Advertise).await,
-            What::UploadPack => self.process(request, repository, Task::Answer).await,
-            What::Push | What::UnknownService | What::Page => {
-                let text = format!("this is the git repository {first}: `git clone` reads it");
-                Err(Refusal::new(StatusCode::NOT_FOUND, text))
-            }
+        match wanted {
+            Wanted::File(name) => file(&request, repository, &name).await,
+            Wanted::Process(task) => self.process(request, repository, task).await,
         }
     }
 
@@ -125,6 +105,33 @@ impl Repositories {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0, must-revalidate"));
         Ok(answer)
     }
+}
+
+/// What is to be done with a repository.
+enum Wanted {
+    File(String),
+    Process(Task),
+}
+
+/// Refuses what no repository would give.
+fn wanted(request: &Request<Incoming>, what: What) -> Result<Wanted, Refusal> {
+    let refusal = |text: &str| Err(Refusal::new(StatusCode::FORBIDDEN, text.to_owned()));
+    match what {
+        What::Push => refusal(READ_ONLY),
+        What::UnknownService => refusal("git-upload-pack is the only service of this mirror"),
+        What::Page => check(request).and_then(|()| Err(no_repository())),
+        What::UploadPack if request.method() != Method::POST => {
+            Err(Refusal::method("POST", "git-upload-pack is asked by POST".into()))
+        }
+        What::UploadPack => Ok(Wanted::Process(Task::Answer)),
+        What::Advertisement => check(request).map(|()| Wanted::Process(Task::Advertise)),
+        What::File(name) => check(request).map(|()| Wanted::File(name)),
+    }
+}
+
+fn no_repository() -> Refusal {
+    let text = "git repositories are served to `git clone` and the like, as /git/HOST/PATH.git".into();
+    Refusal::new(StatusCode::NOT_FOUND, text)
 }
 
 fn not_started(error: io::Error) -> Refusal {

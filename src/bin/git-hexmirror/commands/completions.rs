@@ -15,7 +15,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    // Into memory first: the generator panics where it cannot write.
+    // It panics where it cannot write, as into a pager that was left.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "git-hexmirror", &mut script);
     std::io::stdout().write_all(&script).map_err(CommandError::Print)?;

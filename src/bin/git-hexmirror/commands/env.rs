@@ -1,19 +1,32 @@
 //! `env`
 
-use git_hexmirror::serve::environment::{self, Format};
+use std::path::{Path, PathBuf};
+
+use git_hexmirror::ops::{self, OpError};
+use git_hexmirror::serve::environment::{self, Access, Format};
+use git_hexmirror::store::StoreError;
 
 use super::CommandError;
 use crate::cli::{Json, Outcome};
 use crate::session::{self, Session};
 
-/// Print the variables that lead Hex clients to a running `git hexmirror serve`
+/// Print the variables that lead Hex clients and git to a running `git hexmirror serve`
 ///
-/// In a shell: eval "$(git hexmirror env)"
+/// In a shell: eval "$(git hexmirror env)". git is led there for the repositories that the mirror holds now, by
+/// url.*.insteadOf, and for nothing else.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The server's address
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4040")]
-    url: String,
+    ///
+    /// http://127.0.0.1:4040 where it is not given, with --tls https://127.0.0.1:4040
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The server speaks HTTPS with a certificate of this repository's own authority (`serve --tls`)
+    #[arg(long)]
+    tls: bool,
+    /// The file with the authority of the server's certificate, where it is another
+    #[arg(long, value_name = "FILE", conflicts_with = "tls")]
+    ca: Option<PathBuf>,
     /// For whom to write them
     #[arg(long, value_enum, default_value = "shell")]
     format: Shape,
@@ -31,24 +44,55 @@ enum Shape {
     Docker,
     /// NAME=value, for the file that $GITHUB_ENV names
     Github,
+    /// A configuration file for git alone: git config --global include.path FILE
+    Gitconfig,
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let url = arguments.url.trim_end_matches('/');
+    let default = if arguments.tls { "https://127.0.0.1:4040" } else { "http://127.0.0.1:4040" };
+    let url = arguments.url.as_deref().unwrap_or(default).trim_end_matches('/');
     if url.parse::<git_hexmirror::fetch::WebUrl>().is_err() {
         let message = format!("{url:?} is not an http or https address");
         return Err(CommandError::Usage { message, hint: "give the address that `git hexmirror serve` prints" });
     }
-    let format = match arguments.format {
-        _ if arguments.json.json => Format::Json,
-        Shape::Shell => Format::Shell,
-        Shape::Dotenv => Format::Dotenv,
-        Shape::Docker => Format::Docker,
-        Shape::Github => Format::Github,
+    let access = access(session, url, arguments)?;
+    let variables = |format| {
+        let existing = session::environment();
+        environment::format(&environment::environment(&access, |name| existing.get(name)), format)
     };
-    let variables = session::environment();
-    let variables = environment::environment(url, |name| variables.get(name));
-    let text = environment::format(&variables, format);
+    let text = match arguments.format {
+        _ if arguments.json.json => variables(Format::Json),
+        Shape::Shell => variables(Format::Shell),
+        Shape::Dotenv => variables(Format::Dotenv),
+        Shape::Docker => variables(Format::Docker),
+        Shape::Github => variables(Format::Github),
+        Shape::Gitconfig => environment::git_configuration(&access),
+    };
     session.output.result(text.trim_end()).map_err(CommandError::Print)?;
     Ok(0)
+}
+
+/// Works outside of a repository too, for Hex clients: only the project's mirror says what git is to be led to.
+fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access, CommandError> {
+    let given = arguments.ca.as_deref().map(|path| absolute(&session.path(path))).transpose()?;
+    match session.project() {
+        Ok(project) => {
+            let own = arguments.tls.then(|| absolute(&ops::authority(&project))).transpose()?;
+            Ok(ops::access(&project, url, own.or(given).as_deref(), false)?)
+        }
+        Err(OpError::Store(StoreError::NotARepository { .. })) if !arguments.tls => {
+            let authority = given.map(|path| path.to_string_lossy().into_owned());
+            Ok(Access { base_url: url.to_owned(), authority, ..Access::default() })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns a path for whoever stands elsewhere; there has to be a file.
+fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    let found = std::fs::canonicalize(path);
+    found.map_err(|_| CommandError::Usage {
+        message: format!("there is no {}", path.display()),
+        hint: "`git hexmirror serve --tls` makes the authority when it is first started",
+    })
 }

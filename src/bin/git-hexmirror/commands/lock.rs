@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use git_hexmirror::lock::{Lock, Source};
-use git_hexmirror::ops::OpError;
+use git_hexmirror::ops::{self, OpError};
 
 use super::CommandError;
-use super::documents::redacted;
 use crate::cli::{Json, Outcome};
 use crate::output::{DIM, styled};
 use crate::session::Session;
+use git_hexmirror::model::redacted;
 
 /// Print a lock as it is read
 ///
@@ -26,9 +26,7 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let locks = match &arguments.file {
         Some(file) => {
-            let path = session.path(file);
-            let bytes = std::fs::read(&path).map_err(|source| OpError::Read { path, source })?;
-            vec![(file.display().to_string(), bytes)]
+            vec![(file.display().to_string(), ops::read_file(&session.path(file))?)]
         }
         None => session.project()?.locks()?.into_iter().map(|lock| (lock.file, lock.bytes)).collect(),
     };

@@ -36,6 +36,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "way": word(pull.way),
             "releases": pull.gained.releases,
             "entries": pull.gained.entries,
+            "revisions": pull.gained.revisions,
             "ahead": pull.ahead,
         });
         session.output.json(&document).map_err(CommandError::Print)?;
@@ -64,8 +65,9 @@ pub fn say(output: &Output, branch: &str, pull: &Pull) {
 pub fn gained(gained: Gained) -> Option<String> {
     let releases = (gained.releases > 0).then(|| count(gained.releases, "release", "releases"));
     let entries = (gained.entries > 0).then(|| count(gained.entries, "registry entry", "registry entries"));
-    let parts: Vec<_> = releases.into_iter().chain(entries).collect();
-    (!parts.is_empty()).then(|| parts.join(" and "))
+    let revisions = (gained.revisions > 0).then(|| count(gained.revisions, "git revision", "git revisions"));
+    let parts: Vec<_> = releases.into_iter().chain(entries).chain(revisions).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn word(way: Way) -> &'static str {

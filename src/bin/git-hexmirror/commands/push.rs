@@ -33,7 +33,11 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "branch": project.branch.to_string(),
             "commit": push.commit.to_string(),
             "pushed": push.pushed,
-            "merged": { "releases": push.gained.releases, "entries": push.gained.entries },
+            "merged": {
+                "releases": push.gained.releases,
+                "entries": push.gained.entries,
+                "revisions": push.gained.revisions,
+            },
             "attempts": push.attempts,
         });
         session.output.json(&document).map_err(CommandError::Print)?;

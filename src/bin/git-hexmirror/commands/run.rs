@@ -7,7 +7,7 @@ use crate::session::Session;
 
 /// Run a command against the mirror: `git hexmirror run -- mix deps.get`
 ///
-/// Starts a server on a free loopback port, sets the variables that lead Hex clients there, runs the command, and exits
+/// Starts a server on a free loopback port, sets the variables that lead Hex clients and git there, runs the command, and exits
 /// with its exit code. Several may run side by side.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -1,20 +1,20 @@
 //! `serve`
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use git_hexmirror::ops::{MirrorContents, OpError};
+use git_hexmirror::ops::{self, MirrorContents, OpError};
 use git_hexmirror::serve::{Options, RequestLog, Server};
-use git_hexmirror::store::StoreError;
 
 use super::CommandError;
 use crate::cli::Outcome;
 use crate::output::{BAD, DIM, Output, styled};
 use crate::session::Session;
 
-/// Serve the mirror to mix, rebar3 and other Hex clients
+/// Serve the mirror to mix, rebar3, git and other clients
 ///
-/// Serves the branch as it stands at each request. The first line on standard output is the server's address. Stops on
+/// Serves Hex packages, and git repositories under /git/HOST/PATH.git, read-only. Serves the branch as it stands at each request. The first line on standard output is the server's address. Stops on
 /// SIGINT and SIGTERM. With --verbose, each request is logged.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -24,29 +24,49 @@ pub struct Arguments {
     /// How much memory rebuilt tarballs may take, in MB
     #[arg(long, value_name = "MB", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     cache: u16,
+    /// Speak HTTPS, with a certificate of a local authority that is made on first use
+    ///
+    /// The authority is kept beside the repository, in .git/hexmirror/tls/ca.pem; `git hexmirror env --tls` leads clients to
+    /// it. Its key never leaves this machine.
+    #[arg(long)]
+    tls: bool,
+    /// A further name of this server for its certificate, such as github.com; may be repeated
+    ///
+    /// localhost, 127.0.0.1 and the address listened on are always in it. Where the name of a mirrored host leads here
+    /// (through /etc/hosts or the like), its repositories are found under their own addresses.
+    #[arg(long = "hostname", value_name = "NAME", requires = "tls")]
+    hostnames: Vec<String>,
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    if project.snapshot()?.is_none() {
-        return Err(StoreError::NoMirror { branch: project.branch.to_string() }.into());
-    }
+    ops::mirror(&project)?;
     let output = session.output;
     let options = Options {
         cache_bytes: u64::from(arguments.cache) << 20,
         log: (output.verbose > 0).then(|| Arc::new(move |request: &RequestLog| log(&output, request)) as _),
+        git: ops::system_git(&project),
+        tls: arguments.tls.then(|| ops::tls(&project, &names(arguments))).transpose()?,
         ..Options::default()
     };
     let contents = Arc::new(MirrorContents::new(&project));
     let server = Server::bind(&arguments.listen, contents, options).map_err(OpError::from)?;
     let url = server.base_url();
     output.result(&url).and_then(|()| std::io::stdout().flush()).map_err(CommandError::Print)?;
+    let tls = if arguments.tls { " --tls" } else { "" };
     output.say(styled(
         DIM,
-        format!("serving {}; `git hexmirror env --url {url}` prints what clients need", project.branch),
+        format!("serving {}; `git hexmirror env{tls} --url {url}` prints what clients need", project.branch),
     ));
     server.run(stopped()).map_err(OpError::from)?;
     Ok(0)
+}
+
+/// Returns the names for the certificate: those given, and the address if it is one that clients can use.
+fn names(arguments: &Arguments) -> Vec<String> {
+    let address = arguments.listen.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let usable = address.filter(|address| !address.is_unspecified()).map(|address| address.to_string());
+    arguments.hostnames.iter().cloned().chain(usable).collect()
 }
 
 fn log(output: &Output, request: &RequestLog) {

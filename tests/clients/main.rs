@@ -1,0 +1,48 @@
+//! Real, unmodified clients that install from the mirror of the real project, with upstream stopped. Each test is skipped,
+//! with a message, where its client or the real project is absent.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod mix;
+mod rebar3;
+
+use std::process::Command;
+
+use support::sample::Sample;
+use support::stage::{Ran, Stage};
+
+/// Prepares a run of the program, told of no upstream, with what Erlang needs.
+fn offline(stage: &Stage, folder: &str, arguments: &[&str]) -> Command {
+    let mut command = stage.bare_command_in(folder, arguments);
+    // Upstream is stopped, and nothing else is within reach either.
+    command.env("HEXMIRROR_URL", "http://127.0.0.1:1");
+    command
+}
+
+/// Tells whether a program runs.
+fn runs(stage: &Stage, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> bool {
+    let output =
+        stage.sandbox.command(program, stage.sandbox.path()).args(arguments).envs(variables.iter().copied()).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Mirrors the real project's Hex part, and stops its upstream.
+fn mirrored(sample: Sample) -> Stage {
+    sample.without_git();
+    let mut stage = sample.stage;
+    stage.run(&["update"]).ok();
+    let nowhere = tempfile::tempdir().expect("a temporary folder");
+    stage.upstream = support::upstream::TestUpstream::serve(nowhere.path());
+    stage
+}
+
+/// Makes sure that nobody was asked but the mirror.
+fn nobody_was_asked(stage: &Stage) {
+    assert_eq!(stage.upstream.count("*"), 0);
+}
+
+/// Returns both outputs, without what colours them.
+fn told(ran: &Ran) -> String {
+    format!("{}\n{}", ran.stdout, ran.stderr)
+}

@@ -1,0 +1,96 @@
+//! mix with Hex: `HEX_MIRROR` only; no HEX_NO_VERIFY_REPO_ORIGIN, no HEX_UNSAFE_REGISTRY.
+//!
+//! Hex itself comes from the folder that HEXMIRROR_TEST_MIX_HOME or MIX_HOME names, else from the user's `~/.mix`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use crate::support::sample::Sample;
+use crate::support::stage::{Ran, Serving, Stage};
+use crate::{mirrored, nobody_was_asked, offline, runs, told};
+
+/// A stage whose project has a mix.exs for the real lock; with the folder of mix's archives. `None`, with a message, where
+/// something is absent.
+fn prepare() -> Option<(Stage, OsString)> {
+    let sample = Sample::new()?;
+    let mix_home = std::env::var_os("HEXMIRROR_TEST_MIX_HOME").or_else(|| std::env::var_os("MIX_HOME"));
+    let mix_home = mix_home.or_else(|| std::env::home_dir().map(|home| home.join(".mix").into_os_string()))?;
+    let variables = [("MIX_HOME", mix_home.to_str()?)];
+    if !runs(&sample.stage, "mix", &["hex.info"], &variables) {
+        eprintln!("skipped: there is no mix with Hex (set HEXMIRROR_TEST_MIX_HOME)");
+        return None;
+    }
+    let lock = sample.without_git();
+    let public_key = sample.data.join(".hex_repo/public_key");
+    let stage = mirrored(sample);
+    stage.write("mix.lock", &lock);
+    stage.write("mix.exs", &mix_exs(&lock));
+    // The sample's registry is signed by its own key, which Hex is given as anybody would give it.
+    let arguments = ["hex.repo", "set", "hexpm", "--public-key", public_key.to_str()?];
+    mix(&stage, &arguments, &mix_home).ok();
+    Some((stage, mix_home))
+}
+
+/// Demands every package that the lock pins, of any version.
+fn mix_exs(lock: &str) -> String {
+    let names = lock.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next());
+    let deps: Vec<_> = names.map(|name| format!("      {{:{name}, \">= 0.0.0\", override: true}}")).collect();
+    assert_eq!(deps.len(), 32);
+    let deps = deps.join(",\n");
+    format!(
+        "defmodule App.MixProject do\n  use Mix.Project\n  def project, do: [app: :app, version: \"0.1.0\", deps: deps()]\n  defp deps do\n    [\n{deps}\n    ]\n  end\nend\n"
+    )
+}
+
+fn mix(stage: &Stage, arguments: &[&str], mix_home: &OsString) -> Ran {
+    let mut command = stage.sandbox.command("mix", &stage.project);
+    Ran::of(command.args(arguments).env("MIX_HOME", mix_home).env("HEX_HOME", stage.sandbox.path().join("hex")))
+}
+
+#[track_caller]
+fn installed(stage: &Stage, lock: &[u8], ran: Ran) {
+    let ran = ran.ok();
+    let told = told(&ran);
+    for nuisance in ["Failed to fetch", "warning", "unsafe", "out of date", "HTTP"] {
+        assert!(!told.contains(nuisance), "{nuisance:?} is told: {told}");
+    }
+    assert_eq!(fs::read(stage.project.join("mix.lock")).unwrap(), lock, "the lock was changed");
+    let deps = fs::read_dir(stage.project.join("deps")).unwrap();
+    assert_eq!(deps.filter(|dep| Path::new(&dep.as_ref().unwrap().path()).join(".hex").exists()).count(), 32);
+    nobody_was_asked(stage);
+}
+
+#[test]
+fn installs_through_run_from_an_empty_home() {
+    let Some((stage, mix_home)) = prepare() else { return };
+    let lock = fs::read(stage.project.join("mix.lock")).unwrap();
+    let mut command = offline(&stage, "project", &["run", "--", "mix", "deps.get"]);
+    command.env("MIX_HOME", &mix_home).env("HEX_HOME", stage.sandbox.path().join("hex"));
+    installed(&stage, &lock, Ran::of(&mut command));
+}
+
+#[test]
+fn installs_through_serve_with_hex_mirror_alone() {
+    let Some((stage, mix_home)) = prepare() else { return };
+    let lock = fs::read(stage.project.join("mix.lock")).unwrap();
+    let serving = Serving::start(&mut offline(&stage, "project", &["serve", "--listen=127.0.0.1:0"]));
+    let mut command = stage.sandbox.command("mix", &stage.project);
+    command
+        .args(["deps.get"])
+        .env("MIX_HOME", &mix_home)
+        .env("HEX_HOME", stage.sandbox.path().join("hex"))
+        .env("HEX_MIRROR", &serving.url);
+    installed(&stage, &lock, Ran::of(&mut command));
+    serving.stop("TERM").ok();
+}
+
+#[test]
+fn refuses_a_registry_that_no_key_it_trusts_has_signed() {
+    let Some((stage, mix_home)) = prepare() else { return };
+    fs::remove_dir_all(stage.sandbox.path().join("hex")).unwrap();
+    let mut command = offline(&stage, "project", &["run", "--", "mix", "deps.get"]);
+    command.env("MIX_HOME", &mix_home).env("HEX_HOME", stage.sandbox.path().join("hex"));
+    let ran = Ran::of(&mut command);
+    assert!(ran.code.is_some_and(|code| code != 0), "{ran:?}");
+}

@@ -1,0 +1,10 @@
+//! Git repositories of a mirror, served to real git over real sockets.
+
+mod clients;
+mod files;
+#[path = "../support/git.rs"]
+mod git;
+mod limits;
+mod mirror;
+mod mix;
+mod smart;

@@ -1,0 +1,139 @@
+//! Disks that are full, and repositories that may not be written to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::registry::Registry;
+use crate::support::stage::{PINNED, Stage};
+
+/// A file system of its own, gone when dropped.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts one; `None`, with a message, where that is not allowed.
+    fn new(folder: &Path, arguments: &[&str]) -> Option<Self> {
+        fs::create_dir_all(folder).unwrap();
+        let output = Command::new("mount").args(arguments).arg(folder).output();
+        if !output.as_ref().is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: this user may not mount anything");
+            return None;
+        }
+        Some(Self(folder.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn noise(length: usize) -> String {
+    let mut state = 1_u64;
+    let next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + u8::try_from((state >> 58) & 63).unwrap_or_default())
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+#[test]
+fn the_disk_is_full() {
+    let mut registry = Registry::sample();
+    registry.publish("bulky 1.0.0", &[], &[("lib/bulky.ex".into(), noise(600_000))]);
+    let stage = Stage::without_lock(registry);
+    let folder = stage.sandbox.path().join("small");
+    let Some(_mount) = Mount::new(&folder, &["-t", "tmpfs", "-o", "size=2m", "none"]) else { return };
+    stage.sandbox.git("small", &["init", "--quiet", "--template="]);
+    fs::write(folder.join("mix.lock"), stage.registry.mix_lock(&PINNED)).unwrap();
+    stage.run_in("small", &["update"]).ok();
+    let tip = || stage.sandbox.git("small", &["rev-parse", "hexmirror"]);
+    let before = tip();
+    // From nearly full to just enough, so that it fails in different places.
+    fs::write(folder.join("mix.lock"), stage.registry.mix_lock(&["bulky 1.0.0"])).unwrap();
+    let mut failures = 0;
+    for filling in (0..=15).rev() {
+        fs::write(folder.join("filling"), vec![1; filling * 100_000]).unwrap_or_default();
+        let ran = stage.run_in("small", &["update"]);
+        if ran.code == Some(0) {
+            break;
+        }
+        failures += 1;
+        let ran = ran.exits(5).says("No space left on device").says("error: cannot");
+        assert_eq!((ran.stdout.as_str(), tip()), ("", before.clone()));
+        stage.sandbox.git("small", &["fsck", "--strict", "--no-dangling"]);
+        fs::remove_file(folder.join("filling")).unwrap();
+        fs::write(folder.join("filling"), vec![1; filling * 100_000]).unwrap_or_default();
+    }
+    assert!(failures >= 3, "{failures} failures");
+    assert_ne!(tip(), before);
+    fs::remove_file(folder.join("filling")).unwrap();
+    stage.run_in("small", &["status"]).ok();
+    stage.run_in("small", &["verify"]).ok();
+    let packs = fs::read_dir(folder.join(".git/objects/pack")).unwrap();
+    let rubbish: Vec<_> = packs
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with("pack-"))
+        .collect();
+    assert!(rubbish.is_empty(), "{rubbish:?}");
+}
+
+#[test]
+fn the_repository_is_read_only() {
+    let stage = Stage::mirrored();
+    stage.run(&["status"]).ok();
+    let project = stage.project.clone();
+    let Some(_mount) = Mount::new(&project, &["--bind", project.to_str().unwrap()]) else { return };
+    let remounted = Command::new("mount").args(["-o", "remount,ro,bind"]).arg(&project).status();
+    if !remounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this user may not mount anything read-only");
+        return;
+    }
+    let tip = stage.tip();
+    // Reading needs no writing, …
+    for command in ["status", "verify", "list", "diff"] {
+        stage.run(&[command]).ok();
+    }
+    stage.run(&["update"]).ok().says("nothing to do");
+    stage.run(&["init"]).ok();
+    stage.run(&["run", "--", "true"]).ok();
+    // … and what needs it says so.
+    let other = stage.sandbox.path().join("other.lock");
+    let ran = stage.run(&["update", "--refresh"]).exits(5).says("Read-only file system");
+    assert!(ran.stderr.starts_with("error: cannot "), "{ran:?}");
+    stage.run(&["init", "--branch=another"]).exits(5).says("Read-only file system");
+    drop(other);
+    assert_eq!(stage.tip(), tip);
+}
+
+#[test]
+fn the_repository_belongs_to_somebody_else() {
+    let stage = Stage::new();
+    if !Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n") {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let open = |path: &Path| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(path, mode).unwrap();
+    };
+    open(stage.sandbox.path());
+    let program = stage.sandbox.path().join("git-hexmirror");
+    fs::copy(crate::support::stage::PROGRAM, &program).unwrap();
+    open(&program);
+    let mut command = stage.sandbox.command("setpriv", &stage.project);
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&program)
+        .arg("update")
+        .env("HEXMIRROR_URL", stage.upstream.url())
+        .env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
+    let Ok(output) = command.output() else {
+        eprintln!("skipped: there is no setpriv");
+        return;
+    };
+    let ran = crate::support::stage::Ran::from(output).exits(5);
+    assert!(ran.stderr.contains("Permission denied") || ran.stderr.contains("owned"), "{ran:?}");
+    assert_eq!(stage.tip(), None);
+}

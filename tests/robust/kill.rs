@@ -1,0 +1,205 @@
+//! `update` killed at any moment: the branch is whole, what is there is right, and the next update completes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::registry::Registry;
+use crate::support::stage::{Ran, Stage};
+use crate::support::upstream::Fault;
+
+const KILLS: usize = 200;
+const WORKERS: usize = 4;
+
+/// What a mirror has before, and what it is to have after.
+const BEFORE: [&str; 2] = ["p0 1.0.0", "p1 1.0.0"];
+
+fn registry() -> (Registry, Vec<String>) {
+    let mut registry = Registry::default();
+    let mut after = vec!["p0 2.0.0".to_owned()];
+    after.extend((1..8).map(|number| format!("p{number} 1.0.0")));
+    for release in after.iter().map(String::as_str).chain(BEFORE) {
+        let text = release.repeat(2000);
+        registry.publish(release, &[], &[("lib/a.ex".into(), text), ("mix.exs".into(), release.to_owned())]);
+    }
+    (registry, after)
+}
+
+/// A mirror to be copied for every kill, in `template`; beside it, one that was never begun, in `empty`.
+fn template() -> Stage {
+    let (registry, after) = registry();
+    let stage = Stage::with(registry, &BEFORE);
+    let after: Vec<&str> = after.iter().map(String::as_str).collect();
+    let lock = stage.registry.mix_lock(&after);
+    for name in ["template", "empty"] {
+        stage.sandbox.git("", &["init", "--quiet", "--template=", name]);
+        let folder = stage.sandbox.path().join(name);
+        if name == "template" {
+            fs::copy(stage.project.join("mix.lock"), folder.join("mix.lock")).unwrap();
+            stage.run_in(name, &["update"]).ok();
+        }
+        fs::write(folder.join("mix.lock"), &lock).unwrap();
+    }
+    stage
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The moment of a kill.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// When so many requests have arrived upstream, and a little later.
+    Requests(usize, Duration),
+    /// While a tarball has arrived up to this byte.
+    InTheMiddle(usize),
+    /// So long after a file like this appears below `.git`.
+    File(&'static str, Duration),
+    /// So long after the start.
+    After(Duration),
+}
+
+impl Moment {
+    /// Draws one; `whole` is how long an update takes.
+    fn draw(random: &mut fastrand::Rng, whole: Duration) -> Self {
+        let within = |random: &mut fastrand::Rng, longest: Duration| longest.mul_f64(random.f64());
+        match random.u8(..8) {
+            0 | 1 => Self::Requests(random.usize(1..=14), within(random, whole / 8)),
+            2 => Self::InTheMiddle(random.usize(..6000)),
+            3 => Self::File("objects/pack", within(random, whole / 8)),
+            4 => Self::File("refs/heads", within(random, whole / 20)),
+            5 => Self::File("hexmirror", within(random, whole)),
+            _ => Self::After(within(random, whole.mul_f64(1.2))),
+        }
+    }
+}
+
+/// Burns time until something is so, or the process has ended.
+fn spin(child: &mut Child, so: impl Fn() -> bool) {
+    while !so() && child.try_wait().expect("a child").is_none() {
+        std::hint::spin_loop();
+    }
+}
+
+/// Returns how often a folder was changed, roughly: names and times of what is in it.
+fn listing(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Kills an update in `folder`, and tells whether it was still running.
+fn kill(stage: &Stage, upstream: &crate::support::upstream::TestUpstream, folder: &Path, moment: Moment) -> bool {
+    let asked = upstream.count("*");
+    if let Moment::InTheMiddle(bytes) = moment {
+        upstream.fail("/tarballs/p5-1.0.0.tar", 1, Fault::StallAfter(bytes));
+    }
+    let mut command = stage.command_in(folder, &["update", "--quiet"]);
+    command.env("HEXMIRROR_URL", upstream.url());
+    let watched = |name: &str| folder.join(".git").join(name);
+    let seen = if let Moment::File(name, _) = moment { listing(&watched(name)) } else { Vec::new() };
+    let start = Instant::now();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program can be run");
+    let mut later = Duration::ZERO;
+    match moment {
+        Moment::Requests(count, after) => {
+            spin(&mut child, || upstream.count("*") - asked >= count);
+            later = after;
+        }
+        Moment::InTheMiddle(_) => spin(&mut child, || upstream.count("/tarballs/p5-1.0.0.tar") > 0),
+        Moment::File(name, after) => {
+            spin(&mut child, || listing(&watched(name)) != seen);
+            later = after;
+        }
+        Moment::After(after) => spin(&mut child, || start.elapsed() >= after),
+    }
+    let reached = Instant::now();
+    spin(&mut child, || reached.elapsed() >= later);
+    let running = child.try_wait().expect("a child").is_none();
+    let _ = child.kill();
+    let _ = child.wait();
+    running
+}
+
+/// Checks a repository in which an update was killed, and completes the update.
+fn check(stage: &Stage, url: &str, folder: &Path, thorough: bool, before: Option<&str>) {
+    let run = |arguments: &[&str]| Ran::of(stage.command_in(folder, arguments).env("HEXMIRROR_URL", url));
+    let tip = stage.sandbox.try_git(folder, &["rev-parse", "--verify", "--quiet", "hexmirror"]);
+    let tip = Some(String::from_utf8(tip.stdout).unwrap().trim().to_owned()).filter(|tip| !tip.is_empty());
+    let fsck = if thorough { "--strict" } else { "--connectivity-only" };
+    let output = stage.sandbox.try_git(folder, &["fsck", fsck, "--no-dangling"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let status = run(&["status", "--quiet"]);
+    if tip.is_some() {
+        run(&["verify", "--quiet"]).ok();
+    }
+    if tip.as_deref() == before {
+        status.exits(1);
+    } else {
+        // It came as far as the end.
+        status.ok();
+    }
+    run(&["update", "--quiet"]).ok().silent();
+    run(&["status", "--quiet"]).ok();
+    if thorough {
+        run(&["verify", "--quiet"]).ok();
+        stage.sandbox.git(folder, &["fsck", "--strict", "--no-dangling"]);
+    }
+}
+
+#[test]
+fn two_hundred_times() {
+    let seed = std::env::var("HEXMIRROR_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("HEXMIRROR_TEST_SEED={seed} repeats the draws");
+    let stage = template();
+    let template_tip = stage.sandbox.git("template", &["rev-parse", "hexmirror"]);
+    let root = stage.sandbox.path();
+    let (next, running) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                // How long an update takes while the others are at it.
+                let mut whole = Duration::from_millis(60);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= KILLS {
+                        return;
+                    }
+                    let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
+                    let (name, before) =
+                        if number % 4 == 0 { ("empty", None) } else { ("template", Some(&*template_tip)) };
+                    let folder = root.join(format!("kill{number}"));
+                    copy(&root.join(name), &folder);
+                    let upstream = crate::support::upstream::TestUpstream::serve(root.join("upstream"));
+                    let moment = Moment::draw(&mut random, whole);
+                    running.fetch_add(usize::from(kill(&stage, &upstream, &folder, moment)), Ordering::Relaxed);
+                    upstream.release();
+                    let start = Instant::now();
+                    check(&stage, &upstream.url(), &folder, number % 20 == 0, before);
+                    whole = (whole * 3 + start.elapsed() / 4) / 4;
+                    fs::remove_dir_all(folder).unwrap();
+                }
+            });
+        }
+    });
+    let running = running.into_inner();
+    eprintln!("{running} of {KILLS} were killed while they ran");
+    assert!(running >= KILLS / 2, "only {running} of {KILLS} were killed while they ran");
+}

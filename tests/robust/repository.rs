@@ -1,0 +1,113 @@
+//! Repositories and branches that cannot be used.
+
+use std::fs;
+
+use crate::refused;
+use crate::support::registry::Registry;
+use crate::support::stage::{PINNED, Stage};
+
+#[test]
+fn there_is_no_repository() {
+    let stage = Stage::new();
+    for command in ["init", "update", "status", "diff", "verify", "list", "serve"] {
+        let ran = stage.run_in("home", &[command]).exits(5).says("is not inside a git repository").says("git init");
+        assert_eq!(ran.stdout, "");
+    }
+    stage.run_in("home", &["run", "--", "true"]).exits(5);
+    stage.run_in("", &["-C", "no/such/folder", "status"]).exits(5);
+    assert_eq!(fs::read_dir(stage.sandbox.home()).unwrap().count(), 1, "only git's own settings");
+}
+
+#[test]
+fn the_branch_is_something_else() {
+    let stage = Stage::new();
+    stage.git(&["branch", "hexmirror"]);
+    refused(&stage, 5, &["the branch hexmirror exists but is not a mirror", "git config hexmirror.branch NAME"]);
+    for command in ["init", "status", "verify", "list", "serve", "diff"] {
+        stage.run(&[command]).exits(5).says("is not a mirror");
+    }
+    assert_eq!(stage.upstream.count("*"), 0);
+    stage.run(&["update", "--branch=other"]).ok();
+}
+
+#[test]
+fn the_branch_is_checked_out_as_the_projects_own() {
+    let stage = Stage::new();
+    stage.sandbox.git("", &["init", "--quiet", "--initial-branch=hexmirror", "young"]);
+    fs::write(stage.sandbox.path().join("young/mix.lock"), stage.registry.mix_lock(&PINNED)).unwrap();
+    // The branch is not born yet, but it is what HEAD stands on.
+    stage.run_in("young", &["update"]).exits(5).says("is checked out in");
+    assert!(!stage.sandbox.try_git("young", &["rev-parse", "--verify", "hexmirror"]).status.success());
+}
+
+#[test]
+fn the_ref_is_not_a_commit() {
+    let stage = Stage::new();
+    stage.git(&["add", "mix.lock"]);
+    let blob = stage.git(&["rev-parse", ":mix.lock"]);
+    stage.git(&["update-ref", "refs/hexmirror/main", &blob]);
+    let ran = stage.run(&["update", "--branch=refs/hexmirror/main"]).exits(5);
+    assert!(ran.stderr.starts_with("error: "), "{ran:?}");
+    assert_eq!(stage.tip_of("refs/hexmirror/main"), Some(blob));
+    fs::create_dir_all(stage.project.join(".git/refs/heads")).unwrap();
+    fs::write(stage.project.join(".git/refs/heads/hexmirror"), "nonsense\n").unwrap();
+    stage.run(&["update"]).exits(5);
+    assert_eq!(fs::read_to_string(stage.project.join(".git/refs/heads/hexmirror")).unwrap(), "nonsense\n");
+}
+
+#[test]
+fn the_mirror_is_of_a_later_version() {
+    let stage = Stage::mirrored();
+    edit(&stage, "mirror.toml", "format = 99\n");
+    let tip = stage.tip();
+    for command in ["status", "update", "verify", "list", "init"] {
+        stage.run(&[command]).exits(5).says("has format 99").says("update git-hexmirror");
+    }
+    assert_eq!(stage.tip(), tip);
+}
+
+#[test]
+fn the_manifest_is_not_one() {
+    let stage = Stage::mirrored();
+    edit(&stage, "manifest", "what is this?\n");
+    let tip = stage.tip();
+    for command in ["status", "update", "list"] {
+        stage.run(&[command]).exits(5).says("manifest").says("git hexmirror verify");
+    }
+    stage.run(&["verify"]).exits(1).prints("manifest");
+    assert_eq!(stage.tip(), tip);
+}
+
+/// Commits a change of one file to the mirror branch, as a person with git would.
+fn edit(stage: &Stage, file: &str, text: &str) {
+    stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);
+    fs::write(stage.sandbox.path().join("edit").join(file), text).unwrap();
+    stage.sandbox.git("edit", &["commit", "--quiet", "--all", "--message=Edit"]);
+    stage.git(&["worktree", "remove", "../edit"]);
+}
+
+#[test]
+fn sha256_is_refused_plainly() {
+    let stage = Stage::without_lock(Registry::sample());
+    stage.sandbox.git("", &["init", "--quiet", "--object-format=sha256", "modern"]);
+    fs::write(stage.sandbox.path().join("modern/mix.lock"), stage.registry.mix_lock(&PINNED)).unwrap();
+    for command in ["init", "update", "status"] {
+        stage.run_in("modern", &[command]).exits(5).says("SHA-256 objects").says("does not support");
+    }
+    assert_eq!(stage.sandbox.git("modern", &["for-each-ref"]), "");
+}
+
+#[test]
+fn reftables_are_refused_plainly() {
+    let stage = Stage::without_lock(Registry::sample());
+    let made = stage.sandbox.try_git("", &["init", "--quiet", "--ref-format=reftable", "modern"]);
+    if !made.status.success() {
+        eprintln!("skipped: this git makes no reftables");
+        return;
+    }
+    fs::write(stage.sandbox.path().join("modern/mix.lock"), stage.registry.mix_lock(&PINNED)).unwrap();
+    for command in ["init", "update", "status"] {
+        stage.run_in("modern", &[command]).exits(5).says("reftable").says("does not support");
+    }
+    assert_eq!(stage.sandbox.git("modern", &["for-each-ref"]), "");
+}
