@@ -1,7 +1,7 @@
 //! Installs hooks into a folder, beside those that are there.
 //!
 //! A hook that was there is moved to the folder's sibling `FOLDER.before-hexmirror`, under its own name, and run first, with
-//! its arguments and its standard input ([`super::before`]). Its name stays, since some find out from it which hook they are,
+//! its arguments and its standard input (`before`). Its name stays, since some find out from it which hook they are,
 //! and so does the depth of its folder, for the sake of relative links.
 
 use std::fs;
