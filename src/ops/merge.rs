@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::ops::Add;
 
 use super::update::count;
 use super::upstream::Repositories;
@@ -20,6 +21,18 @@ pub struct Gained {
     pub entries: usize,
     /// How many revisions of git repositories.
     pub revisions: usize,
+}
+
+impl Add for Gained {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            releases: self.releases + more.releases,
+            entries: self.entries + more.entries,
+            revisions: self.revisions + more.revisions,
+        }
+    }
 }
 
 /// Merges another snapshot into the branch: of releases the union; of each registry entry the one that knows more; whatever

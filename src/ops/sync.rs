@@ -78,7 +78,7 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let git = project.git(reach.may_ask)?;
     let tip = bring(project, &git, &remote)?
         .ok_or_else(|| OpError::RemoteLacks { remote: remote.clone(), branch: project.branch.to_string() })?;
-    integrate(project, &remote, tip, None, progress)
+    Ok(integrate(project, &remote, tip, None, progress)?.0)
 }
 
 /// Brings what is known here of a remote's mirror into the local one, without asking the remote.
@@ -87,7 +87,7 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
 /// Fails as [`pull`] does; nothing is known where the remote's mirror was never fetched.
 pub fn pull_known(project: &Project, remote: &str, progress: &dyn Progress) -> Result<Option<Pull>> {
     let tip = project.repository.remote_tip(remote, &project.branch)?;
-    tip.map(|tip| integrate(project, remote, tip, None, progress)).transpose()
+    tip.map(|tip| Ok(integrate(project, remote, tip, None, progress)?.0)).transpose()
 }
 
 /// Takes the local mirror to a remote; what the remote has and the local one lacks is merged first.
@@ -98,7 +98,8 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
     let reference = project.branch.full_name();
-    let (mut gained, mut attempts, mut earlier) = (Gained::default(), 0, None);
+    let (mut gained, mut settled) = (Gained::default(), Gained::default());
+    let (mut attempts, mut earlier) = (0, None::<Earlier>);
     loop {
         attempts += 1;
         let missing = || StoreError::NoMirror { branch: project.branch.to_string() };
@@ -122,15 +123,13 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         }
         // Where the remote's branch is gone by now, the next attempt makes it.
         if let Some(tip) = bring(project, &git, &remote)? {
-            let own = earlier.map_or(commit, |earlier: Earlier| earlier.own);
-            let pull = integrate(project, &remote, tip, earlier, progress)?;
+            let (pull, merged) = integrate(project, &remote, tip, earlier, progress)?;
             // A merge that replaces an earlier one brings what that one brought.
-            let so_far = if earlier.is_some() { Gained::default() } else { gained };
-            gained = Gained {
-                releases: so_far.releases + pull.gained.releases,
-                entries: so_far.entries + pull.gained.entries,
-            };
-            earlier = (pull.way == Way::Merged).then_some(Earlier { own, theirs: tip, merged: pull.commit });
+            if !merged.zip(earlier).is_some_and(|(merged, earlier)| merged.own == earlier.own) {
+                settled = gained;
+            }
+            gained = settled + pull.gained;
+            earlier = merged;
         }
     }
 }
@@ -170,14 +169,15 @@ fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<Obj
     }
 }
 
-/// Brings another commit into the local branch: forward where that has nothing of its own, else by a merge.
+/// Brings another commit into the local branch: forward where that has nothing of its own, else by a merge, which is returned
+/// too.
 fn integrate(
     project: &Project,
     remote: &str,
     theirs: ObjectId,
     earlier: Option<Earlier>,
     progress: &dyn Progress,
-) -> Result<Pull> {
+) -> Result<(Pull, Option<Earlier>)> {
     let repository = &project.repository;
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(repository, waits)?;
@@ -196,24 +196,24 @@ fn integrate_once(
     theirs: ObjectId,
     earlier: Option<Earlier>,
     progress: &dyn Progress,
-) -> Result<Pull> {
+) -> Result<(Pull, Option<Earlier>)> {
     let (repository, branch) = (&project.repository, &project.branch);
-    let done = |way, gained, commit, ahead| Ok(Pull { remote: remote.to_owned(), way, gained, commit, ahead });
+    let done = |way, gained, commit, ahead| Pull { remote: remote.to_owned(), way, gained, commit, ahead };
     let their_branch = repository.branch(&repository.tracking_ref(remote, branch))?;
     let Some(ours) = project.snapshot()? else {
         let theirs = Snapshot::at(repository, &their_branch, theirs)?;
         let gained = merge::check(project, None, &theirs, progress)?;
         repository.create(branch, theirs.commit(), &format!("adopted from {remote}"))?;
-        return done(Way::Adopted, gained, theirs.commit(), false);
+        return Ok((done(Way::Adopted, gained, theirs.commit(), false), None));
     };
     if repository.is_ancestor(theirs, ours.commit())? {
-        return done(Way::UpToDate, Gained::default(), ours.commit(), theirs != ours.commit());
+        return Ok((done(Way::UpToDate, Gained::default(), ours.commit(), theirs != ours.commit()), None));
     }
     let theirs = Snapshot::at(repository, &their_branch, theirs)?;
     if repository.is_ancestor(ours.commit(), theirs.commit())? {
         let gained = merge::check(project, Some(&ours), &theirs, progress)?;
         repository.forward(branch, ours.commit(), theirs.commit(), &format!("pulled from {remote}"))?;
-        return done(Way::Forwarded, gained, theirs.commit(), false);
+        return Ok((done(Way::Forwarded, gained, theirs.commit(), false), None));
     }
     let (ours, replaced) = match earlier {
         // What the remote had at the earlier merge, it still has.
@@ -225,5 +225,6 @@ fn integrate_once(
         _ => (ours, None),
     };
     let (commit, gained) = merge::merge(project, &ours, &theirs, replaced, &redacted(remote), progress)?;
-    done(Way::Merged, gained, commit, true)
+    let merged = Earlier { own: ours.commit(), theirs: theirs.commit(), merged: commit };
+    Ok((done(Way::Merged, gained, commit, true), Some(merged)))
 }

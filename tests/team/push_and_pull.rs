@@ -20,7 +20,7 @@ fn a_mirror_goes_to_the_remote_and_into_another_clone() {
     assert_eq!(team.tip_of(&one, "refs/remotes/origin/hexmirror"), team.tip(&one));
     team.run(&one, &["push", "origin"]).ok().says("origin has hexmirror at");
     let asked = team.stage.upstream.count("*");
-    team.run(&two, &["pull"]).ok().says("adopted hexmirror from origin").says("3 releases and 4 registry entries");
+    team.run(&two, &["pull"]).ok().says("adopted hexmirror from origin").says("3 releases, 4 registry entries");
     team.run(&two, &["status"]).ok();
     team.run(&two, &["pull"]).ok().says("hexmirror has all of origin's");
     assert_eq!(team.stage.upstream.count("*"), asked);
@@ -64,7 +64,7 @@ fn mirrors_that_diverged_are_merged_both_ways() {
     team.run(&one, &["push"]).ok();
     let (of_one, of_two) = (team.tip(&one).unwrap(), team.tip(&two).unwrap());
     let document = team.run(&two, &["push", "--json"]).ok().json();
-    assert_eq!(document["merged"], serde_json::json!({ "releases": 2, "entries": 1 }));
+    assert_eq!(document["merged"], serde_json::json!({ "releases": 2, "entries": 1, "revisions": 0 }));
     assert_eq!(document["attempts"], 2);
     assert_eq!(team.ask(&two, &["log", "-1", "--format=%P", "hexmirror"]), format!("{of_two} {of_one}"));
     let message = team.ask(&two, &["log", "-1", "--format=%B", "hexmirror"]);

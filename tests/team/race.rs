@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Instant;
 
 use crate::support::registry::Registry;
-use crate::support::stage::Ran;
-use crate::team::Team;
+use crate::support::stage::{PINNED, PROGRAM, Ran};
+use crate::team::{Team, registry, script};
 
 const CLONES: usize = 8;
 
@@ -70,6 +70,42 @@ fn eight_clones_push_every_update_at_once_and_nothing_is_lost() {
     }
     team.is_whole(&clones[0]);
     team.is_whole(&team.remote);
+}
+
+#[test]
+fn attempts_leave_one_merge_and_what_is_added_meanwhile_is_kept() {
+    let team = Team::with(registry(), &PINNED);
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.run(&two, &["pull"]).ok();
+    team.lock(&one, &["left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    // What others will have pushed, by the time that each push arrives.
+    for (name, pinned) in [("1", ["alpha 1.1.0"]), ("2", ["alpha 2.0.0-rc.1"]), ("3", ["gamma 1.0.0"])] {
+        team.lock(&two, &pinned);
+        team.run(&two, &["update"]).ok();
+        team.git(&two, &["push", "--quiet", "origin", &format!("hexmirror:refs/others/{name}")]).ok();
+    }
+    // As the second one arrives, its own clone is updated.
+    team.lock(&one, &["right 1.0.0"]);
+    let update = format!("cd '{}' && '{PROGRAM}' update --quiet", one.display());
+    let overtake = "for name in $(env | sed -n 's/^\\(GIT_[A-Z_]*\\)=.*/\\1/p'); do unset $name; done\n\
+                    cat >/dev/null\necho >>seen\nn=$(wc -l <seen)\n\
+                    git rev-parse --quiet --verify refs/others/$n >/dev/null || exit 0\n\
+                    git update-ref refs/heads/hexmirror refs/others/$n\n";
+    script(&team.remote.join("hooks/pre-receive"), &format!("#!/bin/sh\n{overtake}test $n != 2 || ({update})\n"));
+    let document = team.run(&one, &["push", "--json"]).ok().json();
+    assert_eq!(document["attempts"], 4);
+    assert_eq!(document["merged"]["releases"], 3);
+    let releases = team.releases(&one);
+    for release in ["left 1.0.0", "right 1.0.0", "alpha 1.1.0", "alpha 2.0.0-rc.1", "gamma 1.0.0"] {
+        assert!(releases.iter().any(|there| there == release), "{release} is not in {releases:?}");
+    }
+    assert_eq!(team.tip(&one), team.tip(&team.remote));
+    // One for the first two attempts, on which the update stands, and one for the rest.
+    assert_eq!(team.ask(&one, &["rev-list", "--count", "--merges", "hexmirror"]), "2");
+    team.is_whole(&one);
 }
 
 /// Raises the lock of a clone, updates its mirror and pushes it. Returns how many attempts that took.
