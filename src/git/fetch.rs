@@ -75,7 +75,7 @@ impl Scratch<'_> {
         let mut arguments = fetch_arguments(depth);
         arguments.push(url.secret_text().to_owned());
         arguments.extend(specs);
-        match self.git.run_in(&self.folder, arguments).listening(&hear).finish() {
+        match self.run(arguments).listening(&hear).finish() {
             Ok(_) => Ok(()),
             Err(Unsuccessful::Complaint { text }) => Err(match Complaint::of(&text) {
                 Complaint::NotOurRef => Refusal::NotOurRef,
@@ -113,7 +113,7 @@ impl Scratch<'_> {
             if self.has_object(revision) {
                 self.require_commit(url, revision)?;
                 let (name, id) = (fetched_ref(revision, want), revision.to_string());
-                return self.git.run_in(&self.folder, ["update-ref", &name, &id]).output("keep a revision").map(drop);
+                return self.run(["update-ref", &name, &id]).output("keep a revision").map(drop);
             }
         }
         let mut names: Vec<String> = refs
@@ -132,7 +132,7 @@ impl Scratch<'_> {
         let mut arguments: Vec<std::ffi::OsString> = fetch_arguments(want.depth).into_iter().map(Into::into).collect();
         arguments.push(full.into());
         arguments.push(format!("+{revision}:{}", fetched_ref(revision, want)).into());
-        let run = self.git.run_in(&self.folder, arguments).variable("GIT_ALLOW_PROTOCOL", "file");
+        let run = self.run(arguments).variable("GIT_ALLOW_PROTOCOL", "file");
         run.output("cut an ancestry to its depth").map(drop)
     }
 
@@ -140,7 +140,7 @@ impl Scratch<'_> {
     fn list_refs(&self, url: &GitUrl) -> Result<Vec<(String, Revision)>> {
         let hear = |_: &str| {};
         let arguments = ["ls-remote", "--quiet", "--refs", "--end-of-options", url.secret_text()];
-        let output = match self.git.run_in(&self.folder, arguments).listening(&hear).finish() {
+        let output = match self.run(arguments).listening(&hear).finish() {
             Ok(output) => output,
             Err(Unsuccessful::Complaint { text }) => return Err(Complaint::of(&text).error(url.to_string(), text)),
             Err(Unsuccessful::Stalled { seconds }) => return Err(GitError::Stalled { url: url.to_string(), seconds }),
@@ -152,11 +152,11 @@ impl Scratch<'_> {
     }
 
     fn has_object(&self, revision: Revision) -> bool {
-        self.git.run_in(&self.folder, ["cat-file", "-e", &revision.to_string()]).finish().is_ok()
+        self.run(["cat-file", "-e", &revision.to_string()]).finish().is_ok()
     }
 
     fn require_commit(&self, url: &GitUrl, revision: Revision) -> Result<()> {
-        let kind = self.git.run_in(&self.folder, ["cat-file", "-t", &revision.to_string()]).output("read an object")?;
+        let kind = self.run(["cat-file", "-t", &revision.to_string()]).output("read an object")?;
         if kind.trim_ascii() == b"commit" {
             return Ok(());
         }

@@ -57,7 +57,7 @@ impl Scratch<'_> {
         arguments.extend(packed.kept.iter().map(|name| format!("--keep-pack=pack-{name}.pack")));
         // It runs in the scratch repository's folder.
         arguments.push("new/pack".to_owned());
-        let run = self.git.run_in(&self.folder, arguments).input(revision_lines(wanted));
+        let run = self.run_with(arguments, &revision_lines(wanted));
         let output = run.output("pack a repository").map_err(|error| self.incomplete(error))?;
         let name = String::from_utf8_lossy(&output);
         if let Ok(name) = name.trim().parse::<Revision>() {
@@ -83,7 +83,7 @@ impl Scratch<'_> {
         if shallow.is_empty() {
             return Ok(shallow);
         }
-        let run = self.git.run_in(&self.folder, ["rev-list", "--stdin"]).input(revision_lines(wanted));
+        let run = self.run_with(["rev-list", "--stdin"], &revision_lines(wanted));
         let output = run.output("list an ancestry").map_err(|error| self.incomplete(error))?;
         let commits = String::from_utf8_lossy(&output);
         Ok(commits.lines().filter_map(|line| line.parse().ok()).filter(|commit| shallow.contains(commit)).collect())
@@ -107,7 +107,7 @@ impl Scratch<'_> {
             write(&folder.join("shallow"), &super::scratch::lines(packed.shallow.iter()))?;
         }
         let arguments = ["fsck", "--connectivity-only", "--no-dangling", "--no-progress"];
-        let proven = self.git.run_in(&folder, arguments).output("check a repository");
+        let proven = self.run_in(&folder, arguments, &[]).output("check a repository");
         proven.map(drop).map_err(|error| self.incomplete(error))
     }
 

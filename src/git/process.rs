@@ -1,6 +1,7 @@
 //! The one way to run git.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -122,9 +123,15 @@ pub struct Git {
 pub(super) struct Run<'a> {
     git: &'a Git,
     command: Command,
-    input: Vec<u8>,
+    input: Input,
     hear: Option<&'a (dyn Fn(&str) + Sync)>,
     silence: Option<Duration>,
+}
+
+/// What a run of git reads.
+enum Input {
+    Bytes(Vec<u8>),
+    File(Result<File>),
 }
 
 /// How a run of git ended that did not succeed.
@@ -206,14 +213,20 @@ impl Git {
             command.arg(folder).current_dir(repository);
         }
         command.args(arguments);
-        Run { git: self, command, input: Vec::new(), hear: None, silence: None }
+        Run { git: self, command, input: Input::Bytes(Vec::new()), hear: None, silence: None }
     }
 }
 
 impl<'a> Run<'a> {
     /// Gives it something to read.
     pub fn input(mut self, input: Vec<u8>) -> Self {
-        self.input = input;
+        self.input = Input::Bytes(input);
+        self
+    }
+
+    /// Gives it a file to read, which stays open as long as it runs. Where there is none, it does not run.
+    pub fn input_file(mut self, file: Result<File>) -> Self {
+        self.input = Input::File(file);
         self
     }
 
@@ -245,16 +258,17 @@ impl<'a> Run<'a> {
     pub fn finish(mut self) -> Result<Vec<u8>, Unsuccessful> {
         let program = self.git.program.clone();
         let not_run = |source| Unsuccessful::Error(GitError::NotRun { program: program.clone(), source });
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (bytes, stdin) = match std::mem::replace(&mut self.input, Input::Bytes(Vec::new())) {
+            Input::Bytes(bytes) => (bytes, Stdio::piped()),
+            Input::File(file) => (Vec::new(), Stdio::from(file.map_err(Unsuccessful::Error)?)),
+        };
+        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().map_err(not_run)?;
-        let (Some(mut stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
+        let (stdin, Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
             return Err(not_run(io::Error::other("its output is not to be had")));
         };
-        let input = std::mem::take(&mut self.input);
         // One that reads nothing closes this end early, and has its reasons.
-        let writer = thread::spawn(move || drop(stdin.write_all(&input)));
+        let writer = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&bytes)));
         let reader = thread::spawn(move || {
             let mut output = Vec::new();
             stdout.take(MAX_STDOUT + 1).read_to_end(&mut output).map(|_| output)

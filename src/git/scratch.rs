@@ -1,27 +1,33 @@
 //! The folder of one repository on its way from upstream to the mirror.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::process::Run;
 use super::{Git, GitError, Result};
 use crate::model::{GitAddress, Revision, StoredGit};
 
 /// The settings of a scratch repository; those that matter are given to every process.
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
 
+/// How many runs of git that killed updates left behind are put up with.
+const MAX_LEFT: usize = 64;
+
 /// A bare repository with what the mirror has of another one, and with what was fetched since.
 ///
 /// It is kept when an update fails, so that the next one fetches nothing twice, and may be deleted at any time. Ancestries
 /// that are full and those that are not never share one: git would not fetch what is behind a shallow commit.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Scratch<'a> {
     pub(super) git: &'a Git,
     pub(super) address: GitAddress,
     pub(super) folder: PathBuf,
     root: PathBuf,
+    lock: File,
 }
 
 impl<'a> Scratch<'a> {
@@ -39,14 +45,15 @@ impl<'a> Scratch<'a> {
     ) -> Result<Self> {
         let digest = Sha256::digest(address.to_string().as_bytes());
         let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let folder = root.join(if shallow { name + "-shallow" } else { name });
-        let scratch = Self { git, address: address.clone(), folder, root: root.to_owned() };
+        let name = if shallow { name + "-shallow" } else { name };
+        let (folder, lock) = unused(root, &name)?;
+        let scratch = Self { git, address: address.clone(), folder, root: root.to_owned(), lock };
         let marker = scratch.folder.join("base");
         let packs = base.iter().flat_map(|(stored, _)| stored.packs.keys()).map(|name| format!("{name}\n"));
         let packs: String = packs.collect();
         // Which commits are shallow depends on what it began with.
         if shallow && fs::read_to_string(&marker).is_ok_and(|known| known != packs) {
-            scratch.remove()?;
+            fs::remove_dir_all(&scratch.folder).map_err(GitError::io("remove", &scratch.folder))?;
         }
         let new = !marker.exists();
         make_bare(&scratch.folder)?;
@@ -68,15 +75,33 @@ impl<'a> Scratch<'a> {
         Self::open(self.git, &self.root, &self.address, false, None)
     }
 
-    /// Removes it.
-    ///
-    /// # Errors
-    /// Fails where something of it cannot be removed.
-    pub fn remove(&self) -> Result<()> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(GitError::io("remove", &self.folder)(error)),
-            _ => Ok(()),
-        }
+    /// Prepares a run of git here.
+    pub(super) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
+        self.run_with(arguments, &[])
+    }
+
+    /// Prepares a run of git here that has something to read.
+    pub(super) fn run_with<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>, input: &[u8]) -> Run<'_> {
+        self.run_in(&self.folder, arguments, input)
+    }
+
+    /// Prepares a run of git in a repository below this one. What it reads is the file that is locked, so that the lock is
+    /// held as long as it runs, even where this process is killed meanwhile.
+    pub(super) fn run_in<A: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        input: &[u8],
+    ) -> Run<'_> {
+        let mut file = &self.lock;
+        let mut give = || {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(input)?;
+            file.rewind()?;
+            self.lock.try_clone()
+        };
+        self.git.run_in(folder, arguments).input_file(give().map_err(GitError::io("write to a lock in", &self.root)))
     }
 
     /// Tells whether a ref is there, as a file: nothing packs them here.
@@ -90,6 +115,23 @@ impl<'a> Scratch<'a> {
         let packs = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "pack"));
         packs.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
     }
+}
+
+/// Returns the first folder of this name, numbered where needed, in which no git works: one that an update left behind when
+/// it was killed may take its time to end.
+fn unused(root: &Path, name: &str) -> Result<(PathBuf, File)> {
+    for number in 0.. {
+        let folder = root.join(if number == 0 { name.to_owned() } else { format!("{name}-{number}") });
+        let path = folder.with_extension("lock");
+        let lock = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let lock = lock.map_err(GitError::io("write to", &path))?;
+        match lock.try_lock() {
+            Ok(()) => return Ok((folder, lock)),
+            Err(TryLockError::WouldBlock) if number < MAX_LEFT => {}
+            Err(error) => return Err(GitError::io("lock", &path)(error.into())),
+        }
+    }
+    unreachable!("the numbers end before")
 }
 
 /// Makes an empty bare repository, or repairs one: a killed git leaves its locks.

@@ -28,7 +28,7 @@ impl Scratch<'_> {
     /// Fails where an address is none that can be mirrored.
     pub fn submodules(&self, url: &GitUrl, revision: Revision) -> Result<Vec<Submodule>> {
         let file = format!("{revision}:.gitmodules");
-        let size = self.git.run_in(&self.folder, ["cat-file", "-s", &file]).finish();
+        let size = self.run(["cat-file", "-s", &file]).finish();
         let Ok(size) = size else { return Ok(Vec::new()) };
         let size: u64 = String::from_utf8_lossy(&size).trim().parse().unwrap_or(u64::MAX);
         if size > MAX_GITMODULES {
@@ -36,10 +36,10 @@ impl Scratch<'_> {
             return Err(GitError::Refused { url: url.to_string(), message });
         }
         let blob = format!("--blob={file}");
-        let run = self.git.run_in(&self.folder, ["config", "--no-includes", &blob, "--null", "--list"]);
+        let run = self.run(["config", "--no-includes", &blob, "--null", "--list"]);
         let settings = run.output("read .gitmodules")?;
         let addresses = addresses(&settings);
-        let run = self.git.run_in(&self.folder, ["ls-tree", "-r", "-z", "--full-tree", &revision.to_string()]);
+        let run = self.run(["ls-tree", "-r", "-z", "--full-tree", &revision.to_string()]);
         let mut submodules = Vec::new();
         for (path, pinned) in gitlinks(&run.output("list the files of a commit")?) {
             // Without an address nobody could check it out.

@@ -16,5 +16,5 @@ pub use git::{GitAddress, GitAddressError, GitName, GitNameError, GitUrl, Revisi
 pub use manifest::{EntryId, Manifest, ManifestError, Storage, StoredEntry, StoredRelease};
 pub use name::{NameError, PackageName, RepositoryName};
 pub use release::ReleaseId;
-pub use stored_git::{StoredGit, StoredRevision};
+pub use stored_git::{GitContent, StoredGit, StoredRevision};
 pub use version::{Version, VersionError};

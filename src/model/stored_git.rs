@@ -27,6 +27,15 @@ pub struct StoredRevision {
     pub submodules: Option<BTreeSet<(GitAddress, Revision)>>,
 }
 
+/// What there is to compare of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitContent {
+    /// All of it.
+    Text(String),
+    /// Its size in bytes.
+    Size(u64),
+}
+
 impl StoredGit {
     /// Returns the size of the packs in bytes.
     pub fn bytes(&self) -> u64 {
@@ -88,6 +97,21 @@ impl StoredGit {
             files.push(("shallow", self.shallow.iter().map(|commit| format!("{commit}\n")).collect()));
         }
         files
+    }
+
+    /// Returns the paths of those files that are not what they have to be, too many or missing.
+    pub fn unlike(&self, files: &BTreeMap<String, GitContent>) -> Vec<String> {
+        let texts = self.files().into_iter().map(|(path, text)| (path.to_owned(), GitContent::Text(text)));
+        let mut expected: BTreeMap<String, GitContent> = texts.collect();
+        for (name, bytes) in &self.packs {
+            let path = |extension: &str| format!("objects/pack/pack-{name}.{extension}");
+            expected.insert(path("pack"), GitContent::Size(*bytes));
+            // Its size follows from what is in the pack, and git compares the two.
+            expected.extend(files.get(&path("idx")).map(|index| (path("idx"), index.clone())));
+        }
+        let missing = expected.keys().filter(|path| !files.contains_key(*path));
+        let unlike = files.iter().filter(|(path, content)| expected.get(*path) != Some(*content)).map(|(path, _)| path);
+        missing.chain(unlike).cloned().collect()
     }
 
     /// Gives a revision that is there a name, which no other revision then has.

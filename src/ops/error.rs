@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
+use crate::git::GitError;
 use crate::hex::registry::RegistryError;
 use crate::hex::tarball::TarballError;
 use crate::lock::LockError;
@@ -65,6 +66,9 @@ pub enum OpError {
     /// Something could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// Git failed, or what it was asked for.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// A repository has no key to check its registry with.
     #[error("the public key of the repository {repository} is not known")]
     NoPublicKey {
@@ -171,6 +175,10 @@ impl OpError {
             Self::Fetch(error) if error.is_network() => Failure::Network,
             Self::Fetch(_) | Self::Store(_) | Self::KeptMoving { .. } | Self::Machine { .. } => Failure::Repository,
             Self::NotListed { .. } => Failure::Network,
+            Self::Git(error) if error.is_network() => Failure::Network,
+            Self::Git(error) if error.is_integrity() => Failure::Integrity,
+            Self::Git(error) if error.is_usage() => Failure::Usage,
+            Self::Git(_) => Failure::Repository,
             Self::Entry { .. } | Self::RegistryDisagrees { .. } => Failure::Integrity,
             Self::InnerChecksum { .. } | Self::Tarball { .. } => Failure::Integrity,
             Self::Several { errors } => {

@@ -10,14 +10,14 @@ use tokio::sync::{Semaphore, mpsc as queue};
 use tokio::task::JoinSet;
 
 use super::upstream::Repositories;
-use super::{OpError, Result};
+use super::{OpError, Result, repositories};
 use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release, Signed};
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{EntryId, ReleaseId, RepositoryName};
-use crate::plan::Pin;
+use crate::model::{EntryId, GitAddress, ReleaseId, RepositoryName, Revision};
+use crate::plan::{GitPin, Pin};
 use crate::progress::{Event, Progress};
-use crate::store::{Draft, EncodedRelease, ReleaseEncoder};
+use crate::store::{Draft, EncodedRelease, ReleaseEncoder, Snapshot};
 
 /// What is to be fetched.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub(super) struct Order {
     pub entries: BTreeSet<EntryId>,
     /// The registry entries that are there already and need not be fetched for being mentioned as a dependency.
     pub known: BTreeSet<EntryId>,
+    /// The revisions of git repositories.
+    pub git: Vec<GitPin>,
     /// The registry entries that upstream lacked the last time, to be asked for again.
     pub absent: BTreeSet<EntryId>,
 }
@@ -41,6 +43,20 @@ pub(super) struct Fetched {
     pub entries: usize,
     /// How many bytes of tarballs and entries came over the network.
     pub downloaded_bytes: u64,
+    /// The git repositories now in the draft.
+    pub git: Vec<StoredRepository>,
+    /// How many bytes are in the object database already.
+    pub stored_bytes: u64,
+    /// What went wrong, where that is no reason to stop.
+    pub failed: Option<OpError>,
+}
+
+/// A git repository that was put into the draft.
+#[derive(Debug)]
+pub(super) struct StoredRepository {
+    pub address: GitAddress,
+    /// The revisions that are new, each with one that it takes the place of, if there is one.
+    pub added: Vec<(Revision, Option<Revision>)>,
 }
 
 /// A release that was put into the draft.
@@ -61,6 +77,7 @@ enum Arrival {
     /// Upstream has no entry for a package that is only mentioned as a dependency.
     Absent(EntryId),
     Release(Box<EncodedRelease>),
+    Git(Box<repositories::Fetched>),
     Failed(OpError),
 }
 
@@ -88,19 +105,34 @@ struct Shared {
     arrivals: queue::Sender<Arrival>,
 }
 
-/// Fetches what is ordered into the draft. Finished tarballs stay in `downloads` whatever happens.
+/// What fetching is done with.
+pub(super) struct Means<'a> {
+    pub repositories: &'a Repositories<'a>,
+    /// How many requests run at once, if not as configured.
+    pub jobs: Option<usize>,
+    pub downloads: &'a Arc<Downloads>,
+    pub encoder: &'a ReleaseEncoder,
+    /// What brings git repositories, where some are ordered.
+    pub git: Option<repositories::Repositories>,
+    /// The snapshot that the draft is made on.
+    pub base: Option<&'a Snapshot>,
+    /// Whether what could be had is of use where something could not.
+    pub keep_going: bool,
+}
+
+/// Fetches what is ordered into the draft. Finished tarballs, and what git fetched, stay where they are whatever happens.
 ///
 /// # Errors
 /// Fails with everything that went wrong; the draft is then not to be published.
 pub(super) fn fetch(
     order: Order,
-    repositories: &Repositories<'_>,
-    jobs: Option<usize>,
-    downloads: &Arc<Downloads>,
-    encoder: &ReleaseEncoder,
+    means: Means<'_>,
     draft: &mut Draft<'_>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Fetched> {
+    let Means { repositories, jobs, downloads, encoder, git, base, keep_going } = means;
+    let mut order = order;
+    let pins = std::mem::take(&mut order.git);
     let hexpm = RepositoryName::hexpm();
     let names: BTreeSet<&RepositoryName> = order.entries.iter().map(|id| &id.repository).chain([&hexpm]).collect();
     let upstream = repositories.upstream(names.iter().copied(), jobs, Arc::clone(progress))?;
@@ -119,6 +151,16 @@ pub(super) fn fetch(
             let (encoder, arrivals, waiting) = (encoder.clone(), arrivals.clone(), &waiting);
             scope.spawn(move || take_apart(&encoder, waiting, &arrivals));
         }
+        if let Some(repositories) = git {
+            let (arrivals, base) = (arrivals.clone(), base.cloned());
+            scope.spawn(move || {
+                repositories.bring(&pins, base.as_ref(), |brought| {
+                    let arrival = brought.map_or_else(Arrival::Failed, |brought| Arrival::Git(Box::new(brought)));
+                    // The collecting thread only stops before this one where it panicked, and then says so itself.
+                    let _ = arrivals.blocking_send(arrival);
+                });
+            });
+        }
         let shared = Shared {
             upstream,
             downloads: Arc::clone(downloads),
@@ -132,20 +174,25 @@ pub(super) fn fetch(
             arrivals,
         };
         let network = scope.spawn(move || runtime.block_on(run(order, shared)));
-        let fetched = collect(arrived, draft, progress.as_ref());
+        let fetched = collect(arrived, draft, keep_going, progress.as_ref());
         let received = network.join().unwrap_or_default();
-        fetched.map(|fetched| Fetched { downloaded_bytes: received, ..fetched })
+        fetched.map(|fetched| Fetched { downloaded_bytes: fetched.downloaded_bytes + received, ..fetched })
     })
 }
 
 /// Puts what arrives into the draft, until all senders are gone.
-fn collect(mut arrived: queue::Receiver<Arrival>, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<Fetched> {
+fn collect(
+    mut arrived: queue::Receiver<Arrival>,
+    draft: &mut Draft<'_>,
+    keep_going: bool,
+    progress: &dyn Progress,
+) -> Result<Fetched> {
     let (mut fetched, mut errors) = (Fetched::default(), Vec::new());
     while let Some(arrival) = arrived.blocking_recv() {
         match arrival {
             Arrival::Failed(error) => errors.push(error),
             // Once something failed the draft is not published, so nothing more is written.
-            _ if !errors.is_empty() => {}
+            _ if !errors.is_empty() && !keep_going => {}
             Arrival::Entry { id, signed } => match draft.put_entry(id, &signed) {
                 Ok(()) => fetched.entries += 1,
                 Err(error) => errors.push(error.into()),
@@ -159,10 +206,25 @@ fn collect(mut arrived: queue::Receiver<Arrival>, draft: &mut Draft<'_>, progres
                     Err(error) => errors.push(error.into()),
                 }
             }
+            Arrival::Git(brought) => {
+                let repositories::Fetched { address, stored, files, added, downloaded_bytes, stored_bytes } = *brought;
+                fetched.downloaded_bytes += downloaded_bytes;
+                fetched.stored_bytes += stored_bytes;
+                match draft.put_git(address.clone(), stored, files) {
+                    Ok(()) => fetched.git.push(StoredRepository { address, added }),
+                    Err(error) => errors.push(error.into()),
+                }
+            }
         }
     }
     fetched.releases.sort_by(|a, b| a.id.cmp(&b.id));
-    OpError::several(errors).map_or(Ok(fetched), Err)
+    fetched.git.sort_by(|a, b| a.address.cmp(&b.address));
+    let failed = OpError::several(errors);
+    let anything = !(fetched.releases.is_empty() && fetched.git.is_empty() && fetched.entries == 0);
+    match failed {
+        Some(error) if !(keep_going && anything) => Err(error),
+        failed => Ok(Fetched { failed, ..fetched }),
+    }
 }
 
 /// Checks tarballs and turns them into git objects, until there are no more.

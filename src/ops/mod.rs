@@ -5,6 +5,7 @@ mod error;
 mod fetching;
 mod init;
 mod project;
+mod repositories;
 mod running;
 mod serving;
 mod status;
@@ -19,7 +20,7 @@ pub use project::{Environment, LockText, Project, read_locks};
 pub use running::run_command;
 pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};
 pub use status::{Status, Summary, status};
-pub use update::{Added, Update, UpdateOptions, update};
+pub use update::{Added, AddedGit, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};
 
 /// The result of every operation.

@@ -20,14 +20,16 @@ const REMEMBERED: usize = 32;
 /// Whether the mirror is fresh, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Whether everything that the locks pin of Hex is there.
+    /// Whether everything is there that the locks pin and that can be mirrored.
     pub fresh: bool,
     /// How many pinned releases are there.
     pub present: usize,
-    /// How many releases are there that no lock pins.
+    /// How many releases and revisions are there that no lock pins.
     pub extra: usize,
-    /// How many git repositories the locks pin.
+    /// How many pinned revisions of git repositories are there.
     pub git: usize,
+    /// How many git dependencies cannot be mirrored.
+    pub unmirrored: usize,
     /// How many dependencies are of an unknown kind.
     pub ignored: usize,
 }
@@ -87,8 +89,9 @@ impl Summary {
         Self {
             fresh: comparison.is_fresh(),
             present: comparison.present,
-            extra: comparison.extra.len(),
+            extra: comparison.extra.len() + comparison.git_extra.len(),
             git: comparison.git.len(),
+            unmirrored: comparison.unmirrored.len(),
             ignored: comparison.ignored.len(),
         }
     }
@@ -120,14 +123,14 @@ impl Memory {
         let text = fs::read_to_string(&self.path).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(&self.key))?;
         let numbers: Vec<usize> = line.split_whitespace().map(|number| number.parse().ok()).collect::<Option<_>>()?;
-        let [present, extra, git, ignored] = numbers[..] else { return None };
-        Some(Summary { fresh: true, present, extra, git, ignored })
+        let [present, extra, git, unmirrored, ignored] = numbers[..] else { return None };
+        Some(Summary { fresh: true, present, extra, git, unmirrored, ignored })
     }
 
     /// Writes the answer down. Where that cannot be done, the next question is answered the long way.
     fn remember(&self, summary: &Summary) {
-        let Summary { fresh: _, present, extra, git, ignored } = summary;
-        let mut text = format!("{} {present} {extra} {git} {ignored}\n", self.key);
+        let Summary { fresh: _, present, extra, git, unmirrored, ignored } = summary;
+        let mut text = format!("{} {present} {extra} {git} {unmirrored} {ignored}\n", self.key);
         let known = fs::read_to_string(&self.path).unwrap_or_default();
         for line in known.lines().filter(|line| !line.starts_with(&self.key)).take(REMEMBERED - 1) {
             text += line;

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::fetching::{self, Fetched, Order, Stored};
+use super::fetching::{self, Fetched, Means, Order, Stored, StoredRepository};
 use super::init::adopt;
 use super::project::{LockText, Project, read_locks};
 use super::status::{self, Status};
 use super::upstream::Repositories;
-use super::{OpError, Result};
+use super::{OpError, Result, repositories as git};
 use crate::fetch::Downloads;
 use crate::hex::tarball::Limits;
-use crate::model::{EntryId, Manifest, ReleaseId, StoredRelease, Version};
+use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Revision, StoredRelease, Version};
 use crate::plan::{Comparison, Wanted};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
@@ -34,6 +34,10 @@ pub struct UpdateOptions {
     pub refresh: bool,
     /// How many requests run at once, if not as configured.
     pub jobs: Option<usize>,
+    /// Publish what could be had, where something could not: the mirror is then incomplete.
+    pub keep_going: bool,
+    /// Whether somebody sits at a terminal whom git may ask for a password.
+    pub may_ask: bool,
 }
 
 /// A release that an update stored.
@@ -49,13 +53,28 @@ pub struct Added {
     pub replaced: Option<Version>,
 }
 
+/// A revision of a git repository that an update stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedGit {
+    /// The repository.
+    pub address: GitAddress,
+    /// The commit.
+    pub revision: Revision,
+    /// A commit of the repository that was there before and whose place it takes.
+    pub replaced: Option<Revision>,
+}
+
 /// What an update did, or would do.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Update {
     /// How things stood before.
     pub before: Status,
     /// What it stored.
     pub added: Vec<Added>,
+    /// What it stored of git repositories.
+    pub added_git: Vec<AddedGit>,
+    /// How many git repositories it changed, with or without new revisions.
+    pub repositories: usize,
     /// How many registry entries it fetched.
     pub entries: usize,
     /// How many bytes came over the network.
@@ -68,6 +87,8 @@ pub struct Update {
     pub adopted: Option<String>,
     /// How long it took.
     pub elapsed: Duration,
+    /// What went wrong, where it kept going: the mirror is incomplete.
+    pub failed: Option<OpError>,
 }
 
 /// Updates the mirror.
@@ -81,11 +102,14 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         commit: before.commit,
         before,
         added: Vec::new(),
+        added_git: Vec::new(),
+        repositories: 0,
         entries: 0,
         downloaded_bytes: 0,
         stored_bytes: 0,
         adopted,
         elapsed: start.elapsed(),
+        failed: None,
     };
     if options.dry_run || (before.summary.fresh && !options.refresh) {
         return Ok(done(before, None));
@@ -102,10 +126,18 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         match Attempt::new(project, options)?.run(progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}
             Err(error) => return Err(error),
-            Ok(Outcome { added, fetched, commit, stored_bytes }) => {
-                let (entries, downloaded_bytes) = (fetched.entries, fetched.downloaded_bytes);
-                let update = done(before, adopted);
-                return Ok(Update { added, entries, downloaded_bytes, stored_bytes, commit: Some(commit), ..update });
+            Ok(Outcome { added, added_git, fetched, commit, stored_bytes }) => {
+                return Ok(Update {
+                    added,
+                    added_git,
+                    repositories: fetched.git.len(),
+                    entries: fetched.entries,
+                    downloaded_bytes: fetched.downloaded_bytes,
+                    stored_bytes,
+                    commit: Some(commit),
+                    failed: fetched.failed,
+                    ..done(before, adopted)
+                });
             }
         }
     }
@@ -114,6 +146,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
 
 struct Outcome {
     added: Vec<Added>,
+    added_git: Vec<AddedGit>,
     fetched: Fetched,
     commit: ObjectId,
     stored_bytes: u64,
@@ -144,22 +177,33 @@ impl<'a> Attempt<'a> {
         let encoder = ReleaseEncoder::new(repository, Limits::default())?;
         let mut draft = Draft::begin(repository, branch, self.base.as_ref())?;
         let repositories = Repositories::new(self.project, progress.as_ref())?;
-        let fetched =
-            fetching::fetch(order, &repositories, self.options.jobs, &downloads, &encoder, &mut draft, progress)?;
+        let UpdateOptions { jobs, keep_going, may_ask, .. } = self.options;
+        let base = self.base.as_ref();
+        let bring = || git::Repositories::new(self.project, base, jobs, may_ask, Arc::clone(progress));
+        let git = (!order.git.is_empty()).then(bring).transpose()?;
+        let (repositories, downloads, encoder) = (&repositories, &downloads, &encoder);
+        let means = Means { repositories, jobs, downloads, encoder, git, base, keep_going };
+        let fetched = fetching::fetch(order, means, &mut draft, progress)?;
         let added: Vec<Added> = fetched.releases.iter().map(|stored| added(stored, manifest)).collect();
+        let added_git: Vec<AddedGit> = fetched.git.iter().flat_map(added_git).collect();
         let after = Comparison::new(&self.wanted, draft.manifest());
-        let published = draft.publish(&self.message(&added, &fetched))?;
+        let published = draft.publish(&self.message(&added, &added_git, &fetched))?;
         status::remember(repository, published.commit, &self.locks, &after);
         for release in &added {
             // What is stored is not needed a second time; a file that stays is only untidy.
             let _ = downloads.remove(&release.stored.outer);
         }
-        Ok(Outcome { added, fetched, commit: published.commit, stored_bytes: published.pack_bytes })
+        if fetched.failed.is_none() {
+            let _ = std::fs::remove_dir_all(git::scratch_dir(repository));
+        }
+        let stored_bytes = published.pack_bytes + fetched.stored_bytes;
+        Ok(Outcome { added, added_git, fetched, commit: published.commit, stored_bytes })
     }
 
     fn order(&self, manifest: &Manifest) -> Order {
         let comparison = Comparison::new(&self.wanted, manifest);
         let releases: Vec<_> = comparison.to_fetch().cloned().collect();
+        let git = comparison.git_to_fetch().cloned().collect();
         let of_release = |id: &ReleaseId| EntryId { repository: id.repository.clone(), package: id.package.clone() };
         let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| of_release(&pin.id)).collect();
         entries.extend(comparison.entries);
@@ -170,18 +214,21 @@ impl<'a> Attempt<'a> {
         if !self.options.refresh {
             known.append(&mut absent);
         }
-        Order { releases, entries, known, absent }
+        Order { releases, entries, known, git, absent }
     }
 
     /// Writes the commit's message: a line for a changelog, the particulars, and where it comes from.
-    fn message(&self, added: &[Added], fetched: &Fetched) -> String {
-        let mut message = subject(added, fetched.entries);
+    fn message(&self, added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String {
+        let mut message = subject(added, added_git, fetched);
         message += "\n\n";
-        for release in added {
-            let _ = writeln!(message, "{}", change(release));
+        for change in added.iter().map(change).chain(added_git.iter().map(git_change)) {
+            let _ = writeln!(message, "{change}");
         }
-        if !added.is_empty() {
+        if !(added.is_empty() && added_git.is_empty()) {
             message.push('\n');
+        }
+        if fetched.failed.is_some() {
+            message += "Incomplete: not everything that the locks pin could be had\n\n";
         }
         for LockText { file, bytes } in &self.locks {
             let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -216,14 +263,37 @@ fn change(release: &Added) -> String {
     }
 }
 
-fn subject(added: &[Added], entries: usize) -> String {
-    if added.is_empty() {
-        return format!("Refresh {}", count(entries, "registry entry", "registry entries"));
+/// Writes one change as `github.com/a/b 0123456789 → abcdef0123`.
+fn git_change(added: &AddedGit) -> String {
+    let replaced = added.replaced.map_or_else(String::new, |replaced| format!("{} → ", replaced.short()));
+    format!("{} {replaced}{}", added.address, added.revision.short())
+}
+
+fn added_git(stored: &StoredRepository) -> Vec<AddedGit> {
+    let added = stored.added.iter();
+    added.map(|&(revision, replaced)| AddedGit { address: stored.address.clone(), revision, replaced }).collect()
+}
+
+fn subject(added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String {
+    let changes: Vec<String> = added.iter().map(change).chain(added_git.iter().map(git_change)).collect();
+    if changes.is_empty() && !fetched.git.is_empty() {
+        return format!("Rename in {}", count(fetched.git.len(), "git repository", "git repositories"));
     }
-    let verb = if added.iter().all(|release| release.replaced.is_none()) { "Add" } else { "Update" };
-    let named: Vec<String> = added.iter().take(NAMED).map(change).collect();
-    let more = if added.len() > NAMED { ", …" } else { "" };
-    format!("{verb} {}: {}{more}", count(added.len(), "package", "packages"), named.join(", "))
+    if changes.is_empty() {
+        return format!("Refresh {}", count(fetched.entries, "registry entry", "registry entries"));
+    }
+    let new =
+        added.iter().all(|release| release.replaced.is_none()) && added_git.iter().all(|git| git.replaced.is_none());
+    let verb = if new { "Add" } else { "Update" };
+    let more = if changes.len() > NAMED { ", …" } else { "" };
+    let mut counts = Vec::new();
+    if !added.is_empty() {
+        counts.push(count(added.len(), "package", "packages"));
+    }
+    if !added_git.is_empty() {
+        counts.push(count(added_git.len(), "git revision", "git revisions"));
+    }
+    format!("{verb} {}: {}{more}", counts.join(" and "), changes[..changes.len().min(NAMED)].join(", "))
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
@@ -252,10 +322,17 @@ mod tests {
     #[test]
     fn subjects_read_as_a_changelog() {
         let (new, moved) = (release("plug", "1.0.0", None), release("jason", "1.3.0", Some("1.2.2")));
-        assert_eq!(subject(std::slice::from_ref(&new), 1), "Add 1 package: plug 1.0.0");
-        assert_eq!(subject(&[moved.clone(), new.clone()], 2), "Update 2 packages: jason 1.2.2 → 1.3.0, plug 1.0.0");
-        let many = vec![new.clone(), new.clone(), new.clone(), new];
-        assert_eq!(subject(&many, 4), "Add 4 packages: plug 1.0.0, plug 1.0.0, plug 1.0.0, …");
-        assert_eq!(subject(&[], 3), "Refresh 3 registry entries");
+        let none = Fetched { entries: 3, ..Fetched::default() };
+        let subject_of = subject;
+        let subject = |added: &[Added], git: &[AddedGit]| subject_of(added, git, &none);
+        assert_eq!(subject(std::slice::from_ref(&new), &[]), "Add 1 package: plug 1.0.0");
+        assert_eq!(subject(&[moved.clone(), new.clone()], &[]), "Update 2 packages: jason 1.2.2 → 1.3.0, plug 1.0.0");
+        let many = vec![new.clone(), new.clone(), new.clone(), new.clone()];
+        assert_eq!(subject(&many, &[]), "Add 4 packages: plug 1.0.0, plug 1.0.0, plug 1.0.0, …");
+        assert_eq!(subject(&[], &[]), "Refresh 3 registry entries");
+        let [one, two] = ["1", "2"].map(|digit| digit.repeat(40).parse().unwrap());
+        let git = AddedGit { address: "h/a".parse().unwrap(), revision: two, replaced: Some(one) };
+        let both = subject(&[new], std::slice::from_ref(&git));
+        assert_eq!(both, "Update 1 package and 1 git revision: plug 1.0.0, h/a 1111111111 → 2222222222");
     }
 }

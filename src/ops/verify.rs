@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::project::{Project, read_locks};
+use super::repositories::fetching_git;
 use super::upstream::Repositories;
 use super::{OpError, Result};
+use crate::git::Git;
 use crate::hex::registry::{Package, PublicKey, Signed};
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{EntryId, Manifest, ReleaseId, RepositoryName};
+use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, RepositoryName, StoredGit};
 use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
 use crate::store::{Damage, ObjectId, Snapshot, StoreError};
@@ -28,6 +30,8 @@ pub struct Verification {
     pub releases: usize,
     /// How many registry entries were checked.
     pub entries: usize,
+    /// How many revisions of git repositories were checked.
+    pub revisions: usize,
     /// What is wrong, by path.
     pub damages: Vec<Damage>,
 }
@@ -50,7 +54,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
             Manifest::default()
         }
     };
-    let items = (manifest.releases.len() + manifest.entries.len()) as u64;
+    let items = (manifest.releases.len() + manifest.entries.len() + manifest.git.len()) as u64;
     progress.report(Event::Planned { items });
     let wanted = match project.locks() {
         Ok(locks) => read_locks(&locks)?,
@@ -77,9 +81,19 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         checks.release(snapshot, id)
     });
     damages.extend(found);
+    if !manifest.git.is_empty() {
+        let git = fetching_git(project, false)?;
+        let repositories: Vec<_> = manifest.git.iter().collect();
+        let found = in_parallel(&snapshot, &repositories, |snapshot, (address, stored)| {
+            progress.report(Event::Finished { item: format!("git {address}") });
+            repository(&git, snapshot, address, stored)
+        });
+        damages.extend(found);
+    }
     damages.sort();
     damages.dedup();
-    Ok(Verification { commit, objects, releases: releases.len(), entries: entries.len(), damages })
+    let revisions = manifest.git.values().map(|stored| stored.revisions.len()).sum();
+    Ok(Verification { commit, objects, releases: releases.len(), entries: entries.len(), revisions, damages })
 }
 
 struct Checks<'a> {
@@ -148,6 +162,31 @@ impl Checks<'_> {
         let signed = Signed::decode(&bytes).map_err(refused)?;
         let payload = signed.verify(key).map_err(refused)?;
         Package::decode(payload, &id.repository, &id.package).map(Some).map_err(refused)
+    }
+}
+
+/// Checks a git repository: its files are what the manifest says, every object has the content that its id promises, and
+/// nothing is missing that a revision needs.
+fn repository(git: &Git, snapshot: &Snapshot, address: &GitAddress, stored: &StoredGit) -> Vec<Damage> {
+    let path = address.tree_path();
+    let wrong = |problem: String| vec![Damage { path: path.clone(), problem }];
+    let differing: Vec<String> = match snapshot.git_files(address) {
+        Ok(files) => stored.unlike(&files),
+        Err(error) => return vec![damage(&path, &error)],
+    };
+    if !differing.is_empty() {
+        return wrong(format!("not what the manifest says: {}", differing.join(", ")));
+    }
+    // Not the cache of the server: that is not what is checked here.
+    let written = snapshot.write_git_to_scratch(address);
+    let folder = match &written {
+        Ok(folder) => folder.path().join("checked.git"),
+        Err(error) => return vec![damage(&path, error)],
+    };
+    match crate::git::check(git, &folder, stored.revisions.keys()) {
+        Ok(None) => Vec::new(),
+        Ok(Some(problem)) => wrong(problem),
+        Err(error) => vec![damage(&path, &error)],
     }
 }
 

@@ -65,7 +65,7 @@ pub enum NotMirrored {
     NoCommit,
 }
 
-impl fmt::Display for NotMirrored {
+impl Display for NotMirrored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Local => "a folder of this machine",

@@ -243,7 +243,8 @@ fn make_room(cache: &Path, newest: ObjectId, bounds: Bounds) -> Result<()> {
             Err(_) => {}
         }
     }
-    let mut by_age: Vec<(String, Kept)> = kept.into_iter().filter(|(tree, _)| *tree != newest.to_string()).collect();
+    let mut by_age: Vec<(String, Kept)> =
+        kept.into_iter().filter(|(tree, _)| !newest.to_hex().to_string().eq(tree)).collect();
     by_age.sort_by_key(|(_, kept)| (kept.whole, kept.used));
     let mut bytes: u64 = by_age.iter().map(|(_, kept)| kept.bytes).sum();
     let mut count = by_age.len();

@@ -13,7 +13,9 @@ use super::mark::Mark;
 use super::pack::{PackWriter, PackedObject};
 use super::repository::{Branch, set_committer};
 use super::{Repository, Result, Snapshot, StoreError, layout};
-use crate::model::{EntryChecksum, EntryId, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry};
+use crate::model::{
+    EntryChecksum, EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry, StoredGit,
+};
 
 /// Changes on top of a snapshot. Dropped before [`Draft::publish`], it leaves nothing.
 pub struct Draft<'a> {
@@ -30,11 +32,22 @@ pub struct Draft<'a> {
     releases: BTreeMap<ReleaseId, ObjectId>,
     /// The blobs of registry entries put here.
     entries: BTreeMap<EntryId, ObjectId>,
+    /// The blobs of packs and indexes put here, by their paths in the repository.
+    repositories: BTreeMap<GitAddress, BTreeMap<String, ObjectId>>,
     compression: gix::zlib::Compression,
 }
 
 /// A path with what is put there, or nothing where something is removed.
 type Change = (String, Option<(EntryKind, ObjectId)>);
+
+/// A file of a git repository that is to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitFile {
+    /// Its content.
+    Bytes(Vec<u8>),
+    /// A blob with its content, which is in the object database.
+    Stored(ObjectId),
+}
 
 /// What [`Draft::publish`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +76,7 @@ impl<'a> Draft<'a> {
             pack: PackWriter::begin(&repository.objects_dir())?,
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
+            repositories: BTreeMap::new(),
             compression: repository.compression()?,
         })
     }
@@ -112,6 +126,26 @@ impl<'a> Draft<'a> {
             let blob = self.add_blob(signed)?;
             self.entries.insert(id, blob);
         }
+        Ok(())
+    }
+
+    /// Puts a git repository, or what it is now: `files` are the packs and indexes that are new, by their paths in it.
+    ///
+    /// # Errors
+    /// Fails where the pack cannot be written.
+    pub fn put_git(&mut self, address: GitAddress, stored: StoredGit, files: Vec<(String, GitFile)>) -> Result<()> {
+        let mut blobs = BTreeMap::new();
+        for (path, file) in files {
+            let blob = match file {
+                GitFile::Stored(blob) => blob,
+                // Packs are deflated already, indexes are not.
+                GitFile::Bytes(bytes) if path.ends_with(".pack") => self.add_deflated(&bytes)?,
+                GitFile::Bytes(bytes) => self.add_blob(&bytes)?,
+            };
+            blobs.insert(path, blob);
+        }
+        self.repositories.entry(address.clone()).or_default().extend(blobs);
+        self.manifest.git.insert(address, stored);
         Ok(())
     }
 
@@ -201,6 +235,9 @@ impl<'a> Draft<'a> {
         for (repository, package) in packages {
             self.place(&repository, &package, &releases, &mut changes)?;
         }
+        for (address, blobs) in std::mem::take(&mut self.repositories) {
+            self.place_git(&address, blobs, &mut changes)?;
+        }
         let texts = [
             (layout::MANIFEST, self.manifest.to_string()),
             (layout::MIRROR, layout::mirror_text()),
@@ -240,6 +277,42 @@ impl<'a> Draft<'a> {
             changes.push((path, Some((EntryKind::Tree, *tree))));
         }
         Ok(())
+    }
+
+    /// Lists what is different in a git repository: new packs, packs that are gone, and the files that follow from both.
+    fn place_git(
+        &mut self,
+        address: &GitAddress,
+        blobs: BTreeMap<String, ObjectId>,
+        changes: &mut Vec<(String, Option<(EntryKind, ObjectId)>)>,
+    ) -> Result<()> {
+        let folder = address.tree_path();
+        let stored = self.manifest.git.get(address).cloned().unwrap_or_default();
+        let before = self.base.map(Snapshot::manifest).transpose()?.and_then(|manifest| manifest.git.get(address));
+        if let Some(before) = before {
+            for name in before.packs.keys().filter(|name| !stored.packs.contains_key(*name)) {
+                let gone = |extension| (format!("{folder}/objects/pack/pack-{name}.{extension}"), None);
+                changes.extend(["pack", "idx"].map(gone));
+            }
+            if !before.shallow.is_empty() && stored.shallow.is_empty() {
+                changes.push((format!("{folder}/shallow"), None));
+            }
+        }
+        for (path, blob) in blobs {
+            changes.push((format!("{folder}/{path}"), Some((EntryKind::Blob, blob))));
+        }
+        for (path, text) in stored.files() {
+            let blob = self.add_blob(text.as_bytes())?;
+            changes.push((format!("{folder}/{path}"), Some((EntryKind::Blob, blob))));
+        }
+        Ok(())
+    }
+
+    /// Adds a blob that deflating would not make smaller.
+    fn add_deflated(&mut self, bytes: &[u8]) -> Result<ObjectId> {
+        let kind = Kind::Blob;
+        let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
+        self.pack.add(PackedObject::new(kind, bytes, id, gix::zlib::Compression::NONE)?)
     }
 
     fn add_blob(&mut self, bytes: &[u8]) -> Result<ObjectId> {

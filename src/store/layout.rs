@@ -7,6 +7,8 @@
 //! hex/<repository>/packages/<name>/            contents/…  metadata.config  recipe      (or: tarball)
 //! hex/<repository>/packages/<name>@<version>/  the same, for releases below the highest
 //! hex/<repository>/registry/<name>             the signed message, as upstream gave it before gzip
+//! git/<host>/<path>.git/                       a bare repository: HEAD, packed-refs, info/refs, objects/info/packs,
+//!                                              objects/pack/*, and shallow where an ancestry is not full
 //! ```
 
 use crate::model::{EntryId, Manifest, ReleaseId};
@@ -32,7 +34,7 @@ pub const TARBALL: &str = "tarball";
 
 /// What `README.md` says.
 pub const README_TEXT: &str = "\
-# A mirror of this project's Hex dependencies
+# A mirror of this project's dependencies
 
 This branch is kept by git-hexmirror. It holds everything that the project's lock files pin, so that a clone can build
 without any other network: `git hexmirror run -- mix deps.get`.
@@ -43,6 +45,7 @@ It shares no history with the project and is never merged into it. Do not edit i
 - `hex/REPOSITORY/packages/NAME`: a release, unpacked, with the recipe that rebuilds the published tarball byte for
   byte. Lower versions stand beside it as `NAME@VERSION`.
 - `hex/REPOSITORY/registry/NAME`: the registry entry of a package, as the repository signed it.
+- `git/HOST/PATH.git`: a bare git repository with the revisions that are pinned, and their ancestry.
 
 `git hexmirror verify` checks every byte; `git log` on this branch reads as a changelog.
 ";

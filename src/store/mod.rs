@@ -20,10 +20,11 @@ mod names;
 mod pack;
 mod repository;
 mod snapshot;
+mod stored_git;
 mod tip;
 
 pub use checkout::Checkout;
-pub use draft::{Draft, Published};
+pub use draft::{Draft, GitFile, Published};
 pub use encode::{EncodeError, EncodedRelease, ReleaseEncoder};
 pub use error::StoreError;
 pub use gix::ObjectId;

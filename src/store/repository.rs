@@ -232,7 +232,7 @@ impl Repository {
     }
 
     /// Returns the folder of the object database.
-    pub(super) fn objects_dir(&self) -> PathBuf {
+    pub fn objects_dir(&self) -> PathBuf {
         self.git.objects.store_ref().path().to_owned()
     }
 

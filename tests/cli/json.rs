@@ -28,11 +28,23 @@ fn status_and_diff_before_and_after() {
     let document = ran.json();
     has(&document, &["fresh", "missing", "changed", "extra", "branch", "commit", "locks", "present", "git", "ignored"]);
     assert_eq!((&document["fresh"], &document["commit"]), (&json!(false), &Value::Null));
-    assert_eq!(document["missing"].as_array().unwrap().len(), 3);
+    assert_eq!(document["missing"].as_array().unwrap().len(), 4);
+    let git = json!({
+        "kind": "git",
+        "repository": "example.com/here",
+        "revision": "0123456789012345678901234567890123456789",
+        "app": "here",
+        "url": "https://***@example.com/here.git",
+        "depth": null,
+        "names": ["HEAD"],
+        "submodules": false,
+    });
+    assert_eq!(document["missing"][3], git);
     let alpha = stage.registry.get("alpha 1.0.0");
     assert_eq!(
         document["missing"][0],
         json!({
+            "kind": "hex",
             "repository": "hexpm",
             "package": "alpha",
             "version": "1.0.0",
@@ -46,6 +58,7 @@ fn status_and_diff_before_and_after() {
     assert_eq!(stage.run(&["diff", "--json"]).ok().json(), document);
     stage.run(&["diff", "--json", "--exit-code"]).exits(1);
 
+    stage.lock(&PINNED);
     stage.run(&["update"]).ok();
     stage.lock(&["alpha 1.1.0", PINNED[1]]);
     let document = stage.run(&["status", "--json"]).exits(1).json();
@@ -116,7 +129,7 @@ fn list_is_an_array_of_what_is_there() {
 fn verify_counts_what_it_checked() {
     let stage = Stage::mirrored();
     let document = stage.run(&["verify", "--json"]).ok().silent().json();
-    assert_eq!(fields(&document), ["commit", "damages", "entries", "objects", "releases"]);
+    assert_eq!(fields(&document), ["commit", "damages", "entries", "git", "objects", "releases"]);
     assert_eq!((&document["releases"], &document["entries"], &document["damages"]), (&json!(3), &json!(4), &json!([])));
     // A commit of the branch, the trees and blobs below it.
     let objects = stage.git(&["ls-tree", "-r", "-t", "hexmirror"]).lines().count() + 2;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use git_hexmirror::fetch::FetchError;
+use git_hexmirror::git::GitError;
 use git_hexmirror::ops::{Failure, OpError};
 use git_hexmirror::store::StoreError;
 
@@ -77,6 +78,7 @@ fn hint(error: &OpError) -> Option<String> {
     let hint = match error {
         OpError::Store(error) => return store_hint(error),
         OpError::Fetch(error) => return fetch_hint(error),
+        OpError::Git(error) => return git_hint(error),
         OpError::Several { errors } => return errors.iter().find_map(hint),
         OpError::NoLock { .. } => {
             "run it inside a project with a mix.lock or rebar.lock (`mix deps.get` makes one), or name locks with --lock"
@@ -125,6 +127,30 @@ fn store_hint(error: &StoreError) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+fn git_hint(error: &GitError) -> Option<String> {
+    let hint = match error {
+        GitError::NotRun { .. } => "install git; it fetches and checks git dependencies",
+        GitError::TooOld { .. } => "update git",
+        GitError::Unreachable { .. } | GitError::Stalled { .. } => {
+            "check the network and git's settings (http.proxy, url.…insteadOf); what was fetched is kept for the next `git hexmirror update`, and --keep-going commits the rest now"
+        }
+        GitError::AccessRefused { .. } | GitError::NoRepository { .. } => {
+            "see that `git ls-remote ADDRESS` works: the user's own credential helpers and ssh keys are used, and nobody is asked where there is no terminal"
+        }
+        GitError::NoRevision { .. } => {
+            "it may have been force-pushed away; update the dependency, or find who has the commit; --keep-going commits the rest now"
+        }
+        GitError::Refused { .. } | GitError::Incomplete { .. } => {
+            "nothing was stored; the repository's owner should know of this"
+        }
+        GitError::Submodule { .. } => {
+            "drop `submodules: true` for the dependency, or have the submodule point to a server"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn fetch_hint(error: &FetchError) -> Option<String> {

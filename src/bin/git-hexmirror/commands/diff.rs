@@ -4,7 +4,6 @@ use git_hexmirror::ops;
 
 use super::{CommandError, documents, status};
 use crate::cli::{Json, Outcome};
-use crate::output::{DIM, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
@@ -28,7 +27,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     } else if let Some(comparison) = &status.comparison {
         let print = || {
             status::lacks(output, comparison)?;
-            comparison.extra.iter().try_for_each(|id| output.result(format!("  {} {id}", styled(DIM, "extra  "))))?;
+            status::extra(output, comparison)?;
             status::not_mirrored(output, comparison)
         };
         print().map_err(CommandError::Print)?;

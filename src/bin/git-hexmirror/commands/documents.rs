@@ -1,8 +1,8 @@
 //! The JSON documents. Their fields are documented in the manual (`git hexmirror man`) and only ever added to.
 
-use git_hexmirror::model::{EntryId, ReleaseId};
-use git_hexmirror::ops::{Added, Status, Update};
-use git_hexmirror::plan::{Change, Comparison, GitPin, Ignored, Pin};
+use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision};
+use git_hexmirror::ops::{Added, AddedGit, OpError, Status, Update};
+use git_hexmirror::plan::{Change, Comparison, GitChange, GitPin, Ignored, Pin, Unmirrored};
 use serde_json::{Value, json};
 
 /// What `status` and `diff` print.
@@ -12,7 +12,7 @@ pub fn status(branch: &str, status: &Status) -> Value {
         "branch": branch,
         "commit": status.commit.map(|commit| commit.to_string()),
         "locks": status.locks,
-        "present": status.summary.present,
+        "present": status.summary.present + status.summary.git,
     });
     if let Some(comparison) = &status.comparison {
         extend(&mut document, particulars(comparison));
@@ -22,22 +22,30 @@ pub fn status(branch: &str, status: &Status) -> Value {
 
 /// What a comparison found, in lists.
 fn particulars(comparison: &Comparison) -> Value {
+    let missing = comparison.missing.iter().map(pin).chain(comparison.git_missing.iter().map(git_pin));
+    let changed = comparison.changed.iter().map(change).chain(comparison.git_changed.iter().map(git_change));
+    let extra = comparison.extra.iter().map(release);
+    let extra = extra.chain(comparison.git_extra.iter().map(|(address, commit)| revision(address, *commit)));
     json!({
-        "missing": comparison.missing.iter().map(pin).collect::<Vec<_>>(),
-        "changed": comparison.changed.iter().map(change).collect::<Vec<_>>(),
+        "missing": missing.collect::<Vec<_>>(),
+        "changed": changed.collect::<Vec<_>>(),
         "missing_entries": comparison.entries.iter().map(entry).collect::<Vec<_>>(),
-        "extra": comparison.extra.iter().map(release).collect::<Vec<_>>(),
-        "git": comparison.git.iter().map(git).collect::<Vec<_>>(),
+        "extra": extra.collect::<Vec<_>>(),
+        "git": git(comparison),
         "ignored": comparison.ignored.iter().map(ignored).collect::<Vec<_>>(),
     })
 }
 
 /// What `update` prints.
 pub fn update(update: &Update, dry_run: bool) -> Value {
-    let (replaced, added): (Vec<_>, Vec<_>) = update.added.iter().partition(|release| release.replaced.is_some());
+    let releases = update.added.iter().map(|added| (added.replaced.is_some(), added_release(added)));
+    let revisions = update.added_git.iter().map(|added| (added.replaced.is_some(), added_revision(added)));
+    let (replaced, added): (Vec<_>, Vec<_>) = releases.chain(revisions).partition(|(replaced, _)| *replaced);
+    let documents = |list: Vec<(bool, Value)>| list.into_iter().map(|(_, document)| document).collect::<Vec<_>>();
     json!({
-        "added": added.into_iter().map(added_release).collect::<Vec<_>>(),
-        "replaced": replaced.into_iter().map(added_release).collect::<Vec<_>>(),
+        "added": documents(added),
+        "replaced": documents(replaced),
+        "repositories": update.repositories,
         "entries": update.entries,
         "downloaded_bytes": update.downloaded_bytes,
         "stored_bytes": update.stored_bytes,
@@ -46,14 +54,57 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "seconds": update.elapsed.as_secs_f64(),
         "dry_run": dry_run,
         "to_add": update.before.comparison.as_ref().filter(|_| dry_run).map_or_else(Vec::new, |comparison| {
-            comparison.to_fetch().map(pin).collect()
+            comparison.to_fetch().map(pin).chain(comparison.git_to_fetch().map(git_pin)).collect()
         }),
-        "git": update.before.comparison.iter().flat_map(|comparison| comparison.git.iter().map(git)).collect::<Vec<_>>(),
+        "git": update.before.comparison.as_ref().map_or_else(Vec::new, git),
+        "incomplete": update.failed.is_some(),
+        "errors": update.failed.iter().flat_map(errors).collect::<Vec<_>>(),
     })
 }
 
 pub fn release(id: &ReleaseId) -> Value {
-    json!({ "repository": id.repository, "package": id.package, "version": id.version })
+    json!({ "kind": "hex", "repository": id.repository, "package": id.package, "version": id.version })
+}
+
+pub fn revision(address: &GitAddress, revision: Revision) -> Value {
+    json!({ "kind": "git", "repository": address, "revision": revision })
+}
+
+fn added_revision(added: &AddedGit) -> Value {
+    let mut document = revision(&added.address, added.revision);
+    document["from"] = json!(added.replaced);
+    document
+}
+
+fn git_pin(pin: &GitPin) -> Value {
+    let mut document = revision(pin.url.address(), pin.revision);
+    extend(
+        &mut document,
+        json!({ "app": pin.app, "url": pin.url.to_string(), "depth": pin.depth, "names": pin.names, "submodules": pin.submodules }),
+    );
+    document
+}
+
+fn git_change(change: &GitChange) -> Value {
+    let mut document = git_pin(&change.pin);
+    document["mirrored"] = json!(change.mirrored);
+    document
+}
+
+/// All git dependencies, whether the mirror has them, and why not where it never will.
+fn git(comparison: &Comparison) -> Vec<Value> {
+    let pinned = |pin: &GitPin, mirrored: bool| json!({ "app": pin.app, "url": pin.url.to_string(), "revision": pin.revision, "mirrored": mirrored });
+    let unmirrored = |Unmirrored { app, url, revision, reason }: &Unmirrored| json!({ "app": app, "url": url, "revision": revision, "mirrored": false, "reason": reason.to_string() });
+    let there = comparison.git.iter().map(|pin| pinned(pin, true));
+    let lacking = comparison.git_to_fetch().map(|pin| pinned(pin, false));
+    there.chain(lacking).chain(comparison.unmirrored.iter().map(unmirrored)).collect()
+}
+
+fn errors(error: &OpError) -> Vec<String> {
+    match error {
+        OpError::Several { errors } => errors.iter().map(ToString::to_string).collect(),
+        error => vec![error.to_string()],
+    }
 }
 
 fn added_release(added: &Added) -> Value {
@@ -87,20 +138,8 @@ fn entry(id: &EntryId) -> Value {
     json!({ "repository": id.repository, "package": id.package })
 }
 
-fn git(pin: &GitPin) -> Value {
-    json!({ "app": pin.app, "url": redacted(pin.url.secret_text()), "revision": pin.revision, "mirrored": false })
-}
-
 fn ignored(ignored: &Ignored) -> Value {
     json!({ "app": ignored.app, "kind": ignored.kind })
-}
-
-/// Hides what stands before the host of an address: a password or a token.
-pub fn redacted(url: &str) -> String {
-    match url.parse::<git_hexmirror::fetch::WebUrl>() {
-        Ok(url) => url.to_string(),
-        Err(_) => url.to_owned(),
-    }
 }
 
 /// Adds the fields of one object to another.

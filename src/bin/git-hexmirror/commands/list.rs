@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{CommandError, documents};
 use crate::cli::{Json, Outcome};
-use crate::output::{DIM, bytes, styled};
+use crate::output::{DIM, bytes, count, styled};
 use crate::session::Session;
 
 /// List what the mirror holds
@@ -28,6 +28,16 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         let particulars = styled(DIM, format!("{} {}", bytes(stored.bytes), stored.storage.as_str()));
         output.result(format!("{id}  {particulars}")).map_err(CommandError::Print)?;
     }
+    for (address, stored) in &manifest.git {
+        for (revision, of_revision) in &stored.revisions {
+            let names: String = of_revision.names.iter().map(|name| format!(" {name}")).collect();
+            let depth = of_revision.depth.map_or_else(String::new, |depth| format!(" depth {depth}"));
+            let particulars = styled(DIM, format!("git{depth}{names}"));
+            output.result(format!("{address} {}  {particulars}", revision.short())).map_err(CommandError::Print)?;
+        }
+        let packs = count(stored.packs.len(), "pack", "packs");
+        output.detail(styled(DIM, format!("  {} in {packs}", bytes(stored.bytes()))));
+    }
     output.detail(format!("{} registry entries", manifest.entries.len()));
     Ok(0)
 }
@@ -42,5 +52,20 @@ fn document(manifest: &Manifest) -> Vec<Value> {
         document["bytes"] = json!(stored.bytes);
         document
     });
-    releases.collect()
+    let revisions = manifest.git.iter().flat_map(|(address, stored)| {
+        stored.revisions.iter().map(move |(revision, of_revision)| {
+            let mut document = documents::revision(address, *revision);
+            document["depth"] = json!(of_revision.depth);
+            document["names"] = json!(of_revision.names);
+            document["submodules"] = json!(of_revision.submodules.as_ref().map(|submodules| {
+                let pinned = submodules.iter().map(|(address, revision)| documents::revision(address, *revision));
+                pinned.collect::<Vec<_>>()
+            }));
+            document["storage"] = json!("packs");
+            // Of the repository, whose revisions share it.
+            document["bytes"] = json!(stored.bytes());
+            document
+        })
+    });
+    releases.chain(revisions).collect()
 }

@@ -6,10 +6,10 @@ use git_hexmirror::lock::{Lock, Source};
 use git_hexmirror::ops::OpError;
 
 use super::CommandError;
-use super::documents::redacted;
 use crate::cli::{Json, Outcome};
 use crate::output::{DIM, styled};
 use crate::session::Session;
+use git_hexmirror::model::redacted;
 
 /// Print a lock as it is read
 ///

@@ -1,10 +1,11 @@
 //! `status`
 
+use git_hexmirror::model::Revision;
 use git_hexmirror::ops::{self, Project, Status};
-use git_hexmirror::plan::Comparison;
+use git_hexmirror::plan::{Comparison, GitPin, Unmirrored};
 
 use super::CommandError;
-use super::documents::{self, redacted};
+use super::documents;
 use super::init::short;
 use crate::cli::{Json, Outcome};
 use crate::output::{BAD, CHANGED, DIM, GOOD, Output, count, styled};
@@ -37,11 +38,9 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 
 fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result<()> {
     let (branch, summary) = (&project.branch, status.summary);
-    let releases = count(summary.present, "release", "releases");
+    let has = contents(summary.present, summary.git);
     match status.commit.filter(|_| summary.fresh) {
-        Some(commit) => {
-            output.result(format!("{}: {branch} at {} has {releases}", styled(GOOD, "fresh"), short(commit)))?
-        }
+        Some(commit) => output.result(format!("{}: {branch} at {} has {has}", styled(GOOD, "fresh"), short(commit)))?,
         None => output.result(format!(
             "{}: {branch} lacks what {} pins",
             styled(BAD, "not fresh"),
@@ -51,19 +50,19 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
     if let Some(comparison) = &status.comparison {
         lacks(output, comparison)?;
         if output.verbose > 0 {
-            list(output, comparison.extra.iter().map(|id| format!("  {} {id}", styled(DIM, "extra  "))), usize::MAX)?;
+            extra(output, comparison)?;
         }
     }
-    if summary.git > 0 {
-        let repositories = count(summary.git, "git dependency is", "git dependencies are");
-        output.result(styled(DIM, format!("  {repositories} not mirrored yet")))?;
+    if summary.unmirrored > 0 {
+        let repositories = count(summary.unmirrored, "git dependency cannot", "git dependencies cannot");
+        output.result(styled(DIM, format!("  {repositories} be mirrored; `git hexmirror diff` says why")))?;
     }
     if summary.ignored > 0 {
         let ignored = count(summary.ignored, "dependency of an unknown kind is", "dependencies of unknown kinds are");
         output.result(styled(DIM, format!("  {ignored} not mirrored")))?;
     }
     if summary.extra > 0 && output.verbose == 0 {
-        let extra = count(summary.extra, "release is", "releases are");
+        let extra = count(summary.extra, "release or revision is", "releases or revisions are");
         output.result(styled(DIM, format!("  {extra} kept that these locks do not pin")))?;
     }
     if !summary.fresh {
@@ -87,18 +86,43 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     list(output, changed, limit)?;
     let lacking: Vec<_> = comparison.to_fetch().map(|pin| (&pin.id.repository, &pin.id.package)).collect();
     let entries = comparison.entries.iter().filter(|id| !lacking.contains(&(&id.repository, &id.package)));
-    list(output, entries.map(|id| format!("  {} registry entry of {id}", styled(BAD, "missing"))), limit)
+    list(output, entries.map(|id| format!("  {} registry entry of {id}", styled(BAD, "missing"))), limit)?;
+    let git = |pin: &GitPin| format!("{} {}", pin.url.address(), pin.revision.short());
+    let missing = comparison.git_missing.iter().map(|pin| format!("  {} {}", styled(BAD, "missing"), git(pin)));
+    list(output, missing, limit)?;
+    let changed = comparison.git_changed.iter().map(|change| {
+        let has = match change.mirrored.contains(&change.pin.revision) {
+            true => "the mirror has it without all that its entry wants".to_owned(),
+            false => {
+                let mirrored: Vec<String> = change.mirrored.iter().map(Revision::short).collect();
+                format!("the mirror has {}", mirrored.join(", "))
+            }
+        };
+        format!("  {} {} ({has})", styled(CHANGED, "changed"), git(&change.pin))
+    });
+    list(output, changed, limit)
 }
 
-/// Prints the git dependencies and those of unknown kinds.
+/// Prints what the mirror has beyond the locks.
+pub fn extra(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
+    let git = comparison.git_extra.iter().map(|(address, revision)| format!("{address} {}", revision.short()));
+    let extra = comparison.extra.iter().map(ToString::to_string).chain(git);
+    list(output, extra.map(|item| format!("  {} {item}", styled(DIM, "extra  "))), usize::MAX)
+}
+
+/// Says how much there is.
+pub fn contents(releases: usize, revisions: usize) -> String {
+    let releases = count(releases, "release", "releases");
+    match revisions {
+        0 => releases,
+        number => format!("{releases} and {}", count(number, "git revision", "git revisions")),
+    }
+}
+
+/// Prints the git dependencies that cannot be mirrored and the dependencies of unknown kinds.
 pub fn not_mirrored(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
-    for pin in &comparison.git {
-        output.result(format!(
-            "  {} {} {}",
-            styled(DIM, "git, not mirrored yet:"),
-            pin.app,
-            redacted(pin.url.secret_text())
-        ))?;
+    for Unmirrored { app, url, reason, .. } in &comparison.unmirrored {
+        output.result(format!("  {} {app} {url} ({reason})", styled(DIM, "git, not mirrored:")))?;
     }
     for ignored in &comparison.ignored {
         output.result(format!("  {} {}", styled(DIM, format!("{}, not mirrored:", ignored.kind)), ignored.app))?;

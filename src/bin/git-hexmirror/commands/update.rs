@@ -1,12 +1,14 @@
 //! `update`
 
+use std::io::IsTerminal;
+
 use git_hexmirror::model::Storage;
 use git_hexmirror::ops::{self, Project, Update, UpdateOptions};
 
 use super::init::short;
 use super::{CommandError, documents, status};
 use crate::cli::{Json, Outcome};
-use crate::output::{BOLD, CHANGED, DIM, GOOD, Output, bytes, count, styled};
+use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, bytes, count, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
@@ -17,6 +19,9 @@ const SHOWN: usize = 40;
 ///
 /// Nothing is fetched where nothing is missing. If anything fails, the branch is as it was, and what was fetched and
 /// verified is not fetched again by the next update.
+///
+/// Git dependencies are fetched by the system's git, with its credentials, proxies and insteadOf: the pinned revision
+/// with its ancestry (or to the depth that the lock says), and its submodules where the lock says so.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Only say what would be fetched; exits with 1 if anything would
@@ -25,7 +30,10 @@ pub struct Arguments {
     /// Fetch all registry entries anew, for retirements and security advisories
     #[arg(long)]
     refresh: bool,
-    /// How many requests run at once [default: 8]
+    /// Commit what could be had, where something could not; the mirror is then incomplete, and the exit code says why
+    #[arg(short, long)]
+    keep_going: bool,
+    /// How many requests run at once, and git fetches up to 4 [default: 8]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     #[command(flatten)]
@@ -34,8 +42,13 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    let options =
-        UpdateOptions { dry_run: arguments.dry_run, refresh: arguments.refresh, jobs: arguments.jobs.map(usize::from) };
+    let options = UpdateOptions {
+        dry_run: arguments.dry_run,
+        refresh: arguments.refresh,
+        jobs: arguments.jobs.map(usize::from),
+        keep_going: arguments.keep_going,
+        may_ask: session.output.interactive && std::io::stdin().is_terminal(),
+    };
     let progress = session.progress();
     let update = ops::update(&project, options, &progress);
     drop(progress);
@@ -45,6 +58,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         output.json(&documents::update(&update, arguments.dry_run)).map_err(CommandError::Print)?;
     } else {
         summarise(output, &project, &update, arguments.dry_run).map_err(CommandError::Print)?;
+    }
+    if let Some(error) = update.failed {
+        output.say(format!("{}: not everything that the locks pin is there", styled(BAD, "incomplete")));
+        return Err(CommandError::Op(error));
     }
     Ok(if arguments.dry_run && !update.before.summary.fresh { NOT_FRESH } else { 0 })
 }
@@ -56,22 +73,22 @@ fn summarise(output: &Output, project: &Project, update: &Update, dry_run: bool)
     if dry_run {
         match &update.before.comparison {
             Some(comparison) if !update.before.summary.fresh => {
-                output
-                    .say(format!("{} would be fetched:", count(comparison.to_fetch().count(), "release", "releases")));
+                let (releases, git) = (comparison.to_fetch().count(), comparison.git_to_fetch().count());
+                output.say(format!("{} would be fetched:", status::contents(releases, git)));
                 status::lacks(output, comparison)?;
             }
             _ => output.say(format!("{}: nothing would be fetched", styled(GOOD, "fresh"))),
         }
-    } else if update.added.is_empty() && update.entries == 0 {
+    } else if update.added.is_empty() && update.entries == 0 && update.repositories == 0 {
         let commit = update.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
-        let present = count(update.before.summary.present, "release", "releases");
+        let present = status::contents(update.before.summary.present, update.before.summary.git);
         output.say(format!("{}: {}{commit} has {present}; nothing to do", styled(GOOD, "fresh"), project.branch));
     } else {
         changed(output, project, update);
     }
-    if update.before.summary.git > 0 && !output.quiet {
-        let git = count(update.before.summary.git, "git dependency is", "git dependencies are");
-        output.say(styled(DIM, format!("{git} not mirrored yet; see `git hexmirror diff`")));
+    if update.before.summary.unmirrored > 0 && !output.quiet {
+        let git = count(update.before.summary.unmirrored, "git dependency cannot", "git dependencies cannot");
+        output.say(styled(DIM, format!("{git} be mirrored; `git hexmirror diff` says why")));
     }
     Ok(())
 }
@@ -88,8 +105,14 @@ fn changed(output: &Output, project: &Project, update: &Update) {
     if update.added.len() > SHOWN {
         output.say(styled(DIM, format!("  … and {} more", update.added.len() - SHOWN)));
     }
-    let replaced = update.added.iter().filter(|release| release.replaced.is_some()).count();
-    let added = update.added.len() - replaced;
+    for git in &update.added_git {
+        let (sign, style) = if git.replaced.is_some() { ("~", CHANGED) } else { ("+", GOOD) };
+        let from = git.replaced.map_or_else(String::new, |revision| format!(" (was {})", revision.short()));
+        output.say(format!("  {} {} {}{}", styled(style, sign), git.address, git.revision.short(), styled(DIM, from)));
+    }
+    let replaced = update.added.iter().filter(|release| release.replaced.is_some()).count()
+        + update.added_git.iter().filter(|git| git.replaced.is_some()).count();
+    let added = update.added.len() + update.added_git.len() - replaced;
     let mut parts = Vec::new();
     if added > 0 {
         parts.push(format!("{added} added"));
@@ -97,7 +120,12 @@ fn changed(output: &Output, project: &Project, update: &Update) {
     if replaced > 0 {
         parts.push(format!("{replaced} replaced"));
     }
-    parts.push(count(update.entries, "registry entry", "registry entries"));
+    if update.entries > 0 {
+        parts.push(count(update.entries, "registry entry", "registry entries"));
+    }
+    if update.repositories > 0 {
+        parts.push(count(update.repositories, "git repository", "git repositories"));
+    }
     parts.push(format!("{} fetched", bytes(update.downloaded_bytes)));
     parts.push(format!("repository grew by {}", bytes(update.stored_bytes)));
     parts.push(format!("{:.1} s", update.elapsed.as_secs_f64()));

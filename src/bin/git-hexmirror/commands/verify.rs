@@ -3,8 +3,8 @@
 use git_hexmirror::ops;
 use serde_json::json;
 
-use super::CommandError;
 use super::init::short;
+use super::{CommandError, status};
 use crate::cli::{Json, Outcome};
 use crate::output::{BAD, GOOD, count, styled};
 use crate::report::NOT_FRESH;
@@ -13,7 +13,8 @@ use crate::session::Session;
 /// Check every byte of the mirror again
 ///
 /// Reads every git object and compares it with its id; rebuilds every tarball and compares it with the manifest, the
-/// locks and the registry; checks the signature of every registry entry. Exits with 1 if anything is damaged.
+/// locks and the registry; checks the signature of every registry entry; has git check every object and the ancestry of
+/// every git revision. Exits with 1 if anything is damaged.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -33,6 +34,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "objects": verification.objects,
             "releases": verification.releases,
             "entries": verification.entries,
+            "git": verification.revisions,
             "damages": damages.iter().map(|damage| json!({ "path": damage.path, "problem": damage.problem })).collect::<Vec<_>>(),
         });
         output.json(&document).map_err(CommandError::Print)?;
@@ -43,7 +45,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         }
         let checked = format!(
             "{}, {}, {} at {}",
-            count(verification.releases, "release", "releases"),
+            status::contents(verification.releases, verification.revisions),
             count(verification.entries, "registry entry", "registry entries"),
             count(verification.objects, "object", "objects"),
             short(verification.commit)

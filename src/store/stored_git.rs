@@ -1,0 +1,81 @@
+//! Stored git repositories as they are checked: file by file, and as a whole in a folder that goes again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::bstr::ByteSlice;
+
+use super::{Result, Snapshot, StoreError};
+use crate::model::{GitAddress, GitContent};
+
+impl Snapshot {
+    /// Returns the files of a git repository with their content, where that is small text, and the size otherwise.
+    ///
+    /// # Errors
+    /// Fails where it is missing or cannot be read.
+    pub fn git_files(&self, address: &GitAddress) -> Result<BTreeMap<String, GitContent>> {
+        let path = address.tree_path();
+        let tree = self.git_repository(address)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
+        let mut recorder = gix::traverse::tree::Recorder::default();
+        let git = &self.repository.git;
+        let read = git.find_tree(tree).map_err(StoreError::damaged(&path))?;
+        read.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(&path))?;
+        let mut files = BTreeMap::new();
+        for entry in recorder.records.iter().filter(|entry| entry.mode.is_blob()) {
+            let name = entry.filepath.to_str_lossy().into_owned();
+            let content = if name.starts_with("objects/pack/") {
+                GitContent::Size(git.find_header(entry.oid).map_err(StoreError::damaged(&path))?.size())
+            } else {
+                GitContent::Text(
+                    git.find_object(entry.oid).map_err(StoreError::damaged(&path))?.data.to_str_lossy().into(),
+                )
+            };
+            files.insert(name, content);
+        }
+        Ok(files)
+    }
+
+    /// Writes a git repository into a new folder of its own, as `checked.git` in it, which goes when it is dropped.
+    ///
+    /// # Errors
+    /// Fails where it is damaged or nothing can be written.
+    pub fn write_git_to_scratch(&self, address: &GitAddress) -> Result<tempfile::TempDir> {
+        let path = address.tree_path();
+        let tree = self.git_repository(address)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
+        let own = self.repository.own_dir();
+        let beside =
+            fs::create_dir_all(&own).and_then(|()| tempfile::Builder::new().prefix("verify-").tempdir_in(&own));
+        // A repository that cannot be written to can be checked all the same.
+        let folder = beside.or_else(|_| tempfile::tempdir()).map_err(StoreError::io("create a folder in", &own))?;
+        let checked = folder.path().join("checked.git");
+        self.repository.write_tree_to(tree, &checked)?;
+        let read = self.repository.git.find_tree(tree).map_err(StoreError::damaged(&path))?;
+        let mut recorder = gix::traverse::tree::Recorder::default();
+        read.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(&path))?;
+        for entry in recorder.records.iter().filter(|entry| entry.mode.is_blob()) {
+            let name = entry.filepath.to_str_lossy();
+            let file = checked.join(name.as_ref());
+            if blob_id(&file).map_err(StoreError::io("read", &file))? != entry.oid {
+                return Err(StoreError::damaged(format!("{path}/{name}"))("its content is not what its id promises"));
+            }
+        }
+        Ok(folder)
+    }
+}
+
+/// Returns the id that a file's content has as a blob.
+fn blob_id(path: &Path) -> io::Result<ObjectId> {
+    let mut file = File::open(path)?;
+    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+    hasher.update(&gix::objs::encode::loose_header(gix::objs::Kind::Blob, file.metadata()?.len()));
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match Read::read(&mut file, &mut buffer)? {
+            0 => return hasher.try_finalize().map_err(io::Error::other),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}

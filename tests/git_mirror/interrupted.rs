@@ -1,0 +1,75 @@
+//! Updates that are killed while git works.
+
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use crate::forge::Scene;
+
+const KILLS: usize = 40;
+
+#[test]
+fn an_update_killed_at_any_moment_loses_nothing() {
+    let scene = Scene::new();
+    let mut random = fastrand::Rng::with_seed(7);
+    let noise: String = (0..200_000).map(|_| random.alphanumeric()).collect();
+    let first = scene.forge.commit("a/one", "main", &[("f", &noise)]);
+    let shallow = scene.forge.commit("a/two", "main", &[("f", "1")]);
+    scene.lock(&[("one", "a/one", &first, ""), ("two", "a/two", &shallow, "depth: 1")]);
+    let begun = Instant::now();
+    scene.stage.run(&["update"]).ok();
+    let whole = begun.elapsed();
+    let mut published = 0;
+    for number in 0..KILLS {
+        let tip = scene.stage.tip();
+        let next = scene.forge.commit("a/one", "main", &[(&format!("g{number}"), &noise[number..])]);
+        let shallow = scene.forge.commit("a/two", "main", &[("f", &number.to_string())]);
+        scene.lock(&[("one", "a/one", &next, ""), ("two", "a/two", &shallow, "depth: 1")]);
+        let mut child = scene.stage.command(&["update"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(whole.mul_f64(random.f64()));
+        let _ = child.kill();
+        child.wait().unwrap();
+        published += usize::from(scene.stage.tip() != tip);
+        // Git may go on alone for a moment, and an update must cope with that.
+        if random.bool() {
+            scene.stage.run(&["verify"]).ok();
+        }
+        scene.stage.run(&["update"]).ok();
+        scene.stage.run(&["status"]).ok();
+    }
+    assert!(published < KILLS, "no kill came in time");
+    scene.stage.run(&["verify"]).ok();
+    scene.stage.git(&["fsck", "--strict", "--no-dangling"]);
+    let left = scene.stage.project.join(".git/hexmirror/git-fetch");
+    assert!(!left.exists(), "what was fetched is on the branch");
+}
+
+#[test]
+fn what_was_fetched_before_a_failure_is_not_fetched_again() {
+    let scene = Scene::new();
+    let good = scene.forge.commit("a/good", "main", &[("f", "1")]);
+    scene.forge.commit("a/bad", "main", &[("f", "1")]);
+    scene.lock(&[("good", "a/good", &good, ""), ("bad", "a/bad", &"1".repeat(40), "")]);
+    scene.stage.run(&["update"]).exits(3);
+    let bad = scene.forge.run("a/bad", &["rev-parse", "main"]);
+    scene.lock(&[("good", "a/good", &good, ""), ("bad", "a/bad", &bad, "")]);
+    std::fs::rename(scene.forge.path("a/good"), scene.forge.path("a/away")).unwrap();
+    scene.update();
+    assert_eq!(scene.git_in(&scene.export("a/good"), &["rev-parse", "HEAD"]), good);
+}
+
+#[test]
+fn a_git_that_is_missing_or_too_old_is_said() {
+    let scene = Scene::new();
+    let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
+    scene.lock(&[("one", "a/one", &pinned, "")]);
+    let empty = scene.sandbox().path().join("bin");
+    std::fs::create_dir(&empty).unwrap();
+    let path = [("PATH", empty.to_str().unwrap())];
+    scene.stage.run_with(&["update"], &path).exits(2).says("cannot run git");
+    let old = empty.join("git");
+    std::fs::write(&old, "#!/bin/sh\necho git version 2.20.1\n").unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&old).status().unwrap().success());
+    scene.stage.run_with(&["update"], &path).exits(2).says("git 2.20.1 is too old: 2.29 is needed");
+    assert_eq!(scene.stage.tip(), None);
+}

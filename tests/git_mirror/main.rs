@@ -1,0 +1,11 @@
+//! Git dependencies, from a real git server onto the branch, by the program itself.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod forge;
+mod forms;
+mod hostile;
+mod interrupted;
+mod real;
+mod revisions;
