@@ -86,6 +86,7 @@ fn the_exported_tree_is_served_by_nginx_as_it_stands() {
         git.git(revision, &["checkout", "--quiet", revision]);
         git.git(revision, &["fsck", "--strict"]);
     }
-    server.kill().unwrap();
+    // Killed, it would leave its workers behind.
+    assert!(git.command("kill", "".as_ref()).arg(server.id().to_string()).status().unwrap().success());
     server.wait().unwrap();
 }

@@ -3,6 +3,7 @@
 use std::io::{self, SeekFrom};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue};
@@ -17,6 +18,7 @@ use super::super::contents::{Contents, ContentsError, GitRepository, Tip};
 use super::super::refusal::{Refusal, header};
 use super::super::server::Limits;
 use super::super::service::{Answer, check};
+use super::answers::{Answers, MAX_REQUEST, Question};
 use super::process::{Git, Process, Protocol, Task};
 use super::request::{self, BodyError, BodyLimits};
 use super::route::{Asked, What};
@@ -34,6 +36,7 @@ pub(in super::super) struct Repositories {
     /// Bounds how many processes run at once.
     processes: Arc<Semaphore>,
     limits: BodyLimits,
+    answers: Answers,
 }
 
 impl Repositories {
@@ -43,6 +46,7 @@ impl Repositories {
             git,
             processes: Arc::new(Semaphore::new(limits.git_processes.max(1))),
             limits: BodyLimits { bytes: limits.body_bytes, time: limits.body_time },
+            answers: Answers::default(),
         }
     }
 
@@ -82,29 +86,51 @@ impl Repositories {
         repository: GitRepository,
         task: Task,
     ) -> Result<Answer, Refusal> {
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         let field = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let protocol = Protocol::new(field("git-protocol"));
         if task == Task::Answer && field("content-type") != Some(REQUEST_TYPE) {
             let text = format!("git-upload-pack is asked with Content-Type: {REQUEST_TYPE}");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
         }
+        let small = request::small(&head.headers, &mut body, MAX_REQUEST, self.limits);
+        let small = small.await.map_err(|error| refused(error.into()))?;
+        let question = (task == Task::Advertise || small.is_some()).then(|| Question {
+            repository: repository.key.clone(),
+            protocol: protocol.as_str().to_owned(),
+            body: small.clone().filter(|_| task == Task::Answer),
+        });
+        if let Some(answer) = question.as_ref().and_then(|question| self.answers.get(question)) {
+            return Ok(answered(Either::Left(Full::new(answer)), task));
+        }
         let permit = self.processes.clone().acquire_owned().await.expect("the semaphore is never closed");
         let (process, stdin) = Process::start(&self.git, task, &protocol, &repository.path).map_err(not_started)?;
-        let pump = request::pump(&head.headers, body, self.limits, stdin).map_err(|error| refused(error.into()))?;
-        let (begin, kind) = match task {
-            Task::Advertise if protocol.is_2() => (&b""[..], "application/x-git-upload-pack-advertisement"),
-            Task::Advertise => (ANNOUNCEMENT, "application/x-git-upload-pack-advertisement"),
-            Task::Answer => (&b""[..], "application/x-git-upload-pack-result"),
+        let pump = match small {
+            Some(bytes) => request::pump(&head.headers, Full::new(bytes), self.limits, stdin),
+            None => request::pump(&head.headers, body, self.limits, stdin),
         };
+        let pump = pump.map_err(|error| refused(error.into()))?;
+        let begin = if task == Task::Advertise && !protocol.is_2() { ANNOUNCEMENT } else { b"" };
         let body =
             Streamed::process(process, pump, begin, Box::new((permit, repository.held))).await.map_err(refused)?;
-        let mut answer = Response::new(Either::Right(Box::new(body)));
-        let fields = answer.headers_mut();
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0, must-revalidate"));
-        Ok(answer)
+        let body = match question {
+            Some(question) => body.keep_as(self.answers.clone(), question),
+            None => body,
+        };
+        Ok(answered(Either::Right(Box::new(body)), task))
     }
+}
+
+fn answered(body: Either<Full<Bytes>, Box<Streamed>>, task: Task) -> Answer {
+    let mut answer = Response::new(body);
+    let fields = answer.headers_mut();
+    let kind = match task {
+        Task::Advertise => "application/x-git-upload-pack-advertisement",
+        Task::Answer => "application/x-git-upload-pack-result",
+    };
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0, must-revalidate"));
+    answer
 }
 
 /// What is to be done with a repository.

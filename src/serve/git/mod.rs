@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `route` | path and host to the repository and what is wanted of it |
 //! | `answer` | one request to one response |
+//! | `answers` | answers that were given before |
 //! | `process` | `git upload-pack` as a process, bounded and killed with its client |
 //! | `request` | the request's body: bounded, unpacked, piped to the process |
 //! | `streamed` | a response that is sent while it is made |
 
 mod answer;
+mod answers;
 mod process;
 mod request;
 mod route;

@@ -52,6 +52,11 @@ impl Protocol {
         Self(value.filter(|value| value.len() <= 256 && value.bytes().all(plain)).map(str::to_owned))
     }
 
+    /// Returns the field's value, empty where there is none.
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+
     /// Tells whether it is version 2; of several, the highest counts (`determine_protocol_version_server` in git).
     pub(super) fn is_2(&self) -> bool {
         self.0.as_ref().is_some_and(|value| value.split(':').any(|field| field == "version=2"))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{self, Instant};
@@ -42,10 +42,25 @@ pub(super) struct BodyLimits {
 /// Moves a body to a process; done when the process has all of it.
 pub(super) type Pump = Pin<Box<dyn Future<Output = Result<(), BodyError>> + Send>>;
 
+/// Reads a small body; `None` where it is not, or not for sure.
+pub(super) async fn small<B: Body<Data = Bytes> + Unpin>(
+    headers: &HeaderMap,
+    body: &mut B,
+    limit: u64,
+    limits: BodyLimits,
+) -> Result<Option<Bytes>, BodyError> {
+    if headers.contains_key(CONTENT_ENCODING) || body.size_hint().exact().is_none_or(|length| length > limit) {
+        return Ok(None);
+    }
+    let collected = time::timeout(limits.time, body.collect()).await;
+    let collected = collected.map_err(|_| BodyError::TooSlow { limit: limits.time })?;
+    Ok(Some(collected.map_err(|_| BodyError::Interrupted)?.to_bytes()))
+}
+
 /// Returns what moves the body of a request to `to`, unpacked.
 pub(super) fn pump(
     headers: &HeaderMap,
-    body: Incoming,
+    body: impl Body<Data = Bytes, Error: Send> + Send + Unpin + 'static,
     limits: BodyLimits,
     to: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Result<Pump, BodyError> {
@@ -63,7 +78,7 @@ pub(super) fn pump(
 }
 
 async fn move_all(
-    mut body: Incoming,
+    mut body: impl Body<Data = Bytes> + Unpin,
     packed: bool,
     limit: u64,
     mut to: impl AsyncWrite + Unpin,

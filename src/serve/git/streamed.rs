@@ -11,6 +11,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, Take};
 
 use super::super::server::{Log, RequestLog};
+use super::answers::{Answers, MAX_ANSWER, Question};
 use super::process::Process;
 use super::request::{BodyError, Pump};
 
@@ -26,6 +27,8 @@ pub(in super::super) struct Streamed {
     error: Option<String>,
     /// Where it is told once nothing more is sent, and what is known by then.
     log: Option<(Log, RequestLog)>,
+    /// What was sent so far, for those who ask the same later.
+    kept: Option<(Answers, Question, Vec<u8>)>,
     /// What must not go away before.
     _held: Box<dyn Send + Sync>,
 }
@@ -75,13 +78,19 @@ impl Streamed {
         Ok(body)
     }
 
+    /// Has the whole body kept as the answer to a question, if all goes well.
+    pub(super) fn keep_as(mut self, answers: Answers, question: Question) -> Self {
+        self.kept = Some((answers, question, Vec::new()));
+        self
+    }
+
     /// Has the response logged at its end.
     pub(in super::super) fn log_at_end(&mut self, log: Log, request: RequestLog) {
         self.log = Some((log, request));
     }
 
     fn new(source: Source, held: Box<dyn Send + Sync>) -> Self {
-        Self { source, buffer: BytesMut::new(), done: false, sent: 0, error: None, log: None, _held: held }
+        Self { source, buffer: BytesMut::new(), done: false, sent: 0, error: None, log: None, kept: None, _held: held }
     }
 
     /// Reads more into the buffer; 0 at the end.
@@ -111,6 +120,9 @@ impl Streamed {
         if let Poll::Ready(problem) = &ended {
             self.done = true;
             self.error.clone_from(problem);
+            if let Some((answers, question, bytes)) = self.kept.take().filter(|_| problem.is_none()) {
+                answers.keep(question, bytes.into());
+            }
         }
         ended
     }
@@ -147,6 +159,10 @@ impl Body for Streamed {
         }
         let bytes = this.buffer.split().freeze();
         this.sent += bytes.len() as u64;
+        if let Some((_, _, kept)) = &mut this.kept {
+            kept.extend_from_slice(&bytes);
+            this.kept.take_if(|(_, _, kept)| kept.len() > MAX_ANSWER);
+        }
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 

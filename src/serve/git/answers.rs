@@ -1,0 +1,101 @@
+//! Answers that were given before. A repository never changes under its key, so one request has one answer: every machine of
+//! a CI that clones the same dependency is answered by one run of git.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+/// What all answers together may take in memory, and one of them, in bytes.
+const MAX_BYTES: usize = 32 << 20;
+pub(super) const MAX_ANSWER: usize = 8 << 20;
+/// The largest request that is remembered: a clone's, not one that lists what its client has.
+pub(super) const MAX_REQUEST: u64 = 4096;
+
+/// Everything that an answer depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub(super) repository: String,
+    pub(super) protocol: String,
+    pub(super) body: Option<Bytes>,
+}
+
+/// The answers. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Answers(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    answers: HashMap<Arc<Question>, Bytes>,
+    /// Oldest first.
+    order: VecDeque<Arc<Question>>,
+    bytes: usize,
+}
+
+impl Answers {
+    /// Returns the answer to a question that was asked before.
+    pub(super) fn get(&self, question: &Question) -> Option<Bytes> {
+        self.lock().answers.get(question).cloned()
+    }
+
+    /// Keeps an answer, and drops the oldest where there is no room for it.
+    pub(super) fn keep(&self, question: Question, answer: Bytes) {
+        let mut kept = self.lock();
+        if answer.len() > MAX_ANSWER || kept.answers.contains_key(&question) {
+            return;
+        }
+        kept.bytes += cost(&question, &answer);
+        let question = Arc::new(question);
+        kept.order.push_back(question.clone());
+        kept.answers.insert(question, answer);
+        while kept.bytes > MAX_BYTES {
+            let Some(oldest) = kept.order.pop_front() else { break };
+            let answer = kept.answers.remove(&oldest).unwrap_or_default();
+            kept.bytes -= cost(&oldest, &answer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Nothing in here leaves the state half changed when it panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an answer takes, with what stands around it.
+fn cost(question: &Question, answer: &Bytes) -> usize {
+    let asked = question.repository.len() + question.protocol.len() + question.body.as_ref().map_or(0, Bytes::len);
+    answer.len() + asked + 256
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(number: usize) -> Question {
+        Question { repository: number.to_string(), protocol: "version=2".into(), body: None }
+    }
+
+    #[test]
+    fn the_oldest_answers_make_room() {
+        let answers = Answers::default();
+        for number in 0..10 {
+            answers.keep(question(number), Bytes::from(vec![0; MAX_ANSWER - 1000]));
+        }
+        let there: Vec<usize> = (0..10).filter(|number| answers.get(&question(*number)).is_some()).collect();
+        assert_eq!(there, [6, 7, 8, 9]);
+        let kept = answers.lock();
+        assert_eq!((kept.answers.len(), kept.order.len()), (4, 4));
+        assert_eq!(kept.bytes, kept.answers.iter().map(|(question, answer)| cost(question, answer)).sum::<usize>());
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept_and_nothing_twice() {
+        let answers = Answers::default();
+        answers.keep(question(1), Bytes::from(vec![0; MAX_ANSWER + 1]));
+        assert_eq!(answers.get(&question(1)), None);
+        answers.keep(question(1), Bytes::from_static(b"first"));
+        answers.keep(question(1), Bytes::from_static(b"second"));
+        assert_eq!(answers.get(&question(1)).unwrap(), "first");
+        assert_eq!(answers.get(&Question { body: Some(Bytes::new()), ..question(1) }), None);
+    }
+}
