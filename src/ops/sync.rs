@@ -125,7 +125,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         if let Some(tip) = bring(project, &git, &remote)? {
             let (pull, merged) = integrate(project, &remote, tip, earlier, progress)?;
             // A merge that replaces an earlier one brings what that one brought.
-            if !merged.zip(earlier).is_some_and(|(merged, earlier)| merged.own == earlier.own) {
+            if merged.zip(earlier).is_none_or(|(merged, earlier)| merged.own != earlier.own) {
                 settled = gained;
             }
             gained = settled + pull.gained;
