@@ -39,6 +39,10 @@ impl Scratch<'_> {
     /// # Errors
     /// Fails where the server does, and where it does not have a revision. What arrived is kept.
     pub fn fetch(&self, url: &GitUrl, wants: &BTreeMap<Revision, Want>, received: &Received<'_>) -> Result<u64> {
+        self.or_forget(self.fetched(url, wants, received))
+    }
+
+    fn fetched(&self, url: &GitUrl, wants: &BTreeMap<Revision, Want>, received: &Received<'_>) -> Result<u64> {
         let before = self.pack_bytes();
         let mut lacking = BTreeMap::<Option<NonZeroU32>, Vec<(Revision, &Want)>>::new();
         for (revision, want) in wants {

@@ -48,6 +48,10 @@ impl Scratch<'_> {
     /// # Errors
     /// Fails where anything is missing.
     pub fn pack(&self, wanted: &BTreeSet<Revision>, packs: &BTreeMap<Revision, u64>) -> Result<Packed> {
+        self.or_forget(self.packed(wanted, packs))
+    }
+
+    fn packed(&self, wanted: &BTreeSet<Revision>, packs: &BTreeMap<Revision, u64>) -> Result<Packed> {
         let mut packed = Packed { kept: kept(packs), ..Packed::default() };
         let folder = self.folder.join("new");
         let _ = fs::remove_dir_all(&folder);

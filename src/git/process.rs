@@ -63,6 +63,9 @@ const FIXED: &[&str] = &[
     "fsck.zeroPaddedFilemode=ignore",
     // Bounds the memory that packing takes, whatever the repository.
     "core.bigFileThreshold=8m",
+    "core.packedGitWindowSize=16m",
+    "core.packedGitLimit=128m",
+    "core.deltaBaseCacheLimit=32m",
     "pack.windowMemory=64m",
     "pack.deltaCacheSize=64m",
     "pack.packSizeLimit=0",

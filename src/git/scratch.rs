@@ -75,6 +75,14 @@ impl<'a> Scratch<'a> {
         Self::open(self.git, &self.root, &self.address, false, None)
     }
 
+    /// Removes everything where something failed that may be the fault of what is here: the next update then begins anew.
+    pub(super) fn or_forget<T>(&self, result: Result<T>) -> Result<T> {
+        if result.as_ref().is_err_and(|error| !error.is_network()) {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+        result
+    }
+
     /// Prepares a run of git here.
     pub(super) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
         self.run_with(arguments, &[])

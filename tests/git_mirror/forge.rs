@@ -102,6 +102,11 @@ impl Forge {
         self.git(name, arguments, "")
     }
 
+    /// Runs git in a repository, and gives it something to read.
+    pub fn feed(&self, name: &str, arguments: &[&str], input: &str) -> String {
+        self.git(name, arguments, input)
+    }
+
     /// Makes a repository that has no commits.
     pub fn create(&self, name: &str) {
         fs::create_dir_all(self.path(name)).expect("a writable folder");

@@ -59,6 +59,30 @@ fn what_was_fetched_before_a_failure_is_not_fetched_again() {
 }
 
 #[test]
+fn what_was_fetched_and_lost_since_is_noticed_and_fetched_again() {
+    let scene = Scene::new();
+    let good = scene.forge.commit("a/good", "main", &[("f", "1")]);
+    scene.forge.commit("a/bad", "main", &[("f", "1")]);
+    scene.lock(&[("good", "a/good", &good, ""), ("bad", "a/bad", &"1".repeat(40), "")]);
+    scene.stage.run(&["update"]).exits(3);
+    // The packs are replaced by one that lacks the file.
+    let root = scene.stage.project.join(".git/hexmirror/git-fetch");
+    let folders = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path());
+    let kept = folders.filter(|path| path.join("refs/hexmirror").join(&good).exists()).collect::<Vec<_>>();
+    let [folder] = &kept[..] else { panic!("{kept:?}") };
+    let packs = folder.join("objects/pack");
+    std::fs::remove_dir_all(&packs).unwrap();
+    std::fs::create_dir(&packs).unwrap();
+    let tree = scene.forge.run("a/good", &["rev-parse", "main^{tree}"]);
+    let begin = packs.join("pack");
+    scene.forge.feed("a/good", &["pack-objects", begin.to_str().unwrap()], &format!("{good}\n{tree}\n"));
+    scene.lock(&[("good", "a/good", &good, "")]);
+    scene.stage.run(&["update"]).exits(4).says("the repository forge.test/a/good is refused");
+    assert_eq!(scene.stage.tip(), None);
+    scene.update();
+}
+
+#[test]
 fn a_git_that_is_missing_or_too_old_is_said() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
