@@ -118,3 +118,23 @@ fn what_cannot_be_served_is_said() {
     let serving = serve(&stage);
     stage.run(&["serve", "--listen", serving.authority()]).exits(2).says(serving.authority());
 }
+
+#[test]
+fn https_with_an_authority_that_env_names() {
+    let stage = Stage::mirrored();
+    stage.run(&["env", "--tls"]).exits(2).says("serve --tls");
+    let serving =
+        Serving::start(&mut stage.command(&["serve", "--tls", "--hostname=github.com", "--listen=127.0.0.1:0"]));
+    assert!(serving.url.starts_with("https://"), "{}", serving.url);
+    let variables = stage.run(&["env", "--tls", "--json", "--url", &serving.url]).ok().json();
+    let authority = stage.project.join(".git/hexmirror/tls/ca.pem");
+    assert_eq!(variables["HEX_MIRROR"], serving.url);
+    for name in ["GIT_SSL_CAINFO", "HEX_CACERTS_PATH"] {
+        assert_eq!(variables[name], std::fs::canonicalize(&authority).unwrap().to_str().unwrap(), "{name}");
+    }
+    let file = stage.run(&["env", "--tls", "--format=gitconfig"]).ok();
+    assert!(file.stdout.contains("sslCAInfo = ") && file.stdout.contains("https://127.0.0.1:4040"), "{file:?}");
+    serving.stop("TERM").ok();
+    stage.run(&["serve", "--hostname=github.com"]).exits(2);
+    stage.run(&["serve", "--tls", "--hostname=a b"]).exits(2).says("\"a b\" is not the name");
+}

@@ -10,17 +10,22 @@ use crate::support::sample::Sample;
 use crate::support::stage::{Ran, Serving, Stage};
 use crate::{mirrored, nobody_was_asked, offline, runs, told};
 
+/// Returns the folder of mix's archives; `None`, with a message, where there is no mix with Hex.
+pub fn mix_home(stage: &Stage) -> Option<OsString> {
+    let mix_home = std::env::var_os("HEXMIRROR_TEST_MIX_HOME").or_else(|| std::env::var_os("MIX_HOME"));
+    let mix_home = mix_home.or_else(|| std::env::home_dir().map(|home| home.join(".mix").into_os_string()))?;
+    if !runs(stage, "mix", &["hex.info"], &[("MIX_HOME", mix_home.to_str()?)]) {
+        eprintln!("skipped: there is no mix with Hex (set HEXMIRROR_TEST_MIX_HOME)");
+        return None;
+    }
+    Some(mix_home)
+}
+
 /// A stage whose project has a mix.exs for the real lock; with the folder of mix's archives. `None`, with a message, where
 /// something is absent.
 fn prepare() -> Option<(Stage, OsString)> {
     let sample = Sample::new()?;
-    let mix_home = std::env::var_os("HEXMIRROR_TEST_MIX_HOME").or_else(|| std::env::var_os("MIX_HOME"));
-    let mix_home = mix_home.or_else(|| std::env::home_dir().map(|home| home.join(".mix").into_os_string()))?;
-    let variables = [("MIX_HOME", mix_home.to_str()?)];
-    if !runs(&sample.stage, "mix", &["hex.info"], &variables) {
-        eprintln!("skipped: there is no mix with Hex (set HEXMIRROR_TEST_MIX_HOME)");
-        return None;
-    }
+    let mix_home = mix_home(&sample.stage)?;
     let lock = sample.without_git();
     let public_key = sample.data.join(".hex_repo/public_key");
     let stage = mirrored(sample);

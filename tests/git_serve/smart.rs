@@ -6,7 +6,8 @@ use std::{fs, thread};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use git_hexmirror::serve::{Options, RequestLog};
+use git_hexmirror::ops::MirrorContents;
+use git_hexmirror::serve::{Git, Options, RequestLog, Server};
 
 use super::mirror::{Mirror, NSQ, NSQ_REVISION, RUMMAGE, RUMMAGE_REVISION, ask, stderr, url};
 
@@ -245,4 +246,43 @@ fn each_request_is_logged_at_its_end() {
     let shown: Vec<String> = requests.iter().map(|r| format!("{} {} {:?}", r.method, r.status, r.error)).collect();
     assert_eq!(shown, ["GET 200 None", "POST 200 None", "POST 200 None"]);
     assert!(requests.iter().all(|request| request.bytes > 100), "{requests:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn one_request_runs_git_once_however_many_send_it() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (mut mirror, revisions) = Mirror::of_made();
+    let runs = mirror.sandbox.path().join("runs");
+    let program = mirror.sandbox.path().join("counted-git");
+    fs::write(&program, format!("#!/bin/sh\necho run >>{}\nexec git \"$@\"\n", runs.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let options = Options { git: Git { program, search_path: std::env::var_os("PATH") }, ..Options::default() };
+    let contents = Arc::new(MirrorContents::new(&mirror.project()));
+    let server = Server::bind("127.0.0.1:0", contents, options).unwrap().start().unwrap();
+    let url = url(&server, "example.org/team/lib");
+    let count = || fs::read_to_string(&runs).unwrap_or_default().lines().count();
+    let clone = |mirror: &Mirror, version: &str, name: &str| {
+        let protocol = format!("protocol.version={version}");
+        mirror.sandbox.git("", &["-c", &protocol, "clone", "--quiet", &url, name]);
+        mirror.sandbox.git(name, &["fsck", "--strict"]);
+        mirror.sandbox.git(name, &["rev-parse", "HEAD"])
+    };
+    assert_eq!((clone(&mirror, "2", "first"), count()), (revisions[9].clone(), 3));
+    assert_eq!((clone(&mirror, "2", "second"), count()), (revisions[9].clone(), 3));
+    assert_eq!((clone(&mirror, "0", "other"), count()), (revisions[9].clone(), 5), "another protocol, other answers");
+    // Another state of the repository is another question.
+    mirror.sandbox.git("lib", &["commit", "--quiet", "--allow-empty", "--message=More"]);
+    let more = mirror.sandbox.git("lib", &["rev-parse", "HEAD"]);
+    mirror.store("example.org/team/lib", &mirror.sandbox.path().join("lib/.git"));
+    mirror.commit();
+    assert_eq!((clone(&mirror, "2", "third"), count()), (more, 8));
+    // An answer that says what went wrong is not kept: the references are known, the rest runs again.
+    for expected in [10, 11] {
+        let absent = "0123456789012345678901234567890123456789";
+        let output = mirror.sandbox.try_git("first", &["-c", "protocol.version=2", "fetch", &url, absent]);
+        assert!(stderr(&output).contains("not our ref"), "{}", stderr(&output));
+        assert_eq!(count(), expected);
+    }
 }
