@@ -3,12 +3,13 @@
 #[path = "support/git.rs"]
 mod git;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use git::{Sandbox, real_input};
 use git_hexmirror::hex::tarball::{Limits, Tarball};
 use git_hexmirror::model::{ReleaseId, RepositoryName, Storage};
-use git_hexmirror::store::{Branch, Draft, ReleaseEncoder, Repository, Snapshot};
+use git_hexmirror::store::{Branch, Draft, ObjectId, ReleaseEncoder, Repository, Snapshot};
 
 fn open(folder: &Path) -> (Repository, Branch) {
     let repository = Repository::discover(folder).unwrap();
@@ -69,4 +70,48 @@ fn real_tarballs_are_stored_unpacked_and_rebuild_byte_for_byte() {
     let clone = Repository::discover(&sandbox.path().join("other.git")).unwrap();
     let snapshot = clone.snapshot(&branch).unwrap().unwrap();
     assert!(snapshot.tarball(&tarballs[0].0).unwrap().as_ref() == Some(&tarballs[0].1));
+}
+
+/// Histories of several people who merge each other within one second, so that no date tells which commit came first.
+#[test]
+fn ancestry_is_told_right_where_dates_say_nothing() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.repository("project");
+    let (repository, _) = open(&folder);
+    let mut random = fastrand::Rng::with_seed(8);
+    let tree = sandbox.git("project", &["write-tree"]).trim().to_owned();
+    for _ in 0..6 {
+        let mut ids: Vec<String> = Vec::new();
+        let mut ancestors: Vec<BTreeSet<usize>> = Vec::new();
+        for number in 0..24usize {
+            let recent = |random: &mut fastrand::Rng| random.usize(number.saturating_sub(6)..number);
+            let parents: BTreeSet<usize> = (0..number.min(2)).map(|_| recent(&mut random)).collect();
+            let mut command = sandbox.command("git", &folder);
+            command.args([
+                "-c",
+                "user.name=Test",
+                "-c",
+                "user.email=test@example.com",
+                "commit-tree",
+                &tree,
+                "-m",
+                &format!("{number} {}", random.u32(..)),
+            ]);
+            command.args(parents.iter().flat_map(|parent| ["-p", &ids[*parent]]));
+            for name in ["GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"] {
+                command.env(name, "2026-11-23T12:00:00Z");
+            }
+            ids.push(String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned());
+            let above = parents.iter().flat_map(|parent| ancestors[*parent].iter().copied()).chain([number]).collect();
+            ancestors.push(above);
+        }
+        for (new, above) in ancestors.iter().enumerate() {
+            for old in 0..ids.len() {
+                let id = |number: usize| ObjectId::from_hex(ids[number].as_bytes()).unwrap();
+                let told = repository.is_ancestor(id(old), id(new)).unwrap();
+                assert_eq!(told, above.contains(&old), "{} in the history of {}", ids[old], ids[new]);
+                assert_eq!(repository.is_in(id(old), &[id(new)]).unwrap(), told, "{} in {}", ids[old], ids[new]);
+            }
+        }
+    }
 }
