@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{PackageName, RepositoryName, Version};
+use super::{EntryId, PackageName, RepositoryName, Version};
 
 /// Names one release: repository, package and version.
 ///
@@ -18,6 +18,11 @@ pub struct ReleaseId {
 }
 
 impl ReleaseId {
+    /// Returns what names the registry entry that lists this release: its package's.
+    pub fn entry(&self) -> EntryId {
+        EntryId { repository: self.repository.clone(), package: self.package.clone() }
+    }
+
     /// Returns the file name that Hex gives the tarball: `NAME-VERSION.tar`.
     pub fn tarball_name(&self) -> String {
         format!("{}-{}.tar", self.package, self.version)

@@ -36,11 +36,6 @@ impl Version {
     pub fn highest() -> Self {
         Self(semver::Version::new(u64::MAX, u64::MAX, u64::MAX))
     }
-
-    /// Tells whether this is a pre-release.
-    pub fn is_pre(&self) -> bool {
-        !self.0.pre.is_empty()
-    }
 }
 
 impl FromStr for Version {

@@ -137,10 +137,7 @@ pub(super) fn fetch(
     let names: BTreeSet<&RepositoryName> = order.entries.iter().map(|id| &id.repository).chain([&hexpm]).collect();
     let upstream = repositories.upstream(names.iter().copied(), jobs, Arc::clone(progress))?;
     let turns = repositories.concurrency(jobs);
-    let mut keys = BTreeMap::new();
-    for name in names {
-        keys.insert(name.clone(), repositories.public_key(name)?);
-    }
+    let keys = repositories.public_keys(names.into_iter())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| OpError::Machine { action: "start fetching", source })?;
     let (jobs, waiting) = mpsc::channel();
@@ -265,8 +262,7 @@ async fn run(order: Order, shared: Shared) -> u64 {
         by_package.entry(id).or_default();
     }
     for pin in order.releases {
-        let id = EntryId { repository: pin.id.repository.clone(), package: pin.id.package.clone() };
-        by_package.entry(id).or_default().push(pin);
+        by_package.entry(pin.id.entry()).or_default().push(pin);
     }
     shared.claim(by_package.keys());
     let items = by_package.values().map(|pins| pins.len() as u64).sum();
@@ -327,7 +323,7 @@ async fn mention(shared: Arc<Shared>, id: EntryId) -> Result<Vec<EntryId>> {
 
 /// Returns what the registry says of a pinned release, which must not contradict the lock.
 fn listed<'a>(entry: &'a Package, pin: &Pin) -> Result<&'a Release> {
-    let release = entry.releases.iter().find(|release| release.version == pin.id.version);
+    let release = entry.release(&pin.id.version);
     let release = release.ok_or_else(|| OpError::NotListed { release: pin.id.clone() })?;
     match (pin.outer, release.outer_checksum) {
         (Some(expected), Some(got)) if expected != got => {

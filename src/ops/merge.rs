@@ -207,7 +207,7 @@ impl Union<'_> {
         other: &StoredRelease,
         packages: &BTreeMap<EntryId, Package>,
     ) -> Result<bool> {
-        let entry = EntryId { repository: id.repository.clone(), package: id.package.clone() };
+        let entry = id.entry();
         let stored = match packages.get(&entry) {
             Some(_) => None,
             None => self.ours.entry(&entry)?.map(|own| verified(&self.repositories, &entry, &own)).transpose()?,

@@ -204,8 +204,7 @@ impl<'a> Attempt<'a> {
         let comparison = Comparison::new(&self.wanted, manifest);
         let releases: Vec<_> = comparison.to_fetch().cloned().collect();
         let git = comparison.git_to_fetch().cloned().collect();
-        let of_release = |id: &ReleaseId| EntryId { repository: id.repository.clone(), package: id.package.clone() };
-        let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| of_release(&pin.id)).collect();
+        let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| pin.id.entry()).collect();
         entries.extend(comparison.entries);
         if self.options.refresh {
             entries.extend(manifest.entries.keys().cloned());

@@ -1,6 +1,6 @@
 //! Where the repositories are, with which keys they are asked, and with which their registries are checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -73,6 +73,15 @@ impl<'a> Repositories<'a> {
             None if repository.source() == "hexpm" => Ok(hexpm_key().clone()),
             None => Err(OpError::NoPublicKey { repository: repository.clone() }),
         }
+    }
+
+    /// Returns the keys of some repositories.
+    pub fn public_keys<'r>(
+        &self,
+        repositories: impl Iterator<Item = &'r RepositoryName>,
+    ) -> Result<BTreeMap<RepositoryName, PublicKey>> {
+        let distinct: BTreeSet<&RepositoryName> = repositories.collect();
+        distinct.into_iter().map(|name| Ok((name.clone(), self.public_key(name)?))).collect()
     }
 
     fn read_key(&self, path: &str, repository: &RepositoryName) -> Result<String> {

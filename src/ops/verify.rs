@@ -61,12 +61,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         Err(error) => return Err(error),
     };
     let repositories = Repositories::new(project, progress.as_ref())?;
-    let mut keys = BTreeMap::new();
-    for EntryId { repository, .. } in manifest.entries.keys() {
-        if !keys.contains_key(repository) {
-            keys.insert(repository.clone(), repositories.public_key(repository)?);
-        }
-    }
+    let keys = repositories.public_keys(manifest.entries.keys().map(|id| &id.repository))?;
     let checks = Checks { wanted: &wanted, keys };
     let entries: Vec<EntryId> = manifest.entries.keys().cloned().collect();
     let found = in_parallel(&snapshot, &entries, |snapshot, id| {
@@ -127,10 +122,10 @@ impl Checks<'_> {
                 wrong(format!("its inner checksum is {inner}, the lock demands {expected}"));
             }
         }
-        let entry = EntryId { repository: id.repository.clone(), package: id.package.clone() };
+        let entry = id.entry();
         // A registry entry that is damaged is named by its own check.
         if let Ok(Some(package)) = self.decoded(snapshot, &entry) {
-            match package.releases.iter().find(|release| release.version == id.version) {
+            match package.release(&id.version) {
                 None => wrong("the registry entry does not list it".into()),
                 Some(listed) if listed.outer_checksum.is_some_and(|expected| expected != outer) => {
                     wrong(format!("its outer checksum is {outer}, the registry entry has another"));

@@ -63,7 +63,7 @@ impl Comparison {
         let mut entries = BTreeSet::new();
         for pin in wanted.releases.values() {
             comparison.add(pin, manifest);
-            let id = EntryId { repository: pin.id.repository.clone(), package: pin.id.package.clone() };
+            let id = pin.id.entry();
             if !manifest.entries.contains_key(&id) {
                 entries.insert(id);
             }

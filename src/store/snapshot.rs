@@ -120,15 +120,6 @@ impl Snapshot {
         Ok(Some(bytes))
     }
 
-    /// Returns a release's `metadata.config` as it was published; `None` where the release is stored as a tarball or not
-    /// at all.
-    ///
-    /// # Errors
-    /// Fails where it is damaged.
-    pub fn metadata(&self, id: &ReleaseId) -> Result<Option<Vec<u8>>> {
-        self.blob(&format!("{}/{}", layout::release_path(self.manifest()?, id), layout::METADATA))
-    }
-
     fn rebuild(&self, path: &str) -> Result<Vec<u8>> {
         let recipe = self.required(path, layout::RECIPE)?;
         let recipe: Recipe = std::str::from_utf8(&recipe)
