@@ -19,6 +19,10 @@ pub const DEFAULT_BRANCH: &str = "hexmirror";
 const MAX_JOBS: usize = 256;
 /// The longest that may be waited for a byte, in seconds: an hour.
 const MAX_TIMEOUT: usize = 3600;
+/// For how many days `prune` keeps everything, unless set.
+const KEEP_DAYS: usize = 30;
+/// The most days that may be set: some hundred years.
+const MAX_DAYS: usize = 100_000;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,8 @@ pub struct Layer {
     pub repositories: BTreeMap<String, RepositoryLayer>,
     /// What the hooks do.
     pub hooks: HooksLayer,
+    /// What `prune` keeps.
+    pub prune: PruneLayer,
 }
 
 /// What one source says of the hooks.
@@ -86,6 +92,16 @@ pub enum PostCheckout {
     Off,
 }
 
+/// What one source says of what `prune` keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PruneLayer {
+    /// For how many days everything is kept.
+    pub keep_days: Option<usize>,
+    /// The tags whose locks count, as globs.
+    pub keep_tags: Option<Vec<String>>,
+}
+
 /// What one source says of a Hex repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -124,6 +140,10 @@ pub struct Config {
     pub pre_push: PrePush,
     /// What happens after a branch switch, a merge or a rebase.
     pub post_checkout: PostCheckout,
+    /// For how many days `prune` keeps everything.
+    pub keep_days: usize,
+    /// The tags whose locks count for `prune`, as globs.
+    pub keep_tags: Vec<String>,
 }
 
 impl Layer {
@@ -136,7 +156,8 @@ impl Layer {
     }
 
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`,
-    /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
+    /// `HEXMIRROR_KEEP_TAGS` (as the locks), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
     ///
     /// # Errors
     /// Fails where a number is none.
@@ -160,11 +181,15 @@ impl Layer {
                     .map(|text| word("HEXMIRROR_POST_CHECKOUT", text))
                     .transpose()?,
             },
+            prune: PruneLayer {
+                keep_days: get("HEXMIRROR_KEEP_DAYS").map(|days| number("HEXMIRROR_KEEP_DAYS", &days)).transpose()?,
+                keep_tags: get("HEXMIRROR_KEEP_TAGS").map(|tags| words(&tags)),
+            },
         })
     }
 
     /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space), `hexmirror.jobs`,
-    /// `hexmirror.timeout` (seconds), and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
+    /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags` (as the locks), and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
     ///
     /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
     ///
@@ -192,7 +217,9 @@ impl Layer {
                 .map(|text| word("git's setting hexmirror.postCheckout", text))
                 .transpose()?,
         };
-        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, timeout, repositories, hooks })
+        let keep_tags = setting("hexmirror.keepTags").map(|tags| words(&tags));
+        let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
+        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, timeout, repositories, hooks, prune })
     }
 }
 
@@ -228,6 +255,11 @@ impl Config {
             let problem = format!("it has to be between 1 and {MAX_TIMEOUT} seconds");
             return Err(ConfigError { origin: "the timeout".into(), problem });
         }
+        let keep_days = layers().find_map(|(layer, _)| layer.prune.keep_days);
+        if keep_days.is_some_and(|days| days > MAX_DAYS) {
+            let problem = format!("it may be {MAX_DAYS} at most");
+            return Err(ConfigError { origin: "the number of days to keep".into(), problem });
+        }
         let branch = layers().find_map(|(layer, _)| layer.branch.clone());
         Ok(Self {
             branch: branch.unwrap_or_else(|| DEFAULT_BRANCH.into()),
@@ -237,6 +269,8 @@ impl Config {
             repositories,
             pre_push: layers().find_map(|(layer, _)| layer.hooks.pre_push).unwrap_or_default(),
             post_checkout: layers().find_map(|(layer, _)| layer.hooks.post_checkout).unwrap_or_default(),
+            keep_days: keep_days.unwrap_or(KEEP_DAYS),
+            keep_tags: layers().find_map(|(layer, _)| layer.prune.keep_tags.clone()).unwrap_or_default(),
         })
     }
 }

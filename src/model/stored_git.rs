@@ -124,6 +124,11 @@ impl StoredGit {
         }
     }
 
+    /// Tells whether everything that another mirror knows of one repository's revisions is known here too.
+    pub fn has_all_of(&self, other: &Self) -> bool {
+        other.revisions.iter().all(|(revision, stored)| self.revisions.get(revision) == Some(stored))
+    }
+
     /// Returns what two mirrors know of one repository together; where both give a name, this one's stays. `None` where one
     /// cuts an ancestry short that the other may have in full: `shallow` counts for the whole repository, so that putting
     /// them together would cut the full one.

@@ -2,9 +2,12 @@
 //!
 //! - [`Wanted`]: what some locks pin, validated.
 //! - [`Comparison`]: that against what a snapshot holds.
+//! - [`Pruning`]: what a snapshot holds beyond what is needed.
 
 mod comparison;
+mod pruning;
 mod wanted;
 
 pub use comparison::{Change, Comparison, GitChange, is_deep_enough};
+pub use pruning::{Needed, Pruning};
 pub use wanted::{GitPin, Ignored, NotMirrored, Pin, Unmirrored, Wanted};

@@ -24,6 +24,8 @@ pub struct Draft<'a> {
     base: Option<&'a Snapshot>,
     /// A second parent: a mirror that was merged into this one.
     merged: Option<ObjectId>,
+    /// Whether a commit is made even where nothing changed, for what its message says.
+    noted: bool,
     /// Where the branch stands now, if not at the base: at an earlier attempt, which the new commit replaces.
     replaced: Option<ObjectId>,
     manifest: Manifest,
@@ -36,7 +38,16 @@ pub struct Draft<'a> {
     entries: BTreeMap<EntryId, ObjectId>,
     /// The blobs of packs and indexes put here, by their paths in the repository.
     repositories: BTreeMap<GitAddress, BTreeMap<String, ObjectId>>,
+    removed: Removed,
     compression: gix::zlib::Compression,
+}
+
+/// What was taken away; what is put again later is not gone after all.
+#[derive(Default)]
+struct Removed {
+    releases: BTreeSet<ReleaseId>,
+    entries: BTreeSet<EntryId>,
+    repositories: BTreeSet<GitAddress>,
 }
 
 /// A path with what is put there, or nothing where something is removed.
@@ -73,6 +84,7 @@ impl<'a> Draft<'a> {
             branch,
             base,
             merged: None,
+            noted: false,
             replaced: None,
             manifest,
             git: repository.unrefreshed(),
@@ -80,6 +92,7 @@ impl<'a> Draft<'a> {
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
             repositories: BTreeMap::new(),
+            removed: Removed::default(),
             compression: repository.compression()?,
         })
     }
@@ -100,6 +113,11 @@ impl<'a> Draft<'a> {
     /// Makes the next commit a merge: `other` becomes its second parent. What of it is taken over is the caller's to say.
     pub fn merge(&mut self, other: &Snapshot) {
         self.merged = Some(other.commit());
+    }
+
+    /// Makes a commit even where nothing changes, for the sake of what its message notes.
+    pub fn note(&mut self) {
+        self.noted = true;
     }
 
     /// Replaces an earlier commit on the same base, on which the branch stands now and which nobody else has.
@@ -182,6 +200,28 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Takes a release away.
+    pub fn remove_release(&mut self, id: &ReleaseId) {
+        self.manifest.releases.remove(id);
+        self.releases.remove(id);
+        self.removed.releases.insert(id.clone());
+    }
+
+    /// Takes away the registry entry of a package, or the note that upstream had none.
+    pub fn remove_entry(&mut self, id: &EntryId) {
+        self.manifest.absent.remove(id);
+        self.manifest.entries.remove(id);
+        self.entries.remove(id);
+        self.removed.entries.insert(id.clone());
+    }
+
+    /// Takes a git repository away.
+    pub fn remove_git(&mut self, address: &GitAddress) {
+        self.manifest.git.remove(address);
+        self.repositories.remove(address);
+        self.removed.repositories.insert(address.clone());
+    }
+
     /// Returns the manifest as it will be.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -193,7 +233,7 @@ impl<'a> Draft<'a> {
     /// Fails with [`StoreError::Moved`] where the branch is not where the base was any more; the branch is then untouched.
     pub fn publish(mut self, message: &str) -> Result<Published> {
         let tree = self.write_tree()?;
-        if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none()) {
+        if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none() && !self.noted) {
             return Ok(Published { commit: base.commit(), pack_bytes: 0 });
         }
         let mut git = self.repository.git.clone();
@@ -253,12 +293,17 @@ impl<'a> Draft<'a> {
 
     /// Lists what is different from the base: paths with what is put there, or nothing where something is removed.
     fn changes(&mut self) -> Result<Vec<Change>> {
-        let mut changes = Vec::new();
+        let Removed { releases: gone, entries, repositories } = std::mem::take(&mut self.removed);
+        let entries = entries.iter().filter(|id| !self.manifest.entries.contains_key(*id));
+        let mut changes: Vec<Change> = entries.map(|id| (layout::entry_path(id), None)).collect();
+        let repositories = repositories.iter().filter(|address| !self.manifest.git.contains_key(*address));
+        changes.extend(repositories.map(|address| (address.tree_path(), None)));
         for (id, blob) in std::mem::take(&mut self.entries) {
             changes.push((layout::entry_path(&id), Some((EntryKind::Blob, blob))));
         }
         let releases = std::mem::take(&mut self.releases);
-        let packages: BTreeSet<_> = releases.keys().map(|id| (id.repository.clone(), id.package.clone())).collect();
+        let touched = releases.keys().chain(&gone);
+        let packages: BTreeSet<_> = touched.map(|id| (id.repository.clone(), id.package.clone())).collect();
         for (repository, package) in packages {
             self.place(&repository, &package, &releases, &mut changes)?;
         }
@@ -311,7 +356,7 @@ impl<'a> Draft<'a> {
         &mut self,
         address: &GitAddress,
         blobs: BTreeMap<String, ObjectId>,
-        changes: &mut Vec<(String, Option<(EntryKind, ObjectId)>)>,
+        changes: &mut Vec<Change>,
     ) -> Result<()> {
         let folder = address.tree_path();
         let stored = self.manifest.git.get(address).cloned().unwrap_or_default();

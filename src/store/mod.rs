@@ -10,10 +10,13 @@
 //! The branch's layout is in [`layout`].
 
 mod checkout;
+mod compact;
 mod draft;
 mod encode;
 mod error;
+mod history;
 pub mod layout;
+mod live;
 mod lock;
 mod mark;
 mod names;
@@ -25,10 +28,13 @@ mod stored_git;
 mod tip;
 
 pub use checkout::Checkout;
+pub use compact::Compacted;
 pub use draft::{Draft, GitFile, Published};
 pub use encode::{EncodeError, EncodedRelease, ReleaseEncoder};
 pub use error::StoreError;
 pub use gix::ObjectId;
+pub use history::REPLACES;
+pub use live::Live;
 pub use lock::Lock;
 pub use repository::{Branch, Repository};
 pub use snapshot::{Damage, Snapshot};

@@ -85,21 +85,6 @@ impl Repository {
         Ok(())
     }
 
-    /// Tells whether everything in the history of `old` is in that of `new`, as far as it is here.
-    ///
-    /// # Errors
-    /// Fails where a commit cannot be read.
-    pub fn is_ancestor(&self, old: ObjectId, new: ObjectId) -> Result<bool> {
-        // Not by the merge base: of commits within one second gix 0.90 may find another than the best one.
-        let action = "compare the histories of two mirrors";
-        for commit in self.git.rev_walk([new]).all().map_err(StoreError::git(action))? {
-            if commit.map_err(StoreError::git(action))?.id == old {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Moves the branch forward from one commit to another.
     ///
     /// # Errors
@@ -126,19 +111,6 @@ impl Repository {
         let Ok(below) = platform.prefixed(format!("refs/remotes/{remote}/").as_str()) else { return Ok(Vec::new()) };
         let tips = below.filter_map(Result::ok).filter_map(|mut reference| reference.peel_to_id().ok());
         Ok(tips.map(gix::Id::detach).take(MAX_BRANCHES).collect())
-    }
-
-    /// Tells whether a commit is in the history of any of some others.
-    ///
-    /// # Errors
-    /// Fails where a commit cannot be read.
-    pub fn is_in(&self, commit: ObjectId, tips: &[ObjectId]) -> Result<bool> {
-        let action = "compare what is pushed with what the remote has";
-        if tips.is_empty() {
-            return Ok(false);
-        }
-        let walk = self.git.rev_walk([commit]).with_hidden(tips.iter().copied());
-        Ok(walk.all().map_err(StoreError::git(action))?.next().is_none())
     }
 
     /// Tells whether an object is a commit, or a tag of one.

@@ -129,7 +129,7 @@ impl Repository {
     }
 
     /// Returns the tree of a commit, or of the commit that a tag points at.
-    fn tree_at(&self, commit: ObjectId) -> Result<gix::Tree<'_>> {
+    pub(super) fn tree_at(&self, commit: ObjectId) -> Result<gix::Tree<'_>> {
         let object = self.git.find_object(commit).and_then(gix::Object::peel_to_tree);
         object.map_err(StoreError::damaged(format!("commit {commit}")))
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use prost::Message;
 
 use super::{RegistryError, Timestamp, check_repository, messages, shortened};
-use crate::model::{InnerChecksum, NameError, OuterChecksum, PackageName, RepositoryName, Version};
+use crate::model::{EntryId, InnerChecksum, NameError, OuterChecksum, PackageName, RepositoryName, Version};
 
 /// What a registry says about one package.
 #[derive(Debug, Clone, PartialEq)]
@@ -208,6 +208,14 @@ impl Package {
 }
 
 impl Release {
+    /// Returns the packages that it depends on, optional dependencies included; `own` is the repository of the entry.
+    pub fn mentions(&self, own: &RepositoryName) -> impl Iterator<Item = EntryId> {
+        self.dependencies.iter().map(|dependency| EntryId {
+            repository: dependency.repository.as_ref().unwrap_or(own).clone(),
+            package: dependency.package.clone(),
+        })
+    }
+
     fn from_message(message: messages::Release, advisories: usize) -> Result<Self, String> {
         if let Some(index) = message.advisory_indexes.iter().find(|index| **index as usize >= advisories) {
             return Err(format!("it points to advisory {index}, of {advisories}"));

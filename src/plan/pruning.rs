@@ -1,0 +1,239 @@
+//! What a mirror holds and nobody needs any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Wanted;
+use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Revision};
+
+/// What has to stay, whichever lock needs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// The releases.
+    pub releases: BTreeSet<ReleaseId>,
+    /// The revisions of git repositories, without those of their submodules.
+    pub revisions: BTreeSet<(GitAddress, Revision)>,
+}
+
+impl Needed {
+    /// Adds what a lock pins.
+    pub fn add(&mut self, wanted: &Wanted) {
+        self.releases.extend(wanted.releases.keys().cloned());
+        self.revisions.extend(wanted.git.iter().map(|pin| (pin.url.address().clone(), pin.revision)));
+    }
+
+    /// Adds what is in a mirror and not in any of some earlier ones: what came to it since.
+    pub fn add_recent(&mut self, manifest: &Manifest, earlier: &[&Manifest]) {
+        let new = |id: &&ReleaseId| !earlier.iter().any(|earlier| earlier.releases.contains_key(*id));
+        self.releases.extend(manifest.releases.keys().filter(new).cloned());
+        for (address, revision) in revisions(manifest) {
+            if !earlier.iter().any(|earlier| has(earlier, address, revision)) {
+                self.revisions.insert((address.clone(), revision));
+            }
+        }
+    }
+
+    /// Adds the submodules of everything that has to stay, and theirs.
+    fn add_submodules(&mut self, manifest: &Manifest) {
+        let mut next: Vec<_> = self.revisions.iter().cloned().collect();
+        while let Some((address, revision)) = next.pop() {
+            let stored = manifest.git.get(&address).and_then(|stored| stored.revisions.get(&revision));
+            for submodule in stored.and_then(|stored| stored.submodules.as_ref()).into_iter().flatten() {
+                if self.revisions.insert(submodule.clone()) {
+                    next.push(submodule.clone());
+                }
+            }
+        }
+    }
+}
+
+/// What goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruning {
+    /// The releases, with the sizes of their tarballs in bytes.
+    pub releases: BTreeMap<ReleaseId, u64>,
+    /// The registry entries, with their sizes in bytes; and notes that upstream has none, of no size.
+    pub entries: BTreeMap<EntryId, u64>,
+    /// The revisions of git repositories.
+    pub revisions: BTreeMap<GitAddress, BTreeSet<Revision>>,
+}
+
+impl Pruning {
+    /// Lists the releases and revisions of a mirror that do not have to stay. Which entries follow them is added by
+    /// [`Pruning::drop_entries`].
+    pub fn new(manifest: &Manifest, mut needed: Needed) -> Self {
+        needed.add_submodules(manifest);
+        let releases = manifest.releases.iter().filter(|(id, _)| !needed.releases.contains(*id));
+        let mut pruning = Self { releases: releases.map(|(id, s)| (id.clone(), s.bytes)).collect(), ..Self::default() };
+        for (address, revision) in revisions(manifest) {
+            if !needed.revisions.contains(&(address.clone(), revision)) {
+                pruning.revisions.entry(address.clone()).or_default().insert(revision);
+            }
+        }
+        pruning
+    }
+
+    /// Lists what one mirror, `pruned`, dropped since an earlier state that it shares with another one, and what that other
+    /// one still has as it was then. Where there are several such states, any of them counts.
+    pub fn since(shared: &[&Manifest], pruned: &Manifest, other: &Manifest) -> Self {
+        let mut gone = Self::default();
+        for shared in shared {
+            for (id, stored) in &shared.releases {
+                let same = other.releases.get(id).is_some_and(|other| other.outer == stored.outer);
+                if same && !pruned.releases.contains_key(id) {
+                    gone.releases.insert(id.clone(), stored.bytes);
+                }
+            }
+            for (id, stored) in &shared.entries {
+                if other.entries.get(id) == Some(stored) && !knows(pruned, id) {
+                    gone.entries.insert(id.clone(), stored.bytes);
+                }
+            }
+            for id in shared.absent.intersection(&other.absent).filter(|id| !knows(pruned, id)) {
+                gone.entries.insert(id.clone(), 0);
+            }
+            for (address, revision) in revisions(shared) {
+                if has(other, address, revision) && !has(pruned, address, revision) {
+                    gone.revisions.entry(address.clone()).or_default().insert(revision);
+                }
+            }
+        }
+        gone
+    }
+
+    /// Takes back from two lists, each of what one of two mirrors dropped, the submodules of what stays in either.
+    pub fn keep_submodules(lists: [&mut Self; 2], mirrors: [&Manifest; 2]) {
+        let [one, other] = lists;
+        let mut stays = Needed::default();
+        for (address, revision) in mirrors.into_iter().flat_map(revisions) {
+            if !one.drops(address, revision) && !other.drops(address, revision) {
+                stays.revisions.insert((address.clone(), revision));
+            }
+        }
+        // Each may know of submodules that the other does not.
+        let before = stays.revisions.clone();
+        while {
+            let known = stays.revisions.len();
+            mirrors.into_iter().for_each(|mirror| stays.add_submodules(mirror));
+            stays.revisions.len() > known
+        } {}
+        for (address, revision) in stays.revisions.difference(&before) {
+            for list in [&mut *one, &mut *other] {
+                list.revisions.entry(address.clone()).or_default().remove(revision);
+            }
+        }
+        [one, other].into_iter().for_each(|list| list.revisions.retain(|_, gone| !gone.is_empty()));
+    }
+
+    /// Tells whether a revision of a git repository goes.
+    pub fn drops(&self, address: &GitAddress, revision: Revision) -> bool {
+        self.revisions.get(address).is_some_and(|gone| gone.contains(&revision))
+    }
+
+    /// Adds the registry entries that none of the releases that stay, `mentioned`, needs: neither as its own, nor as that of
+    /// a dependency.
+    pub fn drop_entries(&mut self, manifest: &Manifest, mentioned: &BTreeSet<EntryId>) {
+        let entries = manifest.entries.iter().map(|(id, stored)| (id, stored.bytes));
+        let all = entries.chain(manifest.absent.iter().map(|id| (id, 0)));
+        self.entries.extend(all.filter(|(id, _)| !mentioned.contains(*id)).map(|(id, bytes)| (id.clone(), bytes)));
+    }
+
+    /// Tells whether nothing goes.
+    pub fn is_empty(&self) -> bool {
+        self.releases.is_empty() && self.entries.is_empty() && self.revisions.is_empty()
+    }
+}
+
+fn revisions(manifest: &Manifest) -> impl Iterator<Item = (&GitAddress, Revision)> {
+    manifest.git.iter().flat_map(|(address, stored)| stored.revisions.keys().map(move |revision| (address, *revision)))
+}
+
+fn knows(manifest: &Manifest, entry: &EntryId) -> bool {
+    manifest.entries.contains_key(entry) || manifest.absent.contains(entry)
+}
+
+fn has(manifest: &Manifest, address: &GitAddress, revision: Revision) -> bool {
+    manifest.git.get(address).is_some_and(|stored| stored.revisions.contains_key(&revision))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Lock;
+
+    fn manifest(lines: &[&str]) -> Manifest {
+        let text: String = lines.iter().map(|line| line.replace('#', &"a".repeat(64)) + "\n").collect();
+        text.replace("ONE", &"1".repeat(40)).replace("TWO", &"2".repeat(40)).parse().unwrap()
+    }
+
+    fn mirror() -> Manifest {
+        manifest(&[
+            "absent hexpm gone",
+            "git h/a ONE full submodules HEAD",
+            "submodule h/a ONE h/b TWO",
+            "git h/b ONE full",
+            "git h/b TWO full submodules",
+            "hex hexpm plug 1.0.0 unpacked 10 # #",
+            "hex hexpm plug 1.1.0 unpacked 20 # #",
+            "registry hexpm mime 5 #",
+            "registry hexpm plug 7 #",
+        ])
+    }
+
+    fn needed(lock: &str) -> Needed {
+        let mut wanted = Wanted::default();
+        wanted.add(&Lock::parse("mix.lock", lock.replace("ONE", &"1".repeat(40))).unwrap()).unwrap();
+        let mut needed = Needed::default();
+        needed.add(&wanted);
+        needed
+    }
+
+    #[test]
+    fn what_no_lock_needs_goes_and_submodules_stay() {
+        let mirror = mirror();
+        let lock = r#"%{"plug": {:hex, :plug, "1.0.0"}, "a": {:git, "https://h/a", "ONE", [submodules: true]}}"#;
+        let mut pruning = Pruning::new(&mirror, needed(lock));
+        let shown: Vec<String> = pruning.releases.keys().map(ToString::to_string).collect();
+        assert_eq!(shown, ["plug 1.1.0"]);
+        let gone: Vec<_> = pruning.revisions.iter().map(|(address, gone)| (address.to_string(), gone.len())).collect();
+        assert_eq!(gone, [("h/b".to_owned(), 1)]);
+        let entry = |name: &str| EntryId { repository: "hexpm".parse().unwrap(), package: name.parse().unwrap() };
+        pruning.drop_entries(&mirror, &[entry("plug")].into());
+        assert_eq!(pruning.entries, [(entry("gone"), 0), (entry("mime"), 5)].into());
+    }
+
+    #[test]
+    fn what_one_dropped_is_told_from_what_the_other_added() {
+        let shared = mirror();
+        let pruned = manifest(&["hex hexpm plug 1.1.0 unpacked 20 # #", "registry hexpm plug 7 #"]);
+        let gone = Pruning::since(&[&shared], &pruned, &shared);
+        assert_eq!((gone.releases.len(), gone.entries.len(), gone.revisions.len()), (1, 2, 2));
+        assert!(Pruning::since(&[], &pruned, &shared).is_empty(), "nothing is known of what they shared");
+        assert!(Pruning::since(&[&pruned], &pruned, &shared).is_empty(), "all of it is new");
+        let refreshed = manifest(&["registry hexpm mime 6 #", "hex hexpm plug 1.0.0 unpacked 10 # #"]);
+        let gone = Pruning::since(&[&shared], &pruned, &refreshed);
+        assert_eq!((gone.releases.len(), gone.entries.len()), (1, 0), "the entry of mime is another one by now");
+    }
+
+    #[test]
+    fn a_submodule_of_what_stays_is_not_dropped() {
+        let shared = manifest(&["git h/b TWO full", "git h/c ONE full"]);
+        let (pruned, added) = (manifest(&[]), mirror());
+        let mut dropped = Pruning::since(&[&shared], &pruned, &added);
+        assert_eq!(dropped.revisions.len(), 1);
+        Pruning::keep_submodules([&mut dropped, &mut Pruning::default()], [&pruned, &added]);
+        assert!(dropped.is_empty());
+    }
+
+    #[test]
+    fn what_came_lately_stays() {
+        let mirror = mirror();
+        let mut needed = Needed::default();
+        needed.add_recent(&mirror, &[&manifest(&["hex hexpm plug 1.0.0 unpacked 10 # #", "git h/b ONE full"])]);
+        let pruning = Pruning::new(&mirror, needed);
+        let shown: Vec<String> = pruning.releases.keys().map(ToString::to_string).collect();
+        assert_eq!((shown, pruning.revisions.len()), (vec!["plug 1.0.0".to_owned()], 1));
+        let mut needed = Needed::default();
+        needed.add_recent(&mirror, &[]);
+        assert!(Pruning::new(&mirror, needed).is_empty());
+    }
+}

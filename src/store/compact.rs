@@ -1,0 +1,112 @@
+//! Rewrites the history of the mirror branch: its newest trees stay, and what came before them goes.
+
+use std::fmt::Write;
+
+use gix::ObjectId;
+use gix::refs::Target;
+use gix::refs::store::WriteReflog;
+use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
+
+use super::mark::Mark;
+use super::repository::{Branch, set_committer};
+use super::{REPLACES, Repository, Result, StoreError};
+
+/// What rewriting a history did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compacted {
+    /// The tip before.
+    pub before: ObjectId,
+    /// The tip now, with the same tree.
+    pub commit: ObjectId,
+    /// How many commits the history had.
+    pub commits: usize,
+    /// How many it has now.
+    pub kept: usize,
+}
+
+impl Repository {
+    /// Rewrites the branch's history to its `keep` newest commits, one at least, the oldest of which then stands for all
+    /// before it. Along first parents: what was merged is part of the merge. Trees, messages, authors and dates stay. `None`
+    /// where the history is no longer than that.
+    ///
+    /// # Errors
+    /// Fails with [`StoreError::Moved`] where the branch moved meanwhile, and where it is checked out; it is then untouched.
+    pub fn compact(&self, branch: &Branch, keep: usize) -> Result<Option<Compacted>> {
+        self.refuse_checked_out(branch)?;
+        let before = self.tip(branch)?.ok_or_else(|| StoreError::NoMirror { branch: branch.to_string() })?;
+        let line = self.first_parents(before)?;
+        let keep = keep.clamp(1, line.len());
+        let is_merge = |id: &ObjectId| Ok::<_, StoreError>(self.commit(*id)?.parent_ids().count() > 1);
+        if keep == line.len()
+            && !line.iter().try_fold(false, |found, id| Ok::<_, StoreError>(found || is_merge(id)?))?
+        {
+            return Ok(None);
+        }
+        let mut parent = None;
+        for (index, id) in line[..keep].iter().enumerate().rev() {
+            let squashed = (index + 1 == keep).then(|| Ok(self.history(*id)?.len()));
+            parent = Some(self.rewritten(*id, parent, squashed.transpose()?, before)?);
+        }
+        let commit = parent.unwrap_or(before);
+        self.replace_tip(branch, before, commit)?;
+        Ok(Some(Compacted { before, commit, commits: self.history(before)?.len(), kept: keep }))
+    }
+
+    /// Returns a commit and its first parents, the newest first.
+    fn first_parents(&self, tip: ObjectId) -> Result<Vec<ObjectId>> {
+        let shallow = self.shallow_commits()?;
+        let (mut line, mut next) = (Vec::new(), Some(tip));
+        while let Some(id) = next {
+            line.push(id);
+            let parent = self.commit(id)?.parent_ids().next().map(gix::Id::detach);
+            next = parent.filter(|_| !shallow.contains(&id));
+        }
+        Ok(line)
+    }
+
+    /// Writes a commit anew on another parent; the first of a history says how many commits it stands for, and the tip
+    /// before by its id.
+    fn rewritten(
+        &self,
+        id: ObjectId,
+        parent: Option<ObjectId>,
+        squashed: Option<usize>,
+        before: ObjectId,
+    ) -> Result<ObjectId> {
+        let damaged = || StoreError::damaged(format!("commit {id}"));
+        let commit = self.commit(id)?;
+        let mut commit = commit.decode().map_err(damaged())?.into_owned().map_err(damaged())?;
+        commit.parents = parent.into_iter().collect();
+        if let Some(squashed) = squashed {
+            let old = commit.message.to_string();
+            let mut message = format!("Compact the history of the mirror: {squashed} commits in one\n\n");
+            let _ = writeln!(message, "The newest of them: {}\n", old.lines().next().unwrap_or_default());
+            for replaced in [before].into_iter().chain(self.replaced_by(id)?) {
+                let _ = writeln!(message, "{REPLACES}{replaced}");
+            }
+            commit.message = message.into();
+            commit.committer = set_committer(&mut self.git.clone())?;
+        }
+        let written = self.git.write_object(&commit).map_err(StoreError::git("write a commit"))?;
+        Ok(written.detach())
+    }
+
+    /// Moves the branch to a commit that does not follow the one before. The reflog, by which this can be undone, is made
+    /// where there is none.
+    fn replace_tip(&self, branch: &Branch, before: ObjectId, commit: ObjectId) -> Result<()> {
+        let mut git = self.git.clone();
+        set_committer(&mut git)?;
+        git.refs.write_reflog = WriteReflog::Always;
+        let log =
+            LogChange { mode: RefLog::AndReference, force_create_reflog: true, message: "hexmirror: compacted".into() };
+        let expected = PreviousValue::MustExistAndMatch(Target::Object(before));
+        let change = Change::Update { log, expected, new: Target::Object(commit) };
+        let _mark = Mark::set(self, branch, commit)?;
+        let edit = RefEdit { change, name: branch.name.clone(), deref: false };
+        match git.edit_reference(edit) {
+            Ok(_) => Ok(()),
+            Err(_) if self.tip(branch)? != Some(before) => Err(StoreError::Moved { branch: branch.to_string() }),
+            Err(error) => Err(StoreError::git("move the mirror branch")(error)),
+        }
+    }
+}
