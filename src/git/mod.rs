@@ -25,7 +25,7 @@ pub use pack::{MAX_PACKS, NewPack, Packed};
 pub use process::{Git, GitSettings};
 pub use scratch::Scratch;
 pub use submodule::Submodule;
-pub use transfer::{Brought, ProjectGit, Taken};
+pub use transfer::{Brought, Lease, ProjectGit, Taken};
 
 /// The result of everything in this module.
 pub type Result<T, E = GitError> = std::result::Result<T, E>;

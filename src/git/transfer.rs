@@ -35,6 +35,13 @@ pub enum Taken {
     Moved,
 }
 
+/// That a push may replace what a ref stands on.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease<'a> {
+    /// What the ref must stand on for that, in hexadecimal; `None` where it must not be there.
+    pub expected: Option<&'a str>,
+}
+
 /// Why a remote turns a ref away that somebody else has just moved (`receive-pack` and `refs.c`, several versions).
 const LOST_RACE: [&str; 4] =
     ["cannot lock ref", "failed to update ref", "incorrect old value provided", "failed to lock"];
@@ -74,16 +81,18 @@ impl ProjectGit {
         }
     }
 
-    /// Pushes a commit to one ref of a remote, never by force. The user's hooks do not run.
+    /// Pushes a commit to one ref of a remote; by force only with a lease. The user's hooks do not run.
     ///
     /// # Errors
     /// Fails where the remote cannot be reached or does not take it.
-    pub fn take(&self, remote: &str, commit: &str, reference: &str) -> Result<Taken> {
+    pub fn take(&self, remote: &str, commit: &str, reference: &str, lease: Option<Lease<'_>>) -> Result<Taken> {
         refuse_option(remote)?;
+        let lease = lease.map(|lease| format!("--force-with-lease={reference}:{}", lease.expected.unwrap_or_default()));
         let refspec = format!("{commit}:{reference}");
         // Without the sparse way, the deltas of trees that were renamed are found.
         let fixed = ["-c", "pack.useSparse=false", "-c", "push.followTags=false", "push", "--no-verify", "--porcelain"];
-        let run = self.run(&[&fixed[..], &["--recurse-submodules=no", remote, &refspec]].concat());
+        let forced: Vec<&str> = lease.iter().map(String::as_str).collect();
+        let run = self.run(&[&fixed[..], &forced, &["--recurse-submodules=no", remote, &refspec]].concat());
         let (report, unsuccessful) = match run {
             Ok(report) => (report, None),
             Err(Unsuccessful::Complaint { text, printed }) => {

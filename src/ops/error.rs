@@ -171,6 +171,22 @@ pub enum OpError {
         /// How often a push was attempted.
         attempts: u32,
     },
+    /// The local mirror's history was compacted, and the remote still has the one before.
+    #[error("the history of {branch} was compacted here, and {remote} still has the one before")]
+    Compacted {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+    },
+    /// The remote's mirror may not be replaced, since it has what the local one lacks.
+    #[error("{branch} of {remote} has what the local one lacks")]
+    RemoteHasMore {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+    },
     /// A hook cannot be installed or taken away.
     #[error(transparent)]
     Hook(#[from] InstallError),
@@ -221,6 +237,7 @@ impl OpError {
             Self::Git(error) if error.is_integrity() => Failure::Integrity,
             Self::Git(error) if error.is_network() => Failure::Network,
             Self::Git(_) => Failure::Repository,
+            Self::Compacted { .. } | Self::RemoteHasMore { .. } => Failure::Repository,
             Self::NoRemote => Failure::Usage,
             Self::RemoteLacks { .. } | Self::RemoteKeptMoving { .. } => Failure::Network,
             Self::NotListed { .. } => Failure::Network,

@@ -295,10 +295,7 @@ async fn package(shared: Arc<Shared>, id: EntryId, pins: Vec<Pin>) -> Result<Vec
     let mut mentioned = Vec::new();
     for pin in pins {
         let listed = listed(&entry, &pin)?;
-        mentioned.extend(listed.dependencies.iter().map(|dependency| EntryId {
-            repository: dependency.repository.clone().unwrap_or_else(|| id.repository.clone()),
-            package: dependency.package.clone(),
-        }));
+        mentioned.extend(listed.mentions(&id.repository));
         let expected = pin.outer.or(listed.outer_checksum);
         let request = shared.upstream.tarball(&pin.id, expected.as_ref(), &shared.downloads);
         let Some(download) = shared.ask(request).await? else { break };

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Add;
 
+use super::mentioned::{mentioned, read_entry};
 use super::update::count;
 use super::upstream::Repositories;
 use super::{OpError, Project, Result};
 use crate::hex::registry::{Package, Release, Signed};
-use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredRelease};
+use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredGit, StoredRelease};
+use crate::plan::Pruning;
 use crate::progress::{Event, Progress};
-use crate::store::{Draft, ObjectId, Snapshot};
+use crate::store::{Draft, ObjectId, REPLACES, Snapshot};
 
 /// What came from another mirror.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Gained {
     pub entries: usize,
     /// How many revisions of git repositories.
     pub revisions: usize,
+    /// How many releases went, since they were dropped there.
+    pub pruned: usize,
 }
 
 impl Add for Gained {
@@ -31,42 +35,76 @@ impl Add for Gained {
             releases: self.releases + more.releases,
             entries: self.entries + more.entries,
             revisions: self.revisions + more.revisions,
+            pruned: self.pruned + more.pruned,
         }
     }
 }
 
-/// Merges another snapshot into the branch: of releases the union; of each registry entry the one that knows more; whatever
-/// is derived is derived again. The commit has both parents. It replaces an earlier merge of ours, if there is one.
+/// Two mirrors that are to become one.
+pub(super) struct Merge<'a> {
+    /// What the result stands on.
+    pub ours: &'a Snapshot,
+    /// What is merged into it.
+    pub theirs: &'a Snapshot,
+    /// What both were before they went apart; nothing where that is not known.
+    pub shared: Vec<Snapshot>,
+    /// What becomes of the other's history.
+    pub history: History,
+    /// Where the branch stands, if not at `ours`.
+    pub replaced: Option<ObjectId>,
+    /// The first words of the commit's message, such as `Merge the mirror of origin`.
+    pub title: String,
+}
+
+/// What becomes of the history of a mirror that is merged into another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum History {
+    /// It becomes part of the history.
+    Joined,
+    /// It is left behind, and the commit says so, so that it can be told that nothing of it is lacking.
+    Replaced,
+    /// It is left behind.
+    Dropped,
+}
+
+/// Merges another snapshot into the branch: of releases and revisions the union, but for what one side dropped and the other
+/// left as it was; of each registry entry the one that knows more. Whatever is derived is derived again. The new commit takes
+/// the place of an earlier merge of ours, if there is one.
 ///
 /// # Errors
 /// Fails where a registry entry of the other mirror is not signed by its repository, where both have a release with
 /// different checksums and no registry entry says which is right, and with [`crate::store::StoreError::Moved`] where the
 /// branch moved meanwhile.
-pub(super) fn merge(
-    project: &Project,
-    ours: &Snapshot,
-    theirs: &Snapshot,
-    replaced: Option<ObjectId>,
-    origin: &str,
-    progress: &dyn Progress,
-) -> Result<(ObjectId, Gained)> {
-    let union = Union { ours, theirs, repositories: Repositories::new(project, progress)? };
+pub(super) fn merge(project: &Project, merge: Merge<'_>, progress: &dyn Progress) -> Result<(ObjectId, Gained)> {
+    let Merge { ours, theirs, shared, history, replaced, title } = merge;
+    let union = Union::new(ours, theirs, &shared, Repositories::new(project, progress)?)?;
     let mut draft = Draft::begin(&project.repository, &project.branch, Some(ours))?;
-    draft.merge(theirs);
+    match history {
+        History::Joined => draft.merge(theirs),
+        History::Replaced => draft.note(),
+        History::Dropped => {}
+    }
     if let Some(replaced) = replaced {
         draft.replace(replaced);
     }
-    let (packages, entries) = union.entries(&mut draft)?;
+    let (packages, mut entries) = union.entries(&mut draft)?;
     let releases = union.releases(&packages)?;
     for id in &releases {
         draft.take_release(theirs, id)?;
     }
+    union.gone_there.releases.keys().for_each(|id| draft.remove_release(id));
     let revisions = union.repositories(&mut draft, progress)?;
-    for id in &theirs.manifest()?.absent {
+    for id in theirs.manifest()?.absent.iter().filter(|id| !union.gone_here.entries.contains_key(*id)) {
         draft.note_absent(id.clone());
     }
-    let published = draft.publish(&message(origin, &releases, entries, revisions))?;
-    Ok((published.commit, Gained { releases: releases.len(), entries, revisions }))
+    entries += union.dropped_entries(&mut draft, &packages)?;
+    let gained = Gained { releases: releases.len(), entries, revisions, pruned: union.gone_there.releases.len() };
+    let mut message = message(&title, &releases, &gained, &union.gone_there);
+    if history == History::Replaced {
+        let _ = writeln!(message, "\n{REPLACES}{}", theirs.commit());
+    }
+    let published = draft.publish(&message)?;
+    Ok((published.commit, gained))
 }
 
 /// Checks what a fast-forward would bring, as a merge does, and counts it.
@@ -107,18 +145,23 @@ pub(super) fn check(
     };
     let revisions = manifest.git.iter().flat_map(|(address, git)| git.revisions.keys().map(move |r| (address, r)));
     gained.revisions = revisions.filter(|(address, revision)| !known(address, revision)).count();
+    let goes = |id: &&ReleaseId| !manifest.releases.contains_key(*id);
+    gained.pruned = ours.map_or(0, |ours| ours.releases.keys().filter(goes).count());
     Ok(gained)
 }
 
-fn message(origin: &str, releases: &[ReleaseId], entries: usize, revisions: usize) -> String {
-    let (packages, entries) =
-        (count(releases.len(), "package", "packages"), count(entries, "registry entry", "registry entries"));
-    let mut message = format!("Merge the mirror of {origin}: {packages}, {entries}\n\n");
+fn message(title: &str, releases: &[ReleaseId], gained: &Gained, gone: &Pruning) -> String {
+    let packages = count(releases.len(), "package", "packages");
+    let entries = count(gained.entries, "registry entry", "registry entries");
+    let mut message = format!("{title}: {packages}, {entries}\n\n");
     for id in releases {
         let _ = writeln!(message, "{id}");
     }
-    if revisions > 0 {
-        let _ = writeln!(message, "{}", count(revisions, "git revision", "git revisions"));
+    if gained.revisions > 0 {
+        let _ = writeln!(message, "{}", count(gained.revisions, "git revision", "git revisions"));
+    }
+    for id in gone.releases.keys() {
+        let _ = writeln!(message, "without {id}");
     }
     message
 }
@@ -127,16 +170,34 @@ struct Union<'a> {
     ours: &'a Snapshot,
     theirs: &'a Snapshot,
     repositories: Repositories<'a>,
+    /// What ours dropped and theirs has still.
+    gone_here: Pruning,
+    /// What theirs dropped and ours has still.
+    gone_there: Pruning,
 }
 
-impl Union<'_> {
+impl<'a> Union<'a> {
+    fn new(
+        ours: &'a Snapshot,
+        theirs: &'a Snapshot,
+        shared: &[Snapshot],
+        repositories: Repositories<'a>,
+    ) -> Result<Self> {
+        let shared = shared.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
+        let (here, there) = (ours.manifest()?, theirs.manifest()?);
+        let (mut gone_here, mut gone_there) =
+            (Pruning::since(&shared, here, there), Pruning::since(&shared, there, here));
+        Pruning::keep_submodules([&mut gone_here, &mut gone_there], [here, there]);
+        Ok(Self { ours, theirs, repositories, gone_here, gone_there })
+    }
+
     /// Takes over the registry entries of the other mirror that know more. Returns, of all in which the two differ, the one
     /// that is kept, and how many were taken over.
     fn entries(&self, draft: &mut Draft<'_>) -> Result<(BTreeMap<EntryId, Package>, usize)> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
         let (mut kept, mut taken) = (BTreeMap::new(), 0);
         for (id, stored) in &theirs.entries {
-            if ours.entries.get(id) == Some(stored) {
+            if ours.entries.get(id) == Some(stored) || self.gone_here.entries.contains_key(id) {
                 continue;
             }
             let Some(signed) = self.theirs.entry(id)? else { continue };
@@ -157,19 +218,64 @@ impl Union<'_> {
         Ok((kept, taken))
     }
 
+    /// Decides on the registry entries that one side dropped: what a release needs stays, or comes back. Returns how many
+    /// came.
+    fn dropped_entries(&self, draft: &mut Draft<'_>, packages: &BTreeMap<EntryId, Package>) -> Result<usize> {
+        if self.gone_here.entries.is_empty() && self.gone_there.entries.is_empty() {
+            return Ok(0);
+        }
+        let read = |id: &EntryId| match packages.get(id) {
+            Some(package) => Ok(Some(package.clone())),
+            None => Ok(read_entry(self.ours, id)?.or(read_entry(self.theirs, id)?)),
+        };
+        let needed = mentioned(draft.manifest().releases.keys(), read)?;
+        let mut taken = 0;
+        for id in self.gone_here.entries.keys().filter(|id| needed.contains(*id)) {
+            match self.theirs.entry(id)? {
+                Some(signed) => {
+                    verified(&self.repositories, id, &signed)?;
+                    draft.put_entry(id.clone(), &signed)?;
+                    taken += 1;
+                }
+                None => draft.note_absent(id.clone()),
+            }
+        }
+        self.gone_there.entries.keys().filter(|id| !needed.contains(*id)).for_each(|id| draft.remove_entry(id));
+        Ok(taken)
+    }
+
     /// Takes over what the other mirror has of git repositories, and returns how many revisions that brought.
     fn repositories(&self, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<usize> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
+        let nothing = StoredGit::default();
         let mut taken = 0;
-        for (address, stored) in &theirs.git {
-            let own = ours.git.get(address);
-            if own == Some(stored) {
+        for address in ours.git.keys().chain(theirs.git.keys()).collect::<BTreeSet<_>>() {
+            let (own, other) = (ours.git.get(address), theirs.git.get(address).unwrap_or(&nothing));
+            if own == Some(other) {
                 continue;
             }
-            let known = own.map_or(0, |own| own.revisions.len());
-            match own.map_or_else(|| Some(stored.clone()), |own| own.union(stored)) {
+            let (kept, rest) =
+                (self.left(&self.gone_there, address, own), self.left(&self.gone_here, address, Some(other)));
+            let union = match (kept.revisions.is_empty(), rest.revisions.is_empty()) {
+                (true, true) => {
+                    draft.remove_git(address);
+                    continue;
+                }
+                (false, true) => Some(kept),
+                (true, false) => Some(rest),
+                (false, false) if kept.has_all_of(&rest) && self.gone_here.revisions.contains_key(address) => {
+                    Some(kept)
+                }
+                (false, false) if rest.has_all_of(&kept) && self.gone_there.revisions.contains_key(address) => {
+                    Some(rest)
+                }
+                (false, false) => kept.union(&rest),
+            };
+            match union {
+                Some(union) if own == Some(&union) => {}
                 Some(union) => {
-                    taken += union.revisions.len() - known;
+                    let known = |revision: &&Revision| own.is_some_and(|own| own.revisions.contains_key(*revision));
+                    taken += union.revisions.keys().filter(|revision| !known(revision)).count();
                     draft.take_git(self.theirs, address, union)?;
                 }
                 None => progress.report(Event::Warning {
@@ -182,13 +288,20 @@ impl Union<'_> {
         Ok(taken)
     }
 
+    /// Returns a repository without the revisions that were dropped on the other side.
+    fn left(&self, gone: &Pruning, address: &GitAddress, stored: Option<&StoredGit>) -> StoredGit {
+        let mut left = stored.cloned().unwrap_or_default();
+        left.revisions.retain(|revision, _| !gone.drops(address, *revision));
+        left
+    }
+
     /// Returns the releases that are to be taken over: those that only the other mirror has.
     fn releases(&self, packages: &BTreeMap<EntryId, Package>) -> Result<Vec<ReleaseId>> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
         let mut taken = Vec::new();
         for (id, stored) in &theirs.releases {
             let take = match ours.releases.get(id) {
-                None => true,
+                None => !self.gone_here.releases.contains_key(id),
                 Some(own) if own.outer == stored.outer => false,
                 Some(own) => self.other_is_right(id, own, stored, packages)?,
             };

@@ -1,12 +1,16 @@
 //! One operation a file: each composes the layers below and returns what there is to say about it.
 
+mod compact;
 mod demo;
 mod error;
 mod fetching;
 mod hooks;
 mod init;
+mod integrate;
+mod mentioned;
 mod merge;
 mod project;
+mod prune;
 mod repositories;
 mod running;
 mod serving;
@@ -16,6 +20,7 @@ mod update;
 mod upstream;
 mod verify;
 
+pub use compact::compact;
 pub use demo::{Step, demo};
 pub use error::{Failure, OpError};
 pub use hooks::{
@@ -25,10 +30,11 @@ pub use hooks::{
 pub use init::{Initialised, init, mirror};
 pub use merge::Gained;
 pub use project::{Environment, LockText, Project, read_file, read_locks};
+pub use prune::{Prune, PruneOptions, prune};
 pub use running::run_command;
 pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};
 pub use status::{Status, Summary, status};
-pub use sync::{Pull, Push, Reach, Way, pull, pull_known, push};
+pub use sync::{Pull, Push, Reach, Way, pull, pull_known, push, push_rewritten};
 pub use update::{Added, AddedGit, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};
 

@@ -13,9 +13,11 @@ use crate::plan::Wanted;
 use crate::store::{Branch, ObjectId, Repository, Snapshot};
 
 /// The locks that are looked for where none are configured.
-const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
+pub(super) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
+/// What an error calls the setting with the locks.
+pub(super) const LOCKS_SETTING: &str = "the setting locks";
 /// The folders that a glob with `**` does not enter: what is below them belongs to others.
-const SKIPPED: [&str; 5] = [".git", "deps", "_build", "node_modules", ".elixir_ls"];
+pub(super) const SKIPPED: [&str; 5] = [".git", "deps", "_build", "node_modules", ".elixir_ls"];
 /// The largest lock that is read, in bytes.
 const MAX_LOCK: u64 = 64 << 20;
 
@@ -133,7 +135,7 @@ impl Project {
     pub fn lock_paths_at(&self, commit: ObjectId) -> Result<Vec<String>> {
         match &self.config.locks {
             Some(globs) => {
-                let set = glob_set(globs)?;
+                let set = glob_set(LOCKS_SETTING, globs)?;
                 Ok(self.repository.paths_at(commit)?.into_iter().filter(|path| set.is_match(path)).collect())
             }
             None => Ok(LOCKS.map(str::to_owned).into()),
@@ -153,7 +155,7 @@ impl Project {
     }
 
     fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockText>> {
-        let set = glob_set(globs)?;
+        let set = glob_set(LOCKS_SETTING, globs)?;
         let mut files: Vec<String> = match self.repository.worktree() {
             // Literal names need no walk through the whole worktree.
             Some(root) if globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{'])) => {
@@ -194,9 +196,9 @@ impl Project {
     }
 }
 
-fn glob_set(globs: &[String]) -> Result<globset::GlobSet> {
-    let unusable =
-        |error: globset::Error| config::ConfigError { origin: "the setting locks".into(), problem: error.to_string() };
+/// Reads globs over paths; `origin` says where they are from.
+pub(super) fn glob_set(origin: &str, globs: &[String]) -> Result<globset::GlobSet> {
+    let unusable = |error: globset::Error| config::ConfigError { origin: origin.into(), problem: error.to_string() };
     let mut set = globset::GlobSetBuilder::new();
     for glob in globs {
         set.add(globset::GlobBuilder::new(glob).literal_separator(true).build().map_err(unusable)?);
@@ -253,7 +255,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Returns the files below a folder, as paths from it, without what belongs to others.
-fn walk(root: &Path) -> impl Iterator<Item = String> {
+pub(super) fn walk(root: &Path) -> impl Iterator<Item = String> {
     let entries = walkdir::WalkDir::new(root).into_iter().filter_entry(|entry| {
         let skipped = entry.file_name().to_str().is_some_and(|name| SKIPPED.contains(&name));
         !(skipped && entry.file_type().is_dir())

@@ -19,6 +19,8 @@ const JOBS: usize = 4;
 /// How deeply submodules may be nested, and how many revisions they may pin together.
 const MAX_NESTING: usize = 16;
 const MAX_REVISIONS: usize = 2000;
+/// When fewer revisions are packed anew: where the new pack is smaller than this part of the old ones.
+const WORTH: (u64, u64) = (3, 4);
 /// From this size on, in bytes, a pack is not read into memory to be stored.
 const LARGE: u64 = 8 << 20;
 
@@ -297,9 +299,34 @@ impl Repositories {
         Ok(Fetched { address, stored, files, added, downloaded_bytes, stored_bytes })
     }
 
+    /// Takes revisions away from a repository that the mirror has; some must stay. Where that leaves much that nobody needs,
+    /// what is needed is packed anew. Returns what is there then, and the new pack, for [`Repositories::files`].
+    pub fn without(
+        &mut self,
+        base: &Snapshot,
+        address: &GitAddress,
+        gone: &BTreeSet<Revision>,
+    ) -> Result<(StoredGit, Option<NewPack>)> {
+        self.check_out(address, Some(base))?;
+        let before = self.manifest.git.get(address).cloned().unwrap_or_default();
+        let folder = self.checkouts.get(address).map(Checkout::folder);
+        let mut stored = before.clone();
+        stored.revisions.retain(|revision, _| !gone.contains(revision));
+        let revisions = stored.revisions.keys().copied().collect();
+        let there = folder.map(|folder| (&before, folder));
+        let scratch = Scratch::open(&self.git, &self.root, address, !before.is_full(), there)?;
+        let Packed { new, shallow, .. } = scratch.pack(&revisions, &BTreeMap::new())?;
+        let new = new.filter(|new| new.bytes < before.bytes() / WORTH.1 * WORTH.0);
+        if let Some(new) = &new {
+            stored.shallow = shallow;
+            stored.packs = [(new.name, new.bytes)].into();
+        }
+        Ok((stored, new))
+    }
+
     /// Reads a pack and its index, or brings them into the object database where they are large. Returns how many bytes are
     /// there then.
-    fn files(&self, new: &NewPack) -> Result<(Vec<(String, GitFile)>, u64)> {
+    pub fn files(&self, new: &NewPack) -> Result<(Vec<(String, GitFile)>, u64)> {
         let paths = [&new.pack, &new.index];
         let names =
             paths.map(|path| format!("objects/pack/{}", path.file_name().unwrap_or_default().to_string_lossy()));

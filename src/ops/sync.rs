@@ -3,19 +3,17 @@
 use std::thread;
 use std::time::Duration;
 
-use super::merge::{self, Gained};
+use super::integrate::{Earlier, Source, covers, integrate};
+use super::merge::Gained;
 use super::{OpError, Project, Result};
-use crate::git::{Brought, ProjectGit, Taken};
-use crate::model::redacted;
+use crate::git::{Brought, Lease, ProjectGit, Taken};
 use crate::progress::{Event, Progress};
-use crate::store::{Lock, ObjectId, Snapshot, StoreError};
+use crate::store::{ObjectId, StoreError};
 
 /// How often a push is tried that others overtake.
 const PUSHES: u32 = 150;
 /// The attempt after which a person is told why it takes long.
 const TOLD: u32 = 4;
-/// How often a merge begins anew because something else moved the local branch.
-const ATTEMPTS: usize = 5;
 
 /// How a remote's mirror came into the local one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +26,8 @@ pub enum Way {
     Forwarded,
     /// Both had something of their own, and were merged.
     Merged,
+    /// The remote's history was compacted; the local branch now stands on it, with what it had of its own.
+    Rebased,
 }
 
 /// What a pull did.
@@ -78,7 +78,7 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let git = project.git(reach.may_ask)?;
     let tip = bring(project, &git, &remote)?
         .ok_or_else(|| OpError::RemoteLacks { remote: remote.clone(), branch: project.branch.to_string() })?;
-    Ok(integrate(project, &remote, tip, None, progress)?.0)
+    Ok(integrate(project, Source { remote: &remote, tip }, None, progress)?.0)
 }
 
 /// Brings what is known here of a remote's mirror into the local one, without asking the remote.
@@ -87,7 +87,7 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
 /// Fails as [`pull`] does; nothing is known where the remote's mirror was never fetched.
 pub fn pull_known(project: &Project, remote: &str, progress: &dyn Progress) -> Result<Option<Pull>> {
     let tip = project.repository.remote_tip(remote, &project.branch)?;
-    tip.map(|tip| Ok(integrate(project, remote, tip, None, progress)?.0)).transpose()
+    tip.map(|tip| Ok(integrate(project, Source { remote, tip }, None, progress)?.0)).transpose()
 }
 
 /// Takes the local mirror to a remote; what the remote has and the local one lacks is merged first.
@@ -105,7 +105,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         let missing = || StoreError::NoMirror { branch: project.branch.to_string() };
         // Of a branch that is no mirror, a remote is spared.
         let commit = project.snapshot()?.ok_or_else(missing)?.commit();
-        match git.take(&remote, &commit.to_string(), &reference)? {
+        match git.take(&remote, &commit.to_string(), &reference, None)? {
             Taken::Moved => {}
             taken => {
                 project.repository.note_remote(&remote, &project.branch, Some(commit))?;
@@ -123,7 +123,10 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         }
         // Where the remote's branch is gone by now, the next attempt makes it.
         if let Some(tip) = bring(project, &git, &remote)? {
-            let (pull, merged) = integrate(project, &remote, tip, earlier, progress)?;
+            if leaves_behind(project, commit, tip)? {
+                return Err(OpError::Compacted { remote, branch: project.branch.to_string() });
+            }
+            let (pull, merged) = integrate(project, Source { remote: &remote, tip }, earlier, progress)?;
             // A merge that replaces an earlier one brings what that one brought.
             if merged.zip(earlier).is_none_or(|(merged, earlier)| merged.own != earlier.own) {
                 settled = gained;
@@ -134,13 +137,39 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     }
 }
 
-/// A merge that was made to be pushed, and was overtaken. Where the branch still stands on it, the next one replaces it, so
-/// that the history has one merge and not one for each attempt.
-#[derive(Debug, Clone, Copy)]
-struct Earlier {
-    own: ObjectId,
-    theirs: ObjectId,
-    merged: ObjectId,
+/// Replaces a remote's mirror by the local one, whose history was rewritten: by force, but only as long as the remote's
+/// stands where it was just seen, and has nothing that the local one lacks.
+///
+/// # Errors
+/// Fails where the remote has anything that the local mirror lacks, has moved meanwhile, or does not take it.
+pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
+    let remote = remote_of(project, reach)?;
+    let git = project.git(reach.may_ask)?;
+    let branch = project.branch.to_string();
+    let commit = project.snapshot()?.ok_or_else(|| StoreError::NoMirror { branch: branch.clone() })?.commit();
+    let there = bring(project, &git, &remote)?;
+    if let Some(there) = there
+        && !covers(project, commit, there)?
+    {
+        return Err(OpError::RemoteHasMore { remote, branch });
+    }
+    let expected = there.map(|there| there.to_string());
+    let lease = Lease { expected: expected.as_deref() };
+    match git.take(&remote, &commit.to_string(), &project.branch.full_name(), Some(lease))? {
+        Taken::Moved => Err(OpError::RemoteKeptMoving { remote, branch, attempts: 1 }),
+        taken => {
+            project.repository.note_remote(&remote, &project.branch, Some(commit))?;
+            Ok(Push { remote, pushed: taken == Taken::Done, gained: Gained::default(), commit, attempts: 1 })
+        }
+    }
+}
+
+/// Tells whether pushing would have to leave a remote's history behind: it was compacted here and not there.
+fn leaves_behind(project: &Project, commit: ObjectId, there: ObjectId) -> Result<bool> {
+    let repository = &project.repository;
+    Ok(repository.common(commit, there)?.is_empty()
+        && !repository.replaced_by(commit)?.is_empty()
+        && repository.replaced_by(there)?.is_empty())
 }
 
 /// Returns how long a push that was overtaken so often pauses at most, so that those who compete meet less and less. Whoever
@@ -167,64 +196,4 @@ fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<Obj
             Ok(None)
         }
     }
-}
-
-/// Brings another commit into the local branch: forward where that has nothing of its own, else by a merge, which is returned
-/// too.
-fn integrate(
-    project: &Project,
-    remote: &str,
-    theirs: ObjectId,
-    earlier: Option<Earlier>,
-    progress: &dyn Progress,
-) -> Result<(Pull, Option<Earlier>)> {
-    let repository = &project.repository;
-    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
-    let _lock = Lock::acquire(repository, waits)?;
-    for _ in 0..ATTEMPTS {
-        match integrate_once(project, remote, theirs, earlier, progress) {
-            Err(OpError::Store(StoreError::Moved { .. })) => {}
-            done => return done,
-        }
-    }
-    Err(OpError::KeptMoving { branch: project.branch.to_string() })
-}
-
-fn integrate_once(
-    project: &Project,
-    remote: &str,
-    theirs: ObjectId,
-    earlier: Option<Earlier>,
-    progress: &dyn Progress,
-) -> Result<(Pull, Option<Earlier>)> {
-    let (repository, branch) = (&project.repository, &project.branch);
-    let done = |way, gained, commit, ahead| Pull { remote: remote.to_owned(), way, gained, commit, ahead };
-    let their_branch = repository.branch(&repository.tracking_ref(remote, branch))?;
-    let Some(ours) = project.snapshot()? else {
-        let theirs = Snapshot::at(repository, &their_branch, theirs)?;
-        let gained = merge::check(project, None, &theirs, progress)?;
-        repository.create(branch, theirs.commit(), &format!("adopted from {remote}"))?;
-        return Ok((done(Way::Adopted, gained, theirs.commit(), false), None));
-    };
-    if repository.is_ancestor(theirs, ours.commit())? {
-        return Ok((done(Way::UpToDate, Gained::default(), ours.commit(), theirs != ours.commit()), None));
-    }
-    let theirs = Snapshot::at(repository, &their_branch, theirs)?;
-    if repository.is_ancestor(ours.commit(), theirs.commit())? {
-        let gained = merge::check(project, Some(&ours), &theirs, progress)?;
-        repository.forward(branch, ours.commit(), theirs.commit(), &format!("pulled from {remote}"))?;
-        return Ok((done(Way::Forwarded, gained, theirs.commit(), false), None));
-    }
-    let (ours, replaced) = match earlier {
-        // What the remote had at the earlier merge, it still has.
-        Some(Earlier { own, theirs: known, merged })
-            if merged == ours.commit() && repository.is_ancestor(known, theirs.commit())? =>
-        {
-            (Snapshot::at(repository, branch, own)?, Some(merged))
-        }
-        _ => (ours, None),
-    };
-    let (commit, gained) = merge::merge(project, &ours, &theirs, replaced, &redacted(remote), progress)?;
-    let merged = Earlier { own: ours.commit(), theirs: theirs.commit(), merged: commit };
-    Ok((done(Way::Merged, gained, commit, true), Some(merged)))
 }

@@ -5,8 +5,10 @@ mod support;
 
 mod after_checkout;
 mod beside;
+mod compact;
 mod hooks;
 mod pre_push;
+mod prune;
 mod push_and_pull;
 mod race;
 mod team;

@@ -64,7 +64,7 @@ fn mirrors_that_diverged_are_merged_both_ways() {
     team.run(&one, &["push"]).ok();
     let (of_one, of_two) = (team.tip(&one).unwrap(), team.tip(&two).unwrap());
     let document = team.run(&two, &["push", "--json"]).ok().json();
-    assert_eq!(document["merged"], serde_json::json!({ "releases": 2, "entries": 1, "revisions": 0 }));
+    assert_eq!(document["merged"], serde_json::json!({ "releases": 2, "entries": 1, "revisions": 0, "pruned": 0 }));
     assert_eq!(document["attempts"], 2);
     assert_eq!(team.ask(&two, &["log", "-1", "--format=%P", "hexmirror"]), format!("{of_two} {of_one}"));
     let message = team.ask(&two, &["log", "-1", "--format=%B", "hexmirror"]);

@@ -7,8 +7,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    self, completions, demo, diff, env, hook, hooks, init, list, lock, man, pull, push, run, serve, status, update,
-    verify,
+    self, compact, completions, demo, diff, env, hook, hooks, init, list, lock, man, prune, pull, push, run, serve,
+    status, update, verify,
 };
 use crate::output::Output;
 use crate::report;
@@ -30,8 +30,9 @@ Exit codes:
   5  the repository or its mirror branch is not usable
 
 Settings, the first that is there counts: a flag; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
-(seconds), HEXMIRROR_URL, HEXMIRROR_PUBLIC_KEY; git config hexmirror.branch, .locks, .jobs, .timeout, .REPOSITORY.url, \
-.REPOSITORY.publicKey; the tracked file .hexmirror.toml. HEX_HOME, HEX_MIRROR, HEX_REPOS_KEY, HEX_CACERTS_PATH, \
+(seconds), HEXMIRROR_PRE_PUSH, HEXMIRROR_POST_CHECKOUT, HEXMIRROR_KEEP_DAYS, HEXMIRROR_KEEP_TAGS, HEXMIRROR_URL, \
+HEXMIRROR_PUBLIC_KEY; git config hexmirror.branch, .locks, .jobs, .timeout, .prePush, .postCheckout, .keepDays, .keepTags, \
+.REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml. HEX_HOME, HEX_MIRROR, HEX_REPOS_KEY, HEX_CACERTS_PATH, \
 HEX_HTTP_CONCURRENCY, http_proxy, https_proxy, no_proxy and the Hex client's own configuration count as they do for Hex.";
 
 /// Keep everything that mix.lock and rebar.lock pin inside this git repository, and serve it to mix and rebar3
@@ -98,6 +99,8 @@ enum Command {
     Env(env::Arguments),
     Push(push::Arguments),
     Pull(pull::Arguments),
+    Prune(prune::Arguments),
+    Compact(compact::Arguments),
     Hooks(hooks::Arguments),
     Hook(hook::Arguments),
     Demo(demo::Arguments),
@@ -123,6 +126,8 @@ pub fn run() -> ExitCode {
         Command::Env(arguments) => env::run(&session, arguments),
         Command::Push(arguments) => push::run(&session, arguments),
         Command::Pull(arguments) => pull::run(&session, arguments),
+        Command::Prune(arguments) => prune::run(&session, arguments),
+        Command::Compact(arguments) => compact::run(&session, arguments),
         Command::Hooks(arguments) => hooks::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),
         Command::Demo(arguments) => demo::run(&session, arguments),

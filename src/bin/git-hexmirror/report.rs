@@ -103,6 +103,14 @@ fn hint(error: &OpError) -> Option<String> {
                 "who has it takes it there with `git hexmirror push {remote}`; or make it: git hexmirror update"
             ));
         }
+        OpError::Compacted { remote, .. } => {
+            return Some(format!(
+                "replace it, which is safe as long as nobody else pushes there: git hexmirror push --force-with-lease {remote}"
+            ));
+        }
+        OpError::RemoteHasMore { remote, .. } => {
+            return Some(format!("nothing was changed; bring it first: git hexmirror pull {remote}"));
+        }
         OpError::RemoteKeptMoving { .. } => "nothing is lost; run it again",
         OpError::TwoTarballs { .. } => {
             "nothing was changed; run `git hexmirror update --refresh`, so that the registry can decide"

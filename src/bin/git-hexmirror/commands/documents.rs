@@ -1,7 +1,7 @@
 //! The JSON documents. Their fields are documented in the manual (`git hexmirror man`) and only ever added to.
 
 use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision};
-use git_hexmirror::ops::{Added, AddedGit, OpError, Status, Update};
+use git_hexmirror::ops::{Added, AddedGit, OpError, Prune, Status, Update};
 use git_hexmirror::plan::{Change, Comparison, GitChange, GitPin, Ignored, Pin, Unmirrored};
 use serde_json::{Value, json};
 
@@ -59,6 +59,29 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "git": update.before.comparison.as_ref().map_or_else(Vec::new, git),
         "incomplete": update.failed.is_some(),
         "errors": update.failed.iter().flat_map(errors).collect::<Vec<_>>(),
+    })
+}
+
+/// What `prune` prints.
+pub fn prune(prune: &Prune, dry_run: bool) -> Value {
+    let sized = |mut document: Value, bytes: u64| {
+        document["bytes"] = json!(bytes);
+        document
+    };
+    let releases = prune.pruning.releases.iter().map(|(id, bytes)| sized(release(id), *bytes));
+    let gone =
+        prune.pruning.revisions.iter().flat_map(|(address, gone)| gone.iter().map(move |id| revision(address, *id)));
+    json!({
+        "dry_run": dry_run,
+        "releases": releases.collect::<Vec<_>>(),
+        "entries": prune.pruning.entries.keys().map(entry).collect::<Vec<_>>(),
+        "git": gone.collect::<Vec<_>>(),
+        "bytes": prune.bytes,
+        "of_bytes": prune.of_bytes,
+        "locks": prune.locks,
+        "keep_days": prune.keep_days,
+        "before": prune.before.to_string(),
+        "commit": prune.commit.to_string(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! One thin file a command: calls one operation and prints what it returns.
 
+pub mod compact;
 pub mod completions;
 pub mod demo;
 pub mod diff;
@@ -10,6 +11,7 @@ pub mod init;
 pub mod list;
 pub mod lock;
 pub mod man;
+pub mod prune;
 pub mod pull;
 pub mod push;
 pub mod run;

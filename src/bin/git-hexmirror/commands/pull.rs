@@ -11,8 +11,8 @@ use crate::session::Session;
 
 /// Fetch the mirror branch of a remote and merge it into the local one
 ///
-/// With git, so with its settings and credentials. Where both have something of their own, they are merged by union:
-/// nothing that either has is lost.
+/// With git, so with its settings and credentials. Where both have something of their own, they are merged by union: nothing
+/// that either has is lost, but for what `git hexmirror prune` dropped on one side and the other left as it was.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The remote, by name or address [default: git's remote.pushDefault, else origin or the only one]
@@ -37,6 +37,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "releases": pull.gained.releases,
             "entries": pull.gained.entries,
             "revisions": pull.gained.revisions,
+            "pruned": pull.gained.pruned,
             "ahead": pull.ahead,
         });
         session.output.json(&document).map_err(CommandError::Print)?;
@@ -54,6 +55,9 @@ pub fn say(output: &Output, branch: &str, pull: &Pull) {
         Way::UpToDate => format!("{branch} has all of {remote}'s, at {commit}"),
         Way::Adopted => format!("{} {branch} from {remote}, at {commit}{came}", styled(GOOD, "adopted")),
         Way::Forwarded => format!("{} {branch} from {remote}, at {commit}{came}", styled(GOOD, "pulled")),
+        Way::Rebased => {
+            format!("{} {branch} to {remote}'s, which was compacted, at {commit}{came}", styled(GOOD, "moved"))
+        }
         Way::Merged => format!("{} {branch} with {remote}'s, at {commit}{came}", styled(GOOD, "merged")),
     });
     if pull.ahead {
@@ -66,7 +70,8 @@ pub fn gained(gained: Gained) -> Option<String> {
     let releases = (gained.releases > 0).then(|| count(gained.releases, "release", "releases"));
     let entries = (gained.entries > 0).then(|| count(gained.entries, "registry entry", "registry entries"));
     let revisions = (gained.revisions > 0).then(|| count(gained.revisions, "git revision", "git revisions"));
-    let parts: Vec<_> = releases.into_iter().chain(entries).chain(revisions).collect();
+    let pruned = (gained.pruned > 0).then(|| format!("{} dropped", count(gained.pruned, "release", "releases")));
+    let parts: Vec<_> = releases.into_iter().chain(entries).chain(revisions).chain(pruned).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
@@ -76,5 +81,6 @@ fn word(way: Way) -> &'static str {
         Way::Adopted => "adopted",
         Way::Forwarded => "forwarded",
         Way::Merged => "merged",
+        Way::Rebased => "rebased",
     }
 }

@@ -14,19 +14,26 @@ use crate::session::Session;
 
 /// Push the mirror branch to a remote, merged with what the remote has
 ///
-/// With git, so with its settings and credentials, and never by force. Where the remote's mirror has moved, the two are
-/// merged by union and the merge is pushed. Hooks of git do not run.
+/// With git, so with its settings and credentials, and by force only if you say so. Where the remote's mirror has moved, the
+/// two are merged by union and the merge is pushed. Hooks of git do not run.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The remote, by name or address [default: git's remote.pushDefault, else origin or the only one]
     remote: Option<String>,
+    /// Replace the remote's mirror, after `git hexmirror compact`; refused where it has what the local one lacks
+    #[arg(long)]
+    force_with_lease: bool,
     #[command(flatten)]
     json: Json,
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    let push = pushed(session, &project, arguments.remote.as_deref())?;
+    let reach = Reach { remote: arguments.remote.as_deref(), may_ask: true };
+    let push = match arguments.force_with_lease {
+        true => ops::push_rewritten(&project, reach)?,
+        false => pushed(session, &project, reach)?,
+    };
     if arguments.json.json {
         let document = json!({
             "remote": push.remote,
@@ -37,6 +44,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
                 "releases": push.gained.releases,
                 "entries": push.gained.entries,
                 "revisions": push.gained.revisions,
+                "pruned": push.gained.pruned,
             },
             "attempts": push.attempts,
         });
@@ -47,9 +55,9 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
-fn pushed(session: &Session, project: &Project, remote: Option<&str>) -> Result<Push, CommandError> {
+fn pushed(session: &Session, project: &Project, reach: Reach<'_>) -> Result<Push, CommandError> {
     let progress = session.progress();
-    Ok(ops::push(project, Reach { remote, may_ask: true }, progress.as_ref())?)
+    Ok(ops::push(project, reach, progress.as_ref())?)
 }
 
 fn say(output: &Output, project: &Project, push: &Push) {
@@ -69,7 +77,8 @@ pub fn share(session: &Session, project: &Project, remote: &str) -> Outcome {
         session.output.always(format!("hint: run `git hexmirror push {remote}`, then push again"));
         return Ok(NOT_FRESH);
     }
-    let push = pushed(session, project, Some(remote)).inspect_err(|_| {
+    let reach = Reach { remote: Some(remote), may_ask: true };
+    let push = pushed(session, project, reach).inspect_err(|_| {
         session.output.always(format!("git-hexmirror: {} could not be pushed along to {remote}", project.branch));
     })?;
     if push.pushed {

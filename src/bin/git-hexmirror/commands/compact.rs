@@ -1,0 +1,75 @@
+//! `compact`
+
+use git_hexmirror::ops::{self, OpError, Project};
+use git_hexmirror::store::Compacted;
+use serde_json::json;
+
+use super::CommandError;
+use super::init::short;
+use crate::cli::{Json, Outcome};
+use crate::output::{BOLD, GOOD, Output, count, styled};
+use crate::session::Session;
+
+/// Rewrite the mirror's history to a single commit with the same tree
+///
+/// What the newest commit holds stays as it is; what only older ones hold goes from this repository when git collects its
+/// garbage. Refused where a remote has what the local mirror lacks: pull first. Asks no network.
+///
+/// A remote has the history before until `git hexmirror push --force-with-lease` replaces it, which goes by what was last seen
+/// there, so that nobody's push is lost. Other clones follow at their next `git hexmirror pull` or `push`, with whatever they have of their own.
+/// To undo it: `git update-ref` with the commit that is printed, or `git reflog hexmirror`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Keep the N newest commits, along first parents, the oldest of which stands for all before it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    keep: u32,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let project = session.project()?;
+    let progress = session.progress();
+    let keep = usize::try_from(arguments.keep).unwrap_or(usize::MAX);
+    let compacted = ops::compact(&project, keep, &progress);
+    drop(progress);
+    let compacted = compacted?;
+    if arguments.json.json {
+        session.output.json(&document(&project, compacted)?).map_err(CommandError::Print)?;
+    } else {
+        say(&session.output, &project, compacted);
+    }
+    Ok(0)
+}
+
+fn document(project: &Project, compacted: Option<Compacted>) -> Result<serde_json::Value, OpError> {
+    Ok(match compacted {
+        Some(Compacted { before, commit, commits, kept }) => json!({
+            "branch": project.branch.to_string(),
+            "before": before.to_string(),
+            "commit": commit.to_string(),
+            "commits": commits,
+            "kept": kept,
+        }),
+        None => {
+            let commit = project.repository.tip(&project.branch)?.map(|commit| commit.to_string());
+            json!({ "branch": project.branch.to_string(), "before": commit, "commit": commit })
+        }
+    })
+}
+
+fn say(output: &Output, project: &Project, compacted: Option<Compacted>) {
+    let branch = &project.branch;
+    let Some(Compacted { before, commit, commits, kept }) = compacted else {
+        return output
+            .say(format!("{}: the history of {branch} is no longer than that", styled(GOOD, "nothing to do")));
+    };
+    let (commits, kept) = (count(commits, "commit", "commits"), count(kept, "commit", "commits"));
+    output.say(format!("{} {branch} from {commits} to {kept}, at {}", styled(GOOD, "compacted"), short(commit)));
+    let hint = styled(BOLD, "hint:");
+    output.say(format!(
+        "{hint} undo it with `git update-ref {} {}`; a remote that has the history before needs `git hexmirror push --force-with-lease`",
+        branch.full_name(),
+        short(before)
+    ));
+}

@@ -1,0 +1,102 @@
+//! `prune`
+
+use std::collections::BTreeSet;
+
+use git_hexmirror::ops::{self, Project, Prune, PruneOptions};
+
+use super::init::short;
+use super::{CommandError, documents};
+use crate::cli::{Json, Outcome};
+use crate::output::{BAD, BOLD, DIM, GOOD, Output, bytes, count, styled};
+use crate::session::Session;
+
+/// How many things are listed before the rest is only counted.
+const SHOWN: usize = 40;
+
+/// Drop from the mirror what no lock of a live branch needs
+///
+/// What stays: all that is pinned by the locks of local branches, of remotes' branches as last fetched (`git fetch --all
+/// --prune` first), of tags that are set to count, of worktrees, stashes and detached heads, of commits not pushed yet, and of
+/// commits of the last days; and what came to the mirror in the last days. Locks are all files called mix.lock or rebar.lock,
+/// and those that are set.
+///
+/// One commit is made. The history of the mirror still holds what went, until `git hexmirror compact`; other clones drop it
+/// too when they pull or push. To undo it, before a push: `git update-ref` with the commit that is printed, or
+/// `git reflog hexmirror`; after a push: `git hexmirror update`, which fetches again what a lock needs.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Only say what would go
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Keep what was needed in or came in the last N days [default: 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    keep_days: Option<u32>,
+    /// Keep what the locks of these tags pin, too; may be repeated
+    #[arg(long = "keep-tags", value_name = "GLOB")]
+    keep_tags: Vec<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let project = session.project()?;
+    let options = PruneOptions {
+        dry_run: arguments.dry_run,
+        keep_days: arguments.keep_days.map(|days| days as usize),
+        keep_tags: arguments.keep_tags.clone(),
+    };
+    let progress = session.progress();
+    let prune = ops::prune(&project, &options, &progress);
+    drop(progress);
+    let prune = prune?;
+    if arguments.json.json {
+        session.output.json(&documents::prune(&prune, arguments.dry_run)).map_err(CommandError::Print)?;
+    } else {
+        print(&session.output, &project, &prune, arguments.dry_run).map_err(CommandError::Print)?;
+    }
+    Ok(0)
+}
+
+fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> std::io::Result<()> {
+    let days = count(prune.keep_days, "day", "days");
+    let locks = count(prune.locks, "lock", "locks");
+    if prune.pruning.is_empty() {
+        let all = styled(GOOD, "nothing to drop");
+        output
+            .say(format!("{all}: everything in {} is needed by one of {locks}, or of the last {days}", project.branch));
+        return Ok(());
+    }
+    let (releases, revisions) = (&prune.pruning.releases, &prune.pruning.revisions);
+    let sized = releases.iter().map(|(id, size)| format!("{id} {}", styled(DIM, format!("({})", bytes(*size)))));
+    let git =
+        revisions.iter().flat_map(|(address, gone)| gone.iter().map(move |id| format!("{address} {}", id.short())));
+    let gone: Vec<String> = sized.chain(git).collect();
+    // A plan is the result of a dry run; else it is news.
+    for line in gone.iter().take(if output.verbose > 0 { usize::MAX } else { SHOWN }) {
+        let line = format!("  {} {line}", styled(BAD, "-"));
+        if dry_run { output.result(line)? } else { output.say(line) }
+    }
+    if gone.len() > SHOWN && output.verbose == 0 {
+        output.say(styled(DIM, format!("  … and {} more", gone.len() - SHOWN)));
+    }
+    let git = revisions.values().map(BTreeSet::len).sum();
+    let parts = [
+        (releases.len(), count(releases.len(), "release", "releases")),
+        (prune.pruning.entries.len(), count(prune.pruning.entries.len(), "registry entry", "registry entries")),
+        (git, count(git, "git revision", "git revisions")),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
+    let verb = if dry_run { "would drop".to_owned() } else { styled(GOOD, "dropped") };
+    let (size, all) = (bytes(prune.bytes), bytes(prune.of_bytes));
+    output
+        .say(format!("{verb} {}: {size} of {all}, needed by none of {locks} nor in the last {days}", parts.join(", ")));
+    if !dry_run {
+        let hint = styled(BOLD, "hint:");
+        output.say(format!(
+            "{hint} undo it with `git update-ref {} {}`; `git hexmirror compact` drops it from the history, too",
+            project.branch.full_name(),
+            short(prune.before)
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Brings another mirror, which a remote has, into the local branch.
+
+use super::merge::{self, Gained, History, Merge};
+use super::sync::{Pull, Way};
+use super::{OpError, Project, Result};
+use crate::model::redacted;
+use crate::progress::{Event, Progress};
+use crate::store::{Lock, ObjectId, Snapshot, StoreError};
+
+/// How often a merge begins anew because something else moved the local branch.
+const ATTEMPTS: usize = 5;
+
+/// Where another mirror is from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// The remote.
+    pub remote: &'a str,
+    /// Where its mirror stands.
+    pub tip: ObjectId,
+}
+
+/// A merge that was made to be pushed, and was overtaken. Where the branch still stands on it, the next one replaces it, so
+/// that the history has one merge and not one for each attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Earlier {
+    /// Where the branch stood before it.
+    pub own: ObjectId,
+    /// What was merged.
+    pub theirs: ObjectId,
+    /// The merge.
+    pub merged: ObjectId,
+}
+
+/// Brings another commit into the local branch: forward where that has nothing of its own, else by a merge, which is returned
+/// too.
+pub(super) fn integrate(
+    project: &Project,
+    source: Source<'_>,
+    earlier: Option<Earlier>,
+    progress: &dyn Progress,
+) -> Result<(Pull, Option<Earlier>)> {
+    let repository = &project.repository;
+    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
+    let _lock = Lock::acquire(repository, waits)?;
+    for _ in 0..ATTEMPTS {
+        match integrate_once(project, source, earlier, progress) {
+            Err(OpError::Store(StoreError::Moved { .. })) => {}
+            done => return done,
+        }
+    }
+    Err(OpError::KeptMoving { branch: project.branch.to_string() })
+}
+
+fn integrate_once(
+    project: &Project,
+    source: Source<'_>,
+    earlier: Option<Earlier>,
+    progress: &dyn Progress,
+) -> Result<(Pull, Option<Earlier>)> {
+    let (repository, branch, remote, tip) = (&project.repository, &project.branch, source.remote, source.tip);
+    let done = |way, gained, commit, ahead| Pull { remote: remote.to_owned(), way, gained, commit, ahead };
+    let their_branch = repository.branch(&repository.tracking_ref(remote, branch))?;
+    let Some(ours) = project.snapshot()? else {
+        let theirs = Snapshot::at(repository, &their_branch, tip)?;
+        let gained = merge::check(project, None, &theirs, progress)?;
+        repository.create(branch, tip, &format!("adopted from {remote}"))?;
+        return Ok((done(Way::Adopted, gained, tip, false), None));
+    };
+    if repository.is_ancestor(tip, ours.commit())? {
+        return Ok((done(Way::UpToDate, Gained::default(), ours.commit(), tip != ours.commit()), None));
+    }
+    let theirs = Snapshot::at(repository, &their_branch, tip)?;
+    if repository.is_ancestor(ours.commit(), tip)? {
+        let gained = merge::check(project, Some(&ours), &theirs, progress)?;
+        repository.forward(branch, ours.commit(), tip, &format!("pulled from {remote}"))?;
+        return Ok((done(Way::Forwarded, gained, tip, false), None));
+    }
+    let (ours, replaced) = match earlier {
+        // What the remote had at the earlier merge, it still has.
+        Some(Earlier { own, theirs: known, merged })
+            if merged == ours.commit() && repository.is_ancestor(known, tip)? =>
+        {
+            (Snapshot::at(repository, branch, own)?, Some(merged))
+        }
+        _ => (ours, None),
+    };
+    let apart = Apart::new(project, &ours, source)?;
+    let shared = apart.shared.iter().map(|commit| Snapshot::at(repository, branch, *commit));
+    let shared = shared.collect::<Result<Vec<_>, _>>()?;
+    let title = format!("Merge the mirror of {}", redacted(remote));
+    if apart.way == Way::Rebased {
+        return rebase(project, source, [&ours, &theirs], shared, replaced, progress).map(|pull| (pull, None));
+    }
+    let history = apart.history;
+    let merge = Merge { ours: &ours, theirs: &theirs, shared, history, replaced, title };
+    if history == History::Replaced && covers(project, ours.commit(), tip)? {
+        return Ok((done(Way::UpToDate, Gained::default(), ours.commit(), true), None));
+    }
+    let (commit, gained) = merge::merge(project, merge, progress)?;
+    let merged = Earlier { own: ours.commit(), theirs: tip, merged: commit };
+    Ok((done(Way::Merged, gained, commit, true), Some(merged)))
+}
+
+/// How two mirrors went apart, neither of which is in the history of the other.
+struct Apart {
+    /// Where they were last the same, as far as that can be told.
+    shared: Vec<ObjectId>,
+    way: Way,
+    history: History,
+}
+
+impl Apart {
+    fn new(project: &Project, ours: &Snapshot, source: Source<'_>) -> Result<Self> {
+        let (repository, own) = (&project.repository, ours.commit());
+        let shared = repository.common(own, source.tip)?;
+        if !shared.is_empty() {
+            return Ok(Self { shared, way: Way::Merged, history: History::Joined });
+        }
+        let replaced_there = repository.replaced_by(source.tip)?;
+        if !replaced_there.is_empty() {
+            let mut shared = shared_with(project, own, &replaced_there)?;
+            if shared.is_empty() {
+                // As `git merge-base --fork-point` does: what the remote was seen with before, and is in ours.
+                let tracking = repository.tracking_ref(source.remote, &project.branch);
+                for seen in repository.reflog(&tracking)? {
+                    if repository.has(seen) && repository.is_ancestor(seen, own)? {
+                        shared.push(seen);
+                        break;
+                    }
+                }
+            }
+            return Ok(Self { shared, way: Way::Rebased, history: History::Dropped });
+        }
+        let replaced_here = repository.replaced_by(own)?;
+        let history = if replaced_here.is_empty() { History::Joined } else { History::Replaced };
+        Ok(Self { shared: shared_with(project, source.tip, &replaced_here)?, way: Way::Merged, history })
+    }
+}
+
+/// Returns what a commit has in common with the first of some histories that it has anything in common with.
+fn shared_with(project: &Project, commit: ObjectId, histories: &[ObjectId]) -> Result<Vec<ObjectId>> {
+    for other in histories.iter().filter(|other| project.repository.has(**other)) {
+        let shared = project.repository.common(commit, *other)?;
+        if !shared.is_empty() {
+            return Ok(shared);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Puts what the local mirror has of its own on top of the remote's, whose history was compacted.
+fn rebase(
+    project: &Project,
+    source: Source<'_>,
+    [ours, theirs]: [&Snapshot; 2],
+    shared: Vec<Snapshot>,
+    replaced: Option<ObjectId>,
+    progress: &dyn Progress,
+) -> Result<Pull> {
+    let before = replaced.unwrap_or(ours.commit());
+    let mut gained = merge::check(project, Some(ours), theirs, progress)?;
+    let title = format!("Add to the mirror of {}, which was compacted", redacted(source.remote));
+    let merge = Merge { ours: theirs, theirs: ours, shared, history: History::Dropped, replaced: Some(before), title };
+    let (commit, _) = merge::merge(project, merge, progress)?;
+    if commit == source.tip {
+        let log = format!("pulled from {}, which was compacted", source.remote);
+        project.repository.forward(&project.branch, before, commit, &log)?;
+    }
+    let now = Snapshot::at(&project.repository, &project.branch, commit)?;
+    let stays = &now.manifest()?.releases;
+    gained.pruned = ours.manifest()?.releases.keys().filter(|id| !stays.contains_key(*id)).count();
+    let ahead = commit != source.tip;
+    Ok(Pull { remote: source.remote.to_owned(), way: Way::Rebased, gained, commit, ahead })
+}
+
+/// Tells whether a mirror has, or left behind on purpose, everything that is in the history of another one.
+///
+/// # Errors
+/// Fails where a commit cannot be read.
+pub(super) fn covers(project: &Project, own: ObjectId, other: ObjectId) -> Result<bool> {
+    let repository = &project.repository;
+    if own == other || repository.is_ancestor(other, own)? {
+        return Ok(true);
+    }
+    for replaced in repository.replaced_by(own)? {
+        if replaced == other || repository.has(replaced) && repository.is_ancestor(other, replaced)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,36 @@
+//! Which registry entries a mirror needs for its releases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{OpError, Result};
+use crate::hex::registry::{Package, Signed};
+use crate::model::{EntryId, ReleaseId, Version};
+use crate::store::Snapshot;
+
+/// Returns the entries that some releases need: their own, and those of the packages that they depend on, optional
+/// dependencies included. `package` reads an entry; of one that is not there nothing is needed.
+pub(super) fn mentioned<'a>(
+    releases: impl IntoIterator<Item = &'a ReleaseId>,
+    package: impl Fn(&EntryId) -> Result<Option<Package>>,
+) -> Result<BTreeSet<EntryId>> {
+    let mut versions = BTreeMap::<EntryId, BTreeSet<&Version>>::new();
+    for release in releases {
+        versions.entry(release.entry()).or_default().insert(&release.version);
+    }
+    let mut mentioned: BTreeSet<EntryId> = versions.keys().cloned().collect();
+    for (entry, versions) in &versions {
+        let package = package(entry)?;
+        let releases = package.iter().flat_map(|package| &package.releases);
+        let stored = releases.filter(|release| versions.contains(&release.version));
+        mentioned.extend(stored.flat_map(|release| release.mentions(&entry.repository)));
+    }
+    Ok(mentioned)
+}
+
+/// Reads a registry entry of a snapshot, whoever signed it: it was checked when it was stored.
+pub(super) fn read_entry(snapshot: &Snapshot, id: &EntryId) -> Result<Option<Package>> {
+    let refused = |source| OpError::Entry { entry: id.clone(), source };
+    let Some(bytes) = snapshot.entry(id)? else { return Ok(None) };
+    let signed = Signed::decode(&bytes).map_err(refused)?;
+    Package::decode(signed.unverified_payload(), &id.repository, &id.package).map(Some).map_err(refused)
+}

@@ -1,0 +1,229 @@
+//! Drops from the mirror what no lock of a live branch needs.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::mentioned::{mentioned, read_entry};
+use super::project::{LOCKS, LOCKS_SETTING, LockText, SKIPPED, glob_set, read_file, walk};
+use super::repositories::{Repositories, scratch_dir};
+use super::update::count;
+use super::{OpError, Project, Result, mirror, read_locks};
+use crate::model::{EntryId, Manifest, StoredGit};
+use crate::plan::{Needed, Pruning};
+use crate::progress::{Event, Progress};
+use crate::store::{Draft, Live, Lock, ObjectId, Snapshot, StoreError};
+
+/// How often pruning begins anew because something else moved the branch.
+const ATTEMPTS: usize = 5;
+/// The most things that a commit's subject names.
+const NAMED: usize = 3;
+const SECONDS_A_DAY: i64 = 24 * 60 * 60;
+
+/// How to prune.
+#[derive(Debug, Clone, Default)]
+pub struct PruneOptions {
+    /// Only say what would go.
+    pub dry_run: bool,
+    /// For how many days everything is kept, if not as configured.
+    pub keep_days: Option<usize>,
+    /// The tags whose locks count, as globs, beside those configured.
+    pub keep_tags: Vec<String>,
+}
+
+/// What pruning did, or would do.
+#[derive(Debug)]
+pub struct Prune {
+    /// What goes.
+    pub pruning: Pruning,
+    /// The size of what goes, in bytes: tarballs, registry entries, packs.
+    pub bytes: u64,
+    /// The size of everything that was there, counted alike.
+    pub of_bytes: u64,
+    /// How many different locks were read.
+    pub locks: usize,
+    /// For how many days everything is kept.
+    pub keep_days: usize,
+    /// The tip before.
+    pub before: ObjectId,
+    /// The tip now; the same where nothing went.
+    pub commit: ObjectId,
+}
+
+/// Drops what no lock needs: neither of the live branches, here and on remotes as last seen, of tags that are set to count,
+/// of worktrees and stashes, nor of commits that were made lately or are not pushed yet. What came to the mirror lately
+/// stays too, since somebody else may need it.
+///
+/// # Errors
+/// Fails where there is no mirror, or it or the project cannot be read; the branch is then as it was.
+pub fn prune(project: &Project, options: &PruneOptions, progress: &Arc<dyn Progress>) -> Result<Prune> {
+    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
+    let _lock = if options.dry_run { None } else { Some(Lock::acquire(&project.repository, waits)?) };
+    let keep_days = options.keep_days.unwrap_or(project.config.keep_days);
+    let since = since(keep_days);
+    let (needed, locks) = needed_by_locks(project, options, since, progress.as_ref())?;
+    if !project.repository.knows_all_branches() {
+        let message = "this clone does not know all branches of its remotes; what only those need may go";
+        progress.report(Event::Warning { message: message.into() });
+    }
+    for _ in 0..ATTEMPTS {
+        let snapshot = mirror(project)?;
+        let pruning = plan(project, &snapshot, needed.clone(), since)?;
+        let manifest = snapshot.manifest()?;
+        let mut prune = Prune {
+            bytes: 0,
+            of_bytes: bytes(manifest),
+            locks,
+            keep_days,
+            before: snapshot.commit(),
+            commit: snapshot.commit(),
+            pruning,
+        };
+        match carry_out(project, &snapshot, &prune.pruning, options.dry_run, progress) {
+            Err(OpError::Store(StoreError::Moved { .. })) => {}
+            Err(error) => return Err(error),
+            Ok((commit, bytes_after)) => {
+                (prune.commit, prune.bytes) = (commit, prune.of_bytes.saturating_sub(bytes_after));
+                return Ok(prune);
+            }
+        }
+    }
+    Err(OpError::KeptMoving { branch: project.branch.to_string() })
+}
+
+/// Returns the moment since which everything is kept, in seconds since 1970; with no days to keep, nothing is.
+fn since(keep_days: usize) -> i64 {
+    if keep_days == 0 {
+        return i64::MAX;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    now.saturating_sub(i64::try_from(keep_days).unwrap_or(i64::MAX).saturating_mul(SECONDS_A_DAY))
+}
+
+/// Puts together what locks pin, and returns how many different ones there are.
+fn needed_by_locks(
+    project: &Project,
+    options: &PruneOptions,
+    since: i64,
+    progress: &dyn Progress,
+) -> Result<(Needed, usize)> {
+    let repository = &project.repository;
+    let tags: Vec<String> = project.config.keep_tags.iter().chain(&options.keep_tags).cloned().collect();
+    let tags = glob_set("the tags to keep", &tags)?;
+    let Live { tips, local, remote, worktrees } = repository.live(&project.branch, |tag| tags.is_match(tag))?;
+    let mut commits: BTreeSet<ObjectId> = tips.keys().copied().collect();
+    commits.extend(repository.made_since(commits.clone(), since)?);
+    // Without any remote nothing is ever pushed.
+    if !remote.is_empty() {
+        commits.extend(repository.only_in(&local, &remote)?);
+    }
+    let globs = glob_set(LOCKS_SETTING, project.config.locks.as_deref().unwrap_or_default())?;
+    let is_lock = |path: &str| LOCKS.contains(&path.rsplit('/').next().unwrap_or_default()) || globs.is_match(path);
+    let enters = |path: &str| !SKIPPED.contains(&path.rsplit('/').next().unwrap_or_default());
+    let (mut needed, mut locks, mut folders) = (Needed::default(), HashSet::new(), HashSet::new());
+    let mut add =
+        |file: String, bytes: Vec<u8>, whose: &str| match read_locks(&[LockText { file: file.clone(), bytes }]) {
+            Ok(wanted) => needed.add(&wanted),
+            Err(_) => {
+                let message = format!("{file} of {whose} cannot be read as a lock, so nothing is kept for it");
+                progress.report(Event::Warning { message });
+            }
+        };
+    for commit in commits {
+        for (file, blob) in repository.files_at(commit, is_lock, enters, &mut folders)? {
+            if locks.insert(blob) {
+                let whose = tips.get(&commit).cloned().unwrap_or_else(|| format!("commit {commit}"));
+                add(file, repository.read_blob(blob)?, &whose);
+            }
+        }
+    }
+    let mut checked_out = 0;
+    for root in worktrees {
+        for file in walk(&root).filter(|file| is_lock(file)) {
+            add(file.clone(), read_file(&root.join(Path::new(&file)))?, &root.display().to_string());
+            checked_out += 1;
+        }
+    }
+    Ok((needed, locks.len() + checked_out))
+}
+
+fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) -> Result<Pruning> {
+    let manifest = snapshot.manifest()?;
+    let earlier = project.repository.newest_before(snapshot.commit(), since)?;
+    let earlier = earlier.into_iter().map(|commit| Snapshot::at(&project.repository, &project.branch, commit));
+    let earlier = earlier.collect::<Result<Vec<_>, _>>()?;
+    let earlier = earlier.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
+    needed.add_recent(manifest, &earlier);
+    let mut pruning = Pruning::new(manifest, needed);
+    // Entries go with releases; by themselves they are of no account.
+    if !pruning.releases.is_empty() {
+        let stays = manifest.releases.keys().filter(|id| !pruning.releases.contains_key(*id));
+        let mentioned: BTreeSet<EntryId> = mentioned(stays, |id| read_entry(snapshot, id))?;
+        pruning.drop_entries(manifest, &mentioned);
+    }
+    Ok(pruning)
+}
+
+/// Makes the commit without what goes, unless it is only to be known. Returns the tip and the size of what is there then.
+fn carry_out(
+    project: &Project,
+    snapshot: &Snapshot,
+    pruning: &Pruning,
+    dry_run: bool,
+    progress: &Arc<dyn Progress>,
+) -> Result<(ObjectId, u64)> {
+    let manifest = snapshot.manifest()?;
+    if pruning.is_empty() {
+        return Ok((snapshot.commit(), bytes(manifest)));
+    }
+    let mut draft = Draft::begin(&project.repository, &project.branch, Some(snapshot))?;
+    pruning.releases.keys().for_each(|id| draft.remove_release(id));
+    pruning.entries.keys().for_each(|id| draft.remove_entry(id));
+    for (address, gone) in &pruning.revisions {
+        let stays = |stored: &StoredGit| stored.revisions.keys().any(|revision| !gone.contains(revision));
+        if !manifest.git.get(address).is_some_and(stays) {
+            draft.remove_git(address);
+            continue;
+        }
+        let mut repositories = Repositories::new(project, Some(snapshot), None, false, Arc::clone(progress))?;
+        let (stored, new) = repositories.without(snapshot, address, gone)?;
+        let new = new.filter(|_| !dry_run).map(|new| repositories.files(&new)).transpose()?;
+        let (files, _) = new.unwrap_or_default();
+        draft.put_git(address.clone(), stored, files)?;
+    }
+    let left = bytes(draft.manifest());
+    let commit = if dry_run { snapshot.commit() } else { draft.publish(&message(pruning))?.commit };
+    // Whatever was packed anew is on the branch now, or was only tried.
+    let _ = std::fs::remove_dir_all(scratch_dir(&project.repository));
+    Ok((commit, left))
+}
+
+/// Returns the size of what a mirror holds, in bytes: tarballs, registry entries, packs.
+fn bytes(manifest: &Manifest) -> u64 {
+    let releases = manifest.releases.values().map(|stored| stored.bytes);
+    let entries = manifest.entries.values().map(|stored| stored.bytes);
+    releases.chain(entries).chain(manifest.git.values().map(StoredGit::bytes)).sum()
+}
+
+fn message(pruning: &Pruning) -> String {
+    let releases = pruning.releases.keys().map(ToString::to_string);
+    let revisions = pruning
+        .revisions
+        .iter()
+        .flat_map(|(address, gone)| gone.iter().map(move |revision| format!("{address} {}", revision.short())));
+    let gone: Vec<String> = releases.chain(revisions).collect();
+    let what = if gone.is_empty() {
+        count(pruning.entries.len(), "registry entry", "registry entries")
+    } else {
+        let more = if gone.len() > NAMED { ", …" } else { "" };
+        format!("{}{more}", gone[..gone.len().min(NAMED)].join(", "))
+    };
+    let mut message = format!("Drop {what}\n\nNo lock of a live branch needs it.\n\n");
+    for gone in gone {
+        let _ = writeln!(message, "{gone}");
+    }
+    message
+}

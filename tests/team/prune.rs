@@ -1,0 +1,203 @@
+//! `prune`: what goes, what keeps it from going, and that others do not bring it back.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::registry::Registry;
+use crate::support::stage::Ran;
+use crate::team::Team;
+
+/// Long ago, for git and for the program.
+const LONG_AGO: &str = "2020-02-20T20:20:20Z";
+
+/// The registry: packages that only one thing needs each, and one that depends on another.
+fn registry() -> Registry {
+    let mut registry = Registry::sample();
+    for name in ["branch", "detached", "kept", "recent", "remote", "stash", "tag", "unpushed", "worktree"] {
+        registry.publish(&format!("{name} 1.0.0"), &[], &[(format!("lib/{name}.ex"), name.to_owned())]);
+    }
+    registry.publish("needy 1.0.0", &["alpha >= 1.0.0"], &[("lib/needy.ex".to_owned(), "needy".to_owned())]);
+    registry
+}
+
+/// Runs the program long ago.
+fn update_long_ago(team: &Team, folder: &Path) -> Ran {
+    let mut command = team.stage.bare_command_in(folder, &["update"]);
+    Ran::of(command.env("GIT_COMMITTER_DATE", LONG_AGO).env("GIT_AUTHOR_DATE", LONG_AGO)).ok()
+}
+
+fn commit_long_ago(team: &Team, folder: &Path, pinned: &[&str]) {
+    team.lock(folder, pinned);
+    team.git(folder, &["add", "--all"]).ok();
+    let mut command = team.stage.sandbox.command("git", folder);
+    command.args(["commit", "--quiet", "--message=Lock"]);
+    Ran::of(command.env("GIT_COMMITTER_DATE", LONG_AGO).env("GIT_AUTHOR_DATE", LONG_AGO)).ok();
+}
+
+/// A shared project whose lock pinned `before` and then `after`, long ago; the mirror, on the remote too, has both.
+fn aged(before: &[&str], after: &[&str]) -> (Team, std::path::PathBuf) {
+    let team = Team::with(registry(), before);
+    let one = team.stage.project.clone();
+    // The first commit of the project is of today; what it pins would be kept.
+    team.git(&one, &["checkout", "--quiet", "--orphan", "aged"]).ok();
+    for pinned in [before, after] {
+        commit_long_ago(&team, &one, pinned);
+        update_long_ago(&team, &one);
+    }
+    team.git(&one, &["branch", "--quiet", "--move", "--force", "main"]).ok();
+    team.git(&one, &["push", "--quiet", "--force", "--set-upstream", "origin", "main"]).ok();
+    team.git(&one, &["update-ref", "-d", "ORIG_HEAD"]).ok();
+    team.run(&one, &["push"]).ok();
+    (team, one)
+}
+
+#[test]
+fn what_no_lock_needs_goes_and_can_be_brought_back() {
+    let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0", "delta 4.5.6+build.7"], &["alpha 1.1.0"]);
+    let before = team.tip(&one).unwrap();
+    let plan = team.run(&one, &["prune", "--dry-run"]).ok().says("would drop 3 releases");
+    plan.prints("- alpha 1.0.0 (").prints("- beta 0.3.0 (").prints("- delta 4.5.6+build.7 (");
+    let document = team.run(&one, &["prune", "--dry-run", "--json"]).ok().json();
+    assert_eq!(document["releases"].as_array().unwrap().len(), 3);
+    let (bytes, all) = (document["bytes"].as_u64().unwrap(), document["of_bytes"].as_u64().unwrap());
+    assert!(bytes > all / 2 && bytes < all, "{document}");
+    assert_eq!(team.tip(&one).unwrap(), before, "it was only to be known");
+
+    let ran = team.run(&one, &["prune"]).ok().says("dropped 3 releases").says("git update-ref refs/heads/hexmirror");
+    assert_eq!(team.releases(&one), ["alpha 1.1.0"]);
+    assert_eq!(team.ask(&one, &["log", "-1", "--format=%P", "hexmirror"]), before);
+    let subject = team.ask(&one, &["log", "-1", "--format=%s", "hexmirror"]);
+    assert_eq!(subject, "Drop alpha 1.0.0, beta 0.3.0, delta 4.5.6+build.7");
+    team.run(&one, &["status"]).ok().prints("fresh");
+    team.is_whole(&one);
+    team.run(&one, &["prune"]).ok().says("nothing to drop");
+    // The same as of a mirror that never had it.
+    let two = team.clone("two");
+    team.git(&two, &["update-ref", "-d", "refs/remotes/origin/hexmirror"]).ok();
+    team.run(&two, &["update"]).ok();
+    let tree = |folder: &Path| team.ask(folder, &["rev-parse", "hexmirror^{tree}"]);
+    assert_eq!(tree(&one), tree(&two));
+
+    let undo = ran.stderr.split('`').find(|text| text.starts_with("git update-ref")).unwrap();
+    let words: Vec<&str> = undo.split(' ').skip(1).collect();
+    team.git(&one, &words).ok();
+    assert_eq!(team.tip(&one).unwrap(), before);
+}
+
+#[test]
+fn whatever_is_alive_keeps_what_it_needs() {
+    let old = ["branch", "detached", "kept", "recent", "remote", "stash", "tag", "unpushed", "worktree"];
+    let old: Vec<String> = old.iter().map(|name| format!("{name} 1.0.0")).collect();
+    let old: Vec<&str> = old.iter().map(String::as_str).collect();
+    let (team, one) = aged(&old, &["kept 1.0.0"]);
+    let git = |arguments: &[&str]| team.ask(&one, arguments);
+    let on_branch = |name: &str, pinned: &str| {
+        git(&["checkout", "--quiet", "-b", name, "main"]);
+        commit_long_ago(&team, &one, &[pinned]);
+    };
+    on_branch("branch", "branch 1.0.0");
+    on_branch("remote", "remote 1.0.0");
+    git(&["push", "--quiet", "origin", "remote"]);
+    on_branch("tag", "tag 1.0.0");
+    git(&["tag", "v1"]);
+    on_branch("detached", "detached 1.0.0");
+    git(&["checkout", "--quiet", "--detach"]);
+    git(&["worktree", "add", "--quiet", "--detach", "../elsewhere"]);
+    // Two commits ago on main, of today, and not pushed.
+    git(&["checkout", "--quiet", "main"]);
+    commit_long_ago(&team, &one, &["unpushed 1.0.0"]);
+    commit_long_ago(&team, &one, &["kept 1.0.0"]);
+    team.lock(&one, &["stash 1.0.0"]);
+    git(&["stash", "--quiet"]);
+    let worktree = team.stage.sandbox.path().join("elsewhere");
+    fs::create_dir(worktree.join("apps")).unwrap();
+    fs::write(worktree.join("apps/mix.lock"), team.stage.registry.mix_lock(&["worktree 1.0.0"])).unwrap();
+    team.git(&one, &["branch", "--quiet", "-D", "remote", "tag", "detached"]).ok();
+
+    let gone = |arguments: &[&str]| -> Vec<String> {
+        let document = team.run(&one, &[&["prune", "--dry-run", "--json"], arguments].concat()).ok().json();
+        document["releases"].as_array().unwrap().iter().map(|id| id["package"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(gone(&["--keep-tags", "v*"]), ["recent"]);
+    assert_eq!(gone(&[]), ["recent", "tag"]);
+    git(&["config", "hexmirror.keepTags", "w* v1"]);
+    assert_eq!(gone(&[]), ["recent"]);
+    // A commit of today that nothing stands on, but that is in the history; and the one of long ago is pushed.
+    for pinned in ["recent 1.0.0", "kept 1.0.0"] {
+        team.commit_lock(&one, &[pinned]);
+    }
+    git(&["push", "--quiet", "--no-verify", "origin", "main"]);
+    assert_eq!(gone(&[]), ["unpushed"]);
+    assert_eq!(gone(&["--keep-days=0"]), ["recent", "unpushed"]);
+    git(&["stash", "drop", "--quiet"]);
+    git(&["worktree", "remove", "--force", "../elsewhere"]);
+    git(&["branch", "--quiet", "-D", "branch"]);
+    git(&["push", "--quiet", "--no-verify", "origin", ":remote"]);
+    assert_eq!(gone(&["--keep-days=0"]), ["branch", "detached", "recent", "remote", "stash", "unpushed", "worktree"]);
+}
+
+#[test]
+fn what_came_lately_stays_whoever_needs_it() {
+    let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0"], &["alpha 1.0.0"]);
+    // Somebody else's, of a branch that is not known here.
+    let two = team.clone("two");
+    team.run(&two, &["pull"]).ok();
+    team.lock(&two, &["kept 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.run(&one, &["pull"]).ok();
+    team.run(&one, &["prune"]).ok().says("dropped 1 release, 2 registry entries");
+    assert_eq!(team.releases(&one), ["alpha 1.0.0", "kept 1.0.0"]);
+    // Squashed, it is still known how old everything is.
+    team.run(&one, &["compact"]).ok();
+    team.run(&one, &["prune", "--dry-run"]).ok().says("nothing to drop");
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 1 release");
+    assert_eq!(team.releases(&one), ["alpha 1.0.0"]);
+    team.is_whole(&one);
+}
+
+#[test]
+fn others_do_not_bring_back_what_went() {
+    let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0", "kept 1.0.0"], &["kept 1.0.0"]);
+    let two = team.clone("two");
+    team.run(&two, &["pull"]).ok();
+    team.run(&one, &["prune"]).ok();
+    team.run(&one, &["push"]).ok();
+    // This one depends on alpha, whose entry and release went; the entry is needed again.
+    team.lock(&two, &["kept 1.0.0", "needy 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    assert_eq!(team.releases(&two), ["alpha 1.0.0", "beta 0.3.0", "kept 1.0.0", "needy 1.0.0"]);
+    let document = team.run(&two, &["push", "--json"]).ok().json();
+    assert_eq!(document["merged"]["pruned"], 2);
+    assert_eq!(team.releases(&two), ["kept 1.0.0", "needy 1.0.0"]);
+    let manifest = team.ask(&two, &["show", "hexmirror:manifest"]);
+    let entries: Vec<&str> = manifest.lines().filter_map(|line| line.strip_prefix("registry hexpm ")).collect();
+    let names: Vec<&str> = entries.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(names, ["alpha", "kept", "needy"]);
+    team.run(&two, &["status"]).ok();
+    team.is_whole(&two);
+    team.run(&one, &["pull"]).ok();
+    assert_eq!(team.tip(&one), team.tip(&two));
+    // The other way round: who pruned merges what somebody added, and keeps what that one needs anew.
+    team.lock(&two, &["beta 0.3.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.lock(&one, &["recent 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["pull"]).ok().says("merged");
+    assert_eq!(team.releases(&one), ["beta 0.3.0", "kept 1.0.0", "needy 1.0.0", "recent 1.0.0"]);
+    team.is_whole(&one);
+}
+
+#[test]
+fn a_lock_that_cannot_be_read_and_other_mirrors_do_not_stand_in_the_way() {
+    let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0"], &["alpha 1.0.0"]);
+    team.git(&one, &["branch", "backup", "hexmirror"]).ok();
+    team.git(&one, &["checkout", "--quiet", "-b", "broken"]).ok();
+    fs::write(one.join("mix.lock"), "<<<<<<< ours\n").unwrap();
+    team.commit(&one, "Conflict");
+    team.git(&one, &["checkout", "--quiet", "main"]).ok();
+    let ran = team.run(&one, &["prune"]).ok().says("dropped 1 release");
+    ran.says("mix.lock of refs/heads/broken cannot be read as a lock, so nothing is kept for it");
+    team.run(team.stage.sandbox.repository("empty"), &["prune"]).exits(5).says("there is no mirror branch");
+}
