@@ -7,5 +7,6 @@ mod forge;
 mod forms;
 mod hostile;
 mod interrupted;
+mod prune;
 mod real;
 mod revisions;
