@@ -3,18 +3,43 @@
 //! Each type can only be made through `FromStr`, which validates, so a value of one is safe in a path, a URL or a tree.
 //! Nothing here does I/O or imports another module of this crate.
 
+/// Lets a type be read and written by serde as its text.
+macro_rules! as_text {
+    ($($name:ident: $error:ty),*) => {
+        $(
+            impl TryFrom<String> for $name {
+                type Error = $error;
+
+                fn try_from(text: String) -> Result<Self, $error> {
+                    text.parse()
+                }
+            }
+
+            impl From<$name> for String {
+                fn from(value: $name) -> String {
+                    value.to_string()
+                }
+            }
+        )*
+    };
+}
+
 mod checksum;
-mod git;
+mod git_address;
+mod git_name;
 mod manifest;
 mod name;
+mod redacted;
 mod release;
 mod stored_git;
 mod version;
 
 pub use checksum::{ChecksumError, EntryChecksum, InnerChecksum, OuterChecksum};
-pub use git::{GitAddress, GitAddressError, GitName, GitNameError, GitUrl, Revision, redacted};
+pub use git_address::{GitAddress, GitAddressError, GitUrl};
+pub use git_name::{GitName, GitNameError, Revision};
 pub use manifest::{EntryId, Manifest, ManifestError, Storage, StoredEntry, StoredRelease};
 pub use name::{NameError, PackageName, RepositoryName};
+pub use redacted::redacted;
 pub use release::ReleaseId;
 pub use stored_git::{GitContent, StoredGit, StoredRevision};
 pub use version::{Version, VersionError};

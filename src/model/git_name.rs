@@ -1,0 +1,156 @@
+//! Revisions of git repositories, and the names that locks give them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A commit's id: 40 hexadecimal digits in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Revision([u8; 20]);
+
+/// A name that a lock's entry gives its revision, and that clients may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum GitName {
+    /// What is checked out where nothing is named.
+    Head,
+    /// A branch.
+    Branch(String),
+    /// A tag.
+    Tag(String),
+}
+
+/// What is wrong with a revision's or a ref's text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not {wanted}")]
+pub struct GitNameError {
+    /// The text, at most its first 80 characters.
+    pub text: String,
+    /// What it should be.
+    pub wanted: &'static str,
+}
+
+impl FromStr for Revision {
+    type Err = GitNameError;
+
+    fn from_str(text: &str) -> Result<Self, GitNameError> {
+        let error = || name_error(text, "a commit's id (40 hexadecimal digits)");
+        let lower = text.to_ascii_lowercase();
+        let digits = lower.as_bytes();
+        if digits.len() != 40 {
+            return Err(error());
+        }
+        let mut bytes = [0; 20];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            *byte = digit(pair[0]).ok_or_else(error)? << 4 | digit(pair[1]).ok_or_else(error)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Revision {
+    /// Returns the 20 bytes of the id.
+    pub const fn as_bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
+
+    /// Returns the first ten digits, for people.
+    pub fn short(&self) -> String {
+        self.to_string()[..10].to_owned()
+    }
+}
+
+impl FromStr for GitName {
+    type Err = GitNameError;
+
+    /// Reads `HEAD`, `heads/NAME` and `tags/NAME`.
+    fn from_str(text: &str) -> Result<Self, GitNameError> {
+        match text.split_once('/') {
+            None if text == "HEAD" => Ok(Self::Head),
+            Some(("heads", name)) => Self::branch(name),
+            Some(("tags", name)) => Self::tag(name),
+            _ => Err(name_error(text, "HEAD, heads/NAME or tags/NAME")),
+        }
+    }
+}
+
+impl GitName {
+    /// Names a branch.
+    ///
+    /// # Errors
+    /// Fails where git refuses the name (`git-check-ref-format(1)`).
+    pub fn branch(name: &str) -> Result<Self, GitNameError> {
+        check_ref(name).map(|()| Self::Branch(name.to_owned()))
+    }
+
+    /// Names a tag.
+    ///
+    /// # Errors
+    /// Fails where git refuses the name (`git-check-ref-format(1)`).
+    pub fn tag(name: &str) -> Result<Self, GitNameError> {
+        check_ref(name).map(|()| Self::Tag(name.to_owned()))
+    }
+}
+
+impl fmt::Display for GitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head => f.write_str("HEAD"),
+            Self::Branch(name) => write!(f, "heads/{name}"),
+            Self::Tag(name) => write!(f, "tags/{name}"),
+        }
+    }
+}
+
+/// Checks the rules of `git-check-ref-format(1)`.
+fn check_ref(name: &str) -> Result<(), GitNameError> {
+    let component = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let character = |c: char| !c.is_control() && !c.is_whitespace() && !"~^:?*[\\".contains(c);
+    let valid = name.len() <= 255
+        && name.split('/').all(component)
+        && name.chars().all(character)
+        && !name.starts_with('-')
+        && !name.ends_with('.')
+        && !name.contains("..")
+        && !name.contains("@{")
+        && name != "@";
+    if valid { Ok(()) } else { Err(name_error(name, "a name that git accepts for a branch or tag")) }
+}
+
+fn name_error(text: &str, wanted: &'static str) -> GitNameError {
+    GitNameError { text: text.chars().take(80).collect(), wanted }
+}
+
+as_text!(Revision: GitNameError, GitName: GitNameError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revisions_and_names() {
+        let revision: Revision = "B43616A08459451CC5AFDCD9839B732CBC1DEDFA".parse().unwrap();
+        assert_eq!(revision.to_string(), "b43616a08459451cc5afdcd9839b732cbc1dedfa");
+        for text in ["", "abc", "b43616a08459451cc5afdcd9839b732cbc1dedfg", &"a".repeat(64), "é".repeat(20).as_str()] {
+            assert!(text.parse::<Revision>().is_err(), "{text}");
+        }
+        for text in ["HEAD", "heads/v2.0", "tags/a/b", "heads/ü"] {
+            assert_eq!(text.parse::<GitName>().unwrap().to_string(), text);
+        }
+        let refused =
+            ["a..b", "-x", "a b", "x.lock", "a/.b", "a//b", "@", "a@{1", "a:b", "a\n", "", "a.", "a/", "x\\y"];
+        for name in refused {
+            assert!(GitName::branch(name).is_err(), "{name}");
+            assert!(GitName::tag(name).is_err(), "{name}");
+        }
+    }
+}
