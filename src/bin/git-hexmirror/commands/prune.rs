@@ -58,12 +58,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 }
 
 fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> std::io::Result<()> {
-    let days = count(prune.keep_days, "day", "days");
-    let locks = count(prune.locks, "lock", "locks");
+    let locks = count(prune.locks, "lock was", "locks were");
     if prune.pruning.is_empty() {
-        let all = styled(GOOD, "nothing to drop");
-        output
-            .say(format!("{all}: everything in {} is needed by one of {locks}, or of the last {days}", project.branch));
+        let (nothing, branch) = (styled(GOOD, "nothing to drop"), &project.branch);
+        output.say(format!("{nothing}: everything in {branch} is needed by a lock or came lately ({locks} read)"));
         return Ok(());
     }
     let (releases, revisions) = (&prune.pruning.releases, &prune.pruning.revisions);
@@ -87,9 +85,8 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
     let verb = if dry_run { "would drop".to_owned() } else { styled(GOOD, "dropped") };
-    let (size, all) = (bytes(prune.bytes), bytes(prune.of_bytes));
-    output
-        .say(format!("{verb} {}: {size} of {all}, needed by none of {locks} nor in the last {days}", parts.join(", ")));
+    let (parts, size, all) = (parts.join(", "), bytes(prune.bytes), bytes(prune.of_bytes));
+    output.say(format!("{verb} {parts}: {size} of {all}, which no lock needs ({locks} read)"));
     if !dry_run {
         let hint = styled(BOLD, "hint:");
         output.say(format!(

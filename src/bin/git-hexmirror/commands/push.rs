@@ -65,7 +65,7 @@ fn say(output: &Output, project: &Project, push: &Push) {
     if !push.pushed {
         return output.say(format!("{remote} has {branch} at {commit} already"));
     }
-    let merged = gained(push.gained).map_or_else(String::new, |gained| format!(", merged with {gained} from there"));
+    let merged = gained(push.gained).map_or_else(String::new, |gained| format!(", merged with {gained}"));
     output.say(format!("{} {branch} to {remote}, at {commit}{merged}", styled(GOOD, "pushed")));
 }
 
