@@ -1,5 +1,6 @@
 //! A project: its repository, its settings, its locks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -54,13 +55,28 @@ pub struct Project {
     directory: PathBuf,
 }
 
-/// A lock file's name and content.
+/// A lock file, known by the id of its content. The content of a commit's is read only where somebody asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockText {
+pub struct LockFile {
     /// Its path from the root of the worktree.
     pub file: String,
-    /// Its content.
-    pub bytes: Vec<u8>,
+    /// The id that its content has as a blob of git, whether git has that or not.
+    pub blob: ObjectId,
+    /// Its content, where it had to be read to know the id.
+    read: Option<Vec<u8>>,
+}
+
+impl LockFile {
+    /// Returns its content.
+    ///
+    /// # Errors
+    /// Fails where the blob cannot be read.
+    pub fn bytes(&self, repository: &Repository) -> Result<Cow<'_, [u8]>> {
+        match &self.read {
+            Some(bytes) => Ok(Cow::Borrowed(bytes)),
+            None => Ok(Cow::Owned(repository.read_blob(self.blob, &self.file)?)),
+        }
+    }
 }
 
 impl Project {
@@ -113,7 +129,7 @@ impl Project {
     ///
     /// # Errors
     /// Fails where there is none, or one cannot be read.
-    pub fn locks(&self) -> Result<Vec<LockText>> {
+    pub fn locks(&self) -> Result<Vec<LockFile>> {
         let locks = match &self.config.locks {
             Some(globs) => self.configured_locks(globs)?,
             None => self.nearest_locks()?,
@@ -140,19 +156,20 @@ impl Project {
         }
     }
 
-    /// Returns the locks of a commit.
+    /// Returns the locks of a commit. Reads its trees, and no lock.
     ///
     /// # Errors
     /// Fails where the commit cannot be read.
-    pub fn locks_at(&self, commit: ObjectId) -> Result<Vec<LockText>> {
+    pub fn locks_at(&self, commit: ObjectId) -> Result<Vec<LockFile>> {
         let mut locks = Vec::new();
         for file in self.lock_paths_at(commit)? {
-            locks.extend(self.repository.read_at(commit, &file)?.map(|bytes| LockText { file, bytes }));
+            let blob = self.repository.blob_at(commit, &file)?;
+            locks.extend(blob.map(|blob| LockFile { file, blob, read: None }));
         }
         Ok(locks)
     }
 
-    fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockText>> {
+    fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockFile>> {
         let set = glob_set(globs)?;
         let mut files: Vec<String> = match self.repository.worktree() {
             // Literal names need no walk through the whole worktree.
@@ -165,26 +182,32 @@ impl Project {
         files.retain(|file| set.is_match(file));
         files.sort();
         files.dedup();
-        let read = |file: String| Ok(read_tracked(&self.repository, &file)?.map(|bytes| LockText { file, bytes }));
-        files.into_iter().filter_map(|file| read(file).transpose()).collect()
+        files.into_iter().filter_map(|file| self.lock(file).transpose()).collect()
     }
 
-    fn nearest_locks(&self) -> Result<Vec<LockText>> {
+    fn nearest_locks(&self) -> Result<Vec<LockFile>> {
         let root = self.repository.worktree();
         let below = root.and_then(|root| Some((root, self.below(root)?)));
         let mut folder = below.map(|(_, below)| below).unwrap_or_default();
         loop {
             let mut locks = Vec::new();
             for name in LOCKS {
-                let file = folder.join(name).to_string_lossy().into_owned();
-                if let Some(bytes) = read_tracked(&self.repository, &file)? {
-                    locks.push(LockText { file, bytes });
-                }
+                locks.extend(self.lock(folder.join(name).to_string_lossy().into_owned())?);
             }
             if !locks.is_empty() || !folder.pop() {
                 return Ok(locks);
             }
         }
+    }
+
+    /// Returns a lock of the worktree, or of `HEAD` in a bare repository; `None` where it is not there.
+    fn lock(&self, file: String) -> Result<Option<LockFile>> {
+        if self.repository.worktree().is_none() {
+            let Some(head) = self.repository.head() else { return Ok(None) };
+            return Ok(self.repository.blob_at(head, &file)?.map(|blob| LockFile { file, blob, read: None }));
+        }
+        let Some(bytes) = read_tracked(&self.repository, &file)? else { return Ok(None) };
+        Ok(Some(LockFile { file, blob: Repository::blob_id(&bytes)?, read: Some(bytes) }))
     }
 
     /// Returns where the current directory is below the root of the worktree.
@@ -208,11 +231,12 @@ fn glob_set(globs: &[String]) -> Result<globset::GlobSet> {
 ///
 /// # Errors
 /// Fails where one cannot be used.
-pub fn read_locks(texts: &[LockText]) -> Result<Wanted> {
+pub fn read_locks(repository: &Repository, locks: &[LockFile]) -> Result<Wanted> {
     let mut wanted = Wanted::default();
-    for LockText { file, bytes } in texts {
-        let lock = Lock::parse(file, bytes).and_then(|lock| wanted.add(&lock));
-        lock.map_err(|source| lock_error(file, bytes, source))?;
+    for lock in locks {
+        let (file, bytes) = (&lock.file, lock.bytes(repository)?);
+        let lock = Lock::parse(file, &bytes).and_then(|lock| wanted.add(&lock));
+        lock.map_err(|source| lock_error(file, &bytes, source))?;
     }
     Ok(wanted)
 }

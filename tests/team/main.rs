@@ -9,4 +9,5 @@ mod hooks;
 mod pre_push;
 mod push_and_pull;
 mod race;
+mod remembered;
 mod team;
