@@ -5,6 +5,10 @@ mod support;
 
 mod after_checkout;
 mod beside;
+#[allow(dead_code, reason = "the tests of fetching use the rest")]
+#[path = "../git_mirror/forge.rs"]
+mod forge;
+mod git_dependencies;
 mod hooks;
 mod pre_push;
 mod push_and_pull;
