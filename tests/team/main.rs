@@ -5,6 +5,7 @@ mod support;
 
 mod after_checkout;
 mod beside;
+mod damaged;
 mod everyday;
 #[allow(dead_code, reason = "the tests of fetching use the rest")]
 #[path = "../git_mirror/forge.rs"]
