@@ -142,18 +142,23 @@ impl Project {
         Ok(locks)
     }
 
-    /// Returns the paths of the locks in a commit: those configured, else the ones in its root.
+    /// Returns the paths of the locks in a commit, sorted: those configured, else the ones in its root. It may have fewer.
     ///
     /// # Errors
     /// Fails where the commit cannot be read.
     pub fn lock_paths_at(&self, commit: ObjectId) -> Result<Vec<String>> {
-        match &self.config.locks {
+        let mut paths = match &self.config.locks {
+            // Literal names need no walk through the whole tree.
+            Some(globs) if are_literal(globs) => globs.clone(),
             Some(globs) => {
                 let set = glob_set(globs)?;
-                Ok(self.repository.paths_at(commit)?.into_iter().filter(|path| set.is_match(path)).collect())
+                self.repository.paths_at(commit)?.into_iter().filter(|path| set.is_match(path)).collect()
             }
-            None => Ok(LOCKS.map(str::to_owned).into()),
-        }
+            None => LOCKS.map(str::to_owned).into(),
+        };
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
     }
 
     /// Returns the locks of a commit. Reads its trees, and no lock.
@@ -173,7 +178,7 @@ impl Project {
         let set = glob_set(globs)?;
         let mut files: Vec<String> = match self.repository.worktree() {
             // Literal names need no walk through the whole worktree.
-            Some(root) if globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{'])) => {
+            Some(root) if are_literal(globs) => {
                 globs.iter().filter(|glob| root.join(glob).is_file()).cloned().collect()
             }
             Some(root) => walk(root).collect(),
@@ -215,6 +220,10 @@ impl Project {
         let (root, directory) = (fs::canonicalize(root).ok()?, fs::canonicalize(&self.directory).ok()?);
         directory.strip_prefix(root).ok().map(Path::to_owned)
     }
+}
+
+fn are_literal(globs: &[String]) -> bool {
+    globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{', '\\']))
 }
 
 fn glob_set(globs: &[String]) -> Result<globset::GlobSet> {

@@ -50,6 +50,24 @@ fn a_hook_reads_no_lock_that_an_update_or_a_status_has_compared() {
 }
 
 #[test]
+fn of_several_locks_too_whether_they_are_named_or_looked_for() {
+    for locks in ["mix.lock apps/x/mix.lock", "**/mix.lock"] {
+        let (team, one) = Team::hooked();
+        team.git(&one, &["config", "hexmirror.locks", locks]).ok();
+        fs::create_dir_all(one.join("apps/x")).unwrap();
+        fs::write(one.join("apps/x/mix.lock"), team.stage.registry.mix_lock(&["left 1.0.0"])).unwrap();
+        team.run(&one, &["update"]).ok();
+        team.run(&one, &["push"]).ok();
+        team.commit(&one, "Locks");
+        lose(&team, &one, "HEAD:apps/x/mix.lock");
+        let commit = team.ask(&one, &["rev-parse", "HEAD"]);
+        pre_push(&team, &one, &commit).ok().silent();
+        fs::remove_file(one.join(".git/hexmirror/fresh")).unwrap();
+        pre_push(&team, &one, &commit).exits(5).says("apps/x/mix.lock");
+    }
+}
+
+#[test]
 fn what_a_hook_has_compared_serves_status() {
     let (team, one) = Team::hooked();
     team.run(&one, &["push"]).ok();
