@@ -99,6 +99,36 @@ fn where_git_says_which_repository_it_is() {
 }
 
 #[test]
+fn a_submodule_has_hooks_and_a_mirror_of_its_own() {
+    let (team, one) = Team::hooked();
+    team.run(&one, &["push"]).ok();
+    team.git(&team.remote, &["branch", "--quiet", "sub", "main"]).ok();
+    let remote = team.remote.to_str().unwrap();
+    let allowed = ["-c", "protocol.file.allow=always"];
+    team.git(&one, &[&allowed[..], &["submodule", "--quiet", "add", "-b", "sub", remote, "süb"]].concat()).ok();
+    team.commit(&one, "Submodule");
+    let sub = one.join("süb");
+    team.configure(&sub);
+    team.run(&sub, &["init"]).ok();
+    let (before, mirror) = (team.ask(&sub, &["rev-parse", "HEAD"]), team.tip(&one));
+    team.commit_lock(&sub, &["left 1.0.0"]);
+    team.git(&sub, &["push", "--quiet", "origin", "HEAD:sub"])
+        .exits(1)
+        .says("for the lock on sub; it lacks left 1.0.0");
+    team.commit(&one, "Move it");
+    // The project starts the checkout in it.
+    team.git(&sub, &["checkout", "--quiet", "--detach", &before]).ok().silent();
+    let ran = team.git(&one, &[&allowed[..], &["submodule", "--quiet", "update"]].concat()).ok();
+    assert!(told(&ran).contains("it lacks left 1.0.0"), "{ran:#?}");
+    assert_eq!(team.tip(&one), mirror);
+    team.git(&sub, &["switch", "--quiet", "sub"]).ok();
+    team.run(&sub, &["update"]).ok();
+    team.git(&sub, &["push", "--quiet", "origin", "HEAD:sub"]).ok();
+    assert_eq!(team.tip(&team.remote), team.tip(&sub));
+    assert_eq!(team.tip_of(&team.remote, "sub"), team.tip_of(&sub, "HEAD"));
+}
+
+#[test]
 fn where_its_own_folder_cannot_be_written() {
     let (team, one) = Team::hooked();
     team.run(&one, &["push"]).ok();
