@@ -278,8 +278,10 @@ fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> 
 /// Fails where it cannot be read, or is larger than any lock.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     let read = || {
-        let mut bytes = Vec::new();
-        fs::File::open(path)?.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
+        let file = fs::File::open(path)?;
+        let length = file.metadata()?.len().min(MAX_LOCK) + 1;
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        file.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_LOCK { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     };
     read().map_err(|source| OpError::Read { path: path.to_owned(), source })
