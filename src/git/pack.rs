@@ -8,7 +8,8 @@ use super::scratch::{Scratch, link, link_packs, make_bare, write};
 use super::{GitError, Result};
 use crate::model::Revision;
 
-/// The most packs that a repository of the mirror has.
+/// The most packs that an update leaves of a repository. Two mirrors that were merged may have more together, until the next
+/// one.
 ///
 /// Every update that needs one adds one. Each costs whoever looks an object up another index (and clients of the dumb
 /// protocol another download), so they must not become many; merging them writes again what is merged, and the branch's
@@ -142,7 +143,7 @@ fn kept(packs: &BTreeMap<Revision, u64>) -> BTreeSet<Revision> {
             }
             sum += bytes;
         }
-        merged = merged.max(2);
+        merged = merged.max(packs.len() + 2 - MAX_PACKS);
     }
     by_size.into_iter().skip(merged).map(|(_, name)| name).collect()
 }
@@ -169,6 +170,9 @@ mod tests {
         assert_eq!(kept_sizes(&small_on_large), [1_000_000]);
         let growing: Vec<u64> = (0..10).map(|power| 4_u64.pow(power)).collect();
         assert_eq!(kept_sizes(&growing).len(), 8, "two are merged at least");
+        // As the union of two mirrors may be.
+        let growing: Vec<u64> = (0..25).map(|power| 4_u64.pow(power)).collect();
+        assert_eq!(kept_sizes(&growing), growing[17..]);
     }
 
     #[test]

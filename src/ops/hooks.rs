@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::status::{self, Status};
-use super::{OpError, Project, Result};
+use super::{LockFile, OpError, Project, Result};
 use crate::config::{PostCheckout, PrePush};
 use crate::hook::Hook;
 use crate::hook::install::{HooksDir, State};
@@ -108,9 +108,10 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
             continue;
         }
         if !brings_locks(project, remote, pushed, commit)? {
-            // Of a project that has its mirror on the remote yet nothing of it there, any push is the first occasion.
-            let first = mode == PrePush::Push && there.is_none() && project.repository.tip(&project.branch)?.is_some();
-            share |= first && status::compare(project, &locks, false)?.summary.fresh;
+            // Where nothing of the mirror is on the remote yet, any push is the first occasion. Nobody waits for it, so a
+            // mirror that is broken is no reason to stop this push.
+            let first = mode == PrePush::Push && there.is_none();
+            share |= first && is_fresh_here(project, &locks).unwrap_or(false);
             continue;
         }
         // A mirror on the remote that is damaged, or none at all, does not count.
@@ -119,7 +120,8 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
         }
         let status = status::compare(project, &locks, false)?;
         if status.summary.fresh {
-            share = true;
+            // Locks that pin nothing are fresh without a mirror.
+            share |= status.commit.is_some();
         } else {
             stale.push((pushed.remote_ref.clone(), status));
         }
@@ -129,6 +131,12 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
         true => PushCheck::Share,
         false => PushCheck::Nothing,
     })
+}
+
+/// Tells whether there is a mirror here that has all that some locks pin.
+fn is_fresh_here(project: &Project, locks: &[LockFile]) -> Result<bool> {
+    let status = status::compare(project, locks, false)?;
+    Ok(status.commit.is_some() && status.summary.fresh)
 }
 
 /// Returns the commit that is pushed to a branch; nothing for a tag, a deletion, the mirror branch, or what is no commit.

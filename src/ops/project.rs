@@ -1,5 +1,6 @@
 //! A project: its repository, its settings, its locks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -56,13 +57,41 @@ pub struct Project {
     directory: PathBuf,
 }
 
-/// A lock file's name and content.
+/// A lock file, known by the id of its content. The content of a commit's is read only where somebody asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockText {
+pub struct LockFile {
     /// Its path from the root of the worktree.
     pub file: String,
-    /// Its content.
-    pub bytes: Vec<u8>,
+    /// The id that its content has as a blob of git, whether git has that or not.
+    pub blob: ObjectId,
+    /// Its content, where it had to be read to know the id.
+    read: Option<Vec<u8>>,
+}
+
+impl LockFile {
+    /// Names a lock whose content git has.
+    pub fn stored(file: String, blob: ObjectId) -> Self {
+        Self { file, blob, read: None }
+    }
+
+    /// Takes a lock that was read.
+    ///
+    /// # Errors
+    /// Fails where its content was made to have another's id.
+    pub fn read(file: String, bytes: Vec<u8>) -> Result<Self> {
+        Ok(Self { file, blob: Repository::blob_id(&bytes)?, read: Some(bytes) })
+    }
+
+    /// Returns its content.
+    ///
+    /// # Errors
+    /// Fails where the blob cannot be read.
+    pub fn bytes(&self, repository: &Repository) -> Result<Cow<'_, [u8]>> {
+        match &self.read {
+            Some(bytes) => Ok(Cow::Borrowed(bytes)),
+            None => Ok(Cow::Owned(repository.read_blob(self.blob, &self.file)?)),
+        }
+    }
 }
 
 impl Project {
@@ -115,7 +144,7 @@ impl Project {
     ///
     /// # Errors
     /// Fails where there is none, or one cannot be read.
-    pub fn locks(&self) -> Result<Vec<LockText>> {
+    pub fn locks(&self) -> Result<Vec<LockFile>> {
         let locks = match &self.config.locks {
             Some(globs) => self.configured_locks(globs)?,
             None => self.nearest_locks()?,
@@ -128,37 +157,43 @@ impl Project {
         Ok(locks)
     }
 
-    /// Returns the paths of the locks in a commit: those configured, else the ones in its root.
+    /// Returns the paths of the locks in a commit, sorted: those configured, else the ones in its root. It may have fewer.
     ///
     /// # Errors
     /// Fails where the commit cannot be read.
     pub fn lock_paths_at(&self, commit: ObjectId) -> Result<Vec<String>> {
-        match &self.config.locks {
+        let mut paths = match &self.config.locks {
+            // Literal names need no walk through the whole tree.
+            Some(globs) if are_literal(globs) => globs.clone(),
             Some(globs) => {
                 let set = glob_set(LOCKS_SETTING, globs)?;
-                Ok(self.repository.paths_at(commit)?.into_iter().filter(|path| set.is_match(path)).collect())
+                self.repository.paths_at(commit)?.into_iter().filter(|path| set.is_match(path)).collect()
             }
-            None => Ok(LOCKS.map(str::to_owned).into()),
-        }
+            None => LOCKS.map(str::to_owned).into(),
+        };
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
     }
 
-    /// Returns the locks of a commit.
+    /// Returns the locks of a commit. Reads its trees, and no lock.
     ///
     /// # Errors
     /// Fails where the commit cannot be read.
-    pub fn locks_at(&self, commit: ObjectId) -> Result<Vec<LockText>> {
+    pub fn locks_at(&self, commit: ObjectId) -> Result<Vec<LockFile>> {
         let mut locks = Vec::new();
         for file in self.lock_paths_at(commit)? {
-            locks.extend(self.repository.read_at(commit, &file)?.map(|bytes| LockText { file, bytes }));
+            let blob = self.repository.blob_at(commit, &file)?;
+            locks.extend(blob.map(|blob| LockFile::stored(file, blob)));
         }
         Ok(locks)
     }
 
-    fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockText>> {
+    fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockFile>> {
         let set = glob_set(LOCKS_SETTING, globs)?;
         let mut files: Vec<String> = match self.repository.worktree() {
             // Literal names need no walk through the whole worktree.
-            Some(root) if globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{'])) => {
+            Some(root) if are_literal(globs) => {
                 globs.iter().filter(|glob| root.join(glob).is_file()).cloned().collect()
             }
             Some(root) => walk(root).collect(),
@@ -167,21 +202,17 @@ impl Project {
         files.retain(|file| set.is_match(file));
         files.sort();
         files.dedup();
-        let read = |file: String| Ok(read_tracked(&self.repository, &file)?.map(|bytes| LockText { file, bytes }));
-        files.into_iter().filter_map(|file| read(file).transpose()).collect()
+        files.into_iter().filter_map(|file| self.lock(file).transpose()).collect()
     }
 
-    fn nearest_locks(&self) -> Result<Vec<LockText>> {
+    fn nearest_locks(&self) -> Result<Vec<LockFile>> {
         let root = self.repository.worktree();
         let below = root.and_then(|root| Some((root, self.below(root)?)));
         let mut folder = below.map(|(_, below)| below).unwrap_or_default();
         loop {
             let mut locks = Vec::new();
             for name in LOCKS {
-                let file = folder.join(name).to_string_lossy().into_owned();
-                if let Some(bytes) = read_tracked(&self.repository, &file)? {
-                    locks.push(LockText { file, bytes });
-                }
+                locks.extend(self.lock(folder.join(name).to_string_lossy().into_owned())?);
             }
             if !locks.is_empty() || !folder.pop() {
                 return Ok(locks);
@@ -189,11 +220,25 @@ impl Project {
         }
     }
 
+    /// Returns a lock of the worktree, or of `HEAD` in a bare repository; `None` where it is not there.
+    fn lock(&self, file: String) -> Result<Option<LockFile>> {
+        if self.repository.worktree().is_none() {
+            let Some(head) = self.repository.head() else { return Ok(None) };
+            return Ok(self.repository.blob_at(head, &file)?.map(|blob| LockFile::stored(file, blob)));
+        }
+        let Some(bytes) = read_tracked(&self.repository, &file)? else { return Ok(None) };
+        LockFile::read(file, bytes).map(Some)
+    }
+
     /// Returns where the current directory is below the root of the worktree.
     fn below(&self, root: &Path) -> Option<PathBuf> {
         let (root, directory) = (fs::canonicalize(root).ok()?, fs::canonicalize(&self.directory).ok()?);
         directory.strip_prefix(root).ok().map(Path::to_owned)
     }
+}
+
+fn are_literal(globs: &[String]) -> bool {
+    globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{', '\\']))
 }
 
 /// Reads globs over paths; `origin` says where they are from.
@@ -210,11 +255,12 @@ pub(super) fn glob_set(origin: &str, globs: &[String]) -> Result<globset::GlobSe
 ///
 /// # Errors
 /// Fails where one cannot be used.
-pub fn read_locks(texts: &[LockText]) -> Result<Wanted> {
+pub fn read_locks(repository: &Repository, locks: &[LockFile]) -> Result<Wanted> {
     let mut wanted = Wanted::default();
-    for LockText { file, bytes } in texts {
-        let lock = Lock::parse(file, bytes).and_then(|lock| wanted.add(&lock));
-        lock.map_err(|source| lock_error(file, bytes, source))?;
+    for lock in locks {
+        let (file, bytes) = (&lock.file, lock.bytes(repository)?);
+        let lock = Lock::parse(file, &bytes).and_then(|lock| wanted.add(&lock));
+        lock.map_err(|source| lock_error(file, &bytes, source))?;
     }
     Ok(wanted)
 }
@@ -247,8 +293,10 @@ fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> 
 /// Fails where it cannot be read, or is larger than any lock.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     let read = || {
-        let mut bytes = Vec::new();
-        fs::File::open(path)?.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
+        let file = fs::File::open(path)?;
+        let length = file.metadata()?.len().min(MAX_LOCK) + 1;
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        file.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_LOCK { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     };
     read().map_err(|source| OpError::Read { path: path.to_owned(), source })

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::mentioned::{mentioned, read_entry};
-use super::project::{LOCKS, LOCKS_SETTING, LockText, SKIPPED, glob_set, read_file, walk};
+use super::project::{LOCKS, LOCKS_SETTING, LockFile, SKIPPED, glob_set, read_file, walk};
 use super::repositories::{Repositories, scratch_dir};
 use super::update::count;
 use super::{OpError, Project, Result, mirror, read_locks};
@@ -123,31 +122,34 @@ fn needed_by_locks(
     let globs = glob_set(LOCKS_SETTING, project.config.locks.as_deref().unwrap_or_default())?;
     let is_lock = |path: &str| LOCKS.contains(&path.rsplit('/').next().unwrap_or_default()) || globs.is_match(path);
     let enters = |path: &str| !SKIPPED.contains(&path.rsplit('/').next().unwrap_or_default());
-    let (mut needed, mut locks, mut folders) = (Needed::default(), HashSet::new(), HashSet::new());
-    let mut add =
-        |file: String, bytes: Vec<u8>, whose: &str| match read_locks(&[LockText { file: file.clone(), bytes }]) {
+    let (mut needed, mut seen, mut folders) = (Needed::default(), HashSet::new(), HashSet::new());
+    let mut add = |lock: LockFile, whose: &str| {
+        if !seen.insert(lock.blob) {
+            return Ok(());
+        }
+        match read_locks(repository, std::slice::from_ref(&lock)) {
             Ok(wanted) => needed.add(&wanted),
-            Err(_) => {
+            Err(OpError::Lock { file, .. }) => {
                 let message = format!("{file} of {whose} cannot be read as a lock, so nothing is kept for it");
                 progress.report(Event::Warning { message });
             }
-        };
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    };
     for commit in commits {
         for (file, blob) in repository.files_at(commit, is_lock, enters, &mut folders)? {
-            if locks.insert(blob) {
-                let whose = tips.get(&commit).cloned().unwrap_or_else(|| format!("commit {commit}"));
-                add(file, repository.read_blob(blob)?, &whose);
-            }
+            let whose = tips.get(&commit).cloned().unwrap_or_else(|| format!("commit {commit}"));
+            add(LockFile::stored(file, blob), &whose)?;
         }
     }
-    let mut checked_out = 0;
     for root in worktrees {
         for file in walk(&root).filter(|file| is_lock(file)) {
-            add(file.clone(), read_file(&root.join(Path::new(&file)))?, &root.display().to_string());
-            checked_out += 1;
+            let bytes = read_file(&root.join(&file))?;
+            add(LockFile::read(file, bytes)?, &root.display().to_string())?;
         }
     }
-    Ok((needed, locks.len() + checked_out))
+    Ok((needed, seen.len()))
 }
 
 fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) -> Result<Pruning> {

@@ -1,7 +1,9 @@
 //! Is the mirror fresh?
 //!
 //! A yes is remembered beside the repository under the digest of everything that it depends on, so that the next question
-//! (a hook's, mostly) costs one hash of the lock and not a reading of lock and manifest.
+//! (a hook's, mostly) costs no reading of lock and manifest. A lock counts there by its path and its content's id as a blob
+//! of git: of a commit that id is known without reading the lock, and a lock of the worktree is hashed, which gives the same
+//! id unless git converts line ends between the two.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +11,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use super::Result;
-use super::project::{LockText, Project, read_locks};
+use super::project::{LockFile, Project, read_locks};
 use crate::model::Manifest;
 use crate::plan::Comparison;
 use crate::store::{ObjectId, Repository, Snapshot};
@@ -56,37 +58,37 @@ pub fn status(project: &Project, particulars: bool) -> Result<Status> {
 }
 
 /// Compares locks, wherever they are from, with the mirror.
-pub(super) fn compare(project: &Project, texts: &[LockText], particulars: bool) -> Result<Status> {
-    compare_at(project, project.repository.tip(&project.branch)?, texts, particulars)
+pub(super) fn compare(project: &Project, locks: &[LockFile], particulars: bool) -> Result<Status> {
+    compare_at(project, project.repository.tip(&project.branch)?, locks, particulars)
 }
 
 /// Compares locks with the mirror as it is at a commit, which may be a remote's.
 pub(super) fn compare_at(
     project: &Project,
     tip: Option<ObjectId>,
-    texts: &[LockText],
+    locks: &[LockFile],
     particulars: bool,
 ) -> Result<Status> {
-    let locks = texts.iter().map(|text| text.file.clone()).collect();
-    let memory = tip.map(|tip| Memory::new(&project.repository, tip, texts));
+    let files = locks.iter().map(|lock| lock.file.clone()).collect();
+    let memory = tip.map(|tip| Memory::new(&project.repository, tip, locks));
     if !particulars && let Some(summary) = memory.as_ref().and_then(Memory::recall) {
-        return Ok(Status { locks, commit: tip, summary, comparison: None });
+        return Ok(Status { locks: files, commit: tip, summary, comparison: None });
     }
     let snapshot = tip.map(|tip| Snapshot::at(&project.repository, &project.branch, tip)).transpose()?;
     let nothing = Manifest::default();
     let manifest = snapshot.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
-    let comparison = Comparison::new(&read_locks(texts)?, manifest);
+    let comparison = Comparison::new(&read_locks(&project.repository, locks)?, manifest);
     let summary = Summary::of(&comparison);
     if summary.fresh
         && let Some(memory) = memory
     {
         memory.remember(&summary);
     }
-    Ok(Status { locks, commit: tip, summary, comparison: Some(comparison) })
+    Ok(Status { locks: files, commit: tip, summary, comparison: Some(comparison) })
 }
 
 /// Remembers that the mirror at `tip` is fresh for these locks, as an update knows when it is done.
-pub(super) fn remember(repository: &Repository, tip: ObjectId, locks: &[LockText], comparison: &Comparison) {
+pub(super) fn remember(repository: &Repository, tip: ObjectId, locks: &[LockFile], comparison: &Comparison) {
     let summary = Summary::of(comparison);
     if summary.fresh {
         Memory::new(repository, tip, locks).remember(&summary);
@@ -113,16 +115,15 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(repository: &Repository, tip: ObjectId, locks: &[LockText]) -> Self {
+    fn new(repository: &Repository, tip: ObjectId, locks: &[LockFile]) -> Self {
         let mut digest = Sha256::new();
         // Another version of this program may answer otherwise.
         digest.update(concat!(env!("CARGO_PKG_VERSION"), "\0"));
         digest.update(tip.as_bytes());
         for lock in locks {
-            for part in [lock.file.as_bytes(), &lock.bytes] {
-                digest.update((part.len() as u64).to_le_bytes());
-                digest.update(part);
-            }
+            digest.update((lock.file.len() as u64).to_le_bytes());
+            digest.update(&lock.file);
+            digest.update(lock.blob.as_bytes());
         }
         let key = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Self { path: repository.own_dir().join("fresh"), key }

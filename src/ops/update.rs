@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::fetching::{self, Fetched, Means, Order, Stored, StoredRepository};
 use super::init::adopt;
-use super::project::{LockText, Project, read_locks};
+use super::project::{LockFile, Project, read_locks};
 use super::status::{self, Status};
 use super::upstream::Repositories;
 use super::{OpError, Result, repositories as git};
@@ -156,7 +156,7 @@ struct Outcome {
 struct Attempt<'a> {
     project: &'a Project,
     options: UpdateOptions,
-    locks: Vec<LockText>,
+    locks: Vec<LockFile>,
     wanted: Wanted,
     base: Option<Snapshot>,
 }
@@ -164,7 +164,7 @@ struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     fn new(project: &'a Project, options: UpdateOptions) -> Result<Self> {
         let locks = project.locks()?;
-        let wanted = read_locks(&locks)?;
+        let wanted = read_locks(&project.repository, &locks)?;
         Ok(Self { project, options, locks, wanted, base: project.snapshot()? })
     }
 
@@ -187,7 +187,7 @@ impl<'a> Attempt<'a> {
         let added: Vec<Added> = fetched.releases.iter().map(|stored| added(stored, manifest)).collect();
         let added_git: Vec<AddedGit> = fetched.git.iter().flat_map(added_git).collect();
         let after = Comparison::new(&self.wanted, draft.manifest());
-        let published = draft.publish(&self.message(&added, &added_git, &fetched))?;
+        let published = draft.publish(&self.message(&added, &added_git, &fetched)?)?;
         status::remember(repository, published.commit, &self.locks, &after);
         for release in &added {
             // What is stored is not needed a second time; a file that stays is only untidy.
@@ -217,7 +217,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Writes the commit's message: a line for a changelog, the particulars, and where it comes from.
-    fn message(&self, added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String {
+    fn message(&self, added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> Result<String> {
         let mut message = subject(added, added_git, fetched);
         message += "\n\n";
         for change in added.iter().map(change).chain(added_git.iter().map(git_change)) {
@@ -229,14 +229,18 @@ impl<'a> Attempt<'a> {
         if fetched.failed.is_some() {
             message += "Incomplete: not everything that the locks pin could be had\n\n";
         }
-        for LockText { file, bytes } in &self.locks {
-            let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        for lock in &self.locks {
+            let file = &lock.file;
+            let digest = Sha256::digest(lock.bytes(&self.project.repository)?)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>();
             let _ = writeln!(message, "Lock: {file} sha256:{digest}");
         }
         if let Some(head) = self.project.repository.head() {
             let _ = writeln!(message, "Project-Commit: {head}");
         }
-        message
+        Ok(message)
     }
 }
 

@@ -56,7 +56,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     let items = (manifest.releases.len() + manifest.entries.len() + manifest.git.len()) as u64;
     progress.report(Event::Planned { items });
     let wanted = match project.locks() {
-        Ok(locks) => read_locks(&locks)?,
+        Ok(locks) => read_locks(&project.repository, &locks)?,
         Err(OpError::NoLock { .. }) => Wanted::default(),
         Err(error) => return Err(error),
     };

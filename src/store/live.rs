@@ -156,12 +156,4 @@ impl Repository {
             fetch.is_none_or(|refspec| refspec.find(b"refs/heads/*").is_some())
         })
     }
-
-    /// Reads a blob; of a lock, mostly.
-    ///
-    /// # Errors
-    /// Fails where it is not there.
-    pub fn read_blob(&self, id: ObjectId) -> Result<Vec<u8>> {
-        Ok(self.git.find_object(id).map_err(StoreError::damaged(format!("object {id}")))?.detach().data)
-    }
 }

@@ -102,9 +102,24 @@ impl Repository {
     /// # Errors
     /// Fails where an object cannot be read.
     pub fn read_at(&self, commit: ObjectId, path: &str) -> Result<Option<Vec<u8>>> {
-        let Some(id) = self.blob_at(commit, path)? else { return Ok(None) };
-        let object = self.git.find_object(id).map_err(StoreError::damaged(path))?;
-        Ok(Some(object.detach().data))
+        self.blob_at(commit, path)?.map(|id| self.read_blob(id, path)).transpose()
+    }
+
+    /// Reads a blob; `path` is where it belongs, for the error.
+    ///
+    /// # Errors
+    /// Fails where it is not there or cannot be read.
+    pub fn read_blob(&self, id: ObjectId, path: &str) -> Result<Vec<u8>> {
+        Ok(self.git.find_object(id).map_err(StoreError::damaged(path))?.detach().data)
+    }
+
+    /// Returns the id that git gives a file of this content.
+    ///
+    /// # Errors
+    /// Fails where the content was made to have another's id.
+    pub fn blob_id(bytes: &[u8]) -> Result<ObjectId> {
+        let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, bytes);
+        id.map_err(StoreError::git("hash a file"))
     }
 
     /// Returns the id of a file's content in a commit; `None` where it is not there.

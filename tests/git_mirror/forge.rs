@@ -48,7 +48,8 @@ pub struct Scene {
 }
 
 impl Forge {
-    fn start(folder: PathBuf) -> Self {
+    /// Starts it, for the repositories in a folder.
+    pub fn start(folder: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address").to_string();
         let shared = Arc::new(Shared::default());
@@ -67,6 +68,12 @@ impl Forge {
             }
         });
         Self { folder, address, shared, acceptor: Some(acceptor) }
+    }
+
+    /// Has git, for the user of a sandbox, ask the forge where an address begins so.
+    pub fn redirect(&self, sandbox: &Sandbox, begin: &str) {
+        let key = format!("url.git://{}/.insteadOf", self.address);
+        sandbox.git("", &["config", "--global", "--add", &key, begin]);
     }
 
     /// Lets all connections go wrong from now on, or none.
@@ -207,8 +214,7 @@ impl Scene {
 
     /// Has git ask the forge where an address begins so.
     pub fn redirect(&self, begin: &str) {
-        let key = format!("url.git://{}/.insteadOf", self.forge.address);
-        self.sandbox().git("", &["config", "--global", "--add", &key, begin]);
+        self.forge.redirect(self.sandbox(), begin);
     }
 
     pub fn sandbox(&self) -> &Sandbox {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::stage::{PINNED, Ran};
-use crate::team::Team;
+use crate::support::stage::PINNED;
+use crate::team::{Team, told};
 
 const LACKS_LEFT: &str = "git-hexmirror: the mirror hexmirror is not fresh for the lock that is checked out; it lacks left 1.0.0\n\
                           hint: run `git hexmirror update`\n";
@@ -19,12 +19,6 @@ fn branches() -> (Team, PathBuf) {
     team.commit(&one, "Code");
     team.git(&one, &["switch", "--quiet", "main"]).ok();
     (team, one)
-}
-
-/// What the hooks say, without what git says.
-fn told(ran: &Ran) -> String {
-    let own = |line: &&str| line.starts_with("git-hexmirror:") || line.starts_with("hint: run `git hexmirror");
-    ran.stderr.lines().filter(own).map(|line| format!("{line}\n")).collect()
 }
 
 #[test]

@@ -69,5 +69,13 @@ fn scripts_are_posix_and_quiet_about_strange_places() {
 #[test]
 fn a_hook_that_git_does_not_have_is_refused() {
     let team = Team::new();
-    team.run(&team.stage.project, &["hook", "pre-commit", "x"]).exits(2);
+    for arguments in [&["hook", "pre-commit", "x"][..], &["--quiet", "hook", "pre-commit", "x"], &["hook"]] {
+        team.run(&team.stage.project, arguments).exits(2);
+    }
+    // What git gives a hook is git's, whatever it looks like.
+    for arguments in
+        [&["hook", "post-checkout", "x", "--force", "-h", "0"][..], &["--quiet", "hook", "post-merge", "x"]]
+    {
+        team.run(&team.stage.project, arguments).ok();
+    }
 }

@@ -6,9 +6,17 @@ mod support;
 mod after_checkout;
 mod beside;
 mod compact;
+mod damaged;
+mod everyday;
+#[allow(dead_code, reason = "the tests of fetching use the rest")]
+#[path = "../git_mirror/forge.rs"]
+mod forge;
+mod git_dependencies;
 mod hooks;
+mod places;
 mod pre_push;
 mod prune;
 mod push_and_pull;
 mod race;
+mod remembered;
 mod team;

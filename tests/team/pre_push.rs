@@ -243,6 +243,19 @@ fn from_a_subfolder_a_worktree_and_a_path_with_blanks() {
 }
 
 #[test]
+fn a_lock_that_pins_nothing_needs_no_mirror() {
+    let team = Team::new();
+    let one = team.stage.project.clone();
+    team.run(&one, &["hooks", "install"]).ok();
+    for lock in ["%{}\n", "%{\n}\n"] {
+        fs::write(one.join("mix.lock"), lock).unwrap();
+        team.commit(&one, "Nothing");
+        team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
+        assert_eq!(team.tip_of(&team.remote, "main"), team.tip_of(&one, "main"));
+    }
+}
+
+#[test]
 fn a_project_without_a_lock_or_in_a_conflict() {
     let (team, one) = Team::hooked();
     fs::remove_file(one.join("mix.lock")).unwrap();

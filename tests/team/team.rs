@@ -161,3 +161,27 @@ pub fn script(path: &Path, text: &str) {
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
 }
+
+/// What the hooks say, without what git says.
+pub fn told(ran: &Ran) -> String {
+    let own = |line: &&str| line.starts_with("git-hexmirror:") || line.starts_with("hint: run `git hexmirror");
+    ran.stderr.lines().filter(own).map(|line| format!("{line}\n")).collect()
+}
+
+/// All that is the user's: refs, what is checked out, edited and stashed, and the hooks.
+pub fn state(team: &Team, folder: &Path) -> Vec<String> {
+    let mut state: Vec<String> = [
+        &["for-each-ref", "--format=%(refname) %(objectname)"][..],
+        &["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"],
+        &["status", "--porcelain=v2"],
+        &["diff", "HEAD"],
+        &["stash", "list"],
+    ]
+    .iter()
+    .map(|arguments| team.ask(folder, arguments))
+    .collect();
+    let hooks = fs::read_dir(folder.join(".git/hooks")).unwrap().map(|entry| entry.unwrap().path());
+    state.extend(hooks.map(|path| format!("{} {}", path.display(), fs::read_to_string(&path).unwrap_or_default())));
+    state.sort();
+    state
+}

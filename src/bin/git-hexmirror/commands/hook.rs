@@ -93,20 +93,21 @@ fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &s
     if project.config.post_checkout == PostCheckout::Off {
         return Ok(());
     }
-    let (head, before) = (project.repository.head(), project.repository.commit_of("ORIG_HEAD")?);
-    let (head, before) = (head.map(|id| id.to_string()), before.map(|id| id.to_string()));
     let (before, after) = match hook {
-        Hook::PostCheckout => (argument(0), argument(1)),
+        Hook::PostCheckout => (argument(0).map(str::to_owned), argument(1).map(str::to_owned)),
         // A squash leaves HEAD where it was, and changes files.
-        Hook::PostMerge if argument(0) != Some("1") => (before.as_deref(), head.as_deref()),
+        Hook::PostMerge if argument(0) != Some("1") => {
+            let (before, head) = (project.repository.commit_of("ORIG_HEAD")?, project.repository.head());
+            (before.map(|id| id.to_string()), head.map(|id| id.to_string()))
+        }
         // `OLD NEW [more]` for each commit, the last one last.
         Hook::PostRewrite => {
-            let mut words = input.lines().last().unwrap_or_default().split(' ');
+            let mut words = input.lines().last().unwrap_or_default().split(' ').map(str::to_owned);
             (words.next(), words.next())
         }
         _ => (None, None),
     };
-    if !ops::locks_changed(&project, before, after)? {
+    if !ops::locks_changed(&project, before.as_deref(), after.as_deref())? {
         return Ok(());
     }
     match ops::check_checkout(&project)? {

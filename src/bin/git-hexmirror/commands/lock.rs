@@ -28,7 +28,11 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         Some(file) => {
             vec![(file.display().to_string(), ops::read_file(&session.path(file))?)]
         }
-        None => session.project()?.locks()?.into_iter().map(|lock| (lock.file, lock.bytes)).collect(),
+        None => {
+            let project = session.project()?;
+            let text = |lock: &ops::LockFile| Ok((lock.file.clone(), lock.bytes(&project.repository)?.into_owned()));
+            project.locks()?.iter().map(text).collect::<Result<_, OpError>>()?
+        }
     };
     let read = |(file, bytes): (String, Vec<u8>)| {
         let lock = Lock::parse(&file, &bytes);

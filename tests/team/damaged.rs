@@ -1,0 +1,147 @@
+//! A mirror that is broken, or that somebody deleted here or on the remote: the user's own work goes on, and is left alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::team::{Team, state, told};
+
+const MAIN: &str = "refs/heads/main";
+const MIRROR: &str = "refs/heads/hexmirror";
+
+/// Puts something in the mirror's place.
+type Break = fn(&Team, &Path);
+
+/// Ways to break a mirror, and what is said of each.
+const BROKEN: [(&str, Break); 4] = [
+    ("is not a mirror", |team, one| drop(team.git(one, &["update-ref", MIRROR, "main"]).ok())),
+    ("cannot be read", |_, one| fs::write(one.join(".git/refs/heads/hexmirror"), "1".repeat(40) + "\n").unwrap()),
+    ("error:", |_, one| fs::write(one.join(".git/refs/heads/hexmirror"), "nonsense\n").unwrap()),
+    ("it lacks", |team, one| drop(team.git(one, &["update-ref", "-d", MIRROR]).ok())),
+];
+
+/// A hooked clone whose mirror is broken, on `main`; `left` has another lock, and `code` is ahead of `main` by more than that.
+fn broken(harm: Break) -> (Team, PathBuf) {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["switch", "--quiet", "--create", "left"]).ok();
+    team.commit_lock(&one, &["alpha 1.0.0", "left 1.0.0"]);
+    team.git(&one, &["switch", "--quiet", "--create", "code", "main"]).ok();
+    fs::write(one.join("code.ex"), "x").unwrap();
+    team.commit(&one, "Code");
+    team.git(&one, &["switch", "--quiet", "main"]).ok();
+    // What is remembered is of the mirror that was.
+    harm(&team, &one);
+    (team, one)
+}
+
+#[test]
+fn whatever_fires_a_hook_is_done_all_the_same() {
+    let events = [
+        ("main", &["switch", "--quiet", "left"][..]),
+        ("code", &["rebase", "--quiet", "left"]),
+        ("main", &["merge", "--quiet", "--ff-only", "left"]),
+        ("code", &["merge", "--quiet", "--no-edit", "left"]),
+        ("main", &["worktree", "add", "--quiet", "../linked", "left"]),
+    ];
+    for (index, (text, harm)) in BROKEN.into_iter().enumerate() {
+        // All of them with one way, and with the others those that run each hook.
+        let events = if index == 0 { &events[..] } else { &events[..3] };
+        for (begin, arguments) in events {
+            let (team, one) = broken(harm);
+            team.git(&one, &["switch", "--quiet", begin]).ok();
+            let mirror = fs::read_to_string(one.join(".git/refs/heads/hexmirror")).ok();
+            let ran = team.git(&one, arguments).ok().says(text);
+            assert!(!ran.stderr.contains("panicked"), "{ran:#?}");
+            let lock = if arguments[0] == "worktree" { one.with_file_name("linked") } else { one.clone() };
+            assert!(fs::read_to_string(lock.join("mix.lock")).unwrap().contains("left"), "{arguments:?}");
+            assert_eq!(fs::read_to_string(one.join(".git/refs/heads/hexmirror")).ok(), mirror, "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_push_that_needs_it_is_stopped_and_nothing_is_touched() {
+    for (text, harm) in BROKEN {
+        let (team, one) = broken(harm);
+        let here = || {
+            (fs::read_to_string(one.join(".git/refs/heads/hexmirror")).ok(), fs::read(one.join("mix.lock")).unwrap())
+        };
+        let before = here();
+        team.git(&one, &["push", "--quiet", "origin", "left"]).exits(1).says(text).says("--no-verify");
+        assert_eq!((here(), team.received().len()), (before.clone(), 0));
+        // What changes no lock goes through, and so does what the user insists on.
+        team.git(&one, &["push", "--quiet", "origin", "main:refs/tags/x", "main:again"]).ok();
+        team.git(&one, &["push", "--quiet", "--no-verify", "origin", "left"]).ok().silent();
+        assert_eq!(here(), before);
+    }
+}
+
+#[test]
+fn deleted_on_the_remote_it_is_put_back_when_that_is_known() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
+    team.git(&team.remote, &["update-ref", "-d", MIRROR]).ok();
+    team.received();
+    // As far as is known here the remote has it. A push that changes no lock asks nobody.
+    let before = state(&team, &one);
+    team.git(&one, &["push", "--quiet", "origin", "main:same"]).ok().silent();
+    team.git(&one, &["push", "--quiet", "--no-verify", "origin", ":same"]).ok();
+    assert_eq!(state(&team, &one), before);
+    team.git(&one, &["fetch", "--quiet", "--prune"]).ok();
+    fs::write(one.join("code.ex"), "x").unwrap();
+    team.commit(&one, "Code");
+    team.received();
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    assert_eq!(team.received(), [[MIRROR], [MAIN]]);
+    // The same where a lock changed, and nobody pruned.
+    team.git(&team.remote, &["update-ref", "-d", MIRROR]).ok();
+    team.lock(&one, &["left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.commit(&one, "Lock");
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    assert_eq!(team.tip(&team.remote), team.tip(&one));
+    team.is_whole(&team.remote);
+}
+
+#[test]
+fn deleted_here_it_comes_back_from_the_remote() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
+    let tip = team.tip(&one);
+    team.git(&one, &["branch", "--quiet", "--delete", "--force", "hexmirror"]).ok();
+    team.git(&one, &["switch", "--quiet", "--create", "left"]).ok();
+    team.commit_lock(&one, &["alpha 1.0.0", "left 1.0.0"]);
+    team.received();
+    team.git(&one, &["push", "--quiet", "origin", "left"]).exits(1).says("it lacks alpha 1.0.0, left 1.0.0");
+    assert_eq!(team.received(), [[""; 0]; 0]);
+    let asked = team.stage.upstream.count("*");
+    team.git(&one, &["switch", "--quiet", "main"]).ok().says("run `git hexmirror pull origin`, which has it");
+    team.run(&one, &["pull"]).ok();
+    assert_eq!((team.tip(&one), team.stage.upstream.count("*")), (tip, asked));
+    team.git(&one, &["switch", "--quiet", "left"]).ok().says("it lacks left 1.0.0");
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "left"]).ok();
+    team.is_whole(&one);
+}
+
+#[test]
+fn deleted_everywhere_it_is_made_again() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
+    for folder in [&one, &team.remote] {
+        team.git(folder, &["branch", "--quiet", "--delete", "--force", "hexmirror"]).ok();
+    }
+    team.git(&one, &["fetch", "--quiet", "--prune"]).ok();
+    fs::write(one.join("code.ex"), "x").unwrap();
+    team.commit(&one, "Code");
+    team.received();
+    // A project without a mirror is not reminded of it by each push.
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
+    assert_eq!(team.received(), [[MAIN]]);
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    let ran = team.git(&one, &["push", "--quiet", "origin", "main"]).exits(1);
+    assert!(told(&ran).contains("it lacks alpha 1.0.0\nhint: run `git hexmirror update`"), "{ran:#?}");
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    assert_eq!(team.received(), [[MIRROR], [MAIN]]);
+    team.is_whole(&team.remote);
+}
