@@ -100,7 +100,7 @@ fn revisions_of_one_repository_and_of_several_are_put_together() {
     team.run(&one, &["push"]).ok();
     let (of_one, of_two) = (team.tip(&one).unwrap(), team.tip(&two).unwrap());
     let document = team.run(&two, &["push", "--json"]).ok().json();
-    assert_eq!(document["merged"], serde_json::json!({ "releases": 0, "entries": 0, "revisions": 2 }));
+    assert_eq!(document["merged"], serde_json::json!({ "releases": 0, "entries": 0, "revisions": 2, "pruned": 0 }));
     assert_eq!(team.ask(&two, &["log", "-1", "--format=%P", "hexmirror"]), format!("{of_two} {of_one}"));
     team.run(&one, &["pull"]).ok().says("pulled hexmirror from origin").says("2 git revisions");
     assert_eq!(team.tip(&one), team.tip(&two));
@@ -135,7 +135,7 @@ fn a_push_with_the_hook_merges_them_too() {
     scene.update(&two, &[("a/both", &aside, "")]);
     team.git(&two, &["switch", "--quiet", "--create", "side"]).ok();
     team.commit(&two, "Aside");
-    team.git(&two, &["push", "origin", "side"]).ok().says("merged with 1 git revision from there");
+    team.git(&two, &["push", "origin", "side"]).ok().says("merged with 1 git revision");
     assert_eq!(team.tip(&two), team.tip(&team.remote));
     scene.is_whole_and_fresh(&two);
     team.git(&one, &["fetch", "--quiet"]).ok();
