@@ -180,3 +180,34 @@ fn more_packs_than_an_update_leaves_are_kept_by_a_merge_and_fewer_after_the_next
     scene.serves(&two, "a/both", &last, 9);
     scene.serves(&two, "a/both", &more, 8);
 }
+
+#[test]
+fn a_revision_that_one_dropped_stays_away_unless_the_other_needs_it_for_something_new() {
+    let (scene, one, two) = two_clones();
+    let team = &scene.team;
+    let inner = scene.forge.commit("b/inner", "main", &[("f", "1")]);
+    let base = scene.forge.run("a/both", &["rev-parse", "main"]);
+    for folder in [&one, &two] {
+        scene.update(folder, &[("a/both", &base, ""), ("b/inner", &inner, "")]);
+        team.run(folder, &["push"]).ok();
+    }
+    let ahead = scene.forge.commit("a/both", "main", &[("f", "2")]);
+    scene.update(&one, &[("a/both", &ahead, "")]);
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 2 git revisions");
+    team.run(&one, &["push"]).ok();
+    // The other one has them still, and one of them is a submodule of what is new there.
+    let modules = "[submodule \"inner\"]\n\tpath = inner\n\turl = ../../b/inner.git\n";
+    let files = [(".gitmodules", modules), ("inner", &format!("commit {inner}"))];
+    let outer = scene.forge.commit("c/outer", "main", &files);
+    scene.update(&two, &[("c/outer", &outer, "submodules: true")]);
+    team.run(&two, &["push"]).ok();
+    let revisions = |folder: &Path| {
+        let lines = scene.lines(folder, "git ");
+        lines.iter().map(|line| line.split(' ').nth(2).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(revisions(&two), [ahead.clone(), inner, outer]);
+    scene.is_whole_and_fresh(&two);
+    team.run(&one, &["pull"]).ok();
+    scene.is_whole_and_fresh(&one);
+    scene.serves(&one, "a/both", &ahead, 2);
+}
