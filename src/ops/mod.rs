@@ -7,11 +7,13 @@ mod fetching;
 mod hooks;
 mod init;
 mod integrate;
+mod lock_diff;
 mod mentioned;
 mod merge;
 mod project;
 mod prune;
 mod repositories;
+mod revisions;
 mod running;
 mod serving;
 mod status;
@@ -28,9 +30,11 @@ pub use hooks::{
     uninstall_hooks,
 };
 pub use init::{Initialised, init, mirror};
+pub use lock_diff::{LockDiff, lock_diff};
 pub use merge::Gained;
 pub use project::{Environment, LockFile, Project, read_file, read_locks};
 pub use prune::{Prune, PruneOptions, prune};
+pub use revisions::{At, Between, Named};
 pub use running::run_command;
 pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};
 pub use status::{Status, Summary, status};

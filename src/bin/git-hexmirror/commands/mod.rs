@@ -20,6 +20,7 @@ pub mod status;
 pub mod update;
 pub mod verify;
 
+mod changes;
 mod documents;
 
 use std::io;
