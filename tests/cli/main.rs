@@ -11,6 +11,7 @@ mod real;
 mod run;
 mod serve;
 mod settings;
+mod source;
 mod text;
 mod update;
 mod where_it_runs;

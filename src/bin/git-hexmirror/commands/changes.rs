@@ -51,6 +51,11 @@ pub fn shown(locked: &Locked) -> String {
     }
 }
 
+/// Returns what is locked, with its name.
+pub fn named(locked: &Locked) -> String {
+    format!("{} {}", printable(locked.name()), shown(locked))
+}
+
 fn checksum(locked: &Locked) -> String {
     let Locked::Release(pin) = locked else { return String::new() };
     let whole = pin.outer.map(|sum| sum.to_string()).or(pin.inner.map(|sum| sum.to_string()));
@@ -58,6 +63,6 @@ fn checksum(locked: &Locked) -> String {
 }
 
 /// Returns a text of a lock without characters that would do something to a terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -22,6 +22,7 @@ pub mod verify;
 
 mod changes;
 mod documents;
+mod source;
 
 use std::io;
 
