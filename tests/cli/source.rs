@@ -279,3 +279,24 @@ fn a_reader_that_has_had_enough_is_no_error() {
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn all_packages_go_through_one_pager() {
+    let stage = updated();
+    let installed = std::process::Command::new("script").arg("--version").output();
+    if !installed.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no script (of util-linux), which gives a program a terminal");
+        return;
+    }
+    let started = stage.sandbox.path().join("started");
+    let pager = format!("sh -c 'echo x >> {}; sed s/^/paged:/'", started.display());
+    let diff = format!("{} diff --source alpha gamma HEAD~..", crate::support::stage::PROGRAM);
+    let mut command = stage.sandbox.command("script", &stage.project);
+    command.args(["-qec", &diff, "/dev/null"]).stdin(Stdio::null()).env("GIT_PAGER", &pager).env("TERM", "xterm");
+    let ran = Ran::of(&mut command).ok();
+    assert_eq!(std::fs::read_to_string(&started).unwrap(), "x\n", "{ran:?}");
+    for text in ["b/alpha-1.1.0/lib/alpha.ex", "b/gamma-1.0.0/lib/gamma.ex"] {
+        let is_it = |line: &&str| line.starts_with("paged:\x1b[1m+++") && line.contains(text);
+        assert!(ran.stdout.lines().any(|line| is_it(&line)), "{text}: {ran:?}");
+    }
+}
