@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::revisions::Between;
 use super::{OpError, Project, Result, mirror};
-use crate::git::{Show, TreePair};
+use crate::git::{ProjectGit, Show, TreePair};
 use crate::model::Manifest;
 use crate::plan::{LockChange, Locked, lock_changes, locked};
-use crate::store::{ObjectId, Overlaid, Overlay, Snapshot};
+use crate::store::{ObjectId, Overlaid, Overlay, Snapshot, StoreError};
 
 /// The sources of changed dependencies, ready to be shown.
 #[derive(Debug)]
@@ -116,6 +116,7 @@ impl SourceDiff {
         let lines: Vec<String> = sides.iter().filter_map(|locked| line(locked)).collect();
         let has = |index: usize, manifest: &Manifest| holds(manifest, sides[index]);
         let found = project.repository.find_in_history(&project.branch, &lines, has)?;
+        let git = project.git(false)?;
         let mut overlay = Overlay::begin(&project.repository)?;
         let mut found = found.into_iter();
         for change in &changes {
@@ -124,7 +125,7 @@ impl SourceDiff {
                     return Ok(None);
                 };
                 match snapshot {
-                    Some(snapshot) => make_side(&mut overlay, &snapshot, locked).map(Some),
+                    Some(snapshot) => make_side(&git, &mut overlay, &snapshot, locked).map(Some),
                     None => {
                         self.lacking.push(locked.clone());
                         Ok(None)
@@ -192,16 +193,18 @@ fn group(overlay: &mut Overlay, pairs: &[[Side; 2]]) -> Result<[ObjectId; 2]> {
     Ok(trees)
 }
 
-fn make_side(overlay: &mut Overlay, snapshot: &Snapshot, locked: &Locked) -> Result<Side> {
+fn make_side(git: &ProjectGit, overlay: &mut Overlay, snapshot: &Snapshot, locked: &Locked) -> Result<Side> {
     match locked {
         Locked::Release(pin) => {
             let tree = overlay.release(snapshot, &pin.id, pin.outer, pin.inner)?;
             Ok(Side { tree, name: pin.id.package.to_string(), version: pin.id.version.to_string() })
         }
         Locked::Revision(pin) => {
-            let checkout = snapshot.checkout(pin.url.address())?;
-            let missing = || crate::store::StoreError::damaged(pin.url.address().tree_path())("it is missing");
-            let tree = overlay.revision(checkout.ok_or_else(missing)?, pin.revision)?;
+            let address = pin.url.address();
+            let missing = || StoreError::damaged(address.tree_path())("it is missing");
+            let checkout = snapshot.checkout(address)?.ok_or_else(missing)?;
+            git.copy_revision(address, checkout.folder(), &overlay.objects(), pin.revision)?;
+            let tree = overlay.revision(&checkout, pin.revision)?;
             Ok(Side { tree, name: plain(&pin.app), version: pin.revision.short() })
         }
         Locked::Unmirrored(_) | Locked::Unknown(_) => unreachable!("what has no line in a manifest is not looked for"),

@@ -2,7 +2,7 @@
 //! stays there.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use gix::objs::tree::{Editor, EntryKind};
 use gix::objs::{Kind, Tree, WriteTo};
@@ -19,10 +19,8 @@ pub struct Overlay {
     git: gix::Repository,
     folder: TempDir,
     pack: PackWriter,
-    /// The object databases below it.
-    below: Vec<PathBuf>,
-    /// Keeps git repositories in the cache as long as they are looked at.
-    checkouts: Vec<Checkout>,
+    /// The object database below it.
+    below: PathBuf,
     compression: gix::zlib::Compression,
 }
 
@@ -30,7 +28,6 @@ pub struct Overlay {
 #[derive(Debug)]
 pub struct Overlaid {
     folder: TempDir,
-    _checkouts: Vec<Checkout>,
 }
 
 /// Why the files of a tarball are not shown.
@@ -57,8 +54,7 @@ impl Overlay {
             git: repository.git.clone(),
             folder,
             pack,
-            below: vec![repository.objects_dir()],
-            checkouts: Vec::new(),
+            below: repository.objects_dir(),
             compression: repository.compression()?,
         })
     }
@@ -94,22 +90,23 @@ impl Overlay {
         }
     }
 
-    /// Returns the tree of a revision of a git repository of the mirror.
+    /// Returns the tree of a commit of a git repository of the mirror. Its objects have to be brought to [`Self::objects`].
     ///
     /// # Errors
-    /// Fails where it is missing or damaged.
-    pub fn revision(&mut self, checkout: Checkout, revision: Revision) -> Result<ObjectId> {
+    /// Fails where the commit is missing or damaged.
+    pub fn revision(&self, checkout: &Checkout, revision: Revision) -> Result<ObjectId> {
         let id = ObjectId::from_bytes_or_panic(revision.as_bytes());
         let damaged = || StoreError::damaged(format!("the commit {revision}"));
         let repository = Repository::open(checkout.folder())?;
         let commit = repository.git.find_commit(id).map_err(damaged())?;
-        let tree = commit.tree_id().map_err(damaged())?.detach();
-        let objects = checkout.folder().join("objects");
-        if !self.below.contains(&objects) {
-            self.below.push(objects);
-            self.checkouts.push(checkout);
-        }
-        Ok(tree)
+        let data = gix::objs::Data::new(&commit.data, Kind::Commit, id.kind());
+        data.verify_checksum(&id).map_err(damaged())?;
+        Ok(commit.tree_id().map_err(damaged())?.detach())
+    }
+
+    /// Returns the folder of the object database.
+    pub fn objects(&self) -> PathBuf {
+        self.folder.path().join("objects")
     }
 
     /// Returns the tree that holds others as its folders.
@@ -128,14 +125,10 @@ impl Overlay {
         self.pack.finish()?;
         let info = self.folder.path().join("objects/info");
         let file = info.join("alternates");
-        let mut lines = Vec::new();
-        for objects in &self.below {
-            let whole = fs::canonicalize(objects).map_err(StoreError::io("read", objects))?;
-            lines.extend_from_slice(whole.as_os_str().as_encoded_bytes());
-            lines.push(b'\n');
-        }
-        fs::create_dir(&info).and_then(|()| fs::write(&file, lines)).map_err(StoreError::io("write", &file))?;
-        Ok(Overlaid { folder: self.folder, _checkouts: self.checkouts })
+        let below = fs::canonicalize(&self.below).map_err(StoreError::io("read", &self.below))?;
+        let line = [below.as_os_str().as_encoded_bytes(), b"\n"].concat();
+        fs::create_dir_all(&info).and_then(|()| fs::write(&file, line)).map_err(StoreError::io("write", &file))?;
+        Ok(Overlaid { folder: self.folder })
     }
 
     fn unpack(&mut self, tarball: &Tarball<'_>) -> Result<ObjectId, Unshown> {
@@ -185,10 +178,5 @@ impl Overlaid {
     /// Returns an empty folder that can stand for a worktree, so that the attributes of none count.
     pub fn worktree(&self) -> PathBuf {
         self.folder.path().join("worktree")
-    }
-
-    /// Returns the folder that all of it is in.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 }

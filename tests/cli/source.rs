@@ -247,6 +247,10 @@ fn no_program_runs_on_what_a_package_holds() {
     {
         stage.git(&["config", key, value]);
     }
+    // The user's own attributes lead there.
+    let attributes = stage.sandbox.path().join("attributes");
+    std::fs::write(&attributes, "*.ex diff=evil\n").unwrap();
+    stage.git(&["config", "core.attributesFile", attributes.to_str().unwrap()]);
     // Nor do the project's own attributes hide anything.
     stage.write(".gitattributes", "*.ex diff=evil\nlib/* -diff\n");
     commit(&stage, &["hostile 1.0.0"], "");
