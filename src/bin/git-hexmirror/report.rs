@@ -85,7 +85,9 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::NoLockAt { .. } => {
             "choose a commit that has one; locks elsewhere than in the root are named with --lock, or found from their folder"
         }
-        OpError::NoRevision { .. } => "`git log --oneline -- mix.lock` lists the commits that changed the lock",
+        OpError::NoRevision { .. } => {
+            "`git log --oneline -- mix.lock` lists the commits that changed the lock; a shallow clone has few (git fetch --unshallow)"
+        }
         OpError::TooManyRevisions => "name them as REV..REV, or one against the worktree as REV",
         OpError::RevisionAndPackage { name } => {
             return Some(format!("say which is meant: `{name}..` is the revision, `-- {name}` the package"));
