@@ -1,9 +1,9 @@
-//! Checks a stored repository, and brings its packs into the project's object database.
+//! Checks a stored repository, and brings its packs, or one revision of it, into other object databases.
 
 use std::path::{Path, PathBuf};
 
-use super::{Git, GitError, Result};
-use crate::model::Revision;
+use super::{Git, GitError, ProjectGit, Result};
+use crate::model::{GitAddress, Revision};
 
 /// Checks a bare repository: every object has the content that its id promises, nothing that its refs lead to is missing,
 /// and the revisions are commits. Returns what is wrong.
@@ -26,6 +26,30 @@ pub fn check<'r>(git: &Git, folder: &Path, revisions: impl Iterator<Item = &'r R
         }
     }
     Ok(None)
+}
+
+impl ProjectGit {
+    /// Copies a commit of a bare repository with all its files, but not its ancestry, into an object database, where every
+    /// object gets the id that its content has: what only pretends to be one of these is missing there, and found out.
+    ///
+    /// # Errors
+    /// Fails where anything is missing or is not what its id promises.
+    pub fn copy_revision(&self, address: &GitAddress, from: &Path, objects: &Path, revision: Revision) -> Result<()> {
+        let list = ["rev-list", "--objects", "--no-walk", "--stdin"];
+        let commit = || format!("{revision}\n").into_bytes();
+        let run = |arguments: &[&str], input| self.git.run_in(from, arguments).input(input);
+        let copy = || {
+            let listed = run(&list, commit()).output("list the files of a commit")?;
+            let pack = run(&["pack-objects", "--quiet", "--stdout"], listed).output("pack the files of a commit")?;
+            let there = |arguments: &[&str], input| run(arguments, input).variable("GIT_OBJECT_DIRECTORY", objects);
+            there(&["index-pack", "--stdin"], pack).output("unpack the files of a commit")?;
+            there(&list, commit()).output("find all files of a commit")
+        };
+        copy().map(drop).map_err(|error| match error {
+            GitError::Failed { message, .. } => GitError::Incomplete { address: address.clone(), message },
+            error => error,
+        })
+    }
 }
 
 /// Writes files into an object database as blobs, however large they are, without holding them in memory. Returns their ids,

@@ -15,6 +15,7 @@ mod fetch;
 mod pack;
 mod process;
 mod scratch;
+mod show;
 mod submodule;
 mod transfer;
 
@@ -24,6 +25,7 @@ pub use fetch::{Received, Want};
 pub use pack::{MAX_PACKS, NewPack, Packed};
 pub use process::{Git, GitSettings};
 pub use scratch::Scratch;
+pub use show::{Show, TreePair};
 pub use submodule::Submodule;
 pub use transfer::{Brought, Lease, ProjectGit, Taken};
 

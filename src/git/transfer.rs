@@ -10,9 +10,9 @@ use crate::model::redacted;
 /// The project's own repository, for the system git.
 #[derive(Debug, Clone)]
 pub struct ProjectGit {
-    git: Git,
+    pub(super) git: Git,
     directory: PathBuf,
-    git_dir: PathBuf,
+    pub(super) git_dir: PathBuf,
 }
 
 /// What bringing a ref comes to.
@@ -114,6 +114,18 @@ impl ProjectGit {
             (_, Some(unsuccessful)) => Err(failed(remote, unsuccessful)),
             (Some(('=', _)), None) => Ok(Taken::UpToDate),
             (_, None) => Ok(Taken::Done),
+        }
+    }
+
+    /// Returns the best common ancestor of two commits, or `None` where there is none.
+    ///
+    /// # Errors
+    /// Fails where git cannot be run.
+    pub fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>> {
+        match self.run(&["merge-base", one, other]) {
+            Ok(id) => Ok(Some(String::from_utf8_lossy(id.trim_ascii()).into_owned())),
+            Err(Unsuccessful::Error(error)) => Err(error),
+            Err(_) => Ok(None),
         }
     }
 

@@ -50,11 +50,18 @@ pub enum ArchiveError {
 pub(super) struct Found<'a> {
     pub header: &'a [u8; BLOCK],
     pub data: Range<usize>,
+    /// The name that an extension header gives it.
+    long_name: Option<Vec<u8>>,
 }
 
 impl Found<'_> {
     pub fn name(&self) -> Vec<u8> {
         RawHeader(self.header).name()
+    }
+
+    /// Returns the name that it is unpacked under.
+    pub fn whole_name(&self) -> Vec<u8> {
+        self.long_name.clone().unwrap_or_else(|| self.name())
     }
 }
 
@@ -101,11 +108,12 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
         if let Some(what) = overrides.take_from(raw, &archive[start..end]) {
             scan.note(what);
         } else {
-            for name in overrides.name.take().into_iter().chain([raw.name()]) {
-                check_member(raw, &name, &mut scan)?;
+            let long_name = overrides.name.take();
+            for name in long_name.iter().chain([&raw.name()]) {
+                check_member(raw, name, &mut scan)?;
             }
             overrides = Overrides::default();
-            scan.members.push(Found { header, data: start..end });
+            scan.members.push(Found { header, data: start..end, long_name });
         }
         offset = next;
     }

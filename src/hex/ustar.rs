@@ -173,7 +173,7 @@ fn default_split(path: &str) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct RawHeader<'a>(pub &'a [u8; BLOCK]);
 
-impl RawHeader<'_> {
+impl<'a> RawHeader<'a> {
     /// Tells whether its checksum is right.
     pub fn is_intact(self) -> bool {
         octal(&self.0[CHECKSUM..TYPE_FLAG]) == Some(checksum(self.0))
@@ -191,6 +191,16 @@ impl RawHeader<'_> {
     /// Returns the type flag.
     pub fn type_flag(self) -> u8 {
         self.0[TYPE_FLAG]
+    }
+
+    /// Tells whether its owner may execute it.
+    pub fn is_executable(self) -> bool {
+        octal(&self.0[NAME_LENGTH..NAME_LENGTH + 8]).is_some_and(|mode| mode & 0o100 != 0)
+    }
+
+    /// Returns where a link leads, as far as it stands in the header.
+    pub fn link_name(self) -> &'a [u8] {
+        text(&self.0[TYPE_FLAG + 1..TYPE_FLAG + 101])
     }
 
     /// Returns prefix and name, joined.

@@ -19,7 +19,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::stored_git::StoredGit;
-use super::{EntryChecksum, GitAddress, InnerChecksum, OuterChecksum, PackageName, ReleaseId, RepositoryName, Version};
+use super::{
+    EntryChecksum, GitAddress, InnerChecksum, OuterChecksum, PackageName, ReleaseId, RepositoryName, Revision, Version,
+};
 
 /// What is wrong with a manifest's text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +124,16 @@ impl Manifest {
         self.releases_of(&id.repository, &id.package).next_back().is_some_and(|(highest, _)| highest == id)
     }
 
+    /// Returns how the line of a release begins, by which a manifest's text can be searched before it is read.
+    pub fn release_line(id: &ReleaseId) -> String {
+        format!("hex {} {} {} ", id.repository, id.package, id.version)
+    }
+
+    /// Returns how the line of a git revision begins.
+    pub fn revision_line(address: &GitAddress, revision: Revision) -> String {
+        format!("git {address} {revision} ")
+    }
+
     fn read_line(&mut self, line: &str) -> Option<()> {
         let fields: Vec<&str> = line.split(' ').collect();
         match fields[..] {
@@ -173,7 +185,7 @@ impl fmt::Display for Manifest {
         let releases = self.releases.iter().map(|(id, stored)| {
             let StoredRelease { outer, inner, storage, bytes } = stored;
             let storage = storage.as_str();
-            format!("hex {} {} {} {storage} {bytes} {outer} {inner}\n", id.repository, id.package, id.version)
+            format!("{}{storage} {bytes} {outer} {inner}\n", Self::release_line(id))
         });
         let entries = self.entries.iter().map(|(id, StoredEntry { checksum, bytes })| {
             format!("registry {} {} {bytes} {checksum}\n", id.repository, id.package)

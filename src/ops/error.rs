@@ -55,6 +55,43 @@ pub enum OpError {
         /// Where.
         directory: PathBuf,
     },
+    /// A commit has no lock.
+    #[error("there is no {wanted} in {revision}")]
+    NoLockAt {
+        /// What was looked for.
+        wanted: String,
+        /// The commit, as it was named.
+        revision: String,
+    },
+    /// A revision names no commit.
+    #[error("{revision:?} is not a commit of this repository")]
+    NoRevision {
+        /// The revision as given.
+        revision: String,
+    },
+    /// Two commits have no ancestor in common.
+    #[error("the two sides of {range} have no commit in common")]
+    NoMergeBase {
+        /// The range as given.
+        range: String,
+    },
+    /// More revisions are named than can be compared.
+    #[error("only two commits can be compared")]
+    TooManyRevisions,
+    /// A name is that of a revision and that of a dependency.
+    #[error("{name:?} is both a revision and a package")]
+    RevisionAndPackage {
+        /// The name.
+        name: String,
+    },
+    /// A name is neither of a dependency nor of a revision.
+    #[error("{name:?} is not named by the locks, and is no revision")]
+    NoPackage {
+        /// The name as given.
+        name: String,
+        /// Names of dependencies that are nearly the same.
+        near: Vec<String>,
+    },
     /// A file of the project cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -227,6 +264,8 @@ impl OpError {
     pub fn failure(&self) -> Failure {
         match self {
             Self::Config(_) | Self::Lock { .. } | Self::NoLock { .. } | Self::Read { .. } => Failure::Usage,
+            Self::NoLockAt { .. } | Self::NoRevision { .. } | Self::NoMergeBase { .. } => Failure::Usage,
+            Self::TooManyRevisions | Self::RevisionAndPackage { .. } | Self::NoPackage { .. } => Failure::Usage,
             Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
             Self::Fetch(error) if error.is_integrity() => Failure::Integrity,
             Self::Fetch(error) if error.is_network() => Failure::Network,

@@ -150,11 +150,16 @@ impl Project {
             None => self.nearest_locks()?,
         };
         if locks.is_empty() {
-            let wanted = self.config.locks.as_ref().map_or_else(|| LOCKS.join(" or "), |globs| globs.join(" or "));
+            let wanted = self.wanted_locks();
             let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
             return Err(OpError::NoLock { wanted, directory });
         }
         Ok(locks)
+    }
+
+    /// Says which locks are looked for.
+    pub(super) fn wanted_locks(&self) -> String {
+        self.config.locks.as_ref().map_or_else(|| LOCKS.join(" or "), |globs| globs.join(" or "))
     }
 
     /// Returns the paths of the locks in a commit, sorted: those configured, else the ones in its root. It may have fewer.
@@ -189,7 +194,7 @@ impl Project {
         Ok(locks)
     }
 
-    fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockFile>> {
+    pub(super) fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockFile>> {
         let set = glob_set(LOCKS_SETTING, globs)?;
         let mut files: Vec<String> = match self.repository.worktree() {
             // Literal names need no walk through the whole worktree.
@@ -206,9 +211,7 @@ impl Project {
     }
 
     fn nearest_locks(&self) -> Result<Vec<LockFile>> {
-        let root = self.repository.worktree();
-        let below = root.and_then(|root| Some((root, self.below(root)?)));
-        let mut folder = below.map(|(_, below)| below).unwrap_or_default();
+        let mut folder = self.folder();
         loop {
             let mut locks = Vec::new();
             for name in LOCKS {
@@ -221,13 +224,18 @@ impl Project {
     }
 
     /// Returns a lock of the worktree, or of `HEAD` in a bare repository; `None` where it is not there.
-    fn lock(&self, file: String) -> Result<Option<LockFile>> {
+    pub(super) fn lock(&self, file: String) -> Result<Option<LockFile>> {
         if self.repository.worktree().is_none() {
             let Some(head) = self.repository.head() else { return Ok(None) };
             return Ok(self.repository.blob_at(head, &file)?.map(|blob| LockFile::stored(file, blob)));
         }
         let Some(bytes) = read_tracked(&self.repository, &file)? else { return Ok(None) };
         LockFile::read(file, bytes).map(Some)
+    }
+
+    /// Returns where the current directory is below the root of the worktree; the root itself where it is not in it.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.repository.worktree().and_then(|root| self.below(root)).unwrap_or_default()
     }
 
     /// Returns where the current directory is below the root of the worktree.

@@ -5,6 +5,7 @@
 //! - [`Draft`]: changes that become the branch's next commit, all or nothing, by compare-and-swap on its ref.
 //! - [`ReleaseEncoder`]: turns a release into git objects, on any thread.
 //! - [`Checkout`]: a git repository of the mirror as a folder.
+//! - [`Overlay`]: objects that are only looked at, beside the repository's own.
 //! - [`Lock`]: one update at a time for one repository.
 //!
 //! The branch's layout is in [`layout`].
@@ -12,6 +13,7 @@
 mod checkout;
 mod compact;
 mod draft;
+mod earlier;
 mod encode;
 mod error;
 mod history;
@@ -20,6 +22,7 @@ mod live;
 mod lock;
 mod mark;
 mod names;
+mod overlay;
 mod pack;
 mod remote;
 mod repository;
@@ -36,6 +39,7 @@ pub use gix::ObjectId;
 pub use history::REPLACES;
 pub use live::Live;
 pub use lock::Lock;
+pub use overlay::{Overlaid, Overlay};
 pub use repository::{Branch, Repository};
 pub use snapshot::{Damage, Snapshot};
 pub use tip::TipReader;

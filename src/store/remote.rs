@@ -113,6 +113,13 @@ impl Repository {
         Ok(tips.map(gix::Id::detach).take(MAX_BRANCHES).collect())
     }
 
+    /// Returns the commit that a revision names as git has it (`HEAD~3`, a branch, a tag, the beginning of an id, …), or `None`
+    /// where there is none, or more than one.
+    pub fn commit_named(&self, revision: &str) -> Option<ObjectId> {
+        let id = self.git.rev_parse_single(revision).ok()?;
+        id.object().ok()?.peel_to_commit().ok().map(|commit| commit.id)
+    }
+
     /// Tells whether an object is a commit, or a tag of one.
     pub fn is_commit(&self, id: ObjectId) -> bool {
         self.git.find_object(id).is_ok_and(|object| object.peel_to_commit().is_ok())

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod changes;
 mod init;
 mod json;
 mod locks;
@@ -10,6 +11,7 @@ mod real;
 mod run;
 mod serve;
 mod settings;
+mod source;
 mod text;
 mod update;
 mod where_it_runs;

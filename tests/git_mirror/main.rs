@@ -10,3 +10,4 @@ mod interrupted;
 mod prune;
 mod real;
 mod revisions;
+mod source;

@@ -19,6 +19,8 @@ pub const BOLD: Style = Style::new().bold();
 pub struct Output {
     pub quiet: bool,
     pub verbose: u8,
+    /// When to use colours.
+    pub choice: Color,
     /// Whether standard error is a terminal that a person looks at.
     pub interactive: bool,
 }
@@ -30,7 +32,8 @@ impl Output {
             Color::Always => anstream::ColorChoice::Always.write_global(),
             Color::Never => anstream::ColorChoice::Never.write_global(),
         }
-        Self { quiet: global.quiet, verbose: global.verbose, interactive: io::stderr().is_terminal() }
+        let interactive = io::stderr().is_terminal();
+        Self { quiet: global.quiet, verbose: global.verbose, choice: global.color, interactive }
     }
 
     /// Tells whether standard error takes colours.

@@ -82,6 +82,20 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::NoLock { .. } => {
             "run it inside a project with a mix.lock or rebar.lock (`mix deps.get` makes one), or name locks with --lock"
         }
+        OpError::NoLockAt { .. } => {
+            "choose a commit that has one; locks elsewhere than in the root are named with --lock, or found from their folder"
+        }
+        OpError::NoRevision { .. } => {
+            "`git log --oneline -- mix.lock` lists the commits that changed the lock; a shallow clone has few (git fetch --unshallow)"
+        }
+        OpError::TooManyRevisions => "name them as REV..REV, or one against the worktree as REV",
+        OpError::RevisionAndPackage { name } => {
+            return Some(format!("say which is meant: `{name}..` is the revision, `-- {name}` the package"));
+        }
+        OpError::NoPackage { near, .. } if !near.is_empty() => {
+            return Some(format!("did you mean {}?", near.join(" or ")));
+        }
+        OpError::NoPackage { .. } => "`git hexmirror lock` lists what the locks name",
         OpError::NoPublicKey { repository } => {
             return Some(format!(
                 "set it: git config hexmirror.{repository}.publicKey PATH, or mix hex.repo add NAME URL --public-key PATH"

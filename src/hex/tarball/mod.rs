@@ -2,8 +2,10 @@
 //! (<https://github.com/hexpm/specifications/blob/main/package_tarball.md>).
 
 mod build;
+mod files;
 
 pub use build::{BuildError, BuildFile, build, metadata_text};
+pub use files::FileKind;
 
 use sha2::{Digest, Sha256};
 

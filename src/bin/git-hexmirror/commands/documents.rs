@@ -1,8 +1,8 @@
 //! The JSON documents. Their fields are documented in the manual (`git hexmirror man`) and only ever added to.
 
 use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision};
-use git_hexmirror::ops::{Added, AddedGit, OpError, Prune, Status, Update};
-use git_hexmirror::plan::{Change, Comparison, GitChange, GitPin, Ignored, Pin, Unmirrored};
+use git_hexmirror::ops::{Added, AddedGit, At, LockDiff, OpError, Prune, Status, Update};
+use git_hexmirror::plan::{Change, Comparison, GitChange, GitPin, Ignored, LockChange, Locked, Pin, Unmirrored};
 use serde_json::{Value, json};
 
 /// What `status` and `diff` print.
@@ -34,6 +34,39 @@ fn particulars(comparison: &Comparison) -> Value {
         "git": git(comparison),
         "ignored": comparison.ignored.iter().map(ignored).collect::<Vec<_>>(),
     })
+}
+
+/// What `diff REV..REV` prints.
+pub fn lock_diff(diff: &LockDiff) -> Value {
+    let state = |at: &At, locks: &[String]| match at {
+        At::Commit { name, id } => json!({ "revision": name, "commit": id.to_string(), "locks": locks }),
+        At::Worktree => json!({ "revision": null, "commit": null, "locks": locks }),
+    };
+    let change = |change: &LockChange| {
+        json!({
+            "name": change.name(),
+            "change": change.kind().as_str(),
+            "from": change.before().map(locked),
+            "to": change.after().map(locked),
+        })
+    };
+    let [before, after] = &diff.locks;
+    json!({
+        "from": state(&diff.between.before, before),
+        "to": state(&diff.between.after, after),
+        "changes": diff.changes.iter().map(change).collect::<Vec<_>>(),
+    })
+}
+
+fn locked(locked: &Locked) -> Value {
+    match locked {
+        Locked::Release(release) => pin(release),
+        Locked::Revision(revision) => git_pin(revision),
+        Locked::Unmirrored(Unmirrored { app, url, revision, reason }) => {
+            json!({ "kind": "git", "app": app, "url": url, "revision": revision, "reason": reason.to_string() })
+        }
+        Locked::Unknown(unknown) => ignored(unknown),
+    }
 }
 
 /// What `update` prints.

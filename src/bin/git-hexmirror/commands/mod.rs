@@ -20,7 +20,9 @@ pub mod status;
 pub mod update;
 pub mod verify;
 
+mod changes;
 mod documents;
+mod source;
 
 use std::io;
 

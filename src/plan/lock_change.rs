@@ -1,0 +1,277 @@
+//! What changed from what some locks pin to what others do: the dependencies of one commit against those of another.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::{GitPin, Ignored, Pin, Unmirrored, Wanted};
+
+/// What a lock says of one dependency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Locked {
+    /// A release of a package.
+    Release(Pin),
+    /// A revision of a git repository.
+    Revision(GitPin),
+    /// A git dependency that cannot be mirrored.
+    Unmirrored(Unmirrored),
+    /// A dependency of an unknown kind.
+    Unknown(Ignored),
+}
+
+/// One dependency that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockChange {
+    /// It is new.
+    Added(Locked),
+    /// It is gone.
+    Removed(Locked),
+    /// It is another one.
+    Replaced {
+        /// What it was.
+        before: Locked,
+        /// What it is.
+        after: Locked,
+    },
+}
+
+/// The sort of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// The version is higher.
+    Raised,
+    /// The version is lower.
+    Lowered,
+    /// The version is the same and a checksum is another one.
+    Checksum,
+    /// The revision is another one of the same git repository.
+    Moved,
+    /// It comes from elsewhere: another repository, or git instead of Hex.
+    Source,
+}
+
+impl ChangeKind {
+    /// Returns the word used for people and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Raised => "raised",
+            Self::Lowered => "lowered",
+            Self::Checksum => "checksum",
+            Self::Moved => "moved",
+            Self::Source => "source",
+        }
+    }
+}
+
+impl Locked {
+    /// Returns the name that the dependency has: of the package, or of the application.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Release(pin) => pin.id.package.as_str(),
+            Self::Revision(pin) => &pin.app,
+            Self::Unmirrored(unmirrored) => &unmirrored.app,
+            Self::Unknown(ignored) => &ignored.app,
+        }
+    }
+
+    /// Tells whether the code is the same. A checksum that only one of them knows makes no difference, nor do the names that
+    /// a git dependency gives its revision.
+    fn is_same(&self, other: &Self) -> bool {
+        fn agree<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+            one.zip(other).is_none_or(|(one, other)| one == other)
+        }
+        match (self, other) {
+            (Self::Release(one), Self::Release(other)) => {
+                one.id == other.id && agree(one.outer, other.outer) && agree(one.inner, other.inner)
+            }
+            (Self::Revision(one), Self::Revision(other)) => {
+                one.url.address() == other.url.address() && one.revision == other.revision
+            }
+            (one, other) => one == other,
+        }
+    }
+
+    fn is_same_version(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Release(one), Self::Release(other)) if one.id == other.id)
+    }
+
+    fn is_from_same_source(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Release(one), Self::Release(other)) => one.id.repository == other.id.repository,
+            (Self::Revision(one), Self::Revision(other)) => one.url.address() == other.url.address(),
+            (Self::Unmirrored(one), Self::Unmirrored(other)) => one.url == other.url,
+            _ => false,
+        }
+    }
+}
+
+impl LockChange {
+    /// Returns the name of the dependency.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Added(locked) | Self::Removed(locked) | Self::Replaced { after: locked, .. } => locked.name(),
+        }
+    }
+
+    /// Returns what it was, if it was there.
+    pub fn before(&self) -> Option<&Locked> {
+        match self {
+            Self::Removed(before) | Self::Replaced { before, .. } => Some(before),
+            Self::Added(_) => None,
+        }
+    }
+
+    /// Returns what it is, if it is there.
+    pub fn after(&self) -> Option<&Locked> {
+        match self {
+            Self::Added(after) | Self::Replaced { after, .. } => Some(after),
+            Self::Removed(_) => None,
+        }
+    }
+
+    /// Returns the sort of the change.
+    pub fn kind(&self) -> ChangeKind {
+        let (before, after) = match self {
+            Self::Added(_) => return ChangeKind::Added,
+            Self::Removed(_) => return ChangeKind::Removed,
+            Self::Replaced { before, after } => (before, after),
+        };
+        match (before, after) {
+            _ if !before.is_from_same_source(after) => ChangeKind::Source,
+            (Locked::Release(one), Locked::Release(other)) => match one.id.version.cmp(&other.id.version) {
+                Ordering::Less => ChangeKind::Raised,
+                Ordering::Greater => ChangeKind::Lowered,
+                Ordering::Equal => ChangeKind::Checksum,
+            },
+            _ => ChangeKind::Moved,
+        }
+    }
+}
+
+/// Returns everything that some locks pin, without what is there twice.
+pub fn locked(wanted: &Wanted) -> Vec<Locked> {
+    let releases = wanted.releases.values().cloned().map(Locked::Release);
+    let others = wanted.git.iter().cloned().map(Locked::Revision);
+    let others = others.chain(wanted.unmirrored.iter().cloned().map(Locked::Unmirrored));
+    let mut all: Vec<Locked> = Vec::new();
+    for locked in others.chain(wanted.ignored.iter().cloned().map(Locked::Unknown)) {
+        if !all.iter().any(|known| known.name() == locked.name() && known.is_same(&locked)) {
+            all.push(locked);
+        }
+    }
+    releases.chain(all).collect()
+}
+
+/// Returns what changed, sorted by name. Where locks pin several versions of one package, each is compared with the one
+/// that it most likely replaces.
+pub fn lock_changes(before: &Wanted, after: &Wanted) -> Vec<LockChange> {
+    let mut names: BTreeMap<String, (Vec<Locked>, Vec<Locked>)> = BTreeMap::new();
+    for one in locked(before) {
+        names.entry(one.name().to_owned()).or_default().0.push(one);
+    }
+    for other in locked(after) {
+        names.entry(other.name().to_owned()).or_default().1.push(other);
+    }
+    names.into_values().flat_map(|(before, after)| changes_of_one(before, after)).collect()
+}
+
+/// Compares what has one name.
+fn changes_of_one(before: Vec<Locked>, mut after: Vec<Locked>) -> Vec<LockChange> {
+    let mut gone = before;
+    gone.retain(|one| {
+        let same = after.iter().position(|other| one.is_same(other));
+        same.map(|index| after.remove(index)).is_none()
+    });
+    let mut changes = Vec::new();
+    let likely: [fn(&Locked, &Locked) -> bool; 3] = [Locked::is_same_version, Locked::is_from_same_source, |_, _| true];
+    for is_successor in likely {
+        let mut left = Vec::new();
+        for one in gone {
+            match after.iter().position(|other| is_successor(&one, other)) {
+                Some(index) => changes.push(LockChange::Replaced { before: one, after: after.remove(index) }),
+                None => left.push(one),
+            }
+        }
+        gone = left;
+    }
+    changes.extend(gone.into_iter().map(LockChange::Removed));
+    changes.extend(after.into_iter().map(LockChange::Added));
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Lock;
+
+    fn wanted(locks: &[&str]) -> Wanted {
+        let mut wanted = Wanted::default();
+        locks.iter().for_each(|text| wanted.add(&Lock::parse("mix.lock", format!("%{{{text}}}")).unwrap()).unwrap());
+        wanted
+    }
+
+    fn hex(name: &str, version: &str, digit: &str) -> String {
+        let sum = digit.repeat(64);
+        format!(r#""{name}": {{:hex, :{name}, "{version}", "{sum}", [:mix], [], "hexpm", "{sum}"}}"#)
+    }
+
+    fn git(url: &str, digit: &str, options: &str) -> String {
+        format!(r#""g": {{:git, "{url}", "{}", [{options}]}}"#, digit.repeat(40))
+    }
+
+    fn kinds(before: &[&str], after: &[&str]) -> Vec<String> {
+        let changes = lock_changes(&wanted(before), &wanted(after));
+        changes.iter().map(|change| format!("{} {}", change.kind().as_str(), change.name())).collect()
+    }
+
+    #[test]
+    fn every_kind_of_change() {
+        let (low, high) = (hex("a", "1.9.0", "a"), hex("a", "1.10.0", "b"));
+        let other = hex("a", "1.9.0", "c");
+        let (one, two) = (git("https://h/x", "1", ""), git("https://h/x.git", "2", r#"branch: "b""#));
+        let elsewhere = git("https://evil/x", "1", "");
+        for (before, after, expected) in [
+            (&*low, &*high, "raised a"),
+            (&high, &low, "lowered a"),
+            (&low, &other, "checksum a"),
+            ("", &low, "added a"),
+            (&low, "", "removed a"),
+            (&one, &two, "moved g"),
+            (&one, &elsewhere, "source g"),
+            (&low, &low.replace("\"hexpm\"", "\"hexpm:acme\""), "source a"),
+            (&low, &git("https://h/a", "1", "").replace("\"g\"", "\"a\""), "source a"),
+            (r#""l": {:hg, "x"}"#, r#""l": {:git, "../x", "abc", []}"#, "source l"),
+        ] {
+            assert_eq!(kinds(&[before], &[after]), [expected], "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_change_of_the_code() {
+        let full = hex("a", "1.0.0", "a");
+        let cases = [
+            (full.clone(), full),
+            (r#""a": {:hex, :a, "1.0.0"}"#.to_owned(), hex("a", "1.0.0", "a")),
+            (git("https://h/x", "1", ""), git("git@h:x.git", "1", r#"tag: "v1""#)),
+        ];
+        for (before, after) in cases {
+            assert_eq!(kinds(&[&before], &[&after]), [""; 0], "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn of_several_versions_each_has_its_successor() {
+        let [one, two, three] = [("1.0.0", "a"), ("2.0.0", "b"), ("2.1.0", "c")].map(|(v, d)| hex("a", v, d));
+        assert_eq!(kinds(&[&one, &two], &[&one, &three]), ["raised a"]);
+        assert_eq!(kinds(&[&one, &two], &[&three]), ["raised a", "removed a"]);
+        let again = hex("a", "2.0.0", "d");
+        assert_eq!(kinds(&[&two], &[&one, &again]), ["checksum a", "added a"]);
+        let (git_one, named) = (git("https://h/x", "1", ""), git("https://h/x", "1", r#"tag: "v""#));
+        assert_eq!(kinds(&[&git_one, &named], &[&git_one]), [""; 0]);
+    }
+}

@@ -1,0 +1,156 @@
+//! `diff REV..REV`: what of the dependencies changed between commits.
+
+use serde_json::{Value, json};
+
+use crate::support::registry::Registry;
+use crate::support::stage::{PINNED, Stage};
+
+const ONE: &str = "1111111111111111111111111111111111111111";
+const TWO: &str = "2222222222222222222222222222222222222222";
+
+/// Returns an entry of a git dependency.
+fn git(name: &str, url: &str, revision: &str) -> String {
+    format!("  \"{name}\": {{:git, \"{url}\", \"{revision}\", []}},\n")
+}
+
+/// Commits a lock that pins some releases, and more entries.
+pub fn commit(stage: &Stage, pinned: &[&str], more: &str) -> String {
+    let lock = stage.registry.mix_lock(pinned);
+    stage.write("mix.lock", &lock.replacen("%{\n", &format!("%{{\n{more}"), 1));
+    stage.git(&["add", "--all"]);
+    stage.git(&["commit", "--quiet", "--message=Change"]);
+    stage.git(&["rev-parse", "HEAD"])
+}
+
+/// A project of two commits between which everything changes.
+fn changed() -> (Stage, String, String) {
+    let stage = Stage::new();
+    let here = git("here", "https://u:secret@h/here.git", ONE);
+    let before = commit(&stage, &["alpha 1.0.0", "beta 0.3.0", PINNED[2]], &(here + &git("moved", "https://h/m", ONE)));
+    let here = git("here", "git@h:here", ONE);
+    let after = commit(&stage, &["alpha 1.1.0", "gamma 1.0.0", PINNED[2]], &(here + &git("moved", "https://h/m", TWO)));
+    (stage, before, after)
+}
+
+#[test]
+fn says_what_changed_both_ways() {
+    let (stage, before, after) = changed();
+    let ran = stage.run(&["diff", "HEAD~..HEAD"]).ok().silent();
+    let expected = "  raised   alpha 1.0.0 → 1.1.0\n  removed  beta 0.3.0\n  added    gamma 1.0.0\n  moved    moved h/m 1111111111 → 2222222222\n";
+    assert_eq!(ran.stdout, expected);
+    let ran = stage.run(&["diff", &format!("{after}..{before}")]).ok();
+    let expected = "  lowered  alpha 1.1.0 → 1.0.0\n  added    beta 0.3.0\n  removed  gamma 1.0.0\n  moved    moved h/m 2222222222 → 1111111111\n";
+    assert_eq!(ran.stdout, expected);
+    // Needs neither a mirror nor anybody.
+    assert_eq!((stage.tip(), stage.upstream.count("*")), (None, 0));
+    stage.run(&["diff", &before, &after]).ok().prints("raised   alpha");
+    stage.run(&["diff", "HEAD~.."]).ok().prints("raised   alpha");
+    stage.run(&["diff", "..HEAD~"]).ok().prints("lowered  alpha");
+}
+
+#[test]
+fn one_revision_is_compared_with_the_worktree() {
+    let (stage, _, _) = changed();
+    stage.run(&["diff", "HEAD"]).ok().says("no dependency changed between HEAD and the worktree");
+    stage.run(&["diff", "HEAD", "--exit-code"]).ok();
+    stage.run(&["diff", "HEAD", "--exit-code", "--quiet"]).ok().silent();
+    stage.lock(&["alpha 2.0.0-rc.1", "gamma 1.0.0", PINNED[2]]);
+    let ran = stage.run(&["diff", "HEAD", "--exit-code"]).exits(1);
+    ran.prints("raised   alpha 1.1.0 → 2.0.0-rc.1").prints("removed  here h/here 1111111111");
+    // Where nobody asks for it, a difference is no failure.
+    stage.run(&["diff", "HEAD~"]).ok().prints("alpha 1.0.0 → 2.0.0-rc.1");
+    // Without a revision it is still the mirror that counts.
+    stage.run(&["diff"]).ok().prints("missing alpha 2.0.0-rc.1");
+    stage.run(&["diff", "--exit-code"]).exits(1);
+}
+
+#[test]
+fn three_dots_begin_where_the_two_went_apart() {
+    let stage = Stage::new();
+    commit(&stage, &PINNED, "");
+    stage.git(&["checkout", "--quiet", "-b", "side"]);
+    commit(&stage, &["alpha 1.1.0", "beta 0.3.0", PINNED[2]], "");
+    stage.git(&["checkout", "--quiet", "-"]);
+    commit(&stage, &["alpha 1.0.0", "beta 0.3.0"], "");
+    let ran = stage.run(&["diff", "HEAD...side"]).ok();
+    assert_eq!(ran.stdout, "  raised   alpha 1.0.0 → 1.1.0\n");
+    assert_eq!(stage.run(&["diff", "HEAD..side"]).ok().stdout.lines().count(), 2);
+    stage.git(&["checkout", "--quiet", "--orphan", "apart"]);
+    commit(&stage, &PINNED, "");
+    stage.run(&["diff", "apart...side"]).exits(2).says("have no commit in common");
+}
+
+#[test]
+fn another_checksum_or_source_is_a_change() {
+    let mut stage = Stage::new();
+    commit(&stage, &PINNED, "");
+    let lib = [("lib/alpha.ex".to_owned(), "other bytes under the same version".to_owned())];
+    let before = stage.registry.get("alpha 1.0.0").outer.to_string();
+    stage.registry.publish("alpha 1.0.0", &[], &lib);
+    let after = stage.registry.get("alpha 1.0.0").outer.to_string();
+    commit(&stage, &PINNED, "");
+    let ran = stage.run(&["diff", "HEAD~..", "--exit-code"]).exits(1);
+    assert_eq!(ran.stdout, format!("  checksum alpha 1.0.0 ({} → {})\n", &before[..10], &after[..10]));
+    commit(&stage, &PINNED[1..], &git("alpha", "https://h/alpha", ONE));
+    let ran = stage.run(&["diff", "HEAD~.."]).ok();
+    assert_eq!(ran.stdout, "  source   alpha 1.0.0 → h/alpha 1111111111\n");
+}
+
+#[test]
+fn json() {
+    let (stage, before, after) = changed();
+    let document = stage.run(&["diff", "HEAD~..HEAD", "--json", "--exit-code"]).exits(1).silent().json();
+    assert_eq!(document["from"], json!({ "revision": "HEAD~", "commit": before, "locks": ["mix.lock"] }));
+    assert_eq!(document["to"]["commit"], after);
+    let changes: Vec<_> = document["changes"].as_array().unwrap().iter().map(|change| &change["change"]).collect();
+    assert_eq!(changes, ["raised", "removed", "added", "moved"]);
+    let alpha = &document["changes"][0];
+    assert_eq!((&alpha["name"], &alpha["from"]["version"]), (&json!("alpha"), &json!("1.0.0")));
+    assert_eq!(alpha["to"]["outer_checksum"], stage.registry.get("alpha 1.1.0").outer.to_string());
+    assert_eq!((&document["changes"][1]["to"], &document["changes"][2]["from"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&document["changes"][3]["to"]["revision"], &document["changes"][3]["to"]["kind"]),
+        (&json!(TWO), &json!("git"))
+    );
+    assert!(!document.to_string().contains("secret"));
+    let document = stage.run(&["diff", "HEAD", "--json"]).ok().json();
+    assert_eq!((&document["to"]["commit"], &document["changes"]), (&Value::Null, &json!([])));
+}
+
+#[test]
+fn the_locks_are_those_of_the_folder_or_the_settings() {
+    let stage = Stage::without_lock(Registry::sample());
+    for (version, other) in [("alpha 1.0.0", "beta 0.3.0"), ("alpha 1.1.0", "gamma 1.0.0")] {
+        stage.write("apps/x/mix.lock", &stage.registry.mix_lock(&[version]));
+        stage.write("rebar.lock", &stage.registry.rebar_lock(&[other]));
+        stage.git(&["add", "--all"]);
+        stage.git(&["commit", "--quiet", "--message=Change"]);
+    }
+    let below = stage.project.join("apps/x");
+    let ran = stage.run_in(&below, &["diff", "HEAD~.."]).ok();
+    assert_eq!(ran.stdout, "  raised   alpha 1.0.0 → 1.1.0\n");
+    let ran = stage.run(&["diff", "HEAD~.."]).ok();
+    assert_eq!(ran.stdout, "  removed  beta 0.3.0\n  added    gamma 1.0.0\n");
+    assert_eq!(stage.run(&["diff", "HEAD~..", "--lock=**/*.lock"]).ok().stdout.lines().count(), 3);
+}
+
+#[test]
+fn what_cannot_be_compared() {
+    let (stage, _, _) = changed();
+    let first = stage.git(&["rev-parse", "HEAD~2"]);
+    stage.run(&["diff", "nonsense..HEAD"]).exits(2).says("\"nonsense\" is not a commit").says("hint:");
+    stage.run(&["diff", "HEAD~20"]).exits(2).says("\"HEAD~20\" is not a commit");
+    stage.run(&["diff", "HEAD^{tree}"]).exits(2).says("is not a commit");
+    stage
+        .run(&["diff", &format!("{first}..HEAD")])
+        .exits(2)
+        .says(&format!("there is no mix.lock or rebar.lock in {first}"));
+    stage.run(&["diff", "HEAD~", "HEAD", "HEAD"]).exits(2).says("only two commits");
+    stage.run(&["diff", "HEAD~..", "HEAD~.."]).exits(2).says("only two commits");
+    stage.write("mix.lock", "%{ broken");
+    stage.git(&["commit", "--quiet", "--all", "--message=Break"]);
+    let ran = stage.run(&["diff", "HEAD~..HEAD", "--json"]).exits(2).says("HEAD:mix.lock");
+    assert_eq!(ran.stdout, "");
+    std::fs::remove_file(stage.project.join("mix.lock")).unwrap();
+    stage.run(&["diff", "HEAD~"]).exits(2).says("there is no mix.lock or rebar.lock in");
+}

@@ -1,0 +1,306 @@
+//! `diff --source`: the code of dependencies, as it was and as it is.
+
+use std::process::Stdio;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::changes::commit;
+use crate::support::registry::{Registry, wrap};
+use crate::support::stage::{PINNED, Ran, Stage};
+
+/// A project with a mirror of both locks that it has had.
+fn updated() -> Stage {
+    let stage = Stage::new();
+    commit(&stage, &PINNED, "");
+    stage.run(&["update"]).ok();
+    commit(&stage, &["alpha 1.1.0", "gamma 1.0.0", PINNED[2]], "");
+    stage.run(&["update"]).ok();
+    stage
+}
+
+/// What differs between alpha 1.0.0 and 1.1.0 of the sample.
+const ALPHA: &str = "\
+diff --git a/alpha-1.0.0/lib/alpha.ex b/alpha-1.1.0/lib/alpha.ex
+index 43dd47e..9e5bf1b 100644
+--- a/alpha-1.0.0/lib/alpha.ex
++++ b/alpha-1.1.0/lib/alpha.ex
+@@ -1 +1 @@
+-one
+\\ No newline at end of file
++one and a bit
+\\ No newline at end of file
+";
+
+#[test]
+fn shows_the_source_between_two_commits() {
+    let stage = updated();
+    let asked = stage.upstream.count("*");
+    let ran = stage.run(&["diff", "--source", "HEAD~..HEAD"]).ok();
+    assert_eq!(ran.stdout, ALPHA);
+    ran.says("added, shown where named: gamma 1.0.0").says("removed, shown where named: beta 0.3.0");
+    assert_eq!(stage.run(&["diff", "--source", "alpha", "HEAD~..", "--quiet"]).ok().silent().stdout, ALPHA);
+    stage.run(&["diff", "--source", "--exit-code", "HEAD~.."]).exits(1);
+    let ran = stage.run(&["diff", "--source", "..HEAD~", "--", "alpha"]).ok();
+    assert!(ran.stdout.contains("-one and a bit\n") && ran.stdout.contains("b/alpha-1.0.0/lib/alpha.ex"), "{ran:?}");
+    // Added and removed packages where they are named.
+    let ran = stage.run(&["diff", "--source", "gamma", "beta", "HEAD~.."]).ok();
+    assert!(ran.stdout.contains("--- /dev/null\n+++ b/gamma-1.0.0/lib/gamma.ex\n"), "{ran:?}");
+    assert!(ran.stdout.contains("--- a/beta-0.3.0/lib/beta.ex\n+++ /dev/null\n"), "{ran:?}");
+    assert!(!ran.stdout.contains("alpha"), "{ran:?}");
+    stage.run(&["diff", "--source", "delta", "HEAD~.."]).ok().says("delta did not change between HEAD~ and HEAD");
+    assert_eq!(stage.upstream.count("*"), asked);
+}
+
+#[test]
+fn without_a_revision_the_worktree_is_compared_with_head() {
+    let stage = updated();
+    let ran = stage
+        .run(&["diff", "--source", "--exit-code"])
+        .ok()
+        .says("no dependency changed between HEAD and the worktree");
+    assert_eq!(ran.says("git hexmirror diff --source REV..REV").stdout, "");
+    stage.lock(&["alpha 1.0.0", "gamma 1.0.0", PINNED[2]]);
+    stage
+        .run(&["diff", "--source", "--exit-code"])
+        .exits(1)
+        .prints("--- a/alpha-1.1.0/lib/alpha.ex\n+++ b/alpha-1.0.0/lib/alpha.ex");
+    stage.run(&["diff", "--source", "HEAD~"]).ok().says("removed, shown where named: beta 0.3.0");
+}
+
+#[test]
+fn a_patch_can_be_applied_and_a_stat_is_one_summary() {
+    let mut stage = updated();
+    stage.registry.publish("gamma 1.0.1", &[], &[("lib/gamma.ex".into(), "a\nb\n".into()), ("new".into(), "x".into())]);
+    stage.registry.put(&stage.upstream);
+    commit(&stage, &["alpha 2.0.0-rc.1", "gamma 1.0.1", PINNED[2]], "");
+    stage.run(&["update"]).ok();
+    let ran = stage.run(&["diff", "--source", "HEAD~..", "--stat"]).ok();
+    let expected = " alpha-1.1.0..2.0.0-rc.1/lib/alpha.ex | 2 +-\n gamma-1.0.0..1.0.1/lib/gamma.ex      | 3 ++-\n gamma-1.0.0..1.0.1/new               | 1 +\n 3 files changed, 4 insertions(+), 2 deletions(-)\n";
+    assert_eq!(ran.stdout, expected);
+    let ran = stage.run(&["diff", "--source", "HEAD~.."]).ok();
+    assert!(ran.stdout.find("b/alpha-2.0.0-rc.1/lib/alpha.ex") < ran.stdout.find("b/gamma-1.0.1/new"), "{ran:?}");
+    let patch = stage.sandbox.path().join("alpha.patch");
+    std::fs::write(&patch, stage.run(&["diff", "--source", "alpha", "HEAD~.."]).ok().stdout).unwrap();
+    let vendored = stage.sandbox.path().join("vendored");
+    std::fs::create_dir_all(vendored.join("lib")).unwrap();
+    std::fs::write(vendored.join("lib/alpha.ex"), "one and a bit").unwrap();
+    stage.sandbox.git("vendored", &["apply", "-p2", patch.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(vendored.join("lib/alpha.ex")).unwrap(), "two, nearly");
+}
+
+/// Returns a tarball as no recipe rebuilds it: with GNU's long names, a link, and names that git refuses in a tree.
+fn odd(text: &str) -> Vec<u8> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let long = format!("lib/{}.ex", "long_".repeat(30));
+    for (path, mode) in [("lib/odd.ex", 0o644), (&long, 0o644), ("./bin/run", 0o755), (".git/config", 0o644)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(mode);
+        header.set_cksum();
+        archive.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    archive.append_link(&mut header, "link", format!("lib/{text}")).unwrap();
+    wrap(&archive.into_inner().unwrap().finish().unwrap())
+}
+
+#[test]
+fn releases_that_are_stored_as_their_tarball() {
+    let mut registry = Registry::sample();
+    registry.publish_tarball("odd 1.0.0", odd("one"));
+    registry.publish_tarball("odd 2.0.0", odd("two"));
+    let stage = Stage::with(registry, &["odd 1.0.0"]);
+    commit(&stage, &["odd 1.0.0"], "");
+    stage.run(&["update"]).ok();
+    commit(&stage, &["odd 2.0.0"], "");
+    let document = stage.run(&["update", "--json"]).ok().json();
+    assert_eq!(document["replaced"][0]["storage"], "tarball");
+    let before = stage.git(&["count-objects", "-v"]);
+    let ran = stage.run(&["diff", "--source", "HEAD~.."]).ok().silent();
+    let long = format!("+++ b/odd-2.0.0/lib/{}.ex\n", "long_".repeat(30));
+    for text in [
+        "+++ b/odd-2.0.0/lib/odd.ex\n",
+        &long,
+        "+++ b/odd-2.0.0/bin/run\n",
+        "+++ b/odd-2.0.0/.git/config\n",
+        "-lib/one\n",
+        "+lib/two\n",
+    ] {
+        assert!(ran.stdout.contains(text), "{text} is not in {}", ran.stdout);
+    }
+    assert!(
+        ran.stdout.contains(" 100755\n--- a/odd-1.0.0/bin/run") && ran.stdout.contains(" 120000\n--- a/odd-1.0.0/link")
+    );
+    stage.run(&["diff", "--source", "HEAD~..", "--stat"]).ok().prints("odd-1.0.0..2.0.0/lib/odd.ex");
+    assert_eq!(stage.git(&["count-objects", "-v"]), before, "something stays in the repository");
+}
+
+/// Makes a mirror whose tip has only what the second lock pins; returns its commit and that of the mirror of the first one.
+fn forgetful(stage: &Stage) -> (String, String) {
+    let first = stage.tip().unwrap();
+    let first = stage.git(&["rev-parse", &format!("{first}~")]);
+    stage.git(&["update-ref", "-d", "refs/heads/hexmirror"]);
+    stage.run(&["update"]).ok();
+    (stage.tip().unwrap(), first)
+}
+
+#[test]
+fn a_version_that_only_the_history_has() {
+    let stage = updated();
+    let (only, first) = forgetful(&stage);
+    assert!(!stage.git(&["show", "hexmirror:manifest"]).contains("alpha 1.0.0"));
+    let ran = stage.run(&["diff", "--source", "HEAD~.."]).exits(1);
+    let ran = ran.says("the mirror has alpha 1.0.0 neither now nor in its history").says("git hexmirror update");
+    assert_eq!(ran.stdout, "");
+    let tree = format!("{only}^{{tree}}");
+    let merge = stage.git(&["commit-tree", &tree, "-p", &only, "-p", &first, "-m", "Merge"]);
+    stage.git(&["update-ref", "refs/heads/hexmirror", &merge]);
+    assert_eq!(stage.run(&["diff", "--source", "HEAD~.."]).ok().stdout, ALPHA);
+    // What a remote was last seen to have counts as well.
+    stage.git(&["update-ref", "refs/heads/hexmirror", &only]);
+    stage.git(&["remote", "add", "origin", "https://example.com/x.git"]);
+    stage.git(&["update-ref", "refs/remotes/origin/hexmirror", &first]);
+    assert_eq!(stage.run(&["diff", "--source", "HEAD~.."]).ok().stdout, ALPHA);
+}
+
+#[test]
+fn what_is_there_is_shown_and_what_is_not_is_said() {
+    let stage = updated();
+    stage.lock(&["alpha 2.0.0-rc.1", "beta 0.3.0", PINNED[2]]);
+    let ran = stage.run(&["diff", "--source", "HEAD", "--", "alpha", "beta"]).exits(1);
+    ran.prints("+++ b/beta-0.3.0/lib/beta.ex").says("the mirror has alpha 2.0.0-rc.1 neither now nor");
+    let stage = Stage::new();
+    commit(&stage, &PINNED, "");
+    stage.lock(&["alpha 1.1.0", "beta 0.3.0", PINNED[2]]);
+    stage.run(&["diff", "--source"]).exits(5).says("there is no mirror branch");
+}
+
+#[test]
+fn only_what_the_lock_pins_is_shown() {
+    let stage = updated();
+    // Somebody puts other code onto the branch and leaves the manifest as it is.
+    let index = stage.sandbox.path().join("index");
+    let git = |arguments: &[&str]| {
+        let mut command = stage.sandbox.command("git", &stage.project);
+        command.env("GIT_INDEX_FILE", &index).args(arguments).output().map(Ran::from).unwrap().ok().stdout
+    };
+    git(&["read-tree", "hexmirror"]);
+    stage.write("evil", "one and an evil bit");
+    let blob = stage.git(&["hash-object", "-w", "evil"]);
+    let entry = format!("100644,{blob},hex/hexpm/packages/alpha/contents/lib/alpha.ex");
+    git(&["update-index", "--add", "--cacheinfo", &entry]);
+    let tree = git(&["write-tree"]).trim().to_owned();
+    let forged = stage.git(&["commit-tree", &tree, "-p", "hexmirror", "-m", "Forge"]);
+    stage.git(&["update-ref", "refs/heads/hexmirror", &forged]);
+    let ran = stage.run(&["diff", "--source", "HEAD~.."]).exits(5).says("the mirror is damaged");
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn names_that_mean_nothing_or_too_much() {
+    let stage = updated();
+    stage
+        .run(&["diff", "--source", "alhpa", "HEAD~.."])
+        .exits(2)
+        .says("\"alhpa\" is not named")
+        .says("did you mean alpha?");
+    let ran = stage.run(&["diff", "--source", "zzzzzz"]).exits(2).says("git hexmirror lock");
+    assert!(!ran.stderr.contains("did you mean"));
+    stage.run(&["diff", "--source", "nonsense.."]).exits(2).says("\"nonsense\" is not a commit");
+    stage.run(&["diff", "alpha"]).exits(2).says("\"alpha\" is not a commit");
+    stage.git(&["branch", "alpha", "HEAD~"]);
+    stage.run(&["diff", "--source", "alpha"]).exits(2).says("both a revision and a package").says("-- alpha");
+    assert_eq!(stage.run(&["diff", "--source", "alpha.."]).ok().stdout, ALPHA);
+    assert_eq!(stage.run(&["diff", "--source", "alpha..", "--", "alpha"]).ok().stdout, ALPHA);
+    stage.run(&["diff", "--stat"]).exits(2).says("--source");
+    stage.run(&["diff", "--source", "--json"]).exits(2).says("cannot be used with");
+}
+
+#[test]
+fn colour_is_gits_own_and_only_where_it_is_asked_for() {
+    let stage = updated();
+    let arguments = ["diff", "--source", "HEAD~.."];
+    let coloured = |ran: Ran| ran.ok().stdout.contains('\x1b');
+    assert!(!coloured(stage.run(&arguments)));
+    assert!(coloured(stage.run(&[&arguments[..], &["--color=always"]].concat())));
+    stage.git(&["config", "color.ui", "always"]);
+    assert!(coloured(stage.run(&arguments)));
+    assert!(!coloured(stage.run_with(&arguments, &[("NO_COLOR", "1")])));
+    assert!(!coloured(stage.run(&[&arguments[..], &["--color=never"]].concat())));
+}
+
+#[test]
+fn no_program_runs_on_what_a_package_holds() {
+    let mut stage = Stage::new();
+    for (version, text) in [("hostile 1.0.0", "one\n"), ("hostile 1.1.0", "two\n")] {
+        let files = [(".gitattributes", "* diff=evil -text\n*.ex -diff\n"), ("lib/a.ex", text)];
+        stage.registry.publish(version, &[], &files.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    }
+    stage.registry.put(&stage.upstream);
+    let ran = stage.sandbox.path().join("ran");
+    let program = format!("touch {}; cat", ran.display());
+    for (key, value) in
+        [("diff.evil.textconv", &*program), ("diff.evil.command", &program), ("diff.external", &program)]
+    {
+        stage.git(&["config", key, value]);
+    }
+    // The user's own attributes lead there.
+    let attributes = stage.sandbox.path().join("attributes");
+    std::fs::write(&attributes, "*.ex diff=evil\n").unwrap();
+    stage.git(&["config", "core.attributesFile", attributes.to_str().unwrap()]);
+    // Nor do the project's own attributes hide anything.
+    stage.write(".gitattributes", "*.ex diff=evil\nlib/* -diff\n");
+    commit(&stage, &["hostile 1.0.0"], "");
+    stage.run(&["update"]).ok();
+    commit(&stage, &["hostile 1.1.0"], "");
+    stage.run(&["update"]).ok();
+    let shown = stage.run_with(&["diff", "--source", "HEAD~.."], &[("GIT_EXTERNAL_DIFF", &program)]).ok();
+    assert!(shown.stdout.contains("-one\n+two\n"), "{shown:?}");
+    assert!(!ran.exists());
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let mut stage = Stage::new();
+    // More than a pipe takes.
+    let large = |text: &str| [("lib/large.ex".to_owned(), format!("{text}\n").repeat(40_000))];
+    for (release, text) in
+        [("large 1.0.0", "one"), ("large 1.1.0", "two"), ("other 1.0.0", "one"), ("other 1.1.0", "two")]
+    {
+        stage.registry.publish(release, &[], &large(text));
+    }
+    stage.registry.put(&stage.upstream);
+    commit(&stage, &["large 1.0.0", "other 1.0.0"], "");
+    stage.run(&["update"]).ok();
+    commit(&stage, &["large 1.1.0", "other 1.1.0"], "");
+    stage.run(&["update"]).ok();
+    let mut command = stage.command(&["diff", "--source", "HEAD~.."]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn all_packages_go_through_one_pager() {
+    let stage = updated();
+    let installed = std::process::Command::new("script").arg("--version").output();
+    if !installed.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no script (of util-linux), which gives a program a terminal");
+        return;
+    }
+    let started = stage.sandbox.path().join("started");
+    let pager = format!("sh -c 'echo x >> {}; sed s/^/paged:/'", started.display());
+    let diff = format!("{} diff --source alpha gamma HEAD~..", crate::support::stage::PROGRAM);
+    let mut command = stage.sandbox.command("script", &stage.project);
+    command.args(["-qec", &diff, "/dev/null"]).stdin(Stdio::null()).env("GIT_PAGER", &pager).env("TERM", "xterm");
+    let ran = Ran::of(&mut command).ok();
+    assert_eq!(std::fs::read_to_string(&started).unwrap(), "x\n", "{ran:?}");
+    for text in ["b/alpha-1.1.0/lib/alpha.ex", "b/gamma-1.0.0/lib/gamma.ex"] {
+        let is_it = |line: &&str| line.starts_with("paged:\x1b[1m+++") && line.contains(text);
+        assert!(ran.stdout.lines().any(|line| is_it(&line)), "{text}: {ran:?}");
+    }
+}
