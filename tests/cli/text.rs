@@ -132,6 +132,18 @@ fn a_reader_that_has_had_enough_is_no_error() {
 }
 
 #[test]
+fn a_reader_that_has_had_enough_changes_no_exit_code() {
+    let stage = Stage::mirrored();
+    stage.lock(&["alpha 1.1.0"]);
+    for arguments in [["status"].as_slice(), &["status", "--json"], &["diff", "--exit-code"], &["update", "--dry-run"]]
+    {
+        let mut child = stage.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        Ran::from(child.wait_with_output().unwrap()).exits(1);
+    }
+}
+
+#[test]
 fn completions_for_every_shell() {
     let stage = Stage::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

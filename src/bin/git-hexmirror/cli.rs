@@ -131,7 +131,7 @@ pub fn run() -> ExitCode {
         Command::Hooks(arguments) => hooks::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),
         Command::Demo(arguments) => demo::run(&session, arguments),
-        Command::Completions(arguments) => completions::run(arguments),
+        Command::Completions(arguments) => completions::run(&session, arguments),
         Command::Man(arguments) => man::run(&session, arguments),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| report::report(&session.output, &error)))

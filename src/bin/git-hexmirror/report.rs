@@ -17,8 +17,6 @@ pub const NOT_FRESH: u8 = 1;
 /// Prints an error and returns the exit code.
 pub fn report(output: &Output, error: &CommandError) -> u8 {
     match error {
-        // Whoever read our output has had enough: nothing to say, and nobody to say it to.
-        CommandError::Print(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
         CommandError::Print(error) => {
             output.always(format!("{} cannot print: {error}", styled(BAD, "error:")));
             5

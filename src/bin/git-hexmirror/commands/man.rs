@@ -20,7 +20,7 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let page = page().map_err(CommandError::Print)?;
     let Some(folder) = &arguments.install else {
-        std::io::stdout().write_all(&page).map_err(CommandError::Print)?;
+        session.output.raw(&page).map_err(CommandError::Print)?;
         return Ok(0);
     };
     let home = || environment().home.map(|home| home.join(".local/share/man"));

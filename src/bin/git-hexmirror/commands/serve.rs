@@ -1,6 +1,5 @@
 //! `serve`
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -52,7 +51,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let contents = Arc::new(MirrorContents::new(&project));
     let server = Server::bind(&arguments.listen, contents, options).map_err(OpError::from)?;
     let url = server.base_url();
-    output.result(&url).and_then(|()| std::io::stdout().flush()).map_err(CommandError::Print)?;
+    output.raw(format!("{url}\n").as_bytes()).map_err(CommandError::Print)?;
     let tls = if arguments.tls { " --tls" } else { "" };
     output.say(styled(
         DIM,
