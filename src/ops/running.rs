@@ -6,7 +6,7 @@ use super::{OpError, Project, Result, access, mirror, start_server};
 use crate::serve::Options;
 use crate::serve::environment::{Variable, environment};
 
-/// Runs `command` while a server for the project's mirror answers on a free loopback port, with the variables set that
+/// Runs `command` where the user stands in the project, while a server for the project's mirror answers on a free loopback port, with the variables set that
 /// lead Hex and git clients there. Returns how the command ended.
 ///
 /// Signals that end programs are passed on to the command, and what it does about them decides.
@@ -17,7 +17,7 @@ pub fn run_command(project: &Project, program: &str, arguments: &[String]) -> Re
     mirror(project)?;
     let server = start_server(project, "127.0.0.1:0", Options::default())?;
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).current_dir(project.directory());
     let access = access(project, &server.base_url(), None, true)?;
     for Variable { name, value } in environment(&access, |name| project.environment.get(name)) {
         match value {

@@ -1,8 +1,9 @@
 //! `run`
 
-use git_hexmirror::ops;
+use git_hexmirror::ops::{self, OpError};
 
 use crate::cli::Outcome;
+use crate::report;
 use crate::session::Session;
 
 /// Run a command against the mirror: `git hexmirror run -- mix deps.get`
@@ -19,8 +20,23 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let Some((program, arguments)) = arguments.command.split_first() else { return Ok(2) };
-    let status = ops::run_command(&project, program, arguments)?;
-    Ok(exit_code(status))
+    match ops::run_command(&project, program, arguments) {
+        Ok(status) => Ok(exit_code(status)),
+        Err(error @ OpError::Run { .. }) => {
+            let code = not_run(&error);
+            report::report(&session.output, &error.into());
+            Ok(code)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns what `env`, `timeout` and shells exit with: 127 where there is no such command, 126 where it cannot be executed.
+fn not_run(error: &OpError) -> u8 {
+    match error {
+        OpError::Run { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 127,
+        _ => 126,
+    }
 }
 
 /// Returns the exit code, or what a shell makes of a signal.
