@@ -58,3 +58,11 @@ fn refuses_a_branch_of_origin_that_is_no_mirror() {
     let output = stage.sandbox.try_git("clone", &["rev-parse", "--verify", "refs/heads/hexmirror"]);
     assert!(!output.status.success());
 }
+
+#[test]
+fn what_it_can_do_without_is_a_warning() {
+    let stage = Stage::new();
+    stage.git(&["config", "core.hooksPath", stage.sandbox.home().to_str().unwrap()]);
+    let ran = stage.run(&["init"]).ok().says("warning: git is told to take hooks from").says("hint: ");
+    assert!(!ran.stderr.contains("error"), "{ran:?}");
+}
