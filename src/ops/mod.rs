@@ -31,7 +31,7 @@ pub use init::{Initialised, init, mirror};
 pub use merge::Gained;
 pub use project::{Environment, LockText, Project, read_file, read_locks};
 pub use prune::{Prune, PruneOptions, prune};
-pub use running::run_command;
+pub use running::{Finished, run_command};
 pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};
 pub use status::{Status, Summary, status};
 pub use sync::{Pull, Push, Reach, Way, pull, pull_known, push, push_rewritten};

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod env;
 mod init;
 mod json;
 mod locks;

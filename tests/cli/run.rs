@@ -112,3 +112,20 @@ fn what_cannot_be_run_is_said() {
     let ran = stage.run(&["run", "--", "echo", "not reached"]).exits(5).says("there is no mirror branch");
     assert_eq!(ran.stdout, "");
 }
+
+#[test]
+fn what_the_mirror_lacks_is_said_after_a_failure() {
+    let stage = Stage::mirrored();
+    let asks = "git ls-remote -q $HEX_MIRROR/git/forge.test/x/y || true; exit $1";
+    let run = |code: &str| stage.run(&["run", "--", "sh", "-c", asks, "sh", code]);
+    let ran =
+        run("3").exits(3).says("was asked for what it lacks and no lock pins: the git repository forge.test/x/y;");
+    assert!(!ran.stderr.contains("pins: alpha"), "{ran:?}");
+    stage.lock(&["alpha 1.1.0", "beta 0.3.0"]);
+    run("3").exits(3).says("the mirror lacks what mix.lock pins: alpha 1.1.0; run `git hexmirror update`");
+    let ran = run("0").ok();
+    assert!(!ran.stderr.contains("lacks"), "{ran:?}");
+    let ran = stage.run(&["run", "-q", "--", "sh", "-c", "exit 3"]).exits(3).silent();
+    assert_eq!(ran.stdout, "");
+    stage.run(&["-v", "run", "--", "sh", "-c", asks, "sh", "0"]).ok().says("GET /git/forge.test/x/y/info/refs");
+}
