@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod completions;
 mod env;
 mod init;
 mod json;

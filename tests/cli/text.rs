@@ -144,16 +144,6 @@ fn a_reader_that_has_had_enough_changes_no_exit_code() {
 }
 
 #[test]
-fn completions_for_every_shell() {
-    let stage = Stage::new();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ran = stage.run_in("home", &["completions", shell]).ok().silent();
-        assert!(ran.stdout.contains("git-hexmirror") && ran.stdout.contains("dry-run"), "{shell}");
-    }
-    stage.run(&["completions", "cmd.exe"]).exits(2);
-}
-
-#[test]
 fn the_manual_page_is_installed_where_git_looks() {
     let stage = Stage::new();
     stage.run_in("home", &["man"]).ok().prints(".TH GIT-HEXMIRROR").prints(".SH UPDATE");
