@@ -8,6 +8,7 @@ mod env;
 mod init;
 mod json;
 mod locks;
+mod manual;
 mod real;
 mod run;
 mod serve;

@@ -144,17 +144,6 @@ fn a_reader_that_has_had_enough_changes_no_exit_code() {
 }
 
 #[test]
-fn the_manual_page_is_installed_where_git_looks() {
-    let stage = Stage::new();
-    stage.run_in("home", &["man"]).ok().prints(".TH GIT-HEXMIRROR").prints(".SH UPDATE");
-    stage.run_in("home", &["man", "--install"]).ok();
-    let page = std::fs::read_to_string(stage.sandbox.home().join(".local/share/man/man1/git-hexmirror.1")).unwrap();
-    assert!(page.contains("HEXMIRROR_TIMEOUT"));
-    stage.run_in("", &["man", "--install", "there"]).ok();
-    assert!(stage.sandbox.path().join("there/man1/git-hexmirror.1").is_file());
-}
-
-#[test]
 fn the_demonstration_works_and_leaves_nothing() {
     let stage = Stage::mirrored();
     let (before, tip) = (stage.git(&["status", "--porcelain"]), stage.tip());

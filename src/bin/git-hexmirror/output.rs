@@ -33,6 +33,11 @@ impl Output {
         Self { quiet: global.quiet, verbose: global.verbose, interactive: io::stderr().is_terminal() }
     }
 
+    /// What is used before the command line is known.
+    pub fn plain() -> Self {
+        Self { quiet: false, verbose: 0, interactive: io::stderr().is_terminal() }
+    }
+
     /// Tells whether standard error takes colours.
     pub fn color(&self) -> bool {
         anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
