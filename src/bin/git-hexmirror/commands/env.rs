@@ -13,7 +13,7 @@ use crate::session::{self, Session};
 /// Print the variables that lead Hex clients and git to a running `git hexmirror serve`
 ///
 /// In a shell: eval "$(git hexmirror env)". git is led there for the repositories that the mirror holds now, by
-/// url.*.insteadOf, and for nothing else.
+/// url.*.insteadOf; pushes go where they went before, and so does what only has an address that begins alike.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The server's address
@@ -22,6 +22,9 @@ pub struct Arguments {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The server speaks HTTPS with a certificate of this repository's own authority (`serve --tls`)
+    ///
+    /// git trusts it for the server's address alone, mix by HEX_CACERTS_PATH. rebar3 knows no such variable: it wants
+    /// {ssl_cacerts_path, "FILE"}. in its own configuration (~/.config/rebar3/rebar.config), with the FILE that this prints.
     #[arg(long)]
     tls: bool,
     /// The file with the authority of the server's certificate, where it is another
