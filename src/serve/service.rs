@@ -181,7 +181,7 @@ impl Service {
              {state}\n\n\
              Set HEX_MIRROR={url} for mix, and HEX_CDN={url} for rebar3; git clone {url}/git/HOST/PATH.git;\n\
              `git hexmirror run -- COMMAND` does it all for you.\n\n\
-             GET /packages/NAME\nGET /tarballs/NAME-VERSION.tar\nGET /names, /versions, /public_key\n\
+             GET /packages/NAME\nGET /tarballs/NAME-VERSION.tar\n\
              GET /repos/ORGANISATION/...\nGET /git/HOST/PATH.git\nGET /health\n"
         )
     }

@@ -78,11 +78,8 @@ impl Repository {
         let sections = snapshot.plumbing().sections_by_name(section).into_iter().flatten();
         let of_section = |section: gix::config::file::SectionRef<'_>| {
             let subsection = section.header().subsection_name().map(|name| name.to_str_lossy().into_owned());
-            let values = section.values(name).into_iter().map(|value| value.to_str_lossy().into_owned());
-            subsection
-                .into_iter()
-                .flat_map(|subsection| values.clone().map(move |value| (subsection.clone(), value)))
-                .collect::<Vec<_>>()
+            let pair = |value: &[u8]| Some((subsection.clone()?, value.to_str_lossy().into_owned()));
+            section.values(name).iter().filter_map(|value| pair(value)).collect::<Vec<_>>()
         };
         sections.flat_map(of_section).collect()
     }

@@ -47,8 +47,8 @@ complete -c git -n __fish_git_hexmirror_after_git -f -a "(__fish_git_hexmirror_b
 /// Print a completion script for a shell
 ///
 /// In bash, zsh and fish it completes `git hexmirror` too. bash finds it as
-/// ~/.local/share/bash-completion/completions/git-hexmirror, zsh as _git-hexmirror in a folder of $fpath, fish as
-/// ~/.config/fish/completions/git-hexmirror.fish once that is also sourced from config.fish.
+/// ~/.local/share/bash-completion/completions/git-hexmirror, zsh as _git-hexmirror in a folder of $fpath; fish is told of it by
+/// `git hexmirror completions fish | source` in config.fish.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     shell: Shell,
