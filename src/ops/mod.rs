@@ -36,7 +36,7 @@ pub use merge::Gained;
 pub use project::{Environment, LockFile, Project, read_file, read_locks};
 pub use prune::{Prune, PruneOptions, prune};
 pub use revisions::{At, Between, Named};
-pub use running::run_command;
+pub use running::{Finished, run_command};
 pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};
 pub use source_diff::{Printing, SourceDiff, source_diff};
 pub use status::{Status, Summary, status};

@@ -122,6 +122,11 @@ impl Project {
         Ok(Self { repository, branch, config, environment, directory: directory.to_owned() })
     }
 
+    /// Returns where in the project the user stands.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Finds the system git for this repository. Where it may not ask for a password, it fails instead.
     pub(super) fn git(&self, may_ask: bool) -> Result<ProjectGit> {
         let own_ssh = self.environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some()

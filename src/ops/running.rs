@@ -1,23 +1,40 @@
 //! Runs a command with a server of its own.
 
+use std::collections::BTreeSet;
 use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{OpError, Project, Result, access, mirror, start_server};
-use crate::serve::Options;
 use crate::serve::environment::{Variable, environment};
+use crate::serve::{Log, Options, RequestLog};
 
-/// Runs `command` while a server for the project's mirror answers on a free loopback port, with the variables set that
-/// lead Hex and git clients there. Returns how the command ended.
+/// The most things that are remembered of those that the server was asked for in vain.
+const MAX_LACKING: usize = 1000;
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// As what the system says.
+    pub status: ExitStatus,
+    /// What the server was asked for and the mirror does not have, as a person would call it; sorted.
+    pub lacking: BTreeSet<String>,
+}
+
+/// Runs `command` where the user stands in the project, while a server for the project's mirror answers on a free loopback
+/// port, with the variables set that lead Hex and git clients there. Returns how the command ended. `log` takes each request
+/// that the server answered.
 ///
 /// Signals that end programs are passed on to the command, and what it does about them decides.
 ///
 /// # Errors
 /// Fails where there is no mirror, the server cannot listen, or the command cannot be started.
-pub fn run_command(project: &Project, program: &str, arguments: &[String]) -> Result<ExitStatus> {
+pub fn run_command(project: &Project, program: &str, arguments: &[String], log: Option<Log>) -> Result<Finished> {
     mirror(project)?;
-    let server = start_server(project, "127.0.0.1:0", Options::default())?;
+    let lacking = Arc::<Mutex<BTreeSet<String>>>::default();
+    let options = Options { log: Some(noting(lacking.clone(), log)), ..Options::default() };
+    let server = start_server(project, "127.0.0.1:0", options)?;
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).current_dir(project.directory());
     let access = access(project, &server.base_url(), None, true)?;
     for Variable { name, value } in environment(&access, |name| project.environment.get(name)) {
         match value {
@@ -30,7 +47,21 @@ pub fn run_command(project: &Project, program: &str, arguments: &[String]) -> Re
     let not_run = |source| OpError::Run { program: program.to_owned(), source };
     let status = runtime.block_on(wait(command)).map_err(not_run)?;
     server.stop()?;
-    Ok(status)
+    let lacking = std::mem::take(&mut *lacking.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Finished { status, lacking })
+}
+
+/// Notes what the mirror lacks before it passes a request on.
+fn noting(lacking: Arc<Mutex<BTreeSet<String>>>, log: Option<Log>) -> Log {
+    Arc::new(move |request: &RequestLog| {
+        if let Some(item) = &request.lacking {
+            let mut lacking = lacking.lock().unwrap_or_else(PoisonError::into_inner);
+            if lacking.len() < MAX_LACKING {
+                lacking.insert(item.clone());
+            }
+        }
+        log.iter().for_each(|log| log(request));
+    })
 }
 
 #[cfg(unix)]

@@ -1,18 +1,18 @@
 //! Serves the mirror branch as it stands.
 
-use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use tempfile::TempDir;
 
 use super::project::read_locks;
 use super::{Project, Result};
 use crate::model::{EntryId, GitAddress, Manifest};
-use crate::serve::environment::{Access, Redirects};
+use crate::serve::environment::{Access, Redirects, Rule};
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
 use crate::store::{Checkout, ObjectId, Snapshot, StoreError, TipReader};
 
@@ -21,12 +21,31 @@ pub struct MirrorContents {
     branch: TipReader,
     /// The manifest of the tip that was asked for last: it is read once for each commit.
     manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
+    /// Git repositories, where the folder beside the project's repository cannot be written. Goes with the server.
+    own_cache: OnceLock<TempDir>,
 }
 
 impl MirrorContents {
     /// Makes the contents of a project's mirror branch, which need not exist yet.
     pub fn new(project: &Project) -> Self {
-        Self { branch: TipReader::new(&project.repository, &project.branch), manifest: Mutex::new(None) }
+        Self {
+            branch: TipReader::new(&project.repository, &project.branch),
+            manifest: Mutex::new(None),
+            own_cache: OnceLock::new(),
+        }
+    }
+
+    /// Returns a git repository in a folder of the server's own.
+    fn own_checkout(&self, snapshot: &Snapshot, address: &GitAddress) -> Result<Option<Checkout>, StoreError> {
+        let cache = match self.own_cache.get() {
+            Some(cache) => cache,
+            None => {
+                let made = tempfile::Builder::new().prefix("git-hexmirror-").tempdir();
+                let made = made.map_err(StoreError::io("create a folder in", "the folder for temporary files"))?;
+                self.own_cache.get_or_init(|| made)
+            }
+        };
+        snapshot.checkout_in(cache.path(), address)
     }
 
     fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
@@ -81,27 +100,48 @@ impl Contents for MirrorContents {
             }
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => Ok(None),
         };
-        let damaged =
-            |source: Box<dyn Error + Send + Sync>| ContentsError::Damaged { item: resource.to_string(), source };
         match bytes {
             Ok(Some(bytes)) => Ok(bytes.into()),
-            Ok(None) => Err(damaged("it was found and is gone".into())),
-            Err(error) => Err(damaged(error.into())),
+            Ok(None) => {
+                Err(ContentsError::Damaged { item: resource.to_string(), source: "it was found and is gone".into() })
+            }
+            Err(error) => Err(failed(resource.to_string(), error)),
         }
+    }
+
+    fn is_beside(&self, tip: &Tip, address: &GitAddress) -> Result<bool, ContentsError> {
+        let manifest = self.manifest(tip).map_err(unavailable)?;
+        let begins =
+            |mirrored: &GitAddress| mirrored.host() == address.host() && address.path().starts_with(mirrored.path());
+        Ok(!manifest.git.contains_key(address) && manifest.git.keys().any(begins))
+    }
+
+    fn has_host(&self, tip: &Tip, host: &str) -> Result<bool, ContentsError> {
+        Ok(self.manifest(tip).map_err(unavailable)?.git.keys().any(|address| address.host() == host))
     }
 
     fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
         let snapshot = self.snapshot(tip).map_err(unavailable)?;
-        let checkout = snapshot.checkout(address).map_err(|error| ContentsError::Damaged {
-            item: format!("the git repository {address}"),
-            source: error.into(),
-        })?;
+        let item = || format!("the git repository {address}");
+        let checkout = match snapshot.checkout(address) {
+            Err(error) if error.is_unwritable() => self.own_checkout(&snapshot, address),
+            checkout => checkout,
+        };
+        let checkout = checkout.map_err(|error| failed(item(), error))?;
         let repository = |checkout: Checkout| GitRepository {
             path: checkout.folder().to_owned(),
             key: checkout.tree().to_string(),
             held: Box::new(checkout),
         };
         Ok(checkout.map(repository))
+    }
+}
+
+/// Tells an item that is damaged from one that only could not be made ready.
+fn failed(item: String, error: StoreError) -> ContentsError {
+    match error {
+        StoreError::Damaged { .. } => ContentsError::Damaged { item, source: error.into() },
+        error => ContentsError::NotPrepared { item, source: error.into() },
     }
 }
 
@@ -123,7 +163,7 @@ pub fn system_git(project: &Project) -> Git {
 /// # Errors
 /// Fails where the mirror cannot be read. A lock that cannot is passed over: its own spellings are all that is lost.
 pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_secrets: bool) -> Result<Access> {
-    let mut redirects = Redirects::default();
+    let mut redirects = Redirects::new(rules(project));
     if let Some(snapshot) = project.snapshot()? {
         let mirrored = &snapshot.manifest()?.git;
         mirrored.keys().for_each(|address| redirects.add(address));
@@ -133,6 +173,15 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_
     }
     let authority = authority.map(|path| path.to_string_lossy().into_owned());
     Ok(Access { base_url: base_url.to_owned(), redirects, authority })
+}
+
+/// Returns the rules for addresses that git's configuration has.
+fn rules(project: &Project) -> impl Iterator<Item = Rule> {
+    let named = |name, is_for_push| {
+        let settings = project.repository.all_settings_by_subsection("url", name).into_iter();
+        settings.map(move |(base, prefix)| Rule { base, prefix, is_for_push })
+    };
+    named("insteadOf", false).chain(named("pushInsteadOf", true))
 }
 
 /// Makes what a server of the project's mirror needs to speak HTTPS under these names, beside the repository.

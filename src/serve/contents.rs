@@ -58,6 +58,25 @@ pub trait Contents: Send + Sync + 'static {
         let _ = (tip, address);
         Ok(None)
     }
+
+    /// Tells whether a git repository that the snapshot `tip` does not have has an address that begins with that of one which
+    /// it has. git is led here for it too, since `insteadOf` knows only prefixes.
+    ///
+    /// # Errors
+    /// As for [`Contents::find`].
+    fn is_beside(&self, tip: &Tip, address: &GitAddress) -> Result<bool, ContentsError> {
+        let _ = (tip, address);
+        Ok(false)
+    }
+
+    /// Tells whether the snapshot `tip` has a git repository of a host. Runs where [`Contents::tip`] does.
+    ///
+    /// # Errors
+    /// As for [`Contents::find`].
+    fn has_host(&self, tip: &Tip, host: &str) -> Result<bool, ContentsError> {
+        let _ = (tip, host);
+        Ok(false)
+    }
 }
 
 /// A bare git repository on disk, from which clients are answered. Nobody but its owner changes it.
@@ -148,6 +167,15 @@ pub enum ContentsError {
     /// There is no mirror branch, or the repository cannot be read at all. Answered with 503.
     #[error("the mirror branch cannot be read")]
     Unavailable {
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// One item could not be made ready: there is no room, say. Answered with 503.
+    #[error("{item} could not be made ready to be served")]
+    NotPrepared {
+        /// The item, as a person would call it.
+        item: String,
         /// What went wrong.
         #[source]
         source: Box<dyn Error + Send + Sync>,

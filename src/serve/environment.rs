@@ -13,7 +13,8 @@
 //!
 //! | `GIT_CONFIG_COUNT` and what it counts | as before, and the rules that lead git to the mirrored repositories | see [`Redirects`] |
 //! | `GIT_ALLOW_PROTOCOL` | as before, and the server's protocol, where it is set | it is checked after the rules were applied |
-//! | `GIT_SSL_CAINFO`, `HEX_CACERTS_PATH` | the authority of the server's certificate, where it has its own | both replace the system's authorities |
+//! | `HEX_CACERTS_PATH`, git's `http.<server>.sslCAInfo` | the authority of the server's certificate, where it has its own | the first replaces all that Hex trusts, and it asks nobody else; git does, so it is told for the server's address alone |
+//! | `GIT_SSL_CAINFO` | unset in that case, and its value moved to `http.sslCAInfo` | it would win over the one for the server |
 //!
 //! Not touched: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), `HEX_HOME`, keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`. They are the user's.
 
@@ -21,9 +22,10 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
+use url::Url;
 
-pub use super::redirects::Redirects;
-use super::redirects::quoted;
+use super::redirects::{self, Setting};
+pub use super::redirects::{Redirects, Rule};
 
 /// Where clients find a server.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +69,7 @@ pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -
     let lower = existing("no_proxy");
     let upper = existing("NO_PROXY");
     let extended = |own: &Option<String>, other: &Option<String>| {
-        with_host(own.as_ref().or(other.as_ref()).map_or("", String::as_str), host)
+        with_host(own.as_ref().or(other.as_ref()).map_or("", String::as_str), &host)
     };
     let mut variables = vec![
         set("HEX_MIRROR", base_url),
@@ -83,10 +85,15 @@ pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -
         unset("http_proxy"),
     ];
     variables.extend(http_proxy.map(|proxy| set("HTTP_PROXY", &proxy)));
+    let mut settings = settings(access);
     if let Some(authority) = &access.authority {
-        variables.extend([set("GIT_SSL_CAINFO", authority), set("HEX_CACERTS_PATH", authority)]);
+        variables.push(set("HEX_CACERTS_PATH", authority));
+        if let Some(other) = existing("GIT_SSL_CAINFO") {
+            variables.push(unset("GIT_SSL_CAINFO"));
+            settings.push(of_http("", "sslCAInfo", &other));
+        }
     }
-    variables.extend(access.redirects.variables(base_url, &existing));
+    variables.extend(redirects::variables(&settings, &existing));
     let scheme = base_url.split_once("://").map_or("http", |(scheme, _)| scheme);
     let allowed = existing("GIT_ALLOW_PROTOCOL").filter(|list| !list.split(':').any(|allowed| allowed == scheme));
     variables.extend(allowed.map(|list| set("GIT_ALLOW_PROTOCOL", &format!("{list}:{scheme}"))));
@@ -96,24 +103,55 @@ pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -
 /// Returns what leads git alone to the server, as a configuration file to include.
 pub fn git_configuration(access: &Access) -> String {
     let base_url = &access.base_url;
-    let mut text =
-        format!("# Leads git to the mirror at {base_url}; made by `git hexmirror env --format gitconfig`.\n");
-    if let Some(authority) = &access.authority {
-        text += &format!("[http {}]\n\tsslCAInfo = {}\n", quoted(base_url), quoted(authority));
-    }
+    let mut settings = settings(access);
     // Otherwise a proxy would be asked for the loopback address.
-    text += &format!("[http {}]\n\tproxy = \"\"\n", quoted(base_url));
-    text + &access.redirects.file(base_url)
+    settings.push(of_http(base_url, "proxy", ""));
+    let made = format!("# Leads git to the mirror at {base_url}; made by `git hexmirror env --format gitconfig`.\n");
+    made + &redirects::file(&settings)
+}
+
+fn settings(access: &Access) -> Vec<Setting> {
+    let authority = access.authority.iter().map(|authority| of_http(&access.base_url, "sslCAInfo", authority));
+    authority.chain(access.redirects.settings(&access.base_url)).collect()
+}
+
+fn of_http(url: &str, name: &'static str, value: &str) -> Setting {
+    Setting { section: "http", subsection: url.to_owned(), name, value: value.to_owned() }
+}
+
+/// Why a text is not the address of a server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct BaseUrlError {
+    /// What is wrong with it, as a sentence's predicate.
+    pub reason: &'static str,
+}
+
+/// Reads the address of a server as a person writes it, and returns it as clients are given it.
+///
+/// # Errors
+/// Fails where it is not an http or https address, or has what no server's address has: clients append paths to it, and
+/// compare its host with others.
+pub fn base_url(text: &str) -> Result<String, BaseUrlError> {
+    let error = |reason| Err(BaseUrlError { reason });
+    let Some(url) = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    else {
+        return error("is not an http or https address");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return error("has a user or a password, which the mirror does not ask for");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return error("has a query or a fragment, and clients append paths to it");
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// Returns the host of a base URL as the clients compare it: without port, and without the brackets of IPv6.
-fn host(base_url: &str) -> &str {
-    let authority = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
-    let authority = authority.split('/').next().unwrap_or(authority);
-    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => authority.split_once(':').map_or(authority, |(host, _)| host),
-    }
+fn host(base_url: &str) -> String {
+    let url = Url::parse(base_url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    host.trim_matches(['[', ']']).to_owned()
 }
 
 /// Adds `host` to a list of hosts, unless it is there. Without blanks: rebar3 and `mix local.*` do not trim.
@@ -263,6 +301,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_what_paths_can_be_appended_to_is_a_base_url() {
+        for (text, expected) in [
+            ("http://Mirror:80/", "http://mirror"),
+            ("https://h:1/hex/", "https://h:1/hex"),
+            ("http://[::1]:4040", "http://[::1]:4040"),
+        ] {
+            assert_eq!(base_url(text).unwrap(), expected);
+        }
+        for text in
+            ["", "mirror:4040", "ftp://h", "http://", "http://u:p@h", "http://u@h", "http://h?q=1", "http://h#f"]
+        {
+            assert!(base_url(text).is_err(), "{text}");
+        }
+    }
+
     fn awkward() -> Vec<Variable> {
         vec![Variable::set("HEX_MIRROR", "it's \"$HOME\" `id` \\ a#b"), Variable::unset("HEX_TRUSTED_MIRROR")]
     }
@@ -290,9 +344,21 @@ mod tests {
         let access =
             Access { base_url: "https://h:1".into(), authority: Some("/x/ca.pem".into()), ..Access::default() };
         let variables = super::environment(&access, |_| None);
-        assert_eq!(value(&variables, "GIT_SSL_CAINFO").unwrap(), "/x/ca.pem");
         assert_eq!(value(&variables, "HEX_CACERTS_PATH").unwrap(), "/x/ca.pem");
+        assert_eq!(value(&variables, "GIT_CONFIG_KEY_0").unwrap(), "http.https://h:1.sslCAInfo");
+        assert_eq!(value(&variables, "GIT_CONFIG_VALUE_0").unwrap(), "/x/ca.pem");
         assert!(git_configuration(&access).contains("[http \"https://h:1\"]\n\tsslCAInfo = \"/x/ca.pem\"\n"));
+    }
+
+    #[test]
+    fn an_authority_of_the_users_own_stays_in_force_for_everybody_else() {
+        let access =
+            Access { base_url: "https://h:1".into(), authority: Some("/x/ca.pem".into()), ..Access::default() };
+        let find = |name: &str| (name == "GIT_SSL_CAINFO").then(|| "/company.pem".to_owned());
+        let variables = super::environment(&access, find);
+        assert!(variables.contains(&Variable::unset("GIT_SSL_CAINFO")));
+        assert_eq!(value(&variables, "GIT_CONFIG_KEY_1").unwrap(), "http.sslCAInfo");
+        assert_eq!(value(&variables, "GIT_CONFIG_VALUE_1").unwrap(), "/company.pem");
     }
 
     #[test]

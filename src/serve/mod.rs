@@ -7,6 +7,7 @@
 //! | `server` | options, listening, the server's life |
 //! | `connection` | one worker a core; how many connections, how long, and their end |
 //! | `service` | one request to one response, and its log line |
+//! | `host` | under which names a server on a loopback address answers |
 //! | `route` | path to [`Resource`] |
 //! | `shelf` | what the tip has for a path, and its bytes: looked up once, loaded once |
 //! | `cache` | the bounded cache under it, one load for many waiters |
@@ -22,6 +23,7 @@ mod connection;
 mod contents;
 pub mod environment;
 mod git;
+mod host;
 mod redirects;
 mod refusal;
 mod route;

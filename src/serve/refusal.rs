@@ -19,12 +19,14 @@ pub(super) struct Refusal {
     pub(super) text: String,
     /// The length of the whole, where a range of it could not be had.
     length: Option<u64>,
+    /// What the mirror could have and does not.
+    pub(super) lacking: Option<String>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, text: String) -> Self {
         let text = text.replace(char::is_control, " ");
-        Self { status, text, length: None, allow: "GET, HEAD" }
+        Self { status, text, length: None, allow: "GET, HEAD", lacking: None }
     }
 
     /// Refuses a method; `allow` lists those that would do.
@@ -33,9 +35,23 @@ impl Refusal {
     }
 
     pub(super) fn missing(resource: Option<Resource>, tip: &Tip) -> Self {
-        let what = resource.map(|resource| resource.to_string()).unwrap_or_default();
+        let what = resource.as_ref().map(Resource::to_string).unwrap_or_default();
+        match resource {
+            // Entries are served as upstream signed them, and so only upstream could sign an index of them.
+            Some(Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_)) => {
+                let text = format!(
+                    "{what} is not served: registry entries are as their repository signed them, one for each package"
+                );
+                Self::new(StatusCode::NOT_FOUND, text)
+            }
+            _ => Self::lacking(what, tip),
+        }
+    }
+
+    /// Says that the mirror does not have something that an update could bring.
+    pub(super) fn lacking(what: String, tip: &Tip) -> Self {
         let text = format!("{what} is not in the mirror at commit {}; run `git hexmirror update`", tip.short());
-        Self::new(StatusCode::NOT_FOUND, text)
+        Self { lacking: Some(what), ..Self::new(StatusCode::NOT_FOUND, text) }
     }
 
     pub(super) fn unsatisfiable(length: u64) -> Self {
@@ -46,6 +62,9 @@ impl Refusal {
     pub(super) fn from_contents(error: &ContentsError, tip: Option<&Tip>) -> Self {
         let (status, hint) = match error {
             ContentsError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "`git hexmirror status` says more"),
+            ContentsError::NotPrepared { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "it is the server's machine that is at fault, not the mirror")
+            }
             ContentsError::Damaged { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "`git hexmirror verify` names all damage")
             }
@@ -70,7 +89,10 @@ impl Refusal {
                 // A body may follow, and nobody is going to read it.
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            StatusCode::BAD_REQUEST
+            | StatusCode::FORBIDDEN
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::MISDIRECTED_REQUEST => {
                 // As above.
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -41,9 +41,10 @@ pub(super) enum RouteError {
 }
 
 impl RouteError {
-    /// Tells whether the request itself is wrong (400), not only what it asks for (404).
+    /// Tells whether the request itself is wrong (400), not only what it asks for (404): nothing can be where no package,
+    /// version or tarball could have such a name.
     pub(super) fn is_bad_request(&self) -> bool {
-        matches!(self, Self::Encoding | Self::Name(_) | Self::Version(_) | Self::TarballName)
+        matches!(self, Self::Encoding)
     }
 }
 
@@ -177,11 +178,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_apart_from_what_is_missing() {
+        for path in ["/packages/%", "/packages/%ff", "/%zz"] {
+            assert!(route(path).unwrap_err().is_bad_request(), "{path}");
+        }
         for path in [
             "/packages/",
             "/packages/..",
-            "/packages/%",
-            "/packages/%ff",
             "/tarballs/a.tar",
             "/tarballs/a-1.tar",
             "/tarballs/a-1.0.tar",
@@ -189,12 +191,14 @@ mod tests {
             "/tarballs/a-1.0.0.tgz",
             "/repos//names",
             "/repos/a:b:c/names",
+            "/x",
+            "/names/",
+            "/installs/hex.csv",
+            "/docs/a-1.0.0.tar.gz",
+            "/repos/acme",
+            "/policies/x",
+            "/packages",
         ] {
-            assert!(route(path).unwrap_err().is_bad_request(), "{path}");
-        }
-        for path in
-            ["/x", "/names/", "/installs/hex.csv", "/docs/a-1.0.0.tar.gz", "/repos/acme", "/policies/x", "/packages"]
-        {
             assert!(!route(path).unwrap_err().is_bad_request(), "{path}");
         }
     }

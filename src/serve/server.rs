@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::connection::{self, Connections};
 use super::contents::Contents;
 use super::git::{Git, Repositories};
+use super::host::Names;
 use super::service::Service;
 use super::shelf::Shelf;
 use super::tls::Tls;
@@ -41,6 +42,8 @@ pub struct RequestLog {
     pub elapsed: Duration,
     /// What the body says, where the status is an error; what else went wrong, where it was noticed later.
     pub error: Option<String>,
+    /// What was asked for, as a person would call it, where the mirror could have it and does not.
+    pub lacking: Option<String>,
 }
 
 /// What bounds one client's use of the server.
@@ -94,11 +97,20 @@ pub struct Options {
     pub git: Git,
     /// What it needs to speak HTTPS, where it is to speak that.
     pub tls: Option<Tls>,
+    /// Further names under which clients reach a server that listens on a loopback address.
+    pub names: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, limits: Limits::default(), log: None, git: Git::default(), tls: None }
+        Self {
+            cache_bytes: 64 * 1024 * 1024,
+            limits: Limits::default(),
+            log: None,
+            git: Git::default(),
+            tls: None,
+            names: Vec::new(),
+        }
     }
 }
 
@@ -185,7 +197,7 @@ impl Server {
         self.local_addr
     }
 
-    /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040`.
+    /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040` or `https://localhost:4040`.
     pub fn base_url(&self) -> String {
         base_url(self.local_addr, self.options.tls.is_some())
     }
@@ -203,7 +215,8 @@ impl Server {
         let runtime = connection::runtime().map_err(threads)?;
         let repositories = Repositories::new(contents.clone(), options.git, &options.limits);
         let shelf = Shelf::new(contents, options.cache_bytes, runtime.handle().clone());
-        let service = Service { shelf, repositories, log: options.log, base_url };
+        let names = local_addr.ip().is_loopback().then(|| Names::new(options.names));
+        let service = Service { shelf, repositories, log: options.log, base_url, names };
         let mut connections = Connections::start(&options.limits, options.tls.as_ref(), service).map_err(threads)?;
         let result = runtime.block_on(async {
             let listener = AsyncListener::from_std(listener)
@@ -255,8 +268,13 @@ fn cannot_listen(address: SocketAddr, source: io::Error) -> ServeError {
     }
 }
 
-/// An address that stands for all of the machine's is replaced by the loopback one: nobody can connect to the former.
+/// An address that stands for all of the machine's is replaced by the loopback one: nobody can connect to the former. With TLS
+/// that is named: Erlang's clients do not compare a number with the addresses in a certificate (`public_key`'s
+/// `pkix_verify_hostname/2`, whose default knows only names for `https`).
 fn base_url(mut address: SocketAddr, is_tls: bool) -> String {
+    if is_tls && (address.ip().is_unspecified() || address.ip().is_loopback()) {
+        return format!("https://localhost:{}", address.port());
+    }
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

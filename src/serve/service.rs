@@ -15,6 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::conditional::{self, Part};
 use super::contents::{Resource, Tip};
 use super::git::{self, Repositories, Streamed};
+use super::host::{self, Names};
 use super::refusal::{Refusal, header, plain};
 use super::route::{self, Route};
 use super::server::{Log, RequestLog};
@@ -27,6 +28,8 @@ pub(super) struct Service {
     pub(super) log: Option<Log>,
     /// What `/` tells clients to set.
     pub(super) base_url: String,
+    /// The names it answers to, where not to all.
+    pub(super) names: Option<Names>,
 }
 
 /// What is sent: whole in memory, or as it is made.
@@ -38,7 +41,8 @@ impl Service {
         let Some(log) = &self.log else { return self.respond(request).await.0 };
         let begun = Instant::now();
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let (mut answer, error) = self.respond(request).await;
+        let (mut answer, refused) = self.respond(request).await;
+        let (error, lacking) = refused.map_or((None, None), |refusal| (Some(refusal.text), refusal.lacking));
         let logged = RequestLog {
             peer,
             method: method.to_string(),
@@ -47,6 +51,7 @@ impl Service {
             bytes: answer.body().size_hint().exact().unwrap_or(0),
             elapsed: begun.elapsed(),
             error,
+            lacking,
         };
         match answer.body_mut() {
             Either::Left(_) => log(&logged),
@@ -55,25 +60,35 @@ impl Service {
         answer
     }
 
-    /// Returns the answer and, where it is an error, its text.
-    async fn respond(&self, request: Request<Incoming>) -> (Answer, Option<String>) {
+    /// Returns the answer and, where it is an error, what it was made of.
+    async fn respond(&self, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
         let is_head = request.method() == Method::HEAD;
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).or(request.uri().host());
-        let answered = match git::asked(request.uri().path(), request.uri().query(), host) {
-            Some(asked) => self.git(request, asked).await,
-            None => match check(&request) {
-                Ok(()) => self.get(&request).await,
-                Err(refusal) => Err(refusal),
+        let asked = git::asked(request.uri().path(), request.uri().query(), host);
+        let answered = match host.filter(|host| !self.is_own(host)) {
+            Some(host) => Err(host::misdirected(host)),
+            None => match asked {
+                Some(asked) => self.git(request, asked).await,
+                None => match check(&request) {
+                    Ok(()) => self.get(&request).await,
+                    Err(refusal) => Err(refusal),
+                },
             },
         };
-        let (mut answer, error) = match answered {
+        let (mut answer, refused) = match answered {
             Ok(answer) => (answer, None),
-            Err(refusal) => (refusal.answer(), Some(refusal.text)),
+            Err(refusal) => (refusal.answer(), Some(refusal)),
         };
         if is_head {
             *answer.body_mut() = Either::Left(Full::default());
         }
-        (answer, error)
+        (answer, refused)
+    }
+
+    /// Tells whether whoever sends this `Host` means this server. The hosts of mirrored repositories may be led here too.
+    fn is_own(&self, host: &str) -> bool {
+        let Some(names) = &self.names else { return true };
+        names.has(host) || self.shelf.tip().is_ok_and(|tip| self.repositories.has_host(&tip, host::name(host)))
     }
 
     async fn git(&self, request: Request<Incoming>, asked: git::Asked) -> Result<Answer, Refusal> {
@@ -166,7 +181,7 @@ impl Service {
              {state}\n\n\
              Set HEX_MIRROR={url} for mix, and HEX_CDN={url} for rebar3; git clone {url}/git/HOST/PATH.git;\n\
              `git hexmirror run -- COMMAND` does it all for you.\n\n\
-             GET /packages/NAME\nGET /tarballs/NAME-VERSION.tar\nGET /names, /versions, /public_key\n\
+             GET /packages/NAME\nGET /tarballs/NAME-VERSION.tar\n\
              GET /repos/ORGANISATION/...\nGET /git/HOST/PATH.git\nGET /health\n"
         )
     }

@@ -38,7 +38,8 @@ const ATTEMPTS: usize = 5;
 pub struct Checkout {
     tree: ObjectId,
     folder: PathBuf,
-    _lock: File,
+    /// Nothing where somebody else's cache has none that can be opened: its owner may then remove the folder under us.
+    _lock: Option<File>,
 }
 
 impl Checkout {
@@ -63,30 +64,47 @@ impl Snapshot {
         Ok(self.lookup(&address.tree_path())?.filter(|(_, mode)| mode.is_tree()).map(|(id, _)| id))
     }
 
-    /// Returns a git repository as a folder, or `None` where the mirror does not have it.
+    /// Returns a git repository as a folder of the cache beside the project's repository, or `None` where the mirror does not
+    /// have it.
     ///
     /// # Errors
     /// As for [`Repository::checkout`].
     pub fn checkout(&self, address: &GitAddress) -> Result<Option<Checkout>> {
         self.git_repository(address)?.map(|tree| self.repository.checkout(tree)).transpose()
     }
+
+    /// Returns a git repository as a folder of another cache, or `None` where the mirror does not have it.
+    ///
+    /// # Errors
+    /// As for [`Repository::checkout`].
+    pub fn checkout_in(&self, cache: &Path, address: &GitAddress) -> Result<Option<Checkout>> {
+        self.git_repository(address)?.map(|tree| self.repository.checkout_in(cache, tree)).transpose()
+    }
 }
 
 impl Repository {
-    /// Returns a git repository of the mirror as a folder of the cache, and makes that where it is not there.
+    /// Returns a git repository of the mirror as a folder of the cache, and makes that where it is not there. A cache that may
+    /// not be written is used as it is, as far as it can be read.
     ///
     /// # Errors
-    /// Fails where the tree is damaged or the cache cannot be written.
+    /// Fails where the tree is damaged or the cache cannot be written ([`StoreError::is_unwritable`], mostly).
     pub fn checkout(&self, tree: ObjectId) -> Result<Checkout> {
         let cache = self.own_dir().join("git");
+        match self.checkout_in(&cache, tree) {
+            Err(error) if error.is_unwritable() => there(&cache, tree).ok_or(error),
+            checkout => checkout,
+        }
+    }
+
+    fn checkout_in(&self, cache: &Path, tree: ObjectId) -> Result<Checkout> {
         let (folder, lock) = (cache.join(tree.to_string()), cache.join(format!("{tree}.lock")));
         for _ in 0..ATTEMPTS {
-            fs::create_dir_all(&cache).map_err(StoreError::io("create", &cache))?;
+            fs::create_dir_all(cache).map_err(StoreError::io("create", cache))?;
             let Some(shared) = locked(&lock, File::lock_shared)? else { continue };
             if folder.join("HEAD").is_file() {
                 // Tells how long ago it was used; where it cannot be written, it is only removed sooner.
                 let _ = shared.set_modified(SystemTime::now());
-                return Ok(Checkout { tree, folder, _lock: shared });
+                return Ok(Checkout { tree, folder, _lock: Some(shared) });
             }
             drop(shared);
             let Some(alone) = locked(&lock, File::lock)? else { continue };
@@ -97,7 +115,7 @@ impl Repository {
                     written => written?,
                 }
                 drop(alone);
-                make_room(&cache, tree, BOUNDS)?;
+                make_room(cache, tree, BOUNDS)?;
             }
         }
         Err(StoreError::Io {
@@ -198,6 +216,16 @@ fn is_known(path: &BStr) -> bool {
             && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
             && matches!(extension, "pack" | "idx" | "rev")
     })
+}
+
+/// Returns what a cache has that this process may only read.
+fn there(cache: &Path, tree: ObjectId) -> Option<Checkout> {
+    let folder = cache.join(tree.to_string());
+    let lock = File::open(cache.join(format!("{tree}.lock"))).ok().filter(|lock| lock.lock_shared().is_ok());
+    let packs = fs::read_dir(folder.join("objects/pack")).ok()?;
+    let files = packs.filter_map(io::Result::ok).map(|entry| entry.path());
+    let is_readable = files.chain([folder.join("HEAD")]).all(|path| File::open(path).is_ok());
+    is_readable.then_some(Checkout { tree, folder, _lock: lock })
 }
 
 /// Opens a lock file and locks it; `None` where it was deleted meanwhile, so that the lock means nothing.

@@ -97,6 +97,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Tells whether it only is that something may not be written here.
+    pub fn is_unwritable(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let kinds = [PermissionDenied, ReadOnlyFilesystem, StorageFull, QuotaExceeded];
+        matches!(self, Self::Io { source, .. } if kinds.contains(&source.kind()))
+    }
+
     /// Wraps what gix says of `action`, for `map_err`.
     pub(crate) fn git<E: Into<Box<dyn Error + Send + Sync>>>(action: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::Git { action, source: source.into() }

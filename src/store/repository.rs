@@ -72,6 +72,18 @@ impl Repository {
         sections.filter_map(of_section).collect()
     }
 
+    /// Returns the values of all settings named `section.SUBSECTION.name` in all sections, in the order that git reads them.
+    pub fn all_settings_by_subsection(&self, section: &str, name: &str) -> Vec<(String, String)> {
+        let snapshot = self.git.config_snapshot();
+        let sections = snapshot.plumbing().sections_by_name(section).into_iter().flatten();
+        let of_section = |section: gix::config::file::SectionRef<'_>| {
+            let subsection = section.header().subsection_name().map(|name| name.to_str_lossy().into_owned());
+            let pair = |value: &[u8]| Some((subsection.clone()?, value.to_str_lossy().into_owned()));
+            section.values(name).iter().filter_map(|value| pair(value)).collect::<Vec<_>>()
+        };
+        sections.flat_map(of_section).collect()
+    }
+
     /// Returns the folder that all worktrees share, `.git` in a plain clone.
     pub fn common_dir(&self) -> &Path {
         self.git.common_dir()

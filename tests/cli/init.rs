@@ -58,3 +58,31 @@ fn refuses_a_branch_of_origin_that_is_no_mirror() {
     let output = stage.sandbox.try_git("clone", &["rev-parse", "--verify", "refs/heads/hexmirror"]);
     assert!(!output.status.success());
 }
+
+#[test]
+fn what_it_can_do_without_is_a_warning() {
+    let stage = Stage::new();
+    stage.git(&["config", "core.hooksPath", stage.sandbox.home().to_str().unwrap()]);
+    let ran = stage.run(&["init"]).ok().says("warning: git is told to take hooks from").says("hint: ");
+    assert!(!ran.stderr.contains("error"), "{ran:?}");
+}
+
+#[test]
+fn a_shallow_fetch_is_enough_and_can_be_repeated() {
+    let stage = Stage::mirrored();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
+    let url = format!("file://{}", stage.project.display());
+    stage.sandbox.git("", &["clone", "--quiet", "--depth=1", &url, "workspace"]);
+    // As the README has it for CI, where the workspace is kept.
+    let fetch = || stage.sandbox.git("workspace", &["fetch", "--quiet", "--depth=1", "origin", "+hexmirror:hexmirror"]);
+    fetch();
+    stage.run_in("workspace", &["status"]).ok();
+    for pinned in ["alpha 1.1.0", "beta 0.3.0"] {
+        stage.lock(&[pinned]);
+        stage.run(&["update", "--refresh"]).ok();
+        fetch();
+        assert_eq!(stage.sandbox.git("workspace", &["rev-parse", "hexmirror"]), stage.tip().unwrap());
+    }
+    stage.run_in("workspace", &["verify"]).ok();
+}

@@ -128,7 +128,7 @@ fn verify_counts_what_it_checked() {
 
 #[test]
 fn env_is_an_object_of_variables() {
-    let stage = Stage::new();
+    let stage = Stage::mirrored();
     let ran = stage.run(&["env", "--json", "--url", "http://127.0.0.1:1234/"]).ok().silent();
     let document = ran.json();
     for name in ["HEX_MIRROR", "HEX_MIRROR_URL", "HEX_CDN", "HEX_BUILDS_URL"] {

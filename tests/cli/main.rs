@@ -4,9 +4,12 @@
 mod support;
 
 mod changes;
+mod completions;
+mod env;
 mod init;
 mod json;
 mod locks;
+mod manual;
 mod real;
 mod run;
 mod serve;

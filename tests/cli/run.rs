@@ -29,6 +29,20 @@ fn passes_the_exit_code_on() {
 }
 
 #[test]
+fn runs_where_it_is_told_to() {
+    let stage = Stage::mirrored();
+    stage.write("apps/inner/lib/x.ex", "");
+    stage.write("apps/inner/here.sh", "pwd");
+    let inner = stage.project.join("apps/inner").canonicalize().unwrap();
+    for (from, folder) in [("", "project/apps/inner"), ("project/apps", "inner")] {
+        let ran = stage.run_in(from, &["-C", folder, "run", "--", "sh", "here.sh"]).ok();
+        assert_eq!(ran.stdout.trim(), inner.to_str().unwrap());
+    }
+    let ran = stage.run_in("project/apps/inner", &["run", "--", "pwd"]).ok();
+    assert_eq!(ran.stdout.trim(), inner.to_str().unwrap());
+}
+
+#[test]
 fn passes_input_output_and_arguments_on() {
     let stage = Stage::mirrored();
     let mut command = stage.command(&["run", "--", "sh", "-c", "cat; echo \"$1\" >&2", "name", "--quiet"]);
@@ -90,9 +104,28 @@ fn several_work_side_by_side() {
 #[test]
 fn what_cannot_be_run_is_said() {
     let stage = Stage::mirrored();
-    stage.run(&["run", "--", "no-such-program"]).exits(2).says("cannot run no-such-program");
+    stage.run(&["run", "--", "no-such-program"]).exits(127).says("cannot run no-such-program");
+    stage.write("notes", "no program");
+    stage.run(&["run", "--", "./notes"]).exits(126).says("cannot run ./notes");
     stage.run(&["run"]).exits(2);
     let stage = Stage::new();
     let ran = stage.run(&["run", "--", "echo", "not reached"]).exits(5).says("there is no mirror branch");
     assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn what_the_mirror_lacks_is_said_after_a_failure() {
+    let stage = Stage::mirrored();
+    let asks = "git ls-remote -q $HEX_MIRROR/git/forge.test/x/y || true; exit $1";
+    let run = |code: &str| stage.run(&["run", "--", "sh", "-c", asks, "sh", code]);
+    let ran =
+        run("3").exits(3).says("was asked for what it lacks and no lock pins: the git repository forge.test/x/y;");
+    assert!(!ran.stderr.contains("pins: alpha"), "{ran:?}");
+    stage.lock(&["alpha 1.1.0", "beta 0.3.0"]);
+    run("3").exits(3).says("the mirror lacks what mix.lock pins: alpha 1.1.0; run `git hexmirror update`");
+    let ran = run("0").ok();
+    assert!(!ran.stderr.contains("lacks"), "{ran:?}");
+    let ran = stage.run(&["run", "-q", "--", "sh", "-c", "exit 3"]).exits(3).silent();
+    assert_eq!(ran.stdout, "");
+    stage.run(&["-v", "run", "--", "sh", "-c", asks, "sh", "0"]).ok().says("GET /git/forge.test/x/y/info/refs");
 }

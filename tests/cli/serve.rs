@@ -1,6 +1,6 @@
 //! `serve`: its address, what it answers, and how it ends.
 
-use crate::support::http::{get, get_with};
+use crate::support::http::{get, get_as, get_with};
 use crate::support::registry::key;
 use crate::support::stage::{PINNED, Serving, Stage};
 use git_hexmirror::hex::gzip::gunzip;
@@ -129,12 +129,57 @@ fn https_with_an_authority_that_env_names() {
     let variables = stage.run(&["env", "--tls", "--json", "--url", &serving.url]).ok().json();
     let authority = stage.project.join(".git/hexmirror/tls/ca.pem");
     assert_eq!(variables["HEX_MIRROR"], serving.url);
-    for name in ["GIT_SSL_CAINFO", "HEX_CACERTS_PATH"] {
+    for name in ["GIT_CONFIG_VALUE_0", "HEX_CACERTS_PATH"] {
         assert_eq!(variables[name], std::fs::canonicalize(&authority).unwrap().to_str().unwrap(), "{name}");
     }
+    assert_eq!(variables["GIT_CONFIG_KEY_0"], format!("http.{}.sslCAInfo", serving.url));
+    // Everybody else's certificates are checked as before.
+    assert_eq!(variables["GIT_SSL_CAINFO"], serde_json::Value::Null);
     let file = stage.run(&["env", "--tls", "--format=gitconfig"]).ok();
-    assert!(file.stdout.contains("sslCAInfo = ") && file.stdout.contains("https://127.0.0.1:4040"), "{file:?}");
+    assert!(file.stdout.contains("sslCAInfo = ") && file.stdout.contains("https://localhost:4040"), "{file:?}");
     serving.stop("TERM").ok();
-    stage.run(&["serve", "--hostname=github.com"]).exits(2);
     stage.run(&["serve", "--tls", "--hostname=a b"]).exits(2).says("\"a b\" is not the name");
+}
+
+#[test]
+fn on_a_loopback_address_it_answers_to_its_own_names_only() {
+    let stage = Stage::mirrored();
+    let serving =
+        Serving::start(&mut stage.command(&["serve", "--listen=127.0.0.1:0", "--hostname=mirror.example.org"]));
+    let status = |host: &str| get_as(serving.authority(), host, "/packages/alpha", "").status;
+    for host in ["localhost", "127.0.0.1", "[::1]:1", "mirror.example.org:80", "host.docker.internal:4040"] {
+        assert_eq!(status(host), 200, "{host}");
+    }
+    for path in ["/packages/alpha", "/", "/git/github.com/a/b/info/refs"] {
+        let answer = get_as(serving.authority(), "attacker.example:4040", path, "");
+        assert_eq!(answer.status, 421, "{path}");
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(text.contains("attacker.example") && text.contains("--hostname"), "{text}");
+    }
+    let quiet = serving.stop("TERM").ok();
+    assert!(!quiet.stderr.contains("warning"), "{quiet:?}");
+}
+
+#[test]
+fn where_others_can_reach_it_any_name_will_do_and_that_is_said() {
+    let stage = Stage::mirrored();
+    let serving = Serving::start(&mut stage.command(&["serve", "--listen=0.0.0.0:0"]));
+    assert_eq!(get_as(serving.authority(), "mirror.corp:4040", "/packages/alpha", "").status, 200);
+    serving.stop("TERM").ok().says("everyone who can reach 0.0.0.0:");
+}
+
+#[test]
+fn an_index_that_nobody_could_sign_is_not_promised() {
+    let stage = Stage::mirrored();
+    let serving = serve(&stage);
+    for path in ["/names", "/versions", "/public_key", "/repos/acme/names"] {
+        let answer = get(serving.authority(), path);
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(!String::from_utf8(answer.body).unwrap().contains("hexmirror update"), "{path}");
+    }
+    // A version that is none, and no wrong request.
+    for path in ["/tarballs/alpha-9.tar", "/tarballs/alpha.tar", "/tarballs/alpha-1.0.tar", "/packages/..x"] {
+        assert_eq!(get(serving.authority(), path).status, 404, "{path}");
+    }
+    assert_eq!(get(serving.authority(), "/packages/%ff").status, 400);
 }

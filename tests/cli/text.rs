@@ -132,24 +132,15 @@ fn a_reader_that_has_had_enough_is_no_error() {
 }
 
 #[test]
-fn completions_for_every_shell() {
-    let stage = Stage::new();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ran = stage.run_in("home", &["completions", shell]).ok().silent();
-        assert!(ran.stdout.contains("git-hexmirror") && ran.stdout.contains("dry-run"), "{shell}");
+fn a_reader_that_has_had_enough_changes_no_exit_code() {
+    let stage = Stage::mirrored();
+    stage.lock(&["alpha 1.1.0"]);
+    for arguments in [["status"].as_slice(), &["status", "--json"], &["diff", "--exit-code"], &["update", "--dry-run"]]
+    {
+        let mut child = stage.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        Ran::from(child.wait_with_output().unwrap()).exits(1);
     }
-    stage.run(&["completions", "cmd.exe"]).exits(2);
-}
-
-#[test]
-fn the_manual_page_is_installed_where_git_looks() {
-    let stage = Stage::new();
-    stage.run_in("home", &["man"]).ok().prints(".TH GIT-HEXMIRROR").prints(".SH UPDATE");
-    stage.run_in("home", &["man", "--install"]).ok();
-    let page = std::fs::read_to_string(stage.sandbox.home().join(".local/share/man/man1/git-hexmirror.1")).unwrap();
-    assert!(page.contains("HEXMIRROR_TIMEOUT"));
-    stage.run_in("", &["man", "--install", "there"]).ok();
-    assert!(stage.sandbox.path().join("there/man1/git-hexmirror.1").is_file());
 }
 
 #[test]

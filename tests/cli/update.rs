@@ -113,10 +113,10 @@ fn a_dry_run_says_what_it_would_do_and_does_nothing() {
     let would: Vec<_> = ran.json()["to_add"].as_array().unwrap().iter().map(|pin| pin["package"].clone()).collect();
     assert_eq!(would, ["alpha", "beta", "delta"]);
     assert_eq!(ran.json()["dry_run"], true);
-    stage.run(&["update", "-n"]).exits(1).says("3 releases would be fetched");
+    stage.run(&["update", "-n"]).exits(1).silent().prints("3 releases would be fetched:\n  missing alpha 1.0.0\n");
     assert_eq!((stage.tip(), stage.upstream.count("*")), (None, 0));
     stage.run(&["update"]).ok();
-    stage.run(&["update", "-n"]).ok().says("nothing would be fetched");
+    stage.run(&["update", "-n"]).ok().silent().prints("nothing would be fetched");
 }
 
 #[test]

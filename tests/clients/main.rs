@@ -14,13 +14,27 @@ mod rebar3;
 use std::process::Command;
 
 use support::sample::Sample;
-use support::stage::{Ran, Stage};
+use support::stage::{Ran, Serving, Stage};
 
 /// Prepares a run of the program, told of no upstream, with what Erlang needs.
 fn offline(stage: &Stage, folder: &str, arguments: &[&str]) -> Command {
     let mut command = stage.bare_command_in(folder, arguments);
     // Upstream is stopped, and nothing else is within reach either.
     command.env("HEXMIRROR_URL", "http://127.0.0.1:1");
+    command
+}
+
+/// Sets for a client what `env --tls` prints for a running server.
+fn led<'a>(stage: &Stage, serving: &Serving, command: &'a mut Command) -> &'a mut Command {
+    let folder = command.get_current_dir().expect("a folder of the stage").to_owned();
+    let arguments = ["env", "--tls", "--json", "--url", &serving.url];
+    let variables = Ran::of(&mut offline(stage, folder.to_str().expect("a path in Unicode"), &arguments)).ok().json();
+    for (name, value) in variables.as_object().expect("an object") {
+        match value.as_str() {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     command
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::support::sample::Sample;
 use crate::support::stage::{Ran, Serving, Stage};
-use crate::{mirrored, nobody_was_asked, offline, runs, told};
+use crate::{led, mirrored, nobody_was_asked, offline, runs, told};
 
 /// Returns the folder of mix's archives; `None`, with a message, where there is no mix with Hex.
 pub fn mix_home(stage: &Stage) -> Option<OsString> {
@@ -88,6 +88,32 @@ fn installs_through_serve_with_hex_mirror_alone() {
         .env("HEX_MIRROR", &serving.url);
     installed(&stage, &lock, Ran::of(&mut command));
     serving.stop("TERM").ok();
+}
+
+#[test]
+fn installs_over_https_with_what_env_prints() {
+    let Some((stage, mix_home)) = prepare() else { return };
+    let lock = fs::read(stage.project.join("mix.lock")).unwrap();
+    let serving = Serving::start(&mut offline(&stage, "project", &["serve", "--tls", "--listen=127.0.0.1:0"]));
+    let mut command = stage.sandbox.command("mix", &stage.project);
+    led(&stage, &serving, &mut command).arg("deps.get");
+    command.env("MIX_HOME", &mix_home).env("HEX_HOME", stage.sandbox.path().join("hex"));
+    installed(&stage, &lock, Ran::of(&mut command));
+    serving.stop("TERM").ok();
+}
+
+#[test]
+fn what_a_stale_mirror_lacks_is_said_after_mix_has_failed() {
+    let Some((stage, mix_home)) = prepare() else { return };
+    let lock = fs::read_to_string(stage.project.join("mix.lock")).unwrap();
+    let pinned = lock.lines().find(|line| line.starts_with("  \"jason\":")).expect("jason is pinned");
+    let version = pinned.split('"').nth(3).expect("a version");
+    stage.write("mix.lock", &lock.replace(pinned, &pinned.replacen(version, "1.4.99", 1)));
+    let mut command = offline(&stage, "project", &["run", "--", "mix", "deps.get"]);
+    command.env("MIX_HOME", &mix_home).env("HEX_HOME", stage.sandbox.path().join("hex"));
+    let ran = Ran::of(&mut command);
+    assert_ne!(ran.code, Some(0));
+    ran.says("the mirror lacks what mix.lock pins: jason 1.4.99; run `git hexmirror update`");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::sample::Sample;
 use crate::support::stage::{Ran, Serving, Stage};
-use crate::{mirrored, nobody_was_asked, offline, runs, told};
+use crate::{led, mirrored, nobody_was_asked, offline, runs, told};
 
 const CONFIG: &str = "{erl_opts, []}.\n{deps, [{cowboy, \"2.9.0\"}]}.\n";
 const PACKAGES: [(&str, &str); 3] = [("cowboy", "2.9.0"), ("cowlib", "2.11.0"), ("ranch", "1.8.0")];
@@ -91,6 +91,24 @@ fn installs_through_serve_from_an_empty_cache() {
     let serving = Serving::start(&mut offline(&stage, "app", &["serve", "--listen=127.0.0.1:0"]));
     let mut command = stage.sandbox.command("rebar3", &stage.sandbox.path().join("app"));
     installed(&stage, Ran::of(command.arg("get-deps").env("HEX_CDN", &serving.url)));
+    serving.stop("TERM").ok();
+}
+
+#[test]
+fn installs_over_https_with_an_authority_that_its_configuration_names() {
+    let Some(stage) = prepare(true) else { return };
+    let serving = Serving::start(&mut offline(&stage, "app", &["serve", "--tls", "--listen=127.0.0.1:0"]));
+    let get_deps = || {
+        let mut command = stage.sandbox.command("rebar3", &stage.sandbox.path().join("app"));
+        Ran::of(led(&stage, &serving, &mut command).arg("get-deps"))
+    };
+    // Without it rebar3 trusts only what it ships with, whatever the environment says.
+    assert_ne!(get_deps().code, Some(0));
+    let config = stage.sandbox.home().join(".config/rebar3/rebar.config");
+    let authority = stage.sandbox.path().join("app/.git/hexmirror/tls/ca.pem");
+    let text = fs::read_to_string(&config).unwrap() + &format!("{{ssl_cacerts_path, \"{}\"}}.\n", authority.display());
+    fs::write(&config, text).unwrap();
+    installed(&stage, get_deps());
     serving.stop("TERM").ok();
 }
 

@@ -40,14 +40,6 @@ fn every_form_of_address_is_led_to_the_server() {
     }
     let output = mirror.led(&server, None, "").args(["ls-remote", "https://github.com/wistia/else"]).output().unwrap();
     assert!(stderr(&output).contains("127.0.0.1"), "what is not mirrored goes its own way: {}", stderr(&output));
-    let text = stderr(
-        &mirror
-            .led(&server, None, "")
-            .args(["ls-remote", "https://github.com/wistia/elixir_nsq_more"])
-            .output()
-            .unwrap(),
-    );
-    assert!(text.contains("github.com/wistia/elixir_nsq_more is not in the mirror"), "{text}");
 }
 
 #[test]
@@ -126,7 +118,7 @@ fn both_sample_repositories_over_https_by_address_and_by_their_own_names() {
 fn https_serves_hex_too_and_the_authority_stays_the_same() {
     let (mirror, _) = Mirror::of_made();
     let (server, authority) = mirror.serve_securely(&[]);
-    assert!(server.base_url().starts_with("https://127.0.0.1:"));
+    assert!(server.base_url().starts_with("https://localhost:"));
     let before = fs::read(&authority).unwrap();
     let (other, _) = mirror.serve_securely(&["hex.example.org"]);
     assert!(fs::read(&authority).unwrap() == before);

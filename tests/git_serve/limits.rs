@@ -58,7 +58,7 @@ fn a_client_that_vanishes_takes_its_processes_along() {
         let body = format!("0032want {commit}\n00000009done\n");
         let mut client = TcpStream::connect(server.local_addr()).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
-        let head = format!("{POST}\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!("{POST}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
         client.write_all(head.as_bytes()).unwrap();
         client.write_all(body.as_bytes()).unwrap();
         let mut first = [0; 4096];
@@ -84,7 +84,7 @@ fn a_client_that_takes_nothing_is_cut_off() {
     let server = serve(&mirror, limits);
     let body = format!("0032want {commit}\n00000009done\n");
     let mut stuck = TcpStream::connect(server.local_addr()).unwrap();
-    let head = format!("{POST}\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let head = format!("{POST}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stuck.write_all(head.as_bytes()).unwrap();
     // Whoever comes next waits for the only process, which the first one has until it is cut off.
     mirror.sandbox.git("", &["ls-remote", &url(&server, "example.org/team/lib")]);

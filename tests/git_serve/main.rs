@@ -7,4 +7,6 @@ mod git;
 mod limits;
 mod mirror;
 mod mix;
+mod onward;
+mod read_only;
 mod smart;

@@ -225,7 +225,7 @@ pub fn succeed(command: &mut Command) -> String {
 pub fn ask(address: SocketAddr, head: &str, body: &[u8]) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(format!("{head}\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(format!("{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
     // Where the server answers before it has read everything, that is fine.
     let _ = stream.write_all(body);
     let mut answer = Vec::new();

@@ -61,7 +61,7 @@ fn a_slow_load_is_not_an_idle_client() {
     let limits = Limits { header_time: SHORT, write_time: SHORT, ..Limits::default() };
     let server = serve(memory.clone(), limited(limits));
     let mut client = Client::connect(server.local_addr());
-    client.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: test\r\n\r\n"));
+    client.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
     // A connection that says nothing measures the time: it is closed when the first would be, were it idle.
     assert!(Client::connect(server.local_addr()).is_closed());
     assert!(Client::connect(server.local_addr()).is_closed());
@@ -87,7 +87,7 @@ fn a_client_that_takes_nothing_is_cut_off() {
     // More than the buffers of both sockets hold.
     let server = serve(with_plug(64 << 20), limited(limits));
     let mut stuck = Client::connect(server.local_addr());
-    stuck.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: test\r\n\r\n"));
+    stuck.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
     // It holds the only place, so whoever comes next is answered only once it has been cut off.
     assert_eq!(get(server.local_addr(), "/health").status, 200);
 }
@@ -98,7 +98,7 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
     let mut first = Client::connect(server.local_addr());
     assert_eq!(first.ask("GET", PLUG, &[]).status, 200);
     let mut second = Client::connect(server.local_addr());
-    second.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: test\r\n\r\n"));
+    second.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
     second.0.set_read_timeout(Some(SHORT)).unwrap();
     assert_eq!(second.0.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     drop(first);
@@ -116,7 +116,7 @@ fn stopping_lets_running_requests_end_and_closes_idle_ones() {
     let mut idle = Client::connect(address);
     assert_eq!(idle.ask("GET", "/health", &[]).status, 200);
     let mut client = Client::connect(address);
-    client.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: test\r\n\r\n"));
+    client.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
     memory.wait_for_loads(1);
     let stopping = thread::spawn(move || server.stop());
     assert!(idle.is_closed());
@@ -134,7 +134,7 @@ fn stopping_does_not_wait_for_ever() {
     memory.close();
     let server = serve(memory.clone(), limited(Limits { drain_time: SHORT, ..Limits::default() }));
     let mut client = Client::connect(server.local_addr());
-    client.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: test\r\n\r\n"));
+    client.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
     memory.wait_for_loads(1);
     let (done, stopped) = mpsc::channel();
     thread::spawn(move || done.send(server.stop().is_ok()));

@@ -161,7 +161,7 @@ impl Client {
     /// Sends a request with these further header lines and reads its answer.
     pub fn ask(&mut self, method: &str, path: &str, lines: &[&str]) -> Answer {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        self.send(&format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{lines}\r\n"));
+        self.send(&format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n"));
         self.read(method != "HEAD").unwrap()
     }
 

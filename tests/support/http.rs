@@ -25,8 +25,13 @@ pub fn get(authority: &str, path: &str) -> Answer {
 
 /// Asks with more headers, each ending in a line break.
 pub fn get_with(authority: &str, path: &str, headers: &str) -> Answer {
+    get_as(authority, authority, path, headers)
+}
+
+/// Asks in the name of another host.
+pub fn get_as(authority: &str, host: &str, path: &str, headers: &str) -> Answer {
     let mut stream = TcpStream::connect(authority).expect("the server listens");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n{headers}\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).expect("the server listens");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("the server answers");

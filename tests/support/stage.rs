@@ -204,8 +204,8 @@ impl Serving {
         let mut stdout = io::BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
         io::BufRead::read_line(&mut stdout, &mut line).expect("a readable pipe");
-        let address = line.trim_start_matches("http").trim_start_matches('s');
-        assert!(address.starts_with("://127.0.0.1:") && line.ends_with('\n'), "the first line is {line:?}");
+        let is_one = line.starts_with("http://127.0.0.1:") || line.starts_with("https://localhost:");
+        assert!(is_one && line.ends_with('\n'), "the first line is {line:?}");
         Self { child, url: line.trim_end().to_owned(), stdout }
     }
 

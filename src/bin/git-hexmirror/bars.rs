@@ -16,9 +16,7 @@ pub struct Bars {
 impl Bars {
     pub fn new(output: &Output) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
-        let template = "{bar:24.cyan} {pos}/{len} · {msg} · {eta} left";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.progress_chars("━╸─"));
+        bar.set_style(style("{bar:24.cyan} {pos}/{len}{msg}"));
         Self { bar, received: ProgressBar::hidden(), output: *output }
     }
 
@@ -29,6 +27,11 @@ impl Bars {
     fn line(&self, line: String) {
         self.bar.suspend(|| self.output.say(line));
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("━╸─")
 }
 
 impl Progress for Bars {
@@ -43,9 +46,15 @@ impl Progress for Bars {
             }
             Event::Received { bytes: number } => {
                 self.received.inc(number);
-                self.bar.set_message(bytes(self.received.position()));
+                self.bar.set_message(format!(" · {}", bytes(self.received.position())));
             }
-            Event::Finished { .. } => self.bar.inc(1),
+            Event::Finished { .. } => {
+                // Before the first item is done nobody knows how long the rest takes.
+                if self.bar.position() == 0 {
+                    self.bar.set_style(style("{bar:24.cyan} {pos}/{len}{msg} · {eta} left"));
+                }
+                self.bar.inc(1);
+            }
             Event::Retrying { item, reason, after } => {
                 let seconds = after.as_secs_f64();
                 self.line(format!("{} {item}: {reason}; again in {seconds:.1} s", styled(CHANGED, "retrying:")));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
@@ -28,6 +29,7 @@ Exit codes:
   3  upstream or the network
   4  a checksum or a signature is wrong
   5  the repository or its mirror branch is not usable
+run exits as its command does.
 
 Settings, the first that is there counts: a flag; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
 (seconds), HEXMIRROR_PRE_PUSH, HEXMIRROR_POST_CHECKOUT, HEXMIRROR_KEEP_DAYS, HEXMIRROR_KEEP_TAGS, HEXMIRROR_URL, \
@@ -38,7 +40,7 @@ HEX_HTTP_CONCURRENCY, http_proxy, https_proxy, no_proxy and the Hex client's own
 /// Keep everything that mix.lock and rebar.lock pin inside this git repository, and serve it to mix and rebar3
 #[derive(Debug, Parser)]
 #[command(name = "git-hexmirror", bin_name = "git hexmirror", version, styles = STYLES, after_help = EXIT_CODES)]
-#[command(max_term_width = 100, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -130,7 +132,10 @@ pub fn run() -> ExitCode {
         let session = Session::new(&global, Output::new(&global));
         return exit_code(&session, hook::run(&session, &arguments));
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
     let output = Output::new(&cli.global);
     let session = Session::new(&cli.global, output);
     let outcome = match &cli.command {
@@ -151,7 +156,7 @@ pub fn run() -> ExitCode {
         Command::Hooks(arguments) => hooks::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),
         Command::Demo(arguments) => demo::run(&session, arguments),
-        Command::Completions(arguments) => completions::run(arguments),
+        Command::Completions(arguments) => completions::run(&session, arguments),
         Command::Man(arguments) => man::run(&session, arguments),
     };
     exit_code(&session, outcome)
@@ -159,6 +164,23 @@ pub fn run() -> ExitCode {
 
 fn exit_code(session: &Session, outcome: Outcome) -> ExitCode {
     ExitCode::from(outcome.unwrap_or_else(|error| report::report(&session.output, &error)))
+}
+
+/// Prints what clap has to say about the command line: the help that was asked for, or an error.
+fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.render().ansi().to_string();
+    // git takes `git hexmirror --help` for itself and opens the manual page, which may not be installed.
+    let text = match text.rsplit_once("--help") {
+        Some((before, after)) if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            format!("{before}-h{after}")
+        }
+        _ => text,
+    };
+    Output::plain().always(text.trim_end());
+    ExitCode::from(2)
 }
 
 /// What a command returns: its exit code.

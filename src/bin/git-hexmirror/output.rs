@@ -36,6 +36,11 @@ impl Output {
         Self { quiet: global.quiet, verbose: global.verbose, choice: global.color, interactive }
     }
 
+    /// What is used before the command line is known.
+    pub fn plain() -> Self {
+        Self { quiet: false, verbose: 0, choice: Color::Auto, interactive: io::stderr().is_terminal() }
+    }
+
     /// Tells whether standard error takes colours.
     pub fn color(&self) -> bool {
         anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
@@ -63,15 +68,29 @@ impl Output {
 
     /// Prints a line of the result.
     pub fn result(&self, line: impl Display) -> io::Result<()> {
-        writeln!(anstream::stdout().lock(), "{line}")
+        unless_left(writeln!(anstream::stdout().lock(), "{line}"))
     }
 
     /// Prints the result as one JSON document.
     pub fn json(&self, document: &impl Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(document)?;
+        text.push(b'\n');
+        self.raw(&text)
+    }
+
+    /// Prints the result as it is.
+    pub fn raw(&self, text: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        serde_json::to_writer_pretty(&mut stdout, document)?;
-        writeln!(stdout)?;
-        stdout.flush()
+        unless_left(stdout.write_all(text).and_then(|()| stdout.flush()))
+    }
+}
+
+/// Whoever read our output and has had enough is no error: nobody is left to tell, and the exit code still says what was
+/// found, so that `verify | head` does not pass for a whole mirror.
+fn unless_left(printed: io::Result<()>) -> io::Result<()> {
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
     }
 }
 

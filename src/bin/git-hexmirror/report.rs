@@ -8,7 +8,7 @@ use git_hexmirror::ops::{Failure, OpError};
 use git_hexmirror::store::StoreError;
 
 use crate::commands::CommandError;
-use crate::output::{BAD, BOLD, Output, styled};
+use crate::output::{BAD, BOLD, CHANGED, Output, styled};
 use crate::snippet;
 
 /// The exit code for a mirror that is not fresh, or damaged.
@@ -16,20 +16,27 @@ pub const NOT_FRESH: u8 = 1;
 
 /// Prints an error and returns the exit code.
 pub fn report(output: &Output, error: &CommandError) -> u8 {
+    print(output, &styled(BAD, "error:"), error)
+}
+
+/// Prints what went wrong in something that the command can do without.
+pub fn warn(output: &Output, error: &CommandError) {
+    print(output, &styled(CHANGED, "warning:"), error);
+}
+
+fn print(output: &Output, title: &str, error: &CommandError) -> u8 {
     match error {
-        // Whoever read our output has had enough: nothing to say, and nobody to say it to.
-        CommandError::Print(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
         CommandError::Print(error) => {
-            output.always(format!("{} cannot print: {error}", styled(BAD, "error:")));
+            output.always(format!("{title} cannot print: {error}"));
             5
         }
         CommandError::Usage { message, hint } => {
-            output.always(format!("{} {message}", styled(BAD, "error:")));
+            output.always(format!("{title} {message}"));
             show_hint(output, Some((*hint).to_owned()));
             2
         }
         CommandError::Op(error) => {
-            show(output, error);
+            show(output, title, error);
             show_hint(output, hint(error));
             exit_code(error.failure())
         }
@@ -45,18 +52,18 @@ fn exit_code(failure: Failure) -> u8 {
     }
 }
 
-fn show(output: &Output, error: &OpError) {
+fn show(output: &Output, title: &str, error: &OpError) {
     match error {
         OpError::Lock { file, text, source } => {
             output.always(snippet::render(source, file, text, output.color()).trim_end());
         }
         OpError::Several { errors } => {
             for error in errors {
-                show(output, error);
+                show(output, title, error);
             }
         }
         error => {
-            output.always(format!("{} {error}", styled(BAD, "error:")));
+            output.always(format!("{title} {error}"));
             let mut cause = error.source();
             while let Some(error) = cause {
                 output.always(format!("  caused by: {error}"));

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue};
+use hyper::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, LOCATION,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -21,7 +23,7 @@ use super::super::service::{Answer, check};
 use super::answers::{Answers, MAX_REQUEST, Question};
 use super::process::{Git, Process, Protocol, Task};
 use super::request::{self, BodyError, BodyLimits};
-use super::route::{Asked, What};
+use super::route::{Asked, Onward, What};
 use super::streamed::{NoAnswer, Streamed};
 
 /// What stands before the references, except in version 2 (gitprotocol-http(5), "Smart Server Response").
@@ -57,8 +59,11 @@ impl Repositories {
         request: Request<Incoming>,
         asked: Asked,
     ) -> Result<Answer, Refusal> {
-        let Asked { addresses, what } = asked;
-        let wanted = wanted(&request, what)?;
+        let Asked { addresses, what, onward } = asked;
+        let wanted = match wanted(&request, what) {
+            Ok(wanted) => wanted,
+            Err(refusal) => return self.sent_on(tip, onward).await.ok_or(refusal),
+        };
         let Some(first) = addresses.first().cloned() else { return Err(no_repository()) };
         let (contents, at) = (self.contents.clone(), tip.clone());
         let found = task::spawn_blocking(move || {
@@ -68,16 +73,34 @@ impl Repositories {
         let item = format!("the git repository {first}");
         let found = found.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item, source: error.into() }));
         let Some(repository) = found.map_err(|error| Refusal::from_contents(&error, Some(tip)))? else {
-            let text = format!(
-                "the git repository {first} is not in the mirror at commit {}; run `git hexmirror update`",
-                tip.short()
-            );
-            return Err(Refusal::new(StatusCode::NOT_FOUND, text));
+            let lacking = || Refusal::lacking(format!("the git repository {first}"), tip);
+            return self.sent_on(tip, onward).await.ok_or_else(lacking);
         };
         match wanted {
             Wanted::File(name) => file(&request, repository, &name).await,
             Wanted::Process(task) => self.process(request, repository, task).await,
         }
+    }
+
+    /// Tells whether the mirror has a repository of a host.
+    pub(in super::super) fn has_host(&self, tip: &Tip, host: &str) -> bool {
+        self.contents.has_host(tip, &host.to_ascii_lowercase()).unwrap_or(false)
+    }
+
+    /// Sends git on to a repository's own address, where it was only led here because that begins like a mirrored one's. It
+    /// follows as long as it has asked nothing else (`http.followRedirects`, git-config(1)).
+    async fn sent_on(&self, tip: &Tip, onward: Option<Onward>) -> Option<Answer> {
+        let Onward { address, rest } = onward?;
+        let (contents, at, asked) = (self.contents.clone(), tip.clone(), address.clone());
+        let beside = task::spawn_blocking(move || contents.is_beside(&at, &asked)).await;
+        if !matches!(beside, Ok(Ok(true))) {
+            return None;
+        }
+        let mut answer = Response::new(Either::Left(Full::default()));
+        *answer.status_mut() = StatusCode::FOUND;
+        answer.headers_mut().insert(LOCATION, header(format!("https://{address}{rest}")));
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        Some(answer)
     }
 
     async fn process(

@@ -13,6 +13,15 @@ pub(in super::super) struct Asked {
     /// The repositories that may be meant; the first that is there is.
     pub(super) addresses: Vec<GitAddress>,
     pub(super) what: What,
+    /// Where the repository itself is asked the same, if it is the first that git asks of one.
+    pub(super) onward: Option<Onward>,
+}
+
+/// An address outside of the mirror: of a repository, and what stands behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Onward {
+    pub(super) address: GitAddress,
+    pub(super) rest: String,
 }
 
 /// What is wanted of a repository.
@@ -52,12 +61,26 @@ pub(in super::super) fn asked(path: &str, query: Option<&str>, host: Option<&str
     }
     let (repository, what) = split(path, query);
     // Both readings are tried: a host may have its repositories below a folder named `git`.
-    let by_path = repository.strip_prefix("git/").and_then(|repository| repository.parse().ok());
+    let by_path: Option<GitAddress> = repository.strip_prefix("git/").and_then(|repository| repository.parse().ok());
+    let dot_git = if repository.ends_with(".git") { ".git" } else { "" };
+    let first = first_question(path, &what);
+    let onward =
+        by_path.clone().zip(first).map(|(address, asked)| Onward { address, rest: format!("{dot_git}{asked}") });
     // A port says where this server listens; it is not part of the name that the client meant.
     let host = host.map(|host| host.split_once(':').map_or(host, |(host, _)| host));
     let by_host = host.and_then(|host| format!("{host}/{repository}").parse().ok());
     let addresses: Vec<GitAddress> = [by_path, by_host].into_iter().flatten().collect();
-    (under_git || !addresses.is_empty()).then_some(Asked { addresses, what })
+    (under_git || !addresses.is_empty()).then_some(Asked { addresses, what, onward })
+}
+
+/// Returns what git asks first of every repository, as it asks it.
+fn first_question(path: &str, what: &What) -> Option<&'static str> {
+    match what {
+        What::Advertisement => Some("/info/refs?service=git-upload-pack"),
+        What::Push if path.ends_with(INFO_REFS) => Some("/info/refs?service=git-receive-pack"),
+        What::File(name) if name == "info/refs" => Some("/info/refs"),
+        _ => None,
+    }
 }
 
 /// Splits a path into the repository's and what follows it.
@@ -95,7 +118,7 @@ mod tests {
     use super::*;
 
     fn named(path: &str, query: Option<&str>, host: Option<&str>) -> (Vec<String>, What) {
-        let Asked { addresses, what } = asked(path, query, host).unwrap();
+        let Asked { addresses, what, .. } = asked(path, query, host).unwrap();
         (addresses.iter().map(ToString::to_string).collect(), what)
     }
 
@@ -133,6 +156,21 @@ mod tests {
         assert_eq!(named("//a/b.git/HEAD", None, Some("github.com:4043")).0, ["github.com/a/b"]);
         let (addresses, _) = named("/git/github.com/a/HEAD", None, Some("git.example.org"));
         assert_eq!(addresses, ["github.com/a", "git.example.org/git/github.com/a"]);
+    }
+
+    #[test]
+    fn only_the_first_question_can_be_asked_elsewhere() {
+        let rest = |path: &str, query| asked(path, query, Some("h.org")).unwrap().onward.map(|onward| onward.rest);
+        let service = Some("service=git-upload-pack");
+        assert_eq!(rest("/git/h.org/x/info/refs", service).unwrap(), "/info/refs?service=git-upload-pack");
+        assert_eq!(rest("/git/h.org/x.git/info/refs", Some("a=b")).unwrap(), ".git/info/refs");
+        let push = Some("service=git-receive-pack");
+        assert_eq!(rest("/git/h.org/x/info/refs", push).unwrap(), "/info/refs?service=git-receive-pack");
+        for path in ["/git/h.org/x/git-upload-pack", "/git/h.org/x/git-receive-pack", "/git/h.org/x/HEAD"] {
+            assert_eq!(rest(path, None), None, "{path}");
+        }
+        // Whose own host leads here would be led here again.
+        assert_eq!(rest("/x/info/refs", service), None);
     }
 
     #[test]

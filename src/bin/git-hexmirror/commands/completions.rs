@@ -1,23 +1,85 @@
 //! `completions`
 
-use std::io::Write;
-
 use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::CommandError;
 use crate::cli::{Cli, Outcome};
+use crate::session::Session;
+
+const NAME: &str = "git-hexmirror";
+
+/// Lets git's own completion, which calls this function, complete `git hexmirror`. It has the words of the line in `words`, and
+/// appends no blank by itself.
+const BASH: &str = r#"
+_git_hexmirror() {
+    local at
+    for (( at = 1; at < cword; at++ )); do
+        [[ ${words[at]} == hexmirror ]] && break
+    done
+    local COMP_WORDS=(git-hexmirror "${words[@]:at + 1}") COMP_CWORD=$(( cword - at ))
+    compopt +o nospace 2>/dev/null
+    _hexmirror git-hexmirror "$cur" "$prev"
+}
+"#;
+
+/// Lets fish complete `git hexmirror` by what it knows of `git-hexmirror`.
+const FISH: &str = r#"
+function __fish_git_hexmirror_after_git
+    set -l words (commandline -opc)
+    set -e words[1]
+    contains -- hexmirror $words
+end
+
+function __fish_git_hexmirror_below_git
+    set -l words (commandline -opc)
+    while set -q words[1]; and test "$words[1]" != hexmirror
+        set -e words[1]
+    end
+    set -e words[1]
+    complete -C "git-hexmirror $words "(commandline -ct)
+end
+
+complete -c git -n "not __fish_git_hexmirror_after_git; and __fish_use_subcommand" -f -a hexmirror -d "Keep what the locks pin"
+complete -c git -n __fish_git_hexmirror_after_git -f -a "(__fish_git_hexmirror_below_git)"
+"#;
 
 /// Print a completion script for a shell
+///
+/// In bash, zsh and fish it completes `git hexmirror` too. bash finds it as
+/// ~/.local/share/bash-completion/completions/git-hexmirror, zsh as _git-hexmirror in a folder of $fpath; fish is told of it by
+/// `git hexmirror completions fish | source` in config.fish.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     shell: Shell,
 }
 
-pub fn run(arguments: &Arguments) -> Outcome {
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let script = match arguments.shell {
+        // The generator for bash takes a `-` of the program's name for one between subcommands.
+        Shell::Bash => {
+            generated(Shell::Bash, "hexmirror").replace("default hexmirror\n", "default git-hexmirror\n") + BASH
+        }
+        Shell::Fish => generated(Shell::Fish, NAME) + FISH,
+        // What git's completion shows beside the command.
+        Shell::Zsh => generated(Shell::Zsh, NAME).replacen(
+            '\n',
+            "\n#description keep what the locks pin inside this repository\n",
+            1,
+        ),
+        shell => generated(shell, NAME),
+    };
+    session.output.raw(script.as_bytes()).map_err(CommandError::Print)?;
+    Ok(0)
+}
+
+/// Returns the script for a program of this name. What is hidden is left out: the generators would offer it.
+fn generated(shell: Shell, name: &str) -> String {
+    let whole = Cli::command();
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let command = clap::Command::new(NAME).version(env!("CARGO_PKG_VERSION")).args(whole.get_arguments().cloned());
     // It panics where it cannot write, as into a pager that was left.
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "git-hexmirror", &mut script);
-    std::io::stdout().write_all(&script).map_err(CommandError::Print)?;
-    Ok(0)
+    clap_complete::generate(shell, &mut command.subcommands(shown), name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }

@@ -13,22 +13,25 @@ use crate::session::{self, Session};
 /// Print the variables that lead Hex clients and git to a running `git hexmirror serve`
 ///
 /// In a shell: eval "$(git hexmirror env)". git is led there for the repositories that the mirror holds now, by
-/// url.*.insteadOf, and for nothing else.
+/// url.*.insteadOf; pushes go where they went before, and so does what only has an address that begins alike.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The server's address
     ///
-    /// http://127.0.0.1:4040 where it is not given, with --tls https://127.0.0.1:4040
+    /// http://127.0.0.1:4040 where it is not given, with --tls https://localhost:4040
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The server speaks HTTPS with a certificate of this repository's own authority (`serve --tls`)
+    ///
+    /// git trusts it for the server's address alone, mix by HEX_CACERTS_PATH. rebar3 knows no such variable: it wants
+    /// {ssl_cacerts_path, "FILE"}. in its own configuration (~/.config/rebar3/rebar.config), with the FILE that this prints.
     #[arg(long)]
     tls: bool,
     /// The file with the authority of the server's certificate, where it is another
     #[arg(long, value_name = "FILE", conflicts_with = "tls")]
     ca: Option<PathBuf>,
     /// For whom to write them
-    #[arg(long, value_enum, default_value = "shell")]
+    #[arg(long, value_enum, default_value = "shell", conflicts_with = "json")]
     format: Shape,
     #[command(flatten)]
     json: Json,
@@ -49,13 +52,14 @@ enum Shape {
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let default = if arguments.tls { "https://127.0.0.1:4040" } else { "http://127.0.0.1:4040" };
-    let url = arguments.url.as_deref().unwrap_or(default).trim_end_matches('/');
-    if url.parse::<git_hexmirror::fetch::WebUrl>().is_err() {
-        let message = format!("{url:?} is not an http or https address");
-        return Err(CommandError::Usage { message, hint: "give the address that `git hexmirror serve` prints" });
-    }
-    let access = access(session, url, arguments)?;
+    let default = if arguments.tls { "https://localhost:4040" } else { "http://127.0.0.1:4040" };
+    let given = arguments.url.as_deref().unwrap_or(default);
+    let url = environment::base_url(given).map_err(|error| CommandError::Usage {
+        // What stands before the host may be a password.
+        message: format!("{:?} {error}", given.rsplit_once('@').map_or(given, |(_, rest)| rest)),
+        hint: "give the address that `git hexmirror serve` prints",
+    })?;
+    let access = access(session, &url, arguments)?;
     let variables = |format| {
         let existing = session::environment();
         environment::format(&environment::environment(&access, |name| existing.get(name)), format)
@@ -77,10 +81,17 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
     let given = arguments.ca.as_deref().map(|path| absolute(&session.path(path))).transpose()?;
     match session.project() {
         Ok(project) => {
+            if project.repository.tip(&project.branch)?.is_none() {
+                let branch = &project.branch;
+                session.output.say(format!(
+                    "there is no mirror branch {branch} here yet, so nothing leads git to the server; `git hexmirror update` makes it"
+                ));
+            }
             let own = arguments.tls.then(|| absolute(&ops::authority(&project))).transpose()?;
             Ok(ops::access(&project, url, own.or(given).as_deref(), false)?)
         }
         Err(OpError::Store(StoreError::NotARepository { .. })) if !arguments.tls => {
+            session.output.say("this is not inside a git repository, so nothing leads git to the server");
             let authority = given.map(|path| path.to_string_lossy().into_owned());
             Ok(Access { base_url: url.to_owned(), authority, ..Access::default() })
         }

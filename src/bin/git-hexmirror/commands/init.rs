@@ -41,7 +41,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if !arguments.no_hooks && project.repository.worktree().is_some() {
         // The mirror is there; without hooks it only has to be thought of.
         if let Err(error) = hooks::install(output, &project) {
-            report::report(output, &error);
+            report::warn(output, &error);
         }
     }
     Ok(0)

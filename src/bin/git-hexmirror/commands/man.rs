@@ -1,18 +1,24 @@
 //! `man`
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
+use clap_mangen::roff::{Roff, roman};
 
 use super::CommandError;
 use crate::cli::{Cli, Outcome};
+use crate::output::{CHANGED, styled};
 use crate::session::{Session, environment};
 
 /// Print the manual page, or install it where `git hexmirror --help` finds it
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Write it to ~/.local/share/man/man1 (or DIR/man1) instead
+    /// Write it to man1 in this folder instead
+    ///
+    /// Without DIR to share/man beside the bin that this program is in, where man looks for all that is in PATH; if that
+    /// cannot be written, to ~/.local/share/man.
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     install: Option<Option<PathBuf>>,
 }
@@ -20,33 +26,114 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let page = page().map_err(CommandError::Print)?;
     let Some(folder) = &arguments.install else {
-        std::io::stdout().write_all(&page).map_err(CommandError::Print)?;
+        session.output.raw(&page).map_err(CommandError::Print)?;
         return Ok(0);
     };
-    let home = || environment().home.map(|home| home.join(".local/share/man"));
-    let Some(folder) = folder.clone().or_else(home) else {
-        let message = "there is no home directory to install the manual page in".to_owned();
-        return Err(CommandError::Usage { message, hint: "name a folder: git hexmirror man --install DIR" });
+    let folder = match folder {
+        Some(folder) => written(folder, &page)?,
+        None => match beside_the_program().map(|folder| written(&folder, &page)) {
+            Some(Ok(folder)) => folder,
+            _ => written(&of_the_user()?, &page)?,
+        },
     };
-    let folder = folder.join("man1");
-    let path = folder.join("git-hexmirror.1");
-    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, page)).map_err(CommandError::Print)?;
-    session.output.say(format!("wrote {}", path.display()));
+    session.output.say(format!("wrote {}", folder.join(FILE).display()));
+    if is_searched(&folder) == Some(false) {
+        let folder = folder.display();
+        session.output.say(format!(
+            "{} man does not look in {folder} (see `manpath`); add it with MANPATH=\"{folder}:\"",
+            styled(CHANGED, "warning:")
+        ));
+    }
     Ok(0)
 }
 
+const FILE: &str = "man1/git-hexmirror.1";
+
+/// Returns `PREFIX/share/man` for a program in `PREFIX/bin`.
+fn beside_the_program() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let bin = program.parent().filter(|folder| folder.ends_with("bin"))?;
+    Some(bin.parent()?.join("share/man"))
+}
+
+fn of_the_user() -> Result<PathBuf, CommandError> {
+    let home = environment().home.ok_or_else(|| CommandError::Usage {
+        message: "there is no home directory to install the manual page in".to_owned(),
+        hint: "name a folder: git hexmirror man --install DIR",
+    })?;
+    Ok(home.join(".local/share/man"))
+}
+
+/// Writes the page into a folder, and returns that.
+fn written(folder: &Path, page: &[u8]) -> Result<PathBuf, CommandError> {
+    let path = folder.join(FILE);
+    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, page));
+    made.map_err(|error| CommandError::Usage {
+        message: format!("cannot write {}: {error}", path.display()),
+        hint: "name a folder that can be written: git hexmirror man --install DIR",
+    })?;
+    Ok(folder.to_owned())
+}
+
+/// Tells whether man looks in a folder, if it can be asked.
+fn is_searched(folder: &Path) -> Option<bool> {
+    let asked = Command::new("manpath").arg("--quiet").stdin(Stdio::null()).output().ok()?;
+    let folder = folder.canonicalize().ok()?;
+    let searched = String::from_utf8(asked.stdout).ok().filter(|_| asked.status.success())?;
+    let mut searched = std::env::split_paths(searched.trim_end()).filter_map(|path| path.canonicalize().ok());
+    Some(searched.any(|path| path == folder))
+}
+
 /// Renders one page: the overview, then every command with its options.
-fn page() -> std::io::Result<Vec<u8>> {
+fn page() -> io::Result<Vec<u8>> {
     let mut command = Cli::command();
     command.build();
+    let man = clap_mangen::Man::new(command.clone()).title("GIT-HEXMIRROR");
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).title("GIT-HEXMIRROR").render(&mut page)?;
-    for subcommand in command.get_subcommands() {
-        let man = clap_mangen::Man::new(subcommand.clone());
-        writeln!(page, ".SH {}", subcommand.get_name().to_uppercase())?;
-        man.render_description_section(&mut page)?;
-        man.render_synopsis_section(&mut page)?;
-        man.render_options_section(&mut page)?;
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    let mut synopsis = Roff::new();
+    synopsis.control("SH", ["SYNOPSIS"]).text([roman(usage(&command))]);
+    synopsis.to_writer(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    writeln!(page, ".SH COMMANDS")?;
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        section(&mut page, subcommand)?;
     }
+    let mut extra = Vec::new();
+    man.render_extra_section(&mut extra)?;
+    page.extend(String::from_utf8_lossy(&extra).replacen("EXTRA", "\"EXIT CODES AND SETTINGS\"", 1).into_bytes());
+    man.render_version_section(&mut page)?;
     Ok(page)
+}
+
+/// Renders a command with what it has beyond the options that all have, and the commands below it.
+fn section(page: &mut Vec<u8>, command: &clap::Command) -> io::Result<()> {
+    let mut title = Roff::new();
+    title.control("SS", [usage(command).as_str()]);
+    title.to_writer(page)?;
+    let own = command.clone().mut_args(|argument| {
+        let is_everywhere = argument.is_global_set() || argument.get_id() == "help";
+        argument.hide(is_everywhere)
+    });
+    let man = clap_mangen::Man::new(own);
+    for render in [clap_mangen::Man::render_description_section, clap_mangen::Man::render_options_section] {
+        let mut text = Vec::new();
+        render(&man, &mut text)?;
+        // Their headings are for a page of its own.
+        let lines = text.split_inclusive(|byte| *byte == b'\n');
+        page.extend(lines.filter(|line| !line.starts_with(b".SH ")).flatten());
+    }
+    if command.get_name() != "help" {
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            section(page, below)?;
+        }
+    }
+    Ok(())
+}
+
+fn usage(command: &clap::Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned()
 }

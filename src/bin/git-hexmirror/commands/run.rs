@@ -1,14 +1,25 @@
 //! `run`
 
-use git_hexmirror::ops;
+use std::collections::BTreeSet;
 
+use git_hexmirror::ops::{self, OpError, Project};
+use git_hexmirror::plan::Comparison;
+
+use super::serve;
 use crate::cli::Outcome;
+use crate::output::Output;
+use crate::report;
 use crate::session::Session;
+
+/// How many things that the mirror lacks are named.
+const SHOWN: usize = 5;
 
 /// Run a command against the mirror: `git hexmirror run -- mix deps.get`
 ///
 /// Starts a server on a free loopback port, sets the variables that lead Hex clients and git there, runs the command, and exits
-/// with its exit code. Several may run side by side.
+/// with its exit code; with 127 where there is no such command, 126 where it cannot be executed, 2 or 5 where there is no mirror to
+/// serve. Several may run side by side. Where the command fails and the mirror lacks something, that is said.
+/// With --verbose, each request is logged.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The command with its arguments
@@ -19,8 +30,58 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let Some((program, arguments)) = arguments.command.split_first() else { return Ok(2) };
-    let status = ops::run_command(&project, program, arguments)?;
-    Ok(exit_code(status))
+    match ops::run_command(&project, program, arguments, serve::request_log(&session.output)) {
+        Ok(finished) => {
+            if finished.status.code().is_some_and(|code| code != 0) {
+                explain(&session.output, &project, finished.lacking);
+            }
+            Ok(exit_code(finished.status))
+        }
+        Err(error @ OpError::Run { .. }) => {
+            let code = not_run(&error);
+            report::report(&session.output, &error.into());
+            Ok(code)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says what the mirror lacks after a command has failed: that may be why, and clients only speak of what they were given.
+fn explain(output: &Output, project: &Project, asked: BTreeSet<String>) {
+    let status = ops::status(project, true).ok();
+    let locks = status.as_ref().map_or_else(String::new, |status| status.locks.join(", "));
+    let comparison = status.and_then(|status| status.comparison);
+    let pinned: Vec<String> = comparison.iter().flat_map(Comparison::to_fetch).map(|pin| pin.id.to_string()).collect();
+    let git = comparison.iter().flat_map(Comparison::git_to_fetch);
+    let git = git.map(|pin| format!("{} {}", pin.url.address(), pin.revision.short()));
+    let pinned: Vec<String> = pinned.into_iter().chain(git).collect();
+    if !pinned.is_empty() {
+        let lacks = listed(&pinned);
+        output.say(format!("git-hexmirror: the mirror lacks what {locks} pins: {lacks}; run `git hexmirror update`"));
+    } else if !asked.is_empty() {
+        let asked = listed(&Vec::from_iter(asked));
+        output.say(format!(
+            "git-hexmirror: the mirror was asked for what it lacks and no lock pins: {asked}; \
+             lock it where there is a network, then run `git hexmirror update`"
+        ));
+    }
+}
+
+/// Names the first of some things.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Returns what `env`, `timeout` and shells exit with: 127 where there is no such command, 126 where it cannot be executed.
+fn not_run(error: &OpError) -> u8 {
+    match error {
+        OpError::Run { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 127,
+        _ => 126,
+    }
 }
 
 /// Returns the exit code, or what a shell makes of a signal.

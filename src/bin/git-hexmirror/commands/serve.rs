@@ -1,21 +1,21 @@
 //! `serve`
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use git_hexmirror::ops::{self, MirrorContents, OpError};
-use git_hexmirror::serve::{Options, RequestLog, Server};
+use git_hexmirror::serve::{Log, Options, RequestLog, Server};
 
 use super::CommandError;
 use crate::cli::Outcome;
-use crate::output::{BAD, DIM, Output, styled};
+use crate::output::{BAD, CHANGED, DIM, Output, styled};
 use crate::session::Session;
 
 /// Serve the mirror to mix, rebar3, git and other clients
 ///
-/// Serves Hex packages, and git repositories under /git/HOST/PATH.git, read-only. Serves the branch as it stands at each request. The first line on standard output is the server's address. Stops on
-/// SIGINT and SIGTERM. With --verbose, each request is logged.
+/// Serves Hex packages, and git repositories under /git/HOST/PATH.git, read-only. Serves the branch as it stands at each
+/// request. The first line on standard output is the server's address. Stops on SIGINT and SIGTERM. With --verbose, each
+/// request is logged.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Where to listen; port 0 takes a free one
@@ -30,11 +30,13 @@ pub struct Arguments {
     /// it. Its key never leaves this machine.
     #[arg(long)]
     tls: bool,
-    /// A further name of this server for its certificate, such as github.com; may be repeated
+    /// A further name of this server, such as github.com; may be repeated
     ///
-    /// localhost, 127.0.0.1 and the address listened on are always in it. Where the name of a mirrored host leads here
-    /// (through /etc/hosts or the like), its repositories are found under their own addresses.
-    #[arg(long = "hostname", value_name = "NAME", requires = "tls")]
+    /// With --tls it is in the certificate, as localhost, 127.0.0.1 and the address listened on always are. On a loopback
+    /// address the server answers to no other names than these, localhost, numbers, those by which containers reach their
+    /// host, and the hosts of mirrored git repositories: so no web page can read it. Where the name of a mirrored host leads
+    /// here (through /etc/hosts or the like), its repositories are found under their own addresses.
+    #[arg(long = "hostname", value_name = "NAME")]
     hostnames: Vec<String>,
 }
 
@@ -44,20 +46,28 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let output = session.output;
     let options = Options {
         cache_bytes: u64::from(arguments.cache) << 20,
-        log: (output.verbose > 0).then(|| Arc::new(move |request: &RequestLog| log(&output, request)) as _),
+        log: request_log(&output),
         git: ops::system_git(&project),
         tls: arguments.tls.then(|| ops::tls(&project, &names(arguments))).transpose()?,
+        names: arguments.hostnames.clone(),
         ..Options::default()
     };
     let contents = Arc::new(MirrorContents::new(&project));
     let server = Server::bind(&arguments.listen, contents, options).map_err(OpError::from)?;
     let url = server.base_url();
-    output.result(&url).and_then(|()| std::io::stdout().flush()).map_err(CommandError::Print)?;
+    output.raw(format!("{url}\n").as_bytes()).map_err(CommandError::Print)?;
     let tls = if arguments.tls { " --tls" } else { "" };
     output.say(styled(
         DIM,
         format!("serving {}; `git hexmirror env{tls} --url {url}` prints what clients need", project.branch),
     ));
+    if !server.local_addr().ip().is_loopback() {
+        output.say(format!(
+            "{} everyone who can reach {} can read the mirror, private packages included",
+            styled(CHANGED, "warning:"),
+            server.local_addr()
+        ));
+    }
     server.run(stopped()).map_err(OpError::from)?;
     Ok(0)
 }
@@ -67,6 +77,12 @@ fn names(arguments: &Arguments) -> Vec<String> {
     let address = arguments.listen.parse::<SocketAddr>().ok().map(|address| address.ip());
     let usable = address.filter(|address| !address.is_unspecified()).map(|address| address.to_string());
     arguments.hostnames.iter().cloned().chain(usable).collect()
+}
+
+/// Returns what prints each request, if people asked for that.
+pub fn request_log(output: &Output) -> Option<Log> {
+    let output = *output;
+    (output.verbose > 0).then(|| Arc::new(move |request: &RequestLog| log(&output, request)) as Log)
 }
 
 fn log(output: &Output, request: &RequestLog) {

@@ -75,10 +75,10 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
         match &update.before.comparison {
             Some(comparison) if !update.before.summary.fresh => {
                 let (releases, git) = (comparison.to_fetch().count(), comparison.git_to_fetch().count());
-                output.say(format!("{} would be fetched:", status::contents(releases, git)));
+                output.result(format!("{} would be fetched:", status::contents(releases, git)))?;
                 status::lacks(output, comparison)?;
             }
-            _ => output.say(format!("{}: nothing would be fetched", styled(GOOD, "fresh"))),
+            _ => output.result(format!("{}: nothing would be fetched", styled(GOOD, "fresh")))?,
         }
     } else if update.added.is_empty() && update.entries == 0 && update.repositories == 0 {
         let commit = update.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));

@@ -1,0 +1,77 @@
+//! Under which names a server on a loopback address answers.
+//!
+//! A page in a browser can lead a name of its own to this machine and then read what the server says ("DNS rebinding"), private
+//! packages included. It cannot choose the name, though, that the browser sends along in `Host`.
+
+use std::net::IpAddr;
+
+use super::refusal::Refusal;
+use hyper::StatusCode;
+
+/// The names by which containers reach the loopback addresses of the machine that they run on (Docker Desktop, Podman).
+const FROM_CONTAINERS: [&str; 3] = ["host.docker.internal", "gateway.docker.internal", "host.containers.internal"];
+
+/// The names beside those that always lead to this machine.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names(Vec<String>);
+
+impl Names {
+    pub(super) fn new(names: Vec<String>) -> Self {
+        Self(names)
+    }
+
+    /// Tells whether a client that sends this `Host` means this server. A number is nobody's name, so any will do.
+    pub(super) fn has(&self, host: &str) -> bool {
+        let name = name(host);
+        let is = |known: &str| known.eq_ignore_ascii_case(name);
+        name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+            || is("localhost")
+            || name.to_ascii_lowercase().ends_with(".localhost")
+            || FROM_CONTAINERS.into_iter().any(is)
+            || self.0.iter().any(|known| is(known))
+    }
+}
+
+/// Returns a host without its port.
+pub(super) fn name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
+        _ => host,
+    }
+}
+
+pub(super) fn misdirected(host: &str) -> Refusal {
+    let text = format!(
+        "this server listens on a loopback address and does not answer to the name {:?}; if that is meant to lead here, \
+         start it with --hostname {0}",
+        name(host)
+    );
+    Refusal::new(StatusCode::MISDIRECTED_REQUEST, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_to_be_known_and_a_number_need_not() {
+        let names = Names::new(vec!["mirror.example.org".into()]);
+        for host in [
+            "127.0.0.1:4040",
+            "[::1]:4040",
+            "[::1]",
+            "::1",
+            "192.168.1.7",
+            "localhost",
+            "LocalHost:80",
+            "a.localhost",
+            "host.docker.internal:4040",
+            "Mirror.example.org:4040",
+        ] {
+            assert!(names.has(host), "{host}");
+        }
+        for host in ["", "attacker.example", "localhost.attacker.example", "127.0.0.1.nip.io", "notlocalhost", "x:y"] {
+            assert!(!names.has(host), "{host}");
+        }
+    }
+}

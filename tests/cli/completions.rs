@@ -1,0 +1,110 @@
+//! Completion scripts; those of bash by a real bash.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::stage::{Ran, Stage};
+
+/// Where distributions put git's own completion.
+const OF_GIT: &str = "/usr/share/bash-completion/completions/git";
+
+/// Calls git's completion the way that it calls those of others, where the real one is absent: with the words of the line.
+const AS_GIT: &str = r#"
+complete_git() {
+    local words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+    _git_hexmirror
+}
+"#;
+
+/// The real one, with the little of bash-completion that it wants.
+const REAL_GIT: &str = r#"
+_get_comp_words_by_ref() {
+    words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+}
+complete_git() { __git_wrap__git_main; }
+"#;
+
+/// Returns what bash offers for a line whose words are split at blanks; the last may be empty.
+fn offered(stage: &Stage, prelude: &str, function: &str, line: &str) -> Vec<String> {
+    let words: Vec<String> = line.split(' ').map(|word| format!("'{word}'")).collect();
+    let last = words.len() - 1;
+    let script = format!(
+        "source <(git-hexmirror completions bash)\n{prelude}\n\
+         COMP_WORDS=({})\nCOMP_CWORD={last}\nCOMP_LINE='{line}'\nCOMP_POINT=${{#COMP_LINE}}\n\
+         {function} {} {} {}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.join(" "),
+        words[0],
+        words[last],
+        words[last.saturating_sub(1)],
+    );
+    let program = Path::new(crate::support::stage::PROGRAM).parent().unwrap();
+    let mut path = program.as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    let mut command = stage.sandbox.command("bash", &stage.project);
+    let ran = Ran::of(command.args(["--norc", "-c", &script]).env("PATH", path)).exits(0);
+    ran.stdout.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[track_caller]
+fn offers(offered: &[String], expected: &[&str], not: &[&str]) {
+    for word in expected {
+        assert!(offered.iter().any(|offered| offered == word), "{word} is not offered: {offered:?}");
+    }
+    for word in not {
+        assert!(offered.iter().all(|offered| offered != word), "{word} is offered: {offered:?}");
+    }
+}
+
+#[test]
+fn bash_completes_both_ways_of_calling_it() {
+    let stage = Stage::new();
+    let mut ways =
+        vec![("git-hexmirror", String::new(), "_hexmirror"), ("git hexmirror", AS_GIT.into(), "complete_git")];
+    if Path::new(OF_GIT).is_file() {
+        let prelude = format!("source {OF_GIT}\n{REAL_GIT}");
+        ways.push(("git hexmirror", prelude.clone(), "complete_git"));
+        ways.push(("git -C . --no-pager hexmirror", prelude, "complete_git"));
+    } else {
+        eprintln!("skipped in part: there is no {OF_GIT}");
+    }
+    for (called, prelude, function) in ways {
+        let ask = |rest: &str| offered(&stage, &prelude, function, &format!("{called} {rest}"));
+        offers(&ask(""), &["init", "update", "status", "hooks", "--branch"], &["hook"]);
+        offers(&ask("st"), &["status"], &["init"]);
+        offers(&ask("serve --t"), &["--tls"], &["--listen"]);
+        offers(&ask("--branch x update --"), &["--dry-run", "--refresh"], &["--tls"]);
+        offers(&ask("env --format "), &["docker", "github", "gitconfig"], &["init"]);
+        offers(&ask("hooks "), &["install", "uninstall", "status"], &["update"]);
+        offers(&ask("hooks status --j"), &["--json"], &[]);
+    }
+}
+
+#[test]
+fn every_shell_has_a_script_with_all_that_is_not_hidden() {
+    let stage = Stage::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = stage.run_in("home", &["completions", shell]).ok().silent();
+        assert!(ran.stdout.contains("git-hexmirror") && ran.stdout.contains("dry-run"), "{shell}");
+        assert!(!ran.stdout.contains("Do what one of git's hooks is for"), "{shell}");
+    }
+    stage.run(&["completions", "cmd.exe"]).exits(2);
+    // By these names git's own completion finds them.
+    stage
+        .run(&["completions", "bash"])
+        .ok()
+        .prints("\n_git_hexmirror() {\n")
+        .prints("-F _hexmirror -o bashdefault -o default git-hexmirror\n");
+    stage
+        .run(&["completions", "zsh"])
+        .ok()
+        .prints("#compdef git-hexmirror\n#description ")
+        .prints("\n_git-hexmirror() {\n");
+    let fish = stage.run(&["completions", "fish"]).ok().prints("\ncomplete -c git -n ");
+    let mut command = stage.sandbox.command("fish", &stage.project);
+    fs::write(stage.project.join("script.fish"), fish.stdout).unwrap();
+    match command.args(["--no-execute", "script.fish"]).output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(_) => eprintln!("skipped in part: there is no fish"),
+    }
+}

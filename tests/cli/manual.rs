@@ -1,0 +1,84 @@
+//! The manual page, where it is installed, and help by other ways.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::stage::{PROGRAM, Ran, Stage};
+
+#[test]
+fn one_page_has_all_commands_with_their_options() {
+    let stage = Stage::new();
+    let page = stage.run_in("home", &["man"]).ok().silent();
+    for line in [
+        ".TH GIT-HEXMIRROR",
+        "\ngit hexmirror [OPTIONS] <COMMAND>\n",
+        "\\fB\\-\\-branch\\fR \\fI<NAME>\\fR",
+        "\n.SS \"git hexmirror update [OPTIONS]\"\n",
+        "\\fB\\-\\-keep\\-going\\fR",
+        "\n.SS \"git hexmirror hooks install [OPTIONS]\"\n",
+        "\n.SH \"EXIT CODES AND SETTINGS\"\n",
+        "HEXMIRROR_TIMEOUT",
+    ] {
+        assert!(page.stdout.contains(line), "{line:?}: {}", page.stdout);
+    }
+    // Nothing that is not there is referred to, and what all commands have is said once.
+    for text in ["git-hexmirror-", "git\\-hexmirror\\-init", "hexmirror hook ["] {
+        assert!(!page.stdout.contains(text), "{text:?}");
+    }
+    assert_eq!(page.stdout.matches("\\-\\-branch\\fR").count(), 1);
+    let mut command = stage.sandbox.command("man", stage.sandbox.path());
+    fs::write(stage.sandbox.path().join("page.1"), page.stdout).unwrap();
+    match command.args(["--warnings", "--local-file", "page.1"]).output() {
+        Ok(output) if output.status.success() => assert!(output.stderr.is_empty(), "{output:?}"),
+        _ => eprintln!("skipped in part: there is no man"),
+    }
+}
+
+#[test]
+fn it_is_installed_where_man_looks() {
+    let stage = Stage::new();
+    let page = |folder: &std::path::Path| fs::read_to_string(folder.join("man1/git-hexmirror.1")).unwrap();
+    // Not from a folder called bin: to the user's own.
+    stage.run_in("home", &["man", "--install"]).ok().says("wrote ");
+    assert!(page(&stage.sandbox.home().join(".local/share/man")).contains("HEXMIRROR_TIMEOUT"));
+    let prefix = stage.sandbox.path().join("prefix");
+    fs::create_dir_all(prefix.join("bin")).unwrap();
+    // By another process: a file that this one has open for writing may not be run, nor while a child of it still has.
+    assert!(Command::new("cp").arg(PROGRAM).arg(prefix.join("bin")).status().unwrap().success());
+    let install = || {
+        let mut command = stage.sandbox.command(prefix.join("bin/git-hexmirror"), &stage.project);
+        Ran::of(command.args(["man", "--install"])).ok()
+    };
+    let ran = install();
+    assert_eq!(page(&prefix.join("share/man")), stage.run(&["man"]).ok().stdout);
+    if stage.sandbox.command("manpath", &stage.project).output().is_ok() {
+        assert!(ran.stderr.contains("warning: man does not look in"), "{ran:?}");
+        let path = format!("{}:{}", prefix.join("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = stage.sandbox.command(prefix.join("bin/git-hexmirror"), &stage.project);
+        let ran = Ran::of(command.args(["man", "--install"]).env("PATH", path)).ok();
+        assert!(!ran.stderr.contains("warning"), "{ran:?}");
+    } else {
+        eprintln!("skipped in part: there is no manpath");
+    }
+    // Where nothing can be written beside it, to the user's own.
+    fs::remove_dir_all(prefix.join("share")).unwrap();
+    fs::write(prefix.join("share"), "in the way").unwrap();
+    install().says(".local/share/man/man1/git-hexmirror.1");
+    stage.run_in("", &["man", "--install", "there"]).ok();
+    page(&stage.sandbox.path().join("there"));
+    stage.run(&["man", "--install", "/proc/x"]).exits(2).says("cannot write /proc/x/man1/git-hexmirror.1: ");
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let stage = Stage::new();
+    assert_eq!(stage.run(&["help"]).ok().stdout, stage.run(&["--help"]).ok().stdout);
+    assert_eq!(stage.run(&["help", "serve"]).ok().stdout, stage.run(&["serve", "--help"]).ok().stdout);
+    stage.run(&["help", "hooks", "install"]).ok().prints("git hexmirror hooks install");
+    // git would take --help for itself.
+    for arguments in [["--nonsense"].as_slice(), &["nonsense"], &["status", "--nonsense"], &["help", "nonsense"]] {
+        let ran = stage.run(arguments).exits(2).says("try '-h'");
+        assert!(!ran.stderr.contains("--help"), "{ran:?}");
+    }
+    stage.run(&[]).exits(2).says("-h, --help");
+}

@@ -1,0 +1,113 @@
+//! A repository that this user may only read.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::mirror::{Mirror, stderr};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_git-hexmirror");
+
+fn chmod(arguments: &[&str], path: &Path) {
+    assert!(Command::new("chmod").args(arguments).arg(path).status().unwrap().success());
+}
+
+/// A mirror beside which nothing can be written, and a folder for temporary files.
+struct ReadOnly {
+    mirror: Mirror,
+    program: PathBuf,
+    temporary: PathBuf,
+    is_root: bool,
+}
+
+impl ReadOnly {
+    /// `None`, with a message, where nobody can be found who may only read.
+    fn new() -> Option<Self> {
+        let (mirror, _) = Mirror::of_made();
+        let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+        if is_root && Command::new("setpriv").arg("--version").output().is_err() {
+            eprintln!("skipped: root may write everything, and there is no setpriv to become somebody else");
+            return None;
+        }
+        let (program, temporary) = (mirror.sandbox.path().join("git-hexmirror"), mirror.sandbox.path().join("tmp"));
+        // By another process: a file that this one has open for writing may not be run, nor while a child of it still has.
+        assert!(Command::new("cp").arg(PROGRAM).arg(&program).status().unwrap().success());
+        fs::create_dir(&temporary).unwrap();
+        chmod(&["755"], mirror.sandbox.path());
+        chmod(&["777"], &temporary);
+        chmod(&["-R", "a-w,a+rX"], &mirror.sandbox.path().join("project/.git"));
+        Some(Self { mirror, program, temporary, is_root })
+    }
+
+    /// Runs git against the mirror, as somebody who may only read.
+    fn git(&self, arguments: &[&str]) -> Output {
+        let project = self.mirror.sandbox.path().join("project");
+        let mut command = match self.is_root {
+            true => {
+                let mut command = self.mirror.sandbox.command("setpriv", &project);
+                command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&self.program);
+                command
+            }
+            false => self.mirror.sandbox.command(&self.program, &project),
+        };
+        command.env("TMPDIR", &self.temporary).args(["run", "--", "git"]).args(arguments).output().unwrap()
+    }
+
+    fn left(&self) -> usize {
+        fs::read_dir(&self.temporary).unwrap().count()
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        chmod(&["-R", "u+w"], self.mirror.sandbox.path());
+    }
+}
+
+const LIB: &str = "https://example.org/team/lib.git";
+
+#[test]
+fn git_dependencies_are_served_from_a_folder_of_the_servers_own() {
+    let Some(read_only) = ReadOnly::new() else { return };
+    let clone = read_only.temporary.join("clone");
+    let output = read_only.git(&["clone", "--quiet", LIB, clone.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(read_only.left(), 1, "the server's folder went with it");
+    assert!(read_only.mirror.cached().is_empty());
+}
+
+#[test]
+fn a_cache_that_is_filled_is_used_as_it_is() {
+    let Some(read_only) = ReadOnly::new() else { return };
+    let project = read_only.mirror.project();
+    chmod(&["u+w"], &read_only.mirror.sandbox.path().join("project/.git"));
+    let snapshot = project.snapshot().unwrap().unwrap();
+    let cached = snapshot.checkout(&"example.org/team/lib".parse().unwrap()).unwrap().unwrap();
+    let own = read_only.mirror.sandbox.path().join("project/.git/hexmirror");
+    chmod(&["-R", "a-w,a+rX"], &own);
+    // There is no other place where it could be.
+    fs::set_permissions(&read_only.temporary, fs::Permissions::from_mode(0o555)).unwrap();
+    let served = || read_only.git(&["ls-remote", LIB]);
+    let output = served();
+    assert!(output.status.success(), "{}", stderr(&output));
+    drop(cached);
+    // Nor is its lock needed.
+    for entry in fs::read_dir(own.join("git")).unwrap().map(Result::unwrap) {
+        if entry.path().extension().is_some_and(|extension| extension == "lock") {
+            chmod(&["0"], &entry.path());
+        }
+    }
+    let output = served();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn what_cannot_be_written_anywhere_is_not_called_damaged() {
+    let Some(read_only) = ReadOnly::new() else { return };
+    fs::set_permissions(&read_only.temporary, fs::Permissions::from_mode(0o555)).unwrap();
+    let output = read_only.git(&["ls-remote", LIB]);
+    let text = stderr(&output);
+    assert!(!output.status.success() && text.contains("could not be made ready"), "{text}");
+    assert!(text.contains("Permission denied") && !text.contains("damage"), "{text}");
+}
