@@ -47,6 +47,12 @@ pub enum OpError {
         /// What is wrong, and where.
         source: LockError,
     },
+    /// The folder to start from is not there.
+    #[error("there is no folder {}", directory.display())]
+    NoFolder {
+        /// The folder.
+        directory: PathBuf,
+    },
     /// No lock was found.
     #[error("there is no {wanted} in {}", directory.display())]
     NoLock {
@@ -227,6 +233,7 @@ impl OpError {
     pub fn failure(&self) -> Failure {
         match self {
             Self::Config(_) | Self::Lock { .. } | Self::NoLock { .. } | Self::Read { .. } => Failure::Usage,
+            Self::NoFolder { .. } | Self::Store(StoreError::BranchName { .. }) => Failure::Usage,
             Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
             Self::Fetch(error) if error.is_integrity() => Failure::Integrity,
             Self::Fetch(error) if error.is_network() => Failure::Network,

@@ -69,8 +69,11 @@ impl Project {
     /// Opens the project that `directory` is in. `flags` are the settings of the command line.
     ///
     /// # Errors
-    /// Fails where there is no repository, or a setting cannot be used.
+    /// Fails where there is no such folder, no repository, or a setting cannot be used.
     pub fn open(directory: &Path, flags: Layer, environment: Environment) -> Result<Self> {
+        if !directory.is_dir() {
+            return Err(OpError::NoFolder { directory: directory.to_owned() });
+        }
         Self::of(Repository::discover(directory)?, directory, flags, environment)
     }
 

@@ -8,8 +8,8 @@ use gix::refs::store::WriteReflog;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 
 use super::mark::Mark;
-use super::repository::{Branch, set_committer};
-use super::{REPLACES, Repository, Result, StoreError};
+use super::repository::set_committer;
+use super::{Branch, REPLACES, Repository, Result, StoreError};
 
 /// What rewriting a history did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use gix::refs::transaction::PreviousValue;
 use gix::refs::{FullName, Target};
 use sha2::{Digest, Sha256};
 
-use super::repository::{Branch, set_committer};
-use super::{Repository, Result, StoreError};
+use super::repository::set_committer;
+use super::{Branch, Repository, Result, StoreError};
 
 /// Where it is noted what remotes have of branches that are not below `refs/heads/`, and what addresses without a name
 /// have: git's own tracking refs have no place for them.

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use gix::ObjectId;
 
-use super::repository::Branch;
-use super::{Repository, Result, Snapshot};
+use super::{Branch, Repository, Result, Snapshot};
 
 /// Reads where a branch stands, from any thread, with one small file read as long as the ref is loose.
 pub struct TipReader {

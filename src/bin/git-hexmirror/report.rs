@@ -130,6 +130,17 @@ fn store_hint(error: &StoreError) -> Option<String> {
         StoreError::NoMirror { .. } => {
             "make it with `git hexmirror init`, fill it with `git hexmirror update`".to_owned()
         }
+        StoreError::DubiousOwnership { directory } => format!(
+            "it belongs to another user, whose settings and hooks would run as yours; if you trust them: git config --global --add safe.directory {}",
+            quoted(&directory.to_string_lossy())
+        ),
+        StoreError::BranchName { .. } => {
+            "name it with --branch NAME or git config hexmirror.branch NAME, such as hexmirror or refs/hexmirror/main"
+                .to_owned()
+        }
+        StoreError::InTheWay { other, .. } => {
+            format!("choose another name for the mirror: git config hexmirror.branch NAME; or rename {other}")
+        }
         StoreError::NotAMirror { .. } => {
             "choose another name for the mirror: git config hexmirror.branch NAME".to_owned()
         }
@@ -196,4 +207,14 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+/// Writes a word so that a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@:".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
