@@ -181,7 +181,8 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
     if project.config.post_checkout == PostCheckout::Off {
         return Ok(None);
     }
-    match status::status(project, false) {
+    // What is checked out may be older than the settings that name its locks.
+    match project.present_locks().and_then(|locks| status::compare(project, &locks, false)) {
         Err(OpError::NoLock { .. }) => Ok(None),
         status => Ok(Some(status?).filter(|status| !status.summary.fresh)),
     }
@@ -192,7 +193,7 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
 /// # Errors
 /// Fails where the locks cannot be read.
 pub fn remote_with_all(project: &Project) -> Result<Option<String>> {
-    let locks = project.locks()?;
+    let locks = project.present_locks()?;
     let fresh = |tip| status::compare_at(project, Some(tip), &locks, false).is_ok_and(|status| status.summary.fresh);
     let tips = project.repository.remote_tips(&project.branch)?;
     Ok(tips.into_iter().find(|(_, tip)| fresh(*tip)).map(|(remote, _)| remote))

@@ -29,7 +29,7 @@ pub use hooks::{
 };
 pub use init::{Initialised, init, mirror};
 pub use merge::Gained;
-pub use project::{Environment, LockText, Project, read_file, read_locks};
+pub use project::{Environment, LockText, Project, locks_in, read_bounded, read_file, read_locks};
 pub use prune::{Prune, PruneOptions, prune};
 pub use running::run_command;
 pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};

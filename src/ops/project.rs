@@ -87,7 +87,7 @@ impl Project {
             None => Layer::default(),
         };
         let git = Layer::from_git(
-            |key| repository.setting(key),
+            |key| repository.settings(key),
             |name| repository.settings_by_subsection("hexmirror", name),
         )?;
         let variables = Layer::from_environment(|name| environment.get(name))?;
@@ -113,22 +113,37 @@ impl Project {
         Ok(self.repository.snapshot(&self.branch)?)
     }
 
-    /// Returns the project's locks: those configured, else the nearest `mix.lock` and `rebar.lock`, upward from the
-    /// current directory to the root of the worktree.
+    /// Returns the project's locks: those configured, each of which has to be there, else the nearest `mix.lock` and
+    /// `rebar.lock`, upward from the current directory to the root of the worktree.
+    ///
+    /// # Errors
+    /// Fails where there is none, a configured name or glob finds none, or one cannot be read.
+    pub fn locks(&self) -> Result<Vec<LockText>> {
+        let (locks, lacking) = self.found_locks()?;
+        if locks.is_empty() || !lacking.is_empty() { Err(self.no_lock(&lacking)) } else { Ok(locks) }
+    }
+
+    /// Returns those of the project's locks that are there, for what is checked out and may be older than the settings.
     ///
     /// # Errors
     /// Fails where there is none, or one cannot be read.
-    pub fn locks(&self) -> Result<Vec<LockText>> {
-        let locks = match &self.config.locks {
-            Some(globs) => self.configured_locks(globs)?,
-            None => self.nearest_locks()?,
-        };
-        if locks.is_empty() {
-            let wanted = self.config.locks.as_ref().map_or_else(|| LOCKS.join(" or "), |globs| globs.join(" or "));
-            let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
-            return Err(OpError::NoLock { wanted, directory });
+    pub fn present_locks(&self) -> Result<Vec<LockText>> {
+        let (locks, lacking) = self.found_locks()?;
+        if locks.is_empty() { Err(self.no_lock(&lacking)) } else { Ok(locks) }
+    }
+
+    fn no_lock(&self, lacking: &[String]) -> OpError {
+        let wanted = if lacking.is_empty() { LOCKS.join(" or ") } else { lacking.join(", no ") };
+        let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
+        OpError::NoLock { wanted, directory }
+    }
+
+    /// Returns the locks that are there, and the configured names and globs that find none.
+    fn found_locks(&self) -> Result<(Vec<LockText>, Vec<String>)> {
+        match &self.config.locks {
+            Some(globs) => self.configured_locks(globs),
+            None => Ok((self.nearest_locks()?, Vec::new())),
         }
-        Ok(locks)
     }
 
     /// Returns the paths of the locks in a commit: those configured, else the ones in its root.
@@ -157,21 +172,30 @@ impl Project {
         Ok(locks)
     }
 
-    fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockText>> {
-        let set = glob_set(LOCKS_SETTING, globs)?;
-        let mut files: Vec<String> = match self.repository.worktree() {
-            // Literal names need no walk through the whole worktree.
-            Some(root) if globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{'])) => {
-                globs.iter().filter(|glob| root.join(glob).is_file()).cloned().collect()
-            }
+    fn configured_locks(&self, globs: &[String]) -> Result<(Vec<LockText>, Vec<String>)> {
+        let (mut locks, mut lacking) = (BTreeMap::new(), Vec::new());
+        let is_glob = |name: &str| name.contains(['*', '?', '[', '{']);
+        // Literal names need no walk through the whole worktree.
+        let files: Vec<String> = match self.repository.worktree() {
+            _ if !globs.iter().any(|glob| is_glob(glob)) => Vec::new(),
             Some(root) => walk(root).collect(),
             None => self.repository.head().map_or(Ok(Vec::new()), |head| self.repository.paths_at(head))?,
         };
-        files.retain(|file| set.is_match(file));
-        files.sort();
-        files.dedup();
-        let read = |file: String| Ok(read_tracked(&self.repository, &file)?.map(|bytes| LockText { file, bytes }));
-        files.into_iter().filter_map(|file| read(file).transpose()).collect()
+        for glob in globs {
+            let set = glob_set(LOCKS_SETTING, std::slice::from_ref(glob))?;
+            let matching = || files.iter().filter(|file| set.is_match(file)).cloned().collect();
+            let named: Vec<String> = if is_glob(glob) { matching() } else { vec![glob.clone()] };
+            let mut found = false;
+            for file in named {
+                let bytes = read_tracked(&self.repository, &file)?;
+                found |= bytes.is_some();
+                locks.extend(bytes.map(|bytes| (file, bytes)));
+            }
+            if !found {
+                lacking.push(glob.clone());
+            }
+        }
+        Ok((locks.into_iter().map(|(file, bytes)| LockText { file, bytes }).collect(), lacking))
     }
 
     fn nearest_locks(&self) -> Result<Vec<LockText>> {
@@ -227,6 +251,22 @@ pub(super) fn lock_error(file: &str, bytes: &[u8], source: crate::lock::LockErro
     OpError::Lock { file: file.to_owned(), text: bytes.to_owned(), source }
 }
 
+/// Returns the locks in a folder that need not be in a repository: those named, else `mix.lock` and `rebar.lock`.
+///
+/// # Errors
+/// Fails where there is none, or one cannot be read.
+pub fn locks_in(directory: &Path, named: Option<&[String]>) -> Result<Vec<LockText>> {
+    let read = |file: &str| Ok(LockText { bytes: read_file(&directory.join(file))?, file: file.to_owned() });
+    let locks: Vec<LockText> = match named {
+        Some(named) => named.iter().map(|file| read(file)).collect::<Result<_>>()?,
+        None => {
+            LOCKS.iter().filter(|file| directory.join(file).is_file()).map(|file| read(file)).collect::<Result<_>>()?
+        }
+    };
+    let none = || OpError::NoLock { wanted: LOCKS.join(" or "), directory: directory.to_owned() };
+    if locks.is_empty() { Err(none()) } else { Ok(locks) }
+}
+
 /// Reads a file of the project: of the worktree, or of `HEAD` in a bare repository. `None` where it is not there.
 fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> {
     let Some(root) = repository.worktree() else {
@@ -249,12 +289,18 @@ fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> 
 /// # Errors
 /// Fails where it cannot be read, or is larger than any lock.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let read = || {
-        let mut bytes = Vec::new();
-        fs::File::open(path)?.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_LOCK { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
-    };
+    let read = || read_bounded(fs::File::open(path)?);
     read().map_err(|source| OpError::Read { path: path.to_owned(), source })
+}
+
+/// Reads a lock from anywhere.
+///
+/// # Errors
+/// Fails where it cannot be read, or is larger than any lock.
+pub fn read_bounded(from: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_LOCK { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 /// Returns the files below a folder, as paths from it, without what belongs to others.

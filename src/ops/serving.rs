@@ -127,7 +127,7 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_
     if let Some(snapshot) = project.snapshot()? {
         let mirrored = &snapshot.manifest()?.git;
         mirrored.keys().for_each(|address| redirects.add(address));
-        let wanted = project.locks().and_then(|locks| read_locks(&locks)).unwrap_or_default();
+        let wanted = project.present_locks().and_then(|locks| read_locks(&locks)).unwrap_or_default();
         let urls = wanted.git.iter().map(|pin| &pin.url).filter(|url| mirrored.contains_key(url.address()));
         urls.filter(|url| with_secrets || url.to_string() == url.secret_text()).for_each(|url| redirects.add_url(url));
     }

@@ -64,6 +64,12 @@ impl Repository {
         self.git.config_snapshot().string(key).map(|value| value.to_str_lossy().into_owned())
     }
 
+    /// Returns all values of a git setting that may be given several times, as `git config --get-all` does.
+    pub fn settings(&self, key: &str) -> Vec<String> {
+        let values = self.git.config_snapshot().plumbing().strings(key).unwrap_or_default();
+        values.iter().map(|value| value.to_str_lossy().into_owned()).collect()
+    }
+
     /// Returns the values of all settings named `section.SUBSECTION.name`, with their subsections.
     pub fn settings_by_subsection(&self, section: &str, name: &str) -> Vec<(String, String)> {
         let snapshot = self.git.config_snapshot();

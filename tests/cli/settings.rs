@@ -90,6 +90,35 @@ fn locks_are_named_by_globs() {
 }
 
 #[test]
+fn every_lock_that_is_named_has_to_be_there() {
+    let stage = Stage::mirrored();
+    stage.write("apps/one/mix.lock", &stage.registry.mix_lock(&PINNED[..1]));
+    for command in ["status", "diff", "update", "verify", "lock"] {
+        let named = ["--lock", "mix.lock", "--lock", "nothing/mix.lock"];
+        stage.run(&[&[command], &named[..]].concat()).exits(2).says("there is no nothing/mix.lock in");
+        let matched = ["--lock", "apps/*/mix.lock", "--lock", "nowhere/*.lock", "--lock", "no.lock"];
+        stage.run(&[&[command], &matched[..]].concat()).exits(2).says("there is no nowhere/*.lock, no no.lock in");
+    }
+    stage.run(&["status", "--lock", "apps/*/mix.lock", "--lock", "mix.lock"]).ok().prints("3 releases");
+    // In a bare repository it is the same.
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
+    stage.sandbox.git("", &["clone", "--quiet", "--bare", "project", "bare.git"]);
+    stage.run_in("bare.git", &["status", "--lock", "mix.lock", "--lock", "x/*.lock"]).exits(2).says("no x/*.lock");
+    stage.run_in("bare.git", &["status", "--lock", "*.lock"]).ok();
+}
+
+#[test]
+fn all_values_of_a_setting_with_several_count() {
+    let stage = Stage::mirrored();
+    stage.write("b/mix.lock", &stage.registry.mix_lock(&["alpha 1.1.0"]));
+    stage.git(&["config", "--add", "hexmirror.locks", "b/mix.lock"]);
+    stage.git(&["config", "--add", "hexmirror.locks", "mix.lock"]);
+    let ran = stage.run(&["status", "--json"]).exits(1);
+    assert_eq!(ran.json()["locks"], serde_json::json!(["b/mix.lock", "mix.lock"]));
+}
+
+#[test]
 fn tarballs_in_the_local_hex_cache_are_used_without_network() {
     let stage = Stage::new();
     for release in PINNED {
