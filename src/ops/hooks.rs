@@ -100,6 +100,8 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
         Some(along) => Some(along),
         None => project.repository.remote_tip(remote, &project.branch)?,
     };
+    // Only the local mirror can go along.
+    let own = project.repository.tip(&project.branch)?;
     let (mut stale, mut share) = (Vec::new(), false);
     for pushed in refs {
         let Some(commit) = commit_of_branch(project, pushed) else { continue };
@@ -109,15 +111,15 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
         }
         if !brings_locks(project, remote, pushed, commit)? {
             // Of a project that has its mirror on the remote yet nothing of it there, any push is the first occasion.
-            let first = mode == PrePush::Push && there.is_none() && project.repository.tip(&project.branch)?.is_some();
-            share |= first && status::compare(project, &locks, false)?.summary.fresh;
+            let first = mode == PrePush::Push && there.is_none() && own.is_some();
+            share |= first && status::compare_at(project, own, &locks, false)?.summary.fresh;
             continue;
         }
         // A mirror on the remote that is damaged, or none at all, does not count.
         if there.is_some() && status::compare_at(project, there, &locks, false).is_ok_and(|there| there.summary.fresh) {
             continue;
         }
-        let status = status::compare(project, &locks, false)?;
+        let status = status::compare_at(project, own, &locks, false)?;
         if status.summary.fresh {
             share = true;
         } else {

@@ -113,6 +113,25 @@ impl Project {
         Ok(self.repository.snapshot(&self.branch)?)
     }
 
+    /// Returns what the mirror holds for whoever only reads it: in a fresh clone, which has the branch of its remote only, that
+    /// one. Writes nothing.
+    ///
+    /// # Errors
+    /// Fails where it is not a mirror or is damaged.
+    pub fn readable(&self) -> Result<Option<Snapshot>> {
+        let tip = self.repository.mirror_tip(&self.branch)?;
+        tip.map(|(remote, tip)| self.snapshot_of(remote.as_deref(), tip)).transpose()
+    }
+
+    /// Returns what the mirror branch, or a remote's, holds at a commit.
+    pub(super) fn snapshot_of(&self, remote: Option<&str>, tip: ObjectId) -> Result<Snapshot> {
+        let branch = match remote {
+            Some(remote) => &self.repository.tracking_branch(remote, &self.branch)?,
+            None => &self.branch,
+        };
+        Ok(Snapshot::at(&self.repository, branch, tip)?)
+    }
+
     /// Returns the project's locks: those configured, each of which has to be there, else the nearest `mix.lock` and
     /// `rebar.lock`, upward from the current directory to the root of the worktree.
     ///

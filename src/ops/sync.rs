@@ -8,7 +8,7 @@ use super::merge::Gained;
 use super::{OpError, Project, Result};
 use crate::git::{Brought, Lease, ProjectGit, Taken};
 use crate::progress::{Event, Progress};
-use crate::store::{ObjectId, StoreError};
+use crate::store::ObjectId;
 
 /// How often a push is tried that others overtake.
 const PUSHES: u32 = 150;
@@ -102,7 +102,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let (mut attempts, mut earlier) = (0, None::<Earlier>);
     loop {
         attempts += 1;
-        let missing = || StoreError::NoMirror { branch: project.branch.to_string() };
+        let missing = || project.repository.no_mirror(&project.branch);
         // Of a branch that is no mirror, a remote is spared.
         let commit = project.snapshot()?.ok_or_else(missing)?.commit();
         match git.take(&remote, &commit.to_string(), &reference, None)? {
@@ -146,7 +146,7 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
     let branch = project.branch.to_string();
-    let commit = project.snapshot()?.ok_or_else(|| StoreError::NoMirror { branch: branch.clone() })?.commit();
+    let commit = project.snapshot()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?.commit();
     let there = bring(project, &git, &remote)?;
     if let Some(there) = there
         && !covers(project, commit, there)?
@@ -187,7 +187,7 @@ fn remote_of(project: &Project, reach: Reach<'_>) -> Result<String> {
 }
 
 /// Fetches a remote's mirror, and returns its tip, or `None` where it has none.
-fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<ObjectId>> {
+pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<ObjectId>> {
     let into = project.repository.tracking_ref(remote, &project.branch);
     match git.bring(remote, &project.branch.full_name(), &into)? {
         Brought::Here => Ok(project.repository.commit_of(&into)?),

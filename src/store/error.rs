@@ -47,6 +47,8 @@ pub enum StoreError {
     NoMirror {
         /// The branch, short where it is one of `refs/heads/`.
         branch: String,
+        /// The remote that may have it.
+        remote: Option<String>,
     },
     /// The branch exists but is not a mirror.
     #[error("the branch {branch} exists but is not a mirror: its tree has no mirror.toml")]

@@ -63,6 +63,24 @@ impl Repository {
         Ok(tips)
     }
 
+    /// Returns where the mirror stands for whoever reads it: the local branch, else what a remote was last seen with, with the
+    /// remote's name.
+    ///
+    /// # Errors
+    /// Fails where a ref cannot be read.
+    pub fn mirror_tip(&self, branch: &Branch) -> Result<Option<(Option<String>, ObjectId)>> {
+        if let Some(tip) = self.tip(branch)? {
+            return Ok(Some((None, tip)));
+        }
+        let known = self.remote_tips(branch)?.into_iter().next();
+        Ok(known.map(|(remote, tip)| (Some(remote), tip)))
+    }
+
+    /// Returns the error that there is no mirror.
+    pub fn no_mirror(&self, branch: &Branch) -> StoreError {
+        StoreError::NoMirror { branch: branch.to_string(), remote: self.default_remote() }
+    }
+
     /// Notes where a remote's copy of the branch stands, or that it has none.
     ///
     /// # Errors

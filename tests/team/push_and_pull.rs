@@ -230,8 +230,13 @@ fn a_branch_of_the_remote_that_is_no_mirror_is_left_alone() {
     team.git(&one, &["push", "--quiet", "origin", "main:hexmirror"]).ok();
     let there = team.tip(&team.remote);
     team.run(&one, &["update"]).exits(5);
+    // Nor where this clone does not know of it, and has to ask.
     team.git(&one, &["update-ref", "-d", "refs/remotes/origin/hexmirror"]).ok();
+    team.run(&one, &["update"]).exits(5).says("is not a mirror");
+    assert_eq!((team.tip(&one), team.tip(&team.remote)), (None, there.clone()));
+    team.git(&one, &["push", "--quiet", "origin", ":hexmirror"]).ok();
     team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main:hexmirror"]).ok();
     let here = team.tip(&one);
     team.run(&one, &["push"]).exits(5).says("is not a mirror");
     team.run(&one, &["pull"]).exits(5).says("is not a mirror");

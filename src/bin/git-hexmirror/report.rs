@@ -127,7 +127,10 @@ fn hint(error: &OpError) -> Option<String> {
 fn store_hint(error: &StoreError) -> Option<String> {
     let hint = match error {
         StoreError::NotARepository { .. } => "run it inside a git repository, or make one with `git init`".to_owned(),
-        StoreError::NoMirror { .. } => {
+        StoreError::NoMirror { remote: Some(remote), .. } => format!(
+            "bring {remote}'s with `git hexmirror pull {remote}`; if it has none, make it with `git hexmirror init`, fill it with `git hexmirror update`"
+        ),
+        StoreError::NoMirror { remote: None, .. } => {
             "make it with `git hexmirror init`, fill it with `git hexmirror update`".to_owned()
         }
         StoreError::DubiousOwnership { directory } => format!(
