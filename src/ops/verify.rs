@@ -179,7 +179,8 @@ fn repository(git: &Git, snapshot: &Snapshot, address: &GitAddress, stored: &Sto
     };
     match crate::git::check(git, &folder, stored.revisions.keys()) {
         Ok(None) => Vec::new(),
-        Ok(Some(problem)) => wrong(problem),
+        // Where it was written for the check is gone when this is read.
+        Ok(Some(problem)) => wrong(problem.replace(&format!("{}/", folder.display()), "")),
         Err(error) => vec![damage(&path, &error)],
     }
 }

@@ -1,5 +1,6 @@
 //! Errors for people: what happened, where, and what to do next.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use git_hexmirror::fetch::FetchError;
@@ -10,6 +11,9 @@ use git_hexmirror::store::StoreError;
 use crate::commands::CommandError;
 use crate::output::{BAD, BOLD, Output, styled};
 use crate::snippet;
+
+/// How many of several things are named.
+const NAMED: usize = 3;
 
 /// The exit code for a mirror that is not fresh, or damaged.
 pub const NOT_FRESH: u8 = 1;
@@ -51,8 +55,19 @@ fn show(output: &Output, error: &OpError) {
             output.always(snippet::render(source, file, text, output.color()).trim_end());
         }
         OpError::Several { errors } => {
-            for error in errors {
+            let (entries, others) = by_cause(errors);
+            for error in others {
                 show(output, error);
+            }
+            for (cause, mut entries) in entries {
+                let rest = entries.split_off(entries.len().min(NAMED)).len();
+                let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+                output.always(format!(
+                    "{} the registry entries of {}{more} are refused",
+                    styled(BAD, "error:"),
+                    entries.join(", ")
+                ));
+                output.always(format!("  caused by: {cause}"));
             }
         }
         error => {
@@ -64,6 +79,23 @@ fn show(output: &Output, error: &OpError) {
             }
         }
     }
+}
+
+/// Sorts out the registry entries that are refused for the same reason, which mostly is one wrong key.
+fn by_cause(errors: &[OpError]) -> (BTreeMap<String, Vec<String>>, Vec<&OpError>) {
+    let mut entries = BTreeMap::<String, Vec<String>>::new();
+    for error in errors {
+        if let OpError::Entry { entry, source } = error {
+            entries.entry(source.to_string()).or_default().push(entry.to_string());
+        }
+    }
+    entries.retain(|_, entries| entries.len() > 1);
+    let alone = |error: &&OpError| match error {
+        OpError::Entry { source, .. } => !entries.contains_key(&source.to_string()),
+        _ => true,
+    };
+    let others = errors.iter().filter(alone).collect();
+    (entries, others)
 }
 
 fn show_hint(output: &Output, hint: Option<String>) {
