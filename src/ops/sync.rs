@@ -105,7 +105,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         let missing = || project.repository.no_mirror(&project.branch);
         // Of a branch that is no mirror, a remote is spared.
         let commit = project.snapshot()?.ok_or_else(missing)?.commit();
-        match git.take(&remote, &commit.to_string(), &reference, None)? {
+        match git.take(&remote, &commit.to_string(), &reference, None).map_err(OpError::Remote)? {
             Taken::Moved => {}
             taken => {
                 project.repository.note_remote(&remote, &project.branch, Some(commit))?;
@@ -155,7 +155,7 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
     }
     let expected = there.map(|there| there.to_string());
     let lease = Lease { expected: expected.as_deref() };
-    match git.take(&remote, &commit.to_string(), &project.branch.full_name(), Some(lease))? {
+    match git.take(&remote, &commit.to_string(), &project.branch.full_name(), Some(lease)).map_err(OpError::Remote)? {
         Taken::Moved => Err(OpError::RemoteKeptMoving { remote, branch, attempts: 1 }),
         taken => {
             project.repository.note_remote(&remote, &project.branch, Some(commit))?;
@@ -189,7 +189,7 @@ fn remote_of(project: &Project, reach: Reach<'_>) -> Result<String> {
 /// Fetches a remote's mirror, and returns its tip, or `None` where it has none.
 pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<ObjectId>> {
     let into = project.repository.tracking_ref(remote, &project.branch);
-    match git.bring(remote, &project.branch.full_name(), &into)? {
+    match git.bring(remote, &project.branch.full_name(), &into).map_err(OpError::Remote)? {
         Brought::Here => Ok(project.repository.commit_of(&into)?),
         Brought::Absent => {
             project.repository.note_remote(remote, &project.branch, None)?;

@@ -205,10 +205,17 @@ fn a_remote_that_is_not_there_or_no_remote_at_all() {
     fs::rename(&team.remote, team.stage.sandbox.path().join("gone")).unwrap();
     team.run(&one, &["push"]).exits(3).says("there is no repository at origin");
     team.run(&one, &["pull", "--json"]).exits(3).says("there is no repository at origin");
-    team.run(&one, &["push", "http://127.0.0.1:9/x.git"]).exits(3).says("cannot be reached");
+    team.run(&one, &["pull"]).exits(3).says("hint: see that `git ls-remote origin` works");
+    for command in ["push", "pull"] {
+        let ran = team.run(&one, &[command, "http://127.0.0.1:9/x.git"]).exits(3).says("cannot be reached");
+        assert!(!ran.stderr.contains("git hexmirror update") && ran.stderr.contains("git remote -v"), "{ran:?}");
+    }
     team.run(&one, &["push", "--", "--upload-pack=touch x"]).exits(2).says("is not the name or the address");
     team.git(&one, &["remote", "remove", "origin"]).ok();
-    team.run(&one, &["push"]).exits(2).says("no remote was named");
+    for command in ["push", "pull"] {
+        let ran = team.run(&one, &[command]).exits(2).says("no remote was named").says("git remote add origin URL");
+        assert!(!ran.stderr.contains("push REMOTE"), "{ran:?}");
+    }
     assert_eq!(team.tip(&one), tip);
 }
 
