@@ -120,8 +120,8 @@ mod tests {
             let proxies = Proxies::parse(Some("p:1"), Some("http://s:2"), Some(no_proxy)).unwrap();
             proxies.of(&url.parse().unwrap()).map(ToString::to_string)
         };
-        assert_eq!(of("", "http://a.example/x").as_deref(), Some("http://p:1/"));
-        assert_eq!(of("b.example", "https://a.example/x").as_deref(), Some("http://s:2/"));
+        assert_eq!(of("", "http://a.example/x").as_deref(), Some("http://p:1"));
+        assert_eq!(of("b.example", "https://a.example/x").as_deref(), Some("http://s:2"));
         for no_proxy in ["a.example", "x,.example", "*", "*.example", "10.0.0.0/8"] {
             assert_eq!(of(no_proxy, "http://a.example/x"), None, "{no_proxy}");
         }
