@@ -90,6 +90,8 @@ fn by_cause(errors: &[OpError]) -> (BTreeMap<String, Vec<String>>, Vec<&OpError>
         }
     }
     entries.retain(|_, entries| entries.len() > 1);
+    // They come as upstream answers.
+    entries.values_mut().for_each(|entries| entries.sort());
     let alone = |error: &&OpError| match error {
         OpError::Entry { source, .. } => !entries.contains_key(&source.to_string()),
         _ => true,
