@@ -188,17 +188,20 @@ impl Layer {
         })
     }
 
-    /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space), `hexmirror.jobs`,
+    /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space, and given as often as one likes), `hexmirror.jobs`,
     /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags` (as the locks), and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
     ///
+    /// `values` returns all values of a setting; of those that are no lists, the last counts, as for git.
     /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
     ///
     /// # Errors
     /// Fails where a number is none.
     pub fn from_git(
-        setting: impl Fn(&str) -> Option<String>,
+        values: impl Fn(&str) -> Vec<String>,
         by_subsection: impl Fn(&str) -> Vec<(String, String)>,
     ) -> Result<Self, ConfigError> {
+        let setting = |key: &str| values(key).pop();
+        let list = |key: &str| Some(values(key)).filter(|values| !values.is_empty()).map(|all| words(&all.join(" ")));
         let numeric = |key: &str| setting(key).map(|value| number(&format!("git's setting {key}"), &value)).transpose();
         let (jobs, timeout) = (numeric("hexmirror.jobs")?, numeric("hexmirror.timeout")?);
         let mut repositories = BTreeMap::<String, RepositoryLayer>::new();
@@ -208,7 +211,7 @@ impl Layer {
         for (repository, key) in by_subsection("publicKey") {
             repositories.entry(repository).or_default().public_key = Some(key);
         }
-        let locks = setting("hexmirror.locks").map(|locks| words(&locks));
+        let locks = list("hexmirror.locks");
         let hooks = HooksLayer {
             pre_push: setting("hexmirror.prePush")
                 .map(|text| word("git's setting hexmirror.prePush", text))
@@ -217,7 +220,7 @@ impl Layer {
                 .map(|text| word("git's setting hexmirror.postCheckout", text))
                 .transpose()?,
         };
-        let keep_tags = setting("hexmirror.keepTags").map(|tags| words(&tags));
+        let keep_tags = list("hexmirror.keepTags");
         let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
         Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, timeout, repositories, hooks, prune })
     }
@@ -301,10 +304,15 @@ mod tests {
         move |name| values.get(name).cloned()
     }
 
+    fn settings(values: &[(&str, &str)]) -> impl Fn(&str) -> Vec<String> {
+        let variable = variables(values);
+        move |name| variable(name).into_iter().collect()
+    }
+
     #[test]
     fn nothing_set_gives_the_defaults() {
         let environment = Layer::from_environment(|_| None).unwrap();
-        let git = Layer::from_git(|_| None, |_| Vec::new()).unwrap();
+        let git = Layer::from_git(|_| Vec::new(), |_| Vec::new()).unwrap();
         let config = Config::from_layers(&[environment, git], &Layer::default()).unwrap();
         assert_eq!((config.branch.as_str(), config.locks, config.jobs), ("hexmirror", None, None));
     }
@@ -313,7 +321,7 @@ mod tests {
     fn the_more_important_source_wins_key_by_key() {
         let environment =
             Layer::from_environment(variables(&[("HEXMIRROR_BRANCH", "env"), ("HEXMIRROR_JOBS", "")])).unwrap();
-        let git = Layer::from_git(variables(&[("hexmirror.branch", "git"), ("hexmirror.jobs", "3")]), |_| Vec::new());
+        let git = Layer::from_git(settings(&[("hexmirror.branch", "git"), ("hexmirror.jobs", "3")]), |_| Vec::new());
         let tracked = Layer::from_toml("branch = 'file'\njobs = 9\nlocks = ['a/mix.lock']").unwrap();
         let config = Config::from_layers(&[environment, git.unwrap()], &tracked).unwrap();
         assert_eq!((config.branch.as_str(), config.jobs), ("env", Some(3)));
@@ -337,7 +345,7 @@ mod tests {
         let error = Layer::from_environment(variables(&[("HEXMIRROR_JOBS", "many")])).unwrap_err();
         assert_eq!(error.origin, "HEXMIRROR_JOBS");
         assert!(Config::from_layers(&[], &Layer::from_toml("jobs = 0").unwrap()).is_err());
-        let error = Layer::from_git(variables(&[("hexmirror.prePush", "pull")]), |_| Vec::new()).unwrap_err();
+        let error = Layer::from_git(settings(&[("hexmirror.prePush", "pull")]), |_| Vec::new()).unwrap_err();
         assert!(error.to_string().contains("expected one of `push`, `check`, `off`"), "{error}");
         assert!(Config::from_layers(&[], &Layer::from_toml("timeout = 0").unwrap()).is_err());
         assert!(Config::from_layers(&[], &Layer::from_toml("[repositories.'../x']").unwrap()).is_err());

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Client, NoProxy, Proxy, Response, StatusCode};
 
 use super::endpoint::{Endpoint, WebUrl};
@@ -63,7 +63,7 @@ impl Connections {
     async fn send(&self, url: &WebUrl, headers: HeaderMap) -> Result<Response, FetchError> {
         // Credentials in the address become a header too; the ones given here replace it.
         let response = self.client(url)?.get(url.as_url().clone()).headers(headers).send().await;
-        response.map_err(|source| failure(url, &self.settings.timeouts, source))
+        response.map_err(|source| failure(url, self.settings.proxies.of(url), &self.settings.timeouts, source))
     }
 
     fn client(&self, url: &WebUrl) -> Result<&Client, FetchError> {
@@ -106,19 +106,26 @@ impl Answer {
     /// Reads the body and hands it on as it arrives.
     ///
     /// # Errors
-    /// [`FetchError::TooLarge`] as soon as it is clear that it is longer than `limit` bytes; what `take` returns.
+    /// [`FetchError::TooLarge`] as soon as it is clear that it is longer than `limit` bytes;
+    /// [`FetchError::WebPage`] where it is one; what `take` returns.
     pub(super) async fn body(
         mut self,
         limit: u64,
         mut take: impl FnMut(&[u8]) -> Result<(), FetchError>,
     ) -> Result<(), FetchError> {
         let expected = self.length();
+        let kind = self.header(CONTENT_TYPE).map(|kind| kind.trim_start().to_ascii_lowercase());
+        let html = kind.is_some_and(|kind| kind.starts_with("text/html"));
         let mut got = 0;
         if expected.is_some_and(|expected| expected > limit) {
             return Err(FetchError::TooLarge { url: self.url, limit });
         }
         loop {
             match self.response.chunk().await {
+                // A captive portal's or a proxy's. What Hex repositories send begins otherwise, whatever a server calls it.
+                Ok(Some(chunk)) if html && got == 0 && chunk.trim_ascii_start().starts_with(b"<") => {
+                    return Err(FetchError::WebPage { url: self.url });
+                }
                 Ok(Some(chunk)) => {
                     got += chunk.len() as u64;
                     if got > limit {
@@ -127,11 +134,11 @@ impl Answer {
                     take(&chunk)?;
                 }
                 Ok(None) => return Ok(()),
-                Err(source) if source.is_timeout() => return Err(failure(&self.url, &self.timeouts, source)),
+                Err(source) if source.is_timeout() => return Err(failure(&self.url, None, &self.timeouts, source)),
                 Err(source) => {
                     return Err(match expected {
                         Some(expected) if got < expected => FetchError::Truncated { url: self.url, expected, got },
-                        _ => failure(&self.url, &self.timeouts, source),
+                        _ => failure(&self.url, None, &self.timeouts, source),
                     });
                 }
             }
@@ -219,7 +226,7 @@ fn check_status(answer: Answer) -> Result<Answer, FetchError> {
 }
 
 /// Tells what kind of failure reqwest means.
-fn failure(url: &WebUrl, timeouts: &Timeouts, error: reqwest::Error) -> FetchError {
+fn failure(url: &WebUrl, proxy: Option<&WebUrl>, timeouts: &Timeouts, error: reqwest::Error) -> FetchError {
     let url = url.clone();
     // Its address would be shown with the query.
     let error = error.without_url();
@@ -231,7 +238,7 @@ fn failure(url: &WebUrl, timeouts: &Timeouts, error: reqwest::Error) -> FetchErr
         return FetchError::Tls { url, source: innermost(&error) };
     }
     if error.is_connect() {
-        return FetchError::Unreachable { url, source: innermost(&error) };
+        return FetchError::Unreachable { url, proxy: proxy.cloned(), source: innermost(&error) };
     }
     FetchError::Interrupted { url, source: innermost(&error) }
 }

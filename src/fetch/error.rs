@@ -53,10 +53,12 @@ pub enum FetchError {
         source: reqwest::Error,
     },
     /// Nobody answers: the name is unknown, or the connection refused.
-    #[error("cannot connect to {url}")]
+    #[error("cannot connect to {url}{}", through(proxy.as_ref()))]
     Unreachable {
         /// What was asked for.
         url: WebUrl,
+        /// Through which proxy, if through any.
+        proxy: Option<WebUrl>,
         /// Why.
         #[source]
         source: Cause,
@@ -109,9 +111,7 @@ pub enum FetchError {
         status: u16,
     },
     /// Access was refused.
-    #[error(
-        "{url} refused access (HTTP {status}); an organisation's repository needs its key, such as in HEX_REPOS_KEY"
-    )]
+    #[error("{url} refused access (HTTP {status})")]
     Unauthorized {
         /// What was asked for.
         url: WebUrl,
@@ -127,6 +127,12 @@ pub enum FetchError {
         status: u16,
         /// How long the server asked to wait.
         retry_after: Option<Duration>,
+    },
+    /// The answer is a page for a browser, which no Hex repository sends.
+    #[error("{url} answered with a web page (text/html), not with what was asked for")]
+    WebPage {
+        /// What was asked for.
+        url: WebUrl,
     },
     /// The answer makes no sense.
     #[error("{url} answered nonsense: {reason}")]
@@ -216,6 +222,10 @@ impl fmt::Display for RedirectRefusal {
     }
 }
 
+fn through(proxy: Option<&WebUrl>) -> String {
+    proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"))
+}
+
 impl FetchError {
     /// Tells whether bytes were wrong: a checksum does not match.
     pub fn is_integrity(&self) -> bool {
@@ -233,6 +243,7 @@ impl FetchError {
             | Self::NotFound { .. }
             | Self::Unauthorized { .. }
             | Self::Status { .. }
+            | Self::WebPage { .. }
             | Self::Protocol { .. }
             | Self::Redirect { .. }
             | Self::TooLarge { .. }
@@ -245,6 +256,13 @@ impl FetchError {
             | Self::Io { .. }
             | Self::HexConfig { .. } => false,
         }
+    }
+
+    /// Tells whether a setting, of this program or of the Hex client, cannot be used.
+    pub fn is_usage(&self) -> bool {
+        use FetchError::{CaCertificates, HexConfig, InvalidKey, NoEndpoint, Proxy};
+        let client = matches!(self, CaCertificates { .. } | HexConfig { .. });
+        client || matches!(self, InvalidKey { .. } | NoEndpoint { .. } | Proxy { .. })
     }
 
     /// Tells whether the thing does not exist upstream.

@@ -63,6 +63,21 @@ impl Proxies {
         let proxy = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(WebUrl::proxy).transpose();
         Ok(Self { http: proxy(http)?, https: proxy(https)?, no_proxy: no_proxy.map(str::to_owned) })
     }
+
+    /// Returns the proxy that an address is reached through, as far as that can be said: of one that `no_proxy` has subnets
+    /// for, nothing is.
+    pub(super) fn of(&self, url: &WebUrl) -> Option<&WebUrl> {
+        let url = url.as_url();
+        let host = url.host_str()?.trim_matches(['[', ']']);
+        let excepts = |name: &str| {
+            let name = name.trim().trim_start_matches("*.").trim_start_matches('.');
+            let below = || host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            name == "*" || name.contains('/') || (!name.is_empty() && below())
+        };
+        let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
+        let except = self.no_proxy.as_deref().unwrap_or_default();
+        proxy.as_ref().filter(|_| !except.split(',').any(excepts))
+    }
 }
 
 /// When an attempt is given up.
@@ -92,5 +107,24 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { registry_entry: 64 << 20, tarball: 256 << 20 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_named_only_where_it_is_used() {
+        let of = |no_proxy: &str, url: &str| {
+            let proxies = Proxies::parse(Some("p:1"), Some("http://s:2"), Some(no_proxy)).unwrap();
+            proxies.of(&url.parse().unwrap()).map(ToString::to_string)
+        };
+        assert_eq!(of("", "http://a.example/x").as_deref(), Some("http://p:1"));
+        assert_eq!(of("b.example", "https://a.example/x").as_deref(), Some("http://s:2"));
+        for no_proxy in ["a.example", "x,.example", "*", "*.example", "10.0.0.0/8"] {
+            assert_eq!(of(no_proxy, "http://a.example/x"), None, "{no_proxy}");
+        }
+        assert!(of("ample", "http://a.example/x").is_some());
     }
 }

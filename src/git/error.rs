@@ -19,7 +19,7 @@ pub enum GitError {
         source: io::Error,
     },
     /// Git is too old.
-    #[error("git {found} is too old: {needed} is needed to mirror git dependencies")]
+    #[error("git {found} is too old: {needed} is needed")]
     TooOld {
         /// Its version.
         found: String,
@@ -275,8 +275,11 @@ impl Complaint {
     }
 }
 
+/// How many of the last lines that git prints count.
+const LAST: usize = 4;
+
 /// Makes what git printed fit for one line of a message: what is progress is left out, and passwords and control
-/// characters with it. Its last lines count.
+/// characters with it. Its last lines count, and the first one that it calls an error: what follows is often only advice.
 pub(super) fn readable(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let said = |line: &&str| {
@@ -286,8 +289,11 @@ pub(super) fn readable(stderr: &[u8]) -> String {
         !line.trim().is_empty() && !progress.iter().any(|begin| line.starts_with(begin))
     };
     let lines: Vec<&str> = text.split(['\n', '\r']).filter(said).collect();
-    let last = lines[lines.len().saturating_sub(4)..].join("; ");
-    let shown: String = redacted(&last).chars().filter(|c| !c.is_control()).take(600).collect();
+    let last = lines.len().saturating_sub(LAST);
+    let is_error = |line: &&&str| line.starts_with("fatal: ") || line.starts_with("error: ");
+    let first = lines[..last].iter().find(is_error);
+    let told = first.into_iter().chain(&lines[last..]).copied().collect::<Vec<_>>().join("; ");
+    let shown: String = redacted(&told).chars().filter(|c| !c.is_control()).take(600).collect();
     if shown.is_empty() {
         "git did not say why".to_owned()
     } else {
@@ -325,5 +331,7 @@ mod tests {
             b"remote: Counting objects: 3, done.\rReceiving objects: 10%\rfatal: no 'https://u:p@h/'\x1b[31m\n\n";
         assert_eq!(readable(said), "no 'https://***@h/'[31m");
         assert_eq!(readable(b"\n"), "git did not say why");
+        let advised = b"fatal: 'x' is not a repository\nfatal: Could not read\na\nb\nc\nd\n";
+        assert_eq!(readable(advised), "'x' is not a repository; a; b; c; d");
     }
 }

@@ -129,7 +129,15 @@ impl Lock {
     /// Where the contents are no literal terms, are too large or too deeply nested, hold conflict marks, or do not have
     /// the shape of a lock. An entry of an unknown kind is no error, see [`Source::Unknown`].
     pub fn parse(file: &str, contents: impl AsRef<[u8]>) -> Result<Self, LockError> {
-        let (kind, contents) = (LockKind::of(file), contents.as_ref());
+        Self::parse_as(LockKind::of(file), file, contents)
+    }
+
+    /// Reads a lock of a known format, whatever its name.
+    ///
+    /// # Errors
+    /// As for [`Lock::parse`].
+    pub fn parse_as(kind: LockKind, file: &str, contents: impl AsRef<[u8]>) -> Result<Self, LockError> {
+        let contents = contents.as_ref();
         let read = match kind {
             LockKind::Mix => mix::read(contents),
             LockKind::Rebar => rebar::read(contents),
@@ -149,6 +157,16 @@ impl LockKind {
     /// Returns the format of the file of this name.
     pub fn of(file: &str) -> Self {
         if file.ends_with("rebar.lock") { Self::Rebar } else { Self::Mix }
+    }
+
+    /// Returns the format that contents without a name most likely have: rebar3 begins with a tuple or a list of tuples, mix
+    /// with a map or, long ago, a keyword list.
+    pub fn of_contents(contents: &[u8]) -> Self {
+        let mut signs = contents.iter().filter(|byte| !byte.is_ascii_whitespace());
+        match (signs.next(), signs.next()) {
+            (Some(b'{'), _) | (Some(b'['), Some(b'{')) => Self::Rebar,
+            _ => Self::Mix,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::init::own_mirror;
 use super::integrate::covers;
 use super::{OpError, Project, Result};
 use crate::progress::{Event, Progress};
@@ -15,7 +16,7 @@ use crate::store::{Compacted, Lock};
 pub fn compact(project: &Project, keep: usize, progress: &Arc<dyn Progress>) -> Result<Option<Compacted>> {
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(&project.repository, waits)?;
-    let own = super::mirror(project)?.commit();
+    let own = own_mirror(project)?.commit();
     for (remote, tip) in project.repository.remote_tips(&project.branch)? {
         if project.repository.has(tip) && !covers(project, own, tip)? {
             return Err(OpError::RemoteHasMore { remote, branch: project.branch.to_string() });

@@ -64,7 +64,7 @@ pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
     let progress: Arc<dyn Progress> = Arc::new(Silent);
     step("a new project, whose mix.lock pins two packages of a small Hex repository", vec![format!("upstream: {url}")]);
 
-    let initialised = init(&project()?)?;
+    let initialised = init(&project()?, false, progress.as_ref())?;
     let made = matches!(initialised, Initialised::Made { .. });
     step("git hexmirror init", vec![format!("the branch hexmirror was made: {made}")]);
     let first = update(&project()?, UpdateOptions::default(), &progress)?;

@@ -47,6 +47,12 @@ pub enum OpError {
         /// What is wrong, and where.
         source: LockError,
     },
+    /// The folder to start from is not there.
+    #[error("there is no folder {}", directory.display())]
+    NoFolder {
+        /// The folder.
+        directory: PathBuf,
+    },
     /// No lock was found.
     #[error("there is no {wanted} in {}", directory.display())]
     NoLock {
@@ -107,6 +113,9 @@ pub enum OpError {
     /// Git failed, or what it was asked for.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// Git failed at bringing the mirror from a remote or taking it there.
+    #[error(transparent)]
+    Remote(GitError),
     /// A repository has no key to check its registry with.
     #[error("the public key of the repository {repository} is not known")]
     NoPublicKey {
@@ -266,16 +275,18 @@ impl OpError {
             Self::Config(_) | Self::Lock { .. } | Self::NoLock { .. } | Self::Read { .. } => Failure::Usage,
             Self::NoLockAt { .. } | Self::NoRevision { .. } | Self::NoMergeBase { .. } => Failure::Usage,
             Self::TooManyRevisions | Self::RevisionAndPackage { .. } | Self::NoPackage { .. } => Failure::Usage,
+            Self::NoFolder { .. } | Self::Store(StoreError::BranchName { .. }) => Failure::Usage,
             Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
+            Self::Fetch(error) if error.is_usage() => Failure::Usage,
             Self::Fetch(error) if error.is_integrity() => Failure::Integrity,
             Self::Fetch(error) if error.is_network() => Failure::Network,
             Self::Fetch(_) | Self::Store(_) | Self::Hook(_) | Self::KeptMoving { .. } | Self::Machine { .. } => {
                 Failure::Repository
             }
-            Self::Git(error) if error.is_usage() => Failure::Usage,
-            Self::Git(error) if error.is_integrity() => Failure::Integrity,
-            Self::Git(error) if error.is_network() => Failure::Network,
-            Self::Git(_) => Failure::Repository,
+            Self::Git(error) | Self::Remote(error) if error.is_usage() => Failure::Usage,
+            Self::Git(error) | Self::Remote(error) if error.is_integrity() => Failure::Integrity,
+            Self::Git(error) | Self::Remote(error) if error.is_network() => Failure::Network,
+            Self::Git(_) | Self::Remote(_) => Failure::Repository,
             Self::Compacted { .. } | Self::RemoteHasMore { .. } => Failure::Repository,
             Self::NoRemote => Failure::Usage,
             Self::RemoteLacks { .. } | Self::RemoteKeptMoving { .. } => Failure::Network,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::status::{self, Status};
-use super::{LockFile, OpError, Project, Result};
+use super::{OpError, Project, Result};
 use crate::config::{PostCheckout, PrePush};
 use crate::hook::Hook;
 use crate::hook::install::{HooksDir, State};
@@ -100,6 +100,8 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
         Some(along) => Some(along),
         None => project.repository.remote_tip(remote, &project.branch)?,
     };
+    // Only the local mirror can go along.
+    let own = || project.repository.tip(&project.branch);
     let (mut stale, mut share) = (Vec::new(), false);
     for pushed in refs {
         let Some(commit) = commit_of_branch(project, pushed) else { continue };
@@ -111,14 +113,16 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
             // Where nothing of the mirror is on the remote yet, any push is the first occasion. Nobody waits for it, so a
             // mirror that is broken is no reason to stop this push.
             let first = mode == PrePush::Push && there.is_none();
-            share |= first && is_fresh_here(project, &locks).unwrap_or(false);
+            if let Some(own) = own().ok().flatten().filter(|_| first) {
+                share |= status::compare_at(project, Some(own), &locks, false).is_ok_and(|own| own.summary.fresh);
+            }
             continue;
         }
         // A mirror on the remote that is damaged, or none at all, does not count.
         if there.is_some() && status::compare_at(project, there, &locks, false).is_ok_and(|there| there.summary.fresh) {
             continue;
         }
-        let status = status::compare(project, &locks, false)?;
+        let status = status::compare_at(project, own()?, &locks, false)?;
         if status.summary.fresh {
             // Locks that pin nothing are fresh without a mirror.
             share |= status.commit.is_some();
@@ -131,12 +135,6 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
         true => PushCheck::Share,
         false => PushCheck::Nothing,
     })
-}
-
-/// Tells whether there is a mirror here that has all that some locks pin.
-fn is_fresh_here(project: &Project, locks: &[LockFile]) -> Result<bool> {
-    let status = status::compare(project, locks, false)?;
-    Ok(status.commit.is_some() && status.summary.fresh)
 }
 
 /// Returns the commit that is pushed to a branch; nothing for a tag, a deletion, the mirror branch, or what is no commit.
@@ -189,7 +187,8 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
     if project.config.post_checkout == PostCheckout::Off {
         return Ok(None);
     }
-    match status::status(project, false) {
+    // What is checked out may be older than the settings that name its locks.
+    match project.present_locks().and_then(|locks| status::compare(project, &locks, false)) {
         Err(OpError::NoLock { .. }) => Ok(None),
         status => Ok(Some(status?).filter(|status| !status.summary.fresh)),
     }
@@ -200,7 +199,7 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
 /// # Errors
 /// Fails where the locks cannot be read.
 pub fn remote_with_all(project: &Project) -> Result<Option<String>> {
-    let locks = project.locks()?;
+    let locks = project.present_locks()?;
     let fresh = |tip| status::compare_at(project, Some(tip), &locks, false).is_ok_and(|status| status.summary.fresh);
     let tips = project.repository.remote_tips(&project.branch)?;
     Ok(tips.into_iter().find(|(_, tip)| fresh(*tip)).map(|(remote, _)| remote))

@@ -1,7 +1,9 @@
 //! Makes the mirror branch, or adopts the one that a remote has.
 
+use super::sync::bring;
 use super::{Project, Result};
-use crate::store::{Draft, Lock, ObjectId, Snapshot, StoreError};
+use crate::progress::{Event, Progress};
+use crate::store::{Draft, Lock, ObjectId, Snapshot};
 
 /// What `init` found or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +29,16 @@ pub enum Initialised {
 
 /// Makes the mirror branch where there is none: from a remote's, else an empty one. Repeating it changes nothing.
 ///
+/// Where no remote is known to have it, the default one is asked: a clone of a single branch knows nothing of it. One that
+/// cannot be reached is reported, and the branch is made. Git may ask for a password if `may_ask`.
+///
 /// # Errors
 /// Fails where the branch exists and is not a mirror, or nothing can be written.
-pub fn init(project: &Project) -> Result<Initialised> {
+pub fn init(project: &Project, may_ask: bool, progress: &dyn Progress) -> Result<Initialised> {
     if let Some(snapshot) = project.snapshot()? {
         return Ok(Initialised::Present { commit: snapshot.commit() });
     }
+    ask(project, may_ask, progress)?;
     let _lock = Lock::acquire(&project.repository, || {})?;
     match adopt(project)? {
         Some((remote, snapshot)) => Ok(Initialised::Adopted { remote, commit: snapshot.commit() }),
@@ -44,16 +50,37 @@ pub fn init(project: &Project) -> Result<Initialised> {
     }
 }
 
-/// Returns what the mirror holds. In a fresh clone, which has the branch of its remote only, the local one is made first.
+/// Returns what the mirror holds, for reading. In a fresh clone, which has the branch of its remote only, that is what counts.
 ///
 /// # Errors
 /// Fails where there is no mirror, or it cannot be read.
 pub fn mirror(project: &Project) -> Result<Snapshot> {
+    Ok(project.readable()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?)
+}
+
+/// Returns what the local mirror holds, for changing it. In a fresh clone it is made first.
+pub(super) fn own_mirror(project: &Project) -> Result<Snapshot> {
     if let Some(snapshot) = project.snapshot()? {
         return Ok(snapshot);
     }
     let adopted = adopt(project)?.map(|(_, snapshot)| snapshot);
-    Ok(adopted.ok_or_else(|| StoreError::NoMirror { branch: project.branch.to_string() })?)
+    Ok(adopted.ok_or_else(|| project.repository.no_mirror(&project.branch))?)
+}
+
+/// Asks the default remote for its mirror, where there is none here and none is known of.
+pub(super) fn ask(project: &Project, may_ask: bool, progress: &dyn Progress) -> Result<()> {
+    if project.repository.mirror_tip(&project.branch)?.is_some() {
+        return Ok(());
+    }
+    let Some(remote) = project.repository.default_remote() else { return Ok(()) };
+    let asked = project.git(may_ask).and_then(|git| bring(project, &git, &remote));
+    if let Err(error) = asked {
+        let message = format!(
+            "whether {remote} has a mirror could not be found out ({error}); if it has, `git hexmirror pull` merges it"
+        );
+        progress.report(Event::Warning { message });
+    }
+    Ok(())
 }
 
 /// Makes the local branch from the first remote that has one, where there is none. Returns the remote.
@@ -61,7 +88,7 @@ pub(super) fn adopt(project: &Project) -> Result<Option<(String, Snapshot)>> {
     let Some((remote, tip)) = project.repository.remote_tips(&project.branch)?.into_iter().next() else {
         return Ok(None);
     };
-    let snapshot = Snapshot::at(&project.repository, &project.branch, tip)?;
+    let snapshot = project.snapshot_of(Some(&remote), tip)?;
     project.repository.create(&project.branch, tip, &format!("adopted from {remote}"))?;
     Ok(Some((remote, snapshot)))
 }

@@ -59,7 +59,7 @@ fn integrate_once(
 ) -> Result<(Pull, Option<Earlier>)> {
     let (repository, branch, remote, tip) = (&project.repository, &project.branch, source.remote, source.tip);
     let done = |way, gained, commit, ahead| Pull { remote: remote.to_owned(), way, gained, commit, ahead };
-    let their_branch = repository.branch(&repository.tracking_ref(remote, branch))?;
+    let their_branch = repository.tracking_branch(remote, branch)?;
     let Some(ours) = project.snapshot()? else {
         let theirs = Snapshot::at(repository, &their_branch, tip)?;
         let gained = merge::check(project, None, &theirs, progress)?;

@@ -33,7 +33,7 @@ pub use hooks::{
 pub use init::{Initialised, init, mirror};
 pub use lock_diff::{LockDiff, lock_diff};
 pub use merge::Gained;
-pub use project::{Environment, LockFile, Project, read_file, read_locks};
+pub use project::{Environment, LockFile, LockText, Project, locks_in, read_bounded, read_file, read_locks};
 pub use prune::{Prune, PruneOptions, prune};
 pub use revisions::{At, Between, Named};
 pub use running::{Finished, run_command};

@@ -57,6 +57,15 @@ pub struct Project {
     directory: PathBuf,
 }
 
+/// A lock's name and content, wherever it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockText {
+    /// Its path, as a person would write it.
+    pub file: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
 /// A lock file, known by the id of its content. The content of a commit's is read only where somebody asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockFile {
@@ -98,8 +107,11 @@ impl Project {
     /// Opens the project that `directory` is in. `flags` are the settings of the command line.
     ///
     /// # Errors
-    /// Fails where there is no repository, or a setting cannot be used.
+    /// Fails where there is no such folder, no repository, or a setting cannot be used.
     pub fn open(directory: &Path, flags: Layer, environment: Environment) -> Result<Self> {
+        if !directory.is_dir() {
+            return Err(OpError::NoFolder { directory: directory.to_owned() });
+        }
         Self::of(Repository::discover(directory)?, directory, flags, environment)
     }
 
@@ -113,7 +125,7 @@ impl Project {
             None => Layer::default(),
         };
         let git = Layer::from_git(
-            |key| repository.setting(key),
+            |key| repository.settings(key),
             |name| repository.settings_by_subsection("hexmirror", name),
         )?;
         let variables = Layer::from_environment(|name| environment.get(name))?;
@@ -144,22 +156,56 @@ impl Project {
         Ok(self.repository.snapshot(&self.branch)?)
     }
 
-    /// Returns the project's locks: those configured, else the nearest `mix.lock` and `rebar.lock`, upward from the
-    /// current directory to the root of the worktree.
+    /// Returns what the mirror holds for whoever only reads it: in a fresh clone, which has the branch of its remote only, that
+    /// one. Writes nothing.
+    ///
+    /// # Errors
+    /// Fails where it is not a mirror or is damaged.
+    pub fn readable(&self) -> Result<Option<Snapshot>> {
+        let tip = self.repository.mirror_tip(&self.branch)?;
+        tip.map(|(remote, tip)| self.snapshot_of(remote.as_deref(), tip)).transpose()
+    }
+
+    /// Returns what the mirror branch, or a remote's, holds at a commit.
+    pub(super) fn snapshot_of(&self, remote: Option<&str>, tip: ObjectId) -> Result<Snapshot> {
+        let branch = match remote {
+            Some(remote) => &self.repository.tracking_branch(remote, &self.branch)?,
+            None => &self.branch,
+        };
+        Ok(Snapshot::at(&self.repository, branch, tip)?)
+    }
+
+    /// Returns the project's locks: those configured, each of which has to be there, else the nearest `mix.lock` and
+    /// `rebar.lock`, upward from the current directory to the root of the worktree.
+    ///
+    /// # Errors
+    /// Fails where there is none, a configured name or glob finds none, or one cannot be read.
+    pub fn locks(&self) -> Result<Vec<LockFile>> {
+        let (locks, lacking) = self.found_locks()?;
+        if locks.is_empty() || !lacking.is_empty() { Err(self.no_lock(&lacking)) } else { Ok(locks) }
+    }
+
+    /// Returns those of the project's locks that are there, for what is checked out and may be older than the settings.
     ///
     /// # Errors
     /// Fails where there is none, or one cannot be read.
-    pub fn locks(&self) -> Result<Vec<LockFile>> {
-        let locks = match &self.config.locks {
-            Some(globs) => self.configured_locks(globs)?,
-            None => self.nearest_locks()?,
-        };
-        if locks.is_empty() {
-            let wanted = self.wanted_locks();
-            let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
-            return Err(OpError::NoLock { wanted, directory });
+    pub fn present_locks(&self) -> Result<Vec<LockFile>> {
+        let (locks, lacking) = self.found_locks()?;
+        if locks.is_empty() { Err(self.no_lock(&lacking)) } else { Ok(locks) }
+    }
+
+    fn no_lock(&self, lacking: &[String]) -> OpError {
+        let wanted = if lacking.is_empty() { LOCKS.join(" or ") } else { lacking.join(", no ") };
+        let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
+        OpError::NoLock { wanted, directory }
+    }
+
+    /// Returns the locks that are there, and the configured names and globs that find none.
+    fn found_locks(&self) -> Result<(Vec<LockFile>, Vec<String>)> {
+        match &self.config.locks {
+            Some(globs) => self.configured_locks(globs),
+            None => Ok((self.nearest_locks()?, Vec::new())),
         }
-        Ok(locks)
     }
 
     /// Says which locks are looked for.
@@ -199,20 +245,31 @@ impl Project {
         Ok(locks)
     }
 
-    pub(super) fn configured_locks(&self, globs: &[String]) -> Result<Vec<LockFile>> {
-        let set = glob_set(LOCKS_SETTING, globs)?;
-        let mut files: Vec<String> = match self.repository.worktree() {
-            // Literal names need no walk through the whole worktree.
-            Some(root) if are_literal(globs) => {
-                globs.iter().filter(|glob| root.join(glob).is_file()).cloned().collect()
-            }
+    /// Returns the configured locks that are there, sorted, and the names and globs that find none.
+    pub(super) fn configured_locks(&self, globs: &[String]) -> Result<(Vec<LockFile>, Vec<String>)> {
+        let (mut locks, mut lacking) = (BTreeMap::new(), Vec::new());
+        let literal = |glob: &String| are_literal(std::slice::from_ref(glob));
+        // Literal names need no walk through the whole worktree.
+        let files: Vec<String> = match self.repository.worktree() {
+            _ if are_literal(globs) => Vec::new(),
             Some(root) => walk(root).collect(),
             None => self.repository.head().map_or(Ok(Vec::new()), |head| self.repository.paths_at(head))?,
         };
-        files.retain(|file| set.is_match(file));
-        files.sort();
-        files.dedup();
-        files.into_iter().filter_map(|file| self.lock(file).transpose()).collect()
+        for glob in globs {
+            let set = glob_set(LOCKS_SETTING, std::slice::from_ref(glob))?;
+            let matching = || files.iter().filter(|file| set.is_match(file)).cloned().collect();
+            let named: Vec<String> = if literal(glob) { vec![glob.clone()] } else { matching() };
+            let mut found = false;
+            for file in named {
+                let lock = self.lock(file.clone())?;
+                found |= lock.is_some();
+                locks.extend(lock.map(|lock| (file, lock)));
+            }
+            if !found {
+                lacking.push(glob.clone());
+            }
+        }
+        Ok((locks.into_values().collect(), lacking))
     }
 
     fn nearest_locks(&self) -> Result<Vec<LockFile>> {
@@ -283,6 +340,22 @@ pub(super) fn lock_error(file: &str, bytes: &[u8], source: crate::lock::LockErro
     OpError::Lock { file: file.to_owned(), text: bytes.to_owned(), source }
 }
 
+/// Returns the locks in a folder that need not be in a repository: those named, else `mix.lock` and `rebar.lock`.
+///
+/// # Errors
+/// Fails where there is none, or one cannot be read.
+pub fn locks_in(directory: &Path, named: Option<&[String]>) -> Result<Vec<LockText>> {
+    let read = |file: &str| Ok(LockText { bytes: read_file(&directory.join(file))?, file: file.to_owned() });
+    let locks: Vec<LockText> = match named {
+        Some(named) => named.iter().map(|file| read(file)).collect::<Result<_>>()?,
+        None => {
+            LOCKS.iter().filter(|file| directory.join(file).is_file()).map(|file| read(file)).collect::<Result<_>>()?
+        }
+    };
+    let none = || OpError::NoLock { wanted: LOCKS.join(" or "), directory: directory.to_owned() };
+    if locks.is_empty() { Err(none()) } else { Ok(locks) }
+}
+
 /// Reads a file of the project: of the worktree, or of `HEAD` in a bare repository. `None` where it is not there.
 fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> {
     let Some(root) = repository.worktree() else {
@@ -308,11 +381,24 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     let read = || {
         let file = fs::File::open(path)?;
         let length = file.metadata()?.len().min(MAX_LOCK) + 1;
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        file.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_LOCK { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+        read_into(file, usize::try_from(length).unwrap_or_default())
     };
     read().map_err(|source| OpError::Read { path: path.to_owned(), source })
+}
+
+/// Reads a lock from anywhere.
+///
+/// # Errors
+/// Fails where it cannot be read, or is larger than any lock.
+pub fn read_bounded(from: impl Read) -> std::io::Result<Vec<u8>> {
+    read_into(from, 0)
+}
+
+/// Reads a lock into a buffer that is that large from the beginning, in bytes.
+fn read_into(from: impl Read, length: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(length);
+    from.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_LOCK { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 /// Returns the files below a folder, as paths from it, without what belongs to others.

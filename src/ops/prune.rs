@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::init::own_mirror;
 use super::mentioned::{mentioned, read_entry};
 use super::project::{LOCKS, LOCKS_SETTING, LockFile, SKIPPED, glob_set, read_file, walk};
 use super::repositories::{Repositories, scratch_dir};
@@ -68,7 +69,7 @@ pub fn prune(project: &Project, options: &PruneOptions, progress: &Arc<dyn Progr
         progress.report(Event::Warning { message: message.into() });
     }
     for _ in 0..ATTEMPTS {
-        let snapshot = mirror(project)?;
+        let snapshot = if options.dry_run { mirror(project)? } else { own_mirror(project)? };
         let pruning = plan(project, &snapshot, needed.clone(), since)?;
         let manifest = snapshot.manifest()?;
         let mut prune = Prune {

@@ -156,7 +156,7 @@ impl Project {
     /// Returns the locks of a state that are configured, else those in a folder.
     fn locks_in(&self, at: &At, folder: &std::path::Path) -> Result<Vec<LockFile>> {
         match (at, &self.config.locks) {
-            (At::Worktree, Some(globs)) => return self.configured_locks(globs),
+            (At::Worktree, Some(globs)) => return Ok(self.configured_locks(globs)?.0),
             (At::Commit { id, .. }, Some(_)) => return self.locks_at(*id),
             _ => {}
         }

@@ -16,7 +16,7 @@ use crate::serve::environment::{Access, Redirects, Rule};
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
 use crate::store::{Checkout, ObjectId, Snapshot, StoreError, TipReader};
 
-/// The mirror branch as what is served. Every request sees the branch as it stands then.
+/// The mirror branch, or else a remote's as last seen, as what is served. Every request sees the branch as it stands then.
 pub struct MirrorContents {
     branch: TipReader,
     /// The manifest of the tip that was asked for last: it is read once for each commit.
@@ -67,7 +67,7 @@ impl MirrorContents {
 impl Contents for MirrorContents {
     fn tip(&self) -> Result<Tip, ContentsError> {
         let tip = self.branch.tip().map_err(unavailable)?;
-        let missing = || unavailable(StoreError::NoMirror { branch: self.branch.branch().to_string() });
+        let missing = || unavailable(self.branch.no_mirror());
         tip.map(|tip| Tip(tip.to_string())).ok_or_else(missing)
     }
 
@@ -164,10 +164,11 @@ pub fn system_git(project: &Project) -> Git {
 /// Fails where the mirror cannot be read. A lock that cannot is passed over: its own spellings are all that is lost.
 pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_secrets: bool) -> Result<Access> {
     let mut redirects = Redirects::new(rules(project));
-    if let Some(snapshot) = project.snapshot()? {
+    if let Some(snapshot) = project.readable()? {
         let mirrored = &snapshot.manifest()?.git;
         mirrored.keys().for_each(|address| redirects.add(address));
-        let wanted = project.locks().and_then(|locks| read_locks(&project.repository, &locks)).unwrap_or_default();
+        let wanted =
+            project.present_locks().and_then(|locks| read_locks(&project.repository, &locks)).unwrap_or_default();
         let urls = wanted.git.iter().map(|pin| &pin.url).filter(|url| mirrored.contains_key(url.address()));
         urls.filter(|url| with_secrets || url.to_string() == url.secret_text()).for_each(|url| redirects.add_url(url));
     }

@@ -41,7 +41,9 @@ pub struct Summary {
 pub struct Status {
     /// The locks that were read.
     pub locks: Vec<String>,
-    /// The mirror branch's tip, if there is one.
+    /// The remote whose mirror was read, as last seen, where there is no local one.
+    pub remote: Option<String>,
+    /// The mirror's tip, if there is one.
     pub commit: Option<ObjectId>,
     /// The numbers.
     pub summary: Summary,
@@ -49,7 +51,7 @@ pub struct Status {
     pub comparison: Option<Comparison>,
 }
 
-/// Compares the project's locks with the mirror. With `particulars` a remembered answer does not do.
+/// Compares the project's locks with the mirror: the local branch, else what a remote was last seen with. With `particulars` a remembered answer does not do.
 ///
 /// # Errors
 /// Fails where there is no lock, one cannot be used, or the mirror cannot be read.
@@ -59,7 +61,10 @@ pub fn status(project: &Project, particulars: bool) -> Result<Status> {
 
 /// Compares locks, wherever they are from, with the mirror.
 pub(super) fn compare(project: &Project, locks: &[LockFile], particulars: bool) -> Result<Status> {
-    compare_at(project, project.repository.tip(&project.branch)?, locks, particulars)
+    let (remote, tip) = project.repository.mirror_tip(&project.branch)?.unzip();
+    let remote = remote.flatten();
+    let status = compare_with(project, remote.as_deref(), tip, locks, particulars)?;
+    Ok(Status { remote, ..status })
 }
 
 /// Compares locks with the mirror as it is at a commit, which may be a remote's.
@@ -69,12 +74,22 @@ pub(super) fn compare_at(
     locks: &[LockFile],
     particulars: bool,
 ) -> Result<Status> {
+    compare_with(project, None, tip, locks, particulars)
+}
+
+fn compare_with(
+    project: &Project,
+    remote: Option<&str>,
+    tip: Option<ObjectId>,
+    locks: &[LockFile],
+    particulars: bool,
+) -> Result<Status> {
     let files = locks.iter().map(|lock| lock.file.clone()).collect();
     let memory = tip.map(|tip| Memory::new(&project.repository, tip, locks));
     if !particulars && let Some(summary) = memory.as_ref().and_then(Memory::recall) {
-        return Ok(Status { locks: files, commit: tip, summary, comparison: None });
+        return Ok(Status { locks: files, remote: None, commit: tip, summary, comparison: None });
     }
-    let snapshot = tip.map(|tip| Snapshot::at(&project.repository, &project.branch, tip)).transpose()?;
+    let snapshot = tip.map(|tip| project.snapshot_of(remote, tip)).transpose()?;
     let nothing = Manifest::default();
     let manifest = snapshot.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
     let comparison = Comparison::new(&read_locks(&project.repository, locks)?, manifest);
@@ -84,7 +99,7 @@ pub(super) fn compare_at(
     {
         memory.remember(&summary);
     }
-    Ok(Status { locks: files, commit: tip, summary, comparison: Some(comparison) })
+    Ok(Status { locks: files, remote: None, commit: tip, summary, comparison: Some(comparison) })
 }
 
 /// Remembers that the mirror at `tip` is fresh for these locks, as an update knows when it is done.

@@ -8,7 +8,7 @@ use super::merge::Gained;
 use super::{OpError, Project, Result};
 use crate::git::{Brought, Lease, ProjectGit, Taken};
 use crate::progress::{Event, Progress};
-use crate::store::{ObjectId, StoreError};
+use crate::store::ObjectId;
 
 /// How often a push is tried that others overtake.
 const PUSHES: u32 = 150;
@@ -102,10 +102,10 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let (mut attempts, mut earlier) = (0, None::<Earlier>);
     loop {
         attempts += 1;
-        let missing = || StoreError::NoMirror { branch: project.branch.to_string() };
+        let missing = || project.repository.no_mirror(&project.branch);
         // Of a branch that is no mirror, a remote is spared.
         let commit = project.snapshot()?.ok_or_else(missing)?.commit();
-        match git.take(&remote, &commit.to_string(), &reference, None)? {
+        match git.take(&remote, &commit.to_string(), &reference, None).map_err(OpError::Remote)? {
             Taken::Moved => {}
             taken => {
                 project.repository.note_remote(&remote, &project.branch, Some(commit))?;
@@ -146,7 +146,7 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
     let branch = project.branch.to_string();
-    let commit = project.snapshot()?.ok_or_else(|| StoreError::NoMirror { branch: branch.clone() })?.commit();
+    let commit = project.snapshot()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?.commit();
     let there = bring(project, &git, &remote)?;
     if let Some(there) = there
         && !covers(project, commit, there)?
@@ -155,7 +155,7 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
     }
     let expected = there.map(|there| there.to_string());
     let lease = Lease { expected: expected.as_deref() };
-    match git.take(&remote, &commit.to_string(), &project.branch.full_name(), Some(lease))? {
+    match git.take(&remote, &commit.to_string(), &project.branch.full_name(), Some(lease)).map_err(OpError::Remote)? {
         Taken::Moved => Err(OpError::RemoteKeptMoving { remote, branch, attempts: 1 }),
         taken => {
             project.repository.note_remote(&remote, &project.branch, Some(commit))?;
@@ -187,9 +187,9 @@ fn remote_of(project: &Project, reach: Reach<'_>) -> Result<String> {
 }
 
 /// Fetches a remote's mirror, and returns its tip, or `None` where it has none.
-fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<ObjectId>> {
+pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<ObjectId>> {
     let into = project.repository.tracking_ref(remote, &project.branch);
-    match git.bring(remote, &project.branch.full_name(), &into)? {
+    match git.bring(remote, &project.branch.full_name(), &into).map_err(OpError::Remote)? {
         Brought::Here => Ok(project.repository.commit_of(&into)?),
         Brought::Absent => {
             project.repository.note_remote(remote, &project.branch, None)?;

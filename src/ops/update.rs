@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::fetching::{self, Fetched, Means, Order, Stored, StoredRepository};
-use super::init::adopt;
 use super::project::{LockFile, Project, read_locks};
 use super::status::{self, Status};
 use super::upstream::Repositories;
-use super::{OpError, Result, repositories as git};
+use super::{OpError, Result, init, repositories as git};
 use crate::fetch::Downloads;
 use crate::hex::tarball::Limits;
 use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Revision, StoredRelease, Version};
@@ -111,13 +110,16 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         elapsed: start.elapsed(),
         failed: None,
     };
-    if options.dry_run || (before.summary.fresh && !options.refresh) {
+    // What only a remote has is adopted, and so stays where the remote's is gone one day.
+    if options.dry_run || (before.summary.fresh && !options.refresh && before.remote.is_none()) {
         return Ok(done(before, None));
     }
+    init::ask(project, options.may_ask, progress.as_ref())?;
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(&project.repository, waits)?;
     for _ in 0..ATTEMPTS {
-        let adopted = if project.snapshot()?.is_none() { adopt(project)?.map(|(remote, _)| remote) } else { None };
+        let adopted =
+            if project.snapshot()?.is_none() { init::adopt(project)?.map(|(remote, _)| remote) } else { None };
         // Another process may have brought what this one was to bring.
         let before = status::status(project, false)?;
         if before.summary.fresh && !options.refresh {

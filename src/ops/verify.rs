@@ -40,7 +40,7 @@ pub struct Verification {
 /// and every registry entry against the manifest and its repository's key.
 ///
 /// # Errors
-/// Fails where there is no mirror, or it cannot be read at all. Damage is no error here.
+/// Fails where there is no mirror, or it cannot be read at all, and where a configured lock is missing. Damage is no error here.
 pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verification> {
     let snapshot = mirror(project)?;
     let mut objects = 0;
@@ -57,7 +57,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     progress.report(Event::Planned { items });
     let wanted = match project.locks() {
         Ok(locks) => read_locks(&project.repository, &locks)?,
-        Err(OpError::NoLock { .. }) => Wanted::default(),
+        Err(OpError::NoLock { .. }) if project.config.locks.is_none() => Wanted::default(),
         Err(error) => return Err(error),
     };
     let repositories = Repositories::new(project, progress.as_ref())?;
@@ -179,7 +179,8 @@ fn repository(git: &Git, snapshot: &Snapshot, address: &GitAddress, stored: &Sto
     };
     match crate::git::check(git, &folder, stored.revisions.keys()) {
         Ok(None) => Vec::new(),
-        Ok(Some(problem)) => wrong(problem),
+        // Where it was written for the check is gone when this is read.
+        Ok(Some(problem)) => wrong(problem.replace(&format!("{}/", folder.display()), "")),
         Err(error) => vec![damage(&path, &error)],
     }
 }

@@ -145,8 +145,8 @@ impl Repository {
         read.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(&item))?;
         for entry in recorder.records.iter().filter(|entry| entry.mode.is_blob() && is_known(entry.filepath.as_bstr()))
         {
-            let path = made.path().join(entry.filepath.to_str_lossy().as_ref());
-            self.write_blob_to(entry.oid, &path)?;
+            let name = entry.filepath.to_str_lossy();
+            self.write_blob_to(entry.oid, &name, &made.path().join(name.as_ref()))?;
         }
         if !made.path().join("HEAD").is_file() {
             return Err(StoreError::damaged(item)("it has no HEAD"));
@@ -163,8 +163,9 @@ impl Repository {
         }
     }
 
-    fn write_blob_to(&self, id: ObjectId, path: &Path) -> Result<()> {
-        let item = format!("the file {}", path.display());
+    /// Writes a blob to a file; `name` is what it is called in the repository that it is of.
+    fn write_blob_to(&self, id: ObjectId, name: &str, path: &Path) -> Result<()> {
+        let item = format!("the file {name}");
         let size = self.git.find_header(id).map_err(StoreError::damaged(&item))?.size();
         let write = || StoreError::io("write", path);
         let mut file = File::create(path).map_err(write())?;

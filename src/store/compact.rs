@@ -8,8 +8,8 @@ use gix::refs::store::WriteReflog;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 
 use super::mark::Mark;
-use super::repository::{Branch, set_committer};
-use super::{REPLACES, Repository, Result, StoreError};
+use super::repository::set_committer;
+use super::{Branch, REPLACES, Repository, Result, StoreError};
 
 /// What rewriting a history did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Repository {
     /// Fails with [`StoreError::Moved`] where the branch moved meanwhile, and where it is checked out; it is then untouched.
     pub fn compact(&self, branch: &Branch, keep: usize) -> Result<Option<Compacted>> {
         self.refuse_checked_out(branch)?;
-        let before = self.tip(branch)?.ok_or_else(|| StoreError::NoMirror { branch: branch.to_string() })?;
+        let before = self.tip(branch)?.ok_or_else(|| self.no_mirror(branch))?;
         let line = self.first_parents(before)?;
         let keep = keep.clamp(1, line.len());
         let is_merge = |id: &ObjectId| Ok::<_, StoreError>(self.commit(*id)?.parent_ids().count() > 1);

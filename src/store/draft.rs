@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::encode::EncodedRelease;
 use super::mark::Mark;
 use super::pack::{PackWriter, PackedObject};
-use super::repository::{Branch, set_committer};
-use super::{Repository, Result, Snapshot, StoreError, layout};
+use super::repository::set_committer;
+use super::{Branch, Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{
     EntryChecksum, EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry, StoredGit,
 };
@@ -75,9 +75,12 @@ impl<'a> Draft<'a> {
     /// Begins a change of the branch; `base` is its snapshot now, `None` where the branch does not exist.
     ///
     /// # Errors
-    /// Fails where the branch is checked out, the base's manifest is damaged, or nothing can be written.
+    /// Fails where the branch is checked out or another ref is in its way, the base's manifest is damaged, or nothing can be written.
     pub fn begin(repository: &'a Repository, branch: &'a Branch, base: Option<&'a Snapshot>) -> Result<Self> {
         repository.refuse_checked_out(branch)?;
+        if base.is_none() {
+            repository.refuse_in_the_way(branch)?;
+        }
         let manifest = base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default();
         Ok(Self {
             repository,

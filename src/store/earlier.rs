@@ -7,7 +7,7 @@ use gix::bstr::ByteSlice;
 use gix::revision::walk::Sorting;
 use gix::traverse::commit::simple::CommitTimeOrder;
 
-use super::repository::Branch;
+use super::Branch;
 use super::{Repository, Result, Snapshot, StoreError, layout};
 use crate::model::Manifest;
 

@@ -13,9 +13,12 @@ pub enum StoreError {
     NotARepository {
         /// Where one was looked for.
         directory: PathBuf,
-        /// What gix says.
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The repository belongs to another user, and git is not told that it is safe.
+    #[error("detected dubious ownership in repository at '{}'", directory.display())]
+    DubiousOwnership {
+        /// The root of the worktree, or the bare repository.
+        directory: PathBuf,
     },
     /// The repository uses something that this program does not support.
     #[error("this repository uses {feature}, which git-hexmirror does not support")]
@@ -23,17 +26,29 @@ pub enum StoreError {
         /// What it uses, as a noun phrase.
         feature: String,
     },
-    /// The branch's name is not a valid ref.
-    #[error("{branch:?} is not a valid name for the mirror branch")]
+    /// The branch's name is not a valid ref, or means something else.
+    #[error("{branch:?} is not a valid name for the mirror branch: {problem}")]
     BranchName {
         /// The name as configured.
         branch: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Another ref has a name that keeps the branch from being made.
+    #[error("the branch {other} stands in the way of the mirror branch {branch}: git can have only one of the two")]
+    InTheWay {
+        /// The branch, short where it is one of `refs/heads/`.
+        branch: String,
+        /// The other ref, as short.
+        other: String,
     },
     /// There is no mirror branch yet.
     #[error("there is no mirror branch {branch} here yet")]
     NoMirror {
         /// The branch, short where it is one of `refs/heads/`.
         branch: String,
+        /// The remote that may have it.
+        remote: Option<String>,
     },
     /// The branch exists but is not a mirror.
     #[error("the branch {branch} exists but is not a mirror: its tree has no mirror.toml")]

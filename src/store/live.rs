@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
-use super::repository::Branch;
-use super::{Repository, Result, StoreError};
+use super::{Branch, Repository, Result, StoreError};
 
 /// Refs beside branches that something unfinished stands on (gitrepository-layout(5) and gitrevisions(7)).
 const UNFINISHED: [&str; 6] = ["HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD"];

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use gix::ObjectId;
 
-use super::repository::Branch;
-use super::{Repository, Result, StoreError};
+use super::{Branch, Repository, Result, StoreError};
 
 /// The longest between the mark and the ref's lock that the same process makes next.
 const SOON: Duration = Duration::from_secs(10);

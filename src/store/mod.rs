@@ -10,6 +10,7 @@
 //!
 //! The branch's layout is in [`layout`].
 
+mod branch;
 mod checkout;
 mod compact;
 mod draft;
@@ -29,7 +30,9 @@ mod repository;
 mod snapshot;
 mod stored_git;
 mod tip;
+mod trust;
 
+pub use branch::Branch;
 pub use checkout::Checkout;
 pub use compact::Compacted;
 pub use draft::{Draft, GitFile, Published};
@@ -40,7 +43,7 @@ pub use history::REPLACES;
 pub use live::Live;
 pub use lock::Lock;
 pub use overlay::{Overlaid, Overlay};
-pub use repository::{Branch, Repository};
+pub use repository::Repository;
 pub use snapshot::{Damage, Snapshot};
 pub use tip::TipReader;
 

@@ -6,8 +6,8 @@ use gix::refs::transaction::PreviousValue;
 use gix::refs::{FullName, Target};
 use sha2::{Digest, Sha256};
 
-use super::repository::{Branch, set_committer};
-use super::{Repository, Result, StoreError};
+use super::repository::set_committer;
+use super::{Branch, Repository, Result, StoreError};
 
 /// Where it is noted what remotes have of branches that are not below `refs/heads/`, and what addresses without a name
 /// have: git's own tracking refs have no place for them.
@@ -61,6 +61,24 @@ impl Repository {
         }
         tips.sort_by_key(|(remote, _)| remote != "origin");
         Ok(tips)
+    }
+
+    /// Returns where the mirror stands for whoever reads it: the local branch, else what a remote was last seen with, with the
+    /// remote's name.
+    ///
+    /// # Errors
+    /// Fails where a ref cannot be read.
+    pub fn mirror_tip(&self, branch: &Branch) -> Result<Option<(Option<String>, ObjectId)>> {
+        if let Some(tip) = self.tip(branch)? {
+            return Ok(Some((None, tip)));
+        }
+        let known = self.remote_tips(branch)?.into_iter().next();
+        Ok(known.map(|(remote, tip)| (Some(remote), tip)))
+    }
+
+    /// Returns the error that there is no mirror.
+    pub fn no_mirror(&self, branch: &Branch) -> StoreError {
+        StoreError::NoMirror { branch: branch.to_string(), remote: self.default_remote() }
     }
 
     /// Notes where a remote's copy of the branch stands, or that it has none.

@@ -9,7 +9,8 @@ use gix::sec::Trust;
 use gix::sec::trust::{DefaultForLevel, Mapping};
 
 use super::mark::Mark;
-use super::{Result, Snapshot, StoreError};
+use super::trust::refuse_dubious;
+use super::{Branch, Result, Snapshot, StoreError};
 
 /// For how many packs there is room at least.
 const PACKS: usize = 1024;
@@ -24,12 +25,14 @@ impl Repository {
     /// Finds the repository that `directory` is in, the way git does (`GIT_DIR` and its like are honoured).
     ///
     /// # Errors
-    /// Fails where there is none, and where it uses what this program does not support: SHA-256 objects, reftables.
+    /// Fails where there is none, where it belongs to somebody else (git's `safe.directory`), and where it uses what this
+    /// program does not support: SHA-256 objects, reftables.
     pub fn discover(directory: &Path) -> Result<Self> {
         let trust = Mapping { full: options(Trust::Full), reduced: options(Trust::Reduced) };
         let found =
             gix::ThreadSafeRepository::discover_with_environment_overrides_opts(directory, Default::default(), trust);
         let git = found.map_err(|error| not_opened(directory, error))?.to_thread_local();
+        refuse_dubious(&git)?;
         let refs = git.config_snapshot().string("extensions.refStorage");
         match refs {
             Some(storage) if !storage.eq_ignore_ascii_case(b"files") => {
@@ -59,6 +62,12 @@ impl Repository {
     /// Returns the value of a git setting such as `hexmirror.branch`, from all of git's configuration files.
     pub fn setting(&self, key: &str) -> Option<String> {
         self.git.config_snapshot().string(key).map(|value| value.to_str_lossy().into_owned())
+    }
+
+    /// Returns all values of a git setting that may be given several times, as `git config --get-all` does.
+    pub fn settings(&self, key: &str) -> Vec<String> {
+        let values = self.git.config_snapshot().plumbing().strings(key).unwrap_or_default();
+        values.iter().map(|value| value.to_str_lossy().into_owned()).collect()
     }
 
     /// Returns the values of all settings named `section.SUBSECTION.name`, with their subsections.
@@ -186,18 +195,6 @@ impl Repository {
         Ok(setting.map_or_else(|| self.common_dir().join("hooks"), |path| root.join(path)))
     }
 
-    /// Names the mirror branch: short (`hexmirror`) or a full ref (`refs/hexmirror/main`).
-    ///
-    /// # Errors
-    /// Fails where git would not accept the name.
-    pub fn branch(&self, name: &str) -> Result<Branch> {
-        let full = if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") };
-        let error = || StoreError::BranchName { branch: name.to_owned() };
-        let valid = !name.starts_with('-') && !name.is_empty();
-        let full = FullName::try_from(full).ok().filter(|_| valid).ok_or_else(error)?;
-        Ok(Branch { name: full })
-    }
-
     /// Returns the commit that a branch stands on, or `None` where it does not exist.
     ///
     /// # Errors
@@ -211,6 +208,7 @@ impl Repository {
     /// # Errors
     /// Fails where it exists by now or cannot be written.
     pub fn create(&self, branch: &Branch, commit: ObjectId, log: &str) -> Result<()> {
+        self.refuse_in_the_way(branch)?;
         let mut git = self.git.clone();
         set_committer(&mut git)?;
         let expected = gix::refs::transaction::PreviousValue::MustNotExist;
@@ -290,26 +288,8 @@ fn not_opened(directory: &Path, error: gix::Error) -> StoreError {
     if text.contains("objectFormat") || text.contains("Object format") {
         return StoreError::Unsupported { feature: "SHA-256 objects (extensions.objectFormat)".into() };
     }
-    StoreError::NotARepository { directory: directory.to_owned(), source: error.into() }
-}
-
-/// The mirror branch's ref.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Branch {
-    pub(super) name: FullName,
-}
-
-impl Branch {
-    /// Returns the full name of the ref, such as `refs/heads/hexmirror`.
-    pub fn full_name(&self) -> String {
-        self.name.as_bstr().to_string()
-    }
-}
-
-impl std::fmt::Display for Branch {
-    /// Shows the name as a person writes it: without `refs/heads/`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let full = self.full_name();
-        f.write_str(full.strip_prefix("refs/heads/").unwrap_or(&full))
+    match error.is_not_found() {
+        true => StoreError::NotARepository { directory: directory.to_owned() },
+        false => StoreError::git("open the repository")(error),
     }
 }

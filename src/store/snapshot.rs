@@ -8,8 +8,7 @@ use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 use sha2::{Digest, Sha256};
 
-use super::repository::Branch;
-use super::{Repository, Result, StoreError, layout};
+use super::{Branch, Repository, Result, StoreError, layout};
 use crate::hex::recipe::{self, Recipe};
 use crate::hex::tarball::Limits;
 use crate::model::{EntryId, Manifest, OuterChecksum, ReleaseId, Storage};

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 
 use gix::ObjectId;
 
-use super::repository::Branch;
-use super::{Repository, Result, Snapshot};
+use super::{Branch, Repository, Result, Snapshot, StoreError};
 
-/// Reads where a branch stands, from any thread, with one small file read as long as the ref is loose.
+/// Reads where a mirror branch stands, here or else on a remote as last seen, from any thread, with one small file read as long as the ref is loose.
 pub struct TipReader {
     repository: gix::ThreadSafeRepository,
     branch: Branch,
@@ -24,14 +23,14 @@ impl TipReader {
         Self { repository: repository.git.clone().into_sync(), branch: branch.clone(), loose }
     }
 
-    /// Returns the commit that the branch stands on, or `None` where it does not exist.
+    /// Returns the commit that the branch stands on, or else a remote's; `None` where there is neither.
     ///
     /// # Errors
     /// Fails where the ref cannot be read or is not a commit's id.
     pub fn tip(&self) -> Result<Option<ObjectId>> {
         match self.loose_tip() {
             Some(tip) => Ok(Some(tip)),
-            None => self.repository().tip(&self.branch),
+            None => Ok(self.repository().mirror_tip(&self.branch)?.map(|(_, tip)| tip)),
         }
     }
 
@@ -43,9 +42,9 @@ impl TipReader {
         Snapshot::at(&self.repository(), &self.branch, commit)
     }
 
-    /// Returns the branch.
-    pub fn branch(&self) -> &Branch {
-        &self.branch
+    /// Returns the error that there is no mirror.
+    pub fn no_mirror(&self) -> StoreError {
+        self.repository().no_mirror(&self.branch)
     }
 
     fn repository(&self) -> Repository {

@@ -1,7 +1,7 @@
 //! `init`: makes the branch, finds it, or adopts a remote's.
 
 use crate::support::registry::Registry;
-use crate::support::stage::Stage;
+use crate::support::stage::{Ran, Stage};
 
 #[test]
 fn makes_an_empty_mirror_and_repeats_without_a_change() {
@@ -34,6 +34,79 @@ fn adopts_the_mirror_of_origin_in_a_clone() {
     let asked = stage.upstream.count("*");
     stage.run_in("clone", &["update"]).ok().says("nothing to do");
     assert_eq!(stage.upstream.count("*"), asked);
+}
+
+#[test]
+fn in_a_clone_that_knows_one_branch_origin_is_asked() {
+    let stage = Stage::mirrored();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
+    let origin = format!("file://{}", stage.project.display());
+    for (name, options) in [("single", ["--single-branch"].as_slice()), ("shallow", &["--depth=1"])] {
+        for command in ["init", "update"] {
+            let clone = format!("{name}-{command}");
+            stage.sandbox.git("", &[&["clone", "--quiet"], options, &[&origin, &clone]].concat());
+            stage.run_in(&clone, &["list"]).exits(5).says("git hexmirror pull origin");
+            stage.run_in(&clone, &[command]).ok().says("adopted hexmirror from origin");
+            assert_eq!(Some(stage.sandbox.git(&clone, &["rev-parse", "hexmirror"])), stage.tip());
+            stage.run_in(&clone, &["status"]).ok();
+        }
+    }
+}
+
+#[test]
+fn a_remote_that_is_away_or_has_none_is_no_obstacle() {
+    let stage = Stage::new();
+    stage.sandbox.git("", &["clone", "--quiet", "project", "clone"]);
+    let ran = stage.run_in("clone", &["init"]).ok().says("made the mirror branch hexmirror");
+    assert!(!ran.stderr.contains("warning"), "{ran:?}");
+    stage.git(&["remote", "add", "origin", "/nowhere/at/all"]);
+    stage.run(&["init"]).ok().says("warning: whether origin has a mirror").says("made the mirror branch hexmirror");
+    stage.run(&["init"]).ok().says("is there");
+}
+
+/// Runs a command in a clone that has the mirror as origin's only, and makes sure that it stays so.
+#[track_caller]
+fn reads_in_the_clone(stage: &Stage, arguments: &[&str]) -> Ran {
+    let refs = || stage.sandbox.git("clone", &["for-each-ref", "--format=%(refname) %(objectname)"]);
+    let before = refs();
+    let ran = stage.run_in("clone", arguments);
+    assert_eq!(refs(), before, "{arguments:?}");
+    ran
+}
+
+#[test]
+fn what_only_reads_takes_the_mirror_of_origin_and_writes_no_branch() {
+    let stage = Stage::mirrored();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
+    stage.sandbox.git("", &["clone", "--quiet", "project", "clone"]);
+    let tip = stage.tip().unwrap();
+    reads_in_the_clone(&stage, &["status"]).ok().prints(&format!("fresh: origin's hexmirror at {}", &tip[..10]));
+    let document = reads_in_the_clone(&stage, &["status", "--json"]).ok().json();
+    assert_eq!(
+        (&document["remote"], &document["commit"], &document["present"]),
+        (&"origin".into(), &tip.into(), &3.into())
+    );
+    assert_eq!(reads_in_the_clone(&stage, &["diff", "--exit-code"]).ok().stdout, "");
+    reads_in_the_clone(&stage, &["update", "--dry-run"]).ok().prints("nothing would be fetched");
+    reads_in_the_clone(&stage, &["list"]).ok().prints("alpha 1.0.0");
+    reads_in_the_clone(&stage, &["verify"]).ok().says("intact");
+    reads_in_the_clone(&stage, &["env"]).ok();
+    reads_in_the_clone(&stage, &["prune", "--dry-run"]).ok();
+    let ask = "curl --silent --fail $HEX_MIRROR/tarballs/alpha-1.0.0.tar >tarball";
+    reads_in_the_clone(&stage, &["run", "--", "sh", "-c", ask]).ok();
+    let tarball = std::fs::read(stage.sandbox.path().join("clone/tarball")).unwrap();
+    assert_eq!(tarball, stage.registry.get("alpha 1.0.0").tarball);
+    // What it lacks is said of the same mirror.
+    std::fs::write(stage.sandbox.path().join("clone/mix.lock"), stage.registry.mix_lock(&["alpha 1.1.0"])).unwrap();
+    reads_in_the_clone(&stage, &["status"]).exits(1).prints("origin's hexmirror lacks").prints("the mirror has 1.0.0");
+    let asked = stage.upstream.count("*");
+    let ran = stage.run_in("clone", &["update", "--json"]).ok();
+    assert_eq!((&ran.json()["adopted"], ran.json()["replaced"].as_array().unwrap().len()), (&"origin".into(), 1));
+    assert_eq!(stage.upstream.count("*") - asked, 2, "one tarball and one registry entry");
+    let before = stage.sandbox.git("clone", &["rev-parse", "hexmirror^"]);
+    assert_eq!(Some(before), stage.tip());
 }
 
 #[test]

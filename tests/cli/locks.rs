@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::git::real_input;
 use crate::support::registry::Registry;
-use crate::support::stage::{PINNED, Stage};
+use crate::support::stage::{PINNED, Ran, Stage};
 
 #[test]
 fn prints_the_entries_of_both_kinds_of_lock() {
@@ -51,7 +51,23 @@ fn needs_no_repository_for_a_file() {
     stage.run_in("elsewhere", &["lock", "some.lock", "--json"]).ok();
     stage.run_in("home", &["-C", "../elsewhere", "lock", "some.lock"]).ok().prints("beta 0.3.0");
     stage.run_in("elsewhere", &["lock", "no.lock"]).exits(2).says("no.lock");
-    stage.run_in("elsewhere", &["lock"]).exits(5).says("not inside a git repository");
+    stage.run_in("elsewhere", &["lock"]).exits(2).says("there is no mix.lock or rebar.lock in").says("elsewhere");
+    stage.run_in("elsewhere", &["lock", "--lock", "some.lock"]).ok().prints("beta 0.3.0");
+    fs::copy(stage.project.join("mix.lock"), stage.sandbox.path().join("elsewhere/mix.lock")).unwrap();
+    let document = stage.run_in("", &["-C", "elsewhere", "lock", "--json"]).ok().silent().json();
+    assert_eq!(document["file"], "mix.lock");
+}
+
+#[test]
+fn reads_a_lock_from_standard_input() {
+    let stage = Stage::new();
+    for text in [stage.registry.mix_lock(&PINNED), stage.registry.rebar_lock(&PINNED)] {
+        let file = stage.sandbox.path().join("input");
+        fs::write(&file, text).unwrap();
+        let mut command = stage.command_in("home", &["lock", "-", "--json"]);
+        let document = Ran::of(command.stdin(fs::File::open(file).unwrap())).ok().json();
+        assert_eq!((&document["file"], document["entries"].as_array().unwrap().len()), (&json!("-"), 3));
+    }
 }
 
 #[test]

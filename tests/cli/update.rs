@@ -123,8 +123,9 @@ fn a_dry_run_says_what_it_would_do_and_does_nothing() {
 fn a_refresh_fetches_the_entries_anew_and_no_tarball() {
     let mut stage = Stage::mirrored();
     let tip = stage.tip();
-    stage.run(&["update", "--refresh"]).ok();
+    let ran = stage.run(&["update", "--refresh"]).ok();
     assert_eq!(stage.tip(), tip, "nothing changed upstream");
+    assert!(ran.stderr.starts_with("unchanged: hexmirror at ") && !ran.stderr.contains("updated"), "{ran:?}");
     assert_eq!(stage.upstream.count("/packages/gamma"), 2);
     stage.registry.retire("alpha 1.0.0", "late");
     stage.registry.put(&stage.upstream);

@@ -205,6 +205,28 @@ fn settings_of_the_project_count() {
 }
 
 #[test]
+fn damage_is_told_without_the_folder_of_the_check() {
+    let scene = Scene::new();
+    let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
+    scene.lock(&[("one", "a/one", &pinned, "")]);
+    scene.update();
+    let project = &scene.stage.project;
+    for (number, file) in fs::read_dir(project.join(".git/objects/pack")).unwrap().enumerate() {
+        fs::rename(file.unwrap().path(), scene.sandbox().path().join(format!("{number}.aside"))).unwrap();
+    }
+    for number in 0.. {
+        let Ok(pack) = fs::File::open(scene.sandbox().path().join(format!("{number}.aside"))) else { break };
+        let mut command = scene.sandbox().command("git", project);
+        let _ = command.args(["unpack-objects", "-q"]).stdin(pack).output();
+    }
+    let pack = &scene.packs("a/one")[0];
+    let id = scene.stage.git(&["rev-parse", &format!("hexmirror:{pack}")]);
+    fs::remove_file(project.join(format!(".git/objects/{}/{}", &id[..2], &id[2..]))).unwrap();
+    let ran = scene.stage.run(&["verify"]).exits(1).prints("damaged: git/forge.test/a/one").says("hint:");
+    assert!(!ran.stdout.contains("checked.git") && !ran.stdout.contains("verify-"), "{ran:?}");
+}
+
+#[test]
 fn damage_of_a_stored_repository_is_named() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);

@@ -169,3 +169,16 @@ fn paths_that_differ_by_case_are_two_repositories() {
     assert_eq!(scene.git_in(&scene.export("A/One"), &["rev-parse", "HEAD"]), other);
     assert_eq!(scene.git_in(&scene.export("a/one"), &["rev-parse", "HEAD"]), one);
 }
+
+#[test]
+fn in_a_fresh_clone_git_is_led_to_what_origin_has() {
+    let scene = Scene::new();
+    let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
+    scene.lock(&[("one", "a/one", &pinned, "")]);
+    scene.update();
+    scene.stage.git(&["add", "mix.lock"]);
+    scene.stage.git(&["commit", "--quiet", "--message=Lock"]);
+    scene.sandbox().git("", &["clone", "--quiet", "project", "clone"]);
+    scene.stage.run_in("clone", &["env"]).ok().prints("https://forge.test/a/one");
+    assert!(!scene.sandbox().try_git("clone", &["rev-parse", "--verify", "refs/heads/hexmirror"]).status.success());
+}

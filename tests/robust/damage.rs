@@ -163,3 +163,43 @@ fn a_flipped_byte_anywhere_in_the_pack() {
     // Only bytes that do not bear on any content, such as a stream's own checksum, may go unnoticed.
     assert!(missed <= 6, "{missed} of {} flips were not noticed", places.len());
 }
+
+#[test]
+fn a_fresh_clone_of_what_the_remote_has_is_intact() {
+    let stage = loose();
+    stage.run(&["verify"]).ok();
+    stage.sandbox.git("", &["clone", "--quiet", "--bare", "--no-local", "project", "remote.git"]);
+    stage.git(&["remote", "add", "origin", stage.sandbox.path().join("remote.git").to_str().unwrap()]);
+    flip(&object(&stage, &format!(":{SOURCE}")), 20);
+    let ran = stage.run(&["verify"]).exits(1).says("hint: ");
+    // The commands of the hint, as a shell runs them.
+    let commands: Vec<&str> = ran.stderr.split('`').skip(1).step_by(2).take(2).collect();
+    let folder = std::path::Path::new(crate::support::stage::PROGRAM).parent().unwrap();
+    for command in commands {
+        let mut shell = stage.sandbox.command("sh", &stage.project);
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+        let ran = Ran::of(
+            shell
+                .env("PATH", path)
+                .args(["-c", command])
+                .env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem")),
+        );
+        ran.ok();
+    }
+}
+
+#[test]
+fn missing_objects_come_back_by_a_fetch() {
+    let stage = loose();
+    stage.sandbox.git("", &["clone", "--quiet", "--bare", "--no-local", "project", "remote.git"]);
+    stage.git(&["remote", "add", "origin", stage.sandbox.path().join("remote.git").to_str().unwrap()]);
+    fs::remove_file(object(&stage, &format!(":{SOURCE}"))).unwrap();
+    let ran = stage.run(&["verify"]).exits(1);
+    let command = ran.stderr.split('`').find(|text| text.starts_with("git fetch --refetch")).unwrap().to_owned();
+    let mut shell = stage.sandbox.command("sh", &stage.project);
+    if Ran::of(shell.args(["-c", &command])).code != Some(0) {
+        eprintln!("skipped: this git has no --refetch");
+        return;
+    }
+    stage.run(&["verify"]).ok();
+}

@@ -14,7 +14,7 @@ fn there_is_no_repository() {
         assert_eq!(ran.stdout, "");
     }
     stage.run_in("home", &["run", "--", "true"]).exits(5);
-    stage.run_in("", &["-C", "no/such/folder", "status"]).exits(5);
+    stage.run_in("", &["-C", "no/such/folder", "status"]).exits(2).says("there is no folder").says("no/such/folder");
     assert_eq!(fs::read_dir(stage.sandbox.home()).unwrap().count(), 1, "only git's own settings");
 }
 
@@ -110,4 +110,103 @@ fn reftables_are_refused_plainly() {
         stage.run_in("modern", &[command]).exits(5).says("reftable").says("does not support");
     }
     assert_eq!(stage.sandbox.git("modern", &["for-each-ref"]), "");
+}
+
+#[test]
+fn a_repository_that_cannot_be_opened_says_why() {
+    let stage = Stage::new();
+    fs::write(stage.project.join(".git/config"), "[core\n").unwrap();
+    let ran = stage.run(&["status"]).exits(5).says("cannot open the repository").says("caused by");
+    assert!(!ran.stderr.contains("git init"), "{ran:?}");
+}
+
+#[test]
+fn names_that_git_keeps_for_itself_are_no_mirrors() {
+    let stage = Stage::new();
+    for name in ["HEAD", "@", "FETCH_HEAD", "refs/stash", "refs/tags/v1", "refs/remotes/origin/x", "refs/notes/commits"]
+    {
+        for command in ["init", "update", "status"] {
+            stage
+                .run(&[command, &format!("--branch={name}")])
+                .exits(2)
+                .says("is not a valid name")
+                .says("hexmirror.branch");
+        }
+    }
+    stage.write(".hexmirror.toml", "branch = \"refs/replace/x\"\n");
+    stage.run(&["init"]).exits(2).says("refs/replace/x");
+    assert_eq!(stage.git(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main");
+}
+
+#[test]
+fn a_branch_below_or_above_the_name_stands_in_the_way() {
+    let stage = Stage::new();
+    stage.git(&["branch", "hexmirror/foo"]);
+    for packed in [false, true] {
+        if packed {
+            stage.git(&["pack-refs", "--all"]);
+        }
+        for command in ["init", "update"] {
+            let ran = stage.run(&[command]).exits(5).says("hexmirror/foo stands in the way");
+            assert!(ran.stderr.contains("git config hexmirror.branch NAME"), "{ran:?}");
+        }
+        stage.run(&["init", "--branch=main/mirror"]).exits(5).says("main stands in the way");
+    }
+    assert_eq!(stage.upstream.count("*"), 0, "nothing is fetched for nothing");
+    stage.git(&["branch", "--move", "hexmirror/foo", "foo"]);
+    stage.run(&["init"]).ok();
+}
+
+/// Gives everything in the project to another user; says that a test is skipped where that cannot be done.
+fn given_away(stage: &Stage) -> bool {
+    let given = std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(&stage.project).output();
+    let done = given.is_ok_and(|output| output.status.success());
+    if !done {
+        eprintln!("skipped: only root gives files to another user");
+    }
+    done
+}
+
+#[test]
+fn what_another_user_set_in_their_repository_is_not_run() {
+    let stage = Stage::mirrored();
+    let trace = stage.sandbox.path().join("trace");
+    stage.git(&["config", "core.sshCommand", &format!("touch {}; false", trace.display())]);
+    stage.git(&["remote", "add", "origin", "ssh://example.com/x.git"]);
+    stage.write("mix.lock", &stage.registry.mix_lock(&["alpha 1.1.0"]));
+    if !given_away(&stage) {
+        return;
+    }
+    assert_eq!(stage.sandbox.try_git(&stage.project, &["fetch", "origin"]).status.code(), Some(128), "git refuses it");
+    for command in ["pull", "push", "update", "init", "status", "serve", "list"] {
+        let ran = stage.run(&[command]).exits(5).says("detected dubious ownership in repository at '");
+        let way_out = format!("git config --global --add safe.directory {}", stage.project.display());
+        assert!(ran.stderr.contains(&way_out), "{ran:?}");
+        assert!(!trace.exists(), "{command}");
+    }
+    assert_eq!(stage.upstream.requests("*").iter().filter(|asked| asked.path().contains("1.1.0")).count(), 0);
+    // For one command, as git counts it.
+    let project = stage.project.to_str().unwrap();
+    let once =
+        |value| [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", value)];
+    stage.run_with(&["list"], &once(project)).ok();
+    let all_beside = format!("{}/*", stage.sandbox.path().display());
+    stage.run_with(&["list"], &once(&all_beside)).ok();
+    stage.run_with(&["list"], &once("/somewhere/else")).exits(5);
+    stage.run_with(&["list"], &once("")).exits(5);
+    stage.sandbox.git("", &["config", "--global", "--add", "safe.directory", project]);
+    stage.run(&["list"]).ok();
+    stage.run(&["pull"]).exits(3);
+    assert!(trace.exists(), "who trusts it has its settings");
+}
+
+#[test]
+fn a_worktree_of_another_user_is_not_trusted_either() {
+    let stage = Stage::mirrored();
+    let given = std::process::Command::new("chown").arg("65534:65534").arg(&stage.project).output();
+    if !given.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: only root gives files to another user");
+        return;
+    }
+    stage.run(&["status"]).exits(5).says("detected dubious ownership");
 }

@@ -236,3 +236,51 @@ fn a_refresh_that_fails_leaves_the_mirror_as_it_was() {
     stage.run(&["status"]).ok();
     stage.run(&["verify"]).ok();
 }
+
+#[test]
+fn a_refusal_says_what_it_most_likely_means() {
+    for (status, hint) in [
+        (401, "HEX_REPOS_KEY"),
+        (403, "public packages need no key: a proxy or a firewall"),
+        (407, "the proxy asks who you are"),
+        (429, "git hexmirror update --jobs 2"),
+        (503, "https://status.hex.pm"),
+    ] {
+        let stage = failing(TARBALL, Fault::Status(status, Some("0".into())));
+        let ran = refused(&stage, 3, &[&format!("HTTP {status}"), "hint: ", hint]);
+        assert!(!ran.stderr.contains("an organisation's repository"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_web_page_is_told_from_a_tarball_and_from_an_entry() {
+    for path in ["tarballs/alpha-1.0.0.tar", "packages/alpha"] {
+        let stage = Stage::new();
+        stage.upstream.set_header("content-type", "Text/HTML; charset=utf-8");
+        stage.upstream.put(path, b"\n<!DOCTYPE html><title>Welcome to our wireless network</title>");
+        refused(&stage, 3, &["answered with a web page (text/html)", "wants you to log in"]);
+        assert_eq!(stage.upstream.count(&format!("/{path}")), 1, "it is not asked for again and again");
+        // A server that calls everything so is believed by its bytes.
+        stage.registry.put(&stage.upstream);
+        stage.run(&["update"]).ok();
+    }
+}
+
+#[test]
+fn the_proxy_that_cannot_be_reached_is_named() {
+    let stage = Stage::new();
+    let address = [("HEXMIRROR_URL", "http://hex.example"), ("http_proxy", "http://user:secret@127.0.0.1:1")];
+    let ran = refused_with(&stage, 3, &["cannot connect to http://hex.example", "through the proxy http://"], &address);
+    assert!(ran.stderr.contains("127.0.0.1:1") && !ran.stderr.contains("secret"), "{ran:?}");
+}
+
+#[test]
+fn a_file_of_authorities_that_is_not_there_is_a_matter_of_usage() {
+    let stage = Stage::new();
+    refused_with(
+        &stage,
+        2,
+        &["/no/such/file.pem", "hint: set HEX_CACERTS_PATH"],
+        &[("HEX_CACERTS_PATH", "/no/such/file.pem")],
+    );
+}

@@ -127,6 +127,13 @@ impl Stage {
     }
 }
 
+/// Copies the program. Not by this process: as long as it writes the file, a child that another test starts just then may hold
+/// it open too, and whatever is open for writing cannot be run.
+pub fn install_program(to: &Path) {
+    let status = Command::new("cp").arg(PROGRAM).arg(to).status();
+    assert!(status.expect("cp can be run").success());
+}
+
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub struct Ran {

@@ -47,6 +47,15 @@ fn a_switch_says_what_is_missing_and_only_where_the_lock_changed() {
 }
 
 #[test]
+fn a_branch_may_lack_a_lock_that_the_settings_name() {
+    let (team, one) = branches();
+    team.git(&one, &["config", "hexmirror.locks", "mix.lock apps/later/mix.lock"]).ok();
+    let ran = team.git(&one, &["switch", "--quiet", "left"]).ok();
+    assert_eq!(told(&ran), LACKS_LEFT);
+    team.run(&one, &["status"]).exits(2).says("there is no apps/later/mix.lock");
+}
+
+#[test]
 fn merges_rebases_and_amended_commits_say_it_too() {
     for (begin, arguments) in [
         ("main", &["merge", "--quiet", "--ff-only", "left"][..]),

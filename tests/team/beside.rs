@@ -192,7 +192,7 @@ fn without_the_program_everything_else_goes_on() {
     // The program as it is installed somewhere, and later is not.
     let installed = team.stage.sandbox.path().join("it's here/git-hexmirror");
     fs::create_dir(installed.parent().unwrap()).unwrap();
-    fs::copy(crate::support::stage::PROGRAM, &installed).unwrap();
+    crate::support::stage::install_program(&installed);
     let mut command = team.stage.sandbox.command(&installed, &one);
     crate::support::stage::Ran::of(command.args(["hooks", "install"])).ok();
     team.git(&one, &["switch", "--quiet", "--detach"]).exits(1).says("perl 1");

@@ -114,7 +114,9 @@ fn deleted_here_it_comes_back_from_the_remote() {
     team.git(&one, &["push", "--quiet", "origin", "left"]).exits(1).says("it lacks alpha 1.0.0, left 1.0.0");
     assert_eq!(team.received(), [[""; 0]; 0]);
     let asked = team.stage.upstream.count("*");
-    team.git(&one, &["switch", "--quiet", "main"]).ok().says("run `git hexmirror pull origin`, which has it");
+    // What the remote has is read from there.
+    team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
+    team.run(&one, &["status"]).ok().prints("fresh: origin's hexmirror");
     team.run(&one, &["pull"]).ok();
     assert_eq!((team.tip(&one), team.stage.upstream.count("*")), (tip, asked));
     team.git(&one, &["switch", "--quiet", "left"]).ok().says("it lacks left 1.0.0");

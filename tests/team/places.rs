@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::stage::{PROGRAM, Ran};
+use crate::support::stage::{Ran, install_program};
 use crate::team::{Team, told};
 
 /// Runs git with some variables.
@@ -19,7 +19,7 @@ fn a_bare_path_as_programs_with_windows_have_it() {
     let folder = team.stage.sandbox.path().join("it's ünder/here");
     fs::create_dir_all(&folder).unwrap();
     let installed = folder.join("git-hexmirror");
-    fs::copy(PROGRAM, &installed).unwrap();
+    install_program(&installed);
     Ran::of(team.stage.sandbox.command(&installed, &one).args(["hooks", "install"])).ok();
     let path = [("PATH", "/usr/bin:/bin")];
     team.git(&one, &["switch", "--quiet", "--create", "left"]).ok();

@@ -73,7 +73,7 @@ fn what_no_lock_needs_goes_and_can_be_brought_back() {
     team.run(&one, &["prune"]).ok().says("nothing to drop");
     // The same as of a mirror that never had it.
     let two = team.clone("two");
-    team.git(&two, &["update-ref", "-d", "refs/remotes/origin/hexmirror"]).ok();
+    team.git(&two, &["remote", "remove", "origin"]).ok();
     team.run(&two, &["update"]).ok();
     let tree = |folder: &Path| team.ask(folder, &["rev-parse", "hexmirror^{tree}"]);
     assert_eq!(tree(&one), tree(&two));

@@ -205,10 +205,17 @@ fn a_remote_that_is_not_there_or_no_remote_at_all() {
     fs::rename(&team.remote, team.stage.sandbox.path().join("gone")).unwrap();
     team.run(&one, &["push"]).exits(3).says("there is no repository at origin");
     team.run(&one, &["pull", "--json"]).exits(3).says("there is no repository at origin");
-    team.run(&one, &["push", "http://127.0.0.1:9/x.git"]).exits(3).says("cannot be reached");
+    team.run(&one, &["pull"]).exits(3).says("hint: see that `git ls-remote origin` works");
+    for command in ["push", "pull"] {
+        let ran = team.run(&one, &[command, "http://127.0.0.1:9/x.git"]).exits(3).says("cannot be reached");
+        assert!(!ran.stderr.contains("git hexmirror update") && ran.stderr.contains("git remote -v"), "{ran:?}");
+    }
     team.run(&one, &["push", "--", "--upload-pack=touch x"]).exits(2).says("is not the name or the address");
     team.git(&one, &["remote", "remove", "origin"]).ok();
-    team.run(&one, &["push"]).exits(2).says("no remote was named");
+    for command in ["push", "pull"] {
+        let ran = team.run(&one, &[command]).exits(2).says("no remote was named").says("git remote add origin URL");
+        assert!(!ran.stderr.contains("push REMOTE"), "{ran:?}");
+    }
     assert_eq!(team.tip(&one), tip);
 }
 
@@ -230,8 +237,13 @@ fn a_branch_of_the_remote_that_is_no_mirror_is_left_alone() {
     team.git(&one, &["push", "--quiet", "origin", "main:hexmirror"]).ok();
     let there = team.tip(&team.remote);
     team.run(&one, &["update"]).exits(5);
+    // Nor where this clone does not know of it, and has to ask.
     team.git(&one, &["update-ref", "-d", "refs/remotes/origin/hexmirror"]).ok();
+    team.run(&one, &["update"]).exits(5).says("is not a mirror");
+    assert_eq!((team.tip(&one), team.tip(&team.remote)), (None, there.clone()));
+    team.git(&one, &["push", "--quiet", "origin", ":hexmirror"]).ok();
     team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main:hexmirror"]).ok();
     let here = team.tip(&one);
     team.run(&one, &["push"]).exits(5).says("is not a mirror");
     team.run(&one, &["pull"]).exits(5).says("is not a mirror");

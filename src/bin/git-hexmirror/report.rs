@@ -1,8 +1,9 @@
 //! Errors for people: what happened, where, and what to do next.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
-use git_hexmirror::fetch::FetchError;
+use git_hexmirror::fetch::{FetchError, WebUrl};
 use git_hexmirror::git::GitError;
 use git_hexmirror::ops::{Failure, OpError};
 use git_hexmirror::store::StoreError;
@@ -10,6 +11,9 @@ use git_hexmirror::store::StoreError;
 use crate::commands::CommandError;
 use crate::output::{BAD, BOLD, CHANGED, Output, styled};
 use crate::snippet;
+
+/// How many of several things are named.
+const NAMED: usize = 3;
 
 /// The exit code for a mirror that is not fresh, or damaged.
 pub const NOT_FRESH: u8 = 1;
@@ -58,8 +62,19 @@ fn show(output: &Output, title: &str, error: &OpError) {
             output.always(snippet::render(source, file, text, output.color()).trim_end());
         }
         OpError::Several { errors } => {
-            for error in errors {
+            let (entries, others) = by_cause(errors);
+            for error in others {
                 show(output, title, error);
+            }
+            for (cause, mut entries) in entries {
+                let rest = entries.split_off(entries.len().min(NAMED)).len();
+                let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+                output.always(format!(
+                    "{} the registry entries of {}{more} are refused",
+                    styled(BAD, "error:"),
+                    entries.join(", ")
+                ));
+                output.always(format!("  caused by: {cause}"));
             }
         }
         error => {
@@ -71,6 +86,25 @@ fn show(output: &Output, title: &str, error: &OpError) {
             }
         }
     }
+}
+
+/// Sorts out the registry entries that are refused for the same reason, which mostly is one wrong key.
+fn by_cause(errors: &[OpError]) -> (BTreeMap<String, Vec<String>>, Vec<&OpError>) {
+    let mut entries = BTreeMap::<String, Vec<String>>::new();
+    for error in errors {
+        if let OpError::Entry { entry, source } = error {
+            entries.entry(source.to_string()).or_default().push(entry.to_string());
+        }
+    }
+    entries.retain(|_, entries| entries.len() > 1);
+    // They come as upstream answers.
+    entries.values_mut().for_each(|entries| entries.sort());
+    let alone = |error: &&OpError| match error {
+        OpError::Entry { source, .. } => !entries.contains_key(&source.to_string()),
+        _ => true,
+    };
+    let others = errors.iter().filter(alone).collect();
+    (entries, others)
 }
 
 fn show_hint(output: &Output, hint: Option<String>) {
@@ -85,6 +119,7 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::Store(error) => return store_hint(error),
         OpError::Fetch(error) => return fetch_hint(error),
         OpError::Git(error) => return git_hint(error),
+        OpError::Remote(error) => return remote_hint(error),
         OpError::Several { errors } => return errors.iter().find_map(hint),
         OpError::NoLock { .. } => {
             "run it inside a project with a mix.lock or rebar.lock (`mix deps.get` makes one), or name locks with --lock"
@@ -105,20 +140,31 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::NoPackage { .. } => "`git hexmirror lock` lists what the locks name",
         OpError::NoPublicKey { repository } => {
             return Some(format!(
-                "set it: git config hexmirror.{repository}.publicKey PATH, or mix hex.repo add NAME URL --public-key PATH"
+                "set it: git config hexmirror.{repository}.publicKey PATH, or mix hex.repo add {repository} URL --public-key PATH"
             ));
         }
-        OpError::NotListed { .. } => {
-            "the release may be gone upstream, or its registry not up to date yet; `mix hex.info PACKAGE` shows what there is"
+        OpError::NotListed { release } => {
+            let package = &release.package;
+            return Some(format!(
+                "the release may be gone upstream, or its registry not up to date yet; `mix hex.info {package}` shows what there is"
+            ));
         }
-        OpError::RegistryDisagrees { .. } | OpError::InnerChecksum { .. } => {
-            "nothing was stored; if you trust upstream more than the lock, run `mix deps.update` for that package, else find out who changed it"
+        OpError::RegistryDisagrees { release, .. } | OpError::InnerChecksum { release, .. } => {
+            return Some(format!(
+                "nothing was stored; if you trust upstream more than the lock, run `mix deps.update {}`, else find out who changed it",
+                release.package
+            ));
         }
-        OpError::Entry { .. } => {
-            "nothing was stored; check the repository's address and public key (hexmirror.REPOSITORY.url and .publicKey)"
+        OpError::Entry { entry, .. } => {
+            return Some(format!(
+                "nothing was stored; check the repository's address and public key (git config hexmirror.{0}.url and hexmirror.{0}.publicKey)",
+                entry.repository
+            ));
         }
         OpError::Tarball { .. } => "nothing was stored; the package's publisher should know of this",
-        OpError::NoRemote => "name one: git hexmirror push REMOTE; or set git's remote.pushDefault",
+        OpError::NoRemote => {
+            "name one after the command, by its name or address; or add one: git remote add origin URL; of several, git config remote.pushDefault NAME says which"
+        }
         OpError::RemoteLacks { remote, .. } => {
             return Some(format!(
                 "who has it takes it there with `git hexmirror push {remote}`; or make it: git hexmirror update"
@@ -148,8 +194,22 @@ fn hint(error: &OpError) -> Option<String> {
 fn store_hint(error: &StoreError) -> Option<String> {
     let hint = match error {
         StoreError::NotARepository { .. } => "run it inside a git repository, or make one with `git init`".to_owned(),
-        StoreError::NoMirror { .. } => {
+        StoreError::NoMirror { remote: Some(remote), .. } => format!(
+            "bring {remote}'s with `git hexmirror pull {remote}`; if it has none, make it with `git hexmirror init`, fill it with `git hexmirror update`"
+        ),
+        StoreError::NoMirror { remote: None, .. } => {
             "make it with `git hexmirror init`, fill it with `git hexmirror update`".to_owned()
+        }
+        StoreError::DubiousOwnership { directory } => format!(
+            "it belongs to another user, whose settings and hooks would run as yours; if you trust them: git config --global --add safe.directory {}",
+            quoted(&directory.to_string_lossy())
+        ),
+        StoreError::BranchName { .. } => {
+            "name it with --branch NAME or git config hexmirror.branch NAME, such as hexmirror or refs/hexmirror/main"
+                .to_owned()
+        }
+        StoreError::InTheWay { other, .. } => {
+            format!("choose another name for the mirror: git config hexmirror.branch NAME; or rename {other}")
         }
         StoreError::NotAMirror { .. } => {
             "choose another name for the mirror: git config hexmirror.branch NAME".to_owned()
@@ -172,13 +232,8 @@ fn store_hint(error: &StoreError) -> Option<String> {
 
 fn git_hint(error: &GitError) -> Option<String> {
     let hint = match error {
-        GitError::NotRun { .. } => "install git; it fetches and checks git dependencies",
-        GitError::TooOld { .. } => "update git",
         GitError::Unreachable { .. } | GitError::Stalled { .. } => {
             "check the network and git's settings (http.proxy, url.…insteadOf); what was fetched is kept for the next `git hexmirror update`, and --keep-going commits the rest now"
-        }
-        GitError::AccessRefused { .. } | GitError::NoRepository { .. } => {
-            "see that `git ls-remote ADDRESS` works: the user's own credential helpers and ssh keys are used, and nobody is asked where there is no terminal"
         }
         GitError::NoRevision { .. } => {
             "it may have been force-pushed away; update the dependency, or find who has the commit; --keep-going commits the rest now"
@@ -189,13 +244,41 @@ fn git_hint(error: &GitError) -> Option<String> {
         GitError::Submodule { .. } => {
             "drop `submodules: true` for the dependency, or have the submodule point to a server"
         }
+        error => return any_git_hint(error),
+    };
+    Some(hint.to_owned())
+}
+
+/// Says what to do where the mirror cannot be brought from a remote or taken there.
+fn remote_hint(error: &GitError) -> Option<String> {
+    let hint = match error {
+        GitError::Unreachable { .. } | GitError::Stalled { .. } => {
+            "check the network, the address (`git remote -v`) and git's settings (http.proxy, url.…insteadOf); the mirror is as it was"
+        }
+        GitError::Refused { .. } => {
+            "nothing was taken over; the mirror is as it was; who looks after that repository should know of this"
+        }
         GitError::NotTaken { message, .. } if message.contains("shallow update not allowed") => {
             "this clone is shallow: run `git fetch --unshallow`, or push to where it was cloned from"
         }
         GitError::NotTaken { .. } => "who looks after that repository has to allow pushing to the mirror branch",
-        _ => return None,
+        error => return any_git_hint(error),
     };
     Some(hint.to_owned())
+}
+
+fn any_git_hint(error: &GitError) -> Option<String> {
+    match error {
+        GitError::NotRun { .. } => {
+            Some("install git; it fetches git dependencies, and takes the mirror to remotes and from them".to_owned())
+        }
+        GitError::TooOld { .. } => Some("update git".to_owned()),
+        GitError::AccessRefused { url, .. } | GitError::NoRepository { url, .. } => Some(format!(
+            "see that `git ls-remote {}` works: the user's own credential helpers and ssh keys are used, and nobody is asked where there is no terminal",
+            quoted(url)
+        )),
+        _ => None,
+    }
 }
 
 fn fetch_hint(error: &FetchError) -> Option<String> {
@@ -203,18 +286,55 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
         FetchError::Unreachable { .. } | FetchError::TimedOut { .. } | FetchError::Interrupted { .. } => {
             "check the network and http_proxy/https_proxy; what was fetched is kept for the next `git hexmirror update`"
         }
-        FetchError::Tls { .. } => "set HEX_CACERTS_PATH to a PEM file with the certificate authority to trust",
+        FetchError::Tls { .. } | FetchError::CaCertificates { .. } => {
+            "set HEX_CACERTS_PATH to a PEM file with the certificate authority to trust"
+        }
         FetchError::NotFound { .. } => {
             "it may be gone upstream, or need a key: mix hex.organization auth, HEX_REPOS_KEY"
         }
-        FetchError::Unauthorized { .. } => "give a key: mix hex.organization auth NAME --key KEY, or HEX_REPOS_KEY",
+        FetchError::Unauthorized { status: 407, .. } => {
+            "the proxy asks who you are: http_proxy=http://USER:PASSWORD@HOST:PORT (or https_proxy)"
+        }
+        FetchError::Unauthorized { url, status } => return Some(key_hint(url, *status)),
+        FetchError::Status { status: 429, .. } => {
+            "upstream has had enough requests for now; wait some minutes, or ask for less at once: git hexmirror update --jobs 2; what was fetched is kept for it"
+        }
+        FetchError::Status { status: 500..=599, .. } => {
+            "upstream, or a proxy before it, is in trouble (for hex.pm: https://status.hex.pm); try again later; what was fetched is kept for the next `git hexmirror update`"
+        }
+        FetchError::WebPage { .. } => {
+            "it comes from a proxy or a network that wants you to log in: open any page in a browser, or set http_proxy/https_proxy; nothing of it was stored"
+        }
         FetchError::ChecksumMismatch { .. } => {
             "nothing was stored; the tarball upstream is not the one that was locked"
         }
-        FetchError::NoEndpoint { .. } => {
-            "say where it is: git config hexmirror.REPOSITORY.url URL, or mix hex.repo add NAME URL"
+        FetchError::NoEndpoint { repository } => {
+            return Some(format!(
+                "say where it is: git config hexmirror.{repository}.url URL, or mix hex.repo add {repository} URL"
+            ));
         }
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+/// Says how to come by access: an organisation's packages need a key, and what is public is refused by something in between.
+fn key_hint(url: &WebUrl, status: u16) -> String {
+    let address = url.to_string();
+    let organisation = address.split_once("/repos/").and_then(|(_, rest)| rest.split('/').next());
+    match organisation {
+        Some(name) => format!("give a key: mix hex.organization auth {name} --key KEY, or HEX_REPOS_KEY"),
+        None if status == 403 => "public packages need no key: a proxy or a firewall in between may refuse them (http_proxy, https_proxy), or upstream this address; a private repository needs one, as in HEX_REPOS_KEY".to_owned(),
+        None => "give a key: HEX_REPOS_KEY, or mix hex.repo add NAME URL --auth-key KEY".to_owned(),
+    }
+}
+
+/// Writes a word so that a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@:".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }

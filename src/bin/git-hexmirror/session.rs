@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use git_hexmirror::config::Layer;
-use git_hexmirror::ops::{Environment, OpError, Project};
+use git_hexmirror::ops::{self, Environment, LockFile, LockText, OpError, Project};
 use git_hexmirror::progress::Progress;
+use git_hexmirror::store::StoreError;
 
 use crate::bars::Bars;
 use crate::cli::Global;
@@ -38,6 +39,23 @@ impl Session {
     /// Returns a path of the command line as seen from the folder of `-C`.
     pub fn path(&self, path: &std::path::Path) -> PathBuf {
         self.directory.join(path)
+    }
+
+    /// Returns the project's locks; outside of a repository, those of the current folder or the one of `-C`.
+    pub fn locks(&self) -> Result<Vec<LockText>, OpError> {
+        match self.project() {
+            Ok(project) => {
+                let text = |lock: LockFile| {
+                    let bytes = lock.bytes(&project.repository)?.into_owned();
+                    Ok(LockText { file: lock.file, bytes })
+                };
+                project.locks()?.into_iter().map(text).collect()
+            }
+            Err(OpError::Store(StoreError::NotARepository { .. })) => {
+                ops::locks_in(&self.directory, self.flags.locks.as_deref())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns what shows progress on the terminal, if there is one.

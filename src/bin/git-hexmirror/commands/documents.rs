@@ -10,6 +10,7 @@ pub fn status(branch: &str, status: &Status) -> Value {
     let mut document = json!({
         "fresh": status.summary.fresh,
         "branch": branch,
+        "remote": status.remote,
         "commit": status.commit.map(|commit| commit.to_string()),
         "locks": status.locks,
         "present": status.summary.present + status.summary.git,

@@ -1,5 +1,7 @@
 //! `init`
 
+use std::io::IsTerminal;
+
 use git_hexmirror::ops::{self, Initialised};
 
 use super::hooks;
@@ -10,8 +12,8 @@ use crate::session::Session;
 
 /// Make the mirror branch, or adopt the one that a remote has
 ///
-/// Where a remote such as origin has the branch already, the local one is made from it; else it is made empty. Then git's
-/// hooks that keep it fresh are installed, beside those that are there. Repeating it changes nothing.
+/// Where a remote such as origin has the branch already, the local one is made from it; else it is made empty. Git asks the
+/// remote only where nothing is known of its mirror, as in a clone of a single branch. Then git's hooks that keep it fresh are installed, beside those that are there. Repeating it changes nothing.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Install no hooks; `git hexmirror hooks install` does it later
@@ -23,7 +25,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let branch = &project.branch;
     let output = &session.output;
-    match ops::init(&project)? {
+    let may_ask = output.interactive && std::io::stdin().is_terminal();
+    match ops::init(&project, may_ask, session.progress().as_ref())? {
         Initialised::Present { commit } => {
             output.say(format!("the mirror branch {branch} is there, at {}", short(commit)));
         }

@@ -2,22 +2,22 @@
 
 use std::path::PathBuf;
 
-use git_hexmirror::lock::{Lock, Source};
-use git_hexmirror::ops::{self, OpError};
+use git_hexmirror::lock::{Lock, LockKind, Source};
+use git_hexmirror::model::redacted;
+use git_hexmirror::ops::{self, LockText, OpError};
 
 use super::CommandError;
 use crate::cli::{Json, Outcome};
 use crate::output::{DIM, styled};
 use crate::session::Session;
-use git_hexmirror::model::redacted;
 
 /// Print a lock as it is read
 ///
-/// Without FILE, the locks of the project; of several, --json prints an array. No Elixir and no repository is needed for
-/// a FILE.
+/// Without FILE, the locks of the project, or those in this folder where there is no repository; of several, --json
+/// prints an array. Neither Elixir nor a repository is needed.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The lock file; one that ends in rebar.lock has that format, any other mix.lock's
+    /// The lock file; one that ends in rebar.lock has that format, any other mix.lock's. With -, standard input
     file: Option<PathBuf>,
     #[command(flatten)]
     json: Json,
@@ -25,17 +25,17 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let locks = match &arguments.file {
-        Some(file) => {
-            vec![(file.display().to_string(), ops::read_file(&session.path(file))?)]
+        Some(file) if file.as_os_str() == "-" => {
+            let bytes = ops::read_bounded(std::io::stdin().lock());
+            let bytes = bytes.map_err(|source| OpError::Read { path: "standard input".into(), source })?;
+            vec![LockText { file: "-".into(), bytes }]
         }
-        None => {
-            let project = session.project()?;
-            let text = |lock: &ops::LockFile| Ok((lock.file.clone(), lock.bytes(&project.repository)?.into_owned()));
-            project.locks()?.iter().map(text).collect::<Result<_, OpError>>()?
-        }
+        Some(file) => vec![LockText { file: file.display().to_string(), bytes: ops::read_file(&session.path(file))? }],
+        None => session.locks()?,
     };
-    let read = |(file, bytes): (String, Vec<u8>)| {
-        let lock = Lock::parse(&file, &bytes);
+    let read = |LockText { file, bytes }: LockText| {
+        let kind = if file == "-" { LockKind::of_contents(&bytes) } else { LockKind::of(&file) };
+        let lock = Lock::parse_as(kind, &file, &bytes);
         lock.map_err(|source| OpError::Lock { file, text: bytes, source })
     };
     let locks = locks.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;

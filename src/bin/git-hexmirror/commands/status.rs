@@ -37,7 +37,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 }
 
 fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result<()> {
-    let (branch, summary) = (&project.branch, status.summary);
+    let (branch, summary) = (whose(project, status), status.summary);
     let has = contents(summary.present, summary.git);
     match status.commit.filter(|_| summary.fresh) {
         Some(commit) => output.result(format!("{}: {branch} at {} has {has}", styled(GOOD, "fresh"), short(commit)))?,
@@ -69,6 +69,14 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
         output.say("bring it up to date with `git hexmirror update`");
     }
     Ok(())
+}
+
+/// Names the mirror that was read: in a fresh clone, a remote's.
+fn whose(project: &Project, status: &Status) -> String {
+    match &status.remote {
+        Some(remote) => format!("{remote}'s {}", project.branch),
+        None => project.branch.to_string(),
+    }
 }
 
 /// Prints what the mirror lacks, a line each.

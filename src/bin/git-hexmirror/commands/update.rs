@@ -84,6 +84,15 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
         let commit = update.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
         let present = status::contents(update.before.summary.present, update.before.summary.git);
         output.say(format!("{}: {}{commit} has {present}; nothing to do", styled(GOOD, "fresh"), project.branch));
+    } else if update.commit == update.before.commit {
+        let entries = count(update.entries, "registry entry is as it was", "registry entries are as they were");
+        let commit = update.commit.map_or_else(String::new, short);
+        let fetched = bytes(update.downloaded_bytes);
+        output.say(format!(
+            "{}: {} at {commit}; {entries}, {fetched} fetched",
+            styled(GOOD, "unchanged"),
+            project.branch
+        ));
     } else {
         changed(output, project, update);
     }

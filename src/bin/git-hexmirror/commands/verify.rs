@@ -1,12 +1,12 @@
 //! `verify`
 
-use git_hexmirror::ops;
+use git_hexmirror::ops::{self, Project};
 use serde_json::json;
 
 use super::init::short;
 use super::{CommandError, status};
 use crate::cli::{Json, Outcome};
-use crate::output::{BAD, GOOD, count, styled};
+use crate::output::{BAD, BOLD, GOOD, count, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
@@ -54,7 +54,24 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             output.say(format!("{}: {checked}", styled(GOOD, "intact")));
         } else {
             output.say(format!("{} in {checked}", styled(BAD, count(damages.len(), "damage", "damages"))));
+            output.say(format!("{} {}", styled(BOLD, "hint:"), way_out(&project)));
         }
     }
     Ok(if damages.is_empty() { 0 } else { NOT_FRESH })
+}
+
+/// Says how to come by a mirror without damage. A fetch alone does not mend what is there and wrong: git keeps the object that
+/// it has.
+fn way_out(project: &Project) -> String {
+    let branch = &project.branch;
+    let back = format!("`git reflog {branch}` has the commits before, should one of them have brought it");
+    match project.repository.default_remote() {
+        Some(remote) => format!(
+            "what {remote} has may be intact: `git clone \"$(git remote get-url {remote})\" anew`, and `git hexmirror -C anew verify` \
+             tells; then use that clone. Objects that are only missing come back with `git fetch --refetch {remote} {branch}`; {back}"
+        ),
+        None => format!(
+            "another clone may have it intact: `git hexmirror pull ADDRESS` in a fresh clone of the project; {back}"
+        ),
+    }
 }

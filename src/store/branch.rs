@@ -1,0 +1,128 @@
+//! The mirror branch's ref: what it may be called, and what may stand in its way.
+
+use gix::bstr::ByteSlice;
+use gix::refs::FullName;
+
+use super::{Repository, Result, StoreError};
+
+/// The refs that are git's own, or hold what others mean by them: everything below these (gitrepository-layout(5), git-bisect(1),
+/// git-notes(1), git-replace(1), git-rebase(1), git-maintenance(1)); the last one is this program's.
+const RESERVED: [&str; 11] = [
+    "tags",
+    "remotes",
+    "notes",
+    "replace",
+    "bisect",
+    "stash",
+    "worktree",
+    "rewritten",
+    "original",
+    "prefetch",
+    "hexmirror-remotes",
+];
+/// The names beside `HEAD` and `…_HEAD` that git takes for a ref of its own before it takes them for a branch (gitglossary(7),
+/// pseudoref; refs.c, `is_root_ref`).
+const PSEUDO: [&str; 6] = ["HEAD", "@", "AUTO_MERGE", "BISECT_EXPECTED_REV", "NOTES_MERGE_PARTIAL", "NOTES_MERGE_REF"];
+
+/// The mirror branch's ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    pub(super) name: FullName,
+}
+
+impl Branch {
+    /// Returns the full name of the ref, such as `refs/heads/hexmirror`.
+    pub fn full_name(&self) -> String {
+        self.name.as_bstr().to_string()
+    }
+}
+
+impl std::fmt::Display for Branch {
+    /// Shows the name as a person writes it: without `refs/heads/`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(short(&self.full_name()))
+    }
+}
+
+impl Repository {
+    /// Names the mirror branch: short (`hexmirror`) or a full ref (`refs/hexmirror/main`).
+    ///
+    /// # Errors
+    /// Fails where git would not accept the name, or keeps it for something else.
+    pub fn branch(&self, name: &str) -> Result<Branch> {
+        let error = |problem| StoreError::BranchName { branch: name.to_owned(), problem };
+        let full = if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") };
+        if is_reserved(&full) {
+            return Err(error("git keeps that name for itself"));
+        }
+        let valid = !name.starts_with('-') && !name.is_empty();
+        let full = FullName::try_from(full).ok().filter(|_| valid);
+        Ok(Branch { name: full.ok_or_else(|| error("git does not accept it"))? })
+    }
+
+    /// Returns the ref that notes where a remote's copy of the branch was last seen, as the branch that it is a copy of.
+    ///
+    /// # Errors
+    /// Fails where the remote's name does not fit into a ref.
+    pub fn tracking_branch(&self, remote: &str, branch: &Branch) -> Result<Branch> {
+        let name = FullName::try_from(self.tracking_ref(remote, branch));
+        Ok(Branch { name: name.map_err(StoreError::git("name the remote's mirror"))? })
+    }
+
+    /// Fails where another ref stands where the branch would have to be a folder, or the other way round: git stores refs as
+    /// files, and keeps to that even where it does not.
+    pub(super) fn refuse_in_the_way(&self, branch: &Branch) -> Result<()> {
+        let full = branch.full_name();
+        let in_the_way =
+            |other: &str| StoreError::InTheWay { branch: branch.to_string(), other: short(other).to_owned() };
+        let folders =
+            full.match_indices('/').map(|(end, _)| &full[..end]).filter(|folder| folder.matches('/').count() > 1);
+        for folder in folders {
+            if self.commit_of(folder).is_ok_and(|there| there.is_some()) {
+                return Err(in_the_way(folder));
+            }
+        }
+        let action = "look for refs in the way";
+        let refs = self.git.references().map_err(StoreError::git(action))?;
+        let mut below = refs.prefixed(format!("{full}/").as_str()).map_err(StoreError::git(action))?;
+        match below.find_map(Result::ok) {
+            Some(other) => Err(in_the_way(&other.name().as_bstr().to_str_lossy())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tells whether a ref's full name is one that git, or this program, means something else by.
+fn is_reserved(full: &str) -> bool {
+    match full.strip_prefix("refs/heads/") {
+        Some(short) => PSEUDO.contains(&short) || (short.ends_with("_HEAD") && !short.contains(char::is_lowercase)),
+        None => full.split('/').nth(1).is_some_and(|first| first == "heads" || RESERVED.contains(&first)),
+    }
+}
+
+fn short(full: &str) -> &str {
+    full.strip_prefix("refs/heads/").unwrap_or(full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_reserved;
+
+    #[test]
+    fn names_of_git_are_told_from_free_ones() {
+        for name in ["refs/heads/HEAD", "refs/heads/@", "refs/heads/FETCH_HEAD", "refs/heads/AUTO_MERGE", "refs/heads"]
+        {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in
+            ["refs/stash", "refs/tags/v1", "refs/remotes/origin/x", "refs/notes/commits", "refs/hexmirror-remotes/a"]
+        {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in
+            ["refs/heads/hexmirror", "refs/heads/tags/x", "refs/heads/my_HEAD", "refs/hexmirror/main", "refs/heads/a@b"]
+        {
+            assert!(!is_reserved(name), "{name}");
+        }
+    }
+}
