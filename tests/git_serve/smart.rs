@@ -66,9 +66,13 @@ fn what_a_client_has_is_not_sent_again_even_if_it_is_much() {
     let (mut mirror, _) = Mirror::of_made();
     let (server, git) = (mirror.serve(), &mirror.sandbox);
     git.git("", &["clone", "--quiet", &url(&server, "example.org/team/lib"), "client"]);
-    // So many commits of its own that git sends the list gzipped.
+    // So many commits of its own that git sends the list gzipped. It begins with the newest, and stops at what both have.
     for number in 0..120 {
-        git.git("client", &["commit", "--quiet", "--allow-empty", &format!("--message={number}")]);
+        let mut command = git.command("git", "client".as_ref());
+        command.args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "--quiet"]);
+        command.args(["--allow-empty", &format!("--message={number}")]);
+        let date = format!("2035-01-01T00:{:02}:{:02}Z", number / 60, number % 60);
+        assert!(command.env("GIT_COMMITTER_DATE", date).status().unwrap().success());
     }
     git.git("lib", &["commit", "--quiet", "--allow-empty", "--message=More"]);
     let more = git.git("lib", &["rev-parse", "HEAD"]);
