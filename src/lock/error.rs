@@ -20,7 +20,15 @@ impl From<SyntaxError> for LockError {
     }
 }
 
+/// What is said of a lock with conflict marks.
+const CONFLICT: &str = "unresolved merge conflict";
+
 impl LockError {
+    /// Tells whether the lock has conflict marks that are to blame.
+    pub fn is_conflict(&self) -> bool {
+        self.message == CONFLICT
+    }
+
     /// Returns the line and the column of the place in the file's contents, both counted from 1, the column in characters.
     pub fn line_column(&self, contents: impl AsRef<[u8]>) -> (usize, usize) {
         self.span.line_column(contents)
@@ -44,7 +52,7 @@ impl LockError {
         match first.or(at_error) {
             None => self,
             Some((_, span)) => Self {
-                message: "unresolved merge conflict".to_owned(),
+                message: CONFLICT.to_owned(),
                 label: "keep one of the sides and remove the conflict marks".to_owned(),
                 span: *span,
             },

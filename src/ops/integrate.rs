@@ -3,7 +3,7 @@
 use super::merge::{self, Gained, History, Merge};
 use super::sync::{Pull, Way};
 use super::{OpError, Project, Result};
-use crate::model::redacted;
+use crate::model::{GitAddress, Manifest, Revision, redacted};
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError};
 
@@ -71,9 +71,9 @@ fn integrate_once(
     }
     let theirs = Snapshot::at(repository, &their_branch, tip)?;
     if repository.is_ancestor(ours.commit(), tip)? {
-        let gained = merge::check(project, Some(&ours), &theirs, progress)?;
-        repository.forward(branch, ours.commit(), tip, &format!("pulled from {remote}"))?;
-        return Ok((done(Way::Forwarded, gained, tip, false), None));
+        let shared = vec![Snapshot::at(repository, branch, ours.commit())?];
+        let onto = Onto { way: Way::Forwarded, shared, before: ours.commit() };
+        return put_onto(project, source, [&ours, &theirs], onto, progress).map(|pull| (pull, None));
     }
     let (ours, replaced) = match earlier {
         // What the remote had at the earlier merge, it still has.
@@ -89,7 +89,8 @@ fn integrate_once(
     let shared = shared.collect::<Result<Vec<_>, _>>()?;
     let title = format!("Merge the mirror of {}", redacted(remote));
     if apart.way == Way::Rebased {
-        return rebase(project, source, [&ours, &theirs], shared, replaced, progress).map(|pull| (pull, None));
+        let onto = Onto { way: Way::Rebased, shared, before: replaced.unwrap_or(ours.commit()) };
+        return put_onto(project, source, [&ours, &theirs], onto, progress).map(|pull| (pull, None));
     }
     let history = apart.history;
     let merge = Merge { ours: &ours, theirs: &theirs, shared, history, replaced, title };
@@ -118,12 +119,13 @@ impl Apart {
         }
         let replaced_there = repository.replaced_by(source.tip)?;
         if !replaced_there.is_empty() {
-            let mut shared = shared_with(project, own, &replaced_there)?;
+            let (here, there) = (with(own, repository.replaced_by(own)?), with(source.tip, replaced_there));
+            let mut shared = shared_with(project, &here, &there)?;
             if shared.is_empty() {
                 // As `git merge-base --fork-point` does: what the remote was seen with before, and is in ours.
                 let tracking = repository.tracking_ref(source.remote, &project.branch);
                 for seen in repository.reflog(&tracking)? {
-                    if repository.has(seen) && repository.is_ancestor(seen, own)? {
+                    if repository.has(seen) && covers(project, own, seen)? {
                         shared.push(seen);
                         break;
                     }
@@ -133,44 +135,83 @@ impl Apart {
         }
         let replaced_here = repository.replaced_by(own)?;
         let history = if replaced_here.is_empty() { History::Joined } else { History::Replaced };
-        Ok(Self { shared: shared_with(project, source.tip, &replaced_here)?, way: Way::Merged, history })
+        Ok(Self { shared: shared_with(project, &[source.tip], &replaced_here)?, way: Way::Merged, history })
     }
 }
 
-/// Returns what a commit has in common with the first of some histories that it has anything in common with.
-fn shared_with(project: &Project, commit: ObjectId, histories: &[ObjectId]) -> Result<Vec<ObjectId>> {
-    for other in histories.iter().filter(|other| project.repository.has(**other)) {
-        let shared = project.repository.common(commit, *other)?;
-        if !shared.is_empty() {
-            return Ok(shared);
+fn with(tip: ObjectId, replaced: Vec<ObjectId>) -> Vec<ObjectId> {
+    [tip].into_iter().chain(replaced).collect()
+}
+
+/// Returns what any of some histories has in common with any of some others; the first that has anything.
+fn shared_with(project: &Project, some: &[ObjectId], others: &[ObjectId]) -> Result<Vec<ObjectId>> {
+    let repository = &project.repository;
+    for one in some.iter().filter(|one| repository.has(**one)) {
+        for other in others.iter().filter(|other| repository.has(**other)) {
+            let shared = repository.common(*one, *other)?;
+            if !shared.is_empty() {
+                return Ok(shared);
+            }
         }
     }
     Ok(Vec::new())
 }
 
-/// Puts what the local mirror has of its own on top of the remote's, whose history was compacted.
-fn rebase(
+/// How the local mirror gives way to the remote's.
+struct Onto {
+    way: Way,
+    /// What both were before.
+    shared: Vec<Snapshot>,
+    /// Where the local branch stands.
+    before: ObjectId,
+}
+
+/// Moves the local branch to the remote's. Where it has something of its own, or something that is dropped there and needed
+/// here, a commit with that goes on top.
+fn put_onto(
     project: &Project,
     source: Source<'_>,
     [ours, theirs]: [&Snapshot; 2],
-    shared: Vec<Snapshot>,
-    replaced: Option<ObjectId>,
+    onto: Onto,
     progress: &dyn Progress,
 ) -> Result<Pull> {
-    let before = replaced.unwrap_or(ours.commit());
+    let Onto { way, shared, before } = onto;
     let mut gained = merge::check(project, Some(ours), theirs, progress)?;
-    let title = format!("Add to the mirror of {}, which was compacted", redacted(source.remote));
-    let merge = Merge { ours: theirs, theirs: ours, shared, history: History::Dropped, replaced: Some(before), title };
-    let (commit, _) = merge::merge(project, merge, progress)?;
+    let remote = redacted(source.remote);
+    let (title, log) = match way {
+        Way::Rebased => (
+            format!("Add to the mirror of {remote}, which was compacted"),
+            format!("pulled from {}, which was compacted", source.remote),
+        ),
+        _ => {
+            (format!("Keep what is needed here and was dropped at {remote}"), format!("pulled from {}", source.remote))
+        }
+    };
+    let commit = if has_something_else(ours.manifest()?, theirs.manifest()?, way) {
+        let history = History::Dropped;
+        let merge = Merge { ours: theirs, theirs: ours, shared, history, replaced: Some(before), title };
+        merge::merge(project, merge, progress)?.0
+    } else {
+        source.tip
+    };
     if commit == source.tip {
-        let log = format!("pulled from {}, which was compacted", source.remote);
         project.repository.forward(&project.branch, before, commit, &log)?;
     }
     let now = Snapshot::at(&project.repository, &project.branch, commit)?;
     let stays = &now.manifest()?.releases;
     gained.pruned = ours.manifest()?.releases.keys().filter(|id| !stays.contains_key(*id)).count();
     let ahead = commit != source.tip;
-    Ok(Pull { remote: source.remote.to_owned(), way: Way::Rebased, gained, commit, ahead })
+    Ok(Pull { remote: source.remote.to_owned(), way, gained, commit, ahead })
+}
+
+/// Tells whether the local mirror has anything that the remote's lacks, or, where that does not follow it, has otherwise.
+fn has_something_else(ours: &Manifest, theirs: &Manifest, way: Way) -> bool {
+    let known = |address: &GitAddress, revision: &Revision| {
+        theirs.git.get(address).is_some_and(|git| git.revisions.contains_key(revision))
+    };
+    ours.releases.keys().any(|id| !theirs.releases.contains_key(id))
+        || ours.git.iter().any(|(address, git)| git.revisions.keys().any(|revision| !known(address, revision)))
+        || way == Way::Rebased && ours != theirs
 }
 
 /// Tells whether a mirror has, or left behind on purpose, everything that is in the history of another one.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::ops::Add;
 
 use super::mentioned::{mentioned, read_entry};
+use super::needed::{Answer, Question, needed};
 use super::update::count;
 use super::upstream::Repositories;
 use super::{OpError, Project, Result};
@@ -77,7 +78,7 @@ pub(super) enum History {
 /// branch moved meanwhile.
 pub(super) fn merge(project: &Project, merge: Merge<'_>, progress: &dyn Progress) -> Result<(ObjectId, Gained)> {
     let Merge { ours, theirs, shared, history, replaced, title } = merge;
-    let union = Union::new(ours, theirs, &shared, Repositories::new(project, progress)?)?;
+    let union = Union::new(project, ours, theirs, &shared, progress)?;
     let mut draft = Draft::begin(&project.repository, &project.branch, Some(ours))?;
     match history {
         History::Joined => draft.merge(theirs),
@@ -151,14 +152,17 @@ pub(super) fn check(
 }
 
 fn message(title: &str, releases: &[ReleaseId], gained: &Gained, gone: &Pruning) -> String {
-    let packages = count(releases.len(), "package", "packages");
-    let entries = count(gained.entries, "registry entry", "registry entries");
-    let mut message = format!("{title}: {packages}, {entries}\n\n");
+    let parts = [
+        (gained.releases, count(gained.releases, "package", "packages")),
+        (gained.entries, count(gained.entries, "registry entry", "registry entries")),
+        (gained.revisions, count(gained.revisions, "git revision", "git revisions")),
+        (gained.pruned, format!("{} dropped", count(gained.pruned, "package", "packages"))),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
+    let what = if parts.is_empty() { "nothing new".to_owned() } else { parts.join(", ") };
+    let mut message = format!("{title}: {what}\n\n");
     for id in releases {
         let _ = writeln!(message, "{id}");
-    }
-    if gained.revisions > 0 {
-        let _ = writeln!(message, "{}", count(gained.revisions, "git revision", "git revisions"));
     }
     for id in gone.releases.keys() {
         let _ = writeln!(message, "without {id}");
@@ -178,15 +182,24 @@ struct Union<'a> {
 
 impl<'a> Union<'a> {
     fn new(
+        project: &'a Project,
         ours: &'a Snapshot,
         theirs: &'a Snapshot,
         shared: &[Snapshot],
-        repositories: Repositories<'a>,
+        progress: &dyn Progress,
     ) -> Result<Self> {
+        let repositories = Repositories::new(project, progress)?;
         let shared = shared.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
         let (here, there) = (ours.manifest()?, theirs.manifest()?);
         let (mut gone_here, mut gone_there) =
             (Pruning::since(&shared, here, there), Pruning::since(&shared, there, here));
+        if !(gone_here.is_empty() && gone_there.is_empty()) {
+            // Whoever dropped it did not know what is alive here.
+            let question = Question { tags: project.config.keep_tags.clone(), since: i64::MAX, strict: false };
+            let Answer { needed, .. } = needed(project, &question, progress)?;
+            gone_here.keep(&needed);
+            gone_there.keep(&needed);
+        }
         Pruning::keep_submodules([&mut gone_here, &mut gone_there], [here, there]);
         Ok(Self { ours, theirs, repositories, gone_here, gone_there })
     }

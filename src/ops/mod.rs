@@ -10,6 +10,7 @@ mod integrate;
 mod lock_diff;
 mod mentioned;
 mod merge;
+mod needed;
 mod project;
 mod prune;
 mod repositories;

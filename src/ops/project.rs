@@ -222,7 +222,7 @@ impl Project {
             // Literal names need no walk through the whole tree.
             Some(globs) if are_literal(globs) => globs.clone(),
             Some(globs) => {
-                let set = glob_set(LOCKS_SETTING, globs)?;
+                let set = glob_set(LOCKS_SETTING, globs, true)?;
                 self.repository.paths_at(commit)?.into_iter().filter(|path| set.is_match(path)).collect()
             }
             None => LOCKS.map(str::to_owned).into(),
@@ -256,7 +256,7 @@ impl Project {
             None => self.repository.head().map_or(Ok(Vec::new()), |head| self.repository.paths_at(head))?,
         };
         for glob in globs {
-            let set = glob_set(LOCKS_SETTING, std::slice::from_ref(glob))?;
+            let set = glob_set(LOCKS_SETTING, std::slice::from_ref(glob), true)?;
             let matching = || files.iter().filter(|file| set.is_match(file)).cloned().collect();
             let named: Vec<String> = if literal(glob) { vec![glob.clone()] } else { matching() };
             let mut found = false;
@@ -307,16 +307,16 @@ impl Project {
     }
 }
 
-fn are_literal(globs: &[String]) -> bool {
+pub(super) fn are_literal(globs: &[String]) -> bool {
     globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{', '\\']))
 }
 
-/// Reads globs over paths; `origin` says where they are from.
-pub(super) fn glob_set(origin: &str, globs: &[String]) -> Result<globset::GlobSet> {
+/// Reads globs; `origin` says where they are from, `literal_separator` whether a * stops at slashes, as in paths.
+pub(super) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) -> Result<globset::GlobSet> {
     let unusable = |error: globset::Error| config::ConfigError { origin: origin.into(), problem: error.to_string() };
     let mut set = globset::GlobSetBuilder::new();
     for glob in globs {
-        set.add(globset::GlobBuilder::new(glob).literal_separator(true).build().map_err(unusable)?);
+        set.add(globset::GlobBuilder::new(glob).literal_separator(literal_separator).build().map_err(unusable)?);
     }
     Ok(set.build().map_err(unusable)?)
 }
@@ -410,6 +410,7 @@ pub(super) fn walk(root: &Path) -> impl Iterator<Item = String> {
     let root = root.to_owned();
     entries
         .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file())
+        // A link to a file is read as that file is.
+        .filter(|entry| entry.file_type().is_file() || entry.path_is_symlink() && entry.path().is_file())
         .filter_map(move |entry| entry.path().strip_prefix(&root).ok()?.to_str().map(str::to_owned))
 }

@@ -1,20 +1,20 @@
 //! Drops from the mirror what no lock of a live branch needs.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::init::own_mirror;
 use super::mentioned::{mentioned, read_entry};
-use super::project::{LOCKS, LOCKS_SETTING, LockFile, SKIPPED, glob_set, read_file, walk};
+use super::needed::{self, Answer, Question};
 use super::repositories::{Repositories, scratch_dir};
 use super::update::count;
-use super::{OpError, Project, Result, mirror, read_locks};
+use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit};
 use crate::plan::{Needed, Pruning};
 use crate::progress::{Event, Progress};
-use crate::store::{Draft, Live, Lock, ObjectId, Snapshot, StoreError};
+use crate::store::{Draft, Lock, ObjectId, Snapshot, StoreError};
 
 /// How often pruning begins anew because something else moved the branch.
 const ATTEMPTS: usize = 5;
@@ -63,11 +63,9 @@ pub fn prune(project: &Project, options: &PruneOptions, progress: &Arc<dyn Progr
     let _lock = if options.dry_run { None } else { Some(Lock::acquire(&project.repository, waits)?) };
     let keep_days = options.keep_days.unwrap_or(project.config.keep_days);
     let since = since(keep_days);
-    let (needed, locks) = needed_by_locks(project, options, since, progress.as_ref())?;
-    if !project.repository.knows_all_branches() {
-        let message = "this clone does not know all branches of its remotes; what only those need may go";
-        progress.report(Event::Warning { message: message.into() });
-    }
+    let tags = project.config.keep_tags.iter().chain(&options.keep_tags).cloned().collect();
+    let question = Question { tags, since, strict: true };
+    let Answer { needed, locks } = needed::needed(project, &question, progress.as_ref())?;
     for _ in 0..ATTEMPTS {
         let snapshot = if options.dry_run { mirror(project)? } else { own_mirror(project)? };
         let pruning = plan(project, &snapshot, needed.clone(), since)?;
@@ -103,59 +101,16 @@ fn since(keep_days: usize) -> i64 {
     now.saturating_sub(i64::try_from(keep_days).unwrap_or(i64::MAX).saturating_mul(SECONDS_A_DAY))
 }
 
-/// Puts together what locks pin, and returns how many different ones there are.
-fn needed_by_locks(
-    project: &Project,
-    options: &PruneOptions,
-    since: i64,
-    progress: &dyn Progress,
-) -> Result<(Needed, usize)> {
-    let repository = &project.repository;
-    let tags: Vec<String> = project.config.keep_tags.iter().chain(&options.keep_tags).cloned().collect();
-    let tags = glob_set("the tags to keep", &tags)?;
-    let Live { tips, local, remote, worktrees } = repository.live(&project.branch, |tag| tags.is_match(tag))?;
-    let mut commits: BTreeSet<ObjectId> = tips.keys().copied().collect();
-    commits.extend(repository.made_since(commits.clone(), since)?);
-    // Without any remote nothing is ever pushed.
-    if !remote.is_empty() {
-        commits.extend(repository.only_in(&local, &remote)?);
-    }
-    let globs = glob_set(LOCKS_SETTING, project.config.locks.as_deref().unwrap_or_default())?;
-    let is_lock = |path: &str| LOCKS.contains(&path.rsplit('/').next().unwrap_or_default()) || globs.is_match(path);
-    let enters = |path: &str| !SKIPPED.contains(&path.rsplit('/').next().unwrap_or_default());
-    let (mut needed, mut seen, mut folders) = (Needed::default(), HashSet::new(), HashSet::new());
-    let mut add = |lock: LockFile, whose: &str| {
-        if !seen.insert(lock.blob) {
-            return Ok(());
-        }
-        match read_locks(repository, std::slice::from_ref(&lock)) {
-            Ok(wanted) => needed.add(&wanted),
-            Err(OpError::Lock { file, .. }) => {
-                let message = format!("{file} of {whose} cannot be read as a lock, so nothing is kept for it");
-                progress.report(Event::Warning { message });
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    };
-    for commit in commits {
-        for (file, blob) in repository.files_at(commit, is_lock, enters, &mut folders)? {
-            let whose = tips.get(&commit).cloned().unwrap_or_else(|| format!("commit {commit}"));
-            add(LockFile::stored(file, blob), &whose)?;
-        }
-    }
-    for root in worktrees {
-        for file in walk(&root).filter(|file| is_lock(file)) {
-            let bytes = read_file(&root.join(&file))?;
-            add(LockFile::read(file, bytes)?, &root.display().to_string())?;
-        }
-    }
-    Ok((needed, seen.len()))
-}
-
 fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) -> Result<Pruning> {
     let manifest = snapshot.manifest()?;
-    let earlier = project.repository.newest_before(snapshot.commit(), since)?;
+    // A history that was rewritten begins late; the one that it stands for may still be here.
+    let repository = &project.repository;
+    let mut earlier = Vec::new();
+    for tip in [snapshot.commit()].into_iter().chain(repository.replaced_by(snapshot.commit())?) {
+        if repository.has(tip) {
+            earlier.extend(repository.newest_before(tip, since)?);
+        }
+    }
     let earlier = earlier.into_iter().map(|commit| Snapshot::at(&project.repository, &project.branch, commit));
     let earlier = earlier.collect::<Result<Vec<_>, _>>()?;
     let earlier = earlier.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;

@@ -72,32 +72,45 @@ impl Pruning {
         pruning
     }
 
-    /// Lists what one mirror, `pruned`, dropped since an earlier state that it shares with another one, and what that other
-    /// one still has as it was then. Where there are several such states, any of them counts.
+    /// Lists what one mirror, `pruned`, dropped since earlier states that it shares with another one, and what that other one
+    /// still has as it was then. Where there are several such states, all of them must have it: else one side may have added
+    /// it again since.
     pub fn since(shared: &[&Manifest], pruned: &Manifest, other: &Manifest) -> Self {
+        let Some((first, rest)) = shared.split_first() else { return Self::default() };
         let mut gone = Self::default();
-        for shared in shared {
-            for (id, stored) in &shared.releases {
-                let same = other.releases.get(id).is_some_and(|other| other.outer == stored.outer);
-                if same && !pruned.releases.contains_key(id) {
-                    gone.releases.insert(id.clone(), stored.bytes);
-                }
+        for (id, stored) in &first.releases {
+            let same = |there: &Manifest| there.releases.get(id).is_some_and(|there| there.outer == stored.outer);
+            if same(other) && rest.iter().all(|shared| same(shared)) && !pruned.releases.contains_key(id) {
+                gone.releases.insert(id.clone(), stored.bytes);
             }
-            for (id, stored) in &shared.entries {
-                if other.entries.get(id) == Some(stored) && !knows(pruned, id) {
-                    gone.entries.insert(id.clone(), stored.bytes);
-                }
+        }
+        for (id, stored) in &first.entries {
+            let same = |there: &Manifest| there.entries.get(id) == Some(stored);
+            if same(other) && rest.iter().all(|shared| same(shared)) && !knows(pruned, id) {
+                gone.entries.insert(id.clone(), stored.bytes);
             }
-            for id in shared.absent.intersection(&other.absent).filter(|id| !knows(pruned, id)) {
+        }
+        for id in first.absent.intersection(&other.absent).filter(|id| !knows(pruned, id)) {
+            if rest.iter().all(|shared| shared.absent.contains(id)) {
                 gone.entries.insert(id.clone(), 0);
             }
-            for (address, revision) in revisions(shared) {
-                if has(other, address, revision) && !has(pruned, address, revision) {
-                    gone.revisions.entry(address.clone()).or_default().insert(revision);
-                }
+        }
+        for (address, revision) in revisions(first) {
+            let there = |manifest: &Manifest| has(manifest, address, revision);
+            if there(other) && rest.iter().all(|shared| there(shared)) && !there(pruned) {
+                gone.revisions.entry(address.clone()).or_default().insert(revision);
             }
         }
         gone
+    }
+
+    /// Takes back what has to stay.
+    pub fn keep(&mut self, needed: &Needed) {
+        self.releases.retain(|id, _| !needed.releases.contains(id));
+        for (address, gone) in &mut self.revisions {
+            gone.retain(|revision| !needed.revisions.contains(&(address.clone(), *revision)));
+        }
+        self.revisions.retain(|_, gone| !gone.is_empty());
     }
 
     /// Takes back from two lists, each of what one of two mirrors dropped, the submodules of what stays in either.
@@ -209,6 +222,7 @@ mod tests {
         assert_eq!((gone.releases.len(), gone.entries.len(), gone.revisions.len()), (1, 2, 2));
         assert!(Pruning::since(&[], &pruned, &shared).is_empty(), "nothing is known of what they shared");
         assert!(Pruning::since(&[&pruned], &pruned, &shared).is_empty(), "all of it is new");
+        assert!(Pruning::since(&[&shared, &pruned], &pruned, &shared).is_empty(), "it was added again");
         let refreshed = manifest(&["registry hexpm mime 6 #", "hex hexpm plug 1.0.0 unpacked 10 # #"]);
         let gone = Pruning::since(&[&shared], &pruned, &refreshed);
         assert_eq!((gone.releases.len(), gone.entries.len()), (1, 0), "the entry of mime is another one by now");

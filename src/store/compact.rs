@@ -4,11 +4,10 @@ use std::fmt::Write;
 
 use gix::ObjectId;
 use gix::refs::Target;
-use gix::refs::store::WriteReflog;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 
 use super::mark::Mark;
-use super::repository::set_committer;
+use super::repository::{set_committer, set_logging};
 use super::{Branch, REPLACES, Repository, Result, StoreError};
 
 /// What rewriting a history did.
@@ -95,8 +94,7 @@ impl Repository {
     /// where there is none.
     fn replace_tip(&self, branch: &Branch, before: ObjectId, commit: ObjectId) -> Result<()> {
         let mut git = self.git.clone();
-        set_committer(&mut git)?;
-        git.refs.write_reflog = WriteReflog::Always;
+        set_logging(&mut git)?;
         let log =
             LogChange { mode: RefLog::AndReference, force_create_reflog: true, message: "hexmirror: compacted".into() };
         let expected = PreviousValue::MustExistAndMatch(Target::Object(before));

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::encode::EncodedRelease;
 use super::mark::Mark;
 use super::pack::{PackWriter, PackedObject};
-use super::repository::set_committer;
+use super::repository::set_logging;
 use super::{Branch, Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{
     EntryChecksum, EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry, StoredGit,
@@ -240,7 +240,7 @@ impl<'a> Draft<'a> {
             return Ok(Published { commit: base.commit(), pack_bytes: 0 });
         }
         let mut git = self.repository.git.clone();
-        let committer = set_committer(&mut git)?;
+        let committer = set_logging(&mut git)?;
         let commit = gix::objs::Commit {
             tree,
             parents: self.base.map(Snapshot::commit).into_iter().chain(self.merged).collect(),

@@ -2,17 +2,21 @@
 //! yet, and the files in them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
 use std::path::PathBuf;
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
-use super::{Branch, Repository, Result, StoreError};
+use super::{Branch, Repository, Result, StoreError, layout};
 
 /// Refs beside branches that something unfinished stands on (gitrepository-layout(5) and gitrevisions(7)).
-const UNFINISHED: [&str; 6] = ["HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD"];
+const UNFINISHED: [&str; 7] =
+    ["HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "MERGE_AUTOSTASH"];
+/// Files of a worktree's git folder that name a commit with what was put aside (git-rebase(1), `--autostash`).
+const AUTOSTASHES: [&str; 2] = ["rebase-merge/autostash", "rebase-apply/autostash"];
 
-/// What a clone knows of a project's commits.
+/// What a clone knows of a project's commits and files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Live {
     /// The commits that something stands on, each with the name of one such thing.
@@ -23,87 +27,150 @@ pub struct Live {
     pub remote: BTreeSet<ObjectId>,
     /// The roots of all worktrees.
     pub worktrees: Vec<PathBuf>,
+    /// The files in the indexes of all worktrees, with the ids of their contents.
+    pub staged: BTreeSet<(String, ObjectId)>,
+    /// What is alive by its name and cannot be read: refs without their commits, worktrees whose folders are gone.
+    pub unreadable: Vec<String>,
+}
+
+impl Live {
+    fn add_local(&mut self, id: ObjectId, name: &str) {
+        self.local.insert(id);
+        self.tips.entry(id).or_insert_with(|| name.to_owned());
+    }
 }
 
 impl Repository {
-    /// Lists what is alive, without mirrors. `keeps` tells of a tag's name, without `refs/tags/`, whether it counts.
+    /// Lists what is alive, without mirrors. `keeps` tells of a tag's name, without `refs/tags/`, whether it counts; `wanted` of
+    /// a file's path whether it does.
     ///
     /// # Errors
     /// Fails where refs or worktrees cannot be read.
-    pub fn live(&self, branch: &Branch, keeps: impl Fn(&str) -> bool) -> Result<Live> {
+    pub fn live(&self, branch: &Branch, keeps: impl Fn(&str) -> bool, wanted: impl Fn(&str) -> bool) -> Result<Live> {
         let action = "read the project's refs";
         let mut live = Live::default();
         let references = self.git.references().map_err(StoreError::git(action))?;
         for reference in references.all().map_err(StoreError::git(action))?.filter_map(Result::ok) {
             let name = reference.name().as_bstr().to_str_lossy().into_owned();
-            let set = match name.split('/').collect::<Vec<_>>()[..] {
-                ["refs", "heads", ..] => &mut live.local,
-                ["refs", "remotes", ..] => &mut live.remote,
-                ["refs", "tags", ref tag @ ..] if keeps(&tag.join("/")) => &mut live.local,
+            let is_local = match name.split('/').collect::<Vec<_>>()[..] {
+                ["refs", "heads", ..] => true,
+                ["refs", "remotes", ..] => false,
+                ["refs", "tags", ref tag @ ..] if keeps(&tag.join("/")) => true,
                 _ => continue,
             };
-            if let Some(id) = self.commit_at(reference, branch)? {
-                set.insert(id);
-                live.tips.insert(id, name);
+            match self.commit_at(reference, branch)? {
+                Some(id) if is_local => live.add_local(id, &name),
+                Some(id) => {
+                    live.remote.insert(id);
+                    live.tips.entry(id).or_insert(name);
+                }
+                None if self.commit_of(&name).is_err() => live.unreadable.push(name),
+                None => {}
             }
         }
-        let mut roots: Vec<PathBuf> =
-            self.git.main_repo().ok().and_then(|main| main.workdir().map(Into::into)).into_iter().collect();
-        let mut heads = vec![self.git.clone()];
-        heads.extend(self.git.main_repo().ok());
-        for worktree in self.git.worktrees().map_err(StoreError::git("list the worktrees"))? {
-            roots.extend(worktree.base().ok());
-            heads.extend(worktree.into_repo_with_possibly_inaccessible_worktree().ok());
+        for worktree in self.all_worktrees()? {
+            self.add_worktree(&mut live, &worktree, branch, &wanted)?;
         }
-        for (git, name) in heads.iter().flat_map(|git| UNFINISHED.map(|name| (git, name))) {
-            if let Ok(Some(reference)) = git.try_find_reference(name)
+        for id in self.reflog("refs/stash")? {
+            self.add_stash(&mut live, id, "a stash")?;
+        }
+        live.worktrees.sort();
+        live.worktrees.dedup();
+        Ok(live)
+    }
+
+    /// Returns this repository and all that share its objects, each with its own worktree, once or more.
+    fn all_worktrees(&self) -> Result<Vec<gix::Repository>> {
+        let mut all = vec![self.git.clone()];
+        all.extend(self.git.main_repo().ok());
+        let linked = self.git.worktrees().map_err(StoreError::git("list the worktrees"))?;
+        all.extend(linked.into_iter().filter_map(|linked| linked.into_repo_with_possibly_inaccessible_worktree().ok()));
+        Ok(all)
+    }
+
+    /// Adds what a worktree stands on, what is staged in it, and what something unfinished in it put aside.
+    fn add_worktree(
+        &self,
+        live: &mut Live,
+        worktree: &gix::Repository,
+        branch: &Branch,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        for name in UNFINISHED {
+            if let Ok(Some(reference)) = worktree.try_find_reference(name)
                 && let Some(id) = self.commit_at(reference, branch)?
             {
-                live.local.insert(id);
-                live.tips.entry(id).or_insert_with(|| name.to_owned());
+                live.add_local(id, name);
             }
         }
-        for id in self.reflog("refs/stash")?.into_iter().filter(|id| self.has(*id)) {
-            // A stash is a merge of what was in the worktree with HEAD, the index and untracked files (git-stash(1)).
-            let parents = self.commit(id)?.parent_ids().map(gix::Id::detach).collect::<Vec<_>>();
-            for id in parents.into_iter().chain([id]).filter(|id| self.has(*id)) {
-                live.local.insert(id);
-                live.tips.entry(id).or_insert_with(|| "a stash".to_owned());
+        for file in AUTOSTASHES {
+            let named = fs::read_to_string(worktree.git_dir().join(file)).unwrap_or_default();
+            if let Ok(id) = ObjectId::from_hex(named.trim().as_bytes()) {
+                self.add_stash(live, id, "an autostash")?;
             }
         }
-        roots.extend(self.worktree().map(Into::into));
-        roots.sort();
-        roots.dedup();
-        live.worktrees = roots;
-        Ok(live)
+        if let Some(root) = worktree.workdir() {
+            match root.is_dir() {
+                true => live.worktrees.push(root.to_owned()),
+                false => live.unreadable.push(format!("the worktree {}", root.display())),
+            }
+        }
+        // There is none before the first `git add`.
+        if let Ok(Some(index)) = worktree.try_index() {
+            for entry in index.entries() {
+                let path = entry.path(&index).to_str_lossy();
+                if wanted(&path) {
+                    live.staged.insert((path.into_owned(), entry.id));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a stash: a merge of what was in the worktree with HEAD, the index and untracked files (git-stash(1)).
+    fn add_stash(&self, live: &mut Live, id: ObjectId, name: &str) -> Result<()> {
+        if !self.has(id) {
+            return Ok(());
+        }
+        let parents = self.commit(id)?.parent_ids().map(gix::Id::detach).collect::<Vec<_>>();
+        parents.into_iter().chain([id]).filter(|id| self.has(*id)).for_each(|id| live.add_local(id, name));
+        Ok(())
     }
 
     /// Returns the commit that a ref stands on; nothing where it is none, or one of a mirror.
     fn commit_at(&self, mut reference: gix::Reference<'_>, branch: &Branch) -> Result<Option<ObjectId>> {
         let Ok(id) = reference.peel_to_id().map(gix::Id::detach) else { return Ok(None) };
-        let is_mirror = reference.name() == branch.name.as_ref() || super::Snapshot::at(self, branch, id).is_ok();
-        Ok((!is_mirror && self.is_commit(id)).then_some(id))
+        if reference.name() == branch.name.as_ref() || !self.is_commit(id) {
+            return Ok(None);
+        }
+        // A mirror is known by its names alone: in a partial clone its files may be elsewhere.
+        let tree = self.tree_at(id)?;
+        let has = |name: &str| tree.find_entry(name).is_some();
+        Ok((!(has(layout::MIRROR) && has(layout::MANIFEST))).then_some(id))
     }
 
-    /// Returns the commits in the history of some that were made at a moment, in seconds since 1970, or later.
+    /// Returns the commits in the history of some that were made at a moment, in seconds since 1970, or later; and whether
+    /// there may be more of them, which a shallow clone does not have.
     ///
     /// # Errors
     /// Fails where a commit cannot be read.
-    pub fn made_since(&self, tips: impl IntoIterator<Item = ObjectId>, seconds: i64) -> Result<Vec<ObjectId>> {
+    pub fn made_since(&self, tips: impl IntoIterator<Item = ObjectId>, seconds: i64) -> Result<(Vec<ObjectId>, bool)> {
         let shallow = self.shallow_commits()?;
         let mut next: Vec<ObjectId> = tips.into_iter().collect();
         let (mut seen, mut made) = (HashSet::<ObjectId>::from_iter(next.iter().copied()), Vec::new());
+        let mut cut = false;
         while let Some(id) = next.pop() {
             let commit = self.commit(id)?;
             if commit.time().map_err(StoreError::damaged(format!("commit {id}")))?.seconds < seconds {
                 continue;
             }
             made.push(id);
+            cut |= shallow.contains(&id);
             if !shallow.contains(&id) {
                 next.extend(commit.parent_ids().map(gix::Id::detach).filter(|parent| seen.insert(*parent)));
             }
         }
-        Ok(made)
+        Ok((made, cut))
     }
 
     /// Returns the commits in the history of some that are in the history of none of the others.
@@ -140,8 +207,9 @@ impl Repository {
                 let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
                 if entry.mode().is_tree() && enters(&path) {
                     folders.push((path, entry.object_id()));
-                } else if entry.mode().is_blob() && wanted(&path) {
-                    files.push((path, entry.object_id()));
+                } else if wanted(&path) {
+                    // Where it is a link, this is what it leads to.
+                    files.extend(self.blob_at(commit, &path)?.map(|blob| (path, blob)));
                 }
             }
         }

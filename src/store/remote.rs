@@ -6,7 +6,7 @@ use gix::refs::transaction::PreviousValue;
 use gix::refs::{FullName, Target};
 use sha2::{Digest, Sha256};
 
-use super::repository::set_committer;
+use super::repository::{set_committer, set_logging};
 use super::{Branch, Repository, Result, StoreError};
 
 /// Where it is noted what remotes have of branches that are not below `refs/heads/`, and what addresses without a name
@@ -110,7 +110,7 @@ impl Repository {
     pub fn forward(&self, branch: &Branch, from: ObjectId, to: ObjectId, log: &str) -> Result<()> {
         self.refuse_checked_out(branch)?;
         let mut git = self.git.clone();
-        set_committer(&mut git)?;
+        set_logging(&mut git)?;
         let expected = PreviousValue::MustExistAndMatch(Target::Object(from));
         match git.reference(branch.name.clone(), to, expected, format!("hexmirror: {log}")) {
             Ok(_) => Ok(()),

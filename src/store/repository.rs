@@ -210,7 +210,7 @@ impl Repository {
     pub fn create(&self, branch: &Branch, commit: ObjectId, log: &str) -> Result<()> {
         self.refuse_in_the_way(branch)?;
         let mut git = self.git.clone();
-        set_committer(&mut git)?;
+        set_logging(&mut git)?;
         let expected = gix::refs::transaction::PreviousValue::MustNotExist;
         let _mark = Mark::set(self, branch, commit)?;
         let made = git.reference(branch.name.clone(), commit, expected, format!("hexmirror: {log}"));
@@ -281,6 +281,13 @@ pub(super) fn set_committer(git: &mut gix::Repository) -> Result<gix::actor::Sig
     let action = "find out who commits";
     let committer = git.committer_or_set_fallback("git-hexmirror", "git-hexmirror@localhost");
     committer.map_err(StoreError::git(action))?.to_owned().map_err(StoreError::git(action))
+}
+
+/// Makes sure that there is a committer, and that what is done to the mirror branch is in its reflog, by which it can be undone:
+/// in bare repositories, and of refs that are no branches, git keeps none by itself.
+pub(super) fn set_logging(git: &mut gix::Repository) -> Result<gix::actor::Signature> {
+    git.refs.write_reflog = gix::refs::store::WriteReflog::Always;
+    set_committer(git)
 }
 
 fn not_opened(directory: &Path, error: gix::Error) -> StoreError {

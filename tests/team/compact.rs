@@ -109,10 +109,11 @@ fn what_was_dropped_before_does_not_come_back() {
     team.run(&one, &dropped).ok().says("dropped 2 releases");
     team.run(&one, &["compact"]).ok();
     team.run(&one, &["push", "--force-with-lease"]).ok();
-    team.lock(&two, &["right 1.0.0"]);
-    team.run(&two, &["update"]).ok();
     // The tip before is not here, so what the remote was seen with has to do.
     team.git(&two, &["fetch", "--quiet", "origin"]).ok();
+    team.git(&two, &["checkout", "--quiet", "--force", "-B", "main", "origin/main"]).ok();
+    team.lock(&two, &["right 1.0.0"]);
+    team.run(&two, &["update"]).ok();
     team.run(&two, &["pull"]).ok().says("2 releases dropped");
     assert_eq!(team.releases(&two), ["alpha 1.0.0", "right 1.0.0"]);
     assert_eq!(length(&team, &two), "2");
@@ -145,4 +146,24 @@ fn nothing_that_others_pushed_is_lost() {
     team.git(&one, &["fetch", "--quiet", "origin"]).ok();
     team.run(&one, &["compact"]).exits(5).says("git hexmirror pull origin");
     team.is_whole(&one);
+}
+
+#[test]
+fn what_both_compacted_and_one_pruned_does_not_come_back() {
+    let (team, one, two) = shared();
+    for folder in [&one, &two] {
+        team.git(folder, &["checkout", "--quiet", "--orphan", "anew"]).ok();
+        team.lock(folder, &PINNED[..1]);
+        team.commit(folder, "Begin");
+        team.git(folder, &["branch", "--quiet", "--move", "--force", "main"]).ok();
+        team.git(folder, &["update-ref", "-d", "ORIG_HEAD"]).ok();
+        team.git(folder, &["push", "--quiet", "--force", "--no-verify", "origin", "main"]).ok();
+    }
+    team.git(&one, &["fetch", "--quiet", "origin"]).ok();
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 2 releases");
+    team.run(&one, &["compact"]).ok();
+    team.run(&one, &["push", "--force-with-lease"]).ok();
+    team.run(&two, &["compact"]).ok();
+    team.run(&two, &["pull"]).ok().says("2 releases dropped");
+    assert_eq!(team.tip(&two), team.tip(&one));
 }

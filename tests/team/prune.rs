@@ -190,14 +190,119 @@ fn others_do_not_bring_back_what_went() {
 }
 
 #[test]
-fn a_lock_that_cannot_be_read_and_other_mirrors_do_not_stand_in_the_way() {
+fn a_lock_that_cannot_be_read_is_no_reason_to_drop_what_it_may_need() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0"], &["alpha 1.0.0"]);
+    // Another mirror is no project, although there are locks in packages.
     team.git(&one, &["branch", "backup", "hexmirror"]).ok();
     team.git(&one, &["checkout", "--quiet", "-b", "broken"]).ok();
-    fs::write(one.join("mix.lock"), "<<<<<<< ours\n").unwrap();
-    team.commit(&one, "Conflict");
+    fs::write(one.join("mix.lock"), "%{\"a\": {:hex, :a}}\n").unwrap();
+    team.commit(&one, "Broken");
     team.git(&one, &["checkout", "--quiet", "main"]).ok();
+    let before = team.tip(&one);
+    team.run(&one, &["prune"]).exits(2).says("refs/heads/broken:mix.lock");
+    assert_eq!(team.tip(&one), before);
+    // An older one is nobody's now.
+    team.git(&one, &["checkout", "--quiet", "broken"]).ok();
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    team.git(&one, &["checkout", "--quiet", "main"]).ok();
+    // A merge that is not resolved has two sides, which are kept.
+    fs::write(one.join("mix.lock"), "<<<<<<< ours\n=======\n>>>>>>> theirs\n").unwrap();
     let ran = team.run(&one, &["prune"]).ok().says("dropped 1 release");
-    ran.says("mix.lock of refs/heads/broken cannot be read as a lock, so nothing is kept for it");
+    ran.says("mix.lock of an older commit cannot be read")
+        .says("project cannot be read as a lock, so nothing is kept for it");
     team.run(team.stage.sandbox.repository("empty"), &["prune"]).exits(5).says("there is no mirror branch");
+}
+
+#[test]
+fn locks_count_wherever_they_are_and_however_they_are_called() {
+    let old = ["branch", "detached", "kept", "recent", "remote", "stash", "tag", "worktree"];
+    let old: Vec<String> = old.iter().map(|name| format!("{name} 1.0.0")).collect();
+    let old: Vec<&str> = old.iter().map(String::as_str).collect();
+    let (team, one) = aged(&old, &["kept 1.0.0"]);
+    let gone = || -> Vec<String> {
+        let document = team.run(&one, &["prune", "--keep-days=0", "--dry-run", "--json"]).ok().json();
+        document["releases"].as_array().unwrap().iter().map(|id| id["package"].as_str().unwrap().to_owned()).collect()
+    };
+    let lock = |path: &str, pinned: &str| {
+        fs::create_dir_all(one.join(path).parent().unwrap()).unwrap();
+        fs::write(one.join(path), team.stage.registry.mix_lock(&[pinned])).unwrap();
+    };
+    assert_eq!(gone(), ["branch", "detached", "recent", "remote", "stash", "tag", "worktree"]);
+    // A link to a lock of another name, in the worktree.
+    lock("locks/prod.lck", "recent 1.0.0");
+    fs::create_dir(one.join("app")).unwrap();
+    std::os::unix::fs::symlink("../locks/prod.lck", one.join("app/mix.lock")).unwrap();
+    // One that only the index has, and one that a rebase has put aside.
+    lock("mix.lock", "stash 1.0.0");
+    team.git(&one, &["add", "mix.lock"]).ok();
+    lock("mix.lock", "tag 1.0.0");
+    let aside = team.ask(&one, &["stash", "create"]);
+    fs::create_dir(one.join(".git/rebase-merge")).unwrap();
+    fs::write(one.join(".git/rebase-merge/autostash"), format!("{aside}\n")).unwrap();
+    lock("mix.lock", "kept 1.0.0");
+    // One in a folder that is not looked through, by its name; and one that only another branch's settings name.
+    lock("deps/x/own.lock", "worktree 1.0.0");
+    team.git(&one, &["config", "hexmirror.locks", "mix.lock deps/x/own.lock"]).ok();
+    assert_eq!(gone(), ["branch", "detached", "remote"]);
+    fs::remove_dir_all(one.join(".git/rebase-merge")).unwrap();
+    assert_eq!(gone(), ["branch", "detached", "remote", "tag"]);
+    team.git(&one, &["checkout", "--quiet", "--force", "-b", "other"]).ok();
+    fs::write(one.join(".hexmirror.toml"), "locks = [\"other.lck\"]\n").unwrap();
+    lock("other.lck", "remote 1.0.0");
+    team.git(&one, &["add", ".hexmirror.toml", "other.lck"]).ok();
+    team.git(&one, &["commit", "--quiet", "--message=Others"]).ok();
+    team.git(&one, &["checkout", "--quiet", "main"]).ok();
+    let left = gone();
+    assert!(!left.contains(&"remote".to_owned()) && left.contains(&"branch".to_owned()), "{left:?}");
+}
+
+#[test]
+fn what_a_branch_needs_here_comes_through_a_prune_elsewhere() {
+    let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0", "kept 1.0.0"], &["kept 1.0.0"]);
+    let two = team.clone("two");
+    team.run(&two, &["pull"]).ok();
+    team.run(&one, &["prune"]).ok().says("dropped 2 releases");
+    team.run(&one, &["push"]).ok();
+    // Nobody but this clone knows of the branch.
+    team.git(&two, &["switch", "--quiet", "--create", "revert"]).ok();
+    team.commit_lock(&two, &["alpha 1.0.0"]);
+    team.run(&two, &["pull"]).ok().says("1 release dropped").says("origin lacks some of it");
+    team.run(&two, &["status"]).ok().prints("fresh");
+    assert_eq!(team.releases(&two), ["alpha 1.0.0", "kept 1.0.0"]);
+    assert_eq!(team.ask(&two, &["rev-list", "--count", "--merges", "hexmirror"]), "0");
+    team.run(&two, &["push"]).ok();
+    team.is_whole(&team.remote);
+    // Where both have something of their own, too.
+    team.run(&one, &["pull"]).ok();
+    team.run(&one, &["prune"]).ok().says("dropped 1 release");
+    team.run(&one, &["push"]).ok();
+    team.lock(&two, &["alpha 1.0.0", "recent 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    assert_eq!(team.releases(&two), ["alpha 1.0.0", "kept 1.0.0", "recent 1.0.0"]);
+    team.run(&two, &["status"]).ok();
+    team.is_whole(&two);
+}
+
+#[test]
+fn what_somebody_added_again_is_not_taken_for_dropped() {
+    let (team, one) = aged(&["alpha 1.0.0", "kept 1.0.0"], &["kept 1.0.0"]);
+    let (two, three) = (team.clone("two"), team.clone("three"));
+    for folder in [&two, &three] {
+        team.run(folder, &["pull"]).ok();
+    }
+    team.run(&one, &["prune"]).ok();
+    // Another one's update is merged on both sides, so that they have two states in common, with it and without.
+    team.lock(&three, &["recent 1.0.0"]);
+    team.run(&three, &["update"]).ok();
+    for (folder, other) in [(&one, &three), (&two, &three), (&two, &one)] {
+        team.run(folder, &["pull", other.to_str().unwrap()]).ok();
+    }
+    team.git(&two, &["checkout", "--quiet", "--detach"]).ok();
+    team.lock(&two, &["alpha 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    fs::remove_file(two.join("mix.lock")).unwrap();
+    team.run(&two, &["pull", one.to_str().unwrap()]).ok();
+    assert!(team.releases(&two).contains(&"alpha 1.0.0".to_owned()), "{:?}", team.releases(&two));
+    team.is_whole(&two);
 }

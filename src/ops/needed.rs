@@ -1,0 +1,202 @@
+//! What the locks of everything alive in a project pin.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::project::{LOCKS, LOCKS_SETTING, LockFile, SKIPPED, are_literal, glob_set, read_file, walk};
+use super::{OpError, Project, Result, read_locks};
+use crate::config::{self, Layer};
+use crate::plan::Needed;
+use crate::progress::{Event, Progress};
+use crate::store::{Live, ObjectId};
+
+/// Which locks count, and what becomes of one that cannot be read.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    /// The tags whose locks count, as globs.
+    pub tags: Vec<String>,
+    /// Since when the locks of all commits count, in seconds since 1970.
+    pub since: i64,
+    /// Whether it is an error where a lock that somebody may build with now cannot be read. Else nothing is said.
+    pub strict: bool,
+}
+
+/// What locks pin, and how many different ones were read.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub needed: Needed,
+    pub locks: usize,
+}
+
+/// The names of a project's locks: those configured, besides all files that are called as locks are.
+#[derive(Debug, Clone)]
+struct Names {
+    globs: globset::GlobSet,
+    /// Those that are no patterns, and are found in folders too that patterns do not enter.
+    literal: Vec<String>,
+}
+
+impl Names {
+    fn new(configured: &[String]) -> Result<Self> {
+        let literal = configured.iter().filter(|name| are_literal(std::slice::from_ref(name))).cloned().collect();
+        Ok(Self { globs: glob_set(LOCKS_SETTING, configured, true)?, literal })
+    }
+
+    fn has(&self, path: &str) -> bool {
+        LOCKS.contains(&file_name(path)) || self.globs.is_match(path)
+    }
+}
+
+/// Puts together what is pinned by the locks of all branches, here and on remotes as last seen, of tags that are asked for, of
+/// worktrees, indexes and stashes, and of commits that were made lately or are not pushed yet.
+///
+/// # Errors
+/// Fails where the project cannot be read, and as the question says.
+pub(super) fn needed(project: &Project, question: &Question, progress: &dyn Progress) -> Result<Answer> {
+    let repository = &project.repository;
+    // Tags as git's own patterns for them: a * means slashes too.
+    let tags = glob_set("the tags to keep", &question.tags, false)?;
+    let configured = Names::new(project.config.locks.as_deref().unwrap_or_default())?;
+    let live = repository.live(&project.branch, |tag| tags.is_match(tag), |path| configured.has(path))?;
+    if question.strict {
+        warn(project, &live, progress);
+    }
+    let mut search = Search::new(project, question, progress, configured);
+    let Live { tips, local, remote, worktrees, staged, .. } = live;
+    for (commit, whose) in &tips {
+        search.commit(*commit, Some(whose))?;
+    }
+    for (path, blob) in staged {
+        search.add(LockFile::stored(path, blob), Some("an index"), true)?;
+    }
+    for root in worktrees {
+        search.worktree(&root)?;
+    }
+    let (made, cut) = repository.made_since(tips.keys().copied(), question.since)?;
+    if cut && question.strict {
+        let message =
+            "this clone is shallow, so that not all commits of the days to keep are here; what only those need may go";
+        progress.report(Event::Warning { message: message.into() });
+    }
+    // Without any remote nothing is ever pushed.
+    let unpushed = if remote.is_empty() { Vec::new() } else { repository.only_in(&local, &remote)? };
+    for commit in made.into_iter().chain(unpushed) {
+        search.commit(commit, None)?;
+    }
+    Ok(Answer { needed: search.needed, locks: search.read.len() })
+}
+
+fn warn(project: &Project, live: &Live, progress: &dyn Progress) {
+    if !project.repository.knows_all_branches() {
+        let message = "this clone does not know all branches of its remotes; what only those need may go";
+        progress.report(Event::Warning { message: message.into() });
+    }
+    for name in &live.unreadable {
+        let message = format!("{name} cannot be read, so nothing is kept for it");
+        progress.report(Event::Warning { message });
+    }
+}
+
+struct Search<'a> {
+    project: &'a Project,
+    question: &'a Question,
+    progress: &'a dyn Progress,
+    configured: Names,
+    /// What the tracked settings of commits say, by the ids of their contents.
+    tracked: HashMap<ObjectId, Names>,
+    /// The folders that were looked through, for each content of the tracked settings.
+    folders: HashMap<Option<ObjectId>, HashSet<(String, ObjectId)>>,
+    commits: BTreeSet<ObjectId>,
+    /// The locks that were read, by the ids of their contents.
+    read: HashSet<ObjectId>,
+    needed: Needed,
+}
+
+impl<'a> Search<'a> {
+    fn new(project: &'a Project, question: &'a Question, progress: &'a dyn Progress, configured: Names) -> Self {
+        Self {
+            project,
+            question,
+            progress,
+            configured,
+            tracked: HashMap::new(),
+            folders: HashMap::new(),
+            commits: BTreeSet::new(),
+            read: HashSet::new(),
+            needed: Needed::default(),
+        }
+    }
+
+    /// Adds the locks of a commit; `whose` names what stands on it, if anything does.
+    fn commit(&mut self, commit: ObjectId, whose: Option<&str>) -> Result<()> {
+        if !self.commits.insert(commit) {
+            return Ok(());
+        }
+        let repository = &self.project.repository;
+        let settings = repository.blob_at(commit, config::FILE)?;
+        if let Some(blob) = settings.filter(|blob| !self.tracked.contains_key(blob)) {
+            let names = tracked_names(&repository.read_blob(blob, config::FILE)?);
+            self.tracked.insert(blob, names.unwrap_or(Names::new(&[])?));
+        }
+        let (configured, tracked) = (&self.configured, settings.and_then(|blob| self.tracked.get(&blob)));
+        let is_lock = |path: &str| configured.has(path) || tracked.is_some_and(|tracked| tracked.globs.is_match(path));
+        let enters = |path: &str| !SKIPPED.contains(&file_name(path));
+        let folders = self.folders.entry(settings).or_default();
+        let mut files = repository.files_at(commit, is_lock, enters, folders)?;
+        for path in configured.literal.iter().chain(tracked.iter().flat_map(|tracked| &tracked.literal)) {
+            files.extend(repository.blob_at(commit, path)?.map(|blob| (path.clone(), blob)));
+        }
+        for (path, blob) in files {
+            self.add(LockFile::stored(path, blob), whose, false)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the locks that lie in a worktree.
+    fn worktree(&mut self, root: &std::path::Path) -> Result<()> {
+        let tracked = match read_file(&root.join(config::FILE)) {
+            Ok(settings) => tracked_names(&settings),
+            Err(_) => None,
+        };
+        let mut names = vec![self.configured.clone()];
+        names.extend(tracked);
+        let mut files: BTreeSet<String> = walk(root).filter(|file| names.iter().any(|names| names.has(file))).collect();
+        files.extend(names.iter().flat_map(|names| &names.literal).filter(|file| root.join(file).is_file()).cloned());
+        for file in files {
+            let bytes = read_file(&root.join(&file))?;
+            self.add(LockFile::read(file, bytes)?, Some(&root.display().to_string()), true)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what a lock pins; `whose` is `None` for one that nobody builds with now.
+    fn add(&mut self, lock: LockFile, whose: Option<&str>, in_worktree: bool) -> Result<()> {
+        if !self.read.insert(lock.blob) {
+            return Ok(());
+        }
+        match (read_locks(&self.project.repository, std::slice::from_ref(&lock)), whose) {
+            (Ok(wanted), _) => self.needed.add(&wanted),
+            (Err(OpError::Lock { .. }), _) if !self.question.strict => {}
+            // While a merge is not resolved, what both sides pin is kept for their commits.
+            (Err(OpError::Lock { file, text, source }), Some(whose)) if !(in_worktree && source.is_conflict()) => {
+                return Err(OpError::Lock { file: format!("{whose}:{file}"), text, source });
+            }
+            (Err(OpError::Lock { file, .. }), _) => {
+                let whose = whose.unwrap_or("an older commit");
+                let message = format!("{file} of {whose} cannot be read as a lock, so nothing is kept for it");
+                self.progress.report(Event::Warning { message });
+            }
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// Reads the names of the locks in the tracked settings; settings that cannot be read say nothing.
+fn tracked_names(settings: &[u8]) -> Option<Names> {
+    let layer = Layer::from_toml(&String::from_utf8_lossy(settings)).ok()?;
+    Names::new(&layer.locks.unwrap_or_default()).ok()
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
