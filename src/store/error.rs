@@ -56,6 +56,12 @@ pub enum StoreError {
         /// The branch, short where it is one of `refs/heads/`.
         branch: String,
     },
+    /// The clone was made without all objects, and those of the mirror are among those that it lacks.
+    #[error("this clone is partial (git clone --filter), and lacks objects of the mirror on {branch}")]
+    Partial {
+        /// The branch, short where it is one of `refs/heads/`.
+        branch: String,
+    },
     /// The mirror was written by another version of this program.
     #[error("the mirror on {branch} has format {found}; this version reads format {supported}")]
     Format {

@@ -22,6 +22,15 @@ impl Repository {
         Some(name.to_str_lossy().into_owned())
     }
 
+    /// Tells whether this is a partial clone, which lacks objects that a remote promises to have (git-clone(1), `--filter`).
+    pub fn is_partial(&self) -> bool {
+        let config = self.git.config_snapshot();
+        self.git
+            .remote_names()
+            .iter()
+            .any(|name| config.boolean(format!("remote.{name}.promisor").as_str()) == Some(true))
+    }
+
     /// Returns the full name of the ref that notes where a remote's copy of the branch was last seen. The remote is a name,
     /// or an address.
     pub fn tracking_ref(&self, remote: &str, branch: &Branch) -> String {

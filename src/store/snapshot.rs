@@ -46,7 +46,11 @@ impl Snapshot {
         let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
         let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
         let snapshot = Self { repository: repository.clone(), commit, tree, manifest: OnceCell::new() };
-        let Some(mirror) = snapshot.blob(layout::MIRROR)? else {
+        let mirror = match snapshot.blob(layout::MIRROR) {
+            Err(_) if repository.is_partial() => return Err(StoreError::Partial { branch: branch.to_string() }),
+            mirror => mirror?,
+        };
+        let Some(mirror) = mirror else {
             return Err(StoreError::NotAMirror { branch: branch.to_string() });
         };
         match format_number(&mirror) {

@@ -277,3 +277,22 @@ fn works_from_a_subfolder_another_worktree_and_a_relative_address() {
     team.run(&linked, &["push"]).ok().says("already");
     team.run(&linked, &["pull"]).ok();
 }
+
+#[test]
+fn a_partial_clone_says_what_it_lacks_and_how_to_fetch_it() {
+    let team = Team::new();
+    team.run(&team.stage.project, &["update"]).ok();
+    team.run(&team.stage.project, &["push"]).ok();
+    team.git(&team.remote, &["config", "uploadpack.allowFilter", "true"]).ok();
+    let address = format!("file://{}", team.remote.display());
+    team.stage.sandbox.git("", &["clone", "--quiet", "--filter=blob:none", &address, "partial"]);
+    let partial = team.stage.sandbox.path().join("partial");
+    team.configure(&partial);
+    let ran = team.run(&partial, &["status"]).exits(5).says("this clone is partial");
+    let command = ran.stderr.lines().find_map(|line| line.split_once("git fetch ")).unwrap().1;
+    team.git(&partial, &[&["fetch", "--quiet"][..], &command.split(' ').collect::<Vec<_>>()].concat()).ok();
+    team.run(&partial, &["status"]).ok().prints("fresh");
+    team.run(&partial, &["verify"]).ok();
+    team.run(&partial, &["init", "--no-hooks"]).ok();
+    team.run(&partial, &["prune", "--dry-run"]).ok();
+}

@@ -124,6 +124,9 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::NoLock { .. } => {
             "run it inside a project with a mix.lock or rebar.lock (`mix deps.get` makes one), or name locks with --lock"
         }
+        OpError::Lock { file, .. } if file.starts_with("refs/") => {
+            "nothing was changed; mend the lock there, or delete what stands on that commit"
+        }
         OpError::NoLockAt { .. } => {
             "choose a commit that has one; locks elsewhere than in the root are named with --lock, or found from their folder"
         }
@@ -213,6 +216,11 @@ fn store_hint(error: &StoreError) -> Option<String> {
         }
         StoreError::NotAMirror { .. } => {
             "choose another name for the mirror: git config hexmirror.branch NAME".to_owned()
+        }
+        StoreError::Partial { branch } => {
+            let of_remote = branch.strip_prefix("refs/remotes/").and_then(|name| name.split_once('/'));
+            let (remote, branch) = of_remote.unwrap_or(("origin", branch));
+            format!("fetch all of it: git fetch --refetch --no-filter {remote} {branch}")
         }
         StoreError::CheckedOut { .. } => "check out another branch there; the mirror needs no worktree".to_owned(),
         StoreError::Format { found, supported, .. } if found > supported => "update git-hexmirror".to_owned(),

@@ -17,7 +17,7 @@ use crate::session::Session;
 ///
 /// A remote has the history before until `git hexmirror push --force-with-lease` replaces it, which goes by what was last seen
 /// there, so that nobody's push is lost. Other clones follow at their next `git hexmirror pull` or `push`, with whatever they have of their own.
-/// To undo it: `git update-ref` with the commit that is printed, or `git reflog hexmirror`.
+/// To undo it, before a push: `git update-ref` with the commit that is printed, or `git reflog hexmirror`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Keep the N newest commits, along first parents, the oldest of which stands for all before it
@@ -68,7 +68,7 @@ fn say(output: &Output, project: &Project, compacted: Option<Compacted>) {
     output.say(format!("{} {branch} from {commits} to {kept}, at {}", styled(GOOD, "compacted"), short(commit)));
     let hint = styled(BOLD, "hint:");
     output.say(format!(
-        "{hint} undo it with `git update-ref {} {}`; a remote that has the history before needs `git hexmirror push --force-with-lease`",
+        "{hint} before a push, `git update-ref {} {}` undoes it; a remote that has the history before needs `git hexmirror push --force-with-lease`",
         branch.full_name(),
         short(before)
     ));

@@ -18,7 +18,7 @@ const SHOWN: usize = 40;
 /// What stays: all that is pinned by the locks of local branches, of remotes' branches as last fetched (`git fetch --all
 /// --prune` first), of tags that are set to count, of worktrees, stashes and detached heads, of commits not pushed yet, and of
 /// commits of the last days; and what came to the mirror in the last days. Locks are all files called mix.lock or rebar.lock,
-/// and those that are set.
+/// and those that settings name. Where one of a branch cannot be read, nothing goes.
 ///
 /// One commit is made. The history of the mirror still holds what went, until `git hexmirror compact`; other clones drop it
 /// too when they pull or push. To undo it, before a push: `git update-ref` with the commit that is printed, or
@@ -31,7 +31,7 @@ pub struct Arguments {
     /// Keep what was needed in or came in the last N days [default: 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     keep_days: Option<u32>,
-    /// Keep what the locks of these tags pin, too; may be repeated
+    /// Keep what the locks of these tags pin, too, as `git tag --list` takes patterns; may be repeated
     #[arg(long = "keep-tags", value_name = "GLOB")]
     keep_tags: Vec<String>,
     #[command(flatten)]
@@ -90,7 +90,7 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
     if !dry_run {
         let hint = styled(BOLD, "hint:");
         output.say(format!(
-            "{hint} undo it with `git update-ref {} {}`; `git hexmirror compact` drops it from the history, too",
+            "{hint} before a push, `git update-ref {} {}` undoes it; `git hexmirror compact` drops it from the history, too",
             project.branch.full_name(),
             short(prune.before)
         ));
