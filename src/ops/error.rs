@@ -61,13 +61,13 @@ pub enum OpError {
         /// Where.
         directory: PathBuf,
     },
-    /// A commit has no lock.
-    #[error("there is no {wanted} in {revision}")]
+    /// Neither of two states has a lock.
+    #[error("there is no {wanted} in {states}")]
     NoLockAt {
         /// What was looked for.
         wanted: String,
-        /// The commit, as it was named.
-        revision: String,
+        /// The states, as they were named.
+        states: String,
     },
     /// A revision names no commit.
     #[error("{revision:?} is not a commit of this repository")]

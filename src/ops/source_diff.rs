@@ -59,7 +59,7 @@ impl Side {
 /// `packages` where any are named. The mirror has to have them, now or in its history; no network is asked.
 ///
 /// # Errors
-/// Fails where either state has no lock, where no lock names one of the packages, and where there is no mirror or what it has
+/// Fails where neither state has a lock, where no lock names one of the packages, and where there is no mirror or what it has
 /// is damaged.
 pub fn source_diff(project: &Project, between: Between, packages: &[String], stat: bool) -> Result<SourceDiff> {
     let [before, after] = between.locks(project)?;

@@ -7,9 +7,14 @@ use crate::output::{BAD, CHANGED, GOOD, Output, styled};
 
 /// Prints the changes, a line each.
 pub fn print(output: &Output, diff: &LockDiff) -> std::io::Result<()> {
+    let (before, after) = (diff.between.before.shown(), diff.between.after.shown());
+    for (state, locks) in [before, after].into_iter().zip(&diff.locks) {
+        if locks.is_empty() {
+            output.say(format!("there is no lock in {state}"));
+        }
+    }
     diff.changes.iter().try_for_each(|change| output.result(line(change)))?;
     if diff.changes.is_empty() {
-        let (before, after) = (diff.between.before.shown(), diff.between.after.shown());
         output.say(format!("no dependency changed between {before} and {after}"));
     }
     Ok(())
