@@ -102,6 +102,10 @@ fn compare<'c>(command: &'c mut Command, pair: &TreePair, show: &Show<'_>) -> &'
         command.arg("--stat");
     } else {
         command.arg("--patch");
+        // What is read by a program has to be all that there is: `git apply` takes binary files so only.
+        if !show.terminal {
+            command.args(["--binary", "--full-index"]);
+        }
     }
     match show.color {
         Some(true) => drop(command.arg("--color=always")),

@@ -22,7 +22,7 @@ fn updated() -> Stage {
 /// What differs between alpha 1.0.0 and 1.1.0 of the sample.
 const ALPHA: &str = "\
 diff --git a/alpha-1.0.0/lib/alpha.ex b/alpha-1.1.0/lib/alpha.ex
-index 43dd47e..9e5bf1b 100644
+index 43dd47ea691c90a5fa7827892c70241913351963..9e5bf1b028ac015c27f7a2fc8f8c2c8f91dd6a0b 100644
 --- a/alpha-1.0.0/lib/alpha.ex
 +++ b/alpha-1.1.0/lib/alpha.ex
 @@ -1 +1 @@
@@ -87,6 +87,26 @@ fn a_patch_can_be_applied_and_a_stat_is_one_summary() {
     std::fs::write(vendored.join("lib/alpha.ex"), "one and a bit").unwrap();
     stage.sandbox.git("vendored", &["apply", "-p2", patch.to_str().unwrap()]);
     assert_eq!(std::fs::read_to_string(vendored.join("lib/alpha.ex")).unwrap(), "two, nearly");
+}
+
+#[test]
+fn a_patch_has_binary_files_in_it() {
+    let mut stage = Stage::without_lock(Registry::sample());
+    for (release, bytes) in [("image 1.0.0", "\0one\0"), ("image 1.1.0", "\0two\0")] {
+        stage.registry.publish(release, &[], &[("priv/image.png".into(), bytes.into())]);
+    }
+    stage.registry.put(&stage.upstream);
+    commit(&stage, &["image 1.0.0"], "");
+    stage.run(&["update"]).ok();
+    commit(&stage, &["image 1.1.0"], "");
+    stage.run(&["update"]).ok();
+    let patch = stage.sandbox.path().join("image.patch");
+    std::fs::write(&patch, stage.run(&["diff", "--source", "HEAD~.."]).ok().stdout).unwrap();
+    let vendored = stage.sandbox.path().join("vendored");
+    std::fs::create_dir_all(vendored.join("priv")).unwrap();
+    std::fs::write(vendored.join("priv/image.png"), "\0one\0").unwrap();
+    stage.sandbox.git("vendored", &["apply", "-p2", patch.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(vendored.join("priv/image.png")).unwrap(), "\0two\0");
 }
 
 /// Returns a tarball as no recipe rebuilds it: with GNU's long names, a link, and names that git refuses in a tree.
