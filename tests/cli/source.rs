@@ -179,6 +179,12 @@ fn a_version_that_only_the_history_has() {
     let merge = stage.git(&["commit-tree", &tree, "-p", &only, "-p", &first, "-m", "Merge"]);
     stage.git(&["update-ref", "refs/heads/hexmirror", &merge]);
     assert_eq!(stage.run(&["diff", "--source", "HEAD~.."]).ok().stdout, ALPHA);
+    // With the history go the reviews of older updates.
+    let compact = stage.tip().unwrap();
+    stage.run(&["compact"]).ok();
+    assert_ne!(stage.tip().unwrap(), compact);
+    let ran = stage.run(&["diff", "--source", "HEAD~.."]).exits(1);
+    ran.says("neither now nor in its history").says("may have gone with `git hexmirror compact`");
     // What a remote was last seen to have counts as well.
     stage.git(&["update-ref", "refs/heads/hexmirror", &only]);
     stage.git(&["remote", "add", "origin", "https://example.com/x.git"]);

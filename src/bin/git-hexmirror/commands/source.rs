@@ -71,8 +71,8 @@ fn lacks(output: &Output, diff: &SourceDiff) {
     }
     if !diff.lacking.is_empty() {
         output.always(
-            "hint: run `git hexmirror update` with the lock that pins it (git worktree add ../there REV), or, where history \
-             is cut short, `git fetch --unshallow`",
+            "hint: run `git hexmirror update` with the lock that pins it (git worktree add ../there REV); the history that had \
+             it may have gone with `git hexmirror compact`, or be cut short here (`git fetch --unshallow`)",
         );
     }
 }
