@@ -164,9 +164,9 @@ impl SourceDiff {
             }
         };
         let pager = project.repository.setting("pager.diff");
-        let (objects, worktree) = (overlay.objects(), overlay.worktree());
+        let worktree = overlay.worktree();
         let show = Show {
-            objects: &objects,
+            git_dir: overlay.git_dir(),
             worktree: &worktree,
             stat: self.stat,
             color: printing.color,

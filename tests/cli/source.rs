@@ -275,10 +275,11 @@ fn no_program_runs_on_what_a_package_holds() {
     }
     // The user's own attributes lead there.
     let attributes = stage.sandbox.path().join("attributes");
-    std::fs::write(&attributes, "*.ex diff=evil\n").unwrap();
+    std::fs::write(&attributes, "*.ex diff=evil\nlib/* binary\n").unwrap();
     stage.git(&["config", "core.attributesFile", attributes.to_str().unwrap()]);
     // Nor do the project's own attributes hide anything.
     stage.write(".gitattributes", "*.ex diff=evil\nlib/* -diff\n");
+    stage.write(".git/info/attributes", "*.ex binary\n");
     commit(&stage, &["hostile 1.0.0"], "");
     stage.run(&["update"]).ok();
     commit(&stage, &["hostile 1.1.0"], "");
@@ -286,6 +287,14 @@ fn no_program_runs_on_what_a_package_holds() {
     let shown = stage.run_with(&["diff", "--source", "HEAD~.."], &[("GIT_EXTERNAL_DIFF", &program)]).ok();
     assert!(shown.stdout.contains("-one\n+two\n"), "{shown:?}");
     assert!(!ran.exists());
+    // The project's own settings count nevertheless, from wherever they are.
+    let included = stage.sandbox.path().join("a \"strange\" name");
+    std::fs::write(&included, "[color]\n\tui = always\n[diff]\n\tnoprefix = true\n").unwrap();
+    stage.git(&["config", "include.path", included.to_str().unwrap()]);
+    let linked = stage.sandbox.path().join("linked");
+    stage.git(&["worktree", "add", "--quiet", linked.to_str().unwrap()]);
+    let shown = stage.run_in(&linked, &["diff", "--source", "HEAD~.."]).ok();
+    assert!(shown.stdout.contains("\x1b[31m-one") && shown.stdout.contains("a/hostile-1.0.0/lib/a.ex"), "{shown:?}");
 }
 
 #[test]
