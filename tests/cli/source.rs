@@ -226,8 +226,28 @@ fn only_what_the_lock_pins_is_shown() {
 }
 
 #[test]
+fn a_change_of_the_lock_alone_is_said() {
+    let stage = updated();
+    let outer = stage.registry.get("alpha 1.1.0").outer.to_string();
+    let lock = std::fs::read_to_string(stage.project.join("mix.lock")).unwrap();
+    stage.write("mix.lock", &lock.replace(&format!(", \"{outer}\"}}"), "}"));
+    let ran = stage.run(&["diff", "--source", "--exit-code"]).exits(1);
+    let ran = ran.says(&format!("the code is the same: checksum alpha 1.1.0 ({} → none)\n", &outer[..10]));
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
 fn names_that_mean_nothing_or_too_much() {
     let stage = updated();
+    // A package may have its repository in front, as those of organisations.
+    assert_eq!(stage.run(&["diff", "--source", "hexpm/alpha", "HEAD~.."]).ok().stdout, ALPHA);
+    stage.run(&["diff", "--source", "acme/alpha", "HEAD~.."]).exits(2).says("\"acme/alpha\" is not named");
+    let of_acme = stage.registry.mix_lock(&["alpha 1.1.0"]).replace("\"hexpm\"", "\"hexpm:acme\"");
+    stage.write("mix.lock", &of_acme);
+    for name in ["hexpm:acme/alpha", "acme/alpha", "hexpm/alpha"] {
+        stage.run(&["diff", "--source", name]).exits(1).says("the mirror has alpha 1.1.0 (hexpm:acme) neither");
+    }
+    stage.git(&["checkout", "mix.lock"]);
     stage
         .run(&["diff", "--source", "alhpa", "HEAD~.."])
         .exits(2)

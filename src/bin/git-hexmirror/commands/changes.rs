@@ -20,7 +20,8 @@ pub fn print(output: &Output, diff: &LockDiff) -> std::io::Result<()> {
     Ok(())
 }
 
-fn line(change: &LockChange) -> String {
+/// Returns a change as a line of its own.
+pub fn line(change: &LockChange) -> String {
     let kind = change.kind();
     let style = match kind {
         ChangeKind::Added => GOOD,

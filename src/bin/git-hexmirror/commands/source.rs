@@ -56,6 +56,9 @@ fn say(output: &Output, diff: &SourceDiff, named: bool) {
             output.say(format!("{word}, shown where named: {}", list.join(", ")));
         }
     }
+    for change in &diff.same_code {
+        output.say(format!("the code is the same: {}", changes::line(change).trim_start()));
+    }
     for change in &diff.unmirrored {
         let side = |locked: Option<&Locked>| locked.map_or_else(|| "nothing".to_owned(), changes::shown);
         let (before, after) = (side(change.before()), side(change.after()));
