@@ -139,8 +139,13 @@ fn needed_by_locks(
         Ok(())
     };
     for commit in commits {
+        let whose = tips.get(&commit).cloned().unwrap_or_else(|| format!("commit {commit}"));
+        // The ones in the root may be links to files of any name.
+        for file in LOCKS {
+            let blob = repository.blob_at(commit, file)?;
+            blob.map_or(Ok(()), |blob| add(LockFile::stored(file.to_owned(), blob), &whose))?;
+        }
         for (file, blob) in repository.files_at(commit, is_lock, enters, &mut folders)? {
-            let whose = tips.get(&commit).cloned().unwrap_or_else(|| format!("commit {commit}"));
             add(LockFile::stored(file, blob), &whose)?;
         }
     }
