@@ -266,7 +266,9 @@ impl Config {
         let branch = layers().find_map(|(layer, _)| layer.branch.clone());
         Ok(Self {
             branch: branch.unwrap_or_else(|| DEFAULT_BRANCH.into()),
-            locks: layers().find_map(|(layer, _)| layer.locks.clone()),
+            locks: layers()
+                .find_map(|(layer, _)| layer.locks.as_ref())
+                .map(|globs| globs.iter().map(|glob| from_root(glob).to_owned()).collect()),
             jobs,
             timeout: timeout.map(|seconds| Duration::from_secs(seconds as u64)),
             repositories,
@@ -289,6 +291,14 @@ fn word<T: for<'a> Deserialize<'a>>(origin: &str, text: String) -> Result<T, Con
 fn number(origin: &str, text: &str) -> Result<usize, ConfigError> {
     let problem = || format!("{text:?} is not a number");
     text.trim().parse().map_err(|_| ConfigError { origin: origin.into(), problem: problem() })
+}
+
+/// Returns a path or glob as what walks through files has it: without a `./` in front, which only a file system would ignore.
+fn from_root(mut glob: &str) -> &str {
+    while let Some(rest) = glob.strip_prefix("./") {
+        glob = rest.trim_start_matches('/');
+    }
+    glob
 }
 
 fn words(text: &str) -> Vec<String> {

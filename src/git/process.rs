@@ -198,17 +198,16 @@ impl Git {
         Run { git: self, command, input: Input::Bytes(Vec::new()), hear: None, silence: None }
     }
 
-    /// Prepares a run that shows people objects of the project's own repository, or of an object database on top of it: their
-    /// pager, their colours and their language count. It writes nothing and asks no network, and `worktree`, an empty folder,
-    /// stands for the worktree, so that the project's attributes do not bear on what is not the project's.
-    pub(super) fn show_from_project(&self, git_dir: &Path, objects: &Path, worktree: &Path) -> Command {
-        let git_dir = std::path::absolute(git_dir).unwrap_or_else(|_| git_dir.to_owned());
+    /// Prepares a run that shows people what a temporary repository holds: their pager, their colours and their language
+    /// count. It writes nothing and asks no network, and `worktree`, an empty folder, stands for the worktree. No attributes
+    /// count but git's own: those that people set for their own files could hide code here.
+    pub(super) fn show(&self, git_dir: &Path, worktree: &Path) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--no-replace-objects");
+        command.args(["--no-replace-objects", "-c", "core.attributesFile=/dev/null"]).env("GIT_ATTR_NOSYSTEM", "1");
         for name in REMOVED.iter().filter(|name| !name.starts_with("LANG")) {
             command.env_remove(name);
         }
-        command.env("GIT_DIR", git_dir).env("GIT_WORK_TREE", worktree).env("GIT_OBJECT_DIRECTORY", objects);
+        command.env("GIT_DIR", git_dir).env("GIT_WORK_TREE", worktree);
         command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
         // Where there is no index, it has no attributes either.
         command.env("GIT_INDEX_FILE", worktree.join("index")).current_dir(worktree);

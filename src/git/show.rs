@@ -29,8 +29,8 @@ pub struct TreePair {
 /// How differences are shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Show<'a> {
-    /// The object database that has the trees.
-    pub objects: &'a Path,
+    /// The git folder of a repository that has the trees, and the settings that count.
+    pub git_dir: &'a Path,
     /// An empty folder that stands for the worktree.
     pub worktree: &'a Path,
     /// Whether only the sizes of the changes are wanted.
@@ -59,7 +59,7 @@ impl ProjectGit {
         };
         let mut shown = Ok(());
         for pair in pairs {
-            let mut command = self.git.show_from_project(&self.git_dir, show.objects, show.worktree);
+            let mut command = self.git.show(show.git_dir, show.worktree);
             if let Some((_, writer)) = &pager {
                 command.env("GIT_PAGER_IN_USE", "true").stdout(writer.try_clone().map_err(not_run)?);
             }
@@ -87,7 +87,7 @@ impl ProjectGit {
             return Ok(None);
         }
         let (reader, writer) = io::pipe()?;
-        let mut command = self.git.show_from_project(&self.git_dir, show.objects, show.worktree);
+        let mut command = self.git.show(show.git_dir, show.worktree);
         if let Some(pager) = show.pager.filter(|pager| !matches!(*pager, "" | "true" | "yes" | "on" | "1")) {
             command.args(["-c", &format!("core.pager={pager}")]);
         }
@@ -102,6 +102,10 @@ fn compare<'c>(command: &'c mut Command, pair: &TreePair, show: &Show<'_>) -> &'
         command.arg("--stat");
     } else {
         command.arg("--patch");
+        // What is read by a program has to be all that there is: `git apply` takes binary files so only.
+        if !show.terminal {
+            command.args(["--binary", "--full-index"]);
+        }
     }
     match show.color {
         Some(true) => drop(command.arg("--color=always")),

@@ -12,7 +12,7 @@ use crate::model::redacted;
 pub struct ProjectGit {
     pub(super) git: Git,
     directory: PathBuf,
-    pub(super) git_dir: PathBuf,
+    git_dir: PathBuf,
 }
 
 /// What bringing a ref comes to.

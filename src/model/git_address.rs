@@ -208,6 +208,18 @@ impl GitUrl {
         &self.text
     }
 
+    /// Returns how the repository is reached: `https`, `http`, `git`, or `ssh`, in whatever form it is written.
+    pub fn scheme(&self) -> &'static str {
+        let scheme = self.text.split_once("://").map(|(scheme, _)| scheme);
+        let known = SCHEMES.into_iter().find(|known| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known)));
+        known.filter(|known| !known.contains("ssh")).unwrap_or("ssh")
+    }
+
+    /// Tells whether it is sure who answers there: over `http` and `git` anybody in between can.
+    pub fn is_authenticated(&self) -> bool {
+        !matches!(self.scheme(), "http" | "git")
+    }
+
     /// Returns the address of a submodule that a repository at this one names. Those that begin with `./` or `../` are
     /// relative to it, as `git-submodule(1)` explains under `add`.
     ///

@@ -61,13 +61,13 @@ pub enum OpError {
         /// Where.
         directory: PathBuf,
     },
-    /// A commit has no lock.
-    #[error("there is no {wanted} in {revision}")]
+    /// Neither of two states has a lock.
+    #[error("there is no {wanted} in {states}")]
     NoLockAt {
         /// What was looked for.
         wanted: String,
-        /// The commit, as it was named.
-        revision: String,
+        /// The states, as they were named.
+        states: String,
     },
     /// A revision names no commit.
     #[error("{revision:?} is not a commit of this repository")]
@@ -97,6 +97,12 @@ pub enum OpError {
         name: String,
         /// Names of dependencies that are nearly the same.
         near: Vec<String>,
+    },
+    /// A lock or another file of the project is a link to what is not the project's.
+    #[error("{file} leads out of the worktree, so it is not read")]
+    Outside {
+        /// The file, from the root of the worktree.
+        file: String,
     },
     /// A file of the project cannot be read.
     #[error("cannot read {}", path.display())]
@@ -275,6 +281,7 @@ impl OpError {
             Self::Config(_) | Self::Lock { .. } | Self::NoLock { .. } | Self::Read { .. } => Failure::Usage,
             Self::NoLockAt { .. } | Self::NoRevision { .. } | Self::NoMergeBase { .. } => Failure::Usage,
             Self::TooManyRevisions | Self::RevisionAndPackage { .. } | Self::NoPackage { .. } => Failure::Usage,
+            Self::Outside { .. } => Failure::Usage,
             Self::NoFolder { .. } | Self::Store(StoreError::BranchName { .. }) => Failure::Usage,
             Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
             Self::Fetch(error) if error.is_usage() => Failure::Usage,

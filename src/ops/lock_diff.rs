@@ -18,7 +18,7 @@ pub struct LockDiff {
 /// Compares the locks of two states of the project. The mirror is not looked at.
 ///
 /// # Errors
-/// Fails where either state has no lock, or one cannot be used.
+/// Fails where neither state has a lock, or one cannot be used.
 pub fn lock_diff(project: &Project, between: Between) -> Result<LockDiff> {
     let [before, after] = between.locks(project)?;
     let changes = lock_changes(&before.wanted, &after.wanted);

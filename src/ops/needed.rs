@@ -7,7 +7,7 @@ use super::{OpError, Project, Result, read_locks};
 use crate::config::{self, Layer};
 use crate::plan::Needed;
 use crate::progress::{Event, Progress};
-use crate::store::{Live, ObjectId};
+use crate::store::{Live, ObjectId, Seen};
 
 /// Which locks count, and what becomes of one that cannot be read.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ struct Search<'a> {
     /// What the tracked settings of commits say, by the ids of their contents.
     tracked: HashMap<ObjectId, Names>,
     /// The folders that were looked through, for each content of the tracked settings.
-    folders: HashMap<Option<ObjectId>, HashSet<(String, ObjectId)>>,
+    folders: HashMap<Option<ObjectId>, Seen>,
     commits: BTreeSet<ObjectId>,
     /// The locks that were read, by the ids of their contents.
     read: HashSet<ObjectId>,

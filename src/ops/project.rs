@@ -357,6 +357,9 @@ pub fn locks_in(directory: &Path, named: Option<&[String]>) -> Result<Vec<LockTe
 }
 
 /// Reads a file of the project: of the worktree, or of `HEAD` in a bare repository. `None` where it is not there.
+///
+/// It arrives with somebody's branch, and what is wrong with it is quoted: a link to a file that is not of the worktree, or
+/// is git's own, would bring that into the log of whoever looks at the branch.
 fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> {
     let Some(root) = repository.worktree() else {
         return repository.head().map_or(Ok(None), |head| Ok(repository.read_at(head, file)?));
@@ -370,7 +373,16 @@ fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> 
     if !metadata.is_file() {
         return Ok(None);
     }
-    read_file(&path).map(Some)
+    let real = |path: &Path| fs::canonicalize(path).map_err(|source| OpError::Read { path: path.to_owned(), source });
+    let (target, root) = (real(&path)?, real(root)?);
+    // The worktree may be inside of git's folder, too.
+    let is_gits_own = |own: &Path| real(own).is_ok_and(|own| own.starts_with(&root) && target.starts_with(own));
+    let names_gits_own = |below: &Path| below.iter().any(|name| name == ".git");
+    let is_inside = target.strip_prefix(&root).is_ok_and(|below| !names_gits_own(below));
+    if !is_inside || is_gits_own(repository.git_dir()) || is_gits_own(repository.common_dir()) {
+        return Err(OpError::Outside { file: file.to_owned() });
+    }
+    read_file(&target).map(Some)
 }
 
 /// Reads a lock or another small file of a project, wherever it is.

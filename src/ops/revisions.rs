@@ -72,6 +72,14 @@ impl Between {
         Ok(Self { before: At::commit(project, "HEAD")?, after: At::Worktree })
     }
 
+    /// Returns both states for people.
+    fn shown(&self) -> String {
+        match (self.before.shown(), self.after.shown()) {
+            (before, after) if before == after => before.to_owned(),
+            (before, after) => format!("{before} or {after}"),
+        }
+    }
+
     /// Reads `REV..REV` or `REV...REV`, where either side may be left out and is `HEAD` then.
     fn range(project: &Project, text: &str) -> Result<Self> {
         let (before, after, from_base) = match text.split_once("...") {
@@ -95,7 +103,7 @@ impl Between {
     /// from the current directory to the root of the worktree.
     ///
     /// # Errors
-    /// Fails where either state has none, or one cannot be used.
+    /// Fails where neither state has any, or one cannot be used.
     pub(super) fn locks(&self, project: &Project) -> Result<[LocksAt; 2]> {
         let sides = [&self.before, &self.after];
         let mut folder = project.folder();
@@ -107,6 +115,9 @@ impl Between {
                 break found;
             }
         };
+        if before.is_empty() && after.is_empty() {
+            return Err(OpError::NoLockAt { wanted: project.wanted_locks(), states: self.shown() });
+        }
         Ok([read(project, &self.before, before)?, read(project, &self.after, after)?])
     }
 }
@@ -175,16 +186,6 @@ impl Project {
 }
 
 fn read(project: &Project, at: &At, locks: Vec<LockFile>) -> Result<LocksAt> {
-    if locks.is_empty() {
-        let wanted = project.wanted_locks();
-        return Err(match at {
-            At::Commit { name, .. } => OpError::NoLockAt { wanted, revision: name.clone() },
-            At::Worktree => {
-                let directory = project.repository.worktree().unwrap_or(project.repository.common_dir()).to_owned();
-                OpError::NoLock { wanted, directory }
-            }
-        });
-    }
     let wanted = read_locks(&project.repository, &locks).map_err(|error| match (error, at) {
         (OpError::Lock { file, text, source }, At::Commit { name, .. }) => {
             OpError::Lock { file: format!("{name}:{file}"), text, source }

@@ -26,6 +26,8 @@ pub struct SourceDiff {
     pub lacking: Vec<Locked>,
     /// The packages that were asked for and did not change.
     pub unchanged: Vec<String>,
+    /// What changed in the locks only: the code is the same.
+    pub same_code: Vec<LockChange>,
     pairs: Vec<[Side; 2]>,
     stat: bool,
     stat_trees: Option<[ObjectId; 2]>,
@@ -59,7 +61,7 @@ impl Side {
 /// `packages` where any are named. The mirror has to have them, now or in its history; no network is asked.
 ///
 /// # Errors
-/// Fails where either state has no lock, where no lock names one of the packages, and where there is no mirror or what it has
+/// Fails where neither state has a lock, where no lock names one of the packages, and where there is no mirror or what it has
 /// is damaged.
 pub fn source_diff(project: &Project, between: Between, packages: &[String], stat: bool) -> Result<SourceDiff> {
     let [before, after] = between.locks(project)?;
@@ -85,6 +87,7 @@ pub fn source_diff(project: &Project, between: Between, packages: &[String], sta
         unmirrored: Vec::new(),
         lacking: Vec::new(),
         unchanged,
+        same_code: Vec::new(),
         pairs: Vec::new(),
         stat,
         stat_trees: None,
@@ -134,6 +137,12 @@ impl SourceDiff {
             };
             let (before, after) = (side(change.before())?, side(change.after())?);
             let complete = before.is_some() == change.before().is_some() && after.is_some() == change.after().is_some();
+            if let (Some(before), Some(after)) = (&before, &after)
+                && before.tree == after.tree
+            {
+                self.same_code.push(change.clone());
+                continue;
+            }
             if let Some(one) = before.clone().or(after.clone()).filter(|_| complete) {
                 let nothing = Side { tree: ObjectId::empty_tree(one.tree.kind()), ..one };
                 self.pairs.push([before.unwrap_or(nothing.clone()), after.unwrap_or(nothing)]);
@@ -164,9 +173,9 @@ impl SourceDiff {
             }
         };
         let pager = project.repository.setting("pager.diff");
-        let (objects, worktree) = (overlay.objects(), overlay.worktree());
+        let worktree = overlay.worktree();
         let show = Show {
-            objects: &objects,
+            git_dir: overlay.git_dir(),
             worktree: &worktree,
             stat: self.stat,
             color: printing.color,
@@ -236,9 +245,13 @@ fn holds(manifest: &Manifest, locked: &Locked) -> bool {
     }
 }
 
-/// Tells whether a name is that of a dependency: its own, or with the repository in front.
+/// Tells whether a name is that of a dependency: its own, or with the repository or the organisation in front.
 fn is_named(locked: &Locked, name: &str) -> bool {
-    locked.name() == name || matches!(locked, Locked::Release(pin) if pin.id.entry().to_string() == name)
+    let Locked::Release(pin) = locked else { return locked.name() == name };
+    let of = pin.id.repository.as_str();
+    let is_its = |repository: &str| of == repository || of.strip_prefix("hexpm:") == Some(repository);
+    let in_repository = name.rsplit_once('/').filter(|(repository, _)| is_its(repository));
+    pin.id.package.as_str() == in_repository.map_or(name, |(_, package)| package)
 }
 
 /// Returns the names of dependencies that are nearly this one, the nearest first.

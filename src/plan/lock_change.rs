@@ -45,11 +45,12 @@ pub enum ChangeKind {
     Raised,
     /// The version is lower.
     Lowered,
-    /// The version is the same and a checksum is another one.
+    /// The version is the same and a checksum is another one, or gone.
     Checksum,
     /// The revision is another one of the same git repository.
     Moved,
-    /// It comes from elsewhere: another repository, or git instead of Hex.
+    /// It comes from elsewhere: another repository, or git instead of Hex. Or what the lock says of a git dependency leads to
+    /// other code in spite of the revision, or proves less of who sends it.
     Source,
 }
 
@@ -79,20 +80,17 @@ impl Locked {
         }
     }
 
-    /// Tells whether the code is the same. A checksum that only one of them knows makes no difference, nor do the names that
-    /// a git dependency gives its revision.
-    fn is_same(&self, other: &Self) -> bool {
-        fn agree<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
-            one.zip(other).is_none_or(|(one, other)| one == other)
-        }
-        match (self, other) {
-            (Self::Release(one), Self::Release(other)) => {
-                one.id == other.id && agree(one.outer, other.outer) && agree(one.inner, other.inner)
+    /// Tells whether a later lock holds to the same code as firmly. A checksum that it gains makes no difference, nor do the
+    /// names that a git dependency gives its revision. One that it loses does: then any bytes will do.
+    fn is_kept(&self, after: &Self) -> bool {
+        match (self, after) {
+            (Self::Release(before), Self::Release(after)) => {
+                before.id == after.id && is_kept(before.outer, after.outer) && is_kept(before.inner, after.inner)
             }
-            (Self::Revision(one), Self::Revision(other)) => {
-                one.url.address() == other.url.address() && one.revision == other.revision
+            (Self::Revision(before), Self::Revision(after)) => {
+                before.revision == after.revision && is_from_as_sure_a_place(before, after)
             }
-            (one, other) => one == other,
+            (before, after) => before == after,
         }
     }
 
@@ -143,6 +141,9 @@ impl LockChange {
         };
         match (before, after) {
             _ if !before.is_from_same_source(after) => ChangeKind::Source,
+            (Locked::Revision(one), Locked::Revision(other)) if !is_from_as_sure_a_place(one, other) => {
+                ChangeKind::Source
+            }
             (Locked::Release(one), Locked::Release(other)) => match one.id.version.cmp(&other.id.version) {
                 Ordering::Less => ChangeKind::Raised,
                 Ordering::Greater => ChangeKind::Lowered,
@@ -153,14 +154,28 @@ impl LockChange {
     }
 }
 
+/// Tells whether what a lock demanded is still demanded.
+fn is_kept<T: PartialEq>(before: Option<T>, after: Option<T>) -> bool {
+    before.is_none() || before == after
+}
+
+/// Tells whether a revision comes from the same place of the same repository, and by a way that proves as much.
+fn is_from_as_sure_a_place(before: &GitPin, after: &GitPin) -> bool {
+    let part = |pin: &GitPin| (pin.subdir.clone(), pin.sparse.clone(), pin.submodules, pin.depth);
+    before.url.address() == after.url.address()
+        && part(before) == part(after)
+        && (after.url.is_authenticated() || !before.url.is_authenticated())
+}
+
 /// Returns everything that some locks pin, without what is there twice.
 pub fn locked(wanted: &Wanted) -> Vec<Locked> {
     let releases = wanted.releases.values().cloned().map(Locked::Release);
     let others = wanted.git.iter().cloned().map(Locked::Revision);
     let others = others.chain(wanted.unmirrored.iter().cloned().map(Locked::Unmirrored));
+    let is_twice = |one: &Locked, other: &Locked| one.is_kept(other) && other.is_kept(one);
     let mut all: Vec<Locked> = Vec::new();
     for locked in others.chain(wanted.ignored.iter().cloned().map(Locked::Unknown)) {
-        if !all.iter().any(|known| known.name() == locked.name() && known.is_same(&locked)) {
+        if !all.iter().any(|known| known.name() == locked.name() && is_twice(known, &locked)) {
             all.push(locked);
         }
     }
@@ -183,10 +198,13 @@ pub fn lock_changes(before: &Wanted, after: &Wanted) -> Vec<LockChange> {
 /// Compares what has one name.
 fn changes_of_one(before: Vec<Locked>, mut after: Vec<Locked>) -> Vec<LockChange> {
     let mut gone = before;
-    gone.retain(|one| {
-        let same = after.iter().position(|other| one.is_same(other));
-        same.map(|index| after.remove(index)).is_none()
-    });
+    // What is the very same goes first, so that it stands for nothing else.
+    for is_kept in [PartialEq::eq, Locked::is_kept] as [fn(&Locked, &Locked) -> bool; 2] {
+        gone.retain(|one| {
+            let kept = after.iter().position(|other| is_kept(one, other));
+            kept.map(|index| after.remove(index)).is_none()
+        });
+    }
     let mut changes = Vec::new();
     let likely: [fn(&Locked, &Locked) -> bool; 3] = [Locked::is_same_version, Locked::is_from_same_source, |_, _| true];
     for is_successor in likely {
@@ -246,6 +264,15 @@ mod tests {
             (&low, &low.replace("\"hexpm\"", "\"hexpm:acme\""), "source a"),
             (&low, &git("https://h/a", "1", "").replace("\"g\"", "\"a\""), "source a"),
             (r#""l": {:hg, "x"}"#, r#""l": {:git, "../x", "abc", []}"#, "source l"),
+            (&low, &low.replace(&format!(r#", "{}"}}"#, "a".repeat(64)), "}"), "checksum a"),
+            (&low, r#""a": {:hex, :a, "1.9.0"}"#, "checksum a"),
+            (&one, &git("http://h/x", "1", ""), "source g"),
+            (&git("git@h:x", "1", ""), &git("git://h/x", "1", ""), "source g"),
+            (&one, &git("http://h/x", "2", ""), "source g"),
+            (&one, &git("https://h/x", "1", r#"subdir: "d""#), "source g"),
+            (&git("https://h/x", "1", r#"sparse: "d""#), &one, "source g"),
+            (&one, &git("https://h/x", "1", "submodules: true"), "source g"),
+            (&one, &git("https://h/x", "2", "depth: 1"), "source g"),
         ] {
             assert_eq!(kinds(&[before], &[after]), [expected], "{before} {after}");
         }
@@ -258,6 +285,8 @@ mod tests {
             (full.clone(), full),
             (r#""a": {:hex, :a, "1.0.0"}"#.to_owned(), hex("a", "1.0.0", "a")),
             (git("https://h/x", "1", ""), git("git@h:x.git", "1", r#"tag: "v1""#)),
+            (git("http://h/x", "1", ""), git("https://h/x", "1", "")),
+            (git("http://h/x", "1", ""), git("git://h/x", "1", "submodules: false")),
         ];
         for (before, after) in cases {
             assert_eq!(kinds(&[&before], &[&after]), [""; 0], "{before} {after}");
@@ -273,5 +302,8 @@ mod tests {
         assert_eq!(kinds(&[&two], &[&one, &again]), ["checksum a", "added a"]);
         let (git_one, named) = (git("https://h/x", "1", ""), git("https://h/x", "1", r#"tag: "v""#));
         assert_eq!(kinds(&[&git_one, &named], &[&git_one]), [""; 0]);
+        let plain = git("http://h/x", "1", "");
+        assert_eq!(kinds(&[&git_one, &plain], &[&plain, &git_one]), [""; 0]);
+        assert_eq!(kinds(&[&git_one], &[&plain, &git_one]), ["added g"]);
     }
 }

@@ -26,7 +26,7 @@ pub struct Pin {
 
 /// A revision of a git repository that a lock pins.
 ///
-/// What a lock says of `sparse` and `subdir` makes no difference here: the whole revision is mirrored.
+/// What a lock says of `sparse` and `subdir` makes no difference to the mirror, which has the whole revision.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GitPin {
     /// The application.
@@ -41,6 +41,10 @@ pub struct GitPin {
     pub names: BTreeSet<GitName>,
     /// Whether the submodules are wanted too.
     pub submodules: bool,
+    /// The folder of the revision that is the dependency, if it is not the whole.
+    pub subdir: Option<String>,
+    /// The folder that alone is checked out, if not all are.
+    pub sparse: Option<String>,
 }
 
 /// A git dependency that cannot be mirrored.
@@ -214,7 +218,13 @@ fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<Git
         }
     };
     let submodules = option("submodules").and_then(Value::as_bool).unwrap_or(false);
-    Ok(Ok(GitPin { app, url, revision, depth, names, submodules }))
+    let folder = |name: &str| match option(name)? {
+        Value::Null => None,
+        Value::String(folder) => Some(folder.clone()),
+        other => Some(other.to_string()),
+    };
+    let (subdir, sparse) = (folder("subdir"), folder("sparse"));
+    Ok(Ok(GitPin { app, url, revision, depth, names, submodules, subdir, sparse }))
 }
 
 fn git_error(app: &str, source: &GitSource, problem: &dyn Display, label: &str) -> LockError {

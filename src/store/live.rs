@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
+use gix::index::entry::Mode;
 
 use super::{Branch, Repository, Result, StoreError, layout};
 
@@ -31,6 +32,14 @@ pub struct Live {
     pub staged: BTreeSet<(String, ObjectId)>,
     /// What is alive by its name and cannot be read: refs without their commits, worktrees whose folders are gone.
     pub unreadable: Vec<String>,
+}
+
+/// What was seen of the trees of commits.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    folders: HashSet<(String, ObjectId)>,
+    /// Wanted files that are links.
+    links: BTreeSet<String>,
 }
 
 impl Live {
@@ -119,7 +128,8 @@ impl Repository {
         if let Ok(Some(index)) = worktree.try_index() {
             for entry in index.entries() {
                 let path = entry.path(&index).to_str_lossy();
-                if wanted(&path) {
+                // What a link leads to is another file, which the worktree has.
+                if wanted(&path) && matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) {
                     live.staged.insert((path.into_owned(), entry.id));
                 }
             }
@@ -194,11 +204,11 @@ impl Repository {
         commit: ObjectId,
         wanted: impl Fn(&str) -> bool,
         enters: impl Fn(&str) -> bool,
-        seen: &mut HashSet<(String, ObjectId)>,
+        seen: &mut Seen,
     ) -> Result<Vec<(String, ObjectId)>> {
         let (mut files, mut folders) = (Vec::new(), vec![(String::new(), self.tree_at(commit)?.id)]);
         while let Some((folder, id)) = folders.pop() {
-            if !seen.insert((folder.clone(), id)) {
+            if !seen.folders.insert((folder.clone(), id)) {
                 continue;
             }
             let tree = self.git.find_tree(id).map_err(StoreError::damaged(format!("commit {commit}")))?;
@@ -207,11 +217,16 @@ impl Repository {
                 let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
                 if entry.mode().is_tree() && enters(&path) {
                     folders.push((path, entry.object_id()));
-                } else if wanted(&path) {
-                    // Where it is a link, this is what it leads to.
-                    files.extend(self.blob_at(commit, &path)?.map(|blob| (path, blob)));
+                } else if wanted(&path) && entry.mode().is_link() {
+                    seen.links.insert(path);
+                } else if wanted(&path) && entry.mode().is_blob() {
+                    files.push((path, entry.object_id()));
                 }
             }
+        }
+        // What a link leads to may have changed where its own folder has not.
+        for path in &seen.links {
+            files.extend(self.blob_at(commit, path)?.map(|blob| (path.clone(), blob)));
         }
         Ok(files)
     }

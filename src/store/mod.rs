@@ -40,7 +40,7 @@ pub use encode::{EncodeError, EncodedRelease, ReleaseEncoder};
 pub use error::StoreError;
 pub use gix::ObjectId;
 pub use history::REPLACES;
-pub use live::Live;
+pub use live::{Live, Seen};
 pub use lock::Lock;
 pub use overlay::{Overlaid, Overlay};
 pub use repository::Repository;

@@ -1,8 +1,8 @@
-//! Objects that are only looked at: a temporary object database on top of the repository's own, so that nothing of them
-//! stays there.
+//! Objects that are only looked at: a temporary repository with an object database on top of the project's own, so that
+//! nothing of them stays there.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gix::objs::tree::{Editor, EntryKind};
 use gix::objs::{Kind, Tree, WriteTo};
@@ -117,18 +117,49 @@ impl Overlay {
         self.tree(trees.map(|(name, tree)| (name.as_bytes().to_vec(), EntryKind::Tree, tree)).collect())
     }
 
-    /// Makes what was added readable for git.
+    /// Makes what was added readable for git: as a repository with the settings of the project's own, but with neither its
+    /// refs nor its attributes.
     ///
     /// # Errors
     /// Fails where it cannot be written.
     pub fn finish(self) -> Result<Overlaid> {
+        let settings = self.settings()?;
         self.pack.finish()?;
-        let info = self.folder.path().join("objects/info");
-        let file = info.join("alternates");
+        let put = |path: &str, bytes: &[u8]| {
+            let file = self.folder.path().join(path);
+            let folder = file.parent().unwrap_or(self.folder.path());
+            let put = fs::create_dir_all(folder).and_then(|()| fs::write(&file, bytes));
+            put.map_err(StoreError::io("write", &file))
+        };
         let below = fs::canonicalize(&self.below).map_err(StoreError::io("read", &self.below))?;
-        let line = [below.as_os_str().as_encoded_bytes(), b"\n"].concat();
-        fs::create_dir_all(&info).and_then(|()| fs::write(&file, line)).map_err(StoreError::io("write", &file))?;
+        put("objects/info/alternates", &[below.as_os_str().as_encoded_bytes(), b"\n"].concat())?;
+        put("HEAD", b"ref: refs/heads/none\n")?;
+        put("config", &settings)?;
+        let refs = self.folder.path().join("refs");
+        fs::create_dir(&refs).map_err(StoreError::io("create", &refs))?;
         Ok(Overlaid { folder: self.folder })
+    }
+
+    /// Returns a configuration that takes over the project's own, which may belong to one worktree.
+    fn settings(&self) -> Result<Vec<u8>> {
+        let mut files = vec![self.git.common_dir().join("config")];
+        if self.git.config_snapshot().boolean("extensions.worktreeConfig").unwrap_or_default() {
+            files.push(self.git.git_dir().join("config.worktree"));
+        }
+        let mut text = b"[core]\n\trepositoryformatversion = 0\n[include]\n".to_vec();
+        for file in files.iter().filter(|file| file.exists()) {
+            let path = fs::canonicalize(file).map_err(StoreError::io("read", file))?;
+            let mut quoted = Vec::new();
+            for byte in path.as_os_str().as_encoded_bytes() {
+                match byte {
+                    b'\n' => quoted.extend(b"\\n"),
+                    b'"' | b'\\' => quoted.extend([b'\\', *byte]),
+                    byte => quoted.push(*byte),
+                }
+            }
+            text.extend([&b"\tpath = \""[..], &quoted, b"\"\n"].concat());
+        }
+        Ok(text)
     }
 
     fn unpack(&mut self, tarball: &Tarball<'_>) -> Result<ObjectId, Unshown> {
@@ -170,9 +201,9 @@ impl Overlay {
 }
 
 impl Overlaid {
-    /// Returns the folder of the object database.
-    pub fn objects(&self) -> PathBuf {
-        self.folder.path().join("objects")
+    /// Returns the git folder of a repository that has the objects.
+    pub fn git_dir(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Returns an empty folder that can stand for a worktree, so that the attributes of none count.

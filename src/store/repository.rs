@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
-use gix::bstr::ByteSlice;
+use gix::bstr::{BString, ByteSlice};
 use gix::refs::FullName;
 use gix::sec::Trust;
 use gix::sec::trust::{DefaultForLevel, Mapping};
@@ -14,6 +14,10 @@ use super::{Branch, Result, Snapshot, StoreError};
 
 /// For how many packs there is room at least.
 const PACKS: usize = 1024;
+/// How many links are followed to one file, as many as Linux does.
+const MAX_LINKS: usize = 40;
+/// The longest target of a link, in bytes.
+const MAX_LINK: usize = 4096;
 
 /// The project's git repository: a clone, a worktree of one, or a bare repository.
 #[derive(Debug, Clone)]
@@ -143,13 +147,48 @@ impl Repository {
         id.map_err(StoreError::git("hash a file"))
     }
 
-    /// Returns the id of a file's content in a commit; `None` where it is not there.
+    /// Returns the id of a file's content in a commit; `None` where it is not there. Links are followed as in a worktree, but
+    /// never out of the commit's tree.
     ///
     /// # Errors
     /// Fails where the commit or a tree cannot be read.
     pub fn blob_at(&self, commit: ObjectId, path: &str) -> Result<Option<ObjectId>> {
-        let entry = self.tree_at(commit)?.lookup_entry_by_path(path).map_err(StoreError::damaged(path))?;
-        Ok(entry.filter(|entry| entry.mode().is_blob()).map(|entry| entry.object_id()))
+        let tree = self.tree_at(commit)?;
+        let entry = tree.lookup_entry_by_path(path).map_err(StoreError::damaged(path))?;
+        match entry.filter(|entry| entry.mode().is_blob()) {
+            Some(entry) => Ok(Some(entry.object_id())),
+            None => self.follow(&tree, path),
+        }
+    }
+
+    /// Finds a file by following links, component by component.
+    fn follow(&self, tree: &gix::Tree<'_>, path: &str) -> Result<Option<ObjectId>> {
+        let components = |path: &[u8]| path.rsplit(|byte| *byte == b'/').map(BString::from).collect::<Vec<_>>();
+        let (mut folder, mut left, mut links) = (Vec::<BString>::new(), components(path.as_bytes()), 0);
+        while let Some(name) = left.pop() {
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." if folder.pop().is_none() => return Ok(None),
+                b".." => continue,
+                _ => folder.push(name),
+            }
+            let entry = tree.lookup_entry(folder.iter().cloned()).map_err(StoreError::damaged(path))?;
+            let Some(entry) = entry else { return Ok(None) };
+            if entry.mode().is_blob() {
+                return Ok(left.is_empty().then(|| entry.object_id()));
+            } else if entry.mode().is_link() {
+                links += 1;
+                let target = self.read_blob(entry.object_id(), path)?;
+                if links > MAX_LINKS || target.len() > MAX_LINK || target.starts_with(b"/") {
+                    return Ok(None);
+                }
+                folder.pop();
+                left.extend(components(&target));
+            } else if !entry.mode().is_tree() {
+                return Ok(None);
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the paths of all files in a commit.

@@ -97,6 +97,71 @@ fn another_checksum_or_source_is_a_change() {
 }
 
 #[test]
+fn a_checksum_that_is_taken_out_is_a_change() {
+    let stage = Stage::new();
+    let before = commit(&stage, &PINNED, "");
+    let sums = |name: &str| {
+        let release = stage.registry.get(name);
+        [release.outer.to_string(), release.listed.inner_checksum.to_string()]
+    };
+    let [outer, inner] = sums("alpha 1.0.0");
+    let lock = stage.registry.mix_lock(&PINNED);
+    let without_outer = lock.replace(&format!(", \"{outer}\"}}"), "}");
+    let without_inner = lock.replace(&format!("\"{inner}\""), "nil");
+    assert!(without_outer != lock && without_inner != lock);
+    let entry = lock.lines().find(|line| line.contains("\"beta\"")).unwrap();
+    let without_any = lock.replace(entry, "  \"beta\": {:hex, :beta, \"0.3.0\"},");
+    let beta = &sums("beta 0.3.0")[0][..10];
+    for (text, line) in [
+        (&without_outer, format!("  checksum alpha 1.0.0 ({} → none)\n", &outer[..10])),
+        (&without_inner, format!("  checksum alpha 1.0.0 ({} → none)\n", &inner[..10])),
+        (&without_any, format!("  checksum beta 0.3.0 ({beta} → none)\n")),
+    ] {
+        stage.write("mix.lock", text);
+        assert_eq!(stage.run(&["diff", &before, "--exit-code"]).exits(1).silent().stdout, line);
+        let document = stage.run(&["diff", &before, "--json"]).ok().json();
+        assert_eq!(document["changes"][0]["change"], "checksum");
+    }
+    // One that comes in is none.
+    stage.git(&["commit", "--quiet", "--all", "--message=Take out"]);
+    stage.write("mix.lock", &lock);
+    stage.run(&["diff", "HEAD", "--exit-code"]).ok().says("no dependency changed");
+    // Nor does another version hide it.
+    let [other, _] = sums("alpha 1.1.0");
+    let lock = stage.registry.mix_lock(&["alpha 1.1.0", "beta 0.3.0", PINNED[2]]);
+    stage.write("mix.lock", &lock.replace(&format!(", \"{other}\"}}"), "}"));
+    let line = format!("  raised   alpha 1.0.0 → 1.1.0 (checksum {} → none)\n", &outer[..10]);
+    assert_eq!(stage.run(&["diff", &before]).ok().stdout, line);
+}
+
+#[test]
+fn what_else_a_lock_says_of_a_git_revision() {
+    let stage = Stage::new();
+    let entry = |url: &str, revision: &str, options: &str| {
+        format!("  \"g\": {{:git, \"{url}\", \"{revision}\", [{options}]}},\n")
+    };
+    let before = commit(&stage, &PINNED, &entry("https://h/g", ONE, ""));
+    for (url, revision, options, expected) in [
+        ("http://h/g", ONE, "", "1111111111 (https → http)"),
+        ("git://h/g.git", ONE, "", "1111111111 (https → git)"),
+        ("http://h/g", TWO, "", "1111111111 → 2222222222 (https → http)"),
+        ("https://h/g", ONE, "subdir: \"lib\"", "1111111111 (subdir none → lib)"),
+        ("https://h/g", ONE, "sparse: \"a\", depth: 1", "1111111111 (sparse none → a, depth none → 1)"),
+        ("https://h/g", ONE, "submodules: true", "1111111111 (submodules no → yes)"),
+    ] {
+        let after = commit(&stage, &PINNED, &entry(url, revision, options));
+        let ran = stage.run(&["diff", &before, &after, "--exit-code"]).exits(1).silent();
+        assert_eq!(ran.stdout, format!("  source   g h/g {expected}\n"));
+    }
+    let document = stage.run(&["diff", &before, "HEAD", "--json"]).ok().json();
+    let change = &document["changes"][0];
+    assert_eq!((&change["change"], &change["to"]["submodules"]), (&json!("source"), &json!(true)));
+    assert_eq!(change["to"]["subdir"], Value::Null);
+    let after = commit(&stage, &PINNED, &entry("ssh://git@h/g", ONE, "tag: \"v1\""));
+    stage.run(&["diff", &before, &after, "--exit-code"]).ok().says("no dependency changed");
+}
+
+#[test]
 fn json() {
     let (stage, before, after) = changed();
     let document = stage.run(&["diff", "HEAD~..HEAD", "--json", "--exit-code"]).exits(1).silent().json();
@@ -141,10 +206,9 @@ fn what_cannot_be_compared() {
     stage.run(&["diff", "nonsense..HEAD"]).exits(2).says("\"nonsense\" is not a commit").says("hint:");
     stage.run(&["diff", "HEAD~20"]).exits(2).says("\"HEAD~20\" is not a commit");
     stage.run(&["diff", "HEAD^{tree}"]).exits(2).says("is not a commit");
-    stage
-        .run(&["diff", &format!("{first}..HEAD")])
-        .exits(2)
-        .says(&format!("there is no mix.lock or rebar.lock in {first}"));
+    let neither = format!("there is no mix.lock or rebar.lock in {first}\n");
+    stage.run(&["diff", &format!("{first}..{first}")]).exits(2).says(&neither);
+    stage.run(&["diff", "HEAD~..HEAD", "--lock=other.lock"]).exits(2).says("there is no other.lock in HEAD~ or HEAD");
     stage.run(&["diff", "HEAD~", "HEAD", "HEAD"]).exits(2).says("only two commits");
     stage.run(&["diff", "HEAD~..", "HEAD~.."]).exits(2).says("only two commits");
     stage.write("mix.lock", "%{ broken");
@@ -152,5 +216,25 @@ fn what_cannot_be_compared() {
     let ran = stage.run(&["diff", "HEAD~..HEAD", "--json"]).exits(2).says("HEAD:mix.lock");
     assert_eq!(ran.stdout, "");
     std::fs::remove_file(stage.project.join("mix.lock")).unwrap();
-    stage.run(&["diff", "HEAD~"]).exits(2).says("there is no mix.lock or rebar.lock in");
+    stage.run(&["diff", &first]).exits(2).says("there is no mix.lock or rebar.lock in").says("or the worktree");
+}
+
+#[test]
+fn a_lock_that_comes_goes_or_moves() {
+    let stage = Stage::without_lock(Registry::sample());
+    stage.write("README", "no lock yet");
+    stage.git(&["add", "--all"]);
+    stage.git(&["commit", "--quiet", "--message=Begin"]);
+    commit(&stage, &PINNED, "");
+    let ran = stage.run(&["diff", "HEAD~..HEAD", "--exit-code"]).exits(1).says("there is no lock in HEAD~\n");
+    assert_eq!(ran.stdout, "  added    alpha 1.0.0\n  added    beta 0.3.0\n  added    delta 4.5.6+build.7\n");
+    let ran = stage.run(&["diff", "HEAD..HEAD~", "--json"]).ok().silent().json();
+    assert_eq!((&ran["from"]["locks"], &ran["to"]["locks"]), (&json!(["mix.lock"]), &json!([])));
+    assert_eq!((ran["changes"].as_array().unwrap().len(), &ran["changes"][0]["change"]), (3, &json!("removed")));
+    stage.run(&["diff", "--source", "HEAD~.."]).ok().says("added, shown where named: alpha 1.0.0, beta 0.3.0");
+    std::fs::create_dir(stage.project.join("app")).unwrap();
+    stage.git(&["mv", "mix.lock", "app/mix.lock"]);
+    stage.run(&["diff", "HEAD"]).ok().prints("removed  alpha 1.0.0").says("there is no lock in the worktree\n");
+    stage.run_in(stage.project.join("app"), &["diff", "HEAD"]).ok().prints("added    alpha 1.0.0");
+    stage.run(&["diff", "HEAD", "--lock=**/mix.lock", "--exit-code"]).ok().says("no dependency changed");
 }

@@ -8,6 +8,7 @@ mod completions;
 mod env;
 mod init;
 mod json;
+mod links;
 mod locks;
 mod manual;
 mod real;

@@ -112,6 +112,31 @@ fn every_lock_that_is_named_has_to_be_there() {
 }
 
 #[test]
+fn a_dot_in_front_of_a_lock_means_the_root() {
+    let stage = Stage::without_lock(Registry::sample());
+    stage.write("apps/one/mix.lock", &stage.registry.mix_lock(&["beta 0.3.0"]));
+    stage.write("prod.lck", &stage.registry.mix_lock(&["alpha 1.0.0"]));
+    stage.git(&["add", "--all"]);
+    stage.git(&["commit", "--quiet", "--message=Locks"]);
+    let locks = |ran: Ran| ran.json()["locks"].clone();
+    let both = serde_json::json!(["apps/one/mix.lock", "prod.lck"]);
+    let flags = ["status", "--json", "--lock=./apps/*/mix.lock", "--lock=.//./prod.lck"];
+    assert_eq!(locks(stage.run(&flags).exits(1)), both);
+    let variable = [("HEXMIRROR_LOCKS", "./apps/*/mix.lock ./prod.lck")];
+    assert_eq!(locks(stage.run_with(&["status", "--json"], &variable).exits(1)), both);
+    stage.write(".hexmirror.toml", "locks = ['./apps/*/mix.lock', './prod.lck']");
+    assert_eq!(locks(stage.run(&["status", "--json"]).exits(1)), both);
+    stage.git(&["config", "hexmirror.locks", "./prod.lck"]);
+    stage.run(&["update"]).ok();
+    let document = stage.run(&["diff", "HEAD", "--json"]).ok().json();
+    assert_eq!(document["from"]["locks"], document["to"]["locks"]);
+    // Other commits than the one that is checked out are searched by pattern.
+    let dropped = stage.run(&["prune", "--keep-days=0", "--json"]).ok().json();
+    assert_eq!(dropped["releases"], serde_json::json!([]));
+    stage.run(&["status"]).ok();
+}
+
+#[test]
 fn all_values_of_a_setting_with_several_count() {
     let stage = Stage::mirrored();
     stage.write("b/mix.lock", &stage.registry.mix_lock(&["alpha 1.1.0"]));

@@ -22,7 +22,7 @@ fn updated() -> Stage {
 /// What differs between alpha 1.0.0 and 1.1.0 of the sample.
 const ALPHA: &str = "\
 diff --git a/alpha-1.0.0/lib/alpha.ex b/alpha-1.1.0/lib/alpha.ex
-index 43dd47e..9e5bf1b 100644
+index 43dd47ea691c90a5fa7827892c70241913351963..9e5bf1b028ac015c27f7a2fc8f8c2c8f91dd6a0b 100644
 --- a/alpha-1.0.0/lib/alpha.ex
 +++ b/alpha-1.1.0/lib/alpha.ex
 @@ -1 +1 @@
@@ -87,6 +87,26 @@ fn a_patch_can_be_applied_and_a_stat_is_one_summary() {
     std::fs::write(vendored.join("lib/alpha.ex"), "one and a bit").unwrap();
     stage.sandbox.git("vendored", &["apply", "-p2", patch.to_str().unwrap()]);
     assert_eq!(std::fs::read_to_string(vendored.join("lib/alpha.ex")).unwrap(), "two, nearly");
+}
+
+#[test]
+fn a_patch_has_binary_files_in_it() {
+    let mut stage = Stage::without_lock(Registry::sample());
+    for (release, bytes) in [("image 1.0.0", "\0one\0"), ("image 1.1.0", "\0two\0")] {
+        stage.registry.publish(release, &[], &[("priv/image.png".into(), bytes.into())]);
+    }
+    stage.registry.put(&stage.upstream);
+    commit(&stage, &["image 1.0.0"], "");
+    stage.run(&["update"]).ok();
+    commit(&stage, &["image 1.1.0"], "");
+    stage.run(&["update"]).ok();
+    let patch = stage.sandbox.path().join("image.patch");
+    std::fs::write(&patch, stage.run(&["diff", "--source", "HEAD~.."]).ok().stdout).unwrap();
+    let vendored = stage.sandbox.path().join("vendored");
+    std::fs::create_dir_all(vendored.join("priv")).unwrap();
+    std::fs::write(vendored.join("priv/image.png"), "\0one\0").unwrap();
+    stage.sandbox.git("vendored", &["apply", "-p2", patch.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(vendored.join("priv/image.png")).unwrap(), "\0two\0");
 }
 
 /// Returns a tarball as no recipe rebuilds it: with GNU's long names, a link, and names that git refuses in a tree.
@@ -159,6 +179,12 @@ fn a_version_that_only_the_history_has() {
     let merge = stage.git(&["commit-tree", &tree, "-p", &only, "-p", &first, "-m", "Merge"]);
     stage.git(&["update-ref", "refs/heads/hexmirror", &merge]);
     assert_eq!(stage.run(&["diff", "--source", "HEAD~.."]).ok().stdout, ALPHA);
+    // With the history go the reviews of older updates.
+    let compact = stage.tip().unwrap();
+    stage.run(&["compact"]).ok();
+    assert_ne!(stage.tip().unwrap(), compact);
+    let ran = stage.run(&["diff", "--source", "HEAD~.."]).exits(1);
+    ran.says("neither now nor in its history").says("may have gone with `git hexmirror compact`");
     // What a remote was last seen to have counts as well.
     stage.git(&["update-ref", "refs/heads/hexmirror", &only]);
     stage.git(&["remote", "add", "origin", "https://example.com/x.git"]);
@@ -200,8 +226,28 @@ fn only_what_the_lock_pins_is_shown() {
 }
 
 #[test]
+fn a_change_of_the_lock_alone_is_said() {
+    let stage = updated();
+    let outer = stage.registry.get("alpha 1.1.0").outer.to_string();
+    let lock = std::fs::read_to_string(stage.project.join("mix.lock")).unwrap();
+    stage.write("mix.lock", &lock.replace(&format!(", \"{outer}\"}}"), "}"));
+    let ran = stage.run(&["diff", "--source", "--exit-code"]).exits(1);
+    let ran = ran.says(&format!("the code is the same: checksum alpha 1.1.0 ({} → none)\n", &outer[..10]));
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
 fn names_that_mean_nothing_or_too_much() {
     let stage = updated();
+    // A package may have its repository in front, as those of organisations.
+    assert_eq!(stage.run(&["diff", "--source", "hexpm/alpha", "HEAD~.."]).ok().stdout, ALPHA);
+    stage.run(&["diff", "--source", "acme/alpha", "HEAD~.."]).exits(2).says("\"acme/alpha\" is not named");
+    let of_acme = stage.registry.mix_lock(&["alpha 1.1.0"]).replace("\"hexpm\"", "\"hexpm:acme\"");
+    stage.write("mix.lock", &of_acme);
+    for name in ["hexpm:acme/alpha", "acme/alpha", "hexpm/alpha"] {
+        stage.run(&["diff", "--source", name]).exits(1).says("the mirror has alpha 1.1.0 (hexpm:acme) neither");
+    }
+    stage.git(&["checkout", "mix.lock"]);
     stage
         .run(&["diff", "--source", "alhpa", "HEAD~.."])
         .exits(2)
@@ -249,10 +295,11 @@ fn no_program_runs_on_what_a_package_holds() {
     }
     // The user's own attributes lead there.
     let attributes = stage.sandbox.path().join("attributes");
-    std::fs::write(&attributes, "*.ex diff=evil\n").unwrap();
+    std::fs::write(&attributes, "*.ex diff=evil\nlib/* binary\n").unwrap();
     stage.git(&["config", "core.attributesFile", attributes.to_str().unwrap()]);
     // Nor do the project's own attributes hide anything.
     stage.write(".gitattributes", "*.ex diff=evil\nlib/* -diff\n");
+    stage.write(".git/info/attributes", "*.ex binary\n");
     commit(&stage, &["hostile 1.0.0"], "");
     stage.run(&["update"]).ok();
     commit(&stage, &["hostile 1.1.0"], "");
@@ -260,6 +307,14 @@ fn no_program_runs_on_what_a_package_holds() {
     let shown = stage.run_with(&["diff", "--source", "HEAD~.."], &[("GIT_EXTERNAL_DIFF", &program)]).ok();
     assert!(shown.stdout.contains("-one\n+two\n"), "{shown:?}");
     assert!(!ran.exists());
+    // The project's own settings count nevertheless, from wherever they are.
+    let included = stage.sandbox.path().join("a \"strange\" name");
+    std::fs::write(&included, "[color]\n\tui = always\n[diff]\n\tnoprefix = true\n").unwrap();
+    stage.git(&["config", "include.path", included.to_str().unwrap()]);
+    let linked = stage.sandbox.path().join("linked");
+    stage.git(&["worktree", "add", "--quiet", linked.to_str().unwrap()]);
+    let shown = stage.run_in(&linked, &["diff", "--source", "HEAD~.."]).ok();
+    assert!(shown.stdout.contains("\x1b[31m-one") && shown.stdout.contains("a/hostile-1.0.0/lib/a.ex"), "{shown:?}");
 }
 
 #[test]

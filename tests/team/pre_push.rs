@@ -40,6 +40,20 @@ fn the_first_push_of_anything_takes_a_fresh_mirror_along() {
     assert_eq!(team.received(), [[MIRROR], [MAIN]]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_lock_that_is_a_link_is_checked_like_any_other() {
+    let (team, one) = Team::hooked();
+    fs::remove_file(one.join("mix.lock")).unwrap();
+    std::os::unix::fs::symlink("prod.lck", one.join("mix.lock")).unwrap();
+    fs::write(one.join("prod.lck"), team.stage.registry.mix_lock(&["left 1.0.0"])).unwrap();
+    team.commit(&one, "Link");
+    team.git(&one, &["push", "origin", "main"]).exits(1).says("is not fresh for the lock on main; it lacks left 1.0.0");
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    assert_eq!(team.received(), [[MIRROR], [MAIN]]);
+}
+
 #[test]
 fn a_stale_mirror_stops_the_push_and_says_what_to_do() {
     let (team, one) = Team::hooked();

@@ -130,6 +130,9 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::NoLockAt { .. } => {
             "choose a commit that has one; locks elsewhere than in the root are named with --lock, or found from their folder"
         }
+        OpError::Outside { .. } => {
+            "locks and .hexmirror.toml are read from within the worktree only: have the file itself there"
+        }
         OpError::NoRevision { .. } => {
             "`git log --oneline -- mix.lock` lists the commits that changed the lock; a shallow clone has few (git fetch --unshallow)"
         }

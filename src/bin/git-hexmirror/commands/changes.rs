@@ -1,21 +1,27 @@
 //! Prints what changed between two states of the locks.
 
 use git_hexmirror::ops::LockDiff;
-use git_hexmirror::plan::{ChangeKind, LockChange, Locked};
+use git_hexmirror::plan::{ChangeKind, GitPin, LockChange, Locked, Pin};
 
 use crate::output::{BAD, CHANGED, GOOD, Output, styled};
 
 /// Prints the changes, a line each.
 pub fn print(output: &Output, diff: &LockDiff) -> std::io::Result<()> {
+    let (before, after) = (diff.between.before.shown(), diff.between.after.shown());
+    for (state, locks) in [before, after].into_iter().zip(&diff.locks) {
+        if locks.is_empty() {
+            output.say(format!("there is no lock in {state}"));
+        }
+    }
     diff.changes.iter().try_for_each(|change| output.result(line(change)))?;
     if diff.changes.is_empty() {
-        let (before, after) = (diff.between.before.shown(), diff.between.after.shown());
         output.say(format!("no dependency changed between {before} and {after}"));
     }
     Ok(())
 }
 
-fn line(change: &LockChange) -> String {
+/// Returns a change as a line of its own.
+pub fn line(change: &LockChange) -> String {
     let kind = change.kind();
     let style = match kind {
         ChangeKind::Added => GOOD,
@@ -25,8 +31,23 @@ fn line(change: &LockChange) -> String {
     let word = styled(style, format!("{:<8}", kind.as_str()));
     let name = printable(change.name());
     match (kind, change.before(), change.after()) {
-        (ChangeKind::Checksum, Some(before), Some(after)) => {
-            format!("  {word} {name} {} ({} → {})", shown(after), checksum(before), checksum(after))
+        (ChangeKind::Checksum, Some(Locked::Release(before)), Some(Locked::Release(after))) => {
+            format!("  {word} {name} {} ({})", release(after), checksums(before, after))
+        }
+        (
+            ChangeKind::Raised | ChangeKind::Lowered,
+            Some(Locked::Release(before @ Pin { outer: Some(_), .. })),
+            Some(Locked::Release(after @ Pin { outer: None, .. })),
+        ) => {
+            let checksums = checksums(before, after);
+            format!("  {word} {name} {} → {} (checksum {checksums})", release(before), release(after))
+        }
+        (ChangeKind::Source, Some(Locked::Revision(before)), Some(Locked::Revision(after)))
+            if before.url.address() == after.url.address() =>
+        {
+            let moved = format!(" → {}", after.revision.short());
+            let moved = if before.revision == after.revision { "" } else { &moved };
+            format!("  {word} {name} {}{moved} ({})", revision(before), differences(before, after))
         }
         // A move within the same place: that is said once.
         (ChangeKind::Moved, Some(before), Some(Locked::Revision(after))) => {
@@ -40,9 +61,8 @@ fn line(change: &LockChange) -> String {
 /// Returns what is locked, without its name.
 pub fn shown(locked: &Locked) -> String {
     match locked {
-        Locked::Release(pin) if pin.id.repository.as_str() == "hexpm" => pin.id.version.to_string(),
-        Locked::Release(pin) => format!("{} ({})", pin.id.version, pin.id.repository),
-        Locked::Revision(pin) => format!("{} {}", pin.url.address(), pin.revision.short()),
+        Locked::Release(pin) => release(pin),
+        Locked::Revision(pin) => revision(pin),
         Locked::Unmirrored(unmirrored) => {
             let revision = unmirrored.revision.as_deref().unwrap_or("without a revision");
             printable(&format!("{} {revision}", unmirrored.url))
@@ -56,10 +76,39 @@ pub fn named(locked: &Locked) -> String {
     format!("{} {}", printable(locked.name()), shown(locked))
 }
 
-fn checksum(locked: &Locked) -> String {
-    let Locked::Release(pin) = locked else { return String::new() };
-    let whole = pin.outer.map(|sum| sum.to_string()).or(pin.inner.map(|sum| sum.to_string()));
-    whole.map_or_else(|| "none".to_owned(), |sum| sum[..10].to_owned())
+fn release(pin: &Pin) -> String {
+    match pin.id.repository.as_str() {
+        "hexpm" => pin.id.version.to_string(),
+        repository => format!("{} ({repository})", pin.id.version),
+    }
+}
+
+fn revision(pin: &GitPin) -> String {
+    format!("{} {}", pin.url.address(), pin.revision.short())
+}
+
+/// Returns the checksum that is not what it was: the outer one, unless that stayed or there was none.
+fn checksums(before: &Pin, after: &Pin) -> String {
+    let short = |sum: Option<String>| sum.map_or_else(|| "none".to_owned(), |sum| sum[..10].to_owned());
+    let outer = [before, after].map(|pin| pin.outer.map(|sum| sum.to_string()));
+    let inner = [before, after].map(|pin| pin.inner.map(|sum| sum.to_string()));
+    let [before, after] = if outer[0].is_none() || outer[0] == outer[1] { inner } else { outer };
+    format!("{} → {}", short(before), short(after))
+}
+
+/// Returns in what two entries of one git repository differ beside their revision.
+fn differences(before: &GitPin, after: &GitPin) -> String {
+    let folder = |folder: &Option<String>| folder.clone().unwrap_or_else(|| "none".to_owned());
+    let of = |pin: &GitPin| {
+        let depth = pin.depth.map_or_else(|| "none".to_owned(), |depth| depth.to_string());
+        let submodules = if pin.submodules { "yes" } else { "no" }.to_owned();
+        let folders = [("subdir ", folder(&pin.subdir)), ("sparse ", folder(&pin.sparse))];
+        let others = [("submodules ", submodules), ("depth ", depth)];
+        [("", pin.url.scheme().to_owned())].into_iter().chain(folders).chain(others)
+    };
+    let pairs = of(before).zip(of(after)).filter(|(before, after)| before != after);
+    let texts = pairs.map(|((word, before), (_, after))| format!("{word}{before} → {after}"));
+    printable(&texts.collect::<Vec<_>>().join(", "))
 }
 
 /// Returns a text of a lock without characters that would do something to a terminal.

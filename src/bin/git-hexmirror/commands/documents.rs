@@ -137,7 +137,7 @@ fn git_pin(pin: &GitPin) -> Value {
     let mut document = revision(pin.url.address(), pin.revision);
     extend(
         &mut document,
-        json!({ "app": pin.app, "url": pin.url.to_string(), "depth": pin.depth, "names": pin.names, "submodules": pin.submodules }),
+        json!({ "app": pin.app, "url": pin.url.to_string(), "depth": pin.depth, "names": pin.names, "submodules": pin.submodules, "subdir": pin.subdir, "sparse": pin.sparse }),
     );
     document
 }

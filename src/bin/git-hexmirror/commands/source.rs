@@ -56,6 +56,9 @@ fn say(output: &Output, diff: &SourceDiff, named: bool) {
             output.say(format!("{word}, shown where named: {}", list.join(", ")));
         }
     }
+    for change in &diff.same_code {
+        output.say(format!("the code is the same: {}", changes::line(change).trim_start()));
+    }
     for change in &diff.unmirrored {
         let side = |locked: Option<&Locked>| locked.map_or_else(|| "nothing".to_owned(), changes::shown);
         let (before, after) = (side(change.before()), side(change.after()));
@@ -71,8 +74,8 @@ fn lacks(output: &Output, diff: &SourceDiff) {
     }
     if !diff.lacking.is_empty() {
         output.always(
-            "hint: run `git hexmirror update` with the lock that pins it (git worktree add ../there REV), or, where history \
-             is cut short, `git fetch --unshallow`",
+            "hint: run `git hexmirror update` with the lock that pins it (git worktree add ../there REV); the history that had \
+             it may have gone with `git hexmirror compact`, or be cut short here (`git fetch --unshallow`)",
         );
     }
 }
