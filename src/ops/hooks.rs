@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use super::integrate::covers;
+use super::project::LockFile;
 use super::status::{self, Status};
 use super::{OpError, Project, Result};
 use crate::config::{PostCheckout, PrePush};
@@ -75,10 +77,26 @@ pub enum PushCheck {
     /// Something pushed has locks that the mirror lacks things for.
     Stale {
         /// The refs that are pushed, and what their locks come to.
-        refs: Vec<(String, Status)>,
+        refs: Vec<(PushedLocks, Status)>,
     },
     /// The mirror is fresh, and has to go to the remote.
     Share,
+}
+
+/// A branch that is pushed, and its locks.
+#[derive(Debug, Clone)]
+pub struct PushedLocks {
+    /// The full name of the branch on the remote.
+    pub reference: String,
+    /// The locks of the commit that is pushed.
+    pub locks: Vec<LockFile>,
+}
+
+impl PushedLocks {
+    /// Returns the branch's name, for people.
+    pub fn branch(&self) -> &str {
+        self.reference.strip_prefix("refs/heads/").unwrap_or(&self.reference)
+    }
 }
 
 /// Compares what is about to be pushed with the mirror. Asks no network.
@@ -127,7 +145,7 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
             // Locks that pin nothing are fresh without a mirror.
             share |= status.commit.is_some();
         } else {
-            stale.push((pushed.remote_ref.clone(), status));
+            stale.push((PushedLocks { reference: pushed.remote_ref.clone(), locks }, status));
         }
     }
     Ok(match share {
@@ -194,15 +212,18 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
     }
 }
 
-/// Returns the remote whose mirror has everything that the checked-out locks pin, as far as is known without asking it.
+/// Returns the remote whose mirror has everything that some locks pin, as far as is known without asking it.
+///
+/// A mirror that the local one has been merged with is none: to pull it brings nothing back that was dropped since.
 ///
 /// # Errors
-/// Fails where the locks cannot be read.
-pub fn remote_with_all(project: &Project) -> Result<Option<String>> {
-    let locks = project.present_locks()?;
-    let fresh = |tip| status::compare_at(project, Some(tip), &locks, false).is_ok_and(|status| status.summary.fresh);
+/// Fails where it cannot be read what remotes were last seen with.
+pub fn remote_with_all(project: &Project, locks: &[LockFile]) -> Result<Option<String>> {
+    let own = project.repository.tip(&project.branch).ok().flatten();
+    let brings = |tip| !own.is_some_and(|own| covers(project, own, tip).unwrap_or(false));
+    let fresh = |tip| status::compare_at(project, Some(tip), locks, false).is_ok_and(|status| status.summary.fresh);
     let tips = project.repository.remote_tips(&project.branch)?;
-    Ok(tips.into_iter().find(|(_, tip)| fresh(*tip)).map(|(remote, _)| remote))
+    Ok(tips.into_iter().find(|(_, tip)| fresh(*tip) && brings(*tip)).map(|(remote, _)| remote))
 }
 
 fn locks_differ(project: &Project, one: ObjectId, other: ObjectId) -> Result<bool> {

@@ -124,6 +124,25 @@ fn of_several_refs_each_is_looked_at() {
 }
 
 #[test]
+fn the_way_out_is_that_of_the_lock_that_is_pushed() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
+    let two = team.clone("two");
+    team.run(&two, &["pull"]).ok();
+    team.lock(&two, &["left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.git(&one, &["fetch", "--quiet"]).ok();
+    // The remote's has all of the lock that is checked out, and not of the one that is pushed.
+    team.git(&one, &["switch", "--quiet", "--create", "right"]).ok();
+    team.commit_lock(&one, &["right 1.0.0"]);
+    team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
+    team.git(&one, &["push", "--quiet", "origin", "right"])
+        .exits(1)
+        .says("it lacks right 1.0.0\nhint: run `git hexmirror update`");
+}
+
+#[test]
 fn the_mirror_itself_may_be_among_what_is_pushed() {
     let (team, one) = Team::hooked();
     team.commit_lock(&one, &["alpha 1.0.0"]);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use git_hexmirror::config::PostCheckout;
 use git_hexmirror::hook::{Hook, pushed, run_before};
-use git_hexmirror::ops::{self, OpError, Project, PushCheck, Reach, Status, UpdateOptions};
+use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, Reach, Status, UpdateOptions};
 
 use super::{CommandError, pull, push, run};
 use crate::cli::Outcome;
@@ -66,11 +66,11 @@ fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
         Ok(PushCheck::Nothing) => return Ok(0),
         Ok(PushCheck::Share) => push::share(session, &project, remote),
         Ok(PushCheck::Stale { refs }) => {
-            for (name, status) in refs {
-                let name = name.strip_prefix("refs/heads/").unwrap_or(&name).to_owned();
-                say_stale(&session.output, &project, &format!("the lock on {name}"), &status);
+            for (pushed, status) in &refs {
+                say_stale(&session.output, &project, &format!("the lock on {}", pushed.branch()), status);
             }
-            advise(&format!("{} and push again", remedy(&project)));
+            let locks: Vec<_> = refs.into_iter().flat_map(|(pushed, _)| pushed.locks).collect();
+            advise(&format!("{} and push again", remedy(&project, &locks)));
             return Ok(report::NOT_FRESH);
         }
         Err(error) => Err(error.into()),
@@ -111,44 +111,49 @@ fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &s
         return Ok(());
     }
     match ops::check_checkout(&project)? {
-        Some(status) => mend(session, &project, &status),
+        Some(status) => mend(session, &project, status),
         None => Ok(()),
     }
 }
 
 /// Says what the mirror lacks, or brings it.
-fn mend(session: &Session, project: &Project, status: &Status) -> Result<(), CommandError> {
-    let progress = session.progress();
-    let known = ops::remote_with_all(project)?;
-    match (project.config.post_checkout, known) {
-        (PostCheckout::Pull | PostCheckout::Update, Some(remote)) => {
-            if let Some(pulled) = ops::pull_known(project, &remote, progress.as_ref())? {
-                pull::say(&session.output, &project.branch.to_string(), &pulled);
-            }
-        }
-        (PostCheckout::Pull, None) => {
-            let pulled = ops::pull(project, Reach { remote: None, may_ask: false }, progress.as_ref())?;
-            pull::say(&session.output, &project.branch.to_string(), &pulled);
-        }
-        (PostCheckout::Update, None) => {
-            let update = ops::update(project, UpdateOptions::default(), &progress)?;
-            drop(progress);
-            return super::update::summarise(&session.output, project, &update, false).map_err(CommandError::Print);
-        }
-        (PostCheckout::Notify | PostCheckout::Off, _) => {}
+fn mend(session: &Session, project: &Project, status: Status) -> Result<(), CommandError> {
+    let mode = project.config.post_checkout;
+    let lacks = if mode == PostCheckout::Notify { Some(status) } else { brought(session, project)? };
+    let Some(status) = lacks else { return Ok(()) };
+    if mode == PostCheckout::Update {
+        let progress = session.progress();
+        let update = ops::update(project, UpdateOptions::default(), &progress)?;
+        drop(progress);
+        return super::update::summarise(&session.output, project, &update, false).map_err(CommandError::Print);
     }
-    drop(progress);
-    let mended = project.config.post_checkout != PostCheckout::Notify && ops::check_checkout(project)?.is_none();
-    if !mended {
-        say_stale(&session.output, project, "the lock that is checked out", status);
-        session.output.say(format!("{} {}", styled(BOLD, "hint:"), remedy(project)));
-    }
+    say_stale(&session.output, project, "the lock that is checked out", &status);
+    let locks = project.present_locks()?;
+    session.output.say(format!("{} {}", styled(BOLD, "hint:"), remedy(project, &locks)));
     Ok(())
 }
 
-/// Returns the command that brings what the mirror lacks.
-fn remedy(project: &Project) -> String {
-    match ops::remote_with_all(project) {
+/// Pulls: what is known to help, else, where that is set, whatever the remote has by now. Returns what is lacking after it.
+fn brought(session: &Session, project: &Project) -> Result<Option<Status>, CommandError> {
+    let progress = session.progress();
+    let known = ops::remote_with_all(project, &project.present_locks()?)?;
+    let pulled = match known {
+        Some(remote) => ops::pull_known(project, &remote, progress.as_ref())?,
+        None if project.config.post_checkout == PostCheckout::Pull => {
+            Some(ops::pull(project, Reach { remote: None, may_ask: false }, progress.as_ref())?)
+        }
+        None => None,
+    };
+    drop(progress);
+    if let Some(pulled) = pulled {
+        pull::say(&session.output, &project.branch.to_string(), &pulled);
+    }
+    Ok(ops::check_checkout(project)?)
+}
+
+/// Returns the command that brings what the mirror lacks for some locks.
+fn remedy(project: &Project, locks: &[LockFile]) -> String {
+    match ops::remote_with_all(project, locks) {
         Ok(Some(remote)) => format!("run `git hexmirror pull {remote}`, which has it"),
         _ => "run `git hexmirror update`".to_owned(),
     }
