@@ -166,7 +166,8 @@ fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
     let whole: BTreeSet<_> = comparison.to_fetch().map(|pin| (&pin.id.repository, &pin.id.package)).collect();
     let entries = comparison.entries.iter().filter(|entry| !whole.contains(&(&entry.repository, &entry.package)));
     let entries = entries.map(|entry| format!("the registry entry of {entry}"));
-    let lacking: Vec<String> = lacking.chain(entries).collect();
+    let git = comparison.git_to_fetch().map(|pin| format!("{} {}", pin.url.address(), pin.revision.short()));
+    let lacking: Vec<String> = lacking.chain(entries).chain(git).collect();
     let more = if lacking.len() > NAMED { format!(", and {} more", lacking.len() - NAMED) } else { String::new() };
     let named = lacking.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     output.always(format!(
