@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use git_hexmirror::config::PostCheckout;
 use git_hexmirror::hook::{Hook, pushed, run_before};
-use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, Reach, Status, UpdateOptions};
+use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, PushedLocks, Reach, Status, UpdateOptions};
 
 use super::{CommandError, pull, push, run};
 use crate::cli::Outcome;
@@ -57,29 +57,55 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
     let project = session.project()?;
     let remote = arguments.first().map_or("origin", String::as_str);
-    let advise = |what: &str| {
-        session
-            .output
-            .always(format!("{} {what}, or push without the mirror: `git push --no-verify`", styled(BOLD, "hint:")));
-    };
     let code = match ops::check_push(&project, remote, &pushed::parse(input)) {
-        Ok(PushCheck::Nothing) => return Ok(0),
-        Ok(PushCheck::Share) => push::share(session, &project, remote),
-        Ok(PushCheck::Stale { refs }) => {
-            for (pushed, status) in &refs {
-                say_stale(&session.output, &project, &format!("the lock on {}", pushed.branch()), status);
-            }
-            let locks: Vec<_> = refs.into_iter().flat_map(|(pushed, _)| pushed.locks).collect();
-            advise(&format!("{} and push again", remedy(&project, &locks)));
-            return Ok(report::NOT_FRESH);
-        }
+        Ok(PushCheck::Nothing) => Ok(0),
+        Ok(PushCheck::Share { needed }) => share(session, &project, remote, needed),
+        Ok(PushCheck::Stale { refs }) => Ok(stop(session, &project, refs, "")),
         Err(error) => Err(error.into()),
     };
     code.or_else(|error| {
         let code = report::report(&session.output, &error);
-        advise("see to that and push again");
+        advise(&session.output, "see to that and push again");
         Ok(code)
     })
+}
+
+/// Takes the mirror along, and makes sure that the remote then has what is pushed needs.
+fn share(session: &Session, project: &Project, remote: &str, needed: Vec<PushedLocks>) -> Outcome {
+    let code = match push::share(session, project, remote) {
+        // What was there before and could not be looked at again is no reason to stop.
+        Err(error) if !needed.is_empty() && ops::remote_has(project, remote, &needed) => {
+            report::warn(&session.output, &error);
+            let branch = &project.branch;
+            session.output.always(format!("git-hexmirror: as last seen, {remote}'s {branch} has what is pushed needs"));
+            return Ok(0);
+        }
+        code => code?,
+    };
+    if code != 0 {
+        return Ok(code);
+    }
+    // The remote has what is here now, and somebody may have dropped some of it there.
+    let lacking = ops::lacking(project, needed)?;
+    if lacking.is_empty() {
+        Ok(0)
+    } else {
+        Ok(stop(session, project, lacking, &format!(", now that it follows {remote}'s")))
+    }
+}
+
+/// Says what the mirror lacks for what is pushed, and the way out.
+fn stop(session: &Session, project: &Project, refs: Vec<(PushedLocks, Status)>, since: &str) -> u8 {
+    for (pushed, status) in &refs {
+        say_stale(&session.output, project, &format!("the lock on {}{since}", pushed.branch()), status);
+    }
+    let locks: Vec<_> = refs.into_iter().flat_map(|(pushed, _)| pushed.locks).collect();
+    advise(&session.output, &format!("{} and push again", remedy(project, &locks)));
+    report::NOT_FRESH
+}
+
+fn advise(output: &Output, what: &str) {
+    output.always(format!("{} {what}, or push without the mirror: `git push --no-verify`", styled(BOLD, "hint:")));
 }
 
 /// Says in a few lines what the mirror lacks for the locks that are checked out now, or mends it if so set.

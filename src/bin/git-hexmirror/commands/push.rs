@@ -87,10 +87,18 @@ pub fn share(session: &Session, project: &Project, remote: &str) -> Outcome {
         session.output.always(format!("hint: run `git hexmirror push {remote}`, then push again"));
         return Ok(NOT_FRESH);
     }
-    let reach = Reach { remote: Some(remote), may_ask: true };
-    let push = pushed(session, project, reach).inspect_err(|_| {
+    let push = || -> Result<_, CommandError> {
+        let progress = session.progress();
+        let pulled = ops::catch_up(project, remote, progress.as_ref())?;
+        let push = ops::push(project, Reach { remote: Some(remote), may_ask: true }, progress.as_ref())?;
+        Ok((pulled, push))
+    };
+    let (pulled, push) = push().inspect_err(|_| {
         session.output.always(format!("git-hexmirror: {} could not be pushed along to {remote}", project.branch));
     })?;
+    if let Some(pulled) = pulled {
+        pull::say(&session.output, &project.branch.to_string(), &pulled);
+    }
     if push.pushed || push.way != Way::UpToDate {
         say(&session.output, project, &push);
     }
