@@ -48,7 +48,8 @@ rows() { # FOLDER: a line for each hook: what it is, its name, its standard inpu
     less=$(git -C "$folder" rev-parse less) main=$(git -C "$folder" rev-parse main) code=$(git -C "$folder" rev-parse code)
     git -C "$folder" update-ref ORIG_HEAD main
     echo "refs/heads/code $code refs/heads/main $main" >"$folder.same"
-    # A remote that is known to have the mirror, and no branch with this lock.
+    # A remote that is known to have the mirror, and no branch with this lock. Where the mirror goes along, it would be asked.
+    git -C "$folder" config hexmirror.prePush check
     echo "refs/heads/code $code refs/heads/less $less" >"$folder.lock"
     git -C "$folder" update-ref refs/remotes/other/less less
     git -C "$folder" update-ref refs/remotes/other/hexmirror hexmirror
@@ -57,7 +58,7 @@ rows() { # FOLDER: a line for each hook: what it is, its name, its standard inpu
     echo "$less $code" >"$folder.relocked"
     printf '%s\t%s\t%s\t%s\n' \
         "pre-push, no lock changed" pre-push "$folder.same" "origin $folder.remote" \
-        "pre-push, a lock that the remote's mirror has" pre-push "$folder.lock" "other $folder.remote" \
+        "pre-push, only checks a lock the remote's has" pre-push "$folder.lock" "other $folder.remote" \
         "post-checkout, no lock changed" post-checkout /dev/null "$main $code 1" \
         "post-checkout, a lock that the mirror has" post-checkout /dev/null "$less $code 1" \
         "post-checkout, of files" post-checkout /dev/null "$main $code 0" \

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
+use super::integrate::covers;
+use super::project::LockFile;
 use super::status::{self, Status};
+use super::sync::{Pull, pull_known};
 use super::{OpError, Project, Result};
 use crate::config::{PostCheckout, PrePush};
 use crate::hook::Hook;
 use crate::hook::install::{HooksDir, State};
 use crate::hook::pushed::PushedRef;
+use crate::progress::Progress;
 use crate::store::ObjectId;
 
 /// Installs all hooks; `binary` is where this program is. Returns those that changed.
@@ -70,15 +74,35 @@ fn changed(change: impl Fn(Hook) -> Result<bool>) -> Result<Vec<Hook>> {
 /// What `pre-push` comes to.
 #[derive(Debug, Clone)]
 pub enum PushCheck {
-    /// Nothing that is pushed needs anything of the mirror, or the remote has what it needs, as far as is known here.
+    /// Nothing that is pushed needs anything of the mirror, or the remote has what it needs, as far as is known here, and
+    /// there is nothing here that could be shared instead.
     Nothing,
     /// Something pushed has locks that the mirror lacks things for.
     Stale {
-        /// The refs that are pushed, and what their locks come to.
-        refs: Vec<(String, Status)>,
+        /// The branches, and what their locks come to.
+        refs: Vec<(PushedLocks, Status)>,
     },
     /// The mirror is fresh, and has to go to the remote.
-    Share,
+    Share {
+        /// The branches whose locks have to find everything there afterwards.
+        needed: Vec<PushedLocks>,
+    },
+}
+
+/// A branch that is pushed, and its locks.
+#[derive(Debug, Clone)]
+pub struct PushedLocks {
+    /// The full name of the branch on the remote.
+    pub reference: String,
+    /// The locks of the commit that is pushed.
+    pub locks: Vec<LockFile>,
+}
+
+impl PushedLocks {
+    /// Returns the branch's name, for people.
+    pub fn branch(&self) -> &str {
+        self.reference.strip_prefix("refs/heads/").unwrap_or(&self.reference)
+    }
 }
 
 /// Compares what is about to be pushed with the mirror. Asks no network.
@@ -102,39 +126,90 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
     };
     // Only the local mirror can go along.
     let own = || project.repository.tip(&project.branch);
-    let (mut stale, mut share) = (Vec::new(), false);
+    let is_fresh = |tip, locks: &[LockFile]| {
+        status::compare_at(project, Some(tip), locks, false).is_ok_and(|status| status.summary.fresh)
+    };
+    let (mut stale, mut needed, mut share) = (Vec::new(), Vec::new(), false);
     for pushed in refs {
         let Some(commit) = commit_of_branch(project, pushed) else { continue };
         let locks = project.locks_at(commit)?;
         if locks.is_empty() {
             continue;
         }
+        let pushed_locks = || PushedLocks { reference: pushed.remote_ref.clone(), locks: locks.clone() };
         if !brings_locks(project, remote, pushed, commit)? {
             // Where nothing of the mirror is on the remote yet, any push is the first occasion. Nobody waits for it, so a
             // mirror that is broken is no reason to stop this push.
             let first = mode == PrePush::Push && there.is_none();
-            if let Some(own) = own().ok().flatten().filter(|_| first) {
-                share |= status::compare_at(project, Some(own), &locks, false).is_ok_and(|own| own.summary.fresh);
-            }
+            share |= first && own().ok().flatten().is_some_and(|own| is_fresh(own, &locks));
             continue;
         }
         // A mirror on the remote that is damaged, or none at all, does not count.
-        if there.is_some() && status::compare_at(project, there, &locks, false).is_ok_and(|there| there.summary.fresh) {
+        let known = there.and_then(|there| status::compare_at(project, Some(there), &locks, false).ok());
+        if let Some(known) = known.filter(|known| known.summary.fresh) {
+            // Somebody may have dropped some of it since it was seen, whether that was behind the local mirror, where it
+            // stands or ahead of it. To find out takes one request, which a changed lock is worth.
+            if mode == PrePush::Push && along.is_none() && known.summary.present + known.summary.git > 0 {
+                share |= own().ok().flatten().is_some_and(|own| is_fresh(own, &locks));
+                needed.push(pushed_locks());
+            }
             continue;
         }
         let status = status::compare_at(project, own()?, &locks, false)?;
         if status.summary.fresh {
             // Locks that pin nothing are fresh without a mirror.
             share |= status.commit.is_some();
+            needed.push(pushed_locks());
         } else {
-            stale.push((pushed.remote_ref.clone(), status));
+            stale.push((pushed_locks(), status));
         }
     }
     Ok(match share {
         _ if !stale.is_empty() => PushCheck::Stale { refs: stale },
-        true => PushCheck::Share,
+        true => PushCheck::Share { needed },
         false => PushCheck::Nothing,
     })
+}
+
+/// Brings what is known here of a remote's mirror, where the local one lags behind it: a push then has nothing to merge, and is
+/// one request.
+///
+/// # Errors
+/// Fails as [`pull_known`] does.
+pub fn catch_up(project: &Project, remote: &str, progress: &dyn Progress) -> Result<Option<Pull>> {
+    let repository = &project.repository;
+    let (own, there) = (repository.tip(&project.branch)?, repository.remote_tip(remote, &project.branch)?);
+    match own.zip(there) {
+        Some((own, there)) if own != there && repository.is_ancestor(own, there)? => {
+            pull_known(project, remote, progress)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Returns those of the branches whose locks the local mirror lacks anything for, as after it was merged.
+///
+/// # Errors
+/// Fails where a lock cannot be used or the mirror cannot be read.
+pub fn lacking(project: &Project, pushed: Vec<PushedLocks>) -> Result<Vec<(PushedLocks, Status)>> {
+    let tip = project.repository.tip(&project.branch)?;
+    let mut lacking = Vec::new();
+    for pushed in pushed {
+        let status = status::compare_at(project, tip, &pushed.locks, false)?;
+        if !status.summary.fresh {
+            lacking.push((pushed, status));
+        }
+    }
+    Ok(lacking)
+}
+
+/// Tells whether a remote's mirror has everything for the branches, as far as is known without asking it.
+pub fn remote_has(project: &Project, remote: &str, pushed: &[PushedLocks]) -> bool {
+    let tip = project.repository.remote_tip(remote, &project.branch).ok().flatten();
+    let has = |pushed: &PushedLocks| {
+        status::compare_at(project, tip, &pushed.locks, false).is_ok_and(|status| status.summary.fresh)
+    };
+    tip.is_some() && pushed.iter().all(has)
 }
 
 /// Returns the commit that is pushed to a branch; nothing for a tag, a deletion, the mirror branch, or what is no commit.
@@ -194,15 +269,18 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
     }
 }
 
-/// Returns the remote whose mirror has everything that the checked-out locks pin, as far as is known without asking it.
+/// Returns the remote whose mirror has everything that some locks pin, as far as is known without asking it.
+///
+/// A mirror that the local one has been merged with is none: to pull it brings nothing back that was dropped since.
 ///
 /// # Errors
-/// Fails where the locks cannot be read.
-pub fn remote_with_all(project: &Project) -> Result<Option<String>> {
-    let locks = project.present_locks()?;
-    let fresh = |tip| status::compare_at(project, Some(tip), &locks, false).is_ok_and(|status| status.summary.fresh);
+/// Fails where it cannot be read what remotes were last seen with.
+pub fn remote_with_all(project: &Project, locks: &[LockFile]) -> Result<Option<String>> {
+    let own = project.repository.tip(&project.branch).ok().flatten();
+    let brings = |tip| !own.is_some_and(|own| covers(project, own, tip).unwrap_or(false));
+    let fresh = |tip| status::compare_at(project, Some(tip), locks, false).is_ok_and(|status| status.summary.fresh);
     let tips = project.repository.remote_tips(&project.branch)?;
-    Ok(tips.into_iter().find(|(_, tip)| fresh(*tip)).map(|(remote, _)| remote))
+    Ok(tips.into_iter().find(|(_, tip)| fresh(*tip) && brings(*tip)).map(|(remote, _)| remote))
 }
 
 fn locks_differ(project: &Project, one: ObjectId, other: ObjectId) -> Result<bool> {

@@ -28,8 +28,8 @@ pub use compact::compact;
 pub use demo::{Step, demo};
 pub use error::{Failure, OpError};
 pub use hooks::{
-    PushCheck, check_checkout, check_push, hook_states, hooks_dir, install_hooks, locks_changed, remote_with_all,
-    uninstall_hooks,
+    PushCheck, PushedLocks, catch_up, check_checkout, check_push, hook_states, hooks_dir, install_hooks, lacking,
+    locks_changed, remote_has, remote_with_all, uninstall_hooks,
 };
 pub use init::{Initialised, init, mirror};
 pub use lock_diff::{LockDiff, lock_diff};

@@ -52,7 +52,9 @@ pub struct Push {
     pub remote: String,
     /// Whether the remote got anything; else it had it all.
     pub pushed: bool,
-    /// What was merged from the remote first.
+    /// How the remote's mirror came into the local one first.
+    pub way: Way,
+    /// What came with it.
     pub gained: Gained,
     /// The branch's tip now, here and there.
     pub commit: ObjectId,
@@ -99,7 +101,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let git = project.git(reach.may_ask)?;
     let reference = project.branch.full_name();
     let (mut gained, mut settled) = (Gained::default(), Gained::default());
-    let (mut attempts, mut earlier) = (0, None::<Earlier>);
+    let (mut attempts, mut way, mut earlier) = (0, Way::UpToDate, None::<Earlier>);
     loop {
         attempts += 1;
         let missing = || project.repository.no_mirror(&project.branch);
@@ -109,7 +111,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
             Taken::Moved => {}
             taken => {
                 project.repository.note_remote(&remote, &project.branch, Some(commit))?;
-                return Ok(Push { remote, pushed: taken == Taken::Done, gained, commit, attempts });
+                return Ok(Push { remote, pushed: taken == Taken::Done, way, gained, commit, attempts });
             }
         }
         if attempts > 1 {
@@ -132,6 +134,9 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
                 settled = gained;
             }
             gained = settled + pull.gained;
+            if pull.way != Way::UpToDate {
+                way = pull.way;
+            }
             earlier = merged;
         }
     }
@@ -159,7 +164,8 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
         Taken::Moved => Err(OpError::RemoteKeptMoving { remote, branch, attempts: 1 }),
         taken => {
             project.repository.note_remote(&remote, &project.branch, Some(commit))?;
-            Ok(Push { remote, pushed: taken == Taken::Done, gained: Gained::default(), commit, attempts: 1 })
+            let (pushed, way) = (taken == Taken::Done, Way::UpToDate);
+            Ok(Push { remote, pushed, way, gained: Gained::default(), commit, attempts: 1 })
         }
     }
 }

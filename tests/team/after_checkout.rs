@@ -115,6 +115,50 @@ fn a_remote_that_is_known_to_have_it_is_named() {
     team.run(&one, &["status"]).ok();
 }
 
+/// A clone that dropped what `v0` pins from its mirror, on `main`; the remote's has it still.
+fn dropped() -> (Team, PathBuf) {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["tag", "v0"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 3 releases");
+    (team, one)
+}
+
+#[test]
+fn a_remote_that_has_what_was_dropped_here_is_no_way_to_get_it_back() {
+    let lacks = "it lacks alpha 1.0.0, beta 0.3.0, delta 4.5.6+build.7\nhint: run `git hexmirror update`";
+    let (team, one) = dropped();
+    team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok().says(&format!("{lacks}\n"));
+    team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
+    // Nor is one whose history was compacted here.
+    team.run(&one, &["compact"]).ok();
+    team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok().says(&format!("{lacks}\n"));
+    team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
+    mode(&team, &one, "update");
+    team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok().says("updated hexmirror");
+    team.run(&one, &["status"]).ok();
+}
+
+#[test]
+fn update_fetches_what_a_pull_did_not_bring() {
+    let (team, one) = dropped();
+    mode(&team, &one, "update");
+    // The remote's has gone on meanwhile, so that it has something to bring; what was dropped here is not in that.
+    let two = team.clone("two");
+    team.run(&two, &["pull"]).ok();
+    team.lock(&two, &["right 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.git(&one, &["fetch", "--quiet"]).ok();
+    let ran = team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok().says("merged hexmirror with origin's");
+    let ran = ran.says("updated hexmirror");
+    assert_eq!(told(&ran), "");
+    team.run(&one, &["status"]).ok();
+}
+
 fn mode(team: &Team, folder: &Path, mode: &str) {
     team.git(folder, &["config", "hexmirror.postCheckout", mode]).ok();
 }

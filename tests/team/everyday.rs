@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::support::stage::Ran;
 use crate::team::{Team, state, told};
 
 const MAIN: &str = "refs/heads/main";
@@ -193,21 +192,6 @@ fn on_no_branch_at_all() {
 fn no_network_where_nothing_relevant_is_pushed() {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
-    // The commands of git that talk to a remote, of all that a run of git starts.
-    let traced = |arguments: &[&str]| {
-        let traces = tempfile::tempdir_in(team.stage.sandbox.path()).unwrap();
-        let mut command = team.stage.sandbox.command("git", &one);
-        let ran = Ran::of(command.env("GIT_TRACE2_EVENT", traces.path()).args(arguments));
-        let mut talked = Vec::new();
-        for entry in fs::read_dir(traces.path()).unwrap() {
-            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-            let start = text.lines().find(|line| line.contains(r#""event":"start""#)).unwrap();
-            talked.extend(
-                ["push", "fetch", "ls-remote"].into_iter().filter(|name| start.contains(&format!("\"{name}\""))),
-            );
-        }
-        (ran, talked)
-    };
     fs::write(one.join("code.ex"), "x").unwrap();
     team.commit(&one, "Code");
     team.git(&one, &["tag", "v1"]).ok();
@@ -217,7 +201,7 @@ fn no_network_where_nothing_relevant_is_pushed() {
         &["push", "--quiet", "origin", "main:same"],
         &["push", "--quiet", "origin", ":same"],
     ] {
-        let (ran, commands) = traced(arguments);
+        let (ran, commands) = team.traced(&one, arguments);
         ran.ok().silent();
         assert_eq!(commands, ["push"], "{arguments:?}");
     }
@@ -225,7 +209,7 @@ fn no_network_where_nothing_relevant_is_pushed() {
     team.lock(&one, &["left 1.0.0"]);
     team.run(&one, &["update"]).ok();
     team.commit(&one, "Lock");
-    let (ran, commands) = traced(&["push", "--quiet", "origin", "main"]);
+    let (ran, commands) = team.traced(&one, &["push", "--quiet", "origin", "main"]);
     ran.ok();
     assert!(commands.len() > 1, "{commands:?}");
 }

@@ -146,6 +146,26 @@ fn a_push_with_the_hook_merges_them_too() {
 }
 
 #[test]
+fn the_hooks_name_the_revision_that_is_lacking() {
+    let (scene, one, _) = two_clones();
+    let team = &scene.team;
+    team.run(&one, &["hooks", "install"]).ok();
+    team.commit(&one, "Base");
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    let ahead = scene.forge.commit("a/both", "main", &[("f", "2")]);
+    scene.lock(&one, &[("a/both", &ahead, "")]);
+    team.git(&one, &["switch", "--quiet", "--create", "ahead"]).ok();
+    team.commit(&one, "Ahead");
+    let lacks = |whose: &str| {
+        let short = &ahead[..10];
+        format!("the mirror hexmirror is not fresh for {whose}; it lacks forge.test/a/both {short}\nhint: run")
+    };
+    team.git(&one, &["push", "--quiet", "origin", "ahead"]).exits(1).says(&lacks("the lock on ahead"));
+    team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
+    team.git(&one, &["switch", "--quiet", "ahead"]).ok().says(&lacks("the lock that is checked out"));
+}
+
+#[test]
 fn more_packs_than_an_update_leaves_are_kept_by_a_merge_and_fewer_after_the_next_update() {
     let (scene, one, two) = two_clones();
     let team = &scene.team;

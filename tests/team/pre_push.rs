@@ -1,6 +1,7 @@
 //! `pre-push`, run by `git push`.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::support::stage::PINNED;
 use crate::team::Team;
@@ -22,7 +23,7 @@ fn the_mirror_goes_along_first_and_only_where_it_is_needed() {
     team.run(&one, &["update"]).ok();
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
     assert_eq!(team.received(), [[MAIN]]);
-    // A lock changed, and the remote has all of it: again nobody is asked.
+    // A lock changed, and the remote was seen with all of it: it gets nothing.
     team.run(&one, &["push"]).ok();
     team.received();
     team.commit(&one, "Lock");
@@ -138,6 +139,25 @@ fn of_several_refs_each_is_looked_at() {
 }
 
 #[test]
+fn the_way_out_is_that_of_the_lock_that_is_pushed() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
+    let two = team.clone("two");
+    team.run(&two, &["pull"]).ok();
+    team.lock(&two, &["left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.git(&one, &["fetch", "--quiet"]).ok();
+    // The remote's has all of the lock that is checked out, and not of the one that is pushed.
+    team.git(&one, &["switch", "--quiet", "--create", "right"]).ok();
+    team.commit_lock(&one, &["right 1.0.0"]);
+    team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
+    team.git(&one, &["push", "--quiet", "origin", "right"])
+        .exits(1)
+        .says("it lacks right 1.0.0\nhint: run `git hexmirror update`");
+}
+
+#[test]
 fn the_mirror_itself_may_be_among_what_is_pushed() {
     let (team, one) = Team::hooked();
     team.commit_lock(&one, &["alpha 1.0.0"]);
@@ -183,6 +203,107 @@ fn what_somebody_else_mirrored_counts() {
     team.commit_lock(&one, &["left 1.0.0"]);
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
     assert_eq!((team.received().len(), team.tip(&one)), (1, tip));
+}
+
+/// A clone whose lock, not pushed yet, pins less than its mirror has and the remote's was seen with; and another clone, which
+/// has dropped all of that from the remote's since. The first one's mirror has something of its own, or lags behind.
+fn dropped_there(ahead: bool, behind: bool) -> (Team, PathBuf) {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
+    let two = team.clone("two");
+    team.run(&two, &["pull"]).ok();
+    team.commit_lock(&two, &["left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    if behind {
+        team.run(&two, &["push"]).ok();
+        team.git(&one, &["fetch", "--quiet"]).ok();
+    }
+    team.git(&two, &["push", "--quiet", "origin", "main"]).ok();
+    team.run(&two, &["prune", "--keep-days=0"]).ok().says("dropped 3 releases");
+    team.run(&two, &["push"]).ok();
+    if ahead {
+        team.lock(&one, &["right 1.0.0"]);
+        team.run(&one, &["update"]).ok();
+    }
+    team.git(&one, &["switch", "--quiet", "--create", "old"]).ok();
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    team.received();
+    (team, one)
+}
+
+#[test]
+fn what_somebody_dropped_on_the_remote_since_stops_the_push() {
+    for (ahead, behind) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (team, one) = dropped_there(ahead, behind);
+        let ran = team.git(&one, &["push", "--quiet", "origin", "old"]).exits(1).says("3 releases dropped");
+        let ran = ran.says(
+            "git-hexmirror: the mirror hexmirror is not fresh for the lock on old, now that it follows origin's; \
+             it lacks alpha 1.0.0\n\
+             hint: run `git hexmirror update` and push again, or push without the mirror: `git push --no-verify`\n",
+        );
+        assert!(!ran.stderr.contains("already"), "{ran:#?}");
+        assert_eq!((team.tip_of(&team.remote, "old"), team.tip(&one)), (None, team.tip(&team.remote)));
+        // The way out is one.
+        team.run(&one, &["update"]).ok();
+        team.git(&one, &["push", "--quiet", "origin", "old"]).ok();
+        assert!(team.releases(&team.remote).iter().any(|release| release == "alpha 1.0.0"), "{ahead} {behind}");
+        team.is_whole(&team.remote);
+    }
+}
+
+#[test]
+fn only_checked_it_counts_as_it_was_last_seen() {
+    let (team, one) = dropped_there(false, false);
+    team.git(&one, &["config", "hexmirror.prePush", "check"]).ok();
+    let (ran, talked) = team.traced(&one, &["push", "--quiet", "origin", "old"]);
+    ran.ok().silent();
+    assert_eq!(talked, ["push"]);
+    team.git(&one, &["fetch", "--quiet"]).ok();
+    team.commit_lock(&one, &["beta 0.3.0"]);
+    team.git(&one, &["push", "--quiet", "origin", "old"]).exits(1).says("run `git hexmirror push origin`");
+}
+
+#[test]
+fn one_request_tells_that_the_remote_still_has_it() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    let (ran, talked) = team.traced(&one, &["push", "--quiet", "origin", "main"]);
+    ran.ok().silent();
+    assert_eq!(talked, ["push", "push"]);
+    // The same where the remote's is known to be further on.
+    let two = team.clone("two");
+    team.run(&two, &["pull"]).ok();
+    team.lock(&two, &["left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    team.git(&one, &["fetch", "--quiet"]).ok();
+    team.commit_lock(&one, &["beta 0.3.0"]);
+    let (ran, talked) = team.traced(&one, &["push", "--quiet", "origin", "main"]);
+    ran.ok().says("pulled hexmirror from origin, at ");
+    assert_eq!((talked, team.tip(&one)), (vec!["push", "push"], team.tip(&team.remote)));
+    // A lock that pins nothing is not worth it.
+    fs::write(one.join("mix.lock"), "%{}\n").unwrap();
+    team.commit(&one, "Nothing");
+    let (ran, talked) = team.traced(&one, &["push", "--quiet", "origin", "main"]);
+    ran.ok().silent();
+    assert_eq!(talked, ["push"]);
+}
+
+#[test]
+fn a_remote_that_has_it_all_and_takes_no_more_does_not_stop_the_push() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
+    let update = team.remote.join("hooks/update");
+    crate::team::script(&update, "#!/bin/sh\ntest \"$1\" != refs/heads/hexmirror || { echo not here >&2; exit 1; }\n");
+    team.lock(&one, &["left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    let ran = team.git(&one, &["push", "--quiet", "origin", "main"]).ok().says("warning: origin does not take");
+    ran.says("git-hexmirror: as last seen, origin's hexmirror has what is pushed needs\n");
+    assert_eq!(team.tip_of(&team.remote, "main"), team.tip_of(&one, "main"));
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.git(&one, &["push", "--quiet", "origin", "main"]).exits(1).says("error: origin does not take");
 }
 
 #[test]

@@ -48,6 +48,35 @@ fn what_one_adds_moves_the_other_forward() {
 }
 
 #[test]
+fn a_push_that_only_brings_something_says_so_as_a_pull_does() {
+    let team = Team::with(registry(), &PINNED);
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.run(&two, &["pull"]).ok();
+    team.lock(&two, &["left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    let ran = team.run(&one, &["push"]).ok().says("pulled hexmirror from origin, at ");
+    ran.says(", with 1 release, 1 registry entry\n");
+    team.commit(&two, "Left");
+    team.git(&two, &["push", "--quiet", "origin", "main"]).ok();
+    team.run(&two, &["prune", "--keep-days=0"]).ok();
+    team.run(&two, &["push"]).ok();
+    let document = team.run(&one, &["push", "--json"]).ok().json();
+    assert_eq!((&document["pushed"], &document["way"]), (&false.into(), &"forwarded".into()));
+    assert_eq!(document["merged"]["pruned"], PINNED.len());
+    assert_eq!(team.releases(&one), ["left 1.0.0"]);
+    let document = team.run(&one, &["push", "--json"]).ok().json();
+    assert_eq!((&document["pushed"], &document["way"]), (&false.into(), &"up-to-date".into()));
+    // What was compacted there, too.
+    team.run(&two, &["compact"]).ok();
+    team.run(&two, &["push", "--force-with-lease"]).ok();
+    team.run(&one, &["push"]).ok().says("moved hexmirror to origin's, which was compacted");
+    assert_eq!(team.tip(&one), team.tip(&two));
+}
+
+#[test]
 fn mirrors_that_diverged_are_merged_both_ways() {
     let mut team = Team::with(registry(), &PINNED);
     let (one, two) = (team.stage.project.clone(), team.clone("two"));

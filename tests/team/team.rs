@@ -61,6 +61,21 @@ impl Team {
         Ran::of(self.stage.sandbox.command("git", folder.as_ref()).args(arguments))
     }
 
+    /// Runs git, and names the commands of git that talk to a remote, of all that it starts.
+    pub fn traced(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> (Ran, Vec<&'static str>) {
+        let traces = tempfile::tempdir_in(self.stage.sandbox.path()).unwrap();
+        let mut command = self.stage.sandbox.command("git", folder.as_ref());
+        let ran = Ran::of(command.env("GIT_TRACE2_EVENT", traces.path()).args(arguments));
+        let mut talked = Vec::new();
+        for entry in fs::read_dir(traces.path()).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            let start = text.lines().find(|line| line.contains(r#""event":"start""#)).unwrap();
+            let names = ["push", "fetch", "ls-remote"].into_iter();
+            talked.extend(names.filter(|name| start.contains(&format!("\"{name}\""))));
+        }
+        (ran, talked)
+    }
+
     /// Runs git and returns what it printed.
     #[track_caller]
     pub fn ask(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> String {

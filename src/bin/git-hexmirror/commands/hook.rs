@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use git_hexmirror::config::PostCheckout;
 use git_hexmirror::hook::{Hook, pushed, run_before};
-use git_hexmirror::ops::{self, OpError, Project, PushCheck, Reach, Status, UpdateOptions};
+use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, PushedLocks, Reach, Status, UpdateOptions};
 
 use super::{CommandError, pull, push, run};
 use crate::cli::Outcome;
@@ -57,29 +57,55 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
     let project = session.project()?;
     let remote = arguments.first().map_or("origin", String::as_str);
-    let advise = |what: &str| {
-        session
-            .output
-            .always(format!("{} {what}, or push without the mirror: `git push --no-verify`", styled(BOLD, "hint:")));
-    };
     let code = match ops::check_push(&project, remote, &pushed::parse(input)) {
-        Ok(PushCheck::Nothing) => return Ok(0),
-        Ok(PushCheck::Share) => push::share(session, &project, remote),
-        Ok(PushCheck::Stale { refs }) => {
-            for (name, status) in refs {
-                let name = name.strip_prefix("refs/heads/").unwrap_or(&name).to_owned();
-                say_stale(&session.output, &project, &format!("the lock on {name}"), &status);
-            }
-            advise(&format!("{} and push again", remedy(&project)));
-            return Ok(report::NOT_FRESH);
-        }
+        Ok(PushCheck::Nothing) => Ok(0),
+        Ok(PushCheck::Share { needed }) => share(session, &project, remote, needed),
+        Ok(PushCheck::Stale { refs }) => Ok(stop(session, &project, refs, "")),
         Err(error) => Err(error.into()),
     };
     code.or_else(|error| {
         let code = report::report(&session.output, &error);
-        advise("see to that and push again");
+        advise(&session.output, "see to that and push again");
         Ok(code)
     })
+}
+
+/// Takes the mirror along, and makes sure that the remote then has what is pushed needs.
+fn share(session: &Session, project: &Project, remote: &str, needed: Vec<PushedLocks>) -> Outcome {
+    let code = match push::share(session, project, remote) {
+        // What was there before and could not be looked at again is no reason to stop.
+        Err(error) if !needed.is_empty() && ops::remote_has(project, remote, &needed) => {
+            report::warn(&session.output, &error);
+            let branch = &project.branch;
+            session.output.always(format!("git-hexmirror: as last seen, {remote}'s {branch} has what is pushed needs"));
+            return Ok(0);
+        }
+        code => code?,
+    };
+    if code != 0 {
+        return Ok(code);
+    }
+    // The remote has what is here now, and somebody may have dropped some of it there.
+    let lacking = ops::lacking(project, needed)?;
+    if lacking.is_empty() {
+        Ok(0)
+    } else {
+        Ok(stop(session, project, lacking, &format!(", now that it follows {remote}'s")))
+    }
+}
+
+/// Says what the mirror lacks for what is pushed, and the way out.
+fn stop(session: &Session, project: &Project, refs: Vec<(PushedLocks, Status)>, since: &str) -> u8 {
+    for (pushed, status) in &refs {
+        say_stale(&session.output, project, &format!("the lock on {}{since}", pushed.branch()), status);
+    }
+    let locks: Vec<_> = refs.into_iter().flat_map(|(pushed, _)| pushed.locks).collect();
+    advise(&session.output, &format!("{} and push again", remedy(project, &locks)));
+    report::NOT_FRESH
+}
+
+fn advise(output: &Output, what: &str) {
+    output.always(format!("{} {what}, or push without the mirror: `git push --no-verify`", styled(BOLD, "hint:")));
 }
 
 /// Says in a few lines what the mirror lacks for the locks that are checked out now, or mends it if so set.
@@ -111,44 +137,49 @@ fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &s
         return Ok(());
     }
     match ops::check_checkout(&project)? {
-        Some(status) => mend(session, &project, &status),
+        Some(status) => mend(session, &project, status),
         None => Ok(()),
     }
 }
 
 /// Says what the mirror lacks, or brings it.
-fn mend(session: &Session, project: &Project, status: &Status) -> Result<(), CommandError> {
-    let progress = session.progress();
-    let known = ops::remote_with_all(project)?;
-    match (project.config.post_checkout, known) {
-        (PostCheckout::Pull | PostCheckout::Update, Some(remote)) => {
-            if let Some(pulled) = ops::pull_known(project, &remote, progress.as_ref())? {
-                pull::say(&session.output, &project.branch.to_string(), &pulled);
-            }
-        }
-        (PostCheckout::Pull, None) => {
-            let pulled = ops::pull(project, Reach { remote: None, may_ask: false }, progress.as_ref())?;
-            pull::say(&session.output, &project.branch.to_string(), &pulled);
-        }
-        (PostCheckout::Update, None) => {
-            let update = ops::update(project, UpdateOptions::default(), &progress)?;
-            drop(progress);
-            return super::update::summarise(&session.output, project, &update, false).map_err(CommandError::Print);
-        }
-        (PostCheckout::Notify | PostCheckout::Off, _) => {}
+fn mend(session: &Session, project: &Project, status: Status) -> Result<(), CommandError> {
+    let mode = project.config.post_checkout;
+    let lacks = if mode == PostCheckout::Notify { Some(status) } else { brought(session, project)? };
+    let Some(status) = lacks else { return Ok(()) };
+    if mode == PostCheckout::Update {
+        let progress = session.progress();
+        let update = ops::update(project, UpdateOptions::default(), &progress)?;
+        drop(progress);
+        return super::update::summarise(&session.output, project, &update, false).map_err(CommandError::Print);
     }
-    drop(progress);
-    let mended = project.config.post_checkout != PostCheckout::Notify && ops::check_checkout(project)?.is_none();
-    if !mended {
-        say_stale(&session.output, project, "the lock that is checked out", status);
-        session.output.say(format!("{} {}", styled(BOLD, "hint:"), remedy(project)));
-    }
+    say_stale(&session.output, project, "the lock that is checked out", &status);
+    let locks = project.present_locks()?;
+    session.output.say(format!("{} {}", styled(BOLD, "hint:"), remedy(project, &locks)));
     Ok(())
 }
 
-/// Returns the command that brings what the mirror lacks.
-fn remedy(project: &Project) -> String {
-    match ops::remote_with_all(project) {
+/// Pulls: what is known to help, else, where that is set, whatever the remote has by now. Returns what is lacking after it.
+fn brought(session: &Session, project: &Project) -> Result<Option<Status>, CommandError> {
+    let progress = session.progress();
+    let known = ops::remote_with_all(project, &project.present_locks()?)?;
+    let pulled = match known {
+        Some(remote) => ops::pull_known(project, &remote, progress.as_ref())?,
+        None if project.config.post_checkout == PostCheckout::Pull => {
+            Some(ops::pull(project, Reach { remote: None, may_ask: false }, progress.as_ref())?)
+        }
+        None => None,
+    };
+    drop(progress);
+    if let Some(pulled) = pulled {
+        pull::say(&session.output, &project.branch.to_string(), &pulled);
+    }
+    Ok(ops::check_checkout(project)?)
+}
+
+/// Returns the command that brings what the mirror lacks for some locks.
+fn remedy(project: &Project, locks: &[LockFile]) -> String {
+    match ops::remote_with_all(project, locks) {
         Ok(Some(remote)) => format!("run `git hexmirror pull {remote}`, which has it"),
         _ => "run `git hexmirror update`".to_owned(),
     }
@@ -161,7 +192,8 @@ fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
     let whole: BTreeSet<_> = comparison.to_fetch().map(|pin| (&pin.id.repository, &pin.id.package)).collect();
     let entries = comparison.entries.iter().filter(|entry| !whole.contains(&(&entry.repository, &entry.package)));
     let entries = entries.map(|entry| format!("the registry entry of {entry}"));
-    let lacking: Vec<String> = lacking.chain(entries).collect();
+    let git = comparison.git_to_fetch().map(|pin| format!("{} {}", pin.url.address(), pin.revision.short()));
+    let lacking: Vec<String> = lacking.chain(entries).chain(git).collect();
     let more = if lacking.len() > NAMED { format!(", and {} more", lacking.len() - NAMED) } else { String::new() };
     let named = lacking.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     output.always(format!(

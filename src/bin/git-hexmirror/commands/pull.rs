@@ -75,7 +75,8 @@ pub fn gained(gained: Gained) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-fn word(way: Way) -> &'static str {
+/// The word for it in documents.
+pub fn word(way: Way) -> &'static str {
     match way {
         Way::UpToDate => "up-to-date",
         Way::Adopted => "adopted",

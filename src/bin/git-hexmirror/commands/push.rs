@@ -1,12 +1,12 @@
 //! `push`
 
 use git_hexmirror::config::PrePush;
-use git_hexmirror::ops::{self, Project, Push, Reach};
+use git_hexmirror::ops::{self, Project, Pull, Push, Reach, Way};
 use serde_json::json;
 
 use super::CommandError;
 use super::init::short;
-use super::pull::gained;
+use super::pull::{self, gained, word};
 use crate::cli::{Json, Outcome};
 use crate::output::{GOOD, Output, styled};
 use crate::report::NOT_FRESH;
@@ -40,6 +40,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "branch": project.branch.to_string(),
             "commit": push.commit.to_string(),
             "pushed": push.pushed,
+            "way": word(push.way),
             "merged": {
                 "releases": push.gained.releases,
                 "entries": push.gained.entries,
@@ -62,6 +63,15 @@ fn pushed(session: &Session, project: &Project, reach: Reach<'_>) -> Result<Push
 
 fn say(output: &Output, project: &Project, push: &Push) {
     let (branch, remote, commit) = (&project.branch, &push.remote, short(push.commit));
+    if !push.pushed && push.way != Way::UpToDate {
+        // All that it did was to bring what the remote has.
+        let Push { way, gained, commit, .. } = *push;
+        return pull::say(
+            output,
+            &branch.to_string(),
+            &Pull { remote: remote.clone(), way, gained, commit, ahead: false },
+        );
+    }
     if !push.pushed {
         return output.say(format!("{remote} has {branch} at {commit} already"));
     }
@@ -77,11 +87,19 @@ pub fn share(session: &Session, project: &Project, remote: &str) -> Outcome {
         session.output.always(format!("hint: run `git hexmirror push {remote}`, then push again"));
         return Ok(NOT_FRESH);
     }
-    let reach = Reach { remote: Some(remote), may_ask: true };
-    let push = pushed(session, project, reach).inspect_err(|_| {
+    let push = || -> Result<_, CommandError> {
+        let progress = session.progress();
+        let pulled = ops::catch_up(project, remote, progress.as_ref())?;
+        let push = ops::push(project, Reach { remote: Some(remote), may_ask: true }, progress.as_ref())?;
+        Ok((pulled, push))
+    };
+    let (pulled, push) = push().inspect_err(|_| {
         session.output.always(format!("git-hexmirror: {} could not be pushed along to {remote}", project.branch));
     })?;
-    if push.pushed {
+    if let Some(pulled) = pulled {
+        pull::say(&session.output, &project.branch.to_string(), &pulled);
+    }
+    if push.pushed || push.way != Way::UpToDate {
         say(&session.output, project, &push);
     }
     Ok(0)
