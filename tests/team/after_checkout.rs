@@ -143,20 +143,21 @@ fn a_remote_that_has_what_was_dropped_here_is_no_way_to_get_it_back() {
 }
 
 #[test]
-fn update_fetches_what_a_pull_did_not_bring() {
+fn what_is_alive_again_comes_back_with_what_a_pull_brings() {
     let (team, one) = dropped();
     mode(&team, &one, "update");
-    // The remote's has gone on meanwhile, so that it has something to bring; what was dropped here is not in that.
+    // The remote's has gone on meanwhile, so that it has something to bring, and what was dropped here besides.
     let two = team.clone("two");
     team.run(&two, &["pull"]).ok();
     team.lock(&two, &["right 1.0.0"]);
     team.run(&two, &["update"]).ok();
     team.run(&two, &["push"]).ok();
     team.git(&one, &["fetch", "--quiet"]).ok();
+    let here = team.stage.upstream.count("*");
     let ran = team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok().says("merged hexmirror with origin's");
-    let ran = ran.says("updated hexmirror");
     assert_eq!(told(&ran), "");
     team.run(&one, &["status"]).ok();
+    assert_eq!(team.stage.upstream.count("*"), here);
 }
 
 fn mode(team: &Team, folder: &Path, mode: &str) {

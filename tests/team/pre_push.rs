@@ -232,23 +232,39 @@ fn dropped_there(ahead: bool, behind: bool) -> (Team, PathBuf) {
 }
 
 #[test]
-fn what_somebody_dropped_on_the_remote_since_stops_the_push() {
+fn what_somebody_dropped_on_the_remote_since_goes_back_there() {
     for (ahead, behind) in [(false, false), (true, false), (false, true), (true, true)] {
         let (team, one) = dropped_there(ahead, behind);
-        let ran = team.git(&one, &["push", "--quiet", "origin", "old"]).exits(1).says("3 releases dropped");
-        let ran = ran.says(
-            "git-hexmirror: the mirror hexmirror is not fresh for the lock on old, now that it follows origin's; \
-             it lacks alpha 1.0.0\n\
-             hint: run `git hexmirror update` and push again, or push without the mirror: `git push --no-verify`\n",
-        );
+        let ran = team.git(&one, &["push", "--quiet", "origin", "old"]).ok().says("pushed hexmirror to origin");
         assert!(!ran.stderr.contains("already"), "{ran:#?}");
-        assert_eq!((team.tip_of(&team.remote, "old"), team.tip(&one)), (None, team.tip(&team.remote)));
-        // The way out is one.
-        team.run(&one, &["update"]).ok();
-        team.git(&one, &["push", "--quiet", "origin", "old"]).ok();
+        assert_eq!(team.tip(&one), team.tip(&team.remote));
+        assert!(team.tip_of(&team.remote, "old").is_some());
         assert!(team.releases(&team.remote).iter().any(|release| release == "alpha 1.0.0"), "{ahead} {behind}");
+        team.run(&one, &["status"]).ok();
         team.is_whole(&team.remote);
     }
+}
+
+#[test]
+fn a_push_of_what_is_alive_nowhere_is_stopped_where_somebody_dropped_what_it_needs() {
+    let (team, one) = dropped_there(false, false);
+    let commit = team.ask(&one, &["rev-parse", "old"]);
+    team.git(&one, &["fetch", "--quiet", "origin", "main"]).ok();
+    team.git(&one, &["checkout", "--quiet", "--force", "-B", "main", "origin/main"]).ok();
+    team.git(&one, &["branch", "--quiet", "--delete", "--force", "old"]).ok();
+    let push = ["push", "--quiet", "origin", &format!("{commit}:refs/heads/old")];
+    team.git(&one, &push).exits(1).says("3 releases dropped").says(
+        "git-hexmirror: the mirror hexmirror is not fresh for the lock on old, now that it follows origin's; \
+         it lacks alpha 1.0.0\n\
+         hint: run `git hexmirror update` and push again, or push without the mirror: `git push --no-verify`\n",
+    );
+    assert_eq!((team.tip_of(&team.remote, "old"), team.tip(&one)), (None, team.tip(&team.remote)));
+    // The way out is one.
+    team.git(&one, &["checkout", "--quiet", &commit]).ok();
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &push).ok();
+    assert!(team.releases(&team.remote).iter().any(|release| release == "alpha 1.0.0"));
+    team.is_whole(&team.remote);
 }
 
 #[test]

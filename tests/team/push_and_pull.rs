@@ -63,6 +63,8 @@ fn a_push_that_only_brings_something_says_so_as_a_pull_does() {
     team.git(&two, &["push", "--quiet", "origin", "main"]).ok();
     team.run(&two, &["prune", "--keep-days=0"]).ok();
     team.run(&two, &["push"]).ok();
+    team.git(&one, &["fetch", "--quiet", "origin", "main"]).ok();
+    team.git(&one, &["checkout", "--quiet", "--force", "-B", "main", "origin/main"]).ok();
     let document = team.run(&one, &["push", "--json"]).ok().json();
     assert_eq!((&document["pushed"], &document["way"]), (&false.into(), &"forwarded".into()));
     assert_eq!(document["merged"]["pruned"], PINNED.len());
