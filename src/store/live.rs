@@ -17,6 +17,9 @@ const UNFINISHED: [&str; 7] =
 /// Files of a worktree's git folder that name a commit with what was put aside (git-rebase(1), `--autostash`).
 const AUTOSTASHES: [&str; 2] = ["rebase-merge/autostash", "rebase-apply/autostash"];
 
+/// The refs that nobody builds from by themselves: everything below these in `refs`. Stashes are read from their reflog.
+const NOT_ALIVE: [&str; 7] = ["tags", "notes", "replace", "original", "rewritten", "stash", "hexmirror-remotes"];
+
 /// What a clone knows of a project's commits and files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Live {
@@ -63,9 +66,10 @@ impl Repository {
             let name = reference.name().as_bstr().to_str_lossy().into_owned();
             let is_local = match name.split('/').collect::<Vec<_>>()[..] {
                 ["refs", "heads", ..] => true,
-                ["refs", "remotes", ..] => false,
                 ["refs", "tags", ref tag @ ..] if keeps(&tag.join("/")) => true,
-                _ => continue,
+                ["refs", kind, ..] if NOT_ALIVE.contains(&kind) => continue,
+                // Remotes' branches, pull requests that somebody fetches, and the like.
+                _ => false,
             };
             match self.commit_at(reference, branch)? {
                 Some(id) if is_local => live.add_local(id, &name),

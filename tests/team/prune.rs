@@ -254,6 +254,15 @@ fn locks_count_wherever_they_are_and_however_they_are_called() {
     team.git(&one, &["checkout", "--quiet", "main"]).ok();
     let left = gone();
     assert!(!left.contains(&"remote".to_owned()) && left.contains(&"branch".to_owned()), "{left:?}");
+    // Pull requests, as some fetch them; but not notes.
+    team.git(&one, &["checkout", "--quiet", "--detach"]).ok();
+    for (name, pinned) in [("refs/pull/1/head", "branch 1.0.0"), ("refs/notes/x", "detached 1.0.0")] {
+        team.commit_lock(&one, &[pinned]);
+        team.git(&one, &["update-ref", name, "HEAD"]).ok();
+        team.git(&one, &["checkout", "--quiet", "--detach", "main"]).ok();
+    }
+    let left = gone();
+    assert!(!left.contains(&"branch".to_owned()) && left.contains(&"detached".to_owned()), "{left:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ const SHOWN: usize = 40;
 
 /// Drop from the mirror what no lock of a live branch needs
 ///
-/// What stays: all that is pinned by the locks of local branches, of remotes' branches as last fetched (`git fetch --all
+/// What stays: all that is pinned by the locks of local branches, of remotes' branches and the like as last fetched (`git fetch --all
 /// --prune` first), of tags that are set to count, of worktrees, stashes and detached heads, of commits not pushed yet, and of
 /// commits of the last days; and what came to the mirror in the last days. Locks are all files called mix.lock or rebar.lock,
 /// and those that settings name. Where one of a branch cannot be read, nothing goes.
