@@ -3,11 +3,8 @@
 use std::fmt::Write;
 
 use gix::ObjectId;
-use gix::refs::Target;
-use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 
-use super::mark::Mark;
-use super::repository::{set_committer, set_logging};
+use super::repository::set_committer;
 use super::{Branch, REPLACES, Repository, Result, StoreError};
 
 /// What rewriting a history did.
@@ -47,7 +44,7 @@ impl Repository {
             parent = Some(self.rewritten(*id, parent, squashed.transpose()?, before)?);
         }
         let commit = parent.unwrap_or(before);
-        self.replace_tip(branch, before, commit)?;
+        self.forward(branch, before, commit, "compacted")?;
         Ok(Some(Compacted { before, commit, commits: self.history(before)?.len(), kept: keep }))
     }
 
@@ -88,23 +85,5 @@ impl Repository {
         }
         let written = self.git.write_object(&commit).map_err(StoreError::git("write a commit"))?;
         Ok(written.detach())
-    }
-
-    /// Moves the branch to a commit that does not follow the one before. The reflog, by which this can be undone, is made
-    /// where there is none.
-    fn replace_tip(&self, branch: &Branch, before: ObjectId, commit: ObjectId) -> Result<()> {
-        let mut git = self.git.clone();
-        set_logging(&mut git)?;
-        let log =
-            LogChange { mode: RefLog::AndReference, force_create_reflog: true, message: "hexmirror: compacted".into() };
-        let expected = PreviousValue::MustExistAndMatch(Target::Object(before));
-        let change = Change::Update { log, expected, new: Target::Object(commit) };
-        let _mark = Mark::set(self, branch, commit)?;
-        let edit = RefEdit { change, name: branch.name.clone(), deref: false };
-        match git.edit_reference(edit) {
-            Ok(_) => Ok(()),
-            Err(_) if self.tip(branch)? != Some(before) => Err(StoreError::Moved { branch: branch.to_string() }),
-            Err(error) => Err(StoreError::git("move the mirror branch")(error)),
-        }
     }
 }

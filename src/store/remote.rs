@@ -6,6 +6,7 @@ use gix::refs::transaction::PreviousValue;
 use gix::refs::{FullName, Target};
 use sha2::{Digest, Sha256};
 
+use super::mark::Mark;
 use super::repository::{set_committer, set_logging};
 use super::{Branch, Repository, Result, StoreError};
 
@@ -112,7 +113,7 @@ impl Repository {
         Ok(())
     }
 
-    /// Moves the branch forward from one commit to another.
+    /// Moves the branch from one commit to another: forward, or to one of a history that was rewritten.
     ///
     /// # Errors
     /// Fails with [`StoreError::Moved`] where it is not at `from` any more, and where it is checked out.
@@ -121,6 +122,7 @@ impl Repository {
         let mut git = self.git.clone();
         set_logging(&mut git)?;
         let expected = PreviousValue::MustExistAndMatch(Target::Object(from));
+        let _mark = Mark::set(self, branch, to)?;
         match git.reference(branch.name.clone(), to, expected, format!("hexmirror: {log}")) {
             Ok(_) => Ok(()),
             Err(_) if self.tip(branch)? != Some(from) => Err(StoreError::Moved { branch: branch.to_string() }),
