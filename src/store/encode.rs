@@ -112,11 +112,7 @@ impl Objects<'_> {
         for (path, kind, id) in entries {
             editor.upsert(path.split('/'), kind, id).map_err(StoreError::git("write a tree"))?;
         }
-        editor.write(|tree| {
-            let mut bytes = Vec::new();
-            tree.write_to(&mut bytes).map_err(StoreError::git("write a tree"))?;
-            self.add(Kind::Tree, &bytes)
-        })
+        write_tree(editor, |bytes| self.add(Kind::Tree, bytes))
     }
 
     /// Adds an object, unless the repository has it already.
@@ -127,4 +123,13 @@ impl Objects<'_> {
         }
         Ok(id)
     }
+}
+
+/// Writes the trees of an editor by `add`, and returns the root's id.
+pub(super) fn write_tree(mut editor: Editor<'_>, mut add: impl FnMut(&[u8]) -> Result<ObjectId>) -> Result<ObjectId> {
+    editor.write(|tree| {
+        let mut bytes = Vec::new();
+        tree.write_to(&mut bytes).map_err(StoreError::git("write a tree"))?;
+        add(&bytes)
+    })
 }

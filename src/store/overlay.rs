@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gix::objs::tree::{Editor, EntryKind};
-use gix::objs::{Kind, Tree, WriteTo};
+use gix::objs::{Kind, Tree};
 use gix::{ObjectId, hash};
 use tempfile::TempDir;
 
+use super::encode::write_tree;
 use super::pack::{PackWriter, PackedObject};
 use super::{Checkout, Repository, Result, Snapshot, StoreError, layout};
 use crate::hex::tarball::{FileKind, Limits, Tarball, TarballError};
@@ -187,11 +188,7 @@ impl Overlay {
                 editor.upsert(names, kind, id).map_err(StoreError::git("write a tree"))?;
             }
         }
-        editor.write(|tree| {
-            let mut bytes = Vec::new();
-            tree.write_to(&mut bytes).map_err(StoreError::git("write a tree"))?;
-            self.add(Kind::Tree, &bytes)
-        })
+        write_tree(editor, |bytes| self.add(Kind::Tree, bytes))
     }
 
     fn add(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
