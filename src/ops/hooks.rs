@@ -126,9 +126,6 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
     };
     // Only the local mirror can go along.
     let own = || project.repository.tip(&project.branch);
-    let is_fresh = |tip, locks: &[LockFile]| {
-        status::compare_at(project, Some(tip), locks, false).is_ok_and(|status| status.summary.fresh)
-    };
     let (mut stale, mut needed, mut share) = (Vec::new(), Vec::new(), false);
     for pushed in refs {
         let Some(commit) = commit_of_branch(project, pushed) else { continue };
@@ -141,7 +138,7 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
             // Where nothing of the mirror is on the remote yet, any push is the first occasion. Nobody waits for it, so a
             // mirror that is broken is no reason to stop this push.
             let first = mode == PrePush::Push && there.is_none();
-            share |= first && own().ok().flatten().is_some_and(|own| is_fresh(own, &locks));
+            share |= first && own().ok().flatten().is_some_and(|own| has_all(project, own, &locks));
             continue;
         }
         // A mirror on the remote that is damaged, or none at all, does not count.
@@ -150,7 +147,7 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
             // Somebody may have dropped some of it since it was seen, whether that was behind the local mirror, where it
             // stands or ahead of it. To find out takes one request, which a changed lock is worth.
             if mode == PrePush::Push && along.is_none() && known.summary.present + known.summary.git > 0 {
-                share |= own().ok().flatten().is_some_and(|own| is_fresh(own, &locks));
+                share |= own().ok().flatten().is_some_and(|own| has_all(project, own, &locks));
                 needed.push(pushed_locks());
             }
             continue;
@@ -206,10 +203,12 @@ pub fn lacking(project: &Project, pushed: Vec<PushedLocks>) -> Result<Vec<(Pushe
 /// Tells whether a remote's mirror has everything for the branches, as far as is known without asking it.
 pub fn remote_has(project: &Project, remote: &str, pushed: &[PushedLocks]) -> bool {
     let tip = project.repository.remote_tip(remote, &project.branch).ok().flatten();
-    let has = |pushed: &PushedLocks| {
-        status::compare_at(project, tip, &pushed.locks, false).is_ok_and(|status| status.summary.fresh)
-    };
-    tip.is_some() && pushed.iter().all(has)
+    tip.is_some_and(|tip| pushed.iter().all(|pushed| has_all(project, tip, &pushed.locks)))
+}
+
+/// Tells whether a mirror has everything for some locks; one that cannot be read has not.
+fn has_all(project: &Project, tip: ObjectId, locks: &[LockFile]) -> bool {
+    status::compare_at(project, Some(tip), locks, false).is_ok_and(|status| status.summary.fresh)
 }
 
 /// Returns the commit that is pushed to a branch; nothing for a tag, a deletion, the mirror branch, or what is no commit.
@@ -278,9 +277,8 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
 pub fn remote_with_all(project: &Project, locks: &[LockFile]) -> Result<Option<String>> {
     let own = project.repository.tip(&project.branch).ok().flatten();
     let brings = |tip| !own.is_some_and(|own| covers(project, own, tip).unwrap_or(false));
-    let fresh = |tip| status::compare_at(project, Some(tip), locks, false).is_ok_and(|status| status.summary.fresh);
     let tips = project.repository.remote_tips(&project.branch)?;
-    Ok(tips.into_iter().find(|(_, tip)| fresh(*tip) && brings(*tip)).map(|(remote, _)| remote))
+    Ok(tips.into_iter().find(|(_, tip)| has_all(project, *tip, locks) && brings(*tip)).map(|(remote, _)| remote))
 }
 
 fn locks_differ(project: &Project, one: ObjectId, other: ObjectId) -> Result<bool> {
