@@ -71,7 +71,7 @@ fn integrate_once(
     }
     let theirs = Snapshot::at(repository, &their_branch, tip)?;
     if repository.is_ancestor(ours.commit(), tip)? {
-        let shared = vec![Snapshot::at(repository, branch, ours.commit())?];
+        let shared = vec![ours.clone()];
         let onto = Onto { way: Way::Forwarded, shared, before: ours.commit() };
         return put_onto(project, source, [&ours, &theirs], onto, progress).map(|pull| (pull, None));
     }
@@ -197,8 +197,9 @@ fn put_onto(
     if commit == source.tip {
         project.repository.forward(&project.branch, before, commit, &log)?;
     }
-    let now = Snapshot::at(&project.repository, &project.branch, commit)?;
-    let stays = &now.manifest()?.releases;
+    let on_top =
+        (commit != source.tip).then(|| Snapshot::at(&project.repository, &project.branch, commit)).transpose()?;
+    let stays = &on_top.as_ref().unwrap_or(theirs).manifest()?.releases;
     gained.pruned = ours.manifest()?.releases.keys().filter(|id| !stays.contains_key(*id)).count();
     let ahead = commit != source.tip;
     Ok(Pull { remote: source.remote.to_owned(), way, gained, commit, ahead })

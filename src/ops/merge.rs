@@ -146,8 +146,6 @@ pub(super) fn check(
     };
     let revisions = manifest.git.iter().flat_map(|(address, git)| git.revisions.keys().map(move |r| (address, r)));
     gained.revisions = revisions.filter(|(address, revision)| !known(address, revision)).count();
-    let goes = |id: &&ReleaseId| !manifest.releases.contains_key(*id);
-    gained.pruned = ours.map_or(0, |ours| ours.releases.keys().filter(goes).count());
     Ok(gained)
 }
 

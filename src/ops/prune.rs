@@ -140,13 +140,17 @@ fn carry_out(
     let mut draft = Draft::begin(&project.repository, &project.branch, Some(snapshot))?;
     pruning.releases.keys().for_each(|id| draft.remove_release(id));
     pruning.entries.keys().for_each(|id| draft.remove_entry(id));
+    let mut repositories = None;
     for (address, gone) in &pruning.revisions {
         let stays = |stored: &StoredGit| stored.revisions.keys().any(|revision| !gone.contains(revision));
         if !manifest.git.get(address).is_some_and(stays) {
             draft.remove_git(address);
             continue;
         }
-        let mut repositories = Repositories::new(project, Some(snapshot), None, false, Arc::clone(progress))?;
+        let repositories = match &mut repositories {
+            Some(known) => known,
+            none => none.insert(Repositories::new(project, Some(snapshot), None, false, Arc::clone(progress))?),
+        };
         let (stored, new) = repositories.without(snapshot, address, gone)?;
         let new = new.filter(|_| !dry_run).map(|new| repositories.files(&new)).transpose()?;
         let (files, _) = new.unwrap_or_default();

@@ -173,9 +173,10 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
 /// Tells whether pushing would have to leave a remote's history behind: it was compacted here and not there.
 fn leaves_behind(project: &Project, commit: ObjectId, there: ObjectId) -> Result<bool> {
     let repository = &project.repository;
-    Ok(repository.common(commit, there)?.is_empty()
-        && !repository.replaced_by(commit)?.is_empty()
-        && repository.replaced_by(there)?.is_empty())
+    // Most mirrors were never compacted, which is told soonest.
+    Ok(!repository.replaced_by(commit)?.is_empty()
+        && repository.replaced_by(there)?.is_empty()
+        && repository.common(commit, there)?.is_empty())
 }
 
 /// Returns how long a push that was overtaken so often pauses at most, so that those who compete meet less and less. Whoever
