@@ -57,7 +57,8 @@ impl StoredGit {
         for (revision, stored) in &self.revisions {
             for name in stored.names.iter().filter(|name| **name != GitName::Head) {
                 let name = format!("refs/{name}");
-                if !refs.keys().any(|other| is_folder_of(other, &name) || is_folder_of(&name, other)) {
+                if !refs.keys().any(|other| *other == name || is_folder_of(other, &name) || is_folder_of(&name, other))
+                {
                     refs.insert(name, *revision);
                 }
             }
@@ -114,13 +115,22 @@ impl StoredGit {
         missing.chain(unlike).cloned().collect()
     }
 
-    /// Gives a revision that is there a name, which no other revision then has.
+    /// Returns whether any revision has a name.
+    pub fn has_name(&self, name: &GitName) -> bool {
+        self.revisions.values().any(|stored| stored.names.contains(name))
+    }
+
+    /// Gives a revision a name, which no other revision then has. A revision that is not there gets none.
     pub fn set_name(&mut self, revision: Revision, name: &GitName) {
-        for stored in self.revisions.values_mut() {
-            stored.names.remove(name);
+        if !self.revisions.contains_key(&revision) {
+            return;
         }
-        if let Some(stored) = self.revisions.get_mut(&revision) {
-            stored.names.insert(name.clone());
+        for (other, stored) in &mut self.revisions {
+            if *other == revision {
+                stored.names.insert(name.clone());
+            } else {
+                stored.names.remove(name);
+            }
         }
     }
 
@@ -129,16 +139,20 @@ impl StoredGit {
         other.revisions.iter().all(|(revision, stored)| self.revisions.get(revision) == Some(stored))
     }
 
-    /// Returns what two mirrors know of one repository together; where both give a name, this one's stays. `None` where one
-    /// cuts an ancestry short that the other may have in full: `shallow` counts for the whole repository, so that putting
-    /// them together would cut the full one.
+    /// Returns what two mirrors know of one repository together. If both give a name, this one's stays.
+    ///
+    /// `None` if they cut ancestries off at different commits and neither has everything that the other has: `shallow` counts
+    /// for the whole repository, so that putting them together would cut off an ancestry that is stored in full.
     pub fn union(&self, other: &Self) -> Option<Self> {
-        if self.shallow != other.shallow {
+        let mut union = self.clone();
+        if self.shallow == other.shallow {
+            union.packs.extend(other.packs.iter().map(|(name, bytes)| (*name, *bytes)));
+        } else if other.is_as_deep_as(self) {
+            union.clone_from(other);
+        } else if !self.is_as_deep_as(other) {
             return None;
         }
-        let mut union = self.clone();
-        union.packs.extend(other.packs.iter().map(|(name, bytes)| (*name, *bytes)));
-        for (revision, stored) in &other.revisions {
+        for (revision, stored) in self.revisions.iter().chain(&other.revisions) {
             let known = union
                 .revisions
                 .entry(*revision)
@@ -147,13 +161,21 @@ impl StoredGit {
             if let Some(submodules) = &stored.submodules {
                 known.submodules.get_or_insert_default().extend(submodules.iter().cloned());
             }
-            for name in &stored.names {
-                if !self.revisions.values().any(|own| own.names.contains(name)) {
-                    union.set_name(*revision, name);
-                }
+        }
+        for mirror in [other, self] {
+            for (revision, stored) in &mirror.revisions {
+                stored.names.iter().for_each(|name| union.set_name(*revision, name));
             }
         }
         Some(union)
+    }
+
+    /// Returns whether every revision of another mirror is here too, and its ancestry at least as deep.
+    fn is_as_deep_as(&self, other: &Self) -> bool {
+        other.revisions.iter().all(|(revision, stored)| {
+            let own = self.revisions.get(revision);
+            own.is_some_and(|own| own.depth.is_none_or(|own| stored.depth.is_some_and(|other| own >= other)))
+        })
     }
 
     /// Takes a line of the manifest, without its address.
@@ -234,6 +256,36 @@ mod tests {
         let pinned = [ONE, TWO].map(|revision| format!("refs/heads/hexmirror/{revision}"));
         assert_eq!(names, ["refs/heads/a", &pinned[0], &pinned[1], "refs/tags/a/b"]);
         assert_eq!(git.head().as_deref(), Some("refs/heads/a"));
+    }
+
+    #[test]
+    fn no_name_takes_the_place_of_the_branch_that_keeps_a_revision() {
+        let git = stored(&[("git", &[ONE, "full"]), ("git", &[TWO, "full", &format!("heads/hexmirror/{ONE}")])]);
+        let kept = [ONE, TWO].map(|id| (format!("refs/heads/hexmirror/{id}"), id.parse().unwrap()));
+        assert_eq!(git.refs(), BTreeMap::from(kept));
+    }
+
+    #[test]
+    fn a_name_stays_when_its_new_revision_is_not_there() {
+        let mut git = stored(&[("git", &[ONE, "full", "heads/a"])]);
+        git.set_name(TWO.parse().unwrap(), &"heads/a".parse().unwrap());
+        assert!(git.has_name(&"heads/a".parse().unwrap()));
+    }
+
+    #[test]
+    fn mirrors_of_different_depths_unite_if_one_has_all_of_the_other() {
+        let full = stored(&[("git", &[ONE, "full", "HEAD"]), ("git", &[TWO, "full"]), ("pack", &[ONE, "9"])]);
+        let cut = stored(&[("git", &[ONE, "1", "heads/a", "HEAD"]), ("pack", &[TWO, "5"]), ("shallow", &[ONE])]);
+        let deeper = stored(&[("git", &[ONE, "2", "heads/b"]), ("pack", &[ONE, "7"]), ("shallow", &[TWO])]);
+        let named = |git: &StoredGit, names: &[&str]| {
+            let mut git = git.clone();
+            names.iter().for_each(|name| git.set_name(ONE.parse().unwrap(), &name.parse().unwrap()));
+            git
+        };
+        assert_eq!(full.union(&cut), Some(named(&full, &["heads/a"])));
+        assert_eq!(cut.union(&full), Some(named(&full, &["heads/a"])));
+        assert_eq!(cut.union(&deeper), Some(named(&deeper, &["heads/a", "HEAD"])));
+        assert_eq!(stored(&[("git", &[TWO, "1"]), ("shallow", &[TWO])]).union(&cut), None);
     }
 
     #[test]
