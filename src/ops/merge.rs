@@ -11,7 +11,7 @@ use super::upstream::Repositories;
 use super::{OpError, Project, Result};
 use crate::hex::registry::{Package, Release, Signed};
 use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredGit, StoredRelease};
-use crate::plan::Pruning;
+use crate::plan::{Needed, Pruning};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, ObjectId, REPLACES, Snapshot};
 
@@ -176,6 +176,8 @@ struct Union<'a> {
     gone_here: Pruning,
     /// What theirs dropped and ours has still.
     gone_there: Pruning,
+    /// What the locks here need; only known if one side dropped anything.
+    needed: Needed,
 }
 
 impl<'a> Union<'a> {
@@ -191,15 +193,17 @@ impl<'a> Union<'a> {
         let (here, there) = (ours.manifest()?, theirs.manifest()?);
         let (mut gone_here, mut gone_there) =
             (Pruning::since(&shared, here, there), Pruning::since(&shared, there, here));
+        let mut needed_here = Needed::default();
         if !(gone_here.is_empty() && gone_there.is_empty()) {
             // Whoever dropped it did not know what is alive here.
             let question = Question { tags: project.config.keep_tags.clone(), since: i64::MAX, strict: false };
             let Answer { needed, .. } = needed(project, &question, progress)?;
             gone_here.keep(&needed);
             gone_there.keep(&needed);
+            needed_here = needed;
         }
         Pruning::keep_submodules([&mut gone_here, &mut gone_there], [here, there]);
-        Ok(Self { ours, theirs, repositories, gone_here, gone_there })
+        Ok(Self { ours, theirs, repositories, gone_here, gone_there, needed: needed_here })
     }
 
     /// Takes over the registry entries of the other mirror that know more. Returns, of all in which the two differ, the one
@@ -282,7 +286,11 @@ impl<'a> Union<'a> {
                 }
                 (false, false) => kept.union(&rest),
             };
-            match union {
+            let named = |mut union: StoredGit| {
+                self.needed.name(address, &mut union);
+                union
+            };
+            match union.map(named) {
                 Some(union) if own == Some(&union) => {}
                 Some(union) => {
                     let known = |revision: &&Revision| own.is_some_and(|own| own.revisions.contains_key(*revision));

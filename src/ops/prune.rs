@@ -79,7 +79,7 @@ pub fn prune(project: &Project, options: &PruneOptions, progress: &Arc<dyn Progr
             commit: snapshot.commit(),
             pruning,
         };
-        match carry_out(project, &snapshot, &prune.pruning, options.dry_run, progress) {
+        match carry_out(project, &snapshot, (&prune.pruning, &needed), options.dry_run, progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}
             Err(error) => return Err(error),
             Ok((commit, bytes_after)) => {
@@ -129,7 +129,7 @@ fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) 
 fn carry_out(
     project: &Project,
     snapshot: &Snapshot,
-    pruning: &Pruning,
+    (pruning, needed): (&Pruning, &Needed),
     dry_run: bool,
     progress: &Arc<dyn Progress>,
 ) -> Result<(ObjectId, u64)> {
@@ -151,7 +151,8 @@ fn carry_out(
             Some(known) => known,
             none => none.insert(Repositories::new(project, Some(snapshot), None, false, Arc::clone(progress))?),
         };
-        let (stored, new) = repositories.without(snapshot, address, gone)?;
+        let (mut stored, new) = repositories.without(snapshot, address, gone)?;
+        needed.name(address, &mut stored);
         let new = new.filter(|_| !dry_run).map(|new| repositories.files(&new)).transpose()?;
         let (files, _) = new.unwrap_or_default();
         draft.put_git(address.clone(), stored, files)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Wanted;
-use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Revision};
+use crate::model::{EntryId, GitAddress, GitName, Manifest, ReleaseId, Revision, StoredGit};
 
 /// What has to stay, whichever lock needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,13 +12,30 @@ pub struct Needed {
     pub releases: BTreeSet<ReleaseId>,
     /// The revisions of git repositories, without those of their submodules.
     pub revisions: BTreeSet<(GitAddress, Revision)>,
+    /// The names that entries give their revisions. If several revisions are given one name, the first entry decides.
+    names: BTreeMap<GitAddress, BTreeMap<GitName, Revision>>,
 }
 
 impl Needed {
     /// Adds what a lock pins.
     pub fn add(&mut self, wanted: &Wanted) {
         self.releases.extend(wanted.releases.keys().cloned());
-        self.revisions.extend(wanted.git.iter().map(|pin| (pin.url.address().clone(), pin.revision)));
+        for pin in &wanted.git {
+            self.revisions.insert((pin.url.address().clone(), pin.revision));
+            let names = self.names.entry(pin.url.address().clone()).or_default();
+            for name in &pin.names {
+                names.entry(name.clone()).or_insert(pin.revision);
+            }
+        }
+    }
+
+    /// Gives names that went with the revisions that had them to revisions that stay, so that no lock misses one.
+    pub fn name(&self, address: &GitAddress, stored: &mut StoredGit) {
+        for (name, revision) in self.names.get(address).into_iter().flatten() {
+            if !stored.has_name(name) {
+                stored.set_name(*revision, name);
+            }
+        }
     }
 
     /// Adds what is in a mirror and not in any of some earlier ones: what came to it since.
