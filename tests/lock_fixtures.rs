@@ -139,7 +139,7 @@ fn rebar_locks_with_every_source() {
         level(hex("inline", "inline", "1.0.0", "hexpm", Some(INNER), Some(OUTER)), 0),
         {"app": "mercurial", "kind": "hg", "level": 2},
         git("plain", "u://p", "ref", REVISION),
-        {"app": "raw", "kind": "raw", "level": 1},
+        {"app": "raw", "kind": "git", "url": "u://r", "ref": "1", "level": 1},
         subdir,
         git("tag", "u://t", "tag", "v1"),
         level(hex("twice", "twice", "1.0.0", "hexpm", None, None), 0),

@@ -53,7 +53,7 @@ pub struct Entry {
 pub enum Source {
     /// A release of a Hex package.
     Hex(HexSource),
-    /// A revision of a git repository.
+    /// A revision of a git repository; in a rebar.lock also one that a custom resource keeps in its own source.
     Git(GitSource),
     /// A release as mix.lock named it in 2014, before there were checksums: the package is called like the application.
     Package {

@@ -55,7 +55,13 @@ fn entry(element: &Spanned<'_>, inner: &Checksums<'_>, outer: &Checksums<'_>) ->
         Some("pkg") => Source::Hex(package(&app, elements, source.span, inner, outer)?),
         Some("git") => Source::Git(git(&app, elements, source.span, None)?),
         Some("git_subdir") => Source::Git(git(&app, elements, source.span, elements.get(3))?),
-        _ => unknown(&source.term),
+        _ => match &git_pins(source)[..] {
+            [elements] => {
+                let subdir = elements.get(3).filter(|_| elements[0].term.as_atom() == Some("git_subdir"));
+                Source::Git(git(&app, elements, source.span, subdir)?)
+            }
+            _ => unknown(&source.term),
+        },
     };
     Ok(Entry { app, source: read, level, span: source.span })
 }
@@ -95,6 +101,33 @@ fn git(app: &str, elements: &[Spanned<'_>], span: Span, subdir: Option<&Spanned<
     };
     options.extend(subdir.and_then(text).map(|path| ("subdir".to_owned(), Value::from(path))));
     Ok(GitSource { url, revision, options })
+}
+
+/// Returns the git pins in the source of a custom resource, such as `{raw, {git, Url, {ref, R}}}`: tuples
+/// `{git, Url, {ref | tag | branch, Name}, …}`, or with another first element that begins with `git_`.
+///
+/// A resource decides what it writes to the lock (`rebar_resource_v2:lock/2`). Those that fetch by git keep the source of
+/// rebar3's own resource in theirs, or imitate it.
+fn git_pins<'a>(source: &'a Spanned<'a>) -> Vec<&'a [Spanned<'a>]> {
+    let (mut pins, mut next) = (Vec::new(), vec![source]);
+    while let Some(term) = next.pop() {
+        let elements = term.term.as_tuple().or_else(|| term.term.as_list()).unwrap_or_default();
+        if is_git_pin(term) {
+            pins.push(elements);
+        } else {
+            next.extend(elements);
+        }
+    }
+    pins
+}
+
+fn is_git_pin(term: &Spanned<'_>) -> bool {
+    let Some([kind, url, checkout, ..]) = term.term.as_tuple() else { return false };
+    let is_git = kind.term.as_atom().is_some_and(|kind| kind == "git" || kind.starts_with("git_"));
+    let is_checkout = checkout.term.as_pair().is_some_and(|(kind, name)| {
+        matches!(kind.term.as_atom(), Some("ref" | "tag" | "branch")) && name.term.as_text().is_some()
+    });
+    is_git && url.term.as_text().is_some() && is_checkout
 }
 
 /// Returns the text of a name or string.
