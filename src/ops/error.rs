@@ -17,6 +17,8 @@ use crate::store::{EncodeError, StoreError};
 /// The sort of a failure; each has an exit code of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failure {
+    /// The mirror is not fresh.
+    NotFresh,
     /// The command line, a setting or a lock cannot be used.
     Usage,
     /// Upstream or the network.
@@ -202,6 +204,12 @@ pub enum OpError {
         /// The branch.
         branch: String,
     },
+    /// Everything was fetched, and the mirror would still lack something that the locks pin.
+    #[error("everything was fetched, but the mirror would still lack {}", lacking.join(", "))]
+    StillLacking {
+        /// What it would lack.
+        lacking: Vec<String>,
+    },
     /// No remote was named, and git knows of none that is meant.
     #[error("no remote was named, and there is no single one, no origin and no remote.pushDefault")]
     NoRemote,
@@ -296,6 +304,7 @@ impl OpError {
             Self::Git(_) | Self::Remote(_) => Failure::Repository,
             Self::Compacted { .. } | Self::RemoteHasMore { .. } => Failure::Repository,
             Self::NoRemote => Failure::Usage,
+            Self::StillLacking { .. } => Failure::NotFresh,
             Self::RemoteLacks { .. } | Self::RemoteKeptMoving { .. } => Failure::Network,
             Self::NotListed { .. } => Failure::Network,
             Self::Entry { .. } | Self::RegistryDisagrees { .. } | Self::TwoTarballs { .. } => Failure::Integrity,

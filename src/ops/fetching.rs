@@ -15,7 +15,7 @@ use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release, Signed};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{EntryId, GitAddress, ReleaseId, RepositoryName, Revision};
-use crate::plan::{GitPin, Pin};
+use crate::plan::{GitPlan, Pin};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, EncodedRelease, ReleaseEncoder, Snapshot};
 
@@ -29,7 +29,7 @@ pub(super) struct Order {
     /// The registry entries that are there already and need not be fetched for being mentioned as a dependency.
     pub known: BTreeSet<EntryId>,
     /// The revisions of git repositories.
-    pub git: Vec<GitPin>,
+    pub git: GitPlan,
     /// The registry entries that upstream lacked the last time, to be asked for again.
     pub absent: BTreeSet<EntryId>,
 }
@@ -132,7 +132,7 @@ pub(super) fn fetch(
 ) -> Result<Fetched> {
     let Means { repositories, jobs, downloads, encoder, git, base, keep_going } = means;
     let mut order = order;
-    let pins = std::mem::take(&mut order.git);
+    let plan = std::mem::take(&mut order.git);
     let hexpm = RepositoryName::hexpm();
     let names: BTreeSet<&RepositoryName> = order.entries.iter().map(|id| &id.repository).chain([&hexpm]).collect();
     let upstream = repositories.upstream(names.iter().copied(), jobs, Arc::clone(progress))?;
@@ -151,7 +151,7 @@ pub(super) fn fetch(
         if let Some(repositories) = git {
             let (arrivals, base) = (arrivals.clone(), base.cloned());
             scope.spawn(move || {
-                repositories.bring(&pins, base.as_ref(), |brought| {
+                repositories.bring(plan, base.as_ref(), |brought| {
                     let arrival = brought.map_or_else(Arrival::Failed, |brought| Arrival::Git(Box::new(brought)));
                     // The collecting thread only stops before this one where it panicked, and then says so itself.
                     let _ = arrivals.blocking_send(arrival);

@@ -8,17 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, thread};
 
 use super::{OpError, Project, Result};
-use crate::git::{Git, GitError, GitSettings, NewPack, Packed, Scratch, Submodule, Want, store_files};
-use crate::model::{GitAddress, GitUrl, Manifest, Revision, StoredGit};
-use crate::plan::{GitPin, is_deep_enough};
+use crate::git::{Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, store_files};
+use crate::model::{GitAddress, Manifest, Revision, StoredGit};
+use crate::plan::{GitPlan, Learned, RepositoryWant, RevisionWant, is_deep_enough};
 use crate::progress::{Event, Progress};
 use crate::store::{Checkout, GitFile, ObjectId, Repository, Snapshot};
 
 /// How many repositories are fetched at once, unless set: each takes a process or two, and often all of a core.
 const JOBS: usize = 4;
-/// How deeply submodules may be nested, and how many revisions they may pin together.
-const MAX_NESTING: usize = 16;
-const MAX_REVISIONS: usize = 2000;
 /// When fewer revisions are packed anew: where the new pack is smaller than this part of the old ones.
 const WORTH: (u64, u64) = (3, 4);
 /// From this size on, in bytes, a pack is not read into memory to be stored.
@@ -36,29 +33,6 @@ pub(super) struct Fetched {
     pub downloaded_bytes: u64,
     /// The size of those files that are in the object database already.
     pub stored_bytes: u64,
-}
-
-/// What is wanted of a repository.
-#[derive(Debug, Clone)]
-struct Wanted {
-    url: GitUrl,
-    revisions: BTreeMap<Revision, WantedRevision>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct WantedRevision {
-    want: Want,
-    submodules: bool,
-    /// It is on the branch, only not in the form in which everything will be there now.
-    optional: bool,
-}
-
-/// What came of a repository so far.
-#[derive(Default)]
-struct Outcome {
-    submodules: BTreeMap<Revision, Vec<Submodule>>,
-    dropped: BTreeSet<Revision>,
-    downloaded_bytes: u64,
 }
 
 /// What all fetches share.
@@ -119,68 +93,50 @@ impl Repositories {
         })
     }
 
-    /// Brings what the entries pin, with submodules where they are wanted. Each repository is delivered when all of it is
-    /// there and proven; so is each error.
-    pub fn bring(mut self, pins: &[GitPin], base: Option<&Snapshot>, deliver: impl Fn(Result<Fetched>) + Sync) {
-        let (mut all, mut outcomes) = (BTreeMap::<GitAddress, Wanted>::new(), BTreeMap::<GitAddress, Outcome>::new());
-        let mut round: BTreeSet<GitAddress> = BTreeSet::new();
-        for pin in pins {
-            let revision = WantedRevision {
-                want: Want { depth: pin.depth, names: pin.names.clone() },
-                submodules: pin.submodules,
-                optional: false,
-            };
-            add(&mut all, &pin.url, pin.revision, revision);
-            round.insert(pin.url.address().clone());
-        }
-        let mut failed = BTreeSet::new();
-        for nesting in 0.. {
-            self.progress.report(Event::Planned { items: round.len() as u64 });
-            for address in &round {
-                if let Err(error) = self.check_out(address, base) {
-                    failed.insert(address.clone());
+    /// Brings what is planned, with submodules if they are wanted. Each repository is delivered when all of it is there and
+    /// proven; so is each error.
+    pub fn bring(mut self, mut plan: GitPlan, base: Option<&Snapshot>, deliver: impl Fn(Result<Fetched>) + Sync) {
+        let mut downloaded = BTreeMap::<GitAddress, u64>::new();
+        loop {
+            let mut items: Vec<(GitAddress, RepositoryWant)> =
+                plan.round().map(|(address, wanted)| (address.clone(), wanted.clone())).collect();
+            self.progress.report(Event::Planned { items: items.len() as u64 });
+            items.retain(|(address, _)| match self.check_out(address, base) {
+                Ok(()) => true,
+                Err(error) => {
+                    plan.fail(address);
                     deliver(Err(error));
+                    false
                 }
-            }
-            let items: Vec<&GitAddress> = round.iter().filter(|address| !failed.contains(*address)).collect();
-            let results = in_parallel(self.jobs, &items, |address| self.fetch(address, &mut all[*address].clone()));
-            let mut next = BTreeSet::new();
-            for (address, result) in items.into_iter().zip(results) {
+            });
+            let results = in_parallel(self.jobs, &items, |(address, wanted)| self.fetch(address, wanted));
+            for ((address, _), result) in items.iter().zip(results) {
                 self.progress.report(Event::Finished { item: format!("git {address}") });
                 match result {
-                    Ok((wanted, outcome)) => {
-                        all.insert(address.clone(), wanted);
-                        for submodule in outcome.submodules.values().flatten() {
-                            let wanted = WantedRevision { submodules: true, ..WantedRevision::default() };
-                            if add(&mut all, &submodule.url, submodule.revision, wanted) {
-                                next.insert(submodule.url.address().clone());
-                            }
-                        }
-                        let known = outcomes.entry(address.clone()).or_default();
-                        known.submodules.extend(outcome.submodules);
-                        known.dropped.extend(outcome.dropped);
-                        known.downloaded_bytes += outcome.downloaded_bytes;
+                    Ok((learned, bytes)) => {
+                        plan.learn(address, learned);
+                        *downloaded.entry(address.clone()).or_default() += bytes;
                     }
                     Err(error) => {
-                        failed.insert(address.clone());
+                        plan.fail(address);
                         deliver(Err(error));
                     }
                 }
             }
-            next.retain(|address| !failed.contains(address));
-            let revisions: usize = all.values().map(|wanted| wanted.revisions.len()).sum();
-            if let Some(address) = next.first().filter(|_| nesting > MAX_NESTING || revisions > MAX_REVISIONS) {
-                deliver(Err(GitError::TooManySubmodules { address: address.clone() }.into()));
-                return;
-            }
-            round = next;
-            if round.is_empty() {
-                break;
+            match plan.advance() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(address) => {
+                    deliver(Err(GitError::TooManySubmodules { address }.into()));
+                    return;
+                }
             }
         }
-        let items: Vec<_> = outcomes.iter().filter(|(address, _)| !failed.contains(*address)).collect();
-        in_parallel(self.jobs, &items, |(address, outcome)| {
-            deliver(self.pack(address, &all[*address], outcome, &failed));
+        let items: Vec<_> = plan.fetched().collect();
+        in_parallel(self.jobs, &items, |(address, wanted)| {
+            let downloaded_bytes = downloaded.get(*address).copied().unwrap_or_default();
+            let packed = self.pack(address, wanted, plan.stored(address));
+            deliver(packed.map(|packed| Fetched { downloaded_bytes, ..packed }));
         });
     }
 
@@ -195,108 +151,63 @@ impl Repositories {
         Ok(())
     }
 
-    /// Tells whether a repository is stored shallow: if nobody wants, or ever wanted, a full ancestry of it. Returns what
-    /// of the mirror's can then be built upon.
-    fn form(&self, address: &GitAddress, wanted: &Wanted) -> (bool, Base<'_>) {
+    /// Opens the place where a repository is fetched to, with what of the mirror's can be built upon.
+    fn open(&self, address: &GitAddress, wanted: &RepositoryWant) -> Result<(Scratch<'_>, Base<'_>)> {
         let stored = self.manifest.git.get(address);
         let base = stored.zip(self.checkouts.get(address).map(Checkout::folder));
-        let required = wanted.revisions.values().filter(|revision| !revision.optional);
-        let shallow = required.clone().all(|revision| revision.want.depth.is_some())
-            && stored.is_none_or(|stored| !stored.is_full());
-        (shallow, base.filter(|(stored, _)| shallow != stored.is_full()))
+        let base = base.filter(|(stored, _)| wanted.builds_on(stored));
+        let shallow = wanted.is_shallow(stored);
+        Ok((Scratch::open(&self.git, &self.root, address, shallow, base)?, base))
     }
 
-    fn open(&self, address: &GitAddress, wanted: &Wanted) -> Result<(Scratch<'_>, bool, Base<'_>)> {
-        let (shallow, base) = self.form(address, wanted);
-        Ok((Scratch::open(&self.git, &self.root, address, shallow, base)?, shallow, base))
-    }
-
-    /// Fetches what is wanted of a repository and reads its submodules. Returns what is wanted with what that leads to.
-    fn fetch(&self, address: &GitAddress, wanted: &mut Wanted) -> Result<(Wanted, Outcome)> {
-        let (scratch, shallow, base) = self.open(address, wanted)?;
-        if base.is_none() {
-            let stored = self.manifest.git.get(address).into_iter().flat_map(|stored| stored.revisions.keys());
-            for revision in stored {
-                let optional = WantedRevision { optional: true, ..WantedRevision::default() };
-                wanted.revisions.entry(*revision).or_insert(optional);
-            }
-        }
-        let mut outcome = Outcome::default();
+    /// Fetches what is wanted of a repository and reads its submodules. Returns what that told, and how many bytes arrived.
+    fn fetch(&self, address: &GitAddress, wanted: &RepositoryWant) -> Result<(Learned, u64)> {
+        let (scratch, base) = self.open(address, wanted)?;
         let received = |bytes: u64| self.progress.report(Event::Received { bytes });
         let is_there = |revision: &Revision, depth: Option<NonZeroU32>| {
             let stored = base.and_then(|(stored, _)| stored.revisions.get(revision));
             stored.is_some_and(|stored| is_deep_enough(stored.depth, depth))
         };
-        let (mut required, mut optional) = (BTreeMap::new(), BTreeMap::new());
-        for (revision, of_lock) in &mut wanted.revisions {
-            if !shallow {
-                of_lock.want.depth = None;
-            }
-            if !is_there(revision, of_lock.want.depth) {
-                let wants = if of_lock.optional { &mut optional } else { &mut required };
-                wants.insert(*revision, of_lock.want.clone());
-            }
-        }
-        outcome.downloaded_bytes += scratch.fetch(&wanted.url, &required, &received)?;
-        for (revision, want) in optional {
-            match scratch.fetch(&wanted.url, &[(revision, want)].into(), &received) {
-                Ok(bytes) => outcome.downloaded_bytes += bytes,
+        let want = |want: &RevisionWant| Want { depth: want.depth, names: want.names.clone() };
+        let lacking = wanted.revisions.iter().filter(|(revision, want)| !is_there(revision, want.depth));
+        let (optional, required): (Vec<_>, Vec<_>) = lacking.partition(|(_, want)| want.optional);
+        let required = required.into_iter().map(|(revision, of_lock)| (*revision, want(of_lock))).collect();
+        let mut downloaded_bytes = scratch.fetch(&wanted.url, &required, &received)?;
+        let mut learned = Learned::default();
+        for (revision, of_mirror) in optional {
+            match scratch.fetch(&wanted.url, &[(*revision, want(of_mirror))].into(), &received) {
+                Ok(bytes) => downloaded_bytes += bytes,
                 Err(error @ GitError::NoRevision { .. }) => {
                     let message =
                         format!("{address} at {} was mirrored shallow and is dropped: {error}", revision.short());
                     self.progress.report(Event::Warning { message });
-                    outcome.dropped.insert(revision);
+                    learned.dropped.insert(*revision);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         for (revision, _) in wanted.revisions.iter().filter(|(_, wanted)| wanted.submodules) {
-            outcome.submodules.insert(*revision, scratch.submodules(&wanted.url, *revision)?);
+            let submodules = scratch.submodules(&wanted.url, *revision)?.into_iter();
+            let submodules = submodules.map(|submodule| (submodule.url, submodule.revision)).collect();
+            learned.submodules.insert(*revision, submodules);
         }
-        Ok((wanted.clone(), outcome))
+        Ok((learned, downloaded_bytes))
     }
 
-    /// Packs what was fetched of a repository, and puts together what the branch will say of it.
-    fn pack(
-        &self,
-        address: &GitAddress,
-        wanted: &Wanted,
-        outcome: &Outcome,
-        failed: &BTreeSet<GitAddress>,
-    ) -> Result<Fetched> {
-        let (scratch, _, base) = self.open(address, wanted)?;
+    /// Packs what was fetched of a repository; `stored` is what the branch will say of it, but for the packs.
+    fn pack(&self, address: &GitAddress, wanted: &RepositoryWant, mut stored: StoredGit) -> Result<Fetched> {
+        let (scratch, base) = self.open(address, wanted)?;
         let before = self.manifest.git.get(address).cloned().unwrap_or_default();
-        let mut stored = before.clone();
         let packs = base.map(|(stored, _)| stored.packs.clone()).unwrap_or_default();
-        let mut added = Vec::new();
-        for (revision, of_lock) in &wanted.revisions {
-            if !before.revisions.contains_key(revision) {
-                added.push((*revision, replaced(&before, wanted, of_lock)));
-            }
-            let there = stored.revisions.entry(*revision).or_default();
-            let deeper = there.depth.zip(of_lock.want.depth).map(|(one, other)| one.max(other));
-            there.depth = if before.revisions.contains_key(revision) { deeper } else { of_lock.want.depth };
-            if let Some(submodules) = outcome.submodules.get(revision)
-                && submodules.iter().all(|submodule| !failed.contains(submodule.url.address()))
-            {
-                let pinned = submodules.iter().map(|submodule| (submodule.url.address().clone(), submodule.revision));
-                there.submodules = Some(pinned.collect());
-            }
-        }
-        for revision in &outcome.dropped {
-            stored.revisions.remove(revision);
-        }
-        for (revision, of_lock) in &wanted.revisions {
-            of_lock.want.names.iter().for_each(|name| stored.set_name(*revision, name));
-        }
+        let new = wanted.revisions.iter().filter(|(revision, _)| !before.revisions.contains_key(*revision));
+        let added = new.map(|(revision, want)| (*revision, replaced(&before, wanted, want))).collect();
         let revisions = stored.revisions.keys().copied().collect();
         let Packed { kept, new, shallow } = scratch.pack(&revisions, &packs)?;
         stored.shallow = shallow;
         stored.packs = packs.into_iter().filter(|(name, _)| kept.contains(name)).collect();
         let (files, stored_bytes) = new.as_ref().map(|new| self.files(new)).transpose()?.unwrap_or_default();
         stored.packs.extend(new.map(|new| (new.name, new.bytes)));
-        let (address, downloaded_bytes) = (address.clone(), outcome.downloaded_bytes);
-        Ok(Fetched { address, stored, files, added, downloaded_bytes, stored_bytes })
+        Ok(Fetched { address: address.clone(), stored, files, added, downloaded_bytes: 0, stored_bytes })
     }
 
     /// Takes revisions away from a repository that the mirror has; some must stay. Where that leaves much that nobody needs,
@@ -349,27 +260,10 @@ fn wrong_id(id: &str) -> OpError {
     GitError::Failed { action: "store a pack", message: format!("{id:?} is not an object's id") }.into()
 }
 
-/// Adds what is wanted of a repository. Returns whether that is more than was.
-fn add(all: &mut BTreeMap<GitAddress, Wanted>, url: &GitUrl, revision: Revision, new: WantedRevision) -> bool {
-    let new_repository = || Wanted { url: url.clone(), revisions: BTreeMap::new() };
-    let wanted = all.entry(url.address().clone()).or_insert_with(new_repository);
-    let taken: BTreeSet<_> = wanted.revisions.values().flat_map(|known| known.want.names.iter().cloned()).collect();
-    let mut more = !wanted.revisions.contains_key(&revision);
-    let known = wanted.revisions.entry(revision).or_insert_with(|| WantedRevision { want: new.want.clone(), ..new });
-    more |= new.submodules && !known.submodules || known.want.depth.is_some() && new.want.depth.is_none();
-    known.submodules |= new.submodules;
-    known.optional &= new.optional;
-    known.want.depth = known.want.depth.zip(new.want.depth).map(|(one, other)| one.max(other));
-    // Where two entries call two revisions by one name, the first is called so.
-    known.want.names.retain(|name| !taken.contains(name));
-    known.want.names.extend(new.want.names.into_iter().filter(|name| !taken.contains(name)));
-    more
-}
-
 /// Returns the revision that a new one takes the place of: the one that had its name, or the only one that nobody wants.
-fn replaced(before: &StoredGit, wanted: &Wanted, new: &WantedRevision) -> Option<Revision> {
+fn replaced(before: &StoredGit, wanted: &RepositoryWant, new: &RevisionWant) -> Option<Revision> {
     let mut left = before.revisions.iter().filter(|(revision, _)| !wanted.revisions.contains_key(*revision));
-    let named = left.clone().find(|(_, stored)| !stored.names.is_disjoint(&new.want.names));
+    let named = left.clone().find(|(_, stored)| !stored.names.is_disjoint(&new.names));
     let only = left.next().filter(|_| left.next().is_none());
     named.or(only).map(|(revision, _)| *revision)
 }

@@ -5,6 +5,7 @@
 //! of git: of a commit that id is known without reading the lock, and a lock of the worktree is hashed, which gives the same
 //! id unless git converts line ends between the two.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -116,7 +117,7 @@ impl Summary {
             fresh: comparison.is_fresh(),
             present: comparison.present,
             extra: comparison.extra.len() + comparison.git_extra.len(),
-            git: comparison.git.len(),
+            git: comparison.git.iter().map(|pin| (pin.url.address(), pin.revision)).collect::<BTreeSet<_>>().len(),
             unmirrored: comparison.unmirrored.len(),
             ignored: comparison.ignored.len(),
         }

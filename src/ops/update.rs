@@ -15,7 +15,7 @@ use super::{OpError, Result, init, repositories as git};
 use crate::fetch::Downloads;
 use crate::hex::tarball::Limits;
 use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Revision, StoredRelease, Version};
-use crate::plan::{Comparison, Wanted};
+use crate::plan::{Comparison, GitPlan, Wanted};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
 
@@ -96,7 +96,11 @@ pub struct Update {
 /// Fails with what went wrong; the branch is then as it was, and what was fetched and verified is kept for the next time.
 pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Update> {
     let start = Instant::now();
-    let before = status::status(project, false)?;
+    let mut before = status::status(project, false)?;
+    if before.comparison.is_none() && before.summary.unmirrored + before.summary.ignored > 0 {
+        // What cannot be mirrored is named, and a remembered answer has only numbers.
+        before = status::status(project, true)?;
+    }
     let done = |before: Status, adopted| Update {
         commit: before.commit,
         before,
@@ -189,6 +193,9 @@ impl<'a> Attempt<'a> {
         let added: Vec<Added> = fetched.releases.iter().map(|stored| added(stored, manifest)).collect();
         let added_git: Vec<AddedGit> = fetched.git.iter().flat_map(added_git).collect();
         let after = Comparison::new(&self.wanted, draft.manifest());
+        if fetched.failed.is_none() && !after.is_fresh() {
+            return Err(OpError::StillLacking { lacking: after.lacking() });
+        }
         let published = draft.publish(&self.message(&added, &added_git, &fetched)?)?;
         status::remember(repository, published.commit, &self.locks, &after);
         for release in &added {
@@ -205,7 +212,7 @@ impl<'a> Attempt<'a> {
     fn order(&self, manifest: &Manifest) -> Order {
         let comparison = Comparison::new(&self.wanted, manifest);
         let releases: Vec<_> = comparison.to_fetch().cloned().collect();
-        let git = comparison.git_to_fetch().cloned().collect();
+        let git = GitPlan::new(&self.wanted.git, manifest);
         let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| pin.id.entry()).collect();
         entries.extend(comparison.entries);
         if self.options.refresh {

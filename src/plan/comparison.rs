@@ -1,12 +1,10 @@
 //! What locks want against what a snapshot holds.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
 
+use super::git_want::{RepositoryWant, with_submodules};
 use super::{GitPin, Ignored, Pin, Unmirrored, Wanted};
-use crate::model::{
-    EntryId, GitAddress, GitName, Manifest, OuterChecksum, ReleaseId, Revision, StoredGit, StoredRelease, Version,
-};
+use crate::model::{EntryId, GitAddress, Manifest, OuterChecksum, ReleaseId, Revision, StoredRelease, Version};
 
 /// A pinned release whose package is in the mirror, but not so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,19 +73,23 @@ impl Comparison {
     }
 
     fn add_git(&mut self, wanted: &Wanted, manifest: &Manifest) {
-        let mut needed = BTreeSet::new();
+        let wants = RepositoryWant::all(&wanted.git);
         for pin in &wanted.git {
-            needed.insert((pin.url.address().clone(), pin.revision));
-            match manifest.git.get(pin.url.address()) {
+            let address = pin.url.address();
+            let want = wants.get(address).and_then(|wants| wants.revisions.get(&pin.revision));
+            match manifest.git.get(address) {
                 None => self.git_missing.push(pin.clone()),
-                Some(stored) if pin.accepts(stored, manifest) => self.git.push(pin.clone()),
+                Some(_) if want.is_some_and(|want| want.is_met(address, pin.revision, manifest)) => {
+                    self.git.push(pin.clone());
+                }
                 Some(stored) => {
                     let mirrored = stored.revisions.keys().copied().collect();
                     self.git_changed.push(GitChange { pin: pin.clone(), mirrored });
                 }
             }
         }
-        let needed = with_submodules(needed, manifest);
+        let pinned = wanted.git.iter().map(|pin| (pin.url.address().clone(), pin.revision));
+        let needed = with_submodules(pinned, manifest);
         let stored =
             manifest.git.iter().flat_map(|(address, stored)| stored.revisions.keys().map(|r| (address.clone(), *r)));
         self.git_extra = stored.filter(|place| !needed.contains(place)).collect();
@@ -108,13 +110,38 @@ impl Comparison {
         }
     }
 
-    /// Tells whether everything is there that the locks pin and that can be mirrored.
+    /// Returns whether the mirror has everything that the locks pin and that can be mirrored. This is the only place that
+    /// decides it.
     pub fn is_fresh(&self) -> bool {
         let hex = self.missing.is_empty() && self.changed.is_empty() && self.entries.is_empty();
         hex && self.git_missing.is_empty() && self.git_changed.is_empty()
     }
 
-    /// Returns the revisions of git repositories that an update has to bring.
+    /// Names everything that the mirror lacks, each thing once: releases, registry entries of releases that are there, git
+    /// revisions. Empty if it is fresh.
+    pub fn lacking(&self) -> Vec<String> {
+        let releases = self.to_fetch().map(|pin| pin.id.to_string());
+        let packages: BTreeSet<EntryId> = self.to_fetch().map(|pin| pin.id.entry()).collect();
+        let entries = self.entries.iter().filter(|entry| !packages.contains(*entry));
+        let entries = entries.map(|entry| format!("the registry entry of {entry}"));
+        let revisions =
+            self.revisions_to_fetch().into_iter().map(|(address, revision)| format!("{address} {}", revision.short()));
+        releases.chain(entries).chain(revisions).collect()
+    }
+
+    /// Names the dependencies that cannot be mirrored, each with the reason. They are no part of what makes a mirror fresh.
+    pub fn not_mirrored(&self) -> Vec<(&str, String)> {
+        let local = self.unmirrored.iter().map(|unmirrored| (unmirrored.app.as_str(), unmirrored.reason.to_string()));
+        let unknown = self.ignored.iter().map(|ignored| (ignored.app.as_str(), ignored.reason()));
+        local.chain(unknown).collect()
+    }
+
+    /// Returns the revisions that an update has to bring, each once.
+    pub fn revisions_to_fetch(&self) -> BTreeSet<(&GitAddress, Revision)> {
+        self.git_to_fetch().map(|pin| (pin.url.address(), pin.revision)).collect()
+    }
+
+    /// Returns the pins of those revisions.
     pub fn git_to_fetch(&self) -> impl Iterator<Item = &GitPin> {
         self.git_missing.iter().chain(self.git_changed.iter().map(|change| &change.pin))
     }
@@ -130,54 +157,6 @@ impl Pin {
     pub fn accepts(&self, stored: &StoredRelease) -> bool {
         self.outer.is_none_or(|outer| outer == stored.outer) && self.inner.is_none_or(|inner| inner == stored.inner)
     }
-}
-
-impl GitPin {
-    /// Tells whether what is stored of the repository is what is wanted.
-    ///
-    /// A name that another revision has does: a branch moves, and clients that have a lock ask for the commit.
-    fn accepts(&self, stored: &StoredGit, manifest: &Manifest) -> bool {
-        let Some(revision) = stored.revisions.get(&self.revision) else { return false };
-        let deep = is_deep_enough(revision.depth, self.depth);
-        let named = |name: &GitName| stored.revisions.values().any(|revision| revision.names.contains(name));
-        deep && self.names.iter().all(named) && (!self.submodules || self.has_submodules(manifest))
-    }
-
-    /// Tells whether all submodules are there, and theirs.
-    fn has_submodules(&self, manifest: &Manifest) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut next = vec![(self.url.address(), self.revision)];
-        while let Some((address, revision)) = next.pop() {
-            if !seen.insert((address, revision)) {
-                continue;
-            }
-            let stored = manifest.git.get(address).and_then(|stored| stored.revisions.get(&revision));
-            let Some(submodules) = stored.and_then(|stored| stored.submodules.as_ref()) else { return false };
-            next.extend(submodules.iter().map(|(address, revision)| (address, *revision)));
-        }
-        true
-    }
-}
-
-/// Tells whether an ancestry that is stored to one depth does where another one is wanted; `None` stands for all of it.
-pub fn is_deep_enough(stored: Option<NonZeroU32>, wanted: Option<NonZeroU32>) -> bool {
-    stored.is_none_or(|stored| wanted.is_some_and(|wanted| stored >= wanted))
-}
-
-/// Adds the submodules of some stored revisions, and theirs.
-fn with_submodules(
-    revisions: BTreeSet<(GitAddress, Revision)>,
-    manifest: &Manifest,
-) -> BTreeSet<(GitAddress, Revision)> {
-    let mut all = BTreeSet::new();
-    let mut next: Vec<_> = revisions.into_iter().collect();
-    while let Some((address, revision)) = next.pop() {
-        let stored = manifest.git.get(&address).and_then(|stored| stored.revisions.get(&revision));
-        if all.insert((address, revision)) {
-            next.extend(stored.and_then(|stored| stored.submodules.as_ref()).into_iter().flatten().cloned());
-        }
-    }
-    all
 }
 
 #[cfg(test)]
@@ -251,6 +230,28 @@ mod tests {
         let with = "git h/a ONE full submodules HEAD\nsubmodule h/a ONE h/b TWO\n";
         assert_eq!(fresh(submodules, with), (false, 0), "the submodule is lacking");
         assert_eq!(fresh(submodules, &format!("{with}git h/b TWO full submodules\n")), (true, 0));
+    }
+
+    #[test]
+    fn entries_of_one_revision_are_one_want() {
+        let one = "1".repeat(40);
+        let fresh = |options: [&str; 2], line: &str| {
+            let entry = |(app, options)| format!(r#""{app}": {{:git, "https://h/a", "{one}", [{options}]}}"#);
+            let mut wanted = Wanted::default();
+            let entries = ["one", "two"].into_iter().zip(options).map(entry).collect::<Vec<_>>().join(", ");
+            wanted.add(&Lock::parse("mix.lock", format!("%{{{entries}}}")).unwrap()).unwrap();
+            let comparison = Comparison::new(&wanted, &line.replace("ONE", &one).parse().unwrap());
+            assert_eq!(comparison.is_fresh(), comparison.lacking().is_empty());
+            assert!(comparison.lacking().len() < 2, "{:?}", comparison.lacking());
+            comparison.is_fresh()
+        };
+        assert!(fresh([r#"sparse: "one""#, r#"sparse: "two""#], "git h/a ONE full HEAD\n"));
+        assert!(!fresh(["depth: 1", "depth: 3"], "git h/a ONE 2 HEAD\n"));
+        assert!(fresh(["depth: 1", "depth: 3"], "git h/a ONE 3 HEAD\n"));
+        assert!(!fresh(["", "depth: 3"], "git h/a ONE 3 HEAD\n"));
+        assert!(!fresh(["", "submodules: true"], "git h/a ONE full HEAD\n"));
+        assert!(!fresh(["", r#"branch: "b""#], "git h/a ONE full HEAD\n"));
+        assert!(fresh(["", r#"branch: "b""#], "git h/a ONE full HEAD heads/b\n"));
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! What a mirror lacks for a lock: pure data, printable before anything is done.
 //!
 //! - [`Wanted`]: what some locks pin, validated.
-//! - [`Comparison`]: that against what a snapshot holds.
+//! - [`RepositoryWant`]: what the pins of one git repository want of it together.
+//! - [`Comparison`]: what is wanted against what a snapshot holds; whether it is fresh.
+//! - [`GitPlan`]: what to fetch of git repositories, and what the manifest says of them then.
 //! - [`Pruning`]: what a snapshot holds beyond what is needed.
 //! - [`LockChange`]: what changed from some locks to others.
 
 mod comparison;
+mod git_plan;
+mod git_want;
 mod lock_change;
 mod pruning;
 mod wanted;
 
-pub use comparison::{Change, Comparison, GitChange, is_deep_enough};
+pub use comparison::{Change, Comparison, GitChange};
+pub use git_plan::{GitPlan, Learned};
+pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
 pub use pruning::{Needed, Pruning};
 pub use wanted::{GitPin, Ignored, NotMirrored, Pin, Unmirrored, Wanted};

@@ -87,6 +87,13 @@ pub struct Ignored {
     pub kind: String,
 }
 
+impl Ignored {
+    /// Returns why it is not mirrored, for people.
+    pub fn reason(&self) -> String {
+        format!("of the unknown kind {}", self.kind)
+    }
+}
+
 /// What some locks pin, together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {

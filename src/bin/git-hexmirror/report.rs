@@ -49,6 +49,7 @@ fn print(output: &Output, title: &str, error: &CommandError) -> u8 {
 
 fn exit_code(failure: Failure) -> u8 {
     match failure {
+        Failure::NotFresh => NOT_FRESH,
         Failure::Usage => 2,
         Failure::Network => 3,
         Failure::Integrity => 4,
@@ -190,6 +191,9 @@ fn hint(error: &OpError) -> Option<String> {
         }
         OpError::SharedHooks { .. } => {
             "give this repository hooks of its own (git config core.hooksPath .githooks), then: git hexmirror hooks install"
+        }
+        OpError::StillLacking { .. } => {
+            "the branch is as it was; this is a defect of git-hexmirror, please report it with the lock"
         }
         OpError::KeptMoving { .. } => "try again when nothing else writes to the branch",
         _ => return None,

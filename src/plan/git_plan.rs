@@ -1,0 +1,168 @@
+//! The plan of a fetch of git repositories: what to fetch, and what the manifest says of them afterwards.
+//!
+//! It grows in rounds, because only a fetched revision tells its submodules. The same wants decide whether a mirror is
+//! fresh ([`super::Comparison`]), so that a mirror is fresh after the plan was carried out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::GitPin;
+use super::git_want::{RepositoryWant, RevisionWant, with_submodules};
+use crate::model::{GitAddress, GitUrl, Manifest, Revision, StoredGit};
+
+/// How deeply submodules may be nested, and how many revisions they may pin together.
+const MAX_NESTING: usize = 16;
+const MAX_REVISIONS: usize = 2000;
+
+/// What a round of fetches told about a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// The submodules of those revisions whose submodules are wanted.
+    pub submodules: BTreeMap<Revision, Vec<(GitUrl, Revision)>>,
+    /// The optional revisions that upstream does not have any more.
+    pub dropped: BTreeSet<Revision>,
+}
+
+/// What to fetch of git repositories.
+#[derive(Debug, Clone, Default)]
+pub struct GitPlan {
+    before: Manifest,
+    wants: BTreeMap<GitAddress, RepositoryWant>,
+    /// What the mirror has and the pins need, the known submodules of what is pinned included.
+    needed: BTreeSet<(GitAddress, Revision)>,
+    learned: BTreeMap<GitAddress, Learned>,
+    round: BTreeSet<GitAddress>,
+    next: BTreeSet<GitAddress>,
+    failed: BTreeSet<GitAddress>,
+    rounds: usize,
+    submodules: usize,
+}
+
+impl GitPlan {
+    /// Plans what to fetch for some pins on top of what a mirror has.
+    pub fn new(pins: &[GitPin], manifest: &Manifest) -> Self {
+        let wants = RepositoryWant::all(pins);
+        let unmet = wants.iter().filter(|(address, want)| !want.is_met(address, manifest));
+        let round: BTreeSet<GitAddress> = unmet.map(|(address, _)| address.clone()).collect();
+        if round.is_empty() {
+            return Self::default();
+        }
+        let needed = with_submodules(pins.iter().map(|pin| (pin.url.address().clone(), pin.revision)), manifest);
+        let before = Manifest { git: manifest.git.clone(), ..Manifest::default() };
+        let mut plan = Self { before, wants, needed, round, ..Self::default() };
+        plan.settle();
+        plan
+    }
+
+    /// Returns whether there is nothing to fetch.
+    pub fn is_empty(&self) -> bool {
+        self.round.is_empty() && self.learned.is_empty()
+    }
+
+    /// Returns the repositories to fetch in this round.
+    pub fn round(&self) -> impl Iterator<Item = (&GitAddress, &RepositoryWant)> {
+        self.round.iter().filter_map(|address| self.wants.get_key_value(address))
+    }
+
+    /// Takes what the fetch of a repository told.
+    pub fn learn(&mut self, address: &GitAddress, learned: Learned) {
+        for (url, revision) in learned.submodules.values().flatten() {
+            self.add_submodule(url, *revision);
+        }
+        let known = self.learned.entry(address.clone()).or_default();
+        known.submodules.extend(learned.submodules);
+        // Each round is about everything that is wanted, and an earlier round may not have known that a revision is needed.
+        known.dropped = learned.dropped;
+    }
+
+    /// Takes that a repository cannot be fetched.
+    pub fn fail(&mut self, address: &GitAddress) {
+        self.failed.insert(address.clone());
+    }
+
+    /// Begins the next round. Returns whether there is one.
+    ///
+    /// # Errors
+    /// Fails if submodules are nested too deeply or are too many, with the repository that is one too many.
+    pub fn advance(&mut self) -> Result<bool, GitAddress> {
+        self.round = std::mem::take(&mut self.next);
+        self.round.retain(|address| !self.failed.contains(address));
+        let too_many = self.rounds > MAX_NESTING || self.submodules > MAX_REVISIONS;
+        if let Some(address) = self.round.first().filter(|_| too_many) {
+            return Err(address.clone());
+        }
+        self.rounds += 1;
+        self.settle();
+        Ok(!self.round.is_empty())
+    }
+
+    /// Returns the repositories that were fetched completely, with what is wanted of each.
+    pub fn fetched(&self) -> impl Iterator<Item = (&GitAddress, &RepositoryWant)> {
+        let fetched = self.learned.keys().filter(|address| !self.failed.contains(*address));
+        fetched.filter_map(|address| self.wants.get_key_value(address))
+    }
+
+    /// Returns what the manifest is to say of a fetched repository. Packs and the commits without parents are as before:
+    /// only packing tells them.
+    pub fn stored(&self, address: &GitAddress) -> StoredGit {
+        let before = self.before.git.get(address).cloned().unwrap_or_default();
+        let mut stored = before.clone();
+        let learned = self.learned.get(address).cloned().unwrap_or_default();
+        let Some(wanted) = self.wants.get(address) else { return stored };
+        for (revision, want) in &wanted.revisions {
+            let there = stored.revisions.entry(*revision).or_default();
+            there.depth = match before.revisions.get(revision) {
+                Some(before) => before.depth.zip(want.depth).map(|(one, other)| one.max(other)),
+                None => want.depth,
+            };
+            if let Some(submodules) = learned.submodules.get(revision)
+                && submodules.iter().all(|(url, _)| !self.failed.contains(url.address()))
+            {
+                let pinned = submodules.iter().map(|(url, revision)| (url.address().clone(), *revision));
+                there.submodules = Some(pinned.collect());
+            }
+        }
+        stored.revisions.retain(|revision, _| !learned.dropped.contains(revision));
+        wanted.name(&mut stored);
+        stored
+    }
+
+    fn add_submodule(&mut self, url: &GitUrl, revision: Revision) {
+        let address = url.address();
+        let want = self.wants.entry(address.clone()).or_insert_with(|| RepositoryWant::new(url.clone()));
+        let is_more = want.add(revision, RevisionWant { submodules: true, ..RevisionWant::default() });
+        let is_fetched = self.round.contains(address) || self.learned.contains_key(address);
+        if is_fetched && is_more || !is_fetched && !want.is_met(address, &self.before) {
+            self.submodules += usize::from(is_more);
+            self.next.insert(address.clone());
+        } else if !is_fetched {
+            self.need(address.clone(), revision);
+        }
+    }
+
+    /// Notes that a revision that is there, and its submodules, have to stay.
+    fn need(&mut self, address: GitAddress, revision: Revision) {
+        for (address, revision) in with_submodules([(address, revision)], &self.before) {
+            let want = self.wants.get_mut(&address).and_then(|want| want.revisions.get_mut(&revision));
+            want.into_iter().for_each(|want| want.optional = false);
+            self.needed.insert((address, revision));
+        }
+    }
+
+    /// Decides on the form in which each repository of the round is stored. If it is another one than before, everything
+    /// stored is fetched again.
+    fn settle(&mut self) {
+        for address in &self.round {
+            let before = self.before.git.get(address);
+            let Some(want) = self.wants.get_mut(address) else { continue };
+            if !want.is_shallow(before) {
+                want.revisions.values_mut().for_each(|want| want.depth = None);
+            }
+            let Some(before) = before.filter(|before| !want.builds_on(before)) else { continue };
+            for revision in before.revisions.keys() {
+                let optional = !self.needed.contains(&(address.clone(), *revision));
+                let stored = RevisionWant { optional, ..RevisionWant::default() };
+                want.revisions.entry(*revision).or_insert(stored);
+            }
+        }
+    }
+}
