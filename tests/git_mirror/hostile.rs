@@ -52,8 +52,10 @@ fn folders_of_this_machine_are_said_not_to_be_mirrored() {
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     let file = format!("file://{}", scene.forge.path("a/one").display());
     scene.lock(&[("local", &file, &pinned, ""), ("one", "a/one", &pinned, "")]);
-    scene.stage.run(&["update"]).ok().says("1 git dependency cannot be mirrored");
-    scene.stage.run(&["status"]).ok().prints("1 git dependency cannot be mirrored");
+    let named = "1 dependency cannot be mirrored: local (a folder of this machine)";
+    scene.stage.run(&["update"]).ok().says(named);
+    scene.stage.run(&["update"]).ok().says(named);
+    scene.stage.run(&["status"]).ok().prints(named);
     scene.stage.run(&["diff"]).ok().prints("a folder of this machine");
     let json = scene.stage.run(&["status", "--json"]).ok().json();
     let local = json["git"].as_array().unwrap().iter().find(|git| git["app"] == "local").unwrap();

@@ -91,6 +91,7 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
             comparison.to_fetch().map(pin).chain(comparison.git_to_fetch().map(git_pin)).collect()
         }),
         "git": update.before.comparison.as_ref().map_or_else(Vec::new, git),
+        "ignored": update.before.comparison.iter().flat_map(|comparison| &comparison.ignored).map(ignored).collect::<Vec<_>>(),
         "incomplete": update.failed.is_some(),
         "errors": update.failed.iter().flat_map(errors).collect::<Vec<_>>(),
     })

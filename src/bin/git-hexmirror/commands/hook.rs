@@ -1,6 +1,5 @@
 //! `hook`: what the installed hooks call.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -8,9 +7,10 @@ use git_hexmirror::config::PostCheckout;
 use git_hexmirror::hook::{Hook, pushed, run_before};
 use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, PushedLocks, Reach, Status, UpdateOptions};
 
+use super::status::not_mirrored_line;
 use super::{CommandError, pull, push, run};
 use crate::cli::Outcome;
-use crate::output::{BAD, BOLD, CHANGED, Output, styled};
+use crate::output::{BAD, BOLD, CHANGED, DIM, Output, styled};
 use crate::report;
 use crate::session::Session;
 
@@ -188,12 +188,7 @@ fn remedy(project: &Project, locks: &[LockFile]) -> String {
 /// Prints that the mirror is not fresh, and the first things that it lacks.
 fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
     let Some(comparison) = &status.comparison else { return };
-    let lacking = comparison.to_fetch().map(|pin| pin.id.to_string());
-    let whole: BTreeSet<_> = comparison.to_fetch().map(|pin| (&pin.id.repository, &pin.id.package)).collect();
-    let entries = comparison.entries.iter().filter(|entry| !whole.contains(&(&entry.repository, &entry.package)));
-    let entries = entries.map(|entry| format!("the registry entry of {entry}"));
-    let git = comparison.git_to_fetch().map(|pin| format!("{} {}", pin.url.address(), pin.revision.short()));
-    let lacking: Vec<String> = lacking.chain(entries).chain(git).collect();
+    let lacking = comparison.lacking();
     let more = if lacking.len() > NAMED { format!(", and {} more", lacking.len() - NAMED) } else { String::new() };
     let named = lacking.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     output.always(format!(
@@ -203,4 +198,7 @@ fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
         styled(BAD, "not fresh"),
         styled(CHANGED, named)
     ));
+    if let Some(not_mirrored) = not_mirrored_line(comparison) {
+        output.always(styled(DIM, not_mirrored));
+    }
 }

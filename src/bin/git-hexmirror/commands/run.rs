@@ -6,6 +6,7 @@ use git_hexmirror::ops::{self, OpError, Project};
 use git_hexmirror::plan::Comparison;
 
 use super::serve;
+use super::status::not_mirrored_line;
 use crate::cli::Outcome;
 use crate::output::Output;
 use crate::report;
@@ -51,10 +52,7 @@ fn explain(output: &Output, project: &Project, asked: BTreeSet<String>) {
     let status = ops::status(project, true).ok();
     let locks = status.as_ref().map_or_else(String::new, |status| status.locks.join(", "));
     let comparison = status.and_then(|status| status.comparison);
-    let pinned: Vec<String> = comparison.iter().flat_map(Comparison::to_fetch).map(|pin| pin.id.to_string()).collect();
-    let git = comparison.iter().flat_map(Comparison::git_to_fetch);
-    let git = git.map(|pin| format!("{} {}", pin.url.address(), pin.revision.short()));
-    let pinned: Vec<String> = pinned.into_iter().chain(git).collect();
+    let pinned = comparison.as_ref().map(Comparison::lacking).unwrap_or_default();
     if !pinned.is_empty() {
         let lacks = listed(&pinned);
         output.say(format!("git-hexmirror: the mirror lacks what {locks} pins: {lacks}; run `git hexmirror update`"));
@@ -64,6 +62,9 @@ fn explain(output: &Output, project: &Project, asked: BTreeSet<String>) {
             "git-hexmirror: the mirror was asked for what it lacks and no lock pins: {asked}; \
              lock it where there is a network, then run `git hexmirror update`"
         ));
+    }
+    if let Some(not_mirrored) = comparison.as_ref().and_then(not_mirrored_line) {
+        output.say(format!("git-hexmirror: {not_mirrored}"));
     }
 }
 

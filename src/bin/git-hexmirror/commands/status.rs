@@ -1,10 +1,13 @@
 //! `status`
 
+use std::collections::BTreeSet;
+
 use git_hexmirror::model::Revision;
 use git_hexmirror::ops::{self, Project, Status};
 use git_hexmirror::plan::{Comparison, GitPin, Unmirrored};
 
 use super::CommandError;
+use super::changes::printable;
 use super::documents;
 use super::init::short;
 use crate::cli::{Json, Outcome};
@@ -14,6 +17,8 @@ use crate::session::Session;
 
 /// How many lines of a list are shown before the rest is only counted.
 const SHOWN: usize = 20;
+/// How many dependencies that cannot be mirrored are named in a line.
+const NAMED: usize = 5;
 
 /// Tell whether the mirror has everything that the locks pin
 ///
@@ -26,7 +31,11 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    let status = ops::status(&project, arguments.json.json || session.output.verbose > 0)?;
+    let mut status = ops::status(&project, arguments.json.json || session.output.verbose > 0)?;
+    // A remembered answer has only numbers, and what is not mirrored is named.
+    if status.comparison.is_none() && status.summary.unmirrored + status.summary.ignored > 0 {
+        status = ops::status(&project, true)?;
+    }
     if arguments.json.json {
         let document = documents::status(&project.branch.to_string(), &status);
         session.output.json(&document).map_err(CommandError::Print)?;
@@ -39,9 +48,15 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result<()> {
     let (branch, summary) = (whose(project, status), status.summary);
     let has = contents(summary.present, summary.git);
-    match status.commit.filter(|_| summary.fresh) {
-        Some(commit) => output.result(format!("{}: {branch} at {} has {has}", styled(GOOD, "fresh"), short(commit)))?,
-        None => output.result(format!(
+    match status.commit {
+        Some(commit) if summary.fresh => {
+            output.result(format!("{}: {branch} at {} has {has}", styled(GOOD, "fresh"), short(commit)))?;
+        }
+        None if summary.fresh => {
+            let locks = status.locks.join(", ");
+            output.result(format!("{}: {locks} pins nothing to mirror", styled(GOOD, "fresh")))?;
+        }
+        _ => output.result(format!(
             "{}: {branch} lacks what {} pins",
             styled(BAD, "not fresh"),
             status.locks.join(", ")
@@ -53,13 +68,8 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
             extra(output, comparison)?;
         }
     }
-    if summary.unmirrored > 0 {
-        let repositories = count(summary.unmirrored, "git dependency cannot", "git dependencies cannot");
-        output.result(styled(DIM, format!("  {repositories} be mirrored; `git hexmirror diff` says why")))?;
-    }
-    if summary.ignored > 0 {
-        let ignored = count(summary.ignored, "dependency of an unknown kind is", "dependencies of unknown kinds are");
-        output.result(styled(DIM, format!("  {ignored} not mirrored")))?;
+    if let Some(not_mirrored) = status.comparison.as_ref().and_then(not_mirrored_line) {
+        output.result(styled(DIM, format!("  {not_mirrored}")))?;
     }
     if summary.extra > 0 && output.verbose == 0 {
         let extra = count(summary.extra, "release or revision is", "releases or revisions are");
@@ -97,7 +107,7 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     list(output, entries.map(|id| format!("  {} registry entry of {id}", styled(BAD, "missing"))), limit)?;
     let git = |pin: &GitPin| format!("{} {}", pin.url.address(), pin.revision.short());
     let missing = comparison.git_missing.iter().map(|pin| format!("  {} {}", styled(BAD, "missing"), git(pin)));
-    list(output, missing, limit)?;
+    list(output, once(missing), limit)?;
     let changed = comparison.git_changed.iter().map(|change| {
         let has = match change.mirrored.contains(&change.pin.revision) {
             true => "the mirror has it without all that its entry wants".to_owned(),
@@ -108,7 +118,13 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
         };
         format!("  {} {} ({has})", styled(CHANGED, "changed"), git(&change.pin))
     });
-    list(output, changed, limit)
+    list(output, once(changed), limit)
+}
+
+/// Leaves out lines that were there before: several entries may pin one revision.
+fn once(lines: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let mut seen = BTreeSet::new();
+    lines.filter(move |line| seen.insert(line.clone()))
 }
 
 /// Prints what the mirror has beyond the locks.
@@ -127,13 +143,25 @@ pub fn contents(releases: usize, revisions: usize) -> String {
     }
 }
 
+/// Names the dependencies that cannot be mirrored, in one line; `None` if there are none.
+pub fn not_mirrored_line(comparison: &Comparison) -> Option<String> {
+    let all = comparison.not_mirrored();
+    let named = all.iter().take(NAMED).map(|(app, reason)| printable(&format!("{app} ({reason})")));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = if all.len() > NAMED { format!(", and {} more", all.len() - NAMED) } else { String::new() };
+    let dependencies = count(all.len(), "dependency cannot", "dependencies cannot");
+    (!all.is_empty()).then(|| format!("{dependencies} be mirrored: {named}{more}"))
+}
+
 /// Prints the git dependencies that cannot be mirrored and the dependencies of unknown kinds.
 pub fn not_mirrored(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     for Unmirrored { app, url, reason, .. } in &comparison.unmirrored {
-        output.result(format!("  {} {app} {url} ({reason})", styled(DIM, "git, not mirrored:")))?;
+        let what = printable(&format!("{app} {url} ({reason})"));
+        output.result(format!("  {} {what}", styled(DIM, "git, not mirrored:")))?;
     }
     for ignored in &comparison.ignored {
-        output.result(format!("  {} {}", styled(DIM, format!("{}, not mirrored:", ignored.kind)), ignored.app))?;
+        let (app, kind) = (printable(&ignored.app), printable(&ignored.kind));
+        output.result(format!("  {} {app}", styled(DIM, format!("{kind}, not mirrored:"))))?;
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
     if dry_run {
         match &update.before.comparison {
             Some(comparison) if !update.before.summary.fresh => {
-                let (releases, git) = (comparison.to_fetch().count(), comparison.git_to_fetch().count());
+                let (releases, git) = (comparison.to_fetch().count(), comparison.revisions_to_fetch().len());
                 output.result(format!("{} would be fetched:", status::contents(releases, git)))?;
                 status::lacks(output, comparison)?;
             }
@@ -96,9 +96,8 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
     } else {
         changed(output, project, update);
     }
-    if update.before.summary.unmirrored > 0 && !output.quiet {
-        let git = count(update.before.summary.unmirrored, "git dependency cannot", "git dependencies cannot");
-        output.say(styled(DIM, format!("{git} be mirrored; `git hexmirror diff` says why")));
+    if let Some(not_mirrored) = update.before.comparison.as_ref().and_then(status::not_mirrored_line) {
+        output.say(styled(DIM, not_mirrored));
     }
     Ok(())
 }
