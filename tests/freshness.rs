@@ -164,9 +164,8 @@ fn update(manifest: &Manifest, wanted: &Wanted, world: &World, is_lost: bool) ->
     let comparison = Comparison::new(wanted, manifest);
     let mut entries: BTreeSet<EntryId> = comparison.entries.iter().cloned().collect();
     for pin in comparison.to_fetch() {
-        let sum = |id: &ReleaseId| id.to_string().bytes().fold(0_u8, u8::wrapping_add);
-        let outer = pin.outer.unwrap_or_else(|| OuterChecksum::from_bytes([sum(&pin.id); 32]));
-        let inner = pin.inner.unwrap_or_else(|| InnerChecksum::from_bytes([sum(&pin.id); 32]));
+        let (outer, inner) = checksums(&pin.id);
+        assert!(pin.outer.is_none_or(|pinned| pinned == outer));
         after.releases.insert(pin.id.clone(), StoredRelease { outer, inner, storage: Storage::Unpacked, bytes: 1 });
         entries.insert(pin.id.entry());
     }
@@ -196,6 +195,13 @@ fn update(manifest: &Manifest, wanted: &Wanted, world: &World, is_lost: bool) ->
         after.git.insert(address.clone(), packed(address, plan.stored(address)));
     }
     after
+}
+
+/// Returns the checksums that every lock has for a release, if it has any.
+fn checksums(id: &ReleaseId) -> (OuterChecksum, InnerChecksum) {
+    let (package, version) = (id.package.to_string(), id.version.to_string());
+    let sum = format!("{}{}", &package[1..], &version[..1]).repeat(32);
+    (sum.parse().unwrap(), sum.parse().unwrap())
 }
 
 fn submodules(of: Revision, world: &World) -> Vec<(GitUrl, Revision)> {
@@ -234,81 +240,90 @@ fn prune(manifest: &Manifest, needed: &Needed) -> Manifest {
     after
 }
 
-/// Does what a merge does with mirrors of which neither dropped anything.
-fn merge(ours: &Manifest, theirs: &Manifest) -> Manifest {
+/// Does what a merge does with mirrors of which neither dropped anything. Returns also whether all of both is there then.
+fn merge(ours: &Manifest, theirs: &Manifest) -> (Manifest, bool) {
+    let mut is_complete = true;
     let mut merged = theirs.clone();
     merged.releases.extend(ours.releases.iter().map(|(id, stored)| (id.clone(), *stored)));
     merged.entries.extend(ours.entries.iter().map(|(id, stored)| (id.clone(), *stored)));
     for (address, own) in &ours.git {
         let other = theirs.git.get(address).cloned().unwrap_or_default();
-        merged.git.insert(address.clone(), own.union(&other).unwrap_or_else(|| own.clone()));
+        let union = own.union(&other);
+        is_complete &= union.is_some();
+        merged.git.insert(address.clone(), union.unwrap_or_else(|| own.clone()));
     }
-    merged
+    (merged, is_complete)
+}
+
+/// Updates for some locks, one after the other.
+fn grow(manifest: Manifest, all: &[Vec<LockFile>], world: &World) -> Manifest {
+    all.iter().fold(manifest, |manifest, locks| update(&manifest, &wanted(locks), world, false))
 }
 
 #[track_caller]
-fn assert_fresh(wanted: &Wanted, manifest: &Manifest, when: &str) {
-    let comparison = Comparison::new(wanted, manifest);
+fn assert_fresh(locks: &[LockFile], manifest: &Manifest, when: &str) {
+    let all = wanted(locks);
+    let comparison = Comparison::new(&all, manifest);
     assert_eq!(comparison.lacking(), [""; 0], "{when}\n{manifest}");
     assert!(comparison.is_fresh(), "{when}");
-    assert!(GitPlan::new(&wanted.git, manifest).is_empty(), "{when}: an update would ask git\n{manifest}");
+    assert!(GitPlan::new(&all.git, manifest).is_empty(), "{when}: an update would ask git\n{manifest}");
+    // What is there for all entries together is there for each alone.
+    for lock in locks {
+        for dependency in &lock.dependencies {
+            let alone = LockFile { rebar: lock.rebar, dependencies: vec![dependency.clone()] };
+            assert!(Comparison::new(&wanted(&[alone]), manifest).is_fresh(), "{when}: {dependency:?}\n{manifest}");
+        }
+    }
     let read: Manifest = manifest.to_string().parse().unwrap();
     assert_eq!(read, *manifest, "{when}");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 700, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_update_ends_fresh(all in vec(locks(), 1..4), world in world(), is_lost: bool) {
-        let mut manifest = Manifest::default();
+    fn an_update_ends_fresh(mirrors in vec(vec(locks(), 0..3), 1..3), all in vec(locks(), 1..4), world in world(), is_lost: bool) {
+        let mut manifest = mirrors.iter().map(|all| grow(Manifest::default(), all, &world)).reduce(|one, other| merge(&one, &other).0).unwrap();
         for locks in &all {
             let wanted = wanted(locks);
             let before = Comparison::new(&wanted, &manifest);
             assert_eq!(before.is_fresh(), before.lacking().is_empty());
             let after = update(&manifest, &wanted, &world, is_lost);
-            assert_fresh(&wanted, &after, "after an update");
+            assert_fresh(locks, &after, "after an update");
             assert_eq!(update(&after, &wanted, &world, is_lost), after, "a second update changes nothing");
             assert_eq!(before.is_fresh(), after == manifest, "an update changes a mirror that is not fresh, and no other");
             manifest = after;
         }
         if !is_lost {
             for locks in &all {
-                assert_fresh(&wanted(locks), &manifest, "after updates for other locks");
+                assert_fresh(locks, &manifest, "after updates for other locks");
             }
         }
     }
 
     #[test]
     fn pruning_keeps_it_fresh(all in vec(locks(), 1..4), world in world(), stays: usize) {
-        let mut manifest = Manifest::default();
-        for locks in &all {
-            manifest = update(&manifest, &wanted(locks), &world, false);
-        }
+        let manifest = grow(Manifest::default(), &all, &world);
         let stays = &all[stays % all.len()..];
         let mut needed = Needed::default();
         stays.iter().for_each(|locks| needed.add(&wanted(locks)));
         let pruned = prune(&manifest, &needed);
         for locks in stays {
-            assert_fresh(&wanted(locks), &pruned, "after pruning");
+            assert_fresh(locks, &pruned, "after pruning");
         }
     }
 
     #[test]
-    fn merging_keeps_it_fresh(
-        base in vec(locks(), 0..2), ours in vec(locks(), 0..2), theirs in vec(locks(), 0..2), last in locks(), world in world()
-    ) {
-        let grow = |mut manifest: Manifest, all: &[Vec<LockFile>]| {
-            for locks in all {
-                manifest = update(&manifest, &wanted(locks), &world, false);
-            }
-            manifest
-        };
-        let base = grow(Manifest::default(), &base);
-        let last = [last];
-        let [ours, theirs] = [ours, theirs].map(|locks| grow(grow(base.clone(), &locks), &last));
+    fn merging_keeps_it_fresh(base in vec(locks(), 0..2), sides in [vec(locks(), 0..2), vec(locks(), 0..2)], last in locks(), world in world()) {
+        let base = grow(Manifest::default(), &base, &world);
+        let [ours, theirs] = sides.each_ref().map(|all| grow(base.clone(), all, &world));
+        let (merged, is_complete) = merge(&ours, &theirs);
+        for locks in sides.iter().flatten().filter(|_| is_complete) {
+            assert_fresh(locks, &merged, "after a merge, for what either was fresh for");
+        }
+        let [ours, theirs] = [ours, theirs].map(|manifest| grow(manifest, std::slice::from_ref(&last), &world));
         for (one, other) in [(&ours, &theirs), (&theirs, &ours)] {
-            assert_fresh(&wanted(&last[0]), &merge(one, other), "after a merge");
+            assert_fresh(&last, &merge(one, other).0, "after a merge, for what both were fresh for");
         }
     }
 }

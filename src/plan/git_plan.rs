@@ -166,3 +166,51 @@ impl GitPlan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Lock;
+    use crate::plan::Wanted;
+
+    fn id(digit: char) -> Revision {
+        digit.to_string().repeat(40).parse().unwrap()
+    }
+
+    /// Plans for entries `NAME DIGIT OPTIONS` on a manifest, in which `ONE` and `TWO` stand for revisions.
+    fn plan(entries: &[(&str, char, &str)], manifest: &str) -> GitPlan {
+        let entry = |(name, digit, options): &(&str, char, &str)| {
+            format!(r#""{name}": {{:git, "https://h/{name}", "{}", [{options}]}}"#, id(*digit))
+        };
+        let entries: Vec<String> = entries.iter().map(entry).collect();
+        let mut wanted = Wanted::default();
+        wanted.add(&Lock::parse("mix.lock", format!("%{{{}}}", entries.join(", "))).unwrap()).unwrap();
+        let manifest = manifest.replace("ONE", &id('1').to_string()).replace("TWO", &id('2').to_string());
+        GitPlan::new(&wanted.git, &manifest.parse().unwrap())
+    }
+
+    fn is_optional(plan: &GitPlan, name: &str, digit: char) -> bool {
+        plan.wants[&format!("h/{name}").parse().unwrap()].revisions[&id(digit)].optional
+    }
+
+    #[test]
+    fn a_shallow_submodule_of_what_is_pinned_is_not_optional() {
+        let mirror =
+            "git h/x ONE full submodules HEAD\ngit h/y ONE 1 submodules\nshallow h/y ONE\nsubmodule h/x ONE h/y ONE\n";
+        let y = ("y", '2', "");
+        assert!(is_optional(&plan(&[y], mirror), "y", '1'));
+        assert!(!is_optional(&plan(&[("x", '1', "submodules: true"), y], mirror), "y", '1'));
+    }
+
+    #[test]
+    fn a_shallow_submodule_of_a_submodule_that_is_there_is_not_optional() {
+        let mirror =
+            "git h/y ONE 1 submodules\ngit h/z ONE full submodules\nshallow h/y ONE\nsubmodule h/z ONE h/y ONE\n";
+        let mut plan = plan(&[("x", '2', "submodules: true"), ("y", '2', "")], mirror);
+        assert!(is_optional(&plan, "y", '1'));
+        let submodules = BTreeMap::from([(id('2'), vec![("https://h/z".parse().unwrap(), id('1'))])]);
+        plan.learn(&"h/x".parse().unwrap(), Learned { submodules, ..Learned::default() });
+        assert!(!is_optional(&plan, "y", '1'));
+        assert!(plan.round().all(|(address, _)| address.to_string() != "h/z"), "it is there already");
+    }
+}

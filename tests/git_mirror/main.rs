@@ -5,6 +5,7 @@ mod support;
 
 mod forge;
 mod forms;
+mod fresh;
 mod hostile;
 mod interrupted;
 mod prune;
