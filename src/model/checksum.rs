@@ -65,7 +65,7 @@ macro_rules! checksum {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                super::write_hex(f, &self.0)
             }
         }
 

@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::redacted;
 
-/// The longest address accepted, in bytes.
+/// The longest address accepted, in bytes, as it is given and as it is displayed.
 const MAX_LENGTH: usize = 1024;
+/// The longest file name that file systems have, in bytes: each component of [`GitAddress::tree_path`] becomes a file
+/// when the branch is checked out or exported.
+const MAX_FILE_NAME: usize = 255;
 /// The most components that a repository's path may have: bounds the depth of trees.
 const MAX_COMPONENTS: usize = 32;
 /// The schemes that are mirrored (`git-fetch(1)`, "GIT URLS"); the last two are old names of `ssh`.
@@ -54,7 +57,10 @@ pub enum GitAddressError {
     },
 }
 
-/// Names a git repository: the host in lower case and the path as it is written, without `.git`.
+/// Names a git repository: the host in lower case and the path as it is written, without `.git` at its end, however often
+/// that stands there.
+///
+/// Every value is read back from what it displays: constructors refuse what would not be.
 ///
 /// Safe as a path in a git tree ([`GitAddress::tree_path`]) and, as it is displayed (`host/path`, percent-encoded where
 /// that is needed), in an address. `FromStr` reads `host/path` back, with or without `.git`; [`GitUrl`] reads what locks
@@ -99,9 +105,13 @@ impl GitAddress {
         if host.is_empty() || host.starts_with('.') || host.contains("..") || !host.bytes().all(in_host) {
             return malformed("it has no host, or one with other characters than letters, digits, '.', '-' and '_'");
         }
+        if host.len() > MAX_FILE_NAME {
+            return malformed("its host is longer than 255 bytes");
+        }
         let path = path.trim_end_matches('/');
         let path = path.strip_prefix('/').unwrap_or(path);
-        let path = path.strip_suffix(".git").unwrap_or(path);
+        // The displayed path is read by this function again, so nothing may be left to take off: not of `two.git.git` either.
+        let path = path.trim_end_matches(".git");
         if path.starts_with('-') {
             return Err(GitAddressError::Option { part: path.to_owned() });
         }
@@ -118,12 +128,35 @@ impl GitAddress {
             if component.ends_with(".git") && index < last {
                 return malformed("a folder of its path ends in .git");
             }
-            if component.contains([':', '\\']) || is_git_own(component) {
+            if component.contains([':', '\\']) || component.contains(is_ignored_by_hfs) || is_git_own(component) {
                 return malformed("its path has a component that git refuses in a tree");
             }
+            let suffix = if index == last { ".git".len() } else { 0 };
+            if component.len() + suffix > MAX_FILE_NAME {
+                return malformed("its path has a component that is too long for a file's name (255 bytes with .git)");
+            }
+        }
+        if host.len() + 1 + path.bytes().map(displayed_length).sum::<usize>() > MAX_LENGTH {
+            return malformed("it is longer than 1024 bytes when it is percent-encoded");
         }
         Ok(Self { host, path: path.to_owned() })
     }
+}
+
+/// Returns whether a byte of a path is displayed as it is, and not percent-encoded.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~+@!$&'()*,;=".contains(&byte)
+}
+
+/// Returns how many bytes a byte of a path takes when it is displayed.
+fn displayed_length(byte: u8) -> usize {
+    if is_plain(byte) { 1 } else { "%XX".len() }
+}
+
+/// Returns whether HFS+ ignores a character in file names, so that `.git` with one of them is `.git`
+/// (`next_hfs_char` in git's `utf8.c`).
+fn is_ignored_by_hfs(character: char) -> bool {
+    matches!(character, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Tells whether git, on some file system, takes a name for one of its own files (`fsck.c`, `path.c`). On the safe side.
@@ -154,7 +187,7 @@ impl fmt::Display for GitAddress {
         f.write_str(&self.host)?;
         f.write_char('/')?;
         for byte in self.path.bytes() {
-            if byte.is_ascii_alphanumeric() || b"/-._~+@!$&'()*,;=".contains(&byte) {
+            if is_plain(byte) {
                 f.write_char(char::from(byte))?;
             } else {
                 write!(f, "%{byte:02X}")?;
@@ -229,7 +262,7 @@ impl GitUrl {
         if !(url.starts_with("./") || url.starts_with("../")) {
             return url.parse();
         }
-        let (mut base, mut relative, mut separator) = (self.text.trim_end_matches('/'), url, '/');
+        let (mut base, mut relative, mut separator) = (without_slash(&self.text), url, '/');
         let top = base.find("://").map_or(0, |start| start + 3);
         loop {
             if let Some(rest) = relative.strip_prefix("../") {
@@ -244,8 +277,13 @@ impl GitUrl {
                 break;
             }
         }
-        format!("{base}{separator}{}", relative.trim_end_matches('/')).parse()
+        format!("{base}{separator}{}", without_slash(relative)).parse()
     }
+}
+
+/// Removes one `/` from the end, as git does.
+fn without_slash(text: &str) -> &str {
+    text.strip_suffix('/').unwrap_or(text)
 }
 
 impl FromStr for GitUrl {
@@ -365,6 +403,27 @@ mod tests {
     }
 
     #[test]
+    fn every_address_is_read_back_from_what_it_displays() {
+        let umlauts = ["ü".repeat(60), "ü".repeat(60), "ü".repeat(60), "x".into()].join("/");
+        assert!(place(&format!("https://github.com/{umlauts}")).is_err(), "percent-encoded, it has 1093 bytes");
+        let longest = |last: usize| format!("h/{}/{}", "x".repeat(255), "y".repeat(last));
+        assert!(place(&format!("https://{}", longest(251))).is_ok());
+        assert!(place(&format!("https://{}", longest(252))).is_err(), "with .git it is no file's name");
+        assert!(place(&format!("https://h/{}/y", "x".repeat(256))).is_err());
+        assert!(place(&format!("https://{}/y", "x".repeat(256))).is_err());
+        let folder = "x".repeat(250);
+        let path = format!("{folder}/{folder}/{folder}/{folder}");
+        assert!(place(&format!("hh:{path}/{}", "y".repeat(17))).is_ok(), "1024 bytes, in either form");
+        assert!(place(&format!("hh:{path}/{} ", "y".repeat(16))).is_err(), "1026 bytes, percent-encoded");
+        for url in ["https://github.com/two.git.git", "https://github.com/two.git.git/", "git@github.com:two.git.git.git"] {
+            assert_eq!(place(url).as_deref(), Ok("github.com/two"), "{url}");
+        }
+        for path in ["\u{200c}", "a/.\u{200d}git", "x\u{feff}y"] {
+            assert!(place(&format!("https://h/{path}")).is_err(), "{path:?}: HFS+ ignores a character of it");
+        }
+    }
+
+    #[test]
     fn paths_of_this_machine_are_told_apart() {
         for url in ["file:///srv/x.git", "/srv/x", "../x", "./x", "x", "x/y:z", "C:\\x", "C:/x", "", "~/x"] {
             assert_eq!(place(url), Err(GitAddressError::Local), "{url}");
@@ -419,6 +478,8 @@ mod tests {
             ("git@h:a.git", "../c.git", "git@h:c.git"),
             ("https://h/a/b", "../../x/y/", "https://h/x/y"),
             ("https://h/a/b", "https://i/j", "https://i/j"),
+            ("https://h/a//", "../c", "https://h/a/c"),
+            ("https://h/a", "./c//", "https://h/a/c/"),
         ] {
             let resolved = parent.parse::<GitUrl>().unwrap().submodule(url);
             assert_eq!(resolved.unwrap().secret_text(), expected, "{parent} {url}");

@@ -53,7 +53,7 @@ impl FromStr for Revision {
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        super::write_hex(f, &self.0)
     }
 }
 
@@ -111,11 +111,19 @@ impl fmt::Display for GitName {
     }
 }
 
+/// The longest name accepted, in bytes.
+const MAX_LENGTH: usize = 255;
+/// The longest part of a name between slashes, in bytes: clients keep refs as files and write them as `PART.lock` first,
+/// and no file system has names of more than 255 bytes.
+const MAX_COMPONENT: usize = 255 - ".lock".len();
+
 /// Checks the rules of `git-check-ref-format(1)`.
 fn check_ref(name: &str) -> Result<(), GitNameError> {
-    let component = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let component = |part: &str| {
+        !part.is_empty() && part.len() <= MAX_COMPONENT && !part.starts_with('.') && !part.ends_with(".lock")
+    };
     let character = |c: char| !c.is_control() && !c.is_whitespace() && !"~^:?*[\\".contains(c);
-    let valid = name.len() <= 255
+    let valid = name.len() <= MAX_LENGTH
         && name.split('/').all(component)
         && name.chars().all(character)
         && !name.starts_with('-')
@@ -143,12 +151,13 @@ mod tests {
         for text in ["", "abc", "b43616a08459451cc5afdcd9839b732cbc1dedfg", &"a".repeat(64), "é".repeat(20).as_str()] {
             assert!(text.parse::<Revision>().is_err(), "{text}");
         }
-        for text in ["HEAD", "heads/v2.0", "tags/a/b", "heads/ü"] {
+        for text in ["HEAD", "heads/v2.0", "tags/a/b", "heads/ü", &format!("heads/{}", "a".repeat(250))] {
             assert_eq!(text.parse::<GitName>().unwrap().to_string(), text);
         }
         let refused =
             ["a..b", "-x", "a b", "x.lock", "a/.b", "a//b", "@", "a@{1", "a:b", "a\n", "", "a.", "a/", "x\\y"];
-        for name in refused {
+        let long = ["a".repeat(251), format!("{0}/{0}", "a".repeat(128))];
+        for name in refused.into_iter().chain(long.iter().map(String::as_str)) {
             assert!(GitName::branch(name).is_err(), "{name}");
             assert!(GitName::tag(name).is_err(), "{name}");
         }

@@ -1,6 +1,8 @@
 //! The manifest: what a snapshot of the mirror holds, one line a thing.
 //!
-//! It is derived from the rest of the tree, so that one blob answers whether a lock is fresh. Lines are sorted as text:
+//! It is derived from the rest of the tree, so that one blob answers whether a lock is fresh. A manifest has one spelling:
+//! what is not exactly as it is written here (another order, a line twice, capital letters, `007`, a missing last line end)
+//! is refused. Lines are sorted as text:
 //!
 //! ```text
 //! hex <repository> <package> <version> <storage> <tarball bytes> <outer checksum> <inner checksum>
@@ -29,7 +31,7 @@ use super::{
 pub struct ManifestError {
     /// The line's number, from 1.
     pub line: usize,
-    /// The line, at most its first 200 characters.
+    /// The line, at most its first 200 characters; empty if the text ends before it.
     pub text: String,
 }
 
@@ -172,11 +174,18 @@ impl FromStr for Manifest {
 
     fn from_str(text: &str) -> Result<Self, ManifestError> {
         let mut manifest = Self::default();
+        let error = |index: usize, line: &str| ManifestError { line: index + 1, text: line.chars().take(200).collect() };
         for (index, line) in text.lines().enumerate() {
-            let error = || ManifestError { line: index + 1, text: line.chars().take(200).collect() };
-            manifest.read_line(line).ok_or_else(error)?;
+            manifest.read_line(line).ok_or_else(|| error(index, line))?;
         }
-        Ok(manifest)
+        let written = manifest.to_string();
+        if written == text {
+            return Ok(manifest);
+        }
+        // A line's end counts here: it may be missing, or be that of Windows.
+        let (mut found, mut expected) = (text.split_inclusive('\n'), written.split_inclusive('\n'));
+        let index = found.clone().zip(&mut expected).take_while(|(found, expected)| found == expected).count();
+        Err(error(index, found.nth(index).unwrap_or_default().trim_end()))
     }
 }
 
@@ -257,6 +266,37 @@ mod tests {
         let twice = format!("{}{}", sample(), sample());
         for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 7), (&*twice, 7)] {
             assert_eq!(text.parse::<Manifest>().unwrap_err().line, line);
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_the_same_is_damage() {
+        let (hex, git) = (sample(), git_sample());
+        let (one, a) = ("1".repeat(40), "a".repeat(64));
+        let last_first = |text: &str| {
+            let (start, last) = text.trim_end().rsplit_once('\n').unwrap();
+            format!("{last}\n{start}\n")
+        };
+        for (text, line) in [
+            (last_first(&hex), 1),
+            (last_first(&git), 1),
+            (hex.trim_end().to_owned(), 6),
+            (hex.replace('\n', "\r\n"), 1),
+            (format!("{hex}\n"), 7),
+            (hex.replace(" unpacked 10 ", " unpacked 010 "), 2),
+            (hex.replace(" unpacked 10 ", " unpacked +10 "), 2),
+            (hex.replace(&a, &a.to_uppercase()), 2),
+            (hex.replace("yota\n", "yota \n"), 1),
+            (git.replace("h/b 2", "H/b 2").replace("h/b 1", "H/b 1"), 3),
+            (git.replace("submodule h/a", "submodule h/a.git"), 7),
+            (git.replace("HEAD heads/x", "heads/x HEAD"), 1),
+            (git.replace("HEAD heads/x", "HEAD HEAD heads/x"), 1),
+            (git.replace("submodules tags/v1", "tags/v1 submodules"), 2),
+            (git.replace(" 3\n", " 03\n"), 3),
+            (git.replace(&format!("pack h/b {}", "c".repeat(40)), &format!("pack h/b {}", "C".repeat(40))), 5),
+            (format!("git h/%61 {one} full\n"), 1),
+        ] {
+            assert_eq!(text.parse::<Manifest>().expect_err(&text).line, line, "{text}");
         }
     }
 }

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest name accepted, in bytes. hex.pm's own limit is lower; this bounds paths and URLs.
-const MAX_LENGTH: usize = 128;
+/// The longest name accepted, in bytes. Clients keep `NAME-VERSION.tar` and the branch `NAME@VERSION` as a file, so name
+/// and version together must stay below the 255 bytes that file systems allow.
+pub(super) const MAX_LENGTH: usize = 120;
 
 /// What is wrong with a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +21,7 @@ pub struct NameError {
     pub rule: &'static str,
 }
 
-/// The name of a package: letters, digits, `_` and `-`, not beginning with `-`; at most 128 bytes.
+/// The name of a package: letters, digits, `_` and `-`, not beginning with `-`; at most 120 bytes.
 ///
 /// hex.pm accepts `[a-z]\w*`; self-hosted repositories are a little freer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,7 +78,7 @@ fn check(kind: &'static str, name: &str, part: &str) -> Result<(), NameError> {
     let rule = if part.is_empty() {
         "it is empty"
     } else if name.len() > MAX_LENGTH {
-        "it is longer than 128 bytes"
+        "it is longer than 120 bytes"
     } else if part.starts_with('-') {
         "it begins with '-'"
     } else if !part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn hostile_names_are_refused() {
-        for name in ["", "-rf", "../x", "a/b", "a@1", "a b", "a\0", "ä", ".git", "a:b:c", "a:", ":a", &"a".repeat(129)]
+        for name in ["", "-rf", "../x", "a/b", "a@1", "a b", "a\0", "ä", ".git", "a:b:c", "a:", ":a", &"a".repeat(121)]
         {
             assert!(name.parse::<RepositoryName>().is_err(), "{name}");
             assert!(name.parse::<PackageName>().is_err(), "{name}");

@@ -5,8 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest version accepted, in bytes.
-const MAX_LENGTH: usize = 128;
+use super::name::MAX_LENGTH;
 
 /// What is wrong with a version's text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
