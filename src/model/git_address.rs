@@ -136,7 +136,9 @@ impl GitAddress {
                 return malformed("its path has a component that is too long for a file's name (255 bytes with .git)");
             }
         }
-        if host.len() + 1 + path.bytes().map(displayed_length).sum::<usize>() > MAX_LENGTH {
+        // Clients ask for it with `.git` at its end.
+        let displayed = host.len() + 1 + path.bytes().map(displayed_length).sum::<usize>() + ".git".len();
+        if displayed > MAX_LENGTH {
             return malformed("it is longer than 1024 bytes when it is percent-encoded");
         }
         Ok(Self { host, path: path.to_owned() })
@@ -413,9 +415,11 @@ mod tests {
         assert!(place(&format!("https://{}/y", "x".repeat(256))).is_err());
         let folder = "x".repeat(250);
         let path = format!("{folder}/{folder}/{folder}/{folder}");
-        assert!(place(&format!("hh:{path}/{}", "y".repeat(17))).is_ok(), "1024 bytes, in either form");
-        assert!(place(&format!("hh:{path}/{} ", "y".repeat(16))).is_err(), "1026 bytes, percent-encoded");
-        for url in ["https://github.com/two.git.git", "https://github.com/two.git.git/", "git@github.com:two.git.git.git"] {
+        assert!(place(&format!("hh:{path}/{}.git", "y".repeat(13))).is_ok(), "1024 bytes, in either form");
+        assert!(place(&format!("hh:{path}/{} .git", "y".repeat(12))).is_err(), "1026 bytes, percent-encoded");
+        for url in
+            ["https://github.com/two.git.git", "https://github.com/two.git.git/", "git@github.com:two.git.git.git"]
+        {
             assert_eq!(place(url).as_deref(), Ok("github.com/two"), "{url}");
         }
         for path in ["\u{200c}", "a/.\u{200d}git", "x\u{feff}y"] {
