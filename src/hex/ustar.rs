@@ -2,7 +2,7 @@
 
 pub(super) const BLOCK: usize = 512;
 /// Two zero blocks end an archive.
-const END_MARK: usize = 2 * BLOCK;
+pub(super) const END_MARK: usize = 2 * BLOCK;
 /// The older `erl_tar` fills up to 20 blocks.
 const OLD_RECORD: usize = 20 * BLOCK;
 

@@ -7,7 +7,7 @@ use super::unpack::MAX_TRAILER;
 use super::{Archive, Members, OUTER_NAMES, Recipe};
 use crate::hex::gzip::Header;
 use crate::hex::path;
-use crate::hex::ustar::{Attributes, Dialect, Kind, Member};
+use crate::hex::ustar::{Attributes, Dialect, END_MARK, Kind, Member};
 
 const FIRST_LINE: &str = "hex-recipe 1";
 const MAX_BYTES: usize = 16 << 20;
@@ -111,10 +111,15 @@ struct Escaped<'a>(&'a str);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|char| match char {
-            '\0'..=' ' | '%' | '\x7f' => write!(f, "%{:02X}", char as u32),
+            _ if is_escaped(char) => write!(f, "%{:02X}", char as u32),
             _ => f.write_char(char),
         })
     }
+}
+
+/// Returns whether a character of a value or path is only written as `%XX`.
+fn is_escaped(char: char) -> bool {
+    matches!(char, '\0'..=' ' | '%' | '\x7f')
 }
 
 impl FromStr for Recipe {
@@ -202,8 +207,8 @@ fn read_archive_word(archive: &mut Archive, key: &str, value: &str) -> Read<()> 
         ("dialect", "old") => archive.dialect = Dialect::OldErlang,
         ("trailer", _) => {
             let trailer: u32 = number(value, 10)?;
-            archive.trailer = Some(trailer as usize).filter(|trailer| *trailer <= MAX_TRAILER);
-            archive.trailer.ok_or("the trailer is too long")?;
+            archive.trailer = Some(trailer as usize).filter(|trailer| (END_MARK..=MAX_TRAILER).contains(trailer));
+            archive.trailer.ok_or("the trailer is too long, or too short to end an archive")?;
         }
         _ => read_attribute(&mut archive.attributes, key, value)?,
     }
@@ -254,6 +259,10 @@ fn number<T: TryFrom<u64>>(digits: &str, radix: u32) -> Read<T> {
 
 fn unescape(text: &str) -> Read<String> {
     let mut parts = text.split('%');
+    // A NUL that is not escaped would end a field of a tar header early, and be written as what is refused below.
+    if parts.clone().any(|part| part.contains(is_escaped)) {
+        return Err("a control character is not written as '%' and two hexadecimal digits");
+    }
     let mut result = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let code = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
@@ -303,12 +312,15 @@ mod tests {
             (2, "gzip os=+3\nfiles listed\n"),
             (2, "outer order=VERSION,VERSION,CHECKSUM,metadata.config\nfiles listed\n"),
             (2, "outer trailer=99999999\nfiles listed\n"),
+            (2, "outer trailer=1023\nfiles listed\n"),
             (3, "inner uid=1\nouter uid=1\nfiles listed\n"),
             (2, "inner  uid=1\nfiles listed\n"),
             (3, "files listed\n../x\n"),
             (3, "files listed\n/x\n"),
             (3, "files listed\n%2e%2e/x\n"),
             (3, "files listed\n%00\n"),
+            (3, "files listed\nuser=a\0b x\n"),
+            (3, "files listed\na\tb\n"),
             (3, "files listed\n%é\n"),
             (3, "files listed\n\n"),
             (3, "files listed\nmode=8 x\n"),
