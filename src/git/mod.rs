@@ -17,6 +17,8 @@ mod process;
 mod scratch;
 mod show;
 mod submodule;
+#[doc(hidden)]
+pub mod surface;
 mod transfer;
 
 pub use check::{check, store_files};

@@ -58,7 +58,7 @@ impl Scratch<'_> {
 }
 
 /// Reads the addresses of submodules by their paths from what `git config --null --list` prints.
-fn addresses(settings: &[u8]) -> BTreeMap<String, String> {
+pub(super) fn addresses(settings: &[u8]) -> BTreeMap<String, String> {
     let text = String::from_utf8_lossy(settings);
     let mut modules = BTreeMap::<&str, BTreeMap<&str, &str>>::new();
     for (key, value) in text.split('\0').filter_map(|setting| setting.split_once('\n')) {
@@ -74,7 +74,7 @@ fn addresses(settings: &[u8]) -> BTreeMap<String, String> {
 }
 
 /// Reads the commits among what `git ls-tree -z` prints, by their paths.
-fn gitlinks(listing: &[u8]) -> Vec<(String, Revision)> {
+pub(super) fn gitlinks(listing: &[u8]) -> Vec<(String, Revision)> {
     let entries = listing.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
     let read = |entry: &[u8]| {
         let text = String::from_utf8_lossy(entry);

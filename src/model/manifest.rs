@@ -174,7 +174,8 @@ impl FromStr for Manifest {
 
     fn from_str(text: &str) -> Result<Self, ManifestError> {
         let mut manifest = Self::default();
-        let error = |index: usize, line: &str| ManifestError { line: index + 1, text: line.chars().take(200).collect() };
+        let error =
+            |index: usize, line: &str| ManifestError { line: index + 1, text: line.chars().take(200).collect() };
         for (index, line) in text.lines().enumerate() {
             manifest.read_line(line).ok_or_else(|| error(index, line))?;
         }

@@ -15,6 +15,7 @@
 //! | `tls` | a local certificate authority, and HTTPS with it |
 //! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
+//! | `surface` | how requests are read, for the fuzz targets |
 //! | [`mod@environment`], `redirects` | what makes clients ask this server |
 
 mod cache;
@@ -30,6 +31,8 @@ mod route;
 mod server;
 mod service;
 mod shelf;
+#[doc(hidden)]
+pub mod surface;
 mod tls;
 
 pub use contents::{Contents, ContentsError, Found, GitRepository, Resource, Tip};

@@ -19,5 +19,6 @@ mod streamed;
 
 pub(super) use answer::Repositories;
 pub use process::Git;
+pub(super) use request::unpacked;
 pub(super) use route::{Asked, asked};
 pub(super) use streamed::Streamed;

@@ -167,6 +167,15 @@ impl Unpacking {
     }
 }
 
+/// Unpacks a body that arrives in pieces; `None` if that fails or the body ends too early.
+pub(in super::super) async fn unpacked(pieces: &[&[u8]], limit: u64) -> Option<Vec<u8>> {
+    let (mut unpacking, mut taken, mut to) = (Unpacking::new(), Taken { bytes: 0, limit }, Vec::new());
+    for piece in pieces {
+        unpacking.unpack(Bytes::copy_from_slice(piece), &mut taken, &mut to).await.ok()?.ok()?;
+    }
+    unpacking.is_done().then_some(to)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

@@ -17,6 +17,13 @@ pub(in super::super) struct Asked {
     pub(super) onward: Option<Onward>,
 }
 
+impl Asked {
+    /// Returns the repositories that may be meant.
+    pub(in super::super) fn addresses(&self) -> &[GitAddress] {
+        &self.addresses
+    }
+}
+
 /// An address outside of the mirror: of a repository, and what stands behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Onward {

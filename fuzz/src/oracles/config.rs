@@ -1,0 +1,107 @@
+//! The tracked file: it is TOML, means the same however it is spelled, and is never trusted.
+
+use std::time::Duration;
+
+use git_hexmirror::config::{Config, Layer};
+use toml::{Table, Value};
+
+/// Any text as `.hexmirror.toml`.
+pub fn config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let layer = Layer::from_toml(text);
+    let Ok(table) = text.parse::<Table>() else {
+        assert!(layer.is_err(), "it is no TOML");
+        return;
+    };
+    let other_spelling: String =
+        table.iter().map(|(key, value)| format!("{} = {}\n", quoted(key), written(value))).collect();
+    let again = Layer::from_toml(&other_spelling);
+    assert_eq!(layer.as_ref().ok(), again.as_ref().ok(), "{other_spelling}");
+    let Ok(layer) = layer else { return };
+    let Ok(config) = Config::from_layers(&[], &layer) else { return };
+    check_bounds(&config);
+    assert!(config.repositories.values().all(|repository| !repository.trusted));
+    // The same as the user's own settings of git means the same, except for trust.
+    let Some(own) = as_git_settings(&layer) else { return };
+    let own = Config::from_layers(&[own], &Layer::default()).expect("the same values");
+    assert!(own.repositories.values().all(|repository| repository.trusted == repository.url.is_some()));
+    let mut untrusted = own.clone();
+    untrusted.repositories.values_mut().for_each(|repository| repository.trusted = false);
+    assert_eq!(untrusted, config);
+    // And what the user says wins over what the file says.
+    assert_eq!(Config::from_layers(&[as_git_settings(&layer).expect("as before")], &layer).ok(), Some(own));
+}
+
+/// Writes a value on one line, with every key quoted.
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => format!("{number:?}").to_lowercase(),
+        Value::Boolean(value) => value.to_string(),
+        Value::Datetime(moment) => moment.to_string(),
+        Value::Array(values) => format!("[{}]", values.iter().map(written).collect::<Vec<_>>().join(",")),
+        Value::Table(table) => {
+            let pairs: Vec<_> =
+                table.iter().map(|(key, value)| format!("{}={}", quoted(key), written(value))).collect();
+            format!("{{{}}}", pairs.join(","))
+        }
+    }
+}
+
+/// Writes a basic string, with everything escaped that is no letter or digit.
+fn quoted(text: &str) -> String {
+    let escaped = |character: char| match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => character.to_string(),
+        _ => format!("\\U{:08x}", u32::from(character)),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
+}
+
+fn check_bounds(config: &Config) {
+    assert!(config.jobs.is_none_or(|jobs| (1..=256).contains(&jobs)));
+    assert!(
+        config
+            .timeout
+            .is_none_or(|time| (1..=3600).contains(&time.as_secs()) && time == Duration::from_secs(time.as_secs()))
+    );
+    assert!(config.keep_days <= 100_000);
+    assert!(!config.locks.iter().flatten().any(|glob| glob.starts_with("./")));
+}
+
+/// Reads the same values as settings of git; `None` if git could not hold them.
+fn as_git_settings(layer: &Layer) -> Option<Layer> {
+    let is_word = |word: &String| !word.is_empty() && !word.contains(char::is_whitespace);
+    let lists = [&layer.locks, &layer.prune.keep_tags];
+    if lists.into_iter().flatten().any(|list| list.is_empty() || !list.iter().all(is_word)) {
+        return None;
+    }
+    let word = |shown: String| shown.to_lowercase();
+    let values = |key: &str| -> Vec<String> {
+        let number = |number: Option<usize>| number.map(|number| number.to_string()).into_iter().collect();
+        match key {
+            "hexmirror.branch" => layer.branch.iter().cloned().collect(),
+            "hexmirror.jobs" => number(layer.jobs),
+            "hexmirror.timeout" => number(layer.timeout),
+            "hexmirror.keepDays" => number(layer.prune.keep_days),
+            "hexmirror.keepTags" => layer.prune.keep_tags.iter().flatten().cloned().collect(),
+            "hexmirror.locks" => layer.locks.iter().map(|globs| globs.join("\t")).collect(),
+            "hexmirror.prePush" => layer.hooks.pre_push.map(|what| word(format!("{what:?}"))).into_iter().collect(),
+            "hexmirror.postCheckout" => {
+                layer.hooks.post_checkout.map(|what| word(format!("{what:?}"))).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    let by_subsection = |key: &str| {
+        let of = layer.repositories.iter().filter_map(|(name, repository)| {
+            let value = if key == "url" { &repository.url } else { &repository.public_key };
+            Some((name.clone(), value.clone()?))
+        });
+        of.collect::<Vec<_>>()
+    };
+    // A repository that nothing is said of is no setting of git.
+    let said =
+        layer.repositories.values().all(|repository| repository.url.is_some() || repository.public_key.is_some());
+    said.then(|| Layer::from_git(values, by_subsection).expect("the values were read once"))
+}

@@ -1,0 +1,107 @@
+//! What every surface that strangers can reach is held to. An oracle takes any bytes and panics if the program is wrong about
+//! them: "does not crash" is never all it asks.
+//!
+//! One function each, called by the fuzz target of its name (`fuzz_targets/`) and by `tests/fuzz` of the package, which
+//! includes this folder and gives each the seeds of `fuzz/seeds` and some thousand mutations of them.
+
+mod archives;
+mod config;
+mod git;
+mod gzip;
+mod manifest;
+mod model;
+mod registry;
+mod requests;
+pub mod seal;
+mod terms;
+
+/// An oracle, and where its seeds are.
+pub struct Target {
+    /// What the target is called.
+    pub name: &'static str,
+    /// The oracle.
+    pub check: fn(&[u8]),
+    /// Folders with one seed a file, from the package's root. Other files in them are seeds too.
+    pub seeds: &'static [&'static str],
+}
+
+macro_rules! targets {
+    ($($name:literal: $check:path, [$($seeds:literal),*];)*) => {
+        /// Every target.
+        pub const TARGETS: &[Target] =
+            &[$(Target { name: $name, check: $check, seeds: &[concat!("fuzz/seeds/", $name), $($seeds),*] }),*];
+    };
+}
+
+targets! {
+    "config": config::config, [];
+    "contents": archives::contents, [];
+    "git_body": requests::git_body, [];
+    "git_lock": git::lock, [];
+    "git_name": git::name, [];
+    "gzip": gzip::gzip, [];
+    "hosts": requests::hosts, [];
+    "lock": terms::lock, ["fixtures/locks"];
+    "manifest": manifest::manifest, [];
+    "model": model::model, [];
+    "package": registry::package, [];
+    "packed_refs": manifest::packed_refs, [];
+    "ranges": requests::ranges, [];
+    "recipe": archives::recipe, [];
+    "registry": registry::registry, [];
+    "routes": requests::routes, [];
+    "submodule": git::submodule, [];
+    "tarball": archives::tarball, ["fixtures/tarballs"];
+    "term_elixir": terms::elixir, ["fixtures/locks"];
+    "term_erlang": terms::erlang, ["fixtures/locks"];
+    "ustar": archives::ustar, ["fuzz/seeds/recipe"];
+}
+
+/// Calls the oracle of a name.
+///
+/// # Panics
+/// If there is none, and whenever the program is wrong about `bytes`.
+pub fn check(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target of that name");
+    (target.check)(bytes);
+}
+
+/// Takes values off the front of some bytes; of what is used up, everything is zero or empty.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn byte(&mut self) -> u8 {
+        let (byte, rest) = self.0.split_first().unwrap_or((&0, &[]));
+        self.0 = rest;
+        *byte
+    }
+
+    fn flag(&mut self) -> bool {
+        self.byte() & 1 == 1
+    }
+
+    fn number(&mut self) -> u32 {
+        u32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
+    }
+
+    /// Takes as many bytes as the first one says.
+    fn bytes(&mut self) -> &'a [u8] {
+        let length = usize::from(self.byte());
+        self.exactly(length)
+    }
+
+    fn exactly(&mut self, length: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(length.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    fn text(&mut self) -> String {
+        String::from_utf8_lossy(self.bytes()).into_owned()
+    }
+
+    /// Takes up to 15 values.
+    fn several<T>(&mut self, mut value: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        (0..self.byte() & 15).map(|_| value(self)).collect()
+    }
+}

@@ -1,0 +1,175 @@
+//! What the server reads of a request: path, `Host`, `Range`, and the body of a git request.
+
+use std::future::Future;
+use std::io::Read;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use git_hexmirror::model::RepositoryName;
+use git_hexmirror::serve::Resource;
+use git_hexmirror::serve::surface;
+use hyper::header::HeaderValue;
+use hyper::http::uri::Authority;
+
+use super::model::{check_address, check_release};
+
+/// A path, a query and a host, on lines of their own: what is found has an address of its own that leads back to it.
+pub fn routes(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut lines = text.splitn(3, '\n');
+    let (path, query, host) = (lines.next().unwrap_or_default(), lines.next(), lines.next());
+    for resource in surface::resources(path).into_iter().flatten() {
+        let canonical = canonical(&resource);
+        let found = surface::resources(&canonical);
+        assert!(found.is_some_and(|found| found.contains(&resource)), "{canonical} leads to {resource:?}");
+        let encoded: String = canonical.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        assert_eq!(surface::resources(&encoded), surface::resources(&canonical));
+        if let Resource::Tarball(id) = &resource {
+            check_release(id);
+        }
+    }
+    for address in surface::repositories(path, query, host).into_iter().flatten() {
+        check_address(&address);
+        for path in [format!("/git/{address}/HEAD"), format!("//git/{address}.git/info/refs")] {
+            let found = surface::repositories(&path, query, None);
+            assert_eq!(found.as_deref(), Some(&[address.clone()][..]), "{path}");
+        }
+    }
+}
+
+fn canonical(resource: &Resource) -> String {
+    let base = |repository: &RepositoryName| match repository.as_str() {
+        "hexpm" => String::new(),
+        other => format!("/repos/{other}"),
+    };
+    match resource {
+        Resource::PublicKey(repository) => format!("{}/public_key", base(repository)),
+        Resource::Names(repository) => format!("{}/names", base(repository)),
+        Resource::Versions(repository) => format!("{}/versions", base(repository)),
+        Resource::RegistryEntry(repository, package) => format!("{}/packages/{package}", base(repository)),
+        Resource::Tarball(id) => format!("{}/tarballs/{}", base(&id.repository), id.tarball_name()),
+    }
+}
+
+/// A `Host`: its name is what the `http` crate says, and only names that lead to this machine are answered to.
+pub fn hosts(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (name, answers) = surface::host(text, &[]);
+    assert!(text.starts_with(&name));
+    let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
+    if let Ok(authority) = text.parse::<Authority>()
+        && !text.contains('@')
+        && (authority.host() == text || text[authority.host().len()..].strip_prefix(':').is_some_and(is_port))
+    {
+        assert_eq!(authority.host(), name, "{text:?}");
+    }
+    let is_local = |host: &str| {
+        ["localhost", "host.docker.internal", "gateway.docker.internal", "host.containers.internal"].contains(&host)
+            || host.ends_with(".localhost")
+    };
+    if answers {
+        match url::Host::parse(&name) {
+            Ok(url::Host::Domain(domain)) => assert!(is_local(&domain), "{name:?} is {domain:?}"),
+            Ok(_) => {}
+            // An address in brackets that nobody writes, or one without them.
+            Err(_) => assert!(
+                name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() || is_local(&name.to_lowercase()),
+                "{name:?}"
+            ),
+        }
+    }
+    assert!(surface::host(text, &[&name]).1, "the name that it was given");
+    assert_eq!(surface::host(&text.to_ascii_uppercase(), &[]).1, answers, "case does not count");
+    if !name.contains(':') || name.ends_with(']') {
+        assert_eq!(surface::host(&format!("{name}:4040"), &[]), (name, answers), "nor does the port");
+    }
+}
+
+/// A length, a kind of `If-Range` and a `Range`: each byte is given exactly if the header asks for it.
+pub fn ranges(bytes: &[u8]) {
+    let [length, condition, range @ ..] = bytes else { return };
+    let Ok(header) = HeaderValue::from_bytes(range) else { return };
+    let (etag, length) = (HeaderValue::from_static("\"abc\""), u64::from(*length));
+    let condition = match condition % 4 {
+        0 => None,
+        1 => Some("\"abc\""),
+        2 => Some("W/\"abc\""),
+        _ => Some("\"other\""),
+    };
+    let given = surface::range(&header, condition.map(HeaderValue::from_static).as_ref(), &etag, length);
+    let holds = condition.is_none_or(|condition| condition == "\"abc\"");
+    let asked = header.to_str().ok().filter(|_| holds).and_then(read_range);
+    for at in 0..length {
+        let wanted = match asked {
+            None => true,
+            Some((Some(first), last)) => at >= first && last.is_none_or(|last| at <= last),
+            Some((None, Some(count))) => at + count >= length,
+            Some((None, None)) => unreachable!("one of them is there"),
+        };
+        assert_eq!(given.contains(&at), wanted, "byte {at} of {length}, asked for {header:?}");
+    }
+    assert!(given.is_empty() || given.end <= length);
+    // The same bytes as a condition: what it finds it holds, and it goes on after what is quoted.
+    let known = surface::is_known(&header, &etag);
+    assert!(!known || range.trim_ascii() == b"*" || range.windows(5).any(|part| part == b"\"abc\""));
+    if range.iter().filter(|byte| **byte == b'"').count() % 2 == 0 {
+        let longer = [range, b", \"abc\""].concat();
+        assert!(surface::is_known(&HeaderValue::from_bytes(&longer).expect("still a value"), &etag));
+    }
+}
+
+/// Reads one range of bytes as RFC 9110 writes it; what is too large counts as the largest.
+fn read_range(text: &str) -> Option<(Option<u64>, Option<u64>)> {
+    let equals = text.find('=')?;
+    if text[..equals].trim().to_ascii_lowercase() != "bytes" {
+        return None;
+    }
+    let spec = text[equals + 1..].trim();
+    let dash = spec.find('-')?;
+    let read = |digits: &str| match digits {
+        "" => Some(None),
+        _ if digits.chars().all(|digit| digit.is_ascii_digit()) => {
+            Some(Some(digits.chars().fold(0u64, |number, digit| {
+                number.saturating_mul(10).saturating_add(u64::from(digit) - u64::from('0')).min(1 << 60)
+            })))
+        }
+        _ => None,
+    };
+    match (read(&spec[..dash])?, read(&spec[dash + 1..])?) {
+        (None, None) => None,
+        (Some(first), Some(last)) if first > last => None,
+        range => Some(range),
+    }
+}
+
+/// Where to cut, and the gzipped body of a git request: it unpacks as zlib unpacks it, however it is cut.
+pub fn git_body(bytes: &[u8]) {
+    const LIMIT: u64 = 1 << 16;
+    let [first, second, body @ ..] = bytes else { return };
+    let whole = ready(surface::body(&[body], LIMIT));
+    let cut = usize::from(*first).min(body.len());
+    let (start, rest) = body.split_at(cut);
+    let (middle, end) = rest.split_at(usize::from(*second).min(rest.len()));
+    assert_eq!(ready(surface::body(&[start, middle, end], LIMIT)), whole);
+    let mut rest = body;
+    let mut decoder = flate2::bufread::GzDecoder::new(&mut rest);
+    let mut unpacked = Vec::new();
+    let fine = (&mut decoder).take(LIMIT + 1).read_to_end(&mut unpacked).is_ok();
+    let fine = fine && unpacked.len() as u64 <= LIMIT && decoder.into_inner().is_empty();
+    assert_eq!(whole, fine.then_some(unpacked));
+    // And what a client would send of the same bytes arrives.
+    let packed = git_hexmirror::hex::gzip::gzip(body);
+    let cut = usize::from(*first).min(packed.len());
+    assert!(
+        ready(surface::body(&[&packed[..cut], &packed[cut..]], LIMIT)).as_deref() == Some(body)
+            || body.len() as u64 > LIMIT
+    );
+}
+
+/// Runs what never waits.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("it waits for nothing"),
+    }
+}

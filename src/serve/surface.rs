@@ -1,0 +1,54 @@
+//! How the server reads what a client sends, without a server around it. For the fuzz targets (`fuzz/`) and no part of the
+//! interface: names and shapes may change at any time.
+
+use std::ops::Range;
+
+use hyper::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
+
+use super::conditional::{self, Part};
+use super::host::{self, Names};
+use super::route::{self, Route};
+use super::{Resource, git};
+use crate::model::GitAddress;
+
+/// Returns what the path of a request may name on the branch; `None` if it names something else or nothing.
+pub fn resources(path: &str) -> Option<Vec<Resource>> {
+    match route::route(path) {
+        Ok(Route::Resources(resources)) => Some(resources),
+        _ => None,
+    }
+}
+
+/// Returns the git repositories that a request may mean; `None` if it is no request of git.
+pub fn repositories(path: &str, query: Option<&str>, host: Option<&str>) -> Option<Vec<GitAddress>> {
+    git::asked(path, query, host).map(|asked| asked.addresses().to_vec())
+}
+
+/// Returns a `Host` without its port, and whether a server on a loopback address that is called `names` answers to it.
+pub fn host(host: &str, names: &[&str]) -> (String, bool) {
+    let known = Names::new(names.iter().map(|name| (*name).to_owned()).collect());
+    (host::name(host).to_owned(), known.has(host))
+}
+
+/// Returns which of `length` bytes a request with these headers is given: an empty range if none of them can be.
+pub fn range(range: &HeaderValue, if_range: Option<&HeaderValue>, etag: &HeaderValue, length: u64) -> Range<u64> {
+    let mut headers = HeaderMap::from_iter([(RANGE, range.clone())]);
+    headers.extend(if_range.map(|condition| (IF_RANGE, condition.clone())));
+    match conditional::part(&headers, etag, length) {
+        Part::Whole => 0..length,
+        Part::Bytes(range) => range,
+        Part::Unsatisfiable => 0..0,
+    }
+}
+
+/// Returns whether one `If-None-Match` has an `ETag`.
+pub fn is_known(if_none_match: &HeaderValue, etag: &HeaderValue) -> bool {
+    let headers = HeaderMap::from_iter([(hyper::header::IF_NONE_MATCH, if_none_match.clone())]);
+    conditional::is_known(&headers, etag)
+}
+
+/// Unpacks the gzipped body of a git request that arrives in pieces; `None` if it is no gzip, not all of it, or unpacks to more
+/// than `limit` bytes.
+pub async fn body(pieces: &[&[u8]], limit: u64) -> Option<Vec<u8>> {
+    git::unpacked(pieces, limit).await
+}
