@@ -16,11 +16,11 @@ targets=("${@:-${all[@]}}")
 host=$(rustc -vV | sed -n 's/^host: //p')
 build=${CARGO_TARGET_DIR:-../target}/fuzz
 
-coverage=(level=4 inline-8bit-counters pc-table trace-compares)
-flags="--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=16"
-for option in "${coverage[@]}"; do
+flags="--cfg fuzzing -Cpasses=sancov-module"
+for option in level=4 inline-8bit-counters pc-table trace-compares; do
     flags+=" -Cllvm-args=-sanitizer-coverage-$option"
 done
+flags+=" -Ccodegen-units=16"
 # The versions of the package, where both name a crate.
 cp ../Cargo.lock Cargo.lock
 RUSTFLAGS="$flags" cargo build --quiet --release --target "$host" --target-dir "$build"
