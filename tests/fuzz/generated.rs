@@ -58,7 +58,8 @@ fn component() -> BoxedStrategy<String> {
         "a.",
         "a ",
     ];
-    let long = (one_of(&["a", "ü", "%", " ", "日"]), 50usize..260).prop_map(|(part, count)| part.repeat(count));
+    let long = (one_of(&["a", "ü", "%", " ", "日"]), prop_oneof![50usize..260, 245usize..260])
+        .prop_map(|(part, count)| part.repeat(count));
     let pieces = prop::collection::vec(select(odd.to_vec()), 1..4).prop_map(|pieces| pieces.concat());
     prop_oneof![6 => select(odd.to_vec()).prop_map(str::to_owned), 4 => pieces, 2 => long, 1 => "\\PC{0,8}"].boxed()
 }

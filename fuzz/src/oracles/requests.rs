@@ -5,7 +5,7 @@ use std::io::Read;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use git_hexmirror::model::RepositoryName;
+use git_hexmirror::model::{PackageName, RepositoryName, Version};
 use git_hexmirror::serve::Resource;
 use git_hexmirror::serve::surface;
 use hyper::header::HeaderValue;
@@ -28,6 +28,10 @@ pub fn routes(bytes: &[u8]) {
             check_release(id);
         }
     }
+    if let Some(file) = path.strip_prefix("/tarballs/").filter(|file| !file.contains(['%', '/'])) {
+        let found = surface::resources(path).is_some();
+        assert_eq!(found, is_tarball_name(file), "{file:?}");
+    }
     for address in surface::repositories(path, query, host).into_iter().flatten() {
         check_address(&address);
         for path in [format!("/git/{address}/HEAD"), format!("//git/{address}.git/info/refs")] {
@@ -35,6 +39,13 @@ pub fn routes(bytes: &[u8]) {
             assert_eq!(found.as_deref(), Some(&[address.clone()][..]), "{path}");
         }
     }
+}
+
+/// Returns whether there is any way to take a file's name apart into a package's name and a version.
+fn is_tarball_name(file: &str) -> bool {
+    let valid =
+        |stem: &str, at: usize| stem[..at].parse::<PackageName>().is_ok() && stem[at + 1..].parse::<Version>().is_ok();
+    file.strip_suffix(".tar").is_some_and(|stem| stem.match_indices('-').any(|(at, _)| valid(stem, at)))
 }
 
 fn canonical(resource: &Resource) -> String {
