@@ -71,6 +71,10 @@ impl Contents for MirrorContents {
         tip.map(|tip| Tip(tip.to_string())).ok_or_else(missing)
     }
 
+    fn refresh(&self) {
+        self.branch.refresh();
+    }
+
     fn find(&self, tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError> {
         let manifest = self.manifest(tip).map_err(unavailable)?;
         Ok(match resource {

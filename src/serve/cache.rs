@@ -1,5 +1,6 @@
 //! A cache of loaded bytes: bounded by what they take in memory, and one load for everybody who waits for it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::num::NonZero;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
 use tokio::{runtime, task};
 
-use super::contents::ContentsError;
+use super::contents::{ContentsError, Tip};
 
 /// What a load gave. The error is shared by all who waited.
 pub(super) type Outcome = Result<Bytes, Arc<ContentsError>>;
@@ -32,49 +33,46 @@ struct State {
     limit: u64,
     size: u64,
     slots: HashMap<String, Slot>,
+    /// What is being loaded, and from which state of the branch: from another one it may not be had any longer.
+    loading: HashMap<(Tip, String), watch::Receiver<Option<Outcome>>>,
     /// The keys of all kept items, the next candidate for eviction first.
     order: VecDeque<String>,
 }
 
-enum Slot {
-    Loading(watch::Receiver<Option<Outcome>>),
-    /// `used` since it last stood at the front of the queue: it gets a second chance.
-    Kept {
-        bytes: Bytes,
-        used: bool,
-    },
+struct Slot {
+    bytes: Bytes,
+    /// Since it last stood at the front of the queue: it gets a second chance.
+    used: bool,
 }
 
 impl Cache {
     pub(super) fn new(limit: u64, runtime: runtime::Handle) -> Self {
-        let state = State { limit, size: 0, slots: HashMap::new(), order: VecDeque::new() };
+        let state = State { limit, size: 0, slots: HashMap::new(), loading: HashMap::new(), order: VecDeque::new() };
         let cores = thread::available_parallelism().map_or(2, NonZero::get);
         Self { state: Arc::new(Mutex::new(state)), loads: Arc::new(Semaphore::new(cores.max(2))), runtime }
     }
 
     /// Returns what is kept under `key`.
     pub(super) fn kept(&self, key: &str) -> Option<Bytes> {
-        match self.lock().slots.get_mut(key) {
-            Some(Slot::Kept { bytes, used }) => {
-                *used = true;
-                Some(bytes.clone())
-            }
-            _ => None,
-        }
+        let mut state = self.lock();
+        let slot = state.slots.get_mut(key)?;
+        slot.used = true;
+        Some(slot.bytes.clone())
     }
 
-    /// Returns what is kept under `key`, or what `load` gives. At most one `load` of a key runs at a time, on a thread where
-    /// it may block; it goes on even when nobody waits any longer. A failed one is not remembered.
+    /// Returns what is kept under `key`, or what `load` gives. At most one `load` of a key at a tip runs at a time, on a thread
+    /// where it may block; it goes on even when nobody waits any longer. A failed one is not remembered.
     pub(super) async fn get(
         &self,
         key: &str,
+        tip: &Tip,
         load: impl FnOnce() -> Result<Bytes, ContentsError> + Send + 'static,
     ) -> Outcome {
-        let mut waiting = match self.join_or_begin(key) {
+        let mut waiting = match self.join_or_begin(tip, key) {
             Begin::Kept(bytes) => return Ok(bytes),
             Begin::Join(waiting) => waiting,
             Begin::Lead(sender, waiting) => {
-                self.runtime.spawn(self.clone().lead(key.to_owned(), load, sender));
+                self.runtime.spawn(self.clone().lead((tip.clone(), key.to_owned()), load, sender));
                 waiting
             }
         };
@@ -84,14 +82,16 @@ impl Cache {
         }
     }
 
-    fn join_or_begin(&self, key: &str) -> Begin {
+    fn join_or_begin(&self, tip: &Tip, key: &str) -> Begin {
         let mut state = self.lock();
-        match state.slots.get(key) {
-            Some(Slot::Kept { bytes, .. }) => Begin::Kept(bytes.clone()),
-            Some(Slot::Loading(waiting)) => Begin::Join(waiting.clone()),
-            None => {
+        if let Some(slot) = state.slots.get(key) {
+            return Begin::Kept(slot.bytes.clone());
+        }
+        match state.loading.entry((tip.clone(), key.to_owned())) {
+            Entry::Occupied(waiting) => Begin::Join(waiting.get().clone()),
+            Entry::Vacant(place) => {
                 let (sender, waiting) = watch::channel(None);
-                state.slots.insert(key.to_owned(), Slot::Loading(waiting.clone()));
+                place.insert(waiting.clone());
                 Begin::Lead(sender, waiting)
             }
         }
@@ -99,7 +99,7 @@ impl Cache {
 
     async fn lead(
         self,
-        key: String,
+        key: (Tip, String),
         load: impl FnOnce() -> Result<Bytes, ContentsError> + Send + 'static,
         sender: watch::Sender<Option<Outcome>>,
     ) {
@@ -131,30 +131,35 @@ fn failed(source: Box<dyn Error + Send + Sync>) -> ContentsError {
 }
 
 impl State {
-    /// Ends the loading of `key`: keeps the bytes if there are any and they have room at all.
-    fn settle(&mut self, key: String, loaded: Option<&Bytes>) {
-        self.slots.remove(&key);
-        let Some(bytes) = loaded.filter(|bytes| cost(&key, bytes) <= self.limit) else { return };
+    /// Ends the loading of a key: keeps the bytes if there are any and they have room at all.
+    fn settle(&mut self, loaded: (Tip, String), bytes: Option<&Bytes>) {
+        self.loading.remove(&loaded);
+        let (_, key) = loaded;
+        let Some(bytes) = bytes.filter(|bytes| cost(&key, bytes) <= self.limit) else { return };
+        // From another tip.
+        if self.slots.contains_key(&key) {
+            return;
+        }
         self.size += cost(&key, bytes);
         while self.size > self.limit && self.evict_one() {}
         self.order.push_back(key.clone());
-        self.slots.insert(key, Slot::Kept { bytes: bytes.clone(), used: false });
+        self.slots.insert(key, Slot { bytes: bytes.clone(), used: false });
     }
 
     /// Drops the item that was kept longest among those not used since they were last looked at.
     fn evict_one(&mut self) -> bool {
         while let Some(key) = self.order.pop_front() {
             match self.slots.get_mut(&key) {
-                Some(Slot::Kept { used, .. }) if *used => {
-                    *used = false;
+                Some(slot) if slot.used => {
+                    slot.used = false;
                     self.order.push_back(key);
                 }
-                Some(Slot::Kept { bytes, .. }) => {
-                    self.size -= cost(&key, bytes);
+                Some(slot) => {
+                    self.size -= cost(&key, &slot.bytes);
                     self.slots.remove(&key);
                     return true;
                 }
-                _ => {}
+                None => {}
             }
         }
         false
@@ -176,12 +181,16 @@ mod tests {
         Cache::new(10_000, runtime::Handle::current())
     }
 
+    fn at() -> Tip {
+        Tip("t".into())
+    }
+
     fn bytes(length: usize) -> Bytes {
         Bytes::from(vec![7; length])
     }
 
     async fn put(cache: &Cache, key: &str, length: usize) {
-        cache.get(key, move || Ok(bytes(length))).await.unwrap();
+        cache.get(key, &at(), move || Ok(bytes(length))).await.unwrap();
     }
 
     #[tokio::test]
@@ -214,7 +223,7 @@ mod tests {
     async fn what_is_larger_than_the_cache_is_given_but_not_kept() {
         let cache = cache();
         put(&cache, "small", 1_000).await;
-        assert_eq!(cache.get("large", || Ok(bytes(20_000))).await.unwrap().len(), 20_000);
+        assert_eq!(cache.get("large", &at(), || Ok(bytes(20_000))).await.unwrap().len(), 20_000);
         assert!(cache.kept("large").is_none() && cache.kept("small").is_some());
     }
 
@@ -229,7 +238,7 @@ mod tests {
                 let (cache, loads, gate) = (cache.clone(), loads.clone(), gate.take());
                 task::spawn(async move {
                     cache
-                        .get("key", move || {
+                        .get("key", &at(), move || {
                             loads.fetch_add(1, Ordering::SeqCst);
                             gate.expect("only the first may load").recv().unwrap();
                             Ok(bytes(10))
@@ -251,14 +260,34 @@ mod tests {
     async fn a_failure_is_shared_but_not_remembered() {
         let cache = cache();
         let damaged = || ContentsError::Damaged { item: "x".into(), source: "broken".into() };
-        assert!(cache.get("key", move || Err(damaged())).await.is_err());
-        assert_eq!(cache.get("key", || Ok(bytes(1))).await.unwrap(), bytes(1));
+        assert!(cache.get("key", &at(), move || Err(damaged())).await.is_err());
+        assert_eq!(cache.get("key", &at(), || Ok(bytes(1))).await.unwrap(), bytes(1));
+    }
+
+    #[tokio::test]
+    async fn a_load_from_another_tip_is_not_waited_for() {
+        let cache = cache();
+        let (release, gate) = mpsc::channel::<()>();
+        let old = task::spawn({
+            let cache = cache.clone();
+            async move { cache.get("key", &at(), move || gate.recv().map(|()| bytes(3)).map_err(|_| gone())).await }
+        });
+        task::yield_now().await;
+        assert_eq!(cache.get("key", &Tip("new".into()), || Ok(bytes(3))).await.unwrap(), bytes(3));
+        drop(release);
+        assert!(old.await.unwrap().is_err());
+        assert_eq!(cache.kept("key"), Some(bytes(3)));
+        assert!(cache.lock().loading.is_empty());
+    }
+
+    fn gone() -> ContentsError {
+        ContentsError::Damaged { item: "x".into(), source: "gone".into() }
     }
 
     #[tokio::test]
     async fn a_load_that_panics_is_an_error_for_its_waiters_only() {
         let cache = cache();
-        assert!(cache.get("key", || panic!("on purpose")).await.is_err());
+        assert!(cache.get("key", &at(), || panic!("on purpose")).await.is_err());
         put(&cache, "key", 1).await;
     }
 
@@ -268,12 +297,12 @@ mod tests {
         let (release, gate) = mpsc::channel::<()>();
         let first = task::spawn({
             let cache = cache.clone();
-            async move { cache.get("key", move || gate.recv().map(|()| bytes(3)).map_err(|_| unreachable!())).await }
+            async move { cache.get("key", &at(), move || gate.recv().map(|()| bytes(3)).map_err(|_| unreachable!())).await }
         });
         task::yield_now().await;
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
         release.send(()).unwrap();
-        assert_eq!(cache.get("key", || panic!("it is being loaded")).await.unwrap(), bytes(3));
+        assert_eq!(cache.get("key", &at(), || panic!("it is being loaded")).await.unwrap(), bytes(3));
     }
 }

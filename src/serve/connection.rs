@@ -1,28 +1,28 @@
 //! Connections: how many, how long, and their end.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
+use http_body_util::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{self, Instant, Sleep};
+use tokio::time;
 use tokio_rustls::TlsAcceptor;
 
+use super::guarded::Guarded;
+use super::seats::{Place, Seats};
 use super::server::Limits;
 use super::service::Service;
 use super::tls::Tls;
@@ -32,6 +32,9 @@ const MAX_FIELDS: usize = 64;
 
 /// The most threads of one runtime that may wait for the contents.
 const MAX_BLOCKING: usize = 16;
+
+/// How much of an answer that is sent as it is made may wait for its client in memory, in bytes.
+const MAX_UNSENT: usize = 128 * 1024;
 
 /// How long to wait after the system could not give a connection, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -46,7 +49,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
 pub(super) struct Connections {
     workers: Vec<Worker>,
     next: usize,
-    free: Arc<Semaphore>,
+    seats: Arc<Seats>,
 }
 
 struct Worker {
@@ -57,8 +60,7 @@ struct Worker {
 struct Accepted {
     stream: std::net::TcpStream,
     peer: SocketAddr,
-    /// One of the connections that are allowed at a time; given back when this is dropped.
-    permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Connections {
@@ -68,22 +70,26 @@ impl Connections {
         let acceptor = tls.map(|tls| TlsAcceptor::from(tls.config.clone()));
         let workers = (0..cores).map(|_| Worker::start(limits.clone(), acceptor.clone(), service.clone()));
         let workers = workers.collect::<io::Result<_>>()?;
-        Ok(Self { workers, next: 0, free: Arc::new(Semaphore::new(limits.connections.max(1))) })
+        let seats = limits.connections.min(descriptors() / 2);
+        Ok(Self { workers, next: 0, seats: Seats::new(seats, limits.connections_per_peer) })
     }
 
-    /// Takes one connection in and gives it to a worker. May be dropped at any await without losing one.
+    /// Takes one connection in and gives it to a worker.
     pub(super) async fn accept(&mut self, listener: &TcpListener) {
-        let permit = self.free.clone().acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let place = self.seats.take(peer.ip()).await;
                 // It is registered with the worker's runtime instead. Where any of this fails, the connection is closed.
                 let Ok(stream) = stream.into_std() else { return };
-                let _ = self.workers[self.next].accepted.send(Accepted { stream, peer, permit });
+                let _ = self.workers[self.next].accepted.send(Accepted { stream, peer, place });
                 self.next = (self.next + 1) % self.workers.len();
             }
             // The client went away before it was its turn.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(_) => time::sleep(ACCEPT_PAUSE).await,
+            Err(_) => {
+                self.seats.ask_one_to_leave(|_| true);
+                time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 
@@ -92,6 +98,7 @@ impl Connections {
         let (accepted, done): (Vec<_>, Vec<_>) =
             self.workers.into_iter().map(|worker| (worker.accepted, worker.done)).unzip();
         drop(accepted);
+        self.seats.ask_all_to_leave();
         for done in done {
             // A worker that panicked is done as well.
             let _ = done.await;
@@ -113,6 +120,15 @@ impl Worker {
     }
 }
 
+/// Returns how many files this process may have open.
+fn descriptors() -> usize {
+    #[cfg(unix)]
+    if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        return usize::try_from(limit).unwrap_or(usize::MAX);
+    }
+    usize::MAX
+}
+
 /// Answers what comes through the queue until that is closed, and then lets it end.
 async fn work(
     limits: &Limits,
@@ -123,108 +139,75 @@ async fn work(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_time)
+        .max_buf_size(MAX_UNSENT.max(limits.header_bytes))
         .max_header_size(limits.header_bytes)
         .max_headers(MAX_FIELDS);
-    let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
-    while let Some(Accepted { stream, peer, permit }) = queue.recv().await {
+    while let Some(Accepted { stream, peer, place }) = queue.recv().await {
         while tasks.try_join_next().is_some() {}
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
         // Else a small answer may wait for the client's delayed acknowledgement; where it fails, the client is gone.
         let _ = stream.set_nodelay(true);
-        let service = service.clone();
-        let answer = service_fn(move |request| {
-            let service = service.clone();
-            async move { Ok::<_, Infallible>(service.answer(peer, request).await) }
-        });
-        let stream = Guarded::new(stream, limits.write_time);
-        let watcher = graceful.watcher();
-        // What can fail in these is the client's doing: it left, was too slow, or sent something that is not HTTP.
-        match &tls {
-            None => {
-                let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), answer));
-                tasks.spawn(async move {
-                    let _ = connection.await;
-                    drop(permit);
-                });
-            }
-            Some(tls) => {
-                let handshake = time::timeout(limits.header_time, tls.accept(stream));
-                let http = http.clone();
-                tasks.spawn(async move {
-                    if let Ok(Ok(stream)) = handshake.await {
-                        let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), answer)).await;
+        let stream = Guarded::new(stream, limits.write_time, place.seat.clone());
+        let (http, service, tls, header_time) = (http.clone(), service.clone(), tls.clone(), limits.header_time);
+        tasks.spawn(async move {
+            let seat = place.seat.clone();
+            let share = tokio::select! {
+                share = seat.share() => share,
+                () = seat.is_to_leave() => return,
+            };
+            match tls {
+                None => serve(&http, stream, service, peer, &place).await,
+                Some(tls) => {
+                    let stream = tokio::select! {
+                        stream = time::timeout(header_time, tls.accept(stream)) => stream,
+                        () = seat.is_to_leave() => return,
+                    };
+                    if let Ok(Ok(stream)) = stream {
+                        serve(&http, stream, service, peer, &place).await;
                     }
-                    drop(permit);
-                });
+                }
             }
-        }
+            drop(share);
+        });
     }
-    let _ = time::timeout(limits.drain_time, graceful.shutdown()).await;
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    let _ = time::timeout(limits.drain_time, ended).await;
     tasks.shutdown().await;
 }
 
-/// A stream whose writing fails once the other side takes nothing for too long. Reading is bounded by hyper.
-struct Guarded {
-    stream: TcpStream,
-    limit: Duration,
-    deadline: Pin<Box<Sleep>>,
-    stalled: bool,
-}
-
-impl Guarded {
-    fn new(stream: TcpStream, limit: Duration) -> Self {
-        Self { stream, limit, deadline: Box::pin(time::sleep(limit)), stalled: false }
-    }
-
-    fn guard<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = false;
-            return written;
+/// Answers the requests of one connection until it ends, or is to make room for another.
+async fn serve(
+    http: &http1::Builder,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    service: Arc<Service>,
+    peer: SocketAddr,
+    place: &Place,
+) {
+    let seat = &place.seat;
+    let answer = service_fn(|request| {
+        let (service, busy) = (service.clone(), seat.busy());
+        async move {
+            let mut answer = service.answer(peer, request).await;
+            if let Either::Right(streamed) = answer.body_mut() {
+                streamed.hold(Box::new(busy));
+            }
+            Ok::<_, Infallible>(answer)
         }
-        if !self.stalled {
-            self.stalled = true;
-            self.deadline.as_mut().reset(Instant::now() + self.limit);
-        }
-        ready!(self.deadline.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
+    // What can fail in it is the client's doing: it left, was too slow, or sent something that is not HTTP.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = seat.is_to_leave() => {}
     }
-}
-
-impl AsyncRead for Guarded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+    // hyper would wait for a first request.
+    if seat.is_idle() && !seat.was_served() {
+        return;
     }
-}
-
-impl AsyncWrite for Guarded {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.guard(context, written)
+    connection.as_mut().graceful_shutdown();
+    if !seat.is_idle() {
+        seat.stays();
     }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.guard(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    let _ = connection.await;
 }

@@ -19,6 +19,10 @@ pub trait Contents: Send + Sync + 'static {
     /// [`ContentsError::Unavailable`] where there is no mirror branch or the repository cannot be read.
     fn tip(&self) -> Result<Tip, ContentsError>;
 
+    /// Forgets what is held of the repository's files: open packs, packed refs. Called before what failed is tried again, since
+    /// `git gc` and its like replace them at any time.
+    fn refresh(&self) {}
+
     /// Finds what the snapshot `tip` has for `resource`, or `None`.
     ///
     /// Called once per tip and resource; found answers are remembered until the tip changes.

@@ -5,8 +5,11 @@
 //! | file | what it does |
 //! |---|---|
 //! | `server` | options, listening, the server's life |
-//! | `connection` | one worker a core; how many connections, how long, and their end |
+//! | `connection` | one worker a core; connections, and their end |
+//! | `seats` | how many connections, in all and of one peer; who makes room |
+//! | `guarded` | how long a client may take for what it asked for |
 //! | `service` | one request to one response, and its log line |
+//! | `tries` | requests whose state of the branch goes away under them |
 //! | `host` | under which names a server on a loopback address answers |
 //! | `route` | path to [`Resource`] |
 //! | `shelf` | what the tip has for a path, and its bytes: looked up once, loaded once |
@@ -24,16 +27,19 @@ mod connection;
 mod contents;
 pub mod environment;
 mod git;
+mod guarded;
 mod host;
 mod redirects;
 mod refusal;
 mod route;
+mod seats;
 mod server;
 mod service;
 mod shelf;
 #[doc(hidden)]
 pub mod surface;
 mod tls;
+mod tries;
 
 pub use contents::{Contents, ContentsError, Found, GitRepository, Resource, Tip};
 pub use git::Git;

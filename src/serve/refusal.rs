@@ -11,6 +11,7 @@ use super::contents::{ContentsError, Resource, Tip};
 use super::service::Answer;
 
 /// An error as the client sees it.
+#[derive(Clone)]
 pub(super) struct Refusal {
     status: StatusCode,
     /// What may be done instead, where the method is wrong.
@@ -21,12 +22,14 @@ pub(super) struct Refusal {
     length: Option<u64>,
     /// What the mirror could have and does not.
     pub(super) lacking: Option<String>,
+    /// It may be gone at the next try: the contents failed, not the client.
+    pub(super) is_of_contents: bool,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, text: String) -> Self {
         let text = text.replace(char::is_control, " ");
-        Self { status, text, length: None, allow: "GET, HEAD", lacking: None }
+        Self { status, text, length: None, allow: "GET, HEAD", lacking: None, is_of_contents: false }
     }
 
     /// Refuses a method; `allow` lists those that would do.
@@ -78,7 +81,7 @@ impl Refusal {
             let _ = write!(text, ": {error}");
             cause = error.source();
         }
-        Self::new(status, format!("{text}; {hint}"))
+        Self { is_of_contents: true, ..Self::new(status, format!("{text}; {hint}")) }
     }
 
     pub(super) fn answer(&self) -> Answer {

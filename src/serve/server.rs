@@ -49,12 +49,15 @@ pub struct RequestLog {
 /// What bounds one client's use of the server.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at one time; more wait in the system's queue.
+    /// Connections at one time, and at most half of the files that the process may have open. Whoever comes then gets the
+    /// place of the connection that has been idle for longest; while none is, it waits.
     pub connections: usize,
+    /// Connections of one peer that are served at one time, unless it is this machine; with IPv6, of one /64 network.
+    pub connections_per_peer: usize,
     /// Time for a whole request header, counted from the end of the last request: so also how long an idle connection
     /// is kept.
     pub header_time: Duration,
-    /// Time in which a client has to take at least some bytes of an answer.
+    /// Time in which a client has to take at least 16 KiB of an answer.
     pub write_time: Duration,
     /// Size of a request header in bytes; at least 8192.
     pub header_bytes: usize,
@@ -64,7 +67,8 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Time for the whole body of a git client's request.
     pub body_time: Duration,
-    /// How many git processes answer at one time; further requests wait for their turn.
+    /// How many git processes answer at one time, of one peer at most half of them, unless it is this machine; further
+    /// requests wait for their turn.
     pub git_processes: usize,
 }
 
@@ -72,6 +76,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
+            connections_per_peer: 128,
             header_time: Duration::from_secs(30),
             write_time: Duration::from_secs(30),
             header_bytes: 16 * 1024,
@@ -213,7 +218,7 @@ impl Server {
         let Self { listener, local_addr, contents, options } = self;
         let threads = |source| ServeError::Threads { source };
         let runtime = connection::runtime().map_err(threads)?;
-        let repositories = Repositories::new(contents.clone(), options.git, &options.limits);
+        let repositories = Repositories::new(contents.clone(), options.git, &options.limits, runtime.handle().clone());
         let shelf = Shelf::new(contents, options.cache_bytes, runtime.handle().clone());
         let names = local_addr.ip().is_loopback().then(|| Names::new(options.names));
         let service = Service { shelf, repositories, log: options.log, base_url, names };

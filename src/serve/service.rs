@@ -13,13 +13,14 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::conditional::{self, Part};
-use super::contents::{Resource, Tip};
+use super::contents::{ContentsError, Resource, Tip};
 use super::git::{self, Repositories, Streamed};
 use super::host::{self, Names};
 use super::refusal::{Refusal, header, plain};
 use super::route::{self, Route};
 use super::server::{Log, RequestLog};
 use super::shelf::{Item, Shelf};
+use super::tries::Tries;
 
 /// Answers requests.
 pub(super) struct Service {
@@ -38,10 +39,10 @@ pub(super) type Answer = Response<Either<Full<Bytes>, Box<Streamed>>>;
 impl Service {
     /// Answers one request. Whatever goes wrong becomes an answer too.
     pub(super) async fn answer(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Answer {
-        let Some(log) = &self.log else { return self.respond(request).await.0 };
+        let Some(log) = &self.log else { return self.respond(peer, request).await.0 };
         let begun = Instant::now();
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let (mut answer, refused) = self.respond(request).await;
+        let (mut answer, refused) = self.respond(peer, request).await;
         let (error, lacking) = refused.map_or((None, None), |refusal| (Some(refusal.text), refusal.lacking));
         let logged = RequestLog {
             peer,
@@ -61,14 +62,14 @@ impl Service {
     }
 
     /// Returns the answer and, where it is an error, what it was made of.
-    async fn respond(&self, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
+    async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
         let is_head = request.method() == Method::HEAD;
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).or(request.uri().host());
         let asked = git::asked(request.uri().path(), request.uri().query(), host);
-        let answered = match host.filter(|host| !self.is_own(host)) {
-            Some(host) => Err(host::misdirected(host)),
-            None => match asked {
-                Some(asked) => self.git(request, asked).await,
+        let answered = match self.refuse_foreign(host).await {
+            Err(refusal) => Err(refusal),
+            Ok(()) => match asked {
+                Some(asked) => self.repositories.answer(peer, request, asked).await,
                 None => match check(&request) {
                     Ok(()) => self.get(&request).await,
                     Err(refusal) => Err(refusal),
@@ -85,21 +86,41 @@ impl Service {
         (answer, refused)
     }
 
-    /// Tells whether whoever sends this `Host` means this server. The hosts of mirrored repositories may be led here too.
-    fn is_own(&self, host: &str) -> bool {
-        let Some(names) = &self.names else { return true };
-        names.has(host) || self.shelf.tip().is_ok_and(|tip| self.repositories.has_host(&tip, host::name(host)))
-    }
-
-    async fn git(&self, request: Request<Incoming>, asked: git::Asked) -> Result<Answer, Refusal> {
-        let tip = self.shelf.tip().map_err(|error| Refusal::from_contents(&error, None))?;
-        self.repositories.answer(&tip, request, asked).await
+    /// Refuses whoever sends a `Host` that does not mean this server. The hosts of mirrored repositories may be led here too.
+    async fn refuse_foreign(&self, host: Option<&str>) -> Result<(), Refusal> {
+        let (Some(names), Some(host)) = (&self.names, host) else { return Ok(()) };
+        if names.has(host) {
+            return Ok(());
+        }
+        let mut tries = Tries::new(self.shelf.contents());
+        loop {
+            // Without a branch no host is mirrored.
+            let Ok(tip) = self.shelf.tip() else { return Err(host::misdirected(host)) };
+            let refusal = match self.repositories.has_host(&tip, host::name(host)) {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(host::misdirected(host)),
+                Err(error) => Refusal::from_contents(&error, Some(&tip)),
+            };
+            if !tries.again(&refusal, Some(&tip)).await {
+                return Err(host::misdirected(host));
+            }
+        }
     }
 
     async fn get<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
+        let mut tries = Tries::new(self.shelf.contents());
+        loop {
+            let tip = self.shelf.tip();
+            match self.get_at(request, &tip).await {
+                Err(refusal) if tries.again(&refusal, tip.as_ref().ok()).await => {}
+                answered => return answered,
+            }
+        }
+    }
+
+    async fn get_at<B>(&self, request: &Request<B>, tip: &Result<Tip, ContentsError>) -> Result<Answer, Refusal> {
         let path = request.uri().path();
-        let tip = self.shelf.tip();
-        if let Ok(tip) = &tip
+        if let Ok(tip) = tip
             && let Some(item) = self.shelf.remembered(tip, path)
         {
             return self.send(request, tip, &item).await;
@@ -109,16 +130,16 @@ impl Service {
             // Hex takes a list without any version for "there is no newer one" (`find_new_version_from_csv/1`).
             Route::UpdateCheck => Ok(plain(StatusCode::OK, String::new())),
             Route::Health => {
-                let tip = tip.map_err(|error| Refusal::from_contents(&error, None))?;
+                let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
                 Ok(plain(StatusCode::OK, format!("ok {tip}\n")))
             }
             Route::Resources(resources) => {
-                let tip = tip.map_err(|error| Refusal::from_contents(&error, None))?;
+                let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
                 let first = resources.first().cloned();
-                let found = self.shelf.find(&tip, path, resources).await;
-                match found.map_err(|error| Refusal::from_contents(&error, Some(&tip)))? {
-                    Some(item) => self.send(request, &tip, &item).await,
-                    None => self.missing(first, &tip).await,
+                let found = self.shelf.find(tip, path, resources).await;
+                match found.map_err(|error| Refusal::from_contents(&error, Some(tip)))? {
+                    Some(item) => self.send(request, tip, &item).await,
+                    None => self.missing(first, tip).await,
                 }
             }
         }
@@ -130,7 +151,7 @@ impl Service {
     /// (`write_result/4` in its `registry/server.ex`); after 404 it would tell its user of an error.
     async fn missing(&self, resource: Option<Resource>, tip: &Tip) -> Result<Answer, Refusal> {
         if let Some(resource) = &resource
-            && self.shelf.is_absent(tip, resource).await
+            && self.shelf.is_absent(tip, resource).await.map_err(|error| Refusal::from_contents(&error, Some(tip)))?
         {
             let mut answer = Response::new(Either::Left(Full::default()));
             *answer.status_mut() = StatusCode::NOT_MODIFIED;

@@ -43,6 +43,10 @@ impl Shelf {
         Self { contents, cache: Cache::new(cache_bytes, runtime), remembered: Mutex::new(remembered) }
     }
 
+    pub(super) fn contents(&self) -> &Arc<dyn Contents> {
+        &self.contents
+    }
+
     pub(super) fn tip(&self) -> Result<Tip, ContentsError> {
         self.contents.tip()
     }
@@ -75,10 +79,11 @@ impl Shelf {
     }
 
     /// Tells whether the snapshot knows that what was asked for does not exist.
-    pub(super) async fn is_absent(&self, tip: &Tip, resource: &Resource) -> bool {
-        let (contents, tip, resource) = (self.contents.clone(), tip.clone(), resource.clone());
-        let absent = task::spawn_blocking(move || contents.is_absent(&tip, &resource));
-        matches!(absent.await, Ok(Ok(true)))
+    pub(super) async fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
+        let (contents, at, asked) = (self.contents.clone(), tip.clone(), resource.clone());
+        let absent = task::spawn_blocking(move || contents.is_absent(&at, &asked)).await;
+        absent
+            .unwrap_or_else(|error| Err(ContentsError::Damaged { item: resource.to_string(), source: error.into() }))
     }
 
     fn remember(&self, tip: &Tip, path: &str, item: Arc<Item>) {
@@ -97,13 +102,13 @@ impl Shelf {
 
     /// Returns the bytes of an item as they go to the client.
     pub(super) async fn load(&self, tip: &Tip, item: &Arc<Item>) -> Outcome {
-        let (contents, tip, item) = (self.contents.clone(), tip.clone(), item.clone());
+        let (contents, at, tip, item) = (self.contents.clone(), tip, tip.clone(), item.clone());
         let key = item.found.key.clone();
         let load = move || {
             let bytes = contents.load(&tip, &item.resource, &item.found)?;
             Ok(if item.resource.is_gzipped() { gzip(&bytes) } else { bytes })
         };
-        self.cache.get(&key, load).await
+        self.cache.get(&key, at, load).await
     }
 }
 

@@ -1,6 +1,9 @@
 //! One request of a git client to one response.
 
-use std::io::{self, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,22 +12,27 @@ use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, LOCATION,
 };
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio::sync::Semaphore;
-use tokio::task;
+use tokio::{runtime, task};
 
 use super::super::conditional::{self, Part};
 use super::super::contents::{Contents, ContentsError, GitRepository, Tip};
 use super::super::refusal::{Refusal, header};
 use super::super::server::Limits;
 use super::super::service::{Answer, check};
+use super::super::tries::Tries;
+use crate::model::GitAddress;
 use super::answers::{Answers, MAX_REQUEST, Question};
 use super::process::{Git, Process, Protocol, Task};
-use super::request::{self, BodyError, BodyLimits};
+use super::request::{self, BodyError, BodyLimits, Received};
 use super::route::{Asked, Onward, What};
-use super::streamed::{NoAnswer, Streamed};
+use super::run::Run;
+use super::spool::{self, End, Next, Room};
+use super::streamed::Streamed;
+use super::turns::Turns;
 
 /// What stands before the references, except in version 2 (gitprotocol-http(5), "Smart Server Response").
 const ANNOUNCEMENT: &[u8] = b"001e# service=git-upload-pack\n0000";
@@ -35,37 +43,76 @@ const READ_ONLY: &str = "this is a read-only mirror and takes no pushes; push to
 pub(in super::super) struct Repositories {
     contents: Arc<dyn Contents>,
     git: Git,
-    /// Bounds how many processes run at once.
-    processes: Arc<Semaphore>,
+    turns: Turns,
+    room: Room,
     limits: BodyLimits,
     answers: Answers,
+    /// Where git runs, which outlives the connection that began it.
+    runtime: runtime::Handle,
 }
 
 impl Repositories {
-    pub(in super::super) fn new(contents: Arc<dyn Contents>, git: Git, limits: &Limits) -> Self {
+    pub(in super::super) fn new(
+        contents: Arc<dyn Contents>,
+        git: Git,
+        limits: &Limits,
+        runtime: runtime::Handle,
+    ) -> Self {
         Self {
             contents,
             git,
-            processes: Arc::new(Semaphore::new(limits.git_processes.max(1))),
+            turns: Turns::new(limits.git_processes),
+            room: Room::default(),
             limits: BodyLimits { bytes: limits.body_bytes, time: limits.body_time },
             answers: Answers::default(),
+            runtime,
         }
     }
 
     /// Answers one request.
     pub(in super::super) async fn answer(
         &self,
-        tip: &Tip,
+        peer: SocketAddr,
         request: Request<Incoming>,
         asked: Asked,
     ) -> Result<Answer, Refusal> {
         let Asked { addresses, what, onward } = asked;
-        let wanted = match wanted(&request, what) {
-            Ok(wanted) => wanted,
-            Err(refusal) => return self.sent_on(tip, onward).await.ok_or(refusal),
+        let wanted = wanted(&request, what);
+        let (head, body) = request.into_parts();
+        let received = match &wanted {
+            Ok(Wanted::Process(Task::Answer)) => Some(self.receive(&head, body).await?),
+            _ => None,
         };
-        let Some(first) = addresses.first().cloned() else { return Err(no_repository()) };
-        let (contents, at) = (self.contents.clone(), tip.clone());
+        let asked = Wish { peer: peer.ip(), head, received, addresses, wanted, onward };
+        let mut tries = Tries::new(&self.contents);
+        loop {
+            let tip = self.contents.tip();
+            let answered = match &tip {
+                Ok(tip) => self.answer_at(tip, &asked).await,
+                Err(error) => Err(Refusal::from_contents(error, None)),
+            };
+            match answered {
+                Err(refusal) if tries.again(&refusal, tip.as_ref().ok()).await => {}
+                answered => return answered,
+            }
+        }
+    }
+
+    async fn receive(&self, head: &Parts, body: Incoming) -> Result<Received, Refusal> {
+        if head.headers.get(CONTENT_TYPE).is_none_or(|kind| kind != REQUEST_TYPE) {
+            let text = format!("git-upload-pack is asked with Content-Type: {REQUEST_TYPE}");
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+        }
+        request::receive(&head.headers, body, self.limits).await.map_err(|error| not_received(&error))
+    }
+
+    async fn answer_at(&self, tip: &Tip, asked: &Wish) -> Result<Answer, Refusal> {
+        let wanted = match &asked.wanted {
+            Ok(wanted) => wanted,
+            Err(refusal) => return self.sent_on(tip, asked.onward.clone()).await?.ok_or_else(|| refusal.clone()),
+        };
+        let Some(first) = asked.addresses.first().cloned() else { return Err(no_repository()) };
+        let (contents, at, addresses) = (self.contents.clone(), tip.clone(), asked.addresses.clone());
         let found = task::spawn_blocking(move || {
             let mut found = addresses.iter().map(|address| contents.git_repository(&at, address));
             found.find_map(Result::transpose).transpose()
@@ -74,74 +121,129 @@ impl Repositories {
         let found = found.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item, source: error.into() }));
         let Some(repository) = found.map_err(|error| Refusal::from_contents(&error, Some(tip)))? else {
             let lacking = || Refusal::lacking(format!("the git repository {first}"), tip);
-            return self.sent_on(tip, onward).await.ok_or_else(lacking);
+            return self.sent_on(tip, asked.onward.clone()).await?.ok_or_else(lacking);
         };
-        match wanted {
-            Wanted::File(name) => file(&request, repository, &name).await,
-            Wanted::Process(task) => self.process(request, repository, task).await,
-        }
+        let folder = repository.path.clone();
+        let answered = match wanted {
+            Wanted::File(name) => file(&asked.head, repository, name).await,
+            Wanted::Process(task) => self.process(asked, repository, *task).await,
+        };
+        answered.map_err(|mut refusal| {
+            refusal.is_of_contents |= is_gone(&folder);
+            refusal
+        })
     }
 
     /// Tells whether the mirror has a repository of a host.
-    pub(in super::super) fn has_host(&self, tip: &Tip, host: &str) -> bool {
-        self.contents.has_host(tip, &host.to_ascii_lowercase()).unwrap_or(false)
+    ///
+    /// # Errors
+    /// As for [`Contents::has_host`].
+    pub(in super::super) fn has_host(&self, tip: &Tip, host: &str) -> Result<bool, ContentsError> {
+        self.contents.has_host(tip, &host.to_ascii_lowercase())
     }
 
     /// Sends git on to a repository's own address, where it was only led here because that begins like a mirrored one's. It
     /// follows as long as it has asked nothing else (`http.followRedirects`, git-config(1)).
-    async fn sent_on(&self, tip: &Tip, onward: Option<Onward>) -> Option<Answer> {
-        let Onward { address, rest } = onward?;
+    async fn sent_on(&self, tip: &Tip, onward: Option<Onward>) -> Result<Option<Answer>, Refusal> {
+        let Some(Onward { address, rest }) = onward else { return Ok(None) };
         let (contents, at, asked) = (self.contents.clone(), tip.clone(), address.clone());
         let beside = task::spawn_blocking(move || contents.is_beside(&at, &asked)).await;
-        if !matches!(beside, Ok(Ok(true))) {
-            return None;
+        let item = format!("the git repository {address}");
+        let beside = beside.unwrap_or_else(|error| Err(ContentsError::Damaged { item, source: error.into() }));
+        if !beside.map_err(|error| Refusal::from_contents(&error, Some(tip)))? {
+            return Ok(None);
         }
         let mut answer = Response::new(Either::Left(Full::default()));
         *answer.status_mut() = StatusCode::FOUND;
         answer.headers_mut().insert(LOCATION, header(format!("https://{address}{rest}")));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        Some(answer)
+        Ok(Some(answer))
     }
 
-    async fn process(
-        &self,
-        request: Request<Incoming>,
-        repository: GitRepository,
-        task: Task,
-    ) -> Result<Answer, Refusal> {
-        let (head, mut body) = request.into_parts();
-        let field = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let protocol = Protocol::new(field("git-protocol"));
-        if task == Task::Answer && field("content-type") != Some(REQUEST_TYPE) {
-            let text = format!("git-upload-pack is asked with Content-Type: {REQUEST_TYPE}");
-            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
-        }
-        let small = request::small(&head.headers, &mut body, MAX_REQUEST, self.limits);
-        let small = small.await.map_err(|error| refused(error.into()))?;
-        let question = (task == Task::Advertise || small.is_some()).then(|| Question {
-            repository: repository.key.clone(),
-            protocol: protocol.as_str().to_owned(),
-            body: small.clone().filter(|_| task == Task::Answer),
-        });
-        if let Some(answer) = question.as_ref().and_then(|question| self.answers.get(question)) {
-            return Ok(answered(Either::Left(Full::new(answer)), task));
-        }
-        let permit = self.processes.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let (process, stdin) = Process::start(&self.git, task, &protocol, &repository.path).map_err(not_started)?;
-        let pump = match small {
-            Some(bytes) => request::pump(&head.headers, Full::new(bytes), self.limits, stdin),
-            None => request::pump(&head.headers, body, self.limits, stdin),
+    async fn process(&self, asked: &Wish, repository: GitRepository, task: Task) -> Result<Answer, Refusal> {
+        let protocol = asked.head.headers.get("git-protocol").and_then(|value| value.to_str().ok());
+        let protocol = Protocol::new(protocol);
+        let body = match &asked.received {
+            None => Some(None),
+            Some(Received::Memory(bytes)) if bytes.len() <= MAX_REQUEST => Some(Some(bytes.clone())),
+            Some(_) => None,
         };
-        let pump = pump.map_err(|error| refused(error.into()))?;
+        let protocol_name = protocol.as_str().to_owned();
+        let question = body.map(|body| Question { repository: repository.key.clone(), protocol: protocol_name, body });
+        if let Some(answer) = self.given(question.as_ref(), task) {
+            return Ok(answer);
+        }
+        let turn = self.turns.wait(asked.peer).await;
+        // Somebody else may have had the turn before for the same.
+        if let Some(answer) = self.given(question.as_ref(), task) {
+            return Ok(answer);
+        }
         let begin = if task == Task::Advertise && !protocol.is_2() { ANNOUNCEMENT } else { b"" };
-        let body =
-            Streamed::process(process, pump, begin, Box::new((permit, repository.held))).await.map_err(refused)?;
-        let body = match question {
-            Some(question) => body.keep_as(self.answers.clone(), question),
-            None => body,
+        let (stdin, bytes) = input(asked.received.as_ref()).map_err(|error| not_received(&error.into()))?;
+        let started = {
+            let _runtime = self.runtime.enter();
+            Process::start(&self.git, task, &protocol, &repository.path, stdin)
         };
-        Ok(answered(Either::Right(Box::new(body)), task))
+        let (process, stdin) = started.map_err(not_started)?;
+        let run = Run {
+            process,
+            request: stdin.zip(bytes),
+            begin,
+            folder: repository.path.parent().unwrap_or(&repository.path).to_owned(),
+            keep: question.clone().map(|question| (self.answers.clone(), question)),
+            held: Box::new((turn, repository.held)),
+        };
+        let (writer, spool) = spool::spool(&self.room);
+        let spool = Arc::new(spool);
+        self.runtime.spawn(run.finish(writer));
+        // Before the response begins it is still known whether there is one.
+        if let Next::End(End::Broken(problem) | End::Complete(Some(problem))) = spool.clone().next(0).await {
+            return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, problem));
+        }
+        if let Some(question) = question {
+            self.answers.share(question, &spool);
+        }
+        Ok(answered(Either::Right(Box::new(Streamed::spool(spool))), task))
     }
+
+    /// Returns an answer that was given before, or is being given to somebody else.
+    fn given(&self, question: Option<&Question>, task: Task) -> Option<Answer> {
+        let question = question?;
+        if let Some(answer) = self.answers.get(question) {
+            return Some(answered(Either::Left(Full::new(answer)), task));
+        }
+        let spool = self.answers.running(question)?;
+        Some(answered(Either::Right(Box::new(Streamed::spool(spool))), task))
+    }
+}
+
+/// A request of a git client, whole.
+struct Wish {
+    peer: IpAddr,
+    head: Parts,
+    /// The body, for whoever has one.
+    received: Option<Received>,
+    addresses: Vec<GitAddress>,
+    wanted: Result<Wanted, Refusal>,
+    onward: Option<Onward>,
+}
+
+/// Returns what a process reads its request from, and what is written to that.
+fn input(received: Option<&Received>) -> io::Result<(Stdio, Option<Bytes>)> {
+    match received {
+        None => Ok((Stdio::null(), None)),
+        Some(Received::Memory(bytes)) => Ok((Stdio::piped(), Some(bytes.clone()))),
+        Some(Received::File(file)) => {
+            let mut file = file.try_clone()?;
+            file.rewind()?;
+            Ok((file.into(), None))
+        }
+    }
+}
+
+/// Tells whether the folder of a repository was removed, by somebody who thought that nobody needs it.
+fn is_gone(folder: &Path) -> bool {
+    !folder.join("HEAD").exists()
 }
 
 fn answered(body: Either<Full<Bytes>, Box<Streamed>>, task: Task) -> Answer {
@@ -157,6 +259,7 @@ fn answered(body: Either<Full<Bytes>, Box<Streamed>>, task: Task) -> Answer {
 }
 
 /// What is to be done with a repository.
+#[derive(Debug, Clone)]
 enum Wanted {
     File(String),
     Process(Task),
@@ -188,19 +291,19 @@ fn not_started(error: io::Error) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, text)
 }
 
-fn refused(error: NoAnswer) -> Refusal {
-    let status = match &error {
-        NoAnswer::Request(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-        NoAnswer::Request(BodyError::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
-        NoAnswer::Request(BodyError::Encoding) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        NoAnswer::Request(BodyError::Gzip | BodyError::Interrupted) => StatusCode::BAD_REQUEST,
-        NoAnswer::Read(_) | NoAnswer::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+fn not_received(error: &BodyError) -> Refusal {
+    let status = match error {
+        BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
+        BodyError::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        BodyError::Gzip | BodyError::Interrupted => StatusCode::BAD_REQUEST,
+        BodyError::NotKept(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     Refusal::new(status, error.to_string())
 }
 
 /// Answers with a file of the repository, or a part of it: the dumb protocol.
-async fn file(request: &Request<Incoming>, repository: GitRepository, name: &str) -> Result<Answer, Refusal> {
+async fn file(head: &Parts, repository: GitRepository, name: &str) -> Result<Answer, Refusal> {
     let missing = || Refusal::new(StatusCode::NOT_FOUND, format!("the repository has no file {name}"));
     let kind = content_type(name).ok_or_else(missing)?;
     let unreadable = |error: io::Error| match error.kind() {
@@ -211,7 +314,7 @@ async fn file(request: &Request<Incoming>, repository: GitRepository, name: &str
     let length = file.metadata().await.map_err(unreadable)?.len();
     // The name of a pack says what it holds; the other files differ from one state of the repository to the next.
     let etag = header(format!("\"{}:{}\"", repository.key, name.replace('/', ":")));
-    let (headers, mut answer) = (request.headers(), Response::new(Either::Left(Full::default())));
+    let (headers, mut answer) = (&head.headers, Response::new(Either::Left(Full::default())));
     let fields = answer.headers_mut();
     fields.insert(ETAG, etag.clone());
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -220,7 +323,7 @@ async fn file(request: &Request<Incoming>, repository: GitRepository, name: &str
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(answer);
     }
-    let is_get = request.method() == Method::GET;
+    let is_get = head.method == Method::GET;
     let range = match if is_get { conditional::part(headers, &etag, length) } else { Part::Whole } {
         Part::Whole => 0..length,
         Part::Unsatisfiable => return Err(Refusal::unsatisfiable(length)),

@@ -2,15 +2,17 @@
 //! a CI that clones the same dependency is answered by one run of git.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
+
+use super::spool::Spool;
 
 /// What all answers together may take in memory, and one of them, in bytes.
 const MAX_BYTES: usize = 32 << 20;
 pub(super) const MAX_ANSWER: usize = 8 << 20;
 /// The largest request that is remembered: a clone's, not one that lists what its client has.
-pub(super) const MAX_REQUEST: u64 = 4096;
+pub(super) const MAX_REQUEST: usize = 4096;
 
 /// Everything that an answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +28,8 @@ pub(super) struct Answers(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
+    /// Those that are still being written, or read by somebody.
+    running: HashMap<Question, Weak<Spool>>,
     answers: HashMap<Arc<Question>, Bytes>,
     /// Oldest first.
     order: VecDeque<Arc<Question>>,
@@ -36,6 +40,18 @@ impl Answers {
     /// Returns the answer to a question that was asked before.
     pub(super) fn get(&self, question: &Question) -> Option<Bytes> {
         self.lock().answers.get(question).cloned()
+    }
+
+    /// Returns the answer to a question that somebody else is being given.
+    pub(super) fn running(&self, question: &Question) -> Option<Arc<Spool>> {
+        self.lock().running.get(question).and_then(Weak::upgrade)
+    }
+
+    /// Lets others have an answer that is being given.
+    pub(super) fn share(&self, question: Question, spool: &Arc<Spool>) {
+        let mut kept = self.lock();
+        kept.running.retain(|_, spool| spool.strong_count() > 0);
+        kept.running.insert(question, Arc::downgrade(spool));
     }
 
     /// Keeps an answer, and drops the oldest where there is no room for it.

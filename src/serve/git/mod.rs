@@ -7,18 +7,24 @@
 //! | `answer` | one request to one response |
 //! | `answers` | answers that were given before |
 //! | `process` | `git upload-pack` as a process, bounded and killed with its client |
-//! | `request` | the request's body: bounded, unpacked, piped to the process |
+//! | `request` | the request's body: bounded, unpacked, and whole before a process is started |
+//! | `run` | one run of a process, from its request to its answer |
+//! | `spool` | an answer between the process that writes it and those who read it |
 //! | `streamed` | a response that is sent while it is made |
+//! | `turns` | how many processes run at once |
 
 mod answer;
 mod answers;
 mod process;
 mod request;
 mod route;
+mod run;
+mod spool;
 mod streamed;
+mod turns;
 
 pub(super) use answer::Repositories;
 pub use process::Git;
 pub(super) use request::unpacked;
-pub(super) use route::{Asked, asked};
+pub(super) use route::asked;
 pub(super) use streamed::Streamed;

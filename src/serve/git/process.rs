@@ -81,13 +81,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it over a repository. Returns it with its standard input.
+    /// Starts it over a repository; it reads its request from `stdin`. Returns it with the other end of that, if it is a pipe.
     pub(super) fn start(
         git: &Git,
         task: Task,
         protocol: &Protocol,
         repository: &Path,
-    ) -> io::Result<(Self, ChildStdin)> {
+        stdin: Stdio,
+    ) -> io::Result<(Self, Option<ChildStdin>)> {
         let mut command = Command::new(&git.program);
         command.env_clear().env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("LC_ALL", "C");
         command.envs(git.search_path.as_ref().map(|path| ("PATH", path)));
@@ -100,13 +101,13 @@ impl Process {
             // The name that all versions know; newer ones call it `--http-backend-info-refs`.
             command.arg("--advertise-refs");
         }
-        command.arg(repository).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg(repository).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
             return Err(io::Error::other("a pipe to git is missing"));
         };
         let complaint = Arc::<Mutex<Vec<u8>>>::default();

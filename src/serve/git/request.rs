@@ -1,7 +1,7 @@
 //! The body of a request to `upload-pack`: what the client wants and has.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::fs::File;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,14 +9,16 @@ use flate2::{Decompress, FlushDecompress, Status};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::time::{self, Instant};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+use tokio::time;
 
 /// How much is unpacked at a time.
 const STEP: usize = 32 * 1024;
+/// The largest body that is kept in memory, in bytes.
+const IN_MEMORY: usize = 64 * 1024;
 
 /// Why a request's body was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the request is larger than the {limit} bytes that are taken")]
     TooLarge { limit: u64 },
@@ -28,6 +30,8 @@ pub(super) enum BodyError {
     Encoding,
     #[error("the client left in the middle of its request")]
     Interrupted,
+    #[error("the request cannot be kept in a temporary file: {0}")]
+    NotKept(#[from] io::Error),
 }
 
 /// How much of a request is taken, and how long it is waited for.
@@ -39,74 +43,89 @@ pub(super) struct BodyLimits {
     pub(super) time: Duration,
 }
 
-/// Moves a body to a process; done when the process has all of it.
-pub(super) type Pump = Pin<Box<dyn Future<Output = Result<(), BodyError>> + Send>>;
-
-/// Reads a small body; `None` where it is not, or not for sure.
-pub(super) async fn small<B: Body<Data = Bytes> + Unpin>(
-    headers: &HeaderMap,
-    body: &mut B,
-    limit: u64,
-    limits: BodyLimits,
-) -> Result<Option<Bytes>, BodyError> {
-    if headers.contains_key(CONTENT_ENCODING) || body.size_hint().exact().is_none_or(|length| length > limit) {
-        return Ok(None);
-    }
-    let collected = time::timeout(limits.time, body.collect()).await;
-    let collected = collected.map_err(|_| BodyError::TooSlow { limit: limits.time })?;
-    Ok(Some(collected.map_err(|_| BodyError::Interrupted)?.to_bytes()))
+/// A request's body, unpacked and whole. A process is only started for one that has arrived: however slowly it does, it keeps
+/// nobody else waiting.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// Small, as most are.
+    Memory(Bytes),
+    /// Larger than [`IN_MEMORY`], in a file without a name, to be read from its begin.
+    File(File),
 }
 
-/// Returns what moves the body of a request to `to`, unpacked.
-pub(super) fn pump(
+/// Waits for the body of a request.
+pub(super) async fn receive(
     headers: &HeaderMap,
-    body: impl Body<Data = Bytes, Error: Send> + Send + Unpin + 'static,
+    body: impl Body<Data = Bytes> + Unpin,
     limits: BodyLimits,
-    to: impl AsyncWrite + Send + Unpin + 'static,
-) -> Result<Pump, BodyError> {
+) -> Result<Received, BodyError> {
     let packed = match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase()) {
         None => false,
         Some(value) if value == b"identity" => false,
         Some(value) if value == b"gzip" || value == b"x-gzip" => true,
         Some(_) => return Err(BodyError::Encoding),
     };
-    let deadline = Instant::now() + limits.time;
-    Ok(Box::pin(async move {
-        let moved = move_all(body, packed, limits.bytes, to);
-        time::timeout_at(deadline, moved).await.unwrap_or(Err(BodyError::TooSlow { limit: limits.time }))
-    }))
+    let received = time::timeout(limits.time, receive_all(body, packed, limits.bytes)).await;
+    received.unwrap_or(Err(BodyError::TooSlow { limit: limits.time }))
 }
 
-async fn move_all(
+async fn receive_all(
     mut body: impl Body<Data = Bytes> + Unpin,
     packed: bool,
     limit: u64,
-    mut to: impl AsyncWrite + Unpin,
-) -> Result<(), BodyError> {
+) -> Result<Received, BodyError> {
     let mut unpacking = packed.then(Unpacking::new);
     let mut taken = Taken { bytes: 0, limit };
     let mut received = Taken { bytes: 0, limit };
+    let mut to = Kept::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| BodyError::Interrupted)?;
         let Ok(bytes) = frame.into_data() else { continue };
         received.add(bytes.len())?;
-        let written = match &mut unpacking {
+        match &mut unpacking {
             None => {
                 taken.add(bytes.len())?;
-                to.write_all(&bytes).await
+                to.add(&bytes).await?;
             }
             Some(unpacking) => unpacking.unpack(bytes, &mut taken, &mut to).await?,
-        };
-        // A process that has heard enough, and says why on its output.
-        if written.is_err() {
-            return Ok(());
         }
     }
     if unpacking.is_some_and(|unpacking| !unpacking.is_done()) {
         return Err(BodyError::Gzip);
     }
-    let _ = to.shutdown().await;
-    Ok(())
+    Ok(to.finish().await?)
+}
+
+/// What has arrived of a body.
+#[derive(Default)]
+struct Kept {
+    memory: Vec<u8>,
+    file: Option<tokio::fs::File>,
+}
+
+impl Kept {
+    async fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.file.is_none() && self.memory.len() + bytes.len() <= IN_MEMORY {
+            self.memory.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = self.file.insert(tokio::fs::File::from_std(tempfile::tempfile()?));
+                file.write_all(&std::mem::take(&mut self.memory)).await?;
+                file
+            }
+        };
+        file.write_all(bytes).await
+    }
+
+    async fn finish(self) -> io::Result<Received> {
+        let Some(mut file) = self.file else { return Ok(Received::Memory(self.memory.into())) };
+        file.flush().await?;
+        file.rewind().await?;
+        Ok(Received::File(file.into_std().await))
+    }
 }
 
 /// Counts bytes against a limit.
@@ -137,17 +156,12 @@ impl Unpacking {
         self.done
     }
 
-    /// Writes what `bytes` unpack to, a step at a time, so that no input makes it large in memory.
-    async fn unpack(
-        &mut self,
-        bytes: Bytes,
-        taken: &mut Taken,
-        to: &mut (impl AsyncWrite + Unpin),
-    ) -> Result<std::io::Result<()>, BodyError> {
+    /// Keeps what `bytes` unpack to, a step at a time, so that no input makes it large in memory.
+    async fn unpack(&mut self, bytes: Bytes, taken: &mut Taken, to: &mut Kept) -> Result<(), BodyError> {
         let mut rest = &bytes[..];
         loop {
             if self.done {
-                return if rest.is_empty() { Ok(Ok(())) } else { Err(BodyError::Gzip) };
+                return if rest.is_empty() { Ok(()) } else { Err(BodyError::Gzip) };
             }
             let (before_in, before_out) = (self.state.total_in(), self.state.total_out());
             let status = self.state.decompress(rest, &mut self.buffer, FlushDecompress::None);
@@ -156,12 +170,10 @@ impl Unpacking {
             let unpacked = (self.state.total_out() - before_out) as usize;
             self.done = status == Status::StreamEnd;
             taken.add(unpacked)?;
-            if let Err(error) = to.write_all(&self.buffer[..unpacked]).await {
-                return Ok(Err(error));
-            }
+            to.add(&self.buffer[..unpacked]).await?;
             // A full buffer may mean that more is to come out of what has been read already.
             if rest.is_empty() && unpacked < self.buffer.len() && !self.done {
-                return Ok(Ok(()));
+                return Ok(());
             }
         }
     }
@@ -169,19 +181,34 @@ impl Unpacking {
 
 /// Unpacks a body that arrives in pieces; `None` if that fails or the body ends too early.
 pub(in super::super) async fn unpacked(pieces: &[&[u8]], limit: u64) -> Option<Vec<u8>> {
-    let (mut unpacking, mut taken, mut to) = (Unpacking::new(), Taken { bytes: 0, limit }, Vec::new());
+    let (mut unpacking, mut taken, mut to) = (Unpacking::new(), Taken { bytes: 0, limit }, Kept::default());
     for piece in pieces {
-        unpacking.unpack(Bytes::copy_from_slice(piece), &mut taken, &mut to).await.ok()?.ok()?;
+        unpacking.unpack(Bytes::copy_from_slice(piece), &mut taken, &mut to).await.ok()?;
     }
-    unpacking.is_done().then_some(to)
+    if !unpacking.is_done() {
+        return None;
+    }
+    match to.finish().await.ok()? {
+        Received::Memory(bytes) => Some(bytes.into()),
+        Received::File(mut file) => {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).ok().map(|_| bytes)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
     use std::io::Write;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use hyper::body::Frame;
+    use hyper::header::HeaderValue;
 
     use super::*;
 
@@ -191,12 +218,46 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    async fn unpack(parts: &[&[u8]], limit: u64) -> Result<(Vec<u8>, bool), BodyError> {
-        let (mut unpacking, mut taken, mut to) = (Unpacking::new(), Taken { bytes: 0, limit }, Vec::new());
-        for part in parts {
-            unpacking.unpack(Bytes::copy_from_slice(part), &mut taken, &mut to).await?.unwrap();
+    /// A body that arrives in these parts.
+    struct Parts(VecDeque<Bytes>);
+
+    impl Body for Parts {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front().map(|bytes| Ok(Frame::data(bytes))))
         }
-        Ok((to, unpacking.is_done()))
+    }
+
+    async fn received(parts: &[&[u8]], encoding: Option<&'static str>, limit: u64) -> Result<Vec<u8>, BodyError> {
+        let mut headers = HeaderMap::new();
+        headers.extend(encoding.map(|value| (CONTENT_ENCODING, HeaderValue::from_static(value))));
+        let parts = Parts(parts.iter().map(|part| Bytes::copy_from_slice(part)).collect());
+        match receive(&headers, parts, BodyLimits { bytes: limit, time: Duration::from_secs(60) }).await? {
+            Received::Memory(bytes) => Ok(bytes.into()),
+            Received::File(mut file) => {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).unwrap();
+                assert!(bytes.len() > IN_MEMORY);
+                Ok(bytes)
+            }
+        }
+    }
+
+    async fn unpack(parts: &[&[u8]], limit: u64) -> Result<Vec<u8>, BodyError> {
+        received(parts, Some("gzip"), limit).await
+    }
+
+    #[tokio::test]
+    async fn what_is_not_packed_is_taken_as_it_is() {
+        for length in [0, 1, IN_MEMORY, IN_MEMORY + 1, 300_000] {
+            let text: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let parts: Vec<&[u8]> = text.chunks(10_007).collect();
+            assert!(received(&parts, None, 300_000).await.unwrap() == text, "{length}");
+        }
+        assert!(matches!(received(&[b"12345"], None, 4).await, Err(BodyError::TooLarge { limit: 4 })));
+        assert!(matches!(received(&[b"1"], Some("br"), 4).await, Err(BodyError::Encoding)));
     }
 
     #[tokio::test]
@@ -205,9 +266,9 @@ mod tests {
         let packed = gzip(&text);
         let bytes: Vec<&[u8]> = packed.chunks(1).collect();
         for parts in [vec![&packed[..]], packed.chunks(1000).collect(), bytes] {
-            assert!(unpack(&parts, u64::MAX).await.unwrap() == (text.clone(), true));
+            assert!(unpack(&parts, u64::MAX).await.unwrap() == text);
         }
-        assert!(!unpack(&[&packed[..packed.len() - 1]], u64::MAX).await.unwrap().1);
+        assert!(matches!(unpack(&[&packed[..packed.len() - 1]], u64::MAX).await, Err(BodyError::Gzip)));
     }
 
     #[tokio::test]
@@ -215,7 +276,7 @@ mod tests {
         let mut longer = gzip(b"0000");
         longer.push(b'x');
         for bytes in [&b"0032want"[..], &longer] {
-            assert_eq!(unpack(&[bytes], u64::MAX).await.unwrap_err(), BodyError::Gzip);
+            assert!(matches!(unpack(&[bytes], u64::MAX).await, Err(BodyError::Gzip)));
         }
     }
 
@@ -223,6 +284,7 @@ mod tests {
     async fn a_small_body_that_unpacks_to_a_large_one_is_cut_off() {
         let bomb = gzip(&vec![0; 10 << 20]);
         assert!(bomb.len() < 20_000);
-        assert_eq!(unpack(&[&bomb], 1 << 20).await.unwrap_err(), BodyError::TooLarge { limit: 1 << 20 });
+        let cut = unpack(&[&bomb], 1 << 20).await;
+        assert!(matches!(cut, Err(BodyError::TooLarge { limit }) if limit == 1 << 20));
     }
 }

@@ -1,0 +1,86 @@
+//! Whose turn it is to have a process of git.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::super::seats::network;
+
+/// Bounds how many processes run at once, in all and for one peer.
+pub(super) struct Turns {
+    all: Arc<Semaphore>,
+    per_peer: usize,
+    /// Those that have a turn or wait for one.
+    peers: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
+}
+
+/// One process may run; the next one may when this is dropped.
+pub(super) struct Turn {
+    _of_all: OwnedSemaphorePermit,
+    _of_peer: Option<OwnedSemaphorePermit>,
+}
+
+impl Turns {
+    /// Makes turns for so many processes at once.
+    pub(super) fn new(processes: usize) -> Self {
+        let all = Arc::new(Semaphore::new(processes.max(1)));
+        Self { all, per_peer: (processes / 2).max(1), peers: Mutex::default() }
+    }
+
+    /// Waits for a turn. One peer has half of them at most, unless it is this machine.
+    pub(super) async fn wait(&self, peer: IpAddr) -> Turn {
+        let open = "the semaphore is never closed";
+        let of_peer = match self.of_peer(peer) {
+            Some(shares) => Some(shares.acquire_owned().await.expect(open)),
+            None => None,
+        };
+        Turn { _of_all: self.all.clone().acquire_owned().await.expect(open), _of_peer: of_peer }
+    }
+
+    fn of_peer(&self, peer: IpAddr) -> Option<Arc<Semaphore>> {
+        let peer = network(peer);
+        if peer.is_loopback() {
+            return None;
+        }
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shares) = peers.get(&peer).and_then(Weak::upgrade) {
+            return Some(shares);
+        }
+        peers.retain(|_, shares| shares.strong_count() > 0);
+        let shares = Arc::new(Semaphore::new(self.per_peer));
+        peers.insert(peer, Arc::downgrade(&shares));
+        Some(shares)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn one_peer_leaves_others_their_turn() {
+        let (turns, one) = (Turns::new(4), IpAddr::from([192, 0, 2, 1]));
+        let first = [at_once(turns.wait(one)).unwrap(), at_once(turns.wait(one)).unwrap()];
+        assert!(at_once(turns.wait(one)).is_none());
+        let other = at_once(turns.wait(IpAddr::from([192, 0, 2, 2]))).unwrap();
+        let here = at_once(turns.wait(IpAddr::from([127, 0, 0, 1]))).unwrap();
+        assert!(at_once(turns.wait(IpAddr::from([127, 0, 0, 1]))).is_none(), "all four are taken");
+        drop((first, other, here));
+        let here: Vec<_> = (0..4).map(|_| at_once(turns.wait(IpAddr::from([127, 0, 0, 1]))).unwrap()).collect();
+        assert_eq!(here.len(), 4);
+        assert_eq!(turns.peers.lock().unwrap().values().filter(|shares| shares.strong_count() > 0).count(), 0);
+    }
+}

@@ -1,0 +1,142 @@
+//! Streams whose clients have to take what they asked for.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{self, Instant, Sleep};
+
+use super::seats::{Busy, Seat};
+
+/// What a client has to take in the time that it has for that, in bytes. The buffers of the system are larger: a client that is
+/// only slow does not notice.
+const LEAST: usize = 16 * 1024;
+
+/// A stream whose writing fails once the other side takes next to nothing for too long. Reading is bounded by hyper. The
+/// connection's seat is busy as long as a write waits.
+pub(super) struct Guarded<S> {
+    stream: S,
+    seat: Arc<Seat>,
+    limit: Duration,
+    deadline: Pin<Box<Sleep>>,
+    stalled: Option<Stalled>,
+}
+
+/// A write that waits, or has waited lately.
+struct Stalled {
+    /// What was taken since the deadline was set.
+    taken: usize,
+    busy: Option<Busy>,
+}
+
+impl<S> Guarded<S> {
+    pub(super) fn new(stream: S, limit: Duration, seat: Arc<Seat>) -> Self {
+        Self { stream, seat, limit, deadline: Box::pin(time::sleep(limit)), stalled: None }
+    }
+
+    fn guard(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            if let Some(stalled) = &mut self.stalled {
+                stalled.busy = None;
+                stalled.taken += bytes;
+            }
+            self.stalled.take_if(|stalled| stalled.taken >= LEAST);
+        }
+        if written.is_ready() {
+            return written;
+        }
+        let (seat, deadline, limit) = (&self.seat, &mut self.deadline, self.limit);
+        let stalled = self.stalled.get_or_insert_with(|| {
+            deadline.as_mut().reset(Instant::now() + limit);
+            Stalled { taken: 0, busy: None }
+        });
+        stalled.busy.get_or_insert_with(|| seat.busy());
+        ready!(self.deadline.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.guard(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.guard(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::seats::Seats;
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[tokio::test]
+    async fn a_client_that_takes_a_byte_now_and_then_is_cut_off_too() {
+        let place = Seats::new(1, 1).take(HERE).await;
+        let (server, mut client) = tokio::io::duplex(64);
+        let mut guarded = Guarded::new(server, Duration::from_millis(200), place.seat.clone());
+        let writing = tokio::spawn(async move { guarded.write_all(&vec![0; 1 << 20]).await });
+        while !writing.is_finished() {
+            // Paces the reads: a hundred of them would not let an end come.
+            time::sleep(Duration::from_millis(2)).await;
+            let _ = client.read_u8().await;
+        }
+        assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(place.seat.is_idle());
+    }
+
+    #[tokio::test]
+    async fn a_seat_is_busy_while_its_client_takes_nothing() {
+        let place = Seats::new(1, 1).take(HERE).await;
+        let (server, mut client) = tokio::io::duplex(64);
+        let mut guarded = Guarded::new(server, Duration::from_secs(60), place.seat.clone());
+        let writing = tokio::spawn(async move {
+            guarded.write_all(&[0; 100]).await.unwrap();
+            guarded
+        });
+        client.read_u8().await.unwrap();
+        assert!(!place.seat.is_idle());
+        client.read_exact(&mut [0; 99]).await.unwrap();
+        let _guarded = writing.await.unwrap();
+        assert!(place.seat.is_idle());
+    }
+}
