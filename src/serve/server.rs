@@ -21,6 +21,10 @@ use super::service::Service;
 use super::shelf::Shelf;
 use super::tls::Tls;
 
+/// How many new connections wait in the system's queue, as far as that allows (`somaxconn`, listen(2)).
+#[cfg(unix)]
+const BACKLOG: i32 = 4096;
+
 /// Takes one line of the request log. Must not block.
 pub type Log = Arc<dyn Fn(&RequestLog) + Send + Sync>;
 
@@ -260,6 +264,9 @@ impl Server {
 
 fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address)?;
+    // The system drops what comes in a burst beyond the standard library's 128, and the client tries again a second later.
+    #[cfg(unix)]
+    rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
     let local_addr = listener.local_addr()?;
     Ok((listener, local_addr))

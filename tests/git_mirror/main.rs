@@ -11,4 +11,5 @@ mod interrupted;
 mod prune;
 mod real;
 mod revisions;
+mod serving;
 mod source;

@@ -3,11 +3,13 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use git_hexmirror::serve::{Handle, Limits, Options};
+use git_hexmirror::ops::MirrorContents;
+use git_hexmirror::serve::{Git, Handle, Limits, Options, Server};
 
-use super::mirror::{Mirror, PATIENCE, ask, url};
+use super::mirror::{Mirror, PATIENCE, ask, succeed, url};
 
 const POST: &str = "POST /git/example.org/team/lib.git/git-upload-pack HTTP/1.1\r\n\
                     Content-Type: application/x-git-upload-pack-request";
@@ -50,21 +52,37 @@ fn large() -> (Mirror, String) {
     (mirror, commit)
 }
 
+/// Returns a request for all of [`large`].
+fn wants(commit: &str) -> String {
+    let body = format!("0032want {commit}\n00000009done\n");
+    format!("{POST}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// A git that writes some of its answer and then works on for ever.
+fn endless(mirror: &Mirror) -> Git {
+    let program = mirror.sandbox.path().join("endless");
+    // Other tests may be starting processes just now: what is open for writing cannot be run.
+    let text = "printf '#!/bin/sh\ngit \"$@\" | head -c 100000\ncd %s\nexec sleep 1000 >&1\n' \"$1\" >endless; chmod +x endless";
+    let mut command = mirror.sandbox.command("sh", "".as_ref());
+    succeed(command.args(["-c", text, "sh", mirror.cache().to_str().unwrap()]));
+    Git { program, search_path: std::env::var_os("PATH") }
+}
+
 #[test]
 fn a_client_that_vanishes_takes_its_processes_along() {
     let (mirror, commit) = large();
-    let server = serve(&mirror, Limits { git_processes: 1, ..Limits::default() });
+    fs::create_dir_all(mirror.cache()).unwrap();
+    let limits = Limits { git_processes: 1, ..Limits::default() };
+    let contents = Arc::new(MirrorContents::new(&mirror.project()));
+    let options = Options { limits, git: endless(&mirror), ..Options::default() };
+    let server = Server::bind("127.0.0.1:0", contents, options).unwrap().start().unwrap();
     for _ in 0..3 {
-        let body = format!("0032want {commit}\n00000009done\n");
         let mut client = TcpStream::connect(server.local_addr()).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
-        let head = format!("{POST}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
-        client.write_all(head.as_bytes()).unwrap();
-        client.write_all(body.as_bytes()).unwrap();
-        let mut first = [0; 4096];
+        client.write_all(wants(&commit).as_bytes()).unwrap();
+        let mut first = [0; 90_000];
         client.read_exact(&mut first).unwrap();
         assert!(first.starts_with(b"HTTP/1.1 200"));
-        assert_eq!(processes_over(&mirror), 2, "upload-pack and pack-objects work");
         drop(client);
         let begun = Instant::now();
         while processes_over(&mirror) > 0 {
@@ -72,21 +90,83 @@ fn a_client_that_vanishes_takes_its_processes_along() {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+#[test]
+fn clients_that_are_slow_to_read_keep_no_process() {
+    let (mirror, commit) = large();
+    let server = serve(&mirror, Limits { git_processes: 1, ..Limits::default() });
+    let mut stuck = TcpStream::connect(server.local_addr()).unwrap();
+    stuck.write_all(wants(&commit).as_bytes()).unwrap();
+    let mut others: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(server.local_addr()).unwrap()).collect();
+    for other in &mut others {
+        other.write_all(wants(&commit).as_bytes()).unwrap();
+    }
     // The only process that is allowed is free again; and what is large arrives whole.
     mirror.sandbox.git("", &["clone", "--quiet", &url(&server, "example.org/team/lib"), "clone"]);
     assert!(fs::read(mirror.sandbox.path().join("clone/noise")).unwrap().len() == 24 << 20);
+    // They have missed nothing.
+    for mut client in [stuck].into_iter().chain(others.pop()) {
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (mut answer, mut chunk) = (Vec::new(), vec![0; 1 << 20]);
+        while !answer.ends_with(b"0\r\n\r\n") {
+            let read = client.read(&mut chunk).unwrap();
+            assert!(read > 0, "the answer ends after {} bytes", answer.len());
+            answer.extend_from_slice(&chunk[..read]);
+        }
+        assert!(answer.len() > 24 << 20);
+    }
+}
+
+#[test]
+fn requests_that_are_slow_to_arrive_keep_no_process() {
+    let (mirror, _) = Mirror::of_made();
+    let server = serve(&mirror, Limits { git_processes: 1, body_time: PATIENCE, ..Limits::default() });
+    let slow = |length: usize, encoding: &str| {
+        let mut client = TcpStream::connect(server.local_addr()).unwrap();
+        let head = format!("{POST}\r\nHost: localhost\r\nContent-Length: {length}{encoding}\r\n\r\n0032want");
+        client.write_all(head.as_bytes()).unwrap();
+        client
+    };
+    let slow: Vec<_> =
+        (0..8).map(|number| slow(100 + 10_000 * number, ["", "\r\nContent-Encoding: gzip"][number % 2])).collect();
+    mirror.sandbox.git("", &["clone", "--quiet", &url(&server, "example.org/team/lib"), "clone"]);
+    drop(slow);
+}
+
+#[test]
+fn a_large_request_is_answered_like_a_small_one() {
+    let (mirror, revisions) = Mirror::of_made();
+    let server = mirror.serve();
+    // What the client has, so often that it does not stay in memory.
+    let have = format!("0032have {}\n", revisions[0]);
+    let body = format!("0032want {}\n0000{}0009done\n", revisions[1], have.repeat(5000));
+    let (head, answer) =
+        ask(server.local_addr(), &format!("{POST}\r\nContent-Length: {}", body.len()), body.as_bytes());
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(answer.windows(4).any(|bytes| bytes == b"PACK"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn a_folder_that_somebody_deletes_is_written_again() {
+    let (mirror, revisions) = Mirror::of_made();
+    let server = mirror.serve();
+    for revision in &revisions {
+        let _ = fs::remove_dir_all(mirror.cache());
+        let body = format!("0032want {revision}\n00000009done\n");
+        let (head, _) = ask(server.local_addr(), &format!("{POST}\r\nContent-Length: {}", body.len()), body.as_bytes());
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+    }
 }
 
 #[test]
 fn a_client_that_takes_nothing_is_cut_off() {
     let (mirror, commit) = large();
-    let limits = Limits { git_processes: 1, write_time: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits { connections: 1, write_time: Duration::from_millis(200), ..Limits::default() };
     let server = serve(&mirror, limits);
-    let body = format!("0032want {commit}\n00000009done\n");
     let mut stuck = TcpStream::connect(server.local_addr()).unwrap();
-    let head = format!("{POST}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    stuck.write_all(head.as_bytes()).unwrap();
-    // Whoever comes next waits for the only process, which the first one has until it is cut off.
+    stuck.write_all(wants(&commit).as_bytes()).unwrap();
+    // Whoever comes next waits for the only place, which the first one has until it is cut off.
     mirror.sandbox.git("", &["ls-remote", &url(&server, "example.org/team/lib")]);
 }
 

@@ -93,17 +93,47 @@ fn a_client_that_takes_nothing_is_cut_off() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait_for_their_turn() {
-    let server = serve(with_plug(1), limited(Limits { connections: 1, ..Limits::default() }));
+fn the_connection_that_was_idle_for_longest_makes_room() {
+    let server = serve(with_plug(1), limited(Limits { connections: 2, header_time: PATIENCE, ..Limits::default() }));
+    let mut silent = Client::connect(server.local_addr());
+    let mut used = Client::connect(server.local_addr());
+    assert_eq!(used.ask("GET", PLUG, &[]).status, 200);
+    assert_eq!(get(server.local_addr(), PLUG).status, 200);
+    assert!(silent.is_closed());
+    assert_eq!(used.ask("GET", PLUG, &[]).status, 200, "it was used later");
+    let mut others: Vec<Client> = (0..2).map(|_| Client::connect(server.local_addr())).collect();
+    assert!(others.iter_mut().all(|other| other.ask("GET", PLUG, &[]).status == 200));
+    assert!(used.is_closed());
+}
+
+#[test]
+fn many_idle_connections_keep_nobody_waiting() {
+    let server = serve(with_plug(1), limited(Limits { header_time: PATIENCE, ..Limits::default() }));
+    let mut half = Client::connect(server.local_addr());
+    half.send("GET / HTTP/1.1\r\nx: ");
+    let mut idle: Vec<Client> = (0..800).map(|_| Client::connect(server.local_addr())).collect();
+    assert_eq!(get(server.local_addr(), PLUG).status, 200);
+    assert!(half.is_closed() && idle[0].is_closed());
+    assert_eq!(idle[799].ask("GET", PLUG, &[]).status, 200);
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_while_all_others_are_busy() {
+    let memory = with_plug(1);
+    memory.close();
+    let server = serve(memory.clone(), limited(Limits { connections: 1, ..Limits::default() }));
     let mut first = Client::connect(server.local_addr());
-    assert_eq!(first.ask("GET", PLUG, &[]).status, 200);
+    first.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
+    memory.wait_for_loads(1);
     let mut second = Client::connect(server.local_addr());
-    second.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
+    second.send("GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n");
     second.0.set_read_timeout(Some(SHORT)).unwrap();
     assert_eq!(second.0.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
-    drop(first);
+    memory.open();
+    assert_eq!(first.read(true).unwrap().status, 200);
     second.0.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(second.read(true).unwrap().status, 200);
+    assert!(first.is_closed());
 }
 
 #[test]

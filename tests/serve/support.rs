@@ -1,6 +1,6 @@
 //! A server over contents in memory, and a client that speaks HTTP/1.1 by hand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -27,6 +27,11 @@ struct State {
     items: HashMap<Resource, (String, Stored)>,
     loads: Vec<String>,
     closed: bool,
+    /// What the next calls for the tip return, before it stands still.
+    tips: VecDeque<String>,
+    /// Tips that nothing can be read of.
+    gone: Vec<String>,
+    refreshed: usize,
 }
 
 /// Contents whose loading can be held up.
@@ -45,6 +50,21 @@ impl Memory {
 
     pub fn set_tip(&self, tip: Option<&str>) {
         self.state.lock().unwrap().tip = tip.map(str::to_owned);
+    }
+
+    /// Lets the branch move on to its tip while requests are answered: the next ones see these first.
+    pub fn pass(&self, tips: &[&str]) {
+        self.state.lock().unwrap().tips = tips.iter().map(|tip| (*tip).to_owned()).collect();
+    }
+
+    /// Lets nothing be read at a tip any longer.
+    pub fn lose(&self, tip: &str) {
+        self.state.lock().unwrap().gone.push(tip.to_owned());
+    }
+
+    /// Returns how often all that was held was forgotten.
+    pub fn refreshed(&self) -> usize {
+        self.state.lock().unwrap().refreshed
     }
 
     pub fn put(&self, resource: Resource, key: &str, stored: Stored) {
@@ -80,20 +100,31 @@ impl Memory {
 
 impl Contents for Memory {
     fn tip(&self) -> Result<Tip, ContentsError> {
-        let tip = self.state.lock().unwrap().tip.clone();
+        let mut state = self.state.lock().unwrap();
+        let tip = state.tips.pop_front().or_else(|| state.tip.clone());
         tip.map(Tip).ok_or_else(|| ContentsError::Unavailable { source: "there is no branch hexmirror".into() })
     }
 
-    fn find(&self, _tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError> {
+    fn refresh(&self) {
+        self.state.lock().unwrap().refreshed += 1;
+    }
+
+    fn find(&self, tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError> {
         let state = self.state.lock().unwrap();
+        if state.gone.contains(&tip.0) {
+            return Err(ContentsError::Unavailable { source: "the commit is gone".into() });
+        }
         Ok(state.items.get(resource).map(|(key, _)| Found { key: key.clone() }))
     }
 
-    fn load(&self, _tip: &Tip, resource: &Resource, found: &Found) -> Result<Bytes, ContentsError> {
+    fn load(&self, tip: &Tip, resource: &Resource, found: &Found) -> Result<Bytes, ContentsError> {
         let mut state = self.state.lock().unwrap();
         state.loads.push(found.key.clone());
         self.changed.notify_all();
         let state = self.changed.wait_while(state, |state| state.closed).unwrap();
+        if state.gone.contains(&tip.0) {
+            return Err(ContentsError::Damaged { item: resource.to_string(), source: "a blob is gone".into() });
+        }
         let stored = state.items[resource].1.clone();
         drop(state);
         match stored {
