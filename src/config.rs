@@ -4,12 +4,12 @@
 //! The tracked file arrives with somebody's branch, so it is not trusted with secrets: where it alone names a repository's
 //! address, no key is sent there (see [`RepositoryConfig::trusted`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::{NameError, RepositoryName};
+use crate::model::{EntryId, NameError, RepositoryName};
 
 /// The name of the tracked file, in the root of the worktree.
 pub const FILE: &str = ".hexmirror.toml";
@@ -46,6 +46,8 @@ pub struct Layer {
     pub jobs: Option<usize>,
     /// After how many seconds without a connection or a byte an attempt is given up.
     pub timeout: Option<usize>,
+    /// The packages that are stored as their tarballs: `NAME`, or `REPOSITORY/NAME`.
+    pub opaque: Option<Vec<String>>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<String, RepositoryLayer>,
     /// What the hooks do.
@@ -134,6 +136,8 @@ pub struct Config {
     pub jobs: Option<usize>,
     /// How long is waited for a connection or a byte, if set.
     pub timeout: Option<Duration>,
+    /// The packages that are stored as their tarballs, since what they contain is refused where the mirror is pushed.
+    pub opaque: BTreeSet<EntryId>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<RepositoryName, RepositoryConfig>,
     /// What happens before a push.
@@ -157,7 +161,7 @@ impl Layer {
 
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`,
     /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
-    /// `HEXMIRROR_KEEP_TAGS` (as the locks), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    /// `HEXMIRROR_KEEP_TAGS` and `HEXMIRROR_OPAQUE` (as the locks), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
     ///
     /// # Errors
     /// Fails where a number is none.
@@ -174,6 +178,7 @@ impl Layer {
             locks: get("HEXMIRROR_LOCKS").map(|locks| words(&locks)),
             jobs,
             timeout,
+            opaque: get("HEXMIRROR_OPAQUE").map(|packages| words(&packages)),
             repositories: [("hexpm".to_owned(), hexpm)].into(),
             hooks: HooksLayer {
                 pre_push: get("HEXMIRROR_PRE_PUSH").map(|text| word("HEXMIRROR_PRE_PUSH", text)).transpose()?,
@@ -189,7 +194,7 @@ impl Layer {
     }
 
     /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space, and given as often as one likes), `hexmirror.jobs`,
-    /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags` (as the locks), and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
+    /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags` and `hexmirror.opaque` (as the locks), and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
     ///
     /// `values` returns all values of a setting; of those that are no lists, the last counts, as for git.
     /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
@@ -222,7 +227,8 @@ impl Layer {
         };
         let keep_tags = list("hexmirror.keepTags");
         let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
-        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, timeout, repositories, hooks, prune })
+        let opaque = list("hexmirror.opaque");
+        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, timeout, opaque, repositories, hooks, prune })
     }
 }
 
@@ -271,6 +277,7 @@ impl Config {
                 .map(|globs| globs.iter().map(|glob| from_root(glob).to_owned()).collect()),
             jobs,
             timeout: timeout.map(|seconds| Duration::from_secs(seconds as u64)),
+            opaque: layers().find_map(|(layer, _)| layer.opaque.as_ref()).map_or(Ok(BTreeSet::new()), opaque)?,
             repositories,
             pre_push: layers().find_map(|(layer, _)| layer.hooks.pre_push).unwrap_or_default(),
             post_checkout: layers().find_map(|(layer, _)| layer.hooks.post_checkout).unwrap_or_default(),
@@ -278,6 +285,16 @@ impl Config {
             keep_tags: layers().find_map(|(layer, _)| layer.prune.keep_tags.clone()).unwrap_or_default(),
         })
     }
+}
+
+/// Reads names of packages, with or without their repositories.
+fn opaque(names: &Vec<String>) -> Result<BTreeSet<EntryId>, ConfigError> {
+    let package = |name: &String| {
+        let (repository, package) = name.rsplit_once('/').unwrap_or(("hexpm", name));
+        Ok(EntryId { repository: repository.parse()?, package: package.parse()? })
+    };
+    let read = names.iter().map(package).collect::<Result<_, NameError>>();
+    read.map_err(|error| ConfigError { origin: "the setting opaque".into(), problem: error.to_string() })
 }
 
 /// Reads one of a few words, such as `check`.
@@ -347,6 +364,19 @@ mod tests {
         let of = |name: &str| config.repositories[&name.parse::<RepositoryName>().unwrap()].clone();
         assert_eq!((of("hexpm").url.as_deref(), of("hexpm").trusted), (Some("http://c"), true));
         assert_eq!((of("hexpm:acme").url.as_deref(), of("hexpm:acme").trusted), (Some("http://b"), false));
+    }
+
+    #[test]
+    fn opaque_packages_are_named_with_or_without_their_repository() {
+        let tracked = Layer::from_toml("opaque = ['castore', 'hexpm:acme/keys']").unwrap();
+        let config = Config::from_layers(&[], &tracked).unwrap();
+        let named: Vec<String> = config.opaque.iter().map(ToString::to_string).collect();
+        assert_eq!(named.len(), 2);
+        assert!(named.contains(&"castore".to_owned()) && named.iter().any(|name| name.contains("keys")), "{named:?}");
+        let git = Layer::from_git(settings(&[("hexmirror.opaque", "a b")]), |_| Vec::new()).unwrap();
+        assert_eq!(Config::from_layers(&[git], &tracked).unwrap().opaque.len(), 2);
+        let error = Config::from_layers(&[], &Layer::from_toml("opaque = ['../x']").unwrap()).unwrap_err();
+        assert!(error.to_string().contains("opaque"), "{error}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::status::{self, Status};
 use super::upstream::Repositories;
 use super::{OpError, Result, init, repositories as git};
 use crate::fetch::Downloads;
-use crate::hex::tarball::Limits;
-use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Revision, StoredRelease, Version};
+use crate::hex::tarball::{Limits, Tarball};
+use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Revision, Storage, StoredRelease, Version};
 use crate::plan::{Comparison, GitPlan, Wanted};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
@@ -115,7 +115,11 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         failed: None,
     };
     // What only a remote has is adopted, and so stays where the remote's is gone one day.
-    if options.dry_run || (before.summary.fresh && !options.refresh && before.remote.is_none()) {
+    let to_store_otherwise =
+        || Ok::<_, OpError>(!to_store_otherwise(project, project.snapshot()?.as_ref())?.is_empty());
+    if options.dry_run
+        || (before.summary.fresh && !options.refresh && before.remote.is_none() && !to_store_otherwise()?)
+    {
         return Ok(done(before, None));
     }
     init::ask(project, options.may_ask, progress.as_ref())?;
@@ -126,7 +130,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
             if project.snapshot()?.is_none() { init::adopt(project)?.map(|(remote, _)| remote) } else { None };
         // Another process may have brought what this one was to bring.
         let before = status::status(project, false)?;
-        if before.summary.fresh && !options.refresh {
+        if before.summary.fresh && !options.refresh && !to_store_otherwise()? {
             return Ok(done(before, adopted));
         }
         match Attempt::new(project, options)?.run(progress) {
@@ -180,7 +184,7 @@ impl<'a> Attempt<'a> {
         let manifest = self.base.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
         let order = self.order(manifest);
         let downloads = Arc::new(Downloads::open(downloads_dir(repository))?);
-        let encoder = ReleaseEncoder::new(repository, Limits::default())?;
+        let encoder = ReleaseEncoder::new(repository, Limits::default())?.opaque(self.project.config.opaque.clone());
         let mut draft = Draft::begin(repository, branch, self.base.as_ref())?;
         let repositories = Repositories::new(self.project, progress.as_ref())?;
         let UpdateOptions { jobs, keep_going, may_ask, .. } = self.options;
@@ -189,7 +193,8 @@ impl<'a> Attempt<'a> {
         let git = (!order.git.is_empty()).then(bring).transpose()?;
         let (repositories, downloads, encoder) = (&repositories, &downloads, &encoder);
         let means = Means { repositories, jobs, downloads, encoder, git, base, keep_going };
-        let fetched = fetching::fetch(order, means, &mut draft, progress)?;
+        let mut fetched = fetching::fetch(order, means, &mut draft, progress)?;
+        self.store_otherwise(encoder, &mut draft, &mut fetched)?;
         let added: Vec<Added> = fetched.releases.iter().map(|stored| added(stored, manifest)).collect();
         let added_git: Vec<AddedGit> = fetched.git.iter().flat_map(added_git).collect();
         let after = Comparison::new(&self.wanted, draft.manifest());
@@ -207,6 +212,20 @@ impl<'a> Attempt<'a> {
         }
         let stored_bytes = published.pack_bytes + fetched.stored_bytes;
         Ok(Outcome { added, added_git, fetched, commit: published.commit, stored_bytes })
+    }
+
+    /// Stores as their tarballs what is stored unpacked, and should not be any longer.
+    fn store_otherwise(&self, encoder: &ReleaseEncoder, draft: &mut Draft<'_>, fetched: &mut Fetched) -> Result<()> {
+        let Some(base) = &self.base else { return Ok(()) };
+        for id in to_store_otherwise(self.project, Some(base))? {
+            let Some(bytes) = base.tarball(&id)? else { continue };
+            let tarball = Tarball::open(&bytes, &Limits::default());
+            let tarball = tarball.map_err(|source| OpError::Tarball { release: id.clone(), source })?;
+            let encoded = encoder.encode(id.clone(), &tarball).map_err(OpError::encode(&id))?;
+            fetched.releases.push(Stored { id, stored: encoded.stored, fallback: encoded.fallback.clone() });
+            draft.add_release(encoded)?;
+        }
+        Ok(())
     }
 
     fn order(&self, manifest: &Manifest) -> Order {
@@ -253,6 +272,14 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// Returns the releases that are stored unpacked although the setting `opaque` names their packages.
+fn to_store_otherwise(project: &Project, base: Option<&Snapshot>) -> Result<Vec<ReleaseId>> {
+    let opaque = &project.config.opaque;
+    let Some(base) = base.filter(|_| !opaque.is_empty()) else { return Ok(Vec::new()) };
+    let unpacked = base.manifest()?.releases.iter().filter(|(_, stored)| stored.storage == Storage::Unpacked);
+    Ok(unpacked.map(|(id, _)| id).filter(|id| opaque.contains(&id.entry())).cloned().collect())
+}
+
 /// Returns the folder where unfinished updates keep what they fetched.
 pub(super) fn downloads_dir(repository: &Repository) -> std::path::PathBuf {
     repository.own_dir().join("downloads")
@@ -260,7 +287,8 @@ pub(super) fn downloads_dir(repository: &Repository) -> std::path::PathBuf {
 
 fn added(stored: &Stored, before: &Manifest) -> Added {
     let Stored { id, stored, fallback } = stored;
-    let replaced = before.releases_of(&id.repository, &id.package).next_back().map(|(id, _)| id.version.clone());
+    let highest = before.releases_of(&id.repository, &id.package).next_back().map(|(id, _)| id.version.clone());
+    let replaced = if before.releases.contains_key(id) { Some(id.version.clone()) } else { highest };
     Added { id: id.clone(), stored: *stored, fallback: fallback.clone(), replaced }
 }
 
@@ -315,7 +343,7 @@ pub(super) fn count(number: usize, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{InnerChecksum, OuterChecksum, RepositoryName, Storage};
+    use crate::model::{InnerChecksum, OuterChecksum, RepositoryName};
 
     fn release(package: &str, version: &str, replaced: Option<&str>) -> Added {
         let (outer, inner) = (OuterChecksum::from_bytes([0; 32]), InnerChecksum::from_bytes([0; 32]));

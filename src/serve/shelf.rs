@@ -82,8 +82,7 @@ impl Shelf {
     pub(super) async fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
         let (contents, at, asked) = (self.contents.clone(), tip.clone(), resource.clone());
         let absent = task::spawn_blocking(move || contents.is_absent(&at, &asked)).await;
-        absent
-            .unwrap_or_else(|error| Err(ContentsError::Damaged { item: resource.to_string(), source: error.into() }))
+        absent.unwrap_or_else(|error| Err(ContentsError::Damaged { item: resource.to_string(), source: error.into() }))
     }
 
     fn remember(&self, tip: &Tip, path: &str, item: Arc<Item>) {

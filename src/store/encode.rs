@@ -1,5 +1,8 @@
 //! Turns a release into git objects. This is the expensive half of storing one, and runs on any thread.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use gix::objs::tree::{Editor, EntryKind};
 use gix::objs::{Kind, Tree, WriteTo};
 use gix::{ObjectId, hash};
@@ -8,7 +11,7 @@ use super::pack::PackedObject;
 use super::{Repository, Result, StoreError, layout, names};
 use crate::hex::recipe::{self, UnpackError, Unpacked};
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{ReleaseId, Storage, StoredRelease};
+use crate::model::{EntryId, ReleaseId, Storage, StoredRelease};
 
 /// Why a release was not encoded.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,7 @@ pub struct ReleaseEncoder {
     git: gix::Repository,
     compression: gix::zlib::Compression,
     limits: Limits,
+    opaque: Arc<BTreeSet<EntryId>>,
 }
 
 /// A release as git objects, ready for a [`super::Draft`].
@@ -49,7 +53,18 @@ impl ReleaseEncoder {
     /// # Errors
     /// Fails where git's setting `pack.compression` cannot be read.
     pub fn new(repository: &Repository, limits: Limits) -> Result<Self> {
-        Ok(Self { git: repository.unrefreshed(), compression: repository.compression()?, limits })
+        Ok(Self {
+            git: repository.unrefreshed(),
+            compression: repository.compression()?,
+            limits,
+            opaque: Arc::default(),
+        })
+    }
+
+    /// Stores the releases of these packages as their tarballs, whatever they contain.
+    #[must_use]
+    pub fn opaque(self, packages: BTreeSet<EntryId>) -> Self {
+        Self { opaque: Arc::new(packages), ..self }
     }
 
     /// Turns an opened tarball into git objects: unpacked where it rebuilds exactly and git accepts its names, else as itself.
@@ -60,8 +75,10 @@ impl ReleaseEncoder {
         let mut objects = Objects { encoder: self, new: Vec::new() };
         let (tree, fallback) = match recipe::unpack(tarball, &self.limits) {
             Ok(unpacked) => {
+                let opaque =
+                    self.opaque.contains(&id.entry()).then(|| "the setting opaque names its package".to_owned());
                 let files = unpacked.files().iter().map(|file| (file.path.as_bytes(), unpacked.bytes(file)));
-                match names::refused(files) {
+                match opaque.or_else(|| names::refused(files)) {
                     None => (objects.unpacked(&unpacked, tarball.metadata())?, None),
                     Some(reason) => (objects.whole(tarball.bytes())?, Some(reason)),
                 }

@@ -1,7 +1,7 @@
 //! The server, while everything around it is busy: the repository is rewritten under it, and clients take up all they can.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::registry::Registry;
-use crate::support::stage::PINNED;
+use crate::support::stage::{PINNED, Ran};
 use crate::team::{Team, forged, registry, script};
 
 #[test]
@@ -259,6 +259,49 @@ fn a_remote_that_refuses_the_branch_is_not_asked_again() {
     script(&hook, "#!/bin/sh\necho no mirrors here >&2\necho >>\"$0.count\"\nexit 1\n");
     team.run(&one, &["push"]).exits(3).says("origin does not take refs/heads/hexmirror").says("no mirrors here");
     assert_eq!(fs::read_to_string(team.remote.join("hooks/pre-receive.count")).unwrap(), "\n");
+}
+
+/// What GitLab's push rules and GitHub's push protection do and say.
+const PUSH_RULE: &str = r#"#!/bin/sh
+while read old new ref; do
+    for path in $(git rev-list --objects "$new" --not --all | sed -n 's/^[0-9a-f]* \(.*\.pem\)$/\1/p'); do
+        echo "GitLab: File name $path was prohibited by the pattern \"\.pem$\"." >&2
+        exit 1
+    done
+done
+"#;
+
+#[test]
+fn a_package_that_a_push_rule_refuses_can_be_stored_as_its_tarball() {
+    let mut registry = Registry::sample();
+    registry.publish("castore 1.0.0", &[], &[("priv/cacerts.pem".into(), "-----BEGIN CERTIFICATE-----".into())]);
+    let team = Team::with(registry, &["castore 1.0.0", PINNED[0]]);
+    let one = team.stage.project.clone();
+    team.run(&one, &["update"]).ok();
+    script(&team.remote.join("hooks/pre-receive"), PUSH_RULE);
+    let refused = |ran: Ran| {
+        assert_ne!(ran.code, Some(0));
+        ran.says("File name hex/hexpm/packages/castore/contents/priv/cacerts.pem was prohibited")
+            .says("git config --add hexmirror.opaque castore ");
+        assert_eq!(team.tip(&team.remote), None);
+    };
+    refused(team.run(&one, &["push"]));
+    team.run(&one, &["hooks", "install"]).ok();
+    fs::write(one.join("notes"), "").unwrap();
+    team.commit(&one, "Take notes");
+    refused(team.git(&one, &["push", "origin", "main"]));
+
+    team.git(&one, &["config", "--add", "hexmirror.opaque", "castore"]).ok();
+    team.run(&one, &["update"]).ok().says("castore 1.0.0");
+    assert!(!team.ask(&one, &["ls-tree", "-r", "--name-only", "hexmirror"]).contains(".pem"));
+    team.is_whole(&one);
+    let tip = team.tip(&one);
+    team.run(&one, &["update"]).ok();
+    assert_eq!(team.tip(&one), tip, "there is nothing more to do");
+    refused(team.run(&one, &["push"]));
+    team.run(&one, &["compact"]).ok();
+    team.run(&one, &["push"]).ok();
+    assert_eq!(team.tip(&team.remote), team.tip(&one));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod bars;
 mod cli;
 mod commands;
 mod output;
+mod push_rules;
 mod report;
 mod session;
 mod snippet;

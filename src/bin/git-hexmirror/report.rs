@@ -10,7 +10,7 @@ use git_hexmirror::store::StoreError;
 
 use crate::commands::CommandError;
 use crate::output::{BAD, BOLD, CHANGED, Output, styled};
-use crate::snippet;
+use crate::{push_rules, snippet};
 
 /// How many of several things are named.
 const NAMED: usize = 3;
@@ -276,6 +276,7 @@ fn remote_hint(error: &GitError) -> Option<String> {
         GitError::NotTaken { message, .. } if message.contains("shallow update not allowed") => {
             "this clone is shallow: run `git fetch --unshallow`, or push to where it was cloned from"
         }
+        GitError::NotTaken { message, .. } if push_rules::refuse(message) => return Some(push_rules::hint(message)),
         GitError::NotTaken { .. } => "who looks after that repository has to allow pushing to the mirror branch",
         error => return any_git_hint(error),
     };

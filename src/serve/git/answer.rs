@@ -24,7 +24,6 @@ use super::super::refusal::{Refusal, header};
 use super::super::server::Limits;
 use super::super::service::{Answer, check};
 use super::super::tries::Tries;
-use crate::model::GitAddress;
 use super::answers::{Answers, MAX_REQUEST, Question};
 use super::process::{Git, Process, Protocol, Task};
 use super::request::{self, BodyError, BodyLimits, Received};
@@ -33,6 +32,7 @@ use super::run::Run;
 use super::spool::{self, End, Next, Room};
 use super::streamed::Streamed;
 use super::turns::Turns;
+use crate::model::GitAddress;
 
 /// What stands before the references, except in version 2 (gitprotocol-http(5), "Smart Server Response").
 const ANNOUNCEMENT: &[u8] = b"001e# service=git-upload-pack\n0000";
