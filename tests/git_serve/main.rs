@@ -8,5 +8,6 @@ mod limits;
 mod mirror;
 mod mix;
 mod onward;
+mod overtaken;
 mod read_only;
 mod smart;
