@@ -277,7 +277,7 @@ impl Config {
                 .map(|globs| globs.iter().map(|glob| from_root(glob).to_owned()).collect()),
             jobs,
             timeout: timeout.map(|seconds| Duration::from_secs(seconds as u64)),
-            opaque: layers().find_map(|(layer, _)| layer.opaque.as_ref()).map_or(Ok(BTreeSet::new()), opaque)?,
+            opaque: layers().find_map(|(layer, _)| layer.opaque.as_deref()).map_or(Ok(BTreeSet::new()), opaque)?,
             repositories,
             pre_push: layers().find_map(|(layer, _)| layer.hooks.pre_push).unwrap_or_default(),
             post_checkout: layers().find_map(|(layer, _)| layer.hooks.post_checkout).unwrap_or_default(),
@@ -288,7 +288,7 @@ impl Config {
 }
 
 /// Reads names of packages, with or without their repositories.
-fn opaque(names: &Vec<String>) -> Result<BTreeSet<EntryId>, ConfigError> {
+fn opaque(names: &[String]) -> Result<BTreeSet<EntryId>, ConfigError> {
     let package = |name: &String| {
         let (repository, package) = name.rsplit_once('/').unwrap_or(("hexpm", name));
         Ok(EntryId { repository: repository.parse()?, package: package.parse()? })

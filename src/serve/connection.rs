@@ -87,7 +87,7 @@ impl Connections {
             // The client went away before it was its turn.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => {
-                self.seats.ask_one_to_leave(|_| true);
+                self.seats.ask_some_to_leave(|_| true);
                 time::sleep(ACCEPT_PAUSE).await;
             }
         }

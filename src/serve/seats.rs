@@ -8,6 +8,9 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+/// What part of all seats is cleared at a time.
+const FEW: usize = 16;
+
 /// All seats of a server.
 pub(super) struct Seats {
     free: Arc<Semaphore>,
@@ -79,7 +82,7 @@ impl Seats {
             }
             // Before the search: what becomes idle later tells.
             self.is_awaited.store(true, SeqCst);
-            self.ask_one_to_leave(|_| true);
+            self.ask_some_to_leave(|_| true);
             tokio::select! {
                 permit = self.free.clone().acquire_owned() => break permit.expect("the semaphore is never closed"),
                 () = self.became_idle.notified() => {}
@@ -106,13 +109,16 @@ impl Seats {
         Place { seat, _permit: permit }
     }
 
-    /// Asks the connection to leave that has been idle for longest, of those that `may`; unless one is leaving already.
-    pub(super) fn ask_one_to_leave(&self, may: impl Fn(&Seat) -> bool) {
+    /// Asks the connections to leave that have been idle for longest, of those that `may`, unless some are leaving already. A
+    /// few at a time: in a burst of new ones, most then find a free seat.
+    pub(super) fn ask_some_to_leave(&self, may: impl Fn(&Seat) -> bool) {
         let taken = self.lock();
-        let idle = || taken.seats.values().filter(|seat| seat.is_idle() && may(seat));
-        if !idle().any(|seat| seat.is_asked_to_leave.load(SeqCst)) {
-            idle().min_by_key(|seat| (seat.idle_since.load(SeqCst), seat.number)).inspect(|seat| seat.ask_to_leave());
+        let mut idle: Vec<_> = taken.seats.values().filter(|seat| seat.is_idle() && may(seat)).collect();
+        if idle.iter().any(|seat| seat.is_asked_to_leave.load(SeqCst)) {
+            return;
         }
+        idle.sort_by_cached_key(|seat| (seat.idle_since.load(SeqCst), seat.number));
+        idle.iter().take((taken.seats.len() / FEW).max(1)).for_each(|seat| seat.ask_to_leave());
     }
 
     /// Asks all connections to leave, the busy ones after the answers that they are being given.
@@ -143,7 +149,7 @@ impl Seat {
             Err(_) => {
                 let _waiting = Waiting::begin(&peer.waiting);
                 let of_peer = |seat: &Seat| seat.address == self.address && seat.has_share.load(SeqCst);
-                self.seats.ask_one_to_leave(of_peer);
+                self.seats.ask_some_to_leave(of_peer);
                 peer.shares.clone().acquire_owned().await.expect("the semaphore is never closed")
             }
         };

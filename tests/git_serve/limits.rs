@@ -80,7 +80,7 @@ fn a_client_that_vanishes_takes_its_processes_along() {
         let mut client = TcpStream::connect(server.local_addr()).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         client.write_all(wants(&commit).as_bytes()).unwrap();
-        let mut first = [0; 90_000];
+        let mut first = vec![0; 90_000];
         client.read_exact(&mut first).unwrap();
         assert!(first.starts_with(b"HTTP/1.1 200"));
         drop(client);

@@ -210,9 +210,7 @@ fn what_is_not_signed_by_its_repository_is_refused() {
     fs::write(team.stage.sandbox.path().join("other.pem"), key).unwrap();
     team.lock(&two, &["alpha 1.1.0"]);
     let mut command = team.stage.bare_command_in(&two, &["update"]);
-    let ran = crate::support::stage::Ran::of(
-        command.env("HEXMIRROR_PUBLIC_KEY", team.stage.sandbox.path().join("other.pem")),
-    );
+    let ran = Ran::of(command.env("HEXMIRROR_PUBLIC_KEY", team.stage.sandbox.path().join("other.pem")));
     ran.ok();
     team.run(&two, &["push"]).ok();
     let tip = team.tip(&one);

@@ -237,9 +237,9 @@ mod tests {
         match receive(&headers, parts, BodyLimits { bytes: limit, time: Duration::from_secs(60) }).await? {
             Received::Memory(bytes) => Ok(bytes.into()),
             Received::File(mut file) => {
-                let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes).unwrap();
+                let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
                 assert!(bytes.len() > IN_MEMORY);
+                file.read_exact(&mut bytes).unwrap();
                 Ok(bytes)
             }
         }
