@@ -231,3 +231,59 @@ fn a_revision_that_one_dropped_stays_away_unless_the_other_needs_it_for_somethin
     scene.is_whole_and_fresh(&one);
     scene.serves(&one, "a/both", &ahead, 2);
 }
+
+#[test]
+fn a_repository_that_is_stored_to_two_depths_is_merged_to_the_deeper_one() {
+    for full_first in [true, false] {
+        let (scene, one, two) = two_clones();
+        let team = &scene.team;
+        let commits: Vec<String> =
+            (0..3).map(|number| scene.forge.commit("c/deep", "main", &[("f", &number.to_string())])).collect();
+        scene.update(&one, &[("c/deep", &commits[2], if full_first { "" } else { "depth: 1" })]);
+        scene.update(&two, &[("c/deep", &commits[2], if full_first { "branch: \"x\", depth: 2" } else { "depth: 2" })]);
+        team.run(&one, &["push"]).ok();
+        team.run(&two, &["push"]).ok();
+        team.run(&one, &["pull"]).ok();
+        for folder in [&one, &two] {
+            scene.is_whole_and_fresh(folder);
+            let (commits_there, cut) = if full_first { (3, 0) } else { (2, 1) };
+            scene.serves(folder, "c/deep", &commits[2], commits_there);
+            assert_eq!(scene.lines(folder, "shallow forge.test/c/deep ").len(), cut);
+            assert_eq!(scene.lines(folder, "pack forge.test/c/deep ").len(), 1);
+        }
+        // Nobody has to be asked for the other's lock.
+        let connections = scene.forge.connections();
+        fs::copy(two.join("mix.lock"), one.join("mix.lock")).unwrap();
+        team.run(&one, &["update"]).ok();
+        scene.is_whole_and_fresh(&one);
+        assert_eq!(scene.forge.connections(), connections);
+    }
+}
+
+#[test]
+fn a_merge_keeps_the_name_that_a_lock_pins_when_the_revision_that_has_it_was_dropped() {
+    let (scene, one, two) = two_clones();
+    let team = &scene.team;
+    let base = scene.forge.run("a/both", &["rev-parse", "main"]);
+    let ahead = scene.forge.commit("a/both", "main", &[("f", "2")]);
+    // HEAD is at the later revision; the lock goes back to the first one.
+    scene.update(&one, &[("a/both", &base, "")]);
+    scene.update(&one, &[("a/both", &ahead, "")]);
+    team.run(&one, &["push"]).ok();
+    team.run(&two, &["pull"]).ok();
+    scene.update(&two, &[("a/both", &base, "")]);
+    // Whoever prunes has a lock that wants no name.
+    scene.update(&one, &[("a/both", &base, "ref: \"x\"")]);
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 1 git revision");
+    assert_eq!(scene.lines(&one, "git forge.test/a/both "), [format!("git forge.test/a/both {base} full heads/main")]);
+    team.run(&one, &["push"]).ok();
+    let side = scene.forge.commit("b/side", "main", &[("f", "1")]);
+    scene.update(&two, &[("a/both", &base, ""), ("b/side", &side, "")]);
+    team.run(&two, &["push"]).ok();
+    team.run(&one, &["pull"]).ok();
+    for folder in [&one, &two] {
+        scene.is_whole_and_fresh(folder);
+        let line = format!("git forge.test/a/both {base} full HEAD heads/main");
+        assert_eq!(scene.lines(folder, "git forge.test/a/both "), [line]);
+    }
+}
