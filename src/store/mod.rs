@@ -18,6 +18,7 @@ mod earlier;
 mod encode;
 mod error;
 mod history;
+mod inventory;
 pub mod layout;
 mod live;
 mod lock;

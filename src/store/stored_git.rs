@@ -1,6 +1,5 @@
 //! Stored git repositories as they are checked: file by file, and as a whole in a folder that goes again.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,35 +8,9 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
 use super::{Result, Snapshot, StoreError};
-use crate::model::{GitAddress, GitContent};
+use crate::model::GitAddress;
 
 impl Snapshot {
-    /// Returns the files of a git repository with their content, where that is small text, and the size otherwise.
-    ///
-    /// # Errors
-    /// Fails where it is missing or cannot be read.
-    pub fn git_files(&self, address: &GitAddress) -> Result<BTreeMap<String, GitContent>> {
-        let path = address.tree_path();
-        let tree = self.git_repository(address)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
-        let mut recorder = gix::traverse::tree::Recorder::default();
-        let git = &self.repository.git;
-        let read = git.find_tree(tree).map_err(StoreError::damaged(&path))?;
-        read.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(&path))?;
-        let mut files = BTreeMap::new();
-        for entry in recorder.records.iter().filter(|entry| entry.mode.is_blob()) {
-            let name = entry.filepath.to_str_lossy().into_owned();
-            let content = if name.starts_with("objects/pack/") {
-                GitContent::Size(git.find_header(entry.oid).map_err(StoreError::damaged(&path))?.size())
-            } else {
-                GitContent::Text(
-                    git.find_object(entry.oid).map_err(StoreError::damaged(&path))?.data.to_str_lossy().into(),
-                )
-            };
-            files.insert(name, content);
-        }
-        Ok(files)
-    }
-
     /// Writes a git repository into a new folder of its own, as `checked.git` in it, which goes when it is dropped.
     ///
     /// # Errors

@@ -1,0 +1,317 @@
+//! What the manifest says is in a tree, against what is there: every line has its paths, and every path belongs to a line.
+
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
+
+use gix::ObjectId;
+use gix::bstr::ByteSlice;
+use gix::objs::tree::EntryMode;
+
+use super::{Damage, Repository, Result, Snapshot, StoreError, layout};
+use crate::model::{GitContent, Manifest, ReleaseId, Storage, StoredGit, StoredRelease};
+
+/// The paths of a tree with what is there: of files, and of folders that are not looked into.
+pub(super) type Listing = BTreeMap<String, Node>;
+
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Node {
+    /// A file; of one of a git repository with what there is to compare.
+    File(Option<GitContent>),
+    /// A folder: that of a release's contents, or an empty one.
+    Folder,
+    /// The folder of a release or of a git repository, as it is in the base, where the manifest has the same line for it.
+    Unchanged,
+    /// A link or a submodule.
+    Other,
+}
+
+/// What the manifest says is in a folder.
+#[derive(PartialEq, Eq)]
+enum Unit<'a> {
+    Release(&'a ReleaseId, &'a StoredRelease),
+    Git(&'a StoredGit),
+}
+
+/// Compares a manifest with the tree beside it. Returns what is missing, of another kind, or named by no line.
+pub(super) fn compare(manifest: &Manifest, listing: &Listing) -> Vec<Damage> {
+    let mut comparison =
+        Comparison { left: listing.iter().map(|(path, node)| (path.as_str(), node)).collect(), damages: Vec::new() };
+    for path in [layout::MANIFEST, layout::MIRROR, layout::README] {
+        comparison.file(path.to_owned());
+    }
+    for id in manifest.entries.keys() {
+        comparison.file(layout::entry_path(id));
+    }
+    for (id, stored) in &manifest.releases {
+        comparison.release(layout::release_path(manifest, id), stored.storage);
+    }
+    for (address, stored) in &manifest.git {
+        comparison.git(address.tree_path(), stored);
+    }
+    let Comparison { left, mut damages } = comparison;
+    damages.extend(left.keys().map(|path| damage((*path).to_owned(), "no line of the manifest names it")));
+    damages
+}
+
+struct Comparison<'a> {
+    /// What no line has named so far.
+    left: BTreeMap<&'a str, &'a Node>,
+    damages: Vec<Damage>,
+}
+
+impl Comparison<'_> {
+    fn file(&mut self, path: String) {
+        match self.left.remove(path.as_str()) {
+            Some(Node::File(_)) => {}
+            Some(_) => self.damages.push(damage(path, "it is not a file")),
+            None => self.damages.push(damage(path, "it is missing")),
+        }
+    }
+
+    fn release(&mut self, path: String, storage: Storage) {
+        if let Some(Node::Unchanged) = self.left.get(path.as_str()) {
+            self.left.remove(path.as_str());
+            return;
+        }
+        let names: &[&str] = match storage {
+            Storage::Unpacked => &[layout::METADATA, layout::RECIPE],
+            Storage::Tarball => &[layout::TARBALL],
+        };
+        for name in names {
+            self.file(format!("{path}/{name}"));
+        }
+        // A package may have no files.
+        let contents = format!("{path}/{}", layout::CONTENTS);
+        if storage == Storage::Unpacked && self.left.get(contents.as_str()) == Some(&&Node::Folder) {
+            self.left.remove(contents.as_str());
+        }
+    }
+
+    fn git(&mut self, path: String, stored: &StoredGit) {
+        if let Some(Node::Unchanged) = self.left.get(path.as_str()) {
+            self.left.remove(path.as_str());
+            return;
+        }
+        let begin = format!("{path}/");
+        let below = self.left.range(begin.as_str()..).take_while(|(path, _)| path.starts_with(&begin));
+        let below: Vec<(&str, &Node)> = below.map(|(path, node)| (*path, *node)).collect();
+        if below.is_empty() {
+            self.damages.push(damage(path, "it is missing"));
+            return;
+        }
+        let mut files = BTreeMap::new();
+        for (path, node) in below {
+            if let Node::File(Some(content)) = node {
+                files.insert(path[begin.len()..].to_owned(), content.clone());
+                self.left.remove(path);
+            }
+        }
+        let unlike = stored.unlike(&files);
+        if !unlike.is_empty() {
+            self.damages.push(damage(path, &format!("not what the manifest says: {}", unlike.join(", "))));
+        }
+    }
+}
+
+fn damage(path: String, problem: &str) -> Damage {
+    Damage { path, problem: problem.to_owned() }
+}
+
+/// Lists a tree as deep as [`compare`] needs it. `before` is the tree of a base with its manifest: what is the same there is
+/// not read.
+///
+/// # Errors
+/// Fails if a tree cannot be read.
+pub(super) fn list(
+    repository: &Repository,
+    tree: ObjectId,
+    manifest: &Manifest,
+    before: Option<(ObjectId, &Manifest)>,
+) -> Result<Listing> {
+    let units_before = before.map(|(_, manifest)| units(manifest)).unwrap_or_default();
+    let mut lister = Lister { repository, units: units(manifest), units_before, listing: Listing::new() };
+    lister.folder("", tree, before.map(|(tree, _)| tree), Inside::Nothing)?;
+    Ok(lister.listing)
+}
+
+fn units(manifest: &Manifest) -> HashMap<String, Unit<'_>> {
+    let release = |(id, stored)| (layout::release_path(manifest, id), Unit::Release(id, stored));
+    let releases = manifest.releases.iter().map(release);
+    releases.chain(manifest.git.iter().map(|(address, stored)| (address.tree_path(), Unit::Git(stored)))).collect()
+}
+
+/// In what a folder is.
+#[derive(Clone, Copy)]
+enum Inside {
+    Nothing,
+    Release,
+    /// Of a git repository, whose path is that long.
+    Git(usize),
+}
+
+struct Lister<'a> {
+    repository: &'a Repository,
+    units: HashMap<String, Unit<'a>>,
+    units_before: HashMap<String, Unit<'a>>,
+    listing: Listing,
+}
+
+impl Lister<'_> {
+    fn folder(&mut self, path: &str, tree: ObjectId, base: Option<ObjectId>, inside: Inside) -> Result<()> {
+        let unit = self.units.get(path);
+        if unit.is_some() && base == Some(tree) && self.units_before.get(path) == unit {
+            self.listing.insert(path.to_owned(), Node::Unchanged);
+            return Ok(());
+        }
+        let inside = match unit {
+            Some(Unit::Release(..)) => Inside::Release,
+            Some(Unit::Git(_)) => Inside::Git(path.len() + 1),
+            None => inside,
+        };
+        let entries = self.repository.folder_entries(path, tree)?;
+        let before = base.map(|base| self.repository.folder_entries(path, base)).transpose()?.unwrap_or_default();
+        if entries.is_empty() && !path.is_empty() {
+            self.listing.insert(path.to_owned(), Node::Folder);
+        }
+        for (name, (mode, id)) in entries {
+            let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            let node = match inside {
+                Inside::Release if mode.is_tree() => Node::Folder,
+                _ if mode.is_tree() => {
+                    let there = before.get(&name).filter(|(mode, _)| mode.is_tree()).map(|(_, id)| *id);
+                    self.folder(&below, id, there, inside)?;
+                    continue;
+                }
+                _ if !mode.is_blob() => Node::Other,
+                Inside::Git(begin) => Node::File(Some(self.content(&below, begin, id)?)),
+                _ => Node::File(None),
+            };
+            self.listing.insert(below, node);
+        }
+        Ok(())
+    }
+
+    /// Reads what there is to compare of a file of a git repository.
+    fn content(&self, path: &str, begin: usize, id: ObjectId) -> Result<GitContent> {
+        let git = &self.repository.git;
+        if path[begin..].starts_with("objects/pack/") {
+            return Ok(GitContent::Size(git.find_header(id).map_err(StoreError::damaged(path))?.size()));
+        }
+        let data = mem::take(&mut git.find_object(id).map_err(StoreError::damaged(path))?.data);
+        Ok(GitContent::Text(data.to_str_lossy().into()))
+    }
+}
+
+impl Repository {
+    /// Returns what is in a folder, by its names.
+    pub(super) fn folder_entries(&self, path: &str, tree: ObjectId) -> Result<BTreeMap<String, (EntryMode, ObjectId)>> {
+        let path = if path.is_empty() { "the root" } else { path };
+        let read = self.git.find_tree(tree).map_err(StoreError::damaged(path))?;
+        let mut entries = BTreeMap::new();
+        for entry in read.iter() {
+            let entry = entry.map_err(StoreError::damaged(path))?;
+            entries.insert(entry.filename().to_str_lossy().into_owned(), (entry.mode(), entry.object_id()));
+        }
+        Ok(entries)
+    }
+}
+
+impl Snapshot {
+    /// Compares the manifest with the tree, of which only what is not in `base` is read. Returns what does not match.
+    ///
+    /// # Errors
+    /// Fails if the manifest or a tree cannot be read.
+    pub fn mismatches(&self, base: Option<&Self>) -> Result<Vec<Damage>> {
+        let manifest = self.manifest()?;
+        let before = base.map(|base| Ok::<_, StoreError>((base.tree(), base.manifest()?))).transpose()?;
+        Ok(compare(manifest, &list(&self.repository, self.tree(), manifest, before)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let (sum, pack) = ("a".repeat(64), "c".repeat(40));
+        let release = |line: &str, storage: &str| format!("hex hexpm {line} {storage} 1 {sum} {sum}\n");
+        let text = release("alpha 1.0.0", "unpacked")
+            + &release("alpha 2.0.0", "tarball")
+            + &format!("git h/x {pack} full HEAD\npack h/x {pack} 7\n")
+            + &format!("registry hexpm alpha 1 {sum}\n");
+        text.parse().unwrap()
+    }
+
+    fn listing() -> Listing {
+        let mut listing = Listing::new();
+        for path in [
+            "README.md",
+            "manifest",
+            "mirror.toml",
+            "hex/hexpm/packages/alpha/tarball",
+            "hex/hexpm/packages/alpha@1.0.0/metadata.config",
+            "hex/hexpm/packages/alpha@1.0.0/recipe",
+            "hex/hexpm/registry/alpha",
+        ] {
+            listing.insert(path.into(), Node::File(None));
+        }
+        listing.insert("hex/hexpm/packages/alpha@1.0.0/contents".into(), Node::Folder);
+        for stored in manifest().git.values() {
+            for (path, text) in stored.files() {
+                listing.insert(format!("git/h/x.git/{path}"), Node::File(Some(GitContent::Text(text))));
+            }
+            for name in stored.packs.keys() {
+                let pack = |extension: &str| format!("git/h/x.git/objects/pack/pack-{name}.{extension}");
+                listing.insert(pack("pack"), Node::File(Some(GitContent::Size(7))));
+                listing.insert(pack("idx"), Node::File(Some(GitContent::Size(9))));
+            }
+        }
+        listing
+    }
+
+    #[test]
+    fn a_tree_and_its_manifest_match() {
+        assert_eq!(compare(&manifest(), &listing()), []);
+    }
+
+    #[test]
+    fn every_lost_path_is_noticed() {
+        for lost in listing().keys().filter(|path| !path.ends_with("/contents")) {
+            let mut listing = listing();
+            listing.remove(lost);
+            let damages = compare(&manifest(), &listing);
+            assert!(damages.iter().any(|damage| lost.starts_with(&damage.path)), "{lost}: {damages:?}");
+            listing.insert(lost.clone(), Node::Other);
+            assert_ne!(compare(&manifest(), &listing), Vec::new(), "{lost} is of another kind");
+        }
+    }
+
+    #[test]
+    fn every_lost_line_is_noticed() {
+        let text = manifest().to_string();
+        for lost in text.lines() {
+            let rest: String = text.lines().filter(|line| *line != lost).map(|line| format!("{line}\n")).collect();
+            assert_ne!(compare(&rest.parse().unwrap(), &listing()), [], "{lost}");
+        }
+    }
+
+    #[test]
+    fn every_path_that_is_too_much_is_noticed() {
+        for extra in [
+            "x",
+            "hex/x",
+            "hex/hexpm/registry/beta",
+            "hex/hexpm/packages/alpha/recipe",
+            "hex/hexpm/packages/alpha@1.0.0/x",
+            "git/h/x.git/config",
+            "git/h/y.git/HEAD",
+        ] {
+            for node in [Node::File(None), Node::Folder, Node::Unchanged] {
+                let mut listing = listing();
+                listing.insert(extra.into(), node.clone());
+                assert_ne!(compare(&manifest(), &listing), [], "{extra} {node:?}");
+            }
+        }
+    }
+}
