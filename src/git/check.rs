@@ -1,5 +1,6 @@
 //! Checks a stored repository, and brings its packs, or one revision of it, into other object databases.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Git, GitError, ProjectGit, Result};
@@ -52,39 +53,31 @@ impl ProjectGit {
     }
 }
 
-/// Writes files into an object database as blobs, however large they are, without holding them in memory. Returns their ids,
-/// as hexadecimal digits, in the same order.
+/// Packs files as blobs, however large they are, without holding them in memory. Returns their ids, as hexadecimal digits, in
+/// the same order, and the pack, which is made in `folder`; nothing else has to be there.
 ///
 /// # Errors
-/// Fails where a file cannot be read or the database not written.
-pub fn store_files(git: &Git, repository: &Path, objects: &Path, files: &[PathBuf]) -> Result<Vec<String>> {
+/// Fails where a file cannot be read or the pack not written.
+pub fn pack_files(git: &Git, folder: &Path, files: &[PathBuf]) -> Result<(Vec<String>, PathBuf)> {
+    let _ = fs::remove_dir_all(folder);
+    super::scratch::make_bare(folder)?;
     let mut input = Vec::new();
     for file in files {
         input.extend_from_slice(file.as_os_str().as_encoded_bytes());
         input.push(b'\n');
     }
     // What is packed is deflated already.
-    let arguments = [
-        "-c",
-        "core.compression=0",
-        "-c",
-        "core.looseCompression=0",
-        "-c",
-        "pack.compression=0",
-        "-c",
-        "core.fsync=committed",
-        "hash-object",
-        "-w",
-        "-t",
-        "blob",
-        "--no-filters",
-        "--stdin-paths",
-    ];
-    let run = git.run_in(repository, arguments).variable("GIT_OBJECT_DIRECTORY", objects).input(input);
-    let output = run.output("store a pack")?;
+    let settings = ["-c", "core.compression=0", "-c", "core.looseCompression=0", "-c", "pack.compression=0"];
+    let run = |arguments: &[&str], input| git.run_in(folder, settings.iter().chain(arguments)).input(input);
+    let hash = ["hash-object", "-w", "-t", "blob", "--no-filters", "--stdin-paths"];
+    let output = run(&hash, input).output("store a pack")?;
     let ids: Vec<String> = String::from_utf8_lossy(&output).lines().map(str::to_owned).collect();
-    if ids.len() == files.len() {
-        return Ok(ids);
+    let wrong = |message: &str| GitError::Failed { action: "store a pack", message: message.to_owned() };
+    if ids.len() != files.len() {
+        return Err(wrong("it stored another number of files"));
     }
-    Err(GitError::Failed { action: "store a pack", message: "it stored another number of files".into() })
+    let output = run(&["pack-objects", "--quiet", "pack"], output).output("store a pack")?;
+    let name = String::from_utf8_lossy(output.trim_ascii()).into_owned();
+    let pack = folder.join(format!("pack-{name}.pack"));
+    if pack.is_file() { Ok((ids, pack)) } else { Err(wrong("it made no pack")) }
 }

@@ -21,7 +21,7 @@ mod submodule;
 pub mod surface;
 mod transfer;
 
-pub use check::{check, store_files};
+pub use check::{check, pack_files};
 pub use error::{GitError, Refs};
 pub use fetch::{Received, Want};
 pub use pack::{MAX_PACKS, NewPack, Packed};

@@ -45,8 +45,6 @@ pub(super) struct Fetched {
     pub downloaded_bytes: u64,
     /// The git repositories now in the draft.
     pub git: Vec<StoredRepository>,
-    /// How many bytes are in the object database already.
-    pub stored_bytes: u64,
     /// What went wrong, where that is no reason to stop.
     pub failed: Option<OpError>,
 }
@@ -204,9 +202,8 @@ fn collect(
                 }
             }
             Arrival::Git(brought) => {
-                let repositories::Fetched { address, stored, files, added, downloaded_bytes, stored_bytes } = *brought;
+                let repositories::Fetched { address, stored, files, added, downloaded_bytes } = *brought;
                 fetched.downloaded_bytes += downloaded_bytes;
-                fetched.stored_bytes += stored_bytes;
                 match draft.put_git(address.clone(), stored, files) {
                     Ok(()) => fetched.git.push(StoredRepository { address, added }),
                     Err(error) => errors.push(error.into()),

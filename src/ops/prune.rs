@@ -153,8 +153,7 @@ fn carry_out(
         };
         let (mut stored, new) = repositories.without(snapshot, address, gone)?;
         needed.name(address, &mut stored);
-        let new = new.filter(|_| !dry_run).map(|new| repositories.files(&new)).transpose()?;
-        let (files, _) = new.unwrap_or_default();
+        let files = new.filter(|_| !dry_run).map(|new| repositories.files(&new)).transpose()?.unwrap_or_default();
         draft.put_git(address.clone(), stored, files)?;
     }
     let left = bytes(draft.manifest());

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, thread};
 
 use super::{OpError, Project, Result};
-use crate::git::{Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, store_files};
+use crate::git::{Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, pack_files};
 use crate::model::{GitAddress, Manifest, Revision, StoredGit};
 use crate::plan::{GitPlan, Learned, RepositoryWant, RevisionWant, is_deep_enough};
 use crate::progress::{Event, Progress};
@@ -31,16 +31,11 @@ pub(super) struct Fetched {
     /// The revisions that are new, each with one that it takes the place of, if there is one.
     pub added: Vec<(Revision, Option<Revision>)>,
     pub downloaded_bytes: u64,
-    /// The size of those files that are in the object database already.
-    pub stored_bytes: u64,
 }
 
 /// What all fetches share.
 pub(super) struct Repositories {
     git: Git,
-    /// The project's repository and the folder of its objects: git runs in other folders, so these are full paths.
-    project: PathBuf,
-    objects: PathBuf,
     manifest: Manifest,
     checkouts: BTreeMap<GitAddress, Checkout>,
     root: PathBuf,
@@ -83,8 +78,6 @@ impl Repositories {
         fs::create_dir_all(&root).map_err(unusable)?;
         Ok(Self {
             git: fetching_git(project, may_ask)?,
-            project: fs::canonicalize(project.repository.common_dir()).map_err(unusable)?,
-            objects: fs::canonicalize(project.repository.objects_dir()).map_err(unusable)?,
             manifest: base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default(),
             checkouts: BTreeMap::new(),
             root: fs::canonicalize(root).map_err(unusable)?,
@@ -205,9 +198,9 @@ impl Repositories {
         let Packed { kept, new, shallow } = scratch.pack(&revisions, &packs)?;
         stored.shallow = shallow;
         stored.packs = packs.into_iter().filter(|(name, _)| kept.contains(name)).collect();
-        let (files, stored_bytes) = new.as_ref().map(|new| self.files(new)).transpose()?.unwrap_or_default();
+        let files = new.as_ref().map(|new| self.files(new)).transpose()?.unwrap_or_default();
         stored.packs.extend(new.map(|new| (new.name, new.bytes)));
-        Ok(Fetched { address: address.clone(), stored, files, added, downloaded_bytes: 0, stored_bytes })
+        Ok(Fetched { address: address.clone(), stored, files, added, downloaded_bytes: 0 })
     }
 
     /// Takes revisions away from a repository that the mirror has; some must stay. Where that leaves much that nobody needs,
@@ -235,24 +228,26 @@ impl Repositories {
         Ok((stored, new))
     }
 
-    /// Reads a pack and its index, or brings them into the object database where they are large. Returns how many bytes are
-    /// there then.
-    pub fn files(&self, new: &NewPack) -> Result<(Vec<(String, GitFile)>, u64)> {
+    /// Reads a pack and its index, or packs them for the object database if they are large.
+    pub fn files(&self, new: &NewPack) -> Result<Vec<(String, GitFile)>> {
         let paths = [&new.pack, &new.index];
         let names =
             paths.map(|path| format!("objects/pack/{}", path.file_name().unwrap_or_default().to_string_lossy()));
         if new.bytes > LARGE {
-            let ids = store_files(&self.git, &self.project, &self.objects, &paths.map(Clone::clone))?;
-            let id = |id: String| ObjectId::from_hex(id.as_bytes()).map(GitFile::Stored).map_err(|_| wrong_id(&id));
-            let files = ids.into_iter().map(id).collect::<Result<Vec<_>>>()?;
-            return Ok((names.into_iter().zip(files).collect(), new.bytes));
+            let (ids, pack) = pack_files(&self.git, &new.pack.with_extension("stored"), &paths.map(Clone::clone))?;
+            let file = |id: String| {
+                let id = ObjectId::from_hex(id.as_bytes()).map_err(|_| wrong_id(&id))?;
+                Ok(GitFile::Packed(id, pack.clone()))
+            };
+            let files = ids.into_iter().map(file).collect::<Result<Vec<_>>>()?;
+            return Ok(names.into_iter().zip(files).collect());
         }
         let read = |path: &PathBuf| {
             let bytes = fs::read(path).map_err(|source| OpError::Read { path: path.clone(), source })?;
             Ok(GitFile::Bytes(bytes))
         };
         let files = paths.into_iter().map(read).collect::<Result<Vec<_>>>()?;
-        Ok((names.into_iter().zip(files).collect(), 0))
+        Ok(names.into_iter().zip(files).collect())
     }
 }
 

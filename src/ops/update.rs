@@ -184,7 +184,8 @@ impl<'a> Attempt<'a> {
         let manifest = self.base.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
         let order = self.order(manifest);
         let downloads = Arc::new(Downloads::open(downloads_dir(repository))?);
-        let encoder = ReleaseEncoder::new(repository, Limits::default())?.opaque(self.project.config.opaque.clone());
+        let encoder = ReleaseEncoder::new(repository, Limits::default())?;
+        let encoder = encoder.opaque(self.project.config.opaque.clone()).on(self.base.as_ref());
         let mut draft = Draft::begin(repository, branch, self.base.as_ref())?;
         let repositories = Repositories::new(self.project, progress.as_ref())?;
         let UpdateOptions { jobs, keep_going, may_ask, .. } = self.options;
@@ -210,7 +211,7 @@ impl<'a> Attempt<'a> {
         if fetched.failed.is_none() {
             let _ = std::fs::remove_dir_all(git::scratch_dir(repository));
         }
-        let stored_bytes = published.pack_bytes + fetched.stored_bytes;
+        let stored_bytes = published.pack_bytes;
         Ok(Outcome { added, added_git, fetched, commit: published.commit, stored_bytes })
     }
 

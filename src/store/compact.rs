@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use gix::ObjectId;
+use gix::objs::{Kind, WriteTo};
 
+use super::pack::{PackWriter, PackedObject};
 use super::repository::set_committer;
 use super::{Branch, REPLACES, Repository, Result, StoreError};
 
@@ -38,12 +40,14 @@ impl Repository {
         {
             return Ok(None);
         }
-        let mut parent = None;
+        let (mut pack, mut parent) = (PackWriter::begin(&self.objects_dir())?, None);
         for (index, id) in line[..keep].iter().enumerate().rev() {
             let squashed = (index + 1 == keep).then(|| Ok(self.history(*id)?.len()));
-            parent = Some(self.rewritten(*id, parent, squashed.transpose()?, before)?);
+            parent = Some(self.rewritten(&mut pack, *id, parent, squashed.transpose()?, before)?);
         }
         let commit = parent.unwrap_or(before);
+        // In place until the branch leads there.
+        let _installed = pack.finish()?;
         self.forward(branch, before, commit, "compacted")?;
         Ok(Some(Compacted { before, commit, commits: self.history(before)?.len(), kept: keep }))
     }
@@ -64,6 +68,7 @@ impl Repository {
     /// before by its id.
     fn rewritten(
         &self,
+        pack: &mut PackWriter,
         id: ObjectId,
         parent: Option<ObjectId>,
         squashed: Option<usize>,
@@ -83,7 +88,10 @@ impl Repository {
             commit.message = message.into();
             commit.committer = set_committer(&mut self.git.clone())?;
         }
-        let written = self.git.write_object(&commit).map_err(StoreError::git("write a commit"))?;
-        Ok(written.detach())
+        let mut bytes = Vec::new();
+        commit.write_to(&mut bytes).map_err(StoreError::git("write a commit"))?;
+        let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, Kind::Commit, &bytes);
+        let id = id.map_err(StoreError::git("hash a commit"))?;
+        pack.add(PackedObject::new(Kind::Commit, &bytes, id, self.compression()?)?)
     }
 }

@@ -1,6 +1,7 @@
 //! Changes that become the mirror branch's next commit: all of them or none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use gix::objs::tree::{Editor, EntryKind};
 use gix::objs::{Kind, Tree, WriteTo};
@@ -29,9 +30,9 @@ pub struct Draft<'a> {
     /// Where the branch stands now, if not at the base: at an earlier attempt, which the new commit replaces.
     replaced: Option<ObjectId>,
     manifest: Manifest,
-    /// The object database as it was at the beginning.
-    git: gix::Repository,
     pack: PackWriter,
+    /// Packs that another program made, and that are put in place with this draft's own.
+    packs: BTreeSet<PathBuf>,
     /// The trees of releases added here.
     releases: BTreeMap<ReleaseId, ObjectId>,
     /// The blobs of registry entries put here.
@@ -58,8 +59,10 @@ type Change = (String, Option<(EntryKind, ObjectId)>);
 pub enum GitFile {
     /// Its content.
     Bytes(Vec<u8>),
-    /// A blob with its content, which is in the object database.
+    /// A blob with its content, which another snapshot holds.
     Stored(ObjectId),
+    /// A blob with its content, which is in a pack that has yet to be put in place, with the index beside it.
+    Packed(ObjectId, PathBuf),
 }
 
 /// What [`Draft::publish`] did.
@@ -90,8 +93,8 @@ impl<'a> Draft<'a> {
             noted: false,
             replaced: None,
             manifest,
-            git: repository.unrefreshed(),
             pack: PackWriter::begin(&repository.objects_dir())?,
+            packs: BTreeSet::new(),
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
             repositories: BTreeMap::new(),
@@ -167,6 +170,10 @@ impl<'a> Draft<'a> {
         for (path, file) in files {
             let blob = match file {
                 GitFile::Stored(blob) => blob,
+                GitFile::Packed(blob, pack) => {
+                    self.packs.insert(pack);
+                    blob
+                }
                 // Packs are deflated already, indexes are not.
                 GitFile::Bytes(bytes) if path.ends_with(".pack") => self.add_deflated(&bytes)?,
                 GitFile::Bytes(bytes) => self.add_blob(&bytes)?,
@@ -251,7 +258,12 @@ impl<'a> Draft<'a> {
             extra_headers: Vec::new(),
         };
         let commit = self.add_object(Kind::Commit, &commit)?;
-        let pack_bytes = self.pack.finish()?;
+        let mut installed = self.pack.finish()?;
+        for pack in &self.packs {
+            installed.add(&self.repository.objects_dir(), pack)?;
+        }
+        let pack_bytes = installed.bytes;
+        self.repository.check_new(commit, self.base, &installed)?;
         let before = self.replaced.or(self.base.map(Snapshot::commit));
         let expected = match before {
             Some(before) => PreviousValue::MustExistAndMatch(gix::refs::Target::Object(before)),
@@ -319,8 +331,8 @@ impl<'a> Draft<'a> {
             (layout::README, layout::README_TEXT.to_owned()),
         ];
         for (path, text) in texts {
-            let blob = self.add_blob(text.as_bytes())?;
-            changes.push((path.to_owned(), Some((EntryKind::Blob, blob))));
+            let change = self.text(path.to_owned(), &text)?;
+            changes.push(change);
         }
         Ok(changes)
     }
@@ -377,10 +389,20 @@ impl<'a> Draft<'a> {
             changes.push((format!("{folder}/{path}"), Some((EntryKind::Blob, blob))));
         }
         for (path, text) in stored.files() {
-            let blob = self.add_blob(text.as_bytes())?;
-            changes.push((format!("{folder}/{path}"), Some((EntryKind::Blob, blob))));
+            let change = self.text(format!("{folder}/{path}"), &text)?;
+            changes.push(change);
         }
         Ok(())
+    }
+
+    /// Adds the blob of a file, unless the base has it there.
+    fn text(&mut self, path: String, text: &str) -> Result<Change> {
+        let there = self.base.map(|base| base.lookup(&path)).transpose()?.flatten();
+        let id = Repository::blob_id(text.as_bytes())?;
+        if there.is_none_or(|(blob, _)| blob != id) || !self.repository.has(id) {
+            self.add_blob(text.as_bytes())?;
+        }
+        Ok((path, Some((EntryKind::Blob, id))))
     }
 
     /// Adds a blob that deflating would not make smaller.
@@ -400,11 +422,9 @@ impl<'a> Draft<'a> {
         self.add_bytes(kind, &bytes)
     }
 
+    /// Adds an object, even if the object database has it: unless something leads to it, `git gc` may remove it.
     fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
         let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
-        if self.git.has_object(id) {
-            return Ok(id);
-        }
         self.pack.add(PackedObject::new(kind, bytes, id, self.compression)?)
     }
 }

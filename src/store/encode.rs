@@ -1,6 +1,6 @@
 //! Turns a release into git objects. This is the expensive half of storing one, and runs on any thread.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use gix::objs::tree::{Editor, EntryKind};
@@ -8,7 +8,7 @@ use gix::objs::{Kind, Tree, WriteTo};
 use gix::{ObjectId, hash};
 
 use super::pack::PackedObject;
-use super::{Repository, Result, StoreError, layout, names};
+use super::{Repository, Result, Snapshot, StoreError, layout, names};
 use crate::hex::recipe::{self, UnpackError, Unpacked};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{EntryId, ReleaseId, Storage, StoredRelease};
@@ -32,6 +32,7 @@ pub struct ReleaseEncoder {
     compression: gix::zlib::Compression,
     limits: Limits,
     opaque: Arc<BTreeSet<EntryId>>,
+    base: Option<Snapshot>,
 }
 
 /// A release as git objects, ready for a [`super::Draft`].
@@ -54,10 +55,11 @@ impl ReleaseEncoder {
     /// Fails where git's setting `pack.compression` cannot be read.
     pub fn new(repository: &Repository, limits: Limits) -> Result<Self> {
         Ok(Self {
-            git: repository.unrefreshed(),
+            git: repository.git.clone(),
             compression: repository.compression()?,
             limits,
             opaque: Arc::default(),
+            base: None,
         })
     }
 
@@ -67,12 +69,20 @@ impl ReleaseEncoder {
         Self { opaque: Arc::new(packages), ..self }
     }
 
+    /// Leaves out the objects that a snapshot has for other versions of a package. No others: an object that exists, and that
+    /// nothing leads to, may be removed by `git gc` at any moment.
+    #[must_use]
+    pub fn on(self, base: Option<&Snapshot>) -> Self {
+        Self { base: base.cloned(), ..self }
+    }
+
     /// Turns an opened tarball into git objects: unpacked where it rebuilds exactly and git accepts its names, else as itself.
     ///
     /// # Errors
     /// Fails where the contents are malformed or hostile.
     pub fn encode(&self, id: ReleaseId, tarball: &Tarball<'_>) -> Result<EncodedRelease, EncodeError> {
-        let mut objects = Objects { encoder: self, new: Vec::new() };
+        let known = self.base.as_ref().map(|base| base.objects_of(&id.repository, &id.package)).unwrap_or_default();
+        let mut objects = Objects { encoder: self, known, new: Vec::new() };
         let (tree, fallback) = match recipe::unpack(tarball, &self.limits) {
             Ok(unpacked) => {
                 let opaque =
@@ -99,6 +109,8 @@ impl ReleaseEncoder {
 /// The new objects of one release.
 struct Objects<'a> {
     encoder: &'a ReleaseEncoder,
+    /// What the base has, and what is new by now.
+    known: HashSet<ObjectId>,
     new: Vec<PackedObject>,
 }
 
@@ -132,10 +144,10 @@ impl Objects<'_> {
         write_tree(editor, |bytes| self.add(Kind::Tree, bytes))
     }
 
-    /// Adds an object, unless the repository has it already.
+    /// Adds an object, unless it is known.
     fn add(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
         let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash a file"))?;
-        if !self.encoder.git.has_object(id) {
+        if self.known.insert(id) {
             self.new.push(PackedObject::new(kind, bytes, id, self.encoder.compression)?);
         }
         Ok(id)

@@ -30,6 +30,7 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(StoreError::Io { action: "lock", path, source }),
         }
         super::mark::clear(repository);
+        super::pack::sweep(&repository.objects_dir());
         Ok(Self { _file: file })
     }
 }

@@ -13,6 +13,7 @@
 mod branch;
 mod checkout;
 mod compact;
+mod complete;
 mod draft;
 mod earlier;
 mod encode;

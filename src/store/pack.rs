@@ -4,6 +4,7 @@
 //! it. The pack becomes visible only when it is whole and on disk.
 
 use std::collections::HashSet;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -21,6 +22,11 @@ use super::{Result, StoreError};
 const QUEUE: usize = 64;
 /// The pack header's size in bytes: `PACK`, version, number of objects.
 const HEADER: u64 = 12;
+/// How the names of unfinished files begin. Not with git's own `tmp_`: `git prune` removes whatever is called so, even while
+/// somebody writes it.
+const TEMPORARY: &str = ".hexmirror-";
+/// What a `.keep` file of this program says.
+const KEPT: &str = "git-hexmirror moves a ref to this pack\n";
 
 /// An object as it stands in a pack: deflated, with its id.
 #[derive(Debug)]
@@ -49,6 +55,94 @@ struct Written {
     bytes: u64,
 }
 
+/// Packs that are in place, and that no `git gc` removes as long as this lives: until a ref leads to them, nothing else would
+/// hold them. That is what git's own `.keep` files are for (git-index-pack(1), `--keep`).
+#[derive(Default)]
+pub struct Installed {
+    /// The size of the packs with their indexes, in bytes.
+    pub bytes: u64,
+    indexes: Vec<gix_pack::index::File>,
+    keeps: Vec<PathBuf>,
+}
+
+impl Installed {
+    /// Returns whether an object is in one of the packs, by their indexes as they were written.
+    pub fn has(&self, id: ObjectId) -> bool {
+        self.indexes.iter().any(|index| index.lookup(id).is_some())
+    }
+
+    /// Puts a pack and its index, which another program made, in place.
+    ///
+    /// # Errors
+    /// Fails where they cannot be written.
+    pub fn add(&mut self, objects: &Path, pack: &Path) -> Result<()> {
+        let directory = pack_folder(objects)?;
+        let name = pack.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut files = Vec::new();
+        for path in [pack.to_owned(), pack.with_extension("idx")] {
+            let mut copy = temporary(&directory)?;
+            let copied = File::open(&path).and_then(|mut from| io::copy(&mut from, copy.as_file_mut()));
+            self.bytes += copied.map_err(StoreError::io("copy", &path))?;
+            files.push(copy);
+        }
+        self.place(&directory, &name, files)
+    }
+
+    /// Puts a pack and its index in place, the pack first: without an index it is not seen.
+    fn place(&mut self, directory: &Path, name: &str, files: Vec<NamedTempFile>) -> Result<()> {
+        let keep = directory.join(format!("{name}.keep"));
+        match File::options().write(true).create_new(true).open(&keep) {
+            Ok(mut file) => {
+                self.keeps.push(keep.clone());
+                file.write_all(KEPT.as_bytes()).map_err(StoreError::io("write", &keep))?;
+            }
+            // The user's own, who wants to have it kept.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(StoreError::Io { action: "write", path: keep, source }),
+        }
+        for (file, extension) in files.into_iter().zip(["pack", "idx"]) {
+            let path = directory.join(format!("{name}.{extension}"));
+            persist(file, &path).map_err(StoreError::io("write", &path))?;
+        }
+        let index = directory.join(format!("{name}.idx"));
+        let opened = gix_pack::index::File::at(&index, hash::Kind::Sha1);
+        self.indexes.push(opened.map_err(StoreError::git("read the index of the new pack"))?);
+        Ok(())
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        for keep in &self.keeps {
+            // One that stays is removed by whoever holds the update's lock next.
+            let _ = fs::remove_file(keep);
+        }
+    }
+}
+
+/// Removes what killed processes of this program left among the packs. To be called while nobody else of this program is at
+/// work.
+pub(super) fn sweep(objects: &Path) {
+    for entry in fs::read_dir(objects.join("pack")).into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+        let is_keep = || name.ends_with(".keep") && fs::read_to_string(&path).is_ok_and(|text| text == KEPT);
+        if name.starts_with(TEMPORARY) || is_keep() {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+fn pack_folder(objects: &Path) -> Result<PathBuf> {
+    let directory = objects.join("pack");
+    fs::create_dir_all(&directory).map_err(StoreError::io("create", &directory))?;
+    Ok(directory)
+}
+
+fn temporary(directory: &Path) -> Result<NamedTempFile> {
+    let made = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory);
+    made.map_err(StoreError::io("write to", directory))
+}
+
 /// A pack that is being written. Dropped before [`PackWriter::finish`], it leaves nothing.
 pub struct PackWriter {
     directory: PathBuf,
@@ -64,16 +158,8 @@ impl PackWriter {
     /// # Errors
     /// Fails where no file can be made there.
     pub fn begin(objects: &Path) -> Result<Self> {
-        let directory = objects.join("pack");
-        std::fs::create_dir_all(&directory).map_err(StoreError::io("create", &directory))?;
-        // git's own name for a pack that is not finished, so that `git gc` clears what a killed process leaves.
-        let temporary = |prefix| {
-            tempfile::Builder::new()
-                .prefix(prefix)
-                .tempfile_in(&directory)
-                .map_err(StoreError::io("write to", &directory))
-        };
-        let (pack, index) = (temporary("tmp_pack_")?, temporary("tmp_idx_")?);
+        let directory = pack_folder(objects)?;
+        let (pack, index) = (temporary(&directory)?, temporary(&directory)?);
         let (entries, queue) = sync_channel(QUEUE);
         let thread = std::thread::spawn(move || write(pack, index, queue));
         Ok(Self { directory, entries: Some(entries), thread: Some(thread), seen: HashSet::new(), offset: HEADER })
@@ -99,20 +185,19 @@ impl PackWriter {
         Ok(id)
     }
 
-    /// Puts the pack and its index in place, synced to disk. Returns their size in bytes.
+    /// Puts the pack and its index in place, synced to disk.
     ///
     /// # Errors
     /// Fails where they cannot be written; then nothing of them is left.
-    pub fn finish(mut self) -> Result<u64> {
+    pub fn finish(mut self) -> Result<Installed> {
+        let mut installed = Installed::default();
         if self.seen.is_empty() {
-            return Ok(0);
+            return Ok(installed);
         }
         let Written { pack, index, name, bytes } = self.join()?;
-        for (file, extension) in [(pack, "pack"), (index, "idx")] {
-            let path = self.directory.join(format!("pack-{name}.{extension}"));
-            persist(file, &path).map_err(StoreError::io("write", &path))?;
-        }
-        Ok(bytes)
+        installed.bytes = bytes;
+        installed.place(&self.directory, &format!("pack-{name}"), vec![pack, index])?;
+        Ok(installed)
     }
 
     fn join(&mut self) -> Result<Written> {
@@ -133,7 +218,8 @@ impl Drop for PackWriter {
     }
 }
 
-/// Makes a finished file visible, read-only like git's own. One that is there already has the same content, by its name.
+/// Makes a finished file visible, read-only like git's own. One that is there already should have the same content, by its
+/// name, but may be damaged.
 fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     let mut permissions = file.as_file().metadata()?.permissions();
     permissions.set_readonly(true);
@@ -141,7 +227,7 @@ fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o444);
     file.as_file().set_permissions(permissions)?;
     file.as_file().sync_all()?;
-    if path.exists() { Ok(()) } else { file.persist(path).map(drop).map_err(|error| error.error) }
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::data::File) -> Option<&[u8]> {

@@ -281,14 +281,6 @@ impl Repository {
         Ok(())
     }
 
-    /// Returns a view of the object database as it is now, for asking which of many new objects are there: a miss is a miss,
-    /// and no reason to list the packs again.
-    pub(super) fn unrefreshed(&self) -> gix::Repository {
-        let mut git = self.git.clone();
-        git.objects.refresh_never();
-        git
-    }
-
     /// Returns the folder of the object database.
     pub fn objects_dir(&self) -> PathBuf {
         self.git.objects.store_ref().path().to_owned()

@@ -1,8 +1,9 @@
 //! What one commit of the mirror branch holds.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
+use std::sync::Arc;
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Branch, Repository, Result, StoreError, layout};
 use crate::hex::recipe::{self, Recipe};
 use crate::hex::tarball::Limits;
-use crate::model::{EntryId, Manifest, OuterChecksum, ReleaseId, Storage};
+use crate::model::{EntryId, Manifest, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage};
 
 /// The largest object of the mirror that is read into memory, in bytes: no tarball is larger.
 const MAX_OBJECT: usize = 1 << 30;
@@ -25,7 +26,7 @@ pub struct Snapshot {
     pub(super) repository: Repository,
     commit: ObjectId,
     tree: ObjectId,
-    manifest: OnceCell<Manifest>,
+    manifest: OnceCell<Arc<Manifest>>,
 }
 
 /// Something in a snapshot that is not as it should be.
@@ -82,7 +83,7 @@ impl Snapshot {
             self.blob(layout::MANIFEST)?.ok_or_else(|| StoreError::damaged(layout::MANIFEST)("it is missing"))?;
         let text = std::str::from_utf8(&bytes).map_err(StoreError::damaged(layout::MANIFEST))?;
         let manifest = text.parse().map_err(StoreError::damaged(layout::MANIFEST))?;
-        Ok(self.manifest.get_or_init(|| manifest))
+        Ok(self.manifest.get_or_init(|| Arc::new(manifest)))
     }
 
     /// Returns the signed message of a registry entry, checked against the manifest; `None` where it is not stored.
@@ -137,6 +138,30 @@ impl Snapshot {
             Ok(self.object(*id, full)?)
         };
         recipe::rebuild(&recipe, &metadata, read, &Limits::default()).map_err(StoreError::damaged(path))
+    }
+
+    /// Returns the objects of all stored versions of a package that are there: trees that can be read, and blobs that exist.
+    pub(super) fn objects_of(&self, repository: &RepositoryName, package: &PackageName) -> HashSet<ObjectId> {
+        let mut objects = HashSet::new();
+        let Ok(manifest) = self.manifest() else { return objects };
+        let git = &self.repository.git;
+        let release = |id: &ReleaseId| self.lookup(&layout::release_path(manifest, id)).ok().flatten();
+        let releases = manifest.releases_of(repository, package).filter_map(|(id, _)| release(id));
+        let mut folders: Vec<ObjectId> = releases.filter(|(_, mode)| mode.is_tree()).map(|(tree, _)| tree).collect();
+        while let Some(id) = folders.pop() {
+            let Ok(tree) = git.find_tree(id) else { continue };
+            if !objects.insert(id) {
+                continue;
+            }
+            for entry in tree.iter().filter_map(Result::ok) {
+                match entry.mode() {
+                    mode if mode.is_tree() => folders.push(entry.object_id()),
+                    _ if git.has_object(entry.object_id()) => drop(objects.insert(entry.object_id())),
+                    _ => {}
+                }
+            }
+        }
+        objects
     }
 
     /// Returns all blobs below a folder by their paths in it; none where there is no such folder.

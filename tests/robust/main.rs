@@ -5,6 +5,7 @@ mod support;
 
 mod damage;
 mod disk;
+mod gc;
 mod hostile;
 mod kill;
 mod lock;

@@ -1,0 +1,83 @@
+//! Whether everything is there that a new commit leads to, asked before a ref leads to the commit.
+
+use std::collections::HashSet;
+
+use gix::ObjectId;
+
+use super::pack::Installed;
+use super::{Repository, Result, Snapshot, StoreError, inventory, layout};
+use crate::model::Manifest;
+
+/// The largest object that is read, in bytes; larger ones are only looked up.
+const MAX_READ: u64 = 8 << 20;
+
+impl Repository {
+    /// Checks a commit that is to be published: its manifest can be read and is that of its tree, and whatever the commit leads
+    /// to and the base does not is there and has the content that its id promises. `installed` was written by this process.
+    ///
+    /// # Errors
+    /// Fails with [`StoreError::Damaged`] if anything is missing or is not as it should be.
+    pub(super) fn check_new(&self, commit: ObjectId, base: Option<&Snapshot>, installed: &Installed) -> Result<()> {
+        let tree = self.tree_at(commit)?.id;
+        let walk = Walk { repository: self, installed };
+        walk.folder("", tree, base.map(Snapshot::tree))?;
+        let id = self.blob_at(commit, layout::MANIFEST)?;
+        let id = id.ok_or_else(|| StoreError::damaged(layout::MANIFEST)("it is missing"))?;
+        let text = self.read_blob(id, layout::MANIFEST)?;
+        let text = std::str::from_utf8(&text).map_err(StoreError::damaged(layout::MANIFEST))?;
+        let manifest: Manifest = text.parse().map_err(StoreError::damaged(layout::MANIFEST))?;
+        let before = base.map(|base| Ok::<_, StoreError>((base.tree(), base.manifest()?))).transpose()?;
+        let listing = inventory::list(self, tree, &manifest, before)?;
+        match inventory::compare(&manifest, &listing).into_iter().next() {
+            Some(damage) => Err(StoreError::damaged(damage.path)(damage.problem)),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Walk<'a> {
+    repository: &'a Repository,
+    installed: &'a Installed,
+}
+
+impl Walk<'_> {
+    /// Checks what is in a folder and not in the base's folder of the same path, nor below that.
+    fn folder(&self, path: &str, tree: ObjectId, base: Option<ObjectId>) -> Result<()> {
+        if base == Some(tree) {
+            return Ok(());
+        }
+        let before = base.map(|base| self.repository.folder_entries(path, base)).transpose()?.unwrap_or_default();
+        // What moved to another name beside is held by the base too.
+        let known: HashSet<ObjectId> = before.values().map(|(_, id)| *id).collect();
+        self.object(path, tree)?;
+        for (name, (mode, id)) in self.repository.folder_entries(path, tree)? {
+            if known.contains(&id) {
+                continue;
+            }
+            let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            if mode.is_tree() {
+                let there = before.get(&name).filter(|(mode, _)| mode.is_tree());
+                self.folder(&path, id, there.map(|(_, id)| *id))?;
+            } else if !mode.is_commit() {
+                self.object(&path, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&self, path: &str, id: ObjectId) -> Result<()> {
+        // The index was made from what is in the pack, not from what was to be written.
+        if self.installed.has(id) {
+            return Ok(());
+        }
+        let git = &self.repository.git;
+        let path = if path.is_empty() { "the root" } else { path };
+        let header = git.find_header(id).map_err(StoreError::damaged(path))?;
+        if header.size() > MAX_READ {
+            return Ok(());
+        }
+        let object = git.find_object(id).map_err(StoreError::damaged(path))?;
+        let data = gix::objs::Data::new(&object.data, object.kind, id.kind());
+        data.verify_checksum(&id).map(drop).map_err(StoreError::damaged(path))
+    }
+}
