@@ -32,6 +32,8 @@ pub(super) struct Order {
     pub git: GitPlan,
     /// The registry entries that upstream lacked the last time, to be asked for again.
     pub absent: BTreeSet<EntryId>,
+    /// Registry entries that are at hand, as signed messages, and need not be fetched for their releases.
+    pub at_hand: BTreeMap<EntryId, Vec<u8>>,
 }
 
 /// What was fetched.
@@ -94,6 +96,7 @@ struct Shared {
     progress: Arc<dyn Progress>,
     /// Registry entries that are there or on their way.
     claimed: Mutex<BTreeSet<EntryId>>,
+    at_hand: BTreeMap<EntryId, Vec<u8>>,
     /// As many requests as may run at once. The others wait here, where they learn that it was given up.
     turns: Semaphore,
     /// Set by the first failure that others would only repeat: the network is gone.
@@ -132,7 +135,13 @@ pub(super) fn fetch(
     let mut order = order;
     let plan = std::mem::take(&mut order.git);
     let hexpm = RepositoryName::hexpm();
-    let names: BTreeSet<&RepositoryName> = order.entries.iter().map(|id| &id.repository).chain([&hexpm]).collect();
+    let names: BTreeSet<&RepositoryName> = order
+        .entries
+        .iter()
+        .map(|id| &id.repository)
+        .chain([&hexpm])
+        .chain(order.releases.iter().map(|pin| &pin.id.repository))
+        .collect();
     let upstream = repositories.upstream(names.iter().copied(), jobs, Arc::clone(progress))?;
     let turns = repositories.concurrency(jobs);
     let keys = repositories.public_keys(names.into_iter())?;
@@ -162,6 +171,7 @@ pub(super) fn fetch(
             keys,
             progress: Arc::clone(progress),
             claimed: Mutex::new(order.known.clone()),
+            at_hand: std::mem::take(&mut order.at_hand),
             turns: Semaphore::new(turns),
             given_up: false.into(),
             received: 0.into(),
@@ -332,10 +342,15 @@ impl Shared {
     async fn entry(&self, id: &EntryId) -> Result<Option<Package>> {
         let EntryId { repository, package } = id;
         let key = self.keys.get(repository).ok_or_else(|| OpError::NoPublicKey { repository: repository.clone() })?;
+        let refused = |source| OpError::Entry { entry: id.clone(), source };
+        if let Some(signed) = self.at_hand.get(id) {
+            let message = Signed::decode(signed).map_err(refused)?;
+            let payload = message.verify(key).map_err(refused)?;
+            return Package::decode(payload, repository, package).map(Some).map_err(refused);
+        }
         let request = self.upstream.registry_entry(repository, package, None);
         let Some(Entry::Found { signed, .. }) = self.ask(request).await? else { return Ok(None) };
         self.add_received(signed.len() as u64);
-        let refused = |source| OpError::Entry { entry: id.clone(), source };
         let message = Signed::decode(&signed).map_err(refused)?;
         let payload = message.verify(key).map_err(refused)?;
         let decoded = Package::decode(payload, repository, package).map_err(refused)?;

@@ -134,6 +134,13 @@ impl Project {
         Ok(Self { repository, branch, config, environment, directory: directory.to_owned() })
     }
 
+    /// Opens the project's repository once more, as it is on disk now.
+    pub(super) fn reopened(&self) -> Result<Self> {
+        let Self { repository, branch, config, environment, directory } = self;
+        let (branch, config, environment) = (branch.clone(), config.clone(), environment.clone());
+        Ok(Self { repository: repository.reopened()?, branch, config, environment, directory: directory.clone() })
+    }
+
     /// Returns where in the project the user stands.
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -242,7 +242,7 @@ impl<'a> Attempt<'a> {
         if !self.options.refresh {
             known.append(&mut absent);
         }
-        Order { releases, entries, known, git, absent }
+        Order { releases, entries, known, git, absent, ..Order::default() }
     }
 
     /// Writes the commit's message: a line for a changelog, the particulars, and where it comes from.

@@ -163,7 +163,7 @@ impl Checks<'_> {
 
 /// Checks a git repository: every object has the content that its id promises, and
 /// nothing is missing that a revision needs.
-fn repository(git: &Git, snapshot: &Snapshot, address: &GitAddress, stored: &StoredGit) -> Vec<Damage> {
+pub(super) fn repository(git: &Git, snapshot: &Snapshot, address: &GitAddress, stored: &StoredGit) -> Vec<Damage> {
     let path = address.tree_path();
     let wrong = |problem: String| vec![Damage { path: path.clone(), problem }];
     // Not the cache of the server: that is not what is checked here.
@@ -202,7 +202,7 @@ fn in_parallel<T: Sync>(
 }
 
 /// Describes an error with its causes, on one line.
-fn damage(path: &str, error: &dyn Error) -> Damage {
+pub(super) fn damage(path: &str, error: &dyn Error) -> Damage {
     let (mut problem, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {
         problem += &format!(": {error}");

@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::encode::EncodedRelease;
 use super::mark::Mark;
-use super::pack::{PackWriter, PackedObject};
+use super::pack::{Installed, PackWriter, PackedObject};
 use super::repository::set_logging;
-use super::{Branch, Repository, Result, Snapshot, StoreError, layout};
+use super::{Branch, Item, Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{
     EntryChecksum, EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry, StoredGit,
 };
@@ -40,11 +40,13 @@ pub struct Draft<'a> {
     /// The blobs of packs and indexes put here, by their paths in the repository.
     repositories: BTreeMap<GitAddress, BTreeMap<String, ObjectId>>,
     removed: Removed,
+    /// What is put at its path though it cannot be read.
+    damaged: BTreeSet<Item>,
     compression: gix::zlib::Compression,
 }
 
 /// What was taken away; what is put again later is not gone after all.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Removed {
     releases: BTreeSet<ReleaseId>,
     entries: BTreeSet<EntryId>,
@@ -80,8 +82,17 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// Fails where the branch is checked out or another ref is in its way, the base's manifest is damaged, or nothing can be written.
     pub fn begin(repository: &'a Repository, branch: &'a Branch, base: Option<&'a Snapshot>) -> Result<Self> {
+        Self::begin_on(repository, branch, base, base.is_none())
+    }
+
+    fn begin_on(
+        repository: &'a Repository,
+        branch: &'a Branch,
+        base: Option<&'a Snapshot>,
+        is_new: bool,
+    ) -> Result<Self> {
         repository.refuse_checked_out(branch)?;
-        if base.is_none() {
+        if is_new {
             repository.refuse_in_the_way(branch)?;
         }
         let manifest = base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default();
@@ -99,8 +110,18 @@ impl<'a> Draft<'a> {
             entries: BTreeMap::new(),
             repositories: BTreeMap::new(),
             removed: Removed::default(),
+            damaged: BTreeSet::new(),
             compression: repository.compression()?,
         })
+    }
+
+    /// Begins to put together anew what the branch holds, whose tip is `tip` and may be damaged: nothing of it is taken as
+    /// known.
+    ///
+    /// # Errors
+    /// As for [`Self::begin`].
+    pub fn rebuild(repository: &'a Repository, branch: &'a Branch, tip: Option<ObjectId>) -> Result<Self> {
+        Ok(Self { replaced: tip, ..Self::begin_on(repository, branch, None, tip.is_none())? })
     }
 
     /// Adds a release, or replaces the one of that version.
@@ -210,6 +231,41 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Puts something where a damaged tip has it, though it cannot be read: what is readable may then stay as it is. Returns
+    /// whether its place is known.
+    ///
+    /// # Errors
+    /// Fails if a folder above it cannot be read.
+    pub fn keep_damaged(&mut self, tip: &Snapshot, item: &Item) -> Result<bool> {
+        let manifest = tip.manifest()?;
+        let kept = match item {
+            Item::Release(id) => {
+                let there = tip.lookup(&layout::release_path(manifest, id))?;
+                let there = manifest.releases.get(id).zip(there);
+                there.map(|(stored, (tree, _))| {
+                    self.manifest.releases.insert(id.clone(), *stored);
+                    self.releases.insert(id.clone(), tree);
+                })
+            }
+            Item::Entry(id) => {
+                let there = tip.lookup(&layout::entry_path(id))?;
+                let there = manifest.entries.get(id).zip(there);
+                there.map(|(stored, (blob, _))| {
+                    self.manifest.entries.insert(id.clone(), *stored);
+                    self.entries.insert(id.clone(), blob);
+                })
+            }
+            Item::Git(address) => match manifest.git.get(address) {
+                Some(stored) => Some(self.take_git(tip, address, stored.clone())?),
+                None => None,
+            },
+        };
+        if kept.is_some() {
+            self.damaged.insert(item.clone());
+        }
+        Ok(kept.is_some())
+    }
+
     /// Takes a release away.
     pub fn remove_release(&mut self, id: &ReleaseId) {
         self.manifest.releases.remove(id);
@@ -246,11 +302,56 @@ impl<'a> Draft<'a> {
         if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none() && !self.noted) {
             return Ok(Published { commit: base.commit(), pack_bytes: 0 });
         }
+        let parents = self.base.map(Snapshot::commit).into_iter().chain(self.merged).collect();
+        self.commit(tree, parents, message)
+    }
+
+    /// Writes everything; if that is what the tip holds, given by its commit and its tree, the branch stays there and has its
+    /// objects again. Else it moves to a new commit on `parents`, without what cannot be read. Returns that too.
+    ///
+    /// # Errors
+    /// As for [`Self::publish`].
+    pub fn publish_rebuilt(
+        mut self,
+        tip: Option<(ObjectId, ObjectId)>,
+        parents: Vec<ObjectId>,
+        message: &str,
+    ) -> Result<(Published, BTreeSet<Item>)> {
+        let mut tree = self.write_tree()?;
+        if let Some((commit, _)) = tip.filter(|(_, before)| *before == tree) {
+            let installed = self.install()?;
+            return Ok((Published { commit, pack_bytes: installed.bytes }, BTreeSet::new()));
+        }
+        let dropped = std::mem::take(&mut self.damaged);
+        for item in &dropped {
+            match item {
+                Item::Release(id) => self.remove_release(id),
+                Item::Entry(id) => self.remove_entry(id),
+                Item::Git(address) => self.remove_git(address),
+            }
+        }
+        if !dropped.is_empty() {
+            tree = self.write_tree()?;
+        }
+        Ok((self.commit(tree, parents, message)?, dropped))
+    }
+
+    /// Puts all new objects in place.
+    fn install(self) -> Result<Installed> {
+        let mut installed = self.pack.finish()?;
+        for pack in &self.packs {
+            installed.add(&self.repository.objects_dir(), pack)?;
+        }
+        Ok(installed)
+    }
+
+    /// Makes a commit of a tree and moves the branch to it.
+    fn commit(mut self, tree: ObjectId, parents: Vec<ObjectId>, message: &str) -> Result<Published> {
         let mut git = self.repository.git.clone();
         let committer = set_logging(&mut git)?;
         let commit = gix::objs::Commit {
             tree,
-            parents: self.base.map(Snapshot::commit).into_iter().chain(self.merged).collect(),
+            parents: parents.into(),
             author: committer.clone(),
             committer,
             encoding: None,
@@ -258,26 +359,23 @@ impl<'a> Draft<'a> {
             extra_headers: Vec::new(),
         };
         let commit = self.add_object(Kind::Commit, &commit)?;
-        let mut installed = self.pack.finish()?;
-        for pack in &self.packs {
-            installed.add(&self.repository.objects_dir(), pack)?;
-        }
-        let pack_bytes = installed.bytes;
-        self.repository.check_new(commit, self.base, &installed)?;
-        let before = self.replaced.or(self.base.map(Snapshot::commit));
+        let Self { repository, branch, base, replaced, .. } = self;
+        let installed = self.install()?;
+        repository.check_new(commit, base, &installed)?;
+        let before = replaced.or(base.map(Snapshot::commit));
         let expected = match before {
             Some(before) => PreviousValue::MustExistAndMatch(gix::refs::Target::Object(before)),
             None => PreviousValue::MustNotExist,
         };
         let subject = message.lines().next().unwrap_or_default();
         let log = format!("hexmirror: {subject}");
-        let _mark = Mark::set(self.repository, self.branch, commit)?;
-        match git.reference(self.branch.name.clone(), commit, expected, log) {
-            Ok(_) => Ok(Published { commit, pack_bytes }),
+        let _mark = Mark::set(repository, branch, commit)?;
+        match git.reference(branch.name.clone(), commit, expected, log) {
+            Ok(_) => Ok(Published { commit, pack_bytes: installed.bytes }),
             Err(error) => {
-                let tip = self.repository.tip(self.branch)?;
+                let tip = repository.tip(branch)?;
                 if tip != before {
-                    return Err(StoreError::Moved { branch: self.branch.to_string() });
+                    return Err(StoreError::Moved { branch: branch.to_string() });
                 }
                 Err(StoreError::git("move the mirror branch")(error))
             }
@@ -308,21 +406,21 @@ impl<'a> Draft<'a> {
 
     /// Lists what is different from the base: paths with what is put there, or nothing where something is removed.
     fn changes(&mut self) -> Result<Vec<Change>> {
-        let Removed { releases: gone, entries, repositories } = std::mem::take(&mut self.removed);
+        let Removed { releases: gone, entries, repositories } = self.removed.clone();
         let entries = entries.iter().filter(|id| !self.manifest.entries.contains_key(*id));
         let mut changes: Vec<Change> = entries.map(|id| (layout::entry_path(id), None)).collect();
         let repositories = repositories.iter().filter(|address| !self.manifest.git.contains_key(*address));
         changes.extend(repositories.map(|address| (address.tree_path(), None)));
-        for (id, blob) in std::mem::take(&mut self.entries) {
+        for (id, blob) in self.entries.clone() {
             changes.push((layout::entry_path(&id), Some((EntryKind::Blob, blob))));
         }
-        let releases = std::mem::take(&mut self.releases);
+        let releases = self.releases.clone();
         let touched = releases.keys().chain(&gone);
         let packages: BTreeSet<_> = touched.map(|id| (id.repository.clone(), id.package.clone())).collect();
         for (repository, package) in packages {
             self.place(&repository, &package, &releases, &mut changes)?;
         }
-        for (address, blobs) in std::mem::take(&mut self.repositories) {
+        for (address, blobs) in self.repositories.clone() {
             self.place_git(&address, blobs, &mut changes)?;
         }
         let texts = [

@@ -141,6 +141,20 @@ fn units(manifest: &Manifest) -> HashMap<String, Unit<'_>> {
     releases.chain(manifest.git.iter().map(|(address, stored)| (address.tree_path(), Unit::Git(stored)))).collect()
 }
 
+/// Returns whether a tree holds the files of a git repository.
+///
+/// # Errors
+/// Fails if it cannot be read.
+pub(super) fn holds_git(repository: &Repository, path: &str, tree: ObjectId, stored: &StoredGit) -> Result<bool> {
+    let (units, units_before) = Default::default();
+    let mut lister = Lister { repository, units, units_before, listing: Listing::new() };
+    lister.folder(path, tree, None, Inside::Git(path.len() + 1))?;
+    let left = lister.listing.iter().map(|(path, node)| (path.as_str(), node)).collect();
+    let mut comparison = Comparison { left, damages: Vec::new() };
+    comparison.git(path.to_owned(), stored);
+    Ok(comparison.left.is_empty() && comparison.damages.is_empty())
+}
+
 /// In what a folder is.
 #[derive(Clone, Copy)]
 enum Inside {

@@ -17,7 +17,7 @@ use crate::model::{InnerChecksum, OuterChecksum, ReleaseId, Revision, Storage};
 
 /// An overlay that is being filled.
 pub struct Overlay {
-    git: gix::Repository,
+    repository: Repository,
     folder: TempDir,
     pack: PackWriter,
     /// The object database below it.
@@ -52,7 +52,7 @@ impl Overlay {
         fs::create_dir(&worktree).map_err(StoreError::io("create", &worktree))?;
         let pack = PackWriter::begin(&folder.path().join("objects"))?;
         Ok(Self {
-            git: repository.git.clone(),
+            repository: repository.clone(),
             folder,
             pack,
             below: repository.objects_dir(),
@@ -124,7 +124,7 @@ impl Overlay {
     /// # Errors
     /// Fails where it cannot be written.
     pub fn finish(self) -> Result<Overlaid> {
-        let settings = self.settings()?;
+        let settings = self.repository.settings_included()?;
         self.pack.finish()?;
         let put = |path: &str, bytes: &[u8]| {
             let file = self.folder.path().join(path);
@@ -139,28 +139,6 @@ impl Overlay {
         let refs = self.folder.path().join("refs");
         fs::create_dir(&refs).map_err(StoreError::io("create", &refs))?;
         Ok(Overlaid { folder: self.folder })
-    }
-
-    /// Returns a configuration that takes over the project's own, which may belong to one worktree.
-    fn settings(&self) -> Result<Vec<u8>> {
-        let mut files = vec![self.git.common_dir().join("config")];
-        if self.git.config_snapshot().boolean("extensions.worktreeConfig").unwrap_or_default() {
-            files.push(self.git.git_dir().join("config.worktree"));
-        }
-        let mut text = b"[core]\n\trepositoryformatversion = 0\n[include]\n".to_vec();
-        for file in files.iter().filter(|file| file.exists()) {
-            let path = fs::canonicalize(file).map_err(StoreError::io("read", file))?;
-            let mut quoted = Vec::new();
-            for byte in path.as_os_str().as_encoded_bytes() {
-                match byte {
-                    b'\n' => quoted.extend(b"\\n"),
-                    b'"' | b'\\' => quoted.extend([b'\\', *byte]),
-                    byte => quoted.push(*byte),
-                }
-            }
-            text.extend([&b"\tpath = \""[..], &quoted, b"\"\n"].concat());
-        }
-        Ok(text)
     }
 
     fn unpack(&mut self, tarball: &Tarball<'_>) -> Result<ObjectId, Unshown> {
@@ -179,7 +157,7 @@ impl Overlay {
     }
 
     fn tree(&mut self, entries: Vec<(Vec<u8>, EntryKind, ObjectId)>) -> Result<ObjectId> {
-        let git = self.git.clone();
+        let git = self.repository.git.clone();
         let mut editor = Editor::new(Tree::empty(), &git.objects, hash::Kind::Sha1);
         for (path, kind, id) in entries {
             let names = path.split(|byte| *byte == b'/').filter(|name| !matches!(name, [] | [b'.']));

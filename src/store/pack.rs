@@ -138,7 +138,7 @@ fn pack_folder(objects: &Path) -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn temporary(directory: &Path) -> Result<NamedTempFile> {
+pub(super) fn temporary(directory: &Path) -> Result<NamedTempFile> {
     let made = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory);
     made.map_err(StoreError::io("write to", directory))
 }
@@ -220,7 +220,7 @@ impl Drop for PackWriter {
 
 /// Makes a finished file visible, read-only like git's own. One that is there already should have the same content, by its
 /// name, but may be damaged.
-fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+pub(super) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     let mut permissions = file.as_file().metadata()?.permissions();
     permissions.set_readonly(true);
     #[cfg(unix)]
@@ -230,7 +230,7 @@ fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.persist(path).map(drop).map_err(|error| error.error)
 }
 
-fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::data::File) -> Option<&[u8]> {
+pub(super) fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::data::File) -> Option<&[u8]> {
     pack.entry_slice(range)
 }
 

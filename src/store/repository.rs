@@ -1,5 +1,6 @@
 //! The project's git repository, and the mirror branch as a ref of it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
@@ -239,7 +240,11 @@ impl Repository {
     /// # Errors
     /// Fails where the ref cannot be read or is not a commit's id.
     pub fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>> {
-        self.ref_target(&branch.name)
+        let action = "read the mirror branch's ref";
+        let reference = self.git.try_find_reference(branch.name.as_ref()).map_err(StoreError::git(action))?;
+        // The commit itself may be missing, which is the snapshot's to say.
+        let id = reference.map(|mut reference| reference.follow_to_object().map(gix::Id::detach));
+        id.transpose().map_err(StoreError::git(action))
     }
 
     /// Makes the branch, which must not exist, at a commit.
@@ -279,6 +284,28 @@ impl Repository {
             }
         }
         Ok(())
+    }
+
+    /// Returns a configuration that takes over the project's own, which may belong to one worktree.
+    pub(super) fn settings_included(&self) -> Result<Vec<u8>> {
+        let mut files = vec![self.git.common_dir().join("config")];
+        if self.git.config_snapshot().boolean("extensions.worktreeConfig").unwrap_or_default() {
+            files.push(self.git.git_dir().join("config.worktree"));
+        }
+        let mut text = b"[core]\n\trepositoryformatversion = 0\n[include]\n".to_vec();
+        for file in files.iter().filter(|file| file.exists()) {
+            let path = fs::canonicalize(file).map_err(StoreError::io("read", file))?;
+            let mut quoted = Vec::new();
+            for byte in path.as_os_str().as_encoded_bytes() {
+                match byte {
+                    b'\n' => quoted.extend(b"\\n"),
+                    b'"' | b'\\' => quoted.extend([b'\\', *byte]),
+                    byte => quoted.push(*byte),
+                }
+            }
+            text.extend([&b"\tpath = \""[..], &quoted, b"\"\n"].concat());
+        }
+        Ok(text)
     }
 
     /// Returns the folder of the object database.

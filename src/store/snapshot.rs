@@ -9,7 +9,7 @@ use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 use sha2::{Digest, Sha256};
 
-use super::{Branch, Repository, Result, StoreError, layout};
+use super::{Branch, Repository, Result, StoreError, layout, storage};
 use crate::hex::recipe::{self, Recipe};
 use crate::hex::tarball::Limits;
 use crate::model::{EntryId, Manifest, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage};
@@ -24,9 +24,9 @@ const MAX_READ: u64 = 8 << 20;
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub(super) repository: Repository,
-    commit: ObjectId,
-    tree: ObjectId,
-    manifest: OnceCell<Arc<Manifest>>,
+    pub(super) commit: ObjectId,
+    pub(super) tree: ObjectId,
+    pub(super) manifest: OnceCell<Arc<Manifest>>,
 }
 
 /// Something in a snapshot that is not as it should be.
@@ -124,7 +124,7 @@ impl Snapshot {
         Ok(Some(bytes))
     }
 
-    fn rebuild(&self, path: &str) -> Result<Vec<u8>> {
+    pub(super) fn rebuild(&self, path: &str) -> Result<Vec<u8>> {
         let recipe = self.required(path, layout::RECIPE)?;
         let recipe: Recipe = std::str::from_utf8(&recipe)
             .map_err(StoreError::damaged(format!("{path}/{}", layout::RECIPE)))?
@@ -176,14 +176,16 @@ impl Snapshot {
         Ok(recorder.records.into_iter().filter(|e| e.mode.is_blob()).map(|e| (e.filepath, e.oid)).collect())
     }
 
-    /// Checks that every object of the snapshot can be read and has the content that its id promises.
+    /// Checks that every object of the snapshot can be read and has the content that its id promises, and that every file of
+    /// the object database that holds one of them is as git wrote it.
     ///
     /// Reports damage by path and goes on; `seen` is called once for every object. Large packs of git repositories are only
     /// looked up: they are read by [`Snapshot::write_git_to_scratch`], which does not need to hold them in memory.
     pub fn check_objects(&self, mut seen: impl FnMut()) -> Vec<Damage> {
-        let mut damages = Vec::new();
+        let (mut damages, mut ids) = (Vec::new(), HashSet::new());
         let mut check = |id: ObjectId, path: &str| -> Option<Vec<u8>> {
             seen();
+            ids.insert(id);
             if path.starts_with("git/")
                 && self.repository.git.find_header(id).is_ok_and(|header| header.size() > MAX_READ)
             {
@@ -203,7 +205,7 @@ impl Snapshot {
         while let Some((id, path)) = folders.pop() {
             let shown = if path.is_empty() { "the root" } else { &path };
             let Some(bytes) = check(id, shown) else { continue };
-            for entry in gix::objs::TreeRefIter::from_bytes(&bytes, id.kind()).filter_map(Result::ok) {
+            for entry in gix::objs::TreeRefIter::from_bytes(&bytes, id.kind()).map_while(Result::ok) {
                 let separator = if path.is_empty() { "" } else { "/" };
                 let below = format!("{path}{separator}{}", entry.filename);
                 if entry.mode.is_tree() {
@@ -213,6 +215,8 @@ impl Snapshot {
                 }
             }
         }
+        let objects = self.repository.objects_dir();
+        damages.extend(storage::check(&objects, Some(&ids)).iter().map(|file| file.damage(&objects)));
         damages
     }
 
@@ -224,7 +228,7 @@ impl Snapshot {
     }
 
     /// Returns the content of a file of the tree.
-    fn blob(&self, path: &str) -> Result<Option<Vec<u8>>> {
+    pub(super) fn blob(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match self.lookup(path)? {
             Some((id, mode)) if mode.is_blob() => self.object(id, || path.to_owned()).map(Some),
             _ => Ok(None),

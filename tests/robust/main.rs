@@ -10,6 +10,7 @@ mod hostile;
 mod kill;
 mod lock;
 mod race;
+mod repair;
 mod repository;
 mod upstream;
 

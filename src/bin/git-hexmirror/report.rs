@@ -232,7 +232,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
         StoreError::CheckedOut { .. } => "check out another branch there; the mirror needs no worktree".to_owned(),
         StoreError::Format { found, supported, .. } if found > supported => "update git-hexmirror".to_owned(),
         StoreError::Damaged { .. } => {
-            "see all damage with `git hexmirror verify`; a clone or the remote may have the branch intact".to_owned()
+            "see all damage with `git hexmirror verify`, and restore it with `git hexmirror update --repair`".to_owned()
         }
         StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             "the repository must be writable for this".to_owned()

@@ -1,8 +1,9 @@
 //! The JSON documents. Their fields are documented in the manual (`git hexmirror man`) and only ever added to.
 
 use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision};
-use git_hexmirror::ops::{Added, AddedGit, At, LockDiff, OpError, Prune, Status, Update};
+use git_hexmirror::ops::{Added, AddedGit, At, LockDiff, OpError, Prune, Repair, Status, Update};
 use git_hexmirror::plan::{Change, Comparison, GitChange, GitPin, Ignored, LockChange, Locked, Pin, Unmirrored};
+use git_hexmirror::store::{Damage, Item};
 use serde_json::{Value, json};
 
 /// What `status` and `diff` print.
@@ -94,6 +95,21 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "ignored": update.before.comparison.iter().flat_map(|comparison| &comparison.ignored).map(ignored).collect::<Vec<_>>(),
         "incomplete": update.failed.is_some(),
         "errors": update.failed.iter().flat_map(errors).collect::<Vec<_>>(),
+    })
+}
+
+/// What `update --repair` prints of the repair.
+pub fn repair(repair: &Repair) -> Value {
+    let restored = |(item, from): (&Item, &String)| json!({ "item": item.to_string(), "from": from });
+    let damage = |damage: &Damage| json!({ "path": damage.path, "problem": damage.problem });
+    json!({
+        "set_aside": repair.salvage.set_aside,
+        "indexed": repair.salvage.indexed,
+        "restored": repair.restored.iter().map(restored).collect::<Vec<_>>(),
+        "dropped": repair.dropped.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "damages": repair.left.iter().map(damage).collect::<Vec<_>>(),
+        "commit": repair.commit.map(|commit| commit.to_string()),
+        "errors": repair.failed.iter().flat_map(errors).collect::<Vec<_>>(),
     })
 }
 

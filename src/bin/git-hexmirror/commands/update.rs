@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 
 use git_hexmirror::model::Storage;
-use git_hexmirror::ops::{self, Project, Update, UpdateOptions};
+use git_hexmirror::ops::{self, Project, Repair, Update, UpdateOptions};
+use serde_json::{Value, json};
 
 use super::init::short;
 use super::{CommandError, documents, status};
@@ -30,6 +31,12 @@ pub struct Arguments {
     /// Fetch all registry entries anew, for retirements and security advisories
     #[arg(long)]
     refresh: bool,
+    /// Restore what is damaged or missing in the mirror first: from other commits, the remote, the Hex cache or upstream
+    ///
+    /// The branch stays where it is if its contents can be restored as they were; else it gets a new commit. Damaged files of
+    /// the object database are set aside in .git/hexmirror/damaged. Exits with 1, 3 or 4 if something could not be restored.
+    #[arg(long, conflicts_with = "dry_run")]
+    repair: bool,
     /// Commit what could be had, where something could not; the mirror is then incomplete, and the exit code says why
     #[arg(short, long)]
     keep_going: bool,
@@ -49,13 +56,32 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         keep_going: arguments.keep_going,
         may_ask: session.output.interactive && std::io::stdin().is_terminal(),
     };
+    let output = &session.output;
+    let mut repair = arguments.repair.then(|| ops::repair(&project, options, &session.progress())).transpose()?;
+    if let Some(repair) = &mut repair {
+        if !arguments.json.json {
+            repaired(output, &project, repair).map_err(CommandError::Print)?;
+        }
+        if !(repair.left.is_empty() && repair.dropped.is_empty()) {
+            if arguments.json.json {
+                output.json(&json!({ "repair": documents::repair(repair) })).map_err(CommandError::Print)?;
+            }
+            return match repair.failed.take() {
+                Some(error) => Err(CommandError::Op(error)),
+                None => Ok(NOT_FRESH),
+            };
+        }
+    }
+    // The repository on disk is no longer the one that was opened.
+    let project = if repair.is_some() { session.project()? } else { project };
     let progress = session.progress();
     let update = ops::update(&project, options, &progress);
     drop(progress);
     let update = update?;
-    let output = &session.output;
     if arguments.json.json {
-        output.json(&documents::update(&update, arguments.dry_run)).map_err(CommandError::Print)?;
+        let mut document = documents::update(&update, arguments.dry_run);
+        document["repair"] = repair.as_ref().map_or(Value::Null, documents::repair);
+        output.json(&document).map_err(CommandError::Print)?;
     } else {
         summarise(output, &project, &update, arguments.dry_run).map_err(CommandError::Print)?;
     }
@@ -64,6 +90,41 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         return Err(CommandError::Op(error));
     }
     Ok(if arguments.dry_run && !update.before.summary.fresh { NOT_FRESH } else { 0 })
+}
+
+/// Prints what a repair did.
+fn repaired(output: &Output, project: &Project, repair: &Repair) -> std::io::Result<()> {
+    let salvage = &repair.salvage;
+    for path in &salvage.indexed {
+        output.say(format!("  made the index {} anew", path.display()));
+    }
+    if !salvage.set_aside.is_empty() {
+        let files = count(salvage.set_aside.len(), "damaged file", "damaged files");
+        let objects = count(salvage.saved, "object", "objects");
+        output.say(format!("  set aside {files} in {}; {objects} in them could be saved", salvage.folder.display()));
+        salvage.set_aside.iter().for_each(|path| output.detail(styled(DIM, format!("    {}", path.display()))));
+    }
+    for (item, from) in &repair.restored {
+        output.say(format!("  {} {item}{}", styled(GOOD, "restored"), styled(DIM, format!(" from {from}"))));
+    }
+    for item in &repair.dropped {
+        output.result(format!("{} {item}: no source has it, so it was dropped", styled(BAD, "lost:")))?;
+    }
+    for damage in &repair.left {
+        output.result(format!("{} {}: {}", styled(BAD, "damaged:"), damage.path, damage.problem))?;
+    }
+    let commit = repair.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
+    let branch = &project.branch;
+    if repair.is_empty() {
+        output.say(format!("{}: {branch}{commit} needs no repair", styled(GOOD, "intact")));
+    } else if !repair.left.is_empty() {
+        output.say(format!("{}: {branch}{commit} is still damaged", styled(BAD, "incomplete")));
+    } else if repair.commit == repair.before {
+        output.say(format!("{} {branch}: it stays{commit}, and all its objects are there", styled(BOLD, "repaired")));
+    } else {
+        output.say(format!("{} {branch}: it is now{commit}", styled(BOLD, "repaired")));
+    }
+    Ok(())
 }
 
 /// Prints what an update did, or would do.

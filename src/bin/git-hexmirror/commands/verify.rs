@@ -12,9 +12,10 @@ use crate::session::Session;
 
 /// Check every byte of the mirror again
 ///
-/// Reads every git object and compares it with its id; rebuilds every tarball and compares it with the manifest, the
-/// locks and the registry; checks the signature of every registry entry; has git check every object and the ancestry of
-/// every git revision. Exits with 1 if anything is damaged.
+/// Reads every git object and compares it with its id; checks the packs, indexes and loose objects that hold any of the
+/// mirror byte by byte; compares the manifest with the tree, in both directions; rebuilds every tarball and compares it
+/// with the manifest, the locks and the registry; checks the signature of every registry entry; has git check every object
+/// and the ancestry of every git revision. Exits with 1 if anything is damaged; `git hexmirror update --repair` restores it.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -60,18 +61,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(if damages.is_empty() { 0 } else { NOT_FRESH })
 }
 
-/// Says how to come by a mirror without damage. A fetch alone does not mend what is there and wrong: git keeps the object that
-/// it has.
+/// Says how to come by a mirror without damage.
 fn way_out(project: &Project) -> String {
-    let branch = &project.branch;
-    let back = format!("`git reflog {branch}` has the commits before, should one of them have brought it");
-    match project.repository.default_remote() {
-        Some(remote) => format!(
-            "what {remote} has may be intact: `git clone \"$(git remote get-url {remote})\" anew`, and `git hexmirror -C anew verify` \
-             tells; then use that clone. Objects that are only missing come back with `git fetch --refetch {remote} {branch}`; {back}"
-        ),
-        None => format!(
-            "another clone may have it intact: `git hexmirror pull ADDRESS` in a fresh clone of the project; {back}"
-        ),
-    }
+    let remote = project.repository.default_remote().map_or_else(String::new, |remote| format!("{remote}, "));
+    format!(
+        "restore it from {remote}the Hex cache or upstream with `git hexmirror update --repair`; no branch has to be deleted"
+    )
 }

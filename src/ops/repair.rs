@@ -1,0 +1,296 @@
+//! Repairs a damaged mirror: what cannot be read is written anew, from other commits, a remote, the Hex cache or upstream.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::Arc;
+
+use super::fetching::{self, Means, Order};
+use super::project::Project;
+use super::sources::Sources;
+use super::update::downloads_dir;
+use super::upstream::Repositories;
+use super::verify::{damage, verify};
+use super::{OpError, Result, UpdateOptions, repositories as git};
+use crate::fetch::Downloads;
+use crate::git::{Brought, GitSettings, ProjectGit};
+use crate::hex::tarball::{Limits, Tarball};
+use crate::model::{GitUrl, ReleaseId};
+use crate::plan::{GitPin, Pin};
+use crate::progress::{Event, Progress};
+use crate::store::{Damage, Draft, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError};
+
+/// What a repair did.
+#[derive(Debug, Default)]
+pub struct Repair {
+    /// What was done to damaged files of the object database.
+    pub salvage: Salvage,
+    /// What was damaged in the tip and is whole again, with where it came from.
+    pub restored: BTreeMap<Item, String>,
+    /// What could not be had and was dropped, since the mirror had to change.
+    pub dropped: BTreeSet<Item>,
+    /// Whether the branch's own objects (its commit, folders, manifest) or files of the object database were damaged.
+    pub rewritten: bool,
+    /// Where the branch stood.
+    pub before: Option<ObjectId>,
+    /// Where it stands now: the same where only objects had to be written again.
+    pub commit: Option<ObjectId>,
+    /// What is still damaged.
+    pub left: Vec<Damage>,
+    /// Why something could not be had.
+    pub failed: Option<OpError>,
+}
+
+impl Repair {
+    /// Returns whether there was nothing to repair.
+    pub fn is_empty(&self) -> bool {
+        self.salvage.is_empty() && self.restored.is_empty() && self.dropped.is_empty() && !self.rewritten
+    }
+}
+
+/// Repairs the mirror. Damaged files are set aside, and whatever is then missing is written anew: from other commits of the
+/// branch, from the default remote, from the Hex client's cache or from upstream, and verified as an update verifies it. If
+/// the tip's contents are as they were, the branch stays where it is.
+///
+/// # Errors
+/// Fails if the repository cannot be written, or a lock or a setting cannot be used. What stays damaged is no error here.
+pub fn repair(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Repair> {
+    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
+    let _lock = Lock::acquire(&project.repository, waits)?;
+    match project.snapshot() {
+        Ok(_) | Err(OpError::Store(StoreError::Damaged { .. })) => {}
+        Err(error) => return Err(error),
+    }
+    let mut repair = Repair { salvage: project.repository.salvage()?, ..Repair::default() };
+    let mut project = project.reopened()?;
+    let Some((_, tip)) = project.repository.mirror_tip(&project.branch)? else { return Ok(repair) };
+    let mut sources = Sources::find(&project, tip, progress)?;
+    repair.before = Some(tip);
+    repair.commit = Some(tip);
+    let whole = |sources: &Sources| sources.is_own && sources.lacking().is_empty();
+    let mut from = "the mirror's own history".to_owned();
+    if !whole(&sources)
+        && let Some(remote) = project.repository.default_remote()
+    {
+        match from_remote(&project, &remote, options.may_ask) {
+            Ok(false) => {}
+            Ok(true) => {
+                from = format!("{remote} or the mirror's own history");
+                repair.rewritten = true;
+                project = project.reopened()?;
+                sources = Sources::find(&project, tip, progress)?;
+            }
+            Err(error) => {
+                let message = format!("what {remote} has of the mirror could not be fetched ({error})");
+                progress.report(Event::Warning { message });
+            }
+        }
+    }
+    if whole(&sources) && sources.elsewhere().is_empty() && is_intact(&project, tip) {
+        return Ok(repair);
+    }
+    if !sources.is_own {
+        let message = "the tip's manifest is lost, so what only the tip had is known as far as its folders can be read";
+        progress.report(Event::Warning { message: message.into() });
+    }
+    repair.rewritten = true;
+    repair.restored = sources.elsewhere().into_iter().map(|item| (item, from.clone())).collect();
+    rebuild(&project, &sources, options, &mut repair, progress)?;
+    let project = project.reopened()?;
+    repair.left = match verify(&project, progress) {
+        Ok(verification) => verification.damages,
+        Err(OpError::Store(error)) => vec![damage("the mirror", &error)],
+        Err(error) => return Err(error),
+    };
+    Ok(repair)
+}
+
+/// Returns whether all objects of the tip can be read, and its own manifest is that of its tree.
+fn is_intact(project: &Project, tip: ObjectId) -> bool {
+    let snapshot = Snapshot::at(&project.repository, &project.branch, tip);
+    snapshot.is_ok_and(|tip| {
+        tip.check_objects(|| {}).is_empty() && tip.mismatches(None).is_ok_and(|damages| damages.is_empty())
+    })
+}
+
+/// Puts together what the mirror is to hold, and writes all of it.
+fn rebuild(
+    project: &Project,
+    sources: &Sources,
+    options: UpdateOptions,
+    repair: &mut Repair,
+    progress: &Arc<dyn Progress>,
+) -> Result<()> {
+    let Project { repository, branch, .. } = project;
+    let own = repository.tip(branch)?;
+    let encoder = ReleaseEncoder::new(repository, Limits::default())?.opaque(project.config.opaque.clone());
+    let mut draft = Draft::rebuild(repository, branch, own)?;
+    put_readable(sources, &encoder, &mut draft)?;
+    let lacking = sources.lacking();
+    if !lacking.is_empty() {
+        repair.failed = fetch(project, sources, &lacking, (&encoder, options), &mut draft, progress)?;
+    }
+    let here = "the Hex cache or upstream";
+    for item in lacking {
+        let manifest = draft.manifest();
+        let fetched = match &item {
+            Item::Release(id) => manifest.releases.contains_key(id),
+            Item::Entry(id) => manifest.entries.contains_key(id),
+            Item::Git(address) => manifest.git.contains_key(address),
+        };
+        let kept = match sources.of_tip() {
+            Some(tip) if !fetched => draft.keep_damaged(tip, &item).unwrap_or_default(),
+            _ => false,
+        };
+        if fetched {
+            repair.restored.insert(item, here.to_owned());
+        } else if !kept {
+            repair.dropped.insert(item);
+        }
+    }
+    let tip = sources.of_tip();
+    let parents = tip.or(sources.snapshots.first()).map(Snapshot::commit).into_iter().collect();
+    let tip = tip.map(|tip| (tip.commit(), tip.tree()));
+    let (published, dropped) = draft.publish_rebuilt(tip, parents, &message(repair))?;
+    repair.dropped.extend(dropped);
+    repair.commit = Some(published.commit);
+    let _ = fs::remove_dir_all(git::scratch_dir(repository));
+    Ok(())
+}
+
+/// Puts everything into a draft that can be read.
+fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, draft: &mut Draft<'_>) -> Result<()> {
+    for (id, from) in &sources.releases {
+        let Some(bytes) = from.and_then(|from| sources.release(id, from)) else { continue };
+        let tarball = Tarball::open(&bytes, &Limits::default());
+        let tarball = tarball.map_err(|source| OpError::Tarball { release: id.clone(), source })?;
+        draft.add_release(encoder.encode(id.clone(), &tarball).map_err(OpError::encode(id))?)?;
+    }
+    for (id, from) in &sources.entries {
+        if let Some(signed) = from.and_then(|from| sources.entry(id, from)) {
+            draft.put_entry(id.clone(), &signed)?;
+        }
+    }
+    for (address, from) in &sources.git {
+        if let Some(from) = from {
+            draft.take_git(&sources.snapshots[*from], address, sources.manifest.git[address].clone())?;
+        }
+    }
+    sources.manifest.absent.iter().for_each(|id| draft.note_absent(id.clone()));
+    Ok(())
+}
+
+/// Fetches what can be read nowhere here into a draft. Returns what went wrong.
+fn fetch(
+    project: &Project,
+    sources: &Sources,
+    lacking: &BTreeSet<Item>,
+    (encoder, options): (&ReleaseEncoder, UpdateOptions),
+    draft: &mut Draft<'_>,
+    progress: &Arc<dyn Progress>,
+) -> Result<Option<OpError>> {
+    let order = order(sources, lacking);
+    let UpdateOptions { jobs, may_ask, .. } = options;
+    let downloads = Arc::new(Downloads::open(downloads_dir(&project.repository))?);
+    let repositories = Repositories::new(project, progress.as_ref())?;
+    let bring = || git::Repositories::new(project, None, jobs, may_ask, Arc::clone(progress));
+    let git = (!order.git.is_empty()).then(bring).transpose()?;
+    let means =
+        Means { repositories: &repositories, jobs, downloads: &downloads, encoder, git, base: None, keep_going: true };
+    match fetching::fetch(order, means, draft, progress) {
+        Ok(fetched) => {
+            for release in &fetched.releases {
+                let _ = downloads.remove(&release.stored.outer);
+            }
+            Ok(fetched.failed)
+        }
+        Err(error) => Ok(Some(error)),
+    }
+}
+
+/// Says what is to be fetched, with the checksums that the locks, or else the manifest, demand.
+fn order(sources: &Sources, lacking: &BTreeSet<Item>) -> Order {
+    let mut order = Order { known: sources.manifest.entries.keys().cloned().collect(), ..Order::default() };
+    order.known.extend(sources.manifest.absent.iter().cloned());
+    for item in lacking {
+        match item {
+            Item::Release(id) => order.releases.push(pin(sources, id)),
+            Item::Entry(id) => drop(order.entries.insert(id.clone())),
+            Item::Git(address) => {
+                order.git.extend(sources.manifest.git[address].revisions.iter().filter_map(|(revision, stored)| {
+                    let locked = sources.wanted.git.iter().find(|pin| pin.url.address() == address);
+                    let url = locked.map_or_else(
+                        || format!("https://{address}").parse::<GitUrl>().ok(),
+                        |pin| Some(pin.url.clone()),
+                    )?;
+                    Some(GitPin {
+                        app: address.to_string(),
+                        url,
+                        revision: *revision,
+                        depth: stored.depth,
+                        names: stored.names.clone(),
+                        submodules: stored.submodules.is_some(),
+                        subdir: None,
+                        sparse: None,
+                    })
+                }))
+            }
+        }
+    }
+    for release in &order.releases {
+        let entry = release.id.entry();
+        match sources.entries.get(&entry).copied().flatten().and_then(|from| sources.entry(&entry, from)) {
+            Some(signed) => drop(order.at_hand.insert(entry, signed)),
+            None => drop(order.entries.insert(entry)),
+        }
+    }
+    order
+}
+
+fn pin(sources: &Sources, id: &ReleaseId) -> Pin {
+    let stored = &sources.manifest.releases[id];
+    let of_manifest = || Pin { id: id.clone(), inner: Some(stored.inner), outer: Some(stored.outer) };
+    sources.wanted.releases.get(id).cloned().unwrap_or_else(of_manifest)
+}
+
+/// Fetches a remote's mirror into a repository of its own, to which nothing here is known, and puts its packs beside the
+/// project's: a plain fetch would leave out what this repository should have. Returns whether the remote has a mirror.
+fn from_remote(project: &Project, remote: &str, may_ask: bool) -> Result<bool> {
+    let Project { repository, branch, .. } = project;
+    let folder = repository.own_dir().join("repair.git");
+    let result = fetch_apart(project, remote, may_ask, &folder).and_then(|brought| match brought {
+        Brought::Absent => Ok(false),
+        Brought::Here => {
+            repository.adopt_packs(&folder.join("objects"))?;
+            let tip = repository.commit_in(&folder, &branch.full_name())?;
+            repository.note_remote(remote, branch, tip)?;
+            Ok(true)
+        }
+    });
+    let _ = fs::remove_dir_all(&folder);
+    result
+}
+
+fn fetch_apart(project: &Project, remote: &str, may_ask: bool, folder: &std::path::Path) -> Result<Brought> {
+    let repository = &project.repository;
+    let _ = fs::remove_dir_all(folder);
+    repository.init_apart(folder)?;
+    let environment = &project.environment;
+    let own_ssh =
+        environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some() || repository.setting("core.sshCommand").is_some();
+    let settings = GitSettings { may_ask, own_ssh, ..GitSettings::default() };
+    let directory = repository.worktree().unwrap_or(repository.common_dir());
+    let git = ProjectGit::find(settings, directory, folder)?;
+    let name = project.branch.full_name();
+    git.bring(remote, &name, &name).map_err(OpError::Remote)
+}
+
+fn message(repair: &Repair) -> String {
+    let mut message = "Repair the mirror\n\n".to_owned();
+    for (item, from) in &repair.restored {
+        message += &format!("{item}: from {from}\n");
+    }
+    for item in &repair.dropped {
+        message += &format!("{item}: could not be had and was dropped\n");
+    }
+    message
+}

@@ -1,0 +1,200 @@
+//! What a damaged mirror is to hold, and where on this machine each part of it can still be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::project::{Project, read_locks};
+use super::repositories::fetching_git;
+use super::upstream::Repositories;
+use super::{OpError, Result, verify};
+use crate::hex::metadata::Metadata;
+use crate::hex::registry::{Package, Signed};
+use crate::hex::tarball::{Limits, Tarball};
+use crate::model::{EntryChecksum, EntryId, GitAddress, Manifest, ReleaseId, Storage, StoredEntry, StoredRelease};
+use crate::plan::Wanted;
+use crate::progress::Progress;
+use crate::store::{Item, ObjectId, Snapshot, layout};
+
+/// How many commits are looked through for what the tip lacks.
+const COMMITS: usize = 24;
+
+/// What a mirror is to hold, each with the snapshot that it can be read from, if there is one.
+pub(super) struct Sources {
+    /// The snapshots, the tip's first if its commit can be read. That one is read by [`Self::manifest`].
+    pub snapshots: Vec<Snapshot>,
+    /// Where the branch stands.
+    pub tip: ObjectId,
+    pub manifest: Manifest,
+    /// Whether that is the tip's own manifest, but for lines that came back.
+    pub is_own: bool,
+    pub wanted: Wanted,
+    pub releases: BTreeMap<ReleaseId, Option<usize>>,
+    pub entries: BTreeMap<EntryId, Option<usize>>,
+    pub git: BTreeMap<GitAddress, Option<usize>>,
+}
+
+impl Sources {
+    /// Looks for everything.
+    ///
+    /// # Errors
+    /// Fails if a lock or a setting cannot be used.
+    pub fn find(project: &Project, tip: ObjectId, progress: &Arc<dyn Progress>) -> Result<Self> {
+        let repository = &project.repository;
+        let mut others = repository.reflog(&project.branch.full_name()).unwrap_or_default();
+        others.extend(repository.remote_tips(&project.branch).unwrap_or_default().into_iter().map(|(_, tip)| tip));
+        let commits = repository.related(tip, others, COMMITS);
+        let opened = commits.into_iter().filter_map(|commit| Snapshot::unchecked(repository, commit).ok());
+        let mut snapshots: Vec<Snapshot> = opened.collect();
+        let wanted = match project.locks() {
+            Ok(locks) => read_locks(repository, &locks)?,
+            Err(OpError::NoLock { .. }) if project.config.locks.is_none() => Wanted::default(),
+            Err(error) => return Err(error),
+        };
+        let repositories = Repositories::new(project, progress.as_ref())?;
+        let is_own = snapshots.first().is_some_and(|first| first.commit() == tip && first.manifest().is_ok());
+        let manifest = manifest(&snapshots, tip, &wanted, &repositories);
+        if let Some(first) = snapshots.first_mut().filter(|first| first.commit() == tip) {
+            *first = first.read_by(manifest.clone());
+        }
+        let nothing = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut sources =
+            Self { snapshots, tip, manifest, is_own, wanted, releases: nothing.0, entries: nothing.1, git: nothing.2 };
+        sources.releases =
+            sources.places(sources.manifest.releases.keys(), |id, from| sources.release(id, from).is_some());
+        sources.entries = sources.places(sources.manifest.entries.keys(), |id, from| {
+            sources.entry(id, from).is_some_and(|signed| is_signed(&repositories, id, &signed))
+        });
+        if !sources.manifest.git.is_empty() {
+            let git = fetching_git(project, false)?;
+            sources.git = sources.places(sources.manifest.git.keys(), |address, from| {
+                let (snapshot, stored) = (&sources.snapshots[from], &sources.manifest.git[address]);
+                snapshot.holds_git(address, stored) && verify::repository(&git, snapshot, address, stored).is_empty()
+            });
+        }
+        Ok(sources)
+    }
+
+    /// Returns the first snapshot that has each of some things.
+    fn places<'a, T: Ord + Clone + 'a>(
+        &self,
+        items: impl Iterator<Item = &'a T>,
+        has: impl Fn(&T, usize) -> bool,
+    ) -> BTreeMap<T, Option<usize>> {
+        items.map(|item| (item.clone(), (0..self.snapshots.len()).find(|from| has(item, *from)))).collect()
+    }
+
+    /// Returns the tip's snapshot, if its commit can be read.
+    pub fn of_tip(&self) -> Option<&Snapshot> {
+        self.snapshots.first().filter(|first| first.commit() == self.tip)
+    }
+
+    /// Reads a release from a snapshot, if that has it as the manifest says.
+    pub fn release(&self, id: &ReleaseId, from: usize) -> Option<Vec<u8>> {
+        let snapshot = &self.snapshots[from];
+        let stored = snapshot.manifest().ok()?.releases.get(id)?;
+        let same = stored.outer == self.manifest.releases.get(id)?.outer;
+        same.then(|| snapshot.tarball(id).ok().flatten()).flatten()
+    }
+
+    /// Reads a registry entry from a snapshot, if that has it as the manifest says.
+    pub fn entry(&self, id: &EntryId, from: usize) -> Option<Vec<u8>> {
+        let snapshot = &self.snapshots[from];
+        let same = snapshot.manifest().ok()?.entries.get(id)? == self.manifest.entries.get(id)?;
+        same.then(|| snapshot.entry(id).ok().flatten()).flatten()
+    }
+
+    /// Returns what no snapshot has.
+    pub fn lacking(&self) -> BTreeSet<Item> {
+        self.items(|from| from.is_none())
+    }
+
+    /// Returns what the tip lacks and another snapshot has.
+    pub fn elsewhere(&self) -> BTreeSet<Item> {
+        let own = self.of_tip().map(|_| 0);
+        self.items(|from| from.is_some() && from != own)
+    }
+
+    fn items(&self, which: impl Fn(Option<usize>) -> bool) -> BTreeSet<Item> {
+        let releases = self.releases.iter().filter(|(_, from)| which(**from)).map(|(id, _)| Item::Release(id.clone()));
+        let entries = self.entries.iter().filter(|(_, from)| which(**from)).map(|(id, _)| Item::Entry(id.clone()));
+        let git = self.git.iter().filter(|(_, from)| which(**from)).map(|(address, _)| Item::Git(address.clone()));
+        releases.chain(entries).chain(git).collect()
+    }
+}
+
+/// Puts together what the tip is to hold: what its manifest says, or else that of the nearest commit; and what lies in its tree
+/// without a line, if a signed registry entry or a lock vouches for it.
+fn manifest(snapshots: &[Snapshot], tip: ObjectId, wanted: &Wanted, repositories: &Repositories<'_>) -> Manifest {
+    let readable = || snapshots.iter().filter_map(|snapshot| snapshot.manifest().ok());
+    let mut manifest = readable().next().cloned().unwrap_or_default();
+    let Some(tip) = snapshots.first().filter(|first| first.commit() == tip) else { return manifest };
+    let (releases, entries) = tip.stored_paths();
+    for id in entries {
+        if !manifest.entries.contains_key(&id)
+            && let Ok(Some(signed)) = tip.entry_file(&id)
+            && is_signed(repositories, &id, &signed)
+        {
+            manifest.absent.remove(&id);
+            let checksum = EntryChecksum::from_bytes(Sha256::digest(&signed).into());
+            manifest.entries.insert(id, StoredEntry { checksum, bytes: signed.len() as u64 });
+        }
+    }
+    let claimed: BTreeSet<String> = manifest.releases.keys().map(|id| layout::release_path(&manifest, id)).collect();
+    let unclaimed = releases.iter().filter(|(.., path)| !claimed.contains(path));
+    // Without the line of its highest version, a package's other versions seem to be elsewhere.
+    let packages: BTreeSet<_> =
+        unclaimed.map(|(repository, package, _)| (repository.clone(), package.clone())).collect();
+    for (repository, package, path) in releases {
+        if !packages.contains(&(repository.clone(), package.clone())) {
+            continue;
+        }
+        let Ok(bytes) = tip.tarball_in(&path) else { continue };
+        let Ok(tarball) = Tarball::open(&bytes, &Limits::default()) else { continue };
+        let Ok(metadata) = Metadata::parse(tarball.metadata()) else { continue };
+        let id = ReleaseId { repository, package, version: metadata.version };
+        let stored = StoredRelease {
+            outer: tarball.outer_checksum(),
+            inner: tarball.inner_checksum(),
+            storage: Storage::Unpacked,
+            bytes: bytes.len() as u64,
+        };
+        let entry = tip.entry_file(&id.entry()).ok().flatten();
+        let package = entry.and_then(|signed| verified(repositories, &id.entry(), &signed));
+        if metadata.name == id.package && is_vouched(&id, &stored, package.as_ref(), wanted) {
+            manifest.releases.entry(id).or_insert(stored);
+        }
+    }
+    for (address, stored) in readable().flat_map(|manifest| &manifest.git) {
+        let fits = |stored| tip.holds_git(address, stored);
+        if !manifest.git.get(address).is_some_and(fits) && fits(stored) {
+            manifest.git.insert(address.clone(), stored.clone());
+        }
+    }
+    manifest
+}
+
+/// Returns whether a lock or a signed registry entry names the checksums of a release.
+fn is_vouched(id: &ReleaseId, stored: &StoredRelease, package: Option<&Package>, wanted: &Wanted) -> bool {
+    let pin = wanted.releases.get(id);
+    let pinned = pin.is_some_and(|pin| (pin.outer.is_some() || pin.inner.is_some()) && pin.accepts(stored));
+    let listed = package.and_then(|package| package.release(&id.version)).is_some_and(|listed| {
+        listed.inner_checksum == stored.inner && listed.outer_checksum.is_none_or(|outer| outer == stored.outer)
+    });
+    pinned || listed && pin.is_none_or(|pin| pin.accepts(stored))
+}
+
+/// Returns whether a registry entry is what its repository signed; where the key is not known, that it can be read does.
+fn is_signed(repositories: &Repositories<'_>, id: &EntryId, signed: &[u8]) -> bool {
+    match repositories.public_key(&id.repository) {
+        Err(OpError::NoPublicKey { .. }) => Signed::decode(signed).is_ok(),
+        _ => verified(repositories, id, signed).is_some(),
+    }
+}
+
+fn verified(repositories: &Repositories<'_>, id: &EntryId, signed: &[u8]) -> Option<Package> {
+    let key = repositories.public_key(&id.repository).ok()?;
+    let signed = Signed::decode(signed).ok()?;
+    Package::decode(signed.verify(&key).ok()?, &id.repository, &id.package).ok()
+}

@@ -1,0 +1,119 @@
+//! What can still be read of a snapshot of which something is damaged or missing.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use gix::ObjectId;
+
+use super::inventory::holds_git;
+use super::{Repository, Result, Snapshot, StoreError, layout};
+use crate::model::{EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredGit};
+
+/// One thing that a mirror holds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// A release.
+    Release(ReleaseId),
+    /// A registry entry.
+    Entry(EntryId),
+    /// A git repository.
+    Git(GitAddress),
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Release(id) => write!(f, "release {id}"),
+            Self::Entry(id) => write!(f, "registry entry of {id}"),
+            Self::Git(address) => write!(f, "git repository {address}"),
+        }
+    }
+}
+
+impl Repository {
+    /// Returns the commits that may have what a tip lacks, beginning with the tip: its ancestors, what the reflog has of its
+    /// branch, what remotes were last seen with. At most `limit`, as far as they can be read.
+    pub fn related(&self, tip: ObjectId, others: impl IntoIterator<Item = ObjectId>, limit: usize) -> Vec<ObjectId> {
+        let mut related = Vec::new();
+        for start in [tip].into_iter().chain(others) {
+            let mut next = Some(start);
+            while let Some(id) = next.filter(|id| related.len() < limit && !related.contains(id)) {
+                let commit = self.git.find_commit(id).ok();
+                next = commit.as_ref().and_then(|commit| commit.parent_ids().next()).map(gix::Id::detach);
+                related.extend(commit.map(|_| id));
+            }
+        }
+        related
+    }
+}
+
+impl Snapshot {
+    /// Opens the snapshot of a commit whatever is in it.
+    ///
+    /// # Errors
+    /// Fails if the commit cannot be read.
+    pub fn unchecked(repository: &Repository, commit: ObjectId) -> Result<Self> {
+        let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
+        let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
+        Ok(Self { repository: repository.clone(), commit, tree, manifest: OnceCell::new() })
+    }
+
+    /// Returns the same snapshot, read by another manifest.
+    #[must_use]
+    pub fn read_by(&self, manifest: Manifest) -> Self {
+        Self { manifest: OnceCell::from(Arc::new(manifest)), ..self.clone() }
+    }
+
+    /// Returns the folders of releases with their paths, and the registry entries, as far as the tree can be read.
+    pub fn stored_paths(&self) -> (Vec<(RepositoryName, PackageName, String)>, Vec<EntryId>) {
+        let (mut releases, mut entries) = (Vec::new(), Vec::new());
+        for repository in self.names("hex") {
+            let Ok(name) = repository.parse::<RepositoryName>() else { continue };
+            for folder in self.names(&format!("hex/{repository}/packages")) {
+                let package = folder.split('@').next().unwrap_or_default().parse::<PackageName>();
+                let path = format!("hex/{repository}/packages/{folder}");
+                releases.extend(package.ok().map(|package| (name.clone(), package, path)));
+            }
+            let packages = self.names(&format!("hex/{repository}/registry"));
+            let packages = packages.iter().filter_map(|package| package.parse::<PackageName>().ok());
+            entries.extend(packages.map(|package| EntryId { repository: name.clone(), package }));
+        }
+        (releases, entries)
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let read = || {
+            let (id, _) = self.lookup(folder)?.ok_or_else(|| StoreError::damaged(folder)("it is missing"))?;
+            self.repository.folder_entries(folder, id)
+        };
+        read().unwrap_or_else(|_| BTreeMap::new()).into_keys().collect()
+    }
+
+    /// Returns the tarball of the release in a folder, checked against nothing.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read.
+    pub fn tarball_in(&self, folder: &str) -> Result<Vec<u8>> {
+        match self.blob(&format!("{folder}/{}", layout::TARBALL))? {
+            Some(bytes) => Ok(bytes),
+            None => self.rebuild(folder),
+        }
+    }
+
+    /// Returns the content of a registry entry's file, checked against nothing.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read.
+    pub fn entry_file(&self, id: &EntryId) -> Result<Option<Vec<u8>>> {
+        self.blob(&layout::entry_path(id))
+    }
+
+    /// Returns whether the files of a git repository are those that go with a line of a manifest; the packs' content is not
+    /// looked at.
+    pub fn holds_git(&self, address: &GitAddress, stored: &StoredGit) -> bool {
+        let tree = self.git_repository(address).ok().flatten();
+        tree.is_some_and(|tree| holds_git(&self.repository, &address.tree_path(), tree, stored).unwrap_or_default())
+    }
+}

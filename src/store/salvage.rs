@@ -1,0 +1,243 @@
+//! Takes damaged files out of the object database, after whatever can still be read of them was written anew.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use gix::progress::Discard;
+use gix::{ObjectId, hash, objs};
+use gix_pack::data::input::{BytesToEntriesIter, EntryDataMode, Mode};
+
+use super::pack::{Installed, PackWriter, PackedObject, entry_slice, persist, temporary};
+use super::storage::{self, DamagedFile, FileKind};
+use super::{Repository, Result, StoreError};
+
+/// What was done to damaged files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Salvage {
+    /// The indexes of packs that were made anew, as paths.
+    pub indexed: Vec<PathBuf>,
+    /// The files that were taken out, by their paths before.
+    pub set_aside: Vec<PathBuf>,
+    /// Where those are now.
+    pub folder: PathBuf,
+    /// How many objects that can still be read were written anew.
+    pub saved: usize,
+    /// How many objects could not be read any more.
+    pub lost: usize,
+}
+
+impl Salvage {
+    /// Returns whether nothing was done.
+    pub fn is_empty(&self) -> bool {
+        self.indexed.is_empty() && self.set_aside.is_empty()
+    }
+}
+
+impl Repository {
+    /// Takes damaged files out of the object database, so that each object is whole or missing: git would go on with a damaged
+    /// one where another is written beside it. Whatever can still be read is written anew first, and an index is made anew from
+    /// its pack. The files are kept in a folder of this program's own.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be written or moved.
+    pub fn salvage(&self) -> Result<Salvage> {
+        let objects = self.objects_dir();
+        let folder = self.own_dir().join("damaged");
+        let mut salvage = Salvage { folder: folder.clone(), ..Salvage::default() };
+        let damaged = storage::check(&objects, None);
+        if damaged.is_empty() {
+            return Ok(salvage);
+        }
+        let mut saved =
+            Saved { pack: PackWriter::begin(&objects)?, compression: self.compression()?, count: 0, lost: 0 };
+        let mut aside = Vec::new();
+        let is_damaged = |path: &Path| damaged.iter().any(|file| file.path == path);
+        for DamagedFile { path, kind, .. } in &damaged {
+            match kind {
+                FileKind::Derived => aside.push(path.clone()),
+                FileKind::Loose(id) => {
+                    saved.loose(*id, path)?;
+                    aside.push(path.clone());
+                }
+                FileKind::Index if !is_damaged(&path.with_extension("pack")) => match make_index(path) {
+                    Ok(()) => salvage.indexed.push(path.clone()),
+                    Err(_) => aside.extend(files_of(path)),
+                },
+                FileKind::Index => {}
+                FileKind::Pack => {
+                    saved.pack(path)?;
+                    aside.extend(files_of(path));
+                }
+            }
+        }
+        // They name packs that may be gone; git makes them again.
+        if !aside.is_empty() {
+            aside.extend(
+                storage::files(&objects).filter(|path| storage::file_name(path).starts_with("multi-pack-index")),
+            );
+        }
+        (salvage.saved, salvage.lost) = (saved.count, saved.lost);
+        // Only when all that is left of them is in place again.
+        let _installed = saved.pack.finish()?;
+        aside.sort();
+        aside.dedup();
+        for path in aside.into_iter().filter(|path| path.exists()) {
+            move_into(&folder, &path).map_err(StoreError::io("move", &path))?;
+            salvage.set_aside.push(path);
+        }
+        Ok(salvage)
+    }
+
+    /// Puts copies of all packs of another object folder beside this repository's own. Loose objects do not come along.
+    ///
+    /// # Errors
+    /// Fails if they cannot be copied.
+    pub fn adopt_packs(&self, objects: &Path) -> Result<()> {
+        let mut installed = Installed::default();
+        for stem in storage::stems(objects) {
+            installed.add(&self.objects_dir(), &stem.with_extension("pack"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a bare repository with the settings of this one that whatever is fetched comes into as packs.
+    ///
+    /// # Errors
+    /// Fails if it cannot be written.
+    pub fn init_apart(&self, folder: &Path) -> Result<()> {
+        gix::init_bare(folder).map_err(StoreError::git("make a repository"))?;
+        let mut settings = self.settings_included()?;
+        settings.extend(b"[core]\n\tbare = true\n[fetch]\n\tunpackLimit = 1\n[transfer]\n\tunpackLimit = 1\n");
+        let config = folder.join("config");
+        fs::write(&config, settings).map_err(StoreError::io("write", &config))
+    }
+
+    /// Returns the commit that a ref of another repository stands on.
+    ///
+    /// # Errors
+    /// Fails if that cannot be opened.
+    pub fn commit_in(&self, folder: &Path, full_name: &str) -> Result<Option<ObjectId>> {
+        Self::open(folder)?.commit_of(full_name)
+    }
+
+    /// Opens the repository once more, as it is on disk now.
+    ///
+    /// # Errors
+    /// Fails as [`Repository::open`] does.
+    pub fn reopened(&self) -> Result<Self> {
+        let git = gix::open_opts(self.git.path(), self.git.open_options().clone());
+        Ok(Self { git: git.map_err(StoreError::git("open the repository"))? })
+    }
+}
+
+/// What can still be read of damaged files.
+struct Saved {
+    pack: PackWriter,
+    compression: gix::zlib::Compression,
+    count: usize,
+    lost: usize,
+}
+
+impl Saved {
+    fn add(&mut self, kind: objs::Kind, data: &[u8], id: ObjectId) -> Result<bool> {
+        if objs::compute_hash(hash::Kind::Sha1, kind, data).ok() != Some(id) {
+            return Ok(false);
+        }
+        self.pack.add(PackedObject::new(kind, data, id, self.compression)?)?;
+        self.count += 1;
+        Ok(true)
+    }
+
+    /// Saves a loose object of which only what is behind its content is damaged.
+    fn loose(&mut self, id: ObjectId, path: &Path) -> Result<()> {
+        let mut bytes = Vec::new();
+        let _ = storage::inflate(path, |piece| bytes.extend_from_slice(piece));
+        let whole = match objs::decode::loose_header(&bytes) {
+            Ok((kind, _, begin)) => self.add(kind, &bytes[begin..], id)?,
+            Err(_) => false,
+        };
+        self.lost += usize::from(!whole);
+        Ok(())
+    }
+
+    /// Saves the objects of a pack that can be read by its index, as far as there is one.
+    fn pack(&mut self, path: &Path) -> Result<()> {
+        let opened = gix_pack::Bundle::at(path, hash::Kind::Sha1).ok();
+        let mended = if opened.is_none() { with_header(path).ok() } else { None };
+        let mended = mended
+            .as_ref()
+            .and_then(|folder| gix_pack::Bundle::at(folder.path().join("x.pack"), hash::Kind::Sha1).ok());
+        let Some(bundle) = opened.or(mended) else { return Ok(()) };
+        let (mut data, mut inflate) = (Vec::new(), gix::zlib::Inflate::default());
+        for (position, entry) in bundle.index.iter().enumerate() {
+            let position = u32::try_from(position).unwrap_or(u32::MAX);
+            let found = bundle.get_object_by_index(position, &mut data, &mut inflate, &mut gix_pack::cache::Never);
+            let whole = match found {
+                Ok((object, _)) => self.add(object.kind, object.data, entry.oid)?,
+                Err(_) => false,
+            };
+            self.lost += usize::from(!whole);
+        }
+        Ok(())
+    }
+}
+
+/// Copies a pack whose index can be read into a folder of its own, as `x.pack`, with the header that it should have
+/// (gitformat-pack(5)).
+fn with_header(path: &Path) -> io::Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    let index = gix_pack::index::File::at(path.with_extension("idx"), hash::Kind::Sha1).map_err(io::Error::other)?;
+    fs::copy(path.with_extension("idx"), folder.path().join("x.idx"))?;
+    let mut copy = File::create(folder.path().join("x.pack"))?;
+    io::copy(&mut File::open(path)?, &mut copy)?;
+    io::Seek::rewind(&mut copy)?;
+    copy.write_all(&[b"PACK", &2_u32.to_be_bytes()[..], &index.num_objects().to_be_bytes()].concat())?;
+    Ok(folder)
+}
+
+/// Makes the index of a pack anew.
+fn make_index(index: &Path) -> Result<()> {
+    let (path, action) = (index.with_extension("pack"), "make the index of a pack");
+    let read = BufReader::new(File::open(&path).map_err(StoreError::io("read", &path))?);
+    let entries = BytesToEntriesIter::new_from_header(read, Mode::Verify, EntryDataMode::Crc32, hash::Kind::Sha1);
+    let mut entries = entries.map_err(StoreError::git(action))?;
+    let mut out = io::BufWriter::new(temporary(index.parent().unwrap_or(Path::new(".")))?);
+    gix_pack::index::write_data_iter_to_stream(
+        gix_pack::index::Version::V2,
+        || Ok((entry_slice, gix_pack::data::File::at(&path, hash::Kind::Sha1).map_err(io::Error::other)?)),
+        &mut entries,
+        None,
+        &mut Discard,
+        &mut out,
+        &AtomicBool::new(false),
+        hash::Kind::Sha1,
+        None,
+        gix_pack::data::Version::V2,
+    )
+    .map_err(StoreError::git(action))?;
+    out.flush().map_err(StoreError::io("write", index))?;
+    let file = out.into_inner().map_err(|error| StoreError::io("write", index)(error.into_error()))?;
+    persist(file, index).map_err(StoreError::io("write", index))
+}
+
+/// Returns all files of the pack that a file belongs to.
+fn files_of(path: &Path) -> Vec<PathBuf> {
+    ["pack", "idx", "rev", "bitmap", "mtimes"].map(|extension| path.with_extension(extension)).into()
+}
+
+/// Moves a file into a folder, under a name that tells where it was.
+fn move_into(folder: &Path, path: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let above = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let to = folder.join(format!("{above}-{name}"));
+    match fs::rename(path, &to) {
+        // The object database may be on another disk.
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            fs::copy(path, &to).and_then(|_| fs::remove_file(path))
+        }
+        renamed => renamed,
+    }
+}

@@ -1,0 +1,213 @@
+//! The files of the object database, checked byte by byte: reading an object does not look at all of a file's bytes, and git
+//! refuses more than gix does.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::{Decompress, FlushDecompress, Status};
+use gix::{ObjectId, hash};
+
+use super::Damage;
+
+/// The length of the checksum that packs, indexes and what git derives from them end with, in bytes.
+const TRAILER: u64 = 20;
+/// What git derives from a pack and its index, and makes again (gitformat-pack(5)).
+const DERIVED: [&str; 3] = ["rev", "bitmap", "mtimes"];
+
+/// A file of the object database that is missing or not as git wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DamagedFile {
+    pub path: PathBuf,
+    pub problem: String,
+    pub kind: FileKind,
+}
+
+/// What a damaged file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// One object.
+    Loose(ObjectId),
+    /// A pack.
+    Pack,
+    /// The index of a pack.
+    Index,
+    /// Something that git makes again from packs and indexes.
+    Derived,
+}
+
+impl DamagedFile {
+    /// Describes it for people, by its path from the object folder's parent.
+    pub fn damage(&self, objects: &Path) -> Damage {
+        let below = objects.parent().and_then(|parent| self.path.strip_prefix(parent).ok());
+        Damage { path: below.unwrap_or(&self.path).display().to_string(), problem: self.problem.clone() }
+    }
+}
+
+/// Checks the files that hold some objects, or all files. A pack whose index cannot be read is checked in any case.
+pub(super) fn check(objects: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<DamagedFile> {
+    let mut damaged = Vec::new();
+    for stem in stems(objects) {
+        check_pack(&stem, ids, &mut damaged);
+    }
+    for path in files(objects).filter(|path| file_name(path).starts_with("multi-pack-index") && path.is_file()) {
+        check_trailer(&path, FileKind::Derived, &mut damaged);
+    }
+    let loose = match ids {
+        Some(ids) => ids.iter().map(|id| (*id, loose_path(objects, *id))).filter(|(_, path)| path.exists()).collect(),
+        None => all_loose(objects),
+    };
+    for (id, path) in loose {
+        if let Some(problem) = loose_problem(&path, id) {
+            damaged.push(DamagedFile { path, problem, kind: FileKind::Loose(id) });
+        }
+    }
+    damaged
+}
+
+/// Returns the paths of all packs without their extensions, also of such as have only lost one of their files.
+pub(super) fn stems(objects: &Path) -> BTreeSet<PathBuf> {
+    let of_pack = |path: &PathBuf| {
+        let name = file_name(path);
+        name.starts_with("pack-") && (name.ends_with(".pack") || name.ends_with(".idx"))
+    };
+    files(objects).filter(of_pack).map(|path| path.with_extension("")).collect()
+}
+
+/// Returns the files beside the packs.
+pub(super) fn files(objects: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(objects.join("pack")).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn check_pack(stem: &Path, ids: Option<&HashSet<ObjectId>>, damaged: &mut Vec<DamagedFile>) {
+    let (pack, index) = (stem.with_extension("pack"), stem.with_extension("idx"));
+    let opened = check_trailer(&index, FileKind::Index, damaged).then(|| {
+        let opened = gix_pack::index::File::at(&index, hash::Kind::Sha1);
+        let problem = |error| format!("it cannot be read: {error}");
+        opened
+            .map_err(|error| {
+                damaged.push(DamagedFile { path: index.clone(), problem: problem(error), kind: FileKind::Index })
+            })
+            .ok()
+    });
+    let opened = opened.flatten();
+    let holds =
+        |index: &gix_pack::index::File| ids.is_none_or(|ids| index.iter().any(|entry| ids.contains(&entry.oid)));
+    if opened.as_ref().is_some_and(|index| !holds(index)) {
+        return;
+    }
+    if check_trailer(&pack, FileKind::Pack, damaged)
+        && let Some(index) = opened
+        && trailer(&pack).ok() != Some(index.pack_checksum())
+    {
+        damaged.push(DamagedFile {
+            path: pack,
+            problem: "it is not the pack of its index".into(),
+            kind: FileKind::Pack,
+        });
+    }
+    for derived in DERIVED.map(|extension| stem.with_extension(extension)) {
+        if derived.exists() {
+            check_trailer(&derived, FileKind::Derived, damaged);
+        }
+    }
+}
+
+/// Checks a file against the checksum that it ends with. Returns whether it is whole.
+fn check_trailer(path: &Path, kind: FileKind, damaged: &mut Vec<DamagedFile>) -> bool {
+    let problem = match content_checksum(path).and_then(|found| Ok((found, trailer(path)?))) {
+        Ok((found, expected)) if found == expected => return true,
+        Ok(_) => "its content is not what its checksum promises".to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "it is missing".to_owned(),
+        Err(error) => format!("it cannot be read: {error}"),
+    };
+    damaged.push(DamagedFile { path: path.to_owned(), problem, kind });
+    false
+}
+
+/// Returns the checksum at the end of a file.
+fn trailer(path: &Path) -> io::Result<ObjectId> {
+    let mut file = File::open(path)?;
+    let start = file.metadata()?.len().checked_sub(TRAILER).ok_or(io::ErrorKind::UnexpectedEof)?;
+    io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
+    let mut checksum = [0; TRAILER as usize];
+    file.read_exact(&mut checksum)?;
+    Ok(ObjectId::from(checksum))
+}
+
+/// Returns the checksum of what is before it.
+fn content_checksum(path: &Path) -> io::Result<ObjectId> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len().checked_sub(TRAILER).ok_or(io::ErrorKind::UnexpectedEof)?;
+    let (mut content, mut hasher, mut buffer) = (file.take(length), hash::hasher(hash::Kind::Sha1), vec![0; 64 << 10]);
+    loop {
+        match content.read(&mut buffer)? {
+            0 => return hasher.try_finalize().map_err(io::Error::other),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+/// Returns where an object is if it is loose (gitrepository-layout(5)).
+pub(super) fn loose_path(objects: &Path, id: ObjectId) -> PathBuf {
+    let digits = id.to_string();
+    objects.join(&digits[..2]).join(&digits[2..])
+}
+
+fn all_loose(objects: &Path) -> Vec<(ObjectId, PathBuf)> {
+    let mut all = Vec::new();
+    for first in 0..=255_u8 {
+        let begin = format!("{first:02x}");
+        for entry in fs::read_dir(objects.join(&begin)).into_iter().flatten().flatten() {
+            let digits = begin.clone() + &entry.file_name().to_string_lossy();
+            if let Ok(id) = ObjectId::from_hex(digits.as_bytes()) {
+                all.push((id, entry.path()));
+            }
+        }
+    }
+    all
+}
+
+/// Says what is wrong with a loose object, as git sees it: it has to end where its file does.
+fn loose_problem(path: &Path, id: ObjectId) -> Option<String> {
+    let mut hasher = hash::hasher(hash::Kind::Sha1);
+    match inflate(path, |bytes| hasher.update(bytes)) {
+        Err(error) => Some(format!("it cannot be read: {error}")),
+        Ok(false) => Some("it does not end where its file ends".into()),
+        Ok(true) => match hasher.try_finalize() {
+            Ok(found) if found == id => None,
+            _ => Some("its content is not what its id promises".into()),
+        },
+    }
+}
+
+/// Inflates a file piece by piece. Returns whether the stream ends, with its own checksum, where the file does.
+pub(super) fn inflate(path: &Path, mut piece: impl FnMut(&[u8])) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let (mut stream, mut input, mut output) = (Decompress::new(true), vec![0; 16 << 10], vec![0; 64 << 10]);
+    loop {
+        let count = file.read(&mut input)?;
+        if count == 0 {
+            return Ok(false);
+        }
+        let mut left = &input[..count];
+        while !left.is_empty() {
+            let (before_in, before_out) = (stream.total_in(), stream.total_out());
+            let status = stream.decompress(left, &mut output, FlushDecompress::None).map_err(io::Error::other)?;
+            let (taken, given) = (stream.total_in() - before_in, stream.total_out() - before_out);
+            piece(&output[..given as usize]);
+            left = &left[taken as usize..];
+            if status == Status::StreamEnd {
+                return Ok(left.is_empty() && file.read(&mut input)? == 0);
+            }
+            if taken == 0 && given == 0 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+    }
+}
