@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use git::{Sandbox, real_input};
-use git_hexmirror::hex::tarball::{Limits, Tarball};
+use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
 use git_hexmirror::model::{ReleaseId, RepositoryName, Storage};
-use git_hexmirror::store::{Branch, Draft, ObjectId, ReleaseEncoder, Repository, Snapshot};
+use git_hexmirror::store::{Branch, Draft, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
 
 fn open(folder: &Path) -> (Repository, Branch) {
     let repository = Repository::discover(folder).unwrap();
@@ -70,6 +70,53 @@ fn real_tarballs_are_stored_unpacked_and_rebuild_byte_for_byte() {
     let clone = Repository::discover(&sandbox.path().join("other.git")).unwrap();
     let snapshot = clone.snapshot(&branch).unwrap().unwrap();
     assert!(snapshot.tarball(&tarballs[0].0).unwrap().as_ref() == Some(&tarballs[0].1));
+}
+
+fn made_up(package: &str) -> (ReleaseId, Vec<u8>) {
+    let files = [BuildFile { path: "lib/x.ex", bytes: package.as_bytes(), executable: false }];
+    (release(package, "1.0.0"), build(&metadata_text(package, "1.0.0", &[], &files), &files).unwrap())
+}
+
+#[test]
+fn nothing_is_published_that_leads_to_what_is_missing_or_damaged() {
+    for damage in ["deleted", "another"] {
+        let sandbox = Sandbox::new();
+        let folder = sandbox.repository("project");
+        let (repository, branch) = open(&folder);
+        let other = repository.branch("other").unwrap();
+        store(&repository, &branch, None, &[made_up("own")]);
+        store(&repository, &other, None, &[made_up("taken")]);
+        sandbox.git("project", &["repack", "-adq"]);
+        let pack = sandbox.git("project", &["rev-parse", "--git-path", "objects/pack"]);
+        std::fs::rename(folder.join(&pack), sandbox.path().join("aside")).unwrap();
+        for file in sandbox.path().join("aside").read_dir().unwrap().map(|file| file.unwrap().path()) {
+            if file.extension().is_some_and(|extension| extension == "pack") {
+                let mut command = sandbox.command("git", &folder);
+                command.args(["unpack-objects", "-q"]).stdin(std::fs::File::open(file).unwrap());
+                assert!(command.status().unwrap().success());
+            }
+        }
+        let loose = |path: &str| {
+            let id = sandbox.git("project", &["rev-parse", path]);
+            folder.join(".git/objects").join(&id[..2]).join(&id[2..])
+        };
+        let blob = loose("other:hex/hexpm/packages/taken/contents/lib/x.ex");
+        std::fs::remove_file(&blob).unwrap();
+        if damage == "another" {
+            std::fs::copy(loose("hexmirror:hex/hexpm/packages/own/contents/lib/x.ex"), &blob).unwrap();
+        }
+        let (repository, branch) = open(&folder);
+        let base = repository.snapshot(&branch).unwrap().unwrap();
+        let mut draft = Draft::begin(&repository, &branch, Some(&base)).unwrap();
+        draft.take_release(&repository.snapshot(&other).unwrap().unwrap(), &made_up("taken").0).unwrap();
+        let refused = draft.publish("Take\n");
+        let path = "hex/hexpm/packages/taken/contents/lib/x.ex";
+        assert!(
+            matches!(&refused, Err(StoreError::Damaged { path: named, .. }) if named == path),
+            "{damage}: {refused:?}"
+        );
+        assert_eq!(repository.tip(&branch).unwrap(), Some(base.commit()));
+    }
 }
 
 /// Histories of several people who merge each other within one second, so that no date tells which commit came first.

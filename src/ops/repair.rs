@@ -14,8 +14,8 @@ use super::{OpError, Result, UpdateOptions, repositories as git};
 use crate::fetch::Downloads;
 use crate::git::{Brought, GitSettings, ProjectGit};
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{GitUrl, ReleaseId};
-use crate::plan::{GitPin, Pin};
+use crate::model::{GitAddress, Manifest, ReleaseId, Revision, StoredRevision};
+use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress};
 use crate::store::{Damage, Draft, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError};
 
@@ -211,31 +211,18 @@ fn fetch(
 fn order(sources: &Sources, lacking: &BTreeSet<Item>) -> Order {
     let mut order = Order { known: sources.manifest.entries.keys().cloned().collect(), ..Order::default() };
     order.known.extend(sources.manifest.absent.iter().cloned());
+    let mut pins = Vec::new();
     for item in lacking {
         match item {
             Item::Release(id) => order.releases.push(pin(sources, id)),
             Item::Entry(id) => drop(order.entries.insert(id.clone())),
-            Item::Git(address) => {
-                order.git.extend(sources.manifest.git[address].revisions.iter().filter_map(|(revision, stored)| {
-                    let locked = sources.wanted.git.iter().find(|pin| pin.url.address() == address);
-                    let url = locked.map_or_else(
-                        || format!("https://{address}").parse::<GitUrl>().ok(),
-                        |pin| Some(pin.url.clone()),
-                    )?;
-                    Some(GitPin {
-                        app: address.to_string(),
-                        url,
-                        revision: *revision,
-                        depth: stored.depth,
-                        names: stored.names.clone(),
-                        submodules: stored.submodules.is_some(),
-                        subdir: None,
-                        sparse: None,
-                    })
-                }))
-            }
+            Item::Git(address) => pins.extend(git_pins(sources, address)),
         }
     }
+    // Submodules that are whole are not fetched again.
+    let whole = sources.git.iter().filter(|(_, from)| from.is_some());
+    let whole = whole.map(|(address, _)| (address.clone(), sources.manifest.git[address].clone()));
+    order.git = GitPlan::new(&pins, &Manifest { git: whole.collect(), ..Manifest::default() });
     for release in &order.releases {
         let entry = release.id.entry();
         match sources.entries.get(&entry).copied().flatten().and_then(|from| sources.entry(&entry, from)) {
@@ -244,6 +231,23 @@ fn order(sources: &Sources, lacking: &BTreeSet<Item>) -> Order {
         }
     }
     order
+}
+
+/// Pins the revisions of a repository as the manifest has them, at the address that a lock gives it.
+fn git_pins(sources: &Sources, address: &GitAddress) -> Vec<GitPin> {
+    let locked = sources.wanted.git.iter().find(|pin| pin.url.address() == address).map(|pin| pin.url.clone());
+    let Some(url) = locked.or_else(|| format!("https://{address}").parse().ok()) else { return Vec::new() };
+    let pin = |(revision, stored): (&Revision, &StoredRevision)| GitPin {
+        app: address.to_string(),
+        url: url.clone(),
+        revision: *revision,
+        depth: stored.depth,
+        names: stored.names.clone(),
+        submodules: stored.submodules.is_some(),
+        subdir: None,
+        sparse: None,
+    };
+    sources.manifest.git[address].revisions.iter().map(pin).collect()
 }
 
 fn pin(sources: &Sources, id: &ReleaseId) -> Pin {
