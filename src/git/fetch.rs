@@ -188,6 +188,7 @@ fn fetch_arguments(depth: Option<NonZeroU32>) -> Vec<String> {
         "--progress",
         "--force",
         "--no-tags",
+        "--no-filter",
         "--no-prune",
         "--no-auto-gc",
         "--no-recurse-submodules",

@@ -71,7 +71,30 @@ const FIXED: &[&str] = &[
     "pack.packSizeLimit=0",
     "pack.indexVersion=2",
     "pack.writeReverseIndex=false",
+    "fetch.bundleURI=",
+    "fetch.negotiationAlgorithm=default",
     "color.ui=false",
+    "color.advice=false",
+    "color.remote=false",
+    "color.transport=false",
+];
+
+/// The settings that every process in the project's own repository gets. Everything else there is the user's choice: how to
+/// reach remotes, what to trust, how to pack.
+const FIXED_IN_PROJECT: &[&str] = &[
+    // A repack in the background would outlive the program.
+    "gc.auto=0",
+    "maintenance.auto=false",
+    // The mirror branch is moved without hooks elsewhere too.
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "fetch.bundleURI=",
+    // What git prints is read.
+    "color.ui=false",
+    "color.advice=false",
+    "color.push=false",
+    "color.remote=false",
+    "color.transport=false",
 ];
 
 /// The variables that would lead git to another repository than the one that it is run for (`git rev-parse
@@ -185,8 +208,9 @@ impl Git {
     /// count, their protocols, and their trust. `directory` is where it runs: from there addresses that are paths are seen.
     pub(super) fn run_in_project<'a>(&'a self, directory: &Path, git_dir: &Path, arguments: &[&str]) -> Run<'a> {
         let mut command = Command::new(&self.program);
-        // A repack in the background would outlive the program.
-        command.args(["-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "color.ui=false"]);
+        for setting in FIXED_IN_PROJECT {
+            command.args(["-c", setting]);
+        }
         for name in REMOVED {
             command.env_remove(name);
         }
@@ -230,6 +254,8 @@ impl Git {
             command.env_remove(name);
         }
         command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
+        // If the project is a partial clone, its remote promises nothing of what is missing here.
+        command.env("GIT_NO_LAZY_FETCH", "1");
         // Stronger than any setting; a user's own restriction stays one.
         let own = allowed_protocols.as_deref().map(|own| own.split(':').collect::<Vec<_>>());
         let allowed = ["https", "http", "ssh", "git"].into_iter();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::Complaint;
-use super::process::Unsuccessful;
+use super::process::{Run, Unsuccessful};
 use super::{Git, GitError, GitSettings, Result};
 use crate::model::redacted;
 
@@ -46,6 +46,23 @@ pub struct Lease<'a> {
 const LOST_RACE: [&str; 4] =
     ["cannot lock ref", "failed to update ref", "incorrect old value provided", "failed to lock"];
 
+/// A fetch of what is named and nothing else, completely, whatever the user's settings say of the remote: no filter of a
+/// partial clone, no refs of theirs (`--refmap=`), no tags, no submodules.
+const FETCH: [&str; 9] = [
+    "fetch",
+    "--quiet",
+    "--no-filter",
+    "--refmap=",
+    "--no-tags",
+    "--no-show-forced-updates",
+    "--no-write-fetch-head",
+    "--no-recurse-submodules",
+    "--no-prune",
+];
+
+/// How often is asked for what a partial clone lacks.
+const COMPLETING_ROUNDS: usize = 4;
+
 impl ProjectGit {
     /// Finds git for the repository of `git_dir`; `directory` is where it runs, from which the addresses of remotes that are
     /// paths are seen.
@@ -63,22 +80,53 @@ impl ProjectGit {
     pub fn bring(&self, remote: &str, reference: &str, into: &str) -> Result<Brought> {
         refuse_option(remote)?;
         let refspec = format!("+{reference}:{into}");
-        let fixed = [
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-show-forced-updates",
-            "--no-write-fetch-head",
-            "--no-recurse-submodules",
-            "--no-prune",
-        ];
-        match self.run(&[&fixed[..], &[remote, &refspec]].concat()) {
+        match self.run(&[&FETCH[..], &[remote, &refspec]].concat()) {
             Ok(_) => Ok(Brought::Here),
             Err(Unsuccessful::Complaint { text, .. }) if text.contains("couldn't find remote ref") => {
                 Ok(Brought::Absent)
             }
             Err(unsuccessful) => Err(failed(remote, unsuccessful)),
         }
+    }
+
+    /// Fetches what the history of a commit lacks here, in a partial clone: earlier fetches, also the user's own, left objects
+    /// out, and git does not fetch them again with a commit that is there.
+    ///
+    /// # Errors
+    /// Fails if the remote cannot be reached, or does not have all of it.
+    pub fn complete(&self, remote: &str, commit: &str) -> Result<()> {
+        refuse_option(remote)?;
+        let mut missing = self.missing(commit)?;
+        // A tree arrives with everything below it, so one round does, unless the server leaves something out.
+        for _ in 0..COMPLETING_ROUNDS {
+            if missing.is_empty() {
+                return Ok(());
+            }
+            // Without negotiation: what is said to be here would not be sent, and its blobs would stay away.
+            let plain = ["-c", "fetch.negotiationAlgorithm=noop"];
+            let arguments = [&plain[..], &FETCH[..], &["--stdin", remote]].concat();
+            let input = missing.iter().map(|id| format!("{id}\n")).collect::<String>().into_bytes();
+            self.prepare(&arguments).input(input).finish().map_err(|unsuccessful| failed(remote, unsuccessful))?;
+            missing = self.missing(commit)?;
+        }
+        match missing.first() {
+            None => Ok(()),
+            Some(first) => {
+                let message = format!("it does not send {} objects of {commit}, such as {first}", missing.len());
+                Err(GitError::Refused { url: redacted(remote), message })
+            }
+        }
+    }
+
+    /// Returns the ids of the objects that the history of a commit lacks here, as far as it can be walked.
+    fn missing(&self, commit: &str) -> Result<Vec<String>> {
+        let arguments = ["--no-replace-objects", "rev-list", "--objects", "--missing=print", commit, "--"];
+        let listed = self.prepare(&arguments).output("list the objects of the mirror")?;
+        Ok(String::from_utf8_lossy(&listed)
+            .lines()
+            .filter_map(|line| line.strip_prefix('?'))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Pushes a commit to one ref of a remote; by force only with a lease. The user's hooks do not run.
@@ -91,8 +139,11 @@ impl ProjectGit {
         let refspec = format!("{commit}:{reference}");
         // Without the sparse way, the deltas of trees that were renamed are found.
         let fixed = ["-c", "pack.useSparse=false", "-c", "push.followTags=false", "push", "--no-verify", "--porcelain"];
+        // A remote that `git push` mirrors everything to takes no single ref.
+        let single = format!("remote.{remote}.mirror=false");
+        let single: &[&str] = if remote.contains('=') { &[] } else { &["-c", &single] };
         let forced: Vec<&str> = lease.iter().map(String::as_str).collect();
-        let run = self.run(&[&fixed[..], &forced, &["--recurse-submodules=no", remote, &refspec]].concat());
+        let run = self.run(&[single, &fixed, &forced, &["--recurse-submodules=no", remote, &refspec]].concat());
         let (report, unsuccessful) = match run {
             Ok(report) => (report, None),
             Err(Unsuccessful::Complaint { text, printed }) => {
@@ -130,7 +181,11 @@ impl ProjectGit {
     }
 
     fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, Unsuccessful> {
-        self.git.run_in_project(&self.directory, &self.git_dir, arguments).finish()
+        self.prepare(arguments).finish()
+    }
+
+    fn prepare(&self, arguments: &[&str]) -> Run<'_> {
+        self.git.run_in_project(&self.directory, &self.git_dir, arguments)
     }
 }
 

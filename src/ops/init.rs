@@ -1,6 +1,6 @@
 //! Makes the mirror branch, or adopts the one that a remote has.
 
-use super::sync::bring;
+use super::sync::{bring, complete};
 use super::{Project, Result};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, Lock, ObjectId, Snapshot};
@@ -83,11 +83,22 @@ pub(super) fn ask(project: &Project, may_ask: bool, progress: &dyn Progress) -> 
     Ok(())
 }
 
+/// Fetches what a partial clone lacks of the remote's mirror that is to be adopted, so that it can be read.
+pub(super) fn complete_known(project: &Project) -> Result<()> {
+    let (repository, branch) = (&project.repository, &project.branch);
+    if !repository.is_partial() || repository.tip(branch)?.is_some() {
+        return Ok(());
+    }
+    let known = repository.remote_tips(branch)?.into_iter().next();
+    known.map_or(Ok(()), |(remote, tip)| complete(project, &remote, tip))
+}
+
 /// Makes the local branch from the first remote that has one, where there is none. Returns the remote.
 pub(super) fn adopt(project: &Project) -> Result<Option<(String, Snapshot)>> {
     let Some((remote, tip)) = project.repository.remote_tips(&project.branch)?.into_iter().next() else {
         return Ok(None);
     };
+    complete(project, &remote, tip)?;
     let snapshot = project.snapshot_of(Some(&remote), tip)?;
     project.repository.create(&project.branch, tip, &format!("adopted from {remote}"))?;
     Ok(Some((remote, snapshot)))

@@ -89,6 +89,7 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
 /// Fails as [`pull`] does; nothing is known where the remote's mirror was never fetched.
 pub fn pull_known(project: &Project, remote: &str, progress: &dyn Progress) -> Result<Option<Pull>> {
     let tip = project.repository.remote_tip(remote, &project.branch)?;
+    tip.iter().try_for_each(|tip| complete(project, remote, *tip))?;
     tip.map(|tip| Ok(integrate(project, Source { remote, tip }, None, progress)?.0)).transpose()
 }
 
@@ -197,10 +198,27 @@ fn remote_of(project: &Project, reach: Reach<'_>) -> Result<String> {
 pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<ObjectId>> {
     let into = project.repository.tracking_ref(remote, &project.branch);
     match git.bring(remote, &project.branch.full_name(), &into).map_err(OpError::Remote)? {
-        Brought::Here => Ok(project.repository.commit_of(&into)?),
+        Brought::Here => {
+            let tip = project.repository.commit_of(&into)?;
+            tip.iter().try_for_each(|tip| complete_by(project, git, remote, *tip))?;
+            Ok(tip)
+        }
         Brought::Absent => {
             project.repository.note_remote(remote, &project.branch, None)?;
             Ok(None)
         }
     }
+}
+
+/// Fetches what a remote's mirror lacks here because this is a partial clone: git itself fetches that when it is looked at,
+/// but nobody else does.
+pub(super) fn complete(project: &Project, remote: &str, tip: ObjectId) -> Result<()> {
+    if project.repository.is_partial() { complete_by(project, &project.git(false)?, remote, tip) } else { Ok(()) }
+}
+
+fn complete_by(project: &Project, git: &ProjectGit, remote: &str, tip: ObjectId) -> Result<()> {
+    if !project.repository.is_partial() {
+        return Ok(());
+    }
+    git.complete(remote, &tip.to_string()).map_err(OpError::Remote)
 }

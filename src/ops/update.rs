@@ -96,6 +96,9 @@ pub struct Update {
 /// Fails with what went wrong; the branch is then as it was, and what was fetched and verified is kept for the next time.
 pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Update> {
     let start = Instant::now();
+    if !options.dry_run {
+        init::complete_known(project)?;
+    }
     let mut before = status::status(project, false)?;
     if before.comparison.is_none() && before.summary.unmirrored + before.summary.ignored > 0 {
         // What cannot be mirrored is named, and a remembered answer has only numbers.

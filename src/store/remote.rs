@@ -26,10 +26,11 @@ impl Repository {
     /// Tells whether this is a partial clone, which lacks objects that a remote promises to have (git-clone(1), `--filter`).
     pub fn is_partial(&self) -> bool {
         let config = self.git.config_snapshot();
-        self.git
-            .remote_names()
-            .iter()
-            .any(|name| config.boolean(format!("remote.{name}.promisor").as_str()) == Some(true))
+        // Either setting makes git take the remote for one that promises (`promisor_remote_config` in its promisor-remote.c).
+        self.git.remote_names().iter().any(|name| {
+            config.boolean(format!("remote.{name}.promisor").as_str()) == Some(true)
+                || config.string(format!("remote.{name}.partialclonefilter").as_str()).is_some()
+        })
     }
 
     /// Returns the full name of the ref that notes where a remote's copy of the branch was last seen. The remote is a name,

@@ -47,10 +47,11 @@ impl Snapshot {
         let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
         let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
         let snapshot = Self { repository: repository.clone(), commit, tree, manifest: OnceCell::new() };
-        let mirror = match snapshot.blob(layout::MIRROR) {
-            Err(_) if repository.is_partial() => return Err(StoreError::Partial { branch: branch.to_string() }),
-            mirror => mirror?,
-        };
+        let mirror = snapshot.blob(layout::MIRROR);
+        if repository.is_partial() && (mirror.is_err() || snapshot.blob(layout::MANIFEST).is_err()) {
+            return Err(StoreError::Partial { branch: branch.to_string() });
+        }
+        let mirror = mirror?;
         let Some(mirror) = mirror else {
             return Err(StoreError::NotAMirror { branch: branch.to_string() });
         };

@@ -20,3 +20,4 @@ mod push_and_pull;
 mod race;
 mod remembered;
 mod team;
+mod user_settings;

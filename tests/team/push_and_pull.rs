@@ -360,9 +360,8 @@ fn a_partial_clone_says_what_it_lacks_and_how_to_fetch_it() {
     team.stage.sandbox.git("", &["clone", "--quiet", "--filter=blob:none", &address, "partial"]);
     let partial = team.stage.sandbox.path().join("partial");
     team.configure(&partial);
-    let ran = team.run(&partial, &["status"]).exits(5).says("this clone is partial");
-    let command = ran.stderr.lines().find_map(|line| line.split_once("git fetch ")).unwrap().1;
-    team.git(&partial, &[&["fetch", "--quiet"][..], &command.split(' ').collect::<Vec<_>>()].concat()).ok();
+    team.run(&partial, &["status"]).exits(5).says("this clone is partial").says("`git hexmirror pull origin`");
+    team.run(&partial, &["pull", "origin"]).ok();
     team.run(&partial, &["status"]).ok().prints("fresh");
     team.run(&partial, &["verify"]).ok();
     team.run(&partial, &["init", "--no-hooks"]).ok();

@@ -226,8 +226,8 @@ fn store_hint(error: &StoreError) -> Option<String> {
         }
         StoreError::Partial { branch } => {
             let of_remote = branch.strip_prefix("refs/remotes/").and_then(|name| name.split_once('/'));
-            let (remote, branch) = of_remote.unwrap_or(("origin", branch));
-            format!("fetch all of it: git fetch --refetch --no-filter {remote} {branch}")
+            let remote = of_remote.map(|(remote, _)| format!(" {}", quoted(remote))).unwrap_or_default();
+            format!("fetch them with `git hexmirror pull{remote}`")
         }
         StoreError::CheckedOut { .. } => "check out another branch there; the mirror needs no worktree".to_owned(),
         StoreError::Format { found, supported, .. } if found > supported => "update git-hexmirror".to_owned(),
