@@ -1,15 +1,11 @@
 //! mix.lock: a map (a keyword list in 2014's) of applications to what each is pinned to.
 
-use super::{Dependency, Entry, GitSource, HexSource, Located, LockError, Source, json, unknown};
+use super::{Dependency, Entry, GitSource, HexSource, Located, LockError, Source, json, unknown, utf8};
 use crate::term::{Span, Spanned, elixir};
 
 /// Returns the entries in the order of the file, repeated ones included.
 pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
-    let text = std::str::from_utf8(contents).map_err(|error| LockError {
-        message: "the file is not UTF-8".to_owned(),
-        label: "these bytes are no text".to_owned(),
-        span: Span::new(error.valid_up_to(), error.valid_up_to() + error.error_len().unwrap_or(1)),
-    })?;
+    let text = utf8(contents)?;
     let mut entries = Vec::new();
     elixir::pairs(text, |key, value| -> Result<(), LockError> {
         entries.push(entry(&key, &value)?);

@@ -222,6 +222,15 @@ impl fmt::Display for Located {
     }
 }
 
+/// Returns the text of a lock.
+fn utf8(contents: &[u8]) -> Result<&str, LockError> {
+    std::str::from_utf8(contents).map_err(|error| LockError {
+        message: "the file is not UTF-8".to_owned(),
+        label: "these bytes are no text".to_owned(),
+        span: Span::new(error.valid_up_to(), error.valid_up_to() + error.error_len().unwrap_or(1)),
+    })
+}
+
 /// Returns the entry's kind for what is no tuple that begins with an atom.
 fn unknown(term: &Term<'_>) -> Source {
     let first = term.as_tuple().and_then(<[_]>::first).map_or(term, |first| &first.term);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Entry, GitSource, HexSource, Located, LockError, Source, json, unknown};
+use super::{Entry, GitSource, HexSource, Located, LockError, Source, json, unknown, utf8};
 use crate::term::{Span, Spanned, erlang};
 
 /// Checksums by the name of the application.
@@ -13,6 +13,9 @@ type Checksums<'a> = HashMap<&'a str, &'a Spanned<'a>>;
 
 /// Returns the entries in the order of the file, repeated ones included.
 pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
+    if !erlang::says_latin1(contents) {
+        utf8(contents)?;
+    }
     let terms = erlang::consult(contents)?;
     let Some(lock) = terms.first() else { return Ok(Vec::new()) };
     let list = lock.term.as_pair().map_or(lock, |(_version, list)| list);
@@ -133,4 +136,18 @@ fn is_git_pin(term: &Spanned<'_>) -> bool {
 /// Returns the text of a name or string.
 fn text<'a>(term: &'a Spanned<'_>) -> Option<&'a str> {
     term.term.as_atom().or_else(|| term.term.as_text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_utf8_needs_a_comment_that_says_so() {
+        let lock =
+            |comment: &str| [comment.as_bytes(), b"[{<<\"a\">>,{pkg,<<\"a\">>,<<\"1.0.0\">>},0}].\n%\xe9\n"].concat();
+        assert_eq!(read(&lock("%% coding: latin-1\n")).unwrap().len(), 1);
+        assert_eq!(read(&lock("%% coding: utf-8\n")).unwrap_err().message, "the file is not UTF-8");
+        assert!(read(&lock("")).is_err());
+    }
 }

@@ -8,6 +8,8 @@ pub const MAX_BYTES: usize = 64 << 20;
 pub const MAX_NESTING: usize = 64;
 /// How many terms a text may hold, counting every element. A lock of 10,000 packages holds about 200,000.
 pub const MAX_TERMS: usize = 4_000_000;
+/// The longest atom (`MAX_ATOM_CHARACTERS` in Erlang's runtime, `unsafe_to_atom/4` in Elixir's tokenizer).
+const MAX_ATOM: usize = 255;
 
 /// A position in a text, and how much of the bounds is used up.
 #[derive(Debug)]
@@ -24,9 +26,7 @@ impl<'a> Cursor<'a> {
             let message = format!("the text is larger than {} MB", MAX_BYTES >> 20);
             return Err(error(Span::new(0, 0), message, "of this text"));
         }
-        // A byte order mark says nothing in UTF-8, but editors write it.
-        let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Ok(Self { source, at, nesting: 0, terms: 0 })
+        Ok(Self { source, at: 0, nesting: 0, terms: 0 })
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -58,20 +58,6 @@ impl<'a> Cursor<'a> {
     pub(super) fn skip_while(&mut self, matches: impl Fn(u8) -> bool) {
         let rest = &self.source[self.at..];
         self.at += rest.iter().position(|&byte| !matches(byte)).unwrap_or(rest.len());
-    }
-
-    /// Steps over white space and comments, which begin with `comment` and end with the line.
-    pub(super) fn skip_blank(&mut self, comment: u8) {
-        while let Some(byte) = self.peek() {
-            if byte == comment {
-                self.skip_while(|byte| byte != b'\n');
-            } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r') {
-                self.at += 1;
-            } else {
-                // Other control bytes too: a file of zeros is what a power cut leaves, and no empty lock.
-                return;
-            }
-        }
     }
 
     /// Returns the span from `start` to here.
@@ -130,6 +116,11 @@ impl<'a> Cursor<'a> {
         let length = if word > 0 { word } else { character };
         Span::new(self.at, (self.at + length).min(self.source.len()))
     }
+}
+
+/// Refuses an atom that is too long. Erlang counts its characters, Elixir's reader its bytes.
+pub(super) fn check_atom(length: usize, span: Span) -> Result<(), SyntaxError> {
+    if length > MAX_ATOM { Err(error(span, "this atom is too long", format!("more than {MAX_ATOM}"))) } else { Ok(()) }
 }
 
 /// Returns a syntax error.

@@ -47,7 +47,7 @@ pub enum Term<'a> {
     Charlist(Cow<'a, str>),
     /// An integer; a character literal is one too.
     Integer(i64),
-    /// An integer that does not fit, as it is written.
+    /// An integer that does not fit, as it is written, but without underscores.
     BigInteger(Cow<'a, str>),
     /// A floating point number, always finite.
     Float(f64),

@@ -17,7 +17,7 @@ pub(super) fn integer<'a>(cursor: &mut Cursor<'a>, start: usize, radix: u32) -> 
     let value = magnitude.ok().and_then(|value| i64::try_from(if negative { -value } else { value }).ok());
     Ok(match value {
         Some(value) => Term::Integer(value),
-        None => Term::BigInteger(String::from_utf8_lossy(&cursor.source[start..cursor.at])),
+        None => Term::BigInteger(without_underscores(&cursor.source[start..cursor.at])),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Generates literal terms and locks, and compares what is read of them with what Elixir and Erlang themselves read.
 
+mod oddities;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -17,8 +18,7 @@ const CASES: usize = 400;
 
 #[test]
 fn generated_terms_and_locks_read_as_elixir_and_erlang_read_them() {
-    if Command::new("elixir").arg("--version").output().is_err() {
-        eprintln!("skipped: elixir is not installed");
+    if !is_installed() {
         return;
     }
     let mut runner = TestRunner::default();
@@ -45,6 +45,15 @@ fn generated_terms_and_locks_read_as_elixir_and_erlang_read_them() {
             assert_eq!(&read.1, entries, "{file}\n{text}");
         }
     }
+}
+
+/// Tells whether there is an Elixir; says that a test is skipped if there is none.
+fn is_installed() -> bool {
+    let found = Command::new("elixir").arg("--version").output().is_ok();
+    if !found {
+        eprintln!("skipped: elixir is not installed");
+    }
+    found
 }
 
 /// Returns what we read in a text, in the oracle's notation: the term, and the entries if it is a lock.

@@ -23,6 +23,15 @@ defmodule Oracle do
   def entry({app, {:package, version}}), do: {Atom.to_string(app), "package", version}
   def entry({app, tuple}), do: {Atom.to_string(app), Atom.to_string(elem(tuple, 0))}
 
+  # Whether evaluating it does nothing but make a term.
+  def literal?({:%{}, _, pairs}), do: Enum.all?(pairs, &(is_tuple(&1) and tuple_size(&1) == 2 and literal?(&1)))
+  def literal?({kind, _, arguments}) when kind in [:{}, :<<>>, :__block__], do: literal?(arguments)
+  def literal?({sign, _, [number]}) when sign in [:+, :-], do: is_number(number)
+  def literal?({sigil, _, [{:<<>>, _, [text]}, []]}) when sigil in [:sigil_c, :sigil_s], do: is_binary(text)
+  def literal?({one, other}), do: literal?(one) and literal?(other)
+  def literal?(list) when is_list(list), do: Enum.all?(list, &literal?/1)
+  def literal?(other), do: not is_tuple(other)
+
   def read(path) do
     case Path.extname(path) do
       ".term" ->
@@ -32,6 +41,12 @@ defmodule Oracle do
       ".mix" ->
         {term, _} = Code.eval_string(File.read!(path))
         {term, term |> Enum.into(%{}) |> Enum.map(&entry/1) |> Enum.sort_by(&elem(&1, 0))}
+
+      extension when extension in [".mutant", ".hand"] ->
+        {:ok, quoted} = Code.string_to_quoted(File.read!(path))
+        if not literal?(quoted), do: raise("this is code")
+        {term, _} = Code.eval_quoted(quoted)
+        {term, nil}
 
       ".erl" ->
         {:ok, terms} = :file.consult(String.to_charlist(path))
@@ -48,7 +63,7 @@ lines =
       {term, entries} = Oracle.read(Path.join(folder, file))
       [file, "\t", Oracle.dump(term), "\t", Oracle.dump(entries), "\n"]
     rescue
-      error -> [file, "\tERROR ", String.replace(Exception.message(error), "\n", " "), "\t\n"]
+      error -> [file, "\tERROR ", inspect(Exception.message(error)), "\t\n"]
     end
   end
 

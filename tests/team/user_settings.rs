@@ -200,7 +200,7 @@ impl Template {
             let found = self.team.ask(&clone, &["for-each-ref", "--format=%(objectname) %(refname:lstrip=1)"]);
             let found: BTreeMap<&str, &str> =
                 found.lines().map(|line| line.split_once(' ').unwrap()).map(|(id, name)| (name, id)).collect();
-            check(found["heads/hexmirror"] == self.tip, format!("{shown} has another mirror"));
+            check(found.get("heads/hexmirror") == Some(&self.tip.as_str()), format!("{shown} has another mirror"));
             check(
                 found.keys().eq(&refs.iter().copied().collect::<BTreeSet<_>>()),
                 format!("{shown} has the refs {found:?}"),

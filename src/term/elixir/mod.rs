@@ -7,8 +7,8 @@ mod text;
 
 use std::borrow::Cow;
 
-use self::text::is_name_start;
-use super::cursor::{Cursor, error};
+use self::text::{is_disguise, is_name_start};
+use super::cursor::{Cursor, check_atom, error};
 use super::{Span, Spanned, SyntaxError, Term};
 
 /// Returns the term that the whole text is; `nil` if it is blank, as Elixir has it.
@@ -72,8 +72,31 @@ enum Element<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn skip_blank(&mut self) {
-        self.cursor.skip_blank(b'#');
+    /// Steps over blanks, line ends and comments; returns whether a line ended. Stops at what Elixir takes for neither
+    /// (`elixir_tokenizer:tokenize/5`): vertical tabs, form feeds, carriage returns alone, and in comments what
+    /// [`text::is_disguise`] names.
+    fn skip_blank(&mut self) -> bool {
+        let mut line_ended = false;
+        loop {
+            match self.cursor.peek() {
+                Some(b' ' | b'\t') => self.cursor.at += 1,
+                Some(b'\n') => {
+                    line_ended = true;
+                    self.cursor.at += 1;
+                }
+                Some(b'\r') if self.cursor.starts_with("\r\n") => self.cursor.at += 1,
+                Some(b'#') => {
+                    let rest = &self.source[self.cursor.at..];
+                    let comment =
+                        rest.find('\n').map_or(rest, |end| rest[..end].strip_suffix('\r').unwrap_or(&rest[..end]));
+                    self.cursor.at += comment.find(is_disguise).unwrap_or(comment.len());
+                    if self.cursor.peek().is_some_and(|byte| byte != b'\n' && !self.cursor.starts_with("\r\n")) {
+                        return line_ended;
+                    }
+                }
+                _ => return line_ended,
+            }
+        }
     }
 
     /// Reads what may follow the only term.
@@ -102,13 +125,13 @@ impl<'a> Reader<'a> {
             Some(quote @ (b'"' | b'\'')) => {
                 let text = self.quoted("string", quote)?;
                 if self.at_keyword_colon() {
-                    let key = Term::Atom(self.utf8(start, text)?);
+                    let key = self.atom_of(start, text)?;
                     return self.keyword(start, key);
                 }
                 if quote == b'"' { Term::Binary(text) } else { Term::Charlist(self.utf8(start, text)?) }
             }
             Some(byte) if is_name_start(byte) => {
-                let name = self.name();
+                let name = self.name()?;
                 if self.at_keyword_colon() {
                     return self.keyword(start, Term::Atom(name.into()));
                 }
@@ -235,9 +258,15 @@ impl<'a> Reader<'a> {
                 Element::Term(_) => {}
             }
             take(self, element)?;
-            self.skip_blank();
-            if !self.cursor.eat(",") && !self.cursor.starts_with(close) && self.cursor.peek().is_some() {
-                return Err(self.cursor.unexpected(&format!("`,` or `{close}`")).into());
+            let line_ended = self.skip_blank();
+            let comma = !line_ended && self.cursor.eat(",");
+            if !comma && !self.cursor.starts_with(close) && self.cursor.peek().is_some() {
+                let expected = if line_ended {
+                    format!("`{close}`, or `,` before the end of the line")
+                } else {
+                    format!("`,` or `{close}`")
+                };
+                return Err(self.cursor.unexpected(&expected).into());
             }
             self.skip_blank();
         }
@@ -252,6 +281,9 @@ impl<'a> Reader<'a> {
 
     /// Reads strings and bytes between `<<` and `>>`, as `inspect/2` writes what is not printable.
     fn binary(&mut self) -> Result<Term<'a>, SyntaxError> {
+        if self.cursor.starts_with("<<<") {
+            return Err(self.cursor.unexpected("a blank between the brackets of two binaries"));
+        }
         let mut bytes = Vec::new();
         self.elements("binary", "<<", ">>", |_, element| -> Result<(), SyntaxError> {
             match element {
@@ -272,11 +304,18 @@ impl<'a> Reader<'a> {
             Some(quote @ (b'"' | b'\'')) => {
                 let start = self.cursor.at;
                 let name = self.quoted("quoted atom", quote)?;
-                Ok(Term::Atom(self.utf8(start, name)?))
+                self.atom_of(start, name)
             }
-            Some(byte) if is_name_start(byte) => Ok(Term::Atom(self.name().into())),
+            Some(byte) if is_name_start(byte) => Ok(Term::Atom(self.name()?.into())),
             _ => Err(self.cursor.unexpected("the name of an atom")),
         }
+    }
+
+    /// Returns the atom with a name that was read from `start` on, in quotes.
+    fn atom_of(&self, start: usize, name: Cow<'a, [u8]>) -> Result<Term<'a>, SyntaxError> {
+        let name = self.utf8(start, name)?;
+        check_atom(name.len(), self.cursor.span(start))?;
+        Ok(Term::Atom(name))
     }
 }
 

@@ -3,27 +3,26 @@
 use std::borrow::Cow;
 
 use super::Reader;
-use crate::term::cursor::error;
+use crate::term::cursor::{check_atom, error};
 use crate::term::{Span, SyntaxError, Term, number};
 
 impl<'a> Reader<'a> {
-    /// Reads letters, digits, `_` and `@`, and a `?` or `!` at the end.
-    pub(super) fn name(&mut self) -> &'a str {
+    /// Reads ASCII letters, digits, `_` and `@`, and a `?` or `!` at the end. Elixir allows more letters, but only where no name
+    /// mixes scripts or can be confused with another one; nothing needs them without quotes.
+    pub(super) fn name(&mut self) -> Result<&'a str, SyntaxError> {
         let start = self.cursor.at;
         self.cursor.skip_while(is_ascii_inner);
         if self.cursor.peek().is_some_and(|byte| byte >= 0x80) {
-            let rest = &self.source[self.cursor.at..];
-            let is_inner = |inner: char| inner.is_alphanumeric() || u8::try_from(inner).is_ok_and(is_ascii_inner);
-            self.cursor.at += rest.find(|character| !is_inner(character)).unwrap_or(rest.len());
+            let message = "a name with letters beyond ASCII has to be quoted";
+            self.cursor.at += self.source[self.cursor.at..].chars().next().map_or(0, char::len_utf8);
+            return Err(error(self.cursor.span(start), message, "not a plain name"));
         }
         if matches!(self.cursor.peek(), Some(b'?' | b'!')) {
             self.cursor.at += 1;
         }
-        if self.cursor.at == start {
-            // Not a letter after all: take the character, for the error that follows.
-            self.cursor.at += self.source[start..].chars().next().map_or(0, char::len_utf8);
-        }
-        &self.source[start..self.cursor.at]
+        let name = &self.source[start..self.cursor.at];
+        check_atom(name.len(), self.cursor.span(start))?;
+        Ok(name)
     }
 
     /// Reads an integer, a floating point number, or a character (`?a`).
@@ -48,6 +47,9 @@ impl<'a> Reader<'a> {
         let Some(character) = self.source[self.cursor.at..].chars().next() else {
             return Err(self.cursor.unexpected("a character"));
         };
+        if is_disguise(character) {
+            return Err(self.cursor.unexpected("a character that can be seen, or its escape sequence"));
+        }
         self.cursor.at += character.len_utf8();
         let plain = u8::try_from(character).ok().filter(|_| escaped).and_then(unescaped);
         Ok(Term::Integer(plain.map_or(i64::from(u32::from(character)), i64::from)))
@@ -100,6 +102,7 @@ impl<'a> Reader<'a> {
                     return Err(self.cursor.unterminated(what, start, 1, &close));
                 }
                 Some(byte) if byte == close => {
+                    self.check_quoted(start + 1)?;
                     self.cursor.at += 1;
                     return Ok(text);
                 }
@@ -111,6 +114,20 @@ impl<'a> Reader<'a> {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Refuses what Elixir refuses between quotes, from `start` to here: [`is_disguise`], but for line ends of two characters.
+    fn check_quoted(&mut self, start: usize) -> Result<(), SyntaxError> {
+        // The bytes that those begin with, of which plain text has few.
+        let suspicious = |byte: &u8| matches!(byte, 0x0b..=0x0d | 0xc2 | 0xe2);
+        if !self.cursor.source[start..self.cursor.at].iter().any(suspicious) {
+            return Ok(());
+        }
+        let text = &self.source[start..self.cursor.at];
+        let refused = |(at, character): &(usize, char)| is_disguise(*character) && !text[*at..].starts_with("\r\n");
+        let Some((at, _)) = text.char_indices().find(refused) else { return Ok(()) };
+        self.cursor.at = start + at;
+        Err(self.cursor.unexpected("its escape sequence"))
     }
 
     /// Reads an escape sequence, whose backslash stands here (`elixir_interpolation:unescape_chars/3`).
@@ -176,6 +193,16 @@ impl<'a> Reader<'a> {
 
 pub(super) fn is_name_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+}
+
+/// Returns whether a character is one with which a text can be made to look like another one: it turns the direction of what
+/// follows, or ends a line for some programs and not for others (`?bidi` and `?break` in `elixir_tokenizer.hrl`; Elixir 1.14
+/// still accepts the latter).
+pub(super) fn is_disguise(character: char) -> bool {
+    matches!(
+        character,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{b}'..='\u{d}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
 }
 
 /// Returns what a backslash makes of `byte`, if that is not the byte itself (`elixir_interpolation:unescape_map/1`).

@@ -7,7 +7,7 @@ mod text;
 
 use std::borrow::Cow;
 
-use super::cursor::{Cursor, error};
+use super::cursor::{Cursor, check_atom, error};
 use super::{Spanned, SyntaxError, Term};
 
 /// Returns the terms of a text, in order.
@@ -35,16 +35,24 @@ pub fn consult(source: &[u8]) -> Result<Vec<Spanned<'_>>, SyntaxError> {
         if !reader.cursor.eat(".") {
             return Err(reader.cursor.unexpected("a full stop after the term"));
         }
+        // Otherwise it is an operator (`erl_scan:scan_dot/6`).
+        if !matches!(reader.cursor.peek(), None | Some(b'\t'..=b'\r' | b' ' | b'%')) {
+            return Err(reader.cursor.unexpected("a blank after the full stop"));
+        }
     }
 }
 
-/// Says whether a comment in the first two lines declares the text to be Latin-1.
-fn says_latin1(source: &[u8]) -> bool {
-    source.split(|&byte| byte == b'\n').take(2).map(<[u8]>::trim_ascii_start).any(|line| {
-        let line = String::from_utf8_lossy(&line[..line.len().min(200)]).to_ascii_lowercase();
-        let value =
-            line.starts_with('%').then(|| line.split_once("coding")).flatten().map(|(_, rest)| rest.trim_start());
-        value.is_some_and(|rest| rest.starts_with([':', '=']) && rest[1..].trim_start().starts_with("latin-1"))
+/// Returns whether a comment in the first two lines declares the text to be Latin-1: what follows the first `coding` that an
+/// `=` or a `:` follows (`epp:read_encoding/1`).
+pub(crate) fn says_latin1(source: &[u8]) -> bool {
+    source.split(|&byte| byte == b'\n').take(2).any(|line| {
+        let line = String::from_utf8_lossy(&line[..line.len().min(1000)]).to_ascii_lowercase();
+        let comment = line.split_once('%').map_or("", |(_, comment)| comment);
+        let mut values = comment.split("coding").skip(1).map(str::trim_start);
+        let named = values.find_map(|rest| rest.strip_prefix([':', '=']));
+        let name = named.map_or("", str::trim_start);
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(name.len());
+        &name[..end] == "latin-1"
     })
 }
 
@@ -55,8 +63,17 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Steps over white space and comments.
     fn skip_blank(&mut self) {
-        self.cursor.skip_blank(b'%');
+        while let Some(byte) = self.cursor.peek() {
+            match byte {
+                b'%' => self.cursor.skip_while(|byte| byte != b'\n'),
+                b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r' => self.cursor.at += 1,
+                // Erlang takes other control characters for blanks; but a file of zeros is what a power cut leaves, and no
+                // empty lock.
+                _ => return,
+            }
+        }
     }
 
     fn term(&mut self) -> Result<Spanned<'a>, SyntaxError> {
@@ -65,11 +82,17 @@ impl<'a> Reader<'a> {
             Some(b'{') => Term::Tuple(self.sequence("tuple", "{", "}")?),
             Some(b'[') => Term::List(self.sequence("list", "[", "]")?),
             Some(b'"') => Term::Charlist(self.strings()?),
-            Some(b'\'') => Term::Atom(self.quoted("quoted atom")?),
+            Some(b'\'') => {
+                let name = self.quoted("quoted atom")?;
+                check_atom(name.chars().count(), self.cursor.span(start))?;
+                Term::Atom(name)
+            }
             Some(b'<') if self.cursor.starts_with("<<") => Term::Binary(self.binary()?),
             Some(b'#') if self.cursor.starts_with("#{") => Term::Map(self.map()?),
-            Some(b'a'..=b'z') => Term::Atom(self.bare_atom()),
-            Some(byte) if byte >= 0x80 && self.character_at(start).is_lowercase() => Term::Atom(self.bare_atom()),
+            Some(b'a'..=b'z') => Term::Atom(self.atom()?),
+            Some(byte) if byte >= 0x80 && matches!(self.character_at(start), 'ß'..='ö' | 'ø'..='ÿ') => {
+                Term::Atom(self.atom()?)
+            }
             Some(b'0'..=b'9' | b'-' | b'+' | b'$') => self.number()?,
             Some(b'A'..=b'Z' | b'_') => {
                 let message = "variables have no value here: only literal terms are read";

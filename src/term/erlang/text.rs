@@ -3,8 +3,14 @@
 use std::borrow::Cow;
 
 use super::Reader;
-use crate::term::cursor::error;
+use crate::term::cursor::{check_atom, error};
 use crate::term::{SyntaxError, Term, number};
+
+/// The keywords of Erlang (`erl_scan:reserved_word/1`), those of OTP 27 included.
+const RESERVED: &[&str] = &[
+    "after", "and", "andalso", "band", "begin", "bnot", "bor", "bsl", "bsr", "bxor", "case", "catch", "cond", "div",
+    "else", "end", "fun", "if", "let", "maybe", "not", "of", "or", "orelse", "receive", "rem", "try", "when", "xor",
+];
 
 impl<'a> Reader<'a> {
     /// Reads an integer, a floating point number, or a character.
@@ -47,11 +53,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads an atom without quotes.
+    pub(super) fn atom(&mut self) -> Result<Cow<'a, str>, SyntaxError> {
+        let start = self.cursor.at;
+        let name = self.bare_atom();
+        let span = self.cursor.span(start);
+        check_atom(name.chars().count(), span)?;
+        if RESERVED.contains(&&*name) {
+            let message = format!("`{name}` is a keyword: as an atom it has to be quoted");
+            return Err(error(span, message, "expected a term"));
+        }
+        Ok(name)
+    }
+
     pub(super) fn bare_atom(&mut self) -> Cow<'a, str> {
         let start = self.cursor.at;
         while let Some(byte) = self.cursor.peek() {
             let character = if byte < 0x80 { char::from(byte) } else { self.character_at(self.cursor.at) };
-            if !character.is_alphanumeric() && character != '_' && character != '@' {
+            if !matches!(character, 'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '@' | 'À'..='Ö' | 'Ø'..='ö' | 'ø'..='ÿ')
+            {
                 break;
             }
             self.cursor.at += self.width(character);
@@ -61,6 +81,10 @@ impl<'a> Reader<'a> {
 
     /// Reads one string, and those after it that only blanks separate: they are one.
     pub(super) fn strings(&mut self) -> Result<Cow<'a, str>, SyntaxError> {
+        // Since OTP 27 these begin a string of several lines.
+        if self.cursor.starts_with("\"\"\"") {
+            return Err(self.cursor.unexpected("a string in single double quotes"));
+        }
         let mut text = self.quoted("string")?;
         loop {
             let end = self.cursor.at;
@@ -114,7 +138,7 @@ impl<'a> Reader<'a> {
             b'^' => {
                 self.cursor.at += 1;
                 match self.cursor.peek() {
-                    Some(b'?') => '\x7f',
+                    // `\^?` is another character since OTP 27.
                     Some(control @ (b'@'..=b'_' | b'a'..=b'z')) => char::from(control & 31),
                     _ => return Err(self.cursor.unexpected("a control character's letter")),
                 }
