@@ -165,7 +165,12 @@ fn archives_of_other_tools_fall_back() {
     assert_falls_back(&gnu("a", tar::EntryType::Regular), "is not one that Erlang writes");
     assert_falls_back(&gnu(&"long".repeat(60), tar::EntryType::Regular), "GNU long name");
 
-    let link = |kind: u8| archive(&[(raw_header("link", 0, kind), b"")]);
+    let link = |kind: u8| {
+        let mut header = raw_header("link", 0, kind);
+        header[157] = b'a';
+        hex_archive::seal(&mut header);
+        archive(&[(header, b"")])
+    };
     assert_falls_back(&outer(&link(b'1')), "is a link");
     assert_falls_back(&outer(&link(b'2')), "is a link");
     assert_falls_back(&outer(&link(b'7')), "has the member type '7'");
@@ -187,9 +192,9 @@ fn contents_that_no_tree_can_hold_fall_back() {
     let mut latin1 = header("a", 0);
     latin1[0] = 0xe9;
     hex_archive::seal(&mut latin1);
-    assert_falls_back(&outer(&archive(&[(latin1, b"")])), "not UTF-8");
-    let folder_with_data = archive(&[(raw_header("a", 3, b'5'), b"abc")]);
-    assert_falls_back(&outer(&folder_with_data), "a folder has data");
+    assert!(matches!(refusal(&outer(&archive(&[(latin1, b"")]))), TarballError::Contents { .. }));
+    let folder_with_size = archive(&[(raw_header("a", 3, b'5'), b"")]);
+    assert_falls_back(&outer(&folder_with_size), "comes out differently");
 }
 
 #[test]
@@ -251,8 +256,8 @@ fn an_outer_archive_of_another_kind_falls_back() {
     hex_archive::seal(&mut one_differs[..512]);
     assert_falls_back(&one_differs, "differ in mode");
 
-    let repeated = refusal(&members(Some(("VERSION", b"3")), &sum));
-    assert_eq!(repeated, TarballError::Repeated { member: "VERSION" });
+    assert_falls_back(&members(Some(("VERSION", b"3")), &sum), "not known");
+    assert!(matches!(refusal(&members(Some(("VERSION", b"4")), &sum)), TarballError::UnknownVersion { .. }));
     assert_eq!(refusal(&members(None, "x")), TarballError::BadChecksum);
     assert!(matches!(refusal(&members(None, &"0".repeat(64))), TarballError::WrongInnerChecksum { .. }));
 }
@@ -323,18 +328,28 @@ fn a_recipe_cannot_make_a_bomb() {
 #[test]
 fn a_cut_anywhere_is_refused() {
     let bytes = golden("hexmirror_sample");
-    for end in 0..bytes.len() {
+    // Hex itself does with half of an end mark.
+    let half = bytes.len() - 512;
+    for end in (0..bytes.len()).filter(|end| *end != half) {
         refusal(&bytes[..end]);
     }
-    let whole = contents(&archive(&[(header("a", 1), b"1"), (header("b", 600), &[7; 600])]));
-    for end in 0..whole.len() {
-        assert!(matches!(refusal(&outer_of(&whole[..end])), TarballError::Gzip { source: GzipError::Truncated }));
-    }
+    assert_falls_back(&bytes[..half], "its end mark is only half");
     let inner = archive(&[(header("a", 1), b"1"), (header("b", 600), &[7; 600])]);
-    for end in (0..inner.len()).step_by(16) {
+    for end in (0..inner.len()).step_by(16).filter(|end| *end != inner.len() - 512) {
         let cut = refusal(&outer(&inner[..end]));
         assert_eq!(cut, TarballError::Contents { source: ArchiveError::Truncated { length: end } });
     }
+    // Where only the end of gzip's own is missing, Hex reads all that it wants.
+    let whole = contents(&inner);
+    let mut fell_back = 0;
+    for end in 0..whole.len() {
+        match unpack(&outer_of(&whole[..end])) {
+            Err(UnpackError::NotReproducible { reason }) if reason == "gzip ends early" => fell_back += 1,
+            Err(UnpackError::Refused(TarballError::Contents { source: ArchiveError::Truncated { .. } })) => {}
+            other => panic!("{end}: {other:?}"),
+        }
+    }
+    assert!((8..16).contains(&fell_back), "{fell_back}");
 }
 
 #[test]

@@ -59,6 +59,11 @@ impl Found<'_> {
         RawHeader(self.header).name()
     }
 
+    /// Returns whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        matches!(RawHeader(self.header).type_flag(), b'0' | 0 | b'7')
+    }
+
     /// Returns the name that it is unpacked under.
     pub fn whole_name(&self) -> Vec<u8> {
         self.long_name.clone().unwrap_or_else(|| self.name())
@@ -90,29 +95,34 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
         }
         let raw = RawHeader(header);
         let bad = || ArchiveError::BadHeader { offset };
-        if !raw.is_intact() {
+        if !raw.is_intact() || !raw.is_readable() {
             return Err(bad());
         }
         count += 1;
         if count > limit {
             return Err(ArchiveError::TooManyMembers { limit });
         }
-        let stated = if Overrides::is_extension(raw) { None } else { overrides.size };
-        let size = stated.or(raw.size()).and_then(|size| usize::try_from(size).ok()).ok_or_else(bad)?;
+        let size = raw.size().and_then(|size| usize::try_from(size).ok()).ok_or_else(bad)?;
         let start = offset + BLOCK;
         let end = start.checked_add(size).filter(|end| *end <= archive.len()).ok_or_else(truncated)?;
         let next = end.checked_next_multiple_of(BLOCK).filter(|next| *next <= archive.len()).ok_or_else(truncated)?;
         if archive[end..next].iter().any(|byte| *byte != 0) {
             scan.note("the padding of a member is not zero");
         }
-        if let Some(what) = overrides.take_from(raw, &archive[start..end]) {
+        if let Some(what) = overrides.take_from(raw, &archive[start..end]).map_err(|Malformed| bad())? {
             scan.note(what);
         } else {
-            let long_name = overrides.name.take();
+            // The rest of a sparse file's map would follow here.
+            if raw.type_flag() == b'S' && size > 0 {
+                return Err(bad());
+            }
+            let Overrides { name: long_name, link } = std::mem::take(&mut overrides);
             for name in long_name.iter().chain([&raw.name()]) {
                 check_member(raw, name, &mut scan)?;
+                if raw.type_flag() == b'2' {
+                    check_link(name, link.as_deref().unwrap_or(raw.link_name()))?;
+                }
             }
-            overrides = Overrides::default();
             scan.members.push(Found { header, data: start..end, long_name });
         }
         offset = next;
@@ -122,10 +132,17 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
     }
     scan.length = offset;
     scan.trailer = archive.len() - offset;
-    if archive[offset..].iter().any(|byte| *byte != 0) {
-        scan.note("something follows the end mark");
-    } else if scan.trailer < 2 * BLOCK {
-        return Err(truncated());
+    // One zero block is enough where nothing follows it (`erl_tar:read_block/1`).
+    match &archive[offset + BLOCK..] {
+        [] => scan.note("its end mark is only half"),
+        rest => match rest.split_first_chunk::<BLOCK>() {
+            None => return Err(truncated()),
+            Some((second, _)) if second.iter().any(|byte| *byte != 0) => {
+                return Err(ArchiveError::BadHeader { offset: offset + BLOCK });
+            }
+            Some((_, after)) if after.iter().any(|byte| *byte != 0) => scan.note("something follows the end mark"),
+            Some(_) => {}
+        },
     }
     Ok(scan)
 }
@@ -142,6 +159,11 @@ fn check_member(raw: RawHeader<'_>, name: &[u8], scan: &mut Scan<'_>) -> Result<
     let shown = || String::from_utf8_lossy(name).chars().take(200).collect::<String>();
     match path::judge(bare) {
         PathKind::Plain => {}
+        PathKind::Unusual(_)
+            if !is_folder && name.split(|byte| *byte == b'/').all(|part| matches!(part, b"" | b".")) =>
+        {
+            return Err(ArchiveError::UnsafePath { name: shown(), rule: "it is a folder's" });
+        }
         PathKind::Unusual(rule) => scan.note(format!("the member name {:?} is unusual: {rule}", shown())),
         PathKind::Hostile(rule) => return Err(ArchiveError::UnsafePath { name: shown(), rule }),
     }
@@ -156,47 +178,83 @@ fn check_member(raw: RawHeader<'_>, name: &[u8], scan: &mut Scan<'_>) -> Result<
     Ok(())
 }
 
-/// What PAX records and GNU's long names say about the next member. Only read so that nothing hostile hides in them.
+/// Refuses a symbolic link that leads out of the folder that the archive is unpacked into (`erl_tar:safe_link_name/2`), or
+/// nowhere: on one without a target Hex's client hangs.
+fn check_link(name: &[u8], target: &[u8]) -> Result<(), ArchiveError> {
+    let slash = |byte: &u8| *byte == b'/';
+    let mut depth = name.split(slash).filter(|part| !matches!(*part, b"" | b".")).count().saturating_sub(1);
+    let inside = !target.is_empty()
+        && !target.starts_with(b"/")
+        && target.split(slash).all(|part| {
+            match part {
+                b"" | b"." => {}
+                b".." if depth == 0 => return false,
+                b".." => depth -= 1,
+                _ => depth += 1,
+            }
+            true
+        });
+    if inside && std::str::from_utf8(target).is_ok() {
+        return Ok(());
+    }
+    let name = String::from_utf8_lossy(name).chars().take(200).collect();
+    Err(ArchiveError::UnsafePath { name, rule: "it is a link that leads out of the release" })
+}
+
+/// What PAX records and GNU's long names say about the next member.
 #[derive(Default)]
 struct Overrides {
     name: Option<Vec<u8>>,
-    size: Option<u64>,
+    link: Option<Vec<u8>>,
 }
+
+/// An extension header that `erl_tar` cannot read.
+struct Malformed;
 
 impl Overrides {
-    fn is_extension(raw: RawHeader<'_>) -> bool {
-        matches!(raw.type_flag(), b'x' | b'g' | b'L' | b'K')
-    }
-
     /// Takes in an extension header; returns what it is, or `None` for an ordinary member.
-    fn take_from(&mut self, raw: RawHeader<'_>, data: &[u8]) -> Option<&'static str> {
-        if !Self::is_extension(raw) {
-            return None;
-        }
+    fn take_from(&mut self, raw: RawHeader<'_>, data: &[u8]) -> Result<Option<&'static str>, Malformed> {
+        let until_nul = || data.split(|byte| *byte == 0).next().unwrap_or_default();
         match raw.type_flag() {
-            b'L' => self.name = Some(data.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()),
-            b'K' => {}
-            _ => self.read_pax(data),
+            b'L' | b'K' if data.is_empty() || std::str::from_utf8(until_nul()).is_err() => return Err(Malformed),
+            b'L' => self.name = Some(until_nul().to_vec()),
+            b'K' => self.link = Some(until_nul().to_vec()),
+            b'x' => self.read_pax(data)?,
+            // `erl_tar` ignores it, as a member of a type that it does not know.
+            b'g' => {}
+            _ => return Ok(None),
         }
-        Some(if matches!(raw.type_flag(), b'x' | b'g') { "it has a PAX header" } else { "it has a GNU long name" })
+        Ok(Some(if matches!(raw.type_flag(), b'x' | b'g') { "it has a PAX header" } else { "it has a GNU long name" }))
     }
 
-    /// Reads records of the form `LENGTH KEY=VALUE\n`; stops at the first that is not.
-    fn read_pax(&mut self, mut data: &[u8]) {
-        while let Some((record, rest)) = pax_record(data) {
-            if let Some(path) = record.strip_prefix(b"path=") {
-                self.name = Some(path.to_vec());
-            } else if let Some(size) = record.strip_prefix(b"size=") {
-                self.size = std::str::from_utf8(size).ok().and_then(|size| size.parse().ok());
+    /// Reads records of the form `LENGTH KEY=VALUE\n`, of which `erl_tar` ignores the length (`parse_pax_record/1`). It ignores
+    /// sizes, too, but not ones that are no numbers.
+    fn read_pax(&mut self, data: &[u8]) -> Result<(), Malformed> {
+        let Some(records) = data.strip_suffix(b"\n") else {
+            return if data.is_empty() { Ok(()) } else { Err(Malformed) };
+        };
+        for record in records.split(|byte| *byte == b'\n') {
+            let record = std::str::from_utf8(record).map_err(|_| Malformed)?;
+            let (length, record) = record.split_once(' ').ok_or(Malformed)?;
+            let (key, value) = record.split_once('=').ok_or(Malformed)?;
+            if length.is_empty() || key.is_empty() || value.is_empty() {
+                return Err(Malformed);
             }
-            data = rest;
+            let is_number = |text: &str| text.parse::<i64>().is_ok();
+            match key {
+                "path" => self.name = Some(value.as_bytes().to_vec()),
+                "linkpath" => self.link = Some(value.as_bytes().to_vec()),
+                "uid" | "gid" | "size" if !is_number(value) => return Err(Malformed),
+                "atime" | "mtime" | "ctime" => {
+                    let (seconds, fraction) = value.split_once('.').unwrap_or((value, "0"));
+                    let digits = fraction.bytes().all(|byte| byte.is_ascii_digit());
+                    if !is_number(seconds) || !digits {
+                        return Err(Malformed);
+                    }
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
-}
-
-fn pax_record(data: &[u8]) -> Option<(&[u8], &[u8])> {
-    let space = data.iter().take(20).position(|byte| *byte == b' ')?;
-    let length: usize = std::str::from_utf8(&data[..space]).ok()?.parse().ok()?;
-    let record = data.get(space + 1..length)?.strip_suffix(b"\n")?;
-    Some((record, &data[length..]))
 }

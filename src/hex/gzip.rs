@@ -1,9 +1,11 @@
-//! Bounded gzip (RFC 1952): one member, checked to its last byte, never inflated beyond a limit that the caller sets.
+//! Bounded gzip (RFC 1952), checked to its last byte, never inflated beyond a limit that the caller sets.
 
 use std::convert::Infallible;
 
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
+/// The first bytes of every member.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
 const FIXED_HEADER: usize = 10;
 const TRAILER: usize = 8;
 /// Deflate cannot expand further than this, so no honest length is ever above it.
@@ -62,11 +64,12 @@ impl Header {
     }
 }
 
-/// A member that was inflated.
+/// What was inflated.
 pub(super) struct Inflated {
+    /// The first member's.
     pub header: Header,
-    /// FLG: which optional header fields follow; 0 for every tarball of Hex's own clients.
-    pub flags: u8,
+    /// The first thing that Hex's own clients do not write, and no recipe carries.
+    pub foreign: Option<&'static str>,
     pub bytes: Vec<u8>,
 }
 
@@ -75,7 +78,12 @@ pub(super) struct Inflated {
 /// # Errors
 /// Where it is not exactly one whole member, where CRC-32 or length are wrong, and where it is larger than `limit`.
 pub fn gunzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, GzipError> {
-    inflate(bytes, limit).map(|member| member.bytes)
+    let mut output = Vec::new();
+    let Member { end, .. } = inflate_member(bytes, &mut output, limit)?;
+    match bytes.len() - end {
+        0 => Ok(output),
+        count => Err(GzipError::TrailingBytes { count }),
+    }
 }
 
 /// Compresses `bytes` into one member, with a header that does not depend on time or machine.
@@ -90,12 +98,64 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Inflates `bytes` to at most `limit` bytes, as the `compressed` mode of Erlang's `file:open/2` does it, through which Hex
+/// reads contents: what does not begin as gzip is taken as it is, members may follow each other, and the end may be missing as
+/// long as nobody needs what it would hold.
+///
+/// # Errors
+/// Where the data, or a CRC-32 or length that is there, is wrong, where something else than another member follows one, and
+/// where it is larger than `limit`.
 pub(super) fn inflate(bytes: &[u8], limit: usize) -> Result<Inflated, GzipError> {
+    if !bytes.starts_with(&MAGIC) {
+        if bytes.len() > limit {
+            return Err(GzipError::TooLarge { limit });
+        }
+        return Ok(Inflated { header: Header::ERLANG, foreign: Some("it is not compressed"), bytes: bytes.to_vec() });
+    }
+    let mut output = Vec::new();
+    let (mut header, mut foreign, mut at) = (None, None, 0);
+    while at < bytes.len() {
+        match inflate_member(&bytes[at..], &mut output, limit) {
+            Ok(member) => {
+                if header.is_some() {
+                    foreign = foreign.or(Some("gzip has several members"));
+                } else if member.flags != 0 {
+                    foreign = Some("gzip's header has optional fields");
+                }
+                header = header.or(Some(member.header));
+                at += member.end;
+            }
+            Err(GzipError::Truncated) => {
+                foreign = Some("gzip ends early");
+                break;
+            }
+            Err(GzipError::NotGzip) if header.is_some() => {
+                return Err(GzipError::TrailingBytes { count: bytes.len() - at });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Inflated { header: header.unwrap_or(Header::ERLANG), foreign, bytes: output })
+}
+
+/// A member that was inflated.
+struct Member {
+    header: Header,
+    /// FLG: which optional header fields follow.
+    flags: u8,
+    /// Where it ends.
+    end: usize,
+}
+
+/// Inflates the member that `bytes` begin with onto the end of `output`, which may become `limit` bytes long. Where it ends
+/// early, what there is of it was inflated.
+fn inflate_member(bytes: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<Member, GzipError> {
     let (header, flags, start) = read_header(bytes)?;
-    let input = &bytes[start..];
+    let (input, first) = (&bytes[start..], output.len());
     let stated = bytes.last_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
     // One byte more than needed, or the stream's end would only be seen after growing.
-    let mut output = Vec::with_capacity(stated.min(limit).min(input.len().saturating_mul(MAX_EXPANSION)) + 1);
+    let honest = input.len().saturating_mul(MAX_EXPANSION);
+    output.reserve_exact(stated.min(limit.saturating_sub(first)).min(honest) + 1);
     let mut decompress = Decompress::new(false);
     loop {
         let consumed = decompress.total_in() as usize;
@@ -105,7 +165,7 @@ pub(super) fn inflate(bytes: &[u8], limit: usize) -> Result<Inflated, GzipError>
         }
         let (before, rest) = (output.len(), &input[consumed..]);
         let status = decompress
-            .decompress_vec(&rest[..rest.len().min(INPUT_CHUNK)], &mut output, FlushDecompress::None)
+            .decompress_vec(&rest[..rest.len().min(INPUT_CHUNK)], output, FlushDecompress::None)
             .map_err(|_| GzipError::Corrupt)?;
         if output.len() > limit {
             return Err(GzipError::TooLarge { limit });
@@ -117,19 +177,12 @@ pub(super) fn inflate(bytes: &[u8], limit: usize) -> Result<Inflated, GzipError>
             return Err(GzipError::Truncated);
         }
     }
-    check_trailer(&input[decompress.total_in() as usize..], &output)?;
-    Ok(Inflated { header, flags, bytes: output })
-}
-
-fn check_trailer(rest: &[u8], output: &[u8]) -> Result<(), GzipError> {
-    let (trailer, after) = rest.split_first_chunk::<TRAILER>().ok_or(GzipError::Truncated)?;
-    if *trailer != trailer_of(output) {
+    let end = decompress.total_in() as usize;
+    let trailer = input[end..].first_chunk::<TRAILER>().ok_or(GzipError::Truncated)?;
+    if *trailer != trailer_of(&output[first..]) {
         return Err(GzipError::Checksum);
     }
-    match after.len() {
-        0 => Ok(()),
-        count => Err(GzipError::TrailingBytes { count }),
-    }
+    Ok(Member { header, flags, end: start + end + TRAILER })
 }
 
 fn trailer_of(bytes: &[u8]) -> [u8; TRAILER] {
@@ -167,7 +220,13 @@ fn read_header(bytes: &[u8]) -> Result<(Header, u8, usize), GzipError> {
         }
     }
     if flags & 2 != 0 {
-        rest = rest.get(2..).ok_or(GzipError::Truncated)?;
+        let (stated, after) = rest.split_first_chunk::<2>().ok_or(GzipError::Truncated)?;
+        let mut crc = Crc::new();
+        crc.update(&bytes[..bytes.len() - rest.len()]);
+        if u32::from(u16::from_le_bytes(*stated)) != crc.sum() & 0xffff {
+            return Err(GzipError::Checksum);
+        }
+        rest = after;
     }
     let header = Header { mtime: u32::from_le_bytes([a, b, c, d]), extra_flags, os };
     Ok((header, flags, bytes.len() - rest.len()))
@@ -276,7 +335,10 @@ mod tests {
         let packed = gzip(b"text");
         let mut other = packed[..FIXED_HEADER].to_vec();
         other[3] = 2 | 4 | 8 | 16;
-        other.extend(b"\x03\x00abcname\0comment\0\x12\x34");
+        other.extend(b"\x03\x00abcname\0comment\0");
+        let mut crc = Crc::new();
+        crc.update(&other);
+        other.extend(&crc.sum().to_le_bytes()[..2]);
         other.extend(&packed[FIXED_HEADER..]);
         assert_eq!(gunzip(&other, 100).as_deref(), Ok(&b"text"[..]));
         for end in 0..other.len() {

@@ -33,7 +33,7 @@ pub(super) fn judge(name: &[u8]) -> PathKind {
     }
     match std::str::from_utf8(name) {
         Ok(_) => PathKind::Plain,
-        Err(_) => PathKind::Unusual("it is not UTF-8"),
+        Err(_) => PathKind::Hostile("it is not UTF-8"),
     }
 }
 
@@ -57,6 +57,6 @@ mod tests {
         for name in ["", "/a", "\\a", "C:\\a", "c:/a", "..", "a/..", "../a", "a/../b", "a\\..\\b", "a\0b"] {
             assert!(matches!(judge(name.as_bytes()), PathKind::Hostile(_)), "{name}");
         }
-        assert!(matches!(judge(b"a\xff"), PathKind::Unusual(_)));
+        assert!(matches!(judge(b"a\xff"), PathKind::Hostile(_)));
     }
 }

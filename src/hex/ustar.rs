@@ -8,6 +8,7 @@ const OLD_RECORD: usize = 20 * BLOCK;
 
 const NAME_LENGTH: usize = 100;
 const PREFIX_LENGTH: usize = 155;
+const STAR_PREFIX_LENGTH: usize = 131;
 const OWNER_LENGTH: usize = 32;
 
 const MODE: usize = 100;
@@ -174,17 +175,33 @@ fn default_split(path: &str) -> usize {
 pub(super) struct RawHeader<'a>(pub &'a [u8; BLOCK]);
 
 impl<'a> RawHeader<'a> {
-    /// Tells whether its checksum is right.
+    /// Returns whether its checksum is right, as a sum of unsigned or, as some old programs have it, of signed bytes.
     pub fn is_intact(self) -> bool {
-        octal(&self.0[CHECKSUM..TYPE_FLAG]) == Some(checksum(self.0))
+        let stated = octal(&self.0[CHECKSUM..TYPE_FLAG]);
+        let high = |bytes: &[u8]| bytes.iter().filter(|byte| **byte > 0x7f).count() as u64;
+        let unsigned = checksum(self.0);
+        let signed = unsigned.checked_sub(256 * (high(&self.0[..CHECKSUM]) + high(&self.0[TYPE_FLAG..])));
+        stated == Some(unsigned) || stated.is_some() && stated == signed
     }
 
-    /// Returns the length of the data that follows, in octal or GNU's binary form.
+    /// Returns whether `erl_tar` can read the other numbers and texts.
+    pub fn is_readable(self) -> bool {
+        let numbers = [MODE..UID, UID..GID, GID..SIZE, MTIME..CHECKSUM];
+        let mut texts = vec![0..NAME_LENGTH, TYPE_FLAG + 1..MAGIC];
+        if self.0[MAGIC..].starts_with(b"ustar") {
+            texts.extend([USER_NAME..GROUP_NAME, GROUP_NAME..DEVICE_MAJOR]);
+        }
+        let utf8 = |range: std::ops::Range<usize>| std::str::from_utf8(text(&self.0[range])).is_ok();
+        numbers.into_iter().all(|range| octal(&self.0[range]).is_some()) && texts.into_iter().all(utf8)
+    }
+
+    /// Returns the length of the data that follows. `erl_tar` knows no other numbers than octal ones: of GNU's binary form it
+    /// says that they are too large.
     pub fn size(self) -> Option<u64> {
-        let field = &self.0[SIZE..MTIME];
-        match field[0] {
-            0x80 => field[4..].iter().try_fold(0u64, |size, byte| size.checked_mul(256)?.checked_add(u64::from(*byte))),
-            _ => octal(field),
+        match self.type_flag() {
+            // Links and folders have none, whatever they say (`is_header_only_type/1`).
+            b'1' | b'2' | b'5' => Some(0),
+            _ => octal(&self.0[SIZE..MTIME]),
         }
     }
 
@@ -218,9 +235,9 @@ impl<'a> RawHeader<'a> {
 }
 
 fn prefix_and_name(header: &[u8; BLOCK]) -> (&[u8], &[u8]) {
-    // GNU's own format ("ustar ") keeps times where the prefix is.
-    let prefix =
-        if header[MAGIC..].starts_with(b"ustar\0") { text(&header[PREFIX..PREFIX + PREFIX_LENGTH]) } else { b"" };
+    // GNU's own format ("ustar ") keeps times where the prefix is, star's keeps them behind it.
+    let length = if header.ends_with(b"tar\0") { STAR_PREFIX_LENGTH } else { PREFIX_LENGTH };
+    let prefix = if header[MAGIC..].starts_with(b"ustar\0") { text(&header[PREFIX..PREFIX + length]) } else { b"" };
     (prefix, text(&header[..NAME_LENGTH]))
 }
 
@@ -228,14 +245,10 @@ fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
+/// Reads octal digits; blanks and NULs count for nothing, wherever they are (`erl_tar:parse_octal/1`).
 fn octal(field: &[u8]) -> Option<u64> {
-    let padding = |byte: &u8| *byte == 0 || *byte == b' ';
-    let start = field.iter().position(|byte| *byte != b' ')?;
-    let digits = field[start..].split(padding).next()?;
-    if field[start + digits.len()..].iter().any(|byte| !padding(byte)) {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |number, digit| match digit {
+    field.iter().try_fold(0u64, |number, digit| match digit {
+        0 | b' ' => Some(number),
         b'0'..=b'7' => number.checked_mul(8)?.checked_add(u64::from(digit - b'0')),
         _ => None,
     })

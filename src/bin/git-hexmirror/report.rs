@@ -168,7 +168,9 @@ fn hint(error: &OpError) -> Option<String> {
                 entry.repository
             ));
         }
-        OpError::Tarball { .. } => "nothing was stored; the package's publisher should know of this",
+        OpError::Tarball { .. } => {
+            "nothing was stored, and what was fetched is kept; --keep-going commits the rest now; the package's publisher should know of this"
+        }
         OpError::NoRemote => {
             "name one after the command, by its name or address; or add one: git remote add origin URL; of several, git config remote.pushDefault NAME says which"
         }

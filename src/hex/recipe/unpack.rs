@@ -78,8 +78,8 @@ impl std::fmt::Debug for Unpacked {
 pub fn unpack(tarball: &Tarball<'_>, limits: &Limits) -> Result<Unpacked, UnpackError> {
     let inflated = tarball.inflate(limits)?;
     let scan = archive::scan(&inflated.bytes, limits.entries).map_err(|source| TarballError::Contents { source })?;
-    if inflated.flags != 0 {
-        return Err(not_reproducible("gzip's header has optional fields"));
+    if let Some(foreign) = inflated.foreign {
+        return Err(not_reproducible(foreign));
     }
     let (outer, outer_order) = read_outer(tarball)?;
     let (dialect, trailer) = read_frame(&scan, "contents")?;
@@ -129,11 +129,7 @@ fn read_frame(scan: &Scan<'_>, what: &str) -> Result<(crate::hex::ustar::Dialect
 
 fn read_members(scan: &Scan<'_>, what: &str) -> Result<Vec<Member>, UnpackError> {
     let read = |found: &archive::Found<'_>| {
-        let member = Member::read(found.header, scan.dialect).and_then(|member| match member.kind {
-            Kind::Folder { .. } if !found.data.is_empty() => Err("a folder has data"),
-            _ => Ok(member),
-        });
-        member.map_err(|reason| {
+        Member::read(found.header, scan.dialect).map_err(|reason| {
             not_reproducible(format!("{what}: {:?}: {reason}", String::from_utf8_lossy(&found.name())))
         })
     };

@@ -15,8 +15,10 @@ use crate::model::{InnerChecksum, OuterChecksum};
 
 /// The only version of the format in use.
 pub(super) const VERSION: &[u8] = b"3";
-/// The outer tarball has four members; a few more are tolerated here and end as [foreign](super::recipe).
-const OUTER_MEMBERS: usize = 64;
+/// The outer tarball has four members; more are tolerated here and end as [foreign](super::recipe).
+const OUTER_MEMBERS: usize = 4096;
+/// How many digits `CHECKSUM` has.
+const CHECKSUM_DIGITS: usize = 64;
 /// hex_core reads no larger `metadata.config` (`MAX_METADATA_SIZE` in its `hex_tarball.erl`).
 const METADATA_BYTES: usize = 1 << 20;
 
@@ -77,12 +79,6 @@ pub enum TarballError {
         /// The member's name.
         member: &'static str,
     },
-    /// One of the four members is there more than once.
-    #[error("the tarball has more than one {member}")]
-    Repeated {
-        /// The member's name.
-        member: &'static str,
-    },
     /// `VERSION` is not `3`.
     #[error("the tarball has the format version {version:?}; only 3 is known")]
     UnknownVersion {
@@ -97,7 +93,7 @@ pub enum TarballError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// `CHECKSUM` does not hold 64 hexadecimal digits.
+    /// `CHECKSUM` does not hold 64 hexadecimal digits, which one more byte may follow.
     #[error("CHECKSUM is not a SHA-256 checksum")]
     BadChecksum,
     /// `CHECKSUM` is not that of the other three members.
@@ -154,8 +150,10 @@ impl<'a> Tarball<'a> {
         if metadata.len() > METADATA_BYTES {
             return Err(TarballError::MetadataTooLarge { size: metadata.len(), limit: METADATA_BYTES });
         }
+        // hex_core reads pairs of digits, and ignores half a pair (`decode_base16/1`): often a line end.
+        let digits = if stated.len() == CHECKSUM_DIGITS + 1 { &stated[..CHECKSUM_DIGITS] } else { stated };
         let stated: InnerChecksum =
-            std::str::from_utf8(stated).ok().and_then(|text| text.parse().ok()).ok_or(TarballError::BadChecksum)?;
+            std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).ok_or(TarballError::BadChecksum)?;
         let computed = inner_checksum(metadata, contents);
         if stated != computed {
             return Err(TarballError::WrongInnerChecksum { stated, computed });
@@ -215,11 +213,17 @@ pub(super) fn inner_checksum(metadata: &[u8], contents: &[u8]) -> InnerChecksum 
     InnerChecksum::from_bytes(digest.into())
 }
 
+/// Returns the data of the member with a name. hex_core unpacks all of them into a folder: the last one of a name counts, and
+/// names may be spelled `./NAME` or `NAME/`.
 fn find_member<'a>(bytes: &'a [u8], scan: &Scan<'_>, name: &'static str) -> Result<&'a [u8], TarballError> {
-    let mut found = scan.members.iter().filter(|member| member.name() == name.as_bytes());
-    let data = found.next().ok_or(TarballError::Missing { member: name })?.data.clone();
-    match found.next() {
-        None => Ok(&bytes[data]),
-        Some(_) => Err(TarballError::Repeated { member: name }),
-    }
+    let is_named = |member: &&archive::Found<'_>| {
+        let found = member.whole_name();
+        let mut parts = found.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+        parts.next() == Some(name.as_bytes()) && parts.next().is_none()
+    };
+    let mut named = scan.members.iter().filter(is_named);
+    let missing = || TarballError::Missing { member: name };
+    let last = named.clone().next_back().ok_or_else(missing)?;
+    // A link of that name would be written through.
+    if named.all(archive::Found::is_file) { Ok(&bytes[last.data.clone()]) } else { Err(missing()) }
 }
