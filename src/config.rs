@@ -54,6 +54,8 @@ pub struct Layer {
     pub hooks: HooksLayer,
     /// What `prune` keeps.
     pub prune: PruneLayer,
+    /// Whether git entries with a `depth` are stored that shallow.
+    pub shallow: Option<bool>,
 }
 
 /// What one source says of the hooks.
@@ -148,6 +150,9 @@ pub struct Config {
     pub keep_days: usize,
     /// The tags whose locks count for `prune`, as globs.
     pub keep_tags: Vec<String>,
+    /// Whether git entries with a `depth` are stored that shallow. What a client that does not know the option (Elixir before
+    /// 1.17) fetches from such a repository is broken.
+    pub shallow: bool,
 }
 
 impl Layer {
@@ -161,7 +166,8 @@ impl Layer {
 
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`,
     /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
-    /// `HEXMIRROR_KEEP_TAGS` and `HEXMIRROR_OPAQUE` (as the locks), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    /// `HEXMIRROR_KEEP_TAGS` and `HEXMIRROR_OPAQUE` (as the locks), `HEXMIRROR_SHALLOW` (a boolean of git), and Hex's own
+    /// `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
     ///
     /// # Errors
     /// Fails where a number is none.
@@ -190,11 +196,13 @@ impl Layer {
                 keep_days: get("HEXMIRROR_KEEP_DAYS").map(|days| number("HEXMIRROR_KEEP_DAYS", &days)).transpose()?,
                 keep_tags: get("HEXMIRROR_KEEP_TAGS").map(|tags| words(&tags)),
             },
+            shallow: get("HEXMIRROR_SHALLOW").map(|value| boolean("HEXMIRROR_SHALLOW", &value)).transpose()?,
         })
     }
 
     /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space, and given as often as one likes), `hexmirror.jobs`,
-    /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags` and `hexmirror.opaque` (as the locks), and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
+    /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags` and `hexmirror.opaque` (as the locks),
+    /// `hexmirror.shallow`, and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
     ///
     /// `values` returns all values of a setting; of those that are no lists, the last counts, as for git.
     /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
@@ -228,7 +236,19 @@ impl Layer {
         let keep_tags = list("hexmirror.keepTags");
         let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
         let opaque = list("hexmirror.opaque");
-        Ok(Self { branch: setting("hexmirror.branch"), locks, jobs, timeout, opaque, repositories, hooks, prune })
+        let shallow = setting("hexmirror.shallow").map(|value| boolean("git's setting hexmirror.shallow", &value));
+        let shallow = shallow.transpose()?;
+        Ok(Self {
+            branch: setting("hexmirror.branch"),
+            locks,
+            jobs,
+            timeout,
+            opaque,
+            repositories,
+            hooks,
+            prune,
+            shallow,
+        })
     }
 }
 
@@ -283,6 +303,7 @@ impl Config {
             post_checkout: layers().find_map(|(layer, _)| layer.hooks.post_checkout).unwrap_or_default(),
             keep_days: keep_days.unwrap_or(KEEP_DAYS),
             keep_tags: layers().find_map(|(layer, _)| layer.prune.keep_tags.clone()).unwrap_or_default(),
+            shallow: layers().find_map(|(layer, _)| layer.shallow).unwrap_or_default(),
         })
     }
 }
@@ -303,6 +324,15 @@ fn word<T: for<'a> Deserialize<'a>>(origin: &str, text: String) -> Result<T, Con
     use serde::de::value::{Error, StringDeserializer};
     let read: StringDeserializer<Error> = text.into_deserializer();
     T::deserialize(read).map_err(|error| ConfigError { origin: origin.into(), problem: error.to_string() })
+}
+
+/// Reads a boolean as git writes them (git-config(1), "Values").
+fn boolean(origin: &str, text: &str) -> Result<bool, ConfigError> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" | "" => Ok(false),
+        _ => Err(ConfigError { origin: origin.into(), problem: format!("{text:?} is neither true nor false") }),
+    }
 }
 
 fn number(origin: &str, text: &str) -> Result<usize, ConfigError> {

@@ -9,6 +9,7 @@
 //! Fetching is with the user's own credentials, proxies and `insteadOf`; nothing of the repository that the command runs in
 //! leaks into it (`GIT_DIR` and its like), and nothing is stored that was not asked for.
 
+mod caveats;
 mod check;
 mod error;
 mod fetch;
@@ -21,6 +22,7 @@ mod submodule;
 pub mod surface;
 mod transfer;
 
+pub use caveats::Caveat;
 pub use check::{check, pack_files};
 pub use error::{GitError, Refs};
 pub use fetch::{Received, Want};

@@ -182,8 +182,9 @@ mod tests {
     }
 
     fn requirements_of(text: &str) -> Result<Vec<Dependency>, MetadataError> {
-        let text =
-            format!("{{<<\"name\">>,<<\"a\">>}}.{{<<\"version\">>,<<\"1.0.0\">>}}.{{<<\"requirements\">>,{text}}}.");
+        let text = format!(
+            "{{<<\"name\">>,<<\"a\">>}}.\n{{<<\"version\">>,<<\"1.0.0\">>}}.\n{{<<\"requirements\">>,{text}}}."
+        );
         Metadata::parse(text.as_bytes()).map(|metadata| metadata.requirements)
     }
 

@@ -328,6 +328,17 @@ pub(super) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) 
     Ok(set.build().map_err(unusable)?)
 }
 
+impl Project {
+    /// Reads locks and puts together what the mirror has to have for them.
+    ///
+    /// # Errors
+    /// Fails where one cannot be used.
+    pub fn wanted(&self, locks: &[LockFile]) -> Result<Wanted> {
+        let wanted = read_locks(&self.repository, locks)?;
+        Ok(if self.config.shallow { wanted } else { wanted.with_full_ancestries() })
+    }
+}
+
 /// Reads locks and puts together what they pin.
 ///
 /// # Errors

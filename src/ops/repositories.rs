@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, thread};
 
 use super::{OpError, Project, Result};
-use crate::git::{Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, pack_files};
+use crate::git::{Caveat, Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, pack_files};
 use crate::model::{GitAddress, Manifest, Revision, StoredGit};
 use crate::plan::{GitPlan, Learned, RepositoryWant, RevisionWant, is_deep_enough};
 use crate::progress::{Event, Progress};
@@ -187,12 +187,35 @@ impl Repositories {
         Ok((learned, downloaded_bytes))
     }
 
+    /// Warns of what a new revision relies on and is not mirrored. `with_submodules`: they are.
+    fn warn_of_caveats(
+        &self,
+        address: &GitAddress,
+        revision: Revision,
+        scratch: &Scratch<'_>,
+        with_submodules: bool,
+    ) -> Result<()> {
+        for caveat in scratch.caveats(revision)? {
+            let what = match caveat {
+                Caveat::Submodules if with_submodules => continue,
+                Caveat::Submodules => "has submodules that its entry does not ask for, which are not mirrored",
+                Caveat::LargeFiles => "keeps files in Git LFS, of which only the pointers are mirrored",
+            };
+            let message = format!("{address} at {} {what}", revision.short());
+            self.progress.report(Event::Warning { message });
+        }
+        Ok(())
+    }
+
     /// Packs what was fetched of a repository; `stored` is what the branch will say of it, but for the packs.
     fn pack(&self, address: &GitAddress, wanted: &RepositoryWant, mut stored: StoredGit) -> Result<Fetched> {
         let (scratch, base) = self.open(address, wanted)?;
         let before = self.manifest.git.get(address).cloned().unwrap_or_default();
         let packs = base.map(|(stored, _)| stored.packs.clone()).unwrap_or_default();
         let new = wanted.revisions.iter().filter(|(revision, _)| !before.revisions.contains_key(*revision));
+        for (revision, want) in new.clone() {
+            self.warn_of_caveats(address, *revision, &scratch, want.submodules)?;
+        }
         let added = new.map(|(revision, want)| (*revision, replaced(&before, wanted, want))).collect();
         let revisions = stored.revisions.keys().copied().collect();
         let Packed { kept, new, shallow } = scratch.pack(&revisions, &packs)?;

@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use super::Result;
-use super::project::{LockFile, Project, read_locks};
+use super::project::{LockFile, Project};
 use crate::model::Manifest;
 use crate::plan::Comparison;
-use crate::store::{ObjectId, Repository, Snapshot};
+use crate::store::{ObjectId, Snapshot};
 
 /// How many answers are remembered: one for each branch that people switch between.
 const REMEMBERED: usize = 32;
@@ -86,14 +86,14 @@ fn compare_with(
     particulars: bool,
 ) -> Result<Status> {
     let files = locks.iter().map(|lock| lock.file.clone()).collect();
-    let memory = tip.map(|tip| Memory::new(&project.repository, tip, locks));
+    let memory = tip.map(|tip| Memory::new(project, tip, locks));
     if !particulars && let Some(summary) = memory.as_ref().and_then(Memory::recall) {
         return Ok(Status { locks: files, remote: None, commit: tip, summary, comparison: None });
     }
     let snapshot = tip.map(|tip| project.snapshot_of(remote, tip)).transpose()?;
     let nothing = Manifest::default();
     let manifest = snapshot.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
-    let comparison = Comparison::new(&read_locks(&project.repository, locks)?, manifest);
+    let comparison = Comparison::new(&project.wanted(locks)?, manifest);
     let summary = Summary::of(&comparison);
     if summary.fresh
         && let Some(memory) = memory
@@ -104,10 +104,10 @@ fn compare_with(
 }
 
 /// Remembers that the mirror at `tip` is fresh for these locks, as an update knows when it is done.
-pub(super) fn remember(repository: &Repository, tip: ObjectId, locks: &[LockFile], comparison: &Comparison) {
+pub(super) fn remember(project: &Project, tip: ObjectId, locks: &[LockFile], comparison: &Comparison) {
     let summary = Summary::of(comparison);
     if summary.fresh {
-        Memory::new(repository, tip, locks).remember(&summary);
+        Memory::new(project, tip, locks).remember(&summary);
     }
 }
 
@@ -131,18 +131,19 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(repository: &Repository, tip: ObjectId, locks: &[LockFile]) -> Self {
+    fn new(project: &Project, tip: ObjectId, locks: &[LockFile]) -> Self {
         let mut digest = Sha256::new();
         // Another version of this program may answer otherwise.
         digest.update(concat!(env!("CARGO_PKG_VERSION"), "\0"));
         digest.update(tip.as_bytes());
+        digest.update([u8::from(project.config.shallow)]);
         for lock in locks {
             digest.update((lock.file.len() as u64).to_le_bytes());
             digest.update(&lock.file);
             digest.update(lock.blob.as_bytes());
         }
         let key = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { path: repository.own_dir().join("fresh"), key }
+        Self { path: project.repository.own_dir().join("fresh"), key }
     }
 
     fn recall(&self) -> Option<Summary> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::fetching::{self, Fetched, Means, Order, Stored, StoredRepository};
-use super::project::{LockFile, Project, read_locks};
+use super::project::{LockFile, Project};
 use super::status::{self, Status};
 use super::upstream::Repositories;
 use super::{OpError, Result, init, repositories as git};
@@ -104,6 +104,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         // What cannot be mirrored is named, and a remembered answer has only numbers.
         before = status::status(project, true)?;
     }
+    warn_of_scripts(project, &before.locks, progress.as_ref());
     let done = |before: Status, adopted| Update {
         commit: before.commit,
         before,
@@ -157,6 +158,20 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
     Err(OpError::KeptMoving { branch: project.branch.to_string() })
 }
 
+/// Warns of scripts beside locks: rebar3 evaluates one, and takes what it returns for the lock
+/// (`rebar_config:consult_file_/1`).
+fn warn_of_scripts(project: &Project, locks: &[String], progress: &dyn Progress) {
+    let Some(root) = project.repository.worktree() else { return };
+    for lock in locks.iter().filter(|lock| lock.rsplit('/').next() == Some("rebar.lock")) {
+        let script = format!("{lock}.script");
+        if root.join(&script).exists() {
+            let message =
+                format!("{script} is code and is not evaluated: what it changes in {lock} for rebar3 is not mirrored");
+            progress.report(Event::Warning { message });
+        }
+    }
+}
+
 struct Outcome {
     added: Vec<Added>,
     added_git: Vec<AddedGit>,
@@ -177,7 +192,7 @@ struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     fn new(project: &'a Project, options: UpdateOptions) -> Result<Self> {
         let locks = project.locks()?;
-        let wanted = read_locks(&project.repository, &locks)?;
+        let wanted = project.wanted(&locks)?;
         Ok(Self { project, options, locks, wanted, base: project.snapshot()? })
     }
 
@@ -206,7 +221,7 @@ impl<'a> Attempt<'a> {
             return Err(OpError::StillLacking { lacking: after.lacking() });
         }
         let published = draft.publish(&self.message(&added, &added_git, &fetched)?)?;
-        status::remember(repository, published.commit, &self.locks, &after);
+        status::remember(self.project, published.commit, &self.locks, &after);
         for release in &added {
             // What is stored is not needed a second time; a file that stays is only untidy.
             let _ = downloads.remove(&release.stored.outer);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use super::project::{Project, read_locks};
+use super::project::Project;
 use super::repositories::fetching_git;
 use super::upstream::Repositories;
 use super::{OpError, Result, mirror};
@@ -58,7 +58,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     let items = (manifest.releases.len() + manifest.entries.len() + manifest.git.len()) as u64;
     progress.report(Event::Planned { items });
     let wanted = match project.locks() {
-        Ok(locks) => read_locks(&project.repository, &locks)?,
+        Ok(locks) => project.wanted(&locks)?,
         Err(OpError::NoLock { .. }) if project.config.locks.is_none() => Wanted::default(),
         Err(error) => return Err(error),
     };

@@ -141,6 +141,16 @@ impl Wanted {
         Ok(())
     }
 
+    /// Returns the same without the depths that entries name: what a client that does not know the option fetches from a
+    /// repository that is shallow itself is broken.
+    #[must_use]
+    pub fn with_full_ancestries(mut self) -> Self {
+        self.git.iter_mut().for_each(|pin| pin.depth = None);
+        self.git.sort();
+        self.git.dedup();
+        self
+    }
+
     /// Adds a pin, or what one knows more than another of the same release.
     fn add_pin(&mut self, pin: Pin, source: &HexSource) -> Result<(), LockError> {
         match self.releases.entry(pin.id.clone()) {

@@ -212,6 +212,13 @@ impl Scene {
         scene
     }
 
+    /// As [`Scene::new`], with entries with a depth stored that shallow.
+    pub fn shallow() -> Self {
+        let scene = Self::new();
+        scene.stage.git(&["config", "hexmirror.shallow", "true"]);
+        scene
+    }
+
     /// Has git ask the forge where an address begins so.
     pub fn redirect(&self, begin: &str) {
         self.forge.redirect(self.sandbox(), begin);

@@ -12,7 +12,7 @@ fn three_commits(scene: &Scene, name: &str) -> Vec<String> {
 
 #[test]
 fn a_depth_is_kept_to_and_deepened() {
-    let scene = Scene::new();
+    let scene = Scene::shallow();
     let commits = three_commits(&scene, "a/one");
     scene.lock(&[("one", "a/one", &commits[2], "depth: 1")]);
     scene.update();
@@ -43,7 +43,7 @@ fn a_depth_is_kept_to_and_deepened() {
 
 #[test]
 fn what_anybody_wants_in_full_is_stored_in_full() {
-    let scene = Scene::new();
+    let scene = Scene::shallow();
     let commits = three_commits(&scene, "a/one");
     scene.lock(&[("one", "a/one", &commits[2], "depth: 1")]);
     scene.update();
@@ -65,7 +65,7 @@ fn what_anybody_wants_in_full_is_stored_in_full() {
 
 #[test]
 fn a_shallow_revision_that_upstream_lost_is_dropped_when_all_is_stored_in_full() {
-    let scene = Scene::new();
+    let scene = Scene::shallow();
     scene.forge.commit("a/one", "main", &[("f", "1")]);
     let lost = scene.forge.commit("a/one", "lost", &[("f", "1")]);
     scene.lock(&[("one", "a/one", &lost, "depth: 1")]);
@@ -151,7 +151,7 @@ fn a_submodule_that_cannot_be_had_is_no_success() {
 
 #[test]
 fn a_server_that_gives_no_commit_by_its_id_is_asked_for_refs() {
-    let scene = Scene::new();
+    let scene = Scene::shallow();
     // The older protocol lets a client want only what is advertised.
     scene.sandbox().git("", &["config", "--global", "protocol.version", "0"]);
     let commits = three_commits(&scene, "a/one");

@@ -10,7 +10,7 @@ const KILLS: usize = 40;
 
 #[test]
 fn an_update_killed_at_any_moment_loses_nothing() {
-    let scene = Scene::new();
+    let scene = Scene::shallow();
     let mut random = fastrand::Rng::with_seed(7);
     let noise: String = (0..200_000).map(|_| random.alphanumeric()).collect();
     let first = scene.forge.commit("a/one", "main", &[("f", &noise)]);

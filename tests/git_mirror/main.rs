@@ -14,3 +14,5 @@ mod real;
 mod revisions;
 mod serving;
 mod source;
+mod warned;
+mod without_depth;

@@ -98,7 +98,7 @@ fn a_repository_that_nobody_needs_goes_whole_and_its_submodules_with_it() {
 
 #[test]
 fn a_shallow_repository_stays_shallow() {
-    let scene = Scene::new();
+    let scene = Scene::shallow();
     scene.forge.commit("a/one", "main", &[("f", "1")]);
     let main = scene.forge.commit("a/one", "main", &[("f", "2")]);
     scene.forge.commit("a/one", "other", &[("g", "1")]);
