@@ -14,5 +14,6 @@ mod real;
 mod revisions;
 mod serving;
 mod source;
+mod user_settings;
 mod warned;
 mod without_depth;

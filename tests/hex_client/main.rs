@@ -1,9 +1,9 @@
 //! What Hex's own client accepts is accepted, and what it refuses is refused. The client's part is skipped, with a message, if
 //! there is no Hex; the verdicts that are written down are then believed.
 
+#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../hex_archive/mod.rs"]
 mod hex_archive;
-#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../support/mod.rs"]
 mod support;
 

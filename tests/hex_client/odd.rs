@@ -262,14 +262,14 @@ fn names(add: Add<'_>) {
 
 fn kinds(add: Add<'_>) {
     for kind in *b"\0 013456789DMNVAZgS" {
-        let name = format!("type {:02x}", kind);
+        let name = format!("type {kind:02x}");
         add(true, &name, of_members(vec![member(kind, "x", b""), file("z")]));
     }
     let data = [b'd'; 600];
     for (accepted, kind) in
         [(false, b'1'), (true, b'3'), (true, b'4'), (false, b'5'), (true, b'6'), (true, b'Z'), (false, b'S')]
     {
-        let name = format!("type {:02x} with data", kind);
+        let name = format!("type {kind:02x} with data");
         add(accepted, &name, of_members(vec![member(kind, "x", &data), file("z")]));
     }
     add(true, "a folder with a slash", of_members(vec![member(b'5', "x/", b""), file("x/z")]));
