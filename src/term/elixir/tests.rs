@@ -59,7 +59,8 @@ fn numbers_and_atoms() {
     }
     assert_eq!(read("1.5e3"), Term::Float(1500.0));
     assert_eq!(read("123456789012345678901"), Term::BigInteger("123456789012345678901".into()));
-    for (source, name) in [(":a@b!", "a@b!"), (":\"a b\"", "a b"), (":é", "é"), ("nil", "nil"), (" # c\n ", "nil")] {
+    for (source, name) in [(":a@b!", "a@b!"), (":\"a b\"", "a b"), (":\"é\"", "é"), ("nil", "nil"), (" # c\n ", "nil")]
+    {
         assert_eq!(read(source), atom(name), "{source}");
     }
 }
@@ -87,7 +88,14 @@ fn code_and_mistakes_are_refused_with_their_place() {
         ("%Foo{}", "%", "unexpected `%`"),
         ("[1 | 2]", "|", "unexpected `|`"),
         (":", "", "unexpected end of the text"),
-        ("→", "→", "`→` is code"),
+        ("→", "→", "beyond ASCII"),
+        (":aé", "aé", "beyond ASCII"),
+        ("[1\r]", "\r", "unexpected `\\r`"),
+        ("[1\u{c}]", "\u{c}", "unexpected `\\u{c}`"),
+        ("[1 # \u{202e}\n]", "\u{202e}", "unexpected `\\u{202e}`"),
+        ("[\"a\u{2028}\"]", "\u{2028}", "unexpected `\\u{2028}`"),
+        ("[1\n, 2]", ",", "unexpected `,`"),
+        ("\u{feff}[]", "\u{feff}", "beyond ASCII"),
     ];
     for (source, marked, message) in cases {
         let error = parse(source).expect_err(source);
