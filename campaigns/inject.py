@@ -100,14 +100,14 @@ ADDRESS = re.compile(r"\w+://\S+")
 _trials = {}
 
 
-def judge(scene, run, lasts, trees):
+def judge(scene, run, lasts, done):
     """Returns what is wrong with the program's reaction to an error."""
     network = run.struck[1] in NETWORK or run.about.startswith("socket:")
     wrong = []
     if "panicked" in run.output or run.code in (101, 134, 139) or (run.code is not None and run.code < 0):
         wrong.append(("panics", f"code {run.code}"))
     elif run.code == 0:
-        if trees != scene.after:
+        if not done:
             wrong.append(("lost", "exit code 0, but the command is not done"))
         return wrong
     allowed = {5} | ({3} if network else set()) | ({2} if SETTINGS.search(run.about) else set())
@@ -134,7 +134,7 @@ def _job(job):
         return job, None, "", []
     wrong = [("lost" if kind == "damaged" else kind, text) for kind, text in found]
     if not run.timed_out:
-        wrong += [(kind, f"{text}\n{run.output}") for kind, text in judge(trial.scene, run, lasts, trial.trees)]
+        wrong += [(kind, f"{text}\n{run.output}") for kind, text in judge(trial.scene, run, lasts, trial.done)]
     return job, run.code, run.about, wrong
 
 
