@@ -191,8 +191,10 @@ mod tests {
     use crate::lock::Lock;
 
     fn manifest(lines: &[&str]) -> Manifest {
-        let text: String = lines.iter().map(|line| line.replace('#', &"a".repeat(64)) + "\n").collect();
-        text.replace("ONE", &"1".repeat(40)).replace("TWO", &"2".repeat(40)).parse().unwrap()
+        let line = |line: &&str| line.replace('#', &"a".repeat(64)) + "\n";
+        let mut lines: Vec<String> = lines.iter().map(line).collect();
+        lines.sort_unstable();
+        lines.concat().replace("ONE", &"1".repeat(40)).replace("TWO", &"2".repeat(40)).parse().unwrap()
     }
 
     fn mirror() -> Manifest {
