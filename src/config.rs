@@ -56,6 +56,8 @@ pub struct Layer {
     pub prune: PruneLayer,
     /// Whether git entries with a `depth` are stored that shallow.
     pub shallow: Option<bool>,
+    /// The applications whose git repositories are mirrored with their submodules, whatever the lock says.
+    pub submodules: Option<Vec<String>>,
 }
 
 /// What one source says of the hooks.
@@ -140,6 +142,9 @@ pub struct Config {
     pub timeout: Option<Duration>,
     /// The packages that are stored as their tarballs, since what they contain is refused where the mirror is pushed.
     pub opaque: BTreeSet<EntryId>,
+    /// The applications whose git repositories are mirrored with their submodules. rebar3 fetches submodules without saying so
+    /// in its lock.
+    pub submodules: BTreeSet<String>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<RepositoryName, RepositoryConfig>,
     /// What happens before a push.
@@ -166,8 +171,8 @@ impl Layer {
 
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`,
     /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
-    /// `HEXMIRROR_KEEP_TAGS` and `HEXMIRROR_OPAQUE` (as the locks), `HEXMIRROR_SHALLOW` (a boolean of git), and Hex's own
-    /// `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    /// `HEXMIRROR_KEEP_TAGS`, `HEXMIRROR_OPAQUE` and `HEXMIRROR_SUBMODULES` (as the locks), `HEXMIRROR_SHALLOW` (a boolean of
+    /// git), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
     ///
     /// # Errors
     /// Fails where a number is none.
@@ -185,6 +190,7 @@ impl Layer {
             jobs,
             timeout,
             opaque: get("HEXMIRROR_OPAQUE").map(|packages| words(&packages)),
+            submodules: get("HEXMIRROR_SUBMODULES").map(|apps| words(&apps)),
             repositories: [("hexpm".to_owned(), hexpm)].into(),
             hooks: HooksLayer {
                 pre_push: get("HEXMIRROR_PRE_PUSH").map(|text| word("HEXMIRROR_PRE_PUSH", text)).transpose()?,
@@ -201,8 +207,8 @@ impl Layer {
     }
 
     /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space, and given as often as one likes), `hexmirror.jobs`,
-    /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags` and `hexmirror.opaque` (as the locks),
-    /// `hexmirror.shallow`, and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
+    /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque` and `hexmirror.submodules`
+    /// (as the locks), `hexmirror.shallow`, and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
     ///
     /// `values` returns all values of a setting; of those that are no lists, the last counts, as for git.
     /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
@@ -235,7 +241,7 @@ impl Layer {
         };
         let keep_tags = list("hexmirror.keepTags");
         let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
-        let opaque = list("hexmirror.opaque");
+        let (opaque, submodules) = (list("hexmirror.opaque"), list("hexmirror.submodules"));
         let shallow = setting("hexmirror.shallow").map(|value| boolean("git's setting hexmirror.shallow", &value));
         let shallow = shallow.transpose()?;
         Ok(Self {
@@ -244,6 +250,7 @@ impl Layer {
             jobs,
             timeout,
             opaque,
+            submodules,
             repositories,
             hooks,
             prune,
@@ -298,6 +305,11 @@ impl Config {
             jobs,
             timeout: timeout.map(|seconds| Duration::from_secs(seconds as u64)),
             opaque: layers().find_map(|(layer, _)| layer.opaque.as_deref()).map_or(Ok(BTreeSet::new()), opaque)?,
+            submodules: layers()
+                .find_map(|(layer, _)| layer.submodules.clone())
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
             repositories,
             pre_push: layers().find_map(|(layer, _)| layer.hooks.pre_push).unwrap_or_default(),
             post_checkout: layers().find_map(|(layer, _)| layer.hooks.post_checkout).unwrap_or_default(),

@@ -334,7 +334,7 @@ impl Project {
     /// # Errors
     /// Fails where one cannot be used.
     pub fn wanted(&self, locks: &[LockFile]) -> Result<Wanted> {
-        let wanted = read_locks(&self.repository, locks)?;
+        let wanted = read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules);
         Ok(if self.config.shallow { wanted } else { wanted.with_full_ancestries() })
     }
 }

@@ -137,6 +137,10 @@ impl Memory {
         digest.update(concat!(env!("CARGO_PKG_VERSION"), "\0"));
         digest.update(tip.as_bytes());
         digest.update([u8::from(project.config.shallow)]);
+        for app in &project.config.submodules {
+            digest.update(app);
+            digest.update("\0");
+        }
         for lock in locks {
             digest.update((lock.file.len() as u64).to_le_bytes());
             digest.update(&lock.file);

@@ -151,6 +151,15 @@ impl Wanted {
         self
     }
 
+    /// Returns the same with the submodules of some applications' git repositories.
+    #[must_use]
+    pub fn with_submodules_of(mut self, apps: &BTreeSet<String>) -> Self {
+        self.git.iter_mut().filter(|pin| apps.contains(&pin.app)).for_each(|pin| pin.submodules = true);
+        self.git.sort();
+        self.git.dedup();
+        self
+    }
+
     /// Adds a pin, or what one knows more than another of the same release.
     fn add_pin(&mut self, pin: Pin, source: &HexSource) -> Result<(), LockError> {
         match self.releases.entry(pin.id.clone()) {

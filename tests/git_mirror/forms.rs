@@ -129,6 +129,32 @@ fn submodules_are_mirrored_recursively() {
 }
 
 #[test]
+fn a_setting_names_what_is_mirrored_with_submodules_though_its_lock_cannot_say_so() {
+    let scene = Scene::new();
+    let inner = scene.forge.commit("a/inner", "main", &[("f", "1")]);
+    let gitmodules = "[submodule \"inner\"]\n\tpath = inner\n\turl = ../inner\n";
+    let outer = [(".gitmodules", gitmodules), ("inner", &format!("commit {inner}"))];
+    let [one, two] = ["a/one", "a/two"].map(|name| scene.forge.commit(name, "main", &outer));
+    let entry = |app: &str, commit: &str| {
+        format!("{{<<\"{app}\">>,{{git,\"https://forge.test/a/{app}.git\",{{ref,\"{commit}\"}}}},0}}")
+    };
+    scene.stage.write("rebar.lock", &format!("[{},\n{}].\n", entry("one", &one), entry("two", &two)));
+    scene.update();
+    let submodules = || scene.manifest().into_iter().filter(|line| line.starts_with("submodule ")).collect::<Vec<_>>();
+    assert_eq!(submodules(), [""; 0]);
+    // The mirror was fresh, and is not any more.
+    scene.stage.run(&["status"]).ok();
+    scene.stage.write(".hexmirror.toml", "submodules = [\"one\"]\n");
+    scene.stage.run(&["status"]).exits(1);
+    scene.update();
+    assert_eq!(submodules(), [format!("submodule forge.test/a/one {one} forge.test/a/inner {inner}")]);
+    scene.stage.run(&["status"]).ok();
+    let connections = scene.forge.connections();
+    scene.update();
+    assert_eq!(scene.forge.connections(), connections, "upstream was asked again");
+}
+
+#[test]
 fn a_submodule_that_cannot_be_had_is_no_success() {
     let scene = Scene::new();
     let gitmodules = |url: &str| format!("[submodule \"x\"]\n\tpath = x\n\turl = {url}\n");
