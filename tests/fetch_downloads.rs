@@ -103,6 +103,31 @@ async fn a_part_that_is_whole_needs_no_network() {
 }
 
 #[tokio::test]
+async fn a_range_that_ends_early_is_gone_on_with() {
+    let (scene, plug) = (Scene::new(), release("plug"));
+    let expected = scene.publish(&plug, &noise(WHOLE));
+    for pinned in [Some(&expected), None] {
+        scene.server.fail("*", 1, Fault::Truncate(HALF));
+        scene.server.fail("*", 2, Fault::ShortRange(10_000));
+        let before = scene.server.count("*");
+        let downloads = scene.downloads();
+        let download = scene.fetcher().tarball(&plug, pinned, &downloads).await.unwrap();
+        assert_eq!((download.outer_checksum, download.downloaded_bytes), (expected, WHOLE as u64), "{pinned:?}");
+        assert_eq!(scene.server.count("*") - before, 4);
+        downloads.remove(&expected).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_that_has_another_checksum_may_have_ended_early() {
+    let (scene, plug) = (Scene::new(), release("plug"));
+    let expected = scene.publish(&plug, &noise(WHOLE));
+    scene.server.fail("*", 2, Fault::Unframed(HALF));
+    let download = scene.fetcher().tarball(&plug, Some(&expected), &scene.downloads()).await.unwrap();
+    assert_eq!((download.outer_checksum, scene.server.count("*")), (expected, 3));
+}
+
+#[tokio::test]
 async fn weak_etags_and_none_at_all_are_not_resumed() {
     for etag in ["W/\"1\"", "", "\"a b\""] {
         let (scene, plug) = (Scene::new(), release("plug"));

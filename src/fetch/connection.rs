@@ -11,8 +11,10 @@ use reqwest::{Certificate, Client, NoProxy, Proxy, Response, StatusCode};
 
 use super::endpoint::{Endpoint, WebUrl};
 use super::error::{Cause, FetchError, RedirectRefusal};
+use super::resolver::SystemResolver;
 use super::retry::retry_after;
 use super::settings::{Proxies, Settings, Timeouts};
+use crate::model::{is_local, local_cause};
 
 /// How many redirects are followed. Hex follows 3.
 const MAX_REDIRECTS: usize = 5;
@@ -153,6 +155,7 @@ fn client(settings: &Settings, authorities: Option<&[Certificate]>) -> Result<Cl
         .connect_timeout(settings.timeouts.connect)
         .read_timeout(settings.timeouts.stall)
         .pool_max_idle_per_host(settings.concurrency.max(1))
+        .dns_resolver(SystemResolver)
         // Nothing is taken from the environment; what the caller found there is in the settings.
         .no_proxy();
     for proxy in proxies(&settings.proxies)? {
@@ -230,6 +233,9 @@ fn failure(url: &WebUrl, proxy: Option<&WebUrl>, timeouts: &Timeouts, error: req
     let url = url.clone();
     // Its address would be shown with the query.
     let error = error.without_url();
+    if let Some(source) = local_fault(&error) {
+        return FetchError::Machine { url, source };
+    }
     if error.is_timeout() {
         let after = if error.is_connect() { timeouts.connect } else { timeouts.stall };
         return FetchError::TimedOut { url, after };
@@ -241,6 +247,19 @@ fn failure(url: &WebUrl, proxy: Option<&WebUrl>, timeouts: &Timeouts, error: req
         return FetchError::Unreachable { url, proxy: proxy.cloned(), source: innermost(&error) };
     }
     FetchError::Interrupted { url, source: innermost(&error) }
+}
+
+/// Returns what this machine did to make a request fail, if it did.
+fn local_fault(error: &reqwest::Error) -> Option<io::Error> {
+    if let Some(cause) = local_cause(error) {
+        let text = cause.to_string();
+        return Some(
+            cause.raw_os_error().map_or_else(|| io::Error::new(cause.kind(), text), io::Error::from_raw_os_error),
+        );
+    }
+    // The system's resolver does not say that it could not open a file; it only knows of no such host.
+    let opened = || std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).err();
+    error.is_connect().then(opened)?.filter(is_local)
 }
 
 /// Returns what is at the bottom of an error: the layers above only say that a request failed, which is said already.

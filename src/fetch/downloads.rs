@@ -22,7 +22,7 @@ const KEPT_AGE: Duration = Duration::from_secs(60 * 60);
 /// Finished ones are named by their outer checksum, appear by an atomic rename, and are checked whenever they are read. Parts
 /// of others lie beside them with the ETag they belong to, so that the next attempt, in this process or a later one, goes on
 /// where the last one stopped. Two processes may use the folder at once: the first one has the parts to itself, the other
-/// downloads without keeping parts.
+/// downloads without keeping parts. Registry entries that were verified are kept in a folder below it.
 #[derive(Debug)]
 pub struct Downloads {
     folder: PathBuf,
@@ -75,11 +75,29 @@ impl Downloads {
         remove(&path).map_err(FetchError::io("remove", path))
     }
 
+    /// Forgets all registry entries that are kept: they are stored now.
+    ///
+    /// # Errors
+    /// [`FetchError::Io`] where they cannot be removed.
+    pub fn forget_entries(&self) -> Result<(), FetchError> {
+        let folder = self.entries();
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FetchError::io("remove", folder)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the folder of the registry entries.
+    pub(super) fn entries(&self) -> PathBuf {
+        self.folder.join("entries")
+    }
+
     pub(super) fn finished_path(&self, checksum: &OuterChecksum) -> PathBuf {
         self.folder.join(format!("{checksum}.tar"))
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    /// Returns the folder.
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 

@@ -158,6 +158,15 @@ pub enum FetchError {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// This machine failed before anybody could be asked: it has no file descriptors, no threads, no memory left.
+    #[error("cannot fetch {url}")]
+    Machine {
+        /// What was to be asked for.
+        url: WebUrl,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// The bytes are not those that were pinned. They were not kept.
     #[error("{file} has the wrong checksum: expected {expected}, got {got} from {from}")]
     ChecksumMismatch {
@@ -253,6 +262,7 @@ impl FetchError {
             | Self::Proxy { .. }
             | Self::CaCertificates { .. }
             | Self::ChecksumMismatch { .. }
+            | Self::Machine { .. }
             | Self::Io { .. }
             | Self::HexConfig { .. } => false,
         }
@@ -270,10 +280,24 @@ impl FetchError {
         matches!(self, Self::NotFound { .. })
     }
 
+    /// Returns whether this machine is to blame, so that other requests fail like this one.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Machine { .. } | Self::Io { .. })
+    }
+
+    /// Returns whether other requests to the same repository fail like this one, for sure: nobody answers, or somebody else
+    /// does.
+    pub fn is_total(&self) -> bool {
+        use FetchError::{Client, Tls, Unauthorized, Unreachable, WebPage};
+        let unreachable = matches!(self, Unreachable { .. } | Tls { .. } | Client { .. });
+        unreachable || matches!(self, WebPage { .. } | Unauthorized { status: 407, .. })
+    }
+
     /// Returns how this bears on another attempt.
     pub(super) fn class(&self) -> Class {
         match self {
-            Self::Unreachable { .. } => Class::Unreachable,
+            // Of a machine's files and threads, some may be free again soon.
+            Self::Unreachable { .. } | Self::Machine { .. } => Class::Unreachable,
             Self::TimedOut { .. } | Self::Interrupted { .. } | Self::Truncated { .. } | Self::Protocol { .. } => {
                 Class::Passing
             }

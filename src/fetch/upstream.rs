@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, TRANSFER_ENCODING,
+};
 use tokio::sync::Semaphore;
 
 use super::connection::{Answer, Connections};
@@ -13,9 +16,10 @@ use super::endpoint::{Endpoint, WebUrl};
 use super::error::FetchError;
 use super::gzip::{self, GzipError};
 use super::hash;
+use super::kept::Kept;
 use super::partial::Partial;
 use super::settings::Settings;
-use crate::model::{OuterChecksum, PackageName, ReleaseId, RepositoryName};
+use crate::model::{EntryId, OuterChecksum, PackageName, ReleaseId, RepositoryName};
 use crate::progress::{Event, Progress};
 
 /// The longest part of a registry entry's length that is reserved ahead, in bytes.
@@ -83,6 +87,19 @@ impl Upstream {
         }
     }
 
+    /// Returns what is kept in `downloads` of a registry entry, and for how long already. The caller has to verify it.
+    pub fn kept_entry(&self, id: &EntryId, downloads: &Downloads) -> Option<(Kept, Duration)> {
+        let url = self.endpoint(&id.repository).ok()?.registry_entry(&id.package);
+        Kept::read(&downloads.entries(), url.reveal())
+    }
+
+    /// Keeps a registry entry in `downloads`. One that cannot be kept is fetched again the next time.
+    pub fn keep_entry(&self, id: &EntryId, kept: &Kept, downloads: &Downloads) {
+        if let Ok(endpoint) = self.endpoint(&id.repository) {
+            let _ = kept.write(&downloads.entries(), endpoint.registry_entry(&id.package).reveal());
+        }
+    }
+
     /// Fetches a release's tarball into `downloads`, unless it lies there already or in the Hex client's cache.
     ///
     /// Without an `expected` checksum neither can be known to be the right one, so it is always fetched.
@@ -109,14 +126,26 @@ impl Upstream {
         // A part may be whole already: its process was killed before it could say so.
         let mut whole = partial.length() > 0 && expected.is_some_and(|expected| partial.checksum() == *expected);
         loop {
-            if !whole && let Err(error) = self.tarball_once(&endpoint, &url, &mut partial, &mut received).await {
-                attempts.pause(error).await?;
-                continue;
+            let mut framed = true;
+            if !whole {
+                match self.tarball_once(&endpoint, &url, &mut partial, &mut received).await {
+                    Ok(has_length) => framed = has_length,
+                    Err(error) => {
+                        attempts.pause(error).await?;
+                        continue;
+                    }
+                }
             }
             match expected.filter(|expected| partial.checksum() != **expected) {
                 None => return partial.finish(received),
                 // The server may have gone on with other bytes than it began with.
                 Some(_) if partial.was_resumed() => partial.restart(None)?,
+                // Its end is the connection's end, and that may have been an accident.
+                Some(_) if !framed => {
+                    partial.restart(None)?;
+                    let source = "the answer does not say how long it is, and ended with another checksum".into();
+                    attempts.pause(FetchError::Interrupted { url: url.clone(), source }).await?;
+                }
                 Some(expected) => {
                     let (file, got, from) = (release.tarball_name(), partial.checksum(), url.to_string());
                     partial.restart(None)?;
@@ -183,14 +212,14 @@ impl Upstream {
         }
     }
 
-    /// Adds to `partial` what it lacks, and to `received` what arrived.
+    /// Adds to `partial` what it lacks, and to `received` what arrived. Returns whether the answer said where it ends.
     async fn tarball_once(
         &self,
         endpoint: &Endpoint,
         url: &WebUrl,
         partial: &mut Partial<'_>,
         received: &mut u64,
-    ) -> Result<(), FetchError> {
+    ) -> Result<bool, FetchError> {
         let _permit = self.permit().await;
         // The checksum is over the bytes as they are published.
         let mut headers = vec![(ACCEPT_ENCODING, "identity".to_owned())];
@@ -199,6 +228,8 @@ impl Upstream {
         }
         let answer = self.connections.get(endpoint, url.clone(), &headers).await?;
         prepare(partial, &answer)?;
+        let framed = answer.length().is_some() || answer.header(TRANSFER_ENCODING).is_some();
+        let whole = answer.header(CONTENT_RANGE).and_then(whole_length);
         let limit = self.settings.limits.tarball;
         let left = limit.saturating_sub(partial.length());
         let outcome = answer.body(left, |bytes| {
@@ -211,7 +242,11 @@ impl Upstream {
                 partial.restart(None)?;
                 Err(FetchError::TooLarge { url, limit })
             }
-            other => other,
+            Err(error) => Err(error),
+            Ok(()) => match whole.filter(|whole| partial.length() < *whole) {
+                Some(expected) => Err(FetchError::Truncated { url: url.clone(), expected, got: partial.length() }),
+                None => Ok(framed),
+            },
         }
     }
 
@@ -245,6 +280,11 @@ fn prepare(partial: &mut Partial<'_>, answer: &Answer) -> Result<(), FetchError>
             Err(nonsense(&format!("the status is {status}")))
         }
     }
+}
+
+/// Reads how long the whole thing is that an answer is a part of: `bytes 100-199/1000` (RFC 9110, section 14.4).
+fn whole_length(content_range: &str) -> Option<u64> {
+    content_range.rsplit_once('/')?.1.parse().ok()
 }
 
 fn unexpected(answer: Answer, status: StatusCode) -> FetchError {

@@ -38,6 +38,7 @@ fn write_hex(f: &mut std::fmt::Formatter<'_>, bytes: &[u8]) -> std::fmt::Result 
 }
 
 mod checksum;
+mod fault;
 mod git_address;
 mod git_name;
 mod manifest;
@@ -48,6 +49,7 @@ mod stored_git;
 mod version;
 
 pub use checksum::{ChecksumError, EntryChecksum, InnerChecksum, OuterChecksum};
+pub use fault::{is_local, is_local_complaint, local_cause};
 pub use git_address::{GitAddress, GitAddressError, GitUrl};
 pub use git_name::{GitName, GitNameError, Revision};
 pub use manifest::{EntryId, Manifest, ManifestError, Storage, StoredEntry, StoredRelease};

@@ -1,33 +1,12 @@
 //! Disks that are full, and repositories that may not be written to.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use crate::support::mount::Mount;
 use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Stage};
-
-/// A file system of its own, gone when dropped.
-struct Mount(PathBuf);
-
-impl Mount {
-    /// Mounts one; `None`, with a message, where that is not allowed.
-    fn new(folder: &Path, arguments: &[&str]) -> Option<Self> {
-        fs::create_dir_all(folder).unwrap();
-        let output = Command::new("mount").args(arguments).arg(folder).output();
-        if !output.as_ref().is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped: this user may not mount anything");
-            return None;
-        }
-        Some(Self(folder.to_owned()))
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
 
 fn noise(length: usize) -> String {
     let mut state = 1_u64;

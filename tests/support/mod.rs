@@ -4,6 +4,7 @@
 pub mod fetching;
 pub mod git;
 pub mod http;
+pub mod mount;
 pub mod registry;
 pub mod sample;
 pub mod secure;

@@ -33,6 +33,10 @@ pub enum Fault {
     StallAfter(usize),
     /// The connection is closed after so many bytes of the body.
     Truncate(usize),
+    /// The connection is closed after so many bytes of a body that has no length.
+    Unframed(usize),
+    /// Of a range only so many bytes are sent, and that is all that the answer promises.
+    ShortRange(usize),
     /// The body never ends, and has no length.
     Endless,
     /// The head promises so many bytes.
@@ -92,6 +96,8 @@ struct Shared {
 struct State {
     requests: Vec<Request>,
     faults: Vec<(String, usize, Fault)>,
+    /// How many of a hundred requests fail, by a seed.
+    random: Option<(u64, u64)>,
     keys: Vec<(String, String)>,
     headers: Vec<(&'static str, String)>,
     connections: Vec<TcpStream>,
@@ -151,6 +157,18 @@ impl TestUpstream {
     /// Answers 401 below `prefix` (such as `/repos/acme/`) unless the `authorization` header is `key`.
     pub fn require_key(&self, prefix: &str, key: &str) {
         self.shared.lock().keys.push((prefix.to_owned(), key.to_owned()));
+    }
+
+    /// Lets so many of a hundred requests fail in some way or other, by a seed.
+    pub fn fail_at_random(&self, percent: u64, seed: u64) {
+        self.shared.lock().random = Some((percent, seed));
+    }
+
+    /// Lets nothing fail any more.
+    pub fn heal(&self) {
+        let mut state = self.shared.lock();
+        state.random = None;
+        state.faults.clear();
     }
 
     /// Lets whatever stalls go on, now and from now on.
@@ -227,6 +245,9 @@ impl Shared {
         if refused {
             return Some(Fault::Status(401, None));
         }
+        if let Some(fault) = state.at_random(request) {
+            return Some(fault);
+        }
         let (_, times, fault) =
             state.faults.iter_mut().find(|(path, times, _)| *times > 0 && matches(path, request))?;
         *times -= usize::from(*times != ALWAYS);
@@ -237,6 +258,26 @@ impl Shared {
         let state = self.lock();
         let pending = |state: &mut State| !state.released && !state.stopped;
         drop(self.changed.wait_while(state, pending).unwrap());
+    }
+}
+
+impl State {
+    /// Decides whether and how a request fails: by the seed, its path, and how often that was asked for, so that the order
+    /// in which several tasks ask does not count.
+    fn at_random(&self, request: &Request) -> Option<Fault> {
+        let (percent, seed) = self.random?;
+        let nth = self.requests.iter().filter(|other| other.target == request.target).count();
+        let mut hasher = DefaultHasher::new();
+        hasher.write(format!("{seed} {} {nth}", request.target).as_bytes());
+        let drawn = hasher.finish();
+        let faults = [
+            Fault::Status(500, None),
+            Fault::Status(503, Some("0".to_owned())),
+            Fault::Hangup,
+            Fault::Truncate(0),
+            Fault::Truncate(70),
+        ];
+        (drawn % 100 < percent).then(|| faults[(drawn / 100) as usize % faults.len()].clone())
     }
 }
 
@@ -338,6 +379,7 @@ fn answer(mut stream: &TcpStream, in_flight: InFlight, request: &Request, fault:
         Some(Fault::Hangup) => return Ok(false),
         Some(Fault::Stall) => shared.wait_for_release(),
         Some(Fault::StallAfter(bytes) | Fault::Truncate(bytes)) => cut = cut.min(*bytes),
+        Some(Fault::Unframed(bytes)) => (cut, length) = (cut.min(*bytes), None),
         Some(Fault::ClaimLength(claimed)) => length = Some(*claimed),
         Some(Fault::Endless) => length = None,
         _ => {}
@@ -364,7 +406,7 @@ fn answer(mut stream: &TcpStream, in_flight: InFlight, request: &Request, fault:
         Some(Fault::Endless) => loop {
             stream.write_all(&[b'x'; 16 * 1024])?;
         },
-        Some(Fault::Truncate(_) | Fault::ClaimLength(_)) => Ok(false),
+        Some(Fault::Truncate(_) | Fault::ClaimLength(_) | Fault::Unframed(_)) => Ok(false),
         _ => Ok(true),
     }
 }
@@ -412,7 +454,8 @@ fn partial(mut headers: Vec<(&'static str, String)>, body: &[u8], from: usize, f
         return Response { status: 416, headers, body: Vec::new() };
     }
     let wrong = matches!(fault, Some(Fault::WrongRange));
-    let (said, sent) = if wrong { (0, &body[..total - from]) } else { (from, &body[from..]) };
+    let end = if let Some(Fault::ShortRange(bytes)) = fault { total.min(from + bytes) } else { total };
+    let (said, sent) = if wrong { (0, &body[..total - from]) } else { (from, &body[from..end]) };
     headers.push(("content-range", format!("bytes {said}-{}/{total}", said + sent.len() - 1)));
     Response { status: 206, headers, body: sent.to_vec() }
 }

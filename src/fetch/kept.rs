@@ -1,0 +1,124 @@
+//! Registry entries that were fetched and verified, kept until they are on the mirror branch.
+//!
+//! Each is a file named after the entry's address: some header lines, an empty line, and the signed message. Whoever reads one
+//! verifies it again, so a damaged file only means another request.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tempfile::NamedTempFile;
+
+use super::hash;
+use crate::model::EntryChecksum;
+
+/// The first line of a file. Another one means another format.
+const FORMAT: &str = "hexmirror registry entry 1";
+/// The longest header, in bytes.
+const MAX_HEADER: usize = 1024;
+
+/// What a repository answered when it was asked for a registry entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The signed message, or `None` if the repository has no such entry.
+    pub signed: Option<Vec<u8>>,
+    /// The entry's ETag, if there was one that can be sent back.
+    pub etag: Option<String>,
+    /// The entry that the mirror had then. As soon as it has another one, that may be newer than this.
+    pub base: Option<EntryChecksum>,
+}
+
+/// Returns the file for an address in a folder of downloads.
+fn path(folder: &Path, address: &str) -> PathBuf {
+    folder.join(hash::of_bytes(address.as_bytes()).to_string())
+}
+
+impl Kept {
+    /// Writes the file for an address, with an atomic rename.
+    pub(super) fn write(&self, folder: &Path, address: &str) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut file = NamedTempFile::new_in(folder)?;
+        writeln!(file, "{FORMAT}")?;
+        if let Some(etag) = self.etag.as_ref().filter(|etag| etag.bytes().all(|byte| (b' '..=b'~').contains(&byte))) {
+            writeln!(file, "etag {etag}")?;
+        }
+        if let Some(base) = &self.base {
+            writeln!(file, "base {base}")?;
+        }
+        if self.signed.is_none() {
+            writeln!(file, "absent")?;
+        }
+        writeln!(file)?;
+        file.write_all(self.signed.as_deref().unwrap_or_default())?;
+        file.persist(path(folder, address)).map(drop).map_err(|error| error.error)
+    }
+
+    /// Reads the file for an address, with its age; `None` if there is none of use.
+    pub(super) fn read(folder: &Path, address: &str) -> Option<(Self, Duration)> {
+        let path = path(folder, address);
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
+        // A file from the future is as good as an old one.
+        let age = SystemTime::now().duration_since(modified).unwrap_or(Duration::MAX);
+        Some((Self::parse(&fs::read(path).ok()?)?, age))
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.iter().take(MAX_HEADER).zip(bytes.get(1..)?).position(|pair| pair == (&b'\n', &b'\n'))?;
+        let header = std::str::from_utf8(&bytes[..end]).ok()?;
+        let lines = header.strip_prefix(FORMAT)?.lines().skip(1);
+        let mut kept = Self { signed: Some(bytes[end + 2..].to_vec()), etag: None, base: None };
+        for line in lines {
+            match line.split_once(' ') {
+                Some(("etag", etag)) => kept.etag = Some(etag.to_owned()),
+                Some(("base", base)) => kept.base = Some(base.parse().ok()?),
+                None if line == "absent" => kept.signed = None,
+                _ => return None,
+            }
+        }
+        Some(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = EntryChecksum::from_bytes([7; 32]);
+        for kept in [
+            Kept { signed: Some(b"\n\nsigned\n\n".to_vec()), etag: Some("\"a b\"".into()), base: Some(base) },
+            Kept { signed: Some(Vec::new()), etag: None, base: None },
+            Kept { signed: None, etag: None, base: None },
+        ] {
+            kept.write(folder.path(), "http://h/packages/a").unwrap();
+            let (read, age) = Kept::read(folder.path(), "http://h/packages/a").unwrap();
+            assert_eq!(read, kept);
+            assert!(age < Duration::from_secs(3600));
+            assert_eq!(Kept::read(folder.path(), "http://h/packages/b"), None);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_as_good_as_none() {
+        for bytes in ["", "\n", "\n\n", "hexmirror registry entry 2\n\nx", "hexmirror registry entry 1\nbase 12\n\nx"] {
+            assert_eq!(Kept::parse(bytes.as_bytes()), None, "{bytes:?}");
+        }
+        let wrong = Kept { signed: None, etag: Some("a\nabsent".into()), base: None };
+        let folder = tempfile::tempdir().unwrap();
+        wrong.write(folder.path(), "x").unwrap();
+        assert_eq!(Kept::read(folder.path(), "x").unwrap().0.etag, None);
+    }
+
+    #[test]
+    fn a_file_from_the_future_is_old() {
+        let folder = tempfile::tempdir().unwrap();
+        Kept { signed: None, etag: None, base: None }.write(folder.path(), "x").unwrap();
+        let file = fs::File::options().write(true).open(path(folder.path(), "x")).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
+        assert_eq!(Kept::read(folder.path(), "x").unwrap().1, Duration::MAX);
+    }
+}
