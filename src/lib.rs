@@ -11,7 +11,8 @@
 //! | 2 | [`term`] | the literal terms of Erlang and Elixir: no I/O |
 //! | 1 | [`model`] | validated names, versions, checksums: no I/O |
 //!
-//! Beside them stand [`config`] (where settings come from) and [`progress`] (what an operation reports while it runs).
+//! Beside them stand [`config`] (where settings come from) and [`progress`] (what an operation reports while it runs) and [`runtime`]
+//! (for asynchronous work).
 //! The library never touches the terminal and never reads the environment or the home directory: those are arguments.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
@@ -26,6 +27,7 @@ pub mod model;
 pub mod ops;
 pub mod plan;
 pub mod progress;
+pub mod runtime;
 pub mod serve;
 pub mod store;
 pub mod term;

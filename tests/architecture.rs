@@ -12,17 +12,24 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("progress", &["model"]),
+    ("runtime", &[]),
     ("config", &["model"]),
     ("term", &["model"]),
     ("lock", &["model", "term"]),
     ("hex", &["model", "term"]),
     ("plan", &["model", "term", "lock", "hex"]),
     ("store", &["model", "term", "lock", "hex", "progress"]),
-    ("fetch", &["model", "term", "lock", "hex", "progress"]),
-    ("serve", &["model", "term", "lock", "hex", "progress"]),
-    ("git", &["model", "term", "lock", "hex", "progress"]),
+    ("fetch", &["model", "term", "lock", "hex", "progress", "runtime"]),
+    ("serve", &["model", "term", "lock", "hex", "progress", "runtime"]),
+    ("git", &["model", "term", "lock", "hex", "progress", "runtime"]),
     ("hook", &["model"]),
-    ("ops", &["model", "term", "lock", "hex", "progress", "config", "plan", "store", "fetch", "serve", "git", "hook"]),
+    (
+        "ops",
+        &[
+            "model", "term", "lock", "hex", "progress", "config", "plan", "store", "fetch", "serve", "git", "hook",
+            "runtime",
+        ],
+    ),
 ];
 
 /// What only one module may name: crates, by how their names begin.

@@ -72,7 +72,10 @@ pub fn pack_files(git: &Git, folder: &Path, files: &[PathBuf]) -> Result<(Vec<St
     let hash = ["hash-object", "-w", "-t", "blob", "--no-filters", "--stdin-paths"];
     let output = run(&hash, input).output("store a pack")?;
     let ids: Vec<String> = String::from_utf8_lossy(&output).lines().map(str::to_owned).collect();
-    let wrong = |message: &str| GitError::Failed { action: "store a pack", message: message.to_owned() };
+    let wrong = |message: &str| {
+        let (folder, message) = (folder.to_owned(), message.to_owned());
+        GitError::Failed { action: "store a pack", folder, message }
+    };
     if ids.len() != files.len() {
         return Err(wrong("it stored another number of files"));
     }

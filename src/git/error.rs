@@ -1,15 +1,15 @@
 //! What can go wrong with git as a process, and how that is told from what it prints.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::model::{GitAddress, GitAddressError, Revision, redacted};
+use crate::model::{GitAddress, GitAddressError, Revision, is_local_complaint, redacted};
 
 /// What went wrong with git. No text of it holds a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GitError {
-    /// There is no git.
+    /// There is no git, or it may not be run.
     #[error("cannot run {}", program.display())]
     NotRun {
         /// The program.
@@ -122,12 +122,35 @@ pub enum GitError {
         message: String,
     },
     /// Git failed at something that involves no server.
-    #[error("git cannot {action}: {message}")]
+    #[error("git cannot {action}{}: {message}", within(folder))]
     Failed {
         /// What was attempted, as a verb phrase.
         action: &'static str,
+        /// The repository that it ran in.
+        folder: PathBuf,
         /// What git says.
         message: String,
+    },
+    /// Git failed because of this machine: its disk, its limits, its permissions.
+    #[error("git {command} failed{}: {message}", within(folder))]
+    Local {
+        /// Git's command, such as `fetch`.
+        command: String,
+        /// The repository that it ran in.
+        folder: PathBuf,
+        /// What git says, or how it ended.
+        message: String,
+    },
+    /// A process of git could not be started or listened to.
+    #[error("cannot run git {command}{}", within(folder))]
+    Process {
+        /// Git's command, such as `fetch`.
+        command: String,
+        /// The folder that it was to run in.
+        folder: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
     },
     /// Reading or writing a file failed.
     #[error("cannot {action} {}", path.display())]
@@ -140,6 +163,11 @@ pub enum GitError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Says in which repository git ran, if it was in one.
+fn within(folder: &Path) -> String {
+    if folder == Path::new(".") { String::new() } else { format!(" in {}", folder.display()) }
 }
 
 /// The refs of a repository, as many as a person reads.
@@ -174,6 +202,11 @@ impl GitError {
         lasting || matches!(self, Unreachable { .. } | Stalled { .. })
     }
 
+    /// Returns whether this machine is to blame: what was fetched is then as good as before.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local { .. } | Self::Process { .. } | Self::Io { .. })
+    }
+
     /// Tells whether what was sent is not what it should be.
     pub fn is_integrity(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Incomplete { .. })
@@ -187,22 +220,19 @@ impl GitError {
     }
 }
 
-/// What git's complaint about a fetch amounts to.
+/// What git's complaint about a server amounts to. One about this machine never gets here: it is a [`GitError::Local`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Complaint {
     AccessRefused,
     NoRepository,
     /// The server does not give a commit by its id alone, or does not have it.
     NotOurRef,
-    /// This machine, for example its disk.
-    Local,
     Broken,
     Network,
 }
 
 /// The words by which git's complaints are told apart (with `LC_ALL=C`), the first that fits counting.
 const WORDS: &[(Complaint, &[&str])] = &[
-    (Complaint::Local, &["No space left on device", "unable to create", "unable to write", "Read-only file system"]),
     (
         Complaint::AccessRefused,
         &[
@@ -230,6 +260,8 @@ const WORDS: &[(Complaint, &[&str])] = &[
         ],
     ),
     (Complaint::NotOurRef, &["unadvertised object", "not our ref", "not valid", "no such ref", "remote ref"]),
+    // What arrived only in part may look broken as well.
+    (Complaint::Network, &["early EOF", "transfer closed with outstanding read data"]),
     (
         Complaint::Broken,
         &[
@@ -269,9 +301,23 @@ impl Complaint {
             Self::AccessRefused => GitError::AccessRefused { url, message },
             Self::NoRepository => GitError::NoRepository { url, message },
             Self::Broken => GitError::Refused { url, message },
-            Self::Local => GitError::Failed { action: "store what it fetches", message },
             Self::NotOurRef | Self::Network => GitError::Unreachable { url, message },
         }
+    }
+}
+
+/// All that `git fetch` has to say if the process that writes the pack was ended by a signal, mostly that of a limit. If the
+/// network were to blame, that process would have said that what it read ended early.
+const ENDED_SILENTLY: &str = "fetch-pack: invalid index-pack output";
+
+/// Returns what is wrong with this machine, if it is to blame for a failure of git. `said` is what git printed for people,
+/// `ending` says which signal ended it, if one did.
+pub(super) fn local_fault(said: &[u8], ending: Option<String>) -> Option<String> {
+    let blames = is_local_complaint(&String::from_utf8_lossy(said)) || readable(said) == ENDED_SILENTLY;
+    match ending {
+        Some(ending) if said.trim_ascii().is_empty() => Some(ending),
+        Some(ending) => Some(format!("{ending}; {}", readable(said))),
+        None => blames.then(|| readable(said)),
     }
 }
 
@@ -319,10 +365,20 @@ mod tests {
             ("fatal: remote error: upload-pack: not our ref 12", Complaint::NotOurRef),
             ("error: object 12: gitmodulesUrl: x\nfatal: fsck error in packed object", Complaint::Broken),
             ("fatal: pack has 3 unresolved deltas", Complaint::Broken),
-            ("fatal: write error: No space left on device\nfatal: index-pack failed", Complaint::Local),
+            ("error: inflate: data stream error\nfatal: early EOF", Complaint::Network),
         ] {
             assert_eq!(Complaint::of(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_writer_that_ended_silently_is_this_machines_fault() {
+        let progress = b"remote: Counting objects: 3, done.\nReceiving objects: 10%\r";
+        let after_progress = |text: &[u8]| local_fault(&[&progress[..], text].concat(), None);
+        assert!(after_progress(b"fatal: fetch-pack: invalid index-pack output\n").is_some());
+        assert_eq!(after_progress(b"fatal: early EOF\nfatal: fetch-pack: invalid index-pack output\n"), None);
+        let ended = local_fault(b"fatal: x\n", Some("it was ended by SIGKILL".into()));
+        assert_eq!(ended.as_deref(), Some("it was ended by SIGKILL; x"));
     }
 
     #[test]

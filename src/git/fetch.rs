@@ -114,7 +114,7 @@ impl Scratch<'_> {
                 Ok(()) | Err(Refusal::NotOurRef) => {}
                 Err(Refusal::Error(error)) => return Err(error),
             }
-            if self.has_object(revision) {
+            if self.has_object(revision)? {
                 self.require_commit(url, revision)?;
                 let (name, id) = (fetched_ref(revision, want), revision.to_string());
                 return self.run(["update-ref", &name, &id]).output("keep a revision").map(drop);
@@ -155,8 +155,12 @@ impl Scratch<'_> {
         Ok(text.lines().filter_map(read).collect())
     }
 
-    fn has_object(&self, revision: Revision) -> bool {
-        self.run(["cat-file", "-e", &revision.to_string()]).finish().is_ok()
+    fn has_object(&self, revision: Revision) -> Result<bool> {
+        match self.run(["cat-file", "-e", &revision.to_string()]).finish() {
+            Ok(_) => Ok(true),
+            Err(Unsuccessful::Error(error)) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     fn require_commit(&self, url: &GitUrl, revision: Revision) -> Result<()> {

@@ -1,8 +1,8 @@
 //! From a scratch repository into packs for the mirror: what the wanted revisions need and nothing else, proven complete.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::PathBuf;
+use std::{fs, io};
 
 use super::scratch::{Scratch, link, link_packs, make_bare, write};
 use super::{GitError, Result};
@@ -83,7 +83,11 @@ impl Scratch<'_> {
 
     /// Returns the commits without parents that the wanted revisions lead to.
     fn shallow(&self, wanted: &BTreeSet<Revision>) -> Result<BTreeSet<Revision>> {
-        let Ok(text) = fs::read_to_string(self.folder.join("shallow")) else { return Ok(BTreeSet::new()) };
+        let path = self.folder.join("shallow");
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            text => text.map_err(GitError::io("read", &path))?,
+        };
         let shallow: BTreeSet<Revision> = text.lines().filter_map(|line| line.parse().ok()).collect();
         if shallow.is_empty() {
             return Ok(shallow);
@@ -118,9 +122,7 @@ impl Scratch<'_> {
 
     fn incomplete(&self, error: GitError) -> GitError {
         match error {
-            GitError::Failed { message, .. } if !message.contains("No space left") => {
-                GitError::Incomplete { address: self.address.clone(), message }
-            }
+            GitError::Failed { message, .. } => GitError::Incomplete { address: self.address.clone(), message },
             error => error,
         }
     }

@@ -4,12 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::error::readable;
+use super::error::{local_fault, readable};
 use super::{GitError, Result};
 
 /// The least version: `--no-write-fetch-head` came with it, and everything else that is used is older.
@@ -153,6 +153,10 @@ pub struct Git {
 pub(super) struct Run<'a> {
     git: &'a Git,
     command: Command,
+    /// Where it runs.
+    folder: PathBuf,
+    /// Git's command, such as `fetch`.
+    name: String,
     input: Input,
     hear: Option<&'a (dyn Fn(&str) + Sync)>,
     silence: Option<Duration>,
@@ -167,11 +171,12 @@ enum Input {
 /// How a run of git ended that did not succeed.
 #[derive(Debug)]
 pub(super) enum Unsuccessful {
-    /// Git complained; the text is readable and harmless. What it printed as its result is beside it.
+    /// Git complained, and not about this machine; the text is readable and harmless. What it printed as its result is beside
+    /// it.
     Complaint { text: String, printed: Vec<u8> },
     /// It was silent for too long.
     Stalled { seconds: u64 },
-    /// It could not be run.
+    /// It could not be run, or this machine is to blame.
     Error(GitError),
 }
 
@@ -222,8 +227,7 @@ impl Git {
         if !self.settings.may_ask {
             never_ask(&mut command, self.settings.own_ssh);
         }
-        command.args(arguments);
-        Run { git: self, command, input: Input::Bytes(Vec::new()), hear: None, silence: None }
+        self.run_of(command, git_dir, arguments)
     }
 
     /// Prepares a run that shows people what a temporary repository holds: their pager, their colours and their language
@@ -273,9 +277,33 @@ impl Git {
             folder.push(repository);
             command.arg(folder).current_dir(repository);
         }
-        command.args(arguments);
-        Run { git: self, command, input: Input::Bytes(Vec::new()), hear: None, silence: None }
+        self.run_of(command, repository.unwrap_or(Path::new(".")), arguments)
     }
+
+    fn run_of<A: AsRef<OsStr>>(
+        &self,
+        mut command: Command,
+        folder: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Run<'_> {
+        let before = command.get_args().count();
+        command.args(arguments);
+        let name = name_of(command.get_args().skip(before));
+        let input = Input::Bytes(Vec::new());
+        Run { git: self, command, folder: folder.to_owned(), name, input, hear: None, silence: None }
+    }
+}
+
+/// Returns git's command among its arguments: the first one that is neither `-c` nor a setting.
+fn name_of<'a>(arguments: impl Iterator<Item = &'a OsStr>) -> String {
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        if argument != "-c" {
+            return argument.to_string_lossy().into_owned();
+        }
+        arguments.next();
+    }
+    String::new()
 }
 
 /// Makes it fail where it would ask for a password.
@@ -316,10 +344,11 @@ impl<'a> Run<'a> {
 
     /// Runs it and returns what it printed. `action` says what it is to do, as a verb phrase.
     pub fn output(self, action: &'static str) -> Result<Vec<u8>> {
+        let folder = self.folder.clone();
         self.finish().map_err(|unsuccessful| match unsuccessful {
-            Unsuccessful::Complaint { text, .. } => GitError::Failed { action, message: text },
+            Unsuccessful::Complaint { text, .. } => GitError::Failed { action, folder, message: text },
             Unsuccessful::Stalled { seconds } => {
-                GitError::Failed { action, message: format!("nothing happened for {seconds} seconds") }
+                GitError::Failed { action, folder, message: format!("nothing happened for {seconds} seconds") }
             }
             Unsuccessful::Error(error) => error,
         })
@@ -327,54 +356,59 @@ impl<'a> Run<'a> {
 
     /// Runs it and returns what it printed.
     pub fn finish(mut self) -> Result<Vec<u8>, Unsuccessful> {
-        let program = self.git.program.clone();
-        let not_run = |source| Unsuccessful::Error(GitError::NotRun { program: program.clone(), source });
         let (bytes, stdin) = match std::mem::replace(&mut self.input, Input::Bytes(Vec::new())) {
             Input::Bytes(bytes) => (bytes, Stdio::piped()),
             Input::File(file) => (Vec::new(), Stdio::from(file.map_err(Unsuccessful::Error)?)),
         };
         self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().map_err(not_run)?;
+        let mut child = self.command.spawn().map_err(|source| self.not_started(source))?;
         let (stdin, Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
-            return Err(not_run(io::Error::other("its output is not to be had")));
+            return Err(self.broken(io::Error::other("its output is not to be had")));
         };
-        // One that reads nothing closes this end early, and has its reasons.
-        let writer = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&bytes)));
-        let reader = thread::spawn(move || {
-            let mut output = Vec::new();
-            stdout.take(MAX_STDOUT + 1).read_to_end(&mut output).map(|_| output)
-        });
-        let heard = self.hear_out(&mut child, stderr);
-        let (status, said) = heard.map_err(|error| error.unwrap_or_else(not_run))?;
-        drop(writer.join());
+        let threads = start_threads((stdin, bytes), stdout, stderr);
+        let Threads { writer, reader, arriving } = threads.map_err(|source| {
+            // Without them it may wait for its pipes for ever.
+            let _ = child.kill();
+            let _ = child.wait();
+            self.broken(source)
+        })?;
+        let (status, said) = self.hear_out(&mut child, &arriving)?;
+        if let Some(writer) = writer {
+            drop(writer.join());
+        }
         let output = reader.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread panicked")));
-        let output = output.map_err(not_run)?;
+        let output = output.map_err(|source| self.broken(source))?;
         if output.len() as u64 > MAX_STDOUT {
-            return Err(not_run(io::Error::other("it prints without end")));
+            return Err(self.broken(io::Error::other("it prints without end")));
         }
         if status.success() {
-            Ok(output)
-        } else {
-            Err(Unsuccessful::Complaint { text: readable(&said), printed: output })
+            return Ok(output);
+        }
+        match local_fault(&said, ended_by_signal(status)) {
+            Some(message) => {
+                let (command, folder) = (self.name, self.folder);
+                Err(Unsuccessful::Error(GitError::Local { command, folder, message }))
+            }
+            None => Err(Unsuccessful::Complaint { text: readable(&said), printed: output }),
         }
     }
 
-    /// Reads what the process prints for people until it ends, and returns the end of it.
-    fn hear_out(
-        &self,
-        child: &mut Child,
-        mut stderr: impl Read + Send + 'static,
-    ) -> Result<(ExitStatus, Vec<u8>), Result<Unsuccessful, io::Error>> {
-        let (pieces, arriving) = mpsc::channel::<Vec<u8>>();
-        // Ends with the last process that holds the other end, at the latest.
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = stderr.read(&mut buffer) {
-                if pieces.send(buffer[..count].to_owned()).is_err() {
-                    return;
-                }
-            }
-        });
+    /// Makes the error that git cannot be started: that it is not there only if no limit of this machine explains it.
+    fn not_started(&self, source: io::Error) -> Unsuccessful {
+        let missing = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+        if missing && self.folder.is_dir() {
+            return Unsuccessful::Error(GitError::NotRun { program: self.git.program.clone(), source });
+        }
+        self.broken(source)
+    }
+
+    fn broken(&self, source: io::Error) -> Unsuccessful {
+        let (command, folder) = (self.name.clone(), self.folder.clone());
+        Unsuccessful::Error(GitError::Process { command, folder, source })
+    }
+
+    /// Hears what the process prints for people until it ends, and returns the end of it.
+    fn hear_out(&self, child: &mut Child, arriving: &Receiver<Vec<u8>>) -> Result<(ExitStatus, Vec<u8>), Unsuccessful> {
         let mut said = Vec::new();
         loop {
             let piece = match self.silence {
@@ -395,11 +429,77 @@ impl<'a> Run<'a> {
                     // What it started ends with it: their pipes are closed.
                     let _ = child.kill();
                     let _ = child.wait();
-                    let seconds = self.silence.unwrap_or_default().as_secs();
-                    return Err(Ok(Unsuccessful::Stalled { seconds }));
+                    return Err(Unsuccessful::Stalled { seconds: self.silence.unwrap_or_default().as_secs() });
                 }
             }
         }
-        child.wait().map(|status| (status, said)).map_err(Err)
+        child.wait().map(|status| (status, said)).map_err(|source| self.broken(source))
+    }
+}
+
+/// What serves the pipes of a process.
+struct Threads {
+    /// Where there is something to write.
+    writer: Option<JoinHandle<()>>,
+    reader: JoinHandle<io::Result<Vec<u8>>>,
+    /// What it prints for people, in pieces.
+    arriving: Receiver<Vec<u8>>,
+}
+
+fn start_threads(
+    (stdin, bytes): (Option<ChildStdin>, Vec<u8>),
+    stdout: ChildStdout,
+    mut stderr: ChildStderr,
+) -> io::Result<Threads> {
+    let start = || thread::Builder::new().name("git".into());
+    let writer = match stdin.filter(|_| !bytes.is_empty()) {
+        // One that reads nothing closes this end early, and has its reasons.
+        Some(mut stdin) => Some(start().spawn(move || drop(stdin.write_all(&bytes)))?),
+        None => None,
+    };
+    let reader = start().spawn(move || {
+        let mut output = Vec::new();
+        stdout.take(MAX_STDOUT + 1).read_to_end(&mut output).map(|_| output)
+    })?;
+    let (pieces, arriving) = mpsc::channel();
+    // Ends with the last process that holds the other end, at the latest.
+    start().spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+            if pieces.send(buffer[..count].to_owned()).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(Threads { writer, reader, arriving })
+}
+
+/// Describes the signal that ended a process, if one did: a limit of this machine, or its user.
+#[cfg(unix)]
+fn ended_by_signal(status: ExitStatus) -> Option<String> {
+    use std::os::unix::process::ExitStatusExt;
+
+    status.signal().map(|signal| match rustix::process::Signal::from_named_raw(signal) {
+        Some(rustix::process::Signal::XFSZ) => "it wrote a larger file than the limit allows (ulimit -f)".to_owned(),
+        Some(signal) => format!("it was ended by {signal:?}"),
+        None => format!("it was ended by signal {signal}"),
+    })
+}
+
+#[cfg(not(unix))]
+fn ended_by_signal(_: ExitStatus) -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_found_behind_its_settings() {
+        let name = |arguments: &[&str]| name_of(arguments.iter().map(OsStr::new));
+        assert_eq!(name(&["-c", "a=b", "-c", "c=d", "hash-object", "-w"]), "hash-object");
+        assert_eq!(name(&["version"]), "version");
+        assert_eq!(name(&[]), "");
     }
 }

@@ -77,7 +77,7 @@ impl<'a> Scratch<'a> {
 
     /// Removes everything where something failed that may be the fault of what is here: the next update then begins anew.
     pub(super) fn or_forget<T>(&self, result: Result<T>) -> Result<T> {
-        if result.as_ref().is_err_and(|error| !error.is_network()) {
+        if result.as_ref().is_err_and(|error| !error.is_network() && !error.is_local()) {
             let _ = fs::remove_dir_all(&self.folder);
         }
         result
@@ -172,7 +172,7 @@ pub(super) fn link(from: &Path, to: &Path) -> Result<()> {
     match fs::hard_link(from, to) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(_) => fs::copy(from, to).map(drop).map_err(GitError::io("copy", from)),
+        Err(_) => fs::copy(from, to).map(drop).map_err(GitError::io("copy a pack to", to)),
     }
 }
 

@@ -50,7 +50,10 @@ impl ProjectGit {
     /// # Errors
     /// Fails where git cannot be run, or fails; it has then said why on standard error.
     pub fn show(&self, pairs: &[TreePair], show: &Show<'_>) -> Result<()> {
-        let not_run = |source| GitError::NotRun { program: "git".into(), source };
+        let not_run = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => GitError::NotRun { program: "git".into(), source },
+            _ => GitError::Process { command: "diff".into(), folder: show.git_dir.to_owned(), source },
+        };
         // Whoever interrupts the pager means the pager.
         let _interrupts = Interrupts::ignore().map_err(not_run)?;
         let mut pager = match pairs.len() {
@@ -69,7 +72,8 @@ impl ProjectGit {
             }
             if !status.success() {
                 let message = format!("it ended with {status}");
-                shown = Err(GitError::Failed { action: "compare two trees", message });
+                let folder = show.git_dir.to_owned();
+                shown = Err(GitError::Failed { action: "compare two trees", folder, message });
                 break;
             }
         }
@@ -145,7 +149,7 @@ impl Interrupts {
     fn ignore() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = crate::runtime::current_thread()?;
         let entered = runtime.enter();
         let interrupt = signal(SignalKind::interrupt())?;
         drop(entered);

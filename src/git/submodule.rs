@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::process::Unsuccessful;
 use super::scratch::Scratch;
 use super::{GitError, Result};
 use crate::model::{GitUrl, Revision, redacted};
@@ -28,8 +29,12 @@ impl Scratch<'_> {
     /// Fails where an address is none that can be mirrored.
     pub fn submodules(&self, url: &GitUrl, revision: Revision) -> Result<Vec<Submodule>> {
         let file = format!("{revision}:.gitmodules");
-        let size = self.run(["cat-file", "-s", &file]).finish();
-        let Ok(size) = size else { return Ok(Vec::new()) };
+        let size = match self.run(["cat-file", "-s", &file]).finish() {
+            Ok(size) => size,
+            Err(Unsuccessful::Error(error)) => return Err(error),
+            // It has none.
+            Err(_) => return Ok(Vec::new()),
+        };
         let size: u64 = String::from_utf8_lossy(&size).trim().parse().unwrap_or(u64::MAX);
         if size > MAX_GITMODULES {
             let message = format!("its .gitmodules has {size} bytes");

@@ -105,8 +105,8 @@ fn download(base_url: &str, id: &ReleaseId, folder: &Path) -> Result<Download> {
     let endpoints = [(id.repository.clone(), Endpoint::public(url))].into();
     let upstream = Upstream::new(Settings::default(), endpoints, Arc::new(Silent))?;
     let downloads = Downloads::open(folder.join("downloads"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|source| OpError::Machine { action: "fetch a tarball", source })?;
+    let runtime = crate::runtime::current_thread();
+    let runtime = runtime.map_err(OpError::machine("fetch into", folder))?;
     Ok(runtime.block_on(upstream.tarball(id, None, &downloads))?)
 }
 
@@ -205,9 +205,10 @@ fn release_id(package: &str, version: &str) -> Result<ReleaseId> {
 }
 
 fn broken(problem: String) -> OpError {
-    OpError::Machine { action: "make the sample project", source: std::io::Error::other(problem) }
+    OpError::Sample { problem }
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
-    fs::write(folder.join(name), text).map_err(|source| OpError::Machine { action: "write the sample project", source })
+    let path = folder.join(name);
+    fs::write(&path, text).map_err(OpError::machine("write", &path))
 }

@@ -10,7 +10,7 @@ use crate::hex::registry::RegistryError;
 use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
-use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
+use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName, local_cause};
 use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
 
@@ -271,11 +271,19 @@ pub enum OpError {
         #[source]
         source: io::Error,
     },
+    /// The sample project of `demo` cannot be made.
+    #[error("cannot make the sample project: {problem}")]
+    Sample {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// This machine refuses something that any should do.
-    #[error("cannot {action}")]
+    #[error("cannot {action} {}", path.display())]
     Machine {
         /// What was attempted, as a verb phrase.
         action: &'static str,
+        /// The file, or the folder that it was for.
+        path: PathBuf,
         /// What the system says.
         #[source]
         source: io::Error,
@@ -286,6 +294,8 @@ impl OpError {
     /// Returns the sort of the failure. Of several, the gravest: a wrong checksum counts more than a lost connection.
     pub fn failure(&self) -> Failure {
         match self {
+            // Whatever was attempted.
+            error if !matches!(error, Self::Several { .. }) && local_cause(error).is_some() => Failure::Repository,
             Self::Config(_) | Self::Lock { .. } | Self::NoLock { .. } | Self::Read { .. } => Failure::Usage,
             Self::NoLockAt { .. } | Self::NoRevision { .. } | Self::NoMergeBase { .. } => Failure::Usage,
             Self::TooManyRevisions | Self::RevisionAndPackage { .. } | Self::NoPackage { .. } => Failure::Usage,
@@ -295,9 +305,8 @@ impl OpError {
             Self::Fetch(error) if error.is_usage() => Failure::Usage,
             Self::Fetch(error) if error.is_integrity() => Failure::Integrity,
             Self::Fetch(error) if error.is_network() => Failure::Network,
-            Self::Fetch(_) | Self::Store(_) | Self::Hook(_) | Self::KeptMoving { .. } | Self::Machine { .. } => {
-                Failure::Repository
-            }
+            Self::Fetch(_) | Self::Store(_) | Self::Hook(_) | Self::KeptMoving { .. } => Failure::Repository,
+            Self::Machine { .. } | Self::Sample { .. } => Failure::Repository,
             Self::Git(error) | Self::Remote(error) if error.is_usage() => Failure::Usage,
             Self::Git(error) | Self::Remote(error) if error.is_integrity() => Failure::Integrity,
             Self::Git(error) | Self::Remote(error) if error.is_network() => Failure::Network,
@@ -313,6 +322,7 @@ impl OpError {
                 let gravest = errors.iter().map(Self::failure).max_by_key(|failure| *failure == Failure::Integrity);
                 gravest.unwrap_or(Failure::Repository)
             }
+            Self::Serve(ServeError::Threads { .. }) => Failure::Repository,
             Self::Serve(_) | Self::SharedHooks { .. } | Self::Tls(TlsError::Name { .. }) => Failure::Usage,
             Self::Tls(_) => Failure::Repository,
         }
@@ -324,6 +334,11 @@ impl OpError {
             0 | 1 => errors.pop(),
             _ => Some(Self::Several { errors }),
         }
+    }
+
+    /// Wraps what the system says of something that it refuses, for `map_err`.
+    pub(super) fn machine(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Machine { action, path: path.into(), source }
     }
 
     pub(super) fn encode(release: &ReleaseId) -> impl FnOnce(EncodeError) -> Self {

@@ -145,8 +145,8 @@ pub(super) fn fetch(
     let upstream = repositories.upstream(names.iter().copied(), jobs, Arc::clone(progress))?;
     let turns = repositories.concurrency(jobs);
     let keys = repositories.public_keys(names.into_iter())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|source| OpError::Machine { action: "start fetching", source })?;
+    let runtime = crate::runtime::current_thread();
+    let runtime = runtime.map_err(OpError::machine("fetch into", downloads.folder()))?;
     let (jobs, waiting) = mpsc::channel();
     let (arrivals, arrived) = queue::channel(16);
     let waiting = Mutex::new(waiting);
@@ -289,7 +289,7 @@ async fn run(order: Order, shared: Shared) -> u64 {
                 continue;
             }
             Ok(Err(error)) => error,
-            Err(error) => OpError::Machine { action: "go on fetching", source: error.into() },
+            Err(error) => OpError::machine("go on fetching into", shared.downloads.folder())(error.into()),
         };
         shared.arrive(Arrival::Failed(failed)).await;
     }

@@ -11,6 +11,7 @@ mod lock_diff;
 mod mentioned;
 mod merge;
 mod needed;
+mod parallel;
 mod project;
 mod prune;
 mod repair;

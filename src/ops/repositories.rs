@@ -1,12 +1,12 @@
 //! Brings git repositories from upstream: fetched side by side, their submodules too, and packed for the branch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::{fs, thread};
+use std::sync::Arc;
 
+use super::parallel::in_parallel;
 use super::{OpError, Project, Result};
 use crate::git::{Caveat, Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, pack_files};
 use crate::model::{GitAddress, Manifest, Revision, StoredGit};
@@ -74,13 +74,12 @@ impl Repositories {
         progress: Arc<dyn Progress>,
     ) -> Result<Self> {
         let root = scratch_dir(&project.repository);
-        let unusable = |source| OpError::Machine { action: "find a place for fetched git repositories", source };
-        fs::create_dir_all(&root).map_err(unusable)?;
+        fs::create_dir_all(&root).map_err(OpError::machine("create", &root))?;
         Ok(Self {
             git: fetching_git(project, may_ask)?,
             manifest: base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default(),
             checkouts: BTreeMap::new(),
-            root: fs::canonicalize(root).map_err(unusable)?,
+            root: fs::canonicalize(&root).map_err(OpError::machine("resolve", &root))?,
             jobs: jobs.or(project.config.jobs).unwrap_or(JOBS).min(JOBS),
             progress,
         })
@@ -259,7 +258,7 @@ impl Repositories {
         if new.bytes > LARGE {
             let (ids, pack) = pack_files(&self.git, &new.pack.with_extension("stored"), &paths.map(Clone::clone))?;
             let file = |id: String| {
-                let id = ObjectId::from_hex(id.as_bytes()).map_err(|_| wrong_id(&id))?;
+                let id = ObjectId::from_hex(id.as_bytes()).map_err(|_| wrong_id(&pack, &id))?;
                 Ok(GitFile::Packed(id, pack.clone()))
             };
             let files = ids.into_iter().map(file).collect::<Result<Vec<_>>>()?;
@@ -274,8 +273,9 @@ impl Repositories {
     }
 }
 
-fn wrong_id(id: &str) -> OpError {
-    GitError::Failed { action: "store a pack", message: format!("{id:?} is not an object's id") }.into()
+fn wrong_id(pack: &Path, id: &str) -> OpError {
+    let (folder, message) = (pack.to_owned(), format!("{id:?} is not an object's id"));
+    GitError::Failed { action: "store a pack", folder, message }.into()
 }
 
 /// Returns the revision that a new one takes the place of: the one that had its name, or the only one that nobody wants.
@@ -284,24 +284,4 @@ fn replaced(before: &StoredGit, wanted: &RepositoryWant, new: &RevisionWant) -> 
     let named = left.clone().find(|(_, stored)| !stored.names.is_disjoint(&new.names));
     let only = left.next().filter(|_| left.next().is_none());
     named.or(only).map(|(revision, _)| *revision)
-}
-
-/// Does something with every item on some threads, and returns what comes of it in the items' order.
-fn in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], action: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(index) else { return };
-                    let result = action(item);
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
 }

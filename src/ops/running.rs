@@ -42,8 +42,8 @@ pub fn run_command(project: &Project, program: &str, arguments: &[String], log: 
             None => command.env_remove(&*name),
         };
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|source| OpError::Machine { action: "wait for a command", source })?;
+    let runtime = crate::runtime::current_thread();
+    let runtime = runtime.map_err(OpError::machine("run a command in", project.directory()))?;
     let not_run = |source| OpError::Run { program: program.to_owned(), source };
     let status = runtime.block_on(wait(command)).map_err(not_run)?;
     server.stop()?;

@@ -70,7 +70,8 @@ impl Sources {
             let git = fetching_git(project, false)?;
             sources.git = sources.places(sources.manifest.git.keys(), |address, from| {
                 let (snapshot, stored) = (&sources.snapshots[from], &sources.manifest.git[address]);
-                snapshot.holds_git(address, stored) && verify::repository(&git, snapshot, address, stored).is_empty()
+                snapshot.holds_git(address, stored)
+                    && verify::repository(&git, snapshot, address, stored).is_ok_and(|damages| damages.is_empty())
             });
         }
         Ok(sources)

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
+use super::parallel::{cores, in_parallel_with};
 use super::project::Project;
 use super::repositories::fetching_git;
 use super::upstream::Repositories;
 use super::{OpError, Result, mirror};
-use crate::git::Git;
+use crate::git::{Git, GitError};
 use crate::hex::registry::{Package, PublicKey, Signed};
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, RepositoryName, StoredGit};
+use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, RepositoryName, StoredGit, local_cause};
 use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
 use crate::store::{Damage, ObjectId, Snapshot};
@@ -51,7 +49,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     let manifest = match snapshot.manifest() {
         Ok(manifest) => manifest.clone(),
         Err(error) => {
-            damages.push(damage("manifest", &error));
+            damages.extend(self::damages("manifest", &error)?);
             Manifest::default()
         }
     };
@@ -66,25 +64,25 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     let keys = repositories.public_keys(manifest.entries.keys().map(|id| &id.repository))?;
     let checks = Checks { wanted: &wanted, keys };
     let entries: Vec<EntryId> = manifest.entries.keys().cloned().collect();
-    let found = in_parallel(&snapshot, &entries, |snapshot, id| {
+    let found = check_all(&snapshot, &entries, |snapshot, id| {
         progress.report(Event::Finished { item: format!("registry entry of {id}") });
         checks.entry(snapshot, id)
     });
-    damages.extend(found);
+    damages.extend(found?);
     let releases: Vec<ReleaseId> = manifest.releases.keys().cloned().collect();
-    let found = in_parallel(&snapshot, &releases, |snapshot, id| {
+    let found = check_all(&snapshot, &releases, |snapshot, id| {
         progress.report(Event::Finished { item: id.to_string() });
         checks.release(snapshot, id)
     });
-    damages.extend(found);
+    damages.extend(found?);
     if !manifest.git.is_empty() {
         let git = fetching_git(project, false)?;
         let repositories: Vec<_> = manifest.git.iter().collect();
-        let found = in_parallel(&snapshot, &repositories, |snapshot, (address, stored)| {
+        let found = check_all(&snapshot, &repositories, |snapshot, (address, stored)| {
             progress.report(Event::Finished { item: format!("git {address}") });
             repository(&git, snapshot, address, stored)
         });
-        damages.extend(found);
+        damages.extend(found?);
     }
     damages.sort();
     damages.dedup();
@@ -99,15 +97,15 @@ struct Checks<'a> {
 
 impl Checks<'_> {
     /// Checks a release: rebuilt, it has the manifest's checksums, the lock's, and those of the registry entry beside it.
-    fn release(&self, snapshot: &Snapshot, id: &ReleaseId) -> Vec<Damage> {
+    fn release(&self, snapshot: &Snapshot, id: &ReleaseId) -> Result<Vec<Damage>> {
         let path = format!("release {id}");
         let bytes = match snapshot.tarball(id) {
             Ok(bytes) => bytes.unwrap_or_default(),
-            Err(error) => return vec![damage(&path, &error)],
+            Err(error) => return damages(&path, &error),
         };
         let tarball = match Tarball::open(&bytes, &Limits::default()) {
             Ok(tarball) => tarball,
-            Err(error) => return vec![damage(&path, &error)],
+            Err(error) => return damages(&path, &error),
         };
         let mut damages = Vec::new();
         let mut wrong = |problem: String| damages.push(Damage { path: path.clone(), problem });
@@ -138,15 +136,15 @@ impl Checks<'_> {
                 Some(_) => {}
             }
         }
-        damages
+        Ok(damages)
     }
 
-    fn entry(&self, snapshot: &Snapshot, id: &EntryId) -> Vec<Damage> {
+    fn entry(&self, snapshot: &Snapshot, id: &EntryId) -> Result<Vec<Damage>> {
         let path = format!("registry entry of {id}");
         match self.decoded(snapshot, id) {
-            Ok(Some(_)) => Vec::new(),
-            Ok(None) => vec![Damage { path, problem: "it is missing".into() }],
-            Err(error) => vec![damage(&path, &error)],
+            Ok(Some(_)) => Ok(Vec::new()),
+            Ok(None) => Ok(vec![Damage { path, problem: "it is missing".into() }]),
+            Err(error) => damages(&path, &error),
         }
     }
 
@@ -163,42 +161,52 @@ impl Checks<'_> {
 
 /// Checks a git repository: every object has the content that its id promises, and
 /// nothing is missing that a revision needs.
-pub(super) fn repository(git: &Git, snapshot: &Snapshot, address: &GitAddress, stored: &StoredGit) -> Vec<Damage> {
+pub(super) fn repository(
+    git: &Git,
+    snapshot: &Snapshot,
+    address: &GitAddress,
+    stored: &StoredGit,
+) -> Result<Vec<Damage>> {
     let path = address.tree_path();
-    let wrong = |problem: String| vec![Damage { path: path.clone(), problem }];
+    let wrong = |problem: String| Ok(vec![Damage { path: path.clone(), problem }]);
     // Not the cache of the server: that is not what is checked here.
     let written = snapshot.write_git_to_scratch(address);
     let folder = match &written {
         Ok(folder) => folder.path().join("checked.git"),
-        Err(error) => return vec![damage(&path, error)],
+        Err(error) => return damages(&path, error),
     };
     match crate::git::check(git, &folder, stored.revisions.keys()) {
-        Ok(None) => Vec::new(),
+        Ok(None) => Ok(Vec::new()),
         // Where it was written for the check is gone when this is read.
         Ok(Some(problem)) => wrong(problem.replace(&format!("{}/", folder.display()), "")),
-        Err(error) => vec![damage(&path, &error)],
+        Err(error) => damages(&path, &error),
     }
 }
 
 /// Runs a check of every item on all cores.
-fn in_parallel<T: Sync>(
+///
+/// # Errors
+/// Fails where this machine does: then nobody knows whether anything is damaged.
+fn check_all<T: Sync>(
     snapshot: &Snapshot,
     items: &[T],
-    check: impl Fn(&Snapshot, &T) -> Vec<Damage> + Sync,
-) -> Vec<Damage> {
-    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
-            let (snapshot, next, found, check) = (snapshot.clone(), &next, &found, &check);
-            scope.spawn(move || {
-                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let damages = check(&snapshot, item);
-                    found.lock().unwrap_or_else(PoisonError::into_inner).extend(damages);
-                }
-            });
-        }
-    });
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+    check: impl Fn(&Snapshot, &T) -> Result<Vec<Damage>> + Sync,
+) -> Result<Vec<Damage>> {
+    let found = in_parallel_with(cores(), items, || snapshot.clone(), check);
+    Ok(found.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// Returns the damage that an error describes.
+///
+/// # Errors
+/// Fails where this machine is to blame for it: then nobody knows whether anything is damaged.
+fn damages(path: &str, error: &(dyn Error + 'static)) -> Result<Vec<Damage>> {
+    let damage = damage(path, error);
+    let of_git = error.downcast_ref::<GitError>().is_some_and(GitError::is_local);
+    if of_git || local_cause(error).is_some() {
+        return Err(OpError::machine("check", path)(std::io::Error::other(damage.problem)));
+    }
+    Ok(vec![damage])
 }
 
 /// Describes an error with its causes, on one line.

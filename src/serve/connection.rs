@@ -39,9 +39,22 @@ const MAX_UNSENT: usize = 128 * 1024;
 /// How long to wait after the system could not give a connection, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Returns a runtime for one thread.
+/// How long a thread that waits for the contents is kept: for good.
+const BLOCKING_KEPT: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Returns a runtime for one thread, with one more that waits for the contents.
+///
+/// tokio panics if it needs that one later and the system gives none; as long as there is one, it makes do with it.
 pub(super) fn runtime() -> io::Result<Runtime> {
-    runtime::Builder::new_current_thread().enable_all().max_blocking_threads(MAX_BLOCKING).build()
+    let mut builder = runtime::Builder::new_current_thread();
+    let builder = builder.max_blocking_threads(MAX_BLOCKING).thread_keep_alive(BLOCKING_KEPT);
+    let runtime = crate::runtime::build(builder)?;
+    // Where one thread can be started and ends, another one can be.
+    drop(thread::Builder::new().spawn(|| ())?.join());
+    let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.spawn_blocking(|| ())));
+    // As the system says it.
+    let none = |_| io::Error::new(io::ErrorKind::WouldBlock, "Resource temporarily unavailable");
+    started.map(|_| runtime).map_err(none)
 }
 
 /// All connections of a server, dealt out to one worker a core. A connection stays with its worker, so that no answer ever

@@ -164,8 +164,10 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The threads of the server could not be started.
-    #[error("cannot start the server's threads")]
+    #[error("cannot start the threads of the server at {address}")]
     Threads {
+        /// The address that it listens on.
+        address: SocketAddr,
         /// What the system says.
         #[source]
         source: io::Error,
@@ -220,7 +222,7 @@ impl Server {
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let base_url = self.base_url();
         let Self { listener, local_addr, contents, options } = self;
-        let threads = |source| ServeError::Threads { source };
+        let threads = |source| ServeError::Threads { address: local_addr, source };
         let runtime = connection::runtime().map_err(threads)?;
         let repositories = Repositories::new(contents.clone(), options.git, &options.limits, runtime.handle().clone());
         let shelf = Shelf::new(contents, options.cache_bytes, runtime.handle().clone());
@@ -257,7 +259,7 @@ impl Server {
         // A dropped sender means the same as a sent one.
         let body = move || self.run(async { drop(stopped.await) });
         let thread = thread::Builder::new().name("serve".into()).spawn(body);
-        let thread = thread.map_err(|source| ServeError::Threads { source })?;
+        let thread = thread.map_err(|source| ServeError::Threads { address: local_addr, source })?;
         Ok(Handle { local_addr, is_tls, stop: Some(stop), thread: Some(thread) })
     }
 }

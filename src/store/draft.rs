@@ -377,7 +377,7 @@ impl<'a> Draft<'a> {
                 if tip != before {
                     return Err(StoreError::Moved { branch: branch.to_string() });
                 }
-                Err(StoreError::git("move the mirror branch")(error))
+                Err(repository.cannot_move(branch)(error))
             }
         }
     }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use crate::model::local_cause;
+
 /// An error of the project's git repository or of its mirror branch.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -106,6 +108,26 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// This machine failed at reading an object of the mirror, which is not damaged for that.
+    #[error("cannot read {path} of the mirror")]
+    Unreadable {
+        /// The path in the branch's tree, or what else the object is.
+        path: String,
+        /// What the system says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A file of git's object database or refs could not be used.
+    #[error("cannot {action} {}", path.display())]
+    GitFile {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What gix says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// git's object database or refs could not be used.
     #[error("cannot {action}")]
     Git {
@@ -130,13 +152,28 @@ impl StoreError {
         move |source| Self::Git { action, source: source.into() }
     }
 
+    /// Wraps what gix says of writing or reading a file, for `map_err`.
+    pub(crate) fn git_file<E: Into<Box<dyn Error + Send + Sync>>>(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self::GitFile { action, path: path.into(), source: source.into() }
+    }
+
     /// Wraps what the system says of a file, for `map_err`.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.into(), source }
     }
 
-    /// Wraps what is wrong with an object of the mirror, for `map_err`.
+    /// Wraps what is wrong with an object of the mirror, for `map_err`: an object that this machine cannot read now is not
+    /// damaged.
     pub(crate) fn damaged<E: Into<Box<dyn Error + Send + Sync>>>(path: impl Into<String>) -> impl FnOnce(E) -> Self {
-        move |source| Self::Damaged { path: path.into(), source: source.into() }
+        move |source| {
+            let (path, source) = (path.into(), source.into());
+            match local_cause(&*source) {
+                Some(_) => Self::Unreadable { path, source },
+                None => Self::Damaged { path, source },
+            }
+        }
     }
 }

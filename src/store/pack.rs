@@ -161,7 +161,8 @@ impl PackWriter {
         let directory = pack_folder(objects)?;
         let (pack, index) = (temporary(&directory)?, temporary(&directory)?);
         let (entries, queue) = sync_channel(QUEUE);
-        let thread = std::thread::spawn(move || write(pack, index, queue));
+        let thread = std::thread::Builder::new().name("pack".into()).spawn(move || write(pack, index, queue));
+        let thread = thread.map_err(StoreError::io("start a thread that writes to", &directory))?;
         Ok(Self { directory, entries: Some(entries), thread: Some(thread), seen: HashSet::new(), offset: HEADER })
     }
 
@@ -176,10 +177,8 @@ impl PackWriter {
             self.offset += entry.bytes_in_pack();
             let queue = self.entries.as_ref().expect("the queue is open until the pack is finished");
             if queue.send(entry).is_err() {
-                return Err(self.join().err().unwrap_or_else(|| StoreError::Git {
-                    action: "write a pack",
-                    source: "the writing thread stopped early".into(),
-                }));
+                let stopped = StoreError::git_file("write a pack to", self.directory.clone());
+                return Err(self.join().err().unwrap_or_else(|| stopped("the writing thread stopped early")));
             }
         }
         Ok(id)
@@ -204,7 +203,7 @@ impl PackWriter {
         self.entries = None;
         let thread = self.thread.take().expect("joined once");
         thread.join().unwrap_or_else(|_| {
-            Err(StoreError::Git { action: "write a pack", source: "the writing thread panicked".into() })
+            Err(StoreError::git_file("write a pack to", &self.directory)("the writing thread panicked"))
         })
     }
 }
@@ -235,7 +234,6 @@ pub(super) fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::da
 }
 
 fn write(mut pack: NamedTempFile, index: NamedTempFile, queue: Receiver<Entry>) -> Result<Written> {
-    let action = "write a pack";
     let path = pack.path().to_owned();
     let version = gix_pack::data::Version::V2;
     let mut entries = EntriesToBytesIter::new(queue.into_iter().map(Ok), pack.as_file_mut(), version, hash::Kind::Sha1);
@@ -255,7 +253,7 @@ fn write(mut pack: NamedTempFile, index: NamedTempFile, queue: Receiver<Entry>) 
         None,
         version,
     )
-    .map_err(StoreError::git(action))?;
+    .map_err(StoreError::git_file("write a pack to", &path))?;
     out.flush().map_err(StoreError::io("write to", &path))?;
     let index = out.into_inner().map_err(|error| StoreError::io("write to", &path)(error.into_error()))?;
     let length = |file: &NamedTempFile| file.as_file().metadata().map(|data| data.len());

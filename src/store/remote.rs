@@ -127,7 +127,7 @@ impl Repository {
         match git.reference(branch.name.clone(), to, expected, format!("hexmirror: {log}")) {
             Ok(_) => Ok(()),
             Err(_) if self.tip(branch)? != Some(from) => Err(StoreError::Moved { branch: branch.to_string() }),
-            Err(error) => Err(StoreError::git("move the mirror branch")(error)),
+            Err(error) => Err(self.cannot_move(branch)(error)),
         }
     }
 

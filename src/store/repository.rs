@@ -1,5 +1,6 @@
 //! The project's git repository, and the mirror branch as a ref of it.
 
+use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,7 @@ impl Repository {
     /// # Errors
     /// Fails where there is one, or none can be made.
     pub fn init(directory: &Path) -> Result<()> {
-        gix::init(directory).map(drop).map_err(StoreError::git("make a repository"))
+        gix::init(directory).map(drop).map_err(StoreError::git_file("make a repository in", directory))
     }
 
     /// Returns the value of a git setting such as `hexmirror.branch`, from all of git's configuration files.
@@ -258,7 +259,15 @@ impl Repository {
         let expected = gix::refs::transaction::PreviousValue::MustNotExist;
         let _mark = Mark::set(self, branch, commit)?;
         let made = git.reference(branch.name.clone(), commit, expected, format!("hexmirror: {log}"));
-        made.map(drop).map_err(StoreError::git("make the mirror branch"))
+        made.map(drop).map_err(self.cannot_move(branch))
+    }
+
+    /// Wraps what gix says of a ref that it cannot move or make, for `map_err`.
+    pub(super) fn cannot_move<E: Into<Box<dyn Error + Send + Sync>>>(
+        &self,
+        branch: &Branch,
+    ) -> impl FnOnce(E) -> StoreError {
+        StoreError::git_file("move the mirror branch", self.common_dir().join(branch.full_name()))
     }
 
     /// Returns what the branch holds now, or `None` where it does not exist.
@@ -355,6 +364,6 @@ fn not_opened(directory: &Path, error: gix::Error) -> StoreError {
     }
     match error.is_not_found() {
         true => StoreError::NotARepository { directory: directory.to_owned() },
-        false => StoreError::git("open the repository")(error),
+        false => StoreError::git_file("open the repository", directory)(error),
     }
 }

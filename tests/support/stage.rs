@@ -158,7 +158,7 @@ impl Ran {
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
-        assert!(!self.stderr.contains("panicked"), "{self:#?}");
+        assert!(!self.stderr.contains("panicked") && !self.stderr.contains("internal error"), "{self:#?}");
         self
     }
 

@@ -1,7 +1,5 @@
 //! Progress on the terminal: items, bytes, time left. Hidden where nobody looks.
 
-use std::time::Duration;
-
 use git_hexmirror::progress::{Event, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -41,7 +39,8 @@ impl Progress for Bars {
                 self.bar.inc_length(items);
                 if self.shown() {
                     self.bar.set_draw_target(ProgressDrawTarget::stderr());
-                    self.bar.enable_steady_tick(Duration::from_millis(120));
+                    // Every event draws it again. A thread that does cannot be started safely: indicatif panics without one.
+                    self.bar.tick();
                 }
             }
             Event::Received { bytes: number } => {

@@ -28,7 +28,7 @@ Exit codes:
   2  the command line, a setting or a lock cannot be used
   3  upstream or the network
   4  a checksum or a signature is wrong
-  5  the repository or its mirror branch is not usable
+  5  the repository, its mirror branch or this machine (disk, limits) is not usable
 run exits as its command does.
 
 Settings, the first that is there counts: a flag; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
@@ -163,7 +163,7 @@ pub fn run() -> ExitCode {
 }
 
 fn exit_code(session: &Session, outcome: Outcome) -> ExitCode {
-    ExitCode::from(outcome.unwrap_or_else(|error| report::report(&session.output, &error)))
+    ExitCode::from(outcome.unwrap_or_else(|error| report::report(session, &error)))
 }
 
 /// Prints what clap has to say about the command line: the help that was asked for, or an error.

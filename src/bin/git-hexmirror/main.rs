@@ -3,6 +3,8 @@
 mod bars;
 mod cli;
 mod commands;
+mod last_resort;
+mod machine;
 mod output;
 mod push_rules;
 mod report;
@@ -12,5 +14,5 @@ mod snippet;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    last_resort::guarded(cli::run)
 }

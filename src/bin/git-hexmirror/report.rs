@@ -9,7 +9,9 @@ use git_hexmirror::ops::{Failure, OpError};
 use git_hexmirror::store::StoreError;
 
 use crate::commands::CommandError;
+use crate::machine;
 use crate::output::{BAD, BOLD, CHANGED, Output, styled};
+use crate::session::Session;
 use crate::{push_rules, snippet};
 
 /// How many of several things are named.
@@ -19,16 +21,17 @@ const NAMED: usize = 3;
 pub const NOT_FRESH: u8 = 1;
 
 /// Prints an error and returns the exit code.
-pub fn report(output: &Output, error: &CommandError) -> u8 {
-    print(output, &styled(BAD, "error:"), error)
+pub fn report(session: &Session, error: &CommandError) -> u8 {
+    print(session, &styled(BAD, "error:"), error)
 }
 
 /// Prints what went wrong in something that the command can do without.
-pub fn warn(output: &Output, error: &CommandError) {
-    print(output, &styled(CHANGED, "warning:"), error);
+pub fn warn(session: &Session, error: &CommandError) {
+    print(session, &styled(CHANGED, "warning:"), error);
 }
 
-fn print(output: &Output, title: &str, error: &CommandError) -> u8 {
+fn print(session: &Session, title: &str, error: &CommandError) -> u8 {
+    let output = &session.output;
     match error {
         CommandError::Print(error) => {
             output.always(format!("{title} cannot print: {error}"));
@@ -41,10 +44,37 @@ fn print(output: &Output, title: &str, error: &CommandError) -> u8 {
         }
         CommandError::Op(error) => {
             show(output, title, error);
+            // Of refs and objects the libraries do not always say where they are.
+            if is_of_machine(error) && !whole_text(error).contains('/') {
+                output.always(format!("  in {}", session.directory().display()));
+            }
             show_hint(output, hint(error));
             exit_code(error.failure())
         }
     }
+}
+
+/// Returns whether the system or a library failed at something of this repository.
+fn is_of_machine(error: &OpError) -> bool {
+    let has_cause = match error {
+        OpError::Several { errors } => return errors.iter().any(is_of_machine),
+        OpError::Git(error) | OpError::Remote(error) => error.is_local(),
+        error => error.source().is_some(),
+    };
+    has_cause && error.failure() == Failure::Repository
+}
+
+/// Returns what an error and its causes say.
+fn whole_text(error: &OpError) -> String {
+    if let OpError::Several { errors } = error {
+        return errors.iter().map(whole_text).collect::<Vec<_>>().join("\n");
+    }
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text += &format!("\n{error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn exit_code(failure: Failure) -> u8 {
@@ -64,8 +94,13 @@ fn show(output: &Output, title: &str, error: &OpError) {
         }
         OpError::Several { errors } => {
             let (entries, others) = by_cause(errors);
-            for error in others {
+            let (passing, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|error| is_passing(error));
+            for error in others.into_iter().chain(passing.iter().take(NAMED).copied()) {
                 show(output, title, error);
+            }
+            if passing.len() > NAMED {
+                let more = passing.len() - NAMED;
+                output.always(format!("{title} {more} more could not be fetched for such reasons"));
             }
             for (cause, mut entries) in entries {
                 let rest = entries.split_off(entries.len().min(NAMED)).len();
@@ -87,6 +122,11 @@ fn show(output: &Output, title: &str, error: &OpError) {
             }
         }
     }
+}
+
+/// Returns whether an error is of the network and may pass: of many the first say enough.
+fn is_passing(error: &OpError) -> bool {
+    matches!(error, OpError::Fetch(error) if error.is_network() && !error.is_not_found())
 }
 
 /// Sorts out the registry entries that are refused for the same reason, which mostly is one wrong key.
@@ -116,6 +156,12 @@ fn show_hint(output: &Output, hint: Option<String>) {
 
 /// Says what to do next.
 fn hint(error: &OpError) -> Option<String> {
+    if error.failure() == Failure::Repository
+        && !matches!(error, OpError::Several { .. })
+        && let Some(hint) = machine::hint(&whole_text(error))
+    {
+        return Some(hint.to_owned());
+    }
     let hint = match error {
         OpError::Store(error) => return store_hint(error),
         OpError::Fetch(error) => return fetch_hint(error),
@@ -236,12 +282,6 @@ fn store_hint(error: &StoreError) -> Option<String> {
         StoreError::Damaged { .. } => {
             "see all damage with `git hexmirror verify`, and restore it with `git hexmirror update --repair`".to_owned()
         }
-        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            "the repository must be writable for this".to_owned()
-        }
-        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-            "make room and run it again; what was fetched is kept".to_owned()
-        }
         _ => return None,
     };
     Some(hint)
@@ -301,14 +341,17 @@ fn any_git_hint(error: &GitError) -> Option<String> {
 
 fn fetch_hint(error: &FetchError) -> Option<String> {
     let hint = match error {
-        FetchError::Unreachable { .. } | FetchError::TimedOut { .. } | FetchError::Interrupted { .. } => {
-            "check the network and http_proxy/https_proxy; what was fetched is kept for the next `git hexmirror update`"
+        FetchError::Unreachable { .. }
+        | FetchError::TimedOut { .. }
+        | FetchError::Interrupted { .. }
+        | FetchError::Truncated { .. } => {
+            "check the network and http_proxy/https_proxy; what was fetched is kept for the next `git hexmirror update`, and --keep-going commits the rest now"
         }
         FetchError::Tls { .. } | FetchError::CaCertificates { .. } => {
             "set HEX_CACERTS_PATH to a PEM file with the certificate authority to trust"
         }
         FetchError::NotFound { .. } => {
-            "it may be gone upstream, or need a key: mix hex.organization auth, HEX_REPOS_KEY"
+            "it may be gone upstream, or need a key: mix hex.organization auth, HEX_REPOS_KEY; --keep-going commits the rest now"
         }
         FetchError::Unauthorized { status: 407, .. } => {
             "the proxy asks who you are: http_proxy=http://USER:PASSWORD@HOST:PORT (or https_proxy)"
@@ -318,7 +361,7 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
             "upstream has had enough requests for now; wait some minutes, or ask for less at once: git hexmirror update --jobs 2; what was fetched is kept for it"
         }
         FetchError::Status { status: 500..=599, .. } => {
-            "upstream, or a proxy before it, is in trouble (for hex.pm: https://status.hex.pm); try again later; what was fetched is kept for the next `git hexmirror update`"
+            "upstream, or a proxy before it, is in trouble (for hex.pm: https://status.hex.pm); try again later; what was fetched is kept for the next `git hexmirror update`, and --keep-going commits the rest now"
         }
         FetchError::WebPage { .. } => {
             "it comes from a proxy or a network that wants you to log in: open any page in a browser, or set http_proxy/https_proxy; nothing of it was stored"

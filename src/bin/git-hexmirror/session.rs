@@ -36,6 +36,11 @@ impl Session {
         Project::open(&self.directory, self.flags.clone(), environment())
     }
 
+    /// Returns the folder that the command runs in.
+    pub fn directory(&self) -> &std::path::Path {
+        &self.directory
+    }
+
     /// Returns a path of the command line as seen from the folder of `-C`.
     pub fn path(&self, path: &std::path::Path) -> PathBuf {
         self.directory.join(path)

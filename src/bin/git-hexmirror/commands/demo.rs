@@ -24,7 +24,8 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let output = &session.output;
-    let not_made = |source| OpError::Machine { action: "make a temporary folder", source };
+    let not_made =
+        |source| OpError::Machine { action: "make a temporary folder in", path: std::env::temp_dir(), source };
     let folder = tempfile::Builder::new().prefix("hexmirror-demo-").tempdir().map_err(not_made)?;
     let mut printed = Ok(());
     let outcome = ops::demo(folder.path(), |step| {

@@ -49,7 +49,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
     // Whatever is wrong, the checkout is done: the hook only says so.
     if let Err(error) = after_checkout(session, *hook, arguments, &input) {
-        report::report(&session.output, &error);
+        report::report(session, &error);
     }
     Ok(code)
 }
@@ -64,7 +64,7 @@ fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
         Err(error) => Err(error.into()),
     };
     code.or_else(|error| {
-        let code = report::report(&session.output, &error);
+        let code = report::report(session, &error);
         advise(&session.output, "see to that and push again");
         Ok(code)
     })
@@ -75,7 +75,7 @@ fn share(session: &Session, project: &Project, remote: &str, needed: Vec<PushedL
     let code = match push::share(session, project, remote) {
         // What was there before and could not be looked at again is no reason to stop.
         Err(error) if !needed.is_empty() && ops::remote_has(project, remote, &needed) => {
-            report::warn(&session.output, &error);
+            report::warn(session, &error);
             let branch = &project.branch;
             session.output.always(format!("git-hexmirror: as last seen, {remote}'s {branch} has what is pushed needs"));
             return Ok(0);

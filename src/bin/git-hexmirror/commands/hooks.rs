@@ -91,5 +91,6 @@ fn word(state: State) -> &'static str {
 }
 
 fn binary() -> Result<PathBuf, OpError> {
-    std::env::current_exe().map_err(|source| OpError::Machine { action: "find this program's own file", source })
+    let path = || std::env::args_os().next().unwrap_or_default().into();
+    std::env::current_exe().map_err(|source| OpError::Machine { action: "find the file of", path: path(), source })
 }

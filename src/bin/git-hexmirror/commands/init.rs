@@ -44,7 +44,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if !arguments.no_hooks && project.repository.worktree().is_some() {
         // The mirror is there; without hooks it only has to be thought of.
         if let Err(error) = hooks::install(output, &project) {
-            report::warn(output, &error);
+            report::warn(session, &error);
         }
     }
     Ok(0)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use git_hexmirror::ops::{self, OpError, Project};
+use git_hexmirror::ops::{self, Failure, OpError, Project};
 use git_hexmirror::plan::Comparison;
 
 use super::serve;
@@ -38,9 +38,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             }
             Ok(exit_code(finished.status))
         }
-        Err(error @ OpError::Run { .. }) => {
+        // As shells have it; if this machine is to blame, it is not the command's.
+        Err(error @ OpError::Run { .. }) if error.failure() == Failure::Usage => {
             let code = not_run(&error);
-            report::report(&session.output, &error.into());
+            report::report(session, &error.into());
             Ok(code)
         }
         Err(error) => Err(error.into()),
