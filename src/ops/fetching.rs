@@ -1,18 +1,20 @@
 //! Fetches what a plan needs, and takes it apart on all cores while the rest still arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use tokio::sync::{Semaphore, mpsc as queue};
 use tokio::task::JoinSet;
 
+use super::health::Health;
+use super::kept::{Found, KeptEntries, Verified};
+use super::parallel::cores;
 use super::upstream::Repositories;
 use super::{OpError, Result, repositories};
 use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
-use crate::hex::registry::{Package, PublicKey, Release, Signed};
+use crate::hex::registry::{Package, PublicKey, Release};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{EntryId, GitAddress, ReleaseId, RepositoryName, Revision};
 use crate::plan::{GitPlan, Pin};
@@ -34,6 +36,8 @@ pub(super) struct Order {
     pub absent: BTreeSet<EntryId>,
     /// Registry entries that are at hand, as signed messages, and need not be fetched for their releases.
     pub at_hand: BTreeMap<EntryId, Vec<u8>>,
+    /// Whether it is all for what is new upstream.
+    pub refresh: bool,
 }
 
 /// What was fetched.
@@ -99,8 +103,9 @@ struct Shared {
     at_hand: BTreeMap<EntryId, Vec<u8>>,
     /// As many requests as may run at once. The others wait here, where they learn that it was given up.
     turns: Semaphore,
-    /// Set by the first failure that others would only repeat: the network is gone.
-    given_up: AtomicBool,
+    /// What of the repositories answers: there is no use in failures that only repeat others.
+    health: Health,
+    kept: KeptEntries,
     received: AtomicU64,
     jobs: mpsc::Sender<Job>,
     arrivals: queue::Sender<Arrival>,
@@ -147,24 +152,23 @@ pub(super) fn fetch(
     let keys = repositories.public_keys(names.into_iter())?;
     let runtime = crate::runtime::current_thread();
     let runtime = runtime.map_err(OpError::machine("fetch into", downloads.folder()))?;
+    let entries = base.map(Snapshot::manifest).transpose()?.map(|manifest| manifest.entries.clone());
     let (jobs, waiting) = mpsc::channel();
     let (arrivals, arrived) = queue::channel(16);
     let waiting = Mutex::new(waiting);
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+        let no_thread = || OpError::machine("start a thread that fetches into", downloads.folder());
+        for number in 0..cores() {
             let (encoder, arrivals, waiting) = (encoder.clone(), arrivals.clone(), &waiting);
-            scope.spawn(move || take_apart(&encoder, waiting, &arrivals));
+            let work = move || take_apart(&encoder, waiting, &arrivals);
+            match thread::Builder::new().spawn_scoped(scope, work) {
+                Ok(_) => {}
+                Err(error) if number == 0 => return Err(no_thread()(error)),
+                // It takes longer, then.
+                Err(_) => break,
+            }
         }
-        if let Some(repositories) = git {
-            let (arrivals, base) = (arrivals.clone(), base.cloned());
-            scope.spawn(move || {
-                repositories.bring(plan, base.as_ref(), |brought| {
-                    let arrival = brought.map_or_else(Arrival::Failed, |brought| Arrival::Git(Box::new(brought)));
-                    // The collecting thread only stops before this one where it panicked, and then says so itself.
-                    let _ = arrivals.blocking_send(arrival);
-                });
-            });
-        }
+        let for_git = arrivals.clone();
         let shared = Shared {
             upstream,
             downloads: Arc::clone(downloads),
@@ -173,26 +177,42 @@ pub(super) fn fetch(
             claimed: Mutex::new(order.known.clone()),
             at_hand: std::mem::take(&mut order.at_hand),
             turns: Semaphore::new(turns),
-            given_up: false.into(),
+            health: Health::default(),
+            kept: KeptEntries::new(Arc::clone(downloads), entries.unwrap_or_default(), order.refresh),
             received: 0.into(),
             jobs,
             arrivals,
         };
-        let network = scope.spawn(move || runtime.block_on(run(order, shared)));
-        let fetched = collect(arrived, draft, keep_going, progress.as_ref());
-        let received = network.join().unwrap_or_default();
+        let run = move || runtime.block_on(run(order, shared));
+        let network = thread::Builder::new().spawn_scoped(scope, run).map_err(no_thread())?;
+        let git = git.map(|repositories| {
+            let base = base.cloned();
+            let bring = move || {
+                repositories.bring(plan, base.as_ref(), |brought| {
+                    let arrival = brought.map_or_else(Arrival::Failed, |brought| Arrival::Git(Box::new(brought)));
+                    // The collecting thread only stops before this one where it panicked, and then says so itself.
+                    let _ = for_git.blocking_send(arrival);
+                });
+            };
+            thread::Builder::new().spawn_scoped(scope, bring).map(drop).map_err(no_thread())
+        });
+        // What comes over the network is of use the next time.
+        let errors = git.and_then(Result::err).into_iter().collect();
+        let fetched = collect(arrived, errors, draft, keep_going, progress.as_ref());
+        let received = network.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         fetched.map(|fetched| Fetched { downloaded_bytes: fetched.downloaded_bytes + received, ..fetched })
     })
 }
 
-/// Puts what arrives into the draft, until all senders are gone.
+/// Puts what arrives into the draft, until all senders are gone. `errors` are those that there are before.
 fn collect(
     mut arrived: queue::Receiver<Arrival>,
+    mut errors: Vec<OpError>,
     draft: &mut Draft<'_>,
     keep_going: bool,
     progress: &dyn Progress,
 ) -> Result<Fetched> {
-    let (mut fetched, mut errors) = (Fetched::default(), Vec::new());
+    let mut fetched = Fetched::default();
     while let Some(arrival) = arrived.blocking_recv() {
         match arrival {
             Arrival::Failed(error) => errors.push(error),
@@ -298,14 +318,14 @@ async fn run(order: Order, shared: Shared) -> u64 {
 
 /// Fetches a package's entry and its wanted releases. Returns the packages that the releases depend on.
 async fn package(shared: Arc<Shared>, id: EntryId, pins: Vec<Pin>) -> Result<Vec<EntryId>> {
-    let Some(entry) = shared.entry(&id).await? else { return Ok(Vec::new()) };
+    let Some(entry) = shared.entry(&id, &pins).await? else { return Ok(Vec::new()) };
     let mut mentioned = Vec::new();
     for pin in pins {
         let listed = listed(&entry, &pin)?;
         mentioned.extend(listed.mentions(&id.repository));
         let expected = pin.outer.or(listed.outer_checksum);
         let request = shared.upstream.tarball(&pin.id, expected.as_ref(), &shared.downloads);
-        let Some(download) = shared.ask(request).await? else { break };
+        let Some(download) = shared.ask(&id.repository, request).await? else { break };
         shared.add_received(download.downloaded_bytes);
         // The queue outlives all tasks.
         let _ = shared.jobs.send(Job { pin, listed: listed.clone(), download });
@@ -315,7 +335,11 @@ async fn package(shared: Arc<Shared>, id: EntryId, pins: Vec<Pin>) -> Result<Vec
 
 /// Fetches the entry of a package that is only mentioned, if there is one.
 async fn mention(shared: Arc<Shared>, id: EntryId) -> Result<Vec<EntryId>> {
-    match shared.entry(&id).await {
+    if shared.was_absent(&id) {
+        shared.arrive(Arrival::Absent(id)).await;
+        return Ok(Vec::new());
+    }
+    match shared.entry(&id, &[]).await {
         Err(OpError::Fetch(FetchError::NotFound { .. } | FetchError::NoEndpoint { .. }))
         | Err(OpError::NoPublicKey { .. }) => {
             shared.arrive(Arrival::Absent(id)).await;
@@ -338,24 +362,49 @@ fn listed<'a>(entry: &'a Package, pin: &Pin) -> Result<&'a Release> {
 }
 
 impl Shared {
-    /// Fetches, checks and hands on a registry entry; `None` where everything was given up.
-    async fn entry(&self, id: &EntryId) -> Result<Option<Package>> {
+    /// Fetches, checks and hands on a registry entry that lists what is pinned; `None` where everything was given up.
+    async fn entry(&self, id: &EntryId, pins: &[Pin]) -> Result<Option<Package>> {
         let EntryId { repository, package } = id;
         let key = self.keys.get(repository).ok_or_else(|| OpError::NoPublicKey { repository: repository.clone() })?;
-        let refused = |source| OpError::Entry { entry: id.clone(), source };
         if let Some(signed) = self.at_hand.get(id) {
-            let message = Signed::decode(signed).map_err(refused)?;
-            let payload = message.verify(key).map_err(refused)?;
-            return Package::decode(payload, repository, package).map(Some).map_err(refused);
+            return Ok(Some(Verified::new(id, key, signed.clone(), None)?.package));
         }
-        let request = self.upstream.registry_entry(repository, package, None);
-        let Some(Entry::Found { signed, .. }) = self.ask(request).await? else { return Ok(None) };
-        self.add_received(signed.len() as u64);
-        let message = Signed::decode(&signed).map_err(refused)?;
-        let payload = message.verify(key).map_err(refused)?;
-        let decoded = Package::decode(payload, repository, package).map_err(refused)?;
-        self.arrive(Arrival::Entry { id: id.clone(), signed }).await;
-        Ok(Some(decoded))
+        let lists = |package: &Package| pins.iter().all(|pin| listed(package, pin).is_ok());
+        let stale = match self.kept.find(&self.upstream, id, key) {
+            Found::Current(kept) if lists(&kept.package) => return Ok(Some(self.hand_on(id, kept).await)),
+            Found::Current(kept) | Found::Stale(kept) => Some(kept),
+            Found::Absent | Found::Nothing => None,
+        };
+        let etag = stale.as_ref().and_then(|kept| kept.etag.as_deref());
+        let answer = self.ask(repository, self.upstream.registry_entry(repository, package, etag)).await;
+        let verified = match (answer, stale) {
+            (Ok(None), _) => return Ok(None),
+            (Ok(Some(Entry::Found { signed, etag })), _) => {
+                self.add_received(signed.len() as u64);
+                Verified::new(id, key, signed, etag)?
+            }
+            (Ok(Some(Entry::NotModified)), stale) => stale.expect("it answers the ETag of what is kept"),
+            (Err(error), _) => {
+                if matches!(error, OpError::Fetch(FetchError::NotFound { .. })) {
+                    self.kept.keep(&self.upstream, id, None);
+                }
+                return Err(error);
+            }
+        };
+        self.kept.keep(&self.upstream, id, Some(&verified));
+        Ok(Some(self.hand_on(id, verified).await))
+    }
+
+    /// Hands a registry entry on, and returns what it says.
+    async fn hand_on(&self, id: &EntryId, verified: Verified) -> Package {
+        self.arrive(Arrival::Entry { id: id.clone(), signed: verified.signed }).await;
+        verified.package
+    }
+
+    /// Returns whether a repository said a moment ago that it has no such entry.
+    fn was_absent(&self, id: &EntryId) -> bool {
+        let key = self.keys.get(&id.repository);
+        key.is_some_and(|key| matches!(self.kept.find(&self.upstream, id, key), Found::Absent))
     }
 
     /// Returns those of some entries that nobody has claimed before.
@@ -370,18 +419,23 @@ impl Shared {
         let _ = self.arrivals.send(arrival).await;
     }
 
-    /// Makes a request when it is its turn; `None` where everything was given up meanwhile. The first failure that others
-    /// would only repeat gives up, and is the only one told.
-    async fn ask<T>(&self, request: impl Future<Output = Result<T, FetchError>>) -> Result<Option<T>> {
+    /// Makes a request when it is its turn; `None` where the repository was given up meanwhile, and that was told.
+    async fn ask<T>(
+        &self,
+        repository: &RepositoryName,
+        request: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<Option<T>> {
         let Ok(_turn) = self.turns.acquire().await else { return Ok(None) };
-        if self.given_up.load(Ordering::Relaxed) {
+        if self.health.is_given_up(repository) {
             return Ok(None);
         }
         match request.await {
-            Err(error) if error.is_network() && !error.is_not_found() => {
-                if self.given_up.swap(true, Ordering::Relaxed) { Ok(None) } else { Err(error.into()) }
+            Ok(answer) => {
+                self.health.answered(repository);
+                Ok(Some(answer))
             }
-            answer => Ok(Some(answer?)),
+            Err(error) if self.health.failed(repository, &error) => Err(error.into()),
+            Err(_) => Ok(None),
         }
     }
 

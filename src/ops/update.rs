@@ -227,6 +227,7 @@ impl<'a> Attempt<'a> {
             let _ = downloads.remove(&release.stored.outer);
         }
         if fetched.failed.is_none() {
+            let _ = downloads.forget_entries();
             let _ = std::fs::remove_dir_all(git::scratch_dir(repository));
         }
         let stored_bytes = published.pack_bytes;
@@ -260,7 +261,7 @@ impl<'a> Attempt<'a> {
         if !self.options.refresh {
             known.append(&mut absent);
         }
-        Order { releases, entries, known, git, absent, ..Order::default() }
+        Order { releases, entries, known, git, absent, refresh: self.options.refresh, ..Order::default() }
     }
 
     /// Writes the commit's message: a line for a changelog, the particulars, and where it comes from.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::project::{Environment, Project};
 use super::{OpError, Result};
 use crate::config::ConfigError;
 use crate::fetch::hex_home::{HexConfig, HexHome};
-use crate::fetch::{Endpoint, Proxies, Secret, Settings, Timeouts, Upstream, WebUrl, WebUrlError};
+use crate::fetch::{Endpoint, Proxies, Secret, Settings, Timeouts, Upstream, WebUrl, WebUrlError, retry};
 use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::RepositoryName;
 use crate::progress::{Event, Progress};
@@ -152,11 +153,16 @@ impl<'a> Repositories<'a> {
         let defaults = Settings::default();
         let timeouts = self.project.config.timeout.map(|timeout| Timeouts { connect: timeout, stall: timeout });
         let ca_certificates = environment.get("HEX_CACERTS_PATH").map(PathBuf::from);
+        // For tests, which cannot wait: as cargo has it (`__CARGO_TEST_FIXED_RETRY_SLEEP_MS`).
+        let pause = environment.get("__HEXMIRROR_TEST_RETRY_PAUSE_MS").and_then(|pause| pause.parse().ok());
+        let pause = pause.map(Duration::from_millis);
+        let retry = pause.map(|pause| retry::Policy { first_pause: pause, longest_pause: pause, ..defaults.retry });
         Ok(Settings {
             concurrency: self.concurrency(jobs),
             proxies,
             ca_certificates: ca_certificates.or_else(|| self.hex.ca_certificates.clone()),
             timeouts: timeouts.unwrap_or(defaults.timeouts),
+            retry: retry.unwrap_or(defaults.retry),
             hex_home: self.hex_home.clone(),
             ..defaults
         })

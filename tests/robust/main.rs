@@ -5,6 +5,7 @@ mod support;
 
 mod damage;
 mod disk;
+mod flaky;
 mod gc;
 mod hostile;
 mod kill;
