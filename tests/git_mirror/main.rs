@@ -9,6 +9,7 @@ mod forms;
 mod fresh;
 mod hostile;
 mod interrupted;
+mod machine;
 mod prune;
 mod real;
 mod revisions;
