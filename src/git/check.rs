@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::complaint::is_finding;
 use super::{Git, GitError, ProjectGit, Result};
 use crate::model::{GitAddress, Revision};
 
@@ -47,7 +48,9 @@ impl ProjectGit {
             there(&list, commit()).output("find all files of a commit")
         };
         copy().map(drop).map_err(|error| match error {
-            GitError::Failed { message, .. } => GitError::Incomplete { address: address.clone(), message },
+            GitError::Failed { message, .. } if is_finding(&message) => {
+                GitError::Incomplete { address: address.clone(), message }
+            }
             error => error,
         })
     }

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::error::{Complaint, Refs};
+use super::complaint::Complaint;
+use super::error::Refs;
 use super::process::Unsuccessful;
 use super::scratch::Scratch;
 use super::{GitError, Result};
@@ -83,7 +84,7 @@ impl Scratch<'_> {
             Ok(_) => Ok(()),
             Err(Unsuccessful::Complaint { text, .. }) => Err(match Complaint::of(&text) {
                 Complaint::NotOurRef => Refusal::NotOurRef,
-                complaint => Refusal::Error(complaint.error(url.to_string(), text)),
+                complaint => Refusal::Error(complaint.error(url.to_string(), "fetch", &self.folder, text)),
             }),
             Err(Unsuccessful::Stalled { seconds }) => {
                 Err(Refusal::Error(GitError::Stalled { url: url.to_string(), seconds }))
@@ -146,7 +147,9 @@ impl Scratch<'_> {
         let arguments = ["ls-remote", "--quiet", "--refs", "--end-of-options", url.secret_text()];
         let output = match self.run(arguments).listening(&hear).finish() {
             Ok(output) => output,
-            Err(Unsuccessful::Complaint { text, .. }) => return Err(Complaint::of(&text).error(url.to_string(), text)),
+            Err(Unsuccessful::Complaint { text, .. }) => {
+                return Err(Complaint::of(&text).error(url.to_string(), "ls-remote", &self.folder, text));
+            }
             Err(Unsuccessful::Stalled { seconds }) => return Err(GitError::Stalled { url: url.to_string(), seconds }),
             Err(Unsuccessful::Error(error)) => return Err(error),
         };

@@ -11,6 +11,7 @@
 
 mod caveats;
 mod check;
+mod complaint;
 mod error;
 mod fetch;
 mod pack;

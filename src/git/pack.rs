@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::{fs, io};
 
+use super::complaint::is_finding;
 use super::scratch::{Scratch, link, link_packs, make_bare, write};
 use super::{GitError, Result};
 use crate::model::Revision;
@@ -122,7 +123,9 @@ impl Scratch<'_> {
 
     fn incomplete(&self, error: GitError) -> GitError {
         match error {
-            GitError::Failed { message, .. } => GitError::Incomplete { address: self.address.clone(), message },
+            GitError::Failed { message, .. } if is_finding(&message) => {
+                GitError::Incomplete { address: self.address.clone(), message }
+            }
             error => error,
         }
     }

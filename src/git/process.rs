@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::error::{local_fault, readable};
+use super::complaint::{local_fault, readable};
 use super::{GitError, Result};
 
 /// The least version: `--no-write-fetch-head` came with it, and everything else that is used is older.
@@ -393,10 +393,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes the error that git cannot be started: that it is not there only if no limit of this machine explains it.
+    /// Makes the error that git cannot be started: that there is none only if it was not found, and its folder was.
     fn not_started(&self, source: io::Error) -> Unsuccessful {
-        let missing = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
-        if missing && self.folder.is_dir() {
+        if source.kind() == io::ErrorKind::NotFound && self.folder.is_dir() {
             return Unsuccessful::Error(GitError::NotRun { program: self.git.program.clone(), source });
         }
         self.broken(source)

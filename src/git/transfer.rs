@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::Complaint;
+use super::complaint::Complaint;
 use super::process::{Run, Unsuccessful};
 use super::{Git, GitError, GitSettings, Result};
 use crate::model::redacted;
@@ -85,7 +85,7 @@ impl ProjectGit {
             Err(Unsuccessful::Complaint { text, .. }) if text.contains("couldn't find remote ref") => {
                 Ok(Brought::Absent)
             }
-            Err(unsuccessful) => Err(failed(remote, unsuccessful)),
+            Err(unsuccessful) => Err(self.failed(remote, "fetch", unsuccessful)),
         }
     }
 
@@ -106,7 +106,10 @@ impl ProjectGit {
             let plain = ["-c", "fetch.negotiationAlgorithm=noop"];
             let arguments = [&plain[..], &FETCH[..], &["--stdin", remote]].concat();
             let input = missing.iter().map(|id| format!("{id}\n")).collect::<String>().into_bytes();
-            self.prepare(&arguments).input(input).finish().map_err(|unsuccessful| failed(remote, unsuccessful))?;
+            self.prepare(&arguments)
+                .input(input)
+                .finish()
+                .map_err(|unsuccessful| self.failed(remote, "fetch", unsuccessful))?;
             missing = self.missing(commit)?;
         }
         match missing.first() {
@@ -162,7 +165,7 @@ impl ProjectGit {
                 let message = format!("{reason}{told}");
                 Err(GitError::NotTaken { url: redacted(remote), reference: reference.to_owned(), message })
             }
-            (_, Some(unsuccessful)) => Err(failed(remote, unsuccessful)),
+            (_, Some(unsuccessful)) => Err(self.failed(remote, "push", unsuccessful)),
             (Some(('=', _)), None) => Ok(Taken::UpToDate),
             (_, None) => Ok(Taken::Done),
         }
@@ -187,14 +190,14 @@ impl ProjectGit {
     fn prepare(&self, arguments: &[&str]) -> Run<'_> {
         self.git.run_in_project(&self.directory, &self.git_dir, arguments)
     }
-}
 
-fn failed(remote: &str, unsuccessful: Unsuccessful) -> GitError {
-    let url = redacted(remote);
-    match unsuccessful {
-        Unsuccessful::Complaint { text, .. } => Complaint::of(&text).error(url, text),
-        Unsuccessful::Stalled { seconds } => GitError::Stalled { url, seconds },
-        Unsuccessful::Error(error) => error,
+    fn failed(&self, remote: &str, command: &str, unsuccessful: Unsuccessful) -> GitError {
+        let url = redacted(remote);
+        match unsuccessful {
+            Unsuccessful::Complaint { text, .. } => Complaint::of(&text).error(url, command, &self.git_dir, text),
+            Unsuccessful::Stalled { seconds } => GitError::Stalled { url, seconds },
+            Unsuccessful::Error(error) => error,
+        }
     }
 }
 

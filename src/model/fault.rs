@@ -33,6 +33,12 @@ const WORDS: &[&str] = &[
     "insufficient permission for adding an object",
     "could not create work tree dir",
     "died of signal",
+    "error while loading shared libraries",
+    "unable to get current working directory",
+    "cannot fstat",
+    "command-line config",
+    "reading the configuration files",
+    "bad object refs/",
     "killed by signal",
     ".lock': File exists",
 ];
@@ -46,6 +52,8 @@ const ABOUT_FILES: &[&str] = &[
     "cannot mkdir",
     "failed to",
     "unable to open",
+    "unable to access '/",
+    "Invalid path '",
 ];
 
 /// Returns whether the system refused something for want of room, files, memory or processes, or because a disk fails.

@@ -265,7 +265,7 @@ impl Repositories {
             return Ok(names.into_iter().zip(files).collect());
         }
         let read = |path: &PathBuf| {
-            let bytes = fs::read(path).map_err(|source| OpError::Read { path: path.clone(), source })?;
+            let bytes = fs::read(path).map_err(OpError::machine("read", path))?;
             Ok(GitFile::Bytes(bytes))
         };
         let files = paths.into_iter().map(read).collect::<Result<Vec<_>>>()?;

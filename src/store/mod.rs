@@ -31,6 +31,7 @@ mod recover;
 mod remote;
 mod repository;
 mod salvage;
+mod settings;
 mod snapshot;
 mod storage;
 mod stored_git;

@@ -11,6 +11,7 @@ use gix::sec::Trust;
 use gix::sec::trust::{DefaultForLevel, Mapping};
 
 use super::mark::Mark;
+use super::settings::refuse_unread;
 use super::trust::refuse_dubious;
 use super::{Branch, Result, Snapshot, StoreError};
 
@@ -39,6 +40,7 @@ impl Repository {
             gix::ThreadSafeRepository::discover_with_environment_overrides_opts(directory, Default::default(), trust);
         let git = found.map_err(|error| not_opened(directory, error))?.to_thread_local();
         refuse_dubious(&git)?;
+        refuse_unread(&git)?;
         let refs = git.config_snapshot().string("extensions.refStorage");
         match refs {
             Some(storage) if !storage.eq_ignore_ascii_case(b"files") => {

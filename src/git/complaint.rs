@@ -1,0 +1,274 @@
+//! What git prints, and what that amounts to.
+
+use std::path::Path;
+
+use super::GitError;
+use crate::model::{is_local_complaint, redacted};
+
+/// What git's complaint about a server amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Complaint {
+    AccessRefused,
+    NoRepository,
+    /// The server does not give a commit by its id alone, or does not have it.
+    NotOurRef,
+    Broken,
+    Network,
+    /// Nothing that is known to be about a server: it is this machine, then, and nobody else is blamed.
+    Local,
+}
+
+/// The words by which git's complaints are told apart (with `LC_ALL=C`), the first that fits counting.
+const WORDS: &[(Complaint, &[&str])] = &[
+    (
+        Complaint::AccessRefused,
+        &[
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "terminal prompts disabled",
+            "Permission denied (",
+            "Permission denied, please",
+            "remote: Permission",
+            "Host key verification failed",
+            "returned error: 401",
+            "returned error: 403",
+            "returned error: 407",
+        ],
+    ),
+    (
+        Complaint::NoRepository,
+        &[
+            "epository not found",
+            "' not found",
+            "Not Found",
+            "remote: The project you were looking for could not be found",
+            "returned error: 404",
+            "returned error: 410",
+            "does not appear to be a git repository",
+            "repository not exported",
+            "no such repository",
+        ],
+    ),
+    (
+        Complaint::NotOurRef,
+        &[
+            "unadvertised object",
+            "not our ref",
+            "not a valid",
+            "is not valid",
+            "not valid:",
+            "no such ref",
+            "remote ref",
+        ],
+    ),
+    // What arrived only in part may look broken as well.
+    (Complaint::Network, &["early EOF", "transfer closed with outstanding read data"]),
+    (Complaint::Broken, BROKEN),
+    (
+        Complaint::Network,
+        &[
+            "ould not resolve",
+            "unable to look up",
+            "onnection refused",
+            "onnection reset",
+            "onnection closed",
+            "onnection timed out",
+            "onnection was",
+            "peration timed out",
+            "timed out",
+            "is unreachable",
+            "No route to host",
+            "unable to access 'http",
+            "unable to connect",
+            "ailed to connect",
+            "ouldn't connect",
+            "ould not connect",
+            "returned error:",
+            "RPC failed",
+            "curl ",
+            "SSL",
+            "TLS",
+            "certificate",
+            "roxy",
+            "ould not read from remote",
+            "hung up",
+            "packet write failed",
+            "Broken pipe",
+            "unexpected disconnect",
+            "mpty reply",
+            "invalid server response",
+            "expected flush",
+            "unexpected flush",
+            "remote error",
+            "remote: ",
+            "ssh: ",
+            "kex_",
+            "transport '",
+            "name resolution",
+            "redirect",
+            "invalid index-pack output",
+        ],
+    ),
+];
+
+/// How git says that what it got, or has, is not what it should be.
+const BROKEN: &[&str] = &[
+    "fsck error",
+    "bad pack",
+    "bad object",
+    "bad tree",
+    "bad sha1",
+    "SHA1",
+    "sha1 mismatch",
+    "hash mismatch",
+    "inconsistent",
+    "unresolved delta",
+    "corrupt",
+    "inflate",
+    "did not send all necessary objects",
+    "pack signature mismatch",
+    "pack has",
+    "pack version",
+    "packfile",
+    "truncated",
+    "garbage at end",
+    "bad line length",
+    "protocol error",
+    "unsupported pack",
+    "disallowed",
+    "is not a commit",
+];
+
+/// How git says that a repository lacks something, or that an object makes no sense.
+const INCOMPLETE: &[&str] = &[
+    "missing ",
+    "broken link",
+    "error in ",
+    "unable to parse object",
+    "unable to read ",
+    "Could not read ",
+    "Failed to traverse",
+    "revision walk setup failed",
+    "not a tree",
+    "not a blob",
+];
+
+/// Returns whether git found that a repository lacks something, or that an object is not what it should be. Whatever else it
+/// says is about its own work here.
+pub(super) fn is_finding(text: &str) -> bool {
+    BROKEN.iter().chain(INCOMPLETE).any(|words| text.contains(words))
+}
+
+impl Complaint {
+    /// Finds out what a complaint amounts to.
+    pub fn of(text: &str) -> Self {
+        let said = |words: &&(Self, &[&str])| words.1.iter().any(|word| text.contains(word));
+        WORDS.iter().find(said).map_or(Self::Local, |(complaint, _)| *complaint)
+    }
+
+    /// Makes the error that it is, of a command that ran in a folder.
+    pub fn error(self, url: String, command: &str, folder: &Path, message: String) -> GitError {
+        match self {
+            Self::Local => GitError::Local { command: command.to_owned(), folder: folder.to_owned(), message },
+            Self::AccessRefused => GitError::AccessRefused { url, message },
+            Self::NoRepository => GitError::NoRepository { url, message },
+            Self::Broken => GitError::Refused { url, message },
+            Self::NotOurRef | Self::Network => GitError::Unreachable { url, message },
+        }
+    }
+}
+
+/// All that `git fetch` has to say if the process that writes the pack was ended by a signal, mostly that of a limit. If the
+/// network were to blame, that process would have said that what it read ended early.
+const ENDED_SILENTLY: &str = "fetch-pack: invalid index-pack output";
+
+/// Returns what is wrong with this machine, if it is to blame for a failure of git. `said` is what git printed for people,
+/// `ending` says which signal ended it, if one did.
+pub(super) fn local_fault(said: &[u8], ending: Option<String>) -> Option<String> {
+    let blames = is_local_complaint(&String::from_utf8_lossy(said)) || readable(said) == ENDED_SILENTLY;
+    match ending {
+        Some(ending) if said.trim_ascii().is_empty() => Some(ending),
+        Some(ending) => Some(format!("{ending}; {}", readable(said))),
+        None => blames.then(|| readable(said)),
+    }
+}
+
+/// How many of the last lines that git prints count.
+const LAST: usize = 4;
+
+/// Makes what git printed fit for one line of a message: what is progress is left out, and passwords and control
+/// characters with it. Its last lines count, and the first one that it calls an error: what follows is often only advice.
+pub(super) fn readable(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let said = |line: &&str| {
+        let line = line.trim_start_matches("remote: ");
+        let progress =
+            ["Enumerating", "Counting", "Compressing", "Total", "Receiving", "Resolving", "warning:", "hint:"];
+        !line.trim().is_empty() && !progress.iter().any(|begin| line.starts_with(begin))
+    };
+    let lines: Vec<&str> = text.split(['\n', '\r']).filter(said).collect();
+    let last = lines.len().saturating_sub(LAST);
+    let is_error = |line: &&&str| line.starts_with("fatal: ") || line.starts_with("error: ");
+    let first = lines[..last].iter().find(is_error);
+    let told = first.into_iter().chain(&lines[last..]).copied().collect::<Vec<_>>().join("; ");
+    let shown: String = redacted(&told).chars().filter(|c| !c.is_control()).take(600).collect();
+    if shown.is_empty() {
+        "git did not say why".to_owned()
+    } else {
+        shown.replace("fatal: ", "").replace("error: ", "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_told_apart() {
+        for (text, expected) in [
+            ("fatal: unable to access 'https://h/': Could not resolve host: h", Complaint::Network),
+            ("fatal: unable to access '/home/u/.config/git/config': Unknown", Complaint::Local),
+            ("fatal: not a git repository: '/p/.git'", Complaint::Local),
+            ("fatal: unable to parse command-line config", Complaint::Local),
+            ("fatal: something that nobody thought of", Complaint::Local),
+            ("error: object 29b1 not found", Complaint::Local),
+            ("ERROR: Repository not found.\nfatal: Could not read from remote repository.", Complaint::NoRepository),
+            ("fatal: unable to connect to h:\nh[0: 127.0.0.1]: errno=Connection refused", Complaint::Network),
+            ("fatal: early EOF\nfatal: fetch-pack: invalid index-pack output", Complaint::Network),
+            ("fatal: could not read Username for 'https://h': terminal prompts disabled", Complaint::AccessRefused),
+            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote", Complaint::AccessRefused),
+            ("fatal: repository 'http://h/x/' not found", Complaint::NoRepository),
+            ("fatal: remote error: access denied or repository not exported: /x", Complaint::NoRepository),
+            ("error: Server does not allow request for unadvertised object 12", Complaint::NotOurRef),
+            ("fatal: remote error: upload-pack: not our ref 12", Complaint::NotOurRef),
+            ("error: object 12: gitmodulesUrl: x\nfatal: fsck error in packed object", Complaint::Broken),
+            ("fatal: pack has 3 unresolved deltas", Complaint::Broken),
+            ("fatal: offset beyond end of packfile (truncated pack?)", Complaint::Broken),
+            ("send-pack: packet write failed: Broken pipe", Complaint::Network),
+            ("error: inflate: data stream error\nfatal: early EOF", Complaint::Network),
+        ] {
+            assert_eq!(Complaint::of(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_writer_that_ended_silently_is_this_machines_fault() {
+        let progress = b"remote: Counting objects: 3, done.\nReceiving objects: 10%\r";
+        let after_progress = |text: &[u8]| local_fault(&[&progress[..], text].concat(), None);
+        assert!(after_progress(b"fatal: fetch-pack: invalid index-pack output\n").is_some());
+        assert_eq!(after_progress(b"fatal: early EOF\nfatal: fetch-pack: invalid index-pack output\n"), None);
+        let ended = local_fault(b"fatal: x\n", Some("it was ended by SIGKILL".into()));
+        assert_eq!(ended.as_deref(), Some("it was ended by SIGKILL; x"));
+    }
+
+    #[test]
+    fn what_git_says_becomes_one_harmless_line() {
+        let said =
+            b"remote: Counting objects: 3, done.\rReceiving objects: 10%\rfatal: no 'https://u:p@h/'\x1b[31m\n\n";
+        assert_eq!(readable(said), "no 'https://***@h/'[31m");
+        assert_eq!(readable(b"\n"), "git did not say why");
+        let advised = b"fatal: 'x' is not a repository\nfatal: Could not read\na\nb\nc\nd\n";
+        assert_eq!(readable(advised), "'x' is not a repository; a; b; c; d");
+    }
+}

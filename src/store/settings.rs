@@ -1,0 +1,68 @@
+//! Whether git's settings are those that its files hold.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use gix::config::Source;
+use gix::sec::Trust;
+
+use super::{Result, StoreError};
+
+/// Fails where a file with settings is there and was not read: gix takes one that it cannot read for an empty one, and the
+/// command would act without the user's addresses, keys and remotes.
+pub(super) fn refuse_unread(git: &gix::Repository) -> Result<()> {
+    check(git, Source::Local, git.common_dir().join("config"))?;
+    // Which of the user's files count for a repository of somebody else is gix's to say.
+    let sources = [Source::Git, Source::User].into_iter().filter(|_| git.git_dir_trust() == Trust::Full);
+    for source in sources {
+        if let Some(path) = source.storage_location(&mut gix::path::env::var) {
+            check(git, source, path)?;
+        }
+    }
+    Ok(())
+}
+
+fn check(git: &gix::Repository, source: Source, path: PathBuf) -> Result<()> {
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if is_no_fault(source, &error) => return Ok(()),
+        Err(error) => return Err(StoreError::io("read", path)(error)),
+    };
+    let snapshot = git.config_snapshot();
+    let is_read = || snapshot.plumbing().sections().any(|section| section.meta().source == source);
+    let has_settings = text.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_start().starts_with(b"["));
+    if has_settings && !is_read() {
+        return Err(StoreError::io("read", path)(io::Error::other("its settings could not be read at first")));
+    }
+    Ok(())
+}
+
+/// Returns whether git goes on too: where there is no such file, and where a file of the user's may not be read
+/// (`access_or_die` with `ACCESS_EACCES_OK` in its `config.c`).
+fn is_no_fault(source: Source, error: &io::Error) -> bool {
+    let absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory);
+    absent || (error.kind() == ErrorKind::PermissionDenied && source != Source::Local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_were_not_read_are_not_taken_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        gix::init(folder.path()).unwrap();
+        let config = folder.path().join(".git/config");
+        let text = fs::read(&config).unwrap();
+        // As a read that fails leaves it to gix.
+        fs::write(&config, "").unwrap();
+        let git = gix::open_opts(folder.path(), gix::open::Options::isolated()).unwrap();
+        assert!(check(&git, Source::Local, config.clone()).is_ok());
+        fs::write(&config, text).unwrap();
+        let error = check(&git, Source::Local, config.clone()).unwrap_err();
+        assert!(error.to_string().ends_with(".git/config"), "{error}");
+        let git = gix::open_opts(folder.path(), gix::open::Options::isolated()).unwrap();
+        assert!(check(&git, Source::Local, config.clone()).is_ok());
+    }
+}
