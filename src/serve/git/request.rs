@@ -1,7 +1,7 @@
 //! The body of a request to `upload-pack`: what the client wants and has.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -192,7 +192,7 @@ pub(in super::super) async fn unpacked(pieces: &[&[u8]], limit: u64) -> Option<V
         Received::Memory(bytes) => Some(bytes.into()),
         Received::File(mut file) => {
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).ok().map(|_| bytes)
+            io::copy(&mut file, &mut bytes).ok().map(|_| bytes)
         }
     }
 }
@@ -201,7 +201,7 @@ pub(in super::super) async fn unpacked(pieces: &[&[u8]], limit: u64) -> Option<V
 mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
