@@ -11,7 +11,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let scene = Scene::new();
+        let scene = Scene::shallow();
         scene.redirect("git@forge.test:");
         scene.stage.write(".hexmirror.toml", "locks = ['mix.lock', 'rebar.lock', 'apps/x/mix.lock']\n");
         let mut revisions: Vec<Vec<String>> = vec![Vec::new(); 3];
