@@ -14,7 +14,7 @@ use super::{OpError, Result, UpdateOptions, repositories as git};
 use crate::fetch::Downloads;
 use crate::git::{Brought, GitSettings, ProjectGit};
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{GitAddress, Manifest, ReleaseId, Revision, StoredRevision};
+use crate::model::{GitAddress, Manifest, ReleaseId, Revision, Storage, StoredRevision};
 use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress};
 use crate::store::{Damage, Draft, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError};
@@ -163,6 +163,11 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, draft: &mut Draft<'
         let Some(bytes) = from.and_then(|from| sources.release(id, from)) else { continue };
         let tarball = Tarball::open(&bytes, &Limits::default());
         let tarball = tarball.map_err(|source| OpError::Tarball { release: id.clone(), source })?;
+        // As it was, whatever the settings are now.
+        let encoder = match sources.manifest.releases[id].storage {
+            Storage::Tarball => encoder.clone().opaque([id.entry()].into()),
+            Storage::Unpacked => encoder.clone(),
+        };
         draft.add_release(encoder.encode(id.clone(), &tarball).map_err(OpError::encode(id))?)?;
     }
     for (id, from) in &sources.entries {
@@ -189,6 +194,11 @@ fn fetch(
     progress: &Arc<dyn Progress>,
 ) -> Result<Option<OpError>> {
     let order = order(sources, lacking);
+    let mut opaque = project.config.opaque.clone();
+    let stored =
+        order.releases.iter().filter_map(|pin| Some((pin.id.entry(), sources.manifest.releases.get(&pin.id)?)));
+    opaque.extend(stored.filter(|(_, stored)| stored.storage == Storage::Tarball).map(|(entry, _)| entry));
+    let encoder = &encoder.clone().opaque(opaque);
     let UpdateOptions { jobs, may_ask, .. } = options;
     let downloads = Arc::new(Downloads::open(downloads_dir(&project.repository))?);
     let repositories = Repositories::new(project, progress.as_ref())?;

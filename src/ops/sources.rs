@@ -12,7 +12,7 @@ use super::{OpError, Result, verify};
 use crate::hex::metadata::Metadata;
 use crate::hex::registry::{Package, Signed};
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{EntryChecksum, EntryId, GitAddress, Manifest, ReleaseId, Storage, StoredEntry, StoredRelease};
+use crate::model::{EntryChecksum, EntryId, GitAddress, Manifest, ReleaseId, StoredEntry, StoredRelease};
 use crate::plan::Wanted;
 use crate::progress::Progress;
 use crate::store::{Item, ObjectId, Snapshot, layout};
@@ -151,14 +151,14 @@ fn manifest(snapshots: &[Snapshot], tip: ObjectId, wanted: &Wanted, repositories
         if !packages.contains(&(repository.clone(), package.clone())) {
             continue;
         }
-        let Ok(bytes) = tip.tarball_in(&path) else { continue };
+        let Ok((bytes, storage)) = tip.tarball_in(&path) else { continue };
         let Ok(tarball) = Tarball::open(&bytes, &Limits::default()) else { continue };
         let Ok(metadata) = Metadata::parse(tarball.metadata()) else { continue };
         let id = ReleaseId { repository, package, version: metadata.version };
         let stored = StoredRelease {
             outer: tarball.outer_checksum(),
             inner: tarball.inner_checksum(),
-            storage: Storage::Unpacked,
+            storage,
             bytes: bytes.len() as u64,
         };
         let entry = tip.entry_file(&id.entry()).ok().flatten();

@@ -9,7 +9,7 @@ use gix::ObjectId;
 
 use super::inventory::holds_git;
 use super::{Repository, Result, Snapshot, StoreError, layout};
-use crate::model::{EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredGit};
+use crate::model::{EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, Storage, StoredGit};
 
 /// One thing that a mirror holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,14 +91,14 @@ impl Snapshot {
         read().unwrap_or_else(|_| BTreeMap::new()).into_keys().collect()
     }
 
-    /// Returns the tarball of the release in a folder, checked against nothing.
+    /// Returns the tarball of the release in a folder, checked against nothing, and how it is stored.
     ///
     /// # Errors
     /// Fails if it cannot be read.
-    pub fn tarball_in(&self, folder: &str) -> Result<Vec<u8>> {
+    pub fn tarball_in(&self, folder: &str) -> Result<(Vec<u8>, Storage)> {
         match self.blob(&format!("{folder}/{}", layout::TARBALL))? {
-            Some(bytes) => Ok(bytes),
-            None => self.rebuild(folder),
+            Some(bytes) => Ok((bytes, Storage::Tarball)),
+            None => Ok((self.rebuild(folder)?, Storage::Unpacked)),
         }
     }
 

@@ -290,6 +290,23 @@ fn lost_lines_of_the_manifest_are_noticed_and_come_back() {
 }
 
 #[test]
+fn a_release_that_is_stored_as_its_tarball_is_restored_as_such() {
+    let stage = Stage::new();
+    stage.git(&["config", "hexmirror.opaque", "alpha"]);
+    stage.run(&["update"]).ok();
+    stage.git(&["config", "--unset", "hexmirror.opaque"]);
+    let victim = Victim::new(stage);
+    assert!(victim.stage.paths().iter().any(|path| path == "hex/hexpm/packages/alpha/tarball"));
+    let pack = victim.beside_packs(".pack").remove(0);
+    victim.suffers("the pack", &pack, Damage::Half);
+    victim.reset();
+    let tree = victim.stage.git(&["rev-parse", "hexmirror^{tree}"]);
+    edit_manifest(&victim.stage, |line| (!line.starts_with("hex hexpm alpha")).then(|| line.to_owned()));
+    victim.stage.run(&["update", "--repair"]).ok();
+    assert_eq!(victim.stage.git(&["rev-parse", "hexmirror^{tree}"]), tree);
+}
+
+#[test]
 fn what_no_source_has_is_named_and_the_rest_is_restored() {
     let victim = loose();
     let stage = &victim.stage;
