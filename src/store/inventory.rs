@@ -250,9 +250,10 @@ mod tests {
     fn manifest() -> Manifest {
         let (sum, pack) = ("a".repeat(64), "c".repeat(40));
         let release = |line: &str, storage: &str| format!("hex hexpm {line} {storage} 1 {sum} {sum}\n");
-        let text = release("alpha 1.0.0", "unpacked")
+        let text = format!("git h/x {pack} full HEAD\n")
+            + &release("alpha 1.0.0", "unpacked")
             + &release("alpha 2.0.0", "tarball")
-            + &format!("git h/x {pack} full HEAD\npack h/x {pack} 7\n")
+            + &format!("pack h/x {pack} 7\n")
             + &format!("registry hexpm alpha 1 {sum}\n");
         text.parse().unwrap()
     }
