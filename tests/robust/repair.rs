@@ -118,7 +118,11 @@ impl Victim {
 
 /// A mirror whose objects are all loose.
 fn loose() -> Victim {
-    let victim = Victim { stage: Stage::mirrored() };
+    loose_of(Stage::mirrored())
+}
+
+fn loose_of(stage: Stage) -> Victim {
+    let victim = Victim { stage };
     for pack in victim.beside_packs(".pack") {
         let (pack, aside) = (victim.stage.project.join(pack), victim.stage.sandbox.path().join("aside"));
         fs::rename(&pack, &aside).unwrap();
@@ -295,10 +299,11 @@ fn a_release_that_is_stored_as_its_tarball_is_restored_as_such() {
     stage.git(&["config", "hexmirror.opaque", "alpha"]);
     stage.run(&["update"]).ok();
     stage.git(&["config", "--unset", "hexmirror.opaque"]);
-    let victim = Victim::new(stage);
-    assert!(victim.stage.paths().iter().any(|path| path == "hex/hexpm/packages/alpha/tarball"));
-    let pack = victim.beside_packs(".pack").remove(0);
-    victim.suffers("the pack", &pack, Damage::Half);
+    let victim = loose_of(stage);
+    for path in [":hex/hexpm/packages/alpha/tarball", ":hex/hexpm/packages"] {
+        victim.reset();
+        victim.suffers(path, &victim.object(path), Damage::Deleted);
+    }
     victim.reset();
     let tree = victim.stage.git(&["rev-parse", "hexmirror^{tree}"]);
     edit_manifest(&victim.stage, |line| (!line.starts_with("hex hexpm alpha")).then(|| line.to_owned()));
