@@ -237,6 +237,9 @@ fn a_repository_that_is_stored_to_two_depths_is_merged_to_the_deeper_one() {
     for full_first in [true, false] {
         let (scene, one, two) = two_clones();
         let team = &scene.team;
+        for folder in [&one, &two] {
+            fs::write(folder.join(".hexmirror.toml"), "shallow = true\n").unwrap();
+        }
         let commits: Vec<String> =
             (0..3).map(|number| scene.forge.commit("c/deep", "main", &[("f", &number.to_string())])).collect();
         scene.update(&one, &[("c/deep", &commits[2], if full_first { "" } else { "depth: 1" })]);
