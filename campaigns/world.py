@@ -316,11 +316,12 @@ def leftovers(repository, reference):
     allowed = {}
     for path in reference:
         allowed[plain(path)] = allowed.get(plain(path), 0) + 1
-    left = {}
-    for path, size in sorted(files(repository).items()):
+    left, present = {}, files(repository)
+    for path, size in sorted(present.items()):
         name = plain(path)
-        # An empty file that is only there to be locked stays for good.
-        if OBJECT.match(path) or (size == 0 and LOCK.match(path)):
+        # A pack without an index is garbage. An empty file that is only there to be locked stays for good.
+        whole = not path.endswith(".pack") or path[: -len("pack")] + "idx" in present
+        if (OBJECT.match(path) and whole) or (size == 0 and LOCK.match(path)):
             continue
         if allowed.get(name, 0):
             allowed[name] -= 1
