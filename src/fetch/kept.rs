@@ -8,8 +8,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tempfile::NamedTempFile;
-
 use super::hash;
 use crate::model::EntryChecksum;
 
@@ -38,7 +36,11 @@ impl Kept {
     /// Writes the file for an address, with an atomic rename.
     pub(super) fn write(&self, folder: &Path, address: &str) -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        let mut file = NamedTempFile::new_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        // Other users of a shared repository read it too.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder)?;
         writeln!(file, "{FORMAT}")?;
         if let Some(etag) = self.etag.as_ref().filter(|etag| etag.bytes().all(|byte| (b' '..=b'~').contains(&byte))) {
             writeln!(file, "etag {etag}")?;

@@ -42,8 +42,11 @@ impl<'a> Partial<'a> {
     pub(super) fn open(downloads: &'a Downloads, key: &str) -> Result<Self, FetchError> {
         let folder = downloads.folder();
         let Some(_claim) = downloads.claim(key) else {
-            let private =
-                NamedTempFile::with_suffix_in(".private", folder).map_err(FetchError::io("write in", folder))?;
+            let mut builder = tempfile::Builder::new();
+            // It becomes a finished tarball, which other users of a shared repository read too.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+            let private = builder.suffix(".private").tempfile_in(folder).map_err(FetchError::io("write in", folder))?;
             let file = private.reopen().map_err(FetchError::io("write", private.path()))?;
             return Ok(Self::empty(downloads, Place::Private(private), file));
         };

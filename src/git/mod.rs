@@ -32,7 +32,7 @@ pub use process::{Git, GitSettings};
 pub use scratch::Scratch;
 pub use show::{Show, TreePair};
 pub use submodule::Submodule;
-pub use transfer::{Brought, Lease, ProjectGit, Taken};
+pub use transfer::{Brought, Lease, Place, ProjectGit, Taken};
 
 /// The result of everything in this module.
 pub type Result<T, E = GitError> = std::result::Result<T, E>;

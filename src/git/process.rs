@@ -140,6 +140,9 @@ pub struct GitSettings {
     pub may_ask: bool,
     /// Whether the user has an ssh command of their own (`GIT_SSH_COMMAND`, `GIT_SSH`, `core.sshCommand`).
     pub own_ssh: bool,
+    /// Whether git syncs to disk what it writes into the project's repository, as with `core.fsync=committed`; else what the
+    /// user has set counts.
+    pub sync: bool,
 }
 
 /// The system's git, of a version that does.
@@ -220,6 +223,7 @@ impl Git {
         for setting in FIXED_IN_PROJECT {
             command.args(["-c", setting]);
         }
+        command.args(self.sync_arguments());
         for name in REMOVED {
             command.env_remove(name);
         }
@@ -228,6 +232,11 @@ impl Git {
             never_ask(&mut command, self.settings.own_ssh);
         }
         self.run_of(command, git_dir, arguments)
+    }
+
+    /// Returns the arguments with which git syncs to disk what it writes into the project's repository.
+    fn sync_arguments(&self) -> &'static [&'static str] {
+        if self.settings.sync { &["-c", "core.fsync=committed"] } else { &[] }
     }
 
     /// Prepares a run that shows people what a temporary repository holds: their pager, their colours and their language
@@ -247,7 +256,7 @@ impl Git {
     }
 
     fn prepare<A: AsRef<OsStr>>(&self, repository: Option<&Path>, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
-        let GitSettings { project_config, allowed_protocols, may_ask, own_ssh } = &self.settings;
+        let GitSettings { project_config, allowed_protocols, may_ask, own_ssh, sync: _ } = &self.settings;
         let mut command = Command::new(&self.program);
         command.arg("--no-replace-objects");
         if let Some(config) = project_config {

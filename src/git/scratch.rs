@@ -148,12 +148,22 @@ pub(super) fn make_bare(folder: &Path) -> Result<()> {
         let path = folder.join(below);
         fs::create_dir_all(&path).map_err(GitError::io("create", &path))?;
     }
-    for lock in ["shallow.lock", "packed-refs.lock", "HEAD.lock", "config.lock"] {
-        let _ = fs::remove_file(folder.join(lock));
-    }
+    remove_leftovers(folder);
     let _ = fs::remove_dir_all(folder.join("refs/upstream"));
     write(&folder.join("config"), CONFIG)?;
     write(&folder.join("HEAD"), "ref: refs/heads/hexmirror\n")
+}
+
+/// Removes what a killed git leaves: its locks and what it had not finished. To be called while no git works there.
+fn remove_leftovers(folder: &Path) {
+    for entry in walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy();
+        let left = name.ends_with(".lock") || name.ends_with(".keep");
+        if entry.file_type().is_file() && (left || name.starts_with("tmp_") || name.starts_with("shallow_")) {
+            // One that cannot be removed is reported by the git that it stops.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Puts packs of one repository into another one.

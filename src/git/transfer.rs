@@ -1,5 +1,6 @@
 //! Takes the mirror branch to remotes of the project's own repository, and brings it from there.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::complaint::Complaint;
@@ -15,11 +16,27 @@ pub struct ProjectGit {
     git_dir: PathBuf,
 }
 
+/// Where a fetch writes, apart from the repository until what it brings is whole.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The folder for the objects, which has those of the repository as its alternates.
+    pub objects: &'a Path,
+    /// The git folder, of its own: git writes `FETCH_HEAD` there.
+    pub git_dir: &'a Path,
+    /// The one that it shares everything else with.
+    pub common_dir: &'a Path,
+    /// What the process reads: a locked file, by which others know that it lives.
+    pub alive: &'a File,
+}
+
 /// What bringing a ref comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Brought {
-    /// The ref is here now.
-    Here,
+    /// It was fetched.
+    Here {
+        /// The commit that it stands on, as hexadecimal digits.
+        commit: String,
+    },
     /// The remote does not have it.
     Absent,
 }
@@ -55,7 +72,7 @@ const FETCH: [&str; 9] = [
     "--refmap=",
     "--no-tags",
     "--no-show-forced-updates",
-    "--no-write-fetch-head",
+    "--no-write-commit-graph",
     "--no-recurse-submodules",
     "--no-prune",
 ];
@@ -73,15 +90,15 @@ impl ProjectGit {
         Ok(Self { git: Git::find(settings)?, directory: directory.to_owned(), git_dir: git_dir.to_owned() })
     }
 
-    /// Fetches one ref of a remote, and nothing else, into one of this repository's, wherever that stands.
+    /// Fetches one ref of a remote, and nothing else. No ref of this repository moves.
     ///
     /// # Errors
     /// Fails where the remote cannot be reached.
-    pub fn bring(&self, remote: &str, reference: &str, into: &str) -> Result<Brought> {
+    pub fn bring(&self, remote: &str, reference: &str, place: &Place<'_>) -> Result<Brought> {
         refuse_option(remote)?;
-        let refspec = format!("+{reference}:{into}");
-        match self.run(&[&FETCH[..], &[remote, &refspec]].concat()) {
-            Ok(_) => Ok(Brought::Here),
+        let run = in_place(self.prepare(&[&FETCH[..], &[remote, reference]].concat()), place)?;
+        match run.input_file(alive(place)).finish() {
+            Ok(_) => fetched_commit(&place.git_dir.join("FETCH_HEAD"), remote).map(|commit| Brought::Here { commit }),
             Err(Unsuccessful::Complaint { text, .. }) if text.contains("couldn't find remote ref") => {
                 Ok(Brought::Absent)
             }
@@ -94,9 +111,9 @@ impl ProjectGit {
     ///
     /// # Errors
     /// Fails if the remote cannot be reached, or does not have all of it.
-    pub fn complete(&self, remote: &str, commit: &str) -> Result<()> {
+    pub fn complete(&self, remote: &str, commit: &str, place: &Place<'_>) -> Result<()> {
         refuse_option(remote)?;
-        let mut missing = self.missing(commit)?;
+        let mut missing = self.missing(commit, place)?;
         // A tree arrives with everything below it, so one round does, unless the server leaves something out.
         for _ in 0..COMPLETING_ROUNDS {
             if missing.is_empty() {
@@ -106,11 +123,11 @@ impl ProjectGit {
             let plain = ["-c", "fetch.negotiationAlgorithm=noop"];
             let arguments = [&plain[..], &FETCH[..], &["--stdin", remote]].concat();
             let input = missing.iter().map(|id| format!("{id}\n")).collect::<String>().into_bytes();
-            self.prepare(&arguments)
+            in_place(self.prepare(&arguments), place)?
                 .input(input)
                 .finish()
                 .map_err(|unsuccessful| self.failed(remote, "fetch", unsuccessful))?;
-            missing = self.missing(commit)?;
+            missing = self.missing(commit, place)?;
         }
         match missing.first() {
             None => Ok(()),
@@ -122,9 +139,9 @@ impl ProjectGit {
     }
 
     /// Returns the ids of the objects that the history of a commit lacks here, as far as it can be walked.
-    fn missing(&self, commit: &str) -> Result<Vec<String>> {
+    fn missing(&self, commit: &str, place: &Place<'_>) -> Result<Vec<String>> {
         let arguments = ["--no-replace-objects", "rev-list", "--objects", "--missing=print", commit, "--"];
-        let listed = self.prepare(&arguments).output("list the objects of the mirror")?;
+        let listed = in_place(self.prepare(&arguments), place)?.output("list the objects of the mirror")?;
         Ok(String::from_utf8_lossy(&listed)
             .lines()
             .filter_map(|line| line.strip_prefix('?'))
@@ -132,11 +149,19 @@ impl ProjectGit {
             .collect())
     }
 
-    /// Pushes a commit to one ref of a remote; by force only with a lease. The user's hooks do not run.
+    /// Pushes a commit to one ref of a remote; by force only with a lease. The user's hooks do not run. The process reads
+    /// `alive`, by which others know that it lives.
     ///
     /// # Errors
     /// Fails where the remote cannot be reached or does not take it.
-    pub fn take(&self, remote: &str, commit: &str, reference: &str, lease: Option<Lease<'_>>) -> Result<Taken> {
+    pub fn take(
+        &self,
+        remote: &str,
+        commit: &str,
+        reference: &str,
+        lease: Option<Lease<'_>>,
+        alive: Option<File>,
+    ) -> Result<Taken> {
         refuse_option(remote)?;
         let lease = lease.map(|lease| format!("--force-with-lease={reference}:{}", lease.expected.unwrap_or_default()));
         let refspec = format!("{commit}:{reference}");
@@ -146,7 +171,12 @@ impl ProjectGit {
         let single = format!("remote.{remote}.mirror=false");
         let single: &[&str] = if remote.contains('=') { &[] } else { &["-c", &single] };
         let forced: Vec<&str> = lease.iter().map(String::as_str).collect();
-        let run = self.run(&[single, &fixed, &forced, &["--recurse-submodules=no", remote, &refspec]].concat());
+        let run = self.prepare(&[single, &fixed, &forced, &["--recurse-submodules=no", remote, &refspec]].concat());
+        let run = match alive {
+            Some(alive) => run.input_file(Ok(alive)),
+            None => run,
+        };
+        let run = run.finish();
         let (report, unsuccessful) = match run {
             Ok(report) => (report, None),
             Err(Unsuccessful::Complaint { text, printed }) => {
@@ -176,15 +206,11 @@ impl ProjectGit {
     /// # Errors
     /// Fails where git cannot be run.
     pub fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>> {
-        match self.run(&["merge-base", one, other]) {
+        match self.prepare(&["merge-base", one, other]).finish() {
             Ok(id) => Ok(Some(String::from_utf8_lossy(id.trim_ascii()).into_owned())),
             Err(Unsuccessful::Error(error)) => Err(error),
             Err(_) => Ok(None),
         }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, Unsuccessful> {
-        self.prepare(arguments).finish()
     }
 
     fn prepare(&self, arguments: &[&str]) -> Run<'_> {
@@ -199,6 +225,30 @@ impl ProjectGit {
             Unsuccessful::Error(error) => error,
         }
     }
+}
+
+/// Lets a run of git write apart from the repository.
+fn in_place<'a>(run: Run<'a>, place: &Place<'_>) -> Result<Run<'a>> {
+    // It runs in another folder.
+    let whole = |path: &Path| fs::canonicalize(path).map_err(GitError::io("read", path));
+    let run = run.variable("GIT_DIR", whole(place.git_dir)?).variable("GIT_COMMON_DIR", whole(place.common_dir)?);
+    Ok(run.variable("GIT_OBJECT_DIRECTORY", whole(place.objects)?))
+}
+
+fn alive(place: &Place<'_>) -> Result<File> {
+    place.alive.try_clone().map_err(GitError::io("open", place.objects))
+}
+
+/// Reads the commit that was fetched from git's `FETCH_HEAD`: its id begins the line.
+fn fetched_commit(path: &Path, remote: &str) -> Result<String> {
+    let text = fs::read_to_string(path).map_err(GitError::io("read", path))?;
+    let id = text.split(['\t', '\n']).next().unwrap_or_default();
+    if id.len() == 40 {
+        return Ok(id.to_owned());
+    }
+    // Git says so only as a warning.
+    let message = "it is a shallow repository, which does not have the whole history of its mirror".to_owned();
+    Err(GitError::Refused { url: redacted(remote), message })
 }
 
 /// Returns the flag and the summary of a ref in what `git push --porcelain` prints: `FLAG TAB FROM:TO TAB SUMMARY`

@@ -12,6 +12,8 @@ use super::Hook;
 
 /// What every hook of this program contains, whatever its version.
 const MARK: &str = "# git-hexmirror hook ";
+/// How the name of a hook begins while it is written.
+const UNFINISHED: &str = ".hexmirror-";
 /// What is appended to the name of the folder, for that of the hooks that were there before.
 const BEFORE: &str = ".before-hexmirror";
 
@@ -105,7 +107,9 @@ impl HooksDir {
             _ => {}
         }
         fs::create_dir_all(&self.folder).map_err(failed("create", &self.folder))?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed("write to", &self.folder))?;
+        remove_unfinished(&self.folder);
+        let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder);
+        let mut file = file.map_err(failed("write to", &self.folder))?;
         file.write_all(self.content(hook).as_bytes()).map_err(failed("write", &path))?;
         #[cfg(unix)]
         file.as_file()
@@ -167,6 +171,15 @@ pub fn before(path: &Path) -> PathBuf {
     let mut aside = folder.components().as_path().as_os_str().to_owned();
     aside.push(BEFORE);
     Path::new(&aside).join(name)
+}
+
+/// Removes what an installation left that was killed. One that stays is only untidy.
+fn remove_unfinished(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Tells whether there is a file, or a link, wherever it leads.

@@ -12,7 +12,7 @@ use crate::hook::Hook;
 use crate::hook::install::{HooksDir, State};
 use crate::hook::pushed::PushedRef;
 use crate::progress::Progress;
-use crate::store::ObjectId;
+use crate::store::{Lock, ObjectId};
 
 /// Installs all hooks; `binary` is where this program is. Returns those that changed.
 ///
@@ -21,7 +21,10 @@ use crate::store::ObjectId;
 pub fn install_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
     let hooks = hooks_dir(project, binary)?;
     refuse_shared(project, hooks.folder())?;
-    changed(|hook| Ok(hooks.install(hook)?))
+    let _lock = Lock::acquire(&project.repository, || {})?;
+    let installed = changed(|hook| Ok(hooks.install(hook)?))?;
+    share(project, hooks.folder(), &installed)?;
+    Ok(installed)
 }
 
 /// Takes all hooks away and puts back what was there before. Returns those that changed.
@@ -30,6 +33,7 @@ pub fn install_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
 /// Fails where a file cannot be written.
 pub fn uninstall_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
     let hooks = hooks_dir(project, binary)?;
+    let _lock = Lock::acquire(&project.repository, || {})?;
     changed(|hook| Ok(hooks.uninstall(hook)?))
 }
 
@@ -59,6 +63,20 @@ fn refuse_shared(project: &Project, folder: &Path) -> Result<()> {
         return Ok(());
     }
     Err(OpError::SharedHooks { folder: folder.to_owned() })
+}
+
+/// Gives hooks the permissions of the repository, if they are in it and not in its worktree.
+fn share(project: &Project, folder: &Path, hooks: &[Hook]) -> Result<()> {
+    if !folder.starts_with(project.repository.common_dir()) {
+        return Ok(());
+    }
+    for path in hooks.iter().map(|hook| folder.join(hook.name())) {
+        let aside = crate::hook::install::before(&path);
+        for path in [Some(folder), Some(&path), aside.parent(), Some(&aside)].into_iter().flatten() {
+            project.repository.share(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn changed(change: impl Fn(Hook) -> Result<bool>) -> Result<Vec<Hook>> {

@@ -150,7 +150,8 @@ impl Project {
     pub(super) fn git(&self, may_ask: bool) -> Result<ProjectGit> {
         let own_ssh = self.environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some()
             || self.repository.setting("core.sshCommand").is_some();
-        let settings = GitSettings { may_ask, own_ssh, ..GitSettings::default() };
+        let sync = !self.repository.has_fsync_setting();
+        let settings = GitSettings { may_ask, own_ssh, sync, ..GitSettings::default() };
         let directory = self.repository.worktree().unwrap_or(self.repository.common_dir());
         Ok(ProjectGit::find(settings, directory, self.repository.git_dir())?)
     }

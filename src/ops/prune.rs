@@ -158,8 +158,10 @@ fn carry_out(
     }
     let left = bytes(draft.manifest());
     let commit = if dry_run { snapshot.commit() } else { draft.publish(&message(pruning))?.commit };
-    // Whatever was packed anew is on the branch now, or was only tried.
-    let _ = std::fs::remove_dir_all(scratch_dir(&project.repository));
+    // Whatever was packed anew is on the branch now, or was only tried. An update at the same time needs the folder.
+    if !dry_run || Lock::try_acquire(&project.repository).is_ok_and(|lock| lock.is_some()) {
+        let _ = std::fs::remove_dir_all(scratch_dir(&project.repository));
+    }
     Ok((commit, left))
 }
 

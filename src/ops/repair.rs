@@ -12,7 +12,7 @@ use super::upstream::Repositories;
 use super::verify::{damage, verify};
 use super::{OpError, Result, UpdateOptions, repositories as git};
 use crate::fetch::Downloads;
-use crate::git::{Brought, GitSettings, ProjectGit};
+use crate::git::{Brought, GitSettings, Place, ProjectGit};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{GitAddress, Manifest, ReleaseId, Revision, Storage, StoredRevision};
 use crate::plan::{GitPin, GitPlan, Pin};
@@ -58,6 +58,11 @@ pub fn repair(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
     let _lock = Lock::acquire(&project.repository, waits)?;
     match project.snapshot() {
         Ok(_) | Err(OpError::Store(StoreError::Damaged { .. })) => {}
+        Err(OpError::Store(StoreError::BrokenRef { .. })) => {
+            if let Some(recovered) = project.repository.recover(&project.branch)? {
+                progress.report(Event::Warning { message: recovered.to_string() });
+            }
+        }
         Err(error) => return Err(error),
     }
     let mut repair = Repair { salvage: project.repository.salvage()?, ..Repair::default() };
@@ -273,10 +278,10 @@ fn from_remote(project: &Project, remote: &str, may_ask: bool) -> Result<bool> {
     let folder = repository.own_dir().join("repair.git");
     let result = fetch_apart(project, remote, may_ask, &folder).and_then(|brought| match brought {
         Brought::Absent => Ok(false),
-        Brought::Here => {
+        Brought::Here { commit } => {
             repository.adopt_packs(&folder.join("objects"))?;
-            let tip = repository.commit_in(&folder, &branch.full_name())?;
-            repository.note_remote(remote, branch, tip)?;
+            let tip = ObjectId::from_hex(commit.as_bytes()).map_err(|_| repository.no_mirror(branch))?;
+            repository.note_remote(remote, branch, Some(tip), "pull")?;
             Ok(true)
         }
     });
@@ -294,8 +299,10 @@ fn fetch_apart(project: &Project, remote: &str, may_ask: bool, folder: &std::pat
     let settings = GitSettings { may_ask, own_ssh, ..GitSettings::default() };
     let directory = repository.worktree().unwrap_or(repository.common_dir());
     let git = ProjectGit::find(settings, directory, folder)?;
-    let name = project.branch.full_name();
-    git.bring(remote, &name, &name).map_err(OpError::Remote)
+    let (objects, alive) = (folder.join("objects"), folder.join("HEAD"));
+    let alive = fs::File::open(&alive).map_err(OpError::machine("read", &alive))?;
+    let place = Place { objects: &objects, git_dir: folder, common_dir: folder, alive: &alive };
+    git.bring(remote, &project.branch.full_name(), &place).map_err(OpError::Remote)
 }
 
 fn message(repair: &Repair) -> String {

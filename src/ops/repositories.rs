@@ -61,6 +61,8 @@ pub(super) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
         allowed_protocols: environment.get("GIT_ALLOW_PROTOCOL"),
         may_ask,
         own_ssh: own_ssh.is_some(),
+        // What it fetches is only kept for the next try.
+        sync: false,
     })?)
 }
 

@@ -194,6 +194,7 @@ fn rules(project: &Project) -> impl Iterator<Item = Rule> {
 /// # Errors
 /// Fails where a name is not one of a host, and where the files cannot be written.
 pub fn tls(project: &Project, names: &[String]) -> Result<Tls> {
+    project.repository.make_own_dir()?;
     Ok(Tls::issue(&tls_folder(project), names)?)
 }
 

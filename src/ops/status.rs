@@ -15,7 +15,7 @@ use super::Result;
 use super::project::{LockFile, Project};
 use crate::model::Manifest;
 use crate::plan::Comparison;
-use crate::store::{ObjectId, Snapshot};
+use crate::store::{ObjectId, Repository, Snapshot};
 
 /// How many answers are remembered: one for each branch that people switch between.
 const REMEMBERED: usize = 32;
@@ -125,13 +125,14 @@ impl Summary {
 }
 
 /// The file with remembered answers: a line each, the newest first, with the digest of what the answer depends on.
-struct Memory {
+struct Memory<'r> {
+    repository: &'r Repository,
     path: PathBuf,
     key: String,
 }
 
-impl Memory {
-    fn new(project: &Project, tip: ObjectId, locks: &[LockFile]) -> Self {
+impl<'r> Memory<'r> {
+    fn new(project: &'r Project, tip: ObjectId, locks: &[LockFile]) -> Self {
         let mut digest = Sha256::new();
         // Another version of this program may answer otherwise.
         digest.update(concat!(env!("CARGO_PKG_VERSION"), "\0"));
@@ -147,7 +148,7 @@ impl Memory {
             digest.update(lock.blob.as_bytes());
         }
         let key = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { path: project.repository.own_dir().join("fresh"), key }
+        Self { repository: &project.repository, path: project.repository.own_dir().join("fresh"), key }
     }
 
     fn recall(&self) -> Option<Summary> {
@@ -168,10 +169,10 @@ impl Memory {
             text.push('\n');
         }
         let write = || -> std::io::Result<()> {
-            let folder = self.path.parent().unwrap_or(&self.path);
-            fs::create_dir_all(folder)?;
+            let folder = self.repository.make_own_dir().map_err(std::io::Error::other)?;
             let file = tempfile::NamedTempFile::new_in(folder)?;
             fs::write(file.path(), text)?;
+            self.repository.share(file.path()).map_err(std::io::Error::other)?;
             file.persist(&self.path).map(drop).map_err(|error| error.error)
         };
         let _ = write();

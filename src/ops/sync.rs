@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::integrate::{Earlier, Source, covers, integrate};
 use super::merge::Gained;
 use super::{OpError, Project, Result};
-use crate::git::{Brought, Lease, ProjectGit, Taken};
+use crate::git::{Brought, Lease, Place, ProjectGit, Taken};
 use crate::progress::{Event, Progress};
-use crate::store::ObjectId;
+use crate::store::{Incoming, Lock, Mark, ObjectId, Repository};
 
 /// How often a push is tried that others overtake.
 const PUSHES: u32 = 150;
@@ -78,6 +78,7 @@ pub struct Reach<'a> {
 pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Result<Pull> {
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
+    Lock::sweep(&project.repository);
     let tip = bring(project, &git, &remote)?
         .ok_or_else(|| OpError::RemoteLacks { remote: remote.clone(), branch: project.branch.to_string() })?;
     Ok(integrate(project, Source { remote: &remote, tip }, None, progress)?.0)
@@ -100,7 +101,7 @@ pub fn pull_known(project: &Project, remote: &str, progress: &dyn Progress) -> R
 pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Result<Push> {
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
-    let reference = project.branch.full_name();
+    Lock::sweep(&project.repository);
     let (mut gained, mut settled) = (Gained::default(), Gained::default());
     let (mut attempts, mut way, mut earlier) = (0, Way::UpToDate, None::<Earlier>);
     loop {
@@ -108,10 +109,10 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         let missing = || project.repository.no_mirror(&project.branch);
         // Of a branch that is no mirror, a remote is spared.
         let commit = project.snapshot()?.ok_or_else(missing)?.commit();
-        match git.take(&remote, &commit.to_string(), &reference, None).map_err(OpError::Remote)? {
+        match take(project, &git, &remote, commit, None)? {
             Taken::Moved => {}
             taken => {
-                project.repository.note_remote(&remote, &project.branch, Some(commit))?;
+                project.repository.note_remote(&remote, &project.branch, Some(commit), "push")?;
                 return Ok(Push { remote, pushed: taken == Taken::Done, way, gained, commit, attempts });
             }
         }
@@ -161,10 +162,10 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
     }
     let expected = there.map(|there| there.to_string());
     let lease = Lease { expected: expected.as_deref() };
-    match git.take(&remote, &commit.to_string(), &project.branch.full_name(), Some(lease)).map_err(OpError::Remote)? {
+    match take(project, &git, &remote, commit, Some(lease))? {
         Taken::Moved => Err(OpError::RemoteKeptMoving { remote, branch, attempts: 1 }),
         taken => {
-            project.repository.note_remote(&remote, &project.branch, Some(commit))?;
+            project.repository.note_remote(&remote, &project.branch, Some(commit), "push")?;
             let (pushed, way) = (taken == Taken::Done, Way::UpToDate);
             Ok(Push { remote, pushed, way, gained: Gained::default(), commit, attempts: 1 })
         }
@@ -194,31 +195,54 @@ fn remote_of(project: &Project, reach: Reach<'_>) -> Result<String> {
     reach.remote.map(str::to_owned).or_else(|| project.repository.default_remote()).ok_or(OpError::NoRemote)
 }
 
+/// Pushes a commit to a remote's mirror. Git notes where that stands then, which is marked: it may be killed meanwhile.
+fn take(
+    project: &Project,
+    git: &ProjectGit,
+    remote: &str,
+    commit: ObjectId,
+    lease: Option<Lease<'_>>,
+) -> Result<Taken> {
+    let Project { repository, branch, .. } = project;
+    let mark = Mark::of_git(repository, &repository.tracking_ref(remote, branch), commit);
+    let taken = git.take(remote, &commit.to_string(), &branch.full_name(), lease, mark.file());
+    taken.map_err(OpError::Remote)
+}
+
 /// Fetches a remote's mirror, and returns its tip, or `None` where it has none.
 pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<ObjectId>> {
-    let into = project.repository.tracking_ref(remote, &project.branch);
-    match git.bring(remote, &project.branch.full_name(), &into).map_err(OpError::Remote)? {
-        Brought::Here => {
-            let tip = project.repository.commit_of(&into)?;
-            tip.iter().try_for_each(|tip| complete_by(project, git, remote, *tip))?;
-            Ok(tip)
+    let Project { repository, branch, .. } = project;
+    repository.forget_broken_remote(remote, branch)?;
+    let incoming = repository.begin_incoming()?;
+    let place = place(repository, &incoming);
+    let tip = match git.bring(remote, &branch.full_name(), &place).map_err(OpError::Remote)? {
+        Brought::Here { commit } => {
+            if repository.is_partial() {
+                git.complete(remote, &commit, &place).map_err(OpError::Remote)?;
+            }
+            incoming.keep()?;
+            // Git has written nothing else into that file.
+            Some(ObjectId::from_hex(commit.as_bytes()).map_err(|_| repository.no_mirror(branch))?)
         }
-        Brought::Absent => {
-            project.repository.note_remote(remote, &project.branch, None)?;
-            Ok(None)
-        }
-    }
+        Brought::Absent => None,
+    };
+    repository.note_remote(remote, branch, tip, "pull")?;
+    Ok(tip)
 }
 
 /// Fetches what a remote's mirror lacks here because this is a partial clone: git itself fetches that when it is looked at,
 /// but nobody else does.
 pub(super) fn complete(project: &Project, remote: &str, tip: ObjectId) -> Result<()> {
-    if project.repository.is_partial() { complete_by(project, &project.git(false)?, remote, tip) } else { Ok(()) }
-}
-
-fn complete_by(project: &Project, git: &ProjectGit, remote: &str, tip: ObjectId) -> Result<()> {
-    if !project.repository.is_partial() {
+    let repository = &project.repository;
+    if !repository.is_partial() {
         return Ok(());
     }
-    git.complete(remote, &tip.to_string()).map_err(OpError::Remote)
+    let (git, incoming) = (project.git(false)?, repository.begin_incoming()?);
+    git.complete(remote, &tip.to_string(), &place(repository, &incoming)).map_err(OpError::Remote)?;
+    Ok(incoming.keep()?)
+}
+
+fn place<'a>(repository: &'a Repository, incoming: &'a Incoming) -> Place<'a> {
+    let (objects, git_dir, alive) = (incoming.objects(), incoming.git_dir(), incoming.alive());
+    Place { objects, git_dir, common_dir: repository.common_dir(), alive }
 }

@@ -97,6 +97,7 @@ pub struct Update {
 pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Update> {
     let start = Instant::now();
     if !options.dry_run {
+        recover(project, progress.as_ref())?;
         init::complete_known(project)?;
     }
     let mut before = status::status(project, false)?;
@@ -124,6 +125,9 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
     if options.dry_run
         || (before.summary.fresh && !options.refresh && before.remote.is_none() && !to_store_otherwise()?)
     {
+        if !options.dry_run {
+            tidy(&project.repository);
+        }
         return Ok(done(before, None));
     }
     init::ask(project, options.may_ask, progress.as_ref())?;
@@ -135,6 +139,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         // Another process may have brought what this one was to bring.
         let before = status::status(project, false)?;
         if before.summary.fresh && !options.refresh && !to_store_otherwise()? {
+            remove_fetched(&project.repository);
             return Ok(done(before, adopted));
         }
         match Attempt::new(project, options)?.run(progress) {
@@ -169,6 +174,41 @@ fn warn_of_scripts(project: &Project, locks: &[String], progress: &dyn Progress)
                 format!("{script} is code and is not evaluated: what it changes in {lock} for rebar3 is not mirrored");
             progress.report(Event::Warning { message });
         }
+    }
+}
+
+/// Puts a branch that a crash of the machine broke back to where it is known to have stood.
+fn recover(project: &Project, progress: &dyn Progress) -> Result<()> {
+    let Project { repository, branch, .. } = project;
+    let Err(StoreError::BrokenRef { .. }) = repository.mirror_tip(branch) else { return Ok(()) };
+    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
+    let _lock = Lock::acquire(repository, waits)?;
+    if let Some(recovered) = repository.recover(branch)? {
+        progress.report(Event::Warning { message: recovered.to_string() });
+    }
+    for remote in repository.remote_names() {
+        if let Some(broken) = repository.forget_broken_remote(&remote, branch)? {
+            progress.report(Event::Warning { message: format!("{broken}; removed it, the next fetch makes it again") });
+        }
+    }
+    Ok(())
+}
+
+/// Removes what earlier updates left, now that the mirror is fresh. It stays if the repository cannot be written to, and as
+/// long as another process is at work.
+fn tidy(repository: &Repository) {
+    let fetched = [downloads_dir(repository), git::scratch_dir(repository)];
+    if (repository.has_leftovers() || fetched.iter().any(|folder| folder.exists()))
+        && let Ok(Some(_lock)) = Lock::try_acquire(repository)
+    {
+        remove_fetched(repository);
+    }
+}
+
+/// Removes what was kept for the next try. What cannot be removed is only untidy.
+fn remove_fetched(repository: &Repository) {
+    for folder in [downloads_dir(repository), git::scratch_dir(repository)] {
+        let _ = std::fs::remove_dir_all(folder);
     }
 }
 
@@ -222,13 +262,13 @@ impl<'a> Attempt<'a> {
         }
         let published = draft.publish(&self.message(&added, &added_git, &fetched)?)?;
         status::remember(self.project, published.commit, &self.locks, &after);
-        for release in &added {
-            // What is stored is not needed a second time; a file that stays is only untidy.
-            let _ = downloads.remove(&release.stored.outer);
-        }
         if fetched.failed.is_none() {
-            let _ = downloads.forget_entries();
-            let _ = std::fs::remove_dir_all(git::scratch_dir(repository));
+            remove_fetched(repository);
+        } else {
+            for release in &added {
+                // What is stored is not needed a second time; a file that stays is only untidy.
+                let _ = downloads.remove(&release.stored.outer);
+            }
         }
         let stored_bytes = published.pack_bytes;
         Ok(Outcome { added, added_git, fetched, commit: published.commit, stored_bytes })

@@ -27,6 +27,9 @@ struct Bounds {
     repositories: usize,
 }
 
+/// What stands between the name of a folder and the rest while it is written.
+const NEW: &str = ".new-";
+
 /// From this size on, in bytes, a file is written without ever being whole in memory.
 const LARGE: u64 = 8 << 20;
 
@@ -98,9 +101,11 @@ impl Repository {
 
     fn checkout_in(&self, cache: &Path, tree: ObjectId) -> Result<Checkout> {
         let (folder, lock) = (cache.join(tree.to_string()), cache.join(format!("{tree}.lock")));
+        let files = self.files()?;
         for _ in 0..ATTEMPTS {
-            fs::create_dir_all(cache).map_err(StoreError::io("create", cache))?;
+            files.create_dir_all(cache)?;
             let Some(shared) = locked(&lock, File::lock_shared)? else { continue };
+            files.share(&lock)?;
             if folder.join("HEAD").is_file() {
                 // Tells how long ago it was used; where it cannot be written, it is only removed sooner.
                 let _ = shared.set_modified(SystemTime::now());
@@ -133,7 +138,7 @@ impl Repository {
     pub fn write_tree_to(&self, tree: ObjectId, folder: &Path) -> Result<()> {
         let parent = folder.parent().unwrap_or(Path::new("."));
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let made = tempfile::Builder::new().prefix(&format!("{name}.new-")).tempdir_in(parent);
+        let made = tempfile::Builder::new().prefix(&format!("{name}{NEW}")).tempdir_in(parent);
         let made = made.map_err(StoreError::io("create a folder in", parent))?;
         for below in ["refs", "info", "objects/info", "objects/pack"] {
             let path = made.path().join(below);
@@ -151,6 +156,7 @@ impl Repository {
         if !made.path().join("HEAD").is_file() {
             return Err(StoreError::damaged(item)("it has no HEAD"));
         }
+        self.files()?.share_all(made.path())?;
         match fs::rename(made.path(), folder) {
             Ok(()) => {
                 // It is not there any more under this name.
@@ -289,6 +295,39 @@ fn make_room(cache: &Path, newest: ObjectId, bounds: Bounds) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether a cache has anything that is not finished.
+pub(super) fn has_leftovers(cache: &Path) -> bool {
+    !unfinished(cache).is_empty()
+}
+
+/// Removes what makers that were killed left behind.
+pub(super) fn sweep(cache: &Path) {
+    for (tree, folders) in unfinished(cache) {
+        let path = cache.join(format!("{tree}.lock"));
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        // Whoever still makes it has its lock.
+        let Some(_lock) = lock.ok().filter(|lock| lock.try_lock().is_ok()) else { continue };
+        let removed = folders.iter().all(|folder| remove_folder(folder).is_ok());
+        if removed && !cache.join(&tree).is_dir() {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Returns the trees whose folders are not there, or are being written beside them, with what there is of these.
+fn unfinished(cache: &Path) -> BTreeMap<String, Vec<PathBuf>> {
+    let mut unfinished = BTreeMap::<String, Vec<PathBuf>>::new();
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if let Some((tree, _)) = name.split_once(NEW) {
+            unfinished.entry(tree.to_owned()).or_default().push(entry.path());
+        } else if let Some(tree) = name.strip_suffix(".lock").filter(|tree| !cache.join(tree).is_dir()) {
+            unfinished.entry(tree.to_owned()).or_default();
+        }
+    }
+    unfinished
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     /// Whether the repository is there, or only parts of an attempt.
@@ -389,7 +428,16 @@ mod tests {
         let making = locked(&cache.join(format!("{}.lock", tree('d'))), File::lock).unwrap();
         make_room(cache, tree('b'), BOUNDS).unwrap();
         assert_eq!(kept(cache), "abd", "somebody still makes the last one");
+        fs::create_dir_all(cache.join(format!("{}.new-z/objects", tree('a')))).unwrap();
+        File::create(cache.join(format!("{}.lock", tree('e')))).unwrap();
+        sweep(cache);
+        let names = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let (locks, folders): (Vec<_>, Vec<_>) = names.partition(|name| name.ends_with(".lock"));
+        assert_eq!((locks.len(), folders.len()), (3, 3), "{locks:?} {folders:?}");
         drop(making);
+        sweep(cache);
+        assert!(!has_leftovers(cache));
+        assert_eq!(kept(cache), "ab");
     }
 
     #[test]

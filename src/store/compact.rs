@@ -40,7 +40,7 @@ impl Repository {
         {
             return Ok(None);
         }
-        let (mut pack, mut parent) = (PackWriter::begin(&self.objects_dir())?, None);
+        let (mut pack, mut parent) = (PackWriter::begin(&self.objects_dir(), self.files()?)?, None);
         for (index, id) in line[..keep].iter().enumerate().rev() {
             let squashed = (index + 1 == keep).then(|| Ok(self.history(*id)?.len()));
             parent = Some(self.rewritten(&mut pack, *id, parent, squashed.transpose()?, before)?);

@@ -10,9 +10,9 @@ use gix::{ObjectId, hash};
 use sha2::{Digest, Sha256};
 
 use super::encode::EncodedRelease;
-use super::mark::Mark;
 use super::pack::{Installed, PackWriter, PackedObject};
-use super::repository::set_logging;
+use super::ref_update::RefUpdate;
+use super::repository::set_committer;
 use super::{Branch, Item, Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{
     EntryChecksum, EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry, StoredGit,
@@ -104,7 +104,7 @@ impl<'a> Draft<'a> {
             noted: false,
             replaced: None,
             manifest,
-            pack: PackWriter::begin(&repository.objects_dir())?,
+            pack: PackWriter::begin(&repository.objects_dir(), repository.files()?)?,
             packs: BTreeSet::new(),
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -340,15 +340,14 @@ impl<'a> Draft<'a> {
     fn install(self) -> Result<Installed> {
         let mut installed = self.pack.finish()?;
         for pack in &self.packs {
-            installed.add(&self.repository.objects_dir(), pack)?;
+            installed.add(self.repository.files()?, &self.repository.objects_dir(), pack)?;
         }
         Ok(installed)
     }
 
     /// Makes a commit of a tree and moves the branch to it.
     fn commit(mut self, tree: ObjectId, parents: Vec<ObjectId>, message: &str) -> Result<Published> {
-        let mut git = self.repository.git.clone();
-        let committer = set_logging(&mut git)?;
+        let committer = set_committer(&mut self.repository.git.clone())?;
         let commit = gix::objs::Commit {
             tree,
             parents: parents.into(),
@@ -368,16 +367,15 @@ impl<'a> Draft<'a> {
             None => PreviousValue::MustNotExist,
         };
         let subject = message.lines().next().unwrap_or_default();
-        let log = format!("hexmirror: {subject}");
-        let _mark = Mark::set(repository, branch, commit)?;
-        match git.reference(branch.name.clone(), commit, expected, log) {
-            Ok(_) => Ok(Published { commit, pack_bytes: installed.bytes }),
+        let update = RefUpdate { name: &branch.name, commit, expected, log: subject, action: "move the mirror branch" };
+        match repository.move_branch(&update) {
+            Ok(()) => Ok(Published { commit, pack_bytes: installed.bytes }),
             Err(error) => {
                 let tip = repository.tip(branch)?;
                 if tip != before {
                     return Err(StoreError::Moved { branch: branch.to_string() });
                 }
-                Err(repository.cannot_move(branch)(error))
+                Err(error)
             }
         }
     }

@@ -91,6 +91,26 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The file of a ref of the mirror holds no commit id, as after a crash of the machine.
+    #[error("the ref {reference} is broken: {problem}")]
+    BrokenRef {
+        /// Its full name.
+        reference: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The ref of the mirror is broken, and nothing is known from which it could be recovered.
+    #[error(
+        "the ref {reference} is broken ({problem}), and neither its reflog, packed-refs nor a remote has a commit to recover it to"
+    )]
+    NotRecovered {
+        /// Its full name.
+        reference: String,
+        /// What is wrong with it.
+        problem: String,
+        /// Its file.
+        path: PathBuf,
+    },
     /// The branch moved while a change was prepared.
     #[error("the branch {branch} moved while this change was prepared")]
     Moved {

@@ -7,10 +7,12 @@
 //! - [`Checkout`]: a git repository of the mirror as a folder.
 //! - [`Overlay`]: objects that are only looked at, beside the repository's own.
 //! - [`Lock`]: one update at a time for one repository.
+//! - [`Incoming`]: objects that a git process writes, apart until they are whole.
 //!
 //! The branch's layout is in [`layout`].
 
 mod branch;
+mod broken_ref;
 mod checkout;
 mod compact;
 mod complete;
@@ -18,7 +20,9 @@ mod draft;
 mod earlier;
 mod encode;
 mod error;
+mod files;
 mod history;
+mod incoming;
 mod inventory;
 pub mod layout;
 mod live;
@@ -28,6 +32,7 @@ mod names;
 mod overlay;
 mod pack;
 mod recover;
+mod ref_update;
 mod remote;
 mod repository;
 mod salvage;
@@ -35,10 +40,12 @@ mod settings;
 mod snapshot;
 mod storage;
 mod stored_git;
+mod sweep;
 mod tip;
 mod trust;
 
 pub use branch::Branch;
+pub use broken_ref::{Recovered, Source};
 pub use checkout::Checkout;
 pub use compact::Compacted;
 pub use draft::{Draft, GitFile, Published};
@@ -46,13 +53,16 @@ pub use encode::{EncodeError, EncodedRelease, ReleaseEncoder};
 pub use error::StoreError;
 pub use gix::ObjectId;
 pub use history::REPLACES;
+pub use incoming::Incoming;
 pub use live::{Live, Seen};
 pub use lock::Lock;
+pub use mark::Mark;
 pub use overlay::{Overlaid, Overlay};
 pub use recover::Item;
 pub use repository::Repository;
 pub use salvage::Salvage;
 pub use snapshot::{Damage, Snapshot};
+pub use sweep::Temporary;
 pub use tip::TipReader;
 
 /// The result of everything in this module.

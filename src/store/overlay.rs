@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use gix::objs::tree::{Editor, EntryKind};
 use gix::objs::{Kind, Tree};
 use gix::{ObjectId, hash};
-use tempfile::TempDir;
 
 use super::encode::write_tree;
+use super::files::Files;
 use super::pack::{PackWriter, PackedObject};
+use super::sweep::Temporary;
 use super::{Checkout, Repository, Result, Snapshot, StoreError, layout};
 use crate::hex::tarball::{FileKind, Limits, Tarball, TarballError};
 use crate::model::{InnerChecksum, OuterChecksum, ReleaseId, Revision, Storage};
@@ -18,7 +19,7 @@ use crate::model::{InnerChecksum, OuterChecksum, ReleaseId, Revision, Storage};
 /// An overlay that is being filled.
 pub struct Overlay {
     repository: Repository,
-    folder: TempDir,
+    folder: Temporary,
     pack: PackWriter,
     /// The object database below it.
     below: PathBuf,
@@ -28,7 +29,7 @@ pub struct Overlay {
 /// An overlay that git can read. It goes when it is dropped.
 #[derive(Debug)]
 pub struct Overlaid {
-    folder: TempDir,
+    folder: Temporary,
 }
 
 /// Why the files of a tarball are not shown.
@@ -46,11 +47,10 @@ impl Overlay {
     /// # Errors
     /// Fails where no temporary folder can be made.
     pub fn begin(repository: &Repository) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("git-hexmirror-").tempdir();
-        let folder = folder.map_err(StoreError::io("create a folder in", "the folder for temporary files"))?;
+        let folder = Temporary::make(repository)?;
         let worktree = folder.path().join("worktree");
         fs::create_dir(&worktree).map_err(StoreError::io("create", &worktree))?;
-        let pack = PackWriter::begin(&folder.path().join("objects"))?;
+        let pack = PackWriter::begin(&folder.path().join("objects"), Files::temporary())?;
         Ok(Self {
             repository: repository.clone(),
             folder,

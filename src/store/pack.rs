@@ -16,6 +16,7 @@ use gix::{ObjectId, hash, objs};
 use gix_pack::data::input::{EntriesToBytesIter, Entry};
 use tempfile::NamedTempFile;
 
+use super::files::{Component, Files};
 use super::{Result, StoreError};
 
 /// How many deflated objects may wait for the writing thread: bounds memory while downloads outrun the disk.
@@ -75,21 +76,21 @@ impl Installed {
     ///
     /// # Errors
     /// Fails where they cannot be written.
-    pub fn add(&mut self, objects: &Path, pack: &Path) -> Result<()> {
-        let directory = pack_folder(objects)?;
+    pub fn add(&mut self, files: Files, objects: &Path, pack: &Path) -> Result<()> {
+        let directory = pack_folder(files, objects)?;
         let name = pack.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let mut files = Vec::new();
+        let mut copies = Vec::new();
         for path in [pack.to_owned(), pack.with_extension("idx")] {
             let mut copy = temporary(&directory)?;
             let copied = File::open(&path).and_then(|mut from| io::copy(&mut from, copy.as_file_mut()));
             self.bytes += copied.map_err(StoreError::io("copy", &path))?;
-            files.push(copy);
+            copies.push(copy);
         }
-        self.place(&directory, &name, files)
+        self.place(files, &directory, &name, copies)
     }
 
     /// Puts a pack and its index in place, the pack first: without an index it is not seen.
-    fn place(&mut self, directory: &Path, name: &str, files: Vec<NamedTempFile>) -> Result<()> {
+    fn place(&mut self, files: Files, directory: &Path, name: &str, written: Vec<NamedTempFile>) -> Result<()> {
         let keep = directory.join(format!("{name}.keep"));
         match File::options().write(true).create_new(true).open(&keep) {
             Ok(mut file) => {
@@ -100,10 +101,12 @@ impl Installed {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(source) => return Err(StoreError::Io { action: "write", path: keep, source }),
         }
-        for (file, extension) in files.into_iter().zip(["pack", "idx"]) {
-            let path = directory.join(format!("{name}.{extension}"));
-            persist(file, &path).map_err(StoreError::io("write", &path))?;
+        files.share(&keep)?;
+        let kinds = [("pack", Component::Pack), ("idx", Component::PackMetadata)];
+        for (file, (extension, component)) in written.into_iter().zip(kinds) {
+            persist(files, component, file, &directory.join(format!("{name}.{extension}")))?;
         }
+        files.sync_folder(Component::Pack, directory)?;
         let index = directory.join(format!("{name}.idx"));
         let opened = gix_pack::index::File::at(&index, hash::Kind::Sha1);
         self.indexes.push(opened.map_err(StoreError::git("read the index of the new pack"))?);
@@ -123,29 +126,39 @@ impl Drop for Installed {
 /// Removes what killed processes of this program left among the packs. To be called while nobody else of this program is at
 /// work.
 pub(super) fn sweep(objects: &Path) {
-    for entry in fs::read_dir(objects.join("pack")).into_iter().flatten().flatten() {
-        let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
-        let is_keep = || name.ends_with(".keep") && fs::read_to_string(&path).is_ok_and(|text| text == KEPT);
-        if name.starts_with(TEMPORARY) || is_keep() {
-            let _ = fs::remove_file(&path);
-        }
+    for path in left(objects) {
+        let _ = fs::remove_file(path);
     }
 }
 
-fn pack_folder(objects: &Path) -> Result<PathBuf> {
-    let directory = objects.join("pack");
-    fs::create_dir_all(&directory).map_err(StoreError::io("create", &directory))?;
-    Ok(directory)
+/// Returns the files that this program removes again from among the packs when it has finished.
+pub(super) fn left(objects: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(objects.join("pack")).into_iter().flatten().flatten();
+    let is_left = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_keep = || name.ends_with(".keep") && fs::read_to_string(path).is_ok_and(|text| text == KEPT);
+        name.starts_with(TEMPORARY) || is_keep()
+    };
+    entries.map(|entry| entry.path()).filter(is_left).collect()
 }
 
+fn pack_folder(files: Files, objects: &Path) -> Result<PathBuf> {
+    let directory = objects.join("pack");
+    files.create_dir_all(&directory).map(|()| directory)
+}
+
+/// Makes a file that is read-only like git's own when it is finished.
 pub(super) fn temporary(directory: &Path) -> Result<NamedTempFile> {
-    let made = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory);
-    made.map_err(StoreError::io("write to", directory))
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o444));
+    builder.prefix(TEMPORARY).tempfile_in(directory).map_err(StoreError::io("write to", directory))
 }
 
 /// A pack that is being written. Dropped before [`PackWriter::finish`], it leaves nothing.
 pub struct PackWriter {
     directory: PathBuf,
+    files: Files,
     entries: Option<SyncSender<Entry>>,
     thread: Option<JoinHandle<Result<Written>>>,
     seen: HashSet<ObjectId>,
@@ -157,13 +170,20 @@ impl PackWriter {
     ///
     /// # Errors
     /// Fails where no file can be made there.
-    pub fn begin(objects: &Path) -> Result<Self> {
-        let directory = pack_folder(objects)?;
+    pub fn begin(objects: &Path, files: Files) -> Result<Self> {
+        let directory = pack_folder(files, objects)?;
         let (pack, index) = (temporary(&directory)?, temporary(&directory)?);
         let (entries, queue) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("pack".into()).spawn(move || write(pack, index, queue));
         let thread = thread.map_err(StoreError::io("start a thread that writes to", &directory))?;
-        Ok(Self { directory, entries: Some(entries), thread: Some(thread), seen: HashSet::new(), offset: HEADER })
+        Ok(Self {
+            directory,
+            files,
+            entries: Some(entries),
+            thread: Some(thread),
+            seen: HashSet::new(),
+            offset: HEADER,
+        })
     }
 
     /// Adds an object, unless it is in the pack already.
@@ -195,7 +215,7 @@ impl PackWriter {
         }
         let Written { pack, index, name, bytes } = self.join()?;
         installed.bytes = bytes;
-        installed.place(&self.directory, &format!("pack-{name}"), vec![pack, index])?;
+        installed.place(self.files, &self.directory, &format!("pack-{name}"), vec![pack, index])?;
         Ok(installed)
     }
 
@@ -217,16 +237,18 @@ impl Drop for PackWriter {
     }
 }
 
-/// Makes a finished file visible, read-only like git's own. One that is there already should have the same content, by its
-/// name, but may be damaged.
-pub(super) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    let mut permissions = file.as_file().metadata()?.permissions();
-    permissions.set_readonly(true);
-    #[cfg(unix)]
-    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o444);
-    file.as_file().set_permissions(permissions)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+/// Makes a finished file visible. One that is there already should have the same content, by its name, but may be damaged.
+pub(super) fn persist(files: Files, component: Component, file: NamedTempFile, path: &Path) -> Result<()> {
+    #[cfg(not(unix))]
+    {
+        let write = || StoreError::io("write", path);
+        let mut permissions = file.as_file().metadata().map_err(write())?.permissions();
+        permissions.set_readonly(true);
+        file.as_file().set_permissions(permissions).map_err(write())?;
+    }
+    files.share(file.path())?;
+    files.sync(component, file.path())?;
+    file.persist(path).map(drop).map_err(|error| StoreError::io("write", path)(error.error))
 }
 
 pub(super) fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::data::File) -> Option<&[u8]> {

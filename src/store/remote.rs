@@ -6,8 +6,8 @@ use gix::refs::transaction::PreviousValue;
 use gix::refs::{FullName, Target};
 use sha2::{Digest, Sha256};
 
-use super::mark::Mark;
-use super::repository::{set_committer, set_logging};
+use super::ref_update::RefUpdate;
+use super::repository::set_committer;
 use super::{Branch, Repository, Result, StoreError};
 
 /// Where it is noted what remotes have of branches that are not below `refs/heads/`, and what addresses without a name
@@ -64,14 +64,20 @@ impl Repository {
     /// Fails where a ref cannot be read.
     pub fn remote_tips(&self, branch: &Branch) -> Result<Vec<(String, ObjectId)>> {
         let mut tips = Vec::new();
-        for remote in self.git.remote_names() {
-            let remote = remote.to_str_lossy().into_owned();
+        for remote in self.remote_names() {
             if let Some(tip) = self.remote_tip(&remote, branch)? {
                 tips.push((remote, tip));
             }
         }
-        tips.sort_by_key(|(remote, _)| remote != "origin");
         Ok(tips)
+    }
+
+    /// Returns the names of all remotes, `origin` first.
+    pub fn remote_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.git.remote_names().iter().map(|name| name.to_str_lossy().into_owned()).collect();
+        names.sort_by_key(|name| name != "origin");
+        names
     }
 
     /// Returns where the mirror stands for whoever reads it: the local branch, else what a remote was last seen with, with the
@@ -92,20 +98,21 @@ impl Repository {
         StoreError::NoMirror { branch: branch.to_string(), remote: self.default_remote() }
     }
 
-    /// Notes where a remote's copy of the branch stands, or that it has none.
+    /// Notes where a remote's copy of the branch stands, or that it has none; `log` is for the reflog.
     ///
     /// # Errors
     /// Fails where the ref cannot be written.
-    pub fn note_remote(&self, remote: &str, branch: &Branch, tip: Option<ObjectId>) -> Result<()> {
+    pub fn note_remote(&self, remote: &str, branch: &Branch, tip: Option<ObjectId>, log: &str) -> Result<()> {
         let action = "note where the remote's mirror stands";
         let name = FullName::try_from(self.tracking_ref(remote, branch)).map_err(StoreError::git(action))?;
-        let mut git = self.git.clone();
-        set_committer(&mut git)?;
         match tip {
-            Some(tip) => {
-                git.reference(name, tip, PreviousValue::Any, "hexmirror: push").map_err(StoreError::git(action))?;
+            Some(commit) => {
+                let update = RefUpdate { name: &name, commit, expected: PreviousValue::Any, log, action };
+                self.move_tracking(&update)?;
             }
             None => {
+                let mut git = self.git.clone();
+                set_committer(&mut git)?;
                 if let Some(reference) = git.try_find_reference(&name).map_err(StoreError::git(action))? {
                     reference.delete().map_err(StoreError::git(action))?;
                 }
@@ -120,14 +127,11 @@ impl Repository {
     /// Fails with [`StoreError::Moved`] where it is not at `from` any more, and where it is checked out.
     pub fn forward(&self, branch: &Branch, from: ObjectId, to: ObjectId, log: &str) -> Result<()> {
         self.refuse_checked_out(branch)?;
-        let mut git = self.git.clone();
-        set_logging(&mut git)?;
         let expected = PreviousValue::MustExistAndMatch(Target::Object(from));
-        let _mark = Mark::set(self, branch, to)?;
-        match git.reference(branch.name.clone(), to, expected, format!("hexmirror: {log}")) {
-            Ok(_) => Ok(()),
+        let update = RefUpdate { name: &branch.name, commit: to, expected, log, action: "move the mirror branch" };
+        match self.move_branch(&update) {
             Err(_) if self.tip(branch)? != Some(from) => Err(StoreError::Moved { branch: branch.to_string() }),
-            Err(error) => Err(self.cannot_move(branch)(error)),
+            moved => moved,
         }
     }
 

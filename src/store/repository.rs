@@ -1,16 +1,16 @@
 //! The project's git repository, and the mirror branch as a ref of it.
 
-use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 use gix::refs::FullName;
+use gix::refs::transaction::PreviousValue;
 use gix::sec::Trust;
 use gix::sec::trust::{DefaultForLevel, Mapping};
 
-use super::mark::Mark;
+use super::ref_update::RefUpdate;
 use super::settings::refuse_unread;
 use super::trust::refuse_dubious;
 use super::{Branch, Result, Snapshot, StoreError};
@@ -244,7 +244,9 @@ impl Repository {
     /// Fails where the ref cannot be read or is not a commit's id.
     pub fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>> {
         let action = "read the mirror branch's ref";
-        let reference = self.git.try_find_reference(branch.name.as_ref()).map_err(StoreError::git(action))?;
+        let found = self.git.try_find_reference(branch.name.as_ref());
+        let broken = || self.broken_ref(&branch.name);
+        let reference = found.map_err(|error| broken().unwrap_or_else(|| StoreError::git(action)(error)))?;
         // The commit itself may be missing, which is the snapshot's to say.
         let id = reference.map(|mut reference| reference.follow_to_object().map(gix::Id::detach));
         id.transpose().map_err(StoreError::git(action))
@@ -256,20 +258,8 @@ impl Repository {
     /// Fails where it exists by now or cannot be written.
     pub fn create(&self, branch: &Branch, commit: ObjectId, log: &str) -> Result<()> {
         self.refuse_in_the_way(branch)?;
-        let mut git = self.git.clone();
-        set_logging(&mut git)?;
-        let expected = gix::refs::transaction::PreviousValue::MustNotExist;
-        let _mark = Mark::set(self, branch, commit)?;
-        let made = git.reference(branch.name.clone(), commit, expected, format!("hexmirror: {log}"));
-        made.map(drop).map_err(self.cannot_move(branch))
-    }
-
-    /// Wraps what gix says of a ref that it cannot move or make, for `map_err`.
-    pub(super) fn cannot_move<E: Into<Box<dyn Error + Send + Sync>>>(
-        &self,
-        branch: &Branch,
-    ) -> impl FnOnce(E) -> StoreError {
-        StoreError::git_file("move the mirror branch", self.common_dir().join(branch.full_name()))
+        let expected = PreviousValue::MustNotExist;
+        self.move_branch(&RefUpdate { name: &branch.name, commit, expected, log, action: "make the mirror branch" })
     }
 
     /// Returns what the branch holds now, or `None` where it does not exist.
@@ -331,7 +321,9 @@ impl Repository {
 
     fn ref_target(&self, name: &FullName) -> Result<Option<ObjectId>> {
         let action = "read the mirror branch's ref";
-        let reference = self.git.try_find_reference(name.as_ref()).map_err(StoreError::git(action))?;
+        let found = self.git.try_find_reference(name.as_ref());
+        let reference =
+            found.map_err(|error| self.broken_ref(name).unwrap_or_else(|| StoreError::git(action)(error)))?;
         let Some(mut reference) = reference else { return Ok(None) };
         let id = reference.peel_to_id().map_err(StoreError::damaged(format!("what {} stands on", name.as_bstr())))?;
         Ok(Some(id.detach()))

@@ -9,6 +9,7 @@ use gix::progress::Discard;
 use gix::{ObjectId, hash, objs};
 use gix_pack::data::input::{BytesToEntriesIter, EntryDataMode, Mode};
 
+use super::files::{Component, Files};
 use super::pack::{Installed, PackWriter, PackedObject, entry_slice, persist, temporary};
 use super::storage::{self, DamagedFile, FileKind};
 use super::{Repository, Result, StoreError};
@@ -50,8 +51,12 @@ impl Repository {
         if damaged.is_empty() {
             return Ok(salvage);
         }
-        let mut saved =
-            Saved { pack: PackWriter::begin(&objects)?, compression: self.compression()?, count: 0, lost: 0 };
+        let mut saved = Saved {
+            pack: PackWriter::begin(&objects, self.files()?)?,
+            compression: self.compression()?,
+            count: 0,
+            lost: 0,
+        };
         let mut aside = Vec::new();
         let is_damaged = |path: &Path| damaged.iter().any(|file| file.path == path);
         for DamagedFile { path, kind, .. } in &damaged {
@@ -61,7 +66,7 @@ impl Repository {
                     saved.loose(*id, path)?;
                     aside.push(path.clone());
                 }
-                FileKind::Index if !is_damaged(&path.with_extension("pack")) => match make_index(path) {
+                FileKind::Index if !is_damaged(&path.with_extension("pack")) => match make_index(self.files()?, path) {
                     Ok(()) => salvage.indexed.push(path.clone()),
                     Err(_) => aside.extend(files_of(path)),
                 },
@@ -97,7 +102,7 @@ impl Repository {
     pub fn adopt_packs(&self, objects: &Path) -> Result<()> {
         let mut installed = Installed::default();
         for stem in storage::stems(objects) {
-            installed.add(&self.objects_dir(), &stem.with_extension("pack"))?;
+            installed.add(self.files()?, &self.objects_dir(), &stem.with_extension("pack"))?;
         }
         Ok(())
     }
@@ -112,14 +117,6 @@ impl Repository {
         settings.extend(b"[core]\n\tbare = true\n[fetch]\n\tunpackLimit = 1\n[transfer]\n\tunpackLimit = 1\n");
         let config = folder.join("config");
         fs::write(&config, settings).map_err(StoreError::io("write", &config))
-    }
-
-    /// Returns the commit that a ref of another repository stands on.
-    ///
-    /// # Errors
-    /// Fails if that cannot be opened.
-    pub fn commit_in(&self, folder: &Path, full_name: &str) -> Result<Option<ObjectId>> {
-        Self::open(folder)?.commit_of(full_name)
     }
 
     /// Opens the repository once more, as it is on disk now.
@@ -198,7 +195,7 @@ fn with_header(path: &Path) -> io::Result<tempfile::TempDir> {
 }
 
 /// Makes the index of a pack anew.
-fn make_index(index: &Path) -> Result<()> {
+fn make_index(files: Files, index: &Path) -> Result<()> {
     let (path, action) = (index.with_extension("pack"), "make the index of a pack");
     let read = BufReader::new(File::open(&path).map_err(StoreError::io("read", &path))?);
     let entries = BytesToEntriesIter::new_from_header(read, Mode::Verify, EntryDataMode::Crc32, hash::Kind::Sha1);
@@ -219,7 +216,7 @@ fn make_index(index: &Path) -> Result<()> {
     .map_err(StoreError::git(action))?;
     out.flush().map_err(StoreError::io("write", index))?;
     let file = out.into_inner().map_err(|error| StoreError::io("write", index)(error.into_error()))?;
-    persist(file, index).map_err(StoreError::io("write", index))
+    persist(files, Component::PackMetadata, file, index)
 }
 
 /// Returns all files of the pack that a file belongs to.

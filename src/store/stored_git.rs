@@ -1,12 +1,13 @@
 //! Stored git repositories as they are checked: file by file, and as a whole in a folder that goes again.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
+use super::sweep::Temporary;
 use super::{Result, Snapshot, StoreError};
 use crate::model::GitAddress;
 
@@ -15,14 +16,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// Fails where it is damaged or nothing can be written.
-    pub fn write_git_to_scratch(&self, address: &GitAddress) -> Result<tempfile::TempDir> {
+    pub fn write_git_to_scratch(&self, address: &GitAddress) -> Result<Temporary> {
         let path = address.tree_path();
         let tree = self.git_repository(address)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
-        let own = self.repository.own_dir();
-        let beside =
-            fs::create_dir_all(&own).and_then(|()| tempfile::Builder::new().prefix("verify-").tempdir_in(&own));
-        // A repository that cannot be written to can be checked all the same.
-        let folder = beside.or_else(|_| tempfile::tempdir()).map_err(StoreError::io("create a folder in", &own))?;
+        let folder = Temporary::make(&self.repository)?;
         let checked = folder.path().join("checked.git");
         self.repository.write_tree_to(tree, &checked)?;
         let read = self.repository.git.find_tree(tree).map_err(StoreError::damaged(&path))?;

@@ -59,6 +59,29 @@ fn what_was_fetched_before_a_failure_is_not_fetched_again() {
 }
 
 #[test]
+fn what_a_killed_git_left_stops_no_later_update() {
+    let scene = Scene::new();
+    let good = scene.forge.commit("a/good", "main", &[("f", "1")]);
+    scene.forge.commit("a/bad", "main", &[("f", "1")]);
+    scene.lock(&[("good", "a/good", &good, ""), ("bad", "a/bad", &"1".repeat(40), "")]);
+    scene.stage.run(&["update"]).exits(3);
+    let bad = scene.forge.run("a/bad", &["rev-parse", "main"]);
+    scene.lock(&[("good", "a/good", &good, ""), ("bad", "a/bad", &bad, "")]);
+    let root = scene.stage.project.join(".git/hexmirror/git-fetch");
+    let folders = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    for folder in folders.collect::<Vec<_>>() {
+        let refs = ["HEAD", "config", "shallow", "packed-refs", "index", &format!("refs/hexmirror/{bad}")]
+            .map(|name| format!("{name}.lock"));
+        let refs = refs.into_iter().chain([format!("refs/hexmirror/{good}.lock")]);
+        for name in refs.chain(["objects/pack/tmp_pack_x", "objects/pack/tmp_idx_x"].map(str::to_owned)) {
+            std::fs::write(folder.join(name), "").unwrap();
+        }
+    }
+    scene.update();
+    assert!(!root.exists());
+}
+
+#[test]
 fn what_was_fetched_and_lost_since_is_noticed_and_fetched_again() {
     let scene = Scene::new();
     let good = scene.forge.commit("a/good", "main", &[("f", "1")]);

@@ -1,18 +1,25 @@
 //! `update` killed at any moment: the branch is whole, what is there is right, and the next update completes.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::leftovers::leftovers;
 use crate::support::registry::Registry;
 use crate::support::stage::{Ran, Stage};
 use crate::support::upstream::Fault;
 
 const KILLS: usize = 200;
 const WORKERS: usize = 4;
+/// How often a pull and a push are killed, with the processes of git that they start or without.
+const FAMILIES: usize = 40;
+/// What an update leaves of its own that was not killed.
+const OWN: [&str; 3] = ["hexmirror", "hexmirror/fresh", "hexmirror/update.lock"];
 
 /// What a mirror has before, and what it is to have after.
 const BEFORE: [&str; 2] = ["p0 1.0.0", "p1 1.0.0"];
@@ -155,9 +162,98 @@ fn check(stage: &Stage, url: &str, folder: &Path, thorough: bool, before: Option
     }
     run(&["update", "--quiet"]).ok().silent();
     run(&["status", "--quiet"]).ok();
+    nothing_is_left(stage, folder, &BTreeSet::from(OWN.map(PathBuf::from)));
     if thorough {
         run(&["verify", "--quiet"]).ok();
         stage.sandbox.git(folder, &["fsck", "--strict", "--no-dangling"]);
+    }
+}
+
+/// Makes sure that a repository has no more than it would have if nothing had been killed.
+#[track_caller]
+fn nothing_is_left(stage: &Stage, folder: &Path, own: &BTreeSet<PathBuf>) {
+    assert_eq!(&leftovers(&folder.join(".git")), own);
+    let counted = stage.sandbox.git(folder, &["count-objects", "-v"]);
+    assert!(counted.contains("garbage: 0\nsize-garbage: 0"), "{counted}");
+}
+
+/// Kills a process, or everything that it has started, or one of these.
+fn kill_family(child: &mut Child, random: &mut fastrand::Rng) {
+    let group = child.id();
+    let kill =
+        |target: &str| drop(Command::new("kill").args(["-s", "KILL", "--", target]).stderr(Stdio::null()).status());
+    let mut started = vec![];
+    let mut next = vec![group];
+    while let Some(process) = next.pop() {
+        let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+        next.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+        started.push(process);
+    }
+    match random.u8(..3) {
+        0 => kill(&format!("-{group}")),
+        1 => kill(&started[random.usize(..started.len())].to_string()),
+        _ => kill(&group.to_string()),
+    }
+}
+
+/// Waits until no process of a group is left: a git whose parent was killed may go on for a moment.
+fn wait_for_group(group: u32) {
+    let alive = |entry: fs::DirEntry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // PID (COMMAND) STATE PPID PGRP …
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        fields.get(2) == Some(&group.to_string().as_str()) && fields[0] != "Z"
+    };
+    while fs::read_dir("/proc").unwrap().flatten().any(alive) {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn pulls_and_pushes_with_their_gits() {
+    let mut random = fastrand::Rng::new();
+    eprintln!("the seed is {}", random.get_seed());
+    let stage = template();
+    let root = stage.sandbox.path();
+    stage.sandbox.git("", &["init", "--quiet", "--bare", "--template=", "remote.git"]);
+    let remote = root.join("remote.git");
+    for name in ["empty", "template"] {
+        stage.sandbox.git(name, &["remote", "add", "origin", remote.to_str().unwrap()]);
+    }
+    stage.run_in("template", &["push"]).ok();
+    // What an undisturbed run leaves.
+    let undisturbed = |name: &str, command: &str| {
+        let folder = root.join("undisturbed");
+        copy(&root.join(name), &folder);
+        let begun = Instant::now();
+        stage.run_in(&folder, &[command]).ok();
+        let (left, whole) = (leftovers(&folder.join(".git")), begun.elapsed());
+        fs::remove_dir_all(folder).unwrap();
+        (left, whole)
+    };
+    for (name, command) in [("empty", "pull"), ("template", "push")] {
+        let (expected, whole) = undisturbed(name, command);
+        for number in 0..FAMILIES {
+            let folder = root.join(format!("{command}{number}"));
+            copy(&root.join(name), &folder);
+            if command == "push" {
+                stage.sandbox.git("remote.git", &["update-ref", "-d", "refs/heads/hexmirror"]);
+            }
+            let mut program = stage.command_in(&folder, &[command]);
+            program.process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = program.spawn().expect("the program can be run");
+            let (begun, moment) = (Instant::now(), whole.mul_f64(random.f64()));
+            spin(&mut child, || begun.elapsed() >= moment);
+            kill_family(&mut child, &mut random);
+            child.wait().unwrap();
+            wait_for_group(child.id());
+            stage.run_in(&folder, &[command]).ok();
+            nothing_is_left(&stage, &folder, &expected);
+            stage.sandbox.git(&folder, &["fsck", "--strict", "--no-dangling"]);
+            // What the user's own git needs.
+            stage.sandbox.git(&folder, &["fetch", "--quiet", "origin"]);
+            fs::remove_dir_all(folder).unwrap();
+        }
     }
 }
 

@@ -5,10 +5,12 @@ mod support;
 
 mod damage;
 mod disk;
+mod durable;
 mod flaky;
 mod gc;
 mod hostile;
 mod kill;
+mod leftovers;
 mod lock;
 mod race;
 mod repair;

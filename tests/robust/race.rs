@@ -129,16 +129,16 @@ fn a_locked_ref_is_told_and_nothing_is_lost() {
 fn the_refs_lock_of_a_killed_update_is_cleared_and_gits_own_is_not() {
     let stage = Stage::mirrored();
     let (lock, mark) =
-        (stage.project.join(".git/refs/heads/hexmirror.lock"), stage.project.join(".git/hexmirror/moving"));
+        (stage.project.join(".git/refs/heads/hexmirror.lock"), stage.project.join(".git/hexmirror/moving-abc"));
     assert!(!mark.exists());
     let (ours, gits) = ("1".repeat(40), "2".repeat(40));
     stage.lock(&["alpha 1.1.0"]);
-    fs::write(&mark, format!("refs/heads/hexmirror {ours}\n")).unwrap();
+    fs::write(&mark, format!("program refs/heads/hexmirror {ours}\n")).unwrap();
     fs::write(&lock, format!("{gits}\n")).unwrap();
     stage.run(&["update"]).exits(5).says("hexmirror.lock");
     assert_eq!(fs::read_to_string(&lock).unwrap(), format!("{gits}\n"));
     for (marked, content) in [(&ours, format!("{ours}\n")), (&ours, String::new())] {
-        fs::write(&mark, format!("refs/heads/hexmirror {marked}\n")).unwrap();
+        fs::write(&mark, format!("program refs/heads/hexmirror {marked}\n")).unwrap();
         fs::write(&lock, content).unwrap();
         stage.run(&["update"]).ok();
         assert!(!lock.exists() && !mark.exists());
@@ -148,7 +148,7 @@ fn the_refs_lock_of_a_killed_update_is_cleared_and_gits_own_is_not() {
     stage.lock(&["gamma 1.0.0"]);
     // A mark that leads elsewhere leads nowhere.
     fs::write(stage.project.join(".git/config.lock"), "").unwrap();
-    fs::write(&mark, format!("refs/../config {ours}\n")).unwrap();
+    fs::write(&mark, format!("program refs/../config {ours}\n")).unwrap();
     stage.run(&["update"]).ok();
     assert!(stage.project.join(".git/config.lock").exists());
 }

@@ -19,5 +19,6 @@ mod prune;
 mod push_and_pull;
 mod race;
 mod remembered;
+mod shared;
 mod team;
 mod user_settings;

@@ -277,6 +277,17 @@ fn store_hint(error: &StoreError) -> Option<String> {
             let remote = of_remote.map(|(remote, _)| format!(" {}", quoted(remote))).unwrap_or_default();
             format!("fetch them with `git hexmirror pull{remote}`")
         }
+        StoreError::BrokenRef { reference, .. } => match reference.strip_prefix("refs/remotes/") {
+            Some(name) => {
+                let remote = name.split_once('/').map_or(name, |(remote, _)| remote);
+                format!("fetch it again: git hexmirror pull {}", quoted(remote))
+            }
+            None => "a crash of the machine can do that; `git hexmirror update` recovers it, from its reflog, packed-refs or a remote".to_owned(),
+        },
+        StoreError::NotRecovered { path, .. } => format!(
+            "find a clone that has the mirror and fetch it from there; or begin anew: rm {}, then git hexmirror update",
+            quoted(&path.to_string_lossy())
+        ),
         StoreError::CheckedOut { .. } => "check out another branch there; the mirror needs no worktree".to_owned(),
         StoreError::Format { found, supported, .. } if found > supported => "update git-hexmirror".to_owned(),
         StoreError::Damaged { .. } => {

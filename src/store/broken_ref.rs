@@ -1,0 +1,219 @@
+//! The mirror's refs after a crash of the machine: what is wrong with them, and where they stood.
+
+use std::fmt;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::bstr::ByteSlice;
+use gix::lock::acquire::Fail;
+use gix::refs::FullName;
+use gix::refs::transaction::PreviousValue;
+
+use super::files::Component;
+use super::ref_update::RefUpdate;
+use super::{Branch, Repository, Result, Snapshot, StoreError};
+
+/// The longest file of a ref that is looked at, in bytes.
+const MAX_REF: usize = 4096;
+
+/// What a broken branch was recovered to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The branch's full name.
+    pub reference: String,
+    /// What was wrong with it.
+    pub problem: String,
+    /// The commit that it stands on now.
+    pub commit: ObjectId,
+    /// Where that commit was found.
+    pub source: Source,
+}
+
+/// Where it was found on which commit a branch stood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// In its reflog.
+    Reflog,
+    /// Among the refs that `git pack-refs` packed.
+    PackedRefs,
+    /// At a remote, when it was last fetched.
+    Remote(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reflog => f.write_str("its reflog"),
+            Self::PackedRefs => f.write_str("packed-refs"),
+            Self::Remote(remote) => write!(f, "{remote}, when last fetched"),
+        }
+    }
+}
+
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reference, problem, commit, source } = self;
+        write!(f, "the ref {reference} was broken ({problem}); recovered it to {commit}, from {source}")
+    }
+}
+
+impl Repository {
+    /// Puts a broken branch back to the newest complete mirror that it is known to have stood on: by its reflog, else by
+    /// packed-refs, else by a remote. `None` if it is not broken.
+    ///
+    /// # Errors
+    /// Fails if none is known, or the ref cannot be written.
+    pub fn recover(&self, branch: &Branch) -> Result<Option<Recovered>> {
+        let problem = match self.tip(branch) {
+            Err(StoreError::BrokenRef { problem, .. }) => problem,
+            tip => return tip.map(|_| None),
+        };
+        let reference = branch.full_name();
+        let path = self.common_dir().join(&reference);
+        let Some((commit, source)) = self.candidates(branch).find(|(commit, _)| self.is_whole(branch, *commit)) else {
+            return Err(StoreError::NotRecovered { reference, problem, path });
+        };
+        let seen = fs::read(&path).unwrap_or_default();
+        let still = |path: &Path| match fs::read(path).unwrap_or_default() == seen {
+            true => Ok(()),
+            false => Err(StoreError::Moved { branch: branch.to_string() }),
+        };
+        if self.packed(&branch.name) == Some(commit) {
+            self.uncover_packed(&path, still)?;
+            return Ok(Some(Recovered { reference, problem, commit, source }));
+        }
+        self.end_reflog(&reference)?;
+        let log = format!("recovered from {source}");
+        let update = RefUpdate {
+            name: &branch.name,
+            commit,
+            expected: PreviousValue::Any,
+            log: &log,
+            action: "recover the mirror branch",
+        };
+        self.replace_branch(&update, still)?;
+        Ok(Some(Recovered { reference, problem, commit, source }))
+    }
+
+    /// Removes the ref that notes where a remote's mirror was last seen if it is broken: the next fetch writes it again.
+    /// Returns what was wrong with it.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read or removed.
+    pub fn forget_broken_remote(&self, remote: &str, branch: &Branch) -> Result<Option<StoreError>> {
+        match self.remote_tip(remote, branch) {
+            Err(error @ StoreError::BrokenRef { .. }) => {
+                let path = self.common_dir().join(self.tracking_ref(remote, branch));
+                fs::remove_file(&path).map_err(StoreError::io("remove", path))?;
+                Ok(Some(error))
+            }
+            tip => tip.map(|_| None),
+        }
+    }
+
+    /// Says what is wrong with the file of a ref; `None` if there is nothing wrong with it.
+    pub(super) fn broken_ref(&self, name: &FullName) -> Option<StoreError> {
+        let reference = name.as_bstr().to_string();
+        let content = fs::read(self.common_dir().join(&reference)).ok()?;
+        target(&content).err().map(|problem| StoreError::BrokenRef { reference, problem })
+    }
+
+    /// Returns the commits that a branch is known to have stood on, the best first.
+    fn candidates(&self, branch: &Branch) -> impl Iterator<Item = (ObjectId, Source)> {
+        let reflog = self.readable_reflog(&branch.full_name()).into_iter().map(|id| (id, Source::Reflog));
+        let packed = self.packed(&branch.name).map(|id| (id, Source::PackedRefs));
+        // A remote's that is broken as well is none.
+        let remotes = self.remote_names().into_iter().filter_map(|remote| {
+            let tip = self.remote_tip(&remote, branch).ok().flatten()?;
+            Some((tip, Source::Remote(remote)))
+        });
+        let remotes: Vec<_> = remotes.collect();
+        reflog.chain(packed).chain(remotes)
+    }
+
+    /// Removes the file of a ref that is packed as well: the packed one then counts.
+    fn uncover_packed(&self, path: &Path, still: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let lock = gix::lock::Marker::acquire_to_hold_resource(path, Fail::Immediately, None, 0);
+        let _lock = lock.map_err(StoreError::git("lock the mirror branch"))?;
+        still(path)?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+            _ => self.files()?.sync_folders(Component::Reference, path.parent().unwrap_or(path), self.common_dir()),
+        }
+    }
+
+    /// Ends the last line of a reflog that a crash has cut, so that the next entry stands on a line of its own.
+    fn end_reflog(&self, reference: &str) -> Result<()> {
+        let path = self.common_dir().join("logs").join(reference);
+        if fs::read(&path).unwrap_or_default().last().is_none_or(|last| *last == b'\n') {
+            return Ok(());
+        }
+        let end = fs::File::options().append(true).open(&path).and_then(|mut file| file.write_all(b"\n"));
+        end.map_err(StoreError::io("write to", path))
+    }
+
+    /// Returns the commits in a reflog, the newest first. Lines that are damaged are skipped, and a missing reflog is empty.
+    fn readable_reflog(&self, reference: &str) -> Vec<ObjectId> {
+        let text = fs::read(self.common_dir().join("logs").join(reference)).unwrap_or_default();
+        let ids = text.lines().rev().flat_map(|line| {
+            // OLD SP NEW SP NAME <EMAIL> …; of a line that was begun only, OLD may be there.
+            let mut words = line.split(|byte| *byte == b' ');
+            let (old, new) = (words.next(), words.next());
+            [new, old].into_iter().flatten().filter_map(|id| ObjectId::from_hex(id).ok()).collect::<Vec<_>>()
+        });
+        let mut ids: Vec<ObjectId> = ids.filter(|id| !id.is_null()).collect();
+        ids.dedup();
+        ids
+    }
+
+    fn packed(&self, name: &FullName) -> Option<ObjectId> {
+        let packed = self.git.refs.cached_packed_buffer().ok()??;
+        let reference = packed.try_find(name.as_ref()).ok()??;
+        Some(reference.target())
+    }
+
+    /// Returns whether a commit is a mirror whose manifest can be read.
+    fn is_whole(&self, branch: &Branch, commit: ObjectId) -> bool {
+        Snapshot::at(self, branch, commit).is_ok_and(|snapshot| snapshot.manifest().is_ok())
+    }
+}
+
+/// Reads the content of a loose ref that must name an object (gitrepository-layout(5)), or says what is wrong with it.
+fn target(content: &[u8]) -> Result<ObjectId, String> {
+    let problem = match content {
+        [] => "it is empty".to_owned(),
+        content if content.iter().all(|byte| *byte == 0) => {
+            format!("it holds {} zero bytes", content.len())
+        }
+        content => {
+            let id = content[..content.len().min(MAX_REF)].trim_ascii_end();
+            match ObjectId::from_hex(id) {
+                Ok(id) => return Ok(id),
+                Err(_) => "it holds no commit id".to_owned(),
+            }
+        }
+    };
+    Err(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_ref() {
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        assert_eq!(target(format!("{id}\n").as_bytes()).unwrap().to_string(), id);
+        for (content, problem) in [
+            (&b""[..], "it is empty"),
+            (&[0; 41], "it holds 41 zero bytes"),
+            (b"0123456789abcdef\n", "it holds no commit id"),
+            (b"\xff\xfe", "it holds no commit id"),
+            (b"\n", "it holds no commit id"),
+        ] {
+            assert_eq!(target(content).unwrap_err(), problem);
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! How this program writes into the repository: with the permissions that `core.sharedRepository` asks for, and synced to
+//! disk as `core.fsync` says (git-config(1)).
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use gix::config::tree::Core;
+
+use super::{Repository, Result, StoreError};
+
+/// The permissions and the durability of what is written into a repository.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Files {
+    sharing: Sharing,
+    synced: Synced,
+}
+
+/// What a written file is to git; each can be synced or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Component {
+    /// An object in a file of its own.
+    LooseObject,
+    /// A pack.
+    Pack,
+    /// The index of a pack.
+    PackMetadata,
+    /// A ref, and its reflog.
+    Reference,
+}
+
+/// `core.sharedRepository` in gix's encoding: 0 for the umask, positive for bits to add, negative for an exact mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sharing(i32);
+
+/// The set of components that are synced, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Synced(u8);
+
+/// While this is kept, new files and folders of this process and of the processes that it starts get the permissions that
+/// `core.sharedRepository` asks for, whoever makes them.
+#[derive(Debug)]
+pub(super) struct SharedUmask {
+    #[cfg(unix)]
+    before: rustix::fs::Mode,
+}
+
+impl Repository {
+    /// Returns how files of this repository are to be written.
+    ///
+    /// # Errors
+    /// Fails if `core.sharedRepository` has a value that git refuses.
+    pub(super) fn files(&self) -> Result<Files> {
+        let config = self.git.config_snapshot();
+        let shared = config.plumbing().sections_by_name("core").into_iter().flatten();
+        let shared = shared.filter_map(|section| section.value_implicit("sharedRepository")).last();
+        let sharing = match shared {
+            None => Sharing(0),
+            Some(value) => Sharing(
+                Core::SHARED_REPOSITORY
+                    .try_into_shared_repository(value.as_ref())
+                    .map_err(StoreError::git("read the setting core.sharedRepository"))?,
+            ),
+        };
+        let loose = config.boolean("core.fsyncObjectFiles").unwrap_or(false);
+        Ok(Files { sharing, synced: Synced::parse(self.setting("core.fsync").as_deref(), loose) })
+    }
+
+    /// Makes the folder for this program's own files, and returns it.
+    ///
+    /// # Errors
+    /// Fails if it cannot be made.
+    pub fn make_own_dir(&self) -> Result<PathBuf> {
+        let folder = self.own_dir();
+        self.files()?.create_dir_all(&folder).map(|()| folder)
+    }
+
+    /// Gives a file or folder that this program has made the permissions that `core.sharedRepository` asks for.
+    ///
+    /// # Errors
+    /// Fails if they cannot be changed.
+    pub fn share(&self, path: &Path) -> Result<()> {
+        self.files()?.share(path)
+    }
+
+    /// Returns whether the user has said what git is to sync to disk.
+    pub fn has_fsync_setting(&self) -> bool {
+        self.setting("core.fsync").is_some_and(|value| !value.is_empty())
+    }
+}
+
+impl Files {
+    /// Returns how files are written that nobody else reads and that need not outlive a crash of the machine.
+    pub fn temporary() -> Self {
+        Self { sharing: Sharing(0), synced: Synced(0) }
+    }
+
+    /// Applies the permissions to a file or folder. Another user's is left as it is.
+    pub fn share(&self, path: &Path) -> Result<()> {
+        match gix::fs::set_shared_repository_permissions(path, self.sharing.0) {
+            // Only its owner can change it, and has been asked to.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => Ok(()),
+            shared => shared.map_err(StoreError::io("change the permissions of", path)),
+        }
+    }
+
+    /// Creates a folder and those above it.
+    pub fn create_dir_all(&self, path: &Path) -> Result<()> {
+        let retries = gix::fs::dir::create::Retries::default();
+        match gix::fs::dir::create::all(path, retries, self.sharing.0) {
+            Err(_) if path.is_dir() => Ok(()),
+            made => made.map(drop).map_err(StoreError::io("create", path)),
+        }
+    }
+
+    /// Applies the permissions to everything in a folder.
+    pub fn share_all(&self, folder: &Path) -> Result<()> {
+        if self.sharing.0 == 0 {
+            return Ok(());
+        }
+        let entries = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
+        entries.filter(|entry| !entry.path_is_symlink()).try_for_each(|entry| self.share(entry.path()))
+    }
+
+    /// Changes the umask of this process to what the permissions ask for.
+    pub fn shared_umask(&self) -> Option<SharedUmask> {
+        self.sharing.umask()
+    }
+
+    /// Syncs a file to disk if the component is to be synced. A file that is not there is skipped.
+    pub fn sync(&self, component: Component, path: &Path) -> Result<()> {
+        if !self.synced.has(component) {
+            return Ok(());
+        }
+        // Windows flushes only what is open for writing.
+        match File::options().read(true).write(cfg!(windows)).open(path).and_then(|file| file.sync_all()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            synced => synced.map_err(StoreError::io("sync to disk", path)),
+        }
+    }
+
+    /// Syncs a folder to disk, which makes renames in it durable, if the component is to be synced.
+    pub fn sync_folder(&self, component: Component, path: &Path) -> Result<()> {
+        if !self.synced.has(component) || cfg!(windows) {
+            return Ok(());
+        }
+        match File::open(path).and_then(|folder| folder.sync_all()) {
+            // Some network file systems cannot, and need not.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            synced => synced.map_err(StoreError::io("sync to disk", path)),
+        }
+    }
+
+    /// Syncs a folder and those above it up to `root`, which is left out: any of them may be new.
+    pub fn sync_folders(&self, component: Component, path: &Path, root: &Path) -> Result<()> {
+        let folders = path.ancestors().take_while(|folder| *folder != root && folder.starts_with(root));
+        folders.into_iter().try_for_each(|folder| self.sync_folder(component, folder))
+    }
+}
+
+impl Sharing {
+    #[cfg(unix)]
+    fn umask(self) -> Option<SharedUmask> {
+        use rustix::fs::Mode;
+        use rustix::process::umask;
+
+        if self.0 == 0 {
+            return None;
+        }
+        // Whoever may read a folder may enter it.
+        let read_write = self.0.unsigned_abs() & 0o666;
+        let granted = Mode::from_raw_mode(read_write | (read_write & 0o444) >> 2);
+        let before = umask(Mode::from_raw_mode(0o077));
+        let denied = if self.0 < 0 { Mode::from_raw_mode(0o777) } else { before };
+        umask(denied - granted);
+        Some(SharedUmask { before })
+    }
+
+    #[cfg(not(unix))]
+    fn umask(self) -> Option<SharedUmask> {
+        None
+    }
+}
+
+#[cfg(unix)]
+impl Drop for SharedUmask {
+    fn drop(&mut self) {
+        rustix::process::umask(self.before);
+    }
+}
+
+impl Synced {
+    /// What is synced if nothing is set: as `core.fsync=committed`. Git's own default leaves out refs and loose objects, and so
+    /// can lose the mirror's newest state, or its ref, with a crash of the machine.
+    const DEFAULT: Self = Self(0b1111);
+    /// Where git starts from if `core.fsync` is set.
+    const PLATFORM: Self = Self(Component::Pack.bit() | Component::PackMetadata.bit());
+
+    /// Reads `core.fsync`. `loose` is the deprecated `core.fsyncObjectFiles`, which only adds. `core.fsyncMethod` needs no
+    /// reading: its methods other than `fsync` are cheaper and promise less, and git falls back to `fsync` as well.
+    fn parse(value: Option<&str>, loose: bool) -> Self {
+        let mut synced = match value.filter(|value| !value.trim().is_empty()) {
+            None => Self::DEFAULT,
+            Some(value) => {
+                let (mut bits, mut added, mut removed) = (Self::PLATFORM.0, 0, 0);
+                for name in value.split(',').map(str::trim) {
+                    match name.strip_prefix('-') {
+                        _ if name == "none" => bits = 0,
+                        Some(name) => removed |= Self::named(name),
+                        None => added |= Self::named(name),
+                    }
+                }
+                Self(bits & !removed | added)
+            }
+        };
+        if loose {
+            synced.0 |= Component::LooseObject.bit();
+        }
+        synced
+    }
+
+    fn named(name: &str) -> u8 {
+        let (loose, pack) = (Component::LooseObject.bit(), Component::Pack.bit());
+        match name {
+            "loose-object" => loose,
+            "pack" => pack,
+            "pack-metadata" | "derived-metadata" => Component::PackMetadata.bit(),
+            "reference" => Component::Reference.bit(),
+            "objects" => loose | pack,
+            "committed" | "added" => loose | pack | Component::Reference.bit(),
+            "all" => Self::DEFAULT.0,
+            // Others concern files that this program does not write; git ignores what it does not know.
+            _ => 0,
+        }
+    }
+
+    fn has(self, component: Component) -> bool {
+        self.0 & component.bit() != 0
+    }
+}
+
+impl Component {
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn fsync_is_read_as_git_documents_it() {
+        use Component::{LooseObject, Pack, PackMetadata, Reference};
+        let synced = |value: &str| {
+            let all = [LooseObject, Pack, PackMetadata, Reference];
+            let synced = Synced::parse(Some(value), false);
+            all.into_iter().filter(|component| synced.has(*component)).collect::<Vec<_>>()
+        };
+        for (value, expected) in [
+            ("", &[LooseObject, Pack, PackMetadata, Reference][..]),
+            ("committed", &[LooseObject, Pack, PackMetadata, Reference]),
+            ("all", &[LooseObject, Pack, PackMetadata, Reference]),
+            ("none", &[]),
+            ("none, reference", &[Reference]),
+            ("none,pack,-pack", &[Pack]),
+            ("reference", &[Pack, PackMetadata, Reference]),
+            ("objects", &[LooseObject, Pack, PackMetadata]),
+            ("committed,-loose-object", &[LooseObject, Pack, PackMetadata, Reference]),
+            ("-pack", &[PackMetadata]),
+            ("-derived-metadata", &[Pack]),
+            ("index,unheard-of", &[Pack, PackMetadata]),
+        ] {
+            assert_eq!(synced(value), expected, "{value:?}");
+        }
+        assert_eq!(Synced::parse(None, false), Synced::DEFAULT);
+        assert!(Synced::parse(Some("none"), true).has(LooseObject));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_are_those_of_the_setting() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for (sharing, before, after) in [
+            (0, 0o600, 0o600),
+            (0o660, 0o600, 0o660),
+            (0o664, 0o444, 0o444),
+            (-0o640, 0o666, 0o640),
+            (0o660, 0o755, 0o775),
+        ] {
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, PermissionsExt::from_mode(before)).unwrap();
+            Files { sharing: Sharing(sharing), synced: Synced(0) }.share(&path).unwrap();
+            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(mode, after, "{sharing:o} of {before:o}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Objects on their way from a git process into the repository, in a folder of their own until they are whole.
+//!
+//! What git has not finished when it is killed then lies where it is known to be this program's. Git's own quarantine
+//! (git-receive-pack(1)) works alike. The name does not begin with `tmp_`: `git prune` removes what is called so.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::files::{Component, Files};
+use super::{Repository, Result, StoreError, mark, sweep};
+
+const PREFIX: &str = "hexmirror-incoming-";
+/// In the folder: locked as long as anybody writes there.
+const ALIVE: &str = "alive";
+/// How long it takes at most until a new folder has that file.
+const BEGUN: Duration = Duration::from_secs(2);
+/// In the folder: a git folder that shares everything with the project's, but has its own `HEAD` and `FETCH_HEAD`.
+const GIT_DIR: &str = "git";
+/// In a git folder: settings of one worktree (git-worktree(1), `extensions.worktreeConfig`).
+const WORKTREE_CONFIG: &str = "config.worktree";
+
+/// The folder. It goes when it is dropped.
+#[derive(Debug)]
+pub struct Incoming {
+    folder: TempDir,
+    git_dir: PathBuf,
+    alive: File,
+    objects: PathBuf,
+    files: Files,
+}
+
+impl Repository {
+    /// Makes an empty folder for objects that a git process writes.
+    ///
+    /// # Errors
+    /// Fails if nothing can be written.
+    pub fn begin_incoming(&self) -> Result<Incoming> {
+        let (objects, files) = (self.objects_dir(), self.files()?);
+        let mut builder = tempfile::Builder::new();
+        // Another user of a shared repository may have to remove it.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let folder = builder.prefix(PREFIX).tempdir_in(&objects);
+        let folder = folder.map_err(StoreError::io("create a folder in", &objects))?;
+        let write = || StoreError::io("write to", folder.path());
+        let whole = |path: &Path| fs::canonicalize(path).map_err(StoreError::io("read", path));
+        let alive = File::create_new(folder.path().join(ALIVE)).and_then(|file| file.lock().map(|()| file));
+        let alive = alive.map_err(write())?;
+        for below in ["pack", "info", GIT_DIR] {
+            fs::create_dir(folder.path().join(below)).map_err(write())?;
+        }
+        let alternates = [whole(&objects)?.as_os_str().as_encoded_bytes(), b"\n"].concat();
+        fs::write(folder.path().join("info/alternates"), alternates).map_err(write())?;
+        fs::write(folder.path().join(GIT_DIR).join("HEAD"), "ref: refs/heads/none\n").map_err(write())?;
+        let (git_dir, config) = (folder.path().join(GIT_DIR), self.git_dir().join(WORKTREE_CONFIG));
+        if config.is_file() {
+            fs::copy(config, git_dir.join(WORKTREE_CONFIG)).map_err(write())?;
+        }
+        Ok(Incoming { folder, git_dir, alive, objects, files })
+    }
+}
+
+impl Incoming {
+    /// Returns the object folder that git is to write to (`GIT_OBJECT_DIRECTORY`).
+    pub fn objects(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns a git folder of the repository (`GIT_DIR`), for which the repository's is the common one (`GIT_COMMON_DIR`).
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
+    /// Returns a locked file for the standard input of the git that writes here: as long as it lives, nobody removes the folder.
+    pub fn alive(&self) -> &File {
+        &self.alive
+    }
+
+    /// Moves the objects into the repository.
+    ///
+    /// # Errors
+    /// Fails if they cannot be moved; then they may be moved again.
+    pub fn keep(self) -> Result<()> {
+        let objects = &self.objects;
+        let below = |name: &OsStr| name.len() == 2 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
+        let entries = fs::read_dir(self.folder.path()).map_err(StoreError::io("read", self.folder.path()))?;
+        for folder in entries.flatten().filter(|entry| below(&entry.file_name())) {
+            self.move_all(&folder.path(), &objects.join(folder.file_name()), Component::LooseObject)?;
+        }
+        self.move_all(&self.folder.path().join("pack"), &objects.join("pack"), Component::Pack)
+    }
+
+    fn move_all(&self, from: &Path, to: &Path, component: Component) -> Result<()> {
+        let entries = fs::read_dir(from).map_err(StoreError::io("read", from))?;
+        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        names.retain(|name| !name.as_encoded_bytes().starts_with(b"tmp_"));
+        if names.is_empty() {
+            return Ok(());
+        }
+        // Git finds a pack by its index, so that goes last.
+        names.sort_by_key(|name| Path::new(name).extension() == Some(OsStr::new("idx")));
+        self.files.create_dir_all(to)?;
+        for name in names {
+            let target = to.join(&name);
+            match fs::rename(from.join(&name), &target) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(StoreError::io("write", &target)(error));
+                }
+                _ => self.files.share(&target)?,
+            }
+        }
+        self.files.sync_folder(component, to)
+    }
+}
+
+/// Returns the folders that are there.
+pub(super) fn left(repository: &Repository) -> Vec<PathBuf> {
+    sweep::named(&repository.objects_dir(), PREFIX)
+}
+
+/// Removes the folders that nobody writes to any more.
+pub(super) fn sweep(repository: &Repository) {
+    for folder in left(repository) {
+        let in_use = match File::options().write(true).open(folder.join(ALIVE)) {
+            Ok(alive) => alive.try_lock().is_err(),
+            // It may just be made.
+            Err(_) => mark::age(&folder).is_none_or(|age| age < BEGUN),
+        };
+        if in_use {
+            continue;
+        }
+        // What a fetch into a shallow clone locks.
+        if let Ok(since) = fs::metadata(folder.join(ALIVE)).and_then(|alive| alive.modified()) {
+            mark::remove_abandoned(&repository.common_dir().join("shallow.lock"), since);
+        }
+        let _ = fs::remove_dir_all(folder);
+    }
+}

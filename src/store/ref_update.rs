@@ -1,0 +1,114 @@
+//! Moves a ref so that a crash of the machine leaves it where it was or where it is to be, and never empty.
+//!
+//! gix writes the new value into `REF.lock` and renames that. A file system may make the rename durable before the content
+//! (ext4 with delayed allocation, XFS), so the lock is synced before and its folder after.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gix::ObjectId;
+use gix::lock::acquire::Fail;
+use gix::refs::FullName;
+use gix::refs::transaction::{PreviousValue, RefEdit};
+
+use super::files::{Component, Files};
+use super::mark::Mark;
+use super::repository::{set_committer, set_logging};
+use super::{Repository, Result, StoreError};
+
+/// A move of a ref.
+pub(super) struct RefUpdate<'a> {
+    /// The ref.
+    pub name: &'a FullName,
+    /// The commit that it is to stand on.
+    pub commit: ObjectId,
+    /// Where it must stand for that.
+    pub expected: PreviousValue,
+    /// The entry in its reflog, without the name of this program.
+    pub log: &'a str,
+    /// What is attempted, for the error: a verb phrase.
+    pub action: &'static str,
+}
+
+impl Repository {
+    /// Moves the mirror branch. This is always in its reflog, by which it can be undone: in bare repositories, and of refs that
+    /// are no branches, git keeps none by itself.
+    pub(super) fn move_branch(&self, update: &RefUpdate<'_>) -> Result<()> {
+        let mut git = self.git.clone();
+        set_logging(&mut git)?;
+        self.carry_out(&git, update, |_| Ok(()))
+    }
+
+    /// Moves the mirror branch, whatever it stands on, as long as `still` holds when nobody else can move it.
+    pub(super) fn replace_branch(&self, update: &RefUpdate<'_>, still: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let mut git = self.git.clone();
+        set_logging(&mut git)?;
+        self.carry_out(&git, update, still)
+    }
+
+    /// Moves a ref that notes where a remote's mirror stands.
+    pub(super) fn move_tracking(&self, update: &RefUpdate<'_>) -> Result<()> {
+        let mut git = self.git.clone();
+        set_committer(&mut git)?;
+        self.carry_out(&git, update, |_| Ok(()))
+    }
+
+    fn carry_out(
+        &self,
+        git: &gix::Repository,
+        update: &RefUpdate<'_>,
+        still: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let RefUpdate { name, commit, expected, log, action } = update;
+        let (files, name_text) = (self.files()?, name.as_bstr().to_string());
+        let path = self.common_dir().join(&name_text);
+        let failed = || StoreError::git_file(action, &path);
+        let reflog = self.common_dir().join("logs").join(&name_text);
+        let _mark = Mark::set(self, &name_text, *commit);
+        files.create_dir_all(folder_of(&path))?;
+        let edit = RefEdit::update((*name).clone(), *commit, expected.clone(), format!("hexmirror: {log}"));
+        let committer = git.committer().transpose().map_err(failed())?;
+        let [loose, packed] = self.lock_timeouts();
+        let prepared = git.refs.transaction().prepare([edit], loose, packed).map_err(failed())?;
+        still(&path)?;
+        let lock = with_suffix(&path, ".lock");
+        files.share(&lock)?;
+        files.sync(Component::Reference, &lock)?;
+        prepared.commit(committer).map_err(failed())?;
+        self.finish(&files, &path, &reflog)
+    }
+
+    /// Shares and syncs what a move has written.
+    fn finish(&self, files: &Files, path: &Path, reflog: &Path) -> Result<()> {
+        let logs = self.common_dir().join("logs");
+        let new = reflog.ancestors().take_while(|path| path.starts_with(&logs));
+        new.into_iter().try_for_each(|path| files.share(path))?;
+        if reflog.is_file() {
+            // A lost ref is recovered from it.
+            files.sync(Component::Reference, reflog)?;
+            files.sync_folder(Component::Reference, folder_of(reflog))?;
+        }
+        files.sync_folders(Component::Reference, folder_of(path), self.common_dir())
+    }
+
+    /// Returns for how long the locks of a ref and of the packed refs are waited for (`core.filesRefLockTimeout`,
+    /// `core.packedRefsTimeout`).
+    fn lock_timeouts(&self) -> [Fail; 2] {
+        let config = self.git.config_snapshot();
+        [("core.filesRefLockTimeout", 100), ("core.packedRefsTimeout", 1000)].map(|(key, default)| {
+            let milliseconds = config.integer(key).unwrap_or(default);
+            // A negative number waits forever.
+            u64::try_from(milliseconds).map_or(Duration::MAX, Duration::from_millis).into()
+        })
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
