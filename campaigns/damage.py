@@ -127,8 +127,10 @@ def _job(job):
     # The reflog may name a commit that is lost.
     fsck = place.attempt(["git", "fsck", "--full", "--strict", "--no-dangling", "--no-reflogs"], project)
     mended = repair == 0 and code == 0 and fsck[0] == 0 and place.tree(project) == _stage.tree
+    # Of a packed-refs that git itself cannot read, the file has to be named: its other refs are not the mirror's.
+    named = kind == "packed-refs" and repair == 5 and "packed-refs is damaged" in said
     unmended = None
-    if not mended:
+    if not mended and not named:
         same = "the same tree" if place.tree(project) == _stage.tree else "another tree"
         unmended = f"{kind}: update --repair {repair}, verify {code}, fsck {fsck[0]}, {same}\n{said}{text}{fsck[1]}"
     return kind, "noticed" if wrong is None else "not noticed", example, wrong, unmended

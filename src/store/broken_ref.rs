@@ -117,7 +117,17 @@ impl Repository {
     pub(super) fn broken_ref(&self, name: &FullName) -> Option<StoreError> {
         let reference = name.as_bstr().to_string();
         let content = fs::read(self.common_dir().join(&reference)).ok()?;
+        // A symbolic ref leads to another one.
+        if content.starts_with(b"ref:") {
+            return None;
+        }
         target(&content).err().map(|problem| StoreError::BrokenRef { reference, problem })
+    }
+
+    /// Says what is wrong with the file of all packed refs; `None` if it can be read.
+    pub(super) fn broken_packed_refs(&self) -> Option<StoreError> {
+        let error = self.git.refs.cached_packed_buffer().err()?;
+        Some(StoreError::BrokenPackedRefs { path: self.common_dir().join("packed-refs"), source: Box::new(error) })
     }
 
     /// Returns the commits that a branch is known to have stood on, the best first.
@@ -212,6 +222,7 @@ mod tests {
             (b"0123456789abcdef\n", "it holds no commit id"),
             (b"\xff\xfe", "it holds no commit id"),
             (b"\n", "it holds no commit id"),
+            (format!("{id}x").as_bytes(), "it holds no commit id"),
         ] {
             assert_eq!(target(content).unwrap_err(), problem);
         }

@@ -99,6 +99,15 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The file of all packed refs is malformed. It belongs to git, which cannot run without it.
+    #[error("{} is damaged, so neither git nor this program can read the refs in it", path.display())]
+    BrokenPackedRefs {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The ref of the mirror is broken, and nothing is known from which it could be recovered.
     #[error(
         "the ref {reference} is broken ({problem}), and neither its reflog, packed-refs nor a remote has a commit to recover it to"

@@ -244,8 +244,12 @@ impl Repository {
     /// Fails where the ref cannot be read or is not a commit's id.
     pub fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>> {
         let action = "read the mirror branch's ref";
+        // gix takes the first 40 digits of a file and ignores what follows; git does not.
+        if let Some(broken) = self.broken_ref(&branch.name) {
+            return Err(broken);
+        }
         let found = self.git.try_find_reference(branch.name.as_ref());
-        let broken = || self.broken_ref(&branch.name);
+        let broken = || self.broken_packed_refs();
         let reference = found.map_err(|error| broken().unwrap_or_else(|| StoreError::git(action)(error)))?;
         // The commit itself may be missing, which is the snapshot's to say.
         let id = reference.map(|mut reference| reference.follow_to_object().map(gix::Id::detach));

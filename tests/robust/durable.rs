@@ -144,12 +144,24 @@ impl Broken {
 }
 
 #[test]
+fn packed_refs_that_git_cannot_read_are_named() {
+    let broken = Broken::new();
+    broken.stage.git(&["pack-refs", "--all"]);
+    broken.put("packed-refs", b"\x00# pack-refs with: peeled fully-peeled sorted \n");
+    for command in [&["status"][..], &["verify"], &["update"], &["update", "--repair"]] {
+        broken.stage.run(command).exits(5).says(".git/packed-refs is damaged").says("restore it from a backup");
+    }
+}
+
+#[test]
 fn a_broken_branch_is_recovered_from_its_reflog() {
     for (content, problem) in [
         (&b""[..], "it is empty"),
         (&[0; 41], "it holds 41 zero bytes"),
         (b"0123456789\n", "it holds no commit id"),
         (b"\xff\x00garbage", "it holds no commit id"),
+        // Only gix would read it: the line end is another character.
+        (b"0123456789012345678901234567890123456789x", "it holds no commit id"),
     ] {
         let broken = Broken::new();
         broken.put("refs/heads/hexmirror", content);

@@ -284,6 +284,11 @@ fn store_hint(error: &StoreError) -> Option<String> {
             }
             None => "a crash of the machine can do that; `git hexmirror update` recovers it, from its reflog, packed-refs or a remote".to_owned(),
         },
+        StoreError::BrokenPackedRefs { path, .. } => format!(
+            "it has all packed branches and tags: restore it from a backup, or move it away (mv {0} {0}.damaged) and restore the \
+             refs from their reflogs in .git/logs, or by git fetch",
+            path.display()
+        ),
         StoreError::NotRecovered { path, .. } => format!(
             "find a clone that has the mirror and fetch it from there; or begin anew: rm {}, then git hexmirror update",
             quoted(&path.to_string_lossy())
