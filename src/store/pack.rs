@@ -92,19 +92,22 @@ impl Installed {
     /// Puts a pack and its index in place, the pack first: without an index it is not seen.
     fn place(&mut self, files: Files, directory: &Path, name: &str, written: Vec<NamedTempFile>) -> Result<()> {
         let keep = directory.join(format!("{name}.keep"));
-        match File::options().write(true).create_new(true).open(&keep) {
-            Ok(mut file) => {
-                self.keeps.push(keep.clone());
-                file.write_all(KEPT.as_bytes()).map_err(StoreError::io("write", &keep))?;
-            }
+        let mut kept = temporary(directory)?;
+        kept.write_all(KEPT.as_bytes()).map_err(StoreError::io("write", &keep))?;
+        files.share(kept.path())?;
+        match kept.persist_noclobber(&keep) {
+            Ok(_) => self.keeps.push(keep),
             // The user's own, who wants to have it kept.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(source) => return Err(StoreError::Io { action: "write", path: keep, source }),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(StoreError::Io { action: "write", path: keep, source: error.error }),
         }
-        files.share(&keep)?;
         let kinds = [("pack", Component::Pack), ("idx", Component::PackMetadata)];
-        for (file, (extension, component)) in written.into_iter().zip(kinds) {
-            persist(files, component, file, &directory.join(format!("{name}.{extension}")))?;
+        for (file, (_, component)) in written.iter().zip(kinds) {
+            finish(files, component, file)?;
+        }
+        for (file, (extension, _)) in written.into_iter().zip(kinds) {
+            let path = directory.join(format!("{name}.{extension}"));
+            file.persist(&path).map_err(|error| StoreError::io("write", &path)(error.error))?;
         }
         files.sync_folder(Component::Pack, directory)?;
         let index = directory.join(format!("{name}.idx"));
@@ -131,15 +134,31 @@ pub(super) fn sweep(objects: &Path) {
     }
 }
 
-/// Returns the files that this program removes again from among the packs when it has finished.
+/// Returns the files that this program removes again from among the packs when it has finished, and packs that it never
+/// finished.
 pub(super) fn left(objects: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(objects.join("pack")).into_iter().flatten().flatten();
-    let is_left = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_keep = || name.ends_with(".keep") && fs::read_to_string(path).is_ok_and(|text| text == KEPT);
-        name.starts_with(TEMPORARY) || is_keep()
-    };
-    entries.map(|entry| entry.path()).filter(is_left).collect()
+    let mut left = Vec::new();
+    for entry in fs::read_dir(objects.join("pack")).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            left.push(path);
+        } else if is_kept(&path) {
+            left.extend(is_unfinished(&path).then(|| path.with_extension("pack")).filter(|pack| pack.exists()));
+            left.push(path);
+        }
+    }
+    left
+}
+
+/// Returns whether a pack, given by any of its files, is one that this program has put there without its index: git does not
+/// see it.
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    is_kept(&path.with_extension("keep")) && !path.with_extension("idx").exists()
+}
+
+fn is_kept(keep: &Path) -> bool {
+    keep.extension().is_some_and(|extension| extension == "keep")
+        && fs::read_to_string(keep).is_ok_and(|text| text == KEPT)
 }
 
 fn pack_folder(files: Files, objects: &Path) -> Result<PathBuf> {
@@ -239,6 +258,13 @@ impl Drop for PackWriter {
 
 /// Makes a finished file visible. One that is there already should have the same content, by its name, but may be damaged.
 pub(super) fn persist(files: Files, component: Component, file: NamedTempFile, path: &Path) -> Result<()> {
+    finish(files, component, &file)?;
+    file.persist(path).map(drop).map_err(|error| StoreError::io("write", path)(error.error))
+}
+
+/// Shares a file and syncs it to disk.
+fn finish(files: Files, component: Component, file: &NamedTempFile) -> Result<()> {
+    let path = file.path();
     #[cfg(not(unix))]
     {
         let write = || StoreError::io("write", path);
@@ -246,9 +272,8 @@ pub(super) fn persist(files: Files, component: Component, file: NamedTempFile, p
         permissions.set_readonly(true);
         file.as_file().set_permissions(permissions).map_err(write())?;
     }
-    files.share(file.path())?;
-    files.sync(component, file.path())?;
-    file.persist(path).map(drop).map_err(|error| StoreError::io("write", path)(error.error))
+    files.share(path)?;
+    files.sync(component, path)
 }
 
 pub(super) fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::data::File) -> Option<&[u8]> {

@@ -10,6 +10,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use gix::{ObjectId, hash};
 
 use super::Damage;
+use super::pack::is_unfinished;
 
 /// The length of the checksum that packs, indexes and what git derives from them end with, in bytes.
 const TRAILER: u64 = 20;
@@ -66,13 +67,14 @@ pub(super) fn check(objects: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<Dama
     damaged
 }
 
-/// Returns the paths of all packs without their extensions, also of such as have only lost one of their files.
+/// Returns the paths of all packs without their extensions, also of such as have only lost one of their files, but not of
+/// those that were never finished.
 pub(super) fn stems(objects: &Path) -> BTreeSet<PathBuf> {
     let of_pack = |path: &PathBuf| {
         let name = file_name(path);
         name.starts_with("pack-") && (name.ends_with(".pack") || name.ends_with(".idx"))
     };
-    files(objects).filter(of_pack).map(|path| path.with_extension("")).collect()
+    files(objects).filter(|path| of_pack(path) && !is_unfinished(path)).map(|path| path.with_extension("")).collect()
 }
 
 /// Returns the files beside the packs.

@@ -77,6 +77,26 @@ fn what_was_left_goes_and_what_belongs_to_others_stays() {
 }
 
 #[test]
+fn a_pack_that_lacks_its_index_yet_is_no_damage_and_goes() {
+    let stage = Stage::mirrored();
+    let packs = stage.project.join(".git/objects/pack");
+    let list = || fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>();
+    let clean = list();
+    let stem = packs.join(format!("pack-{}", "1".repeat(40)));
+    fs::write(stem.with_extension("keep"), "git-hexmirror moves a ref to this pack\n").unwrap();
+    fs::write(stem.with_extension("pack"), "PACK").unwrap();
+    stage.run(&["verify"]).ok();
+    stage.run(&["update"]).ok();
+    assert_eq!(list(), clean);
+    // One that somebody keeps is not this program's.
+    fs::write(stem.with_extension("keep"), "").unwrap();
+    fs::write(stem.with_extension("pack"), "PACK").unwrap();
+    stage.run(&["verify"]).exits(1);
+    stage.run(&["update"]).ok();
+    assert_eq!(list().len(), clean.len() + 2);
+}
+
+#[test]
 fn what_is_in_use_stays() {
     let stage = Stage::new();
     stage.run(&["update"]).ok();
