@@ -40,6 +40,8 @@ const WORDS: &[&str] = &[
     "reading the configuration files",
     "bad object refs/",
     "killed by signal",
+    // Of the repository that this program names by GIT_DIR; a server says "does not appear to be a git repository".
+    "not a git repository: '/",
     ".lock': File exists",
 ];
 
@@ -171,6 +173,7 @@ mod tests {
             "error: insufficient permission for adding an object to repository database /x/.git/objects",
             "fatal: failed to read object 12: Input/output error",
             "git-receive-pack '../remote.git': 1: Cannot fork",
+            "fatal: not a git repository: '/x/.git'\nremote unpack failed: eof before pack header was fully read",
             "could not fetch; out of memory, malloc failed",
         ] {
             assert!(is_local_complaint(text), "{text}");

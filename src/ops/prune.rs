@@ -8,13 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::init::own_mirror;
 use super::mentioned::{mentioned, read_entry};
 use super::needed::{self, Answer, Question};
-use super::repositories::{Repositories, scratch_dir};
+use super::repositories::Repositories;
 use super::update::count;
 use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit};
 use crate::plan::{Needed, Pruning};
 use crate::progress::{Event, Progress};
-use crate::store::{Draft, Lock, ObjectId, Snapshot, StoreError};
+use crate::store::{Draft, Lock, ObjectId, Snapshot, StoreError, Temporary};
 
 /// How often pruning begins anew because something else moved the branch.
 const ATTEMPTS: usize = 5;
@@ -140,6 +140,8 @@ fn carry_out(
     let mut draft = Draft::begin(&project.repository, &project.branch, Some(snapshot))?;
     pruning.releases.keys().for_each(|id| draft.remove_release(id));
     pruning.entries.keys().for_each(|id| draft.remove_entry(id));
+    // Not where an update keeps what it fetched: this goes, whatever comes of it.
+    let mut folder = None;
     let mut repositories = None;
     for (address, gone) in &pruning.revisions {
         let stays = |stored: &StoredGit| stored.revisions.keys().any(|revision| !gone.contains(revision));
@@ -149,7 +151,10 @@ fn carry_out(
         }
         let repositories = match &mut repositories {
             Some(known) => known,
-            none => none.insert(Repositories::new(project, Some(snapshot), None, false, Arc::clone(progress))?),
+            none => {
+                let folder = folder.insert(Temporary::make(&project.repository)?).path();
+                none.insert(Repositories::at(folder, project, Some(snapshot), None, false, Arc::clone(progress))?)
+            }
         };
         let (mut stored, new) = repositories.without(snapshot, address, gone)?;
         needed.name(address, &mut stored);
@@ -158,10 +163,6 @@ fn carry_out(
     }
     let left = bytes(draft.manifest());
     let commit = if dry_run { snapshot.commit() } else { draft.publish(&message(pruning))?.commit };
-    // Whatever was packed anew is on the branch now, or was only tried. An update at the same time needs the folder.
-    if !dry_run || Lock::try_acquire(&project.repository).is_ok_and(|lock| lock.is_some()) {
-        let _ = std::fs::remove_dir_all(scratch_dir(&project.repository));
-    }
     Ok((commit, left))
 }
 

@@ -77,11 +77,23 @@ impl Repositories {
     ) -> Result<Self> {
         let root = scratch_dir(&project.repository);
         fs::create_dir_all(&root).map_err(OpError::machine("create", &root))?;
+        Self::at(&root, project, base, jobs, may_ask, progress)
+    }
+
+    /// Prepares to work in a folder of the caller's.
+    pub fn at(
+        root: &Path,
+        project: &Project,
+        base: Option<&Snapshot>,
+        jobs: Option<usize>,
+        may_ask: bool,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self> {
         Ok(Self {
             git: fetching_git(project, may_ask)?,
             manifest: base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default(),
             checkouts: BTreeMap::new(),
-            root: fs::canonicalize(&root).map_err(OpError::machine("resolve", &root))?,
+            root: fs::canonicalize(root).map_err(OpError::machine("resolve", root))?,
             jobs: jobs.or(project.config.jobs).unwrap_or(JOBS).min(JOBS),
             progress,
         })

@@ -26,7 +26,10 @@ pub struct Temporary {
 
 impl Temporary {
     /// Makes a folder in the repository, or among the system's temporary files if the repository cannot be written to.
-    pub(super) fn make(repository: &Repository) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Fails if neither can be made.
+    pub fn make(repository: &Repository) -> Result<Self> {
         let made = Self::beside(repository).or_else(|_| {
             let folder = tempfile::Builder::new().prefix("git-hexmirror-").tempdir()?;
             Ok::<_, io::Error>(Self { folder, _alive: None })
