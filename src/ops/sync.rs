@@ -206,6 +206,7 @@ fn take(
     let Project { repository, branch, .. } = project;
     let mark = Mark::of_git(repository, &repository.tracking_ref(remote, branch), commit);
     let taken = git.take(remote, &commit.to_string(), &branch.full_name(), lease, mark.file());
+    mark.clear_after_git(repository);
     taken.map_err(OpError::Remote)
 }
 

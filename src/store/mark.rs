@@ -49,6 +49,14 @@ impl Mark {
         Self { file: write(repository, Mover::Git, name, commit).ok() }
     }
 
+    /// Removes the lock that the git has left if it was killed. To be called when it has ended.
+    pub fn clear_after_git(&self, repository: &Repository) {
+        let Some(file) = &self.file else { return };
+        if let Some(set) = modified(file.path()) {
+            left_behind(repository, set, &fs::read_to_string(file.path()).unwrap_or_default());
+        }
+    }
+
     /// Returns the locked file, for the standard input of the git that moves the ref.
     pub fn file(&self) -> Option<File> {
         self.file.as_ref()?.as_file().try_clone().ok()
@@ -164,6 +172,19 @@ mod tests {
             }
         }
         assert_eq!(fs::read_dir(repository.own_dir()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_lock_of_a_git_that_was_killed_alone_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(folder.path());
+        let lock = repository.common_dir().join("refs/heads/hexmirror.lock");
+        let mark = Mark::of_git(&repository, "refs/heads/hexmirror", commit());
+        for (content, stays) in [(commit().to_string(), false), ("2".repeat(40), true)] {
+            fs::write(&lock, content + "\n").unwrap();
+            mark.clear_after_git(&repository);
+            assert_eq!(lock.exists(), stays);
+        }
     }
 
     #[test]
