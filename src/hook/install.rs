@@ -119,12 +119,18 @@ impl HooksDir {
         if state == State::Foreign {
             let folder = aside.parent().unwrap_or(&self.folder);
             fs::create_dir_all(folder).map_err(failed("create", folder))?;
-            fs::rename(&path, &aside).map_err(failed("rename", &path))?;
+            // It stays in place until ours takes it, so that no moment is without a hook.
+            match fs::hard_link(&path, &aside) {
+                // One that is there is the same.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(_) => fs::rename(&path, &aside).map_err(failed("rename", &path))?,
+                Ok(()) => {}
+            }
         }
         file.persist(&path).map_err(|error| {
             if state == State::Foreign {
                 // It works without ours; what cannot be put back is still there under its other name.
-                let _ = fs::rename(&aside, &path);
+                let _ = if is_there(&path) { fs::remove_file(&aside) } else { fs::rename(&aside, &path) };
             }
             failed("write", &path)(error.error)
         })?;
@@ -238,6 +244,22 @@ mod tests {
         hooks.uninstall(Hook::PostMerge).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "#!/usr/bin/env ruby\nputs 1\n");
         assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_hook_is_there_at_every_moment_of_an_installation() {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = hooks(folder.path());
+        let path = hooks.folder().join("pre-push");
+        fs::create_dir(hooks.folder()).unwrap();
+        fs::write(&path, "#!/bin/sh\nthis\n").unwrap();
+        // What a kill leaves before the last step.
+        fs::create_dir(before(&path).parent().unwrap()).unwrap();
+        fs::hard_link(&path, before(&path)).unwrap();
+        fs::write(hooks.folder().join(".hexmirror-abc"), "").unwrap();
+        assert!(hooks.install(Hook::PrePush).unwrap());
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Beside);
+        assert_eq!(hooks.folder().read_dir().unwrap().count(), 1);
     }
 
     #[test]
