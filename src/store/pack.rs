@@ -120,6 +120,10 @@ impl Installed {
 impl Drop for Installed {
     fn drop(&mut self) {
         for keep in &self.keeps {
+            // A pack whose index could not be placed beside it.
+            if is_unfinished(keep) {
+                let _ = fs::remove_file(keep.with_extension("pack"));
+            }
             // One that stays is removed by whoever holds the update's lock next.
             let _ = fs::remove_file(keep);
         }
