@@ -12,6 +12,7 @@ use gix::refs::FullName;
 use gix::refs::transaction::PreviousValue;
 
 use super::files::Component;
+use super::mark::Mark;
 use super::ref_update::RefUpdate;
 use super::{Branch, Repository, Result, Snapshot, StoreError};
 
@@ -85,6 +86,10 @@ impl Repository {
             return Ok(Some(Recovered { reference, problem, commit, source }));
         }
         self.end_reflog(&reference)?;
+        if seen.starts_with(commit.to_string().as_bytes()) {
+            self.write_again(&path, commit, still)?;
+            return Ok(Some(Recovered { reference, problem, commit, source }));
+        }
         let log = format!("recovered from {source}");
         let update = RefUpdate {
             name: &branch.name,
@@ -126,8 +131,16 @@ impl Repository {
 
     /// Says what is wrong with the file of all packed refs; `None` if it can be read.
     pub(super) fn broken_packed_refs(&self) -> Option<StoreError> {
-        let error = self.git.refs.cached_packed_buffer().err()?;
-        Some(StoreError::BrokenPackedRefs { path: self.common_dir().join("packed-refs"), source: Box::new(error) })
+        type Cause = Box<dyn std::error::Error + Send + Sync>;
+        let source: Cause = match self.git.refs.cached_packed_buffer() {
+            Err(error) => Box::new(error),
+            // What is beyond its first line is read as it is needed.
+            Ok(buffer) => match buffer?.iter() {
+                Err(error) => Box::new(error),
+                Ok(mut lines) => Box::new(lines.find_map(Result::err)?),
+            },
+        };
+        Some(StoreError::BrokenPackedRefs { path: self.common_dir().join("packed-refs"), source })
     }
 
     /// Returns the commits that a branch is known to have stood on, the best first.
@@ -152,6 +165,21 @@ impl Repository {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
             _ => self.files()?.sync_folders(Component::Reference, path.parent().unwrap_or(path), self.common_dir()),
         }
+    }
+
+    /// Writes the file of a ref that begins with the commit's id. gix reads no further, and so would not write it.
+    fn write_again(&self, path: &Path, commit: ObjectId, still: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let name = path.strip_prefix(self.common_dir()).unwrap_or(path).to_string_lossy();
+        let _mark = Mark::set(self, &name, commit);
+        let lock = gix::lock::File::acquire_to_update_resource(path, Fail::Immediately, None, 0);
+        let mut lock = lock.map_err(StoreError::git("lock the mirror branch"))?;
+        still(path)?;
+        lock.write_all(format!("{commit}\n").as_bytes()).map_err(StoreError::io("write", path))?;
+        let files = self.files()?;
+        files.share(lock.lock_path())?;
+        files.sync(Component::Reference, lock.lock_path())?;
+        lock.commit().map_err(|error| StoreError::io("write", path)(error.error))?;
+        files.sync_folders(Component::Reference, path.parent().unwrap_or(path), self.common_dir())
     }
 
     /// Ends the last line of a reflog that a crash has cut, so that the next entry stands on a line of its own.

@@ -147,10 +147,26 @@ impl Broken {
 fn packed_refs_that_git_cannot_read_are_named() {
     let broken = Broken::new();
     broken.stage.git(&["pack-refs", "--all"]);
-    broken.put("packed-refs", b"\x00# pack-refs with: peeled fully-peeled sorted \n");
-    for command in [&["status"][..], &["verify"], &["update"], &["update", "--repair"]] {
-        broken.stage.run(command).exits(5).says(".git/packed-refs is damaged").says("restore it from a backup");
+    let header = &b"# pack-refs with: peeled fully-peeled sorted \n"[..];
+    let cut = [header, &broken.tip.as_bytes()[..30]].concat();
+    for content in [[b"\x00", header].concat(), cut] {
+        broken.put("packed-refs", &content);
+        for command in [&["status"][..], &["verify"], &["update"], &["update", "--repair"]] {
+            broken.stage.run(command).exits(5).says(".git/packed-refs is damaged").says("restore it from a backup");
+        }
     }
+}
+
+#[test]
+fn a_branch_that_only_git_cannot_read_is_written_again() {
+    let broken = Broken::new();
+    let stage = &broken.stage;
+    broken.put("refs/heads/hexmirror", format!("{}x", broken.tip).as_bytes());
+    stage.run(&["verify"]).exits(5).says("it holds no commit id");
+    stage.run(&["update"]).ok().says(&format!("recovered it to {}, from its reflog", broken.tip));
+    assert_eq!(fs::read(broken.path("refs/heads/hexmirror")).unwrap(), format!("{}\n", broken.tip).as_bytes());
+    stage.run(&["verify"]).ok();
+    assert_eq!(stage.git(&["rev-parse", "hexmirror"]), broken.tip);
 }
 
 #[test]
