@@ -25,13 +25,17 @@ KINDS = ("damaged", "stuck", "left", "said wrong")
 MODES = ("group", "child")
 # What no command may say if one of its children was killed.
 MISLEADING = ("check the network", "install git", "should know", "panicked")
+# The shell that git starts as its way to a remote, which is ssh elsewhere, and the process that becomes it.
+TRANSPORT = ("sh", "sh'", "git push'", "git fetch'")
 TRACED = [name for name in tracer.CALLS if name in tracer.CHANGES or name in ("openat", "fcntl")]
 _trials = {}
 
 
 def said(run):
     """Returns what is wrong with the output and the exit code."""
-    wrong = [("said wrong", f"{text!r}: {run.output}") for text in MISLEADING if text in run.output]
+    wrong = []
+    if run.struck and run.struck[0] not in TRANSPORT:
+        wrong += [("said wrong", f"{text!r}: {run.output}") for text in MISLEADING if text in run.output]
     if run.code in (101, 134, 139, -6, -11):
         wrong.append(("said wrong", f"exit code {run.code}: {run.output}"))
     return wrong
