@@ -290,7 +290,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
             path.display()
         ),
         StoreError::NotRecovered { path, .. } => format!(
-            "find a clone that has the mirror and fetch it from there; or begin anew: rm {}, then git hexmirror update",
+            "find a clone that has the mirror and fetch it from there; or start over: rm {}, then git hexmirror update",
             quoted(&path.to_string_lossy())
         ),
         StoreError::CheckedOut { .. } => "check out another branch there; the mirror needs no worktree".to_owned(),

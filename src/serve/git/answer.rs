@@ -241,7 +241,7 @@ fn input(received: Option<&Received>) -> io::Result<(Stdio, Option<Bytes>)> {
     }
 }
 
-/// Tells whether the folder of a repository was removed, by somebody who thought that nobody needs it.
+/// Returns whether the folder of a repository was removed by another process that considered it unused.
 fn is_gone(folder: &Path) -> bool {
     !folder.join("HEAD").exists()
 }
