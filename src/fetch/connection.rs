@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Client, NoProxy, Proxy, Response, StatusCode};
 
-use super::endpoint::{Endpoint, WebUrl};
+use super::endpoint::{Endpoint, WebUrl, Withheld};
 use super::error::{Cause, FetchError, RedirectRefusal};
 use super::resolver::SystemResolver;
 use super::retry::retry_after;
@@ -44,9 +44,9 @@ impl Connections {
         headers: &[(HeaderName, String)],
     ) -> Result<Answer, FetchError> {
         let origin = url.as_url().origin();
-        let key = endpoint.key.as_ref().map(|key| authorization(key.reveal(), &url)).transpose()?;
+        let key = endpoint.access.key.as_ref().map(|key| authorization(key.reveal(), &url)).transpose()?;
         let mut headers = header_map(headers, &url)?;
-        let mut url = url;
+        let mut url = if key.is_none() { self.with_login(url) } else { url };
         for _ in 0..=MAX_REDIRECTS {
             headers.remove(AUTHORIZATION);
             // The key is the repository's own: no other host, port or scheme ever gets it.
@@ -55,11 +55,19 @@ impl Connections {
             }
             let response = self.send(&url, headers.clone()).await?;
             if !is_redirect(response.status()) {
-                return check_status(Answer { url, response, timeouts: self.settings.timeouts });
+                let answer = Answer { url, response, timeouts: self.settings.timeouts };
+                return check_status(answer, endpoint.access.withheld);
             }
             url = follow(&url, response.headers().get(LOCATION))?;
         }
         Err(FetchError::Redirect { url, reason: RedirectRefusal::TooMany })
+    }
+
+    /// Returns an address with what netrc has for its host, unless it has credentials of its own, which win as in curl.
+    fn with_login(&self, url: WebUrl) -> WebUrl {
+        let host = url.as_url().host_str().filter(|_| !url.has_login());
+        let login = host.and_then(|host| self.settings.netrc.login(host));
+        login.map(|(name, password)| url.with_login(name, password)).unwrap_or(url)
     }
 
     async fn send(&self, url: &WebUrl, headers: HeaderMap) -> Result<Response, FetchError> {
@@ -214,7 +222,7 @@ fn follow(url: &WebUrl, location: Option<&HeaderValue>) -> Result<WebUrl, FetchE
     Ok(next)
 }
 
-fn check_status(answer: Answer) -> Result<Answer, FetchError> {
+fn check_status(answer: Answer, withheld: Option<Withheld>) -> Result<Answer, FetchError> {
     let status = answer.status();
     if status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE) {
         return Ok(answer);
@@ -223,7 +231,7 @@ fn check_status(answer: Answer) -> Result<Answer, FetchError> {
     let (url, status) = (answer.url, status.as_u16());
     Err(match status {
         404 | 410 => FetchError::NotFound { url, status },
-        401 | 403 | 407 => FetchError::Unauthorized { url, status },
+        401 | 403 | 407 => FetchError::Unauthorized { url, status, withheld },
         _ => FetchError::Status { url, status, retry_after },
     })
 }

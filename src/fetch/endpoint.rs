@@ -48,6 +48,19 @@ impl WebUrl {
         Self(Arc::new(url))
     }
 
+    /// Returns whether the address has a user's name or a password in it.
+    pub(super) fn has_login(&self) -> bool {
+        !self.0.username().is_empty() || self.0.password().is_some()
+    }
+
+    /// Returns the address with a user's name and password in it.
+    pub(super) fn with_login(&self, name: &str, password: &Secret) -> Self {
+        let mut url = Url::clone(&self.0);
+        // Neither can fail: the address has a host.
+        let _ = (url.set_username(name), url.set_password(Some(password.reveal())));
+        Self(Arc::new(url))
+    }
+
     /// Follows `location`, a redirect's target, which may be relative. Another origin gets no credentials.
     pub(super) fn follow(&self, location: &str) -> Result<Self, WebUrlError> {
         let mut next = self.0.join(location).map_err(WebUrlError::parse)?;
@@ -135,20 +148,51 @@ impl fmt::Debug for Secret {
 pub struct Endpoint {
     /// What `/packages/NAME` and `/tarballs/NAME-VERSION.tar` follow, such as `https://repo.hex.pm`.
     pub url: WebUrl,
+    /// What proves who asks.
+    pub access: Access,
+}
+
+/// What proves to a repository who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
     /// Sent as the `authorization` header, as Hex does (`make_headers/1` in hex_core's `hex_repo.erl`).
     pub key: Option<Secret>,
+    /// Why a key or token that the user has is not sent.
+    pub withheld: Option<Withheld>,
+}
+
+/// Why a key or token is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withheld {
+    /// The repository is asked at a mirror that the user does not trust with keys (`HEX_MIRROR`).
+    UntrustedMirror,
+    /// The token of the Hex client's login has expired.
+    ExpiredLogin,
+}
+
+impl Access {
+    /// Takes a key, if there is one.
+    pub fn of(key: Option<Secret>) -> Self {
+        Self { key, withheld: None }
+    }
+
+    /// Withholds the key, if there is one.
+    #[must_use]
+    pub fn withheld(self, why: Withheld) -> Self {
+        Self { withheld: self.key.map(|_| why).or(self.withheld), key: None }
+    }
 }
 
 impl Endpoint {
     /// Makes an endpoint that needs no key.
     pub fn public(url: WebUrl) -> Self {
-        Self { url, key: None }
+        Self { url, access: Access::default() }
     }
 
     /// Returns the endpoint of an organisation of this repository, `URL/repos/NAME`, with the same key
     /// (`default_organization/3` in Hex's `repo.ex`).
     pub fn organization(&self, name: &str) -> Self {
-        Self { url: self.url.below(&format!("repos/{name}")), key: self.key.clone() }
+        Self { url: self.url.below(&format!("repos/{name}")), access: self.access.clone() }
     }
 
     pub(super) fn registry_entry(&self, package: &PackageName) -> WebUrl {
@@ -173,7 +217,7 @@ mod tests {
         let address = url("https://user:hunter2@repo.example/a?signature=abc");
         assert_eq!(address.to_string(), "https://user:****@repo.example/a?****");
         let token = url("https://hunter2@repo.example/");
-        let endpoint = Endpoint { url: token, key: Some(Secret::new("hunter2")) };
+        let endpoint = Endpoint { url: token, access: Access::of(Some(Secret::new("hunter2"))) };
         assert!(!format!("{endpoint:?} {address:?} {}", endpoint.url).contains("hunter2"));
     }
 

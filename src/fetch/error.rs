@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::endpoint::{WebUrl, WebUrlError};
+use super::endpoint::{WebUrl, WebUrlError, Withheld};
 use super::retry::Class;
 use crate::model::{OuterChecksum, RepositoryName};
 
@@ -117,6 +117,8 @@ pub enum FetchError {
         url: WebUrl,
         /// 401, 403 or 407.
         status: u16,
+        /// Why a key or token that the user has was not sent.
+        withheld: Option<Withheld>,
     },
     /// Any other answer that is not the thing asked for.
     #[error("{url} answered HTTP {status}")]

@@ -1,13 +1,14 @@
 //! What the local Hex client keeps: tarballs it downloaded and its configuration.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::SystemTime;
 
+use super::access::Token;
 use super::downloads::{Download, Origin};
-use super::endpoint::{Endpoint, Secret, WebUrl};
+use super::endpoint::{Endpoint, Secret, WebUrl, Withheld};
 use super::error::{Cause, FetchError};
+use super::file::read_bounded;
 use super::hash;
 use super::settings::Proxies;
 use crate::model::{OuterChecksum, ReleaseId, RepositoryName};
@@ -15,9 +16,6 @@ use crate::term::{Spanned, Term, erlang};
 
 /// Where `hexpm` is, unless configured otherwise.
 const HEXPM: &str = "https://repo.hex.pm";
-
-/// The longest configuration accepted, in bytes.
-const MAX_CONFIG: u64 = 1 << 20;
 
 /// The folders of the local Hex client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +54,7 @@ impl HexHome {
     /// [`FetchError::HexConfig`] where it is not what the client writes, [`FetchError::Io`] where it cannot be read.
     pub fn config(&self) -> Result<HexConfig, FetchError> {
         let path = self.config.join("hex.config");
-        let source = read(&path).map_err(FetchError::io("read", &path))?;
+        let source = read_bounded(&path).map_err(FetchError::io("read", &path))?;
         HexConfig::parse(&source).map_err(|source| FetchError::HexConfig { path, source })
     }
 }
@@ -68,8 +66,12 @@ pub struct HexConfig {
     pub repositories: BTreeMap<RepositoryName, HexRepository>,
     /// The key for `hexpm` and its organisations, as `HEX_REPOS_KEY` gives it.
     pub repos_key: Option<Secret>,
-    /// The mirror to use in the place of `hexpm`.
+    /// The mirror to use in the place of `hexpm`, which gets no key.
     pub mirror_url: Option<WebUrl>,
+    /// The mirror to use in the place of `hexpm`, which gets its keys too. It wins over the other one.
+    pub trusted_mirror_url: Option<WebUrl>,
+    /// The token of the user's login (`mix hex.user auth`), for `hexpm` and its organisations.
+    pub login: Option<Token>,
     /// The proxies.
     pub proxies: Proxies,
     /// A PEM file with certificate authorities.
@@ -87,6 +89,8 @@ pub struct HexRepository {
     pub url: Option<WebUrl>,
     /// Its key.
     pub key: Option<Secret>,
+    /// The token that Hex got for the key.
+    pub token: Option<Token>,
     /// The public key that its registry is signed with, as PEM.
     pub public_key: Option<String>,
 }
@@ -109,7 +113,9 @@ impl HexConfig {
         match key {
             "$repos" => self.take_repositories(value),
             "repos_key" => self.repos_key = text.map(Secret::new),
+            "$oauth_token" => self.login = Token::read(value),
             "mirror_url" => self.mirror_url = self.url(key, text, str::parse),
+            "trusted_mirror_url" => self.trusted_mirror_url = self.url(key, text, str::parse),
             "http_proxy" => self.proxies.http = self.url(key, text, WebUrl::proxy),
             "https_proxy" => self.proxies.https = self.url(key, text, WebUrl::proxy),
             "no_proxy" => self.proxies.no_proxy = text.map(str::to_owned),
@@ -138,12 +144,14 @@ impl HexConfig {
     fn repository(&mut self, name: &RepositoryName, fields: &[(Spanned<'_>, Spanned<'_>)]) -> HexRepository {
         let field = |wanted: &str| {
             let (_, value) = fields.iter().rev().find(|(key, _)| key.term.as_atom() == Some(wanted))?;
-            value.term.as_text()
+            Some(&value.term)
         };
+        let text = |wanted: &str| field(wanted)?.as_text();
         HexRepository {
-            url: self.url(&format!("url of {name}"), field("url"), str::parse),
-            key: field("auth_key").map(Secret::new),
-            public_key: field("public_key").map(str::to_owned),
+            url: self.url(&format!("url of {name}"), text("url"), str::parse),
+            key: text("auth_key").map(Secret::new),
+            token: field("oauth_token").and_then(Token::read),
+            public_key: text("public_key").map(str::to_owned),
         }
     }
 
@@ -162,42 +170,51 @@ impl HexConfig {
         }
     }
 
-    /// Returns where the client reaches a repository and with which key, mirrors left aside; `None` where it does not know it.
+    /// Returns where the client reaches a repository and with which key; `None` if it does not know the repository.
     ///
-    /// An organisation is below its repository, with that one's key, unless it has its own (`default_organization/3` in
-    /// `repo.ex`). In one point this is stricter than the client: the repository's key is not sent to another address.
-    pub fn endpoint(&self, name: &RepositoryName) -> Option<Endpoint> {
-        let own = self.repositories.get(name).cloned().unwrap_or_default();
-        let Some(organization) = name.organization() else {
-            let hexpm = *name == RepositoryName::hexpm();
-            let usual = hexpm.then(|| HEXPM.parse().expect("the constant is an address"));
-            let key = self.repos_key.clone().filter(|_| hexpm).or(own.key);
-            return Some(Endpoint { url: own.url.or(usual)?, key });
+    /// A mirror stands in for `hexpm` and for those of its organisations that the configuration does not name; only a trusted
+    /// one gets keys (`hexpm_repo/0` and `update_organizations/1` in Hex's `repo.ex`). An organisation is below its repository,
+    /// with that one's key, unless it has its own (`default_organization/3`). In one point this is stricter than the client:
+    /// the repository's key is not sent to another address.
+    pub fn endpoint(&self, name: &RepositoryName, now: SystemTime) -> Option<Endpoint> {
+        let own = self.repositories.get(name);
+        let of_source = |organization: &str, mirrored: bool| {
+            let (url, trusted) = self.place(&name.source().parse().ok()?, mirrored)?;
+            Some((Endpoint::public(url).organization(organization).url, trusted))
         };
-        let source = name.source().parse().ok().and_then(|source| self.endpoint(&source));
-        let below = source.map(|source| source.organization(organization));
-        match (own.url, below) {
-            (Some(url), Some(below)) if url == below.url => Some(Endpoint { url, key: own.key.or(below.key) }),
-            (Some(url), _) => Some(Endpoint { url, key: own.key }),
-            (None, Some(below)) => Some(Endpoint { key: own.key.or(below.key), ..below }),
-            (None, None) => None,
-        }
+        let (url, trusted, inherits) = match (name.organization(), own.and_then(|own| own.url.clone())) {
+            (None, _) => self.place(name, true).map(|(url, trusted)| (url, trusted, true))?,
+            (Some(organization), Some(url)) => {
+                let inherits = of_source(organization, false).is_some_and(|(below, _)| below == url);
+                (url, true, inherits)
+            }
+            (Some(organization), None) => {
+                of_source(organization, own.is_none()).map(|(url, trusted)| (url, trusted, true))?
+            }
+        };
+        let access = if inherits { self.access(name, now) } else { self.own_access(name, now) };
+        let access = if trusted { access } else { access.withheld(Withheld::UntrustedMirror) };
+        Some(Endpoint { url, access })
     }
-}
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened?,
-    };
-    let mut source = Vec::new();
-    file.take(MAX_CONFIG + 1).read_to_end(&mut source)?;
-    let fits = source.len() as u64 <= MAX_CONFIG;
-    fits.then_some(source).ok_or_else(|| io::Error::other("it is larger than 1 MiB"))
+    /// Returns where a repository that is no organisation is, with or without the mirror, and whether it may have keys.
+    fn place(&self, name: &RepositoryName, mirrored: bool) -> Option<(WebUrl, bool)> {
+        let own = self.repositories.get(name).and_then(|own| own.url.clone());
+        if *name != RepositoryName::hexpm() {
+            return own.map(|url| (url, true));
+        }
+        let trusted = self.trusted_mirror_url.clone().map(|url| (url, true));
+        let mirror = trusted.or_else(|| self.mirror_url.clone().map(|url| (url, false))).filter(|_| mirrored);
+        let usual = || HEXPM.parse().expect("the constant is an address");
+        Some(mirror.unwrap_or_else(|| (own.unwrap_or_else(usual), true)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
     /// As Hex 2.5 writes it, with `io_lib:print/1`.
@@ -245,22 +262,87 @@ mod tests {
         assert!(!format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("-key"));
     }
 
+    /// Returns where each of some repositories is asked and with what, at a time when a token that expires at 10000 lives.
+    fn endpoints<const N: usize>(config: &HexConfig, of: [&str; N]) -> [String; N] {
+        of.map(|of| match config.endpoint(&name(of), UNIX_EPOCH + Duration::from_secs(9000)) {
+            Some(Endpoint { url, access }) => match (access.key, access.withheld) {
+                (Some(key), None) => format!("{url} {}", key.reveal()),
+                (None, Some(why)) => format!("{url} {why:?}"),
+                (None, None) => url.to_string(),
+                both => format!("{both:?}"),
+            },
+            None => "unknown".to_owned(),
+        })
+    }
+
     #[test]
     fn endpoints_and_their_keys_are_found_as_the_client_finds_them() {
         let (_folder, home) = home(&format!(r#"{CONFIG}{{repos_key,<<"all">>}}."#));
         let config = home.config().unwrap();
-        let endpoint = |of: &str| {
-            let Endpoint { url, key } = config.endpoint(&name(of))?;
-            Some((url.to_string(), key.map(|key| key.reveal().to_owned())))
+        let of = ["hexpm", "hexpm:one", "hexpm:two", "hexpm:elsewhere", "acme", "acme:x", "other", "other:x"];
+        let expected = [
+            "https://repo.hex.pm all",
+            "https://repo.hex.pm/repos/one one-key",
+            "https://repo.hex.pm/repos/two all",
+            "https://elsewhere.example",
+            "https://user:****@hex.acme.example/x acme-key",
+            "https://user:****@hex.acme.example/x/repos/x acme-key",
+            "unknown",
+            "unknown",
+        ];
+        assert_eq!(endpoints(&config, of), expected);
+    }
+
+    #[test]
+    fn only_a_trusted_mirror_gets_keys() {
+        let (_folder, home) =
+            home(&format!(r#"{CONFIG}{{repos_key,<<"all">>}}. {{mirror_url,<<"http://m.example">>}}."#));
+        let mut config = home.config().unwrap();
+        let of = ["hexpm", "hexpm:two", "hexpm:one", "hexpm:elsewhere", "acme"];
+        let others = [
+            // The client does not ask the mirror for an organisation that it is configured with.
+            "https://repo.hex.pm/repos/one one-key",
+            "https://elsewhere.example",
+            "https://user:****@hex.acme.example/x acme-key",
+        ];
+        let withheld = ["http://m.example UntrustedMirror", "http://m.example/repos/two UntrustedMirror"];
+        assert_eq!(endpoints(&config, of)[..2], withheld);
+        assert_eq!(endpoints(&config, of)[2..], others);
+        config.trusted_mirror_url = Some("http://t.example".parse().unwrap());
+        assert_eq!(endpoints(&config, of)[..2], ["http://t.example all", "http://t.example/repos/two all"]);
+        assert_eq!(endpoints(&config, of)[2..], others);
+        (config.trusted_mirror_url, config.repos_key) = (None, None);
+        assert_eq!(endpoints(&config, ["hexpm", "hexpm:two"]), ["http://m.example", "http://m.example/repos/two"]);
+    }
+
+    #[test]
+    fn tokens_are_sent_while_they_live() {
+        let token = |until: u64| format!("#{{access_token => <<\"t{until}\">>,expires_at => {until}}}");
+        let old = r#"#{<<"access_token">> => <<"old">>,<<"expires_at">> => 9999}"#;
+        let configured = |login: &str, of_one: &str| {
+            let one = format!(r#"<<"hexpm:one">> => #{{auth_key => <<"one-key">>,oauth_token => {of_one}}}"#);
+            let (_folder, home) = home(&format!("{{'$repos',#{{{one}}}}}.\n{{'$oauth_token',{login}}}.\n"));
+            home.config().unwrap()
         };
-        let some = |url: &str, key: Option<&str>| Some((url.to_owned(), key.map(str::to_owned)));
-        assert_eq!(endpoint("hexpm"), some("https://repo.hex.pm", Some("all")));
-        assert_eq!(endpoint("hexpm:one"), some("https://repo.hex.pm/repos/one", Some("one-key")));
-        assert_eq!(endpoint("hexpm:two"), some("https://repo.hex.pm/repos/two", Some("all")));
-        assert_eq!(endpoint("hexpm:elsewhere"), some("https://elsewhere.example", None));
-        assert_eq!(endpoint("acme"), some("https://user:****@hex.acme.example/x", Some("acme-key")));
-        assert_eq!(endpoint("acme:x"), some("https://user:****@hex.acme.example/x/repos/x", Some("acme-key")));
-        assert_eq!((endpoint("other"), endpoint("other:x")), (None, None));
+        let of = ["hexpm", "hexpm:one", "hexpm:two", "acme"];
+        let [hexpm, one, two] = ["", "/repos/one", "/repos/two"].map(|path| format!("https://repo.hex.pm{path}"));
+        let expect = |login: &str, of_one: &str, login_shown: &str, one_shown: &str| {
+            let expected = [
+                format!("{hexpm} {login_shown}"),
+                format!("{one} {one_shown}"),
+                format!("{two} {login_shown}"),
+                "unknown".to_owned(),
+            ];
+            assert_eq!(endpoints(&configured(login, of_one), of), expected);
+        };
+        expect(&token(10_000), &token(9300), "Bearer t10000", "Bearer t9300");
+        expect(old, &token(9299), "Bearer old", "one-key");
+        expect(&token(9299), "nil", "ExpiredLogin", "one-key");
+        expect(&token(0), "7", "ExpiredLogin", "one-key");
+        let mut mirrored = configured(&token(10_000), "nil");
+        mirrored.mirror_url = Some("http://m.example".parse().unwrap());
+        assert_eq!(endpoints(&mirrored, ["hexpm"]), ["http://m.example UntrustedMirror"]);
+        assert!(!format!("{mirrored:?}").contains("t10000"));
     }
 
     #[test]
@@ -275,7 +357,7 @@ mod tests {
         let config = odd.config().unwrap();
         assert_eq!(config.problems.len(), 3, "{:?}", config.problems);
         assert!(!config.problems.concat().contains("hunter2"));
-        assert_eq!(config.endpoint(&name("a")), None);
+        assert_eq!(config.endpoint(&name("a"), UNIX_EPOCH), None);
         let (folder, missing) = home("");
         std::fs::remove_file(folder.path().join("hex.config")).unwrap();
         assert_eq!(missing.config().unwrap(), HexConfig::default());

@@ -5,23 +5,28 @@
 //! from the local Hex client's cache ([`hex_home`]) where they lie there already. Imports [`model`](crate::model),
 //! [`term`](crate::term) and [`progress`](crate::progress) only.
 
+mod access;
 mod connection;
 mod downloads;
 mod endpoint;
 mod error;
+mod file;
 mod gzip;
 mod hash;
 pub mod hex_home;
 mod kept;
+mod netrc;
 mod partial;
 mod resolver;
 pub mod retry;
 mod settings;
 mod upstream;
 
+pub use access::Token;
 pub use downloads::{Download, Downloads, Origin};
-pub use endpoint::{Endpoint, Secret, WebUrl, WebUrlError};
+pub use endpoint::{Access, Endpoint, Secret, WebUrl, WebUrlError, Withheld};
 pub use error::FetchError;
 pub use kept::Kept;
+pub use netrc::Netrc;
 pub use settings::{Limits, Proxies, Settings, Timeouts};
 pub use upstream::{Entry, Upstream};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::endpoint::{WebUrl, WebUrlError};
 use super::hex_home::HexHome;
+use super::netrc::Netrc;
 use super::retry;
 
 /// How to fetch, whatever the repository.
@@ -24,6 +25,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The local Hex client's folders, whose downloaded tarballs are used instead of the network.
     pub hex_home: Option<HexHome>,
+    /// The credentials of hosts, for repositories without a key and without credentials in their address.
+    pub netrc: Netrc,
     /// The `user-agent` header.
     pub user_agent: String,
 }
@@ -38,6 +41,7 @@ impl Default for Settings {
             retry: retry::Policy::default(),
             limits: Limits::default(),
             hex_home: None,
+            netrc: Netrc::default(),
             user_agent: concat!("git-hexmirror/", env!("CARGO_PKG_VERSION")).into(),
         }
     }

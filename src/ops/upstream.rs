@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::project::{Environment, Project};
 use super::{OpError, Result};
 use crate::config::ConfigError;
 use crate::fetch::hex_home::{HexConfig, HexHome};
-use crate::fetch::{Endpoint, Proxies, Secret, Settings, Timeouts, Upstream, WebUrl, WebUrlError, retry};
+use crate::fetch::{
+    Access, Endpoint, Netrc, Proxies, Secret, Settings, Timeouts, Upstream, WebUrl, WebUrlError, retry,
+};
 use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::RepositoryName;
 use crate::progress::{Event, Progress};
@@ -28,14 +30,16 @@ impl<'a> Repositories<'a> {
         for message in hex.problems.drain(..) {
             progress.report(Event::Warning { message: format!("in the Hex client's configuration, {message}") });
         }
-        hex.repos_key = project.environment.get("HEX_REPOS_KEY").map(Secret::new).or(hex.repos_key);
-        // Where Hex itself would ask (`hexpm_repo/0` in its `repo.ex`).
-        let mirrors = ["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR", "HEX_MIRROR_URL", "HEX_MIRROR"];
-        let mirror = project.environment.first(&mirrors);
-        let mirror = mirror.map(|url| address(&url, "the mirror of the Hex client")).transpose()?;
-        if let Some(mirror) = mirror.or(hex.mirror_url.take()) {
-            hex.repositories.entry(RepositoryName::hexpm()).or_default().url = Some(mirror);
-        }
+        let environment = &project.environment;
+        hex.repos_key = environment.get("HEX_REPOS_KEY").map(Secret::new).or(hex.repos_key);
+        // As Hex reads them (`hex/state.ex`).
+        let mirror = |names: &[&str]| {
+            let url = environment.first(names);
+            url.map(|url| address(&url, &format!("the mirror of the Hex client ({})", names[0]))).transpose()
+        };
+        hex.trusted_mirror_url =
+            mirror(&["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR"])?.or(hex.trusted_mirror_url.take());
+        hex.mirror_url = mirror(&["HEX_MIRROR_URL", "HEX_MIRROR"])?.or(hex.mirror_url.take());
         Ok(Self { project, hex, hex_home })
     }
 
@@ -102,21 +106,18 @@ impl<'a> Repositories<'a> {
     /// Returns where a repository is and with which key it is asked. A key goes only where the user, not just the tracked
     /// file, says that the repository is.
     fn endpoint(&self, repository: &RepositoryName) -> Result<Option<Endpoint>> {
-        let of_hex = self.hex.endpoint(repository);
-        let key = of_hex.as_ref().and_then(|endpoint| endpoint.key.clone());
+        let now = SystemTime::now();
+        let access = |trusted: bool| if trusted { self.hex.access(repository, now) } else { Access::default() };
         if let Some((url, trusted)) = self.configured(repository)? {
-            return Ok(Some(Endpoint { url, key: key.filter(|_| trusted) }));
+            return Ok(Some(Endpoint { url, access: access(trusted) }));
         }
         let source = self.source(repository).zip(repository.organization());
         if let Some((source, organization)) = source
             && let Some((url, trusted)) = self.configured(&source)?
         {
-            return Ok(Some(Endpoint {
-                key: key.filter(|_| trusted),
-                ..Endpoint::public(url).organization(organization)
-            }));
+            return Ok(Some(Endpoint { access: access(trusted), ..Endpoint::public(url).organization(organization) }));
         }
-        Ok(of_hex)
+        Ok(self.hex.endpoint(repository, now))
     }
 
     /// Returns the address that this program's settings give a repository, and whether it comes from the user.
@@ -164,6 +165,7 @@ impl<'a> Repositories<'a> {
             timeouts: timeouts.unwrap_or(defaults.timeouts),
             retry: retry.unwrap_or(defaults.retry),
             hex_home: self.hex_home.clone(),
+            netrc: netrc(environment)?,
             ..defaults
         })
     }
@@ -172,6 +174,13 @@ impl<'a> Repositories<'a> {
 fn address(url: &str, origin: &str) -> Result<WebUrl> {
     let error = |error: WebUrlError| ConfigError { origin: origin.to_owned(), problem: error.to_string() };
     Ok(url.parse().map_err(error)?)
+}
+
+/// Reads the user's netrc file: `NETRC`, else `~/.netrc` (`Hex.Netrc.Parser`).
+fn netrc(environment: &Environment) -> Result<Netrc> {
+    let path = environment.get("NETRC").map(PathBuf::from);
+    let path = path.or_else(|| Some(environment.home.as_ref()?.join(".netrc")));
+    Ok(path.map(|path| Netrc::read(&path)).transpose()?.unwrap_or_default())
 }
 
 /// Finds the Hex client's folders: `HEX_HOME`, else `~/.hex`, or the XDG ones under `MIX_XDG` (`Hex.State`).

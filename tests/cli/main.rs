@@ -5,6 +5,7 @@ mod support;
 
 mod changes;
 mod completions;
+mod credentials;
 mod env;
 mod init;
 mod json;

@@ -4,7 +4,6 @@ use std::fs;
 
 use crate::support::registry::{Registry, key, other_key};
 use crate::support::stage::{PINNED, Ran, Stage};
-use crate::support::upstream::Fault;
 
 #[test]
 fn the_branch_is_named_by_flag_then_environment_then_git_then_the_tracked_file() {
@@ -166,78 +165,6 @@ fn tarballs_in_the_local_hex_cache_are_used_without_network() {
     assert_eq!(tarballs[0].path(), "/tarballs/beta-0.3.0.tar");
     assert_eq!(fs::read(damaged).unwrap(), b"not a tarball", "the client's cache is not ours to mend");
     stage.run(&["verify"]).ok();
-}
-
-/// Writes a configuration as `mix hex.organization auth` and `mix hex.repo add` do, and returns its folder.
-fn hex_home(stage: &Stage, repositories: &str) -> String {
-    let home = stage.sandbox.path().join("hex");
-    fs::create_dir_all(&home).unwrap();
-    fs::write(home.join("hex.config"), format!("{{'$repos',#{{{repositories}}}}}.\n")).unwrap();
-    home.to_str().unwrap().to_owned()
-}
-
-#[test]
-fn an_organisations_key_is_sent_to_its_repository_only() {
-    let stage = Stage::new();
-    stage.lock(&["alpha 1.0.0", "hexpm:acme/secret 0.1.0"]);
-    stage.upstream.require_key("/repos/acme/", "top-secret");
-    let ran = stage.run(&["update"]).exits(3).says("refused access").says("mix hex.organization auth");
-    assert!(!ran.stderr.contains("top-secret"));
-    assert_eq!(stage.tip(), None);
-    let home = hex_home(&stage, "<<\"hexpm:acme\">> => #{auth_key => <<\"top-secret\">>}");
-    stage.run_with(&["update"], &[("HEX_HOME", &home)]).ok();
-    let asked = stage.upstream.requests("*");
-    assert!(asked.iter().any(|request| request.header("authorization") == Some("top-secret")));
-    for request in asked.iter().filter(|request| !request.path().starts_with("/repos/acme/")) {
-        assert_eq!(request.header("authorization"), None, "{request:?}");
-    }
-    stage.run(&["verify"]).ok();
-    let everything = stage.git(&["log", "-p", "hexmirror"]);
-    assert!(!everything.contains("top-secret"));
-}
-
-#[test]
-fn the_key_of_hexpm_is_for_it_and_its_organisations_as_hex_has_it() {
-    let mut registry = Registry::sample();
-    registry.publish("other/thing 1.0.0", &[], &[("a.ex".into(), "a".into())]);
-    let stage = Stage::with(registry.clone(), &["alpha 1.0.0", "hexpm:acme/secret 0.1.0", "other/thing 1.0.0"]);
-    // A self-hosted repository, elsewhere; its files are not below a folder of its name.
-    let other = Stage::without_lock(registry);
-    let published = other.registry.get("other/thing 1.0.0");
-    other.upstream.put("tarballs/thing-1.0.0.tar", &published.tarball);
-    let key = other.sandbox.path().join("hexpm.pem");
-    stage.git(&["config", "hexmirror.other.url", &other.upstream.url()]);
-    stage.git(&["config", "hexmirror.other.publicKey", key.to_str().unwrap()]);
-    stage.run_with(&["update"], &[("HEX_REPOS_KEY", "top-secret")]).ok();
-    assert!(stage.upstream.requests("*").iter().all(|request| request.header("authorization") == Some("top-secret")));
-    let asked = other.upstream.requests("*");
-    assert!(asked.len() == 2 && asked.iter().all(|request| request.header("authorization").is_none()), "{asked:?}");
-    stage.run(&["verify"]).ok();
-}
-
-#[test]
-fn a_key_goes_nowhere_that_only_the_tracked_file_names() {
-    let stage = Stage::new();
-    stage.lock(&["hexpm:acme/secret 0.1.0"]);
-    stage.write(".hexmirror.toml", &format!("[repositories.hexpm]\nurl = \"{}\"\n", stage.upstream.url()));
-    let mut command = stage.bare_command_in(&stage.project, &["update"]);
-    command.env("HEX_REPOS_KEY", "top-secret").env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
-    Ran::of(&mut command).ok();
-    assert!(stage.upstream.count("/repos/acme/packages/secret") > 0);
-    assert!(stage.upstream.requests("*").iter().all(|request| request.header("authorization").is_none()));
-}
-
-#[test]
-fn a_key_does_not_follow_a_redirect() {
-    let stage = Stage::new();
-    let elsewhere = Stage::new();
-    stage.lock(&["hexpm:acme/secret 0.1.0"]);
-    let to = format!("{}/repos/acme/tarballs/secret-0.1.0.tar", elsewhere.upstream.url());
-    stage.upstream.fail("/repos/acme/tarballs/secret-0.1.0.tar", 1, Fault::Redirect(302, to));
-    stage.run_with(&["update"], &[("HEX_REPOS_KEY", "top-secret")]).ok();
-    let asked = elsewhere.upstream.requests("*");
-    assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].header("authorization"), None);
 }
 
 #[test]

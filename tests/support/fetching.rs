@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use git_hexmirror::fetch::{Downloads, Endpoint, FetchError, Secret, Settings, Upstream, retry};
+use git_hexmirror::fetch::{Access, Downloads, Endpoint, FetchError, Secret, Settings, Upstream, retry};
 use git_hexmirror::model::{OuterChecksum, ReleaseId, RepositoryName};
 use git_hexmirror::progress::{Event, Progress};
 use sha2::{Digest, Sha256};
@@ -113,7 +113,7 @@ pub fn once() -> Settings {
 }
 
 pub fn keyed(url: &str, key: &str) -> Endpoint {
-    Endpoint { url: url.parse().unwrap(), key: Some(Secret::new(key)) }
+    Endpoint { url: url.parse().unwrap(), access: Access::of(Some(Secret::new(key))) }
 }
 
 pub fn release(name: &str) -> ReleaseId {

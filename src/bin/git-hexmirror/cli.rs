@@ -34,8 +34,9 @@ run exits as its command does.
 Settings, the first that is there counts: a flag; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
 (seconds), HEXMIRROR_PRE_PUSH, HEXMIRROR_POST_CHECKOUT, HEXMIRROR_KEEP_DAYS, HEXMIRROR_KEEP_TAGS, HEXMIRROR_URL, \
 HEXMIRROR_PUBLIC_KEY; git config hexmirror.branch, .locks, .jobs, .timeout, .prePush, .postCheckout, .keepDays, .keepTags, \
-.REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml. HEX_HOME, HEX_MIRROR, HEX_REPOS_KEY, HEX_CACERTS_PATH, \
-HEX_HTTP_CONCURRENCY, http_proxy, https_proxy, no_proxy and the Hex client's own configuration count as they do for Hex.";
+.REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml. HEX_HOME, HEX_MIRROR, HEX_TRUSTED_MIRROR, \
+HEX_REPOS_KEY, HEX_CACERTS_PATH, HEX_HTTP_CONCURRENCY, NETRC, http_proxy, https_proxy, no_proxy and the Hex client's own \
+configuration count as they do for Hex.";
 
 /// Keep everything that mix.lock and rebar.lock pin inside this git repository, and serve it to mix and rebar3
 #[derive(Debug, Parser)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use git_hexmirror::fetch::{FetchError, WebUrl};
+use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
 use git_hexmirror::ops::{Failure, OpError};
 use git_hexmirror::store::StoreError;
@@ -367,12 +367,12 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
             "set HEX_CACERTS_PATH to a PEM file with the certificate authority to trust"
         }
         FetchError::NotFound { .. } => {
-            "it may be gone upstream, or need a key: mix hex.organization auth, HEX_REPOS_KEY; --keep-going commits the rest now"
+            "it may be gone upstream, or need a login (mix hex.user auth) or a key (mix hex.organization auth NAME --key KEY); --keep-going commits the rest now"
         }
         FetchError::Unauthorized { status: 407, .. } => {
             "the proxy asks who you are: http_proxy=http://USER:PASSWORD@HOST:PORT (or https_proxy)"
         }
-        FetchError::Unauthorized { url, status } => return Some(key_hint(url, *status)),
+        FetchError::Unauthorized { url, status, withheld } => return Some(key_hint(url, *status, *withheld)),
         FetchError::Status { status: 429, .. } => {
             "upstream has had enough requests for now; wait some minutes, or ask for less at once: git hexmirror update --jobs 2; what was fetched is kept for it"
         }
@@ -395,14 +395,23 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Says how to come by access: an organisation's packages need a key, and what is public is refused by something in between.
-fn key_hint(url: &WebUrl, status: u16) -> String {
+/// Describes how to get access: an organisation's packages need a key, and what is public is refused by something in between.
+fn key_hint(url: &WebUrl, status: u16, withheld: Option<Withheld>) -> String {
+    match withheld {
+        Some(Withheld::UntrustedMirror) => {
+            return "you have a key, but HEX_MIRROR and HEX_MIRROR_URL name a mirror that gets none; if it may have the key, set HEX_TRUSTED_MIRROR_URL instead".to_owned();
+        }
+        Some(Withheld::ExpiredLogin) => {
+            return "the login of the Hex client has expired: `mix hex.user whoami` renews it, `mix hex.user auth` logs in again".to_owned();
+        }
+        None => {}
+    }
     let address = url.to_string();
     let organisation = address.split_once("/repos/").and_then(|(_, rest)| rest.split('/').next());
     match organisation {
-        Some(name) => format!("give a key: mix hex.organization auth {name} --key KEY, or HEX_REPOS_KEY"),
-        None if status == 403 => "public packages need no key: a proxy or a firewall in between may refuse them (http_proxy, https_proxy), or upstream this address; a private repository needs one, as in HEX_REPOS_KEY".to_owned(),
-        None => "give a key: HEX_REPOS_KEY, or mix hex.repo add NAME URL --auth-key KEY".to_owned(),
+        Some(name) => format!("log in with `mix hex.user auth`, or in CI give an organisation's key: mix hex.organization auth {name} --key KEY"),
+        None if status == 403 => "public packages need no key: a proxy or a firewall in between may refuse them (http_proxy, https_proxy), or upstream this address; a private repository needs one (mix hex.repo add NAME URL --auth-key KEY)".to_owned(),
+        None => "give a key: mix hex.repo add NAME URL --auth-key KEY; for hexpm or a trusted mirror, HEX_REPOS_KEY; or name the host in ~/.netrc".to_owned(),
     }
 }
 
