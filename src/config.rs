@@ -127,6 +127,8 @@ pub struct RepositoryConfig {
     pub trusted: bool,
     /// The key that its registry is signed with, if set.
     pub public_key: Option<String>,
+    /// Whether the key comes from the user. A path that the tracked file names stays within the worktree.
+    pub public_key_trusted: bool,
 }
 
 /// The settings in force.
@@ -278,7 +280,10 @@ impl Config {
                     config.url.clone_from(&of_layer.url);
                     config.trusted = trusted;
                 }
-                config.public_key = config.public_key.take().or_else(|| of_layer.public_key.clone());
+                if config.public_key.is_none() && of_layer.public_key.is_some() {
+                    config.public_key.clone_from(&of_layer.public_key);
+                    config.public_key_trusted = trusted;
+                }
             }
         }
         let jobs = layers().find_map(|(layer, _)| layer.jobs);

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::worktree::FileRefusal;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
 use crate::git::GitError;
@@ -100,11 +101,13 @@ pub enum OpError {
         /// Names of dependencies that are nearly the same.
         near: Vec<String>,
     },
-    /// A lock or another file of the project is a link to what is not the project's.
-    #[error("{file} leads out of the worktree, so it is not read")]
-    Outside {
+    /// A lock or another file that a branch brings along is none that may be read.
+    #[error("{file} {reason}, so it is not read")]
+    Refused {
         /// The file, from the root of the worktree.
         file: String,
+        /// Why.
+        reason: FileRefusal,
     },
     /// A file of the project cannot be read.
     #[error("cannot read {}", path.display())]
@@ -299,7 +302,7 @@ impl OpError {
             Self::Config(_) | Self::Lock { .. } | Self::NoLock { .. } | Self::Read { .. } => Failure::Usage,
             Self::NoLockAt { .. } | Self::NoRevision { .. } | Self::NoMergeBase { .. } => Failure::Usage,
             Self::TooManyRevisions | Self::RevisionAndPackage { .. } | Self::NoPackage { .. } => Failure::Usage,
-            Self::Outside { .. } => Failure::Usage,
+            Self::Refused { .. } => Failure::Usage,
             Self::NoFolder { .. } | Self::Store(StoreError::BranchName { .. }) => Failure::Usage,
             Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
             Self::Fetch(error) if error.is_usage() => Failure::Usage,

@@ -28,6 +28,7 @@ mod sync;
 mod update;
 mod upstream;
 mod verify;
+mod worktree;
 
 pub use compact::compact;
 pub use demo::{Step, demo};
@@ -50,6 +51,7 @@ pub use status::{Status, Summary, status};
 pub use sync::{Pull, Push, Reach, Way, pull, pull_known, push, push_rewritten};
 pub use update::{Added, AddedGit, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};
+pub use worktree::FileRefusal;
 
 /// The result of every operation.
 pub type Result<T, E = OpError> = std::result::Result<T, E>;

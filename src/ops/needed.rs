@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::project::{LOCKS, LOCKS_SETTING, LockFile, SKIPPED, are_literal, glob_set, read_file, walk};
+use super::project::{LOCKS, LOCKS_SETTING, LockFile, SKIPPED, are_literal, glob_set, walk};
+use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_below, read_committed};
 use super::{OpError, Project, Result, read_locks};
 use crate::config::{self, Layer};
 use crate::plan::Needed;
@@ -134,7 +135,10 @@ impl<'a> Search<'a> {
         let repository = &self.project.repository;
         let settings = repository.blob_at(commit, config::FILE)?;
         if let Some(blob) = settings.filter(|blob| !self.tracked.contains_key(blob)) {
-            let names = tracked_names(&repository.read_blob(blob, config::FILE)?);
+            let names = match read_committed(repository, blob, config::FILE, MAX_SETTINGS) {
+                Err(OpError::Refused { .. }) => None,
+                settings => tracked_names(&settings?),
+            };
             self.tracked.insert(blob, names.unwrap_or(Names::new(&[])?));
         }
         let (configured, tracked) = (&self.configured, settings.and_then(|blob| self.tracked.get(&blob)));
@@ -153,17 +157,20 @@ impl<'a> Search<'a> {
 
     /// Adds the locks that lie in a worktree.
     fn worktree(&mut self, root: &std::path::Path) -> Result<()> {
-        let tracked = match read_file(&root.join(config::FILE)) {
-            Ok(settings) => tracked_names(&settings),
-            Err(_) => None,
+        let (repository, strict) = (&self.project.repository, self.question.strict);
+        let read = |file: &str, limit| match read_below(repository, root, file, limit) {
+            Err(OpError::Refused { .. }) if !strict => Ok(None),
+            read => read,
         };
+        let tracked = read(config::FILE, MAX_SETTINGS)?.and_then(|settings| tracked_names(&settings));
         let mut names = vec![self.configured.clone()];
         names.extend(tracked);
         let mut files: BTreeSet<String> = walk(root).filter(|file| names.iter().any(|names| names.has(file))).collect();
-        files.extend(names.iter().flat_map(|names| &names.literal).filter(|file| root.join(file).is_file()).cloned());
+        files.extend(names.iter().flat_map(|names| &names.literal).cloned());
         for file in files {
-            let bytes = read_file(&root.join(&file))?;
-            self.add(LockFile::read(file, bytes)?, Some(&root.display().to_string()), true)?;
+            if let Some(bytes) = read(&file, MAX_LOCK)? {
+                self.add(LockFile::read(file, bytes)?, Some(&root.display().to_string()), true)?;
+            }
         }
         Ok(())
     }
@@ -175,12 +182,15 @@ impl<'a> Search<'a> {
         }
         match (read_locks(&self.project.repository, std::slice::from_ref(&lock)), whose) {
             (Ok(wanted), _) => self.needed.add(&wanted),
-            (Err(OpError::Lock { .. }), _) if !self.question.strict => {}
+            (Err(OpError::Lock { .. } | OpError::Refused { .. }), _) if !self.question.strict => {}
             // While a merge is not resolved, what both sides pin is kept for their commits.
             (Err(OpError::Lock { file, text, source }), Some(whose)) if !(in_worktree && source.is_conflict()) => {
                 return Err(OpError::Lock { file: format!("{whose}:{file}"), text, source });
             }
-            (Err(OpError::Lock { file, .. }), _) => {
+            (Err(OpError::Refused { file, reason }), Some(whose)) => {
+                return Err(OpError::Refused { file: format!("{whose}:{file}"), reason });
+            }
+            (Err(OpError::Lock { file, .. } | OpError::Refused { file, .. }), _) => {
                 let whose = whose.unwrap_or("an older commit");
                 let message = format!("{file} of {whose} cannot be read as a lock, so nothing is kept for it");
                 self.progress.report(Event::Warning { message });

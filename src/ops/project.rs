@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_committed, read_regular, read_tracked};
 use super::{OpError, Result};
 use crate::config::{self, Config, Layer};
 use crate::git::{GitSettings, ProjectGit};
@@ -19,8 +20,6 @@ pub(super) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
 pub(super) const LOCKS_SETTING: &str = "the setting locks";
 /// The folders that a glob with `**` does not enter: what is below them belongs to others.
 pub(super) const SKIPPED: [&str; 5] = [".git", "deps", "_build", "node_modules", ".elixir_ls"];
-/// The largest lock that is read, in bytes.
-const MAX_LOCK: u64 = 64 << 20;
 
 /// The environment of the process, as far as the library is shown it.
 #[derive(Debug, Clone, Default)]
@@ -94,11 +93,11 @@ impl LockFile {
     /// Returns its content.
     ///
     /// # Errors
-    /// Fails where the blob cannot be read.
+    /// Fails if the blob is larger than any lock or cannot be read.
     pub fn bytes(&self, repository: &Repository) -> Result<Cow<'_, [u8]>> {
         match &self.read {
             Some(bytes) => Ok(Cow::Borrowed(bytes)),
-            None => Ok(Cow::Owned(repository.read_blob(self.blob, &self.file)?)),
+            None => Ok(Cow::Owned(read_committed(repository, self.blob, &self.file, MAX_LOCK)?)),
         }
     }
 }
@@ -120,7 +119,7 @@ impl Project {
     /// # Errors
     /// Fails where a setting cannot be used.
     pub fn of(repository: Repository, directory: &Path, flags: Layer, environment: Environment) -> Result<Self> {
-        let tracked = match read_tracked(&repository, config::FILE)? {
+        let tracked = match read_tracked(&repository, config::FILE, MAX_SETTINGS)? {
             Some(bytes) => Layer::from_toml(&String::from_utf8_lossy(&bytes))?,
             None => Layer::default(),
         };
@@ -299,7 +298,7 @@ impl Project {
             let Some(head) = self.repository.head() else { return Ok(None) };
             return Ok(self.repository.blob_at(head, &file)?.map(|blob| LockFile::stored(file, blob)));
         }
-        let Some(bytes) = read_tracked(&self.repository, &file)? else { return Ok(None) };
+        let Some(bytes) = read_tracked(&self.repository, &file, MAX_LOCK)? else { return Ok(None) };
         LockFile::read(file, bytes).map(Some)
     }
 
@@ -367,44 +366,25 @@ pub fn locks_in(directory: &Path, named: Option<&[String]>) -> Result<Vec<LockTe
     let read = |file: &str| Ok(LockText { bytes: read_file(&directory.join(file))?, file: file.to_owned() });
     let locks: Vec<LockText> = match named {
         Some(named) => named.iter().map(|file| read(file)).collect::<Result<_>>()?,
-        None => {
-            LOCKS.iter().filter(|file| directory.join(file).is_file()).map(|file| read(file)).collect::<Result<_>>()?
-        }
+        None => LOCKS.iter().filter_map(|file| nearby_lock(directory, file).transpose()).collect::<Result<_>>()?,
     };
     let none = || OpError::NoLock { wanted: LOCKS.join(" or "), directory: directory.to_owned() };
     if locks.is_empty() { Err(none()) } else { Ok(locks) }
 }
 
-/// Reads a file of the project: of the worktree, or of `HEAD` in a bare repository. `None` where it is not there.
-///
-/// It arrives with somebody's branch, and what is wrong with it is quoted: a link to a file that is not of the worktree, or
-/// is git's own, would bring that into the log of whoever looks at the branch.
-fn read_tracked(repository: &Repository, file: &str) -> Result<Option<Vec<u8>>> {
-    let Some(root) = repository.worktree() else {
-        return repository.head().map_or(Ok(None), |head| Ok(repository.read_at(head, file)?));
-    };
-    let path = root.join(file);
-    let metadata = match fs::metadata(&path) {
-        Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        Err(source) => return Err(OpError::Read { path, source }),
-    };
-    if !metadata.is_file() {
-        return Ok(None);
+/// Reads a lock in a folder, which nobody named; `None` if it is not there.
+fn nearby_lock(directory: &Path, file: &str) -> Result<Option<LockText>> {
+    let path = directory.join(file);
+    let read = fs::canonicalize(&path).and_then(|target| read_regular(&target, MAX_LOCK));
+    match read {
+        Ok(Ok(bytes)) => Ok(Some(LockText { file: file.to_owned(), bytes })),
+        Ok(Err(reason)) => Err(OpError::Refused { file: path.display().to_string(), reason }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpError::Read { path, source }),
     }
-    let real = |path: &Path| fs::canonicalize(path).map_err(|source| OpError::Read { path: path.to_owned(), source });
-    let (target, root) = (real(&path)?, real(root)?);
-    // The worktree may be inside of git's folder, too.
-    let is_gits_own = |own: &Path| real(own).is_ok_and(|own| own.starts_with(&root) && target.starts_with(own));
-    let names_gits_own = |below: &Path| below.iter().any(|name| name == ".git");
-    let is_inside = target.strip_prefix(&root).is_ok_and(|below| !names_gits_own(below));
-    if !is_inside || is_gits_own(repository.git_dir()) || is_gits_own(repository.common_dir()) {
-        return Err(OpError::Outside { file: file.to_owned() });
-    }
-    read_file(&target).map(Some)
 }
 
-/// Reads a lock or another small file of a project, wherever it is.
+/// Reads a lock that the user named, wherever it is and whatever it is: a FIFO of the shell's too.
 ///
 /// # Errors
 /// Fails where it cannot be read, or is larger than any lock.
@@ -441,7 +421,7 @@ pub(super) fn walk(root: &Path) -> impl Iterator<Item = String> {
     let root = root.to_owned();
     entries
         .filter_map(Result::ok)
-        // A link to a file is read as that file is.
-        .filter(|entry| entry.file_type().is_file() || entry.path_is_symlink() && entry.path().is_file())
+        // A link to a file is read as that file is. What is neither file nor folder is refused if it is to be read.
+        .filter(|entry| !(entry.file_type().is_dir() || entry.path_is_symlink() && entry.path().is_dir()))
         .filter_map(move |entry| entry.path().strip_prefix(&root).ok()?.to_str().map(str::to_owned))
 }

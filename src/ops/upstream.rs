@@ -1,11 +1,13 @@
 //! Where the repositories are, with which keys they are asked, and with which their registries are checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::project::{Environment, Project};
+use super::worktree::{MAX_KEY, read_regular, read_tracked};
 use super::{OpError, Result};
 use crate::config::ConfigError;
 use crate::fetch::hex_home::{HexConfig, HexHome};
@@ -66,13 +68,14 @@ impl<'a> Repositories<'a> {
         let error = |problem: String| OpError::PublicKey { repository: repository.clone(), problem };
         let source = self.source(repository);
         let configured = [Some(repository), source.as_ref()].into_iter().flatten().find_map(|name| {
-            let of_config = self.project.config.repositories.get(name).and_then(|config| config.public_key.clone());
-            of_config.or_else(|| self.hex.repositories.get(name).and_then(|hex| hex.public_key.clone()))
+            let of_config = self.project.config.repositories.get(name);
+            let of_config = of_config.and_then(|config| Some((config.public_key.clone()?, config.public_key_trusted)));
+            of_config.or_else(|| Some((self.hex.repositories.get(name)?.public_key.clone()?, true)))
         });
         match configured {
-            Some(key) => {
-                let pem =
-                    if key.trim_start().starts_with("-----BEGIN") { key } else { self.read_key(&key, repository)? };
+            Some((key, trusted)) => {
+                let is_pem = key.trim_start().starts_with("-----BEGIN");
+                let pem = if is_pem { key } else { self.read_key(&key, trusted, repository)? };
                 PublicKey::from_pem(&pem).map_err(|problem| error(problem.to_string()))
             }
             None if repository.source() == "hexpm" => Ok(hexpm_key().clone()),
@@ -89,13 +92,20 @@ impl<'a> Repositories<'a> {
         distinct.into_iter().map(|name| Ok((name.clone(), self.public_key(name)?))).collect()
     }
 
-    fn read_key(&self, path: &str, repository: &RepositoryName) -> Result<String> {
+    /// Reads a key from a file, seen from the root of the worktree. Only the user's own settings lead out of it.
+    fn read_key(&self, path: &str, trusted: bool, repository: &RepositoryName) -> Result<String> {
+        let error = |problem: String| OpError::PublicKey { repository: repository.clone(), problem };
         let root = self.project.repository.worktree().unwrap_or(self.project.repository.common_dir());
-        let path = root.join(path);
-        std::fs::read_to_string(&path).map_err(|error| OpError::PublicKey {
-            repository: repository.clone(),
-            problem: format!("cannot read {}: {error}", path.display()),
-        })
+        let file = root.join(path);
+        let key = if trusted {
+            let read = fs::canonicalize(&file).and_then(|file| read_regular(&file, MAX_KEY));
+            let key = read.map_err(|source| error(format!("cannot read {}: {source}", file.display())))?;
+            key.map_err(|reason| error(format!("{} {reason}", file.display())))?
+        } else {
+            let key = read_tracked(&self.project.repository, path, MAX_KEY)?;
+            key.ok_or_else(|| error(format!("there is no {}", file.display())))?
+        };
+        Ok(String::from_utf8_lossy(&key).into_owned())
     }
 
     /// Returns the repository that an organisation belongs to.

@@ -20,7 +20,7 @@ const PACKS: usize = 1024;
 /// How many links are followed to one file, as many as Linux does.
 const MAX_LINKS: usize = 40;
 /// The longest target of a link, in bytes.
-const MAX_LINK: usize = 4096;
+const MAX_LINK: u64 = 4096;
 
 /// The project's git repository: a clone, a worktree of one, or a bare repository.
 #[derive(Debug, Clone)]
@@ -126,20 +126,20 @@ impl Repository {
         self.git.head_id().ok().map(gix::Id::detach)
     }
 
-    /// Reads a file of a commit; `None` where it is not there.
-    ///
-    /// # Errors
-    /// Fails where an object cannot be read.
-    pub fn read_at(&self, commit: ObjectId, path: &str) -> Result<Option<Vec<u8>>> {
-        self.blob_at(commit, path)?.map(|id| self.read_blob(id, path)).transpose()
-    }
-
     /// Reads a blob; `path` is where it belongs, for the error.
     ///
     /// # Errors
     /// Fails where it is not there or cannot be read.
     pub fn read_blob(&self, id: ObjectId, path: &str) -> Result<Vec<u8>> {
         Ok(self.git.find_object(id).map_err(StoreError::damaged(path))?.detach().data)
+    }
+
+    /// Returns a blob's size in bytes without reading it; `path` is where it belongs, for the error.
+    ///
+    /// # Errors
+    /// Fails if it does not exist or cannot be read.
+    pub fn blob_bytes(&self, id: ObjectId, path: &str) -> Result<u64> {
+        Ok(self.git.find_header(id).map_err(StoreError::damaged(path))?.size())
     }
 
     /// Returns the id that git gives a file of this content.
@@ -182,8 +182,11 @@ impl Repository {
                 return Ok(left.is_empty().then(|| entry.object_id()));
             } else if entry.mode().is_link() {
                 links += 1;
+                if links > MAX_LINKS || self.blob_bytes(entry.object_id(), path)? > MAX_LINK {
+                    return Ok(None);
+                }
                 let target = self.read_blob(entry.object_id(), path)?;
-                if links > MAX_LINKS || target.len() > MAX_LINK || target.starts_with(b"/") {
+                if target.starts_with(b"/") {
                     return Ok(None);
                 }
                 folder.pop();

@@ -7,6 +7,7 @@ mod changes;
 mod completions;
 mod credentials;
 mod env;
+mod files;
 mod init;
 mod json;
 mod links;

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
-use git_hexmirror::ops::{Failure, OpError};
+use git_hexmirror::ops::{Failure, FileRefusal, OpError};
 use git_hexmirror::store::StoreError;
 
 use crate::commands::CommandError;
@@ -177,8 +177,11 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::NoLockAt { .. } => {
             "choose a commit that has one; locks elsewhere than in the root are named with --lock, or found from their folder"
         }
-        OpError::Outside { .. } => {
-            "locks and .hexmirror.toml are read from within the worktree only: have the file itself there"
+        OpError::Refused { reason: FileRefusal::Outside, .. } => {
+            "locks, .hexmirror.toml and the keys that it names are read from within the worktree only: have the file itself there"
+        }
+        OpError::Refused { .. } => {
+            "a branch may have brought it (git log -- FILE): see what it is, and remove it or have the real file there"
         }
         OpError::NoRevision { .. } => {
             "`git log --oneline -- mix.lock` lists the commits that changed the lock; a shallow clone has few (git fetch --unshallow)"
