@@ -6,14 +6,16 @@
 //! - [`ProjectGit`]: the project's own repository, whose mirror branch it takes to remotes and from them.
 //! - [`GitError`]: what went wrong, sorted by what the user can do about it.
 //!
-//! Fetching is with the user's own credentials, proxies and `insteadOf`; nothing of the repository that the command runs in
-//! leaks into it (`GIT_DIR` and its like), and nothing is stored that was not asked for.
+//! Fetching is with the user's own proxies and `insteadOf`, and with what they configured for the address; nothing of the
+//! repository that the command runs in leaks into it (`GIT_DIR` and its like, headers for its remotes), and nothing is stored
+//! that was not asked for.
 
 mod caveats;
 mod check;
 mod complaint;
 mod error;
 mod fetch;
+mod others;
 mod pack;
 mod process;
 mod scratch;
@@ -27,6 +29,7 @@ pub use caveats::Caveat;
 pub use check::{check, pack_files};
 pub use error::{GitError, Refs};
 pub use fetch::{Received, Want};
+pub use others::SettingsForOthers;
 pub use pack::{MAX_PACKS, NewPack, Packed};
 pub use process::{Git, GitSettings};
 pub use scratch::Scratch;

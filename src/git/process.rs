@@ -10,10 +10,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::complaint::{local_fault, readable};
+use super::others::{self, SettingsForOthers};
 use super::{GitError, Result};
 
-/// The least version: `--no-write-fetch-head` came with it, and everything else that is used is older.
-const LEAST_VERSION: (u32, u32, &str) = (2, 29, "2.29");
+/// The least version: `GIT_CONFIG_GLOBAL` came with it, and everything else that is used is older.
+const LEAST_VERSION: (u32, u32, &str) = (2, 32, "2.32");
 /// How much of what git prints for people is kept, in bytes.
 const MAX_STDERR: usize = 64 << 10;
 /// How much of what git prints as its result is accepted, in bytes.
@@ -21,7 +22,7 @@ const MAX_STDOUT: u64 = 256 << 20;
 /// How long a server may send nothing. Git prints its progress meanwhile, so silence is the server's.
 const SILENCE: Duration = Duration::from_secs(300);
 
-/// The settings that every process gets; the user's own count where these say nothing.
+/// The settings that every process outside of the project's repository gets. Beside them only [`SettingsForOthers`] count.
 const FIXED: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -132,8 +133,8 @@ const REMOVED: &[&str] = &[
 /// What git is run with beyond its fixed settings.
 #[derive(Debug, Clone, Default)]
 pub struct GitSettings {
-    /// The file with the project's own settings, which count like the user's.
-    pub project_config: Option<PathBuf>,
+    /// What of the user's settings counts outside of the project's repository.
+    pub for_others: SettingsForOthers,
     /// The protocols that the user restricts git to (`GIT_ALLOW_PROTOCOL`), separated by `:`.
     pub allowed_protocols: Option<String>,
     /// Whether somebody sits at a terminal who can be asked for a password.
@@ -202,6 +203,11 @@ impl Git {
         Ok(git)
     }
 
+    /// Returns the same git for servers that are not the project's own.
+    pub(super) fn with(&self, settings: GitSettings) -> Self {
+        Self { program: self.program.clone(), settings }
+    }
+
     /// Prepares a run that needs no repository.
     pub(super) fn run<'a, A: AsRef<OsStr>>(&'a self, arguments: impl IntoIterator<Item = A>) -> Run<'a> {
         self.prepare(None, arguments)
@@ -256,20 +262,17 @@ impl Git {
     }
 
     fn prepare<A: AsRef<OsStr>>(&self, repository: Option<&Path>, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
-        let GitSettings { project_config, allowed_protocols, may_ask, own_ssh, sync: _ } = &self.settings;
+        let GitSettings { for_others, allowed_protocols, may_ask, own_ssh, sync: _ } = &self.settings;
         let mut command = Command::new(&self.program);
         command.arg("--no-replace-objects");
-        if let Some(config) = project_config {
-            let mut include = OsString::from("include.path=");
-            include.push(config);
-            command.arg("-c").arg(include);
-        }
         for setting in FIXED {
             command.args(["-c", setting]);
         }
-        for name in REMOVED {
+        let variables = others::VARIABLES.iter().map(|(name, ..)| name);
+        for name in REMOVED.iter().chain(variables).chain(&["GIT_CONFIG_PARAMETERS"]) {
             command.env_remove(name);
         }
+        configure(&mut command, for_others);
         command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
         // If the project is a partial clone, its remote promises nothing of what is missing here.
         command.env("GIT_NO_LAZY_FETCH", "1");
@@ -313,6 +316,15 @@ fn name_of<'a>(arguments: impl Iterator<Item = &'a OsStr>) -> String {
         arguments.next();
     }
     String::new()
+}
+
+/// Lets these settings count, and neither the files with the user's nor the variables with their own.
+fn configure(command: &mut Command, settings: &SettingsForOthers) {
+    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command.env("GIT_CONFIG_COUNT", settings.iter().len().to_string());
+    for (number, (key, value)) in settings.iter().enumerate() {
+        command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
+    }
 }
 
 /// Makes it fail where it would ask for a password.

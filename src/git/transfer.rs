@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::complaint::Complaint;
+use super::others::{SettingsForOthers, VARIABLES};
 use super::process::{Run, Unsuccessful};
 use super::{Git, GitError, GitSettings, Result};
 use crate::model::redacted;
@@ -88,6 +89,21 @@ impl ProjectGit {
     /// Fails where there is no git, or it is too old.
     pub fn find(settings: GitSettings, directory: &Path, git_dir: &Path) -> Result<Self> {
         Ok(Self { git: Git::find(settings)?, directory: directory.to_owned(), git_dir: git_dir.to_owned() })
+    }
+
+    /// Returns git for servers that are not the project's own: with those of the settings in force here that may go there.
+    /// `variable` returns the value of a variable of the environment.
+    ///
+    /// # Errors
+    /// Fails if the settings cannot be read.
+    pub fn for_others(&self, settings: GitSettings, variable: impl Fn(&str) -> Option<String>) -> Result<Git> {
+        let listing = self.prepare(&["config", "--null", "--show-scope", "--list"]).output("read its settings")?;
+        let of = |(name, key, value): &(&str, &'static str, Option<&str>)| {
+            Some((*key, variable(name).map(|own| value.map_or(own, str::to_owned))?))
+        };
+        let variables: Vec<_> = VARIABLES.iter().filter_map(of).collect();
+        let for_others = SettingsForOthers::of(&listing, &variables);
+        Ok(self.git.with(GitSettings { for_others, ..settings }))
     }
 
     /// Fetches one ref of a remote, and nothing else. No ref of this repository moves.

@@ -51,19 +51,19 @@ pub(super) fn scratch_dir(repository: &Repository) -> PathBuf {
     repository.own_dir().join("git-fetch")
 }
 
-/// Finds the system's git and tells it what it must know of the project.
+/// Finds the system's git, for servers that are not the project's own.
 pub(super) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
     let (repository, environment) = (&project.repository, &project.environment);
     let own_ssh = environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).or_else(|| repository.setting("core.sshCommand"));
-    let config = repository.common_dir().join("config");
-    Ok(Git::find(GitSettings {
-        project_config: fs::canonicalize(config).ok(),
+    let settings = GitSettings {
         allowed_protocols: environment.get("GIT_ALLOW_PROTOCOL"),
         may_ask,
         own_ssh: own_ssh.is_some(),
         // What it fetches is only kept for the next try.
         sync: false,
-    })?)
+        ..GitSettings::default()
+    };
+    Ok(project.git(may_ask)?.for_others(settings, |name| environment.variables.get(name).cloned())?)
 }
 
 impl Repositories {

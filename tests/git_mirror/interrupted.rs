@@ -117,6 +117,6 @@ fn a_git_that_is_missing_or_too_old_is_said() {
     let old = empty.join("git");
     std::fs::write(&old, "#!/bin/sh\necho git version 2.20.1\n").unwrap();
     assert!(Command::new("chmod").arg("+x").arg(&old).status().unwrap().success());
-    scene.stage.run_with(&["update"], &path).exits(2).says("git 2.20.1 is too old: 2.29 is needed");
+    scene.stage.run_with(&["update"], &path).exits(2).says("git 2.20.1 is too old: 2.32 is needed");
     assert_eq!(scene.stage.tip(), None);
 }

@@ -15,6 +15,7 @@ mod real;
 mod revisions;
 mod serving;
 mod source;
+mod strangers;
 mod user_settings;
 mod warned;
 mod without_depth;

@@ -1,0 +1,144 @@
+//! What the servers of git dependencies learn of the user: nothing that was not configured for their address.
+
+use std::fs;
+use std::process::Command;
+
+use crate::forge::Scene;
+use crate::support::secure::SecureServer;
+use crate::support::stage::Ran;
+use crate::support::upstream::TestUpstream;
+
+const TOKEN: &str = "X-Token: s3cret";
+
+/// A project whose lock pins a repository that a web server has, of which every request is recorded.
+struct Strange {
+    scene: Scene,
+    server: TestUpstream,
+}
+
+impl Strange {
+    fn new() -> Self {
+        let scene = Scene::new();
+        let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
+        scene.forge.run("a/one", &["repack", "-adq"]);
+        scene.forge.run("a/one", &["update-server-info"]);
+        let server = TestUpstream::serve(scene.sandbox().path().join("forge"));
+        scene.lock(&[("one", &format!("{}/a/one.git", server.url()), &pinned, "")]);
+        Self { scene, server }
+    }
+
+    /// Runs an update in a clone of the project's folder and returns the value of a header that the server got, each once.
+    #[track_caller]
+    fn heard(&self, header: &str, variables: &[(&str, &str)]) -> Vec<Option<String>> {
+        let before = self.server.count("*");
+        let stage = &self.scene.stage;
+        let _ = fs::remove_dir_all(stage.project.join(".git/hexmirror"));
+        stage.git(&["update-ref", "-d", "refs/heads/hexmirror"]);
+        stage.run_with(&["update"], variables).ok();
+        let requests = self.server.requests("*").split_off(before);
+        assert!(!requests.is_empty());
+        let mut heard: Vec<_> = requests.iter().map(|request| request.header(header).map(str::to_owned)).collect();
+        heard.sort();
+        heard.dedup();
+        heard
+    }
+
+    fn write(&self, path: &str, text: &str) -> String {
+        let path = self.scene.sandbox().path().join(path);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn an_unscoped_header_is_sent_to_no_stranger_wherever_it_is_configured() {
+    let strange = Strange::new();
+    let stage = &strange.scene.stage;
+    let nobody: [Option<String>; 1] = [None];
+    for (name, value) in [
+        ("GIT_CONFIG_PARAMETERS", format!("'http.extraheader'='{TOKEN}'")),
+        ("GIT_CONFIG_PARAMETERS", format!("'http.extraheader={TOKEN}'")),
+    ] {
+        assert_eq!(strange.heard("x-token", &[(name, &value)]), nobody);
+    }
+    let counted = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "http.extraHeader"), ("GIT_CONFIG_VALUE_0", TOKEN)];
+    assert_eq!(strange.heard("x-token", &counted), nobody);
+    // CI's remote is another server, which is where its token belongs.
+    stage.git(&["remote", "add", "origin", "http://127.0.0.1:1/team/project.git"]);
+    stage.git(&["config", "http.extraHeader", TOKEN]);
+    assert_eq!(strange.heard("x-token", &[]), nobody);
+    stage.git(&["config", "--unset", "http.extraHeader"]);
+    let included = strange.write("included", &format!("[http]\n\textraHeader = {TOKEN}\n"));
+    for condition in ["include.path".to_owned(), format!("includeIf.gitdir:{}/.path", stage.project.display())] {
+        stage.git(&["config", &condition, &included]);
+        assert_eq!(strange.heard("x-token", &[]), nobody, "{condition}");
+        stage.git(&["config", "--unset", &condition]);
+    }
+    strange.scene.sandbox().git("", &["config", "--global", "http.extraHeader", TOKEN]);
+    assert_eq!(strange.heard("x-token", &[]), nobody);
+}
+
+#[test]
+fn a_header_is_sent_to_the_address_that_it_is_configured_for() {
+    let strange = Strange::new();
+    let stage = &strange.scene.stage;
+    let sent = [Some("s3cret".to_owned())];
+    let key = format!("http.{}/.extraheader", strange.server.url());
+    stage.git(&["config", &key, TOKEN]);
+    assert_eq!(strange.heard("x-token", &[]), sent);
+    stage.git(&["config", "--unset", &key]);
+    let included =
+        strange.write("included", &format!("[http \"{}/\"]\n\textraHeader = {TOKEN}\n", strange.server.url()));
+    let condition = format!("includeIf.gitdir:{}/.path", stage.project.display());
+    stage.git(&["config", &condition, &included]);
+    assert_eq!(strange.heard("x-token", &[]), sent);
+    stage.git(&["config", "--unset", &condition]);
+    // The server of a remote is no stranger.
+    stage.git(&["config", "http.extraHeader", TOKEN]);
+    stage.git(&["remote", "add", "origin", &format!("{}/team/project.git", strange.server.url())]);
+    assert_eq!(strange.heard("x-token", &[]), sent);
+}
+
+#[test]
+fn cookies_are_sent_to_no_stranger() {
+    let strange = Strange::new();
+    let cookies = strange.write("cookies", "127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\ts3cret\n");
+    strange.scene.stage.git(&["config", "http.cookieFile", &cookies]);
+    assert_eq!(strange.heard("cookie", &[]), [None]);
+    strange.scene.stage.git(&["config", &format!("http.{}/.cookieFile", strange.server.url()), &cookies]);
+    assert_eq!(strange.heard("cookie", &[]), [Some("session=s3cret".to_owned())]);
+}
+
+#[test]
+fn a_certificate_of_the_user_and_its_key_are_shown_to_no_stranger() {
+    let strange = Strange::new();
+    // Curl refuses to go on with one that it cannot read.
+    for (key, name) in [("http.sslCert", "GIT_SSL_CERT"), ("http.sslKey", "GIT_SSL_KEY")] {
+        strange.scene.stage.git(&["config", key, "/no/such/file.pem"]);
+        strange.heard("x-token", &[(name, "/no/such/file.pem")]);
+    }
+}
+
+#[test]
+fn a_stranger_proves_who_it_is_though_verification_is_off() {
+    let scene = Scene::new();
+    let not_found = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let server = SecureServer::start(scene.sandbox().path(), not_found.to_owned());
+    let url = format!("{}/a/one.git", server.url());
+    scene.sandbox().git("", &["config", "--global", &format!("url.{}/.insteadOf", server.url()), &server.url()]);
+    scene.lock(&[("one", &url, &"1".repeat(40), "")]);
+    let run = |variables: &[(&str, &str)]| {
+        let mut command: Command = scene.stage.command(&["update"]);
+        Ran::of(command.envs(variables.iter().copied())).exits(3)
+    };
+    scene.stage.git(&["config", "http.sslVerify", "false"]);
+    run(&[]).says("certificate");
+    run(&[("GIT_SSL_NO_VERIFY", "1")]).says("certificate");
+    // A certificate authority counts for all servers, and so does what is configured for the address.
+    scene.stage.git(&["config", "http.sslCAInfo", server.certificate.to_str().unwrap()]);
+    run(&[]).says("not found");
+    scene.stage.git(&["config", "--unset", "http.sslCAInfo"]);
+    scene.stage.git(&["config", &format!("http.{}/.sslVerify", server.url()), "false"]);
+    run(&[]).says("not found");
+    assert!(server.stop() >= 2);
+}
