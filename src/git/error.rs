@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::{GitAddress, GitAddressError, Revision};
+use crate::model::{GitAddress, GitAddressError, Remote, Revision};
 
 /// What went wrong with git. No text of it holds a password.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +109,7 @@ pub enum GitError {
     #[error("{remote:?} is not the name or the address of a remote")]
     RemoteName {
         /// The name as given.
-        remote: String,
+        remote: Remote,
     },
     /// A remote does not take a ref.
     #[error("{url} does not take {reference}: {message}")]

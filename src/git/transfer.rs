@@ -7,7 +7,7 @@ use super::complaint::Complaint;
 use super::others::{SettingsForOthers, VARIABLES};
 use super::process::{Run, Unsuccessful};
 use super::{Git, GitError, GitSettings, Result};
-use crate::model::redacted;
+use crate::model::Remote;
 
 /// The project's own repository, for the system git.
 #[derive(Debug, Clone)]
@@ -110,9 +110,9 @@ impl ProjectGit {
     ///
     /// # Errors
     /// Fails where the remote cannot be reached.
-    pub fn bring(&self, remote: &str, reference: &str, place: &Place<'_>) -> Result<Brought> {
+    pub fn bring(&self, remote: &Remote, reference: &str, place: &Place<'_>) -> Result<Brought> {
         refuse_option(remote)?;
-        let run = in_place(self.prepare(&[&FETCH[..], &[remote, reference]].concat()), place)?;
+        let run = in_place(self.prepare(&[&FETCH[..], &[remote.secret_text(), reference]].concat()), place)?;
         match run.input_file(alive(place)).finish() {
             Ok(_) => fetched_commit(&place.git_dir.join("FETCH_HEAD"), remote).map(|commit| Brought::Here { commit }),
             Err(Unsuccessful::Complaint { text, .. }) if text.contains("couldn't find remote ref") => {
@@ -127,7 +127,7 @@ impl ProjectGit {
     ///
     /// # Errors
     /// Fails if the remote cannot be reached, or does not have all of it.
-    pub fn complete(&self, remote: &str, commit: &str, place: &Place<'_>) -> Result<()> {
+    pub fn complete(&self, remote: &Remote, commit: &str, place: &Place<'_>) -> Result<()> {
         refuse_option(remote)?;
         let mut missing = self.missing(commit, place)?;
         // A tree arrives with everything below it, so one round does, unless the server leaves something out.
@@ -137,7 +137,7 @@ impl ProjectGit {
             }
             // Without negotiation: what is said to be here would not be sent, and its blobs would stay away.
             let plain = ["-c", "fetch.negotiationAlgorithm=noop"];
-            let arguments = [&plain[..], &FETCH[..], &["--stdin", remote]].concat();
+            let arguments = [&plain[..], &FETCH[..], &["--stdin", remote.secret_text()]].concat();
             let input = missing.iter().map(|id| format!("{id}\n")).collect::<String>().into_bytes();
             in_place(self.prepare(&arguments), place)?
                 .input(input)
@@ -149,7 +149,7 @@ impl ProjectGit {
             None => Ok(()),
             Some(first) => {
                 let message = format!("it does not send {} objects of {commit}, such as {first}", missing.len());
-                Err(GitError::Refused { url: redacted(remote), message })
+                Err(GitError::Refused { url: remote.to_string(), message })
             }
         }
     }
@@ -172,7 +172,7 @@ impl ProjectGit {
     /// Fails where the remote cannot be reached or does not take it.
     pub fn take(
         &self,
-        remote: &str,
+        remote: &Remote,
         commit: &str,
         reference: &str,
         lease: Option<Lease<'_>>,
@@ -184,10 +184,11 @@ impl ProjectGit {
         // Without the sparse way, the deltas of trees that were renamed are found.
         let fixed = ["-c", "pack.useSparse=false", "-c", "push.followTags=false", "push", "--no-verify", "--porcelain"];
         // A remote that `git push` mirrors everything to takes no single ref.
-        let single = format!("remote.{remote}.mirror=false");
-        let single: &[&str] = if remote.contains('=') { &[] } else { &["-c", &single] };
+        let name = remote.secret_text();
+        let single = format!("remote.{name}.mirror=false");
+        let single: &[&str] = if name.contains('=') { &[] } else { &["-c", &single] };
         let forced: Vec<&str> = lease.iter().map(String::as_str).collect();
-        let run = self.prepare(&[single, &fixed, &forced, &["--recurse-submodules=no", remote, &refspec]].concat());
+        let run = self.prepare(&[single, &fixed, &forced, &["--recurse-submodules=no", name, &refspec]].concat());
         let run = match alive {
             Some(alive) => run.input_file(Ok(alive)),
             None => run,
@@ -209,7 +210,7 @@ impl ProjectGit {
                     _ => String::new(),
                 };
                 let message = format!("{reason}{told}");
-                Err(GitError::NotTaken { url: redacted(remote), reference: reference.to_owned(), message })
+                Err(GitError::NotTaken { url: remote.to_string(), reference: reference.to_owned(), message })
             }
             (_, Some(unsuccessful)) => Err(self.failed(remote, "push", unsuccessful)),
             (Some(('=', _)), None) => Ok(Taken::UpToDate),
@@ -233,8 +234,8 @@ impl ProjectGit {
         self.git.run_in_project(&self.directory, &self.git_dir, arguments)
     }
 
-    fn failed(&self, remote: &str, command: &str, unsuccessful: Unsuccessful) -> GitError {
-        let url = redacted(remote);
+    fn failed(&self, remote: &Remote, command: &str, unsuccessful: Unsuccessful) -> GitError {
+        let url = remote.to_string();
         match unsuccessful {
             Unsuccessful::Complaint { text, .. } => Complaint::of(&text).error(url, command, &self.git_dir, text),
             Unsuccessful::Stalled { seconds } => GitError::Stalled { url, seconds },
@@ -256,7 +257,7 @@ fn alive(place: &Place<'_>) -> Result<File> {
 }
 
 /// Reads the commit that was fetched from git's `FETCH_HEAD`: its id begins the line.
-fn fetched_commit(path: &Path, remote: &str) -> Result<String> {
+fn fetched_commit(path: &Path, remote: &Remote) -> Result<String> {
     let text = fs::read_to_string(path).map_err(GitError::io("read", path))?;
     let id = text.split(['\t', '\n']).next().unwrap_or_default();
     if id.len() == 40 {
@@ -264,7 +265,7 @@ fn fetched_commit(path: &Path, remote: &str) -> Result<String> {
     }
     // Git says so only as a warning.
     let message = "it is a shallow repository, which does not have the whole history of its mirror".to_owned();
-    Err(GitError::Refused { url: redacted(remote), message })
+    Err(GitError::Refused { url: remote.to_string(), message })
 }
 
 /// Returns the flag and the summary of a ref in what `git push --porcelain` prints: `FLAG TAB FROM:TO TAB SUMMARY`
@@ -282,9 +283,9 @@ fn is_lost_race(reason: &str) -> bool {
     reason.starts_with("[rejected]") || LOST_RACE.iter().any(|known| reason.contains(known))
 }
 
-fn refuse_option(remote: &str) -> Result<()> {
-    if remote.is_empty() || remote.starts_with('-') {
-        return Err(GitError::RemoteName { remote: remote.to_owned() });
+fn refuse_option(remote: &Remote) -> Result<()> {
+    if remote.secret_text().is_empty() || remote.secret_text().starts_with('-') {
+        return Err(GitError::RemoteName { remote: remote.clone() });
     }
     Ok(())
 }
@@ -322,7 +323,7 @@ mod tests {
 
     #[test]
     fn options_are_no_remotes() {
-        assert!(matches!(refuse_option("--upload-pack=x"), Err(GitError::RemoteName { .. })));
-        assert!(refuse_option("origin").is_ok());
+        assert!(matches!(refuse_option(&"--upload-pack=x".into()), Err(GitError::RemoteName { .. })));
+        assert!(refuse_option(&"origin".into()).is_ok());
     }
 }

@@ -8,6 +8,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use serde_json::{Map, Value};
 
 use super::{Entry, Lock, LockKind, Source};
+use crate::model::redacted;
 use crate::term::{Spanned, Term};
 
 impl Serialize for Lock {
@@ -41,7 +42,7 @@ impl Serialize for Shaped<'_> {
             }
             Source::Git(git) => {
                 map.serialize_entry("kind", "git")?;
-                map.serialize_entry("url", &*git.url)?;
+                map.serialize_entry("url", &redacted(&git.url))?;
                 if self.kind == LockKind::Mix {
                     map.serialize_entry("rev", &git.revision.as_deref())?;
                     map.serialize_entry("options", &object(git.options.iter().cloned()))?;

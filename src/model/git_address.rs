@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::redacted;
+use super::redacted::redacted_address;
 
 /// The longest address accepted, in bytes, as it is given and as it is displayed.
 const MAX_LENGTH: usize = 1024;
@@ -352,7 +352,7 @@ fn without_user(authority: &str) -> Result<&str, GitAddressError> {
 impl fmt::Display for GitUrl {
     /// Shows the address without what stands before its host, except for the user of ssh, which is no secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redacted(&self.text))
+        f.write_str(&redacted_address(&self.text))
     }
 }
 

@@ -45,6 +45,7 @@ mod manifest;
 mod name;
 mod redacted;
 mod release;
+mod remote;
 mod stored_git;
 mod version;
 
@@ -56,5 +57,6 @@ pub use manifest::{EntryId, Manifest, ManifestError, Storage, StoredEntry, Store
 pub use name::{NameError, PackageName, RepositoryName};
 pub use redacted::redacted;
 pub use release::ReleaseId;
+pub use remote::Remote;
 pub use stored_git::{GitContent, StoredGit, StoredRevision};
 pub use version::{Version, VersionError};

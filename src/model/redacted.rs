@@ -1,27 +1,47 @@
 //! Texts without passwords.
 
-use std::fmt::Write;
+/// What stands for what is hidden.
+const HIDDEN: &str = "***";
 
-/// Hides what stands before the host in every `scheme://user:password@host` of a text, except for ssh's user.
+/// Returns whether an address ends before a character of a text.
+fn ends(character: char) -> bool {
+    character.is_whitespace() || "'\"<>".contains(character)
+}
+
+/// Hides, in every address of a text (`scheme://user:password@host/path?query`), what [`redacted_address`] hides.
 pub fn redacted(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("://") {
-        let (before, after) = rest.split_at(start + 3);
-        shown.push_str(before);
-        let end = after.find(|c: char| c == '/' || c.is_whitespace() || "'\"<>".contains(c)).unwrap_or(after.len());
-        let (authority, after) = after.split_at(end);
-        match authority.rsplit_once('@') {
-            Some((user, host)) => {
-                let shown_user =
-                    if before.ends_with("ssh://") { user.split(':').next().unwrap_or_default() } else { "***" };
-                let _ = write!(shown, "{shown_user}@{host}");
-            }
-            None => shown.push_str(authority),
-        }
+        let (scheme, after) = rest.split_at(start + 3);
+        let (address, after) = after.split_at(after.find(ends).unwrap_or(after.len()));
+        shown += scheme;
+        shown += &without_secrets(scheme, address);
         rest = after;
     }
     shown + rest
+}
+
+/// Hides what stands before the host of an address, except for ssh's user, and what is behind a `?`: either may be a password
+/// or a token.
+pub(super) fn redacted_address(address: &str) -> String {
+    match address.find("://").map(|start| address.split_at(start + 3)) {
+        Some((scheme, rest)) => scheme.to_owned() + &without_secrets(scheme, rest),
+        None => address.to_owned(),
+    }
+}
+
+fn without_secrets(scheme: &str, address: &str) -> String {
+    let (address, query) = address.split_once('?').map_or((address, ""), |(address, _)| (address, "?***"));
+    let (authority, path) = address.split_at(address.find('/').unwrap_or(address.len()));
+    match authority.rsplit_once('@') {
+        Some((user, host)) => {
+            let is_ssh = scheme.to_ascii_lowercase().ends_with("ssh://");
+            let user = if is_ssh { user.split(':').next().unwrap_or_default() } else { HIDDEN };
+            format!("{user}@{host}{path}{query}")
+        }
+        None => format!("{address}{query}"),
+    }
 }
 
 #[cfg(test)]
@@ -30,7 +50,21 @@ mod tests {
 
     #[test]
     fn what_stands_before_a_host_is_hidden() {
-        let text = "fatal: unable to access 'https://u:secret@h/x/': and http://t@i\nx";
-        assert_eq!(redacted(text), "fatal: unable to access 'https://***@h/x/': and http://***@i\nx");
+        for (text, expected) in [
+            (
+                "fatal: unable to access 'https://u:secret@h/x/': and http://t@i\nx",
+                "fatal: unable to access 'https://***@h/x/': and http://***@i\nx",
+            ),
+            ("HTTPS://u:p@h:1/x?token=p&a=b more", "HTTPS://***@h:1/x?*** more"),
+            ("ssh://git:p@h/x", "ssh://git@h/x"),
+            ("git+SSH://git:p@h/x", "git+SSH://git@h/x"),
+            ("https://a@b:p@h", "https://***@h"),
+            ("https://h/x@y git@h:x", "https://h/x@y git@h:x"),
+            ("://@?", "://***@?***"),
+        ] {
+            assert_eq!(redacted(text), expected);
+        }
+        assert_eq!(redacted_address("https://u:a 'b@h/x"), "https://***@h/x");
+        assert_eq!(redacted_address("git@h:x"), "git@h:x");
     }
 }

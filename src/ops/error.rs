@@ -11,7 +11,7 @@ use crate::hex::registry::RegistryError;
 use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
-use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName, local_cause};
+use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, local_cause};
 use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
 
@@ -220,7 +220,7 @@ pub enum OpError {
     #[error("{remote} has no branch {branch}")]
     RemoteLacks {
         /// The remote.
-        remote: String,
+        remote: Remote,
         /// The branch.
         branch: String,
     },
@@ -228,7 +228,7 @@ pub enum OpError {
     #[error("the branch {branch} of {remote} kept moving while it was merged; {attempts} attempts were made")]
     RemoteKeptMoving {
         /// The remote.
-        remote: String,
+        remote: Remote,
         /// The branch.
         branch: String,
         /// How often a push was attempted.
@@ -238,7 +238,7 @@ pub enum OpError {
     #[error("the history of {branch} was compacted here, and {remote} still has the one before")]
     Compacted {
         /// The remote.
-        remote: String,
+        remote: Remote,
         /// The branch.
         branch: String,
     },
@@ -246,7 +246,7 @@ pub enum OpError {
     #[error("{branch} of {remote} has what the local one lacks")]
     RemoteHasMore {
         /// The remote.
-        remote: String,
+        remote: Remote,
         /// The branch.
         branch: String,
     },

@@ -11,6 +11,7 @@ use crate::config::{PostCheckout, PrePush};
 use crate::hook::Hook;
 use crate::hook::install::{HooksDir, State};
 use crate::hook::pushed::PushedRef;
+use crate::model::Remote;
 use crate::progress::Progress;
 use crate::store::{Lock, ObjectId};
 
@@ -129,7 +130,7 @@ impl PushedLocks {
 ///
 /// # Errors
 /// Fails where a lock cannot be used or the mirror cannot be read.
-pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result<PushCheck> {
+pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Result<PushCheck> {
     let mode = project.config.pre_push;
     if mode == PrePush::Off {
         return Ok(PushCheck::Nothing);
@@ -191,7 +192,7 @@ pub fn check_push(project: &Project, remote: &str, refs: &[PushedRef]) -> Result
 ///
 /// # Errors
 /// Fails as [`pull_known`] does.
-pub fn catch_up(project: &Project, remote: &str, progress: &dyn Progress) -> Result<Option<Pull>> {
+pub fn catch_up(project: &Project, remote: &Remote, progress: &dyn Progress) -> Result<Option<Pull>> {
     let repository = &project.repository;
     let (own, there) = (repository.tip(&project.branch)?, repository.remote_tip(remote, &project.branch)?);
     match own.zip(there) {
@@ -219,7 +220,7 @@ pub fn lacking(project: &Project, pushed: Vec<PushedLocks>) -> Result<Vec<(Pushe
 }
 
 /// Tells whether a remote's mirror has everything for the branches, as far as is known without asking it.
-pub fn remote_has(project: &Project, remote: &str, pushed: &[PushedLocks]) -> bool {
+pub fn remote_has(project: &Project, remote: &Remote, pushed: &[PushedLocks]) -> bool {
     let tip = project.repository.remote_tip(remote, &project.branch).ok().flatten();
     tip.is_some_and(|tip| pushed.iter().all(|pushed| has_all(project, tip, &pushed.locks)))
 }
@@ -238,7 +239,7 @@ fn commit_of_branch(project: &Project, pushed: &PushedRef) -> Option<ObjectId> {
 }
 
 /// Tells whether a pushed commit has other locks than the remote is known to have.
-fn brings_locks(project: &Project, remote: &str, pushed: &PushedRef, commit: ObjectId) -> Result<bool> {
+fn brings_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit: ObjectId) -> Result<bool> {
     let mut there = Vec::new();
     if let Some(before) = object(pushed.remote.as_deref()).filter(|before| project.repository.has(*before)) {
         if !locks_differ(project, before, commit)? {
@@ -292,7 +293,7 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
 ///
 /// # Errors
 /// Fails where it cannot be read what remotes were last seen with.
-pub fn remote_with_all(project: &Project, locks: &[LockFile]) -> Result<Option<String>> {
+pub fn remote_with_all(project: &Project, locks: &[LockFile]) -> Result<Option<Remote>> {
     let own = project.repository.tip(&project.branch).ok().flatten();
     let brings = |tip| !own.is_some_and(|own| covers(project, own, tip).unwrap_or(false));
     let tips = project.repository.remote_tips(&project.branch)?;

@@ -2,6 +2,7 @@
 
 use super::sync::{bring, complete};
 use super::{Project, Result};
+use crate::model::Remote;
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, Lock, ObjectId, Snapshot};
 
@@ -16,7 +17,7 @@ pub enum Initialised {
     /// A remote had it, and the local branch now stands where the remote's does.
     Adopted {
         /// The remote.
-        remote: String,
+        remote: Remote,
         /// The branch's tip.
         commit: ObjectId,
     },
@@ -94,7 +95,7 @@ pub(super) fn complete_known(project: &Project) -> Result<()> {
 }
 
 /// Makes the local branch from the first remote that has one, where there is none. Returns the remote.
-pub(super) fn adopt(project: &Project) -> Result<Option<(String, Snapshot)>> {
+pub(super) fn adopt(project: &Project) -> Result<Option<(Remote, Snapshot)>> {
     let Some((remote, tip)) = project.repository.remote_tips(&project.branch)?.into_iter().next() else {
         return Ok(None);
     };

@@ -3,7 +3,7 @@
 use super::merge::{self, Gained, History, Merge};
 use super::sync::{Pull, Way};
 use super::{OpError, Project, Result};
-use crate::model::{GitAddress, Manifest, Revision, redacted};
+use crate::model::{GitAddress, Manifest, Remote, Revision};
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError};
 
@@ -14,7 +14,7 @@ const ATTEMPTS: usize = 5;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
     /// The remote.
-    pub remote: &'a str,
+    pub remote: &'a Remote,
     /// Where its mirror stands.
     pub tip: ObjectId,
 }
@@ -58,7 +58,7 @@ fn integrate_once(
     progress: &dyn Progress,
 ) -> Result<(Pull, Option<Earlier>)> {
     let (repository, branch, remote, tip) = (&project.repository, &project.branch, source.remote, source.tip);
-    let done = |way, gained, commit, ahead| Pull { remote: remote.to_owned(), way, gained, commit, ahead };
+    let done = |way, gained, commit, ahead| Pull { remote: remote.clone(), way, gained, commit, ahead };
     let their_branch = repository.tracking_branch(remote, branch)?;
     let Some(ours) = project.snapshot()? else {
         let theirs = Snapshot::at(repository, &their_branch, tip)?;
@@ -87,7 +87,7 @@ fn integrate_once(
     let apart = Apart::new(project, &ours, source)?;
     let shared = apart.shared.iter().map(|commit| Snapshot::at(repository, branch, *commit));
     let shared = shared.collect::<Result<Vec<_>, _>>()?;
-    let title = format!("Merge the mirror of {}", redacted(remote));
+    let title = format!("Merge the mirror of {remote}");
     if apart.way == Way::Rebased {
         let onto = Onto { way: Way::Rebased, shared, before: replaced.unwrap_or(ours.commit()) };
         return put_onto(project, source, [&ours, &theirs], onto, progress).map(|pull| (pull, None));
@@ -177,15 +177,13 @@ fn put_onto(
 ) -> Result<Pull> {
     let Onto { way, shared, before } = onto;
     let mut gained = merge::check(project, Some(ours), theirs, progress)?;
-    let remote = redacted(source.remote);
+    let remote = source.remote;
     let (title, log) = match way {
         Way::Rebased => (
             format!("Add to the mirror of {remote}, which was compacted"),
-            format!("pulled from {}, which was compacted", source.remote),
+            format!("pulled from {remote}, which was compacted"),
         ),
-        _ => {
-            (format!("Keep what is needed here and was dropped at {remote}"), format!("pulled from {}", source.remote))
-        }
+        _ => (format!("Keep what is needed here and was dropped at {remote}"), format!("pulled from {remote}")),
     };
     let commit = if has_something_else(ours.manifest()?, theirs.manifest()?, way) {
         let history = History::Dropped;
@@ -202,7 +200,7 @@ fn put_onto(
     let stays = &on_top.as_ref().unwrap_or(theirs).manifest()?.releases;
     gained.pruned = ours.manifest()?.releases.keys().filter(|id| !stays.contains_key(*id)).count();
     let ahead = commit != source.tip;
-    Ok(Pull { remote: source.remote.to_owned(), way, gained, commit, ahead })
+    Ok(Pull { remote: source.remote.clone(), way, gained, commit, ahead })
 }
 
 /// Tells whether the local mirror has anything that the remote's lacks, or, where that does not follow it, has otherwise.

@@ -11,6 +11,7 @@ use super::{OpError, Result};
 use crate::config::{self, Config, Layer};
 use crate::git::{GitSettings, ProjectGit};
 use crate::lock::Lock;
+use crate::model::Remote;
 use crate::plan::Wanted;
 use crate::store::{Branch, ObjectId, Repository, Snapshot};
 
@@ -170,11 +171,11 @@ impl Project {
     /// Fails where it is not a mirror or is damaged.
     pub fn readable(&self) -> Result<Option<Snapshot>> {
         let tip = self.repository.mirror_tip(&self.branch)?;
-        tip.map(|(remote, tip)| self.snapshot_of(remote.as_deref(), tip)).transpose()
+        tip.map(|(remote, tip)| self.snapshot_of(remote.as_ref(), tip)).transpose()
     }
 
     /// Returns what the mirror branch, or a remote's, holds at a commit.
-    pub(super) fn snapshot_of(&self, remote: Option<&str>, tip: ObjectId) -> Result<Snapshot> {
+    pub(super) fn snapshot_of(&self, remote: Option<&Remote>, tip: ObjectId) -> Result<Snapshot> {
         let branch = match remote {
             Some(remote) => &self.repository.tracking_branch(remote, &self.branch)?,
             None => &self.branch,

@@ -14,7 +14,7 @@ use super::{OpError, Result, UpdateOptions, repositories as git};
 use crate::fetch::Downloads;
 use crate::git::{Brought, GitSettings, Place, ProjectGit};
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{GitAddress, Manifest, ReleaseId, Revision, Storage, StoredRevision};
+use crate::model::{GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
 use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress};
 use crate::store::{Damage, Draft, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError};
@@ -273,7 +273,7 @@ fn pin(sources: &Sources, id: &ReleaseId) -> Pin {
 
 /// Fetches a remote's mirror into a repository of its own, to which nothing here is known, and puts its packs beside the
 /// project's: a plain fetch would leave out what this repository should have. Returns whether the remote has a mirror.
-fn from_remote(project: &Project, remote: &str, may_ask: bool) -> Result<bool> {
+fn from_remote(project: &Project, remote: &Remote, may_ask: bool) -> Result<bool> {
     let Project { repository, branch, .. } = project;
     let folder = repository.own_dir().join("repair.git");
     let result = fetch_apart(project, remote, may_ask, &folder).and_then(|brought| match brought {
@@ -289,7 +289,7 @@ fn from_remote(project: &Project, remote: &str, may_ask: bool) -> Result<bool> {
     result
 }
 
-fn fetch_apart(project: &Project, remote: &str, may_ask: bool, folder: &std::path::Path) -> Result<Brought> {
+fn fetch_apart(project: &Project, remote: &Remote, may_ask: bool, folder: &std::path::Path) -> Result<Brought> {
     let repository = &project.repository;
     let _ = fs::remove_dir_all(folder);
     repository.init_apart(folder)?;

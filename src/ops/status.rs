@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::Result;
 use super::project::{LockFile, Project};
-use crate::model::Manifest;
+use crate::model::{Manifest, Remote};
 use crate::plan::Comparison;
 use crate::store::{ObjectId, Repository, Snapshot};
 
@@ -43,7 +43,7 @@ pub struct Status {
     /// The locks that were read.
     pub locks: Vec<String>,
     /// The remote whose mirror was read, as last seen, where there is no local one.
-    pub remote: Option<String>,
+    pub remote: Option<Remote>,
     /// The mirror's tip, if there is one.
     pub commit: Option<ObjectId>,
     /// The numbers.
@@ -64,7 +64,7 @@ pub fn status(project: &Project, particulars: bool) -> Result<Status> {
 pub(super) fn compare(project: &Project, locks: &[LockFile], particulars: bool) -> Result<Status> {
     let (remote, tip) = project.repository.mirror_tip(&project.branch)?.unzip();
     let remote = remote.flatten();
-    let status = compare_with(project, remote.as_deref(), tip, locks, particulars)?;
+    let status = compare_with(project, remote.as_ref(), tip, locks, particulars)?;
     Ok(Status { remote, ..status })
 }
 
@@ -80,7 +80,7 @@ pub(super) fn compare_at(
 
 fn compare_with(
     project: &Project,
-    remote: Option<&str>,
+    remote: Option<&Remote>,
     tip: Option<ObjectId>,
     locks: &[LockFile],
     particulars: bool,

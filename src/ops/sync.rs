@@ -7,6 +7,7 @@ use super::integrate::{Earlier, Source, covers, integrate};
 use super::merge::Gained;
 use super::{OpError, Project, Result};
 use crate::git::{Brought, Lease, Place, ProjectGit, Taken};
+use crate::model::Remote;
 use crate::progress::{Event, Progress};
 use crate::store::{Incoming, Lock, Mark, ObjectId, Repository};
 
@@ -34,7 +35,7 @@ pub enum Way {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pull {
     /// The remote.
-    pub remote: String,
+    pub remote: Remote,
     /// How the remote's mirror came in.
     pub way: Way,
     /// What came.
@@ -49,7 +50,7 @@ pub struct Pull {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
     /// The remote.
-    pub remote: String,
+    pub remote: Remote,
     /// Whether the remote got anything; else it had it all.
     pub pushed: bool,
     /// How the remote's mirror came into the local one first.
@@ -66,7 +67,7 @@ pub struct Push {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reach<'a> {
     /// The remote's name or address, if not git's default.
-    pub remote: Option<&'a str>,
+    pub remote: Option<&'a Remote>,
     /// Whether git may ask for a password.
     pub may_ask: bool,
 }
@@ -88,7 +89,7 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
 ///
 /// # Errors
 /// Fails as [`pull`] does; nothing is known where the remote's mirror was never fetched.
-pub fn pull_known(project: &Project, remote: &str, progress: &dyn Progress) -> Result<Option<Pull>> {
+pub fn pull_known(project: &Project, remote: &Remote, progress: &dyn Progress) -> Result<Option<Pull>> {
     let tip = project.repository.remote_tip(remote, &project.branch)?;
     tip.iter().try_for_each(|tip| complete(project, remote, *tip))?;
     tip.map(|tip| Ok(integrate(project, Source { remote, tip }, None, progress)?.0)).transpose()
@@ -191,15 +192,15 @@ fn longest_pause(losses: u32) -> Duration {
     })
 }
 
-fn remote_of(project: &Project, reach: Reach<'_>) -> Result<String> {
-    reach.remote.map(str::to_owned).or_else(|| project.repository.default_remote()).ok_or(OpError::NoRemote)
+fn remote_of(project: &Project, reach: Reach<'_>) -> Result<Remote> {
+    reach.remote.cloned().or_else(|| project.repository.default_remote()).ok_or(OpError::NoRemote)
 }
 
 /// Pushes a commit to a remote's mirror. Git notes where that stands then, which is marked: it may be killed meanwhile.
 fn take(
     project: &Project,
     git: &ProjectGit,
-    remote: &str,
+    remote: &Remote,
     commit: ObjectId,
     lease: Option<Lease<'_>>,
 ) -> Result<Taken> {
@@ -211,7 +212,7 @@ fn take(
 }
 
 /// Fetches a remote's mirror, and returns its tip, or `None` where it has none.
-pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result<Option<ObjectId>> {
+pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &Remote) -> Result<Option<ObjectId>> {
     let Project { repository, branch, .. } = project;
     repository.forget_broken_remote(remote, branch)?;
     let incoming = repository.begin_incoming()?;
@@ -233,7 +234,7 @@ pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &str) -> Result
 
 /// Fetches what a remote's mirror lacks here because this is a partial clone: git itself fetches that when it is looked at,
 /// but nobody else does.
-pub(super) fn complete(project: &Project, remote: &str, tip: ObjectId) -> Result<()> {
+pub(super) fn complete(project: &Project, remote: &Remote, tip: ObjectId) -> Result<()> {
     let repository = &project.repository;
     if !repository.is_partial() {
         return Ok(());

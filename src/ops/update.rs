@@ -14,7 +14,7 @@ use super::upstream::Repositories;
 use super::{OpError, Result, init, repositories as git};
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Revision, Storage, StoredRelease, Version};
+use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRelease, Version};
 use crate::plan::{Comparison, GitPlan, Wanted};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
@@ -83,7 +83,7 @@ pub struct Update {
     /// The branch's tip now, if there is one.
     pub commit: Option<ObjectId>,
     /// The remote whose branch was adopted first, if there was no local one.
-    pub adopted: Option<String>,
+    pub adopted: Option<Remote>,
     /// How long it took.
     pub elapsed: Duration,
     /// What went wrong, where it kept going: the mirror is incomplete.

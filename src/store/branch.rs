@@ -4,6 +4,7 @@ use gix::bstr::ByteSlice;
 use gix::refs::FullName;
 
 use super::{Repository, Result, StoreError};
+use crate::model::Remote;
 
 /// The refs that are git's own, or hold what others mean by them: everything below these (gitrepository-layout(5), git-bisect(1),
 /// git-notes(1), git-replace(1), git-rebase(1), git-maintenance(1)); the last one is this program's.
@@ -64,7 +65,7 @@ impl Repository {
     ///
     /// # Errors
     /// Fails where the remote's name does not fit into a ref.
-    pub fn tracking_branch(&self, remote: &str, branch: &Branch) -> Result<Branch> {
+    pub fn tracking_branch(&self, remote: &Remote, branch: &Branch) -> Result<Branch> {
         let name = FullName::try_from(self.tracking_ref(remote, branch));
         Ok(Branch { name: name.map_err(StoreError::git("name the remote's mirror"))? })
     }

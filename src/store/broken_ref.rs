@@ -15,6 +15,7 @@ use super::files::Component;
 use super::mark::Mark;
 use super::ref_update::RefUpdate;
 use super::{Branch, Repository, Result, Snapshot, StoreError};
+use crate::model::Remote;
 
 /// The longest file of a ref that is looked at, in bytes.
 const MAX_REF: usize = 4096;
@@ -40,7 +41,7 @@ pub enum Source {
     /// Among the refs that `git pack-refs` packed.
     PackedRefs,
     /// At a remote, when it was last fetched.
-    Remote(String),
+    Remote(Remote),
 }
 
 impl fmt::Display for Source {
@@ -107,7 +108,7 @@ impl Repository {
     ///
     /// # Errors
     /// Fails if it cannot be read or removed.
-    pub fn forget_broken_remote(&self, remote: &str, branch: &Branch) -> Result<Option<StoreError>> {
+    pub fn forget_broken_remote(&self, remote: &Remote, branch: &Branch) -> Result<Option<StoreError>> {
         match self.remote_tip(remote, branch) {
             Err(error @ StoreError::BrokenRef { .. }) => {
                 let path = self.common_dir().join(self.tracking_ref(remote, branch));

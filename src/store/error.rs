@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::local_cause;
+use crate::model::{Remote, local_cause};
 
 /// An error of the project's git repository or of its mirror branch.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub enum StoreError {
         /// The branch, short where it is one of `refs/heads/`.
         branch: String,
         /// The remote that may have it.
-        remote: Option<String>,
+        remote: Option<Remote>,
     },
     /// The branch exists but is not a mirror.
     #[error("the branch {branch} exists but is not a mirror: its tree has no mirror.toml")]

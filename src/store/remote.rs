@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::ref_update::RefUpdate;
 use super::repository::set_committer;
 use super::{Branch, Repository, Result, StoreError};
+use crate::model::Remote;
 
 /// Where it is noted what remotes have of branches that are not below `refs/heads/`, and what addresses without a name
 /// have: git's own tracking refs have no place for them.
@@ -18,9 +19,9 @@ const MAX_BRANCHES: usize = 64;
 
 impl Repository {
     /// Returns the remote that git would push to where none is named.
-    pub fn default_remote(&self) -> Option<String> {
+    pub fn default_remote(&self) -> Option<Remote> {
         let name = self.git.remote_default_name(gix::remote::Direction::Push)?;
-        Some(name.to_str_lossy().into_owned())
+        Some(name.to_str_lossy().into_owned().into())
     }
 
     /// Tells whether this is a partial clone, which lacks objects that a remote promises to have (git-clone(1), `--filter`).
@@ -35,8 +36,8 @@ impl Repository {
 
     /// Returns the full name of the ref that notes where a remote's copy of the branch was last seen. The remote is a name,
     /// or an address.
-    pub fn tracking_ref(&self, remote: &str, branch: &Branch) -> String {
-        let full = branch.full_name();
+    pub fn tracking_ref(&self, remote: &Remote, branch: &Branch) -> String {
+        let (full, remote) = (branch.full_name(), remote.secret_text());
         let named = self.git.remote_names().iter().any(|name| name.as_bstr() == remote);
         match full.strip_prefix("refs/heads/") {
             Some(short) if named => format!("refs/remotes/{remote}/{short}"),
@@ -54,7 +55,7 @@ impl Repository {
     ///
     /// # Errors
     /// Fails where the ref cannot be read.
-    pub fn remote_tip(&self, remote: &str, branch: &Branch) -> Result<Option<ObjectId>> {
+    pub fn remote_tip(&self, remote: &Remote, branch: &Branch) -> Result<Option<ObjectId>> {
         self.commit_of(&self.tracking_ref(remote, branch))
     }
 
@@ -62,7 +63,7 @@ impl Repository {
     ///
     /// # Errors
     /// Fails where a ref cannot be read.
-    pub fn remote_tips(&self, branch: &Branch) -> Result<Vec<(String, ObjectId)>> {
+    pub fn remote_tips(&self, branch: &Branch) -> Result<Vec<(Remote, ObjectId)>> {
         let mut tips = Vec::new();
         for remote in self.remote_names() {
             if let Some(tip) = self.remote_tip(&remote, branch)? {
@@ -73,10 +74,10 @@ impl Repository {
     }
 
     /// Returns the names of all remotes, `origin` first.
-    pub fn remote_names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.git.remote_names().iter().map(|name| name.to_str_lossy().into_owned()).collect();
-        names.sort_by_key(|name| name != "origin");
+    pub fn remote_names(&self) -> Vec<Remote> {
+        let names = self.git.remote_names();
+        let mut names: Vec<Remote> = names.iter().map(|name| name.to_str_lossy().into_owned().into()).collect();
+        names.sort_by_key(|name| name.secret_text() != "origin");
         names
     }
 
@@ -85,7 +86,7 @@ impl Repository {
     ///
     /// # Errors
     /// Fails where a ref cannot be read.
-    pub fn mirror_tip(&self, branch: &Branch) -> Result<Option<(Option<String>, ObjectId)>> {
+    pub fn mirror_tip(&self, branch: &Branch) -> Result<Option<(Option<Remote>, ObjectId)>> {
         if let Some(tip) = self.tip(branch)? {
             return Ok(Some((None, tip)));
         }
@@ -102,7 +103,7 @@ impl Repository {
     ///
     /// # Errors
     /// Fails where the ref cannot be written.
-    pub fn note_remote(&self, remote: &str, branch: &Branch, tip: Option<ObjectId>, log: &str) -> Result<()> {
+    pub fn note_remote(&self, remote: &Remote, branch: &Branch, tip: Option<ObjectId>, log: &str) -> Result<()> {
         let action = "note where the remote's mirror stands";
         let name = FullName::try_from(self.tracking_ref(remote, branch)).map_err(StoreError::git(action))?;
         match tip {
@@ -139,10 +140,12 @@ impl Repository {
     ///
     /// # Errors
     /// Fails where the refs cannot be read.
-    pub fn branches_of(&self, remote: &str) -> Result<Vec<ObjectId>> {
+    pub fn branches_of(&self, remote: &Remote) -> Result<Vec<ObjectId>> {
         let action = "read what the remote was last seen with";
         let platform = self.git.references().map_err(StoreError::git(action))?;
-        let Ok(below) = platform.prefixed(format!("refs/remotes/{remote}/").as_str()) else { return Ok(Vec::new()) };
+        let Ok(below) = platform.prefixed(format!("refs/remotes/{}/", remote.secret_text()).as_str()) else {
+            return Ok(Vec::new());
+        };
         let tips = below.filter_map(Result::ok).filter_map(|mut reference| reference.peel_to_id().ok());
         Ok(tips.map(gix::Id::detach).take(MAX_BRANCHES).collect())
     }

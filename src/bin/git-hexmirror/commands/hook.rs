@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use git_hexmirror::config::PostCheckout;
 use git_hexmirror::hook::{Hook, pushed, run_before};
+use git_hexmirror::model::Remote;
 use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, PushedLocks, Reach, Status, UpdateOptions};
 
 use super::status::not_mirrored_line;
@@ -56,7 +57,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 
 fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
     let project = session.project()?;
-    let remote = arguments.first().map_or("origin", String::as_str);
+    let remote = &Remote::from(arguments.first().map_or("origin", String::as_str));
     let code = match ops::check_push(&project, remote, &pushed::parse(input)) {
         Ok(PushCheck::Nothing) => Ok(0),
         Ok(PushCheck::Share { needed }) => share(session, &project, remote, needed),
@@ -71,7 +72,7 @@ fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
 }
 
 /// Takes the mirror along, and makes sure that the remote then has what is pushed needs.
-fn share(session: &Session, project: &Project, remote: &str, needed: Vec<PushedLocks>) -> Outcome {
+fn share(session: &Session, project: &Project, remote: &Remote, needed: Vec<PushedLocks>) -> Outcome {
     let code = match push::share(session, project, remote) {
         // What was there before and could not be looked at again is no reason to stop.
         Err(error) if !needed.is_empty() && ops::remote_has(project, remote, &needed) => {

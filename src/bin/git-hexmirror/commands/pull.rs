@@ -1,5 +1,6 @@
 //! `pull`
 
+use git_hexmirror::model::Remote;
 use git_hexmirror::ops::{self, Gained, Pull, Reach, Way};
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use crate::session::Session;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The remote, by name or address [default: git's remote.pushDefault, else origin or the only one]
-    remote: Option<String>,
+    remote: Option<Remote>,
     #[command(flatten)]
     json: Json,
 }
@@ -24,7 +25,7 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let progress = session.progress();
-    let reach = Reach { remote: arguments.remote.as_deref(), may_ask: true };
+    let reach = Reach { remote: arguments.remote.as_ref(), may_ask: true };
     let pull = ops::pull(&project, reach, progress.as_ref());
     drop(progress);
     let pull = pull?;

@@ -1,6 +1,7 @@
 //! `push`
 
 use git_hexmirror::config::PrePush;
+use git_hexmirror::model::Remote;
 use git_hexmirror::ops::{self, Project, Pull, Push, Reach, Way};
 use serde_json::json;
 
@@ -19,7 +20,7 @@ use crate::session::Session;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The remote, by name or address [default: git's remote.pushDefault, else origin or the only one]
-    remote: Option<String>,
+    remote: Option<Remote>,
     /// Replace the remote's mirror, after `git hexmirror compact`; refused where it has what the local one lacks
     #[arg(long)]
     force_with_lease: bool,
@@ -29,7 +30,7 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    let reach = Reach { remote: arguments.remote.as_deref(), may_ask: true };
+    let reach = Reach { remote: arguments.remote.as_ref(), may_ask: true };
     let push = match arguments.force_with_lease {
         true => ops::push_rewritten(&project, reach)?,
         false => pushed(session, &project, reach)?,
@@ -80,7 +81,7 @@ fn say(output: &Output, project: &Project, push: &Push) {
 }
 
 /// Sees to it that the mirror is on the remote that git is about to push to, as the user has set.
-pub fn share(session: &Session, project: &Project, remote: &str) -> Outcome {
+pub fn share(session: &Session, project: &Project, remote: &Remote) -> Outcome {
     if project.config.pre_push == PrePush::Check {
         let branch = &project.branch;
         session.output.always(format!("git-hexmirror: {remote} lacks what {branch} has for the locks that are pushed"));
