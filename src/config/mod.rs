@@ -4,6 +4,8 @@
 //! The tracked file arrives with somebody's branch, so it is not trusted with secrets: where it alone names a repository's
 //! address, no key is sent there (see [`RepositoryConfig::trusted`]).
 
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -162,105 +164,6 @@ pub struct Config {
     pub shallow: bool,
 }
 
-impl Layer {
-    /// Reads the tracked file.
-    ///
-    /// # Errors
-    /// Fails where it is not TOML, or has a key that does not exist.
-    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError { origin: FILE.into(), problem: error.to_string() })
-    }
-
-    /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`,
-    /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
-    /// `HEXMIRROR_KEEP_TAGS`, `HEXMIRROR_OPAQUE` and `HEXMIRROR_SUBMODULES` (as the locks), `HEXMIRROR_SHALLOW` (a boolean of
-    /// git), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
-    ///
-    /// # Errors
-    /// Fails where a number is none.
-    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let get = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let jobs = ["HEXMIRROR_JOBS", "HEX_HTTP_CONCURRENCY"]
-            .into_iter()
-            .find_map(|name| Some(number(name, &get(name)?)))
-            .transpose()?;
-        let timeout = get("HEXMIRROR_TIMEOUT").map(|value| number("HEXMIRROR_TIMEOUT", &value)).transpose()?;
-        let hexpm = RepositoryLayer { url: get("HEXMIRROR_URL"), public_key: get("HEXMIRROR_PUBLIC_KEY") };
-        Ok(Self {
-            branch: get("HEXMIRROR_BRANCH"),
-            locks: get("HEXMIRROR_LOCKS").map(|locks| words(&locks)),
-            jobs,
-            timeout,
-            opaque: get("HEXMIRROR_OPAQUE").map(|packages| words(&packages)),
-            submodules: get("HEXMIRROR_SUBMODULES").map(|apps| words(&apps)),
-            repositories: [("hexpm".to_owned(), hexpm)].into(),
-            hooks: HooksLayer {
-                pre_push: get("HEXMIRROR_PRE_PUSH").map(|text| word("HEXMIRROR_PRE_PUSH", text)).transpose()?,
-                post_checkout: get("HEXMIRROR_POST_CHECKOUT")
-                    .map(|text| word("HEXMIRROR_POST_CHECKOUT", text))
-                    .transpose()?,
-            },
-            prune: PruneLayer {
-                keep_days: get("HEXMIRROR_KEEP_DAYS").map(|days| number("HEXMIRROR_KEEP_DAYS", &days)).transpose()?,
-                keep_tags: get("HEXMIRROR_KEEP_TAGS").map(|tags| words(&tags)),
-            },
-            shallow: get("HEXMIRROR_SHALLOW").map(|value| boolean("HEXMIRROR_SHALLOW", &value)).transpose()?,
-        })
-    }
-
-    /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space, and given as often as one likes), `hexmirror.jobs`,
-    /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque` and `hexmirror.submodules`
-    /// (as the locks), `hexmirror.shallow`, and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
-    ///
-    /// `values` returns all values of a setting; of those that are no lists, the last counts, as for git.
-    /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
-    ///
-    /// # Errors
-    /// Fails where a number is none.
-    pub fn from_git(
-        values: impl Fn(&str) -> Vec<String>,
-        by_subsection: impl Fn(&str) -> Vec<(String, String)>,
-    ) -> Result<Self, ConfigError> {
-        let setting = |key: &str| values(key).pop();
-        let list = |key: &str| Some(values(key)).filter(|values| !values.is_empty()).map(|all| words(&all.join(" ")));
-        let numeric = |key: &str| setting(key).map(|value| number(&format!("git's setting {key}"), &value)).transpose();
-        let (jobs, timeout) = (numeric("hexmirror.jobs")?, numeric("hexmirror.timeout")?);
-        let mut repositories = BTreeMap::<String, RepositoryLayer>::new();
-        for (repository, url) in by_subsection("url") {
-            repositories.entry(repository).or_default().url = Some(url);
-        }
-        for (repository, key) in by_subsection("publicKey") {
-            repositories.entry(repository).or_default().public_key = Some(key);
-        }
-        let locks = list("hexmirror.locks");
-        let hooks = HooksLayer {
-            pre_push: setting("hexmirror.prePush")
-                .map(|text| word("git's setting hexmirror.prePush", text))
-                .transpose()?,
-            post_checkout: setting("hexmirror.postCheckout")
-                .map(|text| word("git's setting hexmirror.postCheckout", text))
-                .transpose()?,
-        };
-        let keep_tags = list("hexmirror.keepTags");
-        let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
-        let (opaque, submodules) = (list("hexmirror.opaque"), list("hexmirror.submodules"));
-        let shallow = setting("hexmirror.shallow").map(|value| boolean("git's setting hexmirror.shallow", &value));
-        let shallow = shallow.transpose()?;
-        Ok(Self {
-            branch: setting("hexmirror.branch"),
-            locks,
-            jobs,
-            timeout,
-            opaque,
-            submodules,
-            repositories,
-            hooks,
-            prune,
-            shallow,
-        })
-    }
-}
-
 impl Config {
     /// Puts the sources together. `trusted` are those of the user, the most important first; `tracked` is the project's file.
     ///
@@ -335,38 +238,12 @@ fn opaque(names: &[String]) -> Result<BTreeSet<EntryId>, ConfigError> {
     read.map_err(|error| ConfigError { origin: "the setting opaque".into(), problem: error.to_string() })
 }
 
-/// Reads one of a few words, such as `check`.
-fn word<T: for<'a> Deserialize<'a>>(origin: &str, text: String) -> Result<T, ConfigError> {
-    use serde::de::IntoDeserializer;
-    use serde::de::value::{Error, StringDeserializer};
-    let read: StringDeserializer<Error> = text.into_deserializer();
-    T::deserialize(read).map_err(|error| ConfigError { origin: origin.into(), problem: error.to_string() })
-}
-
-/// Reads a boolean as git writes them (git-config(1), "Values").
-fn boolean(origin: &str, text: &str) -> Result<bool, ConfigError> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Ok(true),
-        "false" | "no" | "off" | "0" | "" => Ok(false),
-        _ => Err(ConfigError { origin: origin.into(), problem: format!("{text:?} is neither true nor false") }),
-    }
-}
-
-fn number(origin: &str, text: &str) -> Result<usize, ConfigError> {
-    let problem = || format!("{text:?} is not a number");
-    text.trim().parse().map_err(|_| ConfigError { origin: origin.into(), problem: problem() })
-}
-
 /// Returns a path or glob as what walks through files has it: without a `./` in front, which only a file system would ignore.
 fn from_root(mut glob: &str) -> &str {
     while let Some(rest) = glob.strip_prefix("./") {
         glob = rest.trim_start_matches('/');
     }
     glob
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
 }
 
 #[cfg(test)]
