@@ -1,17 +1,24 @@
 //! Where settings come from: a flag, then `HEXMIRROR_*`, then `git config hexmirror.*`, then the tracked `.hexmirror.toml`,
 //! then defaults. With no setting at all everything works for a project with a `mix.lock` and hex.pm.
 //!
-//! The tracked file arrives with somebody's branch, so it is not trusted with secrets: where it alone names a repository's
-//! address, no key is sent there (see [`RepositoryConfig::trusted`]).
+//! The tracked file arrives with somebody's branch. It describes the project; it does not decide whom to trust, and it makes
+//! nothing act (see [`Tracked`]). Even an address that the user has allowed gets no key (see [`RepositoryConfig::trusted`]).
 
+mod setting;
 mod sources;
+mod tracked;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::model::{EntryId, NameError, RepositoryName};
+
+use setting::repository_name;
+pub use setting::{Setting, SettingValue};
+pub use tracked::{Judged, Standing, Tracked};
 
 /// The name of the tracked file, in the root of the worktree.
 pub const FILE: &str = ".hexmirror.toml";
@@ -85,6 +92,17 @@ pub enum PrePush {
     Off,
 }
 
+impl PrePush {
+    /// Returns the word for it in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Check => "check",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// What happens after a branch switch, a merge or a rebase that changed a lock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -98,6 +116,18 @@ pub enum PostCheckout {
     Update,
     /// Nothing.
     Off,
+}
+
+impl PostCheckout {
+    /// Returns the word for it in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Notify => "notify",
+            Self::Pull => "pull",
+            Self::Update => "update",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// What one source says of what `prune` keeps.
@@ -116,8 +146,53 @@ pub struct PruneLayer {
 pub struct RepositoryLayer {
     /// Its address.
     pub url: Option<String>,
-    /// The key that its registry is signed with: a PEM file's path from the root of the worktree, or the PEM itself.
-    pub public_key: Option<String>,
+    /// The key that its registry is signed with.
+    pub public_key: Option<KeySetting>,
+}
+
+/// The key that a repository's registry is signed with, as a setting gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum KeySetting {
+    /// The PEM itself.
+    Pem(String),
+    /// The path of a PEM file, from the root of the worktree.
+    File(String),
+    /// A file that the tracked settings name, and what it holds: what is judged is what is used.
+    Tracked {
+        /// Its path, from the root of the worktree.
+        file: String,
+        /// Its content, or why it cannot be read.
+        content: Result<Vec<u8>, String>,
+    },
+}
+
+impl From<String> for KeySetting {
+    fn from(text: String) -> Self {
+        if text.trim_start().starts_with("-----BEGIN") { Self::Pem(text) } else { Self::File(text) }
+    }
+}
+
+impl fmt::Display for KeySetting {
+    /// Shows the text of the setting.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pem(text) | Self::File(text) | Self::Tracked { file: text, .. } => f.write_str(text),
+        }
+    }
+}
+
+impl Layer {
+    /// Reads the key files that the settings name.
+    pub fn with_key_files(mut self, read: impl Fn(&str) -> Result<Vec<u8>, String>) -> Self {
+        for repository in self.repositories.values_mut() {
+            if let Some(KeySetting::File(file)) = &repository.public_key {
+                let (file, content) = (file.clone(), read(file));
+                repository.public_key = Some(KeySetting::Tracked { file, content });
+            }
+        }
+        self
+    }
 }
 
 /// The settings in force for a Hex repository.
@@ -128,9 +203,7 @@ pub struct RepositoryConfig {
     /// Whether the address comes from the user (a flag, the environment, git's settings) and not from the tracked file.
     pub trusted: bool,
     /// The key that its registry is signed with, if set.
-    pub public_key: Option<String>,
-    /// Whether the key comes from the user. A path that the tracked file names stays within the worktree.
-    pub public_key_trusted: bool,
+    pub public_key: Option<KeySetting>,
 }
 
 /// The settings in force.
@@ -165,7 +238,21 @@ pub struct Config {
 }
 
 impl Config {
-    /// Puts the sources together. `trusted` are those of the user, the most important first; `tracked` is the project's file.
+    /// Returns the settings that are in force if nobody sets anything, as far as they are decided here.
+    pub fn defaults() -> Layer {
+        Layer {
+            branch: Some(DEFAULT_BRANCH.into()),
+            opaque: Some(Vec::new()),
+            submodules: Some(Vec::new()),
+            shallow: Some(false),
+            hooks: HooksLayer { pre_push: Some(PrePush::default()), post_checkout: Some(PostCheckout::default()) },
+            prune: PruneLayer { keep_days: Some(KEEP_DAYS), keep_tags: Some(Vec::new()) },
+            ..Layer::default()
+        }
+    }
+
+    /// Puts the sources together. `trusted` are those of the user, the most important first; `tracked` is what counts of the
+    /// project's file ([`Tracked::in_force`]).
     ///
     /// # Errors
     /// Fails where a repository's name is not valid or a number is out of bounds.
@@ -174,19 +261,12 @@ impl Config {
         let mut repositories = BTreeMap::<RepositoryName, RepositoryConfig>::new();
         for (layer, trusted) in layers() {
             for (name, of_layer) in &layer.repositories {
-                let name = name.parse().map_err(|error: NameError| ConfigError {
-                    origin: "the setting repositories".into(),
-                    problem: error.to_string(),
-                })?;
-                let config: &mut RepositoryConfig = repositories.entry(name).or_default();
+                let config: &mut RepositoryConfig = repositories.entry(repository_name(name)?).or_default();
                 if config.url.is_none() && of_layer.url.is_some() {
                     config.url.clone_from(&of_layer.url);
                     config.trusted = trusted;
                 }
-                if config.public_key.is_none() && of_layer.public_key.is_some() {
-                    config.public_key.clone_from(&of_layer.public_key);
-                    config.public_key_trusted = trusted;
-                }
+                config.public_key = config.public_key.take().or_else(|| of_layer.public_key.clone());
             }
         }
         let jobs = layers().find_map(|(layer, _)| layer.jobs);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{ConfigError, FILE, HooksLayer, Layer, PruneLayer, RepositoryLayer};
+use super::{ConfigError, FILE, HooksLayer, KeySetting, Layer, PruneLayer, RepositoryLayer};
 
 impl Layer {
     /// Reads the tracked file.
@@ -29,7 +29,8 @@ impl Layer {
             .find_map(|name| Some(number(name, &get(name)?)))
             .transpose()?;
         let timeout = get("HEXMIRROR_TIMEOUT").map(|value| number("HEXMIRROR_TIMEOUT", &value)).transpose()?;
-        let hexpm = RepositoryLayer { url: get("HEXMIRROR_URL"), public_key: get("HEXMIRROR_PUBLIC_KEY") };
+        let public_key = get("HEXMIRROR_PUBLIC_KEY").map(KeySetting::from);
+        let hexpm = RepositoryLayer { url: get("HEXMIRROR_URL"), public_key };
         Ok(Self {
             branch: get("HEXMIRROR_BRANCH"),
             locks: get("HEXMIRROR_LOCKS").map(|locks| words(&locks)),
@@ -74,7 +75,7 @@ impl Layer {
             repositories.entry(repository).or_default().url = Some(url);
         }
         for (repository, key) in by_subsection("publicKey") {
-            repositories.entry(repository).or_default().public_key = Some(key);
+            repositories.entry(repository).or_default().public_key = Some(key.into());
         }
         let locks = list("hexmirror.locks");
         let hooks = HooksLayer {

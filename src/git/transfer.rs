@@ -230,6 +230,22 @@ impl ProjectGit {
         }
     }
 
+    /// Adds a value to a setting of this repository's own configuration.
+    ///
+    /// # Errors
+    /// Fails if git cannot write it.
+    pub fn add_setting(&self, key: &str, value: &str) -> Result<()> {
+        self.prepare(&["config", "--local", "--add", key, value]).output("write a setting").map(drop)
+    }
+
+    /// Removes all values of a setting from this repository's own configuration, which has some.
+    ///
+    /// # Errors
+    /// Fails if git cannot write it.
+    pub fn remove_setting(&self, key: &str) -> Result<()> {
+        self.prepare(&["config", "--local", "--unset-all", key]).output("remove a setting").map(drop)
+    }
+
     fn prepare(&self, arguments: &[&str]) -> Run<'_> {
         self.git.run_in_project(&self.directory, &self.git_dir, arguments)
     }

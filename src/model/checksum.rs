@@ -1,4 +1,4 @@
-//! SHA-256 checksums of a release, as newtypes so that the inner and the outer one cannot be mixed up.
+//! SHA-256 checksums, as newtypes so that those of different things cannot be mixed up.
 
 use std::fmt;
 use std::str::FromStr;
@@ -88,6 +88,10 @@ checksum! {
 checksum! {
     /// SHA-256 of a registry entry's signed message, as it was before gzip. Shown in lower case.
     EntryChecksum
+}
+checksum! {
+    /// SHA-256 of the tracked settings that need the user's permission. Shown in lower case.
+    TrustHash
 }
 
 fn parse_hex(text: &str) -> Result<[u8; 32], ChecksumError> {

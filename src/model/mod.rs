@@ -49,7 +49,7 @@ mod remote;
 mod stored_git;
 mod version;
 
-pub use checksum::{ChecksumError, EntryChecksum, InnerChecksum, OuterChecksum};
+pub use checksum::{ChecksumError, EntryChecksum, InnerChecksum, OuterChecksum, TrustHash};
 pub use fault::{is_local, is_local_complaint, local_cause};
 pub use git_address::{GitAddress, GitAddressError, GitUrl};
 pub use git_name::{GitName, GitNameError, Revision};

@@ -56,10 +56,13 @@ pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
     let upstream = Server::bind("127.0.0.1:0", Arc::new(sample.clone()), Options::default())?.start()?;
     write(folder, "hex.pem", &sample.public_key)?;
     let url = upstream.base_url();
-    let settings = format!("[repositories.hexpm]\nurl = \"{url}\"\npublic_key = \"hex.pem\"\n");
-    write(folder, ".hexmirror.toml", &settings)?;
     write(folder, "mix.lock", &sample.lock(&["greeting 1.0.0", "party 0.3.0"]))?;
     Repository::init(folder)?;
+    // Whoever keeps the project finds the settings there, too.
+    let config = folder.join(".git/config");
+    let text = fs::read_to_string(&config).map_err(OpError::machine("read", &config))?;
+    let settings = format!("{text}[hexmirror \"hexpm\"]\n\turl = {url}\n\tpublicKey = hex.pem\n");
+    write(folder, ".git/config", &settings)?;
     let project = || Project::of(Repository::open(folder)?, folder, Layer::default(), Environment::default());
     let progress: Arc<dyn Progress> = Arc::new(Silent);
     step("a new project, whose mix.lock pins two packages of a small Hex repository", vec![format!("upstream: {url}")]);

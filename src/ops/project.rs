@@ -6,9 +6,9 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_committed, read_regular, read_tracked};
-use super::{OpError, Result};
-use crate::config::{self, Config, Layer};
+use super::worktree::{MAX_KEY, MAX_LOCK, MAX_SETTINGS, read_committed, read_regular, read_tracked};
+use super::{OpError, Result, trust, upstream};
+use crate::config::{self, Config, Layer, Tracked};
 use crate::git::{GitSettings, ProjectGit};
 use crate::lock::Lock;
 use crate::model::Remote;
@@ -52,6 +52,10 @@ pub struct Project {
     pub branch: Branch,
     /// The settings in force.
     pub config: Config,
+    /// The settings of the tracked file, and which of them count.
+    pub tracked: Tracked,
+    /// The user's own settings: flags, the environment, git's configuration.
+    pub(super) own: [Layer; 3],
     /// The environment.
     pub environment: Environment,
     directory: PathBuf,
@@ -120,25 +124,24 @@ impl Project {
     /// # Errors
     /// Fails where a setting cannot be used.
     pub fn of(repository: Repository, directory: &Path, flags: Layer, environment: Environment) -> Result<Self> {
-        let tracked = match read_tracked(&repository, config::FILE, MAX_SETTINGS)? {
-            Some(bytes) => Layer::from_toml(&String::from_utf8_lossy(&bytes))?,
-            None => Layer::default(),
-        };
         let git = Layer::from_git(
             |key| repository.settings(key),
             |name| repository.settings_by_subsection("hexmirror", name),
         )?;
         let variables = Layer::from_environment(|name| environment.get(name))?;
-        let config = Config::from_layers(&[flags, variables, git], &tracked)?;
+        let own = [flags, variables, git];
+        let tracked = match read_tracked(&repository, config::FILE, MAX_SETTINGS)? {
+            Some(bytes) => judged(&repository, &String::from_utf8_lossy(&bytes), &own, &environment)?,
+            None => Tracked::default(),
+        };
+        let config = Config::from_layers(&own, &tracked.in_force())?;
         let branch = repository.branch(&config.branch)?;
-        Ok(Self { repository, branch, config, environment, directory: directory.to_owned() })
+        Ok(Self { repository, branch, config, tracked, own, environment, directory: directory.to_owned() })
     }
 
     /// Opens the project's repository once more, as it is on disk now.
     pub(super) fn reopened(&self) -> Result<Self> {
-        let Self { repository, branch, config, environment, directory } = self;
-        let (branch, config, environment) = (branch.clone(), config.clone(), environment.clone());
-        Ok(Self { repository: repository.reopened()?, branch, config, environment, directory: directory.clone() })
+        Ok(Self { repository: self.repository.reopened()?, ..self.clone() })
     }
 
     /// Returns where in the project the user stands.
@@ -313,6 +316,18 @@ impl Project {
         let (root, directory) = (fs::canonicalize(root).ok()?, fs::canonicalize(&self.directory).ok()?);
         directory.strip_prefix(root).ok().map(Path::to_owned)
     }
+}
+
+/// Judges the tracked settings by the user's own.
+fn judged(repository: &Repository, text: &str, own: &[Layer], environment: &Environment) -> Result<Tracked> {
+    let tracked = Layer::from_toml(text)?.with_key_files(|file| match read_tracked(repository, file, MAX_KEY) {
+        Ok(bytes) => bytes.ok_or_else(|| format!("there is no {file}")),
+        Err(error) => Err(upstream::with_causes(&error)),
+    });
+    let repositories = &tracked.repositories;
+    let hex =
+        if repositories.is_empty() { Layer::default() } else { upstream::known_to_hex(environment, repositories) };
+    Ok(Tracked::judge(&tracked, own, &hex, &trust::allowed(repository, environment)?)?)
 }
 
 pub(super) fn are_literal(globs: &[String]) -> bool {

@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::project::{Environment, Project};
-use super::worktree::{MAX_KEY, read_regular, read_tracked};
+use super::worktree::{MAX_KEY, read_regular};
 use super::{OpError, Result};
-use crate::config::ConfigError;
-use crate::fetch::hex_home::{HexConfig, HexHome};
+use crate::config::{ConfigError, KeySetting, Layer, RepositoryLayer};
+use crate::fetch::hex_home::{HexConfig, HexHome, HexRepository};
 use crate::fetch::{
     Access, Endpoint, Netrc, Proxies, Secret, Settings, Timeouts, Upstream, WebUrl, WebUrlError, retry,
 };
 use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::RepositoryName;
 use crate::progress::{Event, Progress};
+
+/// The variables that name a mirror of hex.pm to the Hex client; keys go to a trusted one.
+pub(super) const TRUSTED_MIRROR: [&str; 2] = ["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR"];
+pub(super) const MIRROR: [&str; 2] = ["HEX_MIRROR_URL", "HEX_MIRROR"];
 
 /// What is known of the repositories, from this program's settings, the environment and the Hex client's own configuration.
 pub(super) struct Repositories<'a> {
@@ -28,20 +32,10 @@ pub(super) struct Repositories<'a> {
 impl<'a> Repositories<'a> {
     pub fn new(project: &'a Project, progress: &dyn Progress) -> Result<Self> {
         let hex_home = hex_home(&project.environment);
-        let mut hex = hex_home.as_ref().map(HexHome::config).transpose()?.unwrap_or_default();
+        let mut hex = hex_config(&project.environment, hex_home.as_ref())?;
         for message in hex.problems.drain(..) {
             progress.report(Event::Warning { message: format!("in the Hex client's configuration, {message}") });
         }
-        let environment = &project.environment;
-        hex.repos_key = environment.get("HEX_REPOS_KEY").map(Secret::new).or(hex.repos_key);
-        // As Hex reads them (`hex/state.ex`).
-        let mirror = |names: &[&str]| {
-            let url = environment.first(names);
-            url.map(|url| address(&url, &format!("the mirror of the Hex client ({})", names[0]))).transpose()
-        };
-        hex.trusted_mirror_url =
-            mirror(&["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR"])?.or(hex.trusted_mirror_url.take());
-        hex.mirror_url = mirror(&["HEX_MIRROR_URL", "HEX_MIRROR"])?.or(hex.mirror_url.take());
         Ok(Self { project, hex, hex_home })
     }
 
@@ -68,14 +62,18 @@ impl<'a> Repositories<'a> {
         let error = |problem: String| OpError::PublicKey { repository: repository.clone(), problem };
         let source = self.source(repository);
         let configured = [Some(repository), source.as_ref()].into_iter().flatten().find_map(|name| {
-            let of_config = self.project.config.repositories.get(name);
-            let of_config = of_config.and_then(|config| Some((config.public_key.clone()?, config.public_key_trusted)));
-            of_config.or_else(|| Some((self.hex.repositories.get(name)?.public_key.clone()?, true)))
+            let of_config = self.project.config.repositories.get(name).and_then(|config| config.public_key.clone());
+            let of_hex = || self.hex.repositories.get(name).and_then(|hex| hex.public_key.clone());
+            of_config.or_else(|| of_hex().map(KeySetting::Pem))
         });
         match configured {
-            Some((key, trusted)) => {
-                let is_pem = key.trim_start().starts_with("-----BEGIN");
-                let pem = if is_pem { key } else { self.read_key(&key, trusted, repository)? };
+            Some(key) => {
+                let pem = match key {
+                    KeySetting::Pem(pem) => pem,
+                    KeySetting::File(file) => self.read_key(&file, repository)?,
+                    KeySetting::Tracked { content: Ok(content), .. } => String::from_utf8_lossy(&content).into_owned(),
+                    KeySetting::Tracked { content: Err(problem), .. } => return Err(error(problem)),
+                };
                 PublicKey::from_pem(&pem).map_err(|problem| error(problem.to_string()))
             }
             None if repository.source() == "hexpm" => Ok(hexpm_key().clone()),
@@ -92,19 +90,14 @@ impl<'a> Repositories<'a> {
         distinct.into_iter().map(|name| Ok((name.clone(), self.public_key(name)?))).collect()
     }
 
-    /// Reads a key from a file, seen from the root of the worktree. Only the user's own settings lead out of it.
-    fn read_key(&self, path: &str, trusted: bool, repository: &RepositoryName) -> Result<String> {
+    /// Reads a key from a file that the user names, seen from the root of the worktree.
+    fn read_key(&self, path: &str, repository: &RepositoryName) -> Result<String> {
         let error = |problem: String| OpError::PublicKey { repository: repository.clone(), problem };
         let root = self.project.repository.worktree().unwrap_or(self.project.repository.common_dir());
         let file = root.join(path);
-        let key = if trusted {
-            let read = fs::canonicalize(&file).and_then(|file| read_regular(&file, MAX_KEY));
-            let key = read.map_err(|source| error(format!("cannot read {}: {source}", file.display())))?;
-            key.map_err(|reason| error(format!("{} {reason}", file.display())))?
-        } else {
-            let key = read_tracked(&self.project.repository, path, MAX_KEY)?;
-            key.ok_or_else(|| error(format!("there is no {}", file.display())))?
-        };
+        let read = fs::canonicalize(&file).and_then(|file| read_regular(&file, MAX_KEY));
+        let key = read.map_err(|source| error(format!("cannot read {}: {source}", file.display())))?;
+        let key = key.map_err(|reason| error(format!("{} {reason}", file.display())))?;
         Ok(String::from_utf8_lossy(&key).into_owned())
     }
 
@@ -124,6 +117,8 @@ impl<'a> Repositories<'a> {
         let source = self.source(repository).zip(repository.organization());
         if let Some((source, organization)) = source
             && let Some((url, trusted)) = self.configured(&source)?
+            // What the user has told Hex of this organisation wins over what a tracked file says of its repository.
+            && (trusted || self.hex.repositories.get(repository).is_none_or(|own| own.url.is_none()))
         {
             return Ok(Some(Endpoint { access: access(trusted), ..Endpoint::public(url).organization(organization) }));
         }
@@ -179,6 +174,44 @@ impl<'a> Repositories<'a> {
             ..defaults
         })
     }
+}
+
+/// Reads the Hex client's configuration, with what the environment changes about it.
+fn hex_config(environment: &Environment, hex_home: Option<&HexHome>) -> Result<HexConfig> {
+    let mut hex = hex_home.map(HexHome::config).transpose()?.unwrap_or_default();
+    hex.repos_key = environment.get("HEX_REPOS_KEY").map(Secret::new).or(hex.repos_key);
+    // As Hex reads them (`hex/state.ex`).
+    let mirror = |names: &[&str]| {
+        let url = environment.first(names);
+        url.map(|url| address(&url, &format!("the mirror of the Hex client ({})", names[0]))).transpose()
+    };
+    hex.trusted_mirror_url = mirror(&TRUSTED_MIRROR)?.or(hex.trusted_mirror_url.take());
+    hex.mirror_url = mirror(&MIRROR)?.or(hex.mirror_url.take());
+    Ok(hex)
+}
+
+/// Returns what the Hex client knows of repositories, as settings. If its configuration cannot be read, it may know all that
+/// the tracked settings name.
+pub(super) fn known_to_hex(environment: &Environment, tracked: &BTreeMap<String, RepositoryLayer>) -> Layer {
+    let Ok(mut hex) = hex_config(environment, hex_home(environment).as_ref()) else {
+        let repositories = tracked.keys().map(|name| (name.clone(), RepositoryLayer::default())).collect();
+        return Layer { repositories, ..Layer::default() };
+    };
+    if let Some(mirror) = hex.trusted_mirror_url.or(hex.mirror_url) {
+        hex.repositories.entry(RepositoryName::hexpm()).or_default().url = Some(mirror);
+    }
+    let settings = |known: HexRepository| RepositoryLayer {
+        url: known.url.map(|url| url.reveal().to_owned()),
+        public_key: known.public_key.map(KeySetting::Pem),
+    };
+    let repositories = hex.repositories.into_iter().map(|(name, known)| (name.to_string(), settings(known))).collect();
+    Layer { repositories, ..Layer::default() }
+}
+
+/// Returns what an error and its causes say, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
+    std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
 }
 
 fn address(url: &str, origin: &str) -> Result<WebUrl> {

@@ -61,6 +61,7 @@ pub use overlay::{Overlaid, Overlay};
 pub use recover::Item;
 pub use repository::Repository;
 pub use salvage::Salvage;
+pub use settings::SettingOrigin;
 pub use snapshot::{Damage, Snapshot};
 pub use sweep::Temporary;
 pub use tip::TipReader;

@@ -1,13 +1,54 @@
-//! Whether git's settings are those that its files hold.
+//! Where git's settings stand, and whether they are those that its files hold.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
+use gix::bstr::ByteSlice;
 use gix::config::Source;
 use gix::sec::Trust;
 
-use super::{Result, StoreError};
+use super::{Repository, Result, StoreError};
+
+/// Where a value of git's configuration stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingOrigin {
+    /// Its scope, as `git config --show-scope` names it: `system`, `global`, `local`, `worktree` or `command`.
+    pub scope: &'static str,
+    /// The file, unless it is the command line or the environment.
+    pub file: Option<PathBuf>,
+}
+
+impl SettingOrigin {
+    fn of(section: &gix::config::file::Metadata) -> Self {
+        let scope = match section.source {
+            Source::GitInstallation | Source::System => "system",
+            Source::Git | Source::User => "global",
+            Source::Local => "local",
+            Source::Worktree => "worktree",
+            Source::Env | Source::Cli | Source::Api | Source::EnvOverride => "command",
+        };
+        Self { scope, file: section.path.clone() }
+    }
+}
+
+impl Repository {
+    /// Returns where the values of a setting such as `hexmirror.branch` or `hexmirror.acme.url` stand, in the order that git reads
+    /// them.
+    pub fn setting_origins(&self, key: &str) -> Vec<SettingOrigin> {
+        let Some((section, rest)) = key.split_once('.') else { return Vec::new() };
+        let (subsection, name) =
+            rest.rsplit_once('.').map_or((None, rest), |(subsection, name)| (Some(subsection), name));
+        let snapshot = self.git.config_snapshot();
+        let sections = snapshot.plumbing().sections_by_name(section).into_iter().flatten();
+        let origins = sections.flat_map(|section| {
+            let is_it = section.header().subsection_name().map(|name| name.to_str_lossy()).as_deref() == subsection;
+            let values = if is_it { section.values(name).len() } else { 0 };
+            vec![SettingOrigin::of(section.meta()); values]
+        });
+        origins.collect()
+    }
+}
 
 /// Fails where a file with settings is there and was not read: gix takes one that it cannot read for an empty one, and the
 /// command would act without the user's addresses, keys and remotes.

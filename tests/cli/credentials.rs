@@ -77,6 +77,8 @@ fn a_key_goes_nowhere_that_only_the_tracked_file_names() {
     let stage = Stage::new();
     stage.lock(&["hexpm:acme/secret 0.1.0"]);
     stage.write(".hexmirror.toml", &format!("[repositories.hexpm]\nurl = \"{}\"\n", stage.upstream.url()));
+    // Not even if it is allowed.
+    stage.run(&["trust", "--yes"]).ok();
     let mut command = stage.bare_command_in(&stage.project, &["update"]);
     command.env("HEX_REPOS_KEY", "top-secret").env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
     Ran::of(&mut command).ok();

@@ -105,8 +105,10 @@ fn the_files_of_another_worktree_are_no_other() {
 
 #[test]
 fn a_public_key_that_tracked_settings_name_is_a_regular_file_of_the_worktree() {
-    let stage = Stage::new();
-    let file = format!("[repositories.hexpm]\nurl = \"{}\"\npublic_key = \"hex.pem\"\n", stage.upstream.url());
+    let mut registry = Registry::sample();
+    registry.publish("other/thing 1.0.0", &[], &[("a.ex".into(), "a".into())]);
+    let stage = Stage::with(registry, &["other/thing 1.0.0"]);
+    let file = format!("[repositories.other]\nurl = \"{}\"\npublic_key = \"hex.pem\"\n", stage.upstream.url());
     stage.write(".hexmirror.toml", &file);
     let update = || stage.bare_command_in(&stage.project, &["update"]);
     for (trap, reason) in TRAPS {
@@ -118,12 +120,13 @@ fn a_public_key_that_tracked_settings_name_is_a_regular_file_of_the_worktree() {
     fs::write(&outside, key().public_key().to_pem()).unwrap();
     stage.write(".hexmirror.toml", &file.replace("hex.pem", outside.to_str().unwrap()));
     refuses(&mut update(), 2, "key.pem", "leads out of the worktree");
-    stage.git(&["config", "hexmirror.hexpm.publicKey", "hex.pem"]);
+    stage.git(&["config", "hexmirror.other.url", &stage.upstream.url()]);
+    stage.git(&["config", "hexmirror.other.publicKey", "hex.pem"]);
     for (trap, reason) in TRAPS.into_iter().filter(|(_, reason)| !reason.starts_with("leads")) {
         set(&stage, trap, "hex.pem");
         refuses(&mut update(), 2, "hex.pem", reason);
     }
-    stage.git(&["config", "hexmirror.hexpm.publicKey", outside.to_str().unwrap()]);
+    stage.git(&["config", "hexmirror.other.publicKey", outside.to_str().unwrap()]);
     Ran::of(&mut update()).ok();
 }
 

@@ -19,5 +19,6 @@ mod serve;
 mod settings;
 mod source;
 mod text;
+mod trust;
 mod update;
 mod where_it_runs;

@@ -9,9 +9,9 @@ use crate::support::stage::{PINNED, Ran, Stage};
 fn the_branch_is_named_by_flag_then_environment_then_git_then_the_tracked_file() {
     let stage = Stage::new();
     let made = |name: &str| stage.tip_of(&format!("refs/heads/{name}")).is_some();
-    stage.write(".hexmirror.toml", "branch = \"of-file\"\n");
-    stage.run(&["init"]).ok().says("of-file");
-    assert!(made("of-file"));
+    stage.write(".hexmirror.toml", "branch = \"hexmirror-of-file\"\n");
+    stage.run(&["init"]).ok().says("hexmirror-of-file");
+    assert!(made("hexmirror-of-file"));
     stage.git(&["config", "hexmirror.branch", "of-git"]);
     stage.run(&["init"]).ok();
     assert!(made("of-git"));
@@ -40,8 +40,9 @@ fn the_address_and_the_key_of_a_repository() {
     let bare = |arguments: &[&str]| Ran::of(&mut stage.bare_command_in(&stage.project, arguments));
     let file = format!("[repositories.hexpm]\nurl = \"{}\"\npublic_key = \"keys/hexpm.pem\"\n", stage.upstream.url());
     stage.write(".hexmirror.toml", &file);
-    bare(&["update"]).exits(2).says("keys/hexpm.pem");
+    bare(&["trust", "--yes"]).exits(2).says("keys/hexpm.pem");
     stage.write("keys/hexpm.pem", &key().public_key().to_pem());
+    bare(&["trust", "--yes"]).ok();
     bare(&["update"]).ok();
     // git's settings count more, and a key may stand there as it is.
     stage.git(&["config", "hexmirror.hexpm.publicKey", &other_key().public_key().to_pem()]);

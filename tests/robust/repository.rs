@@ -133,7 +133,7 @@ fn names_that_git_keeps_for_itself_are_no_mirrors() {
                 .says("hexmirror.branch");
         }
     }
-    stage.write(".hexmirror.toml", "branch = \"refs/replace/x\"\n");
+    stage.git(&["config", "hexmirror.branch", "refs/replace/x"]);
     stage.run(&["init"]).exits(2).says("refs/replace/x");
     assert_eq!(stage.git(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main");
 }

@@ -22,4 +22,5 @@ mod race;
 mod remembered;
 mod shared;
 mod team;
+mod tracked_settings;
 mod user_settings;

@@ -1,8 +1,9 @@
 //! The tracked file: it is TOML, means the same however it is spelled, and is never trusted.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use git_hexmirror::config::{Config, Layer};
+use git_hexmirror::config::{Config, Layer, PostCheckout, Tracked};
 use toml::{Table, Value};
 
 /// Any text as `.hexmirror.toml`.
@@ -20,6 +21,7 @@ pub fn config(bytes: &[u8]) {
     let Ok(layer) = layer else { return };
     let Ok(config) = Config::from_layers(&[], &layer) else { return };
     check_bounds(&config);
+    check_untrusted(&layer);
     assert!(config.repositories.values().all(|repository| !repository.trusted));
     // The same as the user's own settings of git means the same, except for trust.
     let Some(own) = as_git_settings(&layer) else { return };
@@ -56,6 +58,26 @@ fn quoted(text: &str) -> String {
         _ => format!("\\U{:08x}", u32::from(character)),
     };
     format!("\"{}\"", text.chars().map(escaped).collect::<String>())
+}
+
+/// Whatever the file says, without the user's permission it neither acts nor decides whom to trust; with it, all of it counts.
+fn check_untrusted(layer: &Layer) {
+    let judge =
+        |own: &[Layer], allowed| Tracked::judge(layer, own, &Layer::default(), &allowed).expect("the names are valid");
+    let tracked = judge(&[], BTreeSet::new());
+    let counts = Config::from_layers(&[], &tracked.in_force()).expect("what counts is some of it");
+    assert!(
+        counts.branch.starts_with("hexmirror")
+            || counts.branch.starts_with("refs/heads/hexmirror")
+            || counts.branch.starts_with("refs/hexmirror/")
+    );
+    assert!(matches!(counts.post_checkout, PostCheckout::Notify | PostCheckout::Off) && counts.keep_days >= 30);
+    assert!(counts.repositories.keys().all(|name| name.source() != "hexpm"));
+    let hash = tracked.hash;
+    assert_eq!(hash.is_some(), tracked.inactive().next().is_some());
+    assert_eq!(judge(&[], hash.into_iter().collect()).in_force().settings().ok(), layer.settings().ok());
+    // Whoever has said all of it is not asked.
+    assert_eq!(judge(std::slice::from_ref(layer), BTreeSet::new()).in_force(), Layer::default());
 }
 
 fn check_bounds(config: &Config) {
@@ -95,8 +117,9 @@ fn as_git_settings(layer: &Layer) -> Option<Layer> {
     };
     let by_subsection = |key: &str| {
         let of = layer.repositories.iter().filter_map(|(name, repository)| {
-            let value = if key == "url" { &repository.url } else { &repository.public_key };
-            Some((name.clone(), value.clone()?))
+            let key_text = || repository.public_key.as_ref().map(ToString::to_string);
+            let value = if key == "url" { repository.url.clone() } else { key_text() };
+            Some((name.clone(), value?))
         });
         of.collect::<Vec<_>>()
     };

@@ -9,7 +9,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     self, compact, completions, demo, diff, env, hook, hooks, init, list, lock, man, prune, pull, push, run, serve,
-    status, update, verify,
+    status, trust, update, verify,
 };
 use crate::output::Output;
 use crate::report;
@@ -34,7 +34,8 @@ run exits as its command does.
 Settings, the first that is there counts: a flag; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
 (seconds), HEXMIRROR_PRE_PUSH, HEXMIRROR_POST_CHECKOUT, HEXMIRROR_KEEP_DAYS, HEXMIRROR_KEEP_TAGS, HEXMIRROR_URL, \
 HEXMIRROR_PUBLIC_KEY; git config hexmirror.branch, .locks, .jobs, .timeout, .prePush, .postCheckout, .keepDays, .keepTags, \
-.REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml. HEX_HOME, HEX_MIRROR, HEX_TRUSTED_MIRROR, \
+.REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml, as far as it only \
+describes the project or HEXMIRROR_TRUST or `git hexmirror trust` allows it. HEX_HOME, HEX_MIRROR, HEX_TRUSTED_MIRROR, \
 HEX_REPOS_KEY, HEX_CACERTS_PATH, HEX_HTTP_CONCURRENCY, NETRC, http_proxy, https_proxy, no_proxy and the Hex client's own \
 configuration count as they do for Hex.";
 
@@ -105,6 +106,7 @@ enum Command {
     Prune(prune::Arguments),
     Compact(compact::Arguments),
     Hooks(hooks::Arguments),
+    Trust(trust::Arguments),
     Hook(hook::Arguments),
     Demo(demo::Arguments),
     Completions(completions::Arguments),
@@ -155,6 +157,7 @@ pub fn run() -> ExitCode {
         Command::Prune(arguments) => prune::run(&session, arguments),
         Command::Compact(arguments) => compact::run(&session, arguments),
         Command::Hooks(arguments) => hooks::run(&session, arguments),
+        Command::Trust(arguments) => trust::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),
         Command::Demo(arguments) => demo::run(&session, arguments),
         Command::Completions(arguments) => completions::run(&session, arguments),

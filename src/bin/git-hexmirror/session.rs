@@ -1,21 +1,27 @@
 //! What every command starts from: the options that all have, the environment, the project.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use git_hexmirror::config::Layer;
+use git_hexmirror::config::{FILE, Layer, Setting};
 use git_hexmirror::ops::{self, Environment, LockFile, LockText, OpError, Project};
 use git_hexmirror::progress::Progress;
 use git_hexmirror::store::StoreError;
 
 use crate::bars::Bars;
 use crate::cli::Global;
-use crate::output::Output;
+use crate::output::{CHANGED, Output, styled};
+
+/// How many inactive settings are named.
+const NAMED: usize = 3;
 
 pub struct Session {
     pub output: Output,
     directory: PathBuf,
     flags: Layer,
+    /// Whether the inactive settings were named.
+    warned: Cell<bool>,
 }
 
 impl Session {
@@ -28,11 +34,22 @@ impl Session {
         let directory = global.directory.clone().unwrap_or_else(|| ".".into());
         // Errors name folders, and "." would say nothing.
         let directory = std::path::absolute(&directory).unwrap_or(directory);
-        Self { output, directory, flags }
+        Self { output, directory, flags, warned: Cell::new(false) }
     }
 
-    /// Opens the project that the current folder, or the one of `-C`, is in.
+    /// Opens the project that the current folder, or the one of `-C`, is in. Names once what its tracked file says in vain.
     pub fn project(&self) -> Result<Project, OpError> {
+        let project = self.quiet_project()?;
+        if !self.warned.replace(true)
+            && let Some(line) = inactive_line(&project)
+        {
+            self.output.say(format!("{} {line}", styled(CHANGED, "warning:")));
+        }
+        Ok(project)
+    }
+
+    /// Opens the project for a command that shows all of its settings.
+    pub fn quiet_project(&self) -> Result<Project, OpError> {
         Project::open(&self.directory, self.flags.clone(), environment())
     }
 
@@ -67,6 +84,18 @@ impl Session {
     pub fn progress(&self) -> Arc<dyn Progress> {
         Arc::new(Bars::new(&self.output))
     }
+}
+
+/// Names the tracked settings that do not count until the user allows them, in one line.
+fn inactive_line(project: &Project) -> Option<String> {
+    let names: Vec<String> = project.tracked.inactive().map(Setting::name).collect();
+    let more = names.len().saturating_sub(NAMED);
+    let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    (!names.is_empty()).then(|| {
+        format!("{named}{more} of {FILE} {verb} inactive until allowed; run `git hexmirror trust` for details")
+    })
 }
 
 /// Reads the environment, which the library does not do by itself.

@@ -17,11 +17,13 @@ pub mod push;
 pub mod run;
 pub mod serve;
 pub mod status;
+pub mod trust;
 pub mod update;
 pub mod verify;
 
 mod changes;
 mod documents;
+mod settings;
 mod source;
 
 use std::io;

@@ -10,6 +10,7 @@ use super::CommandError;
 use super::changes::printable;
 use super::documents;
 use super::init::short;
+use super::settings;
 use crate::cli::{Json, Outcome};
 use crate::output::{BAD, CHANGED, DIM, GOOD, Output, count, styled};
 use crate::report::NOT_FRESH;
@@ -25,11 +26,17 @@ const NAMED: usize = 5;
 /// Exits with 0 if it does and with 1 if not.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// List all settings instead, each with its origin
+    #[arg(long)]
+    settings: bool,
     #[command(flatten)]
     json: Json,
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    if arguments.settings {
+        return settings::run(session, arguments.json.json);
+    }
     let project = session.project()?;
     let mut status = ops::status(&project, arguments.json.json || session.output.verbose > 0)?;
     // A remembered answer has only numbers, and what is not mirrored is named.

@@ -1,0 +1,95 @@
+//! `status --settings`
+
+use git_hexmirror::config::{FILE, SettingValue, Standing};
+use git_hexmirror::ops::{self, ListedSetting, Origin};
+use serde_json::{Value, json};
+
+use super::CommandError;
+use crate::cli::Outcome;
+use crate::output::{DIM, styled};
+use crate::session::Session;
+
+pub fn run(session: &Session, json: bool) -> Outcome {
+    let project = session.project()?;
+    let settings = ops::settings(&project)?;
+    if json {
+        let document = json!({ "settings": settings.iter().map(document).collect::<Vec<_>>() });
+        session.output.json(&document).map_err(CommandError::Print)?;
+        return Ok(0);
+    }
+    let origins: Vec<String> = settings.iter().map(|listed| shown_origin(&listed.origin)).collect();
+    let width = origins.iter().map(|origin| origin.chars().count()).max().unwrap_or_default();
+    for (listed, origin) in settings.iter().zip(origins) {
+        let setting = &listed.setting;
+        let line = format!("{origin:width$}  {}={}", setting.name(), quoted(&setting.value()));
+        let line = match listed.standing {
+            Standing::Active | Standing::Allowed => line,
+            standing => styled(DIM, format!("{line} ({})", standing_word(standing))),
+        };
+        session.output.result(line).map_err(CommandError::Print)?;
+    }
+    Ok(0)
+}
+
+/// Names an origin as `git config --show-origin` does.
+fn shown_origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Flag(name) => (*name).to_owned(),
+        Origin::Variable(name) => (*name).to_owned(),
+        Origin::Git { scope, file: Some(file) } => format!("{scope} file:{}", escaped(&file.display().to_string())),
+        Origin::Git { file: None, .. } => "command line:".to_owned(),
+        Origin::Hex => "hex.config".to_owned(),
+        Origin::Tracked => FILE.to_owned(),
+        Origin::Default => "default".to_owned(),
+    }
+}
+
+fn document(listed: &ListedSetting) -> Value {
+    let origin = match &listed.origin {
+        Origin::Flag(name) => json!({ "kind": "flag", "name": name }),
+        Origin::Variable(name) => json!({ "kind": "environment", "name": name }),
+        Origin::Git { scope, file } => json!({ "kind": "git", "scope": scope, "file": file }),
+        Origin::Hex => json!({ "kind": "hex" }),
+        Origin::Tracked => json!({ "kind": "tracked", "file": FILE }),
+        Origin::Default => json!({ "kind": "default" }),
+    };
+    json!({
+        "name": listed.setting.name(),
+        "value": value(&listed.setting.value()),
+        "origin": origin,
+        "state": standing_word(listed.standing),
+    })
+}
+
+/// Returns a value for a document.
+pub fn value(value: &SettingValue) -> Value {
+    match value {
+        SettingValue::Text(text) => json!(text),
+        SettingValue::Number(number) => json!(number),
+        SettingValue::Boolean(value) => json!(value),
+        SettingValue::List(values) => json!(values),
+    }
+}
+
+/// Writes a value for people. Nothing in it reaches the terminal as it is, if it is no plain text.
+pub fn quoted(value: &SettingValue) -> String {
+    match value {
+        SettingValue::Text(text) => format!("{text:?}"),
+        SettingValue::List(values) => format!("{values:?}"),
+        SettingValue::Number(_) | SettingValue::Boolean(_) => value.to_string(),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.chars().flat_map(char::escape_debug).collect()
+}
+
+/// The word for what becomes of a setting.
+pub fn standing_word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Active => "active",
+        Standing::Allowed => "allowed",
+        Standing::Inactive => "inactive",
+        Standing::Overridden => "overridden",
+    }
+}

@@ -1,0 +1,148 @@
+//! `trust`
+
+use git_hexmirror::config::{FILE, Judged, KeySetting, Setting, Standing};
+use git_hexmirror::ops::{self, Allowance, Project};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::CommandError;
+use super::settings::{quoted, standing_word};
+use crate::cli::{Json, Outcome};
+use crate::output::{BOLD, CHANGED, DIM, GOOD, Output, count, styled};
+use crate::session::Session;
+
+/// Show what .hexmirror.toml may not do without your permission, and give it
+///
+/// The tracked file comes with whatever branch is checked out. What describes the project counts at once: locks, limits, a mirror
+/// branch whose name begins with hexmirror, repositories that you do not know yet. What decides whom to trust, or makes a hook
+/// act, is inactive until you allow it: another address or key of hexpm or of a repository that you have configured, hooks that
+/// pull or update, another mirror branch, fewer days to keep.
+///
+/// Without an option nothing is changed. The hash is that of exactly the settings shown and of the key files that they name: as
+/// soon as one of them changes, they are inactive again. In CI, set the variable HEXMIRROR_TRUST to it. Your own settings and
+/// your Hex configuration win in any case.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Allow it: record the hash in this repository's own git configuration (hexmirror.trust)
+    #[arg(long, conflicts_with = "revoke")]
+    yes: bool,
+    /// Allow nothing any more: remove all recorded hashes
+    #[arg(long)]
+    revoke: bool,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let mut project = session.quiet_project()?;
+    let (mut recorded, mut removed) = (false, 0);
+    if arguments.yes {
+        recorded = ops::allow(&project)?;
+    } else if arguments.revoke {
+        removed = ops::revoke(&project)?;
+    }
+    if recorded || removed > 0 {
+        project = session.quiet_project()?;
+    }
+    let allowance = ops::allowance(&project)?;
+    if arguments.json.json {
+        session.output.json(&document(&project, allowance)).map_err(CommandError::Print)?;
+        return Ok(0);
+    }
+    let output = &session.output;
+    if arguments.revoke {
+        output.say(match removed {
+            0 => "nothing was allowed in this repository's git configuration".to_owned(),
+            number => format!("removed {}", count(number, "recorded hash", "recorded hashes")),
+        });
+    }
+    print(output, &project, allowance, recorded).map_err(CommandError::Print)?;
+    Ok(0)
+}
+
+fn needed(project: &Project) -> impl Iterator<Item = &Judged> {
+    project.tracked.settings.iter().filter(|judged| judged.needs_trust)
+}
+
+fn print(output: &Output, project: &Project, allowance: Allowance, recorded: bool) -> std::io::Result<()> {
+    let Some(hash) = project.tracked.hash else {
+        return output.result(format!("{FILE} has no setting that needs your permission"));
+    };
+    for judged in needed(project) {
+        let standing = match judged.standing {
+            Standing::Inactive => styled(CHANGED, "inactive"),
+            standing => styled(GOOD, standing_word(standing)),
+        };
+        output.result(format!("{} = {} ({standing})", judged.setting.name(), quoted(&judged.setting.value())))?;
+        output.result(styled(DIM, format!("    {}", effect(&judged.setting))))?;
+    }
+    output.result(format!("hash: {hash}"))?;
+    if recorded {
+        output.say(format!("{} it in this repository's git configuration", styled(GOOD, "allowed")));
+    } else if allowance.recorded || allowance.in_environment {
+        let by = if allowance.recorded { "git's setting hexmirror.trust" } else { "HEXMIRROR_TRUST" };
+        output.say(format!("it is allowed by {by}; `git hexmirror trust --revoke` takes that back"));
+    } else {
+        if allowance.has_others {
+            output.say("what was allowed before is something else");
+        }
+        output.say(format!(
+            "{} if you trust whoever wrote it: git hexmirror trust --yes; in CI: HEXMIRROR_TRUST={hash}",
+            styled(BOLD, "hint:")
+        ));
+    }
+    Ok(())
+}
+
+fn document(project: &Project, allowance: Allowance) -> Value {
+    let setting = |judged: &Judged| {
+        json!({
+            "name": judged.setting.name(),
+            "value": super::settings::value(&judged.setting.value()),
+            "key_sha256": key_checksum(&judged.setting),
+            "state": standing_word(judged.standing),
+            "effect": effect(&judged.setting),
+        })
+    };
+    json!({
+        "file": FILE,
+        "hash": project.tracked.hash.map(|hash| hash.to_string()),
+        "allowed": allowance.recorded || allowance.in_environment,
+        "recorded": allowance.recorded,
+        "settings": needed(project).map(setting).collect::<Vec<_>>(),
+    })
+}
+
+/// Says what a setting would do.
+fn effect(setting: &Setting) -> String {
+    match setting {
+        Setting::Branch(name) => format!("the mirror is kept, pushed and pulled as the branch {name:?}"),
+        Setting::PostCheckout(_) => {
+            "a checkout, a merge or a rebase asks remotes or upstream and changes the mirror".to_owned()
+        }
+        Setting::KeepDays(_) => "`git hexmirror prune` drops what was needed less long ago than by default".to_owned(),
+        Setting::Url(repository, _) => format!("packages of {repository} are fetched from there, without your keys"),
+        Setting::PublicKey(repository, key) => {
+            let sum = match key_checksum(setting) {
+                Some(sum) => format!("SHA-256 {sum}"),
+                None => "which cannot be read".to_owned(),
+            };
+            let file = if matches!(key, KeySetting::Pem(_)) { "the key" } else { "the key in that file" };
+            format!("{repository} is believed what is signed with {file} ({sum})")
+        }
+        // These need no permission.
+        Setting::Locks(_) | Setting::Jobs(_) | Setting::Timeout(_) | Setting::Opaque(_) | Setting::Submodules(_) => {
+            String::new()
+        }
+        Setting::Shallow(_) | Setting::PrePush(_) | Setting::KeepTags(_) => String::new(),
+    }
+}
+
+fn key_checksum(setting: &Setting) -> Option<String> {
+    let bytes = match setting {
+        Setting::PublicKey(_, KeySetting::Pem(text)) => text.as_bytes(),
+        Setting::PublicKey(_, KeySetting::Tracked { content: Ok(content), .. }) => content,
+        _ => return None,
+    };
+    Some(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,270 @@
+//! Settings one by one, with their names and values: what judging and listing them starts from.
+
+use std::fmt;
+
+use super::{ConfigError, HooksLayer, KeySetting, Layer, PostCheckout, PrePush, PruneLayer, RepositoryLayer};
+use crate::model::{NameError, RepositoryName, redacted};
+
+/// One setting and its value, as one source has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// The mirror branch.
+    Branch(String),
+    /// The lock files, as globs.
+    Locks(Vec<String>),
+    /// How many requests run at once.
+    Jobs(usize),
+    /// The timeout, in seconds.
+    Timeout(usize),
+    /// The packages that are stored as their tarballs.
+    Opaque(Vec<String>),
+    /// The applications whose git repositories are mirrored with their submodules.
+    Submodules(Vec<String>),
+    /// Whether git entries with a `depth` are stored that shallow.
+    Shallow(bool),
+    /// What happens before a push.
+    PrePush(PrePush),
+    /// What happens after a branch switch, a merge or a rebase.
+    PostCheckout(PostCheckout),
+    /// For how many days `prune` keeps everything.
+    KeepDays(usize),
+    /// The tags whose locks count for `prune`.
+    KeepTags(Vec<String>),
+    /// The address of a Hex repository.
+    Url(RepositoryName, String),
+    /// The key that a Hex repository's registry is signed with.
+    PublicKey(RepositoryName, KeySetting),
+}
+
+/// The value of a setting, as it is shown: without credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingValue {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(usize),
+    /// Yes or no.
+    Boolean(bool),
+    /// Several texts.
+    List(Vec<String>),
+}
+
+impl fmt::Display for SettingValue {
+    /// Writes a list with blanks between its values, as the environment and git's configuration have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => number.fmt(f),
+            Self::Boolean(value) => value.fmt(f),
+            Self::List(values) => f.write_str(&values.join(" ")),
+        }
+    }
+}
+
+impl Setting {
+    /// Returns the setting's name, as a path in the tracked file: `hooks.post_checkout`, `repositories.acme.url`.
+    pub fn name(&self) -> String {
+        let name = match self {
+            Self::Branch(_) => "branch",
+            Self::Locks(_) => "locks",
+            Self::Jobs(_) => "jobs",
+            Self::Timeout(_) => "timeout",
+            Self::Opaque(_) => "opaque",
+            Self::Submodules(_) => "submodules",
+            Self::Shallow(_) => "shallow",
+            Self::PrePush(_) => "hooks.pre_push",
+            Self::PostCheckout(_) => "hooks.post_checkout",
+            Self::KeepDays(_) => "prune.keep_days",
+            Self::KeepTags(_) => "prune.keep_tags",
+            Self::Url(repository, _) => return format!("repositories.{repository}.url"),
+            Self::PublicKey(repository, _) => return format!("repositories.{repository}.public_key"),
+        };
+        name.to_owned()
+    }
+
+    /// Returns the value as it is shown, without credentials.
+    pub fn value(&self) -> SettingValue {
+        match self {
+            Self::Branch(text) => SettingValue::Text(text.clone()),
+            Self::Url(_, text) => SettingValue::Text(redacted(text)),
+            Self::PublicKey(_, key) => SettingValue::Text(key.to_string()),
+            Self::Jobs(number) | Self::Timeout(number) | Self::KeepDays(number) => SettingValue::Number(*number),
+            Self::Shallow(value) => SettingValue::Boolean(*value),
+            Self::PrePush(what) => SettingValue::Text(what.as_str().to_owned()),
+            Self::PostCheckout(what) => SettingValue::Text(what.as_str().to_owned()),
+            Self::Locks(list) | Self::Opaque(list) | Self::Submodules(list) | Self::KeepTags(list) => {
+                SettingValue::List(list.clone())
+            }
+        }
+    }
+
+    /// Returns the variables of the environment that have this setting, the most important first.
+    pub fn variables(&self) -> &'static [&'static str] {
+        match self {
+            Self::Branch(_) => &["HEXMIRROR_BRANCH"],
+            Self::Locks(_) => &["HEXMIRROR_LOCKS"],
+            Self::Jobs(_) => &["HEXMIRROR_JOBS", "HEX_HTTP_CONCURRENCY"],
+            Self::Timeout(_) => &["HEXMIRROR_TIMEOUT"],
+            Self::Opaque(_) => &["HEXMIRROR_OPAQUE"],
+            Self::Submodules(_) => &["HEXMIRROR_SUBMODULES"],
+            Self::Shallow(_) => &["HEXMIRROR_SHALLOW"],
+            Self::PrePush(_) => &["HEXMIRROR_PRE_PUSH"],
+            Self::PostCheckout(_) => &["HEXMIRROR_POST_CHECKOUT"],
+            Self::KeepDays(_) => &["HEXMIRROR_KEEP_DAYS"],
+            Self::KeepTags(_) => &["HEXMIRROR_KEEP_TAGS"],
+            // Those of other repositories have none.
+            Self::Url(..) => &["HEXMIRROR_URL"],
+            Self::PublicKey(..) => &["HEXMIRROR_PUBLIC_KEY"],
+        }
+    }
+
+    /// Returns the key of git's configuration that has this setting.
+    pub fn git_key(&self) -> String {
+        let name = match self {
+            Self::Branch(_) => "branch",
+            Self::Locks(_) => "locks",
+            Self::Jobs(_) => "jobs",
+            Self::Timeout(_) => "timeout",
+            Self::Opaque(_) => "opaque",
+            Self::Submodules(_) => "submodules",
+            Self::Shallow(_) => "shallow",
+            Self::PrePush(_) => "prePush",
+            Self::PostCheckout(_) => "postCheckout",
+            Self::KeepDays(_) => "keepDays",
+            Self::KeepTags(_) => "keepTags",
+            Self::Url(repository, _) => return format!("hexmirror.{repository}.url"),
+            Self::PublicKey(repository, _) => return format!("hexmirror.{repository}.publicKey"),
+        };
+        format!("hexmirror.{name}")
+    }
+}
+
+impl Layer {
+    /// Returns the settings that the source has, in the order that they are listed in.
+    ///
+    /// # Errors
+    /// Fails if the name of a repository is not valid.
+    pub fn settings(&self) -> Result<Vec<Setting>, ConfigError> {
+        // Without `..`: a setting that is added has to be given a name here, and then be judged.
+        let Self { branch, locks, jobs, timeout, opaque, repositories, hooks, prune, shallow, submodules } = self;
+        let HooksLayer { pre_push, post_checkout } = hooks;
+        let PruneLayer { keep_days, keep_tags } = prune;
+        let single = [
+            branch.clone().map(Setting::Branch),
+            locks.clone().map(Setting::Locks),
+            jobs.map(Setting::Jobs),
+            timeout.map(Setting::Timeout),
+            opaque.clone().map(Setting::Opaque),
+            submodules.clone().map(Setting::Submodules),
+            shallow.map(Setting::Shallow),
+            pre_push.map(Setting::PrePush),
+            post_checkout.map(Setting::PostCheckout),
+            keep_days.map(Setting::KeepDays),
+            keep_tags.clone().map(Setting::KeepTags),
+        ];
+        let mut settings: Vec<Setting> = single.into_iter().flatten().collect();
+        for (name, RepositoryLayer { url, public_key }) in repositories {
+            let name = repository_name(name)?;
+            settings.extend(url.clone().map(|url| Setting::Url(name.clone(), url)));
+            settings.extend(public_key.clone().map(|key| Setting::PublicKey(name.clone(), key)));
+        }
+        Ok(settings)
+    }
+}
+
+impl FromIterator<Setting> for Layer {
+    fn from_iter<I: IntoIterator<Item = Setting>>(settings: I) -> Self {
+        let mut layer = Self::default();
+        for setting in settings {
+            match setting {
+                Setting::Branch(name) => layer.branch = Some(name),
+                Setting::Locks(globs) => layer.locks = Some(globs),
+                Setting::Jobs(number) => layer.jobs = Some(number),
+                Setting::Timeout(seconds) => layer.timeout = Some(seconds),
+                Setting::Opaque(names) => layer.opaque = Some(names),
+                Setting::Submodules(apps) => layer.submodules = Some(apps),
+                Setting::Shallow(value) => layer.shallow = Some(value),
+                Setting::PrePush(what) => layer.hooks.pre_push = Some(what),
+                Setting::PostCheckout(what) => layer.hooks.post_checkout = Some(what),
+                Setting::KeepDays(days) => layer.prune.keep_days = Some(days),
+                Setting::KeepTags(globs) => layer.prune.keep_tags = Some(globs),
+                Setting::Url(repository, url) => {
+                    layer.repositories.entry(repository.to_string()).or_default().url = Some(url);
+                }
+                Setting::PublicKey(repository, key) => {
+                    layer.repositories.entry(repository.to_string()).or_default().public_key = Some(key);
+                }
+            }
+        }
+        layer
+    }
+}
+
+/// Reads the name of a repository that a setting is of.
+pub(super) fn repository_name(name: &str) -> Result<RepositoryName, ConfigError> {
+    name.parse().map_err(|error: NameError| ConfigError {
+        origin: "the setting repositories".into(),
+        problem: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that has every setting.
+    const ALL: &str = "branch = 'hexmirror'\nlocks = ['a']\njobs = 1\ntimeout = 2\nopaque = ['b']\nsubmodules = ['c']\n\
+                       shallow = true\n[hooks]\npre_push = 'off'\npost_checkout = 'pull'\n[prune]\nkeep_days = 3\n\
+                       keep_tags = ['d', 'e']\n[repositories.'hexpm:acme']\nurl = 'https://u:secret@h/x'\npublic_key = 'f.pem'\n";
+
+    #[test]
+    fn a_layer_is_its_settings() {
+        let layer = Layer::from_toml(ALL).unwrap();
+        let settings = layer.settings().unwrap();
+        assert_eq!(settings.len(), 13);
+        assert_eq!(settings.iter().cloned().collect::<Layer>(), layer);
+        let names: std::collections::BTreeSet<String> = settings.iter().map(Setting::name).collect();
+        assert_eq!(names.len(), settings.len(), "{names:?}");
+    }
+
+    #[test]
+    fn settings_are_shown_without_credentials() {
+        let shown = |setting: &Setting| format!("{}={}", setting.name(), setting.value());
+        let settings = Layer::from_toml(ALL).unwrap().settings().unwrap();
+        let shown: Vec<String> = settings.iter().map(shown).collect();
+        assert_eq!(
+            shown[9..],
+            [
+                "prune.keep_days=3",
+                "prune.keep_tags=d e",
+                "repositories.hexpm:acme.url=https://***@h/x",
+                "repositories.hexpm:acme.public_key=f.pem",
+            ]
+        );
+    }
+
+    #[test]
+    fn each_setting_is_read_where_it_says_that_it_is() {
+        let layer: Layer = Layer::from_toml(&ALL.replace("hexpm:acme", "hexpm")).unwrap();
+        for setting in layer.settings().unwrap() {
+            let value = match &setting {
+                Setting::Url(_, url) => url.clone(),
+                setting => setting.value().to_string(),
+            };
+            for variable in setting.variables() {
+                let read = Layer::from_environment(|name| (name == *variable).then(|| value.clone())).unwrap();
+                assert_eq!(read.settings().unwrap(), std::slice::from_ref(&setting), "{variable}");
+            }
+            let key = setting.git_key();
+            let values = |name: &str| if name == key { vec![value.clone()] } else { Vec::new() };
+            let of = |name: &str| {
+                if format!("hexmirror.hexpm.{name}") == key {
+                    vec![("hexpm".into(), value.clone())]
+                } else {
+                    Vec::new()
+                }
+            };
+            assert_eq!(Layer::from_git(values, of).unwrap().settings().unwrap(), [setting], "{key}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Which settings of the tracked file count.
+//!
+//! Whoever may propose a branch can write that file, so it describes the project and no more: which locks there are, how much is
+//! kept, where a repository is that nobody here knows yet. A setting that decides whom to trust, or makes a hook act, does
+//! nothing until the user allows it. The user's own settings and their Hex configuration win over the file in any case.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use super::{ConfigError, KEEP_DAYS, KeySetting, Layer, PostCheckout, PrePush, Setting};
+use crate::model::{RepositoryName, TrustHash};
+
+/// What stands at the beginning of what is hashed. Another rule for what needs permission gets another number.
+const HASHED: &[u8] = b"git-hexmirror trust 1\n";
+
+/// What becomes of a setting of the tracked file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It counts: it only describes.
+    Active,
+    /// It counts, since the user has allowed it.
+    Allowed,
+    /// It does not count until the user allows it.
+    Inactive,
+    /// The user's own settings or their Hex configuration say otherwise, and win.
+    Overridden,
+}
+
+/// A setting of the tracked file, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The setting.
+    pub setting: Setting,
+    /// Whether it may only count with the user's permission.
+    pub needs_trust: bool,
+    /// Whether it counts.
+    pub standing: Standing,
+}
+
+/// The settings of the tracked file, judged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tracked {
+    /// The settings, in the order that they are listed in.
+    pub settings: Vec<Judged>,
+    /// The hash of those that need permission, if there are any.
+    pub hash: Option<TrustHash>,
+}
+
+impl Tracked {
+    /// Judges the tracked settings. `own` are the user's settings, and `hex` is what their Hex configuration says of
+    /// repositories; one that it only has a key of its own for is there without an address. `allowed` are the hashes of what
+    /// the user has allowed.
+    ///
+    /// # Errors
+    /// Fails if the name of a repository is not valid.
+    pub fn judge(
+        tracked: &Layer,
+        own: &[Layer],
+        hex: &Layer,
+        allowed: &BTreeSet<TrustHash>,
+    ) -> Result<Self, ConfigError> {
+        let known_to_all = BTreeSet::from([RepositoryName::hexpm().to_string()]);
+        let (mut names, mut known) = (BTreeSet::new(), known_to_all.clone());
+        for layer in own.iter().chain([hex]) {
+            names.extend(layer.settings()?.iter().map(Setting::name));
+            known.extend(layer.repositories.keys().map(|name| source(name).to_owned()));
+        }
+        let judge = |setting: Setting| {
+            let is_overridden = names.contains(&setting.name());
+            // The hash has to be the same on another machine, if it can. So what only this user's settings are about does not
+            // belong to it as long as they win.
+            let known = if is_overridden { &known_to_all } else { &known };
+            let needs_trust = needs_trust(&setting, known);
+            let standing = match needs_trust {
+                _ if is_overridden => Standing::Overridden,
+                false => Standing::Active,
+                true => Standing::Inactive,
+            };
+            Judged { setting, needs_trust, standing }
+        };
+        let mut settings: Vec<Judged> = tracked.settings()?.into_iter().map(judge).collect();
+        let needed: Vec<&Setting> =
+            settings.iter().filter(|judged| judged.needs_trust).map(|judged| &judged.setting).collect();
+        let hash = (!needed.is_empty()).then(|| hash(&needed));
+        if hash.is_some_and(|hash| allowed.contains(&hash)) {
+            let inactive = settings.iter_mut().filter(|judged| judged.standing == Standing::Inactive);
+            inactive.for_each(|judged| judged.standing = Standing::Allowed);
+        }
+        Ok(Self { settings, hash })
+    }
+
+    /// Returns the settings that count.
+    pub fn in_force(&self) -> Layer {
+        let counts = |judged: &&Judged| matches!(judged.standing, Standing::Active | Standing::Allowed);
+        self.settings.iter().filter(counts).map(|judged| judged.setting.clone()).collect()
+    }
+
+    /// Returns the settings that do not count until the user allows them.
+    pub fn inactive(&self) -> impl Iterator<Item = &Setting> {
+        let inactive = |judged: &&Judged| judged.standing == Standing::Inactive;
+        self.settings.iter().filter(inactive).map(|judged| &judged.setting)
+    }
+}
+
+/// Returns whether a tracked setting may only count with the user's permission. `known` are the sources of the repositories that
+/// the user knows.
+fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
+    match setting {
+        Setting::Locks(_) | Setting::Opaque(_) | Setting::Submodules(_) | Setting::Shallow(_) => false,
+        Setting::Jobs(_) | Setting::Timeout(_) | Setting::KeepTags(_) => false,
+        Setting::Branch(name) => !is_name_of_mirrors(name),
+        Setting::PrePush(PrePush::Push | PrePush::Check | PrePush::Off) => false,
+        Setting::PostCheckout(PostCheckout::Notify | PostCheckout::Off) => false,
+        Setting::PostCheckout(PostCheckout::Pull | PostCheckout::Update) => true,
+        // Others than the user may still need what prune drops.
+        Setting::KeepDays(days) => *days < KEEP_DAYS,
+        // The address or the key of a repository is that of its organisations, too.
+        Setting::Url(repository, _) | Setting::PublicKey(repository, _) => known.contains(repository.source()),
+    }
+}
+
+/// Returns whether a ref is one that nobody keeps anything but mirrors in.
+fn is_name_of_mirrors(name: &str) -> bool {
+    match name.strip_prefix("refs/") {
+        Some(name) => name.starts_with("heads/hexmirror") || name.starts_with("hexmirror/"),
+        None => name.starts_with("hexmirror"),
+    }
+}
+
+fn source(name: &str) -> &str {
+    name.split_once(':').map_or(name, |(source, _)| source)
+}
+
+/// Hashes settings with all that they say: names, values, and the contents of key files. Each part is preceded by its length, so
+/// that no two lists of settings are the same bytes.
+fn hash(settings: &[&Setting]) -> TrustHash {
+    let mut digest = Sha256::new_with_prefix(HASHED);
+    let mut add = |part: &[u8]| {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    };
+    for setting in settings {
+        add(setting.name().as_bytes());
+        match setting {
+            Setting::Branch(text) | Setting::Url(_, text) => add(text.as_bytes()),
+            Setting::PublicKey(_, key) => {
+                add(key.to_string().as_bytes());
+                match key {
+                    KeySetting::Tracked { content: Ok(content), .. } => add(content),
+                    KeySetting::Tracked { content: Err(_), .. } | KeySetting::Pem(_) | KeySetting::File(_) => add(b""),
+                }
+            }
+            Setting::PrePush(_) | Setting::PostCheckout(_) => add(setting.value().to_string().as_bytes()),
+            Setting::Jobs(number) | Setting::Timeout(number) | Setting::KeepDays(number) => {
+                add(number.to_string().as_bytes());
+            }
+            Setting::Shallow(value) => add(value.to_string().as_bytes()),
+            Setting::Locks(list) | Setting::Opaque(list) | Setting::Submodules(list) | Setting::KeepTags(list) => {
+                add(list.len().to_string().as_bytes());
+                list.iter().for_each(|value| add(value.as_bytes()));
+            }
+        }
+    }
+    TrustHash::from_bytes(digest.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(toml: &str) -> Layer {
+        let read = |file: &str| if file == "absent.pem" { Err("absent".into()) } else { Ok(file.as_bytes().to_vec()) };
+        Layer::from_toml(toml).unwrap().with_key_files(read)
+    }
+
+    fn judged(toml: &str, own: &str, hex: &str) -> Tracked {
+        Tracked::judge(&layer(toml), &[layer(own)], &layer(hex), &BTreeSet::new()).unwrap()
+    }
+
+    fn inactive(toml: &str, own: &str, hex: &str) -> Vec<String> {
+        judged(toml, own, hex).inactive().map(Setting::name).collect()
+    }
+
+    #[test]
+    fn what_describes_is_active_and_what_acts_or_decides_trust_is_not() {
+        for toml in [
+            "locks = ['a/mix.lock']\njobs = 256\ntimeout = 3600\nopaque = ['a']\nsubmodules = ['b']\nshallow = true",
+            "[prune]\nkeep_days = 30\nkeep_tags = ['*']",
+            "[hooks]\npre_push = 'push'\npost_checkout = 'notify'",
+            "[hooks]\npre_push = 'check'\npost_checkout = 'off'",
+            "[hooks]\npre_push = 'off'",
+            "branch = 'hexmirror'",
+            "branch = 'hexmirror-2/x'",
+            "branch = 'refs/heads/hexmirror2'",
+            "branch = 'refs/hexmirror/main'",
+            "[repositories.acme]\nurl = 'https://acme'\npublic_key = 'acme.pem'",
+            "[repositories.'acme:x']\nurl = 'https://acme'",
+        ] {
+            let tracked = judged(toml, "", "");
+            assert!(tracked.settings.iter().all(|judged| judged.standing == Standing::Active), "{toml}: {tracked:?}");
+            assert_eq!((tracked.hash, tracked.in_force()), (None, layer(toml)), "{toml}");
+        }
+        for (toml, name) in [
+            ("branch = 'main'", "branch"),
+            ("branch = 'refs/heads/deploy/production'", "branch"),
+            ("branch = 'refs/heads/Hexmirror'", "branch"),
+            ("branch = 'refs/hexmirror'", "branch"),
+            ("branch = 'refs/hexmirror-remotes/x'", "branch"),
+            ("branch = 'x/refs/heads/hexmirror'", "branch"),
+            ("branch = ''", "branch"),
+            ("[hooks]\npost_checkout = 'pull'", "hooks.post_checkout"),
+            ("[hooks]\npost_checkout = 'update'", "hooks.post_checkout"),
+            ("[prune]\nkeep_days = 29", "prune.keep_days"),
+            ("[repositories.hexpm]\nurl = 'https://x'", "repositories.hexpm.url"),
+            ("[repositories.hexpm]\npublic_key = 'x.pem'", "repositories.hexpm.public_key"),
+            ("[repositories.'hexpm:acme']\nurl = 'https://x'", "repositories.hexpm:acme.url"),
+            ("[repositories.'hexpm:acme']\npublic_key = 'x.pem'", "repositories.hexpm:acme.public_key"),
+        ] {
+            assert_eq!(inactive(toml, "", ""), [name], "{toml}");
+            assert_eq!(judged(toml, "", "").in_force(), Layer::default(), "{toml}");
+        }
+    }
+
+    #[test]
+    fn a_repository_that_the_user_knows_is_not_described_anew() {
+        let tracked = "[repositories.acme]\nurl = 'https://evil'\npublic_key = 'evil.pem'";
+        let both = ["repositories.acme.url", "repositories.acme.public_key"];
+        // Known without an address or a key, itself or by an organisation, to this program or to Hex.
+        for known in ["[repositories.acme]", "[repositories.'acme:x']\nurl = 'https://x'"] {
+            assert_eq!(inactive(tracked, "", known), both, "{known}");
+            assert_eq!(inactive(tracked, known, ""), both, "{known}");
+        }
+        let of_organisation = tracked.replace("acme", "'acme:y'");
+        assert_eq!(inactive(&of_organisation, "", "[repositories.acme]").len(), 2);
+        // What the user has said wins; what they have not said needs their permission.
+        let url = "[repositories.acme]\nurl = 'https://acme'";
+        for (own, hex) in [(url, ""), ("", url)] {
+            let judged = judged(tracked, own, hex);
+            assert_eq!(judged.settings[0].standing, Standing::Overridden);
+            assert_eq!(judged.inactive().map(Setting::name).collect::<Vec<_>>(), [both[1]]);
+        }
+        // Others say nothing about it.
+        assert_eq!(inactive(tracked, "[repositories.other]\nurl = 'https://x'", "[repositories.hexpm]"), [""; 0]);
+    }
+
+    #[test]
+    fn the_user_wins_over_what_they_have_allowed() {
+        let tracked = layer("[repositories.hexpm]\nurl = 'https://x'\n[hooks]\npost_checkout = 'update'");
+        let own = layer("[hooks]\npost_checkout = 'off'");
+        let hash = Tracked::judge(&tracked, &[], &Layer::default(), &BTreeSet::new()).unwrap().hash.unwrap();
+        let allowed = BTreeSet::from([hash]);
+        let judged = Tracked::judge(&tracked, &[own], &Layer::default(), &allowed).unwrap();
+        let standings: Vec<Standing> = judged.settings.iter().map(|judged| judged.standing).collect();
+        assert_eq!(standings, [Standing::Overridden, Standing::Allowed]);
+        // The hash is that of the file, whatever the user's own settings are.
+        assert_eq!(judged.hash, Some(hash));
+    }
+
+    #[test]
+    fn the_hash_is_that_of_what_needs_permission_and_of_all_of_it() {
+        let base = "branch = 'main'\njobs = 1\n[hooks]\npost_checkout = 'pull'\npre_push = 'off'\n\
+                    [repositories.hexpm]\nurl = 'https://a'\npublic_key = 'a.pem'\n[repositories.acme]\nurl = 'https://b'\n";
+        let hash = |toml: &str| judged(toml, "", "").hash.unwrap();
+        let first = hash(base);
+        for (from, to) in [("jobs = 1", "jobs = 2"), ("'off'", "'check'"), ("https://b", "https://c")] {
+            assert_eq!(hash(&base.replace(from, to)), first, "{from}");
+        }
+        let mut others = BTreeSet::from([first]);
+        for (from, to) in
+            [("'main'", "'mainx'"), ("'pull'", "'update'"), ("https://a", "https://ab"), ("'a.pem'", "'absent.pem'")]
+        {
+            assert!(others.insert(hash(&base.replace(from, to))), "{from}");
+        }
+        let with = |content: &[u8]| {
+            let layer = Layer::from_toml(base).unwrap().with_key_files(|_| Ok(content.to_vec()));
+            Tracked::judge(&layer, &[], &Layer::default(), &BTreeSet::new()).unwrap().hash.unwrap()
+        };
+        assert_eq!(with(b"a.pem"), first);
+        assert!(others.insert(with(b"another key")));
+    }
+}

@@ -1,0 +1,122 @@
+//! Lists all settings with their origins, as `git config --show-origin` does.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::project::{Environment, LOCKS};
+use super::upstream::{MIRROR, TRUSTED_MIRROR, known_to_hex};
+use super::{Project, Result};
+use crate::config::{Config, Judged, Layer, Setting, Standing};
+use crate::fetch::Settings;
+use crate::store::{Repository, SettingOrigin};
+
+/// Where the value of a setting comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag.
+    Flag(&'static str),
+    /// A variable of the environment.
+    Variable(&'static str),
+    /// Git's configuration.
+    Git {
+        /// The scope, as `git config --show-scope` names it.
+        scope: &'static str,
+        /// The file, unless it is git's command line or the environment.
+        file: Option<PathBuf>,
+    },
+    /// The Hex client's configuration.
+    Hex,
+    /// The tracked file.
+    Tracked,
+    /// Nobody has set it.
+    Default,
+}
+
+/// A setting, a value that a source gives it, and whether that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedSetting {
+    /// The setting with the value.
+    pub setting: Setting,
+    /// Where the value comes from.
+    pub origin: Origin,
+    /// Whether it counts.
+    pub standing: Standing,
+}
+
+/// Returns all settings: of each the values of all sources, those that count first.
+///
+/// # Errors
+/// Fails if the name of a repository is not valid.
+pub fn settings(project: &Project) -> Result<Vec<ListedSetting>> {
+    let (repository, environment) = (&project.repository, &project.environment);
+    let [flags, variables, git] = &project.own;
+    let mut listed = Vec::new();
+    let mut add = |setting: Setting, origin: Origin, standing: Standing| {
+        listed.push(ListedSetting { setting, origin, standing });
+    };
+    for setting in flags.settings()? {
+        let origin = Origin::Flag(if matches!(setting, Setting::Branch(_)) { "--branch" } else { "--lock" });
+        add(setting, origin, Standing::Active);
+    }
+    for setting in variables.settings()? {
+        let origin = variable(environment, setting.variables()).map_or(Origin::Default, Origin::Variable);
+        add(setting, origin, Standing::Active);
+    }
+    for setting in git.settings()? {
+        let origin = in_git(repository, &setting);
+        add(setting, origin, Standing::Active);
+    }
+    let mirror = || variable(environment, &TRUSTED_MIRROR).or_else(|| variable(environment, &MIRROR));
+    for setting in known_to_hex(environment, &Default::default()).settings()? {
+        let is_hexpms = setting.name() == "repositories.hexpm.url";
+        let origin = mirror().filter(|_| is_hexpms).map_or(Origin::Hex, Origin::Variable);
+        add(setting, origin, Standing::Active);
+    }
+    for Judged { setting, standing, .. } in &project.tracked.settings {
+        add(setting.clone(), Origin::Tracked, *standing);
+    }
+    for setting in defaults().settings()? {
+        add(setting, Origin::Default, Standing::Active);
+    }
+    // The first value that counts makes the others count no more.
+    let mut seen = BTreeSet::new();
+    for listed in &mut listed {
+        let counts = matches!(listed.standing, Standing::Active | Standing::Allowed);
+        if counts && !seen.insert(listed.setting.name()) {
+            listed.standing = Standing::Overridden;
+        }
+    }
+    // A default that is not in force is no news.
+    listed.retain(|listed| !(listed.origin == Origin::Default && listed.standing == Standing::Overridden));
+    listed.sort_by_key(|listed| position(&listed.setting));
+    Ok(listed)
+}
+
+/// Returns the first of some variables that is set.
+fn variable(environment: &Environment, names: &[&'static str]) -> Option<&'static str> {
+    names.iter().copied().find(|name| environment.get(name).is_some())
+}
+
+/// Returns where git's configuration has the value that counts.
+fn in_git(repository: &Repository, setting: &Setting) -> Origin {
+    match repository.setting_origins(&setting.git_key()).pop() {
+        Some(SettingOrigin { scope, file }) => Origin::Git { scope, file },
+        None => Origin::Default,
+    }
+}
+
+fn defaults() -> Layer {
+    let mut layer: Layer = Config::defaults();
+    let fetching = Settings::default();
+    layer.locks = Some(LOCKS.map(str::to_owned).into());
+    layer.jobs = Some(fetching.concurrency);
+    layer.timeout = usize::try_from(fetching.timeouts.stall.as_secs()).ok();
+    layer
+}
+
+/// Returns where a setting is listed: those of one name together, those of repositories at the end.
+fn position(setting: &Setting) -> (usize, String) {
+    let names = defaults().settings().unwrap_or_default();
+    let name = setting.name();
+    (names.iter().position(|setting| setting.name() == name).unwrap_or(names.len()), name)
+}

@@ -1,0 +1,97 @@
+//! What the user allows of the tracked settings.
+
+use std::collections::BTreeSet;
+
+use super::project::Environment;
+use super::{OpError, Project, Result};
+use crate::config::{ConfigError, KeySetting, Setting};
+use crate::model::TrustHash;
+use crate::store::Repository;
+
+/// The setting of git with the hashes of what is allowed.
+const KEY: &str = "hexmirror.trust";
+/// The variable with them.
+const VARIABLE: &str = "HEXMIRROR_TRUST";
+
+/// By what the tracked settings of a project are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Whether git's configuration has their hash.
+    pub recorded: bool,
+    /// Whether the environment has it.
+    pub in_environment: bool,
+    /// Whether either has a hash that is not theirs.
+    pub has_others: bool,
+}
+
+/// Returns the hashes of the tracked settings that the user allows.
+pub(super) fn allowed(repository: &Repository, environment: &Environment) -> Result<BTreeSet<TrustHash>> {
+    let (mut allowed, in_environment) = (recorded(repository)?, in_environment(environment)?);
+    allowed.extend(in_environment);
+    Ok(allowed)
+}
+
+fn recorded(repository: &Repository) -> Result<BTreeSet<TrustHash>> {
+    hashes(&format!("git's setting {KEY}"), &repository.settings(KEY).join(" "))
+}
+
+fn in_environment(environment: &Environment) -> Result<BTreeSet<TrustHash>> {
+    hashes(VARIABLE, &environment.get(VARIABLE).unwrap_or_default())
+}
+
+fn hashes(origin: &str, text: &str) -> Result<BTreeSet<TrustHash>> {
+    let read = |word: &str| {
+        word.parse().map_err(|_| ConfigError {
+            origin: origin.to_owned(),
+            problem: format!("{word:?} is not a hash that `git hexmirror trust` prints"),
+        })
+    };
+    Ok(text.split_whitespace().map(read).collect::<Result<_, ConfigError>>()?)
+}
+
+/// Returns by what the tracked settings of a project are allowed.
+///
+/// # Errors
+/// Fails if a setting is not a hash.
+pub fn allowance(project: &Project) -> Result<Allowance> {
+    let (recorded, in_environment) = (recorded(&project.repository)?, in_environment(&project.environment)?);
+    let has = |hashes: &BTreeSet<TrustHash>| project.tracked.hash.is_some_and(|hash| hashes.contains(&hash));
+    let (is_recorded, is_in_environment) = (has(&recorded), has(&in_environment));
+    let has_others = recorded.union(&in_environment).any(|hash| Some(*hash) != project.tracked.hash);
+    Ok(Allowance { recorded: is_recorded, in_environment: is_in_environment, has_others })
+}
+
+/// Allows the tracked settings as they are now: records their hash in this repository's own configuration of git, which all
+/// worktrees share. Returns whether it was not there before.
+///
+/// # Errors
+/// Fails if a key file that they name cannot be read, or git cannot write its configuration.
+pub fn allow(project: &Project) -> Result<bool> {
+    let needed = project.tracked.settings.iter().filter(|judged| judged.needs_trust);
+    for judged in needed {
+        if let Setting::PublicKey(repository, KeySetting::Tracked { content: Err(problem), .. }) = &judged.setting {
+            let (repository, problem) = (repository.clone(), problem.clone());
+            return Err(OpError::PublicKey { repository, problem });
+        }
+    }
+    let Some(hash) = project.tracked.hash else { return Ok(false) };
+    if recorded(&project.repository)?.contains(&hash) {
+        return Ok(false);
+    }
+    project.git(false)?.add_setting(KEY, &hash.to_string())?;
+    Ok(true)
+}
+
+/// Allows no tracked settings any more: removes all hashes from this repository's own configuration of git. Returns how many there
+/// were.
+///
+/// # Errors
+/// Fails if git cannot write its configuration.
+pub fn revoke(project: &Project) -> Result<usize> {
+    let origins = project.repository.setting_origins(KEY);
+    let own = origins.iter().filter(|origin| origin.scope == "local").count();
+    if own > 0 {
+        project.git(false)?.remove_setting(KEY)?;
+    }
+    Ok(own)
+}
