@@ -280,21 +280,20 @@ fn finish(files: Files, component: Component, file: &NamedTempFile) -> Result<()
     files.sync(component, path)
 }
 
-pub(super) fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::data::File) -> Option<&[u8]> {
+fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::data::File) -> Option<&[u8]> {
     pack.entry_slice(range)
 }
 
-fn write(mut pack: NamedTempFile, index: NamedTempFile, queue: Receiver<Entry>) -> Result<Written> {
-    let path = pack.path().to_owned();
-    let version = gix_pack::data::Version::V2;
-    let mut entries = EntriesToBytesIter::new(queue.into_iter().map(Ok), pack.as_file_mut(), version, hash::Kind::Sha1);
+/// Writes the index of the pack at `path`, whose entries are given in the pack's order. Returns the pack's checksum too.
+pub(super) fn write_index(
+    path: &Path,
+    mut entries: impl Iterator<Item = std::result::Result<Entry, gix_pack::data::input::Error>>,
+    index: NamedTempFile,
+) -> Result<(ObjectId, NamedTempFile)> {
     let mut out = io::BufWriter::new(index);
     let outcome = gix_pack::index::write_data_iter_to_stream(
         gix_pack::index::Version::V2,
-        || {
-            let file = gix_pack::data::File::at(&path, hash::Kind::Sha1).map_err(io::Error::other)?;
-            Ok((entry_slice, file))
-        },
+        || Ok((entry_slice, gix_pack::data::File::at(path, hash::Kind::Sha1).map_err(io::Error::other)?)),
         &mut entries,
         None,
         &mut Discard,
@@ -302,12 +301,20 @@ fn write(mut pack: NamedTempFile, index: NamedTempFile, queue: Receiver<Entry>) 
         &AtomicBool::new(false),
         hash::Kind::Sha1,
         None,
-        version,
+        gix_pack::data::Version::V2,
     )
-    .map_err(StoreError::git_file("write a pack to", &path))?;
-    out.flush().map_err(StoreError::io("write to", &path))?;
-    let index = out.into_inner().map_err(|error| StoreError::io("write to", &path)(error.into_error()))?;
+    .map_err(StoreError::git_file("write the index of", path))?;
+    out.flush().map_err(StoreError::io("write the index of", path))?;
+    let index = out.into_inner().map_err(|error| StoreError::io("write the index of", path)(error.into_error()))?;
+    Ok((outcome.data_hash, index))
+}
+
+fn write(mut pack: NamedTempFile, index: NamedTempFile, queue: Receiver<Entry>) -> Result<Written> {
+    let path = pack.path().to_owned();
+    let version = gix_pack::data::Version::V2;
+    let entries = EntriesToBytesIter::new(queue.into_iter().map(Ok), pack.as_file_mut(), version, hash::Kind::Sha1);
+    let (name, index) = write_index(&path, entries, index)?;
     let length = |file: &NamedTempFile| file.as_file().metadata().map(|data| data.len());
     let bytes = length(&pack).and_then(|pack| Ok(pack + length(&index)?)).map_err(StoreError::io("read", &path))?;
-    Ok(Written { pack, index, name: outcome.data_hash, bytes })
+    Ok(Written { pack, index, name, bytes })
 }

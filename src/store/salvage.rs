@@ -3,14 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
-use gix::progress::Discard;
 use gix::{ObjectId, hash, objs};
 use gix_pack::data::input::{BytesToEntriesIter, EntryDataMode, Mode};
 
 use super::files::{Component, Files};
-use super::pack::{Installed, PackWriter, PackedObject, entry_slice, persist, temporary};
+use super::pack::{Installed, PackWriter, PackedObject, persist, temporary, write_index};
 use super::storage::{self, DamagedFile, FileKind};
 use super::{Repository, Result, StoreError};
 
@@ -199,23 +197,8 @@ fn make_index(files: Files, index: &Path) -> Result<()> {
     let (path, action) = (index.with_extension("pack"), "make the index of a pack");
     let read = BufReader::new(File::open(&path).map_err(StoreError::io("read", &path))?);
     let entries = BytesToEntriesIter::new_from_header(read, Mode::Verify, EntryDataMode::Crc32, hash::Kind::Sha1);
-    let mut entries = entries.map_err(StoreError::git(action))?;
-    let mut out = io::BufWriter::new(temporary(index.parent().unwrap_or(Path::new(".")))?);
-    gix_pack::index::write_data_iter_to_stream(
-        gix_pack::index::Version::V2,
-        || Ok((entry_slice, gix_pack::data::File::at(&path, hash::Kind::Sha1).map_err(io::Error::other)?)),
-        &mut entries,
-        None,
-        &mut Discard,
-        &mut out,
-        &AtomicBool::new(false),
-        hash::Kind::Sha1,
-        None,
-        gix_pack::data::Version::V2,
-    )
-    .map_err(StoreError::git(action))?;
-    out.flush().map_err(StoreError::io("write", index))?;
-    let file = out.into_inner().map_err(|error| StoreError::io("write", index)(error.into_error()))?;
+    let entries = entries.map_err(StoreError::git(action))?;
+    let (_, file) = write_index(&path, entries, temporary(index.parent().unwrap_or(Path::new(".")))?)?;
     persist(files, Component::PackMetadata, file, index)
 }
 

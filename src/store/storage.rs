@@ -50,7 +50,7 @@ impl DamagedFile {
 pub(super) fn check(objects: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<DamagedFile> {
     let mut damaged = Vec::new();
     for stem in stems(objects) {
-        check_pack(&stem, ids, &mut damaged);
+        damaged.extend(check_pack(&stem, ids));
     }
     for path in files(objects).filter(|path| file_name(path).starts_with("multi-pack-index") && path.is_file()) {
         check_trailer(&path, FileKind::Derived, &mut damaged);
@@ -86,9 +86,24 @@ pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn check_pack(stem: &Path, ids: Option<&HashSet<ObjectId>>, damaged: &mut Vec<DamagedFile>) {
+/// Checks the files of a pack. One that is not whole is checked twice, because `git repack` may be removing it file by file.
+/// A pack that is gone is no damage: if an object is missing, reading it says so.
+fn check_pack(stem: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<DamagedFile> {
+    let is_gone = || ["pack", "idx"].iter().all(|extension| !stem.with_extension(extension).exists());
+    let mut damaged = check_pack_once(stem, ids);
+    if !damaged.is_empty() {
+        damaged = check_pack_once(stem, ids);
+    }
+    if is_gone() {
+        damaged.clear();
+    }
+    damaged
+}
+
+fn check_pack_once(stem: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<DamagedFile> {
+    let mut damaged = Vec::new();
     let (pack, index) = (stem.with_extension("pack"), stem.with_extension("idx"));
-    let opened = check_trailer(&index, FileKind::Index, damaged).then(|| {
+    let opened = check_trailer(&index, FileKind::Index, &mut damaged).then(|| {
         let opened = gix_pack::index::File::at(&index, hash::Kind::Sha1);
         let problem = |error| format!("it cannot be read: {error}");
         opened
@@ -101,9 +116,9 @@ fn check_pack(stem: &Path, ids: Option<&HashSet<ObjectId>>, damaged: &mut Vec<Da
     let holds =
         |index: &gix_pack::index::File| ids.is_none_or(|ids| index.iter().any(|entry| ids.contains(&entry.oid)));
     if opened.as_ref().is_some_and(|index| !holds(index)) {
-        return;
+        return damaged;
     }
-    if check_trailer(&pack, FileKind::Pack, damaged)
+    if check_trailer(&pack, FileKind::Pack, &mut damaged)
         && let Some(index) = opened
         && trailer(&pack).ok() != Some(index.pack_checksum())
     {
@@ -115,9 +130,10 @@ fn check_pack(stem: &Path, ids: Option<&HashSet<ObjectId>>, damaged: &mut Vec<Da
     }
     for derived in DERIVED.map(|extension| stem.with_extension(extension)) {
         if derived.exists() {
-            check_trailer(&derived, FileKind::Derived, damaged);
+            check_trailer(&derived, FileKind::Derived, &mut damaged);
         }
     }
+    damaged
 }
 
 /// Checks a file against the checksum that it ends with. Returns whether it is whole.
