@@ -104,7 +104,9 @@ def judge(scene, run, lasts, done):
     """Returns what is wrong with the program's reaction to an error."""
     network = run.struck[1] in NETWORK or run.about.startswith("socket:")
     wrong = []
-    if "panicked" in run.output or run.code in (101, 134, 139) or (run.code is not None and run.code < 0):
+    # The user's own git may be ended by the same cause.
+    died = run.code is not None and run.code < 0 and scene.name != "git-push"
+    if "panicked" in run.output or run.code in (101, 134, 139) or died:
         wrong.append(("panics", f"code {run.code}"))
     elif run.code == 0:
         if not done:
@@ -112,7 +114,7 @@ def judge(scene, run, lasts, done):
         return wrong
     allowed = {5} | ({3} if network else set()) | ({2} if SETTINGS.search(run.about) else set())
     if scene.name == "git-push":
-        allowed |= {1, 128}
+        allowed |= {1, 128, -13}
     if run.code not in allowed and ("panics", f"code {run.code}") not in wrong:
         wrong.append(("code", f"code {run.code} rather than {' or '.join(map(str, sorted(allowed)))}"))
     said = ADDRESS.sub("", run.output)
@@ -133,6 +135,9 @@ def _job(job):
     if not run.struck or not may_fail(run.struck, run.about):
         return job, None, "", []
     wrong = [("lost" if kind == "damaged" else kind, text) for kind, text in found]
+    if site[1] in ("unlink", "unlinkat", "rmdir"):
+        # It could not be removed. Whatever sweeps next removes it, which a hook with nothing to do does not.
+        wrong = [(kind, text) for kind, text in wrong if kind != "left"]
     if not run.timed_out:
         wrong += [(kind, f"{text}\n{run.output}") for kind, text in judge(trial.scene, run, lasts, trial.done)]
     return job, run.code, run.about, wrong
