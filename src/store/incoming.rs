@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,15 +89,20 @@ impl Incoming {
         let objects = &self.objects;
         let below = |name: &OsStr| name.len() == 2 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
         let entries = fs::read_dir(self.folder.path()).map_err(StoreError::io("read", self.folder.path()))?;
-        for folder in entries.flatten().filter(|entry| below(&entry.file_name())) {
-            self.move_all(&folder.path(), &objects.join(folder.file_name()), Component::LooseObject)?;
+        for entry in entries {
+            let name = entry.map_err(StoreError::io("read", self.folder.path()))?.file_name();
+            if below(&name) {
+                self.move_all(&self.folder.path().join(&name), &objects.join(&name), Component::LooseObject)?;
+            }
         }
         self.move_all(&self.folder.path().join("pack"), &objects.join("pack"), Component::Pack)
     }
 
     fn move_all(&self, from: &Path, to: &Path, component: Component) -> Result<()> {
         let entries = fs::read_dir(from).map_err(StoreError::io("read", from))?;
-        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        // One that is not seen would be missing from the mirror.
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>();
+        let mut names = names.map_err(StoreError::io("read", from))?;
         names.retain(|name| !name.as_encoded_bytes().starts_with(b"tmp_"));
         if names.is_empty() {
             return Ok(());
