@@ -62,6 +62,8 @@ const WORDS: &[(Complaint, &[&str])] = &[
             "remote ref",
         ],
     ),
+    // A process that git starts could not open the repository that git itself has opened.
+    (Complaint::Local, &["--stdin requires a git repository"]),
     // What arrived only in part may look broken as well.
     (Complaint::Network, &["early EOF", "transfer closed with outstanding read data"]),
     (Complaint::Broken, BROKEN),
@@ -245,6 +247,10 @@ mod tests {
             ("error: object 12: gitmodulesUrl: x\nfatal: fsck error in packed object", Complaint::Broken),
             ("fatal: pack has 3 unresolved deltas", Complaint::Broken),
             ("fatal: offset beyond end of packfile (truncated pack?)", Complaint::Broken),
+            (
+                "fatal: --stdin requires a git repository\nfatal: fetch-pack: invalid index-pack output",
+                Complaint::Local,
+            ),
             ("send-pack: packet write failed: Broken pipe", Complaint::Network),
             ("error: inflate: data stream error\nfatal: early EOF", Complaint::Network),
         ] {
