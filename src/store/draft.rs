@@ -370,13 +370,7 @@ impl<'a> Draft<'a> {
         let update = RefUpdate { name: &branch.name, commit, expected, log: subject, action: "move the mirror branch" };
         match repository.move_branch(&update) {
             Ok(()) => Ok(Published { commit, pack_bytes: installed.bytes }),
-            Err(error) => {
-                let tip = repository.tip(branch)?;
-                if tip != before {
-                    return Err(StoreError::Moved { branch: branch.to_string() });
-                }
-                Err(error)
-            }
+            Err(error) => Err(repository.not_moved(branch, before, commit, error)?),
         }
     }
 

@@ -14,7 +14,7 @@ use gix::refs::transaction::{PreviousValue, RefEdit};
 use super::files::{Component, Files};
 use super::mark::Mark;
 use super::repository::{set_committer, set_logging};
-use super::{Repository, Result, StoreError};
+use super::{Branch, Repository, Result, StoreError};
 
 /// A move of a ref.
 pub(super) struct RefUpdate<'a> {
@@ -50,7 +50,28 @@ impl Repository {
     pub(super) fn move_tracking(&self, update: &RefUpdate<'_>) -> Result<()> {
         let mut git = self.git.clone();
         set_committer(&mut git)?;
+        // Often git has noted it already, without syncing it.
+        if self.ref_target(update.name)? == Some(update.commit) {
+            let name = update.name.as_bstr().to_string();
+            let (files, path) = (self.files()?, self.common_dir().join(&name));
+            files.sync(Component::Reference, &path)?;
+            return self.finish(&files, &path, &self.common_dir().join("logs").join(&name));
+        }
         self.carry_out(&git, update, |_| Ok(()))
+    }
+
+    /// Returns the error that the mirror branch moved meanwhile if it stands neither where it was before an update nor where
+    /// that moves it, else the update's own error.
+    pub(super) fn not_moved(
+        &self,
+        branch: &Branch,
+        before: Option<ObjectId>,
+        to: ObjectId,
+        error: StoreError,
+    ) -> Result<StoreError> {
+        let tip = self.tip(branch)?;
+        let is_known = tip == before || tip == Some(to);
+        Ok(if is_known { error } else { StoreError::Moved { branch: branch.to_string() } })
     }
 
     fn carry_out(

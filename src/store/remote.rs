@@ -131,8 +131,8 @@ impl Repository {
         let expected = PreviousValue::MustExistAndMatch(Target::Object(from));
         let update = RefUpdate { name: &branch.name, commit: to, expected, log, action: "move the mirror branch" };
         match self.move_branch(&update) {
-            Err(_) if self.tip(branch)? != Some(from) => Err(StoreError::Moved { branch: branch.to_string() }),
-            moved => moved,
+            Err(error) => Err(self.not_moved(branch, Some(from), to, error)?),
+            Ok(()) => Ok(()),
         }
     }
 

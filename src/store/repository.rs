@@ -326,7 +326,7 @@ impl Repository {
         self.git.pack_compression().map_err(StoreError::git("read the setting pack.compression"))
     }
 
-    fn ref_target(&self, name: &FullName) -> Result<Option<ObjectId>> {
+    pub(super) fn ref_target(&self, name: &FullName) -> Result<Option<ObjectId>> {
         let action = "read the mirror branch's ref";
         let found = self.git.try_find_reference(name.as_ref());
         let reference =
