@@ -287,7 +287,7 @@ fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::data::File) -
 /// Writes the index of the pack at `path`, whose entries are given in the pack's order. Returns the pack's checksum too.
 pub(super) fn write_index(
     path: &Path,
-    mut entries: impl Iterator<Item = std::result::Result<Entry, gix_pack::data::input::Error>>,
+    mut entries: impl Iterator<Item = std::result::Result<Entry, gix::Error>>,
     index: NamedTempFile,
 ) -> Result<(ObjectId, NamedTempFile)> {
     let mut out = io::BufWriter::new(index);

@@ -97,6 +97,7 @@ fn check_pack(stem: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<DamagedFile> 
     if is_gone() {
         damaged.clear();
     }
+    damaged.retain(|file| file.kind != FileKind::Derived || file.path.exists());
     damaged
 }
 
