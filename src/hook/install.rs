@@ -5,7 +5,7 @@
 //! and so does the depth of its folder, for the sake of relative links.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::Hook;
@@ -14,6 +14,8 @@ use super::Hook;
 const MARK: &str = "# git-hexmirror hook ";
 /// How the name of a hook begins while it is written.
 const UNFINISHED: &str = ".hexmirror-";
+/// How much of a hook is read, in bytes.
+const MAX_HOOK: u64 = 1 << 20;
 /// What is appended to the name of the folder, for that of the hooks that were there before.
 const BEFORE: &str = ".before-hexmirror";
 
@@ -101,7 +103,7 @@ impl HooksDir {
         match state {
             State::Installed | State::Beside => return Ok(false),
             // Something else has written its hook anew; of two that are the same, one will do.
-            State::Foreign if is_there(&before(&path)) && read(&path)? != read(&before(&path))? => {
+            State::Foreign if is_there(&before(&path)) && !is_same(&path, &before(&path))? => {
                 return Err(InstallError::Both { before: before(&path), hook: path });
             }
             _ => {}
@@ -197,13 +199,35 @@ fn is_ours(content: &[u8]) -> bool {
     content.split(|byte| *byte == b'\n').take(5).any(|line| line.starts_with(MARK.as_bytes()))
 }
 
+/// Reads the start of a hook. One that is not a file is empty: git does not run it, and reading a pipe would not end.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
-    match fs::read(path) {
+    let start = || -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        if path.metadata()?.is_file() {
+            fs::File::open(path)?.take(MAX_HOOK).read_to_end(&mut content)?;
+        }
+        Ok(content)
+    };
+    match start() {
         Ok(content) => Ok(Some(content)),
         // A link that leads nowhere is somebody's all the same.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(is_there(path).then(Vec::new)),
         Err(error) => Err(failed("read", path)(error)),
     }
+}
+
+/// Returns whether two hooks are one file, or have the same content.
+fn is_same(one: &Path, other: &Path) -> Result<bool, InstallError> {
+    let (Ok(first), Ok(second)) = (one.metadata(), other.metadata()) else { return Ok(false) };
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::ino(&first) == std::os::unix::fs::MetadataExt::ino(&second)
+        && std::os::unix::fs::MetadataExt::dev(&first) == std::os::unix::fs::MetadataExt::dev(&second)
+    {
+        return Ok(true);
+    }
+    // Of larger ones only the start is known.
+    let are_files = first.is_file() && second.is_file() && first.len() < MAX_HOOK;
+    Ok(are_files && read(one)? == read(other)?)
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> InstallError {
@@ -281,5 +305,34 @@ mod tests {
         fs::write(before(&path), "#!/bin/sh\nthis\n").unwrap();
         assert!(hooks.install(Hook::PrePush).unwrap());
         assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Beside);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_place_of_a_hook_is_put_aside_without_waiting_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = hooks(folder.path());
+        let path = hooks.folder().join("pre-push");
+        fs::create_dir(hooks.folder()).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Foreign);
+        assert!(hooks.install(Hook::PrePush).unwrap());
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Beside);
+        assert!(!before(&path).metadata().unwrap().is_file());
+        hooks.uninstall(Hook::PrePush).unwrap();
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Foreign);
+    }
+
+    #[test]
+    fn two_large_hooks_are_not_taken_for_the_same_by_their_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = hooks(folder.path());
+        let path = hooks.folder().join("pre-push");
+        fs::create_dir(hooks.folder()).unwrap();
+        fs::create_dir(before(&path).parent().unwrap()).unwrap();
+        let start = "#\n".repeat(MAX_HOOK as usize / 2);
+        fs::write(&path, format!("{start}this\n")).unwrap();
+        fs::write(before(&path), format!("{start}that\n")).unwrap();
+        assert!(matches!(hooks.install(Hook::PrePush), Err(InstallError::Both { .. })));
     }
 }
