@@ -19,6 +19,10 @@ use crate::store::{Branch, ObjectId, Repository, Snapshot};
 pub(super) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
 /// What an error calls the setting with the locks.
 pub(super) const LOCKS_SETTING: &str = "the setting locks";
+/// The longest glob, in bytes.
+const MAX_GLOB: usize = 1024;
+/// The most alternatives in braces that a glob may have: the compiler of globs recurses into them.
+const MAX_BRACES: usize = 16;
 /// The folders that a glob with `**` does not enter: what is below them belongs to others.
 pub(super) const SKIPPED: [&str; 5] = [".git", "deps", "_build", "node_modules", ".elixir_ls"];
 
@@ -339,6 +343,12 @@ pub(super) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) 
     let unusable = |error: globset::Error| config::ConfigError { origin: origin.into(), problem: error.to_string() };
     let mut set = globset::GlobSetBuilder::new();
     for glob in globs {
+        if glob.len() > MAX_GLOB || glob.matches('{').count() > MAX_BRACES {
+            let start: String = glob.chars().take(20).collect();
+            let problem =
+                format!("the glob {start:?}… has more than {MAX_GLOB} bytes or {MAX_BRACES} alternatives in braces");
+            return Err(config::ConfigError { origin: origin.into(), problem }.into());
+        }
         set.add(globset::GlobBuilder::new(glob).literal_separator(literal_separator).build().map_err(unusable)?);
     }
     Ok(set.build().map_err(unusable)?)

@@ -176,3 +176,16 @@ fn a_proxy_of_the_environment_is_used() {
     stage.run_with(&["update"], &variables).ok();
     assert!(stage.upstream.requests("*").iter().all(|request| request.target.starts_with("http://hex.example/")));
 }
+
+#[test]
+fn a_glob_is_bounded() {
+    let stage = Stage::new();
+    let nested = format!("{}{}", "{".repeat(100_000), "}".repeat(100_000));
+    for glob in [nested, "x".repeat(5_000), "{a,b}/".repeat(17) + "mix.lock"] {
+        stage.write(".hexmirror.toml", &format!("locks = [{glob:?}]\n"));
+        let ran = stage.run(&["status"]).exits(2).says("the setting locks").says("the glob \"");
+        assert!(ran.stderr.len() < 400, "{ran:?}");
+    }
+    stage.write(".hexmirror.toml", "locks = [\"{mix,rebar}.lock\"]\n");
+    stage.run(&["status"]).exits(1);
+}
