@@ -9,10 +9,10 @@ use std::path::Path;
 use git::{Sandbox, real_input};
 use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
 use git_hexmirror::model::{ReleaseId, RepositoryName, Storage};
-use git_hexmirror::store::{Branch, Draft, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
+use git_hexmirror::store::{Branch, Discovery, Draft, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
 
 fn open(folder: &Path) -> (Repository, Branch) {
-    let repository = Repository::discover(folder).unwrap();
+    let repository = Repository::discover(folder, Discovery::default()).unwrap();
     let branch = repository.branch("hexmirror").unwrap();
     (repository, branch)
 }
@@ -67,7 +67,7 @@ fn real_tarballs_are_stored_unpacked_and_rebuild_byte_for_byte() {
     sandbox.git("project", &["push", "--quiet", "../other.git", "hexmirror"]);
     let loose = sandbox.git("project", &["count-objects"]);
     assert!(loose.starts_with("2 objects"), "all but the project's own commit is in a pack: {loose}");
-    let clone = Repository::discover(&sandbox.path().join("other.git")).unwrap();
+    let clone = Repository::discover(&sandbox.path().join("other.git"), Discovery::default()).unwrap();
     let snapshot = clone.snapshot(&branch).unwrap().unwrap();
     assert!(snapshot.tarball(&tarballs[0].0).unwrap().as_ref() == Some(&tarballs[0].1));
 }

@@ -12,6 +12,7 @@
 
 mod caveats;
 mod check;
+mod command_line;
 mod complaint;
 mod error;
 mod fetch;

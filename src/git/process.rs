@@ -190,7 +190,7 @@ impl Git {
     /// # Errors
     /// Fails where there is none, or it is too old.
     pub fn find(settings: GitSettings) -> Result<Self> {
-        let git = Self { program: "git".into(), settings };
+        let git = Self::unchecked(settings);
         let output = git.run([OsStr::new("version")]).output("say its version")?;
         let text = String::from_utf8_lossy(&output);
         let found = text.trim().trim_start_matches("git version ").to_owned();
@@ -206,6 +206,18 @@ impl Git {
     /// Returns the same git for servers that are not the project's own.
     pub(super) fn with(&self, settings: GitSettings) -> Self {
         Self { program: self.program.clone(), settings }
+    }
+
+    /// Names the system's git, whether there is one or not.
+    pub(super) fn unchecked(settings: GitSettings) -> Self {
+        Self { program: "git".into(), settings }
+    }
+
+    /// Prepares a run that needs no repository, without any settings of this program.
+    pub(super) fn run_plain(&self, arguments: &[&str]) -> Run<'_> {
+        let mut command = Command::new(&self.program);
+        command.env("LC_ALL", "C").env("GIT_DIR", "/dev/null").current_dir("/");
+        self.run_of(command, Path::new("/"), arguments)
     }
 
     /// Prepares a run that needs no repository.

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use super::worktree::{MAX_KEY, MAX_LOCK, MAX_SETTINGS, read_committed, read_regular, read_tracked};
 use super::{OpError, Result, trust, upstream};
 use crate::config::{self, Config, Layer, Tracked};
-use crate::git::{GitSettings, ProjectGit};
+use crate::git::{Git, GitSettings, ProjectGit};
 use crate::lock::Lock;
 use crate::model::Remote;
 use crate::plan::Wanted;
-use crate::store::{Branch, ObjectId, Repository, Snapshot};
+use crate::store::{Branch, Discovery, ObjectId, Repository, Snapshot};
 
 /// The locks that are looked for where none are configured.
 pub(super) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
@@ -120,7 +120,12 @@ impl Project {
         if !directory.is_dir() {
             return Err(OpError::NoFolder { directory: directory.to_owned() });
         }
-        Self::of(Repository::discover(directory)?, directory, flags, environment)
+        let command_line = match environment.get("GIT_CONFIG_PARAMETERS") {
+            Some(parameters) => Git::command_line_settings(&parameters)?,
+            None => Vec::new(),
+        };
+        let how = Discovery { command_line: &command_line, is_named: environment.get("GIT_DIR").is_some() };
+        Self::of(Repository::discover(directory, how)?, directory, flags, environment)
     }
 
     /// Takes the project of a repository; `directory` is where in it the user stands.

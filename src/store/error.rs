@@ -22,6 +22,12 @@ pub enum StoreError {
         /// The root of the worktree, or the bare repository.
         directory: PathBuf,
     },
+    /// The repository is a bare one that was found and not named, and git is told not to use such.
+    #[error("cannot use bare repository '{}' (safe.bareRepository is 'explicit')", directory.display())]
+    UnnamedBare {
+        /// The bare repository.
+        directory: PathBuf,
+    },
     /// The repository uses something that this program does not support.
     #[error("this repository uses {feature}, which git-hexmirror does not support")]
     Unsupported {

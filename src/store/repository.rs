@@ -7,16 +7,11 @@ use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 use gix::refs::FullName;
 use gix::refs::transaction::PreviousValue;
-use gix::sec::Trust;
-use gix::sec::trust::{DefaultForLevel, Mapping};
 
+use super::discover::not_opened;
 use super::ref_update::RefUpdate;
-use super::settings::refuse_unread;
-use super::trust::refuse_dubious;
 use super::{Branch, Result, Snapshot, StoreError};
 
-/// For how many packs there is room at least.
-const PACKS: usize = 1024;
 /// How many links are followed to one file, as many as Linux does.
 const MAX_LINKS: usize = 40;
 /// The longest target of a link, in bytes.
@@ -29,27 +24,6 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Finds the repository that `directory` is in, the way git does (`GIT_DIR` and its like are honoured).
-    ///
-    /// # Errors
-    /// Fails where there is none, where it belongs to somebody else (git's `safe.directory`), and where it uses what this
-    /// program does not support: SHA-256 objects, reftables.
-    pub fn discover(directory: &Path) -> Result<Self> {
-        let trust = Mapping { full: options(Trust::Full), reduced: options(Trust::Reduced) };
-        let found =
-            gix::ThreadSafeRepository::discover_with_environment_overrides_opts(directory, Default::default(), trust);
-        let git = found.map_err(|error| not_opened(directory, error))?.to_thread_local();
-        refuse_dubious(&git)?;
-        refuse_unread(&git)?;
-        let refs = git.config_snapshot().string("extensions.refStorage");
-        match refs {
-            Some(storage) if !storage.eq_ignore_ascii_case(b"files") => {
-                Err(StoreError::Unsupported { feature: format!("{storage} refs (extensions.refStorage)") })
-            }
-            _ => Ok(Self { git }),
-        }
-    }
-
     /// Opens the repository whose worktree or git folder `directory` is, whatever the environment says.
     ///
     /// # Errors
@@ -337,13 +311,6 @@ impl Repository {
     }
 }
 
-/// Returns how a repository of some trust is opened: with room for many more packs than it has. A server that runs for weeks
-/// sees new ones all the time, and a push that is tried again and again makes some.
-fn options(trust: Trust) -> gix::open::Options {
-    let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: PACKS };
-    gix::open::Options::default_for_level(trust).object_store_slots(slots)
-}
-
 /// Makes sure that there is a committer. Git refuses to guess one; a mirror is kept by this program, so it can stand in.
 pub(super) fn set_committer(git: &mut gix::Repository) -> Result<gix::actor::Signature> {
     let action = "find out who commits";
@@ -356,15 +323,4 @@ pub(super) fn set_committer(git: &mut gix::Repository) -> Result<gix::actor::Sig
 pub(super) fn set_logging(git: &mut gix::Repository) -> Result<gix::actor::Signature> {
     git.refs.write_reflog = gix::refs::store::WriteReflog::Always;
     set_committer(git)
-}
-
-fn not_opened(directory: &Path, error: gix::Error) -> StoreError {
-    let text = error.iter_errors().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    if text.contains("objectFormat") || text.contains("Object format") {
-        return StoreError::Unsupported { feature: "SHA-256 objects (extensions.objectFormat)".into() };
-    }
-    match error.is_not_found() {
-        true => StoreError::NotARepository { directory: directory.to_owned() },
-        false => StoreError::git_file("open the repository", directory)(error),
-    }
 }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use gix::bstr::ByteSlice;
 use gix::config::Source;
-use gix::sec::Trust;
 
 use super::{Repository, Result, StoreError};
 
@@ -54,9 +53,7 @@ impl Repository {
 /// command would act without the user's addresses, keys and remotes.
 pub(super) fn refuse_unread(git: &gix::Repository) -> Result<()> {
     check(git, Source::Local, git.common_dir().join("config"))?;
-    // Which of the user's files count for a repository of somebody else is gix's to say.
-    let sources = [Source::Git, Source::User].into_iter().filter(|_| git.git_dir_trust() == Trust::Full);
-    for source in sources {
+    for source in [Source::Git, Source::User] {
         if let Some(path) = source.storage_location(&mut gix::path::env::var) {
             check(git, source, path)?;
         }

@@ -57,13 +57,7 @@ fn git_dir_is_honoured() {
 #[test]
 fn as_a_command_of_git() {
     let stage = Stage::new();
-    let folder = std::path::Path::new(crate::support::stage::PROGRAM).parent().unwrap();
-    let mut command = stage.sandbox.command("git", &stage.project);
-    let path = std::env::join_paths(
-        [folder.to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-    );
-    command.env("PATH", path.unwrap()).args(["hexmirror", "init"]);
-    crate::support::stage::Ran::of(&mut command).ok().says("made");
+    stage.run_through_git("project", &["hexmirror", "init"]).ok().says("made");
     // git exports GIT_DIR and its like to an alias or a hook; from a subfolder too.
     stage.git(&["config", "alias.mirror", &format!("!{} status", crate::support::stage::PROGRAM)]);
     let output = stage.sandbox.try_git(&stage.project, &["mirror"]);

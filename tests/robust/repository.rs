@@ -192,6 +192,10 @@ fn what_another_user_set_in_their_repository_is_not_run() {
     stage.run_with(&["list"], &once(project)).ok();
     let all_beside = format!("{}/*", stage.sandbox.path().display());
     stage.run_with(&["list"], &once(&all_beside)).ok();
+    // Its remotes count as well: their address, and the way there.
+    stage.run_with(&["pull"], &once(project)).exits(3);
+    assert!(trace.exists(), "with all of its settings");
+    fs::remove_file(&trace).unwrap();
     stage.run_with(&["list"], &once("/somewhere/else")).exits(5);
     stage.run_with(&["list"], &once("")).exits(5);
     stage.sandbox.git("", &["config", "--global", "--add", "safe.directory", project]);
@@ -209,4 +213,47 @@ fn a_worktree_of_another_user_is_not_trusted_either() {
         return;
     }
     stage.run(&["status"]).exits(5).says("detected dubious ownership");
+}
+
+#[test]
+fn settings_of_gits_command_line_count() {
+    let stage = Stage::mirrored();
+    let ran = stage.run_through_git("project", &["-c", "hexmirror.branch=it's \"one\"\n", "hexmirror", "status"]);
+    ran.exits(2).says("it's \\\"one\\\"");
+    stage.run_through_git("project", &["-c", "hexmirror.branch=other", "hexmirror", "status"]).exits(1).prints("other");
+    let bad = stage.run_with(&["status"], &[("GIT_CONFIG_PARAMETERS", "not what git writes")]);
+    bad.exits(5).says("GIT_CONFIG_PARAMETERS");
+    let project = stage.project.to_str().unwrap();
+    if given_away(&stage) {
+        stage.run_through_git("project", &["-c", &format!("safe.directory={project}"), "hexmirror", "status"]).ok();
+        stage.run_through_git("project", &["hexmirror", "status"]).exits(5);
+    }
+}
+
+#[test]
+fn a_bare_repository_is_used_only_if_it_is_named_where_git_says_so() {
+    let stage = Stage::mirrored();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message", "Add"]);
+    // Somebody commits a bare repository, whose settings name commands.
+    stage.git(&["clone", "--quiet", "--bare", ".", "vendored"]);
+    stage.git(&["--git-dir=vendored", "fetch", "--quiet", ".", "hexmirror:hexmirror"]);
+    let bare = stage.project.join("vendored");
+    stage.run_in(&bare, &["list"]).ok();
+    stage.sandbox.git("", &["config", "--global", "safe.bareRepository", "explicit"]);
+    assert_eq!(stage.sandbox.try_git(&bare, &["rev-parse"]).status.code(), Some(128), "git refuses it");
+    for command in ["list", "status", "pull"] {
+        let ran = stage.run_in(&bare, &[command]).exits(5);
+        let ran = ran.says("cannot use bare repository").says("--git-dir=");
+        assert!(ran.stderr.contains("safe.bareRepository is 'explicit'"), "{ran:?}");
+    }
+    // Named, found beside a worktree, or in a .git folder, as for git.
+    let named = ["--git-dir", bare.to_str().unwrap(), "hexmirror", "list"];
+    stage.run_through_git(&bare, &named).ok();
+    stage.run(&["list"]).ok();
+    stage.run_in(stage.project.join(".git"), &["list"]).ok();
+    // A setting of the repository's own does not matter.
+    stage.sandbox.git("", &["config", "--global", "--unset", "safe.bareRepository"]);
+    stage.git(&["--git-dir=vendored", "config", "safe.bareRepository", "explicit"]);
+    stage.run_in(&bare, &["list"]).ok();
 }

@@ -105,6 +105,16 @@ impl Stage {
         Ran::of(self.command(arguments).envs(variables.iter().copied()))
     }
 
+    /// Runs `git ARGUMENTS` in a folder of the sandbox, with the program on the `PATH` as `git hexmirror`.
+    pub fn run_through_git(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> Ran {
+        let mut command = self.sandbox.command("git", &self.sandbox.path().join(folder));
+        let program = Path::new(PROGRAM).parent().expect("it is in a folder");
+        let inherited = std::env::var_os("PATH").unwrap_or_default();
+        let folders = [program.to_owned()].into_iter().chain(std::env::split_paths(&inherited));
+        let path = std::env::join_paths(folders).expect("folders of a PATH");
+        Ran::of(command.env("PATH", path).args(arguments))
+    }
+
     /// Runs git in the project.
     pub fn git(&self, arguments: &[&str]) -> String {
         self.sandbox.git(&self.project, arguments)

@@ -265,6 +265,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
             "it belongs to another user, whose settings and hooks would run as yours; if you trust them: git config --global --add safe.directory {}",
             quoted(&directory.to_string_lossy())
         ),
+        StoreError::UnnamedBare { directory } => {
+            format!("name it: git --git-dir={} hexmirror", quoted(&directory.to_string_lossy()))
+        }
         StoreError::BranchName { .. } => {
             "name it with --branch NAME or git config hexmirror.branch NAME, such as hexmirror or refs/hexmirror/main"
                 .to_owned()

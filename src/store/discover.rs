@@ -1,0 +1,131 @@
+//! Finds the project's repository as git does. What another user put there, such as settings that name commands, does not
+//! take effect by accident.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gix::bstr::{BString, ByteSlice};
+use gix::config::file::Metadata;
+use gix::config::source::Kind;
+use gix::sec::Trust;
+use gix::sec::trust::{DefaultForLevel, Mapping};
+
+use super::settings::refuse_unread;
+use super::{Repository, Result, StoreError};
+
+/// The least number of packs that there is room for.
+const PACKS: usize = 1024;
+
+/// How a repository is looked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Discovery<'a> {
+    /// The settings of git's command line, as `KEY=VALUE`.
+    pub command_line: &'a [String],
+    /// Whether the user names the git folder (`GIT_DIR`, `git --git-dir`).
+    pub is_named: bool,
+}
+
+impl Repository {
+    /// Finds the repository that `directory` is in, the way git does (`GIT_DIR` and its like are honoured).
+    ///
+    /// # Errors
+    /// Fails if there is none; if it belongs to another user (`safe.directory`); if it is a bare one that nobody named
+    /// (`safe.bareRepository`); and if it uses what this program does not support: SHA-256 objects, reftables.
+    pub fn discover(directory: &Path, how: Discovery<'_>) -> Result<Self> {
+        let open = |settings: fn(Trust) -> gix::open::Options| {
+            let options = |trust| settings(trust).cli_overrides(how.command_line.iter().map(String::as_str));
+            let trust = Mapping { full: options(Trust::Full), reduced: options(Trust::Reduced) };
+            let found = gix::ThreadSafeRepository::discover_with_environment_overrides_opts(
+                directory,
+                Default::default(),
+                trust,
+            );
+            Ok(found.map_err(|error| not_opened(directory, error))?.to_thread_local())
+        };
+        let mut git = open(default_options)?;
+        if git.git_dir_trust() != Trust::Full {
+            let directory = git.workdir().unwrap_or(git.git_dir());
+            if !is_safe_by_command(&git, directory) {
+                return Err(StoreError::DubiousOwnership { directory: whole(directory) });
+            }
+            git = open(trusting_options)?;
+        }
+        if git.is_bare() && !how.is_named && !may_be_discovered(&git) {
+            return Err(StoreError::UnnamedBare { directory: whole(git.git_dir()) });
+        }
+        refuse_unread(&git)?;
+        let refs = git.config_snapshot().string("extensions.refStorage");
+        match refs {
+            Some(storage) if !storage.eq_ignore_ascii_case(b"files") => {
+                Err(StoreError::Unsupported { feature: format!("{storage} refs (extensions.refStorage)") })
+            }
+            _ => Ok(Self { git }),
+        }
+    }
+}
+
+/// Returns how a repository is opened: with room for many more packs than it has. A server that runs for weeks sees new ones
+/// all the time, and a push that is tried again and again makes some.
+fn default_options(trust: Trust) -> gix::open::Options {
+    let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: PACKS };
+    gix::open::Options::default_for_level(trust).object_store_slots(slots)
+}
+
+/// Returns how a repository of another user is opened if the command calls it safe, which gix does not count: all of its
+/// settings take effect, and objects of any size are read.
+fn trusting_options(_: Trust) -> gix::open::Options {
+    default_options(Trust::Full)
+        .filter_config_section(|_| true)
+        .config_overrides(["gitoxide.objects.allocLimitIfReducedTrust=0"])
+}
+
+/// Returns whether settings of the command (`git -c`, `GIT_CONFIG_COUNT`), which the repository cannot set, call a folder safe
+/// (git-config(1), `safe.directory`). gix has looked at the owners and at the settings of the system and the user.
+fn is_safe_by_command(git: &gix::Repository, directory: &Path) -> bool {
+    let values = settings(git, "safe.directory", |kind| kind == Kind::Override);
+    let directory = whole(directory);
+    let is_it = |value: &str| match value.strip_suffix("/*") {
+        Some(above) => directory.starts_with(whole(Path::new(above))),
+        None => value == "*" || whole(Path::new(value)) == directory,
+    };
+    // An empty value takes back what was said before.
+    values
+        .iter()
+        .map(|value| value.to_str_lossy())
+        .fold(false, |safe, value| !value.is_empty() && (safe || is_it(&value)))
+}
+
+/// Returns whether git uses this bare repository without being told its path (git-config(1), `safe.bareRepository`). Like
+/// git, it does not count what is inside of a `.git` as bare (`is_implicit_bare_repo` in its `setup.c`).
+fn may_be_discovered(git: &gix::Repository) -> bool {
+    let values = settings(git, "safe.bareRepository", |kind| kind != Kind::Repository);
+    if values.last().is_none_or(|value| value.as_slice() != b"explicit") {
+        return true;
+    }
+    let folder = whole(git.git_dir());
+    let names: Vec<_> = folder.iter().collect();
+    let is_below = |name: &str| names.windows(2).any(|pair| pair[0] == ".git" && pair[1] == name);
+    folder.ends_with(".git") || is_below("worktrees") || is_below("modules")
+}
+
+/// Returns the values of a setting from some kinds of sources.
+fn settings(git: &gix::Repository, key: &str, counts: impl Fn(Kind) -> bool) -> Vec<BString> {
+    let of_kind = |section: &Metadata| counts(section.source.kind());
+    let snapshot = git.config_snapshot();
+    snapshot.plumbing().strings_filter(key, of_kind).unwrap_or_default()
+}
+
+fn whole(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+pub(super) fn not_opened(directory: &Path, error: gix::Error) -> StoreError {
+    let text = error.iter_errors().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    if text.contains("objectFormat") || text.contains("Object format") {
+        return StoreError::Unsupported { feature: "SHA-256 objects (extensions.objectFormat)".into() };
+    }
+    match error.is_not_found() {
+        true => StoreError::NotARepository { directory: directory.to_owned() },
+        false => StoreError::git_file("open the repository", directory)(error),
+    }
+}
