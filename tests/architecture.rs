@@ -150,6 +150,19 @@ fn the_sources_keep_to_the_layers() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// Text that leaves the binary is escaped where it leaves.
+#[test]
+fn only_one_file_of_the_binary_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/git-hexmirror");
+    for file in rust_files(&root).into_iter().filter(|file| !file.ends_with("output.rs")) {
+        let text = fs::read_to_string(&file).expect("a source is Unicode");
+        let words = source::without_tests(&source::words(&text));
+        let prints = words.windows(2).any(|next| PRINTING.contains(&next[0].as_str()) && next[1] == "!");
+        let is_stream = |path: &Vec<String>| path[0] == "anstream";
+        assert!(!prints && !source::paths(&words, &["bin"]).iter().any(is_stream), "{}", file.display());
+    }
+}
+
 #[test]
 fn every_module_has_its_place() {
     let lib = include_str!("../src/lib.rs");

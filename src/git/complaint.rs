@@ -199,8 +199,7 @@ pub(super) fn local_fault(said: &[u8], ending: Option<String>) -> Option<String>
 /// How many of the last lines that git prints count.
 const LAST: usize = 4;
 
-/// Makes what git printed fit for one line of a message: what is progress is left out, and passwords and control
-/// characters with it. Its last lines count, and the first one that it calls an error: what follows is often only advice.
+/// Makes what git printed fit for one line of a message: what is progress is left out, and passwords with it. Its last lines count, and the first one that it calls an error: what follows is often only advice.
 pub(super) fn readable(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let said = |line: &&str| {
@@ -214,7 +213,7 @@ pub(super) fn readable(stderr: &[u8]) -> String {
     let is_error = |line: &&&str| line.starts_with("fatal: ") || line.starts_with("error: ");
     let first = lines[..last].iter().find(is_error);
     let told = first.into_iter().chain(&lines[last..]).copied().collect::<Vec<_>>().join("; ");
-    let shown: String = redacted(&told).chars().filter(|c| !c.is_control()).take(600).collect();
+    let shown: String = redacted(&told).chars().take(600).collect();
     if shown.is_empty() {
         "git did not say why".to_owned()
     } else {
@@ -269,10 +268,10 @@ mod tests {
     }
 
     #[test]
-    fn what_git_says_becomes_one_harmless_line() {
+    fn what_git_says_becomes_one_line() {
         let said =
             b"remote: Counting objects: 3, done.\rReceiving objects: 10%\rfatal: no 'https://u:p@h/'\x1b[31m\n\n";
-        assert_eq!(readable(said), "no 'https://***@h/'[31m");
+        assert_eq!(readable(said), "no 'https://***@h/'\x1b[31m");
         assert_eq!(readable(b"\n"), "git did not say why");
         let advised = b"fatal: 'x' is not a repository\nfatal: Could not read\na\nb\nc\nd\n";
         assert_eq!(readable(advised), "'x' is not a repository; a; b; c; d");

@@ -175,7 +175,7 @@ enum Input {
 /// How a run of git ended that did not succeed.
 #[derive(Debug)]
 pub(super) enum Unsuccessful {
-    /// Git complained, and not about this machine; the text is readable and harmless. What it printed as its result is beside
+    /// Git complained, and not about this machine; the text is one line, without passwords. What it printed as its result is beside
     /// it.
     Complaint { text: String, printed: Vec<u8> },
     /// It was silent for too long.

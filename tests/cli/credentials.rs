@@ -194,3 +194,18 @@ fn netrc_counts_for_the_hosts_that_it_names() {
     stage.run(&["update", "--refresh"]).ok();
     assert_eq!(headers(&stage), [None, basic]);
 }
+
+#[test]
+fn a_password_in_a_setting_is_not_shown() {
+    let stage = Stage::new();
+    let address = "https://me:top-secret@hex.example/x?key=top-secret";
+    stage.git(&["config", "hexmirror.hexpm.url", address]);
+    stage.write(".hexmirror.toml", &format!("[repositories.other]\nurl = \"{address}\"\n"));
+    for command in
+        [&["status", "--settings"][..], &["status", "--settings", "--json"], &["trust"], &["trust", "--json"]]
+    {
+        let mut command = stage.bare_command_in(&stage.project, command);
+        let ran = Ran::of(command.env("HEXMIRROR_URL", address)).ok();
+        assert!(!ran.stdout.contains(SECRET) && !ran.stderr.contains(SECRET), "{ran:?}");
+    }
+}

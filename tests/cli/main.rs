@@ -18,6 +18,7 @@ mod run;
 mod serve;
 mod settings;
 mod source;
+mod terminal;
 mod text;
 mod trust;
 mod update;

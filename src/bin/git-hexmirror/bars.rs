@@ -3,7 +3,7 @@
 use git_hexmirror::progress::{Event, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::{CHANGED, Output, bytes, styled};
+use crate::output::{CHANGED, Output, Text, bytes, styled};
 
 pub struct Bars {
     bar: ProgressBar,
@@ -22,7 +22,7 @@ impl Bars {
         self.output.interactive && !self.output.quiet
     }
 
-    fn line(&self, line: String) {
+    fn line(&self, line: Text) {
         self.bar.suspend(|| self.output.say(line));
     }
 }
@@ -56,10 +56,10 @@ impl Progress for Bars {
             }
             Event::Retrying { item, reason, after } => {
                 let seconds = after.as_secs_f64();
-                self.line(format!("{} {item}: {reason}; again in {seconds:.1} s", styled(CHANGED, "retrying:")));
+                self.line(styled(CHANGED, "retrying:") + format!(" {item}: {reason}; again in {seconds:.1} s"));
             }
-            Event::Waiting { reason } => self.line(format!("{} {reason}", styled(CHANGED, "waiting for"))),
-            Event::Warning { message } => self.line(format!("{} {message}", styled(CHANGED, "warning:"))),
+            Event::Waiting { reason } => self.line(styled(CHANGED, "waiting for") + format!(" {reason}")),
+            Event::Warning { message } => self.line(styled(CHANGED, "warning:") + format!(" {message}")),
             _ => {}
         }
     }

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,9 +12,10 @@ use crate::commands::{
     self, compact, completions, demo, diff, env, hook, hooks, init, list, lock, man, prune, pull, push, run, serve,
     status, trust, update, verify,
 };
-use crate::output::Output;
+use crate::output::{Output, Text};
 use crate::report;
 use crate::session::Session;
+use crate::text;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -175,7 +177,11 @@ fn refused(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
-    let text = error.render().ansi().to_string();
+    let rendered = error.render();
+    // An argument may be a stranger's too, such as a branch's name in a script: clap shows it as it is among its own styles.
+    let is_safe =
+        std::env::args_os().all(|argument| matches!(text::escaped(&argument.to_string_lossy()), Cow::Borrowed(_)));
+    let text = if is_safe { rendered.ansi().to_string() } else { rendered.to_string() };
     // git takes `git hexmirror --help` for itself and opens the manual page, which may not be installed.
     let text = match text.rsplit_once("--help") {
         Some((before, after)) if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -183,7 +189,12 @@ fn refused(error: &clap::Error) -> ExitCode {
         }
         _ => text,
     };
-    Output::plain().always(text.trim_end());
+    let output = Output::plain();
+    if is_safe {
+        output.always(Text::rendered(text.trim_end()));
+    } else {
+        text.trim_end().lines().for_each(|line| output.always(line));
+    }
     ExitCode::from(2)
 }
 

@@ -20,7 +20,7 @@ pub fn guarded(run: impl FnOnce() -> ExitCode + panic::UnwindSafe) -> ExitCode {
     panic::catch_unwind(run).unwrap_or_else(|payload| {
         // Of others the message was printed where it happened.
         if is_of_tokio(&*payload) {
-            Output::plain().always(format!("{} {}", styled(BAD, "error:"), text(&*payload)));
+            Output::plain().always(styled(BAD, "error:") + format!(" {}", text(&*payload)));
         }
         ExitCode::from(5)
     })
@@ -36,8 +36,8 @@ fn report(info: &PanicHookInfo<'_>) {
     }
     let place = info.location().map(|location| format!(" ({}:{})", location.file(), location.line()));
     let (output, place) = (Output::plain(), place.unwrap_or_default());
-    output.always(format!("{} internal error: {}{place}", styled(BAD, "error:"), text(info.payload())));
-    output.always(format!("{} {ISSUES}", styled(BOLD, "hint:")));
+    output.always(styled(BAD, "error:") + format!(" internal error: {}{place}", text(info.payload())));
+    output.always(styled(BOLD, "hint:") + format!(" {ISSUES}"));
 }
 
 fn text(payload: &(dyn Any + Send)) -> &str {

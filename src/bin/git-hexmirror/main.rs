@@ -10,6 +10,7 @@ mod push_rules;
 mod report;
 mod session;
 mod snippet;
+mod text;
 
 use std::process::ExitCode;
 

@@ -1,12 +1,14 @@
-//! Where things are printed: results on standard output, everything for people on standard error.
+//! Where things are printed: results on standard output, everything for people on standard error. No text leaves the program
+//! elsewhere, and here all of it is escaped.
 
-use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::cli::{Color, Global};
+use crate::text::escaped_json;
+pub use crate::text::{Text, styled};
 
 pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default();
@@ -47,38 +49,37 @@ impl Output {
     }
 
     /// Prints a line for people, unless they asked for quiet.
-    pub fn say(&self, line: impl Display) {
+    pub fn say(&self, line: impl Into<Text>) {
         if !self.quiet {
             self.always(line);
         }
     }
 
     /// Prints a line for people who asked for more.
-    pub fn detail(&self, line: impl Display) {
+    pub fn detail(&self, line: impl Into<Text>) {
         if self.verbose > 0 {
             self.always(line);
         }
     }
 
     /// Prints a line for people, whatever they asked for.
-    pub fn always(&self, line: impl Display) {
+    pub fn always(&self, line: impl Into<Text>) {
         // A closed standard error is nobody's loss.
-        let _ = writeln!(anstream::stderr().lock(), "{line}");
+        let _ = line.into().write(&mut anstream::stderr().lock());
     }
 
     /// Prints a line of the result.
-    pub fn result(&self, line: impl Display) -> io::Result<()> {
-        unless_left(writeln!(anstream::stdout().lock(), "{line}"))
+    pub fn result(&self, line: impl Into<Text>) -> io::Result<()> {
+        unless_left(line.into().write(&mut anstream::stdout().lock()))
     }
 
     /// Prints the result as one JSON document.
     pub fn json(&self, document: &impl Serialize) -> io::Result<()> {
-        let mut text = serde_json::to_vec_pretty(document)?;
-        text.push(b'\n');
-        self.raw(&text)
+        let text = serde_json::to_string_pretty(document)? + "\n";
+        self.raw(escaped_json(&text).as_bytes())
     }
 
-    /// Prints the result as it is.
+    /// Prints the result as it is: for programs to read, or made of what this program says itself.
     pub fn raw(&self, text: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         unless_left(stdout.write_all(text).and_then(|()| stdout.flush()))
@@ -92,11 +93,6 @@ fn unless_left(printed: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }
-}
-
-/// Text in a style.
-pub fn styled(style: Style, text: impl Display) -> String {
-    format!("{style}{text}{style:#}")
 }
 
 /// A number of bytes for people: `1.2 MB`.

@@ -10,7 +10,7 @@ use git_hexmirror::store::StoreError;
 
 use crate::commands::CommandError;
 use crate::machine;
-use crate::output::{BAD, BOLD, CHANGED, Output, styled};
+use crate::output::{BAD, BOLD, CHANGED, Output, Text, styled};
 use crate::session::Session;
 use crate::{push_rules, snippet};
 
@@ -30,15 +30,15 @@ pub fn warn(session: &Session, error: &CommandError) {
     print(session, &styled(CHANGED, "warning:"), error);
 }
 
-fn print(session: &Session, title: &str, error: &CommandError) -> u8 {
+fn print(session: &Session, title: &Text, error: &CommandError) -> u8 {
     let output = &session.output;
     match error {
         CommandError::Print(error) => {
-            output.always(format!("{title} cannot print: {error}"));
+            output.always(title.clone() + format!(" cannot print: {error}"));
             5
         }
         CommandError::Usage { message, hint } => {
-            output.always(format!("{title} {message}"));
+            output.always(title.clone() + format!(" {message}"));
             show_hint(output, Some((*hint).to_owned()));
             2
         }
@@ -87,10 +87,10 @@ fn exit_code(failure: Failure) -> u8 {
     }
 }
 
-fn show(output: &Output, title: &str, error: &OpError) {
+fn show(output: &Output, title: &Text, error: &OpError) {
     match error {
         OpError::Lock { file, text, source } => {
-            output.always(snippet::render(source, file, text, output.color()).trim_end());
+            output.always(snippet::render(source, file, text, output.color()));
         }
         OpError::Several { errors } => {
             let (entries, others) = by_cause(errors);
@@ -100,21 +100,20 @@ fn show(output: &Output, title: &str, error: &OpError) {
             }
             if passing.len() > NAMED {
                 let more = passing.len() - NAMED;
-                output.always(format!("{title} {more} more could not be fetched for such reasons"));
+                output.always(title.clone() + format!(" {more} more could not be fetched for such reasons"));
             }
             for (cause, mut entries) in entries {
                 let rest = entries.split_off(entries.len().min(NAMED)).len();
                 let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-                output.always(format!(
-                    "{} the registry entries of {}{more} are refused",
-                    styled(BAD, "error:"),
-                    entries.join(", ")
-                ));
+                output.always(
+                    styled(BAD, "error:")
+                        + format!(" the registry entries of {}{more} are refused", entries.join(", ")),
+                );
                 output.always(format!("  caused by: {cause}"));
             }
         }
         error => {
-            output.always(format!("{title} {error}"));
+            output.always(title.clone() + format!(" {error}"));
             let mut cause = error.source();
             while let Some(error) = cause {
                 output.always(format!("  caused by: {error}"));
@@ -150,7 +149,7 @@ fn by_cause(errors: &[OpError]) -> (BTreeMap<String, Vec<String>>, Vec<&OpError>
 
 fn show_hint(output: &Output, hint: Option<String>) {
     if let Some(hint) = hint {
-        output.always(format!("{} {hint}", styled(BOLD, "hint:")));
+        output.always(styled(BOLD, "hint:") + format!(" {hint}"));
     }
 }
 

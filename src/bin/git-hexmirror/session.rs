@@ -43,7 +43,7 @@ impl Session {
         if !self.warned.replace(true)
             && let Some(line) = inactive_line(&project)
         {
-            self.output.say(format!("{} {line}", styled(CHANGED, "warning:")));
+            self.output.say(styled(CHANGED, "warning:") + format!(" {line}"));
         }
         Ok(project)
     }

@@ -2,6 +2,9 @@
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use git_hexmirror::lock::LockError;
+use git_hexmirror::model::redacted;
+
+use crate::text::{Text, escaped};
 
 /// How many characters of a long line are shown before and after the marked place.
 const AROUND: usize = 50;
@@ -11,23 +14,26 @@ const MARKED: usize = 60;
 const LOOKED_AT: usize = 400;
 
 /// Returns the error as text of a few lines, with the line of the lock that it is in. `contents` are the file's.
-pub fn render(error: &LockError, file: &str, contents: &[u8], color: bool) -> String {
+pub fn render(error: &LockError, file: &str, contents: &[u8], color: bool) -> Text {
     let (line, column) = error.line_column(contents);
     let (before, marked, after) = pieces(error, contents);
     let cut = before.chars().count() > AROUND;
+    let moved = cut || before.chars().count() + 1 != column;
     let before = if cut { format!("…{}", last(&before, AROUND)) } else { before };
     let (marked, after) = (first(&marked, MARKED), first(&after, AROUND));
     let span = before.len()..before.len() + marked.len();
-    let mark = AnnotationKind::Primary.span(span).label(error.label.as_str());
+    let mark = AnnotationKind::Primary.span(span).label(escaped(&error.label));
     let snippet = Snippet::source(format!("{before}{marked}{after}")).line_start(line).annotation(mark);
-    let title = Level::ERROR.primary_title(error.message.as_str());
-    // The column that a snippet with a path prints is the one in the text it is given: wrong where that was cut.
-    let report = if cut {
+    let file = &*escaped(file);
+    let title = Level::ERROR.primary_title(escaped(&error.message));
+    // The column that a snippet with a path prints is the one in the text it is given: wrong if that was cut or escaped.
+    let report = if moved {
         title.element(Origin::path(file).line(line).char_column(column)).element(snippet)
     } else {
         title.element(snippet.path(file))
     };
-    if color { Renderer::styled() } else { Renderer::plain() }.render(&[report])
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    Text::rendered(renderer.render(&[report]).trim_end())
 }
 
 /// Returns the line that the error is in as text, in three pieces: what is before, in and after the marked place.
@@ -43,15 +49,10 @@ fn pieces(error: &LockError, contents: &[u8]) -> (String, String, String) {
     (printable(&contents[line_start..start]), printable(&contents[start..end]), printable(&contents[end..line_end]))
 }
 
-/// Returns bytes as text in which no character moves the cursor or changes the terminal.
+/// Returns bytes as text that can be shown, without passwords.
 fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let replaced = |character: char| match character {
-        '\t' => ' ',
-        control if control.is_control() => char::REPLACEMENT_CHARACTER,
-        other => other,
-    };
-    text.trim_end_matches('\r').chars().map(replaced).collect()
+    escaped(&redacted(text.trim_end_matches('\r'))).into_owned()
 }
 
 /// Returns the first `count` characters, with a sign that there were more.
@@ -75,8 +76,14 @@ mod tests {
     use super::*;
 
     fn shown(contents: &str) -> String {
+        shown_in(contents, false)
+    }
+
+    fn shown_in(contents: &str, color: bool) -> String {
         let error = Lock::parse("mix.lock", contents).unwrap_err();
-        render(&error, "mix.lock", contents.as_bytes(), false)
+        let mut shown = Vec::new();
+        render(&error, "mix.lock", contents.as_bytes(), color).write(&mut shown).unwrap();
+        String::from_utf8(shown).unwrap().trim_end().to_owned()
     }
 
     #[test]
@@ -91,14 +98,21 @@ error: the version of `äpple` is a float, not a string
     }
 
     #[test]
-    fn a_long_line_is_cut_and_control_characters_are_replaced() {
+    fn a_long_line_is_cut_and_control_characters_are_escaped() {
         let text =
             shown(&format!("%{{ \"a\x1b[31m\": \"{}\", b, \"{}\"", "x".repeat(1_000_000), "y".repeat(1_000_000)));
         assert!(text.contains("mix.lock:1:1000018\n"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() < 180), "{text}");
         assert!(text.contains("…xxx") && text.contains("yyy…") && text.contains("^ not a literal term"), "{text}");
-        assert!(!shown("%{ \"\x1b[31m\" b").contains('\x1b'));
-        assert!(render(&Lock::parse("mix.lock", "[").unwrap_err(), "mix.lock", b"[", true).contains('\x1b'));
+        let escaped = shown("%{ \"\x1b[31m\u{202e}\" b");
+        assert!(escaped.contains("mix.lock:1:10\n") && escaped.contains("\"\\u{1b}[31m\\u{202e}\" b"), "{escaped}");
+        assert!(shown_in("[", true).contains('\x1b'));
+    }
+
+    #[test]
+    fn a_password_in_the_line_is_hidden() {
+        let text = shown("%{\"a\": {:git, \"https://me:s3cret@h/x\", b}");
+        assert!(text.contains("https://***@h/x") && !text.contains("s3cret"), "{text}");
     }
 
     #[test]

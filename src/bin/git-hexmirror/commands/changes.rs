@@ -3,7 +3,7 @@
 use git_hexmirror::ops::LockDiff;
 use git_hexmirror::plan::{ChangeKind, GitPin, LockChange, Locked, Pin};
 
-use crate::output::{BAD, CHANGED, GOOD, Output, styled};
+use crate::output::{BAD, CHANGED, GOOD, Output, Text, styled};
 
 /// Prints the changes, a line each.
 pub fn print(output: &Output, diff: &LockDiff) -> std::io::Result<()> {
@@ -13,15 +13,15 @@ pub fn print(output: &Output, diff: &LockDiff) -> std::io::Result<()> {
             output.say(format!("there is no lock in {state}"));
         }
     }
-    diff.changes.iter().try_for_each(|change| output.result(line(change)))?;
+    diff.changes.iter().try_for_each(|change| output.result(Text::from("  ") + described(change)))?;
     if diff.changes.is_empty() {
         output.say(format!("no dependency changed between {before} and {after}"));
     }
     Ok(())
 }
 
-/// Returns a change as a line of its own.
-pub fn line(change: &LockChange) -> String {
+/// Returns a change in a few words.
+pub fn described(change: &LockChange) -> Text {
     let kind = change.kind();
     let style = match kind {
         ChangeKind::Added => GOOD,
@@ -29,10 +29,10 @@ pub fn line(change: &LockChange) -> String {
         ChangeKind::Raised | ChangeKind::Lowered | ChangeKind::Moved | ChangeKind::Source => CHANGED,
     };
     let word = styled(style, format!("{:<8}", kind.as_str()));
-    let name = printable(change.name());
-    match (kind, change.before(), change.after()) {
+    let name = change.name();
+    let what = match (kind, change.before(), change.after()) {
         (ChangeKind::Checksum, Some(Locked::Release(before)), Some(Locked::Release(after))) => {
-            format!("  {word} {name} {} ({})", release(after), checksums(before, after))
+            format!("{name} {} ({})", release(after), checksums(before, after))
         }
         (
             ChangeKind::Raised | ChangeKind::Lowered,
@@ -40,22 +40,23 @@ pub fn line(change: &LockChange) -> String {
             Some(Locked::Release(after @ Pin { outer: None, .. })),
         ) => {
             let checksums = checksums(before, after);
-            format!("  {word} {name} {} → {} (checksum {checksums})", release(before), release(after))
+            format!("{name} {} → {} (checksum {checksums})", release(before), release(after))
         }
         (ChangeKind::Source, Some(Locked::Revision(before)), Some(Locked::Revision(after)))
             if before.url.address() == after.url.address() =>
         {
             let moved = format!(" → {}", after.revision.short());
             let moved = if before.revision == after.revision { "" } else { &moved };
-            format!("  {word} {name} {}{moved} ({})", revision(before), differences(before, after))
+            format!("{name} {}{moved} ({})", revision(before), differences(before, after))
         }
         // A move within the same place: that is said once.
         (ChangeKind::Moved, Some(before), Some(Locked::Revision(after))) => {
-            format!("  {word} {name} {} → {}", shown(before), after.revision.short())
+            format!("{name} {} → {}", shown(before), after.revision.short())
         }
-        (_, Some(before), Some(after)) => format!("  {word} {name} {} → {}", shown(before), shown(after)),
-        (_, before, after) => format!("  {word} {name} {}", before.or(after).map(shown).unwrap_or_default()),
-    }
+        (_, Some(before), Some(after)) => format!("{name} {} → {}", shown(before), shown(after)),
+        (_, before, after) => format!("{name} {}", before.or(after).map(shown).unwrap_or_default()),
+    };
+    word + " " + what
 }
 
 /// Returns what is locked, without its name.
@@ -65,15 +66,15 @@ pub fn shown(locked: &Locked) -> String {
         Locked::Revision(pin) => revision(pin),
         Locked::Unmirrored(unmirrored) => {
             let revision = unmirrored.revision.as_deref().unwrap_or("without a revision");
-            printable(&format!("{} {revision}", unmirrored.url))
+            format!("{} {revision}", unmirrored.url)
         }
-        Locked::Unknown(ignored) => printable(&format!("of the unknown kind {}", ignored.kind)),
+        Locked::Unknown(ignored) => format!("of the unknown kind {}", ignored.kind),
     }
 }
 
 /// Returns what is locked, with its name.
 pub fn named(locked: &Locked) -> String {
-    format!("{} {}", printable(locked.name()), shown(locked))
+    format!("{} {}", locked.name(), shown(locked))
 }
 
 fn release(pin: &Pin) -> String {
@@ -108,10 +109,5 @@ fn differences(before: &GitPin, after: &GitPin) -> String {
     };
     let pairs = of(before).zip(of(after)).filter(|(before, after)| before != after);
     let texts = pairs.map(|((word, before), (_, after))| format!("{word}{before} → {after}"));
-    printable(&texts.collect::<Vec<_>>().join(", "))
-}
-
-/// Returns a text of a lock without characters that would do something to a terminal.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    texts.collect::<Vec<_>>().join(", ")
 }

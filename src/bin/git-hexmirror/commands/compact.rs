@@ -61,14 +61,13 @@ fn document(project: &Project, compacted: Option<Compacted>) -> Result<serde_jso
 fn say(output: &Output, project: &Project, compacted: Option<Compacted>) {
     let branch = &project.branch;
     let Some(Compacted { before, commit, commits, kept }) = compacted else {
-        return output
-            .say(format!("{}: the history of {branch} is no longer than that", styled(GOOD, "nothing to do")));
+        return output.say(styled(GOOD, "nothing to do") + format!(": the history of {branch} is no longer than that"));
     };
     let (commits, kept) = (count(commits, "commit", "commits"), count(kept, "commit", "commits"));
-    output.say(format!("{} {branch} from {commits} to {kept}, at {}", styled(GOOD, "compacted"), short(commit)));
+    output.say(styled(GOOD, "compacted") + format!(" {branch} from {commits} to {kept}, at {}", short(commit)));
     let hint = styled(BOLD, "hint:");
-    output.say(format!(
-        "{hint} before a push, `git update-ref {} {}` undoes it; a remote that has the history before needs `git hexmirror push --force-with-lease`",
+    output.say(hint + format!(
+        " before a push, `git update-ref {} {}` undoes it; a remote that has the history before needs `git hexmirror push --force-with-lease`",
         branch.full_name(),
         short(before)
     ));

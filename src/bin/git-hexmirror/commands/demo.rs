@@ -43,7 +43,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     outcome?;
     let finish = || {
         output.result(styled(GOOD, "All of it worked."))?;
-        output.result(TRY)
+        TRY.lines().try_for_each(|line| output.result(line))
     };
     printed.and_then(|()| finish()).map_err(CommandError::Print)?;
     Ok(0)

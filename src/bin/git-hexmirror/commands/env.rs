@@ -72,7 +72,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         Shape::Github => variables(Format::Github),
         Shape::Gitconfig => environment::git_configuration(&access),
     };
-    session.output.result(text.trim_end()).map_err(CommandError::Print)?;
+    session.output.raw(format!("{}\n", text.trim_end()).as_bytes()).map_err(CommandError::Print)?;
     Ok(0)
 }
 

@@ -106,7 +106,7 @@ fn stop(session: &Session, project: &Project, refs: Vec<(PushedLocks, Status)>, 
 }
 
 fn advise(output: &Output, what: &str) {
-    output.always(format!("{} {what}, or push without the mirror: `git push --no-verify`", styled(BOLD, "hint:")));
+    output.always(styled(BOLD, "hint:") + format!(" {what}, or push without the mirror: `git push --no-verify`"));
 }
 
 /// Says in a few lines what the mirror lacks for the locks that are checked out now, or mends it if so set.
@@ -156,7 +156,7 @@ fn mend(session: &Session, project: &Project, status: Status) -> Result<(), Comm
     }
     say_stale(&session.output, project, "the lock that is checked out", &status);
     let locks = project.present_locks()?;
-    session.output.say(format!("{} {}", styled(BOLD, "hint:"), remedy(project, &locks)));
+    session.output.say(styled(BOLD, "hint:") + format!(" {}", remedy(project, &locks)));
     Ok(())
 }
 
@@ -192,13 +192,14 @@ fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
     let lacking = comparison.lacking();
     let more = if lacking.len() > NAMED { format!(", and {} more", lacking.len() - NAMED) } else { String::new() };
     let named = lacking.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    output.always(format!(
-        "{} the mirror {} is {} for {whose}; it lacks {}{more}",
-        styled(BOLD, "git-hexmirror:"),
-        project.branch,
-        styled(BAD, "not fresh"),
-        styled(CHANGED, named)
-    ));
+    output.always(
+        styled(BOLD, "git-hexmirror:")
+            + format!(" the mirror {} is ", project.branch)
+            + styled(BAD, "not fresh")
+            + format!(" for {whose}; it lacks ")
+            + styled(CHANGED, named)
+            + more,
+    );
     if let Some(not_mirrored) = not_mirrored_line(comparison) {
         output.always(styled(DIM, not_mirrored));
     }

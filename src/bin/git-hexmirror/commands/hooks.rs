@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::CommandError;
 use crate::cli::{Json, Outcome};
-use crate::output::{CHANGED, DIM, GOOD, Output, styled};
+use crate::output::{CHANGED, DIM, GOOD, Output, Text, styled};
 use crate::session::Session;
 
 /// Install, take away or show the hooks that keep the mirror fresh
@@ -58,7 +58,7 @@ fn say(output: &Output, project: &Project, changed: &[Hook], verb: &str) -> Resu
     let folder = ops::hooks_dir(project, &binary()?)?.folder().display().to_string();
     match names[..] {
         [] => output.say(format!("the hooks in {folder} are as they should be")),
-        _ => output.say(format!("{} the hooks {} in {folder}", styled(GOOD, verb), names.join(", "))),
+        _ => output.say(styled(GOOD, verb) + format!(" the hooks {} in {folder}", names.join(", "))),
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ fn status(output: &Output, project: &Project, json: Json) -> Result<(), CommandE
     }
     for (hook, state) in states {
         let style = if matches!(state, State::Installed | State::Beside) { GOOD } else { CHANGED };
-        let line = format!("{:14} {}", hook.name(), styled(style, word(state)));
+        let line = Text::from(format!("{:14} ", hook.name())) + styled(style, word(state));
         output.result(line).map_err(CommandError::Print)?;
     }
     output.say(styled(DIM, format!("in {folder}")));

@@ -31,13 +31,12 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             output.say(format!("the mirror branch {branch} is there, at {}", short(commit)));
         }
         Initialised::Adopted { remote, commit } => {
-            output.say(format!("{} {branch} from {remote}, at {}", styled(GOOD, "adopted"), short(commit)));
+            output.say(styled(GOOD, "adopted") + format!(" {branch} from {remote}, at {}", short(commit)));
         }
         Initialised::Made { .. } => {
-            output.say(format!(
-                "{} the mirror branch {branch}; fill it with `git hexmirror update`",
-                styled(GOOD, "made")
-            ));
+            output.say(
+                styled(GOOD, "made") + format!(" the mirror branch {branch}; fill it with `git hexmirror update`"),
+            );
         }
     }
     // A bare repository has nothing checked out, and is seldom pushed from.

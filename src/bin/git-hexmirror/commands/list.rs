@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{CommandError, documents};
 use crate::cli::{Json, Outcome};
-use crate::output::{DIM, bytes, count, styled};
+use crate::output::{DIM, Text, bytes, count, styled};
 use crate::session::Session;
 
 /// List what the mirror holds
@@ -26,14 +26,16 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
     for (id, stored) in &manifest.releases {
         let particulars = styled(DIM, format!("{} {}", bytes(stored.bytes), stored.storage.as_str()));
-        output.result(format!("{id}  {particulars}")).map_err(CommandError::Print)?;
+        output.result(Text::from(format!("{id}  ")) + particulars).map_err(CommandError::Print)?;
     }
     for (address, stored) in &manifest.git {
         for (revision, of_revision) in &stored.revisions {
             let names: String = of_revision.names.iter().map(|name| format!(" {name}")).collect();
             let depth = of_revision.depth.map_or_else(String::new, |depth| format!(" depth {depth}"));
             let particulars = styled(DIM, format!("git{depth}{names}"));
-            output.result(format!("{address} {}  {particulars}", revision.short())).map_err(CommandError::Print)?;
+            output
+                .result(Text::from(format!("{address} {}  ", revision.short())) + particulars)
+                .map_err(CommandError::Print)?;
         }
         let packs = count(stored.packs.len(), "pack", "packs");
         output.detail(styled(DIM, format!("  {} in {packs}", bytes(stored.bytes()))));

@@ -8,7 +8,7 @@ use git_hexmirror::ops::{self, LockText, OpError};
 
 use super::CommandError;
 use crate::cli::{Json, Outcome};
-use crate::output::{DIM, styled};
+use crate::output::{DIM, Text, styled};
 use crate::session::Session;
 
 /// Print a lock as it is read
@@ -59,7 +59,7 @@ fn print(session: &Session, lock: &Lock) -> std::io::Result<()> {
             }
             Source::Unknown { kind } => (entry.app.to_string(), kind.clone()),
         };
-        session.output.result(format!("{what}  {}", styled(DIM, kind)))?;
+        session.output.result(Text::from(format!("{what}  ")) + styled(DIM, kind))?;
     }
     Ok(())
 }

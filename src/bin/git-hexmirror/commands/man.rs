@@ -39,10 +39,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     session.output.say(format!("wrote {}", folder.join(FILE).display()));
     if is_searched(&folder) == Some(false) {
         let folder = folder.display();
-        session.output.say(format!(
-            "{} man does not look in {folder} (see `manpath`); add it with MANPATH=\"{folder}:\"",
+        session.output.say(
             styled(CHANGED, "warning:")
-        ));
+                + format!(" man does not look in {folder} (see `manpath`); add it with MANPATH=\"{folder}:\""),
+        );
     }
     Ok(0)
 }

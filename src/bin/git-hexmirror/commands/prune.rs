@@ -7,7 +7,7 @@ use git_hexmirror::ops::{self, Project, Prune, PruneOptions};
 use super::init::short;
 use super::{CommandError, documents};
 use crate::cli::{Json, Outcome};
-use crate::output::{BAD, BOLD, DIM, GOOD, Output, bytes, count, styled};
+use crate::output::{BAD, BOLD, DIM, GOOD, Output, Text, bytes, count, styled};
 use crate::session::Session;
 
 /// How many things are listed before the rest is only counted.
@@ -61,17 +61,19 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
     let locks = count(prune.locks, "lock was", "locks were");
     if prune.pruning.is_empty() {
         let (nothing, branch) = (styled(GOOD, "nothing to drop"), &project.branch);
-        output.say(format!("{nothing}: everything in {branch} is needed by a lock or came lately ({locks} read)"));
+        output.say(nothing + format!(": everything in {branch} is needed by a lock or came lately ({locks} read)"));
         return Ok(());
     }
     let (releases, revisions) = (&prune.pruning.releases, &prune.pruning.revisions);
-    let sized = releases.iter().map(|(id, size)| format!("{id} {}", styled(DIM, format!("({})", bytes(*size)))));
-    let git =
-        revisions.iter().flat_map(|(address, gone)| gone.iter().map(move |id| format!("{address} {}", id.short())));
-    let gone: Vec<String> = sized.chain(git).collect();
+    let sized =
+        releases.iter().map(|(id, size)| Text::from(format!("{id} ")) + styled(DIM, format!("({})", bytes(*size))));
+    let git = revisions
+        .iter()
+        .flat_map(|(address, gone)| gone.iter().map(move |id| Text::from(format!("{address} {}", id.short()))));
+    let gone: Vec<Text> = sized.chain(git).collect();
     // A plan is the result of a dry run; else it is news.
     for line in gone.iter().take(if output.verbose > 0 { usize::MAX } else { SHOWN }) {
-        let line = format!("  {} {line}", styled(BAD, "-"));
+        let line = Text::from("  ") + styled(BAD, "-") + " " + line.clone();
         if dry_run { output.result(line)? } else { output.say(line) }
     }
     if gone.len() > SHOWN && output.verbose == 0 {
@@ -84,13 +86,13 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
         (git, count(git, "git revision", "git revisions")),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
-    let verb = if dry_run { "would drop".to_owned() } else { styled(GOOD, "dropped") };
+    let verb = if dry_run { Text::from("would drop") } else { styled(GOOD, "dropped") };
     let (parts, size, all) = (parts.join(", "), bytes(prune.bytes), bytes(prune.of_bytes));
-    output.say(format!("{verb} {parts}: {size} of {all}, which no lock needs ({locks} read)"));
+    output.say(verb + format!(" {parts}: {size} of {all}, which no lock needs ({locks} read)"));
     if !dry_run {
         let hint = styled(BOLD, "hint:");
-        output.say(format!(
-            "{hint} before a push, `git update-ref {} {}` undoes it; `git hexmirror compact` drops it from the history, too",
+        output.say(hint + format!(
+            " before a push, `git update-ref {} {}` undoes it; `git hexmirror compact` drops it from the history, too",
             project.branch.full_name(),
             short(prune.before)
         ));

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::CommandError;
 use super::init::short;
 use crate::cli::{Json, Outcome};
-use crate::output::{GOOD, Output, count, styled};
+use crate::output::{GOOD, Output, Text, count, styled};
 use crate::session::Session;
 
 /// Fetch the mirror branch of a remote and merge it into the local one
@@ -53,13 +53,13 @@ pub fn say(output: &Output, branch: &str, pull: &Pull) {
     let (remote, commit) = (&pull.remote, short(pull.commit));
     let came = gained(pull.gained).map_or_else(String::new, |gained| format!(", with {gained}"));
     output.say(match pull.way {
-        Way::UpToDate => format!("{branch} has all of {remote}'s, at {commit}"),
-        Way::Adopted => format!("{} {branch} from {remote}, at {commit}{came}", styled(GOOD, "adopted")),
-        Way::Forwarded => format!("{} {branch} from {remote}, at {commit}{came}", styled(GOOD, "pulled")),
+        Way::UpToDate => Text::from(format!("{branch} has all of {remote}'s, at {commit}")),
+        Way::Adopted => styled(GOOD, "adopted") + format!(" {branch} from {remote}, at {commit}{came}"),
+        Way::Forwarded => styled(GOOD, "pulled") + format!(" {branch} from {remote}, at {commit}{came}"),
         Way::Rebased => {
-            format!("{} {branch} to {remote}'s, which was compacted, at {commit}{came}", styled(GOOD, "moved"))
+            styled(GOOD, "moved") + format!(" {branch} to {remote}'s, which was compacted, at {commit}{came}")
         }
-        Way::Merged => format!("{} {branch} with {remote}'s, at {commit}{came}", styled(GOOD, "merged")),
+        Way::Merged => styled(GOOD, "merged") + format!(" {branch} with {remote}'s, at {commit}{came}"),
     });
     if pull.ahead {
         output.say(format!("{remote} lacks some of it; `git hexmirror push {remote}` takes it there"));

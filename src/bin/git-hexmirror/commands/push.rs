@@ -77,7 +77,7 @@ fn say(output: &Output, project: &Project, push: &Push) {
         return output.say(format!("{remote} has {branch} at {commit} already"));
     }
     let merged = gained(push.gained).map_or_else(String::new, |gained| format!(", merged with {gained}"));
-    output.say(format!("{} {branch} to {remote}, at {commit}{merged}", styled(GOOD, "pushed")));
+    output.say(styled(GOOD, "pushed") + format!(" {branch} to {remote}, at {commit}{merged}"));
 }
 
 /// Sees to it that the mirror is on the remote that git is about to push to, as the user has set.

@@ -8,7 +8,7 @@ use git_hexmirror::serve::{Log, Options, RequestLog, Server};
 
 use super::CommandError;
 use crate::cli::Outcome;
-use crate::output::{BAD, CHANGED, DIM, Output, styled};
+use crate::output::{BAD, CHANGED, DIM, Output, Text, styled};
 use crate::session::Session;
 
 /// Serve the mirror to mix, rebar3, git and other clients
@@ -62,11 +62,13 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         format!("serving {}; `git hexmirror env{tls} --url {url}` prints what clients need", project.branch),
     ));
     if !server.local_addr().ip().is_loopback() {
-        output.say(format!(
-            "{} everyone who can reach {} can read the mirror, private packages included",
-            styled(CHANGED, "warning:"),
-            server.local_addr()
-        ));
+        output.say(
+            styled(CHANGED, "warning:")
+                + format!(
+                    " everyone who can reach {} can read the mirror, private packages included",
+                    server.local_addr()
+                ),
+        );
     }
     server.run(stopped()).map_err(OpError::from)?;
     Ok(0)
@@ -88,8 +90,8 @@ pub fn request_log(output: &Output) -> Option<Log> {
 fn log(output: &Output, request: &RequestLog) {
     let RequestLog { peer, method, path, status, bytes, elapsed, error, .. } = request;
     let milliseconds = elapsed.as_secs_f64() * 1000.0;
-    let error = error.as_ref().map_or_else(String::new, |error| format!(" {}", styled(BAD, error.trim())));
-    output.always(format!("{peer} {method} {path} {status} {bytes} {milliseconds:.1}ms{error}"));
+    let error = error.as_ref().map_or_else(Text::default, |error| Text::from(" ") + styled(BAD, error.trim()));
+    output.always(Text::from(format!("{peer} {method} {path} {status} {bytes} {milliseconds:.1}ms")) + error);
 }
 
 /// Completes when the process is asked to stop.

@@ -1,12 +1,13 @@
 //! `status --settings`
 
 use git_hexmirror::config::{FILE, SettingValue, Standing};
+use git_hexmirror::model::redacted;
 use git_hexmirror::ops::{self, ListedSetting, Origin};
 use serde_json::{Value, json};
 
 use super::CommandError;
 use crate::cli::Outcome;
-use crate::output::{DIM, styled};
+use crate::output::{DIM, Text, styled};
 use crate::session::Session;
 
 pub fn run(session: &Session, json: bool) -> Outcome {
@@ -23,7 +24,7 @@ pub fn run(session: &Session, json: bool) -> Outcome {
         let setting = &listed.setting;
         let line = format!("{origin:width$}  {}={}", setting.name(), quoted(&setting.value()));
         let line = match listed.standing {
-            Standing::Active | Standing::Allowed => line,
+            Standing::Active | Standing::Allowed => Text::from(line),
             standing => styled(DIM, format!("{line} ({})", standing_word(standing))),
         };
         session.output.result(line).map_err(CommandError::Print)?;
@@ -36,7 +37,7 @@ fn shown_origin(origin: &Origin) -> String {
     match origin {
         Origin::Flag(name) => (*name).to_owned(),
         Origin::Variable(name) => (*name).to_owned(),
-        Origin::Git { scope, file: Some(file) } => format!("{scope} file:{}", escaped(&file.display().to_string())),
+        Origin::Git { scope, file: Some(file) } => format!("{scope} file:{}", file.display()),
         Origin::Git { file: None, .. } => "command line:".to_owned(),
         Origin::Hex => "hex.config".to_owned(),
         Origin::Tracked => FILE.to_owned(),
@@ -61,27 +62,23 @@ fn document(listed: &ListedSetting) -> Value {
     })
 }
 
-/// Returns a value for a document.
+/// Returns a value for a document, without the password of an address.
 pub fn value(value: &SettingValue) -> Value {
     match value {
-        SettingValue::Text(text) => json!(text),
+        SettingValue::Text(text) => json!(redacted(text)),
         SettingValue::Number(number) => json!(number),
         SettingValue::Boolean(value) => json!(value),
         SettingValue::List(values) => json!(values),
     }
 }
 
-/// Writes a value for people. Nothing in it reaches the terminal as it is, if it is no plain text.
+/// Writes a value for people, without the password of an address.
 pub fn quoted(value: &SettingValue) -> String {
     match value {
-        SettingValue::Text(text) => format!("{text:?}"),
+        SettingValue::Text(text) => format!("{:?}", redacted(text)),
         SettingValue::List(values) => format!("{values:?}"),
         SettingValue::Number(_) | SettingValue::Boolean(_) => value.to_string(),
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.chars().flat_map(char::escape_debug).collect()
 }
 
 /// The word for what becomes of a setting.

@@ -7,7 +7,7 @@ use git_hexmirror::plan::{LockChange, Locked};
 
 use super::{CommandError, changes};
 use crate::cli::Color;
-use crate::output::{BAD, Output, styled};
+use crate::output::{BAD, Output, Text, styled};
 
 /// What a difference of sources comes to.
 pub struct Shown {
@@ -57,12 +57,12 @@ fn say(output: &Output, diff: &SourceDiff, named: bool) {
         }
     }
     for change in &diff.same_code {
-        output.say(format!("the code is the same: {}", changes::line(change).trim_start()));
+        output.say(Text::from("the code is the same: ") + changes::described(change));
     }
     for change in &diff.unmirrored {
         let side = |locked: Option<&Locked>| locked.map_or_else(|| "nothing".to_owned(), changes::shown);
         let (before, after) = (side(change.before()), side(change.after()));
-        let name = changes::printable(change.name());
+        let name = change.name();
         output.say(format!("not mirrored, so not shown: {name} {before} → {after}"));
     }
 }
@@ -70,7 +70,7 @@ fn say(output: &Output, diff: &SourceDiff, named: bool) {
 fn lacks(output: &Output, diff: &SourceDiff) {
     for locked in &diff.lacking {
         let what = changes::named(locked);
-        output.always(format!("{} the mirror has {what} neither now nor in its history", styled(BAD, "error:")));
+        output.always(styled(BAD, "error:") + format!(" the mirror has {what} neither now nor in its history"));
     }
     if !diff.lacking.is_empty() {
         output.always(

@@ -7,12 +7,11 @@ use git_hexmirror::ops::{self, Project, Status};
 use git_hexmirror::plan::{Comparison, GitPin, Unmirrored};
 
 use super::CommandError;
-use super::changes::printable;
 use super::documents;
 use super::init::short;
 use super::settings;
 use crate::cli::{Json, Outcome};
-use crate::output::{BAD, CHANGED, DIM, GOOD, Output, count, styled};
+use crate::output::{BAD, CHANGED, DIM, GOOD, Output, Text, count, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
@@ -57,17 +56,14 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
     let has = contents(summary.present, summary.git);
     match status.commit {
         Some(commit) if summary.fresh => {
-            output.result(format!("{}: {branch} at {} has {has}", styled(GOOD, "fresh"), short(commit)))?;
+            output.result(styled(GOOD, "fresh") + format!(": {branch} at {} has {has}", short(commit)))?;
         }
         None if summary.fresh => {
             let locks = status.locks.join(", ");
-            output.result(format!("{}: {locks} pins nothing to mirror", styled(GOOD, "fresh")))?;
+            output.result(styled(GOOD, "fresh") + format!(": {locks} pins nothing to mirror"))?;
         }
-        _ => output.result(format!(
-            "{}: {branch} lacks what {} pins",
-            styled(BAD, "not fresh"),
-            status.locks.join(", ")
-        ))?,
+        _ => output
+            .result(styled(BAD, "not fresh") + format!(": {branch} lacks what {} pins", status.locks.join(", ")))?,
     }
     if let Some(comparison) = &status.comparison {
         lacks(output, comparison)?;
@@ -99,21 +95,30 @@ fn whose(project: &Project, status: &Status) -> String {
 /// Prints what the mirror lacks, a line each.
 pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     let limit = if output.verbose > 0 { usize::MAX } else { SHOWN };
-    list(output, comparison.missing.iter().map(|pin| format!("  {} {}", styled(BAD, "missing"), pin.id)), limit)?;
+    list(
+        output,
+        comparison.missing.iter().map(|pin| Text::from("  ") + styled(BAD, "missing") + format!(" {}", pin.id)),
+        limit,
+    )?;
     let changed = comparison.changed.iter().map(|change| {
         let mirrored: Vec<String> = change.mirrored.iter().map(ToString::to_string).collect();
         let has = match change.conflict {
             Some(_) => "the mirror has it with another checksum".to_owned(),
             None => format!("the mirror has {}", mirrored.join(", ")),
         };
-        format!("  {} {} ({has})", styled(CHANGED, "changed"), change.pin.id)
+        Text::from("  ") + styled(CHANGED, "changed") + format!(" {} ({has})", change.pin.id)
     });
     list(output, changed, limit)?;
     let lacking: Vec<_> = comparison.to_fetch().map(|pin| (&pin.id.repository, &pin.id.package)).collect();
     let entries = comparison.entries.iter().filter(|id| !lacking.contains(&(&id.repository, &id.package)));
-    list(output, entries.map(|id| format!("  {} registry entry of {id}", styled(BAD, "missing"))), limit)?;
+    list(
+        output,
+        entries.map(|id| Text::from("  ") + styled(BAD, "missing") + format!(" registry entry of {id}")),
+        limit,
+    )?;
     let git = |pin: &GitPin| format!("{} {}", pin.url.address(), pin.revision.short());
-    let missing = comparison.git_missing.iter().map(|pin| format!("  {} {}", styled(BAD, "missing"), git(pin)));
+    let missing =
+        comparison.git_missing.iter().map(|pin| Text::from("  ") + styled(BAD, "missing") + format!(" {}", git(pin)));
     list(output, once(missing), limit)?;
     let changed = comparison.git_changed.iter().map(|change| {
         let has = match change.mirrored.contains(&change.pin.revision) {
@@ -123,13 +128,13 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
                 format!("the mirror has {}", mirrored.join(", "))
             }
         };
-        format!("  {} {} ({has})", styled(CHANGED, "changed"), git(&change.pin))
+        Text::from("  ") + styled(CHANGED, "changed") + format!(" {} ({has})", git(&change.pin))
     });
     list(output, once(changed), limit)
 }
 
 /// Leaves out lines that were there before: several entries may pin one revision.
-fn once(lines: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+fn once(lines: impl Iterator<Item = Text>) -> impl Iterator<Item = Text> {
     let mut seen = BTreeSet::new();
     lines.filter(move |line| seen.insert(line.clone()))
 }
@@ -138,7 +143,7 @@ fn once(lines: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
 pub fn extra(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     let git = comparison.git_extra.iter().map(|(address, revision)| format!("{address} {}", revision.short()));
     let extra = comparison.extra.iter().map(ToString::to_string).chain(git);
-    list(output, extra.map(|item| format!("  {} {item}", styled(DIM, "extra  "))), usize::MAX)
+    list(output, extra.map(|item| Text::from("  ") + styled(DIM, "extra  ") + format!(" {item}")), usize::MAX)
 }
 
 /// Says how much there is.
@@ -153,7 +158,7 @@ pub fn contents(releases: usize, revisions: usize) -> String {
 /// Names the dependencies that cannot be mirrored, in one line; `None` if there are none.
 pub fn not_mirrored_line(comparison: &Comparison) -> Option<String> {
     let all = comparison.not_mirrored();
-    let named = all.iter().take(NAMED).map(|(app, reason)| printable(&format!("{app} ({reason})")));
+    let named = all.iter().take(NAMED).map(|(app, reason)| format!("{app} ({reason})"));
     let named = named.collect::<Vec<_>>().join(", ");
     let more = if all.len() > NAMED { format!(", and {} more", all.len() - NAMED) } else { String::new() };
     let dependencies = count(all.len(), "dependency cannot", "dependencies cannot");
@@ -163,17 +168,17 @@ pub fn not_mirrored_line(comparison: &Comparison) -> Option<String> {
 /// Prints the git dependencies that cannot be mirrored and the dependencies of unknown kinds.
 pub fn not_mirrored(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     for Unmirrored { app, url, reason, .. } in &comparison.unmirrored {
-        let what = printable(&format!("{app} {url} ({reason})"));
-        output.result(format!("  {} {what}", styled(DIM, "git, not mirrored:")))?;
+        let what = format!("{app} {url} ({reason})");
+        output.result(Text::from("  ") + styled(DIM, "git, not mirrored:") + format!(" {what}"))?;
     }
     for ignored in &comparison.ignored {
-        let (app, kind) = (printable(&ignored.app), printable(&ignored.kind));
-        output.result(format!("  {} {app}", styled(DIM, format!("{kind}, not mirrored:"))))?;
+        let (app, kind) = (&ignored.app, &ignored.kind);
+        output.result(Text::from("  ") + styled(DIM, format!("{kind}, not mirrored:")) + format!(" {app}"))?;
     }
     Ok(())
 }
 
-fn list(output: &Output, lines: impl Iterator<Item = String>, limit: usize) -> std::io::Result<()> {
+fn list(output: &Output, lines: impl Iterator<Item = Text>, limit: usize) -> std::io::Result<()> {
     let mut rest = 0;
     for (index, line) in lines.enumerate() {
         if index < limit {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::CommandError;
 use super::settings::{quoted, standing_word};
 use crate::cli::{Json, Outcome};
-use crate::output::{BOLD, CHANGED, DIM, GOOD, Output, count, styled};
+use crate::output::{BOLD, CHANGED, DIM, GOOD, Output, Text, count, styled};
 use crate::session::Session;
 
 /// Show what .hexmirror.toml may not do without your permission, and give it
@@ -73,12 +73,13 @@ fn print(output: &Output, project: &Project, allowance: Allowance, recorded: boo
             Standing::Inactive => styled(CHANGED, "inactive"),
             standing => styled(GOOD, standing_word(standing)),
         };
-        output.result(format!("{} = {} ({standing})", judged.setting.name(), quoted(&judged.setting.value())))?;
+        let setting = format!("{} = {} (", judged.setting.name(), quoted(&judged.setting.value()));
+        output.result(Text::from(setting) + standing + ")")?;
         output.result(styled(DIM, format!("    {}", effect(&judged.setting))))?;
     }
     output.result(format!("hash: {hash}"))?;
     if recorded {
-        output.say(format!("{} it in this repository's git configuration", styled(GOOD, "allowed")));
+        output.say(styled(GOOD, "allowed") + " it in this repository's git configuration");
     } else if allowance.recorded || allowance.in_environment {
         let by = if allowance.recorded { "git's setting hexmirror.trust" } else { "HEXMIRROR_TRUST" };
         output.say(format!("it is allowed by {by}; `git hexmirror trust --revoke` takes that back"));
@@ -86,10 +87,10 @@ fn print(output: &Output, project: &Project, allowance: Allowance, recorded: boo
         if allowance.has_others {
             output.say("what was allowed before is something else");
         }
-        output.say(format!(
-            "{} if you trust whoever wrote it: git hexmirror trust --yes; in CI: HEXMIRROR_TRUST={hash}",
+        output.say(
             styled(BOLD, "hint:")
-        ));
+                + format!(" if you trust whoever wrote it: git hexmirror trust --yes; in CI: HEXMIRROR_TRUST={hash}"),
+        );
     }
     Ok(())
 }

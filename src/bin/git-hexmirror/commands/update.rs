@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::init::short;
 use super::{CommandError, documents, status};
 use crate::cli::{Json, Outcome};
-use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, bytes, count, styled};
+use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, Text, bytes, count, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
@@ -86,7 +86,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         summarise(output, &project, &update, arguments.dry_run).map_err(CommandError::Print)?;
     }
     if let Some(error) = update.failed {
-        output.say(format!("{}: not everything that the locks pin is there", styled(BAD, "incomplete")));
+        output.say(styled(BAD, "incomplete") + ": not everything that the locks pin is there");
         return Err(CommandError::Op(error));
     }
     Ok(if arguments.dry_run && !update.before.summary.fresh { NOT_FRESH } else { 0 })
@@ -105,24 +105,26 @@ fn repaired(output: &Output, project: &Project, repair: &Repair) -> std::io::Res
         salvage.set_aside.iter().for_each(|path| output.detail(styled(DIM, format!("    {}", path.display()))));
     }
     for (item, from) in &repair.restored {
-        output.say(format!("  {} {item}{}", styled(GOOD, "restored"), styled(DIM, format!(" from {from}"))));
+        output.say(
+            Text::from("  ") + styled(GOOD, "restored") + format!(" {item}") + styled(DIM, format!(" from {from}")),
+        );
     }
     for item in &repair.dropped {
-        output.result(format!("{} {item}: no source has it, so it was dropped", styled(BAD, "lost:")))?;
+        output.result(styled(BAD, "lost:") + format!(" {item}: no source has it, so it was dropped"))?;
     }
     for damage in &repair.left {
-        output.result(format!("{} {}: {}", styled(BAD, "damaged:"), damage.path, damage.problem))?;
+        output.result(styled(BAD, "damaged:") + format!(" {}: {}", damage.path, damage.problem))?;
     }
     let commit = repair.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
     let branch = &project.branch;
     if repair.is_empty() {
-        output.say(format!("{}: {branch}{commit} needs no repair", styled(GOOD, "intact")));
+        output.say(styled(GOOD, "intact") + format!(": {branch}{commit} needs no repair"));
     } else if !repair.left.is_empty() {
-        output.say(format!("{}: {branch}{commit} is still damaged", styled(BAD, "incomplete")));
+        output.say(styled(BAD, "incomplete") + format!(": {branch}{commit} is still damaged"));
     } else if repair.commit == repair.before {
-        output.say(format!("{} {branch}: it stays{commit}, and all its objects are there", styled(BOLD, "repaired")));
+        output.say(styled(BOLD, "repaired") + format!(" {branch}: it stays{commit}, and all its objects are there"));
     } else {
-        output.say(format!("{} {branch}: it is now{commit}", styled(BOLD, "repaired")));
+        output.say(styled(BOLD, "repaired") + format!(" {branch}: it is now{commit}"));
     }
     Ok(())
 }
@@ -139,21 +141,18 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
                 output.result(format!("{} would be fetched:", status::contents(releases, git)))?;
                 status::lacks(output, comparison)?;
             }
-            _ => output.result(format!("{}: nothing would be fetched", styled(GOOD, "fresh")))?,
+            _ => output.result(styled(GOOD, "fresh") + ": nothing would be fetched")?,
         }
     } else if update.added.is_empty() && update.entries == 0 && update.repositories == 0 {
         let commit = update.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
         let present = status::contents(update.before.summary.present, update.before.summary.git);
-        output.say(format!("{}: {}{commit} has {present}; nothing to do", styled(GOOD, "fresh"), project.branch));
+        output.say(styled(GOOD, "fresh") + format!(": {}{commit} has {present}; nothing to do", project.branch));
     } else if update.commit == update.before.commit {
         let entries = count(update.entries, "registry entry is as it was", "registry entries are as they were");
         let commit = update.commit.map_or_else(String::new, short);
         let fetched = bytes(update.downloaded_bytes);
-        output.say(format!(
-            "{}: {} at {commit}; {entries}, {fetched} fetched",
-            styled(GOOD, "unchanged"),
-            project.branch
-        ));
+        output
+            .say(styled(GOOD, "unchanged") + format!(": {} at {commit}; {entries}, {fetched} fetched", project.branch));
     } else {
         changed(output, project, update);
     }
@@ -167,7 +166,7 @@ fn changed(output: &Output, project: &Project, update: &Update) {
     for release in update.added.iter().take(SHOWN) {
         let (sign, style) = if release.replaced.is_some() { ("~", CHANGED) } else { ("+", GOOD) };
         let from = release.replaced.as_ref().map_or_else(String::new, |version| format!(" (was {version})"));
-        output.say(format!("  {} {}{}", styled(style, sign), release.id, styled(DIM, from)));
+        output.say(Text::from("  ") + styled(style, sign) + format!(" {}", release.id) + styled(DIM, from));
         if let Some(reason) = release.fallback.as_ref().filter(|_| release.stored.storage == Storage::Tarball) {
             output.detail(styled(DIM, format!("    stored as its tarball: {reason}")));
         }
@@ -178,7 +177,12 @@ fn changed(output: &Output, project: &Project, update: &Update) {
     for git in &update.added_git {
         let (sign, style) = if git.replaced.is_some() { ("~", CHANGED) } else { ("+", GOOD) };
         let from = git.replaced.map_or_else(String::new, |revision| format!(" (was {})", revision.short()));
-        output.say(format!("  {} {} {}{}", styled(style, sign), git.address, git.revision.short(), styled(DIM, from)));
+        output.say(
+            Text::from("  ")
+                + styled(style, sign)
+                + format!(" {} {}", git.address, git.revision.short())
+                + styled(DIM, from),
+        );
     }
     let replaced = update.added.iter().filter(|release| release.replaced.is_some()).count()
         + update.added_git.iter().filter(|git| git.replaced.is_some()).count();
@@ -200,5 +204,5 @@ fn changed(output: &Output, project: &Project, update: &Update) {
     parts.push(format!("repository grew by {}", bytes(update.stored_bytes)));
     parts.push(format!("{:.1} s", update.elapsed.as_secs_f64()));
     let commit = update.commit.map_or_else(String::new, short);
-    output.say(format!("{} {} at {commit}: {}", styled(BOLD, "updated"), project.branch, parts.join(", ")));
+    output.say(styled(BOLD, "updated") + format!(" {} at {commit}: {}", project.branch, parts.join(", ")));
 }

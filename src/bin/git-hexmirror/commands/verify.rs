@@ -41,7 +41,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         output.json(&document).map_err(CommandError::Print)?;
     } else {
         for damage in damages {
-            let line = format!("{} {}: {}", styled(BAD, "damaged:"), damage.path, damage.problem);
+            let line = styled(BAD, "damaged:") + format!(" {}: {}", damage.path, damage.problem);
             output.result(line).map_err(CommandError::Print)?;
         }
         let checked = format!(
@@ -52,10 +52,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             short(verification.commit)
         );
         if damages.is_empty() {
-            output.say(format!("{}: {checked}", styled(GOOD, "intact")));
+            output.say(styled(GOOD, "intact") + format!(": {checked}"));
         } else {
-            output.say(format!("{} in {checked}", styled(BAD, count(damages.len(), "damage", "damages"))));
-            output.say(format!("{} {}", styled(BOLD, "hint:"), way_out(&project)));
+            output.say(styled(BAD, count(damages.len(), "damage", "damages")) + format!(" in {checked}"));
+            output.say(styled(BOLD, "hint:") + format!(" {}", way_out(&project)));
         }
     }
     Ok(if damages.is_empty() { 0 } else { NOT_FRESH })
