@@ -121,12 +121,16 @@ impl Comparison {
     /// revisions. Empty if it is fresh.
     pub fn lacking(&self) -> Vec<String> {
         let releases = self.to_fetch().map(|pin| pin.id.to_string());
-        let packages: BTreeSet<EntryId> = self.to_fetch().map(|pin| pin.id.entry()).collect();
-        let entries = self.entries.iter().filter(|entry| !packages.contains(*entry));
-        let entries = entries.map(|entry| format!("the registry entry of {entry}"));
+        let entries = self.entries_alone().map(|entry| format!("the registry entry of {entry}"));
         let revisions =
             self.revisions_to_fetch().into_iter().map(|(address, revision)| format!("{address} {}", revision.short()));
         releases.chain(entries).chain(revisions).collect()
+    }
+
+    /// Returns the registry entries that are missing although the releases are there.
+    pub fn entries_alone(&self) -> impl Iterator<Item = &EntryId> {
+        let packages: BTreeSet<EntryId> = self.to_fetch().map(|pin| pin.id.entry()).collect();
+        self.entries.iter().filter(move |entry| !packages.contains(*entry))
     }
 
     /// Names the dependencies that cannot be mirrored, each with the reason. They are no part of what makes a mirror fresh.

@@ -109,13 +109,9 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
         Text::from("  ") + styled(CHANGED, "changed") + format!(" {} ({has})", change.pin.id)
     });
     list(output, changed, limit)?;
-    let lacking: Vec<_> = comparison.to_fetch().map(|pin| (&pin.id.repository, &pin.id.package)).collect();
-    let entries = comparison.entries.iter().filter(|id| !lacking.contains(&(&id.repository, &id.package)));
-    list(
-        output,
-        entries.map(|id| Text::from("  ") + styled(BAD, "missing") + format!(" registry entry of {id}")),
-        limit,
-    )?;
+    let entries = comparison.entries_alone();
+    let entries = entries.map(|id| Text::from("  ") + styled(BAD, "missing") + format!(" registry entry of {id}"));
+    list(output, entries, limit)?;
     let git = |pin: &GitPin| format!("{} {}", pin.url.address(), pin.revision.short());
     let missing =
         comparison.git_missing.iter().map(|pin| Text::from("  ") + styled(BAD, "missing") + format!(" {}", git(pin)));
