@@ -49,7 +49,7 @@ fn trust_shows_what_it_would_allow_and_records_exactly_that() {
     // To look allows nothing.
     run(&stage, &["update"]).exits(3).says(INACTIVE);
     assert_eq!((stage.upstream.connections(), stage.tip()), (0, None));
-    run(&stage, &["trust", "--yes"]).ok().says("allowed it");
+    run(&stage, &["trust", "--yes"]).ok().says("allowed these settings");
     assert_eq!(stage.git(&["config", "--local", "--get-all", "hexmirror.trust"]), hash(&stage));
     assert_eq!(
         stage.sandbox.try_git(&stage.project, &["config", "--global", "hexmirror.trust"]).status.code(),
@@ -58,11 +58,11 @@ fn trust_shows_what_it_would_allow_and_records_exactly_that() {
     let ran = run(&stage, &["update"]).ok();
     assert!(!ran.stderr.contains("inactive"), "{ran:?}");
     // Once is enough.
-    run(&stage, &["trust", "--yes"]).ok().says("it is allowed by git's setting");
+    run(&stage, &["trust", "--yes"]).ok().says("these settings are allowed by git's setting");
     assert_eq!(stage.git(&["config", "--get-all", "hexmirror.trust"]).lines().count(), 1);
     run(&stage, &["trust", "--revoke"]).ok().says("removed 1 recorded hash").prints("(inactive)");
     run(&stage, &["status"]).ok().says(INACTIVE);
-    run(&stage, &["trust", "--revoke"]).ok().says("nothing was allowed");
+    run(&stage, &["trust", "--revoke"]).ok().says("has no recorded hash");
     run(&stage, &["trust", "--revoke", "--yes"]).exits(2);
 }
 
@@ -83,7 +83,7 @@ fn a_change_of_what_was_allowed_makes_it_inactive_again_and_no_other_change_does
     ] {
         stage.write(".hexmirror.toml", &changed);
         assert!(inactive(), "{changed}");
-        run(&stage, &["trust"]).ok().says("what was allowed before is something else");
+        run(&stage, &["trust"]).ok().says("that you allowed before were different");
     }
     stage.write(".hexmirror.toml", &base);
     assert!(!inactive());
@@ -106,7 +106,9 @@ fn ci_allows_by_a_variable() {
     update(WRONG).exits(3).says(INACTIVE);
     update("yes").exits(2).says("HEXMIRROR_TRUST").says("not a hash that `git hexmirror trust` prints");
     assert_eq!(stage.upstream.connections(), 0);
-    run_with(&stage, &["trust"], &[("HEXMIRROR_TRUST", &hash)]).ok().says("it is allowed by HEXMIRROR_TRUST");
+    run_with(&stage, &["trust"], &[("HEXMIRROR_TRUST", &hash)])
+        .ok()
+        .says("these settings are allowed by HEXMIRROR_TRUST");
     update(&format!("{WRONG} {}", hash.to_uppercase())).ok();
     // Nothing is recorded by that.
     run(&stage, &["status"]).ok().says(INACTIVE);

@@ -11,22 +11,22 @@ use crate::cli::{Json, Outcome};
 use crate::output::{BOLD, CHANGED, DIM, GOOD, Output, Text, count, styled};
 use crate::session::Session;
 
-/// Show what .hexmirror.toml may not do without your permission, and give it
+/// Show the settings of .hexmirror.toml that need your permission, or allow them
 ///
-/// The tracked file comes with whatever branch is checked out. What describes the project counts at once: locks, limits, a mirror
-/// branch whose name begins with hexmirror, repositories that you do not know yet. What decides whom to trust, or makes a hook
-/// act, is inactive until you allow it: another address or key of hexpm or of a repository that you have configured, hooks that
-/// pull or update, another mirror branch, fewer days to keep.
+/// The file comes with every branch that you check out. Settings that describe the project count at once: locks, limits, a mirror
+/// branch whose name begins with hexmirror, repositories that you have not configured. Settings that decide whom to trust or
+/// make a hook act are inactive until you allow them: another address or key for hexpm or for a repository that you have
+/// configured, hooks that pull or update, any other mirror branch, and fewer days to keep than the default.
 ///
-/// Without an option nothing is changed. The hash is that of exactly the settings shown and of the key files that they name: as
-/// soon as one of them changes, they are inactive again. In CI, set the variable HEXMIRROR_TRUST to it. Your own settings and
-/// your Hex configuration win in any case.
+/// Without an option, nothing is changed. The hash covers exactly the settings shown and the key files that they name. If one of
+/// them changes, all are inactive again. In CI, set the variable HEXMIRROR_TRUST to the hash. Your own settings and your Hex
+/// configuration always take precedence.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Allow it: record the hash in this repository's own git configuration (hexmirror.trust)
+    /// Allow the settings: record their hash in this repository's git configuration (hexmirror.trust)
     #[arg(long, conflicts_with = "revoke")]
     yes: bool,
-    /// Allow nothing any more: remove all recorded hashes
+    /// Remove all recorded hashes
     #[arg(long)]
     revoke: bool,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let output = &session.output;
     if arguments.revoke {
         output.say(match removed {
-            0 => "nothing was allowed in this repository's git configuration".to_owned(),
+            0 => "this repository's git configuration has no recorded hash".to_owned(),
             number => format!("removed {}", count(number, "recorded hash", "recorded hashes")),
         });
     }
@@ -79,17 +79,19 @@ fn print(output: &Output, project: &Project, allowance: Allowance, recorded: boo
     }
     output.result(format!("hash: {hash}"))?;
     if recorded {
-        output.say(styled(GOOD, "allowed") + " it in this repository's git configuration");
+        output.say(styled(GOOD, "allowed") + " these settings in this repository");
     } else if allowance.recorded || allowance.in_environment {
         let by = if allowance.recorded { "git's setting hexmirror.trust" } else { "HEXMIRROR_TRUST" };
-        output.say(format!("it is allowed by {by}; `git hexmirror trust --revoke` takes that back"));
+        output.say(format!("these settings are allowed by {by}"));
     } else {
         if allowance.has_others {
-            output.say("what was allowed before is something else");
+            output.say("the settings or key files that you allowed before were different");
         }
         output.say(
             styled(BOLD, "hint:")
-                + format!(" if you trust whoever wrote it: git hexmirror trust --yes; in CI: HEXMIRROR_TRUST={hash}"),
+                + format!(
+                    " if you trust the author, run `git hexmirror trust --yes`; in CI, set HEXMIRROR_TRUST={hash}"
+                ),
         );
     }
     Ok(())
@@ -119,9 +121,9 @@ fn effect(setting: &Setting) -> String {
     match setting {
         Setting::Branch(name) => format!("the mirror is kept, pushed and pulled as the branch {name:?}"),
         Setting::PostCheckout(_) => {
-            "a checkout, a merge or a rebase asks remotes or upstream and changes the mirror".to_owned()
+            "each checkout, merge or rebase may fetch from remotes or upstream and change the mirror".to_owned()
         }
-        Setting::KeepDays(_) => "`git hexmirror prune` drops what was needed less long ago than by default".to_owned(),
+        Setting::KeepDays(_) => "`git hexmirror prune` keeps less than by default".to_owned(),
         Setting::Url(repository, _) => format!("packages of {repository} are fetched from there, without your keys"),
         Setting::PublicKey(repository, key) => {
             let sum = match key_checksum(setting) {
@@ -129,7 +131,7 @@ fn effect(setting: &Setting) -> String {
                 None => "which cannot be read".to_owned(),
             };
             let file = if matches!(key, KeySetting::Pem(_)) { "the key" } else { "the key in that file" };
-            format!("{repository} is believed what is signed with {file} ({sum})")
+            format!("registry entries of {repository} are accepted if they are signed with {file} ({sum})")
         }
         // These need no permission.
         Setting::Locks(_) | Setting::Jobs(_) | Setting::Timeout(_) | Setting::Opaque(_) | Setting::Submodules(_) => {
