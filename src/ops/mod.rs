@@ -46,7 +46,7 @@ pub use project::{Environment, LockFile, LockText, Project, locks_in, read_bound
 pub use prune::{Prune, PruneOptions, prune};
 pub use repair::{Repair, repair};
 pub use revisions::{At, Between, Named};
-pub use running::{Finished, run_command};
+pub use running::{FailedRequests, Finished, run_command};
 pub use serving::{MirrorContents, access, authority, start_server, system_git, tls};
 pub use settings::{ListedSetting, Origin, settings};
 pub use source_diff::{Printing, SourceDiff, source_diff};

@@ -8,16 +8,25 @@ use super::{OpError, Project, Result, access, mirror, start_server};
 use crate::serve::environment::{Variable, environment};
 use crate::serve::{Log, Options, RequestLog};
 
-/// The most things that are remembered of those that the server was asked for in vain.
-const MAX_LACKING: usize = 1000;
+/// The most failed requests that are remembered.
+const MAX_FAILED: usize = 1000;
 
 /// How a command ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// As what the system says.
+    /// The status that the system returned.
     pub status: ExitStatus,
-    /// What the server was asked for and the mirror does not have, as a person would call it; sorted.
+    /// The requests that the server could not answer.
+    pub failed: FailedRequests,
+}
+
+/// The requests that the server could not answer.
+#[derive(Debug, Default)]
+pub struct FailedRequests {
+    /// What the mirror does not have, as a person would call it; sorted.
     pub lacking: BTreeSet<String>,
+    /// The server's own errors, with their causes; sorted.
+    pub errors: BTreeSet<String>,
 }
 
 /// Runs `command` where the user stands in the project, while a server for the project's mirror answers on a free loopback
@@ -30,8 +39,8 @@ pub struct Finished {
 /// Fails where there is no mirror, the server cannot listen, or the command cannot be started.
 pub fn run_command(project: &Project, program: &str, arguments: &[String], log: Option<Log>) -> Result<Finished> {
     mirror(project)?;
-    let lacking = Arc::<Mutex<BTreeSet<String>>>::default();
-    let options = Options { log: Some(noting(lacking.clone(), log)), ..Options::default() };
+    let failed = Arc::<Mutex<FailedRequests>>::default();
+    let options = Options { log: Some(noting(failed.clone(), log)), ..Options::default() };
     let server = start_server(project, "127.0.0.1:0", options)?;
     let mut command = Command::new(program);
     command.args(arguments).current_dir(project.directory());
@@ -47,17 +56,20 @@ pub fn run_command(project: &Project, program: &str, arguments: &[String], log: 
     let not_run = |source| OpError::Run { program: program.to_owned(), source };
     let status = runtime.block_on(wait(command)).map_err(not_run)?;
     server.stop()?;
-    let lacking = std::mem::take(&mut *lacking.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Finished { status, lacking })
+    let failed = std::mem::take(&mut *failed.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Finished { status, failed })
 }
 
-/// Notes what the mirror lacks before it passes a request on.
-fn noting(lacking: Arc<Mutex<BTreeSet<String>>>, log: Option<Log>) -> Log {
+/// Notes each request that failed before it passes it on.
+fn noting(failed: Arc<Mutex<FailedRequests>>, log: Option<Log>) -> Log {
     Arc::new(move |request: &RequestLog| {
-        if let Some(item) = &request.lacking {
-            let mut lacking = lacking.lock().unwrap_or_else(PoisonError::into_inner);
-            if lacking.len() < MAX_LACKING {
-                lacking.insert(item.clone());
+        {
+            let FailedRequests { lacking, errors } = &mut *failed.lock().unwrap_or_else(PoisonError::into_inner);
+            let error = request.error.as_ref().filter(|_| request.status >= 500);
+            for (noted, item) in [(lacking, request.lacking.as_ref()), (errors, error)] {
+                if noted.len() < MAX_FAILED {
+                    noted.extend(item.cloned());
+                }
             }
         }
         log.iter().for_each(|log| log(request));

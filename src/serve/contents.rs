@@ -165,7 +165,7 @@ impl fmt::Display for Resource {
     }
 }
 
-/// Why contents could not be had. The text of the cause reaches the client, so it must not hold secrets.
+/// Why contents could not be had. The client gets the text, and the log the causes too.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentsError {
     /// There is no mirror branch, or the repository cannot be read at all. Answered with 503.

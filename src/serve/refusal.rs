@@ -17,7 +17,9 @@ pub(super) struct Refusal {
     /// What may be done instead, where the method is wrong.
     allow: &'static str,
     /// One line, without its end.
-    pub(super) text: String,
+    text: String,
+    /// Why it failed on this machine: for the server's log only, since it may name local paths.
+    cause: Option<String>,
     /// The length of the whole, where a range of it could not be had.
     length: Option<u64>,
     /// What the mirror could have and does not.
@@ -29,7 +31,18 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn new(status: StatusCode, text: String) -> Self {
         let text = text.replace(char::is_control, " ");
-        Self { status, text, length: None, allow: "GET, HEAD", lacking: None, is_of_contents: false }
+        Self { status, text, cause: None, length: None, allow: "GET, HEAD", lacking: None, is_of_contents: false }
+    }
+
+    /// Refuses because this machine failed. The cause goes to the log only.
+    pub(super) fn failed(status: StatusCode, text: String, cause: &str) -> Self {
+        Self { cause: Some(cause.replace(char::is_control, " ")), ..Self::new(status, text) }
+    }
+
+    /// Returns what is logged: the text and the cause.
+    pub(super) fn logged(&self) -> String {
+        let cause = self.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+        self.text.clone() + &cause
     }
 
     /// Refuses a method; `allow` lists those that would do.
@@ -64,24 +77,26 @@ impl Refusal {
 
     pub(super) fn from_contents(error: &ContentsError, tip: Option<&Tip>) -> Self {
         let (status, hint) = match error {
-            ContentsError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "`git hexmirror status` says more"),
+            ContentsError::Unavailable { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "run `git hexmirror status` on the server")
+            }
             ContentsError::NotPrepared { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "it is the server's machine that is at fault, not the mirror")
+                (StatusCode::SERVICE_UNAVAILABLE, "the server's machine is at fault, and its log says why")
             }
             ContentsError::Damaged { .. } => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "`git hexmirror verify` names all damage")
+                (StatusCode::INTERNAL_SERVER_ERROR, "run `git hexmirror verify` on the server")
             }
         };
         let mut text = error.to_string();
         if let Some(tip) = tip {
             let _ = write!(text, " at commit {}", tip.short());
         }
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let _ = write!(text, ": {error}");
-            cause = error.source();
+        let (mut causes, mut next) = (Vec::new(), error.source());
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
         }
-        Self { is_of_contents: true, ..Self::new(status, format!("{text}; {hint}")) }
+        Self { is_of_contents: true, ..Self::failed(status, format!("{text}; {hint}"), &causes.join(": ")) }
     }
 
     pub(super) fn answer(&self) -> Answer {

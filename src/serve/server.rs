@@ -44,7 +44,7 @@ pub struct RequestLog {
     pub bytes: u64,
     /// From the end of the request's header to the start of the answer.
     pub elapsed: Duration,
-    /// What the body says, where the status is an error; what else went wrong, where it was noticed later.
+    /// If the status is an error, what the body says and its cause on this machine; else what went wrong later.
     pub error: Option<String>,
     /// What was asked for, as a person would call it, where the mirror could have it and does not.
     pub lacking: Option<String>,

@@ -43,7 +43,7 @@ impl Service {
         let begun = Instant::now();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let (mut answer, refused) = self.respond(peer, request).await;
-        let (error, lacking) = refused.map_or((None, None), |refusal| (Some(refusal.text), refusal.lacking));
+        let (error, lacking) = refused.map_or((None, None), |refusal| (Some(refusal.logged()), refusal.lacking));
         let logged = RequestLog {
             peer,
             method: method.to_string(),

@@ -162,11 +162,12 @@ fn damage_is_told_and_the_rest_goes_on() {
     let mut client = Client::connect(server.local_addr());
 
     let answer = client.ask("GET", "/tarballs/ecto-2.0.0.tar", &[]);
-    let expected = "ecto 2.0.0 is damaged in the mirror at commit 0123456789ab: blob 1234 is torn; \
-                    `git hexmirror verify` names all damage";
+    let expected =
+        "ecto 2.0.0 is damaged in the mirror at commit 0123456789ab; run `git hexmirror verify` on the server";
     assert_eq!((answer.status, answer.text()), (500, format!("{expected}\n").as_str()));
     assert_eq!(answer.field("etag"), None);
-    assert_eq!(*errors.lock().unwrap(), [expected]);
+    // The cause may name a local path, and is not the client's business.
+    assert_eq!(*errors.lock().unwrap(), [format!("{expected}: blob 1234 is torn")]);
     assert_eq!(client.ask("GET", "/tarballs/jason-1.0.0.tar", &[]).status, 500);
     assert_eq!(client.ask("GET", "/tarballs/evil-1.0.0.tar", &[]).status, 500);
     assert_eq!(client.ask("GET", PLUG, &[]).status, 200);

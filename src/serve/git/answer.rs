@@ -198,7 +198,8 @@ impl Repositories {
         self.runtime.spawn(run.finish(writer));
         // Before the response begins it is still known whether there is one.
         if let Next::End(End::Broken(problem) | End::Complete(Some(problem))) = spool.clone().next(0).await {
-            return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, problem));
+            let text = "git failed to answer this; the server's log says why".into();
+            return Err(Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, text, &problem));
         }
         if let Some(question) = question {
             self.answers.share(question, &spool);
@@ -287,8 +288,8 @@ fn no_repository() -> Refusal {
 }
 
 fn not_started(error: io::Error) -> Refusal {
-    let text = format!("git cannot be run to answer this: {error}; is it installed, and in the server's PATH?");
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, text)
+    let text = "git cannot be run to answer this; is it installed, and in the server's PATH?".into();
+    Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, text, &error.to_string())
 }
 
 fn not_received(error: &BodyError) -> Refusal {
@@ -299,7 +300,10 @@ fn not_received(error: &BodyError) -> Refusal {
         BodyError::Gzip | BodyError::Interrupted => StatusCode::BAD_REQUEST,
         BodyError::NotKept(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    Refusal::new(status, error.to_string())
+    match error {
+        BodyError::NotKept(cause) => Refusal::failed(status, error.to_string(), &cause.to_string()),
+        _ => Refusal::new(status, error.to_string()),
+    }
 }
 
 /// Answers with a file of the repository, or a part of it: the dumb protocol.
@@ -308,7 +312,7 @@ async fn file(head: &Parts, repository: GitRepository, name: &str) -> Result<Ans
     let kind = content_type(name).ok_or_else(missing)?;
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => missing(),
-        _ => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} cannot be read: {error}")),
+        _ => Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} cannot be read"), &error.to_string()),
     };
     let mut file = File::open(repository.path.join(name)).await.map_err(unreadable)?;
     let length = file.metadata().await.map_err(unreadable)?.len();

@@ -30,7 +30,7 @@ pub(super) enum BodyError {
     Encoding,
     #[error("the client left in the middle of its request")]
     Interrupted,
-    #[error("the request cannot be kept in a temporary file: {0}")]
+    #[error("the request cannot be kept in a temporary file")]
     NotKept(#[from] io::Error),
 }
 

@@ -1,8 +1,6 @@
 //! `run`
 
-use std::collections::BTreeSet;
-
-use git_hexmirror::ops::{self, Failure, OpError, Project};
+use git_hexmirror::ops::{self, FailedRequests, Failure, OpError, Project};
 use git_hexmirror::plan::Comparison;
 
 use super::serve;
@@ -34,7 +32,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     match ops::run_command(&project, program, arguments, serve::request_log(&session.output)) {
         Ok(finished) => {
             if finished.status.code().is_some_and(|code| code != 0) {
-                explain(&session.output, &project, finished.lacking);
+                explain(&session.output, &project, finished.failed);
             }
             Ok(exit_code(finished.status))
         }
@@ -48,8 +46,12 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
 }
 
-/// Says what the mirror lacks after a command has failed: that may be why, and clients only speak of what they were given.
-fn explain(output: &Output, project: &Project, asked: BTreeSet<String>) {
+/// Prints what the mirror lacks and the server's own errors after a command has failed: they may be the reason, and clients
+/// only report what they received.
+fn explain(output: &Output, project: &Project, failed: FailedRequests) {
+    if !failed.errors.is_empty() {
+        output.say(format!("git-hexmirror: the server failed: {}", listed(&Vec::from_iter(failed.errors))));
+    }
     let status = ops::status(project, true).ok();
     let locks = status.as_ref().map_or_else(String::new, |status| status.locks.join(", "));
     let comparison = status.and_then(|status| status.comparison);
@@ -57,8 +59,8 @@ fn explain(output: &Output, project: &Project, asked: BTreeSet<String>) {
     if !pinned.is_empty() {
         let lacks = listed(&pinned);
         output.say(format!("git-hexmirror: the mirror lacks what {locks} pins: {lacks}; run `git hexmirror update`"));
-    } else if !asked.is_empty() {
-        let asked = listed(&Vec::from_iter(asked));
+    } else if !failed.lacking.is_empty() {
+        let asked = listed(&Vec::from_iter(failed.lacking));
         output.say(format!(
             "git-hexmirror: the mirror was asked for what it lacks and no lock pins: {asked}; \
              lock it where there is a network, then run `git hexmirror update`"
