@@ -179,6 +179,25 @@ fn a_repository_that_hex_knows_is_not_described_anew() {
 }
 
 #[test]
+fn an_organisation_that_hex_knows_does_not_move_with_its_repository() {
+    let stage = Stage::new();
+    stage.lock(&["hexpm:acme/secret 0.1.0"]);
+    let elsewhere = Stage::without_lock(Registry::sample());
+    let file = settings(&stage).replace(&stage.upstream.url(), &elsewhere.upstream.url());
+    stage.write(".hexmirror.toml", &file);
+    stage.write("hex.pem", &key().public_key().to_pem());
+    run(&stage, &["trust", "--yes"]).ok();
+    let url = format!("{}/repos/acme", stage.upstream.url());
+    let home = hex_home(&stage, &format!("<<\"hexpm:acme\">> => #{{url => <<\"{url}\">>}}"));
+    run_with(&stage, &["update"], &[("HEX_HOME", &home)]).ok();
+    let of_organisation = |stage: &Stage| {
+        stage.upstream.requests("*").iter().filter(|request| request.path().starts_with("/repos/acme/")).count()
+    };
+    assert!(of_organisation(&stage) > 0);
+    assert_eq!(of_organisation(&elsewhere), 0);
+}
+
+#[test]
 fn prune_keeps_at_least_as_long_as_by_default() {
     let stage = Stage::mirrored();
     stage.git(&["add", "--all"]);
