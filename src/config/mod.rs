@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::{EntryId, NameError, RepositoryName};
+use crate::model::{EntryId, Fingerprint, FingerprintError, NameError, RepositoryName};
 
 use setting::repository_name;
 pub use setting::{Setting, SettingValue};
@@ -148,6 +148,9 @@ pub struct RepositoryLayer {
     pub url: Option<String>,
     /// The key that its registry is signed with.
     pub public_key: Option<KeySetting>,
+    /// The fingerprint of the only key that may sign its entries. Tracked settings cannot have it.
+    #[serde(skip)]
+    pub signer: Option<String>,
 }
 
 /// The key that a repository's registry is signed with, as a setting gives it.
@@ -204,6 +207,8 @@ pub struct RepositoryConfig {
     pub trusted: bool,
     /// The key that its registry is signed with, if set.
     pub public_key: Option<KeySetting>,
+    /// The only signer of its entries, if the user set one.
+    pub signer: Option<Fingerprint>,
 }
 
 /// The settings in force.
@@ -267,6 +272,13 @@ impl Config {
                     config.trusted = trusted;
                 }
                 config.public_key = config.public_key.take().or_else(|| of_layer.public_key.clone());
+                if let (None, Some(signer)) = (config.signer, &of_layer.signer) {
+                    let error = |error: FingerprintError| ConfigError {
+                        origin: format!("git's setting hexmirror.{name}.signer"),
+                        problem: error.to_string(),
+                    };
+                    config.signer = Some(signer.parse().map_err(error)?);
+                }
             }
         }
         let jobs = layers().find_map(|(layer, _)| layer.jobs);

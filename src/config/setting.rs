@@ -34,6 +34,8 @@ pub enum Setting {
     Url(RepositoryName, String),
     /// The key that a Hex repository's registry is signed with.
     PublicKey(RepositoryName, KeySetting),
+    /// The fingerprint of the only key that may sign a Hex repository's entries.
+    Signer(RepositoryName, String),
 }
 
 /// The value of a setting, as it is shown: without credentials.
@@ -78,6 +80,7 @@ impl Setting {
             Self::KeepTags(_) => "prune.keep_tags",
             Self::Url(repository, _) => return format!("repositories.{repository}.url"),
             Self::PublicKey(repository, _) => return format!("repositories.{repository}.public_key"),
+            Self::Signer(repository, _) => return format!("repositories.{repository}.signer"),
         };
         name.to_owned()
     }
@@ -85,7 +88,7 @@ impl Setting {
     /// Returns the value as it is shown, without credentials.
     pub fn value(&self) -> SettingValue {
         match self {
-            Self::Branch(text) => SettingValue::Text(text.clone()),
+            Self::Branch(text) | Self::Signer(_, text) => SettingValue::Text(text.clone()),
             Self::Url(_, text) => SettingValue::Text(redacted(text)),
             Self::PublicKey(_, key) => SettingValue::Text(key.to_string()),
             Self::Jobs(number) | Self::Timeout(number) | Self::KeepDays(number) => SettingValue::Number(*number),
@@ -115,6 +118,7 @@ impl Setting {
             // Those of other repositories have none.
             Self::Url(..) => &["HEXMIRROR_URL"],
             Self::PublicKey(..) => &["HEXMIRROR_PUBLIC_KEY"],
+            Self::Signer(..) => &[],
         }
     }
 
@@ -134,6 +138,7 @@ impl Setting {
             Self::KeepTags(_) => "keepTags",
             Self::Url(repository, _) => return format!("hexmirror.{repository}.url"),
             Self::PublicKey(repository, _) => return format!("hexmirror.{repository}.publicKey"),
+            Self::Signer(repository, _) => return format!("hexmirror.{repository}.signer"),
         };
         format!("hexmirror.{name}")
     }
@@ -163,10 +168,11 @@ impl Layer {
             keep_tags.clone().map(Setting::KeepTags),
         ];
         let mut settings: Vec<Setting> = single.into_iter().flatten().collect();
-        for (name, RepositoryLayer { url, public_key }) in repositories {
+        for (name, RepositoryLayer { url, public_key, signer }) in repositories {
             let name = repository_name(name)?;
             settings.extend(url.clone().map(|url| Setting::Url(name.clone(), url)));
             settings.extend(public_key.clone().map(|key| Setting::PublicKey(name.clone(), key)));
+            settings.extend(signer.clone().map(|signer| Setting::Signer(name.clone(), signer)));
         }
         Ok(settings)
     }
@@ -193,6 +199,9 @@ impl FromIterator<Setting> for Layer {
                 }
                 Setting::PublicKey(repository, key) => {
                     layer.repositories.entry(repository.to_string()).or_default().public_key = Some(key);
+                }
+                Setting::Signer(repository, signer) => {
+                    layer.repositories.entry(repository.to_string()).or_default().signer = Some(signer);
                 }
             }
         }

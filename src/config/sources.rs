@@ -30,7 +30,7 @@ impl Layer {
             .transpose()?;
         let timeout = get("HEXMIRROR_TIMEOUT").map(|value| number("HEXMIRROR_TIMEOUT", &value)).transpose()?;
         let public_key = get("HEXMIRROR_PUBLIC_KEY").map(KeySetting::from);
-        let hexpm = RepositoryLayer { url: get("HEXMIRROR_URL"), public_key };
+        let hexpm = RepositoryLayer { url: get("HEXMIRROR_URL"), public_key, signer: None };
         Ok(Self {
             branch: get("HEXMIRROR_BRANCH"),
             locks: get("HEXMIRROR_LOCKS").map(|locks| words(&locks)),
@@ -55,7 +55,8 @@ impl Layer {
 
     /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space, and given as often as one likes), `hexmirror.jobs`,
     /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque` and `hexmirror.submodules`
-    /// (as the locks), `hexmirror.shallow`, and `hexmirror.REPOSITORY.url` and `hexmirror.REPOSITORY.publicKey`.
+    /// (as the locks), `hexmirror.shallow`, and `hexmirror.REPOSITORY.url`, `hexmirror.REPOSITORY.publicKey` and
+    /// `hexmirror.REPOSITORY.signer`.
     ///
     /// `values` returns all values of a setting; of those that are no lists, the last counts, as for git.
     /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
@@ -76,6 +77,9 @@ impl Layer {
         }
         for (repository, key) in by_subsection("publicKey") {
             repositories.entry(repository).or_default().public_key = Some(key.into());
+        }
+        for (repository, signer) in by_subsection("signer") {
+            repositories.entry(repository).or_default().signer = Some(signer);
         }
         let locks = list("hexmirror.locks");
         let hooks = HooksLayer {

@@ -116,6 +116,8 @@ fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
         // Others than the user may still need what prune drops.
         Setting::KeepDays(days) => *days < KEEP_DAYS,
         // The address or the key of a repository is that of its organisations, too.
+        // The tracked file cannot have it.
+        Setting::Signer(..) => true,
         Setting::Url(repository, _) | Setting::PublicKey(repository, _) => known.contains(repository.source()),
     }
 }
@@ -143,7 +145,7 @@ fn hash(settings: &[&Setting]) -> TrustHash {
     for setting in settings {
         add(setting.name().as_bytes());
         match setting {
-            Setting::Branch(text) | Setting::Url(_, text) => add(text.as_bytes()),
+            Setting::Branch(text) | Setting::Url(_, text) | Setting::Signer(_, text) => add(text.as_bytes()),
             Setting::PublicKey(_, key) => {
                 add(key.to_string().as_bytes());
                 match key {

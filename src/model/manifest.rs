@@ -7,6 +7,7 @@
 //! ```text
 //! hex <repository> <package> <version> <storage> <tarball bytes> <outer checksum> <inner checksum>
 //! registry <repository> <package> <bytes> <SHA-256 of the signed message>
+//! signer <repository> <fingerprint of the key that signs its entries>
 //! absent <repository> <package>      named as a dependency, and upstream had no entry for it
 //! git <address> <revision> <full or depth> [submodules] [HEAD, heads/NAME, tags/NAME …]
 //! pack <address> <name> <bytes>
@@ -22,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use super::stored_git::StoredGit;
 use super::{
-    EntryChecksum, GitAddress, InnerChecksum, OuterChecksum, PackageName, ReleaseId, RepositoryName, Revision, Version,
+    EntryChecksum, Fingerprint, GitAddress, InnerChecksum, OuterChecksum, PackageName, ReleaseId, RepositoryName,
+    Revision, Version,
 };
 
 /// What is wrong with a manifest's text.
@@ -102,6 +104,9 @@ pub struct Manifest {
     pub releases: BTreeMap<ReleaseId, StoredRelease>,
     /// The registry entries, by repository and package.
     pub entries: BTreeMap<EntryId, StoredEntry>,
+    /// Who signs the registry entries of each repository. A mirror that an older version of this program wrote has no such
+    /// record, nor has a repository whose key was never known.
+    pub signers: BTreeMap<RepositoryName, Fingerprint>,
     /// The packages that stored releases name as dependencies and that upstream had no registry entry for.
     pub absent: BTreeSet<EntryId>,
     /// The git repositories.
@@ -159,6 +164,9 @@ impl Manifest {
                 let stored = StoredEntry { checksum: checksum.parse().ok()?, bytes: bytes.parse().ok()? };
                 self.entries.insert(id, stored).is_none().then_some(())
             }
+            ["signer", repository, fingerprint] => {
+                self.signers.insert(repository.parse().ok()?, fingerprint.parse().ok()?).is_none().then_some(())
+            }
             ["absent", repository, package] => {
                 let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
                 self.absent.insert(id).then_some(())
@@ -200,9 +208,11 @@ impl fmt::Display for Manifest {
         let entries = self.entries.iter().map(|(id, StoredEntry { checksum, bytes })| {
             format!("registry {} {} {bytes} {checksum}\n", id.repository, id.package)
         });
+        let signers =
+            self.signers.iter().map(|(repository, fingerprint)| format!("signer {repository} {fingerprint}\n"));
         let absent = self.absent.iter().map(|id| format!("absent {} {}\n", id.repository, id.package));
         let git = self.git.iter().flat_map(|(address, stored)| stored.lines(address));
-        let mut lines: Vec<String> = releases.chain(entries).chain(absent).chain(git).collect();
+        let mut lines: Vec<String> = releases.chain(entries).chain(signers).chain(absent).chain(git).collect();
         lines.sort_unstable();
         lines.iter().try_for_each(|line| f.write_str(line))
     }
@@ -219,6 +229,7 @@ mod tests {
                 .map(|(package, version)| format!("hex hexpm {package} {version} unpacked 10 {outer} {inner}\n"))
                 .concat()
             + &format!("registry hexpm zeta 20 {outer}\n")
+            + "signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n"
     }
 
     fn git_sample() -> String {
@@ -265,7 +276,7 @@ mod tests {
     #[test]
     fn damage_names_the_line() {
         let twice = format!("{}{}", sample(), sample());
-        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 7), (&*twice, 7)] {
+        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 8), (&*twice, 8)] {
             assert_eq!(text.parse::<Manifest>().unwrap_err().line, line);
         }
     }
@@ -281,9 +292,9 @@ mod tests {
         for (text, line) in [
             (last_first(&hex), 1),
             (last_first(&git), 1),
-            (hex.trim_end().to_owned(), 6),
+            (hex.trim_end().to_owned(), 7),
             (hex.replace('\n', "\r\n"), 1),
-            (format!("{hex}\n"), 7),
+            (format!("{hex}\n"), 8),
             (hex.replace(" unpacked 10 ", " unpacked 010 "), 2),
             (hex.replace(" unpacked 10 ", " unpacked +10 "), 2),
             (hex.replace(&a, &a.to_uppercase()), 2),

@@ -39,6 +39,7 @@ fn write_hex(f: &mut std::fmt::Formatter<'_>, bytes: &[u8]) -> std::fmt::Result 
 
 mod checksum;
 mod fault;
+mod fingerprint;
 mod git_address;
 mod git_name;
 mod manifest;
@@ -51,6 +52,7 @@ mod version;
 
 pub use checksum::{ChecksumError, EntryChecksum, InnerChecksum, OuterChecksum, TrustHash};
 pub use fault::{is_local, is_local_complaint, local_cause};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use git_address::{GitAddress, GitAddressError, GitUrl};
 pub use git_name::{GitName, GitNameError, Revision};
 pub use manifest::{EntryId, Manifest, ManifestError, Storage, StoredEntry, StoredRelease};

@@ -16,7 +16,7 @@ use crate::store::{Compacted, Lock};
 pub fn compact(project: &Project, keep: usize, progress: &Arc<dyn Progress>) -> Result<Option<Compacted>> {
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(&project.repository, waits)?;
-    let own = own_mirror(project)?.commit();
+    let own = own_mirror(project, progress.as_ref())?.commit();
     for (remote, tip) in project.repository.remote_tips(&project.branch)? {
         if project.repository.has(tip) && !covers(project, own, tip)? {
             return Err(OpError::RemoteHasMore { remote, branch: project.branch.to_string() });

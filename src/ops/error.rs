@@ -11,7 +11,10 @@ use crate::hex::registry::RegistryError;
 use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
-use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, local_cause};
+use crate::model::{
+    EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, local_cause,
+};
+use crate::plan::Lost;
 use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
 
@@ -149,6 +152,28 @@ pub enum OpError {
         /// Why.
         #[source]
         source: RegistryError,
+    },
+    /// Another key signs a repository's registry entries than the one that counts.
+    #[error("another signer for the repository {repository}: {found} ({found_in}), not {expected} ({expected_in})")]
+    Signer {
+        /// The repository.
+        repository: RepositoryName,
+        /// The signer that counts.
+        expected: Fingerprint,
+        /// Where that is named.
+        expected_in: String,
+        /// The other one.
+        found: Fingerprint,
+        /// Where that is named.
+        found_in: String,
+    },
+    /// Upstream has an older registry entry than the mirror.
+    #[error("the registry entry of {entry} is older than the mirror's: it lacks {}", listed(lost))]
+    OlderEntry {
+        /// Whose entry.
+        entry: EntryId,
+        /// What would be lost.
+        lost: Vec<Lost>,
     },
     /// The registry does not list a release that a lock pins.
     #[error("the registry entry of {} does not list version {}", release.package, release.version)]
@@ -293,6 +318,14 @@ pub enum OpError {
     },
 }
 
+/// How many things that an older entry lacks are named.
+const NAMED: usize = 5;
+
+fn listed(lost: &[Lost]) -> String {
+    let more = if lost.len() > NAMED { format!(" and {} more", lost.len() - NAMED) } else { String::new() };
+    lost.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ") + &more
+}
+
 impl OpError {
     /// Returns the sort of the failure. Of several, the gravest: a wrong checksum counts more than a lost connection.
     pub fn failure(&self) -> Failure {
@@ -319,6 +352,7 @@ impl OpError {
             Self::StillLacking { .. } => Failure::NotFresh,
             Self::RemoteLacks { .. } | Self::RemoteKeptMoving { .. } => Failure::Network,
             Self::NotListed { .. } => Failure::Network,
+            Self::Signer { .. } | Self::OlderEntry { .. } => Failure::Integrity,
             Self::Entry { .. } | Self::RegistryDisagrees { .. } | Self::TwoTarballs { .. } => Failure::Integrity,
             Self::InnerChecksum { .. } | Self::Tarball { .. } => Failure::Integrity,
             Self::Several { errors } => {

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::health::Health;
 use super::kept::{Found, KeptEntries, Verified};
+use super::mentioned::read_entry;
 use super::parallel::cores;
 use super::upstream::Repositories;
 use super::{OpError, Result, repositories};
@@ -17,7 +18,7 @@ use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{EntryId, GitAddress, ReleaseId, RepositoryName, Revision};
-use crate::plan::{GitPlan, Pin};
+use crate::plan::{GitPlan, Pin, lost};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, EncodedRelease, ReleaseEncoder, Snapshot};
 
@@ -106,6 +107,9 @@ struct Shared {
     /// What of the repositories answers: there is no use in failures that only repeat others.
     health: Health,
     kept: KeptEntries,
+    /// The snapshot whose entries are not replaced by older ones.
+    base: Option<Mutex<Snapshot>>,
+    accept_older: BTreeSet<EntryId>,
     received: AtomicU64,
     jobs: mpsc::Sender<Job>,
     arrivals: queue::Sender<Arrival>,
@@ -122,6 +126,8 @@ pub(super) struct Means<'a> {
     pub git: Option<repositories::Repositories>,
     /// The snapshot that the draft is made on.
     pub base: Option<&'a Snapshot>,
+    /// The packages whose registry entries may be replaced by older ones.
+    pub accept_older: &'a BTreeSet<EntryId>,
     /// Whether what could be had is of use where something could not.
     pub keep_going: bool,
 }
@@ -136,7 +142,7 @@ pub(super) fn fetch(
     draft: &mut Draft<'_>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Fetched> {
-    let Means { repositories, jobs, downloads, encoder, git, base, keep_going } = means;
+    let Means { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going } = means;
     let mut order = order;
     let plan = std::mem::take(&mut order.git);
     let hexpm = RepositoryName::hexpm();
@@ -179,6 +185,8 @@ pub(super) fn fetch(
             turns: Semaphore::new(turns),
             health: Health::default(),
             kept: KeptEntries::new(Arc::clone(downloads), entries.unwrap_or_default(), order.refresh),
+            base: base.cloned().map(Mutex::new),
+            accept_older: accept_older.clone(),
             received: 0.into(),
             jobs,
             arrivals,
@@ -371,7 +379,9 @@ impl Shared {
         }
         let lists = |package: &Package| pins.iter().all(|pin| listed(package, pin).is_ok());
         let stale = match self.kept.find(&self.upstream, id, key) {
-            Found::Current(kept) if lists(&kept.package) => return Ok(Some(self.hand_on(id, kept).await)),
+            Found::Current(kept) if lists(&kept.package) && self.is_no_older(id, &kept).is_ok() => {
+                return Ok(Some(self.hand_on(id, kept).await));
+            }
             Found::Current(kept) | Found::Stale(kept) => Some(kept),
             Found::Absent | Found::Nothing => None,
         };
@@ -391,8 +401,17 @@ impl Shared {
                 return Err(error);
             }
         };
+        self.is_no_older(id, &verified)?;
         self.kept.keep(&self.upstream, id, Some(&verified));
         Ok(Some(self.hand_on(id, verified).await))
+    }
+
+    /// Checks that an entry has all that the mirror's has. Whoever signed that one: what it says counts as known.
+    fn is_no_older(&self, id: &EntryId, new: &Verified) -> Result<()> {
+        let Some(base) = self.base.as_ref().filter(|_| !self.accept_older.contains(id)) else { return Ok(()) };
+        let base = base.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = read_entry(&base, id)?.map(|known| lost(&known, &new.package)).unwrap_or_default();
+        if lost.is_empty() { Ok(()) } else { Err(OpError::OlderEntry { entry: id.clone(), lost }) }
     }
 
     /// Hands a registry entry on, and returns what it says.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::integrate::covers;
 use super::project::LockFile;
+use super::signers::check_outgoing;
 use super::status::{self, Status};
 use super::sync::{Pull, pull_known};
 use super::{OpError, Project, Result};
@@ -12,7 +13,7 @@ use crate::hook::Hook;
 use crate::hook::install::{HooksDir, State};
 use crate::hook::pushed::PushedRef;
 use crate::model::Remote;
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 use crate::store::{Lock, ObjectId};
 
 /// Installs all hooks; `binary` is where this program is. Returns those that changed.
@@ -129,7 +130,8 @@ impl PushedLocks {
 /// Tags, deletions and the mirror branch itself do not concern it, nor do commits whose locks the remote has already.
 ///
 /// # Errors
-/// Fails where a lock cannot be used or the mirror cannot be read.
+/// Fails where a lock cannot be used or the mirror cannot be read, and if the mirror branch is pushed too and has a registry
+/// entry that its repository did not sign.
 pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Result<PushCheck> {
     let mode = project.config.pre_push;
     if mode == PrePush::Off {
@@ -140,7 +142,13 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
     let along =
         refs.iter().find(|pushed| pushed.remote_ref == mirror).and_then(|pushed| object(pushed.local.as_deref()));
     let there = match along {
-        Some(along) => Some(along),
+        Some(along) => {
+            // What is no mirror is for the checks below.
+            if let Ok(along) = project.snapshot_of(None, along) {
+                check_outgoing(project, remote, &along, &Silent)?;
+            }
+            Some(along)
+        }
         None => project.repository.remote_tip(remote, &project.branch)?,
     };
     // Only the local mirror can go along.

@@ -1,7 +1,8 @@
 //! Makes the mirror branch, or adopts the one that a remote has.
 
+use super::integrate::whose;
 use super::sync::{bring, complete};
-use super::{Project, Result};
+use super::{Project, Result, merge};
 use crate::model::Remote;
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, Lock, ObjectId, Snapshot};
@@ -41,7 +42,7 @@ pub fn init(project: &Project, may_ask: bool, progress: &dyn Progress) -> Result
     }
     ask(project, may_ask, progress)?;
     let _lock = Lock::acquire(&project.repository, || {})?;
-    match adopt(project)? {
+    match adopt(project, progress)? {
         Some((remote, snapshot)) => Ok(Initialised::Adopted { remote, commit: snapshot.commit() }),
         None => {
             let draft = Draft::begin(&project.repository, &project.branch, None)?;
@@ -60,11 +61,11 @@ pub fn mirror(project: &Project) -> Result<Snapshot> {
 }
 
 /// Returns what the local mirror holds, for changing it. In a fresh clone it is made first.
-pub(super) fn own_mirror(project: &Project) -> Result<Snapshot> {
+pub(super) fn own_mirror(project: &Project, progress: &dyn Progress) -> Result<Snapshot> {
     if let Some(snapshot) = project.snapshot()? {
         return Ok(snapshot);
     }
-    let adopted = adopt(project)?.map(|(_, snapshot)| snapshot);
+    let adopted = adopt(project, progress)?.map(|(_, snapshot)| snapshot);
     Ok(adopted.ok_or_else(|| project.repository.no_mirror(&project.branch))?)
 }
 
@@ -95,12 +96,16 @@ pub(super) fn complete_known(project: &Project) -> Result<()> {
 }
 
 /// Makes the local branch from the first remote that has one, where there is none. Returns the remote.
-pub(super) fn adopt(project: &Project) -> Result<Option<(Remote, Snapshot)>> {
+///
+/// # Errors
+/// Fails if what the remote has is refused, as by a pull.
+pub(super) fn adopt(project: &Project, progress: &dyn Progress) -> Result<Option<(Remote, Snapshot)>> {
     let Some((remote, tip)) = project.repository.remote_tips(&project.branch)?.into_iter().next() else {
         return Ok(None);
     };
     complete(project, &remote, tip)?;
     let snapshot = project.snapshot_of(Some(&remote), tip)?;
+    merge::check(project, None, &snapshot, &whose(&remote), progress)?;
     project.repository.create(&project.branch, tip, &format!("adopted from {remote}"))?;
     Ok(Some((remote, snapshot)))
 }

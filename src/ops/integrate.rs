@@ -1,9 +1,11 @@
 //! Brings another mirror, which a remote has, into the local branch.
 
+use super::mentioned::read_entry;
 use super::merge::{self, Gained, History, Merge};
 use super::sync::{Pull, Way};
 use super::{OpError, Project, Result};
 use crate::model::{GitAddress, Manifest, Remote, Revision};
+use crate::plan::lost;
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError};
 
@@ -62,7 +64,7 @@ fn integrate_once(
     let their_branch = repository.tracking_branch(remote, branch)?;
     let Some(ours) = project.snapshot()? else {
         let theirs = Snapshot::at(repository, &their_branch, tip)?;
-        let gained = merge::check(project, None, &theirs, progress)?;
+        let gained = merge::check(project, None, &theirs, &whose(remote), progress)?;
         repository.create(branch, tip, &format!("adopted from {remote}"))?;
         return Ok((done(Way::Adopted, gained, tip, false), None));
     };
@@ -97,6 +99,7 @@ fn integrate_once(
     if history == History::Replaced && covers(project, ours.commit(), tip)? {
         return Ok((done(Way::UpToDate, Gained::default(), ours.commit(), true), None));
     }
+    merge::check_signers(project, &ours, &theirs, &whose(remote))?;
     let (commit, gained) = merge::merge(project, merge, progress)?;
     let merged = Earlier { own: ours.commit(), theirs: tip, merged: commit };
     Ok((done(Way::Merged, gained, commit, true), Some(merged)))
@@ -176,7 +179,7 @@ fn put_onto(
     progress: &dyn Progress,
 ) -> Result<Pull> {
     let Onto { way, shared, before } = onto;
-    let mut gained = merge::check(project, Some(ours), theirs, progress)?;
+    let mut gained = merge::check(project, Some(ours), theirs, &whose(source.remote), progress)?;
     let remote = source.remote;
     let (title, log) = match way {
         Way::Rebased => (
@@ -185,7 +188,7 @@ fn put_onto(
         ),
         _ => (format!("Keep what is needed here and was dropped at {remote}"), format!("pulled from {remote}")),
     };
-    let commit = if has_something_else(ours.manifest()?, theirs.manifest()?, way) {
+    let commit = if has_something_else(ours.manifest()?, theirs.manifest()?, way) || has_older_entries(ours, theirs)? {
         let history = History::Dropped;
         let merge = Merge { ours: theirs, theirs: ours, shared, history, replaced: Some(before), title };
         merge::merge(project, merge, progress)?.0
@@ -203,12 +206,33 @@ fn put_onto(
     Ok(Pull { remote: source.remote.clone(), way, gained, commit, ahead })
 }
 
+/// Says whose mirror a remote's is, for people.
+pub(super) fn whose(remote: &Remote) -> String {
+    format!("the mirror of {remote}")
+}
+
+/// Returns whether the remote's mirror has a registry entry that lacks something that the local one's has. Whoever may write the
+/// remote's branch can put back an entry that the repository signed once, such as one without an advisory.
+fn has_older_entries(ours: &Snapshot, theirs: &Snapshot) -> Result<bool> {
+    let there = &theirs.manifest()?.entries;
+    for (id, stored) in &ours.manifest()?.entries {
+        if there.get(id).is_some_and(|other| other != stored)
+            && let Some((known, new)) = read_entry(ours, id)?.zip(read_entry(theirs, id)?)
+            && !lost(&known, &new).is_empty()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Tells whether the local mirror has anything that the remote's lacks, or, where that does not follow it, has otherwise.
 fn has_something_else(ours: &Manifest, theirs: &Manifest, way: Way) -> bool {
     let known = |address: &GitAddress, revision: &Revision| {
         theirs.git.get(address).is_some_and(|git| git.revisions.contains_key(revision))
     };
-    ours.releases.keys().any(|id| !theirs.releases.contains_key(id))
+    ours.signers.keys().any(|repository| !theirs.signers.contains_key(repository))
+        || ours.releases.keys().any(|id| !theirs.releases.contains_key(id))
         || ours.git.iter().any(|(address, git)| git.revisions.keys().any(|revision| !known(address, revision)))
         || way == Way::Rebased && ours != theirs
 }

@@ -6,14 +6,15 @@ use std::ops::Add;
 
 use super::mentioned::{mentioned, read_entry};
 use super::needed::{Answer, Question, needed};
+use super::signers::Signers;
 use super::update::count;
 use super::upstream::Repositories;
 use super::{OpError, Project, Result};
-use crate::hex::registry::{Package, Release, Signed};
+use crate::hex::registry::Package;
 use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredGit, StoredRelease};
-use crate::plan::{Needed, Pruning};
-use crate::progress::{Event, Progress};
-use crate::store::{Draft, ObjectId, REPLACES, Snapshot};
+use crate::plan::{Needed, Pruning, knows_more};
+use crate::progress::{Event, Progress, Silent};
+use crate::store::{Draft, ObjectId, REPLACES, Snapshot, StoreError};
 
 /// What came from another mirror.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -88,7 +89,13 @@ pub(super) fn merge(project: &Project, merge: Merge<'_>, progress: &dyn Progress
     if let Some(replaced) = replaced {
         draft.replace(replaced);
     }
-    let (packages, mut entries) = union.entries(&mut draft)?;
+    let (packages, mut entries) = union.entries(&mut draft, progress)?;
+    union.signers.record(&mut draft);
+    for (repository, signer) in &theirs.manifest()?.signers {
+        if !draft.manifest().signers.contains_key(repository) {
+            draft.record_signer(repository.clone(), *signer);
+        }
+    }
     let releases = union.releases(&packages)?;
     for id in &releases {
         draft.take_release(theirs, id)?;
@@ -108,37 +115,29 @@ pub(super) fn merge(project: &Project, merge: Merge<'_>, progress: &dyn Progress
     Ok((published.commit, gained))
 }
 
-/// Checks what a fast-forward would bring, as a merge does, and counts it.
+/// Checks what a fast-forward would bring, as a merge does, and counts it; `whose` says whose mirror it is.
 ///
 /// # Errors
-/// Fails where a registry entry is not signed by its repository. Where that one's key is not known, a warning is reported.
+/// Fails if the manifest is not that of the tree, or a registry entry is not signed by its repository. If that one's key is
+/// not known, a warning is reported.
 pub(super) fn check(
     project: &Project,
     ours: Option<&Snapshot>,
     theirs: &Snapshot,
+    whose: &str,
     progress: &dyn Progress,
 ) -> Result<Gained> {
+    matches_its_tree(theirs, ours)?;
     let repositories = Repositories::new(project, progress)?;
     let ours = ours.map(Snapshot::manifest).transpose()?;
     let manifest = theirs.manifest()?;
-    let mut gained = Gained::default();
-    let mut unknown = BTreeSet::new();
-    for (id, stored) in &manifest.entries {
-        if ours.is_some_and(|ours| ours.entries.get(id) == Some(stored)) {
-            continue;
-        }
-        gained.entries += 1;
-        let Some(signed) = theirs.entry(id)? else { continue };
-        match verified(&repositories, id, &signed) {
-            Err(OpError::NoPublicKey { repository }) => drop(unknown.insert(repository)),
-            package => drop(package?),
-        }
-    }
-    for repository in unknown {
-        let message =
-            format!("the registry entries of {repository} were not checked, since its public key is not known here");
-        progress.report(Event::Warning { message });
-    }
+    let signers = Signers::new(&repositories, ours, Some(manifest), [])?;
+    signers.check_record(manifest, whose)?;
+    let known = |id: &EntryId, checksum| {
+        ours.and_then(|ours| ours.entries.get(id)).is_some_and(|known| known.checksum == checksum)
+    };
+    let entries = signers.check_entries(theirs, known, progress)?;
+    let mut gained = Gained { entries, ..Gained::default() };
     let is_new = |id: &&ReleaseId| ours.is_none_or(|ours| !ours.releases.contains_key(id));
     gained.releases = manifest.releases.keys().filter(is_new).count();
     let known = |address: &GitAddress, revision: &Revision| {
@@ -147,6 +146,24 @@ pub(super) fn check(
     let revisions = manifest.git.iter().flat_map(|(address, git)| git.revisions.keys().map(move |r| (address, r)));
     gained.revisions = revisions.filter(|(address, revision)| !known(address, revision)).count();
     Ok(gained)
+}
+
+/// Checks whom a mirror that is to be merged names as signers, and its manifest against its tree.
+///
+/// # Errors
+/// Fails if it names another signer than the one that counts here and the user set none, or if the two do not match.
+pub(super) fn check_signers(project: &Project, ours: &Snapshot, theirs: &Snapshot, whose: &str) -> Result<()> {
+    matches_its_tree(theirs, Some(ours))?;
+    let (here, there) = (ours.manifest()?, theirs.manifest()?);
+    let repositories = Repositories::new(project, &Silent)?;
+    Signers::new(&repositories, Some(here), Some(there), [])?.check_record_unless_set(there, whose)
+}
+
+fn matches_its_tree(theirs: &Snapshot, ours: Option<&Snapshot>) -> Result<()> {
+    match theirs.mismatches(ours)?.into_iter().next() {
+        Some(damage) => Err(StoreError::damaged(damage.path)(damage.problem).into()),
+        None => Ok(()),
+    }
 }
 
 fn message(title: &str, releases: &[ReleaseId], gained: &Gained, gone: &Pruning) -> String {
@@ -171,7 +188,7 @@ fn message(title: &str, releases: &[ReleaseId], gained: &Gained, gone: &Pruning)
 struct Union<'a> {
     ours: &'a Snapshot,
     theirs: &'a Snapshot,
-    repositories: Repositories<'a>,
+    signers: Signers,
     /// What ours dropped and theirs has still.
     gone_here: Pruning,
     /// What theirs dropped and ours has still.
@@ -203,23 +220,34 @@ impl<'a> Union<'a> {
             needed_here = needed;
         }
         Pruning::keep_submodules([&mut gone_here, &mut gone_there], [here, there]);
-        Ok(Self { ours, theirs, repositories, gone_here, gone_there, needed: needed_here })
+        let signers = Signers::new(&repositories, Some(here), Some(there), [])?;
+        Ok(Self { ours, theirs, signers, gone_here, gone_there, needed: needed_here })
     }
 
     /// Takes over the registry entries of the other mirror that know more. Returns, of all in which the two differ, the one
     /// that is kept, and how many were taken over.
-    fn entries(&self, draft: &mut Draft<'_>) -> Result<(BTreeMap<EntryId, Package>, usize)> {
+    fn entries(&self, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<(BTreeMap<EntryId, Package>, usize)> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
-        let (mut kept, mut taken) = (BTreeMap::new(), 0);
+        let (mut kept, mut taken, mut left_out) = (BTreeMap::new(), 0, 0);
+        // Of ours, those that somebody else signed than who may by now.
+        for id in self.signers.to_replace(self.ours)? {
+            draft.remove_entry(&id);
+            left_out += 1;
+        }
         for (id, stored) in &theirs.entries {
             if ours.entries.get(id) == Some(stored) || self.gone_here.entries.contains_key(id) {
                 continue;
             }
             let Some(signed) = self.theirs.entry(id)? else { continue };
             // Whatever comes from elsewhere is checked again before it is taken over.
-            let other = verified(&self.repositories, id, &signed)?;
-            let own = self.ours.entry(id)?.map(|own| Ok::<_, OpError>((verified(&self.repositories, id, &own)?, own)));
-            match own.transpose()? {
+            let Some(other) = self.signers.verify_unless_replaced(id, &signed)? else {
+                left_out += 1;
+                continue;
+            };
+            let own = self.ours.entry(id)?.map(|own| {
+                Ok::<_, OpError>(self.signers.verify_unless_replaced(id, &own)?.map(|package| (package, own)))
+            });
+            match own.transpose()?.flatten() {
                 Some((own, bytes)) if !knows_more((&other, &signed), (&own, &bytes)) => {
                     drop(kept.insert(id.clone(), own))
                 }
@@ -229,6 +257,13 @@ impl<'a> Union<'a> {
                     taken += 1;
                 }
             }
+        }
+        if left_out > 0 {
+            let entries = count(left_out, "registry entry", "registry entries");
+            let message = format!(
+                "{entries} of another signer than the one that is set left out; `git hexmirror update` fetches what is needed"
+            );
+            progress.report(Event::Warning { message });
         }
         Ok((kept, taken))
     }
@@ -248,7 +283,7 @@ impl<'a> Union<'a> {
         for id in self.gone_here.entries.keys().filter(|id| needed.contains(*id)) {
             match self.theirs.entry(id)? {
                 Some(signed) => {
-                    verified(&self.repositories, id, &signed)?;
+                    self.signers.verify(id, &signed)?;
                     draft.put_entry(id.clone(), &signed)?;
                     taken += 1;
                 }
@@ -342,7 +377,7 @@ impl<'a> Union<'a> {
         let entry = id.entry();
         let stored = match packages.get(&entry) {
             Some(_) => None,
-            None => self.ours.entry(&entry)?.map(|own| verified(&self.repositories, &entry, &own)).transpose()?,
+            None => self.ours.entry(&entry)?.map(|own| self.signers.verify(&entry, &own)).transpose()?,
         };
         let package = packages.get(&entry).or(stored.as_ref());
         let listed = package.and_then(|package| package.release(&id.version)?.outer_checksum);
@@ -351,73 +386,5 @@ impl<'a> Union<'a> {
             Some(listed) if listed == other.outer => Ok(true),
             _ => Err(OpError::TwoTarballs { release: id.clone(), one: own.outer, other: other.outer }),
         }
-    }
-}
-
-fn verified(repositories: &Repositories<'_>, id: &EntryId, signed: &[u8]) -> Result<Package> {
-    let refused = |source| OpError::Entry { entry: id.clone(), source };
-    let key = repositories.public_key(&id.repository)?;
-    let signed = Signed::decode(signed).map_err(refused)?;
-    let payload = signed.verify(&key).map_err(refused)?;
-    Package::decode(payload, &id.repository, &id.package).map_err(refused)
-}
-
-/// Tells which of two entries of one package, both signed, is the later: it has releases, retirements or advisories that the
-/// other lacks. Upstream takes nothing back but a release within its first day, so one of them has it all. Where each has
-/// something, or both say the same, any rule does on which everybody comes to the same end.
-fn knows_more(one: (&Package, &[u8]), other: (&Package, &[u8])) -> bool {
-    let (of_one, of_other) = (facts(one.0), facts(other.0));
-    let latest = |package: &Package| package.releases.iter().filter_map(|release| release.published_at).max();
-    let rank = |more: usize, entry: (&Package, &[u8])| (more, latest(entry.0), entry.1.to_vec());
-    rank(of_one.difference(&of_other).count(), one) > rank(of_other.difference(&of_one).count(), other)
-}
-
-fn facts(package: &Package) -> BTreeSet<String> {
-    let of_release = |release: &Release| {
-        let version = &release.version;
-        let retired = release.retired.as_ref().map(|retired| format!("{version} retired {retired:?}"));
-        let checksum = format!("{version} {} {:?}", release.inner_checksum, release.outer_checksum);
-        [checksum].into_iter().chain(retired).collect::<Vec<_>>()
-    };
-    let advisories = package.advisories.iter().map(|advisory| format!("advisory {}", advisory.id));
-    package.releases.iter().flat_map(of_release).chain(advisories).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hex::registry::{Retirement, RetirementReason};
-    use crate::model::InnerChecksum;
-
-    fn package(versions: &[&str]) -> Package {
-        let release = |version: &&str| Release {
-            version: version.parse().unwrap(),
-            inner_checksum: InnerChecksum::from_bytes([7; 32]),
-            outer_checksum: None,
-            dependencies: Vec::new(),
-            retired: None,
-            advisories: Vec::new(),
-            published_at: None,
-        };
-        let releases = versions.iter().map(release).collect();
-        Package { name: "plug".parse().unwrap(), releases, advisories: Vec::new(), skipped: Vec::new() }
-    }
-
-    #[test]
-    fn the_entry_with_more_releases_or_retirements_is_the_later() {
-        let (old, new) = (package(&["1.0.0"]), package(&["1.0.0", "1.1.0"]));
-        assert!(knows_more((&new, b"a"), (&old, b"b")) && !knows_more((&old, b"b"), (&new, b"a")));
-        let mut retired = old.clone();
-        retired.releases[0].retired = Some(Retirement { reason: RetirementReason::Security, message: None });
-        assert!(knows_more((&retired, b"a"), (&old, b"b")) && !knows_more((&old, b"b"), (&retired, b"a")));
-    }
-
-    #[test]
-    fn of_two_that_say_the_same_everybody_keeps_the_same() {
-        let one = package(&["1.0.0"]);
-        assert!(knows_more((&one, b"b"), (&one, b"a")) && !knows_more((&one, b"a"), (&one, b"b")));
-        assert!(!knows_more((&one, b"a"), (&one, b"a")));
-        let (left, right) = (package(&["1.0.0"]), package(&["2.0.0"]));
-        assert_ne!(knows_more((&left, b"a"), (&right, b"b")), knows_more((&right, b"b"), (&left, b"a")));
     }
 }

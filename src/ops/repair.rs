@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::fetching::{self, Means, Order};
 use super::project::Project;
+use super::signers::Signers;
 use super::sources::Sources;
 use super::update::downloads_dir;
 use super::upstream::Repositories;
@@ -16,7 +17,7 @@ use crate::git::{Brought, GitSettings, Place, ProjectGit};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
 use crate::plan::{GitPin, GitPlan, Pin};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, Silent};
 use crate::store::{Damage, Draft, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError};
 
 /// What a repair did.
@@ -53,7 +54,7 @@ impl Repair {
 ///
 /// # Errors
 /// Fails if the repository cannot be written, or a lock or a setting cannot be used. What stays damaged is no error here.
-pub fn repair(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Repair> {
+pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Repair> {
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(&project.repository, waits)?;
     match project.snapshot() {
@@ -121,7 +122,7 @@ fn is_intact(project: &Project, tip: ObjectId) -> bool {
 fn rebuild(
     project: &Project,
     sources: &Sources,
-    options: UpdateOptions,
+    options: &UpdateOptions,
     repair: &mut Repair,
     progress: &Arc<dyn Progress>,
 ) -> Result<()> {
@@ -152,6 +153,10 @@ fn rebuild(
             repair.dropped.insert(item);
         }
     }
+    // Only entries that their repositories signed were put together. A manifest that was lost has no record.
+    let repositories = Repositories::new(project, &Silent)?;
+    let manifest = draft.manifest().clone();
+    Signers::new(&repositories, Some(&manifest), None, [])?.record(&mut draft);
     let tip = sources.of_tip();
     let parents = tip.or(sources.snapshots.first()).map(Snapshot::commit).into_iter().collect();
     let tip = tip.map(|tip| (tip.commit(), tip.tree()));
@@ -185,6 +190,9 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, draft: &mut Draft<'
             draft.take_git(&sources.snapshots[*from], address, sources.manifest.git[address].clone())?;
         }
     }
+    for (repository, signer) in &sources.manifest.signers {
+        draft.record_signer(repository.clone(), *signer);
+    }
     sources.manifest.absent.iter().for_each(|id| draft.note_absent(id.clone()));
     Ok(())
 }
@@ -194,7 +202,7 @@ fn fetch(
     project: &Project,
     sources: &Sources,
     lacking: &BTreeSet<Item>,
-    (encoder, options): (&ReleaseEncoder, UpdateOptions),
+    (encoder, options): (&ReleaseEncoder, &UpdateOptions),
     draft: &mut Draft<'_>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Option<OpError>> {
@@ -204,13 +212,21 @@ fn fetch(
         order.releases.iter().filter_map(|pin| Some((pin.id.entry(), sources.manifest.releases.get(&pin.id)?)));
     opaque.extend(stored.filter(|(_, stored)| stored.storage == Storage::Tarball).map(|(entry, _)| entry));
     let encoder = &encoder.clone().opaque(opaque);
-    let UpdateOptions { jobs, may_ask, .. } = options;
+    let UpdateOptions { jobs, may_ask, .. } = *options;
     let downloads = Arc::new(Downloads::open(downloads_dir(&project.repository))?);
     let repositories = Repositories::new(project, progress.as_ref())?;
     let bring = || git::Repositories::new(project, None, jobs, may_ask, Arc::clone(progress));
     let git = (!order.git.is_empty()).then(bring).transpose()?;
-    let means =
-        Means { repositories: &repositories, jobs, downloads: &downloads, encoder, git, base: None, keep_going: true };
+    let means = Means {
+        repositories: &repositories,
+        jobs,
+        downloads: &downloads,
+        encoder,
+        git,
+        base: None,
+        accept_older: &options.accept_older,
+        keep_going: true,
+    };
     match fetching::fetch(order, means, draft, progress) {
         Ok(fetched) => {
             for release in &fetched.releases {

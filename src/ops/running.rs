@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{OpError, Project, Result, access, mirror, start_server};
+use super::{OpError, Project, Result, access, served_mirror, start_server};
 use crate::serve::environment::{Variable, environment};
 use crate::serve::{Log, Options, RequestLog};
 
@@ -38,7 +38,7 @@ pub struct FailedRequests {
 /// # Errors
 /// Fails where there is no mirror, the server cannot listen, or the command cannot be started.
 pub fn run_command(project: &Project, program: &str, arguments: &[String], log: Option<Log>) -> Result<Finished> {
-    mirror(project)?;
+    served_mirror(project)?;
     let failed = Arc::<Mutex<FailedRequests>>::default();
     let options = Options { log: Some(noting(failed.clone(), log)), ..Options::default() };
     let server = start_server(project, "127.0.0.1:0", options)?;

@@ -1,5 +1,6 @@
 //! Serves the mirror branch as it stands.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::ToSocketAddrs;
@@ -10,8 +11,12 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::project::read_locks;
-use super::{Project, Result};
-use crate::model::{EntryId, GitAddress, Manifest};
+use super::signers::{self, verified};
+use super::upstream::Repositories;
+use super::{Project, Result, mirror};
+use crate::hex::registry::PublicKey;
+use crate::model::{EntryId, GitAddress, Manifest, RepositoryName};
+use crate::progress::Silent;
 use crate::serve::environment::{Access, Redirects, Rule};
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
 use crate::store::{Checkout, ObjectId, Snapshot, StoreError, TipReader};
@@ -23,6 +28,8 @@ pub struct MirrorContents {
     manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
     /// Git repositories, where the folder beside the project's repository cannot be written. Goes with the server.
     own_cache: OnceLock<TempDir>,
+    /// The keys that are known here. The branch may have come by `git fetch`, and nobody checked its entries then.
+    keys: BTreeMap<RepositoryName, Option<PublicKey>>,
 }
 
 impl MirrorContents {
@@ -32,7 +39,22 @@ impl MirrorContents {
             branch: TipReader::new(&project.repository, &project.branch),
             manifest: Mutex::new(None),
             own_cache: OnceLock::new(),
+            keys: Repositories::new(project, &Silent).map(|known| known.known_keys()).unwrap_or_default(),
         }
+    }
+
+    /// Reads a registry entry, which its repository has to have signed if its key is known.
+    fn entry(&self, snapshot: &Snapshot, id: &EntryId) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(signed) = snapshot.entry(id)? else { return Ok(None) };
+        let source = id.repository.organization().and_then(|_| id.repository.source().parse().ok());
+        let key = [Some(&id.repository), source.as_ref()].into_iter().flatten().find_map(|name| self.keys.get(name));
+        let item = format!("the registry entry of {id}");
+        match key {
+            None => {}
+            Some(None) => return Err(StoreError::damaged(item)("the key of its repository cannot be used")),
+            Some(Some(key)) => drop(verified(id, &signed, key).map_err(StoreError::damaged(item))?),
+        }
+        Ok(Some(signed))
     }
 
     /// Returns a git repository in a folder of the server's own.
@@ -100,7 +122,7 @@ impl Contents for MirrorContents {
         let bytes = match resource {
             Resource::Tarball(id) => snapshot.tarball(id),
             Resource::RegistryEntry(repository, package) => {
-                snapshot.entry(&EntryId { repository: repository.clone(), package: package.clone() })
+                self.entry(&snapshot, &EntryId { repository: repository.clone(), package: package.clone() })
             }
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => Ok(None),
         };
@@ -205,6 +227,16 @@ pub fn authority(project: &Project) -> PathBuf {
 
 fn tls_folder(project: &Project) -> PathBuf {
     project.repository.own_dir().join("tls")
+}
+
+/// Returns what the mirror holds, for a server or whoever starts one.
+///
+/// # Errors
+/// Fails where there is no mirror, and if it names another signer than the keys that are known here.
+pub fn served_mirror(project: &Project) -> Result<Snapshot> {
+    let snapshot = mirror(project)?;
+    signers::of_readable(project, snapshot.manifest()?, &Silent)?;
+    Ok(snapshot)
 }
 
 /// Starts a server for the project's mirror on a thread of its own.

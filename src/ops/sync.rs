@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::integrate::{Earlier, Source, covers, integrate};
 use super::merge::Gained;
+use super::signers::check_outgoing;
 use super::{OpError, Project, Result};
 use crate::git::{Brought, Lease, Place, ProjectGit, Taken};
 use crate::model::Remote;
@@ -109,7 +110,9 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         attempts += 1;
         let missing = || project.repository.no_mirror(&project.branch);
         // Of a branch that is no mirror, a remote is spared.
-        let commit = project.snapshot()?.ok_or_else(missing)?.commit();
+        let own = project.snapshot()?.ok_or_else(missing)?;
+        check_outgoing(project, &remote, &own, progress)?;
+        let commit = own.commit();
         match take(project, &git, &remote, commit, None)? {
             Taken::Moved => {}
             taken => {
@@ -150,12 +153,14 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
 ///
 /// # Errors
 /// Fails where the remote has anything that the local mirror lacks, has moved meanwhile, or does not take it.
-pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
+pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Result<Push> {
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
     let branch = project.branch.to_string();
-    let commit = project.snapshot()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?.commit();
+    let own = project.snapshot()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?;
+    let commit = own.commit();
     let there = bring(project, &git, &remote)?;
+    check_outgoing(project, &remote, &own, progress)?;
     if let Some(there) = there
         && !covers(project, commit, there)?
     {

@@ -1,6 +1,6 @@
 //! Brings the mirror up to the locks: fetches what it lacks and publishes one commit, or nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,14 +9,18 @@ use sha2::{Digest, Sha256};
 
 use super::fetching::{self, Fetched, Means, Order, Stored, StoredRepository};
 use super::project::{LockFile, Project};
+use super::signers::Signers;
 use super::status::{self, Status};
 use super::upstream::Repositories;
 use super::{OpError, Result, init, repositories as git};
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Limits, Tarball};
-use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRelease, Version};
+use crate::model::{
+    EntryId, Fingerprint, GitAddress, Manifest, ReleaseId, Remote, RepositoryName, Revision, Storage, StoredRelease,
+    Version,
+};
 use crate::plan::{Comparison, GitPlan, Wanted};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, Silent};
 use crate::store::{Draft, Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
 
 /// How often an update begins anew because something else moved the branch.
@@ -25,12 +29,14 @@ const ATTEMPTS: usize = 5;
 const NAMED: usize = 3;
 
 /// How to update.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct UpdateOptions {
     /// Only say what would be done.
     pub dry_run: bool,
     /// Fetch all registry entries anew, for retirements and advisories.
     pub refresh: bool,
+    /// The packages whose registry entries may be replaced by older ones.
+    pub accept_older: BTreeSet<EntryId>,
     /// How many requests run at once, if not as configured.
     pub jobs: Option<usize>,
     /// Publish what could be had, where something could not: the mirror is then incomplete.
@@ -76,6 +82,8 @@ pub struct Update {
     pub repositories: usize,
     /// How many registry entries it fetched.
     pub entries: usize,
+    /// The repositories that the mirror had entries of, and whose signer is now recorded and was not, or was another.
+    pub signers: BTreeMap<RepositoryName, Fingerprint>,
     /// How many bytes came over the network.
     pub downloaded_bytes: u64,
     /// By how many bytes the repository's object database grew.
@@ -113,6 +121,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         added_git: Vec::new(),
         repositories: 0,
         entries: 0,
+        signers: BTreeMap::new(),
         downloaded_bytes: 0,
         stored_bytes: 0,
         adopted,
@@ -120,11 +129,13 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         failed: None,
     };
     // What only a remote has is adopted, and so stays where the remote's is gone one day.
-    let to_store_otherwise =
-        || Ok::<_, OpError>(!to_store_otherwise(project, project.snapshot()?.as_ref())?.is_empty());
-    if options.dry_run
-        || (before.summary.fresh && !options.refresh && before.remote.is_none() && !to_store_otherwise()?)
-    {
+    let is_as_set = || {
+        let own = project.snapshot()?;
+        Ok::<_, OpError>(
+            to_store_otherwise(project, own.as_ref())?.is_empty() && !lacks_signers(project, own.as_ref())?,
+        )
+    };
+    if options.dry_run || (before.summary.fresh && !options.refresh && before.remote.is_none() && is_as_set()?) {
         if !options.dry_run {
             tidy(&project.repository);
         }
@@ -134,23 +145,27 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(&project.repository, waits)?;
     for _ in 0..ATTEMPTS {
-        let adopted =
-            if project.snapshot()?.is_none() { init::adopt(project)?.map(|(remote, _)| remote) } else { None };
+        let adopted = if project.snapshot()?.is_none() {
+            init::adopt(project, progress.as_ref())?.map(|(remote, _)| remote)
+        } else {
+            None
+        };
         // Another process may have brought what this one was to bring.
         let before = status::status(project, false)?;
-        if before.summary.fresh && !options.refresh && !to_store_otherwise()? {
+        if before.summary.fresh && !options.refresh && is_as_set()? {
             remove_fetched(&project.repository);
             return Ok(done(before, adopted));
         }
-        match Attempt::new(project, options)?.run(progress) {
+        match Attempt::new(project, options.clone())?.run(progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}
             Err(error) => return Err(error),
-            Ok(Outcome { added, added_git, fetched, commit, stored_bytes }) => {
+            Ok(Outcome { added, added_git, fetched, signers, commit, stored_bytes }) => {
                 return Ok(Update {
                     added,
                     added_git,
                     repositories: fetched.git.len(),
                     entries: fetched.entries,
+                    signers,
                     downloaded_bytes: fetched.downloaded_bytes,
                     stored_bytes,
                     commit: Some(commit),
@@ -216,6 +231,7 @@ struct Outcome {
     added: Vec<Added>,
     added_git: Vec<AddedGit>,
     fetched: Fetched,
+    signers: BTreeMap<RepositoryName, Fingerprint>,
     commit: ObjectId,
     stored_bytes: u64,
 }
@@ -240,27 +256,36 @@ impl<'a> Attempt<'a> {
         let Project { repository, branch, .. } = self.project;
         let nothing = Manifest::default();
         let manifest = self.base.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
-        let order = self.order(manifest);
+        let mut order = self.order(manifest);
+        let repositories = Repositories::new(self.project, progress.as_ref())?;
+        let of_order = order.entries.iter().map(|id| &id.repository);
+        let signers = Signers::new(&repositories, Some(manifest), None, of_order)?;
+        let to_replace = self.base.as_ref().map(|base| signers.to_replace(base)).transpose()?.unwrap_or_default();
+        order.entries.extend(to_replace.iter().cloned());
         let downloads = Arc::new(Downloads::open(downloads_dir(repository))?);
         let encoder = ReleaseEncoder::new(repository, Limits::default())?;
         let encoder = encoder.opaque(self.project.config.opaque.clone()).on(self.base.as_ref());
         let mut draft = Draft::begin(repository, branch, self.base.as_ref())?;
-        let repositories = Repositories::new(self.project, progress.as_ref())?;
-        let UpdateOptions { jobs, keep_going, may_ask, .. } = self.options;
+        let UpdateOptions { jobs, may_ask, .. } = self.options;
+        // Entries of two signers in one repository are of no use to anybody.
+        let keep_going = self.options.keep_going && to_replace.is_empty();
         let base = self.base.as_ref();
         let bring = || git::Repositories::new(self.project, base, jobs, may_ask, Arc::clone(progress));
         let git = (!order.git.is_empty()).then(bring).transpose()?;
         let (repositories, downloads, encoder) = (&repositories, &downloads, &encoder);
-        let means = Means { repositories, jobs, downloads, encoder, git, base, keep_going };
+        let accept_older = &self.options.accept_older;
+        let means = Means { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going };
         let mut fetched = fetching::fetch(order, means, &mut draft, progress)?;
         self.store_otherwise(encoder, &mut draft, &mut fetched)?;
+        let names = draft.manifest().entries.keys().map(|id| id.repository.clone()).collect::<BTreeSet<_>>();
+        let signers = Signers::new(repositories, Some(manifest), None, &names)?.record(&mut draft);
         let added: Vec<Added> = fetched.releases.iter().map(|stored| added(stored, manifest)).collect();
         let added_git: Vec<AddedGit> = fetched.git.iter().flat_map(added_git).collect();
         let after = Comparison::new(&self.wanted, draft.manifest());
         if fetched.failed.is_none() && !after.is_fresh() {
             return Err(OpError::StillLacking { lacking: after.lacking() });
         }
-        let published = draft.publish(&self.message(&added, &added_git, &fetched)?)?;
+        let published = draft.publish(&self.message(&added, &added_git, &fetched, &signers)?)?;
         status::remember(self.project, published.commit, &self.locks, &after);
         if fetched.failed.is_none() {
             remove_fetched(repository);
@@ -271,7 +296,9 @@ impl<'a> Attempt<'a> {
             }
         }
         let stored_bytes = published.pack_bytes;
-        Ok(Outcome { added, added_git, fetched, commit: published.commit, stored_bytes })
+        let had = |name: &RepositoryName| manifest.entries.keys().any(|id| id.repository == *name);
+        let signers = signers.into_iter().filter(|(name, _)| had(name)).collect();
+        Ok(Outcome { added, added_git, fetched, signers, commit: published.commit, stored_bytes })
     }
 
     /// Stores as their tarballs what is stored unpacked, and should not be any longer.
@@ -305,9 +332,21 @@ impl<'a> Attempt<'a> {
     }
 
     /// Writes the commit's message: a line for a changelog, the particulars, and where it comes from.
-    fn message(&self, added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> Result<String> {
+    fn message(
+        &self,
+        added: &[Added],
+        added_git: &[AddedGit],
+        fetched: &Fetched,
+        signers: &BTreeMap<RepositoryName, Fingerprint>,
+    ) -> Result<String> {
         let mut message = subject(added, added_git, fetched);
         message += "\n\n";
+        for (repository, fingerprint) in signers {
+            let _ = writeln!(message, "Signer of {repository}: {fingerprint}");
+        }
+        if !signers.is_empty() {
+            message.push('\n');
+        }
         for change in added.iter().map(change).chain(added_git.iter().map(git_change)) {
             let _ = writeln!(message, "{change}");
         }
@@ -330,6 +369,21 @@ impl<'a> Attempt<'a> {
         }
         Ok(message)
     }
+}
+
+/// Returns whether an update is to record signers: of a mirror of an older format, and of a repository whose new signer the
+/// user allowed.
+fn lacks_signers(project: &Project, own: Option<&Snapshot>) -> Result<bool> {
+    let Some(own) = own else { return Ok(false) };
+    let mut set = project.config.repositories.values().filter(|config| config.signer.is_some());
+    if own.is_of_older_format() || set.next().is_none() {
+        return Ok(own.is_of_older_format());
+    }
+    let repositories = Repositories::new(project, &Silent)?;
+    let differs = |(name, recorded): (&RepositoryName, &Fingerprint)| {
+        repositories.signer(name).is_some_and(|signer| signer != *recorded)
+    };
+    Ok(own.manifest()?.signers.iter().any(differs))
 }
 
 /// Returns the releases that are stored unpacked although the setting `opaque` names their packages.
@@ -378,6 +432,9 @@ fn subject(added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String
     let changes: Vec<String> = added.iter().map(change).chain(added_git.iter().map(git_change)).collect();
     if changes.is_empty() && !fetched.git.is_empty() {
         return format!("Rename in {}", count(fetched.git.len(), "git repository", "git repositories"));
+    }
+    if changes.is_empty() && fetched.entries == 0 {
+        return "Record who signs the registry entries".into();
     }
     if changes.is_empty() {
         return format!("Refresh {}", count(fetched.entries, "registry entry", "registry entries"));

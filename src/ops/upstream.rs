@@ -15,7 +15,7 @@ use crate::fetch::{
     Access, Endpoint, Netrc, Proxies, Secret, Settings, Timeouts, Upstream, WebUrl, WebUrlError, retry,
 };
 use crate::hex::registry::{PublicKey, hexpm_key};
-use crate::model::RepositoryName;
+use crate::model::{Fingerprint, RepositoryName};
 use crate::progress::{Event, Progress};
 
 /// The variables that name a mirror of hex.pm to the Hex client; keys go to a trusted one.
@@ -79,6 +79,26 @@ impl<'a> Repositories<'a> {
             None if repository.source() == "hexpm" => Ok(hexpm_key().clone()),
             None => Err(OpError::NoPublicKey { repository: repository.clone() }),
         }
+    }
+
+    /// Returns the only signer that the user's settings allow for a repository, if they name one.
+    pub fn signer(&self, repository: &RepositoryName) -> Option<Fingerprint> {
+        let source = self.source(repository);
+        let mut names = [Some(repository), source.as_ref()].into_iter().flatten();
+        names.find_map(|name| self.project.config.repositories.get(name)?.signer)
+    }
+
+    /// Returns all keys that are known, by the names that the settings give the repositories. A key that cannot be used is
+    /// `None`.
+    pub fn known_keys(&self) -> BTreeMap<RepositoryName, Option<PublicKey>> {
+        let hexpm = RepositoryName::hexpm();
+        let names = self.project.config.repositories.keys().chain(self.hex.repositories.keys()).chain([&hexpm]);
+        let distinct: BTreeSet<&RepositoryName> = names.collect();
+        let key = |name: &RepositoryName| match self.public_key(name) {
+            Err(OpError::NoPublicKey { .. }) => None,
+            key => Some((name.clone(), key.ok())),
+        };
+        distinct.into_iter().filter_map(key).collect()
     }
 
     /// Returns the keys of some repositories.
@@ -201,6 +221,7 @@ pub(super) fn known_to_hex(environment: &Environment, tracked: &BTreeMap<String,
         hex.repositories.entry(RepositoryName::hexpm()).or_default().url = Some(mirror);
     }
     let settings = |known: HexRepository| RepositoryLayer {
+        signer: None,
         url: known.url.map(|url| url.reveal().to_owned()),
         public_key: known.public_key.map(KeySetting::Pem),
     };

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::parallel::{cores, in_parallel_with};
 use super::project::Project;
 use super::repositories::fetching_git;
+use super::signers::verified;
 use super::upstream::Repositories;
-use super::{OpError, Result, mirror};
+use super::{OpError, Result, mirror, signers};
 use crate::git::{Git, GitError};
-use crate::hex::registry::{Package, PublicKey, Signed};
+use crate::hex::registry::{Package, PublicKey, RegistryError};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, RepositoryName, StoredGit, local_cause};
 use crate::plan::Wanted;
@@ -32,13 +34,16 @@ pub struct Verification {
     pub revisions: usize,
     /// What is wrong, by path.
     pub damages: Vec<Damage>,
+    /// Whether somebody else than its repository signed an entry.
+    pub foreign: bool,
 }
 
 /// Checks every object of the mirror's tip against its id, every tarball against the manifest, the locks and the registry,
 /// and every registry entry against the manifest and its repository's key.
 ///
 /// # Errors
-/// Fails where there is no mirror, or it cannot be read at all, and where a configured lock is missing. Damage is no error here.
+/// Fails where there is no mirror, or it cannot be read at all, where a configured lock is missing, and if the mirror names
+/// another signer than the keys that are known here. Damage is no error here.
 pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verification> {
     let snapshot = mirror(project)?;
     let mut objects = 0;
@@ -62,7 +67,8 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     };
     let repositories = Repositories::new(project, progress.as_ref())?;
     let keys = repositories.public_keys(manifest.entries.keys().map(|id| &id.repository))?;
-    let checks = Checks { wanted: &wanted, keys };
+    signers::of_readable(project, &manifest, progress.as_ref())?;
+    let checks = Checks { wanted: &wanted, keys, foreign: AtomicBool::new(false) };
     let entries: Vec<EntryId> = manifest.entries.keys().cloned().collect();
     let found = check_all(&snapshot, &entries, |snapshot, id| {
         progress.report(Event::Finished { item: format!("registry entry of {id}") });
@@ -87,12 +93,14 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     damages.sort();
     damages.dedup();
     let revisions = manifest.git.values().map(|stored| stored.revisions.len()).sum();
-    Ok(Verification { commit, objects, releases: releases.len(), entries: entries.len(), revisions, damages })
+    let (releases, entries, foreign) = (releases.len(), entries.len(), checks.foreign.into_inner());
+    Ok(Verification { commit, objects, releases, entries, revisions, damages, foreign })
 }
 
 struct Checks<'a> {
     wanted: &'a Wanted,
     keys: BTreeMap<RepositoryName, PublicKey>,
+    foreign: AtomicBool,
 }
 
 impl Checks<'_> {
@@ -144,7 +152,12 @@ impl Checks<'_> {
         match self.decoded(snapshot, id) {
             Ok(Some(_)) => Ok(Vec::new()),
             Ok(None) => Ok(vec![Damage { path, problem: "it is missing".into() }]),
-            Err(error) => damages(&path, &error),
+            Err(error) => {
+                if matches!(error, OpError::Entry { source: RegistryError::BadSignature, .. }) {
+                    self.foreign.store(true, Ordering::Relaxed);
+                }
+                damages(&path, &error)
+            }
         }
     }
 
@@ -152,10 +165,7 @@ impl Checks<'_> {
         let Some(bytes) = snapshot.entry(id)? else { return Ok(None) };
         let key =
             self.keys.get(&id.repository).ok_or_else(|| OpError::NoPublicKey { repository: id.repository.clone() })?;
-        let refused = |source| OpError::Entry { entry: id.clone(), source };
-        let signed = Signed::decode(&bytes).map_err(refused)?;
-        let payload = signed.verify(key).map_err(refused)?;
-        Package::decode(payload, &id.repository, &id.package).map(Some).map_err(refused)
+        verified(id, &bytes, key).map(Some)
     }
 }
 

@@ -15,7 +15,8 @@ use super::ref_update::RefUpdate;
 use super::repository::set_committer;
 use super::{Branch, Item, Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{
-    EntryChecksum, EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry, StoredGit,
+    EntryChecksum, EntryId, Fingerprint, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, StoredEntry,
+    StoredGit,
 };
 
 /// Changes on top of a snapshot. Dropped before [`Draft::publish`], it leaves nothing.
@@ -180,6 +181,11 @@ impl<'a> Draft<'a> {
             self.entries.insert(id, blob);
         }
         Ok(())
+    }
+
+    /// Records who signs the entries of a repository.
+    pub fn record_signer(&mut self, repository: RepositoryName, fingerprint: Fingerprint) {
+        self.manifest.signers.insert(repository, fingerprint);
     }
 
     /// Puts a git repository, or what it is now: `files` are the packs and indexes that are new, by their paths in it.

@@ -13,8 +13,10 @@
 
 use crate::model::{EntryId, Manifest, ReleaseId};
 
-/// The format of the branch that this version writes and reads.
-pub const FORMAT: u32 = 1;
+/// The format of the branch that this version writes. Format 2 records the signers of repositories in the manifest.
+pub const FORMAT: u32 = 2;
+/// The oldest format that this version reads.
+pub const OLDEST_FORMAT: u32 = 1;
 
 /// The manifest's path.
 pub const MANIFEST: &str = "manifest";

@@ -57,7 +57,7 @@ impl Snapshot {
     pub fn unchecked(repository: &Repository, commit: ObjectId) -> Result<Self> {
         let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
         let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
-        Ok(Self { repository: repository.clone(), commit, tree, manifest: OnceCell::new() })
+        Ok(Self { repository: repository.clone(), commit, tree, format: layout::FORMAT, manifest: OnceCell::new() })
     }
 
     /// Returns the same snapshot, read by another manifest.

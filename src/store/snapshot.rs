@@ -14,6 +14,9 @@ use crate::hex::recipe::{self, Recipe};
 use crate::hex::tarball::Limits;
 use crate::model::{EntryId, Manifest, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage};
 
+/// The formats that are read.
+const READABLE: std::ops::RangeInclusive<u32> = layout::OLDEST_FORMAT..=layout::FORMAT;
+
 /// The largest object of the mirror that is read into memory, in bytes: no tarball is larger.
 const MAX_OBJECT: usize = 1 << 30;
 
@@ -26,6 +29,7 @@ pub struct Snapshot {
     pub(super) repository: Repository,
     pub(super) commit: ObjectId,
     pub(super) tree: ObjectId,
+    pub(super) format: u32,
     pub(super) manifest: OnceCell<Arc<Manifest>>,
 }
 
@@ -46,7 +50,8 @@ impl Snapshot {
     pub fn at(repository: &Repository, branch: &Branch, commit: ObjectId) -> Result<Self> {
         let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
         let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
-        let snapshot = Self { repository: repository.clone(), commit, tree, manifest: OnceCell::new() };
+        let snapshot =
+            Self { repository: repository.clone(), commit, tree, format: layout::FORMAT, manifest: OnceCell::new() };
         let mirror = snapshot.blob(layout::MIRROR);
         if repository.is_partial() && (mirror.is_err() || snapshot.blob(layout::MANIFEST).is_err()) {
             return Err(StoreError::Partial { branch: branch.to_string() });
@@ -56,7 +61,7 @@ impl Snapshot {
             return Err(StoreError::NotAMirror { branch: branch.to_string() });
         };
         match format_number(&mirror) {
-            Some(layout::FORMAT) => Ok(snapshot),
+            Some(found) if READABLE.contains(&found) => Ok(Self { format: found, ..snapshot }),
             Some(found) => Err(StoreError::Format { branch: branch.to_string(), found, supported: layout::FORMAT }),
             None => Err(StoreError::damaged(layout::MIRROR)("it has no format number")),
         }
@@ -70,6 +75,11 @@ impl Snapshot {
     /// Returns the commit's tree.
     pub fn tree(&self) -> ObjectId {
         self.tree
+    }
+
+    /// Returns whether an older version of this program wrote the mirror, so that the next change migrates it.
+    pub fn is_of_older_format(&self) -> bool {
+        self.format < layout::FORMAT
     }
 
     /// Returns the manifest.

@@ -14,6 +14,7 @@ mod links;
 mod locks;
 mod manual;
 mod real;
+mod refresh;
 mod run;
 mod serve;
 mod settings;

@@ -46,10 +46,13 @@ fn the_address_and_the_key_of_a_repository() {
     bare(&["update"]).ok();
     // git's settings count more, and a key may stand there as it is.
     stage.git(&["config", "hexmirror.hexpm.publicKey", &other_key().public_key().to_pem()]);
-    let ran = bare(&["update", "--refresh"]).exits(4).says("its signature is not that of the repository's key");
+    bare(&["update", "--refresh"]).exits(4).says("another signer for the repository hexpm");
+    stage.git(&["config", "hexmirror.hexpm.signer", &other_key().public_key().fingerprint().to_string()]);
+    let ran = bare(&["update"]).exits(4).says("its signature is not that of the repository's key");
     // One wrong key is one line, whatever it is the key of.
     assert_eq!(ran.stderr.matches("its signature").count(), 1, "{ran:?}");
     assert!(ran.stderr.contains("the registry entries of alpha, beta, delta and 1 more are refused"), "{ran:?}");
+    stage.git(&["config", "--unset", "hexmirror.hexpm.signer"]);
     stage.run(&["update", "--refresh"]).ok();
     stage.git(&["config", "--unset", "hexmirror.hexpm.publicKey"]);
     stage.git(&["config", "hexmirror.hexpm.url", "http://127.0.0.1:1"]);

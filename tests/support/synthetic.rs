@@ -1,8 +1,9 @@
 //! Mirrors of made-up packages, without any upstream: for benches and figures.
 
 use std::error::Error;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use git_hexmirror::hex::registry::{Package, PrivateKey, Release, Signed};
@@ -35,7 +36,12 @@ pub fn mirror(folder: &Path, packages: usize, pinned: usize) -> Result<(), Box<d
         draft.put_entry(made.entry(), &made.signed(&tarball, &key))?;
         draft.add_release(encoder.encode(made.id, &tarball)?)?;
     }
+    draft.record_signer(RepositoryName::hexpm(), key.public_key().fingerprint());
     draft.publish("Add made-up packages\n")?;
+    let pem = fs::canonicalize(folder)?.join(".git/hexpm.pem");
+    fs::write(&pem, key.public_key().to_pem())?;
+    let mut settings = fs::OpenOptions::new().append(true).open(folder.join(".git/config"))?;
+    writeln!(settings, "[hexmirror \"hexpm\"]\n\tpublicKey = {}", pem.display())?;
     fs::write(folder.join("mix.lock"), lock + "}\n")?;
     Ok(())
 }

@@ -21,6 +21,7 @@ mod push_and_pull;
 mod race;
 mod remembered;
 mod shared;
+mod signers;
 mod team;
 mod tracked_settings;
 mod user_settings;

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Ran};
-use crate::team::{Team, forged, registry, script};
+use crate::team::{Team, registry, script};
 
 #[test]
 fn a_mirror_goes_to_the_remote_and_into_another_clone() {
@@ -193,36 +193,6 @@ fn a_full_name_keeps_the_mirror_out_of_the_branches() {
     // What the remote has is remembered where no `git fetch --prune` takes it away.
     team.git(&one, &["fetch", "--quiet", "--prune"]).ok();
     assert_eq!(team.tip_of(&one, "refs/hexmirror-remotes/origin/hexmirror/main"), team.tip_of(&one, name));
-}
-
-#[test]
-fn what_is_not_signed_by_its_repository_is_refused() {
-    let team = Team::with(registry(), &PINNED);
-    let (one, two) = (team.stage.project.clone(), team.clone("two"));
-    team.run(&one, &["update"]).ok();
-    team.run(&one, &["push"]).ok();
-    team.run(&two, &["pull"]).ok();
-    // Somebody whose key is another one puts their own entries there.
-    let mut other = Registry::sample();
-    other.forge("alpha", git_hexmirror::hex::gzip::gzip(&forged(&team.stage.registry, "alpha")));
-    other.put(&team.stage.upstream);
-    let key = crate::support::registry::other_key().public_key().to_pem();
-    fs::write(team.stage.sandbox.path().join("other.pem"), key).unwrap();
-    team.lock(&two, &["alpha 1.1.0"]);
-    let mut command = team.stage.bare_command_in(&two, &["update"]);
-    let ran = Ran::of(command.env("HEXMIRROR_PUBLIC_KEY", team.stage.sandbox.path().join("other.pem")));
-    ran.ok();
-    team.run(&two, &["push"]).ok();
-    let tip = team.tip(&one);
-    team.run(&one, &["pull"]).exits(4).says("the registry entry of alpha is refused");
-    assert_eq!(team.tip(&one), tip);
-    // Nor is it merged.
-    team.lock(&one, &["left 1.0.0"]);
-    team.stage.registry.put(&team.stage.upstream);
-    team.run(&one, &["update"]).ok();
-    let tip = team.tip(&one);
-    team.run(&one, &["push"]).exits(4).says("the registry entry of alpha is refused");
-    assert_eq!(team.tip(&one), tip);
 }
 
 #[test]

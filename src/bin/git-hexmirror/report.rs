@@ -19,6 +19,8 @@ const NAMED: usize = 3;
 
 /// The exit code for a mirror that is not fresh, or damaged.
 pub const NOT_FRESH: u8 = 1;
+/// The exit code for a checksum or a signature that is wrong.
+pub const INTEGRITY: u8 = 4;
 
 /// Prints an error and returns the exit code.
 pub fn report(session: &Session, error: &CommandError) -> u8 {
@@ -82,7 +84,7 @@ fn exit_code(failure: Failure) -> u8 {
         Failure::NotFresh => NOT_FRESH,
         Failure::Usage => 2,
         Failure::Network => 3,
-        Failure::Integrity => 4,
+        Failure::Integrity => INTEGRITY,
         Failure::Repository => 5,
     }
 }
@@ -214,6 +216,16 @@ fn hint(error: &OpError) -> Option<String> {
             return Some(format!(
                 "nothing was stored; check the repository's address and public key (git config hexmirror.{0}.url and hexmirror.{0}.publicKey)",
                 entry.repository
+            ));
+        }
+        OpError::Signer { repository, found, .. } => {
+            return Some(format!(
+                "nothing was changed; if {repository} announced a new key, give it (hexmirror.{repository}.publicKey), allow it with `git config hexmirror.{repository}.signer {found}`, and run `git hexmirror update`; else somebody put another key in its place"
+            ));
+        }
+        OpError::OlderEntry { entry, .. } => {
+            return Some(format!(
+                "the mirror keeps its own; an upstream or a cache that lags behind, or somebody who replays old entries, may be the cause; --keep-going commits the rest now; if upstream took it back on purpose: git hexmirror update --refresh --accept-older {entry}"
             ));
         }
         OpError::Tarball { .. } => {

@@ -7,6 +7,9 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{self, KeyPair as _, ParsedPublicKey};
 use pem_rfc7468::LineEnding;
+use sha2::{Digest, Sha256};
+
+use crate::model::Fingerprint;
 
 /// hex.pm's public key, as every Hex client carries it.
 pub const HEXPM_PUBLIC_KEY: &str = "\
@@ -68,6 +71,26 @@ impl PublicKey {
     /// Writes the key as PEM, as `PUBLIC KEY`, with a line break at the end.
     pub fn to_pem(&self) -> String {
         write_pem("PUBLIC KEY", self.0.as_ref())
+    }
+
+    /// Returns the key's fingerprint, as Hex shows it.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let key =
+            aws_lc_rs::rsa::PublicKey::from_der(self.0.as_ref()).expect("a key that was accepted can be read again");
+        let mut digest = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            // RFC 4251, section 5, "string"; a key of 8192 bits has 1 KiB.
+            digest.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+            digest.update(bytes);
+        };
+        add(b"ssh-rsa");
+        for number in [key.exponent(), key.modulus()] {
+            let bytes = number.big_endian_without_leading_zero();
+            // "mpint": the highest bit would be a sign.
+            let sign: &[u8] = if bytes[0] >= 0x80 { &[0] } else { &[] };
+            add(&[sign, bytes].concat());
+        }
+        Fingerprint::from_bytes(digest.finalize().into())
     }
 
     pub(super) fn is_signature_of(&self, payload: &[u8], signature: &[u8]) -> bool {
@@ -159,4 +182,15 @@ fn read_pem(text: &str) -> Result<(&str, Vec<u8>), KeyError> {
 
 fn write_pem(label: &str, der: &[u8]) -> String {
     pem_rfc7468::encode_string(label, LineEnding::LF, der).expect("labels and lengths of keys fit PEM")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `mix hex.repo list` shows, and `mix hex.repo add --fetch-public-key` takes.
+    #[test]
+    fn the_fingerprint_is_that_of_hex() {
+        assert_eq!(hexpm_key().fingerprint().to_string(), "SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk");
+    }
 }

@@ -82,6 +82,10 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "replaced": documents(replaced),
         "repositories": update.repositories,
         "entries": update.entries,
+        "signers": update.signers.iter().map(|(repository, signer)| json!({
+            "repository": repository.to_string(),
+            "signer": signer.to_string(),
+        })).collect::<Vec<_>>(),
         "downloaded_bytes": update.downloaded_bytes,
         "stored_bytes": update.stored_bytes,
         "commit": update.commit.map(|commit| commit.to_string()),

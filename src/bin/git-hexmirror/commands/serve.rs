@@ -42,7 +42,7 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    ops::mirror(&project)?;
+    ops::served_mirror(&project)?;
     let output = session.output;
     let options = Options {
         cache_bytes: u64::from(arguments.cache) << 20,

@@ -137,7 +137,7 @@ fn effect(setting: &Setting) -> String {
         Setting::Locks(_) | Setting::Jobs(_) | Setting::Timeout(_) | Setting::Opaque(_) | Setting::Submodules(_) => {
             String::new()
         }
-        Setting::Shallow(_) | Setting::PrePush(_) | Setting::KeepTags(_) => String::new(),
+        Setting::Shallow(_) | Setting::PrePush(_) | Setting::KeepTags(_) | Setting::Signer(..) => String::new(),
     }
 }
 

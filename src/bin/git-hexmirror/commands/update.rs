@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use git_hexmirror::model::Storage;
+use git_hexmirror::model::{EntryId, NameError, Storage};
 use git_hexmirror::ops::{self, Project, Repair, Update, UpdateOptions};
 use serde_json::{Value, json};
 
@@ -40,6 +40,10 @@ pub struct Arguments {
     /// Commit what could be had, where something could not; the mirror is then incomplete, and the exit code says why
     #[arg(short, long)]
     keep_going: bool,
+    /// Replace the registry entry of this package (NAME, or REPOSITORY/NAME) by upstream's, even if that lacks a release, a
+    /// retirement or an advisory that the mirror's has
+    #[arg(long, value_name = "PACKAGE", value_parser = package)]
+    accept_older: Vec<EntryId>,
     /// How many requests run at once, and git fetches up to 4 [default: 8]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -47,17 +51,24 @@ pub struct Arguments {
     json: Json,
 }
 
+fn package(text: &str) -> Result<EntryId, String> {
+    let (repository, package) = text.rsplit_once('/').unwrap_or(("hexpm", text));
+    let error = |error: NameError| error.to_string();
+    Ok(EntryId { repository: repository.parse().map_err(error)?, package: package.parse().map_err(error)? })
+}
+
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let options = UpdateOptions {
         dry_run: arguments.dry_run,
         refresh: arguments.refresh,
+        accept_older: arguments.accept_older.iter().cloned().collect(),
         jobs: arguments.jobs.map(usize::from),
         keep_going: arguments.keep_going,
         may_ask: session.output.interactive && std::io::stdin().is_terminal(),
     };
     let output = &session.output;
-    let mut repair = arguments.repair.then(|| ops::repair(&project, options, &session.progress())).transpose()?;
+    let mut repair = arguments.repair.then(|| ops::repair(&project, &options, &session.progress())).transpose()?;
     if let Some(repair) = &mut repair {
         if !arguments.json.json {
             repaired(output, &project, repair).map_err(CommandError::Print)?;
@@ -143,7 +154,7 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
             }
             _ => output.result(styled(GOOD, "fresh") + ": nothing would be fetched")?,
         }
-    } else if update.added.is_empty() && update.entries == 0 && update.repositories == 0 {
+    } else if update.added.is_empty() && update.entries == 0 && update.repositories == 0 && update.signers.is_empty() {
         let commit = update.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
         let present = status::contents(update.before.summary.present, update.before.summary.git);
         output.say(styled(GOOD, "fresh") + format!(": {}{commit} has {present}; nothing to do", project.branch));
@@ -163,6 +174,9 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
 }
 
 fn changed(output: &Output, project: &Project, update: &Update) {
+    for (repository, signer) in &update.signers {
+        output.say(format!("  recorded {signer} as the signer of {repository}"));
+    }
     for release in update.added.iter().take(SHOWN) {
         let (sign, style) = if release.replaced.is_some() { ("~", CHANGED) } else { ("+", GOOD) };
         let from = release.replaced.as_ref().map_or_else(String::new, |version| format!(" (was {version})"));

@@ -7,7 +7,7 @@ use super::init::short;
 use super::{CommandError, status};
 use crate::cli::{Json, Outcome};
 use crate::output::{BAD, BOLD, GOOD, count, styled};
-use crate::report::NOT_FRESH;
+use crate::report::{INTEGRITY, NOT_FRESH};
 use crate::session::Session;
 
 /// Check every byte of the mirror again
@@ -16,6 +16,7 @@ use crate::session::Session;
 /// mirror byte by byte; compares the manifest with the tree, in both directions; rebuilds every tarball and compares it
 /// with the manifest, the locks and the registry; checks the signature of every registry entry; has git check every object
 /// and the ancestry of every git revision. Exits with 1 if anything is damaged; `git hexmirror update --repair` restores it.
+/// Exits with 4 if another key signed a registry entry than its repository's, or the manifest records another signer.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -58,7 +59,11 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             output.say(styled(BOLD, "hint:") + format!(" {}", way_out(&project)));
         }
     }
-    Ok(if damages.is_empty() { 0 } else { NOT_FRESH })
+    Ok(match damages.is_empty() {
+        true => 0,
+        false if verification.foreign => INTEGRITY,
+        false => NOT_FRESH,
+    })
 }
 
 /// Says how to come by a mirror without damage.

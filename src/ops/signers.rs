@@ -1,0 +1,267 @@
+//! Holds registry entries to those who may sign them: the decision is [`KnownSigners`]'s, this reads what it is about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::integrate::whose;
+use super::upstream::Repositories;
+use super::{OpError, Project, Result};
+use crate::hex::registry::{Package, PublicKey, RegistryError, Signed};
+use crate::model::{EntryChecksum, EntryId, Fingerprint, Manifest, Remote, RepositoryName};
+use crate::plan::{KnownSigners, Signer, SignerConflict, SignerSource};
+use crate::progress::{Event, Progress, Silent};
+use crate::store::{Draft, Snapshot};
+
+/// What is known of the signers of some repositories, with their keys.
+pub(super) struct Signers {
+    repositories: BTreeMap<RepositoryName, Known>,
+}
+
+struct Known {
+    key: Option<PublicKey>,
+    signers: KnownSigners,
+    expected: Option<Signer>,
+}
+
+impl Signers {
+    /// Decides on the signers of the repositories that the local mirror or another one has entries of, and of `more`.
+    ///
+    /// # Errors
+    /// Fails if a repository's key is not that of the signer that counts.
+    pub fn new<'m>(
+        repositories: &Repositories<'_>,
+        own: Option<&'m Manifest>,
+        other: Option<&'m Manifest>,
+        more: impl IntoIterator<Item = &'m RepositoryName>,
+    ) -> Result<Self> {
+        let of_manifest = |manifest: &'m Manifest| {
+            manifest.signers.keys().chain(manifest.entries.keys().map(|id| &id.repository)).collect::<BTreeSet<_>>()
+        };
+        let mut names: BTreeSet<&RepositoryName> = own.into_iter().chain(other).flat_map(of_manifest).collect();
+        names.extend(more);
+        let known = names.into_iter().map(|name| Ok((name.clone(), Known::of(repositories, name, own)?)));
+        Ok(Self { repositories: known.collect::<Result<_>>()? })
+    }
+
+    /// Checks whom another mirror names as signers; `whose` says whose mirror that is.
+    ///
+    /// # Errors
+    /// Fails if it names another signer than the one that counts here.
+    pub fn check_record(&self, other: &Manifest, whose: &str) -> Result<()> {
+        self.compare_record(other.signers.iter(), whose)
+    }
+
+    /// As [`Self::check_record`], for a mirror that is merged: of a repository whose signer the user set, the entries of another
+    /// one are left out ([`Self::verify_unless_replaced`]).
+    pub fn check_record_unless_set(&self, other: &Manifest, whose: &str) -> Result<()> {
+        self.compare_record(other.signers.iter().filter(|(repository, _)| !self.is_set(repository)), whose)
+    }
+
+    fn compare_record<'m>(
+        &self,
+        record: impl Iterator<Item = (&'m RepositoryName, &'m Fingerprint)>,
+        whose: &str,
+    ) -> Result<()> {
+        for (repository, found) in record {
+            match self.expected(repository) {
+                Some(expected) if expected.fingerprint != *found => {
+                    return Err(conflict(repository, expected, *found, format!("recorded in {whose}")));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the signer that counts for a repository, if one is known.
+    pub fn expected(&self, repository: &RepositoryName) -> Option<Signer> {
+        self.repositories.get(repository)?.expected
+    }
+
+    /// Returns whether the user allowed another signer than the one that is recorded in the local mirror.
+    pub fn is_replaced(&self, repository: &RepositoryName) -> bool {
+        self.repositories.get(repository).is_some_and(|known| known.signers.is_replaced())
+    }
+
+    /// Returns whether the user's own setting names the signer of a repository.
+    fn is_set(&self, repository: &RepositoryName) -> bool {
+        self.repositories.get(repository).is_some_and(|known| known.signers.setting.is_some())
+    }
+
+    /// Returns whether a key is known for a repository.
+    fn has_key(&self, repository: &RepositoryName) -> bool {
+        self.repositories.get(repository).is_some_and(|known| known.key.is_some())
+    }
+
+    /// Checks a signed message, and returns what it says.
+    ///
+    /// # Errors
+    /// Fails if it is not that entry, signed by its repository, and with [`OpError::NoPublicKey`] if that is not known.
+    pub fn verify(&self, id: &EntryId, signed: &[u8]) -> Result<Package> {
+        let key = self.repositories.get(&id.repository).and_then(|known| known.key.as_ref());
+        let key = key.ok_or_else(|| OpError::NoPublicKey { repository: id.repository.clone() })?;
+        verified(id, signed, key)
+    }
+
+    /// Checks an entry of another mirror, and returns what it says. `None` if another signer than the one that the user's
+    /// setting names signed it: while a repository changes its key, mirrors have entries of both signers.
+    ///
+    /// # Errors
+    /// As for [`Self::verify`].
+    pub fn verify_unless_replaced(&self, id: &EntryId, signed: &[u8]) -> Result<Option<Package>> {
+        match self.verify(id, signed) {
+            Err(OpError::Entry { source: RegistryError::BadSignature, .. }) if self.is_set(&id.repository) => Ok(None),
+            package => package.map(Some),
+        }
+    }
+
+    /// Checks all entries of a snapshot that `known` does not have, and returns how many there are. Repositories whose key is
+    /// not known are reported.
+    ///
+    /// # Errors
+    /// Fails if an entry is not signed by its repository.
+    pub fn check_entries(
+        &self,
+        snapshot: &Snapshot,
+        known: impl Fn(&EntryId, EntryChecksum) -> bool,
+        progress: &dyn Progress,
+    ) -> Result<usize> {
+        let (mut checked, mut unknown) = (0, BTreeSet::new());
+        for (id, stored) in &snapshot.manifest()?.entries {
+            if known(id, stored.checksum) {
+                continue;
+            }
+            checked += 1;
+            let Some(signed) = snapshot.entry(id)? else { continue };
+            match self.verify(id, &signed) {
+                Err(OpError::NoPublicKey { repository }) => drop(unknown.insert(repository)),
+                package => drop(package?),
+            }
+        }
+        for repository in unknown {
+            let message = format!(
+                "the registry entries of {repository} were not checked, since its public key is not known here"
+            );
+            progress.report(Event::Warning { message });
+        }
+        Ok(checked)
+    }
+
+    /// Returns the repositories of a snapshot whose signer is not recorded and whose key is known here.
+    fn unrecorded<'s>(&'s self, manifest: &'s Manifest) -> impl Iterator<Item = &'s RepositoryName> {
+        let names: BTreeSet<_> = manifest.entries.keys().map(|id| &id.repository).collect();
+        names.into_iter().filter(|name| !manifest.signers.contains_key(*name) && self.has_key(name))
+    }
+
+    /// Returns the entries of the local mirror that are to be fetched anew: those of a repository whose new signer the user
+    /// allowed, and those without a record that its signer did not sign.
+    ///
+    /// # Errors
+    /// Fails if an entry without a record is signed by another signer, and the user allowed none.
+    pub fn to_replace(&self, own: &Snapshot) -> Result<BTreeSet<EntryId>> {
+        let manifest = own.manifest()?;
+        let replaced = manifest.entries.keys().filter(|id| self.is_replaced(&id.repository));
+        let mut entries: BTreeSet<EntryId> = replaced.cloned().collect();
+        let unrecorded: BTreeSet<_> = self.unrecorded(manifest).collect();
+        for id in manifest.entries.keys().filter(|id| unrecorded.contains(&id.repository)) {
+            if let Some(signed) = own.entry(id)?
+                && self.verify_unless_replaced(id, &signed)?.is_none()
+            {
+                entries.insert(id.clone());
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Records the signers of all repositories that a draft has entries of. Those that the draft's base has no record of have to
+    /// be checked before ([`Self::to_replace`]). Returns what is recorded anew.
+    pub fn record(&self, draft: &mut Draft<'_>) -> BTreeMap<RepositoryName, Fingerprint> {
+        let names: BTreeSet<_> = draft.manifest().entries.keys().map(|id| id.repository.clone()).collect();
+        let mut recorded = BTreeMap::new();
+        for name in names {
+            let expected = self.expected(&name).map(|signer| signer.fingerprint);
+            if let Some(fingerprint) = expected.filter(|expected| draft.manifest().signers.get(&name) != Some(expected))
+            {
+                draft.record_signer(name.clone(), fingerprint);
+                recorded.insert(name, fingerprint);
+            }
+        }
+        recorded
+    }
+}
+
+impl Known {
+    fn of(repositories: &Repositories<'_>, name: &RepositoryName, own: Option<&Manifest>) -> Result<Self> {
+        let key = match repositories.public_key(name) {
+            Err(OpError::NoPublicKey { .. }) => None,
+            key => Some(key?),
+        };
+        let signers = KnownSigners {
+            setting: repositories.signer(name),
+            record: own.and_then(|own| own.signers.get(name).copied()),
+            key: key.as_ref().map(PublicKey::fingerprint),
+        };
+        let expected = signers.decide().map_err(|SignerConflict { expected, found }| {
+            conflict(name, expected, found.fingerprint, "of the public key in use".into())
+        })?;
+        Ok(Self { key, signers, expected })
+    }
+}
+
+fn conflict(repository: &RepositoryName, expected: Signer, found: Fingerprint, found_in: String) -> OpError {
+    let expected_in = match expected.source {
+        SignerSource::Setting => format!("set by hexmirror.{repository}.signer"),
+        SignerSource::Record => "recorded in the local mirror".to_owned(),
+        SignerSource::Key => "of the public key in use".to_owned(),
+    };
+    OpError::Signer { repository: repository.clone(), expected: expected.fingerprint, expected_in, found, found_in }
+}
+
+/// Checks an entry against a key and reads it.
+pub(super) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> Result<Package> {
+    let refused = |source| OpError::Entry { entry: id.clone(), source };
+    let signed = Signed::decode(signed).map_err(refused)?;
+    let payload = signed.verify(key).map_err(refused)?;
+    Package::decode(payload, &id.repository, &id.package).map_err(refused)
+}
+
+/// Decides on the signers of a mirror that is only read: the local one, or a remote's as last fetched.
+///
+/// # Errors
+/// Fails if it names another signer than the user's settings and keys do.
+pub(super) fn of_readable(project: &Project, manifest: &Manifest, progress: &dyn Progress) -> Result<Signers> {
+    let repositories = Repositories::new(project, progress)?;
+    let remote = project.repository.mirror_tip(&project.branch)?.and_then(|(remote, _)| remote);
+    let Some(remote) = remote else { return Signers::new(&repositories, Some(manifest), None, []) };
+    // Nothing vouches for the record of a mirror that was never checked here.
+    let signers = Signers::new(&repositories, None, Some(manifest), [])?;
+    signers.check_record(manifest, &whose(&remote))?;
+    Ok(signers)
+}
+
+/// Checks what a push takes to a remote: the signature of each registry entry that the remote was not last seen with.
+///
+/// # Errors
+/// Fails if an entry is not signed by its repository, or the two mirrors name different signers.
+pub(super) fn check_outgoing(
+    project: &Project,
+    remote: &Remote,
+    own: &Snapshot,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let there = project.repository.remote_tip(remote, &project.branch)?;
+    if there == Some(own.commit()) {
+        return Ok(());
+    }
+    // If the remote's cannot be read here, all entries are checked.
+    let there = there.and_then(|tip| project.snapshot_of(Some(remote), tip).ok());
+    let there = there.as_ref().and_then(|there| there.manifest().ok());
+    let repositories = Repositories::new(project, &Silent)?;
+    let signers = Signers::new(&repositories, Some(own.manifest()?), there, [])?;
+    if let Some(there) = there {
+        signers.check_record_unless_set(there, &whose(remote))?;
+    }
+    let known = |id: &EntryId, checksum| {
+        there.and_then(|there| there.entries.get(id)).is_some_and(|known| known.checksum == checksum)
+    };
+    signers.check_entries(own, known, progress).map(drop)
+}

@@ -1,0 +1,84 @@
+//! `update` never replaces a registry entry by an older one, which an upstream that lags or an attacker replays.
+
+use git_hexmirror::hex::gzip::gzip;
+
+use crate::support::registry::Registry;
+use crate::support::stage::{PINNED, Stage};
+
+/// A mirror that knows of a retirement and a release; and the registry as it was before.
+fn stage() -> (Stage, Registry) {
+    let before = Registry::sample();
+    let mut registry = before.clone();
+    registry.retire("beta 0.3.0", "broken");
+    registry.publish("gamma 1.1.0", &[], &[("lib/gamma.ex".into(), "more".into())]);
+    let stage = Stage::with(registry, &PINNED);
+    stage.run(&["update"]).ok();
+    (stage, before)
+}
+
+fn replay(stage: &Stage, before: &Registry, entry: &str) {
+    stage.upstream.put(&format!("packages/{entry}"), &gzip(&before.signed(entry)));
+}
+
+fn entry(stage: &Stage, entry: &str) -> Vec<u8> {
+    let path = format!("hexmirror:hex/hexpm/registry/{entry}");
+    stage.sandbox.try_git(&stage.project, &["cat-file", "blob", &path]).stdout
+}
+
+#[test]
+fn an_older_entry_is_refused_and_what_would_be_lost_is_named() {
+    let (stage, before) = stage();
+    let tip = stage.tip();
+    replay(&stage, &before, "beta");
+    replay(&stage, &before, "gamma");
+    let ran = stage.run(&["update", "--refresh"]).exits(4);
+    ran.says("the registry entry of beta is older than the mirror's: it lacks the retirement of 0.3.0")
+        .says("the registry entry of gamma is older than the mirror's: it lacks the release 1.1.0")
+        .says("--accept-older");
+    assert_eq!(stage.tip(), tip);
+    // What was refused is not kept for the next time.
+    stage.registry.put(&stage.upstream);
+    stage.run(&["update", "--refresh"]).ok();
+    assert_eq!(stage.tip(), tip);
+}
+
+#[test]
+fn the_rest_of_a_refresh_lands_if_it_keeps_going() {
+    let (mut stage, before) = stage();
+    stage.registry.retire("alpha 1.0.0", "too");
+    stage.registry.put(&stage.upstream);
+    replay(&stage, &before, "beta");
+    let known = entry(&stage, "beta");
+    stage.run(&["update", "--refresh", "--keep-going"]).exits(4).says("the retirement of 0.3.0");
+    assert_eq!(entry(&stage, "beta"), known);
+    assert_eq!(entry(&stage, "alpha"), stage.registry.signed("alpha"));
+    stage.run(&["status"]).ok();
+    stage.run(&["verify"]).ok();
+}
+
+#[test]
+fn an_update_for_a_new_release_takes_no_older_entry_either() {
+    let (mut stage, mut before) = stage();
+    for registry in [&mut stage.registry, &mut before] {
+        registry.publish("beta 0.4.0", &[], &[("lib/beta.ex".into(), "new".into())]);
+    }
+    stage.registry.put(&stage.upstream);
+    replay(&stage, &before, "beta");
+    let tip = stage.tip();
+    stage.lock(&["alpha 1.0.0", "beta 0.4.0"]);
+    stage.run(&["update"]).exits(4).says("it lacks the retirement of 0.3.0");
+    assert_eq!(stage.tip(), tip);
+    stage.registry.put(&stage.upstream);
+    stage.run(&["update"]).ok();
+}
+
+#[test]
+fn what_upstream_took_back_on_purpose_is_accepted_by_name() {
+    let (stage, before) = stage();
+    replay(&stage, &before, "beta");
+    stage.run(&["update", "--refresh", "--accept-older", "hexpm:acme/beta"]).exits(4);
+    stage.run(&["update", "--refresh", "--accept-older", "../x"]).exits(2);
+    stage.run(&["update", "--refresh", "--accept-older", "beta"]).ok();
+    assert_eq!(entry(&stage, "beta"), before.signed("beta"));
+    stage.run(&["verify"]).ok();
+}

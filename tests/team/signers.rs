@@ -1,0 +1,400 @@
+//! Who may sign the registry entries: the attacks of whoever can write the mirror branch or stands in upstream's place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use git_hexmirror::hex::gzip::gzip;
+use git_hexmirror::hex::registry::{HEXPM_PUBLIC_KEY, PublicKey};
+
+use crate::support::http::get;
+use crate::support::registry::{Registry, key, other_key};
+use crate::support::stage::{PINNED, Ran, Serving};
+use crate::team::{Team, registry};
+
+const SIGNED_BY: &str = "signer hexpm ";
+
+fn own() -> String {
+    key().public_key().fingerprint().to_string()
+}
+
+fn other() -> String {
+    other_key().public_key().fingerprint().to_string()
+}
+
+/// Signs every entry with a key that is not the repository's.
+fn resigned(registry: &Registry) -> Registry {
+    let mut resigned = registry.clone();
+    let entries: Vec<String> = registry.ids().map(|id| format!("{}/{}", id.repository, id.package)).collect();
+    for entry in entries {
+        resigned.forge(&entry, gzip(&registry.signed_as(&entry, &entry, other_key())));
+    }
+    resigned
+}
+
+/// Has upstream, and the settings of a clone, another key.
+fn exchange_key(team: &Team, folder: &Path) {
+    resigned(&team.stage.registry).put(&team.stage.upstream);
+    let path = team.stage.sandbox.path().join("other.pem");
+    fs::write(&path, other_key().public_key().to_pem()).unwrap();
+    team.git(folder, &["config", "hexmirror.hexpm.publicKey", path.to_str().unwrap()]).ok();
+}
+
+fn manifest(team: &Team, folder: &Path) -> String {
+    team.ask(folder, &["show", "hexmirror:manifest"]) + "\n"
+}
+
+/// A team whose remote has a mirror, which a second clone has too. The first clone has all of it.
+fn shared() -> (Team, PathBuf, PathBuf) {
+    let team = Team::with(registry(), &PINNED);
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.run(&two, &["pull"]).ok();
+    (team, one, two)
+}
+
+/// Has the second clone sign everything anew with another key, and push it.
+fn attacked() -> (Team, PathBuf, PathBuf) {
+    let (team, one, two) = shared();
+    exchange_key(&team, &two);
+    team.git(&two, &["config", "hexmirror.hexpm.signer", &other()]).ok();
+    team.lock(&two, &["alpha 1.1.0"]);
+    team.run(&two, &["update"]).ok();
+    team.run(&two, &["push"]).ok();
+    (team, one, two)
+}
+
+/// Puts texts in the place of files of a clone's mirror, in a commit on top, as whoever may write the branch can.
+fn edit(team: &Team, folder: &Path, files: &[(&str, &[u8])]) {
+    let git = |arguments: &[&str]| {
+        let mut command = team.stage.sandbox.command("git", folder);
+        Ran::of(command.args(arguments).env("GIT_INDEX_FILE", ".git/edited")).ok().stdout.trim().to_owned()
+    };
+    git(&["read-tree", "hexmirror"]);
+    for (path, text) in files {
+        fs::write(folder.join(".git/text"), text).unwrap();
+        let blob = git(&["hash-object", "-w", "--no-filters", ".git/text"]);
+        git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
+    }
+    let tree = git(&["write-tree"]);
+    let commit = git(&["commit-tree", &tree, "-p", "hexmirror", "-m", "Edit"]);
+    git(&["update-ref", "refs/heads/hexmirror", &commit]);
+}
+
+/// Puts a signed message in the place of an entry of a clone's mirror, whose manifest then names that.
+fn put_in_place(team: &Team, folder: &Path, entry: &str, signed: &[u8]) {
+    let begin = format!("registry hexpm {entry} ");
+    let line = format!("{begin}{} {}", signed.len(), crate::support::registry::checksum(signed));
+    let manifest: String = manifest(team, folder)
+        .lines()
+        .map(|before| if before.starts_with(&begin) { format!("{line}\n") } else { format!("{before}\n") })
+        .collect();
+    edit(team, folder, &[("manifest", manifest.as_bytes()), (&format!("hex/hexpm/registry/{entry}"), signed)]);
+}
+
+/// Puts an entry that another key signed into a clone's mirror.
+fn forge_in_place(team: &Team, folder: &Path, entry: &str) {
+    put_in_place(team, folder, entry, &team.stage.registry.signed_as(entry, entry, other_key()));
+}
+
+#[test]
+fn the_manifest_records_the_signer_of_each_repository() {
+    let team = Team::new();
+    let one = team.stage.project.clone();
+    team.lock(&one, &["alpha 1.0.0", "hexpm:acme/secret 0.1.0"]);
+    let document = team.run(&one, &["update", "--json"]).ok().json();
+    assert_eq!(document["signers"], serde_json::json!([]), "none of them is another one than before");
+    let message = team.ask(&one, &["log", "-1", "--format=%B", "hexmirror"]);
+    assert!(message.contains(&format!("Signer of hexpm: {0}\nSigner of hexpm:acme: {0}\n", own())), "{message}");
+    let manifest = manifest(&team, &one);
+    let lines: Vec<&str> = manifest.lines().filter(|line| line.starts_with("signer ")).collect();
+    assert_eq!(lines, [format!("signer hexpm {}", own()), format!("signer hexpm:acme {}", own())]);
+    let tip = team.tip(&one);
+    team.run(&one, &["update"]).ok().says("nothing to do");
+    assert_eq!(team.tip(&one), tip);
+}
+
+#[test]
+fn an_upstream_with_another_key_is_refused_until_the_user_allows_it() {
+    let (team, one, _) = shared();
+    exchange_key(&team, &one);
+    let tip = team.tip(&one);
+    team.lock(&one, &["alpha 1.1.0", "beta 0.3.0", "left 1.0.0"]);
+    for arguments in [&["update"][..], &["update", "--refresh"], &["update", "--keep-going"]] {
+        let ran = team.run(&one, arguments).exits(4);
+        ran.says("another signer for the repository hexpm")
+            .says(&own())
+            .says(&other())
+            .says(&format!("git config hexmirror.hexpm.signer {}", other()));
+    }
+    assert_eq!(team.tip(&one), tip);
+    // In the branch's own file that has no place.
+    fs::write(one.join(".hexmirror.toml"), format!("[repositories.hexpm]\nsigner = \"{}\"\n", other())).unwrap();
+    team.run(&one, &["update"]).exits(2).says(".hexmirror.toml").says("signer");
+    fs::remove_file(one.join(".hexmirror.toml")).unwrap();
+    team.git(&one, &["config", "hexmirror.hexpm.signer", "SHA256:nonsense"]).ok();
+    team.run(&one, &["update"]).exits(2).says("hexmirror.hexpm.signer");
+
+    team.git(&one, &["config", "hexmirror.hexpm.signer", &other()]).ok();
+    team.run(&one, &["update"]).ok().says(&format!("recorded {} as the signer of hexpm", other()));
+    // All entries are of the new signer.
+    assert!(manifest(&team, &one).contains(&format!("{SIGNED_BY}{}\n", other())));
+    team.is_whole(&one);
+    team.run(&one, &["push"]).ok();
+    let tip = team.tip(&one);
+    team.run(&one, &["update"]).ok().says("nothing to do");
+    assert_eq!(team.tip(&one), tip);
+    // Now the setting holds the old one off.
+    team.stage.registry.put(&team.stage.upstream);
+    team.configure(&one);
+    team.run(&one, &["update", "--refresh"]).exits(4).says("set by hexmirror.hexpm.signer").says(&own());
+}
+
+#[test]
+fn a_new_signer_replaces_all_entries_or_none() {
+    let (team, one, _) = shared();
+    exchange_key(&team, &one);
+    team.git(&one, &["config", "hexmirror.hexpm.signer", &other()]).ok();
+    let tip = team.tip(&one);
+    team.stage.upstream.put("packages/gamma", &gzip(&team.stage.registry.signed("gamma")));
+    team.run(&one, &["update", "--keep-going"]).exits(4).says("the registry entry of gamma is refused");
+    assert_eq!(team.tip(&one), tip);
+}
+
+#[test]
+fn a_pushed_mirror_of_another_signer_is_neither_pulled_nor_merged() {
+    let (team, one, _) = attacked();
+    let tip = team.tip(&one);
+    let refused = |arguments: &[&str]| {
+        let ran = team.run(&one, arguments).exits(4).says("another signer for the repository hexpm");
+        ran.says(&format!("{} (recorded in the mirror of origin)", other())).says(&own());
+        assert_eq!(team.tip(&one), tip);
+    };
+    refused(&["pull"]);
+    refused(&["push"]);
+    team.stage.registry.put(&team.stage.upstream);
+    team.lock(&one, &["left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    let tip = team.tip(&one);
+    for arguments in [&["pull"][..], &["push"]] {
+        team.run(&one, arguments).exits(4).says(&format!("{} (recorded in the mirror of origin)", other()));
+        assert_eq!(team.tip(&one), tip);
+    }
+}
+
+#[test]
+fn a_mirror_of_another_signer_is_not_adopted_served_or_used_by_a_fresh_clone() {
+    let (team, ..) = attacked();
+    let three = team.clone("three");
+    team.lock(&three, &["alpha 1.1.0"]);
+    let commands = [
+        &["pull"][..],
+        &["update"],
+        &["init"],
+        &["verify"],
+        &["serve"],
+        &["run", "--", "true"],
+        &["prune"],
+        &["compact"],
+    ];
+    for arguments in commands {
+        let ran = team.run(&three, arguments).exits(4).says("another signer for the repository hexpm");
+        ran.says(&format!("{} (recorded in the mirror of origin)", other()))
+            .says(&format!("{} (of the public key", own()));
+        assert_eq!(team.tip(&three), None, "{arguments:?}");
+    }
+    // hexpm's own key is built in.
+    team.git(&three, &["config", "--unset", "hexmirror.hexpm.publicKey"]).ok();
+    let built_in = PublicKey::from_pem(HEXPM_PUBLIC_KEY).unwrap().fingerprint().to_string();
+    team.run(&three, &["run", "--", "true"]).exits(4).says(&built_in);
+}
+
+#[test]
+fn a_record_that_stays_does_not_cover_an_entry_of_another_signer() {
+    let (team, one, two) = shared();
+    forge_in_place(&team, &two, "alpha");
+    // The attacker pushes with git alone.
+    team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
+    let tip = team.tip(&one);
+    team.run(&one, &["pull"]).exits(4).says("the registry entry of alpha is refused");
+    team.run(&one, &["push"]).exits(4).says("the registry entry of alpha is refused");
+    assert_eq!(team.tip(&one), tip);
+    let three = team.clone("three");
+    for arguments in [&["pull"][..], &["update"], &["verify"]] {
+        let ran = team.run(&three, arguments).exits(4);
+        assert!((ran.stderr.clone() + &ran.stdout).contains("registry entry of alpha"), "{ran:?}");
+    }
+    // As continuous integration fetches it, past this program.
+    team.git(&three, &["fetch", "--quiet", "origin", "+hexmirror:hexmirror"]).ok();
+    team.run(&three, &["verify"]).exits(4).prints("registry entry of alpha");
+    let serving = Serving::start(&mut team.stage.bare_command_in(&three, &["serve", "--listen=127.0.0.1:0"]));
+    let (of_alpha, of_beta) = (get(serving.authority(), "/packages/alpha"), get(serving.authority(), "/packages/beta"));
+    assert_eq!((of_alpha.status, of_beta.status), (500, 200));
+}
+
+#[test]
+fn what_is_forged_here_is_not_pushed() {
+    let team = Team::with(registry(), &PINNED);
+    let one = team.stage.project.clone();
+    team.run(&one, &["init"]).ok();
+    team.run(&one, &["update"]).ok();
+    forge_in_place(&team, &one, "beta");
+    team.run(&one, &["push"]).exits(4).says("the registry entry of beta is refused");
+    team.commit_lock(&one, &["alpha 1.0.0"]);
+    for refs in [&["main"][..], &["hexmirror"], &["main", "hexmirror"]] {
+        let ran = team.git(&one, &[&["push", "origin"], refs].concat());
+        assert_ne!(ran.code, Some(0), "{ran:?}");
+        ran.says("the registry entry of beta is refused");
+        assert_eq!(team.tip(&team.remote), None);
+    }
+    team.run(&one, &["compact"]).ok();
+    team.run(&one, &["push", "--force-with-lease"]).exits(4).says("the registry entry of beta is refused");
+    assert_eq!(team.tip(&team.remote), None);
+}
+
+#[test]
+fn the_record_of_a_repository_whose_key_is_not_known_here_holds() {
+    let mut registry = registry();
+    registry.publish("other/thing 1.0.0", &[], &[("a.ex".into(), "a".into())]);
+    registry.publish("other/more 1.0.0", &[], &[("a.ex".into(), "b".into())]);
+    let team = Team::with(registry.clone(), &["alpha 1.0.0"]);
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    let pem = team.stage.sandbox.path().join("hexpm.pem");
+    for folder in [&one, &two] {
+        team.git(folder, &["config", "hexmirror.other.url", &format!("{}/repos/other", team.stage.upstream.url())])
+            .ok();
+        team.git(folder, &["config", "hexmirror.other.publicKey", pem.to_str().unwrap()]).ok();
+    }
+    for id in registry.ids().filter(|id| id.repository.to_string() == "other") {
+        let (tarball, entry) = (registry.get(&format!("{}/{} {}", id.repository, id.package, id.version)), &id.package);
+        team.stage.upstream.put(&format!("repos/other/tarballs/{}", id.tarball_name()), &tarball.tarball);
+        team.stage
+            .upstream
+            .put(&format!("repos/other/packages/{entry}"), &gzip(&registry.signed(&format!("other/{entry}"))));
+    }
+    team.lock(&one, &["other/thing 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    // Without the key the entries are not checked, but the record still counts.
+    team.git(&one, &["config", "--unset", "hexmirror.other.publicKey"]).ok();
+    team.run(&two, &["pull"]).ok();
+    let text = manifest(&team, &two).replace(&format!("signer other {}", own()), &format!("signer other {}", other()));
+    edit(&team, &two, &[("manifest", text.as_bytes())]);
+    team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
+    let tip = team.tip(&one);
+    team.run(&one, &["pull"]).exits(4).says("another signer for the repository other").says(&other()).says(&own());
+    assert_eq!(team.tip(&one), tip);
+}
+
+#[test]
+fn a_manifest_that_is_not_that_of_its_tree_is_not_taken_over() {
+    let (team, one, two) = shared();
+    let tip = team.tip(&one);
+    edit(&team, &two, &[("hex/hexpm/registry/surplus", b"nobody names it")]);
+    team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
+    let problem = "hex/hexpm/registry/surplus";
+    team.run(&one, &["pull"]).exits(5).says(problem);
+    assert_eq!(team.tip(&one), tip);
+    let three = team.clone("three");
+    for arguments in [&["pull"][..], &["update"]] {
+        team.run(&three, arguments).exits(5).says(problem);
+        assert_eq!(team.tip(&three), None);
+    }
+    team.lock(&one, &["left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).exits(5).says(problem);
+}
+
+#[test]
+fn a_new_signer_that_one_allowed_reaches_the_others_when_they_allow_it() {
+    let (team, one, _) = attacked();
+    // The same that was an attack is a change of keys, once the user knows of it.
+    exchange_key(&team, &one);
+    team.run(&one, &["pull"]).exits(4);
+    team.git(&one, &["config", "hexmirror.hexpm.signer", &other()]).ok();
+    team.run(&one, &["pull"]).ok();
+    team.is_whole(&one);
+    assert_eq!(team.tip(&one), team.tip(&team.remote));
+}
+
+#[test]
+fn mirrors_that_went_apart_over_a_change_of_keys_are_merged() {
+    let (team, one, _) = attacked();
+    // It has something of its own, of the old signer.
+    team.stage.registry.put(&team.stage.upstream);
+    team.lock(&one, &["alpha 1.1.0", "left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    exchange_key(&team, &one);
+    team.git(&one, &["config", "hexmirror.hexpm.signer", &other()]).ok();
+    team.run(&one, &["pull"]).ok().says("of another signer");
+    assert!(manifest(&team, &one).contains(&format!("{SIGNED_BY}{}\n", other())));
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["status"]).ok();
+    team.is_whole(&one);
+    team.run(&one, &["push"]).ok();
+}
+
+/// Makes a clone's mirror one of the format before signers were recorded.
+fn make_older(team: &Team, folder: &Path) {
+    let text: String = manifest(team, folder)
+        .lines()
+        .filter(|line| !line.starts_with("signer "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    edit(team, folder, &[("manifest", text.as_bytes()), ("mirror.toml", b"format = 1\n")]);
+}
+
+#[test]
+fn a_mirror_of_an_older_format_is_read_and_the_next_update_records_its_signers() {
+    let (team, one, two) = shared();
+    make_older(&team, &one);
+    team.run(&one, &["status"]).ok();
+    team.run(&one, &["verify"]).ok();
+    let asked = team.stage.upstream.count("*");
+    team.run(&one, &["update"]).ok().says(&format!("recorded {} as the signer of hexpm", own()));
+    assert_eq!(team.stage.upstream.count("*"), asked);
+    assert_eq!(team.ask(&one, &["log", "-1", "--format=%s", "hexmirror"]), "Record who signs the registry entries");
+    assert!(manifest(&team, &one).contains(&format!("{SIGNED_BY}{}\n", own())));
+    assert!(team.ask(&one, &["show", "hexmirror:mirror.toml"]).contains("format = 2"));
+    team.is_whole(&one);
+    let tip = team.tip(&one);
+    team.run(&one, &["update"]).ok();
+    assert_eq!(team.tip(&one), tip);
+    // An older one is merged, in either direction.
+    make_older(&team, &two);
+    team.lock(&two, &["alpha 1.0.0", "right 1.0.0"]);
+    team.run(&one, &["push"]).ok();
+    team.run(&two, &["pull"]).ok();
+    assert!(manifest(&team, &two).contains(&format!("{SIGNED_BY}{}\n", own())));
+}
+
+#[test]
+fn an_older_mirror_with_an_entry_of_another_signer_is_not_recorded() {
+    let (team, one, _) = shared();
+    make_older(&team, &one);
+    forge_in_place(&team, &one, "beta");
+    let tip = team.tip(&one);
+    team.run(&one, &["update"]).exits(4).says("the registry entry of beta is refused");
+    assert_eq!(team.tip(&one), tip);
+    // With the signer set, what is not of it is fetched again.
+    team.git(&one, &["config", "hexmirror.hexpm.signer", &own()]).ok();
+    team.run(&one, &["update"]).ok();
+    team.is_whole(&one);
+}
+
+#[test]
+fn an_older_entry_that_is_pushed_takes_the_place_of_none() {
+    let (team, one, two) = shared();
+    // It was signed once, before the retirement.
+    let mut before = registry();
+    before.listed("delta 4.5.6+build.7").retired = None;
+    put_in_place(&team, &two, "delta", &before.signed("delta"));
+    team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
+    team.run(&one, &["pull"]).ok().says("origin lacks some of it");
+    let entry = || team.stage.sandbox.try_git(&one, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/delta"]).stdout;
+    assert_eq!(entry(), team.stage.registry.signed("delta"));
+    team.run(&one, &["push"]).ok();
+    assert_eq!(entry(), team.stage.registry.signed("delta"));
+    assert_eq!(team.tip(&one), team.tip(&team.remote));
+    team.is_whole(&one);
+}
