@@ -96,7 +96,7 @@ impl Repository {
     fn all_worktrees(&self) -> Result<Vec<gix::Repository>> {
         let mut all = vec![self.git.clone()];
         all.extend(self.git.main_repo().ok());
-        let linked = self.git.worktrees().map_err(StoreError::git("list the worktrees"))?;
+        let linked = self.linked_worktrees()?;
         all.extend(linked.into_iter().filter_map(|linked| linked.into_repo_with_possibly_inaccessible_worktree().ok()));
         Ok(all)
     }

@@ -258,14 +258,19 @@ impl Repository {
         if let Some(worktree) = self.git.workdir().filter(|_| stands_on(&self.git)) {
             return Err(error(worktree));
         }
-        let action = "list the worktrees";
-        for worktree in self.git.worktrees().map_err(StoreError::git(action))? {
+        for worktree in self.linked_worktrees()? {
             let Ok(base) = worktree.base() else { continue };
             if worktree.into_repo().is_ok_and(|git| stands_on(&git)) {
                 return Err(error(&base));
             }
         }
         Ok(())
+    }
+
+    /// Lists the worktrees beside the main one.
+    pub(super) fn linked_worktrees(&self) -> Result<Vec<gix::worktree::Proxy<'_>>> {
+        let folder = self.common_dir().join("worktrees");
+        self.git.worktrees().map_err(StoreError::git_file("list the worktrees in", &folder))
     }
 
     /// Returns a configuration that takes over the project's own, which may belong to one worktree.
