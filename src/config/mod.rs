@@ -398,6 +398,9 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert!(Layer::from_toml("brunch = 'x'").unwrap_err().to_string().contains("brunch"));
+        let many = |number: usize| (0..number).map(|id| format!("[repositories.r{id}]\n")).collect::<String>();
+        assert!(Layer::from_toml(&many(256)).is_ok());
+        assert!(Layer::from_toml(&many(257)).unwrap_err().to_string().contains("256 repositories"));
         let error = Layer::from_environment(variables(&[("HEXMIRROR_JOBS", "many")])).unwrap_err();
         assert_eq!(error.origin, "HEXMIRROR_JOBS");
         assert!(Config::from_layers(&[], &Layer::from_toml("jobs = 0").unwrap()).is_err());

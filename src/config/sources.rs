@@ -6,13 +6,21 @@ use serde::Deserialize;
 
 use super::{ConfigError, FILE, HooksLayer, KeySetting, Layer, PruneLayer, RepositoryLayer};
 
+/// The most repositories that the tracked file may name: a key file is read for each.
+const MAX_REPOSITORIES: usize = 256;
+
 impl Layer {
     /// Reads the tracked file.
     ///
     /// # Errors
-    /// Fails where it is not TOML, or has a key that does not exist.
+    /// Fails if it is not TOML, has a key that does not exist, or names very many repositories.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError { origin: FILE.into(), problem: error.to_string() })
+        let error = |problem| ConfigError { origin: FILE.into(), problem };
+        let layer: Self = toml::from_str(text).map_err(|problem| error(problem.to_string()))?;
+        if layer.repositories.len() > MAX_REPOSITORIES {
+            return Err(error(format!("it names more than {MAX_REPOSITORIES} repositories")));
+        }
+        Ok(layer)
     }
 
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`,
