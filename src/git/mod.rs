@@ -16,6 +16,7 @@ mod command_line;
 mod complaint;
 mod error;
 mod fetch;
+mod fixed;
 mod others;
 mod pack;
 mod process;
