@@ -360,7 +360,9 @@ impl OpError {
                 gravest.unwrap_or(Failure::Repository)
             }
             Self::Serve(ServeError::Threads { .. }) => Failure::Repository,
-            Self::Serve(_) | Self::SharedHooks { .. } | Self::Tls(TlsError::Name { .. }) => Failure::Usage,
+            Self::Serve(_)
+            | Self::SharedHooks { .. }
+            | Self::Tls(TlsError::Name { .. } | TlsError::Unusable { .. }) => Failure::Usage,
             Self::Tls(_) => Failure::Repository,
         }
     }

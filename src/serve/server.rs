@@ -210,7 +210,7 @@ impl Server {
 
     /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040` or `https://localhost:4040`.
     pub fn base_url(&self) -> String {
-        base_url(self.local_addr, self.options.tls.is_some())
+        base_url(self.local_addr, &self.options)
     }
 
     /// Answers requests, on threads of its own, until `shutdown` completes; then lets running requests end, at most for
@@ -254,13 +254,13 @@ impl Server {
     /// # Errors
     /// [`ServeError::Threads`].
     pub fn start(self) -> Result<Handle, ServeError> {
-        let (local_addr, is_tls) = (self.local_addr, self.options.tls.is_some());
+        let (local_addr, base_url) = (self.local_addr, self.base_url());
         let (stop, stopped) = oneshot::channel::<()>();
         // A dropped sender means the same as a sent one.
         let body = move || self.run(async { drop(stopped.await) });
         let thread = thread::Builder::new().name("serve".into()).spawn(body);
         let thread = thread.map_err(|source| ServeError::Threads { address: local_addr, source })?;
-        Ok(Handle { local_addr, is_tls, stop: Some(stop), thread: Some(thread) })
+        Ok(Handle { local_addr, base_url, stop: Some(stop), thread: Some(thread) })
     }
 }
 
@@ -284,10 +284,18 @@ fn cannot_listen(address: SocketAddr, source: io::Error) -> ServeError {
 
 /// An address that stands for all of the machine's is replaced by the loopback one: nobody can connect to the former. With TLS
 /// that is named: Erlang's clients do not compare a number with the addresses in a certificate (`public_key`'s
-/// `pkix_verify_hostname/2`, whose default knows only names for `https`).
-fn base_url(mut address: SocketAddr, is_tls: bool) -> String {
-    if is_tls && (address.ip().is_unspecified() || address.ip().is_loopback()) {
-        return format!("https://localhost:{}", address.port());
+/// `pkix_verify_hostname/2`, whose default knows only names for `https`). A certificate of the user's own is for a name of theirs.
+fn base_url(mut address: SocketAddr, options: &Options) -> String {
+    let port = address.port();
+    match &options.tls {
+        Some(tls) if tls.authority().is_none() && !options.names.is_empty() => {
+            return format!("https://{}:{port}", options.names[0]);
+        }
+        Some(_) if address.ip().is_unspecified() || address.ip().is_loopback() => {
+            return format!("https://localhost:{port}");
+        }
+        Some(_) => return format!("https://{address}"),
+        None => {}
     }
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -295,13 +303,13 @@ fn base_url(mut address: SocketAddr, is_tls: bool) -> String {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("{}://{address}", if is_tls { "https" } else { "http" })
+    format!("http://{address}")
 }
 
 /// A server that runs on threads of its own. Stops when dropped.
 pub struct Handle {
     local_addr: SocketAddr,
-    is_tls: bool,
+    base_url: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
@@ -314,7 +322,7 @@ impl Handle {
 
     /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040`.
     pub fn base_url(&self) -> String {
-        base_url(self.local_addr, self.is_tls)
+        self.base_url.clone()
     }
 
     /// Stops accepting, lets running requests end within [`Limits::drain_time`], and waits for that.

@@ -1,17 +1,22 @@
 //! HTTPS with a local certificate authority: made on first use, kept in a folder, trusted only by who is told to.
 //!
-//! `ca.pem` is what clients are given; `ca-key.pem` is for the owner alone. The server's own certificate is made anew at
-//! each start, for the names that are asked for then, and never written down.
+//! `ca.pem` is what clients are given; `ca-key.pem` is for the owner alone. Whoever gets hold of that key can do little with it:
+//! the authority is constrained to the names that the server has (RFC 5280, 4.2.1.10), and ends after a year. It is made anew for
+//! other names. The server's own certificate is made at each start and never written down.
 
+use std::collections::BTreeSet;
 use std::error::Error;
+use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -21,20 +26,25 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{RootCertStore, ServerConfig};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the authority is trusted. A new one has to be given to all clients.
-const AUTHORITY_TIME: Duration = DAY.saturating_mul(3650);
-/// How long a server's certificate lasts; some clients refuse more than 398 days.
-const SERVER_TIME: Duration = DAY.saturating_mul(397);
+/// How long the authority and a server's certificate are valid.
+const VALID: Duration = DAY.saturating_mul(365);
+/// An authority that ends sooner than this is made anew: a server that is started with it lasts at least so long.
+const RENEWED_BEFORE: Duration = DAY.saturating_mul(90);
+/// The largest certificate or key that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 /// The names that every certificate has.
 const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 const AUTHORITY: &str = "ca.pem";
 const AUTHORITY_KEY: &str = "ca-key.pem";
+/// The names that the authority is constrained to, one a line, sorted.
+const NAMES: &str = "names";
 
 /// What a server needs to speak HTTPS.
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub(super) config: Arc<ServerConfig>,
-    authority: PathBuf,
+    authority: Option<PathBuf>,
+    is_renewed: bool,
 }
 
 /// Why there is no certificate.
@@ -58,6 +68,14 @@ pub enum TlsError {
         #[source]
         source: io::Error,
     },
+    /// A certificate or key that was given cannot be used.
+    #[error("{} cannot be used for HTTPS: {problem}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A certificate cannot be made.
     #[error("cannot make a certificate")]
     Certificate {
@@ -69,21 +87,20 @@ pub enum TlsError {
 
 impl Tls {
     /// Makes a certificate for this machine's own names and `names`, signed by the authority that `folder` keeps. That is
-    /// made where there is none, or where it is damaged or about to end.
+    /// made if there is none, and anew if it is for other names, damaged, readable by others, or about to end.
     ///
     /// # Errors
-    /// Fails where a name is not one of a host, and where the folder cannot be read or written.
+    /// Fails if a name is not one of a host, or the folder cannot be read or written.
     pub fn issue(folder: &Path, names: &[String]) -> Result<Self, TlsError> {
-        let mut all: Vec<String> = OWN_NAMES.map(str::to_owned).to_vec();
+        let mut all: BTreeSet<String> = OWN_NAMES.map(str::to_owned).into();
         for name in names {
             let name = name.to_ascii_lowercase();
             if !is_host(&name) {
                 return Err(TlsError::Name { name });
             }
-            if !all.contains(&name) {
-                all.push(name);
-            }
+            all.insert(name);
         }
+        let all = Vec::from_iter(all);
         let io = |action, path: &Path| {
             let path = path.to_owned();
             move |source| TlsError::Io { action, path, source }
@@ -92,28 +109,68 @@ impl Tls {
         let lock = folder.join("lock");
         let locked = File::options().create(true).truncate(false).write(true).open(&lock);
         let locked = locked.and_then(|file| file.lock().map(|()| file)).map_err(io("lock", &lock))?;
-        let (authority, provider) = (folder.join(AUTHORITY), Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-        if let Some(config) = read(folder).and_then(|pair| chain(&pair, &all, &provider).ok()) {
-            return Ok(Self { config, authority });
+        let (authority, provider) = (folder.join(AUTHORITY), provider());
+        let constrained_to = all.join("\n") + "\n";
+        if let Some(config) = read(folder, &constrained_to).and_then(|pair| chain(&pair, &all, &provider).ok()) {
+            return Ok(Self { config, authority: Some(authority), is_renewed: false });
         }
-        let pair = make_authority().map_err(certificate)?;
+        let is_renewed = authority.exists();
+        let pair = make_authority(&all).map_err(certificate)?;
         let config = chain(&pair, &all, &provider)?;
-        // The key first: where the certificate is missing, both are made again.
-        write(&folder.join(AUTHORITY_KEY), &pair.key, 0o600).map_err(io("write", &folder.join(AUTHORITY_KEY)))?;
-        write(&authority, &pair.certificate, 0o644).map_err(io("write", &authority))?;
+        // The certificate last: one that does not fit the key and the names is made again.
+        let files =
+            [(AUTHORITY_KEY, &pair.key, 0o600), (NAMES, &constrained_to, 0o644), (AUTHORITY, &pair.certificate, 0o644)];
+        for (name, text, mode) in files {
+            let path = folder.join(name);
+            write(&path, text, mode).map_err(io("write", &path))?;
+        }
         drop(locked);
-        Ok(Self { config, authority })
+        Ok(Self { config, authority: Some(authority), is_renewed })
     }
 
-    /// Returns the file with the authority's certificate: what clients are to trust.
-    pub fn authority(&self) -> &Path {
-        &self.authority
+    /// Takes a certificate, with those that it is to be checked by, and its key, both as PEM.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be read, or the two cannot be used together.
+    pub fn open(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let read = |path: &Path| {
+            let mut text = Vec::new();
+            let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text));
+            read.map_err(|source| TlsError::Io { action: "read", path: path.to_owned(), source }).map(|_| text)
+        };
+        let unusable = |path: &Path, problem: &dyn Display| TlsError::Unusable {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        };
+        let text = read(certificate)?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+        let chain = chain.map_err(|error| unusable(certificate, &error))?;
+        if chain.is_empty() {
+            return Err(unusable(certificate, &"it has no certificate in PEM form"));
+        }
+        let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| unusable(key, &error))?;
+        let config = server_config(chain, private, &provider()).map_err(|error| unusable(certificate, &error))?;
+        Ok(Self { config, authority: None, is_renewed: false })
     }
 
-    /// Returns where [`Tls::issue`] keeps that file in a folder.
+    /// Returns the file with the authority's certificate, which clients are to trust; `None` if the certificate was given.
+    pub fn authority(&self) -> Option<&Path> {
+        self.authority.as_deref()
+    }
+
+    /// Returns whether the authority took the place of another one, so that clients need it again.
+    pub fn is_renewed(&self) -> bool {
+        self.is_renewed
+    }
+
+    /// Returns where [`Tls::issue`] keeps the authority's certificate in a folder.
     pub fn authority_in(folder: &Path) -> PathBuf {
         folder.join(AUTHORITY)
     }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 /// A certificate and its key, both as PEM.
@@ -122,9 +179,24 @@ struct Pair {
     key: String,
 }
 
-fn read(folder: &Path) -> Option<Pair> {
-    let certificate = fs::read_to_string(folder.join(AUTHORITY)).ok()?;
-    Some(Pair { certificate, key: fs::read_to_string(folder.join(AUTHORITY_KEY)).ok()? })
+/// Reads the authority that a folder keeps, if it is constrained to these names and its key is nobody else's.
+fn read(folder: &Path, names: &str) -> Option<Pair> {
+    let text = |name: &str| fs::read_to_string(folder.join(name)).ok();
+    let key = folder.join(AUTHORITY_KEY);
+    (text(NAMES)? == names && is_private(&key)).then_some(())?;
+    Some(Pair { certificate: text(AUTHORITY)?, key: text(AUTHORITY_KEY)? })
+}
+
+#[cfg(unix)]
+fn is_private(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0)
+}
+
+#[cfg(not(unix))]
+fn is_private(_: &Path) -> bool {
+    true
 }
 
 fn certificate(source: impl Into<Box<dyn Error + Send + Sync>>) -> TlsError {
@@ -138,24 +210,39 @@ fn authority_params() -> CertificateParams {
     params.distinguished_name.push(DnType::CommonName, "git-hexmirror on this machine");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    last(&mut params, AUTHORITY_TIME);
+    last(&mut params);
     params
 }
 
-/// Lets a certificate begin a day ago, since clocks differ, and last so long.
-fn last(params: &mut CertificateParams, time: Duration) {
+/// Returns the part of the name space that a name stands for.
+fn subtree(name: &str) -> GeneralSubtree {
+    match name.parse::<IpAddr>() {
+        Ok(address) => {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, bits))
+        }
+        Err(_) => GeneralSubtree::DnsName(name.strip_prefix("*.").unwrap_or(name).to_owned()),
+    }
+}
+
+/// Lets a certificate begin a day ago, since clocks differ.
+fn last(params: &mut CertificateParams) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     params.not_before = epoch + now.saturating_sub(DAY);
-    params.not_after = epoch + now + time;
+    params.not_after = epoch + (now + VALID).saturating_sub(DAY);
 }
 
-fn make_authority() -> Result<Pair, rcgen::Error> {
-    let key = KeyPair::generate()?;
-    Ok(Pair { certificate: authority_params().self_signed(&key)?.pem(), key: key.serialize_pem() })
+/// Makes an authority for some names, and for no others. There are names and addresses among them: of a kind that no constraint
+/// is about, all would be permitted.
+fn make_authority(names: &[String]) -> Result<Pair, rcgen::Error> {
+    let (key, mut params) = (KeyPair::generate()?, authority_params());
+    let permitted_subtrees = names.iter().map(|name| subtree(name)).collect();
+    params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+    Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
 }
 
-/// Issues a server's certificate, and checks it the way that clients will in thirty days.
+/// Issues a server's certificate, and checks it the way that clients will while the server runs.
 fn chain(authority: &Pair, names: &[String], provider: &Arc<CryptoProvider>) -> Result<Arc<ServerConfig>, TlsError> {
     let issuer = Issuer::new(authority_params(), KeyPair::from_pem(&authority.key).map_err(certificate)?);
     let key = KeyPair::generate().map_err(certificate)?;
@@ -165,7 +252,7 @@ fn chain(authority: &Pair, names: &[String], provider: &Arc<CryptoProvider>) -> 
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    last(&mut params, SERVER_TIME);
+    last(&mut params);
     let own = params.signed_by(&key, &issuer).map_err(certificate)?.der().clone();
     let root = CertificateDer::from_pem_slice(authority.certificate.as_bytes())
         .map_err(|error| certificate(error.to_string()))?;
@@ -174,14 +261,21 @@ fn chain(authority: &Pair, names: &[String], provider: &Arc<CryptoProvider>) -> 
     roots.add(root.clone()).map_err(certificate)?;
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let verifier = verifier.build().map_err(certificate)?;
-    let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + DAY * 30;
+    let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + RENEWED_BEFORE;
     let localhost = ServerName::try_from(OWN_NAMES[0]).map_err(certificate)?;
     verifier.verify_server_cert(&own, &[], &localhost, &[], UnixTime::since_unix_epoch(soon)).map_err(certificate)?;
 
     let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(certificate)?;
-    let config = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let config = config.map_err(certificate)?.with_no_client_auth();
-    let mut config = config.with_single_cert(vec![own, root], key).map_err(certificate)?;
+    server_config(vec![own, root], key, provider).map_err(certificate)
+}
+
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let config = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let mut config = config.with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -209,33 +303,92 @@ fn is_host(name: &str) -> bool {
             && !word.ends_with('-')
     };
     let plain = name.strip_prefix("*.").unwrap_or(name);
-    name.parse::<std::net::IpAddr>().is_ok() || name.len() <= 253 && plain.split('.').all(word)
+    name.parse::<IpAddr>().is_ok() || name.len() <= 253 && plain.split('.').all(word)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn authority(folder: &Path) -> String {
-        let tls = Tls::issue(folder, &[]).unwrap();
-        fs::read_to_string(tls.authority()).unwrap()
+    fn authority(folder: &Path, names: &[&str]) -> (String, bool) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let tls = Tls::issue(folder, &names).unwrap();
+        (fs::read_to_string(tls.authority().unwrap()).unwrap(), tls.is_renewed())
     }
 
     #[test]
-    fn the_authority_is_made_once_and_again_only_where_it_is_damaged() {
+    fn the_authority_is_made_once_and_again_for_other_names_or_if_it_is_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("tls");
-        let first = authority(&folder);
-        assert_eq!(authority(&folder), first);
-        for file in [AUTHORITY, AUTHORITY_KEY] {
-            let before = authority(&folder);
+        let (first, renewed) = authority(&folder, &[]);
+        assert!(!renewed);
+        assert_eq!(authority(&folder, &["LOCALHOST"]), (first.clone(), false));
+        let (other, renewed) = authority(&folder, &["hex.example.org"]);
+        assert!(renewed && other != first);
+        assert_ne!(authority(&folder, &[]).0, other, "nor does it keep names that are not served any more");
+        for file in [AUTHORITY, AUTHORITY_KEY, NAMES] {
+            let before = authority(&folder, &[]).0;
             fs::write(folder.join(file), "damaged").unwrap();
-            assert_ne!(authority(&folder), before, "{file}");
+            let (after, renewed) = authority(&folder, &[]);
+            assert!(renewed && after != before, "{file}");
         }
         // A key that does not belong to the certificate.
-        let before = authority(&folder);
-        fs::write(folder.join(AUTHORITY_KEY), make_authority().unwrap().key).unwrap();
-        assert_ne!(authority(&folder), before);
+        let before = authority(&folder, &[]).0;
+        fs::write(folder.join(AUTHORITY_KEY), make_authority(&[]).unwrap().key).unwrap();
+        assert_ne!(authority(&folder, &[]).0, before);
+        // What earlier versions made had no constraints.
+        let before = authority(&folder, &[]).0;
+        fs::remove_file(folder.join(NAMES)).unwrap();
+        assert_ne!(authority(&folder, &[]).0, before);
+    }
+
+    /// Issues a certificate for a name with the key of an authority that is constrained to others, and has it checked.
+    fn is_trusted(authority: &Pair, name: &str) -> bool {
+        let provider = provider();
+        let issuer = Issuer::new(authority_params(), KeyPair::from_pem(&authority.key).unwrap());
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let own = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().clone();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap()).unwrap();
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        verifier.verify_server_cert(&own, &[], &name, &[], UnixTime::now()).is_ok()
+    }
+
+    #[test]
+    fn the_authority_vouches_for_no_other_name() {
+        let names = ["localhost", "127.0.0.1", "::1", "github.com", "*.example.org", "10.0.0.1"].map(str::to_owned);
+        let authority = make_authority(&names).unwrap();
+        for name in ["localhost", "127.0.0.1", "::1", "github.com", "hex.example.org", "10.0.0.1"] {
+            assert!(is_trusted(&authority, name), "{name}");
+        }
+        for name in ["repo.hex.pm", "example.com", "notgithub.com", "10.0.0.2", "127.0.0.2", "::2", "org"] {
+            assert!(!is_trusted(&authority, name), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_s_own_certificate_has_to_fit_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let (own, other) = (make_authority(&[]).unwrap(), make_authority(&[]).unwrap());
+        let certificate = file("cert.pem", &own.certificate);
+        assert!(Tls::open(&certificate, &file("key.pem", &own.key)).unwrap().authority().is_none());
+        let empty = file("empty.pem", "");
+        for (certificate, key, named) in [
+            (&certificate, &file("other.pem", &other.key), &certificate),
+            (&empty, &folder.path().join("key.pem"), &empty),
+            (&certificate, &empty, &empty),
+            (&certificate, &folder.path().join("absent"), &folder.path().join("absent")),
+        ] {
+            let error = Tls::open(certificate, key).unwrap_err().to_string();
+            assert!(error.contains(named.to_str().unwrap()), "{error}");
+        }
     }
 
     #[test]
@@ -244,10 +397,14 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();
-        authority(folder.path());
+        let before = authority(folder.path(), &[]).0;
         let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(AUTHORITY_KEY), 0o600);
         assert_eq!(mode(AUTHORITY) & 0o400, 0o400);
+        // Whoever may have read it has it for good.
+        fs::set_permissions(folder.path().join(AUTHORITY_KEY), fs::Permissions::from_mode(0o640)).unwrap();
+        assert_ne!(authority(folder.path(), &[]).0, before);
+        assert_eq!(mode(AUTHORITY_KEY), 0o600);
     }
 
     #[test]

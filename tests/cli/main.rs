@@ -21,6 +21,7 @@ mod settings;
 mod source;
 mod terminal;
 mod text;
+mod tls;
 mod trust;
 mod update;
 mod where_it_runs;

@@ -1,10 +1,11 @@
 //! `serve`
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use git_hexmirror::ops::{self, MirrorContents, OpError};
-use git_hexmirror::serve::{Log, Options, RequestLog, Server};
+use git_hexmirror::ops::{self, MirrorContents, OpError, Project};
+use git_hexmirror::serve::{Log, Options, RequestLog, Server, Tls};
 
 use super::CommandError;
 use crate::cli::Outcome;
@@ -27,15 +28,23 @@ pub struct Arguments {
     /// Speak HTTPS, with a certificate of a local authority that is made on first use
     ///
     /// The authority is kept beside the repository, in .git/hexmirror/tls/ca.pem; `git hexmirror env --tls` leads clients to
-    /// it. Its key never leaves this machine.
-    #[arg(long)]
+    /// it. It can vouch for the names of this server only, is valid for a year, and is made anew for other names or when less
+    /// than 90 days of that year are left. Its key never leaves this machine. Do not add it to a system's trust store: clients
+    /// trust it for one process or one address.
+    #[arg(long, conflicts_with = "tls_cert")]
     tls: bool,
-    /// A further name of this server, such as github.com; may be repeated
+    /// Speak HTTPS, with your own certificate: a PEM file, with the certificates that it is checked by
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of your own certificate: a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// A further name of this server, such as mirror.example.org; may be repeated
     ///
     /// With --tls it is in the certificate, as localhost, 127.0.0.1 and the address listened on always are. On a loopback
     /// address the server answers to no other names than these, localhost, numbers, those by which containers reach their
-    /// host, and the hosts of mirrored git repositories: so no web page can read it. Where the name of a mirrored host leads
-    /// here (through /etc/hosts or the like), its repositories are found under their own addresses.
+    /// host, and the hosts of mirrored git repositories: so no web page can read it. If the name of such a host leads here
+    /// (through /etc/hosts or the like), its repositories are found under their own addresses.
     #[arg(long = "hostname", value_name = "NAME")]
     hostnames: Vec<String>,
 }
@@ -48,10 +57,11 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         cache_bytes: u64::from(arguments.cache) << 20,
         log: request_log(&output),
         git: ops::system_git(&project),
-        tls: arguments.tls.then(|| ops::tls(&project, &names(arguments))).transpose()?,
+        tls: tls(session, &project, arguments)?,
         names: arguments.hostnames.clone(),
         ..Options::default()
     };
+    let is_renewed = options.tls.as_ref().is_some_and(Tls::is_renewed);
     let contents = Arc::new(MirrorContents::new(&project));
     let server = Server::bind(&arguments.listen, contents, options).map_err(OpError::from)?;
     let url = server.base_url();
@@ -61,6 +71,12 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         DIM,
         format!("serving {}; `git hexmirror env{tls} --url {url}` prints what clients need", project.branch),
     ));
+    if is_renewed {
+        output.say(format!(
+            "{} is a new authority: the old one was for other names, or about to expire; clients need the new file",
+            ops::authority(&project).display()
+        ));
+    }
     if !server.local_addr().ip().is_loopback() {
         output.say(
             styled(CHANGED, "warning:")
@@ -72,6 +88,15 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
     server.run(stopped()).map_err(OpError::from)?;
     Ok(0)
+}
+
+/// Returns what is needed for HTTPS, if it is asked for.
+fn tls(session: &Session, project: &Project, arguments: &Arguments) -> Result<Option<Tls>, CommandError> {
+    if let (Some(certificate), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) {
+        let tls = Tls::open(&session.path(certificate), &session.path(key)).map_err(OpError::from)?;
+        return Ok(Some(tls));
+    }
+    Ok(arguments.tls.then(|| ops::tls(project, &names(arguments))).transpose()?)
 }
 
 /// Returns the names for the certificate: those given, and the address if it is one that clients can use.
