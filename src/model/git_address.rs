@@ -21,6 +21,19 @@ const MAX_COMPONENTS: usize = 32;
 /// The schemes that are mirrored (`git-fetch(1)`, "GIT URLS"); the last two are old names of `ssh`.
 const SCHEMES: [&str; 6] = ["https", "http", "git", "ssh", "git+ssh", "ssh+git"];
 
+/// What stands before a host and between it and the path, in the usual forms of address.
+const SPELLINGS: [(&str, &str); 9] = [
+    ("https://", "/"),
+    ("http://", "/"),
+    ("git://", "/"),
+    ("ssh://git@", "/"),
+    ("ssh://", "/"),
+    ("git+ssh://git@", "/"),
+    ("ssh+git://git@", "/"),
+    ("git@", ":"),
+    ("git@", ":/"),
+];
+
 /// Why a text is not an address of a repository that can be mirrored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -93,6 +106,20 @@ impl GitAddress {
     /// Returns where the bare repository stands in the branch's tree: `git/<host>/<path>.git`.
     pub fn tree_path(&self) -> String {
         format!("git/{}/{}.git", self.host, self.path)
+    }
+
+    /// Returns the address in the forms in which people and locks usually write it, without `.git` at its end.
+    pub fn spellings(&self) -> Vec<String> {
+        let shown = self.to_string();
+        let encoded = shown.strip_prefix(self.host()).unwrap_or(&shown).trim_start_matches('/');
+        let mut spellings = Vec::with_capacity(SPELLINGS.len());
+        for (before, between) in SPELLINGS {
+            // Between `:` and the end nothing is decoded.
+            let paths =
+                if between == "/" && encoded != self.path { vec![encoded, &self.path] } else { vec![&*self.path] };
+            spellings.extend(paths.into_iter().map(|path| format!("{before}{}{between}{path}", self.host)));
+        }
+        spellings
     }
 
     fn new(host: &str, path: &str) -> Result<Self, GitAddressError> {

@@ -37,6 +37,7 @@ fn write_hex(f: &mut std::fmt::Formatter<'_>, bytes: &[u8]) -> std::fmt::Result 
     f.write_str(&text)
 }
 
+mod address_rules;
 mod checksum;
 mod fault;
 mod fingerprint;
@@ -47,9 +48,11 @@ mod name;
 mod redacted;
 mod release;
 mod remote;
+mod remotes;
 mod stored_git;
 mod version;
 
+pub use address_rules::{AddressRule, AddressRules};
 pub use checksum::{ChecksumError, EntryChecksum, InnerChecksum, OuterChecksum, TrustHash};
 pub use fault::{is_local, is_local_complaint, local_cause};
 pub use fingerprint::{Fingerprint, FingerprintError};
@@ -60,5 +63,6 @@ pub use name::{NameError, PackageName, RepositoryName};
 pub use redacted::redacted;
 pub use release::ReleaseId;
 pub use remote::Remote;
+pub use remotes::Remotes;
 pub use stored_git::{GitContent, StoredGit, StoredRevision};
 pub use version::{Version, VersionError};

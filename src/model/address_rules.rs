@@ -1,0 +1,67 @@
+//! The user's own rules for the addresses of git repositories: `url.<base>.insteadOf` and `pushInsteadOf` (git-config(1)).
+
+/// A rule: what an address begins with, and what git puts in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressRule {
+    /// What is put in place of the prefix.
+    pub base: String,
+    /// What an address begins with.
+    pub prefix: String,
+    /// Whether it is for pushes alone.
+    pub is_for_push: bool,
+}
+
+/// Rules in the order that git reads them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddressRules(Vec<AddressRule>);
+
+impl AddressRules {
+    /// Takes rules in the order that git reads them.
+    pub fn new(rules: impl IntoIterator<Item = AddressRule>) -> Self {
+        Self(rules.into_iter().collect())
+    }
+
+    /// Returns where a fetch from an address goes.
+    pub fn fetched_from(&self, address: &str) -> String {
+        self.applied(address, false).unwrap_or_else(|| address.to_owned())
+    }
+
+    /// Returns where a push to an address goes: by the longest rule for pushes, else by the longest of all.
+    pub fn pushed_to(&self, address: &str) -> String {
+        self.applied(address, true).unwrap_or_else(|| self.fetched_from(address))
+    }
+
+    /// Applies the longest matching rule once; of equally long ones the first counts (`alias_url` in git's `remote.c`).
+    fn applied(&self, address: &str, is_for_push: bool) -> Option<String> {
+        let rules = self.0.iter().filter(|rule| rule.is_for_push == is_for_push);
+        let matching = rules.filter_map(|rule| Some((rule, address.strip_prefix(&rule.prefix)?)));
+        let (rule, rest) = matching.rev().max_by_key(|(rule, _)| rule.prefix.len())?;
+        Some(format!("{}{rest}", rule.base))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_rule_counts_and_one_for_pushes_first() {
+        let rule = |base: &str, prefix: &str, is_for_push| AddressRule {
+            base: base.into(),
+            prefix: prefix.into(),
+            is_for_push,
+        };
+        let ssh = rule("git@github.com:", "https://github.com/", false);
+        let later = rule("ssh://later/", "https://github.com/", false);
+        let longer = rule("https://forge/", "https://github.com/a/", false);
+        let push = rule("ssh://push/", "https://github.com/", true);
+        let both = |rules: &[&AddressRule]| {
+            let rules = AddressRules::new(rules.iter().copied().cloned());
+            [rules.fetched_from("https://github.com/a/lib"), rules.pushed_to("https://github.com/a/lib")]
+        };
+        assert_eq!(both(&[]), ["https://github.com/a/lib"; 2]);
+        assert_eq!(both(&[&ssh, &later]), ["git@github.com:a/lib"; 2]);
+        assert_eq!(both(&[&ssh, &longer]), ["https://forge/lib"; 2]);
+        assert_eq!(both(&[&ssh, &push]), ["git@github.com:a/lib", "ssh://push/a/lib"]);
+    }
+}

@@ -1,0 +1,173 @@
+//! The project's own remotes: addresses that clients are never led away from.
+
+use std::collections::BTreeSet;
+
+use super::{AddressRules, GitAddress, GitUrl};
+
+/// The addresses of a project's remotes. They are compared in whatever spelling: the scheme, the user, the port, the case, a
+/// final `.git` and extra slashes do not count, and the user's own rules for addresses are applied.
+#[derive(Debug, Clone, Default)]
+pub struct Remotes {
+    addresses: BTreeSet<GitAddress>,
+    /// Addresses and folders, as [`Place`].
+    places: BTreeSet<Place>,
+    rules: AddressRules,
+}
+
+/// What two spellings have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Address { host: String, path: String },
+    Folder(String),
+}
+
+impl Place {
+    fn of(address: &GitAddress) -> Self {
+        // A name that is fully qualified may end in a dot. Many forges ignore the case of a path.
+        let host = address.host().trim_end_matches('.').to_owned();
+        Self::Address { host, path: address.path().to_ascii_lowercase() }
+    }
+}
+
+impl Remotes {
+    /// Takes the addresses that remotes have, of any form, and the rules that the user has for addresses.
+    pub fn new(urls: impl IntoIterator<Item = String>, rules: AddressRules) -> Self {
+        let mut remotes = Self { rules, ..Self::default() };
+        for url in urls {
+            for text in [remotes.rules.fetched_from(&url), remotes.rules.pushed_to(&url), url] {
+                let address = address(&text);
+                remotes.places.insert(address.as_ref().map_or_else(|| folder(&text), Place::of));
+                remotes.addresses.extend(address);
+            }
+        }
+        remotes
+    }
+
+    /// Returns the rules that the user has for addresses.
+    pub fn rules(&self) -> &AddressRules {
+        &self.rules
+    }
+
+    /// Returns whether a text is the address of a remote, or git takes it for one.
+    pub fn has_url(&self, text: &str) -> bool {
+        let is_remote =
+            |text: &str| self.places.contains(&address(text).as_ref().map_or_else(|| folder(text), Place::of));
+        is_remote(text) || is_remote(&self.rules.fetched_from(text))
+    }
+
+    /// Returns whether a repository is a remote, or git takes any spelling of its address for one.
+    pub fn has(&self, address: &GitAddress) -> bool {
+        self.places.contains(&Place::of(address)) || address.spellings().iter().any(|spelling| self.has_url(spelling))
+    }
+
+    /// Returns the remotes whose addresses begin with a repository's: git's rules for addresses know only prefixes.
+    pub fn beside<'a>(&'a self, address: &'a GitAddress) -> impl Iterator<Item = &'a GitAddress> {
+        let begins = move |remote: &GitAddress| {
+            remote.host() == address.host() && remote != address && remote.path().starts_with(address.path())
+        };
+        self.addresses.iter().filter(move |remote| begins(remote))
+    }
+}
+
+/// Reads the address of a remote, which git reads less strictly than a lock's.
+fn address(text: &str) -> Option<GitAddress> {
+    let strict = text.parse::<GitUrl>().ok();
+    let lenient = || {
+        // `https::https://host/path` names the program that fetches.
+        let text = text.split_once("::").map_or(text, |(_, rest)| rest);
+        let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        let mut plain = String::with_capacity(rest.len());
+        rest.chars().filter(|c| !c.is_control()).for_each(|c| {
+            if c != '/' || !plain.ends_with('/') {
+                plain.push(c);
+            }
+        });
+        let separator = if scheme.is_empty() { "" } else { "://" };
+        format!("{scheme}{separator}{plain}").parse::<GitUrl>().ok()
+    };
+    strict.or_else(lenient).map(|url| url.address().clone())
+}
+
+fn folder(text: &str) -> Place {
+    let path = text.strip_prefix("file://").unwrap_or(text).trim_end_matches('/');
+    Place::Folder(path.trim_end_matches(".git").trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::AddressRule;
+    use super::*;
+
+    fn remotes(urls: &[&str], rules: &[(&str, &str, bool)]) -> Remotes {
+        let rule = |(base, prefix, is_for_push): &(&str, &str, bool)| AddressRule {
+            base: (*base).into(),
+            prefix: (*prefix).into(),
+            is_for_push: *is_for_push,
+        };
+        Remotes::new(urls.iter().map(|url| (*url).to_owned()), AddressRules::new(rules.iter().map(rule)))
+    }
+
+    const SPELLINGS: [&str; 16] = [
+        "https://github.com/acme/app",
+        "https://github.com/acme/app.git",
+        "https://github.com/acme/app/",
+        "https://github.com/acme/app.git/",
+        "https://github.com//acme//app",
+        "https://GitHub.com/Acme/App",
+        "https://github.com./acme/app",
+        "https://user:secret@github.com:8443/acme/app",
+        "https://github.com/%61cme/app",
+        "http://github.com/acme/app",
+        "git://github.com/acme/app",
+        "ssh://git@github.com:22/acme/app.git",
+        "git+ssh://git@github.com/acme/app",
+        "git@github.com:acme/app.git",
+        "git@github.com:/acme/app",
+        "https::https://github.com/acme/app",
+    ];
+
+    #[test]
+    fn a_remote_in_one_spelling_is_one_in_all() {
+        let address: GitAddress = "github.com/acme/app".parse().unwrap();
+        for remote in SPELLINGS {
+            let remotes = remotes(&[remote], &[]);
+            assert!(remotes.has(&address), "{remote}");
+            for spelling in SPELLINGS {
+                assert!(remotes.has_url(spelling), "{spelling} of {remote}");
+            }
+            for other in ["https://github.com/acme/app2", "https://github.com/acme", "https://gitlab.com/acme/app"] {
+                assert!(!remotes.has_url(other), "{other}");
+            }
+            assert!(!remotes.has(&"github.com/acme/application".parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn the_user_s_own_rules_lead_to_a_remote_too() {
+        let has = |remotes: Remotes, address: &str| remotes.has(&address.parse().unwrap());
+        let short = [("https://github.com/", "gh:", false)];
+        assert!(has(remotes(&["gh:acme/app"], &short), "github.com/acme/app"));
+        let push = [("ssh://git@github.com/", "work:", true)];
+        assert!(has(remotes(&["work:acme/app"], &push), "github.com/acme/app"));
+        // The remote stands where a rule leads the address of a lock.
+        let inner = [("https://git.corp/", "https://github.com/acme/", false)];
+        assert!(has(remotes(&["ssh://git@git.corp/app.git"], &inner), "github.com/acme/app"));
+        let local = [("file:///srv/", "https://forge.test/", false)];
+        assert!(has(remotes(&["/srv/app.git"], &local), "forge.test/app"));
+        assert!(!has(remotes(&["/srv/app.git"], &local), "forge.test/lib"));
+        assert!(!has(remotes(&[], &inner), "github.com/acme/app"));
+    }
+
+    #[test]
+    fn what_begins_like_a_repository_is_found() {
+        let remotes = remotes(&["git@github.com:acme/app-web.git", "https://github.com/acme/other"], &[]);
+        let beside = |address: &str| {
+            let address = address.parse().unwrap();
+            remotes.beside(&address).map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(beside("github.com/acme/app"), ["github.com/acme/app-web"]);
+        assert_eq!(beside("github.com/acme/app-web"), [""; 0]);
+        assert_eq!(beside("gitlab.com/acme/app"), [""; 0]);
+    }
+}
