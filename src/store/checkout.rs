@@ -15,12 +15,13 @@ use flate2::read::ZlibDecoder;
 use gix::ObjectId;
 use gix::bstr::{BStr, ByteSlice};
 
+use super::files::Files;
 use super::{Repository, Result, Snapshot, StoreError};
 use crate::model::GitAddress;
 
 /// The most that the cache keeps beside the newest; what was used longest ago goes first. What is in use stays, so a mirror
 /// that is larger still works, but writes repositories again and again.
-const BOUNDS: Bounds = Bounds { bytes: 4 << 30, repositories: 500 };
+const BOUNDS: Bounds = Bounds { bytes: 4 << 30, repositories: 1000 };
 
 struct Bounds {
     bytes: u64,
@@ -94,40 +95,18 @@ impl Repository {
     pub fn checkout(&self, tree: ObjectId) -> Result<Checkout> {
         let cache = self.own_dir().join("git");
         match self.checkout_in(&cache, tree) {
-            Err(error) if error.is_unwritable() => there(&cache, tree).ok_or(error),
+            Err(error) if error.is_unwritable() => {
+                let (folder, lock) = there(&cache, &tree.to_string()).ok_or(error)?;
+                Ok(Checkout { tree, folder, _lock: lock })
+            }
             checkout => checkout,
         }
     }
 
     fn checkout_in(&self, cache: &Path, tree: ObjectId) -> Result<Checkout> {
-        let (folder, lock) = (cache.join(tree.to_string()), cache.join(format!("{tree}.lock")));
-        let files = self.files()?;
-        for _ in 0..ATTEMPTS {
-            files.create_dir_all(cache)?;
-            let Some(shared) = locked(&lock, File::lock_shared)? else { continue };
-            files.share(&lock)?;
-            if folder.join("HEAD").is_file() {
-                // Tells how long ago it was used; where it cannot be written, it is only removed sooner.
-                let _ = shared.set_modified(SystemTime::now());
-                return Ok(Checkout { tree, folder, _lock: Some(shared) });
-            }
-            drop(shared);
-            let Some(alone) = locked(&lock, File::lock)? else { continue };
-            if !folder.join("HEAD").is_file() {
-                remove_folder(&folder)?;
-                match self.write_tree_to(tree, &folder) {
-                    Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
-                    written => written?,
-                }
-                drop(alone);
-                make_room(cache, tree, BOUNDS)?;
-            }
-        }
-        Err(StoreError::Io {
-            action: "keep",
-            path: folder,
-            source: io::Error::other("somebody else keeps deleting it"),
-        })
+        let write = |folder: &Path| self.write_files(tree, folder);
+        let (folder, lock) = kept(&self.files()?, cache, &tree.to_string(), write)?;
+        Ok(Checkout { tree, folder, _lock: Some(lock) })
     }
 
     /// Writes the tree of a bare repository into a new folder: all of it or nothing. Files that a packed repository does not
@@ -136,14 +115,11 @@ impl Repository {
     /// # Errors
     /// Fails where the tree is damaged or the folder cannot be written.
     pub fn write_tree_to(&self, tree: ObjectId, folder: &Path) -> Result<()> {
-        let parent = folder.parent().unwrap_or(Path::new("."));
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let made = tempfile::Builder::new().prefix(&format!("{name}{NEW}")).tempdir_in(parent);
-        let made = made.map_err(StoreError::io("create a folder in", parent))?;
-        for below in ["refs", "info", "objects/info", "objects/pack"] {
-            let path = made.path().join(below);
-            fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
-        }
+        write_folder(&self.files()?, folder, |folder| self.write_files(tree, folder))
+    }
+
+    /// Writes the files of a bare repository's tree.
+    fn write_files(&self, tree: ObjectId, folder: &Path) -> Result<()> {
         let item = format!("the tree {tree} of a git repository");
         let mut recorder = gix::traverse::tree::Recorder::default();
         let read = self.git.find_tree(tree).map_err(StoreError::damaged(&item))?;
@@ -151,22 +127,9 @@ impl Repository {
         for entry in recorder.records.iter().filter(|entry| entry.mode.is_blob() && is_known(entry.filepath.as_bstr()))
         {
             let name = entry.filepath.to_str_lossy();
-            self.write_blob_to(entry.oid, &name, &made.path().join(name.as_ref()))?;
+            self.write_blob_to(entry.oid, &name, &folder.join(name.as_ref()))?;
         }
-        if !made.path().join("HEAD").is_file() {
-            return Err(StoreError::damaged(item)("it has no HEAD"));
-        }
-        self.files()?.share_all(made.path())?;
-        match fs::rename(made.path(), folder) {
-            Ok(()) => {
-                // It is not there any more under this name.
-                let _ = made.keep();
-                Ok(())
-            }
-            // Somebody whose lock file was deleted was faster, and wrote the same.
-            Err(_) if folder.join("HEAD").is_file() => Ok(()),
-            Err(source) => Err(StoreError::Io { action: "create", path: folder.to_owned(), source }),
-        }
+        if folder.join("HEAD").is_file() { Ok(()) } else { Err(StoreError::damaged(item)("it has no HEAD")) }
     }
 
     /// Writes a blob to a file; `name` is what it is called in the repository that it is of.
@@ -211,6 +174,62 @@ impl Repository {
     }
 }
 
+/// Returns a folder of a cache, locked against its removal, and makes it if it is not there.
+pub(super) fn kept(
+    files: &Files,
+    cache: &Path,
+    name: &str,
+    write: impl Fn(&Path) -> Result<()>,
+) -> Result<(PathBuf, File)> {
+    let (folder, lock) = (cache.join(name), cache.join(format!("{name}.lock")));
+    for _ in 0..ATTEMPTS {
+        files.create_dir_all(cache)?;
+        let Some(shared) = locked(&lock, File::lock_shared)? else { continue };
+        files.share(&lock)?;
+        if folder.join("HEAD").is_file() {
+            // Tells how long ago it was used; where it cannot be written, it is only removed sooner.
+            let _ = shared.set_modified(SystemTime::now());
+            return Ok((folder, shared));
+        }
+        drop(shared);
+        let Some(alone) = locked(&lock, File::lock)? else { continue };
+        if !folder.join("HEAD").is_file() {
+            remove_folder(&folder)?;
+            match write_folder(files, &folder, &write) {
+                Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
+                written => written?,
+            }
+            drop(alone);
+            make_room(cache, name, BOUNDS)?;
+        }
+    }
+    Err(StoreError::Io { action: "keep", path: folder, source: io::Error::other("somebody else keeps deleting it") })
+}
+
+/// Makes the folder of a bare repository: all of it or nothing.
+fn write_folder(files: &Files, folder: &Path, write: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let made = tempfile::Builder::new().prefix(&format!("{name}{NEW}")).tempdir_in(parent);
+    let made = made.map_err(StoreError::io("create a folder in", parent))?;
+    for below in ["refs", "info", "objects/info", "objects/pack"] {
+        let path = made.path().join(below);
+        fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+    }
+    write(made.path())?;
+    files.share_all(made.path())?;
+    match fs::rename(made.path(), folder) {
+        Ok(()) => {
+            // It is not there any more under this name.
+            let _ = made.keep();
+            Ok(())
+        }
+        // Somebody whose lock file was deleted was faster, and wrote the same.
+        Err(_) if folder.join("HEAD").is_file() => Ok(()),
+        Err(source) => Err(StoreError::Io { action: "create", path: folder.to_owned(), source }),
+    }
+}
+
 /// Tells whether a packed bare repository has such a file, and git needs it to answer.
 fn is_known(path: &BStr) -> bool {
     let Ok(path) = path.to_str() else { return false };
@@ -225,14 +244,14 @@ fn is_known(path: &BStr) -> bool {
     })
 }
 
-/// Returns what a cache has that this process may only read.
-fn there(cache: &Path, tree: ObjectId) -> Option<Checkout> {
-    let folder = cache.join(tree.to_string());
-    let lock = File::open(cache.join(format!("{tree}.lock"))).ok().filter(|lock| lock.lock_shared().is_ok());
+/// Returns a folder of a cache that this process may only read, if it is there.
+pub(super) fn there(cache: &Path, name: &str) -> Option<(PathBuf, Option<File>)> {
+    let folder = cache.join(name);
+    let lock = File::open(cache.join(format!("{name}.lock"))).ok().filter(|lock| lock.lock_shared().is_ok());
     let packs = fs::read_dir(folder.join("objects/pack")).ok()?;
     let files = packs.filter_map(io::Result::ok).map(|entry| entry.path());
     let is_readable = files.chain([folder.join("HEAD")]).all(|path| File::open(path).is_ok());
-    is_readable.then_some(Checkout { tree, folder, _lock: lock })
+    is_readable.then_some((folder, lock))
 }
 
 /// Opens a lock file and locks it; `None` where it was deleted meanwhile, so that the lock means nothing.
@@ -260,7 +279,7 @@ fn is_still(_: &File, path: &Path) -> bool {
 }
 
 /// Removes what was used longest ago until the cache is within its bounds, and what makers that were killed left behind.
-fn make_room(cache: &Path, newest: ObjectId, bounds: Bounds) -> Result<()> {
+fn make_room(cache: &Path, newest: &str, bounds: Bounds) -> Result<()> {
     let unreadable = || StoreError::io("read", cache);
     let mut kept: BTreeMap<String, Kept> = BTreeMap::new();
     for entry in fs::read_dir(cache).map_err(unreadable())?.filter_map(io::Result::ok) {
@@ -278,8 +297,7 @@ fn make_room(cache: &Path, newest: ObjectId, bounds: Bounds) -> Result<()> {
             Err(_) => {}
         }
     }
-    let mut by_age: Vec<(String, Kept)> =
-        kept.into_iter().filter(|(tree, _)| !newest.to_hex().to_string().eq(tree)).collect();
+    let mut by_age: Vec<(String, Kept)> = kept.into_iter().filter(|(tree, _)| newest != tree).collect();
     by_age.sort_by_key(|(_, kept)| (kept.whole, kept.used));
     let mut bytes: u64 = by_age.iter().map(|(_, kept)| kept.bytes).sum();
     let mut count = by_age.len();
@@ -404,15 +422,15 @@ mod tests {
         for (digit, used) in [('a', 5), ('b', 1), ('c', 2), ('d', 3), ('e', 4)] {
             put(cache, digit, 100, used);
         }
-        make_room(cache, tree('e'), Bounds { bytes: 1000, repositories: 10 }).unwrap();
+        make_room(cache, &tree('e').to_string(), Bounds { bytes: 1000, repositories: 10 }).unwrap();
         assert_eq!(kept(cache), "abcde");
         let in_use = locked(&cache.join(format!("{}.lock", tree('b'))), File::lock_shared).unwrap();
-        make_room(cache, tree('e'), Bounds { bytes: 300, repositories: 10 }).unwrap();
+        make_room(cache, &tree('e').to_string(), Bounds { bytes: 300, repositories: 10 }).unwrap();
         assert_eq!(kept(cache), "abde", "the oldest is in use");
-        make_room(cache, tree('e'), Bounds { bytes: 1000, repositories: 2 }).unwrap();
+        make_room(cache, &tree('e').to_string(), Bounds { bytes: 1000, repositories: 2 }).unwrap();
         assert_eq!(kept(cache), "be", "and the newest is never removed");
         drop(in_use);
-        make_room(cache, tree('e'), Bounds { bytes: 0, repositories: 10 }).unwrap();
+        make_room(cache, &tree('e').to_string(), Bounds { bytes: 0, repositories: 10 }).unwrap();
         assert_eq!(kept(cache), "e");
         assert_eq!(fs::read_dir(cache).unwrap().count(), 2, "no lock stays without its repository");
     }
@@ -426,7 +444,7 @@ mod tests {
         fs::create_dir_all(cache.join(format!("{}.new-x/objects", tree('c')))).unwrap();
         fs::create_dir_all(cache.join(format!("{}.new-y/objects", tree('d')))).unwrap();
         let making = locked(&cache.join(format!("{}.lock", tree('d'))), File::lock).unwrap();
-        make_room(cache, tree('b'), BOUNDS).unwrap();
+        make_room(cache, &tree('b').to_string(), BOUNDS).unwrap();
         assert_eq!(kept(cache), "abd", "somebody still makes the last one");
         fs::create_dir_all(cache.join(format!("{}.new-z/objects", tree('a')))).unwrap();
         File::create(cache.join(format!("{}.lock", tree('e')))).unwrap();

@@ -4,7 +4,8 @@
 //! - [`Snapshot`]: what one commit of the branch holds. Everything is read from its tree, never from history.
 //! - [`Draft`]: changes that become the branch's next commit, all or nothing, by compare-and-swap on its ref.
 //! - [`ReleaseEncoder`]: turns a release into git objects, on any thread.
-//! - [`Checkout`]: a git repository of the mirror as a folder.
+//! - [`Checkout`]: a git repository of the mirror as a folder; [`View`]: with the references that clients may see.
+//! - [`Objects`]: objects that were read elsewhere, by the ids that their contents have.
 //! - [`Overlay`]: objects that are only looked at, beside the repository's own.
 //! - [`Lock`]: one update at a time for one repository.
 //! - [`Incoming`]: objects that a git process writes, apart until they are whole.
@@ -30,6 +31,7 @@ mod live;
 mod lock;
 mod mark;
 mod names;
+mod objects;
 mod overlay;
 mod pack;
 mod recover;
@@ -43,6 +45,7 @@ mod storage;
 mod stored_git;
 mod sweep;
 mod tip;
+mod view;
 
 pub use branch::Branch;
 pub use broken_ref::{Recovered, Source};
@@ -58,6 +61,7 @@ pub use incoming::Incoming;
 pub use live::{Live, Seen};
 pub use lock::Lock;
 pub use mark::Mark;
+pub use objects::Objects;
 pub use overlay::{Overlaid, Overlay};
 pub use recover::Item;
 pub use repository::Repository;
@@ -66,6 +70,7 @@ pub use settings::SettingOrigin;
 pub use snapshot::{Damage, Snapshot};
 pub use sweep::Temporary;
 pub use tip::TipReader;
+pub use view::View;
 
 /// The result of everything in this module.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -1,0 +1,85 @@
+//! Reads single objects of repositories that the mirror has.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::{Git, Result};
+
+/// The largest amount of memory that git takes at once: a pack may promise objects of any size.
+const MAX_ALLOCATION: &str = "256m";
+/// What stands between the folders of `GIT_ALTERNATE_OBJECT_DIRECTORIES` (git(1)).
+const SEPARATOR: &str = if cfg!(windows) { ";" } else { ":" };
+
+/// An object as git printed it. Packs say which id an object has, and git takes their word for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Printed {
+    /// `blob`, `tree`, `commit` or `tag`.
+    pub kind: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+impl Git {
+    /// Reads objects from several bare repositories with one process. They are named as in gitrevisions(7), without control
+    /// characters. Returns those that are there.
+    ///
+    /// # Errors
+    /// Fails if git cannot be run, and if what it prints is more than is ever read.
+    pub fn objects(&self, folders: &[PathBuf], names: &[String]) -> Result<Vec<Printed>> {
+        let Some((first, others)) = folders.split_first().filter(|_| !names.is_empty()) else { return Ok(Vec::new()) };
+        let mut alternates = OsString::new();
+        for folder in others {
+            alternates.push(if alternates.is_empty() { "" } else { SEPARATOR });
+            alternates.push(quoted(&folder.join("objects")));
+        }
+        let input: String = names.iter().map(|name| format!("{name}\n")).collect();
+        let run = self.run_in(first, ["cat-file", "--batch"]).input(input.into_bytes());
+        let run = run.variable("GIT_ALTERNATE_OBJECT_DIRECTORIES", alternates);
+        let printed = run.variable("GIT_ALLOC_LIMIT", MAX_ALLOCATION).output("read the submodules of a commit")?;
+        Ok(printed_objects(&printed))
+    }
+}
+
+/// Quotes a folder, whose name may have a separator in it.
+fn quoted(folder: &Path) -> OsString {
+    let text = folder.to_string_lossy();
+    if text.contains([':', ';', '"', '\\']) && !cfg!(windows) {
+        return format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")).into();
+    }
+    folder.into()
+}
+
+/// Reads what `git cat-file --batch` prints (git-cat-file(1), "BATCH OUTPUT"), as far as it makes sense.
+fn printed_objects(mut output: &[u8]) -> Vec<Printed> {
+    let mut objects = Vec::new();
+    while let Some(end) = output.iter().position(|byte| *byte == b'\n') {
+        let line = String::from_utf8_lossy(&output[..end]).into_owned();
+        output = &output[end + 1..];
+        let mut words = line.split(' ');
+        let (Some(id), Some(kind), Some(size), None) = (words.next(), words.next(), words.next(), words.next()) else {
+            // It is missing, and the line repeats its name.
+            continue;
+        };
+        let size = size.parse::<usize>().ok().filter(|_| id.len() == 40 && kind != "missing");
+        let Some(size) = size else { continue };
+        let Some(bytes) = output.get(..size) else { break };
+        objects.push(Printed { kind: kind.to_owned(), bytes: bytes.to_owned() });
+        // A line break follows.
+        output = output.get(size + 1..).unwrap_or_default();
+    }
+    objects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_passed_over() {
+        let id = "1".repeat(40);
+        let output = format!("x:a b missing\n{id} blob 3\na\nb\n{id}:y missing\n{id} tree 0\n\n{id} blob 9\ncut");
+        let object = |kind: &str, bytes: &[u8]| Printed { kind: kind.into(), bytes: bytes.into() };
+        assert_eq!(printed_objects(output.as_bytes()), [object("blob", b"a\nb"), object("tree", b"")]);
+        assert_eq!(printed_objects(b""), []);
+    }
+}
