@@ -4,30 +4,31 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::ToSocketAddrs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tempfile::TempDir;
 
-use super::project::read_locks;
+use super::seen::{Seen, Shown};
 use super::signers::{self, verified};
 use super::upstream::Repositories;
 use super::{Project, Result, mirror};
 use crate::hex::registry::PublicKey;
 use crate::model::{EntryId, GitAddress, Manifest, RepositoryName};
 use crate::progress::Silent;
-use crate::serve::environment::{Access, Redirects, Rule};
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
-use crate::store::{Checkout, ObjectId, Snapshot, StoreError, TipReader};
+use crate::store::{ObjectId, Snapshot, StoreError, TipReader};
+
+/// How long it may take until a changed lock counts for the names of hosts, which are asked for at every request.
+const HOSTS_KNOWN: Duration = Duration::from_secs(1);
 
 /// The mirror branch, or else a remote's as last seen, as what is served. Every request sees the branch as it stands then.
 pub struct MirrorContents {
     branch: TipReader,
     /// The manifest of the tip that was asked for last: it is read once for each commit.
     manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
-    /// Git repositories, where the folder beside the project's repository cannot be written. Goes with the server.
-    own_cache: OnceLock<TempDir>,
+    seen: Seen,
     /// The keys that are known here. The branch may have come by `git fetch`, and nobody checked its entries then.
     keys: BTreeMap<RepositoryName, Option<PublicKey>>,
 }
@@ -38,7 +39,7 @@ impl MirrorContents {
         Self {
             branch: TipReader::new(&project.repository, &project.branch),
             manifest: Mutex::new(None),
-            own_cache: OnceLock::new(),
+            seen: Seen::new(project),
             keys: Repositories::new(project, &Silent).map(|known| known.known_keys()).unwrap_or_default(),
         }
     }
@@ -57,22 +58,8 @@ impl MirrorContents {
         Ok(Some(signed))
     }
 
-    /// Returns a git repository in a folder of the server's own.
-    fn own_checkout(&self, snapshot: &Snapshot, address: &GitAddress) -> Result<Option<Checkout>, StoreError> {
-        let cache = match self.own_cache.get() {
-            Some(cache) => cache,
-            None => {
-                let made = tempfile::Builder::new().prefix("git-hexmirror-").tempdir();
-                let made = made.map_err(StoreError::io("create a folder in", "the folder for temporary files"))?;
-                self.own_cache.get_or_init(|| made)
-            }
-        };
-        snapshot.checkout_in(cache.path(), address)
-    }
-
     fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
-        let commit = ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))?;
-        self.branch.snapshot(commit)
+        self.branch.snapshot(id_of(tip)?)
     }
 
     fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
@@ -136,31 +123,45 @@ impl Contents for MirrorContents {
     }
 
     fn is_beside(&self, tip: &Tip, address: &GitAddress) -> Result<bool, ContentsError> {
-        let manifest = self.manifest(tip).map_err(unavailable)?;
-        let begins =
-            |mirrored: &GitAddress| mirrored.host() == address.host() && address.path().starts_with(mirrored.path());
-        Ok(!manifest.git.contains_key(address) && manifest.git.keys().any(begins))
+        Ok(match self.seen.at(tip, &self.branch, Duration::ZERO)? {
+            Shown::All(_) => false,
+            Shown::Led(led) => led.is_beside(address),
+        })
     }
 
     fn has_host(&self, tip: &Tip, host: &str) -> Result<bool, ContentsError> {
-        Ok(self.manifest(tip).map_err(unavailable)?.git.keys().any(|address| address.host() == host))
+        Ok(match self.seen.at(tip, &self.branch, HOSTS_KNOWN) {
+            // Hex clients are answered all the same.
+            Ok(Shown::All(_)) | Err(ContentsError::Locks { .. }) => false,
+            Ok(Shown::Led(led)) => led.has_host(host),
+            Err(error) => return Err(error),
+        })
     }
 
     fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
+        let files = match self.seen.at(tip, &self.branch, Duration::ZERO)? {
+            Shown::All(remotes) if remotes.has(address) => return Ok(None),
+            Shown::All(_) => None,
+            Shown::Led(led) => match led.get(address) {
+                Some(repository) => Some(repository.seen.files()),
+                None => return Ok(None),
+            },
+        };
         let snapshot = self.snapshot(tip).map_err(unavailable)?;
-        let item = || format!("the git repository {address}");
-        let checkout = match snapshot.checkout(address) {
-            Err(error) if error.is_unwritable() => self.own_checkout(&snapshot, address),
-            checkout => checkout,
-        };
-        let checkout = checkout.map_err(|error| failed(item(), error))?;
-        let repository = |checkout: Checkout| GitRepository {
-            path: checkout.folder().to_owned(),
-            key: checkout.tree().to_string(),
-            held: Box::new(checkout),
-        };
-        Ok(checkout.map(repository))
+        let view = self.seen.view(&snapshot, address, files.as_deref());
+        let view = view.map_err(|error| failed(format!("the git repository {address}"), error))?;
+        Ok(view.map(|view| GitRepository {
+            path: view.folder().to_owned(),
+            objects: view.objects().to_owned(),
+            key: view.key().to_owned(),
+            held: Box::new(view),
+        }))
     }
+}
+
+/// Returns the commit of a tip.
+pub(super) fn id_of(tip: &Tip) -> Result<ObjectId, StoreError> {
+    ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))
 }
 
 /// Tells an item that is damaged from one that only could not be made ready.
@@ -171,44 +172,13 @@ fn failed(item: String, error: StoreError) -> ContentsError {
     }
 }
 
-fn unavailable(error: StoreError) -> ContentsError {
+pub(super) fn unavailable(error: StoreError) -> ContentsError {
     ContentsError::Unavailable { source: error.into() }
 }
 
 /// Returns the git that answers git clients: the one that the user's `PATH` has.
 pub fn system_git(project: &Project) -> Git {
     Git { search_path: project.environment.get("PATH").map(OsString::from), ..Git::default() }
-}
-
-/// Returns what clients need to know to ask a server of the project's mirror at `base_url`; `authority` is the file with what
-/// its certificate is to be checked with, where that is one of its own.
-///
-/// Each mirrored git repository is named in all usual forms of address, and as the locks have it. Addresses with a user or a
-/// password in them are left out unless `with_secrets`, since what this returns may be printed.
-///
-/// # Errors
-/// Fails where the mirror cannot be read. A lock that cannot is passed over: its own spellings are all that is lost.
-pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_secrets: bool) -> Result<Access> {
-    let mut redirects = Redirects::new(rules(project));
-    if let Some(snapshot) = project.readable()? {
-        let mirrored = &snapshot.manifest()?.git;
-        mirrored.keys().for_each(|address| redirects.add(address));
-        let wanted =
-            project.present_locks().and_then(|locks| read_locks(&project.repository, &locks)).unwrap_or_default();
-        let urls = wanted.git.iter().map(|pin| &pin.url).filter(|url| mirrored.contains_key(url.address()));
-        urls.filter(|url| with_secrets || url.to_string() == url.secret_text()).for_each(|url| redirects.add_url(url));
-    }
-    let authority = authority.map(|path| path.to_string_lossy().into_owned());
-    Ok(Access { base_url: base_url.to_owned(), redirects, authority })
-}
-
-/// Returns the rules for addresses that git's configuration has.
-fn rules(project: &Project) -> impl Iterator<Item = Rule> {
-    let named = |name, is_for_push| {
-        let settings = project.repository.all_settings_by_subsection("url", name).into_iter();
-        settings.map(move |(base, prefix)| Rule { base, prefix, is_for_push })
-    };
-    named("insteadOf", false).chain(named("pushInsteadOf", true))
 }
 
 /// Makes what a server of the project's mirror needs to speak HTTPS under these names, beside the repository.

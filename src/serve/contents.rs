@@ -53,8 +53,8 @@ pub trait Contents: Send + Sync + 'static {
     /// [`ContentsError::Damaged`] where the bytes are not what they should be; then nothing is served.
     fn load(&self, tip: &Tip, resource: &Resource, found: &Found) -> Result<Bytes, ContentsError>;
 
-    /// Returns the folder of a git repository as the snapshot `tip` has it, or `None`. Slow the first time (it may have to
-    /// be written), then quick; called at every request that git makes.
+    /// Returns the folder of a git repository as clients may see it at the snapshot `tip`, or `None` if they may not, or it is
+    /// not there. Slow the first time (it may have to be written), then quick; called at every request that git makes.
     ///
     /// # Errors
     /// As for [`Contents::find`].
@@ -63,8 +63,8 @@ pub trait Contents: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Tells whether a git repository that the snapshot `tip` does not have has an address that begins with that of one which
-    /// it has. git is led here for it too, since `insteadOf` knows only prefixes.
+    /// Returns whether a git repository that clients are not led to has an address that begins with that of one which they
+    /// are led to. git is led here for it too, since `insteadOf` knows only prefixes.
     ///
     /// # Errors
     /// As for [`Contents::find`].
@@ -73,7 +73,8 @@ pub trait Contents: Send + Sync + 'static {
         Ok(false)
     }
 
-    /// Tells whether the snapshot `tip` has a git repository of a host. Runs where [`Contents::tip`] does.
+    /// Returns whether clients are led to a git repository of a host. Called at every request under another name than this
+    /// machine's.
     ///
     /// # Errors
     /// As for [`Contents::find`].
@@ -85,8 +86,10 @@ pub trait Contents: Send + Sync + 'static {
 
 /// A bare git repository on disk, from which clients are answered. Nobody but its owner changes it.
 pub struct GitRepository {
-    /// The folder with `HEAD`, `packed-refs`, `objects` and the rest.
+    /// The folder with `HEAD`, `packed-refs` and the rest, which git can read as a repository.
     pub path: PathBuf,
+    /// The folder that has `objects` with all packs: the same, or the one that it borrows them from.
+    pub objects: PathBuf,
     /// Identifies its content: two with one key are the same. Visible ASCII without `"`, at most 100 bytes.
     pub key: String,
     /// Kept as long as anybody reads from the folder.
@@ -171,6 +174,13 @@ pub enum ContentsError {
     /// There is no mirror branch, or the repository cannot be read at all. Answered with 503.
     #[error("the mirror branch cannot be read")]
     Unavailable {
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The locks, which decide what git clients may see, cannot be read. Answered with 503.
+    #[error("the locks that pin git repositories cannot be read")]
+    Locks {
         /// What went wrong.
         #[source]
         source: Box<dyn Error + Send + Sync>,

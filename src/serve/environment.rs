@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::redirects::{self, Setting};
-pub use super::redirects::{Redirects, Rule};
+pub use super::redirects::{Redirects, is_of_server};
 
 /// Where clients find a server.
 #[derive(Debug, Clone, Default)]

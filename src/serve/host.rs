@@ -1,7 +1,8 @@
-//! Under which names a server on a loopback address answers.
+//! Under which names a server answers, and what.
 //!
 //! A page in a browser can lead a name of its own to this machine and then read what the server says ("DNS rebinding"), private
-//! packages included. It cannot choose the name, though, that the browser sends along in `Host`.
+//! packages included. It cannot choose the name, though, that the browser sends along in `Host`. So on a loopback address the
+//! server answers to known names only, and under the name of a mirrored host with that host's repositories only.
 
 use std::net::IpAddr;
 
@@ -10,6 +11,15 @@ use hyper::StatusCode;
 
 /// The names by which containers reach the loopback addresses of the machine that they run on (Docker Desktop, Podman).
 const FROM_CONTAINERS: [&str; 3] = ["host.docker.internal", "gateway.docker.internal", "host.containers.internal"];
+
+/// Whom a client means that sends a `Host`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// This server.
+    Server,
+    /// A host whose git repositories are mirrored, in lower case.
+    Mirrored(String),
+}
 
 /// The names beside those that always lead to this machine.
 #[derive(Debug, Clone, Default)]
@@ -20,16 +30,19 @@ impl Names {
         Self(names)
     }
 
-    /// Tells whether a client that sends this `Host` means this server. A number is nobody's name, so any will do.
+    /// Returns whether a client that sends this `Host` means this server.
     pub(super) fn has(&self, host: &str) -> bool {
-        let name = name(host);
-        let is = |known: &str| known.eq_ignore_ascii_case(name);
-        name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
-            || is("localhost")
-            || name.to_ascii_lowercase().ends_with(".localhost")
-            || FROM_CONTAINERS.into_iter().any(is)
-            || self.0.iter().any(|known| is(known))
+        is_this_machine(host) || self.0.iter().any(|known| known.eq_ignore_ascii_case(name(host)))
     }
+}
+
+/// Returns whether a `Host` is a name that always leads to this machine. A number is nobody's name, so any will do.
+pub(super) fn is_this_machine(host: &str) -> bool {
+    let name = name(host);
+    name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || name.to_ascii_lowercase().ends_with(".localhost")
+        || FROM_CONTAINERS.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Returns a host without its port.
@@ -45,6 +58,15 @@ pub(super) fn misdirected(host: &str) -> Refusal {
         "this server listens on a loopback address and does not answer to the name {:?}; if that is meant to lead here, \
          start it with --hostname {0}",
         name(host)
+    );
+    Refusal::new(StatusCode::MISDIRECTED_REQUEST, text)
+}
+
+/// Refuses what is no git repository under the name of a host whose repositories are mirrored.
+pub(super) fn not_of_host(host: &str) -> Refusal {
+    let text = format!(
+        "under the name {host} this server answers for that host's git repositories only; ask it for anything else under its \
+         own name or address"
     );
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, text)
 }

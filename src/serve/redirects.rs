@@ -1,112 +1,93 @@
-//! Leads git to the server: `url.<base>.insteadOf` for each mirrored repository (git-config(1)).
+//! Leads git to the server: `url.<base>.insteadOf` for each repository that clients are led to (git-config(1)).
 //!
 //! git replaces the longest prefix of an address that any `insteadOf` names, and of equally long ones takes the first it
 //! reads. A whole repository is named here, not its whole host: so what is not mirrored still goes where it went before (the
 //! project's own remote at the same host, above all), and the user's own shorter rules (`git@github.com:` instead of
 //! `https://github.com/`) do not win. The prefix has no `.git`, so addresses with and without it match; the price is that the
-//! address of an unmirrored repository whose name goes on (`…/lib` and `…/lib_extra`) matches too: the server sends git on to
-//! that repository's own address.
+//! address of an unmirrored repository whose name goes on (`…/lib` and `…/lib_extra`) matches too. If that is a remote of the
+//! project, a longer rule keeps it where it is; else the server sends git on to that repository's own address.
 //!
 //! What is stored as the address of a remote (`remote.origin.url`) stays as it is, and mix compares that with the lock.
 
 use std::collections::BTreeMap;
 
 use super::environment::Variable;
-use crate::model::{GitAddress, GitUrl};
-
-/// What stands before a host and between it and the path, in the usual forms of address.
-const FORMS: [(&str, &str); 9] = [
-    ("https://", "/"),
-    ("http://", "/"),
-    ("git://", "/"),
-    ("ssh://git@", "/"),
-    ("ssh://", "/"),
-    ("git+ssh://git@", "/"),
-    ("ssh+git://git@", "/"),
-    ("git@", ":"),
-    ("git@", ":/"),
-];
+use crate::model::{GitAddress, GitUrl, Remotes, redacted};
 
 /// The most settings that are looked at among those that are there already.
 const MAX_EXISTING: usize = 10_000;
 
-/// A rule of the user's own for addresses: `url.<base>.insteadOf` or `pushInsteadOf`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// What is put in place of the prefix.
-    pub base: String,
-    /// What an address begins with.
-    pub prefix: String,
-    /// Whether it is for pushes alone.
-    pub is_for_push: bool,
-}
-
 /// The prefixes of addresses that lead to the server, each with the repository that it names.
 ///
 /// A push goes where it would go without the server: `pushInsteadOf` wins over `insteadOf`, so each prefix has one of its own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Redirects {
     prefixes: BTreeMap<String, GitAddress>,
-    /// The user's.
-    rules: Vec<Rule>,
+    remotes: Remotes,
+    with_secrets: bool,
 }
 
 impl Redirects {
-    /// Begins with the rules that the user has already; those that lead to a server of this program do not count.
-    pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
-        let users = |rule: &Rule| rule.is_for_push || !is_ours(&format!("url.{}.insteadof", rule.base));
-        Self { prefixes: BTreeMap::new(), rules: rules.into_iter().filter(users).collect() }
+    /// Leads git nowhere yet, and never away from the project's remotes. No address with a password is named unless
+    /// `with_secrets`, since settings may be printed.
+    pub fn new(remotes: Remotes, with_secrets: bool) -> Self {
+        Self { prefixes: BTreeMap::new(), remotes, with_secrets }
     }
 
-    /// Takes all usual forms of the address of a mirrored repository.
+    /// Adds all usual spellings of the address of a repository, unless it is a remote of the project.
     pub fn add(&mut self, address: &GitAddress) {
-        let (host, shown) = (address.host(), address.to_string());
-        let encoded = shown.strip_prefix(host).unwrap_or(&shown).trim_start_matches('/');
-        for (before, between) in FORMS {
-            // Between `:` and the end nothing is decoded.
-            let paths = if between == "/" { [encoded, address.path()] } else { [address.path(); 2] };
-            for path in paths {
-                self.prefixes.insert(format!("{before}{host}{between}{path}"), address.clone());
-            }
+        if !self.remotes.has(address) {
+            self.prefixes.extend(address.spellings().into_iter().map(|spelling| (spelling, address.clone())));
         }
     }
 
-    /// Takes an address as a lock has it: with a user, a port, capital letters. It may hold a password, which is then part of
-    /// the prefix.
+    /// Adds an address as a lock has it, with a user, a port or capital letters, unless it is a remote's. It may hold a
+    /// password, which is then part of the prefix.
     pub fn add_url(&mut self, url: &GitUrl) {
         let text = url.secret_text().trim_end_matches('/');
+        let is_secret = redacted(text) != text;
+        if is_secret && !self.with_secrets || self.remotes.has(url.address()) || self.remotes.has_url(text) {
+            return;
+        }
         let prefix = text.strip_suffix(".git").unwrap_or(text);
         self.prefixes.insert(prefix.to_owned(), url.address().clone());
     }
 
-    /// Returns the settings that lead to the server at `base_url`, and pushes away from it.
+    /// Returns the settings that lead to the server at `base_url`, and pushes and remotes away from it.
     pub(super) fn settings(&self, base_url: &str) -> Vec<Setting> {
-        let leading = self.prefixes.iter().map(|(prefix, address)| Setting {
+        let url = |base: String, name, prefix: &str| Setting {
             section: "url",
-            subsection: format!("{base_url}/git/{address}"),
-            name: "insteadOf",
-            value: prefix.clone(),
-        });
-        let pushing = self.prefixes.keys().map(|prefix| Setting {
-            section: "url",
-            subsection: self.pushed_to(prefix),
-            name: "pushInsteadOf",
-            value: prefix.clone(),
-        });
-        leading.chain(pushing).collect()
+            subsection: base,
+            name,
+            value: prefix.to_owned(),
+        };
+        let (prefixes, rules) = (&self.prefixes, self.remotes.rules());
+        let leading = prefixes.iter().map(|(prefix, to)| url(format!("{base_url}/git/{to}"), "insteadOf", prefix));
+        let remotes = self.remotes_beside();
+        let staying = remotes.iter().map(|at| url(self.printable(rules.fetched_from(at), at), "insteadOf", at));
+        let pushing = prefixes.keys().map(|at| url(self.printable(rules.pushed_to(at), at), "pushInsteadOf", at));
+        leading.chain(staying).chain(pushing).collect()
     }
 
-    /// Returns where a push to such an address goes without the server: by the longest rule for pushes, else by the longest
-    /// of all (`alias_url` in git's `remote.c`).
-    fn pushed_to(&self, address: &str) -> String {
-        let longest = |is_for_push| {
-            let rules = self.rules.iter().filter(|rule| rule.is_for_push == is_for_push);
-            let matching = rules.filter_map(|rule| Some((rule, address.strip_prefix(&rule.prefix)?)));
-            // Of equally long ones the first counts.
-            matching.rev().max_by_key(|(rule, _)| rule.prefix.len())
-        };
-        let rule = longest(true).or_else(|| longest(false));
-        rule.map_or_else(|| address.to_owned(), |(rule, rest)| format!("{}{rest}", rule.base))
+    /// Returns the addresses of remotes that a prefix would lead to the server, spelled as the prefix is.
+    fn remotes_beside(&self) -> Vec<String> {
+        let mut beside = Vec::new();
+        for (prefix, address) in &self.prefixes {
+            for remote in self.remotes.beside(address) {
+                let (shown, begin) = (remote.to_string(), address.to_string());
+                let encoded = shown.strip_prefix(&begin).into_iter();
+                let rests = encoded.chain(remote.path().strip_prefix(address.path()));
+                beside.extend(rests.map(|rest| format!("{prefix}{rest}")));
+            }
+        }
+        beside.sort();
+        beside.dedup();
+        beside
+    }
+
+    /// Returns where an address leads, or the address itself if only a password that is not to be printed leads there.
+    fn printable(&self, target: String, address: &str) -> String {
+        if self.with_secrets || redacted(&target) == target { target } else { address.to_owned() }
     }
 }
 
@@ -183,10 +164,15 @@ pub(super) fn file(settings: &[Setting]) -> String {
     by_section.into_iter().map(section).collect()
 }
 
-/// Tells whether a setting leads to a server of this program.
+/// Returns whether a setting leads to a server of this program.
 fn is_ours(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key.starts_with("url.") && key.contains("/git/") && key.ends_with(".insteadof")
+}
+
+/// Returns whether `url.<base>.insteadOf` leads to a server of this program, an earlier one perhaps.
+pub fn is_of_server(base: &str) -> bool {
+    is_ours(&format!("url.{base}.insteadof"))
 }
 
 /// Quotes text for a configuration file (git-config(1), "Syntax").
@@ -197,6 +183,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{AddressRule, AddressRules};
 
     fn redirects() -> Redirects {
         let mut redirects = Redirects::default();
@@ -225,7 +212,7 @@ mod tests {
     }
 
     /// For each form one setting that leads to the server, and one that leads pushes away from it.
-    const EACH: usize = 2 * FORMS.len();
+    const EACH: usize = 2 * 9;
 
     #[test]
     fn what_is_set_already_stays() {
@@ -237,7 +224,7 @@ mod tests {
         let own = "git@github.com:a/lib";
         assert!(settings.contains(&(key.into(), own.into())));
         assert!(settings.contains(&(format!("url.{own}.pushInsteadOf"), own.into())));
-        assert_eq!(settings.iter().filter(|(found, _)| found == key).count(), FORMS.len());
+        assert_eq!(settings.iter().filter(|(found, _)| found == key).count(), 9);
     }
 
     #[test]
@@ -258,31 +245,71 @@ mod tests {
         }
     }
 
+    fn remotes(urls: &[&str], rules: &[(&str, &str)]) -> Remotes {
+        let rule = |(base, prefix): &(&str, &str)| AddressRule {
+            base: (*base).into(),
+            prefix: (*prefix).into(),
+            is_for_push: false,
+        };
+        Remotes::new(urls.iter().map(|url| (*url).to_owned()), AddressRules::new(rules.iter().map(rule)))
+    }
+
+    fn leading(redirects: &Redirects) -> Vec<(String, String)> {
+        let settings = redirects.settings("B").into_iter().filter(|setting| setting.name == "insteadOf");
+        settings.map(|setting| (setting.key(), setting.value)).collect()
+    }
+
     #[test]
-    fn a_push_goes_where_it_went_without_the_server() {
-        let rule =
-            |base: &str, prefix: &str, is_for_push| Rule { base: base.into(), prefix: prefix.into(), is_for_push };
-        let ssh = rule("git@github.com:", "https://github.com/", false);
-        let earlier = rule("http://first/git/github.com/a/lib", "https://github.com/a/lib", false);
-        let other = rule("ssh://push/", "https://github.com/", true);
-        let pushed =
-            |rules: &[&Rule]| Redirects::new(rules.iter().copied().cloned()).pushed_to("https://github.com/a/lib");
-        assert_eq!(pushed(&[]), "https://github.com/a/lib");
-        assert_eq!(pushed(&[&earlier]), "https://github.com/a/lib");
-        assert_eq!(pushed(&[&ssh, &earlier]), "git@github.com:a/lib");
-        assert_eq!(pushed(&[&ssh, &other, &earlier]), "ssh://push/a/lib");
+    fn a_remote_is_never_led_to_the_server() {
+        let app: GitUrl = "ssh://me@GitHub.com:22/Acme/app.git".parse().unwrap();
+        let mut redirects = Redirects::new(remotes(&["https://github.com/acme/App"], &[]), true);
+        redirects.add(app.address());
+        redirects.add_url(&app);
+        assert_eq!(leading(&redirects), []);
+        // A rule of the user's leads the pinned address to the remote.
+        let mut redirects =
+            Redirects::new(remotes(&["/srv/app"], &[("file:///srv/", "https://github.com/acme/")]), true);
+        redirects.add(&"github.com/acme/app".parse().unwrap());
+        assert_eq!(leading(&redirects), []);
+    }
+
+    #[test]
+    fn a_remote_that_begins_like_a_pinned_repository_stays_where_it_is() {
+        let rules = [("git@github.com:", "https://github.com/")];
+        let mut redirects = Redirects::new(remotes(&["git@github.com:acme/app-web.git"], &rules), false);
+        redirects.add(&"github.com/acme/app".parse().unwrap());
+        let found = leading(&redirects);
+        let has = |key: &str, value: &str| found.contains(&(format!("url.{key}.insteadOf"), value.to_owned()));
+        assert!(has("B/git/github.com/acme/app", "https://github.com/acme/app"));
+        assert!(has("git@github.com:acme/app-web", "https://github.com/acme/app-web"));
+        assert!(has("git@github.com:acme/app-web", "git@github.com:acme/app-web"));
+        assert_eq!(found.len(), 2 * 9, "each spelling leads to the server, and has a longer one that does not");
+    }
+
+    #[test]
+    fn a_password_of_the_user_s_own_rules_is_printed_only_where_it_may_be() {
+        for with_secrets in [false, true] {
+            let rules = [("https://me:secret@github.com/", "https://github.com/")];
+            let mut redirects = Redirects::new(remotes(&["https://github.com/a/lib_extra"], &rules), with_secrets);
+            redirects.add(&"github.com/a/lib".parse().unwrap());
+            redirects.add_url(&"https://u:secret@github.com/a/lib".parse().unwrap());
+            let settings = redirects.settings("B");
+            let has_secret = settings.iter().any(|setting| format!("{setting:?}").contains("secret"));
+            assert_eq!(has_secret, with_secrets);
+            let pushed = settings.iter().find(|s| s.name == "pushInsteadOf" && s.value == "https://github.com/a/lib");
+            let user = if with_secrets { "me:secret@" } else { "" };
+            assert_eq!(pushed.unwrap().subsection, format!("https://{user}github.com/a/lib"));
+        }
     }
 
     #[test]
     fn a_lock_s_own_spelling_counts_too() {
-        let mut redirects = Redirects::default();
+        let mut redirects = Redirects::new(Remotes::default(), true);
         for url in ["ssh://Me@Git.Example.org:2222/a/b.git/", "https://u:p@h/My%20Lib.git", "HTTPS://H/x"] {
             redirects.add_url(&url.parse().unwrap());
         }
-        let leading = redirects.settings("B").into_iter().filter(|setting| setting.name == "insteadOf");
-        let found: Vec<(String, String)> = leading.map(|setting| (setting.key(), setting.value)).collect();
         assert_eq!(
-            found,
+            leading(&redirects),
             [
                 ("url.B/git/h/x.insteadOf".to_owned(), "HTTPS://H/x".to_owned()),
                 ("url.B/git/h/My%20Lib.insteadOf".to_owned(), "https://u:p@h/My%20Lib".to_owned()),

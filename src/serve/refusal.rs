@@ -9,6 +9,7 @@ use hyper::{Response, StatusCode};
 
 use super::contents::{ContentsError, Resource, Tip};
 use super::service::Answer;
+use crate::model::GitAddress;
 
 /// An error as the client sees it.
 #[derive(Clone)]
@@ -70,6 +71,16 @@ impl Refusal {
         Self { lacking: Some(what), ..Self::new(StatusCode::NOT_FOUND, text) }
     }
 
+    /// Says that clients are not led to a git repository: it is not there, or no lock pins it.
+    pub(super) fn lacking_git(address: &GitAddress, tip: &Tip) -> Self {
+        let what = format!("the git repository {address}");
+        let text = format!(
+            "{what} is not in the mirror at commit {}, or no lock pins what is; run `git hexmirror update`",
+            tip.short()
+        );
+        Self { lacking: Some(what), ..Self::new(StatusCode::NOT_FOUND, text) }
+    }
+
     pub(super) fn unsatisfiable(length: u64) -> Self {
         let text = format!("the range lies outside of the {length} bytes there are");
         Self { length: Some(length), ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, text) }
@@ -79,6 +90,9 @@ impl Refusal {
         let (status, hint) = match error {
             ContentsError::Unavailable { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "run `git hexmirror status` on the server")
+            }
+            ContentsError::Locks { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "git clients see what the locks pin, so repair them first")
             }
             ContentsError::NotPrepared { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "the server's machine is at fault, and its log says why")

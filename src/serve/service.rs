@@ -11,11 +11,12 @@ use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HOST, HeaderValue,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::task;
 
 use super::conditional::{self, Part};
 use super::contents::{ContentsError, Resource, Tip};
 use super::git::{self, Repositories, Streamed};
-use super::host::{self, Names};
+use super::host::{self, Meant, Names};
 use super::refusal::{Refusal, header, plain};
 use super::route::{self, Route};
 use super::server::{Log, RequestLog};
@@ -65,16 +66,9 @@ impl Service {
     async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
         let is_head = request.method() == Method::HEAD;
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).or(request.uri().host());
-        let asked = git::asked(request.uri().path(), request.uri().query(), host);
-        let answered = match self.refuse_foreign(host).await {
+        let answered = match self.meant(host).await {
+            Ok(meant) => self.answer_as(&meant, peer, request).await,
             Err(refusal) => Err(refusal),
-            Ok(()) => match asked {
-                Some(asked) => self.repositories.answer(peer, request, asked).await,
-                None => match check(&request) {
-                    Ok(()) => self.get(&request).await,
-                    Err(refusal) => Err(refusal),
-                },
-            },
         };
         let (mut answer, refused) = match answered {
             Ok(answer) => (answer, None),
@@ -86,25 +80,52 @@ impl Service {
         (answer, refused)
     }
 
-    /// Refuses whoever sends a `Host` that does not mean this server. The hosts of mirrored repositories may be led here too.
-    async fn refuse_foreign(&self, host: Option<&str>) -> Result<(), Refusal> {
-        let (Some(names), Some(host)) = (&self.names, host) else { return Ok(()) };
-        if names.has(host) {
-            return Ok(());
+    async fn answer_as(&self, meant: &Meant, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Refusal> {
+        let (path, query) = (request.uri().path(), request.uri().query());
+        match meant {
+            Meant::Server => match git::asked(path, query, None) {
+                Some(asked) => self.repositories.answer(peer, request, asked).await,
+                None => {
+                    check(&request)?;
+                    self.get(&request).await
+                }
+            },
+            Meant::Mirrored(host) => match git::asked(path, query, Some(host)) {
+                Some(asked) => self.repositories.answer(peer, request, asked).await,
+                None => Err(host::not_of_host(host)),
+            },
         }
+    }
+
+    /// Returns whom a client means by its `Host`. Refuses a name that is nobody's here. If the branch cannot be read, no host
+    /// is mirrored.
+    async fn meant(&self, host: Option<&str>) -> Result<Meant, Refusal> {
+        let Some(host) = host.filter(|host| !host::is_this_machine(host)) else { return Ok(Meant::Server) };
+        let name = host::name(host).to_ascii_lowercase();
         let mut tries = Tries::new(self.shelf.contents());
         loop {
             // Without a branch no host is mirrored.
-            let Ok(tip) = self.shelf.tip() else { return Err(host::misdirected(host)) };
-            let refusal = match self.repositories.has_host(&tip, host::name(host)) {
-                Ok(true) => return Ok(()),
-                Ok(false) => return Err(host::misdirected(host)),
+            let Ok(tip) = self.shelf.tip() else { break };
+            let refusal = match self.has_host(&tip, &name).await {
+                Ok(true) => return Ok(Meant::Mirrored(name)),
+                Ok(false) => break,
                 Err(error) => Refusal::from_contents(&error, Some(&tip)),
             };
             if !tries.again(&refusal, Some(&tip)).await {
-                return Err(host::misdirected(host));
+                break;
             }
         }
+        match &self.names {
+            Some(names) if !names.has(host) => Err(host::misdirected(host)),
+            _ => Ok(Meant::Server),
+        }
+    }
+
+    async fn has_host(&self, tip: &Tip, name: &str) -> Result<bool, ContentsError> {
+        let (contents, at, host) = (self.shelf.contents().clone(), tip.clone(), name.to_owned());
+        let has = task::spawn_blocking(move || contents.has_host(&at, &host)).await;
+        let item = || format!("the list of git repositories of {name}");
+        has.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }))
     }
 
     async fn get<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {

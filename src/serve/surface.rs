@@ -19,9 +19,9 @@ pub fn resources(path: &str) -> Option<Vec<Resource>> {
     }
 }
 
-/// Returns the git repositories that a request may mean; `None` if it is no request of git.
+/// Returns the git repository that a request means, if any; `None` if it is no request of git. `host` is a mirrored one.
 pub fn repositories(path: &str, query: Option<&str>, host: Option<&str>) -> Option<Vec<GitAddress>> {
-    git::asked(path, query, host).map(|asked| asked.addresses().to_vec())
+    git::asked(path, query, host).map(|asked| asked.address().cloned().into_iter().collect())
 }
 
 /// Returns a `Host` without its port, and whether a server on a loopback address that is called `names` answers to it.

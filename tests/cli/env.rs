@@ -1,6 +1,6 @@
 //! `env`: for which server, for whom, and what is said where there is nothing to lead git to.
 
-use crate::support::stage::Stage;
+use crate::support::stage::{Ran, Stage};
 
 #[test]
 fn only_an_address_that_paths_can_be_appended_to_is_taken() {
@@ -32,4 +32,30 @@ fn two_formats_at_once_are_refused() {
     stage.run(&["env", "--format=docker", "--json"]).exits(2).says("cannot be used with");
     stage.run(&["env", "--json"]).ok().json();
     stage.run(&["env", "--format=docker"]).ok().prints("HEX_MIRROR=http://127.0.0.1:4040\n");
+}
+
+#[test]
+fn nothing_adds_a_line_to_the_file_of_a_workflow() {
+    let stage = Stage::mirrored();
+    let hostile = "x\nLD_PRELOAD=/evil.so\rA=b\u{85}C<<EOF\nD\nEOF";
+    let mut command = stage.command(&["env", "--format=github"]);
+    for name in ["no_proxy", "NO_PROXY", "http_proxy", "GIT_SSL_CAINFO", "GIT_ALLOW_PROTOCOL"] {
+        command.env(name, hostile);
+    }
+    let settings = [("user.name", hostile), ("url.x.insteadOf", hostile)];
+    command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+    for (number, (key, value)) in settings.into_iter().enumerate() {
+        command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
+    }
+    let ran = Ran::of(&mut command).ok();
+    let known = |name: &str| {
+        ["HEX_", "GIT_CONFIG_", "GIT_ALLOW_PROTOCOL", "HTTP_PROXY", "NO_PROXY", "no_proxy"]
+            .iter()
+            .any(|begin| name.starts_with(begin))
+    };
+    for line in ran.stdout.split(['\n', '\r', '\u{85}', '\u{2028}']).filter(|line| !line.is_empty()) {
+        let (name, _) = line.split_once('=').unwrap_or_else(|| panic!("{line:?}"));
+        assert!(known(name) && !name.contains("<<"), "{line:?}");
+    }
+    assert!(ran.stdout.contains("HEX_MIRROR=") && ran.stdout.contains("no_proxy=x"), "{}", ran.stdout);
 }

@@ -44,14 +44,11 @@ fn every_form_of_address_is_led_to_the_server() {
 
 #[test]
 fn a_lock_s_own_spelling_is_led_there_too_and_a_password_is_not_printed() {
-    let (mirror, _) = Mirror::of_made();
+    let (mirror, revisions) = Mirror::of_made();
     let server = mirror.serve();
-    let revision = "0123456789012345678901234567890123456789";
     let odd = "ssh://me@Example.org:2222/team/lib.git";
     let secret = "https://token:secret@example.org/team/lib.git";
-    let entry = |app: &str, url: &str| format!("  \"{app}\": {{:git, \"{url}\", \"{revision}\", []}},\n");
-    let lock = format!("%{{\n{}{}}}\n", entry("a", odd), entry("b", secret));
-    fs::write(mirror.sandbox.path().join("project/mix.lock"), lock).unwrap();
+    mirror.lock(&[(odd, &revisions[9], ""), (secret, &revisions[9], "")]);
     succeed(mirror.led(&server, None, "").args(["ls-remote", odd]));
     let shown = ops::access(&mirror.project(), "http://h", None, false).unwrap();
     assert!(!git_configuration(&shown).contains("secret"));
@@ -62,6 +59,7 @@ fn a_lock_s_own_spelling_is_led_there_too_and_a_password_is_not_printed() {
 #[test]
 fn a_configuration_file_leads_git_as_well() {
     let (mirror, revisions) = Mirror::of_made();
+    mirror.pin();
     let (server, authority) = mirror.serve_securely(&[]);
     let access = ops::access(&mirror.project(), &server.base_url(), Some(&authority), false).unwrap();
     fs::write(mirror.sandbox.path().join("mirror.gitconfig"), git_configuration(&access)).unwrap();

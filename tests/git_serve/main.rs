@@ -1,5 +1,6 @@
 //! Git repositories of a mirror, served to real git over real sockets.
 
+mod astray;
 mod clients;
 mod files;
 #[path = "../support/git.rs"]

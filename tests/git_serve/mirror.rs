@@ -27,13 +27,15 @@ pub const RUMMAGE_REVISION: &str = "b9f6c94d8dc1ac9489efd28edfb91958b039a46e";
 pub struct Mirror {
     pub sandbox: Sandbox,
     stored: Vec<(String, PathBuf)>,
+    /// What the manifest says of submodules: repository and revision, twice.
+    pub submodules: Vec<[(String, String); 2]>,
 }
 
 impl Mirror {
     pub fn new() -> Self {
         let sandbox = Sandbox::new();
         sandbox.repository("project");
-        Self { sandbox, stored: Vec::new() }
+        Self { sandbox, stored: Vec::new(), submodules: Vec::new() }
     }
 
     /// A mirror of both repositories of the real sample, if that is there.
@@ -44,12 +46,14 @@ impl Mirror {
             mirror.store(address, &data.join("sample/.git_repo").join(path));
         }
         mirror.commit();
+        mirror.pin();
         Some(mirror)
     }
 
     /// A mirror of a small repository `example.org/team/lib`, with its revisions, oldest first.
     ///
-    /// It has the branches `main` and `next`, the annotated tag `v1.0` on the third of ten commits, and a file each.
+    /// It has the branches `main` and `next`, the annotated tag `v1.0` on the third of ten commits, and a file each. No lock
+    /// pins it.
     pub fn of_made() -> (Self, Vec<String>) {
         let mut mirror = Self::new();
         let revisions = mirror.make("lib", 10);
@@ -106,10 +110,16 @@ impl Mirror {
                     manifest.push(format!("pack {address} {name} {bytes}\n"));
                 }
             }
-            let head = self.sandbox.git(copy, &["--git-dir=.", "rev-parse", "HEAD"]);
-            manifest.push(format!("git {address} {head} full\n"));
+            for revision in self.sandbox.git(copy, &["--git-dir=.", "rev-list", "--all"]).lines() {
+                let submodules = self.submodules_of(address, revision);
+                let word = if submodules.is_empty() { "" } else { " submodules" };
+                manifest.push(format!("git {address} {revision} full{word}\n"));
+                let line = |of: &(String, String)| format!("submodule {address} {revision} {} {}\n", of.0, of.1);
+                manifest.extend(submodules.into_iter().map(line));
+            }
         }
         manifest.sort();
+        manifest.dedup();
         let manifest = manifest.concat();
         let files = [("manifest", manifest.as_str()), ("mirror.toml", "format = 1\n")];
         for (path, text) in files.iter().chain(more) {
@@ -133,6 +143,35 @@ impl Mirror {
         let tree = run(&["write-tree"], "");
         let commit = run(&["commit-tree", &tree, "-m", "Update"], "");
         run(&["update-ref", "refs/heads/hexmirror", &commit], "");
+    }
+
+    fn submodules_of(&self, address: &str, revision: &str) -> Vec<&(String, String)> {
+        let pairs = self.submodules.iter();
+        pairs.filter(|[of, _]| of.0 == address && of.1 == revision).map(|[_, submodule]| submodule).collect()
+    }
+
+    /// Has the manifest say that a revision has a submodule.
+    pub fn record_submodule(&mut self, of: (&str, &str), submodule: (&str, &str)) {
+        self.submodules.push([of, submodule].map(|(address, revision)| (address.to_owned(), revision.to_owned())));
+    }
+
+    /// Writes a lock that pins the newest revision of everything that was stored.
+    pub fn pin(&self) {
+        let head = |copy: &PathBuf| self.sandbox.git(copy, &["--git-dir=.", "rev-parse", "HEAD"]);
+        let pins: Vec<(&str, String)> =
+            self.stored.iter().map(|(address, copy)| (address.as_str(), head(copy))).collect();
+        let pin = |(address, revision): &(&str, String)| (format!("https://{address}.git"), revision.clone());
+        let pins: Vec<(String, String)> = pins.iter().map(pin).collect();
+        self.lock(&pins.iter().map(|(url, revision)| (url.as_str(), revision.as_str(), "")).collect::<Vec<_>>());
+    }
+
+    /// Writes a lock with entries: address, revision, options.
+    pub fn lock(&self, pins: &[(&str, &str, &str)]) {
+        let entry = |(number, (url, revision, options)): (usize, &(&str, &str, &str))| {
+            format!("  \"app{number}\": {{:git, \"{url}\", \"{revision}\", [{options}]}},\n")
+        };
+        let lock = format!("%{{\n{}}}\n", pins.iter().enumerate().map(entry).collect::<String>());
+        fs::write(self.sandbox.path().join("project/mix.lock"), lock).unwrap();
     }
 
     pub fn project(&self) -> Project {
@@ -170,6 +209,13 @@ impl Mirror {
         }
         // Whatever is not led to the server is a mistake; nothing listens there.
         command.env("https_proxy", "http://127.0.0.1:1").env("GIT_SSH_COMMAND", "false");
+        command
+    }
+
+    /// Returns the program, to be run in the project with these arguments.
+    pub fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = self.sandbox.command(env!("CARGO_BIN_EXE_git-hexmirror"), "project".as_ref());
+        command.args(arguments);
         command
     }
 
@@ -223,9 +269,14 @@ pub fn succeed(command: &mut Command) -> String {
 
 /// Sends a request on a connection of its own, which is closed after it, and returns head and body of the answer.
 pub fn ask(address: SocketAddr, head: &str, body: &[u8]) -> (String, Vec<u8>) {
+    ask_as(address, "localhost", head, body)
+}
+
+/// Does so under another name of the server.
+pub fn ask_as(address: SocketAddr, host: &str, head: &str, body: &[u8]) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(format!("{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(format!("{head}\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
     // Where the server answers before it has read everything, that is fine.
     let _ = stream.write_all(body);
     let mut answer = Vec::new();

@@ -89,6 +89,9 @@ fn every_option_on_a_fresh_checkout_and_on_one_at_another_revision() {
         ("depth-branch", Options { lock: Some(eighth), depth: Some("2"), branch: Some("next"), ..none }, eighth),
     ];
     for (name, options, expected) in cases {
+        let named = [("branch", options.branch), ("tag", options.tag), ("ref", options.reference)];
+        let named = named.iter().filter_map(|(option, value)| Some(format!("{option}: \"{}\"", (*value)?)));
+        mirror.lock(&[(LIB, expected, &named.collect::<String>())]);
         let dependency = Dependency { mirror: &mirror, server: &server, folder: name };
         assert_eq!(&dependency.get(LIB, options), expected, "{name}");
         if options.depth.is_some() {
@@ -118,7 +121,14 @@ fn submodules_come_from_the_mirror_by_relative_and_by_whole_addresses() {
     for name in ["inner", "other", "lib"] {
         mirror.store(&format!("example.org/team/{name}"), &mirror.sandbox.path().join(name).join(".git"));
     }
+    for (name, revisions) in [("inner", &inner), ("other", &other)] {
+        mirror.record_submodule(
+            ("example.org/team/lib", &revision),
+            (&format!("example.org/team/{name}"), &revisions[1]),
+        );
+    }
     mirror.commit();
+    mirror.lock(&[(LIB, &revision, "submodules: true")]);
     let server = mirror.serve();
     let dependency = Dependency { mirror: &mirror, server: &server, folder: "dependency" };
     let options = Options { lock: Some(&revision), submodules: true, ..Options::default() };

@@ -40,6 +40,7 @@ fn proxy(to: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
 #[test]
 fn git_is_sent_on_to_a_repository_whose_name_only_begins_like_a_mirrored_one() {
     let (mirror, _) = Mirror::of_made();
+    mirror.pin();
     let server = mirror.serve();
     // The world: the repositories that are not mirrored, under their host's name.
     let mut world = Mirror::new();
@@ -48,6 +49,7 @@ fn git_is_sent_on_to_a_repository_whose_name_only_begins_like_a_mirrored_one() {
         world.store(address, &world.sandbox.path().join("extra/.git"));
     }
     world.commit();
+    world.pin();
     let (own, authority) = world.serve_securely(&["example.org"]);
     let (proxy, wanted) = proxy(own.local_addr());
     for (number, path) in ["team/lib_extra", "team/lib_extra.git", "team/lib/inner.git"].into_iter().enumerate() {
@@ -69,6 +71,7 @@ fn git_is_sent_on_to_a_repository_whose_name_only_begins_like_a_mirrored_one() {
 #[test]
 fn only_the_first_question_is_sent_on_and_only_beside_a_mirrored_repository() {
     let (mirror, _) = Mirror::of_made();
+    mirror.pin();
     let server = mirror.serve();
     let answer = |request: &str| ask(server.local_addr(), request, b"").0;
     for (service, path) in [("git-upload-pack", "lib_extra"), ("git-receive-pack", "lib_extra.git")] {
@@ -94,6 +97,7 @@ fn only_the_first_question_is_sent_on_and_only_beside_a_mirrored_repository() {
 #[test]
 fn a_push_goes_where_it_would_go_without_the_mirror() {
     let (mirror, revisions) = Mirror::of_made();
+    mirror.pin();
     let server = mirror.serve();
     let push = |arguments: &[&str]| mirror.led(&server, None, "lib").arg("push").args(arguments).output().unwrap();
     let text = stderr(&push(&["https://example.org/team/lib.git", "main"]));
@@ -107,6 +111,6 @@ fn a_push_goes_where_it_would_go_without_the_mirror() {
     let output = push(&["https://example.org/team/lib.git", "main"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(mirror.sandbox.git(&real, &["rev-parse", "main"]), revisions[9]);
-    // And reading still asks the mirror.
+    // And reading still asks the mirror, since that folder is no remote of the project.
     succeed(mirror.led(&server, None, "").args(["ls-remote", "https://example.org/team/lib.git"]));
 }

@@ -58,6 +58,7 @@ impl Contents for Overtaken {
 #[test]
 fn what_is_gone_by_the_time_it_is_read_is_read_at_the_next_tip() {
     let (mirror, _) = Mirror::of_made();
+    mirror.pin();
     let mirror = Arc::new(mirror);
     let contents = Arc::new(Overtaken { contents: MirrorContents::new(&mirror.project()), rewrite: Mutex::new(None) });
     let options = Options { git: ops::system_git(&mirror.project()), ..Options::default() };

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::mirror::{Mirror, stderr};
+use super::mirror::{Mirror, stderr, succeed};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_git-hexmirror");
 
@@ -25,6 +25,7 @@ impl ReadOnly {
     /// `None`, with a message, where nobody can be found who may only read.
     fn new() -> Option<Self> {
         let (mirror, _) = Mirror::of_made();
+        mirror.pin();
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
         if is_root && Command::new("setpriv").arg("--version").output().is_err() {
             eprintln!("skipped: root may write everything, and there is no setpriv to become somebody else");
@@ -84,10 +85,11 @@ fn git_dependencies_are_served_from_a_folder_of_the_servers_own() {
 #[test]
 fn a_cache_that_is_filled_is_used_as_it_is() {
     let Some(read_only) = ReadOnly::new() else { return };
-    let project = read_only.mirror.project();
     chmod(&["u+w"], &read_only.mirror.sandbox.path().join("project/.git"));
-    let snapshot = project.snapshot().unwrap().unwrap();
-    let cached = snapshot.checkout(&"example.org/team/lib".parse().unwrap()).unwrap().unwrap();
+    // Somebody who may write it is answered, and their server holds what it keeps.
+    let server = read_only.mirror.serve();
+    succeed(read_only.mirror.led(&server, None, "").args(["ls-remote", LIB]));
+    assert_eq!(read_only.mirror.cached().len(), 2, "the repository, and its references as the lock has them");
     let own = read_only.mirror.sandbox.path().join("project/.git/hexmirror");
     chmod(&["-R", "a-w,a+rX"], &own);
     // There is no other place where it could be.
@@ -95,7 +97,7 @@ fn a_cache_that_is_filled_is_used_as_it_is() {
     let served = || read_only.git(&["ls-remote", LIB]);
     let output = served();
     assert!(output.status.success(), "{}", stderr(&output));
-    drop(cached);
+    drop(server);
     // Nor is its lock needed.
     for entry in fs::read_dir(own.join("git")).unwrap().map(Result::unwrap) {
         if entry.path().extension().is_some_and(|extension| extension == "lock") {

@@ -76,14 +76,14 @@ impl Repositories {
         request: Request<Incoming>,
         asked: Asked,
     ) -> Result<Answer, Refusal> {
-        let Asked { addresses, what, onward } = asked;
+        let Asked { address, what, onward } = asked;
         let wanted = wanted(&request, what);
         let (head, body) = request.into_parts();
         let received = match &wanted {
             Ok(Wanted::Process(Task::Answer)) => Some(self.receive(&head, body).await?),
             _ => None,
         };
-        let asked = Wish { peer: peer.ip(), head, received, addresses, wanted, onward };
+        let asked = Wish { peer: peer.ip(), head, received, address, wanted, onward };
         let mut tries = Tries::new(&self.contents);
         loop {
             let tip = self.contents.tip();
@@ -111,35 +111,24 @@ impl Repositories {
             Ok(wanted) => wanted,
             Err(refusal) => return self.sent_on(tip, asked.onward.clone()).await?.ok_or_else(|| refusal.clone()),
         };
-        let Some(first) = asked.addresses.first().cloned() else { return Err(no_repository()) };
-        let (contents, at, addresses) = (self.contents.clone(), tip.clone(), asked.addresses.clone());
-        let found = task::spawn_blocking(move || {
-            let mut found = addresses.iter().map(|address| contents.git_repository(&at, address));
-            found.find_map(Result::transpose).transpose()
-        });
-        let item = format!("the git repository {first}");
+        let Some(address) = asked.address.clone() else { return Err(no_repository()) };
+        let (contents, at, of) = (self.contents.clone(), tip.clone(), address.clone());
+        let found = task::spawn_blocking(move || contents.git_repository(&at, &of));
+        let item = format!("the git repository {address}");
         let found = found.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item, source: error.into() }));
         let Some(repository) = found.map_err(|error| Refusal::from_contents(&error, Some(tip)))? else {
-            let lacking = || Refusal::lacking(format!("the git repository {first}"), tip);
+            let lacking = || Refusal::lacking_git(&address, tip);
             return self.sent_on(tip, asked.onward.clone()).await?.ok_or_else(lacking);
         };
-        let folder = repository.path.clone();
+        let folders = [repository.path.clone(), repository.objects.clone()];
         let answered = match wanted {
             Wanted::File(name) => file(&asked.head, repository, name).await,
             Wanted::Process(task) => self.process(asked, repository, *task).await,
         };
         answered.map_err(|mut refusal| {
-            refusal.is_of_contents |= is_gone(&folder);
+            refusal.is_of_contents |= folders.iter().any(|folder| is_gone(folder));
             refusal
         })
-    }
-
-    /// Tells whether the mirror has a repository of a host.
-    ///
-    /// # Errors
-    /// As for [`Contents::has_host`].
-    pub(in super::super) fn has_host(&self, tip: &Tip, host: &str) -> Result<bool, ContentsError> {
-        self.contents.has_host(tip, &host.to_ascii_lowercase())
     }
 
     /// Sends git on to a repository's own address, where it was only led here because that begins like a mirrored one's. It
@@ -224,7 +213,7 @@ struct Wish {
     head: Parts,
     /// The body, for whoever has one.
     received: Option<Received>,
-    addresses: Vec<GitAddress>,
+    address: Option<GitAddress>,
     wanted: Result<Wanted, Refusal>,
     onward: Option<Onward>,
 }
@@ -314,7 +303,8 @@ async fn file(head: &Parts, repository: GitRepository, name: &str) -> Result<Ans
         io::ErrorKind::NotFound => missing(),
         _ => Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} cannot be read"), &error.to_string()),
     };
-    let mut file = File::open(repository.path.join(name)).await.map_err(unreadable)?;
+    let folder = if name.starts_with("objects/") { &repository.objects } else { &repository.path };
+    let mut file = File::open(folder.join(name)).await.map_err(unreadable)?;
     let length = file.metadata().await.map_err(unreadable)?.len();
     // The name of a pack says what it holds; the other files differ from one state of the repository to the next.
     let etag = header(format!("\"{}:{}\"", repository.key, name.replace('/', ":")));

@@ -10,17 +10,17 @@ const OBJECTS: &str = "/objects/";
 /// What a git client asks of one repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Asked {
-    /// The repositories that may be meant; the first that is there is.
-    pub(super) addresses: Vec<GitAddress>,
+    /// The repository that is meant, if it has a valid address.
+    pub(super) address: Option<GitAddress>,
     pub(super) what: What,
     /// Where the repository itself is asked the same, if it is the first that git asks of one.
     pub(super) onward: Option<Onward>,
 }
 
 impl Asked {
-    /// Returns the repositories that may be meant.
-    pub(in super::super) fn addresses(&self) -> &[GitAddress] {
-        &self.addresses
+    /// Returns the repository that is meant, if it has a valid address.
+    pub(in super::super) fn address(&self) -> Option<&GitAddress> {
+        self.address.as_ref()
     }
 }
 
@@ -48,36 +48,28 @@ pub(super) enum What {
     Page,
 }
 
-/// Reads a request as one of git; `None` where it is none.
+/// Reads a request as one of git; `None` if it is none.
 ///
-/// A repository is named by `/git/HOST/PATH`, or by its own host (in `host`, from the request's `Host` field) and path: so a
-/// machine whose name service leads that host here needs no other change. Both with or without `.git`.
+/// Under this server's own names a repository is named by `/git/HOST/PATH`. Under the name of another `host` (from the request's
+/// `Host` field, without a port) it is named by its path there: so a machine whose name service leads that host here needs no
+/// other change, and nothing of other hosts is found under that name. Both with or without `.git`.
 pub(in super::super) fn asked(path: &str, query: Option<&str>, host: Option<&str>) -> Option<Asked> {
     // A base URL that ends in a slash makes clients ask for `//git/…`.
     let path = path.trim_start_matches('/');
-    let under_git = path.starts_with("git/");
-    let like_git = || {
-        path.ends_with(INFO_REFS)
-            || path.ends_with(UPLOAD_PACK)
-            || path.ends_with(RECEIVE_PACK)
-            || path.ends_with("/HEAD")
-            || path.contains(OBJECTS)
-    };
-    if !under_git && !like_git() {
-        return None;
-    }
     let (repository, what) = split(path, query);
-    // Both readings are tried: a host may have its repositories below a folder named `git`.
-    let by_path: Option<GitAddress> = repository.strip_prefix("git/").and_then(|repository| repository.parse().ok());
-    let dot_git = if repository.ends_with(".git") { ".git" } else { "" };
-    let first = first_question(path, &what);
-    let onward =
-        by_path.clone().zip(first).map(|(address, asked)| Onward { address, rest: format!("{dot_git}{asked}") });
-    // A port says where this server listens; it is not part of the name that the client meant.
-    let host = host.map(|host| host.split_once(':').map_or(host, |(host, _)| host));
-    let by_host = host.and_then(|host| format!("{host}/{repository}").parse().ok());
-    let addresses: Vec<GitAddress> = [by_path, by_host].into_iter().flatten().collect();
-    (under_git || !addresses.is_empty()).then_some(Asked { addresses, what, onward })
+    let Some(host) = host else {
+        let address: Option<GitAddress> = path.strip_prefix("git/").and_then(|_| {
+            // The root of all repositories is none itself.
+            repository.strip_prefix("git/")?.parse().ok()
+        });
+        let dot_git = if repository.ends_with(".git") { ".git" } else { "" };
+        let first = first_question(path, &what);
+        let onward =
+            address.clone().zip(first).map(|(address, asked)| Onward { address, rest: format!("{dot_git}{asked}") });
+        return path.starts_with("git/").then_some(Asked { address, what, onward });
+    };
+    let address = format!("{host}/{repository}").parse().ok();
+    (what != What::Page && address.is_some()).then_some(Asked { address, what, onward: None })
 }
 
 /// Returns what git asks first of every repository, as it asks it.
@@ -124,9 +116,9 @@ mod tests {
 
     use super::*;
 
-    fn named(path: &str, query: Option<&str>, host: Option<&str>) -> (Vec<String>, What) {
-        let Asked { addresses, what, .. } = asked(path, query, host).unwrap();
-        (addresses.iter().map(ToString::to_string).collect(), what)
+    fn named(path: &str, query: Option<&str>, host: Option<&str>) -> (Option<String>, What) {
+        let Asked { address, what, .. } = asked(path, query, host).unwrap();
+        (address.map(|address| address.to_string()), what)
     }
 
     fn file(name: &str) -> What {
@@ -149,25 +141,31 @@ mod tests {
         ] {
             for repository in ["/git/github.com/wistia/nsq.git", "/git/github.com/wistia/nsq"] {
                 let path = format!("{repository}/{rest}");
-                assert_eq!(named(&path, query, None), (vec!["github.com/wistia/nsq".into()], what.clone()), "{path}");
+                assert_eq!(named(&path, query, None), (Some("github.com/wistia/nsq".into()), what.clone()), "{path}");
             }
         }
         assert_eq!(named("/git/github.com/wistia/nsq", None, None).1, What::Page);
-        assert_eq!(named("/git/", None, None), (vec![], What::Page));
+        assert_eq!(named("/git/", None, None), (None, What::Page));
     }
 
     #[test]
-    fn a_repository_answers_to_its_own_host() {
-        let (addresses, what) = named("/wistia/nsq/info/refs", None, Some("GitHub.com"));
-        assert_eq!((addresses, what), (vec!["github.com/wistia/nsq".into()], file("info/refs")));
-        assert_eq!(named("//a/b.git/HEAD", None, Some("github.com:4043")).0, ["github.com/a/b"]);
-        let (addresses, _) = named("/git/github.com/a/HEAD", None, Some("git.example.org"));
-        assert_eq!(addresses, ["github.com/a", "git.example.org/git/github.com/a"]);
+    fn a_repository_answers_to_its_own_host_and_to_no_other() {
+        let under = |host, path: &str| asked(path, None, Some(host)).map(|asked| asked.address.unwrap().to_string());
+        let nsq = asked("/wistia/nsq/info/refs", None, Some("github.com")).unwrap();
+        assert_eq!((nsq.address.unwrap().to_string(), nsq.what), ("github.com/wistia/nsq".into(), file("info/refs")));
+        assert_eq!(under("github.com", "//a/b.git/HEAD").unwrap(), "github.com/a/b");
+        // A host may have its repositories below a folder named `git`.
+        assert_eq!(under("git.example.org", "/git/github.com/a/HEAD").unwrap(), "git.example.org/git/github.com/a");
+        for path in ["/packages/plug", "/tarballs/plug-1.0.0.tar", "/", "/health", "/repos/acme/names", "/git/x.org/a"]
+        {
+            assert_eq!(under("github.com", path), None, "{path}");
+        }
+        assert_eq!(asked("/wistia/nsq/info/refs", None, None), None, "no host is named");
     }
 
     #[test]
     fn only_the_first_question_can_be_asked_elsewhere() {
-        let rest = |path: &str, query| asked(path, query, Some("h.org")).unwrap().onward.map(|onward| onward.rest);
+        let rest = |path: &str, query| asked(path, query, None).unwrap().onward.map(|onward| onward.rest);
         let service = Some("service=git-upload-pack");
         assert_eq!(rest("/git/h.org/x/info/refs", service).unwrap(), "/info/refs?service=git-upload-pack");
         assert_eq!(rest("/git/h.org/x.git/info/refs", Some("a=b")).unwrap(), ".git/info/refs");
@@ -177,14 +175,14 @@ mod tests {
             assert_eq!(rest(path, None), None, "{path}");
         }
         // Whose own host leads here would be led here again.
-        assert_eq!(rest("/x/info/refs", service), None);
+        assert_eq!(asked("/x/info/refs", service, Some("h.org")).unwrap().onward, None);
     }
 
     #[test]
     fn a_repository_may_be_called_what_a_part_of_one_is() {
-        let (addresses, what) = named("/git/h.org/objects/objects/info/packs", None, None);
-        assert_eq!((addresses, what), (vec!["h.org/objects".into()], file("objects/info/packs")));
-        assert_eq!(named("/git/h.org/x/objects/HEAD", None, None).0, ["h.org/x/objects"]);
+        let (address, what) = named("/git/h.org/objects/objects/info/packs", None, None);
+        assert_eq!((address, what), (Some("h.org/objects".into()), file("objects/info/packs")));
+        assert_eq!(named("/git/h.org/x/objects/HEAD", None, None).0.unwrap(), "h.org/x/objects");
     }
 
     #[test]
@@ -192,14 +190,14 @@ mod tests {
         for path in
             ["/packages/plug", "/tarballs/plug-1.0.0.tar", "/", "/health", "/names", "/repos/acme/names", "/git"]
         {
-            assert_eq!(asked(path, None, Some("repo.hex.pm")), None, "{path}");
+            assert_eq!(asked(path, None, None), None, "{path}");
         }
     }
 
     proptest! {
         #[test]
         fn no_path_panics(path in "/(git/)?(/|-|%|\\.|\\PC|objects/|[0-9a-f]){0,30}(/info/refs|/HEAD)?", host in "\\PC{0,9}") {
-            let _ = asked(&path, Some(&host), Some(&host));
+            let _ = (asked(&path, Some(&host), Some(&host)), asked(&path, Some(&host), None));
         }
     }
 }

@@ -12,8 +12,9 @@ use crate::session::{self, Session};
 
 /// Print the variables that lead Hex clients and git to a running `git hexmirror serve`
 ///
-/// In a shell: eval "$(git hexmirror env)". git is led there for the repositories that the mirror holds now, by
-/// url.*.insteadOf; pushes go where they went before, and so does what only has an address that begins alike.
+/// In a shell: eval "$(git hexmirror env)". git is led there for the revisions that the project's locks pin and the mirror
+/// holds now, by url.*.insteadOf, and never for a remote of the project. Pushes go where they went before, and so does what
+/// only has an address that begins alike.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The server's address
@@ -86,6 +87,8 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
                 session.output.say(format!(
                     "there is no mirror branch {branch} here yet, so nothing leads git to the server; `git hexmirror update` makes it"
                 ));
+            } else if !ops::has_leading_lock(&project)? {
+                session.output.say("there is no lock here, so nothing leads git to the server");
             }
             let own = arguments.tls.then(|| absolute(&ops::authority(&project))).transpose()?;
             Ok(ops::access(&project, url, own.or(given).as_deref(), false)?)

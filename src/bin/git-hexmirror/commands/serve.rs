@@ -15,7 +15,8 @@ use crate::session::Session;
 /// Serve the mirror to mix, rebar3, git and other clients
 ///
 /// Serves Hex packages, and git repositories under /git/HOST/PATH.git, read-only. Serves the branch as it stands at each
-/// request. The first line on standard output is the server's address. Stops on SIGINT and SIGTERM. With --verbose, each
+/// request. Of git repositories it shows the revisions that the project's locks pin; if the project has no lock, everything
+/// that the branch has. The first line on standard output is the server's address. Stops on SIGINT and SIGTERM. With --verbose, each
 /// request is logged.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -43,8 +44,8 @@ pub struct Arguments {
     ///
     /// With --tls it is in the certificate, as localhost, 127.0.0.1 and the address listened on always are. On a loopback
     /// address the server answers to no other names than these, localhost, numbers, those by which containers reach their
-    /// host, and the hosts of mirrored git repositories: so no web page can read it. If the name of such a host leads here
-    /// (through /etc/hosts or the like), its repositories are found under their own addresses.
+    /// host, and the hosts of pinned git repositories: so no web page can read it. If the name of such a host leads here
+    /// (through /etc/hosts or the like), its repositories are found under their own addresses, and nothing else is.
     #[arg(long = "hostname", value_name = "NAME")]
     hostnames: Vec<String>,
 }
