@@ -118,7 +118,12 @@ fn as_git_settings(layer: &Layer) -> Option<Layer> {
     let by_subsection = |key: &str| {
         let of = layer.repositories.iter().filter_map(|(name, repository)| {
             let key_text = || repository.public_key.as_ref().map(ToString::to_string);
-            let value = if key == "url" { repository.url.clone() } else { key_text() };
+            let value = match key {
+                "url" => repository.url.clone(),
+                "publicKey" => key_text(),
+                // The tracked file cannot have it.
+                _ => None,
+            };
             Some((name.clone(), value?))
         });
         of.collect::<Vec<_>>()
