@@ -185,7 +185,7 @@ fn a_branch_that_cannot_be_read_is_told_and_waited_for() {
     for path in [PLUG, "/packages/plug", "/health"] {
         let answer = client.ask("GET", path, &[]);
         assert_eq!(answer.status, 503, "{path}");
-        assert!(answer.text().contains("there is no branch hexmirror"), "{}", answer.text());
+        assert!(answer.text().contains("the mirror branch cannot be read"), "{}", answer.text());
     }
     assert_eq!(client.ask("GET", "/", &[]).status, 200);
     memory.set_tip(Some("abc"));
