@@ -1,9 +1,9 @@
 //! `trust`
 
 use git_hexmirror::config::{FILE, Judged, KeySetting, Setting, Standing};
+use git_hexmirror::hex::registry::PublicKey;
 use git_hexmirror::ops::{self, Allowance, Project};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::CommandError;
 use super::settings::{quoted, standing_word};
@@ -102,7 +102,7 @@ fn document(project: &Project, allowance: Allowance) -> Value {
         json!({
             "name": judged.setting.name(),
             "value": super::settings::value(&judged.setting.value()),
-            "key_sha256": key_checksum(&judged.setting),
+            "signer": signer(&judged.setting).ok(),
             "state": standing_word(judged.standing),
             "effect": effect(&judged.setting),
         })
@@ -126,12 +126,9 @@ fn effect(setting: &Setting) -> String {
         Setting::KeepDays(_) => "`git hexmirror prune` keeps less than by default".to_owned(),
         Setting::Url(repository, _) => format!("packages of {repository} are fetched from there, without your keys"),
         Setting::PublicKey(repository, key) => {
-            let sum = match key_checksum(setting) {
-                Some(sum) => format!("SHA-256 {sum}"),
-                None => "which cannot be read".to_owned(),
-            };
-            let file = if matches!(key, KeySetting::Pem(_)) { "the key" } else { "the key in that file" };
-            format!("registry entries of {repository} are accepted if they are signed with {file} ({sum})")
+            let file = if matches!(key, KeySetting::Pem(_)) { "this key" } else { "the key in this file" };
+            let signer = signer(setting).unwrap_or_else(|problem| problem);
+            format!("registry entries of {repository} are accepted if they are signed with {file} ({signer})")
         }
         // These need no permission.
         Setting::Locks(_) | Setting::Jobs(_) | Setting::Timeout(_) | Setting::Opaque(_) | Setting::Submodules(_) => {
@@ -141,11 +138,16 @@ fn effect(setting: &Setting) -> String {
     }
 }
 
-fn key_checksum(setting: &Setting) -> Option<String> {
-    let bytes = match setting {
-        Setting::PublicKey(_, KeySetting::Pem(text)) => text.as_bytes(),
-        Setting::PublicKey(_, KeySetting::Tracked { content: Ok(content), .. }) => content,
-        _ => return None,
+/// Returns the fingerprint of the key that a setting gives, or why it cannot be used.
+fn signer(setting: &Setting) -> Result<String, String> {
+    let pem = match setting {
+        Setting::PublicKey(_, KeySetting::Pem(text)) => text.clone(),
+        Setting::PublicKey(_, KeySetting::Tracked { content: Ok(content), .. }) => {
+            String::from_utf8_lossy(content).into_owned()
+        }
+        Setting::PublicKey(_, KeySetting::Tracked { content: Err(problem), .. }) => return Err(problem.clone()),
+        _ => return Err(String::new()),
     };
-    Some(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    let key = PublicKey::from_pem(&pem).map_err(|error| error.to_string())?;
+    Ok(key.fingerprint().to_string())
 }
