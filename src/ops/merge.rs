@@ -7,7 +7,7 @@ use std::ops::Add;
 use super::mentioned::{mentioned, read_entry};
 use super::needed::{Answer, Question, needed};
 use super::signers::Signers;
-use super::update::count;
+use super::update_message::count;
 use super::upstream::Repositories;
 use super::{OpError, Project, Result};
 use crate::hex::registry::Package;

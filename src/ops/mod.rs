@@ -31,6 +31,7 @@ mod status;
 mod sync;
 mod trust;
 mod update;
+mod update_message;
 mod upstream;
 mod verify;
 mod worktree;

@@ -9,7 +9,7 @@ use super::init::own_mirror;
 use super::mentioned::{mentioned, read_entry};
 use super::needed::{self, Answer, Question};
 use super::repositories::Repositories;
-use super::update::count;
+use super::update_message::count;
 use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit};
 use crate::plan::{Needed, Pruning};

@@ -1,16 +1,14 @@
 //! Brings the mirror up to the locks: fetches what it lacks and publishes one commit, or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use sha2::{Digest, Sha256};
 
 use super::fetching::{self, Fetched, Means, Order, Stored, StoredRepository};
 use super::project::{LockFile, Project};
 use super::signers::Signers;
 use super::status::{self, Status};
+use super::update_message::Changes;
 use super::upstream::Repositories;
 use super::{OpError, Result, init, repositories as git};
 use crate::fetch::Downloads;
@@ -25,8 +23,6 @@ use crate::store::{Draft, Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, 
 
 /// How often an update begins anew because something else moved the branch.
 const ATTEMPTS: usize = 5;
-/// The most releases that a commit's subject names.
-const NAMED: usize = 3;
 
 /// How to update.
 #[derive(Debug, Clone, Default)]
@@ -285,7 +281,8 @@ impl<'a> Attempt<'a> {
         if fetched.failed.is_none() && !after.is_fresh() {
             return Err(OpError::StillLacking { lacking: after.lacking() });
         }
-        let published = draft.publish(&self.message(&added, &added_git, &fetched, &signers)?)?;
+        let changes = Changes { added: &added, added_git: &added_git, fetched: &fetched, signers: &signers };
+        let published = draft.publish(&changes.message(self.project, &self.locks)?)?;
         status::remember(self.project, published.commit, &self.locks, &after);
         if fetched.failed.is_none() {
             remove_fetched(repository);
@@ -330,45 +327,6 @@ impl<'a> Attempt<'a> {
         }
         Order { releases, entries, known, git, absent, refresh: self.options.refresh, ..Order::default() }
     }
-
-    /// Writes the commit's message: a line for a changelog, the particulars, and where it comes from.
-    fn message(
-        &self,
-        added: &[Added],
-        added_git: &[AddedGit],
-        fetched: &Fetched,
-        signers: &BTreeMap<RepositoryName, Fingerprint>,
-    ) -> Result<String> {
-        let mut message = subject(added, added_git, fetched);
-        message += "\n\n";
-        for (repository, fingerprint) in signers {
-            let _ = writeln!(message, "Signer of {repository}: {fingerprint}");
-        }
-        if !signers.is_empty() {
-            message.push('\n');
-        }
-        for change in added.iter().map(change).chain(added_git.iter().map(git_change)) {
-            let _ = writeln!(message, "{change}");
-        }
-        if !(added.is_empty() && added_git.is_empty()) {
-            message.push('\n');
-        }
-        if fetched.failed.is_some() {
-            message += "Incomplete: not everything that the locks pin could be had\n\n";
-        }
-        for lock in &self.locks {
-            let file = &lock.file;
-            let digest = Sha256::digest(lock.bytes(&self.project.repository)?)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>();
-            let _ = writeln!(message, "Lock: {file} sha256:{digest}");
-        }
-        if let Some(head) = self.project.repository.head() {
-            let _ = writeln!(message, "Project-Commit: {head}");
-        }
-        Ok(message)
-    }
 }
 
 /// Returns whether an update is to record signers: of a mirror of an older format, and of a repository whose new signer the
@@ -406,90 +364,7 @@ fn added(stored: &Stored, before: &Manifest) -> Added {
     Added { id: id.clone(), stored: *stored, fallback: fallback.clone(), replaced }
 }
 
-/// Writes one change as `phoenix 1.6.0 → 1.6.1`, or `phoenix 1.6.1` where the package is new.
-fn change(release: &Added) -> String {
-    match &release.replaced {
-        Some(version) if *version != release.id.version => {
-            let shown = ReleaseId { version: version.clone(), ..release.id.clone() };
-            format!("{shown} → {}", release.id.version)
-        }
-        _ => release.id.to_string(),
-    }
-}
-
-/// Writes one change as `github.com/a/b 0123456789 → abcdef0123`.
-fn git_change(added: &AddedGit) -> String {
-    let replaced = added.replaced.map_or_else(String::new, |replaced| format!("{} → ", replaced.short()));
-    format!("{} {replaced}{}", added.address, added.revision.short())
-}
-
 fn added_git(stored: &StoredRepository) -> Vec<AddedGit> {
     let added = stored.added.iter();
     added.map(|&(revision, replaced)| AddedGit { address: stored.address.clone(), revision, replaced }).collect()
-}
-
-fn subject(added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String {
-    let changes: Vec<String> = added.iter().map(change).chain(added_git.iter().map(git_change)).collect();
-    if changes.is_empty() && !fetched.git.is_empty() {
-        return format!("Rename in {}", count(fetched.git.len(), "git repository", "git repositories"));
-    }
-    if changes.is_empty() && fetched.entries == 0 {
-        return "Record who signs the registry entries".into();
-    }
-    if changes.is_empty() {
-        return format!("Refresh {}", count(fetched.entries, "registry entry", "registry entries"));
-    }
-    let new =
-        added.iter().all(|release| release.replaced.is_none()) && added_git.iter().all(|git| git.replaced.is_none());
-    let verb = if new { "Add" } else { "Update" };
-    let more = if changes.len() > NAMED { ", …" } else { "" };
-    let mut counts = Vec::new();
-    if !added.is_empty() {
-        counts.push(count(added.len(), "package", "packages"));
-    }
-    if !added_git.is_empty() {
-        counts.push(count(added_git.len(), "git revision", "git revisions"));
-    }
-    format!("{verb} {}: {}{more}", counts.join(" and "), changes[..changes.len().min(NAMED)].join(", "))
-}
-
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{InnerChecksum, OuterChecksum, RepositoryName};
-
-    fn release(package: &str, version: &str, replaced: Option<&str>) -> Added {
-        let (outer, inner) = (OuterChecksum::from_bytes([0; 32]), InnerChecksum::from_bytes([0; 32]));
-        Added {
-            id: ReleaseId {
-                repository: RepositoryName::hexpm(),
-                package: package.parse().unwrap(),
-                version: version.parse().unwrap(),
-            },
-            stored: StoredRelease { outer, inner, storage: Storage::Unpacked, bytes: 1 },
-            fallback: None,
-            replaced: replaced.map(|version| version.parse().unwrap()),
-        }
-    }
-
-    #[test]
-    fn subjects_read_as_a_changelog() {
-        let (new, moved) = (release("plug", "1.0.0", None), release("jason", "1.3.0", Some("1.2.2")));
-        let none = Fetched { entries: 3, ..Fetched::default() };
-        let subject_of = subject;
-        let subject = |added: &[Added], git: &[AddedGit]| subject_of(added, git, &none);
-        assert_eq!(subject(std::slice::from_ref(&new), &[]), "Add 1 package: plug 1.0.0");
-        assert_eq!(subject(&[moved.clone(), new.clone()], &[]), "Update 2 packages: jason 1.2.2 → 1.3.0, plug 1.0.0");
-        let many = vec![new.clone(), new.clone(), new.clone(), new.clone()];
-        assert_eq!(subject(&many, &[]), "Add 4 packages: plug 1.0.0, plug 1.0.0, plug 1.0.0, …");
-        assert_eq!(subject(&[], &[]), "Refresh 3 registry entries");
-        let [one, two] = ["1", "2"].map(|digit| digit.repeat(40).parse().unwrap());
-        let git = AddedGit { address: "h/a".parse().unwrap(), revision: two, replaced: Some(one) };
-        let both = subject(&[new], std::slice::from_ref(&git));
-        assert_eq!(both, "Update 1 package and 1 git revision: plug 1.0.0, h/a 1111111111 → 2222222222");
-    }
 }
