@@ -19,8 +19,9 @@ use support::stage::{Ran, Serving, Stage};
 /// Prepares a run of the program, told of no upstream, with what Erlang needs.
 fn offline(stage: &Stage, folder: &str, arguments: &[&str]) -> Command {
     let mut command = stage.bare_command_in(folder, arguments);
-    // Upstream is stopped, and nothing else is within reach either.
+    // Upstream is stopped, and nothing else is within reach either. Its key is still that of the entries.
     command.env("HEXMIRROR_URL", "http://127.0.0.1:1");
+    command.env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
     command
 }
 
