@@ -46,7 +46,9 @@ impl Mirror {
             mirror.store(address, &data.join("sample/.git_repo").join(path));
         }
         mirror.commit();
-        mirror.pin();
+        let pins = [(NSQ, NSQ_REVISION), (RUMMAGE, RUMMAGE_REVISION)];
+        let pins = pins.map(|(address, revision)| (format!("https://{address}.git"), revision));
+        mirror.lock(&[0, 1].map(|at: usize| (pins[at].0.as_str(), pins[at].1, "")));
         Some(mirror)
     }
 
