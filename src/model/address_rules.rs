@@ -21,9 +21,14 @@ impl AddressRules {
         Self(rules.into_iter().collect())
     }
 
+    /// Returns where a rule leads a fetch from an address; `None` if no rule is about it.
+    pub fn redirected(&self, address: &str) -> Option<String> {
+        self.applied(address, false)
+    }
+
     /// Returns where a fetch from an address goes.
     pub fn fetched_from(&self, address: &str) -> String {
-        self.applied(address, false).unwrap_or_else(|| address.to_owned())
+        self.redirected(address).unwrap_or_else(|| address.to_owned())
     }
 
     /// Returns where a push to an address goes: by the longest rule for pushes, else by the longest of all.

@@ -50,14 +50,20 @@ impl Remotes {
 
     /// Returns whether a text is the address of a remote, or git takes it for one.
     pub fn has_url(&self, text: &str) -> bool {
-        let is_remote =
-            |text: &str| self.places.contains(&address(text).as_ref().map_or_else(|| folder(text), Place::of));
-        is_remote(text) || is_remote(&self.rules.fetched_from(text))
+        self.is_place(text) || self.leads_to_one(text)
     }
 
     /// Returns whether a repository is a remote, or git takes any spelling of its address for one.
-    pub fn has(&self, address: &GitAddress) -> bool {
-        self.places.contains(&Place::of(address)) || address.spellings().iter().any(|spelling| self.has_url(spelling))
+    pub fn has(&self, of: &GitAddress) -> bool {
+        self.places.contains(&Place::of(of)) || of.spellings().iter().any(|spelling| self.leads_to_one(spelling))
+    }
+
+    fn is_place(&self, text: &str) -> bool {
+        self.places.contains(&address(text).as_ref().map_or_else(|| folder(text), Place::of))
+    }
+
+    fn leads_to_one(&self, text: &str) -> bool {
+        self.rules.redirected(text).is_some_and(|target| self.is_place(&target))
     }
 
     /// Returns the remotes whose addresses begin with a repository's: git's rules for addresses know only prefixes.
