@@ -8,11 +8,12 @@ use super::{OpError, Project, Result};
 use crate::progress::{Event, Progress};
 use crate::store::{Compacted, Lock};
 
-/// Rewrites the branch's history to its `keep` newest commits, one at least; the tree stays. `None` where there is nothing to
-/// gain. Asks no network: what remotes have is known as they were last seen.
+/// Rewrites the branch's history to its `keep` newest commits (at least one) without changing the tip's tree. Returns
+/// `None` if the history is already that short. Makes no network request: remote branches are compared as last fetched.
 ///
 /// # Errors
-/// Fails where there is no mirror, and where a remote has what it lacks: that would not come back by a merge.
+/// Fails if there is no mirror, or if a remote has contents that the local mirror lacks, because a later merge could
+/// not recover them.
 pub fn compact(project: &Project, keep: usize, progress: &Arc<dyn Progress>) -> Result<Option<Compacted>> {
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(&project.repository, waits)?;

@@ -1,4 +1,4 @@
-//! A demonstration of everything on a sample project: no network, and nothing of the user's is touched.
+//! Plays a demonstration on a sample project, without internet access and without touching any of the user's files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ use crate::store::Repository;
 pub struct Step {
     /// The command that a user would type.
     pub command: String,
-    /// What came of it, a line each.
+    /// The result, one line per fact.
     pub outcome: Vec<String>,
 }
 
@@ -46,10 +46,10 @@ const PACKAGES: [(&str, &str, &[(&str, &str)], &str); 3] = [
     ),
 ];
 
-/// Plays the demonstration in an empty folder; `show` is called after each step.
+/// Plays the demonstration in an empty folder and calls `show` after each step.
 ///
 /// # Errors
-/// Fails where a step does, which it should not.
+/// Fails if a step fails, which indicates a bug or a full disk.
 pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
     let mut step = |command: &str, outcome: Vec<String>| show(&Step { command: command.into(), outcome });
     let sample = Sample::make()?;
@@ -58,7 +58,7 @@ pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
     let url = upstream.base_url();
     write(folder, "mix.lock", &sample.lock(&["greeting 1.0.0", "party 0.3.0"]))?;
     Repository::init(folder)?;
-    // Whoever keeps the project finds the settings there, too.
+    // The settings go into the project's own configuration, so that anyone who keeps the project can continue with it.
     let config = folder.join(".git/config");
     let text = fs::read_to_string(&config).map_err(OpError::machine("read", &config))?;
     let settings = format!("{text}[hexmirror \"hexpm\"]\n\turl = {url}\n\tpublicKey = hex.pem\n");
@@ -102,7 +102,7 @@ pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
     Ok(())
 }
 
-/// Fetches a tarball from the server, as a client would.
+/// Fetches a tarball from the server as a Hex client would.
 fn download(base_url: &str, id: &ReleaseId, folder: &Path) -> Result<Download> {
     let url = base_url.parse().map_err(|error: WebUrlError| broken(error.to_string()))?;
     let endpoints = [(id.repository.clone(), Endpoint::public(url))].into();
@@ -162,7 +162,7 @@ impl Sample {
         Ok(Self { public_key: key.public_key().to_pem(), tarballs, entries })
     }
 
-    /// Writes a lock that pins some of the packages, each named as `NAME VERSION`.
+    /// Writes a lock that pins the given packages, each written as `NAME VERSION`.
     fn lock(&self, pinned: &[&str]) -> String {
         let entry = |pinned: &&str| {
             let (name, version) = pinned.split_once(' ')?;

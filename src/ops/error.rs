@@ -1,4 +1,4 @@
-//! What can go wrong in an operation, sorted by what the user can do about it.
+//! The errors of operations, classified by what the user can do about them.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,14 +18,14 @@ use crate::plan::Lost;
 use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
 
-/// The sort of a failure; each has an exit code of its own.
+/// The class of a failure. Each class has its own exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failure {
     /// The mirror is not fresh.
     NotFresh,
     /// The command line, a setting or a lock cannot be used.
     Usage,
-    /// Upstream or the network.
+    /// Upstream or the network failed.
     Network,
     /// A checksum or a signature is wrong.
     Integrity,
@@ -48,12 +48,12 @@ pub enum OpError {
     Lock {
         /// The lock, from the root of the worktree.
         file: String,
-        /// Its content.
+        /// The content of the lock.
         text: Vec<u8>,
-        /// What is wrong, and where.
+        /// The problem and its position.
         source: LockError,
     },
-    /// The folder to start from is not there.
+    /// The start directory does not exist.
     #[error("there is no folder {}", directory.display())]
     NoFolder {
         /// The folder.
@@ -62,54 +62,54 @@ pub enum OpError {
     /// No lock was found.
     #[error("there is no {wanted} in {}", directory.display())]
     NoLock {
-        /// What was looked for.
+        /// The names that were searched for.
         wanted: String,
-        /// Where.
+        /// The folder that was searched.
         directory: PathBuf,
     },
     /// Neither of two states has a lock.
     #[error("there is no {wanted} in {states}")]
     NoLockAt {
-        /// What was looked for.
+        /// The names that were searched for.
         wanted: String,
-        /// The states, as they were named.
+        /// The states as the user named them.
         states: String,
     },
-    /// A revision names no commit.
+    /// A revision does not name a commit.
     #[error("{revision:?} is not a commit of this repository")]
     NoRevision {
         /// The revision as given.
         revision: String,
     },
-    /// Two commits have no ancestor in common.
+    /// Two commits have no common ancestor.
     #[error("the two sides of {range} have no commit in common")]
     NoMergeBase {
         /// The range as given.
         range: String,
     },
-    /// More revisions are named than can be compared.
+    /// More than two revisions were given.
     #[error("only two commits can be compared")]
     TooManyRevisions,
-    /// A name is that of a revision and that of a dependency.
+    /// A name matches both a revision and a dependency.
     #[error("{name:?} is both a revision and a package")]
     RevisionAndPackage {
         /// The name.
         name: String,
     },
-    /// A name is neither of a dependency nor of a revision.
+    /// A name matches neither a dependency nor a revision.
     #[error("{name:?} is not named by the locks, and is no revision")]
     NoPackage {
         /// The name as given.
         name: String,
-        /// Names of dependencies that are nearly the same.
+        /// Similar names of dependencies.
         near: Vec<String>,
     },
-    /// A lock or another file that a branch brings along is none that may be read.
+    /// A lock or another file from the worktree or a commit is refused.
     #[error("{file} {reason}, so it is not read")]
     Refused {
         /// The file, from the root of the worktree.
         file: String,
-        /// Why.
+        /// The reason.
         reason: FileRefusal,
     },
     /// A file of the project cannot be read.
@@ -117,20 +117,20 @@ pub enum OpError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// Something could not be fetched.
+    /// A fetch from upstream failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Git failed, or what it was asked for.
+    /// A git command failed.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// Git failed at bringing the mirror from a remote or taking it there.
+    /// A fetch or push of the mirror branch failed.
     #[error(transparent)]
     Remote(GitError),
-    /// A repository has no key to check its registry with.
+    /// No public key is known for a repository's registry.
     #[error("the public key of the repository {repository} is not known")]
     NoPublicKey {
         /// The repository.
@@ -141,104 +141,104 @@ pub enum OpError {
     PublicKey {
         /// The repository.
         repository: RepositoryName,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A registry entry is not what it has to be.
+    /// A registry entry is invalid.
     #[error("the registry entry of {entry} is refused")]
     Entry {
-        /// Whose entry.
+        /// The entry.
         entry: EntryId,
-        /// Why.
+        /// The reason.
         #[source]
         source: RegistryError,
     },
-    /// Another key signs a repository's registry entries than the one that counts.
+    /// A repository's registry entries are signed by another key than the expected one.
     #[error("another signer for the repository {repository}: {found} ({found_in}), not {expected} ({expected_in})")]
     Signer {
         /// The repository.
         repository: RepositoryName,
-        /// The signer that counts.
+        /// The expected signer.
         expected: Fingerprint,
-        /// Where that is named.
+        /// Where the expected signer is set or recorded.
         expected_in: String,
-        /// The other one.
+        /// The signer that was found.
         found: Fingerprint,
-        /// Where that is named.
+        /// Where the other signer was found.
         found_in: String,
     },
-    /// Upstream has an older registry entry than the mirror.
+    /// Upstream returned an older registry entry than the mirror has.
     #[error("the registry entry of {entry} is older than the mirror's: it lacks {}", listed(lost))]
     OlderEntry {
-        /// Whose entry.
+        /// The entry.
         entry: EntryId,
-        /// What would be lost.
+        /// What replacing the mirror's entry would lose.
         lost: Vec<Lost>,
     },
-    /// The registry does not list a release that a lock pins.
+    /// The registry entry does not list a release that a lock pins.
     #[error("the registry entry of {} does not list version {}", release.package, release.version)]
     NotListed {
         /// The release.
         release: ReleaseId,
     },
-    /// The lock and the registry disagree on a release.
+    /// The lock and the registry disagree on a release's outer checksum.
     #[error("{release}: the lock demands the outer checksum {expected}, the registry has {got}")]
     RegistryDisagrees {
         /// The release.
         release: ReleaseId,
-        /// What the lock demands.
+        /// The checksum in the lock.
         expected: OuterChecksum,
-        /// What the registry has.
+        /// The checksum in the registry.
         got: OuterChecksum,
     },
-    /// Two mirrors have different tarballs of one release, and no registry entry says which was published.
+    /// Two mirrors have different tarballs of one release, and no registry entry lists either of them.
     #[error("{release}: the two mirrors have different tarballs, {one} and {other}, and the registry lists neither")]
     TwoTarballs {
         /// The release.
         release: ReleaseId,
-        /// What this mirror has.
+        /// The checksum in the local mirror.
         one: OuterChecksum,
-        /// What the other one has.
+        /// The checksum in the other mirror.
         other: OuterChecksum,
     },
-    /// A tarball has another inner checksum than it must have.
+    /// A tarball has an unexpected inner checksum.
     #[error("{file}: the inner checksum must be {expected} and is {got}", file = release.tarball_name())]
     InnerChecksum {
         /// The release.
         release: ReleaseId,
-        /// What the lock or the registry demands.
+        /// The checksum that the lock or the registry requires.
         expected: InnerChecksum,
-        /// What the tarball has.
+        /// The tarball's checksum.
         got: InnerChecksum,
     },
-    /// A tarball is malformed or hostile.
+    /// A tarball is malformed or hostile and was refused.
     #[error("{file} is refused", file = release.tarball_name())]
     Tarball {
         /// The release.
         release: ReleaseId,
-        /// Why.
+        /// The reason.
         #[source]
         source: TarballError,
     },
-    /// Several things went wrong.
+    /// Several errors occurred.
     #[error("{} things went wrong", errors.len())]
     Several {
-        /// What; at least two.
+        /// The errors, at least two.
         errors: Vec<OpError>,
     },
-    /// The branch moved again and again while an update was prepared.
+    /// The mirror branch kept changing while an update was being prepared.
     #[error("the branch {branch} kept moving while the update was prepared")]
     KeptMoving {
         /// The branch.
         branch: String,
     },
-    /// Everything was fetched, and the mirror would still lack something that the locks pin.
+    /// Everything was fetched, but the mirror would still lack something that the locks pin.
     #[error("everything was fetched, but the mirror would still lack {}", lacking.join(", "))]
     StillLacking {
-        /// What it would lack.
+        /// What the mirror would lack.
         lacking: Vec<String>,
     },
-    /// No remote was named, and git knows of none that is meant.
+    /// No remote was named, and git has no default remote.
     #[error("no remote was named, and there is no single one, no origin and no remote.pushDefault")]
     NoRemote,
     /// The remote does not have the mirror branch.
@@ -249,17 +249,17 @@ pub enum OpError {
         /// The branch.
         branch: String,
     },
-    /// The remote's branch moved again and again while it was merged.
+    /// The remote's branch kept changing while it was being merged.
     #[error("the branch {branch} of {remote} kept moving while it was merged; {attempts} attempts were made")]
     RemoteKeptMoving {
         /// The remote.
         remote: Remote,
         /// The branch.
         branch: String,
-        /// How often a push was attempted.
+        /// The number of attempted pushes.
         attempts: u32,
     },
-    /// The local mirror's history was compacted, and the remote still has the one before.
+    /// The local mirror's history was compacted, but the remote still has the previous history.
     #[error("the history of {branch} was compacted here, and {remote} still has the one before")]
     Compacted {
         /// The remote.
@@ -267,7 +267,7 @@ pub enum OpError {
         /// The branch.
         branch: String,
     },
-    /// The remote's mirror may not be replaced, since it has what the local one lacks.
+    /// The remote's mirror must not be replaced, because it has contents that the local mirror lacks.
     #[error("{branch} of {remote} has what the local one lacks")]
     RemoteHasMore {
         /// The remote.
@@ -275,19 +275,19 @@ pub enum OpError {
         /// The branch.
         branch: String,
     },
-    /// A hook cannot be installed or taken away.
+    /// A hook cannot be installed or uninstalled.
     #[error(transparent)]
     Hook(#[from] InstallError),
-    /// git takes hooks from a folder outside the repository.
+    /// Git's hooks folder is outside the repository.
     #[error("git is told to take hooks from {}, which is not this repository's own (core.hooksPath)", folder.display())]
     SharedHooks {
         /// The folder.
         folder: PathBuf,
     },
-    /// The server failed.
+    /// The server failed to start or stop.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// There is no certificate for the server.
+    /// The server's certificate cannot be created or read.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// A command could not be started.
@@ -295,30 +295,30 @@ pub enum OpError {
     Run {
         /// The program.
         program: String,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The sample project of `demo` cannot be made.
+    /// The sample project of `demo` cannot be created.
     #[error("cannot make the sample project: {problem}")]
     Sample {
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// This machine refuses something that any should do.
+    /// An operation on the local system failed.
     #[error("cannot {action} {}", path.display())]
     Machine {
         /// What was attempted, as a verb phrase.
         action: &'static str,
-        /// The file, or the folder that it was for.
+        /// The affected file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// How many things that an older entry lacks are named.
+/// The maximum number of items to list that an older entry lacks.
 const NAMED: usize = 5;
 
 fn listed(lost: &[Lost]) -> String {
@@ -327,10 +327,11 @@ fn listed(lost: &[Lost]) -> String {
 }
 
 impl OpError {
-    /// Returns the sort of the failure. Of several, the gravest: a wrong checksum counts more than a lost connection.
+    /// Returns the class of the failure. For several errors, this is the most serious class: a wrong checksum outranks
+    /// a lost connection.
     pub fn failure(&self) -> Failure {
         match self {
-            // Whatever was attempted.
+            // A full disk or a similar local problem determines the class, regardless of the operation.
             error if !matches!(error, Self::Several { .. }) && local_cause(error).is_some() => Failure::Repository,
             Self::Config(_) | Self::Lock { .. } | Self::NoLock { .. } | Self::Read { .. } => Failure::Usage,
             Self::NoLockAt { .. } | Self::NoRevision { .. } | Self::NoMergeBase { .. } => Failure::Usage,
@@ -367,7 +368,7 @@ impl OpError {
         }
     }
 
-    /// Makes one error of several.
+    /// Combines several errors into one.
     pub(super) fn several(mut errors: Vec<Self>) -> Option<Self> {
         match errors.len() {
             0 | 1 => errors.pop(),
@@ -375,7 +376,7 @@ impl OpError {
         }
     }
 
-    /// Wraps what the system says of something that it refuses, for `map_err`.
+    /// Wraps an I/O error, for use in `map_err`.
     pub(super) fn machine(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Machine { action, path: path.into(), source }
     }

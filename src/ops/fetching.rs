@@ -1,4 +1,4 @@
-//! Fetches what a plan needs, and takes it apart on all cores while the rest still arrives.
+//! Fetches what a plan needs. Tarballs are unpacked on all cores while the remaining downloads continue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,89 +25,89 @@ use crate::store::{Draft, EncodedRelease, ReleaseEncoder, Snapshot};
 /// What is to be fetched.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    /// The releases, with the checksums that the lock demands.
+    /// The releases, with the checksums that the lock requires.
     pub releases: Vec<Pin>,
-    /// The registry entries that are needed: it is an error if upstream does not have one.
+    /// The required registry entries. It is an error if upstream does not have one of them.
     pub entries: BTreeSet<EntryId>,
-    /// The registry entries that are there already and need not be fetched for being mentioned as a dependency.
+    /// The registry entries that the mirror already has. They are not fetched again if a release depends on them.
     pub known: BTreeSet<EntryId>,
     /// The revisions of git repositories.
     pub git: GitPlan,
-    /// The registry entries that upstream lacked the last time, to be asked for again.
+    /// The registry entries that upstream did not have at the last fetch and that are requested again.
     pub absent: BTreeSet<EntryId>,
-    /// Registry entries that are at hand, as signed messages, and need not be fetched for their releases.
+    /// Registry entries that are available locally as signed messages. They are not fetched for their releases.
     pub at_hand: BTreeMap<EntryId, Vec<u8>>,
-    /// Whether it is all for what is new upstream.
+    /// Whether to request everything from upstream anew.
     pub refresh: bool,
 }
 
 /// What was fetched.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
-    /// The releases now in the draft.
+    /// The releases added to the transaction.
     pub releases: Vec<Stored>,
-    /// How many registry entries were put into the draft.
+    /// The number of registry entries added to the transaction.
     pub entries: usize,
-    /// How many bytes of tarballs and entries came over the network.
+    /// The number of bytes of tarballs and entries received over the network.
     pub downloaded_bytes: u64,
-    /// The git repositories now in the draft.
+    /// The git repositories added to the transaction.
     pub git: Vec<StoredRepository>,
-    /// What went wrong, where that is no reason to stop.
+    /// The error of failed fetches, if fetching continued in spite of them.
     pub failed: Option<OpError>,
 }
 
-/// A git repository that was put into the draft.
+/// A git repository that was added to the transaction.
 #[derive(Debug)]
 pub(super) struct StoredRepository {
     pub address: GitAddress,
-    /// The revisions that are new, each with one that it takes the place of, if there is one.
+    /// The new revisions, each with the revision that it replaces, if any.
     pub added: Vec<(Revision, Option<Revision>)>,
 }
 
-/// A release that was put into the draft.
+/// A release that was added to the transaction.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub id: ReleaseId,
     pub stored: crate::model::StoredRelease,
-    /// Why it is stored as its tarball, where it is.
+    /// The reason why the release is stored as a tarball, if it is.
     pub fallback: Option<String>,
 }
 
-/// One thing that arrived.
+/// A fetched item, ready for the transaction.
 enum Arrival {
     Entry {
         id: EntryId,
         signed: Vec<u8>,
     },
-    /// Upstream has no entry for a package that is only mentioned as a dependency.
+    /// Upstream has no entry for a package that only appears as a dependency.
     Absent(EntryId),
     Release(Box<EncodedRelease>),
     Git(Box<repositories::Fetched>),
     Failed(OpError),
 }
 
-/// A tarball on disk, with what it is checked against.
+/// A downloaded tarball and the checksums to verify it against.
 struct Job {
     pin: Pin,
     listed: Release,
     download: Download,
 }
 
-/// Everything that the fetching tasks share.
+/// The state that all fetching tasks share.
 struct Shared {
     upstream: Upstream,
     downloads: Arc<Downloads>,
     keys: BTreeMap<RepositoryName, PublicKey>,
     progress: Arc<dyn Progress>,
-    /// Registry entries that are there or on their way.
+    /// The registry entries that are available or already being fetched.
     claimed: Mutex<BTreeSet<EntryId>>,
     at_hand: BTreeMap<EntryId, Vec<u8>>,
-    /// As many requests as may run at once. The others wait here, where they learn that it was given up.
+    /// Limits the number of concurrent requests. Waiting tasks check here whether their repository was given up.
     turns: Semaphore,
-    /// What of the repositories answers: there is no use in failures that only repeat others.
+    /// Tracks which repositories respond, so that repeated failures are neither retried nor reported.
     health: Health,
     kept: KeptEntries,
-    /// The snapshot whose entries are not replaced by older ones.
+    /// The snapshot whose entries must not be replaced by older ones.
     base: Option<Mutex<Snapshot>>,
     accept_older: BTreeSet<EntryId>,
     received: AtomicU64,
@@ -115,27 +115,27 @@ struct Shared {
     arrivals: queue::Sender<Arrival>,
 }
 
-/// What fetching is done with.
+/// Everything that a fetch depends on.
 pub(super) struct Means<'a> {
     pub repositories: &'a Repositories<'a>,
-    /// How many requests run at once, if not as configured.
+    /// The number of concurrent requests, overriding the setting.
     pub jobs: Option<usize>,
     pub downloads: &'a Arc<Downloads>,
     pub encoder: &'a ReleaseEncoder,
-    /// What brings git repositories, where some are ordered.
+    /// The fetcher for git repositories, if the order has any.
     pub git: Option<repositories::Repositories>,
-    /// The snapshot that the draft is made on.
+    /// The snapshot that the transaction is based on.
     pub base: Option<&'a Snapshot>,
     /// The packages whose registry entries may be replaced by older ones.
     pub accept_older: &'a BTreeSet<EntryId>,
-    /// Whether what could be had is of use where something could not.
+    /// Whether to keep what was fetched even if some fetches failed.
     pub keep_going: bool,
 }
 
-/// Fetches what is ordered into the draft. Finished tarballs, and what git fetched, stay where they are whatever happens.
+/// Fetches what is ordered into the transaction. Finished tarballs and fetched git objects stay on disk in any case.
 ///
 /// # Errors
-/// Fails with everything that went wrong; the draft is then not to be published.
+/// Fails with all errors that occurred. The transaction must then not be published.
 pub(super) fn fetch(
     order: Order,
     means: Means<'_>,
@@ -170,7 +170,7 @@ pub(super) fn fetch(
             match thread::Builder::new().spawn_scoped(scope, work) {
                 Ok(_) => {}
                 Err(error) if number == 0 => return Err(no_thread()(error)),
-                // It takes longer, then.
+                // The system provides no further thread; unpacking merely takes longer.
                 Err(_) => break,
             }
         }
@@ -198,13 +198,13 @@ pub(super) fn fetch(
             let bring = move || {
                 repositories.bring(plan, base.as_ref(), |brought| {
                     let arrival = brought.map_or_else(Arrival::Failed, |brought| Arrival::Git(Box::new(brought)));
-                    // The collecting thread only stops before this one where it panicked, and then says so itself.
+                    // The collecting thread only ends before this one if it panics, which is reported elsewhere.
                     let _ = for_git.blocking_send(arrival);
                 });
             };
             thread::Builder::new().spawn_scoped(scope, bring).map(drop).map_err(no_thread())
         });
-        // What comes over the network is of use the next time.
+        // The git fetches run to completion even after an error, because what they fetch is reused by the next update.
         let errors = git.and_then(Result::err).into_iter().collect();
         let fetched = collect(arrived, errors, draft, keep_going, progress.as_ref());
         let received = network.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -212,7 +212,7 @@ pub(super) fn fetch(
     })
 }
 
-/// Puts what arrives into the draft, until all senders are gone. `errors` are those that there are before.
+/// Adds arriving items to the transaction until all senders are dropped. `errors` are the errors so far.
 fn collect(
     mut arrived: queue::Receiver<Arrival>,
     mut errors: Vec<OpError>,
@@ -224,7 +224,7 @@ fn collect(
     while let Some(arrival) = arrived.blocking_recv() {
         match arrival {
             Arrival::Failed(error) => errors.push(error),
-            // Once something failed the draft is not published, so nothing more is written.
+            // After an error, the transaction is not published, so further items are not written.
             _ if !errors.is_empty() && !keep_going => {}
             Arrival::Entry { id, signed } => match draft.put_entry(id, &signed) {
                 Ok(()) => fetched.entries += 1,
@@ -259,7 +259,7 @@ fn collect(
     }
 }
 
-/// Checks tarballs and turns them into git objects, until there are no more.
+/// Verifies tarballs and encodes them as git objects until the queue is empty.
 fn take_apart(encoder: &ReleaseEncoder, waiting: &Mutex<mpsc::Receiver<Job>>, arrivals: &queue::Sender<Arrival>) {
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(job) = next() {
@@ -273,7 +273,7 @@ fn take_apart(encoder: &ReleaseEncoder, waiting: &Mutex<mpsc::Receiver<Job>>, ar
     }
 }
 
-/// Checks a tarball against the lock first and the registry second, and encodes it.
+/// Verifies a tarball against the lock first and the registry second, and encodes it.
 fn encode(encoder: &ReleaseEncoder, job: &Job) -> Result<EncodedRelease> {
     let release = &job.pin.id;
     let bytes = job.download.read()?;
@@ -288,7 +288,7 @@ fn encode(encoder: &ReleaseEncoder, job: &Job) -> Result<EncodedRelease> {
     encoder.encode(release.clone(), &tarball).map_err(OpError::encode(release))
 }
 
-/// Runs all requests; returns how many bytes arrived.
+/// Runs all requests and returns the number of bytes received.
 async fn run(order: Order, shared: Shared) -> u64 {
     let shared = Arc::new(shared);
     let mut tasks = JoinSet::new();
@@ -324,7 +324,7 @@ async fn run(order: Order, shared: Shared) -> u64 {
     shared.received.load(Ordering::Relaxed)
 }
 
-/// Fetches a package's entry and its wanted releases. Returns the packages that the releases depend on.
+/// Fetches a package's entry and its pinned releases. Returns the packages that the releases depend on.
 async fn package(shared: Arc<Shared>, id: EntryId, pins: Vec<Pin>) -> Result<Vec<EntryId>> {
     let Some(entry) = shared.entry(&id, &pins).await? else { return Ok(Vec::new()) };
     let mut mentioned = Vec::new();
@@ -335,13 +335,13 @@ async fn package(shared: Arc<Shared>, id: EntryId, pins: Vec<Pin>) -> Result<Vec
         let request = shared.upstream.tarball(&pin.id, expected.as_ref(), &shared.downloads);
         let Some(download) = shared.ask(&id.repository, request).await? else { break };
         shared.add_received(download.downloaded_bytes);
-        // The queue outlives all tasks.
+        // The receiver outlives all tasks.
         let _ = shared.jobs.send(Job { pin, listed: listed.clone(), download });
     }
     Ok(mentioned)
 }
 
-/// Fetches the entry of a package that is only mentioned, if there is one.
+/// Fetches the entry of a package that only appears as a dependency, if upstream has one.
 async fn mention(shared: Arc<Shared>, id: EntryId) -> Result<Vec<EntryId>> {
     if shared.was_absent(&id) {
         shared.arrive(Arrival::Absent(id)).await;
@@ -357,7 +357,7 @@ async fn mention(shared: Arc<Shared>, id: EntryId) -> Result<Vec<EntryId>> {
     }
 }
 
-/// Returns what the registry says of a pinned release, which must not contradict the lock.
+/// Returns the registry's description of a pinned release, after checking that it agrees with the lock.
 fn listed<'a>(entry: &'a Package, pin: &Pin) -> Result<&'a Release> {
     let release = entry.release(&pin.id.version);
     let release = release.ok_or_else(|| OpError::NotListed { release: pin.id.clone() })?;
@@ -370,7 +370,8 @@ fn listed<'a>(entry: &'a Package, pin: &Pin) -> Result<&'a Release> {
 }
 
 impl Shared {
-    /// Fetches, checks and hands on a registry entry that lists what is pinned; `None` where everything was given up.
+    /// Fetches and verifies a registry entry that lists the pinned releases, and sends it to the transaction. Returns `None`
+    /// if the repository was given up.
     async fn entry(&self, id: &EntryId, pins: &[Pin]) -> Result<Option<Package>> {
         let EntryId { repository, package } = id;
         let key = self.keys.get(repository).ok_or_else(|| OpError::NoPublicKey { repository: repository.clone() })?;
@@ -406,7 +407,8 @@ impl Shared {
         Ok(Some(self.hand_on(id, verified).await))
     }
 
-    /// Checks that an entry has all that the mirror's has. Whoever signed that one: what it says counts as known.
+    /// Checks that a new entry has everything that the mirror's entry has. The mirror's entry counts even if another
+    /// key signed it.
     fn is_no_older(&self, id: &EntryId, new: &Verified) -> Result<()> {
         let Some(base) = self.base.as_ref().filter(|_| !self.accept_older.contains(id)) else { return Ok(()) };
         let base = base.lock().unwrap_or_else(PoisonError::into_inner);
@@ -414,31 +416,32 @@ impl Shared {
         if lost.is_empty() { Ok(()) } else { Err(OpError::OlderEntry { entry: id.clone(), lost }) }
     }
 
-    /// Hands a registry entry on, and returns what it says.
+    /// Sends a registry entry to the transaction and returns its contents.
     async fn hand_on(&self, id: &EntryId, verified: Verified) -> Package {
         self.arrive(Arrival::Entry { id: id.clone(), signed: verified.signed }).await;
         verified.package
     }
 
-    /// Returns whether a repository said a moment ago that it has no such entry.
+    /// Returns whether the repository recently answered that it has no such entry.
     fn was_absent(&self, id: &EntryId) -> bool {
         let key = self.keys.get(&id.repository);
         key.is_some_and(|key| matches!(self.kept.find(&self.upstream, id, key), Found::Absent))
     }
 
-    /// Returns those of some entries that nobody has claimed before.
+    /// Returns the entries that no task has claimed yet, and claims them.
     fn claim<'a>(&self, ids: impl Iterator<Item = &'a EntryId>) -> Vec<EntryId> {
         let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
         ids.filter(|id| claimed.insert((*id).clone())).cloned().collect()
     }
 
-    /// Hands something to the collecting thread, which takes things as fast as the disk does.
+    /// Sends an item to the collecting thread. Waits if the disk is slower than the network.
     async fn arrive(&self, arrival: Arrival) {
-        // The thread only stops before us where it panicked, and then says so itself.
+        // The thread only ends before this task if it panics, which is reported elsewhere.
         let _ = self.arrivals.send(arrival).await;
     }
 
-    /// Makes a request when it is its turn; `None` where the repository was given up meanwhile, and that was told.
+    /// Makes a request as soon as the concurrency limit permits. Returns `None` if the repository was given up
+    /// meanwhile and its failure was already reported.
     async fn ask<T>(
         &self,
         repository: &RepositoryName,

@@ -1,4 +1,4 @@
-//! Which repositories are worth asking further.
+//! Decides which repositories to keep requesting.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,36 +7,36 @@ use std::sync::{Mutex, PoisonError};
 use crate::fetch::FetchError;
 use crate::model::RepositoryName;
 
-/// After so many things in a row that could not be fetched, each after all its attempts, nothing more is asked for. At 60 %
-/// of failing requests that is one chance in 300,000.
+/// The number of consecutive failures, each after all retries, after which a repository is given up. If 60 % of all
+/// requests fail, the chance of giving up by accident is one in 300,000.
 const IN_A_ROW: u32 = 5;
 
-/// How the repositories have answered so far. One that is down is given up, with the others untouched.
+/// The state of the repositories so far. A repository that is down is given up without affecting the others.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    /// How many things of a repository failed since the last one that did not.
+    /// The number of consecutive failures per repository.
     failed: Mutex<BTreeMap<RepositoryName, u32>>,
-    /// This machine cannot go on.
+    /// Whether a local problem, such as a full disk, stops all fetching.
     stopped: AtomicBool,
 }
 
 impl Health {
-    /// Returns whether nothing more is to be asked of a repository.
+    /// Returns whether a repository receives no further requests.
     pub fn is_given_up(&self, repository: &RepositoryName) -> bool {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         self.stopped.load(Ordering::Relaxed) || failed.get(repository).is_some_and(|failed| *failed >= IN_A_ROW)
     }
 
-    /// Notes that a repository answered.
+    /// Records a successful response.
     pub fn answered(&self, repository: &RepositoryName) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was given up stays so: one late answer does not make it well.
+        // A repository stays given up: one late response does not mean that it works again.
         if let Some(failed) = failed.get_mut(repository).filter(|failed| **failed < IN_A_ROW) {
             *failed = 0;
         }
     }
 
-    /// Notes an error. Returns whether it is worth telling: after a repository was given up, errors only repeat.
+    /// Records an error. Returns whether to report it: after a repository is given up, its errors only repeat.
     pub fn failed(&self, repository: &RepositoryName, error: &FetchError) -> bool {
         if error.is_local() {
             return !self.stopped.swap(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Installs the hooks, and does what they are for.
+//! Installs the hooks and implements what they do.
 
 use std::path::Path;
 
@@ -16,10 +16,11 @@ use crate::model::Remote;
 use crate::progress::{Progress, Silent};
 use crate::store::{Lock, ObjectId};
 
-/// Installs all hooks; `binary` is where this program is. Returns those that changed.
+/// Installs all hooks. `binary` is the path of this program. Returns the hooks that changed.
 ///
 /// # Errors
-/// Fails where the folder of hooks is not this repository's own, a file cannot be written, or a hook cannot be put aside.
+/// Fails if the hooks folder does not belong to this repository, a file cannot be written, or an existing hook cannot
+/// be moved aside.
 pub fn install_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
     let hooks = hooks_dir(project, binary)?;
     refuse_shared(project, hooks.folder())?;
@@ -29,34 +30,34 @@ pub fn install_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
     Ok(installed)
 }
 
-/// Takes all hooks away and puts back what was there before. Returns those that changed.
+/// Uninstalls all hooks and restores the hooks that existed before. Returns the hooks that changed.
 ///
 /// # Errors
-/// Fails where a file cannot be written.
+/// Fails if a file cannot be written.
 pub fn uninstall_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
     let hooks = hooks_dir(project, binary)?;
     let _lock = Lock::acquire(&project.repository, || {})?;
     changed(|hook| Ok(hooks.uninstall(hook)?))
 }
 
-/// Tells how each hook stands.
+/// Returns the state of each hook.
 ///
 /// # Errors
-/// Fails where a file cannot be read.
+/// Fails if a file cannot be read.
 pub fn hook_states(project: &Project, binary: &Path) -> Result<Vec<(Hook, State)>> {
     let hooks = hooks_dir(project, binary)?;
     Hook::ALL.into_iter().map(|hook| Ok((hook, hooks.state(hook)?))).collect()
 }
 
-/// Returns the folder that hooks are in, for installing `binary` there.
+/// Returns the repository's hooks folder, for hooks that call `binary`.
 ///
 /// # Errors
-/// Fails where git's setting cannot be read.
+/// Fails if git's configuration cannot be read.
 pub fn hooks_dir(project: &Project, binary: &Path) -> Result<HooksDir> {
     Ok(HooksDir::new(project.repository.hooks_dir()?, binary))
 }
 
-/// Fails where the folder is outside the repository: other repositories take their hooks from there too.
+/// Fails if the folder is outside the repository, because other repositories may use its hooks too.
 fn refuse_shared(project: &Project, folder: &Path) -> Result<()> {
     let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder_itself = whole(folder);
@@ -67,7 +68,7 @@ fn refuse_shared(project: &Project, folder: &Path) -> Result<()> {
     Err(OpError::SharedHooks { folder: folder.to_owned() })
 }
 
-/// Gives hooks the permissions of the repository, if they are in it and not in its worktree.
+/// Gives the hooks the repository's shared permissions, if they are in the git directory rather than in the worktree.
 fn share(project: &Project, folder: &Path, hooks: &[Hook]) -> Result<()> {
     if !folder.starts_with(project.repository.common_dir()) {
         return Ok(());
@@ -91,59 +92,59 @@ fn changed(change: impl Fn(Hook) -> Result<bool>) -> Result<Vec<Hook>> {
     Ok(changed)
 }
 
-/// What `pre-push` comes to.
+/// The decision of the `pre-push` hook.
 #[derive(Debug, Clone)]
 pub enum PushCheck {
-    /// Nothing that is pushed needs anything of the mirror, or the remote has what it needs, as far as is known here, and
-    /// there is nothing here that could be shared instead.
+    /// There is nothing to do: the push needs nothing from the mirror, or the remote's mirror had it when last fetched,
+    /// and the local mirror has nothing to share.
     Nothing,
-    /// Something pushed has locks that the mirror lacks things for.
+    /// The mirror lacks something that the pushed locks pin.
     Stale {
-        /// The branches, and what their locks come to.
+        /// The pushed branches and the status of their locks.
         refs: Vec<(PushedLocks, Status)>,
     },
-    /// The mirror is fresh, and has to go to the remote.
+    /// The mirror is fresh and must be pushed to the remote.
     Share {
-        /// The branches whose locks have to find everything there afterwards.
+        /// The branches whose locks must be covered by the remote's mirror afterwards.
         needed: Vec<PushedLocks>,
     },
 }
 
-/// A branch that is pushed, and its locks.
+/// A pushed branch and its locks.
 #[derive(Debug, Clone)]
 pub struct PushedLocks {
     /// The full name of the branch on the remote.
     pub reference: String,
-    /// The locks of the commit that is pushed.
+    /// The locks in the pushed commit.
     pub locks: Vec<LockFile>,
 }
 
 impl PushedLocks {
-    /// Returns the branch's name, for people.
+    /// Returns the branch's short name for display.
     pub fn branch(&self) -> &str {
         self.reference.strip_prefix("refs/heads/").unwrap_or(&self.reference)
     }
 }
 
-/// Compares what is about to be pushed with the mirror. Asks no network.
+/// Compares what is about to be pushed with the mirror, without network access.
 ///
-/// Tags, deletions and the mirror branch itself do not concern it, nor do commits whose locks the remote has already.
+/// Ignores tags, deletions, the mirror branch itself, and commits whose locks the remote already has.
 ///
 /// # Errors
-/// Fails where a lock cannot be used or the mirror cannot be read, and if the mirror branch is pushed too and has a registry
-/// entry that its repository did not sign.
+/// Fails if a lock is invalid or the mirror cannot be read. Also fails if the mirror branch is among the pushed refs
+/// and contains a registry entry that its repository did not sign.
 pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Result<PushCheck> {
     let mode = project.config.pre_push;
     if mode == PrePush::Off {
         return Ok(PushCheck::Nothing);
     }
     let mirror = project.branch.full_name();
-    // Where the mirror branch is among what is pushed, that is what the remote will have.
+    // If the mirror branch itself is pushed, compare with the commit that the remote is about to have.
     let along =
         refs.iter().find(|pushed| pushed.remote_ref == mirror).and_then(|pushed| object(pushed.local.as_deref()));
     let there = match along {
         Some(along) => {
-            // What is no mirror is for the checks below.
+            // A commit that is not a mirror is rejected by the checks below.
             if let Ok(along) = project.snapshot_of(None, along) {
                 check_outgoing(project, remote, &along, &Silent)?;
             }
@@ -151,7 +152,7 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
         }
         None => project.repository.remote_tip(remote, &project.branch)?,
     };
-    // Only the local mirror can go along.
+    // Only the local mirror can be pushed with the branches.
     let own = || project.repository.tip(&project.branch);
     let (mut stale, mut needed, mut share) = (Vec::new(), Vec::new(), false);
     for pushed in refs {
@@ -162,17 +163,17 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
         }
         let pushed_locks = || PushedLocks { reference: pushed.remote_ref.clone(), locks: locks.clone() };
         if !brings_locks(project, remote, pushed, commit)? {
-            // Where nothing of the mirror is on the remote yet, any push is the first occasion. Nobody waits for it, so a
-            // mirror that is broken is no reason to stop this push.
+            // While the remote has no mirror yet, share the local mirror with any push. This is optional, so a broken
+            // mirror does not block the push.
             let first = mode == PrePush::Push && there.is_none();
             share |= first && own().ok().flatten().is_some_and(|own| has_all(project, own, &locks));
             continue;
         }
-        // A mirror on the remote that is damaged, or none at all, does not count.
+        // A missing or damaged mirror on the remote covers no locks.
         let known = there.and_then(|there| status::compare_at(project, Some(there), &locks, false).ok());
         if let Some(known) = known.filter(|known| known.summary.fresh) {
-            // Somebody may have dropped some of it since it was seen, whether that was behind the local mirror, where it
-            // stands or ahead of it. To find out takes one request, which a changed lock is worth.
+            // Another user may have pruned the remote's mirror since the last fetch. A changed lock justifies one
+            // request to find out.
             if mode == PrePush::Push && along.is_none() && known.summary.present + known.summary.git > 0 {
                 share |= own().ok().flatten().is_some_and(|own| has_all(project, own, &locks));
                 needed.push(pushed_locks());
@@ -181,7 +182,7 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
         }
         let status = status::compare_at(project, own()?, &locks, false)?;
         if status.summary.fresh {
-            // Locks that pin nothing are fresh without a mirror.
+            // Locks without any pins are fresh without a mirror.
             share |= status.commit.is_some();
             needed.push(pushed_locks());
         } else {
@@ -195,8 +196,8 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
     })
 }
 
-/// Brings what is known here of a remote's mirror, where the local one lags behind it: a push then has nothing to merge, and is
-/// one request.
+/// Fast-forwards the local mirror to the remote's as last fetched, if the local mirror is behind. The push then needs
+/// no merge and only one request.
 ///
 /// # Errors
 /// Fails as [`pull_known`] does.
@@ -211,10 +212,10 @@ pub fn catch_up(project: &Project, remote: &Remote, progress: &dyn Progress) -> 
     }
 }
 
-/// Returns those of the branches whose locks the local mirror lacks anything for, as after it was merged.
+/// Returns the branches whose locks are not covered by the local mirror, for use after a merge.
 ///
 /// # Errors
-/// Fails where a lock cannot be used or the mirror cannot be read.
+/// Fails if a lock is invalid or the mirror cannot be read.
 pub fn lacking(project: &Project, pushed: Vec<PushedLocks>) -> Result<Vec<(PushedLocks, Status)>> {
     let tip = project.repository.tip(&project.branch)?;
     let mut lacking = Vec::new();
@@ -227,18 +228,19 @@ pub fn lacking(project: &Project, pushed: Vec<PushedLocks>) -> Result<Vec<(Pushe
     Ok(lacking)
 }
 
-/// Tells whether a remote's mirror has everything for the branches, as far as is known without asking it.
+/// Returns whether the remote's mirror, as last fetched, covers the locks of all these branches.
 pub fn remote_has(project: &Project, remote: &Remote, pushed: &[PushedLocks]) -> bool {
     let tip = project.repository.remote_tip(remote, &project.branch).ok().flatten();
     tip.is_some_and(|tip| pushed.iter().all(|pushed| has_all(project, tip, &pushed.locks)))
 }
 
-/// Tells whether a mirror has everything for some locks; one that cannot be read has not.
+/// Returns whether a mirror covers these locks. An unreadable mirror does not.
 fn has_all(project: &Project, tip: ObjectId, locks: &[LockFile]) -> bool {
     status::compare_at(project, Some(tip), locks, false).is_ok_and(|status| status.summary.fresh)
 }
 
-/// Returns the commit that is pushed to a branch; nothing for a tag, a deletion, the mirror branch, or what is no commit.
+/// Returns the commit that is pushed to a branch. `None` for a tag, a deletion, the mirror branch, or an object that is
+/// not a commit.
 fn commit_of_branch(project: &Project, pushed: &PushedRef) -> Option<ObjectId> {
     if pushed.remote_ref.starts_with("refs/tags/") || pushed.remote_ref == project.branch.full_name() {
         return None;
@@ -246,7 +248,7 @@ fn commit_of_branch(project: &Project, pushed: &PushedRef) -> Option<ObjectId> {
     object(pushed.local.as_deref()).filter(|commit| project.repository.is_commit(*commit))
 }
 
-/// Tells whether a pushed commit has other locks than the remote is known to have.
+/// Returns whether a pushed commit has locks that the remote is not known to have.
 fn brings_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit: ObjectId) -> Result<bool> {
     let mut there = Vec::new();
     if let Some(before) = object(pushed.remote.as_deref()).filter(|before| project.repository.has(*before)) {
@@ -257,7 +259,7 @@ fn brings_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit: 
     }
     let branches = project.repository.branches_of(remote)?;
     if there.is_empty() {
-        // A new branch, or one that somebody moved: most have the locks of another branch.
+        // The branch is new or was moved by another user. Most such branches have the same locks as another branch.
         for branch in &branches {
             if !locks_differ(project, *branch, commit)? {
                 return Ok(false);
@@ -268,11 +270,11 @@ fn brings_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit: 
     Ok(!project.repository.is_in(commit, &there)?)
 }
 
-/// Tells whether the checked-out locks are others than those of the commit that was checked out before. Compares blobs and
-/// reads no file. Where either is not known, they may be.
+/// Returns whether the checked-out locks differ from those of the previously checked-out commit. Compares blob ids
+/// without reading files. Returns `true` if either commit is unknown.
 ///
 /// # Errors
-/// Fails where a commit cannot be read.
+/// Fails if a commit cannot be read.
 pub fn locks_changed(project: &Project, before: Option<&str>, after: Option<&str>) -> Result<bool> {
     match (object(before), object(after)) {
         (Some(before), Some(after)) if project.repository.has(before) => locks_differ(project, before, after),
@@ -280,27 +282,27 @@ pub fn locks_changed(project: &Project, before: Option<&str>, after: Option<&str
     }
 }
 
-/// Returns what the locks that are checked out come to, where the mirror lacks anything for them.
+/// Returns the status of the checked-out locks if the mirror does not cover them.
 ///
 /// # Errors
-/// Fails where a lock cannot be used or the mirror cannot be read.
+/// Fails if a lock is invalid or the mirror cannot be read.
 pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
     if project.config.post_checkout == PostCheckout::Off {
         return Ok(None);
     }
-    // What is checked out may be older than the settings that name its locks.
+    // The checked-out commit may be older than the settings that name its locks.
     match project.present_locks().and_then(|locks| status::compare(project, &locks, false)) {
         Err(OpError::NoLock { .. }) => Ok(None),
         status => Ok(Some(status?).filter(|status| !status.summary.fresh)),
     }
 }
 
-/// Returns the remote whose mirror has everything that some locks pin, as far as is known without asking it.
+/// Returns the remote whose mirror, as last fetched, covers everything that these locks pin.
 ///
-/// A mirror that the local one has been merged with is none: to pull it brings nothing back that was dropped since.
+/// Ignores remote mirrors that the local mirror already contains: pulling them would not restore what was pruned since.
 ///
 /// # Errors
-/// Fails where it cannot be read what remotes were last seen with.
+/// Fails if the remote-tracking branches cannot be read.
 pub fn remote_with_all(project: &Project, locks: &[LockFile]) -> Result<Option<Remote>> {
     let own = project.repository.tip(&project.branch).ok().flatten();
     let brings = |tip| !own.is_some_and(|own| covers(project, own, tip).unwrap_or(false));
@@ -322,7 +324,7 @@ fn locks_differ(project: &Project, one: ObjectId, other: ObjectId) -> Result<boo
     Ok(false)
 }
 
-/// Reads an object's id; that of nothing, all zeros, is none.
+/// Parses an object id. The null id (all zeros) counts as `None`.
 fn object(id: Option<&str>) -> Option<ObjectId> {
     ObjectId::from_hex(id?.as_bytes()).ok().filter(|id| !id.is_null())
 }

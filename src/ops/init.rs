@@ -1,4 +1,4 @@
-//! Makes the mirror branch, or adopts the one that a remote has.
+//! Creates the mirror branch, or adopts a remote's.
 
 use super::integrate::whose;
 use super::sync::{bring, complete};
@@ -7,35 +7,37 @@ use crate::model::Remote;
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, Lock, ObjectId, Snapshot};
 
-/// What `init` found or did.
+/// The result of `init`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Initialised {
-    /// The branch was there.
+    /// The branch already existed.
     Present {
         /// Its tip.
         commit: ObjectId,
     },
-    /// A remote had it, and the local branch now stands where the remote's does.
+    /// The local branch was created from a remote's branch.
     Adopted {
         /// The remote.
         remote: Remote,
         /// The branch's tip.
         commit: ObjectId,
     },
-    /// It was made, and holds nothing yet.
+    /// An empty branch was created.
     Made {
         /// Its only commit.
         commit: ObjectId,
     },
 }
 
-/// Makes the mirror branch where there is none: from a remote's, else an empty one. Repeating it changes nothing.
+/// Creates the mirror branch if it does not exist: from a remote's branch, otherwise empty. Running it again changes
+/// nothing.
 ///
-/// Where no remote is known to have it, the default one is asked: a clone of a single branch knows nothing of it. One that
-/// cannot be reached is reported, and the branch is made. Git may ask for a password if `may_ask`.
+/// If no remote is known to have the branch, asks the default remote, because a single-branch clone does not know about
+/// it. If that remote is unreachable, reports a warning and creates the branch. Git may ask for a password if
+/// `may_ask`.
 ///
 /// # Errors
-/// Fails where the branch exists and is not a mirror, or nothing can be written.
+/// Fails if the branch exists but is not a mirror, or if the repository cannot be written.
 pub fn init(project: &Project, may_ask: bool, progress: &dyn Progress) -> Result<Initialised> {
     if let Some(snapshot) = project.snapshot()? {
         return Ok(Initialised::Present { commit: snapshot.commit() });
@@ -52,15 +54,15 @@ pub fn init(project: &Project, may_ask: bool, progress: &dyn Progress) -> Result
     }
 }
 
-/// Returns what the mirror holds, for reading. In a fresh clone, which has the branch of its remote only, that is what counts.
+/// Returns the mirror for reading. In a fresh clone without a local mirror branch, this is the remote's.
 ///
 /// # Errors
-/// Fails where there is no mirror, or it cannot be read.
+/// Fails if there is no mirror, or it cannot be read.
 pub fn mirror(project: &Project) -> Result<Snapshot> {
     Ok(project.readable()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?)
 }
 
-/// Returns what the local mirror holds, for changing it. In a fresh clone it is made first.
+/// Returns the local mirror for modification. Creates it first in a fresh clone.
 pub(super) fn own_mirror(project: &Project, progress: &dyn Progress) -> Result<Snapshot> {
     if let Some(snapshot) = project.snapshot()? {
         return Ok(snapshot);
@@ -69,7 +71,7 @@ pub(super) fn own_mirror(project: &Project, progress: &dyn Progress) -> Result<S
     Ok(adopted.ok_or_else(|| project.repository.no_mirror(&project.branch))?)
 }
 
-/// Asks the default remote for its mirror, where there is none here and none is known of.
+/// Asks the default remote for its mirror, if neither a local nor a remote-tracking branch exists.
 pub(super) fn ask(project: &Project, may_ask: bool, progress: &dyn Progress) -> Result<()> {
     if project.repository.mirror_tip(&project.branch)?.is_some() {
         return Ok(());
@@ -85,7 +87,7 @@ pub(super) fn ask(project: &Project, may_ask: bool, progress: &dyn Progress) -> 
     Ok(())
 }
 
-/// Fetches what a partial clone lacks of the remote's mirror that is to be adopted, so that it can be read.
+/// Fetches objects of the remote's mirror that a partial clone lacks, so that the mirror can be adopted.
 pub(super) fn complete_known(project: &Project) -> Result<()> {
     let (repository, branch) = (&project.repository, &project.branch);
     if !repository.is_partial() || repository.tip(branch)?.is_some() {
@@ -95,10 +97,10 @@ pub(super) fn complete_known(project: &Project) -> Result<()> {
     known.map_or(Ok(()), |(remote, tip)| complete(project, &remote, tip))
 }
 
-/// Makes the local branch from the first remote that has one, where there is none. Returns the remote.
+/// Creates the local branch from the first remote that has one, if it does not exist. Returns the remote.
 ///
 /// # Errors
-/// Fails if what the remote has is refused, as by a pull.
+/// Fails if the remote's mirror is rejected by the checks that a pull makes.
 pub(super) fn adopt(project: &Project, progress: &dyn Progress) -> Result<Option<(Remote, Snapshot)>> {
     let Some((remote, tip)) = project.repository.remote_tips(&project.branch)?.into_iter().next() else {
         return Ok(None);
