@@ -204,7 +204,7 @@ pub(super) fn fetch(
             };
             thread::Builder::new().spawn_scoped(scope, bring).map(drop).map_err(no_thread())
         });
-        // The git fetches run to completion even after an error, because what they fetch is reused by the next update.
+        // If git's thread cannot start, continue with the tarballs, because the next update reuses them.
         let errors = git.and_then(Result::err).into_iter().collect();
         let fetched = collect(arrived, errors, draft, keep_going, progress.as_ref());
         let received = network.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -1,4 +1,4 @@
-//! Brings another mirror, which a remote has, into the local branch.
+//! Integrates a remote's mirror into the local branch.
 
 use super::mentioned::read_entry;
 use super::merge::{self, Gained, History, Merge};
@@ -9,32 +9,32 @@ use crate::plan::lost;
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError};
 
-/// How often a merge begins anew because something else moved the local branch.
+/// The number of attempts to merge if other processes keep moving the local branch.
 const ATTEMPTS: usize = 5;
 
-/// Where another mirror is from.
+/// The remote mirror to integrate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
     /// The remote.
     pub remote: &'a Remote,
-    /// Where its mirror stands.
+    /// The tip of its mirror branch.
     pub tip: ObjectId,
 }
 
-/// A merge that was made to be pushed, and was overtaken. Where the branch still stands on it, the next one replaces it, so
-/// that the history has one merge and not one for each attempt.
+/// A merge that was made for a push, which another push then overtook. If the branch still points to it, the next merge
+/// replaces it, so that the history has one merge instead of one per attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Earlier {
-    /// Where the branch stood before it.
+    /// The branch's tip before the merge.
     pub own: ObjectId,
-    /// What was merged.
+    /// The remote tip that was merged.
     pub theirs: ObjectId,
-    /// The merge.
+    /// The merge commit.
     pub merged: ObjectId,
 }
 
-/// Brings another commit into the local branch: forward where that has nothing of its own, else by a merge, which is returned
-/// too.
+/// Integrates a remote's commit into the local branch: by fast-forward if the local branch has no commits of its own,
+/// otherwise by a merge, which is returned too.
 pub(super) fn integrate(
     project: &Project,
     source: Source<'_>,
@@ -78,7 +78,7 @@ fn integrate_once(
         return put_onto(project, source, [&ours, &theirs], onto, progress).map(|pull| (pull, None));
     }
     let (ours, replaced) = match earlier {
-        // What the remote had at the earlier merge, it still has.
+        // The remote still has everything that it had at the superseded merge.
         Some(Earlier { own, theirs: known, merged })
             if merged == ours.commit() && repository.is_ancestor(known, tip)? =>
         {
@@ -105,9 +105,9 @@ fn integrate_once(
     Ok((done(Way::Merged, gained, commit, true), Some(merged)))
 }
 
-/// How two mirrors went apart, neither of which is in the history of the other.
+/// How two mirrors diverged, neither of which is an ancestor of the other.
 struct Apart {
-    /// Where they were last the same, as far as that can be told.
+    /// The merge bases, as far as they can be determined.
     shared: Vec<ObjectId>,
     way: Way,
     history: History,
@@ -125,7 +125,8 @@ impl Apart {
             let (here, there) = (with(own, repository.replaced_by(own)?), with(source.tip, replaced_there));
             let mut shared = shared_with(project, &here, &there)?;
             if shared.is_empty() {
-                // As `git merge-base --fork-point` does: what the remote was seen with before, and is in ours.
+                // As `git merge-base --fork-point` does, search the reflog of the remote-tracking branch for a commit
+                // that the local branch contains.
                 let tracking = repository.tracking_ref(source.remote, &project.branch);
                 for seen in repository.reflog(&tracking)? {
                     if repository.has(seen) && covers(project, own, seen)? {
@@ -146,7 +147,7 @@ fn with(tip: ObjectId, replaced: Vec<ObjectId>) -> Vec<ObjectId> {
     [tip].into_iter().chain(replaced).collect()
 }
 
-/// Returns what any of some histories has in common with any of some others; the first that has anything.
+/// Returns the merge bases of the first pair of commits, one from each list, that has any.
 fn shared_with(project: &Project, some: &[ObjectId], others: &[ObjectId]) -> Result<Vec<ObjectId>> {
     let repository = &project.repository;
     for one in some.iter().filter(|one| repository.has(**one)) {
@@ -160,17 +161,17 @@ fn shared_with(project: &Project, some: &[ObjectId], others: &[ObjectId]) -> Res
     Ok(Vec::new())
 }
 
-/// How the local mirror gives way to the remote's.
+/// How the local branch moves onto the remote's.
 struct Onto {
     way: Way,
-    /// What both were before.
+    /// The merge bases.
     shared: Vec<Snapshot>,
-    /// Where the local branch stands.
+    /// The local branch's tip.
     before: ObjectId,
 }
 
-/// Moves the local branch to the remote's. Where it has something of its own, or something that is dropped there and needed
-/// here, a commit with that goes on top.
+/// Moves the local branch to the remote's tip. Adds a commit on top if the local mirror has contents of its own, or if
+/// locks here need something that was pruned there.
 fn put_onto(
     project: &Project,
     source: Source<'_>,
@@ -206,13 +207,13 @@ fn put_onto(
     Ok(Pull { remote: source.remote.clone(), way, gained, commit, ahead })
 }
 
-/// Says whose mirror a remote's is, for people.
+/// Describes a remote's mirror for messages.
 pub(super) fn whose(remote: &Remote) -> String {
     format!("the mirror of {remote}")
 }
 
-/// Returns whether the remote's mirror has a registry entry that lacks something that the local one's has. Whoever may write the
-/// remote's branch can put back an entry that the repository signed once, such as one without an advisory.
+/// Returns whether the remote's mirror has a registry entry that lacks something that the local entry has. Anyone with
+/// write access to the remote can restore an entry that the repository once signed, such as one without an advisory.
 fn has_older_entries(ours: &Snapshot, theirs: &Snapshot) -> Result<bool> {
     let there = &theirs.manifest()?.entries;
     for (id, stored) in &ours.manifest()?.entries {
@@ -226,7 +227,7 @@ fn has_older_entries(ours: &Snapshot, theirs: &Snapshot) -> Result<bool> {
     Ok(false)
 }
 
-/// Tells whether the local mirror has anything that the remote's lacks, or, where that does not follow it, has otherwise.
+/// Returns whether the local mirror has anything that the remote's mirror lacks. After a rebase, any difference counts.
 fn has_something_else(ours: &Manifest, theirs: &Manifest, way: Way) -> bool {
     let known = |address: &GitAddress, revision: &Revision| {
         theirs.git.get(address).is_some_and(|git| git.revisions.contains_key(revision))
@@ -237,10 +238,10 @@ fn has_something_else(ours: &Manifest, theirs: &Manifest, way: Way) -> bool {
         || way == Way::Rebased && ours != theirs
 }
 
-/// Tells whether a mirror has, or left behind on purpose, everything that is in the history of another one.
+/// Returns whether a mirror contains all commits of another mirror's history, or replaced them on purpose.
 ///
 /// # Errors
-/// Fails where a commit cannot be read.
+/// Fails if a commit cannot be read.
 pub(super) fn covers(project: &Project, own: ObjectId, other: ObjectId) -> Result<bool> {
     let repository = &project.repository;
     if own == other || repository.is_ancestor(other, own)? {

@@ -1,4 +1,4 @@
-//! Which registry entries of an unfinished update are used by the next one.
+//! Decides which registry entries of an unfinished update the next update reuses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,36 +9,36 @@ use crate::fetch::{Downloads, Kept, Upstream};
 use crate::hex::registry::{Package, PublicKey, Signed};
 use crate::model::{EntryId, StoredEntry};
 
-/// For how long an entry is used without asking again.
+/// How long an entry is reused without asking upstream again.
 ///
-/// Without that an update of many packages from an upstream that often fails would never end, since all entries would have to
-/// arrive in one run. The entries on the mirror may be older than upstream's by this time, and no more.
+/// Otherwise, an update of many packages from an unreliable upstream would never finish, because all entries would have
+/// to arrive in one run. As a consequence, the mirror's entries may be older than upstream's by up to this time.
 const KEPT: Duration = Duration::from_secs(60 * 60);
-/// The same for an update that is to fetch what is new.
+/// The same limit for an update that refreshes all entries.
 const KEPT_IN_REFRESH: Duration = Duration::from_secs(10 * 60);
 
-/// The registry entries that are kept in the folder of downloads.
+/// The registry entries that are kept in the download folder.
 pub(super) struct KeptEntries {
     downloads: Arc<Downloads>,
-    /// The entries of the mirror as it is. If it has another one than when an entry was kept, that one may be newer.
+    /// The mirror's current entries. If the mirror's entry changed since an entry was kept, the mirror's may be newer.
     base: BTreeMap<EntryId, StoredEntry>,
     kept_for: Duration,
 }
 
-/// A registry entry with what it says.
+/// A verified registry entry and its contents.
 pub(super) struct Verified {
     pub signed: Vec<u8>,
     pub package: Package,
     pub etag: Option<String>,
 }
 
-/// What is kept of an entry.
+/// The result of a search for a kept entry.
 pub(super) enum Found {
-    /// It can be used as it is.
+    /// The entry can be used without a request.
     Current(Verified),
-    /// The repository had no such entry a moment ago.
+    /// The repository recently answered that it has no such entry.
     Absent,
-    /// Upstream has to say whether it is still the same.
+    /// The entry needs revalidation by upstream.
     Stale(Verified),
     Nothing,
 }
@@ -48,7 +48,7 @@ impl KeptEntries {
         Self { downloads, base, kept_for: if refresh { KEPT_IN_REFRESH } else { KEPT } }
     }
 
-    /// Looks for an entry. What is damaged, or signed by another key now, is no use.
+    /// Searches for a kept entry. Ignores entries that are damaged or that another key signed.
     pub fn find(&self, upstream: &Upstream, id: &EntryId, key: &PublicKey) -> Found {
         let Some((Kept { signed, etag, base }, age)) = upstream.kept_entry(id, &self.downloads) else {
             return Found::Nothing;
@@ -62,7 +62,8 @@ impl KeptEntries {
         }
     }
 
-    /// Keeps what a repository answered for the next update, in case this one fails; `None`: that it has no such entry.
+    /// Keeps a repository's response for the next update, in case this one fails. `None` records that the repository
+    /// has no such entry.
     pub fn keep(&self, upstream: &Upstream, id: &EntryId, verified: Option<&Verified>) {
         let signed = verified.map(|verified| verified.signed.clone());
         let etag = verified.and_then(|verified| verified.etag.clone());
@@ -75,7 +76,7 @@ impl KeptEntries {
 }
 
 impl Verified {
-    /// Checks an entry against its repository's key and reads it.
+    /// Verifies an entry's signature with its repository's key and decodes it.
     pub fn new(id: &EntryId, key: &PublicKey, signed: Vec<u8>, etag: Option<String>) -> Result<Self> {
         let refused = |source| OpError::Entry { entry: id.clone(), source };
         let message = Signed::decode(&signed).map_err(refused)?;

@@ -1,4 +1,5 @@
-//! What git clients are led to, by the locks in force and the project's remotes.
+//! Determines which git repositories clients are redirected to the server for, from the current locks and the project's
+//! remotes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,13 +16,14 @@ use crate::plan::{Leading, Led};
 use crate::serve::environment::{Access, Redirects, is_of_server};
 use crate::store::{Checkout, Objects, Repository, Snapshot, StoreError, layout};
 
-/// How many submodules of one revision are looked at, and how deep in its tree.
+/// The maximum number of submodules to read per revision, and their maximum depth in the tree.
 const MAX_SUBMODULES: usize = 1000;
 const MAX_DEPTH: usize = 64;
 
-/// Returns the locks that decide what git clients are led to; `None` if there are none.
+/// Returns the locks that determine which repositories git clients are redirected for, or `None` if there are none.
 ///
-/// The mirror branch itself is no place for locks: whoever checks it out, or has nothing else, has none.
+/// Locks in the mirror branch itself do not count, so if the mirror branch is checked out, or is the only branch, there
+/// are none.
 pub(super) fn leading_locks(project: &Project) -> Result<Option<Vec<LockFile>>> {
     let repository = &project.repository;
     if let Some(head) = repository.head()
@@ -31,14 +33,14 @@ pub(super) fn leading_locks(project: &Project) -> Result<Option<Vec<LockFile>>> 
     }
     match project.present_locks() {
         Ok(locks) => Ok(Some(locks)),
-        // Whoever names locks does not mean that anything goes without them.
+        // If the user configured locks that do not exist, redirect nothing rather than everything.
         Err(OpError::NoLock { .. }) if project.config.locks.is_some() => Ok(Some(Vec::new())),
         Err(OpError::NoLock { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Returns whether there is any lock that git clients are led by.
+/// Returns whether any lock exists that restricts what git clients are redirected for.
 ///
 /// # Errors
 /// Fails if a lock cannot be read.
@@ -46,24 +48,24 @@ pub fn has_leading_lock(project: &Project) -> Result<bool> {
     Ok(leading_locks(project)?.is_some())
 }
 
-/// Returns the addresses of the project's remotes, and the rules that the user has for addresses.
+/// Returns the addresses of the project's remotes and the user's `insteadOf` and `pushInsteadOf` rules.
 pub(super) fn remotes(repository: &Repository) -> Remotes {
     let named = |name, is_for_push| {
         let settings = repository.all_settings_by_subsection("url", name).into_iter();
         settings.map(move |(base, prefix)| AddressRule { base, prefix, is_for_push })
     };
-    // Where the program runs within `run`, an outer server's rules are there too.
+    // If the program runs inside `git hexmirror run`, the rules include those of the outer server.
     let fetching = named("insteadOf", false).filter(|rule| !is_of_server(&rule.base));
     let rules = AddressRules::new(fetching.chain(named("pushInsteadOf", true)));
-    // Branches may name an address instead of a remote.
+    // A branch's settings may contain an address instead of a remote's name.
     let settings = [("remote", "url"), ("remote", "pushurl"), ("branch", "remote"), ("branch", "pushRemote")];
     let named = settings.into_iter().flat_map(|(section, name)| repository.all_settings_by_subsection(section, name));
     let default = repository.setting("remote.pushDefault");
     Remotes::new(named.map(|(_, url)| url).chain(default), rules)
 }
 
-/// Finds out what git clients are led to at a snapshot. `checkout` writes out a repository of it; that is asked only of those
-/// that have submodules.
+/// Determines what git clients are redirected for at a snapshot. `checkout` writes a repository of the snapshot to disk
+/// and is called only for repositories with submodules.
 pub(super) fn led(
     project: &Project,
     snapshot: &Snapshot,
@@ -93,14 +95,14 @@ pub(super) fn led(
     }
 }
 
-/// Reads the submodules of some revisions. What is not there, or not what its id promises, has none.
+/// Reads the submodules of some revisions. Missing or damaged objects count as having none.
 fn submodules(git: &Git, folders: &[PathBuf], of: &[(GitUrl, Revision)]) -> Result<Vec<(GitUrl, Revision)>> {
     let mut objects = Objects::default();
     let names = of.iter().flat_map(|(_, id)| [id.to_string(), format!("{id}^{{tree}}"), format!("{id}:.gitmodules")]);
     read(git, folders, names.collect(), &mut objects)?;
     let mut named = Vec::new();
     for (url, revision) in of {
-        // An address that cannot be mirrored is not in the mirror either.
+        // An address that cannot be mirrored is not in the mirror.
         let modules = objects.gitmodules(*revision).into_iter().take(MAX_SUBMODULES);
         named.extend(modules.filter_map(|(path, address)| Some((url.submodule(&address).ok()?, *revision, path))));
     }
@@ -119,12 +121,12 @@ fn read(git: &Git, folders: &[PathBuf], names: BTreeSet<String>, objects: &mut O
     Ok(())
 }
 
-/// Returns what clients need to know to ask a server of the project's mirror at `base_url`; `authority` is the file with what
-/// its certificate is to be checked with, if that is one of its own.
+/// Returns what clients need to access a server of the project's mirror at `base_url`. `authority` is the file with the
+/// CA certificate, if the server uses its own.
 ///
-/// git is led to the server for repositories that the locks in force pin, in all usual forms of address and as the locks have
-/// it; if there is no lock, for none. Addresses with a password in them are left out unless `with_secrets`, since what this
-/// returns may be printed.
+/// Git is redirected to the server for the repositories that the current locks pin, in all usual forms of their
+/// addresses and as written in the locks. Without a lock, nothing is redirected. Addresses that contain a password are
+/// omitted unless `with_secrets`, because the result may be printed.
 ///
 /// # Errors
 /// Fails if the mirror or a lock cannot be read.
@@ -144,13 +146,13 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_
     Ok(Access { base_url: base_url.to_owned(), redirects, authority })
 }
 
-/// A cache of git repositories in a temporary folder, for when that beside the project's repository cannot be written. Goes
-/// when it is dropped.
+/// A cache of git repositories in a temporary folder, used if the cache beside the project's repository is not
+/// writable. It is deleted on drop.
 #[derive(Debug, Default)]
 pub(super) struct OwnCache(OnceLock<TempDir>);
 
 impl OwnCache {
-    /// Returns the folder, and makes it if it is not there.
+    /// Returns the folder, and creates it if necessary.
     pub fn folder(&self) -> Result<&Path, StoreError> {
         if let Some(folder) = self.0.get() {
             return Ok(folder.path());
@@ -160,7 +162,7 @@ impl OwnCache {
         Ok(self.0.get_or_init(|| made).path())
     }
 
-    /// Writes out a git repository of a snapshot, beside the project's repository or else here.
+    /// Writes a git repository of a snapshot to the cache beside the project's repository, or else to this one.
     pub fn checkout(&self, snapshot: &Snapshot, address: &GitAddress) -> Result<Option<Checkout>, StoreError> {
         match snapshot.checkout(address) {
             Err(error) if error.is_unwritable() => snapshot.checkout_in(self.folder()?, address),

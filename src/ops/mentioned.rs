@@ -1,4 +1,4 @@
-//! Which registry entries a mirror needs for its releases.
+//! Determines which registry entries a mirror needs for its releases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use crate::hex::registry::{Package, Signed};
 use crate::model::{EntryId, ReleaseId, Version};
 use crate::store::Snapshot;
 
-/// Returns the entries that some releases need: their own, and those of the packages that they depend on, optional
-/// dependencies included. `package` reads an entry; of one that is not there nothing is needed.
+/// Returns the entries that the given releases need: their own entries and those of all their dependencies, including
+/// optional ones. `package` reads an entry and may return `None`; such a package adds no dependencies.
 pub(super) fn mentioned<'a>(
     releases: impl IntoIterator<Item = &'a ReleaseId>,
     package: impl Fn(&EntryId) -> Result<Option<Package>>,
@@ -27,7 +27,7 @@ pub(super) fn mentioned<'a>(
     Ok(mentioned)
 }
 
-/// Reads a registry entry of a snapshot, whoever signed it: it was checked when it was stored.
+/// Reads a registry entry of a snapshot without verifying its signature, which was verified when the entry was stored.
 pub(super) fn read_entry(snapshot: &Snapshot, id: &EntryId) -> Result<Option<Package>> {
     let refused = |source| OpError::Entry { entry: id.clone(), source };
     let Some(bytes) = snapshot.entry(id)? else { return Ok(None) };

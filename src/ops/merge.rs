@@ -1,4 +1,4 @@
-//! Merges two mirrors by union: nothing that either has is lost.
+//! Merges two mirrors into their union, so that nothing is lost from either.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -16,16 +16,16 @@ use crate::plan::{Needed, Pruning, knows_more};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{Draft, ObjectId, REPLACES, Snapshot, StoreError};
 
-/// What came from another mirror.
+/// Statistics of a merge: what the local mirror received from another mirror.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gained {
-    /// How many releases.
+    /// The number of added releases.
     pub releases: usize,
-    /// How many registry entries.
+    /// The number of added or replaced registry entries.
     pub entries: usize,
-    /// How many revisions of git repositories.
+    /// The number of added revisions of git repositories.
     pub revisions: usize,
-    /// How many releases went, since they were dropped there.
+    /// The number of removed releases, because they were pruned from the other mirror.
     pub pruned: usize,
 }
 
@@ -42,41 +42,43 @@ impl Add for Gained {
     }
 }
 
-/// Two mirrors that are to become one.
+/// Two mirrors to be merged.
 pub(super) struct Merge<'a> {
-    /// What the result stands on.
+    /// The snapshot that the result is based on.
     pub ours: &'a Snapshot,
-    /// What is merged into it.
+    /// The snapshot that is merged into `ours`.
     pub theirs: &'a Snapshot,
-    /// What both were before they went apart; nothing where that is not known.
+    /// The snapshots of the merge bases. Empty if unknown.
     pub shared: Vec<Snapshot>,
-    /// What becomes of the other's history.
+    /// What happens to the other mirror's history.
     pub history: History,
-    /// Where the branch stands, if not at `ours`.
+    /// The branch's tip, if it is not `ours`.
     pub replaced: Option<ObjectId>,
-    /// The first words of the commit's message, such as `Merge the mirror of origin`.
+    /// The subject of the commit message, such as `Merge the mirror of origin`.
     pub title: String,
 }
 
-/// What becomes of the history of a mirror that is merged into another one.
+/// What happens to the history of a mirror when it is merged into another mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum History {
-    /// It becomes part of the history.
+    /// It becomes part of the result's history, as a second parent.
     Joined,
-    /// It is left behind, and the commit says so, so that it can be told that nothing of it is lacking.
+    /// It is left behind. The commit message records this, so that a later comparison finds that nothing is missing.
     Replaced,
-    /// It is left behind.
+    /// It is left behind without a record.
     Dropped,
 }
 
-/// Merges another snapshot into the branch: of releases and revisions the union, but for what one side dropped and the other
-/// left as it was; of each registry entry the one that knows more. Whatever is derived is derived again. The new commit takes
-/// the place of an earlier merge of ours, if there is one.
+/// Merges another snapshot into the branch and returns the new tip.
+///
+/// The result has the releases and revisions of both sides, except those that one side pruned and the other left
+/// unchanged. Of each registry entry, it keeps the one with more information. Derived files are generated again. The
+/// new commit replaces the superseded merge, if there is one.
 ///
 /// # Errors
-/// Fails where a registry entry of the other mirror is not signed by its repository, where both have a release with
-/// different checksums and no registry entry says which is right, and with [`crate::store::StoreError::Moved`] where the
-/// branch moved meanwhile.
+/// Fails if a registry entry of the other mirror is not signed by its repository, if both mirrors have a release with
+/// different checksums and no registry entry says which one is right, and with [`crate::store::StoreError::Moved`] if
+/// another process moved the branch meanwhile.
 pub(super) fn merge(project: &Project, merge: Merge<'_>, progress: &dyn Progress) -> Result<(ObjectId, Gained)> {
     let Merge { ours, theirs, shared, history, replaced, title } = merge;
     let union = Union::new(project, ours, theirs, &shared, progress)?;
@@ -115,11 +117,11 @@ pub(super) fn merge(project: &Project, merge: Merge<'_>, progress: &dyn Progress
     Ok((published.commit, gained))
 }
 
-/// Checks what a fast-forward would bring, as a merge does, and counts it; `whose` says whose mirror it is.
+/// Checks and counts what a fast-forward adds, with the same checks as a merge. `whose` describes the other mirror.
 ///
 /// # Errors
-/// Fails if the manifest is not that of the tree, or a registry entry is not signed by its repository. If that one's key is
-/// not known, a warning is reported.
+/// Fails if the manifest does not match the tree, or if a registry entry is not signed by its repository. If a
+/// repository's key is unknown, reports a warning instead.
 pub(super) fn check(
     project: &Project,
     ours: Option<&Snapshot>,
@@ -148,10 +150,11 @@ pub(super) fn check(
     Ok(gained)
 }
 
-/// Checks whom a mirror that is to be merged names as signers, and its manifest against its tree.
+/// Checks the signers that another mirror records before it is merged, and its manifest against its tree.
 ///
 /// # Errors
-/// Fails if it names another signer than the one that counts here and the user set none, or if the two do not match.
+/// Fails if the mirror records another signer than the expected one and the user's settings name none, or if its
+/// manifest does not match its tree.
 pub(super) fn check_signers(project: &Project, ours: &Snapshot, theirs: &Snapshot, whose: &str) -> Result<()> {
     matches_its_tree(theirs, Some(ours))?;
     let (here, there) = (ours.manifest()?, theirs.manifest()?);
@@ -189,11 +192,11 @@ struct Union<'a> {
     ours: &'a Snapshot,
     theirs: &'a Snapshot,
     signers: Signers,
-    /// What ours dropped and theirs has still.
+    /// What the local mirror pruned and the other mirror still has.
     gone_here: Pruning,
-    /// What theirs dropped and ours has still.
+    /// What the other mirror pruned and the local mirror still has.
     gone_there: Pruning,
-    /// What the locks here need; only known if one side dropped anything.
+    /// What the local locks need. Computed only if one side pruned anything.
     needed: Needed,
 }
 
@@ -212,7 +215,7 @@ impl<'a> Union<'a> {
             (Pruning::since(&shared, here, there), Pruning::since(&shared, there, here));
         let mut needed_here = Needed::default();
         if !(gone_here.is_empty() && gone_there.is_empty()) {
-            // Whoever dropped it did not know what is alive here.
+            // Whoever pruned the other mirror did not know which branches are live here.
             let question = Question { tags: project.config.keep_tags.clone(), since: i64::MAX, strict: false };
             let Answer { needed, .. } = needed(project, &question, progress)?;
             gone_here.keep(&needed);
@@ -224,12 +227,12 @@ impl<'a> Union<'a> {
         Ok(Self { ours, theirs, signers, gone_here, gone_there, needed: needed_here })
     }
 
-    /// Takes over the registry entries of the other mirror that know more. Returns, of all in which the two differ, the one
-    /// that is kept, and how many were taken over.
+    /// Adds the other mirror's registry entries that have more information. Returns all kept entries of those in which
+    /// the two mirrors differ, and the number of added or replaced entries.
     fn entries(&self, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<(BTreeMap<EntryId, Package>, usize)> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
         let (mut kept, mut taken, mut left_out) = (BTreeMap::new(), 0, 0);
-        // Of ours, those that somebody else signed than who may by now.
+        // The local entries that were signed by a signer who has been replaced.
         for id in self.signers.to_replace(self.ours)? {
             draft.remove_entry(&id);
             left_out += 1;
@@ -239,7 +242,7 @@ impl<'a> Union<'a> {
                 continue;
             }
             let Some(signed) = self.theirs.entry(id)? else { continue };
-            // Whatever comes from elsewhere is checked again before it is taken over.
+            // Entries from another mirror are verified again before they are added.
             let Some(other) = self.signers.verify_unless_replaced(id, &signed)? else {
                 left_out += 1;
                 continue;
@@ -268,8 +271,8 @@ impl<'a> Union<'a> {
         Ok((kept, taken))
     }
 
-    /// Decides on the registry entries that one side dropped: what a release needs stays, or comes back. Returns how many
-    /// came.
+    /// Decides on the registry entries that one side pruned: an entry that a release needs is kept or restored. Returns
+    /// the number of restored entries.
     fn dropped_entries(&self, draft: &mut Draft<'_>, packages: &BTreeMap<EntryId, Package>) -> Result<usize> {
         if self.gone_here.entries.is_empty() && self.gone_there.entries.is_empty() {
             return Ok(0);
@@ -294,7 +297,7 @@ impl<'a> Union<'a> {
         Ok(taken)
     }
 
-    /// Takes over what the other mirror has of git repositories, and returns how many revisions that brought.
+    /// Adds the other mirror's git repositories and revisions. Returns the number of added revisions.
     fn repositories(&self, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<usize> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
         let nothing = StoredGit::default();
@@ -342,14 +345,14 @@ impl<'a> Union<'a> {
         Ok(taken)
     }
 
-    /// Returns a repository without the revisions that were dropped on the other side.
+    /// Returns a repository without the revisions that the other side pruned.
     fn left(&self, gone: &Pruning, address: &GitAddress, stored: Option<&StoredGit>) -> StoredGit {
         let mut left = stored.cloned().unwrap_or_default();
         left.revisions.retain(|revision, _| !gone.drops(address, *revision));
         left
     }
 
-    /// Returns the releases that are to be taken over: those that only the other mirror has.
+    /// Returns the releases to add: those that only the other mirror has.
     fn releases(&self, packages: &BTreeMap<EntryId, Package>) -> Result<Vec<ReleaseId>> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
         let mut taken = Vec::new();
@@ -366,7 +369,7 @@ impl<'a> Union<'a> {
         Ok(taken)
     }
 
-    /// Decides between two tarballs of one version: the signed registry entry says which was published.
+    /// Decides between two tarballs of one version. The signed registry entry says which one was published.
     fn other_is_right(
         &self,
         id: &ReleaseId,

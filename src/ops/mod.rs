@@ -1,4 +1,4 @@
-//! One operation a file: each composes the layers below and returns what there is to say about it.
+//! Operations, one per file. Each combines the layers below and returns a result for the caller to display.
 
 mod compact;
 mod demo;

@@ -1,4 +1,4 @@
-//! What the locks of everything alive in a project pin.
+//! Collects what the locks of everything live in a project pin.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,29 +10,30 @@ use crate::plan::Needed;
 use crate::progress::{Event, Progress};
 use crate::store::{Live, ObjectId, Seen};
 
-/// Which locks count, and what becomes of one that cannot be read.
+/// Which locks count, and how to treat one that cannot be read.
 #[derive(Debug, Clone)]
 pub(super) struct Question {
-    /// The tags whose locks count, as globs.
+    /// Globs for the tags whose locks count.
     pub tags: Vec<String>,
-    /// Since when the locks of all commits count, in seconds since 1970.
+    /// All commits since this time count, in seconds since 1970.
     pub since: i64,
-    /// Whether it is an error where a lock that somebody may build with now cannot be read. Else nothing is said.
+    /// Whether a lock that cannot be read is an error if a branch or worktree currently uses it. Otherwise, it is
+    /// ignored.
     pub strict: bool,
 }
 
-/// What locks pin, and how many different ones were read.
+/// The pins of all locks, and the number of distinct locks.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub needed: Needed,
     pub locks: usize,
 }
 
-/// The names of a project's locks: those configured, besides all files that are called as locks are.
+/// The names of a project's locks: the configured ones, and every file with the default name of a lock.
 #[derive(Debug, Clone)]
 struct Names {
     globs: globset::GlobSet,
-    /// Those that are no patterns, and are found in folders too that patterns do not enter.
+    /// The names without wildcards. They also match in folders that globs do not enter.
     literal: Vec<String>,
 }
 
@@ -47,14 +48,14 @@ impl Names {
     }
 }
 
-/// Puts together what is pinned by the locks of all branches, here and on remotes as last seen, of tags that are asked for, of
-/// worktrees, indexes and stashes, and of commits that were made lately or are not pushed yet.
+/// Collects the pins of the locks of all local branches, remote-tracking branches, selected tags, worktrees, indexes
+/// and stashes, and of commits that are recent or not pushed yet.
 ///
 /// # Errors
-/// Fails where the project cannot be read, and as the question says.
+/// Fails if the project cannot be read, or if a lock cannot be read and the question is strict.
 pub(super) fn needed(project: &Project, question: &Question, progress: &dyn Progress) -> Result<Answer> {
     let repository = &project.repository;
-    // Tags as git's own patterns for them: a * means slashes too.
+    // As in git's own patterns for tags, `*` also matches slashes.
     let tags = glob_set("the tags to keep", &question.tags, false)?;
     let configured = Names::new(project.config.locks.as_deref().unwrap_or_default())?;
     let live = repository.live(&project.branch, |tag| tags.is_match(tag), |path| configured.has(path))?;
@@ -78,7 +79,7 @@ pub(super) fn needed(project: &Project, question: &Question, progress: &dyn Prog
             "this clone is shallow, so that not all commits of the days to keep are here; what only those need may go";
         progress.report(Event::Warning { message: message.into() });
     }
-    // Without any remote nothing is ever pushed.
+    // Without a remote, nothing is ever pushed, so nothing counts as unpushed.
     let unpushed = if remote.is_empty() { Vec::new() } else { repository.only_in(&local, &remote)? };
     for commit in made.into_iter().chain(unpushed) {
         search.commit(commit, None)?;
@@ -102,12 +103,12 @@ struct Search<'a> {
     question: &'a Question,
     progress: &'a dyn Progress,
     configured: Names,
-    /// What the tracked settings of commits say, by the ids of their contents.
+    /// The lock names in the tracked settings of commits, by blob id.
     tracked: HashMap<ObjectId, Names>,
-    /// The folders that were looked through, for each content of the tracked settings.
+    /// The folders already searched, for each version of the tracked settings.
     folders: HashMap<Option<ObjectId>, Seen>,
     commits: BTreeSet<ObjectId>,
-    /// The locks that were read, by the ids of their contents.
+    /// The locks already read, by blob id.
     read: HashSet<ObjectId>,
     needed: Needed,
 }
@@ -127,7 +128,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Adds the locks of a commit; `whose` names what stands on it, if anything does.
+    /// Adds the locks of a commit. `whose` names the ref that points to the commit, if any.
     fn commit(&mut self, commit: ObjectId, whose: Option<&str>) -> Result<()> {
         if !self.commits.insert(commit) {
             return Ok(());
@@ -155,7 +156,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Adds the locks that lie in a worktree.
+    /// Adds the locks in a worktree.
     fn worktree(&mut self, root: &std::path::Path) -> Result<()> {
         let (repository, strict) = (&self.project.repository, self.question.strict);
         let read = |file: &str, limit| match read_below(repository, root, file, limit) {
@@ -175,7 +176,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Adds what a lock pins; `whose` is `None` for one that nobody builds with now.
+    /// Adds the pins of a lock. `whose` is `None` if no branch or worktree currently uses the lock.
     fn add(&mut self, lock: LockFile, whose: Option<&str>, in_worktree: bool) -> Result<()> {
         if !self.read.insert(lock.blob) {
             return Ok(());
@@ -183,7 +184,7 @@ impl<'a> Search<'a> {
         match (read_locks(&self.project.repository, std::slice::from_ref(&lock)), whose) {
             (Ok(wanted), _) => self.needed.add(&wanted),
             (Err(OpError::Lock { .. } | OpError::Refused { .. }), _) if !self.question.strict => {}
-            // While a merge is not resolved, what both sides pin is kept for their commits.
+            // During an unresolved merge, the commits of both sides keep what they pin.
             (Err(OpError::Lock { file, text, source }), Some(whose)) if !(in_worktree && source.is_conflict()) => {
                 return Err(OpError::Lock { file: format!("{whose}:{file}"), text, source });
             }
@@ -201,7 +202,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Reads the names of the locks in the tracked settings; settings that cannot be read say nothing.
+/// Reads the lock names from tracked settings. Returns `None` if the settings are invalid.
 fn tracked_names(settings: &[u8]) -> Option<Names> {
     let layer = Layer::from_toml(&String::from_utf8_lossy(settings)).ok()?;
     Names::new(&layer.locks.unwrap_or_default()).ok()

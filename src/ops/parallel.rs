@@ -1,23 +1,23 @@
-//! Work on several threads, as many as the system gives.
+//! Runs work on as many threads as the system provides.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Returns how many threads can run at once here.
+/// Returns the number of threads that can run in parallel.
 pub(super) fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Does something with every item on at most `threads` threads, and returns what comes of it in the items' order.
+/// Calls `action` for every item on at most `threads` threads and returns the results in the items' order.
 ///
-/// The calling thread is one of them, so that the work gets done even if the system gives no other.
+/// The calling thread participates, so the work completes even if the system provides no other thread.
 pub(super) fn in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], action: impl Fn(&T) -> R + Sync) -> Vec<R> {
     in_parallel_with(threads, items, || (), |(), item| action(item))
 }
 
-/// Does that with a state for each thread, which the calling thread makes.
+/// As [`in_parallel`], with a separate state per thread, which the calling thread creates.
 pub(super) fn in_parallel_with<S: Send, T: Sync, R: Send>(
     threads: usize,
     items: &[T],

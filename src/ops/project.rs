@@ -1,4 +1,4 @@
-//! A project: its repository, its settings, its locks.
+//! A project: its repository, settings, environment and locks.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,33 +15,33 @@ use crate::model::Remote;
 use crate::plan::Wanted;
 use crate::store::{Branch, Discovery, ObjectId, Repository, Snapshot};
 
-/// The locks that are looked for where none are configured.
+/// The lock names to search for if none are configured.
 pub(super) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
-/// What an error calls the setting with the locks.
+/// The name of the lock setting in error messages.
 pub(super) const LOCKS_SETTING: &str = "the setting locks";
-/// The longest glob, in bytes.
+/// The maximum length of a glob, in bytes.
 const MAX_GLOB: usize = 1024;
-/// The most alternatives in braces that a glob may have: the compiler of globs recurses into them.
+/// The maximum number of alternatives in braces per glob, because the glob compiler is recursive.
 const MAX_BRACES: usize = 16;
-/// The folders that a glob with `**` does not enter: what is below them belongs to others.
+/// The folders that a glob with `**` does not enter, because their contents do not belong to the project.
 pub(super) const SKIPPED: [&str; 5] = [".git", "deps", "_build", "node_modules", ".elixir_ls"];
 
-/// The environment of the process, as far as the library is shown it.
+/// The part of the process environment that the library may see.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// The variables that are valid Unicode.
+    /// The environment variables with valid Unicode values.
     pub variables: BTreeMap<String, String>,
     /// The user's home directory.
     pub home: Option<PathBuf>,
 }
 
 impl Environment {
-    /// Returns a variable's value; an empty one counts as absent.
+    /// Returns a variable's value. An empty value counts as unset.
     pub fn get(&self, name: &str) -> Option<String> {
         self.variables.get(name).filter(|value| !value.is_empty()).cloned()
     }
 
-    /// Returns the first of some variables that is there.
+    /// Returns the value of the first of these variables that is set.
     pub fn first(&self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| self.get(name))
     }
@@ -56,45 +56,45 @@ pub struct Project {
     pub branch: Branch,
     /// The settings in force.
     pub config: Config,
-    /// The settings of the tracked file, and which of them count.
+    /// The settings of the tracked file, and which of them take effect.
     pub tracked: Tracked,
-    /// The user's own settings: flags, the environment, git's configuration.
+    /// The user's own settings: flags, environment variables, git configuration.
     pub(super) own: [Layer; 3],
     /// The environment.
     pub environment: Environment,
     directory: PathBuf,
 }
 
-/// A lock's name and content, wherever it is from.
+/// The name and content of a lock from any source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockText {
-    /// Its path, as a person would write it.
+    /// Its path for display.
     pub file: String,
     /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// A lock file, known by the id of its content. The content of a commit's is read only where somebody asks for it.
+/// A lock file, identified by its blob id. The content of a lock in a commit is read only on demand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockFile {
-    /// Its path from the root of the worktree.
+    /// Its path relative to the worktree's root.
     pub file: String,
-    /// The id that its content has as a blob of git, whether git has that or not.
+    /// The id of its content as a git blob, even if git does not have that blob.
     pub blob: ObjectId,
-    /// Its content, where it had to be read to know the id.
+    /// Its content, if computing the id required reading it.
     read: Option<Vec<u8>>,
 }
 
 impl LockFile {
-    /// Names a lock whose content git has.
+    /// Creates a lock whose content is stored in git.
     pub fn stored(file: String, blob: ObjectId) -> Self {
         Self { file, blob, read: None }
     }
 
-    /// Takes a lock that was read.
+    /// Creates a lock from content that was read from a file.
     ///
     /// # Errors
-    /// Fails where its content was made to have another's id.
+    /// Fails if the content is a SHA-1 collision attack.
     pub fn read(file: String, bytes: Vec<u8>) -> Result<Self> {
         Ok(Self { file, blob: Repository::blob_id(&bytes)?, read: Some(bytes) })
     }
@@ -112,10 +112,10 @@ impl LockFile {
 }
 
 impl Project {
-    /// Opens the project that `directory` is in. `flags` are the settings of the command line.
+    /// Opens the project that contains `directory`. `flags` are the settings from the command line.
     ///
     /// # Errors
-    /// Fails where there is no such folder, no repository, or a setting cannot be used.
+    /// Fails if the directory does not exist or is not in a repository, or if a setting is invalid.
     pub fn open(directory: &Path, flags: Layer, environment: Environment) -> Result<Self> {
         if !directory.is_dir() {
             return Err(OpError::NoFolder { directory: directory.to_owned() });
@@ -128,10 +128,10 @@ impl Project {
         Self::of(Repository::discover(directory, how)?, directory, flags, environment)
     }
 
-    /// Takes the project of a repository; `directory` is where in it the user stands.
+    /// Creates a project from a repository. `directory` is the current directory.
     ///
     /// # Errors
-    /// Fails where a setting cannot be used.
+    /// Fails if a setting is invalid.
     pub fn of(repository: Repository, directory: &Path, flags: Layer, environment: Environment) -> Result<Self> {
         let git = Layer::from_git(
             |key| repository.settings(key),
@@ -148,17 +148,17 @@ impl Project {
         Ok(Self { repository, branch, config, tracked, own, environment, directory: directory.to_owned() })
     }
 
-    /// Opens the project's repository once more, as it is on disk now.
+    /// Opens the project's repository again, to read its current state.
     pub(super) fn reopened(&self) -> Result<Self> {
         Ok(Self { repository: self.repository.reopened()?, ..self.clone() })
     }
 
-    /// Returns where in the project the user stands.
+    /// Returns the current directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Finds the system git for this repository. Where it may not ask for a password, it fails instead.
+    /// Finds the system's git for this repository. Unless `may_ask`, git fails instead of asking for a password.
     pub(super) fn git(&self, may_ask: bool) -> Result<ProjectGit> {
         let own_ssh = self.environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some()
             || self.repository.setting("core.sshCommand").is_some();
@@ -168,25 +168,25 @@ impl Project {
         Ok(ProjectGit::find(settings, directory, self.repository.git_dir())?)
     }
 
-    /// Returns what the mirror branch holds now, or `None` where there is none.
+    /// Returns the mirror branch's current snapshot, or `None` if there is no mirror.
     ///
     /// # Errors
-    /// Fails where it is not a mirror or is damaged.
+    /// Fails if the branch is not a mirror or is damaged.
     pub fn snapshot(&self) -> Result<Option<Snapshot>> {
         Ok(self.repository.snapshot(&self.branch)?)
     }
 
-    /// Returns what the mirror holds for whoever only reads it: in a fresh clone, which has the branch of its remote only, that
-    /// one. Writes nothing.
+    /// Returns the mirror for reading. In a fresh clone without a local mirror branch, this is the remote's. Writes
+    /// nothing.
     ///
     /// # Errors
-    /// Fails where it is not a mirror or is damaged.
+    /// Fails if the branch is not a mirror or is damaged.
     pub fn readable(&self) -> Result<Option<Snapshot>> {
         let tip = self.repository.mirror_tip(&self.branch)?;
         tip.map(|(remote, tip)| self.snapshot_of(remote.as_ref(), tip)).transpose()
     }
 
-    /// Returns what the mirror branch, or a remote's, holds at a commit.
+    /// Returns the snapshot of the local mirror branch, or of a remote's, at a commit.
     pub(super) fn snapshot_of(&self, remote: Option<&Remote>, tip: ObjectId) -> Result<Snapshot> {
         let branch = match remote {
             Some(remote) => &self.repository.tracking_branch(remote, &self.branch)?,
@@ -195,20 +195,20 @@ impl Project {
         Ok(Snapshot::at(&self.repository, branch, tip)?)
     }
 
-    /// Returns the project's locks: those configured, each of which has to be there, else the nearest `mix.lock` and
-    /// `rebar.lock`, upward from the current directory to the root of the worktree.
+    /// Returns the project's locks. If locks are configured, all of them must exist. Otherwise, these are the nearest
+    /// `mix.lock` and `rebar.lock`, searched upward from the current directory to the worktree's root.
     ///
     /// # Errors
-    /// Fails where there is none, a configured name or glob finds none, or one cannot be read.
+    /// Fails if there is no lock, a configured name or glob matches no file, or a lock cannot be read.
     pub fn locks(&self) -> Result<Vec<LockFile>> {
         let (locks, lacking) = self.found_locks()?;
         if locks.is_empty() || !lacking.is_empty() { Err(self.no_lock(&lacking)) } else { Ok(locks) }
     }
 
-    /// Returns those of the project's locks that are there, for what is checked out and may be older than the settings.
+    /// Returns the project's locks that exist, for a checked-out commit that may be older than the settings.
     ///
     /// # Errors
-    /// Fails where there is none, or one cannot be read.
+    /// Fails if there is no lock, or one cannot be read.
     pub fn present_locks(&self) -> Result<Vec<LockFile>> {
         let (locks, lacking) = self.found_locks()?;
         if locks.is_empty() { Err(self.no_lock(&lacking)) } else { Ok(locks) }
@@ -220,7 +220,7 @@ impl Project {
         OpError::NoLock { wanted, directory }
     }
 
-    /// Returns the locks that are there, and the configured names and globs that find none.
+    /// Returns the locks that exist, and the configured names and globs that match no file.
     fn found_locks(&self) -> Result<(Vec<LockFile>, Vec<String>)> {
         match &self.config.locks {
             Some(globs) => self.configured_locks(globs),
@@ -228,18 +228,19 @@ impl Project {
         }
     }
 
-    /// Says which locks are looked for.
+    /// Describes which locks are searched for.
     pub(super) fn wanted_locks(&self) -> String {
         self.config.locks.as_ref().map_or_else(|| LOCKS.join(" or "), |globs| globs.join(" or "))
     }
 
-    /// Returns the paths of the locks in a commit, sorted: those configured, else the ones in its root. It may have fewer.
+    /// Returns the sorted paths of the locks in a commit: those configured, otherwise those in its root folder.
+    /// Configured locks may be missing.
     ///
     /// # Errors
-    /// Fails where the commit cannot be read.
+    /// Fails if the commit cannot be read.
     pub fn lock_paths_at(&self, commit: ObjectId) -> Result<Vec<String>> {
         let mut paths = match &self.config.locks {
-            // Literal names need no walk through the whole tree.
+            // Names without wildcards do not require a walk through the whole tree.
             Some(globs) if are_literal(globs) => globs.clone(),
             Some(globs) => {
                 let set = glob_set(LOCKS_SETTING, globs, true)?;
@@ -252,10 +253,10 @@ impl Project {
         Ok(paths)
     }
 
-    /// Returns the locks of a commit. Reads its trees, and no lock.
+    /// Returns the locks of a commit. Reads the commit's trees but not the locks' contents.
     ///
     /// # Errors
-    /// Fails where the commit cannot be read.
+    /// Fails if the commit cannot be read.
     pub fn locks_at(&self, commit: ObjectId) -> Result<Vec<LockFile>> {
         let mut locks = Vec::new();
         for file in self.lock_paths_at(commit)? {
@@ -265,11 +266,11 @@ impl Project {
         Ok(locks)
     }
 
-    /// Returns the configured locks that are there, sorted, and the names and globs that find none.
+    /// Returns the configured locks that exist, sorted, and the names and globs that match no file.
     pub(super) fn configured_locks(&self, globs: &[String]) -> Result<(Vec<LockFile>, Vec<String>)> {
         let (mut locks, mut lacking) = (BTreeMap::new(), Vec::new());
         let literal = |glob: &String| are_literal(std::slice::from_ref(glob));
-        // Literal names need no walk through the whole worktree.
+        // Names without wildcards do not require a walk through the whole worktree.
         let files: Vec<String> = match self.repository.worktree() {
             _ if are_literal(globs) => Vec::new(),
             Some(root) => walk(root).collect(),
@@ -305,7 +306,7 @@ impl Project {
         }
     }
 
-    /// Returns a lock of the worktree, or of `HEAD` in a bare repository; `None` where it is not there.
+    /// Returns a lock of the worktree, or of `HEAD` in a bare repository. `None` if it does not exist.
     pub(super) fn lock(&self, file: String) -> Result<Option<LockFile>> {
         if self.repository.worktree().is_none() {
             let Some(head) = self.repository.head() else { return Ok(None) };
@@ -315,19 +316,19 @@ impl Project {
         LockFile::read(file, bytes).map(Some)
     }
 
-    /// Returns where the current directory is below the root of the worktree; the root itself where it is not in it.
+    /// Returns the current directory relative to the worktree's root. Outside the worktree, returns the root itself.
     pub(super) fn folder(&self) -> PathBuf {
         self.repository.worktree().and_then(|root| self.below(root)).unwrap_or_default()
     }
 
-    /// Returns where the current directory is below the root of the worktree.
+    /// Returns the current directory relative to the worktree's root, if it is inside.
     fn below(&self, root: &Path) -> Option<PathBuf> {
         let (root, directory) = (fs::canonicalize(root).ok()?, fs::canonicalize(&self.directory).ok()?);
         directory.strip_prefix(root).ok().map(Path::to_owned)
     }
 }
 
-/// Judges the tracked settings by the user's own.
+/// Decides which tracked settings take effect, given the user's own settings.
 fn judged(repository: &Repository, text: &str, own: &[Layer], environment: &Environment) -> Result<Tracked> {
     let tracked = Layer::from_toml(text)?.with_key_files(|file| match read_tracked(repository, file, MAX_KEY) {
         Ok(bytes) => bytes.ok_or_else(|| format!("there is no {file}")),
@@ -343,7 +344,8 @@ pub(super) fn are_literal(globs: &[String]) -> bool {
     globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{', '\\']))
 }
 
-/// Reads globs; `origin` says where they are from, `literal_separator` whether a * stops at slashes, as in paths.
+/// Parses globs. `origin` describes their source in errors. With `literal_separator`, `*` does not match slashes, as in
+/// paths.
 pub(super) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) -> Result<globset::GlobSet> {
     let unusable = |error: globset::Error| config::ConfigError { origin: origin.into(), problem: error.to_string() };
     let mut set = globset::GlobSetBuilder::new();
@@ -360,20 +362,20 @@ pub(super) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) 
 }
 
 impl Project {
-    /// Reads locks and puts together what the mirror has to have for them.
+    /// Reads locks and collects what the mirror must contain for them.
     ///
     /// # Errors
-    /// Fails where one cannot be used.
+    /// Fails if a lock is invalid.
     pub fn wanted(&self, locks: &[LockFile]) -> Result<Wanted> {
         let wanted = read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules);
         Ok(if self.config.shallow { wanted } else { wanted.with_full_ancestries() })
     }
 }
 
-/// Reads locks and puts together what they pin.
+/// Reads locks and collects what they pin.
 ///
 /// # Errors
-/// Fails where one cannot be used.
+/// Fails if a lock is invalid.
 pub fn read_locks(repository: &Repository, locks: &[LockFile]) -> Result<Wanted> {
     let mut wanted = Wanted::default();
     for lock in locks {
@@ -384,15 +386,16 @@ pub fn read_locks(repository: &Repository, locks: &[LockFile]) -> Result<Wanted>
     Ok(wanted)
 }
 
-/// Puts an error of a lock together with the lock's text.
+/// Adds a lock's text to its parse error.
 pub(super) fn lock_error(file: &str, bytes: &[u8], source: crate::lock::LockError) -> OpError {
     OpError::Lock { file: file.to_owned(), text: bytes.to_owned(), source }
 }
 
-/// Returns the locks in a folder that need not be in a repository: those named, else `mix.lock` and `rebar.lock`.
+/// Returns the locks in a folder, which need not be in a repository: the named ones, otherwise `mix.lock` and
+/// `rebar.lock`.
 ///
 /// # Errors
-/// Fails where there is none, or one cannot be read.
+/// Fails if there is no lock, or one cannot be read.
 pub fn locks_in(directory: &Path, named: Option<&[String]>) -> Result<Vec<LockText>> {
     let read = |file: &str| Ok(LockText { bytes: read_file(&directory.join(file))?, file: file.to_owned() });
     let locks: Vec<LockText> = match named {
@@ -403,7 +406,7 @@ pub fn locks_in(directory: &Path, named: Option<&[String]>) -> Result<Vec<LockTe
     if locks.is_empty() { Err(none()) } else { Ok(locks) }
 }
 
-/// Reads a lock in a folder, which nobody named; `None` if it is not there.
+/// Reads a lock with a default name in a folder. `None` if it does not exist.
 fn nearby_lock(directory: &Path, file: &str) -> Result<Option<LockText>> {
     let path = directory.join(file);
     let read = fs::canonicalize(&path).and_then(|target| read_regular(&target, MAX_LOCK));
@@ -415,10 +418,10 @@ fn nearby_lock(directory: &Path, file: &str) -> Result<Option<LockText>> {
     }
 }
 
-/// Reads a lock that the user named, wherever it is and whatever it is: a FIFO of the shell's too.
+/// Reads a lock that the user named. Any readable file is accepted, including a FIFO from shell process substitution.
 ///
 /// # Errors
-/// Fails where it cannot be read, or is larger than any lock.
+/// Fails if the file cannot be read or is larger than the maximum size of a lock.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     let read = || {
         let file = fs::File::open(path)?;
@@ -428,22 +431,22 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     read().map_err(|source| OpError::Read { path: path.to_owned(), source })
 }
 
-/// Reads a lock from anywhere.
+/// Reads a lock from any source.
 ///
 /// # Errors
-/// Fails where it cannot be read, or is larger than any lock.
+/// Fails if the source cannot be read or is larger than the maximum size of a lock.
 pub fn read_bounded(from: impl Read) -> std::io::Result<Vec<u8>> {
     read_into(from, 0)
 }
 
-/// Reads a lock into a buffer that is that large from the beginning, in bytes.
+/// Reads a lock into a buffer with an initial capacity of `length` bytes.
 fn read_into(from: impl Read, length: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(length);
     from.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_LOCK { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Returns the files below a folder, as paths from it, without what belongs to others.
+/// Returns the files below a folder, as relative paths, without the skipped folders.
 pub(super) fn walk(root: &Path) -> impl Iterator<Item = String> {
     let entries = walkdir::WalkDir::new(root).into_iter().filter_entry(|entry| {
         let skipped = entry.file_name().to_str().is_some_and(|name| SKIPPED.contains(&name));
@@ -452,7 +455,7 @@ pub(super) fn walk(root: &Path) -> impl Iterator<Item = String> {
     let root = root.to_owned();
     entries
         .filter_map(Result::ok)
-        // A link to a file is read as that file is. What is neither file nor folder is refused if it is to be read.
+        // A link to a file counts as a file. Anything that is neither a file nor a folder is rejected when it is read.
         .filter(|entry| !(entry.file_type().is_dir() || entry.path_is_symlink() && entry.path().is_dir()))
         .filter_map(move |entry| entry.path().strip_prefix(&root).ok()?.to_str().map(str::to_owned))
 }

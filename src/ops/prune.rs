@@ -1,4 +1,4 @@
-//! Drops from the mirror what no lock of a live branch needs.
+//! Removes from the mirror what no lock of a live branch needs.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -16,48 +16,48 @@ use crate::plan::{Needed, Pruning};
 use crate::progress::{Event, Progress};
 use crate::store::{Draft, Lock, ObjectId, Snapshot, StoreError, Temporary};
 
-/// How often pruning begins anew because something else moved the branch.
+/// The number of attempts if other processes keep moving the branch.
 const ATTEMPTS: usize = 5;
-/// The most things that a commit's subject names.
+/// The maximum number of releases that a commit's subject names.
 const NAMED: usize = 3;
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
 
-/// How to prune.
+/// Options for pruning.
 #[derive(Debug, Clone, Default)]
 pub struct PruneOptions {
-    /// Only say what would go.
+    /// Whether to only report what would be removed.
     pub dry_run: bool,
-    /// For how many days everything is kept, if not as configured.
+    /// The number of days to keep everything, overriding the setting.
     pub keep_days: Option<usize>,
-    /// The tags whose locks count, as globs, beside those configured.
+    /// Globs for tags whose locks count, in addition to the configured ones.
     pub keep_tags: Vec<String>,
 }
 
-/// What pruning did, or would do.
+/// What pruning removed, or would remove.
 #[derive(Debug)]
 pub struct Prune {
-    /// What goes.
+    /// The removed items.
     pub pruning: Pruning,
-    /// The size of what goes, in bytes: tarballs, registry entries, packs.
+    /// The size of the removed tarballs, registry entries and packs, in bytes.
     pub bytes: u64,
-    /// The size of everything that was there, counted alike.
+    /// The size of the mirror before, measured in the same way.
     pub of_bytes: u64,
-    /// How many different locks were read.
+    /// The number of distinct locks that were read.
     pub locks: usize,
-    /// For how many days everything is kept.
+    /// The number of days for which everything is kept.
     pub keep_days: usize,
-    /// The tip before.
+    /// The tip before pruning.
     pub before: ObjectId,
-    /// The tip now; the same where nothing went.
+    /// The tip now. The same as `before` if nothing was removed.
     pub commit: ObjectId,
 }
 
-/// Drops what no lock needs: neither of the live branches, here and on remotes as last seen, of tags that are set to count,
-/// of worktrees and stashes, nor of commits that were made lately or are not pushed yet. What came to the mirror lately
-/// stays too, since somebody else may need it.
+/// Removes what no lock needs. The locks that count are those of local and remote-tracking branches, selected tags,
+/// worktrees and stashes, and of commits that are recent or not pushed yet. What was recently added to the mirror is
+/// kept too, because another user may need it.
 ///
 /// # Errors
-/// Fails where there is no mirror, or it or the project cannot be read; the branch is then as it was.
+/// Fails if there is no mirror, or if the mirror or the project cannot be read. The branch is then unchanged.
 pub fn prune(project: &Project, options: &PruneOptions, progress: &Arc<dyn Progress>) -> Result<Prune> {
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = if options.dry_run { None } else { Some(Lock::acquire(&project.repository, waits)?) };
@@ -91,7 +91,7 @@ pub fn prune(project: &Project, options: &PruneOptions, progress: &Arc<dyn Progr
     Err(OpError::KeptMoving { branch: project.branch.to_string() })
 }
 
-/// Returns the moment since which everything is kept, in seconds since 1970; with no days to keep, nothing is.
+/// Returns the time since which everything is kept, in seconds since 1970. With zero days, nothing is kept.
 fn since(keep_days: usize) -> i64 {
     if keep_days == 0 {
         return i64::MAX;
@@ -103,7 +103,7 @@ fn since(keep_days: usize) -> i64 {
 
 fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) -> Result<Pruning> {
     let manifest = snapshot.manifest()?;
-    // A history that was rewritten begins late; the one that it stands for may still be here.
+    // A compacted history begins late, but the history that it replaced may still be available.
     let repository = &project.repository;
     let mut earlier = Vec::new();
     for tip in [snapshot.commit()].into_iter().chain(repository.replaced_by(snapshot.commit())?) {
@@ -116,7 +116,7 @@ fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) 
     let earlier = earlier.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
     needed.add_recent(manifest, &earlier);
     let mut pruning = Pruning::new(manifest, needed);
-    // Entries go with releases; by themselves they are of no account.
+    // Registry entries are removed with their releases. They are no reason to prune by themselves.
     if !pruning.releases.is_empty() {
         let stays = manifest.releases.keys().filter(|id| !pruning.releases.contains_key(*id));
         let mentioned: BTreeSet<EntryId> = mentioned(stays, |id| read_entry(snapshot, id))?;
@@ -125,7 +125,8 @@ fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) 
     Ok(pruning)
 }
 
-/// Makes the commit without what goes, unless it is only to be known. Returns the tip and the size of what is there then.
+/// Creates the commit without the removed items, unless this is a dry run. Returns the tip and the size of the mirror
+/// afterwards.
 fn carry_out(
     project: &Project,
     snapshot: &Snapshot,
@@ -140,7 +141,8 @@ fn carry_out(
     let mut draft = Draft::begin(&project.repository, &project.branch, Some(snapshot))?;
     pruning.releases.keys().for_each(|id| draft.remove_release(id));
     pruning.entries.keys().for_each(|id| draft.remove_entry(id));
-    // Not where an update keeps what it fetched: this goes, whatever comes of it.
+    // Use a separate folder rather than the one where updates keep what they fetched, because this one is deleted
+    // afterwards.
     let mut folder = None;
     let mut repositories = None;
     for (address, gone) in &pruning.revisions {
@@ -166,7 +168,7 @@ fn carry_out(
     Ok((commit, left))
 }
 
-/// Returns the size of what a mirror holds, in bytes: tarballs, registry entries, packs.
+/// Returns the size of a mirror's tarballs, registry entries and packs, in bytes.
 fn bytes(manifest: &Manifest) -> u64 {
     let releases = manifest.releases.values().map(|stored| stored.bytes);
     let entries = manifest.entries.values().map(|stored| stored.bytes);

@@ -1,4 +1,5 @@
-//! Repairs a damaged mirror: what cannot be read is written anew, from other commits, a remote, the Hex cache or upstream.
+//! Repairs a damaged mirror: restores what cannot be read from other commits, a remote, the Hex client's cache or
+//! upstream.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,24 +21,24 @@ use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{Damage, Draft, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError};
 
-/// What a repair did.
+/// The result of a repair.
 #[derive(Debug, Default)]
 pub struct Repair {
-    /// What was done to damaged files of the object database.
+    /// What was done with damaged files of the object database.
     pub salvage: Salvage,
-    /// What was damaged in the tip and is whole again, with where it came from.
+    /// The damaged items of the tip that were restored, and where each was restored from.
     pub restored: BTreeMap<Item, String>,
-    /// What could not be had and was dropped, since the mirror had to change.
+    /// The items that could not be restored and were removed, because a new commit was necessary.
     pub dropped: BTreeSet<Item>,
-    /// Whether the branch's own objects (its commit, folders, manifest) or files of the object database were damaged.
+    /// Whether the branch's own objects (commit, trees, manifest) or files of the object database were damaged.
     pub rewritten: bool,
-    /// Where the branch stood.
+    /// The branch's tip before.
     pub before: Option<ObjectId>,
-    /// Where it stands now: the same where only objects had to be written again.
+    /// The branch's tip now. Unchanged if only objects had to be written again.
     pub commit: Option<ObjectId>,
-    /// What is still damaged.
+    /// The remaining damage.
     pub left: Vec<Damage>,
-    /// Why something could not be had.
+    /// Why something could not be restored.
     pub failed: Option<OpError>,
 }
 
@@ -48,12 +49,14 @@ impl Repair {
     }
 }
 
-/// Repairs the mirror. Damaged files are set aside, and whatever is then missing is written anew: from other commits of the
-/// branch, from the default remote, from the Hex client's cache or from upstream, and verified as an update verifies it. If
-/// the tip's contents are as they were, the branch stays where it is.
+/// Repairs the mirror.
+///
+/// Damaged files are set aside. Missing objects are then restored from other commits of the branch, from the default
+/// remote, from the Hex client's cache or from upstream, and verified as an update verifies them. If the tip's contents
+/// can be restored completely, the branch does not move.
 ///
 /// # Errors
-/// Fails if the repository cannot be written, or a lock or a setting cannot be used. What stays damaged is no error here.
+/// Fails if the repository cannot be written, or if a lock or a setting is invalid. Remaining damage is not an error.
 pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Repair> {
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(&project.repository, waits)?;
@@ -110,7 +113,7 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
     Ok(repair)
 }
 
-/// Returns whether all objects of the tip can be read, and its own manifest is that of its tree.
+/// Returns whether all objects of the tip are readable and its manifest matches its tree.
 fn is_intact(project: &Project, tip: ObjectId) -> bool {
     let snapshot = Snapshot::at(&project.repository, &project.branch, tip);
     snapshot.is_ok_and(|tip| {
@@ -118,7 +121,7 @@ fn is_intact(project: &Project, tip: ObjectId) -> bool {
     })
 }
 
-/// Puts together what the mirror is to hold, and writes all of it.
+/// Determines what the mirror must contain, and writes all of it.
 fn rebuild(
     project: &Project,
     sources: &Sources,
@@ -153,7 +156,8 @@ fn rebuild(
             repair.dropped.insert(item);
         }
     }
-    // Only entries that their repositories signed were put together. A manifest that was lost has no record.
+    // Only entries that their repositories signed were collected. If the manifest was lost, it has no record of
+    // signers.
     let repositories = Repositories::new(project, &Silent)?;
     let manifest = draft.manifest().clone();
     Signers::new(&repositories, Some(&manifest), None, [])?.record(&mut draft);
@@ -167,13 +171,13 @@ fn rebuild(
     Ok(())
 }
 
-/// Puts everything into a draft that can be read.
+/// Adds everything readable to a transaction.
 fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, draft: &mut Draft<'_>) -> Result<()> {
     for (id, from) in &sources.releases {
         let Some(bytes) = from.and_then(|from| sources.release(id, from)) else { continue };
         let tarball = Tarball::open(&bytes, &Limits::default());
         let tarball = tarball.map_err(|source| OpError::Tarball { release: id.clone(), source })?;
-        // As it was, whatever the settings are now.
+        // Store the release in its previous form, regardless of the current settings.
         let encoder = match sources.manifest.releases[id].storage {
             Storage::Tarball => encoder.clone().opaque([id.entry()].into()),
             Storage::Unpacked => encoder.clone(),
@@ -197,7 +201,7 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, draft: &mut Draft<'
     Ok(())
 }
 
-/// Fetches what can be read nowhere here into a draft. Returns what went wrong.
+/// Fetches what is not readable locally into a transaction. Returns the error of the fetch, if any.
 fn fetch(
     project: &Project,
     sources: &Sources,
@@ -238,7 +242,7 @@ fn fetch(
     }
 }
 
-/// Says what is to be fetched, with the checksums that the locks, or else the manifest, demand.
+/// Returns what to fetch, with the checksums that the locks require, or else the manifest.
 fn order(sources: &Sources, lacking: &BTreeSet<Item>) -> Order {
     let mut order = Order { known: sources.manifest.entries.keys().cloned().collect(), ..Order::default() };
     order.known.extend(sources.manifest.absent.iter().cloned());
@@ -250,7 +254,7 @@ fn order(sources: &Sources, lacking: &BTreeSet<Item>) -> Order {
             Item::Git(address) => pins.extend(git_pins(sources, address)),
         }
     }
-    // Submodules that are whole are not fetched again.
+    // Intact submodules are not fetched again.
     let whole = sources.git.iter().filter(|(_, from)| from.is_some());
     let whole = whole.map(|(address, _)| (address.clone(), sources.manifest.git[address].clone()));
     order.git = GitPlan::new(&pins, &Manifest { git: whole.collect(), ..Manifest::default() });
@@ -264,7 +268,7 @@ fn order(sources: &Sources, lacking: &BTreeSet<Item>) -> Order {
     order
 }
 
-/// Pins the revisions of a repository as the manifest has them, at the address that a lock gives it.
+/// Pins the revisions of a repository according to the manifest, at the address in a lock if there is one.
 fn git_pins(sources: &Sources, address: &GitAddress) -> Vec<GitPin> {
     let locked = sources.wanted.git.iter().find(|pin| pin.url.address() == address).map(|pin| pin.url.clone());
     let Some(url) = locked.or_else(|| format!("https://{address}").parse().ok()) else { return Vec::new() };
@@ -287,8 +291,8 @@ fn pin(sources: &Sources, id: &ReleaseId) -> Pin {
     sources.wanted.releases.get(id).cloned().unwrap_or_else(of_manifest)
 }
 
-/// Fetches a remote's mirror into a repository of its own, to which nothing here is known, and puts its packs beside the
-/// project's: a plain fetch would leave out what this repository should have. Returns whether the remote has a mirror.
+/// Fetches a remote's mirror into a new, empty repository and adds its packs to the project's. A plain fetch would omit
+/// objects that git believes this repository has. Returns whether the remote has a mirror.
 fn from_remote(project: &Project, remote: &Remote, may_ask: bool) -> Result<bool> {
     let Project { repository, branch, .. } = project;
     let folder = repository.own_dir().join("repair.git");

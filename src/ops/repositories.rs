@@ -1,4 +1,4 @@
-//! Brings git repositories from upstream: fetched side by side, their submodules too, and packed for the branch.
+//! Fetches git repositories and their submodules from upstream in parallel, and packs them for the mirror branch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,26 +14,27 @@ use crate::plan::{GitPlan, Learned, RepositoryWant, RevisionWant, is_deep_enough
 use crate::progress::{Event, Progress};
 use crate::store::{Checkout, GitFile, ObjectId, Repository, Snapshot};
 
-/// How many repositories are fetched at once, unless set: each takes a process or two, and often all of a core.
+/// The default number of concurrent fetches. Each takes one or two processes and often a whole core.
 const JOBS: usize = 4;
-/// When fewer revisions are packed anew: where the new pack is smaller than this part of the old ones.
+/// When revisions are removed, a repository is packed again if the new pack is smaller than this fraction of the old
+/// packs.
 const WORTH: (u64, u64) = (3, 4);
-/// From this size on, in bytes, a pack is not read into memory to be stored.
+/// The size in bytes above which a pack is stored without being read into memory.
 const LARGE: u64 = 8 << 20;
 
-/// A repository as it will be on the branch.
+/// A repository as it will be stored in the mirror branch.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub address: GitAddress,
     pub stored: StoredGit,
-    /// The files that are new, by their paths in the repository.
+    /// The new files, by their paths in the repository.
     pub files: Vec<(String, GitFile)>,
-    /// The revisions that are new, each with one that it takes the place of, if there is one.
+    /// The new revisions, each with the revision that it replaces, if any.
     pub added: Vec<(Revision, Option<Revision>)>,
     pub downloaded_bytes: u64,
 }
 
-/// What all fetches share.
+/// The state that all fetches share.
 pub(super) struct Repositories {
     git: Git,
     manifest: Manifest,
@@ -43,15 +44,15 @@ pub(super) struct Repositories {
     progress: Arc<dyn Progress>,
 }
 
-/// What the mirror has of a repository, and where that is.
+/// The mirror's version of a repository, and the folder that contains it.
 type Base<'a> = Option<(&'a StoredGit, &'a Path)>;
 
-/// Returns the folder where unfinished updates keep what they fetched of git repositories.
+/// Returns the folder where unfinished updates keep fetched git repositories.
 pub(super) fn scratch_dir(repository: &Repository) -> PathBuf {
     repository.own_dir().join("git-fetch")
 }
 
-/// Finds the system's git, for servers that are not the project's own.
+/// Finds the system's git, for servers other than the project's remotes.
 pub(super) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
     let (repository, environment) = (&project.repository, &project.environment);
     let own_ssh = environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).or_else(|| repository.setting("core.sshCommand"));
@@ -59,7 +60,7 @@ pub(super) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
         allowed_protocols: environment.get("GIT_ALLOW_PROTOCOL"),
         may_ask,
         own_ssh: own_ssh.is_some(),
-        // What it fetches is only kept for the next try.
+        // The fetched objects only serve the next attempt, so a crash may lose them.
         sync: false,
         ..GitSettings::default()
     };
@@ -67,7 +68,7 @@ pub(super) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
 }
 
 impl Repositories {
-    /// Prepares to bring what some entries pin.
+    /// Prepares to fetch what some entries pin.
     pub fn new(
         project: &Project,
         base: Option<&Snapshot>,
@@ -80,7 +81,7 @@ impl Repositories {
         Self::at(&root, project, base, jobs, may_ask, progress)
     }
 
-    /// Prepares to work in a folder of the caller's.
+    /// Prepares to work in a given folder.
     pub fn at(
         root: &Path,
         project: &Project,
@@ -99,8 +100,8 @@ impl Repositories {
         })
     }
 
-    /// Brings what is planned, with submodules if they are wanted. Each repository is delivered when all of it is there and
-    /// proven; so is each error.
+    /// Fetches what is planned, with submodules if requested. Delivers each repository when it is complete and
+    /// verified, and each error as it occurs.
     pub fn bring(mut self, mut plan: GitPlan, base: Option<&Snapshot>, deliver: impl Fn(Result<Fetched>) + Sync) {
         let mut downloaded = BTreeMap::<GitAddress, u64>::new();
         loop {
@@ -146,7 +147,7 @@ impl Repositories {
         });
     }
 
-    /// Writes out what the mirror has of a repository.
+    /// Writes the mirror's version of a repository to disk.
     fn check_out(&mut self, address: &GitAddress, base: Option<&Snapshot>) -> Result<()> {
         if self.manifest.git.contains_key(address)
             && !self.checkouts.contains_key(address)
@@ -157,7 +158,7 @@ impl Repositories {
         Ok(())
     }
 
-    /// Opens the place where a repository is fetched to, with what of the mirror's can be built upon.
+    /// Opens the scratch repository to fetch into, and returns the mirror's version to build on, if any.
     fn open(&self, address: &GitAddress, wanted: &RepositoryWant) -> Result<(Scratch<'_>, Base<'_>)> {
         let stored = self.manifest.git.get(address);
         let base = stored.zip(self.checkouts.get(address).map(Checkout::folder));
@@ -166,7 +167,8 @@ impl Repositories {
         Ok((Scratch::open(&self.git, &self.root, address, shallow, base)?, base))
     }
 
-    /// Fetches what is wanted of a repository and reads its submodules. Returns what that told, and how many bytes arrived.
+    /// Fetches what is wanted of a repository and reads its submodules. Returns what was learned from them, and the
+    /// number of bytes received.
     fn fetch(&self, address: &GitAddress, wanted: &RepositoryWant) -> Result<(Learned, u64)> {
         let (scratch, base) = self.open(address, wanted)?;
         let received = |bytes: u64| self.progress.report(Event::Received { bytes });
@@ -200,7 +202,8 @@ impl Repositories {
         Ok((learned, downloaded_bytes))
     }
 
-    /// Warns of what a new revision relies on and is not mirrored. `with_submodules`: they are.
+    /// Warns about dependencies of a new revision that are not mirrored. `with_submodules` says whether submodules are
+    /// mirrored.
     fn warn_of_caveats(
         &self,
         address: &GitAddress,
@@ -220,7 +223,7 @@ impl Repositories {
         Ok(())
     }
 
-    /// Packs what was fetched of a repository; `stored` is what the branch will say of it, but for the packs.
+    /// Packs what was fetched of a repository. `stored` is its manifest record, except for the packs.
     fn pack(&self, address: &GitAddress, wanted: &RepositoryWant, mut stored: StoredGit) -> Result<Fetched> {
         let (scratch, base) = self.open(address, wanted)?;
         let before = self.manifest.git.get(address).cloned().unwrap_or_default();
@@ -239,8 +242,9 @@ impl Repositories {
         Ok(Fetched { address: address.clone(), stored, files, added, downloaded_bytes: 0 })
     }
 
-    /// Takes revisions away from a repository that the mirror has; some must stay. Where that leaves much that nobody needs,
-    /// what is needed is packed anew. Returns what is there then, and the new pack, for [`Repositories::files`].
+    /// Removes revisions from a repository in the mirror, of which at least one must remain. If much of the packs is
+    /// then unused, packs the remaining revisions again. Returns the repository's new record and the new pack, for
+    /// [`Repositories::files`].
     pub fn without(
         &mut self,
         base: &Snapshot,
@@ -264,7 +268,7 @@ impl Repositories {
         Ok((stored, new))
     }
 
-    /// Reads a pack and its index, or packs them for the object database if they are large.
+    /// Reads a pack and its index. A large pack is written to the object database instead.
     pub fn files(&self, new: &NewPack) -> Result<Vec<(String, GitFile)>> {
         let paths = [&new.pack, &new.index];
         let names =
@@ -292,7 +296,8 @@ fn wrong_id(pack: &Path, id: &str) -> OpError {
     GitError::Failed { action: "store a pack", folder, message }.into()
 }
 
-/// Returns the revision that a new one takes the place of: the one that had its name, or the only one that nobody wants.
+/// Returns the revision that a new one replaces: the one with the same name, or otherwise the only one that is no
+/// longer wanted.
 fn replaced(before: &StoredGit, wanted: &RepositoryWant, new: &RevisionWant) -> Option<Revision> {
     let mut left = before.revisions.iter().filter(|(revision, _)| !wanted.revisions.contains_key(*revision));
     let named = left.clone().find(|(_, stored)| !stored.names.is_disjoint(&new.names));

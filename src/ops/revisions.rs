@@ -1,4 +1,4 @@
-//! Two states of the project, named as for `git diff`, and the locks of both.
+//! Parses two states of the project, named as for `git diff`, and reads their locks.
 
 use std::path::PathBuf;
 
@@ -12,43 +12,43 @@ use crate::store::ObjectId;
 pub enum At {
     /// A commit.
     Commit {
-        /// As it was named.
+        /// Its name as given.
         name: String,
         /// Its id.
         id: ObjectId,
     },
-    /// The files as they are in the worktree.
+    /// The files in the worktree.
     Worktree,
 }
 
-/// Two states of the project that are compared.
+/// Two states of the project to compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Between {
-    /// The one that counts as the earlier.
+    /// The old state.
     pub before: At,
-    /// The one that counts as the later.
+    /// The new state.
     pub after: At,
 }
 
-/// What the arguments of a comparison name.
+/// The parsed arguments of a comparison.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
-    /// The states, where any is named.
+    /// The states, if the arguments name any.
     pub between: Option<Between>,
     /// The packages.
     pub packages: Vec<String>,
 }
 
-/// The locks of one state.
+/// The locks of one state of the project.
 pub(super) struct LocksAt {
-    /// Their paths from the root of the worktree.
+    /// Their paths relative to the worktree's root.
     pub files: Vec<String>,
     /// What they pin.
     pub wanted: Wanted,
 }
 
 impl At {
-    /// Returns the state for people.
+    /// Returns the state's name for display.
     pub fn shown(&self) -> &str {
         match self {
             Self::Commit { name, .. } => name,
@@ -64,15 +64,15 @@ impl At {
 }
 
 impl Between {
-    /// Returns `HEAD` and the worktree, as `git diff HEAD` compares them.
+    /// Returns `HEAD` and the worktree, which `git diff HEAD` compares.
     ///
     /// # Errors
-    /// Fails where there is no commit yet.
+    /// Fails if there is no commit yet.
     pub fn head_and_worktree(project: &Project) -> Result<Self> {
         Ok(Self { before: At::commit(project, "HEAD")?, after: At::Worktree })
     }
 
-    /// Returns both states for people.
+    /// Returns the names of both states for display.
     fn shown(&self) -> String {
         match (self.before.shown(), self.after.shown()) {
             (before, after) if before == after => before.to_owned(),
@@ -80,7 +80,7 @@ impl Between {
         }
     }
 
-    /// Reads `REV..REV` or `REV...REV`, where either side may be left out and is `HEAD` then.
+    /// Parses `REV..REV` or `REV...REV`. An omitted side stands for `HEAD`.
     fn range(project: &Project, text: &str) -> Result<Self> {
         let (before, after, from_base) = match text.split_once("...") {
             Some((before, after)) => (before, after, true),
@@ -99,11 +99,11 @@ impl Between {
         Ok(Self { before: At::Commit { name: id.to_hex_with_len(10).to_string(), id }, after: between.after })
     }
 
-    /// Returns the locks of both states: those configured, else the nearest `mix.lock` and `rebar.lock` of either, upward
-    /// from the current directory to the root of the worktree.
+    /// Returns the locks of both states: those configured, otherwise the nearest `mix.lock` and `rebar.lock` of either
+    /// state, searched upward from the current directory to the worktree's root.
     ///
     /// # Errors
-    /// Fails where neither state has any, or one cannot be used.
+    /// Fails if neither state has a lock, or if a lock is invalid.
     pub(super) fn locks(&self, project: &Project) -> Result<[LocksAt; 2]> {
         let sides = [&self.before, &self.after];
         let mut folder = project.folder();
@@ -123,11 +123,12 @@ impl Between {
 }
 
 impl Project {
-    /// Tells what the arguments of a comparison name: before a `--` revisions, ranges of them and packages, in any order;
-    /// after it packages.
+    /// Parses the arguments of a comparison. Arguments before `--` are revisions, ranges and packages in any order;
+    /// arguments after it are packages.
     ///
     /// # Errors
-    /// Fails where a revision does not exist, where there are too many, and where a name is both a revision and a package.
+    /// Fails if a revision does not exist, if there are more than two revisions, or if a name is both a revision and a
+    /// package.
     pub fn named(&self, arguments: &[String], packages: &[String], may_be_package: bool) -> Result<Named> {
         let (mut revisions, mut named) = (Vec::new(), Named { between: None, packages: packages.to_vec() });
         for argument in arguments {
@@ -158,13 +159,13 @@ impl Project {
         Ok(named)
     }
 
-    /// Tells whether the locks of the worktree name a package. Locks that cannot be read name none.
+    /// Returns whether the locks in the worktree contain a package. Invalid locks contain none.
     fn is_locked(&self, name: &str) -> bool {
         let wanted = self.locks().and_then(|locks| read_locks(&self.repository, &locks)).unwrap_or_default();
         crate::plan::locked(&wanted).iter().any(|locked| locked.name() == name)
     }
 
-    /// Returns the locks of a state that are configured, else those in a folder.
+    /// Returns the configured locks of a state, otherwise the locks in a folder.
     fn locks_in(&self, at: &At, folder: &std::path::Path) -> Result<Vec<LockFile>> {
         match (at, &self.config.locks) {
             (At::Worktree, Some(globs)) => return Ok(self.configured_locks(globs)?.0),

@@ -1,4 +1,4 @@
-//! Runs a command with a server of its own.
+//! Runs a command together with a server for the project's mirror.
 
 use std::collections::BTreeSet;
 use std::process::{Command, ExitStatus};
@@ -8,35 +8,35 @@ use super::{OpError, Project, Result, access, served_mirror, start_server};
 use crate::serve::environment::{Variable, environment};
 use crate::serve::{Log, Options, RequestLog};
 
-/// The most failed requests that are remembered.
+/// The maximum number of failed requests to record.
 const MAX_FAILED: usize = 1000;
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Finished {
-    /// The status that the system returned.
+    /// The command's exit status.
     pub status: ExitStatus,
-    /// The requests that the server could not answer.
+    /// The requests that failed.
     pub failed: FailedRequests,
 }
 
 /// The requests that the server could not answer.
 #[derive(Debug, Default)]
 pub struct FailedRequests {
-    /// What the mirror does not have, as a person would call it; sorted.
+    /// Descriptions of what the mirror lacks, sorted.
     pub lacking: BTreeSet<String>,
-    /// The server's own errors, with their causes; sorted.
+    /// The server's own errors with their causes, sorted.
     pub errors: BTreeSet<String>,
 }
 
-/// Runs `command` where the user stands in the project, while a server for the project's mirror answers on a free loopback
-/// port, with the variables set that lead Hex and git clients there. Returns how the command ended. `log` takes each request
-/// that the server answered.
+/// Runs `command` in the current directory while a server for the project's mirror listens on a free loopback port.
+/// Environment variables direct Hex and git clients to the server. Returns the command's result. `log` receives each
+/// request that the server answers.
 ///
-/// Signals that end programs are passed on to the command, and what it does about them decides.
+/// Termination signals are forwarded to the command, which decides how to handle them.
 ///
 /// # Errors
-/// Fails where there is no mirror, the server cannot listen, or the command cannot be started.
+/// Fails if there is no mirror, the server cannot listen, or the command cannot be started.
 pub fn run_command(project: &Project, program: &str, arguments: &[String], log: Option<Log>) -> Result<Finished> {
     served_mirror(project)?;
     let failed = Arc::<Mutex<FailedRequests>>::default();
@@ -60,7 +60,7 @@ pub fn run_command(project: &Project, program: &str, arguments: &[String], log: 
     Ok(Finished { status, failed })
 }
 
-/// Notes each request that failed before it passes it on.
+/// Records each failed request before passing it on to `log`.
 fn noting(failed: Arc<Mutex<FailedRequests>>, log: Option<Log>) -> Log {
     Arc::new(move |request: &RequestLog| {
         {
@@ -86,13 +86,13 @@ async fn wait(command: Command) -> std::io::Result<ExitStatus> {
     let mut child = tokio::process::Command::from(command).spawn()?;
     let pass_on = |child: &tokio::process::Child, signal| {
         let pid = child.id().and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
-        // It may have ended by itself meanwhile.
+        // The command may have exited in the meantime.
         pid.map(|pid| rustix::process::kill_process(pid, signal))
     };
     loop {
         tokio::select! {
             status = child.wait() => return status,
-            // A terminal sends this one to the command as well.
+            // A terminal sends this signal to the command as well.
             _ = interrupt.recv() => {}
             _ = terminate.recv() => drop(pass_on(&child, rustix::process::Signal::TERM)),
             _ = hangup.recv() => drop(pass_on(&child, rustix::process::Signal::HUP)),

@@ -1,4 +1,4 @@
-//! What clients of a running server see of git repositories, as the branch moves and the locks change.
+//! Determines what clients of a running server see of git repositories while the branch moves and the locks change.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,23 +11,24 @@ use crate::plan::Led;
 use crate::serve::{ContentsError, Tip};
 use crate::store::{Checkout, Snapshot, StoreError, TipReader, View};
 
-/// What git clients see, by the project's locks.
+/// What git clients see, according to the project's locks.
 pub(super) struct Seen {
     project: Mutex<Project>,
     known: Mutex<Option<Known>>,
     own_cache: OwnCache,
 }
 
-/// What git clients may see.
+/// The repositories and revisions that git clients may see.
 #[derive(Clone)]
 pub(super) enum Shown {
-    /// Everything but the project's remotes: there is no lock, and clients that name this server are led by nobody.
+    /// Everything except the project's remotes. There is no lock, so nothing is redirected, and clients only arrive if
+    /// they use the server's address.
     All(Arc<Remotes>),
-    /// What the locks in force pin.
+    /// Only what the current locks pin.
     Led(Arc<Led>),
 }
 
-/// What git clients may see at a tip, by some locks.
+/// What git clients may see at a tip, according to some locks.
 struct Known {
     tip: Tip,
     locks: Option<Vec<LockFile>>,
@@ -36,13 +37,13 @@ struct Known {
 }
 
 impl Seen {
-    /// Begins with a project whose mirror branch need not exist yet.
+    /// Starts with a project whose mirror branch may not exist yet.
     pub fn new(project: &Project) -> Self {
         Self { project: Mutex::new(project.clone()), known: Mutex::new(None), own_cache: OwnCache::default() }
     }
 
-    /// Returns what git clients may see at a tip by the locks as they were at most `age` ago. While they cannot be read, those
-    /// that were read last count.
+    /// Returns what git clients may see at a tip, according to the locks as they were at most `age` ago. While the
+    /// locks cannot be read, the last successfully read locks count.
     pub fn at(&self, tip: &Tip, branch: &TipReader, age: Duration) -> Result<Shown, ContentsError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref().filter(|known| known.tip == *tip && known.checked.elapsed() < age) {
@@ -72,7 +73,8 @@ impl Seen {
         }
     }
 
-    /// Writes out a git repository with the references that clients may see; all that it has, if there are no `files`.
+    /// Writes a git repository to disk with the refs that clients may see. Without `files`, this includes all stored
+    /// revisions.
     pub fn view(
         &self,
         snapshot: &Snapshot,

@@ -1,4 +1,4 @@
-//! Serves the mirror branch as it stands.
+//! Serves the current mirror branch.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,21 +20,22 @@ use crate::progress::Silent;
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
 use crate::store::{ObjectId, Snapshot, StoreError, TipReader};
 
-/// How long it may take until a changed lock counts for the names of hosts, which are asked for at every request.
+/// The maximum delay until a changed lock affects which host names are served. Every request checks them.
 const HOSTS_KNOWN: Duration = Duration::from_secs(1);
 
-/// The mirror branch, or else a remote's as last seen, as what is served. Every request sees the branch as it stands then.
+/// The contents to serve: those of the mirror branch, or else of a remote's as last fetched. Each request uses the
+/// branch's current tip.
 pub struct MirrorContents {
     branch: TipReader,
-    /// The manifest of the tip that was asked for last: it is read once for each commit.
+    /// The manifest of the most recently requested tip, so that it is read once per commit.
     manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
     seen: Seen,
-    /// The keys that are known here. The branch may have come by `git fetch`, and nobody checked its entries then.
+    /// The known public keys. The branch may have arrived by a plain `git fetch`, which does not verify its entries.
     keys: BTreeMap<RepositoryName, Option<PublicKey>>,
 }
 
 impl MirrorContents {
-    /// Makes the contents of a project's mirror branch, which need not exist yet.
+    /// Creates the contents of a project's mirror branch, which may not exist yet.
     pub fn new(project: &Project) -> Self {
         Self {
             branch: TipReader::new(&project.repository, &project.branch),
@@ -44,7 +45,7 @@ impl MirrorContents {
         }
     }
 
-    /// Reads a registry entry, which its repository has to have signed if its key is known.
+    /// Reads a registry entry and verifies its signature if the repository's key is known.
     fn entry(&self, snapshot: &Snapshot, id: &EntryId) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(signed) = snapshot.entry(id)? else { return Ok(None) };
         let source = id.repository.organization().and_then(|_| id.repository.source().parse().ok());
@@ -92,7 +93,7 @@ impl Contents for MirrorContents {
                 let id = EntryId { repository: repository.clone(), package: package.clone() };
                 manifest.entries.get(&id).map(|stored| stored.checksum.to_string())
             }
-            // Entries are served as upstream signed them, and so only upstream could sign an index of them.
+            // Entries are served with upstream's signatures, so only upstream can sign a matching index.
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => None,
         }
         .map(|key| Found { key }))
@@ -131,7 +132,7 @@ impl Contents for MirrorContents {
 
     fn has_host(&self, tip: &Tip, host: &str) -> Result<bool, ContentsError> {
         Ok(match self.seen.at(tip, &self.branch, HOSTS_KNOWN) {
-            // Hex clients are answered all the same.
+            // Hex clients are still answered.
             Ok(Shown::All(_)) | Err(ContentsError::Locks { .. }) => false,
             Ok(Shown::Led(led)) => led.has_host(host),
             Err(error) => return Err(error),
@@ -164,7 +165,7 @@ pub(super) fn id_of(tip: &Tip) -> Result<ObjectId, StoreError> {
     ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))
 }
 
-/// Tells an item that is damaged from one that only could not be made ready.
+/// Distinguishes a damaged item from one that could not be prepared for other reasons.
 fn failed(item: String, error: StoreError) -> ContentsError {
     match error {
         StoreError::Damaged { .. } => ContentsError::Damaged { item, source: error.into() },
@@ -176,21 +177,22 @@ pub(super) fn unavailable(error: StoreError) -> ContentsError {
     ContentsError::Unavailable { source: error.into() }
 }
 
-/// Returns the git that answers git clients: the one that the user's `PATH` has.
+/// Returns the git that answers git clients: the first one on the user's `PATH`.
 pub fn system_git(project: &Project) -> Git {
     Git { search_path: project.environment.get("PATH").map(OsString::from), ..Git::default() }
 }
 
-/// Makes what a server of the project's mirror needs to speak HTTPS under these names, beside the repository.
+/// Creates or reads the certificates that the project's server needs for HTTPS under these names. They are stored
+/// beside the repository.
 ///
 /// # Errors
-/// Fails where a name is not one of a host, and where the files cannot be written.
+/// Fails if a name is not a valid host name, or if the files cannot be written.
 pub fn tls(project: &Project, names: &[String]) -> Result<Tls> {
     project.repository.make_own_dir()?;
     Ok(Tls::issue(&tls_folder(project), names)?)
 }
 
-/// Returns the file with the authority that [`tls`] signs with; it is not there before the first server was.
+/// Returns the file with the CA certificate that [`tls`] signs with. It does not exist before the first HTTPS server.
 pub fn authority(project: &Project) -> PathBuf {
     Tls::authority_in(&tls_folder(project))
 }
@@ -199,20 +201,20 @@ fn tls_folder(project: &Project) -> PathBuf {
     project.repository.own_dir().join("tls")
 }
 
-/// Returns what the mirror holds, for a server or whoever starts one.
+/// Returns the mirror for a server or for a caller that starts one.
 ///
 /// # Errors
-/// Fails where there is no mirror, and if it names another signer than the keys that are known here.
+/// Fails if there is no mirror, or if it records another signer than the keys that are known here.
 pub fn served_mirror(project: &Project) -> Result<Snapshot> {
     let snapshot = mirror(project)?;
     signers::of_readable(project, snapshot.manifest()?, &Silent)?;
     Ok(snapshot)
 }
 
-/// Starts a server for the project's mirror on a thread of its own.
+/// Starts a server for the project's mirror on a separate thread.
 ///
 /// # Errors
-/// Fails where the address cannot be listened on.
+/// Fails if the server cannot listen on the address.
 pub fn start_server(project: &Project, address: impl ToSocketAddrs + Display, options: Options) -> Result<Handle> {
     let options = Options { git: system_git(project), ..options };
     Ok(Server::bind(address, Arc::new(MirrorContents::new(project)), options)?.start()?)

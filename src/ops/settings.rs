@@ -10,43 +10,43 @@ use crate::config::{Config, Judged, Layer, Setting, Standing};
 use crate::fetch::Settings;
 use crate::store::{Repository, SettingOrigin};
 
-/// Where the value of a setting comes from.
+/// The origin of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A flag.
+    /// A command-line flag.
     Flag(&'static str),
-    /// A variable of the environment.
+    /// An environment variable.
     Variable(&'static str),
     /// Git's configuration.
     Git {
         /// The scope, as `git config --show-scope` names it.
         scope: &'static str,
-        /// The file, unless it is git's command line or the environment.
+        /// The file. `None` for git's command line and environment.
         file: Option<PathBuf>,
     },
     /// The Hex client's configuration.
     Hex,
     /// The tracked file.
     Tracked,
-    /// Nobody has set it.
+    /// The default value.
     Default,
 }
 
-/// A setting, a value that a source gives it, and whether that counts.
+/// A setting with a value from one origin, and whether that value takes effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedSetting {
-    /// The setting with the value.
+    /// The setting and the value.
     pub setting: Setting,
-    /// Where the value comes from.
+    /// The value's origin.
     pub origin: Origin,
-    /// Whether it counts.
+    /// Whether the value takes effect.
     pub standing: Standing,
 }
 
-/// Returns all settings: of each the values of all sources, those that count first.
+/// Returns all settings with the values from all origins, in order of precedence.
 ///
 /// # Errors
-/// Fails if the name of a repository is not valid.
+/// Fails if the name of a repository is invalid.
 pub fn settings(project: &Project) -> Result<Vec<ListedSetting>> {
     let (repository, environment) = (&project.repository, &project.environment);
     let [flags, variables, git] = &project.own;
@@ -78,7 +78,7 @@ pub fn settings(project: &Project) -> Result<Vec<ListedSetting>> {
     for setting in defaults().settings()? {
         add(setting, Origin::Default, Standing::Active);
     }
-    // The first value that counts makes the others count no more.
+    // The first effective value overrides the others.
     let mut seen = BTreeSet::new();
     for listed in &mut listed {
         let counts = matches!(listed.standing, Standing::Active | Standing::Allowed);
@@ -86,18 +86,18 @@ pub fn settings(project: &Project) -> Result<Vec<ListedSetting>> {
             listed.standing = Standing::Overridden;
         }
     }
-    // A default that is not in force is no news.
+    // Omit overridden defaults.
     listed.retain(|listed| !(listed.origin == Origin::Default && listed.standing == Standing::Overridden));
     listed.sort_by_key(|listed| position(&listed.setting));
     Ok(listed)
 }
 
-/// Returns the first of some variables that is set.
+/// Returns the name of the first of these variables that is set.
 fn variable(environment: &Environment, names: &[&'static str]) -> Option<&'static str> {
     names.iter().copied().find(|name| environment.get(name).is_some())
 }
 
-/// Returns where git's configuration has the value that counts.
+/// Returns the scope and file of the effective value in git's configuration.
 fn in_git(repository: &Repository, setting: &Setting) -> Origin {
     match repository.setting_origins(&setting.git_key()).pop() {
         Some(SettingOrigin { scope, file }) => Origin::Git { scope, file },
@@ -114,7 +114,8 @@ fn defaults() -> Layer {
     layer
 }
 
-/// Returns where a setting is listed: those of one name together, those of repositories at the end.
+/// Returns a setting's position in the list: settings of the same name are grouped, and those of repositories come
+/// last.
 fn position(setting: &Setting) -> (usize, String) {
     let names = defaults().settings().unwrap_or_default();
     let name = setting.name();

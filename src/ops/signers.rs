@@ -1,4 +1,5 @@
-//! Holds registry entries to those who may sign them: the decision is [`KnownSigners`]'s, this reads what it is about.
+//! Checks registry entries against their repositories' signers. [`KnownSigners`] makes the decisions; this module
+//! collects its input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use crate::plan::{KnownSigners, Signer, SignerConflict, SignerSource};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{Draft, Snapshot};
 
-/// What is known of the signers of some repositories, with their keys.
+/// The known signers of some repositories, and their keys.
 pub(super) struct Signers {
     repositories: BTreeMap<RepositoryName, Known>,
 }
@@ -23,10 +24,11 @@ struct Known {
 }
 
 impl Signers {
-    /// Decides on the signers of the repositories that the local mirror or another one has entries of, and of `more`.
+    /// Determines the signers of the repositories that have entries in the local mirror or in another one, and of
+    /// `more`.
     ///
     /// # Errors
-    /// Fails if a repository's key is not that of the signer that counts.
+    /// Fails if a repository's key does not belong to the expected signer.
     pub fn new<'m>(
         repositories: &Repositories<'_>,
         own: Option<&'m Manifest>,
@@ -42,16 +44,17 @@ impl Signers {
         Ok(Self { repositories: known.collect::<Result<_>>()? })
     }
 
-    /// Checks whom another mirror names as signers; `whose` says whose mirror that is.
+    /// Checks the signers that another mirror records. `whose` describes that mirror.
     ///
     /// # Errors
-    /// Fails if it names another signer than the one that counts here.
+    /// Fails if the mirror records another signer than the expected one.
     pub fn check_record(&self, other: &Manifest, whose: &str) -> Result<()> {
         self.compare_record(other.signers.iter(), whose)
     }
 
-    /// As [`Self::check_record`], for a mirror that is merged: of a repository whose signer the user set, the entries of another
-    /// one are left out ([`Self::verify_unless_replaced`]).
+    /// As [`Self::check_record`], for a mirror that is about to be merged. If the user's settings name a repository's
+    /// signer, another recorded signer is accepted here, and [`Self::verify_unless_replaced`] leaves out the entries of
+    /// that signer.
     pub fn check_record_unless_set(&self, other: &Manifest, whose: &str) -> Result<()> {
         self.compare_record(other.signers.iter().filter(|(repository, _)| !self.is_set(repository)), whose)
     }
@@ -72,41 +75,42 @@ impl Signers {
         Ok(())
     }
 
-    /// Returns the signer that counts for a repository, if one is known.
+    /// Returns the expected signer of a repository, if one is known.
     pub fn expected(&self, repository: &RepositoryName) -> Option<Signer> {
         self.repositories.get(repository)?.expected
     }
 
-    /// Returns whether the user allowed another signer than the one that is recorded in the local mirror.
+    /// Returns whether the user allowed another signer than the one that the local mirror records.
     pub fn is_replaced(&self, repository: &RepositoryName) -> bool {
         self.repositories.get(repository).is_some_and(|known| known.signers.is_replaced())
     }
 
-    /// Returns whether the user's own setting names the signer of a repository.
+    /// Returns whether the user's own settings name the signer of a repository.
     fn is_set(&self, repository: &RepositoryName) -> bool {
         self.repositories.get(repository).is_some_and(|known| known.signers.setting.is_some())
     }
 
-    /// Returns whether a key is known for a repository.
+    /// Returns whether the key of a repository is known.
     fn has_key(&self, repository: &RepositoryName) -> bool {
         self.repositories.get(repository).is_some_and(|known| known.key.is_some())
     }
 
-    /// Checks a signed message, and returns what it says.
+    /// Verifies a signed message and returns its contents.
     ///
     /// # Errors
-    /// Fails if it is not that entry, signed by its repository, and with [`OpError::NoPublicKey`] if that is not known.
+    /// Fails if the message is not this entry or is not signed by its repository, and with [`OpError::NoPublicKey`] if
+    /// the repository's key is unknown.
     pub fn verify(&self, id: &EntryId, signed: &[u8]) -> Result<Package> {
         let key = self.repositories.get(&id.repository).and_then(|known| known.key.as_ref());
         let key = key.ok_or_else(|| OpError::NoPublicKey { repository: id.repository.clone() })?;
         verified(id, signed, key)
     }
 
-    /// Checks an entry of another mirror, and returns what it says. `None` if another signer than the one that the user's
-    /// setting names signed it: while a repository changes its key, mirrors have entries of both signers.
+    /// Verifies an entry of another mirror and returns its contents. `None` if the user's settings name a signer and
+    /// another one signed the entry: while a repository replaces its key, mirrors contain entries of both signers.
     ///
     /// # Errors
-    /// As for [`Self::verify`].
+    /// Fails as [`Self::verify`] does.
     pub fn verify_unless_replaced(&self, id: &EntryId, signed: &[u8]) -> Result<Option<Package>> {
         match self.verify(id, signed) {
             Err(OpError::Entry { source: RegistryError::BadSignature, .. }) if self.is_set(&id.repository) => Ok(None),
@@ -114,8 +118,8 @@ impl Signers {
         }
     }
 
-    /// Checks all entries of a snapshot that `known` does not have, and returns how many there are. Repositories whose key is
-    /// not known are reported.
+    /// Verifies all entries of a snapshot except those in `known`. Returns their number. Reports repositories with an
+    /// unknown key.
     ///
     /// # Errors
     /// Fails if an entry is not signed by its repository.
@@ -146,17 +150,17 @@ impl Signers {
         Ok(checked)
     }
 
-    /// Returns the repositories of a snapshot whose signer is not recorded and whose key is known here.
+    /// Returns the repositories of a snapshot that have a known key but no recorded signer.
     fn unrecorded<'s>(&'s self, manifest: &'s Manifest) -> impl Iterator<Item = &'s RepositoryName> {
         let names: BTreeSet<_> = manifest.entries.keys().map(|id| &id.repository).collect();
         names.into_iter().filter(|name| !manifest.signers.contains_key(*name) && self.has_key(name))
     }
 
-    /// Returns the entries of the local mirror that are to be fetched anew: those of a repository whose new signer the user
-    /// allowed, and those without a record that its signer did not sign.
+    /// Returns the entries of the local mirror that must be fetched again: all entries of a repository whose new signer
+    /// the user allowed, and entries of a repository without a recorded signer that its signer did not sign.
     ///
     /// # Errors
-    /// Fails if an entry without a record is signed by another signer, and the user allowed none.
+    /// Fails if another signer signed an entry of a repository without a recorded signer, and the user allowed none.
     pub fn to_replace(&self, own: &Snapshot) -> Result<BTreeSet<EntryId>> {
         let manifest = own.manifest()?;
         let replaced = manifest.entries.keys().filter(|id| self.is_replaced(&id.repository));
@@ -172,8 +176,8 @@ impl Signers {
         Ok(entries)
     }
 
-    /// Records the signers of all repositories that a draft has entries of. Those that the draft's base has no record of have to
-    /// be checked before ([`Self::to_replace`]). Returns what is recorded anew.
+    /// Records the signers of all repositories with entries in a transaction, and returns the newly recorded ones.
+    /// Entries of repositories without a record in the base must be verified before this call ([`Self::to_replace`]).
     pub fn record(&self, draft: &mut Draft<'_>) -> BTreeMap<RepositoryName, Fingerprint> {
         let names: BTreeSet<_> = draft.manifest().entries.keys().map(|id| id.repository.clone()).collect();
         let mut recorded = BTreeMap::new();
@@ -216,7 +220,7 @@ fn conflict(repository: &RepositoryName, expected: Signer, found: Fingerprint, f
     OpError::Signer { repository: repository.clone(), expected: expected.fingerprint, expected_in, found, found_in }
 }
 
-/// Checks an entry against a key and reads it.
+/// Verifies an entry's signature with a key and decodes it.
 pub(super) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> Result<Package> {
     let refused = |source| OpError::Entry { entry: id.clone(), source };
     let signed = Signed::decode(signed).map_err(refused)?;
@@ -224,24 +228,25 @@ pub(super) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> Result<P
     Package::decode(payload, &id.repository, &id.package).map_err(refused)
 }
 
-/// Decides on the signers of a mirror that is only read: the local one, or a remote's as last fetched.
+/// Determines the signers of a mirror that is only read: the local one, or a remote's as last fetched.
 ///
 /// # Errors
-/// Fails if it names another signer than the user's settings and keys do.
+/// Fails if the mirror records another signer than the user's settings and keys do.
 pub(super) fn of_readable(project: &Project, manifest: &Manifest, progress: &dyn Progress) -> Result<Signers> {
     let repositories = Repositories::new(project, progress)?;
     let remote = project.repository.mirror_tip(&project.branch)?.and_then(|(remote, _)| remote);
     let Some(remote) = remote else { return Signers::new(&repositories, Some(manifest), None, []) };
-    // Nothing vouches for the record of a mirror that was never checked here.
+    // The record of a mirror that was never verified here cannot be trusted.
     let signers = Signers::new(&repositories, None, Some(manifest), [])?;
     signers.check_record(manifest, &whose(&remote))?;
     Ok(signers)
 }
 
-/// Checks what a push takes to a remote: the signature of each registry entry that the remote was not last seen with.
+/// Verifies what a push sends to a remote: the signature of each registry entry that the remote did not have when last
+/// fetched.
 ///
 /// # Errors
-/// Fails if an entry is not signed by its repository, or the two mirrors name different signers.
+/// Fails if an entry is not signed by its repository, or if the two mirrors record different signers.
 pub(super) fn check_outgoing(
     project: &Project,
     remote: &Remote,
@@ -252,7 +257,7 @@ pub(super) fn check_outgoing(
     if there == Some(own.commit()) {
         return Ok(());
     }
-    // If the remote's cannot be read here, all entries are checked.
+    // If the remote's mirror cannot be read, verify all entries.
     let there = there.and_then(|tip| project.snapshot_of(Some(remote), tip).ok());
     let there = there.as_ref().and_then(|there| there.manifest().ok());
     let repositories = Repositories::new(project, &Silent)?;

@@ -1,4 +1,4 @@
-//! The source of dependencies as it was and as it is: what the review of an update is about.
+//! Compares the source code of dependencies between two states of the project, for reviewing an update.
 
 use std::collections::BTreeSet;
 
@@ -9,24 +9,24 @@ use crate::model::Manifest;
 use crate::plan::{LockChange, Locked, lock_changes, locked};
 use crate::store::{ObjectId, Overlaid, Overlay, Snapshot, StoreError};
 
-/// The sources of changed dependencies, ready to be shown.
+/// The source trees of changed dependencies, ready to be printed.
 #[derive(Debug)]
 pub struct SourceDiff {
-    /// The two states that are compared.
+    /// The two states to compare.
     pub between: Between,
-    /// Whether any dependency changed between them that was asked for.
+    /// Whether any of the requested dependencies changed.
     pub changed: bool,
-    /// What is shown.
+    /// The changes that the diff shows.
     pub shown: Vec<LockChange>,
-    /// What was added or removed, and is not shown since nobody asked for it by name.
+    /// Added and removed dependencies. They are omitted from the diff unless requested by name.
     pub passed_over: Vec<LockChange>,
-    /// What cannot be mirrored, on either side, and so not shown.
+    /// Changes of which at least one side cannot be mirrored. They are omitted from the diff.
     pub unmirrored: Vec<LockChange>,
-    /// What the mirror has neither now nor in its history.
+    /// Dependencies that neither the mirror nor its history contains.
     pub lacking: Vec<Locked>,
-    /// The packages that were asked for and did not change.
+    /// The requested packages that did not change.
     pub unchanged: Vec<String>,
-    /// What changed in the locks only: the code is the same.
+    /// Dependencies whose lock entry changed but whose source code did not.
     pub same_code: Vec<LockChange>,
     pairs: Vec<[Side; 2]>,
     stat: bool,
@@ -34,16 +34,16 @@ pub struct SourceDiff {
     overlay: Option<Overlaid>,
 }
 
-/// How a difference is printed.
+/// How to print the diff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Printing {
-    /// Whether to colour; git decides, where `None`.
+    /// Whether to use colours. `None` leaves the decision to git.
     pub color: Option<bool>,
     /// Whether standard output is a terminal.
     pub terminal: bool,
 }
 
-/// One side of a difference: a tree, and what it is shown as.
+/// One side of a diff: a tree and its display name.
 #[derive(Debug, Clone)]
 struct Side {
     tree: ObjectId,
@@ -57,12 +57,12 @@ impl Side {
     }
 }
 
-/// Prepares the difference of the sources of all dependencies whose version or revision changed between two states, or of
-/// `packages` where any are named. The mirror has to have them, now or in its history; no network is asked.
+/// Prepares a diff of the sources of `packages`, or of all dependencies if empty, whose version or revision changed
+/// between two states. Both sides must be in the mirror or in its history; there is no network access.
 ///
 /// # Errors
-/// Fails where neither state has a lock, where no lock names one of the packages, and where there is no mirror or what it has
-/// is damaged.
+/// Fails if neither state has a lock, if no lock contains one of the packages, if there is no mirror, or if what it
+/// contains is damaged.
 pub fn source_diff(project: &Project, between: Between, packages: &[String], stat: bool) -> Result<SourceDiff> {
     let [before, after] = between.locks(project)?;
     let mut known: Vec<Locked> = locked(&before.wanted);
@@ -111,7 +111,7 @@ pub fn source_diff(project: &Project, between: Between, packages: &[String], sta
 }
 
 impl SourceDiff {
-    /// Finds both sides of each change, and makes trees of them.
+    /// Finds both sides of each change and builds trees of them.
     fn prepare(&mut self, project: &Project, changes: Vec<LockChange>) -> Result<()> {
         mirror(project)?;
         let sides = changes.iter().flat_map(|change| change.before().into_iter().chain(change.after()));
@@ -156,10 +156,10 @@ impl SourceDiff {
         Ok(())
     }
 
-    /// Prints the difference on standard output, by git and through its pager. Returns whether there was anything to print.
+    /// Prints the diff to standard output, by running git with its pager. Returns whether there was anything to print.
     ///
     /// # Errors
-    /// Fails where git cannot be run, or fails.
+    /// Fails if git cannot be run or fails.
     pub fn print(&self, project: &Project, printing: Printing) -> Result<bool> {
         let Some(overlay) = self.overlay.as_ref().filter(|_| !self.pairs.is_empty()) else { return Ok(false) };
         let pairs: Vec<TreePair> = match &self.stat_trees {
@@ -187,7 +187,8 @@ impl SourceDiff {
     }
 }
 
-/// Puts all trees into one for either side, so that there is one summary: each pair under one name.
+/// Combines all trees of each side into one tree, with the same folder name for both sides of a pair, so that git
+/// prints a single summary.
 fn group(overlay: &mut Overlay, pairs: &[[Side; 2]]) -> Result<[ObjectId; 2]> {
     let name = |[before, after]: &[Side; 2]| match before.shown() {
         same if same == after.shown() => same,
@@ -220,13 +221,13 @@ fn make_side(git: &ProjectGit, overlay: &mut Overlay, snapshot: &Snapshot, locke
     }
 }
 
-/// Returns a name as one that a folder can have.
+/// Converts a name to a valid folder name.
 fn plain(name: &str) -> String {
     let fine = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
     name.chars().map(fine).collect()
 }
 
-/// Returns how the line in a manifest begins of what is locked; `None` where it cannot be mirrored.
+/// Returns the beginning of a dependency's line in the manifest, or `None` if the dependency cannot be mirrored.
 fn line(locked: &Locked) -> Option<String> {
     match locked {
         Locked::Release(pin) => Some(Manifest::release_line(&pin.id)),
@@ -245,7 +246,7 @@ fn holds(manifest: &Manifest, locked: &Locked) -> bool {
     }
 }
 
-/// Tells whether a name is that of a dependency: its own, or with the repository or the organisation in front.
+/// Returns whether a name matches a dependency, with or without its repository or organisation.
 fn is_named(locked: &Locked, name: &str) -> bool {
     let Locked::Release(pin) = locked else { return locked.name() == name };
     let of = pin.id.repository.as_str();
@@ -254,7 +255,7 @@ fn is_named(locked: &Locked, name: &str) -> bool {
     pin.id.package.as_str() == in_repository.map_or(name, |(_, package)| package)
 }
 
-/// Returns the names of dependencies that are nearly this one, the nearest first.
+/// Returns the dependencies with similar names, the most similar first.
 fn near(name: &str, known: &[Locked]) -> Vec<String> {
     let names: BTreeSet<&str> = known.iter().map(Locked::name).collect();
     let most = name.chars().count().div_ceil(3).min(3);
@@ -268,7 +269,7 @@ fn near(name: &str, known: &[Locked]) -> Vec<String> {
     near.into_iter().map(|(_, name)| name).take(3).collect()
 }
 
-/// Returns how many characters have to be added, taken away or replaced to make one text of another.
+/// Returns the edit distance between two texts: the number of characters to insert, delete or replace.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

@@ -1,4 +1,4 @@
-//! What a damaged mirror is to hold, and where on this machine each part of it can still be read.
+//! Determines what a damaged mirror must contain, and where each part is still readable on this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,17 +17,18 @@ use crate::plan::Wanted;
 use crate::progress::Progress;
 use crate::store::{Item, ObjectId, Snapshot, layout};
 
-/// How many commits are looked through for what the tip lacks.
+/// The number of commits to search for what the tip lacks.
 const COMMITS: usize = 24;
 
-/// What a mirror is to hold, each with the snapshot that it can be read from, if there is one.
+/// The items that a mirror must contain, each with the snapshot that it is readable from, if any.
 pub(super) struct Sources {
-    /// The snapshots, the tip's first if its commit can be read. That one is read by [`Self::manifest`].
+    /// The available snapshots, beginning with the tip's if its commit is readable. [`Self::manifest`] takes the tip's
+    /// from there.
     pub snapshots: Vec<Snapshot>,
-    /// Where the branch stands.
+    /// The branch's tip.
     pub tip: ObjectId,
     pub manifest: Manifest,
-    /// Whether that is the tip's own manifest, but for lines that came back.
+    /// Whether the manifest is the tip's own, apart from restored lines.
     pub is_own: bool,
     pub wanted: Wanted,
     pub releases: BTreeMap<ReleaseId, Option<usize>>,
@@ -36,10 +37,10 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Looks for everything.
+    /// Searches for all items.
     ///
     /// # Errors
-    /// Fails if a lock or a setting cannot be used.
+    /// Fails if a lock or a setting is invalid.
     pub fn find(project: &Project, tip: ObjectId, progress: &Arc<dyn Progress>) -> Result<Self> {
         let repository = &project.repository;
         let mut others = repository.reflog(&project.branch.full_name()).unwrap_or_default();
@@ -77,7 +78,7 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Returns the first snapshot that has each of some things.
+    /// Returns, for each item, the index of the first snapshot that contains it.
     fn places<'a, T: Ord + Clone + 'a>(
         &self,
         items: impl Iterator<Item = &'a T>,
@@ -86,12 +87,12 @@ impl Sources {
         items.map(|item| (item.clone(), (0..self.snapshots.len()).find(|from| has(item, *from)))).collect()
     }
 
-    /// Returns the tip's snapshot, if its commit can be read.
+    /// Returns the tip's snapshot, if its commit is readable.
     pub fn of_tip(&self) -> Option<&Snapshot> {
         self.snapshots.first().filter(|first| first.commit() == self.tip)
     }
 
-    /// Reads a release from a snapshot, if that has it as the manifest says.
+    /// Reads a release from a snapshot, if it matches the manifest.
     pub fn release(&self, id: &ReleaseId, from: usize) -> Option<Vec<u8>> {
         let snapshot = &self.snapshots[from];
         let stored = snapshot.manifest().ok()?.releases.get(id)?;
@@ -99,19 +100,19 @@ impl Sources {
         same.then(|| snapshot.tarball(id).ok().flatten()).flatten()
     }
 
-    /// Reads a registry entry from a snapshot, if that has it as the manifest says.
+    /// Reads a registry entry from a snapshot, if it matches the manifest.
     pub fn entry(&self, id: &EntryId, from: usize) -> Option<Vec<u8>> {
         let snapshot = &self.snapshots[from];
         let same = snapshot.manifest().ok()?.entries.get(id)? == self.manifest.entries.get(id)?;
         same.then(|| snapshot.entry(id).ok().flatten()).flatten()
     }
 
-    /// Returns what no snapshot has.
+    /// Returns the items that no snapshot contains.
     pub fn lacking(&self) -> BTreeSet<Item> {
         self.items(|from| from.is_none())
     }
 
-    /// Returns what the tip lacks and another snapshot has.
+    /// Returns the items that the tip lacks but another snapshot contains.
     pub fn elsewhere(&self) -> BTreeSet<Item> {
         let own = self.of_tip().map(|_| 0);
         self.items(|from| from.is_some() && from != own)
@@ -125,8 +126,8 @@ impl Sources {
     }
 }
 
-/// Puts together what the tip is to hold: what its manifest says, or else that of the nearest commit; and what lies in its tree
-/// without a line, if a signed registry entry or a lock vouches for it.
+/// Determines the manifest that the tip must have: its own, or else that of the nearest commit. Adds files that are in
+/// the tip's tree but not in the manifest, if a signed registry entry or a lock confirms them.
 fn manifest(snapshots: &[Snapshot], tip: ObjectId, wanted: &Wanted, repositories: &Repositories<'_>) -> Manifest {
     let readable = || snapshots.iter().filter_map(|snapshot| snapshot.manifest().ok());
     let mut manifest = readable().next().cloned().unwrap_or_default();
@@ -144,7 +145,8 @@ fn manifest(snapshots: &[Snapshot], tip: ObjectId, wanted: &Wanted, repositories
     }
     let claimed: BTreeSet<String> = manifest.releases.keys().map(|id| layout::release_path(&manifest, id)).collect();
     let unclaimed = releases.iter().filter(|(.., path)| !claimed.contains(path));
-    // Without the line of its highest version, a package's other versions seem to be elsewhere.
+    // Versions other than a package's highest are stored in another place. If the highest version's line is missing
+    // from the manifest, the remaining versions would seem to be in the wrong place.
     let packages: BTreeSet<_> =
         unclaimed.map(|(repository, package, _)| (repository.clone(), package.clone())).collect();
     for (repository, package, path) in releases {
@@ -176,7 +178,7 @@ fn manifest(snapshots: &[Snapshot], tip: ObjectId, wanted: &Wanted, repositories
     manifest
 }
 
-/// Returns whether a lock or a signed registry entry names the checksums of a release.
+/// Returns whether a lock or a signed registry entry confirms the checksums of a release.
 fn is_vouched(id: &ReleaseId, stored: &StoredRelease, package: Option<&Package>, wanted: &Wanted) -> bool {
     let pin = wanted.releases.get(id);
     let pinned = pin.is_some_and(|pin| (pin.outer.is_some() || pin.inner.is_some()) && pin.accepts(stored));
@@ -186,7 +188,8 @@ fn is_vouched(id: &ReleaseId, stored: &StoredRelease, package: Option<&Package>,
     pinned || listed && pin.is_none_or(|pin| pin.accepts(stored))
 }
 
-/// Returns whether a registry entry is what its repository signed; where the key is not known, that it can be read does.
+/// Returns whether a registry entry is signed by its repository. If the repository's key is unknown, any entry that can
+/// be decoded is accepted.
 fn is_signed(repositories: &Repositories<'_>, id: &EntryId, signed: &[u8]) -> bool {
     match repositories.public_key(&id.repository) {
         Err(OpError::NoPublicKey { .. }) => Signed::decode(signed).is_ok(),

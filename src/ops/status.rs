@@ -1,9 +1,9 @@
-//! Is the mirror fresh?
+//! Compares the locks with the mirror: is the mirror fresh?
 //!
-//! A yes is remembered beside the repository under the digest of everything that it depends on, so that the next question
-//! (a hook's, mostly) costs no reading of lock and manifest. A lock counts there by its path and its content's id as a blob
-//! of git: of a commit that id is known without reading the lock, and a lock of the worktree is hashed, which gives the same
-//! id unless git converts line ends between the two.
+//! A positive answer is cached beside the repository, under the digest of everything that it depends on. The next
+//! check, usually by a hook, then reads neither the locks nor the manifest. A lock contributes its path and its blob id
+//! to the digest. For a lock in a commit, this id is known without reading the lock. A lock in the worktree is hashed,
+//! which gives the same id unless git converts line endings.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,50 +17,51 @@ use crate::model::{Manifest, Remote};
 use crate::plan::Comparison;
 use crate::store::{ObjectId, Repository, Snapshot};
 
-/// How many answers are remembered: one for each branch that people switch between.
+/// The maximum number of cached answers: one for each branch that users switch between.
 const REMEMBERED: usize = 32;
 
-/// Whether the mirror is fresh, in numbers.
+/// The mirror's status, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Whether everything is there that the locks pin and that can be mirrored.
+    /// Whether the mirror contains everything that the locks pin and that can be mirrored.
     pub fresh: bool,
-    /// How many pinned releases are there.
+    /// The number of pinned releases in the mirror.
     pub present: usize,
-    /// How many releases and revisions are there that no lock pins.
+    /// The number of releases and revisions in the mirror that no lock pins.
     pub extra: usize,
-    /// How many pinned revisions of git repositories are there.
+    /// The number of pinned git revisions in the mirror.
     pub git: usize,
-    /// How many git dependencies cannot be mirrored.
+    /// The number of git dependencies that cannot be mirrored.
     pub unmirrored: usize,
-    /// How many dependencies are of an unknown kind.
+    /// The number of dependencies of an unknown kind.
     pub ignored: usize,
 }
 
-/// What is to be said about the mirror.
+/// The result of comparing locks with the mirror.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// The locks that were read.
     pub locks: Vec<String>,
-    /// The remote whose mirror was read, as last seen, where there is no local one.
+    /// The remote whose mirror was compared, as last fetched, if there is no local mirror.
     pub remote: Option<Remote>,
     /// The mirror's tip, if there is one.
     pub commit: Option<ObjectId>,
-    /// The numbers.
+    /// The status in numbers.
     pub summary: Summary,
-    /// The particulars; `None` where the answer was remembered.
+    /// The detailed comparison. `None` if the answer was cached.
     pub comparison: Option<Comparison>,
 }
 
-/// Compares the project's locks with the mirror: the local branch, else what a remote was last seen with. With `particulars` a remembered answer does not do.
+/// Compares the project's locks with the mirror: the local branch, or else a remote's as last fetched. With
+/// `particulars`, does not use cached answers.
 ///
 /// # Errors
-/// Fails where there is no lock, one cannot be used, or the mirror cannot be read.
+/// Fails if there is no lock, a lock is invalid, or the mirror cannot be read.
 pub fn status(project: &Project, particulars: bool) -> Result<Status> {
     compare(project, &project.locks()?, particulars)
 }
 
-/// Compares locks, wherever they are from, with the mirror.
+/// Compares locks from any source with the mirror.
 pub(super) fn compare(project: &Project, locks: &[LockFile], particulars: bool) -> Result<Status> {
     let (remote, tip) = project.repository.mirror_tip(&project.branch)?.unzip();
     let remote = remote.flatten();
@@ -68,7 +69,7 @@ pub(super) fn compare(project: &Project, locks: &[LockFile], particulars: bool) 
     Ok(Status { remote, ..status })
 }
 
-/// Compares locks with the mirror as it is at a commit, which may be a remote's.
+/// Compares locks with the mirror at a commit, which may belong to a remote's mirror.
 pub(super) fn compare_at(
     project: &Project,
     tip: Option<ObjectId>,
@@ -103,7 +104,7 @@ fn compare_with(
     Ok(Status { locks: files, remote: None, commit: tip, summary, comparison: Some(comparison) })
 }
 
-/// Remembers that the mirror at `tip` is fresh for these locks, as an update knows when it is done.
+/// Caches the answer that the mirror at `tip` is fresh for these locks, after an update.
 pub(super) fn remember(project: &Project, tip: ObjectId, locks: &[LockFile], comparison: &Comparison) {
     let summary = Summary::of(comparison);
     if summary.fresh {
@@ -124,7 +125,7 @@ impl Summary {
     }
 }
 
-/// The file with remembered answers: a line each, the newest first, with the digest of what the answer depends on.
+/// The file with cached answers. Each line has one answer and the digest of what it depends on, the newest first.
 struct Memory<'r> {
     repository: &'r Repository,
     path: PathBuf,
@@ -134,7 +135,7 @@ struct Memory<'r> {
 impl<'r> Memory<'r> {
     fn new(project: &'r Project, tip: ObjectId, locks: &[LockFile]) -> Self {
         let mut digest = Sha256::new();
-        // Another version of this program may answer otherwise.
+        // Another version of this program may give another answer.
         digest.update(concat!(env!("CARGO_PKG_VERSION"), "\0"));
         digest.update(tip.as_bytes());
         digest.update([u8::from(project.config.shallow)]);
@@ -159,7 +160,7 @@ impl<'r> Memory<'r> {
         Some(Summary { fresh: true, present, extra, git, unmirrored, ignored })
     }
 
-    /// Writes the answer down. Where that cannot be done, the next question is answered the long way.
+    /// Saves the answer. If this fails, the next check merely takes longer.
     fn remember(&self, summary: &Summary) {
         let Summary { fresh: _, present, extra, git, unmirrored, ignored } = summary;
         let mut text = format!("{} {present} {extra} {git} {unmirrored} {ignored}\n", self.key);

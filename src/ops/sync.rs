@@ -1,4 +1,4 @@
-//! Takes the mirror branch to a remote and brings it from there. What diverged is merged by union.
+//! Pushes the mirror branch to a remote and pulls it from there. Diverged mirrors are merged into their union.
 
 use std::thread;
 use std::time::Duration;
@@ -12,71 +12,73 @@ use crate::model::Remote;
 use crate::progress::{Event, Progress};
 use crate::store::{Incoming, Lock, Mark, ObjectId, Repository};
 
-/// How often a push is tried that others overtake.
+/// The maximum number of attempts to push while others keep pushing first.
 const PUSHES: u32 = 150;
-/// The attempt after which a person is told why it takes long.
+/// The number of attempts after which the user is told why the push takes long.
 const TOLD: u32 = 4;
 
-/// How a remote's mirror came into the local one.
+/// How a remote's mirror was integrated into the local one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// There was nothing to bring.
+    /// The local mirror already had everything.
     UpToDate,
-    /// There was no local branch; it now stands where the remote's does.
+    /// The local branch did not exist and was created at the remote's tip.
     Adopted,
-    /// The local branch moved forward to the remote's.
+    /// The local branch was fast-forwarded.
     Forwarded,
-    /// Both had something of their own, and were merged.
+    /// The two mirrors had diverged and were merged.
     Merged,
-    /// The remote's history was compacted; the local branch now stands on it, with what it had of its own.
+    /// The remote's history was compacted. The local branch was moved onto it, and the local mirror's own contents were
+    /// added on top.
     Rebased,
 }
 
-/// What a pull did.
+/// The result of a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pull {
     /// The remote.
     pub remote: Remote,
-    /// How the remote's mirror came in.
+    /// How the remote's mirror was integrated.
     pub way: Way,
-    /// What came.
+    /// What the local mirror received.
     pub gained: Gained,
-    /// The branch's tip now.
+    /// The branch's tip after the pull.
     pub commit: ObjectId,
-    /// Whether the local branch has what the remote lacks.
+    /// Whether the local mirror has something that the remote lacks.
     pub ahead: bool,
 }
 
-/// What a push did.
+/// The result of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
     /// The remote.
     pub remote: Remote,
-    /// Whether the remote got anything; else it had it all.
+    /// Whether anything was pushed. `false` if the remote already had everything.
     pub pushed: bool,
-    /// How the remote's mirror came into the local one first.
+    /// How the remote's mirror was integrated into the local one before the push.
     pub way: Way,
-    /// What came with it.
+    /// What the local mirror received.
     pub gained: Gained,
-    /// The branch's tip now, here and there.
+    /// The tip of both branches after the push.
     pub commit: ObjectId,
-    /// How many attempts it took.
+    /// The number of attempts.
     pub attempts: u32,
 }
 
-/// How to reach a remote.
+/// How to access a remote.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reach<'a> {
-    /// The remote's name or address, if not git's default.
+    /// The remote's name or address. `None` for git's default remote.
     pub remote: Option<&'a Remote>,
     /// Whether git may ask for a password.
     pub may_ask: bool,
 }
 
-/// Brings a remote's mirror into the local one.
+/// Fetches a remote's mirror and integrates it into the local one.
 ///
 /// # Errors
-/// Fails where the remote cannot be reached or has no mirror, or what it has is refused; the branch is then as it was.
+/// Fails if the remote is unreachable or has no mirror, or if its mirror is rejected. The local branch is then
+/// unchanged.
 pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Result<Pull> {
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
@@ -86,20 +88,22 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     Ok(integrate(project, Source { remote: &remote, tip }, None, progress)?.0)
 }
 
-/// Brings what is known here of a remote's mirror into the local one, without asking the remote.
+/// Integrates a remote's mirror, as last fetched, without contacting the remote. Returns `None` if it was never
+/// fetched.
 ///
 /// # Errors
-/// Fails as [`pull`] does; nothing is known where the remote's mirror was never fetched.
+/// Fails as [`pull`] does.
 pub fn pull_known(project: &Project, remote: &Remote, progress: &dyn Progress) -> Result<Option<Pull>> {
     let tip = project.repository.remote_tip(remote, &project.branch)?;
     tip.iter().try_for_each(|tip| complete(project, remote, *tip))?;
     tip.map(|tip| Ok(integrate(project, Source { remote, tip }, None, progress)?.0)).transpose()
 }
 
-/// Takes the local mirror to a remote; what the remote has and the local one lacks is merged first.
+/// Pushes the local mirror to a remote. First merges what the remote has and the local mirror lacks.
 ///
 /// # Errors
-/// Fails where there is no local mirror, the remote cannot be reached or does not take the branch, or what it has is refused.
+/// Fails if there is no local mirror, if the remote is unreachable or rejects the push, or if the remote's mirror is
+/// rejected.
 pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Result<Push> {
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
@@ -109,7 +113,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     loop {
         attempts += 1;
         let missing = || project.repository.no_mirror(&project.branch);
-        // Of a branch that is no mirror, a remote is spared.
+        // Check that the branch is a mirror before contacting the remote.
         let own = project.snapshot()?.ok_or_else(missing)?;
         check_outgoing(project, &remote, &own, progress)?;
         let commit = own.commit();
@@ -129,13 +133,13 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
             }
             thread::sleep(longest_pause(attempts).mul_f64(fastrand::f64()));
         }
-        // Where the remote's branch is gone by now, the next attempt makes it.
+        // If the remote's branch was deleted meanwhile, the next attempt creates it.
         if let Some(tip) = bring(project, &git, &remote)? {
             if leaves_behind(project, commit, tip)? {
                 return Err(OpError::Compacted { remote, branch: project.branch.to_string() });
             }
             let (pull, merged) = integrate(project, Source { remote: &remote, tip }, earlier, progress)?;
-            // A merge that replaces an earlier one brings what that one brought.
+            // A merge that replaces a superseded merge includes what that one added.
             if merged.zip(earlier).is_none_or(|(merged, earlier)| merged.own != earlier.own) {
                 settled = gained;
             }
@@ -148,11 +152,12 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     }
 }
 
-/// Replaces a remote's mirror by the local one, whose history was rewritten: by force, but only as long as the remote's
-/// stands where it was just seen, and has nothing that the local one lacks.
+/// Replaces a remote's mirror with the local one, whose history was rewritten. This is a force-push with a lease: the
+/// remote's branch must not have moved since the fetch, and must not have anything that the local mirror lacks.
 ///
 /// # Errors
-/// Fails where the remote has anything that the local mirror lacks, has moved meanwhile, or does not take it.
+/// Fails if the remote has anything that the local mirror lacks, if its branch moved meanwhile, or if it rejects the
+/// push.
 pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Result<Push> {
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
@@ -178,17 +183,17 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progre
     }
 }
 
-/// Tells whether pushing would have to leave a remote's history behind: it was compacted here and not there.
+/// Returns whether a push would have to replace the remote's history, because it was compacted here but not there.
 fn leaves_behind(project: &Project, commit: ObjectId, there: ObjectId) -> Result<bool> {
     let repository = &project.repository;
-    // Most mirrors were never compacted, which is told soonest.
+    // Most mirrors were never compacted, and this check is the cheapest.
     Ok(!repository.replaced_by(commit)?.is_empty()
         && repository.replaced_by(there)?.is_empty()
         && repository.common(commit, there)?.is_empty())
 }
 
-/// Returns how long a push that was overtaken so often pauses at most, so that those who compete meet less and less. Whoever
-/// has lost very often pauses less than the others, and so comes to their turn.
+/// Returns the maximum pause before the next attempt, after `losses` failed attempts. The pause grows so that competing
+/// pushes collide less. After very many losses it shrinks, so that this push is favoured over the others.
 fn longest_pause(losses: u32) -> Duration {
     Duration::from_millis(match losses {
         0..=6 => 25 << losses,
@@ -201,7 +206,8 @@ fn remote_of(project: &Project, reach: Reach<'_>) -> Result<Remote> {
     reach.remote.cloned().or_else(|| project.repository.default_remote()).ok_or(OpError::NoRemote)
 }
 
-/// Pushes a commit to a remote's mirror. Git notes where that stands then, which is marked: it may be killed meanwhile.
+/// Pushes a commit to a remote's mirror branch. Git then updates the remote-tracking branch. A marker protects this
+/// update, because git may be killed in the middle of it.
 fn take(
     project: &Project,
     git: &ProjectGit,
@@ -216,7 +222,7 @@ fn take(
     taken.map_err(OpError::Remote)
 }
 
-/// Fetches a remote's mirror, and returns its tip, or `None` where it has none.
+/// Fetches a remote's mirror and returns its tip, or `None` if it has none.
 pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &Remote) -> Result<Option<ObjectId>> {
     let Project { repository, branch, .. } = project;
     repository.forget_broken_remote(remote, branch)?;
@@ -228,7 +234,7 @@ pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &Remote) -> Res
                 git.complete(remote, &commit, &place).map_err(OpError::Remote)?;
             }
             incoming.keep()?;
-            // Git has written nothing else into that file.
+            // Git writes nothing else to that file.
             Some(ObjectId::from_hex(commit.as_bytes()).map_err(|_| repository.no_mirror(branch))?)
         }
         Brought::Absent => None,
@@ -237,8 +243,8 @@ pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &Remote) -> Res
     Ok(tip)
 }
 
-/// Fetches what a remote's mirror lacks here because this is a partial clone: git itself fetches that when it is looked at,
-/// but nobody else does.
+/// Fetches objects of a remote's mirror that a partial clone lacks. Git fetches such objects on access, but other
+/// readers do not.
 pub(super) fn complete(project: &Project, remote: &Remote, tip: ObjectId) -> Result<()> {
     let repository = &project.repository;
     if !repository.is_partial() {

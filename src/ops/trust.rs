@@ -1,4 +1,4 @@
-//! What the user allows of the tracked settings.
+//! Records which tracked settings the user allows.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,19 @@ use crate::config::{ConfigError, KeySetting, Setting};
 use crate::model::TrustHash;
 use crate::store::Repository;
 
-/// The setting of git with the hashes of what is allowed.
+/// The git setting that contains the allowed hashes.
 const KEY: &str = "hexmirror.trust";
-/// The variable with them.
+/// The environment variable that contains allowed hashes.
 const VARIABLE: &str = "HEXMIRROR_TRUST";
 
-/// By what the tracked settings of a project are allowed.
+/// Where the tracked settings of a project are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
-    /// Whether git's configuration has their hash.
+    /// Whether git's configuration contains their hash.
     pub recorded: bool,
-    /// Whether the environment has it.
+    /// Whether the environment variable contains their hash.
     pub in_environment: bool,
-    /// Whether either has a hash that is not theirs.
+    /// Whether either of the two contains other hashes.
     pub has_others: bool,
 }
 
@@ -49,7 +49,7 @@ fn hashes(origin: &str, text: &str) -> Result<BTreeSet<TrustHash>> {
     Ok(text.split_whitespace().map(read).collect::<Result<_, ConfigError>>()?)
 }
 
-/// Returns by what the tracked settings of a project are allowed.
+/// Returns where the tracked settings of a project are allowed.
 ///
 /// # Errors
 /// Fails if a setting is not a hash.
@@ -61,11 +61,11 @@ pub fn allowance(project: &Project) -> Result<Allowance> {
     Ok(Allowance { recorded: is_recorded, in_environment: is_in_environment, has_others })
 }
 
-/// Allows the tracked settings as they are now: records their hash in this repository's own configuration of git, which all
-/// worktrees share. Returns whether it was not there before.
+/// Allows the current tracked settings: records their hash in the repository's own git configuration, which all
+/// worktrees share. Returns whether the hash is new.
 ///
 /// # Errors
-/// Fails if a key file that they name cannot be read, or git cannot write its configuration.
+/// Fails if a key file that the settings name cannot be read, or if git cannot write its configuration.
 pub fn allow(project: &Project) -> Result<bool> {
     let needed = project.tracked.settings.iter().filter(|judged| judged.needs_trust);
     for judged in needed {
@@ -82,8 +82,8 @@ pub fn allow(project: &Project) -> Result<bool> {
     Ok(true)
 }
 
-/// Allows no tracked settings any more: removes all hashes from this repository's own configuration of git. Returns how many there
-/// were.
+/// Revokes all allowed settings: removes all hashes from the repository's own git configuration. Returns the number of
+/// removed hashes.
 ///
 /// # Errors
 /// Fails if git cannot write its configuration.

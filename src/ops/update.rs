@@ -1,4 +1,4 @@
-//! Brings the mirror up to the locks: fetches what it lacks and publishes one commit, or nothing.
+//! Updates the mirror to match the locks: fetches what the mirror lacks and publishes at most one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,23 +21,23 @@ use crate::plan::{Comparison, GitPlan, Wanted};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{Draft, Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
 
-/// How often an update begins anew because something else moved the branch.
+/// The number of attempts if other processes keep moving the branch.
 const ATTEMPTS: usize = 5;
 
-/// How to update.
+/// Options for an update.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateOptions {
-    /// Only say what would be done.
+    /// Whether to only report what would be done.
     pub dry_run: bool,
-    /// Fetch all registry entries anew, for retirements and advisories.
+    /// Whether to fetch all registry entries again, for new retirements and advisories.
     pub refresh: bool,
     /// The packages whose registry entries may be replaced by older ones.
     pub accept_older: BTreeSet<EntryId>,
-    /// How many requests run at once, if not as configured.
+    /// The number of concurrent requests, overriding the setting.
     pub jobs: Option<usize>,
-    /// Publish what could be had, where something could not: the mirror is then incomplete.
+    /// Whether to publish whatever was fetched, even if some fetches failed. The mirror is then incomplete.
     pub keep_going: bool,
-    /// Whether somebody sits at a terminal whom git may ask for a password.
+    /// Whether git may ask for a password on a terminal.
     pub may_ask: bool,
 }
 
@@ -46,11 +46,11 @@ pub struct UpdateOptions {
 pub struct Added {
     /// The release.
     pub id: ReleaseId,
-    /// What the manifest says of it.
+    /// Its record in the manifest.
     pub stored: StoredRelease,
-    /// Why it is stored as its tarball, where it is.
+    /// The reason why the release is stored as a tarball, if it is.
     pub fallback: Option<String>,
-    /// The highest version of the package that was there before.
+    /// The highest version of the package that the mirror had before.
     pub replaced: Option<Version>,
 }
 
@@ -61,43 +61,44 @@ pub struct AddedGit {
     pub address: GitAddress,
     /// The commit.
     pub revision: Revision,
-    /// A commit of the repository that was there before and whose place it takes.
+    /// The commit of the repository that it replaces.
     pub replaced: Option<Revision>,
 }
 
-/// What an update did, or would do.
+/// The result of an update or a dry run.
 #[derive(Debug)]
 pub struct Update {
-    /// How things stood before.
+    /// The status before the update.
     pub before: Status,
-    /// What it stored.
+    /// The stored releases.
     pub added: Vec<Added>,
-    /// What it stored of git repositories.
+    /// The stored revisions of git repositories.
     pub added_git: Vec<AddedGit>,
-    /// How many git repositories it changed, with or without new revisions.
+    /// The number of changed git repositories, with or without new revisions.
     pub repositories: usize,
-    /// How many registry entries it fetched.
+    /// The number of fetched registry entries.
     pub entries: usize,
-    /// The repositories that the mirror had entries of, and whose signer is now recorded and was not, or was another.
+    /// The newly recorded signers of repositories that the mirror already had entries of.
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
-    /// How many bytes came over the network.
+    /// The number of bytes received over the network.
     pub downloaded_bytes: u64,
-    /// By how many bytes the repository's object database grew.
+    /// The growth of the repository's object database, in bytes.
     pub stored_bytes: u64,
-    /// The branch's tip now, if there is one.
+    /// The branch's tip after the update, if the branch exists.
     pub commit: Option<ObjectId>,
-    /// The remote whose branch was adopted first, if there was no local one.
+    /// The remote whose branch was adopted first, if there was no local branch.
     pub adopted: Option<Remote>,
-    /// How long it took.
+    /// The duration of the update.
     pub elapsed: Duration,
-    /// What went wrong, where it kept going: the mirror is incomplete.
+    /// The error, if the update continued in spite of it. The mirror is then incomplete.
     pub failed: Option<OpError>,
 }
 
 /// Updates the mirror.
 ///
 /// # Errors
-/// Fails with what went wrong; the branch is then as it was, and what was fetched and verified is kept for the next time.
+/// Fails with everything that went wrong. The branch is then unchanged, and what was fetched and verified is kept for
+/// the next update.
 pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Update> {
     let start = Instant::now();
     if !options.dry_run {
@@ -106,7 +107,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
     }
     let mut before = status::status(project, false)?;
     if before.comparison.is_none() && before.summary.unmirrored + before.summary.ignored > 0 {
-        // What cannot be mirrored is named, and a remembered answer has only numbers.
+        // A cached answer contains only numbers, but the report names what cannot be mirrored.
         before = status::status(project, true)?;
     }
     warn_of_scripts(project, &before.locks, progress.as_ref());
@@ -124,7 +125,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         elapsed: start.elapsed(),
         failed: None,
     };
-    // What only a remote has is adopted, and so stays where the remote's is gone one day.
+    // Adopt a mirror that only a remote has, so that it survives if the remote's branch is deleted.
     let is_as_set = || {
         let own = project.snapshot()?;
         Ok::<_, OpError>(
@@ -146,7 +147,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         } else {
             None
         };
-        // Another process may have brought what this one was to bring.
+        // Another process may have fetched what this one was about to fetch.
         let before = status::status(project, false)?;
         if before.summary.fresh && !options.refresh && is_as_set()? {
             remove_fetched(&project.repository);
@@ -174,7 +175,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
     Err(OpError::KeptMoving { branch: project.branch.to_string() })
 }
 
-/// Warns of scripts beside locks: rebar3 evaluates one, and takes what it returns for the lock
+/// Warns about scripts beside locks: rebar3 evaluates such a script and uses its result as the lock
 /// (`rebar_config:consult_file_/1`).
 fn warn_of_scripts(project: &Project, locks: &[String], progress: &dyn Progress) {
     let Some(root) = project.repository.worktree() else { return };
@@ -188,7 +189,7 @@ fn warn_of_scripts(project: &Project, locks: &[String], progress: &dyn Progress)
     }
 }
 
-/// Puts a branch that a crash of the machine broke back to where it is known to have stood.
+/// Resets a branch that a system crash damaged to its last known good commit.
 fn recover(project: &Project, progress: &dyn Progress) -> Result<()> {
     let Project { repository, branch, .. } = project;
     let Err(StoreError::BrokenRef { .. }) = repository.mirror_tip(branch) else { return Ok(()) };
@@ -205,8 +206,8 @@ fn recover(project: &Project, progress: &dyn Progress) -> Result<()> {
     Ok(())
 }
 
-/// Removes what earlier updates left, now that the mirror is fresh. It stays if the repository cannot be written to, and as
-/// long as another process is at work.
+/// Removes files that earlier updates left behind, after the mirror has become fresh. Keeps them if the repository is
+/// not writable or while another process uses them.
 fn tidy(repository: &Repository) {
     let fetched = [downloads_dir(repository), git::scratch_dir(repository)];
     if (repository.has_leftovers() || fetched.iter().any(|folder| folder.exists()))
@@ -216,7 +217,7 @@ fn tidy(repository: &Repository) {
     }
 }
 
-/// Removes what was kept for the next try. What cannot be removed is only untidy.
+/// Removes files that were kept for the next attempt. Files that cannot be removed do no harm.
 fn remove_fetched(repository: &Repository) {
     for folder in [downloads_dir(repository), git::scratch_dir(repository)] {
         let _ = std::fs::remove_dir_all(folder);
@@ -232,7 +233,7 @@ struct Outcome {
     stored_bytes: u64,
 }
 
-/// One try at an update, on the branch as it stands.
+/// One attempt at an update, based on the branch's current tip.
 struct Attempt<'a> {
     project: &'a Project,
     options: UpdateOptions,
@@ -263,7 +264,7 @@ impl<'a> Attempt<'a> {
         let encoder = encoder.opaque(self.project.config.opaque.clone()).on(self.base.as_ref());
         let mut draft = Draft::begin(repository, branch, self.base.as_ref())?;
         let UpdateOptions { jobs, may_ask, .. } = self.options;
-        // Entries of two signers in one repository are of no use to anybody.
+        // A mix of entries of two signers in one repository would be unusable.
         let keep_going = self.options.keep_going && to_replace.is_empty();
         let base = self.base.as_ref();
         let bring = || git::Repositories::new(self.project, base, jobs, may_ask, Arc::clone(progress));
@@ -288,7 +289,7 @@ impl<'a> Attempt<'a> {
             remove_fetched(repository);
         } else {
             for release in &added {
-                // What is stored is not needed a second time; a file that stays is only untidy.
+                // A stored tarball is not needed any more. If its file cannot be removed, it does no harm.
                 let _ = downloads.remove(&release.stored.outer);
             }
         }
@@ -298,7 +299,7 @@ impl<'a> Attempt<'a> {
         Ok(Outcome { added, added_git, fetched, signers, commit: published.commit, stored_bytes })
     }
 
-    /// Stores as their tarballs what is stored unpacked, and should not be any longer.
+    /// Stores releases as tarballs that are stored unpacked but must not be any more.
     fn store_otherwise(&self, encoder: &ReleaseEncoder, draft: &mut Draft<'_>, fetched: &mut Fetched) -> Result<()> {
         let Some(base) = &self.base else { return Ok(()) };
         for id in to_store_otherwise(self.project, Some(base))? {
@@ -329,8 +330,8 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Returns whether an update is to record signers: of a mirror of an older format, and of a repository whose new signer the
-/// user allowed.
+/// Returns whether an update must record signers: in a mirror of an older format, or for a repository whose new signer
+/// the user allowed.
 fn lacks_signers(project: &Project, own: Option<&Snapshot>) -> Result<bool> {
     let Some(own) = own else { return Ok(false) };
     let mut set = project.config.repositories.values().filter(|config| config.signer.is_some());
@@ -344,7 +345,7 @@ fn lacks_signers(project: &Project, own: Option<&Snapshot>) -> Result<bool> {
     Ok(own.manifest()?.signers.iter().any(differs))
 }
 
-/// Returns the releases that are stored unpacked although the setting `opaque` names their packages.
+/// Returns the releases that are stored unpacked although the setting `opaque` matches their packages.
 fn to_store_otherwise(project: &Project, base: Option<&Snapshot>) -> Result<Vec<ReleaseId>> {
     let opaque = &project.config.opaque;
     let Some(base) = base.filter(|_| !opaque.is_empty()) else { return Ok(Vec::new()) };

@@ -1,4 +1,4 @@
-//! What the commit of an update says.
+//! Composes the commit message of an update.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,21 +10,22 @@ use super::project::LockFile;
 use super::{Added, AddedGit, Project, Result};
 use crate::model::{Fingerprint, ReleaseId, RepositoryName};
 
-/// The most releases that a commit's subject names.
+/// The maximum number of releases that a commit's subject names.
 const NAMED: usize = 3;
 
-/// What an update changed.
+/// The changes that an update made.
 #[derive(Clone, Copy)]
 pub(super) struct Changes<'a> {
     pub added: &'a [Added],
     pub added_git: &'a [AddedGit],
     pub fetched: &'a Fetched,
-    /// The signers that are recorded, and were not or as others.
+    /// The signers that are newly recorded or replaced.
     pub signers: &'a BTreeMap<RepositoryName, Fingerprint>,
 }
 
 impl Changes<'_> {
-    /// Writes the commit's message: a line for a changelog, the particulars, and where it comes from.
+    /// Composes the commit message: a subject suitable for a changelog, the details, and the locks that caused the
+    /// update.
     ///
     /// # Errors
     /// Fails if a lock cannot be read.
@@ -62,7 +63,7 @@ impl Changes<'_> {
     }
 }
 
-/// Writes one change as `phoenix 1.6.0 → 1.6.1`, or `phoenix 1.6.1` where the package is new.
+/// Formats a change as `phoenix 1.6.0 → 1.6.1`, or as `phoenix 1.6.1` if the package is new.
 fn change(release: &Added) -> String {
     match &release.replaced {
         Some(version) if *version != release.id.version => {
@@ -73,7 +74,7 @@ fn change(release: &Added) -> String {
     }
 }
 
-/// Writes one change as `github.com/a/b 0123456789 → abcdef0123`.
+/// Formats a change as `github.com/a/b 0123456789 → abcdef0123`.
 fn git_change(added: &AddedGit) -> String {
     let replaced = added.replaced.map_or_else(String::new, |replaced| format!("{} → ", replaced.short()));
     format!("{} {replaced}{}", added.address, added.revision.short())

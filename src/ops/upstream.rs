@@ -1,4 +1,5 @@
-//! Where the repositories are, with which keys they are asked, and with which their registries are checked.
+//! Determines the repositories' addresses, the auth keys sent to them, and the public keys that verify their
+//! registries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,11 +19,11 @@ use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::{Fingerprint, RepositoryName};
 use crate::progress::{Event, Progress};
 
-/// The variables that name a mirror of hex.pm to the Hex client; keys go to a trusted one.
+/// The variables with which the Hex client configures a mirror of hex.pm. A trusted one receives auth keys.
 pub(super) const TRUSTED_MIRROR: [&str; 2] = ["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR"];
 pub(super) const MIRROR: [&str; 2] = ["HEX_MIRROR_URL", "HEX_MIRROR"];
 
-/// What is known of the repositories, from this program's settings, the environment and the Hex client's own configuration.
+/// What is known of the repositories from this program's settings, the environment and the Hex client's configuration.
 pub(super) struct Repositories<'a> {
     project: &'a Project,
     hex: HexConfig,
@@ -57,7 +58,7 @@ impl<'a> Repositories<'a> {
         Ok(Upstream::new(self.settings(jobs)?, endpoints, progress)?)
     }
 
-    /// Returns the key that a repository's registry is signed with.
+    /// Returns the public key of a repository's registry.
     pub fn public_key(&self, repository: &RepositoryName) -> Result<PublicKey> {
         let error = |problem: String| OpError::PublicKey { repository: repository.clone(), problem };
         let source = self.source(repository);
@@ -88,8 +89,7 @@ impl<'a> Repositories<'a> {
         names.find_map(|name| self.project.config.repositories.get(name)?.signer)
     }
 
-    /// Returns all keys that are known, by the names that the settings give the repositories. A key that cannot be used is
-    /// `None`.
+    /// Returns all known public keys, by the repositories' names in the settings. `None` for an invalid key.
     pub fn known_keys(&self) -> BTreeMap<RepositoryName, Option<PublicKey>> {
         let hexpm = RepositoryName::hexpm();
         let names = self.project.config.repositories.keys().chain(self.hex.repositories.keys()).chain([&hexpm]);
@@ -101,7 +101,7 @@ impl<'a> Repositories<'a> {
         distinct.into_iter().filter_map(key).collect()
     }
 
-    /// Returns the keys of some repositories.
+    /// Returns the public keys of some repositories.
     pub fn public_keys<'r>(
         &self,
         repositories: impl Iterator<Item = &'r RepositoryName>,
@@ -110,7 +110,7 @@ impl<'a> Repositories<'a> {
         distinct.into_iter().map(|name| Ok((name.clone(), self.public_key(name)?))).collect()
     }
 
-    /// Reads a key from a file that the user names, seen from the root of the worktree.
+    /// Reads a public key from a file that the user names, relative to the worktree's root.
     fn read_key(&self, path: &str, repository: &RepositoryName) -> Result<String> {
         let error = |problem: String| OpError::PublicKey { repository: repository.clone(), problem };
         let root = self.project.repository.worktree().unwrap_or(self.project.repository.common_dir());
@@ -126,8 +126,8 @@ impl<'a> Repositories<'a> {
         repository.organization().and_then(|_| repository.source().parse().ok())
     }
 
-    /// Returns where a repository is and with which key it is asked. A key goes only where the user, not just the tracked
-    /// file, says that the repository is.
+    /// Returns a repository's address and auth key. The auth key is only included if the address comes from the user
+    /// rather than from the tracked file alone.
     fn endpoint(&self, repository: &RepositoryName) -> Result<Option<Endpoint>> {
         let now = SystemTime::now();
         let access = |trusted: bool| if trusted { self.hex.access(repository, now) } else { Access::default() };
@@ -137,7 +137,8 @@ impl<'a> Repositories<'a> {
         let source = self.source(repository).zip(repository.organization());
         if let Some((source, organization)) = source
             && let Some((url, trusted)) = self.configured(&source)?
-            // What the user has told Hex of this organisation wins over what a tracked file says of its repository.
+            // The user's Hex configuration for this organisation takes precedence over the tracked file's address of
+            // its repository.
             && (trusted || self.hex.repositories.get(repository).is_none_or(|own| own.url.is_none()))
         {
             return Ok(Some(Endpoint { access: access(trusted), ..Endpoint::public(url).organization(organization) }));
@@ -145,7 +146,7 @@ impl<'a> Repositories<'a> {
         Ok(self.hex.endpoint(repository, now))
     }
 
-    /// Returns the address that this program's settings give a repository, and whether it comes from the user.
+    /// Returns a repository's address from this program's settings, and whether the user set it.
     fn configured(&self, repository: &RepositoryName) -> Result<Option<(WebUrl, bool)>> {
         let config = self.project.config.repositories.get(repository);
         let Some((url, trusted)) = config.and_then(|config| Some((config.url.as_ref()?, config.trusted))) else {
@@ -154,7 +155,7 @@ impl<'a> Repositories<'a> {
         Ok(Some((address(url, &format!("the address of the repository {repository}"))?, trusted)))
     }
 
-    /// Returns how many requests may run at once; `jobs` is what the user asked for now.
+    /// Returns the number of concurrent requests. `jobs` overrides the setting.
     pub fn concurrency(&self, jobs: Option<usize>) -> usize {
         let jobs = jobs.or(self.project.config.jobs).or(self.hex.http_concurrency);
         jobs.unwrap_or(Settings::default().concurrency).max(1)
@@ -179,7 +180,7 @@ impl<'a> Repositories<'a> {
         let defaults = Settings::default();
         let timeouts = self.project.config.timeout.map(|timeout| Timeouts { connect: timeout, stall: timeout });
         let ca_certificates = environment.get("HEX_CACERTS_PATH").map(PathBuf::from);
-        // For tests, which cannot wait: as cargo has it (`__CARGO_TEST_FIXED_RETRY_SLEEP_MS`).
+        // For tests, which cannot wait, as in cargo (`__CARGO_TEST_FIXED_RETRY_SLEEP_MS`).
         let pause = environment.get("__HEXMIRROR_TEST_RETRY_PAUSE_MS").and_then(|pause| pause.parse().ok());
         let pause = pause.map(Duration::from_millis);
         let retry = pause.map(|pause| retry::Policy { first_pause: pause, longest_pause: pause, ..defaults.retry });
@@ -196,7 +197,7 @@ impl<'a> Repositories<'a> {
     }
 }
 
-/// Reads the Hex client's configuration, with what the environment changes about it.
+/// Reads the Hex client's configuration, including overrides from the environment.
 fn hex_config(environment: &Environment, hex_home: Option<&HexHome>) -> Result<HexConfig> {
     let mut hex = hex_home.map(HexHome::config).transpose()?.unwrap_or_default();
     hex.repos_key = environment.get("HEX_REPOS_KEY").map(Secret::new).or(hex.repos_key);
@@ -210,8 +211,8 @@ fn hex_config(environment: &Environment, hex_home: Option<&HexHome>) -> Result<H
     Ok(hex)
 }
 
-/// Returns what the Hex client knows of repositories, as settings. If its configuration cannot be read, it may know all that
-/// the tracked settings name.
+/// Returns the Hex client's configuration of repositories as settings. If it cannot be read, assumes that it configures
+/// all repositories in the tracked settings.
 pub(super) fn known_to_hex(environment: &Environment, tracked: &BTreeMap<String, RepositoryLayer>) -> Layer {
     let Ok(mut hex) = hex_config(environment, hex_home(environment).as_ref()) else {
         let repositories = tracked.keys().map(|name| (name.clone(), RepositoryLayer::default())).collect();
@@ -229,7 +230,7 @@ pub(super) fn known_to_hex(environment: &Environment, tracked: &BTreeMap<String,
     Layer { repositories, ..Layer::default() }
 }
 
-/// Returns what an error and its causes say, in one line.
+/// Returns an error and its causes in one line.
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
     std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
@@ -240,14 +241,14 @@ fn address(url: &str, origin: &str) -> Result<WebUrl> {
     Ok(url.parse().map_err(error)?)
 }
 
-/// Reads the user's netrc file: `NETRC`, else `~/.netrc` (`Hex.Netrc.Parser`).
+/// Reads the user's netrc file: `NETRC`, or else `~/.netrc` (`Hex.Netrc.Parser`).
 fn netrc(environment: &Environment) -> Result<Netrc> {
     let path = environment.get("NETRC").map(PathBuf::from);
     let path = path.or_else(|| Some(environment.home.as_ref()?.join(".netrc")));
     Ok(path.map(|path| Netrc::read(&path)).transpose()?.unwrap_or_default())
 }
 
-/// Finds the Hex client's folders: `HEX_HOME`, else `~/.hex`, or the XDG ones under `MIX_XDG` (`Hex.State`).
+/// Finds the Hex client's folders: `HEX_HOME`, or else `~/.hex`, or the XDG folders under `MIX_XDG` (`Hex.State`).
 fn hex_home(environment: &Environment) -> Option<HexHome> {
     if let Some(home) = environment.get("HEX_HOME") {
         return Some(HexHome::new(home));

@@ -1,4 +1,4 @@
-//! Re-checks every byte of the mirror.
+//! Verifies every byte of the mirror.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -19,37 +19,37 @@ use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
 use crate::store::{Damage, ObjectId, Snapshot};
 
-/// What was checked, and what is wrong.
+/// The result of a verification.
 #[derive(Debug, Clone)]
 pub struct Verification {
-    /// The commit that was checked.
+    /// The verified commit.
     pub commit: ObjectId,
-    /// How many git objects were read.
+    /// The number of git objects read.
     pub objects: usize,
-    /// How many releases were rebuilt.
+    /// The number of releases rebuilt.
     pub releases: usize,
-    /// How many registry entries were checked.
+    /// The number of registry entries verified.
     pub entries: usize,
-    /// How many revisions of git repositories were checked.
+    /// The number of git revisions verified.
     pub revisions: usize,
-    /// What is wrong, by path.
+    /// The damage found, sorted by path.
     pub damages: Vec<Damage>,
-    /// Whether somebody else than its repository signed an entry.
+    /// Whether an entry is signed by another key than its repository's.
     pub foreign: bool,
 }
 
-/// Checks every object of the mirror's tip against its id, every tarball against the manifest, the locks and the registry,
-/// and every registry entry against the manifest and its repository's key.
+/// Verifies every object in the mirror's tip against its id, every tarball against the manifest, the locks and the
+/// registry, and every registry entry against the manifest and its repository's key.
 ///
 /// # Errors
-/// Fails where there is no mirror, or it cannot be read at all, where a configured lock is missing, and if the mirror names
-/// another signer than the keys that are known here. Damage is no error here.
+/// Fails if there is no mirror, if it cannot be read at all, if a configured lock is missing, or if the mirror records
+/// another signer than the keys that are known here. Damage is not an error.
 pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verification> {
     let snapshot = mirror(project)?;
     let mut objects = 0;
     let mut damages = snapshot.check_objects(|| objects += 1);
     let commit = snapshot.commit();
-    // Where a tree cannot be read, that has been said.
+    // An unreadable tree has been reported already.
     damages.extend(snapshot.mismatches(None).unwrap_or_default());
     let manifest = match snapshot.manifest() {
         Ok(manifest) => manifest.clone(),
@@ -104,7 +104,8 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    /// Checks a release: rebuilt, it has the manifest's checksums, the lock's, and those of the registry entry beside it.
+    /// Verifies a release: its rebuilt tarball must match the checksums in the manifest, the lock and the registry
+    /// entry.
     fn release(&self, snapshot: &Snapshot, id: &ReleaseId) -> Result<Vec<Damage>> {
         let path = format!("release {id}");
         let bytes = match snapshot.tarball(id) {
@@ -131,7 +132,7 @@ impl Checks<'_> {
             }
         }
         let entry = id.entry();
-        // A registry entry that is damaged is named by its own check.
+        // A damaged registry entry is reported by its own check.
         if let Ok(Some(package)) = self.decoded(snapshot, &entry) {
             match package.release(&id.version) {
                 None => wrong("the registry entry does not list it".into()),
@@ -169,8 +170,7 @@ impl Checks<'_> {
     }
 }
 
-/// Checks a git repository: every object has the content that its id promises, and
-/// nothing is missing that a revision needs.
+/// Verifies a git repository: every object must match its id, and every object that a revision needs must exist.
 pub(super) fn repository(
     git: &Git,
     snapshot: &Snapshot,
@@ -179,7 +179,7 @@ pub(super) fn repository(
 ) -> Result<Vec<Damage>> {
     let path = address.tree_path();
     let wrong = |problem: String| Ok(vec![Damage { path: path.clone(), problem }]);
-    // Not the cache of the server: that is not what is checked here.
+    // Use a separate folder rather than the server's cache, which is not part of the mirror.
     let written = snapshot.write_git_to_scratch(address);
     let folder = match &written {
         Ok(folder) => folder.path().join("checked.git"),
@@ -187,16 +187,16 @@ pub(super) fn repository(
     };
     match crate::git::check(git, &folder, stored.revisions.keys()) {
         Ok(None) => Ok(Vec::new()),
-        // Where it was written for the check is gone when this is read.
+        // Remove the scratch folder from the message, because it is deleted before anyone reads the message.
         Ok(Some(problem)) => wrong(problem.replace(&format!("{}/", folder.display()), "")),
         Err(error) => damages(&path, &error),
     }
 }
 
-/// Runs a check of every item on all cores.
+/// Checks every item on all cores.
 ///
 /// # Errors
-/// Fails where this machine does: then nobody knows whether anything is damaged.
+/// Fails if a local problem prevents the check, because the result would then be unknown.
 fn check_all<T: Sync>(
     snapshot: &Snapshot,
     items: &[T],
@@ -209,7 +209,7 @@ fn check_all<T: Sync>(
 /// Returns the damage that an error describes.
 ///
 /// # Errors
-/// Fails where this machine is to blame for it: then nobody knows whether anything is damaged.
+/// Fails if a local problem caused the error, because it is then unknown whether anything is damaged.
 fn damages(path: &str, error: &(dyn Error + 'static)) -> Result<Vec<Damage>> {
     let damage = damage(path, error);
     let of_git = error.downcast_ref::<GitError>().is_some_and(GitError::is_local);
@@ -219,7 +219,7 @@ fn damages(path: &str, error: &(dyn Error + 'static)) -> Result<Vec<Damage>> {
     Ok(vec![damage])
 }
 
-/// Describes an error with its causes, on one line.
+/// Describes an error with its causes in one line.
 pub(super) fn damage(path: &str, error: &dyn Error) -> Damage {
     let (mut problem, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {

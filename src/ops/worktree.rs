@@ -1,8 +1,8 @@
-//! The one reader of the files that a branch brings along: locks, settings, public keys.
+//! Reads all files that come with a branch: locks, settings, public keys.
 //!
-//! Their names and contents arrive with somebody's branch, so the reader stays within the worktree and out of git's own
-//! folders. Links that stay there are followed, since some projects link their locks. It reads regular files only, up to a
-//! size, and opens nothing that could make it wait, such as a FIFO.
+//! Their names and contents are controlled by whoever wrote the branch. The reader therefore stays inside the worktree
+//! and outside git's own folders. It follows links within the worktree, because some projects link their locks. It
+//! reads only regular files, up to a maximum size, and never opens a file that could block, such as a FIFO.
 
 use std::fs::{self, File, FileType, Metadata};
 use std::io::{ErrorKind, Read};
@@ -11,34 +11,34 @@ use std::path::Path;
 use super::{OpError, Result};
 use crate::store::{ObjectId, Repository};
 
-/// The largest lock that is read, in bytes.
+/// The maximum size of a lock, in bytes.
 pub(super) const MAX_LOCK: u64 = 64 << 20;
-/// The largest settings that are read, in bytes.
+/// The maximum size of the tracked settings, in bytes.
 pub(super) const MAX_SETTINGS: u64 = 1 << 20;
-/// The largest file with a public key that is read, in bytes. A key of 16,384 bits takes less than 3 KiB.
+/// The maximum size of a public key file, in bytes. A key of 16,384 bits takes less than 3 KiB.
 pub(super) const MAX_KEY: u64 = 64 << 10;
 
-/// Why a file of a project is not read.
+/// The reason why a project's file is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FileRefusal {
-    /// It is, or is a link to, what is not the project's.
+    /// The path or its link target is outside the worktree, or inside git's own folders.
     #[error("leads out of the worktree")]
     Outside,
-    /// It is no regular file.
+    /// The file is not a regular file.
     #[error("is {kind}, not a regular file")]
     Kind {
-        /// What it is, such as `a FIFO`.
+        /// Its kind, such as `a FIFO`.
         kind: &'static str,
     },
-    /// It is larger than any file of its sort.
+    /// The file exceeds the maximum size for its purpose.
     #[error("is larger than {}", human(*limit))]
     TooLarge {
-        /// The most that is read, in bytes.
+        /// The maximum size, in bytes.
         limit: u64,
     },
 }
 
-/// Writes a limit, which is a number of KiB or MiB.
+/// Formats a limit, which is a multiple of a KiB or a MiB.
 fn human(bytes: u64) -> String {
     if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
 }
@@ -55,19 +55,20 @@ pub(super) fn read_tracked(repository: &Repository, file: &str, limit: u64) -> R
     blob.map(|blob| read_committed(repository, blob, file, limit)).transpose()
 }
 
-/// Reads a file of a commit, whose content is that blob.
+/// Reads a file of a commit from its blob.
 ///
 /// # Errors
-/// Fails if it is too large or cannot be read.
+/// Fails if the file is too large or cannot be read.
 pub(super) fn read_committed(repository: &Repository, blob: ObjectId, file: &str, limit: u64) -> Result<Vec<u8>> {
-    // A blob of many gigabytes can be a pack of a few kilobytes.
+    // A blob of many gigabytes can be compressed to a pack of a few kilobytes.
     if repository.blob_bytes(blob, file)? > limit {
         return Err(refused(file)(FileRefusal::TooLarge { limit }));
     }
     Ok(repository.read_blob(blob, file)?)
 }
 
-/// Reads a file of a worktree of the repository; `file` is its path from the root. `None` if it does not exist.
+/// Reads a file of one of the repository's worktrees. `file` is its path relative to the worktree's root. `None` if it
+/// does not exist.
 ///
 /// # Errors
 /// Fails if the file is refused or cannot be read.
@@ -83,7 +84,7 @@ pub(super) fn read_below(repository: &Repository, root: &Path, file: &str, limit
         Err(source) => return Err(OpError::Read { path, source }),
     };
     let root = fs::canonicalize(root).map_err(unreadable(root))?;
-    // A worktree may be inside of git's folder, too.
+    // A worktree may be located inside git's own folder.
     let is_gits_own =
         |own: &Path| fs::canonicalize(own).is_ok_and(|own| own.starts_with(&root) && target.starts_with(own));
     let names_gits_own = |below: &Path| below.iter().any(|name| name == ".git");
@@ -99,10 +100,10 @@ fn refused(file: &str) -> impl FnOnce(FileRefusal) -> OpError {
     move |reason| OpError::Refused { file: file.to_owned(), reason }
 }
 
-/// Reads a regular file of any folder, up to a size. A link is not followed. Neither a file that takes the checked one's place
-/// nor one that grows meanwhile gets round this.
+/// Reads a regular file in any folder, up to a maximum size, without following a link. The checks also hold if the file
+/// is replaced or grows in the meantime.
 pub(super) fn read_regular(path: &Path, limit: u64) -> std::io::Result<Result<Vec<u8>, FileRefusal>> {
-    // Opening a device or a socket may itself do something.
+    // Opening a device or a socket may have side effects.
     if let Err(reason) = regular(&fs::symlink_metadata(path)?, limit) {
         return Ok(Err(reason));
     }
@@ -142,7 +143,7 @@ fn kind(file_type: FileType) -> &'static str {
     if file_type.is_dir() { "a folder" } else { "a link" }
 }
 
-/// Opens a file without following a link and without waiting for who writes into a FIFO.
+/// Opens a file without following a link and without waiting for a FIFO's writer.
 #[cfg(unix)]
 fn open(path: &Path) -> std::io::Result<File> {
     use rustix::fs::{Mode, OFlags};
