@@ -1,4 +1,4 @@
-//! The mirror branch's ref: what it may be called, and what may stand in its way.
+//! The mirror branch's ref: which names it may have, and which other refs conflict with it.
 
 use gix::bstr::ByteSlice;
 use gix::refs::FullName;
@@ -6,8 +6,8 @@ use gix::refs::FullName;
 use super::{Repository, Result, StoreError};
 use crate::model::Remote;
 
-/// The refs that are git's own, or hold what others mean by them: everything below these (gitrepository-layout(5), git-bisect(1),
-/// git-notes(1), git-replace(1), git-rebase(1), git-maintenance(1)); the last one is this program's.
+/// The first components of ref names that git reserves, or that other tools give a meaning (gitrepository-layout(5),
+/// git-bisect(1), git-notes(1), git-replace(1), git-rebase(1), git-maintenance(1)). The last one is this program's own.
 const RESERVED: [&str; 11] = [
     "tags",
     "remotes",
@@ -21,8 +21,8 @@ const RESERVED: [&str; 11] = [
     "prefetch",
     "hexmirror-remotes",
 ];
-/// The names beside `HEAD` and `…_HEAD` that git takes for a ref of its own before it takes them for a branch (gitglossary(7),
-/// pseudoref; refs.c, `is_root_ref`).
+/// The names, besides `HEAD` and `…_HEAD`, that git resolves as a root ref before it looks for a branch
+/// (gitglossary(7), pseudoref; refs.c, `is_root_ref`).
 const PSEUDO: [&str; 6] = ["HEAD", "@", "AUTO_MERGE", "BISECT_EXPECTED_REV", "NOTES_MERGE_PARTIAL", "NOTES_MERGE_REF"];
 
 /// The mirror branch's ref.
@@ -39,17 +39,17 @@ impl Branch {
 }
 
 impl std::fmt::Display for Branch {
-    /// Shows the name as a person writes it: without `refs/heads/`.
+    /// Shows the name as users write it: without `refs/heads/`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(short(&self.full_name()))
     }
 }
 
 impl Repository {
-    /// Names the mirror branch: short (`hexmirror`) or a full ref (`refs/hexmirror/main`).
+    /// Returns the mirror branch for a name, which is short (`hexmirror`) or a full ref (`refs/hexmirror/main`).
     ///
     /// # Errors
-    /// Fails where git would not accept the name, or keeps it for something else.
+    /// Fails if git does not accept the name or reserves it.
     pub fn branch(&self, name: &str) -> Result<Branch> {
         let error = |problem| StoreError::BranchName { branch: name.to_owned(), problem };
         let full = if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") };
@@ -61,17 +61,17 @@ impl Repository {
         Ok(Branch { name: full.ok_or_else(|| error("git does not accept it"))? })
     }
 
-    /// Returns the ref that notes where a remote's copy of the branch was last seen, as the branch that it is a copy of.
+    /// Returns the tracking ref for a remote's copy of the branch, as a branch of its own.
     ///
     /// # Errors
-    /// Fails where the remote's name does not fit into a ref.
+    /// Fails if the remote's name cannot be part of a ref name.
     pub fn tracking_branch(&self, remote: &Remote, branch: &Branch) -> Result<Branch> {
         let name = FullName::try_from(self.tracking_ref(remote, branch));
         Ok(Branch { name: name.map_err(StoreError::git("name the remote's mirror"))? })
     }
 
-    /// Fails where another ref stands where the branch would have to be a folder, or the other way round: git stores refs as
-    /// files, and keeps to that even where it does not.
+    /// Fails if another ref's name is a folder of this branch's name, or the other way round. Git stores refs as files,
+    /// and enforces the restriction even for backends that do not need it.
     pub(super) fn refuse_in_the_way(&self, branch: &Branch) -> Result<()> {
         let full = branch.full_name();
         let in_the_way =
@@ -93,7 +93,7 @@ impl Repository {
     }
 }
 
-/// Tells whether a ref's full name is one that git, or this program, means something else by.
+/// Returns whether git or this program gives a full ref name another meaning.
 fn is_reserved(full: &str) -> bool {
     match full.strip_prefix("refs/heads/") {
         Some(short) => PSEUDO.contains(&short) || (short.ends_with("_HEAD") && !short.contains(char::is_lowercase)),

@@ -1,4 +1,4 @@
-//! The mirror's refs after a crash of the machine: what is wrong with them, and where they stood.
+//! Diagnoses and recovers the mirror's refs after a machine crash.
 
 use std::fmt;
 use std::fs;
@@ -17,30 +17,30 @@ use super::ref_update::RefUpdate;
 use super::{Branch, Repository, Result, Snapshot, StoreError};
 use crate::model::Remote;
 
-/// The longest file of a ref that is looked at, in bytes.
+/// The maximum number of bytes read from a loose ref.
 const MAX_REF: usize = 4096;
 
-/// What a broken branch was recovered to.
+/// The outcome of recovering a broken branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
     /// The branch's full name.
     pub reference: String,
-    /// What was wrong with it.
+    /// What was wrong with the ref.
     pub problem: String,
-    /// The commit that it stands on now.
+    /// The commit that the branch points to now.
     pub commit: ObjectId,
     /// Where that commit was found.
     pub source: Source,
 }
 
-/// Where it was found on which commit a branch stood.
+/// Where the commit of a recovered branch was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// In its reflog.
+    /// In the branch's reflog.
     Reflog,
     /// Among the refs that `git pack-refs` packed.
     PackedRefs,
-    /// At a remote, when it was last fetched.
+    /// In the tracking ref of a remote.
     Remote(Remote),
 }
 
@@ -62,11 +62,11 @@ impl fmt::Display for Recovered {
 }
 
 impl Repository {
-    /// Puts a broken branch back to the newest complete mirror that it is known to have stood on: by its reflog, else by
-    /// packed-refs, else by a remote. `None` if it is not broken.
+    /// Resets a broken branch to the newest complete mirror that it is known to have pointed to. Candidates come from
+    /// its reflog, then packed-refs, then the remotes. Returns `None` if the branch is not broken.
     ///
     /// # Errors
-    /// Fails if none is known, or the ref cannot be written.
+    /// Fails if there is no candidate or the ref cannot be written.
     pub fn recover(&self, branch: &Branch) -> Result<Option<Recovered>> {
         let problem = match self.tip(branch) {
             Err(StoreError::BrokenRef { problem, .. }) => problem,
@@ -103,11 +103,11 @@ impl Repository {
         Ok(Some(Recovered { reference, problem, commit, source }))
     }
 
-    /// Removes the ref that notes where a remote's mirror was last seen if it is broken: the next fetch writes it again.
-    /// Returns what was wrong with it.
+    /// Removes the tracking ref of a remote's mirror if it is broken; the next fetch writes it again. Returns what was
+    /// wrong with it.
     ///
     /// # Errors
-    /// Fails if it cannot be read or removed.
+    /// Fails if the ref cannot be read or removed.
     pub fn forget_broken_remote(&self, remote: &Remote, branch: &Branch) -> Result<Option<StoreError>> {
         match self.remote_tip(remote, branch) {
             Err(error @ StoreError::BrokenRef { .. }) => {
@@ -119,23 +119,23 @@ impl Repository {
         }
     }
 
-    /// Says what is wrong with the file of a ref; `None` if there is nothing wrong with it.
+    /// Returns what is wrong with a loose ref, or `None` if it is valid or does not exist.
     pub(super) fn broken_ref(&self, name: &FullName) -> Option<StoreError> {
         let reference = name.as_bstr().to_string();
         let content = fs::read(self.common_dir().join(&reference)).ok()?;
-        // A symbolic ref leads to another one.
+        // A symbolic ref names another ref, which has a file of its own.
         if content.starts_with(b"ref:") {
             return None;
         }
         target(&content).err().map(|problem| StoreError::BrokenRef { reference, problem })
     }
 
-    /// Says what is wrong with the file of all packed refs; `None` if it can be read.
+    /// Returns what is wrong with `packed-refs`, or `None` if it can be read.
     pub(super) fn broken_packed_refs(&self) -> Option<StoreError> {
         type Cause = Box<dyn std::error::Error + Send + Sync>;
         let source: Cause = match self.git.refs.cached_packed_buffer() {
             Err(error) => Box::new(error),
-            // What is beyond its first line is read as it is needed.
+            // gix parses the lines after the header lazily.
             Ok(buffer) => match buffer?.iter() {
                 Err(error) => Box::new(error),
                 Ok(mut lines) => Box::new(lines.find_map(Result::err)?),
@@ -144,11 +144,11 @@ impl Repository {
         Some(StoreError::BrokenPackedRefs { path: self.common_dir().join("packed-refs"), source })
     }
 
-    /// Returns the commits that a branch is known to have stood on, the best first.
+    /// Returns the commits that a branch is known to have pointed to, in order of preference.
     fn candidates(&self, branch: &Branch) -> impl Iterator<Item = (ObjectId, Source)> {
         let reflog = self.readable_reflog(&branch.full_name()).into_iter().map(|id| (id, Source::Reflog));
         let packed = self.packed(&branch.name).map(|id| (id, Source::PackedRefs));
-        // A remote's that is broken as well is none.
+        // Broken tracking refs are skipped.
         let remotes = self.remote_names().into_iter().filter_map(|remote| {
             let tip = self.remote_tip(&remote, branch).ok().flatten()?;
             Some((tip, Source::Remote(remote)))
@@ -157,7 +157,7 @@ impl Repository {
         reflog.chain(packed).chain(remotes)
     }
 
-    /// Removes the file of a ref that is packed as well: the packed one then counts.
+    /// Removes the loose file of a ref, so that its entry in packed-refs takes effect.
     fn uncover_packed(&self, path: &Path, still: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let lock = gix::lock::Marker::acquire_to_hold_resource(path, Fail::Immediately, None, 0);
         let _lock = lock.map_err(StoreError::git("lock the mirror branch"))?;
@@ -168,7 +168,8 @@ impl Repository {
         }
     }
 
-    /// Writes the file of a ref that begins with the commit's id. gix reads no further, and so would not write it.
+    /// Rewrites a loose ref that starts with the commit's id but has trailing bytes. gix ignores those bytes and would
+    /// therefore write nothing.
     fn write_again(&self, path: &Path, commit: ObjectId, still: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let name = path.strip_prefix(self.common_dir()).unwrap_or(path).to_string_lossy();
         let _mark = Mark::set(self, &name, commit);
@@ -183,7 +184,7 @@ impl Repository {
         files.sync_folders(Component::Reference, path.parent().unwrap_or(path), self.common_dir())
     }
 
-    /// Ends the last line of a reflog that a crash has cut, so that the next entry stands on a line of its own.
+    /// Ends an incomplete last line of a reflog, so that the next entry starts on a new line.
     fn end_reflog(&self, reference: &str) -> Result<()> {
         let path = self.common_dir().join("logs").join(reference);
         if fs::read(&path).unwrap_or_default().last().is_none_or(|last| *last == b'\n') {
@@ -193,11 +194,11 @@ impl Repository {
         end.map_err(StoreError::io("write to", path))
     }
 
-    /// Returns the commits in a reflog, the newest first. Lines that are damaged are skipped, and a missing reflog is empty.
+    /// Returns the commits in a reflog, newest first. Damaged lines are skipped, and a missing reflog counts as empty.
     fn readable_reflog(&self, reference: &str) -> Vec<ObjectId> {
         let text = fs::read(self.common_dir().join("logs").join(reference)).unwrap_or_default();
         let ids = text.lines().rev().flat_map(|line| {
-            // OLD SP NEW SP NAME <EMAIL> …; of a line that was begun only, OLD may be there.
+            // OLD SP NEW SP NAME <EMAIL> …. An incomplete line may contain only OLD.
             let mut words = line.split(|byte| *byte == b' ');
             let (old, new) = (words.next(), words.next());
             [new, old].into_iter().flatten().filter_map(|id| ObjectId::from_hex(id).ok()).collect::<Vec<_>>()
@@ -219,7 +220,7 @@ impl Repository {
     }
 }
 
-/// Reads the content of a loose ref that must name an object (gitrepository-layout(5)), or says what is wrong with it.
+/// Parses a loose ref that must hold an object id (gitrepository-layout(5)). The error describes what is wrong with it.
 fn target(content: &[u8]) -> Result<ObjectId, String> {
     let problem = match content {
         [] => "it is empty".to_owned(),

@@ -1,9 +1,9 @@
-//! Git repositories of the mirror, written out as folders that git can read.
+//! Git repositories of the mirror, written to disk as bare repositories that git can read.
 //!
-//! They stand in a cache beside the project's repository, `hexmirror/git/<tree id>`, which all its worktrees and all
-//! processes share. A folder is written once, under another name, and then renamed; nobody changes it afterwards. A file
-//! `<tree id>.lock` beside it is locked: by everybody who reads from the folder, and alone by whoever makes or removes it.
-//! All of it may be deleted at any time: what is needed is written again.
+//! They are cached in `hexmirror/git/<tree id>` in the project's git folder, which all worktrees and processes share. A
+//! folder is written once under a temporary name, renamed, and never changed afterwards. Readers of a folder hold a
+//! shared lock on the file `<tree id>.lock` beside it; whoever creates or removes the folder holds an exclusive one.
+//! The cache may be deleted at any time: missing repositories are written again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -19,8 +19,8 @@ use super::files::Files;
 use super::{Repository, Result, Snapshot, StoreError};
 use crate::model::GitAddress;
 
-/// The most that the cache keeps beside the newest; what was used longest ago goes first. What is in use stays, so a mirror
-/// that is larger still works, but writes repositories again and again.
+/// The limits of the cache, not counting the newest repository. The least recently used repositories are removed first.
+/// Repositories in use are never removed, so a larger mirror still works, but has its repositories rewritten often.
 const BOUNDS: Bounds = Bounds { bytes: 4 << 30, repositories: 1000 };
 
 struct Bounds {
@@ -28,21 +28,22 @@ struct Bounds {
     repositories: usize,
 }
 
-/// What stands between the name of a folder and the rest while it is written.
+/// Separates the final name from a random suffix in the name of a folder that is still being written.
 const NEW: &str = ".new-";
 
-/// From this size on, in bytes, a file is written without ever being whole in memory.
+/// Files of at least this size, in bytes, are streamed to disk instead of loaded into memory.
 const LARGE: u64 = 8 << 20;
 
-/// How often a folder is made that somebody deletes at the same time.
+/// How often a folder is created again if another process deletes it at the same time.
 const ATTEMPTS: usize = 5;
 
-/// A bare git repository on disk. It is not removed from the cache as long as this is kept.
+/// A bare git repository on disk. The cache does not remove it while this value is alive.
 #[derive(Debug)]
 pub struct Checkout {
     tree: ObjectId,
     folder: PathBuf,
-    /// Nothing where somebody else's cache has none that can be opened: its owner may then remove the folder under us.
+    /// `None` if another user's cache has no lock file that we can open. Its owner may then remove the folder while we
+    /// use it.
     _lock: Option<File>,
 }
 
@@ -52,24 +53,23 @@ impl Checkout {
         &self.folder
     }
 
-    /// Returns the id of the tree that it was written from.
+    /// Returns the id of the tree that the folder was written from.
     pub fn tree(&self) -> ObjectId {
         self.tree
     }
 }
 
 impl Snapshot {
-    /// Returns the id of the tree of a git repository, or `None` where the mirror does not have it. Two repositories with
-    /// one id are the same.
+    /// Returns the id of a git repository's tree, or `None` if the mirror does not have the repository. Repositories
+    /// with the same id have the same content.
     ///
     /// # Errors
-    /// Fails where the snapshot cannot be read.
+    /// Fails if the snapshot cannot be read.
     pub fn git_repository(&self, address: &GitAddress) -> Result<Option<ObjectId>> {
         Ok(self.lookup(&address.tree_path())?.filter(|(_, mode)| mode.is_tree()).map(|(id, _)| id))
     }
 
-    /// Returns a git repository as a folder of the cache beside the project's repository, or `None` where the mirror does not
-    /// have it.
+    /// Returns a git repository as a folder of the project's own cache, or `None` if the mirror does not have it.
     ///
     /// # Errors
     /// As for [`Repository::checkout`].
@@ -77,7 +77,7 @@ impl Snapshot {
         self.git_repository(address)?.map(|tree| self.repository.checkout(tree)).transpose()
     }
 
-    /// Returns a git repository as a folder of another cache, or `None` where the mirror does not have it.
+    /// Returns a git repository as a folder of another cache, or `None` if the mirror does not have it.
     ///
     /// # Errors
     /// As for [`Repository::checkout`].
@@ -87,11 +87,11 @@ impl Snapshot {
 }
 
 impl Repository {
-    /// Returns a git repository of the mirror as a folder of the cache, and makes that where it is not there. A cache that may
-    /// not be written is used as it is, as far as it can be read.
+    /// Returns a git repository of the mirror as a folder of the cache, and creates the folder if it does not exist. If
+    /// the cache is not writable, an existing folder is used.
     ///
     /// # Errors
-    /// Fails where the tree is damaged or the cache cannot be written ([`StoreError::is_unwritable`], mostly).
+    /// Fails if the tree is damaged or the cache cannot be written (usually [`StoreError::is_unwritable`]).
     pub fn checkout(&self, tree: ObjectId) -> Result<Checkout> {
         let cache = self.own_dir().join("git");
         match self.checkout_in(&cache, tree) {
@@ -109,11 +109,11 @@ impl Repository {
         Ok(Checkout { tree, folder, _lock: Some(lock) })
     }
 
-    /// Writes the tree of a bare repository into a new folder: all of it or nothing. Files that a packed repository does not
-    /// have are left out: a branch that brings a `config` or a hook along brings it in vain.
+    /// Writes a bare repository's tree to a new folder, all or nothing. Files that do not belong in a packed repository
+    /// are left out, so a `config` or a hook in the branch has no effect.
     ///
     /// # Errors
-    /// Fails where the tree is damaged or the folder cannot be written.
+    /// Fails if the tree is damaged or the folder cannot be written.
     pub fn write_tree_to(&self, tree: ObjectId, folder: &Path) -> Result<()> {
         write_folder(&self.files()?, folder, |folder| self.write_files(tree, folder))
     }
@@ -132,23 +132,23 @@ impl Repository {
         if folder.join("HEAD").is_file() { Ok(()) } else { Err(StoreError::damaged(item)("it has no HEAD")) }
     }
 
-    /// Writes a blob to a file; `name` is what it is called in the repository that it is of.
+    /// Writes a blob to a file. `name` is the file's name in the repository, for errors.
     fn write_blob_to(&self, id: ObjectId, name: &str, path: &Path) -> Result<()> {
         let item = format!("the file {name}");
         let size = self.git.find_header(id).map_err(StoreError::damaged(&item))?.size();
         let write = || StoreError::io("write", path);
         let mut file = File::create(path).map_err(write())?;
         if size < LARGE || !self.copy_packed(id, size, &mut file).map_err(write())? {
-            // Small, or loose, or a delta: which packs hardly ever are of one another.
+            // The object is small, loose, or a delta. Packs are hardly ever stored as deltas of each other.
             let object = self.git.find_object(id).map_err(StoreError::damaged(&item))?;
             file.write_all(&object.data).map_err(write())?;
         }
-        // Else a crash of the machine could leave a folder that looks whole.
+        // Without this, a machine crash could leave a folder that only looks complete.
         file.sync_all().map_err(write())
     }
 
-    /// Copies a blob from the pack that holds it undeltified, a piece at a time: the object database would give it whole
-    /// only. Returns whether there is such a pack.
+    /// Copies a blob in chunks from a pack that stores it undeltified. The object database could only return the whole
+    /// blob in memory. Returns `false` if no such pack exists.
     fn copy_packed(&self, id: ObjectId, size: u64, to: &mut File) -> io::Result<bool> {
         let packs = self.objects_dir().join("pack");
         for entry in fs::read_dir(&packs)? {
@@ -158,7 +158,7 @@ impl Repository {
             }
             let Ok(index) = gix_pack::index::File::at(&path, id.kind()) else { continue };
             let Some(position) = index.lookup(id) else { continue };
-            // It may just have been repacked into another one.
+            // A concurrent repack may have removed the pack.
             let Ok(mut pack) = File::open(path.with_extension("pack")) else { continue };
             let offset = index.pack_offset_at_index(position);
             pack.seek(SeekFrom::Start(offset))?;
@@ -174,7 +174,7 @@ impl Repository {
     }
 }
 
-/// Returns a folder of a cache, locked against its removal, and makes it if it is not there.
+/// Returns a folder of a cache with a lock that prevents its removal, and creates the folder if it does not exist.
 pub(super) fn kept(
     files: &Files,
     cache: &Path,
@@ -187,7 +187,7 @@ pub(super) fn kept(
         let Some(shared) = locked(&lock, File::lock_shared)? else { continue };
         files.share(&lock)?;
         if folder.join("HEAD").is_file() {
-            // Tells how long ago it was used; where it cannot be written, it is only removed sooner.
+            // Records the last use. If this fails, the folder is merely evicted sooner.
             let _ = shared.set_modified(SystemTime::now());
             return Ok((folder, shared));
         }
@@ -206,7 +206,7 @@ pub(super) fn kept(
     Err(StoreError::Io { action: "keep", path: folder, source: io::Error::other("somebody else keeps deleting it") })
 }
 
-/// Makes the folder of a bare repository: all of it or nothing.
+/// Creates the folder of a bare repository, all or nothing.
 fn write_folder(files: &Files, folder: &Path, write: impl Fn(&Path) -> Result<()>) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -220,17 +220,17 @@ fn write_folder(files: &Files, folder: &Path, write: impl Fn(&Path) -> Result<()
     files.share_all(made.path())?;
     match fs::rename(made.path(), folder) {
         Ok(()) => {
-            // It is not there any more under this name.
+            // The folder no longer exists under its temporary name.
             let _ = made.keep();
             Ok(())
         }
-        // Somebody whose lock file was deleted was faster, and wrote the same.
+        // If the lock file was deleted, another process may have written the same folder first.
         Err(_) if folder.join("HEAD").is_file() => Ok(()),
         Err(source) => Err(StoreError::Io { action: "create", path: folder.to_owned(), source }),
     }
 }
 
-/// Tells whether a packed bare repository has such a file, and git needs it to answer.
+/// Returns whether a path belongs in a packed bare repository and git needs it to serve the repository.
 fn is_known(path: &BStr) -> bool {
     let Ok(path) = path.to_str() else { return false };
     if matches!(path, "HEAD" | "packed-refs" | "shallow" | "info/refs" | "objects/info/packs") {
@@ -244,7 +244,7 @@ fn is_known(path: &BStr) -> bool {
     })
 }
 
-/// Returns a folder of a cache that this process may only read, if it is there.
+/// Returns a folder of a cache that this process can only read, if the folder exists.
 pub(super) fn there(cache: &Path, name: &str) -> Option<(PathBuf, Option<File>)> {
     let folder = cache.join(name);
     let lock = File::open(cache.join(format!("{name}.lock"))).ok().filter(|lock| lock.lock_shared().is_ok());
@@ -254,7 +254,8 @@ pub(super) fn there(cache: &Path, name: &str) -> Option<(PathBuf, Option<File>)>
     is_readable.then_some((folder, lock))
 }
 
-/// Opens a lock file and locks it; `None` where it was deleted meanwhile, so that the lock means nothing.
+/// Opens and locks a lock file. Returns `None` if the file was deleted meanwhile, because the lock then protects
+/// nothing.
 fn locked(path: &Path, lock: impl Fn(&File) -> io::Result<()>) -> Result<Option<File>> {
     let file = File::options().create(true).truncate(false).write(true).open(path);
     let file = match file {
@@ -278,7 +279,8 @@ fn is_still(_: &File, path: &Path) -> bool {
     path.is_file()
 }
 
-/// Removes what was used longest ago until the cache is within its bounds, and what makers that were killed left behind.
+/// Removes the least recently used repositories until the cache is within its limits, and the leftovers of killed
+/// processes.
 fn make_room(cache: &Path, newest: &str, bounds: Bounds) -> Result<()> {
     let unreadable = || StoreError::io("read", cache);
     let mut kept: BTreeMap<String, Kept> = BTreeMap::new();
@@ -286,7 +288,7 @@ fn make_room(cache: &Path, newest: &str, bounds: Bounds) -> Result<()> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let tree = name.split('.').next().unwrap_or_default().to_owned();
         let kept = kept.entry(tree).or_default();
-        // What somebody removes at this moment counts as nothing.
+        // Another process may remove an entry at this moment.
         match entry.metadata() {
             Ok(metadata) if metadata.is_dir() => {
                 kept.whole |= !name.contains('.');
@@ -313,17 +315,17 @@ fn make_room(cache: &Path, newest: &str, bounds: Bounds) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a cache has anything that is not finished.
+/// Returns whether a cache contains unfinished repositories.
 pub(super) fn has_leftovers(cache: &Path) -> bool {
     !unfinished(cache).is_empty()
 }
 
-/// Removes what makers that were killed left behind.
+/// Removes the leftovers of killed processes.
 pub(super) fn sweep(cache: &Path) {
     for (tree, folders) in unfinished(cache) {
         let path = cache.join(format!("{tree}.lock"));
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        // Whoever still makes it has its lock.
+        // A process that is still writing the folder holds its lock.
         let Some(_lock) = lock.ok().filter(|lock| lock.try_lock().is_ok()) else { continue };
         let removed = folders.iter().all(|folder| remove_folder(folder).is_ok());
         if removed && !cache.join(&tree).is_dir() {
@@ -332,7 +334,7 @@ pub(super) fn sweep(cache: &Path) {
     }
 }
 
-/// Returns the trees whose folders are not there, or are being written beside them, with what there is of these.
+/// Returns the trees whose folders are missing or incomplete, with their partial folders.
 fn unfinished(cache: &Path) -> BTreeMap<String, Vec<PathBuf>> {
     let mut unfinished = BTreeMap::<String, Vec<PathBuf>>::new();
     for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
@@ -348,7 +350,7 @@ fn unfinished(cache: &Path) -> BTreeMap<String, Vec<PathBuf>> {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Whether the repository is there, or only parts of an attempt.
+    /// Whether the repository is complete, rather than parts of an attempt.
     whole: bool,
     folders: Vec<PathBuf>,
     bytes: u64,
@@ -367,12 +369,12 @@ fn remove(cache: &Path, tree: &str, kept: &Kept) -> Result<bool> {
     for folder in &kept.folders {
         remove_folder(folder)?;
     }
-    // Whoever waits for the lock sees that its file is gone, and makes a new one.
+    // A process that waits for this lock notices that the file is gone, and creates a new one.
     let _ = fs::remove_file(&path);
     Ok(true)
 }
 
-/// Removes a repository, beginning with the file that tells that it is whole: for the case that this is interrupted.
+/// Removes a repository. `HEAD`, which marks the folder as complete, goes first, in case the removal is interrupted.
 fn remove_folder(folder: &Path) -> Result<()> {
     let removed = fs::remove_file(folder.join("HEAD")).and_then(|()| fs::remove_dir_all(folder));
     match removed.or_else(|_| fs::remove_dir_all(folder)) {
@@ -398,7 +400,7 @@ mod tests {
         ObjectId::from_hex(digit.to_string().repeat(40).as_bytes()).unwrap()
     }
 
-    /// Puts a repository of so many bytes into a cache, last used so many seconds after the others.
+    /// Adds a repository of `bytes` bytes to a cache, last used at `used` seconds.
     fn put(cache: &Path, digit: char, bytes: usize, used: u64) {
         let folder = cache.join(tree(digit).to_string());
         fs::create_dir_all(&folder).unwrap();

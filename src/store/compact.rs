@@ -1,4 +1,4 @@
-//! Rewrites the history of the mirror branch: its newest trees stay, and what came before them goes.
+//! Rewrites the history of the mirror branch: keeps its newest commits and drops the ones before them.
 
 use std::fmt::Write;
 
@@ -9,26 +9,28 @@ use super::pack::{PackWriter, PackedObject};
 use super::repository::set_committer;
 use super::{Branch, REPLACES, Repository, Result, StoreError};
 
-/// What rewriting a history did.
+/// The outcome of a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compacted {
-    /// The tip before.
+    /// The old tip.
     pub before: ObjectId,
-    /// The tip now, with the same tree.
+    /// The new tip, with the same tree.
     pub commit: ObjectId,
-    /// How many commits the history had.
+    /// The number of commits in the old history.
     pub commits: usize,
-    /// How many it has now.
+    /// The number of commits in the new history.
     pub kept: usize,
 }
 
 impl Repository {
-    /// Rewrites the branch's history to its `keep` newest commits, one at least, the oldest of which then stands for all
-    /// before it. Along first parents: what was merged is part of the merge. Trees, messages, authors and dates stay. `None`
-    /// where the history is no longer than that.
+    /// Rewrites the branch's history to its `keep` newest commits, at least one. The oldest of these then stands for
+    /// everything before it. Only first parents are followed, because a merge commit's tree already contains what was
+    /// merged. Trees, messages, authors and dates stay the same. Returns `None` if the history is no longer than
+    /// `keep`.
     ///
     /// # Errors
-    /// Fails with [`StoreError::Moved`] where the branch moved meanwhile, and where it is checked out; it is then untouched.
+    /// Fails with [`StoreError::Moved`] if the branch moved meanwhile. Also fails if the branch is checked out. The
+    /// branch does not change in either case.
     pub fn compact(&self, branch: &Branch, keep: usize) -> Result<Option<Compacted>> {
         self.refuse_checked_out(branch)?;
         let before = self.tip(branch)?.ok_or_else(|| self.no_mirror(branch))?;
@@ -46,13 +48,13 @@ impl Repository {
             parent = Some(self.rewritten(&mut pack, *id, parent, squashed.transpose()?, before)?);
         }
         let commit = parent.unwrap_or(before);
-        // In place until the branch leads there.
+        // The pack must stay protected until the branch points to it.
         let _installed = pack.finish()?;
         self.forward(branch, before, commit, "compacted")?;
         Ok(Some(Compacted { before, commit, commits: self.history(before)?.len(), kept: keep }))
     }
 
-    /// Returns a commit and its first parents, the newest first.
+    /// Returns a commit and its first-parent ancestors, newest first.
     fn first_parents(&self, tip: ObjectId) -> Result<Vec<ObjectId>> {
         let shallow = self.shallow_commits()?;
         let (mut line, mut next) = (Vec::new(), Some(tip));
@@ -64,8 +66,8 @@ impl Repository {
         Ok(line)
     }
 
-    /// Writes a commit anew on another parent; the first of a history says how many commits it stands for, and the tip
-    /// before by its id.
+    /// Copies a commit onto another parent. The first commit of a history records in its message how many commits it
+    /// stands for, and the id of the old tip.
     fn rewritten(
         &self,
         pack: &mut PackWriter,

@@ -1,4 +1,4 @@
-//! Whether everything is there that a new commit leads to, asked before a ref leads to the commit.
+//! Checks before a ref update that everything reachable from the new commit exists.
 
 use std::collections::HashSet;
 
@@ -8,15 +8,16 @@ use super::pack::Installed;
 use super::{Repository, Result, Snapshot, StoreError, inventory, layout};
 use crate::model::Manifest;
 
-/// The largest object that is read, in bytes; larger ones are only looked up.
+/// The largest object that is read, in bytes. For larger ones only their existence is checked.
 const MAX_READ: u64 = 8 << 20;
 
 impl Repository {
-    /// Checks a commit that is to be published: its manifest can be read and is that of its tree, and whatever the commit leads
-    /// to and the base does not is there and has the content that its id promises. `installed` was written by this process.
+    /// Checks a commit that is about to be published. Its manifest must be readable and match its tree. Every object
+    /// that is reachable from the commit but not from the base must exist, and its content must match its id.
+    /// `installed` are the packs that this process wrote.
     ///
     /// # Errors
-    /// Fails with [`StoreError::Damaged`] if anything is missing or is not as it should be.
+    /// Fails with [`StoreError::Damaged`] if an object is missing or wrong.
     pub(super) fn check_new(&self, commit: ObjectId, base: Option<&Snapshot>, installed: &Installed) -> Result<()> {
         let tree = self.tree_at(commit)?.id;
         let walk = Walk { repository: self, installed };
@@ -41,13 +42,13 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Checks what is in a folder and not in the base's folder of the same path, nor below that.
+    /// Checks the entries of a folder that differ from the base's folder at the same path, recursively.
     fn folder(&self, path: &str, tree: ObjectId, base: Option<ObjectId>) -> Result<()> {
         if base == Some(tree) {
             return Ok(());
         }
         let before = base.map(|base| self.repository.folder_entries(path, base)).transpose()?.unwrap_or_default();
-        // What moved to another name beside is held by the base too.
+        // An entry that was only renamed within the folder exists in the base too.
         let known: HashSet<ObjectId> = before.values().map(|(_, id)| *id).collect();
         self.object(path, tree)?;
         for (name, (mode, id)) in self.repository.folder_entries(path, tree)? {
@@ -66,7 +67,7 @@ impl Walk<'_> {
     }
 
     fn object(&self, path: &str, id: ObjectId) -> Result<()> {
-        // The index was made from what is in the pack, not from what was to be written.
+        // The index was computed from the bytes in the pack, so a listed object is known to be intact.
         if self.installed.has(id) {
             return Ok(());
         }

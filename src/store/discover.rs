@@ -1,5 +1,5 @@
-//! Finds the project's repository as git does. What another user put there, such as settings that name commands, does not
-//! take effect by accident.
+//! Finds the project's repository the way git does. Content owned by another user, such as settings that name commands,
+//! never takes effect by accident.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,24 +13,25 @@ use gix::sec::trust::{DefaultForLevel, Mapping};
 use super::settings::refuse_unread;
 use super::{Repository, Result, StoreError};
 
-/// The least number of packs that there is room for.
+/// The minimum number of packs that gix reserves slots for.
 const PACKS: usize = 1024;
 
-/// How a repository is looked for.
+/// Options for finding a repository.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Discovery<'a> {
-    /// The settings of git's command line, as `KEY=VALUE`.
+    /// The settings from git's command line, as `KEY=VALUE`.
     pub command_line: &'a [String],
     /// Whether the user names the git folder (`GIT_DIR`, `git --git-dir`).
     pub is_named: bool,
 }
 
 impl Repository {
-    /// Finds the repository that `directory` is in, the way git does (`GIT_DIR` and its like are honoured).
+    /// Finds the repository that contains `directory`, the way git does. `GIT_DIR` and related variables are honoured.
     ///
     /// # Errors
-    /// Fails if there is none; if it belongs to another user (`safe.directory`); if it is a bare one that nobody named
-    /// (`safe.bareRepository`); and if it uses what this program does not support: SHA-256 objects, reftables.
+    /// Fails if there is no repository, if it belongs to another user (`safe.directory`), or if it is a bare repository
+    /// that the user did not name (`safe.bareRepository`). Also fails if it uses a feature that this program does not
+    /// support: SHA-256 objects or reftables.
     pub fn discover(directory: &Path, how: Discovery<'_>) -> Result<Self> {
         let open = |settings: fn(Trust) -> gix::open::Options| {
             let options = |trust| settings(trust).cli_overrides(how.command_line.iter().map(String::as_str));
@@ -64,23 +65,24 @@ impl Repository {
     }
 }
 
-/// Returns how a repository is opened: with room for many more packs than it has. A server that runs for weeks sees new ones
-/// all the time, and a push that is tried again and again makes some.
+/// Returns the options for opening a repository, with slots for many more packs than it has. A long-running server
+/// keeps seeing new packs, and repeated push attempts create some.
 fn default_options(trust: Trust) -> gix::open::Options {
     let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: PACKS };
     gix::open::Options::default_for_level(trust).object_store_slots(slots)
 }
 
-/// Returns how a repository of another user is opened if the command calls it safe, which gix does not count: all of its
-/// settings take effect, and objects of any size are read.
+/// Returns the options for opening another user's repository that the command line declares safe, which gix does not
+/// take into account. All of the repository's settings take effect, and objects of any size are read.
 fn trusting_options(_: Trust) -> gix::open::Options {
     default_options(Trust::Full)
         .filter_config_section(|_| true)
         .config_overrides(["gitoxide.objects.allocLimitIfReducedTrust=0"])
 }
 
-/// Returns whether settings of the command (`git -c`, `GIT_CONFIG_COUNT`), which the repository cannot set, call a folder safe
-/// (git-config(1), `safe.directory`). gix has looked at the owners and at the settings of the system and the user.
+/// Returns whether settings of the command (`git -c`, `GIT_CONFIG_COUNT`), which the repository cannot control, declare
+/// a folder safe (git-config(1), `safe.directory`). gix has already checked the owner and the settings of the system
+/// and the user.
 fn is_safe_by_command(git: &gix::Repository, directory: &Path) -> bool {
     let values = settings(git, "safe.directory", |kind| kind == Kind::Override);
     let directory = whole(directory);
@@ -88,15 +90,16 @@ fn is_safe_by_command(git: &gix::Repository, directory: &Path) -> bool {
         Some(above) => directory.starts_with(whole(Path::new(above))),
         None => value == "*" || whole(Path::new(value)) == directory,
     };
-    // An empty value takes back what was said before.
+    // An empty value discards the values before it.
     values
         .iter()
         .map(|value| value.to_str_lossy())
         .fold(false, |safe, value| !value.is_empty() && (safe || is_it(&value)))
 }
 
-/// Returns whether git uses this bare repository without being told its path (git-config(1), `safe.bareRepository`). Like
-/// git, it does not count what is inside of a `.git` as bare (`is_implicit_bare_repo` in its `setup.c`).
+/// Returns whether git would use this bare repository without being given its path (git-config(1),
+/// `safe.bareRepository`). Like git, it does not treat a folder inside a `.git` as bare (`is_implicit_bare_repo` in
+/// git's `setup.c`).
 fn may_be_discovered(git: &gix::Repository) -> bool {
     let values = settings(git, "safe.bareRepository", |kind| kind != Kind::Repository);
     if values.last().is_none_or(|value| value.as_slice() != b"explicit") {
@@ -108,7 +111,7 @@ fn may_be_discovered(git: &gix::Repository) -> bool {
     folder.ends_with(".git") || is_below("worktrees") || is_below("modules")
 }
 
-/// Returns the values of a setting from some kinds of sources.
+/// Returns the values of a setting from the kinds of sources for which `counts` holds.
 fn settings(git: &gix::Repository, key: &str, counts: impl Fn(Kind) -> bool) -> Vec<BString> {
     let of_kind = |section: &Metadata| counts(section.source.kind());
     let snapshot = git.config_snapshot();

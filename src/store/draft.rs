@@ -1,4 +1,4 @@
-//! Changes that become the mirror branch's next commit: all of them or none.
+//! Changes that become the mirror branch's next commit, all or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,34 +19,34 @@ use crate::model::{
     StoredGit,
 };
 
-/// Changes on top of a snapshot. Dropped before [`Draft::publish`], it leaves nothing.
+/// Changes on top of a snapshot. If it is dropped before [`Draft::publish`], nothing is changed.
 pub struct Draft<'a> {
     repository: &'a Repository,
     branch: &'a Branch,
     base: Option<&'a Snapshot>,
-    /// A second parent: a mirror that was merged into this one.
+    /// The second parent: a mirror that was merged into this one.
     merged: Option<ObjectId>,
-    /// Whether a commit is made even where nothing changed, for what its message says.
+    /// Whether to commit even if nothing changed, for the sake of the commit message.
     noted: bool,
-    /// Where the branch stands now, if not at the base: at an earlier attempt, which the new commit replaces.
+    /// The commit that the branch points to, if that is not the base: an earlier attempt that the new commit replaces.
     replaced: Option<ObjectId>,
     manifest: Manifest,
     pack: PackWriter,
-    /// Packs that another program made, and that are put in place with this draft's own.
+    /// Packs written by git that are installed together with this transaction's own pack.
     packs: BTreeSet<PathBuf>,
-    /// The trees of releases added here.
+    /// The trees of added releases.
     releases: BTreeMap<ReleaseId, ObjectId>,
-    /// The blobs of registry entries put here.
+    /// The blobs of added registry entries.
     entries: BTreeMap<EntryId, ObjectId>,
-    /// The blobs of packs and indexes put here, by their paths in the repository.
+    /// The blobs of added packs and indexes, by their paths in the repository.
     repositories: BTreeMap<GitAddress, BTreeMap<String, ObjectId>>,
     removed: Removed,
-    /// What is put at its path though it cannot be read.
+    /// Items that keep their place in the tree even though they cannot be read.
     damaged: BTreeSet<Item>,
     compression: gix::zlib::Compression,
 }
 
-/// What was taken away; what is put again later is not gone after all.
+/// What was removed. An item that is added again later leaves this set.
 #[derive(Clone, Default)]
 struct Removed {
     releases: BTreeSet<ReleaseId>,
@@ -54,34 +54,35 @@ struct Removed {
     repositories: BTreeSet<GitAddress>,
 }
 
-/// A path with what is put there, or nothing where something is removed.
+/// A path with its new content, or `None` if the path is removed.
 type Change = (String, Option<(EntryKind, ObjectId)>);
 
 /// A file of a git repository that is to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GitFile {
-    /// Its content.
+    /// The file's content.
     Bytes(Vec<u8>),
-    /// A blob with its content, which another snapshot holds.
+    /// A blob that another snapshot of this repository already holds.
     Stored(ObjectId),
-    /// A blob with its content, which is in a pack that has yet to be put in place, with the index beside it.
+    /// A blob in a pack that is yet to be installed, with the path of the pack. The index is beside it.
     Packed(ObjectId, PathBuf),
 }
 
-/// What [`Draft::publish`] did.
+/// The outcome of [`Draft::publish`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
-    /// The branch's tip: the new commit, or the base's where nothing changed.
+    /// The branch's tip: the new commit, or the base's commit if nothing changed.
     pub commit: ObjectId,
-    /// The size of the new pack with its index, in bytes.
+    /// The size of the new pack and its index, in bytes.
     pub pack_bytes: u64,
 }
 
 impl<'a> Draft<'a> {
-    /// Begins a change of the branch; `base` is its snapshot now, `None` where the branch does not exist.
+    /// Begins a change of the branch. `base` is the branch's current snapshot, or `None` if the branch does not exist.
     ///
     /// # Errors
-    /// Fails where the branch is checked out or another ref is in its way, the base's manifest is damaged, or nothing can be written.
+    /// Fails if the branch is checked out, another ref conflicts with its name, the base's manifest is damaged, or the
+    /// repository is not writable.
     pub fn begin(repository: &'a Repository, branch: &'a Branch, base: Option<&'a Snapshot>) -> Result<Self> {
         Self::begin_on(repository, branch, base, base.is_none())
     }
@@ -116,8 +117,8 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Begins to put together anew what the branch holds, whose tip is `tip` and may be damaged: nothing of it is taken as
-    /// known.
+    /// Begins to rebuild the content of the branch, whose tip is `tip` and may be damaged. No object of the tip is
+    /// assumed to exist.
     ///
     /// # Errors
     /// As for [`Self::begin`].
@@ -125,10 +126,10 @@ impl<'a> Draft<'a> {
         Ok(Self { replaced: tip, ..Self::begin_on(repository, branch, None, tip.is_none())? })
     }
 
-    /// Adds a release, or replaces the one of that version.
+    /// Adds a release, or replaces the stored release of the same version.
     ///
     /// # Errors
-    /// Fails where the pack cannot be written.
+    /// Fails if the pack cannot be written.
     pub fn add_release(&mut self, release: EncodedRelease) -> Result<()> {
         for object in release.objects {
             self.pack.add(object)?;
@@ -138,25 +139,25 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Makes the next commit a merge: `other` becomes its second parent. What of it is taken over is the caller's to say.
+    /// Makes the next commit a merge whose second parent is `other`. The caller decides what to copy from it.
     pub fn merge(&mut self, other: &Snapshot) {
         self.merged = Some(other.commit());
     }
 
-    /// Makes a commit even where nothing changes, for the sake of what its message notes.
+    /// Makes a commit even if nothing changes, so that its message is recorded.
     pub fn note(&mut self) {
         self.noted = true;
     }
 
-    /// Replaces an earlier commit on the same base, on which the branch stands now and which nobody else has.
+    /// Makes the new commit replace `earlier`, an unpublished commit on the same base that the branch points to.
     pub fn replace(&mut self, earlier: ObjectId) {
         self.replaced = Some(earlier);
     }
 
-    /// Takes a release over from another snapshot of the same repository, as it is stored there.
+    /// Copies a release as it is stored in another snapshot of this repository.
     ///
     /// # Errors
-    /// Fails where the other snapshot does not have it or is damaged.
+    /// Fails if the other snapshot does not have the release or is damaged.
     pub fn take_release(&mut self, other: &Snapshot, id: &ReleaseId) -> Result<()> {
         let manifest = other.manifest()?;
         let path = layout::release_path(manifest, id);
@@ -168,10 +169,10 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Puts a registry entry, as the signed message that it was before gzip.
+    /// Adds a registry entry. `signed` is the signed message, not compressed.
     ///
     /// # Errors
-    /// Fails where the pack cannot be written.
+    /// Fails if the pack cannot be written.
     pub fn put_entry(&mut self, id: EntryId, signed: &[u8]) -> Result<()> {
         let checksum = EntryChecksum::from_bytes(Sha256::digest(signed).into());
         let stored = StoredEntry { checksum, bytes: signed.len() as u64 };
@@ -183,15 +184,15 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Records who signs the entries of a repository.
+    /// Records the key that signs the entries of a repository.
     pub fn record_signer(&mut self, repository: RepositoryName, fingerprint: Fingerprint) {
         self.manifest.signers.insert(repository, fingerprint);
     }
 
-    /// Puts a git repository, or what it is now: `files` are the packs and indexes that are new, by their paths in it.
+    /// Adds or updates a git repository. `files` are the new packs and indexes, by their paths in the repository.
     ///
     /// # Errors
-    /// Fails where the pack cannot be written.
+    /// Fails if the pack cannot be written.
     pub fn put_git(&mut self, address: GitAddress, stored: StoredGit, files: Vec<(String, GitFile)>) -> Result<()> {
         let mut blobs = BTreeMap::new();
         for (path, file) in files {
@@ -201,7 +202,7 @@ impl<'a> Draft<'a> {
                     self.packs.insert(pack);
                     blob
                 }
-                // Packs are deflated already, indexes are not.
+                // Packs are already deflated, indexes are not.
                 GitFile::Bytes(bytes) if path.ends_with(".pack") => self.add_deflated(&bytes)?,
                 GitFile::Bytes(bytes) => self.add_blob(&bytes)?,
             };
@@ -212,10 +213,10 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Takes the packs of a git repository over from another snapshot of the same repository; `stored` is what is there then.
+    /// Copies the packs of a git repository from another snapshot of this repository. `stored` describes the result.
     ///
     /// # Errors
-    /// Fails where the other snapshot lacks one of them.
+    /// Fails if the other snapshot lacks one of the packs.
     pub fn take_git(&mut self, other: &Snapshot, address: &GitAddress, stored: StoredGit) -> Result<()> {
         let known = self.manifest.git.get(address).map(|known| known.packs.clone()).unwrap_or_default();
         let mut files = Vec::new();
@@ -230,18 +231,18 @@ impl<'a> Draft<'a> {
         self.put_git(address.clone(), stored, files)
     }
 
-    /// Notes that upstream has no registry entry for a package that is named as a dependency.
+    /// Records that upstream has no registry entry for a package that a dependency names.
     pub fn note_absent(&mut self, id: EntryId) {
         if !self.manifest.entries.contains_key(&id) {
             self.manifest.absent.insert(id);
         }
     }
 
-    /// Puts something where a damaged tip has it, though it cannot be read: what is readable may then stay as it is. Returns
-    /// whether its place is known.
+    /// Keeps an unreadable item at its path in a damaged tip, because the parts of it that are readable are still
+    /// useful. Returns whether the path is known.
     ///
     /// # Errors
-    /// Fails if a folder above it cannot be read.
+    /// Fails if a parent folder cannot be read.
     pub fn keep_damaged(&mut self, tip: &Snapshot, item: &Item) -> Result<bool> {
         let manifest = tip.manifest()?;
         let kept = match item {
@@ -272,14 +273,14 @@ impl<'a> Draft<'a> {
         Ok(kept.is_some())
     }
 
-    /// Takes a release away.
+    /// Removes a release.
     pub fn remove_release(&mut self, id: &ReleaseId) {
         self.manifest.releases.remove(id);
         self.releases.remove(id);
         self.removed.releases.insert(id.clone());
     }
 
-    /// Takes away the registry entry of a package, or the note that upstream had none.
+    /// Removes a package's registry entry, or the record that upstream has none.
     pub fn remove_entry(&mut self, id: &EntryId) {
         self.manifest.absent.remove(id);
         self.manifest.entries.remove(id);
@@ -287,22 +288,22 @@ impl<'a> Draft<'a> {
         self.removed.entries.insert(id.clone());
     }
 
-    /// Takes a git repository away.
+    /// Removes a git repository.
     pub fn remove_git(&mut self, address: &GitAddress) {
         self.manifest.git.remove(address);
         self.repositories.remove(address);
         self.removed.repositories.insert(address.clone());
     }
 
-    /// Returns the manifest as it will be.
+    /// Returns the manifest of the next commit.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Writes everything and moves the branch to the new commit. Where nothing changed, no commit is made.
+    /// Writes all objects and moves the branch to the new commit. Makes no commit if nothing changed.
     ///
     /// # Errors
-    /// Fails with [`StoreError::Moved`] where the branch is not where the base was any more; the branch is then untouched.
+    /// Fails with [`StoreError::Moved`] if the branch no longer points to the base. The branch does not change.
     pub fn publish(mut self, message: &str) -> Result<Published> {
         let tree = self.write_tree()?;
         if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none() && !self.noted) {
@@ -312,8 +313,9 @@ impl<'a> Draft<'a> {
         self.commit(tree, parents, message)
     }
 
-    /// Writes everything; if that is what the tip holds, given by its commit and its tree, the branch stays there and has its
-    /// objects again. Else it moves to a new commit on `parents`, without what cannot be read. Returns that too.
+    /// Writes all objects of a rebuilt mirror. `tip` is the commit and tree of the damaged tip. If the rebuilt tree is
+    /// the tip's tree, the branch stays and has its objects back. Otherwise it moves to a new commit on `parents`,
+    /// without the unreadable items. Returns those as well.
     ///
     /// # Errors
     /// As for [`Self::publish`].
@@ -342,7 +344,7 @@ impl<'a> Draft<'a> {
         Ok((self.commit(tree, parents, message)?, dropped))
     }
 
-    /// Puts all new objects in place.
+    /// Installs all new objects.
     fn install(self) -> Result<Installed> {
         let mut installed = self.pack.finish()?;
         for pack in &self.packs {
@@ -351,7 +353,7 @@ impl<'a> Draft<'a> {
         Ok(installed)
     }
 
-    /// Makes a commit of a tree and moves the branch to it.
+    /// Commits a tree and moves the branch to the commit.
     fn commit(mut self, tree: ObjectId, parents: Vec<ObjectId>, message: &str) -> Result<Published> {
         let committer = set_committer(&mut self.repository.git.clone())?;
         let commit = gix::objs::Commit {
@@ -402,7 +404,7 @@ impl<'a> Draft<'a> {
         editor.write(|tree| self.add_object(Kind::Tree, tree))
     }
 
-    /// Lists what is different from the base: paths with what is put there, or nothing where something is removed.
+    /// Lists the differences from the base: paths with their new content, or `None` for removed ones.
     fn changes(&mut self) -> Result<Vec<Change>> {
         let Removed { releases: gone, entries, repositories } = self.removed.clone();
         let entries = entries.iter().filter(|id| !self.manifest.entries.contains_key(*id));
@@ -433,7 +435,7 @@ impl<'a> Draft<'a> {
         Ok(changes)
     }
 
-    /// Puts every release of a package where it belongs now: the highest at the package's own path, others beside it.
+    /// Adds a package's releases at their paths: the highest at the package's own path, the others beside it.
     fn place(
         &self,
         repository: &RepositoryName,
@@ -462,7 +464,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Lists what is different in a git repository: new packs, packs that are gone, and the files that follow from both.
+    /// Lists the differences of a git repository: new packs, removed packs, and the files that are derived from both.
     fn place_git(
         &mut self,
         address: &GitAddress,
@@ -491,7 +493,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Adds the blob of a file, unless the base has it there.
+    /// Adds a text file's blob, unless the base has the same blob at this path.
     fn text(&mut self, path: String, text: &str) -> Result<Change> {
         let there = self.base.map(|base| base.lookup(&path)).transpose()?.flatten();
         let id = Repository::blob_id(text.as_bytes())?;
@@ -501,7 +503,7 @@ impl<'a> Draft<'a> {
         Ok((path, Some((EntryKind::Blob, id))))
     }
 
-    /// Adds a blob that deflating would not make smaller.
+    /// Adds a blob whose content is already compressed.
     fn add_deflated(&mut self, bytes: &[u8]) -> Result<ObjectId> {
         let kind = Kind::Blob;
         let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
@@ -518,7 +520,7 @@ impl<'a> Draft<'a> {
         self.add_bytes(kind, &bytes)
     }
 
-    /// Adds an object, even if the object database has it: unless something leads to it, `git gc` may remove it.
+    /// Adds an object even if the object database has it. `git gc` may remove an unreachable object at any time.
     fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
         let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
         self.pack.add(PackedObject::new(kind, bytes, id, self.compression)?)

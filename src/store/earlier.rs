@@ -1,4 +1,4 @@
-//! What earlier commits of the mirror branch hold.
+//! Searches the history of the mirror branch.
 
 use std::collections::HashSet;
 
@@ -12,14 +12,15 @@ use super::{Repository, Result, Snapshot, StoreError, layout};
 use crate::model::Manifest;
 
 impl Repository {
-    /// Looks for several things in what the branch holds now, in what remotes were last seen to have of it, and in the history
-    /// of all of these, newest first. Returns for each the first snapshot that has it.
+    /// Searches for several items in the branch, in the tracking refs of remotes, and in the histories of all of these,
+    /// newest first. Returns the first snapshot that has each item, or `None` if there is none.
     ///
-    /// `lines` are what the manifest's line of each begins with; `has` tells of a manifest with that line whether it is the
-    /// thing. History that cannot be read, such as behind the end of a shallow clone, is not looked at.
+    /// `lines` are the beginnings of the items' lines in the manifest. `has` returns whether a manifest that contains
+    /// such a line has the item with that index. The search stops at history that cannot be read, such as the end of a
+    /// shallow clone.
     ///
     /// # Errors
-    /// Fails where the branch or a remote's copy cannot be read.
+    /// Fails if the branch or a tracking ref cannot be read.
     pub fn find_in_history(
         &self,
         branch: &Branch,
@@ -35,7 +36,7 @@ impl Repository {
             if found.iter().all(Option::is_some) {
                 break;
             }
-            // Commits that changed no manifest hold the same.
+            // Commits with the same manifest hold the same items.
             let Ok(Some(manifest)) = self.blob_at(commit, layout::MANIFEST) else { continue };
             if !seen.insert(manifest) {
                 continue;
@@ -57,7 +58,7 @@ impl Repository {
         Ok(found)
     }
 
-    /// Returns the commits of a history, newest first, as far as they are there.
+    /// Returns the commits reachable from `tips`, newest first, up to the first one that cannot be read.
     fn newest_first(&self, tips: &[ObjectId]) -> Result<impl Iterator<Item = ObjectId>> {
         let walk = self.git.rev_walk(tips.iter().copied());
         let walk = walk.sorting(Sorting::ByCommitTime(CommitTimeOrder::NewestFirst));

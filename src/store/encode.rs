@@ -1,4 +1,4 @@
-//! Turns a release into git objects. This is the expensive half of storing one, and runs on any thread.
+//! Encodes a release as git objects. This is the expensive part of storing a release, and can run on any thread.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -20,12 +20,12 @@ pub enum EncodeError {
     /// The tarball is malformed or hostile.
     #[error(transparent)]
     Refused(#[from] crate::hex::tarball::TarballError),
-    /// The repository cannot be used.
+    /// The repository could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Encodes releases for one repository, on one thread. Clone it for every other.
+/// Encodes releases for one repository, on one thread. Clone it for use on other threads.
 #[derive(Clone)]
 pub struct ReleaseEncoder {
     git: gix::Repository,
@@ -35,24 +35,24 @@ pub struct ReleaseEncoder {
     base: Option<Snapshot>,
 }
 
-/// A release as git objects, ready for a [`super::Draft`].
+/// A release encoded as git objects, ready for a [`super::Draft`].
 #[derive(Debug)]
 pub struct EncodedRelease {
     /// The release.
     pub id: ReleaseId,
-    /// What the manifest will say of it.
+    /// What the manifest records about the release.
     pub stored: StoredRelease,
-    /// Why it is stored as its tarball, where it is.
+    /// Why the release is stored as its tarball, or `None` if it is stored unpacked.
     pub fallback: Option<String>,
     pub(super) tree: ObjectId,
     pub(super) objects: Vec<PackedObject>,
 }
 
 impl ReleaseEncoder {
-    /// Makes an encoder for a repository.
+    /// Creates an encoder for a repository.
     ///
     /// # Errors
-    /// Fails where git's setting `pack.compression` cannot be read.
+    /// Fails if git's setting `pack.compression` is invalid.
     pub fn new(repository: &Repository, limits: Limits) -> Result<Self> {
         Ok(Self {
             git: repository.git.clone(),
@@ -63,23 +63,24 @@ impl ReleaseEncoder {
         })
     }
 
-    /// Stores the releases of these packages as their tarballs, whatever they contain.
+    /// Always stores releases of these packages as their tarballs.
     #[must_use]
     pub fn opaque(self, packages: BTreeSet<EntryId>) -> Self {
         Self { opaque: Arc::new(packages), ..self }
     }
 
-    /// Leaves out the objects that a snapshot has for other versions of a package. No others: an object that exists, and that
-    /// nothing leads to, may be removed by `git gc` at any moment.
+    /// Leaves out objects that a snapshot has for other versions of the same package. Other existing objects are not
+    /// left out, because `git gc` may remove unreachable objects at any moment.
     #[must_use]
     pub fn on(self, base: Option<&Snapshot>) -> Self {
         Self { base: base.cloned(), ..self }
     }
 
-    /// Turns an opened tarball into git objects: unpacked where it rebuilds exactly and git accepts its names, else as itself.
+    /// Encodes an opened tarball as git objects. It is stored unpacked if it can be rebuilt exactly and git accepts its
+    /// file names, otherwise as the tarball.
     ///
     /// # Errors
-    /// Fails where the contents are malformed or hostile.
+    /// Fails if the contents are malformed or hostile.
     pub fn encode(&self, id: ReleaseId, tarball: &Tarball<'_>) -> Result<EncodedRelease, EncodeError> {
         let known = self.base.as_ref().map(|base| base.objects_of(&id.repository, &id.package)).unwrap_or_default();
         let mut objects = Objects { encoder: self, known, new: Vec::new() };
@@ -109,7 +110,7 @@ impl ReleaseEncoder {
 /// The new objects of one release.
 struct Objects<'a> {
     encoder: &'a ReleaseEncoder,
-    /// What the base has, and what is new by now.
+    /// The objects that the base has or that were already added.
     known: HashSet<ObjectId>,
     new: Vec<PackedObject>,
 }
@@ -154,7 +155,7 @@ impl Objects<'_> {
     }
 }
 
-/// Writes the trees of an editor by `add`, and returns the root's id.
+/// Writes the trees of an editor with `add`, and returns the root's id.
 pub(super) fn write_tree(mut editor: Editor<'_>, mut add: impl FnMut(&[u8]) -> Result<ObjectId>) -> Result<ObjectId> {
     editor.write(|tree| {
         let mut bytes = Vec::new();

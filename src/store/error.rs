@@ -1,4 +1,4 @@
-//! What can go wrong with the repository or its mirror branch.
+//! Errors of the repository and its mirror branch.
 
 use std::error::Error;
 use std::io;
@@ -13,16 +13,16 @@ pub enum StoreError {
     /// There is no git repository here.
     #[error("{} is not inside a git repository", directory.display())]
     NotARepository {
-        /// Where one was looked for.
+        /// Where the search began.
         directory: PathBuf,
     },
-    /// The repository belongs to another user, and git is not told that it is safe.
+    /// The repository belongs to another user, and `safe.directory` does not list it.
     #[error("detected dubious ownership in repository at '{}'", directory.display())]
     DubiousOwnership {
         /// The root of the worktree, or the bare repository.
         directory: PathBuf,
     },
-    /// The repository is a bare one that was found and not named, and git is told not to use such.
+    /// A bare repository was discovered but not named, and `safe.bareRepository` forbids using it.
     #[error("cannot use bare repository '{}' (safe.bareRepository is 'explicit')", directory.display())]
     UnnamedBare {
         /// The bare repository.
@@ -31,59 +31,59 @@ pub enum StoreError {
     /// The repository uses something that this program does not support.
     #[error("this repository uses {feature}, which git-hexmirror does not support")]
     Unsupported {
-        /// What it uses, as a noun phrase.
+        /// The feature, as a noun phrase.
         feature: String,
     },
-    /// The branch's name is not a valid ref, or means something else.
+    /// The branch's name is not a valid ref name, or is reserved.
     #[error("{branch:?} is not a valid name for the mirror branch: {problem}")]
     BranchName {
         /// The name as configured.
         branch: String,
-        /// What is wrong with it.
+        /// What is wrong with the name.
         problem: &'static str,
     },
-    /// Another ref has a name that keeps the branch from being made.
+    /// Another ref's name prevents the branch from being created.
     #[error("the branch {other} stands in the way of the mirror branch {branch}: git can have only one of the two")]
     InTheWay {
-        /// The branch, short where it is one of `refs/heads/`.
+        /// The branch, without `refs/heads/`.
         branch: String,
-        /// The other ref, as short.
+        /// The other ref, without `refs/heads/`.
         other: String,
     },
     /// There is no mirror branch yet.
     #[error("there is no mirror branch {branch} here yet")]
     NoMirror {
-        /// The branch, short where it is one of `refs/heads/`.
+        /// The branch, without `refs/heads/`.
         branch: String,
-        /// The remote that may have it.
+        /// A remote that may have the mirror.
         remote: Option<Remote>,
     },
     /// The branch exists but is not a mirror.
     #[error("the branch {branch} exists but is not a mirror: its tree has no mirror.toml")]
     NotAMirror {
-        /// The branch, short where it is one of `refs/heads/`.
+        /// The branch, without `refs/heads/`.
         branch: String,
     },
-    /// The clone was made without all objects, and those of the mirror are among those that it lacks.
+    /// The clone is partial and lacks objects of the mirror.
     #[error("this clone is partial (git clone --filter), and lacks objects of the mirror on {branch}")]
     Partial {
-        /// The branch, short where it is one of `refs/heads/`.
+        /// The branch, without `refs/heads/`.
         branch: String,
     },
     /// The mirror was written by another version of this program.
     #[error("the mirror on {branch} has format {found}; this version reads format {supported}")]
     Format {
-        /// The branch, short where it is one of `refs/heads/`.
+        /// The branch, without `refs/heads/`.
         branch: String,
         /// The format number found.
         found: u32,
         /// The format number that can be read.
         supported: u32,
     },
-    /// The mirror branch is checked out, and updating it would pull the rug from under that worktree.
+    /// The mirror branch is checked out, so updating it would make that worktree look modified.
     #[error("the mirror branch {branch} is checked out in {}", worktree.display())]
     CheckedOut {
-        /// The branch, short where it is one of `refs/heads/`.
+        /// The branch, without `refs/heads/`.
         branch: String,
         /// Where it is checked out.
         worktree: PathBuf,
@@ -91,45 +91,45 @@ pub enum StoreError {
     /// An object of the mirror is missing or damaged.
     #[error("the mirror is damaged: {path} cannot be read")]
     Damaged {
-        /// The path in the branch's tree, or what else the object is.
+        /// The path in the branch's tree, or a description of the object.
         path: String,
-        /// What is wrong with it.
+        /// What is wrong with the object.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The file of a ref of the mirror holds no commit id, as after a crash of the machine.
+    /// A loose ref of the mirror does not contain a commit id, which can happen when the machine crashes.
     #[error("the ref {reference} is broken: {problem}")]
     BrokenRef {
-        /// Its full name.
+        /// The ref's full name.
         reference: String,
-        /// What is wrong with it.
+        /// What is wrong with the ref.
         problem: String,
     },
-    /// The file of all packed refs is malformed. It belongs to git, which cannot run without it.
+    /// `packed-refs` is malformed. The file belongs to git, which cannot run without it.
     #[error("{} is damaged, so neither git nor this program can read the refs in it", path.display())]
     BrokenPackedRefs {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The ref of the mirror is broken, and nothing is known from which it could be recovered.
+    /// The ref of the mirror is broken, and there is no commit to recover it to.
     #[error(
         "the ref {reference} is broken ({problem}), and neither its reflog, packed-refs nor a remote has a commit to recover it to"
     )]
     NotRecovered {
-        /// Its full name.
+        /// The ref's full name.
         reference: String,
-        /// What is wrong with it.
+        /// What is wrong with the ref.
         problem: String,
-        /// Its file.
+        /// The file of the ref.
         path: PathBuf,
     },
-    /// The branch moved while a change was prepared.
+    /// The branch moved while a change was being prepared.
     #[error("the branch {branch} moved while this change was prepared")]
     Moved {
-        /// The branch, short where it is one of `refs/heads/`.
+        /// The branch, without `refs/heads/`.
         branch: String,
     },
     /// Reading or writing a file of the repository failed.
@@ -139,16 +139,17 @@ pub enum StoreError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// This machine failed at reading an object of the mirror, which is not damaged for that.
+    /// An object of the mirror could not be read because of a problem of this machine. The object itself is not
+    /// damaged.
     #[error("cannot read {path} of the mirror")]
     Unreadable {
-        /// The path in the branch's tree, or what else the object is.
+        /// The path in the branch's tree, or a description of the object.
         path: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -159,7 +160,7 @@ pub enum StoreError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What gix says.
+        /// The error from gix.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -168,26 +169,26 @@ pub enum StoreError {
     Git {
         /// What was attempted, as a verb phrase.
         action: &'static str,
-        /// What gix says.
+        /// The error from gix.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl StoreError {
-    /// Tells whether it only is that something may not be written here.
+    /// Returns whether a file could not be written for lack of permission or space.
     pub fn is_unwritable(&self) -> bool {
         use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let kinds = [PermissionDenied, ReadOnlyFilesystem, StorageFull, QuotaExceeded];
         matches!(self, Self::Io { source, .. } if kinds.contains(&source.kind()))
     }
 
-    /// Wraps what gix says of `action`, for `map_err`.
+    /// Wraps an error from gix, for `map_err`.
     pub(crate) fn git<E: Into<Box<dyn Error + Send + Sync>>>(action: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::Git { action, source: source.into() }
     }
 
-    /// Wraps what gix says of writing or reading a file, for `map_err`.
+    /// Wraps an error from gix about reading or writing a file, for `map_err`.
     pub(crate) fn git_file<E: Into<Box<dyn Error + Send + Sync>>>(
         action: &'static str,
         path: impl Into<PathBuf>,
@@ -195,13 +196,13 @@ impl StoreError {
         move |source| Self::GitFile { action, path: path.into(), source: source.into() }
     }
 
-    /// Wraps what the system says of a file, for `map_err`.
+    /// Wraps an I/O error on a file, for `map_err`.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.into(), source }
     }
 
-    /// Wraps what is wrong with an object of the mirror, for `map_err`: an object that this machine cannot read now is not
-    /// damaged.
+    /// Wraps an error about an object of the mirror, for `map_err`. If the cause is a problem of this machine, the
+    /// object does not count as damaged.
     pub(crate) fn damaged<E: Into<Box<dyn Error + Send + Sync>>>(path: impl Into<String>) -> impl FnOnce(E) -> Self {
         move |source| {
             let (path, source) = (path.into(), source.into());

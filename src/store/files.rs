@@ -1,5 +1,5 @@
-//! How this program writes into the repository: with the permissions that `core.sharedRepository` asks for, and synced to
-//! disk as `core.fsync` says (git-config(1)).
+//! Writes files into the repository with the permissions from `core.sharedRepository`, and syncs them to disk according
+//! to `core.fsync` (git-config(1)).
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -9,36 +9,37 @@ use gix::config::tree::Core;
 
 use super::{Repository, Result, StoreError};
 
-/// The permissions and the durability of what is written into a repository.
+/// The permissions and durability of files written into a repository.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Files {
     sharing: Sharing,
     synced: Synced,
 }
 
-/// What a written file is to git; each can be synced or not.
+/// The kind of a file, in git's terms. Syncing is configured for each kind separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Component {
-    /// An object in a file of its own.
+    /// A loose object.
     LooseObject,
     /// A pack.
     Pack,
-    /// The index of a pack.
+    /// A pack index.
     PackMetadata,
-    /// A ref, and its reflog.
+    /// A ref and its reflog.
     Reference,
 }
 
-/// `core.sharedRepository` in gix's encoding: 0 for the umask, positive for bits to add, negative for an exact mode.
+/// `core.sharedRepository` in gix's encoding: 0 for the umask, a positive number for bits to add, a negative one for an
+/// exact mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sharing(i32);
 
-/// The set of components that are synced, as bits.
+/// A bit set of the components that are synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Synced(u8);
 
-/// While this is kept, new files and folders of this process and of the processes that it starts get the permissions that
-/// `core.sharedRepository` asks for, whoever makes them.
+/// While this value is alive, new files and folders of this process and its child processes get the permissions from
+/// `core.sharedRepository`.
 #[derive(Debug)]
 pub(super) struct SharedUmask {
     #[cfg(unix)]
@@ -46,10 +47,10 @@ pub(super) struct SharedUmask {
 }
 
 impl Repository {
-    /// Returns how files of this repository are to be written.
+    /// Returns the permissions and durability that this repository's settings ask for.
     ///
     /// # Errors
-    /// Fails if `core.sharedRepository` has a value that git refuses.
+    /// Fails if git would refuse the value of `core.sharedRepository`.
     pub(super) fn files(&self) -> Result<Files> {
         let config = self.git.config_snapshot();
         let shared = config.plumbing().sections_by_name("core").into_iter().flatten();
@@ -66,45 +67,45 @@ impl Repository {
         Ok(Files { sharing, synced: Synced::parse(self.setting("core.fsync").as_deref(), loose) })
     }
 
-    /// Makes the folder for this program's own files, and returns it.
+    /// Creates the folder for this program's own files and returns its path.
     ///
     /// # Errors
-    /// Fails if it cannot be made.
+    /// Fails if the folder cannot be created.
     pub fn make_own_dir(&self) -> Result<PathBuf> {
         let folder = self.own_dir();
         self.files()?.create_dir_all(&folder).map(|()| folder)
     }
 
-    /// Gives a file or folder that this program has made the permissions that `core.sharedRepository` asks for.
+    /// Applies the permissions from `core.sharedRepository` to a file or folder that this program created.
     ///
     /// # Errors
-    /// Fails if they cannot be changed.
+    /// Fails if the permissions cannot be changed.
     pub fn share(&self, path: &Path) -> Result<()> {
         self.files()?.share(path)
     }
 
-    /// Returns whether the user has said what git is to sync to disk.
+    /// Returns whether the user configured what git syncs to disk.
     pub fn has_fsync_setting(&self) -> bool {
         self.setting("core.fsync").is_some_and(|value| !value.is_empty())
     }
 }
 
 impl Files {
-    /// Returns how files are written that nobody else reads and that need not outlive a crash of the machine.
+    /// Returns the settings for private files that need not survive a machine crash.
     pub fn temporary() -> Self {
         Self { sharing: Sharing(0), synced: Synced(0) }
     }
 
-    /// Applies the permissions to a file or folder. Another user's is left as it is.
+    /// Applies the permissions to a file or folder. One that belongs to another user is left unchanged.
     pub fn share(&self, path: &Path) -> Result<()> {
         match gix::fs::set_shared_repository_permissions(path, self.sharing.0) {
-            // Only its owner can change it, and has been asked to.
+            // Only the owner can change the permissions, and did so when creating it.
             Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => Ok(()),
             shared => shared.map_err(StoreError::io("change the permissions of", path)),
         }
     }
 
-    /// Creates a folder and those above it.
+    /// Creates a folder and its parents.
     pub fn create_dir_all(&self, path: &Path) -> Result<()> {
         let retries = gix::fs::dir::create::Retries::default();
         match gix::fs::dir::create::all(path, retries, self.sharing.0) {
@@ -122,36 +123,36 @@ impl Files {
         entries.filter(|entry| !entry.path_is_symlink()).try_for_each(|entry| self.share(entry.path()))
     }
 
-    /// Changes the umask of this process to what the permissions ask for.
+    /// Sets the umask of this process according to the permissions.
     pub fn shared_umask(&self) -> Option<SharedUmask> {
         self.sharing.umask()
     }
 
-    /// Syncs a file to disk if the component is to be synced. A file that is not there is skipped.
+    /// Syncs a file to disk if syncing is enabled for the component. A missing file is skipped.
     pub fn sync(&self, component: Component, path: &Path) -> Result<()> {
         if !self.synced.has(component) {
             return Ok(());
         }
-        // Windows flushes only what is open for writing.
+        // Windows can only flush files that are open for writing.
         match File::options().read(true).write(cfg!(windows)).open(path).and_then(|file| file.sync_all()) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             synced => synced.map_err(StoreError::io("sync to disk", path)),
         }
     }
 
-    /// Syncs a folder to disk, which makes renames in it durable, if the component is to be synced.
+    /// Syncs a folder to disk if syncing is enabled for the component. This makes renames in the folder durable.
     pub fn sync_folder(&self, component: Component, path: &Path) -> Result<()> {
         if !self.synced.has(component) || cfg!(windows) {
             return Ok(());
         }
         match File::open(path).and_then(|folder| folder.sync_all()) {
-            // Some network file systems cannot, and need not.
+            // Some network file systems do not support syncing folders, and do not need it.
             Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
             synced => synced.map_err(StoreError::io("sync to disk", path)),
         }
     }
 
-    /// Syncs a folder and those above it up to `root`, which is left out: any of them may be new.
+    /// Syncs a folder and its parents below `root`, because any of them may be new.
     pub fn sync_folders(&self, component: Component, path: &Path, root: &Path) -> Result<()> {
         let folders = path.ancestors().take_while(|folder| *folder != root && folder.starts_with(root));
         folders.into_iter().try_for_each(|folder| self.sync_folder(component, folder))
@@ -167,7 +168,7 @@ impl Sharing {
         if self.0 == 0 {
             return None;
         }
-        // Whoever may read a folder may enter it.
+        // Everyone who can read a folder can also enter it.
         let read_write = self.0.unsigned_abs() & 0o666;
         let granted = Mode::from_raw_mode(read_write | (read_write & 0o444) >> 2);
         let before = umask(Mode::from_raw_mode(0o077));
@@ -190,14 +191,15 @@ impl Drop for SharedUmask {
 }
 
 impl Synced {
-    /// What is synced if nothing is set: as `core.fsync=committed`. Git's own default leaves out refs and loose objects, and so
-    /// can lose the mirror's newest state, or its ref, with a crash of the machine.
+    /// The default is `core.fsync=committed`. Git's own default leaves out refs and loose objects, so a machine crash
+    /// could lose the mirror's newest state or its ref.
     const DEFAULT: Self = Self(0b1111);
-    /// Where git starts from if `core.fsync` is set.
+    /// The components that git starts from if `core.fsync` is set.
     const PLATFORM: Self = Self(Component::Pack.bit() | Component::PackMetadata.bit());
 
-    /// Reads `core.fsync`. `loose` is the deprecated `core.fsyncObjectFiles`, which only adds. `core.fsyncMethod` needs no
-    /// reading: its methods other than `fsync` are cheaper and promise less, and git falls back to `fsync` as well.
+    /// Parses `core.fsync`. `loose` is the deprecated `core.fsyncObjectFiles`, which can only add a component.
+    /// `core.fsyncMethod` is ignored: the other methods are cheaper and give weaker guarantees than `fsync`, and git
+    /// itself falls back to `fsync`.
     fn parse(value: Option<&str>, loose: bool) -> Self {
         let mut synced = match value.filter(|value| !value.trim().is_empty()) {
             None => Self::DEFAULT,
@@ -229,7 +231,7 @@ impl Synced {
             "objects" => loose | pack,
             "committed" | "added" => loose | pack | Component::Reference.bit(),
             "all" => Self::DEFAULT.0,
-            // Others concern files that this program does not write; git ignores what it does not know.
+            // The other components are files that this program does not write. Git ignores unknown ones.
             _ => 0,
         }
     }

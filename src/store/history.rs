@@ -1,4 +1,4 @@
-//! The histories of mirrors: which has which, what two have in common, and what was rewritten.
+//! Relations between mirror histories: ancestry, common commits, and rewritten histories.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -6,17 +6,18 @@ use gix::ObjectId;
 
 use super::{Repository, Result, StoreError};
 
-/// The trailer by which a commit says that its history stands for that of another commit, which it does not name as its
-/// parent: `Replaces: COMMIT`.
+/// The trailer by which a commit declares that its history replaces the history of another commit, which is not among
+/// its parents: `Replaces: COMMIT`.
 pub const REPLACES: &str = "Replaces: ";
 
 impl Repository {
-    /// Tells whether everything in the history of `old` is in that of `new`, as far as it is here.
+    /// Returns whether `old` is in the history of `new`, as far as the history is available.
     ///
     /// # Errors
-    /// Fails where a commit cannot be read.
+    /// Fails if a commit cannot be read.
     pub fn is_ancestor(&self, old: ObjectId, new: ObjectId) -> Result<bool> {
-        // Not by the merge base: of commits within one second gix 0.90 may find another than the best one.
+        // The merge base would not do: for commits made within one second, gix 0.90 may return one that is not the
+        // best.
         let action = "compare the histories of two mirrors";
         for commit in self.git.rev_walk([new]).all().map_err(StoreError::git(action))? {
             if commit.map_err(StoreError::git(action))?.id == old {
@@ -26,10 +27,10 @@ impl Repository {
         Ok(false)
     }
 
-    /// Tells whether a commit is in the history of any of some others.
+    /// Returns whether a commit is in the history of any of `tips`.
     ///
     /// # Errors
-    /// Fails where a commit cannot be read.
+    /// Fails if a commit cannot be read.
     pub fn is_in(&self, commit: ObjectId, tips: &[ObjectId]) -> Result<bool> {
         let action = "compare what is pushed with what the remote has";
         if tips.is_empty() {
@@ -39,11 +40,11 @@ impl Repository {
         Ok(walk.all().map_err(StoreError::git(action))?.next().is_none())
     }
 
-    /// Returns the newest commits that two histories have in common; none where they never met. The histories of mirrors
-    /// are short, so both are read in full, and no date is relied on.
+    /// Returns the newest commits that two histories have in common, or none if the histories are unrelated. The
+    /// histories of mirrors are short, so both are read in full, without relying on commit dates.
     ///
     /// # Errors
-    /// Fails where a commit cannot be read.
+    /// Fails if a commit cannot be read.
     pub fn common(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>> {
         let known: HashSet<ObjectId> = self.history(one)?.into_iter().collect();
         let is_known = |id: &gix::oid| known.contains(id);
@@ -58,10 +59,10 @@ impl Repository {
         Ok(newest)
     }
 
-    /// Returns the commits that the history of `tip` says it stands for, the newest first.
+    /// Returns the commits that the history of `tip` declares to replace, newest first.
     ///
     /// # Errors
-    /// Fails where a commit cannot be read.
+    /// Fails if a commit cannot be read.
     pub fn replaced_by(&self, tip: ObjectId) -> Result<Vec<ObjectId>> {
         let mut replaced = Vec::new();
         for id in self.history(tip)? {
@@ -72,11 +73,11 @@ impl Repository {
         Ok(replaced)
     }
 
-    /// Returns the newest commits of a history that were made before a moment, given in seconds since 1970; by the author's
-    /// date, which outlives the rewriting of a history.
+    /// Returns the newest commits of a history made before a point in time, in seconds since 1970. The author date is
+    /// used because it survives a rewrite of the history.
     ///
     /// # Errors
-    /// Fails where a commit cannot be read.
+    /// Fails if a commit cannot be read.
     pub fn newest_before(&self, tip: ObjectId, seconds: i64) -> Result<Vec<ObjectId>> {
         self.frontier(tip, |_, commit| {
             let made = commit
@@ -87,11 +88,11 @@ impl Repository {
         })
     }
 
-    /// Returns the commits that a ref stood on, the newest first, as far as its reflog tells: it may begin late, as that of
-    /// a ref that `git clone` made.
+    /// Returns the commits that a ref has pointed to according to its reflog, newest first. A reflog need not go back
+    /// to the first commit, for example that of a ref created by `git clone`.
     ///
     /// # Errors
-    /// Fails where the reflog cannot be read.
+    /// Fails if the reflog cannot be read.
     pub fn reflog(&self, full_name: &str) -> Result<Vec<ObjectId>> {
         let action = "read a reflog";
         let Some(reference) = self.git.try_find_reference(full_name).map_err(StoreError::git(action))? else {
@@ -103,7 +104,7 @@ impl Repository {
         Ok(stood.filter(|id| !id.is_null()).collect())
     }
 
-    /// Returns the first commits of a history, going back from `tip`, for which `stops` holds.
+    /// Returns the first commits, walking back from `tip`, for which `stops` holds.
     fn frontier(
         &self,
         tip: ObjectId,
@@ -123,14 +124,14 @@ impl Repository {
         Ok(found)
     }
 
-    /// Returns a commit and everything in its history, as far as it is here.
+    /// Returns a commit and its ancestors, as far as they are available.
     pub(super) fn history(&self, tip: ObjectId) -> Result<Vec<ObjectId>> {
         let action = "read the history of a mirror";
         let walk = self.git.rev_walk([tip]).all().map_err(StoreError::git(action))?;
         walk.map(|commit| Ok(commit.map_err(StoreError::git(action))?.id)).collect()
     }
 
-    /// Returns the commits whose parents are not here (git's `shallow` file).
+    /// Returns the commits whose parents are missing from this clone (git's `shallow` file).
     pub(super) fn shallow_commits(&self) -> Result<BTreeSet<ObjectId>> {
         let shallow = self.git.shallow_commits().map_err(StoreError::git("read which commits have no parents here"))?;
         Ok(shallow.iter().flat_map(|commits| commits.iter().copied()).collect())

@@ -1,7 +1,8 @@
-//! Objects on their way from a git process into the repository, in a folder of their own until they are whole.
+//! A folder for objects that a git process writes, kept apart from the repository until they are complete.
 //!
-//! What git has not finished when it is killed then lies where it is known to be this program's. Git's own quarantine
-//! (git-receive-pack(1)) works alike. The name does not begin with `tmp_`: `git prune` removes what is called so.
+//! If git is killed, its unfinished files are in a folder that is known to be this program's. Git's own quarantine
+//! works the same way (git-receive-pack(1)). The folder's name does not begin with `tmp_`, because `git prune` removes
+//! such folders.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -15,16 +16,16 @@ use super::files::{Component, Files};
 use super::{Repository, Result, StoreError, mark, sweep};
 
 const PREFIX: &str = "hexmirror-incoming-";
-/// In the folder: locked as long as anybody writes there.
+/// The file in the folder that stays locked while any process writes there.
 const ALIVE: &str = "alive";
-/// How long it takes at most until a new folder has that file.
+/// The longest time between the creation of the folder and of that file.
 const BEGUN: Duration = Duration::from_secs(2);
-/// In the folder: a git folder that shares everything with the project's, but has its own `HEAD` and `FETCH_HEAD`.
+/// The git folder in the folder. It shares everything with the project's git folder except `HEAD` and `FETCH_HEAD`.
 const GIT_DIR: &str = "git";
-/// In a git folder: settings of one worktree (git-worktree(1), `extensions.worktreeConfig`).
+/// The file in a git folder with the settings of one worktree (git-worktree(1), `extensions.worktreeConfig`).
 const WORKTREE_CONFIG: &str = "config.worktree";
 
-/// The folder. It goes when it is dropped.
+/// The folder. Dropping this value removes it.
 #[derive(Debug)]
 pub struct Incoming {
     folder: TempDir,
@@ -35,14 +36,14 @@ pub struct Incoming {
 }
 
 impl Repository {
-    /// Makes an empty folder for objects that a git process writes.
+    /// Creates an empty folder for objects that a git process writes.
     ///
     /// # Errors
-    /// Fails if nothing can be written.
+    /// Fails if the repository is not writable.
     pub fn begin_incoming(&self) -> Result<Incoming> {
         let (objects, files) = (self.objects_dir(), self.files()?);
         let mut builder = tempfile::Builder::new();
-        // Another user of a shared repository may have to remove it.
+        // Another user of a shared repository may have to remove the folder.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder.prefix(PREFIX).tempdir_in(&objects);
@@ -66,17 +67,18 @@ impl Repository {
 }
 
 impl Incoming {
-    /// Returns the object folder that git is to write to (`GIT_OBJECT_DIRECTORY`).
+    /// Returns the object folder for git to write to (`GIT_OBJECT_DIRECTORY`).
     pub fn objects(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Returns a git folder of the repository (`GIT_DIR`), for which the repository's is the common one (`GIT_COMMON_DIR`).
+    /// Returns a git folder (`GIT_DIR`) whose common folder (`GIT_COMMON_DIR`) is the repository's.
     pub fn git_dir(&self) -> &Path {
         &self.git_dir
     }
 
-    /// Returns a locked file for the standard input of the git that writes here: as long as it lives, nobody removes the folder.
+    /// Returns a locked file to use as the standard input of the git process that writes here. While any copy of it is
+    /// open, no other process removes the folder.
     pub fn alive(&self) -> &File {
         &self.alive
     }
@@ -84,7 +86,7 @@ impl Incoming {
     /// Moves the objects into the repository.
     ///
     /// # Errors
-    /// Fails if they cannot be moved; then they may be moved again.
+    /// Fails if the objects cannot be moved. The move can then be repeated.
     pub fn keep(self) -> Result<()> {
         let objects = &self.objects;
         let below = |name: &OsStr| name.len() == 2 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
@@ -100,14 +102,14 @@ impl Incoming {
 
     fn move_all(&self, from: &Path, to: &Path, component: Component) -> Result<()> {
         let entries = fs::read_dir(from).map_err(StoreError::io("read", from))?;
-        // One that is not seen would be missing from the mirror.
+        // A skipped entry would be missing from the mirror.
         let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>();
         let mut names = names.map_err(StoreError::io("read", from))?;
         names.retain(|name| !name.as_encoded_bytes().starts_with(b"tmp_"));
         if names.is_empty() {
             return Ok(());
         }
-        // Git finds a pack by its index, so that goes last.
+        // Git finds a pack by its index, so the index is moved last.
         names.sort_by_key(|name| Path::new(name).extension() == Some(OsStr::new("idx")));
         self.files.create_dir_all(to)?;
         for name in names {
@@ -123,23 +125,23 @@ impl Incoming {
     }
 }
 
-/// Returns the folders that are there.
+/// Returns the existing folders of this kind.
 pub(super) fn left(repository: &Repository) -> Vec<PathBuf> {
     sweep::named(&repository.objects_dir(), PREFIX)
 }
 
-/// Removes the folders that nobody writes to any more.
+/// Removes the folders that no process writes to any more.
 pub(super) fn sweep(repository: &Repository) {
     for folder in left(repository) {
         let in_use = match File::options().write(true).open(folder.join(ALIVE)) {
             Ok(alive) => alive.try_lock().is_err(),
-            // It may just be made.
+            // The folder may have been created only just now.
             Err(_) => mark::age(&folder).is_none_or(|age| age < BEGUN),
         };
         if in_use {
             continue;
         }
-        // What a fetch into a shallow clone locks.
+        // A fetch into a shallow clone takes this lock.
         if let Ok(since) = fs::metadata(folder.join(ALIVE)).and_then(|alive| alive.modified()) {
             mark::remove_abandoned(&repository.common_dir().join("shallow.lock"), since);
         }

@@ -1,4 +1,4 @@
-//! What the manifest says is in a tree, against what is there: every line has its paths, and every path belongs to a line.
+//! Compares a manifest with its tree: every line must have its paths, and every path must belong to a line.
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
@@ -10,30 +10,30 @@ use gix::objs::tree::EntryMode;
 use super::{Damage, Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{GitContent, Manifest, ReleaseId, Storage, StoredGit, StoredRelease};
 
-/// The paths of a tree with what is there: of files, and of folders that are not looked into.
+/// The paths of a tree and their kinds. Folders that are not descended into are listed as such.
 pub(super) type Listing = BTreeMap<String, Node>;
 
-/// What is at a path.
+/// The kind of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
-    /// A file; of one of a git repository with what there is to compare.
+    /// A file. If it belongs to a git repository, the part of its content that is compared.
     File(Option<GitContent>),
-    /// A folder: that of a release's contents, or an empty one.
+    /// A folder that is not descended into: the contents of a release, or an empty folder.
     Folder,
-    /// The folder of a release or of a git repository, as it is in the base, where the manifest has the same line for it.
+    /// The folder of a release or git repository that is the same in the base, with the same manifest line.
     Unchanged,
-    /// A link or a submodule.
+    /// A symbolic link or a submodule.
     Other,
 }
 
-/// What the manifest says is in a folder.
+/// What the manifest lists for a folder.
 #[derive(PartialEq, Eq)]
 enum Unit<'a> {
     Release(&'a ReleaseId, &'a StoredRelease),
     Git(&'a StoredGit),
 }
 
-/// Compares a manifest with the tree beside it. Returns what is missing, of another kind, or named by no line.
+/// Compares a manifest with its tree. Reports paths that are missing, have the wrong kind, or belong to no line.
 pub(super) fn compare(manifest: &Manifest, listing: &Listing) -> Vec<Damage> {
     let mut comparison =
         Comparison { left: listing.iter().map(|(path, node)| (path.as_str(), node)).collect(), damages: Vec::new() };
@@ -55,7 +55,7 @@ pub(super) fn compare(manifest: &Manifest, listing: &Listing) -> Vec<Damage> {
 }
 
 struct Comparison<'a> {
-    /// What no line has named so far.
+    /// The paths that no line has claimed so far.
     left: BTreeMap<&'a str, &'a Node>,
     damages: Vec<Damage>,
 }
@@ -81,7 +81,7 @@ impl Comparison<'_> {
         for name in names {
             self.file(format!("{path}/{name}"));
         }
-        // A package may have no files.
+        // A package may have no files at all.
         let contents = format!("{path}/{}", layout::CONTENTS);
         if storage == Storage::Unpacked && self.left.get(contents.as_str()) == Some(&&Node::Folder) {
             self.left.remove(contents.as_str());
@@ -118,8 +118,8 @@ fn damage(path: String, problem: &str) -> Damage {
     Damage { path, problem: problem.to_owned() }
 }
 
-/// Lists a tree as deep as [`compare`] needs it. `before` is the tree of a base with its manifest: what is the same there is
-/// not read.
+/// Lists a tree to the depth that [`compare`] needs. `before` is the tree and manifest of a base; what is the same in
+/// the base is not read.
 ///
 /// # Errors
 /// Fails if a tree cannot be read.
@@ -141,10 +141,10 @@ fn units(manifest: &Manifest) -> HashMap<String, Unit<'_>> {
     releases.chain(manifest.git.iter().map(|(address, stored)| (address.tree_path(), Unit::Git(stored)))).collect()
 }
 
-/// Returns whether a tree holds the files of a git repository.
+/// Returns whether a tree contains the files of a git repository.
 ///
 /// # Errors
-/// Fails if it cannot be read.
+/// Fails if the tree cannot be read.
 pub(super) fn holds_git(repository: &Repository, path: &str, tree: ObjectId, stored: &StoredGit) -> Result<bool> {
     let (units, units_before) = Default::default();
     let mut lister = Lister { repository, units, units_before, listing: Listing::new() };
@@ -155,12 +155,12 @@ pub(super) fn holds_git(repository: &Repository, path: &str, tree: ObjectId, sto
     Ok(comparison.left.is_empty() && comparison.damages.is_empty())
 }
 
-/// In what a folder is.
+/// The kind of folder that a path is in.
 #[derive(Clone, Copy)]
 enum Inside {
     Nothing,
     Release,
-    /// Of a git repository, whose path is that long.
+    /// A git repository, with the length of its path.
     Git(usize),
 }
 
@@ -206,7 +206,7 @@ impl Lister<'_> {
         Ok(())
     }
 
-    /// Reads what there is to compare of a file of a git repository.
+    /// Reads the part of a git repository's file that is compared.
     fn content(&self, path: &str, begin: usize, id: ObjectId) -> Result<GitContent> {
         let git = &self.repository.git;
         if path[begin..].starts_with("objects/pack/") {
@@ -218,7 +218,7 @@ impl Lister<'_> {
 }
 
 impl Repository {
-    /// Returns what is in a folder, by its names.
+    /// Returns the entries of a folder by name.
     pub(super) fn folder_entries(&self, path: &str, tree: ObjectId) -> Result<BTreeMap<String, (EntryMode, ObjectId)>> {
         let path = if path.is_empty() { "the root" } else { path };
         let read = self.git.find_tree(tree).map_err(StoreError::damaged(path))?;
@@ -232,7 +232,7 @@ impl Repository {
 }
 
 impl Snapshot {
-    /// Compares the manifest with the tree, of which only what is not in `base` is read. Returns what does not match.
+    /// Compares the manifest with the tree and returns the mismatches. Only what differs from `base` is read.
     ///
     /// # Errors
     /// Fails if the manifest or a tree cannot be read.

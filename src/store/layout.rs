@@ -13,28 +13,28 @@
 
 use crate::model::{EntryId, Manifest, ReleaseId};
 
-/// The format of the branch that this version writes. Format 2 records the signers of repositories in the manifest.
+/// The format version that this program writes. Format 2 added the signers of repositories to the manifest.
 pub const FORMAT: u32 = 2;
-/// The oldest format that this version reads.
+/// The oldest format version that this program reads.
 pub const OLDEST_FORMAT: u32 = 1;
 
 /// The manifest's path.
 pub const MANIFEST: &str = "manifest";
 /// The path of the file that marks a tree as a mirror.
 pub const MIRROR: &str = "mirror.toml";
-/// The path of the file for people.
+/// The path of the file that explains the branch to people.
 pub const README: &str = "README.md";
 
-/// In a release's folder: the files of the package.
+/// The folder with the package's files, in a release's folder.
 pub const CONTENTS: &str = "contents";
-/// In a release's folder: the package's metadata, as published.
+/// The file with the package's metadata as published, in a release's folder.
 pub const METADATA: &str = "metadata.config";
-/// In a release's folder: how the tarball is rebuilt.
+/// The file that describes how to rebuild the tarball, in a release's folder.
 pub const RECIPE: &str = "recipe";
-/// In a release's folder: the tarball, where it does not rebuild.
+/// The file with the tarball itself, in the folder of a release that cannot be rebuilt.
 pub const TARBALL: &str = "tarball";
 
-/// What `README.md` says.
+/// The content of `README.md`.
 pub const README_TEXT: &str = "\
 # A mirror of this project's dependencies
 
@@ -52,17 +52,17 @@ It shares no history with the project and is never merged into it. Do not edit i
 `git hexmirror verify` checks every byte; `git log` on this branch reads as a changelog.
 ";
 
-/// Returns the text of `mirror.toml`.
+/// Returns the content of `mirror.toml`.
 pub fn mirror_text() -> String {
     format!("# Written by git-hexmirror.\nformat = {FORMAT}\n")
 }
 
-/// Returns the folder of a release; which of two it is depends on the other releases in the manifest.
+/// Returns the folder of a release, which depends on whether the release is its package's highest in the manifest.
 pub fn release_path(manifest: &Manifest, id: &ReleaseId) -> String {
     if manifest.is_highest(id) { stable_path(id) } else { sibling_path(id) }
 }
 
-/// Returns the folder of a package's highest stored release, which stays the same from version to version.
+/// Returns the folder of a package's highest stored release. It is the same for all versions.
 pub fn stable_path(id: &ReleaseId) -> String {
     format!("hex/{}/packages/{}", id.repository, id.package)
 }

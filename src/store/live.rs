@@ -1,5 +1,5 @@
-//! What of the project is alive: its branches, stashes and worktrees, the commits that were made lately or are not pushed
-//! yet, and the files in them.
+//! Finds which commits and files of the project are live: those of branches, stashes and worktrees, and commits that
+//! are recent or not pushed yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -11,37 +11,37 @@ use gix::index::entry::Mode;
 
 use super::{Branch, Repository, Result, StoreError, layout};
 
-/// Refs beside branches that something unfinished stands on (gitrepository-layout(5) and gitrevisions(7)).
+/// Refs besides branches that an unfinished operation depends on (gitrepository-layout(5) and gitrevisions(7)).
 const UNFINISHED: [&str; 7] =
     ["HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "MERGE_AUTOSTASH"];
-/// Files of a worktree's git folder that name a commit with what was put aside (git-rebase(1), `--autostash`).
+/// Files in a worktree's git folder that contain the id of an autostash commit (git-rebase(1), `--autostash`).
 const AUTOSTASHES: [&str; 2] = ["rebase-merge/autostash", "rebase-apply/autostash"];
 
-/// The refs that nobody builds from by themselves: everything below these in `refs`. Stashes are read from their reflog.
+/// Namespaces below `refs` that do not keep commits live by themselves. Stashes are read from their reflog instead.
 const NOT_ALIVE: [&str; 7] = ["tags", "notes", "replace", "original", "rewritten", "stash", "hexmirror-remotes"];
 
-/// What a clone knows of a project's commits and files.
+/// The live commits and files that a clone knows of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Live {
-    /// The commits that something stands on, each with the name of one such thing.
+    /// The live tips, each with the name of one ref, stash or worktree that points to it.
     pub tips: BTreeMap<ObjectId, String>,
-    /// Those of them that are of this clone alone: branches, stashes, detached heads.
+    /// The tips that belong to this clone alone: branches, stashes and detached heads.
     pub local: BTreeSet<ObjectId>,
-    /// Those of them that remotes were last seen with.
+    /// The tips of remote-tracking refs.
     pub remote: BTreeSet<ObjectId>,
     /// The roots of all worktrees.
     pub worktrees: Vec<PathBuf>,
     /// The files in the indexes of all worktrees, with the ids of their contents.
     pub staged: BTreeSet<(String, ObjectId)>,
-    /// What is alive by its name and cannot be read: refs without their commits, worktrees whose folders are gone.
+    /// Live refs and worktrees that cannot be read, because their commits or folders are missing.
     pub unreadable: Vec<String>,
 }
 
-/// What was seen of the trees of commits.
+/// The trees that were already visited.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     folders: HashSet<(String, ObjectId)>,
-    /// Wanted files that are links.
+    /// Wanted files that are symbolic links.
     links: BTreeSet<String>,
 }
 
@@ -53,11 +53,11 @@ impl Live {
 }
 
 impl Repository {
-    /// Lists what is alive, without mirrors. `keeps` tells of a tag's name, without `refs/tags/`, whether it counts; `wanted` of
-    /// a file's path whether it does.
+    /// Lists what is live, except for mirrors. `keeps` returns whether a tag counts, given its name without
+    /// `refs/tags/`. `wanted` returns whether a file counts, given its path.
     ///
     /// # Errors
-    /// Fails where refs or worktrees cannot be read.
+    /// Fails if refs or worktrees cannot be read.
     pub fn live(&self, branch: &Branch, keeps: impl Fn(&str) -> bool, wanted: impl Fn(&str) -> bool) -> Result<Live> {
         let action = "read the project's refs";
         let mut live = Live::default();
@@ -68,7 +68,7 @@ impl Repository {
                 ["refs", "heads", ..] => true,
                 ["refs", "tags", ref tag @ ..] if keeps(&tag.join("/")) => true,
                 ["refs", kind, ..] if NOT_ALIVE.contains(&kind) => continue,
-                // Remotes' branches, pull requests that somebody fetches, and the like.
+                // Remotes' branches, fetched pull requests and the like.
                 _ => false,
             };
             match self.commit_at(reference, branch)? {
@@ -92,7 +92,8 @@ impl Repository {
         Ok(live)
     }
 
-    /// Returns this repository and all that share its objects, each with its own worktree, once or more.
+    /// Returns a handle for every worktree that shares this repository's objects. A worktree may be returned more than
+    /// once.
     fn all_worktrees(&self) -> Result<Vec<gix::Repository>> {
         let mut all = vec![self.git.clone()];
         all.extend(self.git.main_repo().ok());
@@ -101,7 +102,7 @@ impl Repository {
         Ok(all)
     }
 
-    /// Adds what a worktree stands on, what is staged in it, and what something unfinished in it put aside.
+    /// Adds a worktree's `HEAD`, its staged files, and the commits of unfinished operations in it.
     fn add_worktree(
         &self,
         live: &mut Live,
@@ -128,11 +129,11 @@ impl Repository {
                 false => live.unreadable.push(format!("the worktree {}", root.display())),
             }
         }
-        // There is none before the first `git add`.
+        // The index does not exist before the first `git add`.
         if let Ok(Some(index)) = worktree.try_index() {
             for entry in index.entries() {
                 let path = entry.path(&index).to_str_lossy();
-                // What a link leads to is another file, which the worktree has.
+                // A symbolic link's target is a file of its own in the worktree.
                 if wanted(&path) && matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) {
                     live.staged.insert((path.into_owned(), entry.id));
                 }
@@ -141,7 +142,7 @@ impl Repository {
         Ok(())
     }
 
-    /// Adds a stash: a merge of what was in the worktree with HEAD, the index and untracked files (git-stash(1)).
+    /// Adds a stash, which is a merge of the worktree's state with HEAD, the index and untracked files (git-stash(1)).
     fn add_stash(&self, live: &mut Live, id: ObjectId, name: &str) -> Result<()> {
         if !self.has(id) {
             return Ok(());
@@ -151,23 +152,23 @@ impl Repository {
         Ok(())
     }
 
-    /// Returns the commit that a ref stands on; nothing where it is none, or one of a mirror.
+    /// Returns the commit that a ref points to, or `None` if it points to another kind of object or to a mirror.
     fn commit_at(&self, mut reference: gix::Reference<'_>, branch: &Branch) -> Result<Option<ObjectId>> {
         let Ok(id) = reference.peel_to_id().map(gix::Id::detach) else { return Ok(None) };
         if reference.name() == branch.name.as_ref() || !self.is_commit(id) {
             return Ok(None);
         }
-        // A mirror is known by its names alone: in a partial clone its files may be elsewhere.
+        // A mirror is recognised by the names in its tree alone, because the blobs may be missing from a partial clone.
         let tree = self.tree_at(id)?;
         let has = |name: &str| tree.find_entry(name).is_some();
         Ok((!(has(layout::MIRROR) && has(layout::MANIFEST))).then_some(id))
     }
 
-    /// Returns the commits in the history of some that were made at a moment, in seconds since 1970, or later; and whether
-    /// there may be more of them, which a shallow clone does not have.
+    /// Returns the commits in the history of `tips` made at or after a point in time, in seconds since 1970. Also
+    /// returns whether a shallow clone may lack more such commits.
     ///
     /// # Errors
-    /// Fails where a commit cannot be read.
+    /// Fails if a commit cannot be read.
     pub fn made_since(&self, tips: impl IntoIterator<Item = ObjectId>, seconds: i64) -> Result<(Vec<ObjectId>, bool)> {
         let shallow = self.shallow_commits()?;
         let mut next: Vec<ObjectId> = tips.into_iter().collect();
@@ -187,10 +188,10 @@ impl Repository {
         Ok((made, cut))
     }
 
-    /// Returns the commits in the history of some that are in the history of none of the others.
+    /// Returns the commits that are in the history of `tips` but not in that of `others`.
     ///
     /// # Errors
-    /// Fails where a commit cannot be read.
+    /// Fails if a commit cannot be read.
     pub fn only_in(&self, tips: &BTreeSet<ObjectId>, others: &BTreeSet<ObjectId>) -> Result<Vec<ObjectId>> {
         let action = "list what is not pushed yet";
         let walk = self.git.rev_walk(tips.iter().copied()).with_hidden(others.iter().copied());
@@ -198,11 +199,11 @@ impl Repository {
         walk.map(|commit| Ok(commit.map_err(StoreError::git(action))?.id)).collect()
     }
 
-    /// Returns the files of a commit whose paths are `wanted`, with the ids of their contents. Folders that `seen` has are
-    /// left out: their files were returned before.
+    /// Returns the files of a commit whose paths are `wanted`, with the ids of their contents. Folders in `seen` are
+    /// skipped, because their files were returned before.
     ///
     /// # Errors
-    /// Fails where a tree cannot be read.
+    /// Fails if a tree cannot be read.
     pub fn files_at(
         &self,
         commit: ObjectId,
@@ -228,14 +229,14 @@ impl Repository {
                 }
             }
         }
-        // What a link leads to may have changed where its own folder has not.
+        // A link's target may change even if the folder of the link does not.
         for path in &seen.links {
             files.extend(self.blob_at(commit, path)?.map(|blob| (path.clone(), blob)));
         }
         Ok(files)
     }
 
-    /// Tells whether the remotes' branches are fetched here, all of each: not so in a clone of a single branch.
+    /// Returns whether this clone fetches all branches of its remotes. A single-branch clone does not.
     pub fn knows_all_branches(&self) -> bool {
         self.git.remote_names().iter().all(|name| {
             let fetch = self.git.config_snapshot().string(format!("remote.{name}.fetch").as_str());

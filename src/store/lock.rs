@@ -1,14 +1,14 @@
-//! One update at a time for one repository.
+//! The lock that allows one update at a time in a repository.
 
 use std::fs::{File, TryLockError};
 
 use super::files::SharedUmask;
 use super::{Repository, Result, StoreError, sweep};
 
-/// Held while a process changes the mirror. The system releases it when the process ends, however that happens.
+/// Held while a process changes the mirror. The system releases the lock when the process ends, even if it crashes.
 ///
-/// Whoever takes it removes what processes left that were killed while they held it. As long as it is held, everything that
-/// this process writes has the permissions that `core.sharedRepository` asks for.
+/// Acquiring the lock removes the leftovers of processes that were killed while they held it. While this value is
+/// alive, everything that this process writes gets the permissions from `core.sharedRepository`.
 #[derive(Debug)]
 pub struct Lock {
     _umask: Option<SharedUmask>,
@@ -16,35 +16,37 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, waiting for another process that has it. `waiting` is called once before it waits.
+    /// Acquires the lock. If another process holds it, calls `waiting` once and waits.
     ///
     /// # Errors
-    /// Fails where the lock's file cannot be made, as in a read-only repository.
+    /// Fails if the lock file cannot be created, for example in a read-only repository.
     pub fn acquire(repository: &Repository, waiting: impl FnOnce()) -> Result<Self> {
         let waits = |file: &File| {
             waiting();
             file.lock().map(|()| true)
         };
         let taken = Self::take(repository, waits)?;
-        Ok(taken.expect("whoever waits for the lock has it in the end"))
+        Ok(taken.expect("a blocking lock is always acquired"))
     }
 
-    /// Takes the lock if nobody has it.
+    /// Acquires the lock if no other process holds it.
     ///
     /// # Errors
-    /// Fails as [`Lock::acquire`] does.
+    /// As for [`Lock::acquire`].
     pub fn try_acquire(repository: &Repository) -> Result<Option<Self>> {
         Self::take(repository, |_| Ok(false))
     }
 
-    /// Removes what killed processes left in the repository, unless another process is at work there or it cannot be written.
+    /// Removes the leftovers of killed processes. Does nothing if another process holds the lock or the repository is
+    /// not writable.
     pub fn sweep(repository: &Repository) {
         if repository.has_leftovers() {
             drop(Self::try_acquire(repository));
         }
     }
 
-    /// Takes the lock; `busy` is what is done if another process has it, and returns whether this one has it then.
+    /// Acquires the lock. If another process holds it, calls `busy`, which returns whether the lock was acquired after
+    /// all.
     fn take(repository: &Repository, busy: impl FnOnce(&File) -> std::io::Result<bool>) -> Result<Option<Self>> {
         let (path, files) = (repository.make_own_dir()?.join("update.lock"), repository.files()?);
         let file = File::options().create(true).truncate(false).write(true).open(&path);

@@ -1,8 +1,9 @@
-//! A mark beside the repository while a ref is moved. If a process is killed in that moment, its mark tells that the ref's
-//! lock is this program's own, and the next one removes it instead of asking a person to.
+//! A marker file that exists while a ref is being updated. If the process is killed during the update, the marker
+//! proves that the ref's lock file is this program's own. The next process then removes the lock file instead of asking
+//! the user to.
 //!
-//! The file is locked as long as its process lives, and as long as a git lives that was started with it as its standard
-//! input. A mark that can be locked belongs to nobody any more.
+//! The marker file is locked by its process and by any git process that has it as its standard input. A marker that can
+//! be locked was left by a killed process.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,41 +16,41 @@ use tempfile::NamedTempFile;
 
 use super::{Repository, Result, StoreError};
 
-/// How the names of marks begin.
+/// The prefix of marker file names.
 pub(super) const PREFIX: &str = "moving-";
-/// The longest between a mark and the lock that this process itself makes next.
+/// The longest time between setting a marker and creating the ref's lock, if this process does both.
 const SOON: Duration = Duration::from_secs(10);
-/// For how long nobody holds the lock of a ref: git writes a line into it and renames it.
+/// The longest time that git holds the lock of a ref: it only writes a line and renames the file.
 const HELD: Duration = Duration::from_secs(1);
 
-/// Who moves the ref that a mark names.
+/// The program that updates the ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mover {
-    /// This program, at once.
+    /// This program, immediately.
     Program,
-    /// A git that it has started, whenever that comes to it.
+    /// A git process that this program started, at any later time.
     Git,
 }
 
-/// That a ref is about to be moved. Taken away when dropped.
+/// Records that a ref is about to be updated. Dropping it removes the marker file.
 #[derive(Debug)]
 pub struct Mark {
-    /// Nothing if no file can be made: the mark only helps the next process.
+    /// `None` if the file cannot be created. The marker only helps later processes, so this is not an error.
     file: Option<NamedTempFile>,
 }
 
 impl Mark {
-    /// Writes down which ref this process is about to move where.
+    /// Records that this process is about to update the ref to a commit.
     pub(super) fn set(repository: &Repository, name: &str, commit: ObjectId) -> Self {
         Self { file: write(repository, Mover::Program, name, commit).ok() }
     }
 
-    /// Writes down which ref a git that is started next may move where.
+    /// Records that a git process, started next, may update the ref to a commit.
     pub fn of_git(repository: &Repository, name: &str, commit: ObjectId) -> Self {
         Self { file: write(repository, Mover::Git, name, commit).ok() }
     }
 
-    /// Removes the lock that the git has left if it was killed. To be called when it has ended.
+    /// Removes the ref's lock file if git was killed and left one. Call this after git has ended.
     pub fn clear_after_git(&self, repository: &Repository) {
         let Some(file) = &self.file else { return };
         if let Some(set) = modified(file.path()) {
@@ -57,7 +58,7 @@ impl Mark {
         }
     }
 
-    /// Returns the locked file, for the standard input of the git that moves the ref.
+    /// Returns the locked file, to be used as the standard input of the git process that updates the ref.
     pub fn file(&self) -> Option<File> {
         self.file.as_ref()?.as_file().try_clone().ok()
     }
@@ -74,8 +75,8 @@ fn write(repository: &Repository, mover: Mover, name: &str, commit: ObjectId) ->
     Ok(file)
 }
 
-/// Removes the marks of processes that were killed, and the locks of refs that they left. To be called while nobody else of
-/// this program moves the mirror branch.
+/// Removes the markers of killed processes and the ref locks that these left. Call this only while holding the lock of
+/// the mirror.
 pub(super) fn clear(repository: &Repository) {
     for path in super::sweep::named(&repository.own_dir(), PREFIX) {
         let Ok(file) = File::options().read(true).write(true).open(&path) else { continue };
@@ -90,7 +91,7 @@ pub(super) fn clear(repository: &Repository) {
     }
 }
 
-/// Removes the locks that belong to a mark. A lock that cannot be removed is reported when the ref is moved next.
+/// Removes the ref locks that belong to a marker. If one cannot be removed, the next update of the ref reports it.
 fn left_behind(repository: &Repository, set: SystemTime, text: &str) -> Option<()> {
     let mut words = text.strip_suffix('\n')?.split(' ');
     let (mover, name, commit) = (words.next()?, words.next()?, words.next()?);
@@ -100,7 +101,7 @@ fn left_behind(repository: &Repository, set: SystemTime, text: &str) -> Option<(
     if fs::read_to_string(&own).is_ok_and(|content| content.is_empty() || content.trim_end() == commit) {
         remove_lock(&own, set, mover);
     }
-    // gix locks the packed refs too, to read them, and writes nothing there.
+    // gix also locks packed-refs, only to read them, and leaves the lock file empty.
     let packed = lock("packed-refs");
     if mover == "program" && fs::metadata(&packed).is_ok_and(|packed| packed.len() == 0) {
         remove_lock(&packed, set, mover);
@@ -108,7 +109,7 @@ fn left_behind(repository: &Repository, set: SystemTime, text: &str) -> Option<(
     Some(())
 }
 
-/// Removes a lock if it was made when the mark says so. Any other is another git's.
+/// Removes a lock file if its age matches the marker. Otherwise the lock belongs to an unrelated git process.
 fn remove_lock(lock: &Path, set: SystemTime, mover: &str) {
     let Some(after) = modified(lock).and_then(|made| made.duration_since(set).ok()) else { return };
     if mover == "program" && after < SOON {
@@ -118,7 +119,8 @@ fn remove_lock(lock: &Path, set: SystemTime, mover: &str) {
     }
 }
 
-/// Removes a lock that is older than any that git holds, and was made after `since`. Waits for it to become so.
+/// Removes a lock file that was created after `since`. Waits until the file is older than any lock that git still
+/// holds.
 pub(super) fn remove_abandoned(lock: &Path, since: SystemTime) {
     let Some(made) = modified(lock).filter(|made| *made >= since) else { return };
     thread::sleep(HELD.saturating_sub(made.elapsed().unwrap_or_default()));
@@ -127,7 +129,7 @@ pub(super) fn remove_abandoned(lock: &Path, since: SystemTime) {
     }
 }
 
-/// Returns how long ago a file or folder was changed.
+/// Returns the time since the last modification of a file or folder.
 pub(super) fn age(path: &Path) -> Option<Duration> {
     modified(path)?.elapsed().ok()
 }
@@ -151,7 +153,7 @@ mod tests {
         ObjectId::from_hex(&[b'1'; 40]).unwrap()
     }
 
-    /// Leaves what a process leaves that is killed while it moves a ref.
+    /// Leaves the files of a process that is killed during a ref update.
     fn killed(repository: &Repository, mark: Mark, content: &str) -> PathBuf {
         let lock = repository.common_dir().join("refs/heads/hexmirror.lock");
         fs::write(&lock, content).unwrap();

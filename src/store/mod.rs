@@ -1,16 +1,16 @@
-//! The mirror branch: the only place that names gix.
+//! The mirror branch. This is the only module that uses gix.
 //!
-//! - [`Repository`]: the project's git repository: settings, tracked files, where things are.
-//! - [`Snapshot`]: what one commit of the branch holds. Everything is read from its tree, never from history.
-//! - [`Draft`]: changes that become the branch's next commit, all or nothing, by compare-and-swap on its ref.
-//! - [`ReleaseEncoder`]: turns a release into git objects, on any thread.
-//! - [`Checkout`]: a git repository of the mirror as a folder; [`View`]: with the references that clients may see.
-//! - [`Objects`]: objects that were read elsewhere, by the ids that their contents have.
-//! - [`Overlay`]: objects that are only looked at, beside the repository's own.
-//! - [`Lock`]: one update at a time for one repository.
-//! - [`Incoming`]: objects that a git process writes, apart until they are whole.
+//! - [`Repository`]: the project's git repository: settings, tracked files, paths.
+//! - [`Snapshot`]: the content of one commit of the branch, read from the commit's tree and never from history.
+//! - [`Draft`]: changes that become the branch's next commit, all or nothing, by compare-and-swap on the ref.
+//! - [`ReleaseEncoder`]: encodes a release as git objects, on any thread.
+//! - [`Checkout`]: a git repository of the mirror as a folder; [`View`]: the same with the refs that clients may see.
+//! - [`Objects`]: objects read outside of the object database, indexed by the ids computed from their contents.
+//! - [`Overlay`]: temporary objects on top of the repository's own, for comparisons.
+//! - [`Lock`]: allows one update at a time in a repository.
+//! - [`Incoming`]: objects that a git process writes, kept apart until they are complete.
 //!
-//! The branch's layout is in [`layout`].
+//! [`layout`] describes the branch's tree.
 
 mod branch;
 mod broken_ref;
@@ -72,5 +72,5 @@ pub use sweep::Temporary;
 pub use tip::TipReader;
 pub use view::View;
 
-/// The result of everything in this module.
+/// The result type of this module.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -1,6 +1,6 @@
-//! What git refuses in a tree: a release that holds any of it is stored as its tarball.
+//! Detects file names and contents that git refuses in a tree. A release with any of them is stored as its tarball.
 //!
-//! The rules are those of `git fsck --strict` (`fsck.c`), which a server with `receive.fsckObjects` applies to a push.
+//! The rules are those of `git fsck --strict` (`fsck.c`), which servers with `receive.fsckObjects` apply to pushes.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ const MAX_ATTRIBUTES_LINE: usize = 2048;
 /// The longest name in a tree that git accepts without a warning, in bytes (`fsck.largePathname`).
 const MAX_COMPONENT: usize = 4096;
 
-/// Returns why git would refuse a tree with these files, or `None` where it would not.
+/// Returns why git would refuse a tree with these files, or `None` if git would accept it.
 ///
-/// `files` are paths with `/` between components, each with its content.
+/// `files` are paths, with `/` between components, and their contents.
 pub fn refused<'a>(files: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<String> {
     let mut paths = BTreeSet::new();
     for (path, data) in files {
@@ -37,18 +37,19 @@ fn component_refused(name: &BStr) -> Option<String> {
     if name.len() > MAX_COMPONENT {
         return Some("the name is longer than git accepts".into());
     }
-    // As a symbolic link, a name that any file system takes for .gitmodules is refused as well; such a file is not a
-    // package's business, and git would parse it.
+    // Names that some file system treats as .gitmodules are also refused, by the rules for symbolic links. Packages
+    // have no use for such a file, and git would parse it.
     component(name, Some(component::Mode::Symlink), options).err().map(|error| error.to_string())
 }
 
-/// Tells whether git takes a name for `.gitattributes`, on any file system. Rough, and on the safe side.
+/// Returns whether git may treat a name as `.gitattributes` on some file system. The check is approximate and errs on
+/// the safe side.
 fn is_attributes(name: &[u8]) -> bool {
     let name: String = name.to_str_lossy().chars().filter(char::is_ascii).collect::<String>().to_ascii_lowercase();
     [".gitattributes", "gitatt~", "gi7d29~"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Finds a path that would have to be a file and a folder at once.
+/// Finds a path that would have to be a file and a folder at the same time.
 fn folder_among(path: &[u8], paths: &BTreeSet<&[u8]>) -> Option<String> {
     let folders = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]);
     folders

@@ -1,4 +1,4 @@
-//! Objects that were read outside of the object database, known by the ids that their contents have: nobody can make one up.
+//! Objects read outside of the object database. Their ids are computed from their contents, so they cannot be forged.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,21 +11,21 @@ use crate::model::Revision;
 /// The largest `.gitmodules` that is read, in bytes.
 const MAX_GITMODULES: usize = 1 << 20;
 
-/// Some objects by their ids.
+/// A set of objects by id.
 #[derive(Debug, Default)]
 pub struct Objects(HashMap<ObjectId, (Kind, Vec<u8>)>);
 
 impl Objects {
-    /// Adds an object; `kind` is `blob`, `tree` or `commit`, and others are ignored.
+    /// Adds an object. `kind` is `blob`, `tree` or `commit`; other kinds are ignored.
     pub fn add(&mut self, kind: &str, bytes: Vec<u8>) {
         let Ok(kind) = Kind::from_bytes(kind.as_bytes()) else { return };
-        // Fails for contents that were made to have another's id.
+        // Hashing fails if the content is part of a SHA-1 collision attack.
         let Ok(id) = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, &bytes) else { return };
         self.0.insert(id, (kind, bytes));
     }
 
-    /// Returns the addresses of a commit's submodules by their paths, as its `.gitmodules` has them; those that
-    /// `git submodule update --init` would check out.
+    /// Returns the addresses in a commit's `.gitmodules`, by path, of the submodules that `git submodule update --init`
+    /// would check out.
     pub fn gitmodules(&self, commit: Revision) -> BTreeMap<String, String> {
         let blob = self.entry(commit, ".gitmodules").and_then(|id| self.get(id, Kind::Blob));
         let Some(text) = blob.filter(|text| text.len() <= MAX_GITMODULES) else { return BTreeMap::new() };
@@ -45,7 +45,7 @@ impl Objects {
         wanted.filter_map(|mut settings| Some((settings.remove("path")?, settings.remove("url")?))).collect()
     }
 
-    /// Returns the commit that a commit pins at a path.
+    /// Returns the commit that a submodule at a path is pinned to.
     pub fn gitlink(&self, commit: Revision, path: &str) -> Option<Revision> {
         self.entry_of(commit, path, |mode| mode.is_commit())?.to_string().parse().ok()
     }
@@ -54,7 +54,7 @@ impl Objects {
         self.entry_of(commit, path, |mode| mode.is_blob())
     }
 
-    /// Returns what is at a path of a commit, if it is of the right kind and every object on the way there is known.
+    /// Returns the entry at a path of a commit if it has the right kind and all trees along the path are in the set.
     fn entry_of(
         &self,
         commit: Revision,

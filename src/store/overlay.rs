@@ -1,5 +1,5 @@
-//! Objects that are only looked at: a temporary repository with an object database on top of the project's own, so that
-//! nothing of them stays there.
+//! Temporary objects for viewing: a temporary repository whose object database has the project's as an alternate, so
+//! that the project's repository is not changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,18 +21,18 @@ pub struct Overlay {
     repository: Repository,
     folder: Temporary,
     pack: PackWriter,
-    /// The object database below it.
+    /// The project's object database.
     below: PathBuf,
     compression: gix::zlib::Compression,
 }
 
-/// An overlay that git can read. It goes when it is dropped.
+/// An overlay that git can read. Dropping it removes the files.
 #[derive(Debug)]
 pub struct Overlaid {
     folder: Temporary,
 }
 
-/// Why the files of a tarball are not shown.
+/// Why the files of a tarball cannot be shown.
 #[derive(Debug, thiserror::Error)]
 enum Unshown {
     #[error(transparent)]
@@ -42,10 +42,10 @@ enum Unshown {
 }
 
 impl Overlay {
-    /// Begins an overlay of a repository.
+    /// Begins an overlay on top of a repository.
     ///
     /// # Errors
-    /// Fails where no temporary folder can be made.
+    /// Fails if no temporary folder can be created.
     pub fn begin(repository: &Repository) -> Result<Self> {
         let folder = Temporary::make(repository)?;
         let worktree = folder.path().join("worktree");
@@ -60,11 +60,11 @@ impl Overlay {
         })
     }
 
-    /// Returns the tree of a release's files, whether it is stored unpacked or not, after the release was rebuilt and found to
-    /// have the checksums that a lock demands.
+    /// Returns the tree of a release's files, whether the release is stored unpacked or as a tarball. The release is
+    /// rebuilt first and checked against the checksums in the lock.
     ///
     /// # Errors
-    /// Fails where the snapshot does not have it, or not so, or is damaged.
+    /// Fails if the release is missing, has other checksums, or is damaged.
     pub fn release(
         &mut self,
         snapshot: &Snapshot,
@@ -91,10 +91,11 @@ impl Overlay {
         }
     }
 
-    /// Returns the tree of a commit of a git repository of the mirror. Its objects have to be brought to [`Self::objects`].
+    /// Returns the tree of a commit of a mirrored git repository. The caller must first copy the commit's objects to
+    /// [`Self::objects`].
     ///
     /// # Errors
-    /// Fails where the commit is missing or damaged.
+    /// Fails if the commit is missing or damaged.
     pub fn revision(&self, checkout: &Checkout, revision: Revision) -> Result<ObjectId> {
         let id = ObjectId::from_bytes_or_panic(revision.as_bytes());
         let damaged = || StoreError::damaged(format!("the commit {revision}"));
@@ -110,19 +111,19 @@ impl Overlay {
         self.folder.path().join("objects")
     }
 
-    /// Returns the tree that holds others as its folders.
+    /// Returns a new tree with the given trees as its folders.
     ///
     /// # Errors
-    /// Fails where it cannot be written.
+    /// Fails if the tree cannot be written.
     pub fn group<'t>(&mut self, trees: impl Iterator<Item = (&'t str, ObjectId)>) -> Result<ObjectId> {
         self.tree(trees.map(|(name, tree)| (name.as_bytes().to_vec(), EntryKind::Tree, tree)).collect())
     }
 
-    /// Makes what was added readable for git: as a repository with the settings of the project's own, but with neither its
-    /// refs nor its attributes.
+    /// Makes the overlay readable for git, as a repository with the project's settings but without its refs and
+    /// attributes.
     ///
     /// # Errors
-    /// Fails where it cannot be written.
+    /// Fails if the repository cannot be written.
     pub fn finish(self) -> Result<Overlaid> {
         let settings = self.repository.settings_included()?;
         self.pack.finish()?;
@@ -176,12 +177,12 @@ impl Overlay {
 }
 
 impl Overlaid {
-    /// Returns the git folder of a repository that has the objects.
+    /// Returns the git folder of the temporary repository.
     pub fn git_dir(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Returns an empty folder that can stand for a worktree, so that the attributes of none count.
+    /// Returns an empty folder to use as the worktree, so that no worktree's attributes apply.
     pub fn worktree(&self) -> PathBuf {
         self.folder.path().join("worktree")
     }

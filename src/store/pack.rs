@@ -1,7 +1,7 @@
-//! Writes new objects as one pack with its index, so that nothing ever leaves thousands of loose files.
+//! Writes new objects as one pack and its index, which avoids thousands of loose files.
 //!
-//! Entries arrive already deflated, from any number of threads; one thread appends them to a temporary file and indexes
-//! it. The pack becomes visible only when it is whole and on disk.
+//! Objects are deflated by any number of threads. One thread appends them to a temporary file and indexes it. The pack
+//! becomes visible only after it is complete and synced to disk.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -19,17 +19,17 @@ use tempfile::NamedTempFile;
 use super::files::{Component, Files};
 use super::{Result, StoreError};
 
-/// How many deflated objects may wait for the writing thread: bounds memory while downloads outrun the disk.
+/// How many deflated objects may wait for the writing thread. This bounds memory if downloads are faster than the disk.
 const QUEUE: usize = 64;
 /// The pack header's size in bytes: `PACK`, version, number of objects.
 const HEADER: u64 = 12;
-/// How the names of unfinished files begin. Not with git's own `tmp_`: `git prune` removes whatever is called so, even while
-/// somebody writes it.
+/// The prefix of unfinished files. Git's own prefix `tmp_` would not do: `git prune` removes such files even while they
+/// are being written.
 const TEMPORARY: &str = ".hexmirror-";
-/// What a `.keep` file of this program says.
+/// The content of this program's `.keep` files.
 const KEPT: &str = "git-hexmirror moves a ref to this pack\n";
 
-/// An object as it stands in a pack: deflated, with its id.
+/// An object as it is stored in a pack: its id and its deflated content.
 #[derive(Debug)]
 pub struct PackedObject {
     /// The object's id.
@@ -38,10 +38,10 @@ pub struct PackedObject {
 }
 
 impl PackedObject {
-    /// Deflates the object that has this id.
+    /// Deflates the object with the given id.
     ///
     /// # Errors
-    /// Fails where it cannot be deflated.
+    /// Fails if the object cannot be deflated.
     pub fn new(kind: objs::Kind, data: &[u8], id: ObjectId, compression: gix::zlib::Compression) -> Result<Self> {
         let data = objs::Data::new(data, kind, hash::Kind::Sha1);
         let entry = Entry::from_data_obj(&data, 0, compression).map_err(StoreError::git("deflate a git object"))?;
@@ -56,26 +56,26 @@ struct Written {
     bytes: u64,
 }
 
-/// Packs that are in place, and that no `git gc` removes as long as this lives: until a ref leads to them, nothing else would
-/// hold them. That is what git's own `.keep` files are for (git-index-pack(1), `--keep`).
+/// Installed packs, which `git gc` does not remove while this value is alive. Until a ref points to their objects,
+/// nothing else protects them. Git's own `.keep` files exist for the same purpose (git-index-pack(1), `--keep`).
 #[derive(Default)]
 pub struct Installed {
-    /// The size of the packs with their indexes, in bytes.
+    /// The size of the packs and their indexes, in bytes.
     pub bytes: u64,
     indexes: Vec<gix_pack::index::File>,
     keeps: Vec<PathBuf>,
 }
 
 impl Installed {
-    /// Returns whether an object is in one of the packs, by their indexes as they were written.
+    /// Returns whether one of the packs has an object, according to the indexes as they were written.
     pub fn has(&self, id: ObjectId) -> bool {
         self.indexes.iter().any(|index| index.lookup(id).is_some())
     }
 
-    /// Puts a pack and its index, which another program made, in place.
+    /// Installs a pack and its index that another program wrote.
     ///
     /// # Errors
-    /// Fails where they cannot be written.
+    /// Fails if the files cannot be written.
     pub fn add(&mut self, files: Files, objects: &Path, pack: &Path) -> Result<()> {
         let directory = pack_folder(files, objects)?;
         let name = pack.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -89,7 +89,7 @@ impl Installed {
         self.place(files, &directory, &name, copies)
     }
 
-    /// Puts a pack and its index in place, the pack first: without an index it is not seen.
+    /// Installs a pack and its index. The pack goes first, because git ignores a pack without an index.
     fn place(&mut self, files: Files, directory: &Path, name: &str, written: Vec<NamedTempFile>) -> Result<()> {
         let keep = directory.join(format!("{name}.keep"));
         let mut kept = temporary(directory)?;
@@ -97,7 +97,7 @@ impl Installed {
         files.share(kept.path())?;
         match kept.persist_noclobber(&keep) {
             Ok(_) => self.keeps.push(keep),
-            // The user's own, who wants to have it kept.
+            // The user has marked this pack to be kept.
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(StoreError::Io { action: "write", path: keep, source: error.error }),
         }
@@ -120,25 +120,25 @@ impl Installed {
 impl Drop for Installed {
     fn drop(&mut self) {
         for keep in &self.keeps {
-            // A pack whose index could not be placed beside it.
+            // The index of this pack could not be installed.
             if is_unfinished(keep) {
                 let _ = fs::remove_file(keep.with_extension("pack"));
             }
-            // One that stays is removed by whoever holds the update's lock next.
+            // If this fails, the next process that acquires the lock removes the file.
             let _ = fs::remove_file(keep);
         }
     }
 }
 
-/// Removes what killed processes of this program left among the packs. To be called while nobody else of this program is at
-/// work.
+/// Removes the leftovers of killed processes of this program from the pack folder. Call this only while holding the
+/// lock of the mirror.
 pub(super) fn sweep(objects: &Path) {
     for path in left(objects) {
         let _ = fs::remove_file(path);
     }
 }
 
-/// Returns the files that this program removes again from among the packs when it has finished, and packs that it never
+/// Returns the files in the pack folder that this program removes when it finishes, and the packs that it never
 /// finished.
 pub(super) fn left(objects: &Path) -> Vec<PathBuf> {
     let mut left = Vec::new();
@@ -154,8 +154,8 @@ pub(super) fn left(objects: &Path) -> Vec<PathBuf> {
     left
 }
 
-/// Returns whether a pack, given by any of its files, is one that this program has put there without its index: git does not
-/// see it.
+/// Returns whether a pack, given by any of its files, was installed by this program without its index. Git ignores such
+/// a pack.
 pub(super) fn is_unfinished(path: &Path) -> bool {
     is_kept(&path.with_extension("keep")) && !path.with_extension("idx").exists()
 }
@@ -170,7 +170,7 @@ fn pack_folder(files: Files, objects: &Path) -> Result<PathBuf> {
     files.create_dir_all(&directory).map(|()| directory)
 }
 
-/// Makes a file that is read-only like git's own when it is finished.
+/// Creates a file that is read-only, like git's own, once it is finished.
 pub(super) fn temporary(directory: &Path) -> Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -178,7 +178,7 @@ pub(super) fn temporary(directory: &Path) -> Result<NamedTempFile> {
     builder.prefix(TEMPORARY).tempfile_in(directory).map_err(StoreError::io("write to", directory))
 }
 
-/// A pack that is being written. Dropped before [`PackWriter::finish`], it leaves nothing.
+/// A pack that is being written. If it is dropped before [`PackWriter::finish`], nothing is left.
 pub struct PackWriter {
     directory: PathBuf,
     files: Files,
@@ -192,7 +192,7 @@ impl PackWriter {
     /// Begins a pack in `objects/pack` of the given object folder.
     ///
     /// # Errors
-    /// Fails where no file can be made there.
+    /// Fails if no file can be created in that folder.
     pub fn begin(objects: &Path, files: Files) -> Result<Self> {
         let directory = pack_folder(files, objects)?;
         let (pack, index) = (temporary(&directory)?, temporary(&directory)?);
@@ -209,10 +209,10 @@ impl PackWriter {
         })
     }
 
-    /// Adds an object, unless it is in the pack already.
+    /// Adds an object unless the pack already has it.
     ///
     /// # Errors
-    /// Fails where the pack cannot be written, for example on a full disk.
+    /// Fails if the pack cannot be written, for example because the disk is full.
     pub fn add(&mut self, object: PackedObject) -> Result<ObjectId> {
         let PackedObject { id, mut entry } = object;
         if self.seen.insert(id) {
@@ -227,10 +227,10 @@ impl PackWriter {
         Ok(id)
     }
 
-    /// Puts the pack and its index in place, synced to disk.
+    /// Installs the pack and its index, synced to disk.
     ///
     /// # Errors
-    /// Fails where they cannot be written; then nothing of them is left.
+    /// Fails if the files cannot be written. Neither of them is left then.
     pub fn finish(mut self) -> Result<Installed> {
         let mut installed = Installed::default();
         if self.seen.is_empty() {
@@ -254,19 +254,20 @@ impl PackWriter {
 impl Drop for PackWriter {
     fn drop(&mut self) {
         if self.thread.is_some() {
-            // The files remove themselves.
+            // The temporary files remove themselves when dropped.
             drop(self.join());
         }
     }
 }
 
-/// Makes a finished file visible. One that is there already should have the same content, by its name, but may be damaged.
+/// Renames a finished file to its final name, and replaces an existing file. By its name the existing file should have
+/// the same content, but it may be damaged.
 pub(super) fn persist(files: Files, component: Component, file: NamedTempFile, path: &Path) -> Result<()> {
     finish(files, component, &file)?;
     file.persist(path).map(drop).map_err(|error| StoreError::io("write", path)(error.error))
 }
 
-/// Shares a file and syncs it to disk.
+/// Sets the permissions of a file and syncs it to disk.
 fn finish(files: Files, component: Component, file: &NamedTempFile) -> Result<()> {
     let path = file.path();
     #[cfg(not(unix))]
@@ -284,7 +285,7 @@ fn entry_slice(range: gix_pack::data::EntryRange, pack: &gix_pack::data::File) -
     pack.entry_slice(range)
 }
 
-/// Writes the index of the pack at `path`, whose entries are given in the pack's order. Returns the pack's checksum too.
+/// Writes the index of the pack at `path`. `entries` are in the order of the pack. Also returns the pack's checksum.
 pub(super) fn write_index(
     path: &Path,
     mut entries: impl Iterator<Item = std::result::Result<Entry, gix::Error>>,

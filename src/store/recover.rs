@@ -1,4 +1,4 @@
-//! What can still be read of a snapshot of which something is damaged or missing.
+//! Reads what is still readable of a damaged snapshot.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::inventory::holds_git;
 use super::{Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, Storage, StoredGit};
 
-/// One thing that a mirror holds.
+/// An item that a mirror stores.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
     /// A release.
@@ -33,8 +33,9 @@ impl fmt::Display for Item {
 }
 
 impl Repository {
-    /// Returns the commits that may have what a tip lacks, beginning with the tip: its ancestors, what the reflog has of its
-    /// branch, what remotes were last seen with. At most `limit`, as far as they can be read.
+    /// Returns the commits that may have what a damaged tip lacks: the first-parent histories of the tip and of `others`,
+    /// such as the branch's reflog and the tips of remotes. Returns at most `limit` commits. A history ends at the first
+    /// unreadable commit.
     pub fn related(&self, tip: ObjectId, others: impl IntoIterator<Item = ObjectId>, limit: usize) -> Vec<ObjectId> {
         let mut related = Vec::new();
         for start in [tip].into_iter().chain(others) {
@@ -50,7 +51,7 @@ impl Repository {
 }
 
 impl Snapshot {
-    /// Opens the snapshot of a commit whatever is in it.
+    /// Opens the snapshot of a commit without checking its content.
     ///
     /// # Errors
     /// Fails if the commit cannot be read.
@@ -60,7 +61,7 @@ impl Snapshot {
         Ok(Self { repository: repository.clone(), commit, tree, format: layout::FORMAT, manifest: OnceCell::new() })
     }
 
-    /// Returns the same snapshot, read by another manifest.
+    /// Returns the same snapshot with another manifest.
     #[must_use]
     pub fn read_by(&self, manifest: Manifest) -> Self {
         Self { manifest: OnceCell::from(Arc::new(manifest)), ..self.clone() }
@@ -91,10 +92,10 @@ impl Snapshot {
         read().unwrap_or_else(|_| BTreeMap::new()).into_keys().collect()
     }
 
-    /// Returns the tarball of the release in a folder, checked against nothing, and how it is stored.
+    /// Returns the tarball of the release in a folder, without verifying it, and how it is stored.
     ///
     /// # Errors
-    /// Fails if it cannot be read.
+    /// Fails if the tarball cannot be read.
     pub fn tarball_in(&self, folder: &str) -> Result<(Vec<u8>, Storage)> {
         match self.blob(&format!("{folder}/{}", layout::TARBALL))? {
             Some(bytes) => Ok((bytes, Storage::Tarball)),
@@ -102,16 +103,16 @@ impl Snapshot {
         }
     }
 
-    /// Returns the content of a registry entry's file, checked against nothing.
+    /// Returns the content of a registry entry's file, without verifying it.
     ///
     /// # Errors
-    /// Fails if it cannot be read.
+    /// Fails if the file cannot be read.
     pub fn entry_file(&self, id: &EntryId) -> Result<Option<Vec<u8>>> {
         self.blob(&layout::entry_path(id))
     }
 
-    /// Returns whether the files of a git repository are those that go with a line of a manifest; the packs' content is not
-    /// looked at.
+    /// Returns whether the files of a git repository match a line of a manifest. The content of the packs is not
+    /// checked.
     pub fn holds_git(&self, address: &GitAddress, stored: &StoredGit) -> bool {
         let tree = self.git_repository(address).ok().flatten();
         tree.is_some_and(|tree| holds_git(&self.repository, &address.tree_path(), tree, stored).unwrap_or_default())

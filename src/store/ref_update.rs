@@ -1,7 +1,8 @@
-//! Moves a ref so that a crash of the machine leaves it where it was or where it is to be, and never empty.
+//! Updates a ref such that a machine crash leaves either the old or the new value, never an empty file.
 //!
-//! gix writes the new value into `REF.lock` and renames that. A file system may make the rename durable before the content
-//! (ext4 with delayed allocation, XFS), so the lock is synced before and its folder after.
+//! gix writes the new value to `REF.lock` and renames that file. A file system may make the rename durable before the
+//! content (ext4 with delayed allocation, XFS). Therefore the lock file is synced before the rename, and its folder
+//! afterwards.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,41 +17,41 @@ use super::mark::Mark;
 use super::repository::{set_committer, set_logging};
 use super::{Branch, Repository, Result, StoreError};
 
-/// A move of a ref.
+/// An update of a ref.
 pub(super) struct RefUpdate<'a> {
     /// The ref.
     pub name: &'a FullName,
-    /// The commit that it is to stand on.
+    /// The new commit.
     pub commit: ObjectId,
-    /// Where it must stand for that.
+    /// The condition on the old value.
     pub expected: PreviousValue,
-    /// The entry in its reflog, without the name of this program.
+    /// The message in the reflog, without the name of this program.
     pub log: &'a str,
-    /// What is attempted, for the error: a verb phrase.
+    /// What is attempted, as a verb phrase, for error messages.
     pub action: &'static str,
 }
 
 impl Repository {
-    /// Moves the mirror branch. This is always in its reflog, by which it can be undone: in bare repositories, and of refs that
-    /// are no branches, git keeps none by itself.
+    /// Updates the mirror branch. The update is always recorded in the reflog, so that it can be undone. By default,
+    /// git keeps no reflog in bare repositories or for refs that are not branches.
     pub(super) fn move_branch(&self, update: &RefUpdate<'_>) -> Result<()> {
         let mut git = self.git.clone();
         set_logging(&mut git)?;
         self.carry_out(&git, update, |_| Ok(()))
     }
 
-    /// Moves the mirror branch, whatever it stands on, as long as `still` holds when nobody else can move it.
+    /// Updates the mirror branch whatever its old value, if `still` succeeds after the ref is locked.
     pub(super) fn replace_branch(&self, update: &RefUpdate<'_>, still: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let mut git = self.git.clone();
         set_logging(&mut git)?;
         self.carry_out(&git, update, still)
     }
 
-    /// Moves a ref that notes where a remote's mirror stands.
+    /// Updates the tracking ref of a remote's mirror.
     pub(super) fn move_tracking(&self, update: &RefUpdate<'_>) -> Result<()> {
         let mut git = self.git.clone();
         set_committer(&mut git)?;
-        // Often git has noted it already, without syncing it.
+        // Git has often updated the ref already, but without syncing it.
         if self.ref_target(update.name)? == Some(update.commit) {
             let name = update.name.as_bstr().to_string();
             let (files, path) = (self.files()?, self.common_dir().join(&name));
@@ -60,8 +61,8 @@ impl Repository {
         self.carry_out(&git, update, |_| Ok(()))
     }
 
-    /// Returns the error that the mirror branch moved meanwhile if it stands neither where it was before an update nor where
-    /// that moves it, else the update's own error.
+    /// Returns [`StoreError::Moved`] if the mirror branch points neither to the commit before an update nor to the one
+    /// after it. Otherwise returns the update's own error.
     pub(super) fn not_moved(
         &self,
         branch: &Branch,
@@ -99,26 +100,26 @@ impl Repository {
         self.finish(&files, &path, &reflog)
     }
 
-    /// Shares and syncs what a move has written.
+    /// Sets the permissions of the files of an update and syncs them.
     fn finish(&self, files: &Files, path: &Path, reflog: &Path) -> Result<()> {
         let logs = self.common_dir().join("logs");
         let new = reflog.ancestors().take_while(|path| path.starts_with(&logs));
         new.into_iter().try_for_each(|path| files.share(path))?;
         if reflog.is_file() {
-            // A lost ref is recovered from it.
+            // A lost ref is recovered from its reflog.
             files.sync(Component::Reference, reflog)?;
             files.sync_folder(Component::Reference, folder_of(reflog))?;
         }
         files.sync_folders(Component::Reference, folder_of(path), self.common_dir())
     }
 
-    /// Returns for how long the locks of a ref and of the packed refs are waited for (`core.filesRefLockTimeout`,
+    /// Returns how long to wait for the locks of a ref and of packed-refs (`core.filesRefLockTimeout`,
     /// `core.packedRefsTimeout`).
     fn lock_timeouts(&self) -> [Fail; 2] {
         let config = self.git.config_snapshot();
         [("core.filesRefLockTimeout", 100), ("core.packedRefsTimeout", 1000)].map(|(key, default)| {
             let milliseconds = config.integer(key).unwrap_or(default);
-            // A negative number waits forever.
+            // A negative number means no timeout.
             u64::try_from(milliseconds).map_or(Duration::MAX, Duration::from_millis).into()
         })
     }

@@ -1,4 +1,4 @@
-//! What is known here of the mirror on remotes, and how it bears on the local branch. Asks no network.
+//! What this clone knows about the mirror on remotes. Nothing here uses the network.
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
@@ -11,31 +11,31 @@ use super::repository::set_committer;
 use super::{Branch, Repository, Result, StoreError};
 use crate::model::Remote;
 
-/// Where it is noted what remotes have of branches that are not below `refs/heads/`, and what addresses without a name
-/// have: git's own tracking refs have no place for them.
+/// The namespace for tracking refs of branches outside `refs/heads/`, and of remotes that are given by address. Git's
+/// own tracking refs cannot represent either.
 const OWN_TRACKING: &str = "refs/hexmirror-remotes";
-/// The most branches of a remote that are compared with what is pushed.
+/// The maximum number of a remote's branches that are compared with what is pushed.
 const MAX_BRANCHES: usize = 64;
 
 impl Repository {
-    /// Returns the remote that git would push to where none is named.
+    /// Returns the remote that git pushes to by default.
     pub fn default_remote(&self) -> Option<Remote> {
         let name = self.git.remote_default_name(gix::remote::Direction::Push)?;
         Some(name.to_str_lossy().into_owned().into())
     }
 
-    /// Tells whether this is a partial clone, which lacks objects that a remote promises to have (git-clone(1), `--filter`).
+    /// Returns whether this is a partial clone, which lacks objects that a promisor remote has (git-clone(1),
+    /// `--filter`).
     pub fn is_partial(&self) -> bool {
         let config = self.git.config_snapshot();
-        // Either setting makes git take the remote for one that promises (`promisor_remote_config` in its promisor-remote.c).
+        // Git treats a remote with either setting as a promisor (`promisor_remote_config` in its promisor-remote.c).
         self.git.remote_names().iter().any(|name| {
             config.boolean(format!("remote.{name}.promisor").as_str()) == Some(true)
                 || config.string(format!("remote.{name}.partialclonefilter").as_str()).is_some()
         })
     }
 
-    /// Returns the full name of the ref that notes where a remote's copy of the branch was last seen. The remote is a name,
-    /// or an address.
+    /// Returns the full name of the tracking ref for a remote's copy of the branch. The remote is a name or an address.
     pub fn tracking_ref(&self, remote: &Remote, branch: &Branch) -> String {
         let (full, remote) = (branch.full_name(), remote.secret_text());
         let named = self.git.remote_names().iter().any(|name| name.as_bstr() == remote);
@@ -51,18 +51,19 @@ impl Repository {
         }
     }
 
-    /// Returns the commit that a remote's copy of the branch was last seen on.
+    /// Returns the commit that the tracking ref for a remote's copy of the branch points to.
     ///
     /// # Errors
-    /// Fails where the ref cannot be read.
+    /// Fails if the ref cannot be read.
     pub fn remote_tip(&self, remote: &Remote, branch: &Branch) -> Result<Option<ObjectId>> {
         self.commit_of(&self.tracking_ref(remote, branch))
     }
 
-    /// Returns the commits that remotes' copies of the branch were last seen on, with the remotes' names, `origin` first.
+    /// Returns the remotes and the commits that the tracking refs for their copies of the branch point to, `origin`
+    /// first.
     ///
     /// # Errors
-    /// Fails where a ref cannot be read.
+    /// Fails if a ref cannot be read.
     pub fn remote_tips(&self, branch: &Branch) -> Result<Vec<(Remote, ObjectId)>> {
         let mut tips = Vec::new();
         for remote in self.remote_names() {
@@ -81,11 +82,11 @@ impl Repository {
         names
     }
 
-    /// Returns where the mirror stands for whoever reads it: the local branch, else what a remote was last seen with, with the
-    /// remote's name.
+    /// Returns the commit of the mirror for readers: the tip of the local branch, or else of a remote's copy together
+    /// with the remote's name.
     ///
     /// # Errors
-    /// Fails where a ref cannot be read.
+    /// Fails if a ref cannot be read.
     pub fn mirror_tip(&self, branch: &Branch) -> Result<Option<(Option<Remote>, ObjectId)>> {
         if let Some(tip) = self.tip(branch)? {
             return Ok(Some((None, tip)));
@@ -94,15 +95,16 @@ impl Repository {
         Ok(known.map(|(remote, tip)| (Some(remote), tip)))
     }
 
-    /// Returns the error that there is no mirror.
+    /// Returns the error for a missing mirror.
     pub fn no_mirror(&self, branch: &Branch) -> StoreError {
         StoreError::NoMirror { branch: branch.to_string(), remote: self.default_remote() }
     }
 
-    /// Notes where a remote's copy of the branch stands, or that it has none; `log` is for the reflog.
+    /// Updates the tracking ref for a remote's copy of the branch, or removes it if `tip` is `None`. `log` is the
+    /// message in the reflog.
     ///
     /// # Errors
-    /// Fails where the ref cannot be written.
+    /// Fails if the ref cannot be written.
     pub fn note_remote(&self, remote: &Remote, branch: &Branch, tip: Option<ObjectId>, log: &str) -> Result<()> {
         let action = "note where the remote's mirror stands";
         let name = FullName::try_from(self.tracking_ref(remote, branch)).map_err(StoreError::git(action))?;
@@ -122,10 +124,11 @@ impl Repository {
         Ok(())
     }
 
-    /// Moves the branch from one commit to another: forward, or to one of a history that was rewritten.
+    /// Moves the branch from one commit to another, which is a descendant or belongs to a rewritten history.
     ///
     /// # Errors
-    /// Fails with [`StoreError::Moved`] where it is not at `from` any more, and where it is checked out.
+    /// Fails with [`StoreError::Moved`] if the branch no longer points to `from`. Also fails if the branch is checked
+    /// out.
     pub fn forward(&self, branch: &Branch, from: ObjectId, to: ObjectId, log: &str) -> Result<()> {
         self.refuse_checked_out(branch)?;
         let expected = PreviousValue::MustExistAndMatch(Target::Object(from));
@@ -136,10 +139,10 @@ impl Repository {
         }
     }
 
-    /// Returns the commits that branches of a remote were last seen on; of very many the first.
+    /// Returns the tips of a remote's tracking branches, up to a limit.
     ///
     /// # Errors
-    /// Fails where the refs cannot be read.
+    /// Fails if the refs cannot be read.
     pub fn branches_of(&self, remote: &Remote) -> Result<Vec<ObjectId>> {
         let action = "read what the remote was last seen with";
         let platform = self.git.references().map_err(StoreError::git(action))?;
@@ -150,14 +153,14 @@ impl Repository {
         Ok(tips.map(gix::Id::detach).take(MAX_BRANCHES).collect())
     }
 
-    /// Returns the commit that a revision names as git has it (`HEAD~3`, a branch, a tag, the beginning of an id, …), or `None`
-    /// where there is none, or more than one.
+    /// Returns the commit that a revision names in git's syntax (`HEAD~3`, a branch, a tag, an abbreviated id, …), or
+    /// `None` if it names none or is ambiguous.
     pub fn commit_named(&self, revision: &str) -> Option<ObjectId> {
         let id = self.git.rev_parse_single(revision).ok()?;
         id.object().ok()?.peel_to_commit().ok().map(|commit| commit.id)
     }
 
-    /// Tells whether an object is a commit, or a tag of one.
+    /// Returns whether an object is a commit, or a tag that points to one.
     pub fn is_commit(&self, id: ObjectId) -> bool {
         self.git.find_object(id).is_ok_and(|object| object.peel_to_commit().is_ok())
     }

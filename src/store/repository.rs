@@ -1,4 +1,4 @@
-//! The project's git repository, and the mirror branch as a ref of it.
+//! The project's git repository and the mirror branch's ref in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use super::discover::not_opened;
 use super::ref_update::RefUpdate;
 use super::{Branch, Result, Snapshot, StoreError};
 
-/// How many links are followed to one file, as many as Linux does.
+/// The maximum number of symbolic links followed to one file, the same as in Linux.
 const MAX_LINKS: usize = 40;
-/// The longest target of a link, in bytes.
+/// The maximum length of a symbolic link's target, in bytes.
 const MAX_LINK: u64 = 4096;
 
 /// The project's git repository: a clone, a worktree of one, or a bare repository.
@@ -24,19 +24,19 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Opens the repository whose worktree or git folder `directory` is, whatever the environment says.
+    /// Opens the repository whose worktree or git folder is `directory`, regardless of the environment.
     ///
     /// # Errors
-    /// Fails where it is none.
+    /// Fails if `directory` is neither.
     pub fn open(directory: &Path) -> Result<Self> {
         let git = gix::open_opts(directory, gix::open::Options::isolated());
         Ok(Self { git: git.map_err(|error| not_opened(directory, error))? })
     }
 
-    /// Makes a new repository in a folder.
+    /// Creates a new repository in a folder.
     ///
     /// # Errors
-    /// Fails where there is one, or none can be made.
+    /// Fails if the folder already has a repository, or none can be created.
     pub fn init(directory: &Path) -> Result<()> {
         gix::init(directory).map(drop).map_err(StoreError::git_file("make a repository in", directory))
     }
@@ -46,13 +46,13 @@ impl Repository {
         self.git.config_snapshot().string(key).map(|value| value.to_str_lossy().into_owned())
     }
 
-    /// Returns all values of a git setting that may be given several times, as `git config --get-all` does.
+    /// Returns all values of a multi-valued git setting, as `git config --get-all` does.
     pub fn settings(&self, key: &str) -> Vec<String> {
         let values = self.git.config_snapshot().plumbing().strings(key).unwrap_or_default();
         values.iter().map(|value| value.to_str_lossy().into_owned()).collect()
     }
 
-    /// Returns the values of all settings named `section.SUBSECTION.name`, with their subsections.
+    /// Returns the values of all settings named `section.SUBSECTION.name` with their subsections.
     pub fn settings_by_subsection(&self, section: &str, name: &str) -> Vec<(String, String)> {
         let snapshot = self.git.config_snapshot();
         let sections = snapshot.plumbing().sections_by_name(section).into_iter().flatten();
@@ -63,7 +63,8 @@ impl Repository {
         sections.filter_map(of_section).collect()
     }
 
-    /// Returns the values of all settings named `section.SUBSECTION.name` in all sections, in the order that git reads them.
+    /// Returns the values of the settings named `section.SUBSECTION.name` from all sections, in the order in which git
+    /// reads them.
     pub fn all_settings_by_subsection(&self, section: &str, name: &str) -> Vec<(String, String)> {
         let snapshot = self.git.config_snapshot();
         let sections = snapshot.plumbing().sections_by_name(section).into_iter().flatten();
@@ -75,17 +76,17 @@ impl Repository {
         sections.flat_map(of_section).collect()
     }
 
-    /// Returns the folder that all worktrees share, `.git` in a plain clone.
+    /// Returns the folder that all worktrees share, which is `.git` in a plain clone.
     pub fn common_dir(&self) -> &Path {
         self.git.common_dir()
     }
 
-    /// Returns the git folder of this worktree: the common one, or one below it.
+    /// Returns the git folder of this worktree: the common folder or one inside it.
     pub fn git_dir(&self) -> &Path {
         self.git.git_dir()
     }
 
-    /// Returns the folder for this program's own files, which all worktrees share; it may not exist yet.
+    /// Returns the folder for this program's own files, which all worktrees share. It may not exist yet.
     pub fn own_dir(&self) -> PathBuf {
         self.git.common_dir().join("hexmirror")
     }
@@ -95,41 +96,41 @@ impl Repository {
         self.git.workdir()
     }
 
-    /// Returns the id of the commit that `HEAD` stands on, if there is one.
+    /// Returns the commit that `HEAD` points to, if there is one.
     pub fn head(&self) -> Option<ObjectId> {
         self.git.head_id().ok().map(gix::Id::detach)
     }
 
-    /// Reads a blob; `path` is where it belongs, for the error.
+    /// Reads a blob. `path` describes the blob in errors.
     ///
     /// # Errors
-    /// Fails where it is not there or cannot be read.
+    /// Fails if the blob is missing or cannot be read.
     pub fn read_blob(&self, id: ObjectId, path: &str) -> Result<Vec<u8>> {
         Ok(self.git.find_object(id).map_err(StoreError::damaged(path))?.detach().data)
     }
 
-    /// Returns a blob's size in bytes without reading it; `path` is where it belongs, for the error.
+    /// Returns a blob's size in bytes without reading its content. `path` describes the blob in errors.
     ///
     /// # Errors
-    /// Fails if it does not exist or cannot be read.
+    /// Fails if the blob is missing or cannot be read.
     pub fn blob_bytes(&self, id: ObjectId, path: &str) -> Result<u64> {
         Ok(self.git.find_header(id).map_err(StoreError::damaged(path))?.size())
     }
 
-    /// Returns the id that git gives a file of this content.
+    /// Returns the blob id of a file content.
     ///
     /// # Errors
-    /// Fails where the content was made to have another's id.
+    /// Fails if the content is part of a SHA-1 collision attack.
     pub fn blob_id(bytes: &[u8]) -> Result<ObjectId> {
         let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, bytes);
         id.map_err(StoreError::git("hash a file"))
     }
 
-    /// Returns the id of a file's content in a commit; `None` where it is not there. Links are followed as in a worktree, but
-    /// never out of the commit's tree.
+    /// Returns the blob id of a file in a commit, or `None` if there is no such file. Symbolic links are followed as in
+    /// a worktree, but never out of the commit's tree.
     ///
     /// # Errors
-    /// Fails where the commit or a tree cannot be read.
+    /// Fails if the commit or a tree cannot be read.
     pub fn blob_at(&self, commit: ObjectId, path: &str) -> Result<Option<ObjectId>> {
         let tree = self.tree_at(commit)?;
         let entry = tree.lookup_entry_by_path(path).map_err(StoreError::damaged(path))?;
@@ -139,7 +140,7 @@ impl Repository {
         }
     }
 
-    /// Finds a file by following links, component by component.
+    /// Finds a file and follows symbolic links, component by component.
     fn follow(&self, tree: &gix::Tree<'_>, path: &str) -> Result<Option<ObjectId>> {
         let components = |path: &[u8]| path.rsplit(|byte| *byte == b'/').map(BString::from).collect::<Vec<_>>();
         let (mut folder, mut left, mut links) = (Vec::<BString>::new(), components(path.as_bytes()), 0);
@@ -175,7 +176,7 @@ impl Repository {
     /// Returns the paths of all files in a commit.
     ///
     /// # Errors
-    /// Fails where a tree cannot be read.
+    /// Fails if a tree cannot be read.
     pub fn paths_at(&self, commit: ObjectId) -> Result<Vec<String>> {
         let mut recorder = gix::traverse::tree::Recorder::default();
         let tree = self.tree_at(commit)?;
@@ -184,74 +185,74 @@ impl Repository {
         Ok(files.map(|entry| entry.filepath.to_str_lossy().into_owned()).collect())
     }
 
-    /// Returns the tree of a commit, or of the commit that a tag points at.
+    /// Returns the tree of a commit, or of the commit that a tag points to.
     pub(super) fn tree_at(&self, commit: ObjectId) -> Result<gix::Tree<'_>> {
         let object = self.git.find_object(commit).and_then(gix::Object::peel_to_tree);
         object.map_err(StoreError::damaged(format!("commit {commit}")))
     }
 
-    /// Tells whether an object is in this repository.
+    /// Returns whether this repository has an object.
     pub fn has(&self, id: ObjectId) -> bool {
         self.git.has_object(id)
     }
 
-    /// Returns the commit that a ref's full name stands on, or `None` where there is no such ref.
+    /// Returns the commit that a ref points to, or `None` if there is no ref with this full name.
     ///
     /// # Errors
-    /// Fails where the ref cannot be read.
+    /// Fails if the ref cannot be read.
     pub fn commit_of(&self, full_name: &str) -> Result<Option<ObjectId>> {
         FullName::try_from(full_name).map_or(Ok(None), |name| self.ref_target(&name))
     }
 
-    /// Returns the folder that git takes hooks from (`core.hooksPath`, else `hooks` beside the objects).
+    /// Returns the folder where git looks for hooks (`core.hooksPath`, or `hooks` in the common folder by default).
     ///
     /// # Errors
-    /// Fails where the setting cannot be read.
+    /// Fails if the setting cannot be read.
     pub fn hooks_dir(&self) -> Result<PathBuf> {
         let setting = self.git.config_snapshot().trusted_path("core.hooksPath");
         let setting = setting.map_err(StoreError::git("read the setting core.hooksPath"))?;
-        // A relative path is seen from where hooks run: the root of the worktree, or the bare repository.
+        // A relative path is relative to the folder where hooks run: the root of the worktree, or the bare repository.
         let root = self.worktree().unwrap_or(self.git.git_dir());
         Ok(setting.map_or_else(|| self.common_dir().join("hooks"), |path| root.join(path)))
     }
 
-    /// Returns the commit that a branch stands on, or `None` where it does not exist.
+    /// Returns the commit that a branch points to, or `None` if the branch does not exist.
     ///
     /// # Errors
-    /// Fails where the ref cannot be read or is not a commit's id.
+    /// Fails if the ref cannot be read or does not contain a commit id.
     pub fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>> {
         let action = "read the mirror branch's ref";
-        // gix takes the first 40 digits of a file and ignores what follows; git does not.
+        // gix reads the first 40 digits of a file and ignores trailing bytes. Git does not ignore them.
         if let Some(broken) = self.broken_ref(&branch.name) {
             return Err(broken);
         }
         let found = self.git.try_find_reference(branch.name.as_ref());
         let broken = || self.broken_packed_refs();
         let reference = found.map_err(|error| broken().unwrap_or_else(|| StoreError::git(action)(error)))?;
-        // The commit itself may be missing, which is the snapshot's to say.
+        // The commit itself may be missing. Opening the snapshot detects that.
         let id = reference.map(|mut reference| reference.follow_to_object().map(gix::Id::detach));
         id.transpose().map_err(StoreError::git(action))
     }
 
-    /// Makes the branch, which must not exist, at a commit.
+    /// Creates the branch at a commit.
     ///
     /// # Errors
-    /// Fails where it exists by now or cannot be written.
+    /// Fails if the branch already exists or cannot be written.
     pub fn create(&self, branch: &Branch, commit: ObjectId, log: &str) -> Result<()> {
         self.refuse_in_the_way(branch)?;
         let expected = PreviousValue::MustNotExist;
         self.move_branch(&RefUpdate { name: &branch.name, commit, expected, log, action: "make the mirror branch" })
     }
 
-    /// Returns what the branch holds now, or `None` where it does not exist.
+    /// Returns the branch's current snapshot, or `None` if the branch does not exist.
     ///
     /// # Errors
-    /// Fails where it is not a mirror, has another format, or is damaged.
+    /// Fails if the branch is not a mirror, has an unsupported format, or is damaged.
     pub fn snapshot(&self, branch: &Branch) -> Result<Option<Snapshot>> {
         self.tip(branch)?.map(|tip| Snapshot::at(self, branch, tip)).transpose()
     }
 
-    /// Fails where the branch is checked out in any worktree: moving it there would make the worktree look edited.
+    /// Fails if the branch is checked out in any worktree, because updating it would make the worktree look modified.
     pub(super) fn refuse_checked_out(&self, branch: &Branch) -> Result<()> {
         let stands_on = |git: &gix::Repository| git.head_name().ok().flatten().as_ref() == Some(&branch.name);
         let error = |worktree: &Path| StoreError::CheckedOut { branch: branch.to_string(), worktree: worktree.into() };
@@ -267,13 +268,13 @@ impl Repository {
         Ok(())
     }
 
-    /// Lists the worktrees beside the main one.
+    /// Lists the worktrees besides the main one.
     pub(super) fn linked_worktrees(&self) -> Result<Vec<gix::worktree::Proxy<'_>>> {
         let folder = self.common_dir().join("worktrees");
         self.git.worktrees().map_err(StoreError::git_file("list the worktrees in", &folder))
     }
 
-    /// Returns a configuration that takes over the project's own, which may belong to one worktree.
+    /// Returns a configuration that includes the project's own, which may be specific to a worktree.
     pub(super) fn settings_included(&self) -> Result<Vec<u8>> {
         let mut files = vec![self.git.common_dir().join("config")];
         if self.git.config_snapshot().boolean("extensions.worktreeConfig").unwrap_or_default() {
@@ -300,7 +301,7 @@ impl Repository {
         self.git.objects.store_ref().path().to_owned()
     }
 
-    /// Returns how hard git is set to deflate the objects of packs.
+    /// Returns the compression level that git is configured to use for packs.
     pub(super) fn compression(&self) -> Result<gix::zlib::Compression> {
         self.git.pack_compression().map_err(StoreError::git("read the setting pack.compression"))
     }
@@ -316,15 +317,16 @@ impl Repository {
     }
 }
 
-/// Makes sure that there is a committer. Git refuses to guess one; a mirror is kept by this program, so it can stand in.
+/// Makes sure that a committer is set. Git refuses to guess one. This program maintains the mirror, so it can be the
+/// committer itself.
 pub(super) fn set_committer(git: &mut gix::Repository) -> Result<gix::actor::Signature> {
     let action = "find out who commits";
     let committer = git.committer_or_set_fallback("git-hexmirror", "git-hexmirror@localhost");
     committer.map_err(StoreError::git(action))?.to_owned().map_err(StoreError::git(action))
 }
 
-/// Makes sure that there is a committer, and that what is done to the mirror branch is in its reflog, by which it can be undone:
-/// in bare repositories, and of refs that are no branches, git keeps none by itself.
+/// Makes sure that a committer is set and that updates of the mirror branch are recorded in its reflog, so that they
+/// can be undone. By default, git keeps no reflog in bare repositories or for refs that are not branches.
 pub(super) fn set_logging(git: &mut gix::Repository) -> Result<gix::actor::Signature> {
     git.refs.write_reflog = gix::refs::store::WriteReflog::Always;
     set_committer(git)

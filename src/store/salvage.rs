@@ -1,4 +1,4 @@
-//! Takes damaged files out of the object database, after whatever can still be read of them was written anew.
+//! Moves damaged files out of the object database after rewriting the objects in them that are still readable.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
@@ -12,32 +12,32 @@ use super::pack::{Installed, PackWriter, PackedObject, persist, temporary, write
 use super::storage::{self, DamagedFile, FileKind};
 use super::{Repository, Result, StoreError};
 
-/// What was done to damaged files.
+/// What was done about damaged files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Salvage {
-    /// The indexes of packs that were made anew, as paths.
+    /// The pack indexes that were rebuilt.
     pub indexed: Vec<PathBuf>,
-    /// The files that were taken out, by their paths before.
+    /// The original paths of the files that were moved.
     pub set_aside: Vec<PathBuf>,
-    /// Where those are now.
+    /// The folder that they were moved to.
     pub folder: PathBuf,
-    /// How many objects that can still be read were written anew.
+    /// The number of readable objects that were rewritten.
     pub saved: usize,
-    /// How many objects could not be read any more.
+    /// The number of objects that could not be read.
     pub lost: usize,
 }
 
 impl Salvage {
-    /// Returns whether nothing was done.
+    /// Returns whether nothing had to be done.
     pub fn is_empty(&self) -> bool {
         self.indexed.is_empty() && self.set_aside.is_empty()
     }
 }
 
 impl Repository {
-    /// Takes damaged files out of the object database, so that each object is whole or missing: git would go on with a damaged
-    /// one where another is written beside it. Whatever can still be read is written anew first, and an index is made anew from
-    /// its pack. The files are kept in a folder of this program's own.
+    /// Moves damaged files out of the object database, so that each object is either intact or missing. Otherwise git
+    /// would keep reading a damaged object even if an intact copy is added. Readable objects are rewritten first, and a
+    /// damaged index is rebuilt from its pack. The damaged files are kept in a folder of this program.
     ///
     /// # Errors
     /// Fails if a file cannot be written or moved.
@@ -75,14 +75,14 @@ impl Repository {
                 }
             }
         }
-        // They name packs that may be gone; git makes them again.
+        // These files refer to packs that may be gone. Git recreates them.
         if !aside.is_empty() {
             aside.extend(
                 storage::files(&objects).filter(|path| storage::file_name(path).starts_with("multi-pack-index")),
             );
         }
         (salvage.saved, salvage.lost) = (saved.count, saved.lost);
-        // Only when all that is left of them is in place again.
+        // The damaged files may only be moved once their readable objects are installed again.
         let _installed = saved.pack.finish()?;
         aside.sort();
         aside.dedup();
@@ -93,10 +93,10 @@ impl Repository {
         Ok(salvage)
     }
 
-    /// Puts copies of all packs of another object folder beside this repository's own. Loose objects do not come along.
+    /// Copies all packs of another object folder into this repository. Loose objects are not copied.
     ///
     /// # Errors
-    /// Fails if they cannot be copied.
+    /// Fails if the packs cannot be copied.
     pub fn adopt_packs(&self, objects: &Path) -> Result<()> {
         let mut installed = Installed::default();
         for stem in storage::stems(objects) {
@@ -105,10 +105,10 @@ impl Repository {
         Ok(())
     }
 
-    /// Makes a bare repository with the settings of this one that whatever is fetched comes into as packs.
+    /// Creates a bare repository with the settings of this one. Everything fetched into it is stored as packs.
     ///
     /// # Errors
-    /// Fails if it cannot be written.
+    /// Fails if the repository cannot be written.
     pub fn init_apart(&self, folder: &Path) -> Result<()> {
         gix::init_bare(folder).map_err(StoreError::git("make a repository"))?;
         let mut settings = self.settings_included()?;
@@ -117,17 +117,17 @@ impl Repository {
         fs::write(&config, settings).map_err(StoreError::io("write", &config))
     }
 
-    /// Opens the repository once more, as it is on disk now.
+    /// Opens the repository again to see the current state on disk.
     ///
     /// # Errors
-    /// Fails as [`Repository::open`] does.
+    /// As for [`Repository::open`].
     pub fn reopened(&self) -> Result<Self> {
         let git = gix::open_opts(self.git.path(), self.git.open_options().clone());
         Ok(Self { git: git.map_err(StoreError::git("open the repository"))? })
     }
 }
 
-/// What can still be read of damaged files.
+/// The readable objects of damaged files.
 struct Saved {
     pack: PackWriter,
     compression: gix::zlib::Compression,
@@ -145,7 +145,7 @@ impl Saved {
         Ok(true)
     }
 
-    /// Saves a loose object of which only what is behind its content is damaged.
+    /// Saves a loose object if only the bytes after its content are damaged.
     fn loose(&mut self, id: ObjectId, path: &Path) -> Result<()> {
         let mut bytes = Vec::new();
         let _ = storage::inflate(path, |piece| bytes.extend_from_slice(piece));
@@ -157,7 +157,7 @@ impl Saved {
         Ok(())
     }
 
-    /// Saves the objects of a pack that can be read by its index, as far as there is one.
+    /// Saves the objects of a pack that can be read using its index, if it has one.
     fn pack(&mut self, path: &Path) -> Result<()> {
         let opened = gix_pack::Bundle::at(path, hash::Kind::Sha1).ok();
         let mended = if opened.is_none() { with_header(path).ok() } else { None };
@@ -179,8 +179,7 @@ impl Saved {
     }
 }
 
-/// Copies a pack whose index can be read into a folder of its own, as `x.pack`, with the header that it should have
-/// (gitformat-pack(5)).
+/// Copies a pack with a readable index to a temporary folder, as `x.pack`, with a corrected header (gitformat-pack(5)).
 fn with_header(path: &Path) -> io::Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     let index = gix_pack::index::File::at(path.with_extension("idx"), hash::Kind::Sha1).map_err(io::Error::other)?;
@@ -192,7 +191,7 @@ fn with_header(path: &Path) -> io::Result<tempfile::TempDir> {
     Ok(folder)
 }
 
-/// Makes the index of a pack anew.
+/// Rebuilds the index of a pack.
 fn make_index(files: Files, index: &Path) -> Result<()> {
     let (path, action) = (index.with_extension("pack"), "make the index of a pack");
     let read = BufReader::new(File::open(&path).map_err(StoreError::io("read", &path))?);
@@ -207,14 +206,14 @@ fn files_of(path: &Path) -> Vec<PathBuf> {
     ["pack", "idx", "rev", "bitmap", "mtimes"].map(|extension| path.with_extension(extension)).into()
 }
 
-/// Moves a file into a folder, under a name that tells where it was.
+/// Moves a file into a folder, under a name that shows its original location.
 fn move_into(folder: &Path, path: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let above = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let to = folder.join(format!("{above}-{name}"));
     match fs::rename(path, &to) {
-        // The object database may be on another disk.
+        // The object database may be on another file system.
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             fs::copy(path, &to).and_then(|_| fs::remove_file(path))
         }

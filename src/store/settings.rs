@@ -1,4 +1,4 @@
-//! Where git's settings stand, and whether they are those that its files hold.
+//! Where git settings are defined, and whether all configuration files were read.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -9,12 +9,12 @@ use gix::config::Source;
 
 use super::{Repository, Result, StoreError};
 
-/// Where a value of git's configuration stands.
+/// The origin of a value in git's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingOrigin {
-    /// Its scope, as `git config --show-scope` names it: `system`, `global`, `local`, `worktree` or `command`.
+    /// The scope, as printed by `git config --show-scope`: `system`, `global`, `local`, `worktree` or `command`.
     pub scope: &'static str,
-    /// The file, unless it is the command line or the environment.
+    /// The file, or `None` for the command line and the environment.
     pub file: Option<PathBuf>,
 }
 
@@ -32,8 +32,8 @@ impl SettingOrigin {
 }
 
 impl Repository {
-    /// Returns where the values of a setting such as `hexmirror.branch` or `hexmirror.acme.url` stand, in the order that git reads
-    /// them.
+    /// Returns the origins of a setting's values, in the order in which git reads them. The setting is named like
+    /// `hexmirror.branch` or `hexmirror.acme.url`.
     pub fn setting_origins(&self, key: &str) -> Vec<SettingOrigin> {
         let Some((section, rest)) = key.split_once('.') else { return Vec::new() };
         let (subsection, name) =
@@ -49,8 +49,8 @@ impl Repository {
     }
 }
 
-/// Fails where a file with settings is there and was not read: gix takes one that it cannot read for an empty one, and the
-/// command would act without the user's addresses, keys and remotes.
+/// Fails if a configuration file exists but was not read. gix treats an unreadable file as empty, so the command would
+/// run without the user's addresses, keys and remotes.
 pub(super) fn refuse_unread(git: &gix::Repository) -> Result<()> {
     check(git, Source::Local, git.common_dir().join("config"))?;
     for source in [Source::Git, Source::User] {
@@ -76,8 +76,8 @@ fn check(git: &gix::Repository, source: Source, path: PathBuf) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether git goes on too: where there is no such file, and where a file of the user's may not be read
-/// (`access_or_die` with `ACCESS_EACCES_OK` in its `config.c`).
+/// Returns whether git ignores this error too: the file does not exist, or it is a user-level file that may not be read
+/// (`access_or_die` with `ACCESS_EACCES_OK` in git's `config.c`).
 fn is_no_fault(source: Source, error: &io::Error) -> bool {
     let absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory);
     absent || (error.kind() == ErrorKind::PermissionDenied && source != Source::Local)
@@ -93,7 +93,7 @@ mod tests {
         gix::init(folder.path()).unwrap();
         let config = folder.path().join(".git/config");
         let text = fs::read(&config).unwrap();
-        // As a read that fails leaves it to gix.
+        // This is what gix sees after a failed read.
         fs::write(&config, "").unwrap();
         let git = gix::open_opts(folder.path(), gix::open::Options::isolated()).unwrap();
         assert!(check(&git, Source::Local, config.clone()).is_ok());

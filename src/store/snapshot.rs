@@ -1,4 +1,4 @@
-//! What one commit of the mirror branch holds.
+//! The content of one commit of the mirror branch.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -14,16 +14,16 @@ use crate::hex::recipe::{self, Recipe};
 use crate::hex::tarball::Limits;
 use crate::model::{EntryId, Manifest, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage};
 
-/// The formats that are read.
+/// The supported format versions.
 const READABLE: std::ops::RangeInclusive<u32> = layout::OLDEST_FORMAT..=layout::FORMAT;
 
-/// The largest object of the mirror that is read into memory, in bytes: no tarball is larger.
+/// The largest object that is read into memory, in bytes. No tarball is larger.
 const MAX_OBJECT: usize = 1 << 30;
 
-/// The largest pack of a git repository that is read into memory to be checked, in bytes.
+/// The largest pack of a mirrored git repository that is read into memory for checking, in bytes.
 const MAX_READ: u64 = 8 << 20;
 
-/// What one commit of the mirror branch holds. All reads come from the commit's tree.
+/// The content of one commit of the mirror branch. All reads use the commit's tree.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub(super) repository: Repository,
@@ -33,10 +33,10 @@ pub struct Snapshot {
     pub(super) manifest: OnceCell<Arc<Manifest>>,
 }
 
-/// Something in a snapshot that is not as it should be.
+/// A defect in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Damage {
-    /// The path in the branch's tree, or a release or entry.
+    /// The path in the branch's tree, or the name of a release or registry entry.
     pub path: String,
     /// What is wrong.
     pub problem: String,
@@ -46,7 +46,7 @@ impl Snapshot {
     /// Opens the snapshot of a commit.
     ///
     /// # Errors
-    /// Fails where the commit is not one of a mirror, has another format, or cannot be read.
+    /// Fails if the commit is not a mirror, has an unsupported format, or cannot be read.
     pub fn at(repository: &Repository, branch: &Branch, commit: ObjectId) -> Result<Self> {
         let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
         let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
@@ -77,7 +77,7 @@ impl Snapshot {
         self.tree
     }
 
-    /// Returns whether an older version of this program wrote the mirror, so that the next change migrates it.
+    /// Returns whether an older version of this program wrote the mirror, in which case the next change migrates it.
     pub fn is_of_older_format(&self) -> bool {
         self.format < layout::FORMAT
     }
@@ -85,7 +85,7 @@ impl Snapshot {
     /// Returns the manifest.
     ///
     /// # Errors
-    /// Fails where it is missing or damaged.
+    /// Fails if the manifest is missing or damaged.
     pub fn manifest(&self) -> Result<&Manifest> {
         if let Some(manifest) = self.manifest.get() {
             return Ok(manifest);
@@ -97,10 +97,11 @@ impl Snapshot {
         Ok(self.manifest.get_or_init(|| Arc::new(manifest)))
     }
 
-    /// Returns the signed message of a registry entry, checked against the manifest; `None` where it is not stored.
+    /// Returns the signed message of a registry entry, verified against the manifest, or `None` if the entry is not
+    /// stored.
     ///
     /// # Errors
-    /// Fails where it is damaged.
+    /// Fails if the entry is damaged.
     pub fn entry(&self, id: &EntryId) -> Result<Option<Vec<u8>>> {
         let Some(stored) = self.manifest()?.entries.get(id) else { return Ok(None) };
         let path = layout::entry_path(id);
@@ -112,11 +113,11 @@ impl Snapshot {
         Ok(Some(bytes))
     }
 
-    /// Returns the tarball of a release, byte for byte as it was published, checked against the manifest; `None` where the
+    /// Returns the tarball of a release, byte for byte as published and verified against the manifest, or `None` if the
     /// release is not stored.
     ///
     /// # Errors
-    /// Fails where it is damaged.
+    /// Fails if the release is damaged.
     pub fn tarball(&self, id: &ReleaseId) -> Result<Option<Vec<u8>>> {
         let manifest = self.manifest()?;
         let Some(stored) = manifest.releases.get(id) else { return Ok(None) };
@@ -151,7 +152,7 @@ impl Snapshot {
         recipe::rebuild(&recipe, &metadata, read, &Limits::default()).map_err(StoreError::damaged(path))
     }
 
-    /// Returns the objects of all stored versions of a package that are there: trees that can be read, and blobs that exist.
+    /// Returns the objects of all stored versions of a package, without missing blobs and unreadable trees.
     pub(super) fn objects_of(&self, repository: &RepositoryName, package: &PackageName) -> HashSet<ObjectId> {
         let mut objects = HashSet::new();
         let Ok(manifest) = self.manifest() else { return objects };
@@ -175,7 +176,7 @@ impl Snapshot {
         objects
     }
 
-    /// Returns all blobs below a folder by their paths in it; none where there is no such folder.
+    /// Returns all blobs below a folder by their relative paths, or an empty map if the folder does not exist.
     fn files_below(&self, folder: &str) -> Result<HashMap<BString, ObjectId>> {
         let Some((id, mode)) = self.lookup(folder)? else { return Ok(HashMap::new()) };
         if !mode.is_tree() {
@@ -187,11 +188,12 @@ impl Snapshot {
         Ok(recorder.records.into_iter().filter(|e| e.mode.is_blob()).map(|e| (e.filepath, e.oid)).collect())
     }
 
-    /// Checks that every object of the snapshot can be read and has the content that its id promises, and that every file of
-    /// the object database that holds one of them is as git wrote it.
+    /// Checks that every object of the snapshot is readable and matches its id, and that every file of the object
+    /// database that contains one of them is exactly as git wrote it.
     ///
-    /// Reports damage by path and goes on; `seen` is called once for every object. Large packs of git repositories are only
-    /// looked up: they are read by [`Snapshot::write_git_to_scratch`], which does not need to hold them in memory.
+    /// Does not stop at the first defect. Calls `seen` once for every object. For large packs of git repositories only
+    /// their existence is checked, because [`Snapshot::write_git_to_scratch`] can read them without loading them into
+    /// memory.
     pub fn check_objects(&self, mut seen: impl FnMut()) -> Vec<Damage> {
         let (mut damages, mut ids) = (Vec::new(), HashSet::new());
         let mut check = |id: ObjectId, path: &str| -> Option<Vec<u8>> {
@@ -231,14 +233,14 @@ impl Snapshot {
         damages
     }
 
-    /// Returns the id and the mode of what is at a path of the tree.
+    /// Returns the id and mode of the tree entry at a path.
     pub(super) fn lookup(&self, path: &str) -> Result<Option<(ObjectId, gix::objs::tree::EntryMode)>> {
         let tree = self.repository.git.find_tree(self.tree).map_err(StoreError::damaged("the root"))?;
         let entry = tree.lookup_entry_by_path(path).map_err(StoreError::damaged(path))?;
         Ok(entry.map(|entry| (entry.object_id(), entry.mode())))
     }
 
-    /// Returns the content of a file of the tree.
+    /// Returns the content of a file in the tree.
     pub(super) fn blob(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match self.lookup(path)? {
             Some((id, mode)) if mode.is_blob() => self.object(id, || path.to_owned()).map(Some),
@@ -261,7 +263,7 @@ impl Snapshot {
     }
 }
 
-/// Reads `format = N` of `mirror.toml`; other keys are ignored, so that later versions may add some.
+/// Parses `format = N` in `mirror.toml`. Other keys are ignored, so that later versions can add some.
 fn format_number(text: &[u8]) -> Option<u32> {
     #[derive(serde::Deserialize)]
     struct Mirror {

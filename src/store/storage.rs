@@ -1,5 +1,5 @@
-//! The files of the object database, checked byte by byte: reading an object does not look at all of a file's bytes, and git
-//! refuses more than gix does.
+//! Checks the files of the object database byte by byte. Reading objects does not cover all bytes of a file, and git is
+//! stricter than gix.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
@@ -12,12 +12,12 @@ use gix::{ObjectId, hash};
 use super::Damage;
 use super::pack::is_unfinished;
 
-/// The length of the checksum that packs, indexes and what git derives from them end with, in bytes.
+/// The length in bytes of the checksum at the end of packs, indexes and the files that git derives from them.
 const TRAILER: u64 = 20;
-/// What git derives from a pack and its index, and makes again (gitformat-pack(5)).
+/// The extensions of files that git derives from a pack and its index, and can recreate (gitformat-pack(5)).
 const DERIVED: [&str; 3] = ["rev", "bitmap", "mtimes"];
 
-/// A file of the object database that is missing or not as git wrote it.
+/// A file of the object database that is missing or differs from what git wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DamagedFile {
     pub path: PathBuf,
@@ -25,28 +25,28 @@ pub(super) struct DamagedFile {
     pub kind: FileKind,
 }
 
-/// What a damaged file is.
+/// The kind of a damaged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
-    /// One object.
+    /// A loose object.
     Loose(ObjectId),
     /// A pack.
     Pack,
-    /// The index of a pack.
+    /// A pack index.
     Index,
-    /// Something that git makes again from packs and indexes.
+    /// A file that git derives from packs and indexes.
     Derived,
 }
 
 impl DamagedFile {
-    /// Describes it for people, by its path from the object folder's parent.
+    /// Describes the file for users, with its path relative to the parent of the object folder.
     pub fn damage(&self, objects: &Path) -> Damage {
         let below = objects.parent().and_then(|parent| self.path.strip_prefix(parent).ok());
         Damage { path: below.unwrap_or(&self.path).display().to_string(), problem: self.problem.clone() }
     }
 }
 
-/// Checks the files that hold some objects, or all files. A pack whose index cannot be read is checked in any case.
+/// Checks the files that contain the given objects, or all files. A pack with an unreadable index is always checked.
 pub(super) fn check(objects: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<DamagedFile> {
     let mut damaged = Vec::new();
     for stem in stems(objects) {
@@ -67,8 +67,8 @@ pub(super) fn check(objects: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<Dama
     damaged
 }
 
-/// Returns the paths of all packs without their extensions, also of such as have only lost one of their files, but not of
-/// those that were never finished.
+/// Returns the paths of all packs without extensions. Includes packs that have lost one of their files, but not packs
+/// that were never finished.
 pub(super) fn stems(objects: &Path) -> BTreeSet<PathBuf> {
     let of_pack = |path: &PathBuf| {
         let name = file_name(path);
@@ -77,7 +77,7 @@ pub(super) fn stems(objects: &Path) -> BTreeSet<PathBuf> {
     files(objects).filter(|path| of_pack(path) && !is_unfinished(path)).map(|path| path.with_extension("")).collect()
 }
 
-/// Returns the files beside the packs.
+/// Returns the files in the pack folder.
 pub(super) fn files(objects: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(objects.join("pack")).into_iter().flatten().flatten().map(|entry| entry.path())
 }
@@ -86,8 +86,8 @@ pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Checks the files of a pack. One that is not whole is checked twice, because `git repack` may be removing it file by file.
-/// A pack that is gone is no damage: if an object is missing, reading it says so.
+/// Checks the files of a pack. An incomplete pack is checked twice, because `git repack` may be removing it file by
+/// file. A pack that has disappeared is not damage, because a missing object is reported when it is read.
 fn check_pack(stem: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<DamagedFile> {
     let is_gone = || ["pack", "idx"].iter().all(|extension| !stem.with_extension(extension).exists());
     let mut damaged = check_pack_once(stem, ids);
@@ -137,7 +137,7 @@ fn check_pack_once(stem: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<DamagedF
     damaged
 }
 
-/// Checks a file against the checksum that it ends with. Returns whether it is whole.
+/// Checks a file against the checksum at its end. Returns whether the file is intact.
 fn check_trailer(path: &Path, kind: FileKind, damaged: &mut Vec<DamagedFile>) -> bool {
     let problem = match content_checksum(path).and_then(|found| Ok((found, trailer(path)?))) {
         Ok((found, expected)) if found == expected => return true,
@@ -149,7 +149,7 @@ fn check_trailer(path: &Path, kind: FileKind, damaged: &mut Vec<DamagedFile>) ->
     false
 }
 
-/// Returns the checksum at the end of a file.
+/// Returns the checksum stored at the end of a file.
 fn trailer(path: &Path) -> io::Result<ObjectId> {
     let mut file = File::open(path)?;
     let start = file.metadata()?.len().checked_sub(TRAILER).ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -159,7 +159,7 @@ fn trailer(path: &Path) -> io::Result<ObjectId> {
     Ok(ObjectId::from(checksum))
 }
 
-/// Returns the checksum of what is before it.
+/// Computes the checksum of a file's content up to the stored checksum.
 fn content_checksum(path: &Path) -> io::Result<ObjectId> {
     let file = File::open(path)?;
     let length = file.metadata()?.len().checked_sub(TRAILER).ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -172,7 +172,7 @@ fn content_checksum(path: &Path) -> io::Result<ObjectId> {
     }
 }
 
-/// Returns where an object is if it is loose (gitrepository-layout(5)).
+/// Returns the path of an object's loose file (gitrepository-layout(5)).
 pub(super) fn loose_path(objects: &Path, id: ObjectId) -> PathBuf {
     let digits = id.to_string();
     objects.join(&digits[..2]).join(&digits[2..])
@@ -192,7 +192,7 @@ fn all_loose(objects: &Path) -> Vec<(ObjectId, PathBuf)> {
     all
 }
 
-/// Says what is wrong with a loose object, as git sees it: it has to end where its file does.
+/// Returns what git would find wrong with a loose object, which must end where its file ends.
 fn loose_problem(path: &Path, id: ObjectId) -> Option<String> {
     let mut hasher = hash::hasher(hash::Kind::Sha1);
     match inflate(path, |bytes| hasher.update(bytes)) {
@@ -205,7 +205,7 @@ fn loose_problem(path: &Path, id: ObjectId) -> Option<String> {
     }
 }
 
-/// Inflates a file piece by piece. Returns whether the stream ends, with its own checksum, where the file does.
+/// Inflates a file in chunks. Returns whether the stream has a valid checksum and ends where the file ends.
 pub(super) fn inflate(path: &Path, mut piece: impl FnMut(&[u8])) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let (mut stream, mut input, mut output) = (Decompress::new(true), vec![0; 16 << 10], vec![0; 64 << 10]);

@@ -1,4 +1,4 @@
-//! Stored git repositories as they are checked: file by file, and as a whole in a folder that goes again.
+//! Stored git repositories, prepared for checking in a temporary folder.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,10 +12,11 @@ use super::{Result, Snapshot, StoreError};
 use crate::model::GitAddress;
 
 impl Snapshot {
-    /// Writes a git repository into a new folder of its own, as `checked.git` in it, which goes when it is dropped.
+    /// Writes a git repository to `checked.git` in a new temporary folder, which is removed when the returned value is
+    /// dropped.
     ///
     /// # Errors
-    /// Fails where it is damaged or nothing can be written.
+    /// Fails if the repository is damaged or the folder is not writable.
     pub fn write_git_to_scratch(&self, address: &GitAddress) -> Result<Temporary> {
         let path = address.tree_path();
         let tree = self.git_repository(address)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
@@ -36,7 +37,7 @@ impl Snapshot {
     }
 }
 
-/// Returns the id that a file's content has as a blob.
+/// Returns the blob id of a file's content.
 fn blob_id(path: &Path) -> io::Result<ObjectId> {
     let mut file = File::open(path)?;
     let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);

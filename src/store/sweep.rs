@@ -1,5 +1,5 @@
-//! Removes what killed processes of this program left in the repository, and nothing else: every kind has a name of its own,
-//! or a lock that its owner holds.
+//! Removes the leftovers of killed processes of this program, and nothing else. Each kind is recognised by its name or
+//! by a lock that its owner holds.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,26 +9,28 @@ use tempfile::TempDir;
 
 use super::{Repository, Result, StoreError, checkout, incoming, mark, pack};
 
-/// How the names begin of folders for objects that are only looked at.
+/// The name prefix of temporary folders for viewing objects.
 const LOOKED_AT: &str = "tmp-";
-/// Where a repair fetches what a remote has (see `ops::repair`).
+/// The folder that a repair fetches into (see `ops::repair`).
 const REPAIR: &str = "repair.git";
-/// How the names begin of files that are about to be renamed (see `ops::status`, and the tempfile crate).
+/// The name prefix of files that are about to be renamed (see `ops::status` and the tempfile crate).
 const UNNAMED: &str = ".tmp";
 
-/// A folder beside the repository that goes when it is dropped, or when the process was killed and another one sweeps.
+/// A folder beside the repository. It is removed when this value is dropped or, if the process is killed, by the next
+/// sweep.
 #[derive(Debug)]
 pub struct Temporary {
     folder: TempDir,
-    /// Locked by everybody who has such a folder; `None` if the folder is the system's, in a repository that is read-only.
+    /// A file that every process with such a folder locks. `None` if the repository is read-only and the folder is
+    /// among the system's temporary files.
     _alive: Option<File>,
 }
 
 impl Temporary {
-    /// Makes a folder in the repository, or among the system's temporary files if the repository cannot be written to.
+    /// Creates a folder in the repository, or among the system's temporary files if the repository is not writable.
     ///
     /// # Errors
-    /// Fails if neither can be made.
+    /// Fails if neither can be created.
     pub fn make(repository: &Repository) -> Result<Self> {
         let made = Self::beside(repository).or_else(|_| {
             let folder = tempfile::Builder::new().prefix("git-hexmirror-").tempdir()?;
@@ -54,7 +56,7 @@ impl Temporary {
 }
 
 impl Repository {
-    /// Returns whether there is anything that a killed process may have left.
+    /// Returns whether a killed process may have left anything.
     pub fn has_leftovers(&self) -> bool {
         let own = self.own_dir();
         [mark::PREFIX, LOOKED_AT, UNNAMED].iter().any(|prefix| !named(&own, prefix).is_empty())
@@ -65,20 +67,20 @@ impl Repository {
     }
 }
 
-/// Removes what was left. To be called by whoever holds the repository's lock. What cannot be removed is left for the next
-/// one.
+/// Removes leftovers. Call this only while holding the repository's lock. What cannot be removed is left for the next
+/// sweep.
 pub(super) fn sweep(repository: &Repository) {
     let own = repository.own_dir();
     mark::clear(repository);
     incoming::sweep(repository);
     pack::sweep(&repository.objects_dir());
     named(&own, UNNAMED).into_iter().for_each(|path| drop(fs::remove_file(path)));
-    // A repair fetches there, and does not go on where another one stopped.
+    // A repair does not resume an earlier one.
     let _ = fs::remove_dir_all(own.join(REPAIR));
     let folders = named(&own, LOOKED_AT);
     let alone = || match File::options().write(true).open(alive_path(&own)) {
         Ok(alive) => alive.try_lock().is_ok(),
-        // Whoever has such a folder has made the file first.
+        // The lock file is created before the folder.
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     if !folders.is_empty() && alone() {
@@ -87,7 +89,7 @@ pub(super) fn sweep(repository: &Repository) {
     checkout::sweep(&own.join("git"));
 }
 
-/// Returns the entries of a folder whose names begin so.
+/// Returns the entries of a folder whose names begin with a prefix.
 pub(super) fn named(folder: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let named = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));

@@ -1,4 +1,4 @@
-//! Where the mirror branch stands, asked at every request.
+//! Reads the tip of the mirror branch, once per request.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,25 +9,26 @@ use gix::ObjectId;
 
 use super::{Branch, Repository, Result, Snapshot, StoreError};
 
-/// Reads where a mirror branch stands, here or else on a remote as last seen, from any thread, with one small file read as long as the ref is loose.
+/// Reads the tip of the local mirror branch, or else of a remote's copy, from any thread. If the ref is loose, each
+/// call reads only one small file.
 pub struct TipReader {
     repository: RwLock<gix::ThreadSafeRepository>,
     branch: Branch,
-    /// The file of the ref while it is not packed (gitrepository-layout(5), `refs`).
+    /// The path of the loose ref (gitrepository-layout(5), `refs`).
     loose: PathBuf,
 }
 
 impl TipReader {
-    /// Makes a reader for a branch.
+    /// Creates a reader for a branch.
     pub fn new(repository: &Repository, branch: &Branch) -> Self {
         let loose = repository.common_dir().join(branch.full_name());
         Self { repository: RwLock::new(repository.git.clone().into_sync()), branch: branch.clone(), loose }
     }
 
-    /// Returns the commit that the branch stands on, or else a remote's; `None` where there is neither.
+    /// Returns the commit that the branch points to, or else that of a remote's copy. `None` if there is neither.
     ///
     /// # Errors
-    /// Fails where the ref cannot be read or is not a commit's id.
+    /// Fails if the ref cannot be read or does not contain a commit id.
     pub fn tip(&self) -> Result<Option<ObjectId>> {
         match self.loose_tip() {
             Some(tip) => Ok(Some(tip)),
@@ -35,7 +36,7 @@ impl TipReader {
         }
     }
 
-    /// Returns what the branch holds at a commit.
+    /// Returns the snapshot of a commit.
     ///
     /// # Errors
     /// As for [`Snapshot::at`].
@@ -43,14 +44,14 @@ impl TipReader {
         Snapshot::at(&self.repository(), &self.branch, commit)
     }
 
-    /// Returns the error that there is no mirror.
+    /// Returns the error for a missing mirror.
     pub fn no_mirror(&self) -> StoreError {
         self.repository().no_mirror(&self.branch)
     }
 
-    /// Opens the repository anew: its packs and packed refs are then those that are there now. What gix remembers of them is
-    /// mostly right by itself, but not if an object moves from one place to another while it is looked for. If it cannot be
-    /// opened now, all stays as it is.
+    /// Opens the repository again, to pick up the current packs and packed refs. gix notices most changes by itself,
+    /// but not an object that moves while it is being looked up. If the repository cannot be opened, the old handle
+    /// stays in use.
     pub fn refresh(&self) {
         let git = self.repository().git;
         if let Ok(anew) = gix::ThreadSafeRepository::open_opts(git.git_dir(), git.open_options().clone()) {
@@ -62,7 +63,7 @@ impl TipReader {
         Repository { git: self.repository.read().unwrap_or_else(PoisonError::into_inner).to_thread_local() }
     }
 
-    /// Returns the id that the loose ref's file holds; nothing where it is packed, symbolic or anything else.
+    /// Returns the id in the loose ref, or `None` if the ref is packed, symbolic or invalid.
     fn loose_tip(&self) -> Option<ObjectId> {
         let mut content = [0; 64];
         let length = File::open(&self.loose).ok()?.read(&mut content).ok()?;

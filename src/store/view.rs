@@ -1,9 +1,9 @@
-//! Git repositories of the mirror as clients may see them: with the references that the locks give them, not those that the
-//! branch has.
+//! Git repositories of the mirror as clients may see them: with the refs that follow from the locks, not those in the
+//! branch.
 //!
-//! Whoever may write the mirror branch chooses the references in its tree. If those are not exactly the wanted ones, a view
-//! stands beside the repository in the cache: a bare repository with references of its own that borrows the other's objects
-//! (gitrepository-layout(5), `objects/info/alternates`).
+//! Anyone who can write the mirror branch chooses the refs in its tree. If these are not exactly the expected ones, a
+//! view is created beside the repository in the cache. A view is a bare repository with its own refs that borrows the
+//! objects of the other one (gitrepository-layout(5), `objects/info/alternates`).
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use super::checkout::{self, Checkout};
 use super::{Repository, Result, Snapshot, StoreError};
 
-/// Where a view finds the objects.
+/// The file that names the object folder of a view.
 const ALTERNATES: &str = "objects/info/alternates";
 /// The files of a repository that are not objects.
 const REFERENCES: [&str; 4] = ["HEAD", "packed-refs", "info/refs", "shallow"];
 
-/// A repository on disk with references of its own. It is not removed from the cache as long as this is kept.
+/// A repository on disk with refs of its own. The cache does not remove it while this value is alive.
 #[derive(Debug)]
 pub struct View {
     folder: PathBuf,
@@ -27,7 +27,7 @@ pub struct View {
 }
 
 impl View {
-    /// Returns the folder with the references.
+    /// Returns the folder with the refs.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -37,25 +37,25 @@ impl View {
         self.checkout.folder()
     }
 
-    /// Returns what identifies the content: 40 hexadecimal digits.
+    /// Returns an identifier of the content: 40 hexadecimal digits.
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
 impl Checkout {
-    /// Returns the repository with its own references.
+    /// Returns the repository with the refs that are stored in the mirror.
     pub fn as_stored(self) -> View {
         View { folder: self.folder().to_owned(), key: self.tree().to_string(), checkout: self, _lock: None }
     }
 }
 
 impl Snapshot {
-    /// Returns a repository with other references; `files` are all its files that are not objects, by their paths. A view that
-    /// has to be written stands in the folder `cache`, else beside the repository.
+    /// Returns the repository with other refs. `files` are all its files that are not objects, by path. If a view has
+    /// to be written, it is created in the folder `cache`, or beside the repository by default.
     ///
     /// # Errors
-    /// Fails if the folder cannot be written ([`StoreError::is_unwritable`], mostly).
+    /// Fails if the folder cannot be written (usually [`StoreError::is_unwritable`]).
     pub fn view(&self, checkout: Checkout, files: &[(&str, String)], cache: Option<&Path>) -> Result<View> {
         let has = |name: &&str| {
             let wanted = files.iter().find(|(file, _)| file == name).map(|(_, text)| text.as_str());
@@ -66,7 +66,7 @@ impl Snapshot {
         }
         let beside = checkout.folder().parent().unwrap_or(Path::new("."));
         let objects = match cache {
-            // The project may be moved together with its cache.
+            // A relative path, because the project may be moved together with its cache.
             None => format!("../../{}/objects\n", checkout.tree()),
             Some(_) => format!("{}\n", checkout.folder().join("objects").display()),
         };
@@ -89,7 +89,7 @@ impl Snapshot {
     }
 }
 
-/// Returns whether a file has this content, or is not there if there is to be none.
+/// Returns whether a file has the wanted content, or does not exist if `None` is wanted.
 fn is_text(path: &Path, wanted: Option<&str>) -> bool {
     match (File::open(path), wanted) {
         (Ok(file), Some(wanted)) => {
