@@ -1,8 +1,10 @@
 //! HTTPS with a local certificate authority: made on first use, kept in a folder, trusted only by who is told to.
 //!
-//! `ca.pem` is what clients are given; `ca-key.pem` is for the owner alone. Whoever gets hold of that key can do little with it:
-//! the authority is constrained to the names that the server has (RFC 5280, 4.2.1.10), and ends after a year. It is made anew for
-//! other names. The server's own certificate is made at each start and never written down.
+//! `ca.pem` is what clients are given. Its key signs one certificate, `intermediate.pem`, and is never written down: some clients
+//! (Erlang's) do not look at what constrains an authority that they are told to trust, but all do at what stands below it.
+//! `ca-key.pem`, the intermediate's, is for the owner alone. Whoever gets hold of it can do little with it: both are constrained to
+//! the names that the server has (RFC 5280, 4.2.1.10), and end after a year. They are made anew for other names. The server's own
+//! certificate is made at each start and never written down.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -35,6 +37,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// The names that every certificate has.
 const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 const AUTHORITY: &str = "ca.pem";
+const INTERMEDIATE: &str = "intermediate.pem";
 const AUTHORITY_KEY: &str = "ca-key.pem";
 /// The names that the authority is constrained to, one a line, sorted.
 const NAMES: &str = "names";
@@ -118,8 +121,12 @@ impl Tls {
         let pair = make_authority(&all).map_err(certificate)?;
         let config = chain(&pair, &all, &provider)?;
         // The certificate last: one that does not fit the key and the names is made again.
-        let files =
-            [(AUTHORITY_KEY, &pair.key, 0o600), (NAMES, &constrained_to, 0o644), (AUTHORITY, &pair.certificate, 0o644)];
+        let files = [
+            (AUTHORITY_KEY, &pair.key, 0o600),
+            (INTERMEDIATE, &pair.intermediate, 0o644),
+            (NAMES, &constrained_to, 0o644),
+            (AUTHORITY, &pair.root, 0o644),
+        ];
         for (name, text, mode) in files {
             let path = folder.join(name);
             write(&path, text, mode).map_err(io("write", &path))?;
@@ -173,18 +180,19 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// A certificate and its key, both as PEM.
-struct Pair {
-    certificate: String,
+/// The certificates of an authority, and the key of the lower one, all as PEM.
+struct Authority {
+    root: String,
+    intermediate: String,
     key: String,
 }
 
 /// Reads the authority that a folder keeps, if it is constrained to these names and its key is nobody else's.
-fn read(folder: &Path, names: &str) -> Option<Pair> {
+fn read(folder: &Path, names: &str) -> Option<Authority> {
     let text = |name: &str| fs::read_to_string(folder.join(name)).ok();
     let key = folder.join(AUTHORITY_KEY);
     (text(NAMES)? == names && is_private(&key)).then_some(())?;
-    Some(Pair { certificate: text(AUTHORITY)?, key: text(AUTHORITY_KEY)? })
+    Some(Authority { root: text(AUTHORITY)?, intermediate: text(INTERMEDIATE)?, key: text(AUTHORITY_KEY)? })
 }
 
 #[cfg(unix)]
@@ -203,12 +211,13 @@ fn certificate(source: impl Into<Box<dyn Error + Send + Sync>>) -> TlsError {
     TlsError::Certificate { source: source.into() }
 }
 
-/// Describes the authority. Its key tells one from another.
-fn authority_params() -> CertificateParams {
+/// Describes the authority below which so many others may stand.
+fn authority_params(below: u8) -> CertificateParams {
     let mut params = CertificateParams::default();
+    let name = if below == 0 { "git-hexmirror server authority" } else { "git-hexmirror on this machine" };
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "git-hexmirror on this machine");
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     last(&mut params);
     params
@@ -235,16 +244,27 @@ fn last(params: &mut CertificateParams) {
 
 /// Makes an authority for some names, and for no others. There are names and addresses among them: of a kind that no constraint
 /// is about, all would be permitted.
-fn make_authority(names: &[String]) -> Result<Pair, rcgen::Error> {
-    let (key, mut params) = (KeyPair::generate()?, authority_params());
-    let permitted_subtrees = names.iter().map(|name| subtree(name)).collect();
-    params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
-    Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
+fn make_authority(names: &[String]) -> Result<Authority, rcgen::Error> {
+    let constrained = |below| {
+        let mut params = authority_params(below);
+        let permitted_subtrees = names.iter().map(|name| subtree(name)).collect();
+        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        params.use_authority_key_identifier_extension = below == 0;
+        params
+    };
+    let (root_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
+    let root = constrained(1).self_signed(&root_key)?.pem();
+    let intermediate = constrained(0).signed_by(&key, &Issuer::new(authority_params(1), root_key))?.pem();
+    Ok(Authority { root, intermediate, key: key.serialize_pem() })
 }
 
 /// Issues a server's certificate, and checks it the way that clients will while the server runs.
-fn chain(authority: &Pair, names: &[String], provider: &Arc<CryptoProvider>) -> Result<Arc<ServerConfig>, TlsError> {
-    let issuer = Issuer::new(authority_params(), KeyPair::from_pem(&authority.key).map_err(certificate)?);
+fn chain(
+    authority: &Authority,
+    names: &[String],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let issuer = Issuer::new(authority_params(0), KeyPair::from_pem(&authority.key).map_err(certificate)?);
     let key = KeyPair::generate().map_err(certificate)?;
     let mut params = CertificateParams::new(names).map_err(certificate)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -254,19 +274,23 @@ fn chain(authority: &Pair, names: &[String], provider: &Arc<CryptoProvider>) -> 
     params.use_authority_key_identifier_extension = true;
     last(&mut params);
     let own = params.signed_by(&key, &issuer).map_err(certificate)?.der().clone();
-    let root = CertificateDer::from_pem_slice(authority.certificate.as_bytes())
-        .map_err(|error| certificate(error.to_string()))?;
+    let read =
+        |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| certificate(error.to_string()));
+    let (root, intermediate) = (read(&authority.root)?, read(&authority.intermediate)?);
 
     let mut roots = RootCertStore::empty();
-    roots.add(root.clone()).map_err(certificate)?;
+    roots.add(root).map_err(certificate)?;
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let verifier = verifier.build().map_err(certificate)?;
     let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + RENEWED_BEFORE;
     let localhost = ServerName::try_from(OWN_NAMES[0]).map_err(certificate)?;
-    verifier.verify_server_cert(&own, &[], &localhost, &[], UnixTime::since_unix_epoch(soon)).map_err(certificate)?;
+    let below = [intermediate.clone()];
+    verifier
+        .verify_server_cert(&own, &below, &localhost, &[], UnixTime::since_unix_epoch(soon))
+        .map_err(certificate)?;
 
     let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(certificate)?;
-    server_config(vec![own, root], key, provider).map_err(certificate)
+    server_config(vec![own, intermediate], key, provider).map_err(certificate)
 }
 
 fn server_config(
@@ -326,7 +350,7 @@ mod tests {
         let (other, renewed) = authority(&folder, &["hex.example.org"]);
         assert!(renewed && other != first);
         assert_ne!(authority(&folder, &[]).0, other, "nor does it keep names that are not served any more");
-        for file in [AUTHORITY, AUTHORITY_KEY, NAMES] {
+        for file in [AUTHORITY, INTERMEDIATE, AUTHORITY_KEY, NAMES] {
             let before = authority(&folder, &[]).0;
             fs::write(folder.join(file), "damaged").unwrap();
             let (after, renewed) = authority(&folder, &[]);
@@ -343,17 +367,19 @@ mod tests {
     }
 
     /// Issues a certificate for a name with the key of an authority that is constrained to others, and has it checked.
-    fn is_trusted(authority: &Pair, name: &str) -> bool {
+    fn is_trusted(authority: &Authority, name: &str) -> bool {
         let provider = provider();
-        let issuer = Issuer::new(authority_params(), KeyPair::from_pem(&authority.key).unwrap());
+        let issuer = Issuer::new(authority_params(0), KeyPair::from_pem(&authority.key).unwrap());
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let own = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().clone();
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap()).unwrap();
+        let read = |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).unwrap();
+        roots.add(read(&authority.root)).unwrap();
+        let below = [read(&authority.intermediate)];
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        verifier.verify_server_cert(&own, &[], &name, &[], UnixTime::now()).is_ok()
+        verifier.verify_server_cert(&own, &below, &name, &[], UnixTime::now()).is_ok()
     }
 
     #[test]
@@ -377,7 +403,7 @@ mod tests {
             path
         };
         let (own, other) = (make_authority(&[]).unwrap(), make_authority(&[]).unwrap());
-        let certificate = file("cert.pem", &own.certificate);
+        let certificate = file("cert.pem", &own.intermediate);
         assert!(Tls::open(&certificate, &file("key.pem", &own.key)).unwrap().authority().is_none());
         let empty = file("empty.pem", "");
         for (certificate, key, named) in [

@@ -45,9 +45,11 @@ fn forged(stage: &Stage, name: &str) -> (PathBuf, PathBuf) {
         "-out",
         &text(&request),
     ]);
-    let (ca, ca_key) = (text(&tls.join("ca.pem")), text(&tls.join("ca-key.pem")));
+    let (ca, ca_key) = (text(&tls.join("intermediate.pem")), text(&tls.join("ca-key.pem")));
     let (request, extensions, made) = (text(&request), text(&extensions), text(&certificate));
     openssl(&["x509", "-req", "-in", &request, "-CA", &ca, "-CAkey", &ca_key, "-extfile", &extensions, "-out", &made]);
+    let chain = [&certificate, &tls.join("intermediate.pem")].map(|path| fs::read_to_string(path).unwrap()).concat();
+    fs::write(&certificate, chain).unwrap();
     (certificate, key)
 }
 
@@ -74,6 +76,19 @@ impl Drop for Own {
     }
 }
 
+/// Returns whether Erlang's client, which mix and rebar3 have, takes a server for this name; `None` if there is no Erlang.
+fn erlang_connects(stage: &Stage, port: u16, name: &str, ca: &Path) -> Option<bool> {
+    let program = format!(
+        "ssl:start(), R = ssl:connect(\"127.0.0.1\", {port}, [{{verify, verify_peer}}, {{cacertfile, {ca:?}}}, \
+         {{server_name_indication, {name:?}}}, {{log_level, none}}], 20000), io:format(\"~p\", [element(1, R)]), halt()."
+    );
+    let mut command = stage.sandbox.command("erl", &stage.project);
+    let output = command.args(["-noshell", "-eval", &program]).output().ok().filter(|output| output.status.success());
+    let printed = String::from_utf8_lossy(&output?.stdout).into_owned();
+    assert!(matches!(printed.as_str(), "ok" | "error"), "{printed}");
+    Some(printed == "ok")
+}
+
 /// Starts a server with an authority of its own, and stops it when it answers.
 fn start_once(stage: &Stage, names: &[&str]) -> Ran {
     let arguments = [&["serve", "--tls", "--listen=127.0.0.1:0"], names].concat();
@@ -98,8 +113,19 @@ fn the_authority_vouches_for_the_server_s_names_only_even_if_its_key_is_stolen()
     let nowhere = ("GIT_CONFIG_GLOBAL", Path::new("/dev/null"));
     for (name, is_trusted) in [("localhost", true), (OTHER, false), ("github.com", false)] {
         let own = forged(&stage, name);
-        let checked =
-            output(&stage, "openssl", &["verify", "-CAfile", ca.to_str().unwrap(), own.0.to_str().unwrap()], &[]);
+        let checked = output(
+            &stage,
+            "openssl",
+            &[
+                "verify",
+                "-CAfile",
+                ca.to_str().unwrap(),
+                "-untrusted",
+                own.0.to_str().unwrap(),
+                own.0.to_str().unwrap(),
+            ],
+            &[],
+        );
         assert_eq!(checked.status.success(), is_trusted, "{name}: {}", String::from_utf8_lossy(&checked.stderr));
         let server = Own::start(&stage, &own, name);
         let (port, here) = (server.1, format!("{name}:{}:127.0.0.1", server.1));
@@ -113,6 +139,9 @@ fn the_authority_vouches_for_the_server_s_names_only_even_if_its_key_is_stolen()
         let text = String::from_utf8_lossy(&asked.stderr).into_owned();
         assert_eq!(text.contains("not in the mirror"), is_trusted, "{name}: {text}");
         assert_eq!(text.contains("certificate"), !is_trusted, "{name}: {text}");
+        if let Some(connected) = erlang_connects(&stage, port, name, &ca) {
+            assert_eq!(connected, is_trusted, "{name}, by Erlang");
+        }
     }
 }
 
