@@ -1,42 +1,44 @@
-//! The user's own rules for the addresses of git repositories: `url.<base>.insteadOf` and `pushInsteadOf` (git-config(1)).
+//! The user's rewrite rules for the addresses of git repositories: `url.<base>.insteadOf` and `pushInsteadOf`
+//! (git-config(1)).
 
-/// A rule: what an address begins with, and what git puts in its place.
+/// A rule that replaces a prefix of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressRule {
-    /// What is put in place of the prefix.
+    /// The text that replaces the prefix.
     pub base: String,
-    /// What an address begins with.
+    /// The prefix that the rule replaces.
     pub prefix: String,
-    /// Whether it is for pushes alone.
+    /// Whether the rule applies to pushes only (`pushInsteadOf`).
     pub is_for_push: bool,
 }
 
-/// Rules in the order that git reads them.
+/// Rewrite rules, in the order in which git reads them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressRules(Vec<AddressRule>);
 
 impl AddressRules {
-    /// Takes rules in the order that git reads them.
+    /// Creates a set of rules, which must be in the order in which git reads them.
     pub fn new(rules: impl IntoIterator<Item = AddressRule>) -> Self {
         Self(rules.into_iter().collect())
     }
 
-    /// Returns where a rule leads a fetch from an address; `None` if no rule is about it.
+    /// Returns the address that a rule for fetches rewrites `address` to; `None` if no rule matches.
     pub fn redirected(&self, address: &str) -> Option<String> {
         self.applied(address, false)
     }
 
-    /// Returns where a fetch from an address goes.
+    /// Returns the address that git fetches from when it is given `address`.
     pub fn fetched_from(&self, address: &str) -> String {
         self.redirected(address).unwrap_or_else(|| address.to_owned())
     }
 
-    /// Returns where a push to an address goes: by the longest rule for pushes, else by the longest of all.
+    /// Returns the address that git pushes to when it is given `address`. The longest matching push rule applies; if no
+    /// push rule matches, the longest matching rule does.
     pub fn pushed_to(&self, address: &str) -> String {
         self.applied(address, true).unwrap_or_else(|| self.fetched_from(address))
     }
 
-    /// Applies the longest matching rule once; of equally long ones the first counts (`alias_url` in git's `remote.c`).
+    /// Applies the longest matching rule once. The first of equally long rules wins (`alias_url` in git's `remote.c`).
     fn applied(&self, address: &str, is_for_push: bool) -> Option<String> {
         let rules = self.0.iter().filter(|rule| rule.is_for_push == is_for_push);
         let matching = rules.filter_map(|rule| Some((rule, address.strip_prefix(&rule.prefix)?)));

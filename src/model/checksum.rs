@@ -1,15 +1,15 @@
-//! SHA-256 checksums, as newtypes so that those of different things cannot be mixed up.
+//! SHA-256 checksums. Each kind of checksum is a newtype, so that two kinds cannot be confused.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What is wrong with a checksum's text.
+/// An error for a text that is not a SHA-256 checksum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a SHA-256 checksum (64 hexadecimal digits)")]
 pub struct ChecksumError {
-    /// The text as it was given, at most its first 80 characters.
+    /// The rejected text, truncated to 80 characters.
     pub text: String,
 }
 
@@ -21,7 +21,7 @@ macro_rules! checksum {
         pub struct $name([u8; 32]);
 
         impl $name {
-            /// Wraps a digest that was computed elsewhere.
+            /// Wraps a digest that the caller computed.
             pub const fn from_bytes(digest: [u8; 32]) -> Self {
                 Self(digest)
             }
@@ -35,7 +35,7 @@ macro_rules! checksum {
         impl FromStr for $name {
             type Err = ChecksumError;
 
-            /// Reads 64 hexadecimal digits of either case.
+            /// Parses 64 hexadecimal digits, in upper or lower case.
             fn from_str(text: &str) -> Result<Self, ChecksumError> {
                 parse_hex(text).map(Self)
             }
@@ -78,19 +78,20 @@ macro_rules! checksum {
 }
 
 checksum! {
-    /// SHA-256 of a whole tarball. Shown in lower case.
+    /// The SHA-256 of a whole tarball. Displayed in lower case.
     OuterChecksum
 }
 checksum! {
-    /// SHA-256 over the tarball's `VERSION`, `metadata.config` and `contents.tar.gz`, in that order. Shown in lower case.
+    /// The SHA-256 over the tarball's `VERSION`, `metadata.config` and `contents.tar.gz`, in that order. Displayed in
+    /// lower case.
     InnerChecksum
 }
 checksum! {
-    /// SHA-256 of a registry entry's signed message, as it was before gzip. Shown in lower case.
+    /// The SHA-256 of a registry entry's signed message before compression. Displayed in lower case.
     EntryChecksum
 }
 checksum! {
-    /// SHA-256 of the tracked settings that need the user's permission. Shown in lower case.
+    /// The SHA-256 of the tracked settings that need the user's permission. Displayed in lower case.
     TrustHash
 }
 

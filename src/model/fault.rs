@@ -1,15 +1,15 @@
-//! Faults of this machine: no room, no files, no processes, a failing disk.
+//! Failures of this machine: a full disk, too many open files or processes, a failing disk.
 //!
-//! They are told apart from faults of a server or of the network, since what to do about them is different: nobody else can
-//! help, and trying another server does not.
+//! They are distinguished from failures of a server or of the network because they need another remedy: retrying or
+//! trying another server does not help.
 
 use std::error::Error;
 use std::io;
 
-/// How a line begins that is not about this machine, or about no failure.
+/// Prefixes of lines that report on another machine, or that do not report a failure.
 const REMOTE: &[&str] = &["remote: ", "remote error: ", "remote unpack failed: ", "! [remote ", "warning: ", "hint: "];
 
-/// What the system, git and the libraries that git uses print when this machine is at fault (with `LC_ALL=C`).
+/// Messages that the system, git and git's libraries print when this machine is at fault (with `LC_ALL=C`).
 const WORDS: &[&str] = &[
     "No space left on device",
     "Out of diskspace",
@@ -40,12 +40,13 @@ const WORDS: &[&str] = &[
     "reading the configuration files",
     "bad object refs/",
     "killed by signal",
-    // Of the repository that this program names by GIT_DIR; a server says "does not appear to be a git repository".
+    // Refers to the repository that this program passes in GIT_DIR. A server says "does not appear to be a git
+    // repository".
     "not a git repository: '/",
     ".lock': File exists",
 ];
 
-/// What git begins a line with that is about a file of this machine, if the line ends with `Permission denied`.
+/// Prefixes of git's messages about a local file. They count only if the line ends with `Permission denied`.
 const ABOUT_FILES: &[&str] = &[
     "cannot open",
     "could not open",
@@ -58,16 +59,18 @@ const ABOUT_FILES: &[&str] = &[
     "Invalid path '",
 ];
 
-/// Returns whether the system refused something for want of room, files, memory or processes, or because a disk fails.
+/// Returns whether the system refused an operation for lack of disk space, files, memory or processes, or because a disk
+/// fails.
 ///
-/// A missing permission is not among these: whether that is this machine's depends on what was asked for.
+/// A missing permission does not count, because whether this machine is at fault then depends on the operation.
 pub fn is_local(error: &io::Error) -> bool {
     use io::ErrorKind::{OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull, WouldBlock};
     let kinds = [OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull, WouldBlock];
     kinds.contains(&error.kind()) || has_local_number(error)
 }
 
-/// Those that have no [`io::ErrorKind`], or one that this program uses as well: a lock may be too large.
+/// Checks the error numbers that have no [`io::ErrorKind`] of their own, or that share one with errors of this program
+/// (such as a lock file that is too large).
 #[cfg(unix)]
 fn has_local_number(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -80,7 +83,7 @@ fn has_local_number(_: &io::Error) -> bool {
     false
 }
 
-/// Finds the fault of this machine among an error and its causes.
+/// Returns the first failure of this machine among an error and its causes.
 pub fn local_cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -88,14 +91,15 @@ pub fn local_cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error
         if let Some(io) = io.filter(|io| is_local(io)) {
             return Some(io);
         }
-        // `io::Error` does not show the error that it wraps as its source.
+        // `io::Error::source` skips the error that it wraps and returns that error's source.
         let wrapped = io.and_then(io::Error::get_ref).map(|wrapped| -> &(dyn Error + 'static) { wrapped });
         next = wrapped.or_else(|| error.source());
     }
     None
 }
 
-/// Returns whether what a program printed blames this machine. What it only passes on from a server does not count.
+/// Returns whether the output of a program blames this machine. Messages that the program relays from a server do not
+/// count.
 pub fn is_local_complaint(text: &str) -> bool {
     text.split(['\n', '\r']).flat_map(|line| line.split("; ")).any(|line| {
         let line = line.trim_start();

@@ -6,19 +6,19 @@ use std::str::FromStr;
 use base64ct::{Base64Unpadded, Encoding};
 use serde::{Deserialize, Serialize};
 
-/// What a fingerprint begins with.
+/// The prefix of every fingerprint.
 const PREFIX: &str = "SHA256:";
 
-/// A text that is no fingerprint.
+/// An error for a text that is not a fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a fingerprint (SHA256: and 43 characters of base64, as `mix hex.repo list` shows it)")]
 pub struct FingerprintError {
-    /// The text as it was given, at most its first 80 characters.
+    /// The rejected text, truncated to 80 characters.
     pub text: String,
 }
 
-/// The fingerprint of a public key: SHA-256 over its SSH encoding (RFC 4253, section 6.6), as `mix hex.repo list` shows it
-/// (`fingerprint/1` in hex_core's `hex_repo.erl`). Written as `SHA256:` and base64 without padding.
+/// The fingerprint of a public key: the SHA-256 of its SSH encoding (RFC 4253, section 6.6), as `mix hex.repo list`
+/// shows it (`fingerprint/1` in hex_core's `hex_repo.erl`). Displayed as `SHA256:` followed by unpadded base64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Fingerprint([u8; 32]);
@@ -26,7 +26,7 @@ pub struct Fingerprint([u8; 32]);
 as_text!(Fingerprint: FingerprintError);
 
 impl Fingerprint {
-    /// Wraps a digest that was computed elsewhere.
+    /// Wraps a digest that the caller computed.
     pub const fn from_bytes(digest: [u8; 32]) -> Self {
         Self(digest)
     }
@@ -70,7 +70,7 @@ mod tests {
         {
             assert!(wrong.parse::<Fingerprint>().is_err(), "{wrong}");
         }
-        // The last character has two bits that are not used.
+        // The last character has two unused bits, which must be zero.
         assert!(text.replace("Rsk", "Rsl").parse::<Fingerprint>().is_err());
     }
 }

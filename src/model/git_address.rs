@@ -1,8 +1,8 @@
 //! Addresses of git repositories.
 //!
-//! Every form of address of a repository leads to one place on the branch: the scheme, the user, the port and a final
-//! `.git` do not count, nor does the case of the host. Where two servers of one host are thereby taken for one, nothing is
-//! confused: what is stored there is named by its commits.
+//! All addresses of a repository map to one path on the branch. The scheme, the user, the port, a final `.git` and the
+//! case of the host are ignored. Two servers on one host can therefore share a path. That is harmless, because
+//! everything stored there is named by its commit.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize};
 
 use super::redacted::redacted_address;
 
-/// The longest address accepted, in bytes, as it is given and as it is displayed.
+/// The longest address accepted, in bytes. The limit applies to the address as given and as displayed.
 const MAX_LENGTH: usize = 1024;
-/// The longest file name that file systems have, in bytes: each component of [`GitAddress::tree_path`] becomes a file
-/// when the branch is checked out or exported.
+/// The longest file name that file systems support, in bytes. Each component of [`GitAddress::tree_path`] becomes a file
+/// name when the branch is checked out or exported.
 const MAX_FILE_NAME: usize = 255;
-/// The most components that a repository's path may have: bounds the depth of trees.
+/// The maximum number of components in a repository's path, which bounds the depth of trees.
 const MAX_COMPONENTS: usize = 32;
-/// The schemes that are mirrored (`git-fetch(1)`, "GIT URLS"); the last two are old names of `ssh`.
+/// The schemes that can be mirrored (`git-fetch(1)`, "GIT URLS"). The last two are old names of `ssh`.
 const SCHEMES: [&str; 6] = ["https", "http", "git", "ssh", "git+ssh", "ssh+git"];
 
-/// What stands before a host and between it and the path, in the usual forms of address.
+/// The usual forms of an address: the text before the host, and the text between the host and the path.
 const SPELLINGS: [(&str, &str); 9] = [
     ("https://", "/"),
     ("http://", "/"),
@@ -34,50 +34,49 @@ const SPELLINGS: [(&str, &str); 9] = [
     ("git@", ":/"),
 ];
 
-/// Why a text is not an address of a repository that can be mirrored.
+/// An error for a text that is not the address of a repository that can be mirrored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GitAddressError {
-    /// It names a folder of this machine: nothing that a mirror could stand for.
+    /// The address is a folder on this machine, which other machines cannot reach.
     #[error("a path on this machine is not mirrored")]
     Local,
-    /// It runs a program (`ext::`, `fd::` and whatever else is a "remote helper").
+    /// The address runs a program (`ext::`, `fd::` or any other "remote helper").
     #[error("an address of the form {name}:: runs a program and is refused")]
     Helper {
-        /// The name of the helper.
+        /// The name of the remote helper.
         name: String,
     },
-    /// It begins with `-`, or its user, host or path does: git or ssh could take it for an option.
+    /// The address, or its user, host or path, begins with `-`, so that git or ssh could take it for an option.
     #[error("{part:?} begins with '-' and could be taken for an option")]
     Option {
-        /// What begins so.
+        /// The part that begins with `-`.
         part: String,
     },
-    /// Its scheme is not one of those that are mirrored.
+    /// The scheme of the address is not one of those that can be mirrored.
     #[error("addresses of the scheme {scheme}:// are not mirrored; https, http, ssh and git are")]
     Scheme {
         /// The scheme.
         scheme: String,
     },
-    /// It holds a NUL, a line break or another control character.
+    /// The address contains a NUL, a line break or another control character.
     #[error("the address holds a control character")]
     Control,
-    /// It is malformed otherwise, or cannot be a path in a git tree.
+    /// The address is malformed in another way, or cannot be a path in a git tree.
     #[error("this is not the address of a git repository: {rule}")]
     Malformed {
-        /// The rule that it breaks.
+        /// The violated rule.
         rule: &'static str,
     },
 }
 
-/// Names a git repository: the host in lower case and the path as it is written, without `.git` at its end, however often
-/// that stands there.
+/// The identity of a git repository: its host in lower case, and its path without any number of final `.git`.
 ///
-/// Every value is read back from what it displays: constructors refuse what would not be.
+/// `FromStr` reads `host/path`, with or without `.git`, and always reads back what `Display` writes: constructors reject
+/// values for which it would not. [`GitUrl`] reads addresses as they occur in locks.
 ///
-/// Safe as a path in a git tree ([`GitAddress::tree_path`]) and, as it is displayed (`host/path`, percent-encoded where
-/// that is needed), in an address. `FromStr` reads `host/path` back, with or without `.git`; [`GitUrl`] reads what locks
-/// hold.
+/// The value is safe as a path in a git tree ([`GitAddress::tree_path`]). Its displayed form (`host/path`,
+/// percent-encoded where needed) is safe in a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GitAddress {
@@ -85,7 +84,8 @@ pub struct GitAddress {
     path: String,
 }
 
-/// An address as a lock has it, in any form that git knows. It may hold a password, which is never displayed.
+/// An address as a lock spells it, in any form that git accepts. The address may contain a password, which is never
+/// displayed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GitUrl {
     text: String,
@@ -93,28 +93,28 @@ pub struct GitUrl {
 }
 
 impl GitAddress {
-    /// Returns the host, in lower case, without a port.
+    /// Returns the host in lower case, without the port.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Returns the path, decoded, without `/` at its ends and without `.git`.
+    /// Returns the decoded path, without leading or trailing `/` and without `.git`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Returns where the bare repository stands in the branch's tree: `git/<host>/<path>.git`.
+    /// Returns the path of the bare repository in the branch's tree: `git/<host>/<path>.git`.
     pub fn tree_path(&self) -> String {
         format!("git/{}/{}.git", self.host, self.path)
     }
 
-    /// Returns the address in the forms in which people and locks usually write it, without `.git` at its end.
+    /// Returns the usual spellings of the address, without a final `.git`.
     pub fn spellings(&self) -> Vec<String> {
         let shown = self.to_string();
         let encoded = shown.strip_prefix(self.host()).unwrap_or(&shown).trim_start_matches('/');
         let mut spellings = Vec::with_capacity(SPELLINGS.len());
         for (before, between) in SPELLINGS {
-            // Between `:` and the end nothing is decoded.
+            // git does not decode the path of an address of the form `user@host:path`.
             let paths =
                 if between == "/" && encoded != self.path { vec![encoded, &self.path] } else { vec![&*self.path] };
             spellings.extend(paths.into_iter().map(|path| format!("{before}{}{between}{path}", self.host)));
@@ -137,7 +137,8 @@ impl GitAddress {
         }
         let path = path.trim_end_matches('/');
         let path = path.strip_prefix('/').unwrap_or(path);
-        // The displayed path is read by this function again, so nothing may be left to take off: not of `two.git.git` either.
+        // This function also reads the displayed path, so it must remove every final `.git` at once, as in
+        // `two.git.git`.
         let path = path.trim_end_matches(".git");
         if path.starts_with('-') {
             return Err(GitAddressError::Option { part: path.to_owned() });
@@ -151,7 +152,7 @@ impl GitAddress {
             if component.is_empty() || matches!(*component, "." | "..") {
                 return malformed("its path has an empty component, '.' or '..'");
             }
-            // A repository's folder ends so and holds nothing but the repository.
+            // Only a repository's own folder may end in `.git`, and it contains nothing but the repository.
             if component.ends_with(".git") && index < last {
                 return malformed("a folder of its path ends in .git");
             }
@@ -163,7 +164,7 @@ impl GitAddress {
                 return malformed("its path has a component that is too long for a file's name (255 bytes with .git)");
             }
         }
-        // Clients ask for it with `.git` at its end.
+        // Clients request the path with a final `.git`.
         let displayed = host.len() + 1 + path.bytes().map(displayed_length).sum::<usize>() + ".git".len();
         if displayed > MAX_LENGTH {
             return malformed("it is longer than 1024 bytes when it is percent-encoded");
@@ -172,35 +173,36 @@ impl GitAddress {
     }
 }
 
-/// Returns whether a byte of a path is displayed as it is, and not percent-encoded.
+/// Returns whether a byte of a path is displayed without percent-encoding.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~+@!$&'()*,;=".contains(&byte)
 }
 
-/// Returns how many bytes a byte of a path takes when it is displayed.
+/// Returns the length of the displayed form of a byte, in bytes.
 fn displayed_length(byte: u8) -> usize {
     if is_plain(byte) { 1 } else { "%XX".len() }
 }
 
-/// Returns whether HFS+ ignores a character in file names, so that `.git` with one of them is `.git`
+/// Returns whether HFS+ ignores a character in file names, so that a name with this character can equal `.git`
 /// (`next_hfs_char` in git's `utf8.c`).
 fn is_ignored_by_hfs(character: char) -> bool {
     matches!(character, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Tells whether git, on some file system, takes a name for one of its own files (`fsck.c`, `path.c`). On the safe side.
+/// Returns whether git takes a name for one of its own files on some file system (`fsck.c`, `path.c`). May return `true`
+/// for harmless names.
 fn is_git_own(component: &str) -> bool {
     let ascii: String = component.chars().filter(char::is_ascii).collect::<String>().to_ascii_lowercase();
     let name = ascii.trim_end_matches(['.', ' ']);
     let own = [".git", ".gitmodules", ".gitattributes", ".gitignore", ".mailmap"].contains(&name);
-    // The short names of FAT and NTFS.
+    // The short (8.3) file names of FAT and NTFS.
     own || (name.starts_with("gi") || name.starts_with("mai")) && name.contains('~')
 }
 
 impl FromStr for GitAddress {
     type Err = GitAddressError;
 
-    /// Reads `host/path` as it is displayed.
+    /// Parses the displayed form, `host/path`.
     fn from_str(text: &str) -> Result<Self, GitAddressError> {
         check_text(text)?;
         let (host, path) = text.split_once('/').ok_or(GitAddressError::Malformed { rule: "it has no path" })?;
@@ -226,7 +228,7 @@ impl fmt::Display for GitAddress {
     }
 }
 
-/// Refuses what no address may have, whatever its form.
+/// Rejects texts that are invalid in every form of address.
 fn check_text(text: &str) -> Result<(), GitAddressError> {
     if text.starts_with('-') {
         return Err(GitAddressError::Option { part: text.chars().take(80).collect() });
@@ -240,7 +242,7 @@ fn check_text(text: &str) -> Result<(), GitAddressError> {
     Ok(())
 }
 
-/// Resolves `%XX`.
+/// Decodes `%XX` sequences.
 fn decoded(text: &str) -> Result<String, GitAddressError> {
     let malformed = || GitAddressError::Malformed { rule: "its percent-encoding is wrong" };
     let mut bytes = Vec::with_capacity(text.len());
@@ -260,33 +262,34 @@ fn decoded(text: &str) -> Result<String, GitAddressError> {
 }
 
 impl GitUrl {
-    /// Returns which repository it leads to.
+    /// Returns the repository that the address refers to.
     pub fn address(&self) -> &GitAddress {
         &self.address
     }
 
-    /// Returns the text as it is, for git alone: it may hold a password.
+    /// Returns the unredacted text, which may contain a password. Pass it to git only.
     pub fn secret_text(&self) -> &str {
         &self.text
     }
 
-    /// Returns how the repository is reached: `https`, `http`, `git`, or `ssh`, in whatever form it is written.
+    /// Returns the transport: `https`, `http`, `git`, or `ssh` for every form of an ssh address.
     pub fn scheme(&self) -> &'static str {
         let scheme = self.text.split_once("://").map(|(scheme, _)| scheme);
         let known = SCHEMES.into_iter().find(|known| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known)));
         known.filter(|known| !known.contains("ssh")).unwrap_or("ssh")
     }
 
-    /// Tells whether it is sure who answers there: over `http` and `git` anybody in between can.
+    /// Returns whether the transport authenticates the server. Over `http` and `git`, anyone on the network path can
+    /// answer.
     pub fn is_authenticated(&self) -> bool {
         !matches!(self.scheme(), "http" | "git")
     }
 
-    /// Returns the address of a submodule that a repository at this one names. Those that begin with `./` or `../` are
-    /// relative to it, as `git-submodule(1)` explains under `add`.
+    /// Resolves the address of a submodule against the address of the repository that contains it. Addresses that begin
+    /// with `./` or `../` are relative (see `add` in `git-submodule(1)`).
     ///
     /// # Errors
-    /// Fails where what results is none that can be mirrored.
+    /// Returns an error if the resulting address cannot be mirrored.
     pub fn submodule(&self, url: &str) -> Result<Self, GitAddressError> {
         if !(url.starts_with("./") || url.starts_with("../")) {
             return url.parse();
@@ -310,7 +313,7 @@ impl GitUrl {
     }
 }
 
-/// Removes one `/` from the end, as git does.
+/// Removes one trailing `/`, as git does.
 fn without_slash(text: &str) -> &str {
     text.strip_suffix('/').unwrap_or(text)
 }
@@ -318,7 +321,7 @@ fn without_slash(text: &str) -> &str {
 impl FromStr for GitUrl {
     type Err = GitAddressError;
 
-    /// Reads `https://…`, `http://…`, `git://…`, `ssh://…` and `user@host:path`.
+    /// Parses `https://…`, `http://…`, `git://…`, `ssh://…` and `user@host:path`.
     fn from_str(text: &str) -> Result<Self, GitAddressError> {
         check_text(text)?;
         let name = text.split(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)).next().unwrap_or_default();
@@ -356,8 +359,8 @@ fn of_scheme(scheme: &str, rest: &str) -> Result<GitAddress, GitAddressError> {
     GitAddress::new(host, &decoded(path)?)
 }
 
-/// Reads `[user@]host:path`. As git does, takes what has a `/` before the first `:`, or no `:` at all, for a path of this
-/// machine; so too a drive of Windows.
+/// Parses `[user@]host:path`. As git does, treats a text without `:`, a text with a `/` before the first `:`, and a
+/// Windows drive as a local path.
 fn of_scp_like(text: &str) -> Result<GitAddress, GitAddressError> {
     match text.split_once(':') {
         Some((authority, path)) if !authority.contains('/') && authority.len() > 1 => {
@@ -369,7 +372,7 @@ fn of_scp_like(text: &str) -> Result<GitAddress, GitAddressError> {
 
 fn without_user(authority: &str) -> Result<&str, GitAddressError> {
     match authority.rsplit_once('@') {
-        // `-oProxyCommand=…@host` reaches ssh as one word.
+        // ssh receives `-oProxyCommand=…@host` as a single argument.
         Some((user, _)) if user.starts_with('-') => Err(GitAddressError::Option { part: "the user".into() }),
         Some((_, host)) => Ok(host),
         None => Ok(authority),
@@ -377,7 +380,7 @@ fn without_user(authority: &str) -> Result<&str, GitAddressError> {
 }
 
 impl fmt::Display for GitUrl {
-    /// Shows the address without what stands before its host, except for the user of ssh, which is no secret.
+    /// Writes the address without its credentials. The user of an ssh address is kept, because it is not secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&redacted_address(&self.text))
     }

@@ -1,20 +1,20 @@
-//! Revisions of git repositories, and the names that locks give them.
+//! Revisions of git repositories, and the refs that lock entries name.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A commit's id: 40 hexadecimal digits in lower case.
+/// The id of a commit: 40 hexadecimal digits in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Revision([u8; 20]);
 
-/// A name that a lock's entry gives its revision, and that clients may ask for.
+/// A ref that a lock entry names for its revision, and that clients may request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum GitName {
-    /// What is checked out where nothing is named.
+    /// The default branch, which clients check out if the entry names no ref.
     Head,
     /// A branch.
     Branch(String),
@@ -22,13 +22,13 @@ pub enum GitName {
     Tag(String),
 }
 
-/// What is wrong with a revision's or a ref's text.
+/// An error for a text that is not a revision or a ref name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {wanted}")]
 pub struct GitNameError {
-    /// The text, at most its first 80 characters.
+    /// The rejected text, truncated to 80 characters.
     pub text: String,
-    /// What it should be.
+    /// What was expected instead.
     pub wanted: &'static str,
 }
 
@@ -63,7 +63,7 @@ impl Revision {
         &self.0
     }
 
-    /// Returns the first ten digits, for people.
+    /// Returns the first ten digits, for output.
     pub fn short(&self) -> String {
         self.to_string()[..10].to_owned()
     }
@@ -72,7 +72,7 @@ impl Revision {
 impl FromStr for GitName {
     type Err = GitNameError;
 
-    /// Reads `HEAD`, `heads/NAME` and `tags/NAME`.
+    /// Parses `HEAD`, `heads/NAME` and `tags/NAME`.
     fn from_str(text: &str) -> Result<Self, GitNameError> {
         match text.split_once('/') {
             None if text == "HEAD" => Ok(Self::Head),
@@ -84,18 +84,18 @@ impl FromStr for GitName {
 }
 
 impl GitName {
-    /// Names a branch.
+    /// Creates the name of a branch.
     ///
     /// # Errors
-    /// Fails where git refuses the name (`git-check-ref-format(1)`).
+    /// Returns an error if git refuses the name (`git-check-ref-format(1)`).
     pub fn branch(name: &str) -> Result<Self, GitNameError> {
         check_ref(name).map(|()| Self::Branch(name.to_owned()))
     }
 
-    /// Names a tag.
+    /// Creates the name of a tag.
     ///
     /// # Errors
-    /// Fails where git refuses the name (`git-check-ref-format(1)`).
+    /// Returns an error if git refuses the name (`git-check-ref-format(1)`).
     pub fn tag(name: &str) -> Result<Self, GitNameError> {
         check_ref(name).map(|()| Self::Tag(name.to_owned()))
     }
@@ -113,8 +113,8 @@ impl fmt::Display for GitName {
 
 /// The longest name accepted, in bytes.
 const MAX_LENGTH: usize = 255;
-/// The longest part of a name between slashes, in bytes: clients keep refs as files and write them as `PART.lock` first,
-/// and no file system has names of more than 255 bytes.
+/// The longest accepted part of a name between slashes, in bytes. Clients store refs as files and write them as
+/// `PART.lock` first, and file systems limit names to 255 bytes.
 const MAX_COMPONENT: usize = 255 - ".lock".len();
 
 /// Checks the rules of `git-check-ref-format(1)`.

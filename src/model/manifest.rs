@@ -1,17 +1,17 @@
-//! The manifest: what a snapshot of the mirror holds, one line a thing.
+//! The manifest: a list of everything in a snapshot of the mirror, one item per line.
 //!
-//! It is derived from the rest of the tree, so that one blob answers whether a lock is fresh. A manifest has one spelling:
-//! what is not exactly as it is written here (another order, a line twice, capital letters, `007`, a missing last line end)
-//! is refused. Lines are sorted as text:
+//! The manifest is derived from the rest of the tree. It exists so that reading one blob is enough to tell whether a
+//! lock is fresh. It has a canonical form, and any deviation (another order, a repeated line, upper-case digits, `007`,
+//! a missing final newline) is an error. Lines are sorted as text:
 //!
 //! ```text
 //! hex <repository> <package> <version> <storage> <tarball bytes> <outer checksum> <inner checksum>
 //! registry <repository> <package> <bytes> <SHA-256 of the signed message>
 //! signer <repository> <fingerprint of the key that signs its entries>
-//! absent <repository> <package>      named as a dependency, and upstream had no entry for it
+//! absent <repository> <package>      a dependency for which upstream has no registry entry
 //! git <address> <revision> <full or depth> [submodules] [HEAD, heads/NAME, tags/NAME …]
 //! pack <address> <name> <bytes>
-//! shallow <address> <commit>         git has the commit without its parents
+//! shallow <address> <commit>         the commit is stored without its parents
 //! submodule <address> <revision> <address of the submodule> <its revision>
 //! ```
 
@@ -27,28 +27,28 @@ use super::{
     Revision, Version,
 };
 
-/// What is wrong with a manifest's text.
+/// An error for a manifest that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the manifest cannot be read: {text:?}")]
 pub struct ManifestError {
-    /// The line's number, from 1.
+    /// The line number, counted from 1.
     pub line: usize,
-    /// The line, at most its first 200 characters; empty if the text ends before it.
+    /// The line, truncated to 200 characters; empty if the text ends before this line.
     pub text: String,
 }
 
-/// How a release is stored on the branch.
+/// The form in which the branch stores a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Storage {
-    /// As ordinary blobs and trees with the recipe that rebuilds the tarball.
+    /// As ordinary blobs and trees, with the recipe that rebuilds the tarball.
     Unpacked,
-    /// As the tarball itself, because it does not rebuild exactly.
+    /// As the tarball itself, because it cannot be rebuilt byte for byte.
     Tarball,
 }
 
 impl Storage {
-    /// Returns the word used in the manifest and in JSON.
+    /// Returns the word for this form in the manifest and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unpacked => "unpacked",
@@ -57,29 +57,29 @@ impl Storage {
     }
 }
 
-/// What the manifest knows of a stored release.
+/// The manifest's record of a stored release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredRelease {
-    /// SHA-256 of the tarball.
+    /// The SHA-256 of the tarball.
     pub outer: OuterChecksum,
-    /// SHA-256 over the tarball's parts.
+    /// The SHA-256 over the parts of the tarball.
     pub inner: InnerChecksum,
-    /// How it is stored.
+    /// The form in which the release is stored.
     pub storage: Storage,
-    /// The tarball's size in bytes.
+    /// The size of the tarball in bytes.
     pub bytes: u64,
 }
 
-/// What the manifest knows of a stored registry entry.
+/// The manifest's record of a stored registry entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredEntry {
-    /// SHA-256 of the signed message.
+    /// The SHA-256 of the signed message.
     pub checksum: EntryChecksum,
-    /// The signed message's size in bytes.
+    /// The size of the signed message in bytes.
     pub bytes: u64,
 }
 
-/// Names one registry entry: a package of a repository.
+/// The identity of a registry entry: a package of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// The Hex repository.
@@ -97,17 +97,17 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// What a snapshot holds.
+/// The contents of a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// The releases, by repository, package and version.
     pub releases: BTreeMap<ReleaseId, StoredRelease>,
     /// The registry entries, by repository and package.
     pub entries: BTreeMap<EntryId, StoredEntry>,
-    /// Who signs the registry entries of each repository. A mirror that an older version of this program wrote has no such
-    /// record, nor has a repository whose key was never known.
+    /// The signer of each repository's registry entries. Mirrors written by older versions of this program have no such
+    /// records. A repository whose key was never known has none either.
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
-    /// The packages that stored releases name as dependencies and that upstream had no registry entry for.
+    /// The dependencies of stored releases for which upstream had no registry entry.
     pub absent: BTreeSet<EntryId>,
     /// The git repositories.
     pub git: BTreeMap<GitAddress, StoredGit>,
@@ -125,18 +125,19 @@ impl Manifest {
         self.releases.range(lowest..=highest)
     }
 
-    /// Tells whether a release takes its package's own path, `packages/NAME`: the highest stored version does, so that the
-    /// tree depends on nothing but the contents; the others live beside it at `packages/NAME@VERSION`.
+    /// Returns whether a release is stored at its package's main path, `packages/NAME`. The highest stored version is;
+    /// all others are stored at `packages/NAME@VERSION`. This way, the tree depends only on its contents.
     pub fn is_highest(&self, id: &ReleaseId) -> bool {
         self.releases_of(&id.repository, &id.package).next_back().is_some_and(|(highest, _)| highest == id)
     }
 
-    /// Returns how the line of a release begins, by which a manifest's text can be searched before it is read.
+    /// Returns the beginning of a release's line, with which callers can search the text of a manifest without parsing
+    /// it.
     pub fn release_line(id: &ReleaseId) -> String {
         format!("hex {} {} {} ", id.repository, id.package, id.version)
     }
 
-    /// Returns how the line of a git revision begins.
+    /// Returns the beginning of a git revision's line.
     pub fn revision_line(address: &GitAddress, revision: Revision) -> String {
         format!("git {address} {revision} ")
     }
@@ -191,7 +192,7 @@ impl FromStr for Manifest {
         if written == text {
             return Ok(manifest);
         }
-        // A line's end counts here: it may be missing, or be that of Windows.
+        // Compares line endings too: the last one may be missing, or one may be CRLF.
         let (mut found, mut expected) = (text.split_inclusive('\n'), written.split_inclusive('\n'));
         let index = found.clone().zip(&mut expected).take_while(|(found, expected)| found == expected).count();
         Err(error(index, found.nth(index).unwrap_or_default().trim_end()))

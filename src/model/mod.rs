@@ -1,10 +1,9 @@
-//! The nouns that everything else is written in: names, versions, checksums, releases.
+//! The basic types: names, versions, checksums, releases.
 //!
-//! Each type can only be made through `FromStr`, which validates, so a value of one is safe in a path, a URL or a tree.
-//! What `Display` writes, `FromStr` reads back as the same value.
-//! Nothing here does I/O or imports another module of this crate.
+//! A type can only be constructed through its validating `FromStr`, so its values are safe in paths, URLs and trees.
+//! `FromStr` reads back what `Display` writes. This module does no I/O and imports no other module of the crate.
 
-/// Lets a type be read and written by serde as its text.
+/// Implements serde's traits for a type through its text form.
 macro_rules! as_text {
     ($($name:ident: $error:ty),*) => {
         $(
@@ -27,7 +26,7 @@ macro_rules! as_text {
 
 /// Writes bytes as hexadecimal digits in lower case.
 fn write_hex(f: &mut std::fmt::Formatter<'_>, bytes: &[u8]) -> std::fmt::Result {
-    // A manifest of 10,000 packages holds 30,000 checksums, and each run of `update` writes and reads them all.
+    // A manifest of 10,000 packages contains 30,000 checksums, and each `update` reads and writes them all.
     let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {

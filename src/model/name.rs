@@ -5,53 +5,54 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest name accepted, in bytes. Clients keep `NAME-VERSION.tar` and the branch `NAME@VERSION` as a file, so name
-/// and version together must stay below the 255 bytes that file systems allow.
+/// The longest name accepted, in bytes. Clients store files called `NAME-VERSION.tar`, and the tree has folders called
+/// `NAME@VERSION`, so name and version together must stay below the limit of 255 bytes that file systems have.
 pub(super) const MAX_LENGTH: usize = 120;
 
-/// What is wrong with a name.
+/// An error for a text that is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name:?} is not a valid {kind} name: {rule}")]
 pub struct NameError {
     /// `package` or `repository`.
     pub kind: &'static str,
-    /// The name as it was given, at most its first 80 characters.
+    /// The rejected name, truncated to 80 characters.
     pub name: String,
-    /// The rule that it breaks.
+    /// The violated rule.
     pub rule: &'static str,
 }
 
-/// The name of a package: letters, digits, `_` and `-`, not beginning with `-`; at most 120 bytes.
+/// The name of a package: at most 120 bytes of letters, digits, `_` and `-`, not beginning with `-`.
 ///
-/// hex.pm accepts `[a-z]\w*`; self-hosted repositories are a little freer.
+/// hex.pm accepts `[a-z]\w*`; self-hosted repositories accept slightly more.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PackageName(String);
 
-/// The name of a Hex repository: `hexpm`, an organisation of one such as `hexpm:acme`, or a self-hosted one such as `acme`.
+/// The name of a Hex repository: `hexpm`, an organisation such as `hexpm:acme`, or a self-hosted repository such as
+/// `acme`.
 ///
-/// Each part follows the rule of [`PackageName`]; at most one `:` separates them.
+/// Each part follows the rules of [`PackageName`]. There is at most one `:`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepositoryName(String);
 
 impl RepositoryName {
-    /// Returns the public repository that every client knows, `hexpm`.
+    /// Returns the name of the public repository, `hexpm`.
     pub fn hexpm() -> Self {
         Self("hexpm".into())
     }
 
-    /// Returns the part before the `:`, or the whole name: `hexpm` of `hexpm:acme`.
+    /// Returns the part before the `:`, or the whole name if there is none: `hexpm` for `hexpm:acme`.
     pub fn source(&self) -> &str {
         self.0.split_once(':').map_or(&self.0, |(source, _)| source)
     }
 
-    /// Returns the organisation, if this is one: `acme` of `hexpm:acme`.
+    /// Returns the organisation, if the name has one: `acme` for `hexpm:acme`.
     pub fn organization(&self) -> Option<&str> {
         self.0.split_once(':').map(|(_, organization)| organization)
     }
 
-    /// Returns the name that registry entries of this repository carry: the organisation's own, else the whole name
+    /// Returns the repository name that registry entries contain: the organisation, or the whole name if there is none
     /// (`repo_name/1` in hex_core's `hex_repo.erl`).
     pub fn registry_name(&self) -> &str {
         self.organization().unwrap_or(&self.0)

@@ -1,14 +1,14 @@
-//! Texts without passwords.
+//! Redaction of passwords in texts.
 
-/// What stands for what is hidden.
+/// The placeholder for redacted text.
 const HIDDEN: &str = "***";
 
-/// Returns whether an address ends before a character of a text.
+/// Returns whether a character cannot be part of an address.
 fn ends(character: char) -> bool {
     character.is_whitespace() || "'\"<>".contains(character)
 }
 
-/// Hides, in every address of a text (`scheme://user:password@host/path?query`), what [`redacted_address`] hides.
+/// Redacts every address in a text (`scheme://user:password@host/path?query`) as [`redacted_address`] does.
 pub fn redacted(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -22,8 +22,8 @@ pub fn redacted(text: &str) -> String {
     shown + rest
 }
 
-/// Hides what stands before the host of an address, except for ssh's user, and what is behind a `?`: either may be a password
-/// or a token.
+/// Redacts the credentials and the query string of an address, because both can contain a password or a token. Keeps the
+/// user of an ssh address.
 pub(super) fn redacted_address(address: &str) -> String {
     match address.find("://").map(|start| address.split_at(start + 3)) {
         Some((scheme, rest)) => scheme.to_owned() + &without_secrets(scheme, rest),

@@ -1,12 +1,12 @@
-//! What names a release.
+//! The identity of a release.
 
 use std::fmt;
 
 use super::{EntryId, PackageName, RepositoryName, Version};
 
-/// Names one release: repository, package and version.
+/// The identity of a release: repository, package and version.
 ///
-/// Shown as `NAME VERSION`, with the repository in front where it is not `hexpm`.
+/// Displayed as `NAME VERSION`, preceded by the repository unless it is `hexpm`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReleaseId {
     /// The Hex repository that published it.
@@ -18,12 +18,12 @@ pub struct ReleaseId {
 }
 
 impl ReleaseId {
-    /// Returns what names the registry entry that lists this release: its package's.
+    /// Returns the id of the registry entry that lists this release.
     pub fn entry(&self) -> EntryId {
         EntryId { repository: self.repository.clone(), package: self.package.clone() }
     }
 
-    /// Returns the file name that Hex gives the tarball: `NAME-VERSION.tar`.
+    /// Returns Hex's file name for the tarball: `NAME-VERSION.tar`.
     pub fn tarball_name(&self) -> String {
         format!("{}-{}.tar", self.package, self.version)
     }

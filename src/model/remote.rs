@@ -1,4 +1,4 @@
-//! Remotes of the project's repository.
+//! Remotes of the project's git repository.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde::{Serialize, Serializer};
 
 use super::redacted::redacted_address;
 
-/// A remote: the name that git's configuration gives it, or an address, which may hold a password or a token.
+/// A remote: its name in git's configuration, or an address, which may contain a password or a token.
 ///
-/// What is shown, written or recorded of it (`Display`, `Debug`, JSON) has neither; [`Remote::secret_text`] is for git alone.
+/// `Display`, `Debug` and JSON redact the address. [`Remote::secret_text`] does not, and is for git only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Remote(String);
 
 impl Remote {
-    /// Returns the text as it is, for git and for comparing.
+    /// Returns the unredacted text, for git and for comparisons.
     pub fn secret_text(&self) -> &str {
         &self.0
     }

@@ -1,20 +1,22 @@
-//! The project's own remotes: addresses that clients are never led away from.
+//! The remotes of the project. The program never redirects clients away from their addresses.
 
 use std::collections::BTreeSet;
 
 use super::{AddressRules, GitAddress, GitUrl};
 
-/// The addresses of a project's remotes. They are compared in whatever spelling: the scheme, the user, the port, the case, a
-/// final `.git` and extra slashes do not count, and the user's own rules for addresses are applied.
+/// The addresses of a project's remotes.
+///
+/// Comparisons ignore the scheme, the user, the port, the case, a final `.git` and repeated slashes, and they apply the
+/// user's rewrite rules.
 #[derive(Debug, Clone, Default)]
 pub struct Remotes {
     addresses: BTreeSet<GitAddress>,
-    /// Addresses and folders, as [`Place`].
+    /// The normalized addresses and folders.
     places: BTreeSet<Place>,
     rules: AddressRules,
 }
 
-/// What two spellings have in common.
+/// A normalized address: equal for all spellings of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Address { host: String, path: String },
@@ -23,14 +25,14 @@ enum Place {
 
 impl Place {
     fn of(address: &GitAddress) -> Self {
-        // A name that is fully qualified may end in a dot. Many forges ignore the case of a path.
+        // A fully qualified host name may end in a dot. Many forges ignore the case of a path.
         let host = address.host().trim_end_matches('.').to_owned();
         Self::Address { host, path: address.path().to_ascii_lowercase() }
     }
 }
 
 impl Remotes {
-    /// Takes the addresses that remotes have, of any form, and the rules that the user has for addresses.
+    /// Creates the set from the addresses of remotes, in any form, and the user's rewrite rules.
     pub fn new(urls: impl IntoIterator<Item = String>, rules: AddressRules) -> Self {
         let mut remotes = Self { rules, ..Self::default() };
         for url in urls {
@@ -43,17 +45,18 @@ impl Remotes {
         remotes
     }
 
-    /// Returns the rules that the user has for addresses.
+    /// Returns the user's rewrite rules.
     pub fn rules(&self) -> &AddressRules {
         &self.rules
     }
 
-    /// Returns whether a text is the address of a remote, or git takes it for one.
+    /// Returns whether a text is the address of a remote, directly or after the user's rewrite rules.
     pub fn has_url(&self, text: &str) -> bool {
         self.is_place(text) || self.leads_to_one(text)
     }
 
-    /// Returns whether a repository is a remote, or git takes any spelling of its address for one.
+    /// Returns whether any spelling of a repository's address is the address of a remote, directly or after the user's
+    /// rewrite rules.
     pub fn has(&self, of: &GitAddress) -> bool {
         self.places.contains(&Place::of(of)) || of.spellings().iter().any(|spelling| self.leads_to_one(spelling))
     }
@@ -66,7 +69,8 @@ impl Remotes {
         self.rules.redirected(text).is_some_and(|target| self.is_place(&target))
     }
 
-    /// Returns the remotes whose addresses begin with a repository's: git's rules for addresses know only prefixes.
+    /// Returns the remotes whose addresses begin with the given address. git's rewrite rules match prefixes, so a rule
+    /// for the given address would also apply to these remotes.
     pub fn beside<'a>(&'a self, address: &'a GitAddress) -> impl Iterator<Item = &'a GitAddress> {
         let begins = move |remote: &GitAddress| {
             remote.host() == address.host() && remote != address && remote.path().starts_with(address.path())
@@ -75,11 +79,11 @@ impl Remotes {
     }
 }
 
-/// Reads the address of a remote, which git reads less strictly than a lock's.
+/// Parses the address of a remote, for which git accepts more than a lock may contain.
 fn address(text: &str) -> Option<GitAddress> {
     let strict = text.parse::<GitUrl>().ok();
     let lenient = || {
-        // `https::https://host/path` names the program that fetches.
+        // In `https::https://host/path`, the part before `::` names the remote helper.
         let text = text.split_once("::").map_or(text, |(_, rest)| rest);
         let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
         let rest = rest.split(['?', '#']).next().unwrap_or_default();
@@ -156,7 +160,7 @@ mod tests {
         assert!(has(remotes(&["gh:acme/app"], &short), "github.com/acme/app"));
         let push = [("ssh://git@github.com/", "work:", true)];
         assert!(has(remotes(&["work:acme/app"], &push), "github.com/acme/app"));
-        // The remote stands where a rule leads the address of a lock.
+        // The remote is the target of a rule that rewrites the address in the lock.
         let inner = [("https://git.corp/", "https://github.com/acme/", false)];
         assert!(has(remotes(&["ssh://git@git.corp/app.git"], &inner), "github.com/acme/app"));
         let local = [("file:///srv/", "https://forge.test/", false)];

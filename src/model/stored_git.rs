@@ -1,57 +1,61 @@
-//! What the manifest knows of a stored git repository.
+//! The manifest's record of a stored git repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use super::{GitAddress, GitName, Revision};
 
-/// What the manifest knows of a stored git repository. Everything in its folder but the packs' content follows from it.
+/// The manifest's record of a stored git repository. It determines every file of the repository except the content of
+/// the packs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredGit {
-    /// The commits that are there with their ancestry.
+    /// The stored commits.
     pub revisions: BTreeMap<Revision, StoredRevision>,
-    /// The sizes of the packs in bytes, without their indexes, by the id in their names.
+    /// The sizes of the packs in bytes, without their indexes, keyed by the id in the file name.
     pub packs: BTreeMap<Revision, u64>,
-    /// The commits whose parents are not there (git's `shallow` file); none where all ancestries are full.
+    /// The commits that are stored without their parents (git's `shallow` file). Empty if all ancestries are complete.
     pub shallow: BTreeSet<Revision>,
 }
 
-/// What the manifest knows of a stored commit.
+/// The manifest's record of a stored commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredRevision {
-    /// How many generations of its ancestry are there, itself included; `None` where all are.
+    /// The number of stored generations of the ancestry, including the commit itself; `None` if the ancestry is
+    /// complete.
     pub depth: Option<NonZeroU32>,
-    /// The names that locks gave it.
+    /// The refs that locks name for the commit.
     pub names: BTreeSet<GitName>,
-    /// Its submodules, which are stored as repositories of their own; `None` where nobody asked for them.
+    /// The submodules, which are stored as repositories of their own; `None` if no lock requests them.
     pub submodules: Option<BTreeSet<(GitAddress, Revision)>>,
 }
 
-/// What there is to compare of a file.
+/// The properties of a file that are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GitContent {
-    /// All of it.
+    /// The complete text.
     Text(String),
-    /// Its size in bytes.
+    /// The size in bytes.
     Size(u64),
 }
 
 impl StoredGit {
-    /// Returns the size of the packs in bytes.
+    /// Returns the total size of the packs in bytes.
     pub fn bytes(&self) -> u64 {
         self.packs.values().sum()
     }
 
-    /// Tells whether every ancestry is full.
+    /// Returns whether every ancestry is complete.
     pub fn is_full(&self) -> bool {
         self.revisions.values().all(|revision| revision.depth.is_none())
     }
 
-    /// Returns the refs that the repository has, by their full names. A name that cannot be a file beside another one is
-    /// left out, where another folder of the same name is needed: clients keep refs as files.
+    /// Returns the refs of the repository, by full name.
+    ///
+    /// Clients store refs as files, so `a` and `a/b` cannot both exist. A name that conflicts with an earlier one in this
+    /// way is left out.
     pub fn refs(&self) -> BTreeMap<String, Revision> {
-        // The names of entries may move to other revisions; these never do, and so keep every revision reachable from a
-        // branch. mix asks for `ref: …` by a plain `git fetch`, which takes all branches and nothing else.
+        // The refs that locks name may move to other revisions. These refs never move, so every revision stays reachable
+        // from a branch. For `ref: …`, mix runs a plain `git fetch`, which fetches all branches and nothing else.
         let pinned = self.revisions.keys().map(|revision| (format!("refs/heads/hexmirror/{revision}"), *revision));
         let mut refs: BTreeMap<String, Revision> = pinned.collect();
         for (revision, stored) in &self.revisions {
@@ -66,8 +70,8 @@ impl StoredGit {
         refs
     }
 
-    /// Returns the branch that `HEAD` stands on: the revision of an entry that names nothing, else the first named branch,
-    /// else the first revision. `None` only where there is no revision.
+    /// Returns the target of `HEAD`: the revision of an entry that names no ref; otherwise the first named branch;
+    /// otherwise the first revision. `None` if there is no revision.
     pub fn head(&self) -> Option<String> {
         let unnamed = self.revisions.iter().find(|(_, stored)| stored.names.contains(&GitName::Head));
         if let Some((revision, _)) = unnamed {
@@ -79,8 +83,8 @@ impl StoredGit {
         branches.find(|name| !name.starts_with("refs/heads/hexmirror/")).cloned().or(first)
     }
 
-    /// Returns the files of the bare repository that are neither packs nor indexes, by their paths in it: what
-    /// `git pack-refs` and `git update-server-info` write.
+    /// Returns the files of the bare repository other than packs and indexes, by path: the files that `git pack-refs`
+    /// and `git update-server-info` write.
     pub fn files(&self) -> Vec<(&'static str, String)> {
         let refs = self.refs();
         let head = self.head().unwrap_or_else(|| "refs/heads/hexmirror/none".to_owned());
@@ -100,14 +104,14 @@ impl StoredGit {
         files
     }
 
-    /// Returns the paths of those files that are not what they have to be, too many or missing.
+    /// Returns the paths that differ from the expected files, including missing and additional files.
     pub fn unlike(&self, files: &BTreeMap<String, GitContent>) -> Vec<String> {
         let texts = self.files().into_iter().map(|(path, text)| (path.to_owned(), GitContent::Text(text)));
         let mut expected: BTreeMap<String, GitContent> = texts.collect();
         for (name, bytes) in &self.packs {
             let path = |extension: &str| format!("objects/pack/pack-{name}.{extension}");
             expected.insert(path("pack"), GitContent::Size(*bytes));
-            // Its size follows from what is in the pack, and git compares the two.
+            // The size of an index follows from the content of its pack, and git checks that the two match.
             expected.insert(path("idx"), files.get(&path("idx")).cloned().unwrap_or(GitContent::Size(0)));
         }
         let missing = expected.keys().filter(|path| !files.contains_key(*path));
@@ -115,12 +119,12 @@ impl StoredGit {
         missing.chain(unlike).cloned().collect()
     }
 
-    /// Returns whether any revision has a name.
+    /// Returns whether any revision has this name.
     pub fn has_name(&self, name: &GitName) -> bool {
         self.revisions.values().any(|stored| stored.names.contains(name))
     }
 
-    /// Gives a revision a name, which no other revision then has. A revision that is not there gets none.
+    /// Moves a name to a revision. Does nothing if the revision is not stored.
     pub fn set_name(&mut self, revision: Revision, name: &GitName) {
         if !self.revisions.contains_key(&revision) {
             return;
@@ -134,15 +138,16 @@ impl StoredGit {
         }
     }
 
-    /// Tells whether everything that another mirror knows of one repository's revisions is known here too.
+    /// Returns whether this record contains all revisions of `other`, with the same details.
     pub fn has_all_of(&self, other: &Self) -> bool {
         other.revisions.iter().all(|(revision, stored)| self.revisions.get(revision) == Some(stored))
     }
 
-    /// Returns what two mirrors know of one repository together. If both give a name, this one's stays.
+    /// Returns the union of two records of one repository. If both have the same name, this record's name is kept.
     ///
-    /// `None` if they cut ancestries off at different commits and neither has everything that the other has: `shallow` counts
-    /// for the whole repository, so that putting them together would cut off an ancestry that is stored in full.
+    /// Returns `None` if the mirrors truncate ancestries at different commits and neither contains everything that the
+    /// other one has. `shallow` applies to the whole repository, so a union would truncate an ancestry that is stored in
+    /// full.
     pub fn union(&self, other: &Self) -> Option<Self> {
         let mut union = self.clone();
         if self.shallow == other.shallow {
@@ -170,7 +175,7 @@ impl StoredGit {
         Some(union)
     }
 
-    /// Returns whether every revision of another mirror is here too, and its ancestry at least as deep.
+    /// Returns whether this record contains all revisions of `other`, each with an ancestry that is at least as deep.
     fn is_as_deep_as(&self, other: &Self) -> bool {
         other.revisions.iter().all(|(revision, stored)| {
             let own = self.revisions.get(revision);
@@ -178,7 +183,7 @@ impl StoredGit {
         })
     }
 
-    /// Takes a line of the manifest, without its address.
+    /// Adds a line of the manifest, given without its address. `None` if the line is malformed.
     pub(super) fn read_line(&mut self, kind: &str, fields: &[&str]) -> Option<()> {
         match (kind, fields) {
             ("git", [revision, depth, words @ ..]) => {
@@ -196,7 +201,7 @@ impl StoredGit {
                 self.packs.insert(name.parse().ok()?, bytes.parse().ok()?).is_none().then_some(())
             }
             ("shallow", [commit]) => self.shallow.insert(commit.parse().ok()?).then_some(()),
-            // The lines are sorted, so that a revision stands before its submodules.
+            // The lines are sorted, so a revision's line precedes those of its submodules.
             ("submodule", [revision, address, of_submodule]) => {
                 let stored = self.revisions.get_mut(&revision.parse().ok()?)?;
                 let submodule = (address.parse().ok()?, of_submodule.parse().ok()?);
@@ -206,7 +211,7 @@ impl StoredGit {
         }
     }
 
-    /// Returns the lines of the manifest.
+    /// Returns the lines of this record in the manifest.
     pub(super) fn lines(&self, address: &GitAddress) -> Vec<String> {
         let mut lines = Vec::new();
         for (revision, stored) in &self.revisions {
@@ -225,7 +230,7 @@ impl StoredGit {
     }
 }
 
-/// Tells whether `name` is `folder` with something below it.
+/// Returns whether `name` is a path below `folder`.
 fn is_folder_of(folder: &str, name: &str) -> bool {
     name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -7,23 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use super::name::MAX_LENGTH;
 
-/// What is wrong with a version's text.
+/// An error for a text that is not a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a version such as 1.2.3 or 1.2.3-rc.1")]
 pub struct VersionError {
-    /// The text as it was given, at most its first 80 characters.
+    /// The rejected text, truncated to 80 characters.
     pub text: String,
 }
 
-/// A version as Hex demands it: `MAJOR.MINOR.PATCH`, with `-pre` and `+build` parts allowed (Semantic Versioning 2.0).
+/// A version in Hex's format: `MAJOR.MINOR.PATCH`, with optional `-pre` and `+build` parts (Semantic Versioning 2.0).
 ///
-/// Ordered by precedence; versions that differ only in the build part are ordered by it, to make the order total.
+/// Versions are ordered by precedence. To make the order total, versions that differ only in the build part are ordered
+/// by that part.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version(semver::Version);
 
 impl Version {
-    /// Returns the version below which there is none: `0.0.0-0`.
+    /// Returns the lowest version, `0.0.0-0`.
     pub fn lowest() -> Self {
         Self(semver::Version {
             pre: semver::Prerelease::new("0").expect("a valid pre-release"),
@@ -31,7 +32,7 @@ impl Version {
         })
     }
 
-    /// Returns a version above all that are published: its numbers are the largest that can be written.
+    /// Returns a version that is higher than every published one: its numbers are the largest possible.
     pub fn highest() -> Self {
         Self(semver::Version::new(u64::MAX, u64::MAX, u64::MAX))
     }
