@@ -1,16 +1,16 @@
-//! What is wrong with a lock, and where.
+//! Errors in a lock file, with their positions.
 
 use crate::term::{Span, SyntaxError};
 
-/// What is wrong with a lock, and where.
+/// An error in a lock file and its position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct LockError {
-    /// What is wrong, as one sentence without a full stop.
+    /// The problem, as one sentence without a full stop.
     pub message: String,
-    /// What to write at the marked place: a few words.
+    /// A short label for the highlighted position.
     pub label: String,
-    /// The place, in bytes of the file.
+    /// The position, in bytes of the file.
     pub span: Span,
 }
 
@@ -20,23 +20,25 @@ impl From<SyntaxError> for LockError {
     }
 }
 
-/// What is said of a lock with conflict marks.
+/// The message for a lock with conflict markers.
 const CONFLICT: &str = "unresolved merge conflict";
 
 impl LockError {
-    /// Tells whether the lock has conflict marks that are to blame.
+    /// Returns whether conflict markers cause this error.
     pub fn is_conflict(&self) -> bool {
         self.message == CONFLICT
     }
 
-    /// Returns the line and the column of the place in the file's contents, both counted from 1, the column in characters.
+    /// Returns the line and the column of the error in the file's contents, both counted from 1. Columns count
+    /// characters.
     pub fn line_column(&self, contents: impl AsRef<[u8]>) -> (usize, usize) {
         self.span.line_column(contents)
     }
 
-    /// Returns the error itself or, where conflict marks are to blame for it, one that says so.
+    /// Returns the error itself, or a more specific one if conflict markers cause it.
     ///
-    /// They are to blame if the error is on a line that is one, or if the file holds a whole conflict anywhere.
+    /// They do if the error is on a line that is a conflict marker, or if the file contains a complete conflict
+    /// anywhere.
     pub(super) fn or_merge_conflict(self, contents: &[u8]) -> Self {
         let mut marks = Vec::new();
         let mut offset = 0;
@@ -60,7 +62,8 @@ impl LockError {
     }
 }
 
-/// Returns the character that a line of conflict marks consists of: seven of them, then a blank or the line's end.
+/// Returns the character of a conflict marker if the line is one: seven equal characters, followed by a blank or the end
+/// of the line.
 fn conflict_mark(line: &[u8]) -> Option<u8> {
     let mark = *line.first().filter(|byte| b"<=>|".contains(byte))?;
     let (marks, rest) = line.split_at_checked(7)?;

@@ -1,8 +1,10 @@
 //! The JSON of `lock --json`: `{"file": …, "entries": [{"app": …, "kind": …, …}]}`.
 //!
-//! Every entry has `app` and `kind`. A `hex` one has `package`, `version`, `repo`, `inner_checksum` and `outer_checksum`
-//! (null if the lock has none); a `git` one `url`, and `rev` and `options` in a mix.lock, but `ref`, `tag`, `branch` and
-//! `subdir` as far as they are given in a rebar.lock; a `package` one `version`. Those of a rebar.lock have a `level`.
+//! Every entry has `app` and `kind`, and those of a rebar.lock have `level`. The other fields depend on the kind:
+//!
+//! - `hex`: `package`, `version`, `repo`, `inner_checksum` and `outer_checksum` (null if the lock has none).
+//! - `git`: `url`; in a mix.lock also `rev` and `options`; in a rebar.lock those of `ref`, `tag`, `branch` and `subdir` that the lock contains.
+//! - `package`: `version`.
 
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use serde_json::{Map, Value};
@@ -21,7 +23,7 @@ impl Serialize for Lock {
     }
 }
 
-/// An entry, in the shape that it has for a kind of lock.
+/// An entry with the kind of its lock, which determines the fields.
 struct Shaped<'a> {
     entry: &'a Entry,
     kind: LockKind,
@@ -68,7 +70,7 @@ impl Serialize for Shaped<'_> {
     }
 }
 
-/// Returns an object in which the first value of a repeated key counts, as in a keyword list.
+/// Collects pairs into an object. The first value of a repeated key wins, as in a keyword list.
 fn object(pairs: impl Iterator<Item = (String, Value)>) -> Map<String, Value> {
     let mut object = Map::new();
     for (key, value) in pairs {
@@ -77,8 +79,8 @@ fn object(pairs: impl Iterator<Item = (String, Value)>) -> Map<String, Value> {
     object
 }
 
-/// Returns a term as JSON: atoms and text as strings but for `nil`, `true` and `false`; keyword lists and maps as objects;
-/// other lists and tuples as arrays.
+/// Converts a term to JSON. Atoms and text become strings (except `nil`, `true` and `false`), keyword lists and maps
+/// become objects, other lists and tuples become arrays.
 pub(super) fn value(term: &Term<'_>) -> Value {
     match term {
         Term::Atom(name) => match &**name {

@@ -1,9 +1,9 @@
-//! mix.lock: a map (a keyword list in 2014's) of applications to what each is pinned to.
+//! mix.lock: a map from applications to what they are pinned to. In 2014 it was a keyword list.
 
 use super::{Dependency, Entry, GitSource, HexSource, Located, LockError, Source, json, unknown, utf8};
 use crate::term::{Span, Spanned, elixir};
 
-/// Returns the entries in the order of the file, repeated ones included.
+/// Returns the entries in the order of the file, including repeated ones.
 pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
     let text = utf8(contents)?;
     let mut entries = Vec::new();
@@ -32,8 +32,8 @@ fn entry(key: &Spanned<'_>, value: &Spanned<'_>) -> Result<Entry, LockError> {
     Ok(Entry { app, source, level: None, span: value.span })
 }
 
-/// Reads `{:hex, package, version, inner checksum, managers, dependencies, repository, outer checksum, …}`; all after the
-/// version was added over the years (`Hex.Utils.lock/1`).
+/// Reads `{:hex, package, version, inner checksum, managers, dependencies, repository, outer checksum, …}`. Later
+/// versions of Hex added the elements after the version one by one (`Hex.Utils.lock/1`).
 fn hex(app: &str, elements: &[Spanned<'_>], span: Span) -> Result<HexSource, LockError> {
     let default = || Located { text: "hexpm".to_owned(), span };
     let dependencies = elements.get(5).and_then(|list| list.term.as_list()).unwrap_or_default();
@@ -47,8 +47,8 @@ fn hex(app: &str, elements: &[Spanned<'_>], span: Span) -> Result<HexSource, Loc
     })
 }
 
-/// Reads `{app, requirement, [hex: package, repo: repository, optional: true]}`. What has another shape is left out: the
-/// release's registry entry says it again.
+/// Reads `{app, requirement, [hex: package, repo: repository, optional: true]}`. Dependencies of another shape are
+/// skipped, because the release's registry entry lists them too.
 fn dependency(term: &Spanned<'_>) -> Option<Dependency> {
     let [app, rest @ ..] = term.term.as_tuple()? else { return None };
     let app = Located::of(app)?.text;

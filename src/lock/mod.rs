@@ -1,7 +1,7 @@
-//! Lock files: text to [`Lock`], with errors that mark the place.
+//! Lock files: parses text to [`Lock`], with errors that point to a position.
 //!
-//! Names, versions and addresses are kept as they are written, each with its span: they are untrusted until a plan turns
-//! them into the validated types of [`crate::model`], and an error about one can still mark it in the file.
+//! Names, versions and addresses are kept as text with their spans. They are untrusted until a plan converts them to the
+//! validated types of [`crate::model`]. Because of the spans, errors of that conversion can point into the file.
 
 mod error;
 mod json;
@@ -15,23 +15,23 @@ pub use error::LockError;
 
 use crate::term::{Span, Spanned, Term};
 
-/// Which of the two formats a lock has.
+/// The two formats of locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockKind {
-    /// mix.lock: one literal term of Elixir.
+    /// mix.lock: one literal Elixir term.
     Mix,
-    /// rebar.lock: literal terms of Erlang.
+    /// rebar.lock: literal Erlang terms.
     Rebar,
 }
 
-/// What a lock file pins.
+/// The contents of a lock file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lock {
-    /// The name of the file, as it was given.
+    /// The name of the file, as given by the caller.
     pub file: String,
     /// Its format.
     pub kind: LockKind,
-    /// The entries, sorted by application, each application once.
+    /// The entries, sorted by application. Each application occurs once.
     pub entries: Vec<Entry>,
 }
 
@@ -40,11 +40,11 @@ pub struct Lock {
 pub struct Entry {
     /// The name of the application.
     pub app: Located,
-    /// What it is pinned to.
+    /// What the application is pinned to.
     pub source: Source,
-    /// How far it is from the project in the tree of dependencies, 0 being its own; rebar.lock only.
+    /// The distance from the project in the dependency tree; 0 for the project's own dependencies. Only in a rebar.lock.
     pub level: Option<i64>,
-    /// Where the pinned value stands.
+    /// The position of the entry's value.
     pub span: Span,
 }
 
@@ -53,16 +53,17 @@ pub struct Entry {
 pub enum Source {
     /// A release of a Hex package.
     Hex(HexSource),
-    /// A revision of a git repository; in a rebar.lock also one that a custom resource keeps in its own source.
+    /// A revision of a git repository. In a rebar.lock, this includes git sources that a custom resource embeds in its
+    /// own.
     Git(GitSource),
-    /// A release as mix.lock named it in 2014, before there were checksums: the package is called like the application.
+    /// A release in the format of 2014, when mix.lock had no checksums. The package has the name of the application.
     Package {
-        /// Its version.
+        /// The version of the release.
         version: Located,
     },
-    /// A kind that this program does not know, such as `hg`.
+    /// A kind that this program does not support, such as `hg`.
     Unknown {
-        /// The first element of the entry, or what it is instead of a tuple.
+        /// The first element of the entry, or the type of an entry that is not a tuple.
         kind: String,
     },
 }
@@ -72,70 +73,72 @@ pub enum Source {
 pub struct HexSource {
     /// The name of the package.
     pub package: Located,
-    /// Its version.
+    /// The version of the release.
     pub version: Located,
-    /// The repository; `hexpm`, with the span of the entry, where the lock names none.
+    /// The repository. If the lock names none, `hexpm` with the span of the entry.
     pub repository: Located,
-    /// The checksum of the tarball's parts: hexadecimal, in lower case.
+    /// The checksum over the parts of the tarball: hexadecimal, in lower case.
     pub inner_checksum: Option<Located>,
     /// The checksum of the whole tarball: hexadecimal, in lower case.
     pub outer_checksum: Option<Located>,
-    /// What the release depends on; empty for rebar.lock, which does not say.
+    /// The dependencies of the release. Empty for a rebar.lock, which does not list them.
     pub dependencies: Vec<Dependency>,
 }
 
-/// A package that a pinned release depends on.
+/// A dependency of a pinned release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
-    /// The name of its application.
+    /// The name of the dependency's application.
     pub app: String,
-    /// The name of the package.
+    /// The name of the dependency's package.
     pub package: String,
-    /// The repository; `hexpm` where the lock names none.
+    /// The repository; `hexpm` if the lock names none.
     pub repository: String,
-    /// The versions that will do, such as `~> 1.0`, if that is given.
+    /// The version requirement, such as `~> 1.0`, if the lock has one.
     pub requirement: Option<String>,
-    /// Whether the release works without it.
+    /// Whether the dependency is optional.
     pub optional: bool,
 }
 
 /// A pinned revision of a git repository.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GitSource {
-    /// Its address, in any form that git knows.
+    /// The address of the repository, in any form that git accepts.
     pub url: Located,
-    /// The commit. A rebar.lock written by hand may name a tag or branch only, which then is among the options.
+    /// The commit. A rebar.lock written by hand may only name a tag or a branch, which are stored in `options`.
     pub revision: Option<Located>,
-    /// Everything else that is said of it (`branch`, `tag`, `ref`, `depth`, `sparse`, `subdir`, …), in the order of the lock.
+    /// The other properties (`branch`, `tag`, `ref`, `depth`, `sparse`, `subdir`, …), in the order of the lock.
     pub options: Vec<(String, serde_json::Value)>,
 }
 
-/// A piece of text and where it stands in the lock.
+/// A text and its position in the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
     /// The text, without quotes and escapes.
     pub text: String,
-    /// The bytes of the file that it was read from, quotes included.
+    /// The bytes of the file that the text was read from, including quotes.
     pub span: Span,
 }
 
 impl Lock {
-    /// Reads the lock in `contents`. `file` is its name: one that ends in `rebar.lock` has that format, any other mix's.
+    /// Parses the contents of a lock. `file` is its name: if it ends in `rebar.lock`, the contents have rebar3's format,
+    /// otherwise mix's.
     ///
-    /// Where an application stands twice, the entry counts that the tool would use: mix's last, rebar3's first. A blank
-    /// file is a lock without entries.
+    /// If an application occurs twice, the entry that the tool itself would use wins: the last one for mix, the first
+    /// one for rebar3. A blank file is a lock without entries.
     ///
     /// # Errors
-    /// Where the contents are no literal terms, are too large or too deeply nested, hold conflict marks, or do not have
-    /// the shape of a lock. An entry of an unknown kind is no error, see [`Source::Unknown`].
+    /// Returns an error if the contents are not literal terms, are too large or too deeply nested, contain conflict
+    /// markers, or do not have the structure of a lock. An entry of an unknown kind is not an error, see
+    /// [`Source::Unknown`].
     pub fn parse(file: &str, contents: impl AsRef<[u8]>) -> Result<Self, LockError> {
         Self::parse_as(LockKind::of(file), file, contents)
     }
 
-    /// Reads a lock of a known format, whatever its name.
+    /// Parses the contents of a lock of a known format, whatever the name of the file.
     ///
     /// # Errors
-    /// As for [`Lock::parse`].
+    /// Fails in the same cases as [`Lock::parse`].
     pub fn parse_as(kind: LockKind, file: &str, contents: impl AsRef<[u8]>) -> Result<Self, LockError> {
         let contents = contents.as_ref();
         let read = match kind {
@@ -146,7 +149,7 @@ impl Lock {
         if kind == LockKind::Mix {
             entries.reverse();
         }
-        // The sort is stable and the first of its equals is kept.
+        // The sort is stable, and `dedup_by` keeps the first of equal entries.
         entries.sort_by(|a, b| a.app.text.cmp(&b.app.text));
         entries.dedup_by(|a, b| a.app.text == b.app.text);
         Ok(Self { file: file.to_owned(), kind, entries })
@@ -154,13 +157,13 @@ impl Lock {
 }
 
 impl LockKind {
-    /// Returns the format of the file of this name.
+    /// Returns the format of a lock file with this name.
     pub fn of(file: &str) -> Self {
         if file.ends_with("rebar.lock") { Self::Rebar } else { Self::Mix }
     }
 
-    /// Returns the format that contents without a name most likely have: rebar3 begins with a tuple or a list of tuples, mix
-    /// with a map or, long ago, a keyword list.
+    /// Guesses the format of contents without a file name. rebar3's begin with a tuple or a list of tuples, mix's with a
+    /// map or, in the oldest format, a keyword list.
     pub fn of_contents(contents: &[u8]) -> Self {
         let mut signs = contents.iter().filter(|byte| !byte.is_ascii_whitespace());
         match (signs.next(), signs.next()) {
@@ -171,26 +174,27 @@ impl LockKind {
 }
 
 impl Located {
-    /// Returns the text of an atom or string and where it stands.
+    /// Returns the text of an atom or string with its position.
     fn name(term: &Spanned<'_>) -> Option<Self> {
         let text = term.term.as_atom().or_else(|| term.term.as_text())?;
         Some(Self { text: text.to_owned(), span: term.span })
     }
 
-    /// Returns the same, but nothing for the atoms that mean nothing: Elixir's `nil`, Erlang's `undefined`.
+    /// Like [`Self::name`], but returns `None` for the atoms that stand for a missing value: Elixir's `nil`, Erlang's
+    /// `undefined`.
     fn of(term: &Spanned<'_>) -> Option<Self> {
         let absent = matches!(term.term.as_atom(), Some("nil" | "undefined"));
         if absent { None } else { Self::name(term) }
     }
 
-    /// Returns a checksum, of which only the case is made one.
+    /// Returns a checksum in lower case. Does not validate it.
     fn checksum(term: Option<&Spanned<'_>>) -> Option<Self> {
         let mut checksum = Self::of(term?)?;
         checksum.text.make_ascii_lowercase();
         Some(checksum)
     }
 
-    /// Returns the text of `term`, which has to have one as `what` of `app`.
+    /// Returns the text of `term`, which must have one. `what` and `app` describe it in the error.
     fn required(term: Option<&Spanned<'_>>, what: &str, app: &str, entry: Span) -> Result<Self, LockError> {
         let located = term.and_then(Self::of);
         located.ok_or_else(|| match term {
@@ -222,7 +226,7 @@ impl fmt::Display for Located {
     }
 }
 
-/// Returns the text of a lock.
+/// Returns the contents as UTF-8 text.
 fn utf8(contents: &[u8]) -> Result<&str, LockError> {
     std::str::from_utf8(contents).map_err(|error| LockError {
         message: "the file is not UTF-8".to_owned(),
@@ -231,7 +235,7 @@ fn utf8(contents: &[u8]) -> Result<&str, LockError> {
     })
 }
 
-/// Returns the entry's kind for what is no tuple that begins with an atom.
+/// Returns the source of an entry that is not a tuple beginning with a known atom.
 fn unknown(term: &Term<'_>) -> Source {
     let first = term.as_tuple().and_then(<[_]>::first).map_or(term, |first| &first.term);
     let kind = first.as_atom().unwrap_or_else(|| first.describe().trim_start_matches("an ").trim_start_matches("a "));

@@ -1,5 +1,5 @@
-//! rebar.lock: a list of `{Name, Source, Level}`, since 2016 as `{Version, List}` with the checksums in a list after it
-//! (`rebar_config:consult_lock_file/1`).
+//! rebar.lock: a list of `{Name, Source, Level}`. Since 2016 the file begins with `{Version, List}` and a list with the
+//! checksums follows (`rebar_config:consult_lock_file/1`).
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::{Entry, GitSource, HexSource, Located, LockError, Source, json, unknown, utf8};
 use crate::term::{Span, Spanned, erlang};
 
-/// Checksums by the name of the application.
+/// Checksums by application name.
 type Checksums<'a> = HashMap<&'a str, &'a Spanned<'a>>;
 
-/// Returns the entries in the order of the file, repeated ones included.
+/// Returns the entries in the order of the file, including repeated ones.
 pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
     if !erlang::says_latin1(contents) {
         utf8(contents)?;
@@ -29,7 +29,7 @@ pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
     entries.iter().map(|element| entry(element, &inner, &outer)).collect()
 }
 
-/// Returns the checksums in the attribute of this name; the first one of an application counts.
+/// Returns the checksums of the attribute with this name. The first checksum of an application wins.
 fn checksums<'a>(attributes: Option<&'a Spanned<'a>>, name: &str) -> Checksums<'a> {
     let attributes = attributes.and_then(|list| list.term.as_list()).unwrap_or_default();
     let mut named = attributes.iter().filter_map(|attribute| attribute.term.as_pair());
@@ -69,7 +69,8 @@ fn entry(element: &Spanned<'_>, inner: &Checksums<'_>, outer: &Checksums<'_>) ->
     Ok(Entry { app, source: read, level, span: source.span })
 }
 
-/// Reads `{pkg, Package, Version}`, to which rebar3 itself adds the inner and the outer checksum.
+/// Reads `{pkg, Package, Version}`. rebar3 itself appends the inner and the outer checksum to this tuple, so they are
+/// accepted there, too.
 fn package(
     app: &str,
     elements: &[Spanned<'_>],
@@ -88,8 +89,8 @@ fn package(
     })
 }
 
-/// Reads `{git, Url, Checkout}`, the checkout being `{ref, R}`, `{tag, T}`, `{branch, B}` or the text of any of them;
-/// rebar3 writes the first.
+/// Reads `{git, Url, Checkout}`. The checkout is `{ref, R}` (which rebar3 writes), `{tag, T}`, `{branch, B}`, or the
+/// text of any of these.
 fn git(app: &str, elements: &[Spanned<'_>], span: Span, subdir: Option<&Spanned<'_>>) -> Result<GitSource, LockError> {
     let url = Located::required(elements.get(1), "address", app, span)?;
     let mut options = Vec::new();
@@ -106,11 +107,11 @@ fn git(app: &str, elements: &[Spanned<'_>], span: Span, subdir: Option<&Spanned<
     Ok(GitSource { url, revision, options })
 }
 
-/// Returns the git pins in the source of a custom resource, such as `{raw, {git, Url, {ref, R}}}`: tuples
-/// `{git, Url, {ref | tag | branch, Name}, …}`, or with another first element that begins with `git_`.
+/// Returns the git pins in the source of a custom resource, such as `{raw, {git, Url, {ref, R}}}`. A pin is a tuple
+/// `{git, Url, {ref | tag | branch, Name}, …}`, or a similar one whose first element begins with `git_`.
 ///
-/// A resource decides what it writes to the lock (`rebar_resource_v2:lock/2`). Those that fetch by git keep the source of
-/// rebar3's own resource in theirs, or imitate it.
+/// A resource decides what it writes to the lock (`rebar_resource_v2:lock/2`). Resources that fetch with git embed the
+/// source of rebar3's own git resource, or imitate it.
 fn git_pins<'a>(source: &'a Spanned<'a>) -> Vec<&'a [Spanned<'a>]> {
     let (mut pins, mut next) = (Vec::new(), vec![source]);
     while let Some(term) = next.pop() {
@@ -133,7 +134,7 @@ fn is_git_pin(term: &Spanned<'_>) -> bool {
     is_git && url.term.as_text().is_some() && is_checkout
 }
 
-/// Returns the text of a name or string.
+/// Returns the text of an atom or string.
 fn text<'a>(term: &'a Spanned<'_>) -> Option<&'a str> {
     term.term.as_atom().or_else(|| term.term.as_text())
 }

@@ -1,17 +1,17 @@
-//! What both readers share: a position in the bytes, the bounds, and the wording of errors.
+//! What both readers share: a position in the bytes, the limits, and the wording of errors.
 
 use super::{Span, Spanned, SyntaxError, Term};
 
-/// The longest text that is read, in bytes.
+/// The longest text accepted, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
-/// How deeply lists, tuples, maps and binaries may be nested. Locks and metadata need about six levels.
+/// The maximum nesting of lists, tuples, maps and binaries. Locks and metadata need about six levels.
 pub const MAX_NESTING: usize = 64;
-/// How many terms a text may hold, counting every element. A lock of 10,000 packages holds about 200,000.
+/// The maximum number of terms in a text, counting every element. A lock of 10,000 packages contains about 200,000.
 pub const MAX_TERMS: usize = 4_000_000;
 /// The longest atom (`MAX_ATOM_CHARACTERS` in Erlang's runtime, `unsafe_to_atom/4` in Elixir's tokenizer).
 const MAX_ATOM: usize = 255;
 
-/// A position in a text, and how much of the bounds is used up.
+/// A position in a text, and how much of each limit is used up.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
     pub(super) source: &'a [u8],
@@ -40,11 +40,11 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub(super) fn starts_with(&self, token: &str) -> bool {
-        // Most tokens are told apart by their first byte, which is cheaper to compare.
+        // Most tokens differ in their first byte, which is cheaper to compare.
         self.peek() == token.bytes().next() && self.source[self.at..].starts_with(token.as_bytes())
     }
 
-    /// Steps over `token` if it stands here.
+    /// Consumes `token` if it comes next. Returns whether it does.
     #[inline]
     pub(super) fn eat(&mut self, token: &str) -> bool {
         let found = self.starts_with(token);
@@ -54,18 +54,18 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// Steps over bytes as long as they match.
+    /// Consumes bytes as long as they match.
     pub(super) fn skip_while(&mut self, matches: impl Fn(u8) -> bool) {
         let rest = &self.source[self.at..];
         self.at += rest.iter().position(|&byte| !matches(byte)).unwrap_or(rest.len());
     }
 
-    /// Returns the span from `start` to here.
+    /// Returns the span from `start` to the current position.
     pub(super) fn span(&self, start: usize) -> Span {
         Span::new(start, self.at)
     }
 
-    /// Marks `term` as written from `start` to here, and counts it.
+    /// Attaches the span from `start` to the current position to `term`, and counts the term.
     pub(super) fn spanned(&mut self, start: usize, term: Term<'a>) -> Result<Spanned<'a>, SyntaxError> {
         self.terms += 1;
         if self.terms > MAX_TERMS {
@@ -78,7 +78,7 @@ impl<'a> Cursor<'a> {
         Ok(Spanned { term, span: self.span(start) })
     }
 
-    /// Goes one level deeper, into what was opened at `start`.
+    /// Enters one level of nesting, opened at `start`.
     pub(super) fn enter(&mut self, start: usize) -> Result<(), SyntaxError> {
         self.nesting += 1;
         if self.nesting > MAX_NESTING {
@@ -92,7 +92,7 @@ impl<'a> Cursor<'a> {
         self.nesting -= 1;
     }
 
-    /// Returns the error that something else than `expected` stands here.
+    /// Returns an error for finding something other than `expected` at the current position.
     pub(super) fn unexpected(&self, expected: &str) -> SyntaxError {
         let span = self.token_span();
         let message = match &self.source[span.range()] {
@@ -102,13 +102,13 @@ impl<'a> Cursor<'a> {
         error(span, message, format!("expected {expected}"))
     }
 
-    /// Returns the error that what was opened by the `opened` bytes at `start` is never closed.
+    /// Returns an error for a term that is never closed. Its opening token is the `opened` bytes at `start`.
     pub(super) fn unterminated(&self, what: &str, start: usize, opened: usize, close: &str) -> SyntaxError {
         let span = Span::new(start, start + opened);
         error(span, format!("this {what} is never closed"), format!("opened here, `{close}` is missing"))
     }
 
-    /// Returns the bytes to mark for what stands here: a word, or else one character.
+    /// Returns the span to highlight at the current position: a word, or else a single character.
     fn token_span(&self) -> Span {
         let rest = &self.source[self.at..];
         let word = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
@@ -118,17 +118,17 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Refuses an atom that is too long. Erlang counts its characters, Elixir's reader its bytes.
+/// Rejects an atom that is too long. Erlang counts its characters, Elixir's reader its bytes.
 pub(super) fn check_atom(length: usize, span: Span) -> Result<(), SyntaxError> {
     if length > MAX_ATOM { Err(error(span, "this atom is too long", format!("more than {MAX_ATOM}"))) } else { Ok(()) }
 }
 
-/// Returns a syntax error.
+/// Creates a syntax error.
 pub(super) fn error(span: Span, message: impl Into<String>, label: impl Into<String>) -> SyntaxError {
     SyntaxError { message: message.into(), label: label.into(), span }
 }
 
-/// Returns at most 40 characters of `token`, none of which moves a terminal's cursor.
+/// Returns at most 40 characters of `token`, with those escaped that would move a terminal's cursor.
 fn printable(token: &[u8]) -> String {
     String::from_utf8_lossy(&token[..token.len().min(160)]).chars().take(40).flat_map(char::escape_debug).collect()
 }

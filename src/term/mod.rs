@@ -1,8 +1,8 @@
-//! The literal terms of Erlang and Elixir: text to [`Term`] with the place each stands at.
+//! The literal terms of Erlang and Elixir: parses text to [`Term`]s with their positions.
 //!
-//! [`erlang::consult`] reads what `file:consult/1` reads (rebar.lock, a tarball's metadata.config); [`elixir::parse`] reads
-//! the literal subset of Elixir that a mix.lock is written in. Neither evaluates anything, and both are bounded in size,
-//! nesting and number of terms, because either text may come from a stranger. Nothing here does I/O.
+//! [`erlang::consult`] reads what `file:consult/1` reads (rebar.lock, a tarball's metadata.config). [`elixir::parse`]
+//! reads the literal subset of Elixir, in which a mix.lock is written. Neither evaluates anything. Because the texts are
+//! untrusted, both functions limit size, nesting and number of terms. This module does no I/O.
 
 mod cursor;
 pub mod elixir;
@@ -15,39 +15,39 @@ use std::borrow::Cow;
 pub use cursor::{MAX_BYTES, MAX_NESTING, MAX_TERMS};
 pub use span::Span;
 
-/// What is wrong with a text, and where.
+/// A syntax error and its position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SyntaxError {
-    /// What is wrong, as one sentence without a full stop.
+    /// The problem, as one sentence without a full stop.
     pub message: String,
-    /// What to write at the marked place: a few words.
+    /// A short label for the highlighted position.
     pub label: String,
-    /// The place, in bytes of the text.
+    /// The position, in bytes of the text.
     pub span: Span,
 }
 
-/// A term and where it stands.
+/// A term and its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spanned<'a> {
     /// The term.
     pub term: Term<'a>,
-    /// The bytes that it is written in, quotes and brackets included.
+    /// The bytes of the text that the term was read from, including quotes and brackets.
     pub span: Span,
 }
 
-/// A literal term. It borrows from the text wherever no escape stands in between.
+/// A literal term. It borrows from the text unless the text contains escapes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Term<'a> {
-    /// An atom, without quotes or colon; Elixir's `nil`, `true` and `false` are atoms too.
+    /// An atom, without quotes or colon. Elixir's `nil`, `true` and `false` are atoms, too.
     Atom(Cow<'a, str>),
-    /// An Elixir string or an Erlang binary. Usually UTF-8, but it need not be.
+    /// An Elixir string or an Erlang binary. Usually, but not always, UTF-8.
     Binary(Cow<'a, [u8]>),
-    /// An Erlang string or an Elixir charlist: to both languages a list of code points.
+    /// An Erlang string or an Elixir charlist. In both languages, this is a list of code points.
     Charlist(Cow<'a, str>),
-    /// An integer; a character literal is one too.
+    /// An integer or a character literal.
     Integer(i64),
-    /// An integer that does not fit, as it is written, but without underscores.
+    /// An integer that does not fit into 64 bits, as written but without underscores.
     BigInteger(Cow<'a, str>),
     /// A floating point number, always finite.
     Float(f64),
@@ -55,12 +55,12 @@ pub enum Term<'a> {
     Tuple(Vec<Spanned<'a>>),
     /// A proper list. A keyword list is a list of tuples of an atom and a value.
     List(Vec<Spanned<'a>>),
-    /// The pairs of a map in the order they are written, repeated keys included (the last one counts).
+    /// The pairs of a map in the order of the text, including repeated keys (the last one wins).
     Map(Vec<(Spanned<'a>, Spanned<'a>)>),
 }
 
 impl Term<'_> {
-    /// Returns the name of an atom.
+    /// Returns the name if this is an atom.
     pub fn as_atom(&self) -> Option<&str> {
         match self {
             Self::Atom(name) => Some(name),
@@ -68,7 +68,7 @@ impl Term<'_> {
         }
     }
 
-    /// Returns the text of a binary that is UTF-8, or of a charlist.
+    /// Returns the text if this is a charlist or a UTF-8 binary.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Binary(bytes) => std::str::from_utf8(bytes).ok(),
@@ -77,7 +77,7 @@ impl Term<'_> {
         }
     }
 
-    /// Returns the bytes of a binary, which need not be UTF-8.
+    /// Returns the bytes if this is a binary. They need not be UTF-8.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Binary(bytes) => Some(bytes),
@@ -85,7 +85,7 @@ impl Term<'_> {
         }
     }
 
-    /// Returns an integer that fits.
+    /// Returns the value if this is an integer that fits into 64 bits.
     pub fn as_integer(&self) -> Option<i64> {
         match self {
             Self::Integer(integer) => Some(*integer),
@@ -93,7 +93,7 @@ impl Term<'_> {
         }
     }
 
-    /// Returns `true` or `false` for the atom of that name.
+    /// Returns the value if this is the atom `true` or `false`.
     pub fn as_bool(&self) -> Option<bool> {
         match self.as_atom()? {
             "true" => Some(true),
@@ -102,7 +102,7 @@ impl Term<'_> {
         }
     }
 
-    /// Returns the elements of a tuple.
+    /// Returns the elements if this is a tuple.
     pub fn as_tuple(&self) -> Option<&[Spanned<'_>]> {
         match self {
             Self::Tuple(elements) => Some(elements),
@@ -110,7 +110,8 @@ impl Term<'_> {
         }
     }
 
-    /// Returns the elements of a list. The empty charlist is the empty list; other charlists are not taken apart.
+    /// Returns the elements if this is a list. The empty charlist is the empty list; other charlists are not split into
+    /// elements.
     pub fn as_list(&self) -> Option<&[Spanned<'_>]> {
         match self {
             Self::List(elements) => Some(elements),
@@ -119,7 +120,7 @@ impl Term<'_> {
         }
     }
 
-    /// Returns the pairs of a map.
+    /// Returns the pairs if this is a map.
     pub fn as_map(&self) -> Option<&[(Spanned<'_>, Spanned<'_>)]> {
         match self {
             Self::Map(pairs) => Some(pairs),
@@ -127,7 +128,7 @@ impl Term<'_> {
         }
     }
 
-    /// Returns the key and the value of a tuple of two elements.
+    /// Returns the key and the value if this is a tuple of two elements.
     pub fn as_pair(&self) -> Option<(&Spanned<'_>, &Spanned<'_>)> {
         match self.as_tuple()? {
             [key, value] => Some((key, value)),
@@ -135,7 +136,7 @@ impl Term<'_> {
         }
     }
 
-    /// Returns what to call a term of this type in a message, such as `a list`.
+    /// Returns the name of the term's type for use in a message, such as `a list`.
     pub fn describe(&self) -> &'static str {
         match self {
             Self::Atom(_) => "an atom",

@@ -1,15 +1,15 @@
-//! Numbers, which both languages write nearly alike.
+//! Numbers, for which both languages have almost the same syntax.
 
 use std::borrow::Cow;
 
 use super::cursor::{Cursor, error};
 use super::{SyntaxError, Term};
 
-/// The longest number that is read, in bytes; it bounds the work on hostile ones.
+/// The longest number accepted, in bytes. Limits the work on hostile numbers.
 const MAX_DIGITS: usize = 4096;
 
-/// Reads digits of `radix` from here on, single underscores between them allowed, and returns the integer.
-/// `start` is where its sign or prefix stands.
+/// Reads an integer of digits in `radix` at the current position. Single underscores between digits are allowed. `start`
+/// is the position of its sign or prefix.
 pub(super) fn integer<'a>(cursor: &mut Cursor<'a>, start: usize, radix: u32) -> Result<Term<'a>, SyntaxError> {
     let negative = cursor.source[start] == b'-';
     let digits = digits(cursor, radix)?;
@@ -21,7 +21,7 @@ pub(super) fn integer<'a>(cursor: &mut Cursor<'a>, start: usize, radix: u32) -> 
     })
 }
 
-/// Reads a decimal integer or, where a fraction follows, a floating point number. `start` is where its sign stands.
+/// Reads a decimal integer, or a floating point number if a fraction follows. `start` is the position of its sign.
 pub(super) fn decimal<'a>(cursor: &mut Cursor<'a>, start: usize) -> Result<Term<'a>, SyntaxError> {
     let integer = integer(cursor, start, 10)?;
     if cursor.peek() != Some(b'.') || !cursor.peek_at(1).is_some_and(|byte| byte.is_ascii_digit()) {
@@ -57,7 +57,7 @@ fn digits<'a>(cursor: &mut Cursor<'a>, radix: u32) -> Result<&'a [u8], SyntaxErr
     Ok(&cursor.source[start..cursor.at])
 }
 
-/// Returns ASCII `digits` as text without their underscores.
+/// Returns ASCII `digits` as text without underscores.
 fn without_underscores(digits: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(digits);
     if text.contains('_') { Cow::Owned(text.replace('_', "")) } else { text }

@@ -1,8 +1,8 @@
-//! Places in a text.
+//! Positions in a text.
 
 use std::ops::Range;
 
-/// A range of bytes in a text. Texts are at most [`super::MAX_BYTES`] long, so 32 bits are enough.
+/// A range of bytes in a text. Texts have at most [`super::MAX_BYTES`] bytes, so 32 bits are enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     /// The offset of the first byte.
@@ -12,19 +12,19 @@ pub struct Span {
 }
 
 impl Span {
-    /// Returns the span of these offsets; what does not fit in 32 bits is cut.
+    /// Creates a span from two offsets, which are truncated to 32 bits.
     pub fn new(start: usize, end: usize) -> Self {
         let clamp = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         Self { start: clamp(start), end: clamp(end) }
     }
 
-    /// Returns the span as a range of offsets, to slice the text with.
+    /// Returns the span as a range of offsets, for slicing the text.
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 
-    /// Returns the line and the column at which the span begins in `source`, both counted from 1, the column in
-    /// characters of UTF-8 (in bytes where the text is not UTF-8).
+    /// Returns the line and the column of the span's beginning in `source`, both counted from 1. Columns count UTF-8
+    /// characters, or bytes if the text is not UTF-8.
     pub fn line_column(self, source: impl AsRef<[u8]>) -> (usize, usize) {
         let source = source.as_ref();
         let before = &source[..source.len().min(self.start as usize)];

@@ -1,7 +1,7 @@
-//! Elixir's literal terms: the part of the language that `inspect/2` writes, which is what a mix.lock consists of.
+//! Elixir's literal terms: the part of the language that `inspect/2` writes, and in which a mix.lock is written.
 //!
-//! Whatever Elixir would have to evaluate (calls, operators, variables, interpolation, aliases) is refused, and so are
-//! heredocs and all sigils but `~c` and `~s`.
+//! Everything that Elixir would have to evaluate (calls, operators, variables, interpolation, aliases) is an error, and
+//! so are heredocs and all sigils except `~c` and `~s`.
 
 mod text;
 
@@ -11,11 +11,11 @@ use self::text::{is_disguise, is_name_start};
 use super::cursor::{Cursor, check_atom, error};
 use super::{Span, Spanned, SyntaxError, Term};
 
-/// Returns the term that the whole text is; `nil` if it is blank, as Elixir has it.
+/// Parses a text that consists of one term. Returns `nil` if it is blank, as Elixir does.
 ///
 /// # Errors
-/// Where the text is not one literal term, or exceeds a bound ([`super::MAX_BYTES`], [`super::MAX_NESTING`],
-/// [`super::MAX_TERMS`]).
+/// Returns an error if the text is not one literal term or exceeds a limit ([`super::MAX_BYTES`],
+/// [`super::MAX_NESTING`], [`super::MAX_TERMS`]).
 pub fn parse(source: &str) -> Result<Spanned<'_>, SyntaxError> {
     let mut reader = Reader { cursor: Cursor::new(source.as_bytes())?, source };
     reader.skip_blank();
@@ -27,12 +27,13 @@ pub fn parse(source: &str) -> Result<Spanned<'_>, SyntaxError> {
     Ok(term)
 }
 
-/// Gives `take` each key and value of the map or list of pairs that the whole text is, in order; none if it is blank.
+/// Parses a text that consists of one map or list of pairs, and passes each key and value to `take`, in order. Does not
+/// call `take` if the text is blank.
 ///
-/// No more than one pair is in memory at a time, which is also what makes this faster than [`parse`].
+/// Only one pair is in memory at a time, which also makes this function faster than [`parse`].
 ///
 /// # Errors
-/// As [`parse`], where the text is neither a map nor a list of pairs, and whatever `take` returns.
+/// Fails in the same cases as [`parse`], if the text is neither a map nor a list of pairs, and if `take` fails.
 pub fn pairs<'a, E: From<SyntaxError>>(
     source: &'a str,
     mut take: impl FnMut(Spanned<'a>, Spanned<'a>) -> Result<(), E>,
@@ -64,17 +65,19 @@ struct Reader<'a> {
     source: &'a str,
 }
 
-/// What may stand between two commas.
+/// An element between two commas.
 enum Element<'a> {
     Term(Spanned<'a>),
-    /// `key: value`, which has to come after all elements without a key.
+    /// `key: value`, which must come after all elements without a key.
     Keyword(Spanned<'a>, Spanned<'a>),
 }
 
 impl<'a> Reader<'a> {
-    /// Steps over blanks, line ends and comments; returns whether a line ended. Stops at what Elixir takes for neither
-    /// (`elixir_tokenizer:tokenize/5`): vertical tabs, form feeds, carriage returns alone, and in comments what
-    /// [`text::is_disguise`] names.
+    /// Skips blanks, line endings and comments. Returns whether a line ended.
+    ///
+    /// Stops at characters that Elixir accepts neither as blanks nor in comments (`elixir_tokenizer:tokenize/5`):
+    /// vertical tabs, form feeds and lone carriage returns, and inside comments also the characters of
+    /// [`text::is_disguise`].
     fn skip_blank(&mut self) -> bool {
         let mut line_ended = false;
         loop {
@@ -99,7 +102,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what may follow the only term.
+    /// Checks that only blanks and comments follow the term.
     fn end(&mut self) -> Result<(), SyntaxError> {
         self.skip_blank();
         match self.cursor.peek() {
@@ -153,12 +156,13 @@ impl<'a> Reader<'a> {
         Ok(Element::Term(self.cursor.spanned(start, term)?))
     }
 
-    /// Says whether the colon that makes a key of what was just read stands here; it needs a blank after it.
+    /// Returns whether a colon follows that turns the preceding name or string into a key. Such a colon needs a blank
+    /// after it.
     fn at_keyword_colon(&self) -> bool {
         self.cursor.peek() == Some(b':') && self.cursor.peek_at(1).is_some_and(|byte| byte.is_ascii_whitespace())
     }
 
-    /// Reads the value of a key that stands from `start` to the colon here.
+    /// Reads the value of a key. The key extends from `start` to the colon at the current position.
     fn keyword(&mut self, start: usize, key: Term<'a>) -> Result<Element<'a>, SyntaxError> {
         let key = self.cursor.spanned(start, key)?;
         self.cursor.enter(start)?;
@@ -181,9 +185,9 @@ impl<'a> Reader<'a> {
         Ok(Term::List(elements))
     }
 
-    /// Reads a tuple; keys at its end make a keyword list, which is its last element.
+    /// Reads a tuple. Keys at its end form a keyword list, which becomes the last element.
     fn tuple(&mut self) -> Result<Term<'a>, SyntaxError> {
-        // The entries of a lock, its largest tuples, have eight elements.
+        // A lock's entries are its largest tuples and have eight elements.
         let mut elements = Vec::with_capacity(8);
         let mut keywords = Vec::new();
         self.elements("tuple", "{", "}", |reader, element| -> Result<(), SyntaxError> {
@@ -212,7 +216,7 @@ impl<'a> Reader<'a> {
         Ok(Term::Map(pairs))
     }
 
-    /// Gives `take` each key and value of the map that begins here.
+    /// Passes each key and value of the map at the current position to `take`.
     fn map_pairs<E: From<SyntaxError>>(
         &mut self,
         mut take: impl FnMut(&mut Self, Spanned<'a>, Spanned<'a>) -> Result<(), E>,
@@ -231,7 +235,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Gives `take` each element between `open`, which stands here, and `close`. A comma may follow the last one.
+    /// Passes each element between `open`, which is at the current position, and `close` to `take`. A trailing comma is
+    /// allowed.
     fn elements<E: From<SyntaxError>>(
         &mut self,
         what: &str,
@@ -279,7 +284,7 @@ impl<'a> Reader<'a> {
         self.cursor.spanned(start, Term::Tuple(vec![key, value]))
     }
 
-    /// Reads strings and bytes between `<<` and `>>`, as `inspect/2` writes what is not printable.
+    /// Reads strings and bytes between `<<` and `>>`, the form in which `inspect/2` writes unprintable binaries.
     fn binary(&mut self) -> Result<Term<'a>, SyntaxError> {
         if self.cursor.starts_with("<<<") {
             return Err(self.cursor.unexpected("a blank between the brackets of two binaries"));
@@ -311,7 +316,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns the atom with a name that was read from `start` on, in quotes.
+    /// Creates an atom from its quoted name, which begins at `start`.
     fn atom_of(&self, start: usize, name: Cow<'a, [u8]>) -> Result<Term<'a>, SyntaxError> {
         let name = self.utf8(start, name)?;
         check_atom(name.len(), self.cursor.span(start))?;

@@ -1,4 +1,4 @@
-//! What a term of Elixir is made of: names, numbers, and what stands between quotes.
+//! The parts of Elixir's terms: names, numbers and quoted text.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,10 @@ use crate::term::cursor::{check_atom, error};
 use crate::term::{Span, SyntaxError, Term, number};
 
 impl<'a> Reader<'a> {
-    /// Reads ASCII letters, digits, `_` and `@`, and a `?` or `!` at the end. Elixir allows more letters, but only where no name
-    /// mixes scripts or can be confused with another one; nothing needs them without quotes.
+    /// Reads ASCII letters, digits, `_` and `@`, and an optional final `?` or `!`.
+    ///
+    /// Elixir allows other letters if the name does not mix scripts and cannot be confused with another name. No lock
+    /// needs such a name without quotes.
     pub(super) fn name(&mut self) -> Result<&'a str, SyntaxError> {
         let start = self.cursor.at;
         self.cursor.skip_while(is_ascii_inner);
@@ -55,7 +57,7 @@ impl<'a> Reader<'a> {
         Ok(Term::Integer(plain.map_or(i64::from(u32::from(character)), i64::from)))
     }
 
-    /// Reads `~c"…"`, a charlist, or `~s"…"`, a string, with any of the delimiters.
+    /// Reads `~c"…"` (a charlist) or `~s"…"` (a string), with any delimiters.
     pub(super) fn sigil(&mut self) -> Result<Term<'a>, SyntaxError> {
         let start = self.cursor.at;
         let (kind, open) = (self.cursor.peek_at(1), self.cursor.peek_at(2));
@@ -76,7 +78,7 @@ impl<'a> Reader<'a> {
         if kind == Some(b's') { Ok(Term::Binary(text)) } else { Ok(Term::Charlist(self.utf8(start, text)?)) }
     }
 
-    /// Reads what stands between the delimiter here and the next `close`.
+    /// Reads quoted text. The opening delimiter is at the current position, and the text ends at the next `close`.
     pub(super) fn quoted(&mut self, what: &str, close: u8) -> Result<Cow<'a, [u8]>, SyntaxError> {
         let start = self.cursor.at;
         if self.cursor.starts_with("\"\"\"") || self.cursor.starts_with("'''") {
@@ -116,9 +118,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Refuses what Elixir refuses between quotes, from `start` to here: [`is_disguise`], but for line ends of two characters.
+    /// Rejects the characters that Elixir rejects in quoted text, from `start` to the current position: those of
+    /// [`is_disguise`], except in CRLF line endings.
     fn check_quoted(&mut self, start: usize) -> Result<(), SyntaxError> {
-        // The bytes that those begin with, of which plain text has few.
+        // The first bytes of these characters. They are rare in ordinary text, so this check usually avoids the slow
+        // one.
         let suspicious = |byte: &u8| matches!(byte, 0x0b..=0x0d | 0xc2 | 0xe2);
         if !self.cursor.source[start..self.cursor.at].iter().any(suspicious) {
             return Ok(());
@@ -130,7 +134,7 @@ impl<'a> Reader<'a> {
         Err(self.cursor.unexpected("its escape sequence"))
     }
 
-    /// Reads an escape sequence, whose backslash stands here (`elixir_interpolation:unescape_chars/3`).
+    /// Reads an escape sequence whose backslash is at the current position (`elixir_interpolation:unescape_chars/3`).
     fn escape(&mut self, text: &mut Vec<u8>) -> Result<(), SyntaxError> {
         let start = self.cursor.at;
         self.cursor.at += 1;
@@ -181,7 +185,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns text that has to be UTF-8: an atom's name or a charlist, which began at `start`.
+    /// Converts the name of an atom or a charlist, both of which must be UTF-8. `start` is where the term begins.
     pub(super) fn utf8(&self, start: usize, text: Cow<'a, [u8]>) -> Result<Cow<'a, str>, SyntaxError> {
         let utf8 = match text {
             Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
@@ -195,9 +199,9 @@ pub(super) fn is_name_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
-/// Returns whether a character is one with which a text can be made to look like another one: it turns the direction of what
-/// follows, or ends a line for some programs and not for others (`?bidi` and `?break` in `elixir_tokenizer.hrl`; Elixir 1.14
-/// still accepts the latter).
+/// Returns whether a character can make a text look like a different one: it changes the writing direction, or only some
+/// programs treat it as a line ending (`?bidi` and `?break` in `elixir_tokenizer.hrl`; Elixir 1.14 still accepts the
+/// latter).
 pub(super) fn is_disguise(character: char) -> bool {
     matches!(
         character,
@@ -205,7 +209,8 @@ pub(super) fn is_disguise(character: char) -> bool {
     )
 }
 
-/// Returns what a backslash makes of `byte`, if that is not the byte itself (`elixir_interpolation:unescape_map/1`).
+/// Returns the byte that a backslash followed by `byte` stands for, or `None` if that is `byte` itself
+/// (`elixir_interpolation:unescape_map/1`).
 fn unescaped(byte: u8) -> Option<u8> {
     Some(match byte {
         b'0' => 0,

@@ -1,7 +1,7 @@
-//! Erlang's literal terms, as `file:consult/1` reads them: each is ended by a full stop.
+//! Erlang's literal terms, each followed by a full stop, as `file:consult/1` reads them.
 //!
-//! Left out, because nothing that prints terms writes it: improper lists, binaries with sizes or types other than `utf8`,
-//! and the strings of OTP 27 (triple-quoted, sigils).
+//! Improper lists, binaries with sizes or types other than `utf8`, and the string forms of OTP 27 (triple-quoted
+//! strings, sigils) are not supported, because no tool writes them when it prints terms.
 
 mod text;
 
@@ -10,16 +10,16 @@ use std::borrow::Cow;
 use super::cursor::{Cursor, check_atom, error};
 use super::{Spanned, SyntaxError, Term};
 
-/// Returns the terms of a text, in order.
+/// Parses the terms of a text, in order.
 ///
-/// The text is UTF-8, or Latin-1 where it is not valid UTF-8 (as hex_core's `hex_tarball:do_decode_metadata/2` has it)
-/// or where a comment in its first two lines says so (`%% coding: latin-1`, see `epp:read_encoding/1`). Spans count the
-/// text's own bytes either way. A binary `<<"…">>` has one byte per character, whatever the encoding of the text, and
-/// `<<"…"/utf8>>` has the characters as UTF-8.
+/// The text is read as UTF-8. It is read as Latin-1 if it is not valid UTF-8 (as in hex_core's
+/// `hex_tarball:do_decode_metadata/2`) or if a comment in its first two lines declares Latin-1 (`%% coding: latin-1`,
+/// see `epp:read_encoding/1`). In both cases, spans count the bytes of the original text. A binary `<<"…">>` has one
+/// byte per character, whatever the encoding of the text; `<<"…"/utf8>>` contains the UTF-8 form of its characters.
 ///
 /// # Errors
-/// Where the text is not a sequence of literal terms, or exceeds a bound ([`super::MAX_BYTES`], [`super::MAX_NESTING`],
-/// [`super::MAX_TERMS`]).
+/// Returns an error if the text is not a sequence of literal terms or exceeds a limit ([`super::MAX_BYTES`],
+/// [`super::MAX_NESTING`], [`super::MAX_TERMS`]).
 pub fn consult(source: &[u8]) -> Result<Vec<Spanned<'_>>, SyntaxError> {
     let cursor = Cursor::new(source)?;
     let utf8 = if says_latin1(source) { None } else { std::str::from_utf8(source).ok() };
@@ -35,15 +35,15 @@ pub fn consult(source: &[u8]) -> Result<Vec<Spanned<'_>>, SyntaxError> {
         if !reader.cursor.eat(".") {
             return Err(reader.cursor.unexpected("a full stop after the term"));
         }
-        // Otherwise it is an operator (`erl_scan:scan_dot/6`).
+        // Otherwise the full stop is an operator (`erl_scan:scan_dot/6`).
         if !matches!(reader.cursor.peek(), None | Some(b'\t'..=b'\r' | b' ' | b'%')) {
             return Err(reader.cursor.unexpected("a blank after the full stop"));
         }
     }
 }
 
-/// Returns whether a comment in the first two lines declares the text to be Latin-1: what follows the first `coding` that an
-/// `=` or a `:` follows (`epp:read_encoding/1`).
+/// Returns whether a comment in the first two lines declares the text to be Latin-1. The encoding follows the first
+/// `coding` that is followed by `=` or `:` (`epp:read_encoding/1`).
 pub(crate) fn says_latin1(source: &[u8]) -> bool {
     source.split(|&byte| byte == b'\n').take(2).any(|line| {
         let line = String::from_utf8_lossy(&line[..line.len().min(1000)]).to_ascii_lowercase();
@@ -58,19 +58,19 @@ pub(crate) fn says_latin1(source: &[u8]) -> bool {
 
 struct Reader<'a> {
     cursor: Cursor<'a>,
-    /// The text, if it is UTF-8; otherwise each byte is a character.
+    /// The text if it is UTF-8; otherwise `None`, and each byte is a character.
     utf8: Option<&'a str>,
 }
 
 impl<'a> Reader<'a> {
-    /// Steps over white space and comments.
+    /// Skips white space and comments.
     fn skip_blank(&mut self) {
         while let Some(byte) = self.cursor.peek() {
             match byte {
                 b'%' => self.cursor.skip_while(|byte| byte != b'\n'),
                 b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r' => self.cursor.at += 1,
-                // Erlang takes other control characters for blanks; but a file of zeros is what a power cut leaves, and no
-                // empty lock.
+                // Erlang treats other control characters as blanks. This reader does not: a power cut can leave a file
+                // full of zeros, which must not be read as an empty lock.
                 _ => return,
             }
         }
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         self.cursor.spanned(start, term)
     }
 
-    /// Reads the elements between `open`, which stands here, and `close`.
+    /// Reads the elements between `open`, which is at the current position, and `close`.
     fn sequence(&mut self, what: &str, open: &str, close: &str) -> Result<Vec<Spanned<'a>>, SyntaxError> {
         let mut elements = Vec::new();
         self.elements(what, open, close, |reader| {
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         Ok(pairs)
     }
 
-    /// Calls `element` at each place where an element begins, with commas in between.
+    /// Calls `element` at the beginning of each element of a comma-separated sequence.
     fn elements(
         &mut self,
         what: &str,

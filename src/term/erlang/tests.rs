@@ -1,4 +1,4 @@
-//! Forms, mistakes and bounds.
+//! Tests of accepted forms, syntax errors and limits.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a term of Erlang is made of: atoms, numbers, and what stands between quotes.
+//! The parts of Erlang's terms: atoms, numbers and quoted text.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::Reader;
 use crate::term::cursor::{check_atom, error};
 use crate::term::{SyntaxError, Term, number};
 
-/// The keywords of Erlang (`erl_scan:reserved_word/1`), those of OTP 27 included.
+/// The keywords of Erlang (`erl_scan:reserved_word/1`), including those of OTP 27.
 const RESERVED: &[&str] = &[
     "after", "and", "andalso", "band", "begin", "bnot", "bor", "bsl", "bsr", "bxor", "case", "catch", "cond", "div",
     "else", "end", "fun", "if", "let", "maybe", "not", "of", "or", "orelse", "receive", "rem", "try", "when", "xor",
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an atom without quotes.
+    /// Reads an unquoted atom.
     pub(super) fn atom(&mut self) -> Result<Cow<'a, str>, SyntaxError> {
         let start = self.cursor.at;
         let name = self.bare_atom();
@@ -79,9 +79,9 @@ impl<'a> Reader<'a> {
         self.text(start, self.cursor.at)
     }
 
-    /// Reads one string, and those after it that only blanks separate: they are one.
+    /// Reads a string. Adjacent strings that only blanks separate are one string.
     pub(super) fn strings(&mut self) -> Result<Cow<'a, str>, SyntaxError> {
-        // Since OTP 27 these begin a string of several lines.
+        // Since OTP 27, three quotes begin a triple-quoted string.
         if self.cursor.starts_with("\"\"\"") {
             return Err(self.cursor.unexpected("a string in single double quotes"));
         }
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what stands between the quote here and the next one like it.
+    /// Reads quoted text. The quote is at the current position, and the text ends at the next quote of this kind.
     pub(super) fn quoted(&mut self, what: &str) -> Result<Cow<'a, str>, SyntaxError> {
         let start = self.cursor.at;
         let quote = self.cursor.source[start];
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an escape sequence, whose backslash stands here (`erl_scan:scan_escape/2`).
+    /// Reads an escape sequence whose backslash is at the current position (`erl_scan:scan_escape/2`).
     fn escape(&mut self) -> Result<char, SyntaxError> {
         let start = self.cursor.at;
         self.cursor.at += 1;
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
             b'^' => {
                 self.cursor.at += 1;
                 match self.cursor.peek() {
-                    // `\^?` is another character since OTP 27.
+                    // Since OTP 27, `\^?` is another character.
                     Some(control @ (b'@'..=b'_' | b'a'..=b'z')) => char::from(control & 31),
                     _ => return Err(self.cursor.unexpected("a control character's letter")),
                 }
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
         Ok(plain)
     }
 
-    /// Reads the one to three digits of an octal escape.
+    /// Reads an octal escape of one to three digits.
     fn octal(&mut self, start: usize) -> Result<char, SyntaxError> {
         let digits = self.cursor.at;
         while self.cursor.at < digits + 3 && matches!(self.cursor.peek(), Some(b'0'..=b'7')) {
@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
         number.and_then(char::from_u32).ok_or_else(invalid)
     }
 
-    /// Returns the text between two offsets, both of which begin a character.
+    /// Returns the text between two offsets, both of which are character boundaries.
     fn text(&self, start: usize, end: usize) -> Cow<'a, str> {
         match self.utf8 {
             Some(text) => Cow::Borrowed(&text[start..end]),
@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
         character.unwrap_or(char::REPLACEMENT_CHARACTER)
     }
 
-    /// Returns how many bytes of the text `character` takes.
+    /// Returns the length of `character` in the text's encoding, in bytes.
     fn width(&self, character: char) -> usize {
         if self.utf8.is_some() { character.len_utf8() } else { 1 }
     }
