@@ -1,56 +1,56 @@
-//! Walks through a tar archive in memory: finds the members, refuses what is malformed or hostile, and notes what is
-//! foreign to the archives that Hex's own clients write.
+//! Scans a tar archive in memory: lists its members, rejects malformed and hostile archives, and records the first
+//! feature that Hex's own clients do not write.
 
 use std::ops::Range;
 
 use super::path::{self, PathKind};
 use super::ustar::{BLOCK, Dialect, RawHeader};
 
-/// What a tar archive is refused for.
+/// Why a tar archive is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
-    /// The archive ends in the middle of a member, or without its end mark.
+    /// The archive ends in the middle of a member, or without an end marker.
     #[error("it ends in the middle, after {length} bytes")]
     Truncated {
-        /// How many bytes there are.
+        /// The length of the archive in bytes.
         length: usize,
     },
-    /// A header's checksum or size cannot be right.
+    /// The checksum or the size in a header is wrong.
     #[error("the header at byte {offset} is damaged")]
     BadHeader {
-        /// Where the header begins.
+        /// The offset of the header in bytes.
         offset: usize,
     },
-    /// There are more members than the limit.
+    /// The archive has more members than the limit.
     #[error("it has more than {limit} members")]
     TooManyMembers {
         /// The limit.
         limit: usize,
     },
-    /// A member's name would leave the folder that the archive is unpacked into.
+    /// A member would be written outside the folder that the archive is unpacked into.
     #[error("the member name {name:?} is not allowed: {rule}")]
     UnsafePath {
-        /// The name, at most its first 200 characters.
+        /// The member's name, truncated to 200 characters.
         name: String,
-        /// The rule that it breaks.
+        /// The violated rule.
         rule: &'static str,
     },
     /// A member is a device or a named pipe.
     #[error("the member {name:?} is a {kind}")]
     Device {
-        /// The name, at most its first 200 characters.
+        /// The member's name, truncated to 200 characters.
         name: String,
         /// `character device`, `block device` or `named pipe`.
         kind: &'static str,
     },
 }
 
-/// One member, as found.
+/// A member of a scanned archive.
 pub(super) struct Found<'a> {
     pub header: &'a [u8; BLOCK],
     pub data: Range<usize>,
-    /// The name that an extension header gives it.
+    /// The name from a preceding extension header.
     long_name: Option<Vec<u8>>,
 }
 
@@ -59,31 +59,31 @@ impl Found<'_> {
         RawHeader(self.header).name()
     }
 
-    /// Returns whether it is a regular file.
+    /// Returns whether the member is a regular file.
     pub fn is_file(&self) -> bool {
         matches!(RawHeader(self.header).type_flag(), b'0' | 0 | b'7')
     }
 
-    /// Returns the name that it is unpacked under.
+    /// Returns the name that the member is unpacked under.
     pub fn whole_name(&self) -> Vec<u8> {
         self.long_name.clone().unwrap_or_else(|| self.name())
     }
 }
 
-/// A whole archive, as found.
+/// A scanned archive.
 pub(super) struct Scan<'a> {
     pub members: Vec<Found<'a>>,
-    /// How many bytes the members take.
+    /// The total length of the members in bytes.
     pub length: usize,
-    /// How many zero bytes follow the last member.
+    /// The number of zero bytes after the last member.
     pub trailer: usize,
-    /// The dialect that the first header looks like.
+    /// The dialect that the first header suggests.
     pub dialect: Dialect,
-    /// The first thing that Hex's own clients do not write, and no recipe carries.
+    /// The first feature that Hex's own clients do not write, and that a recipe therefore cannot express.
     pub foreign: Option<String>,
 }
 
-/// Walks through `archive`, which may have at most `limit` members.
+/// Scans `archive`, which may have at most `limit` members.
 pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveError> {
     let mut scan = Scan { members: Vec::new(), length: 0, trailer: 0, dialect: Dialect::default(), foreign: None };
     let truncated = || ArchiveError::Truncated { length: archive.len() };
@@ -112,7 +112,7 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
         if let Some(what) = overrides.take_from(raw, &archive[start..end]).map_err(|Malformed| bad())? {
             scan.note(what);
         } else {
-            // The rest of a sparse file's map would follow here.
+            // If the map of a sparse file is longer, its rest follows here. This is not supported.
             if raw.type_flag() == b'S' && size > 0 {
                 return Err(bad());
             }
@@ -132,7 +132,7 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
     }
     scan.length = offset;
     scan.trailer = archive.len() - offset;
-    // One zero block is enough where nothing follows it (`erl_tar:read_block/1`).
+    // One zero block is enough if nothing follows it (`erl_tar:read_block/1`).
     match &archive[offset + BLOCK..] {
         [] => scan.note("its end mark is only half"),
         rest => match rest.split_first_chunk::<BLOCK>() {
@@ -178,8 +178,8 @@ fn check_member(raw: RawHeader<'_>, name: &[u8], scan: &mut Scan<'_>) -> Result<
     Ok(())
 }
 
-/// Refuses a symbolic link that leads out of the folder that the archive is unpacked into (`erl_tar:safe_link_name/2`), or
-/// nowhere: on one without a target Hex's client hangs.
+/// Rejects a symbolic link whose target is outside the folder that the archive is unpacked into
+/// (`erl_tar:safe_link_name/2`), and one without a target, on which Hex's client hangs.
 fn check_link(name: &[u8], target: &[u8]) -> Result<(), ArchiveError> {
     let slash = |byte: &u8| *byte == b'/';
     let mut depth = name.split(slash).filter(|part| !matches!(*part, b"" | b".")).count().saturating_sub(1);
@@ -201,7 +201,7 @@ fn check_link(name: &[u8], target: &[u8]) -> Result<(), ArchiveError> {
     Err(ArchiveError::UnsafePath { name, rule: "it is a link that leads out of the release" })
 }
 
-/// What PAX records and GNU's long names say about the next member.
+/// Values for the next member from PAX records and GNU long names.
 #[derive(Default)]
 struct Overrides {
     name: Option<Vec<u8>>,
@@ -212,7 +212,7 @@ struct Overrides {
 struct Malformed;
 
 impl Overrides {
-    /// Takes in an extension header; returns what it is, or `None` for an ordinary member.
+    /// Reads an extension header. Returns a description of its kind, or `None` for an ordinary member.
     fn take_from(&mut self, raw: RawHeader<'_>, data: &[u8]) -> Result<Option<&'static str>, Malformed> {
         let until_nul = || data.split(|byte| *byte == 0).next().unwrap_or_default();
         match raw.type_flag() {
@@ -220,15 +220,15 @@ impl Overrides {
             b'L' => self.name = Some(until_nul().to_vec()),
             b'K' => self.link = Some(until_nul().to_vec()),
             b'x' => self.read_pax(data)?,
-            // `erl_tar` ignores it, as a member of a type that it does not know.
+            // `erl_tar` ignores global PAX headers, like all members of an unknown type.
             b'g' => {}
             _ => return Ok(None),
         }
         Ok(Some(if matches!(raw.type_flag(), b'x' | b'g') { "it has a PAX header" } else { "it has a GNU long name" }))
     }
 
-    /// Reads records of the form `LENGTH KEY=VALUE\n`, of which `erl_tar` ignores the length (`parse_pax_record/1`). It ignores
-    /// sizes, too, but not ones that are no numbers.
+    /// Reads records of the form `LENGTH KEY=VALUE\n`. As `erl_tar` does, ignores the length (`parse_pax_record/1`) and
+    /// the value of `size`, which must be a number nevertheless.
     fn read_pax(&mut self, data: &[u8]) -> Result<(), Malformed> {
         let Some(records) = data.strip_suffix(b"\n") else {
             return if data.is_empty() { Ok(()) } else { Err(Malformed) };

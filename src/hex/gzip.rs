@@ -1,4 +1,4 @@
-//! Bounded gzip (RFC 1952), checked to its last byte, never inflated beyond a limit that the caller sets.
+//! Bounded gzip (RFC 1952). Members are checked to the last byte and never inflated beyond a limit that the caller sets.
 
 use std::convert::Infallible;
 
@@ -8,34 +8,34 @@ use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompr
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 const FIXED_HEADER: usize = 10;
 const TRAILER: usize = 8;
-/// Deflate cannot expand further than this, so no honest length is ever above it.
+/// The maximum expansion of deflate. A length that implies a higher one is wrong.
 const MAX_EXPANSION: usize = 1032;
 const OUTPUT_CHUNK: usize = 32 * 1024;
 const INPUT_CHUNK: usize = 1 << 20;
 
-/// What is wrong with gzipped bytes.
+/// Why gzipped bytes are rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GzipError {
-    /// The first bytes are not those of a gzip member that uses deflate.
+    /// The bytes do not begin with a gzip member that uses deflate.
     #[error("it does not begin as gzip does")]
     NotGzip,
-    /// The member ends too early.
+    /// The member is truncated.
     #[error("it ends in the middle")]
     Truncated,
-    /// The deflate stream is not valid.
+    /// The deflate stream is invalid.
     #[error("its compressed data is damaged")]
     Corrupt,
-    /// The member's own CRC-32 or length does not fit what was inflated.
+    /// The member's CRC-32 or length does not match the inflated bytes.
     #[error("its contents do not have the CRC-32 and length that it states")]
     Checksum,
-    /// Something follows the member.
+    /// More bytes follow the member.
     #[error("{count} bytes follow its end")]
     TrailingBytes {
-        /// How many.
+        /// The number of these bytes.
         count: usize,
     },
-    /// It inflates to more than the limit.
+    /// The bytes inflate to more than the limit.
     #[error("it inflates to more than the limit of {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
@@ -43,19 +43,19 @@ pub enum GzipError {
     },
 }
 
-/// The parts of a gzip header that a recipe can carry.
+/// The fields of a gzip header that a recipe can express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Seconds since 1970, 0 where not stated.
+    /// Seconds since 1970; 0 if not set.
     pub mtime: u32,
-    /// XFL: what the compressor says about its effort.
+    /// XFL: a hint at the compression level.
     pub extra_flags: u8,
     /// The operating system. Erlang writes 0, 3 or 0x13, depending on its zlib.
     pub os: u8,
 }
 
 impl Header {
-    /// What Erlang's `zlib:gzip/1` writes with its bundled zlib.
+    /// The header that Erlang's `zlib:gzip/1` writes with its bundled zlib.
     pub const ERLANG: Self = Self { mtime: 0, extra_flags: 0, os: 0 };
 
     fn to_bytes(self) -> [u8; FIXED_HEADER] {
@@ -64,19 +64,20 @@ impl Header {
     }
 }
 
-/// What was inflated.
+/// The result of [`inflate`].
 pub(super) struct Inflated {
-    /// The first member's.
+    /// The header of the first member.
     pub header: Header,
-    /// The first thing that Hex's own clients do not write, and no recipe carries.
+    /// The first feature that Hex's own clients do not write, and that a recipe therefore cannot express.
     pub foreign: Option<&'static str>,
     pub bytes: Vec<u8>,
 }
 
-/// Inflates the one member that `bytes` is, to at most `limit` bytes.
+/// Inflates `bytes`, which must be exactly one gzip member, to at most `limit` bytes.
 ///
 /// # Errors
-/// Where it is not exactly one whole member, where CRC-32 or length are wrong, and where it is larger than `limit`.
+/// Returns an error if the bytes are not exactly one complete member, if its CRC-32 or length is wrong, or if it
+/// inflates to more than `limit` bytes.
 pub fn gunzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, GzipError> {
     let mut output = Vec::new();
     let Member { end, .. } = inflate_member(bytes, &mut output, limit)?;
@@ -86,7 +87,7 @@ pub fn gunzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, GzipError> {
     }
 }
 
-/// Compresses `bytes` into one member, with a header that does not depend on time or machine.
+/// Compresses `bytes` into one member. The header does not depend on the time or the machine.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut output = Vec::new();
     let mut writer = Writer::new(Header::ERLANG, |chunk: &[u8]| {
@@ -98,13 +99,13 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Inflates `bytes` to at most `limit` bytes, as the `compressed` mode of Erlang's `file:open/2` does it, through which Hex
-/// reads contents: what does not begin as gzip is taken as it is, members may follow each other, and the end may be missing as
-/// long as nobody needs what it would hold.
+/// Inflates `bytes` to at most `limit` bytes, as the `compressed` mode of Erlang's `file:open/2` does, with which Hex
+/// reads contents: bytes without a gzip header are returned unchanged, several members are concatenated, and the last
+/// member may be truncated. A caller notices the truncation if it needs the missing part.
 ///
 /// # Errors
-/// Where the data, or a CRC-32 or length that is there, is wrong, where something else than another member follows one, and
-/// where it is larger than `limit`.
+/// Returns an error if the data or an existing CRC-32 or length is wrong, if a member is followed by anything other than
+/// another member, or if the result is larger than `limit`.
 pub(super) fn inflate(bytes: &[u8], limit: usize) -> Result<Inflated, GzipError> {
     if !bytes.starts_with(&MAGIC) {
         if bytes.len() > limit {
@@ -138,22 +139,23 @@ pub(super) fn inflate(bytes: &[u8], limit: usize) -> Result<Inflated, GzipError>
     Ok(Inflated { header: header.unwrap_or(Header::ERLANG), foreign, bytes: output })
 }
 
-/// A member that was inflated.
+/// An inflated member.
 struct Member {
     header: Header,
-    /// FLG: which optional header fields follow.
+    /// FLG: the optional header fields that are present.
     flags: u8,
-    /// Where it ends.
+    /// The offset of the member's end.
     end: usize,
 }
 
-/// Inflates the member that `bytes` begin with onto the end of `output`, which may become `limit` bytes long. Where it ends
-/// early, what there is of it was inflated.
+/// Inflates the first member of `bytes` and appends the result to `output`, which may grow to `limit` bytes. If the
+/// member is truncated, appends what can be inflated.
 fn inflate_member(bytes: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<Member, GzipError> {
     let (header, flags, start) = read_header(bytes)?;
     let (input, first) = (&bytes[start..], output.len());
     let stated = bytes.last_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
-    // One byte more than needed, or the stream's end would only be seen after growing.
+    // Reserves one byte more than needed. Otherwise the buffer would have to grow before the end of the stream is
+    // reported.
     let honest = input.len().saturating_mul(MAX_EXPANSION);
     output.reserve_exact(stated.min(limit.saturating_sub(first)).min(honest) + 1);
     let mut decompress = Decompress::new(false);
@@ -196,7 +198,7 @@ fn trailer_bytes(crc: &Crc) -> [u8; TRAILER] {
     [sum[0], sum[1], sum[2], sum[3], length[0], length[1], length[2], length[3]]
 }
 
-/// Reads the header with its optional fields; returns it, its flags, and where the deflate stream begins.
+/// Reads the header with its optional fields. Returns the header, its flags, and the offset of the deflate stream.
 fn read_header(bytes: &[u8]) -> Result<(Header, u8, usize), GzipError> {
     const RESERVED: u8 = 0xe0;
     let fixed = match bytes.first_chunk::<FIXED_HEADER>() {
@@ -232,8 +234,8 @@ fn read_header(bytes: &[u8]) -> Result<(Header, u8, usize), GzipError> {
     Ok((header, flags, bytes.len() - rest.len()))
 }
 
-/// Compresses a stream as Erlang's `zlib:gzip/1` does (level 6, memLevel 8, default strategy, by the classic zlib) and
-/// hands the compressed bytes on in pieces.
+/// Compresses a stream as Erlang's `zlib:gzip/1` does (level 6, memLevel 8, default strategy, classic zlib) and passes
+/// the compressed bytes to a sink in pieces.
 pub(super) struct Writer<F> {
     compress: Compress,
     crc: Crc,
@@ -251,16 +253,16 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Writer<F> {
     /// Compresses more bytes.
     ///
     /// # Errors
-    /// Those of the sink.
+    /// Fails if the sink fails.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), E> {
         self.crc.update(bytes);
         self.run(bytes, FlushCompress::None)
     }
 
-    /// Ends the stream; to be called once, last.
+    /// Ends the stream. Must be called once, after all writes.
     ///
     /// # Errors
-    /// Those of the sink.
+    /// Fails if the sink fails.
     pub fn finish(&mut self) -> Result<(), E> {
         self.run(&[], FlushCompress::Finish)?;
         self.drain()?;

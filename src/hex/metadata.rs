@@ -1,4 +1,4 @@
-//! What `metadata.config` says about a release
+//! The metadata of a release, from `metadata.config`
 //! (<https://github.com/hexpm/specifications/blob/main/package_metadata.md>).
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use super::registry::Dependency;
 use crate::model::{PackageName, Version};
 use crate::term::{SyntaxError, Term, erlang};
 
-/// Files in a release's root, and the build tool that they stand for, where the metadata names none (as hex_core guesses).
+/// The build tool that a file in a release's root implies if the metadata names none, as in hex_core.
 const BUILD_TOOL_FILES: [(&str, &str); 5] = [
     ("mix.exs", "mix"),
     ("rebar.config", "rebar3"),
@@ -16,65 +16,66 @@ const BUILD_TOOL_FILES: [(&str, &str); 5] = [
     ("Makefile.win", "make"),
 ];
 
-/// What is wrong with `metadata.config`.
+/// Why `metadata.config` is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
-    /// It is not made of Erlang terms.
+    /// The text does not consist of Erlang terms.
     #[error("metadata.config is not made of Erlang terms")]
     Syntax {
-        /// Where, and what.
+        /// The syntax error with its position.
         source: SyntaxError,
     },
-    /// A required field is not there.
+    /// A required field is missing.
     #[error("metadata.config has no {field}")]
     Missing {
         /// The field.
         field: &'static str,
     },
-    /// A field has a value that cannot be right.
+    /// A field has an invalid value.
     #[error("metadata.config: {field}: {problem}")]
     Invalid {
         /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         problem: String,
     },
 }
 
-/// The fields of `metadata.config` that concern a mirror. Others are allowed, and not kept.
+/// The fields of `metadata.config` that a mirror uses. Other fields are allowed and ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// The package.
     pub name: PackageName,
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// The OTP application; the package's name where none is given.
+    /// The OTP application; by default the package's name.
     pub app: String,
-    /// What it depends on, in the order given; [`Dependency::app`] is only set where it is not called like the package.
+    /// The dependencies, in the order of the text. [`Dependency::app`] is only set if it differs from the package's
+    /// name.
     pub requirements: Vec<Dependency>,
-    /// The tools that can build it; guessed from the files where none are given.
+    /// The tools that can build the package; by default guessed from the files.
     pub build_tools: Vec<String>,
     /// The files and folders, as the client listed them.
     pub files: Vec<String>,
-    /// A sentence or paragraph about it.
+    /// A short description of the package.
     pub description: Option<String>,
-    /// Its licenses.
+    /// The licenses of the package.
     pub licenses: Vec<String>,
-    /// The requirement on Elixir.
+    /// The version requirement on Elixir.
     pub elixir: Option<String>,
 }
 
 impl Metadata {
-    /// Reads the text of `metadata.config`.
+    /// Parses the text of `metadata.config`.
     ///
     /// # Errors
-    /// Where it is not made of Erlang terms, lacks name or version, or has a name, version or requirement that cannot be
-    /// right.
+    /// Returns an error if the text does not consist of Erlang terms, has no name or version, or contains an invalid
+    /// name, version or requirement.
     pub fn parse(text: &[u8]) -> Result<Self, MetadataError> {
         let terms = erlang::consult(text).map_err(|source| MetadataError::Syntax { source })?;
         let field = |name: &str| {
-            // Of repeated fields the last one counts, as in hex_core's maps:from_list.
+            // The last of repeated fields wins, as with `maps:from_list` in hex_core.
             let pairs = terms.iter().rev().filter_map(|term| term.term.as_pair());
             pairs.filter(|(key, _)| key.term.as_text() == Some(name)).map(|(_, value)| &value.term).next()
         };
@@ -124,8 +125,8 @@ fn pairs<'t, 'a>(term: &'t Term<'a>) -> Option<Vec<(&'t Term<'a>, &'t Term<'a>)>
     }
 }
 
-/// Reads the requirements in each shape of history: a list of lists that hold the name (mix), a list of name and fields
-/// (rebar3), a map of the latter, or name and requirement alone.
+/// Reads requirements in each form that clients have written: a list of lists that contain the name (mix), a list of
+/// names with fields (rebar3), a map of these, or names with a bare requirement.
 fn requirements(term: &Term<'_>) -> Result<Vec<Dependency>, MetadataError> {
     let nested = |element: &Term<'_>| matches!(element, Term::List(_) | Term::Map(_));
     match term.as_list() {

@@ -1,11 +1,12 @@
-//! The formats of Hex: tarballs, their recipes, registry messages, keys. Bytes to types and back, no I/O.
+//! Hex's formats: tarballs, recipes, registry messages and keys. This module converts bytes to types and back, and does
+//! no I/O.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`tarball`] | a package's outer tarball, opened and checked; and how to build one |
-//! | [`recipe`] | a tarball taken apart into files and a recipe, from which it is rebuilt byte for byte |
-//! | [`metadata`] | what `metadata.config` says |
-//! | [`registry`] | signed registry entries: decode, verify, encode, sign |
+//! | [`tarball`] | reads, checks and builds a package's outer tarball |
+//! | [`recipe`] | splits a tarball into files and a recipe, from which it can be rebuilt byte for byte |
+//! | [`metadata`] | `metadata.config` |
+//! | [`registry`] | decodes, verifies, encodes and signs registry entries |
 //! | [`requirement`] | version requirements such as `~> 1.2` |
 //! | [`gzip`] | bounded gzip |
 

@@ -1,19 +1,20 @@
-//! Which member names an archive may have: hostile ones are refused, unusual ones are only not taken apart.
+//! The names that members of an archive may have. Archives with hostile names are rejected. Archives with unusual names
+//! are stored as tarballs instead of being unpacked.
 
-/// What a member's name is.
+/// The classification of a member's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PathKind {
-    /// A relative path of ordinary components, in UTF-8.
+    /// A relative UTF-8 path of ordinary components.
     Plain,
-    /// Harmless, but not the one spelling that a tree of the mirror can hold; with the reason.
+    /// A harmless name that a tree of the mirror cannot represent, with the reason.
     Unusual(&'static str),
-    /// It points out of the folder that an archive is unpacked into; with the reason.
+    /// A name that refers to a place outside the folder that the archive is unpacked into, with the reason.
     Hostile(&'static str),
 }
 
-/// Judges the name of a member as it stands in the archive, without a folder's closing slash.
+/// Classifies the name of a member. The name of a folder must be passed without its trailing slash.
 ///
-/// Both slashes count as separators when it comes to harm, since archives are unpacked on Windows too.
+/// Both `/` and `\` count as separators in checks for hostile names, because archives are also unpacked on Windows.
 pub(super) fn judge(name: &[u8]) -> PathKind {
     let separator = |byte: &u8| *byte == b'/' || *byte == b'\\';
     if name.is_empty() {
@@ -37,7 +38,7 @@ pub(super) fn judge(name: &[u8]) -> PathKind {
     }
 }
 
-/// Tells whether a name that does not come from an archive (but from a recipe, or from metadata) is fit for one.
+/// Returns whether a name from a recipe or from metadata can be used as a member's name.
 pub(super) fn is_plain(name: &str) -> bool {
     judge(name.as_bytes()) == PathKind::Plain
 }

@@ -1,4 +1,5 @@
-//! Version requirements as Elixir's `Version` module reads them: `~> 1.2`, `>= 1.0.0 and < 2.0.0`, `1.2.3 or ~> 2.0`.
+//! Version requirements with the syntax and meaning of Elixir's `Version` module: `~> 1.2`, `>= 1.0.0 and < 2.0.0`,
+//! `1.2.3 or ~> 2.0`.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,14 +8,14 @@ use std::str::FromStr;
 use crate::model::Version;
 
 const MAX_LENGTH: usize = 1024;
-/// Elixir refuses longer numbers (`@max_numeric_component_digits`).
+/// The maximum number of digits in a number, as in Elixir (`@max_numeric_component_digits`).
 const MAX_DIGITS: usize = 14;
 
-/// What is wrong with a requirement's text.
+/// An error for a text that is not a version requirement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a version requirement such as \"~> 1.2\" or \">= 1.0.0 and < 2.0.0\"")]
 pub struct RequirementError {
-    /// The text as it was given, at most its first 80 characters.
+    /// The rejected text, truncated to 80 characters.
     pub text: String,
 }
 
@@ -22,7 +23,7 @@ pub struct RequirementError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
     text: String,
-    /// Joined by `or`, and each joined by `and`, which binds tighter.
+    /// The outer list is joined by `or`, the inner lists by `and`, which binds tighter.
     alternatives: Vec<Vec<Comparison>>,
 }
 
@@ -47,9 +48,10 @@ enum Operator {
 }
 
 impl Requirement {
-    /// Tells whether `version` fulfils the requirement.
+    /// Returns whether `version` satisfies the requirement.
     ///
-    /// Without `allow_pre`, a pre-release only fulfils `>`, `>=` and `~>` where the requirement names a pre-release itself.
+    /// Without `allow_pre`, a pre-release satisfies `>`, `>=` and `~>` only if the requirement itself names a
+    /// pre-release.
     pub fn matches(&self, version: &Version, allow_pre: bool) -> bool {
         let Ok(version) = semver::Version::parse(&version.to_string()) else { return false };
         let fulfilled = |comparison: &Comparison| comparison.matches(&version, allow_pre);
@@ -76,7 +78,7 @@ impl Comparison {
     }
 }
 
-/// Tells whether a version is below `major.minor.0` and all of its pre-releases.
+/// Returns whether a version is lower than `major.minor.0` and all of its pre-releases.
 fn is_before(version: &semver::Version, major: u64, minor: u64) -> bool {
     (version.major, version.minor).cmp(&(major, minor)) == Ordering::Less
 }
@@ -122,10 +124,10 @@ enum Token<'a> {
     Version(&'a str),
 }
 
-/// Operators, longer ones before those that they begin with. `!` alone is an old spelling of `!=`.
+/// The operators. Longer ones come before their prefixes. A single `!` is an old spelling of `!=`.
 const OPERATORS: [&str; 8] = [">=", "<=", "~>", ">", "<", "==", "!=", "!"];
 
-/// Splits a requirement as `Version.Parser.lexer/1` does; a version without an operator gets `==`.
+/// Splits a requirement into tokens, as `Version.Parser.lexer/1` does. A version without an operator gets `==`.
 fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let (mut rest, mut word) = (text, 0);
@@ -180,7 +182,7 @@ fn comparison(operator: &str, text: &str) -> Option<Comparison> {
     Some(Comparison { operator, version: semver::Version::parse(text).ok()? })
 }
 
-/// Adds the patch version 0 to `MAJOR.MINOR`, before its pre-release and build parts.
+/// Inserts the patch version 0 into `MAJOR.MINOR`, before its pre-release and build parts.
 fn with_patch(text: &str) -> String {
     let numbers = text.find(['-', '+']).unwrap_or(text.len());
     format!("{}.0{}", &text[..numbers], &text[numbers..])

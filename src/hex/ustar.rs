@@ -1,9 +1,10 @@
-//! Tar headers in the two dialects of Erlang's `erl_tar`, written and compared byte for byte (POSIX.1-1988, "ustar").
+//! Tar headers in the two dialects of Erlang's `erl_tar`, for writing and comparing byte for byte (POSIX.1-1988,
+//! "ustar").
 
 pub(super) const BLOCK: usize = 512;
-/// Two zero blocks end an archive.
+/// The length of an archive's end marker, which is two zero blocks.
 pub(super) const END_MARK: usize = 2 * BLOCK;
-/// The older `erl_tar` fills up to 20 blocks.
+/// Older versions of `erl_tar` pad archives to a multiple of 20 blocks.
 const OLD_RECORD: usize = 20 * BLOCK;
 
 const NAME_LENGTH: usize = 100;
@@ -25,18 +26,18 @@ const DEVICE_MAJOR: usize = 329;
 const DEVICE_MINOR: usize = 337;
 const PREFIX: usize = 345;
 
-/// How the parts that carry no meaning are written.
+/// The dialect: how the parts of an archive without meaning are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Dialect {
     /// OTP 20 and later, and hex_core: checksum `%07o\0`, zero device numbers, two zero blocks at the end.
     #[default]
     Erlang,
-    /// Before: checksum `%06o\0 `, no device numbers, filled up to 10,240 bytes.
+    /// Before OTP 20: checksum `%06o\0 `, no device numbers, padded to a multiple of 10,240 bytes.
     OldErlang,
 }
 
 impl Dialect {
-    /// Returns how many zero bytes end an archive whose members take `length` bytes.
+    /// Returns the number of zero bytes at the end of an archive whose members take `length` bytes.
     pub fn trailer(self, length: usize) -> usize {
         match self {
             Self::Erlang => END_MARK,
@@ -45,16 +46,16 @@ impl Dialect {
     }
 }
 
-/// What a member is.
+/// The type of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A regular file.
     File,
-    /// A folder; its name ends with a slash (as today's `erl_tar` has it) or does not.
+    /// A folder. Current versions of `erl_tar` end its name with a slash, older ones do not.
     Folder { slash: bool },
 }
 
-/// The fields of a header that differ among real tarballs, though not what is stored.
+/// The fields of a header that differ between real tarballs and do not affect the stored files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attributes {
     pub mode: u32,
@@ -66,20 +67,21 @@ pub(super) struct Attributes {
 }
 
 impl Default for Attributes {
-    /// What hex_core writes: mode 0644 with the file type, root, and the first second of the year 2000.
+    /// Returns the attributes that hex_core writes: mode 0644 with the file type, root, and the first second of the year
+    /// 2000.
     fn default() -> Self {
         Self { mode: 0o100644, uid: 0, gid: 0, mtime: 946_684_800, user: String::new(), group: String::new() }
     }
 }
 
-/// One member's header, as values.
+/// The header of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
-    /// Without a folder's closing slash.
+    /// The path, without the trailing slash of a folder.
     pub path: String,
     pub kind: Kind,
     pub attributes: Attributes,
-    /// Where the path is cut into prefix and name, if not at [`default_split`].
+    /// The position at which the path is split into prefix and name, if it is not [`default_split`].
     pub split: Option<u8>,
 }
 
@@ -89,7 +91,7 @@ impl Member {
         Self { path: path.to_owned(), kind: Kind::File, attributes: Attributes::default(), split: None }
     }
 
-    /// Reads a header back, or returns why no header that this module writes has those bytes.
+    /// Parses a header. If [`Self::header`] would not write the same bytes, returns the reason.
     pub fn read(header: &[u8; BLOCK], dialect: Dialect) -> Result<Self, &'static str> {
         let kind = match header[TYPE_FLAG] {
             b'0' => Kind::File,
@@ -128,7 +130,7 @@ impl Member {
         }
     }
 
-    /// Writes the header, or returns `None` where a value does not fit into its field.
+    /// Writes the header. Returns `None` if a value does not fit into its field.
     pub fn header(&self, size: u64, dialect: Dialect) -> Option<[u8; BLOCK]> {
         let mut header = [0; BLOCK];
         let slash = if self.kind == (Kind::Folder { slash: true }) { "/" } else { "" };
@@ -165,17 +167,19 @@ impl Member {
     }
 }
 
-/// Returns where `erl_tar` cuts a path into prefix and name: 0 (not at all) up to 100 bytes, else at the last slash.
+/// Returns the position at which `erl_tar` splits a path into prefix and name: 0 (no split) for up to 100 bytes,
+/// otherwise the last slash.
 fn default_split(path: &str) -> usize {
     if path.len() <= NAME_LENGTH { 0 } else { path.rfind('/').unwrap_or(0) }
 }
 
-/// A header as it stands in an archive, trusted in nothing but its length.
+/// A header of an archive. Only its length is validated.
 #[derive(Clone, Copy)]
 pub(super) struct RawHeader<'a>(pub &'a [u8; BLOCK]);
 
 impl<'a> RawHeader<'a> {
-    /// Returns whether its checksum is right, as a sum of unsigned or, as some old programs have it, of signed bytes.
+    /// Returns whether the checksum is correct. It is a sum of unsigned bytes or, as some old programs write it, of
+    /// signed bytes.
     pub fn is_intact(self) -> bool {
         let stated = octal(&self.0[CHECKSUM..TYPE_FLAG]);
         let high = |bytes: &[u8]| bytes.iter().filter(|byte| **byte > 0x7f).count() as u64;
@@ -195,11 +199,11 @@ impl<'a> RawHeader<'a> {
         numbers.into_iter().all(|range| octal(&self.0[range]).is_some()) && texts.into_iter().all(utf8)
     }
 
-    /// Returns the length of the data that follows. `erl_tar` knows no other numbers than octal ones: of GNU's binary form it
-    /// says that they are too large.
+    /// Returns the length of the data that follows. Only octal numbers are supported: `erl_tar` rejects GNU's binary
+    /// form as too large.
     pub fn size(self) -> Option<u64> {
         match self.type_flag() {
-            // Links and folders have none, whatever they say (`is_header_only_type/1`).
+            // Links and folders have no data, whatever the header states (`is_header_only_type/1`).
             b'1' | b'2' | b'5' => Some(0),
             _ => octal(&self.0[SIZE..MTIME]),
         }
@@ -210,17 +214,17 @@ impl<'a> RawHeader<'a> {
         self.0[TYPE_FLAG]
     }
 
-    /// Tells whether its owner may execute it.
+    /// Returns whether the owner may execute the member.
     pub fn is_executable(self) -> bool {
         octal(&self.0[NAME_LENGTH..NAME_LENGTH + 8]).is_some_and(|mode| mode & 0o100 != 0)
     }
 
-    /// Returns where a link leads, as far as it stands in the header.
+    /// Returns the target of a link, as far as the header contains it.
     pub fn link_name(self) -> &'a [u8] {
         text(&self.0[TYPE_FLAG + 1..TYPE_FLAG + 101])
     }
 
-    /// Returns prefix and name, joined.
+    /// Returns the joined prefix and name.
     pub fn name(self) -> Vec<u8> {
         match prefix_and_name(self.0) {
             ([], name) => name.to_vec(),
@@ -228,14 +232,15 @@ impl<'a> RawHeader<'a> {
         }
     }
 
-    /// Guesses the dialect from what its checksum ends with.
+    /// Guesses the dialect from the last byte of the checksum.
     pub fn dialect(self) -> Dialect {
         if self.0[TYPE_FLAG - 1] == b' ' { Dialect::OldErlang } else { Dialect::Erlang }
     }
 }
 
 fn prefix_and_name(header: &[u8; BLOCK]) -> (&[u8], &[u8]) {
-    // GNU's own format ("ustar ") keeps times where the prefix is, star's keeps them behind it.
+    // GNU's own format ("ustar ") stores times in the place of the prefix, star's format stores them after a shorter
+    // prefix.
     let length = if header.ends_with(b"tar\0") { STAR_PREFIX_LENGTH } else { PREFIX_LENGTH };
     let prefix = if header[MAGIC..].starts_with(b"ustar\0") { text(&header[PREFIX..PREFIX + length]) } else { b"" };
     (prefix, text(&header[..NAME_LENGTH]))
@@ -245,7 +250,7 @@ fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// Reads octal digits; blanks and NULs count for nothing, wherever they are (`erl_tar:parse_octal/1`).
+/// Parses octal digits. As `erl_tar:parse_octal/1` does, ignores blanks and NULs at any position.
 fn octal(field: &[u8]) -> Option<u64> {
     field.iter().try_fold(0u64, |number, digit| match digit {
         0 | b' ' => Some(number),
@@ -259,7 +264,7 @@ fn checksum(header: &[u8; BLOCK]) -> u64 {
     sum(&header[..CHECKSUM]) + 8 * u64::from(b' ') + sum(&header[TYPE_FLAG..])
 }
 
-/// Writes octal digits with leading zeros and a closing NUL.
+/// Writes octal digits with leading zeros and a final NUL.
 fn put_octal(field: &mut [u8], mut number: u64) -> Option<()> {
     let (_, digits) = field.split_last_mut()?;
     for digit in digits.iter_mut().rev() {

@@ -1,23 +1,26 @@
-//! A tarball taken apart into its files and a *recipe*, and rebuilt from them byte for byte.
+//! Splits a tarball into its files and a *recipe*, and rebuilds it from them byte for byte.
 //!
-//! The recipe holds what the files, their paths and `metadata.config` do not say, and of that only what deviates from
-//! what hex_core writes: gzip's header, the archives' dialect and padding, the order of the members, modes, owners and
-//! times. `CHECKSUM` and all lengths are computed. Most recipes are two lines. [`unpack`] only returns a recipe that it
-//! has seen rebuild the very tarball.
+//! The recipe contains what cannot be derived from the files, their paths and `metadata.config`, and only where it
+//! differs from what hex_core writes: the gzip header, the archives' dialect and padding, the order of the members,
+//! modes, owners and times. `CHECKSUM` and all lengths are computed. Most recipes have two lines. [`unpack`] only
+//! returns a recipe after it has rebuilt the tarball with it.
 //!
 //! # Text form
-//! Lines of words, separated by single spaces; a word is `KEY=VALUE`, or a path at the end of its line. In values and
-//! paths, bytes up to 0x20, `%` and 0x7f are written as `%XX`.
+//!
+//! The text consists of lines of words that are separated by single spaces. A word is `KEY=VALUE`, or a path at the end
+//! of its line. In values and paths, bytes up to 0x20, `%` and 0x7f are written as `%XX`.
+//!
 //! ```text
 //! hex-recipe 1                                the format and its version
 //! gzip os=3 mtime=1480000000 xfl=2            only if not 0
-//! outer dialect=old mode=100600 mtime=… …     the outer archive, only what deviates; also order=NAME,NAME,NAME,NAME
-//! inner dialect=old uid=501 trailer=3072 …    the contents' archive: what most members share
+//! outer dialect=old mode=100600 mtime=… …     the outer archive, only what differs; also order=NAME,NAME,NAME,NAME
+//! inner dialect=old uid=501 trailer=3072 …    the contents' archive: the most frequent values of its members
 //! files metadata                              the members are those that metadata.config lists, in its order
-//! mode=100755 bin/run                         one line for each that deviates from `inner`
+//! mode=100755 bin/run                         one line for each member that differs from `inner`
 //! ```
-//! or `files listed`, followed by one line for each member. A path that ends with `/` is a folder; so is one with
-//! `kind=folder`, whose name has no slash in the archive.
+//!
+//! The alternative to `files metadata` is `files listed`, followed by one line for each member. A path that ends with
+//! `/` is a folder. With `kind=folder`, the path is a folder whose name in the archive has no trailing slash.
 
 mod order;
 mod rebuild;
@@ -31,11 +34,11 @@ pub use unpack::{File, UnpackError, Unpacked, unpack};
 use super::gzip;
 use super::ustar::{Attributes, Dialect, Member};
 
-/// The outer members, in hex_core's order.
+/// The names of the outer members, in hex_core's order.
 const OUTER_NAMES: [&str; 4] = ["VERSION", "CHECKSUM", "metadata.config", "contents.tar.gz"];
 
-/// What a tarball's files and metadata do not say about its bytes. See the [module](self) for its text form, which
-/// [`Display`](std::fmt::Display) writes and [`FromStr`](std::str::FromStr) reads.
+/// The properties of a tarball's bytes that its files and metadata do not determine. The [module](self) describes the
+/// text form, which [`Display`](std::fmt::Display) writes and [`FromStr`](std::str::FromStr) parses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     gzip: gzip::Header,
@@ -46,26 +49,26 @@ pub struct Recipe {
     members: Members,
 }
 
-/// What an archive's members share.
+/// The properties of an archive that all of its members share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Archive {
     dialect: Dialect,
     attributes: Attributes,
-    /// The zero bytes at the end, if not as many as the dialect has.
+    /// The number of zero bytes at the end, if it differs from the dialect's.
     trailer: Option<usize>,
 }
 
-/// Which members the contents have, in which order.
+/// The members of the contents, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Members {
-    /// Those that `metadata.config` lists; here only those that deviate from what the archive's members share.
+    /// The members that `metadata.config` lists. Contains only those that differ from the archive's shared attributes.
     Metadata(Vec<Member>),
-    /// These.
+    /// The members themselves.
     Listed(Vec<Member>),
 }
 
 impl Recipe {
-    /// Returns the recipe of a tarball that hex_core would write, with these members.
+    /// Returns the recipe of a tarball that hex_core would write with these members.
     pub(super) fn listed(members: Vec<Member>) -> Self {
         Self {
             gzip: gzip::Header::ERLANG,

@@ -1,15 +1,16 @@
-//! The order of the members, as `metadata.config` gives it: clients archive the files in the order that its `files` lists.
+//! The order of the members according to `metadata.config`. Clients archive files in the order of its `files` list.
 
 use std::collections::HashSet;
 
-/// No tar header holds a longer path. Without a bound, the folders of a path of a megabyte would take minutes to compare.
+/// The longest path that is considered, in bytes; no tar header can contain a longer one. Without a limit, comparing the
+/// parent folders of a path of one megabyte would take minutes.
 const MAX_PATH: usize = 256;
 
-/// Returns the paths that `metadata.config` lists under `files`, in its order, without the folders that other paths lie
-/// in (mix lists those, and archives none of them). `None` where there is no such list in its usual spelling.
+/// Returns the paths that `metadata.config` lists under `files`, in its order, except folders that contain other listed
+/// paths (mix lists these folders but does not archive them). `None` if there is no such list in its usual spelling.
 ///
-/// This is no parser of Erlang terms, and need not be one: whatever it returns is compared with the archive before a
-/// recipe relies on it. It must only return the same for the same bytes, always.
+/// This function need not be an exact parser of Erlang terms, because its result is compared with the archive before a
+/// recipe relies on it. But for given bytes, every version of this program must return the same result.
 pub(super) fn listed_files(metadata: &str) -> Option<Vec<String>> {
     let (_, list) = metadata.split_once("{<<\"files\">>,")?;
     let mut rest = list.trim_ascii_start().strip_prefix('[')?.trim_ascii_start();
@@ -31,7 +32,7 @@ pub(super) fn listed_files(metadata: &str) -> Option<Vec<String>> {
     Some(paths.iter().filter(|path| !parents.contains(**path)).map(|path| (*path).to_owned()).collect())
 }
 
-/// Returns the folders that `path` lies in.
+/// Returns the parent folders of `path`.
 pub(super) fn parents(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
 }

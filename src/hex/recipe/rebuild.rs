@@ -1,4 +1,4 @@
-//! Recipe, metadata and files to the published tarball.
+//! Rebuilds the published tarball from its recipe, metadata and files.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -11,25 +11,25 @@ use crate::hex::tarball::{self, Limits};
 use crate::hex::ustar::{BLOCK, Kind, Member};
 use crate::model::InnerChecksum;
 
-/// Why a tarball could not be rebuilt.
+/// Why a tarball cannot be rebuilt.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RebuildError {
-    /// The recipe takes its members from `metadata.config`, which does not list any.
+    /// The recipe refers to the file list of `metadata.config`, which has none.
     #[error("the recipe relies on the files that metadata.config lists, and it lists none")]
     NoFileList,
-    /// `metadata.config` lists a path that cannot be in a tree.
+    /// `metadata.config` lists a path that a tree cannot contain.
     #[error("metadata.config lists {path:?}, which is no plain relative path")]
     BadPath {
-        /// The path, at most its first 200 characters.
+        /// The path, truncated to 200 characters.
         path: String,
     },
-    /// A file could not be had.
+    /// A file cannot be read.
     #[error("the file {path:?} of the release could not be read")]
     File {
         /// The file's path.
         path: String,
-        /// Why not.
+        /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
     /// A path, a size or a number is too large for its field in a tar header.
@@ -38,7 +38,7 @@ pub enum RebuildError {
         /// The member's path.
         path: String,
     },
-    /// The contents are above the limit.
+    /// The contents are larger than the limit.
     #[error("the contents are above the limit of {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
@@ -46,12 +46,12 @@ pub enum RebuildError {
     },
 }
 
-/// Rebuilds the tarball that `recipe` was made from. `read` returns a file's bytes by its path.
+/// Rebuilds the tarball that `recipe` describes. `read` returns the bytes of a file, given its path.
 ///
-/// The result is only as good as what goes in: compare its checksum with the one on record before using it.
+/// This function does not verify its input. Before using the result, compare its checksum with the recorded one.
 ///
 /// # Errors
-/// Where `read` fails, and where recipe, metadata and files do not fit each other or are above `limits`.
+/// Fails if `read` fails, if recipe, metadata and files do not match each other, or if they exceed `limits`.
 pub fn rebuild<B: AsRef<[u8]>>(
     recipe: &Recipe,
     metadata: &[u8],
@@ -79,7 +79,7 @@ pub fn rebuild<B: AsRef<[u8]>>(
 }
 
 impl Recipe {
-    /// Returns the members of the contents, in their order.
+    /// Returns the members of the contents, in order.
     pub(super) fn members(&self, metadata: &[u8]) -> Result<Vec<Member>, RebuildError> {
         let deviating = match &self.members {
             Members::Listed(members) => return Ok(members.clone()),

@@ -1,4 +1,4 @@
-//! The recipe's text form; the [module](super) describes it.
+//! The text form of recipes. The [parent module](super) describes it.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -13,25 +13,25 @@ const FIRST_LINE: &str = "hex-recipe 1";
 const MAX_BYTES: usize = 16 << 20;
 const MAX_MEMBERS: usize = 100_000;
 
-/// What is wrong with a recipe's text.
+/// Why the text of a recipe is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecipeError {
-    /// The first line is not that of a known format.
+    /// The first line does not name a known format.
     #[error("the recipe begins with {first_line:?}, not with {FIRST_LINE:?}")]
     UnknownFormat {
-        /// The line, at most its first 80 characters.
+        /// The first line, truncated to 80 characters.
         first_line: String,
     },
-    /// The text is above the limit of 16 MiB, or has more than 100,000 members.
+    /// The text is larger than 16 MiB or has more than 100,000 members.
     #[error("the recipe is too large")]
     TooLarge,
-    /// A line is not understood.
+    /// A line is malformed.
     #[error("line {line} of the recipe: {problem}")]
     BadLine {
-        /// Counted from 1.
+        /// The line number, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         problem: &'static str,
     },
 }
@@ -117,7 +117,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Returns whether a character of a value or path is only written as `%XX`.
+/// Returns whether a character must be written as `%XX` in values and paths.
 fn is_escaped(char: char) -> bool {
     matches!(char, '\0'..=' ' | '%' | '\x7f')
 }
@@ -259,7 +259,8 @@ fn number<T: TryFrom<u64>>(digits: &str, radix: u32) -> Read<T> {
 
 fn unescape(text: &str) -> Read<String> {
     let mut parts = text.split('%');
-    // A NUL that is not escaped would end a field of a tar header early, and be written as what is refused below.
+    // An unescaped NUL would end a field of a tar header early, and it would be written back as `%00`, which is rejected
+    // below.
     if parts.clone().any(|part| part.contains(is_escaped)) {
         return Err("a control character is not written as '%' and two hexadecimal digits");
     }

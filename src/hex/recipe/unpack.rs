@@ -1,4 +1,4 @@
-//! Tarball to files and recipe, with the proof that the recipe gives the tarball back.
+//! Splits a tarball into files and a recipe, and proves that the recipe rebuilds the tarball.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
@@ -10,35 +10,35 @@ use crate::hex::archive::{self, Scan};
 use crate::hex::tarball::{Limits, Tarball, TarballError};
 use crate::hex::ustar::{Attributes, Kind, Member};
 
-/// The longest end of an archive that a recipe carries, in bytes.
+/// The longest archive trailer that a recipe can express, in bytes.
 pub(super) const MAX_TRAILER: usize = 1 << 20;
 
-/// Why a tarball is not unpacked.
+/// Why a tarball cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnpackError {
-    /// It is malformed or hostile: nothing of it may be stored.
+    /// The tarball is malformed or hostile. Do not store any of it.
     #[error(transparent)]
     Refused(#[from] TarballError),
-    /// It is sound, but no recipe would rebuild it byte for byte: it is to be stored as it is.
+    /// The tarball is valid, but no recipe can rebuild it byte for byte. Store the tarball itself.
     #[error("no recipe rebuilds it: {reason}")]
     NotReproducible {
-        /// What in it recipes do not carry.
+        /// The feature that recipes cannot express.
         reason: String,
     },
 }
 
-/// One file of a release.
+/// A file of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Where it lies: a plain relative path, separated by `/`, below no other file.
+    /// A plain relative path, separated by `/`. No other file's path is a parent of it.
     pub path: String,
-    /// Whether its owner may execute it.
+    /// Whether the owner may execute the file.
     pub executable: bool,
     range: Range<usize>,
 }
 
-/// A release taken apart.
+/// An unpacked release.
 pub struct Unpacked {
     recipe: Recipe,
     files: Vec<File>,
@@ -46,17 +46,17 @@ pub struct Unpacked {
 }
 
 impl Unpacked {
-    /// Returns the recipe, which was seen to rebuild the tarball from the files and `metadata.config`.
+    /// Returns the recipe. It is known to rebuild the tarball from the files and `metadata.config`.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
     }
 
-    /// Returns the files, each path once, sorted by path.
+    /// Returns the files, sorted by path. Each path occurs once.
     pub fn files(&self) -> &[File] {
         &self.files
     }
 
-    /// Returns the bytes of one of [`Self::files`].
+    /// Returns the content of one of [`Self::files`].
     pub fn bytes(&self, file: &File) -> &[u8] {
         &self.archive[file.range.clone()]
     }
@@ -68,13 +68,13 @@ impl std::fmt::Debug for Unpacked {
     }
 }
 
-/// Takes an opened tarball apart, and proves the recipe by rebuilding the tarball from what it returns.
+/// Unpacks an opened tarball, and proves the recipe by rebuilding the tarball from the result.
 ///
-/// Needs the memory of the inflated contents once, and no second copy of the tarball.
+/// The inflated contents are in memory once. The tarball is not copied.
 ///
 /// # Errors
-/// [`UnpackError::Refused`] where the contents are malformed, hostile or above `limits`;
-/// [`UnpackError::NotReproducible`] where they are sound but not such as recipes carry.
+/// [`UnpackError::Refused`] if the contents are malformed, hostile or above `limits`; [`UnpackError::NotReproducible`]
+/// if they are valid but no recipe can express them.
 pub fn unpack(tarball: &Tarball<'_>, limits: &Limits) -> Result<Unpacked, UnpackError> {
     let inflated = tarball.inflate(limits)?;
     let scan = archive::scan(&inflated.bytes, limits.entries).map_err(|source| TarballError::Contents { source })?;
@@ -116,7 +116,7 @@ fn read_outer(tarball: &Tarball<'_>) -> Result<(Archive, [usize; 4]), UnpackErro
     Ok((Archive { dialect, attributes, trailer }, order))
 }
 
-/// Reads what surrounds the members: the dialect, and the trailer if it is not the dialect's own.
+/// Returns the dialect of an archive, and its trailer if it differs from the dialect's.
 fn read_frame(scan: &Scan<'_>, what: &str) -> Result<(crate::hex::ustar::Dialect, Option<usize>), UnpackError> {
     if let Some(foreign) = &scan.foreign {
         return Err(not_reproducible(format!("{what}: {foreign}")));
@@ -136,7 +136,7 @@ fn read_members(scan: &Scan<'_>, what: &str) -> Result<Vec<Member>, UnpackError>
     scan.members.iter().map(read).collect()
 }
 
-/// Collects each file once, and checks that a tree can hold them all.
+/// Collects the files, one per path, and checks that one tree can contain all of them.
 fn collect_files(members: &[Member], scan: &Scan<'_>, archive: &[u8]) -> Result<Files, UnpackError> {
     let mut files = Files::new();
     for (member, found) in members.iter().zip(&scan.members) {
@@ -164,14 +164,15 @@ fn collect_files(members: &[Member], scan: &Scan<'_>, archive: &[u8]) -> Result<
     }
 }
 
-/// Returns each field's most frequent value.
+/// Returns the most frequent value of each attribute.
 fn common_attributes(members: &[Member]) -> Attributes {
     fn most<T: Hash + Eq + Ord + Clone>(members: &[Member], default: T, field: impl Fn(&Attributes) -> T) -> T {
         let mut counts: HashMap<T, usize> = HashMap::new();
         for member in members {
             *counts.entry(field(&member.attributes)).or_default() += 1;
         }
-        // Among equals the default, then the greatest: the choice must not depend on the map's order.
+        // Prefers the default among equally frequent values, then the greatest. The choice must not depend on the order
+        // of the map.
         let rank = |(value, count): &(T, usize)| (*count, *value == default, value.clone());
         counts.into_iter().max_by_key(rank).map_or_else(|| default.clone(), |(value, _)| value)
     }
@@ -187,7 +188,7 @@ fn common_attributes(members: &[Member]) -> Attributes {
 }
 
 impl Recipe {
-    /// Returns the same recipe without its list of members, if `metadata.config` gives the same.
+    /// Drops the list of members if `metadata.config` implies the same list.
     fn shortened(self, metadata: &[u8]) -> Self {
         let Members::Listed(members) = &self.members else { return self };
         let plain = |member: &&Member| {
@@ -203,7 +204,7 @@ impl Recipe {
     }
 }
 
-/// Compares a stream with what it should be, without holding a second copy.
+/// A sink that compares a stream with the expected bytes, without a second copy in memory.
 struct Comparison<'a>(&'a [u8]);
 
 impl Comparison<'_> {
@@ -222,7 +223,8 @@ impl Comparison<'_> {
     }
 }
 
-/// Rebuilds the tarball from what will be stored (the recipe as its text has it, metadata, files) and compares.
+/// Rebuilds the tarball from exactly what will be stored (the text of the recipe, metadata, files) and compares the
+/// result.
 fn prove(
     recipe: Recipe,
     tarball: &Tarball<'_>,

@@ -1,4 +1,4 @@
-//! The two lists of a whole repository: its names, and its versions.
+//! The lists of all packages of a repository, one of names and one of versions.
 
 use prost::Message;
 
@@ -8,9 +8,9 @@ use crate::model::{NameError, PackageName, RepositoryName, Version};
 /// All packages of a repository (`/names`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Names {
-    /// One entry a package, in the registry's order (by name).
+    /// One entry per package, in the registry's order (by name).
     pub packages: Vec<NamesEntry>,
-    /// Packages whose name is not valid. Never written.
+    /// Packages with an invalid name. Not encoded.
     pub skipped: Vec<Skipped>,
 }
 
@@ -19,16 +19,16 @@ pub struct Names {
 pub struct NamesEntry {
     /// The package.
     pub name: PackageName,
-    /// When its entry changed last, where the registry says so.
+    /// When the package's registry entry last changed, if the registry states it.
     pub updated_at: Option<Timestamp>,
 }
 
 /// All versions of all packages of a repository (`/versions`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Versions {
-    /// One entry a package, in the registry's order (by name).
+    /// One entry per package, in the registry's order (by name).
     pub packages: Vec<VersionsEntry>,
-    /// Packages of which something is not valid. Never written.
+    /// Packages with an invalid name, version or index. Not encoded.
     pub skipped: Vec<Skipped>,
 }
 
@@ -37,19 +37,19 @@ pub struct Versions {
 pub struct VersionsEntry {
     /// The package.
     pub name: PackageName,
-    /// Its versions, in the registry's order.
+    /// The versions, in the registry's order.
     pub versions: Vec<Version>,
-    /// Indexes into `versions` of those that were retired.
+    /// Indexes into `versions` of the retired ones.
     pub retired: Vec<i32>,
     /// Indexes into `versions` of those with a security advisory.
     pub with_advisories: Vec<i32>,
 }
 
 impl Names {
-    /// Reads the payload of the list of `repository`. A package whose name is not valid is left out and reported.
+    /// Decodes the payload of `repository`'s list. Packages with an invalid name are skipped and reported.
     ///
     /// # Errors
-    /// Where the payload is not such a message, or is for another repository.
+    /// Returns an error if the payload is not such a message, or if it is for another repository.
     pub fn decode(payload: &[u8], repository: &RepositoryName) -> Result<Self, RegistryError> {
         let message: messages::Names = super::decode(payload, "Names")?;
         check_repository(&message.repository, repository)?;
@@ -66,7 +66,7 @@ impl Names {
         Ok(names)
     }
 
-    /// Writes the payload of the list of `repository`.
+    /// Encodes the payload of `repository`'s list.
     pub fn encode(&self, repository: &RepositoryName) -> Vec<u8> {
         let package =
             |entry: &NamesEntry| messages::NamesPackage { name: entry.name.to_string(), updated_at: entry.updated_at };
@@ -76,10 +76,10 @@ impl Names {
 }
 
 impl Versions {
-    /// Reads the payload of the list of `repository`. A package of which anything is not valid is left out and reported.
+    /// Decodes the payload of `repository`'s list. Packages with any invalid value are skipped and reported.
     ///
     /// # Errors
-    /// Where the payload is not such a message, or is for another repository.
+    /// Returns an error if the payload is not such a message, or if it is for another repository.
     pub fn decode(payload: &[u8], repository: &RepositoryName) -> Result<Self, RegistryError> {
         let message: messages::Versions = super::decode(payload, "Versions")?;
         check_repository(&message.repository, repository)?;
@@ -94,7 +94,7 @@ impl Versions {
         Ok(versions)
     }
 
-    /// Writes the payload of the list of `repository`.
+    /// Encodes the payload of `repository`'s list.
     pub fn encode(&self, repository: &RepositoryName) -> Vec<u8> {
         let package = |entry: &VersionsEntry| messages::VersionsPackage {
             name: entry.name.to_string(),

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::Fingerprint;
 
-/// hex.pm's public key, as every Hex client carries it.
+/// hex.pm's public key, which every Hex client includes.
 pub const HEXPM_PUBLIC_KEY: &str = "\
 -----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEApqREcFDt5vV21JVe2QNB
@@ -24,29 +24,29 @@ J1i2xWFndWa6nfFnRxZmCStCOZWYYPlaxr+FZceFbpMwzTNs4g3d4tLNUcbKAIH4
 -----END PUBLIC KEY-----
 ";
 
-/// Returns [`HEXPM_PUBLIC_KEY`], ready for use.
+/// Returns the parsed form of [`HEXPM_PUBLIC_KEY`].
 pub fn hexpm_key() -> &'static PublicKey {
     static KEY: LazyLock<PublicKey> =
         LazyLock::new(|| PublicKey::from_pem(HEXPM_PUBLIC_KEY).expect("the constant is a valid key; a test reads it"));
     &KEY
 }
 
-/// What is wrong with a key's text.
+/// Why the text of a key is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The text is not in PEM form.
+    /// The text is not PEM.
     #[error("the key is not in PEM form")]
     NotPem,
-    /// The text holds something else than the key that is needed.
+    /// The PEM text contains another kind of key or object.
     #[error("the PEM text holds a {found:?}; expected is {expected}")]
     OtherKind {
-        /// Which labels would do.
+        /// The labels that are accepted.
         expected: &'static str,
-        /// The label that it has.
+        /// The label of the text.
         found: String,
     },
-    /// The key is no RSA key of 2048 to 8192 bits.
+    /// The key is not an RSA key of 2048 to 8192 bits.
     #[error("the key is not an RSA key of 2048 to 8192 bits")]
     NotUsable,
 }
@@ -56,10 +56,10 @@ pub enum KeyError {
 pub struct PublicKey(ParsedPublicKey);
 
 impl PublicKey {
-    /// Reads a key from PEM, as `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS #1).
+    /// Parses a PEM key with the label `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS #1).
     ///
     /// # Errors
-    /// Where the text is not PEM, or no RSA public key of usable size.
+    /// Returns an error if the text is not PEM, or not an RSA public key of a supported size.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let (label, der) = read_pem(text)?;
         if !matches!(label, "PUBLIC KEY" | "RSA PUBLIC KEY") {
@@ -68,25 +68,25 @@ impl PublicKey {
         Self::from_der(&der)
     }
 
-    /// Writes the key as PEM, as `PUBLIC KEY`, with a line break at the end.
+    /// Encodes the key as PEM with the label `PUBLIC KEY`, including a final line break.
     pub fn to_pem(&self) -> String {
         write_pem("PUBLIC KEY", self.0.as_ref())
     }
 
-    /// Returns the key's fingerprint, as Hex shows it.
+    /// Returns the key's fingerprint in the form that Hex shows.
     pub fn fingerprint(&self) -> Fingerprint {
         let key =
             aws_lc_rs::rsa::PublicKey::from_der(self.0.as_ref()).expect("a key that was accepted can be read again");
         let mut digest = Sha256::new();
         let mut add = |bytes: &[u8]| {
-            // RFC 4251, section 5, "string"; a key of 8192 bits has 1 KiB.
+            // RFC 4251, section 5, "string". A key of 8192 bits has only 1 KiB, so the length always fits.
             digest.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
             digest.update(bytes);
         };
         add(b"ssh-rsa");
         for number in [key.exponent(), key.modulus()] {
             let bytes = number.big_endian_without_leading_zero();
-            // "mpint": the highest bit would be a sign.
+            // "mpint": a leading zero byte keeps the highest bit from being read as a sign.
             let sign: &[u8] = if bytes[0] >= 0x80 { &[0] } else { &[] };
             add(&[sign, bytes].concat());
         }
@@ -97,7 +97,7 @@ impl PublicKey {
         self.0.verify_sig(payload, signature).is_ok()
     }
 
-    /// Takes either encoding, and keeps the key as SubjectPublicKeyInfo, so that equal keys are equal.
+    /// Parses either encoding. Stores the key as SubjectPublicKeyInfo, so that equal keys compare as equal.
     fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         let key = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| KeyError::NotUsable)?;
         let der: PublicKeyX509Der<'_> = key.as_der().map_err(|_| KeyError::NotUsable)?;
@@ -121,22 +121,22 @@ impl std::fmt::Debug for PublicKey {
     }
 }
 
-/// A mirror's own private key. Its `Debug` form does not show it.
+/// A mirror's private key. `Debug` does not print it.
 pub struct PrivateKey(KeyPair);
 
 impl PrivateKey {
-    /// Generates a key of 2048 bits, as `mix hex.registry` documents it.
+    /// Generates a key of 2048 bits, the size in the documentation of `mix hex.registry`.
     ///
     /// # Errors
-    /// [`KeyError::NotUsable`] where the system gives no random numbers.
+    /// [`KeyError::NotUsable`] if the system's random number generator fails.
     pub fn generate() -> Result<Self, KeyError> {
         KeyPair::generate(KeySize::Rsa2048).map(Self).map_err(|_| KeyError::NotUsable)
     }
 
-    /// Reads a key from PEM, as `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY` (PKCS #1); not encrypted.
+    /// Parses an unencrypted PEM key with the label `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY` (PKCS #1).
     ///
     /// # Errors
-    /// Where the text is not PEM, or no RSA private key of usable size.
+    /// Returns an error if the text is not PEM, or not an RSA private key of a supported size.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let (label, der) = read_pem(text)?;
         let key = match label {
@@ -150,13 +150,13 @@ impl PrivateKey {
         key.map(Self).map_err(|_| KeyError::NotUsable)
     }
 
-    /// Writes the key as PEM, as `PRIVATE KEY`, with a line break at the end.
+    /// Encodes the key as PEM with the label `PRIVATE KEY`, including a final line break.
     pub fn to_pem(&self) -> String {
         let der: Pkcs8V1Der<'_> = self.0.as_der().expect("a key that was accepted can be written");
         write_pem("PRIVATE KEY", der.as_ref())
     }
 
-    /// Returns the public half.
+    /// Returns the public key.
     pub fn public_key(&self) -> PublicKey {
         PublicKey::from_der(self.0.public_key().as_ref()).expect("a private key that was accepted has a public half")
     }
@@ -188,7 +188,7 @@ fn write_pem(label: &str, der: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// What `mix hex.repo list` shows, and `mix hex.repo add --fetch-public-key` takes.
+    /// The fingerprint that `mix hex.repo list` shows and that `mix hex.repo add --fetch-public-key` accepts.
     #[test]
     fn the_fingerprint_is_that_of_hex() {
         assert_eq!(hexpm_key().fingerprint().to_string(), "SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk");

@@ -1,5 +1,5 @@
-//! The messages as they travel (proto2; `registry/*.proto` of the specifications). Enumerations are plain numbers, so that
-//! values from the future survive.
+//! The registry's protobuf messages (proto2; `registry/*.proto` in Hex's specifications). Enumerations are plain
+//! numbers, so that values of later protocol versions are preserved.
 
 use prost::Message;
 
@@ -81,7 +81,7 @@ pub(super) struct Dependency {
     pub repository: Option<String>,
 }
 
-/// A moment, as `google.protobuf.Timestamp` has it.
+/// A point in time (`google.protobuf.Timestamp`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Message)]
 pub struct Timestamp {
     /// Seconds since 1970-01-01T00:00:00Z.

@@ -1,7 +1,7 @@
-//! Registry entries: signed protobuf messages, decoded, verified, encoded and signed
+//! Registry entries: decodes, verifies, encodes and signs the protobuf messages
 //! (<https://github.com/hexpm/specifications/blob/main/registry-v2.md>).
 //!
-//! A client gets them gzipped; [`super::gzip`] takes that off and puts it on.
+//! Registries serve them compressed with gzip; see [`super::gzip`].
 
 mod index;
 mod key;
@@ -15,25 +15,25 @@ pub use messages::Timestamp;
 pub use package::{Advisory, Dependency, Package, Release, Retirement, RetirementReason, Severity, Skipped};
 pub use signed::Signed;
 
-/// No payload larger than this is decoded, in bytes. hex.pm's list of all versions has 0.6 MB.
+/// The largest payload that is decoded, in bytes. hex.pm's list of all versions has 0.6 MB.
 pub const MAX_PAYLOAD: usize = 32 << 20;
 
-/// Why a registry entry is not accepted.
+/// Why a registry entry is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// The bytes are not the protobuf message that they should be.
+    /// The bytes are not a protobuf message of the expected type.
     #[error("it is not a {message} message")]
     NotDecodable {
         /// The message's name: `Signed`, `Package`, `Names`, `Versions`.
         message: &'static str,
-        /// Where it breaks off.
+        /// The decoder's error.
         source: prost::DecodeError,
     },
-    /// The message is above [`MAX_PAYLOAD`].
+    /// The message is larger than [`MAX_PAYLOAD`].
     #[error("it is {size} bytes, more than the limit of {MAX_PAYLOAD}")]
     TooLarge {
-        /// Its size, in bytes.
+        /// The size of the message in bytes.
         size: usize,
     },
     /// The signature is missing, or was not made with the expected key.
@@ -42,22 +42,22 @@ pub enum RegistryError {
     /// The entry is for another package.
     #[error("it is for the package {found:?}, not for {expected:?}")]
     OtherPackage {
-        /// The package asked for.
+        /// The requested package.
         expected: String,
-        /// The package that it names, at most its first 80 characters.
+        /// The entry's package, truncated to 80 characters.
         found: String,
     },
     /// The entry is for another repository.
     #[error("it is for the repository {found:?}, not for {expected:?}")]
     OtherRepository {
-        /// The repository asked for, by its registry name.
+        /// The registry name of the requested repository.
         expected: String,
-        /// The repository that it names, at most its first 80 characters.
+        /// The entry's repository, truncated to 80 characters.
         found: String,
     },
 }
 
-/// Decodes a message of bounded size.
+/// Decodes a message of limited size.
 fn decode<M: prost::Message + Default>(bytes: &[u8], message: &'static str) -> Result<M, RegistryError> {
     if bytes.len() > MAX_PAYLOAD {
         return Err(RegistryError::TooLarge { size: bytes.len() });
@@ -65,7 +65,7 @@ fn decode<M: prost::Message + Default>(bytes: &[u8], message: &'static str) -> R
     M::decode(bytes).map_err(|source| RegistryError::NotDecodable { message, source })
 }
 
-/// Checks that an entry names the repository that it was asked for.
+/// Checks that an entry is for the requested repository.
 fn check_repository(found: &str, expected: &crate::model::RepositoryName) -> Result<(), RegistryError> {
     if found == expected.registry_name() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A package's registry entry, with every name, version and checksum validated.
+//! The registry entry of a package, with every name, version and checksum validated.
 
 use std::fmt;
 
@@ -7,87 +7,87 @@ use prost::Message;
 use super::{RegistryError, Timestamp, check_repository, messages, shortened};
 use crate::model::{EntryId, InnerChecksum, NameError, OuterChecksum, PackageName, RepositoryName, Version};
 
-/// What a registry says about one package.
+/// A package's registry entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Package {
     /// The package.
     pub name: PackageName,
-    /// Its releases, in the registry's order (by version).
+    /// The releases, in the registry's order (by version).
     pub releases: Vec<Release>,
-    /// Security advisories of any release; [`Release::advisories`] points here.
+    /// The security advisories of all releases. [`Release::advisories`] contains indexes into this list.
     pub advisories: Vec<Advisory>,
-    /// Releases that could not be read and are left out. Never written.
+    /// Invalid releases, which are not in `releases`. Not encoded.
     pub skipped: Vec<Skipped>,
 }
 
-/// One release of a package.
+/// A release of a package.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Release {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// The inner checksum of its tarball.
+    /// The inner checksum of the tarball.
     pub inner_checksum: InnerChecksum,
-    /// The outer checksum of its tarball; old self-hosted registries lack it.
+    /// The outer checksum of the tarball. Old self-hosted registries do not state it.
     pub outer_checksum: Option<OuterChecksum>,
-    /// What it depends on.
+    /// The dependencies.
     pub dependencies: Vec<Dependency>,
-    /// Whether, and why, it was retired.
+    /// The retirement, if the release was retired.
     pub retired: Option<Retirement>,
     /// Indexes into [`Package::advisories`].
     pub advisories: Vec<u32>,
-    /// When it was published, where the registry says so.
+    /// When the release was published, if the registry states it.
     pub published_at: Option<Timestamp>,
 }
 
 /// A dependency of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
-    /// The package depended on.
+    /// The package that the release depends on.
     pub package: PackageName,
-    /// The version requirement, as text; [`crate::hex::requirement`] reads it.
+    /// The version requirement as text; [`crate::hex::requirement`] parses it.
     pub requirement: String,
-    /// Whether it is only used where something else depends on it too.
+    /// Whether the dependency is optional: used only if something else depends on it, too.
     pub optional: bool,
-    /// The OTP application, if it is not called like the package.
+    /// The OTP application, if it differs from the package's name.
     pub app: Option<String>,
-    /// The repository, if it is not that of the entry.
+    /// The repository, if it differs from the entry's.
     pub repository: Option<RepositoryName>,
 }
 
-/// That a release was retired.
+/// The retirement of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retirement {
-    /// Why.
+    /// The reason.
     pub reason: RetirementReason,
-    /// What its maintainers say about it.
+    /// The maintainers' message.
     pub message: Option<String>,
 }
 
 /// A security advisory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Advisory {
-    /// Its identifier, such as `GHSA-…` or `CVE-…`.
+    /// The identifier, such as `GHSA-…` or `CVE-…`.
     pub id: String,
-    /// One line about it.
+    /// A one-line summary.
     pub summary: String,
-    /// Its page.
+    /// The address of the advisory's web page.
     pub html_url: String,
-    /// Its page for programs.
+    /// The address of the advisory in an API.
     pub api_url: String,
-    /// Its severity, where it was rated.
+    /// The severity, if the advisory is rated.
     pub severity: Option<Severity>,
-    /// Its CVSS score, 0.0 to 10.0, where it was rated.
+    /// The CVSS score from 0.0 to 10.0, if the advisory is rated.
     pub cvss_score: Option<f32>,
-    /// Other identifiers of the same.
+    /// Other identifiers of the same vulnerability.
     pub aliases: Vec<String>,
 }
 
-/// A part of an entry that was left out because something in it is not valid.
+/// A part of an entry that was skipped because it contains an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// The release's version or the package's name as the registry has it, at most its first 80 characters.
+    /// The version of the release or the name of the package, as the registry states it, truncated to 80 characters.
     pub item: String,
-    /// What is not valid.
+    /// What is invalid.
     pub reason: String,
 }
 
@@ -98,7 +98,7 @@ macro_rules! numbered {
         #[non_exhaustive]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)*
-            /// A value that is not known here; kept as it is.
+            /// A value that this program does not know. It is preserved.
             Unknown(i32),
         }
 
@@ -134,23 +134,23 @@ macro_rules! numbered {
 numbered! {
     /// Why a release was retired.
     RetirementReason {
-        /// For another reason.
+        /// Another reason.
         Other = 0 "other",
-        /// It does not work.
+        /// The release does not work.
         Invalid = 1 "invalid",
-        /// It has a security problem.
+        /// The release has a security problem.
         Security = 2 "security",
-        /// It is no longer maintained.
+        /// The release is no longer maintained.
         Deprecated = 3 "deprecated",
-        /// It has another name now.
+        /// The package was renamed.
         Renamed = 4 "renamed",
     }
 }
 
 numbered! {
-    /// How severe an advisory is. Ordered by the numbers of the protocol.
+    /// The severity of an advisory. Ordered by the numbers of the protocol.
     Severity {
-        /// Not at all.
+        /// No severity.
         None = 0 "none",
         /// Low.
         Low = 1 "low",
@@ -164,13 +164,13 @@ numbered! {
 }
 
 impl Package {
-    /// Reads the payload of the entry of package `name` in `repository`.
+    /// Decodes the payload of the entry for package `name` of `repository`.
     ///
-    /// A release that is not valid (a version, checksum, name or repository that cannot be right) is left out and
-    /// reported in [`Self::skipped`]: the others stay usable.
+    /// A release with an invalid version, checksum, name or repository is skipped and reported in [`Self::skipped`], so
+    /// that the other releases stay usable.
     ///
     /// # Errors
-    /// Where the payload is not such a message, or is for another package or repository.
+    /// Returns an error if the payload is not such a message, or if it is for another package or repository.
     pub fn decode(payload: &[u8], repository: &RepositoryName, name: &PackageName) -> Result<Self, RegistryError> {
         let message: messages::Package = super::decode(payload, "Package")?;
         check_repository(&message.repository, repository)?;
@@ -190,7 +190,7 @@ impl Package {
         Ok(Self { name: name.clone(), releases, advisories, skipped })
     }
 
-    /// Writes the payload of the entry in `repository`.
+    /// Encodes the payload of this entry for `repository`.
     pub fn encode(&self, repository: &RepositoryName) -> Vec<u8> {
         let message = messages::Package {
             releases: self.releases.iter().map(Release::to_message).collect(),
@@ -201,14 +201,14 @@ impl Package {
         message.encode_to_vec()
     }
 
-    /// Returns the release of a version.
+    /// Returns the release with this version.
     pub fn release(&self, version: &Version) -> Option<&Release> {
         self.releases.iter().find(|release| release.version == *version)
     }
 }
 
 impl Release {
-    /// Returns the packages that it depends on, optional dependencies included; `own` is the repository of the entry.
+    /// Returns the ids of the dependencies, including optional ones. `own` is the repository of the entry.
     pub fn mentions(&self, own: &RepositoryName) -> impl Iterator<Item = EntryId> {
         self.dependencies.iter().map(|dependency| EntryId {
             repository: dependency.repository.as_ref().unwrap_or(own).clone(),
@@ -271,7 +271,7 @@ impl Dependency {
         messages::Dependency {
             package: self.package.to_string(),
             requirement: self.requirement.clone(),
-            // Some readers take the field's presence for true.
+            // Some readers treat the presence of the field as `true`.
             optional: self.optional.then_some(true),
             app: self.app.clone(),
             repository: self.repository.as_ref().map(ToString::to_string),

@@ -4,8 +4,8 @@ use prost::Message;
 
 use super::{PrivateKey, PublicKey, RegistryError, messages};
 
-/// A payload with its signature. The payload is handed out where the signature is right, or where the caller says that
-/// it is not to be trusted.
+/// A payload with its signature. To read the payload, the caller must either verify the signature or state explicitly
+/// that the payload is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
     payload: Vec<u8>,
@@ -19,25 +19,25 @@ impl Signed {
         Self { payload, signature }
     }
 
-    /// Reads the message (not gzipped).
+    /// Decodes the message, which must not be gzipped.
     ///
     /// # Errors
-    /// Where it is not such a message, or above [`super::MAX_PAYLOAD`].
+    /// Returns an error if the bytes are not such a message, or are more than [`super::MAX_PAYLOAD`].
     pub fn decode(bytes: &[u8]) -> Result<Self, RegistryError> {
         let messages::Signed { payload, signature } = super::decode(bytes, "Signed")?;
         Ok(Self { payload, signature: signature.unwrap_or_default() })
     }
 
-    /// Writes the message (not gzipped).
+    /// Encodes the message, without gzip.
     pub fn encode(&self) -> Vec<u8> {
         let signature = Some(self.signature.clone()).filter(|signature| !signature.is_empty());
         messages::Signed { payload: self.payload.clone(), signature }.encode_to_vec()
     }
 
-    /// Returns the payload, if `key` signed it.
+    /// Returns the payload if `key` signed it.
     ///
     /// # Errors
-    /// [`RegistryError::BadSignature`] where the signature is missing or not that of `key`.
+    /// [`RegistryError::BadSignature`] if the signature is missing or was not made with `key`.
     pub fn verify(&self, key: &PublicKey) -> Result<&[u8], RegistryError> {
         if key.is_signature_of(&self.payload, &self.signature) {
             Ok(&self.payload)
@@ -46,12 +46,12 @@ impl Signed {
         }
     }
 
-    /// Returns the payload, whoever signed it.
+    /// Returns the payload without checking the signature.
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// Returns the signature; empty where there is none.
+    /// Returns the signature, which is empty if it is missing.
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }

@@ -1,4 +1,4 @@
-//! Building a tarball as hex_core's `hex_tarball:create/2` does: the same input gives the same bytes.
+//! Builds tarballs as hex_core's `hex_tarball:create/2` does. The same input gives the same bytes.
 
 use crate::hex::path;
 use crate::hex::recipe::{self, RebuildError, Recipe};
@@ -9,7 +9,7 @@ use crate::hex::ustar::{Attributes, Member};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A path is not a plain relative one.
+    /// A path is not a plain relative path.
     #[error("{path:?} is no plain relative path")]
     BadPath {
         /// The path.
@@ -18,26 +18,27 @@ pub enum BuildError {
     /// The archive cannot be written.
     #[error("the tarball cannot be written")]
     Archive {
-        /// Why not.
+        /// The cause.
         source: RebuildError,
     },
 }
 
-/// A file that goes into a tarball.
+/// A file to put into a tarball.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildFile<'a> {
-    /// A plain relative path, separated by `/`; at most 100 bytes, or more where slashes let a tar header hold it.
+    /// A plain relative path, separated by `/`. It may have at most 100 bytes, or more if a tar header can contain it
+    /// split at a slash.
     pub path: &'a str,
-    /// Its contents.
+    /// The content.
     pub bytes: &'a [u8],
-    /// Whether it gets mode 0755 instead of 0644.
+    /// Whether the file gets the mode 0755 instead of 0644.
     pub executable: bool,
 }
 
-/// Builds a tarball of version 3 from the text of `metadata.config` and the files, in their order.
+/// Builds a tarball of format version 3 from the text of `metadata.config` and the files, in their order.
 ///
 /// # Errors
-/// Where a path is not plain or does not fit into a tar header.
+/// Returns an error if a path is not a plain relative path or does not fit into a tar header.
 pub fn build(metadata: &str, files: &[BuildFile<'_>]) -> Result<Vec<u8>, BuildError> {
     if let Some(file) = files.iter().find(|file| !path::is_plain(file.path)) {
         return Err(BuildError::BadPath { path: file.path.to_owned() });
@@ -48,7 +49,7 @@ pub fn build(metadata: &str, files: &[BuildFile<'_>]) -> Result<Vec<u8>, BuildEr
     };
     let recipe = Recipe::listed(files.iter().map(member).collect());
     let mut contents = files.iter();
-    // The members are asked for in the order in which they were listed.
+    // `rebuild` requests the members in the order in which they are listed.
     let next = |_: &str| contents.next().map(|file| file.bytes).ok_or_else(|| "it is not listed".into());
     let limits = Limits { unpacked: usize::MAX, ..Limits::default() };
     recipe::rebuild(&recipe, metadata.as_bytes(), next, &limits).map_err(|source| BuildError::Archive { source })

@@ -1,26 +1,28 @@
-//! The files of a tarball as they are to be looked at, whether or not a recipe could rebuild it.
+//! The files of a tarball, for viewing and comparing them, whether or not a recipe can rebuild the tarball.
 
 use super::{Limits, Tarball, TarballError};
 use crate::hex::archive;
 use crate::hex::ustar::RawHeader;
 
-/// What a file is.
+/// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// An ordinary file.
     Plain,
-    /// One that its owner may execute.
+    /// A file that its owner may execute.
     Executable,
-    /// A link; its content is where it leads.
+    /// A link. Its content is its target.
     Link,
 }
 
 impl Tarball<'_> {
-    /// Calls `each` with every file of the contents: its path, what it is, its bytes. A path may come twice, and then the
-    /// last one counts. Paths are relative and without `..`, but need not be such as git accepts.
+    /// Calls `each` with the path, the type and the bytes of every file of the contents.
+    ///
+    /// A path may occur more than once; the last file then wins. Paths are relative and contain no `..`, but git may
+    /// still reject them.
     ///
     /// # Errors
-    /// Fails where the contents are malformed, hostile or above `limits`, or where `each` does.
+    /// Fails if the contents are malformed, hostile or above `limits`, or if `each` fails.
     pub fn each_file<E: From<TarballError>>(
         &self,
         limits: &Limits,

@@ -1,4 +1,4 @@
-//! The outer tarball of a package, version 3: `VERSION`, `CHECKSUM`, `metadata.config`, `contents.tar.gz`
+//! The outer tarball of a package, format version 3: `VERSION`, `CHECKSUM`, `metadata.config`, `contents.tar.gz`
 //! (<https://github.com/hexpm/specifications/blob/main/package_tarball.md>).
 
 mod build;
@@ -15,35 +15,36 @@ use crate::model::{InnerChecksum, OuterChecksum};
 
 /// The only version of the format in use.
 pub(super) const VERSION: &[u8] = b"3";
-/// The outer tarball has four members; more are tolerated here and end as [foreign](super::recipe).
+/// The maximum number of outer members. The format has four. Tarballs with more are accepted here, but
+/// [recipes](super::recipe) cannot express them.
 const OUTER_MEMBERS: usize = 4096;
-/// How many digits `CHECKSUM` has.
+/// The number of digits in `CHECKSUM`.
 const CHECKSUM_DIGITS: usize = 64;
-/// hex_core reads no larger `metadata.config` (`MAX_METADATA_SIZE` in its `hex_tarball.erl`).
+/// The largest `metadata.config` that hex_core reads, in bytes (`MAX_METADATA_SIZE` in its `hex_tarball.erl`).
 const METADATA_BYTES: usize = 1 << 20;
 
-/// How much of a tarball is taken before it is refused.
+/// The limits above which a tarball is rejected.
 ///
-/// hex_core's own limits are 16 MiB for a tarball and 128 MiB for its contents; self-hosted repositories can raise them,
-/// so the defaults leave room.
+/// hex_core's own limits are 16 MiB for a tarball and 128 MiB for its contents. Self-hosted repositories can raise them,
+/// so the defaults are higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The tarball, in bytes. Default: 128 MiB.
+    /// The size of the tarball, in bytes. Default: 128 MiB.
     pub tarball: usize,
-    /// The inflated contents, in bytes. Default: 512 MiB.
+    /// The size of the inflated contents, in bytes. Default: 512 MiB.
     pub unpacked: usize,
-    /// Members of the contents, folders and extension headers included. Default: 100,000.
+    /// The number of members in the contents, including folders and extension headers. Default: 100,000.
     pub entries: usize,
-    /// How many times as large as `contents.tar.gz` the inflated contents may be, once they are above
-    /// [`Limits::RATIO_FLOOR`]. Default: 200 (deflate reaches 1032; source code is about 5).
+    /// The maximum ratio of the inflated contents to `contents.tar.gz`. It applies to contents above
+    /// [`Limits::RATIO_FLOOR`]. Default: 200 (deflate reaches 1032; source code about 5).
     pub ratio: usize,
 }
 
 impl Limits {
-    /// Contents up to this many bytes are not held to the ratio: a small file of zeros harms nobody.
+    /// The size of inflated contents, in bytes, up to which the ratio is not checked. Small files of zeros are harmless.
     pub const RATIO_FLOOR: usize = 16 << 20;
 
-    /// Returns how far `compressed` bytes may be inflated.
+    /// Returns the maximum size of the inflated contents if the compressed ones have `compressed` bytes.
     fn inflated(&self, compressed: usize) -> usize {
         self.unpacked.min(compressed.saturating_mul(self.ratio).max(Self::RATIO_FLOOR))
     }
@@ -55,14 +56,14 @@ impl Default for Limits {
     }
 }
 
-/// Why a tarball is refused: nothing of it may be stored or served.
+/// Why a tarball is rejected. Nothing of a rejected tarball may be stored or served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TarballError {
-    /// The tarball is above the limit.
+    /// The tarball is larger than the limit.
     #[error("the tarball is {size} bytes, more than the limit of {limit}")]
     TooLarge {
-        /// Its size, in bytes.
+        /// The size in bytes.
         size: usize,
         /// The limit, in bytes.
         limit: usize,
@@ -70,10 +71,10 @@ pub enum TarballError {
     /// The outer tar archive is malformed or hostile.
     #[error("the tarball is not usable")]
     Outer {
-        /// What is wrong.
+        /// The cause.
         source: ArchiveError,
     },
-    /// One of the four members is not there.
+    /// One of the four members is missing.
     #[error("the tarball has no {member}")]
     Missing {
         /// The member's name.
@@ -82,45 +83,45 @@ pub enum TarballError {
     /// `VERSION` is not `3`.
     #[error("the tarball has the format version {version:?}; only 3 is known")]
     UnknownVersion {
-        /// What it says, at most its first 32 characters.
+        /// The content of `VERSION`, truncated to 32 characters.
         version: String,
     },
-    /// `metadata.config` is above the limit.
+    /// `metadata.config` is larger than the limit.
     #[error("metadata.config is {size} bytes, more than the limit of {limit}")]
     MetadataTooLarge {
-        /// Its size, in bytes.
+        /// The size in bytes.
         size: usize,
         /// The limit, in bytes.
         limit: usize,
     },
-    /// `CHECKSUM` does not hold 64 hexadecimal digits, which one more byte may follow.
+    /// `CHECKSUM` does not consist of 64 hexadecimal digits. One more byte may follow them.
     #[error("CHECKSUM is not a SHA-256 checksum")]
     BadChecksum,
-    /// `CHECKSUM` is not that of the other three members.
+    /// `CHECKSUM` does not match the other three members.
     #[error("CHECKSUM says {stated}, but the tarball's inner checksum is {computed}")]
     WrongInnerChecksum {
-        /// What it says.
+        /// The checksum in `CHECKSUM`.
         stated: InnerChecksum,
-        /// What was computed.
+        /// The computed checksum.
         computed: InnerChecksum,
     },
-    /// `contents.tar.gz` does not inflate.
+    /// `contents.tar.gz` cannot be inflated.
     #[error("contents.tar.gz is not usable")]
     Gzip {
-        /// What is wrong.
+        /// The cause.
         source: GzipError,
     },
-    /// The archive within `contents.tar.gz` is malformed or hostile.
+    /// The archive in `contents.tar.gz` is malformed or hostile.
     #[error("contents.tar.gz holds an archive that is not usable")]
     Contents {
-        /// What is wrong.
+        /// The cause.
         source: ArchiveError,
     },
 }
 
-/// An opened tarball: its members found, its checksums computed and its own `CHECKSUM` found right.
+/// An opened tarball, whose own `CHECKSUM` is correct.
 ///
-/// Compare [`Self::outer_checksum`] with the lock before anything else is done with it.
+/// Compare [`Self::outer_checksum`] with the lock before using anything else.
 pub struct Tarball<'a> {
     bytes: &'a [u8],
     outer_checksum: OuterChecksum,
@@ -131,10 +132,11 @@ pub struct Tarball<'a> {
 }
 
 impl<'a> Tarball<'a> {
-    /// Opens a tarball, without looking into its contents.
+    /// Opens a tarball. Does not inflate its contents.
     ///
     /// # Errors
-    /// Where it is above `limits`, not a tarball of version 3, hostile, or where its `CHECKSUM` is wrong.
+    /// Returns an error if the tarball is above `limits`, is not a tarball of format version 3, is hostile, or has a
+    /// wrong `CHECKSUM`.
     pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, TarballError> {
         if bytes.len() > limits.tarball {
             return Err(TarballError::TooLarge { size: bytes.len(), limit: limits.tarball });
@@ -150,7 +152,8 @@ impl<'a> Tarball<'a> {
         if metadata.len() > METADATA_BYTES {
             return Err(TarballError::MetadataTooLarge { size: metadata.len(), limit: METADATA_BYTES });
         }
-        // hex_core reads pairs of digits, and ignores half a pair (`decode_base16/1`): often a line end.
+        // hex_core decodes pairs of digits and ignores an incomplete pair (`decode_base16/1`), which is often a line
+        // ending.
         let digits = if stated.len() == CHECKSUM_DIGITS + 1 { &stated[..CHECKSUM_DIGITS] } else { stated };
         let stated: InnerChecksum =
             std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).ok_or(TarballError::BadChecksum)?;
@@ -166,12 +169,13 @@ impl<'a> Tarball<'a> {
         self.outer_checksum
     }
 
-    /// Returns the SHA-256 over `VERSION`, `metadata.config` and `contents.tar.gz`; the tarball's own `CHECKSUM` agrees.
+    /// Returns the SHA-256 over `VERSION`, `metadata.config` and `contents.tar.gz`. It equals the tarball's own
+    /// `CHECKSUM`.
     pub fn inner_checksum(&self) -> InnerChecksum {
         self.inner_checksum
     }
 
-    /// Returns the text of `metadata.config`; [`super::metadata`] reads it.
+    /// Returns the text of `metadata.config`; [`super::metadata`] parses it.
     pub fn metadata(&self) -> &'a [u8] {
         self.metadata
     }
@@ -181,7 +185,7 @@ impl<'a> Tarball<'a> {
         self.contents
     }
 
-    /// Returns the tarball itself.
+    /// Returns the bytes of the whole tarball.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -207,14 +211,14 @@ pub fn outer_checksum(tarball: &[u8]) -> OuterChecksum {
     OuterChecksum::from_bytes(Sha256::digest(tarball).into())
 }
 
-/// Computes the SHA-256 over the three members that make up the inner checksum.
+/// Computes the inner checksum: the SHA-256 over `VERSION`, `metadata.config` and `contents.tar.gz`.
 pub(super) fn inner_checksum(metadata: &[u8], contents: &[u8]) -> InnerChecksum {
     let digest = Sha256::new().chain_update(VERSION).chain_update(metadata).chain_update(contents).finalize();
     InnerChecksum::from_bytes(digest.into())
 }
 
-/// Returns the data of the member with a name. hex_core unpacks all of them into a folder: the last one of a name counts, and
-/// names may be spelled `./NAME` or `NAME/`.
+/// Returns the data of the member with this name. hex_core unpacks all members into a folder, so the last of several
+/// wins, and names may also be spelled `./NAME` or `NAME/`.
 fn find_member<'a>(bytes: &'a [u8], scan: &Scan<'_>, name: &'static str) -> Result<&'a [u8], TarballError> {
     let is_named = |member: &&archive::Found<'_>| {
         let found = member.whole_name();
@@ -224,6 +228,6 @@ fn find_member<'a>(bytes: &'a [u8], scan: &Scan<'_>, name: &'static str) -> Resu
     let mut named = scan.members.iter().filter(is_named);
     let missing = || TarballError::Missing { member: name };
     let last = named.clone().next_back().ok_or_else(missing)?;
-    // A link of that name would be written through.
+    // If a link had this name, hex_core would write through it.
     if named.all(archive::Found::is_file) { Ok(&bytes[last.data.clone()]) } else { Err(missing()) }
 }
