@@ -1,4 +1,4 @@
-//! What locks want against what a snapshot holds.
+//! Compares what locks pin with what a snapshot contains.
 
 use std::collections::BTreeSet;
 
@@ -6,46 +6,48 @@ use super::git_want::{RepositoryWant, with_submodules};
 use super::{GitPin, Ignored, Pin, Unmirrored, Wanted};
 use crate::model::{EntryId, GitAddress, Manifest, OuterChecksum, ReleaseId, Revision, StoredRelease, Version};
 
-/// A pinned release whose package is in the mirror, but not so.
+/// A pinned release that the mirror lacks although it has other releases of the package, or this one with another
+/// checksum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The release that is wanted.
+    /// The pinned release.
     pub pin: Pin,
-    /// The versions of the package that are there, lowest first.
+    /// The versions of the package in the mirror, lowest first.
     pub mirrored: Vec<Version>,
-    /// The checksum that the mirror has for this very version, where it is there and another one.
+    /// The checksum that the mirror has for the pinned version, if it has this version with another checksum.
     pub conflict: Option<OuterChecksum>,
 }
 
-/// A pinned revision whose repository is in the mirror, but not so.
+/// A pinned revision that the mirror lacks, or has incompletely, although it has the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitChange {
-    /// The revision that is wanted.
+    /// The pinned revision.
     pub pin: GitPin,
-    /// The revisions that are there.
+    /// The revisions of the repository in the mirror.
     pub mirrored: Vec<Revision>,
 }
 
-/// What a mirror lacks, and has beyond what is wanted.
+/// The differences between what locks pin and what a mirror contains.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// How many pinned releases are there, with the checksums that the locks demand.
+    /// The number of pinned releases in the mirror with the checksums that the locks require.
     pub present: usize,
-    /// The pinned releases of packages that are not there at all.
+    /// The pinned releases of packages of which the mirror has no release.
     pub missing: Vec<Pin>,
-    /// The pinned releases of packages that are there at another version or with another checksum.
+    /// The pinned releases of packages that the mirror has with another version or checksum.
     pub changed: Vec<Change>,
-    /// The registry entries of pinned packages that are not there.
+    /// The missing registry entries of pinned packages.
     pub entries: Vec<EntryId>,
-    /// The releases that are there and that no lock pins.
+    /// The releases in the mirror that no lock pins.
     pub extra: Vec<ReleaseId>,
-    /// The pinned revisions of git repositories that are there, with what their entries want of them.
+    /// The pinned git revisions that the mirror has as the locks require.
     pub git: Vec<GitPin>,
-    /// The pinned revisions of git repositories that are not there at all.
+    /// The pinned git revisions whose repository is not in the mirror.
     pub git_missing: Vec<GitPin>,
-    /// The pinned revisions of git repositories that are there with others, or not as deep or complete as wanted.
+    /// The pinned git revisions whose repository is in the mirror, but without this revision, with too small a depth, or
+    /// without a required ref or submodule.
     pub git_changed: Vec<GitChange>,
-    /// The revisions that are there and that neither a lock nor a submodule of what it pins wants.
+    /// The revisions in the mirror that no lock pins, neither directly nor as a submodule of a pinned revision.
     pub git_extra: Vec<(GitAddress, Revision)>,
     /// The git dependencies that cannot be mirrored.
     pub unmirrored: Vec<Unmirrored>,
@@ -54,7 +56,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares. An empty manifest stands for a mirror that does not exist yet.
+    /// Compares the pins with a manifest. For a mirror that does not exist yet, pass an empty manifest.
     pub fn new(wanted: &Wanted, manifest: &Manifest) -> Self {
         let (ignored, unmirrored) = (wanted.ignored.clone(), wanted.unmirrored.clone());
         let mut comparison = Self { ignored, unmirrored, ..Self::default() };
@@ -110,15 +112,15 @@ impl Comparison {
         }
     }
 
-    /// Returns whether the mirror has everything that the locks pin and that can be mirrored. This is the only place that
-    /// decides it.
+    /// Returns whether the mirror has everything that the locks pin and that can be mirrored. All parts of the program
+    /// use this definition of "fresh".
     pub fn is_fresh(&self) -> bool {
         let hex = self.missing.is_empty() && self.changed.is_empty() && self.entries.is_empty();
         hex && self.git_missing.is_empty() && self.git_changed.is_empty()
     }
 
-    /// Names everything that the mirror lacks, each thing once: releases, registry entries of releases that are there, git
-    /// revisions. Empty if it is fresh.
+    /// Describes everything that the mirror lacks, without duplicates: releases, registry entries of stored releases,
+    /// git revisions. Empty if the mirror is fresh.
     pub fn lacking(&self) -> Vec<String> {
         let releases = self.to_fetch().map(|pin| pin.id.to_string());
         let entries = self.entries_alone().map(|entry| format!("the registry entry of {entry}"));
@@ -127,37 +129,38 @@ impl Comparison {
         releases.chain(entries).chain(revisions).collect()
     }
 
-    /// Returns the registry entries that are missing although the releases are there.
+    /// Returns the missing registry entries of packages whose pinned releases are all present.
     pub fn entries_alone(&self) -> impl Iterator<Item = &EntryId> {
         let packages: BTreeSet<EntryId> = self.to_fetch().map(|pin| pin.id.entry()).collect();
         self.entries.iter().filter(move |entry| !packages.contains(*entry))
     }
 
-    /// Names the dependencies that cannot be mirrored, each with the reason. They are no part of what makes a mirror fresh.
+    /// Returns the dependencies that cannot be mirrored, each with the reason. They do not affect whether a mirror is
+    /// fresh.
     pub fn not_mirrored(&self) -> Vec<(&str, String)> {
         let local = self.unmirrored.iter().map(|unmirrored| (unmirrored.app.as_str(), unmirrored.reason.to_string()));
         let unknown = self.ignored.iter().map(|ignored| (ignored.app.as_str(), ignored.reason()));
         local.chain(unknown).collect()
     }
 
-    /// Returns the revisions that an update has to bring, each once.
+    /// Returns the git revisions that an update must fetch, without duplicates.
     pub fn revisions_to_fetch(&self) -> BTreeSet<(&GitAddress, Revision)> {
         self.git_to_fetch().map(|pin| (pin.url.address(), pin.revision)).collect()
     }
 
-    /// Returns the pins of those revisions.
+    /// Returns the pins of the git revisions that an update must fetch.
     pub fn git_to_fetch(&self) -> impl Iterator<Item = &GitPin> {
         self.git_missing.iter().chain(self.git_changed.iter().map(|change| &change.pin))
     }
 
-    /// Returns the releases that an update has to fetch.
+    /// Returns the releases that an update must fetch.
     pub fn to_fetch(&self) -> impl Iterator<Item = &Pin> {
         self.missing.iter().chain(self.changed.iter().map(|change| &change.pin))
     }
 }
 
 impl Pin {
-    /// Tells whether a stored release is the pinned one: every checksum that the lock demands agrees.
+    /// Returns whether a stored release is the pinned one, that is, whether it has every checksum that the lock states.
     pub fn accepts(&self, stored: &StoredRelease) -> bool {
         self.outer.is_none_or(|outer| outer == stored.outer) && self.inner.is_none_or(|inner| inner == stored.inner)
     }
@@ -181,7 +184,7 @@ mod tests {
         wanted
     }
 
-    /// Sorts lines, as a manifest's are.
+    /// Sorts lines, because a manifest must be sorted.
     fn sorted(lines: impl AsRef<str>) -> String {
         let mut lines: Vec<&str> = lines.as_ref().split_inclusive('\n').collect();
         lines.sort_unstable();

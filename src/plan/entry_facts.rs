@@ -1,15 +1,16 @@
-//! What a registry entry says, to tell which of two entries of one package is the later.
+//! Compares two registry entries of one package to find out which is newer.
 //!
-//! Upstream takes nothing back but a release within its first day and a retirement that was a mistake. So an entry that lacks
-//! what another one says is, but for those, an older one: what a cache or an attacker replays.
+//! Upstream removes nothing from an entry, with two exceptions: a release within a day of its publication, and a
+//! retirement by mistake. So an entry that lacks a fact of another one is almost always older, such as one that a cache
+//! or an attacker replays.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::hex::registry::{Package, Release};
 
-/// Returns whether the first of two signed entries of one package is the later: it says more than the other lacks. Where each
-/// has something, or both say the same, any rule does on which everybody comes to the same end.
+/// Returns whether the first of two signed entries of one package is newer: it has more facts that the other one lacks
+/// than the reverse. Ties are broken by an arbitrary rule that gives everyone the same result.
 pub fn knows_more(one: (&Package, &[u8]), other: (&Package, &[u8])) -> bool {
     let (of_one, of_other) = (facts(one.0), facts(other.0));
     let latest = |package: &Package| package.releases.iter().filter_map(|release| release.published_at).max();
@@ -28,14 +29,14 @@ fn facts(package: &Package) -> BTreeSet<String> {
     package.releases.iter().flat_map(of_release).chain(advisories).collect()
 }
 
-/// Something that an entry says and an older one does not.
+/// A fact that a newer entry lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lost {
-    /// A release, by its version.
+    /// The version of a removed release.
     Release(String),
-    /// The retirement of a release, by its version.
+    /// The version of a release that is no longer retired.
     Retirement(String),
-    /// A security advisory, by its id.
+    /// The id of a removed security advisory.
     Advisory(String),
 }
 
@@ -49,8 +50,8 @@ impl fmt::Display for Lost {
     }
 }
 
-/// Returns what would be lost if the entry `known` were replaced by `new`: releases, retirements and advisories, whatever
-/// their particulars. Nothing of an entry that is only corrected is lost.
+/// Returns the facts that would be lost if the entry `new` replaced the entry `known`: releases, retirements and
+/// advisories. Changed details of a fact do not count as a loss.
 pub fn lost(known: &Package, new: &Package) -> Vec<Lost> {
     let mut lost = Vec::new();
     for release in &known.releases {
@@ -132,7 +133,7 @@ mod tests {
         for later in [&new, &retired, &advised, &old] {
             assert_eq!(lost(&old, later), []);
         }
-        // An older entry that also has something else is still one that loses.
+        // An entry that lacks one fact is reported even if it has another fact that the known entry lacks.
         assert_eq!(lost(&retired, &new), [Lost::Retirement("1.0.0".into())]);
     }
 

@@ -1,7 +1,8 @@
-//! The plan of a fetch of git repositories: what to fetch, and what the manifest says of them afterwards.
+//! Plans a fetch of git repositories: what to fetch, and what to record in the manifest afterwards.
 //!
-//! It grows in rounds, because only a fetched revision tells its submodules. The same wants decide whether a mirror is
-//! fresh ([`super::Comparison`]), so that a mirror is fresh after the plan was carried out.
+//! The plan proceeds in rounds, because the submodules of a revision are only known after it was fetched. Whether a
+//! mirror is fresh ([`super::Comparison`]) follows from the same requirements, so a mirror is fresh after the plan was
+//! carried out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,25 +10,25 @@ use super::GitPin;
 use super::git_want::{RepositoryWant, RevisionWant, with_submodules};
 use crate::model::{GitAddress, GitUrl, Manifest, Revision, StoredGit};
 
-/// How deeply submodules may be nested, and how many revisions they may pin together.
+/// The maximum nesting of submodules, and the maximum number of revisions that they may pin in total.
 const MAX_NESTING: usize = 16;
 const MAX_REVISIONS: usize = 2000;
 
-/// What a round of fetches told about a repository.
+/// The result of one round of fetches for one repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Learned {
-    /// The submodules of those revisions whose submodules are wanted.
+    /// The submodules of each revision whose submodules are required.
     pub submodules: BTreeMap<Revision, Vec<(GitUrl, Revision)>>,
-    /// The optional revisions that upstream does not have any more.
+    /// The optional revisions that upstream no longer has.
     pub dropped: BTreeSet<Revision>,
 }
 
-/// What to fetch of git repositories.
+/// A plan of what to fetch from git repositories.
 #[derive(Debug, Clone, Default)]
 pub struct GitPlan {
     before: Manifest,
     wants: BTreeMap<GitAddress, RepositoryWant>,
-    /// What the mirror has and the pins need, the known submodules of what is pinned included.
+    /// The revisions in the mirror that the pins require, including their known submodules.
     needed: BTreeSet<(GitAddress, Revision)>,
     learned: BTreeMap<GitAddress, Learned>,
     round: BTreeSet<GitAddress>,
@@ -38,7 +39,7 @@ pub struct GitPlan {
 }
 
 impl GitPlan {
-    /// Plans what to fetch for some pins on top of what a mirror has.
+    /// Plans what to fetch for the pins, in addition to what the mirror has.
     pub fn new(pins: &[GitPin], manifest: &Manifest) -> Self {
         let wants = RepositoryWant::all(pins);
         let unmet = wants.iter().filter(|(address, want)| !want.is_met(address, manifest));
@@ -63,26 +64,27 @@ impl GitPlan {
         self.round.iter().filter_map(|address| self.wants.get_key_value(address))
     }
 
-    /// Takes what the fetch of a repository told.
+    /// Records the result of fetching a repository.
     pub fn learn(&mut self, address: &GitAddress, learned: Learned) {
         for (url, revision) in learned.submodules.values().flatten() {
             self.add_submodule(url, *revision);
         }
         let known = self.learned.entry(address.clone()).or_default();
         known.submodules.extend(learned.submodules);
-        // Each round is about everything that is wanted, and an earlier round may not have known that a revision is needed.
+        // Each round fetches everything that is required. A revision that an earlier round could drop may be required
+        // now.
         known.dropped = learned.dropped;
     }
 
-    /// Takes that a repository cannot be fetched.
+    /// Records that a repository could not be fetched.
     pub fn fail(&mut self, address: &GitAddress) {
         self.failed.insert(address.clone());
     }
 
-    /// Begins the next round. Returns whether there is one.
+    /// Starts the next round. Returns whether there is anything to fetch in it.
     ///
     /// # Errors
-    /// Fails if submodules are nested too deeply or are too many, with the repository that is one too many.
+    /// Returns the address of a submodule's repository if submodules are nested too deeply or too numerous.
     pub fn advance(&mut self) -> Result<bool, GitAddress> {
         self.round = std::mem::take(&mut self.next);
         self.round.retain(|address| !self.failed.contains(address));
@@ -95,14 +97,14 @@ impl GitPlan {
         Ok(!self.round.is_empty())
     }
 
-    /// Returns the repositories that were fetched completely, with what is wanted of each.
+    /// Returns the repositories that were fetched completely, with the requirements for each.
     pub fn fetched(&self) -> impl Iterator<Item = (&GitAddress, &RepositoryWant)> {
         let fetched = self.learned.keys().filter(|address| !self.failed.contains(*address));
         fetched.filter_map(|address| self.wants.get_key_value(address))
     }
 
-    /// Returns what the manifest is to say of a fetched repository. Packs and the commits without parents are as before:
-    /// only packing tells them.
+    /// Returns the manifest's record of a fetched repository. The list of packs and the shallow commits are unchanged,
+    /// because they are only known after packing.
     pub fn stored(&self, address: &GitAddress) -> StoredGit {
         let before = self.before.git.get(address).cloned().unwrap_or_default();
         let mut stored = before.clone();
@@ -139,7 +141,7 @@ impl GitPlan {
         }
     }
 
-    /// Notes that a revision that is there, and its submodules, have to stay.
+    /// Records that a revision in the mirror and its submodules are required.
     fn need(&mut self, address: GitAddress, revision: Revision) {
         for (address, revision) in with_submodules([(address, revision)], &self.before) {
             let want = self.wants.get_mut(&address).and_then(|want| want.revisions.get_mut(&revision));
@@ -148,8 +150,8 @@ impl GitPlan {
         }
     }
 
-    /// Decides on the form in which each repository of the round is stored. If it is another one than before, everything
-    /// stored is fetched again.
+    /// Decides whether each repository of the round is stored shallow or in full. If this changes, everything stored
+    /// must be fetched again.
     fn settle(&mut self) {
         for address in &self.round {
             let before = self.before.git.get(address);
@@ -177,7 +179,7 @@ mod tests {
         digit.to_string().repeat(40).parse().unwrap()
     }
 
-    /// Plans for entries `NAME DIGIT OPTIONS` on a manifest, in which `ONE` and `TWO` stand for revisions.
+    /// Creates a plan for entries `NAME DIGIT OPTIONS` and a manifest in which `ONE` and `TWO` stand for revisions.
     fn plan(entries: &[(&str, char, &str)], manifest: &str) -> GitPlan {
         let entry = |(name, digit, options): &(&str, char, &str)| {
             format!(r#""{name}": {{:git, "https://h/{name}", "{}", [{options}]}}"#, id(*digit))

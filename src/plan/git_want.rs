@@ -1,4 +1,4 @@
-//! What locks want of git repositories: the pins of one repository together.
+//! What locks require of a git repository: all pins of the repository, merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -6,28 +6,28 @@ use std::num::NonZeroU32;
 use super::GitPin;
 use crate::model::{GitAddress, GitName, GitUrl, Manifest, Revision, StoredGit};
 
-/// What is wanted of one revision: the most that any of its entries wants.
+/// The combined requirements of all entries for one revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RevisionWant {
-    /// How many generations of its ancestry are wanted; all, if `None`.
+    /// The required number of generations of its ancestry; `None` for the complete ancestry.
     pub depth: Option<NonZeroU32>,
-    /// The names that entries give it.
+    /// The refs that entries name for the revision.
     pub names: BTreeSet<GitName>,
-    /// Whether its submodules are wanted too, and theirs.
+    /// Whether the revision's submodules are required, recursively.
     pub submodules: bool,
-    /// Whether the mirror has it and no lock wants it, so that an update may do without it.
+    /// Whether the revision is in the mirror but no lock requires it. An update may then drop it.
     pub optional: bool,
 }
 
-/// What is wanted of one repository.
+/// The combined requirements of all entries for one repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryWant {
     /// The address to fetch it from.
     pub url: GitUrl,
-    /// Its revisions.
+    /// The required revisions.
     pub revisions: BTreeMap<Revision, RevisionWant>,
-    /// The revision that gets each name. If entries give several revisions one name, the first entry decides: clients
-    /// that have a lock ask for the commit.
+    /// The revision of each ref. If entries give one name to several revisions, the first entry wins. This is harmless,
+    /// because clients that have a lock request the commit.
     names: BTreeMap<GitName, Revision>,
 }
 
@@ -36,7 +36,7 @@ impl RevisionWant {
         Self { depth: pin.depth, names: pin.names.clone(), submodules: pin.submodules, optional: false }
     }
 
-    /// Adds what somebody else wants of the same revision.
+    /// Adds the requirements of another entry for the same revision.
     fn merge(&mut self, other: Self) {
         self.depth = self.depth.zip(other.depth).map(|(one, other)| one.max(other));
         self.names.extend(other.names);
@@ -44,9 +44,9 @@ impl RevisionWant {
         self.optional &= other.optional;
     }
 
-    /// Returns whether a mirror has all that is wanted of a revision.
+    /// Returns whether a mirror meets all requirements for a revision.
     ///
-    /// A name may be at another revision: a branch moves, and clients that have a lock ask for the commit.
+    /// A required ref may point to another revision: branches move, and clients that have a lock request the commit.
     pub fn is_met(&self, address: &GitAddress, revision: Revision, manifest: &Manifest) -> bool {
         let Some(repository) = manifest.git.get(address) else { return false };
         let Some(stored) = repository.revisions.get(&revision) else { return false };
@@ -74,7 +74,7 @@ impl RepositoryWant {
         all
     }
 
-    /// Adds what is wanted of a revision. Returns whether that is more than was wanted before.
+    /// Adds requirements for a revision. Returns whether this changed anything.
     pub(super) fn add(&mut self, revision: Revision, want: RevisionWant) -> bool {
         for name in &want.names {
             self.names.entry(name.clone()).or_insert(revision);
@@ -89,29 +89,30 @@ impl RepositoryWant {
         }
     }
 
-    /// Returns whether a mirror has all that is wanted.
+    /// Returns whether a mirror meets all requirements.
     pub fn is_met(&self, address: &GitAddress, manifest: &Manifest) -> bool {
         self.revisions.iter().all(|(revision, want)| want.is_met(address, *revision, manifest))
     }
 
-    /// Returns whether the repository is stored shallow: if nobody wants, or ever wanted, a full ancestry of it.
+    /// Returns whether to store the repository shallow. That is the case if no entry requires a complete ancestry, and
+    /// the mirror has not stored complete ancestries so far.
     pub fn is_shallow(&self, before: Option<&StoredGit>) -> bool {
         let mut required = self.revisions.values().filter(|want| !want.optional);
         required.all(|want| want.depth.is_some()) && before.is_none_or(|before| !before.is_full())
     }
 
-    /// Returns whether what is stored of the repository can be built upon: whether it has the form that it will have.
+    /// Returns whether a fetch can extend what is stored, because the repository stays shallow or stays complete.
     pub fn builds_on(&self, before: &StoredGit) -> bool {
         self.is_shallow(Some(before)) != before.is_full()
     }
 
-    /// Gives the names to the revisions that get them.
+    /// Sets the refs in `stored` to their revisions.
     pub(super) fn name(&self, stored: &mut StoredGit) {
         self.names.iter().for_each(|(name, revision)| stored.set_name(*revision, name));
     }
 }
 
-/// Returns whether a mirror has all submodules of a revision, and theirs.
+/// Returns whether a mirror has all submodules of a revision, recursively.
 fn has_submodules(address: &GitAddress, revision: Revision, manifest: &Manifest) -> bool {
     let mut seen = BTreeSet::new();
     let mut next = vec![(address, revision)];
@@ -126,12 +127,12 @@ fn has_submodules(address: &GitAddress, revision: Revision, manifest: &Manifest)
     true
 }
 
-/// Returns whether an ancestry stored to one depth is enough if another one is wanted; `None` stands for all of it.
+/// Returns whether the stored depth of an ancestry satisfies the required one. `None` stands for the complete ancestry.
 pub fn is_deep_enough(stored: Option<NonZeroU32>, wanted: Option<NonZeroU32>) -> bool {
     stored.is_none_or(|stored| wanted.is_some_and(|wanted| stored >= wanted))
 }
 
-/// Adds the submodules of some stored revisions, and theirs.
+/// Returns the revisions together with their stored submodules, recursively.
 pub(super) fn with_submodules(
     revisions: impl IntoIterator<Item = (GitAddress, Revision)>,
     manifest: &Manifest,

@@ -1,8 +1,9 @@
-//! What git clients are led to: revisions that the locks in force pin, and the submodules that these revisions pin.
+//! The git repositories that the locks in force pin, directly or through submodules. Git clients are redirected to the
+//! mirror for these repositories only.
 //!
-//! The mirror branch may be writable by people who may not change a lock, so nothing is concluded from what it says alone. It
-//! tells which revisions are worth a look for submodules; what these are is read from the revision itself, whose id vouches for
-//! it. References follow from the locks.
+//! People who may not change a lock may still be able to write to the mirror branch, so the branch alone must not
+//! determine what clients see. The branch only tells which revisions may have submodules. The submodules themselves are
+//! read from the content of the revision, whose id verifies it. Refs follow from the locks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,25 +11,25 @@ use super::GitPin;
 use super::git_want::{RepositoryWant, RevisionWant};
 use crate::model::{GitAddress, GitUrl, Manifest, Remotes, Revision, StoredGit, StoredRevision};
 
-/// How many revisions are looked at for submodules.
+/// The maximum number of revisions whose submodules are read.
 const MAX_REVISIONS: usize = 2000;
 
-/// The git repositories that clients are led to, and what of each they see.
+/// The git repositories that locks pin, with the part of each that is visible to clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Led {
     repositories: BTreeMap<GitAddress, LedRepository>,
 }
 
-/// A git repository that clients are led to.
+/// A git repository that locks pin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LedRepository {
-    /// How locks and submodules spell its address.
+    /// The spellings of its address in locks and submodules.
     pub urls: BTreeSet<GitUrl>,
-    /// What clients see of it: the pinned revisions that the mirror has, with the names that locks give them.
+    /// The part that is visible to clients: the pinned revisions that the mirror has, with the refs that locks name.
     pub seen: StoredGit,
 }
 
-/// Finds out what clients are led to, in rounds: each submodule may have submodules.
+/// Finds the pinned repositories in rounds, because submodules can have submodules.
 #[derive(Debug)]
 pub struct Leading<'a> {
     manifest: &'a Manifest,
@@ -40,7 +41,7 @@ pub struct Leading<'a> {
 }
 
 impl<'a> Leading<'a> {
-    /// Begins with what locks pin of what a mirror has. A remote of the project is left out.
+    /// Starts with the pins of locks that the mirror contains. Skips remotes of the project.
     pub fn new(pins: &[GitPin], manifest: &'a Manifest, remotes: &'a Remotes) -> Self {
         let mut leading = Self {
             manifest,
@@ -60,12 +61,12 @@ impl<'a> Leading<'a> {
         leading
     }
 
-    /// Takes the revisions whose submodules are to be read, each with the address of its repository.
+    /// Removes and returns the revisions whose submodules must be read, each with the address of its repository.
     pub fn unread(&mut self) -> Vec<(GitUrl, Revision)> {
         std::mem::take(&mut self.unread)
     }
 
-    /// Adds submodules as a revision that clients are led to pins them.
+    /// Adds the submodules of a pinned revision.
     pub fn learn(&mut self, submodules: impl IntoIterator<Item = (GitUrl, Revision)>) {
         for (url, revision) in submodules {
             let address = url.address();
@@ -79,7 +80,7 @@ impl<'a> Leading<'a> {
         }
     }
 
-    /// Returns what clients are led to.
+    /// Returns the result.
     pub fn finish(self) -> Led {
         let Self { manifest, mut urls, wants, .. } = self;
         let led = wants.into_iter().filter_map(|(address, want)| {
@@ -94,7 +95,7 @@ impl<'a> Leading<'a> {
         self.manifest.git.get(address).is_some_and(|stored| stored.revisions.contains_key(&revision))
     }
 
-    /// Notes a revision that clients are led to. If the mirror has none of its submodules, they need not be read.
+    /// Records a pinned revision. Its submodules must be read unless the mirror records that it has none.
     fn look_at(&mut self, url: &GitUrl, revision: Revision) {
         let address = url.address();
         self.urls.entry(address.clone()).or_default().insert(url.clone());
@@ -107,29 +108,30 @@ impl<'a> Leading<'a> {
 }
 
 impl Led {
-    /// Returns a repository that clients are led to.
+    /// Returns a pinned repository.
     pub fn get(&self, address: &GitAddress) -> Option<&LedRepository> {
         self.repositories.get(address)
     }
 
-    /// Returns all of them.
+    /// Returns all pinned repositories.
     pub fn iter(&self) -> impl Iterator<Item = (&GitAddress, &LedRepository)> {
         self.repositories.iter()
     }
 
-    /// Returns whether clients are led to a repository of a host.
+    /// Returns whether any pinned repository is on this host.
     pub fn has_host(&self, host: &str) -> bool {
         self.repositories.keys().any(|address| address.host() == host)
     }
 
-    /// Returns whether a repository that clients are not led to has an address that begins with that of one they are led to.
+    /// Returns whether the address is not that of a pinned repository but begins with the address of one.
     pub fn is_beside(&self, address: &GitAddress) -> bool {
         let begins = |led: &GitAddress| led.host() == address.host() && address.path().starts_with(led.path());
         !self.repositories.contains_key(address) && self.repositories.keys().any(begins)
     }
 }
 
-/// Returns what clients see of a stored repository; `None` if the mirror has no revision that is wanted.
+/// Returns the part of a stored repository that is visible to clients; `None` if the mirror has none of the required
+/// revisions.
 fn seen(want: &RepositoryWant, stored: &StoredGit) -> Option<StoredGit> {
     let wanted = want.revisions.keys().filter_map(|revision| {
         let depth = stored.revisions.get(revision)?.depth;
@@ -155,7 +157,7 @@ mod tests {
         digit.to_string().repeat(40).parse().unwrap()
     }
 
-    /// Reads entries `NAME DIGIT OPTIONS`, of which `NAME` is a repository at the host `h`.
+    /// Parses entries `NAME DIGIT OPTIONS`, in which `NAME` is a repository on the host `h`.
     fn pins(entries: &[(&str, char, &str)]) -> Vec<GitPin> {
         let entry = |(number, (name, digit, options)): (usize, &(&str, char, &str))| {
             format!(r#""app{number}": {{:git, "https://h/{name}.git", "{}", [{options}]}}"#, id(*digit))
@@ -166,7 +168,7 @@ mod tests {
         wanted.git
     }
 
-    /// Reads a manifest in which a digit stands for a revision.
+    /// Parses a manifest in which a digit stands for a revision.
     fn manifest(lines: &[&str]) -> Manifest {
         let word = |word: &str| match word.parse::<u8>() {
             Ok(0..=9) => id(word.chars().next().unwrap()).to_string(),
@@ -182,12 +184,12 @@ mod tests {
         Remotes::new(urls.iter().map(|url| (*url).to_owned()), AddressRules::default())
     }
 
-    /// Reads no submodules.
+    /// Finds the pinned repositories without reading submodules.
     fn led(pins: &[GitPin], manifest: &Manifest, remotes: &Remotes) -> Vec<(String, Vec<String>)> {
         shown(&Leading::new(pins, manifest, remotes).finish())
     }
 
-    /// Returns addresses with `HEAD`'s target and all references, revisions as their first digit.
+    /// Returns each address with the target of `HEAD` and all refs. Revisions are shortened to their first digit.
     fn shown(led: &Led) -> Vec<(String, Vec<String>)> {
         let repository = |(address, led): (&GitAddress, &LedRepository)| {
             let refs = led.seen.refs().into_iter().map(|(name, revision)| {
@@ -262,7 +264,7 @@ mod tests {
             (url("deep2"), id('3')),
         ]);
         assert_eq!(leading.unread(), [(url("sub"), id('2'))]);
-        // A revision that pins itself.
+        // A revision that pins itself as a submodule.
         leading.learn([(url("deep"), id('3')), (url("sub"), id('2'))]);
         assert_eq!(leading.unread(), []);
         let one = |name, reference| (name, vec![reference]);
@@ -276,8 +278,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the branch says: clients see pinned revisions of pinned repositories, and nothing depends on the names that
-        /// the branch gives.
+        /// Whatever the branch contains, clients see only pinned revisions of pinned repositories, and the refs on the
+        /// branch have no effect.
         #[test]
         fn nothing_but_the_locks_leads_anywhere(
             pinned in prop::collection::vec(("[abc]", "[123]"), 0..4),

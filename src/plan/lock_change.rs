@@ -1,11 +1,11 @@
-//! What changed from what some locks pin to what others do: the dependencies of one commit against those of another.
+//! The changes between two sets of locks, such as those of two commits.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::{GitPin, Ignored, Pin, Unmirrored, Wanted};
 
-/// What a lock says of one dependency.
+/// A dependency in a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Locked {
     /// A release of a package.
@@ -18,44 +18,45 @@ pub enum Locked {
     Unknown(Ignored),
 }
 
-/// One dependency that is not what it was.
+/// A dependency that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockChange {
-    /// It is new.
+    /// The dependency is new.
     Added(Locked),
-    /// It is gone.
+    /// The dependency was removed.
     Removed(Locked),
-    /// It is another one.
+    /// The dependency is pinned differently.
     Replaced {
-        /// What it was.
+        /// The old pin.
         before: Locked,
-        /// What it is.
+        /// The new pin.
         after: Locked,
     },
 }
 
-/// The sort of a change.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It is new.
+    /// The dependency is new.
     Added,
-    /// It is gone.
+    /// The dependency was removed.
     Removed,
     /// The version is higher.
     Raised,
     /// The version is lower.
     Lowered,
-    /// The version is the same and a checksum is another one, or gone.
+    /// The version is the same, but a checksum changed or was removed.
     Checksum,
-    /// The revision is another one of the same git repository.
+    /// The git revision changed within the same repository.
     Moved,
-    /// It comes from elsewhere: another repository, or git instead of Hex. Or what the lock says of a git dependency leads to
-    /// other code in spite of the revision, or proves less of who sends it.
+    /// The dependency comes from another source: another repository, or git instead of Hex. Also used if the options of
+    /// a git dependency select other code of the same revision, or if its new address no longer authenticates the
+    /// server.
     Source,
 }
 
 impl ChangeKind {
-    /// Returns the word used for people and in JSON.
+    /// Returns the word for this kind in output and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -70,7 +71,7 @@ impl ChangeKind {
 }
 
 impl Locked {
-    /// Returns the name that the dependency has: of the package, or of the application.
+    /// Returns the name of the package or, for other dependencies, of the application.
     pub fn name(&self) -> &str {
         match self {
             Self::Release(pin) => pin.id.package.as_str(),
@@ -80,8 +81,10 @@ impl Locked {
         }
     }
 
-    /// Tells whether a later lock holds to the same code as firmly. A checksum that it gains makes no difference, nor do the
-    /// names that a git dependency gives its revision. One that it loses does: then any bytes will do.
+    /// Returns whether `after` pins the same code at least as strictly.
+    ///
+    /// An additional checksum does not count as a change, and neither do other ref names for a git revision. A removed
+    /// checksum does, because the lock then accepts any content.
     fn is_kept(&self, after: &Self) -> bool {
         match (self, after) {
             (Self::Release(before), Self::Release(after)) => {
@@ -116,7 +119,7 @@ impl LockChange {
         }
     }
 
-    /// Returns what it was, if it was there.
+    /// Returns the old pin, unless the dependency is new.
     pub fn before(&self) -> Option<&Locked> {
         match self {
             Self::Removed(before) | Self::Replaced { before, .. } => Some(before),
@@ -124,7 +127,7 @@ impl LockChange {
         }
     }
 
-    /// Returns what it is, if it is there.
+    /// Returns the new pin, unless the dependency was removed.
     pub fn after(&self) -> Option<&Locked> {
         match self {
             Self::Added(after) | Self::Replaced { after, .. } => Some(after),
@@ -132,7 +135,7 @@ impl LockChange {
         }
     }
 
-    /// Returns the sort of the change.
+    /// Returns the kind of the change.
     pub fn kind(&self) -> ChangeKind {
         let (before, after) = match self {
             Self::Added(_) => return ChangeKind::Added,
@@ -154,12 +157,13 @@ impl LockChange {
     }
 }
 
-/// Tells whether what a lock demanded is still demanded.
+/// Returns whether an old checksum is still required.
 fn is_kept<T: PartialEq>(before: Option<T>, after: Option<T>) -> bool {
     before.is_none() || before == after
 }
 
-/// Tells whether a revision comes from the same place of the same repository, and by a way that proves as much.
+/// Returns whether two pins have the same repository and the same options, and the new address authenticates the server
+/// if the old one does.
 fn is_from_as_sure_a_place(before: &GitPin, after: &GitPin) -> bool {
     let part = |pin: &GitPin| (pin.subdir.clone(), pin.sparse.clone(), pin.submodules, pin.depth);
     before.url.address() == after.url.address()
@@ -167,7 +171,7 @@ fn is_from_as_sure_a_place(before: &GitPin, after: &GitPin) -> bool {
         && (after.url.is_authenticated() || !before.url.is_authenticated())
 }
 
-/// Returns everything that some locks pin, without what is there twice.
+/// Returns everything that locks pin, without duplicates.
 pub fn locked(wanted: &Wanted) -> Vec<Locked> {
     let releases = wanted.releases.values().cloned().map(Locked::Release);
     let others = wanted.git.iter().cloned().map(Locked::Revision);
@@ -182,8 +186,8 @@ pub fn locked(wanted: &Wanted) -> Vec<Locked> {
     releases.chain(all).collect()
 }
 
-/// Returns what changed, sorted by name. Where locks pin several versions of one package, each is compared with the one
-/// that it most likely replaces.
+/// Returns the changes, sorted by name. If locks pin several versions of a package, each is compared with the one that
+/// it most likely replaces.
 pub fn lock_changes(before: &Wanted, after: &Wanted) -> Vec<LockChange> {
     let mut names: BTreeMap<String, (Vec<Locked>, Vec<Locked>)> = BTreeMap::new();
     for one in locked(before) {
@@ -195,10 +199,10 @@ pub fn lock_changes(before: &Wanted, after: &Wanted) -> Vec<LockChange> {
     names.into_values().flat_map(|(before, after)| changes_of_one(before, after)).collect()
 }
 
-/// Compares what has one name.
+/// Compares the pins of one name.
 fn changes_of_one(before: Vec<Locked>, mut after: Vec<Locked>) -> Vec<LockChange> {
     let mut gone = before;
-    // What is the very same goes first, so that it stands for nothing else.
+    // Matches unchanged pins first, so that they are not taken for replacements of others.
     for is_kept in [PartialEq::eq, Locked::is_kept] as [fn(&Locked, &Locked) -> bool; 2] {
         gone.retain(|one| {
             let kept = after.iter().position(|other| is_kept(one, other));

@@ -1,14 +1,15 @@
-//! What a mirror lacks for a lock: pure data, printable before anything is done.
+//! Plans: what a mirror lacks or has in excess for given locks. Plans are plain data that can be printed before anything
+//! is done.
 //!
-//! - [`Wanted`]: what some locks pin, validated.
-//! - [`RepositoryWant`]: what the pins of one git repository want of it together.
-//! - [`Comparison`]: what is wanted against what a snapshot holds; whether it is fresh.
-//! - [`GitPlan`]: what to fetch of git repositories, and what the manifest says of them then.
-//! - [`Led`]: which git repositories clients are led to, and what of each they see.
-//! - [`Pruning`]: what a snapshot holds beyond what is needed.
-//! - [`LockChange`]: what changed from some locks to others.
-//! - [`KnownSigners`]: who may sign a repository's registry entries.
-//! - [`knows_more`], [`lost`]: which of two registry entries is the later.
+//! - [`Wanted`]: the validated pins of locks.
+//! - [`RepositoryWant`]: the merged pins of one git repository.
+//! - [`Comparison`]: the difference between pins and a snapshot, and whether the snapshot is fresh.
+//! - [`GitPlan`]: what to fetch from git repositories, and what to record in the manifest afterwards.
+//! - [`Led`]: the git repositories that locks pin, and the part of each that clients see.
+//! - [`Pruning`]: what a snapshot contains and nothing requires.
+//! - [`LockChange`]: the changes between two sets of locks.
+//! - [`KnownSigners`]: the signer of a repository's registry entries.
+//! - [`knows_more`], [`lost`]: which of two registry entries is newer.
 
 mod comparison;
 mod entry_facts;

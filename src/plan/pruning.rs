@@ -1,23 +1,24 @@
-//! What a mirror holds and nobody needs any more.
+//! What can be removed from a mirror because nothing requires it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Wanted;
 use crate::model::{EntryId, GitAddress, GitName, Manifest, ReleaseId, Revision, StoredGit};
 
-/// What has to stay, whichever lock needs it.
+/// What must be kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needed {
-    /// The releases.
+    /// The required releases.
     pub releases: BTreeSet<ReleaseId>,
-    /// The revisions of git repositories, without those of their submodules.
+    /// The required revisions of git repositories, without those of their submodules.
     pub revisions: BTreeSet<(GitAddress, Revision)>,
-    /// The names that entries give their revisions. If several revisions are given one name, the first entry decides.
+    /// The refs that entries name for their revisions. If entries give one name to several revisions, the first entry
+    /// wins.
     names: BTreeMap<GitAddress, BTreeMap<GitName, Revision>>,
 }
 
 impl Needed {
-    /// Adds what a lock pins.
+    /// Adds the pins of a lock.
     pub fn add(&mut self, wanted: &Wanted) {
         self.releases.extend(wanted.releases.keys().cloned());
         for pin in &wanted.git {
@@ -29,7 +30,8 @@ impl Needed {
         }
     }
 
-    /// Gives names that went with the revisions that had them to revisions that stay, so that no lock misses one.
+    /// Sets refs that were removed together with their revisions to revisions that are kept, so that every lock finds
+    /// its refs.
     pub fn name(&self, address: &GitAddress, stored: &mut StoredGit) {
         for (name, revision) in self.names.get(address).into_iter().flatten() {
             if !stored.has_name(name) {
@@ -38,7 +40,7 @@ impl Needed {
         }
     }
 
-    /// Adds what is in a mirror and not in any of some earlier ones: what came to it since.
+    /// Adds everything in a mirror that is in none of the `earlier` manifests, because it was added since.
     pub fn add_recent(&mut self, manifest: &Manifest, earlier: &[&Manifest]) {
         let new = |id: &&ReleaseId| !earlier.iter().any(|earlier| earlier.releases.contains_key(*id));
         self.releases.extend(manifest.releases.keys().filter(new).cloned());
@@ -49,7 +51,7 @@ impl Needed {
         }
     }
 
-    /// Adds the submodules of everything that has to stay, and theirs.
+    /// Adds the submodules of everything that must be kept, recursively.
     fn add_submodules(&mut self, manifest: &Manifest) {
         let mut next: Vec<_> = self.revisions.iter().cloned().collect();
         while let Some((address, revision)) = next.pop() {
@@ -63,20 +65,20 @@ impl Needed {
     }
 }
 
-/// What goes.
+/// What to remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruning {
     /// The releases, with the sizes of their tarballs in bytes.
     pub releases: BTreeMap<ReleaseId, u64>,
-    /// The registry entries, with their sizes in bytes; and notes that upstream has none, of no size.
+    /// The registry entries, with their sizes in bytes. Records that upstream has no entry have the size 0.
     pub entries: BTreeMap<EntryId, u64>,
     /// The revisions of git repositories.
     pub revisions: BTreeMap<GitAddress, BTreeSet<Revision>>,
 }
 
 impl Pruning {
-    /// Lists the releases and revisions of a mirror that do not have to stay. Which entries follow them is added by
-    /// [`Pruning::drop_entries`].
+    /// Lists the releases and revisions of a mirror that need not be kept. [`Pruning::drop_entries`] adds the registry
+    /// entries that are then no longer needed.
     pub fn new(manifest: &Manifest, mut needed: Needed) -> Self {
         needed.add_submodules(manifest);
         let releases = manifest.releases.iter().filter(|(id, _)| !needed.releases.contains(*id));
@@ -89,9 +91,9 @@ impl Pruning {
         pruning
     }
 
-    /// Lists what one mirror, `pruned`, dropped since earlier states that it shares with another one, and what that other one
-    /// still has as it was then. Where there are several such states, all of them must have it: else one side may have added
-    /// it again since.
+    /// Lists what the mirror `pruned` removed since it diverged from `other`, and what `other` still has unchanged.
+    /// `shared` are the manifests of the merge bases. If there are several, all of them must contain an item; otherwise
+    /// a side may have added the item again.
     pub fn since(shared: &[&Manifest], pruned: &Manifest, other: &Manifest) -> Self {
         let Some((first, rest)) = shared.split_first() else { return Self::default() };
         let mut gone = Self::default();
@@ -121,7 +123,7 @@ impl Pruning {
         gone
     }
 
-    /// Takes back what has to stay.
+    /// Removes from this list what must be kept.
     pub fn keep(&mut self, needed: &Needed) {
         self.releases.retain(|id, _| !needed.releases.contains(id));
         for (address, gone) in &mut self.revisions {
@@ -130,7 +132,7 @@ impl Pruning {
         self.revisions.retain(|_, gone| !gone.is_empty());
     }
 
-    /// Takes back from two lists, each of what one of two mirrors dropped, the submodules of what stays in either.
+    /// Removes submodules from the lists of two mirrors if a revision that is kept in either mirror requires them.
     pub fn keep_submodules(lists: [&mut Self; 2], mirrors: [&Manifest; 2]) {
         let [one, other] = lists;
         let mut stays = Needed::default();
@@ -139,7 +141,7 @@ impl Pruning {
                 stays.revisions.insert((address.clone(), revision));
             }
         }
-        // Each may know of submodules that the other does not.
+        // Each mirror may know submodules that the other one does not.
         let before = stays.revisions.clone();
         while {
             let known = stays.revisions.len();
@@ -154,20 +156,20 @@ impl Pruning {
         [one, other].into_iter().for_each(|list| list.revisions.retain(|_, gone| !gone.is_empty()));
     }
 
-    /// Tells whether a revision of a git repository goes.
+    /// Returns whether a git revision is to be removed.
     pub fn drops(&self, address: &GitAddress, revision: Revision) -> bool {
         self.revisions.get(address).is_some_and(|gone| gone.contains(&revision))
     }
 
-    /// Adds the registry entries that none of the releases that stay, `mentioned`, needs: neither as its own, nor as that of
-    /// a dependency.
+    /// Adds the registry entries that no remaining release needs. `mentioned` are the entries of the remaining releases
+    /// and of their dependencies.
     pub fn drop_entries(&mut self, manifest: &Manifest, mentioned: &BTreeSet<EntryId>) {
         let entries = manifest.entries.iter().map(|(id, stored)| (id, stored.bytes));
         let all = entries.chain(manifest.absent.iter().map(|id| (id, 0)));
         self.entries.extend(all.filter(|(id, _)| !mentioned.contains(*id)).map(|(id, bytes)| (id.clone(), bytes)));
     }
 
-    /// Tells whether nothing goes.
+    /// Returns whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
         self.releases.is_empty() && self.entries.is_empty() && self.revisions.is_empty()
     }

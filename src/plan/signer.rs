@@ -1,13 +1,14 @@
-//! Who may sign the registry entries of a repository, as far as this machine knows.
+//! Decides who may sign the registry entries of a repository, as far as this machine knows.
 //!
-//! Three things can name the signer: the user's setting `hexmirror.REPOSITORY.signer`, the record in the local mirror, and
-//! the key that the user's settings, the Hex client's configuration or (for hexpm) this program have. The setting decides if
-//! there is one, and then the key has to be its. Without it, the record and the key have to name the same signer. So a key
-//! that somebody exchanges in some settings has no effect before the user allows it.
+//! Three sources can name the signer: the user's setting `hexmirror.REPOSITORY.signer`, the record in the local mirror,
+//! and the key, which comes from the user's settings, the Hex client's configuration or (for hexpm) this program.
+//!
+//! If the setting exists, it decides, and the key must match it. Otherwise the record and the key must name the same
+//! signer. So if someone replaces the key in a configuration file, the new key has no effect until the user allows it.
 
 use crate::model::Fingerprint;
 
-/// What names a signer.
+/// The source that names a signer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignerSource {
     /// The user's setting.
@@ -18,40 +19,40 @@ pub enum SignerSource {
     Key,
 }
 
-/// A signer, with what names it.
+/// A signer and the source that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signer {
     /// The key's fingerprint.
     pub fingerprint: Fingerprint,
-    /// What names it.
+    /// The source.
     pub source: SignerSource,
 }
 
 /// Two sources that name different signers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignerConflict {
-    /// The one that counts.
+    /// The signer that takes precedence.
     pub expected: Signer,
-    /// The other one.
+    /// The other signer.
     pub found: Signer,
 }
 
-/// What is known here of a repository's signer.
+/// Everything that this machine knows about a repository's signer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KnownSigners {
-    /// As the user's setting has it.
+    /// The signer in the user's setting.
     pub setting: Option<Fingerprint>,
-    /// As the local mirror has it.
+    /// The signer in the local mirror's record.
     pub record: Option<Fingerprint>,
-    /// As the key has it.
+    /// The signer that the key belongs to.
     pub key: Option<Fingerprint>,
 }
 
 impl KnownSigners {
-    /// Returns the signer that counts; `None` if nothing names one.
+    /// Returns the signer that takes precedence; `None` if no source names one.
     ///
     /// # Errors
-    /// Fails if the key is not that signer's.
+    /// Returns an error if the key belongs to another signer.
     pub fn decide(&self) -> Result<Option<Signer>, SignerConflict> {
         let named =
             |fingerprint: Option<Fingerprint>, source| fingerprint.map(|fingerprint| Signer { fingerprint, source });
@@ -65,7 +66,8 @@ impl KnownSigners {
         }
     }
 
-    /// Returns whether the user allowed another signer than the one in the record, whose entries are then to be fetched anew.
+    /// Returns whether the user allowed a signer other than the recorded one. The repository's entries must then be
+    /// fetched again.
     pub fn is_replaced(&self) -> bool {
         self.setting.zip(self.record).is_some_and(|(setting, record)| setting != record)
     }

@@ -1,4 +1,4 @@
-//! What locks pin, validated: from here on, names and versions are safe in paths and addresses.
+//! The validated pins of locks. From here on, names and versions are safe in paths and addresses.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,32 +18,32 @@ use crate::model::{
 pub struct Pin {
     /// The release.
     pub id: ReleaseId,
-    /// The inner checksum that the lock demands; locks of before 2015 have none.
+    /// The inner checksum in the lock. Locks from before 2015 have none.
     pub inner: Option<InnerChecksum>,
-    /// The outer checksum that the lock demands; locks of before 2019 have none.
+    /// The outer checksum in the lock. Locks from before 2019 have none.
     pub outer: Option<OuterChecksum>,
 }
 
-/// A revision of a git repository that a lock pins.
+/// A git revision that a lock pins.
 ///
-/// What a lock says of `sparse` and `subdir` makes no difference to the mirror, which has the whole revision.
+/// `sparse` and `subdir` do not affect the mirror, which stores the complete revision.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GitPin {
     /// The application.
     pub app: String,
-    /// The repository's address, as the lock has it.
+    /// The address of the repository as the lock spells it.
     pub url: GitUrl,
     /// The commit.
     pub revision: Revision,
-    /// How many generations of its ancestry are wanted; all, where `None`.
+    /// The required number of generations of its ancestry; `None` for the complete ancestry.
     pub depth: Option<NonZeroU32>,
-    /// The names that the entry gives the commit.
+    /// The refs that the entry names.
     pub names: BTreeSet<GitName>,
-    /// Whether the submodules are wanted too.
+    /// Whether the submodules are required, too.
     pub submodules: bool,
-    /// The folder of the revision that is the dependency, if it is not the whole.
+    /// The folder of the revision that contains the dependency, if it is not the root.
     pub subdir: Option<String>,
-    /// The folder that alone is checked out, if not all are.
+    /// The only folder to check out, if the checkout is sparse.
     pub sparse: Option<String>,
 }
 
@@ -52,20 +52,20 @@ pub struct GitPin {
 pub struct Unmirrored {
     /// The application.
     pub app: String,
-    /// Its address, without a password.
+    /// The address, without credentials.
     pub url: String,
-    /// The revision as the lock has it, if it has one.
+    /// The revision in the lock, if it has one.
     pub revision: Option<String>,
-    /// Why not.
+    /// The reason.
     pub reason: NotMirrored,
 }
 
 /// Why a git dependency cannot be mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NotMirrored {
-    /// It is a folder of this machine.
+    /// The address is a folder on this machine.
     Local,
-    /// The lock names no commit, only a branch, a tag or the beginning of a commit's id.
+    /// The lock names no commit, only a branch, a tag or an abbreviated commit id.
     NoCommit,
 }
 
@@ -78,7 +78,7 @@ impl Display for NotMirrored {
     }
 }
 
-/// A dependency of a kind that this program does not know.
+/// A dependency of a kind that this program does not support.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ignored {
     /// The application.
@@ -88,13 +88,13 @@ pub struct Ignored {
 }
 
 impl Ignored {
-    /// Returns why it is not mirrored, for people.
+    /// Returns why the dependency is not mirrored, for output.
     pub fn reason(&self) -> String {
         format!("of the unknown kind {}", self.kind)
     }
 }
 
-/// What some locks pin, together.
+/// The merged pins of several locks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The releases.
@@ -103,15 +103,16 @@ pub struct Wanted {
     pub git: Vec<GitPin>,
     /// The git dependencies that cannot be mirrored.
     pub unmirrored: Vec<Unmirrored>,
-    /// The rest.
+    /// The dependencies of unsupported kinds.
     pub ignored: Vec<Ignored>,
 }
 
 impl Wanted {
-    /// Adds what a lock pins.
+    /// Adds the pins of a lock.
     ///
     /// # Errors
-    /// Fails where a name, a version or a checksum is not valid, and where the lock contradicts one that was added before.
+    /// Returns an error if a name, a version or a checksum is invalid, or if the lock contradicts a lock that was added
+    /// before.
     pub fn add(&mut self, lock: &Lock) -> Result<(), LockError> {
         for entry in &lock.entries {
             let app = entry.app.text.clone();
@@ -141,8 +142,8 @@ impl Wanted {
         Ok(())
     }
 
-    /// Returns the same without the depths that entries name: what a client that does not know the option fetches from a
-    /// repository that is shallow itself is broken.
+    /// Removes the depths that entries name. Clients that do not support the `depth` option get a broken repository if
+    /// they fetch from a shallow one.
     #[must_use]
     pub fn with_full_ancestries(mut self) -> Self {
         self.git.iter_mut().for_each(|pin| pin.depth = None);
@@ -151,7 +152,7 @@ impl Wanted {
         self
     }
 
-    /// Returns the same with the submodules of some applications' git repositories.
+    /// Requires the submodules of the git dependencies of the given applications.
     #[must_use]
     pub fn with_submodules_of(mut self, apps: &BTreeSet<String>) -> Self {
         self.git.iter_mut().filter(|pin| apps.contains(&pin.app)).for_each(|pin| pin.submodules = true);
@@ -160,7 +161,7 @@ impl Wanted {
         self
     }
 
-    /// Adds a pin, or what one knows more than another of the same release.
+    /// Adds a pin, or merges it into an existing pin of the same release.
     fn add_pin(&mut self, pin: Pin, source: &HexSource) -> Result<(), LockError> {
         match self.releases.entry(pin.id.clone()) {
             Entry::Vacant(place) => drop(place.insert(pin)),
@@ -203,7 +204,7 @@ fn pin(source: &HexSource) -> Result<Pin, LockError> {
     Ok(Pin { id, inner, outer })
 }
 
-/// Reads a git dependency; the inner error is no error of the lock's.
+/// Reads a git dependency. The inner `Err` is a dependency that cannot be mirrored, which is not an error of the lock.
 fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<GitPin, Unmirrored>, LockError> {
     let text = source.revision.as_ref().map(|revision| revision.text.clone());
     let unmirrored = |reason| {
@@ -218,7 +219,7 @@ fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<Git
     let Some(located) = &source.revision else { return unmirrored(NotMirrored::NoCommit) };
     let revision: Revision = match located.text.parse() {
         Ok(revision) => revision,
-        // A name such as rebar3 takes where it was written by hand, or the beginning of an id.
+        // A name in a lock that was written by hand, which rebar3 accepts, or an abbreviated commit id.
         Err(_) if GitName::branch(&located.text).is_ok() => return unmirrored(NotMirrored::NoCommit),
         Err(error) => {
             let (message, label) = (error.to_string(), "this is not a commit's id".to_owned());
@@ -231,7 +232,7 @@ fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<Git
     for name in [named("branch").map(GitName::branch), named("tag").map(GitName::tag)].into_iter().flatten() {
         names.insert(name.map_err(|error| git_error(&app, source, &error, "the entry of this repository"))?);
     }
-    // rebar3 writes the commit only, and so does not say what it was found by.
+    // rebar3 only writes the commit, not the ref that it was resolved from.
     if names.is_empty() && kind == LockKind::Mix && named("ref").is_none() {
         names.insert(GitName::Head);
     }
