@@ -1,4 +1,4 @@
-//! Runs the hook that was there before, the way git would have run it.
+//! Runs the chained hook, which existed before this program's hook was installed, as git would run it.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -7,16 +7,16 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use super::install::before;
 
-/// Shells, whose scripts can be read into another one's process.
+/// Shells that can read their scripts with `.`.
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ash", "ksh", "zsh"];
-/// The longest first line that is looked at, in bytes; kernels look at 256.
+/// The longest first line that is read, in bytes; kernels read 256.
 const MAX_LINE: u64 = 512;
 
-/// Runs the hook that was there before the one at `path`, with git's arguments and what git said on its standard input.
-/// Returns how it ended, or `None` where there is none.
+/// Runs the hook that is chained to the one at `path`, with git's arguments and standard input. Returns its exit status,
+/// or `None` if there is no chained hook.
 ///
 /// # Errors
-/// Fails where it cannot be started.
+/// Returns an error if the hook cannot be started.
 pub fn run_before(path: &Path, arguments: &[String], input: Option<&[u8]>) -> io::Result<Option<ExitStatus>> {
     let before = followed(path, before(path));
     if !is_executable(&before) {
@@ -24,7 +24,8 @@ pub fn run_before(path: &Path, arguments: &[String], input: Option<&[u8]>) -> io
     }
     let stdin = || if input.is_some() { Stdio::piped() } else { Stdio::inherit() };
     let child = match shell_of(&before) {
-        // A shell's script finds its own files by $0, and its name: husky's does. So it keeps them.
+        // A shell script may derive its name and the location of its files from $0, as husky's hooks do. Reading the
+        // script with `.` keeps $0 unchanged.
         Some(shell) => {
             let (program, options) = shell.split_first().ok_or(io::ErrorKind::NotFound)?;
             let script = format!(". {}", quoted(&before));
@@ -34,13 +35,13 @@ pub fn run_before(path: &Path, arguments: &[String], input: Option<&[u8]>) -> io
     };
     let mut child = child?;
     if let Some((mut stdin, input)) = child.stdin.take().zip(input) {
-        // A hook need not read what it is told.
+        // The hook may exit without reading its input.
         let _ = stdin.write_all(input);
     }
     child.wait().map(Some)
 }
 
-/// Follows a relative link from where it was made.
+/// Resolves a relative symbolic link against its original folder.
 fn followed(path: &Path, before: PathBuf) -> PathBuf {
     let folder = path.parent().unwrap_or(Path::new("."));
     match fs::read_link(&before) {
@@ -49,13 +50,13 @@ fn followed(path: &Path, before: PathBuf) -> PathBuf {
     }
 }
 
-/// Returns the words of the first line that name a shell; a script without that line is `sh`'s, as for git.
+/// Returns the words of the first line if it names a shell. As for git, a script without `#!` runs with `sh`.
 fn shell_of(path: &Path) -> Option<Vec<String>> {
     let mut start = Vec::new();
     fs::File::open(path).ok()?.take(MAX_LINE).read_to_end(&mut start).ok()?;
     let line = start.split(|byte| *byte == b'\n').next()?;
     let Some(line) = line.strip_prefix(b"#!") else {
-        // Anything that is no text is a program.
+        // A file that is not text is a program.
         return std::str::from_utf8(&start).is_ok_and(|text| !text.contains('\0')).then(|| vec!["sh".to_owned()]);
     };
     let words: Vec<String> = std::str::from_utf8(line).ok()?.split_whitespace().map(str::to_owned).collect();
@@ -64,7 +65,7 @@ fn shell_of(path: &Path) -> Option<Vec<String>> {
 }
 
 fn quoted(path: &Path) -> String {
-    // Without a slash in it, it would be looked for on the PATH.
+    // A path without a slash would be searched on the PATH.
     let path = Path::new(".").join(path);
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }

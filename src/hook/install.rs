@@ -1,8 +1,9 @@
-//! Installs hooks into a folder, beside those that are there.
+//! Installs hooks into a folder, alongside existing hooks.
 //!
-//! A hook that was there is moved to the folder's sibling `FOLDER.before-hexmirror`, under its own name, and run first, with
-//! its arguments and its standard input (`before`). Its name stays, since some find out from it which hook they are,
-//! and so does the depth of its folder, for the sake of relative links.
+//! An existing hook is moved to the sibling folder `FOLDER.before-hexmirror` and becomes a chained hook: this program's
+//! hook runs it first, with the same arguments and standard input ([`super::run_before`]). The chained hook keeps its
+//! name, because some hooks derive from it which hook they are. The sibling folder has the same depth, so relative links
+//! stay valid.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,56 +11,56 @@ use std::path::{Path, PathBuf};
 
 use super::Hook;
 
-/// What every hook of this program contains, whatever its version.
+/// A line prefix that every version of this program writes into its hooks.
 const MARK: &str = "# git-hexmirror hook ";
-/// How the name of a hook begins while it is written.
+/// The file name prefix of a hook while it is written.
 const UNFINISHED: &str = ".hexmirror-";
-/// How much of a hook is read, in bytes.
+/// The maximum number of bytes of a hook that are read.
 const MAX_HOOK: u64 = 1 << 20;
-/// What is appended to the name of the folder, for that of the hooks that were there before.
+/// The suffix that turns the name of the hooks folder into that of the chained hooks' folder.
 const BEFORE: &str = ".before-hexmirror";
 
-/// Why hooks cannot be installed or taken away.
+/// Why hooks cannot be installed or removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
     /// A file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was attempted, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// Both a hook of somebody else's and one that was put aside earlier are there.
+    /// There is both another program's hook and a chained hook.
     #[error("{} and {} are both there, and only one of them can be kept", hook.display(), before.display())]
     Both {
         /// The hook.
         hook: PathBuf,
-        /// The one that was put aside.
+        /// The chained hook.
         before: PathBuf,
     },
 }
 
-/// How a hook stands.
+/// The state of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It is not there.
+    /// There is no hook.
     Absent,
-    /// Somebody else's is there, and this program's is not.
+    /// There is only another program's hook.
     Foreign,
-    /// It is there, alone.
+    /// This program's hook is installed, without a chained hook.
     Installed,
-    /// It is there, and runs the one that was there before it.
+    /// This program's hook is installed, and it runs a chained hook.
     Beside,
-    /// It is there, but another version of this program wrote it, or for a binary that is elsewhere now.
+    /// Another version of this program wrote the hook, or the hook refers to another path of the program.
     Outdated,
 }
 
-/// The folder that git takes hooks from.
+/// The folder from which git runs hooks.
 #[derive(Debug, Clone)]
 pub struct HooksDir {
     folder: PathBuf,
@@ -67,7 +68,7 @@ pub struct HooksDir {
 }
 
 impl HooksDir {
-    /// Names the folder, and the program's own binary, which hooks fall back on where it is not on the `PATH`.
+    /// Takes the folder and the path of the program, which hooks use if the program is not on the `PATH`.
     pub fn new(folder: impl Into<PathBuf>, binary: &Path) -> Self {
         // The shell of Git for Windows understands forward slashes only.
         let binary = binary.to_string_lossy().replace('\\', "/");
@@ -79,10 +80,10 @@ impl HooksDir {
         &self.folder
     }
 
-    /// Tells how a hook stands.
+    /// Returns the state of a hook.
     ///
     /// # Errors
-    /// Fails where a file cannot be read.
+    /// Returns an error if a file cannot be read.
     pub fn state(&self, hook: Hook) -> Result<State, InstallError> {
         let Some(content) = read(&self.path(hook))? else { return Ok(State::Absent) };
         if !is_ours(&content) {
@@ -94,15 +95,15 @@ impl HooksDir {
         Ok(if is_there(&before(&self.path(hook))) { State::Beside } else { State::Installed })
     }
 
-    /// Installs a hook; where it is installed already, nothing changes. Returns whether anything did.
+    /// Installs a hook, unless it is installed already. Returns whether anything changed.
     ///
     /// # Errors
-    /// Fails where files cannot be written; then what was there still is.
+    /// Returns an error if a file cannot be written. The existing hook then stays in place.
     pub fn install(&self, hook: Hook) -> Result<bool, InstallError> {
         let (path, state) = (self.path(hook), self.state(hook)?);
         match state {
             State::Installed | State::Beside => return Ok(false),
-            // Something else has written its hook anew; of two that are the same, one will do.
+            // Another program installed its hook again. If it equals the chained hook, one of them is enough.
             State::Foreign if is_there(&before(&path)) && !is_same(&path, &before(&path))? => {
                 return Err(InstallError::Both { before: before(&path), hook: path });
             }
@@ -121,9 +122,10 @@ impl HooksDir {
         if state == State::Foreign {
             let folder = aside.parent().unwrap_or(&self.folder);
             fs::create_dir_all(folder).map_err(failed("create", folder))?;
-            // It stays in place until ours takes it, so that no moment is without a hook.
+            // The existing hook stays in place until this program's hook replaces it, so that a hook exists at every
+            // moment.
             match fs::hard_link(&path, &aside) {
-                // One that is there is the same.
+                // The existing file has the same content.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(_) => fs::rename(&path, &aside).map_err(failed("rename", &path))?,
                 Ok(()) => {}
@@ -131,7 +133,8 @@ impl HooksDir {
         }
         file.persist(&path).map_err(|error| {
             if state == State::Foreign {
-                // It works without ours; what cannot be put back is still there under its other name.
+                // The existing hook stays in use. If it cannot be moved back, it is still in the folder of chained
+                // hooks.
                 let _ = if is_there(&path) { fs::remove_file(&aside) } else { fs::rename(&aside, &path) };
             }
             failed("write", &path)(error.error)
@@ -139,10 +142,10 @@ impl HooksDir {
         Ok(true)
     }
 
-    /// Takes a hook away and puts back what was there before. Returns whether anything changed.
+    /// Removes a hook and restores the chained hook. Returns whether anything changed.
     ///
     /// # Errors
-    /// Fails where files cannot be written.
+    /// Returns an error if a file cannot be written.
     pub fn uninstall(&self, hook: Hook) -> Result<bool, InstallError> {
         let path = self.path(hook);
         if matches!(self.state(hook)?, State::Absent | State::Foreign) {
@@ -156,7 +159,7 @@ impl HooksDir {
             renamed => {
                 renamed.map_err(failed("rename", &path))?;
                 if let Some(folder) = aside.parent() {
-                    // The last one leaves an empty folder; as long as it is not, it stays.
+                    // Removes the folder after its last hook; fails while the folder is not empty.
                     let _ = fs::remove_dir(folder);
                 }
             }
@@ -173,7 +176,7 @@ impl HooksDir {
     }
 }
 
-/// Returns the path of the hook that was there before the one at `path`.
+/// Returns the path of the hook that is chained to the hook at `path`.
 pub fn before(path: &Path) -> PathBuf {
     let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name().unwrap_or_default());
     let mut aside = folder.components().as_path().as_os_str().to_owned();
@@ -181,7 +184,7 @@ pub fn before(path: &Path) -> PathBuf {
     Path::new(&aside).join(name)
 }
 
-/// Removes what an installation left that was killed. One that stays is only untidy.
+/// Removes temporary files of interrupted installations. A file that cannot be removed is harmless.
 fn remove_unfinished(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
@@ -190,7 +193,7 @@ fn remove_unfinished(folder: &Path) {
     }
 }
 
-/// Tells whether there is a file, or a link, wherever it leads.
+/// Returns whether there is a file or a symbolic link, even one with a missing target.
 fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -199,7 +202,8 @@ fn is_ours(content: &[u8]) -> bool {
     content.split(|byte| *byte == b'\n').take(5).any(|line| line.starts_with(MARK.as_bytes()))
 }
 
-/// Reads the start of a hook. One that is not a file is empty: git does not run it, and reading a pipe would not end.
+/// Reads the beginning of a hook. Returns no bytes if the path is not a regular file: git does not run it, and reading a
+/// pipe would block.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
     let start = || -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
@@ -210,13 +214,13 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
     };
     match start() {
         Ok(content) => Ok(Some(content)),
-        // A link that leads nowhere is somebody's all the same.
+        // A symbolic link with a missing target still belongs to another program.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(is_there(path).then(Vec::new)),
         Err(error) => Err(failed("read", path)(error)),
     }
 }
 
-/// Returns whether two hooks are one file, or have the same content.
+/// Returns whether two hooks are the same file or have the same content.
 fn is_same(one: &Path, other: &Path) -> Result<bool, InstallError> {
     let (Ok(first), Ok(second)) = (one.metadata(), other.metadata()) else { return Ok(false) };
     #[cfg(unix)]
@@ -225,7 +229,7 @@ fn is_same(one: &Path, other: &Path) -> Result<bool, InstallError> {
     {
         return Ok(true);
     }
-    // Of larger ones only the start is known.
+    // Only the beginning of larger hooks is read.
     let are_files = first.is_file() && second.is_file() && first.len() < MAX_HOOK;
     Ok(are_files && read(one)? == read(other)?)
 }
@@ -277,7 +281,7 @@ mod tests {
         let path = hooks.folder().join("pre-push");
         fs::create_dir(hooks.folder()).unwrap();
         fs::write(&path, "#!/bin/sh\nthis\n").unwrap();
-        // What a kill leaves before the last step.
+        // The state after an installation was killed before its last step.
         fs::create_dir(before(&path).parent().unwrap()).unwrap();
         fs::hard_link(&path, before(&path)).unwrap();
         fs::write(hooks.folder().join(".hexmirror-abc"), "").unwrap();

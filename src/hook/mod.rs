@@ -1,8 +1,8 @@
-//! git's hooks: where they are installed, beside whatever is there, and what git tells them.
+//! git hooks: installs them alongside existing hooks, and reads git's input to them.
 //!
-//! Each hook is the template of its name in `/hooks`: a few lines of POSIX sh that call this program, which then runs the
-//! hook that was there before. [`install`] writes them, [`pushed`] reads what git tells `pre-push` (githooks(5)),
-//! [`run_before`] runs the hook that was there.
+//! Each hook is the template of the same name in `/hooks`: a few lines of POSIX sh that call this program. The program
+//! then runs the chained hook, which existed before. [`install`] writes hooks, [`pushed`] reads git's input to
+//! `pre-push` (githooks(5)), and [`run_before`] runs the chained hook.
 
 mod before;
 pub mod install;
@@ -13,21 +13,21 @@ pub use before::run_before;
 /// A hook that this program installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hook {
-    /// Before refs are pushed; may stop the push.
+    /// Runs before refs are pushed, and can stop the push.
     PrePush,
-    /// After a branch switch.
+    /// Runs after a branch switch.
     PostCheckout,
-    /// After a merge or a pull.
+    /// Runs after a merge or a pull.
     PostMerge,
-    /// After a rebase or an amended commit.
+    /// Runs after a rebase or an amended commit.
     PostRewrite,
 }
 
 impl Hook {
-    /// All of them.
+    /// All hooks.
     pub const ALL: [Self; 4] = [Self::PrePush, Self::PostCheckout, Self::PostMerge, Self::PostRewrite];
 
-    /// Returns the name that git knows it by.
+    /// Returns git's name for the hook.
     pub fn name(self) -> &'static str {
         match self {
             Self::PrePush => "pre-push",
@@ -37,7 +37,7 @@ impl Hook {
         }
     }
 
-    /// Returns the hook of a name.
+    /// Returns the hook with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|hook| hook.name() == name)
     }

@@ -1,23 +1,24 @@
-//! What git tells `pre-push` on its standard input: a line for each ref, `LOCAL-REF LOCAL-ID REMOTE-REF REMOTE-ID`.
+//! git's input to `pre-push`: one line `LOCAL-REF LOCAL-ID REMOTE-REF REMOTE-ID` per ref.
 
-/// A ref that is about to be pushed.
+/// A ref that git is about to push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedRef {
-    /// The local ref, or whatever named the object; `(delete)` for a deletion.
+    /// The local ref, or another expression that names the object; `(delete)` for a deletion.
     pub local_ref: String,
-    /// The object that is pushed, in hexadecimal; `None` for a deletion.
+    /// The pushed object, in hexadecimal; `None` for a deletion.
     pub local: Option<String>,
     /// The ref on the remote.
     pub remote_ref: String,
-    /// What the ref on the remote points at now; `None` where it is not there.
+    /// The object that the remote ref points to; `None` if the remote ref does not exist.
     pub remote: Option<String>,
 }
 
-/// Reads the lines; those of another form are left out, since a push must not fail for what a later git adds.
+/// Parses the input. Lines of another form are skipped, because a push must not fail if a later version of git adds
+/// something.
 pub fn parse(input: &str) -> Vec<PushedRef> {
     let object = |id: &str| (!id.bytes().all(|digit| digit == b'0')).then(|| id.to_owned());
     let line = |line: &str| {
-        // The local side may be any expression and hold blanks; the other three cannot.
+        // The local side can be any expression and contain spaces; the other three fields cannot.
         let mut fields = line.rsplitn(4, ' ');
         let (remote, remote_ref, local, local_ref) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
         Some(PushedRef {
