@@ -1,4 +1,4 @@
-//! Taking a tarball of about 250 KB apart and rebuilding it, in bytes of the tarball a second.
+//! Unpacks and rebuilds a tarball of about 250 KB. The throughput is in bytes of the tarball per second.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -29,7 +29,7 @@ fn generated() -> Vec<u8> {
     build(&metadata_text("acme", "1.0.0", &[], &files), &files).expect("the paths are plain and short")
 }
 
-/// Returns the generated tarball, and a published one of 257,536 bytes where it is there.
+/// Returns the generated tarball and, if it is available, a published one of 257,536 bytes.
 fn tarballs() -> Vec<(&'static str, Vec<u8>)> {
     let folder = std::env::var_os("HEXMIRROR_TEST_DATA")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")), PathBuf::from);

@@ -1,4 +1,4 @@
-//! How long 10 MB of lock take to read. The limit is 100 ms.
+//! Measures the time to parse locks of 10 MB. The limit is 100 ms.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use git_hexmirror::lock::Lock;
 
 const BYTES: usize = 10 << 20;
 
-/// Returns a mix.lock as today's mix writes it: three hex entries, then one of git.
+/// Returns a mix.lock in the current format: three hex entries, then one git entry, repeated.
 fn mix_lock() -> String {
     let mut lock = "%{\n".to_owned();
     for number in 0.. {
@@ -33,7 +33,7 @@ fn mix_lock() -> String {
     lock + "}\n"
 }
 
-/// Returns a rebar.lock as today's rebar3 writes it.
+/// Returns a rebar.lock in the current format.
 fn rebar_lock() -> String {
     let (mut entries, mut hashes) = (Vec::new(), Vec::new());
     let mut bytes = 0;
@@ -50,7 +50,7 @@ fn rebar_lock() -> String {
     format!("{{\"1.2.0\",\n[{entries}]}}.\n[\n{{pkg_hash,[\n{hashes}]}},\n{{pkg_hash_ext,[\n{hashes}]}}\n].\n")
 }
 
-/// Returns two different checksums of a number.
+/// Returns two different checksums derived from a number.
 fn checksums(number: usize) -> (String, String) {
     let word = |factor: u64| format!("{:016x}", (number as u64 + 1).wrapping_mul(factor));
     (word(0x9e37_79b9_7f4a_7c15).repeat(4), word(0xc2b2_ae3d_27d4_eb4f).repeat(4))

@@ -1,4 +1,5 @@
-//! Whether a mirror is fresh, by how many packages it holds: remembered from the last time, and compared anew.
+//! Measures how long it takes to determine whether mirrors of several sizes are fresh, both from the cached result and
+//! with a new comparison.
 
 #[path = "../tests/support/synthetic.rs"]
 mod synthetic;
@@ -8,7 +9,7 @@ use git_hexmirror::config::Layer;
 use git_hexmirror::ops::{self, Environment, Project};
 use tempfile::TempDir;
 
-/// How many packages the lock pins, however many the mirror holds.
+/// The number of packages that the lock pins, for every size of the mirror.
 const PINNED: usize = 100;
 
 fn status(criterion: &mut Criterion) {
@@ -19,7 +20,7 @@ fn status(criterion: &mut Criterion) {
         for (name, particulars) in [("remembered", false), ("compared", true)] {
             group.bench_function(BenchmarkId::new(name, packages), |bencher| {
                 bencher.iter(|| {
-                    // As a process does it: nothing is known of the repository before.
+                    // Opens the project anew each time, as every process does.
                     let project = Project::open(folder.path(), Layer::default(), Environment::default());
                     let status = ops::status(&project.expect("a project"), particulars).expect("a mirror");
                     assert!(status.summary.fresh);

@@ -1,4 +1,5 @@
-//! Storing releases on the mirror branch and rebuilding them from it, in bytes of tarball a second.
+//! Stores releases on the mirror branch and rebuilds them from it. The throughput is in bytes of the tarballs per
+//! second.
 
 use std::path::Path;
 
@@ -8,10 +9,10 @@ use git_hexmirror::model::{ReleaseId, RepositoryName};
 use git_hexmirror::store::{Branch, Draft, ReleaseEncoder, Repository};
 use tempfile::TempDir;
 
-/// Releases in one commit.
+/// The number of releases in one commit.
 const RELEASES: usize = 8;
 
-/// Builds a release of about 50 files, of which no two are alike.
+/// Builds a release of about 50 different files.
 fn release(number: usize) -> (ReleaseId, Vec<u8>) {
     let name = format!("package_{number}");
     let text = |file: usize| {
@@ -35,7 +36,7 @@ fn repository(folder: &Path) -> (Repository, Branch) {
     (repository, branch)
 }
 
-/// Stores the releases as an update does: encoded, packed, committed, synced to disk.
+/// Stores the releases as an update does: encodes, packs and commits them, and syncs them to disk.
 fn publish(folder: &Path, releases: &[(ReleaseId, Vec<u8>)]) {
     let (repository, branch) = repository(folder);
     let encoder = ReleaseEncoder::new(&repository, Limits::default()).expect("a repository");

@@ -1,3 +1,3 @@
-//! What the fuzz targets call. The oracles are shared with `tests/fuzz` of the package.
+//! The entry points of the fuzz targets. The package's `tests/fuzz` uses the same oracles.
 
 pub mod oracles;

@@ -1,4 +1,4 @@
-//! Tarballs and recipes: what is taken apart is what `tar` and zlib find, and rebuilds to the last byte.
+//! Tarballs and recipes. A tarball is unpacked to the same files that `tar` and zlib find, and rebuilt byte for byte.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -11,7 +11,7 @@ use super::{Input, seal};
 const LIMITS: Limits = Limits { tarball: 1 << 20, unpacked: 4 << 20, entries: 1000, ratio: 100 };
 const OUTER: [&str; 4] = ["VERSION", "CHECKSUM", "metadata.config", "contents.tar.gz"];
 
-/// Any bytes as a tarball.
+/// Arbitrary bytes as a tarball.
 pub fn tarball(bytes: &[u8]) {
     let Ok(tarball) = Tarball::open(bytes, &LIMITS) else { return };
     let mut files = BTreeMap::new();
@@ -22,7 +22,7 @@ pub fn tarball(bytes: &[u8]) {
     });
     let Ok(unpacked) = recipe::unpack(&tarball, &LIMITS) else { return };
     walked.expect("what is taken apart can be looked at");
-    // Nothing is lost: the same bytes come out of it.
+    // Nothing is lost: rebuilding gives the same bytes.
     let texts: HashMap<&str, &[u8]> =
         unpacked.files().iter().map(|file| (file.path.as_str(), unpacked.bytes(file))).collect();
     let recipe = unpacked.recipe();
@@ -30,7 +30,7 @@ pub fn tarball(bytes: &[u8]) {
     let rebuilt =
         recipe::rebuild(recipe, tarball.metadata(), |path| texts.get(path).ok_or("no such file".into()), &LIMITS);
     assert!(rebuilt.expect("unpack proved it") == bytes, "the tarball comes out differently");
-    // And nothing is added: tar and zlib find the same.
+    // Nothing is added: `tar` and zlib find the same members.
     let outer = members(bytes);
     assert_eq!(outer.len(), OUTER.len());
     let data = |name: &str| &outer.iter().find(|member| member.path == name.as_bytes()).expect("a member").data[..];
@@ -51,7 +51,7 @@ pub fn tarball(bytes: &[u8]) {
     assert_eq!(unpacked.collect::<BTreeMap<_, _>>(), found);
 }
 
-/// Metadata and an archive of contents, in a tarball whose checksums and lengths are right.
+/// Metadata and a contents archive, in a tarball with correct checksums and lengths.
 pub fn contents(bytes: &[u8]) {
     let mut input = Input(bytes);
     let (as_it_is, without_end) = (input.byte() & 7 == 7, input.byte() & 7 == 7);
@@ -68,7 +68,7 @@ pub fn contents(bytes: &[u8]) {
     tarball(&sealed);
 }
 
-/// Any text as a recipe: it survives, and what it builds is an archive that can be taken apart again.
+/// Arbitrary text as a recipe. The recipe survives a round trip, and the archive that it builds can be unpacked again.
 pub fn recipe(bytes: &[u8]) {
     let Some((recipe, _)) = read_recipe(bytes) else { return };
     let metadata = b"{<<\"files\">>,[<<\"mix.exs\">>,<<\"lib/a.ex\">>,<<\"lib\">>]}.";
@@ -86,7 +86,7 @@ pub fn recipe(bytes: &[u8]) {
     tarball(&rebuilt);
 }
 
-/// Any text as a recipe: `tar` finds in each header what the recipe's line says.
+/// Arbitrary text as a recipe. In each header, `tar` finds the values of the recipe's line.
 pub fn ustar(bytes: &[u8]) {
     let Some((recipe, text)) = read_recipe(bytes) else { return };
     let Some((head, lines)) = text.split_once("files listed\n") else { return };
@@ -125,7 +125,7 @@ fn read_recipe(bytes: &[u8]) -> Option<(Recipe, String)> {
     Some((recipe, text))
 }
 
-/// Resolves `%XX`, in another way than the program.
+/// Decodes `%XX` independently of the program.
 fn unescaped(text: &str) -> Vec<u8> {
     let mut parts = text.as_bytes().split(|byte| *byte == b'%');
     let mut bytes = parts.next().unwrap_or_default().to_vec();

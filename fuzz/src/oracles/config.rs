@@ -1,4 +1,4 @@
-//! The tracked file: it is TOML, means the same however it is spelled, and is never trusted.
+//! The tracked settings file. It is TOML, its meaning does not depend on its spelling, and it is never trusted.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use git_hexmirror::config::{Config, Layer, PostCheckout, Tracked};
 use toml::{Table, Value};
 
-/// Any text as `.hexmirror.toml`.
+/// Arbitrary text as `.hexmirror.toml`.
 pub fn config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let layer = Layer::from_toml(text);
@@ -23,14 +23,14 @@ pub fn config(bytes: &[u8]) {
     check_bounds(&config);
     check_untrusted(&layer);
     assert!(config.repositories.values().all(|repository| !repository.trusted));
-    // The same as the user's own settings of git means the same, except for trust.
+    // The same values as git settings have the same meaning, except that they are trusted.
     let Some(own) = as_git_settings(&layer) else { return };
     let own = Config::from_layers(&[own], &Layer::default()).expect("the same values");
     assert!(own.repositories.values().all(|repository| repository.trusted == repository.url.is_some()));
     let mut untrusted = own.clone();
     untrusted.repositories.values_mut().for_each(|repository| repository.trusted = false);
     assert_eq!(untrusted, config);
-    // And what the user says wins over what the file says.
+    // The user's own settings take precedence over the file.
     assert_eq!(Config::from_layers(&[as_git_settings(&layer).expect("as before")], &layer).ok(), Some(own));
 }
 
@@ -51,7 +51,7 @@ fn written(value: &Value) -> String {
     }
 }
 
-/// Writes a basic string, with everything escaped that is no letter or digit.
+/// Writes a basic string in which everything except letters and digits is escaped.
 fn quoted(text: &str) -> String {
     let escaped = |character: char| match character {
         'a'..='z' | 'A'..='Z' | '0'..='9' => character.to_string(),
@@ -60,7 +60,8 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }
 
-/// Whatever the file says, without the user's permission it neither acts nor decides whom to trust; with it, all of it counts.
+/// Checks that without the user's permission, the file neither triggers actions nor decides whom to trust, and that all
+/// of it is in force with the permission.
 fn check_untrusted(layer: &Layer) {
     let judge =
         |own: &[Layer], allowed| Tracked::judge(layer, own, &Layer::default(), &allowed).expect("the names are valid");
@@ -76,7 +77,7 @@ fn check_untrusted(layer: &Layer) {
     let hash = tracked.hash;
     assert_eq!(hash.is_some(), tracked.inactive().next().is_some());
     assert_eq!(judge(&[], hash.into_iter().collect()).in_force().settings().ok(), layer.settings().ok());
-    // Whoever has said all of it is not asked.
+    // A user who has set all values is not asked for permission.
     assert_eq!(judge(std::slice::from_ref(layer), BTreeSet::new()).in_force(), Layer::default());
 }
 
@@ -91,7 +92,7 @@ fn check_bounds(config: &Config) {
     assert!(!config.locks.iter().flatten().any(|glob| glob.starts_with("./")));
 }
 
-/// Reads the same values as settings of git; `None` if git could not hold them.
+/// Reads the same values as git settings; `None` if git cannot store them.
 fn as_git_settings(layer: &Layer) -> Option<Layer> {
     let is_word = |word: &String| !word.is_empty() && !word.contains(char::is_whitespace);
     let lists = [&layer.locks, &layer.prune.keep_tags];
@@ -121,14 +122,14 @@ fn as_git_settings(layer: &Layer) -> Option<Layer> {
             let value = match key {
                 "url" => repository.url.clone(),
                 "publicKey" => key_text(),
-                // The tracked file cannot have it.
+                // The tracked file cannot contain this setting.
                 _ => None,
             };
             Some((name.clone(), value?))
         });
         of.collect::<Vec<_>>()
     };
-    // A repository that nothing is said of is no setting of git.
+    // A repository without any values does not exist as a git setting.
     let said =
         layer.repositories.values().all(|repository| repository.url.is_some() || repository.public_key.is_some());
     said.then(|| Layer::from_git(values, by_subsection).expect("the values were read once"))

@@ -1,4 +1,4 @@
-//! What locks and trees say of git repositories: addresses, names, submodules.
+//! What locks and trees contain about git repositories: addresses, names and submodules.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,12 @@ use gix::bstr::ByteSlice;
 use super::manifest::check_repository;
 use super::model::check_address;
 
-/// Names of branches and tags are those that git accepts, but for a few that are refused on purpose.
+/// Names of branches and tags are accepted exactly if git accepts them, except for a few that are rejected deliberately.
 pub fn name(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let by_git = gix::validate::reference::name(format!("refs/heads/{text}").as_bytes().as_bstr()).is_ok();
-    // Could be an option, "the current branch", a word or line of the manifest's, or no file's name.
+    // Names that could be an option, "the current branch" or a word or line of the manifest, or that cannot be a file
+    // name.
     let refused = text.starts_with('-')
         || text == "@"
         || text.chars().any(|c| c.is_control() || c.is_whitespace())
@@ -26,13 +27,13 @@ pub fn name(bytes: &[u8]) {
     assert_eq!(GitName::tag(text).is_ok(), GitName::branch(text).is_ok(), "{text:?}");
 }
 
-/// Up to four entries of a lock, each an address, a branch and a tag on lines of their own: whatever they are, a mirror
-/// of them has a manifest that can be read, and the server finds each repository at its place.
+/// Up to four lock entries, each with an address, a branch and a tag on separate lines. The manifest of a mirror of
+/// these entries can be parsed, and the server finds each repository at its address.
 pub fn lock(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let lines: Vec<&str> = text.split('\n').take(12).collect();
     for (file, lock) in [("mix.lock", mix_lock(&lines)), ("rebar.lock", rebar_lock(&lines))] {
-        // What the language itself refuses (a character that reorders text, say) is no lock.
+        // A text that the language itself rejects, such as one with a character that reorders text, is not a lock.
         let Ok(lock) = Lock::parse(file, &lock) else { continue };
         let mut wanted = Wanted::default();
         match wanted.add(&lock) {
@@ -66,7 +67,7 @@ fn check_wanted(wanted: &Wanted) {
     manifest.git.values().for_each(check_repository);
 }
 
-/// Returns forty digits that stand for the revision of an entry.
+/// Returns forty digits as the revision of an entry.
 fn revision(number: usize) -> String {
     number.to_string().repeat(40)
 }
@@ -94,7 +95,8 @@ fn rebar_lock(lines: &[&str]) -> String {
     format!("[{}].\n", entries.join(",\n"))
 }
 
-/// A repository's address and, on the next line, a submodule's: resolved as git does. And the settings of a `.gitmodules`.
+/// The address of a repository and, on the next line, of a submodule, which is resolved as git does. Also the settings
+/// of a `.gitmodules`.
 pub fn submodule(bytes: &[u8]) {
     settings(bytes);
     let Some((base, url)) = std::str::from_utf8(bytes).ok().and_then(|text| text.split_once('\n')) else { return };
@@ -110,7 +112,7 @@ pub fn submodule(bytes: &[u8]) {
     }
 }
 
-/// Does what git's `relative_url` (`remote.c`) does for an address that is no path, but refuses to go above the host.
+/// Reimplements git's `relative_url` (`remote.c`) for addresses that are not paths, and never goes above the host.
 fn relative_url(base: &str, url: &str) -> Option<String> {
     let top = base.find("://").map_or(0, |at| at + 3);
     let mut base = base.strip_suffix('/').unwrap_or(base).to_owned();
@@ -132,7 +134,7 @@ fn relative_url(base: &str, url: &str) -> Option<String> {
     Some(if url.ends_with('/') { joined[..joined.len() - 1].to_owned() } else { joined })
 }
 
-/// What is read of settings is read of the same settings written by git.
+/// Settings are read the same after git has rewritten them.
 fn settings(bytes: &[u8]) {
     let read = surface::submodule_addresses(bytes);
     let mut written = Vec::new();

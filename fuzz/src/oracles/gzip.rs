@@ -1,4 +1,4 @@
-//! gzip, beside flate2's own reader of it.
+//! gzip, compared with flate2's own reader.
 
 use std::io::Read;
 
@@ -7,7 +7,7 @@ use git_hexmirror::hex::gzip::{self, GzipError};
 
 const LIMIT: usize = 1 << 16;
 
-/// Any bytes as gzip, as what is compressed, and as a deflate stream in a member whose checksums are right.
+/// Arbitrary bytes as gzip, as bytes to compress, and as a deflate stream in a member with correct checksums.
 pub fn gzip(bytes: &[u8]) {
     compare(bytes);
     let packed = gzip::gzip(bytes);
@@ -23,7 +23,7 @@ pub fn gzip(bytes: &[u8]) {
     }
 }
 
-/// Asserts that nothing but what flate2 inflates is inflated, and every single member that flate2 inflates.
+/// Asserts that only bytes that flate2 inflates are inflated, and that every single member that flate2 inflates is.
 fn compare(bytes: &[u8]) {
     let ours = gzip::gunzip(bytes, LIMIT);
     if let Ok(inflated) = &ours {
@@ -40,7 +40,7 @@ fn compare(bytes: &[u8]) {
     }
 }
 
-/// Returns what flate2 inflates of all members, if that is not above the limit.
+/// Inflates all members with flate2; `None` if that fails or exceeds the limit.
 fn read(bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
     let mut inflated = Vec::new();
     let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
@@ -48,7 +48,7 @@ fn read(bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
     read.ok().filter(|count| (*count as u64) < limit).map(|_| inflated)
 }
 
-/// Returns a member around a deflate stream, with the optional fields that the flags ask for; `None` if it is none.
+/// Wraps a deflate stream into a member with the optional fields that the flags select; `None` if the stream is invalid.
 fn sealed(flags: u8, deflated: &[u8]) -> Option<Vec<u8>> {
     let mut inflated = Vec::with_capacity(LIMIT + 1);
     let mut stream = Decompress::new(false);

@@ -1,4 +1,4 @@
-//! A manifest has one spelling, and the repositories that it describes are such as git reads.
+//! A manifest has one canonical form, and git can read the repositories that it describes.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use gix::refs::packed;
 use super::Input;
 use super::model::{check_address, check_release};
 
-/// How many lines are put in order.
+/// The maximum number of lines that are sorted into a manifest.
 const MAX_LINES: usize = 64;
 
-/// Any text as a manifest, and the lines of it that can stand in one, in order.
+/// Arbitrary text as a manifest, and its valid lines as a sorted manifest.
 pub fn manifest(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     check(text);
@@ -65,7 +65,7 @@ pub fn packed_refs(bytes: &[u8]) {
     check_repository(&stored);
 }
 
-/// Asserts that git finds in a repository's files what the manifest says of it.
+/// Asserts that git finds in a repository's files what the manifest records.
 pub fn check_repository(stored: &StoredGit) {
     let files: BTreeMap<&str, String> = stored.files().into_iter().collect();
     let refs = stored.refs();

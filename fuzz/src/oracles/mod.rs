@@ -1,8 +1,9 @@
-//! What every surface that strangers can reach is held to. An oracle takes any bytes and panics if the program is wrong about
-//! them: "does not crash" is never all it asks.
+//! The oracles: what must hold for every parser of untrusted input. An oracle takes arbitrary bytes and panics if the
+//! program handles them incorrectly. No oracle only checks that the program does not crash.
 //!
-//! One function each, called by the fuzz target of its name (`fuzz_targets/`) and by `tests/fuzz` of the package, which
-//! includes this folder and gives each the seeds of `fuzz/seeds` and some thousand mutations of them.
+//! Each oracle is a function. The fuzz target of the same name (`fuzz_targets/`) calls it, and so does the package's
+//! `tests/fuzz`, which includes this folder and passes each oracle the seeds in `fuzz/seeds` and thousands of mutations
+//! of them.
 
 mod archives;
 mod config;
@@ -15,19 +16,20 @@ mod requests;
 pub mod seal;
 mod terms;
 
-/// An oracle, and where its seeds are.
+/// An oracle and the location of its seeds.
 pub struct Target {
-    /// What the target is called.
+    /// The name of the fuzz target.
     pub name: &'static str,
     /// The oracle.
     pub check: fn(&[u8]),
-    /// Folders with one seed a file, from the package's root. Other files in them are seeds too.
+    /// Folders with one seed per file, relative to the package's root. Files for other purposes in these folders serve
+    /// as seeds, too.
     pub seeds: &'static [&'static str],
 }
 
 macro_rules! targets {
     ($($name:literal: $check:path, [$($seeds:literal),*];)*) => {
-        /// Every target.
+        /// All targets.
         pub const TARGETS: &[Target] =
             &[$(Target { name: $name, check: $check, seeds: &[concat!("fuzz/seeds/", $name), $($seeds),*] }),*];
     };
@@ -57,16 +59,16 @@ targets! {
     "ustar": archives::ustar, ["fuzz/seeds/recipe"];
 }
 
-/// Calls the oracle of a name.
+/// Calls the oracle with this name.
 ///
 /// # Panics
-/// If there is none, and whenever the program is wrong about `bytes`.
+/// Panics if there is no such oracle, or if the program handles `bytes` incorrectly.
 pub fn check(name: &str, bytes: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target of that name");
     (target.check)(bytes);
 }
 
-/// Takes values off the front of some bytes; of what is used up, everything is zero or empty.
+/// Reads values from the front of a byte string. At its end, all values are zero or empty.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -84,7 +86,7 @@ impl<'a> Input<'a> {
         u32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
     }
 
-    /// Takes as many bytes as the first one says.
+    /// Reads as many bytes as the first one states.
     fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte());
         self.exactly(length)
@@ -100,7 +102,7 @@ impl<'a> Input<'a> {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }
 
-    /// Takes up to 15 values.
+    /// Reads up to 15 values.
     fn several<T>(&mut self, mut value: impl FnMut(&mut Self) -> T) -> Vec<T> {
         (0..self.byte() & 15).map(|_| value(self)).collect()
     }

@@ -1,4 +1,4 @@
-//! Every type of the model is read back from what it displays, and what it names can be a file everywhere.
+//! Every type of the model reads back what it displays, and its values can be file names on every system.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -46,14 +46,14 @@ where
     let shown = value.to_string();
     let again = shown.parse::<T>();
     assert!(again.as_ref().is_ok_and(|again| *again == value), "{text:?} displays as {shown:?}, read as {again:?}");
-    // What serde writes and reads.
+    // The form that serde reads and writes.
     let written: String = value.clone().into();
     assert_eq!(written, shown);
     assert_eq!(T::try_from(written).as_ref().ok(), Some(&value));
     Some(value)
 }
 
-/// An address is read back, and its repository has a place in a tree that no other's folder is in.
+/// Checks that an address is read back, and that no other repository's folder is inside this repository's folder.
 pub fn check_address(address: &GitAddress) {
     let shown = address.to_string();
     assert_eq!(shown.parse().as_ref(), Ok(address), "{shown:?}");
@@ -69,7 +69,7 @@ pub fn check_address(address: &GitAddress) {
     assert!(last.ends_with(".git") && !folders[2..].iter().any(|folder| folder.ends_with(".git")), "{path}");
 }
 
-/// A release's name is unambiguous, and its paths are possible.
+/// Checks that a release's name is unambiguous and its paths are valid.
 pub fn check_release(id: &ReleaseId) {
     let shown = id.to_string();
     let (entry, version) = shown.rsplit_once(' ').expect("a version follows a blank");
@@ -84,7 +84,7 @@ pub fn check_release(id: &ReleaseId) {
     check_tree_path(&format!("packages/{}/{}", id.repository, id.tarball_name()));
 }
 
-/// Asserts that git accepts a path in a tree on all systems, and that each component fits into a file's name.
+/// Asserts that git accepts a path in a tree on all systems, and that each component can be a file name.
 pub fn check_tree_path(path: &str) {
     let options = component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
     for name in path.split('/') {

@@ -1,4 +1,4 @@
-//! Registry messages: what is read survives being written, and an independent reader reads the same.
+//! Registry messages survive a round trip, and an independent reader reads the same.
 
 use std::sync::LazyLock;
 
@@ -11,10 +11,10 @@ use git_hexmirror::model::{InnerChecksum, OuterChecksum, RepositoryName};
 
 use super::Input;
 
-/// Signing takes most of a run, so the independent reader gets one package in so many.
+/// Signing takes most of the time, so the independent reader checks only one in this many packages.
 const SIGNED_ONE_IN: u32 = 64;
 
-/// Any bytes as each message, and as metadata and a requirement.
+/// Arbitrary bytes as each message, as metadata, and as a requirement.
 pub fn registry(bytes: &[u8]) {
     let hexpm = RepositoryName::hexpm();
     if let Ok(signed) = Signed::decode(bytes) {
@@ -39,7 +39,7 @@ pub fn registry(bytes: &[u8]) {
     }
 }
 
-/// A package put together from the bytes.
+/// A package constructed from the bytes.
 pub fn package(bytes: &[u8]) {
     let mut input = Input(bytes);
     let advisories = input.several(|input| Advisory {
@@ -92,7 +92,7 @@ fn check_package(package: Package) {
     let encoded = package.encode(&hexpm);
     let mut again = Package::decode(&encoded, &hexpm, &package.name).expect("it was written here");
     assert_eq!(again.encode(&hexpm), encoded);
-    // No number equals itself if it is none; its bytes were compared.
+    // NaN does not equal itself, so only the encoded bytes are compared.
     for advisory in again.advisories.iter_mut().chain(&mut package.advisories) {
         advisory.cvss_score = advisory.cvss_score.filter(|score| !score.is_nan());
     }
@@ -103,7 +103,7 @@ fn check_package(package: Package) {
     }
 }
 
-/// Has the `hexpm` crate read a package.
+/// Compares a package with what the `hexpm` crate reads.
 fn compare(package: &Package, encoded: Vec<u8>) {
     static KEY: LazyLock<(PrivateKey, String)> = LazyLock::new(|| {
         let key = PrivateKey::generate().expect("a key can be made");
@@ -113,7 +113,7 @@ fn compare(package: &Package, encoded: Vec<u8>) {
     let (key, public) = &*KEY;
     let signed = Signed::sign(encoded, key).encode();
     let read = hexpm::repository_v2_package_parse_body(&signed, public.as_bytes());
-    // It knows fewer forms of requirements, which are only text to us.
+    // The crate supports fewer forms of requirements, which this program treats as text.
     let Ok(read) = read else {
         let is_odd = |text: &str| text.parse::<Requirement>().is_err();
         let mut requirements = package.releases.iter().flat_map(|release| &release.dependencies);
@@ -126,7 +126,7 @@ fn compare(package: &Package, encoded: Vec<u8>) {
         assert_eq!(read.version.to_string(), ours.version.to_string());
         assert_eq!(read.outer_checksum, ours.outer_checksum.map_or(Vec::new(), |sum| sum.as_bytes().to_vec()));
         assert_eq!(read.retirement_status.is_some(), ours.retired.is_some());
-        // Of repeated packages it keeps the last.
+        // The crate keeps the last of repeated packages.
         for (name, dependency) in &read.requirements {
             let ours = ours.dependencies.iter().rfind(|ours| ours.package.as_str() == name).expect("the same package");
             assert_eq!((dependency.optional, &dependency.app), (ours.optional, &ours.app));

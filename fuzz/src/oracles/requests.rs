@@ -1,4 +1,4 @@
-//! What the server reads of a request: path, `Host`, `Range`, and the body of a git request.
+//! What the server reads from a request: the path, `Host`, `Range`, and the body of a git request.
 
 use std::future::Future;
 use std::io::Read;
@@ -13,7 +13,8 @@ use hyper::http::uri::Authority;
 
 use super::model::{check_address, check_release};
 
-/// A path, a query and a host, on lines of their own: what is found has an address of its own that leads back to it.
+/// A path, a query and a host on separate lines. A file that is found has a canonical address, which leads to the same
+/// file.
 pub fn routes(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut lines = text.splitn(3, '\n');
@@ -41,7 +42,7 @@ pub fn routes(bytes: &[u8]) {
     }
 }
 
-/// Returns whether there is any way to take a file's name apart into a package's name and a version.
+/// Returns whether the file name can be split into a package's name and a version in any way.
 fn is_tarball_name(file: &str) -> bool {
     let valid =
         |stem: &str, at: usize| stem[..at].parse::<PackageName>().is_ok() && stem[at + 1..].parse::<Version>().is_ok();
@@ -62,7 +63,7 @@ fn canonical(resource: &Resource) -> String {
     }
 }
 
-/// A `Host`: its name is what the `http` crate says, and only names that lead to this machine are answered to.
+/// A `Host` header. Its name is the one that the `http` crate reads, and the server only accepts names of this machine.
 pub fn hosts(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (name, answers) = surface::host(text, &[]);
@@ -82,7 +83,7 @@ pub fn hosts(bytes: &[u8]) {
         match url::Host::parse(&name) {
             Ok(url::Host::Domain(domain)) => assert!(is_local(&domain), "{name:?} is {domain:?}"),
             Ok(_) => {}
-            // An address in brackets that nobody writes, or one without them.
+            // An unusual address in brackets, or an IPv6 address without them.
             Err(_) => assert!(
                 name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() || is_local(&name.to_lowercase()),
                 "{name:?}"
@@ -96,7 +97,7 @@ pub fn hosts(bytes: &[u8]) {
     }
 }
 
-/// A length, a kind of `If-Range` and a `Range`: each byte is given exactly if the header asks for it.
+/// A length, a kind of `If-Range` and a `Range`. The response contains exactly the requested bytes.
 pub fn ranges(bytes: &[u8]) {
     let [length, condition, range @ ..] = bytes else { return };
     let Ok(header) = HeaderValue::from_bytes(range) else { return };
@@ -120,7 +121,8 @@ pub fn ranges(bytes: &[u8]) {
         assert_eq!(given.contains(&at), wanted, "byte {at} of {length}, asked for {header:?}");
     }
     assert!(given.is_empty() || given.end <= length);
-    // The same bytes as a condition: what it finds it holds, and it goes on after what is quoted.
+    // The same bytes as `If-None-Match`. A match means that they contain the entity tag, and an entity tag appended to
+    // them matches.
     let known = surface::is_known(&header, &etag);
     assert!(!known || range.trim_ascii() == b"*" || range.windows(5).any(|part| part == b"\"abc\""));
     if range.iter().filter(|byte| **byte == b'"').count() % 2 == 0 {
@@ -129,7 +131,7 @@ pub fn ranges(bytes: &[u8]) {
     }
 }
 
-/// Reads one range of bytes as RFC 9110 writes it; what is too large counts as the largest.
+/// Parses one byte range according to RFC 9110. Numbers that are too large become the largest.
 fn read_range(text: &str) -> Option<(Option<u64>, Option<u64>)> {
     let equals = text.find('=')?;
     if !text[..equals].trim().eq_ignore_ascii_case("bytes") {
@@ -153,7 +155,8 @@ fn read_range(text: &str) -> Option<(Option<u64>, Option<u64>)> {
     }
 }
 
-/// Where to cut, and the gzipped body of a git request: it unpacks as zlib unpacks it, however it is cut.
+/// A position at which to split, and the gzipped body of a git request. The body inflates as with zlib, wherever it is
+/// split.
 pub fn git_body(bytes: &[u8]) {
     const LIMIT: u64 = 1 << 16;
     let [first, second, body @ ..] = bytes else { return };
@@ -168,7 +171,7 @@ pub fn git_body(bytes: &[u8]) {
     let fine = (&mut decoder).take(LIMIT + 1).read_to_end(&mut unpacked).is_ok();
     let fine = fine && unpacked.len() as u64 <= LIMIT && decoder.into_inner().is_empty();
     assert_eq!(whole, fine.then_some(unpacked));
-    // And what a client would send of the same bytes arrives.
+    // A body that a client compresses is received unchanged.
     let packed = git_hexmirror::hex::gzip::gzip(body);
     let cut = usize::from(*first).min(packed.len());
     assert!(
@@ -177,7 +180,7 @@ pub fn git_body(bytes: &[u8]) {
     );
 }
 
-/// Runs what never waits.
+/// Polls a future that never waits.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,

@@ -1,4 +1,4 @@
-//! Puts right checksums, lengths and end marks around bytes, so that what is wrong in them is not found too early.
+//! Repairs checksums, lengths and end markers, so that inputs are not rejected before the interesting parts are reached.
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ fn header(name: &str, size: usize) -> [u8; BLOCK] {
     header
 }
 
-/// Writes the checksum of a tar header, in the form that its last byte asks for.
+/// Writes the checksum of a tar header in the form that its last byte selects.
 fn seal_header(header: &mut [u8]) {
     let old = header[155] == b' ';
     header[148..156].fill(b' ');
@@ -28,7 +28,7 @@ fn seal_header(header: &mut [u8]) {
     header[148..156].copy_from_slice(text.as_bytes());
 }
 
-/// Writes the checksum of each header of a tar archive.
+/// Writes the checksum of each header in a tar archive.
 pub fn seal_archive(archive: &mut [u8]) {
     let mut at = 0;
     while let Some(header) = archive.get_mut(at..at + BLOCK) {
@@ -42,7 +42,7 @@ pub fn seal_archive(archive: &mut [u8]) {
     }
 }
 
-/// Returns the text of `CHECKSUM`.
+/// Returns the content of `CHECKSUM`.
 fn checksum(metadata: &[u8], contents: &[u8]) -> String {
     let digest = Sha256::new().chain_update(b"3").chain_update(metadata).chain_update(contents).finalize();
     digest.iter().fold(String::new(), |mut text, byte| {
@@ -51,7 +51,7 @@ fn checksum(metadata: &[u8], contents: &[u8]) -> String {
     })
 }
 
-/// Puts metadata and an archive of contents into a Hex tarball that is right in everything else.
+/// Puts metadata and a contents archive into a Hex tarball that is otherwise valid.
 pub fn tarball(metadata: &[u8], archive: &[u8]) -> Vec<u8> {
     let contents = gzip::gzip(archive);
     let checksum = checksum(metadata, &contents);
@@ -66,7 +66,7 @@ pub fn tarball(metadata: &[u8], archive: &[u8]) -> Vec<u8> {
     tarball
 }
 
-/// Writes all checksums of a tarball that are still where they belong: those of its headers, and `CHECKSUM`.
+/// Writes all checksums of a tarball that are still at their place: those of its headers, and `CHECKSUM`.
 pub fn seal_tarball(tarball: &mut [u8]) {
     seal_archive(tarball);
     let members: Vec<(Vec<u8>, std::ops::Range<usize>)> = members(tarball);
@@ -82,7 +82,7 @@ pub fn seal_tarball(tarball: &mut [u8]) {
     }
 }
 
-/// Returns the members of an archive: name and place.
+/// Returns the names and positions of an archive's members.
 fn members(archive: &[u8]) -> Vec<(Vec<u8>, std::ops::Range<usize>)> {
     let mut reader = tar::Archive::new(archive);
     let Ok(entries) = reader.entries() else { return Vec::new() };

@@ -1,11 +1,11 @@
-//! Literal terms and the locks made of them: places are in the text, and a term that is written again is read again.
+//! Literal terms and locks. Spans are within the text, and terms survive a round trip.
 
 use std::fmt::Write;
 
 use git_hexmirror::lock::{Entry, Lock, Source};
 use git_hexmirror::term::{Spanned, Term, elixir, erlang};
 
-/// Any bytes as each kind of lock.
+/// Arbitrary bytes as each kind of lock.
 pub fn lock(contents: &[u8]) {
     for file in ["mix.lock", "rebar.lock"] {
         match Lock::parse(file, contents) {
@@ -32,7 +32,7 @@ fn check_entry(entry: &Entry, contents: &[u8]) {
     }
 }
 
-/// Any text as a term of Elixir.
+/// Arbitrary text as an Elixir term.
 pub fn elixir(source: &[u8]) {
     let Ok(text) = std::str::from_utf8(source) else { return };
     match elixir::parse(text) {
@@ -46,7 +46,7 @@ pub fn elixir(source: &[u8]) {
     }
 }
 
-/// Any bytes as terms of Erlang.
+/// Arbitrary bytes as Erlang terms.
 pub fn erlang(source: &[u8]) {
     match erlang::consult(source) {
         Ok(terms) => {
@@ -66,7 +66,7 @@ enum Language {
     Erlang,
 }
 
-/// Returns a term as the language writes it, with everything quoted and escaped.
+/// Writes a term in a language's syntax, with everything quoted and escaped.
 fn write(term: &Term<'_>, language: Language) -> String {
     let is_elixir = language == Language::Elixir;
     let join = |terms: &[Spanned<'_>]| {
@@ -109,7 +109,7 @@ fn write(term: &Term<'_>, language: Language) -> String {
     }
 }
 
-/// Compares two terms, but not where they stand.
+/// Compares two terms without their spans.
 fn same(one: &Term<'_>, other: &Term<'_>) -> bool {
     let all = |one: &[Spanned<'_>], other: &[Spanned<'_>]| {
         one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(&one.term, &other.term))
@@ -127,7 +127,7 @@ fn same(one: &Term<'_>, other: &Term<'_>) -> bool {
     }
 }
 
-/// Asserts that a term and all in it stand in the text, what is inside within what is outside.
+/// Asserts that the span of a term is within the text and contains the spans of its elements.
 fn check_spans(term: &Spanned<'_>, source: &[u8]) {
     let own = term.span.range();
     assert!(source.get(own.clone()).is_some());
