@@ -1,27 +1,27 @@
-//! What a commit relies on that is not mirrored with it.
+//! Detects content that a commit depends on but that is not mirrored with it.
 
 use super::Result;
 use super::scratch::Scratch;
 use crate::model::Revision;
 
-/// What a commit relies on.
+/// Content that a commit depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caveat {
-    /// Files that Git LFS keeps elsewhere.
+    /// Files stored in Git LFS.
     LargeFiles,
     /// Submodules.
     Submodules,
 }
 
 impl Scratch<'_> {
-    /// Returns what a commit that is here relies on.
+    /// Returns the caveats of a commit in this repository.
     ///
     /// # Errors
     /// Fails if git cannot be run.
     pub fn caveats(&self, revision: Revision) -> Result<Vec<Caveat>> {
         let revision = revision.to_string();
         let mut caveats = Vec::new();
-        // It exits with 1 where it finds nothing.
+        // `git grep` exits with 1 if it finds nothing.
         let filtered = ["grep", "--quiet", "-e", "filter=lfs", &revision, "--", ":(glob)**/.gitattributes"];
         if self.run(filtered).finish().is_ok() {
             caveats.push(Caveat::LargeFiles);

@@ -1,4 +1,4 @@
-//! Checks a stored repository, and brings its packs, or one revision of it, into other object databases.
+//! Checks stored repositories, and copies single revisions or files into other object databases.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use super::complaint::is_finding;
 use super::{Git, GitError, ProjectGit, Result};
 use crate::model::{GitAddress, Revision};
 
-/// Checks a bare repository: every object has the content that its id promises, nothing that its refs lead to is missing,
-/// and the revisions are commits. Returns what is wrong.
+/// Checks a bare repository: the content of every object must match its id, everything reachable from its refs must
+/// exist, and the revisions must be commits. Returns a description of the first problem.
 ///
 /// # Errors
-/// Fails where git cannot be run.
+/// Fails if git cannot be run.
 pub fn check<'r>(git: &Git, folder: &Path, revisions: impl Iterator<Item = &'r Revision>) -> Result<Option<String>> {
     let arguments = ["fsck", "--full", "--no-dangling", "--no-progress"];
     match git.run_in(folder, arguments).output("check a repository") {
@@ -31,11 +31,12 @@ pub fn check<'r>(git: &Git, folder: &Path, revisions: impl Iterator<Item = &'r R
 }
 
 impl ProjectGit {
-    /// Copies a commit of a bare repository with all its files, but not its ancestry, into an object database, where every
-    /// object gets the id that its content has: what only pretends to be one of these is missing there, and found out.
+    /// Copies a commit of a bare repository with all its files, but without its ancestors, into an object database.
+    /// Every object is stored under the id computed from its content, so a forged object is missing afterwards, which
+    /// is detected.
     ///
     /// # Errors
-    /// Fails where anything is missing or is not what its id promises.
+    /// Fails if an object is missing or does not match its id.
     pub fn copy_revision(&self, address: &GitAddress, from: &Path, objects: &Path, revision: Revision) -> Result<()> {
         let list = ["rev-list", "--objects", "--no-walk", "--stdin"];
         let commit = || format!("{revision}\n").into_bytes();
@@ -56,11 +57,11 @@ impl ProjectGit {
     }
 }
 
-/// Packs files as blobs, however large they are, without holding them in memory. Returns their ids, as hexadecimal digits, in
-/// the same order, and the pack, which is made in `folder`; nothing else has to be there.
+/// Packs files of any size as blobs without loading them into memory. Returns their ids as hexadecimal digits, in the
+/// same order, and the path of the pack. The pack is written to `folder`, which may be empty.
 ///
 /// # Errors
-/// Fails where a file cannot be read or the pack not written.
+/// Fails if a file cannot be read or the pack cannot be written.
 pub fn pack_files(git: &Git, folder: &Path, files: &[PathBuf]) -> Result<(Vec<String>, PathBuf)> {
     let _ = fs::remove_dir_all(folder);
     super::scratch::make_bare(folder)?;
@@ -69,7 +70,7 @@ pub fn pack_files(git: &Git, folder: &Path, files: &[PathBuf]) -> Result<(Vec<St
         input.extend_from_slice(file.as_os_str().as_encoded_bytes());
         input.push(b'\n');
     }
-    // What is packed is deflated already.
+    // The files are packs, which are already deflated.
     let settings = ["-c", "core.compression=0", "-c", "core.looseCompression=0", "-c", "pack.compression=0"];
     let run = |arguments: &[&str], input| git.run_in(folder, settings.iter().chain(arguments)).input(input);
     let hash = ["hash-object", "-w", "-t", "blob", "--no-filters", "--stdin-paths"];

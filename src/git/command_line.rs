@@ -1,27 +1,27 @@
-//! The settings of git's own command line, as in `git -c hexmirror.branch=NAME hexmirror status`.
+//! Reads the settings of git's own command line, as in `git -c hexmirror.branch=NAME hexmirror status`.
 
 use super::{Git, GitSettings, Result};
 
-/// The variable in which git hands its `-c` settings to the commands that it starts. Its form is git's own affair.
+/// The variable in which git passes `-c` settings to its child processes. Its format is internal to git.
 const PARAMETERS: &str = "GIT_CONFIG_PARAMETERS";
 
 impl Git {
-    /// Returns the settings of git's command line as `KEY=VALUE`, or `KEY` for one without a value, in their order.
+    /// Returns the settings of git's command line in order, as `KEY=VALUE`, or as `KEY` for a setting without a value.
     /// `parameters` is the value of `GIT_CONFIG_PARAMETERS`.
     ///
     /// # Errors
-    /// Fails if git cannot be run, or did not write this value.
+    /// Fails if git cannot be run, or if the value was not written by git.
     pub fn command_line_settings(parameters: &str) -> Result<Vec<String>> {
         let git = Self::unchecked(GitSettings::default());
         let run = git.run_plain(&["config", "--list", "--null", "--show-scope"]).variable(PARAMETERS, parameters);
-        // Settings that are given by these variables are read from them directly.
+        // The settings from `GIT_CONFIG_COUNT` and its companions are read directly elsewhere.
         let output = run.variable("GIT_CONFIG_COUNT", "0").output("list the settings of the command line")?;
         Ok(parse(&String::from_utf8_lossy(&output)))
     }
 }
 
-/// Reads what `git config --list --null --show-scope` prints: scope and setting in turns, each ended by NUL, with a line feed
-/// between key and value.
+/// Parses the output of `git config --list --null --show-scope`: scope and setting alternate, each terminated by NUL,
+/// with a line feed between key and value.
 fn parse(printed: &str) -> Vec<String> {
     let mut fields = printed.split_terminator('\0');
     let pairs = std::iter::from_fn(|| Some((fields.next()?, fields.next()?)));

@@ -1,24 +1,24 @@
-//! What git prints, and what that amounts to.
+//! Classifies the error messages that git prints.
 
 use std::path::Path;
 
 use super::GitError;
 use crate::model::{is_local_complaint, redacted};
 
-/// What git's complaint about a server amounts to.
+/// The kind of an error message about a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Complaint {
     AccessRefused,
     NoRepository,
-    /// The server does not give a commit by its id alone, or does not have it.
+    /// The server does not serve a commit by its id, or does not have it.
     NotOurRef,
     Broken,
     Network,
-    /// Nothing that is known to be about a server: it is this machine, then, and nobody else is blamed.
+    /// The message is not known to be about a server, so the cause is on this machine.
     Local,
 }
 
-/// The words by which git's complaints are told apart (with `LC_ALL=C`), the first that fits counting.
+/// The phrases that identify git's messages (with `LC_ALL=C`). The first match wins.
 const WORDS: &[(Complaint, &[&str])] = &[
     (
         Complaint::AccessRefused,
@@ -62,9 +62,9 @@ const WORDS: &[(Complaint, &[&str])] = &[
             "remote ref",
         ],
     ),
-    // A process that git starts could not open the repository that git itself has opened.
+    // A child process of git could not open the repository that git itself had opened.
     (Complaint::Local, &["--stdin requires a git repository"]),
-    // What arrived only in part may look broken as well.
+    // A truncated transfer may also look corrupt, so these phrases are checked first.
     (Complaint::Network, &["early EOF", "transfer closed with outstanding read data"]),
     (Complaint::Broken, BROKEN),
     (
@@ -114,7 +114,7 @@ const WORDS: &[(Complaint, &[&str])] = &[
     ),
 ];
 
-/// How git says that what it got, or has, is not what it should be.
+/// Phrases that mean that received or stored data is corrupt.
 const BROKEN: &[&str] = &[
     "fsck error",
     "bad pack",
@@ -142,7 +142,7 @@ const BROKEN: &[&str] = &[
     "is not a commit",
 ];
 
-/// How git says that a repository lacks something, or that an object makes no sense.
+/// Phrases that mean that a repository lacks something or that an object is malformed.
 const INCOMPLETE: &[&str] = &[
     "missing ",
     "broken link",
@@ -156,20 +156,20 @@ const INCOMPLETE: &[&str] = &[
     "not a blob",
 ];
 
-/// Returns whether git found that a repository lacks something, or that an object is not what it should be. Whatever else it
-/// says is about its own work here.
+/// Returns whether git found that a repository is incomplete or has a malformed object. All other messages are about
+/// git's own work on this machine.
 pub(super) fn is_finding(text: &str) -> bool {
     BROKEN.iter().chain(INCOMPLETE).any(|words| text.contains(words))
 }
 
 impl Complaint {
-    /// Finds out what a complaint amounts to.
+    /// Classifies an error message.
     pub fn of(text: &str) -> Self {
         let said = |words: &&(Self, &[&str])| words.1.iter().any(|word| text.contains(word));
         WORDS.iter().find(said).map_or(Self::Local, |(complaint, _)| *complaint)
     }
 
-    /// Makes the error that it is, of a command that ran in a folder.
+    /// Builds the error for a command that ran in a folder.
     pub fn error(self, url: String, command: &str, folder: &Path, message: String) -> GitError {
         match self {
             Self::Local => GitError::Local { command: command.to_owned(), folder: folder.to_owned(), message },
@@ -181,12 +181,12 @@ impl Complaint {
     }
 }
 
-/// All that `git fetch` has to say if the process that writes the pack was ended by a signal, mostly that of a limit. If the
-/// network were to blame, that process would have said that what it read ended early.
+/// The whole output of `git fetch` if a signal, usually due to a resource limit, ended the process that writes the
+/// pack. If the network were the cause, that process would have reported an early end of its input.
 const ENDED_SILENTLY: &str = "fetch-pack: invalid index-pack output";
 
-/// Returns what is wrong with this machine, if it is to blame for a failure of git. `said` is what git printed for people,
-/// `ending` says which signal ended it, if one did.
+/// Returns a description of the local fault if this machine is to blame for a failure of git. `said` is what git
+/// printed on standard error. `ending` describes the signal that ended git, if there was one.
 pub(super) fn local_fault(said: &[u8], ending: Option<String>) -> Option<String> {
     let blames = is_local_complaint(&String::from_utf8_lossy(said)) || readable(said) == ENDED_SILENTLY;
     match ending {
@@ -196,10 +196,11 @@ pub(super) fn local_fault(said: &[u8], ending: Option<String>) -> Option<String>
     }
 }
 
-/// How many of the last lines that git prints count.
+/// The number of lines at the end of git's output that are kept.
 const LAST: usize = 4;
 
-/// Makes what git printed fit for one line of a message: what is progress is left out, and passwords with it. Its last lines count, and the first one that it calls an error: what follows is often only advice.
+/// Converts git's standard error to one line for an error message, without progress output and passwords. Keeps the
+/// last lines, and the first line that git marks as an error, because the lines after it are often only advice.
 pub(super) fn readable(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let said = |line: &&str| {

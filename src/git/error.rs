@@ -1,61 +1,61 @@
-//! What can go wrong with git as a process.
+//! Errors of running git.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::{GitAddress, GitAddressError, Remote, Revision};
 
-/// What went wrong with git. No text of it holds a password.
+/// An error of running git. No message contains a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GitError {
-    /// There is no git, or it may not be run.
+    /// Git is not installed or cannot be executed.
     #[error("cannot run {}", program.display())]
     NotRun {
         /// The program.
         program: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
     /// Git is too old.
     #[error("git {found} is too old: {needed} is needed")]
     TooOld {
-        /// Its version.
+        /// The installed version.
         found: String,
-        /// The least version that does.
+        /// The minimum version.
         needed: &'static str,
     },
-    /// The server cannot be reached, or the connection broke.
+    /// The server cannot be reached, or the connection was lost.
     #[error("{url} cannot be reached: {message}")]
     Unreachable {
         /// The repository's address, without a password.
         url: String,
-        /// What git says.
+        /// Git's message.
         message: String,
     },
-    /// The server refuses the user, or git has no credentials for it.
+    /// The server denies access, or git has no credentials for it.
     #[error("{url} refuses access: {message}")]
     AccessRefused {
         /// The repository's address, without a password.
         url: String,
-        /// What git says.
+        /// Git's message.
         message: String,
     },
-    /// The server has no such repository, or does not show it.
+    /// The server has no such repository, or hides it.
     #[error("there is no repository at {url}: {message}")]
     NoRepository {
         /// The repository's address, without a password.
         url: String,
-        /// What git says.
+        /// Git's message.
         message: String,
     },
-    /// Nothing came for a long time.
+    /// The server sent no data for too long.
     #[error("{url} sent nothing for {seconds} seconds")]
     Stalled {
         /// The repository's address, without a password.
         url: String,
-        /// How long.
+        /// How long, in seconds.
         seconds: u64,
     },
     /// The repository does not have the commit.
@@ -65,23 +65,23 @@ pub enum GitError {
         url: String,
         /// The commit.
         revision: Revision,
-        /// What it has.
+        /// The refs that the repository has.
         refs: Refs,
     },
-    /// What the server sent is damaged or hostile.
+    /// The server sent corrupt or hostile data.
     #[error("{url} sent what git refuses: {message}")]
     Refused {
         /// The repository's address, without a password.
         url: String,
-        /// What git says.
+        /// Git's message.
         message: String,
     },
-    /// What is to be stored does not have everything that it needs, or not the content that it should.
+    /// A repository to be stored lacks objects or has corrupt ones.
     #[error("the repository {address} is refused: {message}")]
     Incomplete {
         /// The repository.
         address: GitAddress,
-        /// What git says.
+        /// Git's message.
         message: String,
     },
     /// A submodule's address cannot be mirrored.
@@ -91,64 +91,64 @@ pub enum GitError {
         address: GitAddress,
         /// The commit of that repository.
         revision: Revision,
-        /// Where the submodule is in it.
+        /// The submodule's path in that commit.
         path: String,
         /// The submodule's address, without a password.
         url: String,
-        /// What is wrong with it.
+        /// What is wrong with the address.
         #[source]
         source: GitAddressError,
     },
     /// Submodules are nested too deeply, or too many.
     #[error("the submodules of {address} are nested too deeply or too many")]
     TooManySubmodules {
-        /// The repository at which this was found.
+        /// The repository where the limit was exceeded.
         address: GitAddress,
     },
-    /// The name of a remote would be taken for something else.
+    /// A remote's name could be mistaken for something else.
     #[error("{remote:?} is not the name or the address of a remote")]
     RemoteName {
         /// The name as given.
         remote: Remote,
     },
-    /// A remote does not take a ref.
+    /// A remote rejected the update of a ref.
     #[error("{url} does not take {reference}: {message}")]
     NotTaken {
         /// The remote's name, or its address without a password.
         url: String,
         /// The ref.
         reference: String,
-        /// What it says.
+        /// The remote's message.
         message: String,
     },
-    /// Git failed at something that involves no server.
+    /// Git failed at an operation that involves no server.
     #[error("git cannot {action}{}: {message}", within(folder))]
     Failed {
         /// What was attempted, as a verb phrase.
         action: &'static str,
-        /// The repository that it ran in.
+        /// The repository in which git ran.
         folder: PathBuf,
-        /// What git says.
+        /// Git's message.
         message: String,
     },
-    /// Git failed because of this machine: its disk, its limits, its permissions.
+    /// Git failed because of a problem of this machine: its disk, limits or permissions.
     #[error("git {command} failed{}: {message}", within(folder))]
     Local {
-        /// Git's command, such as `fetch`.
+        /// The git command, such as `fetch`.
         command: String,
-        /// The repository that it ran in.
+        /// The repository in which git ran.
         folder: PathBuf,
-        /// What git says, or how it ended.
+        /// Git's message, or a description of how it ended.
         message: String,
     },
-    /// A process of git could not be started or listened to.
+    /// A git process could not be started, or communication with it failed.
     #[error("cannot run git {command}{}", within(folder))]
     Process {
-        /// Git's command, such as `fetch`.
+        /// The git command, such as `fetch`.
         command: String,
-        /// The folder that it was to run in.
+        /// The folder in which git was to run.
         folder: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -159,23 +159,23 @@ pub enum GitError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// Says in which repository git ran, if it was in one.
+/// Describes the repository in which git ran, or returns an empty text if there is none.
 fn within(folder: &Path) -> String {
     if folder == Path::new(".") { String::new() } else { format!(" in {}", folder.display()) }
 }
 
-/// The refs of a repository, as many as a person reads.
+/// The refs of a repository, limited to a readable number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refs {
     /// The names, without `refs/`.
     pub names: Vec<String>,
-    /// How many more there are.
+    /// The number of refs that are not listed.
     pub more: usize,
 }
 
@@ -190,29 +190,29 @@ impl std::fmt::Display for Refs {
 }
 
 impl GitError {
-    /// Wraps what the system says of a file, for `map_err`.
+    /// Wraps an I/O error on a file, for `map_err`.
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.into(), source }
     }
 
-    /// Tells whether upstream or the network is to blame, and another try may do.
+    /// Returns whether upstream or the network is to blame, so that a retry may succeed.
     pub fn is_network(&self) -> bool {
         use GitError::{AccessRefused, NoRepository, NoRevision, NotTaken, Stalled, Unreachable};
         let lasting = matches!(self, AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } | NotTaken { .. });
         lasting || matches!(self, Unreachable { .. } | Stalled { .. })
     }
 
-    /// Returns whether this machine is to blame: what was fetched is then as good as before.
+    /// Returns whether this machine is to blame. Data fetched so far is not affected.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local { .. } | Self::Process { .. } | Self::Io { .. })
     }
 
-    /// Tells whether what was sent is not what it should be.
+    /// Returns whether the received data is wrong.
     pub fn is_integrity(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Incomplete { .. })
     }
 
-    /// Tells whether the project's own choice of dependencies, or this machine's setup, is to blame.
+    /// Returns whether the project's dependencies or this machine's setup are to blame.
     pub fn is_usage(&self) -> bool {
         use GitError::{NotRun, RemoteName, Submodule, TooManySubmodules, TooOld};
         let submodule = matches!(self, Submodule { .. } | TooManySubmodules { .. });

@@ -1,4 +1,4 @@
-//! From upstream into a scratch repository: the wanted revisions with their ancestry.
+//! Fetches revisions and their ancestors from upstream into a scratch repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -12,33 +12,33 @@ use super::scratch::Scratch;
 use super::{GitError, Result};
 use crate::model::{GitName, GitUrl, Revision};
 
-/// How many refs an error names.
+/// The maximum number of refs listed in an error.
 const NAMED_REFS: usize = 12;
 
-/// A revision that is to be fetched.
+/// A revision to be fetched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Want {
-    /// How many generations of its ancestry; all, where `None`.
+    /// The number of generations to fetch, or `None` for the full history.
     pub depth: Option<NonZeroU32>,
-    /// Under which names upstream may have it, where it does not give a commit by its id alone.
+    /// The refs that may contain the revision, in case upstream does not serve a commit by its id.
     pub names: BTreeSet<GitName>,
 }
 
-/// Hears how many bytes arrived since the last time.
+/// A callback for the number of bytes received since the last call.
 pub type Received<'a> = dyn Fn(u64) + Sync + 'a;
 
-/// Why a fetch of some refs did not succeed.
+/// Why a fetch of some refs failed.
 enum Refusal {
-    /// The server does not give a commit by its id, or does not have it.
+    /// The server does not serve a commit by its id, or does not have it.
     NotOurRef,
     Error(GitError),
 }
 
 impl Scratch<'_> {
-    /// Fetches the revisions that are not there yet, and nothing else. Returns how many bytes arrived.
+    /// Fetches the revisions that are missing, and nothing else. Returns the number of bytes received.
     ///
     /// # Errors
-    /// Fails where the server does, and where it does not have a revision. What arrived is kept.
+    /// Fails if the transfer fails or upstream does not have a revision. Whatever was received is kept.
     pub fn fetch(&self, url: &GitUrl, wants: &BTreeMap<Revision, Want>, received: &Received<'_>) -> Result<u64> {
         self.or_forget(self.fetched(url, wants, received))
     }
@@ -93,8 +93,8 @@ impl Scratch<'_> {
         }
     }
 
-    /// Fetches a revision by the refs that lead to it: one that stands on it, those of its names, then all branches and
-    /// tags. What else comes with them stays here.
+    /// Fetches a revision through refs that contain it: first a ref that points to it, then the refs that the lock
+    /// names, then all branches and tags. Other objects of these refs stay in the scratch repository.
     fn fetch_by_name(&self, url: &GitUrl, revision: Revision, want: &Want, received: &Received<'_>) -> Result<()> {
         if want.depth.is_some() {
             let (full, wanted) = (self.full()?, Want { depth: None, names: want.names.clone() });
@@ -132,7 +132,7 @@ impl Scratch<'_> {
         Err(GitError::NoRevision { url: url.to_string(), revision, refs: Refs { names, more } })
     }
 
-    /// Cuts an ancestry to its depth, as a server would.
+    /// Truncates a history to the wanted depth, as a server would.
     fn fetch_from_folder(&self, full: &Path, revision: Revision, want: &Want) -> Result<()> {
         let mut arguments: Vec<std::ffi::OsString> = fetch_arguments(want.depth).into_iter().map(Into::into).collect();
         arguments.push(full.into());
@@ -141,7 +141,7 @@ impl Scratch<'_> {
         run.output("cut an ancestry to its depth").map(drop)
     }
 
-    /// Returns the branches, tags and other refs of upstream with the objects that they stand on.
+    /// Returns the branches, tags and other refs of upstream with the objects that they point to.
     fn list_refs(&self, url: &GitUrl) -> Result<Vec<(String, Revision)>> {
         let hear = |_: &str| {};
         let arguments = ["ls-remote", "--quiet", "--refs", "--end-of-options", url.secret_text()];
@@ -176,7 +176,7 @@ impl Scratch<'_> {
     }
 }
 
-/// Returns the ref under which a revision is kept once all that is wanted of it is there.
+/// Returns the ref that marks a revision as completely fetched, with the wanted depth.
 pub(super) fn fetched_ref(revision: Revision, want: &Want) -> String {
     match want.depth {
         None => format!("refs/hexmirror/{revision}"),
@@ -206,7 +206,8 @@ fn fetch_arguments(depth: Option<NonZeroU32>) -> Vec<String> {
     switches.into_iter().map(str::to_owned).chain(depth).chain([end]).collect()
 }
 
-/// Reads how many bytes arrived from git's own progress: `Receiving objects:  12% (3/25), 1.25 MiB | 2.00 MiB/s`.
+/// Parses the number of received bytes from git's progress output: `Receiving objects:  12% (3/25), 1.25 MiB | 2.00
+/// MiB/s`.
 fn received_bytes(piece: &str) -> Option<u64> {
     let line =
         piece.rsplit(['\r', '\n']).find(|line| line.starts_with("Receiving objects:") && line.contains(" | "))?;

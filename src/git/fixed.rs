@@ -1,7 +1,7 @@
-//! What git is run with, whatever the user has configured.
+//! The settings and environment of git processes that do not depend on the user's configuration.
 
-/// The settings that every process outside of the project's repository gets. Beside them only
-/// [`SettingsForOthers`](super::SettingsForOthers) count.
+/// The settings of every git process outside the project's repository. Besides these, only
+/// [`SettingsForOthers`](super::SettingsForOthers) apply.
 pub(super) const FIXED: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -21,8 +21,8 @@ pub(super) const FIXED: &[&str] = &[
     "transfer.unpackLimit=1",
     "fetch.writeCommitGraph=false",
     "fetch.fsckObjects=true",
-    // Mistakes that old programs made and that real repositories hold on to. None of them is dangerous, and every client
-    // accepts them; everything else that git knows to be wrong is refused.
+    // These mistakes of old programs exist in real repositories. None of them is dangerous, and every client accepts
+    // them. All other defects that git can detect are refused.
     "fetch.fsck.badDate=ignore",
     "fetch.fsck.badDateOverflow=ignore",
     "fetch.fsck.badTimezone=ignore",
@@ -41,7 +41,7 @@ pub(super) const FIXED: &[&str] = &[
     "fsck.missingSpaceBeforeEmail=ignore",
     "fsck.zeroPaddedDate=ignore",
     "fsck.zeroPaddedFilemode=ignore",
-    // Bounds the memory that packing takes, whatever the repository.
+    // Bounds the memory that packing needs, whatever the repository.
     "core.bigFileThreshold=8m",
     "core.packedGitWindowSize=16m",
     "core.packedGitLimit=128m",
@@ -59,17 +59,17 @@ pub(super) const FIXED: &[&str] = &[
     "color.transport=false",
 ];
 
-/// The settings that every process in the project's own repository gets. Everything else there is the user's choice: how to
-/// reach remotes, what to trust, how to pack.
+/// The settings of every git process in the project's own repository. Everything else is up to the user: how to reach
+/// remotes, what to trust, how to pack.
 pub(super) const FIXED_IN_PROJECT: &[&str] = &[
-    // A repack in the background would outlive the program.
+    // A background repack would outlive this program.
     "gc.auto=0",
     "maintenance.auto=false",
-    // The mirror branch is moved without hooks elsewhere too.
+    // Other updates of the mirror branch do not run hooks either.
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "fetch.bundleURI=",
-    // What git prints is read.
+    // This program parses git's output.
     "color.ui=false",
     "color.advice=false",
     "color.push=false",
@@ -77,8 +77,8 @@ pub(super) const FIXED_IN_PROJECT: &[&str] = &[
     "color.transport=false",
 ];
 
-/// The variables that would lead git to another repository than the one that it is run for (`git rev-parse
-/// --local-env-vars`, but for the settings of the command line), or change what it makes.
+/// The variables that would redirect git to another repository (`git rev-parse --local-env-vars`, except for the
+/// settings of the command line) or change its output.
 pub(super) const REMOVED: &[&str] = &[
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_ATTR_SOURCE",

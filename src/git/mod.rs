@@ -1,14 +1,14 @@
-//! The system git as a process: it fetches, packs and checks what locks pin of git repositories.
+//! Runs the system's git, to fetch, pack and check the git repositories that locks pin.
 //!
-//! - [`Git`]: the one way to run it: fixed settings, allowed protocols, a bounded ear for what it says.
-//! - [`Scratch`]: one repository on its way from upstream to the mirror, kept across failures so that nothing is fetched
-//!   twice.
-//! - [`ProjectGit`]: the project's own repository, whose mirror branch it takes to remotes and from them.
-//! - [`GitError`]: what went wrong, sorted by what the user can do about it.
+//! - [`Git`]: the only way to run git: with fixed settings, allowed protocols, and bounded output.
+//! - [`Scratch`]: a repository between upstream and the mirror. It is kept when an update fails, so that nothing is
+//!   fetched twice.
+//! - [`ProjectGit`]: the project's own repository, whose mirror branch it pushes and fetches.
+//! - [`GitError`]: the errors, classified by what the user can do about them.
 //!
-//! Fetching is with the user's own proxies and `insteadOf`, and with what they configured for the address; nothing of the
-//! repository that the command runs in leaks into it (`GIT_DIR` and its like, headers for its remotes), and nothing is stored
-//! that was not asked for.
+//! Fetches use the user's own proxies, `insteadOf` rules and settings for the address. Nothing from the repository in
+//! which the command runs affects them (`GIT_DIR` and related variables, headers for its remotes), and nothing is
+//! stored that was not requested.
 
 mod caveats;
 mod check;
@@ -41,5 +41,5 @@ pub use show::{Show, TreePair};
 pub use submodule::Submodule;
 pub use transfer::{Brought, Lease, Place, ProjectGit, Taken};
 
-/// The result of everything in this module.
+/// The result type of this module.
 pub type Result<T, E = GitError> = std::result::Result<T, E>;

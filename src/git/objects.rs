@@ -1,16 +1,16 @@
-//! Reads single objects of repositories that the mirror has.
+//! Reads single objects of mirrored repositories.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{Git, Result};
 
-/// The largest amount of memory that git takes at once: a pack may promise objects of any size.
+/// The maximum size of one allocation in git, because a pack can claim objects of any size.
 const MAX_ALLOCATION: &str = "256m";
-/// What stands between the folders of `GIT_ALTERNATE_OBJECT_DIRECTORIES` (git(1)).
+/// The separator of the folders in `GIT_ALTERNATE_OBJECT_DIRECTORIES` (git(1)).
 const SEPARATOR: &str = if cfg!(windows) { ";" } else { ":" };
 
-/// An object as git printed it. Packs say which id an object has, and git takes their word for it.
+/// An object as printed by git. The caller must not rely on its id: git trusts the ids in pack indexes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Printed {
     /// `blob`, `tree`, `commit` or `tag`.
@@ -20,11 +20,11 @@ pub struct Printed {
 }
 
 impl Git {
-    /// Reads objects from several bare repositories with one process. They are named as in gitrevisions(7), without control
-    /// characters. Returns those that are there.
+    /// Reads objects from several bare repositories with one process. Objects are named as in gitrevisions(7), without
+    /// control characters. Returns those that exist.
     ///
     /// # Errors
-    /// Fails if git cannot be run, and if what it prints is more than is ever read.
+    /// Fails if git cannot be run or its output is too large.
     pub fn objects(&self, folders: &[PathBuf], names: &[String]) -> Result<Vec<Printed>> {
         let Some((first, others)) = folders.split_first().filter(|_| !names.is_empty()) else { return Ok(Vec::new()) };
         let mut alternates = OsString::new();
@@ -40,7 +40,7 @@ impl Git {
     }
 }
 
-/// Quotes a folder, whose name may have a separator in it.
+/// Quotes a folder, because its name may contain the separator.
 fn quoted(folder: &Path) -> OsString {
     let text = folder.to_string_lossy();
     if text.contains([':', ';', '"', '\\']) && !cfg!(windows) {
@@ -49,7 +49,7 @@ fn quoted(folder: &Path) -> OsString {
     folder.into()
 }
 
-/// Reads what `git cat-file --batch` prints (git-cat-file(1), "BATCH OUTPUT"), as far as it makes sense.
+/// Parses the output of `git cat-file --batch` (git-cat-file(1), "BATCH OUTPUT") up to the first malformed part.
 fn printed_objects(mut output: &[u8]) -> Vec<Printed> {
     let mut objects = Vec::new();
     while let Some(end) = output.iter().position(|byte| *byte == b'\n') {
@@ -57,14 +57,14 @@ fn printed_objects(mut output: &[u8]) -> Vec<Printed> {
         output = &output[end + 1..];
         let mut words = line.split(' ');
         let (Some(id), Some(kind), Some(size), None) = (words.next(), words.next(), words.next(), words.next()) else {
-            // It is missing, and the line repeats its name.
+            // The object is missing, and the line repeats its name.
             continue;
         };
         let size = size.parse::<usize>().ok().filter(|_| id.len() == 40 && kind != "missing");
         let Some(size) = size else { continue };
         let Some(bytes) = output.get(..size) else { break };
         objects.push(Printed { kind: kind.to_owned(), bytes: bytes.to_owned() });
-        // A line break follows.
+        // A line feed follows the content.
         output = output.get(size + 1..).unwrap_or_default();
     }
     objects

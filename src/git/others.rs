@@ -1,15 +1,15 @@
-//! The settings that git gets where it talks to servers that are not the project's own.
+//! The settings for git processes that contact servers other than the project's own.
 //!
-//! A lock names servers of other people, and git would send them whatever is configured for all servers: CI puts its token into
-//! an unscoped `http.extraHeader`. So git runs there with nothing but the settings that this module lets through, wherever
-//! they are configured (a file, an include, `-c`, `GIT_CONFIG_COUNT`):
+//! A lock names servers of other people, and git would send them whatever is configured for all servers. For example,
+//! CI systems put their token into an unscoped `http.extraHeader`. Therefore git runs with only the settings that this
+//! module allows, wherever they are configured (a file, an include, `-c`, `GIT_CONFIG_COUNT`):
 //!
-//! - what names an address: `http.<url>.*`, `credential.*`, `url.*`;
-//! - how to get out of this network, and what to trust: `core.sshCommand`, proxies, certificate authorities;
-//! - what neither says who the user is nor lets anyone pose as the server.
+//! - settings for an address: `http.<url>.*`, `credential.*`, `url.*`;
+//! - settings for leaving this network and for trust: `core.sshCommand`, proxies, certificate authorities;
+//! - settings that neither identify the user nor allow anyone to impersonate the server.
 //!
-//! Every other setting of `http.*` without an address (headers, cookies, client certificates, `sslVerify`) keeps its meaning
-//! for the servers of the project's remotes, and for those alone.
+//! Every other `http.*` setting without an address (headers, cookies, client certificates, `sslVerify`) applies only to
+//! the servers of the project's remotes.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ use std::fmt;
 
 use url::Url;
 
-/// The settings of `http.*` that may go without an address.
+/// The `http.*` settings that are allowed without an address.
 const HTTP: &[&str] = &[
     "curloptresolve",
     "followredirects",
@@ -47,7 +47,7 @@ const HTTP: &[&str] = &[
     "version",
 ];
 
-/// The other settings that may go.
+/// The other settings that are allowed.
 const OTHERS: &[&str] = &[
     "core.askpass",
     "core.gitproxy",
@@ -58,7 +58,8 @@ const OTHERS: &[&str] = &[
     "ssh.variant",
 ];
 
-/// The variables that git reads as settings without an address (`http.c`), with the setting and the value; their own if `None`.
+/// The variables that git treats as settings without an address (`http.c`), with the setting and its value. `None`
+/// stands for the variable's own value.
 pub(super) const VARIABLES: &[(&str, &str, Option<&str>)] = &[
     ("GIT_SSL_CERT", "http.sslcert", None),
     ("GIT_SSL_CERT_PASSWORD_PROTECTED", "http.sslcertpasswordprotected", Some("true")),
@@ -68,14 +69,14 @@ pub(super) const VARIABLES: &[(&str, &str, Option<&str>)] = &[
     ("GIT_SSL_NO_VERIFY", "http.sslverify", Some("false")),
 ];
 
-/// Settings as keys and values, in the order in which they count. `Debug` hides the values.
+/// Settings as keys and values, in order of increasing precedence. `Debug` hides the values.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SettingsForOthers(Vec<(String, OsString)>);
 
-/// A setting as git lists it.
+/// A setting as listed by git.
 #[derive(Clone, Copy)]
 struct Setting<'a> {
-    /// Where it is from, such as `local`.
+    /// The scope, such as `local`.
     scope: &'a [u8],
     section: &'a str,
     subsection: Option<&'a str>,
@@ -84,8 +85,8 @@ struct Setting<'a> {
 }
 
 impl SettingsForOthers {
-    /// Takes what may go from what `git config --null --show-scope --list` prints in the project, and from the values of
-    /// [`VARIABLES`].
+    /// Selects the allowed settings from the output of `git config --null --show-scope --list` in the project, and from
+    /// the values of [`VARIABLES`].
     pub(super) fn of(listing: &[u8], variables: &[(&'static str, String)]) -> Self {
         let mut words = listing.split(|byte| *byte == 0);
         let mut settings = Vec::new();
@@ -115,7 +116,7 @@ impl<'a> Setting<'a> {
         let end = setting.iter().position(|byte| *byte == b'\n');
         let (key, value) = match end {
             Some(end) => (&setting[..end], &setting[end + 1..]),
-            // A key alone means yes.
+            // A key without a value means true.
             None => (setting, &b"true"[..]),
         };
         Self::of(scope, std::str::from_utf8(key).ok()?, value)
@@ -135,14 +136,14 @@ impl<'a> Setting<'a> {
         subsection.map_or_else(|| format!("{section}.{name}"), |subsection| format!("{section}.{subsection}.{name}"))
     }
 
-    /// Returns the setting as it may go, for any server or for each of the project's own.
+    /// Returns the setting as it is allowed: for every server, for each of the project's own, or not at all.
     fn allowed(self, own: &BTreeSet<String>) -> Vec<(String, OsString)> {
         let one = |key: String| (key, os_string(self.value));
         let goes = match (self.section, self.subsection) {
             ("http", None) => HTTP.contains(&self.name),
             ("http" | "url", Some(_)) | ("credential", _) => true,
             ("fetch", Some(subsection)) => subsection == "fsck",
-            // Git believes only what the user configured outside of the repository.
+            // Git only trusts this setting if it is configured outside of the repository.
             ("safe", None) => !matches!(self.scope, b"local" | b"worktree"),
             (_, None) => OTHERS.contains(&self.key().as_str()),
             _ => false,
@@ -157,7 +158,7 @@ impl<'a> Setting<'a> {
     }
 }
 
-/// Returns the servers of the project's remotes that are reached by HTTP: scheme, host and port.
+/// Returns the servers of the project's HTTP remotes, as scheme, host and port.
 fn own_servers(settings: &[Setting<'_>]) -> BTreeSet<String> {
     let text = |setting: &Setting<'_>| String::from_utf8_lossy(setting.value).into_owned();
     let instead: Vec<(&str, String)> = settings
@@ -195,7 +196,7 @@ fn os_string(bytes: &[u8]) -> OsString {
 mod tests {
     use super::*;
 
-    /// Returns what goes of some settings, written as `SCOPE KEY=VALUE`.
+    /// Returns the allowed settings among `settings`, which are written as `SCOPE KEY=VALUE`.
     fn allowed(settings: &[&str]) -> Vec<String> {
         let listed = |setting: &&str| {
             let (scope, rest) = setting.split_once(' ').unwrap();

@@ -1,4 +1,5 @@
-//! From a scratch repository into packs for the mirror: what the wanted revisions need and nothing else, proven complete.
+//! Packs the wanted revisions of a scratch repository for the mirror: all objects that they need and no others,
+//! verified to be complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,46 +10,47 @@ use super::scratch::{Scratch, link, link_packs, make_bare, write};
 use super::{GitError, Result};
 use crate::model::Revision;
 
-/// The most packs that an update leaves of a repository. Two mirrors that were merged may have more together, until the next
-/// one.
+/// The maximum number of packs that an update leaves in a repository. Merging two mirrors can exceed it until the next
+/// update.
 ///
-/// Every update that needs one adds one. Each costs whoever looks an object up another index (and clients of the dumb
-/// protocol another download), so they must not become many; merging them writes again what is merged, and the branch's
-/// history keeps the old ones, so it must not be often. When there would be more, those are merged that together are less
-/// than half as large as the next: over time a byte is written again once for each time its repository doubles or so.
+/// Every update with new objects adds a pack. Each pack slows down object lookups by another index, and costs clients
+/// of the dumb protocol another download, so packs must not become many. Merging packs writes their content again, and
+/// the branch's history keeps the old packs, so it must not happen often. When the limit is exceeded, packs are merged
+/// if together they are less than half as large as the next larger one. Over time, a byte is written again about once
+/// each time its repository doubles in size.
 pub const MAX_PACKS: usize = 10;
 
-/// A pack with its index.
+/// A pack and its index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPack {
-    /// The id in its name.
+    /// The id in the pack's file name.
     pub name: Revision,
-    /// The pack.
+    /// The path of the pack.
     pub pack: PathBuf,
-    /// Its index.
+    /// The path of the index.
     pub index: PathBuf,
     /// The pack's size in bytes.
     pub bytes: u64,
 }
 
-/// What the mirror is to hold of a repository.
+/// The packs and shallow commits that the mirror is to store for a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Packed {
-    /// The packs that stay.
+    /// The existing packs that stay.
     pub kept: BTreeSet<Revision>,
-    /// The pack with what they do not have; `None` where they have everything.
+    /// The pack with the objects that `kept` lacks, or `None` if it lacks none.
     pub new: Option<NewPack>,
-    /// The commits without parents here.
+    /// The shallow commits.
     pub shallow: BTreeSet<Revision>,
 }
 
 impl Scratch<'_> {
-    /// Packs what `wanted` needs and the packs of the mirror, `packs`, do not have, and proves that all of it together is
-    /// complete. The same contents need not give the same bytes: how git packs depends on its version and on what the
-    /// server sent; the set of objects in the packs depends only on what was wanted when.
+    /// Packs the objects that `wanted` needs and that are not in `packs`, the packs of the mirror, and verifies that
+    /// all packs together are complete. The bytes of the pack are not reproducible, because they depend on git's
+    /// version and on what the server sent. The set of objects only depends on the sequence of wanted revisions.
     ///
     /// # Errors
-    /// Fails where anything is missing.
+    /// Fails if an object is missing.
     pub fn pack(&self, wanted: &BTreeSet<Revision>, packs: &BTreeMap<Revision, u64>) -> Result<Packed> {
         self.or_forget(self.packed(wanted, packs))
     }
@@ -61,7 +63,7 @@ impl Scratch<'_> {
         let switches = ["pack-objects", "--revs", "--quiet", "--delta-base-offset", "--non-empty"];
         let mut arguments: Vec<String> = switches.map(str::to_owned).to_vec();
         arguments.extend(packed.kept.iter().map(|name| format!("--keep-pack=pack-{name}.pack")));
-        // It runs in the scratch repository's folder.
+        // Relative to the scratch repository, where git runs.
         arguments.push("new/pack".to_owned());
         let run = self.run_with(arguments, &revision_lines(wanted));
         let output = run.output("pack a repository").map_err(|error| self.incomplete(error))?;
@@ -70,7 +72,7 @@ impl Scratch<'_> {
             let path = |extension: &str| folder.join(format!("pack-{name}.{extension}"));
             let pack = path("pack");
             let bytes = fs::metadata(&pack).map_err(GitError::io("read", &pack))?.len();
-            // What is new may turn out to be what is there.
+            // The new pack may equal an existing one.
             if packs.contains_key(&name) {
                 packed.kept.insert(name);
             } else {
@@ -82,7 +84,7 @@ impl Scratch<'_> {
         Ok(packed)
     }
 
-    /// Returns the commits without parents that the wanted revisions lead to.
+    /// Returns the shallow commits reachable from the wanted revisions.
     fn shallow(&self, wanted: &BTreeSet<Revision>) -> Result<BTreeSet<Revision>> {
         let path = self.folder.join("shallow");
         let text = match fs::read_to_string(&path) {
@@ -99,7 +101,7 @@ impl Scratch<'_> {
         Ok(commits.lines().filter_map(|line| line.parse().ok()).filter(|commit| shallow.contains(commit)).collect())
     }
 
-    /// Proves that the packs have every object that the revisions need, and nothing of the scratch repository is relied on.
+    /// Verifies that the packs contain every object that the revisions need, without using the scratch repository.
     fn prove(&self, wanted: &BTreeSet<Revision>, packed: &Packed) -> Result<()> {
         let folder = self.folder.join("proof");
         let _ = fs::remove_dir_all(&folder);
@@ -135,7 +137,7 @@ fn revision_lines(revisions: &BTreeSet<Revision>) -> Vec<u8> {
     super::scratch::lines(revisions.iter()).into_bytes()
 }
 
-/// Returns the packs that stay when another one comes.
+/// Returns the packs that stay when another one is added.
 fn kept(packs: &BTreeMap<Revision, u64>) -> BTreeSet<Revision> {
     let mut by_size: Vec<(u64, Revision)> = packs.iter().map(|(name, bytes)| (*bytes, *name)).collect();
     by_size.sort_unstable();
@@ -175,14 +177,14 @@ mod tests {
         assert_eq!(kept_sizes(&small_on_large), [1_000_000]);
         let growing: Vec<u64> = (0..10).map(|power| 4_u64.pow(power)).collect();
         assert_eq!(kept_sizes(&growing).len(), 8, "two are merged at least");
-        // As the union of two mirrors may be.
+        // For example the union of two mirrors.
         let growing: Vec<u64> = (0..25).map(|power| 4_u64.pow(power)).collect();
         assert_eq!(kept_sizes(&growing), growing[17..]);
     }
 
     #[test]
     fn many_updates_write_little_again() {
-        // A repository of 10 MB that gets 3 KB with each of 1,000 updates.
+        // A repository of 10 MB that grows by 3 KB in each of 1,000 updates.
         let (mut sizes, mut written) = (vec![10_000_000_u64], 0);
         for _ in 0..1000 {
             let all: u64 = sizes.iter().sum();

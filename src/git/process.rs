@@ -1,4 +1,4 @@
-//! The one way to run git.
+//! Runs git. All git processes are started here.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,66 +14,66 @@ use super::fixed::{FIXED, FIXED_IN_PROJECT, REMOVED};
 use super::others::{self, SettingsForOthers};
 use super::{GitError, Result};
 
-/// The least version: `GIT_CONFIG_GLOBAL` came with it, and everything else that is used is older.
+/// The minimum version of git. `GIT_CONFIG_GLOBAL` was added in it, and all other features in use are older.
 const LEAST_VERSION: (u32, u32, &str) = (2, 32, "2.32");
-/// How much of what git prints for people is kept, in bytes.
+/// The maximum number of bytes of git's standard error that are kept.
 const MAX_STDERR: usize = 64 << 10;
-/// How much of what git prints as its result is accepted, in bytes.
+/// The maximum number of bytes of git's standard output that are accepted.
 const MAX_STDOUT: u64 = 256 << 20;
-/// How long a server may send nothing. Git prints its progress meanwhile, so silence is the server's.
+/// How long a server may send no data. Git prints progress as data arrives, so silence means that the server is silent.
 const SILENCE: Duration = Duration::from_secs(300);
 
-/// What git is run with beyond its fixed settings.
+/// Settings for running git, in addition to the fixed ones.
 #[derive(Debug, Clone, Default)]
 pub struct GitSettings {
-    /// What of the user's settings counts outside of the project's repository.
+    /// The user's settings that apply outside of the project's repository.
     pub for_others: SettingsForOthers,
-    /// The protocols that the user restricts git to (`GIT_ALLOW_PROTOCOL`), separated by `:`.
+    /// The protocols that the user allows in git (`GIT_ALLOW_PROTOCOL`), separated by `:`.
     pub allowed_protocols: Option<String>,
-    /// Whether somebody sits at a terminal who can be asked for a password.
+    /// Whether the user can be asked for a password at a terminal.
     pub may_ask: bool,
-    /// Whether the user has an ssh command of their own (`GIT_SSH_COMMAND`, `GIT_SSH`, `core.sshCommand`).
+    /// Whether the user configured an ssh command (`GIT_SSH_COMMAND`, `GIT_SSH`, `core.sshCommand`).
     pub own_ssh: bool,
-    /// Whether git syncs to disk what it writes into the project's repository, as with `core.fsync=committed`; else what the
-    /// user has set counts.
+    /// Whether git syncs what it writes into the project's repository, as with `core.fsync=committed`. Otherwise the
+    /// user's settings apply.
     pub sync: bool,
 }
 
-/// The system's git, of a version that does.
+/// The system's git, in a supported version.
 #[derive(Debug, Clone)]
 pub struct Git {
     program: PathBuf,
     settings: GitSettings,
 }
 
-/// A run of git, being prepared.
+/// A git process that is being configured.
 pub(super) struct Run<'a> {
     git: &'a Git,
     command: Command,
-    /// Where it runs.
+    /// The working directory.
     folder: PathBuf,
-    /// Git's command, such as `fetch`.
+    /// The git command, such as `fetch`.
     name: String,
     input: Input,
     hear: Option<&'a (dyn Fn(&str) + Sync)>,
     silence: Option<Duration>,
 }
 
-/// What a run of git reads.
+/// The standard input of git.
 enum Input {
     Bytes(Vec<u8>),
     File(Result<File>),
 }
 
-/// How a run of git ended that did not succeed.
+/// How git failed.
 #[derive(Debug)]
 pub(super) enum Unsuccessful {
-    /// Git complained, and not about this machine; the text is one line, without passwords. What it printed as its result is beside
-    /// it.
+    /// Git printed an error that is not about this machine. `text` is one line without passwords. `printed` is git's
+    /// standard output.
     Complaint { text: String, printed: Vec<u8> },
-    /// It was silent for too long.
+    /// Git was silent for too long.
     Stalled { seconds: u64 },
-    /// It could not be run, or this machine is to blame.
+    /// Git could not be run, or this machine is to blame.
     Error(GitError),
 }
 
@@ -81,7 +81,7 @@ impl Git {
     /// Finds the system's git.
     ///
     /// # Errors
-    /// Fails where there is none, or it is too old.
+    /// Fails if git is not installed or is too old.
     pub fn find(settings: GitSettings) -> Result<Self> {
         let git = Self::unchecked(settings);
         let output = git.run([OsStr::new("version")]).output("say its version")?;
@@ -96,29 +96,29 @@ impl Git {
         Ok(git)
     }
 
-    /// Returns the same git for servers that are not the project's own.
+    /// Returns the same git with other settings.
     pub(super) fn with(&self, settings: GitSettings) -> Self {
         Self { program: self.program.clone(), settings }
     }
 
-    /// Names the system's git, whether there is one or not.
+    /// Returns the system's git without checking that it exists.
     pub(super) fn unchecked(settings: GitSettings) -> Self {
         Self { program: "git".into(), settings }
     }
 
-    /// Prepares a run that needs no repository, without any settings of this program.
+    /// Prepares a git process that needs no repository, without this program's settings.
     pub(super) fn run_plain(&self, arguments: &[&str]) -> Run<'_> {
         let mut command = Command::new(&self.program);
         command.env("LC_ALL", "C").env("GIT_DIR", "/dev/null").current_dir("/");
         self.run_of(command, Path::new("/"), arguments)
     }
 
-    /// Prepares a run that needs no repository.
+    /// Prepares a git process that needs no repository.
     pub(super) fn run<'a, A: AsRef<OsStr>>(&'a self, arguments: impl IntoIterator<Item = A>) -> Run<'a> {
         self.prepare(None, arguments)
     }
 
-    /// Prepares a run in a bare repository.
+    /// Prepares a git process in a bare repository.
     pub(super) fn run_in<'a, A: AsRef<OsStr>>(
         &'a self,
         repository: &Path,
@@ -127,8 +127,8 @@ impl Git {
         self.prepare(Some(repository), arguments)
     }
 
-    /// Prepares a run in the project's own repository. What moves to and from its remotes is the user's own: their settings
-    /// count, their protocols, and their trust. `directory` is where it runs: from there addresses that are paths are seen.
+    /// Prepares a git process in the project's own repository. The user's own settings, protocols and trust apply to
+    /// fetches and pushes. `directory` is the working directory, to which remotes' relative paths refer.
     pub(super) fn run_in_project<'a>(&'a self, directory: &Path, git_dir: &Path, arguments: &[&str]) -> Run<'a> {
         let mut command = Command::new(&self.program);
         for setting in FIXED_IN_PROJECT {
@@ -145,14 +145,15 @@ impl Git {
         self.run_of(command, git_dir, arguments)
     }
 
-    /// Returns the arguments with which git syncs to disk what it writes into the project's repository.
+    /// Returns the arguments that make git sync what it writes into the project's repository.
     fn sync_arguments(&self) -> &'static [&'static str] {
         if self.settings.sync { &["-c", "core.fsync=committed"] } else { &[] }
     }
 
-    /// Prepares a run that shows people what a temporary repository holds: their pager, their colours and their language
-    /// count. It writes nothing and asks no network, and `worktree`, an empty folder, stands for the worktree. No attributes
-    /// count but git's own: those that people set for their own files could hide code here.
+    /// Prepares a git process that shows the content of a temporary repository to the user, with the user's pager,
+    /// colours and language. It writes nothing and does not use the network. `worktree` is an empty folder to be used
+    /// as the worktree. Only git's built-in attributes apply, because attributes that users set for their own files
+    /// could hide code here.
     pub(super) fn show(&self, git_dir: &Path, worktree: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["--no-replace-objects", "-c", "core.attributesFile=/dev/null"]).env("GIT_ATTR_NOSYSTEM", "1");
@@ -161,7 +162,7 @@ impl Git {
         }
         command.env("GIT_DIR", git_dir).env("GIT_WORK_TREE", worktree);
         command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
-        // Where there is no index, it has no attributes either.
+        // A nonexistent index cannot contain attributes.
         command.env("GIT_INDEX_FILE", worktree.join("index")).current_dir(worktree);
         command
     }
@@ -179,9 +180,9 @@ impl Git {
         }
         configure(&mut command, for_others);
         command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
-        // If the project is a partial clone, its remote promises nothing of what is missing here.
+        // If the project is a partial clone, its remote does not promise the objects of this repository.
         command.env("GIT_NO_LAZY_FETCH", "1");
-        // Stronger than any setting; a user's own restriction stays one.
+        // This variable overrides all settings. A restriction by the user stays in effect.
         let own = allowed_protocols.as_deref().map(|own| own.split(':').collect::<Vec<_>>());
         let allowed = ["https", "http", "ssh", "git"].into_iter();
         let allowed: Vec<&str> = allowed.filter(|name| own.as_ref().is_none_or(|own| own.contains(name))).collect();
@@ -211,7 +212,7 @@ impl Git {
     }
 }
 
-/// Returns git's command among its arguments: the first one that is neither `-c` nor a setting.
+/// Returns the git command among the arguments: the first one that is neither `-c` nor a setting.
 fn name_of<'a>(arguments: impl Iterator<Item = &'a OsStr>) -> String {
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
@@ -223,7 +224,7 @@ fn name_of<'a>(arguments: impl Iterator<Item = &'a OsStr>) -> String {
     String::new()
 }
 
-/// Lets these settings count, and neither the files with the user's nor the variables with their own.
+/// Applies the given settings instead of the user's configuration files and variables.
 fn configure(command: &mut Command, settings: &SettingsForOthers) {
     command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env("GIT_CONFIG_COUNT", settings.iter().len().to_string());
@@ -232,7 +233,7 @@ fn configure(command: &mut Command, settings: &SettingsForOthers) {
     }
 }
 
-/// Makes it fail where it would ask for a password.
+/// Makes git fail instead of asking for a password.
 fn never_ask(command: &mut Command, own_ssh: bool) {
     command.args(["-c", "core.askPass=", "-c", "credential.interactive=false"]);
     command.env("GIT_TERMINAL_PROMPT", "0").env_remove("GIT_ASKPASS").env_remove("SSH_ASKPASS");
@@ -243,32 +244,33 @@ fn never_ask(command: &mut Command, own_ssh: bool) {
 }
 
 impl<'a> Run<'a> {
-    /// Gives it something to read.
+    /// Sets the standard input.
     pub fn input(mut self, input: Vec<u8>) -> Self {
         self.input = Input::Bytes(input);
         self
     }
 
-    /// Gives it a file to read, which stays open as long as it runs. Where there is none, it does not run.
+    /// Sets a file as the standard input, which stays open as long as git runs. If `file` is an error, git is not run.
     pub fn input_file(mut self, file: Result<File>) -> Self {
         self.input = Input::File(file);
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Hears what it prints for people, and ends it where it is silent for too long: for what talks to a server.
+    /// Calls `hear` with git's standard error as it arrives, and ends git if it is silent for too long. For commands
+    /// that contact a server.
     pub fn listening(mut self, hear: &'a (dyn Fn(&str) + Sync)) -> Self {
         self.hear = Some(hear);
         self.silence = Some(SILENCE);
         self
     }
 
-    /// Runs it and returns what it printed. `action` says what it is to do, as a verb phrase.
+    /// Runs git and returns its standard output. `action` is a verb phrase for errors.
     pub fn output(self, action: &'static str) -> Result<Vec<u8>> {
         let folder = self.folder.clone();
         self.finish().map_err(|unsuccessful| match unsuccessful {
@@ -280,7 +282,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Runs it and returns what it printed.
+    /// Runs git and returns its standard output.
     pub fn finish(mut self) -> Result<Vec<u8>, Unsuccessful> {
         let (bytes, stdin) = match std::mem::replace(&mut self.input, Input::Bytes(Vec::new())) {
             Input::Bytes(bytes) => (bytes, Stdio::piped()),
@@ -293,7 +295,7 @@ impl<'a> Run<'a> {
         };
         let threads = start_threads((stdin, bytes), stdout, stderr);
         let Threads { writer, reader, arriving } = threads.map_err(|source| {
-            // Without them it may wait for its pipes for ever.
+            // Without its threads, git might block on its pipes forever.
             let _ = child.kill();
             let _ = child.wait();
             self.broken(source)
@@ -319,7 +321,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes the error that git cannot be started: that there is none only if it was not found, and its folder was.
+    /// Returns the error for a git process that could not be started. It reports git as missing only if the program was
+    /// not found although the working directory exists.
     fn not_started(&self, source: io::Error) -> Unsuccessful {
         if source.kind() == io::ErrorKind::NotFound && self.folder.is_dir() {
             return Unsuccessful::Error(GitError::NotRun { program: self.git.program.clone(), source });
@@ -332,7 +335,7 @@ impl<'a> Run<'a> {
         Unsuccessful::Error(GitError::Process { command, folder, source })
     }
 
-    /// Hears what the process prints for people until it ends, and returns the end of it.
+    /// Passes on the process's standard error until it ends, and returns the last part of it.
     fn hear_out(&self, child: &mut Child, arriving: &Receiver<Vec<u8>>) -> Result<(ExitStatus, Vec<u8>), Unsuccessful> {
         let mut said = Vec::new();
         loop {
@@ -351,7 +354,7 @@ impl<'a> Run<'a> {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    // What it started ends with it: their pipes are closed.
+                    // Child processes of git end too, because their pipes are closed.
                     let _ = child.kill();
                     let _ = child.wait();
                     return Err(Unsuccessful::Stalled { seconds: self.silence.unwrap_or_default().as_secs() });
@@ -362,12 +365,12 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What serves the pipes of a process.
+/// The threads and channels that serve a process's pipes.
 struct Threads {
-    /// Where there is something to write.
+    /// `None` if there is nothing to write.
     writer: Option<JoinHandle<()>>,
     reader: JoinHandle<io::Result<Vec<u8>>>,
-    /// What it prints for people, in pieces.
+    /// The standard error, in chunks.
     arriving: Receiver<Vec<u8>>,
 }
 
@@ -378,7 +381,7 @@ fn start_threads(
 ) -> io::Result<Threads> {
     let start = || thread::Builder::new().name("git".into());
     let writer = match stdin.filter(|_| !bytes.is_empty()) {
-        // One that reads nothing closes this end early, and has its reasons.
+        // A write error is ignored, because git may legitimately exit without reading its input.
         Some(mut stdin) => Some(start().spawn(move || drop(stdin.write_all(&bytes)))?),
         None => None,
     };
@@ -387,7 +390,7 @@ fn start_threads(
         stdout.take(MAX_STDOUT + 1).read_to_end(&mut output).map(|_| output)
     })?;
     let (pieces, arriving) = mpsc::channel();
-    // Ends with the last process that holds the other end, at the latest.
+    // This thread ends at the latest with the last process that holds the other end of the pipe.
     start().spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = stderr.read(&mut buffer) {
@@ -399,7 +402,8 @@ fn start_threads(
     Ok(Threads { writer, reader, arriving })
 }
 
-/// Describes the signal that ended a process, if one did: a limit of this machine, or its user.
+/// Describes the signal that ended a process, if there was one. Signals come from resource limits of this machine or
+/// from its user.
 #[cfg(unix)]
 fn ended_by_signal(status: ExitStatus) -> Option<String> {
     use std::os::unix::process::ExitStatusExt;

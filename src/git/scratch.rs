@@ -1,4 +1,4 @@
-//! The folder of one repository on its way from upstream to the mirror.
+//! The scratch repository in which upstream's objects are collected before they are stored in the mirror.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -11,16 +11,17 @@ use super::process::Run;
 use super::{Git, GitError, Result};
 use crate::model::{GitAddress, Revision, StoredGit};
 
-/// The settings of a scratch repository; those that matter are given to every process.
+/// The configuration of a scratch repository. The settings that matter are passed to every process instead.
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
 
-/// How many runs of git that killed updates left behind are put up with.
+/// The maximum number of scratch folders that may still be in use by git processes of killed updates.
 const MAX_LEFT: usize = 64;
 
-/// A bare repository with what the mirror has of another one, and with what was fetched since.
+/// A bare repository with the mirror's objects of a git repository and the objects fetched since.
 ///
-/// It is kept when an update fails, so that the next one fetches nothing twice, and may be deleted at any time. Ancestries
-/// that are full and those that are not never share one: git would not fetch what is behind a shallow commit.
+/// It is kept if an update fails, so that the next update does not fetch anything twice. It may be deleted at any time.
+/// Full and shallow histories never share a scratch repository, because git would not fetch the ancestors of a shallow
+/// commit.
 #[derive(Debug)]
 pub struct Scratch<'a> {
     pub(super) git: &'a Git,
@@ -31,11 +32,11 @@ pub struct Scratch<'a> {
 }
 
 impl<'a> Scratch<'a> {
-    /// Opens the scratch repository of an address below `root`, and makes it where it is not there. `base` is what the
-    /// mirror has of it, with the folder that it is in.
+    /// Opens the scratch repository of an address below `root`, and creates it if it does not exist. `base` is the
+    /// mirror's record of the repository and the folder that contains it.
     ///
     /// # Errors
-    /// Fails where the folder cannot be written.
+    /// Fails if the folder is not writable.
     pub fn open(
         git: &'a Git,
         root: &Path,
@@ -51,7 +52,7 @@ impl<'a> Scratch<'a> {
         let marker = scratch.folder.join("base");
         let packs = base.iter().flat_map(|(stored, _)| stored.packs.keys()).map(|name| format!("{name}\n"));
         let packs: String = packs.collect();
-        // Which commits are shallow depends on what it began with.
+        // The shallow commits depend on the packs that the repository was created with.
         if shallow && fs::read_to_string(&marker).is_ok_and(|known| known != packs) {
             fs::remove_dir_all(&scratch.folder).map_err(GitError::io("remove", &scratch.folder))?;
         }
@@ -70,12 +71,13 @@ impl<'a> Scratch<'a> {
         Ok(scratch)
     }
 
-    /// Opens the scratch repository with full ancestries beside this one.
+    /// Opens the scratch repository for full histories of the same address.
     pub(super) fn full(&self) -> Result<Self> {
         Self::open(self.git, &self.root, &self.address, false, None)
     }
 
-    /// Removes everything where something failed that may be the fault of what is here: the next update then begins anew.
+    /// Deletes the scratch repository if `result` is an error that its content may have caused, so that the next update
+    /// starts from scratch.
     pub(super) fn or_forget<T>(&self, result: Result<T>) -> Result<T> {
         if result.as_ref().is_err_and(|error| !error.is_network() && !error.is_local()) {
             let _ = fs::remove_dir_all(&self.folder);
@@ -83,18 +85,18 @@ impl<'a> Scratch<'a> {
         result
     }
 
-    /// Prepares a run of git here.
+    /// Prepares a git process in this repository.
     pub(super) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
         self.run_with(arguments, &[])
     }
 
-    /// Prepares a run of git here that has something to read.
+    /// Prepares a git process with standard input in this repository.
     pub(super) fn run_with<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>, input: &[u8]) -> Run<'_> {
         self.run_in(&self.folder, arguments, input)
     }
 
-    /// Prepares a run of git in a repository below this one. What it reads is the file that is locked, so that the lock is
-    /// held as long as it runs, even where this process is killed meanwhile.
+    /// Prepares a git process in a repository below this one. Its standard input is the locked file, so that the lock
+    /// is held as long as git runs, even if this process is killed.
     pub(super) fn run_in<A: AsRef<OsStr>>(
         &self,
         folder: &Path,
@@ -112,12 +114,12 @@ impl<'a> Scratch<'a> {
         self.git.run_in(folder, arguments).input_file(give().map_err(GitError::io("write to a lock in", &self.root)))
     }
 
-    /// Tells whether a ref is there, as a file: nothing packs them here.
+    /// Returns whether a ref exists, as a loose ref because refs are never packed here.
     pub(super) fn has_ref(&self, name: &str) -> bool {
         self.folder.join(name).is_file()
     }
 
-    /// Returns the size of all packs in bytes.
+    /// Returns the total size of all packs in bytes.
     pub(super) fn pack_bytes(&self) -> u64 {
         let entries = fs::read_dir(self.folder.join("objects/pack")).into_iter().flatten().flatten();
         let packs = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "pack"));
@@ -125,8 +127,8 @@ impl<'a> Scratch<'a> {
     }
 }
 
-/// Returns the first folder of this name, numbered where needed, in which no git works: one that an update left behind when
-/// it was killed may take its time to end.
+/// Returns the first folder with this name, numbered if necessary, in which no git process is running. A git process
+/// that a killed update left behind may take some time to end.
 fn unused(root: &Path, name: &str) -> Result<(PathBuf, File)> {
     for number in 0.. {
         let folder = root.join(if number == 0 { name.to_owned() } else { format!("{name}-{number}") });
@@ -142,7 +144,7 @@ fn unused(root: &Path, name: &str) -> Result<(PathBuf, File)> {
     unreachable!("the numbers end before")
 }
 
-/// Makes an empty bare repository, or repairs one: a killed git leaves its locks.
+/// Creates an empty bare repository, or repairs one in which a killed git process left its locks.
 pub(super) fn make_bare(folder: &Path) -> Result<()> {
     for below in ["refs/base", "refs/hexmirror", "objects/info", "objects/pack"] {
         let path = folder.join(below);
@@ -154,19 +156,20 @@ pub(super) fn make_bare(folder: &Path) -> Result<()> {
     write(&folder.join("HEAD"), "ref: refs/heads/hexmirror\n")
 }
 
-/// Removes what a killed git leaves: its locks and what it had not finished. To be called while no git works there.
+/// Removes the lock files and unfinished files of a killed git process. Call this only while no git process runs in the
+/// folder.
 fn remove_leftovers(folder: &Path) {
     for entry in walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok) {
         let name = entry.file_name().to_string_lossy();
         let left = name.ends_with(".lock") || name.ends_with(".keep");
         if entry.file_type().is_file() && (left || name.starts_with("tmp_") || name.starts_with("shallow_")) {
-            // One that cannot be removed is reported by the git that it stops.
+            // If this fails, the git process that finds the file in its way reports it.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// Puts packs of one repository into another one.
+/// Links packs of one repository into another.
 pub(super) fn link_packs<'r>(from: &Path, names: impl Iterator<Item = &'r Revision>, to: &Path) -> Result<()> {
     for name in names {
         for extension in ["pack", "idx"] {
@@ -177,7 +180,7 @@ pub(super) fn link_packs<'r>(from: &Path, names: impl Iterator<Item = &'r Revisi
     Ok(())
 }
 
-/// Links a file, or copies it where that cannot be done.
+/// Creates a hard link to a file, or a copy if that is not possible.
 pub(super) fn link(from: &Path, to: &Path) -> Result<()> {
     match fs::hard_link(from, to) {
         Ok(()) => Ok(()),

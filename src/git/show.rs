@@ -1,4 +1,4 @@
-//! Shows people the difference of trees: git itself does it, with their own pager and colours.
+//! Shows differences between trees to the user. Git itself prints them, with the user's pager and colours.
 
 use std::io::{self, PipeWriter};
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::{GitError, ProjectGit, Result};
 
-/// What is fixed about every difference. The trees are others' work: no program of the user's is to run on what they hold.
-/// What of the user's settings would be in the way is overruled.
+/// The fixed options of every diff. The trees are untrusted, so no program that the user configured may run on their
+/// content. User settings that would interfere are overridden.
 const FIXED: &[&str] = &[
     "--no-ext-diff",
     "--no-textconv",
@@ -17,25 +17,25 @@ const FIXED: &[&str] = &[
     "-O/dev/null",
 ];
 
-/// Two trees, with the names of their folders in what is shown.
+/// Two trees and the names to show as their top folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreePair {
     /// The ids of both, as hexadecimal digits.
     pub trees: [String; 2],
-    /// The names of both; none, where the paths in the trees say enough.
+    /// Both names, or `None` if the paths in the trees are sufficient.
     pub names: Option<[String; 2]>,
 }
 
-/// How differences are shown.
+/// How to show differences.
 #[derive(Debug, Clone, Copy)]
 pub struct Show<'a> {
-    /// The git folder of a repository that has the trees, and the settings that count.
+    /// The git folder of a repository that contains the trees and the settings that apply.
     pub git_dir: &'a Path,
-    /// An empty folder that stands for the worktree.
+    /// An empty folder to be used as the worktree.
     pub worktree: &'a Path,
-    /// Whether only the sizes of the changes are wanted.
+    /// Whether to show only a summary of the changes' sizes.
     pub stat: bool,
-    /// Whether to colour; git decides, where `None`.
+    /// Whether to use colours, or `None` to let git decide.
     pub color: Option<bool>,
     /// Whether standard output is a terminal.
     pub terminal: bool,
@@ -44,17 +44,17 @@ pub struct Show<'a> {
 }
 
 impl ProjectGit {
-    /// Prints differences on standard output, one after the other, through one pager where that is a terminal. That a reader
-    /// has had enough is no error.
+    /// Prints differences to standard output, one after the other, through one pager if that is a terminal. It is not
+    /// an error if the reader quits early.
     ///
     /// # Errors
-    /// Fails where git cannot be run, or fails; it has then said why on standard error.
+    /// Fails if git cannot be run or fails. In the latter case git has printed the reason to standard error.
     pub fn show(&self, pairs: &[TreePair], show: &Show<'_>) -> Result<()> {
         let not_run = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => GitError::NotRun { program: "git".into(), source },
             _ => GitError::Process { command: "diff".into(), folder: show.git_dir.to_owned(), source },
         };
-        // Whoever interrupts the pager means the pager.
+        // An interrupt is meant for the pager.
         let _interrupts = Interrupts::ignore().map_err(not_run)?;
         let mut pager = match pairs.len() {
             0 | 1 => None,
@@ -84,7 +84,7 @@ impl ProjectGit {
         shown
     }
 
-    /// Has git start the pager that it would use, where it would use one.
+    /// Makes git start the pager that it would use itself, if any.
     fn start_pager(&self, show: &Show<'_>) -> io::Result<Option<(Child, PipeWriter)>> {
         let refused = show.pager.is_some_and(|pager| matches!(pager, "false" | "no" | "off" | "0" | "never"));
         if !show.terminal || refused {
@@ -106,7 +106,7 @@ fn compare<'c>(command: &'c mut Command, pair: &TreePair, show: &Show<'_>) -> &'
         command.arg("--stat");
     } else {
         command.arg("--patch");
-        // What is read by a program has to be all that there is: `git apply` takes binary files so only.
+        // Output for another program must be complete: `git apply` accepts binary files only in this form.
         if !show.terminal {
             command.args(["--binary", "--full-index"]);
         }
@@ -137,8 +137,8 @@ fn has_had_enough(_: ExitStatus) -> bool {
     false
 }
 
-/// As long as this is kept, an interrupt from the terminal ends the programs that are run, and not this one, which waits
-/// for them: else a pager would be left behind with the terminal.
+/// While this value is alive, an interrupt from the terminal ends the child processes but not this process, which waits
+/// for them. Otherwise a pager would be left behind on the terminal.
 struct Interrupts {
     #[cfg(unix)]
     _kept: (tokio::signal::unix::Signal, tokio::runtime::Runtime),

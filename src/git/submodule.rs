@@ -13,26 +13,26 @@ const MAX_GITMODULES: u64 = 1 << 20;
 /// A submodule that a commit pins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submodule {
-    /// Where it is in the commit's tree.
+    /// The path in the commit's tree.
     pub path: String,
-    /// Its address; a relative one is resolved.
+    /// The address, with relative addresses resolved.
     pub url: GitUrl,
-    /// The commit that is pinned.
+    /// The pinned commit.
     pub revision: Revision,
 }
 
 impl Scratch<'_> {
-    /// Returns the submodules of a commit that is here, of the repository at `url`: those that `git submodule update --init`
+    /// Returns the submodules of a local commit of the repository at `url`: those that `git submodule update --init`
     /// would check out.
     ///
     /// # Errors
-    /// Fails where an address is none that can be mirrored.
+    /// Fails if an address cannot be mirrored.
     pub fn submodules(&self, url: &GitUrl, revision: Revision) -> Result<Vec<Submodule>> {
         let file = format!("{revision}:.gitmodules");
         let size = match self.run(["cat-file", "-s", &file]).finish() {
             Ok(size) => size,
             Err(Unsuccessful::Error(error)) => return Err(error),
-            // It has none.
+            // The commit has no `.gitmodules`.
             Err(_) => return Ok(Vec::new()),
         };
         let size: u64 = String::from_utf8_lossy(&size).trim().parse().unwrap_or(u64::MAX);
@@ -47,7 +47,7 @@ impl Scratch<'_> {
         let run = self.run(["ls-tree", "-r", "-z", "--full-tree", &revision.to_string()]);
         let mut submodules = Vec::new();
         for (path, pinned) in gitlinks(&run.output("list the files of a commit")?) {
-            // Without an address nobody could check it out.
+            // A submodule without an address cannot be checked out by anyone.
             let Some(address) = addresses.get(&path) else { continue };
             let resolved = url.submodule(address).map_err(|source| GitError::Submodule {
                 address: self.address.clone(),
@@ -62,7 +62,7 @@ impl Scratch<'_> {
     }
 }
 
-/// Reads the addresses of submodules by their paths from what `git config --null --list` prints.
+/// Parses the output of `git config --null --list`. Returns the addresses of submodules by path.
 pub(super) fn addresses(settings: &[u8]) -> BTreeMap<String, String> {
     let text = String::from_utf8_lossy(settings);
     let mut modules = BTreeMap::<&str, BTreeMap<&str, &str>>::new();
@@ -78,7 +78,7 @@ pub(super) fn addresses(settings: &[u8]) -> BTreeMap<String, String> {
     wanted.filter_map(pair).collect()
 }
 
-/// Reads the commits among what `git ls-tree -z` prints, by their paths.
+/// Parses the output of `git ls-tree -z`. Returns the submodule commits with their paths.
 pub(super) fn gitlinks(listing: &[u8]) -> Vec<(String, Revision)> {
     let entries = listing.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
     let read = |entry: &[u8]| {

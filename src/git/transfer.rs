@@ -1,4 +1,4 @@
-//! Takes the mirror branch to remotes of the project's own repository, and brings it from there.
+//! Pushes the mirror branch to remotes of the project's own repository, and fetches it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::process::{Run, Unsuccessful};
 use super::{Git, GitError, GitSettings, Result};
 use crate::model::Remote;
 
-/// The project's own repository, for the system git.
+/// The project's own repository, for operations with the system's git.
 #[derive(Debug, Clone)]
 pub struct ProjectGit {
     pub(super) git: Git,
@@ -17,55 +17,56 @@ pub struct ProjectGit {
     git_dir: PathBuf,
 }
 
-/// Where a fetch writes, apart from the repository until what it brings is whole.
+/// Where a fetch writes, apart from the repository until the fetched objects are complete.
 #[derive(Debug)]
 pub struct Place<'a> {
-    /// The folder for the objects, which has those of the repository as its alternates.
+    /// The object folder, which has the repository's as an alternate.
     pub objects: &'a Path,
-    /// The git folder, of its own: git writes `FETCH_HEAD` there.
+    /// A separate git folder, because git writes `FETCH_HEAD` to it.
     pub git_dir: &'a Path,
-    /// The one that it shares everything else with.
+    /// The git folder with which `git_dir` shares everything else.
     pub common_dir: &'a Path,
-    /// What the process reads: a locked file, by which others know that it lives.
+    /// A locked file that becomes the standard input of git, so that other processes know that it is running.
     pub alive: &'a File,
 }
 
-/// What bringing a ref comes to.
+/// The outcome of fetching a ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Brought {
-    /// It was fetched.
+    /// The ref was fetched.
     Here {
-        /// The commit that it stands on, as hexadecimal digits.
+        /// The commit that the ref points to, as hexadecimal digits.
         commit: String,
     },
-    /// The remote does not have it.
+    /// The remote does not have the ref.
     Absent,
 }
 
-/// What taking a commit to a remote comes to.
+/// The outcome of pushing a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     /// The remote has the commit now.
     Done,
-    /// The remote had it already.
+    /// The remote already had the commit.
     UpToDate,
-    /// The remote's ref has moved, and what it has is not in what was pushed.
+    /// The remote's ref has moved to a commit that is not an ancestor of the pushed one.
     Moved,
 }
 
-/// That a push may replace what a ref stands on.
+/// Allows a push to replace a ref that has the expected value.
 #[derive(Debug, Clone, Copy)]
 pub struct Lease<'a> {
-    /// What the ref must stand on for that, in hexadecimal; `None` where it must not be there.
+    /// The commit that the ref must point to, in hexadecimal, or `None` if the ref must not exist.
     pub expected: Option<&'a str>,
 }
 
-/// Why a remote turns a ref away that somebody else has just moved (`receive-pack` and `refs.c`, several versions).
+/// The messages of a remote that rejects an update because another push has just moved the ref (`receive-pack` and
+/// `refs.c`, several versions).
 const LOST_RACE: [&str; 4] =
     ["cannot lock ref", "failed to update ref", "incorrect old value provided", "failed to lock"];
 
-/// A fetch of what is named and nothing else, completely, whatever the user's settings say of the remote: no filter of a
-/// partial clone, no refs of theirs (`--refmap=`), no tags, no submodules.
+/// The arguments for fetching exactly the named objects, completely, regardless of the user's settings for the remote:
+/// no partial clone filter, no configured refspecs (`--refmap=`), no tags, no submodules.
 const FETCH: [&str; 9] = [
     "fetch",
     "--quiet",
@@ -78,21 +79,21 @@ const FETCH: [&str; 9] = [
     "--no-prune",
 ];
 
-/// How often is asked for what a partial clone lacks.
+/// The maximum number of fetches that complete a partial clone's history.
 const COMPLETING_ROUNDS: usize = 4;
 
 impl ProjectGit {
-    /// Finds git for the repository of `git_dir`; `directory` is where it runs, from which the addresses of remotes that are
-    /// paths are seen.
+    /// Finds git for the repository with the git folder `git_dir`. `directory` is git's working directory, to which
+    /// remotes' relative paths refer.
     ///
     /// # Errors
-    /// Fails where there is no git, or it is too old.
+    /// Fails if git is not installed or is too old.
     pub fn find(settings: GitSettings, directory: &Path, git_dir: &Path) -> Result<Self> {
         Ok(Self { git: Git::find(settings)?, directory: directory.to_owned(), git_dir: git_dir.to_owned() })
     }
 
-    /// Returns git for servers that are not the project's own: with those of the settings in force here that may go there.
-    /// `variable` returns the value of a variable of the environment.
+    /// Returns git for servers other than the project's own, with those of the current settings that are allowed there.
+    /// `variable` returns the value of an environment variable.
     ///
     /// # Errors
     /// Fails if the settings cannot be read.
@@ -106,10 +107,10 @@ impl ProjectGit {
         Ok(self.git.with(GitSettings { for_others, ..settings }))
     }
 
-    /// Fetches one ref of a remote, and nothing else. No ref of this repository moves.
+    /// Fetches one ref of a remote, and nothing else. Does not update any ref of this repository.
     ///
     /// # Errors
-    /// Fails where the remote cannot be reached.
+    /// Fails if the remote cannot be reached.
     pub fn bring(&self, remote: &Remote, reference: &str, place: &Place<'_>) -> Result<Brought> {
         refuse_option(remote)?;
         let run = in_place(self.prepare(&[&FETCH[..], &[remote.secret_text(), reference]].concat()), place)?;
@@ -122,20 +123,21 @@ impl ProjectGit {
         }
     }
 
-    /// Fetches what the history of a commit lacks here, in a partial clone: earlier fetches, also the user's own, left objects
-    /// out, and git does not fetch them again with a commit that is there.
+    /// Fetches the objects that a commit's history lacks in a partial clone. Earlier fetches, including the user's own,
+    /// may have left out objects, and git does not fetch objects of a commit that it already has.
     ///
     /// # Errors
-    /// Fails if the remote cannot be reached, or does not have all of it.
+    /// Fails if the remote cannot be reached or does not have all of the objects.
     pub fn complete(&self, remote: &Remote, commit: &str, place: &Place<'_>) -> Result<()> {
         refuse_option(remote)?;
         let mut missing = self.missing(commit, place)?;
-        // A tree arrives with everything below it, so one round does, unless the server leaves something out.
+        // A tree is sent with everything below it, so one round is enough unless the server leaves something out.
         for _ in 0..COMPLETING_ROUNDS {
             if missing.is_empty() {
                 return Ok(());
             }
-            // Without negotiation: what is said to be here would not be sent, and its blobs would stay away.
+            // Disables negotiation: the server would not send objects of commits that we claim to have, so their blobs
+            // would stay missing.
             let plain = ["-c", "fetch.negotiationAlgorithm=noop"];
             let arguments = [&plain[..], &FETCH[..], &["--stdin", remote.secret_text()]].concat();
             let input = missing.iter().map(|id| format!("{id}\n")).collect::<String>().into_bytes();
@@ -154,7 +156,8 @@ impl ProjectGit {
         }
     }
 
-    /// Returns the ids of the objects that the history of a commit lacks here, as far as it can be walked.
+    /// Returns the ids of the objects that a commit's history lacks in this repository, as far as the history can be
+    /// walked.
     fn missing(&self, commit: &str, place: &Place<'_>) -> Result<Vec<String>> {
         let arguments = ["--no-replace-objects", "rev-list", "--objects", "--missing=print", commit, "--"];
         let listed = in_place(self.prepare(&arguments), place)?.output("list the objects of the mirror")?;
@@ -165,11 +168,11 @@ impl ProjectGit {
             .collect())
     }
 
-    /// Pushes a commit to one ref of a remote; by force only with a lease. The user's hooks do not run. The process reads
-    /// `alive`, by which others know that it lives.
+    /// Pushes a commit to one ref of a remote, and forces the update only with a lease. The user's hooks do not run.
+    /// `alive` becomes the standard input of git, so that other processes know that it is running.
     ///
     /// # Errors
-    /// Fails where the remote cannot be reached or does not take it.
+    /// Fails if the remote cannot be reached or rejects the update.
     pub fn take(
         &self,
         remote: &Remote,
@@ -181,9 +184,9 @@ impl ProjectGit {
         refuse_option(remote)?;
         let lease = lease.map(|lease| format!("--force-with-lease={reference}:{}", lease.expected.unwrap_or_default()));
         let refspec = format!("{commit}:{reference}");
-        // Without the sparse way, the deltas of trees that were renamed are found.
+        // The sparse algorithm does not find deltas between trees that were renamed.
         let fixed = ["-c", "pack.useSparse=false", "-c", "push.followTags=false", "push", "--no-verify", "--porcelain"];
-        // A remote that `git push` mirrors everything to takes no single ref.
+        // A remote that is configured as a push mirror does not accept single refs.
         let name = remote.secret_text();
         let single = format!("remote.{name}.mirror=false");
         let single: &[&str] = if name.contains('=') { &[] } else { &["-c", &single] };
@@ -218,10 +221,10 @@ impl ProjectGit {
         }
     }
 
-    /// Returns the best common ancestor of two commits, or `None` where there is none.
+    /// Returns the best common ancestor of two commits, or `None` if there is none.
     ///
     /// # Errors
-    /// Fails where git cannot be run.
+    /// Fails if git cannot be run.
     pub fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>> {
         match self.prepare(&["merge-base", one, other]).finish() {
             Ok(id) => Ok(Some(String::from_utf8_lossy(id.trim_ascii()).into_owned())),
@@ -230,18 +233,18 @@ impl ProjectGit {
         }
     }
 
-    /// Adds a value to a setting of this repository's own configuration.
+    /// Adds a value to a setting in this repository's own configuration.
     ///
     /// # Errors
-    /// Fails if git cannot write it.
+    /// Fails if git cannot write the configuration.
     pub fn add_setting(&self, key: &str, value: &str) -> Result<()> {
         self.prepare(&["config", "--local", "--add", key, value]).output("write a setting").map(drop)
     }
 
-    /// Removes all values of a setting from this repository's own configuration, which has some.
+    /// Removes all values of an existing setting from this repository's own configuration.
     ///
     /// # Errors
-    /// Fails if git cannot write it.
+    /// Fails if git cannot write the configuration.
     pub fn remove_setting(&self, key: &str) -> Result<()> {
         self.prepare(&["config", "--local", "--unset-all", key]).output("remove a setting").map(drop)
     }
@@ -260,9 +263,9 @@ impl ProjectGit {
     }
 }
 
-/// Lets a run of git write apart from the repository.
+/// Makes a git process write to a place apart from the repository.
 fn in_place<'a>(run: Run<'a>, place: &Place<'_>) -> Result<Run<'a>> {
-    // It runs in another folder.
+    // The paths must be absolute, because git runs in another folder.
     let whole = |path: &Path| fs::canonicalize(path).map_err(GitError::io("read", path));
     let run = run.variable("GIT_DIR", whole(place.git_dir)?).variable("GIT_COMMON_DIR", whole(place.common_dir)?);
     Ok(run.variable("GIT_OBJECT_DIRECTORY", whole(place.objects)?))
@@ -272,19 +275,19 @@ fn alive(place: &Place<'_>) -> Result<File> {
     place.alive.try_clone().map_err(GitError::io("open", place.objects))
 }
 
-/// Reads the commit that was fetched from git's `FETCH_HEAD`: its id begins the line.
+/// Parses the fetched commit from git's `FETCH_HEAD`, whose line begins with the commit's id.
 fn fetched_commit(path: &Path, remote: &Remote) -> Result<String> {
     let text = fs::read_to_string(path).map_err(GitError::io("read", path))?;
     let id = text.split(['\t', '\n']).next().unwrap_or_default();
     if id.len() == 40 {
         return Ok(id.to_owned());
     }
-    // Git says so only as a warning.
+    // Git only prints a warning about this.
     let message = "it is a shallow repository, which does not have the whole history of its mirror".to_owned();
     Err(GitError::Refused { url: remote.to_string(), message })
 }
 
-/// Returns the flag and the summary of a ref in what `git push --porcelain` prints: `FLAG TAB FROM:TO TAB SUMMARY`
+/// Returns the flag and the summary of a ref from the output of `git push --porcelain`: `FLAG TAB FROM:TO TAB SUMMARY`
 /// (git-push(1), OUTPUT).
 fn read_report<'a>(report: &'a str, reference: &str) -> Option<(char, &'a str)> {
     report.lines().find_map(|line| {
