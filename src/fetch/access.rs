@@ -1,4 +1,5 @@
-//! With which key or token the Hex client asks a repository (`do_resolve_repo_auth/3` in Hex's `mix_hex_cli_auth.erl`).
+//! Selects the key or token for a repository as the Hex client does (`do_resolve_repo_auth/3` in Hex's
+//! `mix_hex_cli_auth.erl`).
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,10 +9,11 @@ use super::hex_home::HexConfig;
 use crate::model::RepositoryName;
 use crate::term::Term;
 
-/// How long before its end a token is no longer used (`EXPIRY_BUFFER_SECONDS` in `mix_hex_cli_auth.erl`).
+/// A token is no longer used this long before it expires (`EXPIRY_BUFFER_SECONDS` in `mix_hex_cli_auth.erl`).
 const BEFORE_EXPIRY: Duration = Duration::from_secs(300);
 
-/// An OAuth token that the Hex client keeps: of the user (`$oauth_token`), or one that it got for a repository's key.
+/// An OAuth token stored by the Hex client: the user's (`$oauth_token`), or one that was exchanged for a repository's
+/// key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     access: Secret,
@@ -26,7 +28,7 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// Reads a token from the Hex client's configuration; older clients wrote its keys as text.
+    /// Reads a token from the Hex client's configuration. Older clients wrote the property names as strings.
     pub(super) fn read(term: &Term<'_>) -> Option<Self> {
         let fields = term.as_map()?;
         let field = |wanted: &str| {
@@ -49,10 +51,10 @@ impl Token {
 }
 
 impl HexConfig {
-    /// Returns what proves to a repository who asks, wherever it is reached.
+    /// Returns the credentials for a repository, whatever address it is fetched from.
     ///
-    /// A repository's own key comes first, or the token that Hex got for it. Then, for `hexpm` and its organisations,
-    /// `HEX_REPOS_KEY`, the key of `hexpm` and the token of the user's login.
+    /// The repository's own key, or the token that Hex exchanged for it, has precedence. Then, for `hexpm` and its
+    /// organisations, follow `HEX_REPOS_KEY`, the key of `hexpm`, and the token of the user's login.
     pub fn access(&self, name: &RepositoryName, now: SystemTime) -> Access {
         let own = self.own_access(name, now);
         let of_hexpm = name.source() == "hexpm";
@@ -77,10 +79,10 @@ impl HexConfig {
         }
     }
 
-    /// Returns what is kept for just this repository.
+    /// Returns the credentials stored for this repository itself.
     ///
-    /// Hex trades a key for a token that lives for a short time, and keeps that. hex.pm takes the key itself too, as it did
-    /// before: it is sent if there is no token that still lives.
+    /// Hex exchanges a key for a short-lived token and stores it. hex.pm still accepts the key too, so the key is sent
+    /// if there is no unexpired token.
     pub(super) fn own_access(&self, name: &RepositoryName, now: SystemTime) -> Access {
         let Some(own) = self.repositories.get(name) else { return Access::default() };
         let token = own.token.as_ref().filter(|token| own.key.is_some() && token.is_valid(now));

@@ -1,4 +1,4 @@
-//! The connections to upstream: one request after another, redirects followed by our own rules.
+//! The HTTP connections to upstream. Redirects are followed by this module's own rules.
 
 use std::error::Error;
 use std::io;
@@ -16,16 +16,16 @@ use super::retry::retry_after;
 use super::settings::{Proxies, Settings, Timeouts};
 use crate::model::{is_local, local_cause};
 
-/// How many redirects are followed. Hex follows 3.
+/// The maximum number of redirects that are followed. Hex follows 3.
 const MAX_REDIRECTS: usize = 5;
 
-/// The connections to upstream, reused from one request to the next.
+/// The connections to upstream, which are reused between requests.
 #[derive(Debug)]
 pub(super) struct Connections {
     settings: Settings,
     authorities: Option<Vec<Certificate>>,
     plain: Client,
-    /// Made when it is first needed: reading the platform's certificate authorities takes time, and they may be missing.
+    /// Created on first use, because loading the platform's certificate authorities takes time and can fail.
     secure: OnceLock<Client>,
 }
 
@@ -36,7 +36,8 @@ impl Connections {
         Ok(Self { settings: settings.clone(), authorities, plain, secure: OnceLock::new() })
     }
 
-    /// Asks for `url`, which lies below `endpoint`, and returns the answer's head when it is 2xx or 304.
+    /// Requests `url`, which is below `endpoint`. Returns the response with its body unread if the status is 2xx or
+    /// 304.
     pub(super) async fn get(
         &self,
         endpoint: &Endpoint,
@@ -49,7 +50,7 @@ impl Connections {
         let mut url = if key.is_none() { self.with_login(url) } else { url };
         for _ in 0..=MAX_REDIRECTS {
             headers.remove(AUTHORIZATION);
-            // The key is the repository's own: no other host, port or scheme ever gets it.
+            // The key belongs to the repository, so no other host, port or scheme may receive it.
             if let Some(key) = key.as_ref().filter(|_| url.as_url().origin() == origin) {
                 headers.insert(AUTHORIZATION, key.clone());
             }
@@ -63,7 +64,8 @@ impl Connections {
         Err(FetchError::Redirect { url, reason: RedirectRefusal::TooMany })
     }
 
-    /// Returns an address with what netrc has for its host, unless it has credentials of its own, which win as in curl.
+    /// Returns an address with the netrc credentials for its host. Credentials in the address have precedence, as in
+    /// curl.
     fn with_login(&self, url: WebUrl) -> WebUrl {
         let host = url.as_url().host_str().filter(|_| !url.has_login());
         let login = host.and_then(|host| self.settings.netrc.login(host));
@@ -71,7 +73,7 @@ impl Connections {
     }
 
     async fn send(&self, url: &WebUrl, headers: HeaderMap) -> Result<Response, FetchError> {
-        // Credentials in the address become a header too; the ones given here replace it.
+        // reqwest converts credentials in the address to a header. The headers given here replace it.
         let response = self.client(url)?.get(url.as_url().clone()).headers(headers).send().await;
         response.map_err(|source| failure(url, self.settings.proxies.of(url), &self.settings.timeouts, source))
     }
@@ -89,10 +91,10 @@ impl Connections {
     }
 }
 
-/// An answer whose body is still to be read.
+/// A response whose body has not been read yet.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// Where it came from, redirects followed.
+    /// The address of the response, after redirects.
     pub(super) url: WebUrl,
     response: Response,
     timeouts: Timeouts,
@@ -103,21 +105,21 @@ impl Answer {
         self.response.status()
     }
 
-    /// Returns a header that is text.
+    /// Returns the value of a header if it is text.
     pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    /// Returns the length that the answer says its body has, in bytes.
+    /// Returns the declared length of the body in bytes.
     pub(super) fn length(&self) -> Option<u64> {
         self.response.content_length()
     }
 
-    /// Reads the body and hands it on as it arrives.
+    /// Reads the body and passes it to `take` as it arrives.
     ///
     /// # Errors
-    /// [`FetchError::TooLarge`] as soon as it is clear that it is longer than `limit` bytes;
-    /// [`FetchError::WebPage`] where it is one; what `take` returns.
+    /// [`FetchError::TooLarge`] as soon as the body is known to be longer than `limit` bytes, [`FetchError::WebPage`]
+    /// if it is a web page, and whatever `take` returns.
     pub(super) async fn body(
         mut self,
         limit: u64,
@@ -132,7 +134,8 @@ impl Answer {
         }
         loop {
             match self.response.chunk().await {
-                // A captive portal's or a proxy's. What Hex repositories send begins otherwise, whatever a server calls it.
+                // The page of a captive portal or a proxy. Responses of Hex repositories never begin with `<`, whatever
+                // type a server declares.
                 Ok(Some(chunk)) if html && got == 0 && chunk.trim_ascii_start().starts_with(b"<") => {
                     return Err(FetchError::WebPage { url: self.url });
                 }
@@ -164,7 +167,7 @@ fn client(settings: &Settings, authorities: Option<&[Certificate]>) -> Result<Cl
         .read_timeout(settings.timeouts.stall)
         .pool_max_idle_per_host(settings.concurrency.max(1))
         .dns_resolver(SystemResolver)
-        // Nothing is taken from the environment; what the caller found there is in the settings.
+        // Proxies never come from the environment here. The caller has already put them into the settings.
         .no_proxy();
     for proxy in proxies(&settings.proxies)? {
         builder = builder.proxy(proxy);
@@ -236,10 +239,10 @@ fn check_status(answer: Answer, withheld: Option<Withheld>) -> Result<Answer, Fe
     })
 }
 
-/// Tells what kind of failure reqwest means.
+/// Converts an error from reqwest.
 fn failure(url: &WebUrl, proxy: Option<&WebUrl>, timeouts: &Timeouts, error: reqwest::Error) -> FetchError {
     let url = url.clone();
-    // Its address would be shown with the query.
+    // Otherwise the error would show the address with its query.
     let error = error.without_url();
     if let Some(source) = local_fault(&error) {
         return FetchError::Machine { url, source };
@@ -257,7 +260,7 @@ fn failure(url: &WebUrl, proxy: Option<&WebUrl>, timeouts: &Timeouts, error: req
     FetchError::Interrupted { url, source: innermost(&error) }
 }
 
-/// Returns what this machine did to make a request fail, if it did.
+/// Returns the local error that made a request fail, if there was one.
 fn local_fault(error: &reqwest::Error) -> Option<io::Error> {
     if let Some(cause) = local_cause(error) {
         let text = cause.to_string();
@@ -265,12 +268,14 @@ fn local_fault(error: &reqwest::Error) -> Option<io::Error> {
             cause.raw_os_error().map_or_else(|| io::Error::new(cause.kind(), text), io::Error::from_raw_os_error),
         );
     }
-    // The system's resolver does not say that it could not open a file; it only knows of no such host.
+    // The system's resolver reports an unknown host if it cannot open a file. Opening a socket reveals the actual
+    // error.
     let opened = || std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).err();
     error.is_connect().then(opened)?.filter(is_local)
 }
 
-/// Returns what is at the bottom of an error: the layers above only say that a request failed, which is said already.
+/// Returns the innermost cause of an error. The outer layers only say that a request failed, which our message already
+/// does.
 fn innermost(error: &(dyn Error + 'static)) -> Cause {
     match error.source() {
         Some(source) => innermost(source),
@@ -278,7 +283,7 @@ fn innermost(error: &(dyn Error + 'static)) -> Cause {
     }
 }
 
-/// Tells whether a TLS error is somewhere among the causes. `io::Error` does not show the error that it wraps as its source.
+/// Returns whether a TLS error is among the causes. `io::Error` does not expose its inner error as its source.
 fn has_tls_cause(error: &(dyn Error + 'static)) -> bool {
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let wrapped: Option<&(dyn Error + 'static)> = wrapped.map(|wrapped| wrapped as _);

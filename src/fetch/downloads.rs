@@ -1,4 +1,4 @@
-//! The folder that keeps what was downloaded until it is on the mirror branch.
+//! The folder that holds downloads until they are stored on the mirror branch.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -11,39 +11,39 @@ use super::error::FetchError;
 use super::hash;
 use crate::model::OuterChecksum;
 
-/// How many bytes of old files [`Downloads::open`] leaves.
+/// The total size of old files, in bytes, above which [`Downloads::open`] removes some.
 const KEPT_BYTES: u64 = 1 << 30;
 
-/// Files younger than this are left in any case: another process may be about to use them.
+/// Files younger than this are never removed, because another process may be about to use them.
 const KEPT_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// A folder of downloaded tarballs.
 ///
-/// Finished ones are named by their outer checksum, appear by an atomic rename, and are checked whenever they are read. Parts
-/// of others lie beside them with the ETag they belong to, so that the next attempt, in this process or a later one, goes on
-/// where the last one stopped. Two processes may use the folder at once: the first one has the parts to itself, the other
-/// downloads without keeping parts. Registry entries that were verified are kept in a folder below it.
+/// Finished tarballs are named by their outer checksum, appear by an atomic rename, and are verified whenever they are
+/// read. Partial tarballs are stored beside them together with their ETag, so that the next attempt, in this process or
+/// a later one, resumes the download. If two processes use the folder at the same time, the first one owns the partial
+/// tarballs, and the other one downloads without keeping any. Verified registry entries are kept in a subfolder.
 #[derive(Debug)]
 pub struct Downloads {
     folder: PathBuf,
-    /// The lock file, when this is the one that has the parts. Its lock lasts as long as the file is open.
+    /// The lock file, if this process owns the partial tarballs. The lock is held as long as the file is open.
     owner: Option<File>,
-    /// The parts that are in use in this process.
+    /// The keys of the partial tarballs that are in use in this process.
     claimed: Mutex<HashSet<String>>,
 }
 
 impl Downloads {
-    /// Opens the folder, makes it where it is missing, and removes the oldest files where they take more than 1 GiB.
+    /// Opens the folder, creates it if it does not exist, and removes the oldest files if the total exceeds 1 GiB.
     ///
     /// # Errors
-    /// [`FetchError::Io`] where the folder cannot be made or written to.
+    /// [`FetchError::Io`] if the folder cannot be created or written to.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, FetchError> {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(FetchError::io("make the folder", &folder))?;
         let path = folder.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(FetchError::io("write", &path))?;
-        // Where locks do not work at all, nobody has the parts.
+        // If the file system does not support locks, no process owns the partial tarballs.
         let owner = lock.try_lock().is_ok().then_some(lock);
         if owner.is_some() {
             shrink(&folder, KEPT_BYTES, KEPT_AGE).map_err(FetchError::io("tidy", &folder))?;
@@ -51,10 +51,10 @@ impl Downloads {
         Ok(Self { folder, owner, claimed: Mutex::default() })
     }
 
-    /// Returns the finished tarball that has this outer checksum. One that turns out to be damaged is removed.
+    /// Returns the finished tarball with this outer checksum. A damaged one is removed.
     ///
     /// # Errors
-    /// [`FetchError::Io`] where the file is there but cannot be read.
+    /// [`FetchError::Io`] if the file exists but cannot be read.
     pub fn finished(&self, checksum: &OuterChecksum) -> Result<Option<Download>, FetchError> {
         let path = self.finished_path(checksum);
         match hash::of_file(&path).map_err(FetchError::io("read", &path))? {
@@ -66,19 +66,19 @@ impl Downloads {
         }
     }
 
-    /// Removes a finished tarball, if it is there: it is stored now, and not needed here any more.
+    /// Removes a finished tarball, if it exists, after it was stored on the mirror branch.
     ///
     /// # Errors
-    /// [`FetchError::Io`] where the file cannot be removed.
+    /// [`FetchError::Io`] if the file cannot be removed.
     pub fn remove(&self, checksum: &OuterChecksum) -> Result<(), FetchError> {
         let path = self.finished_path(checksum);
         remove(&path).map_err(FetchError::io("remove", path))
     }
 
-    /// Forgets all registry entries that are kept: they are stored now.
+    /// Removes all kept registry entries after they were stored on the mirror branch.
     ///
     /// # Errors
-    /// [`FetchError::Io`] where they cannot be removed.
+    /// [`FetchError::Io`] if they cannot be removed.
     pub fn forget_entries(&self) -> Result<(), FetchError> {
         let folder = self.entries();
         match fs::remove_dir_all(&folder) {
@@ -87,7 +87,7 @@ impl Downloads {
         }
     }
 
-    /// Returns the folder of the registry entries.
+    /// Returns the folder of the kept registry entries.
     pub(super) fn entries(&self) -> PathBuf {
         self.folder.join("entries")
     }
@@ -101,19 +101,20 @@ impl Downloads {
         &self.folder
     }
 
-    /// Claims the part named `key`, so that it is written to by one task only; `None` where another one has it.
+    /// Claims the partial tarball named `key`, so that only one task writes to it. Returns `None` if it is already
+    /// claimed.
     pub(super) fn claim(&self, key: &str) -> Option<Claim<'_>> {
         let free = self.owner.is_some() && self.claimed().insert(key.to_owned());
         free.then(|| Claim { downloads: self, key: key.to_owned() })
     }
 
     fn claimed(&self) -> MutexGuard<'_, HashSet<String>> {
-        // The set is whole after any panic: its operations are single calls.
+        // A panic cannot leave the set inconsistent, because every operation on it is a single call.
         self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The right to one part; given back when dropped.
+/// The exclusive right to a partial tarball, released when dropped.
 #[derive(Debug)]
 pub(super) struct Claim<'a> {
     downloads: &'a Downloads,
@@ -129,15 +130,15 @@ impl Drop for Claim<'_> {
 /// A tarball on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Download {
-    /// Where it lies. In the Hex client's cache it is not ours to change.
+    /// The path of the file. A file in the Hex client's cache must not be modified.
     pub path: PathBuf,
-    /// Its outer checksum.
+    /// The tarball's outer checksum.
     pub outer_checksum: OuterChecksum,
-    /// Its size in bytes.
+    /// The tarball's size in bytes.
     pub bytes: u64,
-    /// How many bytes came over the network for it, failed attempts included.
+    /// The number of bytes transferred over the network for it, including failed attempts.
     pub downloaded_bytes: u64,
-    /// Where it came from.
+    /// Where the tarball came from.
     pub origin: Origin,
 }
 
@@ -153,14 +154,14 @@ pub enum Origin {
 }
 
 impl Download {
-    /// Reads the tarball into memory and checks it once more: files change.
+    /// Reads the tarball into memory and verifies it again, because the file may have changed.
     ///
     /// # Errors
-    /// [`FetchError::Io`], or [`FetchError::ChecksumMismatch`] where the file changed since.
+    /// [`FetchError::Io`], or [`FetchError::ChecksumMismatch`] if the file has changed.
     pub fn read(&self) -> Result<Vec<u8>, FetchError> {
         let mut bytes = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or_default());
         let file = File::open(&self.path).map_err(FetchError::io("read", &self.path))?;
-        // A file that grew is not read further than it takes to see that it is another one.
+        // One extra byte is enough to detect that the file has grown.
         file.take(self.bytes + 1).read_to_end(&mut bytes).map_err(FetchError::io("read", &self.path))?;
         let got = hash::of_bytes(&bytes);
         if got == self.outer_checksum {
@@ -176,7 +177,7 @@ impl Download {
     }
 }
 
-/// Removes a file that may be gone already.
+/// Removes a file if it exists.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -184,12 +185,12 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes files older than `age`, the oldest first, until the others take at most `limit` bytes.
+/// Removes files older than `age`, the oldest first, until the total size is at most `limit` bytes.
 fn shrink(folder: &Path, limit: u64, age: Duration) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // Another process may remove what was listed.
+        // Another process may have removed the file since it was listed.
         if let Ok(metadata) = entry.metadata()
             && metadata.is_file()
         {

@@ -1,4 +1,4 @@
-//! Where a Hex repository is reached, and with which key; texts that hide what is secret.
+//! The address and credentials of a Hex repository, in types that hide secrets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use url::Url;
 
 use crate::model::{PackageName, ReleaseId};
 
-/// The longest address accepted, in bytes.
+/// The maximum length of an address, in bytes.
 const MAX_LENGTH: usize = 4096;
 
-/// What is wrong with an address. Does not repeat the address, which may hold a password.
+/// What is wrong with an address. Does not repeat the address, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a usable http or https address: {reason}")]
 pub struct WebUrlError {
-    /// The rule that it breaks.
+    /// The rule that the address violates.
     pub reason: String,
 }
 
@@ -24,15 +24,15 @@ pub struct WebUrlError {
 pub struct WebUrl(Arc<Url>);
 
 impl WebUrl {
-    /// Reads a proxy's address, for which `http://` may be left out, as in `proxy.example:3128`.
+    /// Parses a proxy's address, in which `http://` is optional, as in `proxy.example:3128`.
     ///
     /// # Errors
-    /// The rules of [`WebUrl::from_str`].
+    /// As for [`WebUrl::from_str`].
     pub fn proxy(text: &str) -> Result<Self, WebUrlError> {
         if text.contains("://") { text.parse() } else { format!("http://{text}").parse() }
     }
 
-    /// Returns the address with nothing hidden, for sending and for comparing.
+    /// Returns the address with nothing hidden, to be sent or compared.
     pub fn reveal(&self) -> &str {
         self.0.as_str()
     }
@@ -48,20 +48,21 @@ impl WebUrl {
         Self(Arc::new(url))
     }
 
-    /// Returns whether the address has a user's name or a password in it.
+    /// Returns whether the address contains a user name or a password.
     pub(super) fn has_login(&self) -> bool {
         !self.0.username().is_empty() || self.0.password().is_some()
     }
 
-    /// Returns the address with a user's name and password in it.
+    /// Returns the address with a user name and a password.
     pub(super) fn with_login(&self, name: &str, password: &Secret) -> Self {
         let mut url = Url::clone(&self.0);
-        // Neither can fail: the address has a host.
+        // Neither can fail, because the address has a host.
         let _ = (url.set_username(name), url.set_password(Some(password.reveal())));
         Self(Arc::new(url))
     }
 
-    /// Follows `location`, a redirect's target, which may be relative. Another origin gets no credentials.
+    /// Resolves `location`, a redirect's target, which may be relative. Credentials are not passed on to another
+    /// origin.
     pub(super) fn follow(&self, location: &str) -> Result<Self, WebUrlError> {
         let mut next = self.0.join(location).map_err(WebUrlError::parse)?;
         if next.origin() != self.0.origin() {
@@ -89,7 +90,7 @@ impl WebUrlError {
 impl FromStr for WebUrl {
     type Err = WebUrlError;
 
-    /// Reads an absolute address of at most 4096 bytes. A fragment is dropped.
+    /// Parses an absolute address of at most 4096 bytes. A fragment is dropped.
     fn from_str(text: &str) -> Result<Self, WebUrlError> {
         if text.len() > MAX_LENGTH {
             return Err(WebUrlError { reason: "it is longer than 4096 bytes".into() });
@@ -106,7 +107,7 @@ impl fmt::Display for WebUrl {
         if shown.password().is_some() {
             let _ = shown.set_password(Some("****"));
         } else if !shown.username().is_empty() {
-            // A token is often given as the user alone.
+            // A token is often given as the user name alone.
             let _ = shown.set_username("****");
         }
         if shown.query().is_some() {
@@ -122,12 +123,12 @@ impl fmt::Debug for WebUrl {
     }
 }
 
-/// A key that is sent to a repository and shown nowhere.
+/// A key that is sent to a repository but never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a key as it was given.
+    /// Wraps a key.
     pub fn new(key: impl Into<String>) -> Self {
         Self(key.into())
     }
@@ -143,35 +144,35 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where one Hex repository is reached.
+/// The address and credentials of one Hex repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// What `/packages/NAME` and `/tarballs/NAME-VERSION.tar` follow, such as `https://repo.hex.pm`.
+    /// The prefix of `/packages/NAME` and `/tarballs/NAME-VERSION.tar`, such as `https://repo.hex.pm`.
     pub url: WebUrl,
-    /// What proves who asks.
+    /// The credentials.
     pub access: Access,
 }
 
-/// What proves to a repository who asks.
+/// The credentials for a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Sent as the `authorization` header, as Hex does (`make_headers/1` in hex_core's `hex_repo.erl`).
+    /// The value of the `authorization` header, as sent by Hex (`make_headers/1` in hex_core's `hex_repo.erl`).
     pub key: Option<Secret>,
-    /// Why a key or token that the user has is not sent.
+    /// Why the user's key or token is not sent.
     pub withheld: Option<Withheld>,
 }
 
 /// Why a key or token is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withheld {
-    /// The repository is asked at a mirror that the user does not trust with keys (`HEX_MIRROR`).
+    /// The repository is fetched from a mirror that the user does not trust with keys (`HEX_MIRROR`).
     UntrustedMirror,
     /// The token of the Hex client's login has expired.
     ExpiredLogin,
 }
 
 impl Access {
-    /// Takes a key, if there is one.
+    /// Returns the access with a key, or without one if `key` is `None`.
     pub fn of(key: Option<Secret>) -> Self {
         Self { key, withheld: None }
     }
@@ -184,12 +185,12 @@ impl Access {
 }
 
 impl Endpoint {
-    /// Makes an endpoint that needs no key.
+    /// Returns an endpoint without a key.
     pub fn public(url: WebUrl) -> Self {
         Self { url, access: Access::default() }
     }
 
-    /// Returns the endpoint of an organisation of this repository, `URL/repos/NAME`, with the same key
+    /// Returns the endpoint of one of this repository's organisations, `URL/repos/NAME`, with the same key
     /// (`default_organization/3` in Hex's `repo.ex`).
     pub fn organization(&self, name: &str) -> Self {
         Self { url: self.url.below(&format!("repos/{name}")), access: self.access.clone() }

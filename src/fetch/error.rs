@@ -1,4 +1,4 @@
-//! What can go wrong while fetching.
+//! Errors of fetching.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -13,13 +13,13 @@ use crate::model::{OuterChecksum, RepositoryName};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// No address was configured for a repository.
+    /// No address is configured for a repository.
     #[error("no address is known for the Hex repository {repository}")]
     NoEndpoint {
         /// The repository.
         repository: RepositoryName,
     },
-    /// A key cannot be sent in a header.
+    /// A key contains characters that are not allowed in a header.
     #[error("the key for {url} has characters that no HTTP header may have")]
     InvalidKey {
         /// The repository's address.
@@ -28,167 +28,168 @@ pub enum FetchError {
     /// A proxy's address cannot be used.
     #[error("the proxy {proxy} cannot be used")]
     Proxy {
-        /// Its address.
+        /// The proxy's address.
         proxy: WebUrl,
-        /// What is wrong with it.
+        /// What is wrong with the address.
         #[source]
         source: reqwest::Error,
     },
-    /// The file with certificate authorities cannot be used.
+    /// The file of certificate authorities cannot be used.
     #[error("cannot take certificate authorities from {}", path.display())]
     CaCertificates {
-        /// The file, as `HEX_CACERTS_PATH` gives it.
+        /// The file, from `HEX_CACERTS_PATH`.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         #[source]
         source: Cause,
     },
-    /// The HTTP client could not be made: the platform has no certificate authorities, for example.
+    /// The HTTP client could not be created, for example because the platform has no certificate authorities.
     #[error(
         "cannot prepare connections; if this system has no certificate authorities, set HEX_CACERTS_PATH to a PEM file"
     )]
     Client {
-        /// Why.
+        /// The error from reqwest.
         #[source]
         source: reqwest::Error,
     },
-    /// Nobody answers: the name is unknown, or the connection refused.
+    /// No server answers: the host name is unknown, or the connection was refused.
     #[error("cannot connect to {url}{}", through(proxy.as_ref()))]
     Unreachable {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
-        /// Through which proxy, if through any.
+        /// The proxy that was used, if any.
         proxy: Option<WebUrl>,
-        /// Why.
+        /// The cause.
         #[source]
         source: Cause,
     },
-    /// No connection was made, or no byte arrived, for too long.
+    /// No connection was established, or no data arrived, within the timeout.
     #[error("{url} did not answer for {} seconds", after.as_secs_f32())]
     TimedOut {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
-        /// How long was waited.
+        /// The timeout.
         after: Duration,
     },
-    /// The other side could not prove who it is, or does not speak TLS.
+    /// The server's certificate is not trusted, or the server does not speak TLS.
     #[error(
         "no trusted TLS connection to {url}; if a proxy or a private certificate authority is in between, \
          set HEX_CACERTS_PATH to a PEM file with its certificate"
     )]
     Tls {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
-        /// Why.
+        /// The cause.
         #[source]
         source: Cause,
     },
-    /// The connection broke, or what arrived was not HTTP.
+    /// The connection was lost, or the response was not HTTP.
     #[error("the connection to {url} broke")]
     Interrupted {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
-        /// Why.
+        /// The cause.
         #[source]
         source: Cause,
     },
     /// The body ended early.
     #[error("{url} sent {got} of {expected} bytes")]
     Truncated {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
-        /// How long the answer said it was, in bytes.
+        /// The declared length, in bytes.
         expected: u64,
-        /// How much of it arrived, in bytes.
+        /// The received length, in bytes.
         got: u64,
     },
-    /// There is no such thing.
+    /// The requested resource does not exist.
     #[error("{url} was not found (HTTP {status})")]
     NotFound {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
         /// 404 or 410.
         status: u16,
     },
-    /// Access was refused.
+    /// Access was denied.
     #[error("{url} refused access (HTTP {status})")]
     Unauthorized {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
         /// 401, 403 or 407.
         status: u16,
-        /// Why a key or token that the user has was not sent.
+        /// Why the user's key or token was not sent.
         withheld: Option<Withheld>,
     },
-    /// Any other answer that is not the thing asked for.
+    /// Any other unsuccessful response.
     #[error("{url} answered HTTP {status}")]
     Status {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
-        /// The status.
+        /// The HTTP status.
         status: u16,
         /// How long the server asked to wait.
         retry_after: Option<Duration>,
     },
-    /// The answer is a page for a browser, which no Hex repository sends.
+    /// The response is a web page, which no Hex repository sends.
     #[error("{url} answered with a web page (text/html), not with what was asked for")]
     WebPage {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
     },
-    /// The answer makes no sense.
+    /// The response is malformed.
     #[error("{url} answered nonsense: {reason}")]
     Protocol {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
-        /// What does not fit.
+        /// What is wrong with the response.
         reason: String,
     },
     /// A redirect was not followed.
     #[error("{url} redirects where this does not follow: {reason}")]
     Redirect {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
-        /// The rule that the redirect breaks.
+        /// The rule that the redirect violates.
         reason: RedirectRefusal,
     },
-    /// More was sent than is accepted.
+    /// The response exceeds the size limit.
     #[error("{url} is larger than {limit} bytes")]
     TooLarge {
-        /// What was asked for.
+        /// The requested address.
         url: WebUrl,
         /// The limit, in bytes.
         limit: u64,
     },
-    /// This machine failed before anybody could be asked: it has no file descriptors, no threads, no memory left.
+    /// The request failed on this machine before it was sent, because there were no file descriptors, threads or memory
+    /// left.
     #[error("cannot fetch {url}")]
     Machine {
-        /// What was to be asked for.
+        /// The address to be requested.
         url: WebUrl,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The bytes are not those that were pinned. They were not kept.
+    /// The tarball does not have the pinned checksum. It was discarded.
     #[error("{file} has the wrong checksum: expected {expected}, got {got} from {from}")]
     ChecksumMismatch {
-        /// The tarball's name.
+        /// The tarball's file name.
         file: String,
-        /// What was pinned.
+        /// The pinned checksum.
         expected: OuterChecksum,
-        /// What the bytes have.
+        /// The actual checksum.
         got: OuterChecksum,
-        /// Where they came from: an address or a file.
+        /// The address or file that the tarball came from.
         from: String,
     },
-    /// The disk failed.
+    /// Reading or writing a file failed.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried: `read`, `write`, …
+        /// What was attempted, as a verb: `read`, `write`, …
         action: &'static str,
-        /// With which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -197,28 +198,28 @@ pub enum FetchError {
     HexConfig {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: Cause,
     },
 }
 
-/// A cause whose type says nothing to a caller.
+/// A cause whose type does not matter to callers.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why a redirect was not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedirectRefusal {
-    /// More redirects than are followed.
+    /// There were too many redirects.
     TooMany,
-    /// No `Location` header that is text.
+    /// The `Location` header is missing or not text.
     NoLocation,
-    /// From https to http, where anybody could answer.
+    /// The redirect leads from https to http, where anyone could answer.
     Downgrade {
         /// The target.
         to: WebUrl,
     },
-    /// The target is no address.
+    /// The target is not a valid address.
     Invalid(WebUrlError),
 }
 
@@ -238,12 +239,12 @@ fn through(proxy: Option<&WebUrl>) -> String {
 }
 
 impl FetchError {
-    /// Tells whether bytes were wrong: a checksum does not match.
+    /// Returns whether a checksum does not match.
     pub fn is_integrity(&self) -> bool {
         matches!(self, Self::ChecksumMismatch { .. })
     }
 
-    /// Tells whether upstream, or the way to it, is at fault.
+    /// Returns whether upstream or the connection to it is at fault.
     pub fn is_network(&self) -> bool {
         match self {
             Self::Unreachable { .. }
@@ -270,35 +271,35 @@ impl FetchError {
         }
     }
 
-    /// Tells whether a setting, of this program or of the Hex client, cannot be used.
+    /// Returns whether a setting of this program or of the Hex client is invalid.
     pub fn is_usage(&self) -> bool {
         use FetchError::{CaCertificates, HexConfig, InvalidKey, NoEndpoint, Proxy};
         let client = matches!(self, CaCertificates { .. } | HexConfig { .. });
         client || matches!(self, InvalidKey { .. } | NoEndpoint { .. } | Proxy { .. })
     }
 
-    /// Tells whether the thing does not exist upstream.
+    /// Returns whether the requested resource does not exist upstream.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
 
-    /// Returns whether this machine is to blame, so that other requests fail like this one.
+    /// Returns whether this machine is to blame, so that other requests would fail too.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Machine { .. } | Self::Io { .. })
     }
 
-    /// Returns whether other requests to the same repository fail like this one, for sure: nobody answers, or somebody else
-    /// does.
+    /// Returns whether all other requests to the same repository are certain to fail too, because no server answers or
+    /// the wrong one does.
     pub fn is_total(&self) -> bool {
         use FetchError::{Client, Tls, Unauthorized, Unreachable, WebPage};
         let unreachable = matches!(self, Unreachable { .. } | Tls { .. } | Client { .. });
         unreachable || matches!(self, WebPage { .. } | Unauthorized { status: 407, .. })
     }
 
-    /// Returns how this bears on another attempt.
+    /// Returns whether a retry may help.
     pub(super) fn class(&self) -> Class {
         match self {
-            // Of a machine's files and threads, some may be free again soon.
+            // File descriptors and threads of this machine may become available again soon.
             Self::Unreachable { .. } | Self::Machine { .. } => Class::Unreachable,
             Self::TimedOut { .. } | Self::Interrupted { .. } | Self::Truncated { .. } | Self::Protocol { .. } => {
                 Class::Passing

@@ -1,13 +1,13 @@
-//! Reads the small files in which the user's programs keep their settings.
+//! Reads small configuration files of the user's programs.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The longest file accepted, in bytes.
+/// The maximum size of a file, in bytes.
 const MAX_LENGTH: u64 = 1 << 20;
 
-/// Reads a file; one that does not exist is empty.
+/// Reads a file. A missing file counts as empty.
 pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,25 +1,26 @@
-//! Unpacks registry entries, bounded.
+//! Decompresses registry entries, with a size limit.
 
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 
-/// The first bytes of every gzip member (RFC 1952). A Signed message begins with 0x0a, so they cannot be mistaken.
+/// The first bytes of every gzip member (RFC 1952). A Signed message begins with 0x0a, so the two cannot be confused.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// How often a body may be packed: hex.pm packs the entry itself, and a proxy may pack the answer once more.
+/// The maximum number of nested compressions. hex.pm compresses the entry itself, and a proxy may compress the response
+/// once more.
 const MAX_LAYERS: usize = 2;
 
-/// Why a body could not be unpacked.
+/// Why a body could not be decompressed.
 #[derive(Debug)]
 pub(super) enum GzipError {
-    /// It grows beyond the limit.
+    /// The decompressed data exceeds the limit.
     TooLarge,
-    /// It is damaged.
+    /// The compressed data is damaged.
     Damaged(io::Error),
 }
 
-/// Returns `body` unpacked, or as it is when it is not gzip: a proxy may have unpacked it.
+/// Decompresses `body`. Returns it unchanged if it is not gzip, because a proxy may have decompressed it.
 pub(super) fn unpack(mut body: Vec<u8>, limit: u64) -> Result<Vec<u8>, GzipError> {
     for _ in 0..MAX_LAYERS {
         if !body.starts_with(&MAGIC) {

@@ -1,4 +1,4 @@
-//! Outer checksums of files, without holding them in memory.
+//! Computes outer checksums of files without loading them into memory.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::OuterChecksum;
 
-/// Feeds the rest of `file` to `hasher` and returns how many bytes that were.
+/// Feeds the rest of `file` to `hasher` and returns the number of bytes.
 pub(super) fn feed(hasher: &mut Sha256, file: &mut impl Read) -> io::Result<u64> {
     let mut buffer = vec![0; 64 * 1024];
     let mut total = 0;
@@ -22,7 +22,7 @@ pub(super) fn feed(hasher: &mut Sha256, file: &mut impl Read) -> io::Result<u64>
     }
 }
 
-/// Returns the outer checksum and the size in bytes of a file, or `None` where there is no such file.
+/// Returns the outer checksum and the size in bytes of a file, or `None` if the file does not exist.
 pub(super) fn of_file(path: &Path) -> io::Result<Option<(OuterChecksum, u64)>> {
     let mut file = match std::fs::File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -33,7 +33,7 @@ pub(super) fn of_file(path: &Path) -> io::Result<Option<(OuterChecksum, u64)>> {
     Ok(Some((finish(hasher), bytes)))
 }
 
-/// Returns what was fed as an outer checksum.
+/// Returns the hash as an outer checksum.
 pub(super) fn finish(hasher: Sha256) -> OuterChecksum {
     OuterChecksum::from_bytes(hasher.finalize().into())
 }

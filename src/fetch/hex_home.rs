@@ -1,4 +1,4 @@
-//! What the local Hex client keeps: tarballs it downloaded and its configuration.
+//! The local Hex client's files: its configuration and its cache of tarballs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::settings::Proxies;
 use crate::model::{OuterChecksum, ReleaseId, RepositoryName};
 use crate::term::{Spanned, Term, erlang};
 
-/// Where `hexpm` is, unless configured otherwise.
+/// The default address of `hexpm`.
 const HEXPM: &str = "https://repo.hex.pm";
 
 /// The folders of the local Hex client.
@@ -25,33 +25,33 @@ pub struct HexHome {
 }
 
 impl HexHome {
-    /// Takes one folder for everything: `HEX_HOME`, or `~/.hex`.
+    /// Uses one folder for everything: `HEX_HOME` or `~/.hex`.
     pub fn new(home: impl Into<PathBuf>) -> Self {
         let home = home.into();
         Self { config: home.clone(), cache: home }
     }
 
-    /// Takes the folders that the client uses under `MIX_XDG`.
+    /// Uses the folders that the client has if `MIX_XDG` is set.
     pub fn xdg(config: impl Into<PathBuf>, cache: impl Into<PathBuf>) -> Self {
         Self { config: config.into(), cache: cache.into() }
     }
 
-    /// Returns the tarball that the client downloaded, if it is there and has the checksum (`cache_path/3` in `scm.ex`).
+    /// Returns the tarball in the client's cache if it exists and has the checksum (`cache_path/3` in `scm.ex`).
     pub fn tarball(&self, release: &ReleaseId, expected: &OuterChecksum) -> Option<Download> {
         let repository = release.repository.as_str();
-        // Windows has no ':' in names; the client writes '-' there.
+        // File names on Windows must not contain ':', so the client writes '-' instead.
         let repository = if cfg!(windows) { repository.replace(':', "-") } else { repository.to_owned() };
         let path = self.cache.join("packages").join(repository).join(release.tarball_name());
-        // Another program's cache: whatever is wrong with it, upstream has the tarball.
+        // Errors in another program's cache are ignored, because upstream has the tarball too.
         let (outer_checksum, bytes) = path.is_file().then(|| hash::of_file(&path).ok()).flatten().flatten()?;
         let download = Download { path, outer_checksum, bytes, downloaded_bytes: 0, origin: Origin::HexCache };
         (outer_checksum == *expected).then_some(download)
     }
 
-    /// Reads `hex.config`. Where there is none, nothing is configured.
+    /// Reads `hex.config`. If the file does not exist, the configuration is empty.
     ///
     /// # Errors
-    /// [`FetchError::HexConfig`] where it is not what the client writes, [`FetchError::Io`] where it cannot be read.
+    /// [`FetchError::HexConfig`] if the file is not in the client's format, [`FetchError::Io`] if it cannot be read.
     pub fn config(&self) -> Result<HexConfig, FetchError> {
         let path = self.config.join("hex.config");
         let source = read_bounded(&path).map_err(FetchError::io("read", &path))?;
@@ -59,16 +59,16 @@ impl HexHome {
     }
 }
 
-/// What the local Hex client is configured to do, as far as it bears on fetching.
+/// The local Hex client's configuration, as far as it affects fetching.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HexConfig {
-    /// What `mix hex.repo` and `mix hex.organization` keep.
+    /// The repositories from `mix hex.repo` and `mix hex.organization`.
     pub repositories: BTreeMap<RepositoryName, HexRepository>,
-    /// The key for `hexpm` and its organisations, as `HEX_REPOS_KEY` gives it.
+    /// The key for `hexpm` and its organisations from `HEX_REPOS_KEY`.
     pub repos_key: Option<Secret>,
-    /// The mirror to use in the place of `hexpm`, which gets no key.
+    /// The mirror to use instead of `hexpm`, without keys.
     pub mirror_url: Option<WebUrl>,
-    /// The mirror to use in the place of `hexpm`, which gets its keys too. It wins over the other one.
+    /// The mirror to use instead of `hexpm`, with its keys. It has precedence over `mirror_url`.
     pub trusted_mirror_url: Option<WebUrl>,
     /// The token of the user's login (`mix hex.user auth`), for `hexpm` and its organisations.
     pub login: Option<Token>,
@@ -76,22 +76,22 @@ pub struct HexConfig {
     pub proxies: Proxies,
     /// A PEM file with certificate authorities.
     pub ca_certificates: Option<PathBuf>,
-    /// How many requests run at once.
+    /// The number of concurrent requests.
     pub http_concurrency: Option<usize>,
-    /// What was left out because it makes no sense, one sentence each, without secrets.
+    /// The ignored invalid parts, one sentence each, without secrets.
     pub problems: Vec<String>,
 }
 
-/// What the local Hex client knows of one repository.
+/// The local Hex client's configuration of one repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HexRepository {
-    /// Its address, where it is not the usual one.
+    /// The address, unless it is the default.
     pub url: Option<WebUrl>,
-    /// Its key.
+    /// The key.
     pub key: Option<Secret>,
-    /// The token that Hex got for the key.
+    /// The token that Hex exchanged for the key.
     pub token: Option<Token>,
-    /// The public key that its registry is signed with, as PEM.
+    /// The public key for the registry's signatures, as PEM.
     pub public_key: Option<String>,
 }
 
@@ -120,7 +120,7 @@ impl HexConfig {
             "https_proxy" => self.proxies.https = self.url(key, text, WebUrl::proxy),
             "no_proxy" => self.proxies.no_proxy = text.map(str::to_owned),
             "cacerts_path" => self.ca_certificates = text.map(PathBuf::from),
-            // `mix hex.config` writes numbers as text.
+            // `mix hex.config` writes numbers as strings.
             "http_concurrency" => {
                 let number = value.as_integer().and_then(|number| usize::try_from(number).ok());
                 self.http_concurrency = number.or_else(|| text?.parse().ok());
@@ -170,12 +170,13 @@ impl HexConfig {
         }
     }
 
-    /// Returns where the client reaches a repository and with which key; `None` if it does not know the repository.
+    /// Returns the address and credentials that the client uses for a repository, or `None` if the client does not know
+    /// the repository.
     ///
-    /// A mirror stands in for `hexpm` and for those of its organisations that the configuration does not name; only a trusted
-    /// one gets keys (`hexpm_repo/0` and `update_organizations/1` in Hex's `repo.ex`). An organisation is below its repository,
-    /// with that one's key, unless it has its own (`default_organization/3`). In one point this is stricter than the client:
-    /// the repository's key is not sent to another address.
+    /// A mirror replaces `hexpm` and those of its organisations that are not configured. Only a trusted mirror gets
+    /// keys (`hexpm_repo/0` and `update_organizations/1` in Hex's `repo.ex`). An organisation is below its repository
+    /// and uses the repository's key unless it has its own (`default_organization/3`). This function is stricter than
+    /// the client in one point: it does not send the repository's key to an organisation at another address.
     pub fn endpoint(&self, name: &RepositoryName, now: SystemTime) -> Option<Endpoint> {
         let own = self.repositories.get(name);
         let of_source = |organization: &str, mirrored: bool| {
@@ -197,7 +198,8 @@ impl HexConfig {
         Some(Endpoint { url, access })
     }
 
-    /// Returns where a repository that is no organisation is, with or without the mirror, and whether it may have keys.
+    /// Returns the address of a repository that is not an organisation, and whether keys may be sent to it. `mirrored`
+    /// is whether to apply the mirror.
     fn place(&self, name: &RepositoryName, mirrored: bool) -> Option<(WebUrl, bool)> {
         let own = self.repositories.get(name).and_then(|own| own.url.clone());
         if *name != RepositoryName::hexpm() {
@@ -217,7 +219,7 @@ mod tests {
 
     use super::*;
 
-    /// As Hex 2.5 writes it, with `io_lib:print/1`.
+    /// The format in which Hex 2.5 writes it, using `io_lib:print/1`.
     const CONFIG: &str = r#"{'$repos',#{<<"acme">> =>
                 #{auth_key => <<"acme-key">>,fetch_public_key => nil,
                   oauth_exchange => false,oauth_exchange_url => nil,
@@ -262,7 +264,7 @@ mod tests {
         assert!(!format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("-key"));
     }
 
-    /// Returns where each of some repositories is asked and with what, at a time when a token that expires at 10000 lives.
+    /// Returns the endpoints of some repositories with their keys, at a time before a token that expires at 10000.
     fn endpoints<const N: usize>(config: &HexConfig, of: [&str; N]) -> [String; N] {
         of.map(|of| match config.endpoint(&name(of), UNIX_EPOCH + Duration::from_secs(9000)) {
             Some(Endpoint { url, access }) => match (access.key, access.withheld) {
@@ -300,7 +302,7 @@ mod tests {
         let mut config = home.config().unwrap();
         let of = ["hexpm", "hexpm:two", "hexpm:one", "hexpm:elsewhere", "acme"];
         let others = [
-            // The client does not ask the mirror for an organisation that it is configured with.
+            // The client does not use the mirror for an organisation that is configured.
             "https://repo.hex.pm/repos/one one-key",
             "https://elsewhere.example",
             "https://user:****@hex.acme.example/x acme-key",

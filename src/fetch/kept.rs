@@ -1,7 +1,7 @@
-//! Registry entries that were fetched and verified, kept until they are on the mirror branch.
+//! Registry entries that were fetched and verified, kept until they are stored on the mirror branch.
 //!
-//! Each is a file named after the entry's address: some header lines, an empty line, and the signed message. Whoever reads one
-//! verifies it again, so a damaged file only means another request.
+//! Each entry is a file named after its address, which consists of header lines, an empty line, and the signed message.
+//! Readers verify the message again, so the only effect of a damaged file is another request.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,23 +11,24 @@ use std::time::{Duration, SystemTime};
 use super::hash;
 use crate::model::EntryChecksum;
 
-/// The first line of a file. Another one means another format.
+/// The first line of a file. Files with another first line are ignored.
 const FORMAT: &str = "hexmirror registry entry 1";
-/// The longest header, in bytes.
+/// The maximum length of the header, in bytes.
 const MAX_HEADER: usize = 1024;
 
-/// What a repository answered when it was asked for a registry entry.
+/// A repository's response to the request for a registry entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The signed message, or `None` if the repository has no such entry.
     pub signed: Option<Vec<u8>>,
-    /// The entry's ETag, if there was one that can be sent back.
+    /// The response's ETag, if it can be sent back.
     pub etag: Option<String>,
-    /// The entry that the mirror had then. As soon as it has another one, that may be newer than this.
+    /// The entry that the mirror had at that time. If the mirror has another one by now, that may be newer than this
+    /// one.
     pub base: Option<EntryChecksum>,
 }
 
-/// Returns the file for an address in a folder of downloads.
+/// Returns the path of the file for an address in the downloads folder.
 fn path(folder: &Path, address: &str) -> PathBuf {
     folder.join(hash::of_bytes(address.as_bytes()).to_string())
 }
@@ -37,7 +38,7 @@ impl Kept {
     pub(super) fn write(&self, folder: &Path, address: &str) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         let mut builder = tempfile::Builder::new();
-        // Other users of a shared repository read it too.
+        // Other users of a shared repository read the file too.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.tempfile_in(folder)?;
@@ -56,11 +57,11 @@ impl Kept {
         file.persist(path(folder, address)).map(drop).map_err(|error| error.error)
     }
 
-    /// Reads the file for an address, with its age; `None` if there is none of use.
+    /// Reads the file for an address and its age. Returns `None` if there is no valid file.
     pub(super) fn read(folder: &Path, address: &str) -> Option<(Self, Duration)> {
         let path = path(folder, address);
         let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
-        // A file from the future is as good as an old one.
+        // A modification time in the future counts as old.
         let age = SystemTime::now().duration_since(modified).unwrap_or(Duration::MAX);
         Some((Self::parse(&fs::read(path).ok()?)?, age))
     }

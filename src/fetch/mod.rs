@@ -1,9 +1,9 @@
-//! Upstream over HTTP: the only place that names reqwest.
+//! Fetches from upstream over HTTP. This is the only module that uses reqwest.
 //!
-//! [`Upstream`] fetches registry entries and tarballs of the Hex repositories it was given [`Endpoint`]s for: concurrently,
-//! bounded, with retries. Tarballs go through [`Downloads`], a folder that keeps what arrived for the next try, and are taken
-//! from the local Hex client's cache ([`hex_home`]) where they lie there already. Imports [`model`](crate::model),
-//! [`term`](crate::term) and [`progress`](crate::progress) only.
+//! [`Upstream`] fetches registry entries and tarballs from Hex repositories with known [`Endpoint`]s, concurrently,
+//! with limits and retries. Tarballs are downloaded to [`Downloads`], a folder that keeps partial and finished ones for
+//! the next attempt. Tarballs in the local Hex client's cache ([`hex_home`]) are used from there. This module only
+//! imports [`model`](crate::model), [`term`](crate::term) and [`progress`](crate::progress).
 
 mod access;
 mod connection;

@@ -1,9 +1,10 @@
-//! The user's netrc file: a login and a password for each host.
+//! The user's netrc file, with a login and a password for each host.
 //!
-//! The format is that of ftp(1) and of curl's `--netrc`: words between blanks, `machine HOST`, `login NAME`, `password WORD`,
-//! `account WORD`, `macdef NAME` up to an empty line, and `#` at the beginning of a word for a comment up to the line's end.
-//! A word in double quotes may hold blanks, and `\` in it keeps the next character, as in curl. `default` is not used: it would
-//! send a password to every host, and Hex knows no such thing either (`Hex.Netrc.Parser`).
+//! The format is that of ftp(1) and of curl's `--netrc`: words separated by blanks, `machine HOST`, `login NAME`,
+//! `password WORD`, `account WORD`, `macdef NAME` up to an empty line, and comments from a `#` at the beginning of a
+//! word to the end of the line. As in curl, a word in double quotes may contain blanks, and `\` escapes the next
+//! character in it. `default` is ignored, because it would send a password to every host. Hex does not support it
+//! either (`Hex.Netrc.Parser`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,13 +13,13 @@ use super::endpoint::Secret;
 use super::error::FetchError;
 use super::file::read_bounded;
 
-/// The credentials of the hosts that a netrc file names.
+/// The credentials for hosts from a netrc file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Netrc {
     hosts: BTreeMap<String, Login>,
 }
 
-/// A user's name and password.
+/// A user name and a password.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Login {
     pub(super) name: String,
@@ -26,16 +27,16 @@ pub(super) struct Login {
 }
 
 impl Netrc {
-    /// Reads a netrc file. If there is none, no host has credentials.
+    /// Reads a netrc file. A missing file counts as empty.
     ///
     /// # Errors
-    /// [`FetchError::Io`] if it cannot be read.
+    /// [`FetchError::Io`] if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, FetchError> {
         let source = read_bounded(path).map_err(FetchError::io("read", path))?;
         Ok(Self::parse(&String::from_utf8_lossy(&source)))
     }
 
-    /// Reads a netrc file's text. Of two entries for a host the first counts, as in curl.
+    /// Parses the text of a netrc file. The first entry for a host wins, as in curl.
     fn parse(source: &str) -> Self {
         let mut hosts = BTreeMap::<String, Login>::new();
         let mut entry = None::<(String, Login)>;
@@ -62,7 +63,7 @@ impl Netrc {
         Self { hosts }
     }
 
-    /// Returns the credentials of a host. Like Hex and curl, this does not look at the port or the scheme.
+    /// Returns the credentials for a host. Like Hex and curl, this ignores the port and the scheme.
     pub(super) fn login(&self, host: &str) -> Option<(&str, &Secret)> {
         let login = self.hosts.get(&host.to_ascii_lowercase())?;
         Some((&login.name, login.password.as_ref()?))

@@ -1,4 +1,4 @@
-//! A tarball while it arrives.
+//! A partially downloaded tarball.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -12,13 +12,13 @@ use super::error::FetchError;
 use super::hash;
 use crate::model::OuterChecksum;
 
-/// The longest ETag that is kept, in bytes.
+/// The maximum length of an ETag that is stored, in bytes.
 const MAX_ETAG: usize = 256;
 
-/// A tarball while it arrives: hashed as it is written, and able to go on where an earlier attempt stopped.
+/// A partially downloaded tarball, which is hashed as it is written and can resume an earlier download.
 ///
-/// Writes go straight to the file, not through another thread: they are small, the page cache takes them, and what was written
-/// is there even if the process is killed.
+/// Writes go directly to the file and not through another thread. They are small, the page cache absorbs them, and
+/// written data survives if the process is killed.
 pub(super) struct Partial<'a> {
     downloads: &'a Downloads,
     place: Place<'a>,
@@ -29,21 +29,21 @@ pub(super) struct Partial<'a> {
     resumed: bool,
 }
 
-/// Where the bytes lie meanwhile.
+/// Where the data is stored.
 enum Place<'a> {
-    /// In a part that outlives the process.
+    /// In a file that outlives the process.
     Kept { part: PathBuf, etag: PathBuf, _claim: Claim<'a> },
-    /// In a file that goes away with this value, because another one has the part.
+    /// In a temporary file, because another task or process has claimed the partial tarball.
     Private(NamedTempFile),
 }
 
 impl<'a> Partial<'a> {
-    /// Opens the part for the thing that `key`, a name of hexadecimal digits, stands for, and reads what is there.
+    /// Opens the partial tarball for `key`, a name of hexadecimal digits, and reads its existing data.
     pub(super) fn open(downloads: &'a Downloads, key: &str) -> Result<Self, FetchError> {
         let folder = downloads.folder();
         let Some(_claim) = downloads.claim(key) else {
             let mut builder = tempfile::Builder::new();
-            // It becomes a finished tarball, which other users of a shared repository read too.
+            // This file becomes the finished tarball, which other users of a shared repository read too.
             #[cfg(unix)]
             builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
             let private = builder.suffix(".private").tempfile_in(folder).map_err(FetchError::io("write in", folder))?;
@@ -62,7 +62,7 @@ impl<'a> Partial<'a> {
         Self { downloads, place, file, hasher: Sha256::new(), length: 0, etag: None, resumed: false }
     }
 
-    /// Takes up what an earlier process left.
+    /// Loads the data that an earlier download left.
     fn load(&mut self) -> io::Result<()> {
         let Place::Kept { etag, .. } = &self.place else { return Ok(()) };
         self.etag = std::fs::read_to_string(etag).ok().filter(|etag| is_strong(etag));
@@ -73,29 +73,30 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// Returns where to go on and the ETag that the bytes so far belong to, if this can go on.
+    /// Returns the offset at which to resume and the ETag of the existing data, if resuming is possible.
     pub(super) fn resume(&mut self) -> Option<(u64, &str)> {
         let etag = self.etag.as_deref().filter(|_| self.length > 0)?;
         self.resumed = true;
         Some((self.length, etag))
     }
 
-    /// Tells whether the bytes come from more than one answer.
+    /// Returns whether the data comes from more than one response.
     pub(super) fn was_resumed(&self) -> bool {
         self.resumed
     }
 
-    /// Returns how many bytes there are.
+    /// Returns the number of bytes so far.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Returns the checksum of the bytes so far.
+    /// Returns the checksum of the data so far.
     pub(super) fn checksum(&self) -> OuterChecksum {
         hash::finish(self.hasher.clone())
     }
 
-    /// Forgets the bytes so far; those to come belong to `etag`. A weak one is not kept: it does not promise equal bytes.
+    /// Discards the data. `etag` belongs to the data that follows. A weak ETag is not stored, because it does not
+    /// guarantee identical bytes.
     pub(super) fn restart(&mut self, etag: Option<&str>) -> Result<(), FetchError> {
         self.hasher = Sha256::new();
         self.length = 0;
@@ -107,7 +108,7 @@ impl<'a> Partial<'a> {
     fn truncate(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
-        // Only now, so that whatever interrupts this never leaves old bytes with the new ETag.
+        // The ETag is written last, so that an interruption never leaves old data with a new ETag.
         match (&self.place, &self.etag) {
             (Place::Kept { etag: path, .. }, Some(etag)) => std::fs::write(path, etag),
             (Place::Kept { etag: path, .. }, None) => remove(path),
@@ -115,7 +116,7 @@ impl<'a> Partial<'a> {
         }
     }
 
-    /// Appends bytes.
+    /// Appends data.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
         self.file.write_all(bytes).map_err(|source| self.error("write", source))?;
         self.hasher.update(bytes);
@@ -123,7 +124,7 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// Makes this the finished tarball of its checksum.
+    /// Turns this into the finished tarball with its checksum.
     pub(super) fn finish(mut self, downloaded_bytes: u64) -> Result<Download, FetchError> {
         let outer_checksum = self.checksum();
         let path = self.downloads.finished_path(&outer_checksum);
@@ -154,13 +155,14 @@ impl Drop for Partial<'_> {
     fn drop(&mut self) {
         let Place::Kept { part, etag, .. } = &self.place else { return };
         if self.length == 0 {
-            // Nothing to go on with. What cannot be removed does no harm.
+            // This download cannot be resumed. A file that cannot be removed does no harm.
             let _ = (remove(part), remove(etag));
         }
     }
 }
 
-/// Tells whether this is an ETag that promises equal bytes (RFC 9110, section 8.8.1), fit for a header and a file.
+/// Returns whether an ETag guarantees identical bytes (RFC 9110, section 8.8.1) and can be stored in a header and a
+/// file.
 fn is_strong(etag: &str) -> bool {
     let inner = etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"'));
     etag.len() <= MAX_ETAG

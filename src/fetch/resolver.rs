@@ -1,6 +1,6 @@
-//! Looks the names of hosts up, on threads whose start may fail.
+//! Resolves host names on threads, and reports an error if a thread cannot be started.
 //!
-//! The resolver that reqwest has by default asks tokio for a thread, which panics if the system gives none.
+//! reqwest's default resolver asks tokio for a thread, which panics in that case.
 
 use std::net::ToSocketAddrs;
 use std::thread;
@@ -17,7 +17,7 @@ impl Resolve for SystemResolver {
         let (answer, answered) = oneshot::channel();
         let look_up = move || {
             let found = (name.as_str(), 0).to_socket_addrs();
-            // Nobody may be waiting any more.
+            // The request may have been cancelled.
             let _ = answer.send(found);
         };
         let started = thread::Builder::new().name("resolver".into()).spawn(look_up);

@@ -1,28 +1,28 @@
-//! When to try again, and after how long: decides only, the caller sleeps.
+//! Decides whether and when to retry. The caller does the waiting.
 
 use std::time::{Duration, SystemTime};
 
-/// How a failed attempt bears on another one.
+/// Whether a failed attempt is worth a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Another attempt would fail in the same way: not found, refused, wrong bytes.
+    /// Retries would fail in the same way: not found, access denied, wrong content.
     Lasting,
-    /// Nobody answers at that address. Tried once more only, so that being offline is told soon.
+    /// No server answers at the address. Retried only once, so that being offline is reported quickly.
     Unreachable,
-    /// Likely to pass: a timeout, a reset, an overloaded server, a truncated body.
+    /// Probably temporary: a timeout, a connection reset, an overloaded server, a truncated body.
     Passing,
 }
 
-/// A schedule of attempts: exponential, with jitter.
+/// The retry policy: exponential backoff with jitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How many attempts are made in all.
+    /// The maximum number of attempts.
     pub attempts: u32,
-    /// The pause after the first failure; each further one is twice as long.
+    /// The pause after the first failure. Each further pause is twice as long.
     pub first_pause: Duration,
-    /// The longest pause of the schedule.
+    /// The maximum pause of the backoff.
     pub longest_pause: Duration,
-    /// The longest pause a server may ask for with `Retry-After`; a longer wish is cut to it.
+    /// The maximum pause that a server can request with `Retry-After`. Longer requests are shortened to it.
     pub longest_retry_after: Duration,
 }
 
@@ -38,15 +38,16 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Makes a policy that never tries again.
+    /// Returns a policy without retries.
     pub fn never() -> Self {
         Self { attempts: 1, ..Self::default() }
     }
 
-    /// Tells how long to pause before the next attempt, or `None` to give up.
+    /// Returns the pause before the next attempt, or `None` to give up.
     ///
-    /// `failures` counts the failed attempts, this one included. `retry_after` is what the server asked for: never less is
-    /// waited. `random` (0 to 1) spreads the clients that failed together: half of a pause is certain, half is drawn.
+    /// `failures` is the number of failed attempts so far. `retry_after` is the pause that the server requested, which
+    /// is a lower bound. `random` (0 to 1) is the jitter, which spreads out clients that failed at the same time. It
+    /// determines half of the pause; the other half is fixed.
     pub fn pause(&self, failures: u32, class: Class, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
         let attempts = match class {
             Class::Lasting => 1,
@@ -63,7 +64,7 @@ impl Policy {
     }
 }
 
-/// Reads a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3). A date in the past is zero.
+/// Parses a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3). A date in the past counts as zero.
 pub(super) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
     if let Ok(seconds) = header.parse() {

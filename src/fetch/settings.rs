@@ -1,4 +1,4 @@
-//! How to fetch. Every value has a default; nothing here is read from the environment.
+//! The settings for fetching. All have defaults, and none are read from the environment here.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use super::hex_home::HexHome;
 use super::netrc::Netrc;
 use super::retry;
 
-/// How to fetch, whatever the repository.
+/// The settings for fetching that are the same for all repositories.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many requests run at once (`HEX_HTTP_CONCURRENCY`); at least 1.
+    /// The maximum number of concurrent requests (`HEX_HTTP_CONCURRENCY`), at least 1.
     pub concurrency: usize,
-    /// Through which proxies.
+    /// The proxies.
     pub proxies: Proxies,
-    /// A PEM file with the certificate authorities to trust instead of the platform's (`HEX_CACERTS_PATH`).
+    /// A PEM file of certificate authorities that replace the platform's (`HEX_CACERTS_PATH`).
     pub ca_certificates: Option<PathBuf>,
-    /// When an attempt is given up.
+    /// The timeouts of an attempt.
     pub timeouts: Timeouts,
-    /// When another attempt is made.
+    /// The retry policy.
     pub retry: retry::Policy,
-    /// How much is accepted.
+    /// The size limits.
     pub limits: Limits,
-    /// The local Hex client's folders, whose downloaded tarballs are used instead of the network.
+    /// The local Hex client's folders, whose cached tarballs are used instead of the network.
     pub hex_home: Option<HexHome>,
-    /// The credentials of hosts, for repositories without a key and without credentials in their address.
+    /// The credentials for hosts, used for repositories without a key and without credentials in their address.
     pub netrc: Netrc,
     /// The `user-agent` header.
     pub user_agent: String,
@@ -47,29 +47,30 @@ impl Default for Settings {
     }
 }
 
-/// The proxies to go through.
+/// The proxies to use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     /// For `http` addresses.
     pub http: Option<WebUrl>,
     /// For `https` addresses.
     pub https: Option<WebUrl>,
-    /// The hosts to reach without a proxy: domains (and what is below them), addresses, subnets or `*`, separated by commas.
+    /// The hosts to reach without a proxy, separated by commas: domains (including subdomains), addresses, subnets or
+    /// `*`.
     pub no_proxy: Option<String>,
 }
 
 impl Proxies {
-    /// Reads the values that the variables `http_proxy`, `https_proxy` and `no_proxy` have; an empty one counts as absent.
+    /// Parses the values of the variables `http_proxy`, `https_proxy` and `no_proxy`. Empty values are ignored.
     ///
     /// # Errors
-    /// An address that is not an HTTP proxy's.
+    /// Fails if a value is not the address of an HTTP proxy.
     pub fn parse(http: Option<&str>, https: Option<&str>, no_proxy: Option<&str>) -> Result<Self, WebUrlError> {
         let proxy = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(WebUrl::proxy).transpose();
         Ok(Self { http: proxy(http)?, https: proxy(https)?, no_proxy: no_proxy.map(str::to_owned) })
     }
 
-    /// Returns the proxy that an address is reached through, as far as that can be said: of one that `no_proxy` has subnets
-    /// for, nothing is.
+    /// Returns the proxy that is used for an address, for error messages. Returns `None` if `no_proxy` contains a
+    /// subnet, because it is then unknown whether the proxy is used.
     pub(super) fn of(&self, url: &WebUrl) -> Option<&WebUrl> {
         let url = url.as_url();
         let host = url.host_str()?.trim_matches(['[', ']']);
@@ -84,12 +85,12 @@ impl Proxies {
     }
 }
 
-/// When an attempt is given up.
+/// The timeouts of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// No connection was made for so long.
+    /// The maximum time to establish a connection.
     pub connect: Duration,
-    /// Not one byte arrived for so long.
+    /// The maximum time without receiving any data.
     pub stall: Duration,
 }
 
@@ -99,12 +100,12 @@ impl Default for Timeouts {
     }
 }
 
-/// How much is accepted from upstream, in bytes.
+/// The maximum sizes of responses from upstream, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// A registry entry, as it is sent and as it is unpacked.
+    /// The maximum size of a registry entry, both compressed and decompressed.
     pub registry_entry: u64,
-    /// A tarball. hex.pm accepts 16 MB, and more from some packages.
+    /// The maximum size of a tarball. hex.pm accepts 16 MB, and more from some packages.
     pub tarball: u64,
 }
 

@@ -22,27 +22,28 @@ use super::settings::Settings;
 use crate::model::{EntryId, OuterChecksum, PackageName, ReleaseId, RepositoryName};
 use crate::progress::{Event, Progress};
 
-/// The longest part of a registry entry's length that is reserved ahead, in bytes.
+/// The maximum buffer size in bytes that is reserved in advance for a registry entry.
 const MAX_RESERVED: u64 = 1 << 20;
 
-/// A registry entry, as upstream has it.
+/// The response to a request for a registry entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// It is new, or the caller had none.
+    /// The entry is new or has changed.
     Found {
-        /// The Signed message, unpacked but not verified.
+        /// The Signed message, decompressed but not verified.
         signed: Vec<u8>,
-        /// What to send the next time.
+        /// The ETag to send with the next request.
         etag: Option<String>,
     },
-    /// It is the one whose ETag was given.
+    /// The entry still has the given ETag.
     NotModified,
 }
 
-/// The Hex repositories upstream.
+/// The upstream Hex repositories.
 ///
-/// Use one value for everything: its limit of concurrent requests and its connections are shared by all tasks that borrow it.
-/// It reports [`Event::Received`] and [`Event::Retrying`]; planned and finished items are the caller's to report.
+/// Use a single value for all fetches, because its connections and its limit of concurrent requests are shared by all
+/// tasks that borrow it. It reports [`Event::Received`] and [`Event::Retrying`]. The caller reports planned and
+/// finished items.
 pub struct Upstream {
     settings: Settings,
     endpoints: BTreeMap<RepositoryName, Endpoint>,
@@ -52,10 +53,10 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Prepares to fetch. Nothing is sent yet; the certificate authorities of the settings are read.
+    /// Prepares for fetching. Reads the certificate authorities but does not send anything.
     ///
     /// # Errors
-    /// Settings that cannot be used: [`FetchError::CaCertificates`], [`FetchError::Proxy`], [`FetchError::Client`].
+    /// [`FetchError::CaCertificates`], [`FetchError::Proxy`] or [`FetchError::Client`] if the settings cannot be used.
     pub fn new(
         settings: Settings,
         endpoints: BTreeMap<RepositoryName, Endpoint>,
@@ -66,10 +67,10 @@ impl Upstream {
         Ok(Self { settings, endpoints, connections, permits, progress })
     }
 
-    /// Fetches a package's registry entry, unless it is still the one that has `etag`.
+    /// Fetches a package's registry entry unless it still has the ETag `etag`.
     ///
     /// # Errors
-    /// [`FetchError::NotFound`] where the repository has no such package; others as they occur.
+    /// [`FetchError::NotFound`] if the repository has no such package, or any other fetch error.
     pub async fn registry_entry(
         &self,
         repository: &RepositoryName,
@@ -87,26 +88,26 @@ impl Upstream {
         }
     }
 
-    /// Returns what is kept in `downloads` of a registry entry, and for how long already. The caller has to verify it.
+    /// Returns the registry entry kept in `downloads` and its age. The caller must verify the entry.
     pub fn kept_entry(&self, id: &EntryId, downloads: &Downloads) -> Option<(Kept, Duration)> {
         let url = self.endpoint(&id.repository).ok()?.registry_entry(&id.package);
         Kept::read(&downloads.entries(), url.reveal())
     }
 
-    /// Keeps a registry entry in `downloads`. One that cannot be kept is fetched again the next time.
+    /// Keeps a registry entry in `downloads`. If that fails, the entry is fetched again next time.
     pub fn keep_entry(&self, id: &EntryId, kept: &Kept, downloads: &Downloads) {
         if let Ok(endpoint) = self.endpoint(&id.repository) {
             let _ = kept.write(&downloads.entries(), endpoint.registry_entry(&id.package).reveal());
         }
     }
 
-    /// Fetches a release's tarball into `downloads`, unless it lies there already or in the Hex client's cache.
+    /// Fetches a release's tarball into `downloads`, unless it is already there or in the Hex client's cache.
     ///
-    /// Without an `expected` checksum neither can be known to be the right one, so it is always fetched.
+    /// Without an `expected` checksum, a cached tarball cannot be verified, so the tarball is always fetched.
     ///
     /// # Errors
-    /// [`FetchError::ChecksumMismatch`] where upstream's tarball is another one; it is not kept.
-    /// [`FetchError::NotFound`] where there is no such release; others as they occur.
+    /// [`FetchError::ChecksumMismatch`] if upstream's tarball has another checksum; the tarball is discarded.
+    /// [`FetchError::NotFound`] if the release does not exist, or any other fetch error.
     pub async fn tarball(
         &self,
         release: &ReleaseId,
@@ -123,7 +124,7 @@ impl Upstream {
         let mut partial = Partial::open(downloads, &hash::of_bytes(url.reveal().as_bytes()).to_string())?;
         let mut received = 0;
         let mut attempts = self.attempts(release.to_string());
-        // A part may be whole already: its process was killed before it could say so.
+        // The data may be complete already, if an earlier process was killed before it finished.
         let mut whole = partial.length() > 0 && expected.is_some_and(|expected| partial.checksum() == *expected);
         loop {
             let mut framed = true;
@@ -138,9 +139,9 @@ impl Upstream {
             }
             match expected.filter(|expected| partial.checksum() != **expected) {
                 None => return partial.finish(received),
-                // The server may have gone on with other bytes than it began with.
+                // The server may have resumed with the bytes of another tarball.
                 Some(_) if partial.was_resumed() => partial.restart(None)?,
-                // Its end is the connection's end, and that may have been an accident.
+                // The end of such a response is the end of the connection, which may have been lost.
                 Some(_) if !framed => {
                     partial.restart(None)?;
                     let source = "the answer does not say how long it is, and ended with another checksum".into();
@@ -156,7 +157,7 @@ impl Upstream {
         }
     }
 
-    /// Returns the endpoint that was given for a repository; for an organisation without one, that of its repository.
+    /// Returns the endpoint given for a repository. An organisation without an endpoint uses that of its repository.
     fn endpoint(&self, repository: &RepositoryName) -> Result<Endpoint, FetchError> {
         if let Some(endpoint) = self.endpoints.get(repository) {
             return Ok(endpoint.clone());
@@ -212,7 +213,8 @@ impl Upstream {
         }
     }
 
-    /// Adds to `partial` what it lacks, and to `received` what arrived. Returns whether the answer said where it ends.
+    /// Downloads the missing part of `partial`, and adds the number of bytes to `received`. Returns whether the
+    /// response declared where it ends.
     async fn tarball_once(
         &self,
         endpoint: &Endpoint,
@@ -221,7 +223,7 @@ impl Upstream {
         received: &mut u64,
     ) -> Result<bool, FetchError> {
         let _permit = self.permit().await;
-        // The checksum is over the bytes as they are published.
+        // The checksum is that of the uncompressed transfer.
         let mut headers = vec![(ACCEPT_ENCODING, "identity".to_owned())];
         if let Some((from, etag)) = partial.resume() {
             headers.extend([(RANGE, format!("bytes={from}-")), (IF_RANGE, etag.to_owned())]);
@@ -259,7 +261,7 @@ impl Upstream {
     }
 }
 
-/// Decides whether `partial` goes on or begins anew with this answer.
+/// Resumes or restarts `partial`, depending on the response.
 fn prepare(partial: &mut Partial<'_>, answer: &Answer) -> Result<(), FetchError> {
     let nonsense = |reason: &str| FetchError::Protocol { url: answer.url.clone(), reason: reason.to_owned() };
     if answer.header(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
@@ -282,7 +284,7 @@ fn prepare(partial: &mut Partial<'_>, answer: &Answer) -> Result<(), FetchError>
     }
 }
 
-/// Reads how long the whole thing is that an answer is a part of: `bytes 100-199/1000` (RFC 9110, section 14.4).
+/// Parses the complete length from a partial response's `Content-Range`: `bytes 100-199/1000` (RFC 9110, section 14.4).
 fn whole_length(content_range: &str) -> Option<u64> {
     content_range.rsplit_once('/')?.1.parse().ok()
 }
@@ -291,7 +293,7 @@ fn unexpected(answer: Answer, status: StatusCode) -> FetchError {
     FetchError::Protocol { url: answer.url, reason: format!("the status is {status}") }
 }
 
-/// The failed attempts to get one thing.
+/// The failed attempts at one request.
 struct Attempts<'a> {
     upstream: &'a Upstream,
     item: String,
@@ -299,7 +301,7 @@ struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
-    /// Waits until the next attempt is due, or returns the error where there is none.
+    /// Waits until the next attempt is due. Returns the error if there are no more attempts.
     async fn pause(&mut self, error: FetchError) -> Result<(), FetchError> {
         self.failures += 1;
         let (class, retry_after) = (error.class(), error.retry_after());
