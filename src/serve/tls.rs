@@ -247,7 +247,11 @@ fn last(params: &mut CertificateParams) {
 fn make_authority(names: &[String]) -> Result<Authority, rcgen::Error> {
     let constrained = |below| {
         let mut params = authority_params(below);
-        let permitted_subtrees = names.iter().map(|name| subtree(name)).collect();
+        let subtrees = names.iter().map(|name| subtree(name));
+        // Erlang fails at a certificate with addresses below a constraint on addresses (`match_name` in its `pubkey_cert.erl`
+        // knows no such names). The root's constrain everybody else.
+        let fits = |subtree: &GeneralSubtree| below > 0 || matches!(subtree, GeneralSubtree::DnsName(_));
+        let permitted_subtrees = subtrees.filter(fits).collect();
         params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
         params.use_authority_key_identifier_extension = below == 0;
         params

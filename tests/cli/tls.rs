@@ -25,7 +25,7 @@ fn forged(stage: &Stage, name: &str) -> (PathBuf, PathBuf) {
     let tls = stage.project.join(".git/hexmirror/tls");
     let file = |kind: &str| stage.sandbox.path().join(format!("{name}.{kind}"));
     let (key, request, certificate, extensions) = (file("key"), file("csr"), file("pem"), file("ext"));
-    fs::write(&extensions, format!("subjectAltName=DNS:{name}\nextendedKeyUsage=serverAuth\n")).unwrap();
+    fs::write(&extensions, format!("subjectAltName=DNS:{name},IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")).unwrap();
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let openssl = |arguments: &[&str]| {
         let made = output(stage, "openssl", arguments, &[]);
