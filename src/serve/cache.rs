@@ -1,4 +1,4 @@
-//! A cache of loaded bytes: bounded by what they take in memory, and one load for everybody who waits for it.
+//! A cache of loaded bytes, bounded by memory use. Concurrent requests for the same key share one load.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -13,19 +13,19 @@ use tokio::{runtime, task};
 
 use super::contents::{ContentsError, Tip};
 
-/// What a load gave. The error is shared by all who waited.
+/// The result of a load. All waiting requests share the error.
 pub(super) type Outcome = Result<Bytes, Arc<ContentsError>>;
 
-/// What the bookkeeping of one item takes, about; so that a million empty items are not free.
+/// The approximate overhead per item in bytes, so that a million empty items are not free.
 const OVERHEAD: u64 = 256;
 
 /// The cache. Clones share it.
 #[derive(Clone)]
 pub(super) struct Cache {
     state: Arc<Mutex<State>>,
-    /// Bounds how many loads run at once, and with it their memory.
+    /// Limits the number of concurrent loads and thereby their memory use.
     loads: Arc<Semaphore>,
-    /// Where they run.
+    /// The runtime for loads.
     runtime: runtime::Handle,
 }
 
@@ -33,15 +33,15 @@ struct State {
     limit: u64,
     size: u64,
     slots: HashMap<String, Slot>,
-    /// What is being loaded, and from which state of the branch: from another one it may not be had any longer.
+    /// The loads in progress, by the tip that they read from. An item may no longer be readable at another tip.
     loading: HashMap<(Tip, String), watch::Receiver<Option<Outcome>>>,
-    /// The keys of all kept items, the next candidate for eviction first.
+    /// The keys of all cached items. The next candidate for eviction comes first.
     order: VecDeque<String>,
 }
 
 struct Slot {
     bytes: Bytes,
-    /// Since it last stood at the front of the queue: it gets a second chance.
+    /// Whether the item was used since it was last at the front of the queue. If so, it gets a second chance.
     used: bool,
 }
 
@@ -52,7 +52,7 @@ impl Cache {
         Self { state: Arc::new(Mutex::new(state)), loads: Arc::new(Semaphore::new(cores.max(2))), runtime }
     }
 
-    /// Returns what is kept under `key`.
+    /// Returns the cached bytes for `key`.
     pub(super) fn kept(&self, key: &str) -> Option<Bytes> {
         let mut state = self.lock();
         let slot = state.slots.get_mut(key)?;
@@ -60,8 +60,8 @@ impl Cache {
         Some(slot.bytes.clone())
     }
 
-    /// Returns what is kept under `key`, or what `load` gives. At most one `load` of a key at a tip runs at a time, on a thread
-    /// where it may block; it goes on even when nobody waits any longer. A failed one is not remembered.
+    /// Returns the cached bytes for `key`, or the result of `load`. At most one `load` runs per key and tip, on a
+    /// thread that may block. It runs to completion even if no request waits for it any more. Errors are not cached.
     pub(super) async fn get(
         &self,
         key: &str,
@@ -109,13 +109,13 @@ impl Cache {
             Err(error) => Err(Arc::new(failed(error.into()))),
         };
         drop(permit);
-        // Kept before it is told, so that whoever asks after the answer finds it.
+        // Cache the bytes before publishing the result, so that a request made after the response finds them.
         self.lock().settle(key, outcome.as_ref().ok());
         sender.send_replace(Some(outcome));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here leaves the state half changed when it panics.
+        // No panic in this module leaves the state inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,12 +131,12 @@ fn failed(source: Box<dyn Error + Send + Sync>) -> ContentsError {
 }
 
 impl State {
-    /// Ends the loading of a key: keeps the bytes if there are any and they have room at all.
+    /// Completes a load: caches the bytes, unless it failed or they exceed the cache's capacity.
     fn settle(&mut self, loaded: (Tip, String), bytes: Option<&Bytes>) {
         self.loading.remove(&loaded);
         let (_, key) = loaded;
         let Some(bytes) = bytes.filter(|bytes| cost(&key, bytes) <= self.limit) else { return };
-        // From another tip.
+        // A load at another tip may have cached the same key already.
         if self.slots.contains_key(&key) {
             return;
         }
@@ -146,7 +146,7 @@ impl State {
         self.slots.insert(key, Slot { bytes: bytes.clone(), used: false });
     }
 
-    /// Drops the item that was kept longest among those not used since they were last looked at.
+    /// Evicts the oldest item among those that were not used since they were last considered.
     fn evict_one(&mut self) -> bool {
         while let Some(key) = self.order.pop_front() {
             match self.slots.get_mut(&key) {
@@ -247,7 +247,7 @@ mod tests {
                 })
             })
             .collect();
-        // On this single-threaded runtime every task has asked once this one runs again.
+        // On this single-threaded runtime, every task has made its request before this one continues.
         task::yield_now().await;
         release.send(()).unwrap();
         for task in tasks {

@@ -1,17 +1,17 @@
-//! Conditional and partial requests (RFC 9110, sections 13 and 14), as far as something that never changes under its
-//! `ETag` needs them.
+//! Conditional and range requests (RFC 9110, sections 13 and 14), as far as needed for contents that never change under
+//! their `ETag`.
 
 use std::ops::Range;
 
 use hyper::header::{HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE};
 
-/// Tells whether the client has these bytes already: any tag of `If-None-Match` equals `etag` under weak comparison, or
-/// it is `*`.
+/// Returns whether the client already has these bytes: a tag in `If-None-Match` equals `etag` under weak comparison, or
+/// the field is `*`.
 pub(super) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     headers.get_all(IF_NONE_MATCH).iter().any(|list| matches_any(list.as_bytes(), etag.as_bytes()))
 }
 
-/// Walks a list of entity tags. A tag may hold commas, so the quotes decide where it ends.
+/// Searches a list of entity tags. Tags may contain commas, so the quotes determine where a tag ends.
 fn matches_any(list: &[u8], etag: &[u8]) -> bool {
     if list.trim_ascii() == b"*" {
         return true;
@@ -28,22 +28,22 @@ fn matches_any(list: &[u8], etag: &[u8]) -> bool {
     false
 }
 
-/// What part of the bytes a request wants.
+/// The part of the contents that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
-    /// All of them.
+    /// The complete contents.
     Whole,
-    /// One range, never empty.
+    /// One non-empty range.
     Bytes(Range<u64>),
-    /// A range that lies outside.
+    /// A range outside the contents.
     Unsatisfiable,
 }
 
-/// Reads `Range` and `If-Range` of a request for `length` bytes. What is not understood, and several ranges at once, mean
-/// the whole, as RFC 9110 allows.
+/// Evaluates `Range` and `If-Range` for contents of `length` bytes. Invalid fields and multiple ranges select the
+/// complete contents, as RFC 9110 permits.
 pub(super) fn part(headers: &HeaderMap, etag: &HeaderValue, length: u64) -> Part {
     let Some(range) = headers.get(RANGE) else { return Part::Whole };
-    // Strong comparison: a weak tag or a date never matches.
+    // This is a strong comparison: a weak tag or a date never matches.
     if headers.get(IF_RANGE).is_some_and(|condition| condition != etag) {
         return Part::Whole;
     }
@@ -66,7 +66,7 @@ fn parse_range(range: &str, length: u64) -> Option<Part> {
     Some(if wanted.is_empty() { Part::Unsatisfiable } else { Part::Bytes(wanted) })
 }
 
-/// Reads digits and nothing else; what is too large for a number is as good as the largest.
+/// Parses a number that consists only of digits. Saturates on overflow.
 fn number(digits: &str) -> Option<u64> {
     let valid = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     valid.then(|| digits.parse().unwrap_or(u64::MAX))

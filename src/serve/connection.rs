@@ -1,4 +1,4 @@
-//! Connections: how many, how long, and their end.
+//! Accepts connections, limits their number and duration, and closes them.
 
 use std::convert::Infallible;
 use std::io;
@@ -27,38 +27,40 @@ use super::server::Limits;
 use super::service::Service;
 use super::tls::Tls;
 
-/// The most header fields of a request. Clients send fewer than ten.
+/// The maximum number of header fields per request. Clients send fewer than ten.
 const MAX_FIELDS: usize = 64;
 
-/// The most threads of one runtime that may wait for the contents.
+/// The maximum number of threads per runtime that may block on the contents.
 const MAX_BLOCKING: usize = 16;
 
-/// How much of an answer that is sent as it is made may wait for its client in memory, in bytes.
+/// The maximum number of bytes of a streamed response to buffer for its client.
 const MAX_UNSENT: usize = 128 * 1024;
 
-/// How long to wait after the system could not give a connection, for want of file descriptors mostly.
+/// The pause after a failure to accept a connection, usually because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a thread that waits for the contents is kept: for good.
+/// How long an idle blocking thread is kept: practically forever.
 const BLOCKING_KEPT: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// Returns a runtime for one thread, with one more that waits for the contents.
+/// Creates a single-threaded runtime with one additional thread for blocking calls.
 ///
-/// tokio panics if it needs that one later and the system gives none; as long as there is one, it makes do with it.
+/// tokio panics if it cannot start its first blocking thread on demand. With one such thread running, it works even if
+/// the system provides no further threads.
 pub(super) fn runtime() -> io::Result<Runtime> {
     let mut builder = runtime::Builder::new_current_thread();
     let builder = builder.max_blocking_threads(MAX_BLOCKING).thread_keep_alive(BLOCKING_KEPT);
     let runtime = crate::runtime::build(builder)?;
-    // Where one thread can be started and ends, another one can be.
+    // If one thread can be started and ends, another can be started.
     drop(thread::Builder::new().spawn(|| ())?.join());
     let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.spawn_blocking(|| ())));
-    // As the system says it.
+    // The operating system's own message.
     let none = |_| io::Error::new(io::ErrorKind::WouldBlock, "Resource temporarily unavailable");
     started.map(|_| runtime).map_err(none)
 }
 
-/// All connections of a server, dealt out to one worker a core. A connection stays with its worker, so that no answer ever
-/// waits for another thread to wake up: with tokio's work-stealing runtime small answers cost a fifth more.
+/// All connections of a server, distributed over one worker per core. A connection stays with its worker, so that no
+/// response has to wait for another thread to wake up. With tokio's work-stealing runtime, small responses cost a fifth
+/// more.
 pub(super) struct Connections {
     workers: Vec<Worker>,
     next: usize,
@@ -87,17 +89,18 @@ impl Connections {
         Ok(Self { workers, next: 0, seats: Seats::new(seats, limits.connections_per_peer) })
     }
 
-    /// Takes one connection in and gives it to a worker.
+    /// Accepts a connection and passes it to a worker.
     pub(super) async fn accept(&mut self, listener: &TcpListener) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let place = self.seats.take(peer.ip()).await;
-                // It is registered with the worker's runtime instead. Where any of this fails, the connection is closed.
+                // The stream is registered with the worker's runtime instead. If any of this fails, the connection is
+                // closed.
                 let Ok(stream) = stream.into_std() else { return };
                 let _ = self.workers[self.next].accepted.send(Accepted { stream, peer, place });
                 self.next = (self.next + 1) % self.workers.len();
             }
-            // The client went away before it was its turn.
+            // The client disconnected before its connection was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => {
                 self.seats.ask_some_to_leave(|_| true);
@@ -106,14 +109,14 @@ impl Connections {
         }
     }
 
-    /// Lets running requests end within [`Limits::drain_time`], then drops what is left.
+    /// Lets active requests finish within [`Limits::drain_time`], then closes the remaining connections.
     pub(super) async fn drain(self) {
         let (accepted, done): (Vec<_>, Vec<_>) =
             self.workers.into_iter().map(|worker| (worker.accepted, worker.done)).unzip();
         drop(accepted);
         self.seats.ask_all_to_leave();
         for done in done {
-            // A worker that panicked is done as well.
+            // A worker that panicked has finished too.
             let _ = done.await;
         }
     }
@@ -133,7 +136,7 @@ impl Worker {
     }
 }
 
-/// Returns how many files this process may have open.
+/// Returns the maximum number of files that this process may open.
 fn descriptors() -> usize {
     #[cfg(unix)]
     if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
@@ -142,7 +145,7 @@ fn descriptors() -> usize {
     usize::MAX
 }
 
-/// Answers what comes through the queue until that is closed, and then lets it end.
+/// Serves connections from the queue until it is closed, and then lets them finish.
 async fn work(
     limits: &Limits,
     tls: Option<TlsAcceptor>,
@@ -159,7 +162,8 @@ async fn work(
     while let Some(Accepted { stream, peer, place }) = queue.recv().await {
         while tasks.try_join_next().is_some() {}
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
-        // Else a small answer may wait for the client's delayed acknowledgement; where it fails, the client is gone.
+        // Without this, a small response may wait for the client's delayed acknowledgement. If the call fails, the
+        // client has disconnected.
         let _ = stream.set_nodelay(true);
         let stream = Guarded::new(stream, limits.write_time, place.seat.clone());
         let (http, service, tls, header_time) = (http.clone(), service.clone(), tls.clone(), limits.header_time);
@@ -189,7 +193,7 @@ async fn work(
     tasks.shutdown().await;
 }
 
-/// Answers the requests of one connection until it ends, or is to make room for another.
+/// Serves the requests of one connection until it ends or must make room for another one.
 async fn serve(
     http: &http1::Builder,
     stream: impl AsyncRead + AsyncWrite + Unpin,
@@ -209,12 +213,12 @@ async fn serve(
         }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
-    // What can fail in it is the client's doing: it left, was too slow, or sent something that is not HTTP.
+    // An error here is the client's fault: it disconnected, was too slow, or did not send HTTP.
     tokio::select! {
         _ = connection.as_mut() => return,
         () = seat.is_to_leave() => {}
     }
-    // hyper would wait for a first request.
+    // Close the connection now, because hyper would wait for its first request.
     if seat.is_idle() && !seat.was_served() {
         return;
     }

@@ -1,4 +1,4 @@
-//! What the server asks of whoever holds the contents.
+//! The interface between the server and the contents that it serves.
 
 use std::error::Error;
 use std::fmt;
@@ -8,100 +8,103 @@ use bytes::Bytes;
 
 use crate::model::{GitAddress, PackageName, ReleaseId, RepositoryName};
 
-/// The source of everything that is served: the mirror branch, in the real program.
+/// The source of everything that is served. In the real program, this is the mirror branch.
 ///
-/// All calls block. [`Contents::tip`] runs at every request on the threads that also move bytes, so it has to be cheap
-/// (one small file read); the others run on threads of their own.
+/// All methods block. [`Contents::tip`] runs for every request on the threads that also transfer data, so it must be
+/// cheap (one small file read). The other methods run on separate threads.
 pub trait Contents: Send + Sync + 'static {
-    /// Returns what the branch stands at now.
+    /// Returns the current tip of the branch.
     ///
     /// # Errors
-    /// [`ContentsError::Unavailable`] where there is no mirror branch or the repository cannot be read.
+    /// Returns [`ContentsError::Unavailable`] if there is no mirror branch or the repository cannot be read.
     fn tip(&self) -> Result<Tip, ContentsError>;
 
-    /// Forgets what is held of the repository's files: open packs, packed refs. Called before what failed is tried again, since
-    /// `git gc` and its like replace them at any time.
+    /// Drops cached handles to the repository's files, such as open packs and packed refs. The server calls this before
+    /// it retries a failed request, because `git gc` and similar commands may replace these files at any time.
     fn refresh(&self) {}
 
-    /// Finds what the snapshot `tip` has for `resource`, or `None`.
+    /// Finds `resource` in the snapshot at `tip`. `None` if the snapshot does not have it.
     ///
-    /// Called once per tip and resource; found answers are remembered until the tip changes.
+    /// Called once per tip and resource. The server caches positive results until the tip changes.
     ///
     /// # Errors
-    /// [`ContentsError::Damaged`] where the snapshot is there but this part of it cannot be read.
+    /// Returns [`ContentsError::Damaged`] if the snapshot exists but this part of it cannot be read.
     fn find(&self, tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError>;
 
-    /// Tells whether the snapshot `tip` knows that the package of this registry entry does not exist: something that it has
-    /// names it as a dependency, and its repository had no entry for it.
+    /// Returns whether the snapshot at `tip` records that the package of this registry entry does not exist: a release
+    /// in the snapshot names it as a dependency, but upstream had no entry for it.
     ///
-    /// A client that asks for all dependencies, optional ones included, is then told that there is nothing new instead of
-    /// being given an error, which it would show to its user.
+    /// A client that requests all dependencies, including optional ones, then receives "not modified" instead of an
+    /// error, which it would show to its user.
     ///
     /// # Errors
-    /// As for [`Contents::find`].
+    /// Fails as [`Contents::find`] does.
     fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
         let _ = (tip, resource);
         Ok(false)
     }
 
-    /// Loads the bytes of what [`Contents::find`] found: rebuilds and verifies them. Slow (10 ms).
+    /// Loads the bytes of an item that [`Contents::find`] found, by rebuilding and verifying them. This is slow (10
+    /// ms).
     ///
-    /// A tarball is returned as published, a registry file as its `Signed` message, *not* gzipped.
-    /// One call serves everyone who waits for the same key, and its result is kept as long as the cache has room.
+    /// Returns a tarball as published, and a registry file as its `Signed` message, *not* gzipped. One call serves all
+    /// requests that wait for the same key, and its result stays in the cache while there is room.
     ///
     /// # Errors
-    /// [`ContentsError::Damaged`] where the bytes are not what they should be; then nothing is served.
+    /// Returns [`ContentsError::Damaged`] if the bytes fail verification. Nothing is then served.
     fn load(&self, tip: &Tip, resource: &Resource, found: &Found) -> Result<Bytes, ContentsError>;
 
-    /// Returns the folder of a git repository as clients may see it at the snapshot `tip`, or `None` if they may not, or it is
-    /// not there. Slow the first time (it may have to be written), then quick; called at every request that git makes.
+    /// Returns the folder of a git repository as visible to clients at the snapshot `tip`. `None` if the repository
+    /// does not exist or clients may not see it. The first call is slow if the repository must be written to disk;
+    /// later calls are fast. Called for every git request.
     ///
     /// # Errors
-    /// As for [`Contents::find`].
+    /// Fails as [`Contents::find`] does.
     fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
         let _ = (tip, address);
         Ok(None)
     }
 
-    /// Returns whether a git repository that clients are not led to has an address that begins with that of one which they
-    /// are led to. git is led here for it too, since `insteadOf` knows only prefixes.
+    /// Returns whether a git repository is redirected here only because its address begins with the address of a
+    /// redirected repository: `insteadOf` matches prefixes.
     ///
     /// # Errors
-    /// As for [`Contents::find`].
+    /// Fails as [`Contents::find`] does.
     fn is_beside(&self, tip: &Tip, address: &GitAddress) -> Result<bool, ContentsError> {
         let _ = (tip, address);
         Ok(false)
     }
 
-    /// Returns whether clients are led to a git repository of a host. Called at every request under another name than this
-    /// machine's.
+    /// Returns whether any git repository of a host is redirected here. Called for every request whose `Host` is not a
+    /// name of this machine.
     ///
     /// # Errors
-    /// As for [`Contents::find`].
+    /// Fails as [`Contents::find`] does.
     fn has_host(&self, tip: &Tip, host: &str) -> Result<bool, ContentsError> {
         let _ = (tip, host);
         Ok(false)
     }
 }
 
-/// A bare git repository on disk, from which clients are answered. Nobody but its owner changes it.
+/// A bare git repository on disk that is served to clients. Only its owner changes it.
 pub struct GitRepository {
-    /// The folder with `HEAD`, `packed-refs` and the rest, which git can read as a repository.
+    /// The folder with `HEAD`, `packed-refs` and so on, which git can open as a repository.
     pub path: PathBuf,
-    /// The folder that has `objects` with all packs: the same, or the one that it borrows them from.
+    /// The folder that contains `objects` with all packs: the same folder, or the one that it borrows objects from.
     pub objects: PathBuf,
-    /// Identifies its content: two with one key are the same. Visible ASCII without `"`, at most 100 bytes.
+    /// Identifies the repository's contents: equal keys mean equal contents. Visible ASCII without `"`, at most 100
+    /// bytes.
     pub key: String,
-    /// Kept as long as anybody reads from the folder.
+    /// Kept alive while a request reads from the folder.
     pub held: Box<dyn Send + Sync>,
 }
 
-/// A state of the branch: its commit id, in hexadecimal.
+/// A tip of the branch: its commit id in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tip(pub String);
 
 impl Tip {
-    /// Returns the first twelve digits, for people.
+    /// Returns the first twelve digits, for display.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }
@@ -113,32 +116,32 @@ impl fmt::Display for Tip {
     }
 }
 
-/// Something that a snapshot has.
+/// An item of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Identifies the bytes, whatever the tip: two results with one key have the same bytes (an outer checksum, a blob
-    /// id). It becomes the `ETag` and the cache's key. Visible ASCII without `"`, at most 200 bytes.
+    /// Identifies the bytes across tips: equal keys mean equal bytes (an outer checksum or a blob id). Used as the
+    /// `ETag` and as the cache key. Visible ASCII without `"`, at most 200 bytes.
     pub key: String,
 }
 
-/// Something that a client may ask for.
+/// A resource that a client can request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Resource {
-    /// `/public_key`: the PEM of the key that the repository's registry files are signed with.
+    /// `/public_key`: the PEM public key that verifies the repository's registry files.
     PublicKey(RepositoryName),
-    /// `/names`: the signed index of names.
+    /// `/names`: the signed index of package names.
     Names(RepositoryName),
-    /// `/versions`: the signed index of versions.
+    /// `/versions`: the signed index of package versions.
     Versions(RepositoryName),
     /// `/packages/NAME`: the signed registry entry of a package.
     RegistryEntry(RepositoryName, PackageName),
-    /// `/tarballs/NAME-VERSION.tar`: a release as it was published.
+    /// `/tarballs/NAME-VERSION.tar`: a release as published.
     Tarball(ReleaseId),
 }
 
 impl Resource {
-    /// Tells whether clients expect it gzipped: the body itself, with no `Content-Encoding`
-    /// (`get_protobuf/3` in hex_core's `hex_repo.erl`; registry-v2 specification, "Format").
+    /// Returns whether clients expect a gzipped body without `Content-Encoding` (`get_protobuf/3` in hex_core's
+    /// `hex_repo.erl`; registry-v2 specification, "Format").
     pub fn is_gzipped(&self) -> bool {
         matches!(self, Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..))
     }
@@ -168,38 +171,38 @@ impl fmt::Display for Resource {
     }
 }
 
-/// Why contents could not be had. The client gets the text, and the log the causes too.
+/// The reason why contents are unavailable. The client receives the message, and the log also records the causes.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentsError {
-    /// There is no mirror branch, or the repository cannot be read at all. Answered with 503.
+    /// There is no mirror branch, or the repository cannot be read. Answered with 503.
     #[error("the mirror branch cannot be read")]
     Unavailable {
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The locks, which decide what git clients may see, cannot be read. Answered with 503.
+    /// The locks that determine which git repositories clients may see cannot be read. Answered with 503.
     #[error("the locks that pin git repositories cannot be read")]
     Locks {
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// One item could not be made ready: there is no room, say. Answered with 503.
+    /// An item could not be prepared, for example because the disk is full. Answered with 503.
     #[error("{item} could not be made ready to be served")]
     NotPrepared {
-        /// The item, as a person would call it.
+        /// The item's description for display.
         item: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// One item is there, but not as it should be. Answered with 500; everything else is served on.
+    /// An item is damaged. Answered with 500. Everything else is still served.
     #[error("{item} is damaged in the mirror")]
     Damaged {
-        /// The item, as a person would call it.
+        /// The item's description for display.
         item: String,
-        /// What is wrong with it.
+        /// The problem.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },

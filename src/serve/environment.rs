@@ -1,22 +1,21 @@
-//! The variables that make unmodified clients ask this server, and how they are written for other programs.
+//! The environment variables that make unmodified clients use this server, and their formats for other programs.
 //!
-//! | variable | becomes | because |
+//! | variable | new value | reason |
 //! |---|---|---|
-//! | `HEX_MIRROR_URL`, `HEX_MIRROR` | the server | Hex reads the first that is set (`hex/state.ex`, `mirror_url`); Hex keeps verifying with the key it has. rebar3 from 3.20 on and `mix local.*` know only the second |
-//! | `HEX_TRUSTED_MIRROR_URL`, `HEX_TRUSTED_MIRROR` | unset | they win over the ones above (`hexpm_repo/0` in `hex/repo.ex`); and not emptied, since Hex takes the empty text for an address |
-//! | `HEX_CDN` | the server | what rebar3 asks; it wins over `HEX_MIRROR` (`hex_cdn/0` in `rebar3.erl`), and 3.19 knows no other |
-//! | `HEX_BUILDS_URL` | the server | what `mix local.hex` and `local.rebar` ask before `HEX_MIRROR` (`Mix.Hex.url/0`) |
-//! | `HEX_OFFLINE` | `0` | otherwise Hex asks nobody; set rather than unset, because it also wins over `offline` in Hex's own configuration file |
-//! | `REBAR_OFFLINE` | unset | the same for rebar3, which looks for `1` |
-//! | `no_proxy`, `NO_PROXY` | what was there, and the server's host | a proxy would be asked for the loopback address otherwise. Hex prefers the first, `mix local.*` the second, rebar3 knows only the first: where one is missing it takes the other's value |
-//! | `http_proxy` | unset, and its value moved to `HTTP_PROXY` unless that is set | rebar3 3.19 knows no `no_proxy` and would ask the proxy for the loopback address (seen by running it); it reads `http_proxy` only, Hex and `mix local.*` read both. git and curl read only the first, so they lose a proxy for `http:` addresses, not for `https:` |
+//! | `HEX_MIRROR_URL`, `HEX_MIRROR` | the server | Hex reads the first one that is set (`hex/state.ex`, `mirror_url`) and still verifies signatures with its own key. rebar3 since 3.20 and `mix local.*` only read the second one |
+//! | `HEX_TRUSTED_MIRROR_URL`, `HEX_TRUSTED_MIRROR` | unset | they take precedence over the variables above (`hexpm_repo/0` in `hex/repo.ex`). An empty value does not suffice, because Hex interprets it as an address |
+//! | `HEX_CDN` | the server | rebar3 reads it and prefers it over `HEX_MIRROR` (`hex_cdn/0` in `rebar3.erl`); 3.19 reads no other variable |
+//! | `HEX_BUILDS_URL` | the server | `mix local.hex` and `local.rebar` prefer it over `HEX_MIRROR` (`Mix.Hex.url/0`) |
+//! | `HEX_OFFLINE` | `0` | otherwise Hex may make no requests. It is set rather than unset, because it also overrides `offline` in Hex's own configuration file |
+//! | `REBAR_OFFLINE` | unset | the equivalent for rebar3, which compares it with `1` |
+//! | `no_proxy`, `NO_PROXY` | the previous value and the server's host | otherwise clients would use a proxy for the loopback address. Hex prefers the first one, `mix local.*` prefers the second one, and rebar3 only reads the first one, so if one is missing, it receives the other's value |
+//! | `http_proxy` | unset; its value moves to `HTTP_PROXY` unless that is set | rebar3 3.19 does not support `no_proxy` and would use the proxy for the loopback address (observed by running it). It only reads `http_proxy`; Hex and `mix local.*` read both. git and curl only read `http_proxy`, so they lose the proxy for `http:` addresses, but not for `https:` |
+//! | `GIT_CONFIG_COUNT` and the variables that it counts | the previous settings and the rules that redirect git for the mirrored repositories | see [`Redirects`] |
+//! | `GIT_ALLOW_PROTOCOL` | if set, the previous value and the server's protocol | git checks it after it applies the rules |
+//! | `HEX_CACERTS_PATH`, git's `http.<server>.sslCAInfo` | the server's CA certificate, if the server uses its own authority | the variable replaces all CA certificates that Hex trusts, which is acceptable because Hex contacts no other server. git does contact others, so its setting only applies to the server's address |
+//! | `GIT_SSL_CAINFO` | in that case unset; its value moves to `http.sslCAInfo` | it would take precedence over the setting for the server |
 //!
-//! | `GIT_CONFIG_COUNT` and what it counts | as before, and the rules that lead git to the mirrored repositories | see [`Redirects`] |
-//! | `GIT_ALLOW_PROTOCOL` | as before, and the server's protocol, where it is set | it is checked after the rules were applied |
-//! | `HEX_CACERTS_PATH`, git's `http.<server>.sslCAInfo` | the authority of the server's certificate, where it has its own | the first replaces all that Hex trusts, and it asks nobody else; git does, so it is told for the server's address alone |
-//! | `GIT_SSL_CAINFO` | unset in that case, and its value moved to `http.sslCAInfo` | it would win over the one for the server |
-//!
-//! Not touched: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), `HEX_HOME`, keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`. They are the user's.
+//! These remain unchanged, because they belong to the user: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), `HEX_HOME`, auth keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -27,28 +26,28 @@ use url::Url;
 use super::redirects::{self, Setting};
 pub use super::redirects::{Redirects, is_of_server};
 
-/// Where clients find a server.
+/// How clients reach a server.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// The server's address, without a slash at its end.
+    /// The server's address, without a trailing slash.
     pub base_url: String,
-    /// What leads git to it.
+    /// The rules that redirect git to the server.
     pub redirects: Redirects,
-    /// The file with the authority that its certificate is to be checked with, where that is one of its own.
+    /// The CA certificate file that verifies the server's certificate, if the server uses its own authority.
     pub authority: Option<String>,
 }
 
-/// One change of the environment.
+/// A change to one environment variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     /// The variable's name.
     pub name: Cow<'static, str>,
-    /// Its value; `None` where it must not be set at all.
+    /// Its value. `None` if the variable must be unset.
     pub value: Option<String>,
 }
 
 impl Variable {
-    /// Sets a variable. Control characters are dropped, so that the value fits on a line.
+    /// Sets a variable. Removes control characters, so that the value fits on one line.
     pub(super) fn set(name: impl Into<Cow<'static, str>>, value: &str) -> Self {
         Self { name: name.into(), value: Some(value.replace(char::is_control, "")) }
     }
@@ -58,9 +57,9 @@ impl Variable {
     }
 }
 
-/// Returns what has to be set and unset so that clients ask the server.
+/// Returns the variables to set and unset so that clients use the server.
 ///
-/// `existing` reads a variable of the environment that the clients would otherwise see.
+/// `existing` reads a variable of the environment that the clients would otherwise inherit.
 pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
     let base_url = access.base_url.as_str();
     let (set, unset) = (Variable::set, Variable::unset);
@@ -100,11 +99,11 @@ pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -
     variables
 }
 
-/// Returns what leads git alone to the server, as a configuration file to include.
+/// Returns git's part of the configuration as a file to include.
 pub fn git_configuration(access: &Access) -> String {
     let base_url = &access.base_url;
     let mut settings = settings(access);
-    // Otherwise a proxy would be asked for the loopback address.
+    // Without this, git would use a proxy for the loopback address.
     settings.push(of_http(base_url, "proxy", ""));
     let made = format!("# Leads git to the mirror at {base_url}; made by `git hexmirror env --format gitconfig`.\n");
     made + &redirects::file(&settings)
@@ -119,19 +118,19 @@ fn of_http(url: &str, name: &'static str, value: &str) -> Setting {
     Setting { section: "http", subsection: url.to_owned(), name, value: value.to_owned() }
 }
 
-/// Why a text is not the address of a server.
+/// The reason why a text is not a valid server address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct BaseUrlError {
-    /// What is wrong with it, as a sentence's predicate.
+    /// The problem, as the predicate of a sentence.
     pub reason: &'static str,
 }
 
-/// Reads the address of a server as a person writes it, and returns it as clients are given it.
+/// Parses a server address that a user typed, and normalises it for clients.
 ///
 /// # Errors
-/// Fails where it is not an http or https address, or has what no server's address has: clients append paths to it, and
-/// compare its host with others.
+/// Fails if the text is not an HTTP or HTTPS address, or has parts that a server address must not have: clients append
+/// paths to it and compare its host with other hosts.
 pub fn base_url(text: &str) -> Result<String, BaseUrlError> {
     let error = |reason| Err(BaseUrlError { reason });
     let Some(url) = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -147,14 +146,15 @@ pub fn base_url(text: &str) -> Result<String, BaseUrlError> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// Returns the host of a base URL as the clients compare it: without port, and without the brackets of IPv6.
+/// Returns the host of a base URL in the form that clients compare: without a port and without the brackets of IPv6.
 fn host(base_url: &str) -> String {
     let url = Url::parse(base_url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
     host.trim_matches(['[', ']']).to_owned()
 }
 
-/// Adds `host` to a list of hosts, unless it is there. Without blanks: rebar3 and `mix local.*` do not trim.
+/// Adds `host` to a list of hosts, unless the list contains it. Inserts no spaces, because rebar3 and `mix local.*` do
+/// not trim.
 fn with_host(list: &str, host: &str) -> String {
     if list.split(',').any(|item| item == host) {
         return list.to_owned();
@@ -165,24 +165,25 @@ fn with_host(list: &str, host: &str) -> String {
     }
 }
 
-/// How variables are written for another program to read.
+/// The format in which variables are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `export NAME='value'` and `unset NAME`, for `eval "$(…)"` in a POSIX shell.
     Shell,
-    /// `NAME="value"`, for dotenv readers. They cannot unset: such a name becomes a comment.
+    /// `NAME="value"`, for dotenv readers. The format cannot unset variables, so those become comments.
     Dotenv,
-    /// `NAME=value` with nothing quoted, for `docker run --env-file`, where quotes would be part of the value. Nothing has to
-    /// be unset: a container starts without the variables of its host.
+    /// `NAME=value` without quotes, for `docker run --env-file`, which treats quotes as part of the value. Variables to
+    /// unset are omitted, because a container does not inherit the host's variables.
     Docker,
-    /// `NAME=value`, to be appended to the file that `$GITHUB_ENV` names. Its format cannot unset, so such names are
-    /// left out.
+    /// `NAME=value`, to be appended to the file named by `$GITHUB_ENV`. The format cannot unset variables, so those are
+    /// omitted.
     Github,
-    /// An object with a string, or null for "unset", for each name.
+    /// A JSON object with a string for each name, or null for "unset".
     Json,
 }
 
-/// Writes the variables in a format; ends with a line break. Values must hold no line break, as [`environment`] sees to.
+/// Writes the variables in a format, with a trailing line break. Values must not contain line breaks; [`environment`]
+/// ensures this.
 pub fn format(variables: &[Variable], format: Format) -> String {
     if format == Format::Json {
         return json(variables);
@@ -209,12 +210,12 @@ fn json(variables: &[Variable]) -> String {
     format!("{:#}\n", Value::Object(object))
 }
 
-/// Within single quotes a shell leaves everything alone but the single quote.
+/// Within single quotes, the shell treats every character except the single quote literally.
 fn shell_quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
-/// Within double quotes dotenv readers expand `$NAME` and backslashes.
+/// Within double quotes, dotenv readers expand `$NAME` and backslashes.
 fn dotenv_quoted(value: &str) -> String {
     let mut quoted = String::from('"');
     for character in value.chars() {

@@ -1,4 +1,4 @@
-//! Streams whose clients have to take what they asked for.
+//! Streams that require clients to keep reading.
 
 use std::future::Future;
 use std::io;
@@ -12,12 +12,12 @@ use tokio::time::{self, Instant, Sleep};
 
 use super::seats::{Busy, Seat};
 
-/// What a client has to take in the time that it has for that, in bytes. The buffers of the system are larger: a client that is
-/// only slow does not notice.
+/// The minimum number of bytes that a client must read per time limit. The system's buffers are larger, so a client
+/// that is merely slow is not affected.
 const LEAST: usize = 16 * 1024;
 
-/// A stream whose writing fails once the other side takes next to nothing for too long. Reading is bounded by hyper. The
-/// connection's seat is busy as long as a write waits.
+/// A stream whose writes fail if the peer reads too little for too long. hyper limits the time for reads. The
+/// connection's seat counts as busy while a write is blocked.
 pub(super) struct Guarded<S> {
     stream: S,
     seat: Arc<Seat>,
@@ -26,9 +26,9 @@ pub(super) struct Guarded<S> {
     stalled: Option<Stalled>,
 }
 
-/// A write that waits, or has waited lately.
+/// A write that is blocked or was blocked recently.
 struct Stalled {
-    /// What was taken since the deadline was set.
+    /// The number of bytes that the peer has read since the deadline was set.
     taken: usize,
     busy: Option<Busy>,
 }
@@ -116,7 +116,7 @@ mod tests {
         let mut guarded = Guarded::new(server, Duration::from_millis(200), place.seat.clone());
         let writing = tokio::spawn(async move { guarded.write_all(&vec![0; 1 << 20]).await });
         while !writing.is_finished() {
-            // Paces the reads: a hundred of them would not let an end come.
+            // Read slowly, so that the deadline passes before the reads are done.
             time::sleep(Duration::from_millis(2)).await;
             let _ = client.read_u8().await;
         }

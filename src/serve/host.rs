@@ -1,27 +1,28 @@
-//! Under which names a server answers, and what.
+//! Decides which names a server answers to.
 //!
-//! A page in a browser can lead a name of its own to this machine and then read what the server says ("DNS rebinding"), private
-//! packages included. It cannot choose the name, though, that the browser sends along in `Host`. So on a loopback address the
-//! server answers to known names only, and under the name of a mirrored host with that host's repositories only.
+//! A web page can make a domain of its own resolve to this machine and then read the server's responses, including
+//! private packages ("DNS rebinding"). It cannot, however, choose the name that the browser sends in `Host`. On a
+//! loopback address, the server therefore only answers to known names, and under the name of a mirrored host only with
+//! that host's repositories.
 
 use std::net::IpAddr;
 
 use super::refusal::Refusal;
 use hyper::StatusCode;
 
-/// The names by which containers reach the loopback addresses of the machine that they run on (Docker Desktop, Podman).
+/// The names by which containers reach the loopback addresses of their host machine (Docker Desktop, Podman).
 const FROM_CONTAINERS: [&str; 3] = ["host.docker.internal", "gateway.docker.internal", "host.containers.internal"];
 
-/// Whom a client means that sends a `Host`.
+/// What a client's `Host` field refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meant {
     /// This server.
     Server,
-    /// A host whose git repositories are mirrored, in lower case.
+    /// A host with mirrored git repositories, in lower case.
     Mirrored(String),
 }
 
-/// The names beside those that always lead to this machine.
+/// The server's names in addition to those that always refer to this machine.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names(Vec<String>);
 
@@ -30,13 +31,14 @@ impl Names {
         Self(names)
     }
 
-    /// Returns whether a client that sends this `Host` means this server.
+    /// Returns whether this `Host` refers to this server.
     pub(super) fn has(&self, host: &str) -> bool {
         is_this_machine(host) || self.0.iter().any(|known| known.eq_ignore_ascii_case(name(host)))
     }
 }
 
-/// Returns whether a `Host` is a name that always leads to this machine. A number is nobody's name, so any will do.
+/// Returns whether a `Host` always refers to this machine. Any IP address does, because a web page cannot make an
+/// address resolve elsewhere.
 pub(super) fn is_this_machine(host: &str) -> bool {
     let name = name(host);
     name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
@@ -62,7 +64,7 @@ pub(super) fn misdirected(host: &str) -> Refusal {
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, text)
 }
 
-/// Refuses what is no git repository under the name of a host whose repositories are mirrored.
+/// Rejects a request that is not for a git repository, under the name of a host with mirrored repositories.
 pub(super) fn not_of_host(host: &str) -> Refusal {
     let text = format!(
         "under the name {host} this server answers for that host's git repositories only; ask it for anything else under its \

@@ -1,25 +1,25 @@
-//! The server for Hex and git clients: the only place that names hyper.
+//! The server for Hex and git clients, and the only module that uses hyper.
 //!
-//! It knows nothing of the mirror branch: what it serves comes through the [`Contents`] trait. A request goes through
+//! It knows nothing about the mirror branch: everything that it serves comes from the [`Contents`] trait.
 //!
-//! | file | what it does |
+//! | file | responsibility |
 //! |---|---|
-//! | `server` | options, listening, the server's life |
-//! | `connection` | one worker a core; connections, and their end |
-//! | `seats` | how many connections, in all and of one peer; who makes room |
-//! | `guarded` | how long a client may take for what it asked for |
+//! | `server` | options, listening, and the server's life cycle |
+//! | `connection` | one worker per core; connections and their end |
+//! | `seats` | the number of connections, in total and per peer, and which idle ones to close |
+//! | `guarded` | the time that a client may take to read a response |
 //! | `service` | one request to one response, and its log line |
-//! | `tries` | requests whose state of the branch goes away under them |
-//! | `host` | under which names a server on a loopback address answers |
+//! | `tries` | retries of a request whose tip disappears meanwhile |
+//! | `host` | the names that a server on a loopback address answers to |
 //! | `route` | path to [`Resource`] |
-//! | `shelf` | what the tip has for a path, and its bytes: looked up once, loaded once |
-//! | `cache` | the bounded cache under it, one load for many waiters |
+//! | `shelf` | the items of the current tip and their bytes: each is looked up once and loaded once |
+//! | `cache` | the bounded cache of loaded bytes, with one load for all waiting requests |
 //! | `git` | git repositories: the smart and the dumb protocol |
 //! | `tls` | a local certificate authority, and HTTPS with it |
 //! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
-//! | `surface` | how requests are read, for the fuzz targets |
-//! | [`mod@environment`], `redirects` | what makes clients ask this server |
+//! | `surface` | the parsers of requests, for the fuzz targets |
+//! | [`mod@environment`], `redirects` | the settings that make clients use this server |
 
 mod cache;
 mod conditional;

@@ -1,25 +1,27 @@
-//! Leads git to the server: `url.<base>.insteadOf` for each repository that clients are led to (git-config(1)).
+//! Redirects git to the server with a `url.<base>.insteadOf` setting for each redirected repository (git-config(1)).
 //!
-//! git replaces the longest prefix of an address that any `insteadOf` names, and of equally long ones takes the first it
-//! reads. A whole repository is named here, not its whole host: so what is not mirrored still goes where it went before (the
-//! project's own remote at the same host, above all), and the user's own shorter rules (`git@github.com:` instead of
-//! `https://github.com/`) do not win. The prefix has no `.git`, so addresses with and without it match; the price is that the
-//! address of an unmirrored repository whose name goes on (`…/lib` and `…/lib_extra`) matches too. If that is a remote of the
-//! project, a longer rule keeps it where it is; else the server sends git on to that repository's own address.
+//! git replaces the longest prefix of an address that any `insteadOf` setting names, and among equally long ones the
+//! first that it reads. The prefixes here name whole repositories rather than hosts. Addresses that are not mirrored
+//! are therefore unaffected, above all the project's own remote on the same host, and the user's own shorter rules
+//! (`git@github.com:` instead of `https://github.com/`) do not take precedence. A prefix has no `.git`, so addresses
+//! with and without it match. The disadvantage is that the address of an unmirrored repository with a longer name
+//! (`…/lib_extra` for `…/lib`) matches too. If that address is a remote of the project, a longer rule preserves it.
+//! Otherwise, the server redirects git to that repository's own address.
 //!
-//! What is stored as the address of a remote (`remote.origin.url`) stays as it is, and mix compares that with the lock.
+//! The stored address of a remote (`remote.origin.url`) does not change, and mix compares it with the lock.
 
 use std::collections::BTreeMap;
 
 use super::environment::Variable;
 use crate::model::{GitAddress, GitUrl, Remotes, redacted};
 
-/// The most settings that are looked at among those that are there already.
+/// The maximum number of existing settings to read.
 const MAX_EXISTING: usize = 10_000;
 
-/// The prefixes of addresses that lead to the server, each with the repository that it names.
+/// The address prefixes to redirect to the server, each with the repository that it names.
 ///
-/// A push goes where it would go without the server: `pushInsteadOf` wins over `insteadOf`, so each prefix has one of its own.
+/// A push goes to the original address: `pushInsteadOf` takes precedence over `insteadOf`, so each prefix has a
+/// `pushInsteadOf` setting too.
 #[derive(Debug, Clone, Default)]
 pub struct Redirects {
     prefixes: BTreeMap<String, GitAddress>,
@@ -28,21 +30,21 @@ pub struct Redirects {
 }
 
 impl Redirects {
-    /// Leads git nowhere yet, and never away from the project's remotes. No address with a password is named unless
-    /// `with_secrets`, since settings may be printed.
+    /// Creates an empty set of rules that never redirects the project's remotes. Addresses that contain a password are
+    /// omitted unless `with_secrets`, because settings may be printed.
     pub fn new(remotes: Remotes, with_secrets: bool) -> Self {
         Self { prefixes: BTreeMap::new(), remotes, with_secrets }
     }
 
-    /// Adds all usual spellings of the address of a repository, unless it is a remote of the project.
+    /// Adds all usual forms of a repository's address, unless the repository is a remote of the project.
     pub fn add(&mut self, address: &GitAddress) {
         if !self.remotes.has(address) {
             self.prefixes.extend(address.spellings().into_iter().map(|spelling| (spelling, address.clone())));
         }
     }
 
-    /// Adds an address as a lock has it, with a user, a port or capital letters, unless it is a remote's. It may hold a
-    /// password, which is then part of the prefix.
+    /// Adds an address as written in a lock, with its user, port and capital letters, unless it belongs to a remote. It
+    /// may contain a password, which then becomes part of the prefix.
     pub fn add_url(&mut self, url: &GitUrl) {
         let text = url.secret_text().trim_end_matches('/');
         let is_secret = redacted(text) != text;
@@ -53,7 +55,7 @@ impl Redirects {
         self.prefixes.insert(prefix.to_owned(), url.address().clone());
     }
 
-    /// Returns the settings that lead to the server at `base_url`, and pushes and remotes away from it.
+    /// Returns the settings that redirect fetches to the server at `base_url`, but neither pushes nor remotes.
     pub(super) fn settings(&self, base_url: &str) -> Vec<Setting> {
         let url = |base: String, name, prefix: &str| Setting {
             section: "url",
@@ -69,7 +71,7 @@ impl Redirects {
         leading.chain(staying).chain(pushing).collect()
     }
 
-    /// Returns the addresses of remotes that a prefix would lead to the server, spelled as the prefix is.
+    /// Returns the addresses of remotes that match a redirected prefix, written in the same way as the prefix.
     fn remotes_beside(&self) -> Vec<String> {
         let mut beside = Vec::new();
         for (prefix, address) in &self.prefixes {
@@ -85,13 +87,14 @@ impl Redirects {
         beside
     }
 
-    /// Returns where an address leads, or the address itself if only a password that is not to be printed leads there.
+    /// Returns the target of an address, or the address itself if the target contains a password that must not be
+    /// printed.
     fn printable(&self, target: String, address: &str) -> String {
         if self.with_secrets || redacted(&target) == target { target } else { address.to_owned() }
     }
 }
 
-/// A setting of git.
+/// A git setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Setting {
     pub(super) section: &'static str,
@@ -109,7 +112,8 @@ impl Setting {
     }
 }
 
-/// Returns what a setting is about, if it is one that this program makes: two with one subject cannot both be in force.
+/// Returns the subject of a setting that this program may have generated. Of two settings with the same subject, only
+/// one can take effect.
 fn subject(key: &str, value: &str) -> Option<String> {
     let lower = key.to_ascii_lowercase();
     match lower.rsplit_once('.')?.1 {
@@ -120,15 +124,16 @@ fn subject(key: &str, value: &str) -> Option<String> {
     }
 }
 
-/// Returns the variables that add settings to those which are there already (git-config(1), `GIT_CONFIG_COUNT`).
+/// Returns the environment variables that add settings to the existing ones (git-config(1), `GIT_CONFIG_COUNT`).
 ///
-/// One with the same subject is replaced: it is of an earlier server, and git would take the first.
+/// Replaces an existing setting with the same subject: it belongs to a previous server, and git would use the first
+/// one.
 pub(super) fn variables(settings: &[Setting], existing: &impl Fn(&str) -> Option<String>) -> Vec<Variable> {
     if settings.is_empty() {
         return Vec::new();
     }
     let count = existing("GIT_CONFIG_COUNT").and_then(|count| count.trim().parse().ok()).unwrap_or(0_usize);
-    // One that is missing makes git refuse all of them.
+    // If one of them is missing, git rejects all of them.
     let keys = (0..count.min(MAX_EXISTING)).map_while(|number| existing(&format!("GIT_CONFIG_KEY_{number}")));
     let keys: Vec<String> = keys.collect();
     let subject_of = |(number, key): (usize, &String)| {
@@ -151,7 +156,7 @@ pub(super) fn variables(settings: &[Setting], existing: &impl Fn(&str) -> Option
     variables
 }
 
-/// Writes settings as a configuration file to include.
+/// Formats settings as a configuration file to include.
 pub(super) fn file(settings: &[Setting]) -> String {
     let mut by_section: BTreeMap<(&str, &str), String> = BTreeMap::new();
     for Setting { section, subsection, name, value } in settings {
@@ -164,18 +169,18 @@ pub(super) fn file(settings: &[Setting]) -> String {
     by_section.into_iter().map(section).collect()
 }
 
-/// Returns whether a setting leads to a server of this program.
+/// Returns whether a setting redirects to a server of this program.
 fn is_ours(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key.starts_with("url.") && key.contains("/git/") && key.ends_with(".insteadof")
 }
 
-/// Returns whether `url.<base>.insteadOf` leads to a server of this program, an earlier one perhaps.
+/// Returns whether `url.<base>.insteadOf` redirects to a server of this program, possibly a previous one.
 pub fn is_of_server(base: &str) -> bool {
     is_ours(&format!("url.{base}.insteadof"))
 }
 
-/// Quotes text for a configuration file (git-config(1), "Syntax").
+/// Quotes a text for a configuration file (git-config(1), "Syntax").
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -211,7 +216,7 @@ mod tests {
         super::variables(&redirects().settings(base_url), &find)
     }
 
-    /// For each form one setting that leads to the server, and one that leads pushes away from it.
+    /// Each form has one setting that redirects fetches to the server and one that preserves the address for pushes.
     const EACH: usize = 2 * 9;
 
     #[test]
@@ -266,7 +271,7 @@ mod tests {
         redirects.add(app.address());
         redirects.add_url(&app);
         assert_eq!(leading(&redirects), []);
-        // A rule of the user's leads the pinned address to the remote.
+        // The user's own rule rewrites the pinned address to the remote's.
         let mut redirects =
             Redirects::new(remotes(&["/srv/app"], &[("file:///srv/", "https://github.com/acme/")]), true);
         redirects.add(&"github.com/acme/app".parse().unwrap());

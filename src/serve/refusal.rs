@@ -1,4 +1,4 @@
-//! Errors as clients see them.
+//! Error responses to clients.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -11,21 +11,21 @@ use super::contents::{ContentsError, Resource, Tip};
 use super::service::Answer;
 use crate::model::GitAddress;
 
-/// An error as the client sees it.
+/// An error response.
 #[derive(Clone)]
 pub(super) struct Refusal {
     status: StatusCode,
-    /// What may be done instead, where the method is wrong.
+    /// The allowed methods, if the method is the problem.
     allow: &'static str,
-    /// One line, without its end.
+    /// One line without a line break.
     text: String,
-    /// Why it failed on this machine: for the server's log only, since it may name local paths.
+    /// The local cause. It is only logged, because it may contain local paths.
     cause: Option<String>,
-    /// The length of the whole, where a range of it could not be had.
+    /// The complete length, if a range is the problem.
     length: Option<u64>,
-    /// What the mirror could have and does not.
+    /// What the mirror could contain but does not.
     pub(super) lacking: Option<String>,
-    /// It may be gone at the next try: the contents failed, not the client.
+    /// Whether a retry may succeed, because the contents caused the error rather than the client.
     pub(super) is_of_contents: bool,
 }
 
@@ -35,18 +35,18 @@ impl Refusal {
         Self { status, text, cause: None, length: None, allow: "GET, HEAD", lacking: None, is_of_contents: false }
     }
 
-    /// Refuses because this machine failed. The cause goes to the log only.
+    /// Creates an error response for a local failure. The cause is only logged.
     pub(super) fn failed(status: StatusCode, text: String, cause: &str) -> Self {
         Self { cause: Some(cause.replace(char::is_control, " ")), ..Self::new(status, text) }
     }
 
-    /// Returns what is logged: the text and the cause.
+    /// Returns the log message: the text and the cause.
     pub(super) fn logged(&self) -> String {
         let cause = self.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
         self.text.clone() + &cause
     }
 
-    /// Refuses a method; `allow` lists those that would do.
+    /// Rejects a method. `allow` lists the allowed ones.
     pub(super) fn method(allow: &'static str, text: String) -> Self {
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, text) }
     }
@@ -54,7 +54,7 @@ impl Refusal {
     pub(super) fn missing(resource: Option<Resource>, tip: &Tip) -> Self {
         let what = resource.as_ref().map(Resource::to_string).unwrap_or_default();
         match resource {
-            // Entries are served as upstream signed them, and so only upstream could sign an index of them.
+            // Entries are served with upstream's signatures, so only upstream can sign a matching index.
             Some(Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_)) => {
                 let text = format!(
                     "{what} is not served: registry entries are as their repository signed them, one for each package"
@@ -65,13 +65,13 @@ impl Refusal {
         }
     }
 
-    /// Says that the mirror does not have something that an update could bring.
+    /// Reports that the mirror lacks something that an update could add.
     pub(super) fn lacking(what: String, tip: &Tip) -> Self {
         let text = format!("{what} is not in the mirror at commit {}; run `git hexmirror update`", tip.short());
         Self { lacking: Some(what), ..Self::new(StatusCode::NOT_FOUND, text) }
     }
 
-    /// Says that clients are not led to a git repository: it is not there, or no lock pins it.
+    /// Reports that a git repository is not served: it is not in the mirror, or no lock pins it.
     pub(super) fn lacking_git(address: &GitAddress, tip: &Tip) -> Self {
         let what = format!("the git repository {address}");
         let text = format!(
@@ -118,14 +118,14 @@ impl Refusal {
         match self.status {
             StatusCode::METHOD_NOT_ALLOWED => {
                 answer.headers_mut().insert(ALLOW, HeaderValue::from_static(self.allow));
-                // A body may follow, and nobody is going to read it.
+                // The request may have a body, which is not read.
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             StatusCode::BAD_REQUEST
             | StatusCode::FORBIDDEN
             | StatusCode::UNSUPPORTED_MEDIA_TYPE
             | StatusCode::MISDIRECTED_REQUEST => {
-                // As above.
+                // For the same reason.
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
@@ -146,7 +146,7 @@ pub(super) fn plain(status: StatusCode, text: String) -> Answer {
     answer
 }
 
-/// Makes a field's value.
+/// Creates a header field's value.
 pub(super) fn header(value: String) -> HeaderValue {
     HeaderValue::try_from(value).expect("digits and ASCII words are a valid header")
 }

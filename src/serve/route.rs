@@ -1,4 +1,4 @@
-//! From a request's path to what it names.
+//! Maps a request's path to what it names.
 
 use crate::model::{NameError, PackageName, ReleaseId, RepositoryName, VersionError};
 
@@ -7,17 +7,17 @@ use super::contents::Resource;
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
-    /// `/`: says what this is.
+    /// `/`: a page that describes the server.
     Page,
-    /// `/health`: says whether the branch can be read.
+    /// `/health`: reports whether the branch can be read.
     Health,
-    /// `/installs/hex-1.x.csv`: Hex's own releases, which Hex looks through once a day for a newer one.
+    /// `/installs/hex-1.x.csv`: the list of Hex's own releases, where Hex looks for a newer version once a day.
     UpdateCheck,
-    /// Something of the branch. The first of these that it has is meant; never empty.
+    /// Resources of the branch. The first one that exists is served. Never empty.
     Resources(Vec<Resource>),
 }
 
-/// Why a path names nothing.
+/// The reason why a path is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RouteError {
     #[error("the path is not percent-encoded UTF-8")]
@@ -41,17 +41,17 @@ pub(super) enum RouteError {
 }
 
 impl RouteError {
-    /// Tells whether the request itself is wrong (400), not only what it asks for (404): nothing can be where no package,
-    /// version or tarball could have such a name.
+    /// Returns whether the request is invalid (400), rather than its target missing (404): no package, version or
+    /// tarball can have such a name.
     pub(super) fn is_bad_request(&self) -> bool {
         matches!(self, Self::Encoding)
     }
 }
 
-/// Reads the path of a request: percent-encoded, without the query.
+/// Parses the path of a request, which is percent-encoded and has no query.
 pub(super) fn route(path: &str) -> Result<Route, RouteError> {
     let decoded = percent_decode(path)?;
-    // A base URL that ends in a slash makes clients ask for `//packages/…`.
+    // If the base URL ends in a slash, clients request `//packages/…`.
     let segments: Vec<&str> = decoded.trim_start_matches('/').split('/').collect();
     match segments.as_slice() {
         [""] => Ok(Route::Page),
@@ -63,8 +63,9 @@ pub(super) fn route(path: &str) -> Result<Route, RouteError> {
     }
 }
 
-/// Returns the repositories that `/repos/NAME/` may mean: an organisation of hex.pm, or a self-hosted one of that name.
-/// Their registry files carry the same name, but other signatures, so a client cannot take one for the other.
+/// Returns the repositories that `/repos/NAME/` may refer to: an organisation of hex.pm, or a self-hosted repository of
+/// that name. Their registry files contain the same name but are signed differently, so a client cannot mistake one for
+/// the other.
 fn repositories(name: &str) -> Result<Vec<RepositoryName>, NameError> {
     let own: RepositoryName = name.parse()?;
     if own.organization().is_some() || own == RepositoryName::hexpm() {
@@ -98,8 +99,8 @@ fn resources(repositories: &[RepositoryName], path: &[&str]) -> Result<Route, Ro
     }
 }
 
-/// Takes `NAME-VERSION.tar` apart. Both sides may hold `-`, but a name holds no `.` and the first number of a version no
-/// `-`, so only the last `-` before the first `.` can be the one between them.
+/// Splits `NAME-VERSION.tar`. Both parts may contain `-`, but a name contains no `.`, and a version's first number
+/// contains no `-`. The separator is therefore the last `-` before the first `.`.
 fn split_tarball_name(file: &str) -> Option<(&str, &str)> {
     let stem = file.strip_suffix(".tar")?;
     let dash = stem[..stem.find('.')?].rfind('-')?;

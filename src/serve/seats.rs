@@ -1,4 +1,4 @@
-//! Who is connected. Whoever comes when all seats are taken gets that of the connection that has been idle for longest.
+//! Tracks the open connections. If all seats are taken, a new connection replaces the one that has been idle longest.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,16 +8,16 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// What part of all seats is cleared at a time.
+/// The fraction of all seats to free at a time.
 const FEW: usize = 16;
 
 /// All seats of a server.
 pub(super) struct Seats {
     free: Arc<Semaphore>,
-    /// How many of them one peer is served on at a time, unless it is this machine.
+    /// The maximum number of connections per peer that are served at a time. Does not apply to this machine.
     per_peer: usize,
     taken: Mutex<Taken>,
-    /// Somebody waits for a seat, and is to be told when one becomes idle.
+    /// Whether a new connection waits for a seat and must be notified when a connection becomes idle.
     is_awaited: AtomicBool,
     became_idle: Notify,
     begun: Instant,
@@ -30,10 +30,10 @@ struct Taken {
     peers: HashMap<IpAddr, Arc<Peer>>,
 }
 
-/// Who connects: an address, or a network of them.
+/// A connecting address, or a network of addresses.
 struct Peer {
     shares: Arc<Semaphore>,
-    /// How many of its connections wait for others of its own.
+    /// The number of the peer's connections that wait for its other connections.
     waiting: AtomicUsize,
 }
 
@@ -43,9 +43,9 @@ pub(super) struct Seat {
     number: u64,
     address: IpAddr,
     peer: Option<Arc<Peer>>,
-    /// How many things keep it busy: a request that is answered, a write that waits for its client.
+    /// The number of activities that keep it busy: a request in progress, a write that waits for the client.
     busy: AtomicUsize,
-    /// Since when it is idle, in milliseconds since the server began.
+    /// The time since which it is idle, in milliseconds since the server started.
     idle_since: AtomicU64,
     was_served: AtomicBool,
     has_share: AtomicBool,
@@ -53,13 +53,13 @@ pub(super) struct Seat {
     asked_to_leave: Notify,
 }
 
-/// A seat that is taken; free again when this is dropped.
+/// A taken seat. Dropping it frees the seat.
 pub(super) struct Place {
     pub(super) seat: Arc<Seat>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Keeps a seat from being idle.
+/// Keeps a seat busy until dropped.
 pub(super) struct Busy(Arc<Seat>);
 
 impl Seats {
@@ -74,13 +74,14 @@ impl Seats {
         })
     }
 
-    /// Takes a seat, that of an idle connection if need be; waits while all are busy. For one caller at a time.
+    /// Takes a seat, if necessary that of an idle connection. Waits while all connections are busy. Supports one caller
+    /// at a time.
     pub(super) async fn take(self: &Arc<Self>, address: IpAddr) -> Place {
         let permit = loop {
             if let Ok(permit) = self.free.clone().try_acquire_owned() {
                 break permit;
             }
-            // Before the search: what becomes idle later tells.
+            // Set the flag before the search, so that a connection that becomes idle later notifies this task.
             self.is_awaited.store(true, SeqCst);
             self.ask_some_to_leave(|_| true);
             tokio::select! {
@@ -109,8 +110,8 @@ impl Seats {
         Place { seat, _permit: permit }
     }
 
-    /// Asks the connections to leave that have been idle for longest, of those that `may`, unless some are leaving already. A
-    /// few at a time: in a burst of new ones, most then find a free seat.
+    /// Asks the connections that have been idle longest, among those that `may` permits, to close, unless some are
+    /// closing already. Several are asked at a time, so that most new connections of a burst find a free seat.
     pub(super) fn ask_some_to_leave(&self, may: impl Fn(&Seat) -> bool) {
         let taken = self.lock();
         let mut idle: Vec<_> = taken.seats.values().filter(|seat| seat.is_idle() && may(seat)).collect();
@@ -121,7 +122,7 @@ impl Seats {
         idle.iter().take((taken.seats.len() / FEW).max(1)).for_each(|seat| seat.ask_to_leave());
     }
 
-    /// Asks all connections to leave, the busy ones after the answers that they are being given.
+    /// Asks all connections to close. Busy ones finish their current response first.
     pub(super) fn ask_all_to_leave(&self) {
         self.lock().seats.values().for_each(|seat| seat.ask_to_leave());
     }
@@ -135,13 +136,14 @@ impl Seats {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        // Nothing in here leaves the state half changed when it panics.
+        // No panic in this module leaves the state inconsistent.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seat {
-    /// Waits until the connection may be served beside the others of its peer. One of them that is idle makes room.
+    /// Waits until the connection may be served besides the peer's other connections. If one of those is idle, it makes
+    /// room.
     pub(super) async fn share(&self) -> Option<OwnedSemaphorePermit> {
         let peer = self.peer.as_ref()?;
         let share = match peer.shares.clone().try_acquire_owned() {
@@ -157,7 +159,7 @@ impl Seat {
         Some(share)
     }
 
-    /// Begins to answer a request, or to wait for the client to take an answer.
+    /// Marks the seat as busy while a request is in progress or a write waits for the client.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
         self.was_served.store(true, SeqCst);
         self.busy.fetch_add(1, SeqCst);
@@ -168,17 +170,17 @@ impl Seat {
         self.busy.load(SeqCst) == 0
     }
 
-    /// Returns whether a request was ever answered.
+    /// Returns whether the connection has served a request.
     pub(super) fn was_served(&self) -> bool {
         self.was_served.load(SeqCst)
     }
 
-    /// Completes when the connection is to end, after the answer that it is being given.
+    /// Completes when the connection must close after its current response.
     pub(super) async fn is_to_leave(&self) {
         self.asked_to_leave.notified().await;
     }
 
-    /// Says that this connection cannot leave yet, so that another one is asked.
+    /// Declares that this connection cannot close yet, so that another one is asked.
     pub(super) fn stays(&self) {
         self.seats.became_idle.notify_one();
     }
@@ -202,7 +204,7 @@ impl Seat {
     }
 }
 
-/// Counts one who waits, as long as it does.
+/// Counts a waiting task until dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -235,7 +237,8 @@ impl Drop for Place {
     }
 }
 
-/// Returns whom an address stands for: itself, or its network, since with IPv6 one machine has 2⁶⁴ of them.
+/// Returns the peer that an address belongs to: the address itself, or its /64 network for IPv6, where one machine has
+/// 2⁶⁴ addresses.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {

@@ -1,4 +1,4 @@
-//! Listening, and the life of the server.
+//! Listens on an address and runs the server.
 
 use std::fmt;
 use std::future::Future;
@@ -21,58 +21,60 @@ use super::service::Service;
 use super::shelf::Shelf;
 use super::tls::Tls;
 
-/// How many new connections wait in the system's queue, as far as that allows (`somaxconn`, listen(2)).
+/// The length of the system's queue of new connections, as far as the system permits (`somaxconn`, listen(2)).
 #[cfg(unix)]
 const BACKLOG: i32 = 4096;
 
-/// Takes one line of the request log. Must not block.
+/// Receives each entry of the request log. Must not block.
 pub type Log = Arc<dyn Fn(&RequestLog) + Send + Sync>;
 
-/// One request, as it was answered.
+/// An answered request.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RequestLog {
-    /// Who asked.
+    /// The client's address.
     pub peer: SocketAddr,
-    /// The method, as sent.
+    /// The method as sent.
     pub method: String,
-    /// Path and query, as sent (still percent-encoded, so it holds no control characters).
+    /// The path and query as sent. They are percent-encoded and therefore contain no control characters.
     pub path: String,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
-    /// The length of the answer's body in bytes; of one that is sent as it is made, what was sent of it.
+    /// The length of the response's body in bytes. For a streamed response, the number of bytes sent.
     pub bytes: u64,
-    /// From the end of the request's header to the start of the answer.
+    /// The time from the end of the request's header to the start of the response.
     pub elapsed: Duration,
-    /// If the status is an error, what the body says and its cause on this machine; else what went wrong later.
+    /// For an error status, the response's text and its local cause. Otherwise, an error that occurred while the
+    /// response was being sent.
     pub error: Option<String>,
-    /// What was asked for, as a person would call it, where the mirror could have it and does not.
+    /// A description of the requested item, if the mirror could contain it but does not.
     pub lacking: Option<String>,
 }
 
-/// What bounds one client's use of the server.
+/// Limits on the use of the server, in total and per client.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at one time, and at most half of the files that the process may have open. Whoever comes then gets the
-    /// place of the connection that has been idle for longest; while none is, it waits.
+    /// The maximum number of connections, which also never exceeds half of the process's file descriptor limit. A
+    /// further connection replaces the one that has been idle longest. While all are busy, it waits.
     pub connections: usize,
-    /// Connections of one peer that are served at one time, unless it is this machine; with IPv6, of one /64 network.
+    /// The maximum number of connections of one peer that are served at a time. Does not apply to this machine. With
+    /// IPv6, a peer is a /64 network.
     pub connections_per_peer: usize,
-    /// Time for a whole request header, counted from the end of the last request: so also how long an idle connection
-    /// is kept.
+    /// The maximum time to receive a complete request header, counted from the end of the previous request. It
+    /// therefore also limits how long an idle connection is kept.
     pub header_time: Duration,
-    /// Time in which a client has to take at least 16 KiB of an answer.
+    /// The maximum time in which a client must read at least 16 KiB of a response.
     pub write_time: Duration,
-    /// Size of a request header in bytes; at least 8192.
+    /// The maximum size of a request header in bytes. At least 8192.
     pub header_bytes: usize,
-    /// Time that running requests get when the server stops.
+    /// The time that active requests get to finish when the server stops.
     pub drain_time: Duration,
-    /// Size of the body of a git client's request in bytes, packed and unpacked.
+    /// The maximum size of the body of a git client's request in bytes, both compressed and decompressed.
     pub body_bytes: u64,
-    /// Time for the whole body of a git client's request.
+    /// The maximum time to receive the complete body of a git client's request.
     pub body_time: Duration,
-    /// How many git processes answer at one time, of one peer at most half of them, unless it is this machine; further
-    /// requests wait for their turn.
+    /// The maximum number of concurrent git processes. A peer other than this machine gets at most half of them.
+    /// Further requests wait.
     pub git_processes: usize,
 }
 
@@ -85,7 +87,7 @@ impl Default for Limits {
             write_time: Duration::from_secs(30),
             header_bytes: 16 * 1024,
             drain_time: Duration::from_secs(5),
-            // A client sends 50 bytes for each commit that it has, at most some thousands of them.
+            // A client sends 50 bytes for each commit that it has, and names some thousands at most.
             body_bytes: 16 * 1024 * 1024,
             body_time: Duration::from_secs(60),
             git_processes: 2 * thread::available_parallelism().map_or(2, NonZero::get),
@@ -93,20 +95,20 @@ impl Default for Limits {
     }
 }
 
-/// How a server runs.
+/// The options of a server.
 #[derive(Clone)]
 pub struct Options {
-    /// Bytes that loaded items may take in memory.
+    /// The maximum memory use of cached items, in bytes.
     pub cache_bytes: u64,
-    /// What bounds one client.
+    /// The limits.
     pub limits: Limits,
-    /// Takes each answered request, where set.
+    /// Receives each answered request, if set.
     pub log: Option<Log>,
-    /// Which git answers git clients.
+    /// The git program that answers git clients.
     pub git: Git,
-    /// What it needs to speak HTTPS, where it is to speak that.
+    /// The certificate for HTTPS. `None` for plain HTTP.
     pub tls: Option<Tls>,
-    /// Further names under which clients reach a server that listens on a loopback address.
+    /// Additional names by which clients reach a server that listens on a loopback address.
     pub names: Vec<String>,
 }
 
@@ -129,52 +131,52 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Why a server could not run.
+/// The reason why a server cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The address is not one.
+    /// The address is invalid.
     #[error("{address} is not an address to listen on; give HOST:PORT, such as 127.0.0.1:4040")]
     Address {
-        /// The address as it was given.
+        /// The address as given.
         address: String,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// Another program listens there.
+    /// Another program listens on the address.
     #[error("{address} is in use by another program; choose another port, or 0 for a free one")]
     InUse {
         /// The address.
         address: SocketAddr,
     },
-    /// The user may not listen there.
+    /// The user lacks the permission to listen on the address.
     #[error("no permission to listen on {address}; ports below 1024 need it, choose a higher one or 0 for a free one")]
     Permission {
         /// The address.
         address: SocketAddr,
     },
-    /// Listening failed otherwise.
+    /// Listening failed for another reason.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The threads of the server could not be started.
+    /// The server's threads cannot be started.
     #[error("cannot start the threads of the server at {address}")]
     Threads {
-        /// The address that it listens on.
+        /// The address that the server listens on.
         address: SocketAddr,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// A server that listens, though nobody is answered before it runs.
+/// A server that listens but does not answer requests yet.
 pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
@@ -183,10 +185,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `address` (`HOST:PORT` or a [`SocketAddr`]; port 0 takes a free one).
+    /// Listens on `address` (`HOST:PORT` or a [`SocketAddr`]; port 0 selects a free port).
     ///
     /// # Errors
-    /// A [`ServeError`] that says why the address cannot be had.
+    /// Returns a [`ServeError`] if the server cannot listen on the address.
     pub fn bind(
         address: impl ToSocketAddrs + fmt::Display,
         contents: Arc<dyn Contents>,
@@ -203,22 +205,23 @@ impl Server {
         Err(error.unwrap_or_else(|| unusable(io::Error::from(io::ErrorKind::NotFound))))
     }
 
-    /// Returns the address it listens on, with the real port.
+    /// Returns the address that the server listens on, with the actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040` or `https://localhost:4040`.
+    /// Returns the server's base URL for clients on this machine, such as `http://127.0.0.1:4040` or
+    /// `https://localhost:4040`.
     pub fn base_url(&self) -> String {
         base_url(self.local_addr, &self.options)
     }
 
-    /// Answers requests, on threads of its own, until `shutdown` completes; then lets running requests end, at most for
-    /// [`Limits::drain_time`]. Blocks the calling thread, which must not be one of a tokio runtime; `shutdown` is
-    /// polled in a tokio runtime with I/O and time enabled.
+    /// Answers requests on separate threads until `shutdown` completes. Active requests then get [`Limits::drain_time`]
+    /// to finish. Blocks the calling thread, which must not belong to a tokio runtime. `shutdown` is polled in a tokio
+    /// runtime with I/O and time enabled.
     ///
     /// # Errors
-    /// [`ServeError::Threads`] or [`ServeError::Listen`] where the system does not give what is needed.
+    /// Returns [`ServeError::Threads`] or [`ServeError::Listen`] if the system lacks resources.
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let base_url = self.base_url();
         let Self { listener, local_addr, contents, options } = self;
@@ -244,19 +247,19 @@ impl Server {
             connections.drain().await;
             Ok(())
         });
-        // What still blocks in the contents must not hold the program up.
+        // Calls that still block in the contents must not delay the program's exit.
         runtime.shutdown_background();
         result
     }
 
-    /// Does what [`Server::run`] does in the background, until the handle stops it.
+    /// Runs the server in the background, as [`Server::run`] does, until the handle stops it.
     ///
     /// # Errors
-    /// [`ServeError::Threads`].
+    /// Returns [`ServeError::Threads`] if the thread cannot be started.
     pub fn start(self) -> Result<Handle, ServeError> {
         let (local_addr, base_url) = (self.local_addr, self.base_url());
         let (stop, stopped) = oneshot::channel::<()>();
-        // A dropped sender means the same as a sent one.
+        // Dropping the sender has the same effect as sending.
         let body = move || self.run(async { drop(stopped.await) });
         let thread = thread::Builder::new().name("serve".into()).spawn(body);
         let thread = thread.map_err(|source| ServeError::Threads { address: local_addr, source })?;
@@ -266,7 +269,8 @@ impl Server {
 
 fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address)?;
-    // The system drops what comes in a burst beyond the standard library's 128, and the client tries again a second later.
+    // The standard library's queue of 128 is too short for bursts: the system drops further connections, and their
+    // clients only retry after a second.
     #[cfg(unix)]
     rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
@@ -282,9 +286,12 @@ fn cannot_listen(address: SocketAddr, source: io::Error) -> ServeError {
     }
 }
 
-/// An address that stands for all of the machine's is replaced by the loopback one: nobody can connect to the former. With TLS
-/// that is named: Erlang's clients do not compare a number with the addresses in a certificate (`public_key`'s
-/// `pkix_verify_hostname/2`, whose default knows only names for `https`). A certificate of the user's own is for a name of theirs.
+/// Returns the base URL for an address.
+///
+/// The unspecified address is replaced with the loopback address, because clients cannot connect to the former. With
+/// TLS, the loopback address is replaced with `localhost`, because Erlang's clients do not compare IP addresses with a
+/// certificate's (`public_key`'s `pkix_verify_hostname/2`, whose default for `https` only knows names). This does not
+/// apply to a certificate that the user provides, which has names of its own.
 fn base_url(mut address: SocketAddr, options: &Options) -> String {
     let port = address.port();
     match &options.tls {
@@ -306,7 +313,7 @@ fn base_url(mut address: SocketAddr, options: &Options) -> String {
     format!("http://{address}")
 }
 
-/// A server that runs on threads of its own. Stops when dropped.
+/// A server that runs on separate threads. Dropping it stops the server.
 pub struct Handle {
     local_addr: SocketAddr,
     base_url: String,
@@ -315,20 +322,20 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Returns the address it listens on.
+    /// Returns the address that the server listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Returns the address as clients on this machine write it, such as `http://127.0.0.1:4040`.
+    /// Returns the server's base URL for clients on this machine, such as `http://127.0.0.1:4040`.
     pub fn base_url(&self) -> String {
         self.base_url.clone()
     }
 
-    /// Stops accepting, lets running requests end within [`Limits::drain_time`], and waits for that.
+    /// Stops accepting connections and waits until active requests finish, at most for [`Limits::drain_time`].
     ///
     /// # Errors
-    /// What ended the server before.
+    /// Returns the error that ended the server before, if any.
     pub fn stop(mut self) -> Result<(), ServeError> {
         self.end()
     }
@@ -347,7 +354,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // Nobody is left to tell.
+            // A drop cannot report errors.
             let _ = thread.join();
         }
     }

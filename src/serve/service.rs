@@ -1,4 +1,4 @@
-//! One request to one response, and its log line.
+//! Maps a request to a response and logs it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,17 +28,17 @@ pub(super) struct Service {
     pub(super) shelf: Shelf,
     pub(super) repositories: Repositories,
     pub(super) log: Option<Log>,
-    /// What `/` tells clients to set.
+    /// The address that the page at `/` tells clients to configure.
     pub(super) base_url: String,
-    /// The names it answers to, where not to all.
+    /// The names that the server answers to. `None` if it answers to all names.
     pub(super) names: Option<Names>,
 }
 
-/// What is sent: whole in memory, or as it is made.
+/// A response whose body is in memory or streamed.
 pub(super) type Answer = Response<Either<Full<Bytes>, Box<Streamed>>>;
 
 impl Service {
-    /// Answers one request. Whatever goes wrong becomes an answer too.
+    /// Answers a request. Errors become responses too.
     pub(super) async fn answer(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Answer {
         let Some(log) = &self.log else { return self.respond(peer, request).await.0 };
         let begun = Instant::now();
@@ -62,7 +62,7 @@ impl Service {
         answer
     }
 
-    /// Returns the answer and, where it is an error, what it was made of.
+    /// Returns the response and, if it is an error, the refusal that it was made from.
     async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
         let is_head = request.method() == Method::HEAD;
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).or(request.uri().host());
@@ -97,14 +97,14 @@ impl Service {
         }
     }
 
-    /// Returns whom a client means by its `Host`. Refuses a name that is nobody's here. If the branch cannot be read, no host
-    /// is mirrored.
+    /// Returns what a request's `Host` refers to. Rejects unknown names. If the branch cannot be read, no host counts
+    /// as mirrored.
     async fn meant(&self, host: Option<&str>) -> Result<Meant, Refusal> {
         let Some(host) = host.filter(|host| !host::is_this_machine(host)) else { return Ok(Meant::Server) };
         let name = host::name(host).to_ascii_lowercase();
         let mut tries = Tries::new(self.shelf.contents());
         loop {
-            // Without a branch no host is mirrored.
+            // Without a branch, no host is mirrored.
             let Ok(tip) = self.shelf.tip() else { break };
             let refusal = match self.has_host(&tip, &name).await {
                 Ok(true) => return Ok(Meant::Mirrored(name)),
@@ -148,7 +148,7 @@ impl Service {
         }
         match route::route(path).map_err(|error| Refusal::new(route_status(&error), error.to_string()))? {
             Route::Page => Ok(plain(StatusCode::OK, self.page(tip.as_ref().ok()))),
-            // Hex takes a list without any version for "there is no newer one" (`find_new_version_from_csv/1`).
+            // Hex interprets a list without versions as "there is no newer version" (`find_new_version_from_csv/1`).
             Route::UpdateCheck => Ok(plain(StatusCode::OK, String::new())),
             Route::Health => {
                 let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
@@ -166,10 +166,11 @@ impl Service {
         }
     }
 
-    /// Answers for what the snapshot does not have.
+    /// Answers a request for a resource that the snapshot lacks.
     ///
-    /// Of a package that does not exist upstream either, Hex takes 304 for "nothing new" even where it knows nothing
-    /// (`write_result/4` in its `registry/server.ex`); after 404 it would tell its user of an error.
+    /// If the package does not exist upstream either, the response is 304. Hex interprets it as "nothing new" even if
+    /// it knows no entry yet (`write_result/4` in its `registry/server.ex`), whereas it would show its user an error
+    /// after 404.
     async fn missing(&self, resource: Option<Resource>, tip: &Tip) -> Result<Answer, Refusal> {
         if let Some(resource) = &resource
             && self.shelf.is_absent(tip, resource).await.map_err(|error| Refusal::from_contents(&error, Some(tip)))?
@@ -229,7 +230,7 @@ impl Service {
     }
 }
 
-/// Refuses what a read-only server has no answer for.
+/// Rejects requests that a read-only server cannot answer.
 pub(super) fn check<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let text = format!("{} is not allowed: the mirror is read-only, use GET or HEAD", request.method());
@@ -245,7 +246,8 @@ fn route_status(error: &route::RouteError) -> StatusCode {
     if error.is_bad_request() { StatusCode::BAD_REQUEST } else { StatusCode::NOT_FOUND }
 }
 
-/// Adds what every answer about an item carries. The branch may move at any time, so caches on the way have to ask again.
+/// Adds the header fields that all responses about an item have. The branch may move at any time, so intermediate
+/// caches must revalidate.
 fn with_item(mut answer: Answer, status: StatusCode, item: &Item) -> Answer {
     *answer.status_mut() = status;
     let fields = answer.headers_mut();

@@ -1,4 +1,4 @@
-//! What the branch has for a path, and its bytes.
+//! Finds the items of the branch and their bytes, with caches for both.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -13,7 +13,7 @@ use tokio::{runtime, task};
 use super::cache::{Cache, Outcome};
 use super::contents::{Contents, ContentsError, Found, Resource, Tip};
 
-/// How many paths are remembered for one tip. A mirror holds a few hundred.
+/// The maximum number of paths to cache per tip. A mirror has a few hundred.
 const MAX_REMEMBERED: usize = 20_000;
 
 /// The contents with their caches.
@@ -23,13 +23,13 @@ pub(super) struct Shelf {
     remembered: Mutex<Remembered>,
 }
 
-/// What has been found at one tip.
+/// The items found at one tip.
 struct Remembered {
     tip: Tip,
     items: HashMap<String, Arc<Item>>,
 }
 
-/// Something that the branch has, with what each answer about it repeats.
+/// An item of the branch, with the header fields that every response about it has.
 pub(super) struct Item {
     pub(super) resource: Resource,
     pub(super) etag: HeaderValue,
@@ -37,7 +37,7 @@ pub(super) struct Item {
 }
 
 impl Shelf {
-    /// Loads run in `runtime`, so they outlive the worker that began them.
+    /// Creates the caches. Loads run in `runtime`, so they outlive the worker that started them.
     pub(super) fn new(contents: Arc<dyn Contents>, cache_bytes: u64, runtime: runtime::Handle) -> Self {
         let remembered = Remembered { tip: Tip(String::new()), items: HashMap::new() };
         Self { contents, cache: Cache::new(cache_bytes, runtime), remembered: Mutex::new(remembered) }
@@ -51,13 +51,13 @@ impl Shelf {
         self.contents.tip()
     }
 
-    /// Returns what was found under this path at this tip before.
+    /// Returns the item that was found for this path at this tip before.
     pub(super) fn remembered(&self, tip: &Tip, path: &str) -> Option<Arc<Item>> {
         let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.tip == *tip { remembered.items.get(path).cloned() } else { None }
     }
 
-    /// Looks for the first of `resources` that the snapshot has, and remembers it under `path`.
+    /// Finds the first of `resources` that the snapshot has, and caches it for `path`.
     pub(super) async fn find(
         &self,
         tip: &Tip,
@@ -78,7 +78,7 @@ impl Shelf {
         Ok(Some(item))
     }
 
-    /// Tells whether the snapshot knows that what was asked for does not exist.
+    /// Returns whether the snapshot records that a resource does not exist upstream.
     pub(super) async fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
         let (contents, at, asked) = (self.contents.clone(), tip.clone(), resource.clone());
         let absent = task::spawn_blocking(move || contents.is_absent(&at, &asked)).await;
@@ -94,12 +94,12 @@ impl Shelf {
         remembered.items.insert(path.to_owned(), item);
     }
 
-    /// Returns the bytes of an item as they go to the client, if they are at hand.
+    /// Returns the bytes of an item as sent to clients, if they are cached.
     pub(super) fn kept(&self, item: &Item) -> Option<Bytes> {
         self.cache.kept(&item.found.key)
     }
 
-    /// Returns the bytes of an item as they go to the client.
+    /// Returns the bytes of an item as sent to clients. Loads them if necessary.
     pub(super) async fn load(&self, tip: &Tip, item: &Arc<Item>) -> Outcome {
         let (contents, at, tip, item) = (self.contents.clone(), tip, tip.clone(), item.clone());
         let key = item.found.key.clone();
@@ -124,7 +124,7 @@ fn first_found(
     Ok(None)
 }
 
-/// Returns the strong `ETag` of a key, if it can be one.
+/// Returns the strong `ETag` for a key. `None` if the key is not valid in a header.
 fn etag(key: &str) -> Option<HeaderValue> {
     let valid = !key.is_empty() && key.len() <= 200 && key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
     valid.then(|| HeaderValue::try_from(format!("\"{key}\"")).ok()).flatten()

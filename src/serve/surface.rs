@@ -1,5 +1,5 @@
-//! How the server reads what a client sends, without a server around it. For the fuzz targets (`fuzz/`) and no part of the
-//! interface: names and shapes may change at any time.
+//! Exposes the parsers of requests to the fuzz targets (`fuzz/`). This module is not part of the public interface: its
+//! items may change at any time.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::route::{self, Route};
 use super::{Resource, git};
 use crate::model::GitAddress;
 
-/// Returns what the path of a request may name on the branch; `None` if it names something else or nothing.
+/// Returns the resources that a request's path may refer to. `None` if it refers to anything else.
 pub fn resources(path: &str) -> Option<Vec<Resource>> {
     match route::route(path) {
         Ok(Route::Resources(resources)) => Some(resources),
@@ -19,18 +19,20 @@ pub fn resources(path: &str) -> Option<Vec<Resource>> {
     }
 }
 
-/// Returns the git repository that a request means, if any; `None` if it is no request of git. `host` is a mirrored one.
+/// Returns the git repository that a request refers to, if its address is valid. `None` if the request is not a git
+/// request. `host` is a mirrored host.
 pub fn repositories(path: &str, query: Option<&str>, host: Option<&str>) -> Option<Vec<GitAddress>> {
     git::asked(path, query, host).map(|asked| asked.address().cloned().into_iter().collect())
 }
 
-/// Returns a `Host` without its port, and whether a server on a loopback address that is called `names` answers to it.
+/// Returns a `Host` without its port, and whether a server on a loopback address with these `names` answers to it.
 pub fn host(host: &str, names: &[&str]) -> (String, bool) {
     let known = Names::new(names.iter().map(|name| (*name).to_owned()).collect());
     (host::name(host).to_owned(), known.has(host))
 }
 
-/// Returns which of `length` bytes a request with these headers is given: an empty range if none of them can be.
+/// Returns the range of `length` bytes that a request with these header fields receives. Empty if the range is
+/// unsatisfiable.
 pub fn range(range: &HeaderValue, if_range: Option<&HeaderValue>, etag: &HeaderValue, length: u64) -> Range<u64> {
     let mut headers = HeaderMap::from_iter([(RANGE, range.clone())]);
     headers.extend(if_range.map(|condition| (IF_RANGE, condition.clone())));
@@ -41,14 +43,14 @@ pub fn range(range: &HeaderValue, if_range: Option<&HeaderValue>, etag: &HeaderV
     }
 }
 
-/// Returns whether one `If-None-Match` has an `ETag`.
+/// Returns whether an `If-None-Match` field contains an `ETag`.
 pub fn is_known(if_none_match: &HeaderValue, etag: &HeaderValue) -> bool {
     let headers = HeaderMap::from_iter([(hyper::header::IF_NONE_MATCH, if_none_match.clone())]);
     conditional::is_known(&headers, etag)
 }
 
-/// Unpacks the gzipped body of a git request that arrives in pieces; `None` if it is no gzip, not all of it, or unpacks to more
-/// than `limit` bytes.
+/// Decompresses the gzipped body of a git request that arrives in pieces. `None` if it is not valid gzip, is truncated,
+/// or exceeds `limit` bytes when decompressed.
 pub async fn body(pieces: &[&[u8]], limit: u64) -> Option<Vec<u8>> {
     git::unpacked(pieces, limit).await
 }

@@ -1,10 +1,12 @@
-//! HTTPS with a local certificate authority: made on first use, kept in a folder, trusted only by who is told to.
+//! HTTPS with a local certificate authority, which is created on first use, stored in a folder, and trusted only by
+//! clients that are configured to trust it.
 //!
-//! `ca.pem` is what clients are given. Its key signs one certificate, `intermediate.pem`, and is never written down: some clients
-//! (Erlang's) do not look at what constrains an authority that they are told to trust, but all do at what stands below it.
-//! `ca-key.pem`, the intermediate's, is for the owner alone. Whoever gets hold of it can do little with it: both are constrained to
-//! the names that the server has (RFC 5280, 4.2.1.10), and end after a year. They are made anew for other names. The server's own
-//! certificate is made at each start and never written down.
+//! Clients receive the root certificate, `ca.pem`. Its key signs one intermediate certificate, `intermediate.pem`, and is
+//! never written to disk. The intermediate is necessary because some clients (Erlang's) ignore the name constraints of a
+//! trusted root, but all clients check those of the certificates below it. Only the owner can read the intermediate's
+//! key, `ca-key.pem`. If this key leaks, the damage is limited: both certificates are constrained to the server's names
+//! (RFC 5280, 4.2.1.10) and expire after a year. For other names, new ones are created. The server's own certificate is
+//! created at each start and never written to disk.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -28,21 +30,21 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{RootCertStore, ServerConfig};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the authority and a server's certificate are valid.
+/// The validity period of the authority and of a server's certificate.
 const VALID: Duration = DAY.saturating_mul(365);
-/// An authority that ends sooner than this is made anew: a server that is started with it lasts at least so long.
+/// An authority with a shorter remaining validity is replaced, so that a server can run at least this long.
 const RENEWED_BEFORE: Duration = DAY.saturating_mul(90);
-/// The largest certificate or key that is read, in bytes.
+/// The maximum size of a certificate or key file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// The names that every certificate has.
+/// The names in every certificate.
 const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 const AUTHORITY: &str = "ca.pem";
 const INTERMEDIATE: &str = "intermediate.pem";
 const AUTHORITY_KEY: &str = "ca-key.pem";
-/// The names that the authority is constrained to, one a line, sorted.
+/// The file with the names that the authority is constrained to, sorted, one per line.
 const NAMES: &str = "names";
 
-/// What a server needs to speak HTTPS.
+/// A server's configuration for HTTPS.
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub(super) config: Arc<ServerConfig>,
@@ -50,11 +52,11 @@ pub struct Tls {
     is_renewed: bool,
 }
 
-/// Why there is no certificate.
+/// The reason why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A name is not one of a host.
+    /// A name is not a valid host name.
     #[error("{name:?} is not the name or the address of a host")]
     Name {
         /// The name.
@@ -63,37 +65,38 @@ pub enum TlsError {
     /// A file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was attempted, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// A certificate or key that was given cannot be used.
+    /// A given certificate or key is unusable.
     #[error("{} cannot be used for HTTPS: {problem}", path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A certificate cannot be made.
+    /// A certificate cannot be created.
     #[error("cannot make a certificate")]
     Certificate {
-        /// Why not.
+        /// The reason.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl Tls {
-    /// Makes a certificate for this machine's own names and `names`, signed by the authority that `folder` keeps. That is
-    /// made if there is none, and anew if it is for other names, damaged, readable by others, or about to end.
+    /// Creates a certificate for this machine's own names and `names`, signed by the authority in `folder`. Creates the
+    /// authority if it does not exist. Replaces it if it is for other names, damaged, readable by other users, or about
+    /// to expire.
     ///
     /// # Errors
-    /// Fails if a name is not one of a host, or the folder cannot be read or written.
+    /// Fails if a name is not a valid host name, or if the folder cannot be read or written.
     pub fn issue(folder: &Path, names: &[String]) -> Result<Self, TlsError> {
         let mut all: BTreeSet<String> = OWN_NAMES.map(str::to_owned).into();
         for name in names {
@@ -120,7 +123,8 @@ impl Tls {
         let is_renewed = authority.exists();
         let pair = make_authority(&all).map_err(certificate)?;
         let config = chain(&pair, &all, &provider)?;
-        // The certificate last: one that does not fit the key and the names is made again.
+        // Write the certificate last: if it does not match the key and the names, the next start creates the authority
+        // again.
         let files = [
             (AUTHORITY_KEY, &pair.key, 0o600),
             (INTERMEDIATE, &pair.intermediate, 0o644),
@@ -135,10 +139,10 @@ impl Tls {
         Ok(Self { config, authority: Some(authority), is_renewed })
     }
 
-    /// Takes a certificate, with those that it is to be checked by, and its key, both as PEM.
+    /// Reads a certificate with its chain, and its key, both as PEM.
     ///
     /// # Errors
-    /// Fails if a file cannot be read, or the two cannot be used together.
+    /// Fails if a file cannot be read, or if the two files do not belong together.
     pub fn open(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let read = |path: &Path| {
             let mut text = Vec::new();
@@ -160,17 +164,18 @@ impl Tls {
         Ok(Self { config, authority: None, is_renewed: false })
     }
 
-    /// Returns the file with the authority's certificate, which clients are to trust; `None` if the certificate was given.
+    /// Returns the file with the authority's certificate, which clients must trust. `None` if the user provided the
+    /// certificate.
     pub fn authority(&self) -> Option<&Path> {
         self.authority.as_deref()
     }
 
-    /// Returns whether the authority took the place of another one, so that clients need it again.
+    /// Returns whether the authority replaced a previous one, so that clients need the new certificate.
     pub fn is_renewed(&self) -> bool {
         self.is_renewed
     }
 
-    /// Returns where [`Tls::issue`] keeps the authority's certificate in a folder.
+    /// Returns the path of the authority's certificate in the folder that [`Tls::issue`] uses.
     pub fn authority_in(folder: &Path) -> PathBuf {
         folder.join(AUTHORITY)
     }
@@ -180,14 +185,14 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// The certificates of an authority, and the key of the lower one, all as PEM.
+/// The certificates of an authority and the key of the intermediate one, all as PEM.
 struct Authority {
     root: String,
     intermediate: String,
     key: String,
 }
 
-/// Reads the authority that a folder keeps, if it is constrained to these names and its key is nobody else's.
+/// Reads the authority in a folder, if it is constrained to these names and no other user can read its key.
 fn read(folder: &Path, names: &str) -> Option<Authority> {
     let text = |name: &str| fs::read_to_string(folder.join(name)).ok();
     let key = folder.join(AUTHORITY_KEY);
@@ -211,7 +216,7 @@ fn certificate(source: impl Into<Box<dyn Error + Send + Sync>>) -> TlsError {
     TlsError::Certificate { source: source.into() }
 }
 
-/// Describes the authority below which so many others may stand.
+/// Returns the parameters of an authority that permits `below` further authorities in a chain below it.
 fn authority_params(below: u8) -> CertificateParams {
     let mut params = CertificateParams::default();
     let name = if below == 0 { "git-hexmirror server authority" } else { "git-hexmirror on this machine" };
@@ -223,7 +228,7 @@ fn authority_params(below: u8) -> CertificateParams {
     params
 }
 
-/// Returns the part of the name space that a name stands for.
+/// Returns the name constraint for a name.
 fn subtree(name: &str) -> GeneralSubtree {
     match name.parse::<IpAddr>() {
         Ok(address) => {
@@ -234,7 +239,7 @@ fn subtree(name: &str) -> GeneralSubtree {
     }
 }
 
-/// Lets a certificate begin a day ago, since clocks differ.
+/// Sets the validity period. The period begins one day ago, because clocks differ.
 fn last(params: &mut CertificateParams) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
@@ -242,8 +247,8 @@ fn last(params: &mut CertificateParams) {
     params.not_after = epoch + (now + VALID).saturating_sub(DAY);
 }
 
-/// Makes an authority for some names, and for no others. There are names and addresses among them: of a kind that no constraint
-/// is about, all would be permitted.
+/// Creates an authority that is constrained to these names. They must include both names and IP addresses: a kind
+/// without any constraint would be permitted without limits.
 fn make_authority(names: &[String]) -> Result<Authority, rcgen::Error> {
     let constrained = |below| {
         let mut params = authority_params(below);
@@ -262,7 +267,7 @@ fn make_authority(names: &[String]) -> Result<Authority, rcgen::Error> {
     Ok(Authority { root, intermediate, key: key.serialize_pem() })
 }
 
-/// Issues a server's certificate, and checks it the way that clients will while the server runs.
+/// Issues a server's certificate and verifies it as clients will.
 fn chain(
     authority: &Authority,
     names: &[String],
@@ -308,7 +313,7 @@ fn server_config(
     Ok(Arc::new(config))
 }
 
-/// Writes a file all or nothing, with a mode from its first moment on.
+/// Writes a file atomically, with its mode set from the beginning.
 fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -320,7 +325,8 @@ fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells whether a certificate can be made out to a name: an address, or words between dots, the first of them perhaps `*`.
+/// Returns whether a certificate can be issued for a name: an IP address, or labels separated by dots, of which the
+/// first may be `*`.
 fn is_host(name: &str) -> bool {
     let word = |word: &str| {
         let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -364,13 +370,14 @@ mod tests {
         let before = authority(&folder, &[]).0;
         fs::write(folder.join(AUTHORITY_KEY), make_authority(&[]).unwrap().key).unwrap();
         assert_ne!(authority(&folder, &[]).0, before);
-        // What earlier versions made had no constraints.
+        // Authorities of older versions had no constraints.
         let before = authority(&folder, &[]).0;
         fs::remove_file(folder.join(NAMES)).unwrap();
         assert_ne!(authority(&folder, &[]).0, before);
     }
 
-    /// Issues a certificate for a name with the key of an authority that is constrained to others, and has it checked.
+    /// Issues a certificate for a name with the key of an authority that is constrained to other names, and returns
+    /// whether it passes verification.
     fn is_trusted(authority: &Authority, name: &str) -> bool {
         let provider = provider();
         let issuer = Issuer::new(authority_params(0), KeyPair::from_pem(&authority.key).unwrap());
@@ -431,7 +438,7 @@ mod tests {
         let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(AUTHORITY_KEY), 0o600);
         assert_eq!(mode(AUTHORITY) & 0o400, 0o400);
-        // Whoever may have read it has it for good.
+        // Another user may have read the key before.
         fs::set_permissions(folder.path().join(AUTHORITY_KEY), fs::Permissions::from_mode(0o640)).unwrap();
         assert_ne!(authority(folder.path(), &[]).0, before);
         assert_eq!(mode(AUTHORITY_KEY), 0o600);

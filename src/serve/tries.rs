@@ -1,4 +1,4 @@
-//! A request is answered from one state of the branch. When that goes away meanwhile, it is answered from the next.
+//! Retries a request at the current tip if the tip that it was using disappears meanwhile.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use tokio::task;
 use super::contents::{Contents, Tip};
 use super::refusal::Refusal;
 
-/// How often one request is tried at most, while the branch moves on under it.
+/// The maximum number of attempts per request.
 const MOST: usize = 5;
 
-/// The tries of one request.
+/// The attempts of one request.
 pub(super) struct Tries<'a> {
     contents: &'a Arc<dyn Contents>,
-    /// Where it failed, try by try.
+    /// The tip of each failed attempt.
     failed: Vec<Option<Tip>>,
 }
 
@@ -22,8 +22,8 @@ impl<'a> Tries<'a> {
         Self { contents, failed: Vec::new() }
     }
 
-    /// Returns whether what failed at a tip is to be tried again, at the tip of then: once at the same, since packs may have
-    /// been replaced by others, and again when the branch has moved. The contents are refreshed before.
+    /// Returns whether to retry a request that failed at a tip. It is retried once at the same tip, because packs may
+    /// have been replaced, and again whenever the branch has moved. Refreshes the contents first.
     pub(super) async fn again(&mut self, refusal: &Refusal, tip: Option<&Tip>) -> bool {
         let is_new = self.failed.is_empty() || self.failed.last().is_some_and(|last| last.as_ref() != tip);
         if !refusal.is_of_contents || !is_new || self.failed.len() + 1 >= MOST {
@@ -31,7 +31,7 @@ impl<'a> Tries<'a> {
         }
         self.failed.push(tip.cloned());
         let contents = self.contents.clone();
-        // One that panics has refreshed nothing, and the next try says what is wrong.
+        // If the refresh panics, the next attempt reports the problem.
         let _ = task::spawn_blocking(move || contents.refresh()).await;
         true
     }

@@ -1,4 +1,4 @@
-//! One request of a git client to one response.
+//! Answers a git client's request with a response.
 
 use std::io::{self, Seek, SeekFrom};
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +34,7 @@ use super::streamed::Streamed;
 use super::turns::Turns;
 use crate::model::GitAddress;
 
-/// What stands before the references, except in version 2 (gitprotocol-http(5), "Smart Server Response").
+/// Precedes the refs, except in version 2 (gitprotocol-http(5), "Smart Server Response").
 const ANNOUNCEMENT: &[u8] = b"001e# service=git-upload-pack\n0000";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const READ_ONLY: &str = "this is a read-only mirror and takes no pushes; push to the repository's own address";
@@ -47,7 +47,7 @@ pub(in super::super) struct Repositories {
     room: Room,
     limits: BodyLimits,
     answers: Answers,
-    /// Where git runs, which outlives the connection that began it.
+    /// The runtime for git processes, which may outlive the connection that started them.
     runtime: runtime::Handle,
 }
 
@@ -131,8 +131,8 @@ impl Repositories {
         })
     }
 
-    /// Sends git on to a repository's own address, where it was only led here because that begins like a mirrored one's. It
-    /// follows as long as it has asked nothing else (`http.followRedirects`, git-config(1)).
+    /// Redirects git to a repository's own address, if the address was only redirected here because it begins like a
+    /// mirrored one. git follows a redirect of its first request (`http.followRedirects`, git-config(1)).
     async fn sent_on(&self, tip: &Tip, onward: Option<Onward>) -> Result<Option<Answer>, Refusal> {
         let Some(Onward { address, rest }) = onward else { return Ok(None) };
         let (contents, at, asked) = (self.contents.clone(), tip.clone(), address.clone());
@@ -163,7 +163,7 @@ impl Repositories {
             return Ok(answer);
         }
         let turn = self.turns.wait(asked.peer).await;
-        // Somebody else may have had the turn before for the same.
+        // Another request may have produced the same answer while this one waited for its turn.
         if let Some(answer) = self.given(question.as_ref(), task) {
             return Ok(answer);
         }
@@ -185,7 +185,7 @@ impl Repositories {
         let (writer, spool) = spool::spool(&self.room);
         let spool = Arc::new(spool);
         self.runtime.spawn(run.finish(writer));
-        // Before the response begins it is still known whether there is one.
+        // Wait for the first bytes, because an error can still become an error response before the response begins.
         if let Next::End(End::Broken(problem) | End::Complete(Some(problem))) = spool.clone().next(0).await {
             let text = "git failed to answer this; the server's log says why".into();
             return Err(Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, text, &problem));
@@ -196,7 +196,7 @@ impl Repositories {
         Ok(answered(Either::Right(Box::new(Streamed::spool(spool))), task))
     }
 
-    /// Returns an answer that was given before, or is being given to somebody else.
+    /// Returns a cached answer, or one that is currently being generated for another request.
     fn given(&self, question: Option<&Question>, task: Task) -> Option<Answer> {
         let question = question?;
         if let Some(answer) = self.answers.get(question) {
@@ -207,18 +207,18 @@ impl Repositories {
     }
 }
 
-/// A request of a git client, whole.
+/// A complete request of a git client.
 struct Wish {
     peer: IpAddr,
     head: Parts,
-    /// The body, for whoever has one.
+    /// The body, taken by whoever processes it.
     received: Option<Received>,
     address: Option<GitAddress>,
     wanted: Result<Wanted, Refusal>,
     onward: Option<Onward>,
 }
 
-/// Returns what a process reads its request from, and what is written to that.
+/// Returns the process's standard input, and the bytes to write to it if it is a pipe.
 fn input(received: Option<&Received>) -> io::Result<(Stdio, Option<Bytes>)> {
     match received {
         None => Ok((Stdio::null(), None)),
@@ -231,7 +231,7 @@ fn input(received: Option<&Received>) -> io::Result<(Stdio, Option<Bytes>)> {
     }
 }
 
-/// Returns whether the folder of a repository was removed by another process that considered it unused.
+/// Returns whether another process removed the repository's folder because it seemed unused.
 fn is_gone(folder: &Path) -> bool {
     !folder.join("HEAD").exists()
 }
@@ -248,14 +248,14 @@ fn answered(body: Either<Full<Bytes>, Box<Streamed>>, task: Task) -> Answer {
     answer
 }
 
-/// What is to be done with a repository.
+/// What a client wants from a repository.
 #[derive(Debug, Clone)]
 enum Wanted {
     File(String),
     Process(Task),
 }
 
-/// Refuses what no repository would give.
+/// Rejects requests that no repository can answer.
 fn wanted(request: &Request<Incoming>, what: What) -> Result<Wanted, Refusal> {
     let refusal = |text: &str| Err(Refusal::new(StatusCode::FORBIDDEN, text.to_owned()));
     match what {
@@ -295,7 +295,7 @@ fn not_received(error: &BodyError) -> Refusal {
     }
 }
 
-/// Answers with a file of the repository, or a part of it: the dumb protocol.
+/// Answers with a file of the repository, or a range of it: the dumb protocol.
 async fn file(head: &Parts, repository: GitRepository, name: &str) -> Result<Answer, Refusal> {
     let missing = || Refusal::new(StatusCode::NOT_FOUND, format!("the repository has no file {name}"));
     let kind = content_type(name).ok_or_else(missing)?;
@@ -306,7 +306,7 @@ async fn file(head: &Parts, repository: GitRepository, name: &str) -> Result<Ans
     let folder = if name.starts_with("objects/") { &repository.objects } else { &repository.path };
     let mut file = File::open(folder.join(name)).await.map_err(unreadable)?;
     let length = file.metadata().await.map_err(unreadable)?.len();
-    // The name of a pack says what it holds; the other files differ from one state of the repository to the next.
+    // A pack's name identifies its contents. Other files differ between versions of the repository.
     let etag = header(format!("\"{}:{}\"", repository.key, name.replace('/', ":")));
     let (headers, mut answer) = (&head.headers, Response::new(Either::Left(Full::default())));
     let fields = answer.headers_mut();
@@ -336,7 +336,7 @@ async fn file(head: &Parts, repository: GitRepository, name: &str) -> Result<Ans
     Ok(answer)
 }
 
-/// Returns the type of a file that a client may have; `None` for any other.
+/// Returns the content type of a file that clients may read. `None` for other files.
 fn content_type(name: &str) -> Option<&'static str> {
     match name {
         "HEAD" | "info/refs" | "objects/info/packs" => return Some("text/plain; charset=utf-8"),

@@ -1,5 +1,5 @@
-//! Answers that were given before. A repository never changes under its key, so one request has one answer: every machine of
-//! a CI that clones the same dependency is answered by one run of git.
+//! A cache of git's answers. A repository never changes under its key, so equal requests have equal answers: if all
+//! machines of a CI clone the same dependency, git runs once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -8,10 +8,11 @@ use bytes::Bytes;
 
 use super::spool::Spool;
 
-/// What all answers together may take in memory, and one of them, in bytes.
+/// The maximum memory use of all answers together, and of a single answer, in bytes.
 const MAX_BYTES: usize = 32 << 20;
 pub(super) const MAX_ANSWER: usize = 8 << 20;
-/// The largest request that is remembered: a clone's, not one that lists what its client has.
+/// The maximum size of a request whose answer is cached. This covers clones, but not fetches that list the client's
+/// commits.
 pub(super) const MAX_REQUEST: usize = 4096;
 
 /// Everything that an answer depends on.
@@ -22,39 +23,39 @@ pub(super) struct Question {
     pub(super) body: Option<Bytes>,
 }
 
-/// The answers. Clones share them.
+/// The cached answers. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Answers(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
-    /// Those that are still being written, or read by somebody.
+    /// The answers that are still being generated or read.
     running: HashMap<Question, Weak<Spool>>,
     answers: HashMap<Arc<Question>, Bytes>,
-    /// Oldest first.
+    /// The cached questions, oldest first.
     order: VecDeque<Arc<Question>>,
     bytes: usize,
 }
 
 impl Answers {
-    /// Returns the answer to a question that was asked before.
+    /// Returns the cached answer to a question.
     pub(super) fn get(&self, question: &Question) -> Option<Bytes> {
         self.lock().answers.get(question).cloned()
     }
 
-    /// Returns the answer to a question that somebody else is being given.
+    /// Returns the answer to a question if it is currently being generated for another request.
     pub(super) fn running(&self, question: &Question) -> Option<Arc<Spool>> {
         self.lock().running.get(question).and_then(Weak::upgrade)
     }
 
-    /// Lets others have an answer that is being given.
+    /// Shares an answer that is being generated with other requests.
     pub(super) fn share(&self, question: Question, spool: &Arc<Spool>) {
         let mut kept = self.lock();
         kept.running.retain(|_, spool| spool.strong_count() > 0);
         kept.running.insert(question, Arc::downgrade(spool));
     }
 
-    /// Keeps an answer, and drops the oldest where there is no room for it.
+    /// Caches an answer. Evicts the oldest answers if necessary.
     pub(super) fn keep(&self, question: Question, answer: Bytes) {
         let mut kept = self.lock();
         if answer.len() > MAX_ANSWER || kept.answers.contains_key(&question) {
@@ -72,12 +73,12 @@ impl Answers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        // Nothing in here leaves the state half changed when it panics.
+        // No panic in this module leaves the state inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What an answer takes, with what stands around it.
+/// Returns the memory use of a cached answer, including its question.
 fn cost(question: &Question, answer: &Bytes) -> usize {
     let asked = question.repository.len() + question.protocol.len() + question.body.as_ref().map_or(0, Bytes::len);
     answer.len() + asked + 256

@@ -1,16 +1,16 @@
-//! Git over HTTP, read-only: the smart protocol (versions 0, 1 and 2) through the system git's `upload-pack`, and the dumb
-//! one as plain files (gitprotocol-http(5)).
+//! Read-only git over HTTP: the smart protocol (versions 0, 1 and 2) by running the system git's `upload-pack`, and the
+//! dumb protocol by serving plain files (gitprotocol-http(5)).
 //!
-//! | file | what it does |
+//! | file | responsibility |
 //! |---|---|
-//! | `route` | path and host to the repository and what is wanted of it |
+//! | `route` | path and host to the repository and the requested service |
 //! | `answer` | one request to one response |
-//! | `answers` | answers that were given before |
+//! | `answers` | the cache of answers |
 //! | `process` | `git upload-pack` as a process, bounded and killed with its client |
-//! | `request` | the request's body: bounded, unpacked, and whole before a process is started |
+//! | `request` | the request's body: bounded, decompressed, and complete before a process starts |
 //! | `run` | one run of a process, from its request to its answer |
-//! | `spool` | an answer between the process that writes it and those who read it |
-//! | `streamed` | a response that is sent while it is made |
+//! | `spool` | an answer between the process that writes it and the clients that read it |
+//! | `streamed` | a response that is sent while it is generated |
 //! | `turns` | how many processes run at once |
 
 mod answer;

@@ -1,4 +1,4 @@
-//! `git upload-pack` as a process: what it may do, and its end.
+//! Runs `git upload-pack` as a restricted process, and terminates it.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,29 +9,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-/// How much of what a process complains is kept, in bytes: its end.
+/// The maximum number of bytes of a process's error output to keep. The end of the output is kept.
 const MAX_COMPLAINT: usize = 4096;
 
-/// The settings that every process gets. The repositories have no configuration of their own, and the user's is not read.
+/// The settings for every process. The repositories have no configuration of their own, and git does not read the
+/// user's.
 const SETTINGS: [&str; 6] = [
-    // Locks pin commits, and clients ask for them by id.
+    // Locks pin commits, and clients request them by id.
     "uploadpack.allowAnySHA1InWant=true",
     "uploadpack.allowFilter=true",
-    // The folder may belong to whoever started another server over the same project; it was written file by file from the
-    // branch, without hooks and without configuration.
+    // The folder may belong to a user who started another server for the same project. Its files were written one by
+    // one from the branch, without hooks or configuration.
     "safe.directory=*",
     "core.hooksPath=/dev/null",
-    // Several run side by side already.
+    // Several processes already run in parallel.
     "pack.threads=1",
     "gc.auto=0",
 ];
 
-/// Which git answers for repositories.
+/// The git program that answers clients.
 #[derive(Debug, Clone)]
 pub struct Git {
     /// The program.
     pub program: PathBuf,
-    /// Where it finds its own parts and tools: the value of its `PATH`, the only variable that it inherits.
+    /// The value of `PATH`, with which git finds its own parts and tools. It is the only variable that git inherits.
     pub search_path: Option<OsString>,
 }
 
@@ -41,38 +42,39 @@ impl Default for Git {
     }
 }
 
-/// The version of the protocol that a client asks for with `Git-Protocol` (gitprotocol-v2(5)).
+/// The protocol version that a client requests with `Git-Protocol` (gitprotocol-v2(5)).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Protocol(Option<String>);
 
 impl Protocol {
-    /// Takes the field's value; one that git would not send is treated like none.
+    /// Parses the field's value. Ignores a value that git would not send.
     pub(super) fn new(value: Option<&str>) -> Self {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"=:.-_".contains(&byte);
         Self(value.filter(|value| value.len() <= 256 && value.bytes().all(plain)).map(str::to_owned))
     }
 
-    /// Returns the field's value, empty where there is none.
+    /// Returns the field's value, or an empty text if there is none.
     pub(super) fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
 
-    /// Tells whether it is version 2; of several, the highest counts (`determine_protocol_version_server` in git).
+    /// Returns whether the version is 2. If several are given, the highest counts (`determine_protocol_version_server`
+    /// in git).
     pub(super) fn is_2(&self) -> bool {
         self.0.as_ref().is_some_and(|value| value.split(':').any(|field| field == "version=2"))
     }
 }
 
-/// What a process is to do.
+/// The task of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    /// Say what there is.
+    /// List the refs and capabilities.
     Advertise,
     /// Answer one request.
     Answer,
 }
 
-/// A running `git upload-pack`. Ends with everything it started when it is dropped.
+/// A running `git upload-pack`. It is killed on drop, together with its child processes.
 pub(super) struct Process {
     child: Child,
     pub(super) stdout: ChildStdout,
@@ -81,7 +83,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it over a repository; it reads its request from `stdin`. Returns it with the other end of that, if it is a pipe.
+    /// Starts the process for a repository, with `stdin` as its standard input. Returns the process and the writing end
+    /// of its standard input if that is a pipe.
     pub(super) fn start(
         git: &Git,
         task: Task,
@@ -98,7 +101,7 @@ impl Process {
         }
         command.args(["upload-pack", "--strict", "--stateless-rpc"]);
         if task == Task::Advertise {
-            // The name that all versions know; newer ones call it `--http-backend-info-refs`.
+            // All versions know this option. Newer versions call it `--http-backend-info-refs`.
             command.arg("--advertise-refs");
         }
         command.arg(repository).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -111,12 +114,12 @@ impl Process {
             return Err(io::Error::other("a pipe to git is missing"));
         };
         let complaint = Arc::<Mutex<Vec<u8>>>::default();
-        // Ends with the process, whose end of the pipe it waits for.
+        // The task ends with the process, when the process closes its end of the pipe.
         tokio::spawn(listen(stderr, complaint.clone()));
         Ok((Self { child, stdout, complaint, ended: false }, stdin))
     }
 
-    /// Waits for its end, and returns what went wrong if something did. May be dropped at any await.
+    /// Waits until the process ends, and returns an error message if it failed. Cancel-safe.
     pub(super) async fn end(&mut self) -> Option<String> {
         let status = self.child.wait().await;
         self.ended = true;
@@ -132,13 +135,13 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// It has processes of its own (`git pack-objects`), which would work on for nobody.
+    /// The process has child processes (`git pack-objects`), which would otherwise continue to run.
     fn drop(&mut self) {
         #[cfg(unix)]
         if !self.ended
             && let Some(group) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?))
         {
-            // Fails where it ended meanwhile.
+            // This fails if the process has ended meanwhile.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }

@@ -1,4 +1,4 @@
-//! The body of a request to `upload-pack`: what the client wants and has.
+//! Receives the body of a request to `upload-pack`: what the client wants and has.
 
 use std::fs::File;
 use std::io;
@@ -12,12 +12,12 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio::time;
 
-/// How much is unpacked at a time.
+/// The number of bytes to decompress at a time.
 const STEP: usize = 32 * 1024;
-/// The largest body that is kept in memory, in bytes.
+/// The maximum size of a body that is kept in memory, in bytes.
 const IN_MEMORY: usize = 64 * 1024;
 
-/// Why a request's body was not taken.
+/// The reason why a request's body is rejected.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the request is larger than the {limit} bytes that are taken")]
@@ -34,26 +34,26 @@ pub(super) enum BodyError {
     NotKept(#[from] io::Error),
 }
 
-/// How much of a request is taken, and how long it is waited for.
+/// The limits on the size of a request's body and on the time to receive it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyLimits {
-    /// Bytes, packed and unpacked.
+    /// The maximum number of bytes, both compressed and decompressed.
     pub(super) bytes: u64,
-    /// For the whole body.
+    /// The maximum time for the whole body.
     pub(super) time: Duration,
 }
 
-/// A request's body, unpacked and whole. A process is only started for one that has arrived: however slowly it does, it keeps
-/// nobody else waiting.
+/// A complete, decompressed request body. A process is only started after the whole body has arrived, so a slow client
+/// does not occupy a process.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// Small, as most are.
+    /// A small body, as most are.
     Memory(Bytes),
-    /// Larger than [`IN_MEMORY`], in a file without a name, to be read from its begin.
+    /// A body larger than [`IN_MEMORY`], in an anonymous file positioned at its beginning.
     File(File),
 }
 
-/// Waits for the body of a request.
+/// Receives the body of a request.
 pub(super) async fn receive(
     headers: &HeaderMap,
     body: impl Body<Data = Bytes> + Unpin,
@@ -96,7 +96,7 @@ async fn receive_all(
     Ok(to.finish().await?)
 }
 
-/// What has arrived of a body.
+/// The received part of a body.
 #[derive(Default)]
 struct Kept {
     memory: Vec<u8>,
@@ -156,7 +156,7 @@ impl Unpacking {
         self.done
     }
 
-    /// Keeps what `bytes` unpack to, a step at a time, so that no input makes it large in memory.
+    /// Decompresses `bytes` into `to` in small steps, so that no input can exhaust the memory.
     async fn unpack(&mut self, bytes: Bytes, taken: &mut Taken, to: &mut Kept) -> Result<(), BodyError> {
         let mut rest = &bytes[..];
         loop {
@@ -171,7 +171,7 @@ impl Unpacking {
             self.done = status == Status::StreamEnd;
             taken.add(unpacked)?;
             to.add(&self.buffer[..unpacked]).await?;
-            // A full buffer may mean that more is to come out of what has been read already.
+            // If the buffer is full, the decompressor may have more output for the input that it has already read.
             if rest.is_empty() && unpacked < self.buffer.len() && !self.done {
                 return Ok(());
             }
@@ -179,7 +179,7 @@ impl Unpacking {
     }
 }
 
-/// Unpacks a body that arrives in pieces; `None` if that fails or the body ends too early.
+/// Decompresses a body that arrives in pieces. `None` if decompression fails or the body ends prematurely.
 pub(in super::super) async fn unpacked(pieces: &[&[u8]], limit: u64) -> Option<Vec<u8>> {
     let (mut unpacking, mut taken, mut to) = (Unpacking::new(), Taken { bytes: 0, limit }, Kept::default());
     for piece in pieces {

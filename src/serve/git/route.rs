@@ -1,4 +1,4 @@
-//! From a request's path and host to the repository that is meant, and what of it.
+//! Maps a request's path and host to a repository and the requested service.
 
 use crate::model::GitAddress;
 
@@ -7,59 +7,60 @@ const UPLOAD_PACK: &str = "/git-upload-pack";
 const RECEIVE_PACK: &str = "/git-receive-pack";
 const OBJECTS: &str = "/objects/";
 
-/// What a git client asks of one repository.
+/// A git client's request to one repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Asked {
-    /// The repository that is meant, if it has a valid address.
+    /// The requested repository, if its address is valid.
     pub(super) address: Option<GitAddress>,
     pub(super) what: What,
-    /// Where the repository itself is asked the same, if it is the first that git asks of one.
+    /// The corresponding address of the repository's own server, if this is git's first request to the repository.
     pub(super) onward: Option<Onward>,
 }
 
 impl Asked {
-    /// Returns the repository that is meant, if it has a valid address.
+    /// Returns the requested repository, if its address is valid.
     pub(in super::super) fn address(&self) -> Option<&GitAddress> {
         self.address.as_ref()
     }
 }
 
-/// An address outside of the mirror: of a repository, and what stands behind it.
+/// An address outside the mirror: a repository and the rest of the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Onward {
     pub(super) address: GitAddress,
     pub(super) rest: String,
 }
 
-/// What is wanted of a repository.
+/// The requested part of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
-    /// The references, as the smart protocol's first answer.
+    /// The refs, as the first response of the smart protocol.
     Advertisement,
-    /// A conversation with `upload-pack`.
+    /// A request to `upload-pack`.
     UploadPack,
-    /// Anything to do with a push.
+    /// Any request that belongs to a push.
     Push,
     /// A service that git does not have.
     UnknownService,
     /// A file of the bare repository, by its path in it.
     File(String),
-    /// Nothing that a git client asks for: a browser, mostly.
+    /// A path that no git client requests. The client is probably a browser.
     Page,
 }
 
-/// Reads a request as one of git; `None` if it is none.
+/// Parses a git request. `None` if the request is not one.
 ///
-/// Under this server's own names a repository is named by `/git/HOST/PATH`. Under the name of another `host` (from the request's
-/// `Host` field, without a port) it is named by its path there: so a machine whose name service leads that host here needs no
-/// other change, and nothing of other hosts is found under that name. Both with or without `.git`.
+/// Under one of this server's own names, the path `/git/HOST/PATH` names a repository. If `host` (from the request's
+/// `Host` field, without a port) is the name of another host, the path alone names a repository of that host. A machine
+/// whose name resolution points that host here therefore needs no other change, and cannot reach repositories of other
+/// hosts under that name. Both forms work with and without `.git`.
 pub(in super::super) fn asked(path: &str, query: Option<&str>, host: Option<&str>) -> Option<Asked> {
-    // A base URL that ends in a slash makes clients ask for `//git/…`.
+    // If the base URL ends in a slash, clients request `//git/…`.
     let path = path.trim_start_matches('/');
     let (repository, what) = split(path, query);
     let Some(host) = host else {
         let address: Option<GitAddress> = path.strip_prefix("git/").and_then(|_| {
-            // The root of all repositories is none itself.
+            // The root of all repositories is not a repository itself.
             repository.strip_prefix("git/")?.parse().ok()
         });
         let dot_git = if repository.ends_with(".git") { ".git" } else { "" };
@@ -72,7 +73,7 @@ pub(in super::super) fn asked(path: &str, query: Option<&str>, host: Option<&str
     (what != What::Page && address.is_some()).then_some(Asked { address, what, onward: None })
 }
 
-/// Returns what git asks first of every repository, as it asks it.
+/// Returns the path and query of git's first request to every repository.
 fn first_question(path: &str, what: &What) -> Option<&'static str> {
     match what {
         What::Advertisement => Some("/info/refs?service=git-upload-pack"),
@@ -82,7 +83,7 @@ fn first_question(path: &str, what: &What) -> Option<&'static str> {
     }
 }
 
-/// Splits a path into the repository's and what follows it.
+/// Splits a path into the repository's path and the remainder.
 fn split<'a>(path: &'a str, query: Option<&str>) -> (&'a str, What) {
     let ending = |ending: &str| path.strip_suffix(ending);
     if let Some(repository) = ending(INFO_REFS) {
@@ -154,7 +155,7 @@ mod tests {
         let nsq = asked("/wistia/nsq/info/refs", None, Some("github.com")).unwrap();
         assert_eq!((nsq.address.unwrap().to_string(), nsq.what), ("github.com/wistia/nsq".into(), file("info/refs")));
         assert_eq!(under("github.com", "//a/b.git/HEAD").unwrap(), "github.com/a/b");
-        // A host may have its repositories below a folder named `git`.
+        // A host may store its repositories below a folder named `git`.
         assert_eq!(under("git.example.org", "/git/github.com/a/HEAD").unwrap(), "git.example.org/git/github.com/a");
         for path in ["/packages/plug", "/tarballs/plug-1.0.0.tar", "/", "/health", "/repos/acme/names", "/git/x.org/a"]
         {
@@ -174,7 +175,7 @@ mod tests {
         for path in ["/git/h.org/x/git-upload-pack", "/git/h.org/x/git-receive-pack", "/git/h.org/x/HEAD"] {
             assert_eq!(rest(path, None), None, "{path}");
         }
-        // Whose own host leads here would be led here again.
+        // If the repository's own host name points here, a redirect would lead back here.
         assert_eq!(asked("/x/info/refs", service, Some("h.org")).unwrap().onward, None);
     }
 

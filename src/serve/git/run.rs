@@ -1,4 +1,4 @@
-//! One run of git: from the request to what it writes.
+//! Runs git once: passes it the request and distributes its output.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use super::answers::{Answers, MAX_ANSWER, Question};
 use super::process::Process;
 use super::spool::{End, STEP, Writer};
 
-/// A run that has been started.
+/// A running git process.
 pub(super) struct Run {
     pub(super) process: Process,
-    /// Where the request goes, unless the process reads it from a file.
+    /// The request and where to write it, unless the process reads it from a file.
     pub(super) request: Option<(ChildStdin, Bytes)>,
-    /// What stands before what git writes.
+    /// The bytes that precede git's output.
     pub(super) begin: &'static [u8],
-    /// The folder for what does not stay in memory.
+    /// The folder for output that does not fit in memory.
     pub(super) folder: PathBuf,
-    /// Where a whole answer is kept for those who ask the same later.
+    /// The cache for the complete answer, and its key.
     pub(super) keep: Option<(Answers, Question)>,
-    /// What must not go away before git has ended.
+    /// Kept alive until git has ended.
     pub(super) held: Box<dyn Send + Sync>,
 }
 
 impl Run {
-    /// Moves what git writes to `to`, until it ends or nobody wants it any longer; then it is killed.
+    /// Copies git's output to `to` until git ends or no client is left, in which case git is killed.
     pub(super) async fn finish(self, to: Writer) {
         let Self { mut process, request, begin, folder, keep, held } = self;
         let mut kept = Kept { bytes: keep.is_some().then(Vec::new) };
@@ -46,7 +46,7 @@ impl Run {
     }
 }
 
-/// What is written, as long as it is not too large to be kept.
+/// The output so far, unless it exceeds the maximum size for caching.
 struct Kept {
     bytes: Option<Vec<u8>>,
 }
@@ -60,7 +60,7 @@ impl Kept {
     }
 }
 
-/// Returns what git complained of.
+/// Runs to the end and returns git's error message, if any.
 async fn work(
     process: &mut Process,
     request: Option<(ChildStdin, Bytes)>,
@@ -71,7 +71,7 @@ async fn work(
 ) -> io::Result<Option<String>> {
     let write = async {
         if let Some((mut stdin, bytes)) = request {
-            // A process that has heard enough says why on its output.
+            // If git stops reading early, it explains why in its output.
             let _ = stdin.write_all(&bytes).await;
         }
     };
@@ -91,11 +91,11 @@ async fn pass_on(
     let mut begin = Some(begin);
     loop {
         buffer.reserve(STEP);
-        // A step at most, so that it fits into the memory that is meant for it.
+        // Read at most one step, which is what a spool keeps in memory.
         if (&mut *stdout).take(STEP as u64).read_buf(&mut buffer).await? == 0 {
             return Ok(());
         }
-        // Only git's first bytes tell that there is an answer at all.
+        // Only the first bytes of git's output show that there is an answer at all.
         if let Some(begin) = begin.take().filter(|begin| !begin.is_empty()) {
             kept.add(begin);
             to.add(Bytes::from_static(begin), folder).await?;

@@ -1,5 +1,5 @@
-//! What one run of git writes, kept until everybody who asked for it has it. So git works as fast as it can, however slowly a
-//! client reads; and clients that ask the same at the same time are answered by one run.
+//! Stores the output of one run of git until every client that asked for it has received it. Slow clients therefore do
+//! not slow git down, and clients that ask the same question at the same time share one run.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,14 +11,15 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::{task, time};
 
-/// How much is read at a time, in bytes, and how much of each answer is kept in memory; the rest is in a file.
+/// The number of bytes to read at a time. This is also the maximum that an answer keeps in memory; the rest is in a
+/// file.
 pub(super) const STEP: usize = 64 * 1024;
-/// How many steps the files of all answers may take together: 4 GiB.
+/// The maximum size of the files of all answers together, in steps: 4 GiB.
 const MAX_STEPS: usize = (4 << 30) / STEP;
-/// How long an answer waits for others to make room.
+/// How long an answer waits for others to free disk space.
 const ROOM_TIME: Duration = Duration::from_secs(60);
 
-/// The room that the files of all answers share. Clones share it.
+/// The disk space that the files of all answers share. Clones share it.
 #[derive(Clone)]
 pub(super) struct Room(Arc<Semaphore>);
 
@@ -28,7 +29,7 @@ impl Default for Room {
     }
 }
 
-/// How far an answer is.
+/// The progress of an answer.
 #[derive(Debug, Clone, Default)]
 struct Progress {
     length: u64,
@@ -38,13 +39,13 @@ struct Progress {
 /// How an answer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    /// It is complete; git may have complained all the same.
+    /// The answer is complete. git may still have printed an error message.
     Complete(Option<String>),
-    /// There should be more of it, and there is not.
+    /// The answer is incomplete.
     Broken(String),
 }
 
-/// An answer that is being written, or has been. Its writer stops once nobody has it any longer.
+/// An answer that is being written or is complete. Its writer stops when no reader is left.
 pub(super) struct Spool {
     content: Arc<Content>,
     progress: watch::Receiver<Progress>,
@@ -65,13 +66,13 @@ struct Content {
 
 #[derive(Default)]
 struct Rest {
-    /// Has no name, so it goes with this.
+    /// An anonymous file, which is deleted on drop.
     file: Option<File>,
-    /// Its part of the room that all answers share.
+    /// The part of the shared disk space that this answer uses.
     room: Option<OwnedSemaphorePermit>,
 }
 
-/// Makes an empty answer. It takes `room` for what does not stay in memory.
+/// Creates an empty answer, which takes disk space from `room`.
 pub(super) fn spool(room: &Room) -> (Writer, Spool) {
     let (sender, receiver) = watch::channel(Progress::default());
     let content = Arc::<Content>::default();
@@ -80,12 +81,13 @@ pub(super) fn spool(room: &Room) -> (Writer, Spool) {
 }
 
 impl Writer {
-    /// Completes when nobody waits for the answer any longer.
+    /// Completes when no reader is left.
     pub(super) async fn is_left(&self) {
         self.progress.closed().await;
     }
 
-    /// Adds bytes, at most [`STEP`] of them. A file is made in `folder`, or else where temporary files are.
+    /// Appends at most [`STEP`] bytes. If a file is needed, it is created in `folder`, or else in the folder for
+    /// temporary files.
     pub(super) async fn add(&self, bytes: Bytes, folder: &Path) -> io::Result<()> {
         let length = bytes.len() as u64;
         let fits = {
@@ -132,7 +134,7 @@ impl Content {
         file.write_all(bytes)
     }
 
-    /// Reads from a position of the file; `length` is how much there is.
+    /// Reads from a position of the file, which has `length` bytes.
     fn read_file(&self, position: u64, length: u64) -> io::Result<Bytes> {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(STEP).min(STEP)];
         let mut rest = lock(&self.rest);
@@ -143,7 +145,7 @@ impl Content {
     }
 }
 
-/// What a reader gets.
+/// The result of waiting for more data.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Bytes(Bytes),
@@ -151,7 +153,7 @@ pub(super) enum Next {
 }
 
 impl Spool {
-    /// Waits for what follows the first `position` bytes.
+    /// Waits for the bytes that follow the first `position` bytes.
     pub(super) async fn next(self: Arc<Self>, position: u64) -> Next {
         let mut progress = self.progress.clone();
         let now = progress.wait_for(|progress| progress.length > position || progress.end.is_some()).await;
@@ -179,7 +181,7 @@ impl Spool {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing in here leaves what it guards half changed when it panics.
+    // No panic in this module leaves the guarded state inconsistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

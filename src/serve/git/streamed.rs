@@ -1,4 +1,4 @@
-//! A response that is sent while it is made: bounded memory, whatever its size.
+//! A response that is sent while it is generated. Its memory use is bounded regardless of its size.
 
 use std::future::Future;
 use std::io;
@@ -20,9 +20,9 @@ pub(in super::super) struct Streamed {
     done: bool,
     sent: u64,
     error: Option<String>,
-    /// Where it is told once nothing more is sent, and what is known by then.
+    /// The log to notify when the response ends, and the log entry so far.
     log: Option<(Log, RequestLog)>,
-    /// What must not go away before.
+    /// Kept alive until the body is complete.
     held: Vec<Box<dyn Send + Sync>>,
 }
 
@@ -30,30 +30,30 @@ enum Source {
     File(Take<File>),
     Spool {
         spool: Arc<Spool>,
-        /// The step that is waited for.
+        /// The pending read.
         next: Option<Pin<Box<dyn Future<Output = Next> + Send + Sync>>>,
     },
 }
 
 impl Streamed {
-    /// Makes a body of `file`, as far as it is limited.
+    /// Creates a body from a part of a file.
     pub(super) fn file(file: Take<File>, held: Box<dyn Send + Sync>) -> Self {
         let mut body = Self::new(Source::File(file));
         body.hold(held);
         body
     }
 
-    /// Makes a body of what a run of git writes.
+    /// Creates a body from the output of a run of git.
     pub(super) fn spool(spool: Arc<Spool>) -> Self {
         Self::new(Source::Spool { spool, next: None })
     }
 
-    /// Keeps something until the whole body is given away.
+    /// Keeps a value alive until the whole body is sent.
     pub(in super::super) fn hold(&mut self, held: Box<dyn Send + Sync>) {
         self.held.push(held);
     }
 
-    /// Has the response logged at its end.
+    /// Logs the response when it ends.
     pub(in super::super) fn log_at_end(&mut self, log: Log, request: RequestLog) {
         self.log = Some((log, request));
     }
@@ -101,8 +101,8 @@ impl Body for Streamed {
                 this.sent += bytes.len() as u64;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            // git's answers say themselves where they end, and what went wrong: so this is a complete response, whatever git
-            // complained of.
+            // git's protocol marks the end of an answer and reports errors in it, so this is a complete response even
+            // if git printed an error message.
             Next::End(End::Complete(complaint)) => {
                 (this.done, this.error) = (true, complaint);
                 Poll::Ready(None)

@@ -1,4 +1,4 @@
-//! Whose turn it is to have a process of git.
+//! Limits the number of concurrent git processes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,28 +8,28 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::seats::network;
 
-/// Bounds how many processes run at once, in all and for one peer.
+/// Limits the number of concurrent processes, in total and per peer.
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     per_peer: usize,
-    /// Those that have a turn or wait for one.
+    /// The peers that have a turn or wait for one.
     peers: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
-/// One process may run; the next one may when this is dropped.
+/// Permission to run a process. Dropping it lets the next process run.
 pub(super) struct Turn {
     _of_all: OwnedSemaphorePermit,
     _of_peer: Option<OwnedSemaphorePermit>,
 }
 
 impl Turns {
-    /// Makes turns for so many processes at once.
+    /// Creates a limit of this many concurrent processes.
     pub(super) fn new(processes: usize) -> Self {
         let all = Arc::new(Semaphore::new(processes.max(1)));
         Self { all, per_peer: (processes / 2).max(1), peers: Mutex::default() }
     }
 
-    /// Waits for a turn. One peer has half of them at most, unless it is this machine.
+    /// Waits for a turn. A peer other than this machine gets at most half of all turns.
     pub(super) async fn wait(&self, peer: IpAddr) -> Turn {
         let open = "the semaphore is never closed";
         let of_peer = match self.of_peer(peer) {
