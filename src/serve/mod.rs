@@ -12,8 +12,8 @@
 //! | `tries` | retries of a request whose tip disappears meanwhile |
 //! | `host` | the names that a server on a loopback address answers to |
 //! | `route` | path to [`Resource`] |
-//! | `shelf` | the items of the current tip and their bytes: each is looked up once and loaded once |
-//! | `cache` | the bounded cache of loaded bytes, with one load for all waiting requests |
+//! | `content_cache` | the items of the current tip and their bytes: each is looked up once and loaded once |
+//! | `byte_cache` | the bounded cache of loaded bytes, with one load for all waiting requests |
 //! | `git` | git repositories: the smart and the dumb protocol |
 //! | `tls` | a local certificate authority, and HTTPS with it |
 //! | `refusal` | errors as clients see them |
@@ -21,9 +21,10 @@
 //! | `surface` | the parsers of requests, for the fuzz targets |
 //! | [`mod@environment`], `redirects` | the settings that make clients use this server |
 
-mod cache;
+mod byte_cache;
 mod conditional;
 mod connection;
+mod content_cache;
 mod contents;
 pub mod environment;
 mod git;
@@ -35,7 +36,6 @@ mod route;
 mod seats;
 mod server;
 mod service;
-mod shelf;
 #[doc(hidden)]
 pub mod surface;
 mod tls;

@@ -14,11 +14,11 @@ use tokio::net::TcpListener as AsyncListener;
 use tokio::sync::oneshot;
 
 use super::connection::{self, Connections};
+use super::content_cache::ContentCache;
 use super::contents::Contents;
 use super::git::{Git, Repositories};
 use super::host::Names;
 use super::service::Service;
-use super::shelf::Shelf;
 use super::tls::Tls;
 
 /// The length of the system's queue of new connections, as far as the system permits (`somaxconn`, listen(2)).
@@ -228,9 +228,9 @@ impl Server {
         let threads = |source| ServeError::Threads { address: local_addr, source };
         let runtime = connection::runtime().map_err(threads)?;
         let repositories = Repositories::new(contents.clone(), options.git, &options.limits, runtime.handle().clone());
-        let shelf = Shelf::new(contents, options.cache_bytes, runtime.handle().clone());
+        let cache = ContentCache::new(contents, options.cache_bytes, runtime.handle().clone());
         let names = local_addr.ip().is_loopback().then(|| Names::new(options.names));
-        let service = Service { shelf, repositories, log: options.log, base_url, names };
+        let service = Service { cache, repositories, log: options.log, base_url, names };
         let mut connections = Connections::start(&options.limits, options.tls.as_ref(), service).map_err(threads)?;
         let result = runtime.block_on(async {
             let listener = AsyncListener::from_std(listener)

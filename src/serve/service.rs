@@ -14,18 +14,18 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::task;
 
 use super::conditional::{self, Part};
+use super::content_cache::{ContentCache, Item};
 use super::contents::{ContentsError, Resource, Tip};
 use super::git::{self, Repositories, Streamed};
 use super::host::{self, Meant, Names};
 use super::refusal::{Refusal, header, plain};
 use super::route::{self, Route};
 use super::server::{Log, RequestLog};
-use super::shelf::{Item, Shelf};
 use super::tries::Tries;
 
 /// Answers requests.
 pub(super) struct Service {
-    pub(super) shelf: Shelf,
+    pub(super) cache: ContentCache,
     pub(super) repositories: Repositories,
     pub(super) log: Option<Log>,
     /// The address that the page at `/` tells clients to configure.
@@ -102,10 +102,10 @@ impl Service {
     async fn meant(&self, host: Option<&str>) -> Result<Meant, Refusal> {
         let Some(host) = host.filter(|host| !host::is_this_machine(host)) else { return Ok(Meant::Server) };
         let name = host::name(host).to_ascii_lowercase();
-        let mut tries = Tries::new(self.shelf.contents());
+        let mut tries = Tries::new(self.cache.contents());
         loop {
             // Without a branch, no host is mirrored.
-            let Ok(tip) = self.shelf.tip() else { break };
+            let Ok(tip) = self.cache.tip() else { break };
             let refusal = match self.has_host(&tip, &name).await {
                 Ok(true) => return Ok(Meant::Mirrored(name)),
                 Ok(false) => break,
@@ -122,16 +122,16 @@ impl Service {
     }
 
     async fn has_host(&self, tip: &Tip, name: &str) -> Result<bool, ContentsError> {
-        let (contents, at, host) = (self.shelf.contents().clone(), tip.clone(), name.to_owned());
+        let (contents, at, host) = (self.cache.contents().clone(), tip.clone(), name.to_owned());
         let has = task::spawn_blocking(move || contents.has_host(&at, &host)).await;
         let item = || format!("the list of git repositories of {name}");
         has.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }))
     }
 
     async fn get<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
-        let mut tries = Tries::new(self.shelf.contents());
+        let mut tries = Tries::new(self.cache.contents());
         loop {
-            let tip = self.shelf.tip();
+            let tip = self.cache.tip();
             match self.get_at(request, &tip).await {
                 Err(refusal) if tries.again(&refusal, tip.as_ref().ok()).await => {}
                 answered => return answered,
@@ -142,7 +142,7 @@ impl Service {
     async fn get_at<B>(&self, request: &Request<B>, tip: &Result<Tip, ContentsError>) -> Result<Answer, Refusal> {
         let path = request.uri().path();
         if let Ok(tip) = tip
-            && let Some(item) = self.shelf.remembered(tip, path)
+            && let Some(item) = self.cache.remembered(tip, path)
         {
             return self.send(request, tip, &item).await;
         }
@@ -157,7 +157,7 @@ impl Service {
             Route::Resources(resources) => {
                 let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
                 let first = resources.first().cloned();
-                let found = self.shelf.find(tip, path, resources).await;
+                let found = self.cache.find(tip, path, resources).await;
                 match found.map_err(|error| Refusal::from_contents(&error, Some(tip)))? {
                     Some(item) => self.send(request, tip, &item).await,
                     None => self.missing(first, tip).await,
@@ -173,7 +173,7 @@ impl Service {
     /// after 404.
     async fn missing(&self, resource: Option<Resource>, tip: &Tip) -> Result<Answer, Refusal> {
         if let Some(resource) = &resource
-            && self.shelf.is_absent(tip, resource).await.map_err(|error| Refusal::from_contents(&error, Some(tip)))?
+            && self.cache.is_absent(tip, resource).await.map_err(|error| Refusal::from_contents(&error, Some(tip)))?
         {
             let mut answer = Response::new(Either::Left(Full::default()));
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
@@ -187,9 +187,9 @@ impl Service {
         if conditional::is_known(headers, &item.etag) {
             return Ok(with_item(Response::new(Either::Left(Full::default())), StatusCode::NOT_MODIFIED, item));
         }
-        let bytes = match self.shelf.kept(item) {
+        let bytes = match self.cache.kept(item) {
             Some(bytes) => bytes,
-            None => match self.shelf.load(tip, item).await {
+            None => match self.cache.load(tip, item).await {
                 Ok(bytes) => bytes,
                 Err(error) => return Err(Refusal::from_contents(&error, Some(tip))),
             },

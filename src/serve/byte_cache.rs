@@ -21,7 +21,7 @@ const OVERHEAD: u64 = 256;
 
 /// The cache. Clones share it.
 #[derive(Clone)]
-pub(super) struct Cache {
+pub(super) struct ByteCache {
     state: Arc<Mutex<State>>,
     /// Limits the number of concurrent loads and thereby their memory use.
     loads: Arc<Semaphore>,
@@ -45,7 +45,7 @@ struct Slot {
     used: bool,
 }
 
-impl Cache {
+impl ByteCache {
     pub(super) fn new(limit: u64, runtime: runtime::Handle) -> Self {
         let state = State { limit, size: 0, slots: HashMap::new(), loading: HashMap::new(), order: VecDeque::new() };
         let cores = thread::available_parallelism().map_or(2, NonZero::get);
@@ -177,8 +177,8 @@ mod tests {
 
     use super::*;
 
-    fn cache() -> Cache {
-        Cache::new(10_000, runtime::Handle::current())
+    fn cache() -> ByteCache {
+        ByteCache::new(10_000, runtime::Handle::current())
     }
 
     fn at() -> Tip {
@@ -189,7 +189,7 @@ mod tests {
         Bytes::from(vec![7; length])
     }
 
-    async fn put(cache: &Cache, key: &str, length: usize) {
+    async fn put(cache: &ByteCache, key: &str, length: usize) {
         cache.get(key, &at(), move || Ok(bytes(length))).await.unwrap();
     }
 

@@ -10,16 +10,16 @@ use flate2::write::GzEncoder;
 use hyper::header::HeaderValue;
 use tokio::{runtime, task};
 
-use super::cache::{Cache, Outcome};
+use super::byte_cache::{ByteCache, Outcome};
 use super::contents::{Contents, ContentsError, Found, Resource, Tip};
 
 /// The maximum number of paths to cache per tip. A mirror has a few hundred.
 const MAX_REMEMBERED: usize = 20_000;
 
 /// The contents with their caches.
-pub(super) struct Shelf {
+pub(super) struct ContentCache {
     contents: Arc<dyn Contents>,
-    cache: Cache,
+    bytes: ByteCache,
     remembered: Mutex<Remembered>,
 }
 
@@ -36,11 +36,11 @@ pub(super) struct Item {
     found: Found,
 }
 
-impl Shelf {
+impl ContentCache {
     /// Creates the caches. Loads run in `runtime`, so they outlive the worker that started them.
     pub(super) fn new(contents: Arc<dyn Contents>, cache_bytes: u64, runtime: runtime::Handle) -> Self {
         let remembered = Remembered { tip: Tip(String::new()), items: HashMap::new() };
-        Self { contents, cache: Cache::new(cache_bytes, runtime), remembered: Mutex::new(remembered) }
+        Self { contents, bytes: ByteCache::new(cache_bytes, runtime), remembered: Mutex::new(remembered) }
     }
 
     pub(super) fn contents(&self) -> &Arc<dyn Contents> {
@@ -96,7 +96,7 @@ impl Shelf {
 
     /// Returns the bytes of an item as sent to clients, if they are cached.
     pub(super) fn kept(&self, item: &Item) -> Option<Bytes> {
-        self.cache.kept(&item.found.key)
+        self.bytes.kept(&item.found.key)
     }
 
     /// Returns the bytes of an item as sent to clients. Loads them if necessary.
@@ -107,7 +107,7 @@ impl Shelf {
             let bytes = contents.load(&tip, &item.resource, &item.found)?;
             Ok(if item.resource.is_gzipped() { gzip(&bytes) } else { bytes })
         };
-        self.cache.get(&key, at, load).await
+        self.bytes.get(&key, at, load).await
     }
 }
 
