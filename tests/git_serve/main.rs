@@ -8,7 +8,7 @@ mod git;
 mod limits;
 mod mirror;
 mod mix;
-mod onward;
 mod overtaken;
 mod read_only;
 mod smart;
+mod upstream_redirect;

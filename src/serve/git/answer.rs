@@ -27,7 +27,7 @@ use super::super::tries::Tries;
 use super::answers::{Answers, MAX_REQUEST, Question};
 use super::process::{Git, Process, Protocol, Task};
 use super::request::{self, BodyError, BodyLimits, Received};
-use super::route::{Asked, Onward, What};
+use super::route::{Asked, UpstreamRedirect, What};
 use super::run::Run;
 use super::spool::{self, End, Next, Room};
 use super::streamed::Streamed;
@@ -76,14 +76,14 @@ impl Repositories {
         request: Request<Incoming>,
         asked: Asked,
     ) -> Result<Answer, Refusal> {
-        let Asked { address, what, onward } = asked;
+        let Asked { address, what, upstream_redirect } = asked;
         let wanted = wanted(&request, what);
         let (head, body) = request.into_parts();
         let received = match &wanted {
             Ok(Wanted::Process(Task::Answer)) => Some(self.receive(&head, body).await?),
             _ => None,
         };
-        let asked = Wish { peer: peer.ip(), head, received, address, wanted, onward };
+        let asked = Wish { peer: peer.ip(), head, received, address, wanted, upstream_redirect };
         let mut tries = Tries::new(&self.contents);
         loop {
             let tip = self.contents.tip();
@@ -109,7 +109,12 @@ impl Repositories {
     async fn answer_at(&self, tip: &Tip, asked: &Wish) -> Result<Answer, Refusal> {
         let wanted = match &asked.wanted {
             Ok(wanted) => wanted,
-            Err(refusal) => return self.sent_on(tip, asked.onward.clone()).await?.ok_or_else(|| refusal.clone()),
+            Err(refusal) => {
+                return self
+                    .redirect_upstream(tip, asked.upstream_redirect.clone())
+                    .await?
+                    .ok_or_else(|| refusal.clone());
+            }
         };
         let Some(address) = asked.address.clone() else { return Err(no_repository()) };
         let (contents, at, of) = (self.contents.clone(), tip.clone(), address.clone());
@@ -118,7 +123,7 @@ impl Repositories {
         let found = found.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item, source: error.into() }));
         let Some(repository) = found.map_err(|error| Refusal::from_contents(&error, Some(tip)))? else {
             let lacking = || Refusal::lacking_git(&address, tip);
-            return self.sent_on(tip, asked.onward.clone()).await?.ok_or_else(lacking);
+            return self.redirect_upstream(tip, asked.upstream_redirect.clone()).await?.ok_or_else(lacking);
         };
         let folders = [repository.path.clone(), repository.objects.clone()];
         let answered = match wanted {
@@ -133,8 +138,12 @@ impl Repositories {
 
     /// Redirects git to a repository's own address, if the address was only redirected here because it begins like a
     /// mirrored one. git follows a redirect of its first request (`http.followRedirects`, git-config(1)).
-    async fn sent_on(&self, tip: &Tip, onward: Option<Onward>) -> Result<Option<Answer>, Refusal> {
-        let Some(Onward { address, rest }) = onward else { return Ok(None) };
+    async fn redirect_upstream(
+        &self,
+        tip: &Tip,
+        upstream_redirect: Option<UpstreamRedirect>,
+    ) -> Result<Option<Answer>, Refusal> {
+        let Some(UpstreamRedirect { address, rest }) = upstream_redirect else { return Ok(None) };
         let (contents, at, asked) = (self.contents.clone(), tip.clone(), address.clone());
         let beside = task::spawn_blocking(move || contents.is_beside(&at, &asked)).await;
         let item = format!("the git repository {address}");
@@ -215,7 +224,7 @@ struct Wish {
     received: Option<Received>,
     address: Option<GitAddress>,
     wanted: Result<Wanted, Refusal>,
-    onward: Option<Onward>,
+    upstream_redirect: Option<UpstreamRedirect>,
 }
 
 /// Returns the process's standard input, and the bytes to write to it if it is a pipe.

@@ -14,7 +14,7 @@ pub(in super::super) struct Asked {
     pub(super) address: Option<GitAddress>,
     pub(super) what: What,
     /// The corresponding address of the repository's own server, if this is git's first request to the repository.
-    pub(super) onward: Option<Onward>,
+    pub(super) upstream_redirect: Option<UpstreamRedirect>,
 }
 
 impl Asked {
@@ -26,7 +26,7 @@ impl Asked {
 
 /// An address outside the mirror: a repository and the rest of the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Onward {
+pub(super) struct UpstreamRedirect {
     pub(super) address: GitAddress,
     pub(super) rest: String,
 }
@@ -65,12 +65,14 @@ pub(in super::super) fn asked(path: &str, query: Option<&str>, host: Option<&str
         });
         let dot_git = if repository.ends_with(".git") { ".git" } else { "" };
         let first = first_question(path, &what);
-        let onward =
-            address.clone().zip(first).map(|(address, asked)| Onward { address, rest: format!("{dot_git}{asked}") });
-        return path.starts_with("git/").then_some(Asked { address, what, onward });
+        let upstream_redirect = address
+            .clone()
+            .zip(first)
+            .map(|(address, asked)| UpstreamRedirect { address, rest: format!("{dot_git}{asked}") });
+        return path.starts_with("git/").then_some(Asked { address, what, upstream_redirect });
     };
     let address = format!("{host}/{repository}").parse().ok();
-    (what != What::Page && address.is_some()).then_some(Asked { address, what, onward: None })
+    (what != What::Page && address.is_some()).then_some(Asked { address, what, upstream_redirect: None })
 }
 
 /// Returns the path and query of git's first request to every repository.
@@ -166,7 +168,9 @@ mod tests {
 
     #[test]
     fn only_the_first_question_can_be_asked_elsewhere() {
-        let rest = |path: &str, query| asked(path, query, None).unwrap().onward.map(|onward| onward.rest);
+        let rest = |path: &str, query| {
+            asked(path, query, None).unwrap().upstream_redirect.map(|upstream_redirect| upstream_redirect.rest)
+        };
         let service = Some("service=git-upload-pack");
         assert_eq!(rest("/git/h.org/x/info/refs", service).unwrap(), "/info/refs?service=git-upload-pack");
         assert_eq!(rest("/git/h.org/x.git/info/refs", Some("a=b")).unwrap(), ".git/info/refs");
@@ -176,7 +180,7 @@ mod tests {
             assert_eq!(rest(path, None), None, "{path}");
         }
         // If the repository's own host name points here, a redirect would lead back here.
-        assert_eq!(asked("/x/info/refs", service, Some("h.org")).unwrap().onward, None);
+        assert_eq!(asked("/x/info/refs", service, Some("h.org")).unwrap().upstream_redirect, None);
     }
 
     #[test]
