@@ -13,7 +13,7 @@ use super::{OpError, Project, Result};
 use crate::git::Git;
 use crate::model::{AddressRule, AddressRules, GitAddress, GitUrl, Remotes, Revision};
 use crate::plan::{Leading, Led};
-use crate::serve::environment::{Access, Redirects, is_of_server};
+use crate::serve::environment::{Access, InsteadOfRules, is_of_server};
 use crate::store::{Checkout, Objects, Repository, Snapshot, StoreError, layout};
 
 /// The maximum number of submodules to read per revision, and their maximum depth in the tree.
@@ -131,19 +131,19 @@ fn read(git: &Git, folders: &[PathBuf], names: BTreeSet<String>, objects: &mut O
 /// # Errors
 /// Fails if the mirror or a lock cannot be read.
 pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_secrets: bool) -> Result<Access> {
-    let mut redirects = Redirects::new(remotes(&project.repository), with_secrets);
+    let mut instead_of = InsteadOfRules::new(remotes(&project.repository), with_secrets);
     if let Some(snapshot) = project.readable()?
         && let Some(locks) = leading_locks(project)?
     {
         let temporary = OwnCache::default();
         let led = led(project, &snapshot, &locks, |address| temporary.checkout(&snapshot, address))?;
         for (address, repository) in led.iter() {
-            redirects.add(address);
-            repository.urls.iter().for_each(|url| redirects.add_url(url));
+            instead_of.add(address);
+            repository.urls.iter().for_each(|url| instead_of.add_url(url));
         }
     }
     let authority = authority.map(|path| path.to_string_lossy().into_owned());
-    Ok(Access { base_url: base_url.to_owned(), redirects, authority })
+    Ok(Access { base_url: base_url.to_owned(), instead_of, authority })
 }
 
 /// A cache of git repositories in a temporary folder, used if the cache beside the project's repository is not

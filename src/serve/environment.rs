@@ -10,7 +10,7 @@
 //! | `REBAR_OFFLINE` | unset | the equivalent for rebar3, which compares it with `1` |
 //! | `no_proxy`, `NO_PROXY` | the previous value and the server's host | otherwise clients would use a proxy for the loopback address. Hex prefers the first one, `mix local.*` prefers the second one, and rebar3 only reads the first one, so if one is missing, it receives the other's value |
 //! | `http_proxy` | unset; its value moves to `HTTP_PROXY` unless that is set | rebar3 3.19 does not support `no_proxy` and would use the proxy for the loopback address (observed by running it). It only reads `http_proxy`; Hex and `mix local.*` read both. git and curl only read `http_proxy`, so they lose the proxy for `http:` addresses, but not for `https:` |
-//! | `GIT_CONFIG_COUNT` and the variables that it counts | the previous settings and the rules that redirect git for the mirrored repositories | see [`Redirects`] |
+//! | `GIT_CONFIG_COUNT` and the variables that it counts | the previous settings and the rules that redirect git for the mirrored repositories | see [`InsteadOfRules`] |
 //! | `GIT_ALLOW_PROTOCOL` | if set, the previous value and the server's protocol | git checks it after it applies the rules |
 //! | `HEX_CACERTS_PATH`, git's `http.<server>.sslCAInfo` | the server's CA certificate, if the server uses its own authority | the variable replaces all CA certificates that Hex trusts, which is acceptable because Hex contacts no other server. git does contact others, so its setting only applies to the server's address |
 //! | `GIT_SSL_CAINFO` | in that case unset; its value moves to `http.sslCAInfo` | it would take precedence over the setting for the server |
@@ -23,8 +23,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::redirects::{self, Setting};
-pub use super::redirects::{Redirects, is_of_server};
+use super::insteadof::{self, Setting};
+pub use super::insteadof::{InsteadOfRules, is_of_server};
 
 /// How clients reach a server.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,7 @@ pub struct Access {
     /// The server's address, without a trailing slash.
     pub base_url: String,
     /// The rules that redirect git to the server.
-    pub redirects: Redirects,
+    pub instead_of: InsteadOfRules,
     /// The CA certificate file that verifies the server's certificate, if the server uses its own authority.
     pub authority: Option<String>,
 }
@@ -92,7 +92,7 @@ pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -
             settings.push(of_http("", "sslCAInfo", &other));
         }
     }
-    variables.extend(redirects::variables(&settings, &existing));
+    variables.extend(insteadof::variables(&settings, &existing));
     let scheme = base_url.split_once("://").map_or("http", |(scheme, _)| scheme);
     let allowed = existing("GIT_ALLOW_PROTOCOL").filter(|list| !list.split(':').any(|allowed| allowed == scheme));
     variables.extend(allowed.map(|list| set("GIT_ALLOW_PROTOCOL", &format!("{list}:{scheme}"))));
@@ -106,12 +106,12 @@ pub fn git_configuration(access: &Access) -> String {
     // Without this, git would use a proxy for the loopback address.
     settings.push(of_http(base_url, "proxy", ""));
     let made = format!("# Leads git to the mirror at {base_url}; made by `git hexmirror env --format gitconfig`.\n");
-    made + &redirects::file(&settings)
+    made + &insteadof::file(&settings)
 }
 
 fn settings(access: &Access) -> Vec<Setting> {
     let authority = access.authority.iter().map(|authority| of_http(&access.base_url, "sslCAInfo", authority));
-    authority.chain(access.redirects.settings(&access.base_url)).collect()
+    authority.chain(access.instead_of.settings(&access.base_url)).collect()
 }
 
 fn of_http(url: &str, name: &'static str, value: &str) -> Setting {

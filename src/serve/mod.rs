@@ -19,7 +19,7 @@
 //! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
 //! | `surface` | the parsers of requests, for the fuzz targets |
-//! | [`mod@environment`], `redirects` | the settings that make clients use this server |
+//! | [`mod@environment`], `insteadof` | the settings that make clients use this server |
 
 mod byte_cache;
 mod conditional;
@@ -30,7 +30,7 @@ pub mod environment;
 mod git;
 mod guarded;
 mod host;
-mod redirects;
+mod insteadof;
 mod refusal;
 mod route;
 mod seats;

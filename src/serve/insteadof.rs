@@ -1,4 +1,4 @@
-//! Redirects git to the server with a `url.<base>.insteadOf` setting for each redirected repository (git-config(1)).
+//! InsteadOfRules git to the server with a `url.<base>.insteadOf` setting for each redirected repository (git-config(1)).
 //!
 //! git replaces the longest prefix of an address that any `insteadOf` setting names, and among equally long ones the
 //! first that it reads. The prefixes here name whole repositories rather than hosts. Addresses that are not mirrored
@@ -23,13 +23,13 @@ const MAX_EXISTING: usize = 10_000;
 /// A push goes to the original address: `pushInsteadOf` takes precedence over `insteadOf`, so each prefix has a
 /// `pushInsteadOf` setting too.
 #[derive(Debug, Clone, Default)]
-pub struct Redirects {
+pub struct InsteadOfRules {
     prefixes: BTreeMap<String, GitAddress>,
     remotes: Remotes,
     with_secrets: bool,
 }
 
-impl Redirects {
+impl InsteadOfRules {
     /// Creates an empty set of rules that never redirects the project's remotes. Addresses that contain a password are
     /// omitted unless `with_secrets`, because settings may be printed.
     pub fn new(remotes: Remotes, with_secrets: bool) -> Self {
@@ -190,10 +190,10 @@ mod tests {
     use super::*;
     use crate::model::{AddressRule, AddressRules};
 
-    fn redirects() -> Redirects {
-        let mut redirects = Redirects::default();
-        redirects.add(&"github.com/a/lib".parse().unwrap());
-        redirects
+    fn rules() -> InsteadOfRules {
+        let mut instead_of = InsteadOfRules::default();
+        instead_of.add(&"github.com/a/lib".parse().unwrap());
+        instead_of
     }
 
     fn settings(variables: &[Variable], existing: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -213,7 +213,7 @@ mod tests {
 
     fn variables(existing: &[(&str, &str)], base_url: &str) -> Vec<Variable> {
         let find = |name: &str| existing.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        super::variables(&redirects().settings(base_url), &find)
+        super::variables(&rules().settings(base_url), &find)
     }
 
     /// Each form has one setting that redirects fetches to the server and one that preserves the address for pushes.
@@ -259,31 +259,31 @@ mod tests {
         Remotes::new(urls.iter().map(|url| (*url).to_owned()), AddressRules::new(rules.iter().map(rule)))
     }
 
-    fn leading(redirects: &Redirects) -> Vec<(String, String)> {
-        let settings = redirects.settings("B").into_iter().filter(|setting| setting.name == "insteadOf");
+    fn leading(instead_of: &InsteadOfRules) -> Vec<(String, String)> {
+        let settings = instead_of.settings("B").into_iter().filter(|setting| setting.name == "insteadOf");
         settings.map(|setting| (setting.key(), setting.value)).collect()
     }
 
     #[test]
     fn a_remote_is_never_led_to_the_server() {
         let app: GitUrl = "ssh://me@GitHub.com:22/Acme/app.git".parse().unwrap();
-        let mut redirects = Redirects::new(remotes(&["https://github.com/acme/App"], &[]), true);
-        redirects.add(app.address());
-        redirects.add_url(&app);
-        assert_eq!(leading(&redirects), []);
+        let mut instead_of = InsteadOfRules::new(remotes(&["https://github.com/acme/App"], &[]), true);
+        instead_of.add(app.address());
+        instead_of.add_url(&app);
+        assert_eq!(leading(&instead_of), []);
         // The user's own rule rewrites the pinned address to the remote's.
-        let mut redirects =
-            Redirects::new(remotes(&["/srv/app"], &[("file:///srv/", "https://github.com/acme/")]), true);
-        redirects.add(&"github.com/acme/app".parse().unwrap());
-        assert_eq!(leading(&redirects), []);
+        let mut instead_of =
+            InsteadOfRules::new(remotes(&["/srv/app"], &[("file:///srv/", "https://github.com/acme/")]), true);
+        instead_of.add(&"github.com/acme/app".parse().unwrap());
+        assert_eq!(leading(&instead_of), []);
     }
 
     #[test]
     fn a_remote_that_begins_like_a_pinned_repository_stays_where_it_is() {
         let rules = [("git@github.com:", "https://github.com/")];
-        let mut redirects = Redirects::new(remotes(&["git@github.com:acme/app-web.git"], &rules), false);
-        redirects.add(&"github.com/acme/app".parse().unwrap());
-        let found = leading(&redirects);
+        let mut instead_of = InsteadOfRules::new(remotes(&["git@github.com:acme/app-web.git"], &rules), false);
+        instead_of.add(&"github.com/acme/app".parse().unwrap());
+        let found = leading(&instead_of);
         let has = |key: &str, value: &str| found.contains(&(format!("url.{key}.insteadOf"), value.to_owned()));
         assert!(has("B/git/github.com/acme/app", "https://github.com/acme/app"));
         assert!(has("git@github.com:acme/app-web", "https://github.com/acme/app-web"));
@@ -295,10 +295,11 @@ mod tests {
     fn a_password_of_the_user_s_own_rules_is_printed_only_where_it_may_be() {
         for with_secrets in [false, true] {
             let rules = [("https://me:secret@github.com/", "https://github.com/")];
-            let mut redirects = Redirects::new(remotes(&["https://github.com/a/lib_extra"], &rules), with_secrets);
-            redirects.add(&"github.com/a/lib".parse().unwrap());
-            redirects.add_url(&"https://u:secret@github.com/a/lib".parse().unwrap());
-            let settings = redirects.settings("B");
+            let mut instead_of =
+                InsteadOfRules::new(remotes(&["https://github.com/a/lib_extra"], &rules), with_secrets);
+            instead_of.add(&"github.com/a/lib".parse().unwrap());
+            instead_of.add_url(&"https://u:secret@github.com/a/lib".parse().unwrap());
+            let settings = instead_of.settings("B");
             let has_secret = settings.iter().any(|setting| format!("{setting:?}").contains("secret"));
             assert_eq!(has_secret, with_secrets);
             let pushed = settings.iter().find(|s| s.name == "pushInsteadOf" && s.value == "https://github.com/a/lib");
@@ -309,12 +310,12 @@ mod tests {
 
     #[test]
     fn a_lock_s_own_spelling_counts_too() {
-        let mut redirects = Redirects::new(Remotes::default(), true);
+        let mut instead_of = InsteadOfRules::new(Remotes::default(), true);
         for url in ["ssh://Me@Git.Example.org:2222/a/b.git/", "https://u:p@h/My%20Lib.git", "HTTPS://H/x"] {
-            redirects.add_url(&url.parse().unwrap());
+            instead_of.add_url(&url.parse().unwrap());
         }
         assert_eq!(
-            leading(&redirects),
+            leading(&instead_of),
             [
                 ("url.B/git/h/x.insteadOf".to_owned(), "HTTPS://H/x".to_owned()),
                 ("url.B/git/h/My%20Lib.insteadOf".to_owned(), "https://u:p@h/My%20Lib".to_owned()),
@@ -325,10 +326,10 @@ mod tests {
 
     #[test]
     fn a_path_is_named_encoded_and_not() {
-        let mut redirects = Redirects::default();
-        redirects.add(&"h/My%20Lib".parse().unwrap());
+        let mut instead_of = InsteadOfRules::default();
+        instead_of.add(&"h/My%20Lib".parse().unwrap());
         for prefix in ["https://h/My%20Lib", "https://h/My Lib", "git@h:My Lib"] {
-            assert!(redirects.prefixes.contains_key(prefix), "{prefix}");
+            assert!(instead_of.prefixes.contains_key(prefix), "{prefix}");
         }
     }
 }
