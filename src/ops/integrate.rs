@@ -74,7 +74,7 @@ fn integrate_once(
     let theirs = Snapshot::at(repository, &their_branch, tip)?;
     if repository.is_ancestor(ours.commit(), tip)? {
         let shared = vec![ours.clone()];
-        let onto = Onto { way: Way::Forwarded, shared, before: ours.commit() };
+        let onto = Onto { way: Way::FastForwarded, shared, before: ours.commit() };
         return put_onto(project, source, [&ours, &theirs], onto, progress).map(|pull| (pull, None));
     }
     let (ours, replaced) = match earlier {

@@ -25,7 +25,7 @@ pub enum Way {
     /// The local branch did not exist and was created at the remote's tip.
     Adopted,
     /// The local branch was fast-forwarded.
-    Forwarded,
+    FastForwarded,
     /// The two mirrors had diverged and were merged.
     Merged,
     /// The remote's history was compacted. The local branch was moved onto it, and the local mirror's own contents were

@@ -55,7 +55,7 @@ pub fn say(output: &Output, branch: &str, pull: &Pull) {
     output.say(match pull.way {
         Way::UpToDate => Text::from(format!("{branch} has all of {remote}'s, at {commit}")),
         Way::Adopted => styled(GOOD, "adopted") + format!(" {branch} from {remote}, at {commit}{came}"),
-        Way::Forwarded => styled(GOOD, "pulled") + format!(" {branch} from {remote}, at {commit}{came}"),
+        Way::FastForwarded => styled(GOOD, "pulled") + format!(" {branch} from {remote}, at {commit}{came}"),
         Way::Rebased => {
             styled(GOOD, "moved") + format!(" {branch} to {remote}'s, which was compacted, at {commit}{came}")
         }
@@ -81,7 +81,7 @@ pub fn word(way: Way) -> &'static str {
     match way {
         Way::UpToDate => "up-to-date",
         Way::Adopted => "adopted",
-        Way::Forwarded => "forwarded",
+        Way::FastForwarded => "forwarded",
         Way::Merged => "merged",
         Way::Rebased => "rebased",
     }
