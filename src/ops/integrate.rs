@@ -1,7 +1,7 @@
 //! Integrates a remote's mirror into the local branch.
 
 use super::mentioned::read_entry;
-use super::merge::{self, Gained, History, Merge};
+use super::merge::{self, History, Merge, MergeStatistics};
 use super::sync::{Pull, Way};
 use super::{OpError, Project, Result};
 use crate::model::{GitAddress, Manifest, Remote, Revision};
@@ -60,16 +60,16 @@ fn integrate_once(
     progress: &dyn Progress,
 ) -> Result<(Pull, Option<Earlier>)> {
     let (repository, branch, remote, tip) = (&project.repository, &project.branch, source.remote, source.tip);
-    let done = |way, gained, commit, ahead| Pull { remote: remote.clone(), way, gained, commit, ahead };
+    let done = |way, statistics, commit, ahead| Pull { remote: remote.clone(), way, statistics, commit, ahead };
     let their_branch = repository.tracking_branch(remote, branch)?;
     let Some(ours) = project.snapshot()? else {
         let theirs = Snapshot::at(repository, &their_branch, tip)?;
-        let gained = merge::check(project, None, &theirs, &whose(remote), progress)?;
+        let statistics = merge::check(project, None, &theirs, &whose(remote), progress)?;
         repository.create(branch, tip, &format!("adopted from {remote}"))?;
-        return Ok((done(Way::Adopted, gained, tip, false), None));
+        return Ok((done(Way::Adopted, statistics, tip, false), None));
     };
     if repository.is_ancestor(tip, ours.commit())? {
-        return Ok((done(Way::UpToDate, Gained::default(), ours.commit(), tip != ours.commit()), None));
+        return Ok((done(Way::UpToDate, MergeStatistics::default(), ours.commit(), tip != ours.commit()), None));
     }
     let theirs = Snapshot::at(repository, &their_branch, tip)?;
     if repository.is_ancestor(ours.commit(), tip)? {
@@ -97,12 +97,12 @@ fn integrate_once(
     let history = apart.history;
     let merge = Merge { ours: &ours, theirs: &theirs, shared, history, replaced, title };
     if history == History::Replaced && covers(project, ours.commit(), tip)? {
-        return Ok((done(Way::UpToDate, Gained::default(), ours.commit(), true), None));
+        return Ok((done(Way::UpToDate, MergeStatistics::default(), ours.commit(), true), None));
     }
     merge::check_signers(project, &ours, &theirs, &whose(remote))?;
-    let (commit, gained) = merge::merge(project, merge, progress)?;
+    let (commit, statistics) = merge::merge(project, merge, progress)?;
     let merged = Earlier { own: ours.commit(), theirs: tip, merged: commit };
-    Ok((done(Way::Merged, gained, commit, true), Some(merged)))
+    Ok((done(Way::Merged, statistics, commit, true), Some(merged)))
 }
 
 /// How two mirrors diverged, neither of which is an ancestor of the other.
@@ -180,7 +180,7 @@ fn put_onto(
     progress: &dyn Progress,
 ) -> Result<Pull> {
     let Onto { way, shared, before } = onto;
-    let mut gained = merge::check(project, Some(ours), theirs, &whose(source.remote), progress)?;
+    let mut statistics = merge::check(project, Some(ours), theirs, &whose(source.remote), progress)?;
     let remote = source.remote;
     let (title, log) = match way {
         Way::Rebased => (
@@ -202,9 +202,9 @@ fn put_onto(
     let on_top =
         (commit != source.tip).then(|| Snapshot::at(&project.repository, &project.branch, commit)).transpose()?;
     let stays = &on_top.as_ref().unwrap_or(theirs).manifest()?.releases;
-    gained.pruned = ours.manifest()?.releases.keys().filter(|id| !stays.contains_key(*id)).count();
+    statistics.pruned = ours.manifest()?.releases.keys().filter(|id| !stays.contains_key(*id)).count();
     let ahead = commit != source.tip;
-    Ok(Pull { remote: source.remote.clone(), way, gained, commit, ahead })
+    Ok(Pull { remote: source.remote.clone(), way, statistics, commit, ahead })
 }
 
 /// Describes a remote's mirror for messages.

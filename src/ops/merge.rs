@@ -18,7 +18,7 @@ use crate::store::{Draft, ObjectId, REPLACES, Snapshot, StoreError};
 
 /// Statistics of a merge: what the local mirror received from another mirror.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Gained {
+pub struct MergeStatistics {
     /// The number of added releases.
     pub releases: usize,
     /// The number of added or replaced registry entries.
@@ -29,7 +29,7 @@ pub struct Gained {
     pub pruned: usize,
 }
 
-impl Add for Gained {
+impl Add for MergeStatistics {
     type Output = Self;
 
     fn add(self, more: Self) -> Self {
@@ -79,7 +79,11 @@ pub(super) enum History {
 /// Fails if a registry entry of the other mirror is not signed by its repository, if both mirrors have a release with
 /// different checksums and no registry entry says which one is right, and with [`crate::store::StoreError::Moved`] if
 /// another process moved the branch meanwhile.
-pub(super) fn merge(project: &Project, merge: Merge<'_>, progress: &dyn Progress) -> Result<(ObjectId, Gained)> {
+pub(super) fn merge(
+    project: &Project,
+    merge: Merge<'_>,
+    progress: &dyn Progress,
+) -> Result<(ObjectId, MergeStatistics)> {
     let Merge { ours, theirs, shared, history, replaced, title } = merge;
     let union = Union::new(project, ours, theirs, &shared, progress)?;
     let mut draft = Draft::begin(&project.repository, &project.branch, Some(ours))?;
@@ -108,13 +112,14 @@ pub(super) fn merge(project: &Project, merge: Merge<'_>, progress: &dyn Progress
         draft.note_absent(id.clone());
     }
     entries += union.dropped_entries(&mut draft, &packages)?;
-    let gained = Gained { releases: releases.len(), entries, revisions, pruned: union.gone_there.releases.len() };
-    let mut message = message(&title, &releases, &gained, &union.gone_there);
+    let statistics =
+        MergeStatistics { releases: releases.len(), entries, revisions, pruned: union.gone_there.releases.len() };
+    let mut message = message(&title, &releases, &statistics, &union.gone_there);
     if history == History::Replaced {
         let _ = writeln!(message, "\n{REPLACES}{}", theirs.commit());
     }
     let published = draft.publish(&message)?;
-    Ok((published.commit, gained))
+    Ok((published.commit, statistics))
 }
 
 /// Checks and counts what a fast-forward adds, with the same checks as a merge. `whose` describes the other mirror.
@@ -128,7 +133,7 @@ pub(super) fn check(
     theirs: &Snapshot,
     whose: &str,
     progress: &dyn Progress,
-) -> Result<Gained> {
+) -> Result<MergeStatistics> {
     matches_its_tree(theirs, ours)?;
     let repositories = Repositories::new(project, progress)?;
     let ours = ours.map(Snapshot::manifest).transpose()?;
@@ -139,15 +144,15 @@ pub(super) fn check(
         ours.and_then(|ours| ours.entries.get(id)).is_some_and(|known| known.checksum == checksum)
     };
     let entries = signers.check_entries(theirs, known, progress)?;
-    let mut gained = Gained { entries, ..Gained::default() };
+    let mut statistics = MergeStatistics { entries, ..MergeStatistics::default() };
     let is_new = |id: &&ReleaseId| ours.is_none_or(|ours| !ours.releases.contains_key(id));
-    gained.releases = manifest.releases.keys().filter(is_new).count();
+    statistics.releases = manifest.releases.keys().filter(is_new).count();
     let known = |address: &GitAddress, revision: &Revision| {
         ours.and_then(|ours| ours.git.get(address)).is_some_and(|stored| stored.revisions.contains_key(revision))
     };
     let revisions = manifest.git.iter().flat_map(|(address, git)| git.revisions.keys().map(move |r| (address, r)));
-    gained.revisions = revisions.filter(|(address, revision)| !known(address, revision)).count();
-    Ok(gained)
+    statistics.revisions = revisions.filter(|(address, revision)| !known(address, revision)).count();
+    Ok(statistics)
 }
 
 /// Checks the signers that another mirror records before it is merged, and its manifest against its tree.
@@ -169,12 +174,12 @@ fn matches_its_tree(theirs: &Snapshot, ours: Option<&Snapshot>) -> Result<()> {
     }
 }
 
-fn message(title: &str, releases: &[ReleaseId], gained: &Gained, gone: &Pruning) -> String {
+fn message(title: &str, releases: &[ReleaseId], statistics: &MergeStatistics, gone: &Pruning) -> String {
     let parts = [
-        (gained.releases, count(gained.releases, "package", "packages")),
-        (gained.entries, count(gained.entries, "registry entry", "registry entries")),
-        (gained.revisions, count(gained.revisions, "git revision", "git revisions")),
-        (gained.pruned, format!("{} dropped", count(gained.pruned, "package", "packages"))),
+        (statistics.releases, count(statistics.releases, "package", "packages")),
+        (statistics.entries, count(statistics.entries, "registry entry", "registry entries")),
+        (statistics.revisions, count(statistics.revisions, "git revision", "git revisions")),
+        (statistics.pruned, format!("{} dropped", count(statistics.pruned, "package", "packages"))),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
     let what = if parts.is_empty() { "nothing new".to_owned() } else { parts.join(", ") };

@@ -46,7 +46,7 @@ pub use hooks::{
 pub use init::{Initialised, init, mirror};
 pub use leading::{access, has_leading_lock};
 pub use lock_diff::{LockDiff, lock_diff};
-pub use merge::Gained;
+pub use merge::MergeStatistics;
 pub use project::{Environment, LockFile, LockText, Project, locks_in, read_bounded, read_file, read_locks};
 pub use prune::{Prune, PruneOptions, prune};
 pub use repair::{Repair, repair};

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::integrate::{Earlier, Source, covers, integrate};
-use super::merge::Gained;
+use super::merge::MergeStatistics;
 use super::signers::check_outgoing;
 use super::{OpError, Project, Result};
 use crate::git::{Brought, Lease, Place, ProjectGit, Taken};
@@ -41,7 +41,7 @@ pub struct Pull {
     /// How the remote's mirror was integrated.
     pub way: Way,
     /// What the local mirror received.
-    pub gained: Gained,
+    pub statistics: MergeStatistics,
     /// The branch's tip after the pull.
     pub commit: ObjectId,
     /// Whether the local mirror has something that the remote lacks.
@@ -58,7 +58,7 @@ pub struct Push {
     /// How the remote's mirror was integrated into the local one before the push.
     pub way: Way,
     /// What the local mirror received.
-    pub gained: Gained,
+    pub statistics: MergeStatistics,
     /// The tip of both branches after the push.
     pub commit: ObjectId,
     /// The number of attempts.
@@ -108,7 +108,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
     Lock::sweep(&project.repository);
-    let (mut gained, mut settled) = (Gained::default(), Gained::default());
+    let (mut statistics, mut settled) = (MergeStatistics::default(), MergeStatistics::default());
     let (mut attempts, mut way, mut earlier) = (0, Way::UpToDate, None::<Earlier>);
     loop {
         attempts += 1;
@@ -121,7 +121,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
             Taken::Moved => {}
             taken => {
                 project.repository.note_remote(&remote, &project.branch, Some(commit), "push")?;
-                return Ok(Push { remote, pushed: taken == Taken::Done, way, gained, commit, attempts });
+                return Ok(Push { remote, pushed: taken == Taken::Done, way, statistics, commit, attempts });
             }
         }
         if attempts > 1 {
@@ -141,9 +141,9 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
             let (pull, merged) = integrate(project, Source { remote: &remote, tip }, earlier, progress)?;
             // A merge that replaces a superseded merge includes what that one added.
             if merged.zip(earlier).is_none_or(|(merged, earlier)| merged.own != earlier.own) {
-                settled = gained;
+                settled = statistics;
             }
-            gained = settled + pull.gained;
+            statistics = settled + pull.statistics;
             if pull.way != Way::UpToDate {
                 way = pull.way;
             }
@@ -178,7 +178,7 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progre
         taken => {
             project.repository.note_remote(&remote, &project.branch, Some(commit), "push")?;
             let (pushed, way) = (taken == Taken::Done, Way::UpToDate);
-            Ok(Push { remote, pushed, way, gained: Gained::default(), commit, attempts: 1 })
+            Ok(Push { remote, pushed, way, statistics: MergeStatistics::default(), commit, attempts: 1 })
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `pull`
 
 use git_hexmirror::model::Remote;
-use git_hexmirror::ops::{self, Gained, Pull, Reach, Way};
+use git_hexmirror::ops::{self, MergeStatistics, Pull, Reach, Way};
 use serde_json::json;
 
 use super::CommandError;
@@ -35,10 +35,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "branch": project.branch.to_string(),
             "commit": pull.commit.to_string(),
             "way": word(pull.way),
-            "releases": pull.gained.releases,
-            "entries": pull.gained.entries,
-            "revisions": pull.gained.revisions,
-            "pruned": pull.gained.pruned,
+            "releases": pull.statistics.releases,
+            "entries": pull.statistics.entries,
+            "revisions": pull.statistics.revisions,
+            "pruned": pull.statistics.pruned,
             "ahead": pull.ahead,
         });
         session.output.json(&document).map_err(CommandError::Print)?;
@@ -51,7 +51,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 /// Prints what a pull did.
 pub fn say(output: &Output, branch: &str, pull: &Pull) {
     let (remote, commit) = (&pull.remote, short(pull.commit));
-    let came = gained(pull.gained).map_or_else(String::new, |gained| format!(", with {gained}"));
+    let came = statistics(pull.statistics).map_or_else(String::new, |statistics| format!(", with {statistics}"));
     output.say(match pull.way {
         Way::UpToDate => Text::from(format!("{branch} has all of {remote}'s, at {commit}")),
         Way::Adopted => styled(GOOD, "adopted") + format!(" {branch} from {remote}, at {commit}{came}"),
@@ -67,11 +67,12 @@ pub fn say(output: &Output, branch: &str, pull: &Pull) {
 }
 
 /// Describes what came, if anything did.
-pub fn gained(gained: Gained) -> Option<String> {
-    let releases = (gained.releases > 0).then(|| count(gained.releases, "release", "releases"));
-    let entries = (gained.entries > 0).then(|| count(gained.entries, "registry entry", "registry entries"));
-    let revisions = (gained.revisions > 0).then(|| count(gained.revisions, "git revision", "git revisions"));
-    let pruned = (gained.pruned > 0).then(|| format!("{} dropped", count(gained.pruned, "release", "releases")));
+pub fn statistics(statistics: MergeStatistics) -> Option<String> {
+    let releases = (statistics.releases > 0).then(|| count(statistics.releases, "release", "releases"));
+    let entries = (statistics.entries > 0).then(|| count(statistics.entries, "registry entry", "registry entries"));
+    let revisions = (statistics.revisions > 0).then(|| count(statistics.revisions, "git revision", "git revisions"));
+    let pruned =
+        (statistics.pruned > 0).then(|| format!("{} dropped", count(statistics.pruned, "release", "releases")));
     let parts: Vec<_> = releases.into_iter().chain(entries).chain(revisions).chain(pruned).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::CommandError;
 use super::init::short;
-use super::pull::{self, gained, word};
+use super::pull::{self, statistics, word};
 use crate::cli::{Json, Outcome};
 use crate::output::{GOOD, Output, styled};
 use crate::report::NOT_FRESH;
@@ -43,10 +43,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "pushed": push.pushed,
             "way": word(push.way),
             "merged": {
-                "releases": push.gained.releases,
-                "entries": push.gained.entries,
-                "revisions": push.gained.revisions,
-                "pruned": push.gained.pruned,
+                "releases": push.statistics.releases,
+                "entries": push.statistics.entries,
+                "revisions": push.statistics.revisions,
+                "pruned": push.statistics.pruned,
             },
             "attempts": push.attempts,
         });
@@ -66,17 +66,18 @@ fn say(output: &Output, project: &Project, push: &Push) {
     let (branch, remote, commit) = (&project.branch, &push.remote, short(push.commit));
     if !push.pushed && push.way != Way::UpToDate {
         // All that it did was to bring what the remote has.
-        let Push { way, gained, commit, .. } = *push;
+        let Push { way, statistics, commit, .. } = *push;
         return pull::say(
             output,
             &branch.to_string(),
-            &Pull { remote: remote.clone(), way, gained, commit, ahead: false },
+            &Pull { remote: remote.clone(), way, statistics, commit, ahead: false },
         );
     }
     if !push.pushed {
         return output.say(format!("{remote} has {branch} at {commit} already"));
     }
-    let merged = gained(push.gained).map_or_else(String::new, |gained| format!(", merged with {gained}"));
+    let merged =
+        statistics(push.statistics).map_or_else(String::new, |statistics| format!(", merged with {statistics}"));
     output.say(styled(GOOD, "pushed") + format!(" {branch} to {remote}, at {commit}{merged}"));
 }
 
