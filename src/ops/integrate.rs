@@ -86,15 +86,15 @@ fn integrate_once(
         }
         _ => (ours, None),
     };
-    let apart = Apart::new(project, &ours, source)?;
-    let shared = apart.shared.iter().map(|commit| Snapshot::at(repository, branch, *commit));
+    let divergence = Divergence::new(project, &ours, source)?;
+    let shared = divergence.shared.iter().map(|commit| Snapshot::at(repository, branch, *commit));
     let shared = shared.collect::<Result<Vec<_>, _>>()?;
     let title = format!("Merge the mirror of {remote}");
-    if apart.way == Way::Rebased {
+    if divergence.way == Way::Rebased {
         let onto = Onto { way: Way::Rebased, shared, before: replaced.unwrap_or(ours.commit()) };
         return put_onto(project, source, [&ours, &theirs], onto, progress).map(|pull| (pull, None));
     }
-    let history = apart.history;
+    let history = divergence.history;
     let merge = Merge { ours: &ours, theirs: &theirs, shared, history, replaced, title };
     if history == History::Replaced && covers(project, ours.commit(), tip)? {
         return Ok((done(Way::UpToDate, MergeStatistics::default(), ours.commit(), true), None));
@@ -106,14 +106,14 @@ fn integrate_once(
 }
 
 /// How two mirrors diverged, neither of which is an ancestor of the other.
-struct Apart {
+struct Divergence {
     /// The merge bases, as far as they can be determined.
     shared: Vec<ObjectId>,
     way: Way,
     history: History,
 }
 
-impl Apart {
+impl Divergence {
     fn new(project: &Project, ours: &Snapshot, source: Source<'_>) -> Result<Self> {
         let (repository, own) = (&project.repository, ours.commit());
         let shared = repository.common(own, source.tip)?;
