@@ -24,7 +24,7 @@ pub(super) struct Source<'a> {
 /// A merge that was made for a push, which another push then overtook. If the branch still points to it, the next merge
 /// replaces it, so that the history has one merge instead of one per attempt.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Earlier {
+pub(super) struct SupersededMerge {
     /// The branch's tip before the merge.
     pub own: ObjectId,
     /// The remote tip that was merged.
@@ -38,14 +38,14 @@ pub(super) struct Earlier {
 pub(super) fn integrate(
     project: &Project,
     source: Source<'_>,
-    earlier: Option<Earlier>,
+    superseded: Option<SupersededMerge>,
     progress: &dyn Progress,
-) -> Result<(Pull, Option<Earlier>)> {
+) -> Result<(Pull, Option<SupersededMerge>)> {
     let repository = &project.repository;
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(repository, waits)?;
     for _ in 0..ATTEMPTS {
-        match integrate_once(project, source, earlier, progress) {
+        match integrate_once(project, source, superseded, progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}
             done => return done,
         }
@@ -56,9 +56,9 @@ pub(super) fn integrate(
 fn integrate_once(
     project: &Project,
     source: Source<'_>,
-    earlier: Option<Earlier>,
+    superseded: Option<SupersededMerge>,
     progress: &dyn Progress,
-) -> Result<(Pull, Option<Earlier>)> {
+) -> Result<(Pull, Option<SupersededMerge>)> {
     let (repository, branch, remote, tip) = (&project.repository, &project.branch, source.remote, source.tip);
     let done = |way, statistics, commit, ahead| Pull { remote: remote.clone(), way, statistics, commit, ahead };
     let their_branch = repository.tracking_branch(remote, branch)?;
@@ -77,9 +77,9 @@ fn integrate_once(
         let onto = Onto { way: Way::FastForwarded, shared, before: ours.commit() };
         return put_onto(project, source, [&ours, &theirs], onto, progress).map(|pull| (pull, None));
     }
-    let (ours, replaced) = match earlier {
+    let (ours, replaced) = match superseded {
         // The remote still has everything that it had at the superseded merge.
-        Some(Earlier { own, theirs: known, merged })
+        Some(SupersededMerge { own, theirs: known, merged })
             if merged == ours.commit() && repository.is_ancestor(known, tip)? =>
         {
             (Snapshot::at(repository, branch, own)?, Some(merged))
@@ -101,7 +101,7 @@ fn integrate_once(
     }
     merge::check_signers(project, &ours, &theirs, &whose(remote))?;
     let (commit, statistics) = merge::merge(project, merge, progress)?;
-    let merged = Earlier { own: ours.commit(), theirs: tip, merged: commit };
+    let merged = SupersededMerge { own: ours.commit(), theirs: tip, merged: commit };
     Ok((done(Way::Merged, statistics, commit, true), Some(merged)))
 }
 

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::integrate::{Earlier, Source, covers, integrate};
+use super::integrate::{Source, SupersededMerge, covers, integrate};
 use super::merge::MergeStatistics;
 use super::signers::check_outgoing;
 use super::{OpError, Project, Result};
@@ -109,7 +109,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let git = project.git(reach.may_ask)?;
     Lock::sweep(&project.repository);
     let (mut statistics, mut settled) = (MergeStatistics::default(), MergeStatistics::default());
-    let (mut attempts, mut way, mut earlier) = (0, Way::UpToDate, None::<Earlier>);
+    let (mut attempts, mut way, mut superseded) = (0, Way::UpToDate, None::<SupersededMerge>);
     loop {
         attempts += 1;
         let missing = || project.repository.no_mirror(&project.branch);
@@ -138,16 +138,16 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
             if leaves_behind(project, commit, tip)? {
                 return Err(OpError::Compacted { remote, branch: project.branch.to_string() });
             }
-            let (pull, merged) = integrate(project, Source { remote: &remote, tip }, earlier, progress)?;
+            let (pull, merged) = integrate(project, Source { remote: &remote, tip }, superseded, progress)?;
             // A merge that replaces a superseded merge includes what that one added.
-            if merged.zip(earlier).is_none_or(|(merged, earlier)| merged.own != earlier.own) {
+            if merged.zip(superseded).is_none_or(|(merged, superseded)| merged.own != superseded.own) {
                 settled = statistics;
             }
             statistics = settled + pull.statistics;
             if pull.way != Way::UpToDate {
                 way = pull.way;
             }
-            earlier = merged;
+            superseded = merged;
         }
     }
 }
