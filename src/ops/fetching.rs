@@ -24,7 +24,7 @@ use crate::store::{Draft, EncodedRelease, ReleaseEncoder, Snapshot};
 
 /// What is to be fetched.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(super) struct FetchPlan {
     /// The releases, with the checksums that the lock requires.
     pub releases: Vec<Pin>,
     /// The required registry entries. It is an error if upstream does not have one of them.
@@ -116,13 +116,13 @@ struct Shared {
 }
 
 /// Everything that a fetch depends on.
-pub(super) struct Means<'a> {
+pub(super) struct FetchContext<'a> {
     pub repositories: &'a Repositories<'a>,
     /// The number of concurrent requests, overriding the setting.
     pub jobs: Option<usize>,
     pub downloads: &'a Arc<Downloads>,
     pub encoder: &'a ReleaseEncoder,
-    /// The fetcher for git repositories, if the order has any.
+    /// The fetcher for git repositories, if the plan has any.
     pub git: Option<repositories::Repositories>,
     /// The snapshot that the transaction is based on.
     pub base: Option<&'a Snapshot>,
@@ -132,26 +132,26 @@ pub(super) struct Means<'a> {
     pub keep_going: bool,
 }
 
-/// Fetches what is ordered into the transaction. Finished tarballs and fetched git objects stay on disk in any case.
+/// Fetches what is planned into the transaction. Finished tarballs and fetched git objects stay on disk in any case.
 ///
 /// # Errors
 /// Fails with all errors that occurred. The transaction must then not be published.
 pub(super) fn fetch(
-    order: Order,
-    means: Means<'_>,
+    plan: FetchPlan,
+    context: FetchContext<'_>,
     draft: &mut Draft<'_>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Fetched> {
-    let Means { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going } = means;
-    let mut order = order;
-    let plan = std::mem::take(&mut order.git);
+    let FetchContext { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going } = context;
+    let mut plan = plan;
+    let git_plan = std::mem::take(&mut plan.git);
     let hexpm = RepositoryName::hexpm();
-    let names: BTreeSet<&RepositoryName> = order
+    let names: BTreeSet<&RepositoryName> = plan
         .entries
         .iter()
         .map(|id| &id.repository)
         .chain([&hexpm])
-        .chain(order.releases.iter().map(|pin| &pin.id.repository))
+        .chain(plan.releases.iter().map(|pin| &pin.id.repository))
         .collect();
     let upstream = repositories.upstream(names.iter().copied(), jobs, Arc::clone(progress))?;
     let turns = repositories.concurrency(jobs);
@@ -180,23 +180,23 @@ pub(super) fn fetch(
             downloads: Arc::clone(downloads),
             keys,
             progress: Arc::clone(progress),
-            claimed: Mutex::new(order.known.clone()),
-            at_hand: std::mem::take(&mut order.at_hand),
+            claimed: Mutex::new(plan.known.clone()),
+            at_hand: std::mem::take(&mut plan.at_hand),
             turns: Semaphore::new(turns),
             health: Health::default(),
-            kept: KeptEntries::new(Arc::clone(downloads), entries.unwrap_or_default(), order.refresh),
+            kept: KeptEntries::new(Arc::clone(downloads), entries.unwrap_or_default(), plan.refresh),
             base: base.cloned().map(Mutex::new),
             accept_older: accept_older.clone(),
             received: 0.into(),
             jobs,
             arrivals,
         };
-        let run = move || runtime.block_on(run(order, shared));
+        let run = move || runtime.block_on(run(plan, shared));
         let network = thread::Builder::new().spawn_scoped(scope, run).map_err(no_thread())?;
         let git = git.map(|repositories| {
             let base = base.cloned();
             let bring = move || {
-                repositories.bring(plan, base.as_ref(), |brought| {
+                repositories.bring(git_plan, base.as_ref(), |brought| {
                     let arrival = brought.map_or_else(Arrival::Failed, |brought| Arrival::Git(Box::new(brought)));
                     // The collecting thread only ends before this one if it panics, which is reported elsewhere.
                     let _ = for_git.blocking_send(arrival);
@@ -289,14 +289,14 @@ fn encode(encoder: &ReleaseEncoder, job: &Job) -> Result<EncodedRelease> {
 }
 
 /// Runs all requests and returns the number of bytes received.
-async fn run(order: Order, shared: Shared) -> u64 {
+async fn run(plan: FetchPlan, shared: Shared) -> u64 {
     let shared = Arc::new(shared);
     let mut tasks = JoinSet::new();
     let mut by_package = BTreeMap::<EntryId, Vec<Pin>>::new();
-    for id in order.entries {
+    for id in plan.entries {
         by_package.entry(id).or_default();
     }
-    for pin in order.releases {
+    for pin in plan.releases {
         by_package.entry(pin.id.entry()).or_default().push(pin);
     }
     shared.claim(by_package.keys());
@@ -305,7 +305,7 @@ async fn run(order: Order, shared: Shared) -> u64 {
     for (id, pins) in by_package {
         tasks.spawn(package(Arc::clone(&shared), id, pins));
     }
-    for id in shared.claim(order.absent.iter()) {
+    for id in shared.claim(plan.absent.iter()) {
         tasks.spawn(mention(Arc::clone(&shared), id));
     }
     while let Some(outcome) = tasks.join_next().await {

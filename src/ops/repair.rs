@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
-use super::fetching::{self, Means, Order};
+use super::fetching::{self, FetchContext, FetchPlan};
 use super::project::Project;
 use super::signers::Signers;
 use super::sources::Sources;
@@ -210,18 +210,17 @@ fn fetch(
     draft: &mut Draft<'_>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Option<OpError>> {
-    let order = order(sources, lacking);
+    let plan = fetch_plan(sources, lacking);
     let mut opaque = project.config.opaque.clone();
-    let stored =
-        order.releases.iter().filter_map(|pin| Some((pin.id.entry(), sources.manifest.releases.get(&pin.id)?)));
+    let stored = plan.releases.iter().filter_map(|pin| Some((pin.id.entry(), sources.manifest.releases.get(&pin.id)?)));
     opaque.extend(stored.filter(|(_, stored)| stored.storage == Storage::Tarball).map(|(entry, _)| entry));
     let encoder = &encoder.clone().opaque(opaque);
     let UpdateOptions { jobs, may_ask, .. } = *options;
     let downloads = Arc::new(Downloads::open(downloads_dir(&project.repository))?);
     let repositories = Repositories::new(project, progress.as_ref())?;
     let bring = || git::Repositories::new(project, None, jobs, may_ask, Arc::clone(progress));
-    let git = (!order.git.is_empty()).then(bring).transpose()?;
-    let means = Means {
+    let git = (!plan.git.is_empty()).then(bring).transpose()?;
+    let context = FetchContext {
         repositories: &repositories,
         jobs,
         downloads: &downloads,
@@ -231,7 +230,7 @@ fn fetch(
         accept_older: &options.accept_older,
         keep_going: true,
     };
-    match fetching::fetch(order, means, draft, progress) {
+    match fetching::fetch(plan, context, draft, progress) {
         Ok(fetched) => {
             for release in &fetched.releases {
                 let _ = downloads.remove(&release.stored.outer);
@@ -243,29 +242,29 @@ fn fetch(
 }
 
 /// Returns what to fetch, with the checksums that the locks require, or else the manifest.
-fn order(sources: &Sources, lacking: &BTreeSet<Item>) -> Order {
-    let mut order = Order { known: sources.manifest.entries.keys().cloned().collect(), ..Order::default() };
-    order.known.extend(sources.manifest.absent.iter().cloned());
+fn fetch_plan(sources: &Sources, lacking: &BTreeSet<Item>) -> FetchPlan {
+    let mut plan = FetchPlan { known: sources.manifest.entries.keys().cloned().collect(), ..FetchPlan::default() };
+    plan.known.extend(sources.manifest.absent.iter().cloned());
     let mut pins = Vec::new();
     for item in lacking {
         match item {
-            Item::Release(id) => order.releases.push(pin(sources, id)),
-            Item::Entry(id) => drop(order.entries.insert(id.clone())),
+            Item::Release(id) => plan.releases.push(pin(sources, id)),
+            Item::Entry(id) => drop(plan.entries.insert(id.clone())),
             Item::Git(address) => pins.extend(git_pins(sources, address)),
         }
     }
     // Intact submodules are not fetched again.
     let whole = sources.git.iter().filter(|(_, from)| from.is_some());
     let whole = whole.map(|(address, _)| (address.clone(), sources.manifest.git[address].clone()));
-    order.git = GitPlan::new(&pins, &Manifest { git: whole.collect(), ..Manifest::default() });
-    for release in &order.releases {
+    plan.git = GitPlan::new(&pins, &Manifest { git: whole.collect(), ..Manifest::default() });
+    for release in &plan.releases {
         let entry = release.id.entry();
         match sources.entries.get(&entry).copied().flatten().and_then(|from| sources.entry(&entry, from)) {
-            Some(signed) => drop(order.at_hand.insert(entry, signed)),
-            None => drop(order.entries.insert(entry)),
+            Some(signed) => drop(plan.at_hand.insert(entry, signed)),
+            None => drop(plan.entries.insert(entry)),
         }
     }
-    order
+    plan
 }
 
 /// Pins the revisions of a repository according to the manifest, at the address in a lock if there is one.

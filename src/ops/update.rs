@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::fetching::{self, Fetched, Means, Order, Stored, StoredRepository};
+use super::fetching::{self, FetchContext, FetchPlan, Fetched, Stored, StoredRepository};
 use super::project::{LockFile, Project};
 use super::signers::Signers;
 use super::status::{self, Status};
@@ -253,12 +253,12 @@ impl<'a> Attempt<'a> {
         let Project { repository, branch, .. } = self.project;
         let nothing = Manifest::default();
         let manifest = self.base.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
-        let mut order = self.order(manifest);
+        let mut plan = self.fetch_plan(manifest);
         let repositories = Repositories::new(self.project, progress.as_ref())?;
-        let of_order = order.entries.iter().map(|id| &id.repository);
-        let signers = Signers::new(&repositories, Some(manifest), None, of_order)?;
+        let of_plan = plan.entries.iter().map(|id| &id.repository);
+        let signers = Signers::new(&repositories, Some(manifest), None, of_plan)?;
         let to_replace = self.base.as_ref().map(|base| signers.to_replace(base)).transpose()?.unwrap_or_default();
-        order.entries.extend(to_replace.iter().cloned());
+        plan.entries.extend(to_replace.iter().cloned());
         let downloads = Arc::new(Downloads::open(downloads_dir(repository))?);
         let encoder = ReleaseEncoder::new(repository, Limits::default())?;
         let encoder = encoder.opaque(self.project.config.opaque.clone()).on(self.base.as_ref());
@@ -268,11 +268,11 @@ impl<'a> Attempt<'a> {
         let keep_going = self.options.keep_going && to_replace.is_empty();
         let base = self.base.as_ref();
         let bring = || git::Repositories::new(self.project, base, jobs, may_ask, Arc::clone(progress));
-        let git = (!order.git.is_empty()).then(bring).transpose()?;
+        let git = (!plan.git.is_empty()).then(bring).transpose()?;
         let (repositories, downloads, encoder) = (&repositories, &downloads, &encoder);
         let accept_older = &self.options.accept_older;
-        let means = Means { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going };
-        let mut fetched = fetching::fetch(order, means, &mut draft, progress)?;
+        let context = FetchContext { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going };
+        let mut fetched = fetching::fetch(plan, context, &mut draft, progress)?;
         self.store_otherwise(encoder, &mut draft, &mut fetched)?;
         let names = draft.manifest().entries.keys().map(|id| id.repository.clone()).collect::<BTreeSet<_>>();
         let signers = Signers::new(repositories, Some(manifest), None, &names)?.record(&mut draft);
@@ -313,7 +313,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    fn order(&self, manifest: &Manifest) -> Order {
+    fn fetch_plan(&self, manifest: &Manifest) -> FetchPlan {
         let comparison = Comparison::new(&self.wanted, manifest);
         let releases: Vec<_> = comparison.to_fetch().cloned().collect();
         let git = GitPlan::new(&self.wanted.git, manifest);
@@ -326,7 +326,7 @@ impl<'a> Attempt<'a> {
         if !self.options.refresh {
             known.append(&mut absent);
         }
-        Order { releases, entries, known, git, absent, refresh: self.options.refresh, ..Order::default() }
+        FetchPlan { releases, entries, known, git, absent, refresh: self.options.refresh, ..FetchPlan::default() }
     }
 }
 
