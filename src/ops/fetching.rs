@@ -8,12 +8,13 @@ use std::thread;
 use tokio::sync::{Semaphore, mpsc as queue};
 use tokio::task::JoinSet;
 
+use super::git_fetcher::{FetchedRepository, GitFetcher};
 use super::health::Health;
 use super::kept::{Found, KeptEntries, Verified};
 use super::mentioned::read_entry;
 use super::parallel::cores;
-use super::upstream::Repositories;
-use super::{OpError, Result, repositories};
+use super::upstream::HexRepositories;
+use super::{OpError, Result};
 use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release};
 use crate::hex::tarball::{Limits, Tarball};
@@ -82,7 +83,7 @@ enum Arrival {
     /// Upstream has no entry for a package that only appears as a dependency.
     Absent(EntryId),
     Release(Box<EncodedRelease>),
-    Git(Box<repositories::Fetched>),
+    Git(Box<FetchedRepository>),
     Failed(OpError),
 }
 
@@ -117,13 +118,13 @@ struct Shared {
 
 /// Everything that a fetch depends on.
 pub(super) struct FetchContext<'a> {
-    pub repositories: &'a Repositories<'a>,
+    pub repositories: &'a HexRepositories<'a>,
     /// The number of concurrent requests, overriding the setting.
     pub jobs: Option<usize>,
     pub downloads: &'a Arc<Downloads>,
     pub encoder: &'a ReleaseEncoder,
     /// The fetcher for git repositories, if the plan has any.
-    pub git: Option<repositories::Repositories>,
+    pub git: Option<GitFetcher>,
     /// The snapshot that the transaction is based on.
     pub base: Option<&'a Snapshot>,
     /// The packages whose registry entries may be replaced by older ones.
@@ -193,16 +194,16 @@ pub(super) fn fetch(
         };
         let run = move || runtime.block_on(run(plan, shared));
         let network = thread::Builder::new().spawn_scoped(scope, run).map_err(no_thread())?;
-        let git = git.map(|repositories| {
+        let git = git.map(|fetcher| {
             let base = base.cloned();
-            let bring = move || {
-                repositories.bring(git_plan, base.as_ref(), |brought| {
-                    let arrival = brought.map_or_else(Arrival::Failed, |brought| Arrival::Git(Box::new(brought)));
+            let fetch_all = move || {
+                fetcher.fetch_all(git_plan, base.as_ref(), |fetched| {
+                    let arrival = fetched.map_or_else(Arrival::Failed, |fetched| Arrival::Git(Box::new(fetched)));
                     // The collecting thread only ends before this one if it panics, which is reported elsewhere.
                     let _ = for_git.blocking_send(arrival);
                 });
             };
-            thread::Builder::new().spawn_scoped(scope, bring).map(drop).map_err(no_thread())
+            thread::Builder::new().spawn_scoped(scope, fetch_all).map(drop).map_err(no_thread())
         });
         // If git's thread cannot start, continue with the tarballs, because the next update reuses them.
         let errors = git.and_then(Result::err).into_iter().collect();
@@ -239,8 +240,8 @@ fn collect(
                     Err(error) => errors.push(error.into()),
                 }
             }
-            Arrival::Git(brought) => {
-                let repositories::Fetched { address, stored, files, added, downloaded_bytes } = *brought;
+            Arrival::Git(repository) => {
+                let FetchedRepository { address, stored, files, added, downloaded_bytes } = *repository;
                 fetched.downloaded_bytes += downloaded_bytes;
                 match draft.put_git(address.clone(), stored, files) {
                     Ok(()) => fetched.git.push(StoredRepository { address, added }),

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use super::git_fetcher::fetching_git;
 use super::project::{LockFile, read_locks};
-use super::repositories::fetching_git;
 use super::{OpError, Project, Result};
 use crate::git::Git;
 use crate::model::{AddressRule, AddressRules, GitAddress, GitUrl, Remotes, Revision};

@@ -8,7 +8,7 @@ use super::mentioned::{mentioned, read_entry};
 use super::needed::{Answer, Question, needed};
 use super::signers::Signers;
 use super::update_message::count;
-use super::upstream::Repositories;
+use super::upstream::HexRepositories;
 use super::{OpError, Project, Result};
 use crate::hex::registry::Package;
 use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredGit, StoredRelease};
@@ -135,7 +135,7 @@ pub(super) fn check(
     progress: &dyn Progress,
 ) -> Result<MergeStatistics> {
     matches_its_tree(theirs, ours)?;
-    let repositories = Repositories::new(project, progress)?;
+    let repositories = HexRepositories::new(project, progress)?;
     let ours = ours.map(Snapshot::manifest).transpose()?;
     let manifest = theirs.manifest()?;
     let signers = Signers::new(&repositories, ours, Some(manifest), [])?;
@@ -163,7 +163,7 @@ pub(super) fn check(
 pub(super) fn check_signers(project: &Project, ours: &Snapshot, theirs: &Snapshot, whose: &str) -> Result<()> {
     matches_its_tree(theirs, Some(ours))?;
     let (here, there) = (ours.manifest()?, theirs.manifest()?);
-    let repositories = Repositories::new(project, &Silent)?;
+    let repositories = HexRepositories::new(project, &Silent)?;
     Signers::new(&repositories, Some(here), Some(there), [])?.check_record_unless_set(there, whose)
 }
 
@@ -213,7 +213,7 @@ impl<'a> Union<'a> {
         shared: &[Snapshot],
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let repositories = Repositories::new(project, progress)?;
+        let repositories = HexRepositories::new(project, progress)?;
         let shared = shared.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
         let (here, there) = (ours.manifest()?, theirs.manifest()?);
         let (mut gone_here, mut gone_there) =

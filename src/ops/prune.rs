@@ -5,10 +5,10 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::git_fetcher::GitFetcher;
 use super::init::own_mirror;
 use super::mentioned::{mentioned, read_entry};
 use super::needed::{self, Answer, Question};
-use super::repositories::Repositories;
 use super::update_message::count;
 use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit};
@@ -144,23 +144,23 @@ fn carry_out(
     // Use a separate folder rather than the one where updates keep what they fetched, because this one is deleted
     // afterwards.
     let mut folder = None;
-    let mut repositories = None;
+    let mut fetcher = None;
     for (address, gone) in &pruning.revisions {
         let stays = |stored: &StoredGit| stored.revisions.keys().any(|revision| !gone.contains(revision));
         if !manifest.git.get(address).is_some_and(stays) {
             draft.remove_git(address);
             continue;
         }
-        let repositories = match &mut repositories {
+        let fetcher = match &mut fetcher {
             Some(known) => known,
             none => {
                 let folder = folder.insert(Temporary::make(&project.repository)?).path();
-                none.insert(Repositories::at(folder, project, Some(snapshot), None, false, Arc::clone(progress))?)
+                none.insert(GitFetcher::at(folder, project, Some(snapshot), None, false, Arc::clone(progress))?)
             }
         };
-        let (mut stored, new) = repositories.without(snapshot, address, gone)?;
+        let (mut stored, new) = fetcher.without(snapshot, address, gone)?;
         needed.name(address, &mut stored);
-        let files = new.filter(|_| !dry_run).map(|new| repositories.files(&new)).transpose()?.unwrap_or_default();
+        let files = new.filter(|_| !dry_run).map(|new| fetcher.files(&new)).transpose()?.unwrap_or_default();
         draft.put_git(address.clone(), stored, files)?;
     }
     let left = bytes(draft.manifest());

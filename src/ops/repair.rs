@@ -6,13 +6,14 @@ use std::fs;
 use std::sync::Arc;
 
 use super::fetching::{self, FetchContext, FetchPlan};
+use super::git_fetcher::{self, GitFetcher};
 use super::project::Project;
 use super::signers::Signers;
 use super::sources::Sources;
 use super::update::downloads_dir;
-use super::upstream::Repositories;
+use super::upstream::HexRepositories;
 use super::verify::{damage, verify};
-use super::{OpError, Result, UpdateOptions, repositories as git};
+use super::{OpError, Result, UpdateOptions};
 use crate::fetch::Downloads;
 use crate::git::{Brought, GitSettings, Place, ProjectGit};
 use crate::hex::tarball::{Limits, Tarball};
@@ -158,7 +159,7 @@ fn rebuild(
     }
     // Only entries that their repositories signed were collected. If the manifest was lost, it has no record of
     // signers.
-    let repositories = Repositories::new(project, &Silent)?;
+    let repositories = HexRepositories::new(project, &Silent)?;
     let manifest = draft.manifest().clone();
     Signers::new(&repositories, Some(&manifest), None, [])?.record(&mut draft);
     let tip = sources.of_tip();
@@ -167,7 +168,7 @@ fn rebuild(
     let (published, dropped) = draft.publish_rebuilt(tip, parents, &message(repair))?;
     repair.dropped.extend(dropped);
     repair.commit = Some(published.commit);
-    let _ = fs::remove_dir_all(git::scratch_dir(repository));
+    let _ = fs::remove_dir_all(git_fetcher::scratch_dir(repository));
     Ok(())
 }
 
@@ -217,9 +218,9 @@ fn fetch(
     let encoder = &encoder.clone().opaque(opaque);
     let UpdateOptions { jobs, may_ask, .. } = *options;
     let downloads = Arc::new(Downloads::open(downloads_dir(&project.repository))?);
-    let repositories = Repositories::new(project, progress.as_ref())?;
-    let bring = || git::Repositories::new(project, None, jobs, may_ask, Arc::clone(progress));
-    let git = (!plan.git.is_empty()).then(bring).transpose()?;
+    let repositories = HexRepositories::new(project, progress.as_ref())?;
+    let fetcher = || GitFetcher::new(project, None, jobs, may_ask, Arc::clone(progress));
+    let git = (!plan.git.is_empty()).then(fetcher).transpose()?;
     let context = FetchContext {
         repositories: &repositories,
         jobs,

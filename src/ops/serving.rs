@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::seen::{Seen, Shown};
 use super::signers::{self, verified};
-use super::upstream::Repositories;
+use super::upstream::HexRepositories;
 use super::{Project, Result, mirror};
 use crate::hex::registry::PublicKey;
 use crate::model::{EntryId, GitAddress, Manifest, RepositoryName};
@@ -41,7 +41,7 @@ impl MirrorContents {
             branch: TipReader::new(&project.repository, &project.branch),
             manifest: Mutex::new(None),
             seen: Seen::new(project),
-            keys: Repositories::new(project, &Silent).map(|known| known.known_keys()).unwrap_or_default(),
+            keys: HexRepositories::new(project, &Silent).map(|known| known.known_keys()).unwrap_or_default(),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::integrate::whose;
-use super::upstream::Repositories;
+use super::upstream::HexRepositories;
 use super::{OpError, Project, Result};
 use crate::hex::registry::{Package, PublicKey, RegistryError, Signed};
 use crate::model::{EntryChecksum, EntryId, Fingerprint, Manifest, Remote, RepositoryName};
@@ -30,7 +30,7 @@ impl Signers {
     /// # Errors
     /// Fails if a repository's key does not belong to the expected signer.
     pub fn new<'m>(
-        repositories: &Repositories<'_>,
+        repositories: &HexRepositories<'_>,
         own: Option<&'m Manifest>,
         other: Option<&'m Manifest>,
         more: impl IntoIterator<Item = &'m RepositoryName>,
@@ -194,7 +194,7 @@ impl Signers {
 }
 
 impl Known {
-    fn of(repositories: &Repositories<'_>, name: &RepositoryName, own: Option<&Manifest>) -> Result<Self> {
+    fn of(repositories: &HexRepositories<'_>, name: &RepositoryName, own: Option<&Manifest>) -> Result<Self> {
         let key = match repositories.public_key(name) {
             Err(OpError::NoPublicKey { .. }) => None,
             key => Some(key?),
@@ -233,7 +233,7 @@ pub(super) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> Result<P
 /// # Errors
 /// Fails if the mirror records another signer than the user's settings and keys do.
 pub(super) fn of_readable(project: &Project, manifest: &Manifest, progress: &dyn Progress) -> Result<Signers> {
-    let repositories = Repositories::new(project, progress)?;
+    let repositories = HexRepositories::new(project, progress)?;
     let remote = project.repository.mirror_tip(&project.branch)?.and_then(|(remote, _)| remote);
     let Some(remote) = remote else { return Signers::new(&repositories, Some(manifest), None, []) };
     // The record of a mirror that was never verified here cannot be trusted.
@@ -260,7 +260,7 @@ pub(super) fn check_outgoing(
     // If the remote's mirror cannot be read, verify all entries.
     let there = there.and_then(|tip| project.snapshot_of(Some(remote), tip).ok());
     let there = there.as_ref().and_then(|there| there.manifest().ok());
-    let repositories = Repositories::new(project, &Silent)?;
+    let repositories = HexRepositories::new(project, &Silent)?;
     let signers = Signers::new(&repositories, Some(own.manifest()?), there, [])?;
     if let Some(there) = there {
         signers.check_record_unless_set(there, &whose(remote))?;

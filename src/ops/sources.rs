@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::git_fetcher::fetching_git;
 use super::project::{Project, read_locks};
-use super::repositories::fetching_git;
-use super::upstream::Repositories;
+use super::upstream::HexRepositories;
 use super::{OpError, Result, verify};
 use crate::hex::metadata::Metadata;
 use crate::hex::registry::{Package, Signed};
@@ -53,7 +53,7 @@ impl Sources {
             Err(OpError::NoLock { .. }) if project.config.locks.is_none() => Wanted::default(),
             Err(error) => return Err(error),
         };
-        let repositories = Repositories::new(project, progress.as_ref())?;
+        let repositories = HexRepositories::new(project, progress.as_ref())?;
         let is_own = snapshots.first().is_some_and(|first| first.commit() == tip && first.manifest().is_ok());
         let manifest = manifest(&snapshots, tip, &wanted, &repositories);
         if let Some(first) = snapshots.first_mut().filter(|first| first.commit() == tip) {
@@ -128,7 +128,7 @@ impl Sources {
 
 /// Determines the manifest that the tip must have: its own, or else that of the nearest commit. Adds files that are in
 /// the tip's tree but not in the manifest, if a signed registry entry or a lock confirms them.
-fn manifest(snapshots: &[Snapshot], tip: ObjectId, wanted: &Wanted, repositories: &Repositories<'_>) -> Manifest {
+fn manifest(snapshots: &[Snapshot], tip: ObjectId, wanted: &Wanted, repositories: &HexRepositories<'_>) -> Manifest {
     let readable = || snapshots.iter().filter_map(|snapshot| snapshot.manifest().ok());
     let mut manifest = readable().next().cloned().unwrap_or_default();
     let Some(tip) = snapshots.first().filter(|first| first.commit() == tip) else { return manifest };
@@ -190,14 +190,14 @@ fn is_vouched(id: &ReleaseId, stored: &StoredRelease, package: Option<&Package>,
 
 /// Returns whether a registry entry is signed by its repository. If the repository's key is unknown, any entry that can
 /// be decoded is accepted.
-fn is_signed(repositories: &Repositories<'_>, id: &EntryId, signed: &[u8]) -> bool {
+fn is_signed(repositories: &HexRepositories<'_>, id: &EntryId, signed: &[u8]) -> bool {
     match repositories.public_key(&id.repository) {
         Err(OpError::NoPublicKey { .. }) => Signed::decode(signed).is_ok(),
         _ => verified(repositories, id, signed).is_some(),
     }
 }
 
-fn verified(repositories: &Repositories<'_>, id: &EntryId, signed: &[u8]) -> Option<Package> {
+fn verified(repositories: &HexRepositories<'_>, id: &EntryId, signed: &[u8]) -> Option<Package> {
     let key = repositories.public_key(&id.repository).ok()?;
     let signed = Signed::decode(signed).ok()?;
     Package::decode(signed.verify(&key).ok()?, &id.repository, &id.package).ok()

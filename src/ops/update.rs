@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fetching::{self, FetchContext, FetchPlan, Fetched, Stored, StoredRepository};
+use super::git_fetcher::{self, GitFetcher};
 use super::project::{LockFile, Project};
 use super::signers::Signers;
 use super::status::{self, Status};
 use super::update_message::Changes;
-use super::upstream::Repositories;
-use super::{OpError, Result, init, repositories as git};
+use super::upstream::HexRepositories;
+use super::{OpError, Result, init};
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{
@@ -209,7 +210,7 @@ fn recover(project: &Project, progress: &dyn Progress) -> Result<()> {
 /// Removes files that earlier updates left behind, after the mirror has become fresh. Keeps them if the repository is
 /// not writable or while another process uses them.
 fn tidy(repository: &Repository) {
-    let fetched = [downloads_dir(repository), git::scratch_dir(repository)];
+    let fetched = [downloads_dir(repository), git_fetcher::scratch_dir(repository)];
     if (repository.has_leftovers() || fetched.iter().any(|folder| folder.exists()))
         && let Ok(Some(_lock)) = Lock::try_acquire(repository)
     {
@@ -219,7 +220,7 @@ fn tidy(repository: &Repository) {
 
 /// Removes files that were kept for the next attempt. Files that cannot be removed do no harm.
 fn remove_fetched(repository: &Repository) {
-    for folder in [downloads_dir(repository), git::scratch_dir(repository)] {
+    for folder in [downloads_dir(repository), git_fetcher::scratch_dir(repository)] {
         let _ = std::fs::remove_dir_all(folder);
     }
 }
@@ -254,7 +255,7 @@ impl<'a> Attempt<'a> {
         let nothing = Manifest::default();
         let manifest = self.base.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
         let mut plan = self.fetch_plan(manifest);
-        let repositories = Repositories::new(self.project, progress.as_ref())?;
+        let repositories = HexRepositories::new(self.project, progress.as_ref())?;
         let of_plan = plan.entries.iter().map(|id| &id.repository);
         let signers = Signers::new(&repositories, Some(manifest), None, of_plan)?;
         let to_replace = self.base.as_ref().map(|base| signers.to_replace(base)).transpose()?.unwrap_or_default();
@@ -267,8 +268,8 @@ impl<'a> Attempt<'a> {
         // A mix of entries of two signers in one repository would be unusable.
         let keep_going = self.options.keep_going && to_replace.is_empty();
         let base = self.base.as_ref();
-        let bring = || git::Repositories::new(self.project, base, jobs, may_ask, Arc::clone(progress));
-        let git = (!plan.git.is_empty()).then(bring).transpose()?;
+        let fetcher = || GitFetcher::new(self.project, base, jobs, may_ask, Arc::clone(progress));
+        let git = (!plan.git.is_empty()).then(fetcher).transpose()?;
         let (repositories, downloads, encoder) = (&repositories, &downloads, &encoder);
         let accept_older = &self.options.accept_older;
         let context = FetchContext { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going };
@@ -338,7 +339,7 @@ fn lacks_signers(project: &Project, own: Option<&Snapshot>) -> Result<bool> {
     if own.is_of_older_format() || set.next().is_none() {
         return Ok(own.is_of_older_format());
     }
-    let repositories = Repositories::new(project, &Silent)?;
+    let repositories = HexRepositories::new(project, &Silent)?;
     let differs = |(name, recorded): (&RepositoryName, &Fingerprint)| {
         repositories.signer(name).is_some_and(|signer| signer != *recorded)
     };

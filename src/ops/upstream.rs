@@ -24,13 +24,13 @@ pub(super) const TRUSTED_MIRROR: [&str; 2] = ["HEX_TRUSTED_MIRROR_URL", "HEX_TRU
 pub(super) const MIRROR: [&str; 2] = ["HEX_MIRROR_URL", "HEX_MIRROR"];
 
 /// What is known of the repositories from this program's settings, the environment and the Hex client's configuration.
-pub(super) struct Repositories<'a> {
+pub(super) struct HexRepositories<'a> {
     project: &'a Project,
     hex: HexConfig,
     hex_home: Option<HexHome>,
 }
 
-impl<'a> Repositories<'a> {
+impl<'a> HexRepositories<'a> {
     pub fn new(project: &'a Project, progress: &dyn Progress) -> Result<Self> {
         let hex_home = hex_home(&project.environment);
         let mut hex = hex_config(&project.environment, hex_home.as_ref())?;

@@ -5,11 +5,11 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::git_fetcher::fetching_git;
 use super::parallel::{cores, in_parallel_with};
 use super::project::Project;
-use super::repositories::fetching_git;
 use super::signers::verified;
-use super::upstream::Repositories;
+use super::upstream::HexRepositories;
 use super::{OpError, Result, mirror, signers};
 use crate::git::{Git, GitError};
 use crate::hex::registry::{Package, PublicKey, RegistryError};
@@ -65,7 +65,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         Err(OpError::NoLock { .. }) if project.config.locks.is_none() => Wanted::default(),
         Err(error) => return Err(error),
     };
-    let repositories = Repositories::new(project, progress.as_ref())?;
+    let repositories = HexRepositories::new(project, progress.as_ref())?;
     let keys = repositories.public_keys(manifest.entries.keys().map(|id| &id.repository))?;
     signers::of_readable(project, &manifest, progress.as_ref())?;
     let checks = Checks { wanted: &wanted, keys, foreign: AtomicBool::new(false) };

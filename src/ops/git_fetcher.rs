@@ -24,7 +24,7 @@ const LARGE: u64 = 8 << 20;
 
 /// A repository as it will be stored in the mirror branch.
 #[derive(Debug)]
-pub(super) struct Fetched {
+pub(super) struct FetchedRepository {
     pub address: GitAddress,
     pub stored: StoredGit,
     /// The new files, by their paths in the repository.
@@ -35,7 +35,7 @@ pub(super) struct Fetched {
 }
 
 /// The state that all fetches share.
-pub(super) struct Repositories {
+pub(super) struct GitFetcher {
     git: Git,
     manifest: Manifest,
     checkouts: BTreeMap<GitAddress, Checkout>,
@@ -67,7 +67,7 @@ pub(super) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
     Ok(project.git(may_ask)?.for_others(settings, |name| environment.variables.get(name).cloned())?)
 }
 
-impl Repositories {
+impl GitFetcher {
     /// Prepares to fetch what some entries pin.
     pub fn new(
         project: &Project,
@@ -102,7 +102,12 @@ impl Repositories {
 
     /// Fetches what is planned, with submodules if requested. Delivers each repository when it is complete and
     /// verified, and each error as it occurs.
-    pub fn bring(mut self, mut plan: GitPlan, base: Option<&Snapshot>, deliver: impl Fn(Result<Fetched>) + Sync) {
+    pub fn fetch_all(
+        mut self,
+        mut plan: GitPlan,
+        base: Option<&Snapshot>,
+        deliver: impl Fn(Result<FetchedRepository>) + Sync,
+    ) {
         let mut downloaded = BTreeMap::<GitAddress, u64>::new();
         loop {
             let mut items: Vec<(GitAddress, RepositoryWant)> =
@@ -143,7 +148,7 @@ impl Repositories {
         in_parallel(self.jobs, &items, |(address, wanted)| {
             let downloaded_bytes = downloaded.get(*address).copied().unwrap_or_default();
             let packed = self.pack(address, wanted, plan.stored(address));
-            deliver(packed.map(|packed| Fetched { downloaded_bytes, ..packed }));
+            deliver(packed.map(|packed| FetchedRepository { downloaded_bytes, ..packed }));
         });
     }
 
@@ -224,7 +229,7 @@ impl Repositories {
     }
 
     /// Packs what was fetched of a repository. `stored` is its manifest record, except for the packs.
-    fn pack(&self, address: &GitAddress, wanted: &RepositoryWant, mut stored: StoredGit) -> Result<Fetched> {
+    fn pack(&self, address: &GitAddress, wanted: &RepositoryWant, mut stored: StoredGit) -> Result<FetchedRepository> {
         let (scratch, base) = self.open(address, wanted)?;
         let before = self.manifest.git.get(address).cloned().unwrap_or_default();
         let packs = base.map(|(stored, _)| stored.packs.clone()).unwrap_or_default();
@@ -239,12 +244,12 @@ impl Repositories {
         stored.packs = packs.into_iter().filter(|(name, _)| kept.contains(name)).collect();
         let files = new.as_ref().map(|new| self.files(new)).transpose()?.unwrap_or_default();
         stored.packs.extend(new.map(|new| (new.name, new.bytes)));
-        Ok(Fetched { address: address.clone(), stored, files, added, downloaded_bytes: 0 })
+        Ok(FetchedRepository { address: address.clone(), stored, files, added, downloaded_bytes: 0 })
     }
 
     /// Removes revisions from a repository in the mirror, of which at least one must remain. If much of the packs is
     /// then unused, packs the remaining revisions again. Returns the repository's new record and the new pack, for
-    /// [`Repositories::files`].
+    /// [`GitFetcher::files`].
     pub fn without(
         &mut self,
         base: &Snapshot,
