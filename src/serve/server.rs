@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::connection::{self, Connections};
 use super::content_cache::ContentCache;
 use super::contents::Contents;
-use super::git::{Git, Repositories};
+use super::git::{Git, GitRepositories};
 use super::host::Names;
 use super::service::Service;
 use super::tls::Tls;
@@ -227,7 +227,8 @@ impl Server {
         let Self { listener, local_addr, contents, options } = self;
         let threads = |source| ServeError::Threads { address: local_addr, source };
         let runtime = connection::runtime().map_err(threads)?;
-        let repositories = Repositories::new(contents.clone(), options.git, &options.limits, runtime.handle().clone());
+        let repositories =
+            GitRepositories::new(contents.clone(), options.git, &options.limits, runtime.handle().clone());
         let cache = ContentCache::new(contents, options.cache_bytes, runtime.handle().clone());
         let names = local_addr.ip().is_loopback().then(|| Names::new(options.names));
         let service = Service { cache, repositories, log: options.log, base_url, names };

@@ -16,7 +16,7 @@ use tokio::task;
 use super::conditional::{self, Part};
 use super::content_cache::{ContentCache, Item};
 use super::contents::{ContentsError, Resource, Tip};
-use super::git::{self, Repositories, Streamed};
+use super::git::{self, GitRepositories, Streamed};
 use super::host::{self, Meant, Names};
 use super::refusal::{Refusal, header, plain};
 use super::route::{self, Route};
@@ -26,7 +26,7 @@ use super::tries::Tries;
 /// Answers requests.
 pub(super) struct Service {
     pub(super) cache: ContentCache,
-    pub(super) repositories: Repositories,
+    pub(super) repositories: GitRepositories,
     pub(super) log: Option<Log>,
     /// The address that the page at `/` tells clients to configure.
     pub(super) base_url: String,

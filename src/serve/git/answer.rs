@@ -40,7 +40,7 @@ const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const READ_ONLY: &str = "this is a read-only mirror and takes no pushes; push to the repository's own address";
 
 /// All git repositories of the mirror.
-pub(in super::super) struct Repositories {
+pub(in super::super) struct GitRepositories {
     contents: Arc<dyn Contents>,
     git: Git,
     turns: Turns,
@@ -51,7 +51,7 @@ pub(in super::super) struct Repositories {
     runtime: runtime::Handle,
 }
 
-impl Repositories {
+impl GitRepositories {
     pub(in super::super) fn new(
         contents: Arc<dyn Contents>,
         git: Git,

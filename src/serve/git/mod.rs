@@ -23,7 +23,7 @@ mod spool;
 mod streamed;
 mod turns;
 
-pub(super) use answer::Repositories;
+pub(super) use answer::GitRepositories;
 pub use process::Git;
 pub(super) use request::unpacked;
 pub(super) use route::asked;
