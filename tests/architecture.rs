@@ -1,5 +1,5 @@
-//! Holds the sources to the layers that `src/lib.rs` draws: imports point downward only, each outside capability has one
-//! place, and the library neither reads the environment nor prints.
+//! Checks that the sources respect the layers that `src/lib.rs` describes: imports only point downward, each external
+//! capability is used in one place, and the library neither reads the environment nor prints.
 
 #[path = "support/source.rs"]
 mod source;
@@ -32,11 +32,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What only one module may name: crates, by how their names begin.
+/// Crates that only one module may use, by the prefix of their names.
 const HOMES: &[(&str, &str)] =
     &[("gix", "store"), ("reqwest", "fetch"), ("hyper", "serve"), ("http_body_util", "serve")];
 
-/// What only the binary may name.
+/// What only the binary may use.
 const OF_THE_BINARY: &[&str] = &[
     "std::env",
     "std::io::stdout",
@@ -52,12 +52,12 @@ const OF_THE_BINARY: &[&str] = &[
 /// Macros that print; only the binary may call them.
 const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 
-/// The modules without input and output, and what they may therefore not name.
+/// The modules without I/O, and what they must not use.
 const PURE: &[&str] = &["model", "term", "lock", "hex", "plan", "config", "progress"];
 const INPUT_AND_OUTPUT: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "std::time::SystemTime", "std::time::Instant", "tokio"];
 
-/// Returns what is wrong with a source; `module` is its path, such as `["ops", "update"]`, or `["bin"]` for the binary.
+/// Returns the violations in a source. `module` is its path, such as `["ops", "update"]`, or `["bin"]` for the binary.
 fn faults(text: &str, module: &[&str]) -> Vec<String> {
     let words = source::without_tests(&source::words(text));
     let paths = source::paths(&words, module);
@@ -104,7 +104,7 @@ fn faults(text: &str, module: &[&str]) -> Vec<String> {
 fn import_fault(from: &str, to: &str) -> Option<String> {
     let row = |name: &str| MAY_IMPORT.iter().find(|(module, _)| *module == name);
     let Some((_, allowed)) = row(from) else { return Some(format!("{from} has no place in the layers: give it one")) };
-    // What is not a module is a macro or a type of the crate's root, of which there are none.
+    // Anything that is not a module is a macro or a type of the crate's root, of which there are none.
     let fine = from == to || allowed.contains(&to);
     (!fine).then(|| format!("{from} imports {to}, which is not below it"))
 }
@@ -137,7 +137,7 @@ fn the_sources_keep_to_the_layers() {
     for file in files {
         let below = file.strip_prefix(&root).expect("a file below the folder");
         let module = module_of(below);
-        // A module of tests in a file of its own, declared under #[cfg(test)].
+        // A test module in a separate file, declared under #[cfg(test)].
         if below.ends_with("tests.rs") {
             continue;
         }
@@ -150,7 +150,7 @@ fn the_sources_keep_to_the_layers() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Text that leaves the binary is escaped where it leaves.
+/// The binary escapes its output in the one file that prints.
 #[test]
 fn only_one_file_of_the_binary_prints() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/git-hexmirror");
@@ -170,7 +170,7 @@ fn every_module_has_its_place() {
     for module in declared {
         assert!(MAY_IMPORT.iter().any(|(known, _)| *known == module), "{module} has no place in the layers");
     }
-    // No two modules reach each other, so there is an order of layers.
+    // No two modules depend on each other, so the modules form layers.
     let mut below = BTreeSet::new();
     for (module, allowed) in MAY_IMPORT {
         for import in *allowed {

@@ -1,4 +1,4 @@
-//! What is kept of a download, and how the next one goes on with it.
+//! Partial downloads: what is kept, and how the next download resumes.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::upstream::{ALWAYS, Fault};
 const HALF: usize = 40_000;
 const WHOLE: usize = 100_000;
 
-/// Leaves a part of HALF bytes, as an update that was cut off does.
+/// Leaves a partial file of HALF bytes, as an interrupted update does.
 async fn interrupted(scene: &Scene) -> PathBuf {
     let plug = release("plug");
     let expected = scene.publish(&plug, &noise(WHOLE));
@@ -28,7 +28,7 @@ async fn interrupted(scene: &Scene) -> PathBuf {
     part
 }
 
-/// Fetches again and tells how many bytes came.
+/// Fetches again and returns the number of bytes received.
 async fn resumed(scene: &Scene, bytes: &[u8]) -> u64 {
     let (fetcher, downloads) = (scene.fetcher(), scene.downloads());
     let download = fetcher.tarball(&release("plug"), Some(&checksum(bytes)), &downloads).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_damaged_part_costs_one_more_fetch() {
     bytes[7] ^= 1;
     fs::write(&part, bytes).unwrap();
     assert_eq!(resumed(&scene, &noise(WHOLE)).await, (WHOLE - HALF + WHOLE) as u64);
-    // And one that is longer than the file.
+    // And a partial file that is longer than the whole file.
     let scene = Scene::new();
     fs::write(interrupted(&scene).await, noise(WHOLE + 1)).unwrap();
     assert_eq!(resumed(&scene, &noise(WHOLE)).await, WHOLE as u64);
@@ -146,7 +146,7 @@ async fn two_processes_and_two_tasks_may_want_the_same_tarball() {
     let (scene, plug, bytes) = (Scene::new(), release("plug"), noise(WHOLE));
     let expected = scene.publish(&plug, &bytes);
     scene.server.fail("*", 4, Fault::StallAfter(HALF));
-    // A second value locks the folder as a second process does.
+    // A second value locks the folder in the same way as a second process.
     let (first, second) = (Arc::new(scene.downloads()), Arc::new(scene.downloads()));
     let tasks: Vec<_> = [&first, &first, &second, &second]
         .map(|downloads| {
@@ -191,7 +191,7 @@ async fn a_disk_that_refuses_is_told() {
     assert!(error.to_string().starts_with("cannot make the folder /"), "{error}");
     let (plug, downloads) = (release("plug"), scene.downloads());
     let expected = scene.publish(&plug, b"tarball");
-    // In the place of the finished file, something that a file cannot replace.
+    // Something that a file cannot replace is in the finished file's place.
     fs::create_dir_all(scene.folder.path().join(format!("downloads/{expected}.tar/x"))).unwrap();
     let error = scene.fetcher().tarball(&plug, None, &downloads).await.unwrap_err();
     assert!(matches!(error, FetchError::Io { action: "write", .. }), "{error:?}");
@@ -211,7 +211,7 @@ async fn the_hex_client_s_cache_is_used_where_it_has_the_pinned_bytes() {
         let download = fetcher.tarball(&plug, Some(&checksum(b"tarball")), &downloads).await.unwrap();
         assert_eq!((&download.path, download.origin, download.bytes), (&cached, Origin::HexCache, 7));
         assert_eq!((download.read().unwrap().as_slice(), scene.server.count("*")), (&b"tarball"[..], 0));
-        // Other bytes than the pinned ones, and bytes that nothing pins, are upstream's to give.
+        // Bytes that do not match the pinned checksum, and releases without one, are fetched from upstream.
         for expected in [Some(checksum(b"another")), None] {
             let error = fetcher.tarball(&plug, expected.as_ref(), &downloads).await.unwrap_err();
             assert!(error.is_not_found(), "{error:?}");

@@ -1,4 +1,4 @@
-//! What the fetcher does on the wire, against a real server on a loopback port.
+//! The fetcher's behaviour on the wire, tested with a real server on a loopback port.
 
 mod support;
 
@@ -246,7 +246,7 @@ async fn keys_go_to_their_own_repository_only() {
     }
     let key = |request: &support::upstream::Request| request.header("authorization").map(str::to_owned);
     assert_eq!(scene.server.requests("*").iter().map(key).collect::<Vec<_>>(), [None, Some("acme-key".into())]);
-    // Another port is another origin, and so is each later hop.
+    // Another port is another origin, as is each later hop.
     scene.server.fail("*", 1, Fault::Redirect(302, format!("{}/packages/plug", other.server.url())));
     fetcher.registry_entry(&"hexpm:acme".parse().unwrap(), &package, None).await.unwrap();
     assert_eq!(scene.server.count("/repos/acme/packages/plug"), 2);

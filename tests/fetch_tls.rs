@@ -1,4 +1,4 @@
-//! Whom the fetcher trusts.
+//! Which certificates the fetcher trusts.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! `update` ends in what `status` calls fresh, for whatever locks: the pure plans of both, over generated locks and mirrors.
+//! After `update`, `status` reports a fresh mirror for any locks. Tests the pure plans of both with generated locks and
+//! mirrors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use git_hexmirror::plan::{Comparison, GitPlan, Learned, Needed, Pruning, Reposit
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// How many repositories there are, and how many revisions each has.
+/// The number of repositories, and of revisions per repository.
 const REPOSITORIES: usize = 4;
 const REVISIONS: usize = 3;
 
@@ -25,7 +26,7 @@ const NAMES: [&str; 6] = [
 ];
 const CUSTOM: [&str; 3] = ["{raw, GIT}", "{rebar3_custom_resource, GIT}", "{git_lfs, \"URL\", {ref, \"REV\"}}"];
 
-/// One dependency in a lock.
+/// A dependency in a lock.
 #[derive(Debug, Clone)]
 enum Dependency {
     Hex {
@@ -54,7 +55,7 @@ struct LockFile {
     dependencies: Vec<Dependency>,
 }
 
-/// Which revisions have which submodules: for each revision of each repository, some earlier ones of any.
+/// The submodules of each revision of each repository: earlier revisions of any repository.
 type World = Vec<Vec<usize>>;
 
 fn dependency() -> impl Strategy<Value = Dependency> {
@@ -158,7 +159,7 @@ fn wanted(locks: &[LockFile]) -> Wanted {
     wanted
 }
 
-/// Does what an update does, but that no bytes are moved: what git and Hex would have stored is stored.
+/// Simulates an update without transferring data: records as stored what git and Hex would have stored.
 fn update(manifest: &Manifest, wanted: &Wanted, world: &World, is_lost: bool) -> Manifest {
     let mut after = manifest.clone();
     let comparison = Comparison::new(wanted, manifest);
@@ -197,7 +198,7 @@ fn update(manifest: &Manifest, wanted: &Wanted, world: &World, is_lost: bool) ->
     after
 }
 
-/// Returns the checksums that every lock has for a release, if it has any.
+/// Returns the checksums of a release in all locks, if it has any.
 fn checksums(id: &ReleaseId) -> (OuterChecksum, InnerChecksum) {
     let (package, version) = (id.package.to_string(), id.version.to_string());
     let sum = format!("{}{}", &package[1..], &version[..1]).repeat(32);
@@ -206,7 +207,7 @@ fn checksums(id: &ReleaseId) -> (OuterChecksum, InnerChecksum) {
 
 fn submodules(of: Revision, world: &World) -> Vec<(GitUrl, Revision)> {
     let place = (0..world.len()).find(|place| of == place_of(*place).1).expect("a revision of the world");
-    // Only earlier ones: a commit cannot pin one that pins it.
+    // Only earlier revisions, because two commits cannot pin each other.
     world[place].iter().filter(|other| **other < place).map(|other| place_of(*other)).collect()
 }
 
@@ -215,7 +216,7 @@ fn place_of(place: usize) -> (GitUrl, Revision) {
     (url(repository, false).parse().unwrap(), revision(repository, number).parse().unwrap())
 }
 
-/// Adds what only packing tells: packs, and the commits where ancestries are cut off.
+/// Adds what is only known after packing: packs, and the commits at which shallow histories end.
 fn packed(address: &GitAddress, mut stored: StoredGit) -> StoredGit {
     let id = |text: String| {
         format!("{:040x}", text.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31) + u64::from(byte)))
@@ -226,7 +227,7 @@ fn packed(address: &GitAddress, mut stored: StoredGit) -> StoredGit {
     stored
 }
 
-/// Does what `prune` does.
+/// Simulates `prune`.
 fn prune(manifest: &Manifest, needed: &Needed) -> Manifest {
     let pruning = Pruning::new(manifest, needed.clone());
     let mut after = manifest.clone();
@@ -240,7 +241,8 @@ fn prune(manifest: &Manifest, needed: &Needed) -> Manifest {
     after
 }
 
-/// Does what a merge does with mirrors of which neither dropped anything. Returns also whether all of both is there then.
+/// Simulates the merge of two mirrors that were not pruned. Also returns whether the result contains everything of
+/// both.
 fn merge(ours: &Manifest, theirs: &Manifest) -> (Manifest, bool) {
     let mut is_complete = true;
     let mut merged = theirs.clone();
@@ -255,7 +257,7 @@ fn merge(ours: &Manifest, theirs: &Manifest) -> (Manifest, bool) {
     (merged, is_complete)
 }
 
-/// Updates for some locks, one after the other.
+/// Updates for several locks in sequence.
 fn grow(manifest: Manifest, all: &[Vec<LockFile>], world: &World) -> Manifest {
     all.iter().fold(manifest, |manifest, locks| update(&manifest, &wanted(locks), world, false))
 }
@@ -267,7 +269,7 @@ fn assert_fresh(locks: &[LockFile], manifest: &Manifest, when: &str) {
     assert_eq!(comparison.lacking(), [""; 0], "{when}\n{manifest}");
     assert!(comparison.is_fresh(), "{when}");
     assert!(GitPlan::new(&all.git, manifest).is_empty(), "{when}: an update would ask git\n{manifest}");
-    // What is there for all entries together is there for each alone.
+    // A mirror that covers all entries together also covers each of them alone.
     for lock in locks {
         for dependency in &lock.dependencies {
             let alone = LockFile { rebar: lock.rebar, dependencies: vec![dependency.clone()] };

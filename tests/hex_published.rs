@@ -1,4 +1,4 @@
-//! Tarballs that hex.pm published: each is taken apart and rebuilt byte for byte.
+//! Tarballs published on hex.pm: each is unpacked and rebuilt byte for byte.
 
 mod hex_data;
 
@@ -73,14 +73,14 @@ fn a_tarball_of_a_gleam_package_rebuilds() {
     assert_eq!(text, "hex-recipe 1\ninner mode=100666\nfiles metadata\nmode=100644 src/gleam_stdlib.app.src\n");
 }
 
-/// Takes a tarball apart, rebuilds it from what a store would hold, compares, and returns the recipe's text.
+/// Unpacks a tarball, rebuilds it from what a store would hold, compares, and returns the recipe's text.
 fn check(name: &str, bytes: &[u8], lock: &str) -> String {
     let tarball = Tarball::open(bytes, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(lock.contains(&tarball.outer_checksum().to_string()), "{name}");
     assert!(lock.contains(&tarball.inner_checksum().to_string()), "{name}");
     let unpacked = recipe::unpack(&tarball, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
 
-    // From here on only what a store would hold: the recipe's text, metadata.config, the files.
+    // From here on, only use what a store would hold: the recipe's text, metadata.config, the files.
     let text = unpacked.recipe().to_string();
     let files: BTreeMap<String, Vec<u8>> =
         unpacked.files().iter().map(|file| (file.path.clone(), unpacked.bytes(file).to_vec())).collect();

@@ -1,4 +1,5 @@
-//! Registry entries: what hex.pm signed verifies, what we sign is read by an independent reader, anything else is refused.
+//! Registry entries: signatures of hex.pm are valid, an independent reader can read what this program signs, and
+//! anything else is rejected.
 
 mod hex_data;
 
@@ -17,7 +18,7 @@ fn hexpm() -> RepositoryName {
     RepositoryName::hexpm()
 }
 
-/// Returns a published entry, without gzip.
+/// Returns a published entry, decompressed.
 fn published(name: &str) -> Option<Vec<u8>> {
     let packed = std::fs::read(data("hexpm-signed")?.join(name)).unwrap();
     Some(gzip::gunzip(&packed, LIMIT).unwrap())
@@ -56,7 +57,7 @@ fn one_flipped_bit_anywhere_is_noticed() {
         for bit in 0..8 {
             let mut damaged = entry.clone();
             damaged[position] ^= 1 << bit;
-            // A flip in the envelope can only make it unreadable, or leave payload and signature as they were.
+            // A flipped bit in the envelope makes the message unreadable or leaves payload and signature unchanged.
             let accepted = Signed::decode(&damaged).and_then(|signed| {
                 Package::decode(signed.verify(hexpm_key())?, &hexpm(), &package).map(|_| signed.encode())
             });
@@ -217,7 +218,7 @@ fn an_entry_for_something_else_is_refused() {
 fn a_release_that_cannot_be_right_is_left_out_and_named() {
     let good = full_package().encode(&hexpm());
     let package = "acme".parse().unwrap();
-    // The two releases' versions, made invalid in place; and a checksum's length.
+    // The versions of both releases, made invalid in place, and the length of a checksum.
     let damage = |from: &[u8], to: &[u8]| {
         let at = good.windows(from.len()).position(|window| window == from).unwrap();
         let damaged = [&good[..at], to, &good[at + from.len()..]].concat();

@@ -1,4 +1,4 @@
-//! Version requirements, compared with Elixir's own reading where Elixir is installed.
+//! Version requirements, compared with Elixir's own parser if Elixir is installed.
 
 use std::fmt::Write as _;
 use std::process::Command;

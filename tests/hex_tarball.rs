@@ -1,4 +1,4 @@
-//! Tarballs taken apart and rebuilt: golden ones, those that only fall back, and hostile ones.
+//! Unpacking and rebuilding tarballs: golden ones, those without a recipe, and hostile ones.
 
 mod hex_archive;
 
@@ -23,7 +23,7 @@ fn unpack(bytes: &[u8]) -> Result<Unpacked, UnpackError> {
     recipe::unpack(&tarball, &Limits::default())
 }
 
-/// Takes a tarball apart, rebuilds it from text, metadata and files alone; returns the recipe's text and the paths.
+/// Unpacks a tarball and rebuilds it from text, metadata and files alone. Returns the recipe's text and the paths.
 fn round_trip(bytes: &[u8]) -> (String, Vec<String>) {
     let unpacked = unpack(bytes).unwrap();
     let text = unpacked.recipe().to_string();
@@ -53,7 +53,7 @@ fn refusal(tarball: &[u8]) -> TarballError {
     }
 }
 
-/// Fails with any deflate but the classic zlib: that is what feature unification could silently put in its place.
+/// Fails with any deflate implementation except classic zlib, which feature unification could silently replace.
 #[test]
 fn golden_tarballs_rebuild_and_their_recipes_are_short() {
     let (text, paths) = round_trip(&golden("hexmirror_sample"));
@@ -113,7 +113,7 @@ fn executable_files_are_known_as_such_and_files_are_sorted() {
 fn the_real_clients_checksums_are_computed() {
     let bytes = golden("hexmirror_sample");
     let tarball = Tarball::open(&bytes, &Limits::default()).unwrap();
-    // As `mix hex.build` printed it.
+    // As printed by `mix hex.build`.
     let printed = "31420929d39e5479aeca06fb8f39aebcd461f67cc7d3652cd52271e352edd988";
     assert_eq!(tarball.outer_checksum().to_string(), printed);
     let stated = bytes.windows(64).find(|it| it.iter().all(u8::is_ascii_hexdigit) && !it.iter().all(|b| *b == b'0'));
@@ -131,7 +131,7 @@ fn what_is_built_is_what_hex_core_would_write() {
     assert_eq!(build(&metadata, &files).unwrap(), built);
     assert_eq!(round_trip(&built).0, "hex-recipe 1\nfiles metadata\nmode=100755 bin/run\n");
 
-    // The real client's tarball, built again from its own parts.
+    // The real client's tarball, rebuilt from its own parts.
     let real = golden("hexmirror_plain");
     let unpacked = unpack(&real).unwrap();
     let tarball = Tarball::open(&real, &Limits::default()).unwrap();
@@ -213,7 +213,7 @@ fn other_bytes_where_nothing_is_meant_fall_back() {
 
 #[test]
 fn gzip_of_other_tools_falls_back() {
-    // Long enough for levels to differ.
+    // Long enough for the compression levels to differ.
     let text = (0..4000).fold(String::new(), |mut text, n: u32| {
         write!(text, "{} ", n.wrapping_mul(2_654_435_761) >> 24).unwrap();
         text
@@ -276,7 +276,7 @@ fn hostile_names_and_devices_are_refused() {
     for kind in [b'3', b'4', b'6'] {
         assert!(matches!(inner(archive(&[(raw_header("dev", 0, kind), b"")])), ArchiveError::Device { .. }));
     }
-    // Hidden in extension headers, and behind something that alone would only fall back.
+    // Hidden in extension headers, and behind a member that would by itself only prevent a recipe.
     let pax = b"18 path=../a/b/cd\n";
     let hidden = archive(&[(raw_header("pax", pax.len(), b'x'), pax), (header("x", 0), b"")]);
     assert!(matches!(inner(hidden), ArchiveError::UnsafePath { .. }));
@@ -328,7 +328,7 @@ fn a_recipe_cannot_make_a_bomb() {
 #[test]
 fn a_cut_anywhere_is_refused() {
     let bytes = golden("hexmirror_sample");
-    // Hex itself does with half of an end mark.
+    // Hex itself accepts half an end marker.
     let half = bytes.len() - 512;
     for end in (0..bytes.len()).filter(|end| *end != half) {
         refusal(&bytes[..end]);
@@ -339,7 +339,7 @@ fn a_cut_anywhere_is_refused() {
         let cut = refusal(&outer(&inner[..end]));
         assert_eq!(cut, TarballError::Contents { source: ArchiveError::Truncated { length: end } });
     }
-    // Where only the end of gzip's own is missing, Hex reads all that it wants.
+    // If only gzip's trailer is missing, Hex reads everything that it needs.
     let whole = contents(&inner);
     let mut fell_back = 0;
     for end in 0..whole.len() {
@@ -361,7 +361,7 @@ fn a_flipped_bit_never_passes_unseen() {
         damaged[position] ^= 1 << (position % 8);
         if let Ok(tarball) = Tarball::open(&damaged, &Limits::default()) {
             assert_ne!(tarball.outer_checksum(), outer, "{position}");
-            // Where it can be taken apart, then into something that rebuilds the damaged bytes, not the true ones.
+            // If it can be unpacked, the result rebuilds the damaged bytes rather than the original ones.
             if unpack(&damaged).is_ok() {
                 round_trip(&damaged);
             }

@@ -1,4 +1,4 @@
-//! Reads the project's own small locks: every form there is, and every way to be wrong.
+//! Reads the project's own small locks, which cover every valid form and every kind of error.
 
 use std::path::Path;
 
@@ -193,7 +193,7 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Reads and, if it is wrong, asks where: none of which may panic.
+/// Reads a lock and, if it is invalid, computes the position of the error. Neither may panic.
 fn read_anyhow(file: &str, contents: &[u8]) {
     match Lock::parse(file, contents) {
         Ok(lock) => drop(serde_json::to_string(&lock).unwrap()),

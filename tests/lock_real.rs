@@ -1,11 +1,11 @@
-//! Reads the lock files of public projects and compares with what Elixir's and Erlang's own readers make of them.
+//! Reads the lock files of public projects and compares the result with that of Elixir's and Erlang's own parsers.
 
 use std::path::PathBuf;
 
 use git_hexmirror::lock::Lock;
 use serde_json::Value;
 
-/// Returns the folder of real locks, unless this machine has none.
+/// Returns the folder of real locks, if it exists on this machine.
 fn locks() -> Option<PathBuf> {
     let data = std::env::var_os("HEXMIRROR_TEST_DATA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);

@@ -1,4 +1,4 @@
-//! The mirror branch in real git repositories, read back by real git.
+//! The mirror branch in real git repositories, read by real git.
 
 #[path = "support/git.rs"]
 mod git;
@@ -119,7 +119,7 @@ fn nothing_is_published_that_leads_to_what_is_missing_or_damaged() {
     }
 }
 
-/// Histories of several people who merge each other within one second, so that no date tells which commit came first.
+/// Histories of several users who merge from each other within one second, so that dates do not order the commits.
 #[test]
 fn ancestry_is_told_right_where_dates_say_nothing() {
     let sandbox = Sandbox::new();

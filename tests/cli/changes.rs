@@ -1,4 +1,4 @@
-//! `diff REV..REV`: what of the dependencies changed between commits.
+//! `diff REV..REV`: the dependencies that changed between commits.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn git(name: &str, url: &str, revision: &str) -> String {
     format!("  \"{name}\": {{:git, \"{url}\", \"{revision}\", []}},\n")
 }
 
-/// Commits a lock that pins some releases, and more entries.
+/// Commits a lock that pins some releases and contains further entries.
 pub fn commit(stage: &Stage, pinned: &[&str], more: &str) -> String {
     let lock = stage.registry.mix_lock(pinned);
     stage.write("mix.lock", &lock.replacen("%{\n", &format!("%{{\n{more}"), 1));
@@ -22,7 +22,7 @@ pub fn commit(stage: &Stage, pinned: &[&str], more: &str) -> String {
     stage.git(&["rev-parse", "HEAD"])
 }
 
-/// A project of two commits between which everything changes.
+/// A project with two commits between which everything changes.
 fn changed() -> (Stage, String, String) {
     let stage = Stage::new();
     let here = git("here", "https://u:secret@h/here.git", ONE);
@@ -41,7 +41,7 @@ fn says_what_changed_both_ways() {
     let ran = stage.run(&["diff", &format!("{after}..{before}")]).ok();
     let expected = "  lowered  alpha 1.1.0 → 1.0.0\n  added    beta 0.3.0\n  removed  gamma 1.0.0\n  moved    moved h/m 2222222222 → 1111111111\n";
     assert_eq!(ran.stdout, expected);
-    // Needs neither a mirror nor anybody.
+    // Requires neither a mirror nor a network.
     assert_eq!((stage.tip(), stage.upstream.count("*")), (None, 0));
     stage.run(&["diff", &before, &after]).ok().prints("raised   alpha");
     stage.run(&["diff", "HEAD~.."]).ok().prints("raised   alpha");
@@ -57,9 +57,9 @@ fn one_revision_is_compared_with_the_worktree() {
     stage.lock(&["alpha 2.0.0-rc.1", "gamma 1.0.0", PINNED[2]]);
     let ran = stage.run(&["diff", "HEAD", "--exit-code"]).exits(1);
     ran.prints("raised   alpha 1.1.0 → 2.0.0-rc.1").prints("removed  here h/here 1111111111");
-    // Where nobody asks for it, a difference is no failure.
+    // Without `--exit-code`, a difference is not a failure.
     stage.run(&["diff", "HEAD~"]).ok().prints("alpha 1.0.0 → 2.0.0-rc.1");
-    // Without a revision it is still the mirror that counts.
+    // Without a revision, the lock is compared with the mirror.
     stage.run(&["diff"]).ok().prints("missing alpha 2.0.0-rc.1");
     stage.run(&["diff", "--exit-code"]).exits(1);
 }
@@ -122,11 +122,11 @@ fn a_checksum_that_is_taken_out_is_a_change() {
         let document = stage.run(&["diff", &before, "--json"]).ok().json();
         assert_eq!(document["changes"][0]["change"], "checksum");
     }
-    // One that comes in is none.
+    // An added checksum is not a change.
     stage.git(&["commit", "--quiet", "--all", "--message=Take out"]);
     stage.write("mix.lock", &lock);
     stage.run(&["diff", "HEAD", "--exit-code"]).ok().says("no dependency changed");
-    // Nor does another version hide it.
+    // A changed version does not hide a removed checksum.
     let [other, _] = sums("alpha 1.1.0");
     let lock = stage.registry.mix_lock(&["alpha 1.1.0", "beta 0.3.0", PINNED[2]]);
     stage.write("mix.lock", &lock.replace(&format!(", \"{other}\"}}"), "}"));

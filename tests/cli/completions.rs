@@ -1,14 +1,14 @@
-//! Completion scripts; those of bash by a real bash.
+//! Completion scripts. Those for bash run in a real bash.
 
 use std::fs;
 use std::path::Path;
 
 use crate::support::stage::{Ran, Stage};
 
-/// Where distributions put git's own completion.
+/// Where distributions install git's own completion.
 const OF_GIT: &str = "/usr/share/bash-completion/completions/git";
 
-/// Calls git's completion the way that it calls those of others, where the real one is absent: with the words of the line.
+/// Imitates how git's completion calls the completion of other commands, for machines without the real one.
 const AS_GIT: &str = r#"
 complete_git() {
     local words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
@@ -16,7 +16,7 @@ complete_git() {
 }
 "#;
 
-/// The real one, with the little of bash-completion that it wants.
+/// Loads git's real completion with the few functions of bash-completion that it needs.
 const REAL_GIT: &str = r#"
 _get_comp_words_by_ref() {
     words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
@@ -24,7 +24,7 @@ _get_comp_words_by_ref() {
 complete_git() { __git_wrap__git_main; }
 "#;
 
-/// Returns what bash offers for a line whose words are split at blanks; the last may be empty.
+/// Returns bash's suggestions for a line, whose words are separated by spaces. The last word may be empty.
 fn offered(stage: &Stage, prelude: &str, function: &str, line: &str) -> Vec<String> {
     let words: Vec<String> = line.split(' ').map(|word| format!("'{word}'")).collect();
     let last = words.len() - 1;
@@ -89,7 +89,7 @@ fn every_shell_has_a_script_with_all_that_is_not_hidden() {
         assert!(!ran.stdout.contains("Do what one of git's hooks is for"), "{shell}");
     }
     stage.run(&["completions", "cmd.exe"]).exits(2);
-    // By these names git's own completion finds them.
+    // git's own completion finds them by these names.
     stage
         .run(&["completions", "bash"])
         .ok()

@@ -1,4 +1,4 @@
-//! Where keys, tokens and passwords go, and where they never do.
+//! Where keys, tokens and passwords are sent, and where they must never be sent.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::support::upstream::Fault;
 
 const SECRET: &str = "top-secret";
 
-/// Returns the `authorization` headers that a stage's upstream got, each once.
+/// Returns the distinct `authorization` headers that a stage's upstream received.
 fn headers(stage: &Stage) -> Vec<Option<String>> {
     let requests = stage.upstream.requests("*");
     let mut headers: Vec<_> =
@@ -18,7 +18,7 @@ fn headers(stage: &Stage) -> Vec<Option<String>> {
     headers
 }
 
-/// Runs an update that knows of the upstream only by these variables.
+/// Runs an update that knows the upstream only from these variables.
 fn update(stage: &Stage, variables: &[(&str, &str)]) -> Ran {
     let mut command = stage.bare_command_in(&stage.project, &["update"]);
     command.env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem")).envs(variables.iter().copied());
@@ -58,7 +58,7 @@ fn the_key_of_hexpm_is_for_it_and_its_organisations_as_hex_has_it() {
     let mut registry = Registry::sample();
     registry.publish("other/thing 1.0.0", &[], &[("a.ex".into(), "a".into())]);
     let stage = Stage::with(registry.clone(), &["alpha 1.0.0", "hexpm:acme/secret 0.1.0", "other/thing 1.0.0"]);
-    // A self-hosted repository, elsewhere; its files are not below a folder of its name.
+    // A self-hosted repository at another address, without a folder of its name.
     let other = Stage::without_lock(registry);
     let published = other.registry.get("other/thing 1.0.0");
     other.upstream.put("tarballs/thing-1.0.0.tar", &published.tarball);
@@ -77,7 +77,7 @@ fn a_key_goes_nowhere_that_only_the_tracked_file_names() {
     let stage = Stage::new();
     stage.lock(&["hexpm:acme/secret 0.1.0"]);
     stage.write(".hexmirror.toml", &format!("[repositories.hexpm]\nurl = \"{}\"\n", stage.upstream.url()));
-    // Not even if it is allowed.
+    // Not even if the settings are allowed.
     stage.run(&["trust", "--yes"]).ok();
     let mut command = stage.bare_command_in(&stage.project, &["update"]);
     command.env("HEX_REPOS_KEY", "top-secret").env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
@@ -135,7 +135,7 @@ fn a_trusted_mirror_gets_the_key() {
     for mirror in ["HEX_TRUSTED_MIRROR", "HEX_TRUSTED_MIRROR_URL"] {
         let stage = Stage::new();
         stage.lock(&["alpha 1.0.0", "hexpm:acme/secret 0.1.0"]);
-        // The trusted one wins, as in Hex.
+        // The trusted mirror takes precedence, as in Hex.
         let others = [("HEX_MIRROR", "http://127.0.0.1:1"), ("HEX_REPOS_KEY", SECRET)];
         update(&stage, &[&[(mirror, stage.upstream.url().as_str())][..], &others].concat()).ok();
         assert_eq!(headers(&stage), [Some(SECRET.to_owned())]);
@@ -180,11 +180,11 @@ fn netrc_counts_for_the_hosts_that_it_names() {
     let basic = Some("Basic bWU6dG9wLXNlY3JldA==".to_owned());
     assert_eq!(headers(&stage), std::slice::from_ref(&basic));
     assert_eq!(headers(&elsewhere), [None]);
-    // A key wins over it, and so does an address that has credentials.
+    // A key takes precedence over it, as does an address that contains credentials.
     let stage = Stage::new();
     stage.run_with(&["update"], &[&netrc[..], &[("HEX_REPOS_KEY", "key")]].concat()).ok();
     assert_eq!(headers(&stage), [Some("key".to_owned())]);
-    // The one in the home directory, where a default counts for nobody.
+    // The file in the home directory, whose `default` entry is ignored.
     let stage = Stage::new();
     fs::write(stage.sandbox.home().join(".netrc"), "machine h login a password b\ndefault login a password b\n")
         .unwrap();

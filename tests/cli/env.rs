@@ -1,4 +1,5 @@
-//! `env`: for which server, for whom, and what is said where there is nothing to lead git to.
+//! `env`: which server and which clients it configures, and what it reports if there are no git repositories to
+//! redirect.
 
 use crate::support::stage::{Ran, Stage};
 

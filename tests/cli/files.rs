@@ -1,4 +1,5 @@
-//! Files that a branch brings along, or that its settings name: only regular ones of the worktree are read, up to a size.
+//! Files that come with a branch or that its settings name: the program only reads regular files in the worktree, up to
+//! a maximum size.
 
 #![cfg(unix)]
 
@@ -10,7 +11,7 @@ use std::process::Command;
 use crate::support::registry::{Registry, key};
 use crate::support::stage::{PINNED, Ran, Stage};
 
-/// What may stand in place of a file, and what is said of it.
+/// What may replace a file, and the resulting error.
 const TRAPS: [(&str, &str); 6] = [
     ("fifo", "is a FIFO"),
     ("zero", "leads out of the worktree"),
@@ -20,7 +21,7 @@ const TRAPS: [(&str, &str); 6] = [
     ("socket", "is a socket"),
 ];
 
-/// Puts a trap into the project in place of a file.
+/// Replaces a file of the project with a trap.
 fn set(stage: &Stage, trap: &str, file: &str) {
     let path = stage.project.join(file);
     match fs::symlink_metadata(&path) {
@@ -37,7 +38,7 @@ fn set(stage: &Stage, trap: &str, file: &str) {
             symlink(secret, path).unwrap();
         }
         "sparse" => File::create(path).unwrap().set_len(1 << 30).unwrap(),
-        // Small enough for git to commit it soon.
+        // Small enough that git commits it quickly.
         "large" => File::create(path).unwrap().set_len((64 << 20) + 1).unwrap(),
         "folder" => fs::create_dir(path).unwrap(),
         "socket" => drop(UnixListener::bind(path).unwrap()),
@@ -45,14 +46,14 @@ fn set(stage: &Stage, trap: &str, file: &str) {
     }
 }
 
-/// Runs a command that would wait for ever, or read without end, if it opened the file as any other.
+/// Runs a command that would hang, or read forever, if it opened the file normally.
 #[track_caller]
 fn refuses(command: &mut Command, code: i32, file: &str, reason: &str) {
     let ran = limited(command).exits(code).says(file).says(reason);
     assert!(!ran.stderr.contains("secret\n") && ran.stdout.is_empty(), "{ran:?}");
 }
 
-/// Runs a command in 20 seconds and with as much memory as it needs for anything but that.
+/// Runs a command with a limit of 20 seconds and with enough memory for anything else.
 fn limited(command: &mut Command) -> Ran {
     let mut shell = Command::new("timeout");
     shell.args(["--kill-after=1", "20", "sh", "-c", "ulimit -v 4000000; exec \"$@\"", "sh"]).arg(command.get_program());
@@ -115,7 +116,7 @@ fn a_public_key_that_tracked_settings_name_is_a_regular_file_of_the_worktree() {
         set(&stage, trap, "hex.pem");
         refuses(&mut update(), 2, "hex.pem", reason);
     }
-    // The user's own settings may name a file anywhere, but none to wait for.
+    // The user's own settings may name a file anywhere, but not one that blocks.
     let outside = stage.sandbox.path().join("key.pem");
     fs::write(&outside, key().public_key().to_pem()).unwrap();
     stage.write(".hexmirror.toml", &file.replace("hex.pem", outside.to_str().unwrap()));
@@ -151,7 +152,7 @@ fn a_checked_out_trap_stops_no_checkout_and_stops_a_push() {
         let git = |arguments: &[&str]| limited(stage.sandbox.command("git", &stage.project).args(arguments));
         git(&["switch", "--quiet", "hostile"]).ok().says(&format!("{file} {reason}"));
         let pushed = git(&["push", "--force", "origin", "hostile"]);
-        // A link that leads out of a commit is no lock, so nothing is pushed that would need the mirror.
+        // A link that leads out of a commit is not a lock, so the push needs nothing from the mirror.
         let stops = file == ".hexmirror.toml" || trap == "large";
         assert_eq!(pushed.code == Some(0), !stops, "{pushed:?}");
         assert_eq!(pushed.stderr.contains(reason), stops, "{pushed:?}");

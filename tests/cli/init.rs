@@ -1,4 +1,4 @@
-//! `init`: makes the branch, finds it, or adopts a remote's.
+//! `init`: creates the branch, finds it, or adopts a remote's.
 
 use crate::support::registry::Registry;
 use crate::support::stage::{Ran, Stage};
@@ -65,7 +65,7 @@ fn a_remote_that_is_away_or_has_none_is_no_obstacle() {
     stage.run(&["init"]).ok().says("is there");
 }
 
-/// Runs a command in a clone that has the mirror as origin's only, and makes sure that it stays so.
+/// Runs a command in a clone that only has origin's mirror branch, and checks that it creates no local one.
 #[track_caller]
 fn reads_in_the_clone(stage: &Stage, arguments: &[&str]) -> Ran {
     let refs = || stage.sandbox.git("clone", &["for-each-ref", "--format=%(refname) %(objectname)"]);
@@ -98,7 +98,7 @@ fn what_only_reads_takes_the_mirror_of_origin_and_writes_no_branch() {
     reads_in_the_clone(&stage, &["run", "--", "sh", "-c", ask]).ok();
     let tarball = std::fs::read(stage.sandbox.path().join("clone/tarball")).unwrap();
     assert_eq!(tarball, stage.registry.get("alpha 1.0.0").tarball);
-    // What it lacks is said of the same mirror.
+    // The report of what is missing refers to the same mirror.
     std::fs::write(stage.sandbox.path().join("clone/mix.lock"), stage.registry.mix_lock(&["alpha 1.1.0"])).unwrap();
     reads_in_the_clone(&stage, &["status"]).exits(1).prints("origin's hexmirror lacks").prints("the mirror has 1.0.0");
     let asked = stage.upstream.count("*");
@@ -147,7 +147,7 @@ fn a_shallow_fetch_is_enough_and_can_be_repeated() {
     stage.git(&["commit", "--quiet", "--message=Lock"]);
     let url = format!("file://{}", stage.project.display());
     stage.sandbox.git("", &["clone", "--quiet", "--depth=1", &url, "workspace"]);
-    // As the README has it for CI, where the workspace is kept.
+    // As in the README for CI with a persistent workspace.
     let fetch = || stage.sandbox.git("workspace", &["fetch", "--quiet", "--depth=1", "origin", "+hexmirror:hexmirror"]);
     fetch();
     stage.run_in("workspace", &["status"]).ok();

@@ -1,4 +1,4 @@
-//! What programs read: one document on standard output and nothing else, with the fields that are promised.
+//! Output for programs: a single document on standard output, with the documented fields.
 
 use serde_json::{Value, json};
 
@@ -121,7 +121,7 @@ fn verify_counts_what_it_checked() {
     let document = stage.run(&["verify", "--json"]).ok().silent().json();
     assert_eq!(fields(&document), ["commit", "damages", "entries", "git", "objects", "releases"]);
     assert_eq!((&document["releases"], &document["entries"], &document["damages"]), (&json!(3), &json!(4), &json!([])));
-    // A commit of the branch, the trees and blobs below it.
+    // A commit of the branch, and its trees and blobs.
     let objects = stage.git(&["ls-tree", "-r", "-t", "hexmirror"]).lines().count() + 2;
     assert_eq!(document["objects"], objects);
 }

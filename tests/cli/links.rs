@@ -1,4 +1,4 @@
-//! Locks that are symbolic links: within the project they are followed, out of it they are not.
+//! Locks that are symbolic links: links within the project are followed, links out of it are not.
 
 #![cfg(unix)]
 
@@ -11,7 +11,7 @@ use crate::support::stage::{PINNED, Stage};
 
 const SECRET: &str = "-----BEGIN PRIVATE KEY-----\n";
 
-/// Puts a link into the project in place of whatever is there.
+/// Replaces a path of the project with a link.
 fn link(stage: &Stage, target: &str, path: &str) {
     let path = stage.project.join(path);
     let _ = fs::remove_file(&path);
@@ -38,7 +38,7 @@ fn nothing_outside_of_the_worktree_is_read_or_quoted() {
         }
     }
     stage.lock(&PINNED);
-    // A folder may be a link too, and what names the locks comes with the branch as well.
+    // A folder may be a link too, and the file that names the locks also comes with the branch.
     link(&stage, "../keys", "sub");
     refused(&["status", "--lock=sub/mix.lock"], "sub/mix.lock");
     refused(&["status", "--lock=../key"], "../key");
@@ -70,7 +70,7 @@ fn within_the_project_links_are_followed_in_the_worktree_and_in_commits() {
     }
     let ran = stage.run(&["diff", &before, "HEAD", "--lock=locks/to/prod.lck"]).ok();
     assert!(ran.stdout.starts_with("  added    alpha 1.1.0\n"), "{ran:?}");
-    // Its content is what it leads to, wherever that changes.
+    // The lock's content is that of the link's target, even if the target changes.
     stage.write("locks/of/prod.lck", &stage.registry.mix_lock(&PINNED));
     stage.git(&["commit", "--quiet", "--all", "--message=Lower"]);
     assert_eq!(stage.run(&["diff", "HEAD~..HEAD"]).ok().stdout, "  lowered  alpha 1.1.0 → 1.0.0\n");
@@ -89,7 +89,7 @@ fn out_of_a_commit_no_link_leads() {
         ["/etc/passwd", "../key", "a/../../project/a", "a/b/../../../key", "mix.lock", "nowhere", "a", "a/b/file/", ""]
     {
         if target.is_empty() {
-            // Git makes such a link from what it finds in its database only.
+            // Git creates such a link only from its object database.
             let empty = stage.git(&["hash-object", "-w", "--stdin"]);
             stage.git(&["update-index", "--add", "--cacheinfo", &format!("120000,{empty},mix.lock")]);
         } else {

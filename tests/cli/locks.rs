@@ -1,4 +1,4 @@
-//! `lock`: a lock as it is read.
+//! `lock`: prints a lock as the program reads it.
 
 use std::collections::BTreeMap;
 use std::fs;

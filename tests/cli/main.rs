@@ -1,4 +1,4 @@
-//! The whole program, command by command, on a small Hex repository made for the test, and on the real project.
+//! Tests of every command of the program, on a small Hex repository made for the test and on the real project.
 
 #[path = "../support/mod.rs"]
 mod support;

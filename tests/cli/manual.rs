@@ -1,4 +1,4 @@
-//! The manual page, where it is installed, and help by other ways.
+//! The manual page and where it is installed, and the other ways to get help.
 
 use std::fs;
 use std::process::Command;
@@ -21,7 +21,7 @@ fn one_page_has_all_commands_with_their_options() {
     ] {
         assert!(page.stdout.contains(line), "{line:?}: {}", page.stdout);
     }
-    // Nothing that is not there is referred to, and what all commands have is said once.
+    // All references exist, and options common to all commands are described once.
     for text in ["git-hexmirror-", "git\\-hexmirror\\-init", "hexmirror hook ["] {
         assert!(!page.stdout.contains(text), "{text:?}");
     }
@@ -38,12 +38,13 @@ fn one_page_has_all_commands_with_their_options() {
 fn it_is_installed_where_man_looks() {
     let stage = Stage::new();
     let page = |folder: &std::path::Path| fs::read_to_string(folder.join("man1/git-hexmirror.1")).unwrap();
-    // Not from a folder called bin: to the user's own.
+    // If the program is not in a folder named bin, the page goes to the user's own folder.
     stage.run_in("home", &["man", "--install"]).ok().says("wrote ");
     assert!(page(&stage.sandbox.home().join(".local/share/man")).contains("HEXMIRROR_TIMEOUT"));
     let prefix = stage.sandbox.path().join("prefix");
     fs::create_dir_all(prefix.join("bin")).unwrap();
-    // By another process: a file that this one has open for writing may not be run, nor while a child of it still has.
+    // Another process copies the program: a file that this process has open for writing cannot be executed, even if
+    // only a forked child still has it open.
     assert!(Command::new("cp").arg(PROGRAM).arg(prefix.join("bin")).status().unwrap().success());
     let install = || {
         let mut command = stage.sandbox.command(prefix.join("bin/git-hexmirror"), &stage.project);
@@ -60,7 +61,7 @@ fn it_is_installed_where_man_looks() {
     } else {
         eprintln!("skipped in part: there is no manpath");
     }
-    // Where nothing can be written beside it, to the user's own.
+    // If the folder beside the program is not writable, the page goes to the user's own folder.
     fs::remove_dir_all(prefix.join("share")).unwrap();
     fs::write(prefix.join("share"), "in the way").unwrap();
     install().says(".local/share/man/man1/git-hexmirror.1");
@@ -75,7 +76,7 @@ fn help_is_a_command_too() {
     assert_eq!(stage.run(&["help"]).ok().stdout, stage.run(&["--help"]).ok().stdout);
     assert_eq!(stage.run(&["help", "serve"]).ok().stdout, stage.run(&["serve", "--help"]).ok().stdout);
     stage.run(&["help", "hooks", "install"]).ok().prints("git hexmirror hooks install");
-    // git would take --help for itself.
+    // git intercepts --help.
     for arguments in [["--nonsense"].as_slice(), &["nonsense"], &["status", "--nonsense"], &["help", "nonsense"]] {
         let ran = stage.run(arguments).exits(2).says("try '-h'");
         assert!(!ran.stderr.contains("--help"), "{ran:?}");

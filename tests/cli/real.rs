@@ -1,4 +1,4 @@
-//! The main path on the real project: 32 tarballs as hex.pm published them.
+//! The main use case on the real project, with 32 tarballs as published by hex.pm.
 
 use crate::support::http::{get, get_with};
 use crate::support::sample::Sample;

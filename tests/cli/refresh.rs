@@ -1,11 +1,11 @@
-//! `update` never replaces a registry entry by an older one, which an upstream that lags or an attacker replays.
+//! `update` never replaces a registry entry with an older one, which an outdated or malicious upstream may send.
 
 use git_hexmirror::hex::gzip::gzip;
 
 use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Stage};
 
-/// A mirror that knows of a retirement and a release; and the registry as it was before.
+/// A mirror that contains a retirement and a release, and the registry in its previous state.
 fn stage() -> (Stage, Registry) {
     let before = Registry::sample();
     let mut registry = before.clone();
@@ -36,7 +36,7 @@ fn an_older_entry_is_refused_and_what_would_be_lost_is_named() {
         .says("the registry entry of gamma is older than the mirror's: it lacks the release 1.1.0")
         .says("--accept-older");
     assert_eq!(stage.tip(), tip);
-    // What was refused is not kept for the next time.
+    // A refused entry is not kept for the next update.
     stage.registry.put(&stage.upstream);
     stage.run(&["update", "--refresh"]).ok();
     assert_eq!(stage.tip(), tip);

@@ -1,4 +1,4 @@
-//! `run -- CMD`: the environment it gives, and the exit code it passes on.
+//! `run -- CMD`: the environment that it provides, and the exit code that it passes on.
 
 use std::process::Stdio;
 
@@ -13,7 +13,7 @@ fn leads_clients_to_a_server_of_its_own() {
     let lines: Vec<_> = ran.stdout.lines().collect();
     assert!(lines[0].starts_with("http://127.0.0.1:"), "{lines:?}");
     assert!(lines.iter().all(|line| *line == lines[0]) && lines.len() == 4, "{lines:?}");
-    // Nobody is left to answer.
+    // The server has stopped.
     assert!(std::net::TcpStream::connect(lines[0].trim_start_matches("http://")).is_err());
 }
 
@@ -64,7 +64,7 @@ fn a_signal_is_the_commands_business() {
     std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
     assert_eq!(line, "ready\n");
     send(child.id(), "TERM");
-    // Lets the shell's `read` return, so that it sees the signal.
+    // Makes the shell's `read` return, so that the shell handles the signal.
     drop(child.stdin.take());
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut stdout, &mut rest).unwrap();

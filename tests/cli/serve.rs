@@ -1,4 +1,4 @@
-//! `serve`: its address, what it answers, and how it ends.
+//! `serve`: its address, its responses, and how it stops.
 
 use crate::support::http::{get, get_as, get_with};
 use crate::support::registry::key;
@@ -40,7 +40,7 @@ fn serves_every_release_and_entry_as_published() {
     {
         assert_eq!(get(serving.authority(), path).status, 404, "{path}");
     }
-    // The client's update check is answered, so that it stays quiet.
+    // The client's update check gets an answer, so the client prints no warning.
     assert_eq!(get(serving.authority(), "/installs/hex-1.x.csv").status, 200);
     let part = get_with(serving.authority(), "/tarballs/alpha-1.1.0.tar", "range: bytes=512-1023\r\n");
     assert_eq!(part.status, 206);
@@ -70,7 +70,7 @@ fn sees_a_new_commit_without_a_restart() {
     stage.run(&["update"]).ok();
     assert!(get(serving.authority(), path).body == stage.registry.get("alpha 1.1.0").tarball);
     assert_eq!(get(serving.authority(), "/tarballs/alpha-1.0.0.tar").status, 200);
-    // Not even git's own repacking is in its way.
+    // Not even git's own repacking interferes.
     stage.git(&["gc", "--quiet", "--prune=now"]);
     assert_eq!(get(serving.authority(), "/tarballs/beta-0.3.0.tar").status, 200);
     assert_eq!(get(serving.authority(), "/packages/gamma").status, 200);
@@ -133,7 +133,7 @@ fn https_with_an_authority_that_env_names() {
         assert_eq!(variables[name], std::fs::canonicalize(&authority).unwrap().to_str().unwrap(), "{name}");
     }
     assert_eq!(variables["GIT_CONFIG_KEY_0"], format!("http.{}.sslCAInfo", serving.url));
-    // Everybody else's certificates are checked as before.
+    // The certificates of other servers are still verified.
     assert_eq!(variables["GIT_SSL_CAINFO"], serde_json::Value::Null);
     let file = stage.run(&["env", "--tls", "--format=gitconfig"]).ok();
     assert!(file.stdout.contains("sslCAInfo = ") && file.stdout.contains("https://localhost:4040"), "{file:?}");
@@ -177,7 +177,7 @@ fn an_index_that_nobody_could_sign_is_not_promised() {
         assert_eq!(answer.status, 404, "{path}");
         assert!(!String::from_utf8(answer.body).unwrap().contains("hexmirror update"), "{path}");
     }
-    // A version that is none, and no wrong request.
+    // An invalid version, but a valid request.
     for path in ["/tarballs/alpha-9.tar", "/tarballs/alpha.tar", "/tarballs/alpha-1.0.tar", "/packages/..x"] {
         assert_eq!(get(serving.authority(), path).status, 404, "{path}");
     }

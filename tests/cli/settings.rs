@@ -1,4 +1,4 @@
-//! Where settings come from, and which of them counts.
+//! Where settings come from, and their order of precedence.
 
 use std::fs;
 
@@ -44,12 +44,12 @@ fn the_address_and_the_key_of_a_repository() {
     stage.write("keys/hexpm.pem", &key().public_key().to_pem());
     bare(&["trust", "--yes"]).ok();
     bare(&["update"]).ok();
-    // git's settings count more, and a key may stand there as it is.
+    // git's settings take precedence and may contain the key itself.
     stage.git(&["config", "hexmirror.hexpm.publicKey", &other_key().public_key().to_pem()]);
     bare(&["update", "--refresh"]).exits(4).says("another signer for the repository hexpm");
     stage.git(&["config", "hexmirror.hexpm.signer", &other_key().public_key().fingerprint().to_string()]);
     let ran = bare(&["update"]).exits(4).says("its signature is not that of the repository's key");
-    // One wrong key is one line, whatever it is the key of.
+    // An invalid key causes a single line of output, whatever it is for.
     assert_eq!(ran.stderr.matches("its signature").count(), 1, "{ran:?}");
     assert!(ran.stderr.contains("the registry entries of alpha, beta, delta and 1 more are refused"), "{ran:?}");
     stage.git(&["config", "--unset", "hexmirror.hexpm.signer"]);
@@ -106,7 +106,7 @@ fn every_lock_that_is_named_has_to_be_there() {
         stage.run(&[&[command], &matched[..]].concat()).exits(2).says("there is no nowhere/*.lock, no no.lock in");
     }
     stage.run(&["status", "--lock", "apps/*/mix.lock", "--lock", "mix.lock"]).ok().prints("3 releases");
-    // In a bare repository it is the same.
+    // A bare repository behaves the same.
     stage.git(&["add", "mix.lock"]);
     stage.git(&["commit", "--quiet", "--message=Lock"]);
     stage.sandbox.git("", &["clone", "--quiet", "--bare", "project", "bare.git"]);
@@ -133,7 +133,7 @@ fn a_dot_in_front_of_a_lock_means_the_root() {
     stage.run(&["update"]).ok();
     let document = stage.run(&["diff", "HEAD", "--json"]).ok().json();
     assert_eq!(document["from"]["locks"], document["to"]["locks"]);
-    // Other commits than the one that is checked out are searched by pattern.
+    // Commits other than the checked-out one are searched by pattern.
     let dropped = stage.run(&["prune", "--keep-days=0", "--json"]).ok().json();
     assert_eq!(dropped["releases"], serde_json::json!([]));
     stage.run(&["status"]).ok();
@@ -158,7 +158,7 @@ fn tarballs_in_the_local_hex_cache_are_used_without_network() {
         let file = folder.join(format!("{}.tar", release.replace(' ', "-")));
         fs::write(file, &stage.registry.get(release).tarball).unwrap();
     }
-    // One of them is damaged: that one is fetched.
+    // One of the cached tarballs is damaged and is therefore downloaded.
     let damaged = stage.sandbox.path().join("hex/packages/hexpm/beta-0.3.0.tar");
     fs::write(&damaged, b"not a tarball").unwrap();
     let home = stage.sandbox.path().join("hex");

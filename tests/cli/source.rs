@@ -1,4 +1,4 @@
-//! `diff --source`: the code of dependencies, as it was and as it is.
+//! `diff --source`: the source code of dependencies before and after a change.
 
 use std::process::Stdio;
 
@@ -9,7 +9,7 @@ use crate::changes::commit;
 use crate::support::registry::{Registry, wrap};
 use crate::support::stage::{PINNED, Ran, Stage};
 
-/// A project with a mirror of both locks that it has had.
+/// A project whose mirror covers both versions of its lock.
 fn updated() -> Stage {
     let stage = Stage::new();
     commit(&stage, &PINNED, "");
@@ -19,7 +19,7 @@ fn updated() -> Stage {
     stage
 }
 
-/// What differs between alpha 1.0.0 and 1.1.0 of the sample.
+/// The differences between alpha 1.0.0 and 1.1.0 of the sample.
 const ALPHA: &str = "\
 diff --git a/alpha-1.0.0/lib/alpha.ex b/alpha-1.1.0/lib/alpha.ex
 index 43dd47ea691c90a5fa7827892c70241913351963..9e5bf1b028ac015c27f7a2fc8f8c2c8f91dd6a0b 100644
@@ -43,7 +43,7 @@ fn shows_the_source_between_two_commits() {
     stage.run(&["diff", "--source", "--exit-code", "HEAD~.."]).exits(1);
     let ran = stage.run(&["diff", "--source", "..HEAD~", "--", "alpha"]).ok();
     assert!(ran.stdout.contains("-one and a bit\n") && ran.stdout.contains("b/alpha-1.0.0/lib/alpha.ex"), "{ran:?}");
-    // Added and removed packages where they are named.
+    // Added and removed packages are shown if named.
     let ran = stage.run(&["diff", "--source", "gamma", "beta", "HEAD~.."]).ok();
     assert!(ran.stdout.contains("--- /dev/null\n+++ b/gamma-1.0.0/lib/gamma.ex\n"), "{ran:?}");
     assert!(ran.stdout.contains("--- a/beta-0.3.0/lib/beta.ex\n+++ /dev/null\n"), "{ran:?}");
@@ -109,7 +109,7 @@ fn a_patch_has_binary_files_in_it() {
     assert_eq!(std::fs::read_to_string(vendored.join("priv/image.png")).unwrap(), "\0two\0");
 }
 
-/// Returns a tarball as no recipe rebuilds it: with GNU's long names, a link, and names that git refuses in a tree.
+/// Returns a tarball that no recipe can rebuild: with GNU long names, a link, and names that git refuses in a tree.
 fn odd(text: &str) -> Vec<u8> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let long = format!("lib/{}.ex", "long_".repeat(30));
@@ -158,7 +158,8 @@ fn releases_that_are_stored_as_their_tarball() {
     assert_eq!(stage.git(&["count-objects", "-v"]), before, "something stays in the repository");
 }
 
-/// Makes a mirror whose tip has only what the second lock pins; returns its commit and that of the mirror of the first one.
+/// Creates a mirror whose tip only contains what the second lock pins. Returns its commit and that of the mirror of the
+/// first lock.
 fn forgetful(stage: &Stage) -> (String, String) {
     let first = stage.tip().unwrap();
     let first = stage.git(&["rev-parse", &format!("{first}~")]);
@@ -179,13 +180,13 @@ fn a_version_that_only_the_history_has() {
     let merge = stage.git(&["commit-tree", &tree, "-p", &only, "-p", &first, "-m", "Merge"]);
     stage.git(&["update-ref", "refs/heads/hexmirror", &merge]);
     assert_eq!(stage.run(&["diff", "--source", "HEAD~.."]).ok().stdout, ALPHA);
-    // With the history go the reviews of older updates.
+    // Compacting the history makes reviews of older updates impossible.
     let compact = stage.tip().unwrap();
     stage.run(&["compact"]).ok();
     assert_ne!(stage.tip().unwrap(), compact);
     let ran = stage.run(&["diff", "--source", "HEAD~.."]).exits(1);
     ran.says("neither now nor in its history").says("may have gone with `git hexmirror compact`");
-    // What a remote was last seen to have counts as well.
+    // A remote's mirror as last fetched counts as well.
     stage.git(&["update-ref", "refs/heads/hexmirror", &only]);
     stage.git(&["remote", "add", "origin", "https://example.com/x.git"]);
     stage.git(&["update-ref", "refs/remotes/origin/hexmirror", &first]);
@@ -207,7 +208,7 @@ fn what_is_there_is_shown_and_what_is_not_is_said() {
 #[test]
 fn only_what_the_lock_pins_is_shown() {
     let stage = updated();
-    // Somebody puts other code onto the branch and leaves the manifest as it is.
+    // An attacker changes the code in the branch but not the manifest.
     let index = stage.sandbox.path().join("index");
     let git = |arguments: &[&str]| {
         let mut command = stage.sandbox.command("git", &stage.project);
@@ -239,7 +240,7 @@ fn a_change_of_the_lock_alone_is_said() {
 #[test]
 fn names_that_mean_nothing_or_too_much() {
     let stage = updated();
-    // A package may have its repository in front, as those of organisations.
+    // The name of a package may include its repository, as for organisations.
     assert_eq!(stage.run(&["diff", "--source", "hexpm/alpha", "HEAD~.."]).ok().stdout, ALPHA);
     stage.run(&["diff", "--source", "acme/alpha", "HEAD~.."]).exits(2).says("\"acme/alpha\" is not named");
     let of_acme = stage.registry.mix_lock(&["alpha 1.1.0"]).replace("\"hexpm\"", "\"hexpm:acme\"");
@@ -293,11 +294,11 @@ fn no_program_runs_on_what_a_package_holds() {
     {
         stage.git(&["config", key, value]);
     }
-    // The user's own attributes lead there.
+    // The attributes of the user select the external program.
     let attributes = stage.sandbox.path().join("attributes");
     std::fs::write(&attributes, "*.ex diff=evil\nlib/* binary\n").unwrap();
     stage.git(&["config", "core.attributesFile", attributes.to_str().unwrap()]);
-    // Nor do the project's own attributes hide anything.
+    // The attributes of the project do too, and would hide the changes.
     stage.write(".gitattributes", "*.ex diff=evil\nlib/* -diff\n");
     stage.write(".git/info/attributes", "*.ex binary\n");
     commit(&stage, &["hostile 1.0.0"], "");
@@ -307,7 +308,7 @@ fn no_program_runs_on_what_a_package_holds() {
     let shown = stage.run_with(&["diff", "--source", "HEAD~.."], &[("GIT_EXTERNAL_DIFF", &program)]).ok();
     assert!(shown.stdout.contains("-one\n+two\n"), "{shown:?}");
     assert!(!ran.exists());
-    // The project's own settings count nevertheless, from wherever they are.
+    // The project's own display settings still apply, from any file.
     let included = stage.sandbox.path().join("a \"strange\" name");
     std::fs::write(&included, "[color]\n\tui = always\n[diff]\n\tnoprefix = true\n").unwrap();
     stage.git(&["config", "include.path", included.to_str().unwrap()]);
@@ -320,7 +321,7 @@ fn no_program_runs_on_what_a_package_holds() {
 #[test]
 fn a_reader_that_has_had_enough_is_no_error() {
     let mut stage = Stage::new();
-    // More than a pipe takes.
+    // More than fits in a pipe.
     let large = |text: &str| [("lib/large.ex".to_owned(), format!("{text}\n").repeat(40_000))];
     for (release, text) in
         [("large 1.0.0", "one"), ("large 1.1.0", "two"), ("other 1.0.0", "one"), ("other 1.1.0", "two")]

@@ -1,4 +1,4 @@
-//! What strangers write is shown, and does nothing to the terminal that it is shown on.
+//! Untrusted text is printed, but cannot control the terminal.
 
 use serde_json::Value;
 
@@ -6,10 +6,11 @@ use crate::support::registry::Registry;
 use crate::support::stage::{Ran, Serving, Stage};
 use crate::support::upstream::Fault;
 
-/// Ends a line, clears the screen, sets the window's title, changes the direction of text, and is an escape in one byte.
+/// Ends the line, clears the screen, sets the window title, changes the text direction, and contains a single-byte
+/// escape.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}txet\u{2066}\u{200f}\u{9b}31m\r";
 
-/// Returns whether a character does something to a terminal, or to how a line is read.
+/// Returns whether a character controls the terminal or changes how a line is read.
 fn is_harmful(character: char) -> bool {
     character != '\n' && character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -33,7 +34,7 @@ fn a_setting_with_escapes_is_shown_with_their_codes() {
     for variable in ["HEXMIRROR_BRANCH", "HEXMIRROR_JOBS", "HEXMIRROR_TIMEOUT", "HEXMIRROR_PRE_PUSH"] {
         let ran = stage.run_with(&["update"], &[(variable, &hostile)]).exits(2).says("\\u{1b}[2J");
         is_harmless(&ran);
-        // What is coloured is only what the program itself says.
+        // Only the program's own text is coloured.
         let ran = stage.run_with(&["update", "--color=always"], &[(variable, &hostile)]).exits(2);
         assert!(ran.stderr.contains("\u{1b}[31merror:\u{1b}[0m"), "{ran:?}");
         let own = ran.stderr.replace("\u{1b}[31m", "").replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
@@ -86,7 +87,7 @@ fn names_and_addresses_in_a_lock_are_shown_with_their_codes() {
             is_harmless(&stage.run(command));
         }
     }
-    // Elixir accepts no bidirectional characters in a string as they are, but their escapes.
+    // Elixir does not accept literal bidirectional characters in a string, but accepts their escapes.
     lock(&stage, "a\\u202E\\e[2J", "/srv/\\u202Ex\\e]0;t\\a");
     let ran = stage.run(&["lock"]).ok();
     is_harmless(&ran);
@@ -105,7 +106,7 @@ fn what_a_server_says_is_shown_with_its_codes() {
     let location = "http://127.0.0.1:1/\u{9b}31m\u{202e}".to_owned();
     stage.upstream.fail("*", 2, Fault::Redirect(302, location));
     is_harmless(&stage.run(&["update"]));
-    // A name in a registry entry that is signed as it should be.
+    // A name in a registry entry with a valid signature.
     let mut registry = Registry::sample();
     registry.retire("alpha 1.0.0", &format!("use{HOSTILE}"));
     registry.put(&stage.upstream);

@@ -1,10 +1,10 @@
-//! What people read, pinned word by word; and where it is printed.
+//! Snapshots of the output for people, and where it is printed.
 
 use std::process::Stdio;
 
 use crate::support::stage::{PINNED, Ran, Stage};
 
-/// Returns both outputs, with what differs from run to run replaced.
+/// Returns both outputs, with variable parts replaced.
 fn shown(stage: &Stage, ran: &Ran) -> String {
     let mut text = format!("exit code: {}\n--- stdout\n{}--- stderr\n{}", ran.code.unwrap(), ran.stdout, ran.stderr);
     for (at, replacement) in [("hexmirror", "COMMIT"), ("hexmirror^", "PARENT")] {
@@ -19,7 +19,7 @@ fn shown(stage: &Stage, ran: &Ran) -> String {
     text.lines().map(|line| without_figures(line) + "\n").collect()
 }
 
-/// Replaces how much the repository grew and how long it took.
+/// Replaces the repository's growth and the elapsed time.
 fn without_figures(line: &str) -> String {
     match line.split_once("repository grew by ") {
         Some((before, _)) => format!("{before}repository grew by SOME, TIME s"),
@@ -57,7 +57,7 @@ fn the_main_path() {
     insta::assert_snapshot!("status-with-git", shown(&stage, &stage.run(&["status"])));
     let told = stage.run(&["lock"]).ok().prints("https://***@example.com/here.git");
     assert!(!told.stdout.contains("password"));
-    // One that only this machine has.
+    // A path that only exists on this machine.
     with_git("../here");
     insta::assert_snapshot!("status-changed", shown(&stage, &stage.run(&["status"])));
     insta::assert_snapshot!("diff", shown(&stage, &stage.run(&["diff"])));
@@ -151,7 +151,7 @@ fn the_demonstration_works_and_leaves_nothing() {
     let temporary = stage.sandbox.path().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
     let mut command = stage.bare_command_in(&stage.project, &["demo"]);
-    // Nothing of the user's is asked or used.
+    // The demonstration uses nothing of the user's.
     command
         .env("TMPDIR", &temporary)
         .env("HEXMIRROR_URL", "http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-//! `serve --tls` and `--tls-cert`: whom the authority can vouch for, and where its key is.
+//! `serve --tls` and `--tls-cert`: which names the authority can certify, and where its key is stored.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,7 +20,7 @@ fn output(stage: &Stage, program: &str, arguments: &[&str], variables: &[(&str, 
         .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
-/// Makes a certificate for a name, signed by the authority of the project: what somebody does who stole its key.
+/// Issues a certificate for a name with the key of the project's authority, as someone who stole the key could.
 fn forged(stage: &Stage, name: &str) -> (PathBuf, PathBuf) {
     let tls = stage.project.join(".git/hexmirror/tls");
     let file = |kind: &str| stage.sandbox.path().join(format!("{name}.{kind}"));
@@ -53,7 +53,7 @@ fn forged(stage: &Stage, name: &str) -> (PathBuf, PathBuf) {
     (certificate, key)
 }
 
-/// A server with a certificate of its own; its address may have any name.
+/// A server with a given certificate, whose address may have any name.
 struct Own(Child, u16);
 
 impl Own {
@@ -89,13 +89,13 @@ fn erlang_connects(stage: &Stage, port: u16, name: &str, ca: &Path) -> Option<bo
     Some(printed == "ok")
 }
 
-/// Starts a server with an authority of its own, and stops it when it answers.
+/// Starts a server with its own authority, and stops it as soon as it answers.
 fn start_once(stage: &Stage, names: &[&str]) -> Ran {
     let arguments = [&["serve", "--tls", "--listen=127.0.0.1:0"], names].concat();
     let serving = Serving::start(&mut stage.command(&arguments));
     let port = serving.url.rsplit_once(':').unwrap().1.parse().unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    // No TLS: the server says so and hangs up.
+    // The client does not use TLS: the server reports it and closes the connection.
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     let _ = stream.read_to_end(&mut Vec::new());
     serving.stop("TERM").ok()
@@ -109,7 +109,7 @@ fn the_authority_vouches_for_the_server_s_names_only_even_if_its_key_is_stolen()
     if stage.sandbox.command("openssl", &stage.project).arg("version").output().is_err() {
         return eprintln!("skipped: there is no openssl");
     }
-    // The stage leads git away from the network.
+    // The stage redirects git away from the network.
     let nowhere = ("GIT_CONFIG_GLOBAL", Path::new("/dev/null"));
     for (name, is_trusted) in [("localhost", true), (OTHER, false), ("github.com", false)] {
         let own = forged(&stage, name);

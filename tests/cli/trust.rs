@@ -1,4 +1,4 @@
-//! Which settings of `.hexmirror.toml` count: those that only describe, and those that the user has allowed.
+//! Which settings of `.hexmirror.toml` take effect: harmless ones, and those that the user has allowed.
 
 use std::fs;
 
@@ -10,12 +10,12 @@ use crate::support::stage::{Ran, Stage};
 const INACTIVE: &str = "inactive until allowed";
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Settings that lead to the stage's own upstream, as a company's would.
+/// Settings that point to the stage's own upstream, as a company would commit them.
 fn settings(stage: &Stage) -> String {
     format!("[repositories.hexpm]\nurl = \"{}\"\npublic_key = \"hex.pem\"\n", stage.upstream.url())
 }
 
-/// A project that is told of its upstream by its tracked settings alone.
+/// A project that only knows its upstream from its tracked settings.
 fn company() -> Stage {
     let stage = Stage::new();
     stage.write(".hexmirror.toml", &settings(&stage));
@@ -23,7 +23,7 @@ fn company() -> Stage {
     stage
 }
 
-/// Runs the program told of nothing else. Whatever it asks of hex.pm goes nowhere.
+/// Runs the program without any other settings. Its requests to hex.pm fail.
 fn run(stage: &Stage, arguments: &[&str]) -> Ran {
     run_with(stage, arguments, &[])
 }
@@ -48,7 +48,7 @@ fn trust_shows_what_it_would_allow_and_records_exactly_that() {
         .prints("repositories.hexpm.public_key = \"hex.pem\" (inactive)")
         .prints(&key().public_key().fingerprint().to_string());
     ran.prints(&format!("hash: {}\n", hash(&stage))).says("git hexmirror trust --yes");
-    // To look allows nothing.
+    // Showing the settings does not allow them.
     run(&stage, &["update"]).exits(3).says(INACTIVE);
     assert_eq!((stage.upstream.connections(), stage.tip()), (0, None));
     run(&stage, &["trust", "--yes"]).ok().says("allowed these settings");
@@ -59,7 +59,7 @@ fn trust_shows_what_it_would_allow_and_records_exactly_that() {
     );
     let ran = run(&stage, &["update"]).ok();
     assert!(!ran.stderr.contains("inactive"), "{ran:?}");
-    // Once is enough.
+    // Allowing them once suffices.
     run(&stage, &["trust", "--yes"]).ok().says("these settings are allowed by git's setting");
     assert_eq!(stage.git(&["config", "--get-all", "hexmirror.trust"]).lines().count(), 1);
     run(&stage, &["trust", "--revoke"]).ok().says("removed 1 recorded hash").prints("(inactive)");
@@ -89,12 +89,12 @@ fn a_change_of_what_was_allowed_makes_it_inactive_again_and_no_other_change_does
     }
     stage.write(".hexmirror.toml", &base);
     assert!(!inactive());
-    // The key file belongs to it, though its name stays.
+    // The contents of the key file count, even if its name does not change.
     stage.write("hex.pem", &other_key().public_key().to_pem());
     assert!(inactive());
     run(&stage, &["update"]).exits(3);
     assert_eq!(stage.upstream.connections(), 0);
-    // What cannot be seen cannot be allowed.
+    // Settings that cannot be shown cannot be allowed.
     fs::remove_file(stage.project.join("hex.pem")).unwrap();
     run(&stage, &["trust"]).ok().prints("(there is no hex.pem)");
     run(&stage, &["trust", "--yes"]).exits(2).says("there is no hex.pem");
@@ -112,7 +112,7 @@ fn ci_allows_by_a_variable() {
         .ok()
         .says("these settings are allowed by HEXMIRROR_TRUST");
     update(&format!("{WRONG} {}", hash.to_uppercase())).ok();
-    // Nothing is recorded by that.
+    // This records nothing.
     run(&stage, &["status"]).ok().says(INACTIVE);
     stage.git(&["config", "hexmirror.trust", "true"]);
     run(&stage, &["status"]).exits(2).says("hexmirror.trust");
@@ -125,7 +125,7 @@ fn the_users_own_settings_win_over_what_they_have_allowed() {
     let before = hash(&stage);
     stage.git(&["config", "hexmirror.hexpm.url", "http://127.0.0.1:1"]);
     run(&stage, &["update"]).exits(3).says("127.0.0.1:1");
-    // The same permission goes for whoever has no such setting, as CI.
+    // The permission is also valid for users without such settings, such as CI.
     assert_eq!(hash(&stage), before);
     run(&stage, &["trust"]).ok().prints("(overridden)").prints("(allowed)");
     stage.git(&["config", "--unset", "hexmirror.hexpm.url"]);
@@ -136,7 +136,7 @@ fn the_users_own_settings_win_over_what_they_have_allowed() {
     run(&stage, &["update"]).ok();
 }
 
-/// Writes the Hex client's configuration, and returns its folder.
+/// Writes the Hex client's configuration and returns its folder.
 fn hex_home(stage: &Stage, repositories: &str) -> String {
     let home = stage.sandbox.path().join("hex");
     fs::create_dir_all(&home).unwrap();
@@ -159,21 +159,21 @@ fn a_repository_that_hex_knows_is_not_described_anew() {
     let pem = key().public_key().to_pem().replace('\n', "\\n");
     let known = format!("<<\"other\">> => #{{url => <<\"{url}\">>, public_key => <<\"{pem}\">>}}");
     let home = hex_home(&stage, &known);
-    // Hex has both: they win, and there is nothing to allow.
+    // Hex knows both the address and the key: they take precedence, and there is nothing to allow.
     let ran = run_with(&stage, &["update"], &[("HEX_HOME", &home)]).ok();
     assert!(!ran.stderr.contains("inactive"), "{ran:?}");
-    // Hex has a key of the user's for it, or knows one of its organisations.
+    // Hex knows a key of the user's for the repository, or one of its organisations.
     for known in ["<<\"other\">> => #{auth_key => <<\"k\">>}", "<<\"other:x\">> => #{url => <<\"https://x.example\">>}"]
     {
         let home = hex_home(&stage, known);
         let ran = run_with(&stage, &["update", "--refresh"], &[("HEX_HOME", &home)]).exits(2).says(INACTIVE);
         assert!(ran.stderr.contains("repositories.other.url, repositories.other.public_key"), "{ran:?}");
     }
-    // If its configuration cannot be read, it may know it.
+    // If Hex's configuration cannot be read, Hex may know the repository.
     let home = hex_home(&stage, "<<\"broken");
     run_with(&stage, &["status"], &[("HEX_HOME", &home)]).ok().says(INACTIVE);
     assert_eq!(hostile.upstream.connections(), 0);
-    // Nobody knows it: the file says where it is.
+    // Nothing else configures the repository, so the file determines its address.
     stage.write("good.pem", &key().public_key().to_pem());
     tracked(&stage.upstream.url(), "good.pem");
     let ran = run_with(&stage, &["update", "--refresh"], &[]).ok();
@@ -245,14 +245,14 @@ fn trust_in_a_bare_repository_in_a_worktree_and_in_none() {
     stage.git(&["commit", "--quiet", "--message=Settings"]);
     stage.sandbox.git("", &["clone", "--quiet", "--bare", "project", "bare.git"]);
     let bare = |arguments: &[&str]| Ran::of(&mut stage.bare_command_in("bare.git", arguments));
-    // Its file and its key are those of HEAD.
+    // The settings and the key file are those of HEAD.
     assert_eq!(bare(&["trust", "--json"]).ok().json()["hash"], json!(hash(&stage)));
     bare(&["trust", "--yes"]).ok();
     bare(&["update"]).ok();
     stage.git(&["worktree", "add", "--quiet", "--detach", "../linked"]);
     let from_here = |arguments: &[&str]| run(&stage, &[&["-C", "../linked"], arguments].concat());
     from_here(&["trust", "--yes"]).ok();
-    // All worktrees share the configuration.
+    // All worktrees share git's configuration.
     let ran = run(&stage, &["update"]).ok();
     assert!(!ran.stderr.contains("inactive"), "{ran:?}");
     run(&stage, &["-C", "nowhere", "trust"]).exits(2).says("there is no folder");
@@ -305,7 +305,7 @@ fn settings_are_listed_with_their_origins() {
     ] {
         assert!(lines.iter().any(|listed| listed == line), "{line}: {ran:?}");
     }
-    // It needs no mirror and no lock.
+    // This requires neither a mirror nor a lock.
     let empty = Stage::without_lock(Registry::sample());
     empty.run(&["status", "--settings"]).ok().prints("default");
 }

@@ -1,4 +1,4 @@
-//! `update`: what it fetches, what it stores, and what it leaves alone.
+//! `update`: what it fetches, what it stores, and what it leaves unchanged.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn fetches_what_the_lock_pins_and_the_entries_that_clients_ask_for() {
         "/packages/alpha",
         "/packages/beta",
         "/packages/delta",
-        // Only an optional dependency mentions it.
+        // Only an optional dependency refers to it.
         "/packages/gamma",
         "/tarballs/alpha-1.0.0.tar",
         "/tarballs/beta-0.3.0.tar",
@@ -45,7 +45,7 @@ fn asks_for_nothing_where_there_is_nothing_to_do() {
     let stage = Stage::mirrored();
     let (tip, asked) = (stage.tip(), stage.upstream.count("*"));
     stage.run(&["update"]).ok().says("nothing to do");
-    // Nor where the answer is not remembered.
+    // Nor without the cached answer.
     fs::remove_file(stage.project.join(".git/hexmirror/fresh")).unwrap();
     let ran = stage.run(&["update", "--json"]).ok();
     assert_eq!(ran.json()["downloaded_bytes"], 0);
@@ -70,7 +70,7 @@ fn a_changed_version_takes_the_stable_path_and_the_old_one_stands_beside_it() {
     assert_eq!(stage.git(&["rev-parse", "hexmirror^"]), before);
     assert_eq!(stage.upstream.count("/tarballs/beta-0.3.0.tar"), 1);
     stage.run(&["verify"]).ok();
-    // Going back costs nothing, and a lower version does not take the place of a higher one.
+    // A downgrade fetches nothing, and a lower version does not replace a higher one.
     let asked = stage.upstream.count("*");
     stage.lock(&PINNED);
     stage.run(&["update"]).ok().says("nothing to do");
@@ -84,7 +84,7 @@ fn a_changed_version_takes_the_stable_path_and_the_old_one_stands_beside_it() {
 #[test]
 fn the_same_contents_give_the_same_tree_whatever_the_order() {
     let (one, other) = (Stage::new(), Stage::new());
-    // The same key in one process: the entries are the same too.
+    // The same process signs both registries with the same key, so the entries are equal too.
     one.run(&["update"]).ok();
     one.lock(&["alpha 1.1.0", PINNED[1]]);
     one.run(&["update"]).ok();

@@ -1,4 +1,4 @@
-//! From where the program can be run: subfolders, other worktrees, bare repositories.
+//! Where the program can run: subfolders, other worktrees, bare repositories.
 
 use std::fs;
 
@@ -58,7 +58,7 @@ fn git_dir_is_honoured() {
 fn as_a_command_of_git() {
     let stage = Stage::new();
     stage.run_through_git("project", &["hexmirror", "init"]).ok().says("made");
-    // git exports GIT_DIR and its like to an alias or a hook; from a subfolder too.
+    // git exports GIT_DIR and similar variables to aliases and hooks, also from a subfolder.
     stage.git(&["config", "alias.mirror", &format!("!{} status", crate::support::stage::PROGRAM)]);
     let output = stage.sandbox.try_git(&stage.project, &["mirror"]);
     assert_eq!(output.status.code(), Some(1));

@@ -1,5 +1,5 @@
-//! Whole locks, with their git dependencies, where there is no network but loopback: in a network namespace of its own, if
-//! one can be made.
+//! Installs whole locks, including git dependencies, without any network except loopback. If possible, this happens in
+//! a separate network namespace.
 
 use std::fs;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::{runs, told};
 const NSQ: (&str, &str) = ("wistia/elixir_nsq", "b43616a08459451cc5afdcd9839b732cbc1dedfa");
 const RUMMAGE: (&str, &str) = ("annkissam/rummage_ecto", "b9f6c94d8dc1ac9489efd28edfb91958b039a46e");
 
-/// Prepares a run of the program where nothing but loopback is up.
+/// Prepares to run the program in a network namespace with only the loopback interface.
 fn isolated(stage: &Stage, arguments: &[&str]) -> Command {
     let alone = "ip link set lo up && exec \"$@\"";
     if !runs(stage, "unshare", &["--net", "sh", "-c", alone, "sh", "true"], &[]) {
@@ -25,13 +25,13 @@ fn isolated(stage: &Stage, arguments: &[&str]) -> Command {
     command
 }
 
-/// Takes away what led git to the forge.
+/// Removes the configuration that redirects git to the forge.
 fn without_forge(scene: Scene) -> Stage {
     let _ = fs::remove_file(scene.stage.sandbox.home().join(".gitconfig"));
     scene.stage
 }
 
-/// Demands everything that the real lock pins, in the way that its options tell.
+/// Checks that everything that the real lock pins is installed, with the options of each entry.
 fn mix_exs(lock: &str) -> String {
     let dependency = |line: &str| {
         let name = line.trim().strip_prefix('"')?.split('"').next()?;
@@ -65,7 +65,7 @@ fn mix_installs_the_whole_real_lock_without_a_network() {
         let mut copy = scene.sandbox().command("cp", "".as_ref());
         copy.arg("-r").arg(data.join(format!(".git_repo/{name}.git"))).arg(&to);
         assert!(copy.status().unwrap().success());
-        // Folders that are empty did not make it into the real data.
+        // Empty folders are missing from the real data.
         fs::create_dir_all(to.join("refs")).unwrap();
     }
     scene.update();
@@ -78,7 +78,7 @@ fn mix_installs_the_whole_real_lock_without_a_network() {
     with_hex(command.args(["hex.repo", "set", "hexpm", "--public-key"]).arg(key)).ok();
 
     let ran = with_hex(&mut isolated(&stage, &["run", "--", "mix", "deps.get"])).ok();
-    // The compiler's own words about the source of a dependency's mix.exs.
+    // The compiler's message about a dependency's mix.exs.
     let about_source = "warning: found quoted keyword \"test\"";
     let told_of_it = told(&ran).replacen(about_source, "", 1);
     for nuisance in ["Failed to fetch", "warning", "unsafe", "out of date", "HTTP"] {
@@ -93,7 +93,7 @@ fn mix_installs_the_whole_real_lock_without_a_network() {
     for (name, (_, revision)) in [("elixir_nsq", NSQ), ("rummage_ecto", RUMMAGE)] {
         assert_eq!(stage.sandbox.git(stage.project.join("deps").join(name), &["rev-parse", "HEAD"]), revision);
     }
-    // Everything is as mix wants it: asked again, it fetches nothing, even with nobody to ask.
+    // mix considers everything up to date: a second run fetches nothing, even without a server.
     let ran = with_hex(stage.sandbox.command("mix", &stage.project).arg("deps")).ok();
     assert_eq!(told(&ran).matches("locked at").count(), 34, "{}", told(&ran));
     assert!(!told(&ran).contains("mismatch"), "{}", told(&ran));
@@ -111,7 +111,7 @@ fn rebar3_installs_a_git_dependency_without_a_network() {
     scene.forge.commit("team/lib", "main", &[("later", "x")]);
     let dependency = format!("{{git,\"https://forge.test/team/lib.git\",{{ref,\"{revision}\"}}}}");
     scene.stage.write("rebar.config", &format!("{{deps, [{{lib, {dependency}}}]}}.\n"));
-    // Broken into lines the way that rebar3 does.
+    // Formatted with the line breaks that rebar3 uses.
     let lock = format!("[{{<<\"lib\">>,\n  {},\n  0}}].\n", dependency.replace("{ref", "\n       {ref"));
     scene.stage.write("rebar.lock", &lock);
     scene.stage.write("src/app.app.src", "{application, app, [{vsn, \"1\"}, {applications, [kernel, stdlib]}]}.\n");

@@ -1,5 +1,5 @@
-//! Real, unmodified clients that install from the mirror of the real project, with upstream stopped. Each test is skipped,
-//! with a message, where its client or the real project is absent.
+//! Real, unmodified clients install from the mirror of the real project while upstream is stopped. A test is skipped,
+//! with a message, if its client or the real project is missing.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,16 +16,16 @@ use std::process::Command;
 use support::sample::Sample;
 use support::stage::{Ran, Serving, Stage};
 
-/// Prepares a run of the program, told of no upstream, with what Erlang needs.
+/// Prepares to run the program without an upstream, but with what Erlang needs.
 fn offline(stage: &Stage, folder: &str, arguments: &[&str]) -> Command {
     let mut command = stage.bare_command_in(folder, arguments);
-    // Upstream is stopped, and nothing else is within reach either. Its key is still that of the entries.
+    // Upstream is stopped, and no other server is reachable. The key still matches the entries.
     command.env("HEXMIRROR_URL", "http://127.0.0.1:1");
     command.env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
     command
 }
 
-/// Sets for a client what `env --tls` prints for a running server.
+/// Configures a client with what `env --tls` prints for a running server.
 fn led<'a>(stage: &Stage, serving: &Serving, command: &'a mut Command) -> &'a mut Command {
     let folder = command.get_current_dir().expect("a folder of the stage").to_owned();
     let arguments = ["env", "--tls", "--json", "--url", &serving.url];
@@ -39,14 +39,14 @@ fn led<'a>(stage: &Stage, serving: &Serving, command: &'a mut Command) -> &'a mu
     command
 }
 
-/// Tells whether a program runs.
+/// Returns whether a program can be run.
 fn runs(stage: &Stage, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> bool {
     let output =
         stage.sandbox.command(program, stage.sandbox.path()).args(arguments).envs(variables.iter().copied()).output();
     output.is_ok_and(|output| output.status.success())
 }
 
-/// Mirrors the real project's Hex part, and stops its upstream.
+/// Mirrors the Hex packages of the real project, and stops its upstream.
 fn mirrored(sample: Sample) -> Stage {
     sample.without_git();
     let mut stage = sample.stage;
@@ -56,12 +56,12 @@ fn mirrored(sample: Sample) -> Stage {
     stage
 }
 
-/// Makes sure that nobody was asked but the mirror.
+/// Checks that all requests went to the mirror.
 fn nobody_was_asked(stage: &Stage) {
     assert_eq!(stage.upstream.count("*"), 0);
 }
 
-/// Returns both outputs, without what colours them.
+/// Returns both outputs without colours.
 fn told(ran: &Ran) -> String {
     format!("{}\n{}", ran.stdout, ran.stderr)
 }

@@ -1,6 +1,6 @@
-//! mix with Hex: `HEX_MIRROR` only; no HEX_NO_VERIFY_REPO_ORIGIN, no HEX_UNSAFE_REGISTRY.
+//! mix with Hex, configured only by `HEX_MIRROR`: no HEX_NO_VERIFY_REPO_ORIGIN, no HEX_UNSAFE_REGISTRY.
 //!
-//! Hex itself comes from the folder that HEXMIRROR_TEST_MIX_HOME or MIX_HOME names, else from the user's `~/.mix`.
+//! Hex itself comes from the folder in HEXMIRROR_TEST_MIX_HOME or MIX_HOME, or else from the user's `~/.mix`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::support::sample::Sample;
 use crate::support::stage::{Ran, Serving, Stage};
 use crate::{led, mirrored, nobody_was_asked, offline, runs, told};
 
-/// Returns the folder of mix's archives; `None`, with a message, where there is no mix with Hex.
+/// Returns the folder of mix's archives. `None`, with a message, if mix or Hex is missing.
 pub fn mix_home(stage: &Stage) -> Option<OsString> {
     let mix_home = std::env::var_os("HEXMIRROR_TEST_MIX_HOME").or_else(|| std::env::var_os("MIX_HOME"));
     let mix_home = mix_home.or_else(|| std::env::home_dir().map(|home| home.join(".mix").into_os_string()))?;
@@ -21,8 +21,8 @@ pub fn mix_home(stage: &Stage) -> Option<OsString> {
     Some(mix_home)
 }
 
-/// A stage whose project has a mix.exs for the real lock; with the folder of mix's archives. `None`, with a message, where
-/// something is absent.
+/// A stage whose project has a mix.exs for the real lock, and the folder of mix's archives. `None`, with a message, if
+/// anything is missing.
 fn prepare() -> Option<(Stage, OsString)> {
     let sample = Sample::new()?;
     let mix_home = mix_home(&sample.stage)?;
@@ -31,13 +31,13 @@ fn prepare() -> Option<(Stage, OsString)> {
     let stage = mirrored(sample);
     stage.write("mix.lock", &lock);
     stage.write("mix.exs", &mix_exs(&lock));
-    // The sample's registry is signed by its own key, which Hex is given as anybody would give it.
+    // The sample's registry is signed with its own key, which Hex receives as any user would configure it.
     let arguments = ["hex.repo", "set", "hexpm", "--public-key", public_key.to_str()?];
     mix(&stage, &arguments, &mix_home).ok();
     Some((stage, mix_home))
 }
 
-/// Demands every package that the lock pins, of any version.
+/// Requires every package in the lock, in any version.
 fn mix_exs(lock: &str) -> String {
     let names = lock.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next());
     let deps: Vec<_> = names.map(|name| format!("      {{:{name}, \">= 0.0.0\", override: true}}")).collect();

@@ -1,4 +1,4 @@
-//! rebar3 with registry verification on: the sample's registry is signed by its own key, which rebar3 is given.
+//! rebar3 with registry verification. The sample's registry is signed with its own key, which rebar3 receives.
 
 use std::fs;
 
@@ -9,8 +9,8 @@ use crate::{led, mirrored, nobody_was_asked, offline, runs, told};
 const CONFIG: &str = "{erl_opts, []}.\n{deps, [{cowboy, \"2.9.0\"}]}.\n";
 const PACKAGES: [(&str, &str); 3] = [("cowboy", "2.9.0"), ("cowlib", "2.11.0"), ("ranch", "1.8.0")];
 
-/// A stage with a rebar3 project in `app`, whose rebar.lock pins three of the real packages; `None`, with a message, where
-/// something is absent.
+/// A stage with a rebar3 project in `app`, whose rebar.lock pins three of the real packages. `None`, with a message, if
+/// anything is missing.
 fn prepare(with_key: bool) -> Option<Stage> {
     let sample = Sample::new()?;
     if !runs(&sample.stage, "rebar3", &["version"], &[]) {
@@ -27,7 +27,7 @@ fn prepare(with_key: bool) -> Option<Stage> {
         .unwrap();
     fs::write(app.join("rebar.lock"), rebar_lock(&mix_lock)).unwrap();
     stage.sandbox.git("app", &["init", "--quiet"]);
-    // The mirror of the whole project is adopted by the small one.
+    // The small project adopts the mirror of the whole project.
     stage.sandbox.git("app", &["fetch", "--quiet", "../project", "hexmirror:hexmirror"]);
     if with_key {
         let folder = stage.sandbox.home().join(".config/rebar3");
@@ -39,7 +39,7 @@ fn prepare(with_key: bool) -> Option<Stage> {
     Some(stage)
 }
 
-/// Writes the rebar.lock that rebar3 would, with the checksums that the real mix.lock has.
+/// Writes rebar.lock as rebar3 would, with the checksums in the real mix.lock.
 fn rebar_lock(mix_lock: &str) -> String {
     let sums = |name: &str| {
         let line = mix_lock.lines().find(|line| line.starts_with(&format!("  \"{name}\":"))).expect("an entry");
@@ -102,7 +102,7 @@ fn installs_over_https_with_an_authority_that_its_configuration_names() {
         let mut command = stage.sandbox.command("rebar3", &stage.sandbox.path().join("app"));
         Ran::of(led(&stage, &serving, &mut command).arg("get-deps"))
     };
-    // Without it rebar3 trusts only what it ships with, whatever the environment says.
+    // Without it, rebar3 only trusts its built-in certificates, regardless of the environment.
     assert_ne!(get_deps().code, Some(0));
     let config = stage.sandbox.home().join(".config/rebar3/rebar.config");
     let authority = stage.sandbox.path().join("app/.git/hexmirror/tls/ca.pem");

@@ -1,5 +1,5 @@
-//! Inputs that are nearly right, put together from parts that formats treat in a way of their own. Random bytes seldom get
-//! as far as these do.
+//! Generates nearly valid inputs from parts with a special meaning in some format. Random bytes rarely get as far as
+//! these.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -10,7 +10,7 @@ fn one_of(parts: &'static [&'static str]) -> BoxedStrategy<String> {
     select(parts).prop_map(str::to_owned).boxed()
 }
 
-/// A component of a path: of odd characters, or as long as a limit nearly allows.
+/// A path component with unusual characters, or with nearly the maximum length.
 fn component() -> BoxedStrategy<String> {
     let odd = [
         "a",

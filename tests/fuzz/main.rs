@@ -1,5 +1,5 @@
-//! The short form of fuzzing: every oracle of `fuzz/src/oracles` is given its seeds and some thousand mutations of them, the
-//! same ones each time. `fuzz/run.sh` does it for longer, and led by coverage.
+//! A short form of fuzzing: every oracle in `fuzz/src/oracles` runs on its seeds and on some thousand mutations of
+//! them, the same ones each time. `fuzz/run.sh` runs longer and is guided by coverage.
 
 #[path = "../../fuzz/src/oracles/mod.rs"]
 mod oracles;
@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use oracles::{TARGETS, Target};
 
-/// How many mutations each target is given, if time allows.
+/// The number of mutations per target, if time permits.
 const MUTATIONS: u64 = 20_000;
-/// After how long a target stops.
+/// The time limit per target.
 const TIME: Duration = Duration::from_secs(20);
 
 #[test]
@@ -44,7 +44,7 @@ fn no_seed_and_no_mutation_of_one_is_read_wrong() {
     }
 }
 
-/// Gives a target its seeds and mutations of them; returns how many inputs it had.
+/// Runs a target on its seeds and on mutations of them. Returns the number of inputs.
 fn mutations(target: &Target) -> u64 {
     let (seeds, begin) = (seeds(target), Instant::now());
     let mut random = fastrand::Rng::with_seed(0x5eed);
@@ -53,7 +53,7 @@ fn mutations(target: &Target) -> u64 {
     while count < MUTATIONS && begin.elapsed() < TIME {
         let mut input = mutate::mutated(&seeds, &mut random);
         if target.name == "tarball" && random.u8(0..8) > 0 {
-            // Of almost any change the checksums would tell.
+            // Checksums would detect almost any change.
             oracles::seal::seal_tarball(&mut input);
         }
         check(target, &input);

@@ -1,6 +1,6 @@
-//! Mutations of seeds, without coverage to lead them: what libFuzzer does, in small.
+//! Mutates seeds without guidance by coverage, as a small substitute for libFuzzer.
 
-/// What is written over or into an input: bytes that formats treat in a way of their own.
+/// Bytes to overwrite or insert, which have a special meaning in some format.
 const WORDS: [&str; 24] = [
     "/",
     "//",
@@ -28,7 +28,7 @@ const WORDS: [&str; 24] = [
     "HEAD",
 ];
 
-/// Returns one of the seeds, changed in one to eight places.
+/// Returns one of the seeds with one to eight changes.
 pub fn mutated(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = random.choice(seeds).cloned().unwrap_or_default();
     for _ in 0..random.usize(1..=8) {

@@ -1,4 +1,4 @@
-//! The oracles stand for git; here git itself is asked, about fewer inputs.
+//! The oracles model git's behaviour. These tests compare with git itself, on fewer inputs.
 
 use std::collections::BTreeMap;
 

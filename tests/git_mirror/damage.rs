@@ -1,4 +1,4 @@
-//! Stored git repositories that are damaged, and the objects that large ones arrive as.
+//! Damaged git repositories in the mirror, and large ones whose objects arrive in packs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// Unpacks the objects of the mirror, and returns the files of those that a stored repository consists of.
+/// Unpacks the mirror's objects and returns the files of those that belong to a stored repository.
 fn loose(scene: &Scene) -> Vec<(String, PathBuf)> {
     let objects = scene.stage.project.join(".git/objects");
     let packs = fs::read_dir(objects.join("pack")).unwrap().map(|file| file.unwrap().path());
@@ -67,7 +67,7 @@ fn every_file_of_a_stored_repository_is_checked_and_restored() {
         assert_eq!(ran.code, Some(0), "{path}: {ran:#?}");
         scene.stage.run(&["verify"]).ok();
         scene.stage.run(&["status"]).ok();
-        // git packs the same objects the same way, so that even packs that were fetched again are the same.
+        // git packs the same objects in the same way, so even packs that are fetched again are identical.
         assert_eq!(scene.stage.git(&["rev-parse", "hexmirror^{tree}"]), tree, "{path}");
     }
 }

@@ -1,4 +1,5 @@
-//! A server with git repositories on a loopback port, where the programs under test look for `https://forge.test/`.
+//! A server with git repositories on a loopback port, which receives the requests of the tested programs for
+//! `https://forge.test/`.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -15,18 +16,18 @@ use crate::support::git::Sandbox;
 use crate::support::registry::Registry;
 use crate::support::stage::{Ran, Stage};
 
-/// What goes wrong with a connection.
+/// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is closed at once.
+    /// The connection is closed immediately.
     Hangup,
-    /// It is closed after so many bytes.
+    /// The connection is closed after this many bytes.
     Truncate(usize),
-    /// The byte at this place of the answer is another one.
+    /// The byte at this position of the response is changed.
     Flip(usize),
 }
 
-/// The server. `git daemon` answers each connection.
+/// The server. Each connection is handled by `git daemon`.
 pub struct Forge {
     folder: PathBuf,
     address: String,
@@ -41,14 +42,14 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-/// A project and a forge with what its lock pins.
+/// A project and a forge with the repositories that its lock pins.
 pub struct Scene {
     pub stage: Stage,
     pub forge: Forge,
 }
 
 impl Forge {
-    /// Starts it, for the repositories in a folder.
+    /// Starts the server for the repositories in a folder.
     pub fn start(folder: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address").to_string();
@@ -70,18 +71,18 @@ impl Forge {
         Self { folder, address, shared, acceptor: Some(acceptor) }
     }
 
-    /// Has git, for the user of a sandbox, ask the forge where an address begins so.
+    /// Configures git, for the user of a sandbox, to use the forge for addresses with this prefix.
     pub fn redirect(&self, sandbox: &Sandbox, begin: &str) {
         let key = format!("url.git://{}/.insteadOf", self.address);
         sandbox.git("", &["config", "--global", "--add", &key, begin]);
     }
 
-    /// Lets all connections go wrong from now on, or none.
+    /// Makes all connections fail from now on, or none.
     pub fn fail(&self, fault: Option<Fault>) {
         *self.shared.fault.lock().unwrap() = fault;
     }
 
-    /// Returns how many connections were made.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
@@ -109,18 +110,18 @@ impl Forge {
         self.git(name, arguments, "")
     }
 
-    /// Runs git in a repository, and gives it something to read.
+    /// Runs git in a repository with standard input.
     pub fn feed(&self, name: &str, arguments: &[&str], input: &str) -> String {
         self.git(name, arguments, input)
     }
 
-    /// Makes a repository that has no commits.
+    /// Creates an empty repository.
     pub fn create(&self, name: &str) {
         fs::create_dir_all(self.path(name)).expect("a writable folder");
         self.git(name, &["init", "--quiet", "--bare", "--initial-branch=main"], "");
     }
 
-    /// Adds a commit to a branch, which is made where it is not there. A content of `commit SHA` makes a submodule.
+    /// Adds a commit to a branch, and creates the branch if necessary. The content `commit SHA` creates a submodule.
     pub fn commit(&self, name: &str, branch: &str, files: &[(&str, &str)]) -> String {
         if !self.path(name).exists() {
             self.create(name);
@@ -145,7 +146,7 @@ impl Forge {
 impl Drop for Forge {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // Wakes the acceptor.
+        // Wakes the acceptor thread.
         let _ = TcpStream::connect(&self.address);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
@@ -203,7 +204,7 @@ impl Scene {
         Self::of(Stage::without_lock(Registry::sample()))
     }
 
-    /// A forge beside a project.
+    /// A forge and a project.
     pub fn of(stage: Stage) -> Self {
         let folder = stage.sandbox.path().join("forge");
         fs::create_dir(&folder).expect("a writable folder");
@@ -212,14 +213,14 @@ impl Scene {
         scene
     }
 
-    /// As [`Scene::new`], with entries with a depth stored that shallow.
+    /// As [`Scene::new`], with shallow storage for entries with a depth.
     pub fn shallow() -> Self {
         let scene = Self::new();
         scene.stage.git(&["config", "hexmirror.shallow", "true"]);
         scene
     }
 
-    /// Has git ask the forge where an address begins so.
+    /// Configures git to use the forge for addresses with this prefix.
     pub fn redirect(&self, begin: &str) {
         self.forge.redirect(self.sandbox(), begin);
     }
@@ -241,7 +242,7 @@ impl Scene {
         self.stage.write("mix.lock", &format!("%{{\n{}}}\n", entries.iter().map(entry).collect::<String>()));
     }
 
-    /// Updates, and makes sure that the mirror is intact then and the lock fresh.
+    /// Updates, and checks that the mirror is then intact and fresh.
     #[track_caller]
     pub fn update(&self) -> Ran {
         let ran = self.stage.run(&["update"]).ok();
@@ -251,7 +252,7 @@ impl Scene {
         ran
     }
 
-    /// Writes a repository of the mirror out of the branch's tree, as a static web server would have it.
+    /// Exports a repository from the branch's tree, as for a static web server.
     pub fn export(&self, name: &str) -> PathBuf {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::SeqCst);
@@ -271,14 +272,14 @@ impl Scene {
         self.sandbox().git("", &[&["--git-dir", folder], arguments].concat())
     }
 
-    /// Returns the packs of a repository of the mirror.
+    /// Returns the packs of a repository in the mirror.
     pub fn packs(&self, name: &str) -> Vec<String> {
         let begin = format!("git/forge.test/{name}.git/objects/pack/");
         let packs = self.stage.paths().into_iter().filter(|path| path.starts_with(&begin) && path.ends_with(".pack"));
         packs.collect()
     }
 
-    /// Returns the manifest's lines about git.
+    /// Returns the lines of the manifest about git.
     pub fn manifest(&self) -> Vec<String> {
         let text = self.stage.git(&["show", "hexmirror:manifest"]);
         let kinds = ["git ", "pack ", "shallow ", "submodule "];

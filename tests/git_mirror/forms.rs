@@ -1,4 +1,4 @@
-//! Entries with a depth or submodules, and servers that give commits only by their refs.
+//! Entries with a depth or submodules, and servers that only serve commits reachable from refs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,12 +26,12 @@ fn a_depth_is_kept_to_and_deepened() {
     let folder = scene.export("a/one");
     scene.git_in(&folder, &["fsck", "--full", "--strict"]);
     assert_eq!(scene.git_in(&folder, &["rev-list", "--all"]), format!("{}\n{}", commits[2], commits[1]));
-    // Less is had already.
+    // A smaller depth is covered already.
     let connections = scene.forge.connections();
     scene.lock(&[("one", "a/one", &commits[2], "depth: 1")]);
     scene.update();
     assert_eq!(scene.forge.connections(), connections);
-    // A later one adds what it needs, and the old one stays.
+    // A later entry adds what it needs, and the old revision stays.
     let next = scene.forge.commit("a/one", "main", &[("f", "9")]);
     scene.lock(&[("one", "a/one", &next, "depth: 1")]);
     scene.update();
@@ -111,7 +111,7 @@ fn submodules_are_mirrored_recursively() {
     ] {
         assert!(lines.contains(&line), "{line} is not in\n{lines}");
     }
-    // A client checks it all out, from the mirror alone.
+    // A client checks out everything from the mirror alone.
     let served = scene.sandbox().path().join("served");
     for name in ["a/top", "b/middle", "b/leaf"] {
         let to = served.join(format!("{name}.git"));
@@ -142,7 +142,7 @@ fn a_setting_names_what_is_mirrored_with_submodules_though_its_lock_cannot_say_s
     scene.update();
     let submodules = || scene.manifest().into_iter().filter(|line| line.starts_with("submodule ")).collect::<Vec<_>>();
     assert_eq!(submodules(), [""; 0]);
-    // The mirror was fresh, and is not any more.
+    // The mirror was fresh and no longer is.
     scene.stage.run(&["status"]).ok();
     scene.stage.write(".hexmirror.toml", "submodules = [\"one\"]\n");
     scene.stage.run(&["status"]).exits(1);
@@ -168,7 +168,7 @@ fn a_submodule_that_cannot_be_had_is_no_success() {
     scene.lock(&[("a", "a/gone", &gone, "submodules: true")]);
     scene.stage.run(&["update"]).exits(3).says("https://forge.test/a/no-such");
     assert_eq!(scene.stage.tip(), None);
-    // Kept without its submodule, it is said to be incomplete, and stays so.
+    // Kept without its submodule, the repository is reported as incomplete, also later.
     scene.stage.run(&["update", "--keep-going"]).exits(3).says("incomplete");
     assert!(scene.manifest().contains(&format!("git forge.test/a/gone {gone} full HEAD")), "{:?}", scene.manifest());
     scene.stage.run(&["status"]).exits(1);
@@ -178,7 +178,7 @@ fn a_submodule_that_cannot_be_had_is_no_success() {
 #[test]
 fn a_server_that_gives_no_commit_by_its_id_is_asked_for_refs() {
     let scene = Scene::shallow();
-    // The older protocol lets a client want only what is advertised.
+    // The older protocol only lets a client request advertised commits.
     scene.sandbox().git("", &["config", "--global", "protocol.version", "0"]);
     let commits = three_commits(&scene, "a/one");
     let tagger = ["-c", "user.name=a", "-c", "user.email=b@c"];
@@ -187,7 +187,7 @@ fn a_server_that_gives_no_commit_by_its_id_is_asked_for_refs() {
     scene.lock(&[("one", "a/one", &commits[1], r#"branch: "main""#)]);
     scene.update();
     let folder = scene.export("a/one");
-    // Later commits and the other branch came along, and were not kept.
+    // Later commits and the other branch were transferred but not kept.
     let objects = scene.git_in(&folder, &["cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"]);
     assert_eq!(objects.lines().count(), 6, "{objects}");
     scene.lock(&[("one", "a/one", &commits[0], "")]);

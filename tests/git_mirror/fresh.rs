@@ -1,4 +1,4 @@
-//! `update` exits with 0 only if `status` would, and then a second `update` writes nothing and asks nobody.
+//! `update` exits with 0 only if `status` would. A second `update` then writes nothing and makes no requests.
 
 use crate::forge::{Fault, Scene};
 
@@ -17,7 +17,7 @@ impl World {
         let mut revisions: Vec<Vec<String>> = vec![Vec::new(); 3];
         for number in 0..3 {
             for repository in 0..3 {
-                // Each commit pins what the repository before it has by then.
+                // Each commit pins the current commit of the previous repository.
                 let other = (repository + 2) % 3;
                 let content = format!("{repository} {number}");
                 let mut files = vec![("f", content.as_str())];
@@ -45,7 +45,7 @@ impl World {
         self.scene.stage.write("apps/x/mix.lock", &format!("%{{{}}}\n", other.join(",\n")));
     }
 
-    /// Updates, and makes sure that nothing is left to do then, without anybody to ask.
+    /// Updates, and checks that a further update has nothing to do, without network access.
     #[track_caller]
     fn settles(&self) {
         let stage = &self.scene.stage;
@@ -61,7 +61,7 @@ impl World {
         assert_eq!(self.scene.forge.connections(), connections);
     }
 
-    /// Forgets the mirror, and what is remembered of it.
+    /// Deletes the mirror and its cached answers.
     fn forget(&self) {
         if self.scene.stage.tip().is_some() {
             self.scene.stage.git(&["update-ref", "-d", "refs/heads/hexmirror"]);
@@ -108,7 +108,7 @@ fn a_dependency_that_is_also_a_submodule_settles() {
             world.forget();
             world.locks([&[top.clone(), module.clone()], &[], &[]]);
             world.settles();
-            // One after the other, in either order.
+            // In sequence, in either order.
             for (first, second) in [(&top, &module), (&module, &top)] {
                 world.forget();
                 world.locks([std::slice::from_ref(first), &[], &[]]);
@@ -195,7 +195,7 @@ fn kinds_that_are_not_mirrored_are_named() {
     let named = "3 dependencies cannot be mirrored: local (a folder of this machine), custom (of the unknown kind iex_dep), \
         odd (of the unknown kind hg)";
     stage.run(&["status"]).exits(1).prints(named);
-    // Both when something is done, and when the answer is remembered.
+    // Both after an update that did something and with a cached answer.
     for _ in 0..2 {
         stage.run(&["update"]).ok().says(named);
         stage.run(&["status"]).ok().prints(named);

@@ -1,4 +1,4 @@
-//! Addresses, servers and repositories that mean no good, or are gone.
+//! Addresses, servers and repositories that are malicious or unavailable.
 
 use std::fs;
 
@@ -67,13 +67,13 @@ fn folders_of_this_machine_are_said_not_to_be_mirrored() {
 fn a_forge_that_is_gone_leaves_the_rest_of_the_update() {
     let (scene, pinned) = mixed();
     scene.forge.fail(Some(Fault::Hangup));
-    // What git makes of the broken connection depends on the moment.
+    // git's message about the broken connection depends on the timing.
     scene.stage.run(&["update"]).exits(3).says("https://forge.test/a/one.git");
     assert_eq!(scene.stage.tip(), None, "nothing is published");
     let tarballs =
         scene.stage.upstream.requests("*").iter().filter(|request| request.path().contains("tarballs")).count();
     assert_eq!(tarballs, PINNED.len());
-    // On request, what could be had is published, and said to be incomplete.
+    // With --keep-going, whatever was fetched is published, and the mirror is reported as incomplete.
     let ran = scene.stage.run(&["update", "--keep-going", "--json"]).exits(3).says("incomplete");
     let json = ran.json();
     assert_eq!((&json["incomplete"], json["added"].as_array().unwrap().len()), (&true.into(), PINNED.len()));
@@ -128,7 +128,7 @@ fn hostile_repositories_are_refused() {
         scene.lock(&[("one", "a/one", &hostile, options)]);
         scene.stage.run(&["update"]).exits(4).says("sent what git refuses");
     }
-    // A revision that is no commit.
+    // A revision that is not a commit.
     scene.forge.commit("a/two", "main", &[("f", "1")]);
     let tree = scene.forge.run("a/two", &["rev-parse", "main^{tree}"]);
     scene.lock(&[("two", "a/two", &tree, "")]);
@@ -149,7 +149,7 @@ fn nobody_is_asked_for_a_password_and_none_is_kept() {
     scene.lock(&[("one", "https://refusing.test/a/one.git", &pinned, "")]);
     let refused = scene.stage.run(&["-vv", "update"]).exits(3).says("refuses access");
     assert!(web.requests("*").iter().any(|request| request.header("authorization").is_some()), "they are used");
-    // Used, and known to nobody afterwards.
+    // The password is used, but recorded nowhere.
     scene.redirect(secret);
     scene.lock(&[("one", &format!("{secret}a/one.git"), &pinned, "")]);
     let fine = scene.stage.run(&["-vv", "update"]).ok();
@@ -234,7 +234,7 @@ fn damage_of_a_stored_repository_is_named() {
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     scene.lock(&[("one", "a/one", &pinned, "")]);
     scene.update();
-    // A commit of somebody else, who moved a ref.
+    // A commit of another user, who moved a ref.
     let refs = scene.stage.git(&["show", "hexmirror:git/forge.test/a/one.git/packed-refs"]);
     let blob = {
         let path = scene.sandbox().path().join("refs");

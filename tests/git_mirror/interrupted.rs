@@ -1,4 +1,4 @@
-//! Updates that are killed while git works.
+//! Updates that are killed while git runs.
 
 use std::process::{Command, Stdio};
 use std::thread;
@@ -30,7 +30,7 @@ fn an_update_killed_at_any_moment_loses_nothing() {
         let _ = child.kill();
         child.wait().unwrap();
         published += usize::from(scene.stage.tip() != tip);
-        // Git may go on alone for a moment, and an update must cope with that.
+        // git may continue alone for a moment, which the next update must handle.
         if random.bool() {
             scene.stage.run(&["verify"]).ok();
         }

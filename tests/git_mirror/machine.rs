@@ -1,5 +1,5 @@
-//! This machine at its limits: no room for files, no descriptors, no processes, no permission. Each of these is an error with
-//! exit code 5 that names a path, never a panic and never the network's fault, and what was fetched is kept.
+//! This machine at its limits: no disk space, no file descriptors, no processes, no permission. Each causes an error
+//! with exit code 5 that names a path, never a panic and never a network error, and what was fetched is kept.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use crate::forge::Scene;
 use crate::support::mount::Mount;
 use crate::support::stage::{PINNED, PROGRAM, Ran, Serving, Stage, install_program, send};
 
-/// What may be said only if a server, the network or this machine's programs are at fault.
+/// Messages that are only correct if a server, the network or a program on this machine is at fault.
 const NOT_SAID: &[&str] = &[
     "check the network",
     "install git",
@@ -25,7 +25,7 @@ const NOT_SAID: &[&str] = &[
     "RUST_BACKTRACE",
 ];
 
-/// Makes sure that a run ended well, or with an error that is this machine's.
+/// Checks that a run succeeded or failed with an error about this machine.
 #[track_caller]
 fn is_local(ran: &Ran, what: &str) -> bool {
     for text in NOT_SAID {
@@ -41,7 +41,7 @@ fn is_local(ran: &Ran, what: &str) -> bool {
     true
 }
 
-/// Returns whether a program can be had; says that a test is skipped where it cannot.
+/// Returns whether a program is available. If not, prints that the test is skipped.
 fn has(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !there {
@@ -50,7 +50,7 @@ fn has(program: &str) -> bool {
     there
 }
 
-/// A project with packages and a git dependency, whose sizes are some hundred kilobytes.
+/// A project with packages and a git dependency of some hundred kilobytes.
 fn scene() -> Scene {
     let scene = Scene::of(Stage::new());
     let mut random = fastrand::Rng::with_seed(3);
@@ -65,7 +65,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// Prepares a run of the program under a limit of prlimit(1).
+/// Prepares to run the program under a limit of prlimit(1).
 fn limited(scene: &Scene, limit: &str, arguments: &[&str]) -> Command {
     let whole = scene.stage.command(arguments);
     let mut command = scene.stage.sandbox.command("prlimit", &scene.stage.project);
@@ -74,7 +74,7 @@ fn limited(scene: &Scene, limit: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs each command once under every limit, then without, and makes sure that it goes well in the end.
+/// Runs each command once under every limit and then without limits, and checks that it finally succeeds.
 fn each_limit(scene: &Scene, limits: &[String], commands: &[&[&str]]) -> usize {
     let mut failures = 0;
     for command in commands {
@@ -115,7 +115,7 @@ fn the_disk_is_full() {
     let scene = scene();
     let lock = fs::read_to_string(scene.stage.project.join("mix.lock")).unwrap();
     let folder = scene.stage.sandbox.path().join("small");
-    // From nearly full to just enough, so that it fails in different places.
+    // From nearly full to just enough, so that it fails at different points.
     for (failures, kilobytes) in (200..=2400).step_by(100).enumerate() {
         let size = format!("size={kilobytes}k");
         let Some(_mount) = Mount::new(&folder, &["-t", "tmpfs", "-o", &size, "none"]) else { return };
@@ -128,7 +128,7 @@ fn the_disk_is_full() {
             return;
         }
         assert!(ran.stderr.contains("make room"), "{ran:#?}");
-        // The next one goes on in the same place, once there is room.
+        // The next update continues in the same place once there is space.
         let remounted = Command::new("mount").args(["-o", "remount,size=20m"]).arg(&folder).status();
         assert!(remounted.unwrap().success());
         scene.stage.run_in("small", &["update"]).ok();
@@ -161,14 +161,14 @@ fn there_are_no_descriptors() {
     assert!(failures >= 10, "{failures} failures");
 }
 
-/// Somebody who may start so many processes and threads and no more.
+/// A user who may only start this many processes and threads.
 struct Unprivileged {
     id: u32,
     program: PathBuf,
 }
 
 impl Unprivileged {
-    /// `None`, with a message, where nobody else can be become.
+    /// `None`, with a message, if the test cannot switch to another user.
     fn new(scene: &Scene) -> Option<Self> {
         if !has("prlimit") || !has("setpriv") {
             return None;
@@ -177,7 +177,7 @@ impl Unprivileged {
             eprintln!("skipped: only root can become somebody else");
             return None;
         }
-        // One for each test run: the limit counts all processes of a user.
+        // A separate user for each test run, because the limit counts all processes of a user.
         let id = 100_000 + std::process::id() % 1_000_000;
         let program = scene.stage.sandbox.path().join("git-hexmirror");
         install_program(&program);
@@ -217,7 +217,7 @@ fn there_are_no_processes_and_threads() {
     assert!(failures >= 10, "{failures} failures");
 }
 
-/// Takes the permission to write to a folder away for a while.
+/// Removes the write permission of a folder temporarily.
 fn read_only(folder: &Path, then: impl FnOnce()) {
     let before = fs::metadata(folder).unwrap().permissions();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).unwrap();
@@ -264,7 +264,7 @@ fn what_was_fetched_before_a_fault_is_not_fetched_again() {
         return;
     }
     let scene = scene();
-    // Enough for the packages, and not for the repository of 300 kB.
+    // Enough for the packages, but not for the repository of 300 kB.
     let ran = Ran::of(&mut limited(&scene, "--fsize=100000", &["update"]));
     assert!(is_local(&ran, "update"), "{ran:#?}");
     assert!(ran.stderr.contains("ulimit -"), "{ran:#?}");
@@ -274,7 +274,7 @@ fn what_was_fetched_before_a_fault_is_not_fetched_again() {
     scene.stage.run(&["verify"]).ok();
 }
 
-/// Asks a server for the things that clients ask for, over and over; returns how often it answered with success.
+/// Requests what clients request from a server, repeatedly. Returns the number of successful responses.
 fn ask(authority: &str, times: usize) -> usize {
     use std::io::{Read, Write};
     let targets =
@@ -310,7 +310,7 @@ fn a_server_at_its_limits_goes_on() {
             send(child.id(), "TERM");
         }
         let ran = Ran::from(child.wait_with_output().unwrap());
-        // The signal may come before the server can take it, or just after it gave up.
+        // The signal may arrive before the server handles signals, or just after it gave up.
         if ran.code.is_some() {
             refused += usize::from(is_local(&ran, &limit));
         }
@@ -339,7 +339,7 @@ fn hooks_at_their_limits_say_why() {
             let mut command = limited(&scene, limit, hook);
             let mut child =
                 command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-            // One that fails at once reads nothing.
+            // A command that fails immediately does not read its input.
             let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
             let ran = Ran::from(child.wait_with_output().unwrap());
             is_local(&ran, &format!("{limit} {hook:?}"));

@@ -1,4 +1,4 @@
-//! Git dependencies, from a real git server onto the branch, by the program itself.
+//! Mirrors git dependencies from a real git server, by running the program.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,16 +1,16 @@
-//! `prune`, of git repositories.
+//! `prune` of git repositories.
 
 use crate::forge::Scene;
 use crate::support::stage::Ran;
 
 const PRUNE: [&str; 2] = ["prune", "--keep-days=0"];
 
-/// Text that hardly gets smaller in a pack.
+/// Text that hardly compresses.
 fn large() -> String {
     (0..20_000_u64).map(|number| format!("{:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect()
 }
 
-/// Prunes, and makes sure that the mirror is intact then and the lock fresh.
+/// Prunes, and checks that the mirror is then intact and fresh.
 #[track_caller]
 fn prune(scene: &Scene) -> Ran {
     let ran = scene.stage.run(&PRUNE).ok();
@@ -67,7 +67,7 @@ fn what_only_a_dropped_revision_has_is_gone_from_the_packs() {
         3
     );
     assert_eq!(scene.git_in(&folder, &["rev-parse", "HEAD", "main"]), format!("{main}\n{main}"));
-    // It can come again.
+    // It can be added again.
     scene.lock(&both);
     scene.update();
     assert_eq!(scene.packs("a/one").len(), 2);
@@ -84,7 +84,7 @@ fn a_repository_that_nobody_needs_goes_whole_and_its_submodules_with_it() {
     let entries = [("outer", "a/outer", &*outer, "submodules: true"), ("plain", "c/plain", &*plain, "")];
     scene.lock(&entries);
     scene.update();
-    // Whoever needs the outer one needs the inner one, which no lock names.
+    // The outer repository needs the inner one, which no lock names.
     scene.lock(&entries[..1]);
     prune(&scene).says("dropped 1 git revision");
     assert!(scene.packs("c/plain").is_empty());

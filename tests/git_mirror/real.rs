@@ -1,4 +1,4 @@
-//! The two git dependencies of the real project, and the addresses of all real locks.
+//! The two git dependencies of the real project, and the addresses in all real locks.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::forge::Scene;
 use crate::support::git::real_input;
 
-/// The real repositories, and how many commits and objects their locked revisions need.
+/// The real repositories, and the number of commits and objects that their locked revisions need.
 const REAL: [(&str, &str); 2] = [
     ("wistia/elixir_nsq", "b43616a08459451cc5afdcd9839b732cbc1dedfa"),
     ("annkissam/rummage_ecto", "b9f6c94d8dc1ac9489efd28edfb91958b039a46e"),

@@ -1,4 +1,4 @@
-//! Revisions: what is stored of them, how they move, how many live side by side.
+//! Revisions: what is stored, how they move, and how many can coexist.
 
 use crate::forge::Scene;
 
@@ -15,10 +15,10 @@ fn a_revision_is_stored_with_its_ancestry_and_nothing_else() {
     let folder = scene.export("a/one");
     scene.git_in(&folder, &["fsck", "--strict", "--full"]);
     assert_eq!(scene.git_in(&folder, &["rev-parse", "HEAD"]), pinned);
-    // Two commits with a tree and a file each, and no more in the pack.
+    // Two commits with a tree and a file each, and nothing else in the pack.
     let objects = scene.git_in(&folder, &["cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"]);
     assert_eq!(objects.lines().count(), 6, "{objects}");
-    // Just what git itself would write, so that a static web server will do.
+    // Exactly what git itself would write, so that a static web server suffices.
     let files = ["packed-refs", "info/refs", "objects/info/packs"];
     let ours = files.map(|file| std::fs::read_to_string(folder.join(file)).unwrap());
     scene.git_in(&folder, &["pack-refs", "--all"]);
@@ -83,13 +83,13 @@ fn a_later_revision_adds_one_pack_with_what_is_new() {
             "{listed}"
         );
     }
-    // The name moved; the revision that had it is still to be had.
+    // The name moved, but its previous revision is still available.
     assert_eq!(scene.git_in(&folder, &["rev-parse", "refs/heads/main", "HEAD"]), format!("{second}\n{second}"));
     scene.git_in(&folder, &["rev-parse", &format!("refs/heads/hexmirror/{first}")]);
     assert_eq!(scene.stage.run(&["status", "--json"]).ok().json()["extra"][0]["revision"], *first);
     let subject = scene.stage.git(&["log", "-1", "--format=%s", "hexmirror"]);
     assert_eq!(subject, format!("Update 1 git revision: forge.test/a/one {} → {}", &first[..10], &second[..10]));
-    // Back to the first one: it is there, so nothing is to be done.
+    // Back to the first revision, which is still stored, so there is nothing to do.
     let connections = scene.forge.connections();
     scene.lock(&[("one", "a/one", &first, r#"branch: "main""#)]);
     scene.update();

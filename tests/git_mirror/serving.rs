@@ -1,4 +1,4 @@
-//! The server, while everything around it is busy: the repository is rewritten under it, and clients take up all they can.
+//! The server under load: the repository is rewritten during requests, and clients exhaust its limits.
 
 use std::fs;
 use std::io::Write;
@@ -14,10 +14,10 @@ use crate::support::registry::Registry;
 use crate::support::stage::{Serving, Stage};
 
 const LIB: &str = "/git/forge.test/team/lib.git";
-/// What every lock of these tests pins.
+/// What every lock in these tests pins.
 const KEPT: [&str; 2] = ["large 1.0.0", "alpha 1.0.0"];
 
-/// Text that hardly packs.
+/// Text that hardly compresses.
 fn noise(bytes: usize) -> String {
     let mut state = 1_u64;
     let digits = std::iter::repeat_with(|| {
@@ -27,8 +27,8 @@ fn noise(bytes: usize) -> String {
     digits.take(bytes).collect()
 }
 
-/// A project with a release that is larger than the server's smallest cache, and a git dependency of about half as many bytes
-/// as told, packed.
+/// A project with a release that is larger than the server's smallest cache, and a git dependency of about half as many
+/// bytes when packed.
 fn scene(git_bytes: usize) -> (Scene, String) {
     let mut registry = Registry::sample();
     registry.publish("large 1.0.0", &[], &[("lib/large.ex".into(), noise(2_600_000))]);
@@ -98,7 +98,7 @@ fn nobody_notices_that_the_repository_is_rewritten() {
     serving.stop("TERM").ok();
 }
 
-/// What a client that nobody should keep waiting does.
+/// The requests of a client that other clients must not delay.
 fn errand(scene: &Scene, serving: &Serving, name: &str) -> Duration {
     let begun = Instant::now();
     for path in ["/health", "/packages/alpha"] {
@@ -110,7 +110,7 @@ fn errand(scene: &Scene, serving: &Serving, name: &str) -> Duration {
     begun.elapsed()
 }
 
-/// Returns how many of so many connections this process may have.
+/// Returns how many connections, up to a number, this process can open.
 fn allowed(connections: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
@@ -122,10 +122,10 @@ fn allowed(connections: usize) -> usize {
     count
 }
 
-/// Sends a request and reads nothing of the answer.
+/// Sends a request and does not read the response.
 fn begin(serving: &Serving, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(serving.authority()).unwrap();
-    // It may be closed to make room for others.
+    // The connection may be closed to make room for others.
     let _ = stream.write_all(request.as_bytes());
     stream
 }
@@ -147,7 +147,7 @@ fn nobody_waits_for_idle_connections_slow_readers_and_slow_requests() {
     };
     let wants = format!("0032want {revision}\n00000009done\n");
     let pack = post(wants.len(), &wants);
-    // More than the buffers between the two programs hold.
+    // More than fits in the buffers between the two programs.
     let tarballs = "GET /tarballs/large-1.0.0.tar HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(8);
     let body = post(5000, "0032want");
     let mut kept: Vec<TcpStream> = Vec::new();

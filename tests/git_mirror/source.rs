@@ -51,7 +51,7 @@ fn a_fork_is_compared_with_the_package_that_it_replaces() {
     ran.prints(&format!("--- a/alpha-1.0.0/lib/alpha.ex\n+++ b/alpha-{fork}/lib/alpha.ex\n")).prints("+ours\n");
 }
 
-/// Makes the id of one object lead to another one in the index of a pack (gitformat-pack(5), version 2).
+/// Makes the id of one object point to another one in the index of a pack (gitformat-pack(5), version 2).
 fn pretend(index: &mut [u8], one: &str, other: &str) {
     const IDS: usize = 8 + 256 * 4;
     let count = u32::from_be_bytes(index[IDS - 4..IDS].try_into().unwrap()) as usize;
@@ -90,7 +90,7 @@ fn what_is_not_the_revision_that_the_lock_pins_is_not_shown() {
             std::fs::remove_file(&file).unwrap();
             let repository = file.ancestors().nth(3).unwrap().to_owned();
             std::fs::write(&file, index).unwrap();
-            // Git believes it.
+            // git accepts it.
             assert_eq!(scene.git_in(&repository, &["cat-file", "blob", &blob("f")]), "harmless");
             forged += 1;
         }
@@ -110,7 +110,7 @@ fn a_revision_that_the_mirror_lacks_is_named() {
     scene.lock(&[("one", "a/one", &second, "")]);
     let said = format!("the mirror has one forge.test/a/one {} neither now nor in its history", &second[..10]);
     scene.stage.run(&["diff", "--source"]).exits(1).says(&said);
-    // A folder of this machine cannot be mirrored.
+    // A local folder cannot be mirrored.
     scene.stage.write("mix.lock", &format!("%{{\"one\": {{:git, \"../one\", \"{first}\", []}}}}\n"));
     scene.stage.run(&["diff", "--source"]).ok().says("not mirrored, so not shown: one forge.test/a/one");
 }

@@ -1,4 +1,4 @@
-//! What the servers of git dependencies learn of the user: nothing that was not configured for their address.
+//! What the servers of git dependencies learn about the user: only what is configured for their address.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::support::upstream::TestUpstream;
 
 const TOKEN: &str = "X-Token: s3cret";
 
-/// A project whose lock pins a repository that a web server has, of which every request is recorded.
+/// A project whose lock pins a repository on a web server that records every request.
 struct Strange {
     scene: Scene,
     server: TestUpstream,
@@ -25,7 +25,8 @@ impl Strange {
         Self { scene, server }
     }
 
-    /// Runs an update in a clone of the project's folder and returns the value of a header that the server got, each once.
+    /// Runs an update in a clone of the project's folder, and returns the distinct values of a header that the server
+    /// received.
     #[track_caller]
     fn heard(&self, header: &str, variables: &[(&str, &str)]) -> Vec<Option<String>> {
         let before = self.server.count("*");
@@ -61,7 +62,7 @@ fn an_unscoped_header_is_sent_to_no_stranger_wherever_it_is_configured() {
     }
     let counted = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "http.extraHeader"), ("GIT_CONFIG_VALUE_0", TOKEN)];
     assert_eq!(strange.heard("x-token", &counted), nobody);
-    // CI's remote is another server, which is where its token belongs.
+    // CI's remote is another server, to which its token belongs.
     stage.git(&["remote", "add", "origin", "http://127.0.0.1:1/team/project.git"]);
     stage.git(&["config", "http.extraHeader", TOKEN]);
     assert_eq!(strange.heard("x-token", &[]), nobody);
@@ -91,7 +92,7 @@ fn a_header_is_sent_to_the_address_that_it_is_configured_for() {
     stage.git(&["config", &condition, &included]);
     assert_eq!(strange.heard("x-token", &[]), sent);
     stage.git(&["config", "--unset", &condition]);
-    // The server of a remote is no stranger.
+    // The remote's own server may receive it.
     stage.git(&["config", "http.extraHeader", TOKEN]);
     stage.git(&["remote", "add", "origin", &format!("{}/team/project.git", strange.server.url())]);
     assert_eq!(strange.heard("x-token", &[]), sent);
@@ -107,12 +108,12 @@ fn cookies_are_sent_to_no_stranger() {
     assert_eq!(strange.heard("cookie", &[]), [Some("session=s3cret".to_owned())]);
 }
 
-/// A project whose lock pins a repository of a server that speaks TLS and has none, with a certificate that nobody trusts.
+/// A project whose lock pins a repository on a TLS server that does not have it and whose certificate is not trusted.
 fn secure() -> (Scene, SecureServer) {
     let scene = Scene::new();
     let not_found = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let server = SecureServer::start(scene.sandbox().path(), not_found.to_owned());
-    // Past the sandbox's own rule for https.
+    // Bypasses the sandbox's own rule for https.
     scene.sandbox().git("", &["config", "--global", &format!("url.{}/.insteadOf", server.url()), &server.url()]);
     scene.lock(&[("one", &format!("{}/a/one.git", server.url()), &"1".repeat(40), "")]);
     (scene, server)
@@ -123,7 +124,7 @@ fn a_certificate_of_the_user_and_its_key_are_shown_to_no_stranger() {
     let (scene, server) = secure();
     scene.stage.git(&["config", "http.sslCAInfo", server.certificate.to_str().unwrap()]);
     let missing = "/no/such/file.pem";
-    // Curl goes no further with one that it cannot read.
+    // curl refuses to continue if it cannot read the file.
     for (key, variable) in [("http.sslCert", "GIT_SSL_CERT"), ("http.sslKey", "GIT_SSL_KEY")] {
         scene.stage.run_with(&["update"], &[(variable, missing)]).exits(3).says("not found");
         scene.stage.git(&["config", key, missing]);
@@ -142,7 +143,7 @@ fn a_stranger_proves_who_it_is_though_verification_is_off() {
     scene.stage.git(&["config", "http.sslVerify", "false"]);
     run(&[]).says("certificate");
     run(&[("GIT_SSL_NO_VERIFY", "1")]).says("certificate");
-    // A certificate authority counts for all servers, and so does what is configured for the address.
+    // A certificate authority applies to all servers, as does what is configured for the address.
     scene.stage.git(&["config", "http.sslCAInfo", server.certificate.to_str().unwrap()]);
     run(&[]).says("not found");
     scene.stage.git(&["config", "--unset", "http.sslCAInfo"]);

@@ -1,9 +1,8 @@
-//! No setting of git of the user's, or of the project, changes what an update fetches of git dependencies.
+//! No git setting of the user or of the project changes what an update fetches from git repositories.
 
 use crate::forge::Scene;
 
-/// Settings that change what `fetch`, `pack-objects`, `index-pack`, `fsck` and the rest do, each with a value that would do
-/// harm if it were followed.
+/// Settings that influence `fetch`, `pack-objects`, `index-pack`, `fsck` and so on, each with a harmful value.
 const SETTINGS: &[(&str, &str)] = &[
     ("remote.origin.url", "/nowhere"),
     ("remote.origin.promisor", "true"),

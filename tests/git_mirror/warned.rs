@@ -1,4 +1,4 @@
-//! What a mirrored revision relies on and does not bring along.
+//! Warnings about what a mirrored revision needs but does not include.
 
 use crate::forge::Scene;
 
@@ -21,7 +21,7 @@ fn large_files_and_submodules_that_nobody_asks_for_are_warned_about_once() {
         assert_eq!(ran.stderr.matches(&told).count(), 1, "{told}: {ran:?}");
     }
     assert!(!ran.stderr.contains("a/plain at"), "{ran:?}");
-    // What is stored is not warned about again, and what asks for its submodules has them.
+    // There is no second warning for what is stored, nor one for an entry whose submodules are mirrored.
     let next = scene.forge.commit("a/outer", "main", &[("g", "1")]);
     scene.lock(&[("large", "a/large", &large, ""), ("outer", "a/outer", &next, "submodules: true")]);
     let ran = scene.update();

@@ -1,10 +1,10 @@
-//! Clients that do not know the option `depth`: Elixir before 1.17, and rebar3.
+//! Clients that do not support the option `depth`: Elixir before 1.17, and rebar3.
 
 use crate::forge::Scene;
 use crate::support::stage::Ran;
 
-/// Runs the commands of Elixir 1.14 for a git dependency (`checkout/1` and `update/1` of its `lib/mix/lib/mix/scm/git.ex`) from
-/// the mirror, in a new folder.
+/// Runs the commands of Elixir 1.14 for a git dependency (`checkout/1` and `update/1` of its
+/// `lib/mix/lib/mix/scm/git.ex`) with the mirror, in a new folder.
 fn elixir_1_14(scene: &Scene, folder: &str, revision: &str) -> Ran {
     let script = format!(
         "set -e; mkdir {folder}; cd {folder}; git init --quiet; \
@@ -17,7 +17,7 @@ fn elixir_1_14(scene: &Scene, folder: &str, revision: &str) -> Ran {
     scene.stage.run(&["run", "--", "sh", "-c", &script])
 }
 
-/// And of rebar3 (`rebar_git_resource:git_clone/4`, for a `ref`).
+/// Runs the commands of rebar3 (`rebar_git_resource:git_clone/4`, for a `ref`).
 fn rebar3(scene: &Scene, folder: &str, revision: &str) -> Ran {
     let script = format!(
         "set -e; git clone --quiet -n https://forge.test/a/one.git {folder}; cd {folder}; git checkout --quiet {revision}; test -f f"
@@ -36,7 +36,7 @@ fn they_can_use_what_an_entry_with_a_depth_pins() {
     elixir_1_14(&scene, "new-elixir", &commits[1]).ok();
     rebar3(&scene, "new-rebar3", &commits[1]).ok();
     assert_eq!(scene.forge.connections(), connections, "upstream was asked");
-    // And later ones can go on.
+    // Later commits can be fetched on top.
     let deps =
         "set -e; git clone --quiet --depth=1 --branch=main https://forge.test/a/one.git new-depth; test -f new-depth/f";
     scene.stage.run(&["run", "--", "sh", "-c", deps]).ok();
@@ -50,7 +50,7 @@ fn what_was_stored_shallow_is_deepened_when_the_setting_goes() {
     scene.lock(&[("one", "a/one", &commits[2], "depth: 1")]);
     scene.update();
     assert!(scene.export("a/one").join("shallow").exists());
-    // What the documentation says of the setting is true: the commit arrives, its ref and the note that it is shallow do not.
+    // The setting behaves as documented: the commit arrives, but neither its ref nor the shallow boundary.
     let broken = elixir_1_14(&scene, "shallow", &commits[2]);
     assert_ne!(broken.code, Some(0));
     assert!(format!("{broken:?}").contains("broken link"), "{broken:?}");
@@ -59,7 +59,7 @@ fn what_was_stored_shallow_is_deepened_when_the_setting_goes() {
     scene.update();
     assert!(!scene.export("a/one").join("shallow").exists());
     elixir_1_14(&scene, "full", &commits[2]).ok();
-    // Either form does where shallow is allowed.
+    // Both forms work if shallow storage is allowed.
     scene.stage.git(&["config", "hexmirror.shallow", "true"]);
     scene.stage.run(&["status"]).ok();
     let tip = scene.stage.tip();

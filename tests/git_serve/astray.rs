@@ -1,5 +1,5 @@
-//! Attacks by somebody who may write the mirror branch and nothing else: clients are led to what the locks pin, whatever the
-//! branch says.
+//! Attacks by someone who may write the mirror branch and nothing else: clients are only redirected for what the locks
+//! pin, regardless of the branch's contents.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -12,10 +12,11 @@ const LIB: &str = "example.org/team/lib";
 const TOOL: &str = "example.org/evil/tool";
 const APP: &str = "github.com/acme/app";
 
-/// What every way to print the variables says.
+/// The output of every way to print the variables.
 const FORMATS: [&str; 5] = ["shell", "dotenv", "docker", "github", "gitconfig"];
 
-/// A mirror of a pinned `lib`, of `tool`, which no lock pins, and of the project's own repository, with what is in it then.
+/// A mirror of the pinned `lib`, of `tool`, which no lock pins, and of the project's own repository, with their
+/// contents.
 fn attacked() -> (Mirror, String, String) {
     let (mut mirror, revisions) = Mirror::of_made();
     mirror.lock(&[(&format!("https://{LIB}.git"), &revisions[9], "")]);
@@ -28,14 +29,15 @@ fn attacked() -> (Mirror, String, String) {
     (mirror, revisions[9].clone(), evil)
 }
 
-/// Runs git under `run`. Whatever is not led to the server gets nowhere: to a proxy that is not there, or an ssh that says so.
+/// Runs git under `run`. Requests that are not redirected to the server fail: they go to a proxy that does not exist,
+/// or to an ssh program that reports them.
 fn run(mirror: &Mirror, arguments: &[&str]) -> Output {
     let mut command = mirror.program(&["run", "--", "git"]);
     command.args(arguments).env("https_proxy", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1");
     command.env("GIT_SSH_COMMAND", "echo asked by ssh >&2; false").output().unwrap()
 }
 
-/// Asserts that git went where it goes without a mirror.
+/// Asserts that git contacts the original server, as without a mirror.
 #[track_caller]
 fn went_its_own_way(output: &Output) {
     let text = stderr(output);
@@ -129,7 +131,7 @@ fn of_a_pinned_repository_only_what_leads_to_the_pinned_revision_is_seen() {
     let (mut mirror, revisions) = Mirror::of_made();
     let (url, pinned) = (format!("https://{LIB}.git"), &revisions[9]);
     mirror.lock(&[(&url, pinned, "")]);
-    // Every reference stands on another commit, and there are more of them.
+    // Every ref points to another commit, and there are additional refs.
     let other = mirror.make("other", 1).remove(0);
     mirror
         .sandbox
@@ -195,12 +197,12 @@ fn under_the_name_of_a_pinned_host_there_is_nothing_but_its_repositories() {
         assert_eq!(status(host, &format!("/team/lib/{refs}")), "200");
         assert_eq!(status(host, &format!("/evil/tool/{refs}")), "404");
     }
-    // A host that only the branch names is nobody's.
+    // A host that only the branch names is not served.
     for path in elsewhere.into_iter().chain([git.as_str(), "/acme/app/info/refs", "/evil/tool/info/refs"]) {
         assert_eq!(status("github.com", path), "421", "{path}");
         assert_eq!(status("attacker.example", path), "421", "{path}");
     }
-    // And this machine's own names are no hosts of repositories.
+    // This machine's own names are not hosts of repositories either.
     for host in ["localhost", "127.0.0.1", "[::1]:4040", "host.docker.internal"] {
         assert_eq!([status(host, "/health"), status(host, &git)], ["200", "200"], "{host}");
         assert_eq!(status(host, &format!("/team/lib/{refs}")), "404", "{host}");
@@ -215,10 +217,10 @@ fn a_server_follows_the_locks_as_they_change() {
     assert_eq!([listed(LIB), listed(TOOL)], ["200", "404"]);
     mirror.lock(&[(&format!("https://{TOOL}"), &evil, "")]);
     assert_eq!([listed(LIB), listed(TOOL)], ["404", "200"]);
-    // While one is being written, what was read last counts.
+    // While a lock is being written, the last readable version counts.
     fs::write(mirror.sandbox.path().join("project/mix.lock"), "%{\n<<<<<<< HEAD\n").unwrap();
     assert_eq!([listed(LIB), listed(TOOL)], ["404", "200"]);
-    // Whoever begins with it is told, and Hex packages are served all the same.
+    // A server that starts with an invalid lock reports it, and still serves Hex packages.
     let other = mirror.serve();
     let (head, body) = ask(other.local_addr(), &format!("GET /git/{TOOL}.git/HEAD HTTP/1.1"), b"");
     let text = String::from_utf8(body).unwrap();

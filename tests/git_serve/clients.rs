@@ -1,4 +1,4 @@
-//! How clients are led to the server: by `insteadOf`, over HTTPS, under the names of the mirrored hosts.
+//! How clients reach the server: by `insteadOf`, over HTTPS, and under the names of the mirrored hosts.
 
 use std::fs;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use git_hexmirror::serve::environment::git_configuration;
 
 use super::mirror::{Mirror, NSQ, NSQ_REVISION, RUMMAGE, RUMMAGE_REVISION, stderr, succeed, url};
 
-/// The forms in which a lock may name a repository of github.com.
+/// The forms in which a lock may name a repository on github.com.
 fn forms(path: &str) -> Vec<String> {
     let plain = [
         format!("https://github.com/{path}"),
@@ -67,7 +67,7 @@ fn a_configuration_file_leads_git_as_well() {
     let git = &mirror.sandbox;
     let mut command = git.command("git", "".as_ref());
     command.args(["-c", &include, "clone", "--quiet", "git@example.org:team/lib", "clone"]);
-    // A proxy that would refuse: the mirror is asked directly.
+    // A proxy that would refuse the request: git contacts the mirror directly.
     succeed(command.env("https_proxy", "http://127.0.0.1:1"));
     assert_eq!(git.git("clone", &["rev-parse", "HEAD"]), revisions[9]);
 }
@@ -93,7 +93,7 @@ fn both_sample_repositories_over_https_by_address_and_by_their_own_names() {
         let own = format!("https://github.com/{path}.git");
         succeed(mirror.led(&server, Some(&authority), "").args(["clone", "--quiet", "--depth=1", &own, led]));
 
-        // What an entry in /etc/hosts does: the name leads here, and nothing else is said to git.
+        // The effect of an entry in /etc/hosts: the name resolves to the server, and git needs no other configuration.
         let alias = &format!("alias-{revision}");
         let resolve = format!("http.curloptResolve=github.com:{port}:127.0.0.1");
         for suffix in ["", ".git"] {
@@ -102,7 +102,7 @@ fn both_sample_repositories_over_https_by_address_and_by_their_own_names() {
         }
         git.git(alias, &["checkout", "--quiet", revision]);
     }
-    // Without the authority, and under a name that the certificate does not have, nothing is believed.
+    // Without the CA certificate, or under a name that the server's certificate does not have, verification fails.
     let output = git.try_git("", &["ls-remote", &url(&server, NSQ)]);
     assert!(stderr(&output).contains("certificate"), "{}", stderr(&output));
     let resolve = format!("http.curloptResolve=gitlab.com:{port}:127.0.0.1");

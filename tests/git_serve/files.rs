@@ -1,4 +1,4 @@
-//! The dumb protocol: plain files.
+//! The dumb protocol, which consists of plain files.
 
 use std::fs;
 use std::net::TcpListener;
@@ -86,7 +86,7 @@ fn the_exported_tree_is_served_by_nginx_as_it_stands() {
         git.git(revision, &["checkout", "--quiet", revision]);
         git.git(revision, &["fsck", "--strict"]);
     }
-    // Killed, it would leave its workers behind.
+    // If it were killed, its workers would continue to run.
     assert!(git.command("kill", "".as_ref()).arg(server.id().to_string()).status().unwrap().success());
     server.wait().unwrap();
 }

@@ -1,4 +1,4 @@
-//! How clients are bounded, and what is left of those that vanish.
+//! Limits on clients, and the cleanup after clients that disconnect.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -30,11 +30,11 @@ fn a_request_that_is_too_large_or_too_slow_is_cut_off() {
     let server = serve(&mirror, limits);
     let (head, _) = ask(server.local_addr(), &format!("{POST}\r\nContent-Length: 5000"), b"0032want");
     assert!(head.starts_with("http/1.1 408"), "{head}");
-    // The only process is free again.
+    // The only process is available again.
     mirror.sandbox.git("", &["ls-remote", &url(&server, "example.org/team/lib")]);
 }
 
-/// A mirror of a repository with more than the buffers between server and client hold, and its only commit.
+/// A mirror of a repository that is larger than the buffers between server and client, and its only commit.
 fn large() -> (Mirror, String) {
     let mut mirror = Mirror::new();
     mirror.sandbox.git("", &["init", "--quiet", "lib"]);
@@ -52,16 +52,16 @@ fn large() -> (Mirror, String) {
     (mirror, commit)
 }
 
-/// Returns a request for all of [`large`].
+/// Returns a request for the whole repository of [`large`].
 fn wants(commit: &str) -> String {
     let body = format!("0032want {commit}\n00000009done\n");
     format!("{POST}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// A git that writes some of its answer and then works on for ever.
+/// A git that writes part of its answer and then runs forever.
 fn endless(mirror: &Mirror) -> Git {
     let program = mirror.sandbox.path().join("endless");
-    // Other tests may be starting processes just now: what is open for writing cannot be run.
+    // Other tests may be starting processes at this moment, and a file that is open for writing cannot be executed.
     let text = "printf '#!/bin/sh\ngit \"$@\" | head -c 100000\ncd %s\nexec sleep 1000 >&1\n' \"$1\" >endless; chmod +x endless";
     let mut command = mirror.sandbox.command("sh", "".as_ref());
     succeed(command.args(["-c", text, "sh", mirror.cache().to_str().unwrap()]));
@@ -102,10 +102,10 @@ fn clients_that_are_slow_to_read_keep_no_process() {
     for other in &mut others {
         other.write_all(wants(&commit).as_bytes()).unwrap();
     }
-    // The only process that is allowed is free again; and what is large arrives whole.
+    // The only permitted process is available again, and a large answer arrives completely.
     mirror.sandbox.git("", &["clone", "--quiet", &url(&server, "example.org/team/lib"), "clone"]);
     assert!(fs::read(mirror.sandbox.path().join("clone/noise")).unwrap().len() == 24 << 20);
-    // They have missed nothing.
+    // The clients have received everything.
     for mut client in [stuck].into_iter().chain(others.pop()) {
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         let (mut answer, mut chunk) = (Vec::new(), vec![0; 1 << 20]);
@@ -138,7 +138,7 @@ fn requests_that_are_slow_to_arrive_keep_no_process() {
 fn a_large_request_is_answered_like_a_small_one() {
     let (mirror, revisions) = Mirror::of_made();
     let server = mirror.serve();
-    // What the client has, so often that it does not stay in memory.
+    // What the client has, repeated until it no longer fits in memory.
     let have = format!("0032have {}\n", revisions[0]);
     let body = format!("0032want {}\n0000{}0009done\n", revisions[1], have.repeat(5000));
     let (head, answer) =
@@ -166,11 +166,11 @@ fn a_client_that_takes_nothing_is_cut_off() {
     let server = serve(&mirror, limits);
     let mut stuck = TcpStream::connect(server.local_addr()).unwrap();
     stuck.write_all(wants(&commit).as_bytes()).unwrap();
-    // Whoever comes next waits for the only place, which the first one has until it is cut off.
+    // The next client waits for the only place until the first one is cut off.
     mirror.sandbox.git("", &["ls-remote", &url(&server, "example.org/team/lib")]);
 }
 
-/// Counts the processes of git that work in the mirror's cache.
+/// Counts the git processes that work in the mirror's cache.
 fn processes_over(mirror: &Mirror) -> usize {
     let cache = mirror.cache();
     let entries = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));

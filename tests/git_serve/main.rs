@@ -1,4 +1,4 @@
-//! Git repositories of a mirror, served to real git over real sockets.
+//! The git repositories of a mirror, served to real git over real sockets.
 
 mod astray;
 mod clients;

@@ -1,4 +1,4 @@
-//! A mirror with git repositories, made by git's own plumbing.
+//! A mirror with git repositories, created by git's own plumbing commands.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use git_hexmirror::store::Repository;
 
 use super::git::{Sandbox, real_input};
 
-/// How long a test waits for something that should come.
+/// How long a test waits for an expected event.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const NSQ: &str = "github.com/wistia/elixir_nsq";
@@ -27,7 +27,7 @@ pub const RUMMAGE_REVISION: &str = "b9f6c94d8dc1ac9489efd28edfb91958b039a46e";
 pub struct Mirror {
     pub sandbox: Sandbox,
     stored: Vec<(String, PathBuf)>,
-    /// What the manifest says of submodules: repository and revision, twice.
+    /// The submodules in the manifest: pairs of repository and revision.
     pub submodules: Vec<[(String, String); 2]>,
 }
 
@@ -38,7 +38,7 @@ impl Mirror {
         Self { sandbox, stored: Vec::new(), submodules: Vec::new() }
     }
 
-    /// A mirror of both repositories of the real sample, if that is there.
+    /// A mirror of both repositories of the real sample, if the sample is available.
     pub fn of_sample() -> Option<Self> {
         let data = real_input()?;
         let mut mirror = Self::new();
@@ -52,10 +52,10 @@ impl Mirror {
         Some(mirror)
     }
 
-    /// A mirror of a small repository `example.org/team/lib`, with its revisions, oldest first.
+    /// A mirror of a small repository `example.org/team/lib`, and its revisions, oldest first.
     ///
-    /// It has the branches `main` and `next`, the annotated tag `v1.0` on the third of ten commits, and a file each. No lock
-    /// pins it.
+    /// It has ten commits with a file each, the branches `main` and `next`, and the annotated tag `v1.0` on the third
+    /// commit. No lock pins it.
     pub fn of_made() -> (Self, Vec<String>) {
         let mut mirror = Self::new();
         let revisions = mirror.make("lib", 10);
@@ -66,7 +66,7 @@ impl Mirror {
         (mirror, revisions)
     }
 
-    /// Makes a repository with so many commits, and returns them, oldest first.
+    /// Creates a repository with this many commits, and returns them, oldest first.
     pub fn make(&self, name: &str, commits: usize) -> Vec<String> {
         self.sandbox.git("", &["init", "--quiet", name]);
         let add = |number| {
@@ -79,10 +79,10 @@ impl Mirror {
         (0..commits).map(add).collect()
     }
 
-    /// Takes a repository in, packed the way that the branch holds it, with all its branches and tags.
+    /// Adds a repository with all its branches and tags, packed as on the mirror branch.
     pub fn store(&mut self, address: &str, source: &Path) {
         let name = format!("stored-{}.git", self.stored.len());
-        // Copied, since git takes a folder without `refs` for none.
+        // Copied, because git does not recognise a folder without `refs` as a repository.
         let copy = self.sandbox.path().join(&name);
         copy_folder(source, &copy);
         fs::create_dir_all(copy.join("refs")).unwrap();
@@ -92,12 +92,12 @@ impl Mirror {
         self.stored.push((address.to_owned(), copy));
     }
 
-    /// Makes the mirror's next commit of everything that was stored.
+    /// Creates the mirror's next commit from everything that was added.
     pub fn commit(&self) {
         self.commit_with(&[]);
     }
 
-    /// Does so with further files in the branch's tree.
+    /// As above, with additional files in the branch's tree.
     pub fn commit_with(&self, more: &[(&str, &str)]) {
         let project = self.sandbox.path().join("project");
         let blob = |path: &Path| self.sandbox.git("project", &["hash-object", "-w", path.to_str().unwrap()]);
@@ -152,12 +152,12 @@ impl Mirror {
         pairs.filter(|[of, _]| of.0 == address && of.1 == revision).map(|[_, submodule]| submodule).collect()
     }
 
-    /// Has the manifest say that a revision has a submodule.
+    /// Records a submodule of a revision in the manifest.
     pub fn record_submodule(&mut self, of: (&str, &str), submodule: (&str, &str)) {
         self.submodules.push([of, submodule].map(|(address, revision)| (address.to_owned(), revision.to_owned())));
     }
 
-    /// Writes a lock that pins the newest revision of everything that was stored.
+    /// Writes a lock that pins the newest revision of each added repository.
     pub fn pin(&self) {
         let head = |copy: &PathBuf| self.sandbox.git(copy, &["--git-dir=.", "rev-parse", "HEAD"]);
         let pins: Vec<(&str, String)> =
@@ -191,7 +191,7 @@ impl Mirror {
         ops::start_server(&self.project(), "127.0.0.1:0", options).unwrap()
     }
 
-    /// Serves over HTTPS, under further names. Returns the file with the authority to trust too.
+    /// Serves over HTTPS, under additional names. Also returns the CA certificate file.
     pub fn serve_securely(&self, names: &[&str]) -> (Handle, PathBuf) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let tls = ops::tls(&self.project(), &names).unwrap();
@@ -199,7 +199,7 @@ impl Mirror {
         (self.serve_with(Options { tls: Some(tls), ..Options::default() }), authority)
     }
 
-    /// Returns git in a folder of the sandbox, led to a server as `run` and `env` lead it.
+    /// Returns git in a folder of the sandbox, redirected to a server as by `run` and `env`.
     pub fn led(&self, server: &Handle, authority: Option<&Path>, folder: &str) -> Command {
         let access = ops::access(&self.project(), &server.base_url(), authority, false).unwrap();
         let mut command = self.sandbox.command("git", folder.as_ref());
@@ -209,7 +209,7 @@ impl Mirror {
                 None => command.env_remove(&*variable.name),
             };
         }
-        // Whatever is not led to the server is a mistake; nothing listens there.
+        // Any other request is a mistake, and fails because nothing listens there.
         command.env("https_proxy", "http://127.0.0.1:1").env("GIT_SSH_COMMAND", "false");
         command
     }
@@ -221,7 +221,7 @@ impl Mirror {
         command
     }
 
-    /// Returns the folder of the cache.
+    /// Returns the cache folder.
     pub fn cache(&self) -> PathBuf {
         self.sandbox.path().join("project/.git/hexmirror/git")
     }
@@ -234,12 +234,12 @@ impl Mirror {
     }
 }
 
-/// Returns the address of a repository at a server.
+/// Returns a repository's address on a server.
 pub fn url(server: &Handle, address: &str) -> String {
     format!("{}/git/{address}.git", server.base_url())
 }
 
-/// Returns what a program said on its standard error.
+/// Returns a program's standard error.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -262,24 +262,24 @@ pub fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Runs a command and returns what it printed. Panics where it fails.
+/// Runs a command and returns its output. Panics if it fails.
 pub fn succeed(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", stderr(&output));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Sends a request on a connection of its own, which is closed after it, and returns head and body of the answer.
+/// Sends a request on a separate connection, which is then closed. Returns head and body of the response.
 pub fn ask(address: SocketAddr, head: &str, body: &[u8]) -> (String, Vec<u8>) {
     ask_as(address, "localhost", head, body)
 }
 
-/// Does so under another name of the server.
+/// As above, under another name of the server.
 pub fn ask_as(address: SocketAddr, host: &str, head: &str, body: &[u8]) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(format!("{head}\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
-    // Where the server answers before it has read everything, that is fine.
+    // The server may respond before it has read everything.
     let _ = stream.write_all(body);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);

@@ -1,4 +1,4 @@
-//! The commands that mix runs for a git dependency (`lib/mix/lib/mix/scm/git.ex`), word for word.
+//! The exact commands that mix runs for a git dependency (`lib/mix/lib/mix/scm/git.ex`).
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use super::mirror::{Mirror, succeed};
 
 const LIB: &str = "https://example.org/team/lib.git";
 
-/// What a dependency says beside its address.
+/// The options of a dependency besides its address.
 #[derive(Default, Clone, Copy)]
 struct Options<'a> {
-    /// The revision that the lock has.
+    /// The revision in the lock.
     lock: Option<&'a str>,
     branch: Option<&'a str>,
     tag: Option<&'a str>,
@@ -20,7 +20,7 @@ struct Options<'a> {
     submodules: bool,
 }
 
-/// A checkout of a dependency by the commands of mix.
+/// A checkout of a dependency by mix's commands.
 struct Dependency<'a> {
     mirror: &'a Mirror,
     server: &'a Handle,
@@ -32,7 +32,7 @@ impl Dependency<'_> {
         succeed(self.mirror.led(self.server, None, self.folder).args(arguments))
     }
 
-    /// `checkout/1`: the folder is new.
+    /// `checkout/1`: the folder does not exist.
     fn get(&self, url: &str, options: Options<'_>) -> String {
         std::fs::create_dir(self.mirror.sandbox.path().join(self.folder)).unwrap();
         self.git(&["-c", "core.hooksPath=", "init", "--quiet"]);
@@ -40,7 +40,7 @@ impl Dependency<'_> {
         self.update(url, options)
     }
 
-    /// `update/1`: the folder is there. Returns the revision that is checked out.
+    /// `update/1`: the folder exists. Returns the checked-out revision.
     fn update(&self, url: &str, options: Options<'_>) -> String {
         self.git(&["--git-dir=.git", "config", "remote.origin.url", url]);
         let mut fetch = vec!["--git-dir=.git", "fetch", "--force", "--quiet", "--progress"];

@@ -1,4 +1,4 @@
-//! Requests that are overtaken: the tip that they have read is gone, with all that only it had, before they read on.
+//! Requests whose tip is deleted, with all objects that only it had, before they are answered.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use super::mirror::{Mirror, ask};
 
 type Rewrite = Box<dyn FnOnce() + Send>;
 
-/// The real contents; something happens between the first look at the tip and everything else.
+/// The real contents, with an action between the first read of the tip and everything else.
 struct Overtaken {
     contents: MirrorContents,
     rewrite: Mutex<Option<Rewrite>>,

@@ -1,4 +1,4 @@
-//! A repository that this user may only read.
+//! A repository that the user may only read.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ fn chmod(arguments: &[&str], path: &Path) {
     assert!(Command::new("chmod").args(arguments).arg(path).status().unwrap().success());
 }
 
-/// A mirror beside which nothing can be written, and a folder for temporary files.
+/// A mirror in a read-only repository, and a folder for temporary files.
 struct ReadOnly {
     mirror: Mirror,
     program: PathBuf,
@@ -22,7 +22,7 @@ struct ReadOnly {
 }
 
 impl ReadOnly {
-    /// `None`, with a message, where nobody can be found who may only read.
+    /// `None`, with a message, if there is no user without write permission.
     fn new() -> Option<Self> {
         let (mirror, _) = Mirror::of_made();
         mirror.pin();
@@ -32,7 +32,8 @@ impl ReadOnly {
             return None;
         }
         let (program, temporary) = (mirror.sandbox.path().join("git-hexmirror"), mirror.sandbox.path().join("tmp"));
-        // By another process: a file that this one has open for writing may not be run, nor while a child of it still has.
+        // Another process copies the program: a file that this process has open for writing cannot be executed, even if
+        // only a forked child still has it open.
         assert!(Command::new("cp").arg(PROGRAM).arg(&program).status().unwrap().success());
         fs::create_dir(&temporary).unwrap();
         chmod(&["755"], mirror.sandbox.path());
@@ -41,7 +42,7 @@ impl ReadOnly {
         Some(Self { mirror, program, temporary, is_root })
     }
 
-    /// Runs git against the mirror, as somebody who may only read.
+    /// Runs git against the mirror, as a user who may only read.
     fn git(&self, arguments: &[&str]) -> Output {
         let project = self.mirror.sandbox.path().join("project");
         let mut command = match self.is_root {
@@ -52,7 +53,7 @@ impl ReadOnly {
             }
             false => self.mirror.sandbox.command(&self.program, &project),
         };
-        // The repository is root's, and this somebody else trusts it.
+        // The repository belongs to root, and the other user trusts it.
         for (name, value) in [("COUNT", "1"), ("KEY_0", "safe.directory"), ("VALUE_0", "*")] {
             command.env(format!("GIT_CONFIG_{name}"), value);
         }
@@ -86,19 +87,19 @@ fn git_dependencies_are_served_from_a_folder_of_the_servers_own() {
 fn a_cache_that_is_filled_is_used_as_it_is() {
     let Some(read_only) = ReadOnly::new() else { return };
     chmod(&["u+w"], &read_only.mirror.sandbox.path().join("project/.git"));
-    // Somebody who may write it is answered, and their server holds what it keeps.
+    // A user with write permission gets an answer too, and their server keeps the written files.
     let server = read_only.mirror.serve();
     succeed(read_only.mirror.led(&server, None, "").args(["ls-remote", LIB]));
     assert_eq!(read_only.mirror.cached().len(), 2, "the repository, and its references as the lock has them");
     let own = read_only.mirror.sandbox.path().join("project/.git/hexmirror");
     chmod(&["-R", "a-w,a+rX"], &own);
-    // There is no other place where it could be.
+    // There is no other folder for it.
     fs::set_permissions(&read_only.temporary, fs::Permissions::from_mode(0o555)).unwrap();
     let served = || read_only.git(&["ls-remote", LIB]);
     let output = served();
     assert!(output.status.success(), "{}", stderr(&output));
     drop(server);
-    // Nor is its lock needed.
+    // Its lock is not necessary either.
     for entry in fs::read_dir(own.join("git")).unwrap().map(Result::unwrap) {
         if entry.path().extension().is_some_and(|extension| extension == "lock") {
             chmod(&["0"], &entry.path());

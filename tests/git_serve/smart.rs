@@ -26,7 +26,7 @@ fn both_sample_repositories_in_every_version_of_the_protocol() {
             assert_eq!(git.git(name, &["rev-parse", "HEAD"]), revision);
             assert_eq!(git.git(name, &["-c", &protocol, "fetch"]), "", "there is nothing more to fetch");
 
-            // The address without `.git`, shallow, and a revision that is on no branch.
+            // The address without `.git`, a shallow clone, and a revision that is on no branch.
             let name = &format!("shallow-{version}-{revision}");
             git.git("", &["init", "--quiet", name]);
             let url = url.strip_suffix(".git").unwrap();
@@ -66,7 +66,8 @@ fn what_a_client_has_is_not_sent_again_even_if_it_is_much() {
     let (mut mirror, _) = Mirror::of_made();
     let (server, git) = (mirror.serve(), &mirror.sandbox);
     git.git("", &["clone", "--quiet", &url(&server, "example.org/team/lib"), "client"]);
-    // So many commits of its own that git sends the list gzipped. It begins with the newest, and stops at what both have.
+    // The client has so many commits of its own that git sends the list gzipped. The list begins with the newest commit
+    // and ends at a common one.
     for number in 0..120 {
         let mut command = git.command("git", "client".as_ref());
         command.args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "--quiet"]);
@@ -92,7 +93,7 @@ fn what_a_client_has_is_not_sent_again_even_if_it_is_much() {
     }
 }
 
-/// A request for the references in version 2.
+/// A request for the refs in version 2.
 fn ls_refs() -> Vec<u8> {
     b"0014command=ls-refs\n00010000".to_vec()
 }
@@ -113,7 +114,7 @@ fn a_gzipped_request_means_the_same_as_a_plain_one() {
     encoder.write_all(&ls_refs()).unwrap();
     let packed = encoder.finish().unwrap();
     let lib = "example.org/team/lib";
-    // The first answer is sent while it is made, in pieces; the others are kept.
+    // The first answer is streamed in pieces; the others come from the cache.
     let plain = || ask(server.local_addr(), &post(lib, &[], ls_refs().len()), &ls_refs());
     let (_, plain) = (plain(), plain());
     let gzipped = ask(server.local_addr(), &post(lib, &["Content-Encoding: gzip"], packed.len()), &packed);
@@ -196,7 +197,7 @@ fn the_cache_may_be_deleted_while_it_is_served() {
     for (number, part) in ["", "*.lock", "*/HEAD", "*/objects", ""].into_iter().enumerate() {
         if let Some(name) = part.strip_prefix("*/") {
             for folder in mirror.cached() {
-                // What `rm -r` leaves when it is interrupted: whether it comes to `HEAD` early or late.
+                // The state after an interrupted `rm -r`, depending on whether it deleted `HEAD` early or late.
                 let path = mirror.cache().join(&folder).join(name);
                 let _ = fs::remove_file(mirror.cache().join(&folder).join("HEAD"));
                 let _ = fs::remove_dir_all(path);
@@ -278,13 +279,13 @@ fn one_request_runs_git_once_however_many_send_it() {
     assert_eq!((clone(&mirror, "2", "first"), count()), (revisions[9].clone(), 3));
     assert_eq!((clone(&mirror, "2", "second"), count()), (revisions[9].clone(), 3));
     assert_eq!((clone(&mirror, "0", "other"), count()), (revisions[9].clone(), 5), "another protocol, other answers");
-    // Another state of the repository is another question.
+    // Another version of the repository is another question.
     mirror.sandbox.git("lib", &["commit", "--quiet", "--allow-empty", "--message=More"]);
     let more = mirror.sandbox.git("lib", &["rev-parse", "HEAD"]);
     mirror.store("example.org/team/lib", &mirror.sandbox.path().join("lib/.git"));
     mirror.commit();
     assert_eq!((clone(&mirror, "2", "third"), count()), (more, 8));
-    // An answer that says what went wrong is not kept: the references are known, the rest runs again.
+    // An answer that reports an error is not cached: the refs come from the cache, the rest runs again.
     for expected in [10, 11] {
         let absent = "0123456789012345678901234567890123456789";
         let output = mirror.sandbox.try_git("first", &["-c", "protocol.version=2", "fetch", &url, absent]);

@@ -1,5 +1,5 @@
-//! What `insteadOf` leads to the server and is not meant for it: repositories whose address goes on where a mirrored one's
-//! ends, and pushes.
+//! What `insteadOf` redirects to the server without being meant for it: repositories whose address begins like a
+//! mirrored one's, and pushes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,13 +8,13 @@ use std::thread;
 
 use super::mirror::{Mirror, ask, stderr, succeed};
 
-/// A proxy that leads everybody who wants to go anywhere to one address. Returns its own, and whither they wanted to go.
+/// A proxy that connects every client to one address. Returns its own address and the requested ones.
 fn proxy(to: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let wanted = Arc::<Mutex<Vec<String>>>::default();
     let noted = wanted.clone();
-    // Lasts as long as the test's process.
+    // Runs until the test process ends.
     thread::spawn(move || {
         for client in listener.incoming() {
             let mut client = client.unwrap();
@@ -42,7 +42,7 @@ fn git_is_sent_on_to_a_repository_whose_name_only_begins_like_a_mirrored_one() {
     let (mirror, _) = Mirror::of_made();
     mirror.pin();
     let server = mirror.serve();
-    // The world: the repositories that are not mirrored, under their host's name.
+    // The outside world: the repositories that are not mirrored, under their host's name.
     let mut world = Mirror::new();
     let revisions = world.make("extra", 2);
     for address in ["example.org/team/lib_extra", "example.org/team/lib/inner"] {
@@ -62,7 +62,7 @@ fn git_is_sent_on_to_a_repository_whose_name_only_begins_like_a_mirrored_one() {
     }
     let asked = std::mem::take(&mut *wanted.lock().unwrap());
     assert!(asked.len() >= 3 && asked.iter().all(|line| line.starts_with("CONNECT example.org:443 ")), "{asked:?}");
-    // What is mirrored goes nowhere else.
+    // Mirrored repositories are not redirected.
     let mut command = mirror.led(&server, None, "");
     succeed(command.env("https_proxy", &proxy).args(["ls-remote", "https://example.org/team/lib"]));
     assert!(wanted.lock().unwrap().is_empty());
@@ -103,7 +103,7 @@ fn a_push_goes_where_it_would_go_without_the_mirror() {
     let text = stderr(&push(&["https://example.org/team/lib.git", "main"]));
     assert!(text.contains("https://example.org/team/lib.git") && text.contains("127.0.0.1 port 1"), "{text}");
     assert!(!text.contains("read-only"), "{text}");
-    // The user's own rules count as before.
+    // The user's own rules still apply.
     let real = mirror.sandbox.path().join("real/team/lib.git");
     mirror.sandbox.git("", &["init", "--quiet", "--bare", real.to_str().unwrap()]);
     let base = format!("url.file://{}/real/.insteadOf", mirror.sandbox.path().display());
@@ -111,6 +111,6 @@ fn a_push_goes_where_it_would_go_without_the_mirror() {
     let output = push(&["https://example.org/team/lib.git", "main"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(mirror.sandbox.git(&real, &["rev-parse", "main"]), revisions[9]);
-    // And reading still asks the mirror, since that folder is no remote of the project.
+    // Reading still uses the mirror, because that folder is not a remote of the project.
     succeed(mirror.led(&server, None, "").args(["ls-remote", "https://example.org/team/lib.git"]));
 }

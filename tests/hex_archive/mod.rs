@@ -1,11 +1,11 @@
-//! Tar archives and Hex tarballs put together byte by byte, so that they can be wrong in one place.
+//! Builds tar archives and Hex tarballs byte by byte, so that they can be invalid in one place.
 
-/// Writes a tar header as today's `erl_tar` does, for a regular file.
+/// Writes a tar header for a regular file, as current versions of `erl_tar` do.
 pub fn header(name: &str, size: usize) -> [u8; 512] {
     raw_header(name, size, b'0')
 }
 
-/// Writes a tar header of any type flag.
+/// Writes a tar header with any type flag.
 pub fn raw_header(name: &str, size: usize, kind: u8) -> [u8; 512] {
     let mut header = [0; 512];
     header[..name.len()].copy_from_slice(name.as_bytes());
@@ -17,14 +17,14 @@ pub fn raw_header(name: &str, size: usize, kind: u8) -> [u8; 512] {
     header
 }
 
-/// Puts the right checksum into a tar header.
+/// Writes the correct checksum into a tar header.
 pub fn seal(header: &mut [u8]) {
     header[148..156].fill(b' ');
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
     header[148..156].copy_from_slice(format!("{sum:07o}\0").as_bytes());
 }
 
-/// Puts members into a tar archive.
+/// Combines members into a tar archive.
 pub fn archive(members: &[([u8; 512], &[u8])]) -> Vec<u8> {
     let mut archive = Vec::new();
     for (header, data) in members {
@@ -41,12 +41,12 @@ pub fn contents(archive: &[u8]) -> Vec<u8> {
     git_hexmirror::hex::gzip::gzip(archive)
 }
 
-/// Puts an archive of contents into a Hex tarball with empty metadata.
+/// Builds a Hex tarball with empty metadata from an archive of contents.
 pub fn outer(archive: &[u8]) -> Vec<u8> {
     outer_of(&contents(archive))
 }
 
-/// Puts the bytes of a `contents.tar.gz` into a Hex tarball with empty metadata.
+/// Builds a Hex tarball with empty metadata from the bytes of a `contents.tar.gz`.
 pub fn outer_of(contents: &[u8]) -> Vec<u8> {
     let sum = checksum(b"", contents);
     let members =
@@ -54,7 +54,7 @@ pub fn outer_of(contents: &[u8]) -> Vec<u8> {
     archive(&members.map(|(name, data)| (header(name, data.len()), data)))
 }
 
-/// Returns the text of CHECKSUM.
+/// Returns the text of the CHECKSUM member.
 pub fn checksum(metadata: &[u8], contents: &[u8]) -> String {
     use sha2::Digest as _;
     let digest = sha2::Sha256::digest([b"3", metadata, contents].concat());

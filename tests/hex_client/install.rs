@@ -1,4 +1,4 @@
-//! Odd releases all the way: from upstream into the mirror, and from it into a project by mix.
+//! Unusual releases from upstream to the mirror, and from the mirror into a project by mix.
 
 use std::path::PathBuf;
 

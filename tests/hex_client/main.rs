@@ -1,5 +1,5 @@
-//! What Hex's own client accepts is accepted, and what it refuses is refused. The client's part is skipped, with a message, if
-//! there is no Hex; the verdicts that are written down are then believed.
+//! The program accepts what Hex's own client accepts and rejects what it rejects. Without Hex, the client's part is
+//! skipped, with a message, and the recorded verdicts are used.
 
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../hex_archive/mod.rs"]
@@ -19,14 +19,15 @@ use git_hexmirror::hex::recipe::{self, UnpackError};
 use git_hexmirror::hex::tarball::{Limits, Tarball, TarballError};
 use odd::Odd;
 
-/// What the client unpacks and is refused here all the same, by the beginnings of names: it would do harm where another
-/// program unpacks it.
+/// Tarballs, by the prefixes of their names, that the client unpacks but the program rejects: they would do harm if
+/// another program unpacked them.
 const HOSTILE: [&str; 7] =
     ["name |absolute", "name a|..|b", "name a\\..\\..\\b", "prefix |pre", "type 33", "type 34", "type 36"];
-/// What the client refuses and is stored here: it harms nobody, and whether it can be used is for the client to say.
+/// Tarballs that the client rejects but the program stores: they do no harm, and the client decides whether they are
+/// usable.
 const HARMLESS: [&str; 3] = ["metadata", "a file and a folder", "a folder and a file"];
 
-/// Returns the folder with Hex's compiled modules; `None`, with a message, if there is none.
+/// Returns the folder with Hex's compiled modules. `None`, with a message, if there is none.
 fn hex_modules() -> Option<PathBuf> {
     let mix_home = std::env::var_os("HEXMIRROR_TEST_MIX_HOME").or_else(|| std::env::var_os("MIX_HOME"));
     let mix_home = mix_home.map_or_else(|| std::env::home_dir().unwrap_or_default().join(".mix"), PathBuf::from);
@@ -39,7 +40,7 @@ fn hex_modules() -> Option<PathBuf> {
     found.and_then(|path| Some(path.parent()?.to_owned()))
 }
 
-/// Asks the client about tarballs; returns whether it accepts them, and what it says.
+/// Returns whether the client accepts each tarball, and its message.
 fn ask_client(modules: &Path, all: &[Odd]) -> BTreeMap<String, (bool, String)> {
     let folder = tempfile::tempdir().unwrap();
     let (tarballs, unpacked) = (folder.path().join("tarballs"), folder.path().join("unpacked"));
@@ -58,7 +59,7 @@ fn ask_client(modules: &Path, all: &[Odd]) -> BTreeMap<String, (bool, String)> {
     fields.map(|fields| (fields[0].to_owned(), (fields[1] == "true", fields[2].to_owned()))).collect()
 }
 
-/// Returns whether a tarball is stored, unpacked or as it is.
+/// Returns whether a tarball is stored, unpacked or as a whole.
 fn is_stored(tarball: &[u8]) -> Result<(), TarballError> {
     let limits = Limits::default();
     match recipe::unpack(&Tarball::open(tarball, &limits)?, &limits) {

@@ -1,4 +1,4 @@
-//! Tarballs as no publisher of today makes them, each with what Hex's client says of it.
+//! Tarballs that no current publisher creates, each with the verdict of Hex's client.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use crate::hex_archive::{archive, checksum, contents, header, raw_header, seal};
 
-/// An odd tarball.
+/// An unusual tarball.
 pub struct Odd {
     pub name: String,
     pub tarball: Vec<u8>,
@@ -33,7 +33,7 @@ fn member(kind: u8, name: &str, data: &[u8]) -> Member {
     (raw_header(name, data.len(), kind), data.to_vec())
 }
 
-/// Changes some bytes of a header, and seals it again.
+/// Changes some bytes of a header and updates its checksum.
 fn with(mut member: Member, at: usize, bytes: &[u8]) -> Member {
     member.0[at..at + bytes.len()].copy_from_slice(bytes);
     seal(&mut member.0);
@@ -74,13 +74,13 @@ pub fn of_contents(contents: &[u8]) -> Vec<u8> {
     archived(&four(METADATA, contents))
 }
 
-/// One whose contents have these members beside a mix.exs.
+/// A tarball whose contents have these members in addition to a mix.exs.
 fn of_members(members: Vec<Member>) -> Vec<u8> {
     let mix = (header("mix.exs", 2), b"1\n".to_vec());
     of_contents(&contents(&archived(&[vec![mix], members].concat())))
 }
 
-/// One whose CHECKSUM is made of the right one.
+/// A tarball whose CHECKSUM is derived from the correct one.
 pub fn of_checksum(change: impl Fn(String) -> String) -> Vec<u8> {
     let mut members = four(METADATA, &plain_contents());
     let sum = change(String::from_utf8(members[1].1.clone()).unwrap());
@@ -112,7 +112,7 @@ fn pax(records: &[&str]) -> Member {
     member(b'x', "PaxHeader/x", records.iter().map(record).collect::<String>().as_bytes())
 }
 
-/// All of them.
+/// All unusual tarballs.
 pub fn all() -> Vec<Odd> {
     let mut all = Vec::new();
     let mut add =

@@ -1,8 +1,8 @@
-//! Where the tests of the Hex formats find real input.
+//! Finds real input for the tests of the Hex formats.
 
 use std::path::PathBuf;
 
-/// Finds real input that is not part of the project, or says that the test is skipped.
+/// Finds real input that is not part of the project. If there is none, prints that the test is skipped.
 pub fn data(path: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("HEXMIRROR_TEST_DATA")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")), PathBuf::from);

@@ -1,4 +1,4 @@
-//! Generates literal terms and locks, and compares what is read of them with what Elixir and Erlang themselves read.
+//! Generates literal terms and locks, and compares how this program and Elixir or Erlang read them.
 
 mod oddities;
 mod terms;
@@ -13,7 +13,7 @@ use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use terms::{Language, dump, hex};
 
-/// How many texts of each sort are generated.
+/// The number of generated texts of each kind.
 const CASES: usize = 400;
 
 #[test]
@@ -47,7 +47,7 @@ fn generated_terms_and_locks_read_as_elixir_and_erlang_read_them() {
     }
 }
 
-/// Tells whether there is an Elixir; says that a test is skipped if there is none.
+/// Returns whether Elixir is available. If not, prints that the test is skipped.
 fn is_installed() -> bool {
     let found = Command::new("elixir").arg("--version").output().is_ok();
     if !found {
@@ -56,7 +56,7 @@ fn is_installed() -> bool {
     found
 }
 
-/// Returns what we read in a text, in the oracle's notation: the term, and the entries if it is a lock.
+/// Returns what the program reads in a text, in the oracle's notation: the term, and the entries if it is a lock.
 fn read(file: &str, text: &str) -> Result<(String, String), String> {
     if file.ends_with(".erl") {
         let terms = erlang::consult(text.as_bytes()).map_err(|error| format!("{error:?}"))?;
@@ -91,7 +91,7 @@ fn tuple(app: &str, source: &Source) -> String {
     format!("{{{},{}}}", text(app), elements.join(","))
 }
 
-/// Has one Elixir read all the texts; returns its lines by the name of the file.
+/// Lets a single Elixir process read all texts. Returns its lines by file name.
 fn ask_elixir(texts: &BTreeMap<String, String>) -> BTreeMap<String, (String, String)> {
     let folder = tempfile::tempdir().unwrap();
     let files = folder.path().join("files");

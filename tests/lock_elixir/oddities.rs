@@ -1,5 +1,6 @@
-//! Texts that are nearly locks: written by hand, and valid ones with something put in between. Elixir and Erlang may accept
-//! what we refuse (much of it is code), but nothing may be accepted here that they refuse, or read as something else.
+//! Texts that are nearly locks: written by hand, or valid ones with an insertion. Elixir and Erlang may accept what
+//! this program rejects (much of it is code), but this program must neither accept what they reject nor read it
+//! differently.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use crate::terms::{self, Language};
 use crate::{ask_elixir, is_installed, read};
 
-/// What is put in: blanks and what looks like them, control and format characters, signs and beginnings of tokens.
+/// The insertions: whitespace and characters that look like it, control and format characters, punctuation and
+/// beginnings of tokens.
 const INSERTED: &[&str] = &[
     " ",
     "\t",
@@ -125,7 +127,7 @@ const INSERTED: &[&str] = &[
     "b ",
 ];
 
-/// Elixir's corners, of which a lock has none.
+/// Unusual Elixir syntax, which no lock contains.
 const ELIXIR: &[&str] = &[
     "",
     " ",
@@ -384,7 +386,7 @@ const ELIXIR: &[&str] = &[
     "?a",
 ];
 
-/// Erlang's.
+/// Unusual Erlang syntax.
 const ERLANG: &[&str] = &[
     "",
     " ",
@@ -604,7 +606,7 @@ fn generated(strategy: &BoxedStrategy<String>, runner: &mut TestRunner, count: u
     (0..count).map(|_| strategy.new_tree(runner).unwrap().current()).collect()
 }
 
-/// Puts each of [`INSERTED`] somewhere into each text, and elsewhere takes a character away.
+/// Inserts each of [`INSERTED`] somewhere into each text, and removes a character elsewhere.
 fn mutated(texts: &[String], runner: &mut TestRunner) -> BTreeSet<String> {
     let mut mutants = BTreeSet::new();
     for text in texts {
@@ -628,7 +630,7 @@ fn what_elixir_and_erlang_refuse_is_refused_and_nothing_is_read_otherwise() {
     if !is_installed() {
         return;
     }
-    // The same texts every time: a test that fails now and then would be taken for a nuisance.
+    // The same texts every time, because developers would ignore a test that fails occasionally.
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let mut texts = BTreeMap::new();
     let mut add = |extension: &str, found: BTreeSet<String>| {
@@ -680,6 +682,6 @@ fn what_elixir_and_erlang_refuse_is_refused_and_nothing_is_read_otherwise() {
     }
     eprintln!("{} texts: {agreed} read alike, {refused} refused that they read", texts.len());
     assert!(wrong.is_empty(), "{} of {} texts:\n{}", wrong.len(), texts.len(), wrong.join("\n"));
-    // Otherwise the test would prove nothing.
+    // Otherwise, the test would prove nothing.
     assert!(agreed > 500, "only {agreed} texts are read at all");
 }

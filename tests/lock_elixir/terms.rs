@@ -1,4 +1,4 @@
-//! Literal terms as random text, in the many ways they can be written, and the notation they are compared in.
+//! Generates literal terms as random text, in the many ways to write them, and the notation for comparing them.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use git_hexmirror::term::{Spanned, Term};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Which language to write.
+/// The language to generate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Language {
     Elixir,
@@ -20,7 +20,7 @@ fn one_of(choices: &'static [&'static str]) -> Text {
     select(choices).prop_map(str::to_owned).boxed()
 }
 
-/// What may stand between two tokens: blanks, new lines, comments.
+/// The text between two tokens: whitespace, line breaks, comments.
 fn gap(language: Language) -> Text {
     match language {
         Elixir => one_of(&["", "", " ", "\n", "\r\n", "\t", " # it's a \"comment\" →\n", "#{\n"]),
@@ -28,7 +28,7 @@ fn gap(language: Language) -> Text {
     }
 }
 
-/// The inside of quotes, both kinds of which are escaped. `latin`: no character above U+00FF.
+/// The text between quotes. Both kinds of quotes are escaped. With `latin`, contains no character above U+00FF.
 fn inside_quotes(language: Language, bytes: bool) -> Text {
     let plain = "[a-zA-Z0-9 _.:/~>=,@{}()<>%\\[\\]-]{1,12}";
     let common =
@@ -102,7 +102,7 @@ fn leaf(language: Language) -> Text {
     prop_oneof![integer, small, float, bytes, own.clone(), own, atom, string(language), string(language)].boxed()
 }
 
-/// A key with what separates it from its value, in a map.
+/// A key in a map, and the separator after it.
 fn map_key(language: Language) -> Text {
     match language {
         Elixir => (leaf(Elixir), gap(Elixir)).prop_map(|(key, gap)| format!("{key} =>{gap}")).boxed(),
@@ -116,7 +116,7 @@ fn keyword_key() -> Text {
         .boxed()
 }
 
-/// Writes elements between brackets, each after a gap, with or without a comma at the end.
+/// Writes elements between brackets, each after a gap, with or without a trailing comma.
 fn bracketed(language: Language, open: &str, elements: Vec<(String, String)>, close: &str, comma: bool) -> String {
     let mut text = open.to_owned();
     let count = elements.len();
@@ -166,7 +166,7 @@ pub fn term(language: Language) -> Text {
         .boxed()
 }
 
-/// A mix.lock: a map, or the keyword list of 2014, of entries of any age.
+/// A mix.lock: a map, or the keyword list of 2014, with entries in any historical format.
 pub fn mix_lock() -> Text {
     let version = "[0-9]{1,2}\\.[0-9]{1,2}\\.[0-9](-rc\\.[0-9])?".prop_map(|version| format!("\"{version}\"")).boxed();
     let checksum =
@@ -232,7 +232,7 @@ pub fn dump(term: &Term<'_>) -> String {
     }
 }
 
-/// Returns bytes in capital hexadecimal digits.
+/// Returns bytes as uppercase hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }

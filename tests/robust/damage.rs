@@ -1,4 +1,4 @@
-//! A mirror whose objects have rotted: `verify` names each damage, and `serve` goes on with the rest.
+//! A mirror with damaged objects: `verify` names each damage, and `serve` continues to serve the rest.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::support::http::get;
 use crate::support::stage::{PINNED, Ran, Serving, Stage};
 
-/// A mirror with loose objects, each of which can be damaged by itself.
+/// A mirror with loose objects, each of which can be damaged separately.
 fn loose() -> Stage {
     let stage = Stage::mirrored();
     for pack in packs(&stage) {
@@ -81,7 +81,7 @@ fn each_damage_is_named_with_its_path() {
 #[test]
 fn an_object_with_other_content_is_found_by_its_hash() {
     let stage = loose();
-    // A whole object, but not the one of that name.
+    // A valid object, but not the one with that id.
     let other = object(&stage, ":hex/hexpm/packages/beta/contents/lib/beta.ex");
     fs::copy(other, object(&stage, &format!(":{SOURCE}"))).unwrap();
     let ran = stage.run(&["verify"]).exits(1);
@@ -99,7 +99,7 @@ fn a_damaged_file_is_refused_and_the_others_are_served() {
     assert_eq!((status("/tarballs/alpha-1.0.0.tar"), status("/packages/gamma")), (500, 500));
     assert!(get(serving.authority(), "/tarballs/beta-0.3.0.tar").body == beta);
     assert_eq!((status("/packages/alpha"), status("/packages/beta")), (200, 200));
-    // Not served the second time either, from a cache.
+    // It is not served from a cache at the second request either.
     assert_eq!(status("/tarballs/alpha-1.0.0.tar"), 500);
     let body = get(serving.authority(), "/tarballs/alpha-1.0.0.tar").body;
     assert!(body.len() < 1000, "an error is told, not half a tarball");
@@ -110,10 +110,10 @@ fn a_damaged_file_is_refused_and_the_others_are_served() {
 #[test]
 fn wrong_bytes_that_git_takes_for_right_are_not_served() {
     let stage = Stage::mirrored();
-    // A commit that changes a file of a release: every object is whole, but the tarball is not the published one.
+    // A commit that changes a file of a release: every object is valid, but the tarball is not the published one.
     stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);
     fs::write(stage.sandbox.path().join("edit").join(SOURCE), "one!").unwrap();
-    // And an entry that upstream did sign, but not the one that was stored.
+    // An entry that upstream signed, but not the one that was stored.
     let mut later = stage.registry.clone();
     later.retire("beta 0.3.0", "no more");
     fs::write(stage.sandbox.path().join("edit/hex/hexpm/registry/beta"), later.signed("beta")).unwrap();

@@ -1,4 +1,4 @@
-//! Disks that are full, and repositories that may not be written to.
+//! Full disks and read-only repositories.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn the_disk_is_full() {
     stage.run_in("small", &["update"]).ok();
     let tip = || stage.sandbox.git("small", &["rev-parse", "hexmirror"]);
     let before = tip();
-    // From nearly full to just enough, so that it fails in different places.
+    // From nearly full to just enough, so that it fails at different points.
     fs::write(folder.join("mix.lock"), stage.registry.mix_lock(&["bulky 1.0.0"])).unwrap();
     let mut failures = 0;
     for filling in (0..=15).rev() {
@@ -70,14 +70,14 @@ fn the_repository_is_read_only() {
         return;
     }
     let tip = stage.tip();
-    // Reading needs no writing, …
+    // Reading requires no write permission, …
     for command in ["status", "verify", "list", "diff"] {
         stage.run(&[command]).ok();
     }
     stage.run(&["update"]).ok().says("nothing to do");
     stage.run(&["init"]).ok();
     stage.run(&["run", "--", "true"]).ok();
-    // … and what needs it says so.
+    // … and commands that require it report it.
     let other = stage.sandbox.path().join("other.lock");
     let ran = stage.run(&["update", "--refresh"]).exits(5).says("Read-only file system");
     assert!(ran.stderr.starts_with("error: cannot "), "{ran:?}");

@@ -1,4 +1,4 @@
-//! A crash of the machine: what is published is on disk before its ref is, and a ref that broke is recovered.
+//! A system crash: what is published is on disk before its ref is, and a damaged ref is recovered.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::support::stage::{PINNED, Ran, Stage};
 
-/// Where a system call comes in the order of all of them.
+/// The position of a system call in the trace.
 struct Calls(Vec<String>);
 
 impl Calls {
-    /// Runs an update under strace. `None`, with a message, if there is no strace that may trace.
+    /// Runs an update under strace. `None`, with a message, if strace is missing or may not trace.
     fn of_update(stage: &Stage) -> Option<Self> {
         let log = stage.sandbox.path().join("trace");
         let update = stage.command(&["update", "--quiet"]);
@@ -40,20 +40,20 @@ impl Calls {
         self.0.iter().position(|line| is_it(line)).unwrap_or_else(|| panic!("no {what}: {:#?}", self.0))
     }
 
-    /// Where a file or folder is synced whose path ends so, or has that in its name.
+    /// The position of the sync of a file or folder whose path has this ending or contains this name.
     #[track_caller]
     fn sync(&self, path: &str) -> usize {
         self.position(path, |line| line.contains("sync(") && line.contains(path))
     }
 
-    /// Where one of several is synced last.
+    /// The position of the last sync of several.
     #[track_caller]
     fn last_sync(&self, path: &str) -> usize {
         let is_it = |line: &String| line.contains("sync(") && line.contains(path);
         self.0.iter().rposition(is_it).unwrap_or_else(|| panic!("no {path}: {:#?}", self.0))
     }
 
-    /// Where a file is renamed to one whose path ends so.
+    /// The position of a rename to a path with this ending.
     #[track_caller]
     fn rename(&self, to: &str) -> usize {
         self.position(to, |line| line.contains("rename") && line.contains(&format!("{to}\"")))
@@ -87,7 +87,7 @@ fn the_user_says_what_is_synced() {
     assert!(lock < moved && !calls.0.iter().any(|line| line.contains("sync(") && line.contains("/objects/")));
 }
 
-/// A mirror with two commits, and a file of git's folder.
+/// A mirror with two commits, and a file in git's folder.
 struct Broken {
     stage: Stage,
     before: String,
@@ -114,7 +114,7 @@ impl Broken {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// Makes sure that nothing but an update touches the ref, and that this recovers it to a commit.
+    /// Checks that only an update changes the ref, and that it recovers the ref to a commit.
     #[track_caller]
     fn is_recovered(&self, problem: &str, commit: &str, source: &str) {
         let stage = &self.stage;
@@ -138,7 +138,7 @@ impl Broken {
         let log = fs::read(self.path("logs/refs/heads/hexmirror")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let noted = log.lines().any(|line| line.starts_with(char::is_alphanumeric) && line.contains("recovered from"));
-        // Where packed-refs have it, nothing moves.
+        // If packed-refs has the ref, it does not move.
         assert!(noted || source == "packed-refs", "{log}");
     }
 }
@@ -176,7 +176,7 @@ fn a_broken_branch_is_recovered_from_its_reflog() {
         (&[0; 41], "it holds 41 zero bytes"),
         (b"0123456789\n", "it holds no commit id"),
         (b"\xff\x00garbage", "it holds no commit id"),
-        // Only gix would read it: the line end is another character.
+        // Only gix would read it, because the line ends with another character.
         (b"0123456789012345678901234567890123456789x", "it holds no commit id"),
     ] {
         let broken = Broken::new();
@@ -241,7 +241,7 @@ fn a_branch_that_cannot_be_recovered_is_left_alone() {
     let ran = stage.run(&["update"]).exits(5);
     ran.says("neither its reflog, packed-refs nor a remote").says("rm ").says("refs/heads/hexmirror");
     assert_eq!(fs::read(broken.path("refs/heads/hexmirror")).unwrap(), b"");
-    // What the hint says.
+    // What the hint recommends.
     fs::remove_file(broken.path("refs/heads/hexmirror")).unwrap();
     stage.run(&["update"]).ok();
     stage.run(&["verify"]).ok();

@@ -1,4 +1,4 @@
-//! An upstream that fails most of the time: every update gets further, and the last one is done.
+//! An upstream that usually fails: every update makes progress, and the last one completes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,16 +8,16 @@ use crate::support::registry::Registry;
 use crate::support::stage::Stage;
 use crate::support::upstream::{ALWAYS, Fault};
 
-/// As many as a middle-sized project has.
+/// As many packages as a medium-sized project has.
 const PACKAGES: usize = 105;
-/// What shortens the pauses between attempts, in milliseconds.
+/// Shortens the pauses between attempts, in milliseconds.
 const NO_PAUSE: (&str, &str) = ("__HEXMIRROR_TEST_RETRY_PAUSE_MS", "1");
 
 fn many() -> Stage {
     let mut registry = Registry::default();
     let names: Vec<String> = (0..PACKAGES).map(|number| format!("package_{number:03} 1.0.0")).collect();
     for name in &names {
-        // Each asks for an entry that no lock pins, and of every second one there is none.
+        // Each needs the entry of a package that no lock pins, and every second one of those does not exist.
         let number = &name[8..11];
         let optional = format!("?optional_{number} >= 0.0.0");
         registry.publish(name, &[&optional], &[("lib/code.ex".into(), format!("# {name}\n").repeat(100))]);
@@ -29,7 +29,7 @@ fn many() -> Stage {
     Stage::with(registry, &pinned)
 }
 
-/// Updates until it is done, at most so often. Returns how many runs it took.
+/// Updates until an update succeeds, up to a maximum number of runs. Returns the number of runs.
 fn runs_until_done(stage: &Stage, most: usize) -> usize {
     for run in 1..=most {
         let ran = stage.run_with(&["update"], &[NO_PAUSE]);
@@ -62,7 +62,7 @@ fn an_update_converges_however_often_requests_fail() {
     }
 }
 
-/// Three packages, of which one cannot be had at first.
+/// Three packages, of which one is unavailable at first.
 fn failed_once() -> Stage {
     let stage = Stage::new();
     stage.upstream.fail("/tarballs/alpha-1.0.0.tar", ALWAYS, Fault::Status(404, None));
@@ -90,7 +90,7 @@ fn entries_are_kept_like_tarballs() {
     stage.run(&["update"]).ok();
     let asked: Vec<_> = stage.upstream.requests("*").split_off(before);
     let asked: Vec<_> = asked.iter().map(|request| request.path().to_owned()).collect();
-    // Of alpha no release was there, so nobody knew yet what it depends on; gamma is known from beta.
+    // No release of alpha was available, so its dependencies are unknown; gamma is known as a dependency of beta.
     assert_eq!(asked, ["/tarballs/alpha-1.0.0.tar"]);
     stage.run(&["verify"]).ok();
 }
@@ -152,14 +152,14 @@ fn a_kept_entry_never_replaces_a_newer_one() {
     // Another clone of the project.
     stage.sandbox.git("", &["clone", "--quiet", "--no-local", "project", "other"]);
     fs::copy(stage.project.join("mix.lock"), stage.sandbox.path().join("other/mix.lock")).unwrap();
-    // This one gets the second state of alpha, but does not finish.
+    // This clone fetches the second version of alpha's entry, but its update does not complete.
     stage.registry.retire("alpha 1.0.0", "second");
     stage.registry.put(&stage.upstream);
     stage.upstream.fail("/packages/beta", ALWAYS, Fault::Status(404, None));
     stage.run(&["update", "--refresh"]).exits(3);
     assert!(!kept_entries(&stage).is_empty());
     stage.upstream.heal();
-    // The other one brings the third.
+    // The other clone fetches the third version.
     stage.registry.retire("alpha 1.0.0", "third");
     stage.registry.put(&stage.upstream);
     stage.run_in("other", &["update", "--refresh"]).ok();

@@ -1,4 +1,4 @@
-//! `git gc` beside an update: what is there and nothing leads to may go at any moment.
+//! `git gc` during an update: unreachable objects may disappear at any time.
 
 use std::fs;
 use std::process::Stdio;
@@ -7,10 +7,10 @@ use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Ran, Stage};
 use crate::support::upstream::Fault;
 
-/// The last tarball that one request at a time asks for.
+/// The last tarball that sequential requests fetch.
 const LAST: &str = "/tarballs/zeta-1.0.0.tar";
 
-/// A project whose lock pins one release beyond what its mirror has, and the download of that one stalls.
+/// A project whose lock pins one release more than its mirror has. The download of that release stalls.
 fn stalled(pinned: &[&str]) -> Stage {
     let mut registry = Registry::sample();
     registry.publish("zeta 1.0.0", &[], &[("lib/zeta.ex".into(), "zeta".into())]);
@@ -19,7 +19,7 @@ fn stalled(pinned: &[&str]) -> Stage {
     stage
 }
 
-/// Runs an update, and meanwhile whatever removes the most.
+/// Runs an update, and meanwhile removes as many objects as possible.
 fn update_beside_gc(stage: &Stage, folder: &str) {
     let mut command = stage.command_in(stage.sandbox.path().join(folder), &["update", "--jobs=1"]);
     let update = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program can be run");
@@ -53,7 +53,7 @@ fn objects_that_only_exist_may_go_while_an_update_waits() {
     let before = stage.tip().unwrap();
     stage.lock(&["alpha 1.0.0", "beta 0.3.0", "delta 4.5.6+build.7", "gamma 1.0.0"]);
     stage.run(&["update"]).ok();
-    // What is undone is still there, and nothing leads to it.
+    // The undone commit still exists, but is unreachable.
     stage.git(&["update-ref", "refs/heads/hexmirror", &before]);
     let object = stage.git(&["rev-parse", "hexmirror@{1}:hex/hexpm/packages/gamma/contents/lib/gamma.ex"]);
     stage.git(&["reflog", "delete", "hexmirror@{0}"]);

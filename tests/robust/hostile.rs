@@ -1,4 +1,5 @@
-//! Tarballs that want to do harm, signed and locked with their true checksums: whoever signs them, they are not stored.
+//! Harmful tarballs with valid signatures and matching checksums in the lock: they are never stored, whoever signs
+//! them.
 
 use std::io::Write;
 
@@ -9,7 +10,7 @@ use crate::refused;
 use crate::support::registry::{Registry, wrap};
 use crate::support::stage::Stage;
 
-/// Returns so many zeros, gzipped.
+/// Returns this many zeros, gzipped.
 pub fn zeros(count: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let block = vec![0; 1 << 20];
@@ -19,7 +20,7 @@ pub fn zeros(count: usize) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Adds a member with any name, which the `tar` crate would not write.
+/// Adds a member with any name, including names that the `tar` crate refuses to write.
 fn member(archive: &mut Vec<u8>, name: &[u8], kind: tar::EntryType, link: &[u8], bytes: &[u8]) {
     let mut header = tar::Header::new_ustar();
     header.as_mut_bytes()[..name.len()].copy_from_slice(name);
@@ -47,7 +48,7 @@ fn with_member(name: &str, kind: tar::EntryType, link: &str) -> Vec<u8> {
     wrap(&gzipped(archive))
 }
 
-/// Makes sure that a project that pins such a tarball is told so, and that nothing of it is kept.
+/// Checks that an update with such a tarball reports the problem and keeps nothing of it.
 #[track_caller]
 fn is_refused(tarball: Vec<u8>, texts: &[&str]) {
     let mut registry = Registry::sample();
@@ -56,7 +57,7 @@ fn is_refused(tarball: Vec<u8>, texts: &[&str]) {
     let mut texts = texts.to_vec();
     texts.push("hostile-1.0.0.tar is refused");
     refused(&stage, 4, &texts);
-    // Not the second time either, when the tarball is there already.
+    // It is refused again when the tarball is already on disk.
     refused(&stage, 4, &texts);
     assert!(!stage.sandbox.path().join("escaped").exists() && !stage.project.join("escaped").exists());
 }
@@ -84,7 +85,7 @@ fn the_contents_are_a_bomb() {
 fn there_are_too_many_members() {
     let mut archive = Vec::new();
     for number in 0..120_000_u64 {
-        // Names that do not compress, so that it is their number that counts.
+        // The names do not compress, so their number is what exceeds the limit.
         let name = format!(
             "{:016x}{:016x}",
             number.wrapping_mul(0x9E37_79B9_7F4A_7C15),
@@ -129,7 +130,7 @@ fn names_that_git_refuses_are_stored_as_the_tarball_and_pushed() {
     let document = stage.run(&["update", "--json"]).ok().json();
     for added in document["added"].as_array().unwrap() {
         let expected = if added["package"] == "alpha" { "unpacked" } else { "tarball" };
-        // git takes a space at the end for harmless, except on Windows.
+        // git considers a trailing space harmless, except on Windows.
         if added["package"] != "odd5" {
             assert_eq!(added["storage"], expected, "{added}");
         }
@@ -140,7 +141,7 @@ fn names_that_git_refuses_are_stored_as_the_tarball_and_pushed() {
     stage.sandbox.git("strict.git", &["config", "transfer.fsckObjects", "true"]);
     stage.git(&["push", "--quiet", "../strict.git", "hexmirror"]);
     assert_eq!(stage.sandbox.git("strict.git", &["rev-parse", "hexmirror"]), stage.tip().unwrap());
-    // A clone checks nothing out that it should not.
+    // A clone checks out nothing harmful.
     stage.sandbox.git("", &["clone", "--quiet", "--branch=hexmirror", "strict.git", "out"]);
     assert!(!stage.sandbox.path().join("out/escaped").exists());
     let serving = crate::support::stage::Serving::start(&mut stage.command(&["serve", "--listen=127.0.0.1:0"]));

@@ -1,4 +1,4 @@
-//! `update` killed at any moment: the branch is whole, what is there is right, and the next update completes.
+//! `update` killed at any moment: the branch stays intact, its contents are correct, and the next update completes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,12 +16,12 @@ use crate::support::upstream::Fault;
 
 const KILLS: usize = 200;
 const WORKERS: usize = 4;
-/// How often a pull and a push are killed, with the processes of git that they start or without.
+/// How often a pull and a push are killed, with and without their git processes.
 const FAMILIES: usize = 40;
-/// What an update leaves of its own that was not killed.
+/// The files that an uninterrupted update leaves.
 const OWN: [&str; 3] = ["hexmirror", "hexmirror/fresh", "hexmirror/update.lock"];
 
-/// What a mirror has before, and what it is to have after.
+/// The contents of a mirror before and after an update.
 const BEFORE: [&str; 2] = ["p0 1.0.0", "p1 1.0.0"];
 
 fn registry() -> (Registry, Vec<String>) {
@@ -35,7 +35,7 @@ fn registry() -> (Registry, Vec<String>) {
     (registry, after)
 }
 
-/// A mirror to be copied for every kill, in `template`; beside it, one that was never begun, in `empty`.
+/// A mirror to copy for every kill, in `template`, and a project without a mirror, in `empty`.
 fn template() -> Stage {
     let (registry, after) = registry();
     let stage = Stage::with(registry, &BEFORE);
@@ -66,21 +66,21 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The moment of a kill.
+/// When to kill.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// When so many requests have arrived upstream, and a little later.
+    /// Shortly after upstream has received this many requests.
     Requests(usize, Duration),
-    /// While a tarball has arrived up to this byte.
+    /// When a tarball has been received up to this byte.
     InTheMiddle(usize),
-    /// So long after a file like this appears below `.git`.
+    /// This long after such a file appears below `.git`.
     File(&'static str, Duration),
-    /// So long after the start.
+    /// This long after the start.
     After(Duration),
 }
 
 impl Moment {
-    /// Draws one; `whole` is how long an update takes.
+    /// Selects a moment at random. `whole` is the duration of an update.
     fn draw(random: &mut fastrand::Rng, whole: Duration) -> Self {
         let within = |random: &mut fastrand::Rng, longest: Duration| longest.mul_f64(random.f64());
         match random.u8(..8) {
@@ -94,14 +94,14 @@ impl Moment {
     }
 }
 
-/// Burns time until something is so, or the process has ended.
+/// Busy-waits until a condition holds or the process has ended.
 fn spin(child: &mut Child, so: impl Fn() -> bool) {
     while !so() && child.try_wait().expect("a child").is_none() {
         std::hint::spin_loop();
     }
 }
 
-/// Returns how often a folder was changed, roughly: names and times of what is in it.
+/// Returns an approximate fingerprint of a folder: the names and times of its contents.
 fn listing(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -109,7 +109,7 @@ fn listing(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Kills an update in `folder`, and tells whether it was still running.
+/// Kills an update in `folder`, and returns whether it was still running.
 fn kill(stage: &Stage, upstream: &crate::support::upstream::TestUpstream, folder: &Path, moment: Moment) -> bool {
     let asked = upstream.count("*");
     if let Moment::InTheMiddle(bytes) = moment {
@@ -157,7 +157,7 @@ fn check(stage: &Stage, url: &str, folder: &Path, thorough: bool, before: Option
     if tip.as_deref() == before {
         status.exits(1);
     } else {
-        // It came as far as the end.
+        // The update had completed.
         status.ok();
     }
     run(&["update", "--quiet"]).ok().silent();
@@ -169,7 +169,7 @@ fn check(stage: &Stage, url: &str, folder: &Path, thorough: bool, before: Option
     }
 }
 
-/// Makes sure that a repository has no more than it would have if nothing had been killed.
+/// Checks that a repository has no files that it would not have without the kills.
 #[track_caller]
 fn nothing_is_left(stage: &Stage, folder: &Path, own: &BTreeSet<PathBuf>) {
     assert_eq!(&leftovers(&folder.join(".git")), own);
@@ -196,7 +196,7 @@ fn kill_family(child: &mut Child, random: &mut fastrand::Rng) {
     }
 }
 
-/// Waits until no process of a group is left: a git whose parent was killed may go on for a moment.
+/// Waits until no process of a group is left: a git process whose parent was killed may continue for a moment.
 fn wait_for_group(group: u32) {
     let alive = |entry: fs::DirEntry| {
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
@@ -221,7 +221,7 @@ fn pulls_and_pushes_with_their_gits() {
         stage.sandbox.git(name, &["remote", "add", "origin", remote.to_str().unwrap()]);
     }
     stage.run_in("template", &["push"]).ok();
-    // What an undisturbed run leaves.
+    // The files that an uninterrupted run leaves.
     let undisturbed = |name: &str, command: &str| {
         let folder = root.join("undisturbed");
         copy(&root.join(name), &folder);
@@ -250,7 +250,7 @@ fn pulls_and_pushes_with_their_gits() {
             stage.run_in(&folder, &[command]).ok();
             nothing_is_left(&stage, &folder, &expected);
             stage.sandbox.git(&folder, &["fsck", "--strict", "--no-dangling"]);
-            // What the user's own git needs.
+            // The user's own git needs these.
             stage.sandbox.git(&folder, &["fetch", "--quiet", "origin"]);
             fs::remove_dir_all(folder).unwrap();
         }
@@ -271,7 +271,7 @@ fn two_hundred_times() {
     thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                // How long an update takes while the others are at it.
+                // The duration of an update while the others are running.
                 let mut whole = Duration::from_millis(60);
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What killed processes left goes with the next success, and nothing else does.
+//! The next successful run removes what killed processes left behind, and nothing else.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::stage::{PINNED, Stage};
 
-/// Returns the paths of everything below git's folder that may be left over: this program's own files, the object folder
-/// without its objects, and every lock.
+/// Returns the paths below git's folder that may be left over: this program's own files, the object folder without its
+/// objects, and every lock.
 pub fn leftovers(git_dir: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut folders = vec![git_dir.to_owned()];
@@ -61,7 +61,7 @@ fn what_was_left_goes_and_what_belongs_to_others_stays() {
             put(path);
         }
     };
-    // Git's own, of a process that may be at work.
+    // Files of git itself, whose process may be running.
     let others = ["objects/pack/tmp_pack_abcdef", "objects/pack/tmp_idx_abcdef", "refs/heads/main.lock", "index.lock"];
     others.into_iter().for_each(put);
     let mut expected = clean.clone();
@@ -88,7 +88,7 @@ fn a_pack_that_lacks_its_index_yet_is_no_damage_and_goes() {
     stage.run(&["verify"]).ok();
     stage.run(&["update"]).ok();
     assert_eq!(list(), clean);
-    // One that somebody keeps is not this program's.
+    // A file that the user keeps does not belong to this program.
     fs::write(stem.with_extension("keep"), "").unwrap();
     fs::write(stem.with_extension("pack"), "PACK").unwrap();
     stage.run(&["verify"]).exits(1);
@@ -102,11 +102,11 @@ fn what_is_in_use_stays() {
     stage.run(&["update"]).ok();
     let own = stage.project.join(".git/hexmirror");
     let objects = stage.project.join(".git/objects");
-    // As `verify` and `diff --source` hold it while they run, …
+    // Held by a running `verify` or `diff --source`, …
     let alive = File::create(own.join("temporary.lock")).unwrap();
     alive.lock_shared().unwrap();
     fs::create_dir(own.join("tmp-verify")).unwrap();
-    // … and a git whose parent was killed.
+    // … and by a git process whose parent was killed.
     let incoming = objects.join("hexmirror-incoming-fetch");
     fs::create_dir(&incoming).unwrap();
     let writes = File::create(incoming.join("alive")).unwrap();

@@ -1,10 +1,10 @@
-//! Locks that arrive with somebody's branch.
+//! Invalid or hostile locks in another user's branch.
 
 use crate::refused;
 use crate::support::registry::Registry;
 use crate::support::stage::Stage;
 
-/// Makes sure that an update with such a lock is refused before anything is asked for.
+/// Checks that an update with such a lock is rejected before any request.
 #[track_caller]
 fn is_refused(lock: &str, texts: &[&str]) {
     let stage = Stage::without_lock(Registry::sample());
@@ -98,7 +98,7 @@ fn nested_too_deeply_or_too_large() {
     file.set_len(1 << 30).unwrap();
     refused(&stage, 2, &["mix.lock"]);
     stage.run(&["lock", "mix.lock"]).exits(2).says("file too large");
-    // One line of the largest size that is read: told with the little of it that can be shown.
+    // A single line of the maximum size, of which the error only shows an excerpt.
     file.set_len(60 << 20).unwrap();
     let ran = stage.run(&["lock", "mix.lock"]).exits(2).says("mix.lock:1:1");
     assert!(ran.stderr.len() < 2000);

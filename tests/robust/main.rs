@@ -1,4 +1,5 @@
-//! Bad input and bad days: a clear error, the right exit code, nothing stored, nothing lost.
+//! Invalid input and adverse conditions cause a clear error with the right exit code, and nothing is wrongly stored or
+//! lost.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -19,13 +20,13 @@ mod upstream;
 
 use support::stage::{Ran, Stage};
 
-/// Runs an update that has to fail with a code and some texts, and makes sure that it left no trace.
+/// Runs an update that must fail with an exit code and some texts, and checks that it left no trace.
 #[track_caller]
 fn refused(stage: &Stage, code: i32, texts: &[&str]) -> Ran {
     refused_with(stage, code, texts, &[])
 }
 
-/// Does that with more variables.
+/// As above, with additional variables.
 #[track_caller]
 fn refused_with(stage: &Stage, code: i32, texts: &[&str], variables: &[(&str, &str)]) -> Ran {
     let state = || {

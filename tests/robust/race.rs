@@ -1,4 +1,4 @@
-//! Several at once: whoever comes second waits or begins anew, and nothing of either is lost.
+//! Concurrent processes: the second one waits or starts again, and nothing of either is lost.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -86,7 +86,7 @@ fn many_updates_at_once_lose_nothing() {
 #[test]
 fn a_branch_that_git_moves_meanwhile_is_built_upon() {
     let stage = Stage::mirrored();
-    // Somebody else's update, which comes by a fetch.
+    // Another user's update, which arrives by a fetch.
     stage.sandbox.git("", &["clone", "--quiet", "--bare", "project", "theirs.git"]);
     let lock = stage.registry.mix_lock(&["gamma 1.0.0"]);
     fs::create_dir(stage.sandbox.path().join("work")).unwrap();
@@ -146,7 +146,7 @@ fn the_refs_lock_of_a_killed_update_is_cleared_and_gits_own_is_not() {
     }
     stage.run(&["status"]).ok();
     stage.lock(&["gamma 1.0.0"]);
-    // A mark that leads elsewhere leads nowhere.
+    // A marker that points elsewhere has no effect.
     fs::write(stage.project.join(".git/config.lock"), "").unwrap();
     fs::write(&mark, format!("program refs/../config {ours}\n")).unwrap();
     stage.run(&["update"]).ok();

@@ -1,5 +1,5 @@
-//! Every kind of stored file, damaged in every way: `verify` notices it, and `update --repair` restores it from whatever source
-//! has the bytes.
+//! Every kind of stored file, damaged in every way: `verify` detects it, and `update --repair` restores it from any
+//! source that has the bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use crate::support::stage::{Ran, Stage};
 use crate::support::upstream::{ALWAYS, Fault};
 
-/// What happens to a file.
+/// The damage to a file.
 #[derive(Debug, Clone, Copy)]
 enum Damage {
-    /// The byte so many thousandths into it is another one.
+    /// The byte at this position, in thousandths of the file's length, is changed.
     Flip(usize),
-    /// It ends so many bytes early.
+    /// The file is this many bytes too short.
     Shorter(usize),
-    /// Only its first half is there.
+    /// Only its first half exists.
     Half,
     Empty,
     Deleted,
-    /// Its second half is zeros, as after a power loss.
+    /// Its second half is zeros, as after a power failure.
     Zeros,
-    /// Something is behind its end.
+    /// Something is appended.
     Longer,
 }
 
@@ -50,7 +50,7 @@ impl Damage {
             Self::Longer => bytes.push(b'x'),
             Self::Deleted => {}
         }
-        // They are read-only.
+        // The files are read-only.
         fs::remove_file(file).unwrap();
         if !matches!(self, Self::Deleted) {
             fs::write(file, bytes).unwrap();
@@ -58,7 +58,7 @@ impl Damage {
     }
 }
 
-/// A mirror that is damaged again and again, each time from what it was.
+/// A mirror that is damaged repeatedly, each time from its original state.
 struct Victim {
     stage: Stage,
 }
@@ -81,7 +81,7 @@ impl Victim {
         self.copy("whole.git", "project/.git");
     }
 
-    /// Damages a file, and makes sure that it is noticed and repaired, with the same contents.
+    /// Damages a file, and checks that the damage is detected and repaired with the original contents.
     fn suffers(&self, what: &str, file: &Path, damage: Damage) {
         self.reset();
         let tree = self.stage.git(&["rev-parse", "hexmirror^{tree}"]);
@@ -107,7 +107,7 @@ impl Victim {
         Path::new(".git/objects").join(&id[..2]).join(&id[2..])
     }
 
-    /// Files beside the packs with an extension.
+    /// The files in the pack folder with an extension.
     fn beside_packs(&self, extension: &str) -> Vec<PathBuf> {
         let folder = fs::read_dir(self.stage.project.join(".git/objects/pack")).unwrap();
         let names = folder.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -138,7 +138,7 @@ fn each_damage_of_loose_objects(paths: &[&str]) {
     for (number, path) in paths.iter().enumerate() {
         victim.reset();
         let file = victim.object(path);
-        // All of them for one, and the other half of them for the next.
+        // All kinds of damage for one file, and every other kind for the next.
         for damage in DAMAGES.into_iter().skip(number % 2).step_by(if number == 0 { 1 } else { 2 }) {
             victim.suffers(path, &file, damage);
         }
@@ -251,7 +251,7 @@ fn an_earlier_commit_is_a_source() {
     assert_eq!(stage.git(&["diff", "--stat", "hexmirror~2", "hexmirror"]), "");
 }
 
-/// Rewrites the mirror's manifest by hand.
+/// Rewrites the mirror's manifest manually.
 fn edit_manifest(stage: &Stage, edit: impl Fn(&str) -> Option<String>) {
     stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);
     let file = stage.sandbox.path().join("edit/manifest");
@@ -288,7 +288,7 @@ fn lost_lines_of_the_manifest_are_noticed_and_come_back() {
         stage.run(&["verify"]).ok();
         assert_eq!(stage.git(&["rev-parse", "hexmirror^{tree}"]), before, "{lost}");
     }
-    // Nothing is published on top of a mirror that is not what its manifest says.
+    // Nothing is published on top of a mirror that does not match its manifest.
     edit_manifest(&stage, |line| (!line.starts_with("hex hexpm beta")).then(|| line.to_owned()));
     stage.run(&["prune", "--keep-days=0"]).exits(5).says("no line of the manifest names it").says("update --repair");
 }

@@ -1,4 +1,4 @@
-//! Repositories and branches that cannot be used.
+//! Unusable repositories and branches.
 
 use std::fs;
 
@@ -35,7 +35,7 @@ fn the_branch_is_checked_out_as_the_projects_own() {
     let stage = Stage::new();
     stage.sandbox.git("", &["init", "--quiet", "--initial-branch=hexmirror", "young"]);
     fs::write(stage.sandbox.path().join("young/mix.lock"), stage.registry.mix_lock(&PINNED)).unwrap();
-    // The branch is not born yet, but it is what HEAD stands on.
+    // The branch has no commit yet, but HEAD points to it.
     stage.run_in("young", &["update"]).exits(5).says("is checked out in");
     assert!(!stage.sandbox.try_git("young", &["rev-parse", "--verify", "hexmirror"]).status.success());
 }
@@ -78,7 +78,7 @@ fn the_manifest_is_not_one() {
     assert_eq!(stage.tip(), tip);
 }
 
-/// Commits a change of one file to the mirror branch, as a person with git would.
+/// Commits a change of one file to the mirror branch, as a user with git would.
 fn edit(stage: &Stage, file: &str, text: &str) {
     stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);
     fs::write(stage.sandbox.path().join("edit").join(file), text).unwrap();
@@ -157,7 +157,7 @@ fn a_branch_below_or_above_the_name_stands_in_the_way() {
     stage.run(&["init"]).ok();
 }
 
-/// Gives everything in the project to another user; says that a test is skipped where that cannot be done.
+/// Gives everything in the project to another user. If that is impossible, prints that the test is skipped.
 fn given_away(stage: &Stage) -> bool {
     let given = std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(&stage.project).output();
     let done = given.is_ok_and(|output| output.status.success());
@@ -185,14 +185,14 @@ fn what_another_user_set_in_their_repository_is_not_run() {
         assert!(!trace.exists(), "{command}");
     }
     assert_eq!(stage.upstream.requests("*").iter().filter(|asked| asked.path().contains("1.1.0")).count(), 0);
-    // For one command, as git counts it.
+    // For one command, as git itself treats it.
     let project = stage.project.to_str().unwrap();
     let once =
         |value| [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", value)];
     stage.run_with(&["list"], &once(project)).ok();
     let all_beside = format!("{}/*", stage.sandbox.path().display());
     stage.run_with(&["list"], &once(&all_beside)).ok();
-    // Its remotes count as well: their address, and the way there.
+    // Its remotes count as well, with their address and transport.
     stage.run_with(&["pull"], &once(project)).exits(3);
     assert!(trace.exists(), "with all of its settings");
     fs::remove_file(&trace).unwrap();
@@ -235,7 +235,7 @@ fn a_bare_repository_is_used_only_if_it_is_named_where_git_says_so() {
     let stage = Stage::mirrored();
     stage.git(&["add", "mix.lock"]);
     stage.git(&["commit", "--quiet", "--message", "Add"]);
-    // Somebody commits a bare repository, whose settings name commands.
+    // An attacker commits a bare repository whose settings contain commands.
     stage.git(&["clone", "--quiet", "--bare", ".", "vendored"]);
     stage.git(&["--git-dir=vendored", "fetch", "--quiet", ".", "hexmirror:hexmirror"]);
     let bare = stage.project.join("vendored");
@@ -247,12 +247,12 @@ fn a_bare_repository_is_used_only_if_it_is_named_where_git_says_so() {
         let ran = ran.says("cannot use bare repository").says("--git-dir=");
         assert!(ran.stderr.contains("safe.bareRepository is 'explicit'"), "{ran:?}");
     }
-    // Named, found beside a worktree, or in a .git folder, as for git.
+    // Named explicitly, found beside a worktree, or in a .git folder, as in git.
     let named = ["--git-dir", bare.to_str().unwrap(), "hexmirror", "list"];
     stage.run_through_git(&bare, &named).ok();
     stage.run(&["list"]).ok();
     stage.run_in(stage.project.join(".git"), &["list"]).ok();
-    // A setting of the repository's own does not matter.
+    // A setting in the repository's own configuration has no effect.
     stage.sandbox.git("", &["config", "--global", "--unset", "safe.bareRepository"]);
     stage.git(&["--git-dir=vendored", "config", "safe.bareRepository", "explicit"]);
     stage.run_in(&bare, &["list"]).ok();

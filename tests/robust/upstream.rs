@@ -1,4 +1,4 @@
-//! An upstream that is away, slow, or sends what it should not.
+//! An upstream that is unreachable, slow, or sends invalid data.
 
 use git_hexmirror::hex::gzip::gzip;
 
@@ -19,7 +19,7 @@ fn failing(path: &str, fault: Fault) -> Stage {
 #[test]
 fn it_is_unreachable() {
     let stage = Stage::new();
-    // A port that was free a moment ago, and that nobody else is given while this test holds it.
+    // A port that was free a moment ago, which this test keeps reserved.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -31,7 +31,7 @@ fn it_is_unreachable() {
         &[("HEXMIRROR_URL", &url)],
     );
     stage.run(&["update"]).ok();
-    // What is there needs no upstream.
+    // What the mirror has needs no upstream.
     stage.run_with(&["update"], &[("HEXMIRROR_URL", &url)]).ok();
     stage.run_with(&["verify"], &[("HEXMIRROR_URL", &url)]).ok();
 }
@@ -219,7 +219,7 @@ fn an_entry_is_for_another_repository() {
 fn an_entry_is_no_entry() {
     refused(&forged(gzip(b"<html>Please log in</html>")), 4, &["the registry entry of alpha is refused"]);
     refused(&forged(b"<html>Please log in</html>".to_vec()), 4, &["the registry entry of alpha is refused"]);
-    // Inflates to a gigabyte.
+    // Decompresses to a gigabyte.
     let stage = forged(crate::hostile::zeros(1 << 30));
     let ran: Ran = refused(&stage, 3, &["/packages/alpha is larger than"]);
     assert!(ran.stderr.len() < 2000);
@@ -260,7 +260,7 @@ fn a_web_page_is_told_from_a_tarball_and_from_an_entry() {
         stage.upstream.put(path, b"\n<!DOCTYPE html><title>Welcome to our wireless network</title>");
         refused(&stage, 3, &["answered with a web page (text/html)", "wants you to log in"]);
         assert_eq!(stage.upstream.count(&format!("/{path}")), 1, "it is not asked for again and again");
-        // A server that calls everything so is believed by its bytes.
+        // If a server declares every response as HTML, its bytes decide.
         stage.registry.put(&stage.upstream);
         stage.run(&["update"]).ok();
     }

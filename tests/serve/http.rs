@@ -1,4 +1,4 @@
-//! What the server answers.
+//! The server's responses.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex};
@@ -166,7 +166,7 @@ fn damage_is_told_and_the_rest_goes_on() {
         "ecto 2.0.0 is damaged in the mirror at commit 0123456789ab; run `git hexmirror verify` on the server";
     assert_eq!((answer.status, answer.text()), (500, format!("{expected}\n").as_str()));
     assert_eq!(answer.field("etag"), None);
-    // The cause may name a local path, and is not the client's business.
+    // The cause may contain a local path, which the client must not see.
     assert_eq!(*errors.lock().unwrap(), [format!("{expected}: blob 1234 is torn")]);
     assert_eq!(client.ask("GET", "/tarballs/jason-1.0.0.tar", &[]).status, 500);
     assert_eq!(client.ask("GET", "/tarballs/evil-1.0.0.tar", &[]).status, 500);
@@ -253,7 +253,7 @@ fn eight_clients_of_one_tarball_load_it_once() {
         client.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
     }
     memory.wait_for_loads(1);
-    // Another one goes past them all, while they wait.
+    // Another request overtakes them all while they wait.
     assert_eq!(get(server.local_addr(), "/health").status, 200);
     memory.open();
     for client in &mut clients {
@@ -301,7 +301,7 @@ fn many_clients_at_once() {
     for number in 0..20 {
         memory.put_bytes(tarball("p", &format!("{number}.0.0")), &number.to_string(), vec![number; 100_000]);
     }
-    // Room for five: loads, evictions and answers cross each other.
+    // Capacity for five items, so that loads, evictions and responses overlap.
     let server = serve(memory, Options { cache_bytes: 500_000, ..Options::default() });
     let address = server.local_addr();
     let clients: Vec<_> = (0..8)

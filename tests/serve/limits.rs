@@ -1,4 +1,4 @@
-//! How the server bounds its clients, and how it starts and stops.
+//! The server's limits on clients, and how it starts and stops.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -33,7 +33,7 @@ fn a_header_that_trickles_in_is_cut_off() {
         match client.0.read(&mut [0; 64]) {
             Ok(0) => break true,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break true,
-            // Nothing came within the read's time limit, which paces this loop: the next byte of a header without end.
+            // The read timed out, which paces this loop: send the next byte of an endless header.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             other => panic!("{other:?}"),
         }
@@ -62,7 +62,7 @@ fn a_slow_load_is_not_an_idle_client() {
     let server = serve(memory.clone(), limited(limits));
     let mut client = Client::connect(server.local_addr());
     client.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
-    // A connection that says nothing measures the time: it is closed when the first would be, were it idle.
+    // An idle connection as a clock: the server would close the first connection at the same time if it were idle too.
     assert!(Client::connect(server.local_addr()).is_closed());
     assert!(Client::connect(server.local_addr()).is_closed());
     memory.open();
@@ -84,11 +84,11 @@ fn large_headers_are_refused() {
 #[test]
 fn a_client_that_takes_nothing_is_cut_off() {
     let limits = Limits { connections: 1, write_time: SHORT, ..Limits::default() };
-    // More than the buffers of both sockets hold.
+    // More than fits in the buffers of both sockets.
     let server = serve(with_plug(64 << 20), limited(limits));
     let mut stuck = Client::connect(server.local_addr());
     stuck.send(&format!("GET {PLUG} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
-    // It holds the only place, so whoever comes next is answered only once it has been cut off.
+    // It occupies the only place, so the next client only gets a response after it was cut off.
     assert_eq!(get(server.local_addr(), "/health").status, 200);
 }
 

@@ -1,4 +1,4 @@
-//! The server, seen from a raw socket.
+//! The server, tested over a raw socket.
 
 mod http;
 mod limits;

@@ -1,4 +1,4 @@
-//! A branch that moves, and loses what it had, while requests are answered.
+//! A branch that moves and loses its previous contents during requests.
 
 use super::support::{Client, Memory, Stored, entry, get, serve, tarball};
 use git_hexmirror::serve::Options;

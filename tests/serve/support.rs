@@ -1,4 +1,4 @@
-//! A server over contents in memory, and a client that speaks HTTP/1.1 by hand.
+//! A server with contents in memory, and a handwritten client for HTTP/1.1.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -10,10 +10,10 @@ use bytes::Bytes;
 use git_hexmirror::model::{ReleaseId, RepositoryName};
 use git_hexmirror::serve::{Contents, ContentsError, Found, Handle, Options, Resource, Server, Tip};
 
-/// How long a test waits for something that should come.
+/// How long a test waits for an expected event.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a resource loads as.
+/// The bytes or error of a resource.
 #[derive(Clone)]
 pub enum Stored {
     Bytes(Bytes),
@@ -27,14 +27,14 @@ struct State {
     items: HashMap<Resource, (String, Stored)>,
     loads: Vec<String>,
     closed: bool,
-    /// What the next calls for the tip return, before it stands still.
+    /// What the next reads of the tip return before it stops moving.
     tips: VecDeque<String>,
-    /// Tips that nothing can be read of.
+    /// The tips at which nothing can be read.
     gone: Vec<String>,
     refreshed: usize,
 }
 
-/// Contents whose loading can be held up.
+/// Contents whose loads can be blocked.
 #[derive(Default)]
 pub struct Memory {
     state: Mutex<State>,
@@ -52,17 +52,17 @@ impl Memory {
         self.state.lock().unwrap().tip = tip.map(str::to_owned);
     }
 
-    /// Lets the branch move on to its tip while requests are answered: the next ones see these first.
+    /// Moves the branch during requests: the next reads of the tip return these first.
     pub fn pass(&self, tips: &[&str]) {
         self.state.lock().unwrap().tips = tips.iter().map(|tip| (*tip).to_owned()).collect();
     }
 
-    /// Lets nothing be read at a tip any longer.
+    /// Makes everything at a tip unreadable.
     pub fn lose(&self, tip: &str) {
         self.state.lock().unwrap().gone.push(tip.to_owned());
     }
 
-    /// Returns how often all that was held was forgotten.
+    /// Returns how often the contents were refreshed.
     pub fn refreshed(&self) -> usize {
         self.state.lock().unwrap().refreshed
     }
@@ -75,12 +75,12 @@ impl Memory {
         self.put(resource, key, Stored::Bytes(bytes.into()));
     }
 
-    /// Returns the keys that were loaded, in order.
+    /// Returns the loaded keys, in order.
     pub fn loads(&self) -> Vec<String> {
         self.state.lock().unwrap().loads.clone()
     }
 
-    /// Makes loads wait until [`Memory::open`].
+    /// Blocks loads until [`Memory::open`].
     pub fn close(&self) {
         self.state.lock().unwrap().closed = true;
     }
@@ -90,7 +90,7 @@ impl Memory {
         self.changed.notify_all();
     }
 
-    /// Waits until that many loads have begun.
+    /// Waits until this many loads have started.
     pub fn wait_for_loads(&self, count: usize) {
         let state = self.state.lock().unwrap();
         let (state, _) = self.changed.wait_timeout_while(state, PATIENCE, |state| state.loads.len() < count).unwrap();
@@ -157,7 +157,7 @@ pub fn tarball_of(repository: &str, package: &str, version: &str) -> Resource {
     })
 }
 
-/// An answer, read to the end that its header announces.
+/// A response, read up to its announced length.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -175,7 +175,7 @@ impl Answer {
     }
 }
 
-/// One connection.
+/// A connection to the server.
 pub struct Client(pub TcpStream);
 
 impl Client {
@@ -189,14 +189,14 @@ impl Client {
         self.0.write_all(head.as_bytes()).unwrap();
     }
 
-    /// Sends a request with these further header lines and reads its answer.
+    /// Sends a request with additional header lines and reads the response.
     pub fn ask(&mut self, method: &str, path: &str, lines: &[&str]) -> Answer {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
         self.send(&format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n"));
         self.read(method != "HEAD").unwrap()
     }
 
-    /// Reads one answer.
+    /// Reads one response.
     pub fn read(&mut self, with_body: bool) -> io::Result<Answer> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -218,7 +218,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Tells whether the server closed the connection, with nothing left to read.
+    /// Returns whether the server closed the connection, with nothing left to read.
     pub fn is_closed(&mut self) -> bool {
         match self.0.read(&mut [0; 64]) {
             Ok(count) => count == 0,
@@ -227,7 +227,7 @@ impl Client {
     }
 }
 
-/// Asks on a connection of its own.
+/// Sends a request on a separate connection.
 pub fn get(address: SocketAddr, path: &str) -> Answer {
     Client::connect(address).ask("GET", path, &[])
 }

@@ -1,4 +1,4 @@
-//! A fetcher set before a [`TestUpstream`], with policies that do not make a test wait.
+//! A fetcher for a [`TestUpstream`], with policies that do not delay a test.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::upstream::TestUpstream;
 
-/// Keeps what was reported.
+/// Records the reported events.
 #[derive(Default)]
 pub struct Recorder(Mutex<Vec<Event>>);
 
@@ -40,7 +40,7 @@ impl Recorder {
     }
 }
 
-/// A server with its folder, and a folder for downloads.
+/// A server with its folder, and a download folder.
 pub struct Scene {
     pub server: TestUpstream,
     pub events: Arc<Recorder>,
@@ -62,7 +62,7 @@ impl Scene {
         Downloads::open(self.folder.path().join("downloads")).unwrap()
     }
 
-    /// Returns the names of the files in the folder of the downloads, the lock file left out.
+    /// Returns the names of the files in the download folder, except for the lock file.
     pub fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path().join("downloads")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -96,7 +96,7 @@ impl Scene {
     }
 }
 
-/// Returns settings whose pauses are too short to notice.
+/// Returns settings with negligible pauses.
 pub fn quick() -> Settings {
     let retry = retry::Policy {
         attempts: 4,
@@ -137,7 +137,7 @@ pub fn noise(length: usize) -> Vec<u8> {
     (0..length as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-/// Returns an error as a person sees it, with all its causes.
+/// Returns an error with all its causes, as shown to users.
 pub fn told(error: &FetchError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

@@ -1,11 +1,11 @@
-//! Real git repositories in temporary folders, cut off from the user's configuration.
+//! Real git repositories in temporary folders, isolated from the user's configuration.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// A temporary folder with a home of its own; whatever runs in it sees neither the user's settings nor variables.
+/// A temporary folder with its own home folder. Programs in it see neither the user's settings nor variables.
 pub struct Sandbox {
     folder: TempDir,
 }
@@ -25,7 +25,7 @@ impl Sandbox {
         self.folder.path().join("home")
     }
 
-    /// A command with a cleared environment, run in `directory` below the sandbox.
+    /// A command with a cleared environment, which runs in `directory` below the sandbox.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>, directory: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -39,7 +39,7 @@ impl Sandbox {
         command
     }
 
-    /// Runs git in `directory` and returns what it printed, without the last line break. Panics where it fails.
+    /// Runs git in `directory` and returns its output without the trailing line break. Panics if git fails.
     pub fn git(&self, directory: impl AsRef<Path>, arguments: &[&str]) -> String {
         let output = self.try_git(directory, arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -47,14 +47,14 @@ impl Sandbox {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
-    /// Runs git in `directory`, whatever comes of it.
+    /// Runs git in `directory` and returns its result.
     pub fn try_git(&self, directory: impl AsRef<Path>, arguments: &[&str]) -> Output {
         let mut command = self.command("git", directory.as_ref());
         command.args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"]);
         command.args(arguments).output().expect("git can be run")
     }
 
-    /// Makes a repository with one commit and returns its folder.
+    /// Creates a repository with one commit and returns its folder.
     pub fn repository(&self, name: &str) -> PathBuf {
         self.git("", &["init", "--quiet", name]);
         self.git(name, &["commit", "--quiet", "--allow-empty", "--message=Begin"]);
@@ -62,7 +62,7 @@ impl Sandbox {
     }
 }
 
-/// The folder with real input, if it is there; says that a test is skipped where it is not.
+/// The folder with real input, if it exists. Otherwise, prints that the test is skipped.
 pub fn real_input() -> Option<PathBuf> {
     let folder = std::env::var_os("HEXMIRROR_TEST_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);

@@ -1,13 +1,13 @@
-//! One request over a raw socket, so that nothing between the server and the test improves the answer.
+//! A request over a raw socket, so that no client library hides defects of the response.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
-    /// Names in lower case.
+    /// Names are in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -18,17 +18,17 @@ impl Answer {
     }
 }
 
-/// Asks `authority` (host and port) for a path.
+/// Requests a path from `authority` (host and port).
 pub fn get(authority: &str, path: &str) -> Answer {
     get_with(authority, path, "")
 }
 
-/// Asks with more headers, each ending in a line break.
+/// As above, with additional headers, each ending in a line break.
 pub fn get_with(authority: &str, path: &str, headers: &str) -> Answer {
     get_as(authority, authority, path, headers)
 }
 
-/// Asks in the name of another host.
+/// As above, with another host's name.
 pub fn get_as(authority: &str, host: &str, path: &str, headers: &str) -> Answer {
     let mut stream = TcpStream::connect(authority).expect("the server listens");
     let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n");

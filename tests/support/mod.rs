@@ -1,4 +1,4 @@
-//! What several end-to-end tests and benches share. Each of them uses only a part.
+//! Support code that end-to-end tests and benches share. Each of them only uses a part.
 #![allow(dead_code, reason = "every test binary compiles all of this and uses a part")]
 
 pub mod fetching;

@@ -1,14 +1,14 @@
-//! File systems of a test's own.
+//! File systems for a single test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A file system of its own, gone when dropped.
+/// A separate file system, which is unmounted on drop.
 pub struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts one; `None`, with a message, where that is not allowed.
+    /// Mounts a file system. `None`, with a message, if the user may not mount any.
     pub fn new(folder: &Path, arguments: &[&str]) -> Option<Self> {
         fs::create_dir_all(folder).unwrap();
         let output = Command::new("mount").args(arguments).arg(folder).output();

@@ -1,4 +1,4 @@
-//! The real project of the shared data: its lock, and its Hex repository behind a [`TestUpstream`].
+//! The real project in the shared data: its lock, and its Hex repository behind a [`TestUpstream`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use super::upstream::TestUpstream;
 /// The real project in a sandbox.
 pub struct Sample {
     pub stage: Stage,
-    /// The folder `sample` of the shared data.
+    /// The folder `sample` in the shared data.
     pub data: PathBuf,
 }
 
 impl Sample {
-    /// Prepares the project with its whole lock; `None`, with a message, where the data is absent.
+    /// Prepares the project with its whole lock. `None`, with a message, if the data is missing.
     pub fn new() -> Option<Self> {
         let data = real_input()?.join("sample");
         let sandbox = Sandbox::new();
@@ -30,7 +30,7 @@ impl Sample {
         Some(Self { stage, data })
     }
 
-    /// Leaves the entries of git dependencies out of the lock, and returns what is left.
+    /// Removes the entries of git dependencies from the lock, and returns the rest.
     pub fn without_git(&self) -> String {
         let lock = fs::read_to_string(self.data.join("mix.lock")).expect("the sample has a lock");
         let kept = lock.lines().filter(|line| !line.contains("{:git,")).map(|line| format!("{line}\n"));
@@ -40,12 +40,12 @@ impl Sample {
         kept
     }
 
-    /// Returns the published tarballs, by name.
+    /// Returns the published tarballs by name.
     pub fn tarballs(&self) -> Vec<(String, Vec<u8>)> {
         files(&self.data.join(".hex_repo/tarballs"))
     }
 
-    /// Returns the registry entries as published (gzipped), by name.
+    /// Returns the published registry entries (gzipped) by name.
     pub fn entries(&self) -> Vec<(String, Vec<u8>)> {
         files(&self.data.join(".hex_repo/packages"))
     }

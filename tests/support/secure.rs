@@ -1,4 +1,4 @@
-//! A server that speaks TLS, with a certificate that nobody else trusts.
+//! A TLS server with a certificate that is only trusted if configured.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// A server with a certificate that it made itself, which says the same to every request.
+/// A server with a self-signed certificate, which gives the same response to every request.
 pub struct SecureServer {
     port: u16,
     /// The certificate, as a PEM file.
@@ -19,7 +19,7 @@ pub struct SecureServer {
 }
 
 impl SecureServer {
-    /// Starts it; its certificate is put into `folder`.
+    /// Starts the server and writes its certificate to `folder`.
     pub fn start(folder: &Path, answer: String) -> Self {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = folder.join("ca.pem");
@@ -38,7 +38,7 @@ impl SecureServer {
         format!("https://localhost:{}", self.port)
     }
 
-    /// Stops the server and returns how many requests it read.
+    /// Stops the server and returns the number of requests that it read.
     pub fn stop(mut self) -> usize {
         TcpStream::connect(("127.0.0.1", self.port)).unwrap().write_all(b"stop").unwrap();
         self.thread.take().unwrap().join().unwrap()

@@ -1,12 +1,12 @@
-//! Rust sources as words, as far as the architecture test has to understand them: comments and the contents of literals are
-//! gone, and so is what is only compiled for tests.
+//! Tokenises Rust sources, as far as the architecture test requires: without comments, contents of literals, and code
+//! that is only compiled for tests.
 
 use std::collections::BTreeSet;
 
-/// The words and signs of a source.
+/// The tokens of a source.
 pub type Words = Vec<String>;
 
-/// Splits a source into identifiers and single signs. Every literal becomes one `"`; `::` stays together.
+/// Splits a source into identifiers and punctuation characters. Every literal becomes one `"`. `::` remains one token.
 pub fn words(text: &str) -> Words {
     let (characters, mut at, mut words) = (text.chars().collect::<Vec<_>>(), 0, Vec::new());
     while let Some(&character) = characters.get(at) {
@@ -53,7 +53,7 @@ fn block_comment(text: &[char]) -> usize {
     at
 }
 
-/// Returns the length of a text such as `r#"…"#`, if one begins here.
+/// Returns the length of a raw string such as `r#"…"#`, if one begins here.
 fn raw_text(text: &[char]) -> Option<usize> {
     let prefix = text.iter().take_while(|c| matches!(c, 'b' | 'r' | 'c')).count();
     let hashes = text[prefix..].iter().take_while(|c| **c == '#').count();
@@ -72,7 +72,7 @@ fn quoted(text: &[char]) -> usize {
     at + 1
 }
 
-/// Returns the length of a literal such as `'x'`, or `None` where a lifetime begins here.
+/// Returns the length of a literal such as `'x'`, or `None` if a lifetime begins here.
 fn character_literal(text: &[char]) -> Option<usize> {
     match text.get(1)? {
         '\\' => text.iter().skip(3).position(|c| *c == '\'').map(|at| at + 4),
@@ -96,7 +96,7 @@ pub fn without_tests(words: &[String]) -> Words {
     kept
 }
 
-/// Returns the length of an item: up to its `;`, or to the brace that closes its first one.
+/// Returns the length of an item, up to its `;` or the brace that closes its first block.
 fn item(words: &[String]) -> usize {
     let mut depth = 0_usize;
     for (at, word) in words.iter().enumerate() {
@@ -115,8 +115,8 @@ fn item(words: &[String]) -> usize {
     words.len()
 }
 
-/// Returns all paths that a source names, such as `std::env::var`, with the groups of `use` multiplied out. Those of the
-/// crate begin with `crate`: `super` and `self` are resolved from the module that the source is (`["ops", "update"]`).
+/// Returns all paths in a source, such as `std::env::var`, with the groups of `use` expanded. Paths within the crate
+/// begin with `crate`: `super` and `self` are resolved from the source's own module (`["ops", "update"]`).
 pub fn paths(words: &[String], module: &[&str]) -> BTreeSet<Vec<String>> {
     let mut found = BTreeSet::new();
     for (at, word) in words.iter().enumerate() {
@@ -132,7 +132,7 @@ fn is_name(word: &str) -> bool {
     word.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Reads a path from a word on; returns where it ends.
+/// Reads a path from a position, and returns its end.
 fn read_path(words: &[String], mut at: usize, mut path: Vec<String>, found: &mut BTreeSet<Vec<String>>) -> usize {
     loop {
         match words.get(at).map(String::as_str) {
@@ -156,7 +156,7 @@ fn read_path(words: &[String], mut at: usize, mut path: Vec<String>, found: &mut
             continue;
         }
         found.insert(path);
-        // Another name for it, as in `use a::b as c`.
+        // A renamed import, as in `use a::b as c`.
         return if words.get(at).is_some_and(|word| word == "as") { at + 2 } else { at };
     }
 }

@@ -1,4 +1,4 @@
-//! A project with a mix.lock, the repository that its packages come from, and the program run in it.
+//! A project with a mix.lock, the repository of its packages, and the program, which runs in the project.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -13,7 +13,7 @@ use super::upstream::TestUpstream;
 /// The program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_git-hexmirror");
 
-/// What [`Stage::new`]'s lock pins.
+/// The releases that [`Stage::new`]'s lock pins.
 pub const PINNED: [&str; 3] = ["alpha 1.0.0", "beta 0.3.0", "delta 4.5.6+build.7"];
 
 /// A project in a sandbox, and its upstream.
@@ -43,14 +43,14 @@ impl Stage {
         let upstream = TestUpstream::serve(sandbox.path().join("upstream"));
         registry.put(&upstream);
         fs::write(sandbox.path().join("hexpm.pem"), registry::key().public_key().to_pem()).expect("a writable folder");
-        // No test asks the real world for a git dependency.
+        // No test may contact a real server for a git dependency.
         let nowhere = "[url \"file:///nowhere/\"]\n\tinsteadOf = https://\n";
         fs::write(sandbox.home().join(".gitconfig"), nowhere).expect("a writable folder");
         let project = sandbox.repository("project");
         Self { sandbox, registry, upstream, project }
     }
 
-    /// A project whose mirror has what its lock pins.
+    /// A project whose mirror contains what its lock pins.
     pub fn mirrored() -> Self {
         let stage = Self::new();
         stage.run(&["update"]).ok();
@@ -69,7 +69,7 @@ impl Stage {
         fs::write(path, text).expect("a writable folder");
     }
 
-    /// Prepares a run of the program in a folder, told of the upstream by its environment.
+    /// Prepares to run the program in a folder, with the upstream in its environment.
     pub fn command_in(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> Command {
         let mut command = self.bare_command_in(folder, arguments);
         command
@@ -78,14 +78,14 @@ impl Stage {
         command
     }
 
-    /// Prepares a run of the program that is told nothing of the upstream.
+    /// Prepares to run the program without information about the upstream.
     pub fn bare_command_in(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> Command {
         let mut command = self.sandbox.command(PROGRAM, folder.as_ref());
         command.args(arguments).stdin(Stdio::null());
         command
     }
 
-    /// Prepares a run in the project.
+    /// Prepares to run the program in the project.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_in(&self.project, arguments)
     }
@@ -100,7 +100,7 @@ impl Stage {
         Ran::of(&mut self.command_in(folder, arguments))
     }
 
-    /// Runs the program in the project with more variables.
+    /// Runs the program in the project with additional variables.
     pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         Ran::of(self.command(arguments).envs(variables.iter().copied()))
     }
@@ -120,12 +120,12 @@ impl Stage {
         self.sandbox.git(&self.project, arguments)
     }
 
-    /// Returns the commit that the mirror branch stands on, if there is one.
+    /// Returns the tip of the mirror branch, if the branch exists.
     pub fn tip(&self) -> Option<String> {
         self.tip_of("refs/heads/hexmirror")
     }
 
-    /// Returns the commit that a ref stands on, if there is one.
+    /// Returns the commit of a ref, if the ref exists.
     pub fn tip_of(&self, name: &str) -> Option<String> {
         let output = self.sandbox.try_git(&self.project, &["rev-parse", "--verify", "--quiet", name]);
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -137,14 +137,14 @@ impl Stage {
     }
 }
 
-/// Copies the program. Not by this process: as long as it writes the file, a child that another test starts just then may hold
-/// it open too, and whatever is open for writing cannot be run.
+/// Copies the program in another process. If this process wrote the file, a child that another test starts meanwhile
+/// might hold it open too, and a file that is open for writing cannot be executed.
 pub fn install_program(to: &Path) {
     let status = Command::new("cp").arg(PROGRAM).arg(to).status();
     assert!(status.expect("cp can be run").success());
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -158,13 +158,13 @@ impl Ran {
         command.output().map(Self::from).expect("the program can be run")
     }
 
-    /// Makes sure that it went well.
+    /// Checks that the run succeeded.
     #[track_caller]
     pub fn ok(self) -> Self {
         self.exits(0)
     }
 
-    /// Makes sure of the exit code.
+    /// Checks the exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
@@ -172,28 +172,28 @@ impl Ran {
         self
     }
 
-    /// Makes sure that people were told something.
+    /// Checks that standard error contains a text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "{text:?} is not said: {self:#?}");
         self
     }
 
-    /// Makes sure that the result has a text in it.
+    /// Checks that standard output contains a text.
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {
         assert!(self.stdout.contains(text), "{text:?} is not printed: {self:#?}");
         self
     }
 
-    /// Makes sure that people were told nothing.
+    /// Checks that standard error is empty.
     #[track_caller]
     pub fn silent(self) -> Self {
         assert_eq!(self.stderr, "", "{self:#?}");
         self
     }
 
-    /// Reads standard output, which must be one JSON document and nothing else.
+    /// Parses standard output, which must be a single JSON document.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
@@ -207,7 +207,7 @@ impl From<Output> for Ran {
     }
 }
 
-/// A running `git hexmirror serve`. Killed when dropped.
+/// A running `git hexmirror serve`. It is killed on drop.
 pub struct Serving {
     pub child: Child,
     pub url: String,
@@ -215,7 +215,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts it, and reads its address from the first line of its output.
+    /// Starts the server, and reads its address from the first line of its output.
     pub fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program can be run");
         let mut stdout = io::BufReader::new(child.stdout.take().expect("piped"));
@@ -231,7 +231,7 @@ impl Serving {
         self.url.trim_start_matches("http://")
     }
 
-    /// Sends a signal (`INT`, `TERM`, …) and waits for the end.
+    /// Sends a signal (`INT`, `TERM`, …) and waits until the server ends.
     pub fn stop(mut self, signal: &str) -> Ran {
         send(self.child.id(), signal);
         let mut ran = Ran { code: None, stdout: String::new(), stderr: String::new() };

@@ -1,4 +1,4 @@
-//! Mirrors of made-up packages, without any upstream: for benches and figures.
+//! Mirrors of synthetic packages without an upstream, for benches and figures.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -11,7 +11,8 @@ use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_te
 use git_hexmirror::model::{EntryId, ReleaseId, RepositoryName};
 use git_hexmirror::store::{Draft, ReleaseEncoder, Repository};
 
-/// Makes a repository in `folder` whose mirror holds so many packages, and a mix.lock that pins the first `pinned` of them.
+/// Creates a repository in `folder` whose mirror has this many packages, and a mix.lock that pins the first `pinned` of
+/// them.
 pub fn mirror(folder: &Path, packages: usize, pinned: usize) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(folder)?;
     Repository::init(folder)?;
@@ -46,7 +47,7 @@ pub fn mirror(folder: &Path, packages: usize, pinned: usize) -> Result<(), Box<d
     Ok(())
 }
 
-/// A made-up release of one small file.
+/// A synthetic release with one small file.
 struct Made {
     id: ReleaseId,
     tarball: Vec<u8>,

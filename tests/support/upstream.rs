@@ -1,8 +1,10 @@
-//! A Hex repository on a loopback port: serves a folder as hex.pm serves its files, counts what is asked, and fails on demand.
+//! A Hex repository on a loopback port, which serves a folder as hex.pm serves its files, counts requests, and fails on
+//! demand.
 //!
-//! The folder holds `packages/NAME`, `tarballs/NAME-VERSION.tar`, `names`, `versions`, `public_key` and, for organisations,
-//! the same under `repos/ORG/`; files are read at each request. It is HTTP/1.1 with keep-alive, strong ETags, `If-None-Match`,
-//! `Range` and `If-Range`. It also answers requests in a proxy's form, `GET http://host/path`. Stops when dropped.
+//! The folder contains `packages/NAME`, `tarballs/NAME-VERSION.tar`, `names`, `versions`, `public_key` and, for
+//! organisations, the same files under `repos/ORG/`. They are read at each request. The server supports HTTP/1.1 with
+//! keep-alive, strong ETags, `If-None-Match`, `Range` and `If-Range`. It also answers proxy requests, `GET
+//! http://host/path`. It stops on drop.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -14,56 +16,56 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// For [`TestUpstream::fail`]: every time.
+/// For [`TestUpstream::fail`]: every request.
 pub const ALWAYS: usize = usize::MAX;
 
-/// The longest a test waits for something that should happen at once.
+/// How long a test waits at most for something that should happen immediately.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What goes wrong with an answer.
+/// A fault of a response.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// The connection is closed without an answer.
+    /// The connection is closed without a response.
     Hangup,
     /// Another status, with a `Retry-After` header if given.
     Status(u16, Option<String>),
     /// Nothing is sent until [`TestUpstream::release`].
     Stall,
-    /// The head and so many bytes of the body are sent, the rest after [`TestUpstream::release`].
+    /// The head and this many bytes of the body are sent, the rest after [`TestUpstream::release`].
     StallAfter(usize),
-    /// The connection is closed after so many bytes of the body.
+    /// The connection is closed after this many bytes of the body.
     Truncate(usize),
-    /// The connection is closed after so many bytes of a body that has no length.
+    /// The connection is closed after this many bytes of a body without a length.
     Unframed(usize),
-    /// Of a range only so many bytes are sent, and that is all that the answer promises.
+    /// Only this many bytes of a range are sent, and the response announces no more.
     ShortRange(usize),
-    /// The body never ends, and has no length.
+    /// The body is endless and has no length.
     Endless,
-    /// The head promises so many bytes.
+    /// The head announces this many bytes.
     ClaimLength(u64),
-    /// The byte at this place of the file is another one.
+    /// The byte at this position of the file is changed.
     Flip(usize),
-    /// The client is sent elsewhere, with this status.
+    /// A redirect with this status.
     Redirect(u16, String),
-    /// The whole file is sent though a range was asked for.
+    /// The whole file is sent although a range was requested.
     IgnoreRange,
-    /// A range that begins at 0 is sent, and said to, whatever was asked for.
+    /// A range that begins at 0 is sent and announced, regardless of the requested range.
     WrongRange,
 }
 
-/// A request that arrived.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `GET`, `HEAD`, …
     pub method: String,
-    /// As it was sent: a path, or a whole address where this is used as a proxy.
+    /// The target as sent: a path, or a complete address if the server is used as a proxy.
     pub target: String,
-    /// Names in lower case.
+    /// Names are in lower case.
     pub headers: Vec<(String, String)>,
 }
 
 impl Request {
-    /// Returns the first header of this (lower-case) name.
+    /// Returns the first header with this (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -96,7 +98,7 @@ struct Shared {
 struct State {
     requests: Vec<Request>,
     faults: Vec<(String, usize, Fault)>,
-    /// How many of a hundred requests fail, by a seed.
+    /// The percentage of requests that fail, and a seed.
     random: Option<(u64, u64)>,
     keys: Vec<(String, String)>,
     headers: Vec<(&'static str, String)>,
@@ -113,8 +115,8 @@ impl TestUpstream {
         Self::over_link(folder, Duration::ZERO)
     }
 
-    /// Serves `folder` as over a link with this round trip: each answer begins so long after its request arrived, and the
-    /// first one of a connection as long again, for the connection's own round trip.
+    /// Serves `folder` with a simulated round-trip time: each response is delayed by it, and the first one of a
+    /// connection by twice as much, for the connection's own round trip.
     pub fn over_link(folder: impl Into<PathBuf>, round_trip: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -127,7 +129,7 @@ impl TestUpstream {
         Self { address, shared, acceptor: Some(acceptor) }
     }
 
-    /// Returns the base address, without a slash at the end.
+    /// Returns the base address, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -137,19 +139,20 @@ impl TestUpstream {
         self.address
     }
 
-    /// Writes a file of the folder, such as `tarballs/plug-1.0.0.tar`.
+    /// Writes a file in the folder, such as `tarballs/plug-1.0.0.tar`.
     pub fn put(&self, path: &str, bytes: &[u8]) {
         let file = self.shared.folder.join(path);
         fs::create_dir_all(file.parent().expect("a file of the folder")).expect("a writable folder");
         fs::write(file, bytes).expect("a writable folder");
     }
 
-    /// Lets the next `times` requests for `path` (such as `/packages/plug`; `*` for all) go wrong. Faults added first go first.
+    /// Makes the next `times` requests for `path` (such as `/packages/plug`; `*` for all) fail. Faults apply in the
+    /// order in which they were added.
     pub fn fail(&self, path: &str, times: usize, fault: Fault) {
         self.shared.lock().faults.push((path.to_owned(), times, fault));
     }
 
-    /// Adds a header to every answer, or replaces the one of that name.
+    /// Adds a header to every response, or replaces the one of the same name.
     pub fn set_header(&self, name: &'static str, value: &str) {
         self.shared.lock().headers.push((name, value.to_owned()));
     }
@@ -159,28 +162,28 @@ impl TestUpstream {
         self.shared.lock().keys.push((prefix.to_owned(), key.to_owned()));
     }
 
-    /// Lets so many of a hundred requests fail in some way or other, by a seed.
+    /// Makes this percentage of requests fail in various ways, determined by a seed.
     pub fn fail_at_random(&self, percent: u64, seed: u64) {
         self.shared.lock().random = Some((percent, seed));
     }
 
-    /// Lets nothing fail any more.
+    /// Stops all faults.
     pub fn heal(&self) {
         let mut state = self.shared.lock();
         state.random = None;
         state.faults.clear();
     }
 
-    /// Lets whatever stalls go on, now and from now on.
+    /// Releases all stalled responses, and does not stall any further ones.
     pub fn release(&self) {
         self.shared.lock().released = true;
         self.shared.changed.notify_all();
     }
 
-    /// Waits until so many requests were made for `path` (`*` for all).
+    /// Waits until this many requests for `path` (`*` for all) have arrived.
     ///
     /// # Panics
-    /// When that takes too long to be true.
+    /// Panics on a timeout.
     pub fn wait_for(&self, path: &str, count: usize) {
         let pending =
             |state: &mut State| state.requests.iter().filter(|request| matches(path, request)).count() < count;
@@ -188,22 +191,22 @@ impl TestUpstream {
         assert!(!timeout.timed_out(), "waited for {count} requests for {path}, got {:?}", state.requests);
     }
 
-    /// Returns the requests for `path` (`*` for all) so far, in their order.
+    /// Returns the requests for `path` (`*` for all) so far, in order.
     pub fn requests(&self, path: &str) -> Vec<Request> {
         self.shared.lock().requests.iter().filter(|request| matches(path, request)).cloned().collect()
     }
 
-    /// Returns how many requests were made for `path` (`*` for all).
+    /// Returns the number of requests for `path` (`*` for all).
     pub fn count(&self, path: &str) -> usize {
         self.requests(path).len()
     }
 
-    /// Returns how many connections were made.
+    /// Returns the number of connections.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections.len()
     }
 
-    /// Returns the largest number of requests that were being answered at one time.
+    /// Returns the maximum number of concurrent requests.
     pub fn peak(&self) -> usize {
         self.shared.lock().peak
     }
@@ -219,7 +222,7 @@ impl Drop for TestUpstream {
             }
         }
         self.shared.changed.notify_all();
-        // Wakes the acceptor.
+        // Wakes the acceptor thread.
         let _ = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
@@ -232,7 +235,7 @@ impl Shared {
         self.state.lock().expect("no thread panics while it holds the state")
     }
 
-    /// Notes a request and returns what is to go wrong with it.
+    /// Records a request and returns its fault, if any.
     fn arrived(&self, request: &Request) -> Option<Fault> {
         let mut state = self.lock();
         state.requests.push(request.clone());
@@ -262,8 +265,8 @@ impl Shared {
 }
 
 impl State {
-    /// Decides whether and how a request fails: by the seed, its path, and how often that was asked for, so that the order
-    /// in which several tasks ask does not count.
+    /// Decides whether and how a request fails, based on the seed, the path and the number of previous requests for
+    /// that path, so that the order of concurrent requests does not matter.
     fn at_random(&self, request: &Request) -> Option<Fault> {
         let (percent, seed) = self.random?;
         let nth = self.requests.iter().filter(|other| other.target == request.target).count();
@@ -281,7 +284,7 @@ impl State {
     }
 }
 
-/// Counts a request as being answered until just before the client can see that it is.
+/// Counts a request as active until just before the client can see its response.
 struct InFlight<'a>(&'a Shared);
 
 impl Drop for InFlight<'_> {
@@ -307,7 +310,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         drop(state);
         let shared = Arc::clone(shared);
         threads.push(thread::spawn(move || {
-            // A client that goes away is none of the server's business.
+            // A client may disconnect at any time.
             let _ = converse(&stream, &shared);
             let _ = stream.shutdown(Shutdown::Both);
         }));
@@ -317,7 +320,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Answers one connection's requests until either side ends it.
+/// Answers a connection's requests until either side closes it.
 fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut first = true;
@@ -364,7 +367,7 @@ impl Response {
     }
 }
 
-/// Sends one answer. Returns whether the connection goes on.
+/// Sends a response. Returns whether to keep the connection open.
 fn answer(mut stream: &TcpStream, in_flight: InFlight, request: &Request, fault: Option<Fault>) -> io::Result<bool> {
     let shared = in_flight.0;
     let mut response = respond(&shared.folder, request, &fault);
@@ -373,7 +376,7 @@ fn answer(mut stream: &TcpStream, in_flight: InFlight, request: &Request, fault:
         response.headers.push((name, value.clone()));
     }
     let mut length = Some(response.body.len() as u64);
-    // How much of the body is sent before something happens.
+    // The number of bytes of the body to send before the fault.
     let mut cut = response.body.len();
     match &fault {
         Some(Fault::Hangup) => return Ok(false),
@@ -441,7 +444,7 @@ fn respond(folder: &Path, request: &Request, fault: &Option<Fault>) -> Response 
     }
 }
 
-/// Returns where a range that is to be honoured begins.
+/// Returns the start of a range that must be honoured.
 fn range(request: &Request, etag: &str) -> Option<usize> {
     let from = request.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()?;
     request.header("if-range").is_none_or(|validator| validator == etag).then_some(from)

@@ -1,4 +1,4 @@
-//! A remote whose address has a password: what is printed and recorded of it does not.
+//! A remote whose address contains a password: the password is neither printed nor recorded.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::team::{Team, registry};
 
 const PASSWORD: &str = "s3cret";
 
-/// Returns the files below a folder in which git and the program record something that the password is in.
+/// Returns the files below a folder in which git or the program recorded the password.
 fn recorded(folder: &Path) -> Vec<String> {
     let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|file| file.file_type().is_file());
     let has = |path: &Path| fs::read(path).unwrap().windows(PASSWORD.len()).any(|piece| piece == PASSWORD.as_bytes());
@@ -38,7 +38,7 @@ fn a_password_in_the_address_of_a_remote_is_neither_printed_nor_recorded() {
     }
     let shown = "https://***@git.example/team/project.git";
     run(&one, &["pull", &address]).exits(3).says(&format!("{shown} has no branch hexmirror"));
-    // As git's default, too.
+    // As git's default remote, too.
     team.git(&one, &["config", "remote.pushDefault", &address]).ok();
     run(&one, &["status"]).exits(1);
     run(&one, &["list"]).exits(5).says(shown);
@@ -48,7 +48,7 @@ fn a_password_in_the_address_of_a_remote_is_neither_printed_nor_recorded() {
     assert_eq!(document["remote"], shown);
     let reflog = team.ask(&two, &["reflog", "-1", "--format=%gs", "hexmirror"]);
     assert_eq!(reflog, format!("hexmirror: adopted from {shown}"));
-    // Both have something of their own.
+    // Both clones have commits of their own.
     for (folder, release) in [(&one, "left 1.0.0"), (&two, "right 1.0.0")] {
         team.lock(folder, &[&PINNED[..], &[release]].concat());
         run(folder, &["update"]).ok();
@@ -68,7 +68,7 @@ fn a_password_in_the_address_of_a_remote_is_neither_printed_nor_recorded() {
     run(&one, &["push", "--force-with-lease"]).ok();
     run(&two, &["pull", &address]).ok().says(shown);
     assert!(team.ask(&two, &["reflog", "-1", "--format=%gs", "hexmirror"]).contains(shown));
-    // What git itself says of it.
+    // git's own messages about it.
     fs::rename(&team.remote, team.remote.with_extension("away")).unwrap();
     run(&one, &["pull"]).says(shown);
     run(&one, &["push"]).says(shown);

@@ -9,7 +9,7 @@ use crate::team::{Team, told};
 const LACKS_LEFT: &str = "git-hexmirror: the mirror hexmirror is not fresh for the lock that is checked out; it lacks left 1.0.0\n\
                           hint: run `git hexmirror update`\n";
 
-/// A clone with a branch `left` that needs more than its mirror has, and `code` whose lock is main's.
+/// A clone with a branch `left` that needs more than its mirror has, and a branch `code` with main's lock.
 fn branches() -> (Team, PathBuf) {
     let (team, one) = Team::hooked();
     team.git(&one, &["switch", "--quiet", "--create", "left"]).ok();
@@ -29,17 +29,17 @@ fn a_switch_says_what_is_missing_and_only_where_the_lock_changed() {
     switch("main").silent();
     let ran = switch("left");
     assert_eq!(told(&ran), LACKS_LEFT);
-    // The lock that is missing things is left, and files are no branches.
+    // Leaves the branch whose lock is not covered. Checking out files does not run the check.
     switch("main").silent();
     team.git(&one, &["checkout", "--quiet", "left", "--", "mix.lock"]).ok().silent();
     team.git(&one, &["checkout", "--quiet", "HEAD", "--", "mix.lock"]).ok().silent();
-    // Between two branches with the same lock nothing is said, though the mirror lacks things for it.
+    // Switching between two branches with the same lock prints nothing, although the mirror does not cover it.
     switch("left");
     team.git(&one, &["switch", "--quiet", "--create", "left2"]).ok();
     fs::write(one.join("more.ex"), "x").unwrap();
     team.commit(&one, "More");
     switch("left").silent();
-    // Asked nothing of upstream.
+    // Upstream received no request.
     assert_eq!(team.stage.upstream.count("/tarballs/left-1.0.0.tar"), 0);
     team.run(&one, &["update"]).ok();
     switch("main").silent();
@@ -82,7 +82,7 @@ fn merges_rebases_and_amended_commits_say_it_too() {
     ] {
         let (team, one) = branches();
         team.git(&one, &["switch", "--quiet", begin]).ok();
-        // On the way a rebase has another lock checked out.
+        // A rebase checks out another lock in between.
         let ran = team.git(&one, arguments).ok();
         assert_eq!(told(&ran), "", "{arguments:?}: {ran:#?}");
     }
@@ -115,7 +115,7 @@ fn a_remote_that_is_known_to_have_it_is_named() {
     team.run(&one, &["status"]).ok();
 }
 
-/// A clone that dropped what `v0` pins from its mirror, on `main`; the remote's has it still.
+/// A clone on `main` whose mirror was pruned of what `v0` pins, while the remote's mirror still has it.
 fn dropped() -> (Team, PathBuf) {
     let (team, one) = Team::hooked();
     team.git(&one, &["tag", "v0"]).ok();
@@ -133,7 +133,7 @@ fn a_remote_that_has_what_was_dropped_here_is_no_way_to_get_it_back() {
     let (team, one) = dropped();
     team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok().says(&format!("{lacks}\n"));
     team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
-    // Nor is one whose history was compacted here.
+    // Nor does a mirror count whose history was compacted here.
     team.run(&one, &["compact"]).ok();
     team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok().says(&format!("{lacks}\n"));
     team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
@@ -146,7 +146,7 @@ fn a_remote_that_has_what_was_dropped_here_is_no_way_to_get_it_back() {
 fn what_is_alive_again_comes_back_with_what_a_pull_brings() {
     let (team, one) = dropped();
     mode(&team, &one, "update");
-    // The remote's has gone on meanwhile, so that it has something to bring, and what was dropped here besides.
+    // The remote's mirror has new commits, so a pull adds something, in addition to what was pruned here.
     let two = team.clone("two");
     team.run(&two, &["pull"]).ok();
     team.lock(&two, &["right 1.0.0"]);
@@ -183,7 +183,7 @@ fn pull_brings_it_from_the_remote_and_says_what_is_still_missing() {
     let ran = team.git(&one, &["switch", "--quiet", "left"]).ok().says("with 1 release");
     assert_eq!(told(&ran), "");
     team.run(&one, &["status"]).ok();
-    // The remote is gone: the switch is done all the same.
+    // The remote is gone, but the switch succeeds.
     team.git(&one, &["switch", "--quiet", "main"]).ok();
     team.commit_lock(&one, &["right 1.0.0", "left 1.0.0", "alpha 1.1.0"]);
     team.git(&one, &["switch", "--quiet", "code"]).ok();

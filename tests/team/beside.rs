@@ -1,11 +1,11 @@
-//! The hooks beside those of others, which keep running as they did and come back as they were.
+//! The hooks together with other tools' hooks, which keep working and are restored on uninstallation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::team::{Team, script};
 
-/// Every file below a folder, with its content or, for a link, what it says.
+/// Every file below a folder, with its content or, for a link, its target.
 fn files(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     for entry in walkdir(folder) {
@@ -29,14 +29,14 @@ fn walkdir(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A clone with a fresh mirror and no hooks of the program.
+/// A clone with a fresh mirror and without the program's hooks.
 fn bare_of_hooks() -> (Team, PathBuf) {
     let (team, one) = Team::hooked();
     team.run(&one, &["hooks", "uninstall"]).ok();
     (team, one)
 }
 
-/// Says what a hook was given, into `heard` in the worktree, and ends as `exit` there says.
+/// A hook that writes its arguments and input to `heard` in the worktree, and exits with the code in `exit`.
 const EAR: &str = "{ echo \"$0 $*\"; cat; } >>heard\nread -r code <exit && exit \"$code\"\n";
 
 fn heard(one: &Path) -> String {
@@ -52,7 +52,7 @@ fn a_plain_hook_gets_its_input_and_arguments_and_may_refuse() {
     script(&hooks.join("pre-push"), &format!("#!/bin/sh\n{EAR}"));
     script(&hooks.join("post-rewrite"), &format!("#!/usr/bin/env bash\n{EAR}"));
     script(&hooks.join("post-checkout"), "#!/bin/sh -e\necho \"$0 $3\" >>heard\nexit 3\n");
-    // One that is not executable does not run, and does not begin to.
+    // A hook that is not executable does not run before or after the installation.
     fs::write(hooks.join("post-merge"), "#!/bin/sh\necho never >>heard\n").unwrap();
     fs::write(one.join(".git/info/exclude"), "heard\nexit\n").unwrap();
     fs::write(one.join("exit"), "0\n").unwrap();
@@ -77,7 +77,7 @@ fn a_plain_hook_gets_its_input_and_arguments_and_may_refuse() {
         team.git(&one, &["switch", "--quiet", "main"]);
         heard(&one);
         team.git(&one, &["push", "--quiet", "--no-verify", "origin", ":x"]).ok();
-        // Ids of commits differ from one time to the next.
+        // Commit ids differ between runs.
         told.iter().map(|text| text.split(' ').filter(|word| word.len() < 40).collect::<Vec<_>>().join(" ")).collect()
     };
     fs::write(one.join("code.ex"), "one").unwrap();
@@ -115,7 +115,8 @@ fn a_hook_that_refuses_comes_before_the_mirror_is_pushed() {
 #[test]
 fn beside_husky_which_finds_its_scripts_by_its_own_name() {
     let (team, one) = bare_of_hooks();
-    // As husky 9 makes them: a stub for each hook in a folder that git ignores, and the user's scripts above it.
+    // As husky 9 creates them: a stub per hook in a folder that git ignores, and the user's scripts in its parent
+    // folder.
     let stub = "#!/usr/bin/env sh\n. \"$(dirname \"$0\")/h\"";
     let h = "#!/usr/bin/env sh\nn=$(basename \"$0\")\ns=$(dirname \"$(dirname \"$0\")\")/$n\n[ ! -f \"$s\" ] && exit 0\n\
              export PATH=\"node_modules/.bin:$PATH\"\nsh -e \"$s\" \"$@\"\nc=$?\n[ $c != 0 ] && echo \"husky - $n script failed\"\nexit $c\n";
@@ -137,7 +138,7 @@ fn beside_husky_which_finds_its_scripts_by_its_own_name() {
     team.git(&one, &["push", "origin", "main"]).ok().says("pushing to origin").says("pushed hexmirror");
     team.commit_lock(&one, &["left 1.0.0"]);
     team.git(&one, &["push", "origin", "main"]).exits(1).says("pushing to origin").says("it lacks left 1.0.0");
-    // husky writes its stubs anew whenever packages are installed.
+    // husky rewrites its stubs whenever packages are installed.
     script(&one.join(".husky/_/pre-push"), stub);
     team.run(&one, &["hooks", "status", "--json"]).ok().prints("foreign");
     team.run(&one, &["hooks", "install"]).ok().says("installed the hooks pre-push");
@@ -151,16 +152,16 @@ fn beside_husky_which_finds_its_scripts_by_its_own_name() {
 fn beside_lefthook_and_what_else_is_no_shell_script() {
     let (team, one) = bare_of_hooks();
     let hooks = one.join(".git/hooks");
-    // As lefthook makes them: a script that knows its hook's name.
+    // As lefthook creates them: a script that contains its hook's name.
     let lefthook = "#!/bin/sh\n\nif [ \"$LEFTHOOK\" = \"0\" ]; then\n  exit 0\nfi\n\ncall_lefthook()\n{\n  echo \"lefthook $*\" >&2\n  cat >lefthook.in\n}\n\n\
                     call_lefthook run \"pre-push\" \"$@\"\n";
     script(&hooks.join("pre-push"), lefthook);
-    // As overcommit makes them: another interpreter's script that asks what it is called. Perl comes with git.
+    // As overcommit creates them: a script for another interpreter that checks its own name. Perl comes with git.
     script(
         &hooks.join("post-checkout"),
         "#!/usr/bin/perl\nuse File::Basename;\nprint STDERR basename($0), \" @ARGV[2]\\n\";\n",
     );
-    // A link to a script of the project's.
+    // A link to a script of the project.
     script(&one.join("scripts/merged"), "#!/bin/sh\necho merged $1 >&2\n");
     std::os::unix::fs::symlink("../../scripts/merged", hooks.join("post-merge")).unwrap();
     // A link to another hook.
@@ -189,7 +190,7 @@ fn without_the_program_everything_else_goes_on() {
         "#!/usr/bin/env bash\n[[ -n $1 ]] && echo \"$(basename \"$0\") to $1: $(cat)\" >&2; exit \"${CODE:-0}\"\n",
     );
     script(&hooks.join("post-checkout"), "#!/usr/bin/perl\nprint STDERR \"perl @ARGV[2]\\n\"; exit 3;\n");
-    // The program as it is installed somewhere, and later is not.
+    // The program is installed somewhere and later removed.
     let installed = team.stage.sandbox.path().join("it's here/git-hexmirror");
     fs::create_dir(installed.parent().unwrap()).unwrap();
     crate::support::stage::install_program(&installed);
@@ -220,7 +221,7 @@ fn hooks_of_all_repositories_are_left_alone() {
     let before = files(&shared);
     team.git(&one, &["config", "core.hooksPath", shared.to_str().unwrap()]).ok();
     team.run(&one, &["hooks", "install"]).exits(2).says("shared hooks, which is not this repository's own");
-    // The mirror is there all the same.
+    // The mirror is pushed nevertheless.
     team.run(&one, &["init"]).ok().says("is not this repository's own");
     team.run(&one, &["hooks", "uninstall"]).ok();
     assert_eq!(files(&shared), before);

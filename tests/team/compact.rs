@@ -1,11 +1,11 @@
-//! `compact`: a shorter history with the same tree, and how it goes to the others.
+//! `compact`: a shorter history with the same tree, and how other clones adopt it.
 
 use std::path::{Path, PathBuf};
 
 use crate::support::stage::PINNED;
 use crate::team::{Team, registry, script};
 
-/// Two clones with a mirror of three commits, on the remote too.
+/// Two clones with a mirror of three commits, which the remote has too.
 fn shared() -> (Team, PathBuf, PathBuf) {
     let team = Team::with(registry(), &PINNED);
     let one = team.stage.project.clone();
@@ -42,7 +42,7 @@ fn one_commit_with_the_same_tree_and_back_again() {
         team.ask(&one, &["rev-parse", "hexmirror@{1}^{tree}"]),
         team.ask(&one, &["rev-parse", "hexmirror^{tree}"])
     );
-    // The newest ones stay as they are, on one that stands for the rest.
+    // The newest commits remain, on top of one that replaces all older ones.
     let subjects = team.ask(&one, &["log", "--format=%s", "-2", "hexmirror"]);
     let document = team.run(&one, &["compact", "--keep=2", "--json"]).ok().json();
     assert_eq!((&document["commits"], &document["kept"]), (&3.into(), &2.into()));
@@ -75,13 +75,13 @@ fn the_remote_is_replaced_only_when_asked_and_the_others_follow() {
     assert_eq!(team.tip(&team.remote), team.tip(&one));
     team.run(&one, &["push"]).ok().says("origin has hexmirror at");
 
-    // One that has nothing of its own only moves.
+    // A clone without commits of its own just moves.
     let three = team.clone("three");
     team.git(&two, &["push", "--quiet", three.to_str().unwrap(), "hexmirror"]).ok();
     assert_eq!(team.tip(&three), there);
     team.run(&three, &["pull"]).ok().says("moved hexmirror to origin's, which was compacted");
     assert_eq!(team.tip(&three), team.tip(&one));
-    // One that has something puts it on top; the history before does not come back.
+    // A clone with commits of its own adds their contents on top. The previous history does not return.
     team.lock(&two, &["right 1.0.0"]);
     team.run(&two, &["update"]).ok();
     team.run(&two, &["push"]).ok();
@@ -100,7 +100,7 @@ fn what_was_dropped_before_does_not_come_back() {
     team.commit(&one, "Lock");
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
     let dropped = ["prune", "--keep-days=0"];
-    // The first commit of the project pins it all; without it nothing does.
+    // The project's first commit pins everything; without it, no commit does.
     team.git(&one, &["checkout", "--quiet", "--orphan", "anew"]).ok();
     team.commit(&one, "Begin");
     team.git(&one, &["branch", "--quiet", "--move", "--force", "main"]).ok();
@@ -109,7 +109,7 @@ fn what_was_dropped_before_does_not_come_back() {
     team.run(&one, &dropped).ok().says("dropped 2 releases");
     team.run(&one, &["compact"]).ok();
     team.run(&one, &["push", "--force-with-lease"]).ok();
-    // The tip before is not here, so what the remote was seen with has to do.
+    // The previous tip is not available here, so the remote-tracking branch's reflog must suffice.
     team.git(&two, &["fetch", "--quiet", "origin"]).ok();
     team.git(&two, &["checkout", "--quiet", "--force", "-B", "main", "origin/main"]).ok();
     team.lock(&two, &["right 1.0.0"]);
@@ -126,12 +126,12 @@ fn nothing_that_others_pushed_is_lost() {
     team.lock(&two, &["right 1.0.0"]);
     team.run(&two, &["update"]).ok();
     team.run(&two, &["push"]).ok();
-    // It was not seen here yet.
+    // It was not fetched here yet.
     team.run(&one, &["compact"]).ok();
     team.run(&one, &["push", "--force-with-lease"]).exits(5).says("has what the local one lacks");
     team.run(&one, &["pull"]).ok().says("merged hexmirror with origin's").says("1 release, 1 registry entry");
     assert_eq!((length(&team, &one), team.releases(&one).len()), ("2".into(), 4));
-    // Somebody is faster.
+    // Another user pushes first.
     team.git(&two, &["push", "--quiet", "origin", "hexmirror~1:refs/others/1"]).ok();
     let overtake = "#!/bin/sh\ntest -e seen && exit 0\n: >seen\ngit update-ref refs/heads/hexmirror refs/others/1\n";
     script(&team.remote.join("hooks/pre-receive"), overtake);
@@ -139,7 +139,7 @@ fn nothing_that_others_pushed_is_lost() {
     team.run(&one, &["push", "--force-with-lease"]).ok();
     team.run(&two, &["pull"]).ok().says("moved hexmirror to origin's");
     assert_eq!(team.tip(&one), team.tip(&two));
-    // Of what a remote is known to have, the same is told at once.
+    // What the remote is known to have leads to the same message without a request.
     team.lock(&two, &["left 1.0.0"]);
     team.run(&two, &["update"]).ok();
     team.run(&two, &["push"]).ok();

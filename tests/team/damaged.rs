@@ -1,4 +1,5 @@
-//! A mirror that is broken, or that somebody deleted here or on the remote: the user's own work goes on, and is left alone.
+//! A mirror that is damaged, or that was deleted here or on the remote: the user's own work continues and is not
+//! modified.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,10 @@ use crate::team::{Team, state, told};
 const MAIN: &str = "refs/heads/main";
 const MIRROR: &str = "refs/heads/hexmirror";
 
-/// Puts something in the mirror's place.
+/// Replaces the mirror with something else.
 type Break = fn(&Team, &Path);
 
-/// Ways to break a mirror, and what is said of each.
+/// Ways to damage a mirror, and the resulting messages.
 const BROKEN: [(&str, Break); 4] = [
     ("is not a mirror", |team, one| drop(team.git(one, &["update-ref", MIRROR, "main"]).ok())),
     ("cannot be read", |_, one| fs::write(one.join(".git/refs/heads/hexmirror"), "1".repeat(40) + "\n").unwrap()),
@@ -19,7 +20,8 @@ const BROKEN: [(&str, Break); 4] = [
     ("it lacks", |team, one| drop(team.git(one, &["update-ref", "-d", MIRROR]).ok())),
 ];
 
-/// A hooked clone whose mirror is broken, on `main`; `left` has another lock, and `code` is ahead of `main` by more than that.
+/// A clone on `main` with hooks, whose mirror is damaged. `left` has another lock, and `code` is ahead of `main` by
+/// more than that.
 fn broken(harm: Break) -> (Team, PathBuf) {
     let (team, one) = Team::hooked();
     team.git(&one, &["switch", "--quiet", "--create", "left"]).ok();
@@ -28,7 +30,7 @@ fn broken(harm: Break) -> (Team, PathBuf) {
     fs::write(one.join("code.ex"), "x").unwrap();
     team.commit(&one, "Code");
     team.git(&one, &["switch", "--quiet", "main"]).ok();
-    // What is remembered is of the mirror that was.
+    // The cached answer belongs to the previous mirror.
     harm(&team, &one);
     (team, one)
 }
@@ -43,7 +45,7 @@ fn whatever_fires_a_hook_is_done_all_the_same() {
         ("main", &["worktree", "add", "--quiet", "../linked", "left"]),
     ];
     for (index, (text, harm)) in BROKEN.into_iter().enumerate() {
-        // All of them with one way, and with the others those that run each hook.
+        // All hooks with one kind of damage, and with the others only one command per hook.
         let events = if index == 0 { &events[..] } else { &events[..3] };
         for (begin, arguments) in events {
             let (team, one) = broken(harm);
@@ -68,7 +70,7 @@ fn a_push_that_needs_it_is_stopped_and_nothing_is_touched() {
         let before = here();
         team.git(&one, &["push", "--quiet", "origin", "left"]).exits(1).says(text).says("--no-verify");
         assert_eq!((here(), team.received().len()), (before.clone(), 0));
-        // What changes no lock goes through, and so does what the user insists on.
+        // A push that changes no lock succeeds, as does one that skips the hooks.
         team.git(&one, &["push", "--quiet", "origin", "main:refs/tags/x", "main:again"]).ok();
         team.git(&one, &["push", "--quiet", "--no-verify", "origin", "left"]).ok().silent();
         assert_eq!(here(), before);
@@ -81,7 +83,7 @@ fn deleted_on_the_remote_it_is_put_back_when_that_is_known() {
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
     team.git(&team.remote, &["update-ref", "-d", MIRROR]).ok();
     team.received();
-    // As far as is known here the remote has it. A push that changes no lock asks nobody.
+    // As far as is known here, the remote has it. A push that changes no lock makes no request.
     let before = state(&team, &one);
     team.git(&one, &["push", "--quiet", "origin", "main:same"]).ok().silent();
     team.git(&one, &["push", "--quiet", "--no-verify", "origin", ":same"]).ok();
@@ -92,7 +94,7 @@ fn deleted_on_the_remote_it_is_put_back_when_that_is_known() {
     team.received();
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
     assert_eq!(team.received(), [[MIRROR], [MAIN]]);
-    // The same where a lock changed, and nobody pruned.
+    // The same if a lock changed and nothing was pruned.
     team.git(&team.remote, &["update-ref", "-d", MIRROR]).ok();
     team.lock(&one, &["left 1.0.0"]);
     team.run(&one, &["update"]).ok();
@@ -114,7 +116,7 @@ fn deleted_here_it_comes_back_from_the_remote() {
     team.git(&one, &["push", "--quiet", "origin", "left"]).exits(1).says("it lacks alpha 1.0.0, left 1.0.0");
     assert_eq!(team.received(), [[""; 0]; 0]);
     let asked = team.stage.upstream.count("*");
-    // What the remote has is read from there.
+    // What the remote has is fetched from there.
     team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
     team.run(&one, &["status"]).ok().prints("fresh: origin's hexmirror");
     team.run(&one, &["pull"]).ok();
@@ -136,7 +138,7 @@ fn deleted_everywhere_it_is_made_again() {
     fs::write(one.join("code.ex"), "x").unwrap();
     team.commit(&one, "Code");
     team.received();
-    // A project without a mirror is not reminded of it by each push.
+    // In a project without a mirror, pushes print no reminder.
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
     assert_eq!(team.received(), [[MAIN]]);
     team.commit_lock(&one, &["alpha 1.0.0"]);

@@ -1,4 +1,4 @@
-//! What people do with git all day, with the hooks installed: pull, amend, stash, rebase through a conflict, push by force.
+//! Daily work with git while the hooks are installed: pull, amend, stash, rebase with a conflict, force-push.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::team::{Team, state, told};
 const MAIN: &str = "refs/heads/main";
 const MIRROR: &str = "refs/heads/hexmirror";
 
-/// A hooked clone that has pushed, with a commit of its own since; and, on the remote, somebody else's lock, mirrored there.
+/// A clone with hooks that has pushed and then committed. The remote has another user's lock, which is mirrored there.
 fn diverged() -> (Team, PathBuf) {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
@@ -41,7 +41,7 @@ fn a_pull_by_merge_by_rebase_or_forward_says_what_the_mirror_lacks_and_who_has_i
         assert_eq!(team.tip(&one), mirror, "only said");
         team.run(&one, &["pull", "origin"]).ok();
         team.run(&one, &["status"]).ok();
-        // There is nothing more to say, and nothing of the mirror to push.
+        // There is nothing more to report, and nothing of the mirror to push.
         team.git(&one, &["pull", "--quiet"]).ok().silent();
         fs::write(one.join("more.ex"), "x").unwrap();
         team.commit(&one, "More");
@@ -78,7 +78,7 @@ fn an_amended_commit_is_pushed_by_force_with_its_mirror_and_the_mirror_never_by_
         assert_eq!((team.received().len(), team.tip_of(&team.remote, "main")), (0, there.clone()));
         assert_eq!(state(&team, &one), before);
     }
-    // Somebody's mirror has moved on: force is for the branch that it was said of.
+    // Another user's push moved the mirror: the force only applies to the branch that the user named.
     let two = team.clone("two");
     team.run(&two, &["pull"]).ok();
     team.lock(&two, &["right 1.0.0"]);
@@ -90,7 +90,7 @@ fn an_amended_commit_is_pushed_by_force_with_its_mirror_and_the_mirror_never_by_
     assert_eq!(team.received(), [[MIRROR], [MAIN]]);
     assert_eq!(team.tip_of(&team.remote, "main"), team.tip_of(&one, "main"));
     assert!(team.releases(&team.remote).iter().any(|release| release == "right 1.0.0"));
-    // The same lock under a rewritten commit: nobody is asked.
+    // A rewritten commit with the same lock: no request is made.
     team.git(&one, &["commit", "--quiet", "--amend", "--message=Reworded"]).ok().silent();
     team.git(&one, &["push", "--quiet", "--force-with-lease", "origin", "main"]).ok().silent();
     assert_eq!(team.received(), [[MAIN]]);
@@ -102,23 +102,23 @@ fn a_stash_takes_the_lock_away_and_brings_it_back() {
     team.lock(&one, &["left 1.0.0"]);
     let edited = fs::read(one.join("mix.lock")).unwrap();
     let mirror = team.tip(&one);
-    // git runs no hook at that.
+    // git runs no hook for this.
     team.git(&one, &["stash", "--quiet"]).ok().silent();
     team.run(&one, &["status"]).ok();
     team.git(&one, &["stash", "pop", "--quiet"]).ok().silent();
     assert_eq!(fs::read(one.join("mix.lock")).unwrap(), edited);
     team.git(&one, &["stash", "--quiet"]).ok().silent();
-    // The lock comes after the switch; what is told is of the one that is checked out at the switch.
+    // The lock changes after the switch, so the message refers to the lock that the switch checked out.
     team.git(&one, &["stash", "branch", "later"]).ok();
     assert_eq!(fs::read(one.join("mix.lock")).unwrap(), edited);
-    // An edited lock that stays over a switch of branches is the one that counts.
+    // An edited lock that survives a switch of branches is the one that counts.
     team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
     assert_eq!(fs::read(one.join("mix.lock")).unwrap(), edited);
     team.run(&one, &["status"]).exits(1);
     assert_eq!(team.tip(&one), mirror);
 }
 
-/// A clone on `right`, whose lock is in conflict with that of `main`.
+/// A clone on `right`, whose lock conflicts with that of `main`.
 fn conflict() -> (Team, PathBuf) {
     let (team, one) = Team::hooked();
     team.git(&one, &["switch", "--quiet", "--create", "right"]).ok();
@@ -138,7 +138,7 @@ fn a_rebase_through_a_conflict_in_the_lock() {
     for back in ["--abort", "--quit"] {
         team.git(&one, &["rebase", "--quiet", "main"]).exits(1).prints("conflict in mix.lock");
         assert!(fs::read_to_string(one.join("mix.lock")).unwrap().contains("<<<<<<<"));
-        // A lock with marks in it stops nobody who takes one side's.
+        // A lock with conflict markers does not prevent the user from taking one side's.
         team.git(&one, &["checkout", "--quiet", "--theirs", "mix.lock"]).ok().silent();
         team.git(&one, &["rebase", back]).ok();
         if back == "--quit" {
@@ -205,7 +205,7 @@ fn no_network_where_nothing_relevant_is_pushed() {
         ran.ok().silent();
         assert_eq!(commands, ["push"], "{arguments:?}");
     }
-    // The mirror does need the network where a lock changed, and the trace tells.
+    // If a lock changed, the mirror needs the network, as the trace shows.
     team.lock(&one, &["left 1.0.0"]);
     team.run(&one, &["update"]).ok();
     team.commit(&one, "Lock");

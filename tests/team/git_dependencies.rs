@@ -1,4 +1,4 @@
-//! Mirrors with git dependencies that diverge, and are merged.
+//! Diverged mirrors with git dependencies, and their merges.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use crate::forge::Forge;
 use crate::support::stage::PINNED;
 use crate::team::Team;
 
-/// A team whose members know a server of git repositories.
+/// A team whose members have access to a server of git repositories.
 struct Scene {
     team: Team,
     forge: Forge,
@@ -23,7 +23,7 @@ impl Scene {
         Self { team, forge }
     }
 
-    /// Locks the packages that everybody needs and revisions of git repositories: name, revision, options.
+    /// Locks the common packages and some revisions of git repositories: name, revision, options.
     fn lock(&self, folder: &Path, pinned: &[(&str, &str, &str)]) {
         let lock = self.team.stage.registry.mix_lock(&PINNED);
         let entry = |(name, revision, options): &(&str, &str, &str)| {
@@ -39,20 +39,20 @@ impl Scene {
         self.team.run(folder, &["update"]).ok();
     }
 
-    /// The lines of a clone's manifest that begin so.
+    /// The lines of a clone's manifest with this prefix.
     fn lines(&self, folder: &Path, begin: &str) -> Vec<String> {
         let manifest = self.team.ask(folder, &["show", "hexmirror:manifest"]);
         manifest.lines().filter(|line| line.starts_with(begin)).map(str::to_owned).collect()
     }
 
-    /// Makes sure that a clone has what its lock pins, and that all of its mirror is intact.
+    /// Checks that a clone's mirror covers its lock and is intact.
     #[track_caller]
     fn is_whole_and_fresh(&self, folder: &Path) {
         self.team.is_whole(folder);
         self.team.run(folder, &["status"]).ok().prints("fresh");
     }
 
-    /// Clones a repository as it is in a clone's mirror, and makes sure that it has a revision with its ancestry.
+    /// Clones a repository from a clone's mirror, and checks that it has a revision with its ancestry.
     #[track_caller]
     fn serves(&self, folder: &Path, name: &str, revision: &str, commits: usize) {
         let sandbox = &self.team.stage.sandbox;
@@ -92,7 +92,7 @@ fn revisions_of_one_repository_and_of_several_are_put_together() {
     let ahead = scene.forge.commit("a/both", "main", &[("f", "2")]);
     let left = scene.forge.commit("b/left", "main", &[("l", "1")]);
     scene.update(&one, &[("a/both", &ahead, r#"branch: "main""#), ("b/left", &left, "")]);
-    // The other one's is of another line, and locked under the same name.
+    // The other clone's revision belongs to another branch and is locked under the same name.
     scene.forge.commit("a/both", "side", &[("g", "1")]);
     let aside = scene.forge.commit("a/both", "side", &[("g", "2")]);
     let right = scene.forge.commit("c/right", "main", &[("r", "1")]);
@@ -114,7 +114,7 @@ fn revisions_of_one_repository_and_of_several_are_put_together() {
     {
         scene.serves(&one, name, revision, commits);
     }
-    // Nobody has to be asked for the other's lock either.
+    // The other clone's lock requires no request either.
     let connections = scene.forge.connections();
     scene.update(&one, &[("a/both", &aside, r#"branch: "main""#), ("c/right", &right, "")]);
     assert_eq!(scene.forge.connections(), connections);
@@ -191,7 +191,7 @@ fn more_packs_than_an_update_leaves_are_kept_by_a_merge_and_fewer_after_the_next
     for (number, revision) in revisions.iter().enumerate() {
         scene.serves(&one, "a/both", revision, if number < 7 { number + 2 } else { number - 6 });
     }
-    // The other one has added to the packs that are merged by now.
+    // The other clone has added to packs that are already merged.
     let more = scene.forge.commit("a/both", "side", &[("more", "x")]);
     scene.update(&two, &[("a/both", &more, "")]);
     team.run(&one, &["push"]).ok();
@@ -215,7 +215,7 @@ fn a_revision_that_one_dropped_stays_away_unless_the_other_needs_it_for_somethin
     scene.update(&one, &[("a/both", &ahead, "")]);
     team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 2 git revisions");
     team.run(&one, &["push"]).ok();
-    // The other one has them still, and one of them is a submodule of what is new there.
+    // The other clone still has them, and one of them is a submodule of something new there.
     let modules = "[submodule \"inner\"]\n\tpath = inner\n\turl = ../../b/inner.git\n";
     let files = [(".gitmodules", modules), ("inner", &format!("commit {inner}"))];
     let outer = scene.forge.commit("c/outer", "main", &files);
@@ -254,7 +254,7 @@ fn a_repository_that_is_stored_to_two_depths_is_merged_to_the_deeper_one() {
             assert_eq!(scene.lines(folder, "shallow forge.test/c/deep ").len(), cut);
             assert_eq!(scene.lines(folder, "pack forge.test/c/deep ").len(), 1);
         }
-        // Nobody has to be asked for the other's lock.
+        // The other clone's lock requires no request.
         let connections = scene.forge.connections();
         fs::copy(two.join("mix.lock"), one.join("mix.lock")).unwrap();
         team.run(&one, &["update"]).ok();
@@ -269,13 +269,13 @@ fn a_merge_keeps_the_name_that_a_lock_pins_when_the_revision_that_has_it_was_dro
     let team = &scene.team;
     let base = scene.forge.run("a/both", &["rev-parse", "main"]);
     let ahead = scene.forge.commit("a/both", "main", &[("f", "2")]);
-    // HEAD is at the later revision; the lock goes back to the first one.
+    // HEAD is at the later revision; the lock returns to the first one.
     scene.update(&one, &[("a/both", &base, "")]);
     scene.update(&one, &[("a/both", &ahead, "")]);
     team.run(&one, &["push"]).ok();
     team.run(&two, &["pull"]).ok();
     scene.update(&two, &[("a/both", &base, "")]);
-    // Whoever prunes has a lock that wants no name.
+    // The lock of the clone that prunes names no branch or tag.
     scene.update(&one, &[("a/both", &base, "ref: \"x\"")]);
     team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 1 git revision");
     assert_eq!(scene.lines(&one, "git forge.test/a/both "), [format!("git forge.test/a/both {base} full heads/main")]);

@@ -72,7 +72,7 @@ fn a_hook_that_git_does_not_have_is_refused() {
     for arguments in [&["hook", "pre-commit", "x"][..], &["--quiet", "hook", "pre-commit", "x"], &["hook"]] {
         team.run(&team.stage.project, arguments).exits(2);
     }
-    // What git gives a hook is git's, whatever it looks like.
+    // Whatever git passes to a hook is left to git, regardless of its form.
     for arguments in
         [&["hook", "post-checkout", "x", "--force", "-h", "0"][..], &["--quiet", "hook", "post-merge", "x"]]
     {

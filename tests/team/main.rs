@@ -1,4 +1,4 @@
-//! Several people on one project: clones of a bare repository, git's hooks fired by git itself, mirrors that diverge.
+//! Several users of one project: clones of a bare repository, hooks run by git itself, mirrors that diverge.
 
 #[path = "../support/mod.rs"]
 mod support;

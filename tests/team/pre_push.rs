@@ -16,14 +16,14 @@ fn the_mirror_goes_along_first_and_only_where_it_is_needed() {
     team.run(&one, &["update"]).ok();
     team.git(&one, &["push", "origin", "main"]).ok().says("pushed hexmirror to origin");
     assert_eq!(team.received(), [[MIRROR], [MAIN]]);
-    // No lock changed: nobody is asked, though the mirror has more by now.
+    // No lock changed: no request is made, although the mirror has more now.
     fs::write(one.join("code.ex"), "x").unwrap();
     team.commit(&one, "Code");
     team.lock(&one, &["alpha 1.1.0", "left 1.0.0"]);
     team.run(&one, &["update"]).ok();
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok().silent();
     assert_eq!(team.received(), [[MAIN]]);
-    // A lock changed, and the remote was seen with all of it: it gets nothing.
+    // A lock changed, but the remote had everything for it when last fetched: nothing is pushed.
     team.run(&one, &["push"]).ok();
     team.received();
     team.commit(&one, "Lock");
@@ -69,7 +69,7 @@ fn a_stale_mirror_stops_the_push_and_says_what_to_do() {
     assert_eq!(team.received(), [[""; 0]; 0]);
     team.git(&one, &["push", "--quiet", "--no-verify", "origin", "main"]).ok().silent();
     assert_eq!(team.received(), [[MAIN]]);
-    // What was pushed without it does not stop the next one, which changes no lock.
+    // What was pushed with --no-verify does not block the next push, which changes no lock.
     fs::write(one.join("code.ex"), "x").unwrap();
     team.commit(&one, "Code");
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
@@ -111,7 +111,7 @@ fn deletions_tags_notes_and_old_commits_do_not_concern_the_mirror() {
         &["push", "--quiet", "origin", ":old"][..],
         &["push", "--quiet", "origin", "v1"],
         &["push", "--quiet", "origin", "refs/notes/commits"],
-        // Commits that the remote has, under a new name and backwards.
+        // Commits that the remote has, under a new name and in reverse.
         &["push", "--quiet", "origin", "HEAD^:refs/heads/again"],
         &["push", "--quiet", "origin", &format!("{old}:refs/heads/older")],
         &["push", "--quiet", "--force", "origin", &format!("{old}:refs/heads/main")],
@@ -148,7 +148,7 @@ fn the_way_out_is_that_of_the_lock_that_is_pushed() {
     team.run(&two, &["update"]).ok();
     team.run(&two, &["push"]).ok();
     team.git(&one, &["fetch", "--quiet"]).ok();
-    // The remote's has all of the lock that is checked out, and not of the one that is pushed.
+    // The remote's mirror covers the checked-out lock, but not the pushed one.
     team.git(&one, &["switch", "--quiet", "--create", "right"]).ok();
     team.commit_lock(&one, &["right 1.0.0"]);
     team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
@@ -205,8 +205,9 @@ fn what_somebody_else_mirrored_counts() {
     assert_eq!((team.received().len(), team.tip(&one)), (1, tip));
 }
 
-/// A clone whose lock, not pushed yet, pins less than its mirror has and the remote's was seen with; and another clone, which
-/// has dropped all of that from the remote's since. The first one's mirror has something of its own, or lags behind.
+/// A clone whose unpushed lock pins less than its mirror has and than the remote had when last fetched, and another
+/// clone, which has since pruned all of that from the remote. The first clone's mirror has commits of its own or is
+/// behind.
 fn dropped_there(ahead: bool, behind: bool) -> (Team, PathBuf) {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
@@ -259,7 +260,7 @@ fn a_push_of_what_is_alive_nowhere_is_stopped_where_somebody_dropped_what_it_nee
          hint: run `git hexmirror update` and push again, or push without the mirror: `git push --no-verify`\n",
     );
     assert_eq!((team.tip_of(&team.remote, "old"), team.tip(&one)), (None, team.tip(&team.remote)));
-    // The way out is one.
+    // The recommended command works.
     team.git(&one, &["checkout", "--quiet", &commit]).ok();
     team.run(&one, &["update"]).ok();
     team.git(&one, &push).ok();
@@ -287,7 +288,7 @@ fn one_request_tells_that_the_remote_still_has_it() {
     let (ran, talked) = team.traced(&one, &["push", "--quiet", "origin", "main"]);
     ran.ok().silent();
     assert_eq!(talked, ["push", "push"]);
-    // The same where the remote's is known to be further on.
+    // The same if the remote is known to be ahead.
     let two = team.clone("two");
     team.run(&two, &["pull"]).ok();
     team.lock(&two, &["left 1.0.0"]);
@@ -298,7 +299,7 @@ fn one_request_tells_that_the_remote_still_has_it() {
     let (ran, talked) = team.traced(&one, &["push", "--quiet", "origin", "main"]);
     ran.ok().says("pulled hexmirror from origin, at ");
     assert_eq!((talked, team.tip(&one)), (vec!["push", "push"], team.tip(&team.remote)));
-    // A lock that pins nothing is not worth it.
+    // A lock that pins nothing does not justify a request.
     fs::write(one.join("mix.lock"), "%{}\n").unwrap();
     team.commit(&one, "Nothing");
     let (ran, talked) = team.traced(&one, &["push", "--quiet", "origin", "main"]);
@@ -353,17 +354,17 @@ fn an_unreachable_remote_is_gits_to_report() {
 fn a_broken_mirror_or_none_stops_only_what_needs_it() {
     let (team, one) = Team::hooked();
     let mirror = team.tip(&one).unwrap();
-    // Somebody put something else there.
+    // Another user replaced it with something else.
     team.git(&one, &["update-ref", "refs/heads/hexmirror", "main"]).ok();
     let refs = || team.ask(&one, &["for-each-ref", "refs/heads"]);
     team.commit_lock(&one, &["alpha 1.0.0"]);
     let before = refs();
     team.git(&one, &["push", "origin", "main"]).exits(1).says("is not a mirror").says("--no-verify");
     assert_eq!(refs(), before);
-    // Its commit is not there.
+    // Its commit is not available.
     fs::write(one.join(".git/refs/heads/hexmirror"), format!("{}\n", "1".repeat(40))).unwrap();
     team.git(&one, &["push", "origin", "main"]).exits(1).says("commit 1111").says("update --repair");
-    // Somebody deleted it.
+    // Another user deleted it.
     team.git(&one, &["update-ref", "-d", "refs/heads/hexmirror"]).ok();
     team.git(&one, &["push", "origin", "main"]).exits(1).says("it lacks alpha 1.0.0").says("git hexmirror update");
     assert_eq!(team.received(), [[""; 0]; 0]);

@@ -1,4 +1,4 @@
-//! `prune`: what goes, what keeps it from going, and that others do not bring it back.
+//! `prune`: what it removes, what it keeps, and that others do not bring removed releases back.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,10 @@ use crate::support::registry::Registry;
 use crate::support::stage::Ran;
 use crate::team::Team;
 
-/// Long ago, for git and for the program.
+/// A time long ago, for git and for the program.
 const LONG_AGO: &str = "2020-02-20T20:20:20Z";
 
-/// The registry: packages that only one thing needs each, and one that depends on another.
+/// The registry: packages that each only one branch or tag needs, and one that depends on another.
 fn registry() -> Registry {
     let mut registry = Registry::sample();
     for name in ["branch", "detached", "kept", "recent", "remote", "stash", "tag", "unpushed", "worktree"] {
@@ -20,7 +20,7 @@ fn registry() -> Registry {
     registry
 }
 
-/// Runs the program long ago.
+/// Runs the program with a time long ago.
 fn update_long_ago(team: &Team, folder: &Path) -> Ran {
     let mut command = team.stage.bare_command_in(folder, &["update"]);
     Ran::of(command.env("GIT_COMMITTER_DATE", LONG_AGO).env("GIT_AUTHOR_DATE", LONG_AGO)).ok()
@@ -34,11 +34,12 @@ fn commit_long_ago(team: &Team, folder: &Path, pinned: &[&str]) {
     Ran::of(command.env("GIT_COMMITTER_DATE", LONG_AGO).env("GIT_AUTHOR_DATE", LONG_AGO)).ok();
 }
 
-/// A shared project whose lock pinned `before` and then `after`, long ago; the mirror, on the remote too, has both.
+/// A shared project whose lock pinned `before` and then `after`, long ago. The mirror, here and on the remote, has
+/// both.
 fn aged(before: &[&str], after: &[&str]) -> (Team, std::path::PathBuf) {
     let team = Team::with(registry(), before);
     let one = team.stage.project.clone();
-    // The first commit of the project is of today; what it pins would be kept.
+    // The project's first commit was made today, so what it pins would be kept.
     team.git(&one, &["checkout", "--quiet", "--orphan", "aged"]).ok();
     for pinned in [before, after] {
         commit_long_ago(&team, &one, pinned);
@@ -71,7 +72,7 @@ fn what_no_lock_needs_goes_and_can_be_brought_back() {
     team.run(&one, &["status"]).ok().prints("fresh");
     team.is_whole(&one);
     team.run(&one, &["prune"]).ok().says("nothing to drop");
-    // The same as of a mirror that never had it.
+    // The result is identical to a mirror that never had it.
     let two = team.clone("two");
     team.git(&two, &["remote", "remove", "origin"]).ok();
     team.run(&two, &["update"]).ok();
@@ -103,7 +104,7 @@ fn whatever_is_alive_keeps_what_it_needs() {
     on_branch("detached", "detached 1.0.0");
     git(&["checkout", "--quiet", "--detach"]);
     git(&["worktree", "add", "--quiet", "--detach", "../elsewhere"]);
-    // Two commits ago on main, of today, and not pushed.
+    // Two commits ago on main, made today, and not pushed.
     git(&["checkout", "--quiet", "main"]);
     commit_long_ago(&team, &one, &["unpushed 1.0.0"]);
     commit_long_ago(&team, &one, &["kept 1.0.0"]);
@@ -122,7 +123,7 @@ fn whatever_is_alive_keeps_what_it_needs() {
     assert_eq!(gone(&[]), ["recent", "tag"]);
     git(&["config", "hexmirror.keepTags", "w* v1"]);
     assert_eq!(gone(&[]), ["recent"]);
-    // A commit of today that nothing stands on, but that is in the history; and the one of long ago is pushed.
+    // A commit of today that no ref points to but that is in the history. The old commit is pushed.
     for pinned in ["recent 1.0.0", "kept 1.0.0"] {
         team.commit_lock(&one, &[pinned]);
     }
@@ -139,7 +140,7 @@ fn whatever_is_alive_keeps_what_it_needs() {
 #[test]
 fn what_came_lately_stays_whoever_needs_it() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0"], &["alpha 1.0.0"]);
-    // Somebody else's, of a branch that is not known here.
+    // Another user's release, for a branch that is unknown here.
     let two = team.clone("two");
     team.run(&two, &["pull"]).ok();
     team.lock(&two, &["kept 1.0.0"]);
@@ -148,7 +149,7 @@ fn what_came_lately_stays_whoever_needs_it() {
     team.run(&one, &["pull"]).ok();
     team.run(&one, &["prune"]).ok().says("dropped 1 release, 2 registry entries");
     assert_eq!(team.releases(&one), ["alpha 1.0.0", "kept 1.0.0"]);
-    // Squashed, it is still known how old everything is.
+    // After compaction, the age of everything is still known.
     team.run(&one, &["compact"]).ok();
     team.run(&one, &["prune", "--dry-run"]).ok().says("nothing to drop");
     team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 1 release");
@@ -163,7 +164,7 @@ fn others_do_not_bring_back_what_went() {
     team.run(&two, &["pull"]).ok();
     team.run(&one, &["prune"]).ok();
     team.run(&one, &["push"]).ok();
-    // This one depends on alpha, whose entry and release went; the entry is needed again.
+    // This release depends on alpha, whose entry was removed with its release. The entry is needed again.
     team.lock(&two, &["kept 1.0.0", "needy 1.0.0"]);
     team.run(&two, &["update"]).ok();
     assert_eq!(team.releases(&two), ["alpha 1.0.0", "beta 0.3.0", "kept 1.0.0", "needy 1.0.0"]);
@@ -178,7 +179,7 @@ fn others_do_not_bring_back_what_went() {
     team.is_whole(&two);
     team.run(&one, &["pull"]).ok();
     assert_eq!(team.tip(&one), team.tip(&two));
-    // The other way round: who pruned merges what somebody added, and keeps what that one needs anew.
+    // The reverse: the clone that pruned merges what another user added, and keeps what that newly needs.
     team.lock(&two, &["beta 0.3.0"]);
     team.run(&two, &["update"]).ok();
     team.run(&two, &["push"]).ok();
@@ -192,7 +193,7 @@ fn others_do_not_bring_back_what_went() {
 #[test]
 fn a_lock_that_cannot_be_read_is_no_reason_to_drop_what_it_may_need() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0"], &["alpha 1.0.0"]);
-    // Another mirror is no project, although there are locks in packages.
+    // Another mirror is not a project, although its packages contain locks.
     team.git(&one, &["branch", "backup", "hexmirror"]).ok();
     team.git(&one, &["checkout", "--quiet", "-b", "broken"]).ok();
     fs::write(one.join("mix.lock"), "%{\"a\": {:hex, :a}}\n").unwrap();
@@ -201,11 +202,11 @@ fn a_lock_that_cannot_be_read_is_no_reason_to_drop_what_it_may_need() {
     let before = team.tip(&one);
     team.run(&one, &["prune"]).exits(2).says("refs/heads/broken:mix.lock");
     assert_eq!(team.tip(&one), before);
-    // An older one is nobody's now.
+    // An older lock, which no branch uses now.
     team.git(&one, &["checkout", "--quiet", "broken"]).ok();
     team.commit_lock(&one, &["alpha 1.0.0"]);
     team.git(&one, &["checkout", "--quiet", "main"]).ok();
-    // A merge that is not resolved has two sides, which are kept.
+    // Both sides of an unresolved merge are kept.
     fs::write(one.join("mix.lock"), "<<<<<<< ours\n=======\n>>>>>>> theirs\n").unwrap();
     let ran = team.run(&one, &["prune"]).ok().says("dropped 1 release");
     ran.says("mix.lock of an older commit cannot be read")
@@ -228,11 +229,11 @@ fn locks_count_wherever_they_are_and_however_they_are_called() {
         fs::write(one.join(path), team.stage.registry.mix_lock(&[pinned])).unwrap();
     };
     assert_eq!(gone(), ["branch", "detached", "recent", "remote", "stash", "tag", "worktree"]);
-    // A link to a lock of another name, in the worktree.
+    // A link in the worktree to a lock with another name.
     lock("locks/prod.lck", "recent 1.0.0");
     fs::create_dir(one.join("app")).unwrap();
     std::os::unix::fs::symlink("../locks/prod.lck", one.join("app/mix.lock")).unwrap();
-    // One that only the index has, and one that a rebase has put aside.
+    // A lock that is only in the index, and one that a rebase has set aside.
     lock("mix.lock", "stash 1.0.0");
     team.git(&one, &["add", "mix.lock"]).ok();
     lock("mix.lock", "tag 1.0.0");
@@ -240,7 +241,7 @@ fn locks_count_wherever_they_are_and_however_they_are_called() {
     fs::create_dir(one.join(".git/rebase-merge")).unwrap();
     fs::write(one.join(".git/rebase-merge/autostash"), format!("{aside}\n")).unwrap();
     lock("mix.lock", "kept 1.0.0");
-    // One in a folder that is not looked through, by its name; and one that only another branch's settings name.
+    // A lock in a skipped folder, named explicitly, and one that only another branch's settings name.
     lock("deps/x/own.lock", "worktree 1.0.0");
     team.git(&one, &["config", "hexmirror.locks", "mix.lock deps/x/own.lock"]).ok();
     assert_eq!(gone(), ["branch", "detached", "remote"]);
@@ -254,7 +255,7 @@ fn locks_count_wherever_they_are_and_however_they_are_called() {
     team.git(&one, &["checkout", "--quiet", "main"]).ok();
     let left = gone();
     assert!(!left.contains(&"remote".to_owned()) && left.contains(&"branch".to_owned()), "{left:?}");
-    // Pull requests, as some fetch them; but not notes.
+    // Pull requests, as some users fetch them, but not notes.
     team.git(&one, &["checkout", "--quiet", "--detach"]).ok();
     for (name, pinned) in [("refs/pull/1/head", "branch 1.0.0"), ("refs/notes/x", "detached 1.0.0")] {
         team.commit_lock(&one, &[pinned]);
@@ -272,7 +273,7 @@ fn what_a_branch_needs_here_comes_through_a_prune_elsewhere() {
     team.run(&two, &["pull"]).ok();
     team.run(&one, &["prune"]).ok().says("dropped 2 releases");
     team.run(&one, &["push"]).ok();
-    // Nobody but this clone knows of the branch.
+    // Only this clone has the branch.
     team.git(&two, &["switch", "--quiet", "--create", "revert"]).ok();
     team.commit_lock(&two, &["alpha 1.0.0"]);
     team.run(&two, &["pull"]).ok().says("1 release dropped").says("origin lacks some of it");
@@ -281,7 +282,7 @@ fn what_a_branch_needs_here_comes_through_a_prune_elsewhere() {
     assert_eq!(team.ask(&two, &["rev-list", "--count", "--merges", "hexmirror"]), "0");
     team.run(&two, &["push"]).ok();
     team.is_whole(&team.remote);
-    // Where both have something of their own, too.
+    // The same if both have commits of their own.
     team.run(&one, &["pull"]).ok();
     team.run(&one, &["prune"]).ok().says("dropped 1 release");
     team.run(&one, &["push"]).ok();
@@ -301,7 +302,7 @@ fn what_somebody_added_again_is_not_taken_for_dropped() {
         team.run(folder, &["pull"]).ok();
     }
     team.run(&one, &["prune"]).ok();
-    // Another one's update is merged on both sides, so that they have two states in common, with it and without.
+    // Both sides merge another clone's update, so the mirrors have two merge bases, with and without it.
     team.lock(&three, &["recent 1.0.0"]);
     team.run(&three, &["update"]).ok();
     for (folder, other) in [(&one, &three), (&two, &three), (&two, &one)] {

@@ -1,4 +1,4 @@
-//! `push` and `pull`, by themselves.
+//! `push` and `pull`, without hooks.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ fn a_mirror_goes_to_the_remote_and_into_another_clone() {
     team.run(&two, &["status"]).ok();
     team.run(&two, &["pull"]).ok().says("hexmirror has all of origin's");
     assert_eq!(team.stage.upstream.count("*"), asked);
-    // Nothing but the branch moves, and the user's own is left alone.
+    // Only the branch moves, and the user's own work is not modified.
     assert_eq!(team.ask(&two, &["status", "--porcelain"]), "");
     team.is_whole(&two);
 }
@@ -87,7 +87,7 @@ fn mirrors_that_diverged_are_merged_both_ways() {
     team.run(&two, &["pull"]).ok();
     team.lock(&one, &["alpha 1.1.0", "left 1.0.0"]);
     team.run(&one, &["update"]).ok();
-    // What upstream says of alpha since, only the second knows.
+    // Only the second clone has upstream's latest information about alpha.
     team.stage.registry.retire("alpha 1.0.0", "late");
     team.stage.registry.put(&team.stage.upstream);
     team.lock(&two, &["alpha 2.0.0-rc.1", "right 1.0.0"]);
@@ -118,7 +118,7 @@ fn mirrors_that_diverged_are_merged_both_ways() {
         team.run(folder, &["status"]).ok();
         team.is_whole(folder);
     }
-    // The retirement is kept, in the clone that had the older entry too.
+    // The retirement is kept, also in the clone that had the older entry.
     let entry = team.stage.sandbox.try_git(&one, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/alpha"]).stdout;
     assert_eq!(entry, team.stage.registry.signed("alpha"));
     team.is_whole(&team.remote);
@@ -132,7 +132,7 @@ fn the_merge_is_the_same_tree_whoever_makes_it() {
     team.run(&one, &["update"]).ok();
     team.lock(&two, &["alpha 1.0.0", "right 1.0.0"]);
     team.run(&two, &["update"]).ok();
-    // Neither has the other's history: they never met.
+    // The two histories are unrelated.
     team.run(&one, &["pull", two.to_str().unwrap()]).ok().says("merged hexmirror");
     let merged = team.ask(&one, &["rev-parse", "hexmirror^{tree}"]);
     team.run(&two, &["pull", one.to_str().unwrap()]).ok();
@@ -190,7 +190,7 @@ fn a_full_name_keeps_the_mirror_out_of_the_branches() {
     team.run(&two, &["push"]).ok();
     team.run(&one, &["pull"]).ok().says("pulled refs/hexmirror/main from origin");
     assert_eq!(team.tip_of(&one, name), team.tip_of(&two, name));
-    // What the remote has is remembered where no `git fetch --prune` takes it away.
+    // The remote's tip is recorded where `git fetch --prune` does not remove it.
     team.git(&one, &["fetch", "--quiet", "--prune"]).ok();
     assert_eq!(team.tip_of(&one, "refs/hexmirror-remotes/origin/hexmirror/main"), team.tip_of(&one, name));
 }
@@ -229,7 +229,7 @@ fn a_remote_that_refuses_the_branch_is_not_asked_again() {
     assert_eq!(fs::read_to_string(team.remote.join("hooks/pre-receive.count")).unwrap(), "\n");
 }
 
-/// What GitLab's push rules and GitHub's push protection do and say.
+/// The behaviour and messages of GitLab's push rules and GitHub's push protection.
 const PUSH_RULE: &str = r#"#!/bin/sh
 while read old new ref; do
     for path in $(git rev-list --objects "$new" --not --all | sed -n 's/^[0-9a-f]* \(.*\.pem\)$/\1/p'); do
@@ -279,7 +279,7 @@ fn a_branch_of_the_remote_that_is_no_mirror_is_left_alone() {
     team.git(&one, &["push", "--quiet", "origin", "main:hexmirror"]).ok();
     let there = team.tip(&team.remote);
     team.run(&one, &["update"]).exits(5);
-    // Nor where this clone does not know of it, and has to ask.
+    // Nor if this clone does not know of it and must ask.
     team.git(&one, &["update-ref", "-d", "refs/remotes/origin/hexmirror"]).ok();
     team.run(&one, &["update"]).exits(5).says("is not a mirror");
     assert_eq!((team.tip(&one), team.tip(&team.remote)), (None, there.clone()));

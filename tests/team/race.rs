@@ -1,4 +1,4 @@
-//! Everybody pushes at once.
+//! Many clones push at the same time.
 
 use std::fs;
 use std::path::Path;
@@ -11,12 +11,12 @@ use crate::team::{Team, registry, script};
 
 const CLONES: usize = 8;
 
-/// How many updates each clone makes. Fewer are for machines that are busy with other things.
+/// The number of updates per clone. A smaller number suits busy machines.
 fn updates() -> usize {
     std::env::var("HEXMIRROR_TEST_UPDATES").map_or(25, |number| number.parse().expect("a number"))
 }
 
-/// The lock of a clone after some updates: its own package, and one that all raise together.
+/// A clone's lock after some updates: its own package, and one that all clones raise together.
 fn pinned(clone: usize, update: usize) -> [String; 2] {
     [format!("own{clone} {update}.0.0"), format!("shared {update}.0.0")]
 }
@@ -81,13 +81,13 @@ fn attempts_leave_one_merge_and_what_is_added_meanwhile_is_kept() {
     team.run(&two, &["pull"]).ok();
     team.lock(&one, &["left 1.0.0"]);
     team.run(&one, &["update"]).ok();
-    // What others will have pushed, by the time that each push arrives.
+    // The commits that others have pushed by the time each push arrives.
     for (name, pinned) in [("1", ["alpha 1.1.0"]), ("2", ["alpha 2.0.0-rc.1"]), ("3", ["gamma 1.0.0"])] {
         team.lock(&two, &pinned);
         team.run(&two, &["update"]).ok();
         team.git(&two, &["push", "--quiet", "origin", &format!("hexmirror:refs/others/{name}")]).ok();
     }
-    // As the second one arrives, its own clone is updated.
+    // When the second push arrives, its own clone has been updated.
     team.lock(&one, &["right 1.0.0"]);
     let update = format!("cd '{}' && '{PROGRAM}' update --quiet", one.display());
     let overtake = "for name in $(env | sed -n 's/^\\(GIT_[A-Z_]*\\)=.*/\\1/p'); do unset $name; done\n\
@@ -103,12 +103,12 @@ fn attempts_leave_one_merge_and_what_is_added_meanwhile_is_kept() {
         assert!(releases.iter().any(|there| there == release), "{release} is not in {releases:?}");
     }
     assert_eq!(team.tip(&one), team.tip(&team.remote));
-    // One for the first two attempts, on which the update stands, and one for the rest.
+    // One merge for the first two attempts, on which the update is based, and one for the rest.
     assert_eq!(team.ask(&one, &["rev-list", "--count", "--merges", "hexmirror"]), "2");
     team.is_whole(&one);
 }
 
-/// Raises the lock of a clone, updates its mirror and pushes it. Returns how many attempts that took.
+/// Raises a clone's lock, updates its mirror and pushes it. Returns the number of attempts.
 fn work(team: &Team, folder: &Path, clone: usize, update: usize) -> u64 {
     let pinned = pinned(clone, update);
     fs::write(folder.join("mix.lock"), team.stage.registry.mix_lock(&[&pinned[0], &pinned[1]])).unwrap();

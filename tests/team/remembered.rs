@@ -1,4 +1,4 @@
-//! What is remembered of a lock serves whoever asks next: `update`, `status` and each hook, without reading the lock again.
+//! A cached answer for a lock serves `update`, `status` and every hook, without reading the lock again.
 
 use std::fs;
 use std::io::Write;
@@ -18,7 +18,7 @@ fn pre_push(team: &Team, folder: &Path, commit: &str) -> Ran {
     child.wait_with_output().unwrap().into()
 }
 
-/// Takes away the loose object that a commit has at a path.
+/// Removes the loose object at a path of a commit.
 fn lose(team: &Team, folder: &Path, object: &str) -> PathBuf {
     let id = team.ask(folder, &["rev-parse", object]);
     let path = folder.join(".git/objects").join(&id[..2]).join(&id[2..]);
@@ -39,11 +39,11 @@ fn a_hook_reads_no_lock_that_an_update_or_a_status_has_compared() {
     lose(&team, &one, "HEAD:mix.lock");
     pre_push(&team, &one, &team.ask(&one, &["rev-parse", "HEAD"])).ok().silent();
     assert_eq!(latest(), of_update);
-    // Where nothing is remembered it has to read it.
+    // Without a cached answer, it must read the lock.
     fs::remove_file(&remembered).unwrap();
     let commit = team.ask(&one, &["rev-parse", "HEAD"]);
     pre_push(&team, &one, &commit).exits(5).says("mix.lock");
-    // `status` reads the worktree's, which is the same.
+    // `status` reads the lock in the worktree, which is identical.
     team.run(&one, &["status"]).ok();
     pre_push(&team, &one, &commit).ok().silent();
     assert_eq!(latest(), of_update);
@@ -77,7 +77,7 @@ fn what_a_hook_has_compared_serves_status() {
     pre_push(&team, &one, &team.ask(&one, &["rev-parse", "HEAD"])).ok();
     let of_hook = fs::read_to_string(&remembered).unwrap();
     assert_eq!(of_hook.lines().count(), 1);
-    // An answer to another question would come first now.
+    // The answer to another question would now be the newest.
     team.run(&one, &["status"]).ok();
     assert_eq!(fs::read_to_string(&remembered).unwrap(), of_hook);
 }
@@ -89,7 +89,7 @@ fn another_lock_path_or_mirror_is_another_question() {
     let remembered = one.join(".git/hexmirror/fresh");
     let answers = || fs::read_to_string(&remembered).unwrap().lines().count();
     let before = answers();
-    // The same content under another path.
+    // The same content at another path.
     fs::create_dir(one.join("sub")).unwrap();
     fs::copy(one.join("mix.lock"), one.join("sub/mix.lock")).unwrap();
     team.run(one.join("sub"), &["status"]).ok();
@@ -100,7 +100,7 @@ fn another_lock_path_or_mirror_is_another_question() {
     team.run(&one, &["update"]).ok();
     team.run(&one, &["status"]).ok();
     assert_eq!(answers(), before + 2);
-    // Somebody puts an older mirror in its place.
+    // Another user replaces the mirror with an older one.
     team.git(&one, &["update-ref", "refs/heads/hexmirror", "hexmirror^"]).ok();
     team.run(&one, &["status"]).exits(1);
     assert_eq!(answers(), before + 2, "only a yes is remembered");

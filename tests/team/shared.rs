@@ -1,4 +1,4 @@
-//! Two users of one repository (`core.sharedRepository`): what one has written, the other can change.
+//! Two users of one repository (`core.sharedRepository`): each can change what the other has written.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -13,14 +13,14 @@ use crate::team::Team;
 const USERS: [u32; 2] = [65_533, 65_534];
 const GROUP: u32 = 65_532;
 
-/// A shared repository and its shared remote, which belong to one user and the group of both.
+/// A shared repository and its shared remote, which belong to one user and to the common group.
 struct Shared {
     team: Team,
     program: PathBuf,
 }
 
 impl Shared {
-    /// `None`, with a message, if this user cannot become another.
+    /// `None`, with a message, if the test cannot switch to another user.
     fn new(setting: &str) -> Option<Self> {
         if !Command::new("setpriv").arg("--version").output().is_ok_and(|output| output.status.success()) {
             eprintln!("skipped: there is no setpriv");
@@ -52,7 +52,7 @@ impl Shared {
         Some(Self { team, program })
     }
 
-    /// Runs the program as one of the users, whose own umask lets nobody else read anything.
+    /// Runs the program as one of the users, whose umask denies access to all others.
     fn run(&self, user: usize, arguments: &[&str]) -> Ran {
         Ran::of(&mut self.command(user, arguments))
     }
@@ -65,14 +65,14 @@ impl Shared {
         command
     }
 
-    /// Writes another lock, as anybody's editor does.
+    /// Writes another lock, as any editor does.
     fn lock(&self, pinned: &[&str]) {
         self.team.stage.lock(pinned);
         let lock = self.team.stage.project.join("mix.lock");
         fs::set_permissions(lock, PermissionsExt::from_mode(0o666)).unwrap();
     }
 
-    /// Makes sure that everything that belongs to the group can be used by it, as git has it.
+    /// Checks that the group can use everything that belongs to it, as git ensures.
     #[track_caller]
     fn is_shared(&self, bits: u32) {
         let git = self.team.stage.project.join(".git");
@@ -120,7 +120,7 @@ fn two_users_take_turns() {
     shared.lock(&["alpha 1.1.0"]);
     shared.run(0, &["update"]).ok();
     shared.run(1, &["push"]).ok();
-    // Somebody else pushes, from a clone of their own.
+    // Another user pushes, from a clone of their own.
     let other = shared.team.clone("other");
     fs::write(other.join("mix.lock"), shared.team.stage.registry.mix_lock(&PINNED[..2])).unwrap();
     shared.team.stage.run_in(&other, &["update", "--refresh"]).ok();
@@ -150,7 +150,7 @@ fn what_a_killed_user_left_stops_nobody() {
     upstream.fail("/tarballs/alpha-1.0.0.tar", 1, Fault::StallAfter(300));
     let mut child = shared.command(0, &["update", "--quiet"]).stderr(Stdio::null()).spawn().unwrap();
     upstream.wait_for("/tarballs/alpha-1.0.0.tar", 1);
-    // What `setpriv` and the shell become is the program itself.
+    // `setpriv` and the shell are replaced by the program (exec).
     child.kill().unwrap();
     child.wait().unwrap();
     upstream.release();

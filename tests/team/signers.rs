@@ -1,4 +1,4 @@
-//! Who may sign the registry entries: the attacks of whoever can write the mirror branch or stands in upstream's place.
+//! Who may sign registry entries: attacks by someone with write access to the mirror branch, or in upstream's place.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ fn resigned(registry: &Registry) -> Registry {
     resigned
 }
 
-/// Has upstream, and the settings of a clone, another key.
+/// Gives upstream and a clone's settings another key.
 fn exchange_key(team: &Team, folder: &Path) {
     resigned(&team.stage.registry).put(&team.stage.upstream);
     let path = team.stage.sandbox.path().join("other.pem");
@@ -53,7 +53,7 @@ fn shared() -> (Team, PathBuf, PathBuf) {
     (team, one, two)
 }
 
-/// Has the second clone sign everything anew with another key, and push it.
+/// Signs everything again with another key in the second clone, and pushes it.
 fn attacked() -> (Team, PathBuf, PathBuf) {
     let (team, one, two) = shared();
     exchange_key(&team, &two);
@@ -64,7 +64,7 @@ fn attacked() -> (Team, PathBuf, PathBuf) {
     (team, one, two)
 }
 
-/// Puts texts in the place of files of a clone's mirror, in a commit on top, as whoever may write the branch can.
+/// Replaces files of a clone's mirror in a new commit, as anyone with write access to the branch can.
 fn edit(team: &Team, folder: &Path, files: &[(&str, &[u8])]) {
     let git = |arguments: &[&str]| {
         let mut command = team.stage.sandbox.command("git", folder);
@@ -81,7 +81,7 @@ fn edit(team: &Team, folder: &Path, files: &[(&str, &[u8])]) {
     git(&["update-ref", "refs/heads/hexmirror", &commit]);
 }
 
-/// Puts a signed message in the place of an entry of a clone's mirror, whose manifest then names that.
+/// Replaces an entry in a clone's mirror with a signed message, and adapts the manifest.
 fn put_in_place(team: &Team, folder: &Path, entry: &str, signed: &[u8]) {
     let begin = format!("registry hexpm {entry} ");
     let line = format!("{begin}{} {}", signed.len(), crate::support::registry::checksum(signed));
@@ -92,7 +92,7 @@ fn put_in_place(team: &Team, folder: &Path, entry: &str, signed: &[u8]) {
     edit(team, folder, &[("manifest", manifest.as_bytes()), (&format!("hex/hexpm/registry/{entry}"), signed)]);
 }
 
-/// Puts an entry that another key signed into a clone's mirror.
+/// Adds an entry that another key signed to a clone's mirror.
 fn forge_in_place(team: &Team, folder: &Path, entry: &str) {
     put_in_place(team, folder, entry, &team.stage.registry.signed_as(entry, entry, other_key()));
 }
@@ -128,7 +128,7 @@ fn an_upstream_with_another_key_is_refused_until_the_user_allows_it() {
             .says(&format!("git config hexmirror.hexpm.signer {}", other()));
     }
     assert_eq!(team.tip(&one), tip);
-    // In the branch's own file that has no place.
+    // The setting is not accepted in the branch's own file.
     fs::write(one.join(".hexmirror.toml"), format!("[repositories.hexpm]\nsigner = \"{}\"\n", other())).unwrap();
     team.run(&one, &["update"]).exits(2).says(".hexmirror.toml").says("signer");
     fs::remove_file(one.join(".hexmirror.toml")).unwrap();
@@ -137,14 +137,14 @@ fn an_upstream_with_another_key_is_refused_until_the_user_allows_it() {
 
     team.git(&one, &["config", "hexmirror.hexpm.signer", &other()]).ok();
     team.run(&one, &["update"]).ok().says(&format!("recorded {} as the signer of hexpm", other()));
-    // All entries are of the new signer.
+    // All entries have the new signer.
     assert!(manifest(&team, &one).contains(&format!("{SIGNED_BY}{}\n", other())));
     team.is_whole(&one);
     team.run(&one, &["push"]).ok();
     let tip = team.tip(&one);
     team.run(&one, &["update"]).ok().says("nothing to do");
     assert_eq!(team.tip(&one), tip);
-    // Now the setting holds the old one off.
+    // The setting now protects against the old signer.
     team.stage.registry.put(&team.stage.upstream);
     team.configure(&one);
     team.run(&one, &["update", "--refresh"]).exits(4).says("set by hexmirror.hexpm.signer").says(&own());
@@ -213,7 +213,7 @@ fn a_mirror_of_another_signer_is_not_adopted_served_or_used_by_a_fresh_clone() {
 fn a_record_that_stays_does_not_cover_an_entry_of_another_signer() {
     let (team, one, two) = shared();
     forge_in_place(&team, &two, "alpha");
-    // The attacker pushes with git alone.
+    // The attacker pushes with plain git.
     team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
     let tip = team.tip(&one);
     team.run(&one, &["pull"]).exits(4).says("the registry entry of alpha is refused");
@@ -224,7 +224,7 @@ fn a_record_that_stays_does_not_cover_an_entry_of_another_signer() {
         let ran = team.run(&three, arguments).exits(4);
         assert!((ran.stderr.clone() + &ran.stdout).contains("registry entry of alpha"), "{ran:?}");
     }
-    // As continuous integration fetches it, past this program.
+    // CI fetches it with plain git, bypassing the program's checks.
     team.git(&three, &["fetch", "--quiet", "origin", "+hexmirror:hexmirror"]).ok();
     team.run(&three, &["verify"]).exits(4).prints("registry entry of alpha");
     let serving = Serving::start(&mut team.stage.bare_command_in(&three, &["serve", "--listen=127.0.0.1:0"]));
@@ -275,7 +275,7 @@ fn the_record_of_a_repository_whose_key_is_not_known_here_holds() {
     team.lock(&one, &["other/thing 1.0.0"]);
     team.run(&one, &["update"]).ok();
     team.run(&one, &["push"]).ok();
-    // Without the key the entries are not checked, but the record still counts.
+    // Without the key, the entries are not verified, but the record still counts.
     team.git(&one, &["config", "--unset", "hexmirror.other.publicKey"]).ok();
     team.run(&two, &["pull"]).ok();
     let text = manifest(&team, &two).replace(&format!("signer other {}", own()), &format!("signer other {}", other()));
@@ -308,7 +308,7 @@ fn a_manifest_that_is_not_that_of_its_tree_is_not_taken_over() {
 #[test]
 fn a_new_signer_that_one_allowed_reaches_the_others_when_they_allow_it() {
     let (team, one, _) = attacked();
-    // The same that was an attack is a change of keys, once the user knows of it.
+    // What was an attack before is a legitimate change of keys once the user configures it.
     exchange_key(&team, &one);
     team.run(&one, &["pull"]).exits(4);
     team.git(&one, &["config", "hexmirror.hexpm.signer", &other()]).ok();
@@ -320,7 +320,7 @@ fn a_new_signer_that_one_allowed_reaches_the_others_when_they_allow_it() {
 #[test]
 fn mirrors_that_went_apart_over_a_change_of_keys_are_merged() {
     let (team, one, _) = attacked();
-    // It has something of its own, of the old signer.
+    // It has an entry of its own, from the old signer.
     team.stage.registry.put(&team.stage.upstream);
     team.lock(&one, &["alpha 1.1.0", "left 1.0.0"]);
     team.run(&one, &["update"]).ok();
@@ -334,7 +334,7 @@ fn mirrors_that_went_apart_over_a_change_of_keys_are_merged() {
     team.run(&one, &["push"]).ok();
 }
 
-/// Makes a clone's mirror one of the format before signers were recorded.
+/// Converts a clone's mirror to the format before signers were recorded.
 fn make_older(team: &Team, folder: &Path) {
     let text: String = manifest(team, folder)
         .lines()
@@ -360,7 +360,7 @@ fn a_mirror_of_an_older_format_is_read_and_the_next_update_records_its_signers()
     let tip = team.tip(&one);
     team.run(&one, &["update"]).ok();
     assert_eq!(team.tip(&one), tip);
-    // An older one is merged, in either direction.
+    // A mirror in the older format is merged, in either direction.
     make_older(&team, &two);
     team.lock(&two, &["alpha 1.0.0", "right 1.0.0"]);
     team.run(&one, &["push"]).ok();
@@ -376,7 +376,7 @@ fn an_older_mirror_with_an_entry_of_another_signer_is_not_recorded() {
     let tip = team.tip(&one);
     team.run(&one, &["update"]).exits(4).says("the registry entry of beta is refused");
     assert_eq!(team.tip(&one), tip);
-    // With the signer set, what is not of it is fetched again.
+    // If the signer is set, entries of other signers are fetched again.
     team.git(&one, &["config", "hexmirror.hexpm.signer", &own()]).ok();
     team.run(&one, &["update"]).ok();
     team.is_whole(&one);
@@ -385,7 +385,7 @@ fn an_older_mirror_with_an_entry_of_another_signer_is_not_recorded() {
 #[test]
 fn an_older_entry_that_is_pushed_takes_the_place_of_none() {
     let (team, one, two) = shared();
-    // It was signed once, before the retirement.
+    // It was signed before the retirement.
     let mut before = registry();
     before.listed("delta 4.5.6+build.7").retired = None;
     put_in_place(&team, &two, "delta", &before.signed("delta"));

@@ -1,4 +1,4 @@
-//! A bare repository, clones of it, and the Hex repository that they all know.
+//! A bare repository, clones of it, and the Hex repository that they all use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub struct Team {
 }
 
 impl Team {
-    /// A shared project whose lock pins [`PINNED`]. Nobody has a mirror yet.
+    /// A shared project whose lock pins [`PINNED`], without a mirror.
     pub fn new() -> Self {
         Self::with(Registry::sample(), &PINNED)
     }
@@ -27,7 +27,7 @@ impl Team {
         let team = Self { stage, remote };
         team.configure(&team.stage.project);
         team.configure(&team.remote);
-        // A line for each ref that is pushed, and one before each push.
+        // A line for each pushed ref, and one before each push.
         script(&team.remote.join("hooks/pre-receive"), "#!/bin/sh\n{ echo push; cat; } >>received\n");
         team.git(&team.stage.project, &["branch", "--quiet", "--move", "main"]).ok();
         team.commit(&team.stage.project, "Begin");
@@ -43,7 +43,7 @@ impl Team {
         folder
     }
 
-    /// Says in a clone's own settings who commits there, and where the packages are.
+    /// Configures the committer and the address of the packages in a clone.
     pub fn configure(&self, folder: &Path) {
         let key = self.stage.sandbox.path().join("hexpm.pem");
         for (name, value) in [
@@ -56,12 +56,12 @@ impl Team {
         }
     }
 
-    /// Runs git; what hooks print is on its standard error.
+    /// Runs git. The hooks' output is on its standard error.
     pub fn git(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> Ran {
         Ran::of(self.stage.sandbox.command("git", folder.as_ref()).args(arguments))
     }
 
-    /// Runs git, and names the commands of git that talk to a remote, of all that it starts.
+    /// Runs git, and returns the git commands that contacted a remote, among all that it started.
     pub fn traced(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> (Ran, Vec<&'static str>) {
         let traces = tempfile::tempdir_in(self.stage.sandbox.path()).unwrap();
         let mut command = self.stage.sandbox.command("git", folder.as_ref());
@@ -76,35 +76,35 @@ impl Team {
         (ran, talked)
     }
 
-    /// Runs git and returns what it printed.
+    /// Runs git and returns its output.
     #[track_caller]
     pub fn ask(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> String {
         self.git(folder, arguments).ok().stdout.trim().to_owned()
     }
 
-    /// Runs the program, which knows everything from the clone's settings.
+    /// Runs the program, which takes everything from the clone's settings.
     pub fn run(&self, folder: impl AsRef<Path>, arguments: &[&str]) -> Ran {
         Ran::of(&mut self.stage.bare_command_in(folder, arguments))
     }
 
-    /// Writes the lock of a clone.
+    /// Writes a clone's lock.
     pub fn lock(&self, folder: &Path, pinned: &[&str]) {
         fs::write(folder.join("mix.lock"), self.stage.registry.mix_lock(pinned)).unwrap();
     }
 
-    /// Commits everything in a clone. No hook runs at that.
+    /// Commits everything in a clone, without running hooks.
     pub fn commit(&self, folder: &Path, message: &str) {
         self.git(folder, &["add", "--all"]).ok();
         self.git(folder, &["commit", "--quiet", "--message", message]).ok();
     }
 
-    /// Locks and commits.
+    /// Writes the lock and commits.
     pub fn commit_lock(&self, folder: &Path, pinned: &[&str]) {
         self.lock(folder, pinned);
         self.commit(folder, "Lock");
     }
 
-    /// Where the mirror stands in a clone or in the remote.
+    /// The mirror's tip in a clone or in the remote.
     pub fn tip(&self, folder: impl AsRef<Path>) -> Option<String> {
         self.tip_of(folder, "refs/heads/hexmirror")
     }
@@ -114,7 +114,7 @@ impl Team {
         (ran.code == Some(0)).then(|| ran.stdout.trim().to_owned())
     }
 
-    /// Makes sure that a repository and its mirror are whole.
+    /// Checks that a repository and its mirror are intact.
     #[track_caller]
     pub fn is_whole(&self, folder: impl AsRef<Path>) {
         self.git(&folder, &["fsck", "--strict", "--no-dangling"]).ok();
@@ -137,7 +137,7 @@ impl Team {
         pushes
     }
 
-    /// A clone with a fresh mirror and the hooks; nothing is on the remote but the project's first commit.
+    /// A clone with a fresh mirror and the hooks. The remote only has the project's first commit.
     pub fn hooked() -> (Self, PathBuf) {
         let team = Self::with(registry(), &PINNED);
         let one = team.stage.project.clone();
@@ -155,7 +155,7 @@ impl Team {
     }
 }
 
-/// The registry of [`Registry::sample`] and packages that only one person needs.
+/// The registry of [`Registry::sample`] and packages that only one user needs.
 pub fn registry() -> Registry {
     let mut registry = Registry::sample();
     for name in ["left", "right"] {
@@ -169,7 +169,7 @@ pub fn forged(registry: &Registry, entry: &str) -> Vec<u8> {
     registry.signed_as(entry, entry, registry::other_key())
 }
 
-/// Writes a script that can be run.
+/// Writes an executable script.
 pub fn script(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
@@ -177,13 +177,13 @@ pub fn script(path: &Path, text: &str) {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// What the hooks say, without what git says.
+/// The hooks' output, without git's own.
 pub fn told(ran: &Ran) -> String {
     let own = |line: &&str| line.starts_with("git-hexmirror:") || line.starts_with("hint: run `git hexmirror");
     ran.stderr.lines().filter(own).map(|line| format!("{line}\n")).collect()
 }
 
-/// All that is the user's: refs, what is checked out, edited and stashed, and the hooks.
+/// The state of all that belongs to the user: refs, the worktree, the index, stashes, and hooks.
 pub fn state(team: &Team, folder: &Path) -> Vec<String> {
     let mut state: Vec<String> = [
         &["for-each-ref", "--format=%(refname) %(objectname)"][..],

@@ -1,4 +1,4 @@
-//! What the `.hexmirror.toml` of a branch may do to whoever checks it out: nothing until they allow it.
+//! What the `.hexmirror.toml` of a branch can do to a user who checks it out: nothing until they allow it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,7 +22,8 @@ fn hostile_server() -> Stage {
     Stage::without_lock(hostile)
 }
 
-/// A team with a shared mirror; the clone of a reviewer, who has the hooks and no settings of their own; and what attackers write.
+/// A team with a shared mirror, the clone of a reviewer, who has the hooks and no settings of their own, and what the
+/// attackers write.
 struct Attack {
     team: Team,
     reviewer: PathBuf,
@@ -30,7 +31,7 @@ struct Attack {
 }
 
 impl Attack {
-    /// Pushes a branch `review` with settings and a lock of the attacker's. `{URL}` stands for the address of their server.
+    /// Pushes a branch `review` with the attacker's settings and lock. `{URL}` stands for their server's address.
     fn with(settings: &str) -> Self {
         let (team, one) = Team::hooked();
         team.run(&one, &["push"]).ok();
@@ -50,7 +51,7 @@ impl Attack {
         Self { team, reviewer, hostile }
     }
 
-    /// Leaves the reviewer without an own address and key of hexpm.
+    /// Removes the reviewer's own address and key of hexpm.
     fn without_own_settings(self) -> Self {
         self.team.git(&self.reviewer, &["config", "--remove-section", "hexmirror.hexpm"]).ok();
         self
@@ -76,7 +77,7 @@ fn a_checkout_asks_no_server_of_the_branchs_and_no_push_takes_its_entries_along(
     assert_eq!((attack.hostile.upstream.connections(), attack.refs()), (0, before.0.clone()));
     assert_eq!(ran.stderr.matches(&line).count(), 1, "{ran:?}");
     assert!(ran.stderr.contains("it lacks evil 1.0.0"), "{ran:?}");
-    // The next push is of other work, with another lock of the team's.
+    // The next push is about other work, with another lock of the team's.
     team.git(reviewer, &["switch", "--quiet", "main"]).ok();
     team.commit_lock(reviewer, &PINNED[..2]);
     team.git(reviewer, &["push", "--quiet"]).ok();
@@ -92,7 +93,7 @@ fn a_push_creates_no_branch_that_only_tracked_settings_name() {
     );
     let (team, reviewer) = (&attack.team, &attack.reviewer);
     let ran = team.git(reviewer, &["checkout", "--quiet", "review"]).ok();
-    // The reviewer goes on with that branch, in good faith, with every command that writes.
+    // The reviewer continues with that branch in good faith, with every command that writes.
     fs::write(reviewer.join("own.lock"), team.stage.registry.mix_lock(&["alpha 1.0.0", "left 1.0.0"])).unwrap();
     let updated = team.run(reviewer, &["update"]).ok();
     team.commit(reviewer, "Go on");
@@ -124,7 +125,7 @@ fn what_is_allowed_acts_until_it_changes() {
     }
     let switch = |branch: &str| team.git(&one, &["switch", "--quiet", branch]).ok();
     let tip = team.tip(&one);
-    // Not yet, nor by the hash of something else.
+    // Not yet, and not with the hash of something else.
     switch("left").says(INACTIVE).says("it lacks left 1.0.0");
     assert_eq!(team.tip(&one), tip);
     switch("main");
@@ -133,15 +134,15 @@ fn what_is_allowed_acts_until_it_changes() {
     assert!(!ran.stderr.contains("inactive"), "{ran:?}");
     assert_ne!(team.tip(&one), tip);
     assert!(team.releases(&one).contains(&"left 1.0.0".to_owned()));
-    // Other settings are none of it.
+    // Other settings do not affect it.
     switch("right");
     assert!(team.releases(&one).contains(&"right 1.0.0".to_owned()));
-    // What was not seen is not allowed. Neither is anything once it is taken back.
+    // Settings that were not shown are not allowed, and neither is anything after its revocation.
     switch("pulling").says(INACTIVE);
     switch("main");
     team.run(&one, &["trust", "--revoke"]).ok();
     switch("left").says(INACTIVE);
-    // A hook gets the variable from whoever runs git.
+    // A hook inherits the variable from the user who runs git.
     switch("main");
     let hash = team.run(&one, &["trust", "--json"]).ok().json()["hash"].as_str().unwrap().to_owned();
     team.stage.sandbox.git(&one, &["update-ref", "refs/heads/hexmirror", &tip.unwrap()]);

@@ -1,4 +1,4 @@
-//! No setting of git and no variable of a user's changes what moves between their clone and a remote.
+//! No git setting or variable of a user changes what is transferred between their clone and a remote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,8 +8,8 @@ use std::process::Command;
 use crate::support::stage::{PINNED, Ran};
 use crate::team::{Team, registry, script};
 
-/// Settings of git that change what `fetch`, `push`, and what they start, do; each with a value that would do harm if it were
-/// followed. `MARK` stands for a script that leaves a mark behind.
+/// Git settings that influence `fetch`, `push`, and the commands that they start, each with a harmful value. `MARK`
+/// stands for a script that leaves a mark.
 const SETTINGS: &[(&str, &str)] = &[
     ("remote.origin.promisor", "true"),
     ("remote.origin.partialCloneFilter", "tree:0"),
@@ -104,8 +104,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ("LC_ALL", "tr_TR.UTF-8"),
 ];
 
-/// A remote with a mirror of two releases, and beside it a clone without a mirror (`puller`) and one whose mirror has a third
-/// one (`pusher`), which know the remote by a relative path so that all can be copied together.
+/// A remote with a mirror of two releases, a clone without a mirror (`puller`), and one whose mirror has a third
+/// release (`pusher`). The clones refer to the remote by a relative path, so that all can be copied together.
 struct Template {
     team: Team,
     folder: PathBuf,
@@ -145,7 +145,7 @@ impl Template {
         Self { team, folder, tip }
     }
 
-    /// Pushes and pulls in a copy in which these settings and variables are set. Returns what is wrong then.
+    /// Pushes and pulls in a copy with these settings and variables. Returns the problems found.
     fn faults(&self, name: &str, settings: &[(&str, &str)], variables: &[(&str, &str)]) -> Vec<String> {
         let copy = self.team.stage.sandbox.path().join(format!("copy {name}"));
         let status = Command::new("cp").arg("-a").arg(&self.folder).arg(&copy).status();
@@ -232,7 +232,7 @@ fn no_setting_and_no_variable_changes_what_moves() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// A team whose remote filters, and a partial clone of it.
+/// A team whose remote supports filters, and a partial clone of it.
 fn partial(team: &Team, filter: &str, name: &str) -> PathBuf {
     team.git(&team.remote, &["config", "uploadpack.allowFilter", "true"]).ok();
     let address = format!("file://{}", team.remote.display());
@@ -255,7 +255,7 @@ fn a_partial_clone_gets_a_complete_mirror() {
         team.run(folder, &["pull"]).ok();
         complete(&team, folder);
     }
-    // And again, with what the user's own fetch has left out of an update.
+    // And again, with objects of an update that the user's own fetch has left out.
     team.run(&one, &["update", "--refresh"]).ok();
     team.commit_lock(&one, &[&PINNED[..], &["left 1.0.0"]].concat());
     team.run(&one, &["update"]).ok();
@@ -292,7 +292,7 @@ fn every_way_into_a_partial_clone_is_complete() {
     complete(&team, &folder);
 }
 
-/// Makes sure that a partial clone has all of the mirror, with its history.
+/// Checks that a partial clone has the whole mirror with its history.
 #[track_caller]
 fn complete(team: &Team, folder: &Path) {
     let listed = team.ask(folder, &["rev-list", "--objects", "--missing=print", "hexmirror"]);
