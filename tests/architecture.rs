@@ -164,7 +164,7 @@ fn only_one_file_of_the_binary_prints() {
 }
 
 #[test]
-fn every_module_has_its_place() {
+fn every_module_is_assigned_to_a_layer() {
     let lib = include_str!("../src/lib.rs");
     let declared = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     for module in declared {
@@ -181,7 +181,7 @@ fn every_module_has_its_place() {
 }
 
 #[test]
-fn arrows_that_point_upward_are_found() {
+fn upward_imports_are_detected() {
     for (module, text) in [
         (&["fetch", "retry"][..], "use crate::store::Draft;"),
         (&["store"], "use crate::{hex, fetch::Upstream};"),
@@ -197,7 +197,7 @@ fn arrows_that_point_upward_are_found() {
 }
 
 #[test]
-fn what_is_out_of_place_is_found() {
+fn forbidden_names_are_detected() {
     for (module, text, fault) in [
         (&["ops"][..], "use gix::ObjectId;", "only store may"),
         (&["fetch"], "fn f() { gix_pack::data::File::at(x) }", "only store may"),
@@ -218,7 +218,7 @@ fn what_is_out_of_place_is_found() {
 }
 
 #[test]
-fn what_is_in_place_is_let_be() {
+fn permitted_names_pass() {
     for (module, text) in [
         (&["ops", "update"][..], "use crate::{fetch::Upstream, store::{Draft, Snapshot}}; use super::OpError;"),
         (&["store", "draft"], "use gix::ObjectId; use gix_pack::data; fn f() { self::draft::g(super::x) }"),

@@ -38,7 +38,7 @@ async fn resumed(scene: &Scene, bytes: &[u8]) -> u64 {
 }
 
 #[tokio::test]
-async fn a_later_process_goes_on_where_this_one_stopped() {
+async fn a_later_process_resumes_a_download() {
     let scene = Scene::new();
     interrupted(&scene).await;
     assert_eq!(resumed(&scene, &noise(WHOLE)).await, (WHOLE - HALF) as u64);
@@ -48,7 +48,7 @@ async fn a_later_process_goes_on_where_this_one_stopped() {
 }
 
 #[tokio::test]
-async fn the_next_attempt_goes_on_where_the_last_one_stopped() {
+async fn the_next_attempt_resumes_a_download() {
     let (scene, plug) = (Scene::new(), release("plug"));
     let expected = scene.publish(&plug, &noise(WHOLE));
     scene.server.fail("*", 2, Fault::Truncate(HALF));
@@ -69,7 +69,7 @@ async fn a_changed_file_is_fetched_anew() {
 }
 
 #[tokio::test]
-async fn servers_that_ignore_ranges_or_mistake_them_do_no_harm() {
+async fn servers_that_mishandle_ranges_do_no_harm() {
     for (fault, requests) in [(Fault::IgnoreRange, 2), (Fault::WrongRange, 3)] {
         let scene = Scene::new();
         interrupted(&scene).await;
@@ -95,7 +95,7 @@ async fn a_damaged_part_costs_one_more_fetch() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_whole_needs_no_network() {
+async fn a_complete_partial_file_needs_no_network() {
     let scene = Scene::new();
     fs::write(interrupted(&scene).await, noise(WHOLE)).unwrap();
     assert_eq!(resumed(&scene, &noise(WHOLE)).await, 0);
@@ -103,7 +103,7 @@ async fn a_part_that_is_whole_needs_no_network() {
 }
 
 #[tokio::test]
-async fn a_range_that_ends_early_is_gone_on_with() {
+async fn a_range_that_ends_early_is_resumed() {
     let (scene, plug) = (Scene::new(), release("plug"));
     let expected = scene.publish(&plug, &noise(WHOLE));
     for pinned in [Some(&expected), None] {
@@ -163,7 +163,7 @@ async fn two_processes_and_two_tasks_may_want_the_same_tarball() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_download_leaves_a_part_and_lets_go_of_it() {
+async fn a_cancelled_download_leaves_an_unlocked_partial_file() {
     let (scene, plug, bytes) = (Scene::new(), release("plug"), noise(WHOLE));
     let expected = scene.publish(&plug, &bytes);
     scene.server.fail("*", 1, Fault::StallAfter(HALF));
@@ -182,7 +182,7 @@ async fn a_cancelled_download_leaves_a_part_and_lets_go_of_it() {
 }
 
 #[tokio::test]
-async fn a_disk_that_refuses_is_told() {
+async fn disk_errors_are_reported() {
     let scene = Scene::new();
     let file = scene.folder.path().join("file");
     fs::write(&file, b"").unwrap();
@@ -199,7 +199,7 @@ async fn a_disk_that_refuses_is_told() {
 }
 
 #[tokio::test]
-async fn the_hex_client_s_cache_is_used_where_it_has_the_pinned_bytes() {
+async fn the_hex_clients_cache_is_used_if_it_has_the_pinned_bytes() {
     for repository in ["hexpm", "hexpm:acme"] {
         let (scene, plug) = (Scene::new(), release_of(repository, "plug"));
         let home = scene.folder.path().join("hex");

@@ -70,7 +70,7 @@ async fn a_tarball_is_kept_and_not_fetched_again() {
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_again() {
+async fn temporary_errors_are_retried() {
     let faults = [
         Fault::Hangup,
         Fault::Status(408, None),
@@ -94,7 +94,7 @@ async fn what_passes_is_tried_again() {
 }
 
 #[tokio::test]
-async fn what_lasts_is_not_tried_again() {
+async fn permanent_errors_are_not_retried() {
     for (status, check) in [
         (404, FetchError::is_not_found as fn(&FetchError) -> bool),
         (410, FetchError::is_not_found),
@@ -138,7 +138,7 @@ async fn retry_after_is_honoured_up_to_the_limit() {
 }
 
 #[tokio::test]
-async fn the_wrong_bytes_are_told_and_not_kept() {
+async fn wrong_bytes_are_reported_and_not_kept() {
     let (scene, plug, bytes) = (Scene::new(), release("plug"), noise(1000));
     let expected = scene.publish(&plug, &bytes);
     scene.server.fail("*", 1, Fault::Flip(500));
@@ -192,7 +192,7 @@ async fn too_much_is_refused_and_not_kept() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_after_a_second_try() {
+async fn an_unreachable_server_is_reported_after_a_retry() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let scene = Scene::new();
     let hosts = [(format!("127.0.0.1:{port}"), "refused"), ("no-such-host.invalid".into(), "lookup")];

@@ -50,7 +50,7 @@ async fn https_never_becomes_http() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_told() {
+async fn a_server_without_tls_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
@@ -66,7 +66,7 @@ async fn a_server_without_tls_is_told() {
 }
 
 #[test]
-fn certificate_authorities_that_cannot_be_used_are_told_at_once() {
+fn unusable_certificate_authorities_are_reported_immediately() {
     let scene = Scene::new();
     let path = scene.folder.path().join("ca.pem");
     for content in [None, Some("no certificate"), Some("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")] {

@@ -175,7 +175,7 @@ fn an_independent_reader_reads_what_is_signed_here() {
 }
 
 #[test]
-fn every_field_survives() {
+fn every_field_round_trips() {
     let package = full_package();
     let acme: RepositoryName = "hexpm:acme".parse().unwrap();
     for repository in [&hexpm(), &acme] {
@@ -188,7 +188,7 @@ fn every_field_survives() {
 }
 
 #[test]
-fn unknown_numbers_survive() {
+fn unknown_enum_values_round_trip() {
     let mut package = full_package();
     package.advisories[0].severity = Some(Severity::Unknown(77));
     package.releases[0].retired = Some(Retirement { reason: RetirementReason::Unknown(-3), message: None });
@@ -215,7 +215,7 @@ fn an_entry_for_something_else_is_refused() {
 }
 
 #[test]
-fn a_release_that_cannot_be_right_is_left_out_and_named() {
+fn an_invalid_release_is_skipped_and_named() {
     let good = full_package().encode(&hexpm());
     let package = "acme".parse().unwrap();
     // The versions of both releases, made invalid in place, and the length of a checksum.
@@ -236,7 +236,7 @@ fn a_release_that_cannot_be_right_is_left_out_and_named() {
 }
 
 #[test]
-fn keys_survive_their_text_and_others_are_refused() {
+fn keys_round_trip_and_invalid_ones_are_refused() {
     let key = PrivateKey::generate().unwrap();
     let again = PrivateKey::from_pem(&key.to_pem()).unwrap();
     assert_eq!(again.public_key(), key.public_key());

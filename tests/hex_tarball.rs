@@ -153,7 +153,7 @@ fn what_is_built_is_what_hex_core_would_write() {
 }
 
 #[test]
-fn archives_of_other_tools_fall_back() {
+fn archives_of_other_tools_are_stored_as_tarballs() {
     let gnu = |path: &str, entry_type| {
         let mut header = tar::Header::new_gnu();
         header.set_size(0);
@@ -181,7 +181,7 @@ fn archives_of_other_tools_fall_back() {
 }
 
 #[test]
-fn contents_that_no_tree_can_hold_fall_back() {
+fn contents_that_no_tree_can_hold_are_stored_as_tarballs() {
     let twice = archive(&[(header("a", 1), b"1"), (header("a", 1), b"2")]);
     assert_falls_back(&outer(&twice), "twice, with different content");
     let both = archive(&[(header("a", 1), b"1"), (header("a/b", 1), b"2")]);
@@ -198,7 +198,7 @@ fn contents_that_no_tree_can_hold_fall_back() {
 }
 
 #[test]
-fn other_bytes_where_nothing_is_meant_fall_back() {
+fn unusual_padding_is_stored_as_a_tarball() {
     let mut padding = archive(&[(header("a", 1), b"1")]);
     padding[512 + 100] = 1;
     assert_falls_back(&outer(&padding), "padding");
@@ -212,7 +212,7 @@ fn other_bytes_where_nothing_is_meant_fall_back() {
 }
 
 #[test]
-fn gzip_of_other_tools_falls_back() {
+fn gzip_of_other_tools_is_stored_as_a_tarball() {
     // Long enough for the compression levels to differ.
     let text = (0..4000).fold(String::new(), |mut text, n: u32| {
         write!(text, "{} ", n.wrapping_mul(2_654_435_761) >> 24).unwrap();
@@ -234,7 +234,7 @@ fn gzip_of_other_tools_falls_back() {
 }
 
 #[test]
-fn an_outer_archive_of_another_kind_falls_back() {
+fn an_unusual_outer_archive_is_stored_as_a_tarball() {
     let inner = contents(&archive(&[(header("a", 1), b"1")]));
     let sum = hex_archive::checksum(b"", &inner);
     let members = |extra: Option<(&str, &[u8])>, sum: &str| {
@@ -287,7 +287,7 @@ fn hostile_names_and_devices_are_refused() {
 }
 
 #[test]
-fn bombs_and_crowds_are_refused() {
+fn bombs_and_too_many_members_are_refused() {
     let zeros = vec![0; 64 << 20];
     let bomb = outer(&archive(&[(header("zeros", zeros.len()), &zeros)]));
     assert!(bomb.len() < 100_000);
@@ -326,7 +326,7 @@ fn a_recipe_cannot_make_a_bomb() {
 }
 
 #[test]
-fn a_cut_anywhere_is_refused() {
+fn truncation_at_any_point_is_refused() {
     let bytes = golden("hexmirror_sample");
     // Hex itself accepts half an end marker.
     let half = bytes.len() - 512;
@@ -353,7 +353,7 @@ fn a_cut_anywhere_is_refused() {
 }
 
 #[test]
-fn a_flipped_bit_never_passes_unseen() {
+fn a_flipped_bit_is_always_detected() {
     let bytes = golden("deviating");
     let outer = tarball::outer_checksum(&bytes);
     for position in 0..bytes.len() {
@@ -370,7 +370,7 @@ fn a_flipped_bit_never_passes_unseen() {
 }
 
 #[test]
-fn what_is_missing_or_unknown_is_named() {
+fn missing_and_unknown_members_are_named() {
     let inner = contents(&archive(&[]));
     let sum = hex_archive::checksum(b"", &inner);
     let with = |version: &'static [u8]| {

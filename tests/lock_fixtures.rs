@@ -102,7 +102,7 @@ fn unheard_of_kinds_and_longer_entries_are_kept() {
 }
 
 #[test]
-fn odd_writing_means_what_it_means_to_elixir() {
+fn unusual_syntax_is_read_as_elixir_reads_it() {
     let entries = json!([
         {
             "app": "escapedé😀", "kind": "git", "url": "https://example.com/a.git", "rev": REVISION,
@@ -148,7 +148,7 @@ fn rebar_locks_with_every_source() {
 }
 
 #[test]
-fn what_is_wrong_is_named_and_marked() {
+fn errors_are_named_with_their_position() {
     let conflict = "unresolved merge conflict";
     let cases: &[(&str, &str, (usize, usize), &str)] = &[
         ("conflict-mix.lock", conflict, (3, 1), "<<<<<<< HEAD"),

@@ -45,7 +45,7 @@ fn real_locks_read_as_elixir_and_erlang_read_them() {
 }
 
 #[test]
-fn every_piece_of_a_real_lock_stands_where_its_span_says() {
+fn spans_of_real_locks_are_exact() {
     let Some(folder) = locks() else { return };
     let mut checked = 0;
     for path in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {

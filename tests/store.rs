@@ -78,7 +78,7 @@ fn made_up(package: &str) -> (ReleaseId, Vec<u8>) {
 }
 
 #[test]
-fn nothing_is_published_that_leads_to_what_is_missing_or_damaged() {
+fn nothing_is_published_that_refers_to_missing_or_damaged_objects() {
     for damage in ["deleted", "another"] {
         let sandbox = Sandbox::new();
         let folder = sandbox.repository("project");
@@ -121,7 +121,7 @@ fn nothing_is_published_that_leads_to_what_is_missing_or_damaged() {
 
 /// Histories of several users who merge from each other within one second, so that dates do not order the commits.
 #[test]
-fn ancestry_is_told_right_where_dates_say_nothing() {
+fn ancestry_is_correct_even_if_dates_are_equal() {
     let sandbox = Sandbox::new();
     let folder = sandbox.repository("project");
     let (repository, _) = open(&folder);

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_for_all_is_told_once() {
+    fn a_common_failure_is_reported_once() {
         let (health, one, other) = (Health::default(), RepositoryName::hexpm(), "acme".parse().unwrap());
         assert!(health.failed(&one, &unreachable()));
         assert!(!health.failed(&one, &unreachable()));

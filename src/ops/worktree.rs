@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_waits_for_what_takes_the_place_of_a_checked_file() {
+    fn a_file_replaced_after_its_check_cannot_block() {
         let folder = tempfile::tempdir().unwrap();
         let (fifo, link) = (folder.path().join("fifo"), folder.path().join("link"));
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_written_for_people() {
+    fn limits_are_formatted_for_people() {
         let said = [MAX_KEY, MAX_SETTINGS, MAX_LOCK].map(|limit| FileRefusal::TooLarge { limit }.to_string());
         assert_eq!(said, ["is larger than 64 KiB", "is larger than 1 MiB", "is larger than 64 MiB"]);
     }

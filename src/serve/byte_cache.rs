@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn size_is_bounded_and_what_is_used_stays() {
+    async fn size_is_bounded_and_used_items_are_kept() {
         let cache = cache();
         for key in ["a", "b", "c"] {
             put(&cache, key, 2_500).await;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_larger_than_the_cache_is_given_but_not_kept() {
+    async fn an_item_larger_than_the_cache_is_returned_but_not_cached() {
         let cache = cache();
         put(&cache, "small", 1_000).await;
         assert_eq!(cache.get("large", &at(), || Ok(bytes(20_000))).await.unwrap().len(), 20_000);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_load_serves_all_who_wait() {
+    async fn one_load_serves_all_waiting_requests() {
         let cache = cache();
         let loads = Arc::new(AtomicUsize::new(0));
         let (release, gate) = mpsc::channel::<()>();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_shared_but_not_remembered() {
+    async fn an_error_is_shared_but_not_cached() {
         let cache = cache();
         let damaged = || ContentsError::Damaged { item: "x".into(), source: "broken".into() };
         assert!(cache.get("key", &at(), move || Err(damaged())).await.is_err());
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_load_from_another_tip_is_not_waited_for() {
+    async fn requests_do_not_wait_for_a_load_at_another_tip() {
         let cache = cache();
         let (release, gate) = mpsc::channel::<()>();
         let old = task::spawn({
@@ -285,14 +285,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_load_that_panics_is_an_error_for_its_waiters_only() {
+    async fn a_panicking_load_fails_only_its_waiting_requests() {
         let cache = cache();
         assert!(cache.get("key", &at(), || panic!("on purpose")).await.is_err());
         put(&cache, "key", 1).await;
     }
 
     #[tokio::test]
-    async fn a_load_ends_even_when_its_waiter_left() {
+    async fn a_load_completes_even_if_no_request_waits() {
         let cache = cache();
         let (release, gate) = mpsc::channel::<()>();
         let first = task::spawn({

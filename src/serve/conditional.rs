@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_weak_tags_and_the_star_are_understood() {
+    fn lists_weak_tags_and_the_wildcard_are_supported() {
         for value in ["\"abc\"", "W/\"abc\"", " * ", "\"x\", \"abc\"", "\"x,y\",W/\"abc\"", "\"\" , \"abc\""] {
             assert!(known(value), "{value}");
         }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_nothing_is_unsatisfiable() {
+    fn ranges_of_empty_contents_are_unsatisfiable() {
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, "bytes=0-".parse().unwrap());
         assert_eq!(part(&headers, &HeaderValue::from_static("\"abc\""), 0), Part::Unsatisfiable);

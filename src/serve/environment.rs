@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_sent_to_the_server_and_nowhere_else() {
+    fn clients_are_directed_to_the_server_only() {
         let variables = environment("http://127.0.0.1:4040", |_| None);
         for name in ["HEX_MIRROR", "HEX_MIRROR_URL", "HEX_CDN", "HEX_BUILDS_URL"] {
             assert_eq!(value(&variables, name).unwrap(), "http://127.0.0.1:4040", "{name}");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_added_to_what_is_not_proxied() {
+    fn the_host_is_added_to_no_proxy() {
         let both = |text: &str| (text.to_owned(), text.to_owned());
         assert_eq!(proxies(None, None), both("127.0.0.1"));
         assert_eq!(proxies(Some(".corp,::1"), None), both(".corp,::1,127.0.0.1"));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_rebar3_would_ask_moves_where_only_others_read_it() {
+    fn a_proxy_moves_to_a_variable_that_rebar3_does_not_read() {
         let with = |set: &[(&str, &str)]| {
             let existing = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
             let variables = environment("http://127.0.0.1:4040", existing);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_paths_can_be_appended_to_is_a_base_url() {
+    fn only_a_url_to_append_paths_to_is_a_base_url() {
         for (text, expected) in [
             ("http://Mirror:80/", "http://mirror"),
             ("https://h:1/hex/", "https://h:1/hex"),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_reads_back_what_was_meant() {
+    fn a_shell_reads_back_the_same_values() {
         let script =
             format!("{}printf %s \"$HEX_MIRROR:${{HEX_TRUSTED_MIRROR-unset}}\"", format(&awkward(), Format::Shell));
         let output = Command::new("sh").args(["-c", &script]).env("HEX_TRUSTED_MIRROR", "set").output().unwrap();
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_protocols_is_extended_where_there_is_one() {
+    fn an_existing_list_of_protocols_is_extended() {
         let with = |list: &'static str| {
             let find = move |name: &str| (name == "GIT_ALLOW_PROTOCOL").then(|| list.to_owned());
             environment("http://h", find).into_iter().find(|variable| variable.name == "GIT_ALLOW_PROTOCOL")
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_of_the_users_own_stays_in_force_for_everybody_else() {
+    fn the_users_own_authority_still_applies_to_other_servers() {
         let access =
             Access { base_url: "https://h:1".into(), authority: Some("/x/ca.pem".into()), ..Access::default() };
         let find = |name: &str| (name == "GIT_SSL_CAINFO").then(|| "/company.pem".to_owned());

@@ -110,7 +110,7 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     #[tokio::test]
-    async fn a_client_that_takes_a_byte_now_and_then_is_cut_off_too() {
+    async fn a_client_that_reads_a_byte_now_and_then_is_cut_off_too() {
         let place = Seats::new(1, 1).take(HERE).await;
         let (server, mut client) = tokio::io::duplex(64);
         let mut guarded = Guarded::new(server, Duration::from_millis(200), place.seat.clone());
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_seat_is_busy_while_its_client_takes_nothing() {
+    async fn a_seat_is_busy_while_its_client_reads_nothing() {
         let place = Seats::new(1, 1).take(HERE).await;
         let (server, mut client) = tokio::io::duplex(64);
         let mut guarded = Guarded::new(server, Duration::from_secs(60), place.seat.clone());

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_to_be_known_and_a_number_need_not() {
+    fn names_must_be_known_but_addresses_need_not() {
         let names = Names::new(vec!["mirror.example.org".into()]);
         for host in [
             "127.0.0.1:4040",

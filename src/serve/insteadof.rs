@@ -220,7 +220,7 @@ mod tests {
     const EACH: usize = 2 * 9;
 
     #[test]
-    fn what_is_set_already_stays() {
+    fn existing_settings_are_kept() {
         let existing = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "user.name"), ("GIT_CONFIG_VALUE_0", "Me")];
         let settings = settings(&variables(&existing, "http://h"), &existing);
         assert_eq!(settings.len(), 1 + EACH);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_an_earlier_server_are_replaced() {
+    fn settings_of_a_previous_server_are_replaced() {
         let first = variables(&[], "http://first");
         let owned: Vec<(String, String)> =
             first.into_iter().map(|Variable { name, value }| (name.to_string(), value.unwrap())).collect();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_is_wrong_is_not_trusted() {
+    fn a_wrong_count_is_not_trusted() {
         for count in ["x", "-1", "99999999999999999999", "4000000000"] {
             assert_eq!(settings(&variables(&[("GIT_CONFIG_COUNT", count)], "http://h"), &[]).len(), EACH);
         }
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_is_never_led_to_the_server() {
+    fn a_remote_is_never_redirected() {
         let app: GitUrl = "ssh://me@GitHub.com:22/Acme/app.git".parse().unwrap();
         let mut instead_of = InsteadOfRules::new(remotes(&["https://github.com/acme/App"], &[]), true);
         instead_of.add(app.address());
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_that_begins_like_a_pinned_repository_stays_where_it_is() {
+    fn a_remote_with_the_prefix_of_a_pinned_repository_is_preserved() {
         let rules = [("git@github.com:", "https://github.com/")];
         let mut instead_of = InsteadOfRules::new(remotes(&["git@github.com:acme/app-web.git"], &rules), false);
         instead_of.add(&"github.com/acme/app".parse().unwrap());
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_of_the_user_s_own_rules_is_printed_only_where_it_may_be() {
+    fn a_password_in_the_users_rules_is_printed_only_if_permitted() {
         for with_secrets in [false, true] {
             let rules = [("https://me:secret@github.com/", "https://github.com/")];
             let mut instead_of =
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_s_own_spelling_counts_too() {
+    fn a_locks_own_form_is_redirected_too() {
         let mut instead_of = InsteadOfRules::new(Remotes::default(), true);
         for url in ["ssh://Me@Git.Example.org:2222/a/b.git/", "https://u:p@h/My%20Lib.git", "HTTPS://H/x"] {
             instead_of.add_url(&url.parse().unwrap());
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_named_encoded_and_not() {
+    fn a_path_is_redirected_encoded_and_decoded() {
         let mut instead_of = InsteadOfRules::default();
         instead_of.add(&"h/My%20Lib".parse().unwrap());
         for prefix in ["https://h/My%20Lib", "https://h/My Lib", "git@h:My Lib"] {

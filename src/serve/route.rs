@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_apart_from_what_is_missing() {
+    fn invalid_requests_are_distinguished_from_missing_items() {
         for path in ["/packages/%", "/packages/%ff", "/%zz"] {
             assert!(route(path).unwrap_err().is_bad_request(), "{path}");
         }

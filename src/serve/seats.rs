@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_that_was_idle_for_longest_makes_room() {
+    fn the_longest_idle_connection_makes_room() {
         let seats = Seats::new(3, 3);
         let mut places: Vec<Place> = (0..3).map(|_| at_once(seats.take(HERE)).unwrap()).collect();
         let busy = places[0].seat.busy();
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_learns_of_the_first_that_becomes_idle() {
+    fn a_waiting_connection_is_notified_of_the_first_idle_one() {
         let seats = Seats::new(1, 1);
         let place = at_once(seats.take(HERE)).unwrap();
         let (busy, stalled) = (place.seat.busy(), place.seat.busy());
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_its_share_and_leaves_the_others_theirs() {
+    fn a_peer_is_limited_to_its_share() {
         let seats = Seats::new(10, 2);
         let places: Vec<Place> = (0..3).map(|_| at_once(seats.take(there(1))).unwrap()).collect();
         let shares: Vec<_> = places[..2].iter().map(|place| at_once(place.seat.share()).unwrap().unwrap()).collect();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_peers_that_left() {
+    fn departed_peers_are_forgotten() {
         let seats = Seats::new(10, 2);
         for last in 0..100 {
             drop(at_once(seats.take(there(last))));

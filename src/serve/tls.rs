@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_is_made_once_and_again_for_other_names_or_if_it_is_damaged() {
+    fn the_authority_is_reused_unless_the_names_differ_or_it_is_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("tls");
         let (first, renewed) = authority(&folder, &[]);
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_vouches_for_no_other_name() {
+    fn the_authority_certifies_no_other_name() {
         let names = ["localhost", "127.0.0.1", "::1", "github.com", "*.example.org", "10.0.0.1"].map(str::to_owned);
         let authority = make_authority(&names).unwrap();
         for name in ["localhost", "127.0.0.1", "::1", "github.com", "hex.example.org", "10.0.0.1"] {
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn one_s_own_certificate_has_to_fit_its_key() {
+    fn a_given_certificate_must_match_its_key() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_gets_no_certificate() {
+    fn an_invalid_host_gets_no_certificate() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["github.com", "*.example.org", "10.0.0.1", "::1", "GitHub.com", "a_b"] {
             assert!(Tls::issue(folder.path(), &[name.to_owned()]).is_ok(), "{name}");

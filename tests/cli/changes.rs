@@ -33,7 +33,7 @@ fn changed() -> (Stage, String, String) {
 }
 
 #[test]
-fn says_what_changed_both_ways() {
+fn changes_are_listed_in_both_directions() {
     let (stage, before, after) = changed();
     let ran = stage.run(&["diff", "HEAD~..HEAD"]).ok().silent();
     let expected = "  raised   alpha 1.0.0 → 1.1.0\n  removed  beta 0.3.0\n  added    gamma 1.0.0\n  moved    moved h/m 1111111111 → 2222222222\n";
@@ -65,7 +65,7 @@ fn one_revision_is_compared_with_the_worktree() {
 }
 
 #[test]
-fn three_dots_begin_where_the_two_went_apart() {
+fn three_dots_compare_with_the_merge_base() {
     let stage = Stage::new();
     commit(&stage, &PINNED, "");
     stage.git(&["checkout", "--quiet", "-b", "side"]);
@@ -97,7 +97,7 @@ fn another_checksum_or_source_is_a_change() {
 }
 
 #[test]
-fn a_checksum_that_is_taken_out_is_a_change() {
+fn a_removed_checksum_is_a_change() {
     let stage = Stage::new();
     let before = commit(&stage, &PINNED, "");
     let sums = |name: &str| {
@@ -135,7 +135,7 @@ fn a_checksum_that_is_taken_out_is_a_change() {
 }
 
 #[test]
-fn what_else_a_lock_says_of_a_git_revision() {
+fn other_options_of_a_git_dependency_are_compared() {
     let stage = Stage::new();
     let entry = |url: &str, revision: &str, options: &str| {
         format!("  \"g\": {{:git, \"{url}\", \"{revision}\", [{options}]}},\n")
@@ -183,7 +183,7 @@ fn json() {
 }
 
 #[test]
-fn the_locks_are_those_of_the_folder_or_the_settings() {
+fn the_nearest_or_configured_locks_are_compared() {
     let stage = Stage::without_lock(Registry::sample());
     for (version, other) in [("alpha 1.0.0", "beta 0.3.0"), ("alpha 1.1.0", "gamma 1.0.0")] {
         stage.write("apps/x/mix.lock", &stage.registry.mix_lock(&[version]));
@@ -200,7 +200,7 @@ fn the_locks_are_those_of_the_folder_or_the_settings() {
 }
 
 #[test]
-fn what_cannot_be_compared() {
+fn invalid_comparisons_are_refused() {
     let (stage, _, _) = changed();
     let first = stage.git(&["rev-parse", "HEAD~2"]);
     stage.run(&["diff", "nonsense..HEAD"]).exits(2).says("\"nonsense\" is not a commit").says("hint:");
@@ -220,7 +220,7 @@ fn what_cannot_be_compared() {
 }
 
 #[test]
-fn a_lock_that_comes_goes_or_moves() {
+fn added_removed_and_moved_locks_are_compared() {
     let stage = Stage::without_lock(Registry::sample());
     stage.write("README", "no lock yet");
     stage.git(&["add", "--all"]);

@@ -57,7 +57,7 @@ fn offers(offered: &[String], expected: &[&str], not: &[&str]) {
 }
 
 #[test]
-fn bash_completes_both_ways_of_calling_it() {
+fn bash_completes_the_program_and_the_git_command() {
     let stage = Stage::new();
     let mut ways =
         vec![("git-hexmirror", String::new(), "_hexmirror"), ("git hexmirror", AS_GIT.into(), "complete_git")];
@@ -81,7 +81,7 @@ fn bash_completes_both_ways_of_calling_it() {
 }
 
 #[test]
-fn every_shell_has_a_script_with_all_that_is_not_hidden() {
+fn every_shell_has_a_script_with_all_visible_commands() {
     let stage = Stage::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = stage.run_in("home", &["completions", shell]).ok().silent();

@@ -73,7 +73,7 @@ fn the_key_of_hexpm_is_for_it_and_its_organisations_as_hex_has_it() {
 }
 
 #[test]
-fn a_key_goes_nowhere_that_only_the_tracked_file_names() {
+fn a_key_is_not_sent_to_an_address_from_the_tracked_file() {
     let stage = Stage::new();
     stage.lock(&["hexpm:acme/secret 0.1.0"]);
     stage.write(".hexmirror.toml", &format!("[repositories.hexpm]\nurl = \"{}\"\n", stage.upstream.url()));
@@ -143,7 +143,7 @@ fn a_trusted_mirror_gets_the_key() {
 }
 
 #[test]
-fn an_address_of_the_users_own_gets_the_key_whatever_mirror_hex_has() {
+fn a_configured_address_gets_the_key_regardless_of_hexs_mirror() {
     let stage = Stage::new();
     stage.git(&["config", "hexmirror.hexpm.url", &stage.upstream.url()]);
     update(&stage, &[("HEX_MIRROR", "http://127.0.0.1:1"), ("HEX_REPOS_KEY", SECRET)]).ok();
@@ -168,7 +168,7 @@ fn the_token_of_a_login_is_sent_until_it_expires() {
 }
 
 #[test]
-fn netrc_counts_for_the_hosts_that_it_names() {
+fn netrc_applies_only_to_the_hosts_that_it_names() {
     let stage = Stage::new();
     let netrc = stage.sandbox.path().join("other-netrc");
     fs::write(&netrc, "machine 127.0.0.1 login me password top-secret\n").unwrap();

@@ -4,7 +4,7 @@
 use crate::support::stage::{Ran, Stage};
 
 #[test]
-fn only_an_address_that_paths_can_be_appended_to_is_taken() {
+fn only_a_valid_base_url_is_accepted() {
     let stage = Stage::mirrored();
     for url in ["http://u:secret@mirror/", "http://u@mirror", "http://mirror?q=1", "http://mirror/#x", "ftp://mirror"] {
         let ran = stage.run(&["env", "--url", url]).exits(2).says("error: ");
@@ -18,7 +18,7 @@ fn only_an_address_that_paths_can_be_appended_to_is_taken() {
 }
 
 #[test]
-fn what_leads_git_nowhere_is_said() {
+fn a_missing_redirect_of_git_is_reported() {
     let stage = Stage::new();
     stage.run_in("home", &["env"]).ok().says("not inside a git repository").prints("export HEX_MIRROR=");
     stage.run(&["env"]).ok().says("there is no mirror branch hexmirror").prints("export HEX_MIRROR=");
@@ -28,7 +28,7 @@ fn what_leads_git_nowhere_is_said() {
 }
 
 #[test]
-fn two_formats_at_once_are_refused() {
+fn two_output_formats_are_refused() {
     let stage = Stage::mirrored();
     stage.run(&["env", "--format=docker", "--json"]).exits(2).says("cannot be used with");
     stage.run(&["env", "--json"]).ok().json();
@@ -36,7 +36,7 @@ fn two_formats_at_once_are_refused() {
 }
 
 #[test]
-fn nothing_adds_a_line_to_the_file_of_a_workflow() {
+fn no_value_can_add_a_line_to_a_workflow_file() {
     let stage = Stage::mirrored();
     let hostile = "x\nLD_PRELOAD=/evil.so\rA=b\u{85}C<<EOF\nD\nEOF";
     let mut command = stage.command(&["env", "--format=github"]);

@@ -90,7 +90,7 @@ fn the_tracked_settings_are_a_regular_file_of_the_worktree() {
 }
 
 #[test]
-fn the_files_of_another_worktree_are_no_other() {
+fn the_same_rules_apply_in_another_worktree() {
     let stage = Stage::mirrored();
     stage.git(&["add", "--all"]);
     stage.git(&["commit", "--quiet", "--message=Lock"]);
@@ -132,7 +132,7 @@ fn a_public_key_that_tracked_settings_name_is_a_regular_file_of_the_worktree() {
 }
 
 #[test]
-fn a_checked_out_trap_stops_no_checkout_and_stops_a_push() {
+fn a_trap_in_a_commit_blocks_a_push_but_no_checkout() {
     let stage = Stage::mirrored();
     stage.run(&["hooks", "install"]).ok();
     stage.sandbox.git("", &["init", "--quiet", "--bare", "remote.git"]);

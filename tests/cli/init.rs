@@ -4,7 +4,7 @@ use crate::support::registry::Registry;
 use crate::support::stage::{Ran, Stage};
 
 #[test]
-fn makes_an_empty_mirror_and_repeats_without_a_change() {
+fn creates_an_empty_mirror_once() {
     let stage = Stage::new();
     stage.run(&["init"]).ok().says("made the mirror branch hexmirror");
     let tip = stage.tip().expect("a branch");
@@ -37,7 +37,7 @@ fn adopts_the_mirror_of_origin_in_a_clone() {
 }
 
 #[test]
-fn in_a_clone_that_knows_one_branch_origin_is_asked() {
+fn a_single_branch_clone_asks_origin() {
     let stage = Stage::mirrored();
     stage.git(&["add", "mix.lock"]);
     stage.git(&["commit", "--quiet", "--message=Lock"]);
@@ -55,7 +55,7 @@ fn in_a_clone_that_knows_one_branch_origin_is_asked() {
 }
 
 #[test]
-fn a_remote_that_is_away_or_has_none_is_no_obstacle() {
+fn an_unreachable_or_empty_remote_is_no_obstacle() {
     let stage = Stage::new();
     stage.sandbox.git("", &["clone", "--quiet", "project", "clone"]);
     let ran = stage.run_in("clone", &["init"]).ok().says("made the mirror branch hexmirror");
@@ -76,7 +76,7 @@ fn reads_in_the_clone(stage: &Stage, arguments: &[&str]) -> Ran {
 }
 
 #[test]
-fn what_only_reads_takes_the_mirror_of_origin_and_writes_no_branch() {
+fn read_only_commands_use_the_mirror_of_origin_without_creating_a_branch() {
     let stage = Stage::mirrored();
     stage.git(&["add", "mix.lock"]);
     stage.git(&["commit", "--quiet", "--message=Lock"]);
@@ -123,7 +123,7 @@ fn update_in_a_clone_adopts_before_it_fetches() {
 }
 
 #[test]
-fn refuses_a_branch_of_origin_that_is_no_mirror() {
+fn refuses_a_branch_of_origin_that_is_not_a_mirror() {
     let stage = Stage::new();
     stage.git(&["branch", "hexmirror"]);
     stage.sandbox.git("", &["clone", "--quiet", "project", "clone"]);
@@ -133,7 +133,7 @@ fn refuses_a_branch_of_origin_that_is_no_mirror() {
 }
 
 #[test]
-fn what_it_can_do_without_is_a_warning() {
+fn optional_steps_that_fail_cause_warnings() {
     let stage = Stage::new();
     stage.git(&["config", "core.hooksPath", stage.sandbox.home().to_str().unwrap()]);
     let ran = stage.run(&["init"]).ok().says("warning: git is told to take hooks from").says("hint: ");

@@ -75,7 +75,7 @@ fn a_remembered_answer_has_the_same_fields() {
 }
 
 #[test]
-fn update_tells_what_it_did() {
+fn update_reports_what_it_did() {
     let stage = Stage::new();
     let ran = stage.run(&["update", "--json"]).ok();
     let document = ran.json();
@@ -92,7 +92,7 @@ fn update_tells_what_it_did() {
 }
 
 #[test]
-fn list_is_an_array_of_what_is_there() {
+fn list_is_an_array_of_the_mirrored_items() {
     let stage = Stage::mirrored();
     let ran = stage.run(&["list", "--json"]).ok().silent();
     let document = ran.json();
@@ -116,7 +116,7 @@ fn list_is_an_array_of_what_is_there() {
 }
 
 #[test]
-fn verify_counts_what_it_checked() {
+fn verify_counts_the_checked_items() {
     let stage = Stage::mirrored();
     let document = stage.run(&["verify", "--json"]).ok().silent().json();
     assert_eq!(fields(&document), ["commit", "damages", "entries", "git", "objects", "releases"]);

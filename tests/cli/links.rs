@@ -20,7 +20,7 @@ fn link(stage: &Stage, target: &str, path: &str) {
 }
 
 #[test]
-fn nothing_outside_of_the_worktree_is_read_or_quoted() {
+fn files_outside_the_worktree_are_neither_read_nor_quoted() {
     let stage = Stage::mirrored();
     fs::write(stage.sandbox.path().join("key"), SECRET).unwrap();
     fs::create_dir(stage.sandbox.path().join("keys")).unwrap();
@@ -49,7 +49,7 @@ fn nothing_outside_of_the_worktree_is_read_or_quoted() {
 }
 
 #[test]
-fn within_the_project_links_are_followed_in_the_worktree_and_in_commits() {
+fn links_within_the_project_are_followed_in_the_worktree_and_in_commits() {
     let stage = Stage::new();
     let before = commit(&stage, &PINNED, "");
     stage.run(&["update"]).ok();
@@ -80,7 +80,7 @@ fn within_the_project_links_are_followed_in_the_worktree_and_in_commits() {
 }
 
 #[test]
-fn out_of_a_commit_no_link_leads() {
+fn links_in_a_commit_cannot_leave_it() {
     let stage = Stage::new();
     let before = commit(&stage, &PINNED, "");
     fs::write(stage.sandbox.path().join("key"), SECRET).unwrap();
@@ -106,7 +106,7 @@ fn out_of_a_commit_no_link_leads() {
 }
 
 #[test]
-fn a_worktree_inside_of_gits_folder_is_read() {
+fn a_worktree_inside_gits_folder_is_read() {
     let stage = Stage::without_lock(Registry::sample());
     stage.lock(&PINNED);
     stage.git(&["add", "--all"]);

@@ -35,7 +35,7 @@ fn one_page_has_all_commands_with_their_options() {
 }
 
 #[test]
-fn it_is_installed_where_man_looks() {
+fn the_page_is_installed_where_man_finds_it() {
     let stage = Stage::new();
     let page = |folder: &std::path::Path| fs::read_to_string(folder.join("man1/git-hexmirror.1")).unwrap();
     // If the program is not in a folder named bin, the page goes to the user's own folder.

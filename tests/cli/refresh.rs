@@ -43,7 +43,7 @@ fn an_older_entry_is_refused_and_what_would_be_lost_is_named() {
 }
 
 #[test]
-fn the_rest_of_a_refresh_lands_if_it_keeps_going() {
+fn the_rest_of_a_refresh_is_published_with_keep_going() {
     let (mut stage, before) = stage();
     stage.registry.retire("alpha 1.0.0", "too");
     stage.registry.put(&stage.upstream);
@@ -57,7 +57,7 @@ fn the_rest_of_a_refresh_lands_if_it_keeps_going() {
 }
 
 #[test]
-fn an_update_for_a_new_release_takes_no_older_entry_either() {
+fn an_update_for_a_new_release_refuses_an_older_entry_too() {
     let (mut stage, mut before) = stage();
     for registry in [&mut stage.registry, &mut before] {
         registry.publish("beta 0.4.0", &[], &[("lib/beta.ex".into(), "new".into())]);
@@ -73,7 +73,7 @@ fn an_update_for_a_new_release_takes_no_older_entry_either() {
 }
 
 #[test]
-fn what_upstream_took_back_on_purpose_is_accepted_by_name() {
+fn an_older_entry_is_accepted_if_the_package_is_named() {
     let (stage, before) = stage();
     replay(&stage, &before, "beta");
     stage.run(&["update", "--refresh", "--accept-older", "hexpm:acme/beta"]).exits(4);

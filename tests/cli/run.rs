@@ -7,7 +7,7 @@ use crate::support::stage::{Ran, Stage, send};
 const SHOW: &str = "printf '%s\\n' \"$HEX_MIRROR\" \"$HEX_MIRROR_URL\" \"$HEX_CDN\" \"$HEX_BUILDS_URL\"";
 
 #[test]
-fn leads_clients_to_a_server_of_its_own() {
+fn configures_clients_for_its_own_server() {
     let stage = Stage::mirrored();
     let ran = stage.run(&["run", "--", "sh", "-c", SHOW]).ok();
     let lines: Vec<_> = ran.stdout.lines().collect();
@@ -29,7 +29,7 @@ fn passes_the_exit_code_on() {
 }
 
 #[test]
-fn runs_where_it_is_told_to() {
+fn runs_in_the_requested_folder() {
     let stage = Stage::mirrored();
     stage.write("apps/inner/lib/x.ex", "");
     stage.write("apps/inner/here.sh", "pwd");
@@ -54,7 +54,7 @@ fn passes_input_output_and_arguments_on() {
 }
 
 #[test]
-fn a_signal_is_the_commands_business() {
+fn a_signal_is_forwarded_to_the_command() {
     let stage = Stage::mirrored();
     let script = "trap 'echo caught; exit 5' TERM; echo ready; while :; do read line; done";
     let mut command = stage.command(&["run", "--", "sh", "-c", script]);
@@ -72,7 +72,7 @@ fn a_signal_is_the_commands_business() {
 }
 
 #[test]
-fn several_work_side_by_side() {
+fn several_runs_work_in_parallel() {
     let stage = Stage::mirrored();
     let start = || {
         let mut command = stage.command(&["run", "--", "sh", "-c", "echo $HEX_MIRROR; read line"]);
@@ -102,7 +102,7 @@ fn several_work_side_by_side() {
 }
 
 #[test]
-fn what_cannot_be_run_is_said() {
+fn a_command_that_cannot_be_started_is_reported() {
     let stage = Stage::mirrored();
     stage.run(&["run", "--", "no-such-program"]).exits(127).says("cannot run no-such-program");
     stage.write("notes", "no program");
@@ -114,7 +114,7 @@ fn what_cannot_be_run_is_said() {
 }
 
 #[test]
-fn what_the_mirror_lacks_is_said_after_a_failure() {
+fn missing_items_are_reported_after_a_failure() {
     let stage = Stage::mirrored();
     let asks = "git ls-remote -q $HEX_MIRROR/git/forge.test/x/y || true; exit $1";
     let run = |code: &str| stage.run(&["run", "--", "sh", "-c", asks, "sh", code]);

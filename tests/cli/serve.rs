@@ -77,7 +77,7 @@ fn sees_a_new_commit_without_a_restart() {
 }
 
 #[test]
-fn stops_cleanly_when_asked_to() {
+fn stops_cleanly_on_a_signal() {
     let stage = Stage::mirrored();
     for signal in ["INT", "TERM"] {
         let serving = serve(&stage);
@@ -88,7 +88,7 @@ fn stops_cleanly_when_asked_to() {
 }
 
 #[test]
-fn a_stop_lets_an_idle_connection_go() {
+fn stopping_closes_idle_connections() {
     let stage = Stage::mirrored();
     let serving = serve(&stage);
     let idle = std::net::TcpStream::connect(serving.authority()).unwrap();
@@ -98,7 +98,7 @@ fn a_stop_lets_an_idle_connection_go() {
 }
 
 #[test]
-fn logs_requests_only_where_asked_to() {
+fn logs_requests_only_on_request() {
     let stage = Stage::mirrored();
     let serving = Serving::start(&mut stage.command(&["serve", "--listen=127.0.0.1:0", "--verbose"]));
     get(serving.authority(), "/packages/alpha");
@@ -110,7 +110,7 @@ fn logs_requests_only_where_asked_to() {
 }
 
 #[test]
-fn what_cannot_be_served_is_said() {
+fn errors_on_startup_are_reported() {
     let stage = Stage::new();
     stage.run(&["serve", "--listen=127.0.0.1:0"]).exits(5).says("there is no mirror branch hexmirror");
     stage.run(&["update"]).ok();
@@ -161,7 +161,7 @@ fn on_a_loopback_address_it_answers_to_its_own_names_only() {
 }
 
 #[test]
-fn where_others_can_reach_it_any_name_will_do_and_that_is_said() {
+fn on_a_public_address_any_name_is_accepted_with_a_warning() {
     let stage = Stage::mirrored();
     let serving = Serving::start(&mut stage.command(&["serve", "--listen=0.0.0.0:0"]));
     assert_eq!(get_as(serving.authority(), "mirror.corp:4040", "/packages/alpha", "").status, 200);
@@ -169,7 +169,7 @@ fn where_others_can_reach_it_any_name_will_do_and_that_is_said() {
 }
 
 #[test]
-fn an_index_that_nobody_could_sign_is_not_promised() {
+fn no_unsigned_index_is_promised() {
     let stage = Stage::mirrored();
     let serving = serve(&stage);
     for path in ["/names", "/versions", "/public_key", "/repos/acme/names"] {

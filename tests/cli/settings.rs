@@ -35,7 +35,7 @@ fn a_full_ref_need_not_be_a_branch() {
 }
 
 #[test]
-fn the_address_and_the_key_of_a_repository() {
+fn the_address_and_key_of_a_repository_are_configurable() {
     let stage = Stage::new();
     let bare = |arguments: &[&str]| Ran::of(&mut stage.bare_command_in(&stage.project, arguments));
     let file = format!("[repositories.hexpm]\nurl = \"{}\"\npublic_key = \"keys/hexpm.pem\"\n", stage.upstream.url());
@@ -60,7 +60,7 @@ fn the_address_and_the_key_of_a_repository() {
 }
 
 #[test]
-fn hexs_own_mirror_setting_counts() {
+fn hexs_own_mirror_setting_is_used() {
     let stage = Stage::new();
     let mut command = stage.bare_command_in(&stage.project, &["update"]);
     command.env("HEX_MIRROR", stage.upstream.url()).env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
@@ -68,7 +68,7 @@ fn hexs_own_mirror_setting_counts() {
 }
 
 #[test]
-fn settings_that_cannot_be_used_are_named() {
+fn invalid_settings_are_named() {
     let stage = Stage::new();
     stage.run_with(&["update"], &[("HEXMIRROR_JOBS", "many")]).exits(2).says("HEXMIRROR_JOBS");
     stage.run_with(&["update"], &[("HEXMIRROR_TIMEOUT", "soon")]).exits(2).says("HEXMIRROR_TIMEOUT");
@@ -96,7 +96,7 @@ fn locks_are_named_by_globs() {
 }
 
 #[test]
-fn every_lock_that_is_named_has_to_be_there() {
+fn every_configured_lock_must_exist() {
     let stage = Stage::mirrored();
     stage.write("apps/one/mix.lock", &stage.registry.mix_lock(&PINNED[..1]));
     for command in ["status", "diff", "update", "verify", "lock"] {
@@ -115,7 +115,7 @@ fn every_lock_that_is_named_has_to_be_there() {
 }
 
 #[test]
-fn a_dot_in_front_of_a_lock_means_the_root() {
+fn a_leading_dot_in_a_locks_name_means_the_root() {
     let stage = Stage::without_lock(Registry::sample());
     stage.write("apps/one/mix.lock", &stage.registry.mix_lock(&["beta 0.3.0"]));
     stage.write("prod.lck", &stage.registry.mix_lock(&["alpha 1.0.0"]));
@@ -140,7 +140,7 @@ fn a_dot_in_front_of_a_lock_means_the_root() {
 }
 
 #[test]
-fn all_values_of_a_setting_with_several_count() {
+fn all_values_of_a_multi_valued_setting_count() {
     let stage = Stage::mirrored();
     stage.write("b/mix.lock", &stage.registry.mix_lock(&["alpha 1.1.0"]));
     stage.git(&["config", "--add", "hexmirror.locks", "b/mix.lock"]);

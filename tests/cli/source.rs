@@ -128,7 +128,7 @@ fn odd(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn releases_that_are_stored_as_their_tarball() {
+fn releases_stored_as_tarballs_are_compared() {
     let mut registry = Registry::sample();
     registry.publish_tarball("odd 1.0.0", odd("one"));
     registry.publish_tarball("odd 2.0.0", odd("two"));
@@ -169,7 +169,7 @@ fn forgetful(stage: &Stage) -> (String, String) {
 }
 
 #[test]
-fn a_version_that_only_the_history_has() {
+fn a_version_in_the_history_is_compared() {
     let stage = updated();
     let (only, first) = forgetful(&stage);
     assert!(!stage.git(&["show", "hexmirror:manifest"]).contains("alpha 1.0.0"));
@@ -194,7 +194,7 @@ fn a_version_that_only_the_history_has() {
 }
 
 #[test]
-fn what_is_there_is_shown_and_what_is_not_is_said() {
+fn missing_sources_are_reported_beside_the_available_ones() {
     let stage = updated();
     stage.lock(&["alpha 2.0.0-rc.1", "beta 0.3.0", PINNED[2]]);
     let ran = stage.run(&["diff", "--source", "HEAD", "--", "alpha", "beta"]).exits(1);
@@ -227,7 +227,7 @@ fn only_what_the_lock_pins_is_shown() {
 }
 
 #[test]
-fn a_change_of_the_lock_alone_is_said() {
+fn a_change_of_the_lock_alone_is_reported() {
     let stage = updated();
     let outer = stage.registry.get("alpha 1.1.0").outer.to_string();
     let lock = std::fs::read_to_string(stage.project.join("mix.lock")).unwrap();
@@ -238,7 +238,7 @@ fn a_change_of_the_lock_alone_is_said() {
 }
 
 #[test]
-fn names_that_mean_nothing_or_too_much() {
+fn unknown_and_ambiguous_names_are_refused() {
     let stage = updated();
     // The name of a package may include its repository, as for organisations.
     assert_eq!(stage.run(&["diff", "--source", "hexpm/alpha", "HEAD~.."]).ok().stdout, ALPHA);
@@ -267,7 +267,7 @@ fn names_that_mean_nothing_or_too_much() {
 }
 
 #[test]
-fn colour_is_gits_own_and_only_where_it_is_asked_for() {
+fn colours_are_gits_own_and_only_on_request() {
     let stage = updated();
     let arguments = ["diff", "--source", "HEAD~.."];
     let coloured = |ran: Ran| ran.ok().stdout.contains('\x1b');
@@ -280,7 +280,7 @@ fn colour_is_gits_own_and_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn no_program_runs_on_what_a_package_holds() {
+fn no_program_runs_on_a_packages_contents() {
     let mut stage = Stage::new();
     for (version, text) in [("hostile 1.0.0", "one\n"), ("hostile 1.1.0", "two\n")] {
         let files = [(".gitattributes", "* diff=evil -text\n*.ex -diff\n"), ("lib/a.ex", text)];
@@ -319,7 +319,7 @@ fn no_program_runs_on_what_a_package_holds() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let mut stage = Stage::new();
     // More than fits in a pipe.
     let large = |text: &str| [("lib/large.ex".to_owned(), format!("{text}\n").repeat(40_000))];

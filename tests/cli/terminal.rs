@@ -28,7 +28,7 @@ fn lock(stage: &Stage, app: &str, url: &str) {
 }
 
 #[test]
-fn a_setting_with_escapes_is_shown_with_their_codes() {
+fn a_setting_with_escapes_is_shown_escaped() {
     let stage = Stage::new();
     let hostile = format!("x{HOSTILE}");
     for variable in ["HEXMIRROR_BRANCH", "HEXMIRROR_JOBS", "HEXMIRROR_TIMEOUT", "HEXMIRROR_PRE_PUSH"] {
@@ -52,7 +52,7 @@ fn a_setting_with_escapes_is_shown_with_their_codes() {
 }
 
 #[test]
-fn an_argument_with_escapes_is_shown_with_their_codes() {
+fn an_argument_with_escapes_is_shown_escaped() {
     let stage = Stage::new();
     for arguments in [&["--\u{1b}[2J"][..], &["update", "\u{1b}[2J\u{202e}"], &["serve", "--cache=\u{1b}[2J"]] {
         is_harmless(&stage.run(arguments).exits(2));
@@ -62,7 +62,7 @@ fn an_argument_with_escapes_is_shown_with_their_codes() {
 }
 
 #[test]
-fn the_path_of_a_lock_with_escapes_is_shown_with_their_codes() {
+fn the_path_of_a_lock_with_escapes_is_shown_escaped() {
     let stage = Stage::new();
     let path = "a\u{1b}c\u{7}\u{202e}\u{9b}\nerror: b/mix.lock";
     stage.write(path, &stage.registry.mix_lock(&["alpha 1.0.0"]));
@@ -78,7 +78,7 @@ fn the_path_of_a_lock_with_escapes_is_shown_with_their_codes() {
 }
 
 #[test]
-fn names_and_addresses_in_a_lock_are_shown_with_their_codes() {
+fn names_and_addresses_in_a_lock_are_shown_escaped() {
     let stage = Stage::new();
     for url in [format!("/srv/{HOSTILE}"), format!("https://h/{HOSTILE}"), format!("{HOSTILE}://h/x")] {
         lock(&stage, "app", &url);
@@ -101,7 +101,7 @@ fn names_and_addresses_in_a_lock_are_shown_with_their_codes() {
 }
 
 #[test]
-fn what_a_server_says_is_shown_with_its_codes() {
+fn a_servers_messages_are_shown_escaped() {
     let stage = Stage::new();
     let location = "http://127.0.0.1:1/\u{9b}31m\u{202e}".to_owned();
     stage.upstream.fail("*", 2, Fault::Redirect(302, location));
@@ -116,7 +116,7 @@ fn what_a_server_says_is_shown_with_its_codes() {
 }
 
 #[test]
-fn what_the_server_of_a_remote_says_is_shown_with_its_codes() {
+fn a_remotes_messages_are_shown_escaped() {
     let stage = Stage::mirrored();
     let remote = stage.sandbox.path().join("remote.git");
     stage.sandbox.git("", &["init", "--quiet", "--bare", "remote.git"]);
@@ -129,7 +129,7 @@ fn what_the_server_of_a_remote_says_is_shown_with_its_codes() {
 }
 
 #[test]
-fn requests_are_logged_with_the_codes_of_their_characters() {
+fn requests_are_logged_escaped() {
     let stage = Stage::mirrored();
     let serving = Serving::start(&mut stage.command(&["--verbose", "serve", "--listen", "127.0.0.1:0"]));
     let address = serving.authority().to_owned();

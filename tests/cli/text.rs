@@ -113,7 +113,7 @@ fn no_escape_sequences_unless_asked_for() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let stage = Stage::mirrored();
     for arguments in [
         ["list", "--json"].as_slice(),
@@ -133,7 +133,7 @@ fn a_reader_that_has_had_enough_is_no_error() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_changes_no_exit_code() {
+fn a_closed_pipe_does_not_change_the_exit_code() {
     let stage = Stage::mirrored();
     stage.lock(&["alpha 1.1.0"]);
     for arguments in [["status"].as_slice(), &["status", "--json"], &["diff", "--exit-code"], &["update", "--dry-run"]]

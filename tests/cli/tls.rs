@@ -102,7 +102,7 @@ fn start_once(stage: &Stage, names: &[&str]) -> Ran {
 }
 
 #[test]
-fn the_authority_vouches_for_the_server_s_names_only_even_if_its_key_is_stolen() {
+fn the_authority_certifies_only_the_servers_names_even_if_its_key_is_stolen() {
     let stage = Stage::mirrored();
     start_once(&stage, &[]);
     let ca = stage.project.join(".git/hexmirror/tls/ca.pem");
@@ -170,7 +170,7 @@ fn the_authority_lasts_a_year_at_most_and_its_key_stays_where_it_was_made() {
 }
 
 #[test]
-fn a_certificate_of_one_s_own_needs_its_key() {
+fn a_given_certificate_requires_its_key() {
     let stage = Stage::mirrored();
     stage.run(&["serve", "--tls-cert=x.pem"]).exits(2).says("--tls-key");
     stage.run(&["serve", "--tls-key=x.pem"]).exits(2).says("--tls-cert");

@@ -119,7 +119,7 @@ fn ci_allows_by_a_variable() {
 }
 
 #[test]
-fn the_users_own_settings_win_over_what_they_have_allowed() {
+fn the_users_own_settings_override_allowed_ones() {
     let stage = company();
     run(&stage, &["trust", "--yes"]).ok();
     let before = hash(&stage);
@@ -214,7 +214,7 @@ fn prune_keeps_at_least_as_long_as_by_default() {
 }
 
 #[test]
-fn what_is_inactive_is_named_once_and_shown_escaped() {
+fn inactive_settings_are_named_once_and_escaped() {
     let stage = Stage::mirrored();
     stage.write(
         ".hexmirror.toml",

@@ -41,7 +41,7 @@ fn fetches_what_the_lock_pins_and_the_entries_that_clients_ask_for() {
 }
 
 #[test]
-fn asks_for_nothing_where_there_is_nothing_to_do() {
+fn makes_no_request_if_there_is_nothing_to_do() {
     let stage = Stage::mirrored();
     let (tip, asked) = (stage.tip(), stage.upstream.count("*"));
     stage.run(&["update"]).ok().says("nothing to do");
@@ -53,7 +53,7 @@ fn asks_for_nothing_where_there_is_nothing_to_do() {
 }
 
 #[test]
-fn a_changed_version_takes_the_stable_path_and_the_old_one_stands_beside_it() {
+fn a_changed_version_takes_the_stable_path_and_the_old_one_is_kept() {
     let stage = Stage::mirrored();
     let before = stage.tip().unwrap();
     stage.lock(&["alpha 1.1.0", PINNED[1], PINNED[2]]);
@@ -107,7 +107,7 @@ fn the_commit_message_is_a_changelog() {
 }
 
 #[test]
-fn a_dry_run_says_what_it_would_do_and_does_nothing() {
+fn a_dry_run_reports_changes_and_makes_none() {
     let stage = Stage::new();
     let ran = stage.run(&["update", "--dry-run", "--json"]).exits(1);
     let would: Vec<_> = ran.json()["to_add"].as_array().unwrap().iter().map(|pin| pin["package"].clone()).collect();
@@ -120,7 +120,7 @@ fn a_dry_run_says_what_it_would_do_and_does_nothing() {
 }
 
 #[test]
-fn a_refresh_fetches_the_entries_anew_and_no_tarball() {
+fn a_refresh_fetches_entries_but_no_tarballs() {
     let mut stage = Stage::mirrored();
     let tip = stage.tip();
     let ran = stage.run(&["update", "--refresh"]).ok();
@@ -155,7 +155,7 @@ fn jobs_bound_the_requests_that_run_at_once() {
 }
 
 #[test]
-fn what_was_fetched_before_a_failure_is_not_fetched_again() {
+fn a_retry_does_not_fetch_again_what_was_fetched_before_a_failure() {
     let stage = Stage::new();
     stage.upstream.fail("/tarballs/delta-4.5.6+build.7.tar", 1, Fault::Status(404, None));
     let ran = stage.run(&["update"]).exits(3).says("delta-4.5.6+build.7.tar was not found");

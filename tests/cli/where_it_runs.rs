@@ -76,7 +76,7 @@ fn the_checked_out_mirror_is_not_moved() {
 }
 
 #[test]
-fn nothing_is_needed_in_a_repository_without_a_commit() {
+fn a_repository_without_commits_is_supported() {
     let stage = Stage::without_lock(Registry::sample());
     stage.sandbox.git("", &["init", "--quiet", "young"]);
     fs::write(stage.sandbox.path().join("young/mix.lock"), stage.registry.mix_lock(&PINNED)).unwrap();

@@ -103,7 +103,7 @@ fn installs_over_https_with_what_env_prints() {
 }
 
 #[test]
-fn what_a_stale_mirror_lacks_is_said_after_mix_has_failed() {
+fn missing_packages_are_reported_after_mix_fails() {
     let Some((stage, mix_home)) = prepare() else { return };
     let lock = fs::read_to_string(stage.project.join("mix.lock")).unwrap();
     let pinned = lock.lines().find(|line| line.starts_with("  \"jason\":")).expect("jason is pinned");

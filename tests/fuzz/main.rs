@@ -31,7 +31,7 @@ fn every_target_has_seeds_of_its_own() {
 }
 
 #[test]
-fn no_seed_and_no_mutation_of_one_is_read_wrong() {
+fn no_seed_or_mutation_violates_an_oracle() {
     let runs = std::thread::scope(|scope| {
         let run = |target: &'static Target| (target, scope.spawn(|| mutations(target)));
         let runs: Vec<_> = TARGETS.iter().map(run).collect();

@@ -93,7 +93,7 @@ fn a_flipped_byte_in_a_committed_index_or_pack_is_noticed_and_restored() {
 }
 
 #[test]
-fn what_upstream_no_longer_has_is_named() {
+fn items_missing_upstream_are_named() {
     let scene = scene();
     let files = loose(&scene);
     let (_, pack) = files.iter().find(|(path, _)| path.ends_with(".pack")).unwrap();

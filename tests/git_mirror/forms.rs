@@ -42,7 +42,7 @@ fn a_depth_is_kept_to_and_deepened() {
 }
 
 #[test]
-fn what_anybody_wants_in_full_is_stored_in_full() {
+fn a_revision_that_any_lock_needs_in_full_is_stored_in_full() {
     let scene = Scene::shallow();
     let commits = three_commits(&scene, "a/one");
     scene.lock(&[("one", "a/one", &commits[2], "depth: 1")]);
@@ -155,7 +155,7 @@ fn a_setting_names_what_is_mirrored_with_submodules_though_its_lock_cannot_say_s
 }
 
 #[test]
-fn a_submodule_that_cannot_be_had_is_no_success() {
+fn a_missing_submodule_is_an_error() {
     let scene = Scene::new();
     let gitmodules = |url: &str| format!("[submodule \"x\"]\n\tpath = x\n\turl = {url}\n");
     let nothing = "commit 1111111111111111111111111111111111111111";
@@ -203,7 +203,7 @@ fn a_server_that_gives_no_commit_by_its_id_is_asked_for_refs() {
 }
 
 #[test]
-fn plain_files_on_a_web_server_will_do() {
+fn a_static_web_server_suffices() {
     let scene = Scene::new();
     let commits = three_commits(&scene, "a/one");
     scene.forge.run("a/one", &["gc", "--quiet"]);
@@ -218,7 +218,7 @@ fn plain_files_on_a_web_server_will_do() {
 }
 
 #[test]
-fn a_revision_that_is_not_there_is_told_with_what_is() {
+fn a_missing_revision_is_reported_with_the_available_ones() {
     let scene = Scene::new();
     scene.forge.commit("a/one", "main", &[("f", "1")]);
     let head = scene.forge.commit("a/one", "v2.x", &[("f", "1")]);

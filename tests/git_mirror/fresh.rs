@@ -71,7 +71,7 @@ impl World {
 }
 
 #[test]
-fn entries_that_share_a_revision_or_a_name_settle() {
+fn entries_that_share_a_revision_or_a_name_converge() {
     let world = World::new();
     let pairs: [(&str, &str); 9] = [
         ("", ""),
@@ -98,7 +98,7 @@ fn entries_that_share_a_revision_or_a_name_settle() {
 }
 
 #[test]
-fn a_dependency_that_is_also_a_submodule_settles() {
+fn a_dependency_that_is_also_a_submodule_converges() {
     let world = World::new();
     let top = world.git("top", 1, 2, "submodules: true");
     for options in ["", "depth: 1", "submodules: true, depth: 1", "branch: \"main\", submodules: true"] {
@@ -122,7 +122,7 @@ fn a_dependency_that_is_also_a_submodule_settles() {
 }
 
 #[test]
-fn generated_locks_settle() {
+fn generated_locks_converge() {
     let world = World::new();
     let mut random = fastrand::Rng::with_seed(7);
     let registry = &world.scene.stage.registry;
@@ -182,7 +182,7 @@ fn generated_locks_settle() {
 }
 
 #[test]
-fn kinds_that_are_not_mirrored_are_named() {
+fn unmirrored_kinds_are_named() {
     let world = World::new();
     let mix = [
         world.git("one", 0, 2, ""),

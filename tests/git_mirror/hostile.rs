@@ -47,7 +47,7 @@ fn addresses_that_could_do_harm_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn folders_of_this_machine_are_said_not_to_be_mirrored() {
+fn local_folders_are_reported_as_unmirrored() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     let file = format!("file://{}", scene.forge.path("a/one").display());
@@ -88,7 +88,7 @@ fn a_forge_that_is_gone_leaves_the_rest_of_the_update() {
 }
 
 #[test]
-fn releases_that_cannot_be_had_leave_the_fetched_repositories() {
+fn unavailable_releases_do_not_affect_fetched_repositories() {
     let (scene, _) = mixed();
     scene.stage.upstream.fail("*", ALWAYS, Http::Status(404, None));
     scene.stage.run(&["update"]).exits(3);
@@ -137,7 +137,7 @@ fn hostile_repositories_are_refused() {
 }
 
 #[test]
-fn nobody_is_asked_for_a_password_and_none_is_kept() {
+fn git_never_asks_for_a_password_and_none_is_stored() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     let secret = "https://user:s3cret@forge.test/";
@@ -172,7 +172,7 @@ fn nobody_is_asked_for_a_password_and_none_is_kept() {
 }
 
 #[test]
-fn variables_that_name_another_repository_lead_nowhere_else() {
+fn variables_that_name_another_repository_are_ignored() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     scene.lock(&[("one", "a/one", &pinned, "")]);
@@ -195,7 +195,7 @@ fn variables_that_name_another_repository_lead_nowhere_else() {
 }
 
 #[test]
-fn settings_of_the_project_count() {
+fn git_settings_of_the_project_apply() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     let settings = fs::read_to_string(scene.sandbox().home().join(".gitconfig")).unwrap();
@@ -207,7 +207,7 @@ fn settings_of_the_project_count() {
 }
 
 #[test]
-fn damage_is_told_without_the_folder_of_the_check() {
+fn damage_is_reported_without_the_scratch_folder() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     scene.lock(&[("one", "a/one", &pinned, "")]);

@@ -45,7 +45,7 @@ fn an_update_killed_at_any_moment_loses_nothing() {
 }
 
 #[test]
-fn what_was_fetched_before_a_failure_is_not_fetched_again() {
+fn a_retry_does_not_fetch_again_what_was_fetched_before_a_failure() {
     let scene = Scene::new();
     let good = scene.forge.commit("a/good", "main", &[("f", "1")]);
     scene.forge.commit("a/bad", "main", &[("f", "1")]);
@@ -59,7 +59,7 @@ fn what_was_fetched_before_a_failure_is_not_fetched_again() {
 }
 
 #[test]
-fn what_a_killed_git_left_stops_no_later_update() {
+fn files_of_a_killed_git_do_not_block_later_updates() {
     let scene = Scene::new();
     let good = scene.forge.commit("a/good", "main", &[("f", "1")]);
     scene.forge.commit("a/bad", "main", &[("f", "1")]);
@@ -82,7 +82,7 @@ fn what_a_killed_git_left_stops_no_later_update() {
 }
 
 #[test]
-fn what_was_fetched_and_lost_since_is_noticed_and_fetched_again() {
+fn lost_fetched_objects_are_detected_and_fetched_again() {
     let scene = Scene::new();
     let good = scene.forge.commit("a/good", "main", &[("f", "1")]);
     scene.forge.commit("a/bad", "main", &[("f", "1")]);
@@ -106,7 +106,7 @@ fn what_was_fetched_and_lost_since_is_noticed_and_fetched_again() {
 }
 
 #[test]
-fn a_git_that_is_missing_or_too_old_is_said() {
+fn a_missing_or_outdated_git_is_reported() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     scene.lock(&[("one", "a/one", &pinned, "")]);

@@ -259,7 +259,7 @@ fn folders_may_not_be_written_to() {
 }
 
 #[test]
-fn what_was_fetched_before_a_fault_is_not_fetched_again() {
+fn a_retry_reuses_what_was_fetched_before_a_fault() {
     if !has("prlimit") {
         return;
     }
@@ -293,7 +293,7 @@ fn ask(authority: &str, times: usize) -> usize {
 }
 
 #[test]
-fn a_server_at_its_limits_goes_on() {
+fn a_server_at_its_limits_keeps_running() {
     let scene = scene();
     scene.stage.run(&["update"]).ok();
     let Some(user) = Unprivileged::new(&scene) else { return };

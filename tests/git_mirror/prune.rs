@@ -21,7 +21,7 @@ fn prune(scene: &Scene) -> Ran {
 }
 
 #[test]
-fn a_revision_that_a_later_one_stands_on_goes_without_anything_written_anew() {
+fn an_ancestor_revision_is_removed_without_repacking() {
     let scene = Scene::new();
     let first = scene.forge.commit("a/one", "main", &[("large", &large())]);
     scene.lock(&[("one", "a/one", &first, "")]);
@@ -43,7 +43,7 @@ fn a_revision_that_a_later_one_stands_on_goes_without_anything_written_anew() {
 }
 
 #[test]
-fn what_only_a_dropped_revision_has_is_gone_from_the_packs() {
+fn objects_of_a_pruned_revision_leave_the_packs() {
     let scene = Scene::new();
     let main = scene.forge.commit("a/one", "main", &[("f", "1")]);
     let other = scene.forge.commit("a/one", "other", &[("large", &large())]);
@@ -74,7 +74,7 @@ fn what_only_a_dropped_revision_has_is_gone_from_the_packs() {
 }
 
 #[test]
-fn a_repository_that_nobody_needs_goes_whole_and_its_submodules_with_it() {
+fn an_unneeded_repository_is_removed_with_its_submodules() {
     let scene = Scene::new();
     let inner = scene.forge.commit("b/inner", "main", &[("f", "1")]);
     let modules = "[submodule \"inner\"]\n\tpath = inner\n\turl = ../../b/inner.git\n";

@@ -68,7 +68,7 @@ fn the_real_repositories_are_mirrored() {
 }
 
 #[test]
-fn every_address_of_the_real_locks_has_a_place() {
+fn every_address_in_the_real_locks_can_be_stored() {
     let Some(data) = real_input() else { return };
     let expected = fs::read_to_string(data.join("locks/expected.jsonl")).unwrap();
     let mut places = std::collections::BTreeSet::new();

@@ -29,7 +29,7 @@ fn a_revision_is_stored_with_its_ancestry_and_nothing_else() {
 }
 
 #[test]
-fn an_update_with_nothing_to_do_runs_no_git_and_asks_nobody() {
+fn an_update_with_nothing_to_do_runs_no_git_and_makes_no_request() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     scene.lock(&[("one", "a/one", &pinned, "")]);
@@ -48,7 +48,7 @@ fn an_update_with_nothing_to_do_runs_no_git_and_asks_nobody() {
 }
 
 #[test]
-fn a_later_revision_adds_one_pack_with_what_is_new() {
+fn a_later_revision_adds_one_pack_of_new_objects() {
     let scene = Scene::new();
     let large = "x".repeat(50_000);
     let first = scene.forge.commit("a/one", "main", &[("large", &large), ("f", "1")]);
@@ -122,7 +122,7 @@ fn packs_never_become_many_and_lose_nothing() {
 }
 
 #[test]
-fn locks_share_a_repository_under_whatever_address() {
+fn locks_share_a_repository_under_different_addresses() {
     let scene = Scene::new();
     scene.redirect("ssh://git@FORGE.test:2222/");
     let first = scene.forge.commit("a/one", "main", &[("f", "1")]);
@@ -146,7 +146,7 @@ fn locks_share_a_repository_under_whatever_address() {
 }
 
 #[test]
-fn a_name_is_added_without_asking_anybody() {
+fn a_name_is_added_without_a_request() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     scene.lock(&[("one", "a/one", &pinned, &format!("ref: \"{pinned}\""))]);
@@ -171,7 +171,7 @@ fn paths_that_differ_by_case_are_two_repositories() {
 }
 
 #[test]
-fn in_a_fresh_clone_git_is_led_to_what_origin_has() {
+fn in_a_fresh_clone_git_is_redirected_for_origins_mirror() {
     let scene = Scene::new();
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     scene.lock(&[("one", "a/one", &pinned, "")]);

@@ -48,7 +48,7 @@ fn serve(scene: &Scene) -> Serving {
 }
 
 #[test]
-fn nobody_notices_that_the_repository_is_rewritten() {
+fn rewriting_the_repository_does_not_affect_clients() {
     let (scene, revision) = scene(200_000);
     lock(&scene, &revision, "beta 0.3.0");
     scene.stage.run(&["update"]).ok();
@@ -131,7 +131,7 @@ fn begin(serving: &Serving, request: &str) -> TcpStream {
 }
 
 #[test]
-fn nobody_waits_for_idle_connections_slow_readers_and_slow_requests() {
+fn idle_connections_slow_readers_and_slow_requests_delay_no_other_client() {
     let (scene, revision) = scene(20_000_000);
     lock(&scene, &revision, "beta 0.3.0");
     scene.stage.run(&["update"]).ok();

@@ -67,7 +67,7 @@ fn pretend(index: &mut [u8], one: &str, other: &str) {
 }
 
 #[test]
-fn what_is_not_the_revision_that_the_lock_pins_is_not_shown() {
+fn only_the_pinned_revision_is_shown() {
     let scene = Scene::new();
     let first = scene.forge.commit("a/one", "main", &[("f", "first\n")]);
     scene.lock(&[("one", "a/one", &first, "")]);

@@ -50,7 +50,7 @@ impl Strange {
 }
 
 #[test]
-fn an_unscoped_header_is_sent_to_no_stranger_wherever_it_is_configured() {
+fn an_unscoped_header_is_not_sent_to_third_parties() {
     let strange = Strange::new();
     let stage = &strange.scene.stage;
     let nobody: [Option<String>; 1] = [None];
@@ -99,7 +99,7 @@ fn a_header_is_sent_to_the_address_that_it_is_configured_for() {
 }
 
 #[test]
-fn cookies_are_sent_to_no_stranger() {
+fn cookies_are_not_sent_to_third_parties() {
     let strange = Strange::new();
     let cookies = strange.write("cookies", "127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\ts3cret\n");
     strange.scene.stage.git(&["config", "http.cookieFile", &cookies]);
@@ -120,7 +120,7 @@ fn secure() -> (Scene, SecureServer) {
 }
 
 #[test]
-fn a_certificate_of_the_user_and_its_key_are_shown_to_no_stranger() {
+fn a_client_certificate_is_not_presented_to_third_parties() {
     let (scene, server) = secure();
     scene.stage.git(&["config", "http.sslCAInfo", server.certificate.to_str().unwrap()]);
     let missing = "/no/such/file.pem";
@@ -137,7 +137,7 @@ fn a_certificate_of_the_user_and_its_key_are_shown_to_no_stranger() {
 }
 
 #[test]
-fn a_stranger_proves_who_it_is_though_verification_is_off() {
+fn third_parties_are_verified_even_if_verification_is_off() {
     let (scene, server) = secure();
     let run = |variables: &[(&str, &str)]| scene.stage.run_with(&["update"], variables).exits(3);
     scene.stage.git(&["config", "http.sslVerify", "false"]);

@@ -3,7 +3,7 @@
 use crate::forge::Scene;
 
 #[test]
-fn large_files_and_submodules_that_nobody_asks_for_are_warned_about_once() {
+fn unmirrored_large_files_and_submodules_cause_one_warning() {
     let scene = Scene::new();
     let plain = scene.forge.commit("a/plain", "main", &[(".gitattributes", "*.ex diff=elixir\n")]);
     let inner = scene.forge.commit("a/inner", "main", &[("f", "1")]);
@@ -29,7 +29,7 @@ fn large_files_and_submodules_that_nobody_asks_for_are_warned_about_once() {
 }
 
 #[test]
-fn a_script_beside_a_rebar_lock_is_warned_about() {
+fn a_script_beside_a_rebar_lock_causes_a_warning() {
     let scene = Scene::new();
     let commit = scene.forge.commit("a/one", "main", &[("f", "1")]);
     let lock = format!("[{{<<\"one\">>,{{git,\"https://forge.test/a/one.git\",{{ref,\"{commit}\"}}}},0}}].\n");

@@ -26,7 +26,7 @@ fn rebar3(scene: &Scene, folder: &str, revision: &str) -> Ran {
 }
 
 #[test]
-fn they_can_use_what_an_entry_with_a_depth_pins() {
+fn they_can_use_an_entry_with_a_depth() {
     let scene = Scene::new();
     let commits: Vec<String> =
         (0..3).map(|number| scene.forge.commit("a/one", "main", &[("f", &number.to_string())])).collect();
@@ -43,7 +43,7 @@ fn they_can_use_what_an_entry_with_a_depth_pins() {
 }
 
 #[test]
-fn what_was_stored_shallow_is_deepened_when_the_setting_goes() {
+fn a_shallow_repository_is_deepened_when_the_setting_is_removed() {
     let scene = Scene::shallow();
     let commits: Vec<String> =
         (0..3).map(|number| scene.forge.commit("a/one", "main", &[("f", &number.to_string())])).collect();

@@ -51,7 +51,7 @@ fn advertised(server: &Handle, path: &str) -> String {
 }
 
 #[test]
-fn what_only_the_mirror_branch_names_leads_nowhere() {
+fn repositories_named_only_by_the_mirror_branch_are_not_redirected() {
     let (mirror, pinned, _) = attacked();
     for address in [TOOL, APP] {
         let path = address.split_once('/').unwrap().1;
@@ -85,7 +85,7 @@ fn what_only_the_mirror_branch_names_leads_nowhere() {
 }
 
 #[test]
-fn the_project_s_own_remote_leads_nowhere_in_any_spelling_even_if_a_lock_pins_it() {
+fn the_projects_own_remote_is_never_redirected_in_any_form() {
     let (mirror, _, evil) = attacked();
     mirror.lock(&[(&format!("https://{APP}.git"), &evil, ""), ("ssh://me@GitHub.com:22/acme/app", &evil, "")]);
     let config = |arguments: &[&str]| mirror.sandbox.git("project", &[&["config"], arguments].concat());
@@ -113,7 +113,7 @@ fn the_project_s_own_remote_leads_nowhere_in_any_spelling_even_if_a_lock_pins_it
 }
 
 #[test]
-fn a_remote_that_begins_like_a_pinned_repository_is_asked_itself() {
+fn a_remote_with_a_pinned_repositorys_prefix_is_not_redirected() {
     let (mirror, _) = Mirror::of_made();
     mirror.pin();
     for url in ["git@example.org:team/lib-web.git", "ssh://git@example.org/team/lib/inner"] {
@@ -127,7 +127,7 @@ fn a_remote_that_begins_like_a_pinned_repository_is_asked_itself() {
 }
 
 #[test]
-fn of_a_pinned_repository_only_what_leads_to_the_pinned_revision_is_seen() {
+fn only_the_ancestry_of_a_pinned_revision_is_visible() {
     let (mut mirror, revisions) = Mirror::of_made();
     let (url, pinned) = (format!("https://{LIB}.git"), &revisions[9]);
     mirror.lock(&[(&url, pinned, "")]);
@@ -168,7 +168,7 @@ fn of_a_pinned_repository_only_what_leads_to_the_pinned_revision_is_seen() {
 }
 
 #[test]
-fn a_submodule_that_only_the_manifest_names_leads_nowhere() {
+fn a_submodule_named_only_by_the_manifest_is_not_redirected() {
     let (mut mirror, pinned, evil) = attacked();
     mirror.record_submodule((LIB, &pinned), (TOOL, &evil));
     mirror.commit();
@@ -179,7 +179,7 @@ fn a_submodule_that_only_the_manifest_names_leads_nowhere() {
 }
 
 #[test]
-fn under_the_name_of_a_pinned_host_there_is_nothing_but_its_repositories() {
+fn under_a_pinned_hosts_name_only_its_repositories_are_served() {
     let (mirror, ..) = attacked();
     let server = mirror.serve();
     let status = |host: &str, path: &str| {
@@ -210,7 +210,7 @@ fn under_the_name_of_a_pinned_host_there_is_nothing_but_its_repositories() {
 }
 
 #[test]
-fn a_server_follows_the_locks_as_they_change() {
+fn a_server_follows_changes_of_the_locks() {
     let (mirror, pinned, evil) = attacked();
     let server = mirror.serve();
     let listed = |address: &str| advertised(&server, &format!("/git/{address}.git"))[9..12].to_owned();
@@ -233,7 +233,7 @@ fn a_server_follows_the_locks_as_they_change() {
 }
 
 #[test]
-fn without_a_lock_only_who_names_the_server_is_shown_the_branch() {
+fn without_a_lock_only_direct_requests_see_the_branch() {
     let (mirror, ..) = attacked();
     fs::remove_file(mirror.sandbox.path().join("project/mix.lock")).unwrap();
     let printed = mirror.program(&["env", "--format=gitconfig"]).output().unwrap();
@@ -251,7 +251,7 @@ fn without_a_lock_only_who_names_the_server_is_shown_the_branch() {
 }
 
 #[test]
-fn a_lock_on_the_mirror_branch_itself_is_none() {
+fn a_lock_on_the_mirror_branch_is_ignored() {
     let (mirror, _, evil) = attacked();
     let lock = format!("%{{\n  \"tool\": {{:git, \"https://{TOOL}\", \"{evil}\", []}},\n}}\n");
     mirror.commit_with(&[("mix.lock", &lock)]);

@@ -23,7 +23,7 @@ fn forms(path: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_form_of_address_is_led_to_the_server() {
+fn every_form_of_an_address_is_redirected() {
     let Some(mirror) = Mirror::of_sample() else { return };
     let server = mirror.serve();
     for (number, address) in forms("wistia/elixir_nsq").into_iter().enumerate() {
@@ -43,7 +43,7 @@ fn every_form_of_address_is_led_to_the_server() {
 }
 
 #[test]
-fn a_lock_s_own_spelling_is_led_there_too_and_a_password_is_not_printed() {
+fn a_locks_own_form_is_redirected_without_printing_its_password() {
     let (mirror, revisions) = Mirror::of_made();
     let server = mirror.serve();
     let odd = "ssh://me@Example.org:2222/team/lib.git";
@@ -57,7 +57,7 @@ fn a_lock_s_own_spelling_is_led_there_too_and_a_password_is_not_printed() {
 }
 
 #[test]
-fn a_configuration_file_leads_git_as_well() {
+fn a_configuration_file_redirects_git_as_well() {
     let (mirror, revisions) = Mirror::of_made();
     mirror.pin();
     let (server, authority) = mirror.serve_securely(&[]);

@@ -19,7 +19,7 @@ fn a_client_without_the_smart_protocol_clones_too() {
 }
 
 #[test]
-fn files_come_whole_in_parts_or_not_at_all() {
+fn files_are_served_completely_or_in_ranges() {
     let (mirror, revisions) = Mirror::of_made();
     let server = mirror.serve();
     let get = |method: &str, path: &str, field: &str| {
@@ -54,7 +54,7 @@ fn files_come_whole_in_parts_or_not_at_all() {
 }
 
 #[test]
-fn the_exported_tree_is_served_by_nginx_as_it_stands() {
+fn nginx_can_serve_the_exported_tree() {
     let nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|path| fs::exists(path).unwrap());
     let Some(nginx) = nginx else { return eprintln!("skipped: there is no nginx") };
     let Some(mirror) = Mirror::of_sample() else { return };

@@ -69,7 +69,7 @@ fn endless(mirror: &Mirror) -> Git {
 }
 
 #[test]
-fn a_client_that_vanishes_takes_its_processes_along() {
+fn processes_end_when_their_client_disconnects() {
     let (mirror, commit) = large();
     fs::create_dir_all(mirror.cache()).unwrap();
     let limits = Limits { git_processes: 1, ..Limits::default() };
@@ -93,7 +93,7 @@ fn a_client_that_vanishes_takes_its_processes_along() {
 }
 
 #[test]
-fn clients_that_are_slow_to_read_keep_no_process() {
+fn slow_readers_do_not_occupy_a_process() {
     let (mirror, commit) = large();
     let server = serve(&mirror, Limits { git_processes: 1, ..Limits::default() });
     let mut stuck = TcpStream::connect(server.local_addr()).unwrap();
@@ -119,7 +119,7 @@ fn clients_that_are_slow_to_read_keep_no_process() {
 }
 
 #[test]
-fn requests_that_are_slow_to_arrive_keep_no_process() {
+fn slow_requests_do_not_occupy_a_process() {
     let (mirror, _) = Mirror::of_made();
     let server = serve(&mirror, Limits { git_processes: 1, body_time: PATIENCE, ..Limits::default() });
     let slow = |length: usize, encoding: &str| {
@@ -148,7 +148,7 @@ fn a_large_request_is_answered_like_a_small_one() {
 }
 
 #[test]
-fn a_folder_that_somebody_deletes_is_written_again() {
+fn a_deleted_folder_is_written_again() {
     let (mirror, revisions) = Mirror::of_made();
     let server = mirror.serve();
     for revision in &revisions {
@@ -160,7 +160,7 @@ fn a_folder_that_somebody_deletes_is_written_again() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_cut_off() {
+fn a_client_that_reads_nothing_is_cut_off() {
     let (mirror, commit) = large();
     let limits = Limits { connections: 1, write_time: Duration::from_millis(200), ..Limits::default() };
     let server = serve(&mirror, limits);

@@ -56,7 +56,7 @@ impl Contents for Overtaken {
 }
 
 #[test]
-fn what_is_gone_by_the_time_it_is_read_is_read_at_the_next_tip() {
+fn items_that_disappear_are_read_at_the_next_tip() {
     let (mirror, _) = Mirror::of_made();
     mirror.pin();
     let mirror = Arc::new(mirror);

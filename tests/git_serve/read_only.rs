@@ -110,7 +110,7 @@ fn a_cache_that_is_filled_is_used_as_it_is() {
 }
 
 #[test]
-fn what_cannot_be_written_anywhere_is_not_called_damaged() {
+fn an_unwritable_cache_is_not_reported_as_damage() {
     let Some(read_only) = ReadOnly::new() else { return };
     fs::set_permissions(&read_only.temporary, fs::Permissions::from_mode(0o555)).unwrap();
     let output = read_only.git(&["ls-remote", LIB]);

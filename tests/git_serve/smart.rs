@@ -40,7 +40,7 @@ fn both_sample_repositories_in_every_version_of_the_protocol() {
 }
 
 #[test]
-fn a_commit_in_the_middle_is_given_by_its_id_and_what_is_not_there_is_named() {
+fn commits_are_served_by_id_and_missing_ones_are_named() {
     let (mirror, revisions) = Mirror::of_made();
     let (server, git) = (mirror.serve(), &mirror.sandbox);
     let url = url(&server, "example.org/team/lib");
@@ -62,7 +62,7 @@ fn a_commit_in_the_middle_is_given_by_its_id_and_what_is_not_there_is_named() {
 }
 
 #[test]
-fn what_a_client_has_is_not_sent_again_even_if_it_is_much() {
+fn commits_that_a_client_has_are_not_sent_again() {
     let (mut mirror, _) = Mirror::of_made();
     let (server, git) = (mirror.serve(), &mirror.sandbox);
     git.git("", &["clone", "--quiet", &url(&server, "example.org/team/lib"), "client"]);
@@ -107,7 +107,7 @@ fn post(address: &str, fields: &[&str], length: usize) -> String {
 }
 
 #[test]
-fn a_gzipped_request_means_the_same_as_a_plain_one() {
+fn a_gzipped_request_is_equivalent_to_a_plain_one() {
     let (mirror, revisions) = Mirror::of_made();
     let server = mirror.serve();
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -146,7 +146,7 @@ fn a_push_is_refused_in_words_that_git_shows() {
 }
 
 #[test]
-fn a_repository_that_is_not_there_is_named_with_the_remedy() {
+fn a_missing_repository_is_named_with_the_remedy() {
     let (mirror, _) = Mirror::of_made();
     let (server, git) = (mirror.serve(), &mirror.sandbox);
     let output = git.try_git("", &["clone", &url(&server, "example.org/team/other"), "x"]);
@@ -216,7 +216,7 @@ fn the_cache_may_be_deleted_while_it_is_served() {
 }
 
 #[test]
-fn a_branch_that_brings_settings_and_hooks_along_brings_them_in_vain() {
+fn settings_and_hooks_in_the_branch_have_no_effect() {
     let (mirror, _) = Mirror::of_made();
     let below = |name: &str| format!("git/example.org/team/lib.git/{name}");
     let marker = mirror.sandbox.path().join("marker");
@@ -257,7 +257,7 @@ fn each_request_is_logged_at_its_end() {
 
 #[test]
 #[cfg(unix)]
-fn one_request_runs_git_once_however_many_send_it() {
+fn identical_requests_run_git_once() {
     use std::os::unix::fs::PermissionsExt;
 
     let (mut mirror, revisions) = Mirror::of_made();

@@ -38,7 +38,7 @@ fn proxy(to: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 #[test]
-fn git_is_sent_on_to_a_repository_whose_name_only_begins_like_a_mirrored_one() {
+fn git_is_redirected_to_a_repository_with_a_mirrored_ones_prefix() {
     let (mirror, _) = Mirror::of_made();
     mirror.pin();
     let server = mirror.serve();
@@ -69,7 +69,7 @@ fn git_is_sent_on_to_a_repository_whose_name_only_begins_like_a_mirrored_one() {
 }
 
 #[test]
-fn only_the_first_question_is_sent_on_and_only_beside_a_mirrored_repository() {
+fn only_the_first_request_is_redirected_upstream() {
     let (mirror, _) = Mirror::of_made();
     mirror.pin();
     let server = mirror.serve();
@@ -95,7 +95,7 @@ fn only_the_first_question_is_sent_on_and_only_beside_a_mirrored_repository() {
 }
 
 #[test]
-fn a_push_goes_where_it_would_go_without_the_mirror() {
+fn a_push_is_not_redirected() {
     let (mirror, revisions) = Mirror::of_made();
     mirror.pin();
     let server = mirror.serve();

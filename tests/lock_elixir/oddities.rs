@@ -626,7 +626,7 @@ fn mutated(texts: &[String], runner: &mut TestRunner) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_elixir_and_erlang_refuse_is_refused_and_nothing_is_read_otherwise() {
+fn elixir_and_erlang_agree_on_every_accepted_text() {
     if !is_installed() {
         return;
     }

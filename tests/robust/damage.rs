@@ -108,7 +108,7 @@ fn a_damaged_file_is_refused_and_the_others_are_served() {
 }
 
 #[test]
-fn wrong_bytes_that_git_takes_for_right_are_not_served() {
+fn wrong_bytes_that_git_accepts_are_not_served() {
     let stage = Stage::mirrored();
     // A commit that changes a file of a release: every object is valid, but the tarball is not the published one.
     stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);

@@ -87,7 +87,7 @@ fn the_repository_is_read_only() {
 }
 
 #[test]
-fn the_repository_belongs_to_somebody_else() {
+fn the_repository_belongs_to_another_user() {
     let stage = Stage::new();
     if !Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n") {
         eprintln!("skipped: only root can become somebody else");

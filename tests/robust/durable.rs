@@ -74,7 +74,7 @@ fn everything_is_on_disk_before_the_branch_moves() {
 }
 
 #[test]
-fn the_user_says_what_is_synced() {
+fn gits_fsync_settings_are_respected() {
     let stage = Stage::new();
     stage.git(&["config", "core.fsync", "none"]);
     let Some(calls) = Calls::of_update(&stage) else { return };
@@ -248,7 +248,7 @@ fn a_branch_that_cannot_be_recovered_is_left_alone() {
 }
 
 #[test]
-fn a_broken_note_of_a_remote_is_made_again() {
+fn a_damaged_remote_tracking_ref_is_restored() {
     let stage = Stage::mirrored();
     let tip = stage.tip().unwrap();
     stage.sandbox.git("", &["clone", "--quiet", "--bare", "project", "remote.git"]);

@@ -84,7 +84,7 @@ fn age(stage: &Stage, by: Duration) {
 }
 
 #[test]
-fn entries_are_kept_like_tarballs() {
+fn entries_are_kept_between_updates_like_tarballs() {
     let stage = failed_once();
     let before = stage.upstream.count("*");
     stage.run(&["update"]).ok();
@@ -96,7 +96,7 @@ fn entries_are_kept_like_tarballs() {
 }
 
 #[test]
-fn a_kept_entry_is_asked_for_again_after_an_hour() {
+fn a_kept_entry_is_revalidated_after_an_hour() {
     let stage = failed_once();
     age(&stage, Duration::from_secs(2 * 60 * 60));
     let before = stage.upstream.count("*");
@@ -109,7 +109,7 @@ fn a_kept_entry_is_asked_for_again_after_an_hour() {
 }
 
 #[test]
-fn a_kept_entry_that_lacks_what_is_pinned_is_asked_for_again() {
+fn a_kept_entry_without_the_pinned_release_is_fetched_again() {
     let mut stage = failed_once();
     stage.registry.publish("beta 0.4.0", &[], &[]);
     stage.registry.put(&stage.upstream);
@@ -119,7 +119,7 @@ fn a_kept_entry_that_lacks_what_is_pinned_is_asked_for_again() {
 }
 
 #[test]
-fn a_damaged_kept_entry_is_asked_for_again() {
+fn a_damaged_kept_entry_is_fetched_again() {
     for damage in [
         |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2),
         |bytes: &mut Vec<u8>| {

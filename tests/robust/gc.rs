@@ -47,7 +47,7 @@ fn is_whole(stage: &Stage, folder: &str) {
 }
 
 #[test]
-fn objects_that_only_exist_may_go_while_an_update_waits() {
+fn unreachable_objects_may_disappear_while_an_update_waits() {
     let stage = stalled(&PINNED);
     stage.run(&["update"]).ok();
     let before = stage.tip().unwrap();
@@ -85,7 +85,7 @@ fn the_base_may_be_held_by_a_remote_s_ref_alone() {
 }
 
 #[test]
-fn what_a_killed_update_left_among_the_packs_is_removed() {
+fn packs_of_a_killed_update_are_removed() {
     let stage = Stage::mirrored();
     let packs = stage.project.join(".git/objects/pack");
     for (name, text) in [

@@ -30,7 +30,7 @@ pub fn leftovers(git_dir: &Path) -> BTreeSet<PathBuf> {
 }
 
 #[test]
-fn what_was_left_goes_and_what_belongs_to_others_stays() {
+fn leftovers_are_removed_but_not_files_of_others() {
     let stage = Stage::new();
     let git = stage.project.join(".git");
     stage.run(&["update"]).ok();
@@ -77,7 +77,7 @@ fn what_was_left_goes_and_what_belongs_to_others_stays() {
 }
 
 #[test]
-fn a_pack_that_lacks_its_index_yet_is_no_damage_and_goes() {
+fn a_pack_without_an_index_is_removed_and_not_reported() {
     let stage = Stage::mirrored();
     let packs = stage.project.join(".git/objects/pack");
     let list = || fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>();
@@ -97,7 +97,7 @@ fn a_pack_that_lacks_its_index_yet_is_no_damage_and_goes() {
 }
 
 #[test]
-fn what_is_in_use_stays() {
+fn files_in_use_are_kept() {
     let stage = Stage::new();
     stage.run(&["update"]).ok();
     let own = stage.project.join(".git/hexmirror");
@@ -122,7 +122,7 @@ fn what_is_in_use_stays() {
 }
 
 #[test]
-fn locks_that_a_killed_push_left_go() {
+fn locks_of_a_killed_push_are_removed() {
     let stage = Stage::mirrored();
     stage.sandbox.git("", &["init", "--quiet", "--bare", "remote.git"]);
     stage.git(&["remote", "add", "origin", stage.sandbox.path().join("remote.git").to_str().unwrap()]);

@@ -47,7 +47,7 @@ fn hostile_versions() {
 }
 
 #[test]
-fn checksums_that_are_none() {
+fn invalid_checksums_are_refused() {
     let sum = "a".repeat(64);
     let lock = format!("%{{\"x\": {{:hex, :x, \"1.0.0\", \"{sum}\", [:mix], [], \"hexpm\", \"{}\"}}}}", "g".repeat(64));
     is_refused(&lock, &["mix.lock:1:"]);

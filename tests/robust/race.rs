@@ -25,7 +25,7 @@ fn two_worktrees() -> Stage {
 }
 
 #[test]
-fn a_second_update_says_that_it_waits_and_then_goes_on() {
+fn a_second_update_reports_that_it_waits() {
     let stage = two_worktrees();
     stage.upstream.fail(SLOW, 1, Fault::StallAfter(600));
     let first = start(&stage, "project");
@@ -112,7 +112,7 @@ fn a_branch_that_git_moves_meanwhile_is_built_upon() {
 }
 
 #[test]
-fn a_locked_ref_is_told_and_nothing_is_lost() {
+fn a_locked_ref_is_reported_and_nothing_is_lost() {
     let stage = Stage::mirrored();
     stage.lock(&["alpha 1.1.0"]);
     let tip = stage.tip();

@@ -264,7 +264,7 @@ fn edit_manifest(stage: &Stage, edit: impl Fn(&str) -> Option<String>) {
 }
 
 #[test]
-fn lost_lines_of_the_manifest_are_noticed_and_come_back() {
+fn lost_lines_of_the_manifest_are_detected_and_restored() {
     let mut stage = Stage::mirrored();
     stage.lock(&["alpha 1.1.0", "beta 0.3.0", "delta 4.5.6+build.7"]);
     stage.run(&["update"]).ok();
@@ -294,7 +294,7 @@ fn lost_lines_of_the_manifest_are_noticed_and_come_back() {
 }
 
 #[test]
-fn a_release_that_is_stored_as_its_tarball_is_restored_as_such() {
+fn a_release_stored_as_a_tarball_is_restored_as_such() {
     let stage = Stage::new();
     stage.git(&["config", "hexmirror.opaque", "alpha"]);
     stage.run(&["update"]).ok();
@@ -312,7 +312,7 @@ fn a_release_that_is_stored_as_its_tarball_is_restored_as_such() {
 }
 
 #[test]
-fn what_no_source_has_is_named_and_the_rest_is_restored() {
+fn items_without_any_source_are_named_and_the_rest_is_restored() {
     let victim = loose();
     let stage = &victim.stage;
     let (lost, found) = (victim.object(":hex/hexpm/packages/alpha/recipe"), victim.object(":hex/hexpm/registry/beta"));
@@ -329,7 +329,7 @@ fn what_no_source_has_is_named_and_the_rest_is_restored() {
 }
 
 #[test]
-fn a_branch_that_is_no_mirror_is_left_alone() {
+fn a_branch_that_is_not_a_mirror_is_not_modified() {
     let stage = Stage::new();
     stage.write("f", "x");
     stage.git(&["add", "--all"]);

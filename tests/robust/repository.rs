@@ -67,7 +67,7 @@ fn the_mirror_is_of_a_later_version() {
 }
 
 #[test]
-fn the_manifest_is_not_one() {
+fn the_manifest_is_invalid() {
     let stage = Stage::mirrored();
     edit(&stage, "manifest", "what is this?\n");
     let tip = stage.tip();
@@ -113,7 +113,7 @@ fn reftables_are_refused_plainly() {
 }
 
 #[test]
-fn a_repository_that_cannot_be_opened_says_why() {
+fn a_repository_that_cannot_be_opened_is_reported_with_the_reason() {
     let stage = Stage::new();
     fs::write(stage.project.join(".git/config"), "[core\n").unwrap();
     let ran = stage.run(&["status"]).exits(5).says("cannot open the repository").says("caused by");
@@ -168,7 +168,7 @@ fn given_away(stage: &Stage) -> bool {
 }
 
 #[test]
-fn what_another_user_set_in_their_repository_is_not_run() {
+fn commands_in_another_users_repository_are_not_run() {
     let stage = Stage::mirrored();
     let trace = stage.sandbox.path().join("trace");
     stage.git(&["config", "core.sshCommand", &format!("touch {}; false", trace.display())]);
@@ -231,7 +231,7 @@ fn settings_of_gits_command_line_count() {
 }
 
 #[test]
-fn a_bare_repository_is_used_only_if_it_is_named_where_git_says_so() {
+fn safe_bare_repository_is_respected() {
     let stage = Stage::mirrored();
     stage.git(&["add", "mix.lock"]);
     stage.git(&["commit", "--quiet", "--message", "Add"]);

@@ -37,7 +37,7 @@ fn it_is_unreachable() {
 }
 
 #[test]
-fn an_error_is_told_once_and_not_for_every_package() {
+fn an_error_is_reported_once_rather_than_per_package() {
     let stage = Stage::new();
     let told = |ran: &Ran, what: &str| ran.stderr.matches(what).count();
     let ran = refused_with(&stage, 3, &[], &[("HEXMIRROR_URL", "http://127.0.0.1:1"), ("HEXMIRROR_JOBS", "1")]);
@@ -216,7 +216,7 @@ fn an_entry_is_for_another_repository() {
 }
 
 #[test]
-fn an_entry_is_no_entry() {
+fn an_entry_is_malformed() {
     refused(&forged(gzip(b"<html>Please log in</html>")), 4, &["the registry entry of alpha is refused"]);
     refused(&forged(b"<html>Please log in</html>".to_vec()), 4, &["the registry entry of alpha is refused"]);
     // Decompresses to a gigabyte.
@@ -253,7 +253,7 @@ fn a_refusal_says_what_it_most_likely_means() {
 }
 
 #[test]
-fn a_web_page_is_told_from_a_tarball_and_from_an_entry() {
+fn a_web_page_is_distinguished_from_a_tarball_and_an_entry() {
     for path in ["tarballs/alpha-1.0.0.tar", "packages/alpha"] {
         let stage = Stage::new();
         stage.upstream.set_header("content-type", "Text/HTML; charset=utf-8");
@@ -275,7 +275,7 @@ fn the_proxy_that_cannot_be_reached_is_named() {
 }
 
 #[test]
-fn a_file_of_authorities_that_is_not_there_is_a_matter_of_usage() {
+fn a_missing_ca_file_is_a_usage_error() {
     let stage = Stage::new();
     refused_with(
         &stage,

@@ -33,7 +33,7 @@ fn a_registry_entry_is_gzipped_without_saying_so() {
 }
 
 #[test]
-fn a_tarball_and_a_key_are_given_as_they_are() {
+fn tarballs_and_keys_are_served_unmodified() {
     let memory = with_plug();
     memory.put_bytes(Resource::PublicKey(RepositoryName::hexpm()), "k-key", "PEM");
     let server = serve(memory, Options::default());
@@ -47,7 +47,7 @@ fn a_tarball_and_a_key_are_given_as_they_are() {
 }
 
 #[test]
-fn what_the_client_has_is_not_sent_nor_even_loaded() {
+fn items_that_the_client_has_are_neither_sent_nor_loaded() {
     let memory = with_plug();
     let server = serve(memory.clone(), Options::default());
     let mut client = Client::connect(server.local_addr());
@@ -64,7 +64,7 @@ fn what_the_client_has_is_not_sent_nor_even_loaded() {
 }
 
 #[test]
-fn head_tells_the_length_and_sends_nothing() {
+fn head_returns_the_length_without_a_body() {
     let server = serve(with_plug(), Options::default());
     let mut client = Client::connect(server.local_addr());
     for (path, status, length) in [(PLUG, 200, Some("10")), ("/packages/x", 404, None), ("/", 200, None)] {
@@ -100,7 +100,7 @@ fn parts_of_a_tarball() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_the_remedy() {
+fn missing_items_are_named_with_the_remedy() {
     let server = serve(with_plug(), Options::default());
     let answer = get(server.local_addr(), "/tarballs/phoenix-1.6.2.tar");
     assert_eq!(answer.status, 404);
@@ -118,7 +118,7 @@ fn what_is_missing_is_named_with_the_remedy() {
 }
 
 #[test]
-fn wrong_requests_are_refused_and_say_why() {
+fn invalid_requests_are_refused_with_a_reason() {
     let server = serve(with_plug(), Options::default());
     let address = server.local_addr();
     for (path, status) in
@@ -135,7 +135,7 @@ fn wrong_requests_are_refused_and_say_why() {
 }
 
 #[test]
-fn a_body_is_not_taken_and_not_read_as_a_request() {
+fn a_body_is_neither_accepted_nor_read_as_a_request() {
     let server = serve(with_plug(), Options::default());
     for (method, status) in [("GET", 400), ("POST", 405)] {
         for body in
@@ -150,7 +150,7 @@ fn a_body_is_not_taken_and_not_read_as_a_request() {
 }
 
 #[test]
-fn damage_is_told_and_the_rest_goes_on() {
+fn damage_is_reported_and_the_rest_is_served() {
     let memory = with_plug();
     memory.put(tarball("ecto", "2.0.0"), "k-ecto", Stored::Damaged);
     memory.put(tarball("jason", "1.0.0"), "k-jason", Stored::Panics);
@@ -177,7 +177,7 @@ fn damage_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_branch_that_cannot_be_read_is_told_and_waited_for() {
+fn an_unreadable_branch_is_reported_until_it_is_readable() {
     let memory = with_plug();
     memory.set_tip(None);
     let server = serve(memory.clone(), Options::default());
@@ -194,7 +194,7 @@ fn a_branch_that_cannot_be_read_is_told_and_waited_for() {
 }
 
 #[test]
-fn a_moved_branch_is_seen_at_the_next_request() {
+fn the_next_request_sees_a_moved_branch() {
     let memory = with_plug();
     memory.put_bytes(entry("plug"), "old", "old");
     let server = serve(memory.clone(), Options::default());
@@ -236,7 +236,7 @@ fn hex_is_told_that_there_is_no_newer_hex() {
 }
 
 #[test]
-fn a_person_is_told_what_this_is() {
+fn the_page_describes_the_server() {
     let server = serve(with_plug(), Options::default());
     let answer = get(server.local_addr(), "/");
     assert!(answer.text().contains("0123456789abcdef"));
@@ -263,7 +263,7 @@ fn eight_clients_of_one_tarball_load_it_once() {
 }
 
 #[test]
-fn the_cache_keeps_to_its_size() {
+fn the_cache_respects_its_size() {
     let memory = Memory::new("t");
     for package in ["a", "b", "c", "d"] {
         memory.put_bytes(tarball(package, "1.0.0"), package, vec![0; 4_000]);

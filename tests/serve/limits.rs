@@ -82,7 +82,7 @@ fn large_headers_are_refused() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_cut_off() {
+fn a_client_that_reads_nothing_is_cut_off() {
     let limits = Limits { connections: 1, write_time: SHORT, ..Limits::default() };
     // More than fits in the buffers of both sockets.
     let server = serve(with_plug(64 << 20), limited(limits));
@@ -93,7 +93,7 @@ fn a_client_that_takes_nothing_is_cut_off() {
 }
 
 #[test]
-fn the_connection_that_was_idle_for_longest_makes_room() {
+fn the_longest_idle_connection_makes_room() {
     let server = serve(with_plug(1), limited(Limits { connections: 2, header_time: PATIENCE, ..Limits::default() }));
     let mut silent = Client::connect(server.local_addr());
     let mut used = Client::connect(server.local_addr());
@@ -107,7 +107,7 @@ fn the_connection_that_was_idle_for_longest_makes_room() {
 }
 
 #[test]
-fn many_idle_connections_keep_nobody_waiting() {
+fn idle_connections_do_not_delay_new_ones() {
     let server = serve(with_plug(1), limited(Limits { header_time: PATIENCE, ..Limits::default() }));
     let mut half = Client::connect(server.local_addr());
     half.send("GET / HTTP/1.1\r\nx: ");
@@ -159,7 +159,7 @@ fn stopping_lets_running_requests_end_and_closes_idle_ones() {
 }
 
 #[test]
-fn stopping_does_not_wait_for_ever() {
+fn stopping_does_not_wait_forever() {
     let memory = with_plug(1);
     memory.close();
     let server = serve(memory.clone(), limited(Limits { drain_time: SHORT, ..Limits::default() }));
@@ -182,7 +182,7 @@ fn dropping_the_handle_stops_the_server() {
 }
 
 #[test]
-fn an_address_that_cannot_be_had_is_named() {
+fn an_unavailable_address_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = Server::bind(address, with_plug(1), Options::default()).err().unwrap();

@@ -16,7 +16,7 @@ fn memory() -> std::sync::Arc<Memory> {
 }
 
 #[test]
-fn what_was_asked_of_a_tip_that_is_gone_is_answered_from_the_next() {
+fn requests_for_a_deleted_tip_are_answered_from_the_next() {
     for path in [PLUG, "/packages/plug"] {
         for passed in [&["old"][..], &["older", "old"], &["old", "older", "old"]] {
             let memory = memory();
@@ -30,7 +30,7 @@ fn what_was_asked_of_a_tip_that_is_gone_is_answered_from_the_next() {
 }
 
 #[test]
-fn what_was_found_at_a_tip_is_loaded_at_the_next() {
+fn an_item_found_at_a_deleted_tip_is_loaded_from_the_next() {
     let memory = Memory::new("old");
     memory.put_bytes(tarball("plug", "1.0.0"), "k-plug", "a tarball");
     let server = serve(memory.clone(), Options::default());
@@ -49,7 +49,7 @@ fn what_was_found_at_a_tip_is_loaded_at_the_next() {
 }
 
 #[test]
-fn an_error_that_lasts_is_told_after_one_more_try() {
+fn a_permanent_error_is_reported_after_one_retry() {
     let memory = memory();
     memory.set_tip(Some("old"));
     memory.put(tarball("torn", "1.0.0"), "k-torn", Stored::Damaged);

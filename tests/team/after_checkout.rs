@@ -22,7 +22,7 @@ fn branches() -> (Team, PathBuf) {
 }
 
 #[test]
-fn a_switch_says_what_is_missing_and_only_where_the_lock_changed() {
+fn a_switch_reports_missing_items_only_if_the_lock_changed() {
     let (team, one) = branches();
     let switch = |branch: &str| team.git(&one, &["switch", "--quiet", branch]).ok();
     switch("code").silent();
@@ -56,7 +56,7 @@ fn a_branch_may_lack_a_lock_that_the_settings_name() {
 }
 
 #[test]
-fn merges_rebases_and_amended_commits_say_it_too() {
+fn merges_rebases_and_amended_commits_report_missing_items_too() {
     for (begin, arguments) in [
         ("main", &["merge", "--quiet", "--ff-only", "left"][..]),
         ("code", &["merge", "--quiet", "--no-edit", "left"]),
@@ -103,7 +103,7 @@ fn a_new_worktree_and_a_clone_with_hooks() {
 }
 
 #[test]
-fn a_remote_that_is_known_to_have_it_is_named() {
+fn a_remote_known_to_have_the_missing_items_is_named() {
     let (team, one) = branches();
     let two = team.clone("two");
     team.lock(&two, &["alpha 1.0.0", "left 1.0.0"]);
@@ -128,7 +128,7 @@ fn dropped() -> (Team, PathBuf) {
 }
 
 #[test]
-fn a_remote_that_has_what_was_dropped_here_is_no_way_to_get_it_back() {
+fn a_remote_with_items_pruned_here_is_not_recommended() {
     let lacks = "it lacks alpha 1.0.0, beta 0.3.0, delta 4.5.6+build.7\nhint: run `git hexmirror update`";
     let (team, one) = dropped();
     team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok().says(&format!("{lacks}\n"));
@@ -143,7 +143,7 @@ fn a_remote_that_has_what_was_dropped_here_is_no_way_to_get_it_back() {
 }
 
 #[test]
-fn what_is_alive_again_comes_back_with_what_a_pull_brings() {
+fn pruned_items_that_are_needed_again_return_with_a_pull() {
     let (team, one) = dropped();
     mode(&team, &one, "update");
     // The remote's mirror has new commits, so a pull adds something, in addition to what was pruned here.
@@ -165,7 +165,7 @@ fn mode(team: &Team, folder: &Path, mode: &str) {
 }
 
 #[test]
-fn pull_brings_it_from_the_remote_and_says_what_is_still_missing() {
+fn pull_fetches_missing_items_and_reports_the_rest() {
     let (team, one) = branches();
     mode(&team, &one, "pull");
     team.git(&one, &["switch", "--quiet", "left"]).ok().says("origin has no branch hexmirror");
@@ -193,7 +193,7 @@ fn pull_brings_it_from_the_remote_and_says_what_is_still_missing() {
 }
 
 #[test]
-fn update_fetches_it_from_upstream_and_off_says_nothing() {
+fn update_fetches_missing_items_and_off_reports_nothing() {
     let (team, one) = branches();
     mode(&team, &one, "off");
     team.git(&one, &["switch", "--quiet", "left"]).ok().silent();

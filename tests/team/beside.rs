@@ -149,7 +149,7 @@ fn beside_husky_which_finds_its_scripts_by_its_own_name() {
 }
 
 #[test]
-fn beside_lefthook_and_what_else_is_no_shell_script() {
+fn beside_lefthook_and_other_hooks_that_are_not_shell_scripts() {
     let (team, one) = bare_of_hooks();
     let hooks = one.join(".git/hooks");
     // As lefthook creates them: a script that contains its hook's name.
@@ -182,7 +182,7 @@ fn beside_lefthook_and_what_else_is_no_shell_script() {
 }
 
 #[test]
-fn without_the_program_everything_else_goes_on() {
+fn without_the_program_other_hooks_still_run() {
     let (team, one) = bare_of_hooks();
     let hooks = one.join(".git/hooks");
     script(
@@ -214,7 +214,7 @@ fn without_the_program_everything_else_goes_on() {
 }
 
 #[test]
-fn hooks_of_all_repositories_are_left_alone() {
+fn hooks_shared_by_all_repositories_are_not_modified() {
     let (team, one) = bare_of_hooks();
     let shared = team.stage.sandbox.path().join("shared hooks");
     script(&shared.join("pre-push"), "#!/bin/sh\n");

@@ -94,7 +94,7 @@ fn the_remote_is_replaced_only_when_asked_and_the_others_follow() {
 }
 
 #[test]
-fn what_was_dropped_before_does_not_come_back() {
+fn previously_pruned_items_do_not_return() {
     let (team, one, two) = shared();
     team.lock(&one, &PINNED[..1]);
     team.commit(&one, "Lock");
@@ -149,7 +149,7 @@ fn nothing_that_others_pushed_is_lost() {
 }
 
 #[test]
-fn what_both_compacted_and_one_pruned_does_not_come_back() {
+fn items_that_one_clone_pruned_do_not_return_after_two_compactions() {
     let (team, one, two) = shared();
     for folder in [&one, &two] {
         team.git(folder, &["checkout", "--quiet", "--orphan", "anew"]).ok();

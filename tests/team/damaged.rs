@@ -36,7 +36,7 @@ fn broken(harm: Break) -> (Team, PathBuf) {
 }
 
 #[test]
-fn whatever_fires_a_hook_is_done_all_the_same() {
+fn commands_succeed_despite_a_damaged_mirror() {
     let events = [
         ("main", &["switch", "--quiet", "left"][..]),
         ("code", &["rebase", "--quiet", "left"]),
@@ -61,7 +61,7 @@ fn whatever_fires_a_hook_is_done_all_the_same() {
 }
 
 #[test]
-fn a_push_that_needs_it_is_stopped_and_nothing_is_touched() {
+fn a_push_that_needs_a_damaged_mirror_is_blocked() {
     for (text, harm) in BROKEN {
         let (team, one) = broken(harm);
         let here = || {
@@ -78,7 +78,7 @@ fn a_push_that_needs_it_is_stopped_and_nothing_is_touched() {
 }
 
 #[test]
-fn deleted_on_the_remote_it_is_put_back_when_that_is_known() {
+fn a_mirror_deleted_on_the_remote_is_restored_once_known() {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
     team.git(&team.remote, &["update-ref", "-d", MIRROR]).ok();
@@ -105,7 +105,7 @@ fn deleted_on_the_remote_it_is_put_back_when_that_is_known() {
 }
 
 #[test]
-fn deleted_here_it_comes_back_from_the_remote() {
+fn a_locally_deleted_mirror_is_restored_from_the_remote() {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
     let tip = team.tip(&one);
@@ -128,7 +128,7 @@ fn deleted_here_it_comes_back_from_the_remote() {
 }
 
 #[test]
-fn deleted_everywhere_it_is_made_again() {
+fn a_mirror_deleted_everywhere_is_created_again() {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
     for folder in [&one, &team.remote] {

@@ -24,7 +24,7 @@ fn diverged() -> (Team, PathBuf) {
 }
 
 #[test]
-fn a_pull_by_merge_by_rebase_or_forward_says_what_the_mirror_lacks_and_who_has_it() {
+fn every_kind_of_pull_reports_what_the_mirror_lacks_and_which_remote_has_it() {
     let lacks = "git-hexmirror: the mirror hexmirror is not fresh for the lock that is checked out; it lacks left 1.0.0\n\
                  hint: run `git hexmirror pull origin`, which has it\n";
     for (begin, arguments) in [
@@ -52,7 +52,7 @@ fn a_pull_by_merge_by_rebase_or_forward_says_what_the_mirror_lacks_and_who_has_i
 }
 
 #[test]
-fn a_pull_brings_the_mirror_along_where_that_is_set() {
+fn a_pull_updates_the_mirror_if_configured() {
     for arguments in [&["pull", "--quiet", "--no-rebase", "--no-edit"][..], &["pull", "--quiet", "--rebase"]] {
         let (team, one) = diverged();
         team.git(&one, &["config", "hexmirror.postCheckout", "pull"]).ok();
@@ -97,7 +97,7 @@ fn an_amended_commit_is_pushed_by_force_with_its_mirror_and_the_mirror_never_by_
 }
 
 #[test]
-fn a_stash_takes_the_lock_away_and_brings_it_back() {
+fn a_stash_removes_and_restores_the_lock() {
     let (team, one) = Team::hooked();
     team.lock(&one, &["left 1.0.0"]);
     let edited = fs::read(one.join("mix.lock")).unwrap();
@@ -175,7 +175,7 @@ fn a_merge_with_a_conflict_in_the_lock() {
 }
 
 #[test]
-fn on_no_branch_at_all() {
+fn with_a_detached_head() {
     let (team, one) = conflict();
     team.git(&one, &["switch", "--quiet", "--detach", "main"]).ok().says("it lacks left 1.0.0");
     team.git(&one, &["push", "--quiet", "origin", "HEAD:refs/heads/x"]).exits(1).says("for the lock on x");
@@ -189,7 +189,7 @@ fn on_no_branch_at_all() {
 }
 
 #[test]
-fn no_network_where_nothing_relevant_is_pushed() {
+fn irrelevant_pushes_use_no_network() {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
     fs::write(one.join("code.ex"), "x").unwrap();

@@ -86,7 +86,7 @@ fn two_clones() -> (Scene, PathBuf, PathBuf) {
 }
 
 #[test]
-fn revisions_of_one_repository_and_of_several_are_put_together() {
+fn revisions_of_one_and_several_repositories_are_merged() {
     let (scene, one, two) = two_clones();
     let team = &scene.team;
     let ahead = scene.forge.commit("a/both", "main", &[("f", "2")]);
@@ -146,7 +146,7 @@ fn a_push_with_the_hook_merges_them_too() {
 }
 
 #[test]
-fn the_hooks_name_the_revision_that_is_lacking() {
+fn the_hooks_name_the_missing_revision() {
     let (scene, one, _) = two_clones();
     let team = &scene.team;
     team.run(&one, &["hooks", "install"]).ok();
@@ -202,7 +202,7 @@ fn more_packs_than_an_update_leaves_are_kept_by_a_merge_and_fewer_after_the_next
 }
 
 #[test]
-fn a_revision_that_one_dropped_stays_away_unless_the_other_needs_it_for_something_new() {
+fn a_pruned_revision_returns_only_if_the_other_side_needs_it() {
     let (scene, one, two) = two_clones();
     let team = &scene.team;
     let inner = scene.forge.commit("b/inner", "main", &[("f", "1")]);

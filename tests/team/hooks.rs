@@ -5,7 +5,7 @@ use std::fs;
 use crate::team::Team;
 
 #[test]
-fn installed_by_init_unless_declined_and_taken_away_again() {
+fn init_installs_the_hooks_unless_declined() {
     let team = Team::new();
     let one = team.stage.project.clone();
     let hooks = one.join(".git/hooks");
@@ -56,7 +56,7 @@ fn shared_by_all_worktrees_and_kept_apart_in_submodules() {
 }
 
 #[test]
-fn scripts_are_posix_and_quiet_about_strange_places() {
+fn scripts_are_posix_and_print_nothing_in_unusual_places() {
     for name in ["pre-push", "post-checkout", "post-merge", "post-rewrite"] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks").join(name);
         let status = std::process::Command::new("sh").arg("-n").arg(&path).status().unwrap();

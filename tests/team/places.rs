@@ -71,7 +71,7 @@ fn a_bare_repository_that_is_pushed_from() {
 }
 
 #[test]
-fn where_git_says_which_repository_it_is() {
+fn git_dir_selects_the_repository() {
     let (team, one) = Team::hooked();
     team.commit_lock(&one, &["left 1.0.0"]);
     let git_dir = one.join(".git");
@@ -130,7 +130,7 @@ fn a_submodule_has_hooks_and_a_mirror_of_its_own() {
 }
 
 #[test]
-fn where_its_own_folder_cannot_be_written() {
+fn a_read_only_folder_of_the_program() {
     let (team, one) = Team::hooked();
     team.run(&one, &["push"]).ok();
     team.received();

@@ -10,7 +10,7 @@ const MAIN: &str = "refs/heads/main";
 const MIRROR: &str = "refs/heads/hexmirror";
 
 #[test]
-fn the_mirror_goes_along_first_and_only_where_it_is_needed() {
+fn the_mirror_is_pushed_first_and_only_if_needed() {
     let (team, one) = Team::hooked();
     team.commit_lock(&one, &["alpha 1.1.0"]);
     team.run(&one, &["update"]).ok();
@@ -33,7 +33,7 @@ fn the_mirror_goes_along_first_and_only_where_it_is_needed() {
 }
 
 #[test]
-fn the_first_push_of_anything_takes_a_fresh_mirror_along() {
+fn the_first_push_includes_a_fresh_mirror() {
     let (team, one) = Team::hooked();
     fs::write(one.join("code.ex"), "x").unwrap();
     team.commit(&one, "Code");
@@ -56,7 +56,7 @@ fn a_lock_that_is_a_link_is_checked_like_any_other() {
 }
 
 #[test]
-fn a_stale_mirror_stops_the_push_and_says_what_to_do() {
+fn a_stale_mirror_blocks_the_push_with_a_hint() {
     let (team, one) = Team::hooked();
     team.commit_lock(&one, &["alpha 1.1.0", "left 1.0.0", "right 1.0.0"]);
     let ran = team.git(&one, &["push", "origin", "main"]).exits(1);
@@ -80,7 +80,7 @@ fn a_stale_mirror_stops_the_push_and_says_what_to_do() {
 }
 
 #[test]
-fn check_only_says_so_and_off_does_nothing() {
+fn check_only_reports_and_off_does_nothing() {
     let (team, one) = Team::hooked();
     team.git(&one, &["config", "hexmirror.prePush", "check"]).ok();
     team.commit_lock(&one, &["alpha 1.0.0"]);
@@ -125,7 +125,7 @@ fn deletions_tags_notes_and_old_commits_do_not_concern_the_mirror() {
 }
 
 #[test]
-fn of_several_refs_each_is_looked_at() {
+fn each_of_several_refs_is_checked() {
     let (team, one) = Team::hooked();
     team.git(&one, &["branch", "same"]).ok();
     team.git(&one, &["switch", "--quiet", "--create", "stale"]).ok();
@@ -139,7 +139,7 @@ fn of_several_refs_each_is_looked_at() {
 }
 
 #[test]
-fn the_way_out_is_that_of_the_lock_that_is_pushed() {
+fn the_hint_fits_the_pushed_lock() {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
     let two = team.clone("two");
@@ -189,7 +189,7 @@ fn a_mirror_that_moved_on_the_remote_is_merged_first() {
 }
 
 #[test]
-fn what_somebody_else_mirrored_counts() {
+fn releases_mirrored_by_another_user_count() {
     let (team, one) = Team::hooked();
     team.run(&one, &["push"]).ok();
     let two = team.clone("two");
@@ -233,7 +233,7 @@ fn dropped_there(ahead: bool, behind: bool) -> (Team, PathBuf) {
 }
 
 #[test]
-fn what_somebody_dropped_on_the_remote_since_goes_back_there() {
+fn items_pruned_from_the_remote_are_pushed_again_if_needed() {
     for (ahead, behind) in [(false, false), (true, false), (false, true), (true, true)] {
         let (team, one) = dropped_there(ahead, behind);
         let ran = team.git(&one, &["push", "--quiet", "origin", "old"]).ok().says("pushed hexmirror to origin");
@@ -247,7 +247,7 @@ fn what_somebody_dropped_on_the_remote_since_goes_back_there() {
 }
 
 #[test]
-fn a_push_of_what_is_alive_nowhere_is_stopped_where_somebody_dropped_what_it_needs() {
+fn a_push_is_blocked_if_another_user_pruned_what_it_needs() {
     let (team, one) = dropped_there(false, false);
     let commit = team.ask(&one, &["rev-parse", "old"]);
     team.git(&one, &["fetch", "--quiet", "origin", "main"]).ok();
@@ -269,7 +269,7 @@ fn a_push_of_what_is_alive_nowhere_is_stopped_where_somebody_dropped_what_it_nee
 }
 
 #[test]
-fn only_checked_it_counts_as_it_was_last_seen() {
+fn with_check_the_remote_counts_as_last_fetched() {
     let (team, one) = dropped_there(false, false);
     team.git(&one, &["config", "hexmirror.prePush", "check"]).ok();
     let (ran, talked) = team.traced(&one, &["push", "--quiet", "origin", "old"]);
@@ -281,7 +281,7 @@ fn only_checked_it_counts_as_it_was_last_seen() {
 }
 
 #[test]
-fn one_request_tells_that_the_remote_still_has_it() {
+fn one_request_confirms_that_the_remote_still_has_it() {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
     team.commit_lock(&one, &["alpha 1.0.0"]);
@@ -308,7 +308,7 @@ fn one_request_tells_that_the_remote_still_has_it() {
 }
 
 #[test]
-fn a_remote_that_has_it_all_and_takes_no_more_does_not_stop_the_push() {
+fn a_read_only_remote_that_has_everything_does_not_block_the_push() {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet", "origin", "main", "hexmirror"]).ok();
     let update = team.remote.join("hooks/update");
@@ -324,7 +324,7 @@ fn a_remote_that_has_it_all_and_takes_no_more_does_not_stop_the_push() {
 }
 
 #[test]
-fn a_remote_that_does_not_take_the_mirror_stops_the_push_with_its_reason() {
+fn a_remote_that_rejects_the_mirror_blocks_the_push_with_its_reason() {
     let (team, one) = Team::hooked();
     let update = team.remote.join("hooks/update");
     crate::team::script(&update, "#!/bin/sh\ntest \"$1\" != refs/heads/hexmirror || { echo not here >&2; exit 1; }\n");
@@ -341,7 +341,7 @@ fn a_remote_that_does_not_take_the_mirror_stops_the_push_with_its_reason() {
 }
 
 #[test]
-fn an_unreachable_remote_is_gits_to_report() {
+fn an_unreachable_remote_is_reported_by_git() {
     let (team, one) = Team::hooked();
     fs::rename(&team.remote, team.stage.sandbox.path().join("gone")).unwrap();
     team.commit_lock(&one, &["left 1.0.0"]);
@@ -351,7 +351,7 @@ fn an_unreachable_remote_is_gits_to_report() {
 }
 
 #[test]
-fn a_broken_mirror_or_none_stops_only_what_needs_it() {
+fn a_damaged_or_missing_mirror_blocks_only_pushes_that_need_it() {
     let (team, one) = Team::hooked();
     let mirror = team.tip(&one).unwrap();
     // Another user replaced it with something else.

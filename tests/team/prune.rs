@@ -53,7 +53,7 @@ fn aged(before: &[&str], after: &[&str]) -> (Team, std::path::PathBuf) {
 }
 
 #[test]
-fn what_no_lock_needs_goes_and_can_be_brought_back() {
+fn unneeded_items_are_pruned_and_can_be_restored() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0", "delta 4.5.6+build.7"], &["alpha 1.1.0"]);
     let before = team.tip(&one).unwrap();
     let plan = team.run(&one, &["prune", "--dry-run"]).ok().says("would drop 3 releases");
@@ -86,7 +86,7 @@ fn what_no_lock_needs_goes_and_can_be_brought_back() {
 }
 
 #[test]
-fn whatever_is_alive_keeps_what_it_needs() {
+fn live_branches_keep_what_they_need() {
     let old = ["branch", "detached", "kept", "recent", "remote", "stash", "tag", "unpushed", "worktree"];
     let old: Vec<String> = old.iter().map(|name| format!("{name} 1.0.0")).collect();
     let old: Vec<&str> = old.iter().map(String::as_str).collect();
@@ -138,7 +138,7 @@ fn whatever_is_alive_keeps_what_it_needs() {
 }
 
 #[test]
-fn what_came_lately_stays_whoever_needs_it() {
+fn recent_items_are_kept() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0"], &["alpha 1.0.0"]);
     // Another user's release, for a branch that is unknown here.
     let two = team.clone("two");
@@ -158,7 +158,7 @@ fn what_came_lately_stays_whoever_needs_it() {
 }
 
 #[test]
-fn others_do_not_bring_back_what_went() {
+fn other_clones_do_not_restore_pruned_items() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0", "kept 1.0.0"], &["kept 1.0.0"]);
     let two = team.clone("two");
     team.run(&two, &["pull"]).ok();
@@ -191,7 +191,7 @@ fn others_do_not_bring_back_what_went() {
 }
 
 #[test]
-fn a_lock_that_cannot_be_read_is_no_reason_to_drop_what_it_may_need() {
+fn an_unreadable_lock_blocks_pruning() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0"], &["alpha 1.0.0"]);
     // Another mirror is not a project, although its packages contain locks.
     team.git(&one, &["branch", "backup", "hexmirror"]).ok();
@@ -215,7 +215,7 @@ fn a_lock_that_cannot_be_read_is_no_reason_to_drop_what_it_may_need() {
 }
 
 #[test]
-fn locks_count_wherever_they_are_and_however_they_are_called() {
+fn locks_count_in_any_place_and_under_any_name() {
     let old = ["branch", "detached", "kept", "recent", "remote", "stash", "tag", "worktree"];
     let old: Vec<String> = old.iter().map(|name| format!("{name} 1.0.0")).collect();
     let old: Vec<&str> = old.iter().map(String::as_str).collect();
@@ -267,7 +267,7 @@ fn locks_count_wherever_they_are_and_however_they_are_called() {
 }
 
 #[test]
-fn what_a_branch_needs_here_comes_through_a_prune_elsewhere() {
+fn a_local_branch_keeps_what_another_clone_pruned() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0", "kept 1.0.0"], &["kept 1.0.0"]);
     let two = team.clone("two");
     team.run(&two, &["pull"]).ok();
@@ -295,7 +295,7 @@ fn what_a_branch_needs_here_comes_through_a_prune_elsewhere() {
 }
 
 #[test]
-fn what_somebody_added_again_is_not_taken_for_dropped() {
+fn items_that_were_added_again_do_not_count_as_pruned() {
     let (team, one) = aged(&["alpha 1.0.0", "kept 1.0.0"], &["kept 1.0.0"]);
     let (two, three) = (team.clone("two"), team.clone("three"));
     for folder in [&two, &three] {

@@ -7,7 +7,7 @@ use crate::support::stage::{PINNED, Ran};
 use crate::team::{Team, registry, script};
 
 #[test]
-fn a_mirror_goes_to_the_remote_and_into_another_clone() {
+fn a_mirror_is_pushed_and_pulled_by_another_clone() {
     let team = Team::new();
     let (one, two) = (team.stage.project.clone(), team.clone("two"));
     team.run(&one, &["pull"]).exits(3).says("origin has no branch hexmirror");
@@ -30,7 +30,7 @@ fn a_mirror_goes_to_the_remote_and_into_another_clone() {
 }
 
 #[test]
-fn what_one_adds_moves_the_other_forward() {
+fn new_commits_are_fast_forwarded() {
     let team = Team::new();
     let (one, two) = (team.stage.project.clone(), team.clone("two"));
     team.run(&one, &["update"]).ok();
@@ -48,7 +48,7 @@ fn what_one_adds_moves_the_other_forward() {
 }
 
 #[test]
-fn a_push_that_only_brings_something_says_so_as_a_pull_does() {
+fn a_push_that_only_integrates_reports_like_a_pull() {
     let team = Team::with(registry(), &PINNED);
     let (one, two) = (team.stage.project.clone(), team.clone("two"));
     team.run(&one, &["update"]).ok();
@@ -196,7 +196,7 @@ fn a_full_name_keeps_the_mirror_out_of_the_branches() {
 }
 
 #[test]
-fn a_remote_that_is_not_there_or_no_remote_at_all() {
+fn a_missing_remote_is_reported() {
     let team = Team::new();
     let one = team.stage.project.clone();
     team.run(&one, &["update"]).ok();
@@ -273,7 +273,7 @@ fn a_package_that_a_push_rule_refuses_can_be_stored_as_its_tarball() {
 }
 
 #[test]
-fn a_branch_of_the_remote_that_is_no_mirror_is_left_alone() {
+fn a_remote_branch_that_is_not_a_mirror_is_not_modified() {
     let team = Team::new();
     let one = team.stage.project.clone();
     team.git(&one, &["push", "--quiet", "origin", "main:hexmirror"]).ok();
@@ -293,7 +293,7 @@ fn a_branch_of_the_remote_that_is_no_mirror_is_left_alone() {
 }
 
 #[test]
-fn a_mirror_that_somebody_deleted_on_the_remote_is_put_back() {
+fn a_mirror_deleted_on_the_remote_is_pushed_again() {
     let team = Team::new();
     let one = team.stage.project.clone();
     team.run(&one, &["update"]).ok();
@@ -321,7 +321,7 @@ fn works_from_a_subfolder_another_worktree_and_a_relative_address() {
 }
 
 #[test]
-fn a_partial_clone_says_what_it_lacks_and_how_to_fetch_it() {
+fn a_partial_clone_reports_missing_objects_and_how_to_fetch_them() {
     let team = Team::new();
     team.run(&team.stage.project, &["update"]).ok();
     team.run(&team.stage.project, &["push"]).ok();

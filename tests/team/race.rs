@@ -73,7 +73,7 @@ fn eight_clones_push_every_update_at_once_and_nothing_is_lost() {
 }
 
 #[test]
-fn attempts_leave_one_merge_and_what_is_added_meanwhile_is_kept() {
+fn repeated_attempts_leave_one_merge_and_keep_concurrent_updates() {
     let team = Team::with(registry(), &PINNED);
     let (one, two) = (team.stage.project.clone(), team.clone("two"));
     team.run(&one, &["update"]).ok();

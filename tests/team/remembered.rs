@@ -50,7 +50,7 @@ fn a_hook_reads_no_lock_that_an_update_or_a_status_has_compared() {
 }
 
 #[test]
-fn of_several_locks_too_whether_they_are_named_or_looked_for() {
+fn several_locks_are_cached_too() {
     for locks in ["mix.lock apps/x/mix.lock", "**/mix.lock"] {
         let (team, one) = Team::hooked();
         team.git(&one, &["config", "hexmirror.locks", locks]).ok();
@@ -68,7 +68,7 @@ fn of_several_locks_too_whether_they_are_named_or_looked_for() {
 }
 
 #[test]
-fn what_a_hook_has_compared_serves_status() {
+fn an_answer_cached_by_a_hook_serves_status() {
     let (team, one) = Team::hooked();
     team.run(&one, &["push"]).ok();
     team.commit_lock(&one, &["alpha 1.0.0"]);

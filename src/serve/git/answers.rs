@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_kept_and_nothing_twice() {
+    fn oversized_answers_are_not_cached_and_none_is_cached_twice() {
         let answers = Answers::default();
         answers.keep(question(1), Bytes::from(vec![0; MAX_ANSWER + 1]));
         assert_eq!(answers.get(&question(1)), None);

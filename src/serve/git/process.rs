@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_version_counts_and_nonsense_does_not() {
+    fn the_highest_valid_version_counts() {
         assert!(Protocol::new(Some("version=2")).is_2());
         assert!(Protocol::new(Some("version=1:version=2")).is_2());
         assert!(!Protocol::new(Some("version=1")).is_2());

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_packed_is_taken_as_it_is() {
+    async fn uncompressed_bodies_are_accepted_unchanged() {
         for length in [0, 1, IN_MEMORY, IN_MEMORY + 1, 300_000] {
             let text: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             let parts: Vec<&[u8]> = text.chunks(10_007).collect();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_gzip_or_goes_on_after_it_is_refused() {
+    async fn invalid_gzip_and_trailing_data_are_refused() {
         let mut longer = gzip(b"0000");
         longer.push(b'x');
         for bytes in [&b"0032want"[..], &longer] {

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_may_be_called_what_a_part_of_one_is() {
+    fn a_repository_may_have_the_name_of_a_service() {
         let (address, what) = named("/git/h.org/objects/objects/info/packs", None, None);
         assert_eq!((address, what), (Some("h.org/objects".into()), file("objects/info/packs")));
         assert_eq!(named("/git/h.org/x/objects/HEAD", None, None).0.unwrap(), "h.org/x/objects");

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_writer_learns_that_its_readers_left_and_gives_its_room_back() {
+    async fn a_writer_without_readers_frees_its_disk_space() {
         let room = Room::default();
         let (writer, spool) = spool(&room);
         for _ in 0..3 {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readers_of_an_answer_without_an_end_are_not_left_waiting() {
+    async fn readers_of_an_unfinished_answer_are_notified() {
         let (writer, spool) = spool(&Room::default());
         drop(writer);
         assert!(matches!(Arc::new(spool).next(0).await, Next::End(End::Broken(_))));
