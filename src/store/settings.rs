@@ -68,7 +68,11 @@ fn check(git: &gix::Repository, source: Source, path: PathBuf) -> Result<()> {
         Err(error) => return Err(StoreError::io("read", path)(error)),
     };
     let snapshot = git.config_snapshot();
-    let is_read = || snapshot.plumbing().sections().any(|section| section.meta().source == source);
+    // GIT_CONFIG_GLOBAL is the path of both of the user's files, and is read once.
+    let is_read = || {
+        let mut read = snapshot.plumbing().sections().map(|section| section.meta());
+        read.any(|meta| meta.source == source || meta.path.as_ref() == Some(&path))
+    };
     let has_settings = text.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_start().starts_with(b"["));
     if has_settings && !is_read() {
         return Err(StoreError::io("read", path)(io::Error::other("its settings could not be read at first")));

@@ -257,3 +257,14 @@ fn safe_bare_repository_is_respected() {
     stage.git(&["--git-dir=vendored", "config", "safe.bareRepository", "explicit"]);
     stage.run_in(&bare, &["list"]).ok();
 }
+
+#[test]
+fn the_users_settings_are_where_git_is_told_they_are() {
+    let stage = Stage::new();
+    let file = stage.sandbox.path().join("settings");
+    let text = fs::read_to_string(stage.sandbox.home().join(".gitconfig")).unwrap();
+    fs::write(&file, text + "[hexmirror]\n\tbranch = other\n").unwrap();
+    let file = file.to_str().unwrap();
+    stage.run_with(&["status"], &[("GIT_CONFIG_GLOBAL", file)]).exits(1).prints("other lacks");
+    stage.run_with(&["status"], &[("GIT_CONFIG_SYSTEM", file), ("GIT_CONFIG_GLOBAL", "/dev/null")]).exits(1);
+}
