@@ -319,11 +319,11 @@ pub enum OpError {
 }
 
 /// The maximum number of items to list that an older entry lacks.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 fn listed(lost: &[Lost]) -> String {
-    let more = if lost.len() > NAMED { format!(" and {} more", lost.len() - NAMED) } else { String::new() };
-    lost.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ") + &more
+    let more = if lost.len() > MAX_NAMED { format!(" and {} more", lost.len() - MAX_NAMED) } else { String::new() };
+    lost.iter().take(MAX_NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ") + &more
 }
 
 impl OpError {

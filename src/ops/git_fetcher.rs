@@ -15,12 +15,12 @@ use crate::progress::{Event, Progress};
 use crate::store::{Checkout, GitFile, ObjectId, Repository, Snapshot};
 
 /// The default number of concurrent fetches. Each takes one or two processes and often a whole core.
-const JOBS: usize = 4;
+const DEFAULT_JOBS: usize = 4;
 /// When revisions are removed, a repository is packed again if the new pack is smaller than this fraction of the old
 /// packs.
-const WORTH: (u64, u64) = (3, 4);
+const REPACK_RATIO: (u64, u64) = (3, 4);
 /// The size in bytes above which a pack is stored without being read into memory.
-const LARGE: u64 = 8 << 20;
+const LARGE_PACK: u64 = 8 << 20;
 
 /// A repository as it will be stored in the mirror branch.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl GitFetcher {
             manifest: base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default(),
             checkouts: BTreeMap::new(),
             root: fs::canonicalize(root).map_err(OpError::machine("resolve", root))?,
-            jobs: jobs.or(project.config.jobs).unwrap_or(JOBS).min(JOBS),
+            jobs: jobs.or(project.config.jobs).unwrap_or(DEFAULT_JOBS).min(DEFAULT_JOBS),
             progress,
         })
     }
@@ -265,7 +265,7 @@ impl GitFetcher {
         let there = folder.map(|folder| (&before, folder));
         let scratch = Scratch::open(&self.git, &self.root, address, !before.is_full(), there)?;
         let Packed { new, shallow, .. } = scratch.pack(&revisions, &BTreeMap::new())?;
-        let new = new.filter(|new| new.bytes < before.bytes() / WORTH.1 * WORTH.0);
+        let new = new.filter(|new| new.bytes < before.bytes() / REPACK_RATIO.1 * REPACK_RATIO.0);
         if let Some(new) = &new {
             stored.shallow = shallow;
             stored.packs = [(new.name, new.bytes)].into();
@@ -278,7 +278,7 @@ impl GitFetcher {
         let paths = [&new.pack, &new.index];
         let names =
             paths.map(|path| format!("objects/pack/{}", path.file_name().unwrap_or_default().to_string_lossy()));
-        if new.bytes > LARGE {
+        if new.bytes > LARGE_PACK {
             let (ids, pack) = pack_files(&self.git, &new.pack.with_extension("stored"), &paths.map(Clone::clone))?;
             let file = |id: String| {
                 let id = ObjectId::from_hex(id.as_bytes()).map_err(|_| wrong_id(&pack, &id))?;

@@ -9,7 +9,7 @@ use crate::model::RepositoryName;
 
 /// The number of consecutive failures, each after all retries, after which a repository is given up. If 60 % of all
 /// requests fail, the chance of giving up by accident is one in 300,000.
-const IN_A_ROW: u32 = 5;
+const MAX_CONSECUTIVE_FAILURES: u32 = 5;
 
 /// The state of the repositories so far. A repository that is down is given up without affecting the others.
 #[derive(Debug, Default)]
@@ -24,14 +24,15 @@ impl Health {
     /// Returns whether a repository receives no further requests.
     pub fn is_given_up(&self, repository: &RepositoryName) -> bool {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        self.stopped.load(Ordering::Relaxed) || failed.get(repository).is_some_and(|failed| *failed >= IN_A_ROW)
+        self.stopped.load(Ordering::Relaxed)
+            || failed.get(repository).is_some_and(|failed| *failed >= MAX_CONSECUTIVE_FAILURES)
     }
 
     /// Records a successful response.
     pub fn answered(&self, repository: &RepositoryName) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         // A repository stays given up: one late response does not mean that it works again.
-        if let Some(failed) = failed.get_mut(repository).filter(|failed| **failed < IN_A_ROW) {
+        if let Some(failed) = failed.get_mut(repository).filter(|failed| **failed < MAX_CONSECUTIVE_FAILURES) {
             *failed = 0;
         }
     }
@@ -48,8 +49,8 @@ impl Health {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = failed.entry(repository.clone()).or_default();
         let before = *failed;
-        *failed = if error.is_total() { IN_A_ROW } else { before.saturating_add(1) };
-        before < IN_A_ROW
+        *failed = if error.is_total() { MAX_CONSECUTIVE_FAILURES } else { before.saturating_add(1) };
+        before < MAX_CONSECUTIVE_FAILURES
     }
 }
 
@@ -69,13 +70,13 @@ mod tests {
     fn a_repository_is_given_up_after_some_failures_in_a_row() {
         let (health, one, other) = (Health::default(), RepositoryName::hexpm(), "acme".parse().unwrap());
         for _ in 0..2 {
-            for _ in 1..IN_A_ROW {
+            for _ in 1..MAX_CONSECUTIVE_FAILURES {
                 assert!(health.failed(&one, &status(503)));
             }
             assert!(!health.is_given_up(&one));
             health.answered(&one);
         }
-        for _ in 0..IN_A_ROW {
+        for _ in 0..MAX_CONSECUTIVE_FAILURES {
             assert!(health.failed(&one, &status(503)));
         }
         assert!(health.is_given_up(&one) && !health.is_given_up(&other));
@@ -88,7 +89,7 @@ mod tests {
     fn an_answer_that_is_an_error_is_an_answer() {
         let (health, one) = (Health::default(), RepositoryName::hexpm());
         let not_found = FetchError::NotFound { url: "http://h/a".parse().unwrap(), status: 404 };
-        for _ in 0..2 * IN_A_ROW {
+        for _ in 0..2 * MAX_CONSECUTIVE_FAILURES {
             assert!(health.failed(&one, &status(500)));
             assert!(health.failed(&one, &not_found));
         }

@@ -13,9 +13,9 @@ use crate::model::{EntryId, StoredEntry};
 ///
 /// Otherwise, an update of many packages from an unreliable upstream would never finish, because all entries would have
 /// to arrive in one run. As a consequence, the mirror's entries may be older than upstream's by up to this time.
-const KEPT: Duration = Duration::from_secs(60 * 60);
+const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// The same limit for an update that refreshes all entries.
-const KEPT_IN_REFRESH: Duration = Duration::from_secs(10 * 60);
+const MAX_AGE_IN_REFRESH: Duration = Duration::from_secs(10 * 60);
 
 /// The registry entries that are kept in the download folder.
 pub(super) struct KeptEntries {
@@ -45,7 +45,7 @@ pub(super) enum Found {
 
 impl KeptEntries {
     pub fn new(downloads: Arc<Downloads>, base: BTreeMap<EntryId, StoredEntry>, refresh: bool) -> Self {
-        Self { downloads, base, kept_for: if refresh { KEPT_IN_REFRESH } else { KEPT } }
+        Self { downloads, base, kept_for: if refresh { MAX_AGE_IN_REFRESH } else { MAX_AGE } }
     }
 
     /// Searches for a kept entry. Ignores entries that are damaged or that another key signed.

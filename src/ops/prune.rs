@@ -19,7 +19,7 @@ use crate::store::{Draft, Lock, ObjectId, Snapshot, StoreError, Temporary};
 /// The number of attempts if other processes keep moving the branch.
 const ATTEMPTS: usize = 5;
 /// The maximum number of releases that a commit's subject names.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
 
 /// Options for pruning.
@@ -185,8 +185,8 @@ fn message(pruning: &Pruning) -> String {
     let what = if gone.is_empty() {
         count(pruning.entries.len(), "registry entry", "registry entries")
     } else {
-        let more = if gone.len() > NAMED { ", …" } else { "" };
-        format!("{}{more}", gone[..gone.len().min(NAMED)].join(", "))
+        let more = if gone.len() > MAX_NAMED { ", …" } else { "" };
+        format!("{}{more}", gone[..gone.len().min(MAX_NAMED)].join(", "))
     };
     let mut message = format!("Drop {what}\n\nNo lock of a live branch needs it.\n\n");
     for gone in gone {

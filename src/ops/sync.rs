@@ -13,9 +13,9 @@ use crate::progress::{Event, Progress};
 use crate::store::{Incoming, Lock, Mark, ObjectId, Repository};
 
 /// The maximum number of attempts to push while others keep pushing first.
-const PUSHES: u32 = 150;
+const MAX_PUSHES: u32 = 150;
 /// The number of attempts after which the user is told why the push takes long.
-const TOLD: u32 = 4;
+const NOTICE_AFTER: u32 = 4;
 
 /// How a remote's mirror was integrated into the local one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,10 +125,10 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
             }
         }
         if attempts > 1 {
-            if attempts == PUSHES {
+            if attempts == MAX_PUSHES {
                 return Err(OpError::RemoteKeptMoving { remote, branch: project.branch.to_string(), attempts });
             }
-            if attempts == TOLD {
+            if attempts == NOTICE_AFTER {
                 progress.report(Event::Waiting { reason: format!("others who push to {remote}") });
             }
             thread::sleep(longest_pause(attempts).mul_f64(fastrand::f64()));

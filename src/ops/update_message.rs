@@ -11,7 +11,7 @@ use super::{Added, AddedGit, Project, Result};
 use crate::model::{Fingerprint, ReleaseId, RepositoryName};
 
 /// The maximum number of releases that a commit's subject names.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// The changes that an update made.
 #[derive(Clone, Copy)]
@@ -94,7 +94,7 @@ fn subject(added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String
     let new =
         added.iter().all(|release| release.replaced.is_none()) && added_git.iter().all(|git| git.replaced.is_none());
     let verb = if new { "Add" } else { "Update" };
-    let more = if changes.len() > NAMED { ", …" } else { "" };
+    let more = if changes.len() > MAX_NAMED { ", …" } else { "" };
     let mut counts = Vec::new();
     if !added.is_empty() {
         counts.push(count(added.len(), "package", "packages"));
@@ -102,7 +102,7 @@ fn subject(added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String
     if !added_git.is_empty() {
         counts.push(count(added_git.len(), "git revision", "git revisions"));
     }
-    format!("{verb} {}: {}{more}", counts.join(" and "), changes[..changes.len().min(NAMED)].join(", "))
+    format!("{verb} {}: {}{more}", counts.join(" and "), changes[..changes.len().min(MAX_NAMED)].join(", "))
 }
 
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {

@@ -14,7 +14,7 @@ use super::seats::{Busy, Seat};
 
 /// The minimum number of bytes that a client must read per time limit. The system's buffers are larger, so a client
 /// that is merely slow is not affected.
-const LEAST: usize = 16 * 1024;
+const MIN_BYTES: usize = 16 * 1024;
 
 /// A stream whose writes fail if the peer reads too little for too long. hyper limits the time for reads. The
 /// connection's seat counts as busy while a write is blocked.
@@ -44,7 +44,7 @@ impl<S> Guarded<S> {
                 stalled.busy = None;
                 stalled.taken += bytes;
             }
-            self.stalled.take_if(|stalled| stalled.taken >= LEAST);
+            self.stalled.take_if(|stalled| stalled.taken >= MIN_BYTES);
         }
         if written.is_ready() {
             return written;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// The fraction of all seats to free at a time.
-const FEW: usize = 16;
+const FREED_FRACTION: usize = 16;
 
 /// All seats of a server.
 pub(super) struct Seats {
@@ -119,7 +119,7 @@ impl Seats {
             return;
         }
         idle.sort_by_cached_key(|seat| (seat.idle_since.load(SeqCst), seat.number));
-        idle.iter().take((taken.seats.len() / FEW).max(1)).for_each(|seat| seat.ask_to_leave());
+        idle.iter().take((taken.seats.len() / FREED_FRACTION).max(1)).for_each(|seat| seat.ask_to_leave());
     }
 
     /// Asks all connections to close. Busy ones finish their current response first.

@@ -8,7 +8,7 @@ use super::contents::{Contents, Tip};
 use super::refusal::Refusal;
 
 /// The maximum number of attempts per request.
-const MOST: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// The attempts of one request.
 pub(super) struct Tries<'a> {
@@ -26,7 +26,7 @@ impl<'a> Tries<'a> {
     /// have been replaced, and again whenever the branch has moved. Refreshes the contents first.
     pub(super) async fn again(&mut self, refusal: &Refusal, tip: Option<&Tip>) -> bool {
         let is_new = self.failed.is_empty() || self.failed.last().is_some_and(|last| last.as_ref() != tip);
-        if !refusal.is_of_contents || !is_new || self.failed.len() + 1 >= MOST {
+        if !refusal.is_of_contents || !is_new || self.failed.len() + 1 >= MAX_ATTEMPTS {
             return false;
         }
         self.failed.push(tip.cloned());
