@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::git_fetcher::{FetchedRepository, GitFetcher};
 use super::health::Health;
-use super::kept::{Found, KeptEntries, Verified};
+use super::kept::{KeptEntries, KeptEntry, Verified};
 use super::mentioned::read_entry;
 use super::parallel::cores;
 use super::upstream::HexRepositories;
@@ -381,11 +381,11 @@ impl Shared {
         }
         let lists = |package: &Package| pins.iter().all(|pin| listed(package, pin).is_ok());
         let stale = match self.kept.find(&self.upstream, id, key) {
-            Found::Current(kept) if lists(&kept.package) && self.is_no_older(id, &kept).is_ok() => {
+            KeptEntry::Current(kept) if lists(&kept.package) && self.is_no_older(id, &kept).is_ok() => {
                 return Ok(Some(self.hand_on(id, kept).await));
             }
-            Found::Current(kept) | Found::Stale(kept) => Some(kept),
-            Found::Absent | Found::Nothing => None,
+            KeptEntry::Current(kept) | KeptEntry::Stale(kept) => Some(kept),
+            KeptEntry::Absent | KeptEntry::Nothing => None,
         };
         let etag = stale.as_ref().and_then(|kept| kept.etag.as_deref());
         let answer = self.ask(repository, self.upstream.registry_entry(repository, package, etag)).await;
@@ -426,7 +426,7 @@ impl Shared {
     /// Returns whether the repository recently answered that it has no such entry.
     fn was_absent(&self, id: &EntryId) -> bool {
         let key = self.keys.get(&id.repository);
-        key.is_some_and(|key| matches!(self.kept.find(&self.upstream, id, key), Found::Absent))
+        key.is_some_and(|key| matches!(self.kept.find(&self.upstream, id, key), KeptEntry::Absent))
     }
 
     /// Returns the entries that no task has claimed yet, and claims them.

@@ -33,7 +33,7 @@ pub(super) struct Verified {
 }
 
 /// The result of a search for a kept entry.
-pub(super) enum Found {
+pub(super) enum KeptEntry {
     /// The entry can be used without a request.
     Current(Verified),
     /// The repository recently answered that it has no such entry.
@@ -49,16 +49,16 @@ impl KeptEntries {
     }
 
     /// Searches for a kept entry. Ignores entries that are damaged or that another key signed.
-    pub fn find(&self, upstream: &Upstream, id: &EntryId, key: &PublicKey) -> Found {
+    pub fn find(&self, upstream: &Upstream, id: &EntryId, key: &PublicKey) -> KeptEntry {
         let Some((Kept { signed, etag, base }, age)) = upstream.kept_entry(id, &self.downloads) else {
-            return Found::Nothing;
+            return KeptEntry::Nothing;
         };
         let is_current = age < self.kept_for && base == self.base_of(id);
         match signed.map(|signed| Verified::new(id, key, signed, etag)) {
-            None if is_current => Found::Absent,
-            Some(Ok(verified)) if is_current => Found::Current(verified),
-            Some(Ok(verified)) => Found::Stale(verified),
-            _ => Found::Nothing,
+            None if is_current => KeptEntry::Absent,
+            Some(Ok(verified)) if is_current => KeptEntry::Current(verified),
+            Some(Ok(verified)) => KeptEntry::Stale(verified),
+            _ => KeptEntry::Nothing,
         }
     }
 

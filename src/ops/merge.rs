@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::ops::Add;
 
 use super::mentioned::{mentioned, read_entry};
-use super::needed::{Answer, Question, needed};
+use super::needed::{LockScope, LockedNeeds, needed};
 use super::signers::Signers;
 use super::update_message::count;
 use super::upstream::HexRepositories;
@@ -221,8 +221,8 @@ impl<'a> Union<'a> {
         let mut needed_here = Needed::default();
         if !(gone_here.is_empty() && gone_there.is_empty()) {
             // Whoever pruned the other mirror did not know which branches are live here.
-            let question = Question { tags: project.config.keep_tags.clone(), since: i64::MAX, strict: false };
-            let Answer { needed, .. } = needed(project, &question, progress)?;
+            let scope = LockScope { tags: project.config.keep_tags.clone(), since: i64::MAX, strict: false };
+            let LockedNeeds { needed, .. } = needed(project, &scope, progress)?;
             gone_here.keep(&needed);
             gone_there.keep(&needed);
             needed_here = needed;

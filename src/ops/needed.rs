@@ -12,7 +12,7 @@ use crate::store::{Live, ObjectId, Seen};
 
 /// Which locks count, and how to treat one that cannot be read.
 #[derive(Debug, Clone)]
-pub(super) struct Question {
+pub(super) struct LockScope {
     /// Globs for the tags whose locks count.
     pub tags: Vec<String>,
     /// All commits since this time count, in seconds since 1970.
@@ -24,7 +24,7 @@ pub(super) struct Question {
 
 /// The pins of all locks, and the number of distinct locks.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct LockedNeeds {
     pub needed: Needed,
     pub locks: usize,
 }
@@ -52,17 +52,17 @@ impl Names {
 /// and stashes, and of commits that are recent or not pushed yet.
 ///
 /// # Errors
-/// Fails if the project cannot be read, or if a lock cannot be read and the question is strict.
-pub(super) fn needed(project: &Project, question: &Question, progress: &dyn Progress) -> Result<Answer> {
+/// Fails if the project cannot be read, or if a lock cannot be read and the scope is strict.
+pub(super) fn needed(project: &Project, scope: &LockScope, progress: &dyn Progress) -> Result<LockedNeeds> {
     let repository = &project.repository;
     // As in git's own patterns for tags, `*` also matches slashes.
-    let tags = glob_set("the tags to keep", &question.tags, false)?;
+    let tags = glob_set("the tags to keep", &scope.tags, false)?;
     let configured = Names::new(project.config.locks.as_deref().unwrap_or_default())?;
     let live = repository.live(&project.branch, |tag| tags.is_match(tag), |path| configured.has(path))?;
-    if question.strict {
+    if scope.strict {
         warn(project, &live, progress);
     }
-    let mut search = Search::new(project, question, progress, configured);
+    let mut search = Search::new(project, scope, progress, configured);
     let Live { tips, local, remote, worktrees, staged, .. } = live;
     for (commit, whose) in &tips {
         search.commit(*commit, Some(whose))?;
@@ -73,8 +73,8 @@ pub(super) fn needed(project: &Project, question: &Question, progress: &dyn Prog
     for root in worktrees {
         search.worktree(&root)?;
     }
-    let (made, cut) = repository.made_since(tips.keys().copied(), question.since)?;
-    if cut && question.strict {
+    let (made, cut) = repository.made_since(tips.keys().copied(), scope.since)?;
+    if cut && scope.strict {
         let message =
             "this clone is shallow, so that not all commits of the days to keep are here; what only those need may go";
         progress.report(Event::Warning { message: message.into() });
@@ -84,7 +84,7 @@ pub(super) fn needed(project: &Project, question: &Question, progress: &dyn Prog
     for commit in made.into_iter().chain(unpushed) {
         search.commit(commit, None)?;
     }
-    Ok(Answer { needed: search.needed, locks: search.read.len() })
+    Ok(LockedNeeds { needed: search.needed, locks: search.read.len() })
 }
 
 fn warn(project: &Project, live: &Live, progress: &dyn Progress) {
@@ -100,7 +100,7 @@ fn warn(project: &Project, live: &Live, progress: &dyn Progress) {
 
 struct Search<'a> {
     project: &'a Project,
-    question: &'a Question,
+    scope: &'a LockScope,
     progress: &'a dyn Progress,
     configured: Names,
     /// The lock names in the tracked settings of commits, by blob id.
@@ -114,10 +114,10 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(project: &'a Project, question: &'a Question, progress: &'a dyn Progress, configured: Names) -> Self {
+    fn new(project: &'a Project, scope: &'a LockScope, progress: &'a dyn Progress, configured: Names) -> Self {
         Self {
             project,
-            question,
+            scope,
             progress,
             configured,
             tracked: HashMap::new(),
@@ -158,7 +158,7 @@ impl<'a> Search<'a> {
 
     /// Adds the locks in a worktree.
     fn worktree(&mut self, root: &std::path::Path) -> Result<()> {
-        let (repository, strict) = (&self.project.repository, self.question.strict);
+        let (repository, strict) = (&self.project.repository, self.scope.strict);
         let read = |file: &str, limit| match read_below(repository, root, file, limit) {
             Err(OpError::Refused { .. }) if !strict => Ok(None),
             read => read,
@@ -183,7 +183,7 @@ impl<'a> Search<'a> {
         }
         match (read_locks(&self.project.repository, std::slice::from_ref(&lock)), whose) {
             (Ok(wanted), _) => self.needed.add(&wanted),
-            (Err(OpError::Lock { .. } | OpError::Refused { .. }), _) if !self.question.strict => {}
+            (Err(OpError::Lock { .. } | OpError::Refused { .. }), _) if !self.scope.strict => {}
             // During an unresolved merge, the commits of both sides keep what they pin.
             (Err(OpError::Lock { file, text, source }), Some(whose)) if !(in_worktree && source.is_conflict()) => {
                 return Err(OpError::Lock { file: format!("{whose}:{file}"), text, source });

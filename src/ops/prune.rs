@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::git_fetcher::GitFetcher;
 use super::init::own_mirror;
 use super::mentioned::{mentioned, read_entry};
-use super::needed::{self, Answer, Question};
+use super::needed::{self, LockScope, LockedNeeds};
 use super::update_message::count;
 use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit};
@@ -64,8 +64,8 @@ pub fn prune(project: &Project, options: &PruneOptions, progress: &Arc<dyn Progr
     let keep_days = options.keep_days.unwrap_or(project.config.keep_days);
     let since = since(keep_days);
     let tags = project.config.keep_tags.iter().chain(&options.keep_tags).cloned().collect();
-    let question = Question { tags, since, strict: true };
-    let Answer { needed, locks } = needed::needed(project, &question, progress.as_ref())?;
+    let scope = LockScope { tags, since, strict: true };
+    let LockedNeeds { needed, locks } = needed::needed(project, &scope, progress.as_ref())?;
     for _ in 0..ATTEMPTS {
         let snapshot = if options.dry_run { mirror(project)? } else { own_mirror(project, progress.as_ref())? };
         let pruning = plan(project, &snapshot, needed.clone(), since)?;

@@ -14,7 +14,7 @@ use tokio::{runtime, task};
 use super::contents::{ContentsError, Tip};
 
 /// The result of a load. All waiting requests share the error.
-pub(super) type Outcome = Result<Bytes, Arc<ContentsError>>;
+pub(super) type LoadResult = Result<Bytes, Arc<ContentsError>>;
 
 /// The approximate overhead per item in bytes, so that a million empty items are not free.
 const OVERHEAD: u64 = 256;
@@ -34,7 +34,7 @@ struct State {
     size: u64,
     slots: HashMap<String, Slot>,
     /// The loads in progress, by the tip that they read from. An item may no longer be readable at another tip.
-    loading: HashMap<(Tip, String), watch::Receiver<Option<Outcome>>>,
+    loading: HashMap<(Tip, String), watch::Receiver<Option<LoadResult>>>,
     /// The keys of all cached items. The next candidate for eviction comes first.
     order: VecDeque<String>,
 }
@@ -67,7 +67,7 @@ impl ByteCache {
         key: &str,
         tip: &Tip,
         load: impl FnOnce() -> Result<Bytes, ContentsError> + Send + 'static,
-    ) -> Outcome {
+    ) -> LoadResult {
         let mut waiting = match self.join_or_begin(tip, key) {
             Begin::Kept(bytes) => return Ok(bytes),
             Begin::Join(waiting) => waiting,
@@ -101,7 +101,7 @@ impl ByteCache {
         self,
         key: (Tip, String),
         load: impl FnOnce() -> Result<Bytes, ContentsError> + Send + 'static,
-        sender: watch::Sender<Option<Outcome>>,
+        sender: watch::Sender<Option<LoadResult>>,
     ) {
         let permit = self.loads.acquire().await.expect("the semaphore is never closed");
         let outcome = match task::spawn_blocking(load).await {
@@ -122,8 +122,8 @@ impl ByteCache {
 
 enum Begin {
     Kept(Bytes),
-    Join(watch::Receiver<Option<Outcome>>),
-    Lead(watch::Sender<Option<Outcome>>, watch::Receiver<Option<Outcome>>),
+    Join(watch::Receiver<Option<LoadResult>>),
+    Lead(watch::Sender<Option<LoadResult>>, watch::Receiver<Option<LoadResult>>),
 }
 
 fn failed(source: Box<dyn Error + Send + Sync>) -> ContentsError {

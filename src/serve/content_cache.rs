@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use hyper::header::HeaderValue;
 use tokio::{runtime, task};
 
-use super::byte_cache::{ByteCache, Outcome};
+use super::byte_cache::{ByteCache, LoadResult};
 use super::contents::{Contents, ContentsError, Found, Resource, Tip};
 
 /// The maximum number of paths to cache per tip. A mirror has a few hundred.
@@ -100,7 +100,7 @@ impl ContentCache {
     }
 
     /// Returns the bytes of an item as sent to clients. Loads them if necessary.
-    pub(super) async fn load(&self, tip: &Tip, item: &Arc<Item>) -> Outcome {
+    pub(super) async fn load(&self, tip: &Tip, item: &Arc<Item>) -> LoadResult {
         let (contents, at, tip, item) = (self.contents.clone(), tip, tip.clone(), item.clone());
         let key = item.found.key.clone();
         let load = move || {

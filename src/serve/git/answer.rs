@@ -80,10 +80,10 @@ impl GitRepositories {
         let wanted = wanted(&request, what);
         let (head, body) = request.into_parts();
         let received = match &wanted {
-            Ok(Wanted::Process(Task::Answer)) => Some(self.receive(&head, body).await?),
+            Ok(Requested::Process(Task::Answer)) => Some(self.receive(&head, body).await?),
             _ => None,
         };
-        let asked = Wish { peer: peer.ip(), head, received, address, wanted, upstream_redirect };
+        let asked = GitRequest { peer: peer.ip(), head, received, address, wanted, upstream_redirect };
         let mut tries = Tries::new(&self.contents);
         loop {
             let tip = self.contents.tip();
@@ -106,7 +106,7 @@ impl GitRepositories {
         request::receive(&head.headers, body, self.limits).await.map_err(|error| not_received(&error))
     }
 
-    async fn answer_at(&self, tip: &Tip, asked: &Wish) -> Result<Answer, Refusal> {
+    async fn answer_at(&self, tip: &Tip, asked: &GitRequest) -> Result<Answer, Refusal> {
         let wanted = match &asked.wanted {
             Ok(wanted) => wanted,
             Err(refusal) => {
@@ -127,8 +127,8 @@ impl GitRepositories {
         };
         let folders = [repository.path.clone(), repository.objects.clone()];
         let answered = match wanted {
-            Wanted::File(name) => file(&asked.head, repository, name).await,
-            Wanted::Process(task) => self.process(asked, repository, *task).await,
+            Requested::File(name) => file(&asked.head, repository, name).await,
+            Requested::Process(task) => self.process(asked, repository, *task).await,
         };
         answered.map_err(|mut refusal| {
             refusal.is_of_contents |= folders.iter().any(|folder| is_gone(folder));
@@ -158,7 +158,7 @@ impl GitRepositories {
         Ok(Some(answer))
     }
 
-    async fn process(&self, asked: &Wish, repository: GitRepository, task: Task) -> Result<Answer, Refusal> {
+    async fn process(&self, asked: &GitRequest, repository: GitRepository, task: Task) -> Result<Answer, Refusal> {
         let protocol = asked.head.headers.get("git-protocol").and_then(|value| value.to_str().ok());
         let protocol = Protocol::new(protocol);
         let body = match &asked.received {
@@ -168,12 +168,12 @@ impl GitRepositories {
         };
         let protocol_name = protocol.as_str().to_owned();
         let question = body.map(|body| Question { repository: repository.key.clone(), protocol: protocol_name, body });
-        if let Some(answer) = self.given(question.as_ref(), task) {
+        if let Some(answer) = self.cached(question.as_ref(), task) {
             return Ok(answer);
         }
         let turn = self.turns.wait(asked.peer).await;
         // Another request may have produced the same answer while this one waited for its turn.
-        if let Some(answer) = self.given(question.as_ref(), task) {
+        if let Some(answer) = self.cached(question.as_ref(), task) {
             return Ok(answer);
         }
         let begin = if task == Task::Advertise && !protocol.is_2() { ANNOUNCEMENT } else { b"" };
@@ -206,7 +206,7 @@ impl GitRepositories {
     }
 
     /// Returns a cached answer, or one that is currently being generated for another request.
-    fn given(&self, question: Option<&Question>, task: Task) -> Option<Answer> {
+    fn cached(&self, question: Option<&Question>, task: Task) -> Option<Answer> {
         let question = question?;
         if let Some(answer) = self.answers.get(question) {
             return Some(answered(Either::Left(Full::new(answer)), task));
@@ -217,13 +217,13 @@ impl GitRepositories {
 }
 
 /// A complete request of a git client.
-struct Wish {
+struct GitRequest {
     peer: IpAddr,
     head: Parts,
     /// The body, taken by whoever processes it.
     received: Option<Received>,
     address: Option<GitAddress>,
-    wanted: Result<Wanted, Refusal>,
+    wanted: Result<Requested, Refusal>,
     upstream_redirect: Option<UpstreamRedirect>,
 }
 
@@ -259,13 +259,13 @@ fn answered(body: Either<Full<Bytes>, Box<Streamed>>, task: Task) -> Answer {
 
 /// What a client wants from a repository.
 #[derive(Debug, Clone)]
-enum Wanted {
+enum Requested {
     File(String),
     Process(Task),
 }
 
 /// Rejects requests that no repository can answer.
-fn wanted(request: &Request<Incoming>, what: What) -> Result<Wanted, Refusal> {
+fn wanted(request: &Request<Incoming>, what: What) -> Result<Requested, Refusal> {
     let refusal = |text: &str| Err(Refusal::new(StatusCode::FORBIDDEN, text.to_owned()));
     match what {
         What::Push => refusal(READ_ONLY),
@@ -274,9 +274,9 @@ fn wanted(request: &Request<Incoming>, what: What) -> Result<Wanted, Refusal> {
         What::UploadPack if request.method() != Method::POST => {
             Err(Refusal::method("POST", "git-upload-pack is asked by POST".into()))
         }
-        What::UploadPack => Ok(Wanted::Process(Task::Answer)),
-        What::Advertisement => check(request).map(|()| Wanted::Process(Task::Advertise)),
-        What::File(name) => check(request).map(|()| Wanted::File(name)),
+        What::UploadPack => Ok(Requested::Process(Task::Answer)),
+        What::Advertisement => check(request).map(|()| Requested::Process(Task::Advertise)),
+        What::File(name) => check(request).map(|()| Requested::File(name)),
     }
 }
 

@@ -75,8 +75,8 @@ async fn receive_all(
     limit: u64,
 ) -> Result<Received, BodyError> {
     let mut unpacking = packed.then(Unpacking::new);
-    let mut taken = Taken { bytes: 0, limit };
-    let mut received = Taken { bytes: 0, limit };
+    let mut taken = ByteCount { bytes: 0, limit };
+    let mut received = ByteCount { bytes: 0, limit };
     let mut to = Kept::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| BodyError::Interrupted)?;
@@ -129,12 +129,12 @@ impl Kept {
 }
 
 /// Counts bytes against a limit.
-struct Taken {
+struct ByteCount {
     bytes: u64,
     limit: u64,
 }
 
-impl Taken {
+impl ByteCount {
     fn add(&mut self, bytes: usize) -> Result<(), BodyError> {
         self.bytes += bytes as u64;
         if self.bytes > self.limit { Err(BodyError::TooLarge { limit: self.limit }) } else { Ok(()) }
@@ -157,7 +157,7 @@ impl Unpacking {
     }
 
     /// Decompresses `bytes` into `to` in small steps, so that no input can exhaust the memory.
-    async fn unpack(&mut self, bytes: Bytes, taken: &mut Taken, to: &mut Kept) -> Result<(), BodyError> {
+    async fn unpack(&mut self, bytes: Bytes, taken: &mut ByteCount, to: &mut Kept) -> Result<(), BodyError> {
         let mut rest = &bytes[..];
         loop {
             if self.done {
@@ -181,7 +181,7 @@ impl Unpacking {
 
 /// Decompresses a body that arrives in pieces. `None` if decompression fails or the body ends prematurely.
 pub(in super::super) async fn unpacked(pieces: &[&[u8]], limit: u64) -> Option<Vec<u8>> {
-    let (mut unpacking, mut taken, mut to) = (Unpacking::new(), Taken { bytes: 0, limit }, Kept::default());
+    let (mut unpacking, mut taken, mut to) = (Unpacking::new(), ByteCount { bytes: 0, limit }, Kept::default());
     for piece in pieces {
         unpacking.unpack(Bytes::copy_from_slice(piece), &mut taken, &mut to).await.ok()?;
     }
