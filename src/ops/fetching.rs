@@ -167,7 +167,7 @@ pub(super) fn fetch(
         let no_thread = || OpError::machine("start a thread that fetches into", downloads.folder());
         for number in 0..cores() {
             let (encoder, arrivals, waiting) = (encoder.clone(), arrivals.clone(), &waiting);
-            let work = move || take_apart(&encoder, waiting, &arrivals);
+            let work = move || encode_tarballs(&encoder, waiting, &arrivals);
             match thread::Builder::new().spawn_scoped(scope, work) {
                 Ok(_) => {}
                 Err(error) if number == 0 => return Err(no_thread()(error)),
@@ -261,7 +261,7 @@ fn collect(
 }
 
 /// Verifies tarballs and encodes them as git objects until the queue is empty.
-fn take_apart(encoder: &ReleaseEncoder, waiting: &Mutex<mpsc::Receiver<Job>>, arrivals: &queue::Sender<Arrival>) {
+fn encode_tarballs(encoder: &ReleaseEncoder, waiting: &Mutex<mpsc::Receiver<Job>>, arrivals: &queue::Sender<Arrival>) {
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(job) = next() {
         let arrival = match encode(encoder, &job) {

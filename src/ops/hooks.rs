@@ -162,7 +162,7 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
             continue;
         }
         let pushed_locks = || PushedLocks { reference: pushed.remote_ref.clone(), locks: locks.clone() };
-        if !brings_locks(project, remote, pushed, commit)? {
+        if !has_new_locks(project, remote, pushed, commit)? {
             // While the remote has no mirror yet, share the local mirror with any push. This is optional, so a broken
             // mirror does not block the push.
             let first = mode == PrePush::Push && there.is_none();
@@ -249,7 +249,7 @@ fn commit_of_branch(project: &Project, pushed: &PushedRef) -> Option<ObjectId> {
 }
 
 /// Returns whether a pushed commit has locks that the remote is not known to have.
-fn brings_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit: ObjectId) -> Result<bool> {
+fn has_new_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit: ObjectId) -> Result<bool> {
     let mut there = Vec::new();
     if let Some(before) = object(pushed.remote.as_deref()).filter(|before| project.repository.has(*before)) {
         if !locks_differ(project, before, commit)? {
@@ -305,9 +305,9 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
 /// Fails if the remote-tracking branches cannot be read.
 pub fn remote_with_all(project: &Project, locks: &[LockFile]) -> Result<Option<Remote>> {
     let own = project.repository.tip(&project.branch).ok().flatten();
-    let brings = |tip| !own.is_some_and(|own| covers(project, own, tip).unwrap_or(false));
+    let restores = |tip| !own.is_some_and(|own| covers(project, own, tip).unwrap_or(false));
     let tips = project.repository.remote_tips(&project.branch)?;
-    Ok(tips.into_iter().find(|(_, tip)| has_all(project, *tip, locks) && brings(*tip)).map(|(remote, _)| remote))
+    Ok(tips.into_iter().find(|(_, tip)| has_all(project, *tip, locks) && restores(*tip)).map(|(remote, _)| remote))
 }
 
 fn locks_differ(project: &Project, one: ObjectId, other: ObjectId) -> Result<bool> {

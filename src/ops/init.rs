@@ -1,7 +1,7 @@
 //! Creates the mirror branch, or adopts a remote's.
 
 use super::integrate::whose;
-use super::sync::{bring, complete};
+use super::sync::{complete, fetch_mirror};
 use super::{Project, Result, merge};
 use crate::model::Remote;
 use crate::progress::{Event, Progress};
@@ -77,7 +77,7 @@ pub(super) fn ask(project: &Project, may_ask: bool, progress: &dyn Progress) -> 
         return Ok(());
     }
     let Some(remote) = project.repository.default_remote() else { return Ok(()) };
-    let asked = project.git(may_ask).and_then(|git| bring(project, &git, &remote));
+    let asked = project.git(may_ask).and_then(|git| fetch_mirror(project, &git, &remote));
     if let Err(error) = asked {
         let message = format!(
             "whether {remote} has a mirror could not be found out ({error}); if it has, `git hexmirror pull` merges it"

@@ -312,8 +312,10 @@ impl<'a> Union<'a> {
             if own == Some(other) {
                 continue;
             }
-            let (kept, rest) =
-                (self.left(&self.gone_there, address, own), self.left(&self.gone_here, address, Some(other)));
+            let (kept, rest) = (
+                self.without_pruned(&self.gone_there, address, own),
+                self.without_pruned(&self.gone_here, address, Some(other)),
+            );
             let union = match (kept.revisions.is_empty(), rest.revisions.is_empty()) {
                 (true, true) => {
                     draft.remove_git(address);
@@ -351,7 +353,7 @@ impl<'a> Union<'a> {
     }
 
     /// Returns a repository without the revisions that the other side pruned.
-    fn left(&self, gone: &Pruning, address: &GitAddress, stored: Option<&StoredGit>) -> StoredGit {
+    fn without_pruned(&self, gone: &Pruning, address: &GitAddress, stored: Option<&StoredGit>) -> StoredGit {
         let mut left = stored.cloned().unwrap_or_default();
         left.revisions.retain(|revision, _| !gone.drops(address, *revision));
         left

@@ -400,14 +400,14 @@ pub fn locks_in(directory: &Path, named: Option<&[String]>) -> Result<Vec<LockTe
     let read = |file: &str| Ok(LockText { bytes: read_file(&directory.join(file))?, file: file.to_owned() });
     let locks: Vec<LockText> = match named {
         Some(named) => named.iter().map(|file| read(file)).collect::<Result<_>>()?,
-        None => LOCKS.iter().filter_map(|file| nearby_lock(directory, file).transpose()).collect::<Result<_>>()?,
+        None => LOCKS.iter().filter_map(|file| default_lock(directory, file).transpose()).collect::<Result<_>>()?,
     };
     let none = || OpError::NoLock { wanted: LOCKS.join(" or "), directory: directory.to_owned() };
     if locks.is_empty() { Err(none()) } else { Ok(locks) }
 }
 
 /// Reads a lock with a default name in a folder. `None` if it does not exist.
-fn nearby_lock(directory: &Path, file: &str) -> Result<Option<LockText>> {
+fn default_lock(directory: &Path, file: &str) -> Result<Option<LockText>> {
     let path = directory.join(file);
     let read = fs::canonicalize(&path).and_then(|target| read_regular(&target, MAX_LOCK));
     match read {

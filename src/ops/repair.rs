@@ -296,7 +296,7 @@ fn pin(sources: &Sources, id: &ReleaseId) -> Pin {
 fn from_remote(project: &Project, remote: &Remote, may_ask: bool) -> Result<bool> {
     let Project { repository, branch, .. } = project;
     let folder = repository.own_dir().join("repair.git");
-    let result = fetch_apart(project, remote, may_ask, &folder).and_then(|brought| match brought {
+    let result = fetch_separately(project, remote, may_ask, &folder).and_then(|brought| match brought {
         Brought::Absent => Ok(false),
         Brought::Here { commit } => {
             repository.adopt_packs(&folder.join("objects"))?;
@@ -309,7 +309,7 @@ fn from_remote(project: &Project, remote: &Remote, may_ask: bool) -> Result<bool
     result
 }
 
-fn fetch_apart(project: &Project, remote: &Remote, may_ask: bool, folder: &std::path::Path) -> Result<Brought> {
+fn fetch_separately(project: &Project, remote: &Remote, may_ask: bool, folder: &std::path::Path) -> Result<Brought> {
     let repository = &project.repository;
     let _ = fs::remove_dir_all(folder);
     repository.init_apart(folder)?;

@@ -69,7 +69,7 @@ pub fn source_diff(project: &Project, between: Between, packages: &[String], sta
     known.extend(locked(&after.wanted));
     for package in packages {
         if !known.iter().any(|locked| is_named(locked, package)) {
-            return Err(OpError::NoPackage { name: package.clone(), near: near(package, &known) });
+            return Err(OpError::NoPackage { name: package.clone(), near: similar_names(package, &known) });
         }
     }
     let mut changes = lock_changes(&before.wanted, &after.wanted);
@@ -256,7 +256,7 @@ fn is_named(locked: &Locked, name: &str) -> bool {
 }
 
 /// Returns the dependencies with similar names, the most similar first.
-fn near(name: &str, known: &[Locked]) -> Vec<String> {
+fn similar_names(name: &str, known: &[Locked]) -> Vec<String> {
     let names: BTreeSet<&str> = known.iter().map(Locked::name).collect();
     let most = name.chars().count().div_ceil(3).min(3);
     let near = |known: &str| {

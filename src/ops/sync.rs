@@ -83,7 +83,7 @@ pub fn pull(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
     Lock::sweep(&project.repository);
-    let tip = bring(project, &git, &remote)?
+    let tip = fetch_mirror(project, &git, &remote)?
         .ok_or_else(|| OpError::RemoteLacks { remote: remote.clone(), branch: project.branch.to_string() })?;
     Ok(integrate(project, Source { remote: &remote, tip }, None, progress)?.0)
 }
@@ -117,7 +117,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         let own = project.snapshot()?.ok_or_else(missing)?;
         check_outgoing(project, &remote, &own, progress)?;
         let commit = own.commit();
-        match take(project, &git, &remote, commit, None)? {
+        match push_commit(project, &git, &remote, commit, None)? {
             Taken::Moved => {}
             taken => {
                 project.repository.note_remote(&remote, &project.branch, Some(commit), "push")?;
@@ -134,7 +134,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
             thread::sleep(longest_pause(attempts).mul_f64(fastrand::f64()));
         }
         // If the remote's branch was deleted meanwhile, the next attempt creates it.
-        if let Some(tip) = bring(project, &git, &remote)? {
+        if let Some(tip) = fetch_mirror(project, &git, &remote)? {
             if leaves_behind(project, commit, tip)? {
                 return Err(OpError::Compacted { remote, branch: project.branch.to_string() });
             }
@@ -164,7 +164,7 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progre
     let branch = project.branch.to_string();
     let own = project.snapshot()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?;
     let commit = own.commit();
-    let there = bring(project, &git, &remote)?;
+    let there = fetch_mirror(project, &git, &remote)?;
     check_outgoing(project, &remote, &own, progress)?;
     if let Some(there) = there
         && !covers(project, commit, there)?
@@ -173,7 +173,7 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progre
     }
     let expected = there.map(|there| there.to_string());
     let lease = Lease { expected: expected.as_deref() };
-    match take(project, &git, &remote, commit, Some(lease))? {
+    match push_commit(project, &git, &remote, commit, Some(lease))? {
         Taken::Moved => Err(OpError::RemoteKeptMoving { remote, branch, attempts: 1 }),
         taken => {
             project.repository.note_remote(&remote, &project.branch, Some(commit), "push")?;
@@ -208,7 +208,7 @@ fn remote_of(project: &Project, reach: Reach<'_>) -> Result<Remote> {
 
 /// Pushes a commit to a remote's mirror branch. Git then updates the remote-tracking branch. A marker protects this
 /// update, because git may be killed in the middle of it.
-fn take(
+fn push_commit(
     project: &Project,
     git: &ProjectGit,
     remote: &Remote,
@@ -223,7 +223,7 @@ fn take(
 }
 
 /// Fetches a remote's mirror and returns its tip, or `None` if it has none.
-pub(super) fn bring(project: &Project, git: &ProjectGit, remote: &Remote) -> Result<Option<ObjectId>> {
+pub(super) fn fetch_mirror(project: &Project, git: &ProjectGit, remote: &Remote) -> Result<Option<ObjectId>> {
     let Project { repository, branch, .. } = project;
     repository.forget_broken_remote(remote, branch)?;
     let incoming = repository.begin_incoming()?;

@@ -130,7 +130,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
     let is_as_set = || {
         let own = project.snapshot()?;
         Ok::<_, OpError>(
-            to_store_otherwise(project, own.as_ref())?.is_empty() && !lacks_signers(project, own.as_ref())?,
+            to_store_otherwise(project, own.as_ref())?.is_empty() && !needs_signers(project, own.as_ref())?,
         )
     };
     if options.dry_run || (before.summary.fresh && !options.refresh && before.remote.is_none() && is_as_set()?) {
@@ -333,7 +333,7 @@ impl<'a> Attempt<'a> {
 
 /// Returns whether an update must record signers: in a mirror of an older format, or for a repository whose new signer
 /// the user allowed.
-fn lacks_signers(project: &Project, own: Option<&Snapshot>) -> Result<bool> {
+fn needs_signers(project: &Project, own: Option<&Snapshot>) -> Result<bool> {
     let Some(own) = own else { return Ok(false) };
     let mut set = project.config.repositories.values().filter(|config| config.signer.is_some());
     if own.is_of_older_format() || set.next().is_none() {

@@ -224,7 +224,7 @@ fn authority_params(below: u8) -> CertificateParams {
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    last(&mut params);
+    set_validity(&mut params);
     params
 }
 
@@ -240,7 +240,7 @@ fn subtree(name: &str) -> GeneralSubtree {
 }
 
 /// Sets the validity period. The period begins one day ago, because clocks differ.
-fn last(params: &mut CertificateParams) {
+fn set_validity(params: &mut CertificateParams) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     params.not_before = epoch + now.saturating_sub(DAY);
@@ -281,7 +281,7 @@ fn chain(
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    last(&mut params);
+    set_validity(&mut params);
     let own = params.signed_by(&key, &issuer).map_err(certificate)?.der().clone();
     let read =
         |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| certificate(error.to_string()));
