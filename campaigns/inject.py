@@ -95,7 +95,7 @@ SETTINGS = re.compile(
     r"(mix\.lock|rebar\.lock|\.hexmirror\.toml|config|hexpm\.pem|\.gitconfig|gitattributes|ignore|project|\.git)$"
 )
 PATH = re.compile(r"(^|[\s'\"`(=:])(/|\.{1,2}/|\.git\b|refs/|objects/|hexmirror/)[\w./@#+-]*|\b[0-9a-f]{10,40}\b")
-MISLEADING = ("check the network", "install git", "should know", "Install git")
+MISLEADING = ("check the network", "install git", "please tell", "Install git")
 ADDRESS = re.compile(r"\w+://\S+")
 _trials = {}
 

@@ -24,7 +24,7 @@ TITLES = (
 KINDS = ("damaged", "stuck", "left", "said wrong")
 MODES = ("group", "child")
 # What no command may say if one of its children was killed.
-MISLEADING = ("check the network", "install git", "should know", "panicked")
+MISLEADING = ("check the network", "install git", "please tell", "panicked")
 # The shell that git starts as its way to a remote, which is ssh elsewhere, and the process that becomes it.
 TRANSPORT = ("sh", "sh'", "git push'", "git fetch'")
 TRACED = [name for name in tracer.CALLS if name in tracer.CHANGES or name in ("openat", "fcntl")]

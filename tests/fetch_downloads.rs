@@ -188,7 +188,7 @@ async fn disk_errors_are_reported() {
     fs::write(&file, b"").unwrap();
     let error = Downloads::open(file.join("downloads")).unwrap_err();
     assert!(matches!(error, FetchError::Io { .. }) && !error.is_network() && !error.is_integrity());
-    assert!(error.to_string().starts_with("cannot make the folder /"), "{error}");
+    assert!(error.to_string().starts_with("cannot create the folder /"), "{error}");
     let (plug, downloads) = (release("plug"), scene.downloads());
     let expected = scene.publish(&plug, b"tarball");
     // Something that a file cannot replace is in the finished file's place.

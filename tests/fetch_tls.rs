@@ -45,7 +45,7 @@ async fn https_never_becomes_http() {
     let settings = Settings { ca_certificates: Some(server.certificate.clone()), ..quick() };
     let error = entry(&fetcher(&scene, settings, &server)).await.unwrap_err();
     assert!(matches!(error, FetchError::Redirect { .. }), "{error:?}");
-    assert!(told(&error).ends_with(&format!("{target} is not https any more")), "{error}");
+    assert!(told(&error).ends_with(&format!("it leads from https to {target}")), "{error}");
     assert_eq!((server.stop(), scene.server.count("*")), (1, 0));
 }
 
@@ -76,6 +76,6 @@ fn unusable_certificate_authorities_are_reported_immediately() {
         let settings = Settings { ca_certificates: Some(path.clone()), ..once() };
         let error = Upstream::new(settings, Default::default(), scene.events.clone()).err().unwrap();
         assert!(matches!(error, FetchError::CaCertificates { .. }), "{error:?}");
-        assert!(told(&error).starts_with(&format!("cannot take certificate authorities from {}: ", path.display())));
+        assert!(told(&error).starts_with(&format!("cannot load certificate authorities from {}: ", path.display())));
     }
 }

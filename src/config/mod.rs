@@ -283,18 +283,18 @@ impl Config {
         }
         let jobs = layers().find_map(|(layer, _)| layer.jobs);
         if jobs.is_some_and(|jobs| jobs == 0 || jobs > MAX_JOBS) {
-            let problem = format!("it has to be between 1 and {MAX_JOBS}");
-            return Err(ConfigError { origin: "the number of concurrent requests".into(), problem });
+            let problem = format!("must be between 1 and {MAX_JOBS}");
+            return Err(ConfigError { origin: "the setting jobs".into(), problem });
         }
         let timeout = layers().find_map(|(layer, _)| layer.timeout);
         if timeout.is_some_and(|seconds| seconds == 0 || seconds > MAX_TIMEOUT) {
-            let problem = format!("it has to be between 1 and {MAX_TIMEOUT} seconds");
-            return Err(ConfigError { origin: "the timeout".into(), problem });
+            let problem = format!("must be between 1 and {MAX_TIMEOUT} seconds");
+            return Err(ConfigError { origin: "the setting timeout".into(), problem });
         }
         let keep_days = layers().find_map(|(layer, _)| layer.prune.keep_days);
         if keep_days.is_some_and(|days| days > MAX_DAYS) {
-            let problem = format!("it may be {MAX_DAYS} at most");
-            return Err(ConfigError { origin: "the number of days to keep".into(), problem });
+            let problem = format!("must be at most {MAX_DAYS}");
+            return Err(ConfigError { origin: "the setting prune.keep_days".into(), problem });
         }
         let branch = layers().find_map(|(layer, _)| layer.branch.clone());
         Ok(Self {

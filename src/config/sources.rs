@@ -18,7 +18,7 @@ impl Layer {
         let error = |problem| ConfigError { origin: FILE.into(), problem };
         let layer: Self = toml::from_str(text).map_err(|problem| error(problem.to_string()))?;
         if layer.repositories.len() > MAX_REPOSITORIES {
-            return Err(error(format!("it names more than {MAX_REPOSITORIES} repositories")));
+            return Err(error(format!("more than {MAX_REPOSITORIES} repositories")));
         }
         Ok(layer)
     }

@@ -193,7 +193,7 @@ fn read_authorities(path: &Path) -> Result<Vec<Certificate>, FetchError> {
     let error = |source: Cause| FetchError::CaCertificates { path: path.to_owned(), source };
     let pem = std::fs::read(path).map_err(|source| error(source.into()))?;
     let authorities = Certificate::from_pem_bundle(&pem).map_err(|source| error(source.into()))?;
-    if authorities.is_empty() { Err(error("it holds no PEM certificate".into())) } else { Ok(authorities) }
+    if authorities.is_empty() { Err(error("it contains no PEM certificate".into())) } else { Ok(authorities) }
 }
 
 fn authorization(key: &str, url: &WebUrl) -> Result<HeaderValue, FetchError> {

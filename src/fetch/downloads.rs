@@ -39,7 +39,7 @@ impl Downloads {
     /// [`FetchError::Io`] if the folder cannot be created or written to.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, FetchError> {
         let folder = folder.into();
-        fs::create_dir_all(&folder).map_err(FetchError::io("make the folder", &folder))?;
+        fs::create_dir_all(&folder).map_err(FetchError::io("create the folder", &folder))?;
         let path = folder.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(FetchError::io("write", &path))?;

@@ -13,7 +13,7 @@ const MAX_LENGTH: usize = 4096;
 
 /// What is wrong with an address. Does not repeat the address, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a usable http or https address: {reason}")]
+#[error("not a valid http or https URL: {reason}")]
 pub struct WebUrlError {
     /// The rule that the address violates.
     pub reason: String,
@@ -75,7 +75,7 @@ impl WebUrl {
         let error = |reason: &str| Err(WebUrlError { reason: reason.to_owned() });
         match url.scheme() {
             "http" | "https" if url.has_host() => Ok(Self(Arc::new(url))),
-            "http" | "https" => error("it names no host"),
+            "http" | "https" => error("it has no host"),
             _ => error("its scheme is neither http nor https"),
         }
     }

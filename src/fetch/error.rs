@@ -14,19 +14,19 @@ use crate::model::{OuterChecksum, RepositoryName};
 #[non_exhaustive]
 pub enum FetchError {
     /// No address is configured for a repository.
-    #[error("no address is known for the Hex repository {repository}")]
+    #[error("no URL is configured for the Hex repository {repository}")]
     NoEndpoint {
         /// The repository.
         repository: RepositoryName,
     },
     /// A key contains characters that are not allowed in a header.
-    #[error("the key for {url} has characters that no HTTP header may have")]
+    #[error("the key for {url} contains characters that are not allowed in an HTTP header")]
     InvalidKey {
         /// The repository's address.
         url: WebUrl,
     },
     /// A proxy's address cannot be used.
-    #[error("the proxy {proxy} cannot be used")]
+    #[error("cannot use the proxy {proxy}")]
     Proxy {
         /// The proxy's address.
         proxy: WebUrl,
@@ -35,7 +35,7 @@ pub enum FetchError {
         source: reqwest::Error,
     },
     /// The file of certificate authorities cannot be used.
-    #[error("cannot take certificate authorities from {}", path.display())]
+    #[error("cannot load certificate authorities from {}", path.display())]
     CaCertificates {
         /// The file, from `HEX_CACERTS_PATH`.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum FetchError {
     },
     /// The HTTP client could not be created, for example because the platform has no certificate authorities.
     #[error(
-        "cannot prepare connections; if this system has no certificate authorities, set HEX_CACERTS_PATH to a PEM file"
+        "cannot create the HTTP client; if this system has no certificate authorities, set HEX_CACERTS_PATH to a PEM file"
     )]
     Client {
         /// The error from reqwest.
@@ -73,7 +73,7 @@ pub enum FetchError {
     },
     /// The server's certificate is not trusted, or the server does not speak TLS.
     #[error(
-        "no trusted TLS connection to {url}; if a proxy or a private certificate authority is in between, \
+        "cannot establish a trusted TLS connection to {url}; if a proxy or a private certificate authority is in use, \
          set HEX_CACERTS_PATH to a PEM file with its certificate"
     )]
     Tls {
@@ -84,7 +84,7 @@ pub enum FetchError {
         source: Cause,
     },
     /// The connection was lost, or the response was not HTTP.
-    #[error("the connection to {url} broke")]
+    #[error("the connection to {url} was interrupted")]
     Interrupted {
         /// The requested address.
         url: WebUrl,
@@ -93,7 +93,7 @@ pub enum FetchError {
         source: Cause,
     },
     /// The body ended early.
-    #[error("{url} sent {got} of {expected} bytes")]
+    #[error("{url} sent only {got} of {expected} bytes")]
     Truncated {
         /// The requested address.
         url: WebUrl,
@@ -121,7 +121,7 @@ pub enum FetchError {
         withheld: Option<Withheld>,
     },
     /// Any other unsuccessful response.
-    #[error("{url} answered HTTP {status}")]
+    #[error("{url} responded with HTTP {status}")]
     Status {
         /// The requested address.
         url: WebUrl,
@@ -131,13 +131,13 @@ pub enum FetchError {
         retry_after: Option<Duration>,
     },
     /// The response is a web page, which no Hex repository sends.
-    #[error("{url} answered with a web page (text/html), not with what was asked for")]
+    #[error("{url} responded with a web page (text/html) instead of the requested file")]
     WebPage {
         /// The requested address.
         url: WebUrl,
     },
     /// The response is malformed.
-    #[error("{url} answered nonsense: {reason}")]
+    #[error("{url} sent an invalid response: {reason}")]
     Protocol {
         /// The requested address.
         url: WebUrl,
@@ -145,7 +145,7 @@ pub enum FetchError {
         reason: String,
     },
     /// A redirect was not followed.
-    #[error("{url} redirects where this does not follow: {reason}")]
+    #[error("did not follow the redirect from {url}: {reason}")]
     Redirect {
         /// The requested address.
         url: WebUrl,
@@ -194,7 +194,7 @@ pub enum FetchError {
         source: io::Error,
     },
     /// The local Hex client's configuration cannot be read.
-    #[error("cannot understand {} of the local Hex client", path.display())]
+    #[error("cannot parse the Hex client's configuration {}", path.display())]
     HexConfig {
         /// The file.
         path: PathBuf,
@@ -227,8 +227,8 @@ impl fmt::Display for RedirectRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooMany => f.write_str("there are too many redirects"),
-            Self::NoLocation => f.write_str("it does not say where to"),
-            Self::Downgrade { to } => write!(f, "{to} is not https any more"),
+            Self::NoLocation => f.write_str("it has no location"),
+            Self::Downgrade { to } => write!(f, "it leads from https to {to}"),
             Self::Invalid(error) => error.fmt(f),
         }
     }

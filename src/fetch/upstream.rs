@@ -144,7 +144,7 @@ impl Upstream {
                 // The end of such a response is the end of the connection, which may have been lost.
                 Some(_) if !framed => {
                     partial.restart(None)?;
-                    let source = "the answer does not say how long it is, and ended with another checksum".into();
+                    let source = "the response has no length, and its content has the wrong checksum".into();
                     attempts.pause(FetchError::Interrupted { url: url.clone(), source }).await?;
                 }
                 Some(expected) => {
@@ -265,7 +265,7 @@ impl Upstream {
 fn prepare(partial: &mut Partial<'_>, answer: &Answer) -> Result<(), FetchError> {
     let nonsense = |reason: &str| FetchError::Protocol { url: answer.url.clone(), reason: reason.to_owned() };
     if answer.header(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(nonsense("the tarball is encoded, which was not asked for"));
+        return Err(nonsense("the tarball has a content encoding, which was not requested"));
     }
     match answer.status() {
         StatusCode::OK => partial.restart(answer.header(ETAG)),
@@ -275,7 +275,7 @@ fn prepare(partial: &mut Partial<'_>, answer: &Answer) -> Result<(), FetchError>
                 return Ok(());
             }
             partial.restart(None)?;
-            Err(nonsense("it sent another range than was asked for"))
+            Err(nonsense("it sent a different range than requested"))
         }
         status => {
             partial.restart(None)?;

@@ -81,10 +81,10 @@ pub fn pack_files(git: &Git, folder: &Path, files: &[PathBuf]) -> Result<(Vec<St
         GitError::Failed { action: "store a pack", folder, message }
     };
     if ids.len() != files.len() {
-        return Err(wrong("it stored another number of files"));
+        return Err(wrong("it stored a different number of files"));
     }
     let output = run(&["pack-objects", "--quiet", "pack"], output).output("store a pack")?;
     let name = String::from_utf8_lossy(output.trim_ascii()).into_owned();
     let pack = folder.join(format!("pack-{name}.pack"));
-    if pack.is_file() { Ok((ids, pack)) } else { Err(wrong("it made no pack")) }
+    if pack.is_file() { Ok((ids, pack)) } else { Err(wrong("it created no pack")) }
 }

@@ -19,7 +19,7 @@ pub enum GitError {
         source: io::Error,
     },
     /// Git is too old.
-    #[error("git {found} is too old: {needed} is needed")]
+    #[error("git {found} is too old; git-hexmirror needs {needed} or later")]
     TooOld {
         /// The installed version.
         found: String,
@@ -27,7 +27,7 @@ pub enum GitError {
         needed: &'static str,
     },
     /// The server cannot be reached, or the connection was lost.
-    #[error("{url} cannot be reached: {message}")]
+    #[error("cannot reach {url}: {message}")]
     Unreachable {
         /// The repository's address, without a password.
         url: String,
@@ -35,7 +35,7 @@ pub enum GitError {
         message: String,
     },
     /// The server denies access, or git has no credentials for it.
-    #[error("{url} refuses access: {message}")]
+    #[error("{url} refused access: {message}")]
     AccessRefused {
         /// The repository's address, without a password.
         url: String,
@@ -69,7 +69,7 @@ pub enum GitError {
         refs: Refs,
     },
     /// The server sent corrupt or hostile data.
-    #[error("{url} sent what git refuses: {message}")]
+    #[error("git refused the data that {url} sent: {message}")]
     Refused {
         /// The repository's address, without a password.
         url: String,
@@ -77,7 +77,7 @@ pub enum GitError {
         message: String,
     },
     /// A repository to be stored lacks objects or has corrupt ones.
-    #[error("the repository {address} is refused: {message}")]
+    #[error("refused the repository {address}: {message}")]
     Incomplete {
         /// The repository.
         address: GitAddress,
@@ -85,7 +85,7 @@ pub enum GitError {
         message: String,
     },
     /// A submodule's address cannot be mirrored.
-    #[error("the submodule {path:?} of {address} at {revision} cannot be mirrored: its address is {url:?}")]
+    #[error("cannot mirror the submodule {path:?} of {address} at {revision}: its URL is {url:?}")]
     Submodule {
         /// The repository that has the submodule.
         address: GitAddress,
@@ -100,19 +100,19 @@ pub enum GitError {
         source: GitAddressError,
     },
     /// Submodules are nested too deeply, or too many.
-    #[error("the submodules of {address} are nested too deeply or too many")]
+    #[error("{address} has too many submodules, or they are nested too deeply")]
     TooManySubmodules {
         /// The repository where the limit was exceeded.
         address: GitAddress,
     },
     /// A remote's name could be mistaken for something else.
-    #[error("{remote:?} is not the name or the address of a remote")]
+    #[error("{remote:?} is not the name or URL of a remote")]
     RemoteName {
         /// The name as given.
         remote: Remote,
     },
     /// A remote rejected the update of a ref.
-    #[error("{url} does not take {reference}: {message}")]
+    #[error("{url} rejected the push of {reference}: {message}")]
     NotTaken {
         /// The remote's name, or its address without a password.
         url: String,

@@ -138,7 +138,7 @@ impl Scratch<'_> {
         arguments.push(full.into());
         arguments.push(format!("+{revision}:{}", fetched_ref(revision, want)).into());
         let run = self.run(arguments).variable("GIT_ALLOW_PROTOCOL", "file");
-        run.output("cut an ancestry to its depth").map(drop)
+        run.output("cut a history to its depth").map(drop)
     }
 
     /// Returns the branches, tags and other refs of upstream with the objects that they point to.
@@ -171,7 +171,7 @@ impl Scratch<'_> {
         if kind.trim_ascii() == b"commit" {
             return Ok(());
         }
-        let message = format!("{revision} is no commit but a {}", String::from_utf8_lossy(kind.trim_ascii()));
+        let message = format!("{revision} is a {}, not a commit", String::from_utf8_lossy(kind.trim_ascii()));
         Err(GitError::Refused { url: url.to_string(), message })
     }
 }

@@ -96,7 +96,7 @@ impl Scratch<'_> {
             return Ok(shallow);
         }
         let run = self.run_with(["rev-list", "--stdin"], &revision_lines(wanted));
-        let output = run.output("list an ancestry").map_err(|error| self.incomplete(error))?;
+        let output = run.output("list the history of a revision").map_err(|error| self.incomplete(error))?;
         let commits = String::from_utf8_lossy(&output);
         Ok(commits.lines().filter_map(|line| line.parse().ok()).filter(|commit| shallow.contains(commit)).collect())
     }

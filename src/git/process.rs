@@ -84,7 +84,7 @@ impl Git {
     /// Fails if git is not installed or is too old.
     pub fn find(settings: GitSettings) -> Result<Self> {
         let git = Self::unchecked(settings);
-        let output = git.run([OsStr::new("version")]).output("say its version")?;
+        let output = git.run([OsStr::new("version")]).output("print its version")?;
         let text = String::from_utf8_lossy(&output);
         let found = text.trim().trim_start_matches("git version ").to_owned();
         let mut numbers = found.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
         self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().map_err(|source| self.not_started(source))?;
         let (stdin, Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
-            return Err(self.broken(io::Error::other("its output is not to be had")));
+            return Err(self.broken(io::Error::other("its output cannot be read")));
         };
         let threads = start_threads((stdin, bytes), stdout, stderr);
         let Threads { writer, reader, arriving } = threads.map_err(|source| {
@@ -307,7 +307,7 @@ impl<'a> Run<'a> {
         let output = reader.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread panicked")));
         let output = output.map_err(|source| self.broken(source))?;
         if output.len() as u64 > MAX_STDOUT {
-            return Err(self.broken(io::Error::other("it prints without end")));
+            return Err(self.broken(io::Error::other("its output is too long")));
         }
         if status.success() {
             return Ok(output);

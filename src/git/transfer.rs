@@ -150,7 +150,7 @@ impl ProjectGit {
         match missing.first() {
             None => Ok(()),
             Some(first) => {
-                let message = format!("it does not send {} objects of {commit}, such as {first}", missing.len());
+                let message = format!("it did not send {} objects of {commit}, such as {first}", missing.len());
                 Err(GitError::Refused { url: remote.to_string(), message })
             }
         }
@@ -283,7 +283,7 @@ fn fetched_commit(path: &Path, remote: &Remote) -> Result<String> {
         return Ok(id.to_owned());
     }
     // Git only prints a warning about this.
-    let message = "it is a shallow repository, which does not have the whole history of its mirror".to_owned();
+    let message = "it is a shallow repository that does not have the whole history of its mirror".to_owned();
     Err(GitError::Refused { url: remote.to_string(), message })
 }
 

@@ -11,7 +11,7 @@ use super::ustar::{BLOCK, Dialect, RawHeader};
 #[non_exhaustive]
 pub enum ArchiveError {
     /// The archive ends in the middle of a member, or without an end marker.
-    #[error("it ends in the middle, after {length} bytes")]
+    #[error("it is truncated after {length} bytes")]
     Truncated {
         /// The length of the archive in bytes.
         length: usize,

@@ -18,16 +18,16 @@ const INPUT_CHUNK: usize = 1 << 20;
 #[non_exhaustive]
 pub enum GzipError {
     /// The bytes do not begin with a gzip member that uses deflate.
-    #[error("it does not begin as gzip does")]
+    #[error("it is not gzip")]
     NotGzip,
     /// The member is truncated.
-    #[error("it ends in the middle")]
+    #[error("it is truncated")]
     Truncated,
     /// The deflate stream is invalid.
     #[error("its compressed data is damaged")]
     Corrupt,
     /// The member's CRC-32 or length does not match the inflated bytes.
-    #[error("its contents do not have the CRC-32 and length that it states")]
+    #[error("its contents do not match its CRC-32 and length")]
     Checksum,
     /// More bytes follow the member.
     #[error("{count} bytes follow its end")]

@@ -21,7 +21,7 @@ const BUILD_TOOL_FILES: [(&str, &str); 5] = [
 #[non_exhaustive]
 pub enum MetadataError {
     /// The text does not consist of Erlang terms.
-    #[error("metadata.config is not made of Erlang terms")]
+    #[error("metadata.config does not consist of Erlang terms")]
     Syntax {
         /// The syntax error with its position.
         source: SyntaxError,

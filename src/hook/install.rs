@@ -36,7 +36,7 @@ pub enum InstallError {
         source: io::Error,
     },
     /// There is both another program's hook and a chained hook.
-    #[error("{} and {} are both there, and only one of them can be kept", hook.display(), before.display())]
+    #[error("both {} and {} exist, and only one of them can be kept", hook.display(), before.display())]
     Both {
         /// The hook.
         hook: PathBuf,

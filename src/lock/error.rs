@@ -55,7 +55,7 @@ impl LockError {
             None => self,
             Some((_, span)) => Self {
                 message: CONFLICT.to_owned(),
-                label: "keep one of the sides and remove the conflict marks".to_owned(),
+                label: "resolve the conflict and remove the conflict markers".to_owned(),
                 span: *span,
             },
         }

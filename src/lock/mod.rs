@@ -230,7 +230,7 @@ impl fmt::Display for Located {
 fn utf8(contents: &[u8]) -> Result<&str, LockError> {
     std::str::from_utf8(contents).map_err(|error| LockError {
         message: "the file is not UTF-8".to_owned(),
-        label: "these bytes are no text".to_owned(),
+        label: "invalid bytes".to_owned(),
         span: Span::new(error.valid_up_to(), error.valid_up_to() + error.error_len().unwrap_or(1)),
     })
 }

@@ -20,7 +20,7 @@ pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
     let Some(lock) = terms.first() else { return Ok(Vec::new()) };
     let list = lock.term.as_pair().map_or(lock, |(_version, list)| list);
     let entries = list.term.as_list().ok_or_else(|| LockError {
-        message: format!("a rebar.lock is a list of entries, this is {}", list.term.describe()),
+        message: format!("expected a list of entries, found {}", list.term.describe()),
         label: "expected `[…]` or `{\"1.2.0\", […]}`".to_owned(),
         span: list.span,
     })?;
@@ -46,7 +46,7 @@ fn checksums<'a>(attributes: Option<&'a Spanned<'a>>, name: &str) -> Checksums<'
 
 fn entry(element: &Spanned<'_>, inner: &Checksums<'_>, outer: &Checksums<'_>) -> Result<Entry, LockError> {
     let malformed = || LockError {
-        message: format!("{} in the list of entries is not one", element.term.describe()),
+        message: format!("expected an entry in the list, found {}", element.term.describe()),
         label: "expected `{Name, Source, Level}`".to_owned(),
         span: element.span,
     };

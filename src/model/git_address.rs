@@ -39,31 +39,31 @@ const SPELLINGS: [(&str, &str); 9] = [
 #[non_exhaustive]
 pub enum GitAddressError {
     /// The address is a folder on this machine, which other machines cannot reach.
-    #[error("a path on this machine is not mirrored")]
+    #[error("local paths are not mirrored")]
     Local,
     /// The address runs a program (`ext::`, `fd::` or any other "remote helper").
-    #[error("an address of the form {name}:: runs a program and is refused")]
+    #[error("a URL of the form {name}:: runs a program and is not allowed")]
     Helper {
         /// The name of the remote helper.
         name: String,
     },
     /// The address, or its user, host or path, begins with `-`, so that git or ssh could take it for an option.
-    #[error("{part:?} begins with '-' and could be taken for an option")]
+    #[error("{part:?} starts with '-' and could be mistaken for an option")]
     Option {
         /// The part that begins with `-`.
         part: String,
     },
     /// The scheme of the address is not one of those that can be mirrored.
-    #[error("addresses of the scheme {scheme}:// are not mirrored; https, http, ssh and git are")]
+    #[error("the scheme {scheme}:// is not supported; use https, http, ssh or git")]
     Scheme {
         /// The scheme.
         scheme: String,
     },
     /// The address contains a NUL, a line break or another control character.
-    #[error("the address holds a control character")]
+    #[error("the URL contains a control character")]
     Control,
     /// The address is malformed in another way, or cannot be a path in a git tree.
-    #[error("this is not the address of a git repository: {rule}")]
+    #[error("not a valid URL of a git repository: {rule}")]
     Malformed {
         /// The violated rule.
         rule: &'static str,
@@ -130,7 +130,7 @@ impl GitAddress {
         }
         let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         if host.is_empty() || host.starts_with('.') || host.contains("..") || !host.bytes().all(in_host) {
-            return malformed("it has no host, or one with other characters than letters, digits, '.', '-' and '_'");
+            return malformed("its host is empty or contains characters other than letters, digits, '.', '-' and '_'");
         }
         if host.len() > MAX_FILE_NAME {
             return malformed("its host is longer than 255 bytes");
@@ -161,7 +161,7 @@ impl GitAddress {
             }
             let suffix = if index == last { ".git".len() } else { 0 };
             if component.len() + suffix > MAX_FILE_NAME {
-                return malformed("its path has a component that is too long for a file's name (255 bytes with .git)");
+                return malformed("its path has a component that is too long for a file name (255 bytes with .git)");
             }
         }
         // Clients request the path with a final `.git`.
@@ -300,7 +300,7 @@ impl GitUrl {
             if let Some(rest) = relative.strip_prefix("../") {
                 let end = base.rfind('/').or_else(|| base.rfind(':'));
                 let end = end.filter(|end| *end > top);
-                let end = end.ok_or(GitAddressError::Malformed { rule: "it leads above the parent's address" })?;
+                let end = end.ok_or(GitAddressError::Malformed { rule: "it leads above the parent's URL" })?;
                 separator = if base[end..].starts_with('/') { '/' } else { ':' };
                 (base, relative) = (&base[..end], rest);
             } else if let Some(rest) = relative.strip_prefix("./") {

@@ -29,7 +29,7 @@ use super::{
 
 /// An error for a manifest that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of the manifest cannot be read: {text:?}")]
+#[error("cannot parse line {line} of the manifest: {text:?}")]
 pub struct ManifestError {
     /// The line number, counted from 1.
     pub line: usize,

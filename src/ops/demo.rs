@@ -65,11 +65,11 @@ pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
     write(folder, ".git/config", &settings)?;
     let project = || Project::of(Repository::open(folder)?, folder, Layer::default(), Environment::default());
     let progress: Arc<dyn Progress> = Arc::new(Silent);
-    step("a new project, whose mix.lock pins two packages of a small Hex repository", vec![format!("upstream: {url}")]);
+    step("(a new project; its mix.lock pins two packages of a small Hex repository)", vec![format!("upstream: {url}")]);
 
     let initialised = init(&project()?, false, progress.as_ref())?;
     let made = matches!(initialised, Initialised::Made { .. });
-    step("git hexmirror init", vec![format!("the branch hexmirror was made: {made}")]);
+    step("git hexmirror init", vec![format!("created the branch hexmirror: {made}")]);
     let first = update(&project()?, UpdateOptions::default(), &progress)?;
     let added: Vec<String> = first.added.iter().map(|release| format!("+ {}", release.id)).collect();
     step("git hexmirror update", added);
@@ -78,7 +78,7 @@ pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
     let stale = status(&project()?, true)?;
     let changed = stale.comparison.iter().flat_map(|comparison| &comparison.changed);
     let lines =
-        changed.map(|change| format!("not fresh: {} is wanted, {} is there", change.pin.id, change.mirrored[0]));
+        changed.map(|change| format!("not fresh: changed {} (the mirror has {})", change.pin.id, change.mirrored[0]));
     step("mix deps.update greeting; git hexmirror status", lines.collect());
     let second = update(&project()?, UpdateOptions::default(), &progress)?;
     let grown = format!("{} bytes fetched", second.downloaded_bytes);
@@ -87,8 +87,8 @@ pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
 
     upstream.stop()?;
     let verification = verify(&project()?, &progress)?;
-    let checked = format!("{} releases rebuilt, {} damages", verification.releases, verification.damages.len());
-    step("(upstream is gone) git hexmirror verify", vec![checked]);
+    let checked = format!("{} releases rebuilt, {} damaged", verification.releases, verification.damages.len());
+    step("(upstream is offline from here on) git hexmirror verify", vec![checked]);
 
     let server = start_server(&project()?, "127.0.0.1:0", Options::default())?;
     let id = release_id("greeting", "1.1.0")?;
@@ -96,7 +96,7 @@ pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
     let download = download(&server.base_url(), &id, folder)?;
     let published = sample.tarballs.get(&id.tarball_name());
     let same = published.is_some_and(|published| outer_checksum(published) == download.outer_checksum);
-    let lines = vec![format!("GET {address}"), format!("{} bytes, the same as published: {same}", download.bytes)];
+    let lines = vec![format!("GET {address}"), format!("{} bytes, identical to upstream: {same}", download.bytes)];
     step("git hexmirror serve", lines);
     server.stop()?;
     Ok(())

@@ -54,13 +54,13 @@ pub enum OpError {
         source: LockError,
     },
     /// The start directory does not exist.
-    #[error("there is no folder {}", directory.display())]
+    #[error("the folder {} does not exist", directory.display())]
     NoFolder {
         /// The folder.
         directory: PathBuf,
     },
     /// No lock was found.
-    #[error("there is no {wanted} in {}", directory.display())]
+    #[error("found no {wanted} in {}", directory.display())]
     NoLock {
         /// The names that were searched for.
         wanted: String,
@@ -68,7 +68,7 @@ pub enum OpError {
         directory: PathBuf,
     },
     /// Neither of two states has a lock.
-    #[error("there is no {wanted} in {states}")]
+    #[error("found no {wanted} in {states}")]
     NoLockAt {
         /// The names that were searched for.
         wanted: String,
@@ -82,22 +82,22 @@ pub enum OpError {
         revision: String,
     },
     /// Two commits have no common ancestor.
-    #[error("the two sides of {range} have no commit in common")]
+    #[error("the two sides of {range} have no common ancestor")]
     NoMergeBase {
         /// The range as given.
         range: String,
     },
     /// More than two revisions were given.
-    #[error("only two commits can be compared")]
+    #[error("cannot compare more than two commits")]
     TooManyRevisions,
     /// A name matches both a revision and a dependency.
-    #[error("{name:?} is both a revision and a package")]
+    #[error("{name:?} is ambiguous: both a revision and a package have that name")]
     RevisionAndPackage {
         /// The name.
         name: String,
     },
     /// A name matches neither a dependency nor a revision.
-    #[error("{name:?} is not named by the locks, and is no revision")]
+    #[error("{name:?} is neither a package in the locks nor a revision")]
     NoPackage {
         /// The name as given.
         name: String,
@@ -105,7 +105,7 @@ pub enum OpError {
         near: Vec<String>,
     },
     /// A lock or another file from the worktree or a commit is refused.
-    #[error("{file} {reason}, so it is not read")]
+    #[error("{file} {reason}; refusing to read it")]
     Refused {
         /// The file, from the root of the worktree.
         file: String,
@@ -131,13 +131,13 @@ pub enum OpError {
     #[error(transparent)]
     Remote(GitError),
     /// No public key is known for a repository's registry.
-    #[error("the public key of the repository {repository} is not known")]
+    #[error("no public key is configured for the Hex repository {repository}")]
     NoPublicKey {
         /// The repository.
         repository: RepositoryName,
     },
     /// A repository's public key cannot be used.
-    #[error("the public key of the repository {repository} cannot be used: {problem}")]
+    #[error("cannot use the public key of the Hex repository {repository}: {problem}")]
     PublicKey {
         /// The repository.
         repository: RepositoryName,
@@ -145,7 +145,7 @@ pub enum OpError {
         problem: String,
     },
     /// A registry entry is invalid.
-    #[error("the registry entry of {entry} is refused")]
+    #[error("refused the registry entry of {entry}")]
     Entry {
         /// The entry.
         entry: EntryId,
@@ -154,7 +154,9 @@ pub enum OpError {
         source: RegistryError,
     },
     /// A repository's registry entries are signed by another key than the expected one.
-    #[error("another signer for the repository {repository}: {found} ({found_in}), not {expected} ({expected_in})")]
+    #[error(
+        "the signer of the Hex repository {repository} changed: found {found} ({found_in}), expected {expected} ({expected_in})"
+    )]
     Signer {
         /// The repository.
         repository: RepositoryName,
@@ -168,7 +170,7 @@ pub enum OpError {
         found_in: String,
     },
     /// Upstream returned an older registry entry than the mirror has.
-    #[error("the registry entry of {entry} is older than the mirror's: it lacks {}", listed(lost))]
+    #[error("upstream's registry entry of {entry} is older than the mirror's: it lacks {}", listed(lost))]
     OlderEntry {
         /// The entry.
         entry: EntryId,
@@ -182,7 +184,7 @@ pub enum OpError {
         release: ReleaseId,
     },
     /// The lock and the registry disagree on a release's outer checksum.
-    #[error("{release}: the lock demands the outer checksum {expected}, the registry has {got}")]
+    #[error("{release}: the lock requires the outer checksum {expected}, but the registry has {got}")]
     RegistryDisagrees {
         /// The release.
         release: ReleaseId,
@@ -202,7 +204,7 @@ pub enum OpError {
         other: OuterChecksum,
     },
     /// A tarball has an unexpected inner checksum.
-    #[error("{file}: the inner checksum must be {expected} and is {got}", file = release.tarball_name())]
+    #[error("{file} has the wrong inner checksum: expected {expected}, got {got}", file = release.tarball_name())]
     InnerChecksum {
         /// The release.
         release: ReleaseId,
@@ -212,7 +214,7 @@ pub enum OpError {
         got: InnerChecksum,
     },
     /// A tarball is malformed or hostile and was refused.
-    #[error("{file} is refused", file = release.tarball_name())]
+    #[error("refused {file}", file = release.tarball_name())]
     Tarball {
         /// The release.
         release: ReleaseId,
@@ -221,25 +223,25 @@ pub enum OpError {
         source: TarballError,
     },
     /// Several errors occurred.
-    #[error("{} things went wrong", errors.len())]
+    #[error("{} errors occurred", errors.len())]
     Several {
         /// The errors, at least two.
         errors: Vec<OpError>,
     },
     /// The mirror branch kept changing while an update was being prepared.
-    #[error("the branch {branch} kept moving while the update was prepared")]
+    #[error("other processes kept changing the branch {branch} during the update")]
     KeptMoving {
         /// The branch.
         branch: String,
     },
     /// Everything was fetched, but the mirror would still lack something that the locks pin.
-    #[error("everything was fetched, but the mirror would still lack {}", lacking.join(", "))]
+    #[error("all downloads succeeded, but the mirror would still lack {}", lacking.join(", "))]
     StillLacking {
         /// What the mirror would lack.
         lacking: Vec<String>,
     },
     /// No remote was named, and git has no default remote.
-    #[error("no remote was named, and there is no single one, no origin and no remote.pushDefault")]
+    #[error("no remote given, and there is no default (remote.pushDefault, origin, or a single remote)")]
     NoRemote,
     /// The remote does not have the mirror branch.
     #[error("{remote} has no branch {branch}")]
@@ -250,7 +252,7 @@ pub enum OpError {
         branch: String,
     },
     /// The remote's branch kept changing while it was being merged.
-    #[error("the branch {branch} of {remote} kept moving while it was merged; {attempts} attempts were made")]
+    #[error("the branch {branch} of {remote} changed during each of {attempts} attempts to merge and push it")]
     RemoteKeptMoving {
         /// The remote.
         remote: Remote,
@@ -260,7 +262,7 @@ pub enum OpError {
         attempts: u32,
     },
     /// The local mirror's history was compacted, but the remote still has the previous history.
-    #[error("the history of {branch} was compacted here, and {remote} still has the one before")]
+    #[error("the history of {branch} was compacted here, but {remote} still has the old history")]
     Compacted {
         /// The remote.
         remote: Remote,
@@ -268,7 +270,7 @@ pub enum OpError {
         branch: String,
     },
     /// The remote's mirror must not be replaced, because it has contents that the local mirror lacks.
-    #[error("{branch} of {remote} has what the local one lacks")]
+    #[error("the branch {branch} of {remote} has contents that the local branch lacks")]
     RemoteHasMore {
         /// The remote.
         remote: Remote,
@@ -279,7 +281,7 @@ pub enum OpError {
     #[error(transparent)]
     Hook(#[from] InstallError),
     /// Git's hooks folder is outside the repository.
-    #[error("git is told to take hooks from {}, which is not this repository's own (core.hooksPath)", folder.display())]
+    #[error("core.hooksPath is {}, which is outside this repository", folder.display())]
     SharedHooks {
         /// The folder.
         folder: PathBuf,
@@ -300,7 +302,7 @@ pub enum OpError {
         source: io::Error,
     },
     /// The sample project of `demo` cannot be created.
-    #[error("cannot make the sample project: {problem}")]
+    #[error("cannot create the sample project: {problem}")]
     Sample {
         /// The problem.
         problem: String,

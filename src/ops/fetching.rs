@@ -164,7 +164,7 @@ pub(super) fn fetch(
     let (arrivals, arrived) = queue::channel(16);
     let waiting = Mutex::new(waiting);
     thread::scope(|scope| {
-        let no_thread = || OpError::machine("start a thread that fetches into", downloads.folder());
+        let no_thread = || OpError::machine("start a thread to fetch into", downloads.folder());
         for number in 0..cores() {
             let (encoder, arrivals, waiting) = (encoder.clone(), arrivals.clone(), &waiting);
             let work = move || encode_tarballs(&encoder, waiting, &arrivals);
@@ -318,7 +318,7 @@ async fn run(plan: FetchPlan, shared: Shared) -> u64 {
                 continue;
             }
             Ok(Err(error)) => error,
-            Err(error) => OpError::machine("go on fetching into", shared.downloads.folder())(error.into()),
+            Err(error) => OpError::machine("continue to fetch into", shared.downloads.folder())(error.into()),
         };
         shared.arrive(Arrival::Failed(failed)).await;
     }

@@ -191,8 +191,10 @@ impl GitFetcher {
             match scratch.fetch(&wanted.url, &[(*revision, want(of_mirror))].into(), &received) {
                 Ok(bytes) => downloaded_bytes += bytes,
                 Err(error @ GitError::NoRevision { .. }) => {
-                    let message =
-                        format!("{address} at {} was mirrored shallow and is dropped: {error}", revision.short());
+                    let message = format!(
+                        "removing {address} at {} from the mirror, which had it only shallow: {error}",
+                        revision.short()
+                    );
                     self.progress.report(Event::Warning { message });
                     learned.dropped.insert(*revision);
                 }
@@ -219,8 +221,8 @@ impl GitFetcher {
         for caveat in scratch.caveats(revision)? {
             let what = match caveat {
                 Caveat::Submodules if with_submodules => continue,
-                Caveat::Submodules => "has submodules that its entry does not ask for, which are not mirrored",
-                Caveat::LargeFiles => "keeps files in Git LFS, of which only the pointers are mirrored",
+                Caveat::Submodules => "has submodules, which are not mirrored because the lock does not ask for them",
+                Caveat::LargeFiles => "has files in Git LFS, and only their pointers are mirrored",
             };
             let message = format!("{address} at {} {what}", revision.short());
             self.progress.report(Event::Warning { message });

@@ -48,7 +48,7 @@ pub fn init(project: &Project, may_ask: bool, progress: &dyn Progress) -> Result
         Some((remote, snapshot)) => Ok(Initialised::Adopted { remote, commit: snapshot.commit() }),
         None => {
             let draft = Draft::begin(&project.repository, &project.branch, None)?;
-            let published = draft.publish("Begin the mirror\n")?;
+            let published = draft.publish("Create the mirror\n")?;
             Ok(Initialised::Made { commit: published.commit })
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn ask(project: &Project, may_ask: bool, progress: &dyn Progress) -> 
     let asked = project.git(may_ask).and_then(|git| fetch_mirror(project, &git, &remote));
     if let Err(error) = asked {
         let message = format!(
-            "whether {remote} has a mirror could not be found out ({error}); if it has, `git hexmirror pull` merges it"
+            "cannot check whether {remote} has a mirror ({error}); if it has one, run `git hexmirror pull` later to merge it"
         );
         progress.report(Event::Warning { message });
     }

@@ -187,7 +187,7 @@ fn put_onto(
             format!("Add to the mirror of {remote}, which was compacted"),
             format!("pulled from {remote}, which was compacted"),
         ),
-        _ => (format!("Keep what is needed here and was dropped at {remote}"), format!("pulled from {remote}")),
+        _ => (format!("Keep what is needed here and was pruned on {remote}"), format!("pulled from {remote}")),
     };
     let commit = if has_something_else(ours.manifest()?, theirs.manifest()?, way) || has_older_entries(ours, theirs)? {
         let history = History::Dropped;

@@ -269,7 +269,7 @@ impl<'a> Union<'a> {
         if left_out > 0 {
             let entries = count(left_out, "registry entry", "registry entries");
             let message = format!(
-                "{entries} of another signer than the one that is set left out; `git hexmirror update` fetches what is needed"
+                "skipped {entries} signed by a key other than the configured signer; run `git hexmirror update` to fetch what is missing"
             );
             progress.report(Event::Warning { message });
         }
@@ -344,7 +344,7 @@ impl<'a> Union<'a> {
                 }
                 None => progress.report(Event::Warning {
                     message: format!(
-                        "{address} is cut off at another depth in the other mirror, so only this one's is kept; `git hexmirror update` fetches what a lock needs of it"
+                        "the other mirror has {address} with another depth, so only the local packs are kept; run `git hexmirror update` to fetch what a lock needs"
                     ),
                 }),
             }

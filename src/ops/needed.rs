@@ -75,8 +75,7 @@ pub(super) fn needed(project: &Project, scope: &LockScope, progress: &dyn Progre
     }
     let (made, cut) = repository.made_since(tips.keys().copied(), scope.since)?;
     if cut && scope.strict {
-        let message =
-            "this clone is shallow, so that not all commits of the days to keep are here; what only those need may go";
+        let message = "this clone is shallow and may lack commits of the days to keep; prune may remove what only those commits need";
         progress.report(Event::Warning { message: message.into() });
     }
     // Without a remote, nothing is ever pushed, so nothing counts as unpushed.
@@ -89,11 +88,12 @@ pub(super) fn needed(project: &Project, scope: &LockScope, progress: &dyn Progre
 
 fn warn(project: &Project, live: &Live, progress: &dyn Progress) {
     if !project.repository.knows_all_branches() {
-        let message = "this clone does not know all branches of its remotes; what only those need may go";
+        let message =
+            "this clone does not fetch all branches of its remotes; prune may remove what only the other branches need";
         progress.report(Event::Warning { message: message.into() });
     }
     for name in &live.unreadable {
-        let message = format!("{name} cannot be read, so nothing is kept for it");
+        let message = format!("cannot read {name}; prune may remove what it needs");
         progress.report(Event::Warning { message });
     }
 }
@@ -193,7 +193,7 @@ impl<'a> Search<'a> {
             }
             (Err(OpError::Lock { file, .. } | OpError::Refused { file, .. }), _) => {
                 let whose = whose.unwrap_or("an older commit");
-                let message = format!("{file} of {whose} cannot be read as a lock, so nothing is kept for it");
+                let message = format!("cannot parse the lock {file} of {whose}; prune may remove what it needs");
                 self.progress.report(Event::Warning { message });
             }
             (Err(error), _) => return Err(error),

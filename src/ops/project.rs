@@ -215,7 +215,7 @@ impl Project {
     }
 
     fn no_lock(&self, lacking: &[String]) -> OpError {
-        let wanted = if lacking.is_empty() { LOCKS.join(" or ") } else { lacking.join(", no ") };
+        let wanted = if lacking.is_empty() { LOCKS.join(" or ") } else { lacking.join(" and no ") };
         let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
         OpError::NoLock { wanted, directory }
     }
@@ -331,7 +331,7 @@ impl Project {
 /// Decides which tracked settings take effect, given the user's own settings.
 fn judged(repository: &Repository, text: &str, own: &[Layer], environment: &Environment) -> Result<Tracked> {
     let tracked = Layer::from_toml(text)?.with_key_files(|file| match read_tracked(repository, file, MAX_KEY) {
-        Ok(bytes) => bytes.ok_or_else(|| format!("there is no {file}")),
+        Ok(bytes) => bytes.ok_or_else(|| format!("{file} does not exist")),
         Err(error) => Err(upstream::with_causes(&error)),
     });
     let repositories = &tracked.repositories;
@@ -352,8 +352,7 @@ pub(super) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) 
     for glob in globs {
         if glob.len() > MAX_GLOB || glob.matches('{').count() > MAX_BRACES {
             let start: String = glob.chars().take(20).collect();
-            let problem =
-                format!("the glob {start:?}… has more than {MAX_GLOB} bytes or {MAX_BRACES} alternatives in braces");
+            let problem = format!("the glob {start:?}… has more than {MAX_GLOB} bytes or {MAX_BRACES} brace groups");
             return Err(config::ConfigError { origin: origin.into(), problem }.into());
         }
         set.add(globset::GlobBuilder::new(glob).literal_separator(literal_separator).build().map_err(unusable)?);

@@ -188,7 +188,7 @@ fn message(pruning: &Pruning) -> String {
         let more = if gone.len() > MAX_NAMED { ", …" } else { "" };
         format!("{}{more}", gone[..gone.len().min(MAX_NAMED)].join(", "))
     };
-    let mut message = format!("Drop {what}\n\nNo lock of a live branch needs it.\n\n");
+    let mut message = format!("Prune {what}\n\nNo lock of a live branch needs this.\n\n");
     for gone in gone {
         let _ = writeln!(message, "{gone}");
     }

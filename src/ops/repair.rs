@@ -90,7 +90,7 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
                 sources = Sources::find(&project, tip, progress)?;
             }
             Err(error) => {
-                let message = format!("what {remote} has of the mirror could not be fetched ({error})");
+                let message = format!("cannot fetch the mirror of {remote}: {error}");
                 progress.report(Event::Warning { message });
             }
         }
@@ -99,7 +99,7 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
         return Ok(repair);
     }
     if !sources.is_own {
-        let message = "the tip's manifest is lost, so what only the tip had is known as far as its folders can be read";
+        let message = "the manifest of the newest commit is lost; contents that only this commit has are restored as far as its folders are readable";
         progress.report(Event::Warning { message: message.into() });
     }
     repair.rewritten = true;
@@ -331,7 +331,7 @@ fn message(repair: &Repair) -> String {
         message += &format!("{item}: from {from}\n");
     }
     for item in &repair.dropped {
-        message += &format!("{item}: could not be had and was dropped\n");
+        message += &format!("{item}: removed, because no source has it\n");
     }
     message
 }

@@ -143,7 +143,7 @@ impl Signers {
         }
         for repository in unknown {
             let message = format!(
-                "the registry entries of {repository} were not checked, since its public key is not known here"
+                "did not check the registry entries of {repository}, because no public key is configured for it"
             );
             progress.report(Event::Warning { message });
         }

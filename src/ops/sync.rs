@@ -129,7 +129,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
                 return Err(OpError::RemoteKeptMoving { remote, branch: project.branch.to_string(), attempts });
             }
             if attempts == NOTICE_AFTER {
-                progress.report(Event::Waiting { reason: format!("others who push to {remote}") });
+                progress.report(Event::Waiting { reason: format!("other pushes to {remote}") });
             }
             thread::sleep(longest_pause(attempts).mul_f64(fastrand::f64()));
         }

@@ -43,7 +43,7 @@ fn hashes(origin: &str, text: &str) -> Result<BTreeSet<TrustHash>> {
     let read = |word: &str| {
         word.parse().map_err(|_| ConfigError {
             origin: origin.to_owned(),
-            problem: format!("{word:?} is not a hash that `git hexmirror trust` prints"),
+            problem: format!("{word:?} is not a hash printed by `git hexmirror trust`"),
         })
     };
     Ok(text.split_whitespace().map(read).collect::<Result<_, ConfigError>>()?)

@@ -183,8 +183,7 @@ fn warn_of_scripts(project: &Project, locks: &[String], progress: &dyn Progress)
     for lock in locks.iter().filter(|lock| lock.rsplit('/').next() == Some("rebar.lock")) {
         let script = format!("{lock}.script");
         if root.join(&script).exists() {
-            let message =
-                format!("{script} is code and is not evaluated: what it changes in {lock} for rebar3 is not mirrored");
+            let message = format!("{script} is not evaluated, so its changes to {lock} are not mirrored");
             progress.report(Event::Warning { message });
         }
     }
@@ -201,7 +200,9 @@ fn recover(project: &Project, progress: &dyn Progress) -> Result<()> {
     }
     for remote in repository.remote_names() {
         if let Some(broken) = repository.forget_broken_remote(&remote, branch)? {
-            progress.report(Event::Warning { message: format!("{broken}; removed it, the next fetch makes it again") });
+            progress.report(Event::Warning {
+                message: format!("{broken}; removed the ref, the next fetch creates it again"),
+            });
         }
     }
     Ok(())

@@ -46,7 +46,7 @@ impl Changes<'_> {
             message.push('\n');
         }
         if fetched.failed.is_some() {
-            message += "Incomplete: not everything that the locks pin could be had\n\n";
+            message += "Incomplete: some of what the locks pin could not be fetched\n\n";
         }
         for lock in locks {
             let file = &lock.file;
@@ -86,7 +86,7 @@ fn subject(added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String
         return format!("Rename in {}", count(fetched.git.len(), "git repository", "git repositories"));
     }
     if changes.is_empty() && fetched.entries == 0 {
-        return "Record who signs the registry entries".into();
+        return "Record the signers of the registry entries".into();
     }
     if changes.is_empty() {
         return format!("Refresh {}", count(fetched.entries, "registry entry", "registry entries"));

@@ -152,7 +152,7 @@ impl<'a> HexRepositories<'a> {
         let Some((url, trusted)) = config.and_then(|config| Some((config.url.as_ref()?, config.trusted))) else {
             return Ok(None);
         };
-        Ok(Some((address(url, &format!("the address of the repository {repository}"))?, trusted)))
+        Ok(Some((address(url, &format!("the URL of the Hex repository {repository}"))?, trusted)))
     }
 
     /// Returns the number of concurrent requests. `jobs` overrides the setting.

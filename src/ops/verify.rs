@@ -121,14 +121,14 @@ impl Checks<'_> {
         let (outer, inner) = (tarball.outer_checksum(), tarball.inner_checksum());
         let stored = snapshot.manifest().ok().and_then(|manifest| manifest.releases.get(id));
         if let Some(stored) = stored.filter(|stored| stored.inner != inner) {
-            wrong(format!("its inner checksum is {inner}, the manifest says {}", stored.inner));
+            wrong(format!("its inner checksum is {inner}, but the manifest says {}", stored.inner));
         }
         if let Some(pin) = self.wanted.releases.get(id) {
             if let Some(expected) = pin.outer.filter(|expected| *expected != outer) {
-                wrong(format!("its outer checksum is {outer}, the lock demands {expected}"));
+                wrong(format!("its outer checksum is {outer}, but the lock requires {expected}"));
             }
             if let Some(expected) = pin.inner.filter(|expected| *expected != inner) {
-                wrong(format!("its inner checksum is {inner}, the lock demands {expected}"));
+                wrong(format!("its inner checksum is {inner}, but the lock requires {expected}"));
             }
         }
         let entry = id.entry();
@@ -137,10 +137,10 @@ impl Checks<'_> {
             match package.release(&id.version) {
                 None => wrong("the registry entry does not list it".into()),
                 Some(listed) if listed.outer_checksum.is_some_and(|expected| expected != outer) => {
-                    wrong(format!("its outer checksum is {outer}, the registry entry has another"));
+                    wrong(format!("its outer checksum is {outer}, but the registry entry has a different one"));
                 }
                 Some(listed) if listed.inner_checksum != inner => {
-                    wrong(format!("its inner checksum is {inner}, the registry entry has another"));
+                    wrong(format!("its inner checksum is {inner}, but the registry entry has a different one"));
                 }
                 Some(_) => {}
             }

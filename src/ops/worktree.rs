@@ -22,7 +22,7 @@ pub(super) const MAX_KEY: u64 = 64 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FileRefusal {
     /// The path or its link target is outside the worktree, or inside git's own folders.
-    #[error("leads out of the worktree")]
+    #[error("points outside the worktree")]
     Outside,
     /// The file is not a regular file.
     #[error("is {kind}, not a regular file")]

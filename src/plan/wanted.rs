@@ -72,7 +72,7 @@ pub enum NotMirrored {
 impl Display for NotMirrored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Local => "a folder of this machine",
+            Self::Local => "a local path",
             Self::NoCommit => "the lock does not pin a full commit id",
         })
     }
@@ -90,7 +90,7 @@ pub struct Ignored {
 impl Ignored {
     /// Returns why the dependency is not mirrored, for output.
     pub fn reason(&self) -> String {
-        format!("of the unknown kind {}", self.kind)
+        format!("unknown kind {}", self.kind)
     }
 }
 
@@ -121,7 +121,7 @@ impl Wanted {
                     self.add_pin(pin(source)?, source)?;
                 }
                 Source::Package { version } => {
-                    let package = valid(&entry.app, "this is not a package's name")?;
+                    let package = valid(&entry.app, "this is not a package name")?;
                     let version = valid(version, "this is not a version")?;
                     let id = ReleaseId { repository: RepositoryName::hexpm(), package, version };
                     self.releases.entry(id.clone()).or_insert(Pin { id, inner: None, outer: None });
@@ -194,8 +194,8 @@ impl Wanted {
 
 fn pin(source: &HexSource) -> Result<Pin, LockError> {
     let id = ReleaseId {
-        repository: valid(&source.repository, "this is not a repository's name")?,
-        package: valid(&source.package, "this is not a package's name")?,
+        repository: valid(&source.repository, "this is not a repository name")?,
+        package: valid(&source.package, "this is not a package name")?,
         version: valid(&source.version, "this is not a version")?,
     };
     let not_a_checksum = "this is not a SHA-256 checksum";
@@ -214,7 +214,7 @@ fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<Git
     let url: GitUrl = match source.url.text.parse() {
         Ok(url) => url,
         Err(GitAddressError::Local) => return unmirrored(NotMirrored::Local),
-        Err(error) => return Err(git_error(&app, source, &error, "this address is refused")),
+        Err(error) => return Err(git_error(&app, source, &error, "this URL is not allowed")),
     };
     let Some(located) = &source.revision else { return unmirrored(NotMirrored::NoCommit) };
     let revision: Revision = match located.text.parse() {
@@ -222,7 +222,7 @@ fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<Git
         // A name in a lock that was written by hand, which rebar3 accepts, or an abbreviated commit id.
         Err(_) if GitName::branch(&located.text).is_ok() => return unmirrored(NotMirrored::NoCommit),
         Err(error) => {
-            let (message, label) = (error.to_string(), "this is not a commit's id".to_owned());
+            let (message, label) = (error.to_string(), "this is not a commit id".to_owned());
             return Err(LockError { message, label, span: located.span });
         }
     };
@@ -255,7 +255,7 @@ fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<Git
 }
 
 fn git_error(app: &str, source: &GitSource, problem: &dyn Display, label: &str) -> LockError {
-    let message = format!("the git dependency `{}` cannot be used: {problem}", app.escape_debug());
+    let message = format!("cannot mirror the git dependency `{}`: {problem}", app.escape_debug());
     LockError { message, label: label.to_owned(), span: source.url.span }
 }
 

@@ -175,21 +175,21 @@ impl fmt::Display for Resource {
 #[derive(Debug, thiserror::Error)]
 pub enum ContentsError {
     /// There is no mirror branch, or the repository cannot be read. Answered with 503.
-    #[error("the mirror branch cannot be read")]
+    #[error("cannot read the mirror branch")]
     Unavailable {
         /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
     /// The locks that determine which git repositories clients may see cannot be read. Answered with 503.
-    #[error("the locks that pin git repositories cannot be read")]
+    #[error("cannot read the locks that pin git repositories")]
     Locks {
         /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
     /// An item could not be prepared, for example because the disk is full. Answered with 503.
-    #[error("{item} could not be made ready to be served")]
+    #[error("cannot prepare {item}")]
     NotPrepared {
         /// The item's description for display.
         item: String,

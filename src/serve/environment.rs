@@ -105,7 +105,8 @@ pub fn git_configuration(access: &Access) -> String {
     let mut settings = settings(access);
     // Without this, git would use a proxy for the loopback address.
     settings.push(of_http(base_url, "proxy", ""));
-    let made = format!("# Leads git to the mirror at {base_url}; made by `git hexmirror env --format gitconfig`.\n");
+    let made =
+        format!("# Redirects git to the mirror at {base_url}; created by `git hexmirror env --format gitconfig`.\n");
     made + &insteadof::file(&settings)
 }
 
@@ -138,10 +139,10 @@ pub fn base_url(text: &str) -> Result<String, BaseUrlError> {
         return error("is not an http or https address");
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return error("has a user or a password, which the mirror does not ask for");
+        return error("contains a user or password, but the mirror does not use any");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return error("has a query or a fragment, and clients append paths to it");
+        return error("has a query or a fragment, to which clients cannot append paths");
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }

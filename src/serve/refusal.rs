@@ -57,7 +57,7 @@ impl Refusal {
             // Entries are served with upstream's signatures, so only upstream can sign a matching index.
             Some(Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_)) => {
                 let text = format!(
-                    "{what} is not served: registry entries are as their repository signed them, one for each package"
+                    "{what} is not available: the mirror serves registry entries as upstream signed them, one per package"
                 );
                 Self::new(StatusCode::NOT_FOUND, text)
             }
@@ -75,14 +75,14 @@ impl Refusal {
     pub(super) fn lacking_git(address: &GitAddress, tip: &Tip) -> Self {
         let what = format!("the git repository {address}");
         let text = format!(
-            "{what} is not in the mirror at commit {}, or no lock pins what is; run `git hexmirror update`",
+            "{what} is not in the mirror at commit {}, or no lock pins it; run `git hexmirror update`",
             tip.short()
         );
         Self { lacking: Some(what), ..Self::new(StatusCode::NOT_FOUND, text) }
     }
 
     pub(super) fn unsatisfiable(length: u64) -> Self {
-        let text = format!("the range lies outside of the {length} bytes there are");
+        let text = format!("the range is outside of the {length} bytes of this file");
         Self { length: Some(length), ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, text) }
     }
 
@@ -92,10 +92,10 @@ impl Refusal {
                 (StatusCode::SERVICE_UNAVAILABLE, "run `git hexmirror status` on the server")
             }
             ContentsError::Locks { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "git clients see what the locks pin, so repair them first")
+                (StatusCode::SERVICE_UNAVAILABLE, "fix the locks: git clients may only see what they pin")
             }
             ContentsError::NotPrepared { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "the server's machine is at fault, and its log says why")
+                (StatusCode::SERVICE_UNAVAILABLE, "see the server's log for the reason")
             }
             ContentsError::Damaged { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "run `git hexmirror verify` on the server")

@@ -26,17 +26,17 @@ pub(super) enum RouteError {
     Name(#[from] NameError),
     #[error(transparent)]
     Version(#[from] VersionError),
-    #[error("a tarball is asked for as NAME-VERSION.tar")]
+    #[error("the name of a tarball must be NAME-VERSION.tar")]
     TarballName,
     #[error(
-        "installers of Hex and rebar3 are not in the mirror; install them with HEX_MIRROR and HEX_BUILDS_URL unset"
+        "the mirror does not have the installers of Hex and rebar3; unset HEX_MIRROR and HEX_BUILDS_URL to install them"
     )]
     Installer,
-    #[error("documentation is not in the mirror")]
+    #[error("the mirror does not have documentation")]
     Docs,
-    #[error("policies are not in the mirror")]
+    #[error("the mirror does not have policies")]
     Policy,
-    #[error("nothing is served under this path; / says what is")]
+    #[error("unknown path; see / for the paths that this server has")]
     Unknown,
 }
 

@@ -136,7 +136,7 @@ impl fmt::Debug for Options {
 #[non_exhaustive]
 pub enum ServeError {
     /// The address is invalid.
-    #[error("{address} is not an address to listen on; give HOST:PORT, such as 127.0.0.1:4040")]
+    #[error("{address} is not a valid address to listen on; use HOST:PORT, such as 127.0.0.1:4040")]
     Address {
         /// The address as given.
         address: String,
@@ -145,13 +145,13 @@ pub enum ServeError {
         source: io::Error,
     },
     /// Another program listens on the address.
-    #[error("{address} is in use by another program; choose another port, or 0 for a free one")]
+    #[error("{address} is already in use; choose another port, or 0 for a free one")]
     InUse {
         /// The address.
         address: SocketAddr,
     },
     /// The user lacks the permission to listen on the address.
-    #[error("no permission to listen on {address}; ports below 1024 need it, choose a higher one or 0 for a free one")]
+    #[error("permission denied to listen on {address}; choose a port above 1023, or 0 for a free one")]
     Permission {
         /// The address.
         address: SocketAddr,
@@ -166,7 +166,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The server's threads cannot be started.
-    #[error("cannot start the threads of the server at {address}")]
+    #[error("cannot start the threads for the server on {address}")]
     Threads {
         /// The address that the server listens on.
         address: SocketAddr,

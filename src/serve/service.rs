@@ -217,13 +217,13 @@ impl Service {
         let url = &self.base_url;
         let state = match tip {
             Some(tip) => format!("It serves the mirror branch, now at commit {tip}."),
-            None => "The mirror branch cannot be read now; /health says why.".into(),
+            None => "It cannot read the mirror branch at the moment; see /health.".into(),
         };
         format!(
             "This is git-hexmirror, a read-only mirror of Hex packages and git repositories, kept inside a git repository.\n\
              {state}\n\n\
-             Set HEX_MIRROR={url} for mix, and HEX_CDN={url} for rebar3; git clone {url}/git/HOST/PATH.git;\n\
-             `git hexmirror run -- COMMAND` does it all for you.\n\n\
+             Set HEX_MIRROR={url} for mix and HEX_CDN={url} for rebar3, and clone {url}/git/HOST/PATH.git with git;\n\
+             or run `git hexmirror run -- COMMAND`, which sets everything up.\n\n\
              GET /packages/NAME\nGET /tarballs/NAME-VERSION.tar\n\
              GET /repos/ORGANISATION/...\nGET /git/HOST/PATH.git\nGET /health\n"
         )
@@ -233,11 +233,11 @@ impl Service {
 /// Rejects requests that a read-only server cannot answer.
 pub(super) fn check<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        let text = format!("{} is not allowed: the mirror is read-only, use GET or HEAD", request.method());
+        let text = format!("{} is not allowed: the mirror is read-only; use GET or HEAD", request.method());
         return Err(Refusal::method("GET, HEAD", text));
     }
     if !request.body().is_end_stream() {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request has a body; send none".into()));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request must not have a body".into()));
     }
     Ok(())
 }

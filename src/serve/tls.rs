@@ -57,7 +57,7 @@ pub struct Tls {
 #[non_exhaustive]
 pub enum TlsError {
     /// A name is not a valid host name.
-    #[error("{name:?} is not the name or the address of a host")]
+    #[error("{name:?} is not a host name or IP address")]
     Name {
         /// The name.
         name: String,
@@ -74,7 +74,7 @@ pub enum TlsError {
         source: io::Error,
     },
     /// A given certificate or key is unusable.
-    #[error("{} cannot be used for HTTPS: {problem}", path.display())]
+    #[error("cannot use {} for HTTPS: {problem}", path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum TlsError {
         problem: String,
     },
     /// A certificate cannot be created.
-    #[error("cannot make a certificate")]
+    #[error("cannot create a certificate")]
     Certificate {
         /// The reason.
         #[source]

@@ -54,7 +54,7 @@ impl Repository {
         let error = |problem| StoreError::BranchName { branch: name.to_owned(), problem };
         let full = if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") };
         if is_reserved(&full) {
-            return Err(error("git keeps that name for itself"));
+            return Err(error("git reserves that name"));
         }
         let valid = !name.starts_with('-') && !name.is_empty();
         let full = FullName::try_from(full).ok().filter(|_| valid);

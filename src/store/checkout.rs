@@ -203,7 +203,7 @@ pub(super) fn kept(
             make_room(cache, name, BOUNDS)?;
         }
     }
-    Err(StoreError::Io { action: "keep", path: folder, source: io::Error::other("somebody else keeps deleting it") })
+    Err(StoreError::Io { action: "keep", path: folder, source: io::Error::other("another process keeps deleting it") })
 }
 
 /// Creates the folder of a bare repository, all or nothing.

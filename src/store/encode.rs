@@ -87,7 +87,7 @@ impl ReleaseEncoder {
         let (tree, fallback) = match recipe::unpack(tarball, &self.limits) {
             Ok(unpacked) => {
                 let opaque =
-                    self.opaque.contains(&id.entry()).then(|| "the setting opaque names its package".to_owned());
+                    self.opaque.contains(&id.entry()).then(|| "its package is in the setting opaque".to_owned());
                 let files = unpacked.files().iter().map(|file| (file.path.as_bytes(), unpacked.bytes(file)));
                 match opaque.or_else(|| names::refused(files)) {
                     None => (objects.unpacked(&unpacked, tarball.metadata())?, None),

@@ -35,7 +35,7 @@ pub enum StoreError {
         feature: String,
     },
     /// The branch's name is not a valid ref name, or is reserved.
-    #[error("{branch:?} is not a valid name for the mirror branch: {problem}")]
+    #[error("{branch:?} is not a valid name for a mirror branch: {problem}")]
     BranchName {
         /// The name as configured.
         branch: String,
@@ -43,7 +43,9 @@ pub enum StoreError {
         problem: &'static str,
     },
     /// Another ref's name prevents the branch from being created.
-    #[error("the branch {other} stands in the way of the mirror branch {branch}: git can have only one of the two")]
+    #[error(
+        "cannot create the mirror branch {branch}: it conflicts with the branch {other}, and git can have only one of the two"
+    )]
     InTheWay {
         /// The branch, without `refs/heads/`.
         branch: String,
@@ -51,7 +53,7 @@ pub enum StoreError {
         other: String,
     },
     /// There is no mirror branch yet.
-    #[error("there is no mirror branch {branch} here yet")]
+    #[error("this repository has no mirror branch {branch} yet")]
     NoMirror {
         /// The branch, without `refs/heads/`.
         branch: String,
@@ -65,13 +67,15 @@ pub enum StoreError {
         branch: String,
     },
     /// The clone is partial and lacks objects of the mirror.
-    #[error("this clone is partial (git clone --filter), and lacks objects of the mirror on {branch}")]
+    #[error("this is a partial clone (git clone --filter) that lacks objects of the mirror branch {branch}")]
     Partial {
         /// The branch, without `refs/heads/`.
         branch: String,
     },
     /// The mirror was written by another version of this program.
-    #[error("the mirror on {branch} has format {found}; this version reads format {supported}")]
+    #[error(
+        "the mirror branch {branch} has format {found}, but this version of git-hexmirror reads format {supported}"
+    )]
     Format {
         /// The branch, without `refs/heads/`.
         branch: String,
@@ -89,7 +93,7 @@ pub enum StoreError {
         worktree: PathBuf,
     },
     /// An object of the mirror is missing or damaged.
-    #[error("the mirror is damaged: {path} cannot be read")]
+    #[error("the mirror is damaged: cannot read {path}")]
     Damaged {
         /// The path in the branch's tree, or a description of the object.
         path: String,
@@ -106,7 +110,7 @@ pub enum StoreError {
         problem: String,
     },
     /// `packed-refs` is malformed. The file belongs to git, which cannot run without it.
-    #[error("{} is damaged, so neither git nor this program can read the refs in it", path.display())]
+    #[error("{} is damaged, so neither git nor git-hexmirror can read refs", path.display())]
     BrokenPackedRefs {
         /// The file.
         path: PathBuf,
@@ -116,7 +120,7 @@ pub enum StoreError {
     },
     /// The ref of the mirror is broken, and there is no commit to recover it to.
     #[error(
-        "the ref {reference} is broken ({problem}), and neither its reflog, packed-refs nor a remote has a commit to recover it to"
+        "the ref {reference} is broken ({problem}) and cannot be recovered: its reflog, packed-refs and the remotes have no commit for it"
     )]
     NotRecovered {
         /// The ref's full name.
@@ -127,7 +131,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The branch moved while a change was being prepared.
-    #[error("the branch {branch} moved while this change was prepared")]
+    #[error("another process changed the branch {branch} in the meantime")]
     Moved {
         /// The branch, without `refs/heads/`.
         branch: String,
@@ -145,7 +149,7 @@ pub enum StoreError {
     },
     /// An object of the mirror could not be read because of a problem of this machine. The object itself is not
     /// damaged.
-    #[error("cannot read {path} of the mirror")]
+    #[error("cannot read {path} in the mirror")]
     Unreadable {
         /// The path in the branch's tree, or a description of the object.
         path: String,

@@ -32,7 +32,7 @@ impl Repository {
     /// # Errors
     /// Fails if a commit cannot be read.
     pub fn is_in(&self, commit: ObjectId, tips: &[ObjectId]) -> Result<bool> {
-        let action = "compare what is pushed with what the remote has";
+        let action = "compare the pushed commits with the remote's";
         if tips.is_empty() {
             return Ok(false);
         }
@@ -133,7 +133,7 @@ impl Repository {
 
     /// Returns the commits whose parents are missing from this clone (git's `shallow` file).
     pub(super) fn shallow_commits(&self) -> Result<BTreeSet<ObjectId>> {
-        let shallow = self.git.shallow_commits().map_err(StoreError::git("read which commits have no parents here"))?;
+        let shallow = self.git.shallow_commits().map_err(StoreError::git("read the list of shallow commits"))?;
         Ok(shallow.iter().flat_map(|commits| commits.iter().copied()).collect())
     }
 

@@ -193,7 +193,7 @@ impl Repository {
     /// # Errors
     /// Fails if a commit cannot be read.
     pub fn only_in(&self, tips: &BTreeSet<ObjectId>, others: &BTreeSet<ObjectId>) -> Result<Vec<ObjectId>> {
-        let action = "list what is not pushed yet";
+        let action = "list unpushed commits";
         let walk = self.git.rev_walk(tips.iter().copied()).with_hidden(others.iter().copied());
         let walk = walk.all().map_err(StoreError::git(action))?;
         walk.map(|commit| Ok(commit.map_err(StoreError::git(action))?.id)).collect()

@@ -80,7 +80,7 @@ impl Overlay {
         if outer.is_some_and(|outer| outer != tarball.outer_checksum())
             || inner.is_some_and(|inner| inner != tarball.inner_checksum())
         {
-            return Err(StoreError::damaged(path)("it does not have the checksum that the lock demands"));
+            return Err(StoreError::damaged(path)("it does not have the checksum that the lock requires"));
         }
         match manifest.releases.get(id).ok_or_else(missing)?.storage {
             Storage::Unpacked => {

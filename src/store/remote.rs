@@ -106,7 +106,7 @@ impl Repository {
     /// # Errors
     /// Fails if the ref cannot be written.
     pub fn note_remote(&self, remote: &Remote, branch: &Branch, tip: Option<ObjectId>, log: &str) -> Result<()> {
-        let action = "note where the remote's mirror stands";
+        let action = "record the tip of the remote's mirror";
         let name = FullName::try_from(self.tracking_ref(remote, branch)).map_err(StoreError::git(action))?;
         match tip {
             Some(commit) => {
@@ -144,7 +144,7 @@ impl Repository {
     /// # Errors
     /// Fails if the refs cannot be read.
     pub fn branches_of(&self, remote: &Remote) -> Result<Vec<ObjectId>> {
-        let action = "read what the remote was last seen with";
+        let action = "read the remote's mirror as last fetched";
         let platform = self.git.references().map_err(StoreError::git(action))?;
         let Ok(below) = platform.prefixed(format!("refs/remotes/{}/", remote.secret_text()).as_str()) else {
             return Ok(Vec::new());

@@ -38,7 +38,7 @@ impl Repository {
     /// # Errors
     /// Fails if the folder already has a repository, or none can be created.
     pub fn init(directory: &Path) -> Result<()> {
-        gix::init(directory).map(drop).map_err(StoreError::git_file("make a repository in", directory))
+        gix::init(directory).map(drop).map_err(StoreError::git_file("create a repository in", directory))
     }
 
     /// Returns the value of a git setting such as `hexmirror.branch`, from all of git's configuration files.
@@ -241,7 +241,7 @@ impl Repository {
     pub fn create(&self, branch: &Branch, commit: ObjectId, log: &str) -> Result<()> {
         self.refuse_in_the_way(branch)?;
         let expected = PreviousValue::MustNotExist;
-        self.move_branch(&RefUpdate { name: &branch.name, commit, expected, log, action: "make the mirror branch" })
+        self.move_branch(&RefUpdate { name: &branch.name, commit, expected, log, action: "create the mirror branch" })
     }
 
     /// Returns the branch's current snapshot, or `None` if the branch does not exist.
@@ -320,7 +320,7 @@ impl Repository {
 /// Makes sure that a committer is set. Git refuses to guess one. This program maintains the mirror, so it can be the
 /// committer itself.
 pub(super) fn set_committer(git: &mut gix::Repository) -> Result<gix::actor::Signature> {
-    let action = "find out who commits";
+    let action = "determine the committer";
     let committer = git.committer_or_set_fallback("git-hexmirror", "git-hexmirror@localhost");
     committer.map_err(StoreError::git(action))?.to_owned().map_err(StoreError::git(action))
 }

@@ -110,7 +110,7 @@ impl Repository {
     /// # Errors
     /// Fails if the repository cannot be written.
     pub fn init_apart(&self, folder: &Path) -> Result<()> {
-        gix::init_bare(folder).map_err(StoreError::git("make a repository"))?;
+        gix::init_bare(folder).map_err(StoreError::git("create a repository"))?;
         let mut settings = self.settings_included()?;
         settings.extend(b"[core]\n\tbare = true\n[fetch]\n\tunpackLimit = 1\n[transfer]\n\tunpackLimit = 1\n");
         let config = folder.join("config");
@@ -193,7 +193,7 @@ fn with_header(path: &Path) -> io::Result<tempfile::TempDir> {
 
 /// Rebuilds the index of a pack.
 fn make_index(files: Files, index: &Path) -> Result<()> {
-    let (path, action) = (index.with_extension("pack"), "make the index of a pack");
+    let (path, action) = (index.with_extension("pack"), "rebuild the index of a pack");
     let read = BufReader::new(File::open(&path).map_err(StoreError::io("read", &path))?);
     let entries = BytesToEntriesIter::new_from_header(read, Mode::Verify, EntryDataMode::Crc32, hash::Kind::Sha1);
     let entries = entries.map_err(StoreError::git(action))?;

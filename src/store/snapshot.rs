@@ -108,7 +108,7 @@ impl Snapshot {
         let bytes = self.blob(&path)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
         let found: [u8; 32] = Sha256::digest(&bytes).into();
         if &found != stored.checksum.as_bytes() {
-            return Err(StoreError::damaged(path)("its checksum is not the manifest's"));
+            return Err(StoreError::damaged(path)("its checksum differs from the manifest's"));
         }
         Ok(Some(bytes))
     }

@@ -141,7 +141,7 @@ fn check_pack_once(stem: &Path, ids: Option<&HashSet<ObjectId>>) -> Vec<DamagedF
 fn check_trailer(path: &Path, kind: FileKind, damaged: &mut Vec<DamagedFile>) -> bool {
     let problem = match content_checksum(path).and_then(|found| Ok((found, trailer(path)?))) {
         Ok((found, expected)) if found == expected => return true,
-        Ok(_) => "its content is not what its checksum promises".to_owned(),
+        Ok(_) => "its content does not match its checksum".to_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => "it is missing".to_owned(),
         Err(error) => format!("it cannot be read: {error}"),
     };
@@ -200,7 +200,7 @@ fn loose_problem(path: &Path, id: ObjectId) -> Option<String> {
         Ok(false) => Some("it does not end where its file ends".into()),
         Ok(true) => match hasher.try_finalize() {
             Ok(found) if found == id => None,
-            _ => Some("its content is not what its id promises".into()),
+            _ => Some("its content does not match its id".into()),
         },
     }
 }

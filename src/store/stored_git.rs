@@ -30,7 +30,7 @@ impl Snapshot {
             let name = entry.filepath.to_str_lossy();
             let file = checked.join(name.as_ref());
             if blob_id(&file).map_err(StoreError::io("read", &file))? != entry.oid {
-                return Err(StoreError::damaged(format!("{path}/{name}"))("its content is not what its id promises"));
+                return Err(StoreError::damaged(format!("{path}/{name}"))("its content does not match its id"));
             }
         }
         Ok(folder)

@@ -82,7 +82,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn enter(&mut self, start: usize) -> Result<(), SyntaxError> {
         self.nesting += 1;
         if self.nesting > MAX_NESTING {
-            let message = format!("the terms are nested more than {MAX_NESTING} levels deep");
+            let message = format!("terms are nested more than {MAX_NESTING} levels deep");
             return Err(error(Span::new(start, start + 1), message, "one level too many"));
         }
         Ok(())
@@ -105,7 +105,7 @@ impl<'a> Cursor<'a> {
     /// Returns an error for a term that is never closed. Its opening token is the `opened` bytes at `start`.
     pub(super) fn unterminated(&self, what: &str, start: usize, opened: usize, close: &str) -> SyntaxError {
         let span = Span::new(start, start + opened);
-        error(span, format!("this {what} is never closed"), format!("opened here, `{close}` is missing"))
+        error(span, format!("this {what} is never closed"), format!("opened here, but `{close}` is missing"))
     }
 
     /// Returns the span to highlight at the current position: a word, or else a single character.

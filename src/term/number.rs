@@ -52,7 +52,7 @@ fn digits<'a>(cursor: &mut Cursor<'a>, radix: u32) -> Result<&'a [u8], SyntaxErr
         return Err(cursor.unexpected("a digit"));
     }
     if cursor.at - start > MAX_DIGITS {
-        return Err(error(cursor.span(start), format!("a number has more than {MAX_DIGITS} digits"), "too long"));
+        return Err(error(cursor.span(start), format!("this number has more than {MAX_DIGITS} digits"), "too long"));
     }
     Ok(&cursor.source[start..cursor.at])
 }

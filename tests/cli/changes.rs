@@ -77,7 +77,7 @@ fn three_dots_compare_with_the_merge_base() {
     assert_eq!(stage.run(&["diff", "HEAD..side"]).ok().stdout.lines().count(), 2);
     stage.git(&["checkout", "--quiet", "--orphan", "apart"]);
     commit(&stage, &PINNED, "");
-    stage.run(&["diff", "apart...side"]).exits(2).says("have no commit in common");
+    stage.run(&["diff", "apart...side"]).exits(2).says("have no common ancestor");
 }
 
 #[test]
@@ -206,17 +206,17 @@ fn invalid_comparisons_are_refused() {
     stage.run(&["diff", "nonsense..HEAD"]).exits(2).says("\"nonsense\" is not a commit").says("hint:");
     stage.run(&["diff", "HEAD~20"]).exits(2).says("\"HEAD~20\" is not a commit");
     stage.run(&["diff", "HEAD^{tree}"]).exits(2).says("is not a commit");
-    let neither = format!("there is no mix.lock or rebar.lock in {first}\n");
+    let neither = format!("found no mix.lock or rebar.lock in {first}\n");
     stage.run(&["diff", &format!("{first}..{first}")]).exits(2).says(&neither);
-    stage.run(&["diff", "HEAD~..HEAD", "--lock=other.lock"]).exits(2).says("there is no other.lock in HEAD~ or HEAD");
-    stage.run(&["diff", "HEAD~", "HEAD", "HEAD"]).exits(2).says("only two commits");
-    stage.run(&["diff", "HEAD~..", "HEAD~.."]).exits(2).says("only two commits");
+    stage.run(&["diff", "HEAD~..HEAD", "--lock=other.lock"]).exits(2).says("found no other.lock in HEAD~ or HEAD");
+    stage.run(&["diff", "HEAD~", "HEAD", "HEAD"]).exits(2).says("cannot compare more than two commits");
+    stage.run(&["diff", "HEAD~..", "HEAD~.."]).exits(2).says("cannot compare more than two commits");
     stage.write("mix.lock", "%{ broken");
     stage.git(&["commit", "--quiet", "--all", "--message=Break"]);
     let ran = stage.run(&["diff", "HEAD~..HEAD", "--json"]).exits(2).says("HEAD:mix.lock");
     assert_eq!(ran.stdout, "");
     std::fs::remove_file(stage.project.join("mix.lock")).unwrap();
-    stage.run(&["diff", &first]).exits(2).says("there is no mix.lock or rebar.lock in").says("or the worktree");
+    stage.run(&["diff", &first]).exits(2).says("found no mix.lock or rebar.lock in").says("or the worktree");
 }
 
 #[test]
@@ -226,15 +226,18 @@ fn added_removed_and_moved_locks_are_compared() {
     stage.git(&["add", "--all"]);
     stage.git(&["commit", "--quiet", "--message=Begin"]);
     commit(&stage, &PINNED, "");
-    let ran = stage.run(&["diff", "HEAD~..HEAD", "--exit-code"]).exits(1).says("there is no lock in HEAD~\n");
+    let ran = stage.run(&["diff", "HEAD~..HEAD", "--exit-code"]).exits(1).says("HEAD~ has no lock\n");
     assert_eq!(ran.stdout, "  added    alpha 1.0.0\n  added    beta 0.3.0\n  added    delta 4.5.6+build.7\n");
     let ran = stage.run(&["diff", "HEAD..HEAD~", "--json"]).ok().silent().json();
     assert_eq!((&ran["from"]["locks"], &ran["to"]["locks"]), (&json!(["mix.lock"]), &json!([])));
     assert_eq!((ran["changes"].as_array().unwrap().len(), &ran["changes"][0]["change"]), (3, &json!("removed")));
-    stage.run(&["diff", "--source", "HEAD~.."]).ok().says("added, shown where named: alpha 1.0.0, beta 0.3.0");
+    stage
+        .run(&["diff", "--source", "HEAD~.."])
+        .ok()
+        .says("added (name the package to see its source): alpha 1.0.0, beta 0.3.0");
     std::fs::create_dir(stage.project.join("app")).unwrap();
     stage.git(&["mv", "mix.lock", "app/mix.lock"]);
-    stage.run(&["diff", "HEAD"]).ok().prints("removed  alpha 1.0.0").says("there is no lock in the worktree\n");
+    stage.run(&["diff", "HEAD"]).ok().prints("removed  alpha 1.0.0").says("the worktree has no lock\n");
     stage.run_in(stage.project.join("app"), &["diff", "HEAD"]).ok().prints("added    alpha 1.0.0");
     stage.run(&["diff", "HEAD", "--lock=**/mix.lock", "--exit-code"]).ok().says("no dependency changed");
 }

@@ -86,7 +86,7 @@ fn every_shell_has_a_script_with_all_visible_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = stage.run_in("home", &["completions", shell]).ok().silent();
         assert!(ran.stdout.contains("git-hexmirror") && ran.stdout.contains("dry-run"), "{shell}");
-        assert!(!ran.stdout.contains("Do what one of git's hooks is for"), "{shell}");
+        assert!(!ran.stdout.contains("Run one of git's hooks"), "{shell}");
     }
     stage.run(&["completions", "cmd.exe"]).exits(2);
     // git's own completion finds them by these names.

@@ -160,7 +160,7 @@ fn the_token_of_a_login_is_sent_until_it_expires() {
         hex_home(&stage, "", &format!("{{'$oauth_token',{token}}}.\n"))
     };
     let ran = stage.run_with(&["update"], &[("HEX_HOME", &login(1_700_000_000))]);
-    let ran = ran.exits(3).says("the login of the Hex client has expired").says("mix hex.user whoami");
+    let ran = ran.exits(3).says("the Hex client's login has expired").says("mix hex.user whoami");
     assert!(!ran.stderr.contains(SECRET), "{ran:?}");
     assert_eq!(headers(&stage), [None]);
     stage.run_with(&["update"], &[("HEX_HOME", &login(99_999_999_999))]).ok();

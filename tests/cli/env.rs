@@ -20,8 +20,8 @@ fn only_a_valid_base_url_is_accepted() {
 #[test]
 fn a_missing_redirect_of_git_is_reported() {
     let stage = Stage::new();
-    stage.run_in("home", &["env"]).ok().says("not inside a git repository").prints("export HEX_MIRROR=");
-    stage.run(&["env"]).ok().says("there is no mirror branch hexmirror").prints("export HEX_MIRROR=");
+    stage.run_in("home", &["env"]).ok().says("not a git repository").prints("export HEX_MIRROR=");
+    stage.run(&["env"]).ok().says("has no mirror branch hexmirror").prints("export HEX_MIRROR=");
     stage.run(&["env", "--quiet"]).ok().silent();
     stage.run(&["update"]).ok();
     stage.run(&["env"]).ok().silent();

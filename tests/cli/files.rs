@@ -14,8 +14,8 @@ use crate::support::stage::{PINNED, Ran, Stage};
 /// What may replace a file, and the resulting error.
 const TRAPS: [(&str, &str); 6] = [
     ("fifo", "is a FIFO"),
-    ("zero", "leads out of the worktree"),
-    ("out", "leads out of the worktree"),
+    ("zero", "points outside the worktree"),
+    ("out", "points outside the worktree"),
     ("sparse", "is larger than"),
     ("folder", "is a folder"),
     ("socket", "is a socket"),
@@ -120,10 +120,10 @@ fn a_public_key_that_tracked_settings_name_is_a_regular_file_of_the_worktree() {
     let outside = stage.sandbox.path().join("key.pem");
     fs::write(&outside, key().public_key().to_pem()).unwrap();
     stage.write(".hexmirror.toml", &file.replace("hex.pem", outside.to_str().unwrap()));
-    refuses(&mut update(), 2, "key.pem", "leads out of the worktree");
+    refuses(&mut update(), 2, "key.pem", "points outside the worktree");
     stage.git(&["config", "hexmirror.other.url", &stage.upstream.url()]);
     stage.git(&["config", "hexmirror.other.publicKey", "hex.pem"]);
-    for (trap, reason) in TRAPS.into_iter().filter(|(_, reason)| !reason.starts_with("leads")) {
+    for (trap, reason) in TRAPS.into_iter().filter(|(_, reason)| !reason.starts_with("points")) {
         set(&stage, trap, "hex.pem");
         refuses(&mut update(), 2, "hex.pem", reason);
     }
@@ -141,8 +141,8 @@ fn a_trap_in_a_commit_blocks_a_push_but_no_checkout() {
     stage.git(&["commit", "--quiet", "--message=Lock"]);
     stage.git(&["switch", "--quiet", "--create", "hostile"]);
     for (file, trap, reason) in [
-        (".hexmirror.toml", "zero", "leads out of the worktree"),
-        ("mix.lock", "out", "leads out of the worktree"),
+        (".hexmirror.toml", "zero", "points outside the worktree"),
+        ("mix.lock", "out", "points outside the worktree"),
         ("mix.lock", "large", "is larger than 64 MiB"),
     ] {
         set(&stage, trap, file);

@@ -6,10 +6,10 @@ use crate::support::stage::{Ran, Stage};
 #[test]
 fn creates_an_empty_mirror_once() {
     let stage = Stage::new();
-    stage.run(&["init"]).ok().says("made the mirror branch hexmirror");
+    stage.run(&["init"]).ok().says("created the mirror branch hexmirror");
     let tip = stage.tip().expect("a branch");
     assert_eq!(stage.paths(), ["README.md", "manifest", "mirror.toml"]);
-    stage.run(&["init"]).ok().says("the mirror branch hexmirror is there");
+    stage.run(&["init"]).ok().says("the mirror branch hexmirror already exists");
     assert_eq!(stage.tip(), Some(tip));
     assert_eq!(stage.upstream.count("*"), 0);
     assert_eq!(stage.git(&["status", "--porcelain"]), "?? mix.lock");
@@ -58,11 +58,15 @@ fn a_single_branch_clone_asks_origin() {
 fn an_unreachable_or_empty_remote_is_no_obstacle() {
     let stage = Stage::new();
     stage.sandbox.git("", &["clone", "--quiet", "project", "clone"]);
-    let ran = stage.run_in("clone", &["init"]).ok().says("made the mirror branch hexmirror");
+    let ran = stage.run_in("clone", &["init"]).ok().says("created the mirror branch hexmirror");
     assert!(!ran.stderr.contains("warning"), "{ran:?}");
     stage.git(&["remote", "add", "origin", "/nowhere/at/all"]);
-    stage.run(&["init"]).ok().says("warning: whether origin has a mirror").says("made the mirror branch hexmirror");
-    stage.run(&["init"]).ok().says("is there");
+    stage
+        .run(&["init"])
+        .ok()
+        .says("warning: cannot check whether origin has a mirror")
+        .says("created the mirror branch hexmirror");
+    stage.run(&["init"]).ok().says("already exists");
 }
 
 /// Runs a command in a clone that only has origin's mirror branch, and checks that it creates no local one.
@@ -136,7 +140,7 @@ fn refuses_a_branch_of_origin_that_is_not_a_mirror() {
 fn optional_steps_that_fail_cause_warnings() {
     let stage = Stage::new();
     stage.git(&["config", "core.hooksPath", stage.sandbox.home().to_str().unwrap()]);
-    let ran = stage.run(&["init"]).ok().says("warning: git is told to take hooks from").says("hint: ");
+    let ran = stage.run(&["init"]).ok().says("warning: core.hooksPath is").says("hint: ");
     assert!(!ran.stderr.contains("error"), "{ran:?}");
 }
 

@@ -27,7 +27,7 @@ fn files_outside_the_worktree_are_neither_read_nor_quoted() {
     fs::write(stage.sandbox.path().join("keys/mix.lock"), SECRET).unwrap();
     let absolute = stage.sandbox.path().join("key").display().to_string();
     let refused = |arguments: &[&str], file: &str| {
-        let ran = stage.run(arguments).exits(2).says(&format!("{file} leads out of the worktree")).says("hint:");
+        let ran = stage.run(arguments).exits(2).says(&format!("{file} points outside the worktree")).says("hint:");
         assert!(!ran.stderr.contains("BEGIN") && !ran.stderr.contains("[core]") && ran.stdout.is_empty(), "{ran:?}");
     };
     for target in ["../key", &absolute, ".git/config", "app/up/../key"] {
@@ -97,7 +97,7 @@ fn links_in_a_commit_cannot_leave_it() {
             stage.git(&["add", "--all"]);
         }
         stage.git(&["commit", "--quiet", "--allow-empty", "--message=Link"]);
-        let ran = stage.run(&["diff", &before, "HEAD"]).ok().says("there is no lock in HEAD\n");
+        let ran = stage.run(&["diff", &before, "HEAD"]).ok().says("HEAD has no lock\n");
         assert!(
             ran.stdout.starts_with("  removed  alpha 1.0.0\n") && !ran.stderr.contains("BEGIN"),
             "{target}: {ran:?}"

@@ -53,7 +53,7 @@ fn the_page_is_installed_where_man_finds_it() {
     let ran = install();
     assert_eq!(page(&prefix.join("share/man")), stage.run(&["man"]).ok().stdout);
     if stage.sandbox.command("manpath", &stage.project).output().is_ok() {
-        assert!(ran.stderr.contains("warning: man does not look in"), "{ran:?}");
+        assert!(ran.stderr.contains("warning: man does not search"), "{ran:?}");
         let path = format!("{}:{}", prefix.join("bin").display(), std::env::var("PATH").unwrap());
         let mut command = stage.sandbox.command(prefix.join("bin/git-hexmirror"), &stage.project);
         let ran = Ran::of(command.args(["man", "--install"]).env("PATH", path)).ok();

@@ -32,8 +32,8 @@ fn an_older_entry_is_refused_and_what_would_be_lost_is_named() {
     replay(&stage, &before, "beta");
     replay(&stage, &before, "gamma");
     let ran = stage.run(&["update", "--refresh"]).exits(4);
-    ran.says("the registry entry of beta is older than the mirror's: it lacks the retirement of 0.3.0")
-        .says("the registry entry of gamma is older than the mirror's: it lacks the release 1.1.0")
+    ran.says("upstream's registry entry of beta is older than the mirror's: it lacks the retirement of 0.3.0")
+        .says("upstream's registry entry of gamma is older than the mirror's: it lacks the release 1.1.0")
         .says("--accept-older");
     assert_eq!(stage.tip(), tip);
     // A refused entry is not kept for the next update.

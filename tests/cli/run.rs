@@ -109,7 +109,7 @@ fn a_command_that_cannot_be_started_is_reported() {
     stage.run(&["run", "--", "./notes"]).exits(126).says("cannot run ./notes");
     stage.run(&["run"]).exits(2);
     let stage = Stage::new();
-    let ran = stage.run(&["run", "--", "echo", "not reached"]).exits(5).says("there is no mirror branch");
+    let ran = stage.run(&["run", "--", "echo", "not reached"]).exits(5).says("has no mirror branch");
     assert_eq!(ran.stdout, "");
 }
 
@@ -119,7 +119,7 @@ fn missing_items_are_reported_after_a_failure() {
     let asks = "git ls-remote -q $HEX_MIRROR/git/forge.test/x/y || true; exit $1";
     let run = |code: &str| stage.run(&["run", "--", "sh", "-c", asks, "sh", code]);
     let ran =
-        run("3").exits(3).says("was asked for what it lacks and no lock pins: the git repository forge.test/x/y;");
+        run("3").exits(3).says("items that the mirror lacks and no lock pins: the git repository forge.test/x/y;");
     assert!(!ran.stderr.contains("pins: alpha"), "{ran:?}");
     stage.lock(&["alpha 1.1.0", "beta 0.3.0"]);
     run("3").exits(3).says("the mirror lacks what mix.lock pins: alpha 1.1.0; run `git hexmirror update`");

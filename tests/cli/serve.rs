@@ -112,7 +112,7 @@ fn logs_requests_only_on_request() {
 #[test]
 fn errors_on_startup_are_reported() {
     let stage = Stage::new();
-    stage.run(&["serve", "--listen=127.0.0.1:0"]).exits(5).says("there is no mirror branch hexmirror");
+    stage.run(&["serve", "--listen=127.0.0.1:0"]).exits(5).says("has no mirror branch hexmirror");
     stage.run(&["update"]).ok();
     stage.run(&["serve", "--listen=nonsense"]).exits(2).says("nonsense");
     let serving = serve(&stage);
@@ -138,7 +138,7 @@ fn https_with_an_authority_that_env_names() {
     let file = stage.run(&["env", "--tls", "--format=gitconfig"]).ok();
     assert!(file.stdout.contains("sslCAInfo = ") && file.stdout.contains("https://localhost:4040"), "{file:?}");
     serving.stop("TERM").ok();
-    stage.run(&["serve", "--tls", "--hostname=a b"]).exits(2).says("\"a b\" is not the name");
+    stage.run(&["serve", "--tls", "--hostname=a b"]).exits(2).says("\"a b\" is not a host name");
 }
 
 #[test]

@@ -38,7 +38,8 @@ fn shows_the_source_between_two_commits() {
     let asked = stage.upstream.count("*");
     let ran = stage.run(&["diff", "--source", "HEAD~..HEAD"]).ok();
     assert_eq!(ran.stdout, ALPHA);
-    ran.says("added, shown where named: gamma 1.0.0").says("removed, shown where named: beta 0.3.0");
+    ran.says("added (name the package to see its source): gamma 1.0.0")
+        .says("removed (name the package to see its source): beta 0.3.0");
     assert_eq!(stage.run(&["diff", "--source", "alpha", "HEAD~..", "--quiet"]).ok().silent().stdout, ALPHA);
     stage.run(&["diff", "--source", "--exit-code", "HEAD~.."]).exits(1);
     let ran = stage.run(&["diff", "--source", "..HEAD~", "--", "alpha"]).ok();
@@ -65,7 +66,7 @@ fn without_a_revision_the_worktree_is_compared_with_head() {
         .run(&["diff", "--source", "--exit-code"])
         .exits(1)
         .prints("--- a/alpha-1.1.0/lib/alpha.ex\n+++ b/alpha-1.0.0/lib/alpha.ex");
-    stage.run(&["diff", "--source", "HEAD~"]).ok().says("removed, shown where named: beta 0.3.0");
+    stage.run(&["diff", "--source", "HEAD~"]).ok().says("removed (name the package to see its source): beta 0.3.0");
 }
 
 #[test]
@@ -174,7 +175,7 @@ fn a_version_in_the_history_is_compared() {
     let (only, first) = forgetful(&stage);
     assert!(!stage.git(&["show", "hexmirror:manifest"]).contains("alpha 1.0.0"));
     let ran = stage.run(&["diff", "--source", "HEAD~.."]).exits(1);
-    let ran = ran.says("the mirror has alpha 1.0.0 neither now nor in its history").says("git hexmirror update");
+    let ran = ran.says("neither the mirror nor its history has alpha 1.0.0").says("git hexmirror update");
     assert_eq!(ran.stdout, "");
     let tree = format!("{only}^{{tree}}");
     let merge = stage.git(&["commit-tree", &tree, "-p", &only, "-p", &first, "-m", "Merge"]);
@@ -185,7 +186,7 @@ fn a_version_in_the_history_is_compared() {
     stage.run(&["compact"]).ok();
     assert_ne!(stage.tip().unwrap(), compact);
     let ran = stage.run(&["diff", "--source", "HEAD~.."]).exits(1);
-    ran.says("neither now nor in its history").says("may have gone with `git hexmirror compact`");
+    ran.says("neither the mirror nor its history").says("`git hexmirror compact` may have removed it");
     // A remote's mirror as last fetched counts as well.
     stage.git(&["update-ref", "refs/heads/hexmirror", &only]);
     stage.git(&["remote", "add", "origin", "https://example.com/x.git"]);
@@ -198,11 +199,11 @@ fn missing_sources_are_reported_beside_the_available_ones() {
     let stage = updated();
     stage.lock(&["alpha 2.0.0-rc.1", "beta 0.3.0", PINNED[2]]);
     let ran = stage.run(&["diff", "--source", "HEAD", "--", "alpha", "beta"]).exits(1);
-    ran.prints("+++ b/beta-0.3.0/lib/beta.ex").says("the mirror has alpha 2.0.0-rc.1 neither now nor");
+    ran.prints("+++ b/beta-0.3.0/lib/beta.ex").says("neither the mirror nor its history has alpha 2.0.0-rc.1");
     let stage = Stage::new();
     commit(&stage, &PINNED, "");
     stage.lock(&["alpha 1.1.0", "beta 0.3.0", PINNED[2]]);
-    stage.run(&["diff", "--source"]).exits(5).says("there is no mirror branch");
+    stage.run(&["diff", "--source"]).exits(5).says("has no mirror branch");
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn a_change_of_the_lock_alone_is_reported() {
     let lock = std::fs::read_to_string(stage.project.join("mix.lock")).unwrap();
     stage.write("mix.lock", &lock.replace(&format!(", \"{outer}\"}}"), "}"));
     let ran = stage.run(&["diff", "--source", "--exit-code"]).exits(1);
-    let ran = ran.says(&format!("the code is the same: checksum alpha 1.1.0 ({} → none)\n", &outer[..10]));
+    let ran = ran.says(&format!("same source: checksum alpha 1.1.0 ({} → none)\n", &outer[..10]));
     assert_eq!(ran.stdout, "");
 }
 
@@ -242,17 +243,20 @@ fn unknown_and_ambiguous_names_are_refused() {
     let stage = updated();
     // The name of a package may include its repository, as for organisations.
     assert_eq!(stage.run(&["diff", "--source", "hexpm/alpha", "HEAD~.."]).ok().stdout, ALPHA);
-    stage.run(&["diff", "--source", "acme/alpha", "HEAD~.."]).exits(2).says("\"acme/alpha\" is not named");
+    stage.run(&["diff", "--source", "acme/alpha", "HEAD~.."]).exits(2).says("\"acme/alpha\" is neither a package");
     let of_acme = stage.registry.mix_lock(&["alpha 1.1.0"]).replace("\"hexpm\"", "\"hexpm:acme\"");
     stage.write("mix.lock", &of_acme);
     for name in ["hexpm:acme/alpha", "acme/alpha", "hexpm/alpha"] {
-        stage.run(&["diff", "--source", name]).exits(1).says("the mirror has alpha 1.1.0 (hexpm:acme) neither");
+        stage
+            .run(&["diff", "--source", name])
+            .exits(1)
+            .says("neither the mirror nor its history has alpha 1.1.0 (hexpm:acme)");
     }
     stage.git(&["checkout", "mix.lock"]);
     stage
         .run(&["diff", "--source", "alhpa", "HEAD~.."])
         .exits(2)
-        .says("\"alhpa\" is not named")
+        .says("\"alhpa\" is neither a package")
         .says("did you mean alpha?");
     let ran = stage.run(&["diff", "--source", "zzzzzz"]).exits(2).says("git hexmirror lock");
     assert!(!ran.stderr.contains("did you mean"));

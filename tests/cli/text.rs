@@ -156,8 +156,8 @@ fn the_demonstration_works_and_leaves_nothing() {
         .env("TMPDIR", &temporary)
         .env("HEXMIRROR_URL", "http://127.0.0.1:1")
         .env("http_proxy", "http://127.0.0.1:1");
-    let ran = Ran::of(&mut command).ok().prints("All of it worked.").prints("the same as published: true");
-    assert!(ran.stdout.contains("0 damages"), "{ran:?}");
+    let ran = Ran::of(&mut command).ok().prints("All steps succeeded.").prints("identical to upstream: true");
+    assert!(ran.stdout.contains("0 damaged"), "{ran:?}");
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
     assert_eq!((stage.git(&["status", "--porcelain"]), stage.tip()), (before, tip));
 }

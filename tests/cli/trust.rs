@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::registry::{Registry, key, other_key};
 use crate::support::stage::{Ran, Stage};
 
-const INACTIVE: &str = "inactive until allowed";
+const INACTIVE: &str = "inactive until you allow them";
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Settings that point to the stage's own upstream, as a company would commit them.
@@ -60,11 +60,11 @@ fn trust_shows_what_it_would_allow_and_records_exactly_that() {
     let ran = run(&stage, &["update"]).ok();
     assert!(!ran.stderr.contains("inactive"), "{ran:?}");
     // Allowing them once suffices.
-    run(&stage, &["trust", "--yes"]).ok().says("these settings are allowed by git's setting");
+    run(&stage, &["trust", "--yes"]).ok().says("git's setting hexmirror.trust allows these settings");
     assert_eq!(stage.git(&["config", "--get-all", "hexmirror.trust"]).lines().count(), 1);
     run(&stage, &["trust", "--revoke"]).ok().says("removed 1 recorded hash").prints("(inactive)");
     run(&stage, &["status"]).ok().says(INACTIVE);
-    run(&stage, &["trust", "--revoke"]).ok().says("has no recorded hash");
+    run(&stage, &["trust", "--revoke"]).ok().says("no hash is recorded");
     run(&stage, &["trust", "--revoke", "--yes"]).exits(2);
 }
 
@@ -85,7 +85,7 @@ fn a_change_of_what_was_allowed_makes_it_inactive_again_and_no_other_change_does
     ] {
         stage.write(".hexmirror.toml", &changed);
         assert!(inactive(), "{changed}");
-        run(&stage, &["trust"]).ok().says("that you allowed before were different");
+        run(&stage, &["trust"]).ok().says("have changed since you allowed them");
     }
     stage.write(".hexmirror.toml", &base);
     assert!(!inactive());
@@ -96,8 +96,8 @@ fn a_change_of_what_was_allowed_makes_it_inactive_again_and_no_other_change_does
     assert_eq!(stage.upstream.connections(), 0);
     // Settings that cannot be shown cannot be allowed.
     fs::remove_file(stage.project.join("hex.pem")).unwrap();
-    run(&stage, &["trust"]).ok().prints("(there is no hex.pem)");
-    run(&stage, &["trust", "--yes"]).exits(2).says("there is no hex.pem");
+    run(&stage, &["trust"]).ok().prints("(hex.pem does not exist)");
+    run(&stage, &["trust", "--yes"]).exits(2).says("hex.pem does not exist");
 }
 
 #[test]
@@ -106,11 +106,9 @@ fn ci_allows_by_a_variable() {
     let hash = hash(&stage);
     let update = |trust: &str| run_with(&stage, &["update"], &[("HEXMIRROR_TRUST", trust)]);
     update(WRONG).exits(3).says(INACTIVE);
-    update("yes").exits(2).says("HEXMIRROR_TRUST").says("not a hash that `git hexmirror trust` prints");
+    update("yes").exits(2).says("HEXMIRROR_TRUST").says("not a hash printed by `git hexmirror trust`");
     assert_eq!(stage.upstream.connections(), 0);
-    run_with(&stage, &["trust"], &[("HEXMIRROR_TRUST", &hash)])
-        .ok()
-        .says("these settings are allowed by HEXMIRROR_TRUST");
+    run_with(&stage, &["trust"], &[("HEXMIRROR_TRUST", &hash)]).ok().says("HEXMIRROR_TRUST allows these settings");
     update(&format!("{WRONG} {}", hash.to_uppercase())).ok();
     // This records nothing.
     run(&stage, &["status"]).ok().says(INACTIVE);
@@ -221,7 +219,7 @@ fn inactive_settings_are_named_once_and_escaped() {
         "branch = \"x\\u001b[2J\\u202e\"\n[hooks]\npost_checkout = \"update\"\n[prune]\nkeep_days = 1\n\
          [repositories.'hexpm:acme']\nurl = \"https://user:secret@evil.example/\"\n",
     );
-    let line = "warning: branch, hooks.post_checkout, prune.keep_days and 1 more of .hexmirror.toml are inactive";
+    let line = "warning: branch, hooks.post_checkout, prune.keep_days and 1 more in .hexmirror.toml are inactive";
     for command in ["status", "lock", "verify", "diff"] {
         let ran = stage.run(&[command]).ok();
         assert_eq!(ran.stderr.lines().filter(|said| said.starts_with(line)).count(), 1, "{ran:?}");
@@ -255,7 +253,7 @@ fn trust_in_a_bare_repository_in_a_worktree_and_in_none() {
     // All worktrees share git's configuration.
     let ran = run(&stage, &["update"]).ok();
     assert!(!ran.stderr.contains("inactive"), "{ran:?}");
-    run(&stage, &["-C", "nowhere", "trust"]).exits(2).says("there is no folder");
+    run(&stage, &["-C", "nowhere", "trust"]).exits(2).says("nowhere does not exist");
     run(&stage, &["-C", "..", "trust", "--yes"]).exits(5).says("git init");
     let none = Stage::new();
     none.run(&["trust"]).ok().prints("has no setting that needs your permission");

@@ -57,7 +57,7 @@ fn git_dir_is_honoured() {
 #[test]
 fn as_a_command_of_git() {
     let stage = Stage::new();
-    stage.run_through_git("project", &["hexmirror", "init"]).ok().says("made");
+    stage.run_through_git("project", &["hexmirror", "init"]).ok().says("created");
     // git exports GIT_DIR and similar variables to aliases and hooks, also from a subfolder.
     stage.git(&["config", "alias.mirror", &format!("!{} status", crate::support::stage::PROGRAM)]);
     let output = stage.sandbox.try_git(&stage.project, &["mirror"]);

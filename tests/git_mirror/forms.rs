@@ -74,7 +74,7 @@ fn a_shallow_revision_that_upstream_lost_is_dropped_when_all_is_stored_in_full()
     let kept = scene.forge.commit("a/one", "main", &[("f", "3")]);
     scene.lock(&[("one", "a/one", &kept, "")]);
     let ran = scene.update();
-    assert!(ran.stderr.contains("was mirrored shallow and is dropped"), "{ran:?}");
+    assert!(ran.stderr.contains("from the mirror, which had it only shallow"), "{ran:?}");
     assert_eq!(scene.git_in(&scene.export("a/one"), &["rev-list", "--all"]), kept);
 }
 
@@ -161,7 +161,7 @@ fn a_missing_submodule_is_an_error() {
     let nothing = "commit 1111111111111111111111111111111111111111";
     let local = scene.forge.commit("a/local", "main", &[(".gitmodules", &gitmodules("/srv/x")), ("x", nothing)]);
     scene.lock(&[("a", "a/local", &local, "submodules: true")]);
-    let ran = scene.stage.run(&["update"]).exits(2).says("a path on this machine is not mirrored");
+    let ran = scene.stage.run(&["update"]).exits(2).says("local paths are not mirrored");
     assert!(ran.stderr.contains("the submodule \"x\" of forge.test/a/local"), "{ran:?}");
     assert_eq!(scene.stage.tip(), None);
     let gone = scene.forge.commit("a/gone", "main", &[(".gitmodules", &gitmodules("../no-such")), ("x", nothing)]);

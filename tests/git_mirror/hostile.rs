@@ -36,7 +36,7 @@ fn addresses_that_could_do_harm_are_refused_before_anything_runs() {
     ] {
         scene.stage.write("mix.lock", &format!("%{{\"a\": {{:git, \"{url}\", \"{SOME}\", []}}}}"));
         let ran = scene.stage.run(&["update"]).exits(2).says("mix.lock:1:");
-        assert!(ran.stderr.contains("this address is refused"), "{url}: {ran:?}");
+        assert!(ran.stderr.contains("this URL is not allowed"), "{url}: {ran:?}");
     }
     for options in [r#"branch: "--upload-pack=touch harm""#, r#"tag: "a b""#, "depth: -1"] {
         scene.lock(&[("a", "a/one", SOME, options)]);
@@ -52,14 +52,14 @@ fn local_folders_are_reported_as_unmirrored() {
     let pinned = scene.forge.commit("a/one", "main", &[("f", "1")]);
     let file = format!("file://{}", scene.forge.path("a/one").display());
     scene.lock(&[("local", &file, &pinned, ""), ("one", "a/one", &pinned, "")]);
-    let named = "1 dependency cannot be mirrored: local (a folder of this machine)";
+    let named = "1 dependency cannot be mirrored: local (a local path)";
     scene.stage.run(&["update"]).ok().says(named);
     scene.stage.run(&["update"]).ok().says(named);
     scene.stage.run(&["status"]).ok().prints(named);
-    scene.stage.run(&["diff"]).ok().prints("a folder of this machine");
+    scene.stage.run(&["diff"]).ok().prints("a local path");
     let json = scene.stage.run(&["status", "--json"]).ok().json();
     let local = json["git"].as_array().unwrap().iter().find(|git| git["app"] == "local").unwrap();
-    assert_eq!((&local["mirrored"], &local["reason"]), (&false.into(), &"a folder of this machine".into()));
+    assert_eq!((&local["mirrored"], &local["reason"]), (&false.into(), &"a local path".into()));
     assert_eq!(scene.manifest().iter().filter(|line| line.starts_with("git ")).count(), 1);
 }
 
@@ -126,13 +126,13 @@ fn hostile_repositories_are_refused() {
     let hostile = scene.forge.commit("a/one", "main", &[(".gitmodules", gitmodules), ("x", &format!("commit {SOME}"))]);
     for options in ["", "submodules: true"] {
         scene.lock(&[("one", "a/one", &hostile, options)]);
-        scene.stage.run(&["update"]).exits(4).says("sent what git refuses");
+        scene.stage.run(&["update"]).exits(4).says("git refused the data");
     }
     // A revision that is not a commit.
     scene.forge.commit("a/two", "main", &[("f", "1")]);
     let tree = scene.forge.run("a/two", &["rev-parse", "main^{tree}"]);
     scene.lock(&[("two", "a/two", &tree, "")]);
-    scene.stage.run(&["update"]).exits(4).says("is no commit but a tree");
+    scene.stage.run(&["update"]).exits(4).says("is a tree, not a commit");
     assert_eq!(scene.stage.tip(), None);
 }
 
@@ -147,7 +147,7 @@ fn git_never_asks_for_a_password_and_none_is_stored() {
     let url = web.url().replace("http://", "http://user:s3cret@");
     scene.sandbox().git("", &["config", "--global", &format!("url.{url}/.insteadOf"), "https://refusing.test/"]);
     scene.lock(&[("one", "https://refusing.test/a/one.git", &pinned, "")]);
-    let refused = scene.stage.run(&["-vv", "update"]).exits(3).says("refuses access");
+    let refused = scene.stage.run(&["-vv", "update"]).exits(3).says("refused access");
     assert!(web.requests("*").iter().any(|request| request.header("authorization").is_some()), "they are used");
     // The password is used, but recorded nowhere.
     scene.redirect(secret);

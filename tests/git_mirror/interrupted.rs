@@ -100,7 +100,7 @@ fn lost_fetched_objects_are_detected_and_fetched_again() {
     let begin = packs.join("pack");
     scene.forge.feed("a/good", &["pack-objects", begin.to_str().unwrap()], &format!("{good}\n{tree}\n"));
     scene.lock(&[("good", "a/good", &good, "")]);
-    scene.stage.run(&["update"]).exits(4).says("the repository forge.test/a/good is refused");
+    scene.stage.run(&["update"]).exits(4).says("refused the repository forge.test/a/good");
     assert_eq!(scene.stage.tip(), None);
     scene.update();
 }

@@ -15,8 +15,8 @@ use crate::support::stage::{PINNED, PROGRAM, Ran, Serving, Stage, install_progra
 const NOT_SAID: &[&str] = &[
     "check the network",
     "install git",
-    "owner should know",
-    "looks after that repository",
+    "please tell its maintainers",
+    "administrators of the remote",
     "status.hex.pm",
     "is damaged",
     "may have the branch intact",
@@ -127,7 +127,7 @@ fn the_disk_is_full() {
             assert!(failures >= 5, "{failures} failures");
             return;
         }
-        assert!(ran.stderr.contains("make room"), "{ran:#?}");
+        assert!(ran.stderr.contains("free some space"), "{ran:#?}");
         // The next update continues in the same place once there is space.
         let remounted = Command::new("mount").args(["-o", "remount,size=20m"]).arg(&folder).status();
         assert!(remounted.unwrap().success());

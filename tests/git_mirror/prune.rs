@@ -30,7 +30,7 @@ fn an_ancestor_revision_is_removed_without_repacking() {
     scene.lock(&[("one", "a/one", &second, "")]);
     scene.update();
     let packs = scene.packs("a/one");
-    prune(&scene).says(&format!("forge.test/a/one {}", &first[..10])).says("dropped 1 git revision: 0 B of");
+    prune(&scene).says(&format!("forge.test/a/one {}", &first[..10])).says("removed 1 git revision: 0 B of");
     assert_eq!(scene.packs("a/one"), packs);
     let folder = scene.export("a/one");
     scene.git_in(&folder, &["fsck", "--strict", "--full"]);
@@ -39,7 +39,7 @@ fn an_ancestor_revision_is_removed_without_repacking() {
         format!("refs/heads/hexmirror/{second}")
     );
     assert_eq!(scene.git_in(&folder, &["rev-list", "--count", "HEAD"]), "2");
-    scene.stage.run(&PRUNE).ok().says("nothing to drop");
+    scene.stage.run(&PRUNE).ok().says("nothing to remove");
 }
 
 #[test]
@@ -86,12 +86,12 @@ fn an_unneeded_repository_is_removed_with_its_submodules() {
     scene.update();
     // The outer repository needs the inner one, which no lock names.
     scene.lock(&entries[..1]);
-    prune(&scene).says("dropped 1 git revision");
+    prune(&scene).says("removed 1 git revision");
     assert!(scene.packs("c/plain").is_empty());
     assert_eq!((scene.packs("a/outer").len(), scene.packs("b/inner").len()), (1, 1));
     scene.lock(&entries[1..]);
     scene.update();
-    prune(&scene).says("dropped 2 git revisions");
+    prune(&scene).says("removed 2 git revisions");
     let git: Vec<String> = scene.stage.paths().into_iter().filter(|path| path.starts_with("git/")).collect();
     assert!(git.iter().all(|path| path.starts_with("git/forge.test/c/plain.git/")) && !git.is_empty(), "{git:?}");
 }
@@ -107,7 +107,7 @@ fn a_shallow_repository_stays_shallow() {
     scene.lock(&both);
     scene.update();
     scene.lock(&both[..1]);
-    prune(&scene).says("dropped 1 git revision");
+    prune(&scene).says("removed 1 git revision");
     let folder = scene.export("a/one");
     scene.git_in(&folder, &["fsck", "--strict", "--full"]);
     assert_eq!(std::fs::read_to_string(folder.join("shallow")).unwrap(), format!("{main}\n"));

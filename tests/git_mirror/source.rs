@@ -26,7 +26,7 @@ fn the_source_between_two_revisions_is_shown() {
         format!("  moved    one forge.test/a/one {one} → {two}\n  added    other forge.test/a/other {other}\n");
     assert_eq!(ran.stdout, expected);
     let ran = scene.stage.run(&["diff", "--source", "HEAD~.."]).ok();
-    let ran = ran.says(&format!("added, shown where named: other forge.test/a/other {other}"));
+    let ran = ran.says(&format!("added (name the package to see its source): other forge.test/a/other {other}"));
     let expected = format!("--- a/one-{one}/lib/one.ex\n+++ b/one-{two}/lib/one.ex\n@@ -1 +1 @@\n-first\n+second\n");
     assert!(ran.stdout.ends_with(&expected), "{ran:?}");
     assert_eq!(ran.stdout.matches("diff --git").count(), 1, "{ran:?}");
@@ -108,9 +108,9 @@ fn a_revision_that_the_mirror_lacks_is_named() {
     commit(&scene);
     let second = scene.forge.commit("a/one", "main", &[("f", "second\n")]);
     scene.lock(&[("one", "a/one", &second, "")]);
-    let said = format!("the mirror has one forge.test/a/one {} neither now nor in its history", &second[..10]);
+    let said = format!("neither the mirror nor its history has one forge.test/a/one {}", &second[..10]);
     scene.stage.run(&["diff", "--source"]).exits(1).says(&said);
     // A local folder cannot be mirrored.
     scene.stage.write("mix.lock", &format!("%{{\"one\": {{:git, \"../one\", \"{first}\", []}}}}\n"));
-    scene.stage.run(&["diff", "--source"]).ok().says("not mirrored, so not shown: one forge.test/a/one");
+    scene.stage.run(&["diff", "--source"]).ok().says("not shown, because it is not mirrored: one forge.test/a/one");
 }

@@ -15,8 +15,11 @@ fn unmirrored_large_files_and_submodules_cause_one_warning() {
     let ran = scene.update();
     let short = |revision: &str| revision[..10].to_owned();
     for told in [
-        format!("forge.test/a/large at {} keeps files in Git LFS", short(&large)),
-        format!("forge.test/a/outer at {} has submodules that its entry does not ask for", short(&outer)),
+        format!("forge.test/a/large at {} has files in Git LFS", short(&large)),
+        format!(
+            "forge.test/a/outer at {} has submodules, which are not mirrored because the lock does not ask for them",
+            short(&outer)
+        ),
     ] {
         assert_eq!(ran.stderr.matches(&told).count(), 1, "{told}: {ran:?}");
     }

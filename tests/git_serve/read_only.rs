@@ -115,6 +115,6 @@ fn an_unwritable_cache_is_not_reported_as_damage() {
     fs::set_permissions(&read_only.temporary, fs::Permissions::from_mode(0o555)).unwrap();
     let output = read_only.git(&["ls-remote", LIB]);
     let text = stderr(&output);
-    assert!(!output.status.success() && text.contains("could not be made ready"), "{text}");
+    assert!(!output.status.success() && text.contains("cannot prepare"), "{text}");
     assert!(text.contains("Permission denied") && !text.contains("damage"), "{text}");
 }

@@ -239,7 +239,7 @@ fn a_branch_that_cannot_be_recovered_is_left_alone() {
     fs::remove_file(broken.path("logs/refs/heads/hexmirror")).unwrap();
     broken.put("refs/heads/hexmirror", b"");
     let ran = stage.run(&["update"]).exits(5);
-    ran.says("neither its reflog, packed-refs nor a remote").says("rm ").says("refs/heads/hexmirror");
+    ran.says("its reflog, packed-refs and the remotes have no commit for it").says("rm ").says("refs/heads/hexmirror");
     assert_eq!(fs::read(broken.path("refs/heads/hexmirror")).unwrap(), b"");
     // What the hint recommends.
     fs::remove_file(broken.path("refs/heads/hexmirror")).unwrap();

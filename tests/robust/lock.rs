@@ -123,7 +123,7 @@ fn zeros_that_a_power_cut_left() {
 #[test]
 fn no_lock() {
     let stage = Stage::without_lock(Registry::sample());
-    refused(&stage, 2, &["there is no mix.lock or rebar.lock in"]);
+    refused(&stage, 2, &["found no mix.lock or rebar.lock in"]);
     std::fs::create_dir(stage.project.join("mix.lock")).unwrap();
     refused(&stage, 2, &["mix.lock is a folder, not a regular file"]);
 }

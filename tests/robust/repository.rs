@@ -14,7 +14,7 @@ fn there_is_no_repository() {
         assert_eq!(ran.stdout, "");
     }
     stage.run_in("home", &["run", "--", "true"]).exits(5);
-    stage.run_in("", &["-C", "no/such/folder", "status"]).exits(2).says("there is no folder").says("no/such/folder");
+    stage.run_in("", &["-C", "no/such/folder", "status"]).exits(2).says("no/such/folder does not exist");
     assert_eq!(fs::read_dir(stage.sandbox.home()).unwrap().count(), 1, "only git's own settings");
 }
 

@@ -63,7 +63,7 @@ fn it_stalls_in_the_middle() {
 fn its_certificate_is_not_trusted() {
     let stage = Stage::new();
     let server = SecureServer::start(stage.sandbox.path(), String::new());
-    let texts = ["no trusted TLS connection", "HEX_CACERTS_PATH"];
+    let texts = ["cannot establish a trusted TLS connection", "HEX_CACERTS_PATH"];
     refused_with(&stage, 3, &texts, &[("HEXMIRROR_URL", &server.url())]);
     assert_eq!(server.stop(), 0);
 }
@@ -143,7 +143,11 @@ fn the_tarball_is_another_one() {
     refused(
         &stage,
         4,
-        &["alpha-1.0.0.tar has the wrong checksum", &format!("expected {expected}, got "), "nothing was stored"],
+        &[
+            "alpha-1.0.0.tar has the wrong checksum",
+            &format!("expected {expected}, got "),
+            "the tarball was not stored",
+        ],
     );
     assert_eq!(stage.upstream.count(TARBALL), 1, "wrong bytes are not tried again");
     assert!(!stage.project.join(format!(".git/hexmirror/downloads/{expected}")).exists());
@@ -156,7 +160,7 @@ fn the_locks_inner_checksum_is_another_one() {
     let lock = std::fs::read_to_string(stage.project.join("mix.lock")).unwrap();
     let wrong = "0".repeat(64);
     stage.write("mix.lock", &lock.replace(&inner, &wrong));
-    refused(&stage, 4, &[&format!("alpha-1.0.0.tar: the inner checksum must be {wrong} and is {inner}")]);
+    refused(&stage, 4, &[&format!("alpha-1.0.0.tar has the wrong inner checksum: expected {wrong}, got {inner}")]);
 }
 
 #[test]
@@ -165,7 +169,7 @@ fn an_old_lock_is_checked_by_its_inner_checksum() {
     let alpha = stage.registry.get("alpha 1.0.0");
     let old = |inner: &str| format!("%{{\"alpha\": {{:hex, :alpha, \"1.0.0\", \"{inner}\", [:mix], []}}}}\n");
     stage.write("mix.lock", &old(&"0".repeat(64)));
-    refused(&stage, 4, &["the inner checksum must be"]);
+    refused(&stage, 4, &["has the wrong inner checksum"]);
     stage.write("mix.lock", &old(&alpha.listed.inner_checksum.to_string()));
     stage.run(&["update"]).ok();
 }
@@ -176,7 +180,7 @@ fn the_lock_and_the_registry_disagree() {
     let (right, other) = (registry.get("alpha 1.0.0").outer, registry.get("beta 0.3.0").outer);
     registry.listed("alpha 1.0.0").outer_checksum = Some(other);
     let stage = Stage::with(registry, &PINNED);
-    refused(&stage, 4, &[&format!("the lock demands the outer checksum {right}, the registry has {other}")]);
+    refused(&stage, 4, &[&format!("the lock requires the outer checksum {right}, but the registry has {other}")]);
     assert_eq!(stage.upstream.count(TARBALL), 0);
 }
 
@@ -189,36 +193,32 @@ fn forged(entry: Vec<u8>) -> Stage {
 #[test]
 fn an_entry_is_signed_by_somebody_else() {
     let stage = forged(gzip(&Registry::sample().signed_as("alpha", "alpha", other_key())));
-    refused(
-        &stage,
-        4,
-        &["the registry entry of alpha is refused", "its signature is not that of the repository's key"],
-    );
+    refused(&stage, 4, &["refused the registry entry of alpha", "it is not signed with the repository's key"]);
 }
 
 #[test]
 fn an_entry_is_not_the_one_that_was_signed() {
     let mut signed = Registry::sample().signed("alpha");
     signed[40] ^= 1;
-    refused(&forged(gzip(&signed)), 4, &["the registry entry of alpha is refused"]);
+    refused(&forged(gzip(&signed)), 4, &["refused the registry entry of alpha"]);
 }
 
 #[test]
 fn an_entry_is_for_another_package() {
     let stage = forged(gzip(&Registry::sample().signed("beta")));
-    refused(&stage, 4, &["it is for the package \"beta\", not for \"alpha\""]);
+    refused(&stage, 4, &["it is for the package \"beta\", not \"alpha\""]);
 }
 
 #[test]
 fn an_entry_is_for_another_repository() {
     let stage = forged(gzip(&Registry::sample().signed_as("alpha", "hexpm:acme/alpha", key())));
-    refused(&stage, 4, &["it is for the repository \"acme\", not for \"hexpm\""]);
+    refused(&stage, 4, &["it is for the repository \"acme\", not \"hexpm\""]);
 }
 
 #[test]
 fn an_entry_is_malformed() {
-    refused(&forged(gzip(b"<html>Please log in</html>")), 4, &["the registry entry of alpha is refused"]);
-    refused(&forged(b"<html>Please log in</html>".to_vec()), 4, &["the registry entry of alpha is refused"]);
+    refused(&forged(gzip(b"<html>Please log in</html>")), 4, &["refused the registry entry of alpha"]);
+    refused(&forged(b"<html>Please log in</html>".to_vec()), 4, &["refused the registry entry of alpha"]);
     // Decompresses to a gigabyte.
     let stage = forged(crate::hostile::zeros(1 << 30));
     let ran: Ran = refused(&stage, 3, &["/packages/alpha is larger than"]);
@@ -242,7 +242,7 @@ fn a_refusal_says_what_it_most_likely_means() {
     for (status, hint) in [
         (401, "HEX_REPOS_KEY"),
         (403, "public packages need no key: a proxy or a firewall"),
-        (407, "the proxy asks who you are"),
+        (407, "the proxy requires credentials"),
         (429, "git hexmirror update --jobs 2"),
         (503, "https://status.hex.pm"),
     ] {
@@ -258,7 +258,7 @@ fn a_web_page_is_distinguished_from_a_tarball_and_an_entry() {
         let stage = Stage::new();
         stage.upstream.set_header("content-type", "Text/HTML; charset=utf-8");
         stage.upstream.put(path, b"\n<!DOCTYPE html><title>Welcome to our wireless network</title>");
-        refused(&stage, 3, &["answered with a web page (text/html)", "wants you to log in"]);
+        refused(&stage, 3, &["answered with a web page (text/html)", "open any page in a browser to log in"]);
         assert_eq!(stage.upstream.count(&format!("/{path}")), 1, "it is not asked for again and again");
         // If a server declares every response as HTML, its bytes decide.
         stage.registry.put(&stage.upstream);

@@ -185,7 +185,7 @@ fn an_unreadable_branch_is_reported_until_it_is_readable() {
     for path in [PLUG, "/packages/plug", "/health"] {
         let answer = client.ask("GET", path, &[]);
         assert_eq!(answer.status, 503, "{path}");
-        assert!(answer.text().contains("the mirror branch cannot be read"), "{}", answer.text());
+        assert!(answer.text().contains("cannot read the mirror branch"), "{}", answer.text());
     }
     assert_eq!(client.ask("GET", "/", &[]).status, 200);
     memory.set_tip(Some("abc"));

@@ -123,7 +123,7 @@ fn dropped() -> (Team, PathBuf) {
     team.commit_lock(&one, &["left 1.0.0"]);
     team.run(&one, &["update"]).ok();
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
-    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 3 releases");
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("removed 3 releases");
     (team, one)
 }
 

@@ -91,13 +91,13 @@ fn a_plain_hook_gets_its_input_and_arguments_and_may_refuse() {
 
     team.run(&one, &["hooks", "status"]).ok().prints("pre-push       installed beside another");
     let installed = files(&one.join(".git"));
-    team.run(&one, &["hooks", "install"]).ok().says("are as they should be");
+    team.run(&one, &["hooks", "install"]).ok().says("need no change");
     team.run(&one, &["init"]).ok();
     assert_eq!(
         files(&one.join(".git/hooks")),
         installed.iter().filter(|(path, _)| path.starts_with(&hooks)).cloned().collect::<Vec<_>>()
     );
-    team.run(&one, &["hooks", "uninstall"]).ok().says("took away");
+    team.run(&one, &["hooks", "uninstall"]).ok().says("uninstalled");
     assert_eq!(files(&one.join(".git/hooks")), before);
     assert!(!one.join(".git/hooks.before-hexmirror").exists());
 }
@@ -220,9 +220,9 @@ fn hooks_shared_by_all_repositories_are_not_modified() {
     script(&shared.join("pre-push"), "#!/bin/sh\n");
     let before = files(&shared);
     team.git(&one, &["config", "core.hooksPath", shared.to_str().unwrap()]).ok();
-    team.run(&one, &["hooks", "install"]).exits(2).says("shared hooks, which is not this repository's own");
+    team.run(&one, &["hooks", "install"]).exits(2).says("shared hooks, which is outside this repository");
     // The mirror is pushed nevertheless.
-    team.run(&one, &["init"]).ok().says("is not this repository's own");
+    team.run(&one, &["init"]).ok().says("which is outside this repository");
     team.run(&one, &["hooks", "uninstall"]).ok();
     assert_eq!(files(&shared), before);
 }

@@ -106,7 +106,7 @@ fn previously_pruned_items_do_not_return() {
     team.git(&one, &["branch", "--quiet", "--move", "--force", "main"]).ok();
     team.git(&one, &["push", "--quiet", "--force", "--no-verify", "origin", "main"]).ok();
     team.git(&one, &["update-ref", "-d", "ORIG_HEAD"]).ok();
-    team.run(&one, &dropped).ok().says("dropped 2 releases");
+    team.run(&one, &dropped).ok().says("removed 2 releases");
     team.run(&one, &["compact"]).ok();
     team.run(&one, &["push", "--force-with-lease"]).ok();
     // The previous tip is not available here, so the remote-tracking branch's reflog must suffice.
@@ -114,7 +114,7 @@ fn previously_pruned_items_do_not_return() {
     team.git(&two, &["checkout", "--quiet", "--force", "-B", "main", "origin/main"]).ok();
     team.lock(&two, &["right 1.0.0"]);
     team.run(&two, &["update"]).ok();
-    team.run(&two, &["pull"]).ok().says("2 releases dropped");
+    team.run(&two, &["pull"]).ok().says("2 releases removed");
     assert_eq!(team.releases(&two), ["alpha 1.0.0", "right 1.0.0"]);
     assert_eq!(length(&team, &two), "2");
     team.is_whole(&two);
@@ -128,7 +128,7 @@ fn nothing_that_others_pushed_is_lost() {
     team.run(&two, &["push"]).ok();
     // It was not fetched here yet.
     team.run(&one, &["compact"]).ok();
-    team.run(&one, &["push", "--force-with-lease"]).exits(5).says("has what the local one lacks");
+    team.run(&one, &["push", "--force-with-lease"]).exits(5).says("has contents that the local branch lacks");
     team.run(&one, &["pull"]).ok().says("merged hexmirror with origin's").says("1 release, 1 registry entry");
     assert_eq!((length(&team, &one), team.releases(&one).len()), ("2".into(), 4));
     // Another user pushes first.
@@ -160,10 +160,10 @@ fn items_that_one_clone_pruned_do_not_return_after_two_compactions() {
         team.git(folder, &["push", "--quiet", "--force", "--no-verify", "origin", "main"]).ok();
     }
     team.git(&one, &["fetch", "--quiet", "origin"]).ok();
-    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 2 releases");
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("removed 2 releases");
     team.run(&one, &["compact"]).ok();
     team.run(&one, &["push", "--force-with-lease"]).ok();
     team.run(&two, &["compact"]).ok();
-    team.run(&two, &["pull"]).ok().says("2 releases dropped");
+    team.run(&two, &["pull"]).ok().says("2 releases removed");
     assert_eq!(team.tip(&two), team.tip(&one));
 }

@@ -15,7 +15,7 @@ type Break = fn(&Team, &Path);
 /// Ways to damage a mirror, and the resulting messages.
 const BROKEN: [(&str, Break); 4] = [
     ("is not a mirror", |team, one| drop(team.git(one, &["update-ref", MIRROR, "main"]).ok())),
-    ("cannot be read", |_, one| fs::write(one.join(".git/refs/heads/hexmirror"), "1".repeat(40) + "\n").unwrap()),
+    ("cannot read", |_, one| fs::write(one.join(".git/refs/heads/hexmirror"), "1".repeat(40) + "\n").unwrap()),
     ("error:", |_, one| fs::write(one.join(".git/refs/heads/hexmirror"), "nonsense\n").unwrap()),
     ("it lacks", |team, one| drop(team.git(one, &["update-ref", "-d", MIRROR]).ok())),
 ];

@@ -213,7 +213,7 @@ fn a_pruned_revision_returns_only_if_the_other_side_needs_it() {
     }
     let ahead = scene.forge.commit("a/both", "main", &[("f", "2")]);
     scene.update(&one, &[("a/both", &ahead, "")]);
-    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 2 git revisions");
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("removed 2 git revisions");
     team.run(&one, &["push"]).ok();
     // The other clone still has them, and one of them is a submodule of something new there.
     let modules = "[submodule \"inner\"]\n\tpath = inner\n\turl = ../../b/inner.git\n";
@@ -277,7 +277,7 @@ fn a_merge_keeps_the_name_that_a_lock_pins_when_the_revision_that_has_it_was_dro
     scene.update(&two, &[("a/both", &base, "")]);
     // The lock of the clone that prunes names no branch or tag.
     scene.update(&one, &[("a/both", &base, "ref: \"x\"")]);
-    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 1 git revision");
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("removed 1 git revision");
     assert_eq!(scene.lines(&one, "git forge.test/a/both "), [format!("git forge.test/a/both {base} full heads/main")]);
     team.run(&one, &["push"]).ok();
     let side = scene.forge.commit("b/side", "main", &[("f", "1")]);

@@ -27,7 +27,7 @@ fn init_installs_the_hooks_unless_declined() {
     team.run(&one, &["hooks", "install"]).ok().says("installed the hooks pre-push");
     assert_eq!(names(), all);
     team.run(&one, &["hooks", "status"]).ok().prints("pre-push       installed\n");
-    team.run(&one, &["init"]).ok().says("are as they should be");
+    team.run(&one, &["init"]).ok().says("need no change");
     // Written by another version.
     let path = hooks.join("pre-push");
     let text = fs::read_to_string(&path).unwrap();
@@ -35,9 +35,9 @@ fn init_installs_the_hooks_unless_declined() {
     team.run(&one, &["hooks", "status"]).ok().prints("pre-push       outdated");
     team.run(&one, &["hooks", "install"]).ok().says("installed the hooks pre-push in");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
-    team.run(&one, &["hooks", "uninstall"]).ok().says("took away the hooks");
+    team.run(&one, &["hooks", "uninstall"]).ok().says("uninstalled the hooks");
     assert!(names().is_empty());
-    team.run(&one, &["hooks", "uninstall"]).ok().says("are as they should be");
+    team.run(&one, &["hooks", "uninstall"]).ok().says("need no change");
 }
 
 #[test]

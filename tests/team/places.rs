@@ -203,7 +203,7 @@ fn beside_pre_commit_in_a_folder_of_the_project() {
     let (team, one, hooks) = with_pre_commit();
     let before = fs::read_to_string(hooks.join("pre-push")).unwrap();
     team.run(&one, &["hooks", "install"]).ok().says(".githooks ä");
-    team.run(&one, &["hooks", "install"]).ok().says("are as they should be");
+    team.run(&one, &["hooks", "install"]).ok().says("need no change");
     team.commit_lock(&one, &["left 1.0.0"]);
     let here = format!("in {}: ", hooks.display());
     let ran = team.git(&one, &["push", "--quiet", "origin", "main"]).exits(1).says("it lacks left 1.0.0");

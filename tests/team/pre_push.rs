@@ -63,7 +63,7 @@ fn a_stale_mirror_blocks_the_push_with_a_hint() {
     let said: Vec<&str> = ran.stderr.lines().collect();
     let told = [
         "git-hexmirror: the mirror hexmirror is not fresh for the lock on main; it lacks left 1.0.0, right 1.0.0, alpha 1.1.0",
-        "hint: run `git hexmirror update` and push again, or push without the mirror: `git push --no-verify`",
+        "hint: run `git hexmirror update` and push again, or push without the mirror with `git push --no-verify`",
     ];
     assert_eq!(said[..2], told);
     assert_eq!(team.received(), [[""; 0]; 0]);
@@ -220,7 +220,7 @@ fn dropped_there(ahead: bool, behind: bool) -> (Team, PathBuf) {
         team.git(&one, &["fetch", "--quiet"]).ok();
     }
     team.git(&two, &["push", "--quiet", "origin", "main"]).ok();
-    team.run(&two, &["prune", "--keep-days=0"]).ok().says("dropped 3 releases");
+    team.run(&two, &["prune", "--keep-days=0"]).ok().says("removed 3 releases");
     team.run(&two, &["push"]).ok();
     if ahead {
         team.lock(&one, &["right 1.0.0"]);
@@ -254,10 +254,10 @@ fn a_push_is_blocked_if_another_user_pruned_what_it_needs() {
     team.git(&one, &["checkout", "--quiet", "--force", "-B", "main", "origin/main"]).ok();
     team.git(&one, &["branch", "--quiet", "--delete", "--force", "old"]).ok();
     let push = ["push", "--quiet", "origin", &format!("{commit}:refs/heads/old")];
-    team.git(&one, &push).exits(1).says("3 releases dropped").says(
-        "git-hexmirror: the mirror hexmirror is not fresh for the lock on old, now that it follows origin's; \
+    team.git(&one, &push).exits(1).says("3 releases removed").says(
+        "git-hexmirror: the mirror hexmirror is not fresh for the lock on old after merging origin's mirror; \
          it lacks alpha 1.0.0\n\
-         hint: run `git hexmirror update` and push again, or push without the mirror: `git push --no-verify`\n",
+         hint: run `git hexmirror update` and push again, or push without the mirror with `git push --no-verify`\n",
     );
     assert_eq!((team.tip_of(&team.remote, "old"), team.tip(&one)), (None, team.tip(&team.remote)));
     // The recommended command works.
@@ -317,7 +317,7 @@ fn a_read_only_remote_that_has_everything_does_not_block_the_push() {
     team.run(&one, &["update"]).ok();
     team.commit_lock(&one, &["alpha 1.0.0"]);
     let ran = team.git(&one, &["push", "--quiet", "origin", "main"]).ok().says("warning: origin does not take");
-    ran.says("git-hexmirror: as last seen, origin's hexmirror has what is pushed needs\n");
+    ran.says("git-hexmirror: when last fetched, origin's hexmirror had everything this push needs\n");
     assert_eq!(team.tip_of(&team.remote, "main"), team.tip_of(&one, "main"));
     team.commit_lock(&one, &["left 1.0.0"]);
     team.git(&one, &["push", "--quiet", "origin", "main"]).exits(1).says("error: origin does not take");

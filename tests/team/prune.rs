@@ -56,7 +56,7 @@ fn aged(before: &[&str], after: &[&str]) -> (Team, std::path::PathBuf) {
 fn unneeded_items_are_pruned_and_can_be_restored() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0", "delta 4.5.6+build.7"], &["alpha 1.1.0"]);
     let before = team.tip(&one).unwrap();
-    let plan = team.run(&one, &["prune", "--dry-run"]).ok().says("would drop 3 releases");
+    let plan = team.run(&one, &["prune", "--dry-run"]).ok().says("would remove 3 releases");
     plan.prints("- alpha 1.0.0 (").prints("- beta 0.3.0 (").prints("- delta 4.5.6+build.7 (");
     let document = team.run(&one, &["prune", "--dry-run", "--json"]).ok().json();
     assert_eq!(document["releases"].as_array().unwrap().len(), 3);
@@ -64,14 +64,14 @@ fn unneeded_items_are_pruned_and_can_be_restored() {
     assert!(bytes > all / 2 && bytes < all, "{document}");
     assert_eq!(team.tip(&one).unwrap(), before, "it was only to be known");
 
-    let ran = team.run(&one, &["prune"]).ok().says("dropped 3 releases").says("git update-ref refs/heads/hexmirror");
+    let ran = team.run(&one, &["prune"]).ok().says("removed 3 releases").says("git update-ref refs/heads/hexmirror");
     assert_eq!(team.releases(&one), ["alpha 1.1.0"]);
     assert_eq!(team.ask(&one, &["log", "-1", "--format=%P", "hexmirror"]), before);
     let subject = team.ask(&one, &["log", "-1", "--format=%s", "hexmirror"]);
     assert_eq!(subject, "Drop alpha 1.0.0, beta 0.3.0, delta 4.5.6+build.7");
     team.run(&one, &["status"]).ok().prints("fresh");
     team.is_whole(&one);
-    team.run(&one, &["prune"]).ok().says("nothing to drop");
+    team.run(&one, &["prune"]).ok().says("nothing to remove");
     // The result is identical to a mirror that never had it.
     let two = team.clone("two");
     team.git(&two, &["remote", "remove", "origin"]).ok();
@@ -147,12 +147,12 @@ fn recent_items_are_kept() {
     team.run(&two, &["update"]).ok();
     team.run(&two, &["push"]).ok();
     team.run(&one, &["pull"]).ok();
-    team.run(&one, &["prune"]).ok().says("dropped 1 release, 2 registry entries");
+    team.run(&one, &["prune"]).ok().says("removed 1 release, 2 registry entries");
     assert_eq!(team.releases(&one), ["alpha 1.0.0", "kept 1.0.0"]);
     // After compaction, the age of everything is still known.
     team.run(&one, &["compact"]).ok();
-    team.run(&one, &["prune", "--dry-run"]).ok().says("nothing to drop");
-    team.run(&one, &["prune", "--keep-days=0"]).ok().says("dropped 1 release");
+    team.run(&one, &["prune", "--dry-run"]).ok().says("nothing to remove");
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("removed 1 release");
     assert_eq!(team.releases(&one), ["alpha 1.0.0"]);
     team.is_whole(&one);
 }
@@ -208,10 +208,9 @@ fn an_unreadable_lock_blocks_pruning() {
     team.git(&one, &["checkout", "--quiet", "main"]).ok();
     // Both sides of an unresolved merge are kept.
     fs::write(one.join("mix.lock"), "<<<<<<< ours\n=======\n>>>>>>> theirs\n").unwrap();
-    let ran = team.run(&one, &["prune"]).ok().says("dropped 1 release");
-    ran.says("mix.lock of an older commit cannot be read")
-        .says("project cannot be read as a lock, so nothing is kept for it");
-    team.run(team.stage.sandbox.repository("empty"), &["prune"]).exits(5).says("there is no mirror branch");
+    let ran = team.run(&one, &["prune"]).ok().says("removed 1 release");
+    ran.says("cannot parse the lock mix.lock of an older commit").says("project; prune may remove what it needs");
+    team.run(team.stage.sandbox.repository("empty"), &["prune"]).exits(5).says("has no mirror branch");
 }
 
 #[test]
@@ -271,12 +270,12 @@ fn a_local_branch_keeps_what_another_clone_pruned() {
     let (team, one) = aged(&["alpha 1.0.0", "beta 0.3.0", "kept 1.0.0"], &["kept 1.0.0"]);
     let two = team.clone("two");
     team.run(&two, &["pull"]).ok();
-    team.run(&one, &["prune"]).ok().says("dropped 2 releases");
+    team.run(&one, &["prune"]).ok().says("removed 2 releases");
     team.run(&one, &["push"]).ok();
     // Only this clone has the branch.
     team.git(&two, &["switch", "--quiet", "--create", "revert"]).ok();
     team.commit_lock(&two, &["alpha 1.0.0"]);
-    team.run(&two, &["pull"]).ok().says("1 release dropped").says("origin lacks some of it");
+    team.run(&two, &["pull"]).ok().says("1 release removed").says("is ahead of origin");
     team.run(&two, &["status"]).ok().prints("fresh");
     assert_eq!(team.releases(&two), ["alpha 1.0.0", "kept 1.0.0"]);
     assert_eq!(team.ask(&two, &["rev-list", "--count", "--merges", "hexmirror"]), "0");
@@ -284,7 +283,7 @@ fn a_local_branch_keeps_what_another_clone_pruned() {
     team.is_whole(&team.remote);
     // The same if both have commits of their own.
     team.run(&one, &["pull"]).ok();
-    team.run(&one, &["prune"]).ok().says("dropped 1 release");
+    team.run(&one, &["prune"]).ok().says("removed 1 release");
     team.run(&one, &["push"]).ok();
     team.lock(&two, &["alpha 1.0.0", "recent 1.0.0"]);
     team.run(&two, &["update"]).ok();

@@ -11,7 +11,7 @@ fn a_mirror_is_pushed_and_pulled_by_another_clone() {
     let team = Team::new();
     let (one, two) = (team.stage.project.clone(), team.clone("two"));
     team.run(&one, &["pull"]).exits(3).says("origin has no branch hexmirror");
-    team.run(&one, &["push"]).exits(5).says("there is no mirror branch");
+    team.run(&one, &["push"]).exits(5).says("has no mirror branch");
     team.run(&one, &["update"]).ok();
     let document = team.run(&one, &["push", "--json"]).ok().json();
     assert_eq!((&document["pushed"], &document["attempts"]), (&true.into(), &1.into()));
@@ -38,7 +38,7 @@ fn new_commits_are_fast_forwarded() {
     team.run(&two, &["pull"]).ok();
     team.lock(&two, &["alpha 1.1.0"]);
     team.run(&two, &["update"]).ok();
-    team.run(&two, &["pull"]).ok().says("origin lacks some of it");
+    team.run(&two, &["pull"]).ok().says("is ahead of origin");
     team.run(&two, &["push"]).ok();
     let document = team.run(&one, &["pull", "--json"]).ok().json();
     assert_eq!((&document["way"], &document["releases"]), (&"forwarded".into(), &1.into()));
@@ -204,15 +204,15 @@ fn a_missing_remote_is_reported() {
     fs::rename(&team.remote, team.stage.sandbox.path().join("gone")).unwrap();
     team.run(&one, &["push"]).exits(3).says("there is no repository at origin");
     team.run(&one, &["pull", "--json"]).exits(3).says("there is no repository at origin");
-    team.run(&one, &["pull"]).exits(3).says("hint: see that `git ls-remote origin` works");
+    team.run(&one, &["pull"]).exits(3).says("hint: check that `git ls-remote origin` works");
     for command in ["push", "pull"] {
-        let ran = team.run(&one, &[command, "http://127.0.0.1:9/x.git"]).exits(3).says("cannot be reached");
+        let ran = team.run(&one, &[command, "http://127.0.0.1:9/x.git"]).exits(3).says("cannot reach ");
         assert!(!ran.stderr.contains("git hexmirror update") && ran.stderr.contains("git remote -v"), "{ran:?}");
     }
-    team.run(&one, &["push", "--", "--upload-pack=touch x"]).exits(2).says("is not the name or the address");
+    team.run(&one, &["push", "--", "--upload-pack=touch x"]).exits(2).says("is not the name or URL");
     team.git(&one, &["remote", "remove", "origin"]).ok();
     for command in ["push", "pull"] {
-        let ran = team.run(&one, &[command]).exits(2).says("no remote was named").says("git remote add origin URL");
+        let ran = team.run(&one, &[command]).exits(2).says("no remote given").says("git remote add origin URL");
         assert!(!ran.stderr.contains("push REMOTE"), "{ran:?}");
     }
     assert_eq!(team.tip(&one), tip);
@@ -330,7 +330,7 @@ fn a_partial_clone_reports_missing_objects_and_how_to_fetch_them() {
     team.stage.sandbox.git("", &["clone", "--quiet", "--filter=blob:none", &address, "partial"]);
     let partial = team.stage.sandbox.path().join("partial");
     team.configure(&partial);
-    team.run(&partial, &["status"]).exits(5).says("this clone is partial").says("`git hexmirror pull origin`");
+    team.run(&partial, &["status"]).exits(5).says("this is a partial clone").says("`git hexmirror pull origin`");
     team.run(&partial, &["pull", "origin"]).ok();
     team.run(&partial, &["status"]).ok().prints("fresh");
     team.run(&partial, &["verify"]).ok();

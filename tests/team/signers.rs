@@ -122,7 +122,7 @@ fn an_upstream_with_another_key_is_refused_until_the_user_allows_it() {
     team.lock(&one, &["alpha 1.1.0", "beta 0.3.0", "left 1.0.0"]);
     for arguments in [&["update"][..], &["update", "--refresh"], &["update", "--keep-going"]] {
         let ran = team.run(&one, arguments).exits(4);
-        ran.says("another signer for the repository hexpm")
+        ran.says("the signer of the Hex repository hexpm changed")
             .says(&own())
             .says(&other())
             .says(&format!("git config hexmirror.hexpm.signer {}", other()));
@@ -157,7 +157,7 @@ fn a_new_signer_replaces_all_entries_or_none() {
     team.git(&one, &["config", "hexmirror.hexpm.signer", &other()]).ok();
     let tip = team.tip(&one);
     team.stage.upstream.put("packages/gamma", &gzip(&team.stage.registry.signed("gamma")));
-    team.run(&one, &["update", "--keep-going"]).exits(4).says("the registry entry of gamma is refused");
+    team.run(&one, &["update", "--keep-going"]).exits(4).says("refused the registry entry of gamma");
     assert_eq!(team.tip(&one), tip);
 }
 
@@ -166,7 +166,7 @@ fn a_pushed_mirror_of_another_signer_is_neither_pulled_nor_merged() {
     let (team, one, _) = attacked();
     let tip = team.tip(&one);
     let refused = |arguments: &[&str]| {
-        let ran = team.run(&one, arguments).exits(4).says("another signer for the repository hexpm");
+        let ran = team.run(&one, arguments).exits(4).says("the signer of the Hex repository hexpm changed");
         ran.says(&format!("{} (recorded in the mirror of origin)", other())).says(&own());
         assert_eq!(team.tip(&one), tip);
     };
@@ -198,7 +198,7 @@ fn a_mirror_of_another_signer_is_not_adopted_served_or_used_by_a_fresh_clone() {
         &["compact"],
     ];
     for arguments in commands {
-        let ran = team.run(&three, arguments).exits(4).says("another signer for the repository hexpm");
+        let ran = team.run(&three, arguments).exits(4).says("the signer of the Hex repository hexpm changed");
         ran.says(&format!("{} (recorded in the mirror of origin)", other()))
             .says(&format!("{} (of the public key", own()));
         assert_eq!(team.tip(&three), None, "{arguments:?}");
@@ -216,8 +216,8 @@ fn a_record_that_stays_does_not_cover_an_entry_of_another_signer() {
     // The attacker pushes with plain git.
     team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
     let tip = team.tip(&one);
-    team.run(&one, &["pull"]).exits(4).says("the registry entry of alpha is refused");
-    team.run(&one, &["push"]).exits(4).says("the registry entry of alpha is refused");
+    team.run(&one, &["pull"]).exits(4).says("refused the registry entry of alpha");
+    team.run(&one, &["push"]).exits(4).says("refused the registry entry of alpha");
     assert_eq!(team.tip(&one), tip);
     let three = team.clone("three");
     for arguments in [&["pull"][..], &["update"], &["verify"]] {
@@ -239,16 +239,16 @@ fn what_is_forged_here_is_not_pushed() {
     team.run(&one, &["init"]).ok();
     team.run(&one, &["update"]).ok();
     forge_in_place(&team, &one, "beta");
-    team.run(&one, &["push"]).exits(4).says("the registry entry of beta is refused");
+    team.run(&one, &["push"]).exits(4).says("refused the registry entry of beta");
     team.commit_lock(&one, &["alpha 1.0.0"]);
     for refs in [&["main"][..], &["hexmirror"], &["main", "hexmirror"]] {
         let ran = team.git(&one, &[&["push", "origin"], refs].concat());
         assert_ne!(ran.code, Some(0), "{ran:?}");
-        ran.says("the registry entry of beta is refused");
+        ran.says("refused the registry entry of beta");
         assert_eq!(team.tip(&team.remote), None);
     }
     team.run(&one, &["compact"]).ok();
-    team.run(&one, &["push", "--force-with-lease"]).exits(4).says("the registry entry of beta is refused");
+    team.run(&one, &["push", "--force-with-lease"]).exits(4).says("refused the registry entry of beta");
     assert_eq!(team.tip(&team.remote), None);
 }
 
@@ -282,7 +282,11 @@ fn the_record_of_a_repository_whose_key_is_not_known_here_holds() {
     edit(&team, &two, &[("manifest", text.as_bytes())]);
     team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
     let tip = team.tip(&one);
-    team.run(&one, &["pull"]).exits(4).says("another signer for the repository other").says(&other()).says(&own());
+    team.run(&one, &["pull"])
+        .exits(4)
+        .says("the signer of the Hex repository other changed")
+        .says(&other())
+        .says(&own());
     assert_eq!(team.tip(&one), tip);
 }
 
@@ -326,7 +330,7 @@ fn mirrors_that_went_apart_over_a_change_of_keys_are_merged() {
     team.run(&one, &["update"]).ok();
     exchange_key(&team, &one);
     team.git(&one, &["config", "hexmirror.hexpm.signer", &other()]).ok();
-    team.run(&one, &["pull"]).ok().says("of another signer");
+    team.run(&one, &["pull"]).ok().says("signed by a key other than the configured signer");
     assert!(manifest(&team, &one).contains(&format!("{SIGNED_BY}{}\n", other())));
     team.run(&one, &["update"]).ok();
     team.run(&one, &["status"]).ok();
@@ -353,7 +357,10 @@ fn a_mirror_of_an_older_format_is_read_and_the_next_update_records_its_signers()
     let asked = team.stage.upstream.count("*");
     team.run(&one, &["update"]).ok().says(&format!("recorded {} as the signer of hexpm", own()));
     assert_eq!(team.stage.upstream.count("*"), asked);
-    assert_eq!(team.ask(&one, &["log", "-1", "--format=%s", "hexmirror"]), "Record who signs the registry entries");
+    assert_eq!(
+        team.ask(&one, &["log", "-1", "--format=%s", "hexmirror"]),
+        "Record the signers of the registry entries"
+    );
     assert!(manifest(&team, &one).contains(&format!("{SIGNED_BY}{}\n", own())));
     assert!(team.ask(&one, &["show", "hexmirror:mirror.toml"]).contains("format = 2"));
     team.is_whole(&one);
@@ -374,7 +381,7 @@ fn an_older_mirror_with_an_entry_of_another_signer_is_not_recorded() {
     make_older(&team, &one);
     forge_in_place(&team, &one, "beta");
     let tip = team.tip(&one);
-    team.run(&one, &["update"]).exits(4).says("the registry entry of beta is refused");
+    team.run(&one, &["update"]).exits(4).says("refused the registry entry of beta");
     assert_eq!(team.tip(&one), tip);
     // If the signer is set, entries of other signers are fetched again.
     team.git(&one, &["config", "hexmirror.hexpm.signer", &own()]).ok();
@@ -390,7 +397,7 @@ fn an_older_entry_that_is_pushed_takes_the_place_of_none() {
     before.listed("delta 4.5.6+build.7").retired = None;
     put_in_place(&team, &two, "delta", &before.signed("delta"));
     team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
-    team.run(&one, &["pull"]).ok().says("origin lacks some of it");
+    team.run(&one, &["pull"]).ok().says("is ahead of origin");
     let entry = || team.stage.sandbox.try_git(&one, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/delta"]).stdout;
     assert_eq!(entry(), team.stage.registry.signed("delta"));
     team.run(&one, &["push"]).ok();

@@ -9,7 +9,7 @@ use crate::support::registry::{Registry, other_key};
 use crate::support::stage::{PINNED, Stage};
 use crate::team::{Team, forged, registry};
 
-const INACTIVE: &str = "inactive until allowed; run `git hexmirror trust` for details";
+const INACTIVE: &str = "inactive until you allow them; run `git hexmirror trust` for details";
 
 /// A Hex repository of the attacker's, whose entries are signed with their own key.
 fn hostile_server() -> Stage {

@@ -1,4 +1,4 @@
-//! Progress on the terminal: items, bytes, time left. Hidden where nobody looks.
+//! Shows progress on the terminal: items, bytes, time left. Hidden if standard error is not a terminal.
 
 use git_hexmirror::progress::{Event, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -39,7 +39,8 @@ impl Progress for Bars {
                 self.bar.inc_length(items);
                 if self.shown() {
                     self.bar.set_draw_target(ProgressDrawTarget::stderr());
-                    // Every event draws it again. A thread that does cannot be started safely: indicatif panics without one.
+                    // Events redraw the bar. indicatif's own thread for that is not used: indicatif panics if the system has
+                    // no thread left.
                     self.bar.tick();
                 }
             }
@@ -48,7 +49,7 @@ impl Progress for Bars {
                 self.bar.set_message(format!(" · {}", bytes(self.received.position())));
             }
             Event::Finished { .. } => {
-                // Before the first item is done nobody knows how long the rest takes.
+                // The remaining time is unknown until the first item is done.
                 if self.bar.position() == 0 {
                     self.bar.set_style(style("{bar:24.cyan} {pos}/{len}{msg} · {eta} left"));
                 }
@@ -56,7 +57,7 @@ impl Progress for Bars {
             }
             Event::Retrying { item, reason, after } => {
                 let seconds = after.as_secs_f64();
-                self.line(styled(CHANGED, "retrying:") + format!(" {item}: {reason}; again in {seconds:.1} s"));
+                self.line(styled(CHANGED, "retrying:") + format!(" {item} in {seconds:.1} s: {reason}"));
             }
             Event::Waiting { reason } => self.line(styled(CHANGED, "waiting for") + format!(" {reason}")),
             Event::Warning { message } => self.line(styled(CHANGED, "warning:") + format!(" {message}")),

@@ -25,23 +25,23 @@ const STYLES: Styles = Styles::styled()
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done, and the mirror is fresh
+  0  success, and the mirror is fresh
   1  the mirror is not fresh, or verify found damage
-  2  the command line, a setting or a lock cannot be used
-  3  upstream or the network
-  4  a checksum or a signature is wrong
+  2  invalid command line, setting or lock
+  3  upstream or network failure
+  4  wrong checksum or signature
   5  the repository, its mirror branch or this machine (disk, limits) is not usable
-run exits as its command does.
+`run` exits with the exit code of its command.
 
-Settings, the first that is there counts: a flag; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
+Settings, in order of precedence: command-line options; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
 (seconds), HEXMIRROR_PRE_PUSH, HEXMIRROR_POST_CHECKOUT, HEXMIRROR_KEEP_DAYS, HEXMIRROR_KEEP_TAGS, HEXMIRROR_URL, \
 HEXMIRROR_PUBLIC_KEY; git config hexmirror.branch, .locks, .jobs, .timeout, .prePush, .postCheckout, .keepDays, .keepTags, \
-.REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml, as far as it only \
-describes the project or HEXMIRROR_TRUST or `git hexmirror trust` allows it. HEX_HOME, HEX_MIRROR, HEX_TRUSTED_MIRROR, \
-HEX_REPOS_KEY, HEX_CACERTS_PATH, HEX_HTTP_CONCURRENCY, NETRC, http_proxy, https_proxy, no_proxy and the Hex client's own \
-configuration count as they do for Hex.";
+.REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml. Settings in that file that do more than describe \
+the project need your permission (`git hexmirror trust` or HEXMIRROR_TRUST). HEX_HOME, HEX_MIRROR, HEX_TRUSTED_MIRROR, \
+HEX_REPOS_KEY, HEX_CACERTS_PATH, HEX_HTTP_CONCURRENCY, NETRC, http_proxy, https_proxy, no_proxy and the Hex client's \
+configuration have the same effect as for Hex.";
 
-/// Keep everything that mix.lock and rebar.lock pin inside this git repository, and serve it to mix and rebar3
+/// Store everything that mix.lock and rebar.lock pin in this git repository, and serve it to mix and rebar3
 #[derive(Debug, Parser)]
 #[command(name = "git-hexmirror", bin_name = "git hexmirror", version, styles = STYLES, after_help = EXIT_CODES)]
 #[command(max_term_width = 100)]
@@ -55,27 +55,27 @@ pub struct Cli {
 /// The options that every command has.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Global {
-    /// Run as if started in this folder
+    /// Run as if started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
-    /// The mirror branch: short, or a full ref such as refs/hexmirror/main
+    /// Name of the mirror branch, or a full ref such as refs/hexmirror/main
     #[arg(long, value_name = "NAME", global = true)]
     pub branch: Option<String>,
-    /// A lock to read, as a glob from the root of the worktree; may be repeated
+    /// Lock to read, as a glob relative to the root of the worktree; may be repeated
     #[arg(long = "lock", value_name = "GLOB", global = true)]
     pub locks: Vec<String>,
-    /// Print nothing but results and errors
+    /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more; twice, say all
+    /// Print more details
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// When to use colours (NO_COLOR is honoured)
+    /// When to use colors; NO_COLOR is respected
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: Color,
 }
 
-/// When to use colours.
+/// When to use colors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     Auto,
@@ -83,7 +83,7 @@ pub enum Color {
     Never,
 }
 
-/// Prints one JSON document on standard output.
+/// The option for JSON output.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Json {
     /// Print one JSON document on standard output
@@ -115,7 +115,7 @@ enum Command {
     Man(man::Arguments),
 }
 
-/// The command line of a hook. git waits for it, and describing all other commands first takes 0.15 ms.
+/// The command line of a hook. git waits for the hook, and building the definition of all other commands takes 0.15 ms.
 #[derive(Debug, Parser)]
 #[command(name = "git-hexmirror", bin_name = "git hexmirror", disable_help_subcommand = true)]
 struct HookCli {
@@ -130,7 +130,7 @@ enum HookCommand {
     Hook(hook::Arguments),
 }
 
-/// Parses the command line, carries it out, and returns the exit code.
+/// Parses the command line, runs the command, and returns the exit code.
 pub fn run() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == "hook") {
         let HookCli { global, command: HookCommand::Hook(arguments) } = HookCli::parse();
@@ -172,17 +172,18 @@ fn exit_code(session: &Session, outcome: Outcome) -> ExitCode {
     ExitCode::from(outcome.unwrap_or_else(|error| report::report(session, &error)))
 }
 
-/// Prints what clap has to say about the command line: the help that was asked for, or an error.
+/// Prints clap's output for a command line that runs no command: the requested help, or an error.
 fn refused(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
     let rendered = error.render();
-    // An argument may be a stranger's too, such as a branch's name in a script: clap shows it as it is among its own styles.
+    // An argument may come from an untrusted source, such as the name of a branch in a script. clap prints it unescaped, between
+    // its own styles.
     let is_safe =
         std::env::args_os().all(|argument| matches!(text::escaped(&argument.to_string_lossy()), Cow::Borrowed(_)));
     let text = if is_safe { rendered.ansi().to_string() } else { rendered.to_string() };
-    // git takes `git hexmirror --help` for itself and opens the manual page, which may not be installed.
+    // git handles `git hexmirror --help` itself and opens the manual page, which may not be installed.
     let text = match text.rsplit_once("--help") {
         Some((before, after)) if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             format!("{before}-h{after}")
@@ -198,5 +199,5 @@ fn refused(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// What a command returns: its exit code.
+/// The result of a command: its exit code.
 pub type Outcome = Result<u8, commands::CommandError>;

@@ -1,4 +1,4 @@
-//! What holds whatever else fails: no signal of a limit and no panic ends the program without a word.
+//! Makes sure that neither a panic nor a signal for an exceeded limit ends the program without a message.
 
 use std::any::Any;
 use std::panic::{self, PanicHookInfo};
@@ -6,19 +6,19 @@ use std::process::ExitCode;
 
 use crate::output::{BAD, BOLD, Output, styled};
 
-/// Where a panic is to be reported.
+/// The hint after a panic.
 const ISSUES: &str = "this is a bug in git-hexmirror, please report it with the command and this message";
 
-/// What tokio panics with if the system gives it no thread or descriptor. Whoever builds a runtime catches that and makes an
-/// error of it.
+/// The messages with which tokio panics if the system has no thread or descriptor left. The code that builds a runtime catches
+/// the panic and turns it into an error.
 const OF_TOKIO: &[&str] = &["OS can't spawn worker thread", "failed to create UnixStream"];
 
-/// Runs the program.
+/// Runs the program. Returns the exit code 5 if it panics.
 pub fn guarded(run: impl FnOnce() -> ExitCode + panic::UnwindSafe) -> ExitCode {
     panic::set_hook(Box::new(report));
     ignore_file_size_signal();
     panic::catch_unwind(run).unwrap_or_else(|payload| {
-        // Of others the message was printed where it happened.
+        // The panic hook has printed the message of any other panic.
         if is_of_tokio(&*payload) {
             Output::plain().always(styled(BAD, "error:") + format!(" {}", text(&*payload)));
         }
@@ -42,14 +42,13 @@ fn report(info: &PanicHookInfo<'_>) {
 
 fn text(payload: &(dyn Any + Send)) -> &str {
     let of_string = payload.downcast_ref::<String>().map(String::as_str);
-    of_string.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("it does not say what")
+    of_string.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("the panic has no message")
 }
 
-/// Lets writing fail with an error at the limit of `ulimit -f`, where the system would end the program by a signal.
+/// Makes a write that exceeds the limit of `ulimit -f` fail with an error. By default, the system kills the program with a signal.
 #[cfg(unix)]
 fn ignore_file_size_signal() {
-    // A handler, unlike ignoring, is not inherited by the programs that this one runs.
-    // What cannot be set is as it was.
+    // Child processes inherit an ignored signal, but not a handler. If the handler cannot be set, the default stays in place.
     let _ = signal_hook::flag::register(rustix::process::Signal::XFSZ.as_raw(), std::sync::Arc::default());
 }
 

@@ -1,39 +1,45 @@
-//! What to do about this machine's faults: its disk, its limits, its permissions.
+//! Hints for faults of this machine: its disk, its limits, its permissions.
 
-/// What the system or git says, with what to do about it; the first that fits counts.
+/// Parts of messages of the system or git, each with a hint. The first match counts.
 const HINTS: &[(&[&str], &str)] = &[
     (
         &["No space left on device", "Out of diskspace"],
-        "make room on that disk and run it again; what was fetched is kept",
+        "free some space on that disk and run the command again; completed downloads are kept",
     ),
-    (&["Disk quota exceeded"], "make room within your quota and run it again; what was fetched is kept"),
+    (
+        &["Disk quota exceeded"],
+        "free some space within your quota and run the command again; completed downloads are kept",
+    ),
     (
         &["File too large", "ulimit -f", "died of signal 25"],
-        "raise the limit on the size of files (ulimit -f) and run it again; what was fetched is kept",
+        "raise the limit on file sizes (ulimit -f) and run the command again; completed downloads are kept",
     ),
-    (&["Input/output error"], "the disk may be failing: see the system's log (dmesg); what was fetched is kept"),
+    (&["Input/output error"], "the disk may be failing: check the system log (dmesg); completed downloads are kept"),
     (
         &["Too many open files"],
-        "raise the limit on open files (ulimit -n), or use less at once (--jobs 2), and run it again",
+        "raise the limit on open files (ulimit -n), or reduce the number of parallel requests (--jobs 2), and run the command again",
     ),
     (
         &["Resource temporarily unavailable", "thread failed to start", "unable to create thread", "annot fork"],
-        "the limit on processes and threads is reached (ulimit -u): raise it or end some, and run it again",
+        "the limit on processes and threads (ulimit -u) is reached: raise it or end some processes, and run the command again",
     ),
-    (&["Cannot allocate memory", "ut of memory"], "free some memory or raise its limit (ulimit -v), and run it again"),
-    (&["Read-only file system"], "that file system is mounted read-only; make it writable and run it again"),
+    (
+        &["Cannot allocate memory", "ut of memory"],
+        "free some memory or raise its limit (ulimit -v), and run the command again",
+    ),
+    (&["Read-only file system"], "that file system is mounted read-only: make it writable and run the command again"),
     (
         &[".lock': File exists"],
-        "another git process may be at work there; if none is, one was killed: remove that file and run it again",
+        "another git process may be running in this repository; if none is, an earlier one was killed: remove that file and run the command again",
     ),
     (
         &["invalid index-pack output", "died of signal", "ended by"],
-        "a process of git was ended: see what limits this machine sets (ulimit -a), and its log; what was fetched is kept",
+        "a git process was killed: check this machine's limits (ulimit -a) and its system log; completed downloads are kept",
     ),
-    (&["Permission denied", "insufficient permission"], "you need permission to read and write there"),
+    (&["Permission denied", "insufficient permission"], "check that you may read and write that file or folder"),
 ];
 
-/// Returns what to do about what an error says, if this machine is to blame for it.
+/// Returns a hint for an error's text if this machine caused the error.
 pub fn hint(text: &str) -> Option<&'static str> {
     let fits = |(words, _): &&(&[&str], &str)| words.iter().any(|words| text.contains(words));
     HINTS.iter().find(fits).map(|(_, hint)| *hint)

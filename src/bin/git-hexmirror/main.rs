@@ -1,4 +1,4 @@
-//! `git hexmirror`: parses the command line, prints, and picks the exit code. All work is the library's.
+//! `git hexmirror`: parses the command line, prints, and picks the exit code. The library does all other work.
 
 mod bars;
 mod cli;

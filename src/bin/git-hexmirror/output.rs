@@ -1,5 +1,5 @@
-//! Where things are printed: results on standard output, everything for people on standard error. No text leaves the program
-//! elsewhere, and here all of it is escaped.
+//! Prints results on standard output and messages for users on standard error. All output of the program goes through this
+//! module, which escapes it.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -21,9 +21,9 @@ pub const BOLD: Style = Style::new().bold();
 pub struct Output {
     pub quiet: bool,
     pub verbose: u8,
-    /// When to use colours.
+    /// When to use colors.
     pub choice: Color,
-    /// Whether standard error is a terminal that a person looks at.
+    /// Whether standard error is a terminal.
     pub interactive: bool,
 }
 
@@ -38,33 +38,33 @@ impl Output {
         Self { quiet: global.quiet, verbose: global.verbose, choice: global.color, interactive }
     }
 
-    /// What is used before the command line is known.
+    /// Returns the output to use before the command line is parsed.
     pub fn plain() -> Self {
         Self { quiet: false, verbose: 0, choice: Color::Auto, interactive: io::stderr().is_terminal() }
     }
 
-    /// Tells whether standard error takes colours.
+    /// Returns whether standard error supports colors.
     pub fn color(&self) -> bool {
         anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
     }
 
-    /// Prints a line for people, unless they asked for quiet.
+    /// Prints a message, unless the user passed --quiet.
     pub fn say(&self, line: impl Into<Text>) {
         if !self.quiet {
             self.always(line);
         }
     }
 
-    /// Prints a line for people who asked for more.
+    /// Prints a message if the user passed --verbose.
     pub fn detail(&self, line: impl Into<Text>) {
         if self.verbose > 0 {
             self.always(line);
         }
     }
 
-    /// Prints a line for people, whatever they asked for.
+    /// Prints a message, even with --quiet.
     pub fn always(&self, line: impl Into<Text>) {
-        // A closed standard error is nobody's loss.
+        // If standard error is closed, there is no other place to report anything.
         let _ = line.into().write(&mut anstream::stderr().lock());
     }
 
@@ -79,15 +79,15 @@ impl Output {
         self.raw(escaped_json(&text).as_bytes())
     }
 
-    /// Prints the result as it is: for programs to read, or made of what this program says itself.
+    /// Prints the result unescaped: it is meant for other programs, or contains only text of this program.
     pub fn raw(&self, text: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         unless_left(stdout.write_all(text).and_then(|()| stdout.flush()))
     }
 }
 
-/// Whoever read our output and has had enough is no error: nobody is left to tell, and the exit code still says what was
-/// found, so that `verify | head` does not pass for a whole mirror.
+/// Ignores a closed pipe: the reader does not want more output. The command goes on, because its exit code still matters, as in
+/// `verify | head`.
 fn unless_left(printed: io::Result<()>) -> io::Result<()> {
     match printed {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -95,7 +95,7 @@ fn unless_left(printed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// A number of bytes for people: `1.2 MB`.
+/// Formats a number of bytes for users: `1.2 MB`.
 pub fn bytes(number: u64) -> String {
     let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     match units.iter().find(|(unit, _)| number >= *unit) {
@@ -104,7 +104,7 @@ pub fn bytes(number: u64) -> String {
     }
 }
 
-/// A number of things: `1 package`, `2 packages`.
+/// Formats a number with its noun: `1 package`, `2 packages`.
 pub fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -1,7 +1,7 @@
-//! What a remote says when it refuses the content of a push, and what to do about it.
+//! Recognises messages of remotes that refuse the content of a push, and returns what to do about it.
 
-/// What forges say of files and secrets that they do not take, in lower case (GitLab's push rules and secret push protection,
-/// GitHub's push rulesets and push protection, Gitea's and others' hooks).
+/// Parts of the messages, in lower case, with which forges refuse files and secrets (GitLab's push rules and secret push
+/// protection, GitHub's push rulesets and push protection, the hooks of Gitea and others).
 const SAID: [&str; 8] = [
     "gh013",
     "gh009",
@@ -13,26 +13,26 @@ const SAID: [&str; 8] = [
     "repository rule violations",
 ];
 
-/// Returns whether a remote refuses what is in the files of a push, rather than the push as such.
+/// Returns whether a remote refuses the files in a push, rather than the push as such.
 pub fn refuse(message: &str) -> bool {
     let message = message.to_lowercase();
     SAID.iter().any(|said| message.contains(said)) || package(&message).is_some()
 }
 
-/// Says what to do next.
+/// Returns a hint on what to do next.
 pub fn hint(message: &str) -> String {
     let (name, of) = match package(message) {
         Some(name) => (name.clone(), name),
-        None => ("NAME".to_owned(), "the package NAME whose file is meant".to_owned()),
+        None => ("NAME".to_owned(), "the package NAME that the file belongs to".to_owned()),
     };
     format!(
-        "store {of} as its tarball, whose content the remote does not look into: git config --add hexmirror.opaque {name} \
-         (or opaque = [\"{name}\"] in .hexmirror.toml), then git hexmirror update; commits that were not pushed yet still have the \
-         file, so then git hexmirror compact, and push again"
+        "store {of} as a tarball, which the remote does not scan: run `git config --add hexmirror.opaque {name}` (or set \
+         opaque = [\"{name}\"] in .hexmirror.toml), then `git hexmirror update`; unpushed commits still contain the file, so run \
+         `git hexmirror compact` before you push again"
     )
 }
 
-/// Returns the package whose file is named, by its path in the mirror: `hex/REPOSITORY/packages/NAME[@VERSION]/…`.
+/// Returns the package that a message names, found by a path in the mirror: `hex/REPOSITORY/packages/NAME[@VERSION]/…`.
 fn package(message: &str) -> Option<String> {
     let after = message
         .split("hex/")
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_package_is_named_where_the_remote_names_its_file() {
+    fn the_hint_names_the_package_if_the_remote_names_its_file() {
         for (message, name) in [
             (
                 "remote: GitLab: File name hex/hexpm/packages/castore/contents/priv/cacerts.pem was prohibited by the pattern",
@@ -64,9 +64,9 @@ mod tests {
             ("remote: error: GH013: hex/acme/packages/keys/contents/a.pem", "acme/keys"),
         ] {
             assert!(refuse(message), "{message}");
-            assert!(hint(message).contains(&format!("hexmirror.opaque {name} ")), "{}", hint(message));
+            assert!(hint(message).contains(&format!("hexmirror.opaque {name}`")), "{}", hint(message));
         }
-        assert!(hint("remote: GitLab: Push rule").contains("hexmirror.opaque NAME "));
+        assert!(hint("remote: GitLab: Push rule").contains("hexmirror.opaque NAME`"));
         for message in
             ["[remote rejected] (pre-receive hook declined); remote: no mirrors here", "protected branch hook declined"]
         {

@@ -1,4 +1,4 @@
-//! Errors for people: what happened, where, and what to do next.
+//! Prints errors for users: what happened, where, and what to do next.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -14,12 +14,12 @@ use crate::output::{BAD, BOLD, CHANGED, Output, Text, styled};
 use crate::session::Session;
 use crate::{push_rules, snippet};
 
-/// How many of several things are named.
+/// How many items of a list an error names before it only counts the rest.
 const NAMED: usize = 3;
 
-/// The exit code for a mirror that is not fresh, or damaged.
+/// The exit code if the mirror is not fresh, or damaged.
 pub const NOT_FRESH: u8 = 1;
-/// The exit code for a checksum or a signature that is wrong.
+/// The exit code if a checksum or a signature is wrong.
 pub const INTEGRITY: u8 = 4;
 
 /// Prints an error and returns the exit code.
@@ -27,7 +27,7 @@ pub fn report(session: &Session, error: &CommandError) -> u8 {
     print(session, &styled(BAD, "error:"), error)
 }
 
-/// Prints what went wrong in something that the command can do without.
+/// Prints an error as a warning, for a step that the command can do without.
 pub fn warn(session: &Session, error: &CommandError) {
     print(session, &styled(CHANGED, "warning:"), error);
 }
@@ -46,7 +46,7 @@ fn print(session: &Session, title: &Text, error: &CommandError) -> u8 {
         }
         CommandError::Op(error) => {
             show(output, title, error);
-            // Of refs and objects the libraries do not always say where they are.
+            // Errors about refs and objects do not always name the repository.
             if is_of_machine(error) && !whole_text(error).contains('/') {
                 output.always(format!("  in {}", session.directory().display()));
             }
@@ -56,7 +56,7 @@ fn print(session: &Session, title: &Text, error: &CommandError) -> u8 {
     }
 }
 
-/// Returns whether the system or a library failed at something of this repository.
+/// Returns whether the system or a library caused the error while working on this repository.
 fn is_of_machine(error: &OpError) -> bool {
     let has_cause = match error {
         OpError::Several { errors } => return errors.iter().any(is_of_machine),
@@ -66,7 +66,7 @@ fn is_of_machine(error: &OpError) -> bool {
     has_cause && error.failure() == Failure::Repository
 }
 
-/// Returns what an error and its causes say.
+/// Returns the messages of an error and its causes, one per line.
 fn whole_text(error: &OpError) -> String {
     if let OpError::Several { errors } = error {
         return errors.iter().map(whole_text).collect::<Vec<_>>().join("\n");
@@ -102,14 +102,13 @@ fn show(output: &Output, title: &Text, error: &OpError) {
             }
             if passing.len() > NAMED {
                 let more = passing.len() - NAMED;
-                output.always(title.clone() + format!(" {more} more could not be fetched for such reasons"));
+                output.always(title.clone() + format!(" {more} more downloads failed for similar reasons"));
             }
             for (cause, mut entries) in entries {
                 let rest = entries.split_off(entries.len().min(NAMED)).len();
                 let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
                 output.always(
-                    styled(BAD, "error:")
-                        + format!(" the registry entries of {}{more} are refused", entries.join(", ")),
+                    styled(BAD, "error:") + format!(" refused the registry entries of {}{more}", entries.join(", ")),
                 );
                 output.always(format!("  caused by: {cause}"));
             }
@@ -125,12 +124,13 @@ fn show(output: &Output, title: &Text, error: &OpError) {
     }
 }
 
-/// Returns whether an error is of the network and may pass: of many the first say enough.
+/// Returns whether an error is a network failure that may pass. Of many such errors, only the first few are shown.
 fn is_passing(error: &OpError) -> bool {
     matches!(error, OpError::Fetch(error) if error.is_network() && !error.is_not_found())
 }
 
-/// Sorts out the registry entries that are refused for the same reason, which mostly is one wrong key.
+/// Groups the registry entries that are refused for the same reason, usually one wrong key. The second part of the result are
+/// all other errors.
 fn by_cause(errors: &[OpError]) -> (BTreeMap<String, Vec<String>>, Vec<&OpError>) {
     let mut entries = BTreeMap::<String, Vec<String>>::new();
     for error in errors {
@@ -139,7 +139,7 @@ fn by_cause(errors: &[OpError]) -> (BTreeMap<String, Vec<String>>, Vec<&OpError>
         }
     }
     entries.retain(|_, entries| entries.len() > 1);
-    // They come as upstream answers.
+    // The order of the errors depends on when upstream answers.
     entries.values_mut().for_each(|entries| entries.sort());
     let alone = |error: &&OpError| match error {
         OpError::Entry { source, .. } => !entries.contains_key(&source.to_string()),
@@ -155,7 +155,7 @@ fn show_hint(output: &Output, hint: Option<String>) {
     }
 }
 
-/// Says what to do next.
+/// Returns a hint on what to do next, if there is one.
 fn hint(error: &OpError) -> Option<String> {
     if error.failure() == Failure::Repository
         && !matches!(error, OpError::Several { .. })
@@ -170,94 +170,96 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::Remote(error) => return remote_hint(error),
         OpError::Several { errors } => return errors.iter().find_map(hint),
         OpError::NoLock { .. } => {
-            "run it inside a project with a mix.lock or rebar.lock (`mix deps.get` makes one), or name locks with --lock"
+            "run this inside a project with a mix.lock or rebar.lock (`mix deps.get` creates one), or pass the lock's path with --lock"
         }
         OpError::Lock { file, .. } if file.starts_with("refs/") => {
-            "nothing was changed; mend the lock there, or delete what stands on that commit"
+            "nothing was changed; fix the lock there, or delete the ref if you no longer need it"
         }
         OpError::NoLockAt { .. } => {
-            "choose a commit that has one; locks elsewhere than in the root are named with --lock, or found from their folder"
+            "choose a commit that has one; if the lock is not in the root of the worktree, pass its path with --lock or run this in its folder"
         }
         OpError::Refused { reason: FileRefusal::Outside, .. } => {
-            "locks, .hexmirror.toml and the keys that it names are read from within the worktree only: have the file itself there"
+            "locks, .hexmirror.toml and the key files that it names must be inside the worktree: replace the link with the file itself"
         }
         OpError::Refused { .. } => {
-            "a branch may have brought it (git log -- FILE): see what it is, and remove it or have the real file there"
+            "the file may come from a branch that you checked out (see `git log -- FILE`); remove it, or replace it with a regular file"
         }
         OpError::NoRevision { .. } => {
-            "`git log --oneline -- mix.lock` lists the commits that changed the lock; a shallow clone has few (git fetch --unshallow)"
+            "`git log --oneline -- mix.lock` lists the commits that changed the lock; if this clone is shallow, run `git fetch --unshallow` first"
         }
-        OpError::TooManyRevisions => "name them as REV..REV, or one against the worktree as REV",
+        OpError::TooManyRevisions => {
+            "pass REV..REV to compare two commits, or REV to compare a commit with the worktree"
+        }
         OpError::RevisionAndPackage { name } => {
-            return Some(format!("say which is meant: `{name}..` is the revision, `-- {name}` the package"));
+            return Some(format!("use `{name}..` for the revision, or `-- {name}` for the package"));
         }
         OpError::NoPackage { near, .. } if !near.is_empty() => {
             return Some(format!("did you mean {}?", near.join(" or ")));
         }
-        OpError::NoPackage { .. } => "`git hexmirror lock` lists what the locks name",
+        OpError::NoPackage { .. } => "`git hexmirror lock` lists the packages in the locks",
         OpError::NoPublicKey { repository } => {
             return Some(format!(
-                "set it: git config hexmirror.{repository}.publicKey PATH, or mix hex.repo add {repository} URL --public-key PATH"
+                "set it with `git config hexmirror.{repository}.publicKey PATH` or `mix hex.repo add {repository} URL --public-key PATH`"
             ));
         }
         OpError::NotListed { release } => {
             let package = &release.package;
             return Some(format!(
-                "the release may be gone upstream, or its registry not up to date yet; `mix hex.info {package}` shows what there is"
+                "the release may have been removed upstream, or the registry may not list it yet; `mix hex.info {package}` shows the available releases"
             ));
         }
         OpError::RegistryDisagrees { release, .. } | OpError::InnerChecksum { release, .. } => {
             return Some(format!(
-                "nothing was stored; if you trust upstream more than the lock, run `mix deps.update {}`, else find out who changed it",
+                "nothing was stored; if you trust upstream more than the lock, run `mix deps.update {}`; otherwise find out which side was changed",
                 release.package
             ));
         }
         OpError::Entry { entry, .. } => {
             return Some(format!(
-                "nothing was stored; check the repository's address and public key (git config hexmirror.{0}.url and hexmirror.{0}.publicKey)",
+                "nothing was stored; check the repository's URL and public key (git config hexmirror.{0}.url and hexmirror.{0}.publicKey)",
                 entry.repository
             ));
         }
         OpError::Signer { repository, found, .. } => {
             return Some(format!(
-                "nothing was changed; if {repository} announced a new key, give it (hexmirror.{repository}.publicKey), allow it with `git config hexmirror.{repository}.signer {found}`, and run `git hexmirror update`; else somebody put another key in its place"
+                "nothing was changed; if {repository} announced a new key, set it (git config hexmirror.{repository}.publicKey PATH), allow it with `git config hexmirror.{repository}.signer {found}`, and run `git hexmirror update`; otherwise someone may have replaced the key"
             ));
         }
         OpError::OlderEntry { entry, .. } => {
             return Some(format!(
-                "the mirror keeps its own; an upstream or a cache that lags behind, or somebody who replays old entries, may be the cause; --keep-going commits the rest now; if upstream took it back on purpose: git hexmirror update --refresh --accept-older {entry}"
+                "the mirror keeps its newer entry; upstream or a cache may lag behind, or someone may be replaying old entries; --keep-going commits the rest now; if upstream removed this on purpose, run `git hexmirror update --refresh --accept-older {entry}`"
             ));
         }
         OpError::Tarball { .. } => {
-            "nothing was stored, and what was fetched is kept; --keep-going commits the rest now; the package's publisher should know of this"
+            "this tarball was not stored; other downloads are kept, and --keep-going commits them now; please tell the package's maintainers"
         }
         OpError::NoRemote => {
-            "name one after the command, by its name or address; or add one: git remote add origin URL; of several, git config remote.pushDefault NAME says which"
+            "pass the name or URL of a remote, add one with `git remote add origin URL`, or choose a default with `git config remote.pushDefault NAME`"
         }
         OpError::RemoteLacks { remote, .. } => {
             return Some(format!(
-                "who has it takes it there with `git hexmirror push {remote}`; or make it: git hexmirror update"
+                "someone who has the mirror can push it with `git hexmirror push {remote}`; or create it here with `git hexmirror update`"
             ));
         }
         OpError::Compacted { remote, .. } => {
             return Some(format!(
-                "replace it, which is safe as long as nobody else pushes there: git hexmirror push --force-with-lease {remote}"
+                "run `git hexmirror push --force-with-lease {remote}` to replace it; this fails if someone else has pushed in the meantime"
             ));
         }
         OpError::RemoteHasMore { remote, .. } => {
-            return Some(format!("nothing was changed; bring it first: git hexmirror pull {remote}"));
+            return Some(format!("nothing was changed; run `git hexmirror pull {remote}` first"));
         }
-        OpError::RemoteKeptMoving { .. } => "nothing is lost; run it again",
+        OpError::RemoteKeptMoving { .. } => "nothing is lost; run the command again",
         OpError::TwoTarballs { .. } => {
-            "nothing was changed; run `git hexmirror update --refresh`, so that the registry can decide"
+            "nothing was changed; run `git hexmirror update --refresh` to fetch the registry entry that says which one is right"
         }
         OpError::SharedHooks { .. } => {
-            "give this repository hooks of its own (git config core.hooksPath .githooks), then: git hexmirror hooks install"
+            "set a hooks folder for this repository (git config core.hooksPath .githooks), then run `git hexmirror hooks install`"
         }
         OpError::StillLacking { .. } => {
-            "the branch is as it was; this is a defect of git-hexmirror, please report it with the lock"
+            "the branch was not changed; this is a bug in git-hexmirror, please report it and attach the lock"
         }
-        OpError::KeptMoving { .. } => "try again when nothing else writes to the branch",
+        OpError::KeptMoving { .. } => "try again when no other process writes to the branch",
         _ => return None,
     };
     Some(hint.to_owned())
@@ -265,55 +267,59 @@ fn hint(error: &OpError) -> Option<String> {
 
 fn store_hint(error: &StoreError) -> Option<String> {
     let hint = match error {
-        StoreError::NotARepository { .. } => "run it inside a git repository, or make one with `git init`".to_owned(),
+        StoreError::NotARepository { .. } => {
+            "run this inside a git repository, or create one with `git init`".to_owned()
+        }
         StoreError::NoMirror { remote: Some(remote), .. } => format!(
-            "bring {remote}'s with `git hexmirror pull {remote}`; if it has none, make it with `git hexmirror init`, fill it with `git hexmirror update`"
+            "run `git hexmirror pull {remote}` to fetch it from {remote}; if {remote} has none, run `git hexmirror init` and then `git hexmirror update`"
         ),
         StoreError::NoMirror { remote: None, .. } => {
-            "make it with `git hexmirror init`, fill it with `git hexmirror update`".to_owned()
+            "run `git hexmirror init` to create it, then `git hexmirror update` to fill it".to_owned()
         }
         StoreError::DubiousOwnership { directory } => format!(
-            "it belongs to another user, whose settings and hooks would run as yours; if you trust them: git config --global --add safe.directory {}",
+            "the repository belongs to another user, whose git configuration and hooks would run with your permissions; if you trust that user, run: git config --global --add safe.directory {}",
             quoted(&directory.to_string_lossy())
         ),
         StoreError::UnnamedBare { directory } => {
-            format!("name it: git --git-dir={} hexmirror", quoted(&directory.to_string_lossy()))
+            format!("name the repository explicitly: git --git-dir={} hexmirror", quoted(&directory.to_string_lossy()))
         }
         StoreError::BranchName { .. } => {
-            "name it with --branch NAME or git config hexmirror.branch NAME, such as hexmirror or refs/hexmirror/main"
+            "set a name such as hexmirror or refs/hexmirror/main with --branch NAME or git config hexmirror.branch NAME"
                 .to_owned()
         }
         StoreError::InTheWay { other, .. } => {
-            format!("choose another name for the mirror: git config hexmirror.branch NAME; or rename {other}")
+            format!("choose another name for the mirror branch (git config hexmirror.branch NAME), or rename {other}")
         }
         StoreError::NotAMirror { .. } => {
-            "choose another name for the mirror: git config hexmirror.branch NAME".to_owned()
+            "choose another name for the mirror branch: git config hexmirror.branch NAME".to_owned()
         }
         StoreError::Partial { branch } => {
             let of_remote = branch.strip_prefix("refs/remotes/").and_then(|name| name.split_once('/'));
             let remote = of_remote.map(|(remote, _)| format!(" {}", quoted(remote))).unwrap_or_default();
-            format!("fetch them with `git hexmirror pull{remote}`")
+            format!("run `git hexmirror pull{remote}` to fetch the missing objects")
         }
         StoreError::BrokenRef { reference, .. } => match reference.strip_prefix("refs/remotes/") {
             Some(name) => {
                 let remote = name.split_once('/').map_or(name, |(remote, _)| remote);
-                format!("fetch it again: git hexmirror pull {}", quoted(remote))
+                format!("run `git hexmirror pull {}` to fetch it again", quoted(remote))
             }
-            None => "a crash of the machine can do that; `git hexmirror update` recovers it, from its reflog, packed-refs or a remote".to_owned(),
+            None => "a system crash can cause this; `git hexmirror update` recovers the ref from its reflog, packed-refs or a remote".to_owned(),
         },
         StoreError::BrokenPackedRefs { path, .. } => format!(
-            "it has all packed branches and tags: restore it from a backup, or move it away (mv {0} {0}.damaged) and restore the \
-             refs from their reflogs in .git/logs, or by git fetch",
+            "this file holds all packed branches and tags; restore it from a backup, or move it away (mv {0} {0}.damaged) and \
+             restore the refs from their reflogs in .git/logs or with git fetch",
             path.display()
         ),
         StoreError::NotRecovered { path, .. } => format!(
-            "find a clone that has the mirror and fetch it from there; or start over: rm {}, then git hexmirror update",
+            "fetch the mirror from another clone that has it; or start over: rm {}, then git hexmirror update",
             quoted(&path.to_string_lossy())
         ),
-        StoreError::CheckedOut { .. } => "check out another branch there; the mirror needs no worktree".to_owned(),
+        StoreError::CheckedOut { .. } => {
+            "check out another branch in that worktree; the mirror branch does not need one".to_owned()
+        }
         StoreError::Format { found, supported, .. } if found > supported => "update git-hexmirror".to_owned(),
         StoreError::Damaged { .. } => {
-            "see all damage with `git hexmirror verify`, and restore it with `git hexmirror update --repair`".to_owned()
+            "`git hexmirror verify` lists all damage, `git hexmirror update --repair` restores it".to_owned()
         }
         _ => return None,
     };
@@ -323,36 +329,34 @@ fn store_hint(error: &StoreError) -> Option<String> {
 fn git_hint(error: &GitError) -> Option<String> {
     let hint = match error {
         GitError::Unreachable { .. } | GitError::Stalled { .. } => {
-            "check the network and git's settings (http.proxy, url.…insteadOf); what was fetched is kept for the next `git hexmirror update`, and --keep-going commits the rest now"
+            "check the network and git's configuration (http.proxy, url.*.insteadOf); completed downloads are kept for the next `git hexmirror update`, and --keep-going commits them now"
         }
         GitError::NoRevision { .. } => {
-            "it may have been force-pushed away; update the dependency, or find who has the commit; --keep-going commits the rest now"
+            "a force push may have removed the commit; update the dependency, or ask its maintainers to restore the commit; --keep-going commits the rest now"
         }
         GitError::Refused { .. } | GitError::Incomplete { .. } => {
-            "nothing was stored; the repository's owner should know of this"
+            "this repository was not stored; please tell its maintainers"
         }
         GitError::Submodule { .. } => {
-            "drop `submodules: true` for the dependency, or have the submodule point to a server"
+            "remove `submodules: true` from the dependency, or point the submodule at a server"
         }
         error => return any_git_hint(error),
     };
     Some(hint.to_owned())
 }
 
-/// Says what to do where the mirror cannot be brought from a remote or taken there.
+/// Returns a hint on what to do if the mirror cannot be fetched from a remote or pushed to it.
 fn remote_hint(error: &GitError) -> Option<String> {
     let hint = match error {
         GitError::Unreachable { .. } | GitError::Stalled { .. } => {
-            "check the network, the address (`git remote -v`) and git's settings (http.proxy, url.…insteadOf); the mirror is as it was"
+            "check the network, the remote's URL (`git remote -v`) and git's configuration (http.proxy, url.*.insteadOf); the mirror was not changed"
         }
-        GitError::Refused { .. } => {
-            "nothing was taken over; the mirror is as it was; who looks after that repository should know of this"
-        }
+        GitError::Refused { .. } => "the mirror was not changed; please tell the administrators of the remote",
         GitError::NotTaken { message, .. } if message.contains("shallow update not allowed") => {
-            "this clone is shallow: run `git fetch --unshallow`, or push to where it was cloned from"
+            "this clone is shallow: run `git fetch --unshallow`, or push to the repository that it was cloned from"
         }
         GitError::NotTaken { message, .. } if push_rules::refuse(message) => return Some(push_rules::hint(message)),
-        GitError::NotTaken { .. } => "who looks after that repository has to allow pushing to the mirror branch",
+        GitError::NotTaken { .. } => "ask the administrators of the remote to allow pushes to the mirror branch",
         error => return any_git_hint(error),
     };
     Some(hint.to_owned())
@@ -361,11 +365,11 @@ fn remote_hint(error: &GitError) -> Option<String> {
 fn any_git_hint(error: &GitError) -> Option<String> {
     match error {
         GitError::NotRun { .. } => {
-            Some("install git; it fetches git dependencies, and takes the mirror to remotes and from them".to_owned())
+            Some("install git: it fetches git dependencies, and pushes and pulls the mirror".to_owned())
         }
         GitError::TooOld { .. } => Some("update git".to_owned()),
         GitError::AccessRefused { url, .. } | GitError::NoRepository { url, .. } => Some(format!(
-            "see that `git ls-remote {}` works: the user's own credential helpers and ssh keys are used, and nobody is asked where there is no terminal",
+            "check that `git ls-remote {}` works; git uses your credential helpers and ssh keys, and cannot ask for a password without a terminal",
             quoted(url)
         )),
         _ => None,
@@ -378,33 +382,33 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
         | FetchError::TimedOut { .. }
         | FetchError::Interrupted { .. }
         | FetchError::Truncated { .. } => {
-            "check the network and http_proxy/https_proxy; what was fetched is kept for the next `git hexmirror update`, and --keep-going commits the rest now"
+            "check the network and http_proxy/https_proxy; completed downloads are kept for the next `git hexmirror update`, and --keep-going commits them now"
         }
         FetchError::Tls { .. } | FetchError::CaCertificates { .. } => {
             "set HEX_CACERTS_PATH to a PEM file with the certificate authority to trust"
         }
         FetchError::NotFound { .. } => {
-            "it may be gone upstream, or need a login (mix hex.user auth) or a key (mix hex.organization auth NAME --key KEY); --keep-going commits the rest now"
+            "it may have been removed upstream, or require a login (mix hex.user auth) or a key (mix hex.organization auth NAME --key KEY); --keep-going commits the rest now"
         }
         FetchError::Unauthorized { status: 407, .. } => {
-            "the proxy asks who you are: http_proxy=http://USER:PASSWORD@HOST:PORT (or https_proxy)"
+            "the proxy requires credentials: set http_proxy (or https_proxy) to http://USER:PASSWORD@HOST:PORT"
         }
         FetchError::Unauthorized { url, status, withheld } => return Some(key_hint(url, *status, *withheld)),
         FetchError::Status { status: 429, .. } => {
-            "upstream has had enough requests for now; wait some minutes, or ask for less at once: git hexmirror update --jobs 2; what was fetched is kept for it"
+            "upstream limits the rate of requests; wait a few minutes, then run `git hexmirror update --jobs 2` to send fewer at once; completed downloads are kept"
         }
         FetchError::Status { status: 500..=599, .. } => {
-            "upstream, or a proxy before it, is in trouble (for hex.pm: https://status.hex.pm); try again later; what was fetched is kept for the next `git hexmirror update`, and --keep-going commits the rest now"
+            "upstream or a proxy has a problem (for hex.pm, see https://status.hex.pm); try again later; completed downloads are kept for the next `git hexmirror update`, and --keep-going commits them now"
         }
         FetchError::WebPage { .. } => {
-            "it comes from a proxy or a network that wants you to log in: open any page in a browser, or set http_proxy/https_proxy; nothing of it was stored"
+            "a proxy or a network with a login page probably sent it: open any page in a browser to log in, or set http_proxy/https_proxy; the answer was not stored"
         }
         FetchError::ChecksumMismatch { .. } => {
-            "nothing was stored; the tarball upstream is not the one that was locked"
+            "the tarball was not stored; upstream's tarball is not the one in the lock"
         }
         FetchError::NoEndpoint { repository } => {
             return Some(format!(
-                "say where it is: git config hexmirror.{repository}.url URL, or mix hex.repo add {repository} URL"
+                "set it with `git config hexmirror.{repository}.url URL` or `mix hex.repo add {repository} URL`"
             ));
         }
         _ => return None,
@@ -412,27 +416,28 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Describes how to get access: an organisation's packages need a key, and what is public is refused by something in between.
+/// Returns a hint on how to get access. An organisation's packages need a key; if access to public packages is refused, a proxy
+/// in between is the likely cause.
 fn key_hint(url: &WebUrl, status: u16, withheld: Option<Withheld>) -> String {
     match withheld {
         Some(Withheld::UntrustedMirror) => {
-            return "you have a key, but HEX_MIRROR and HEX_MIRROR_URL name a mirror that gets none; if it may have the key, set HEX_TRUSTED_MIRROR_URL instead".to_owned();
+            return "your key was not sent, because Hex sends no keys to a mirror set by HEX_MIRROR or HEX_MIRROR_URL; if you trust the mirror with the key, set HEX_TRUSTED_MIRROR_URL instead".to_owned();
         }
         Some(Withheld::ExpiredLogin) => {
-            return "the login of the Hex client has expired: `mix hex.user whoami` renews it, `mix hex.user auth` logs in again".to_owned();
+            return "the Hex client's login has expired: `mix hex.user whoami` renews it, `mix hex.user auth` logs in again".to_owned();
         }
         None => {}
     }
     let address = url.to_string();
     let organisation = address.split_once("/repos/").and_then(|(_, rest)| rest.split('/').next());
     match organisation {
-        Some(name) => format!("log in with `mix hex.user auth`, or in CI give an organisation's key: mix hex.organization auth {name} --key KEY"),
-        None if status == 403 => "public packages need no key: a proxy or a firewall in between may refuse them (http_proxy, https_proxy), or upstream this address; a private repository needs one (mix hex.repo add NAME URL --auth-key KEY)".to_owned(),
-        None => "give a key: mix hex.repo add NAME URL --auth-key KEY; for hexpm or a trusted mirror, HEX_REPOS_KEY; or name the host in ~/.netrc".to_owned(),
+        Some(name) => format!("log in with `mix hex.user auth`; in CI, use an organisation key: mix hex.organization auth {name} --key KEY"),
+        None if status == 403 => "public packages need no key: a proxy or a firewall may block them (http_proxy, https_proxy), or upstream may block your IP address; a private repository needs a key (mix hex.repo add NAME URL --auth-key KEY)".to_owned(),
+        None => "set a key with `mix hex.repo add NAME URL --auth-key KEY`; for hexpm or a trusted mirror, set HEX_REPOS_KEY; or add the host to ~/.netrc".to_owned(),
     }
 }
 
-/// Writes a word so that a shell takes it for one.
+/// Quotes a word for a POSIX shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+@:".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

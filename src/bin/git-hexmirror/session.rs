@@ -1,4 +1,4 @@
-//! What every command starts from: the options that all have, the environment, the project.
+//! The state that all commands share: the global options, the environment, the project.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use crate::bars::Bars;
 use crate::cli::Global;
 use crate::output::{CHANGED, Output, styled};
 
-/// How many inactive settings are named.
+/// How many inactive settings a warning names before it only counts the rest.
 const NAMED: usize = 3;
 
 pub struct Session {
     pub output: Output,
     directory: PathBuf,
     flags: Layer,
-    /// Whether the inactive settings were named.
+    /// Whether the warning about inactive settings was printed.
     warned: Cell<bool>,
 }
 
@@ -32,12 +32,13 @@ impl Session {
             ..Layer::default()
         };
         let directory = global.directory.clone().unwrap_or_else(|| ".".into());
-        // Errors name folders, and "." would say nothing.
+        // Error messages contain this path, where "." would not help the user.
         let directory = std::path::absolute(&directory).unwrap_or(directory);
         Self { output, directory, flags, warned: Cell::new(false) }
     }
 
-    /// Opens the project that the current folder, or the one of `-C`, is in. Names once what its tracked file says in vain.
+    /// Opens the project of the current folder, or of the folder of `-C`. The first call warns about inactive settings of the
+    /// tracked file.
     pub fn project(&self) -> Result<Project, OpError> {
         let project = self.quiet_project()?;
         if !self.warned.replace(true)
@@ -48,7 +49,7 @@ impl Session {
         Ok(project)
     }
 
-    /// Opens the project for a command that shows all of its settings.
+    /// Opens the project without the warning, for a command that shows all settings.
     pub fn quiet_project(&self) -> Result<Project, OpError> {
         Project::open(&self.directory, self.flags.clone(), environment())
     }
@@ -58,12 +59,12 @@ impl Session {
         &self.directory
     }
 
-    /// Returns a path of the command line as seen from the folder of `-C`.
+    /// Resolves a path of the command line relative to the folder of `-C`.
     pub fn path(&self, path: &std::path::Path) -> PathBuf {
         self.directory.join(path)
     }
 
-    /// Returns the project's locks; outside of a repository, those of the current folder or the one of `-C`.
+    /// Returns the project's locks; outside of a repository, those of the current folder or the folder of `-C`.
     pub fn locks(&self) -> Result<Vec<LockText>, OpError> {
         match self.project() {
             Ok(project) => {
@@ -80,13 +81,13 @@ impl Session {
         }
     }
 
-    /// Returns what shows progress on the terminal, if there is one.
+    /// Returns a progress bar, which is hidden without a terminal.
     pub fn progress(&self) -> Arc<dyn Progress> {
         Arc::new(Bars::new(&self.output))
     }
 }
 
-/// Names the tracked settings that do not count until the user allows them, in one line.
+/// Returns one line that names the tracked settings that are inactive until the user allows them; `None` if there are none.
 fn inactive_line(project: &Project) -> Option<String> {
     let names: Vec<String> = project.tracked.inactive().map(Setting::name).collect();
     let more = names.len().saturating_sub(NAMED);
@@ -94,11 +95,11 @@ fn inactive_line(project: &Project) -> Option<String> {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let verb = if names.len() == 1 { "is" } else { "are" };
     (!names.is_empty()).then(|| {
-        format!("{named}{more} of {FILE} {verb} inactive until allowed; run `git hexmirror trust` for details")
+        format!("{named}{more} in {FILE} {verb} inactive until you allow them; run `git hexmirror trust` for details")
     })
 }
 
-/// Reads the environment, which the library does not do by itself.
+/// Reads the environment for the library, which never does so itself.
 pub fn environment() -> Environment {
     let pairs = std::env::vars_os();
     let variables = pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -1,4 +1,4 @@
-//! Shows an error in a lock: the line that it is in, with the place marked.
+//! Renders an error in a lock: the line that contains it, with the position marked.
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use git_hexmirror::lock::LockError;
@@ -6,14 +6,14 @@ use git_hexmirror::model::redacted;
 
 use crate::text::{Text, escaped};
 
-/// How many characters of a long line are shown before and after the marked place.
+/// How many characters of a long line are shown before and after the marked text.
 const AROUND: usize = 50;
-/// How many characters of the marked place itself are shown.
+/// How many characters of the marked text itself are shown.
 const MARKED: usize = 60;
-/// How many bytes before, in and after the marked place are looked at: enough for what is shown, in any language.
+/// How many bytes before, in and after the marked text are read: enough for the characters shown, however many bytes each takes.
 const LOOKED_AT: usize = 400;
 
-/// Returns the error as text of a few lines, with the line of the lock that it is in. `contents` are the file's.
+/// Renders the error in a few lines, including the line of the lock that contains it. `contents` are those of the file.
 pub fn render(error: &LockError, file: &str, contents: &[u8], color: bool) -> Text {
     let (line, column) = error.line_column(contents);
     let (before, marked, after) = pieces(error, contents);
@@ -26,7 +26,7 @@ pub fn render(error: &LockError, file: &str, contents: &[u8], color: bool) -> Te
     let snippet = Snippet::source(format!("{before}{marked}{after}")).line_start(line).annotation(mark);
     let file = &*escaped(file);
     let title = Level::ERROR.primary_title(escaped(&error.message));
-    // The column that a snippet with a path prints is the one in the text it is given: wrong if that was cut or escaped.
+    // A snippet with a path prints the column within the text that it is given, which is wrong if that was cut or escaped.
     let report = if moved {
         title.element(Origin::path(file).line(line).char_column(column)).element(snippet)
     } else {
@@ -36,26 +36,26 @@ pub fn render(error: &LockError, file: &str, contents: &[u8], color: bool) -> Te
     Text::rendered(renderer.render(&[report]).trim_end())
 }
 
-/// Returns the line that the error is in as text, in three pieces: what is before, in and after the marked place.
+/// Returns the line that contains the error in three pieces: the text before, in and after the marked span.
 fn pieces(error: &LockError, contents: &[u8]) -> (String, String, String) {
     let span = error.span.range();
     let start = span.start.min(contents.len());
     let line_start = contents[..start].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     let line_end = contents[start..].iter().position(|&byte| byte == b'\n').map_or(contents.len(), |end| start + end);
-    // A line may be as long as the whole lock; of that, no more is looked at than can be shown.
+    // A line may be as long as the whole lock, so only as much of it is read as can be shown.
     let line_start = line_start.max(start.saturating_sub(LOOKED_AT));
     let end = span.end.clamp(start, line_end).min(start + LOOKED_AT);
     let line_end = line_end.min(end + LOOKED_AT);
     (printable(&contents[line_start..start]), printable(&contents[start..end]), printable(&contents[end..line_end]))
 }
 
-/// Returns bytes as text that can be shown, without passwords.
+/// Converts bytes to printable text without passwords.
 fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     escaped(&redacted(text.trim_end_matches('\r'))).into_owned()
 }
 
-/// Returns the first `count` characters, with a sign that there were more.
+/// Returns the first `count` characters, followed by `…` if there are more.
 fn first(text: &str, count: usize) -> String {
     match text.char_indices().nth(count) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,8 +1,8 @@
-//! Lines for people: what each piece of a line says, and in which style.
+//! Lines of output for users, made of pieces of text with a style.
 //!
-//! Names, settings, paths and what servers say come from strangers. They are escaped when a line is printed, so that none of
-//! them moves the cursor, changes colours or the title, or reverses the order in which the line is read. Styles are values:
-//! no text can be one.
+//! Names, settings, paths and messages of servers are untrusted. They are escaped when a line is printed, so that they cannot
+//! move the cursor, change colors or the terminal's title, or reverse the reading order. Styles are values, so no text can
+//! contain one.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -11,15 +11,15 @@ use std::ops::Add;
 
 use anstyle::Style;
 
-/// A line for people.
+/// A line of output for users.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(Vec<Piece>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Piece {
-    /// Anything, in a style.
+    /// Unescaped text, in a style.
     Shown(Style, String),
-    /// What a renderer made of text that was escaped, styles and line breaks included.
+    /// The output of a renderer for text that was escaped, with styles and line breaks.
     Rendered(String),
 }
 
@@ -29,7 +29,7 @@ pub fn styled(style: Style, text: impl Display) -> Text {
 }
 
 impl Text {
-    /// Takes what a renderer made of text that was [`escaped`] before.
+    /// Wraps the output of a renderer for text that was [`escaped`] before.
     pub fn rendered(text: impl Into<String>) -> Self {
         Self(vec![Piece::Rendered(text.into())])
     }
@@ -61,8 +61,8 @@ impl<T: Into<Self>> Add<T> for Text {
     }
 }
 
-/// Returns whether a character does something other than to be seen: control characters, those that change the direction of
-/// text (Unicode Standard Annex 9), and those that are not visible or end a line.
+/// Returns whether a character has an effect other than being visible: control characters, characters that change the direction
+/// of text (Unicode Standard Annex 9), and characters that are invisible or end a line.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -77,7 +77,7 @@ fn is_hidden(character: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Returns text in which every character is seen and none does anything; a tab is a blank.
+/// Escapes all characters that are invisible or have an effect; a tab becomes a space.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
@@ -95,9 +95,9 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns a JSON document with the same escapes as serde's for what serde leaves as it is.
+/// Escapes, with JSON's own escapes, the hidden characters that serde leaves unescaped in a document.
 pub fn escaped_json(document: &str) -> Cow<'_, str> {
-    // All that stands between strings is ASCII.
+    // Everything outside of strings is visible ASCII or a newline, so only strings change.
     let is_left = |character: char| character != '\n' && is_hidden(character);
     if !document.contains(is_left) {
         return Cow::Borrowed(document);

@@ -16,16 +16,16 @@ use crate::model::InnerChecksum;
 #[non_exhaustive]
 pub enum RebuildError {
     /// The recipe refers to the file list of `metadata.config`, which has none.
-    #[error("the recipe relies on the files that metadata.config lists, and it lists none")]
+    #[error("the recipe needs the file list of metadata.config, which has none")]
     NoFileList,
     /// `metadata.config` lists a path that a tree cannot contain.
-    #[error("metadata.config lists {path:?}, which is no plain relative path")]
+    #[error("metadata.config lists {path:?}, which is not a plain relative path")]
     BadPath {
         /// The path, truncated to 200 characters.
         path: String,
     },
     /// A file cannot be read.
-    #[error("the file {path:?} of the release could not be read")]
+    #[error("cannot read the file {path:?} of the release")]
     File {
         /// The file's path.
         path: String,
@@ -39,7 +39,7 @@ pub enum RebuildError {
         path: String,
     },
     /// The contents are larger than the limit.
-    #[error("the contents are above the limit of {limit} bytes")]
+    #[error("the contents exceed the limit of {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,

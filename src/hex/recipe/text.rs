@@ -18,7 +18,7 @@ const MAX_MEMBERS: usize = 100_000;
 #[non_exhaustive]
 pub enum RecipeError {
     /// The first line does not name a known format.
-    #[error("the recipe begins with {first_line:?}, not with {FIRST_LINE:?}")]
+    #[error("the recipe starts with {first_line:?} instead of {FIRST_LINE:?}")]
     UnknownFormat {
         /// The first line, truncated to 80 characters.
         first_line: String,

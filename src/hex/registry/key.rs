@@ -39,7 +39,7 @@ pub enum KeyError {
     #[error("the key is not in PEM form")]
     NotPem,
     /// The PEM text contains another kind of key or object.
-    #[error("the PEM text holds a {found:?}; expected is {expected}")]
+    #[error("the PEM text contains {found:?} instead of {expected}")]
     OtherKind {
         /// The labels that are accepted.
         expected: &'static str,

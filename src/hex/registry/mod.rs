@@ -37,10 +37,10 @@ pub enum RegistryError {
         size: usize,
     },
     /// The signature is missing, or was not made with the expected key.
-    #[error("its signature is not that of the repository's key")]
+    #[error("it is not signed with the repository's key")]
     BadSignature,
     /// The entry is for another package.
-    #[error("it is for the package {found:?}, not for {expected:?}")]
+    #[error("it is for the package {found:?}, not {expected:?}")]
     OtherPackage {
         /// The requested package.
         expected: String,
@@ -48,7 +48,7 @@ pub enum RegistryError {
         found: String,
     },
     /// The entry is for another repository.
-    #[error("it is for the repository {found:?}, not for {expected:?}")]
+    #[error("it is for the repository {found:?}, not {expected:?}")]
     OtherRepository {
         /// The registry name of the requested repository.
         expected: String,

@@ -10,13 +10,13 @@ use crate::hex::ustar::{Attributes, Member};
 #[non_exhaustive]
 pub enum BuildError {
     /// A path is not a plain relative path.
-    #[error("{path:?} is no plain relative path")]
+    #[error("{path:?} is not a plain relative path")]
     BadPath {
         /// The path.
         path: String,
     },
     /// The archive cannot be written.
-    #[error("the tarball cannot be written")]
+    #[error("cannot write the tarball")]
     Archive {
         /// The cause.
         source: RebuildError,

@@ -69,7 +69,7 @@ pub enum TarballError {
         limit: usize,
     },
     /// The outer tar archive is malformed or hostile.
-    #[error("the tarball is not usable")]
+    #[error("the tarball is invalid")]
     Outer {
         /// The cause.
         source: ArchiveError,
@@ -81,7 +81,7 @@ pub enum TarballError {
         member: &'static str,
     },
     /// `VERSION` is not `3`.
-    #[error("the tarball has the format version {version:?}; only 3 is known")]
+    #[error("the tarball has format version {version:?}, but only version 3 is supported")]
     UnknownVersion {
         /// The content of `VERSION`, truncated to 32 characters.
         version: String,
@@ -106,13 +106,13 @@ pub enum TarballError {
         computed: InnerChecksum,
     },
     /// `contents.tar.gz` cannot be inflated.
-    #[error("contents.tar.gz is not usable")]
+    #[error("contents.tar.gz is invalid")]
     Gzip {
         /// The cause.
         source: GzipError,
     },
     /// The archive in `contents.tar.gz` is malformed or hostile.
-    #[error("contents.tar.gz holds an archive that is not usable")]
+    #[error("the archive in contents.tar.gz is invalid")]
     Contents {
         /// The cause.
         source: ArchiveError,

@@ -37,7 +37,7 @@ use crate::model::GitAddress;
 /// Precedes the refs, except in version 2 (gitprotocol-http(5), "Smart Server Response").
 const ANNOUNCEMENT: &[u8] = b"001e# service=git-upload-pack\n0000";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
-const READ_ONLY: &str = "this is a read-only mirror and takes no pushes; push to the repository's own address";
+const READ_ONLY: &str = "this mirror is read-only; push to the repository's original URL";
 
 /// All git repositories of the mirror.
 pub(in super::super) struct GitRepositories {
@@ -100,7 +100,7 @@ impl GitRepositories {
 
     async fn receive(&self, head: &Parts, body: Incoming) -> Result<Received, Refusal> {
         if head.headers.get(CONTENT_TYPE).is_none_or(|kind| kind != REQUEST_TYPE) {
-            let text = format!("git-upload-pack is asked with Content-Type: {REQUEST_TYPE}");
+            let text = format!("git-upload-pack requires Content-Type: {REQUEST_TYPE}");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
         }
         request::receive(&head.headers, body, self.limits).await.map_err(|error| not_received(&error))
@@ -196,7 +196,7 @@ impl GitRepositories {
         self.runtime.spawn(run.finish(writer));
         // Wait for the first bytes, because an error can still become an error response before the response begins.
         if let Next::End(End::Broken(problem) | End::Complete(Some(problem))) = spool.clone().next(0).await {
-            let text = "git failed to answer this; the server's log says why".into();
+            let text = "git failed to answer this; see the server's log for the reason".into();
             return Err(Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, text, &problem));
         }
         if let Some(question) = question {
@@ -269,10 +269,10 @@ fn wanted(request: &Request<Incoming>, what: What) -> Result<Requested, Refusal>
     let refusal = |text: &str| Err(Refusal::new(StatusCode::FORBIDDEN, text.to_owned()));
     match what {
         What::Push => refusal(READ_ONLY),
-        What::UnknownService => refusal("git-upload-pack is the only service of this mirror"),
+        What::UnknownService => refusal("this mirror only offers the service git-upload-pack"),
         What::Page => check(request).and_then(|()| Err(no_repository())),
         What::UploadPack if request.method() != Method::POST => {
-            Err(Refusal::method("POST", "git-upload-pack is asked by POST".into()))
+            Err(Refusal::method("POST", "git-upload-pack requires POST".into()))
         }
         What::UploadPack => Ok(Requested::Process(Task::Answer)),
         What::Advertisement => check(request).map(|()| Requested::Process(Task::Advertise)),
@@ -281,12 +281,12 @@ fn wanted(request: &Request<Incoming>, what: What) -> Result<Requested, Refusal>
 }
 
 fn no_repository() -> Refusal {
-    let text = "git repositories are served to `git clone` and the like, as /git/HOST/PATH.git".into();
+    let text = "git repositories are available to git clients under /git/HOST/PATH.git".into();
     Refusal::new(StatusCode::NOT_FOUND, text)
 }
 
 fn not_started(error: io::Error) -> Refusal {
-    let text = "git cannot be run to answer this; is it installed, and in the server's PATH?".into();
+    let text = "cannot run git to answer this; is it installed and in the server's PATH?".into();
     Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, text, &error.to_string())
 }
 

@@ -20,17 +20,17 @@ const IN_MEMORY: usize = 64 * 1024;
 /// The reason why a request's body is rejected.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    #[error("the request is larger than the {limit} bytes that are taken")]
+    #[error("the request is larger than the limit of {limit} bytes")]
     TooLarge { limit: u64 },
-    #[error("the request took longer than the {} seconds that are waited", limit.as_secs())]
+    #[error("the request took longer than the limit of {} seconds", limit.as_secs())]
     TooSlow { limit: Duration },
     #[error("the request's body is not valid gzip")]
     Gzip,
-    #[error("a request's body is taken plain or as gzip only")]
+    #[error("the request's body must be uncompressed or gzip")]
     Encoding,
-    #[error("the client left in the middle of its request")]
+    #[error("the client disconnected in the middle of its request")]
     Interrupted,
-    #[error("the request cannot be kept in a temporary file")]
+    #[error("cannot store the request in a temporary file")]
     NotKept(#[from] io::Error),
 }
 

@@ -50,7 +50,7 @@ pub fn pairs<'a, E: From<SyntaxError>>(
                 take(pair.pop().expect("a pair has two elements"), value)
             }
             Element::Term(Spanned { term, span }) => {
-                let message = format!("{} stands where a key and its value should", term.describe());
+                let message = format!("expected a key and its value, found {}", term.describe());
                 Err(error(span, message, "expected `key: value`").into())
             }
         })?;
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         self.skip_blank();
         match self.cursor.peek() {
             None => Ok(()),
-            Some(_) => Err(self.cursor.unexpected("the end of the text, after its only term")),
+            Some(_) => Err(self.cursor.unexpected("the end of the text after the term")),
         }
     }
 
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
                     return self.keyword(start, Term::Atom(name.into()));
                 }
                 if !matches!(name, "nil" | "true" | "false") {
-                    let message = format!("`{}` is code: only literal terms are read", name.escape_debug());
+                    let message = format!("`{}` is code, but only literal terms are supported", name.escape_debug());
                     return Err(error(self.cursor.span(start), message, "not a literal term"));
                 }
                 Term::Atom(name.into())
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
             match &element {
                 Element::Keyword(..) => only_keywords = true,
                 Element::Term(term) if only_keywords => {
-                    let message = format!("in a {what}, what has a key comes last");
+                    let message = format!("in a {what}, elements with a key must come last");
                     return Err(error(term.span, message, "expected a key").into());
                 }
                 Element::Term(_) => {}
@@ -287,7 +287,7 @@ impl<'a> Reader<'a> {
     /// Reads strings and bytes between `<<` and `>>`, the form in which `inspect/2` writes unprintable binaries.
     fn binary(&mut self) -> Result<Term<'a>, SyntaxError> {
         if self.cursor.starts_with("<<<") {
-            return Err(self.cursor.unexpected("a blank between the brackets of two binaries"));
+            return Err(self.cursor.unexpected("a space between the brackets of two binaries"));
         }
         let mut bytes = Vec::new();
         self.elements("binary", "<<", ">>", |_, element| -> Result<(), SyntaxError> {
@@ -295,7 +295,7 @@ impl<'a> Reader<'a> {
                 Element::Term(Spanned { term: Term::Binary(part), .. }) => bytes.extend_from_slice(&part),
                 Element::Term(Spanned { term: Term::Integer(byte), .. }) => bytes.push(byte.rem_euclid(256) as u8),
                 Element::Term(Spanned { span, .. }) | Element::Keyword(Spanned { span, .. }, _) => {
-                    return Err(error(span, "a binary holds strings and bytes", "neither a string nor a byte"));
+                    return Err(error(span, "a binary contains strings and bytes", "neither a string nor a byte"));
                 }
             }
             Ok(())

@@ -15,7 +15,7 @@ impl<'a> Reader<'a> {
         let start = self.cursor.at;
         self.cursor.skip_while(is_ascii_inner);
         if self.cursor.peek().is_some_and(|byte| byte >= 0x80) {
-            let message = "a name with letters beyond ASCII has to be quoted";
+            let message = "a name with non-ASCII letters must be quoted";
             self.cursor.at += self.source[self.cursor.at..].chars().next().map_or(0, char::len_utf8);
             return Err(error(self.cursor.span(start), message, "not a plain name"));
         }
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
             return Err(self.cursor.unexpected("a character"));
         };
         if is_disguise(character) {
-            return Err(self.cursor.unexpected("a character that can be seen, or its escape sequence"));
+            return Err(self.cursor.unexpected("a visible character, or an escape sequence"));
         }
         self.cursor.at += character.len_utf8();
         let plain = u8::try_from(character).ok().filter(|_| escaped).and_then(unescaped);
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
             _ => return Err(self.cursor.unexpected("a term")),
         };
         if !matches!(kind, Some(b'c' | b's')) {
-            let message = "only the sigils `~c` and `~s` are read";
+            let message = "only the sigils `~c` and `~s` are supported";
             return Err(error(Span::new(start, start + 2), message, "not a literal term"));
         }
         self.cursor.at += 2;
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
     pub(super) fn quoted(&mut self, what: &str, close: u8) -> Result<Cow<'a, [u8]>, SyntaxError> {
         let start = self.cursor.at;
         if self.cursor.starts_with("\"\"\"") || self.cursor.starts_with("'''") {
-            return Err(error(Span::new(start, start + 3), "heredocs are not read", "not a string in quotes"));
+            return Err(error(Span::new(start, start + 3), "heredocs are not supported", "not a string in quotes"));
         }
         self.cursor.at += 1;
         let mut text = Cow::Borrowed(&[][..]);
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
                 Some(b'\\') => self.escape(text.to_mut())?,
                 Some(_) if self.cursor.starts_with("#{") => {
                     let span = Span::new(self.cursor.at, self.cursor.at + 2);
-                    return Err(error(span, "interpolation is code: only literal terms are read", "not evaluated"));
+                    return Err(error(span, "interpolation is not supported: only literal terms are", "not evaluated"));
                 }
                 Some(_) => {}
             }
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
                     self.hexadecimal(start, 4, 4)?
                 };
                 let Some(character) = char::from_u32(code) else {
-                    let message = "this escape sequence names no character";
+                    let message = "invalid escape sequence: not a character";
                     return Err(error(self.cursor.span(start), message, "not a character"));
                 };
                 text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         match u32::from_str_radix(&self.source[digits..self.cursor.at], 16) {
             Ok(code) if self.cursor.at >= digits + least => Ok(code),
             _ => {
-                let message = "this escape sequence lacks hexadecimal digits";
+                let message = "invalid escape sequence: missing hexadecimal digits";
                 Err(error(self.cursor.span(start), message, format!("expected {least} of them")))
             }
         }
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
             Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
             Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
         };
-        utf8.ok_or_else(|| error(self.cursor.span(start), "only a string may hold what is not UTF-8", "not UTF-8"))
+        utf8.ok_or_else(|| error(self.cursor.span(start), "only a string may contain invalid UTF-8", "not UTF-8"))
     }
 }
 

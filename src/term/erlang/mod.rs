@@ -37,7 +37,7 @@ pub fn consult(source: &[u8]) -> Result<Vec<Spanned<'_>>, SyntaxError> {
         }
         // Otherwise the full stop is an operator (`erl_scan:scan_dot/6`).
         if !matches!(reader.cursor.peek(), None | Some(b'\t'..=b'\r' | b' ' | b'%')) {
-            return Err(reader.cursor.unexpected("a blank after the full stop"));
+            return Err(reader.cursor.unexpected("whitespace after the full stop"));
         }
     }
 }
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
             }
             Some(b'0'..=b'9' | b'-' | b'+' | b'$') => self.number()?,
             Some(b'A'..=b'Z' | b'_') => {
-                let message = "variables have no value here: only literal terms are read";
+                let message = "variables are not supported: only literal terms are";
                 self.bare_atom();
                 return Err(error(self.cursor.span(start), message, "a variable"));
             }
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         let start = self.cursor.at;
         match self.number()? {
             Term::Integer(integer) => Ok(integer.rem_euclid(256) as u8),
-            _ => Err(error(self.cursor.span(start), "a binary holds bytes", "not a byte")),
+            _ => Err(error(self.cursor.span(start), "a binary contains bytes", "not a byte")),
         }
     }
 }

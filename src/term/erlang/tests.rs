@@ -77,14 +77,14 @@ fn maps_atoms_and_nesting() {
 #[test]
 fn what_is_not_a_literal_term_is_refused_with_its_place() {
     let cases: &[(&str, &str, &str)] = &[
-        ("{a, B}.", "B", "variables have no value here"),
+        ("{a, B}.", "B", "variables are not supported"),
         ("{a b}.", "b", "unexpected `b`"),
         ("[1,", "[", "this list is never closed"),
         ("{<<\"a>>}.", "\"", "this string is never closed"),
         ("a", "", "unexpected end of the text"),
         ("f(x).", "(", "unexpected `(`"),
         ("[a|b].", "|", "unexpected `|`"),
-        ("\"\\x{110000}\".", "\\x{110000}", "names no character"),
+        ("\"\\x{110000}\".", "\\x{110000}", "not a character"),
         ("\"\\xq\".", "q", "unexpected `q`"),
         ("1.0e999.", "1.0e999", "out of range"),
         ("37#1.", "37", "base"),

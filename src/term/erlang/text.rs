@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
             _ => 0,
         };
         if !(2..=36).contains(&radix) {
-            return Err(error(self.cursor.span(digits), "the base of a number is between 2 and 36", "not a base"));
+            return Err(error(self.cursor.span(digits), "the base of a number must be between 2 and 36", "not a base"));
         }
         self.cursor.at += 1;
         number::integer(&mut self.cursor, start, radix)
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         let span = self.cursor.span(start);
         check_atom(name.chars().count(), span)?;
         if RESERVED.contains(&&*name) {
-            let message = format!("`{name}` is a keyword: as an atom it has to be quoted");
+            let message = format!("`{name}` is a keyword and must be quoted as an atom");
             return Err(error(span, message, "expected a term"));
         }
         Ok(name)
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
 
     fn code_point(&self, start: usize, digits: usize, end: usize, radix: u32) -> Result<char, SyntaxError> {
         let number = u32::from_str_radix(&self.text(digits, end), radix).ok();
-        let invalid = || error(self.cursor.span(start), "this escape sequence names no character", "not a character");
+        let invalid = || error(self.cursor.span(start), "invalid escape sequence: not a character", "not a character");
         number.and_then(char::from_u32).ok_or_else(invalid)
     }
 

@@ -1,16 +1,16 @@
-//! Prints what changed between two states of the locks.
+//! Prints the changes between two states of the locks.
 
 use git_hexmirror::ops::LockDiff;
 use git_hexmirror::plan::{ChangeKind, GitPin, LockChange, Locked, Pin};
 
 use crate::output::{BAD, CHANGED, GOOD, Output, Text, styled};
 
-/// Prints the changes, a line each.
+/// Prints the changes, one per line.
 pub fn print(output: &Output, diff: &LockDiff) -> std::io::Result<()> {
     let (before, after) = (diff.between.before.shown(), diff.between.after.shown());
     for (state, locks) in [before, after].into_iter().zip(&diff.locks) {
         if locks.is_empty() {
-            output.say(format!("there is no lock in {state}"));
+            output.say(format!("{state} has no lock"));
         }
     }
     diff.changes.iter().try_for_each(|change| output.result(Text::from("  ") + described(change)))?;
@@ -20,7 +20,7 @@ pub fn print(output: &Output, diff: &LockDiff) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Returns a change in a few words.
+/// Describes a change in a few words.
 pub fn described(change: &LockChange) -> Text {
     let kind = change.kind();
     let style = match kind {
@@ -49,7 +49,7 @@ pub fn described(change: &LockChange) -> Text {
             let moved = if before.revision == after.revision { "" } else { &moved };
             format!("{name} {}{moved} ({})", revision(before), differences(before, after))
         }
-        // A move within the same place: that is said once.
+        // The address is the same on both sides, so it is shown once.
         (ChangeKind::Moved, Some(before), Some(Locked::Revision(after))) => {
             format!("{name} {} → {}", shown(before), after.revision.short())
         }
@@ -59,20 +59,20 @@ pub fn described(change: &LockChange) -> Text {
     word + " " + what
 }
 
-/// Returns what is locked, without its name.
+/// Describes what is locked, without its name.
 pub fn shown(locked: &Locked) -> String {
     match locked {
         Locked::Release(pin) => release(pin),
         Locked::Revision(pin) => revision(pin),
         Locked::Unmirrored(unmirrored) => {
-            let revision = unmirrored.revision.as_deref().unwrap_or("without a revision");
+            let revision = unmirrored.revision.as_deref().unwrap_or("(no revision)");
             format!("{} {revision}", unmirrored.url)
         }
-        Locked::Unknown(ignored) => format!("of the unknown kind {}", ignored.kind),
+        Locked::Unknown(ignored) => format!("(unknown kind {})", ignored.kind),
     }
 }
 
-/// Returns what is locked, with its name.
+/// Describes what is locked, with its name.
 pub fn named(locked: &Locked) -> String {
     format!("{} {}", locked.name(), shown(locked))
 }
@@ -88,7 +88,7 @@ fn revision(pin: &GitPin) -> String {
     format!("{} {}", pin.url.address(), pin.revision.short())
 }
 
-/// Returns the checksum that is not what it was: the outer one, unless that stayed or there was none.
+/// Describes the change of a checksum: of the outer one, or of the inner one if the outer one did not change or was absent.
 fn checksums(before: &Pin, after: &Pin) -> String {
     let short = |sum: Option<String>| sum.map_or_else(|| "none".to_owned(), |sum| sum[..10].to_owned());
     let outer = [before, after].map(|pin| pin.outer.map(|sum| sum.to_string()));
@@ -97,7 +97,7 @@ fn checksums(before: &Pin, after: &Pin) -> String {
     format!("{} → {}", short(before), short(after))
 }
 
-/// Returns in what two entries of one git repository differ beside their revision.
+/// Describes how two entries of one git repository differ, apart from their revision.
 fn differences(before: &GitPin, after: &GitPin) -> String {
     let folder = |folder: &Option<String>| folder.clone().unwrap_or_else(|| "none".to_owned());
     let of = |pin: &GitPin| {

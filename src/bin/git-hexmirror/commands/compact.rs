@@ -12,15 +12,17 @@ use crate::session::Session;
 
 /// Rewrite the mirror's history to a single commit with the same tree
 ///
-/// What the newest commit holds stays as it is; what only older ones hold goes from this repository when git collects its
-/// garbage. Refused where a remote has what the local mirror lacks: pull first. Asks no network.
+/// The contents of the newest commit stay as they are. Objects that only older commits contain disappear from this repository
+/// when git collects garbage. Fails if a remote's mirror, as last fetched, has contents that the local mirror lacks: run
+/// `git hexmirror pull` first. Does not use the network.
 ///
-/// A remote has the history before until `git hexmirror push --force-with-lease` replaces it, which goes by what was last seen
-/// there, so that nobody's push is lost. Other clones follow at their next `git hexmirror pull` or `push`, with whatever they have of their own.
-/// To undo it, before a push: `git update-ref` with the commit that is printed, or `git reflog hexmirror`.
+/// Remotes keep the old history until you run `git hexmirror push --force-with-lease`, which fails if the remote has changed
+/// since you last fetched from it. Other clones switch to the new history on their next `git hexmirror pull` or `push`, and keep
+/// contents that only they have. To undo this before a push, run `git update-ref` with the commit that is printed, or see
+/// `git reflog hexmirror`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Keep the N newest commits, along first parents, the oldest of which stands for all before it
+    /// Keep the N newest commits, following first parents; the oldest of them replaces all earlier history
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     keep: u32,
     #[command(flatten)]
@@ -61,13 +63,13 @@ fn document(project: &Project, compacted: Option<Compacted>) -> Result<serde_jso
 fn say(output: &Output, project: &Project, compacted: Option<Compacted>) {
     let branch = &project.branch;
     let Some(Compacted { before, commit, commits, kept }) = compacted else {
-        return output.say(styled(GOOD, "nothing to do") + format!(": the history of {branch} is no longer than that"));
+        return output.say(styled(GOOD, "nothing to do") + format!(": the history of {branch} is already that short"));
     };
     let (commits, kept) = (count(commits, "commit", "commits"), count(kept, "commit", "commits"));
     output.say(styled(GOOD, "compacted") + format!(" {branch} from {commits} to {kept}, at {}", short(commit)));
     let hint = styled(BOLD, "hint:");
     output.say(hint + format!(
-        " before a push, `git update-ref {} {}` undoes it; a remote that has the history before needs `git hexmirror push --force-with-lease`",
+        " to undo this before a push, run `git update-ref {} {}`; to replace the history on a remote, run `git hexmirror push --force-with-lease`",
         branch.full_name(),
         short(before)
     ));

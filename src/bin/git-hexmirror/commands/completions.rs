@@ -9,8 +9,8 @@ use crate::session::Session;
 
 const NAME: &str = "git-hexmirror";
 
-/// Lets git's own completion, which calls this function, complete `git hexmirror`. It has the words of the line in `words`, and
-/// appends no blank by itself.
+/// Completes `git hexmirror` in bash. git's own completion calls this function, with the words of the line in `words`, and with
+/// `nospace` set.
 const BASH: &str = r#"
 _git_hexmirror() {
     local at
@@ -23,7 +23,7 @@ _git_hexmirror() {
 }
 "#;
 
-/// Lets fish complete `git hexmirror` by what it knows of `git-hexmirror`.
+/// Completes `git hexmirror` in fish with the completions of `git-hexmirror`.
 const FISH: &str = r#"
 function __fish_git_hexmirror_after_git
     set -l words (commandline -opc)
@@ -40,15 +40,15 @@ function __fish_git_hexmirror_below_git
     complete -C "git-hexmirror $words "(commandline -ct)
 end
 
-complete -c git -n "not __fish_git_hexmirror_after_git; and __fish_use_subcommand" -f -a hexmirror -d "Keep what the locks pin"
+complete -c git -n "not __fish_git_hexmirror_after_git; and __fish_use_subcommand" -f -a hexmirror -d "Store what the locks pin"
 complete -c git -n __fish_git_hexmirror_after_git -f -a "(__fish_git_hexmirror_below_git)"
 "#;
 
 /// Print a completion script for a shell
 ///
-/// In bash, zsh and fish it completes `git hexmirror` too. bash finds it as
-/// ~/.local/share/bash-completion/completions/git-hexmirror, zsh as _git-hexmirror in a folder of $fpath; fish is told of it by
-/// `git hexmirror completions fish | source` in config.fish.
+/// The scripts for bash, zsh and fish also complete `git hexmirror`. For bash, save the script as
+/// ~/.local/share/bash-completion/completions/git-hexmirror; for zsh, as _git-hexmirror in a folder of $fpath; for fish, add
+/// `git hexmirror completions fish | source` to config.fish.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     shell: Shell,
@@ -56,15 +56,15 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let script = match arguments.shell {
-        // The generator for bash takes a `-` of the program's name for one between subcommands.
+        // The generator for bash mistakes a `-` in the program's name for a separator between subcommands.
         Shell::Bash => {
             generated(Shell::Bash, "hexmirror").replace("default hexmirror\n", "default git-hexmirror\n") + BASH
         }
         Shell::Fish => generated(Shell::Fish, NAME) + FISH,
-        // What git's completion shows beside the command.
+        // git's completion for zsh shows this description beside the command.
         Shell::Zsh => generated(Shell::Zsh, NAME).replacen(
             '\n',
-            "\n#description keep what the locks pin inside this repository\n",
+            "\n#description store what the locks pin in this repository\n",
             1,
         ),
         shell => generated(shell, NAME),
@@ -73,12 +73,12 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
-/// Returns the script for a program of this name. What is hidden is left out: the generators would offer it.
+/// Returns the script for a program of this name, without hidden commands, which the generators would offer.
 fn generated(shell: Shell, name: &str) -> String {
     let whole = Cli::command();
     let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let command = clap::Command::new(NAME).version(env!("CARGO_PKG_VERSION")).args(whole.get_arguments().cloned());
-    // It panics where it cannot write, as into a pager that was left.
+    // `generate` panics if it cannot write, for example to a closed pager.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command.subcommands(shown), name, &mut script);
     String::from_utf8_lossy(&script).into_owned()

@@ -8,16 +8,16 @@ use crate::output::{BOLD, DIM, GOOD, styled};
 use crate::session::Session;
 
 const TRY: &str = "
-Now in a project of yours with a mix.lock or rebar.lock:
+Next, in your own project with a mix.lock or rebar.lock:
   git hexmirror init
   git hexmirror update
-  git hexmirror run -- mix deps.get      (or rebar3 get-deps; no other network is needed)
-  git hexmirror --help                   (everything else)";
+  git hexmirror run -- mix deps.get      (or rebar3 get-deps; works offline)
+  git hexmirror --help                   (all commands)";
 
-/// Show everything on a sample project, without network and without touching a file of yours
+/// Demonstrate all steps on a sample project, without network access and without touching your files
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Keep the sample project's folder and say where it is
+    /// Keep the sample project and print its path
     #[arg(long)]
     keep: bool,
 }
@@ -25,7 +25,7 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let output = &session.output;
     let not_made =
-        |source| OpError::Machine { action: "make a temporary folder in", path: std::env::temp_dir(), source };
+        |source| OpError::Machine { action: "create a temporary folder in", path: std::env::temp_dir(), source };
     let folder = tempfile::Builder::new().prefix("hexmirror-demo-").tempdir().map_err(not_made)?;
     let mut printed = Ok(());
     let outcome = ops::demo(folder.path(), |step| {
@@ -42,7 +42,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
     outcome?;
     let finish = || {
-        output.result(styled(GOOD, "All of it worked."))?;
+        output.result(styled(GOOD, "All steps succeeded."))?;
         TRY.lines().try_for_each(|line| output.result(line))
     };
     printed.and_then(|()| finish()).map_err(CommandError::Print)?;

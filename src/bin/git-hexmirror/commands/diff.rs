@@ -7,28 +7,28 @@ use crate::cli::{Json, Outcome};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
-/// Show what the mirror lacks, or what of the dependencies changed between commits
+/// Show what the mirror lacks, or which dependencies changed between commits
 ///
-/// Without a revision, the locks are compared with the mirror. With REV..REV, the locks of two commits are compared with each
-/// other, and with REV those of a commit with the files of the worktree; REV...REV begins where the two went apart.
+/// Without a revision, compares the locks with the mirror. REV..REV compares the locks of two commits, REV compares those of a
+/// commit with the worktree, and REV...REV compares those of the merge base of two commits with the second one.
 ///
-/// With --source, the code itself is compared, as the mirror has it: of all dependencies that changed, or of the packages that
-/// are named. Without a revision, that is the lock of HEAD against the one in the worktree.
+/// With --source, compares the source code of the dependencies that changed, or of the given packages, as the mirror has it.
+/// Without a revision, --source compares HEAD with the worktree.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Commits to compare: REV..REV, REV...REV, or REV against the worktree; with --source also packages
+    /// Commits to compare: REV..REV, REV...REV, or REV with the worktree; with --source also packages
     #[arg(value_name = "REV|PKG")]
     arguments: Vec<String>,
-    /// Packages, whatever else their names could mean
+    /// Packages, even if their names are also revisions
     #[arg(last = true, value_name = "PKG", requires = "source")]
     packages: Vec<String>,
-    /// Show the difference of the code, of the packages that are named or of all that changed
+    /// Show the changes to the source code of the given packages, or of all that changed
     #[arg(long, conflicts_with = "json")]
     source: bool,
-    /// Show only how much changed in each file
+    /// Show only the number of changed lines in each file
     #[arg(long, requires = "source")]
     stat: bool,
-    /// Exit with 1 if the mirror lacks anything, or if anything changed between the commits
+    /// Exit with 1 if the mirror lacks anything or, with a revision or --source, if anything changed
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The JSON documents. Their fields are documented in the manual (`git hexmirror man`) and only ever added to.
+//! The JSON documents. Fields are only ever added, never renamed or removed.
 
 use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision};
 use git_hexmirror::ops::{Added, AddedGit, At, LockDiff, OpError, Prune, Repair, Status, Update};
@@ -6,7 +6,7 @@ use git_hexmirror::plan::{Change, Comparison, GitChange, GitPin, Ignored, LockCh
 use git_hexmirror::store::{Damage, Item};
 use serde_json::{Value, json};
 
-/// What `status` and `diff` print.
+/// Returns the document of `status` and `diff`.
 pub fn status(branch: &str, status: &Status) -> Value {
     let mut document = json!({
         "fresh": status.summary.fresh,
@@ -22,7 +22,7 @@ pub fn status(branch: &str, status: &Status) -> Value {
     document
 }
 
-/// What a comparison found, in lists.
+/// Returns the results of a comparison, as lists.
 fn particulars(comparison: &Comparison) -> Value {
     let missing = comparison.missing.iter().map(pin).chain(comparison.git_missing.iter().map(git_pin));
     let changed = comparison.changed.iter().map(change).chain(comparison.git_changed.iter().map(git_change));
@@ -38,7 +38,7 @@ fn particulars(comparison: &Comparison) -> Value {
     })
 }
 
-/// What `diff REV..REV` prints.
+/// Returns the document of `diff REV..REV`.
 pub fn lock_diff(diff: &LockDiff) -> Value {
     let state = |at: &At, locks: &[String]| match at {
         At::Commit { name, id } => json!({ "revision": name, "commit": id.to_string(), "locks": locks }),
@@ -71,7 +71,7 @@ fn locked(locked: &Locked) -> Value {
     }
 }
 
-/// What `update` prints.
+/// Returns the document of `update`.
 pub fn update(update: &Update, dry_run: bool) -> Value {
     let releases = update.added.iter().map(|added| (added.replaced.is_some(), added_release(added)));
     let revisions = update.added_git.iter().map(|added| (added.replaced.is_some(), added_revision(added)));
@@ -102,7 +102,7 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
     })
 }
 
-/// What `update --repair` prints of the repair.
+/// Returns the document of a repair, which `update --repair` includes in its own.
 pub fn repair(repair: &Repair) -> Value {
     let restored = |(item, from): (&Item, &String)| json!({ "item": item.to_string(), "from": from });
     let damage = |damage: &Damage| json!({ "path": damage.path, "problem": damage.problem });
@@ -117,7 +117,7 @@ pub fn repair(repair: &Repair) -> Value {
     })
 }
 
-/// What `prune` prints.
+/// Returns the document of `prune`.
 pub fn prune(prune: &Prune, dry_run: bool) -> Value {
     let sized = |mut document: Value, bytes: u64| {
         document["bytes"] = json!(bytes);
@@ -169,7 +169,7 @@ fn git_change(change: &GitChange) -> Value {
     document
 }
 
-/// All git dependencies, whether the mirror has them, and why not where it never will.
+/// Returns all git dependencies, whether the mirror has them, and the reason if they cannot be mirrored.
 fn git(comparison: &Comparison) -> Vec<Value> {
     let pinned = |pin: &GitPin, mirrored: bool| json!({ "app": pin.app, "url": pin.url.to_string(), "revision": pin.revision, "mirrored": mirrored });
     let unmirrored = |Unmirrored { app, url, revision, reason }: &Unmirrored| json!({ "app": app, "url": url, "revision": revision, "mirrored": false, "reason": reason.to_string() });

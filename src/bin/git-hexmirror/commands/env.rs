@@ -10,28 +10,28 @@ use super::CommandError;
 use crate::cli::{Json, Outcome};
 use crate::session::{self, Session};
 
-/// Print the variables that lead Hex clients and git to a running `git hexmirror serve`
+/// Print the environment variables that point Hex clients and git at a running `git hexmirror serve`
 ///
-/// In a shell: eval "$(git hexmirror env)". git is led there for the revisions that the project's locks pin and the mirror
-/// holds now, by url.*.insteadOf, and never for a remote of the project. Pushes go where they went before, and so does what
-/// only has an address that begins alike.
+/// In a shell: eval "$(git hexmirror env)". Fetches of git dependencies are redirected with url.*.insteadOf, for revisions that
+/// the project's locks pin and the mirror has. The project's own remotes, pushes, and other repositories whose URLs merely start
+/// with the same text are not redirected.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The server's address
+    /// URL of the server
     ///
-    /// http://127.0.0.1:4040 where it is not given, with --tls https://localhost:4040
+    /// Defaults to http://127.0.0.1:4040, or with --tls to https://localhost:4040.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The server speaks HTTPS with a certificate of this repository's own authority (`serve --tls`)
+    /// Use HTTPS and trust this repository's local certificate authority (see `serve --tls`)
     ///
-    /// git trusts it for the server's address alone, mix by HEX_CACERTS_PATH. rebar3 knows no such variable: it wants
-    /// {ssl_cacerts_path, "FILE"}. in its own configuration (~/.config/rebar3/rebar.config), with the FILE that this prints.
+    /// git trusts the authority only for the server's URL, mix through HEX_CACERTS_PATH. rebar3 has no such variable: add
+    /// {ssl_cacerts_path, "FILE"}. to its configuration (~/.config/rebar3/rebar.config), with the FILE that this command prints.
     #[arg(long)]
     tls: bool,
-    /// The file with the authority of the server's certificate, where it is another
+    /// Certificate authority of the server, as a PEM file, if it is not the local one
     #[arg(long, value_name = "FILE", conflicts_with = "tls")]
     ca: Option<PathBuf>,
-    /// For whom to write them
+    /// Output format
     #[arg(long, value_enum, default_value = "shell", conflicts_with = "json")]
     format: Shape,
     #[command(flatten)]
@@ -56,9 +56,9 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let default = if arguments.tls { "https://localhost:4040" } else { "http://127.0.0.1:4040" };
     let given = arguments.url.as_deref().unwrap_or(default);
     let url = environment::base_url(given).map_err(|error| CommandError::Usage {
-        // What stands before the host may be a password.
+        // The part before the host may contain a password.
         message: format!("{:?} {error}", given.rsplit_once('@').map_or(given, |(_, rest)| rest)),
-        hint: "give the address that `git hexmirror serve` prints",
+        hint: "pass the URL that `git hexmirror serve` prints",
     })?;
     let access = access(session, &url, arguments)?;
     let variables = |format| {
@@ -77,7 +77,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
-/// Works outside of a repository too, for Hex clients: only the project's mirror says what git is to be led to.
+/// Returns how clients reach the server. Outside of a repository, that is for Hex clients only, because the redirects for git
+/// depend on the project's mirror.
 fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access, CommandError> {
     let given = arguments.ca.as_deref().map(|path| absolute(&session.path(path))).transpose()?;
     match session.project() {
@@ -85,16 +86,16 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
             if project.repository.tip(&project.branch)?.is_none() {
                 let branch = &project.branch;
                 session.output.say(format!(
-                    "there is no mirror branch {branch} here yet, so nothing leads git to the server; `git hexmirror update` makes it"
+                    "this repository has no mirror branch {branch} yet, so git is not redirected to the server; `git hexmirror update` creates it"
                 ));
             } else if !ops::has_leading_lock(&project)? {
-                session.output.say("there is no lock here, so nothing leads git to the server");
+                session.output.say("this project has no lock, so git is not redirected to the server");
             }
             let own = arguments.tls.then(|| absolute(&ops::authority(&project))).transpose()?;
             Ok(ops::access(&project, url, own.or(given).as_deref(), false)?)
         }
         Err(OpError::Store(StoreError::NotARepository { .. })) if !arguments.tls => {
-            session.output.say("this is not inside a git repository, so nothing leads git to the server");
+            session.output.say("this is not a git repository, so git is not redirected to the server");
             let authority = given.map(|path| path.to_string_lossy().into_owned());
             Ok(Access { base_url: url.to_owned(), authority, ..Access::default() })
         }
@@ -102,11 +103,11 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
     }
 }
 
-/// Returns a path for whoever stands elsewhere; there has to be a file.
+/// Returns the absolute path of a file that must exist.
 fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     let found = std::fs::canonicalize(path);
     found.map_err(|_| CommandError::Usage {
-        message: format!("there is no {}", path.display()),
-        hint: "`git hexmirror serve --tls` makes the authority when it is first started",
+        message: format!("the file {} does not exist", path.display()),
+        hint: "`git hexmirror serve --tls` creates the authority when it starts for the first time",
     })
 }

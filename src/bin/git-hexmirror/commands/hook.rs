@@ -1,4 +1,4 @@
-//! `hook`: what the installed hooks call.
+//! `hook`: called by the installed hooks.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -15,21 +15,21 @@ use crate::output::{BAD, BOLD, CHANGED, DIM, Output, styled};
 use crate::report;
 use crate::session::Session;
 
-/// The most that git may say to a hook, in bytes: a line for each of very many refs.
+/// The largest input that a hook reads from git, in bytes: one line per ref.
 const MAX_INPUT: u64 = 64 << 20;
-/// How many things that the mirror lacks a hook names.
+/// How many missing dependencies a hook names before it only counts the rest.
 const NAMED: usize = 3;
 
-/// Do what one of git's hooks is for
+/// Run one of git's hooks
 #[derive(Debug, clap::Args)]
 #[command(hide = true)]
 pub struct Arguments {
     /// The hook's name
-    #[arg(value_parser = |name: &str| Hook::named(name).ok_or("there is no such hook of git-hexmirror"))]
+    #[arg(value_parser = |name: &str| Hook::named(name).ok_or("git-hexmirror has no such hook"))]
     hook: Hook,
     /// The hook's own file
     path: PathBuf,
-    /// What git gave it
+    /// The arguments that git passes to the hook
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -41,14 +41,14 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if takes_input {
         io::stdin().lock().take(MAX_INPUT).read_to_end(&mut input).map_err(CommandError::Print)?;
     }
-    let failed = |source| OpError::Run { program: format!("the {} hook that was there before", hook.name()), source };
+    let failed = |source| OpError::Run { program: format!("your own {} hook", hook.name()), source };
     let before = run_before(path, arguments, takes_input.then_some(&input[..])).map_err(failed)?;
     let code = before.map_or(0, run::exit_code);
     let input = String::from_utf8_lossy(&input);
     if *hook == Hook::PrePush {
         return if code == 0 { pre_push(session, arguments, &input) } else { Ok(code) };
     }
-    // Whatever is wrong, the checkout is done: the hook only says so.
+    // The checkout is already done, so an error is only reported.
     if let Err(error) = after_checkout(session, *hook, arguments, &input) {
         report::report(session, &error);
     }
@@ -66,19 +66,21 @@ fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
     };
     code.or_else(|error| {
         let code = report::report(session, &error);
-        advise(&session.output, "see to that and push again");
+        advise(&session.output, "fix this and push again");
         Ok(code)
     })
 }
 
-/// Takes the mirror along, and makes sure that the remote then has what is pushed needs.
+/// Pushes the mirror, and checks that the remote then has everything that the pushed commits need.
 fn share(session: &Session, project: &Project, remote: &Remote, needed: Vec<PushedLocks>) -> Outcome {
     let code = match push::share(session, project, remote) {
-        // What was there before and could not be looked at again is no reason to stop.
+        // If the remote cannot be reached now, its mirror as last fetched is good enough.
         Err(error) if !needed.is_empty() && ops::remote_has(project, remote, &needed) => {
             report::warn(session, &error);
             let branch = &project.branch;
-            session.output.always(format!("git-hexmirror: as last seen, {remote}'s {branch} has what is pushed needs"));
+            session.output.always(format!(
+                "git-hexmirror: when last fetched, {remote}'s {branch} had everything this push needs"
+            ));
             return Ok(0);
         }
         code => code?,
@@ -86,16 +88,16 @@ fn share(session: &Session, project: &Project, remote: &Remote, needed: Vec<Push
     if code != 0 {
         return Ok(code);
     }
-    // The remote has what is here now, and somebody may have dropped some of it there.
+    // The local mirror now follows the remote's, from which someone else may have pruned what this push needs.
     let lacking = ops::lacking(project, needed)?;
     if lacking.is_empty() {
         Ok(0)
     } else {
-        Ok(stop(session, project, lacking, &format!(", now that it follows {remote}'s")))
+        Ok(stop(session, project, lacking, &format!(" after merging {remote}'s mirror")))
     }
 }
 
-/// Says what the mirror lacks for what is pushed, and the way out.
+/// Prints what the mirror lacks for the pushed commits, and what to do.
 fn stop(session: &Session, project: &Project, refs: Vec<(PushedLocks, Status)>, since: &str) -> u8 {
     for (pushed, status) in &refs {
         say_stale(&session.output, project, &format!("the lock on {}{since}", pushed.branch()), status);
@@ -106,13 +108,14 @@ fn stop(session: &Session, project: &Project, refs: Vec<(PushedLocks, Status)>, 
 }
 
 fn advise(output: &Output, what: &str) {
-    output.always(styled(BOLD, "hint:") + format!(" {what}, or push without the mirror: `git push --no-verify`"));
+    output.always(styled(BOLD, "hint:") + format!(" {what}, or push without the mirror with `git push --no-verify`"));
 }
 
-/// Says in a few lines what the mirror lacks for the locks that are checked out now, or mends it if so set.
+/// Prints in a few lines what the mirror lacks for the locks that are checked out now, or updates the mirror if the user's
+/// settings say so.
 fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &str) -> Result<(), CommandError> {
     let argument = |index: usize| arguments.get(index).map(String::as_str);
-    // The flag is 1 where a branch was switched, and 0 where files were checked out (githooks(5)).
+    // The flag is 1 if a branch was switched, and 0 if files were checked out (githooks(5)).
     if hook == Hook::PostCheckout && argument(2) != Some("1") {
         return Ok(());
     }
@@ -122,12 +125,12 @@ fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &s
     }
     let (before, after) = match hook {
         Hook::PostCheckout => (argument(0).map(str::to_owned), argument(1).map(str::to_owned)),
-        // A squash leaves HEAD where it was, and changes files.
+        // A squash merge does not move HEAD, but changes files.
         Hook::PostMerge if argument(0) != Some("1") => {
             let (before, head) = (project.repository.commit_of("ORIG_HEAD")?, project.repository.head());
             (before.map(|id| id.to_string()), head.map(|id| id.to_string()))
         }
-        // `OLD NEW [more]` for each commit, the last one last.
+        // One line `OLD NEW [more]` per commit, the newest last.
         Hook::PostRewrite => {
             let mut words = input.lines().last().unwrap_or_default().split(' ').map(str::to_owned);
             (words.next(), words.next())
@@ -143,7 +146,7 @@ fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &s
     }
 }
 
-/// Says what the mirror lacks, or brings it.
+/// Prints what the mirror lacks, or pulls or updates it, depending on the user's settings.
 fn mend(session: &Session, project: &Project, status: Status) -> Result<(), CommandError> {
     let mode = project.config.post_checkout;
     let lacks = if mode == PostCheckout::Notify { Some(status) } else { brought(session, project)? };
@@ -160,7 +163,8 @@ fn mend(session: &Session, project: &Project, status: Status) -> Result<(), Comm
     Ok(())
 }
 
-/// Pulls: what is known to help, else, where that is set, whatever the remote has by now. Returns what is lacking after it.
+/// Pulls from a remote whose mirror, as last fetched, has everything; else from the default remote, if the user's settings say so.
+/// Returns what the mirror lacks afterwards.
 fn brought(session: &Session, project: &Project) -> Result<Option<Status>, CommandError> {
     let progress = session.progress();
     let known = ops::remote_with_all(project, &project.present_locks()?)?;
@@ -178,15 +182,15 @@ fn brought(session: &Session, project: &Project) -> Result<Option<Status>, Comma
     Ok(ops::check_checkout(project)?)
 }
 
-/// Returns the command that brings what the mirror lacks for some locks.
+/// Returns advice to run the command that fetches what the mirror lacks for some locks.
 fn remedy(project: &Project, locks: &[LockFile]) -> String {
     match ops::remote_with_all(project, locks) {
-        Ok(Some(remote)) => format!("run `git hexmirror pull {remote}`, which has it"),
+        Ok(Some(remote)) => format!("run `git hexmirror pull {remote}`"),
         _ => "run `git hexmirror update`".to_owned(),
     }
 }
 
-/// Prints that the mirror is not fresh, and the first things that it lacks.
+/// Prints that the mirror is not fresh, and the first few dependencies that it lacks.
 fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
     let Some(comparison) = &status.comparison else { return };
     let lacking = comparison.lacking();

@@ -13,11 +13,11 @@ use crate::cli::{Json, Outcome};
 use crate::output::{CHANGED, DIM, GOOD, Output, Text, styled};
 use crate::session::Session;
 
-/// Install, take away or show the hooks that keep the mirror fresh
+/// Install, uninstall or show the git hooks that keep the mirror fresh
 ///
-/// pre-push sees to it that what you push has a mirror that is fresh and goes along; post-checkout, post-merge and
-/// post-rewrite say when the locks that are checked out now need more than the mirror has. Hooks that are there already
-/// keep running, first, with their arguments and input; uninstall puts them back as they were.
+/// The pre-push hook checks that the mirror has everything that the pushed commits need, and pushes the mirror too. The
+/// post-checkout, post-merge and post-rewrite hooks report if the mirror lacks something for the locks that are checked out.
+/// Existing hooks run first, with the same arguments and input; `uninstall` restores them.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -26,11 +26,11 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Action {
-    /// Install them; repeating it changes nothing
+    /// Install the hooks; running this again changes nothing
     Install,
-    /// Take them away and put back what was there before
+    /// Uninstall the hooks and restore the previous ones
     Uninstall,
-    /// Show how each stands
+    /// Show the state of each hook
     Status(Json),
 }
 
@@ -40,14 +40,14 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         Action::Install => install(&session.output, &project)?,
         Action::Uninstall => {
             let changed = ops::uninstall_hooks(&project, &binary()?)?;
-            say(&session.output, &project, &changed, "took away")?;
+            say(&session.output, &project, &changed, "uninstalled")?;
         }
         Action::Status(json) => status(&session.output, &project, json)?,
     }
     Ok(0)
 }
 
-/// Installs the hooks and says what changed.
+/// Installs the hooks and prints what changed.
 pub fn install(output: &Output, project: &Project) -> Result<(), CommandError> {
     let changed = ops::install_hooks(project, &binary()?)?;
     say(output, project, &changed, "installed")
@@ -57,7 +57,7 @@ fn say(output: &Output, project: &Project, changed: &[Hook], verb: &str) -> Resu
     let names: Vec<&str> = changed.iter().map(|hook| hook.name()).collect();
     let folder = ops::hooks_dir(project, &binary()?)?.folder().display().to_string();
     match names[..] {
-        [] => output.say(format!("the hooks in {folder} are as they should be")),
+        [] => output.say(format!("the hooks in {folder} need no change")),
         _ => output.say(styled(GOOD, verb) + format!(" the hooks {} in {folder}", names.join(", "))),
     }
     Ok(())
@@ -92,5 +92,9 @@ fn word(state: State) -> &'static str {
 
 fn binary() -> Result<PathBuf, OpError> {
     let path = || std::env::args_os().next().unwrap_or_default().into();
-    std::env::current_exe().map_err(|source| OpError::Machine { action: "find the file of", path: path(), source })
+    std::env::current_exe().map_err(|source| OpError::Machine {
+        action: "find the executable of",
+        path: path(),
+        source,
+    })
 }

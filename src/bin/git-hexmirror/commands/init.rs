@@ -10,13 +10,14 @@ use crate::output::{GOOD, styled};
 use crate::report;
 use crate::session::Session;
 
-/// Make the mirror branch, or adopt the one that a remote has
+/// Create the mirror branch, or adopt the one that a remote has
 ///
-/// Where a remote such as origin has the branch already, the local one is made from it; else it is made empty. Git asks the
-/// remote only where nothing is known of its mirror, as in a clone of a single branch. Then git's hooks that keep it fresh are installed, beside those that are there. Repeating it changes nothing.
+/// If a remote such as origin already has the branch, the local one starts from it; otherwise it starts empty. The remote is
+/// asked only if its mirror was never fetched, as in a single-branch clone. Then this command installs the git hooks that keep
+/// the mirror fresh; existing hooks keep running. Running this again changes nothing.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Install no hooks; `git hexmirror hooks install` does it later
+    /// Do not install hooks; `git hexmirror hooks install` installs them later
     #[arg(long)]
     no_hooks: bool,
 }
@@ -28,20 +29,20 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let may_ask = output.interactive && std::io::stdin().is_terminal();
     match ops::init(&project, may_ask, session.progress().as_ref())? {
         Initialised::Present { commit } => {
-            output.say(format!("the mirror branch {branch} is there, at {}", short(commit)));
+            output.say(format!("the mirror branch {branch} already exists, at {}", short(commit)));
         }
         Initialised::Adopted { remote, commit } => {
             output.say(styled(GOOD, "adopted") + format!(" {branch} from {remote}, at {}", short(commit)));
         }
         Initialised::Made { .. } => {
             output.say(
-                styled(GOOD, "made") + format!(" the mirror branch {branch}; fill it with `git hexmirror update`"),
+                styled(GOOD, "created") + format!(" the mirror branch {branch}; run `git hexmirror update` to fill it"),
             );
         }
     }
-    // A bare repository has nothing checked out, and is seldom pushed from.
+    // A bare repository has no checkout, and pushes from it are rare.
     if !arguments.no_hooks && project.repository.worktree().is_some() {
-        // The mirror is there; without hooks it only has to be thought of.
+        // Without hooks the mirror still works; the user only has to update it by hand.
         if let Err(error) = hooks::install(output, &project) {
             report::warn(session, &error);
         }
@@ -49,7 +50,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
-/// The first digits of a commit's id.
+/// Returns the first digits of a commit's id.
 pub fn short(commit: git_hexmirror::store::ObjectId) -> String {
     commit.to_hex_with_len(10).to_string()
 }

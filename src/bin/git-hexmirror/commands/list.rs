@@ -9,7 +9,7 @@ use crate::cli::{Json, Outcome};
 use crate::output::{DIM, Text, bytes, count, styled};
 use crate::session::Session;
 
-/// List what the mirror holds
+/// List the contents of the mirror
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -64,7 +64,7 @@ fn document(manifest: &Manifest) -> Vec<Value> {
                 pinned.collect::<Vec<_>>()
             }));
             document["storage"] = json!("packs");
-            // Of the repository, whose revisions share it.
+            // The size of the repository: its revisions share the packs.
             document["bytes"] = json!(stored.bytes());
             document
         })

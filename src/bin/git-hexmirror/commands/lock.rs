@@ -11,13 +11,13 @@ use crate::cli::{Json, Outcome};
 use crate::output::{DIM, Text, styled};
 use crate::session::Session;
 
-/// Print a lock as it is read
+/// Print the entries of a lock
 ///
-/// Without FILE, the locks of the project, or those in this folder where there is no repository; of several, --json
-/// prints an array. Neither Elixir nor a repository is needed.
+/// Without FILE, prints the locks of the project, or of the current folder outside a git repository. With --json, several locks
+/// are printed as an array. Needs neither Elixir nor a git repository.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The lock file; one that ends in rebar.lock has that format, any other mix.lock's. With -, standard input
+    /// Lock file, or - for standard input; a name that ends in rebar.lock is read as rebar.lock, any other as mix.lock
     file: Option<PathBuf>,
     #[command(flatten)]
     json: Json,

@@ -12,13 +12,13 @@ use crate::cli::{Cli, Outcome};
 use crate::output::{CHANGED, styled};
 use crate::session::{Session, environment};
 
-/// Print the manual page, or install it where `git hexmirror --help` finds it
+/// Print the manual page, or install it so that `git hexmirror --help` finds it
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Write it to man1 in this folder instead
+    /// Write the page to DIR/man1 instead of printing it
     ///
-    /// Without DIR to share/man beside the bin that this program is in, where man looks for all that is in PATH; if that
-    /// cannot be written, to ~/.local/share/man.
+    /// DIR defaults to share/man beside the bin folder that this program is in, because man searches there for programs in
+    /// PATH. If that folder is not writable, DIR is ~/.local/share/man.
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     install: Option<Option<PathBuf>>,
 }
@@ -41,7 +41,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         let folder = folder.display();
         session.output.say(
             styled(CHANGED, "warning:")
-                + format!(" man does not look in {folder} (see `manpath`); add it with MANPATH=\"{folder}:\""),
+                + format!(" man does not search {folder} (see `manpath`); add it with MANPATH=\"{folder}:\""),
         );
     }
     Ok(0)
@@ -58,24 +58,24 @@ fn beside_the_program() -> Option<PathBuf> {
 
 fn of_the_user() -> Result<PathBuf, CommandError> {
     let home = environment().home.ok_or_else(|| CommandError::Usage {
-        message: "there is no home directory to install the manual page in".to_owned(),
-        hint: "name a folder: git hexmirror man --install DIR",
+        message: "cannot install the manual page: the home directory is unknown".to_owned(),
+        hint: "pass a folder: git hexmirror man --install DIR",
     })?;
     Ok(home.join(".local/share/man"))
 }
 
-/// Writes the page into a folder, and returns that.
+/// Writes the page to a folder, and returns the folder.
 fn written(folder: &Path, page: &[u8]) -> Result<PathBuf, CommandError> {
     let path = folder.join(FILE);
     let made = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, page));
     made.map_err(|error| CommandError::Usage {
         message: format!("cannot write {}: {error}", path.display()),
-        hint: "name a folder that can be written: git hexmirror man --install DIR",
+        hint: "pass a folder that is writable: git hexmirror man --install DIR",
     })?;
     Ok(folder.to_owned())
 }
 
-/// Tells whether man looks in a folder, if it can be asked.
+/// Returns whether man searches a folder, or `None` if `manpath` does not answer.
 fn is_searched(folder: &Path) -> Option<bool> {
     let asked = Command::new("manpath").arg("--quiet").stdin(Stdio::null()).output().ok()?;
     let folder = folder.canonicalize().ok()?;
@@ -108,7 +108,7 @@ fn page() -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Renders a command with what it has beyond the options that all have, and the commands below it.
+/// Renders a command with its own options, without those that all commands have, and its subcommands.
 fn section(page: &mut Vec<u8>, command: &clap::Command) -> io::Result<()> {
     let mut title = Roff::new();
     title.control("SS", [usage(command).as_str()]);
@@ -121,7 +121,7 @@ fn section(page: &mut Vec<u8>, command: &clap::Command) -> io::Result<()> {
     for render in [clap_mangen::Man::render_description_section, clap_mangen::Man::render_options_section] {
         let mut text = Vec::new();
         render(&man, &mut text)?;
-        // Their headings are for a page of its own.
+        // The headings are meant for a separate page per command.
         let lines = text.split_inclusive(|byte| *byte == b'\n');
         page.extend(lines.filter(|line| !line.starts_with(b".SH ")).flatten());
     }

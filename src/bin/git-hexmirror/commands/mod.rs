@@ -1,4 +1,4 @@
-//! One thin file a command: calls one operation and prints what it returns.
+//! The commands, one thin file each: a command calls one operation and prints the result.
 
 pub mod compact;
 pub mod completions;

@@ -10,28 +10,28 @@ use crate::cli::{Json, Outcome};
 use crate::output::{BAD, BOLD, DIM, GOOD, Output, Text, bytes, count, styled};
 use crate::session::Session;
 
-/// How many things are listed before the rest is only counted.
+/// How many items are listed before the rest is only counted.
 const SHOWN: usize = 40;
 
-/// Drop from the mirror what no lock of a live branch needs
+/// Remove from the mirror what no lock of a live branch needs
 ///
-/// What stays: all that is pinned by the locks of local branches, of remotes' branches and the like as last fetched (`git fetch --all
-/// --prune` first), of tags that are set to count, of worktrees, stashes and detached heads, of commits not pushed yet, and of
-/// commits of the last days; and what came to the mirror in the last days. Locks are all files called mix.lock or rebar.lock,
-/// and those that settings name. Where one of a branch cannot be read, nothing goes.
+/// Keeps everything that is pinned by the locks of: local branches; remote branches and other refs as last fetched (run
+/// `git fetch --all --prune` first); tags that match --keep-tags; worktrees, stashes and detached HEADs; unpushed commits; and
+/// commits of the last days (--keep-days). Also keeps what was added to the mirror in the last days. Locks are all files named
+/// mix.lock or rebar.lock, and those that the settings name. If a lock of a branch cannot be read, nothing is removed.
 ///
-/// One commit is made. The history of the mirror still holds what went, until `git hexmirror compact`; other clones drop it
-/// too when they pull or push. To undo it, before a push: `git update-ref` with the commit that is printed, or
-/// `git reflog hexmirror`; after a push: `git hexmirror update`, which fetches again what a lock needs.
+/// This makes one commit. The history of the mirror still contains what was removed until you run `git hexmirror compact`. Other
+/// clones remove it too when they pull or push. To undo this before a push, run `git update-ref` with the commit that is printed,
+/// or see `git reflog hexmirror`; after a push, run `git hexmirror update`, which fetches again what a lock needs.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Only say what would go
+    /// Only show what would be removed
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Keep what was needed in or came in the last N days [default: 30]
+    /// Keep what was needed or added in the last N days [default: 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     keep_days: Option<u32>,
-    /// Keep what the locks of these tags pin, too, as `git tag --list` takes patterns; may be repeated
+    /// Also keep what the locks of these tags pin, with patterns as for `git tag --list`; may be repeated
     #[arg(long = "keep-tags", value_name = "GLOB")]
     keep_tags: Vec<String>,
     #[command(flatten)]
@@ -60,8 +60,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> std::io::Result<()> {
     let locks = count(prune.locks, "lock was", "locks were");
     if prune.pruning.is_empty() {
-        let (nothing, branch) = (styled(GOOD, "nothing to drop"), &project.branch);
-        output.say(nothing + format!(": everything in {branch} is needed by a lock or came lately ({locks} read)"));
+        let (nothing, branch) = (styled(GOOD, "nothing to remove"), &project.branch);
+        output.say(
+            nothing + format!(": everything in {branch} is needed by a lock or was added recently ({locks} read)"),
+        );
         return Ok(());
     }
     let (releases, revisions) = (&prune.pruning.releases, &prune.pruning.revisions);
@@ -71,7 +73,7 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
         .iter()
         .flat_map(|(address, gone)| gone.iter().map(move |id| Text::from(format!("{address} {}", id.short()))));
     let gone: Vec<Text> = sized.chain(git).collect();
-    // A plan is the result of a dry run; else it is news.
+    // The plan is the result of a dry run; otherwise it is a message for the user.
     for line in gone.iter().take(if output.verbose > 0 { usize::MAX } else { SHOWN }) {
         let line = Text::from("  ") + styled(BAD, "-") + " " + line.clone();
         if dry_run { output.result(line)? } else { output.say(line) }
@@ -86,13 +88,13 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
         (git, count(git, "git revision", "git revisions")),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
-    let verb = if dry_run { Text::from("would drop") } else { styled(GOOD, "dropped") };
+    let verb = if dry_run { Text::from("would remove") } else { styled(GOOD, "removed") };
     let (parts, size, all) = (parts.join(", "), bytes(prune.bytes), bytes(prune.of_bytes));
     output.say(verb + format!(" {parts}: {size} of {all}, which no lock needs ({locks} read)"));
     if !dry_run {
         let hint = styled(BOLD, "hint:");
         output.say(hint + format!(
-            " before a push, `git update-ref {} {}` undoes it; `git hexmirror compact` drops it from the history, too",
+            " to undo this before a push, run `git update-ref {} {}`; to remove it from the history too, run `git hexmirror compact`",
             project.branch.full_name(),
             short(prune.before)
         ));

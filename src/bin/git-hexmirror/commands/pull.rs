@@ -12,11 +12,11 @@ use crate::session::Session;
 
 /// Fetch the mirror branch of a remote and merge it into the local one
 ///
-/// With git, so with its settings and credentials. Where both have something of their own, they are merged by union: nothing
-/// that either has is lost, but for what `git hexmirror prune` dropped on one side and the other left as it was.
+/// Uses git, with its configuration and credentials. If both branches have commits of their own, the result contains everything
+/// that either has, except what `git hexmirror prune` removed on one side and the other side did not change.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The remote, by name or address [default: git's remote.pushDefault, else origin or the only one]
+    /// Name or URL of the remote [default: remote.pushDefault, else origin or the only remote]
     remote: Option<Remote>,
     #[command(flatten)]
     json: Json,
@@ -48,12 +48,12 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
-/// Prints what a pull did.
+/// Prints the outcome of a pull.
 pub fn say(output: &Output, branch: &str, pull: &Pull) {
     let (remote, commit) = (&pull.remote, short(pull.commit));
     let came = statistics(pull.statistics).map_or_else(String::new, |statistics| format!(", with {statistics}"));
     output.say(match pull.way {
-        Way::UpToDate => Text::from(format!("{branch} has all of {remote}'s, at {commit}")),
+        Way::UpToDate => Text::from(format!("{branch} is up to date with {remote}, at {commit}")),
         Way::Adopted => styled(GOOD, "adopted") + format!(" {branch} from {remote}, at {commit}{came}"),
         Way::FastForwarded => styled(GOOD, "pulled") + format!(" {branch} from {remote}, at {commit}{came}"),
         Way::Rebased => {
@@ -62,22 +62,22 @@ pub fn say(output: &Output, branch: &str, pull: &Pull) {
         Way::Merged => styled(GOOD, "merged") + format!(" {branch} with {remote}'s, at {commit}{came}"),
     });
     if pull.ahead {
-        output.say(format!("{remote} lacks some of it; `git hexmirror push {remote}` takes it there"));
+        output.say(format!("{branch} is ahead of {remote}; run `git hexmirror push {remote}` to push it"));
     }
 }
 
-/// Describes what came, if anything did.
+/// Describes what a merge added and removed; `None` if nothing changed.
 pub fn statistics(statistics: MergeStatistics) -> Option<String> {
     let releases = (statistics.releases > 0).then(|| count(statistics.releases, "release", "releases"));
     let entries = (statistics.entries > 0).then(|| count(statistics.entries, "registry entry", "registry entries"));
     let revisions = (statistics.revisions > 0).then(|| count(statistics.revisions, "git revision", "git revisions"));
     let pruned =
-        (statistics.pruned > 0).then(|| format!("{} dropped", count(statistics.pruned, "release", "releases")));
+        (statistics.pruned > 0).then(|| format!("{} removed", count(statistics.pruned, "release", "releases")));
     let parts: Vec<_> = releases.into_iter().chain(entries).chain(revisions).chain(pruned).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// The word for it in documents.
+/// Returns the word for JSON documents.
 pub fn word(way: Way) -> &'static str {
     match way {
         Way::UpToDate => "up-to-date",

@@ -13,15 +13,15 @@ use crate::output::{GOOD, Output, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
-/// Push the mirror branch to a remote, merged with what the remote has
+/// Push the mirror branch to a remote, merged with the remote's
 ///
-/// With git, so with its settings and credentials, and by force only if you say so. Where the remote's mirror has moved, the
-/// two are merged by union and the merge is pushed. Hooks of git do not run.
+/// Uses git, with its configuration and credentials. If the remote's mirror has new commits, they are merged first, so that no
+/// contents are lost. Git hooks do not run.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The remote, by name or address [default: git's remote.pushDefault, else origin or the only one]
+    /// Name or URL of the remote [default: remote.pushDefault, else origin or the only remote]
     remote: Option<Remote>,
-    /// Replace the remote's mirror, after `git hexmirror compact`; refused where it has what the local one lacks
+    /// Replace the remote's mirror after `git hexmirror compact`; fails if it has contents that the local one lacks
     #[arg(long)]
     force_with_lease: bool,
     #[command(flatten)]
@@ -65,7 +65,7 @@ fn pushed(session: &Session, project: &Project, reach: Reach<'_>) -> Result<Push
 fn say(output: &Output, project: &Project, push: &Push) {
     let (branch, remote, commit) = (&project.branch, &push.remote, short(push.commit));
     if !push.pushed && push.way != Way::UpToDate {
-        // All that it did was to bring what the remote has.
+        // Nothing was pushed: the local branch only followed the remote's, as after a pull.
         let Push { way, statistics, commit, .. } = *push;
         return pull::say(
             output,
@@ -74,18 +74,18 @@ fn say(output: &Output, project: &Project, push: &Push) {
         );
     }
     if !push.pushed {
-        return output.say(format!("{remote} has {branch} at {commit} already"));
+        return output.say(format!("{remote} already has {branch} at {commit}"));
     }
     let merged =
         statistics(push.statistics).map_or_else(String::new, |statistics| format!(", merged with {statistics}"));
     output.say(styled(GOOD, "pushed") + format!(" {branch} to {remote}, at {commit}{merged}"));
 }
 
-/// Sees to it that the mirror is on the remote that git is about to push to, as the user has set.
+/// Pushes the mirror to the remote that git is about to push to, or only checks that the remote has it, as the user has set.
 pub fn share(session: &Session, project: &Project, remote: &Remote) -> Outcome {
     if project.config.pre_push == PrePush::Check {
         let branch = &project.branch;
-        session.output.always(format!("git-hexmirror: {remote} lacks what {branch} has for the locks that are pushed"));
+        session.output.always(format!("git-hexmirror: {remote} lacks parts of {branch} that the pushed locks need"));
         session.output.always(format!("hint: run `git hexmirror push {remote}`, then push again"));
         return Ok(NOT_FRESH);
     }
@@ -96,7 +96,7 @@ pub fn share(session: &Session, project: &Project, remote: &Remote) -> Outcome {
         Ok((pulled, push))
     };
     let (pulled, push) = push().inspect_err(|_| {
-        session.output.always(format!("git-hexmirror: {} could not be pushed along to {remote}", project.branch));
+        session.output.always(format!("git-hexmirror: cannot push {} to {remote}", project.branch));
     })?;
     if let Some(pulled) = pulled {
         pull::say(&session.output, &project.branch.to_string(), &pulled);

@@ -10,18 +10,18 @@ use crate::output::Output;
 use crate::report;
 use crate::session::Session;
 
-/// How many things that the mirror lacks are named.
+/// How many items a message names before it only counts the rest.
 const SHOWN: usize = 5;
 
-/// Run a command against the mirror: `git hexmirror run -- mix deps.get`
+/// Run a command that uses the mirror: `git hexmirror run -- mix deps.get`
 ///
-/// Starts a server on a free loopback port, sets the variables that lead Hex clients and git there, runs the command, and exits
-/// with its exit code; with 127 where there is no such command, 126 where it cannot be executed, 2 or 5 where there is no mirror to
-/// serve. Several may run side by side. Where the command fails and the mirror lacks something, that is said.
-/// With --verbose, each request is logged.
+/// Starts a server on a free loopback port, sets the environment variables that point Hex clients and git at it, runs the
+/// command, and exits with the command's exit code. Exits with 127 if the command does not exist, with 126 if it cannot be
+/// executed, and with 2 or 5 if there is no mirror to serve. Several instances may run at the same time. If the command fails,
+/// prints what the mirror lacks. With --verbose, logs each request.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The command with its arguments
+    /// Command to run, with its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     command: Vec<String>,
 }
@@ -36,7 +36,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             }
             Ok(exit_code(finished.status))
         }
-        // As shells have it; if this machine is to blame, it is not the command's.
+        // The exit codes of shells. If this machine caused the error, the exit code says so instead.
         Err(error @ OpError::Run { .. }) if error.failure() == Failure::Usage => {
             let code = not_run(&error);
             report::report(session, &error.into());
@@ -46,11 +46,11 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
 }
 
-/// Prints what the mirror lacks and the server's own errors after a command has failed: they may be the reason, and clients
-/// only report what they received.
+/// Prints what the mirror lacks and the server's errors after a command has failed. These may be the reason, and clients only
+/// report the response that they received.
 fn explain(output: &Output, project: &Project, failed: FailedRequests) {
     if !failed.errors.is_empty() {
-        output.say(format!("git-hexmirror: the server failed: {}", listed(&Vec::from_iter(failed.errors))));
+        output.say(format!("git-hexmirror: the server had errors: {}", listed(&Vec::from_iter(failed.errors))));
     }
     let status = ops::status(project, true).ok();
     let locks = status.as_ref().map_or_else(String::new, |status| status.locks.join(", "));
@@ -62,8 +62,8 @@ fn explain(output: &Output, project: &Project, failed: FailedRequests) {
     } else if !failed.lacking.is_empty() {
         let asked = listed(&Vec::from_iter(failed.lacking));
         output.say(format!(
-            "git-hexmirror: the mirror was asked for what it lacks and no lock pins: {asked}; \
-             lock it where there is a network, then run `git hexmirror update`"
+            "git-hexmirror: the command requested items that the mirror lacks and no lock pins: {asked}; \
+             add them to the lock while online, then run `git hexmirror update`"
         ));
     }
     if let Some(not_mirrored) = comparison.as_ref().and_then(not_mirrored_line) {
@@ -71,7 +71,7 @@ fn explain(output: &Output, project: &Project, failed: FailedRequests) {
     }
 }
 
-/// Names the first of some things.
+/// Names the first few items and counts the rest.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(SHOWN) {
@@ -80,7 +80,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// Returns what `env`, `timeout` and shells exit with: 127 where there is no such command, 126 where it cannot be executed.
+/// Returns the exit code of `env`, `timeout` and shells: 127 if the command does not exist, 126 if it cannot be executed.
 fn not_run(error: &OpError) -> u8 {
     match error {
         OpError::Run { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 127,
@@ -88,7 +88,7 @@ fn not_run(error: &OpError) -> u8 {
     }
 }
 
-/// Returns the exit code, or what a shell makes of a signal.
+/// Returns the exit code; for a signal, 128 plus its number, as shells do.
 pub fn exit_code(status: std::process::ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {

@@ -14,38 +14,39 @@ use crate::session::Session;
 
 /// Serve the mirror to mix, rebar3, git and other clients
 ///
-/// Serves Hex packages, and git repositories under /git/HOST/PATH.git, read-only. Serves the branch as it stands at each
-/// request. Of git repositories it shows the revisions that the project's locks pin; if the project has no lock, everything
-/// that the branch has. The first line on standard output is the server's address. Stops on SIGINT and SIGTERM. With --verbose, each
-/// request is logged.
+/// Serves Hex packages, and git repositories under /git/HOST/PATH.git, read-only. Each request sees the current state of the
+/// branch. For git repositories, only the revisions that the project's locks pin are visible, or all revisions if the project has
+/// no lock. The first line on standard output is the server's URL. Stops on SIGINT and SIGTERM. With --verbose, logs each
+/// request.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 selects a free port
     #[arg(short, long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4040")]
     listen: String,
-    /// How much memory rebuilt tarballs may take, in MB
+    /// Memory limit for the cache of rebuilt tarballs, in MB
     #[arg(long, value_name = "MB", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     cache: u16,
-    /// Speak HTTPS, with a certificate of a local authority that is made on first use
+    /// Use HTTPS, with a certificate of a local authority that is created on first use
     ///
-    /// The authority is kept beside the repository, in .git/hexmirror/tls/ca.pem; `git hexmirror env --tls` leads clients to
-    /// it. It can vouch for the names of this server only, is valid for a year, and is made anew for other names or when less
-    /// than 90 days of that year are left. Its key never leaves this machine. Do not add it to a system's trust store: clients
-    /// trust it for one process or one address.
+    /// The authority is stored in .git/hexmirror/tls/ca.pem; `git hexmirror env --tls` makes clients trust it. It can only sign
+    /// for the names of this server and is valid for a year. It is replaced if the names change or if less than 90 days are
+    /// left. Its key never leaves this machine. Do not add it to the system's trust store: clients trust it for one process or
+    /// one URL.
     #[arg(long, conflicts_with = "tls_cert")]
     tls: bool,
-    /// Speak HTTPS, with your own certificate: a PEM file, with the certificates that it is checked by
+    /// Use HTTPS with your own certificate: a PEM file with the certificate and its chain
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// The key of your own certificate: a PEM file
+    /// Private key of your own certificate: a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// A further name of this server, such as mirror.example.org; may be repeated
+    /// Additional host name of this server, such as mirror.example.org; may be repeated
     ///
-    /// With --tls it is in the certificate, as localhost, 127.0.0.1 and the address listened on always are. On a loopback
-    /// address the server answers to no other names than these, localhost, numbers, those by which containers reach their
-    /// host, and the hosts of pinned git repositories: so no web page can read it. If the name of such a host leads here
-    /// (through /etc/hosts or the like), its repositories are found under their own addresses, and nothing else is.
+    /// With --tls, the certificate includes this name in addition to localhost, 127.0.0.1 and the address listened on. On a
+    /// loopback address, the server only accepts requests for these names, localhost, IP addresses, the names by which containers
+    /// reach their host, and the hosts of pinned git repositories, so that web pages cannot read it. If the name of such a
+    /// host resolves to this server (for example through /etc/hosts), the server serves that host's repositories under their
+    /// original URLs, and nothing else.
     #[arg(long = "hostname", value_name = "NAME")]
     hostnames: Vec<String>,
 }
@@ -70,11 +71,11 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let tls = if arguments.tls { " --tls" } else { "" };
     output.say(styled(
         DIM,
-        format!("serving {}; `git hexmirror env{tls} --url {url}` prints what clients need", project.branch),
+        format!("serving {}; run `git hexmirror env{tls} --url {url}` for the settings of clients", project.branch),
     ));
     if is_renewed {
         output.say(format!(
-            "{} is a new authority: the old one was for other names, or about to expire; clients need the new file",
+            "created a new authority in {}, because the old one was for other names or about to expire; clients need the new file",
             ops::authority(&project).display()
         ));
     }
@@ -82,7 +83,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         output.say(
             styled(CHANGED, "warning:")
                 + format!(
-                    " everyone who can reach {} can read the mirror, private packages included",
+                    " everyone who can reach {} can read the mirror, including private packages",
                     server.local_addr()
                 ),
         );
@@ -91,7 +92,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
-/// Returns what is needed for HTTPS, if it is asked for.
+/// Returns the certificate and key if the user asks for HTTPS.
 fn tls(session: &Session, project: &Project, arguments: &Arguments) -> Result<Option<Tls>, CommandError> {
     if let (Some(certificate), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) {
         let tls = Tls::open(&session.path(certificate), &session.path(key)).map_err(OpError::from)?;
@@ -100,14 +101,14 @@ fn tls(session: &Session, project: &Project, arguments: &Arguments) -> Result<Op
     Ok(arguments.tls.then(|| ops::tls(project, &names(arguments))).transpose()?)
 }
 
-/// Returns the names for the certificate: those given, and the address if it is one that clients can use.
+/// Returns the names for the certificate: the given ones, and the address unless it is unspecified, such as 0.0.0.0.
 fn names(arguments: &Arguments) -> Vec<String> {
     let address = arguments.listen.parse::<SocketAddr>().ok().map(|address| address.ip());
     let usable = address.filter(|address| !address.is_unspecified()).map(|address| address.to_string());
     arguments.hostnames.iter().cloned().chain(usable).collect()
 }
 
-/// Returns what prints each request, if people asked for that.
+/// Returns a function that prints each request, with --verbose.
 pub fn request_log(output: &Output) -> Option<Log> {
     let output = *output;
     (output.verbose > 0).then(|| Arc::new(move |request: &RequestLog| log(&output, request)) as Log)
@@ -120,7 +121,7 @@ fn log(output: &Output, request: &RequestLog) {
     output.always(Text::from(format!("{peer} {method} {path} {status} {bytes} {milliseconds:.1}ms")) + error);
 }
 
-/// Completes when the process is asked to stop.
+/// Completes when the process receives SIGINT or SIGTERM.
 async fn stopped() {
     #[cfg(unix)]
     {

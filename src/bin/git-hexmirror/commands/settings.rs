@@ -81,7 +81,7 @@ pub fn quoted(value: &SettingValue) -> String {
     }
 }
 
-/// The word for what becomes of a setting.
+/// Returns the word for the standing of a setting.
 pub fn standing_word(standing: Standing) -> &'static str {
     match standing {
         Standing::Active => "active",

@@ -9,9 +9,10 @@ use super::{CommandError, changes};
 use crate::cli::Color;
 use crate::output::{BAD, Output, Text, styled};
 
-/// What a difference of sources comes to.
+/// The outcome of a comparison of sources.
 pub struct Shown {
     pub changed: bool,
+    /// Whether the mirror had both sides of every change.
     pub complete: bool,
 }
 
@@ -32,7 +33,7 @@ pub fn run(
     Ok(Shown { changed: diff.changed, complete: diff.lacking.is_empty() })
 }
 
-/// Says what is not shown, and why.
+/// Prints what the comparison does not show, and why.
 fn say(output: &Output, diff: &SourceDiff, named: bool) {
     let (before, after) = (diff.between.before.shown(), diff.between.after.shown());
     if !diff.changed && diff.unchanged.is_empty() {
@@ -42,7 +43,7 @@ fn say(output: &Output, diff: &SourceDiff, named: bool) {
         output.say(format!("{package} did not change between {before} and {after}"));
     }
     if !diff.changed && !named {
-        output.say("name two commits to see what changed between them: git hexmirror diff --source REV..REV");
+        output.say("to compare two commits, run `git hexmirror diff --source REV..REV`");
     }
     let of_kind = |is: fn(&LockChange) -> bool| {
         let locked = diff.passed_over.iter().filter(|change| is(change));
@@ -53,34 +54,34 @@ fn say(output: &Output, diff: &SourceDiff, named: bool) {
         ("removed", of_kind(|change| change.after().is_none())),
     ] {
         if !list.is_empty() {
-            output.say(format!("{word}, shown where named: {}", list.join(", ")));
+            output.say(format!("{word} (name the package to see its source): {}", list.join(", ")));
         }
     }
     for change in &diff.same_code {
-        output.say(Text::from("the code is the same: ") + changes::described(change));
+        output.say(Text::from("same source: ") + changes::described(change));
     }
     for change in &diff.unmirrored {
         let side = |locked: Option<&Locked>| locked.map_or_else(|| "nothing".to_owned(), changes::shown);
         let (before, after) = (side(change.before()), side(change.after()));
         let name = change.name();
-        output.say(format!("not mirrored, so not shown: {name} {before} → {after}"));
+        output.say(format!("not shown, because it is not mirrored: {name} {before} → {after}"));
     }
 }
 
 fn lacks(output: &Output, diff: &SourceDiff) {
     for locked in &diff.lacking {
         let what = changes::named(locked);
-        output.always(styled(BAD, "error:") + format!(" the mirror has {what} neither now nor in its history"));
+        output.always(styled(BAD, "error:") + format!(" neither the mirror nor its history has {what}"));
     }
     if !diff.lacking.is_empty() {
         output.always(
-            "hint: run `git hexmirror update` with the lock that pins it (git worktree add ../there REV); the history that had \
-             it may have gone with `git hexmirror compact`, or be cut short here (`git fetch --unshallow`)",
+            "hint: check out the lock that pins it (git worktree add ../old REV) and run `git hexmirror update` there; \
+             `git hexmirror compact` may have removed it from the history, or this clone may be shallow (`git fetch --unshallow`)",
         );
     }
 }
 
-/// Returns whether git is to colour; `None` leaves it to git's own settings.
+/// Returns whether git should use colors; `None` leaves it to git's own configuration.
 fn color(output: &Output) -> Option<bool> {
     match output.choice {
         Color::Always => Some(true),

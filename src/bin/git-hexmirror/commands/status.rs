@@ -20,12 +20,12 @@ const SHOWN: usize = 20;
 /// How many dependencies that cannot be mirrored are named in a line.
 const NAMED: usize = 5;
 
-/// Tell whether the mirror has everything that the locks pin
+/// Show whether the mirror has everything that the locks pin
 ///
-/// Exits with 0 if it does and with 1 if not.
+/// Exits with 0 if it does and with 1 if it does not.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// List all settings instead, each with its origin
+    /// List all settings and where each one is set
     #[arg(long)]
     settings: bool,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
     let project = session.project()?;
     let mut status = ops::status(&project, arguments.json.json || session.output.verbose > 0)?;
-    // A remembered answer has only numbers, and what is not mirrored is named.
+    // A cached status has only numbers, but the output names what is not mirrored.
     if status.comparison.is_none() && status.summary.unmirrored + status.summary.ignored > 0 {
         status = ops::status(&project, true)?;
     }
@@ -75,16 +75,16 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
         output.result(styled(DIM, format!("  {not_mirrored}")))?;
     }
     if summary.extra > 0 && output.verbose == 0 {
-        let extra = count(summary.extra, "release or revision is", "releases or revisions are");
-        output.result(styled(DIM, format!("  {extra} kept that these locks do not pin")))?;
+        let extra = count(summary.extra, "release or revision", "releases or revisions");
+        output.result(styled(DIM, format!("  {extra} in the mirror that these locks do not pin")))?;
     }
     if !summary.fresh {
-        output.say("bring it up to date with `git hexmirror update`");
+        output.say("run `git hexmirror update` to update the mirror");
     }
     Ok(())
 }
 
-/// Names the mirror that was read: in a fresh clone, a remote's.
+/// Names the mirror that was read. In a fresh clone, that is a remote's.
 fn whose(project: &Project, status: &Status) -> String {
     match &status.remote {
         Some(remote) => format!("{remote}'s {}", project.branch),
@@ -92,7 +92,7 @@ fn whose(project: &Project, status: &Status) -> String {
     }
 }
 
-/// Prints what the mirror lacks, a line each.
+/// Prints what the mirror lacks, one item per line.
 pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     let limit = if output.verbose > 0 { usize::MAX } else { SHOWN };
     list(
@@ -118,7 +118,7 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     list(output, once(missing), limit)?;
     let changed = comparison.git_changed.iter().map(|change| {
         let has = match change.mirrored.contains(&change.pin.revision) {
-            true => "the mirror has it without all that its entry wants".to_owned(),
+            true => "the mirror has it, but not everything that the lock asks for".to_owned(),
             false => {
                 let mirrored: Vec<String> = change.mirrored.iter().map(Revision::short).collect();
                 format!("the mirror has {}", mirrored.join(", "))
@@ -129,7 +129,7 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     list(output, once(changed), limit)
 }
 
-/// Leaves out lines that were there before: several entries may pin one revision.
+/// Removes repeated lines: several entries may pin one revision.
 fn once(lines: impl Iterator<Item = Text>) -> impl Iterator<Item = Text> {
     let mut seen = BTreeSet::new();
     lines.filter(move |line| seen.insert(line.clone()))
@@ -142,7 +142,7 @@ pub fn extra(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     list(output, extra.map(|item| Text::from("  ") + styled(DIM, "extra  ") + format!(" {item}")), usize::MAX)
 }
 
-/// Says how much there is.
+/// Describes how many releases and git revisions there are.
 pub fn contents(releases: usize, revisions: usize) -> String {
     let releases = count(releases, "release", "releases");
     match revisions {

@@ -13,14 +13,14 @@ use crate::session::Session;
 
 /// Show the settings of .hexmirror.toml that need your permission, or allow them
 ///
-/// The file comes with every branch that you check out. Settings that describe the project count at once: locks, limits, a mirror
-/// branch whose name begins with hexmirror, repositories that you have not configured. Settings that decide whom to trust or
-/// make a hook act are inactive until you allow them: another address or key for hexpm or for a repository that you have
-/// configured, hooks that pull or update, any other mirror branch, and fewer days to keep than the default.
+/// Every branch that you check out can change this file. Settings that only describe the project are active immediately: locks,
+/// limits, a mirror branch whose name starts with hexmirror, and repositories that you have not configured. Settings that decide
+/// whom to trust, or that make a hook act, are inactive until you allow them: another URL or key for hexpm or for a repository
+/// that you have configured, hooks that pull or update, any other mirror branch, and fewer days to keep than the default.
 ///
-/// Without an option, nothing is changed. The hash covers exactly the settings shown and the key files that they name. If one of
-/// them changes, all are inactive again. In CI, set the variable HEXMIRROR_TRUST to the hash. Your own settings and your Hex
-/// configuration always take precedence.
+/// Without an option, this command changes nothing. The hash covers exactly the settings shown and the key files that they
+/// name. If one of them changes, all of them become inactive again. In CI, set the environment variable HEXMIRROR_TRUST to the
+/// hash. Your own settings and your Hex configuration always take precedence.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Allow the settings: record their hash in this repository's git configuration (hexmirror.trust)
@@ -52,7 +52,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let output = &session.output;
     if arguments.revoke {
         output.say(match removed {
-            0 => "this repository's git configuration has no recorded hash".to_owned(),
+            0 => "no hash is recorded in this repository's git configuration".to_owned(),
             number => format!("removed {}", count(number, "recorded hash", "recorded hashes")),
         });
     }
@@ -82,10 +82,10 @@ fn print(output: &Output, project: &Project, allowance: Allowance, recorded: boo
         output.say(styled(GOOD, "allowed") + " these settings in this repository");
     } else if allowance.recorded || allowance.in_environment {
         let by = if allowance.recorded { "git's setting hexmirror.trust" } else { "HEXMIRROR_TRUST" };
-        output.say(format!("these settings are allowed by {by}"));
+        output.say(format!("{by} allows these settings"));
     } else {
         if allowance.has_others {
-            output.say("the settings or key files that you allowed before were different");
+            output.say("the settings or key files have changed since you allowed them");
         }
         output.say(
             styled(BOLD, "hint:")
@@ -116,15 +116,17 @@ fn document(project: &Project, allowance: Allowance) -> Value {
     })
 }
 
-/// Says what a setting would do.
+/// Describes the effect of a setting.
 fn effect(setting: &Setting) -> String {
     match setting {
-        Setting::Branch(name) => format!("the mirror is kept, pushed and pulled as the branch {name:?}"),
+        Setting::Branch(name) => format!("the mirror is stored, pushed and pulled as the branch {name:?}"),
         Setting::PostCheckout(_) => {
             "each checkout, merge or rebase may fetch from remotes or upstream and change the mirror".to_owned()
         }
         Setting::KeepDays(_) => "`git hexmirror prune` keeps less than by default".to_owned(),
-        Setting::Url(repository, _) => format!("packages of {repository} are fetched from there, without your keys"),
+        Setting::Url(repository, _) => {
+            format!("packages of {repository} are fetched from this URL, without your keys")
+        }
         Setting::PublicKey(repository, key) => {
             let file = if matches!(key, KeySetting::Pem(_)) { "this key" } else { "the key in this file" };
             let signer = signer(setting).unwrap_or_else(|problem| problem);

@@ -13,38 +13,38 @@ use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, Text, bytes, count, s
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
-/// How many releases are listed before the rest is only counted.
+/// How many releases are listed before the rest are only counted.
 const SHOWN: usize = 40;
 
-/// Bring the mirror up to the locks: fetch what is missing, verify it, make one commit
+/// Fetch and verify what the locks pin and the mirror lacks, and commit it
 ///
-/// Nothing is fetched where nothing is missing. If anything fails, the branch is as it was, and what was fetched and
-/// verified is not fetched again by the next update.
+/// If nothing is missing, nothing is fetched. If anything fails, the branch does not change, and the next update does not fetch
+/// again what was already fetched and verified.
 ///
-/// Git dependencies are fetched by the system's git, with its credentials, proxies and insteadOf: the pinned revision
-/// with its ancestry (or to the depth that the lock says), and its submodules where the lock says so.
+/// Git dependencies are fetched with the system's git, which uses its credentials, proxies and insteadOf rules: the pinned
+/// revision with its history (or to the depth that the lock specifies), and its submodules if the lock says so.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Only say what would be fetched; exits with 1 if anything would
+    /// Only show what would be fetched; exits with 1 if anything is missing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Fetch all registry entries anew, for retirements and security advisories
+    /// Fetch all registry entries again, for new retirements and security advisories
     #[arg(long)]
     refresh: bool,
-    /// Restore what is damaged or missing in the mirror first: from other commits, the remote, the Hex cache or upstream
+    /// First restore damaged or missing contents of the mirror from other commits, the remote, the Hex cache or upstream
     ///
-    /// The branch stays where it is if its contents can be restored as they were; else it gets a new commit. Damaged files of
-    /// the object database are set aside in .git/hexmirror/damaged. Exits with 1, 3 or 4 if something could not be restored.
+    /// If all contents can be restored exactly, the branch does not move; otherwise it gets a new commit. Damaged files of the
+    /// object database are moved to .git/hexmirror/damaged. Exits with 1, 3 or 4 if something could not be restored.
     #[arg(long, conflicts_with = "dry_run")]
     repair: bool,
-    /// Commit what could be had, where something could not; the mirror is then incomplete, and the exit code says why
+    /// Commit whatever was fetched, even if some fetches failed; the exit code tells what failed
     #[arg(short, long)]
     keep_going: bool,
-    /// Replace the registry entry of this package (NAME, or REPOSITORY/NAME) by upstream's, even if that lacks a release, a
-    /// retirement or an advisory that the mirror's has
+    /// Accept upstream's registry entry of PACKAGE (NAME or REPOSITORY/NAME), even if it lacks a release, a retirement or an
+    /// advisory that the mirror's entry has
     #[arg(long, value_name = "PACKAGE", value_parser = package)]
     accept_older: Vec<EntryId>,
-    /// How many requests run at once, and git fetches up to 4 [default: 8]
+    /// Number of parallel requests; at most 4 of them are git fetches [default: 8]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     #[command(flatten)]
@@ -83,7 +83,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             };
         }
     }
-    // The repository on disk is no longer the one that was opened.
+    // The repair has changed the repository on disk, so it is opened again.
     let project = if repair.is_some() { session.project()? } else { project };
     let progress = session.progress();
     let update = ops::update(&project, options, &progress);
@@ -97,22 +97,22 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         summarise(output, &project, &update, arguments.dry_run).map_err(CommandError::Print)?;
     }
     if let Some(error) = update.failed {
-        output.say(styled(BAD, "incomplete") + ": not everything that the locks pin is there");
+        output.say(styled(BAD, "incomplete") + ": the mirror lacks some of what the locks pin");
         return Err(CommandError::Op(error));
     }
     Ok(if arguments.dry_run && !update.before.summary.fresh { NOT_FRESH } else { 0 })
 }
 
-/// Prints what a repair did.
+/// Prints the outcome of a repair.
 fn repaired(output: &Output, project: &Project, repair: &Repair) -> std::io::Result<()> {
     let salvage = &repair.salvage;
     for path in &salvage.indexed {
-        output.say(format!("  made the index {} anew", path.display()));
+        output.say(format!("  rebuilt the index {}", path.display()));
     }
     if !salvage.set_aside.is_empty() {
         let files = count(salvage.set_aside.len(), "damaged file", "damaged files");
         let objects = count(salvage.saved, "object", "objects");
-        output.say(format!("  set aside {files} in {}; {objects} in them could be saved", salvage.folder.display()));
+        output.say(format!("  moved {files} to {}; recovered {objects} from them", salvage.folder.display()));
         salvage.set_aside.iter().for_each(|path| output.detail(styled(DIM, format!("    {}", path.display()))));
     }
     for (item, from) in &repair.restored {
@@ -121,7 +121,7 @@ fn repaired(output: &Output, project: &Project, repair: &Repair) -> std::io::Res
         );
     }
     for item in &repair.dropped {
-        output.result(styled(BAD, "lost:") + format!(" {item}: no source has it, so it was dropped"))?;
+        output.result(styled(BAD, "lost:") + format!(" {item}: removed, because no source has it"))?;
     }
     for damage in &repair.left {
         output.result(styled(BAD, "damaged:") + format!(" {}: {}", damage.path, damage.problem))?;
@@ -133,14 +133,14 @@ fn repaired(output: &Output, project: &Project, repair: &Repair) -> std::io::Res
     } else if !repair.left.is_empty() {
         output.say(styled(BAD, "incomplete") + format!(": {branch}{commit} is still damaged"));
     } else if repair.commit == repair.before {
-        output.say(styled(BOLD, "repaired") + format!(" {branch}: it stays{commit}, and all its objects are there"));
+        output.say(styled(BOLD, "repaired") + format!(" {branch}: it stays{commit}, with all its objects"));
     } else {
         output.say(styled(BOLD, "repaired") + format!(" {branch}: it is now{commit}"));
     }
     Ok(())
 }
 
-/// Prints what an update did, or would do.
+/// Prints the outcome of an update, or what it would do.
 pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: bool) -> std::io::Result<()> {
     if let Some(remote) = &update.adopted {
         output.say(format!("adopted {} from {remote}", project.branch));
@@ -159,7 +159,7 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
         let present = status::contents(update.before.summary.present, update.before.summary.git);
         output.say(styled(GOOD, "fresh") + format!(": {}{commit} has {present}; nothing to do", project.branch));
     } else if update.commit == update.before.commit {
-        let entries = count(update.entries, "registry entry is as it was", "registry entries are as they were");
+        let entries = count(update.entries, "registry entry did not change", "registry entries did not change");
         let commit = update.commit.map_or_else(String::new, short);
         let fetched = bytes(update.downloaded_bytes);
         output
@@ -182,7 +182,7 @@ fn changed(output: &Output, project: &Project, update: &Update) {
         let from = release.replaced.as_ref().map_or_else(String::new, |version| format!(" (was {version})"));
         output.say(Text::from("  ") + styled(style, sign) + format!(" {}", release.id) + styled(DIM, from));
         if let Some(reason) = release.fallback.as_ref().filter(|_| release.stored.storage == Storage::Tarball) {
-            output.detail(styled(DIM, format!("    stored as its tarball: {reason}")));
+            output.detail(styled(DIM, format!("    stored as a tarball: {reason}")));
         }
     }
     if update.added.len() > SHOWN {

@@ -10,13 +10,15 @@ use crate::output::{BAD, BOLD, GOOD, count, styled};
 use crate::report::{INTEGRITY, NOT_FRESH};
 use crate::session::Session;
 
-/// Check every byte of the mirror again
+/// Verify every byte of the mirror
 ///
-/// Reads every git object and compares it with its id; checks the packs, indexes and loose objects that hold any of the
-/// mirror byte by byte; compares the manifest with the tree, in both directions; rebuilds every tarball and compares it
-/// with the manifest, the locks and the registry; checks the signature of every registry entry; has git check every object
-/// and the ancestry of every git revision. Exits with 1 if anything is damaged; `git hexmirror update --repair` restores it.
-/// Exits with 4 if another key signed a registry entry than its repository's, or the manifest records another signer.
+/// Reads every git object and compares it with its id. Checks byte by byte the packs, indexes and loose objects that hold parts
+/// of the mirror. Compares the manifest with the tree, in both directions. Rebuilds every tarball and compares it with the
+/// manifest, the locks and the registry. Checks the signature of every registry entry. Lets git check every object and the
+/// history of every git revision.
+///
+/// Exits with 1 if anything is damaged; `git hexmirror update --repair` restores it. Exits with 4 if a registry entry is not
+/// signed with its repository's key, or if the manifest records another signer.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -55,7 +57,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         if damages.is_empty() {
             output.say(styled(GOOD, "intact") + format!(": {checked}"));
         } else {
-            output.say(styled(BAD, count(damages.len(), "damage", "damages")) + format!(" in {checked}"));
+            output.say(styled(BAD, count(damages.len(), "damaged item", "damaged items")) + format!(" in {checked}"));
             output.say(styled(BOLD, "hint:") + format!(" {}", way_out(&project)));
         }
     }
@@ -66,10 +68,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     })
 }
 
-/// Says how to come by a mirror without damage.
+/// Returns a hint on how to restore the mirror.
 fn way_out(project: &Project) -> String {
     let remote = project.repository.default_remote().map_or_else(String::new, |remote| format!("{remote}, "));
     format!(
-        "restore it from {remote}the Hex cache or upstream with `git hexmirror update --repair`; no branch has to be deleted"
+        "run `git hexmirror update --repair` to restore it from {remote}the Hex cache or upstream; do not delete the branch"
     )
 }
