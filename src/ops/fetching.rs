@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use super::git_fetcher::{FetchedRepository, GitFetcher};
 use super::health::Health;
-use super::kept::{KeptEntries, KeptEntry, Verified};
-use super::mentioned::read_entry;
+use super::kept_entries::{KeptEntries, KeptEntry, Verified};
+use super::needed_entries::read_entry;
 use super::parallel::cores;
 use super::upstream::HexRepositories;
 use super::{OpError, Result};

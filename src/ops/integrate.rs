@@ -1,7 +1,7 @@
 //! Integrates a remote's mirror into the local branch.
 
-use super::mentioned::read_entry;
 use super::merge::{self, History, Merge, MergeStatistics};
+use super::needed_entries::read_entry;
 use super::sync::{Pull, Way};
 use super::{OpError, Project, Result};
 use crate::model::{GitAddress, Manifest, Remote, Revision};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Add;
 
-use super::mentioned::{mentioned, read_entry};
 use super::needed::{LockScope, LockedNeeds, needed};
+use super::needed_entries::{needed_entries, read_entry};
 use super::signers::Signers;
 use super::update_message::count;
 use super::upstream::HexRepositories;
@@ -286,7 +286,7 @@ impl<'a> Union<'a> {
             Some(package) => Ok(Some(package.clone())),
             None => Ok(read_entry(self.ours, id)?.or(read_entry(self.theirs, id)?)),
         };
-        let needed = mentioned(draft.manifest().releases.keys(), read)?;
+        let needed = needed_entries(draft.manifest().releases.keys(), read)?;
         let mut taken = 0;
         for id in self.gone_here.entries.keys().filter(|id| needed.contains(*id)) {
             match self.theirs.entry(id)? {

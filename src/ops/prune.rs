@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::git_fetcher::GitFetcher;
 use super::init::own_mirror;
-use super::mentioned::{mentioned, read_entry};
 use super::needed::{self, LockScope, LockedNeeds};
+use super::needed_entries::{needed_entries, read_entry};
 use super::update_message::count;
 use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit};
@@ -119,8 +119,8 @@ fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) 
     // Registry entries are removed with their releases. They are no reason to prune by themselves.
     if !pruning.releases.is_empty() {
         let stays = manifest.releases.keys().filter(|id| !pruning.releases.contains_key(*id));
-        let mentioned: BTreeSet<EntryId> = mentioned(stays, |id| read_entry(snapshot, id))?;
-        pruning.drop_entries(manifest, &mentioned);
+        let needed: BTreeSet<EntryId> = needed_entries(stays, |id| read_entry(snapshot, id))?;
+        pruning.drop_entries(manifest, &needed);
     }
     Ok(pruning)
 }

@@ -9,7 +9,7 @@ use crate::store::Snapshot;
 
 /// Returns the entries that the given releases need: their own entries and those of all their dependencies, including
 /// optional ones. `package` reads an entry and may return `None`; such a package adds no dependencies.
-pub(super) fn mentioned<'a>(
+pub(super) fn needed_entries<'a>(
     releases: impl IntoIterator<Item = &'a ReleaseId>,
     package: impl Fn(&EntryId) -> Result<Option<Package>>,
 ) -> Result<BTreeSet<EntryId>> {
@@ -17,14 +17,14 @@ pub(super) fn mentioned<'a>(
     for release in releases {
         versions.entry(release.entry()).or_default().insert(&release.version);
     }
-    let mut mentioned: BTreeSet<EntryId> = versions.keys().cloned().collect();
+    let mut needed: BTreeSet<EntryId> = versions.keys().cloned().collect();
     for (entry, versions) in &versions {
         let package = package(entry)?;
         let releases = package.iter().flat_map(|package| &package.releases);
         let stored = releases.filter(|release| versions.contains(&release.version));
-        mentioned.extend(stored.flat_map(|release| release.mentions(&entry.repository)));
+        needed.extend(stored.flat_map(|release| release.mentions(&entry.repository)));
     }
-    Ok(mentioned)
+    Ok(needed)
 }
 
 /// Reads a registry entry of a snapshot without verifying its signature, which was verified when the entry was stored.
