@@ -39,7 +39,7 @@ pub use process::{Git, GitSettings};
 pub use scratch::Scratch;
 pub use show::{Show, TreePair};
 pub use submodule::Submodule;
-pub use transfer::{Brought, Lease, Place, ProjectGit, Taken};
+pub use transfer::{FetchOutcome, FetchTarget, Lease, ProjectGit, PushOutcome};
 
 /// The result type of this module.
 pub type Result<T, E = GitError> = std::result::Result<T, E>;

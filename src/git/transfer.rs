@@ -19,7 +19,7 @@ pub struct ProjectGit {
 
 /// Where a fetch writes, apart from the repository until the fetched objects are complete.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct FetchTarget<'a> {
     /// The object folder, which has the repository's as an alternate.
     pub objects: &'a Path,
     /// A separate git folder, because git writes `FETCH_HEAD` to it.
@@ -32,9 +32,9 @@ pub struct Place<'a> {
 
 /// The outcome of fetching a ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Brought {
+pub enum FetchOutcome {
     /// The ref was fetched.
-    Here {
+    Fetched {
         /// The commit that the ref points to, as hexadecimal digits.
         commit: String,
     },
@@ -44,9 +44,9 @@ pub enum Brought {
 
 /// The outcome of pushing a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum PushOutcome {
     /// The remote has the commit now.
-    Done,
+    Pushed,
     /// The remote already had the commit.
     UpToDate,
     /// The remote's ref has moved to a commit that is not an ancestor of the pushed one.
@@ -111,13 +111,14 @@ impl ProjectGit {
     ///
     /// # Errors
     /// Fails if the remote cannot be reached.
-    pub fn bring(&self, remote: &Remote, reference: &str, place: &Place<'_>) -> Result<Brought> {
+    pub fn fetch(&self, remote: &Remote, reference: &str, target: &FetchTarget<'_>) -> Result<FetchOutcome> {
         refuse_option(remote)?;
-        let run = in_place(self.prepare(&[&FETCH[..], &[remote.secret_text(), reference]].concat()), place)?;
-        match run.input_file(alive(place)).finish() {
-            Ok(_) => fetched_commit(&place.git_dir.join("FETCH_HEAD"), remote).map(|commit| Brought::Here { commit }),
+        let run = writing_to(self.prepare(&[&FETCH[..], &[remote.secret_text(), reference]].concat()), target)?;
+        match run.input_file(alive(target)).finish() {
+            Ok(_) => fetched_commit(&target.git_dir.join("FETCH_HEAD"), remote)
+                .map(|commit| FetchOutcome::Fetched { commit }),
             Err(Unsuccessful::Complaint { text, .. }) if text.contains("couldn't find remote ref") => {
-                Ok(Brought::Absent)
+                Ok(FetchOutcome::Absent)
             }
             Err(unsuccessful) => Err(self.failed(remote, "fetch", unsuccessful)),
         }
@@ -128,9 +129,9 @@ impl ProjectGit {
     ///
     /// # Errors
     /// Fails if the remote cannot be reached or does not have all of the objects.
-    pub fn complete(&self, remote: &Remote, commit: &str, place: &Place<'_>) -> Result<()> {
+    pub fn complete(&self, remote: &Remote, commit: &str, target: &FetchTarget<'_>) -> Result<()> {
         refuse_option(remote)?;
-        let mut missing = self.missing(commit, place)?;
+        let mut missing = self.missing(commit, target)?;
         // A tree is sent with everything below it, so one round is enough unless the server leaves something out.
         for _ in 0..COMPLETING_ROUNDS {
             if missing.is_empty() {
@@ -141,11 +142,11 @@ impl ProjectGit {
             let plain = ["-c", "fetch.negotiationAlgorithm=noop"];
             let arguments = [&plain[..], &FETCH[..], &["--stdin", remote.secret_text()]].concat();
             let input = missing.iter().map(|id| format!("{id}\n")).collect::<String>().into_bytes();
-            in_place(self.prepare(&arguments), place)?
+            writing_to(self.prepare(&arguments), target)?
                 .input(input)
                 .finish()
                 .map_err(|unsuccessful| self.failed(remote, "fetch", unsuccessful))?;
-            missing = self.missing(commit, place)?;
+            missing = self.missing(commit, target)?;
         }
         match missing.first() {
             None => Ok(()),
@@ -158,9 +159,9 @@ impl ProjectGit {
 
     /// Returns the ids of the objects that a commit's history lacks in this repository, as far as the history can be
     /// walked.
-    fn missing(&self, commit: &str, place: &Place<'_>) -> Result<Vec<String>> {
+    fn missing(&self, commit: &str, target: &FetchTarget<'_>) -> Result<Vec<String>> {
         let arguments = ["--no-replace-objects", "rev-list", "--objects", "--missing=print", commit, "--"];
-        let listed = in_place(self.prepare(&arguments), place)?.output("list the objects of the mirror")?;
+        let listed = writing_to(self.prepare(&arguments), target)?.output("list the objects of the mirror")?;
         Ok(String::from_utf8_lossy(&listed)
             .lines()
             .filter_map(|line| line.strip_prefix('?'))
@@ -173,14 +174,14 @@ impl ProjectGit {
     ///
     /// # Errors
     /// Fails if the remote cannot be reached or rejects the update.
-    pub fn take(
+    pub fn push(
         &self,
         remote: &Remote,
         commit: &str,
         reference: &str,
         lease: Option<Lease<'_>>,
         alive: Option<File>,
-    ) -> Result<Taken> {
+    ) -> Result<PushOutcome> {
         refuse_option(remote)?;
         let lease = lease.map(|lease| format!("--force-with-lease={reference}:{}", lease.expected.unwrap_or_default()));
         let refspec = format!("{commit}:{reference}");
@@ -206,18 +207,18 @@ impl ProjectGit {
         };
         let report = String::from_utf8_lossy(&report);
         match (read_report(&report, reference), unsuccessful) {
-            (Some(('!', reason)), _) if is_lost_race(reason) => Ok(Taken::Moved),
+            (Some(('!', reason)), _) if is_lost_race(reason) => Ok(PushOutcome::Moved),
             (Some(('!', reason)), unsuccessful) => {
-                let told = match unsuccessful {
+                let details = match unsuccessful {
                     Some(Unsuccessful::Complaint { text, .. }) => format!("; {text}"),
                     _ => String::new(),
                 };
-                let message = format!("{reason}{told}");
+                let message = format!("{reason}{details}");
                 Err(GitError::NotTaken { url: remote.to_string(), reference: reference.to_owned(), message })
             }
             (_, Some(unsuccessful)) => Err(self.failed(remote, "push", unsuccessful)),
-            (Some(('=', _)), None) => Ok(Taken::UpToDate),
-            (_, None) => Ok(Taken::Done),
+            (Some(('=', _)), None) => Ok(PushOutcome::UpToDate),
+            (_, None) => Ok(PushOutcome::Pushed),
         }
     }
 
@@ -263,16 +264,16 @@ impl ProjectGit {
     }
 }
 
-/// Makes a git process write to a place apart from the repository.
-fn in_place<'a>(run: Run<'a>, place: &Place<'_>) -> Result<Run<'a>> {
+/// Makes a git process write to a target outside the repository.
+fn writing_to<'a>(run: Run<'a>, target: &FetchTarget<'_>) -> Result<Run<'a>> {
     // The paths must be absolute, because git runs in another folder.
     let whole = |path: &Path| fs::canonicalize(path).map_err(GitError::io("read", path));
-    let run = run.variable("GIT_DIR", whole(place.git_dir)?).variable("GIT_COMMON_DIR", whole(place.common_dir)?);
-    Ok(run.variable("GIT_OBJECT_DIRECTORY", whole(place.objects)?))
+    let run = run.variable("GIT_DIR", whole(target.git_dir)?).variable("GIT_COMMON_DIR", whole(target.common_dir)?);
+    Ok(run.variable("GIT_OBJECT_DIRECTORY", whole(target.objects)?))
 }
 
-fn alive(place: &Place<'_>) -> Result<File> {
-    place.alive.try_clone().map_err(GitError::io("open", place.objects))
+fn alive(target: &FetchTarget<'_>) -> Result<File> {
+    target.alive.try_clone().map_err(GitError::io("open", target.objects))
 }
 
 /// Parses the fetched commit from git's `FETCH_HEAD`, whose line begins with the commit's id.

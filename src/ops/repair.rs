@@ -15,7 +15,7 @@ use super::upstream::HexRepositories;
 use super::verify::{damage, verify};
 use super::{OpError, Result, UpdateOptions};
 use crate::fetch::Downloads;
-use crate::git::{Brought, GitSettings, Place, ProjectGit};
+use crate::git::{FetchOutcome, FetchTarget, GitSettings, ProjectGit};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
 use crate::plan::{GitPin, GitPlan, Pin};
@@ -296,9 +296,9 @@ fn pin(sources: &Sources, id: &ReleaseId) -> Pin {
 fn from_remote(project: &Project, remote: &Remote, may_ask: bool) -> Result<bool> {
     let Project { repository, branch, .. } = project;
     let folder = repository.own_dir().join("repair.git");
-    let result = fetch_separately(project, remote, may_ask, &folder).and_then(|brought| match brought {
-        Brought::Absent => Ok(false),
-        Brought::Here { commit } => {
+    let result = fetch_separately(project, remote, may_ask, &folder).and_then(|outcome| match outcome {
+        FetchOutcome::Absent => Ok(false),
+        FetchOutcome::Fetched { commit } => {
             repository.adopt_packs(&folder.join("objects"))?;
             let tip = ObjectId::from_hex(commit.as_bytes()).map_err(|_| repository.no_mirror(branch))?;
             repository.note_remote(remote, branch, Some(tip), "pull")?;
@@ -309,7 +309,12 @@ fn from_remote(project: &Project, remote: &Remote, may_ask: bool) -> Result<bool
     result
 }
 
-fn fetch_separately(project: &Project, remote: &Remote, may_ask: bool, folder: &std::path::Path) -> Result<Brought> {
+fn fetch_separately(
+    project: &Project,
+    remote: &Remote,
+    may_ask: bool,
+    folder: &std::path::Path,
+) -> Result<FetchOutcome> {
     let repository = &project.repository;
     let _ = fs::remove_dir_all(folder);
     repository.init_apart(folder)?;
@@ -321,8 +326,8 @@ fn fetch_separately(project: &Project, remote: &Remote, may_ask: bool, folder: &
     let git = ProjectGit::find(settings, directory, folder)?;
     let (objects, alive) = (folder.join("objects"), folder.join("HEAD"));
     let alive = fs::File::open(&alive).map_err(OpError::machine("read", &alive))?;
-    let place = Place { objects: &objects, git_dir: folder, common_dir: folder, alive: &alive };
-    git.bring(remote, &project.branch.full_name(), &place).map_err(OpError::Remote)
+    let target = FetchTarget { objects: &objects, git_dir: folder, common_dir: folder, alive: &alive };
+    git.fetch(remote, &project.branch.full_name(), &target).map_err(OpError::Remote)
 }
 
 fn message(repair: &Repair) -> String {

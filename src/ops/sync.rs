@@ -7,7 +7,7 @@ use super::integrate::{Source, SupersededMerge, covers, integrate};
 use super::merge::MergeStatistics;
 use super::signers::check_outgoing;
 use super::{OpError, Project, Result};
-use crate::git::{Brought, Lease, Place, ProjectGit, Taken};
+use crate::git::{FetchOutcome, FetchTarget, Lease, ProjectGit, PushOutcome};
 use crate::model::Remote;
 use crate::progress::{Event, Progress};
 use crate::store::{Incoming, Lock, Mark, ObjectId, Repository};
@@ -118,10 +118,10 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         check_outgoing(project, &remote, &own, progress)?;
         let commit = own.commit();
         match push_commit(project, &git, &remote, commit, None)? {
-            Taken::Moved => {}
-            taken => {
+            PushOutcome::Moved => {}
+            outcome => {
                 project.repository.note_remote(&remote, &project.branch, Some(commit), "push")?;
-                return Ok(Push { remote, pushed: taken == Taken::Done, way, statistics, commit, attempts });
+                return Ok(Push { remote, pushed: outcome == PushOutcome::Pushed, way, statistics, commit, attempts });
             }
         }
         if attempts > 1 {
@@ -174,10 +174,10 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progre
     let expected = there.map(|there| there.to_string());
     let lease = Lease { expected: expected.as_deref() };
     match push_commit(project, &git, &remote, commit, Some(lease))? {
-        Taken::Moved => Err(OpError::RemoteKeptMoving { remote, branch, attempts: 1 }),
-        taken => {
+        PushOutcome::Moved => Err(OpError::RemoteKeptMoving { remote, branch, attempts: 1 }),
+        outcome => {
             project.repository.note_remote(&remote, &project.branch, Some(commit), "push")?;
-            let (pushed, way) = (taken == Taken::Done, Way::UpToDate);
+            let (pushed, way) = (outcome == PushOutcome::Pushed, Way::UpToDate);
             Ok(Push { remote, pushed, way, statistics: MergeStatistics::default(), commit, attempts: 1 })
         }
     }
@@ -214,12 +214,12 @@ fn push_commit(
     remote: &Remote,
     commit: ObjectId,
     lease: Option<Lease<'_>>,
-) -> Result<Taken> {
+) -> Result<PushOutcome> {
     let Project { repository, branch, .. } = project;
     let mark = Mark::of_git(repository, &repository.tracking_ref(remote, branch), commit);
-    let taken = git.take(remote, &commit.to_string(), &branch.full_name(), lease, mark.file());
+    let outcome = git.push(remote, &commit.to_string(), &branch.full_name(), lease, mark.file());
     mark.clear_after_git(repository);
-    taken.map_err(OpError::Remote)
+    outcome.map_err(OpError::Remote)
 }
 
 /// Fetches a remote's mirror and returns its tip, or `None` if it has none.
@@ -227,17 +227,17 @@ pub(super) fn fetch_mirror(project: &Project, git: &ProjectGit, remote: &Remote)
     let Project { repository, branch, .. } = project;
     repository.forget_broken_remote(remote, branch)?;
     let incoming = repository.begin_incoming()?;
-    let place = place(repository, &incoming);
-    let tip = match git.bring(remote, &branch.full_name(), &place).map_err(OpError::Remote)? {
-        Brought::Here { commit } => {
+    let target = target(repository, &incoming);
+    let tip = match git.fetch(remote, &branch.full_name(), &target).map_err(OpError::Remote)? {
+        FetchOutcome::Fetched { commit } => {
             if repository.is_partial() {
-                git.complete(remote, &commit, &place).map_err(OpError::Remote)?;
+                git.complete(remote, &commit, &target).map_err(OpError::Remote)?;
             }
             incoming.keep()?;
             // Git writes nothing else to that file.
             Some(ObjectId::from_hex(commit.as_bytes()).map_err(|_| repository.no_mirror(branch))?)
         }
-        Brought::Absent => None,
+        FetchOutcome::Absent => None,
     };
     repository.note_remote(remote, branch, tip, "pull")?;
     Ok(tip)
@@ -251,11 +251,11 @@ pub(super) fn complete(project: &Project, remote: &Remote, tip: ObjectId) -> Res
         return Ok(());
     }
     let (git, incoming) = (project.git(false)?, repository.begin_incoming()?);
-    git.complete(remote, &tip.to_string(), &place(repository, &incoming)).map_err(OpError::Remote)?;
+    git.complete(remote, &tip.to_string(), &target(repository, &incoming)).map_err(OpError::Remote)?;
     Ok(incoming.keep()?)
 }
 
-fn place<'a>(repository: &'a Repository, incoming: &'a Incoming) -> Place<'a> {
+fn target<'a>(repository: &'a Repository, incoming: &'a Incoming) -> FetchTarget<'a> {
     let (objects, git_dir, alive) = (incoming.objects(), incoming.git_dir(), incoming.alive());
-    Place { objects, git_dir, common_dir: repository.common_dir(), alive }
+    FetchTarget { objects, git_dir, common_dir: repository.common_dir(), alive }
 }
