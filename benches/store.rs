@@ -6,7 +6,7 @@ use std::path::Path;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
 use git_hexmirror::model::{ReleaseId, RepositoryName};
-use git_hexmirror::store::{Branch, Draft, ReleaseEncoder, Repository};
+use git_hexmirror::store::{Branch, ReleaseEncoder, Repository, Transaction};
 use tempfile::TempDir;
 
 /// The number of releases in one commit.
@@ -40,12 +40,12 @@ fn repository(folder: &Path) -> (Repository, Branch) {
 fn publish(folder: &Path, releases: &[(ReleaseId, Vec<u8>)]) {
     let (repository, branch) = repository(folder);
     let encoder = ReleaseEncoder::new(&repository, Limits::default()).expect("a repository");
-    let mut draft = Draft::begin(&repository, &branch, None).expect("a repository");
+    let mut transaction = Transaction::begin(&repository, &branch, None).expect("a repository");
     for (id, bytes) in releases {
         let tarball = Tarball::open(bytes, &Limits::default()).expect("a tarball");
-        draft.add_release(encoder.encode(id.clone(), &tarball).expect("a release")).expect("a writable folder");
+        transaction.add_release(encoder.encode(id.clone(), &tarball).expect("a release")).expect("a writable folder");
     }
-    draft.publish("Add packages\n").expect("a writable folder");
+    transaction.publish("Add packages\n").expect("a writable folder");
 }
 
 fn store(criterion: &mut Criterion) {

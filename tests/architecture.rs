@@ -183,7 +183,7 @@ fn every_module_is_assigned_to_a_layer() {
 #[test]
 fn upward_imports_are_detected() {
     for (module, text) in [
-        (&["fetch", "retry"][..], "use crate::store::Draft;"),
+        (&["fetch", "retry"][..], "use crate::store::Transaction;"),
         (&["store"], "use crate::{hex, fetch::Upstream};"),
         (&["serve", "route"], "use super::super::git;"),
         (&["hex", "registry", "key"], "fn f() { crate::ops::update() }"),
@@ -220,8 +220,8 @@ fn forbidden_names_are_detected() {
 #[test]
 fn permitted_names_pass() {
     for (module, text) in [
-        (&["ops", "update"][..], "use crate::{fetch::Upstream, store::{Draft, Snapshot}}; use super::OpError;"),
-        (&["store", "draft"], "use gix::ObjectId; use gix_pack::data; fn f() { self::draft::g(super::x) }"),
+        (&["ops", "update"][..], "use crate::{fetch::Upstream, store::{Transaction, Snapshot}}; use super::OpError;"),
+        (&["store", "transaction"], "use gix::ObjectId; use gix_pack::data; fn f() { self::transaction::g(super::x) }"),
         (
             &["fetch"],
             "//! Not reqwest::Client of crate::ops; std::env.\nuse reqwest::Client; /* println!() /* x */ y */",

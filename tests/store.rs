@@ -9,7 +9,9 @@ use std::path::Path;
 use git::{Sandbox, real_input};
 use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
 use git_hexmirror::model::{ReleaseId, RepositoryName, Storage};
-use git_hexmirror::store::{Branch, Discovery, Draft, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
+use git_hexmirror::store::{
+    Branch, Discovery, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError, Transaction,
+};
 
 fn open(folder: &Path) -> (Repository, Branch) {
     let repository = Repository::discover(folder, Discovery::default()).unwrap();
@@ -24,12 +26,12 @@ fn release(package: &str, version: &str) -> ReleaseId {
 
 fn store(repository: &Repository, branch: &Branch, base: Option<&Snapshot>, tarballs: &[(ReleaseId, Vec<u8>)]) {
     let encoder = ReleaseEncoder::new(repository, Limits::default()).unwrap();
-    let mut draft = Draft::begin(repository, branch, base).unwrap();
+    let mut transaction = Transaction::begin(repository, branch, base).unwrap();
     for (id, bytes) in tarballs {
         let tarball = Tarball::open(bytes, &Limits::default()).unwrap();
-        draft.add_release(encoder.encode(id.clone(), &tarball).unwrap()).unwrap();
+        transaction.add_release(encoder.encode(id.clone(), &tarball).unwrap()).unwrap();
     }
-    draft.publish("Update\n").unwrap();
+    transaction.publish("Update\n").unwrap();
 }
 
 fn real_tarballs(data: &Path) -> Vec<(ReleaseId, Vec<u8>)> {
@@ -107,9 +109,9 @@ fn nothing_is_published_that_refers_to_missing_or_damaged_objects() {
         }
         let (repository, branch) = open(&folder);
         let base = repository.snapshot(&branch).unwrap().unwrap();
-        let mut draft = Draft::begin(&repository, &branch, Some(&base)).unwrap();
-        draft.take_release(&repository.snapshot(&other).unwrap().unwrap(), &made_up("taken").0).unwrap();
-        let refused = draft.publish("Take\n");
+        let mut transaction = Transaction::begin(&repository, &branch, Some(&base)).unwrap();
+        transaction.copy_release(&repository.snapshot(&other).unwrap().unwrap(), &made_up("taken").0).unwrap();
+        let refused = transaction.publish("Take\n");
         let path = "hex/hexpm/packages/taken/contents/lib/x.ex";
         assert!(
             matches!(&refused, Err(StoreError::Damaged { path: named, .. }) if named == path),

@@ -21,7 +21,7 @@ use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{EntryId, GitAddress, ReleaseId, RepositoryName, Revision};
 use crate::plan::{GitPlan, Pin, lost};
 use crate::progress::{Event, Progress};
-use crate::store::{Draft, EncodedRelease, ReleaseEncoder, Snapshot};
+use crate::store::{EncodedRelease, ReleaseEncoder, Snapshot, Transaction};
 
 /// What is to be fetched.
 #[derive(Debug, Default)]
@@ -140,7 +140,7 @@ pub(super) struct FetchContext<'a> {
 pub(super) fn fetch(
     plan: FetchPlan,
     context: FetchContext<'_>,
-    draft: &mut Draft<'_>,
+    transaction: &mut Transaction<'_>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Fetched> {
     let FetchContext { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going } = context;
@@ -207,7 +207,7 @@ pub(super) fn fetch(
         });
         // If git's thread cannot start, continue with the tarballs, because the next update reuses them.
         let errors = git.and_then(Result::err).into_iter().collect();
-        let fetched = collect(arrived, errors, draft, keep_going, progress.as_ref());
+        let fetched = collect(arrived, errors, transaction, keep_going, progress.as_ref());
         let received = network.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         fetched.map(|fetched| Fetched { downloaded_bytes: fetched.downloaded_bytes + received, ..fetched })
     })
@@ -217,7 +217,7 @@ pub(super) fn fetch(
 fn collect(
     mut arrived: queue::Receiver<Arrival>,
     mut errors: Vec<OpError>,
-    draft: &mut Draft<'_>,
+    transaction: &mut Transaction<'_>,
     keep_going: bool,
     progress: &dyn Progress,
 ) -> Result<Fetched> {
@@ -227,15 +227,15 @@ fn collect(
             Arrival::Failed(error) => errors.push(error),
             // After an error, the transaction is not published, so further items are not written.
             _ if !errors.is_empty() && !keep_going => {}
-            Arrival::Entry { id, signed } => match draft.put_entry(id, &signed) {
+            Arrival::Entry { id, signed } => match transaction.put_entry(id, &signed) {
                 Ok(()) => fetched.entries += 1,
                 Err(error) => errors.push(error.into()),
             },
-            Arrival::Absent(id) => draft.note_absent(id),
+            Arrival::Absent(id) => transaction.note_absent(id),
             Arrival::Release(release) => {
                 let (id, stored, fallback) = (release.id.clone(), release.stored, release.fallback.clone());
                 progress.report(Event::Finished { item: id.to_string() });
-                match draft.add_release(*release) {
+                match transaction.add_release(*release) {
                     Ok(()) => fetched.releases.push(Stored { id, stored, fallback }),
                     Err(error) => errors.push(error.into()),
                 }
@@ -243,7 +243,7 @@ fn collect(
             Arrival::Git(repository) => {
                 let FetchedRepository { address, stored, files, added, downloaded_bytes } = *repository;
                 fetched.downloaded_bytes += downloaded_bytes;
-                match draft.put_git(address.clone(), stored, files) {
+                match transaction.put_git(address.clone(), stored, files) {
                     Ok(()) => fetched.git.push(StoredRepository { address, added }),
                     Err(error) => errors.push(error.into()),
                 }

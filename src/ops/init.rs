@@ -5,7 +5,7 @@ use super::sync::{complete, fetch_mirror};
 use super::{Project, Result, merge};
 use crate::model::Remote;
 use crate::progress::{Event, Progress};
-use crate::store::{Draft, Lock, ObjectId, Snapshot};
+use crate::store::{Lock, ObjectId, Snapshot, Transaction};
 
 /// The result of `init`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub fn init(project: &Project, may_ask: bool, progress: &dyn Progress) -> Result
     match adopt(project, progress)? {
         Some((remote, snapshot)) => Ok(Initialised::Adopted { remote, commit: snapshot.commit() }),
         None => {
-            let draft = Draft::begin(&project.repository, &project.branch, None)?;
-            let published = draft.publish("Create the mirror\n")?;
+            let transaction = Transaction::begin(&project.repository, &project.branch, None)?;
+            let published = transaction.publish("Create the mirror\n")?;
             Ok(Initialised::Made { commit: published.commit })
         }
     }

@@ -14,7 +14,7 @@ use crate::hex::registry::Package;
 use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredGit, StoredRelease};
 use crate::plan::{Needed, Pruning, knows_more};
 use crate::progress::{Event, Progress, Silent};
-use crate::store::{Draft, ObjectId, REPLACES, Snapshot, StoreError};
+use crate::store::{ObjectId, REPLACES, Snapshot, StoreError, Transaction};
 
 /// Statistics of a merge: what the local mirror received from another mirror.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -86,39 +86,39 @@ pub(super) fn merge(
 ) -> Result<(ObjectId, MergeStatistics)> {
     let Merge { ours, theirs, shared, history, replaced, title } = merge;
     let union = Union::new(project, ours, theirs, &shared, progress)?;
-    let mut draft = Draft::begin(&project.repository, &project.branch, Some(ours))?;
+    let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(ours))?;
     match history {
-        History::Joined => draft.merge(theirs),
-        History::Replaced => draft.note(),
+        History::Joined => transaction.merge(theirs),
+        History::Replaced => transaction.allow_empty(),
         History::Dropped => {}
     }
     if let Some(replaced) = replaced {
-        draft.replace(replaced);
+        transaction.replace(replaced);
     }
-    let (packages, mut entries) = union.entries(&mut draft, progress)?;
-    union.signers.record(&mut draft);
+    let (packages, mut entries) = union.entries(&mut transaction, progress)?;
+    union.signers.record(&mut transaction);
     for (repository, signer) in &theirs.manifest()?.signers {
-        if !draft.manifest().signers.contains_key(repository) {
-            draft.record_signer(repository.clone(), *signer);
+        if !transaction.manifest().signers.contains_key(repository) {
+            transaction.record_signer(repository.clone(), *signer);
         }
     }
     let releases = union.releases(&packages)?;
     for id in &releases {
-        draft.take_release(theirs, id)?;
+        transaction.copy_release(theirs, id)?;
     }
-    union.gone_there.releases.keys().for_each(|id| draft.remove_release(id));
-    let revisions = union.repositories(&mut draft, progress)?;
+    union.gone_there.releases.keys().for_each(|id| transaction.remove_release(id));
+    let revisions = union.repositories(&mut transaction, progress)?;
     for id in theirs.manifest()?.absent.iter().filter(|id| !union.gone_here.entries.contains_key(*id)) {
-        draft.note_absent(id.clone());
+        transaction.note_absent(id.clone());
     }
-    entries += union.dropped_entries(&mut draft, &packages)?;
+    entries += union.dropped_entries(&mut transaction, &packages)?;
     let statistics =
         MergeStatistics { releases: releases.len(), entries, revisions, pruned: union.gone_there.releases.len() };
     let mut message = message(&title, &releases, &statistics, &union.gone_there);
     if history == History::Replaced {
         let _ = writeln!(message, "\n{REPLACES}{}", theirs.commit());
     }
-    let published = draft.publish(&message)?;
+    let published = transaction.publish(&message)?;
     Ok((published.commit, statistics))
 }
 
@@ -234,12 +234,16 @@ impl<'a> Union<'a> {
 
     /// Adds the other mirror's registry entries that have more information. Returns all kept entries of those in which
     /// the two mirrors differ, and the number of added or replaced entries.
-    fn entries(&self, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<(BTreeMap<EntryId, Package>, usize)> {
+    fn entries(
+        &self,
+        transaction: &mut Transaction<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(BTreeMap<EntryId, Package>, usize)> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
         let (mut kept, mut taken, mut left_out) = (BTreeMap::new(), 0, 0);
         // The local entries that were signed by a signer who has been replaced.
         for id in self.signers.to_replace(self.ours)? {
-            draft.remove_entry(&id);
+            transaction.remove_entry(&id);
             left_out += 1;
         }
         for (id, stored) in &theirs.entries {
@@ -260,7 +264,7 @@ impl<'a> Union<'a> {
                     drop(kept.insert(id.clone(), own))
                 }
                 _ => {
-                    draft.put_entry(id.clone(), &signed)?;
+                    transaction.put_entry(id.clone(), &signed)?;
                     kept.insert(id.clone(), other);
                     taken += 1;
                 }
@@ -278,7 +282,11 @@ impl<'a> Union<'a> {
 
     /// Decides on the registry entries that one side pruned: an entry that a release needs is kept or restored. Returns
     /// the number of restored entries.
-    fn dropped_entries(&self, draft: &mut Draft<'_>, packages: &BTreeMap<EntryId, Package>) -> Result<usize> {
+    fn dropped_entries(
+        &self,
+        transaction: &mut Transaction<'_>,
+        packages: &BTreeMap<EntryId, Package>,
+    ) -> Result<usize> {
         if self.gone_here.entries.is_empty() && self.gone_there.entries.is_empty() {
             return Ok(0);
         }
@@ -286,24 +294,24 @@ impl<'a> Union<'a> {
             Some(package) => Ok(Some(package.clone())),
             None => Ok(read_entry(self.ours, id)?.or(read_entry(self.theirs, id)?)),
         };
-        let needed = needed_entries(draft.manifest().releases.keys(), read)?;
+        let needed = needed_entries(transaction.manifest().releases.keys(), read)?;
         let mut taken = 0;
         for id in self.gone_here.entries.keys().filter(|id| needed.contains(*id)) {
             match self.theirs.entry(id)? {
                 Some(signed) => {
                     self.signers.verify(id, &signed)?;
-                    draft.put_entry(id.clone(), &signed)?;
+                    transaction.put_entry(id.clone(), &signed)?;
                     taken += 1;
                 }
-                None => draft.note_absent(id.clone()),
+                None => transaction.note_absent(id.clone()),
             }
         }
-        self.gone_there.entries.keys().filter(|id| !needed.contains(*id)).for_each(|id| draft.remove_entry(id));
+        self.gone_there.entries.keys().filter(|id| !needed.contains(*id)).for_each(|id| transaction.remove_entry(id));
         Ok(taken)
     }
 
     /// Adds the other mirror's git repositories and revisions. Returns the number of added revisions.
-    fn repositories(&self, draft: &mut Draft<'_>, progress: &dyn Progress) -> Result<usize> {
+    fn repositories(&self, transaction: &mut Transaction<'_>, progress: &dyn Progress) -> Result<usize> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
         let nothing = StoredGit::default();
         let mut taken = 0;
@@ -318,7 +326,7 @@ impl<'a> Union<'a> {
             );
             let union = match (kept.revisions.is_empty(), rest.revisions.is_empty()) {
                 (true, true) => {
-                    draft.remove_git(address);
+                    transaction.remove_git(address);
                     continue;
                 }
                 (false, true) => Some(kept),
@@ -340,7 +348,7 @@ impl<'a> Union<'a> {
                 Some(union) => {
                     let known = |revision: &&Revision| own.is_some_and(|own| own.revisions.contains_key(*revision));
                     taken += union.revisions.keys().filter(|revision| !known(revision)).count();
-                    draft.take_git(self.theirs, address, union)?;
+                    transaction.copy_git(self.theirs, address, union)?;
                 }
                 None => progress.report(Event::Warning {
                     message: format!(

@@ -14,7 +14,7 @@ use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit};
 use crate::plan::{Needed, Pruning};
 use crate::progress::{Event, Progress};
-use crate::store::{Draft, Lock, ObjectId, Snapshot, StoreError, Temporary};
+use crate::store::{Lock, ObjectId, Snapshot, StoreError, Temporary, Transaction};
 
 /// The number of attempts if other processes keep moving the branch.
 const ATTEMPTS: usize = 5;
@@ -138,9 +138,9 @@ fn carry_out(
     if pruning.is_empty() {
         return Ok((snapshot.commit(), bytes(manifest)));
     }
-    let mut draft = Draft::begin(&project.repository, &project.branch, Some(snapshot))?;
-    pruning.releases.keys().for_each(|id| draft.remove_release(id));
-    pruning.entries.keys().for_each(|id| draft.remove_entry(id));
+    let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(snapshot))?;
+    pruning.releases.keys().for_each(|id| transaction.remove_release(id));
+    pruning.entries.keys().for_each(|id| transaction.remove_entry(id));
     // Use a separate folder rather than the one where updates keep what they fetched, because this one is deleted
     // afterwards.
     let mut folder = None;
@@ -148,7 +148,7 @@ fn carry_out(
     for (address, gone) in &pruning.revisions {
         let stays = |stored: &StoredGit| stored.revisions.keys().any(|revision| !gone.contains(revision));
         if !manifest.git.get(address).is_some_and(stays) {
-            draft.remove_git(address);
+            transaction.remove_git(address);
             continue;
         }
         let fetcher = match &mut fetcher {
@@ -161,10 +161,10 @@ fn carry_out(
         let (mut stored, new) = fetcher.without(snapshot, address, gone)?;
         needed.name(address, &mut stored);
         let files = new.filter(|_| !dry_run).map(|new| fetcher.files(&new)).transpose()?.unwrap_or_default();
-        draft.put_git(address.clone(), stored, files)?;
+        transaction.put_git(address.clone(), stored, files)?;
     }
-    let left = bytes(draft.manifest());
-    let commit = if dry_run { snapshot.commit() } else { draft.publish(&message(pruning))?.commit };
+    let left = bytes(transaction.manifest());
+    let commit = if dry_run { snapshot.commit() } else { transaction.publish(&message(pruning))?.commit };
     Ok((commit, left))
 }
 

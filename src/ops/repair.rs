@@ -20,7 +20,7 @@ use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
 use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress, Silent};
-use crate::store::{Damage, Draft, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError};
+use crate::store::{Damage, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError, Transaction};
 
 /// The result of a repair.
 #[derive(Debug, Default)]
@@ -133,22 +133,22 @@ fn rebuild(
     let Project { repository, branch, .. } = project;
     let own = repository.tip(branch)?;
     let encoder = ReleaseEncoder::new(repository, Limits::default())?.opaque(project.config.opaque.clone());
-    let mut draft = Draft::rebuild(repository, branch, own)?;
-    put_readable(sources, &encoder, &mut draft)?;
+    let mut transaction = Transaction::rebuild(repository, branch, own)?;
+    put_readable(sources, &encoder, &mut transaction)?;
     let lacking = sources.lacking();
     if !lacking.is_empty() {
-        repair.failed = fetch(project, sources, &lacking, (&encoder, options), &mut draft, progress)?;
+        repair.failed = fetch(project, sources, &lacking, (&encoder, options), &mut transaction, progress)?;
     }
     let here = "the Hex cache or upstream";
     for item in lacking {
-        let manifest = draft.manifest();
+        let manifest = transaction.manifest();
         let fetched = match &item {
             Item::Release(id) => manifest.releases.contains_key(id),
             Item::Entry(id) => manifest.entries.contains_key(id),
             Item::Git(address) => manifest.git.contains_key(address),
         };
         let kept = match sources.of_tip() {
-            Some(tip) if !fetched => draft.keep_damaged(tip, &item).unwrap_or_default(),
+            Some(tip) if !fetched => transaction.keep_damaged(tip, &item).unwrap_or_default(),
             _ => false,
         };
         if fetched {
@@ -160,12 +160,12 @@ fn rebuild(
     // Only entries that their repositories signed were collected. If the manifest was lost, it has no record of
     // signers.
     let repositories = HexRepositories::new(project, &Silent)?;
-    let manifest = draft.manifest().clone();
-    Signers::new(&repositories, Some(&manifest), None, [])?.record(&mut draft);
+    let manifest = transaction.manifest().clone();
+    Signers::new(&repositories, Some(&manifest), None, [])?.record(&mut transaction);
     let tip = sources.of_tip();
     let parents = tip.or(sources.snapshots.first()).map(Snapshot::commit).into_iter().collect();
     let tip = tip.map(|tip| (tip.commit(), tip.tree()));
-    let (published, dropped) = draft.publish_rebuilt(tip, parents, &message(repair))?;
+    let (published, dropped) = transaction.publish_rebuilt(tip, parents, &message(repair))?;
     repair.dropped.extend(dropped);
     repair.commit = Some(published.commit);
     let _ = fs::remove_dir_all(git_fetcher::scratch_dir(repository));
@@ -173,7 +173,7 @@ fn rebuild(
 }
 
 /// Adds everything readable to a transaction.
-fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, draft: &mut Draft<'_>) -> Result<()> {
+fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, transaction: &mut Transaction<'_>) -> Result<()> {
     for (id, from) in &sources.releases {
         let Some(bytes) = from.and_then(|from| sources.release(id, from)) else { continue };
         let tarball = Tarball::open(&bytes, &Limits::default());
@@ -183,22 +183,22 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, draft: &mut Draft<'
             Storage::Tarball => encoder.clone().opaque([id.entry()].into()),
             Storage::Unpacked => encoder.clone(),
         };
-        draft.add_release(encoder.encode(id.clone(), &tarball).map_err(OpError::encode(id))?)?;
+        transaction.add_release(encoder.encode(id.clone(), &tarball).map_err(OpError::encode(id))?)?;
     }
     for (id, from) in &sources.entries {
         if let Some(signed) = from.and_then(|from| sources.entry(id, from)) {
-            draft.put_entry(id.clone(), &signed)?;
+            transaction.put_entry(id.clone(), &signed)?;
         }
     }
     for (address, from) in &sources.git {
         if let Some(from) = from {
-            draft.take_git(&sources.snapshots[*from], address, sources.manifest.git[address].clone())?;
+            transaction.copy_git(&sources.snapshots[*from], address, sources.manifest.git[address].clone())?;
         }
     }
     for (repository, signer) in &sources.manifest.signers {
-        draft.record_signer(repository.clone(), *signer);
+        transaction.record_signer(repository.clone(), *signer);
     }
-    sources.manifest.absent.iter().for_each(|id| draft.note_absent(id.clone()));
+    sources.manifest.absent.iter().for_each(|id| transaction.note_absent(id.clone()));
     Ok(())
 }
 
@@ -208,7 +208,7 @@ fn fetch(
     sources: &Sources,
     lacking: &BTreeSet<Item>,
     (encoder, options): (&ReleaseEncoder, &UpdateOptions),
-    draft: &mut Draft<'_>,
+    transaction: &mut Transaction<'_>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Option<OpError>> {
     let plan = fetch_plan(sources, lacking);
@@ -231,7 +231,7 @@ fn fetch(
         accept_older: &options.accept_older,
         keep_going: true,
     };
-    match fetching::fetch(plan, context, draft, progress) {
+    match fetching::fetch(plan, context, transaction, progress) {
         Ok(fetched) => {
             for release in &fetched.releases {
                 let _ = downloads.remove(&release.stored.outer);

@@ -10,7 +10,7 @@ use crate::hex::registry::{Package, PublicKey, RegistryError, Signed};
 use crate::model::{EntryChecksum, EntryId, Fingerprint, Manifest, Remote, RepositoryName};
 use crate::plan::{KnownSigners, Signer, SignerConflict, SignerSource};
 use crate::progress::{Event, Progress, Silent};
-use crate::store::{Draft, Snapshot};
+use crate::store::{Snapshot, Transaction};
 
 /// The known signers of some repositories, and their keys.
 pub(super) struct Signers {
@@ -178,14 +178,15 @@ impl Signers {
 
     /// Records the signers of all repositories with entries in a transaction, and returns the newly recorded ones.
     /// Entries of repositories without a record in the base must be verified before this call ([`Self::to_replace`]).
-    pub fn record(&self, draft: &mut Draft<'_>) -> BTreeMap<RepositoryName, Fingerprint> {
-        let names: BTreeSet<_> = draft.manifest().entries.keys().map(|id| id.repository.clone()).collect();
+    pub fn record(&self, transaction: &mut Transaction<'_>) -> BTreeMap<RepositoryName, Fingerprint> {
+        let names: BTreeSet<_> = transaction.manifest().entries.keys().map(|id| id.repository.clone()).collect();
         let mut recorded = BTreeMap::new();
         for name in names {
             let expected = self.expected(&name).map(|signer| signer.fingerprint);
-            if let Some(fingerprint) = expected.filter(|expected| draft.manifest().signers.get(&name) != Some(expected))
+            if let Some(fingerprint) =
+                expected.filter(|expected| transaction.manifest().signers.get(&name) != Some(expected))
             {
-                draft.record_signer(name.clone(), fingerprint);
+                transaction.record_signer(name.clone(), fingerprint);
                 recorded.insert(name, fingerprint);
             }
         }

@@ -20,7 +20,7 @@ use crate::model::{
 };
 use crate::plan::{Comparison, GitPlan, Wanted};
 use crate::progress::{Event, Progress, Silent};
-use crate::store::{Draft, Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError};
+use crate::store::{Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError, Transaction};
 
 /// The number of attempts if other processes keep moving the branch.
 const ATTEMPTS: usize = 5;
@@ -264,7 +264,7 @@ impl<'a> Attempt<'a> {
         let downloads = Arc::new(Downloads::open(downloads_dir(repository))?);
         let encoder = ReleaseEncoder::new(repository, Limits::default())?;
         let encoder = encoder.opaque(self.project.config.opaque.clone()).on(self.base.as_ref());
-        let mut draft = Draft::begin(repository, branch, self.base.as_ref())?;
+        let mut transaction = Transaction::begin(repository, branch, self.base.as_ref())?;
         let UpdateOptions { jobs, may_ask, .. } = self.options;
         // A mix of entries of two signers in one repository would be unusable.
         let keep_going = self.options.keep_going && to_replace.is_empty();
@@ -274,18 +274,18 @@ impl<'a> Attempt<'a> {
         let (repositories, downloads, encoder) = (&repositories, &downloads, &encoder);
         let accept_older = &self.options.accept_older;
         let context = FetchContext { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going };
-        let mut fetched = fetching::fetch(plan, context, &mut draft, progress)?;
-        self.store_otherwise(encoder, &mut draft, &mut fetched)?;
-        let names = draft.manifest().entries.keys().map(|id| id.repository.clone()).collect::<BTreeSet<_>>();
-        let signers = Signers::new(repositories, Some(manifest), None, &names)?.record(&mut draft);
+        let mut fetched = fetching::fetch(plan, context, &mut transaction, progress)?;
+        self.store_otherwise(encoder, &mut transaction, &mut fetched)?;
+        let names = transaction.manifest().entries.keys().map(|id| id.repository.clone()).collect::<BTreeSet<_>>();
+        let signers = Signers::new(repositories, Some(manifest), None, &names)?.record(&mut transaction);
         let added: Vec<Added> = fetched.releases.iter().map(|stored| added(stored, manifest)).collect();
         let added_git: Vec<AddedGit> = fetched.git.iter().flat_map(added_git).collect();
-        let after = Comparison::new(&self.wanted, draft.manifest());
+        let after = Comparison::new(&self.wanted, transaction.manifest());
         if fetched.failed.is_none() && !after.is_fresh() {
             return Err(OpError::StillLacking { lacking: after.lacking() });
         }
         let changes = Changes { added: &added, added_git: &added_git, fetched: &fetched, signers: &signers };
-        let published = draft.publish(&changes.message(self.project, &self.locks)?)?;
+        let published = transaction.publish(&changes.message(self.project, &self.locks)?)?;
         status::remember(self.project, published.commit, &self.locks, &after);
         if fetched.failed.is_none() {
             remove_fetched(repository);
@@ -302,7 +302,12 @@ impl<'a> Attempt<'a> {
     }
 
     /// Stores releases as tarballs that are stored unpacked but must not be any more.
-    fn store_otherwise(&self, encoder: &ReleaseEncoder, draft: &mut Draft<'_>, fetched: &mut Fetched) -> Result<()> {
+    fn store_otherwise(
+        &self,
+        encoder: &ReleaseEncoder,
+        transaction: &mut Transaction<'_>,
+        fetched: &mut Fetched,
+    ) -> Result<()> {
         let Some(base) = &self.base else { return Ok(()) };
         for id in to_store_otherwise(self.project, Some(base))? {
             let Some(bytes) = base.tarball(&id)? else { continue };
@@ -310,7 +315,7 @@ impl<'a> Attempt<'a> {
             let tarball = tarball.map_err(|source| OpError::Tarball { release: id.clone(), source })?;
             let encoded = encoder.encode(id.clone(), &tarball).map_err(OpError::encode(&id))?;
             fetched.releases.push(Stored { id, stored: encoded.stored, fallback: encoded.fallback.clone() });
-            draft.add_release(encoded)?;
+            transaction.add_release(encoded)?;
         }
         Ok(())
     }

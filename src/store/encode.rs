@@ -35,7 +35,7 @@ pub struct ReleaseEncoder {
     base: Option<Snapshot>,
 }
 
-/// A release encoded as git objects, ready for a [`super::Draft`].
+/// A release encoded as git objects, ready for a [`super::Transaction`].
 #[derive(Debug)]
 pub struct EncodedRelease {
     /// The release.

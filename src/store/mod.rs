@@ -2,7 +2,7 @@
 //!
 //! - [`Repository`]: the project's git repository: settings, tracked files, paths.
 //! - [`Snapshot`]: the content of one commit of the branch, read from the commit's tree and never from history.
-//! - [`Draft`]: changes that become the branch's next commit, all or nothing, by compare-and-swap on the ref.
+//! - [`Transaction`]: changes that become the branch's next commit, all or nothing, by compare-and-swap on the ref.
 //! - [`ReleaseEncoder`]: encodes a release as git objects, on any thread.
 //! - [`Checkout`]: a git repository of the mirror as a folder; [`View`]: the same with the refs that clients may see.
 //! - [`Objects`]: objects read outside of the object database, indexed by the ids computed from their contents.
@@ -18,7 +18,6 @@ mod checkout;
 mod compact;
 mod complete;
 mod discover;
-mod draft;
 mod earlier;
 mod encode;
 mod error;
@@ -45,6 +44,7 @@ mod storage;
 mod stored_git;
 mod sweep;
 mod tip;
+mod transaction;
 mod view;
 
 pub use branch::Branch;
@@ -52,7 +52,6 @@ pub use broken_ref::{Recovered, Source};
 pub use checkout::Checkout;
 pub use compact::Compacted;
 pub use discover::Discovery;
-pub use draft::{Draft, GitFile, Published};
 pub use encode::{EncodeError, EncodedRelease, ReleaseEncoder};
 pub use error::StoreError;
 pub use gix::ObjectId;
@@ -70,6 +69,7 @@ pub use settings::SettingOrigin;
 pub use snapshot::{Damage, Snapshot};
 pub use sweep::Temporary;
 pub use tip::TipReader;
+pub use transaction::{GitFile, Published, Transaction};
 pub use view::View;
 
 /// The result type of this module.

@@ -9,7 +9,7 @@ use std::path::Path;
 use git_hexmirror::hex::registry::{Package, PrivateKey, Release, Signed};
 use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
 use git_hexmirror::model::{EntryId, ReleaseId, RepositoryName};
-use git_hexmirror::store::{Draft, ReleaseEncoder, Repository};
+use git_hexmirror::store::{ReleaseEncoder, Repository, Transaction};
 
 /// Creates a repository in `folder` whose mirror has this many packages, and a mix.lock that pins the first `pinned` of
 /// them.
@@ -20,7 +20,7 @@ pub fn mirror(folder: &Path, packages: usize, pinned: usize) -> Result<(), Box<d
     let branch = repository.branch("hexmirror")?;
     let base = repository.snapshot(&branch)?;
     let encoder = ReleaseEncoder::new(&repository, Limits::default())?;
-    let mut draft = Draft::begin(&repository, &branch, base.as_ref())?;
+    let mut transaction = Transaction::begin(&repository, &branch, base.as_ref())?;
     let key = PrivateKey::generate()?;
     let mut lock = "%{\n".to_owned();
     for number in 0..packages {
@@ -34,11 +34,11 @@ pub fn mirror(folder: &Path, packages: usize, pinned: usize) -> Result<(), Box<d
                 "  \"{package}\": {{:hex, :{package}, \"{version}\", \"{inner}\", [:mix], [], \"hexpm\", \"{outer}\"}},"
             )?;
         }
-        draft.put_entry(made.entry(), &made.signed(&tarball, &key))?;
-        draft.add_release(encoder.encode(made.id, &tarball)?)?;
+        transaction.put_entry(made.entry(), &made.signed(&tarball, &key))?;
+        transaction.add_release(encoder.encode(made.id, &tarball)?)?;
     }
-    draft.record_signer(RepositoryName::hexpm(), key.public_key().fingerprint());
-    draft.publish("Add made-up packages\n")?;
+    transaction.record_signer(RepositoryName::hexpm(), key.public_key().fingerprint());
+    transaction.publish("Add made-up packages\n")?;
     let pem = fs::canonicalize(folder)?.join(".git/hexpm.pem");
     fs::write(&pem, key.public_key().to_pem())?;
     let mut settings = fs::OpenOptions::new().append(true).open(folder.join(".git/config"))?;

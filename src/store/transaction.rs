@@ -19,15 +19,15 @@ use crate::model::{
     StoredGit,
 };
 
-/// Changes on top of a snapshot. If it is dropped before [`Draft::publish`], nothing is changed.
-pub struct Draft<'a> {
+/// Changes on top of a snapshot. If it is dropped before [`Transaction::publish`], nothing is changed.
+pub struct Transaction<'a> {
     repository: &'a Repository,
     branch: &'a Branch,
     base: Option<&'a Snapshot>,
     /// The second parent: a mirror that was merged into this one.
     merged: Option<ObjectId>,
     /// Whether to commit even if nothing changed, for the sake of the commit message.
-    noted: bool,
+    allows_empty: bool,
     /// The commit that the branch points to, if that is not the base: an earlier attempt that the new commit replaces.
     replaced: Option<ObjectId>,
     manifest: Manifest,
@@ -68,7 +68,7 @@ pub enum GitFile {
     Packed(ObjectId, PathBuf),
 }
 
-/// The outcome of [`Draft::publish`].
+/// The outcome of [`Transaction::publish`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
     /// The branch's tip: the new commit, or the base's commit if nothing changed.
@@ -77,7 +77,7 @@ pub struct Published {
     pub pack_bytes: u64,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> Transaction<'a> {
     /// Begins a change of the branch. `base` is the branch's current snapshot, or `None` if the branch does not exist.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl<'a> Draft<'a> {
             branch,
             base,
             merged: None,
-            noted: false,
+            allows_empty: false,
             replaced: None,
             manifest,
             pack: PackWriter::begin(&repository.objects_dir(), repository.files()?)?,
@@ -145,20 +145,20 @@ impl<'a> Draft<'a> {
     }
 
     /// Makes a commit even if nothing changes, so that its message is recorded.
-    pub fn note(&mut self) {
-        self.noted = true;
+    pub fn allow_empty(&mut self) {
+        self.allows_empty = true;
     }
 
-    /// Makes the new commit replace `earlier`, an unpublished commit on the same base that the branch points to.
-    pub fn replace(&mut self, earlier: ObjectId) {
-        self.replaced = Some(earlier);
+    /// Makes the new commit replace `superseded`, an unpublished commit on the same base that the branch points to.
+    pub fn replace(&mut self, superseded: ObjectId) {
+        self.replaced = Some(superseded);
     }
 
     /// Copies a release as it is stored in another snapshot of this repository.
     ///
     /// # Errors
     /// Fails if the other snapshot does not have the release or is damaged.
-    pub fn take_release(&mut self, other: &Snapshot, id: &ReleaseId) -> Result<()> {
+    pub fn copy_release(&mut self, other: &Snapshot, id: &ReleaseId) -> Result<()> {
         let manifest = other.manifest()?;
         let path = layout::release_path(manifest, id);
         let missing = || StoreError::damaged(&path)("it is missing");
@@ -217,7 +217,7 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// Fails if the other snapshot lacks one of the packs.
-    pub fn take_git(&mut self, other: &Snapshot, address: &GitAddress, stored: StoredGit) -> Result<()> {
+    pub fn copy_git(&mut self, other: &Snapshot, address: &GitAddress, stored: StoredGit) -> Result<()> {
         let known = self.manifest.git.get(address).map(|known| known.packs.clone()).unwrap_or_default();
         let mut files = Vec::new();
         for name in stored.packs.keys().filter(|name| !known.contains_key(*name)) {
@@ -263,7 +263,7 @@ impl<'a> Draft<'a> {
                 })
             }
             Item::Git(address) => match manifest.git.get(address) {
-                Some(stored) => Some(self.take_git(tip, address, stored.clone())?),
+                Some(stored) => Some(self.copy_git(tip, address, stored.clone())?),
                 None => None,
             },
         };
@@ -306,7 +306,8 @@ impl<'a> Draft<'a> {
     /// Fails with [`StoreError::Moved`] if the branch no longer points to the base. The branch does not change.
     pub fn publish(mut self, message: &str) -> Result<Published> {
         let tree = self.write_tree()?;
-        if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none() && !self.noted) {
+        if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none() && !self.allows_empty)
+        {
             return Ok(Published { commit: base.commit(), pack_bytes: 0 });
         }
         let parents = self.base.map(Snapshot::commit).into_iter().chain(self.merged).collect();
