@@ -10,7 +10,7 @@ use super::{OpError, Project, Result};
 use crate::git::{FetchOutcome, FetchTarget, Lease, ProjectGit, PushOutcome};
 use crate::model::Remote;
 use crate::progress::{Event, Progress};
-use crate::store::{Incoming, Lock, Mark, ObjectId, Repository};
+use crate::store::{Incoming, Lock, ObjectId, RefMarker, Repository};
 
 /// The maximum number of attempts to push while others keep pushing first.
 const MAX_PUSHES: u32 = 150;
@@ -216,9 +216,9 @@ fn push_commit(
     lease: Option<Lease<'_>>,
 ) -> Result<PushOutcome> {
     let Project { repository, branch, .. } = project;
-    let mark = Mark::of_git(repository, &repository.tracking_ref(remote, branch), commit);
-    let outcome = git.push(remote, &commit.to_string(), &branch.full_name(), lease, mark.file());
-    mark.clear_after_git(repository);
+    let marker = RefMarker::for_git(repository, &repository.tracking_ref(remote, branch), commit);
+    let outcome = git.push(remote, &commit.to_string(), &branch.full_name(), lease, marker.file());
+    marker.clear_after_git(repository);
     outcome.map_err(OpError::Remote)
 }
 

@@ -12,7 +12,7 @@ use gix::refs::FullName;
 use gix::refs::transaction::PreviousValue;
 
 use super::files::Component;
-use super::mark::Mark;
+use super::ref_marker::RefMarker;
 use super::ref_update::RefUpdate;
 use super::{Branch, Repository, Result, Snapshot, StoreError};
 use crate::model::Remote;
@@ -172,7 +172,7 @@ impl Repository {
     /// therefore write nothing.
     fn write_again(&self, path: &Path, commit: ObjectId, still: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let name = path.strip_prefix(self.common_dir()).unwrap_or(path).to_string_lossy();
-        let _mark = Mark::set(self, &name, commit);
+        let _marker = RefMarker::set(self, &name, commit);
         let lock = gix::lock::File::acquire_to_update_resource(path, Fail::Immediately, None, 0);
         let mut lock = lock.map_err(StoreError::git("lock the mirror branch"))?;
         still(path)?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::files::{Component, Files};
-use super::{Repository, Result, StoreError, mark, sweep};
+use super::{Repository, Result, StoreError, ref_marker, sweep};
 
 const PREFIX: &str = "hexmirror-incoming-";
 /// The file in the folder that stays locked while any process writes there.
@@ -136,14 +136,14 @@ pub(super) fn sweep(repository: &Repository) {
         let in_use = match File::options().write(true).open(folder.join(ALIVE)) {
             Ok(alive) => alive.try_lock().is_err(),
             // The folder may have been created only just now.
-            Err(_) => mark::age(&folder).is_none_or(|age| age < BEGUN),
+            Err(_) => ref_marker::age(&folder).is_none_or(|age| age < BEGUN),
         };
         if in_use {
             continue;
         }
         // A fetch into a shallow clone takes this lock.
         if let Ok(since) = fs::metadata(folder.join(ALIVE)).and_then(|alive| alive.modified()) {
-            mark::remove_abandoned(&repository.common_dir().join("shallow.lock"), since);
+            ref_marker::remove_abandoned(&repository.common_dir().join("shallow.lock"), since);
         }
         let _ = fs::remove_dir_all(folder);
     }

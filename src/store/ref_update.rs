@@ -13,7 +13,7 @@ use gix::refs::FullName;
 use gix::refs::transaction::{PreviousValue, RefEdit};
 
 use super::files::{Component, Files};
-use super::mark::Mark;
+use super::ref_marker::RefMarker;
 use super::repository::{set_committer, set_logging};
 use super::{Branch, Repository, Result, StoreError};
 
@@ -86,7 +86,7 @@ impl Repository {
         let path = self.common_dir().join(&name_text);
         let failed = || StoreError::git_file(action, &path);
         let reflog = self.common_dir().join("logs").join(&name_text);
-        let _mark = Mark::set(self, &name_text, *commit);
+        let _marker = RefMarker::set(self, &name_text, *commit);
         files.create_dir_all(folder_of(&path))?;
         let edit = RefEdit::update((*name).clone(), *commit, expected.clone(), format!("hexmirror: {log}"));
         let committer = git.committer().transpose().map_err(failed())?;

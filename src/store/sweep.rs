@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Repository, Result, StoreError, checkout, incoming, mark, pack};
+use super::{Repository, Result, StoreError, checkout, incoming, pack, ref_marker};
 
 /// The name prefix of temporary folders for viewing objects.
 const LOOKED_AT: &str = "tmp-";
@@ -59,7 +59,7 @@ impl Repository {
     /// Returns whether a killed process may have left anything.
     pub fn has_leftovers(&self) -> bool {
         let own = self.own_dir();
-        [mark::PREFIX, LOOKED_AT, UNNAMED].iter().any(|prefix| !named(&own, prefix).is_empty())
+        [ref_marker::PREFIX, LOOKED_AT, UNNAMED].iter().any(|prefix| !named(&own, prefix).is_empty())
             || own.join(REPAIR).exists()
             || checkout::has_leftovers(&own.join("git"))
             || !incoming::left(self).is_empty()
@@ -71,7 +71,7 @@ impl Repository {
 /// sweep.
 pub(super) fn sweep(repository: &Repository) {
     let own = repository.own_dir();
-    mark::clear(repository);
+    ref_marker::clear(repository);
     incoming::sweep(repository);
     pack::sweep(&repository.objects_dir());
     named(&own, UNNAMED).into_iter().for_each(|path| drop(fs::remove_file(path)));

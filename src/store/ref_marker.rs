@@ -34,19 +34,19 @@ enum Mover {
 
 /// Records that a ref is about to be updated. Dropping it removes the marker file.
 #[derive(Debug)]
-pub struct Mark {
+pub struct RefMarker {
     /// `None` if the file cannot be created. The marker only helps later processes, so this is not an error.
     file: Option<NamedTempFile>,
 }
 
-impl Mark {
+impl RefMarker {
     /// Records that this process is about to update the ref to a commit.
     pub(super) fn set(repository: &Repository, name: &str, commit: ObjectId) -> Self {
         Self { file: write(repository, Mover::Program, name, commit).ok() }
     }
 
     /// Records that a git process, started next, may update the ref to a commit.
-    pub fn of_git(repository: &Repository, name: &str, commit: ObjectId) -> Self {
+    pub fn for_git(repository: &Repository, name: &str, commit: ObjectId) -> Self {
         Self { file: write(repository, Mover::Git, name, commit).ok() }
     }
 
@@ -154,10 +154,10 @@ mod tests {
     }
 
     /// Leaves the files of a process that is killed during a ref update.
-    fn killed(repository: &Repository, mark: Mark, content: &str) -> PathBuf {
+    fn killed(repository: &Repository, marker: RefMarker, content: &str) -> PathBuf {
         let lock = repository.common_dir().join("refs/heads/hexmirror.lock");
         fs::write(&lock, content).unwrap();
-        mark.file.unwrap().keep().unwrap();
+        marker.file.unwrap().keep().unwrap();
         lock
     }
 
@@ -167,8 +167,8 @@ mod tests {
         let repository = repository(folder.path());
         let name = "refs/heads/hexmirror";
         for content in ["", &format!("{}\n", commit())] {
-            for mark in [Mark::set, Mark::of_git] {
-                let lock = killed(&repository, mark(&repository, name, commit()), content);
+            for marker in [RefMarker::set, RefMarker::for_git] {
+                let lock = killed(&repository, marker(&repository, name, commit()), content);
                 clear(&repository);
                 assert!(!lock.exists(), "{content:?}");
             }
@@ -181,10 +181,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let repository = repository(folder.path());
         let lock = repository.common_dir().join("refs/heads/hexmirror.lock");
-        let mark = Mark::of_git(&repository, "refs/heads/hexmirror", commit());
+        let marker = RefMarker::for_git(&repository, "refs/heads/hexmirror", commit());
         for (content, stays) in [(commit().to_string(), false), ("2".repeat(40), true)] {
             fs::write(&lock, content + "\n").unwrap();
-            mark.clear_after_git(&repository);
+            marker.clear_after_git(&repository);
             assert_eq!(lock.exists(), stays);
         }
     }
@@ -193,14 +193,14 @@ mod tests {
     fn locks_of_others_stay() {
         let folder = tempfile::tempdir().unwrap();
         let repository = repository(folder.path());
-        let mark = || Mark::set(&repository, "refs/heads/hexmirror", commit());
-        let lock = killed(&repository, mark(), "2222222222222222222222222222222222222222\n");
+        let marker = || RefMarker::set(&repository, "refs/heads/hexmirror", commit());
+        let lock = killed(&repository, marker(), "2222222222222222222222222222222222222222\n");
         clear(&repository);
         assert!(lock.exists(), "another commit is written there");
         fs::write(&lock, "").unwrap();
         clear(&repository);
-        assert!(lock.exists(), "there is no mark");
-        let alive = mark();
+        assert!(lock.exists(), "there is no marker");
+        let alive = marker();
         fs::write(&lock, "").unwrap();
         clear(&repository);
         assert!(lock.exists() && alive.file.as_ref().unwrap().path().exists(), "its process lives");
