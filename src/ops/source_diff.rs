@@ -7,7 +7,7 @@ use super::{OpError, Project, Result, mirror};
 use crate::git::{ProjectGit, Show, TreePair};
 use crate::model::Manifest;
 use crate::plan::{LockChange, Locked, lock_changes, locked};
-use crate::store::{ObjectId, Overlaid, Overlay, Snapshot, StoreError};
+use crate::store::{DiffRepository, ObjectId, ScratchObjects, Snapshot, StoreError};
 
 /// The source trees of changed dependencies, ready to be printed.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct SourceDiff {
     pairs: Vec<[Side; 2]>,
     stat: bool,
     stat_trees: Option<[ObjectId; 2]>,
-    overlay: Option<Overlaid>,
+    scratch: Option<DiffRepository>,
 }
 
 /// How to print the diff.
@@ -91,7 +91,7 @@ pub fn source_diff(project: &Project, between: Between, packages: &[String], sta
         pairs: Vec::new(),
         stat,
         stat_trees: None,
-        overlay: None,
+        scratch: None,
     };
     let mut wanted = Vec::new();
     for change in changes {
@@ -120,7 +120,7 @@ impl SourceDiff {
         let has = |index: usize, manifest: &Manifest| holds(manifest, sides[index]);
         let found = project.repository.find_in_history(&project.branch, &lines, has)?;
         let git = project.git(false)?;
-        let mut overlay = Overlay::begin(&project.repository)?;
+        let mut scratch = ScratchObjects::begin(&project.repository)?;
         let mut found = found.into_iter();
         for change in &changes {
             let mut side = |locked: Option<&Locked>| -> Result<Option<Side>> {
@@ -128,7 +128,7 @@ impl SourceDiff {
                     return Ok(None);
                 };
                 match snapshot {
-                    Some(snapshot) => make_side(&git, &mut overlay, &snapshot, locked).map(Some),
+                    Some(snapshot) => make_side(&git, &mut scratch, &snapshot, locked).map(Some),
                     None => {
                         self.lacking.push(locked.clone());
                         Ok(None)
@@ -150,9 +150,9 @@ impl SourceDiff {
             }
         }
         if self.stat && !self.pairs.is_empty() {
-            self.stat_trees = Some(group(&mut overlay, &self.pairs)?);
+            self.stat_trees = Some(group(&mut scratch, &self.pairs)?);
         }
-        self.overlay = Some(overlay.finish()?);
+        self.scratch = Some(scratch.finish()?);
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl SourceDiff {
     /// # Errors
     /// Fails if git cannot be run or fails.
     pub fn print(&self, project: &Project, printing: Printing) -> Result<bool> {
-        let Some(overlay) = self.overlay.as_ref().filter(|_| !self.pairs.is_empty()) else { return Ok(false) };
+        let Some(scratch) = self.scratch.as_ref().filter(|_| !self.pairs.is_empty()) else { return Ok(false) };
         let pairs: Vec<TreePair> = match &self.stat_trees {
             Some(trees) => vec![TreePair { trees: trees.map(|tree| tree.to_string()), names: None }],
             None => {
@@ -173,9 +173,9 @@ impl SourceDiff {
             }
         };
         let pager = project.repository.setting("pager.diff");
-        let worktree = overlay.worktree();
+        let worktree = scratch.worktree();
         let show = Show {
-            git_dir: overlay.git_dir(),
+            git_dir: scratch.git_dir(),
             worktree: &worktree,
             stat: self.stat,
             color: printing.color,
@@ -189,7 +189,7 @@ impl SourceDiff {
 
 /// Combines all trees of each side into one tree, with the same folder name for both sides of a pair, so that git
 /// prints a single summary.
-fn group(overlay: &mut Overlay, pairs: &[[Side; 2]]) -> Result<[ObjectId; 2]> {
+fn group(scratch: &mut ScratchObjects, pairs: &[[Side; 2]]) -> Result<[ObjectId; 2]> {
     let name = |[before, after]: &[Side; 2]| match before.shown() {
         same if same == after.shown() => same,
         other if before.name == after.name => format!("{other}..{}", after.version),
@@ -198,23 +198,23 @@ fn group(overlay: &mut Overlay, pairs: &[[Side; 2]]) -> Result<[ObjectId; 2]> {
     let names: Vec<String> = pairs.iter().map(name).collect();
     let mut trees = [ObjectId::empty_tree(pairs[0][0].tree.kind()); 2];
     for (index, tree) in trees.iter_mut().enumerate() {
-        *tree = overlay.group(names.iter().map(String::as_str).zip(pairs.iter().map(|pair| pair[index].tree)))?;
+        *tree = scratch.group(names.iter().map(String::as_str).zip(pairs.iter().map(|pair| pair[index].tree)))?;
     }
     Ok(trees)
 }
 
-fn make_side(git: &ProjectGit, overlay: &mut Overlay, snapshot: &Snapshot, locked: &Locked) -> Result<Side> {
+fn make_side(git: &ProjectGit, scratch: &mut ScratchObjects, snapshot: &Snapshot, locked: &Locked) -> Result<Side> {
     match locked {
         Locked::Release(pin) => {
-            let tree = overlay.release(snapshot, &pin.id, pin.outer, pin.inner)?;
+            let tree = scratch.release(snapshot, &pin.id, pin.outer, pin.inner)?;
             Ok(Side { tree, name: pin.id.package.to_string(), version: pin.id.version.to_string() })
         }
         Locked::Revision(pin) => {
             let address = pin.url.address();
             let missing = || StoreError::damaged(address.tree_path())("it is missing");
             let checkout = snapshot.checkout(address)?.ok_or_else(missing)?;
-            git.copy_revision(address, checkout.folder(), &overlay.objects(), pin.revision)?;
-            let tree = overlay.revision(&checkout, pin.revision)?;
+            git.copy_revision(address, checkout.folder(), &scratch.objects(), pin.revision)?;
+            let tree = scratch.revision(&checkout, pin.revision)?;
             Ok(Side { tree, name: plain(&pin.app), version: pin.revision.short() })
         }
         Locked::Unmirrored(_) | Locked::Unknown(_) => unreachable!("what has no line in a manifest is not looked for"),

@@ -6,7 +6,7 @@
 //! - [`ReleaseEncoder`]: encodes a release as git objects, on any thread.
 //! - [`Checkout`]: a git repository of the mirror as a folder; [`View`]: the same with the refs that clients may see.
 //! - [`Objects`]: objects read outside of the object database, indexed by the ids computed from their contents.
-//! - [`Overlay`]: temporary objects on top of the repository's own, for comparisons.
+//! - [`ScratchObjects`]: temporary objects on top of the repository's own, for comparisons.
 //! - [`Lock`]: allows one update at a time in a repository.
 //! - [`Incoming`]: objects that a git process writes, kept apart until they are complete.
 //!
@@ -30,7 +30,6 @@ mod live;
 mod lock;
 mod names;
 mod objects;
-mod overlay;
 mod pack;
 mod recover;
 mod ref_marker;
@@ -38,6 +37,7 @@ mod ref_update;
 mod remote;
 mod repository;
 mod salvage;
+mod scratch_objects;
 mod settings;
 mod snapshot;
 mod storage;
@@ -60,11 +60,11 @@ pub use incoming::Incoming;
 pub use live::{Live, Seen};
 pub use lock::Lock;
 pub use objects::Objects;
-pub use overlay::{Overlaid, Overlay};
 pub use recover::Item;
 pub use ref_marker::RefMarker;
 pub use repository::Repository;
 pub use salvage::Salvage;
+pub use scratch_objects::{DiffRepository, ScratchObjects};
 pub use settings::SettingOrigin;
 pub use snapshot::{Damage, Snapshot};
 pub use sweep::Temporary;

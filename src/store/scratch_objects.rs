@@ -16,8 +16,8 @@ use super::{Checkout, Repository, Result, Snapshot, StoreError, layout};
 use crate::hex::tarball::{FileKind, Limits, Tarball, TarballError};
 use crate::model::{InnerChecksum, OuterChecksum, ReleaseId, Revision, Storage};
 
-/// An overlay that is being filled.
-pub struct Overlay {
+/// Scratch objects that are being added.
+pub struct ScratchObjects {
     repository: Repository,
     folder: Temporary,
     pack: PackWriter,
@@ -26,9 +26,9 @@ pub struct Overlay {
     compression: gix::zlib::Compression,
 }
 
-/// An overlay that git can read. Dropping it removes the files.
+/// A temporary repository with scratch objects, for `git diff`. Dropping it removes the files.
 #[derive(Debug)]
-pub struct Overlaid {
+pub struct DiffRepository {
     folder: Temporary,
 }
 
@@ -41,8 +41,8 @@ enum Unshown {
     Store(#[from] StoreError),
 }
 
-impl Overlay {
-    /// Begins an overlay on top of a repository.
+impl ScratchObjects {
+    /// Begins scratch objects on top of a repository.
     ///
     /// # Errors
     /// Fails if no temporary folder can be created.
@@ -119,12 +119,12 @@ impl Overlay {
         self.tree(trees.map(|(name, tree)| (name.as_bytes().to_vec(), EntryKind::Tree, tree)).collect())
     }
 
-    /// Makes the overlay readable for git, as a repository with the project's settings but without its refs and
+    /// Makes the objects readable for git, as a repository with the project's settings but without its refs and
     /// attributes.
     ///
     /// # Errors
     /// Fails if the repository cannot be written.
-    pub fn finish(self) -> Result<Overlaid> {
+    pub fn finish(self) -> Result<DiffRepository> {
         let settings = self.repository.settings_included()?;
         self.pack.finish()?;
         let put = |path: &str, bytes: &[u8]| {
@@ -139,7 +139,7 @@ impl Overlay {
         put("config", &settings)?;
         let refs = self.folder.path().join("refs");
         fs::create_dir(&refs).map_err(StoreError::io("create", &refs))?;
-        Ok(Overlaid { folder: self.folder })
+        Ok(DiffRepository { folder: self.folder })
     }
 
     fn unpack(&mut self, tarball: &Tarball<'_>) -> Result<ObjectId, Unshown> {
@@ -176,7 +176,7 @@ impl Overlay {
     }
 }
 
-impl Overlaid {
+impl DiffRepository {
     /// Returns the git folder of the temporary repository.
     pub fn git_dir(&self) -> &Path {
         self.folder.path()
