@@ -1,8 +1,8 @@
-//! Publishes made-up packages in a folder laid out as a Hex repository: for `campaigns/run`.
+//! Publishes synthetic packages in a folder with the layout of a Hex repository, for `campaigns/run`.
 //!
 //! `cargo run --example hex_world -- FOLDER PACKAGES` writes `upstream/` (the repository), `hexpm.pem` (its key) and
-//! `lock-lines`: for each release its package, its version and its line of a mix.lock, separated by tabs. Every package has
-//! three versions, and each depends on the package before it. Every tenth is large.
+//! `lock-lines`: for each release its package, its version and its line of a mix.lock, separated by tabs. Every package
+//! has three versions and depends on the package before it. Every tenth package is large.
 
 #[path = "../tests/support/registry.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -17,7 +17,7 @@ use std::fs;
 use std::path::Path;
 
 const VERSIONS: [&str; 3] = ["1.0.0", "1.1.0", "2.0.0"];
-/// How many lines the source of a package has, and that of a large one.
+/// The number of lines in a package's source, and in that of a large package.
 const LINES: (usize, usize) = (40, 6_000);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -49,14 +49,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(fs::write(folder.join("lock-lines"), text)?)
 }
 
-/// Writes a project file that mix takes.
+/// Writes a project file that mix accepts.
 fn mix_exs(number: usize, version: &str) -> String {
     format!(
         "defmodule Package{number}.MixProject do\n  use Mix.Project\n  def project, do: [app: :package_{number:03}, version: \"{version}\"]\nend\n"
     )
 }
 
-/// Writes a source that deflate cannot make much smaller; versions differ in few of its lines.
+/// Writes a source that hardly compresses. Versions differ in few of its lines.
 fn source(number: usize, version: &str, lines: usize) -> Result<String, std::fmt::Error> {
     let mut random = fastrand::Rng::with_seed(number as u64);
     let mut text = format!("# package {number} {version}\n");

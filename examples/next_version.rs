@@ -1,8 +1,9 @@
-//! Publishes a made-up patch release in a copy of a Hex repository, and moves a lock to it: for `benches/figures.sh`.
+//! Publishes a synthetic patch release in a copy of a Hex repository, and updates a lock to it, for
+//! `benches/figures.sh`.
 //!
-//! `cargo run --example next_version -- REPOSITORY LOCK NAME FROM TO` changes the folder and the file in place. The release is
-//! version FROM with another number in its metadata and its `mix.exs`, and ten lines more in its largest source. The
-//! package's registry entry and `public_key` are those of a new key.
+//! `cargo run --example next_version -- REPOSITORY LOCK NAME FROM TO` changes the folder and the file in place. The
+//! release is version FROM with another number in its metadata and its `mix.exs`, and with ten additional lines in its
+//! largest source. The package's registry entry and `public_key` use a new key.
 
 use std::error::Error;
 use std::fs;
@@ -66,7 +67,7 @@ fn list(folder: &Path, name: &str, from: &str, to: &str, new: &Tarball<'_>) -> R
     let (path, hexpm) = (folder.join("packages").join(name), RepositoryName::hexpm());
     let mut message = Vec::new();
     GzDecoder::new(&*fs::read(&path)?).read_to_end(&mut message)?;
-    // Who signed it does not matter here: the folder is one's own.
+    // The signature need not be verified, because the folder belongs to the caller.
     let mut package = Package::decode(Signed::decode(&message)?.unverified_payload(), &hexpm, &name.parse()?)?;
     let from: Version = from.parse()?;
     let listed = package.releases.iter().find(|release| release.version == from);

@@ -1,5 +1,5 @@
-//! Serves a folder laid out as a Hex repository (`names`, `packages/NAME`, `tarballs/NAME-VERSION.tar`, …), without git:
-//! for trying the server alone, with real clients or with `benches/serve.sh`.
+//! Serves a folder with the layout of a Hex repository (`names`, `packages/NAME`, `tarballs/NAME-VERSION.tar`, …)
+//! without git, to try the server by itself, with real clients or with `benches/serve.sh`.
 //!
 //! `cargo run --example serve_folder -- FOLDER [ADDRESS] [--log]`
 
@@ -40,7 +40,7 @@ impl Folder {
 }
 
 impl Contents for Folder {
-    /// Costs what reading a ref costs; the file `tip` may hold any word.
+    /// Reads the file `tip`, which may contain any word. This costs as much as reading a ref.
     fn tip(&self) -> Result<Tip, ContentsError> {
         let mut tip = [0; 40];
         let read = fs::File::open(self.0.join("tip")).and_then(|mut file| file.read(&mut tip)).unwrap_or(0);

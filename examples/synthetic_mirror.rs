@@ -1,7 +1,7 @@
-//! Fills the mirror branch of a new repository with made-up packages, without any upstream: for `benches/figures.sh`.
+//! Fills the mirror branch of a new repository with synthetic packages, without an upstream, for `benches/figures.sh`.
 //!
-//! `cargo run --example synthetic_mirror -- FOLDER PACKAGES [PINNED]` makes a repository in FOLDER with a mirror of so many
-//! packages, and a mix.lock that pins the first PINNED of them (all, unless given).
+//! `cargo run --example synthetic_mirror -- FOLDER PACKAGES [PINNED]` creates a repository in FOLDER with a mirror of
+//! this many packages, and a mix.lock that pins the first PINNED of them (by default all).
 
 #[path = "../tests/support/synthetic.rs"]
 mod synthetic;

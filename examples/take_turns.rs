@@ -1,8 +1,10 @@
-//! For `benches/hooks.sh`: times commands that take turns, so that whatever else the machine does falls on all of them alike.
+//! Times commands in alternation, so that other load on the machine affects all of them equally, for
+//! `benches/hooks.sh`.
 //!
-//! `take_turns ROUNDS FOLDER` reads the commands from standard input, one a line with tabs between its words: the file that it
-//! gets as its standard input, the program, the arguments. It runs them in the folder and prints for each the median in
-//! milliseconds. Nothing is between the clock and the program: no shell, and what is printed goes nowhere.
+//! `take_turns ROUNDS FOLDER` reads the commands from standard input, one per line with tabs between the words: the
+//! file for the command's standard input, the program, the arguments. It runs them in the folder and prints the median
+//! time of each in milliseconds. The measurement includes neither a shell nor the processing of output, which is
+//! discarded.
 
 use std::error::Error;
 use std::fs::File;
@@ -10,7 +12,7 @@ use std::io;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How often each command runs before it counts.
+/// The number of warm-up runs of each command.
 const WARM_UP: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -34,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Runs a command, which has to go well, and returns how long it took.
+/// Runs a command, which must succeed, and returns its duration.
 fn run(line: &str, folder: &str) -> Result<Duration, Box<dyn Error>> {
     let mut words = line.split('\t');
     let (input, program) = (words.next().ok_or("an empty line")?, words.next().ok_or("no program")?);

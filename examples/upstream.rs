@@ -1,7 +1,8 @@
-//! Serves a folder laid out as a Hex repository as the tests' upstream does, over a link with a round trip: for `benches/figures.sh`.
+//! Serves a folder with the layout of a Hex repository as the tests' upstream does, with a simulated round-trip time,
+//! for `benches/figures.sh`.
 //!
-//! `cargo run --example upstream -- FOLDER [ROUND_TRIP_MS]`. The first line printed is the address. When standard input ends,
-//! the second says how many requests and connections were made.
+//! `cargo run --example upstream -- FOLDER [ROUND_TRIP_MS]` prints its address as the first line. When standard input
+//! ends, it prints the numbers of requests and connections as the second line.
 
 #[path = "../tests/support/upstream.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]

@@ -1,4 +1,4 @@
-//! InsteadOfRules git to the server with a `url.<base>.insteadOf` setting for each redirected repository (git-config(1)).
+//! Redirects git to the server with a `url.<base>.insteadOf` setting for each redirected repository (git-config(1)).
 //!
 //! git replaces the longest prefix of an address that any `insteadOf` setting names, and among equally long ones the
 //! first that it reads. The prefixes here name whole repositories rather than hosts. Addresses that are not mirrored

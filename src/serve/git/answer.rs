@@ -136,7 +136,7 @@ impl GitRepositories {
         })
     }
 
-    /// InsteadOfRules git to a repository's own address, if the address was only redirected here because it begins like a
+    /// Redirects git to a repository's own address, if the address was only redirected here because it begins like a
     /// mirrored one. git follows a redirect of its first request (`http.followRedirects`, git-config(1)).
     async fn redirect_upstream(
         &self,
