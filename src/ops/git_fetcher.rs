@@ -264,8 +264,8 @@ impl GitFetcher {
         let mut stored = before.clone();
         stored.revisions.retain(|revision, _| !gone.contains(revision));
         let revisions = stored.revisions.keys().copied().collect();
-        let there = folder.map(|folder| (&before, folder));
-        let scratch = Scratch::open(&self.git, &self.root, address, !before.is_full(), there)?;
+        let base = folder.map(|folder| (&before, folder));
+        let scratch = Scratch::open(&self.git, &self.root, address, !before.is_full(), base)?;
         let Packed { new, shallow, .. } = scratch.pack(&revisions, &BTreeMap::new())?;
         let new = new.filter(|new| new.bytes < before.bytes() / REPACK_RATIO.1 * REPACK_RATIO.0);
         if let Some(new) = &new {

@@ -59,10 +59,10 @@ pub fn hooks_dir(project: &Project, binary: &Path) -> Result<HooksDir> {
 
 /// Fails if the folder is outside the repository, because other repositories may use its hooks too.
 fn refuse_shared(project: &Project, folder: &Path) -> Result<()> {
-    let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder_itself = whole(folder);
+    let canonical = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder_itself = canonical(folder);
     let own = [project.repository.worktree(), Some(project.repository.common_dir())];
-    if own.into_iter().flatten().any(|own| folder_itself.starts_with(whole(own))) {
+    if own.into_iter().flatten().any(|own| folder_itself.starts_with(canonical(own))) {
         return Ok(());
     }
     Err(OpError::SharedHooks { folder: folder.to_owned() })
@@ -140,15 +140,15 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
     }
     let mirror = project.branch.full_name();
     // If the mirror branch itself is pushed, compare with the commit that the remote is about to have.
-    let along =
+    let pushed_mirror =
         refs.iter().find(|pushed| pushed.remote_ref == mirror).and_then(|pushed| object(pushed.local.as_deref()));
-    let there = match along {
-        Some(along) => {
+    let remote_mirror = match pushed_mirror {
+        Some(pushed_mirror) => {
             // A commit that is not a mirror is rejected by the checks below.
-            if let Ok(along) = project.snapshot_of(None, along) {
-                check_outgoing(project, remote, &along, &Silent)?;
+            if let Ok(pushed_mirror) = project.snapshot_of(None, pushed_mirror) {
+                check_outgoing(project, remote, &pushed_mirror, &Silent)?;
             }
-            Some(along)
+            Some(pushed_mirror)
         }
         None => project.repository.remote_tip(remote, &project.branch)?,
     };
@@ -165,16 +165,17 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
         if !has_new_locks(project, remote, pushed, commit)? {
             // While the remote has no mirror yet, share the local mirror with any push. This is optional, so a broken
             // mirror does not block the push.
-            let first = mode == PrePush::Push && there.is_none();
+            let first = mode == PrePush::Push && remote_mirror.is_none();
             share |= first && own().ok().flatten().is_some_and(|own| has_all(project, own, &locks));
             continue;
         }
         // A missing or damaged mirror on the remote covers no locks.
-        let known = there.and_then(|there| status::compare_at(project, Some(there), &locks, false).ok());
+        let known = remote_mirror
+            .and_then(|remote_mirror| status::compare_at(project, Some(remote_mirror), &locks, false).ok());
         if let Some(known) = known.filter(|known| known.summary.fresh) {
             // Another user may have pruned the remote's mirror since the last fetch. A changed lock justifies one
             // request to find out.
-            if mode == PrePush::Push && along.is_none() && known.summary.present + known.summary.git > 0 {
+            if mode == PrePush::Push && pushed_mirror.is_none() && known.summary.present + known.summary.git > 0 {
                 share |= own().ok().flatten().is_some_and(|own| has_all(project, own, &locks));
                 needed.push(pushed_locks());
             }
@@ -203,9 +204,9 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
 /// Fails as [`pull_known`] does.
 pub fn catch_up(project: &Project, remote: &Remote, progress: &dyn Progress) -> Result<Option<Pull>> {
     let repository = &project.repository;
-    let (own, there) = (repository.tip(&project.branch)?, repository.remote_tip(remote, &project.branch)?);
-    match own.zip(there) {
-        Some((own, there)) if own != there && repository.is_ancestor(own, there)? => {
+    let (own, theirs) = (repository.tip(&project.branch)?, repository.remote_tip(remote, &project.branch)?);
+    match own.zip(theirs) {
+        Some((own, theirs)) if own != theirs && repository.is_ancestor(own, theirs)? => {
             pull_known(project, remote, progress)
         }
         _ => Ok(None),
@@ -250,15 +251,15 @@ fn commit_of_branch(project: &Project, pushed: &PushedRef) -> Option<ObjectId> {
 
 /// Returns whether a pushed commit has locks that the remote is not known to have.
 fn has_new_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit: ObjectId) -> Result<bool> {
-    let mut there = Vec::new();
+    let mut remote_commits = Vec::new();
     if let Some(before) = object(pushed.remote.as_deref()).filter(|before| project.repository.has(*before)) {
         if !locks_differ(project, before, commit)? {
             return Ok(false);
         }
-        there.push(before);
+        remote_commits.push(before);
     }
     let branches = project.repository.branches_of(remote)?;
-    if there.is_empty() {
+    if remote_commits.is_empty() {
         // The branch is new or was moved by another user. Most such branches have the same locks as another branch.
         for branch in &branches {
             if !locks_differ(project, *branch, commit)? {
@@ -266,8 +267,8 @@ fn has_new_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit:
             }
         }
     }
-    there.extend(branches);
-    Ok(!project.repository.is_in(commit, &there)?)
+    remote_commits.extend(branches);
+    Ok(!project.repository.is_in(commit, &remote_commits)?)
 }
 
 /// Returns whether the checked-out locks differ from those of the previously checked-out commit. Compares blob ids

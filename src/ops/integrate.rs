@@ -122,8 +122,8 @@ impl Divergence {
         }
         let replaced_there = repository.replaced_by(source.tip)?;
         if !replaced_there.is_empty() {
-            let (here, there) = (with(own, repository.replaced_by(own)?), with(source.tip, replaced_there));
-            let mut shared = shared_with(project, &here, &there)?;
+            let (our_tips, their_tips) = (with(own, repository.replaced_by(own)?), with(source.tip, replaced_there));
+            let mut shared = shared_with(project, &our_tips, &their_tips)?;
             if shared.is_empty() {
                 // As `git merge-base --fork-point` does, search the reflog of the remote-tracking branch for a commit
                 // that the local branch contains.
@@ -215,9 +215,9 @@ pub(super) fn whose(remote: &Remote) -> String {
 /// Returns whether the remote's mirror has a registry entry that lacks something that the local entry has. Anyone with
 /// write access to the remote can restore an entry that the repository once signed, such as one without an advisory.
 fn has_older_entries(ours: &Snapshot, theirs: &Snapshot) -> Result<bool> {
-    let there = &theirs.manifest()?.entries;
+    let their_entries = &theirs.manifest()?.entries;
     for (id, stored) in &ours.manifest()?.entries {
-        if there.get(id).is_some_and(|other| other != stored)
+        if their_entries.get(id).is_some_and(|other| other != stored)
             && let Some((known, new)) = read_entry(ours, id)?.zip(read_entry(theirs, id)?)
             && !lost(&known, &new).is_empty()
         {

@@ -162,9 +162,10 @@ pub(super) fn check(
 /// manifest does not match its tree.
 pub(super) fn check_signers(project: &Project, ours: &Snapshot, theirs: &Snapshot, whose: &str) -> Result<()> {
     matches_its_tree(theirs, Some(ours))?;
-    let (here, there) = (ours.manifest()?, theirs.manifest()?);
+    let (our_manifest, their_manifest) = (ours.manifest()?, theirs.manifest()?);
     let repositories = HexRepositories::new(project, &Silent)?;
-    Signers::new(&repositories, Some(here), Some(there), [])?.check_record_unless_set(there, whose)
+    Signers::new(&repositories, Some(our_manifest), Some(their_manifest), [])?
+        .check_record_unless_set(their_manifest, whose)
 }
 
 fn matches_its_tree(theirs: &Snapshot, ours: Option<&Snapshot>) -> Result<()> {
@@ -215,9 +216,11 @@ impl<'a> Union<'a> {
     ) -> Result<Self> {
         let repositories = HexRepositories::new(project, progress)?;
         let shared = shared.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
-        let (here, there) = (ours.manifest()?, theirs.manifest()?);
-        let (mut gone_here, mut gone_there) =
-            (Pruning::since(&shared, here, there), Pruning::since(&shared, there, here));
+        let (our_manifest, their_manifest) = (ours.manifest()?, theirs.manifest()?);
+        let (mut gone_here, mut gone_there) = (
+            Pruning::since(&shared, our_manifest, their_manifest),
+            Pruning::since(&shared, their_manifest, our_manifest),
+        );
         let mut needed_here = Needed::default();
         if !(gone_here.is_empty() && gone_there.is_empty()) {
             // Whoever pruned the other mirror did not know which branches are live here.
@@ -227,8 +230,8 @@ impl<'a> Union<'a> {
             gone_there.keep(&needed);
             needed_here = needed;
         }
-        Pruning::keep_submodules([&mut gone_here, &mut gone_there], [here, there]);
-        let signers = Signers::new(&repositories, Some(here), Some(there), [])?;
+        Pruning::keep_submodules([&mut gone_here, &mut gone_there], [our_manifest, their_manifest]);
+        let signers = Signers::new(&repositories, Some(our_manifest), Some(their_manifest), [])?;
         Ok(Self { ours, theirs, signers, gone_here, gone_there, needed: needed_here })
     }
 

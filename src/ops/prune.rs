@@ -105,16 +105,16 @@ fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) 
     let manifest = snapshot.manifest()?;
     // A compacted history begins late, but the history that it replaced may still be available.
     let repository = &project.repository;
-    let mut earlier = Vec::new();
+    let mut older = Vec::new();
     for tip in [snapshot.commit()].into_iter().chain(repository.replaced_by(snapshot.commit())?) {
         if repository.has(tip) {
-            earlier.extend(repository.newest_before(tip, since)?);
+            older.extend(repository.newest_before(tip, since)?);
         }
     }
-    let earlier = earlier.into_iter().map(|commit| Snapshot::at(&project.repository, &project.branch, commit));
-    let earlier = earlier.collect::<Result<Vec<_>, _>>()?;
-    let earlier = earlier.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
-    needed.add_recent(manifest, &earlier);
+    let older = older.into_iter().map(|commit| Snapshot::at(&project.repository, &project.branch, commit));
+    let older = older.collect::<Result<Vec<_>, _>>()?;
+    let older = older.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
+    needed.add_recent(manifest, &older);
     let mut pruning = Pruning::new(manifest, needed);
     // Registry entries are removed with their releases. They are no reason to prune by themselves.
     if !pruning.releases.is_empty() {

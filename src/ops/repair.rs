@@ -76,9 +76,9 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
     let mut sources = Sources::find(&project, tip, progress)?;
     repair.before = Some(tip);
     repair.commit = Some(tip);
-    let whole = |sources: &Sources| sources.is_own && sources.lacking().is_empty();
+    let is_complete = |sources: &Sources| sources.is_own && sources.lacking().is_empty();
     let mut from = "the mirror's own history".to_owned();
-    if !whole(&sources)
+    if !is_complete(&sources)
         && let Some(remote) = project.repository.default_remote()
     {
         match from_remote(&project, &remote, options.may_ask) {
@@ -95,7 +95,7 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
             }
         }
     }
-    if whole(&sources) && sources.elsewhere().is_empty() && is_intact(&project, tip) {
+    if is_complete(&sources) && sources.elsewhere().is_empty() && is_intact(&project, tip) {
         return Ok(repair);
     }
     if !sources.is_own {
@@ -255,9 +255,9 @@ fn fetch_plan(sources: &Sources, lacking: &BTreeSet<Item>) -> FetchPlan {
         }
     }
     // Intact submodules are not fetched again.
-    let whole = sources.git.iter().filter(|(_, from)| from.is_some());
-    let whole = whole.map(|(address, _)| (address.clone(), sources.manifest.git[address].clone()));
-    plan.git = GitPlan::new(&pins, &Manifest { git: whole.collect(), ..Manifest::default() });
+    let intact = sources.git.iter().filter(|(_, from)| from.is_some());
+    let intact = intact.map(|(address, _)| (address.clone(), sources.manifest.git[address].clone()));
+    plan.git = GitPlan::new(&pins, &Manifest { git: intact.collect(), ..Manifest::default() });
     for release in &plan.releases {
         let entry = release.id.entry();
         match sources.entries.get(&entry).copied().flatten().and_then(|from| sources.entry(&entry, from)) {

@@ -254,20 +254,20 @@ pub(super) fn check_outgoing(
     own: &Snapshot,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let there = project.repository.remote_tip(remote, &project.branch)?;
-    if there == Some(own.commit()) {
+    let theirs = project.repository.remote_tip(remote, &project.branch)?;
+    if theirs == Some(own.commit()) {
         return Ok(());
     }
     // If the remote's mirror cannot be read, verify all entries.
-    let there = there.and_then(|tip| project.snapshot_of(Some(remote), tip).ok());
-    let there = there.as_ref().and_then(|there| there.manifest().ok());
+    let theirs = theirs.and_then(|tip| project.snapshot_of(Some(remote), tip).ok());
+    let theirs = theirs.as_ref().and_then(|theirs| theirs.manifest().ok());
     let repositories = HexRepositories::new(project, &Silent)?;
-    let signers = Signers::new(&repositories, Some(own.manifest()?), there, [])?;
-    if let Some(there) = there {
-        signers.check_record_unless_set(there, &whose(remote))?;
+    let signers = Signers::new(&repositories, Some(own.manifest()?), theirs, [])?;
+    if let Some(theirs) = theirs {
+        signers.check_record_unless_set(theirs, &whose(remote))?;
     }
     let known = |id: &EntryId, checksum| {
-        there.and_then(|there| there.entries.get(id)).is_some_and(|known| known.checksum == checksum)
+        theirs.and_then(|theirs| theirs.entries.get(id)).is_some_and(|known| known.checksum == checksum)
     };
     signers.check_entries(own, known, progress).map(drop)
 }

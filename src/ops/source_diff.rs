@@ -95,8 +95,8 @@ pub fn source_diff(project: &Project, between: Between, packages: &[String], sta
     };
     let mut wanted = Vec::new();
     for change in changes {
-        let whole = change.before().is_none() || change.after().is_none();
-        if whole && packages.is_empty() {
+        let is_one_sided = change.before().is_none() || change.after().is_none();
+        if is_one_sided && packages.is_empty() {
             diff.passed_over.push(change);
         } else if change.before().into_iter().chain(change.after()).any(|locked| line(locked).is_none()) {
             diff.unmirrored.push(change);

@@ -164,14 +164,14 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progre
     let branch = project.branch.to_string();
     let own = project.snapshot()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?;
     let commit = own.commit();
-    let there = fetch_mirror(project, &git, &remote)?;
+    let remote_tip = fetch_mirror(project, &git, &remote)?;
     check_outgoing(project, &remote, &own, progress)?;
-    if let Some(there) = there
-        && !covers(project, commit, there)?
+    if let Some(remote_tip) = remote_tip
+        && !covers(project, commit, remote_tip)?
     {
         return Err(OpError::RemoteHasMore { remote, branch });
     }
-    let expected = there.map(|there| there.to_string());
+    let expected = remote_tip.map(|remote_tip| remote_tip.to_string());
     let lease = Lease { expected: expected.as_deref() };
     match push_commit(project, &git, &remote, commit, Some(lease))? {
         PushOutcome::Moved => Err(OpError::RemoteKeptMoving { remote, branch, attempts: 1 }),
@@ -184,12 +184,12 @@ pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progre
 }
 
 /// Returns whether a push would have to replace the remote's history, because it was compacted here but not there.
-fn leaves_behind(project: &Project, commit: ObjectId, there: ObjectId) -> Result<bool> {
+fn leaves_behind(project: &Project, commit: ObjectId, remote_tip: ObjectId) -> Result<bool> {
     let repository = &project.repository;
     // Most mirrors were never compacted, and this check is the cheapest.
     Ok(!repository.replaced_by(commit)?.is_empty()
-        && repository.replaced_by(there)?.is_empty()
-        && repository.common(commit, there)?.is_empty())
+        && repository.replaced_by(remote_tip)?.is_empty()
+        && repository.common(commit, remote_tip)?.is_empty())
 }
 
 /// Returns the maximum pause before the next attempt, after `losses` failed attempts. The pause grows so that competing

@@ -296,8 +296,8 @@ impl<'a> Attempt<'a> {
             }
         }
         let stored_bytes = published.pack_bytes;
-        let had = |name: &RepositoryName| manifest.entries.keys().any(|id| id.repository == *name);
-        let signers = signers.into_iter().filter(|(name, _)| had(name)).collect();
+        let had_entries = |name: &RepositoryName| manifest.entries.keys().any(|id| id.repository == *name);
+        let signers = signers.into_iter().filter(|(name, _)| had_entries(name)).collect();
         Ok(Outcome { added, added_git, fetched, signers, commit: published.commit, stored_bytes })
     }
 

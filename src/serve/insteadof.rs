@@ -144,8 +144,8 @@ pub(super) fn variables(settings: &[Setting], existing: &impl Fn(&str) -> Option
     let mut variables = Vec::new();
     for setting in settings {
         let key = setting.key();
-        let there = subject(&key, &setting.value).and_then(|subject| replaced.get(&subject).copied());
-        let number = there.unwrap_or_else(|| {
+        let replaced_number = subject(&key, &setting.value).and_then(|subject| replaced.get(&subject).copied());
+        let number = replaced_number.unwrap_or_else(|| {
             next += 1;
             next - 1
         });

@@ -130,11 +130,11 @@ impl Drop for Streamed {
     fn drop(&mut self) {
         if let Some((log, mut request)) = self.log.take() {
             request.bytes = self.sent;
-            let whole = match &self.source {
+            let is_complete = match &self.source {
                 Source::File(file) => file.limit() == 0,
                 Source::Spool { .. } => self.done,
             };
-            request.error = self.error.take().or_else(|| (!whole).then(|| "the client left".to_owned()));
+            request.error = self.error.take().or_else(|| (!is_complete).then(|| "the client left".to_owned()));
             log(&request);
         }
     }
