@@ -117,6 +117,6 @@ fn a_missing_or_outdated_git_is_reported() {
     let old = empty.join("git");
     std::fs::write(&old, "#!/bin/sh\necho git version 2.20.1\n").unwrap();
     assert!(Command::new("chmod").arg("+x").arg(&old).status().unwrap().success());
-    scene.stage.run_with(&["update"], &path).exits(2).says("git 2.20.1 is too old: 2.32 is needed");
+    scene.stage.run_with(&["update"], &path).exits(2).says("git 2.20.1 is too old; git-hexmirror needs 2.32 or later");
     assert_eq!(scene.stage.tip(), None);
 }

@@ -96,7 +96,7 @@ fn only_the_pinned_revision_is_shown() {
         }
     }
     assert!(forged > 0);
-    let ran = scene.stage.run(&["diff", "--source", "HEAD~.."]).exits(4).says("forge.test/a/one is refused");
+    let ran = scene.stage.run(&["diff", "--source", "HEAD~.."]).exits(4).says("refused the repository forge.test/a/one");
     assert_eq!(ran.stdout, "");
 }
 

@@ -55,7 +55,7 @@ fn is_refused(tarball: Vec<u8>, texts: &[&str]) {
     registry.publish_tarball("hostile 1.0.0", tarball);
     let stage = Stage::with(registry, &["alpha 1.0.0", "hostile 1.0.0"]);
     let mut texts = texts.to_vec();
-    texts.push("hostile-1.0.0.tar is refused");
+    texts.push("refused hostile-1.0.0.tar");
     refused(&stage, 4, &texts);
     // It is refused again when the tarball is already on disk.
     refused(&stage, 4, &texts);

@@ -101,7 +101,7 @@ fn a_release_is_not_listed() {
 #[test]
 fn the_body_is_cut_off() {
     let stage = failing(TARBALL, Fault::Truncate(1000));
-    refused(&stage, 3, &["alpha-1.0.0.tar sent 1000 of "]);
+    refused(&stage, 3, &["alpha-1.0.0.tar sent only 1000 of "]);
 }
 
 #[test]

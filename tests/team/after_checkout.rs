@@ -52,7 +52,7 @@ fn a_branch_may_lack_a_lock_that_the_settings_name() {
     team.git(&one, &["config", "hexmirror.locks", "mix.lock apps/later/mix.lock"]).ok();
     let ran = team.git(&one, &["switch", "--quiet", "left"]).ok();
     assert_eq!(told(&ran), LACKS_LEFT);
-    team.run(&one, &["status"]).exits(2).says("there is no apps/later/mix.lock");
+    team.run(&one, &["status"]).exits(2).says("found no apps/later/mix.lock");
 }
 
 #[test]

@@ -69,11 +69,11 @@ fn the_remote_is_replaced_only_when_asked_and_the_others_follow() {
     team.run(&one, &["compact"]).ok();
     let there = team.tip(&team.remote);
     team.run(&one, &["push"]).exits(5).says("was compacted here").says("git hexmirror push --force-with-lease origin");
-    team.run(&one, &["pull"]).ok().says("hexmirror has all of origin's");
+    team.run(&one, &["pull"]).ok().says("hexmirror is up to date with origin");
     assert_eq!(team.tip(&team.remote), there);
     team.run(&one, &["push", "--force-with-lease"]).ok().says("pushed hexmirror to origin");
     assert_eq!(team.tip(&team.remote), team.tip(&one));
-    team.run(&one, &["push"]).ok().says("origin has hexmirror at");
+    team.run(&one, &["push"]).ok().says("origin already has hexmirror at");
 
     // A clone without commits of its own just moves.
     let three = team.clone("three");

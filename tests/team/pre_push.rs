@@ -316,11 +316,11 @@ fn a_read_only_remote_that_has_everything_does_not_block_the_push() {
     team.lock(&one, &["left 1.0.0"]);
     team.run(&one, &["update"]).ok();
     team.commit_lock(&one, &["alpha 1.0.0"]);
-    let ran = team.git(&one, &["push", "--quiet", "origin", "main"]).ok().says("warning: origin does not take");
+    let ran = team.git(&one, &["push", "--quiet", "origin", "main"]).ok().says("warning: origin rejected the push of");
     ran.says("git-hexmirror: when last fetched, origin's hexmirror had everything this push needs\n");
     assert_eq!(team.tip_of(&team.remote, "main"), team.tip_of(&one, "main"));
     team.commit_lock(&one, &["left 1.0.0"]);
-    team.git(&one, &["push", "--quiet", "origin", "main"]).exits(1).says("error: origin does not take");
+    team.git(&one, &["push", "--quiet", "origin", "main"]).exits(1).says("error: origin rejected the push of");
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn a_remote_that_rejects_the_mirror_blocks_the_push_with_its_reason() {
     let main = team.ask(&one, &["rev-parse", "main"]);
     team.git(&one, &["push", "origin", "main"])
         .exits(1)
-        .says("origin does not take")
+        .says("origin rejected the push of")
         .says("not here")
         .says("--no-verify");
     assert_ne!(team.tip_of(&team.remote, "main"), Some(main.clone()));

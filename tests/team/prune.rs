@@ -68,7 +68,7 @@ fn unneeded_items_are_pruned_and_can_be_restored() {
     assert_eq!(team.releases(&one), ["alpha 1.1.0"]);
     assert_eq!(team.ask(&one, &["log", "-1", "--format=%P", "hexmirror"]), before);
     let subject = team.ask(&one, &["log", "-1", "--format=%s", "hexmirror"]);
-    assert_eq!(subject, "Drop alpha 1.0.0, beta 0.3.0, delta 4.5.6+build.7");
+    assert_eq!(subject, "Prune alpha 1.0.0, beta 0.3.0, delta 4.5.6+build.7");
     team.run(&one, &["status"]).ok().prints("fresh");
     team.is_whole(&one);
     team.run(&one, &["prune"]).ok().says("nothing to remove");
