@@ -1,19 +1,18 @@
-//! Keeps everything that a `mix.lock` or `rebar.lock` pins inside the project's own git repository, as content-addressed
-//! objects on one dedicated branch, and serves it to the unmodified clients (mix, rebar3, git).
+//! Stores everything that a `mix.lock` or `rebar.lock` pins in the project's git repository, as content-addressed objects on one
+//! dedicated branch, and serves it to unmodified clients (mix, rebar3, git).
 //!
-//! The modules form layers; an import only ever points to a lower one (`tests/architecture.rs` holds them to it):
+//! The modules form layers. A module only imports from lower layers (`tests/architecture.rs` checks this):
 //!
-//! | layer | modules | what lives there |
+//! | layer | modules | contents |
 //! |---|---|---|
-//! | 5 | [`ops`] | one operation a file: init, update, status, verify, serve, … |
-//! | 4 | [`plan`], [`store`], [`fetch`], [`git`], [`serve`], [`hook`] | what to do; the branch (gix); upstream (reqwest); the system git; the server (hyper); git's hooks |
-//! | 3 | [`lock`], [`hex`] | text to [`lock::Lock`]; tarballs, registry messages, signatures: no I/O |
-//! | 2 | [`term`] | the literal terms of Erlang and Elixir: no I/O |
-//! | 1 | [`model`] | validated names, versions, checksums: no I/O |
+//! | 5 | [`ops`] | operations, one per file: init, update, status, verify, serve, … |
+//! | 4 | [`plan`], [`store`], [`fetch`], [`git`], [`serve`], [`hook`] | plans; the mirror branch (gix); downloads (reqwest); the system's git; the server (hyper); git hooks |
+//! | 3 | [`lock`], [`hex`] | parsing text into a [`lock::Lock`]; tarballs, registry messages, signatures; no I/O |
+//! | 2 | [`term`] | literal terms of Erlang and Elixir; no I/O |
+//! | 1 | [`model`] | validated names, versions, checksums; no I/O |
 //!
-//! Beside them stand [`config`] (where settings come from) and [`progress`] (what an operation reports while it runs) and [`runtime`]
-//! (for asynchronous work).
-//! The library never touches the terminal and never reads the environment or the home directory: those are arguments.
+//! All layers may use [`config`] (settings), [`progress`] (events of an operation) and [`runtime`] (tokio runtimes). The library
+//! never accesses the terminal, the environment or the home directory: callers pass them as arguments.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What an operation reports while it runs. The library only emits events; the binary draws them.
+//! The progress of an operation. The library only emits events; the binary displays them.
 
 use std::time::Duration;
 
@@ -6,45 +6,45 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Downloads were planned: this many more items will be fetched.
+    /// More items will be fetched.
     Planned {
-        /// How many items.
+        /// The number of additional items.
         items: u64,
     },
     /// Bytes of an item's body arrived.
     Received {
-        /// How many.
+        /// The number of bytes.
         bytes: u64,
     },
-    /// One planned item is done: fetched, or found to need no download.
+    /// One planned item was fetched, or needs no download.
     Finished {
-        /// The item, as a person would call it.
+        /// The item, as shown to the user.
         item: String,
     },
-    /// An attempt failed and will be made again.
+    /// An attempt failed and will be repeated.
     Retrying {
-        /// The item, as a person would call it.
+        /// The item, as shown to the user.
         item: String,
-        /// What went wrong.
+        /// The reason for the failure.
         reason: String,
-        /// How long until the next attempt.
+        /// The time until the next attempt.
         after: Duration,
     },
-    /// Another process works on the mirror, and this one waits for it.
+    /// This process waits for another one that changes the mirror.
     Waiting {
-        /// What is waited for.
+        /// What this process waits for, as a noun phrase.
         reason: String,
     },
-    /// Something the user should know, though the operation goes on.
+    /// A problem that does not stop the operation.
     Warning {
-        /// What and why, in one sentence.
+        /// The problem and its reason, in one sentence.
         message: String,
     },
 }
 
-/// Takes the events of an operation. Called from several threads.
+/// Receives the events of an operation, from several threads.
 pub trait Progress: Send + Sync {
-    /// Takes one event. Must not block.
+    /// Receives one event. Must not block.
     fn report(&self, event: Event);
 }
 

@@ -1,23 +1,24 @@
-//! Runtimes for asynchronous work, made so that a machine at its limits gives an error.
+//! Builds tokio runtimes, with an error instead of a panic if the system's limits are reached.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::runtime::{Builder, Runtime};
 
-/// How many file descriptors a runtime takes: its poller, its waker, and a pair of sockets for signals and their copies.
+/// The number of file descriptors that a runtime needs: its poller, its waker, and a pair of sockets for signals with copies.
 const DESCRIPTORS: usize = 8;
 
 /// Builds a runtime.
 ///
-/// tokio panics if it has no descriptor for the sockets that signals arrive by, so these are looked for first.
+/// tokio panics if it cannot open the sockets through which signals arrive, so this function first checks that descriptors are
+/// available.
 ///
 /// # Errors
-/// Fails where the system does not give what a runtime needs.
+/// Fails if the system has too few descriptors, threads or other resources left.
 pub fn build(builder: &mut Builder) -> io::Result<Runtime> {
     let free = (0..DESCRIPTORS).map(|_| io::pipe().map(|(reader, _)| reader)).collect::<io::Result<Vec<_>>>()?;
     drop(free);
-    // Another thread may have taken them.
+    // Another thread may have used up the descriptors in the meantime.
     let built = catch_unwind(AssertUnwindSafe(|| builder.enable_all().build()));
     built.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::ResourceBusy, "Too many open files")))
 }
@@ -25,7 +26,7 @@ pub fn build(builder: &mut Builder) -> io::Result<Runtime> {
 /// Builds a runtime that works on the calling thread.
 ///
 /// # Errors
-/// Those of [`build`].
+/// Fails as [`build`] does.
 pub fn current_thread() -> io::Result<Runtime> {
     build(&mut Builder::new_current_thread())
 }

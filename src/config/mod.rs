@@ -1,8 +1,9 @@
-//! Where settings come from: a flag, then `HEXMIRROR_*`, then `git config hexmirror.*`, then the tracked `.hexmirror.toml`,
-//! then defaults. With no setting at all everything works for a project with a `mix.lock` and hex.pm.
+//! Settings and their sources, in order of precedence: a flag, `HEXMIRROR_*`, `git config hexmirror.*`, the tracked
+//! `.hexmirror.toml`, defaults. A project with a `mix.lock` that uses hex.pm needs no settings.
 //!
-//! The tracked file arrives with somebody's branch. It describes the project; it does not decide whom to trust, and it makes
-//! nothing act (see [`Tracked`]). Even an address that the user has allowed gets no key (see [`RepositoryConfig::trusted`]).
+//! The tracked file is untrusted, because it comes with every branch. It may describe the project, but it may neither decide whom
+//! to trust nor make a hook act (see [`Tracked`]). Even a URL that the user has allowed receives no key (see
+//! [`RepositoryConfig::trusted`]).
 
 mod setting;
 mod sources;
@@ -22,73 +23,73 @@ pub use tracked::{Judged, Standing, Tracked};
 
 /// The name of the tracked file, in the root of the worktree.
 pub const FILE: &str = ".hexmirror.toml";
-/// The branch that holds the mirror, unless set.
+/// The default name of the mirror branch.
 pub const DEFAULT_BRANCH: &str = "hexmirror";
-/// The most requests that may run at once.
+/// The maximum number of parallel requests.
 const MAX_JOBS: usize = 256;
-/// The longest that may be waited for a byte, in seconds: an hour.
+/// The maximum timeout, in seconds: an hour.
 const MAX_TIMEOUT: usize = 3600;
-/// For how many days `prune` keeps everything, unless set.
+/// The default number of days for which `prune` keeps everything.
 const KEEP_DAYS: usize = 30;
-/// The most days that may be set: some hundred years.
+/// The maximum number of days for which `prune` keeps everything: a few hundred years.
 const MAX_DAYS: usize = 100_000;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{origin}: {problem}")]
 pub struct ConfigError {
-    /// Where the setting stands, such as `.hexmirror.toml` or `HEXMIRROR_JOBS`.
+    /// The source of the setting, such as `.hexmirror.toml` or `HEXMIRROR_JOBS`.
     pub origin: String,
     /// What is wrong with it.
     pub problem: String,
 }
 
-/// The settings of one source; what is absent is left to the next one.
+/// The settings of one source. An absent setting is taken from the next source.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Layer {
-    /// The mirror branch: short, or a full ref's name.
+    /// The mirror branch: a branch name, or the full name of a ref.
     pub branch: Option<String>,
-    /// The lock files, as globs from the root of the worktree.
+    /// The lock files, as globs relative to the root of the worktree.
     pub locks: Option<Vec<String>>,
-    /// How many requests run at once.
+    /// The number of parallel requests.
     pub jobs: Option<usize>,
-    /// After how many seconds without a connection or a byte an attempt is given up.
+    /// The number of seconds without a connection or a byte after which an attempt fails.
     pub timeout: Option<usize>,
-    /// The packages that are stored as their tarballs: `NAME`, or `REPOSITORY/NAME`.
+    /// The packages that are stored as tarballs: `NAME`, or `REPOSITORY/NAME`.
     pub opaque: Option<Vec<String>>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<String, RepositoryLayer>,
-    /// What the hooks do.
+    /// The behaviour of the hooks.
     pub hooks: HooksLayer,
-    /// What `prune` keeps.
+    /// The settings of `prune`.
     pub prune: PruneLayer,
-    /// Whether git entries with a `depth` are stored that shallow.
+    /// Whether git entries with a `depth` are stored with only that depth.
     pub shallow: Option<bool>,
-    /// The applications whose git repositories are mirrored with their submodules, whatever the lock says.
+    /// The applications whose git repositories are mirrored with their submodules, even if the lock does not ask for them.
     pub submodules: Option<Vec<String>>,
 }
 
-/// What one source says of the hooks.
+/// The settings of one source for the hooks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HooksLayer {
-    /// What happens before a push.
+    /// The action before a push.
     pub pre_push: Option<PrePush>,
-    /// What happens after a branch switch, a merge or a rebase.
+    /// The action after a branch switch, a merge or a rebase.
     pub post_checkout: Option<PostCheckout>,
 }
 
-/// What happens before a push of commits with locks.
+/// The action of the hook before a push of commits with locks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PrePush {
-    /// The mirror has to be fresh, and goes along.
+    /// The hook fails unless the mirror is fresh, and pushes it too.
     #[default]
     Push,
-    /// The mirror has to be fresh, and on the remote.
+    /// The hook fails unless the mirror is fresh and on the remote.
     Check,
-    /// Nothing.
+    /// The hook does nothing.
     Off,
 }
 
@@ -103,18 +104,18 @@ impl PrePush {
     }
 }
 
-/// What happens after a branch switch, a merge or a rebase that changed a lock.
+/// The action of the hooks after a branch switch, a merge or a rebase that changed a lock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PostCheckout {
-    /// A few lines say what the mirror lacks.
+    /// The hook prints what the mirror lacks.
     #[default]
     Notify,
-    /// The mirror is pulled.
+    /// The hook pulls the mirror.
     Pull,
-    /// The mirror is updated from upstream.
+    /// The hook updates the mirror from upstream.
     Update,
-    /// Nothing.
+    /// The hook does nothing.
     Off,
 }
 
@@ -130,42 +131,43 @@ impl PostCheckout {
     }
 }
 
-/// What one source says of what `prune` keeps.
+/// The settings of one source for `prune`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PruneLayer {
-    /// For how many days everything is kept.
+    /// The number of days for which everything is kept.
     pub keep_days: Option<usize>,
-    /// The tags whose locks count, as globs.
+    /// The tags whose locks are respected, as globs.
     pub keep_tags: Option<Vec<String>>,
 }
 
-/// What one source says of a Hex repository.
+/// The settings of one source for a Hex repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RepositoryLayer {
-    /// Its address.
+    /// The URL of the repository.
     pub url: Option<String>,
-    /// The key that its registry is signed with.
+    /// The public key that verifies the registry.
     pub public_key: Option<KeySetting>,
-    /// The fingerprint of the only key that may sign its entries. Tracked settings cannot have it.
+    /// The fingerprint of the only key that may sign registry entries. The tracked file cannot set this.
     #[serde(skip)]
     pub signer: Option<String>,
 }
 
-/// The key that a repository's registry is signed with, as a setting gives it.
+/// A repository's public key, as a setting specifies it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum KeySetting {
-    /// The PEM itself.
+    /// The key in PEM format.
     Pem(String),
-    /// The path of a PEM file, from the root of the worktree.
+    /// The path of a PEM file, relative to the root of the worktree.
     File(String),
-    /// A file that the tracked settings name, and what it holds: what is judged is what is used.
+    /// A file that the tracked settings name, together with its content, so that the content that the user allowed is the content
+    /// that is used.
     Tracked {
-        /// Its path, from the root of the worktree.
+        /// The path of the file, relative to the root of the worktree.
         file: String,
-        /// Its content, or why it cannot be read.
+        /// The content of the file, or the reason why it cannot be read.
         content: Result<Vec<u8>, String>,
     },
 }
@@ -198,52 +200,52 @@ impl Layer {
     }
 }
 
-/// The settings in force for a Hex repository.
+/// The effective settings of a Hex repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RepositoryConfig {
-    /// Its address, if set.
+    /// The URL of the repository, if set.
     pub url: Option<String>,
-    /// Whether the address comes from the user (a flag, the environment, git's settings) and not from the tracked file.
+    /// Whether the URL comes from the user (a flag, the environment, git's configuration) and not from the tracked file.
     pub trusted: bool,
-    /// The key that its registry is signed with, if set.
+    /// The public key that verifies the registry, if set.
     pub public_key: Option<KeySetting>,
-    /// The only signer of its entries, if the user set one.
+    /// The only allowed signer of registry entries, if the user set one.
     pub signer: Option<Fingerprint>,
 }
 
-/// The settings in force.
+/// The effective settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The mirror branch: short, or a full ref's name.
+    /// The mirror branch: a branch name, or the full name of a ref.
     pub branch: String,
-    /// The lock files as globs, if set; else they are looked for.
+    /// The lock files as globs, if set; otherwise the program searches for locks.
     pub locks: Option<Vec<String>>,
-    /// How many requests run at once, if set.
+    /// The number of parallel requests, if set.
     pub jobs: Option<usize>,
-    /// How long is waited for a connection or a byte, if set.
+    /// The time without a connection or a byte after which an attempt fails, if set.
     pub timeout: Option<Duration>,
-    /// The packages that are stored as their tarballs, since what they contain is refused where the mirror is pushed.
+    /// The packages that are stored as tarballs, because a remote rejects pushes with their contents.
     pub opaque: BTreeSet<EntryId>,
-    /// The applications whose git repositories are mirrored with their submodules. rebar3 fetches submodules without saying so
-    /// in its lock.
+    /// The applications whose git repositories are mirrored with their submodules. rebar3 fetches submodules, but its lock does not
+    /// say so.
     pub submodules: BTreeSet<String>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<RepositoryName, RepositoryConfig>,
-    /// What happens before a push.
+    /// The action before a push.
     pub pre_push: PrePush,
-    /// What happens after a branch switch, a merge or a rebase.
+    /// The action after a branch switch, a merge or a rebase.
     pub post_checkout: PostCheckout,
-    /// For how many days `prune` keeps everything.
+    /// The number of days for which `prune` keeps everything.
     pub keep_days: usize,
-    /// The tags whose locks count for `prune`, as globs.
+    /// The tags whose locks `prune` respects, as globs.
     pub keep_tags: Vec<String>,
-    /// Whether git entries with a `depth` are stored that shallow. What a client that does not know the option (Elixir before
-    /// 1.17) fetches from such a repository is broken.
+    /// Whether git entries with a `depth` are stored with only that depth. A client that does not support the option (Elixir
+    /// before 1.17) fetches a broken repository in that case.
     pub shallow: bool,
 }
 
 impl Config {
-    /// Returns the settings that are in force if nobody sets anything, as far as they are decided here.
+    /// Returns the default settings, except those whose default other modules decide.
     pub fn defaults() -> Layer {
         Layer {
             branch: Some(DEFAULT_BRANCH.into()),
@@ -256,11 +258,11 @@ impl Config {
         }
     }
 
-    /// Puts the sources together. `trusted` are those of the user, the most important first; `tracked` is what counts of the
+    /// Merges the sources. `trusted` are the user's settings, in order of precedence; `tracked` are the active settings of the
     /// project's file ([`Tracked::in_force`]).
     ///
     /// # Errors
-    /// Fails where a repository's name is not valid or a number is out of bounds.
+    /// Fails if a repository's name is invalid or a number is out of range.
     pub fn from_layers(trusted: &[Layer], tracked: &Layer) -> Result<Self, ConfigError> {
         let layers = || trusted.iter().map(|layer| (layer, true)).chain([(tracked, false)]);
         let mut repositories = BTreeMap::<RepositoryName, RepositoryConfig>::new();
@@ -320,7 +322,7 @@ impl Config {
     }
 }
 
-/// Reads names of packages, with or without their repositories.
+/// Parses names of packages, with or without a repository.
 fn opaque(names: &[String]) -> Result<BTreeSet<EntryId>, ConfigError> {
     let package = |name: &String| {
         let (repository, package) = name.rsplit_once('/').unwrap_or(("hexpm", name));
@@ -330,7 +332,7 @@ fn opaque(names: &[String]) -> Result<BTreeSet<EntryId>, ConfigError> {
     read.map_err(|error| ConfigError { origin: "the setting opaque".into(), problem: error.to_string() })
 }
 
-/// Returns a path or glob as what walks through files has it: without a `./` in front, which only a file system would ignore.
+/// Removes a leading `./` from a path or glob, because the paths that it is matched against have none.
 fn from_root(mut glob: &str) -> &str {
     while let Some(rest) = glob.strip_prefix("./") {
         glob = rest.trim_start_matches('/');

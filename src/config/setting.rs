@@ -1,58 +1,58 @@
-//! Settings one by one, with their names and values: what judging and listing them starts from.
+//! Individual settings with their names and values, for listing them and for deciding which of them are active.
 
 use std::fmt;
 
 use super::{ConfigError, HooksLayer, KeySetting, Layer, PostCheckout, PrePush, PruneLayer, RepositoryLayer};
 use crate::model::{NameError, RepositoryName, redacted};
 
-/// One setting and its value, as one source has it.
+/// One setting of one source, with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
     /// The mirror branch.
     Branch(String),
     /// The lock files, as globs.
     Locks(Vec<String>),
-    /// How many requests run at once.
+    /// The number of parallel requests.
     Jobs(usize),
     /// The timeout, in seconds.
     Timeout(usize),
-    /// The packages that are stored as their tarballs.
+    /// The packages that are stored as tarballs.
     Opaque(Vec<String>),
     /// The applications whose git repositories are mirrored with their submodules.
     Submodules(Vec<String>),
-    /// Whether git entries with a `depth` are stored that shallow.
+    /// Whether git entries with a `depth` are stored with only that depth.
     Shallow(bool),
-    /// What happens before a push.
+    /// The action before a push.
     PrePush(PrePush),
-    /// What happens after a branch switch, a merge or a rebase.
+    /// The action after a branch switch, a merge or a rebase.
     PostCheckout(PostCheckout),
-    /// For how many days `prune` keeps everything.
+    /// The number of days for which `prune` keeps everything.
     KeepDays(usize),
-    /// The tags whose locks count for `prune`.
+    /// The tags whose locks `prune` respects.
     KeepTags(Vec<String>),
-    /// The address of a Hex repository.
+    /// The URL of a Hex repository.
     Url(RepositoryName, String),
-    /// The key that a Hex repository's registry is signed with.
+    /// The public key that verifies a Hex repository's registry.
     PublicKey(RepositoryName, KeySetting),
-    /// The fingerprint of the only key that may sign a Hex repository's entries.
+    /// The fingerprint of the only key that may sign a Hex repository's registry entries.
     Signer(RepositoryName, String),
 }
 
-/// The value of a setting, as it is shown: without credentials.
+/// The value of a setting for display, without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingValue {
-    /// A text.
+    /// A string.
     Text(String),
     /// A number.
     Number(usize),
-    /// Yes or no.
+    /// A boolean.
     Boolean(bool),
-    /// Several texts.
+    /// A list of strings.
     List(Vec<String>),
 }
 
 impl fmt::Display for SettingValue {
-    /// Writes a list with blanks between its values, as the environment and git's configuration have it.
+    /// Separates the values of a list by spaces, as in the environment and git's configuration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
@@ -85,7 +85,7 @@ impl Setting {
         name.to_owned()
     }
 
-    /// Returns the value as it is shown, without credentials.
+    /// Returns the value for display, without credentials.
     pub fn value(&self) -> SettingValue {
         match self {
             Self::Branch(text) | Self::Signer(_, text) => SettingValue::Text(text.clone()),
@@ -101,7 +101,7 @@ impl Setting {
         }
     }
 
-    /// Returns the variables of the environment that have this setting, the most important first.
+    /// Returns the environment variables that set this setting, in order of precedence.
     pub fn variables(&self) -> &'static [&'static str] {
         match self {
             Self::Branch(_) => &["HEXMIRROR_BRANCH"],
@@ -115,14 +115,14 @@ impl Setting {
             Self::PostCheckout(_) => &["HEXMIRROR_POST_CHECKOUT"],
             Self::KeepDays(_) => &["HEXMIRROR_KEEP_DAYS"],
             Self::KeepTags(_) => &["HEXMIRROR_KEEP_TAGS"],
-            // Those of other repositories have none.
+            // For hexpm; other repositories have no variables.
             Self::Url(..) => &["HEXMIRROR_URL"],
             Self::PublicKey(..) => &["HEXMIRROR_PUBLIC_KEY"],
             Self::Signer(..) => &[],
         }
     }
 
-    /// Returns the key of git's configuration that has this setting.
+    /// Returns the key of this setting in git's configuration.
     pub fn git_key(&self) -> String {
         let name = match self {
             Self::Branch(_) => "branch",
@@ -145,12 +145,12 @@ impl Setting {
 }
 
 impl Layer {
-    /// Returns the settings that the source has, in the order that they are listed in.
+    /// Returns the settings of this source, in the order in which they are listed.
     ///
     /// # Errors
-    /// Fails if the name of a repository is not valid.
+    /// Fails if the name of a repository is invalid.
     pub fn settings(&self) -> Result<Vec<Setting>, ConfigError> {
-        // Without `..`: a setting that is added has to be given a name here, and then be judged.
+        // No `..` in the patterns, so that the compiler demands a name for each new setting.
         let Self { branch, locks, jobs, timeout, opaque, repositories, hooks, prune, shallow, submodules } = self;
         let HooksLayer { pre_push, post_checkout } = hooks;
         let PruneLayer { keep_days, keep_tags } = prune;
@@ -209,7 +209,7 @@ impl FromIterator<Setting> for Layer {
     }
 }
 
-/// Reads the name of a repository that a setting is of.
+/// Parses the name of the repository that a setting is for.
 pub(super) fn repository_name(name: &str) -> Result<RepositoryName, ConfigError> {
     name.parse().map_err(|error: NameError| ConfigError {
         origin: "the setting repositories".into(),
@@ -221,7 +221,7 @@ pub(super) fn repository_name(name: &str) -> Result<RepositoryName, ConfigError>
 mod tests {
     use super::*;
 
-    /// A file that has every setting.
+    /// A tracked file with every setting.
     const ALL: &str = "branch = 'hexmirror'\nlocks = ['a']\njobs = 1\ntimeout = 2\nopaque = ['b']\nsubmodules = ['c']\n\
                        shallow = true\n[hooks]\npre_push = 'off'\npost_checkout = 'pull'\n[prune]\nkeep_days = 3\n\
                        keep_tags = ['d', 'e']\n[repositories.'hexpm:acme']\nurl = 'https://u:secret@h/x'\npublic_key = 'f.pem'\n";

@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 use super::{ConfigError, FILE, HooksLayer, KeySetting, Layer, PruneLayer, RepositoryLayer};
 
-/// The most repositories that the tracked file may name: a key file is read for each.
+/// The maximum number of repositories in the tracked file. A key file is read for each of them.
 const MAX_REPOSITORIES: usize = 256;
 
 impl Layer {
     /// Reads the tracked file.
     ///
     /// # Errors
-    /// Fails if it is not TOML, has a key that does not exist, or names very many repositories.
+    /// Fails if the file is not TOML, has an unknown key, or names more than 256 repositories.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         let error = |problem| ConfigError { origin: FILE.into(), problem };
         let layer: Self = toml::from_str(text).map_err(|problem| error(problem.to_string()))?;
@@ -23,13 +23,13 @@ impl Layer {
         Ok(layer)
     }
 
-    /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by white space), `HEXMIRROR_JOBS`,
+    /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by whitespace), `HEXMIRROR_JOBS`,
     /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
-    /// `HEXMIRROR_KEEP_TAGS`, `HEXMIRROR_OPAQUE` and `HEXMIRROR_SUBMODULES` (as the locks), `HEXMIRROR_SHALLOW` (a boolean of
-    /// git), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    /// `HEXMIRROR_KEEP_TAGS`, `HEXMIRROR_OPAQUE` and `HEXMIRROR_SUBMODULES` (separated by whitespace), `HEXMIRROR_SHALLOW` (a
+    /// boolean as in git's configuration), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
     ///
     /// # Errors
-    /// Fails where a number is none.
+    /// Fails if a value is invalid.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let get = |name: &str| variable(name).filter(|value| !value.is_empty());
         let jobs = ["HEXMIRROR_JOBS", "HEX_HTTP_CONCURRENCY"]
@@ -61,16 +61,16 @@ impl Layer {
         })
     }
 
-    /// Reads git's settings: `hexmirror.branch`, `hexmirror.locks` (separated by white space, and given as often as one likes), `hexmirror.jobs`,
-    /// `hexmirror.timeout` (seconds), `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque` and `hexmirror.submodules`
-    /// (as the locks), `hexmirror.shallow`, and `hexmirror.REPOSITORY.url`, `hexmirror.REPOSITORY.publicKey` and
-    /// `hexmirror.REPOSITORY.signer`.
+    /// Reads git's configuration: `hexmirror.branch`, `hexmirror.locks`, `hexmirror.jobs`, `hexmirror.timeout` (seconds),
+    /// `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque`, `hexmirror.submodules`, `hexmirror.shallow`, and
+    /// `hexmirror.REPOSITORY.url`, `hexmirror.REPOSITORY.publicKey` and `hexmirror.REPOSITORY.signer`. Lists (`locks`, `keepTags`,
+    /// `opaque`, `submodules`) are separated by whitespace and may be given several times.
     ///
-    /// `values` returns all values of a setting; of those that are no lists, the last counts, as for git.
-    /// `by_subsection` returns the subsections of `hexmirror` that have a name set, with its value.
+    /// `values` returns all values of a key; if the setting is not a list, the last value counts, as in git.
+    /// `by_subsection` returns the subsections of `hexmirror` in which a key is set, with its value.
     ///
     /// # Errors
-    /// Fails where a number is none.
+    /// Fails if a value is invalid.
     pub fn from_git(
         values: impl Fn(&str) -> Vec<String>,
         by_subsection: impl Fn(&str) -> Vec<(String, String)>,
@@ -118,7 +118,7 @@ impl Layer {
     }
 }
 
-/// Reads one of a few words, such as `check`.
+/// Parses the name of an enum's variant, such as `check`.
 fn word<T: for<'a> Deserialize<'a>>(origin: &str, text: String) -> Result<T, ConfigError> {
     use serde::de::IntoDeserializer;
     use serde::de::value::{Error, StringDeserializer};
@@ -126,7 +126,7 @@ fn word<T: for<'a> Deserialize<'a>>(origin: &str, text: String) -> Result<T, Con
     T::deserialize(read).map_err(|error| ConfigError { origin: origin.into(), problem: error.to_string() })
 }
 
-/// Reads a boolean as git writes them (git-config(1), "Values").
+/// Parses a boolean as in git's configuration (git-config(1), "Values").
 fn boolean(origin: &str, text: &str) -> Result<bool, ConfigError> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),

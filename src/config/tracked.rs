@@ -1,8 +1,8 @@
-//! Which settings of the tracked file count.
+//! Decides which settings of the tracked file are active.
 //!
-//! Whoever may propose a branch can write that file, so it describes the project and no more: which locks there are, how much is
-//! kept, where a repository is that nobody here knows yet. A setting that decides whom to trust, or makes a hook act, does
-//! nothing until the user allows it. The user's own settings and their Hex configuration win over the file in any case.
+//! Anyone who can propose a branch can write this file, so it may only describe the project: which locks there are, how much
+//! `prune` keeps, the URL of a repository that the user has not configured. A setting that decides whom to trust, or that makes a
+//! hook act, is inactive until the user allows it. The user's own settings and Hex configuration always take precedence.
 
 use std::collections::BTreeSet;
 
@@ -11,49 +11,48 @@ use sha2::{Digest, Sha256};
 use super::{ConfigError, KEEP_DAYS, KeySetting, Layer, PostCheckout, PrePush, Setting};
 use crate::model::{RepositoryName, TrustHash};
 
-/// What stands at the beginning of what is hashed. Another rule for what needs permission gets another number.
+/// The prefix of the hashed data. The number must change if the rules for what needs permission change.
 const HASHED: &[u8] = b"git-hexmirror trust 1\n";
 
-/// What becomes of a setting of the tracked file.
+/// The state of a setting of the tracked file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It counts: it only describes.
+    /// The setting is active, because it only describes the project.
     Active,
-    /// It counts, since the user has allowed it.
+    /// The setting is active, because the user has allowed it.
     Allowed,
-    /// It does not count until the user allows it.
+    /// The setting is inactive until the user allows it.
     Inactive,
-    /// The user's own settings or their Hex configuration say otherwise, and win.
+    /// The user's own settings or Hex configuration override the setting.
     Overridden,
 }
 
-/// A setting of the tracked file, and what becomes of it.
+/// A setting of the tracked file, with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
     /// The setting.
     pub setting: Setting,
-    /// Whether it may only count with the user's permission.
+    /// Whether the setting needs the user's permission.
     pub needs_trust: bool,
-    /// Whether it counts.
+    /// The state of the setting.
     pub standing: Standing,
 }
 
-/// The settings of the tracked file, judged.
+/// The settings of the tracked file, with their states.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tracked {
-    /// The settings, in the order that they are listed in.
+    /// The settings, in the order in which they are listed.
     pub settings: Vec<Judged>,
-    /// The hash of those that need permission, if there are any.
+    /// The hash of the settings that need permission, if there are any.
     pub hash: Option<TrustHash>,
 }
 
 impl Tracked {
-    /// Judges the tracked settings. `own` are the user's settings, and `hex` is what their Hex configuration says of
-    /// repositories; one that it only has a key of its own for is there without an address. `allowed` are the hashes of what
-    /// the user has allowed.
+    /// Decides which tracked settings are active. `own` are the user's settings, and `hex` are the repositories in their Hex
+    /// configuration, with or without a URL. `allowed` are the hashes that the user has allowed.
     ///
     /// # Errors
-    /// Fails if the name of a repository is not valid.
+    /// Fails if the name of a repository is invalid.
     pub fn judge(
         tracked: &Layer,
         own: &[Layer],
@@ -68,8 +67,8 @@ impl Tracked {
         }
         let judge = |setting: Setting| {
             let is_overridden = names.contains(&setting.name());
-            // The hash has to be the same on another machine, if it can. So what only this user's settings are about does not
-            // belong to it as long as they win.
+            // The hash should be the same on every machine. So a setting that this user overrides is judged as if the user had not
+            // configured its repository.
             let known = if is_overridden { &known_to_all } else { &known };
             let needs_trust = needs_trust(&setting, known);
             let standing = match needs_trust {
@@ -90,21 +89,21 @@ impl Tracked {
         Ok(Self { settings, hash })
     }
 
-    /// Returns the settings that count.
+    /// Returns the active settings.
     pub fn in_force(&self) -> Layer {
         let counts = |judged: &&Judged| matches!(judged.standing, Standing::Active | Standing::Allowed);
         self.settings.iter().filter(counts).map(|judged| judged.setting.clone()).collect()
     }
 
-    /// Returns the settings that do not count until the user allows them.
+    /// Returns the settings that are inactive until the user allows them.
     pub fn inactive(&self) -> impl Iterator<Item = &Setting> {
         let inactive = |judged: &&Judged| judged.standing == Standing::Inactive;
         self.settings.iter().filter(inactive).map(|judged| &judged.setting)
     }
 }
 
-/// Returns whether a tracked setting may only count with the user's permission. `known` are the sources of the repositories that
-/// the user knows.
+/// Returns whether a tracked setting needs the user's permission. `known` are the sources of the repositories that the user has
+/// configured.
 fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
     match setting {
         Setting::Locks(_) | Setting::Opaque(_) | Setting::Submodules(_) | Setting::Shallow(_) => false,
@@ -113,16 +112,16 @@ fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
         Setting::PrePush(PrePush::Push | PrePush::Check | PrePush::Off) => false,
         Setting::PostCheckout(PostCheckout::Notify | PostCheckout::Off) => false,
         Setting::PostCheckout(PostCheckout::Pull | PostCheckout::Update) => true,
-        // Others than the user may still need what prune drops.
+        // Other users may still need what prune removes.
         Setting::KeepDays(days) => *days < KEEP_DAYS,
-        // The address or the key of a repository is that of its organisations, too.
-        // The tracked file cannot have it.
+        // The tracked file cannot set the signer.
         Setting::Signer(..) => true,
+        // A repository's organisations share its URL and key, so the source is compared.
         Setting::Url(repository, _) | Setting::PublicKey(repository, _) => known.contains(repository.source()),
     }
 }
 
-/// Returns whether a ref is one that nobody keeps anything but mirrors in.
+/// Returns whether a ref has a name that is only used for mirrors.
 fn is_name_of_mirrors(name: &str) -> bool {
     match name.strip_prefix("refs/") {
         Some(name) => name.starts_with("heads/hexmirror") || name.starts_with("hexmirror/"),
@@ -134,8 +133,8 @@ fn source(name: &str) -> &str {
     name.split_once(':').map_or(name, |(source, _)| source)
 }
 
-/// Hashes settings with all that they say: names, values, and the contents of key files. Each part is preceded by its length, so
-/// that no two lists of settings are the same bytes.
+/// Hashes the names and values of settings, and the contents of key files. Each part is preceded by its length, so that different
+/// lists of settings never result in the same bytes.
 fn hash(settings: &[&Setting]) -> TrustHash {
     let mut digest = Sha256::new_with_prefix(HASHED);
     let mut add = |part: &[u8]| {

@@ -96,7 +96,8 @@ fn only_the_pinned_revision_is_shown() {
         }
     }
     assert!(forged > 0);
-    let ran = scene.stage.run(&["diff", "--source", "HEAD~.."]).exits(4).says("refused the repository forge.test/a/one");
+    let ran =
+        scene.stage.run(&["diff", "--source", "HEAD~.."]).exits(4).says("refused the repository forge.test/a/one");
     assert_eq!(ran.stdout, "");
 }
 
