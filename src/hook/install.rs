@@ -1,7 +1,7 @@
 //! Installs hooks into a folder, alongside existing hooks.
 //!
 //! An existing hook is moved to the sibling folder `FOLDER.before-hexmirror` and becomes a chained hook: this program's
-//! hook runs it first, with the same arguments and standard input ([`super::run_before`]). The chained hook keeps its
+//! hook runs it first, with the same arguments and standard input ([`super::run_chained`]). The chained hook keeps its
 //! name, because some hooks derive from it which hook they are. The sibling folder has the same depth, so relative links
 //! stay valid.
 
@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use super::Hook;
 
 /// A line prefix that every version of this program writes into its hooks.
-const MARK: &str = "# git-hexmirror hook ";
+const MARKER: &str = "# git-hexmirror hook ";
 /// The file name prefix of a hook while it is written.
-const UNFINISHED: &str = ".hexmirror-";
+const TEMPORARY_PREFIX: &str = ".hexmirror-";
 /// The maximum number of bytes of a hook that are read.
 const MAX_HOOK: u64 = 1 << 20;
 /// The suffix that turns the name of the hooks folder into that of the chained hooks' folder.
-const BEFORE: &str = ".before-hexmirror";
+const CHAINED_SUFFIX: &str = ".before-hexmirror";
 
 /// Why hooks cannot be installed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum State {
     /// This program's hook is installed, without a chained hook.
     Installed,
     /// This program's hook is installed, and it runs a chained hook.
-    Beside,
+    Chained,
     /// Another version of this program wrote the hook, or the hook refers to another path of the program.
     Outdated,
 }
@@ -92,7 +92,7 @@ impl HooksDir {
         if content != self.content(hook).as_bytes() {
             return Ok(State::Outdated);
         }
-        Ok(if is_there(&before(&self.path(hook))) { State::Beside } else { State::Installed })
+        Ok(if is_there(&chained_path(&self.path(hook))) { State::Chained } else { State::Installed })
     }
 
     /// Installs a hook, unless it is installed already. Returns whether anything changed.
@@ -102,32 +102,32 @@ impl HooksDir {
     pub fn install(&self, hook: Hook) -> Result<bool, InstallError> {
         let (path, state) = (self.path(hook), self.state(hook)?);
         match state {
-            State::Installed | State::Beside => return Ok(false),
+            State::Installed | State::Chained => return Ok(false),
             // Another program installed its hook again. If it equals the chained hook, one of them is enough.
-            State::Foreign if is_there(&before(&path)) && !is_same(&path, &before(&path))? => {
-                return Err(InstallError::Both { before: before(&path), hook: path });
+            State::Foreign if is_there(&chained_path(&path)) && !is_same(&path, &chained_path(&path))? => {
+                return Err(InstallError::Both { before: chained_path(&path), hook: path });
             }
             _ => {}
         }
         fs::create_dir_all(&self.folder).map_err(failed("create", &self.folder))?;
-        remove_unfinished(&self.folder);
-        let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder);
+        remove_temporary(&self.folder);
+        let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&self.folder);
         let mut file = file.map_err(failed("write to", &self.folder))?;
         file.write_all(self.content(hook).as_bytes()).map_err(failed("write", &path))?;
         #[cfg(unix)]
         file.as_file()
             .set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .map_err(failed("write", &path))?;
-        let aside = before(&path);
+        let chained = chained_path(&path);
         if state == State::Foreign {
-            let folder = aside.parent().unwrap_or(&self.folder);
+            let folder = chained.parent().unwrap_or(&self.folder);
             fs::create_dir_all(folder).map_err(failed("create", folder))?;
             // The existing hook stays in place until this program's hook replaces it, so that a hook exists at every
             // moment.
-            match fs::hard_link(&path, &aside) {
+            match fs::hard_link(&path, &chained) {
                 // The existing file has the same content.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(_) => fs::rename(&path, &aside).map_err(failed("rename", &path))?,
+                Err(_) => fs::rename(&path, &chained).map_err(failed("rename", &path))?,
                 Ok(()) => {}
             }
         }
@@ -135,7 +135,7 @@ impl HooksDir {
             if state == State::Foreign {
                 // The existing hook stays in use. If it cannot be moved back, it is still in the folder of chained
                 // hooks.
-                let _ = if is_there(&path) { fs::remove_file(&aside) } else { fs::rename(&aside, &path) };
+                let _ = if is_there(&path) { fs::remove_file(&chained) } else { fs::rename(&chained, &path) };
             }
             failed("write", &path)(error.error)
         })?;
@@ -151,14 +151,14 @@ impl HooksDir {
         if matches!(self.state(hook)?, State::Absent | State::Foreign) {
             return Ok(false);
         }
-        let aside = before(&path);
-        match fs::rename(&aside, &path) {
+        let chained = chained_path(&path);
+        match fs::rename(&chained, &path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 fs::remove_file(&path).map_err(failed("remove", &path))?;
             }
             renamed => {
                 renamed.map_err(failed("rename", &path))?;
-                if let Some(folder) = aside.parent() {
+                if let Some(folder) = chained.parent() {
                     // Removes the folder after its last hook; fails while the folder is not empty.
                     let _ = fs::remove_dir(folder);
                 }
@@ -177,17 +177,17 @@ impl HooksDir {
 }
 
 /// Returns the path of the hook that is chained to the hook at `path`.
-pub fn before(path: &Path) -> PathBuf {
+pub fn chained_path(path: &Path) -> PathBuf {
     let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name().unwrap_or_default());
-    let mut aside = folder.components().as_path().as_os_str().to_owned();
-    aside.push(BEFORE);
-    Path::new(&aside).join(name)
+    let mut chained = folder.components().as_path().as_os_str().to_owned();
+    chained.push(CHAINED_SUFFIX);
+    Path::new(&chained).join(name)
 }
 
 /// Removes temporary files of interrupted installations. A file that cannot be removed is harmless.
-fn remove_unfinished(folder: &Path) {
+fn remove_temporary(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+        if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -199,7 +199,7 @@ fn is_there(path: &Path) -> bool {
 }
 
 fn is_ours(content: &[u8]) -> bool {
-    content.split(|byte| *byte == b'\n').take(5).any(|line| line.starts_with(MARK.as_bytes()))
+    content.split(|byte| *byte == b'\n').take(5).any(|line| line.starts_with(MARKER.as_bytes()))
 }
 
 /// Reads the beginning of a hook. Returns no bytes if the path is not a regular file: git does not run it, and reading a
@@ -267,7 +267,7 @@ mod tests {
         fs::write(&path, "#!/usr/bin/env ruby\nputs 1\n").unwrap();
         assert_eq!(hooks.state(Hook::PostMerge).unwrap(), State::Foreign);
         hooks.install(Hook::PostMerge).unwrap();
-        assert_eq!(hooks.state(Hook::PostMerge).unwrap(), State::Beside);
+        assert_eq!(hooks.state(Hook::PostMerge).unwrap(), State::Chained);
         assert!(fs::read_to_string(&path).unwrap().contains(r"'/opt/it'\''s here/git-hexmirror'"));
         hooks.uninstall(Hook::PostMerge).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "#!/usr/bin/env ruby\nputs 1\n");
@@ -282,11 +282,11 @@ mod tests {
         fs::create_dir(hooks.folder()).unwrap();
         fs::write(&path, "#!/bin/sh\nthis\n").unwrap();
         // The state after an installation was killed before its last step.
-        fs::create_dir(before(&path).parent().unwrap()).unwrap();
-        fs::hard_link(&path, before(&path)).unwrap();
+        fs::create_dir(chained_path(&path).parent().unwrap()).unwrap();
+        fs::hard_link(&path, chained_path(&path)).unwrap();
         fs::write(hooks.folder().join(".hexmirror-abc"), "").unwrap();
         assert!(hooks.install(Hook::PrePush).unwrap());
-        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Beside);
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Chained);
         assert_eq!(hooks.folder().read_dir().unwrap().count(), 1);
     }
 
@@ -301,14 +301,14 @@ mod tests {
         assert!(hooks.install(Hook::PrePush).unwrap());
         assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Installed);
         fs::write(&path, "#!/bin/sh\nthis\n").unwrap();
-        fs::create_dir(before(&path).parent().unwrap()).unwrap();
-        fs::write(before(&path), "#!/bin/sh\nthat\n").unwrap();
+        fs::create_dir(chained_path(&path).parent().unwrap()).unwrap();
+        fs::write(chained_path(&path), "#!/bin/sh\nthat\n").unwrap();
         assert!(matches!(hooks.install(Hook::PrePush), Err(InstallError::Both { .. })));
         assert_eq!(fs::read_to_string(&path).unwrap(), "#!/bin/sh\nthis\n");
-        assert_eq!(fs::read_to_string(before(&path)).unwrap(), "#!/bin/sh\nthat\n");
-        fs::write(before(&path), "#!/bin/sh\nthis\n").unwrap();
+        assert_eq!(fs::read_to_string(chained_path(&path)).unwrap(), "#!/bin/sh\nthat\n");
+        fs::write(chained_path(&path), "#!/bin/sh\nthis\n").unwrap();
         assert!(hooks.install(Hook::PrePush).unwrap());
-        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Beside);
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Chained);
     }
 
     #[cfg(unix)]
@@ -321,8 +321,8 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
         assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Foreign);
         assert!(hooks.install(Hook::PrePush).unwrap());
-        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Beside);
-        assert!(!before(&path).metadata().unwrap().is_file());
+        assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Chained);
+        assert!(!chained_path(&path).metadata().unwrap().is_file());
         hooks.uninstall(Hook::PrePush).unwrap();
         assert_eq!(hooks.state(Hook::PrePush).unwrap(), State::Foreign);
     }
@@ -333,10 +333,10 @@ mod tests {
         let hooks = hooks(folder.path());
         let path = hooks.folder().join("pre-push");
         fs::create_dir(hooks.folder()).unwrap();
-        fs::create_dir(before(&path).parent().unwrap()).unwrap();
+        fs::create_dir(chained_path(&path).parent().unwrap()).unwrap();
         let start = "#\n".repeat(MAX_HOOK as usize / 2);
         fs::write(&path, format!("{start}this\n")).unwrap();
-        fs::write(before(&path), format!("{start}that\n")).unwrap();
+        fs::write(chained_path(&path), format!("{start}that\n")).unwrap();
         assert!(matches!(hooks.install(Hook::PrePush), Err(InstallError::Both { .. })));
     }
 }

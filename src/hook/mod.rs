@@ -2,13 +2,13 @@
 //!
 //! Each hook is the template of the same name in `/hooks`: a few lines of POSIX sh that call this program. The program
 //! then runs the chained hook, which existed before. [`install`] writes hooks, [`pushed`] reads git's input to
-//! `pre-push` (githooks(5)), and [`run_before`] runs the chained hook.
+//! `pre-push` (githooks(5)), and [`run_chained`] runs the chained hook.
 
-mod before;
+mod chained;
 pub mod install;
 pub mod pushed;
 
-pub use before::run_before;
+pub use chained::run_chained;
 
 /// A hook that this program installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -74,7 +74,7 @@ fn share(project: &Project, folder: &Path, hooks: &[Hook]) -> Result<()> {
         return Ok(());
     }
     for path in hooks.iter().map(|hook| folder.join(hook.name())) {
-        let aside = crate::hook::install::before(&path);
+        let aside = crate::hook::install::chained_path(&path);
         for path in [Some(folder), Some(&path), aside.parent(), Some(&aside)].into_iter().flatten() {
             project.repository.share(path)?;
         }

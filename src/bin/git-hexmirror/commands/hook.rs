@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use git_hexmirror::config::PostCheckout;
-use git_hexmirror::hook::{Hook, pushed, run_before};
+use git_hexmirror::hook::{Hook, pushed, run_chained};
 use git_hexmirror::model::Remote;
 use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, PushedLocks, Reach, Status, UpdateOptions};
 
@@ -42,7 +42,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         io::stdin().lock().take(MAX_INPUT).read_to_end(&mut input).map_err(CommandError::Print)?;
     }
     let failed = |source| OpError::Run { program: format!("your own {} hook", hook.name()), source };
-    let before = run_before(path, arguments, takes_input.then_some(&input[..])).map_err(failed)?;
+    let before = run_chained(path, arguments, takes_input.then_some(&input[..])).map_err(failed)?;
     let code = before.map_or(0, run::exit_code);
     let input = String::from_utf8_lossy(&input);
     if *hook == Hook::PrePush {

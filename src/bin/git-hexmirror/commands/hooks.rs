@@ -72,7 +72,7 @@ fn status(output: &Output, project: &Project, json: Json) -> Result<(), CommandE
         return output.json(&document).map_err(CommandError::Print);
     }
     for (hook, state) in states {
-        let style = if matches!(state, State::Installed | State::Beside) { GOOD } else { CHANGED };
+        let style = if matches!(state, State::Installed | State::Chained) { GOOD } else { CHANGED };
         let line = Text::from(format!("{:14} ", hook.name())) + styled(style, word(state));
         output.result(line).map_err(CommandError::Print)?;
     }
@@ -85,7 +85,7 @@ fn word(state: State) -> &'static str {
         State::Absent => "absent",
         State::Foreign => "foreign",
         State::Installed => "installed",
-        State::Beside => "installed beside another",
+        State::Chained => "installed beside another",
         State::Outdated => "outdated",
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use super::install::before;
+use super::install::chained_path;
 
 /// Shells that can read their scripts with `.`.
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ash", "ksh", "zsh"];
@@ -17,21 +17,21 @@ const MAX_LINE: u64 = 512;
 ///
 /// # Errors
 /// Returns an error if the hook cannot be started.
-pub fn run_before(path: &Path, arguments: &[String], input: Option<&[u8]>) -> io::Result<Option<ExitStatus>> {
-    let before = followed(path, before(path));
-    if !is_executable(&before) {
+pub fn run_chained(path: &Path, arguments: &[String], input: Option<&[u8]>) -> io::Result<Option<ExitStatus>> {
+    let chained = followed(path, chained_path(path));
+    if !is_executable(&chained) {
         return Ok(None);
     }
     let stdin = || if input.is_some() { Stdio::piped() } else { Stdio::inherit() };
-    let child = match shell_of(&before) {
+    let child = match shell_of(&chained) {
         // A shell script may derive its name and the location of its files from $0, as husky's hooks do. Reading the
         // script with `.` keeps $0 unchanged.
         Some(shell) => {
             let (program, options) = shell.split_first().ok_or(io::ErrorKind::NotFound)?;
-            let script = format!(". {}", quoted(&before));
+            let script = format!(". {}", quoted(&chained));
             Command::new(program).args(options).arg("-c").arg(script).arg(path).args(arguments).stdin(stdin()).spawn()
         }
-        None => Command::new(&before).args(arguments).stdin(stdin()).spawn(),
+        None => Command::new(&chained).args(arguments).stdin(stdin()).spawn(),
     };
     let mut child = child?;
     if let Some((mut stdin, input)) = child.stdin.take().zip(input) {
@@ -42,11 +42,11 @@ pub fn run_before(path: &Path, arguments: &[String], input: Option<&[u8]>) -> io
 }
 
 /// Resolves a relative symbolic link against its original folder.
-fn followed(path: &Path, before: PathBuf) -> PathBuf {
+fn followed(path: &Path, chained: PathBuf) -> PathBuf {
     let folder = path.parent().unwrap_or(Path::new("."));
-    match fs::read_link(&before) {
+    match fs::read_link(&chained) {
         Ok(target) if target.is_relative() => folder.join(target),
-        _ => before,
+        _ => chained,
     }
 }
 
