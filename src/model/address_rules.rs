@@ -23,19 +23,19 @@ impl AddressRules {
     }
 
     /// Returns the address that a rule for fetches rewrites `address` to; `None` if no rule matches.
-    pub fn redirected(&self, address: &str) -> Option<String> {
+    pub fn rewritten(&self, address: &str) -> Option<String> {
         self.applied(address, false)
     }
 
     /// Returns the address that git fetches from when it is given `address`.
-    pub fn fetched_from(&self, address: &str) -> String {
-        self.redirected(address).unwrap_or_else(|| address.to_owned())
+    pub fn fetch_address(&self, address: &str) -> String {
+        self.rewritten(address).unwrap_or_else(|| address.to_owned())
     }
 
     /// Returns the address that git pushes to when it is given `address`. The longest matching push rule applies; if no
     /// push rule matches, the longest matching rule does.
-    pub fn pushed_to(&self, address: &str) -> String {
-        self.applied(address, true).unwrap_or_else(|| self.fetched_from(address))
+    pub fn push_address(&self, address: &str) -> String {
+        self.applied(address, true).unwrap_or_else(|| self.fetch_address(address))
     }
 
     /// Applies the longest matching rule once. The first of equally long rules wins (`alias_url` in git's `remote.c`).
@@ -64,7 +64,7 @@ mod tests {
         let push = rule("ssh://push/", "https://github.com/", true);
         let both = |rules: &[&AddressRule]| {
             let rules = AddressRules::new(rules.iter().copied().cloned());
-            [rules.fetched_from("https://github.com/a/lib"), rules.pushed_to("https://github.com/a/lib")]
+            [rules.fetch_address("https://github.com/a/lib"), rules.push_address("https://github.com/a/lib")]
         };
         assert_eq!(both(&[]), ["https://github.com/a/lib"; 2]);
         assert_eq!(both(&[&ssh, &later]), ["git@github.com:a/lib"; 2]);

@@ -7,10 +7,11 @@ use std::error::Error;
 use std::io;
 
 /// Prefixes of lines that report on another machine, or that do not report a failure.
-const REMOTE: &[&str] = &["remote: ", "remote error: ", "remote unpack failed: ", "! [remote ", "warning: ", "hint: "];
+const REMOTE_PREFIXES: &[&str] =
+    &["remote: ", "remote error: ", "remote unpack failed: ", "! [remote ", "warning: ", "hint: "];
 
 /// Messages that the system, git and git's libraries print when this machine is at fault (with `LC_ALL=C`).
-const WORDS: &[&str] = &[
+const LOCAL_MESSAGES: &[&str] = &[
     "No space left on device",
     "Out of diskspace",
     "Disk quota exceeded",
@@ -47,7 +48,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// Prefixes of git's messages about a local file. They count only if the line ends with `Permission denied`.
-const ABOUT_FILES: &[&str] = &[
+const FILE_PREFIXES: &[&str] = &[
     "cannot open",
     "could not open",
     "cannot create",
@@ -104,9 +105,9 @@ pub fn is_local_complaint(text: &str) -> bool {
     text.split(['\n', '\r']).flat_map(|line| line.split("; ")).any(|line| {
         let line = line.trim_start();
         let line = ["fatal: ", "error: "].iter().find_map(|begin| line.strip_prefix(begin)).unwrap_or(line);
-        let is_remote = REMOTE.iter().any(|begin| line.starts_with(begin)) || line.contains("(unable to ");
-        let is_file = line.ends_with("Permission denied") && ABOUT_FILES.iter().any(|begin| line.starts_with(begin));
-        !is_remote && (is_file || WORDS.iter().any(|words| line.contains(words)))
+        let is_remote = REMOTE_PREFIXES.iter().any(|begin| line.starts_with(begin)) || line.contains("(unable to ");
+        let is_file = line.ends_with("Permission denied") && FILE_PREFIXES.iter().any(|begin| line.starts_with(begin));
+        !is_remote && (is_file || LOCAL_MESSAGES.iter().any(|words| line.contains(words)))
     })
 }
 

@@ -36,7 +36,7 @@ impl Remotes {
     pub fn new(urls: impl IntoIterator<Item = String>, rules: AddressRules) -> Self {
         let mut remotes = Self { rules, ..Self::default() };
         for url in urls {
-            for text in [remotes.rules.fetched_from(&url), remotes.rules.pushed_to(&url), url] {
+            for text in [remotes.rules.fetch_address(&url), remotes.rules.push_address(&url), url] {
                 let address = address(&text);
                 remotes.places.insert(address.as_ref().map_or_else(|| folder(&text), Place::of));
                 remotes.addresses.extend(address);
@@ -52,26 +52,27 @@ impl Remotes {
 
     /// Returns whether a text is the address of a remote, directly or after the user's rewrite rules.
     pub fn has_url(&self, text: &str) -> bool {
-        self.is_place(text) || self.leads_to_one(text)
+        self.is_remote_url(text) || self.is_rewritten_to_remote(text)
     }
 
     /// Returns whether any spelling of a repository's address is the address of a remote, directly or after the user's
     /// rewrite rules.
     pub fn has(&self, of: &GitAddress) -> bool {
-        self.places.contains(&Place::of(of)) || of.spellings().iter().any(|spelling| self.leads_to_one(spelling))
+        self.places.contains(&Place::of(of))
+            || of.spellings().iter().any(|spelling| self.is_rewritten_to_remote(spelling))
     }
 
-    fn is_place(&self, text: &str) -> bool {
+    fn is_remote_url(&self, text: &str) -> bool {
         self.places.contains(&address(text).as_ref().map_or_else(|| folder(text), Place::of))
     }
 
-    fn leads_to_one(&self, text: &str) -> bool {
-        self.rules.redirected(text).is_some_and(|target| self.is_place(&target))
+    fn is_rewritten_to_remote(&self, text: &str) -> bool {
+        self.rules.rewritten(text).is_some_and(|target| self.is_remote_url(&target))
     }
 
     /// Returns the remotes whose addresses begin with the given address. git's rewrite rules match prefixes, so a rule
     /// for the given address would also apply to these remotes.
-    pub fn beside<'a>(&'a self, address: &'a GitAddress) -> impl Iterator<Item = &'a GitAddress> {
+    pub fn with_prefix<'a>(&'a self, address: &'a GitAddress) -> impl Iterator<Item = &'a GitAddress> {
         let begins = move |remote: &GitAddress| {
             remote.host() == address.host() && remote != address && remote.path().starts_with(address.path())
         };
@@ -174,7 +175,7 @@ mod tests {
         let remotes = remotes(&["git@github.com:acme/app-web.git", "https://github.com/acme/other"], &[]);
         let beside = |address: &str| {
             let address = address.parse().unwrap();
-            remotes.beside(&address).map(ToString::to_string).collect::<Vec<_>>()
+            remotes.with_prefix(&address).map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(beside("github.com/acme/app"), ["github.com/acme/app-web"]);
         assert_eq!(beside("github.com/acme/app-web"), [""; 0]);

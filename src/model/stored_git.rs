@@ -105,7 +105,7 @@ impl StoredGit {
     }
 
     /// Returns the paths that differ from the expected files, including missing and additional files.
-    pub fn unlike(&self, files: &BTreeMap<String, GitContent>) -> Vec<String> {
+    pub fn differing_files(&self, files: &BTreeMap<String, GitContent>) -> Vec<String> {
         let texts = self.files().into_iter().map(|(path, text)| (path.to_owned(), GitContent::Text(text)));
         let mut expected: BTreeMap<String, GitContent> = texts.collect();
         for (name, bytes) in &self.packs {

@@ -66,8 +66,8 @@ impl InsteadOfRules {
         let (prefixes, rules) = (&self.prefixes, self.remotes.rules());
         let leading = prefixes.iter().map(|(prefix, to)| url(format!("{base_url}/git/{to}"), "insteadOf", prefix));
         let remotes = self.remotes_beside();
-        let staying = remotes.iter().map(|at| url(self.printable(rules.fetched_from(at), at), "insteadOf", at));
-        let pushing = prefixes.keys().map(|at| url(self.printable(rules.pushed_to(at), at), "pushInsteadOf", at));
+        let staying = remotes.iter().map(|at| url(self.printable(rules.fetch_address(at), at), "insteadOf", at));
+        let pushing = prefixes.keys().map(|at| url(self.printable(rules.push_address(at), at), "pushInsteadOf", at));
         leading.chain(staying).chain(pushing).collect()
     }
 
@@ -75,7 +75,7 @@ impl InsteadOfRules {
     fn remotes_beside(&self) -> Vec<String> {
         let mut beside = Vec::new();
         for (prefix, address) in &self.prefixes {
-            for remote in self.remotes.beside(address) {
+            for remote in self.remotes.with_prefix(address) {
                 let (shown, begin) = (remote.to_string(), address.to_string());
                 let encoded = shown.strip_prefix(&begin).into_iter();
                 let rests = encoded.chain(remote.path().strip_prefix(address.path()));

@@ -107,7 +107,7 @@ impl Comparison<'_> {
                 self.left.remove(path);
             }
         }
-        let unlike = stored.unlike(&files);
+        let unlike = stored.differing_files(&files);
         if !unlike.is_empty() {
             self.damages.push(damage(path, &format!("not what the manifest says: {}", unlike.join(", "))));
         }

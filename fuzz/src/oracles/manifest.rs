@@ -93,5 +93,8 @@ pub fn check_repository(stored: &StoredGit) {
     let head = files["HEAD"].strip_prefix("ref: ").and_then(|rest| rest.strip_suffix('\n')).expect("a symbolic ref");
     assert!(stored.revisions.is_empty() || refs.contains_key(head), "HEAD stands on {head:?}");
     let contents = files.iter().map(|(path, text)| ((*path).to_owned(), GitContent::Text(text.clone()))).collect();
-    assert!(stored.packs.is_empty() != stored.unlike(&contents).iter().any(|path| path.starts_with("objects/pack/")));
+    assert!(
+        stored.packs.is_empty()
+            != stored.differing_files(&contents).iter().any(|path| path.starts_with("objects/pack/"))
+    );
 }
