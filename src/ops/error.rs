@@ -14,7 +14,7 @@ use crate::lock::LockError;
 use crate::model::{
     EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, local_cause,
 };
-use crate::plan::Lost;
+use crate::plan::LostFact;
 use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
 
@@ -175,7 +175,7 @@ pub enum OpError {
         /// The entry.
         entry: EntryId,
         /// What replacing the mirror's entry would lose.
-        lost: Vec<Lost>,
+        lost: Vec<LostFact>,
     },
     /// The registry entry does not list a release that a lock pins.
     #[error("the registry entry of {} does not list version {}", release.package, release.version)]
@@ -323,7 +323,7 @@ pub enum OpError {
 /// The maximum number of items to list that an older entry lacks.
 const MAX_NAMED: usize = 5;
 
-fn listed(lost: &[Lost]) -> String {
+fn listed(lost: &[LostFact]) -> String {
     let more = if lost.len() > MAX_NAMED { format!(" and {} more", lost.len() - MAX_NAMED) } else { String::new() };
     lost.iter().take(MAX_NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ") + &more
 }

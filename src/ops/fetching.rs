@@ -19,7 +19,7 @@ use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release};
 use crate::hex::tarball::{Limits, Tarball};
 use crate::model::{EntryId, GitAddress, ReleaseId, RepositoryName, Revision};
-use crate::plan::{GitPlan, Pin, lost};
+use crate::plan::{GitPlan, Pin, lost_facts};
 use crate::progress::{Event, Progress};
 use crate::store::{EncodedRelease, ReleaseEncoder, Snapshot, Transaction};
 
@@ -413,7 +413,7 @@ impl Shared {
     fn is_no_older(&self, id: &EntryId, new: &Verified) -> Result<()> {
         let Some(base) = self.base.as_ref().filter(|_| !self.accept_older.contains(id)) else { return Ok(()) };
         let base = base.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = read_entry(&base, id)?.map(|known| lost(&known, &new.package)).unwrap_or_default();
+        let lost = read_entry(&base, id)?.map(|known| lost_facts(&known, &new.package)).unwrap_or_default();
         if lost.is_empty() { Ok(()) } else { Err(OpError::OlderEntry { entry: id.clone(), lost }) }
     }
 

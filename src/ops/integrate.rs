@@ -5,7 +5,7 @@ use super::needed_entries::read_entry;
 use super::sync::{Pull, Way};
 use super::{OpError, Project, Result};
 use crate::model::{GitAddress, Manifest, Remote, Revision};
-use crate::plan::lost;
+use crate::plan::lost_facts;
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError};
 
@@ -219,7 +219,7 @@ fn has_older_entries(ours: &Snapshot, theirs: &Snapshot) -> Result<bool> {
     for (id, stored) in &ours.manifest()?.entries {
         if their_entries.get(id).is_some_and(|other| other != stored)
             && let Some((known, new)) = read_entry(ours, id)?.zip(read_entry(theirs, id)?)
-            && !lost(&known, &new).is_empty()
+            && !lost_facts(&known, &new).is_empty()
         {
             return Ok(true);
         }

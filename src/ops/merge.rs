@@ -12,7 +12,7 @@ use super::upstream::HexRepositories;
 use super::{OpError, Project, Result};
 use crate::hex::registry::Package;
 use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredGit, StoredRelease};
-use crate::plan::{Needed, Pruning, knows_more};
+use crate::plan::{Needed, Pruning, is_newer};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{ObjectId, REPLACES, Snapshot, StoreError, Transaction};
 
@@ -263,7 +263,7 @@ impl<'a> Union<'a> {
                 Ok::<_, OpError>(self.signers.verify_unless_replaced(id, &own)?.map(|package| (package, own)))
             });
             match own.transpose()?.flatten() {
-                Some((own, bytes)) if !knows_more((&other, &signed), (&own, &bytes)) => {
+                Some((own, bytes)) if !is_newer((&other, &signed), (&own, &bytes)) => {
                     drop(kept.insert(id.clone(), own))
                 }
                 _ => {

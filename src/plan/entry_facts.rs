@@ -11,7 +11,7 @@ use crate::hex::registry::{Package, Release};
 
 /// Returns whether the first of two signed entries of one package is newer: it has more facts that the other one lacks
 /// than the reverse. Ties are broken by an arbitrary rule that gives everyone the same result.
-pub fn knows_more(one: (&Package, &[u8]), other: (&Package, &[u8])) -> bool {
+pub fn is_newer(one: (&Package, &[u8]), other: (&Package, &[u8])) -> bool {
     let (of_one, of_other) = (facts(one.0), facts(other.0));
     let latest = |package: &Package| package.releases.iter().filter_map(|release| release.published_at).max();
     let rank = |more: usize, entry: (&Package, &[u8])| (more, latest(entry.0), entry.1.to_vec());
@@ -31,7 +31,7 @@ fn facts(package: &Package) -> BTreeSet<String> {
 
 /// A fact that a newer entry lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lost {
+pub enum LostFact {
     /// The version of a removed release.
     Release(String),
     /// The version of a release that is no longer retired.
@@ -40,7 +40,7 @@ pub enum Lost {
     Advisory(String),
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for LostFact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Release(version) => write!(f, "the release {version}"),
@@ -52,18 +52,20 @@ impl fmt::Display for Lost {
 
 /// Returns the facts that would be lost if the entry `new` replaced the entry `known`: releases, retirements and
 /// advisories. Changed details of a fact do not count as a loss.
-pub fn lost(known: &Package, new: &Package) -> Vec<Lost> {
+pub fn lost_facts(known: &Package, new: &Package) -> Vec<LostFact> {
     let mut lost = Vec::new();
     for release in &known.releases {
         let version = || release.version.to_string();
         match new.release(&release.version) {
-            None => lost.push(Lost::Release(version())),
-            Some(now) if release.retired.is_some() && now.retired.is_none() => lost.push(Lost::Retirement(version())),
+            None => lost.push(LostFact::Release(version())),
+            Some(now) if release.retired.is_some() && now.retired.is_none() => {
+                lost.push(LostFact::Retirement(version()))
+            }
             Some(_) => {}
         }
     }
     let known = known.advisories.iter().filter(|advisory| new.advisories.iter().all(|now| now.id != advisory.id));
-    lost.extend(known.map(|advisory| Lost::Advisory(advisory.id.clone())));
+    lost.extend(known.map(|advisory| LostFact::Advisory(advisory.id.clone())));
     lost
 }
 
@@ -109,32 +111,32 @@ mod tests {
     #[test]
     fn the_entry_with_more_releases_or_retirements_is_the_later() {
         let (old, new) = (package(&["1.0.0"]), package(&["1.0.0", "1.1.0"]));
-        assert!(knows_more((&new, b"a"), (&old, b"b")) && !knows_more((&old, b"b"), (&new, b"a")));
+        assert!(is_newer((&new, b"a"), (&old, b"b")) && !is_newer((&old, b"b"), (&new, b"a")));
         let retired = retired(old.clone(), "x");
-        assert!(knows_more((&retired, b"a"), (&old, b"b")) && !knows_more((&old, b"b"), (&retired, b"a")));
+        assert!(is_newer((&retired, b"a"), (&old, b"b")) && !is_newer((&old, b"b"), (&retired, b"a")));
     }
 
     #[test]
     fn of_two_that_say_the_same_everybody_keeps_the_same() {
         let one = package(&["1.0.0"]);
-        assert!(knows_more((&one, b"b"), (&one, b"a")) && !knows_more((&one, b"a"), (&one, b"b")));
-        assert!(!knows_more((&one, b"a"), (&one, b"a")));
+        assert!(is_newer((&one, b"b"), (&one, b"a")) && !is_newer((&one, b"a"), (&one, b"b")));
+        assert!(!is_newer((&one, b"a"), (&one, b"a")));
         let (left, right) = (package(&["1.0.0"]), package(&["2.0.0"]));
-        assert_ne!(knows_more((&left, b"a"), (&right, b"b")), knows_more((&right, b"b"), (&left, b"a")));
+        assert_ne!(is_newer((&left, b"a"), (&right, b"b")), is_newer((&right, b"b"), (&left, b"a")));
     }
 
     #[test]
     fn what_an_older_entry_lacks_is_named() {
         let (old, new) = (package(&["1.0.0"]), package(&["1.0.0", "1.1.0"]));
         let (retired, advised) = (retired(old.clone(), "x"), advised(old.clone()));
-        assert_eq!(lost(&new, &old), [Lost::Release("1.1.0".into())]);
-        assert_eq!(lost(&retired, &old), [Lost::Retirement("1.0.0".into())]);
-        assert_eq!(lost(&advised, &old), [Lost::Advisory("EEF-1".into())]);
+        assert_eq!(lost_facts(&new, &old), [LostFact::Release("1.1.0".into())]);
+        assert_eq!(lost_facts(&retired, &old), [LostFact::Retirement("1.0.0".into())]);
+        assert_eq!(lost_facts(&advised, &old), [LostFact::Advisory("EEF-1".into())]);
         for later in [&new, &retired, &advised, &old] {
-            assert_eq!(lost(&old, later), []);
+            assert_eq!(lost_facts(&old, later), []);
         }
         // An entry that lacks one fact is reported even if it has another fact that the known entry lacks.
-        assert_eq!(lost(&retired, &new), [Lost::Retirement("1.0.0".into())]);
+        assert_eq!(lost_facts(&retired, &new), [LostFact::Retirement("1.0.0".into())]);
     }
 
     #[test]
@@ -142,6 +144,6 @@ mod tests {
         let old = retired(package(&["1.0.0"]), "x");
         let mut corrected = retired(package(&["1.0.0"]), "y");
         corrected.releases[0].inner_checksum = InnerChecksum::from_bytes([8; 32]);
-        assert_eq!(lost(&old, &corrected), []);
+        assert_eq!(lost_facts(&old, &corrected), []);
     }
 }

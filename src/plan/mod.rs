@@ -9,7 +9,7 @@
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
 //! - [`LockChange`]: the changes between two sets of locks.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
-//! - [`knows_more`], [`lost`]: which of two registry entries is newer.
+//! - [`is_newer`], [`lost_facts`]: which of two registry entries is newer.
 
 mod comparison;
 mod entry_facts;
@@ -22,7 +22,7 @@ mod signer;
 mod wanted;
 
 pub use comparison::{Change, Comparison, GitChange};
-pub use entry_facts::{Lost, knows_more, lost};
+pub use entry_facts::{LostFact, is_newer, lost_facts};
 pub use git_plan::{GitPlan, Learned};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
 pub use led::{Leading, Led, LedRepository};
