@@ -8,7 +8,7 @@ use git_hexmirror::model::{
     EntryChecksum, EntryId, GitAddress, GitUrl, InnerChecksum, Manifest, OuterChecksum, ReleaseId, Revision, Storage,
     StoredEntry, StoredGit, StoredRelease,
 };
-use git_hexmirror::plan::{Comparison, GitPlan, Learned, Needed, Pruning, RepositoryWant, Wanted};
+use git_hexmirror::plan::{Comparison, FetchedRevisions, GitPlan, Needed, Pruning, RepositoryWant, Wanted};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -177,7 +177,7 @@ fn update(manifest: &Manifest, wanted: &Wanted, world: &World, is_lost: bool) ->
         let round: Vec<(GitAddress, RepositoryWant)> =
             plan.round().map(|(address, want)| (address.clone(), want.clone())).collect();
         for (address, want) in round {
-            let mut learned = Learned::default();
+            let mut learned = FetchedRevisions::default();
             for (revision, want) in &want.revisions {
                 if want.submodules {
                     learned.submodules.insert(*revision, submodules(*revision, world));
@@ -186,7 +186,7 @@ fn update(manifest: &Manifest, wanted: &Wanted, world: &World, is_lost: bool) ->
                     learned.dropped.insert(*revision);
                 }
             }
-            plan.learn(&address, learned);
+            plan.record(&address, learned);
         }
         if !plan.advance().expect("few submodules") {
             break;

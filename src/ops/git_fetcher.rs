@@ -10,7 +10,7 @@ use super::parallel::in_parallel;
 use super::{OpError, Project, Result};
 use crate::git::{Caveat, Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, pack_files};
 use crate::model::{GitAddress, Manifest, Revision, StoredGit};
-use crate::plan::{GitPlan, Learned, RepositoryWant, RevisionWant, is_deep_enough};
+use crate::plan::{FetchedRevisions, GitPlan, RepositoryWant, RevisionWant, is_deep_enough};
 use crate::progress::{Event, Progress};
 use crate::store::{Checkout, GitFile, ObjectId, Repository, Snapshot};
 
@@ -116,7 +116,7 @@ impl GitFetcher {
             items.retain(|(address, _)| match self.check_out(address, base) {
                 Ok(()) => true,
                 Err(error) => {
-                    plan.fail(address);
+                    plan.record_failure(address);
                     deliver(Err(error));
                     false
                 }
@@ -126,11 +126,11 @@ impl GitFetcher {
                 self.progress.report(Event::Finished { item: format!("git {address}") });
                 match result {
                     Ok((learned, bytes)) => {
-                        plan.learn(address, learned);
+                        plan.record(address, learned);
                         *downloaded.entry(address.clone()).or_default() += bytes;
                     }
                     Err(error) => {
-                        plan.fail(address);
+                        plan.record_failure(address);
                         deliver(Err(error));
                     }
                 }
@@ -174,7 +174,7 @@ impl GitFetcher {
 
     /// Fetches what is wanted of a repository and reads its submodules. Returns what was learned from them, and the
     /// number of bytes received.
-    fn fetch(&self, address: &GitAddress, wanted: &RepositoryWant) -> Result<(Learned, u64)> {
+    fn fetch(&self, address: &GitAddress, wanted: &RepositoryWant) -> Result<(FetchedRevisions, u64)> {
         let (scratch, base) = self.open(address, wanted)?;
         let received = |bytes: u64| self.progress.report(Event::Received { bytes });
         let is_there = |revision: &Revision, depth: Option<NonZeroU32>| {
@@ -186,7 +186,7 @@ impl GitFetcher {
         let (optional, required): (Vec<_>, Vec<_>) = lacking.partition(|(_, want)| want.optional);
         let required = required.into_iter().map(|(revision, of_lock)| (*revision, want(of_lock))).collect();
         let mut downloaded_bytes = scratch.fetch(&wanted.url, &required, &received)?;
-        let mut learned = Learned::default();
+        let mut learned = FetchedRevisions::default();
         for (revision, of_mirror) in optional {
             match scratch.fetch(&wanted.url, &[(*revision, want(of_mirror))].into(), &received) {
                 Ok(bytes) => downloaded_bytes += bytes,

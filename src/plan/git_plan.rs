@@ -16,7 +16,7 @@ const MAX_REVISIONS: usize = 2000;
 
 /// The result of one round of fetches for one repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Learned {
+pub struct FetchedRevisions {
     /// The submodules of each revision whose submodules are required.
     pub submodules: BTreeMap<Revision, Vec<(GitUrl, Revision)>>,
     /// The optional revisions that upstream no longer has.
@@ -30,7 +30,7 @@ pub struct GitPlan {
     wants: BTreeMap<GitAddress, RepositoryWant>,
     /// The revisions in the mirror that the pins require, including their known submodules.
     needed: BTreeSet<(GitAddress, Revision)>,
-    learned: BTreeMap<GitAddress, Learned>,
+    learned: BTreeMap<GitAddress, FetchedRevisions>,
     round: BTreeSet<GitAddress>,
     next: BTreeSet<GitAddress>,
     failed: BTreeSet<GitAddress>,
@@ -50,7 +50,7 @@ impl GitPlan {
         let needed = with_submodules(pins.iter().map(|pin| (pin.url.address().clone(), pin.revision)), manifest);
         let before = Manifest { git: manifest.git.clone(), ..Manifest::default() };
         let mut plan = Self { before, wants, needed, round, ..Self::default() };
-        plan.settle();
+        plan.choose_depths();
         plan
     }
 
@@ -65,7 +65,7 @@ impl GitPlan {
     }
 
     /// Records the result of fetching a repository.
-    pub fn learn(&mut self, address: &GitAddress, learned: Learned) {
+    pub fn record(&mut self, address: &GitAddress, learned: FetchedRevisions) {
         for (url, revision) in learned.submodules.values().flatten() {
             self.add_submodule(url, *revision);
         }
@@ -77,7 +77,7 @@ impl GitPlan {
     }
 
     /// Records that a repository could not be fetched.
-    pub fn fail(&mut self, address: &GitAddress) {
+    pub fn record_failure(&mut self, address: &GitAddress) {
         self.failed.insert(address.clone());
     }
 
@@ -93,7 +93,7 @@ impl GitPlan {
             return Err(address.clone());
         }
         self.rounds += 1;
-        self.settle();
+        self.choose_depths();
         Ok(!self.round.is_empty())
     }
 
@@ -137,12 +137,12 @@ impl GitPlan {
             self.submodules += usize::from(is_more);
             self.next.insert(address.clone());
         } else if !is_fetched {
-            self.need(address.clone(), revision);
+            self.require(address.clone(), revision);
         }
     }
 
     /// Records that a revision in the mirror and its submodules are required.
-    fn need(&mut self, address: GitAddress, revision: Revision) {
+    fn require(&mut self, address: GitAddress, revision: Revision) {
         for (address, revision) in with_submodules([(address, revision)], &self.before) {
             let want = self.wants.get_mut(&address).and_then(|want| want.revisions.get_mut(&revision));
             want.into_iter().for_each(|want| want.optional = false);
@@ -152,7 +152,7 @@ impl GitPlan {
 
     /// Decides whether each repository of the round is stored shallow or in full. If this changes, everything stored
     /// must be fetched again.
-    fn settle(&mut self) {
+    fn choose_depths(&mut self) {
         for address in &self.round {
             let before = self.before.git.get(address);
             let Some(want) = self.wants.get_mut(address) else { continue };
@@ -211,7 +211,7 @@ mod tests {
         let mut plan = plan(&[("x", '2', "submodules: true"), ("y", '2', "")], mirror);
         assert!(is_optional(&plan, "y", '1'));
         let submodules = BTreeMap::from([(id('2'), vec![("https://h/z".parse().unwrap(), id('1'))])]);
-        plan.learn(&"h/x".parse().unwrap(), Learned { submodules, ..Learned::default() });
+        plan.record(&"h/x".parse().unwrap(), FetchedRevisions { submodules, ..FetchedRevisions::default() });
         assert!(!is_optional(&plan, "y", '1'));
         assert!(plan.round().all(|(address, _)| address.to_string() != "h/z"), "it is there already");
     }

@@ -23,7 +23,7 @@ mod wanted;
 
 pub use comparison::{Change, Comparison, GitChange};
 pub use entry_facts::{LostFact, is_newer, lost_facts};
-pub use git_plan::{GitPlan, Learned};
+pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
 pub use led::{Leading, Led, LedRepository};
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
