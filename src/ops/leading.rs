@@ -12,7 +12,7 @@ use super::project::{LockFile, read_locks};
 use super::{OpError, Project, Result};
 use crate::git::Git;
 use crate::model::{AddressRule, AddressRules, GitAddress, GitUrl, Remotes, Revision};
-use crate::plan::{Leading, Led};
+use crate::plan::{PinnedRepositories, SubmoduleResolver};
 use crate::serve::environment::{Access, InsteadOfRules, is_of_server};
 use crate::store::{Checkout, Objects, Repository, Snapshot, StoreError, layout};
 
@@ -66,21 +66,21 @@ pub(super) fn remotes(repository: &Repository) -> Remotes {
 
 /// Determines what git clients are redirected for at a snapshot. `checkout` writes a repository of the snapshot to disk
 /// and is called only for repositories with submodules.
-pub(super) fn led(
+pub(super) fn pinned_repositories(
     project: &Project,
     snapshot: &Snapshot,
     locks: &[LockFile],
     checkout: impl Fn(&GitAddress) -> Result<Option<Checkout>, StoreError>,
-) -> Result<Led> {
+) -> Result<PinnedRepositories> {
     let (pins, remotes) = (read_locks(&project.repository, locks)?.git, remotes(&project.repository));
-    let mut leading = Leading::new(&pins, snapshot.manifest()?, &remotes);
+    let mut resolver = SubmoduleResolver::new(&pins, snapshot.manifest()?, &remotes);
     let (mut git, mut checkouts) = (None::<Git>, BTreeMap::<GitAddress, Checkout>::new());
     loop {
-        let unread = leading.unread();
-        if unread.is_empty() {
-            return Ok(leading.finish());
+        let unresolved = resolver.take_unresolved();
+        if unresolved.is_empty() {
+            return Ok(resolver.finish());
         }
-        for (url, _) in &unread {
+        for (url, _) in &unresolved {
             let address = url.address();
             if !checkouts.contains_key(address) {
                 checkouts.extend(checkout(address)?.map(|checkout| (address.clone(), checkout)));
@@ -91,7 +91,7 @@ pub(super) fn led(
             None => git.insert(fetching_git(project, false)?),
         };
         let folders: Vec<PathBuf> = checkouts.values().map(|checkout| checkout.folder().to_owned()).collect();
-        leading.learn(submodules(git, &folders, &unread)?);
+        resolver.add_submodules(submodules(git, &folders, &unresolved)?);
     }
 }
 
@@ -136,8 +136,8 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_
         && let Some(locks) = leading_locks(project)?
     {
         let temporary = OwnCache::default();
-        let led = led(project, &snapshot, &locks, |address| temporary.checkout(&snapshot, address))?;
-        for (address, repository) in led.iter() {
+        let pinned = pinned_repositories(project, &snapshot, &locks, |address| temporary.checkout(&snapshot, address))?;
+        for (address, repository) in pinned.iter() {
             instead_of.add(address);
             repository.urls.iter().for_each(|url| instead_of.add_url(url));
         }

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::leading::{OwnCache, leading_locks, led, remotes};
+use super::leading::{OwnCache, leading_locks, pinned_repositories, remotes};
 use super::serving::{id_of, unavailable};
 use super::{LockFile, OpError, Project};
 use crate::model::{GitAddress, Remotes};
-use crate::plan::Led;
+use crate::plan::PinnedRepositories;
 use crate::serve::{ContentsError, Tip};
 use crate::store::{Checkout, Snapshot, StoreError, TipReader, View};
 
@@ -25,7 +25,7 @@ pub(super) enum Shown {
     /// they use the server's address.
     All(Arc<Remotes>),
     /// Only what the current locks pin.
-    Led(Arc<Led>),
+    Pinned(Arc<PinnedRepositories>),
 }
 
 /// What git clients may see at a tip, according to some locks.
@@ -58,7 +58,7 @@ impl Seen {
             let checkout = |address: &GitAddress| self.own_cache.checkout(&snapshot, address);
             let shown = match &locks {
                 None => Shown::All(Arc::new(remotes(&project.repository))),
-                Some(locks) => Shown::Led(Arc::new(led(&project, &snapshot, locks, checkout)?)),
+                Some(locks) => Shown::Pinned(Arc::new(pinned_repositories(&project, &snapshot, locks, checkout)?)),
             };
             Ok((shown, locks))
         });

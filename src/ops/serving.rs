@@ -126,7 +126,7 @@ impl Contents for MirrorContents {
     fn is_beside(&self, tip: &Tip, address: &GitAddress) -> Result<bool, ContentsError> {
         Ok(match self.seen.at(tip, &self.branch, Duration::ZERO)? {
             Shown::All(_) => false,
-            Shown::Led(led) => led.is_beside(address),
+            Shown::Pinned(pinned) => pinned.is_prefix_of(address),
         })
     }
 
@@ -134,7 +134,7 @@ impl Contents for MirrorContents {
         Ok(match self.seen.at(tip, &self.branch, HOSTS_KNOWN) {
             // Hex clients are still answered.
             Ok(Shown::All(_)) | Err(ContentsError::Locks { .. }) => false,
-            Ok(Shown::Led(led)) => led.has_host(host),
+            Ok(Shown::Pinned(pinned)) => pinned.has_host(host),
             Err(error) => return Err(error),
         })
     }
@@ -143,8 +143,8 @@ impl Contents for MirrorContents {
         let files = match self.seen.at(tip, &self.branch, Duration::ZERO)? {
             Shown::All(remotes) if remotes.has(address) => return Ok(None),
             Shown::All(_) => None,
-            Shown::Led(led) => match led.get(address) {
-                Some(repository) => Some(repository.seen.files()),
+            Shown::Pinned(pinned) => match pinned.get(address) {
+                Some(repository) => Some(repository.visible.files()),
                 None => return Ok(None),
             },
         };

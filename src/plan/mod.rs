@@ -5,7 +5,7 @@
 //! - [`RepositoryWant`]: the merged pins of one git repository.
 //! - [`Comparison`]: the difference between pins and a snapshot, and whether the snapshot is fresh.
 //! - [`GitPlan`]: what to fetch from git repositories, and what to record in the manifest afterwards.
-//! - [`Led`]: the git repositories that locks pin, and the part of each that clients see.
+//! - [`PinnedRepositories`]: the git repositories that locks pin, and the part of each that clients see.
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
 //! - [`LockChange`]: the changes between two sets of locks.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
@@ -15,8 +15,8 @@ mod comparison;
 mod entry_facts;
 mod git_plan;
 mod git_want;
-mod led;
 mod lock_change;
+mod pinned;
 mod pruning;
 mod signer;
 mod wanted;
@@ -25,8 +25,8 @@ pub use comparison::{Change, Comparison, GitChange};
 pub use entry_facts::{LostFact, is_newer, lost_facts};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
-pub use led::{Leading, Led, LedRepository};
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
+pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};
 pub use pruning::{Needed, Pruning};
 pub use signer::{KnownSigners, Signer, SignerConflict, SignerSource};
 pub use wanted::{GitPin, Ignored, NotMirrored, Pin, Unmirrored, Wanted};

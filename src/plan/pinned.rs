@@ -16,58 +16,58 @@ const MAX_REVISIONS: usize = 2000;
 
 /// The git repositories that locks pin, with the part of each that is visible to clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Led {
-    repositories: BTreeMap<GitAddress, LedRepository>,
+pub struct PinnedRepositories {
+    repositories: BTreeMap<GitAddress, PinnedRepository>,
 }
 
 /// A git repository that locks pin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LedRepository {
+pub struct PinnedRepository {
     /// The spellings of its address in locks and submodules.
     pub urls: BTreeSet<GitUrl>,
     /// The part that is visible to clients: the pinned revisions that the mirror has, with the refs that locks name.
-    pub seen: StoredGit,
+    pub visible: StoredGit,
 }
 
 /// Finds the pinned repositories in rounds, because submodules can have submodules.
 #[derive(Debug)]
-pub struct Leading<'a> {
+pub struct SubmoduleResolver<'a> {
     manifest: &'a Manifest,
     remotes: &'a Remotes,
     wants: BTreeMap<GitAddress, RepositoryWant>,
     urls: BTreeMap<GitAddress, BTreeSet<GitUrl>>,
-    unread: Vec<(GitUrl, Revision)>,
+    unresolved: Vec<(GitUrl, Revision)>,
     known: BTreeSet<(GitAddress, Revision)>,
 }
 
-impl<'a> Leading<'a> {
+impl<'a> SubmoduleResolver<'a> {
     /// Starts with the pins of locks that the mirror contains. Skips remotes of the project.
     pub fn new(pins: &[GitPin], manifest: &'a Manifest, remotes: &'a Remotes) -> Self {
-        let mut leading = Self {
+        let mut resolver = Self {
             manifest,
             remotes,
             wants: RepositoryWant::all(pins),
             urls: BTreeMap::new(),
-            unread: Vec::new(),
+            unresolved: Vec::new(),
             known: BTreeSet::new(),
         };
         let is_remote = |url: &GitUrl| remotes.has(url.address()) || remotes.has_url(url.secret_text());
         let own: BTreeSet<&GitAddress> =
             pins.iter().filter(|pin| is_remote(&pin.url)).map(|pin| pin.url.address()).collect();
-        leading.wants.retain(|address, _| !own.contains(address) && manifest.git.contains_key(address));
+        resolver.wants.retain(|address, _| !own.contains(address) && manifest.git.contains_key(address));
         for pin in pins.iter().filter(|pin| !own.contains(pin.url.address())) {
-            leading.look_at(&pin.url, pin.revision);
+            resolver.record(&pin.url, pin.revision);
         }
-        leading
+        resolver
     }
 
     /// Removes and returns the revisions whose submodules must be read, each with the address of its repository.
-    pub fn unread(&mut self) -> Vec<(GitUrl, Revision)> {
-        std::mem::take(&mut self.unread)
+    pub fn take_unresolved(&mut self) -> Vec<(GitUrl, Revision)> {
+        std::mem::take(&mut self.unresolved)
     }
 
     /// Adds the submodules of a pinned revision.
-    pub fn learn(&mut self, submodules: impl IntoIterator<Item = (GitUrl, Revision)>) {
+    pub fn add_submodules(&mut self, submodules: impl IntoIterator<Item = (GitUrl, Revision)>) {
         for (url, revision) in submodules {
             let address = url.address();
             let is_remote = self.remotes.has(address) || self.remotes.has_url(url.secret_text());
@@ -76,19 +76,19 @@ impl<'a> Leading<'a> {
             }
             let want = self.wants.entry(address.clone()).or_insert_with(|| RepositoryWant::new(url.clone()));
             want.add(revision, RevisionWant { submodules: true, ..RevisionWant::default() });
-            self.look_at(&url, revision);
+            self.record(&url, revision);
         }
     }
 
     /// Returns the result.
-    pub fn finish(self) -> Led {
+    pub fn finish(self) -> PinnedRepositories {
         let Self { manifest, mut urls, wants, .. } = self;
-        let led = wants.into_iter().filter_map(|(address, want)| {
-            let seen = seen(&want, manifest.git.get(&address)?)?;
+        let pinned = wants.into_iter().filter_map(|(address, want)| {
+            let visible = visible(&want, manifest.git.get(&address)?)?;
             let urls = urls.remove(&address).unwrap_or_default();
-            Some((address, LedRepository { urls, seen }))
+            Some((address, PinnedRepository { urls, visible }))
         });
-        Led { repositories: led.collect() }
+        PinnedRepositories { repositories: pinned.collect() }
     }
 
     fn has(&self, address: &GitAddress, revision: Revision) -> bool {
@@ -96,25 +96,25 @@ impl<'a> Leading<'a> {
     }
 
     /// Records a pinned revision. Its submodules must be read unless the mirror records that it has none.
-    fn look_at(&mut self, url: &GitUrl, revision: Revision) {
+    fn record(&mut self, url: &GitUrl, revision: Revision) {
         let address = url.address();
         self.urls.entry(address.clone()).or_default().insert(url.clone());
         let stored = self.manifest.git.get(address).and_then(|stored| stored.revisions.get(&revision));
         let has_submodules = stored.and_then(|stored| stored.submodules.as_ref()).is_some_and(|some| !some.is_empty());
         if has_submodules && self.known.len() < MAX_REVISIONS && self.known.insert((address.clone(), revision)) {
-            self.unread.push((url.clone(), revision));
+            self.unresolved.push((url.clone(), revision));
         }
     }
 }
 
-impl Led {
+impl PinnedRepositories {
     /// Returns a pinned repository.
-    pub fn get(&self, address: &GitAddress) -> Option<&LedRepository> {
+    pub fn get(&self, address: &GitAddress) -> Option<&PinnedRepository> {
         self.repositories.get(address)
     }
 
     /// Returns all pinned repositories.
-    pub fn iter(&self) -> impl Iterator<Item = (&GitAddress, &LedRepository)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&GitAddress, &PinnedRepository)> {
         self.repositories.iter()
     }
 
@@ -124,24 +124,24 @@ impl Led {
     }
 
     /// Returns whether the address is not that of a pinned repository but begins with the address of one.
-    pub fn is_beside(&self, address: &GitAddress) -> bool {
-        let begins = |led: &GitAddress| led.host() == address.host() && address.path().starts_with(led.path());
+    pub fn is_prefix_of(&self, address: &GitAddress) -> bool {
+        let begins = |pinned: &GitAddress| pinned.host() == address.host() && address.path().starts_with(pinned.path());
         !self.repositories.contains_key(address) && self.repositories.keys().any(begins)
     }
 }
 
 /// Returns the part of a stored repository that is visible to clients; `None` if the mirror has none of the required
 /// revisions.
-fn seen(want: &RepositoryWant, stored: &StoredGit) -> Option<StoredGit> {
+fn visible(want: &RepositoryWant, stored: &StoredGit) -> Option<StoredGit> {
     let wanted = want.revisions.keys().filter_map(|revision| {
         let depth = stored.revisions.get(revision)?.depth;
         Some((*revision, StoredRevision { depth, ..StoredRevision::default() }))
     });
     let revisions: BTreeMap<_, _> = wanted.collect();
     let (packs, shallow) = (stored.packs.clone(), stored.shallow.clone());
-    let mut seen = StoredGit { revisions, packs, shallow };
-    want.name(&mut seen);
-    (!seen.revisions.is_empty()).then_some(seen)
+    let mut visible = StoredGit { revisions, packs, shallow };
+    want.name(&mut visible);
+    (!visible.revisions.is_empty()).then_some(visible)
 }
 
 #[cfg(test)]
@@ -185,20 +185,20 @@ mod tests {
     }
 
     /// Finds the pinned repositories without reading submodules.
-    fn led(pins: &[GitPin], manifest: &Manifest, remotes: &Remotes) -> Vec<(String, Vec<String>)> {
-        shown(&Leading::new(pins, manifest, remotes).finish())
+    fn find_pinned(pins: &[GitPin], manifest: &Manifest, remotes: &Remotes) -> Vec<(String, Vec<String>)> {
+        shown(&SubmoduleResolver::new(pins, manifest, remotes).finish())
     }
 
     /// Returns each address with the target of `HEAD` and all refs. Revisions are shortened to their first digit.
-    fn shown(led: &Led) -> Vec<(String, Vec<String>)> {
-        let repository = |(address, led): (&GitAddress, &LedRepository)| {
-            let refs = led.seen.refs().into_iter().map(|(name, revision)| {
+    fn shown(pinned: &PinnedRepositories) -> Vec<(String, Vec<String>)> {
+        let repository = |(address, pinned): (&GitAddress, &PinnedRepository)| {
+            let refs = pinned.visible.refs().into_iter().map(|(name, revision)| {
                 let digit = &revision.to_string()[..1];
                 format!("{} {digit}", name.replace(&revision.to_string(), digit))
             });
             (address.to_string(), refs.collect())
         };
-        led.iter().map(repository).collect()
+        pinned.iter().map(repository).collect()
     }
 
     fn expected(of: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
@@ -217,18 +217,20 @@ mod tests {
     #[test]
     fn only_pinned_revisions_are_seen_with_the_names_that_locks_give_them() {
         let pinned = pins(&[("lib", '1', "branch: \"dev\"")]);
-        let seen = [("h/lib", &["refs/heads/dev 1", "refs/heads/hexmirror/1 1"][..])];
-        assert_eq!(led(&pinned, &manifest(&MIRROR), &Remotes::default()), expected(&seen));
-        let led = Leading::new(&pinned, &manifest(&MIRROR), &Remotes::default()).finish();
-        assert_eq!(led.get(&"h/lib".parse().unwrap()).unwrap().seen.head().as_deref(), Some("refs/heads/dev"));
-        assert!(led.is_beside(&"h/lib_extra".parse().unwrap()) && !led.is_beside(&"h/lib".parse().unwrap()));
-        assert!(led.has_host("h") && !led.has_host("i"));
+        let visible = [("h/lib", &["refs/heads/dev 1", "refs/heads/hexmirror/1 1"][..])];
+        assert_eq!(find_pinned(&pinned, &manifest(&MIRROR), &Remotes::default()), expected(&visible));
+        let pinned = SubmoduleResolver::new(&pinned, &manifest(&MIRROR), &Remotes::default()).finish();
+        assert_eq!(pinned.get(&"h/lib".parse().unwrap()).unwrap().visible.head().as_deref(), Some("refs/heads/dev"));
+        assert!(
+            pinned.is_prefix_of(&"h/lib_extra".parse().unwrap()) && !pinned.is_prefix_of(&"h/lib".parse().unwrap())
+        );
+        assert!(pinned.has_host("h") && !pinned.has_host("i"));
     }
 
     #[test]
     fn what_the_mirror_lacks_and_what_no_lock_pins_leads_nowhere() {
         for pinned in [&[][..], &[("lib", '7', "")], &[("absent", '1', "")]] {
-            assert_eq!(led(&pins(pinned), &manifest(&MIRROR), &Remotes::default()), []);
+            assert_eq!(find_pinned(&pins(pinned), &manifest(&MIRROR), &Remotes::default()), []);
         }
     }
 
@@ -236,7 +238,7 @@ mod tests {
     fn a_remote_leads_nowhere_even_if_a_lock_pins_it() {
         let pinned = pins(&[("acme/app", '3', ""), ("lib", '1', "")]);
         for remote in ["https://H/acme/app", "git@h:Acme/App.git", "ssh://me@h:2222/acme/app/"] {
-            let found = led(&pinned, &manifest(&MIRROR), &remotes(&[remote]));
+            let found = find_pinned(&pinned, &manifest(&MIRROR), &remotes(&[remote]));
             assert_eq!(found, expected(&[("h/lib", &["refs/heads/hexmirror/1 1"])]), "{remote}");
         }
     }
@@ -255,26 +257,26 @@ mod tests {
         let manifest = manifest(&[&NESTED[..], &["git h/evil 4 full"]].concat());
         let remotes = remotes(&["https://h/deep2"]);
         let (pinned, url) = (pins(&[("lib", '1', "")]), |name: &str| format!("https://h/{name}").parse().unwrap());
-        let mut leading = Leading::new(&pinned, &manifest, &remotes);
-        assert_eq!(leading.unread(), [(url("lib.git"), id('1'))]);
-        leading.learn([
+        let mut resolver = SubmoduleResolver::new(&pinned, &manifest, &remotes);
+        assert_eq!(resolver.take_unresolved(), [(url("lib.git"), id('1'))]);
+        resolver.add_submodules([
             (url("sub"), id('2')),
             (url("absent"), id('2')),
             (url("sub"), id('9')),
             (url("deep2"), id('3')),
         ]);
-        assert_eq!(leading.unread(), [(url("sub"), id('2'))]);
+        assert_eq!(resolver.take_unresolved(), [(url("sub"), id('2'))]);
         // A revision that pins itself as a submodule.
-        leading.learn([(url("deep"), id('3')), (url("sub"), id('2'))]);
-        assert_eq!(leading.unread(), []);
+        resolver.add_submodules([(url("deep"), id('3')), (url("sub"), id('2'))]);
+        assert_eq!(resolver.take_unresolved(), []);
         let one = |name, reference| (name, vec![reference]);
-        let seen = [
+        let visible = [
             one("h/deep", "refs/heads/hexmirror/3 3"),
             one("h/lib", "refs/heads/hexmirror/1 1"),
             one("h/sub", "refs/heads/hexmirror/2 2"),
         ];
-        let seen: Vec<(&str, &[&str])> = seen.iter().map(|(name, refs)| (*name, &refs[..])).collect();
-        assert_eq!(shown(&leading.finish()), expected(&seen));
+        let visible: Vec<(&str, &[&str])> = visible.iter().map(|(name, refs)| (*name, &refs[..])).collect();
+        assert_eq!(shown(&resolver.finish()), expected(&visible));
     }
 
     proptest! {
@@ -295,11 +297,11 @@ mod tests {
             let (named, plain) = (read(line(true)), read(line(false)));
             let remotes = remotes(&[&format!("git@h:{remote}")]);
             let pins = pins(&pinned);
-            let found = Leading::new(&pins, &named, &remotes).finish();
-            prop_assert_eq!(shown(&found), led(&pins, &plain, &remotes));
+            let found = SubmoduleResolver::new(&pins, &named, &remotes).finish();
+            prop_assert_eq!(shown(&found), find_pinned(&pins, &plain, &remotes));
             for (address, repository) in found.iter() {
                 prop_assert!(!remotes.has(address));
-                for revision in repository.seen.refs().values() {
+                for revision in repository.visible.refs().values() {
                     let is_it = |pin: &GitPin| pin.url.address() == address && pin.revision == *revision;
                     prop_assert!(pins.iter().any(is_it) && named.git[address].revisions.contains_key(revision));
                 }
