@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use git_hexmirror::hex::recipe;
 use git_hexmirror::hex::registry::{PrivateKey, Signed};
-use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
+use git_hexmirror::hex::tarball::{BuildFile, Tarball, TarballLimits, build, metadata_text};
 
 /// Builds a tarball with the size and compressibility of a large Elixir package.
 fn generated() -> Vec<u8> {
@@ -38,7 +38,7 @@ fn tarballs() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn tarball(criterion: &mut Criterion) {
-    let limits = Limits::default();
+    let limits = TarballLimits::default();
     for (name, bytes) in tarballs() {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Bytes(bytes.len() as u64));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
+use git_hexmirror::hex::tarball::{BuildFile, Tarball, TarballLimits, build, metadata_text};
 use git_hexmirror::model::{ReleaseId, RepositoryName};
 use git_hexmirror::store::{Branch, ReleaseEncoder, Repository, Transaction};
 use tempfile::TempDir;
@@ -39,10 +39,10 @@ fn repository(folder: &Path) -> (Repository, Branch) {
 /// Stores the releases as an update does: encodes, packs and commits them, and syncs them to disk.
 fn publish(folder: &Path, releases: &[(ReleaseId, Vec<u8>)]) {
     let (repository, branch) = repository(folder);
-    let encoder = ReleaseEncoder::new(&repository, Limits::default()).expect("a repository");
+    let encoder = ReleaseEncoder::new(&repository, TarballLimits::default()).expect("a repository");
     let mut transaction = Transaction::begin(&repository, &branch, None).expect("a repository");
     for (id, bytes) in releases {
-        let tarball = Tarball::open(bytes, &Limits::default()).expect("a tarball");
+        let tarball = Tarball::open(bytes, &TarballLimits::default()).expect("a tarball");
         transaction.add_release(encoder.encode(id.clone(), &tarball).expect("a release")).expect("a writable folder");
     }
     transaction.publish("Add packages\n").expect("a writable folder");

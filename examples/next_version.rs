@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use git_hexmirror::hex::recipe;
 use git_hexmirror::hex::registry::{Package, PrivateKey, Signed};
-use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build};
+use git_hexmirror::hex::tarball::{BuildFile, Tarball, TarballLimits, build};
 use git_hexmirror::model::{RepositoryName, Version};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -25,10 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let folder = Path::new(repository);
     let old = fs::read(folder.join(format!("tarballs/{name}-{from}.tar")))?;
-    let old = Tarball::open(&old, &Limits::default())?;
+    let old = Tarball::open(&old, &TarballLimits::default())?;
     let new = bumped(&old, from, to)?;
     fs::write(folder.join(format!("tarballs/{name}-{to}.tar")), &new)?;
-    let new = Tarball::open(&new, &Limits::default())?;
+    let new = Tarball::open(&new, &TarballLimits::default())?;
     list(folder, name, from, to, &new)?;
     let (inner, outer) = (old.inner_checksum().to_string(), old.outer_checksum().to_string());
     let text = fs::read_to_string(lock)?;
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Builds the release with the next version.
 fn bumped(old: &Tarball<'_>, from: &str, to: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-    let unpacked = recipe::unpack(old, &Limits::default())?;
+    let unpacked = recipe::unpack(old, &TarballLimits::default())?;
     let largest = unpacked.files().iter().filter(|file| file.path.ends_with(".ex"));
     let largest = largest.max_by_key(|file| unpacked.bytes(file).len()).map(|file| file.path.clone());
     let mut contents = Vec::new();

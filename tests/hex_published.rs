@@ -8,7 +8,7 @@ use git_hexmirror::hex::gzip;
 use git_hexmirror::hex::metadata::Metadata;
 use git_hexmirror::hex::recipe::{self, Recipe};
 use git_hexmirror::hex::registry::{Dependency, Package, Signed};
-use git_hexmirror::hex::tarball::{Limits, Tarball, outer_checksum};
+use git_hexmirror::hex::tarball::{Tarball, TarballLimits, outer_checksum};
 use git_hexmirror::model::RepositoryName;
 use hex_data::data;
 
@@ -35,7 +35,7 @@ fn metadata_says_what_the_registry_over_the_sample_says() {
     for entry in std::fs::read_dir(folder.join("tarballs")).unwrap() {
         let path = entry.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
-        let tarball = Tarball::open(&bytes, &Limits::default()).unwrap();
+        let tarball = Tarball::open(&bytes, &TarballLimits::default()).unwrap();
         let metadata = Metadata::parse(tarball.metadata()).unwrap();
         assert!(path.ends_with(format!("{}-{}.tar", metadata.name, metadata.version)), "{}", path.display());
         assert!(!metadata.files.is_empty() && !metadata.build_tools.is_empty() && !metadata.licenses.is_empty());
@@ -68,17 +68,18 @@ fn a_tarball_of_a_gleam_package_rebuilds() {
     let Some(path) = data("hexpm-signed/gleam_stdlib-0.14.0.tar") else { return };
     let bytes = std::fs::read(path).unwrap();
     let outer = outer_checksum(&bytes).to_string();
-    let inner = Tarball::open(&bytes, &Limits::default()).unwrap().inner_checksum();
+    let inner = Tarball::open(&bytes, &TarballLimits::default()).unwrap().inner_checksum();
     let text = check("gleam_stdlib", &bytes, &format!("{outer} {inner}"));
     assert_eq!(text, "hex-recipe 1\ninner mode=100666\nfiles metadata\nmode=100644 src/gleam_stdlib.app.src\n");
 }
 
 /// Unpacks a tarball, rebuilds it from what a store would hold, compares, and returns the recipe's text.
 fn check(name: &str, bytes: &[u8], lock: &str) -> String {
-    let tarball = Tarball::open(bytes, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let tarball = Tarball::open(bytes, &TarballLimits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(lock.contains(&tarball.outer_checksum().to_string()), "{name}");
     assert!(lock.contains(&tarball.inner_checksum().to_string()), "{name}");
-    let unpacked = recipe::unpack(&tarball, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let unpacked =
+        recipe::unpack(&tarball, &TarballLimits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
 
     // From here on, only use what a store would hold: the recipe's text, metadata.config, the files.
     let text = unpacked.recipe().to_string();
@@ -87,7 +88,7 @@ fn check(name: &str, bytes: &[u8], lock: &str) -> String {
     let (metadata, outer) = (tarball.metadata().to_vec(), tarball.outer_checksum());
     let recipe: Recipe = text.parse().unwrap();
     let read = |path: &str| files.get(path).ok_or_else(|| "no such file".into());
-    let rebuilt = recipe::rebuild(&recipe, &metadata, read, &Limits::default()).unwrap();
+    let rebuilt = recipe::rebuild(&recipe, &metadata, read, &TarballLimits::default()).unwrap();
     assert!(rebuilt == bytes, "{name}");
     assert_eq!(outer_checksum(&rebuilt), outer, "{name}");
     text

@@ -10,7 +10,9 @@ use flate2::write::GzEncoder;
 use git_hexmirror::hex::ArchiveError;
 use git_hexmirror::hex::gzip::GzipError;
 use git_hexmirror::hex::recipe::{self, RebuildError, Recipe, UnpackError, Unpacked};
-use git_hexmirror::hex::tarball::{self, BuildError, BuildFile, Limits, Tarball, TarballError, build, metadata_text};
+use git_hexmirror::hex::tarball::{
+    self, BuildError, BuildFile, Tarball, TarballError, TarballLimits, build, metadata_text,
+};
 use hex_archive::{archive, contents, header, outer, outer_of, raw_header};
 use proptest::prelude::*;
 
@@ -19,20 +21,20 @@ fn golden(name: &str) -> Vec<u8> {
 }
 
 fn unpack(bytes: &[u8]) -> Result<Unpacked, UnpackError> {
-    let tarball = Tarball::open(bytes, &Limits::default())?;
-    recipe::unpack(&tarball, &Limits::default())
+    let tarball = Tarball::open(bytes, &TarballLimits::default())?;
+    recipe::unpack(&tarball, &TarballLimits::default())
 }
 
 /// Unpacks a tarball and rebuilds it from text, metadata and files alone. Returns the recipe's text and the paths.
 fn round_trip(bytes: &[u8]) -> (String, Vec<String>) {
     let unpacked = unpack(bytes).unwrap();
     let text = unpacked.recipe().to_string();
-    let metadata = Tarball::open(bytes, &Limits::default()).unwrap().metadata().to_vec();
+    let metadata = Tarball::open(bytes, &TarballLimits::default()).unwrap().metadata().to_vec();
     let files: BTreeMap<&str, &[u8]> =
         unpacked.files().iter().map(|file| (file.path.as_str(), unpacked.bytes(file))).collect();
     let recipe: Recipe = text.parse().unwrap();
     let read = |path: &str| files.get(path).ok_or_else(|| "no such file".into());
-    let rebuilt = recipe::rebuild(&recipe, &metadata, read, &Limits::default()).unwrap();
+    let rebuilt = recipe::rebuild(&recipe, &metadata, read, &TarballLimits::default()).unwrap();
     assert!(rebuilt == bytes);
     (text, files.keys().map(ToString::to_string).collect())
 }
@@ -112,7 +114,7 @@ fn executable_files_are_known_as_such_and_files_are_sorted() {
 #[test]
 fn the_real_clients_checksums_are_computed() {
     let bytes = golden("hexmirror_sample");
-    let tarball = Tarball::open(&bytes, &Limits::default()).unwrap();
+    let tarball = Tarball::open(&bytes, &TarballLimits::default()).unwrap();
     // As printed by `mix hex.build`.
     let printed = "31420929d39e5479aeca06fb8f39aebcd461f67cc7d3652cd52271e352edd988";
     assert_eq!(tarball.outer_checksum().to_string(), printed);
@@ -134,7 +136,7 @@ fn what_is_built_is_what_hex_core_would_write() {
     // The real client's tarball, rebuilt from its own parts.
     let real = golden("hexmirror_plain");
     let unpacked = unpack(&real).unwrap();
-    let tarball = Tarball::open(&real, &Limits::default()).unwrap();
+    let tarball = Tarball::open(&real, &TarballLimits::default()).unwrap();
     let metadata = std::str::from_utf8(tarball.metadata()).unwrap();
     let mut files: Vec<BuildFile<'_>> = unpacked
         .files()
@@ -291,21 +293,21 @@ fn bombs_and_too_many_members_are_refused() {
     let zeros = vec![0; 64 << 20];
     let bomb = outer(&archive(&[(header("zeros", zeros.len()), &zeros)]));
     assert!(bomb.len() < 100_000);
-    let limit = Limits::RATIO_FLOOR;
+    let limit = TarballLimits::RATIO_FLOOR;
     assert_eq!(refusal(&bomb), TarballError::Gzip { source: GzipError::TooLarge { limit } });
 
     let crowd: Vec<([u8; 512], &[u8])> = (0..100_001).map(|n| (header(&format!("f{n}"), 0), &b""[..])).collect();
-    let limits = Limits { ratio: usize::MAX, ..Limits::default() };
+    let limits = TarballLimits { ratio: usize::MAX, ..TarballLimits::default() };
     let crowd = outer(&archive(&crowd));
     let error = recipe::unpack(&Tarball::open(&crowd, &limits).unwrap(), &limits).unwrap_err();
     let expected = TarballError::Contents { source: ArchiveError::TooManyMembers { limit: 100_000 } };
     assert!(matches!(error, UnpackError::Refused(error) if error == expected));
 
-    let limits = Limits { tarball: 1000, ..Limits::default() };
+    let limits = TarballLimits { tarball: 1000, ..TarballLimits::default() };
     let error = Tarball::open(&golden("deviating"), &limits).unwrap_err();
     assert_eq!(error, TarballError::TooLarge { size: 5120, limit: 1000 });
     let bytes = golden("deviating");
-    let small = Limits { unpacked: 1000, ..Limits::default() };
+    let small = TarballLimits { unpacked: 1000, ..TarballLimits::default() };
     let error = recipe::unpack(&Tarball::open(&bytes, &small).unwrap(), &small).unwrap_err();
     assert!(matches!(error, UnpackError::Refused(TarballError::Gzip { source: GzipError::TooLarge { limit: 1000 } })));
 }
@@ -315,7 +317,7 @@ fn a_recipe_cannot_make_a_bomb() {
     let listed = "big\n".repeat(100);
     let recipe: Recipe = format!("hex-recipe 1\nfiles listed\n{listed}").parse().unwrap();
     let big = vec![0; 1 << 20];
-    let limits = Limits { unpacked: 10 << 20, ..Limits::default() };
+    let limits = TarballLimits { unpacked: 10 << 20, ..TarballLimits::default() };
     let error = recipe::rebuild(&recipe, b"", |_| Ok(&big), &limits).unwrap_err();
     assert!(matches!(error, RebuildError::TooLarge { limit } if limit == 10 << 20));
 
@@ -359,7 +361,7 @@ fn a_flipped_bit_is_always_detected() {
     for position in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[position] ^= 1 << (position % 8);
-        if let Ok(tarball) = Tarball::open(&damaged, &Limits::default()) {
+        if let Ok(tarball) = Tarball::open(&damaged, &TarballLimits::default()) {
             assert_ne!(tarball.outer_checksum(), outer, "{position}");
             // If it can be unpacked, the result rebuilds the damaged bytes rather than the original ones.
             if unpack(&damaged).is_ok() {

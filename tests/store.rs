@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use git::{Sandbox, real_input};
-use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
+use git_hexmirror::hex::tarball::{BuildFile, Tarball, TarballLimits, build, metadata_text};
 use git_hexmirror::model::{ReleaseId, RepositoryName, Storage};
 use git_hexmirror::store::{
     Branch, Discovery, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError, Transaction,
@@ -25,10 +25,10 @@ fn release(package: &str, version: &str) -> ReleaseId {
 }
 
 fn store(repository: &Repository, branch: &Branch, base: Option<&Snapshot>, tarballs: &[(ReleaseId, Vec<u8>)]) {
-    let encoder = ReleaseEncoder::new(repository, Limits::default()).unwrap();
+    let encoder = ReleaseEncoder::new(repository, TarballLimits::default()).unwrap();
     let mut transaction = Transaction::begin(repository, branch, base).unwrap();
     for (id, bytes) in tarballs {
-        let tarball = Tarball::open(bytes, &Limits::default()).unwrap();
+        let tarball = Tarball::open(bytes, &TarballLimits::default()).unwrap();
         transaction.add_release(encoder.encode(id.clone(), &tarball).unwrap()).unwrap();
     }
     transaction.publish("Update\n").unwrap();

@@ -14,7 +14,7 @@ use super::{
 use crate::config::Layer;
 use crate::fetch::{Download, Downloads, Endpoint, Settings, Upstream, WebUrlError};
 use crate::hex::registry::{Dependency, Package, PrivateKey, Release, Signed};
-use crate::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text, outer_checksum};
+use crate::hex::tarball::{BuildFile, Tarball, TarballLimits, build, metadata_text, outer_checksum};
 use crate::model::{PackageName, ReleaseId, RepositoryName};
 use crate::progress::{Progress, Silent};
 use crate::serve::{Contents, ContentsError, Found, Options, Resource, Server, Tip};
@@ -131,7 +131,8 @@ impl Sample {
             let files = [BuildFile { path: &path, bytes: source.as_bytes(), executable: false }];
             let metadata = metadata_text(name, version, requirements, &files);
             let bytes = build(&metadata, &files).map_err(|error| broken(error.to_string()))?;
-            let tarball = Tarball::open(&bytes, &Limits::default()).map_err(|error| broken(error.to_string()))?;
+            let tarball =
+                Tarball::open(&bytes, &TarballLimits::default()).map_err(|error| broken(error.to_string()))?;
             let mut dependencies = Vec::new();
             for (package, requirement) in requirements {
                 dependencies.push(Dependency {
@@ -167,7 +168,7 @@ impl Sample {
         let entry = |pinned: &&str| {
             let (name, version) = pinned.split_once(' ')?;
             let bytes = self.tarballs.get(&format!("{name}-{version}.tar"))?;
-            let tarball = Tarball::open(bytes, &Limits::default()).ok()?;
+            let tarball = Tarball::open(bytes, &TarballLimits::default()).ok()?;
             let (inner, outer) = (tarball.inner_checksum(), tarball.outer_checksum());
             let line = format!("{{:hex, :{name}, \"{version}\", \"{inner}\", [:mix], [], \"hexpm\", \"{outer}\"}}");
             Some(format!("  \"{name}\": {line},\n"))

@@ -17,7 +17,7 @@ use super::upstream::HexRepositories;
 use super::{OpError, Result};
 use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release};
-use crate::hex::tarball::{Limits, Tarball};
+use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryId, GitAddress, ReleaseId, RepositoryName, Revision};
 use crate::plan::{GitPlan, Pin, lost_facts};
 use crate::progress::{Event, Progress};
@@ -278,7 +278,7 @@ fn encode_tarballs(encoder: &ReleaseEncoder, waiting: &Mutex<mpsc::Receiver<Job>
 fn encode(encoder: &ReleaseEncoder, job: &Job) -> Result<EncodedRelease> {
     let release = &job.pin.id;
     let bytes = job.download.read()?;
-    let tarball = Tarball::open(&bytes, &Limits::default())
+    let tarball = Tarball::open(&bytes, &TarballLimits::default())
         .map_err(|source| OpError::Tarball { release: release.clone(), source })?;
     let got = tarball.inner_checksum();
     for expected in job.pin.inner.into_iter().chain([job.listed.inner_checksum]) {

@@ -16,7 +16,7 @@ use super::verify::{damage, verify};
 use super::{OpError, Result, UpdateOptions};
 use crate::fetch::Downloads;
 use crate::git::{FetchOutcome, FetchTarget, GitSettings, ProjectGit};
-use crate::hex::tarball::{Limits, Tarball};
+use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
 use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress, Silent};
@@ -132,7 +132,7 @@ fn rebuild(
 ) -> Result<()> {
     let Project { repository, branch, .. } = project;
     let own = repository.tip(branch)?;
-    let encoder = ReleaseEncoder::new(repository, Limits::default())?.opaque(project.config.opaque.clone());
+    let encoder = ReleaseEncoder::new(repository, TarballLimits::default())?.opaque(project.config.opaque.clone());
     let mut transaction = Transaction::rebuild(repository, branch, own)?;
     put_readable(sources, &encoder, &mut transaction)?;
     let lacking = sources.lacking();
@@ -176,7 +176,7 @@ fn rebuild(
 fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, transaction: &mut Transaction<'_>) -> Result<()> {
     for (id, from) in &sources.releases {
         let Some(bytes) = from.and_then(|from| sources.release(id, from)) else { continue };
-        let tarball = Tarball::open(&bytes, &Limits::default());
+        let tarball = Tarball::open(&bytes, &TarballLimits::default());
         let tarball = tarball.map_err(|source| OpError::Tarball { release: id.clone(), source })?;
         // Store the release in its previous form, regardless of the current settings.
         let encoder = match sources.manifest.releases[id].storage {

@@ -11,7 +11,7 @@ use super::upstream::HexRepositories;
 use super::{OpError, Result, verify};
 use crate::hex::metadata::Metadata;
 use crate::hex::registry::{Package, Signed};
-use crate::hex::tarball::{Limits, Tarball};
+use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryChecksum, EntryId, GitAddress, Manifest, ReleaseId, StoredEntry, StoredRelease};
 use crate::plan::Wanted;
 use crate::progress::Progress;
@@ -154,7 +154,7 @@ fn manifest(snapshots: &[Snapshot], tip: ObjectId, wanted: &Wanted, repositories
             continue;
         }
         let Ok((bytes, storage)) = tip.tarball_in(&path) else { continue };
-        let Ok(tarball) = Tarball::open(&bytes, &Limits::default()) else { continue };
+        let Ok(tarball) = Tarball::open(&bytes, &TarballLimits::default()) else { continue };
         let Ok(metadata) = Metadata::parse(tarball.metadata()) else { continue };
         let id = ReleaseId { repository, package, version: metadata.version };
         let stored = StoredRelease {

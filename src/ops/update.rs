@@ -13,7 +13,7 @@ use super::update_message::Changes;
 use super::upstream::HexRepositories;
 use super::{OpError, Result, init};
 use crate::fetch::Downloads;
-use crate::hex::tarball::{Limits, Tarball};
+use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{
     EntryId, Fingerprint, GitAddress, Manifest, ReleaseId, Remote, RepositoryName, Revision, Storage, StoredRelease,
     Version,
@@ -262,7 +262,7 @@ impl<'a> Attempt<'a> {
         let to_replace = self.base.as_ref().map(|base| signers.to_replace(base)).transpose()?.unwrap_or_default();
         plan.entries.extend(to_replace.iter().cloned());
         let downloads = Arc::new(Downloads::open(downloads_dir(repository))?);
-        let encoder = ReleaseEncoder::new(repository, Limits::default())?;
+        let encoder = ReleaseEncoder::new(repository, TarballLimits::default())?;
         let encoder = encoder.opaque(self.project.config.opaque.clone()).on(self.base.as_ref());
         let mut transaction = Transaction::begin(repository, branch, self.base.as_ref())?;
         let UpdateOptions { jobs, may_ask, .. } = self.options;
@@ -311,7 +311,7 @@ impl<'a> Attempt<'a> {
         let Some(base) = &self.base else { return Ok(()) };
         for id in to_store_otherwise(self.project, Some(base))? {
             let Some(bytes) = base.tarball(&id)? else { continue };
-            let tarball = Tarball::open(&bytes, &Limits::default());
+            let tarball = Tarball::open(&bytes, &TarballLimits::default());
             let tarball = tarball.map_err(|source| OpError::Tarball { release: id.clone(), source })?;
             let encoded = encoder.encode(id.clone(), &tarball).map_err(OpError::encode(&id))?;
             fetched.releases.push(Stored { id, stored: encoded.stored, fallback: encoded.fallback.clone() });

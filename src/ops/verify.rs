@@ -13,7 +13,7 @@ use super::upstream::HexRepositories;
 use super::{OpError, Result, mirror, signers};
 use crate::git::{Git, GitError};
 use crate::hex::registry::{Package, PublicKey, RegistryError};
-use crate::hex::tarball::{Limits, Tarball};
+use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, RepositoryName, StoredGit, local_cause};
 use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
@@ -112,7 +112,7 @@ impl Checks<'_> {
             Ok(bytes) => bytes.unwrap_or_default(),
             Err(error) => return damages(&path, &error),
         };
-        let tarball = match Tarball::open(&bytes, &Limits::default()) {
+        let tarball = match Tarball::open(&bytes, &TarballLimits::default()) {
             Ok(tarball) => tarball,
             Err(error) => return damages(&path, &error),
         };

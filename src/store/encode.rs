@@ -10,7 +10,7 @@ use gix::{ObjectId, hash};
 use super::pack::PackedObject;
 use super::{Repository, Result, Snapshot, StoreError, layout, names};
 use crate::hex::recipe::{self, UnpackError, Unpacked};
-use crate::hex::tarball::{Limits, Tarball};
+use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryId, ReleaseId, Storage, StoredRelease};
 
 /// Why a release was not encoded.
@@ -30,7 +30,7 @@ pub enum EncodeError {
 pub struct ReleaseEncoder {
     git: gix::Repository,
     compression: gix::zlib::Compression,
-    limits: Limits,
+    limits: TarballLimits,
     opaque: Arc<BTreeSet<EntryId>>,
     base: Option<Snapshot>,
 }
@@ -53,7 +53,7 @@ impl ReleaseEncoder {
     ///
     /// # Errors
     /// Fails if git's setting `pack.compression` is invalid.
-    pub fn new(repository: &Repository, limits: Limits) -> Result<Self> {
+    pub fn new(repository: &Repository, limits: TarballLimits) -> Result<Self> {
         Ok(Self {
             git: repository.git.clone(),
             compression: repository.compression()?,

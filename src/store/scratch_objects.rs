@@ -13,7 +13,7 @@ use super::files::Files;
 use super::pack::{PackWriter, PackedObject};
 use super::sweep::Temporary;
 use super::{Checkout, Repository, Result, Snapshot, StoreError, layout};
-use crate::hex::tarball::{FileKind, Limits, Tarball, TarballError};
+use crate::hex::tarball::{FileKind, Tarball, TarballError, TarballLimits};
 use crate::model::{InnerChecksum, OuterChecksum, ReleaseId, Revision, Storage};
 
 /// Scratch objects that are being added.
@@ -76,7 +76,7 @@ impl ScratchObjects {
         let path = layout::release_path(manifest, id);
         let missing = || StoreError::damaged(&path)("it is missing");
         let bytes = snapshot.tarball(id)?.ok_or_else(missing)?;
-        let tarball = Tarball::open(&bytes, &Limits::default()).map_err(StoreError::damaged(&path))?;
+        let tarball = Tarball::open(&bytes, &TarballLimits::default()).map_err(StoreError::damaged(&path))?;
         if outer.is_some_and(|outer| outer != tarball.outer_checksum())
             || inner.is_some_and(|inner| inner != tarball.inner_checksum())
         {
@@ -144,7 +144,7 @@ impl ScratchObjects {
 
     fn unpack(&mut self, tarball: &Tarball<'_>) -> Result<ObjectId, Unshown> {
         let mut entries = Vec::new();
-        tarball.each_file(&Limits::default(), |path, kind, bytes| -> Result<(), Unshown> {
+        tarball.each_file(&TarballLimits::default(), |path, kind, bytes| -> Result<(), Unshown> {
             let kind = match kind {
                 FileKind::Plain => EntryKind::Blob,
                 FileKind::Executable => EntryKind::BlobExecutable,

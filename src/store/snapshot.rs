@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Branch, Repository, Result, StoreError, layout, storage};
 use crate::hex::recipe::{self, Recipe};
-use crate::hex::tarball::Limits;
+use crate::hex::tarball::TarballLimits;
 use crate::model::{EntryId, Manifest, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage};
 
 /// The supported format versions.
@@ -149,7 +149,7 @@ impl Snapshot {
             let id = files.get(name.as_bytes().as_bstr()).ok_or("it is missing")?;
             Ok(self.object(*id, full)?)
         };
-        recipe::rebuild(&recipe, &metadata, read, &Limits::default()).map_err(StoreError::damaged(path))
+        recipe::rebuild(&recipe, &metadata, read, &TarballLimits::default()).map_err(StoreError::damaged(path))
     }
 
     /// Returns the objects of all stored versions of a package, without missing blobs and unreadable trees.

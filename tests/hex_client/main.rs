@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use git_hexmirror::hex::recipe::{self, UnpackError};
-use git_hexmirror::hex::tarball::{Limits, Tarball, TarballError};
+use git_hexmirror::hex::tarball::{Tarball, TarballError, TarballLimits};
 use odd::Odd;
 
 /// Tarballs, by the prefixes of their names, that the client unpacks but the program rejects: they would do harm if
@@ -61,7 +61,7 @@ fn ask_client(modules: &Path, all: &[Odd]) -> BTreeMap<String, (bool, String)> {
 
 /// Returns whether a tarball is stored, unpacked or as a whole.
 fn is_stored(tarball: &[u8]) -> Result<(), TarballError> {
-    let limits = Limits::default();
+    let limits = TarballLimits::default();
     match recipe::unpack(&Tarball::open(tarball, &limits)?, &limits) {
         Ok(_) | Err(UnpackError::NotReproducible { .. }) => Ok(()),
         Err(UnpackError::Refused(error)) => Err(error),

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use git_hexmirror::hex::registry::{Package, PrivateKey, Release, Signed};
-use git_hexmirror::hex::tarball::{BuildFile, Limits, Tarball, build, metadata_text};
+use git_hexmirror::hex::tarball::{BuildFile, Tarball, TarballLimits, build, metadata_text};
 use git_hexmirror::model::{EntryId, ReleaseId, RepositoryName};
 use git_hexmirror::store::{ReleaseEncoder, Repository, Transaction};
 
@@ -19,13 +19,13 @@ pub fn mirror(folder: &Path, packages: usize, pinned: usize) -> Result<(), Box<d
     let repository = Repository::open(folder)?;
     let branch = repository.branch("hexmirror")?;
     let base = repository.snapshot(&branch)?;
-    let encoder = ReleaseEncoder::new(&repository, Limits::default())?;
+    let encoder = ReleaseEncoder::new(&repository, TarballLimits::default())?;
     let mut transaction = Transaction::begin(&repository, &branch, base.as_ref())?;
     let key = PrivateKey::generate()?;
     let mut lock = "%{\n".to_owned();
     for number in 0..packages {
         let made = Made::new(number)?;
-        let tarball = Tarball::open(&made.tarball, &Limits::default())?;
+        let tarball = Tarball::open(&made.tarball, &TarballLimits::default())?;
         if number < pinned {
             let ReleaseId { package, version, .. } = &made.id;
             let (inner, outer) = (tarball.inner_checksum(), tarball.outer_checksum());

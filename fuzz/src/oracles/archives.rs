@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 
 use git_hexmirror::hex::recipe::{self, Recipe};
-use git_hexmirror::hex::tarball::{FileKind, Limits, Tarball, TarballError};
+use git_hexmirror::hex::tarball::{FileKind, Tarball, TarballError, TarballLimits};
 
 use super::{Input, seal};
 
-const LIMITS: Limits = Limits { tarball: 1 << 20, unpacked: 4 << 20, entries: 1000, ratio: 100 };
+const LIMITS: TarballLimits = TarballLimits { tarball: 1 << 20, unpacked: 4 << 20, entries: 1000, ratio: 100 };
 const OUTER: [&str; 4] = ["VERSION", "CHECKSUM", "metadata.config", "contents.tar.gz"];
 
 /// Arbitrary bytes as a tarball.

@@ -7,7 +7,7 @@ use super::order::listed_files;
 use super::{Archive, Members, OUTER_NAMES, Recipe};
 use crate::hex::gzip::Writer;
 use crate::hex::path;
-use crate::hex::tarball::{self, Limits};
+use crate::hex::tarball::{self, TarballLimits};
 use crate::hex::ustar::{BLOCK, Kind, Member};
 use crate::model::InnerChecksum;
 
@@ -56,7 +56,7 @@ pub fn rebuild<B: AsRef<[u8]>>(
     recipe: &Recipe,
     metadata: &[u8],
     mut read: impl FnMut(&str) -> Result<B, Box<dyn Error + Send + Sync>>,
-    limits: &Limits,
+    limits: &TarballLimits,
 ) -> Result<Vec<u8>, RebuildError> {
     let members = recipe.members(metadata)?;
     let mut contents = Vec::new();
@@ -102,7 +102,7 @@ impl Recipe {
         &self,
         members: &[Member],
         mut read: impl FnMut(&str) -> Result<B, E>,
-        limits: &Limits,
+        limits: &TarballLimits,
         sink: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let too_large = || RebuildError::TooLarge { limit: limits.unpacked };

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::order::parents;
 use super::{Archive, Members, OUTER_NAMES, RebuildError, Recipe};
 use crate::hex::archive::{self, Scan};
-use crate::hex::tarball::{Limits, Tarball, TarballError};
+use crate::hex::tarball::{Tarball, TarballError, TarballLimits};
 use crate::hex::ustar::{Attributes, Kind, Member};
 
 /// The longest archive trailer that a recipe can express, in bytes.
@@ -75,7 +75,7 @@ impl std::fmt::Debug for Unpacked {
 /// # Errors
 /// [`UnpackError::Refused`] if the contents are malformed, hostile or above `limits`; [`UnpackError::NotReproducible`]
 /// if they are valid but no recipe can express them.
-pub fn unpack(tarball: &Tarball<'_>, limits: &Limits) -> Result<Unpacked, UnpackError> {
+pub fn unpack(tarball: &Tarball<'_>, limits: &TarballLimits) -> Result<Unpacked, UnpackError> {
     let inflated = tarball.inflate(limits)?;
     let scan = archive::scan(&inflated.bytes, limits.entries).map_err(|source| TarballError::Contents { source })?;
     if let Some(foreign) = inflated.foreign {
@@ -230,7 +230,7 @@ fn prove(
     tarball: &Tarball<'_>,
     files: &Files,
     archive: &[u8],
-    limits: &Limits,
+    limits: &TarballLimits,
 ) -> Result<Recipe, UnpackError> {
     let impossible = |error: RebuildError| not_reproducible(error.to_string());
     let recipe: Recipe =

@@ -2,7 +2,7 @@
 
 use crate::hex::path;
 use crate::hex::recipe::{self, RebuildError, Recipe};
-use crate::hex::tarball::Limits;
+use crate::hex::tarball::TarballLimits;
 use crate::hex::ustar::{Attributes, Member};
 
 /// Why a tarball cannot be built.
@@ -51,7 +51,7 @@ pub fn build(metadata: &str, files: &[BuildFile<'_>]) -> Result<Vec<u8>, BuildEr
     let mut contents = files.iter();
     // `rebuild` requests the members in the order in which they are listed.
     let next = |_: &str| contents.next().map(|file| file.bytes).ok_or_else(|| "it is not listed".into());
-    let limits = Limits { unpacked: usize::MAX, ..Limits::default() };
+    let limits = TarballLimits { unpacked: usize::MAX, ..TarballLimits::default() };
     recipe::rebuild(&recipe, metadata.as_bytes(), next, &limits).map_err(|source| BuildError::Archive { source })
 }
 

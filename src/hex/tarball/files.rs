@@ -1,6 +1,6 @@
 //! The files of a tarball, for viewing and comparing them, whether or not a recipe can rebuild the tarball.
 
-use super::{Limits, Tarball, TarballError};
+use super::{Tarball, TarballError, TarballLimits};
 use crate::hex::archive;
 use crate::hex::ustar::RawHeader;
 
@@ -25,7 +25,7 @@ impl Tarball<'_> {
     /// Fails if the contents are malformed, hostile or above `limits`, or if `each` fails.
     pub fn each_file<E: From<TarballError>>(
         &self,
-        limits: &Limits,
+        limits: &TarballLimits,
         mut each: impl FnMut(&[u8], FileKind, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let inflated = self.inflate(limits)?;

@@ -28,7 +28,7 @@ const METADATA_BYTES: usize = 1 << 20;
 /// hex_core's own limits are 16 MiB for a tarball and 128 MiB for its contents. Self-hosted repositories can raise them,
 /// so the defaults are higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct TarballLimits {
     /// The size of the tarball, in bytes. Default: 128 MiB.
     pub tarball: usize,
     /// The size of the inflated contents, in bytes. Default: 512 MiB.
@@ -36,11 +36,11 @@ pub struct Limits {
     /// The number of members in the contents, including folders and extension headers. Default: 100,000.
     pub entries: usize,
     /// The maximum ratio of the inflated contents to `contents.tar.gz`. It applies to contents above
-    /// [`Limits::RATIO_FLOOR`]. Default: 200 (deflate reaches 1032; source code about 5).
+    /// [`TarballLimits::RATIO_FLOOR`]. Default: 200 (deflate reaches 1032; source code about 5).
     pub ratio: usize,
 }
 
-impl Limits {
+impl TarballLimits {
     /// The size of inflated contents, in bytes, up to which the ratio is not checked. Small files of zeros are harmless.
     pub const RATIO_FLOOR: usize = 16 << 20;
 
@@ -50,7 +50,7 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for TarballLimits {
     fn default() -> Self {
         Self { tarball: 128 << 20, unpacked: 512 << 20, entries: 100_000, ratio: 200 }
     }
@@ -137,7 +137,7 @@ impl<'a> Tarball<'a> {
     /// # Errors
     /// Returns an error if the tarball is above `limits`, is not a tarball of format version 3, is hostile, or has a
     /// wrong `CHECKSUM`.
-    pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, TarballError> {
+    pub fn open(bytes: &'a [u8], limits: &TarballLimits) -> Result<Self, TarballError> {
         if bytes.len() > limits.tarball {
             return Err(TarballError::TooLarge { size: bytes.len(), limit: limits.tarball });
         }
@@ -190,7 +190,7 @@ impl<'a> Tarball<'a> {
         self.bytes
     }
 
-    pub(super) fn inflate(&self, limits: &Limits) -> Result<Inflated, TarballError> {
+    pub(super) fn inflate(&self, limits: &TarballLimits) -> Result<Inflated, TarballError> {
         gzip::inflate(self.contents, limits.inflated(self.contents.len()))
             .map_err(|source| TarballError::Gzip { source })
     }
