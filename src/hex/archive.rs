@@ -47,14 +47,14 @@ pub enum ArchiveError {
 }
 
 /// A member of a scanned archive.
-pub(super) struct Found<'a> {
+pub(super) struct ScannedMember<'a> {
     pub header: &'a [u8; BLOCK],
     pub data: Range<usize>,
     /// The name from a preceding extension header.
     long_name: Option<Vec<u8>>,
 }
 
-impl Found<'_> {
+impl ScannedMember<'_> {
     pub fn name(&self) -> Vec<u8> {
         RawHeader(self.header).name()
     }
@@ -65,14 +65,14 @@ impl Found<'_> {
     }
 
     /// Returns the name that the member is unpacked under.
-    pub fn whole_name(&self) -> Vec<u8> {
+    pub fn unpacked_name(&self) -> Vec<u8> {
         self.long_name.clone().unwrap_or_else(|| self.name())
     }
 }
 
 /// A scanned archive.
 pub(super) struct Scan<'a> {
-    pub members: Vec<Found<'a>>,
+    pub members: Vec<ScannedMember<'a>>,
     /// The total length of the members in bytes.
     pub length: usize,
     /// The number of zero bytes after the last member.
@@ -109,7 +109,7 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
         if archive[end..next].iter().any(|byte| *byte != 0) {
             scan.note("the padding of a member is not zero");
         }
-        if let Some(what) = overrides.take_from(raw, &archive[start..end]).map_err(|Malformed| bad())? {
+        if let Some(what) = overrides.read_extension(raw, &archive[start..end]).map_err(|Malformed| bad())? {
             scan.note(what);
         } else {
             // If the map of a sparse file is longer, its rest follows here. This is not supported.
@@ -123,7 +123,7 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
                     check_link(name, link.as_deref().unwrap_or(raw.link_name()))?;
                 }
             }
-            scan.members.push(Found { header, data: start..end, long_name });
+            scan.members.push(ScannedMember { header, data: start..end, long_name });
         }
         offset = next;
     }
@@ -157,7 +157,7 @@ fn check_member(raw: RawHeader<'_>, name: &[u8], scan: &mut Scan<'_>) -> Result<
     let is_folder = raw.type_flag() == b'5';
     let bare = if is_folder { name.strip_suffix(b"/").unwrap_or(name) } else { name };
     let shown = || String::from_utf8_lossy(name).chars().take(200).collect::<String>();
-    match path::judge(bare) {
+    match path::classify(bare) {
         PathKind::Plain => {}
         PathKind::Unusual(_)
             if !is_folder && name.split(|byte| *byte == b'/').all(|part| matches!(part, b"" | b".")) =>
@@ -213,7 +213,7 @@ struct Malformed;
 
 impl Overrides {
     /// Reads an extension header. Returns a description of its kind, or `None` for an ordinary member.
-    fn take_from(&mut self, raw: RawHeader<'_>, data: &[u8]) -> Result<Option<&'static str>, Malformed> {
+    fn read_extension(&mut self, raw: RawHeader<'_>, data: &[u8]) -> Result<Option<&'static str>, Malformed> {
         let until_nul = || data.split(|byte| *byte == 0).next().unwrap_or_default();
         match raw.type_flag() {
             b'L' | b'K' if data.is_empty() || std::str::from_utf8(until_nul()).is_err() => return Err(Malformed),

@@ -15,7 +15,7 @@ pub(super) enum PathKind {
 /// Classifies the name of a member. The name of a folder must be passed without its trailing slash.
 ///
 /// Both `/` and `\` count as separators in checks for hostile names, because archives are also unpacked on Windows.
-pub(super) fn judge(name: &[u8]) -> PathKind {
+pub(super) fn classify(name: &[u8]) -> PathKind {
     let separator = |byte: &u8| *byte == b'/' || *byte == b'\\';
     if name.is_empty() {
         return PathKind::Hostile("it is empty");
@@ -40,7 +40,7 @@ pub(super) fn judge(name: &[u8]) -> PathKind {
 
 /// Returns whether a name from a recipe or from metadata can be used as a member's name.
 pub(super) fn is_plain(name: &str) -> bool {
-    judge(name.as_bytes()) == PathKind::Plain
+    classify(name.as_bytes()) == PathKind::Plain
 }
 
 #[cfg(test)]
@@ -50,14 +50,14 @@ mod tests {
     #[test]
     fn names_are_told_apart() {
         for name in ["a", "lib/a.ex", ".formatter.exs", "a..b/c...", "ä/ö", "a b", "c:", "a\\b"] {
-            assert_eq!(judge(name.as_bytes()), PathKind::Plain, "{name}");
+            assert_eq!(classify(name.as_bytes()), PathKind::Plain, "{name}");
         }
         for name in ["./a", "a/./b", "a//b", "a/", "."] {
-            assert!(matches!(judge(name.as_bytes()), PathKind::Unusual(_)), "{name}");
+            assert!(matches!(classify(name.as_bytes()), PathKind::Unusual(_)), "{name}");
         }
         for name in ["", "/a", "\\a", "C:\\a", "c:/a", "..", "a/..", "../a", "a/../b", "a\\..\\b", "a\0b"] {
-            assert!(matches!(judge(name.as_bytes()), PathKind::Hostile(_)), "{name}");
+            assert!(matches!(classify(name.as_bytes()), PathKind::Hostile(_)), "{name}");
         }
-        assert!(matches!(judge(b"a\xff"), PathKind::Hostile(_)));
+        assert!(matches!(classify(b"a\xff"), PathKind::Hostile(_)));
     }
 }

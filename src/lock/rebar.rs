@@ -13,7 +13,7 @@ type Checksums<'a> = HashMap<&'a str, &'a Spanned<'a>>;
 
 /// Returns the entries in the order of the file, including repeated ones.
 pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
-    if !erlang::says_latin1(contents) {
+    if !erlang::declares_latin1(contents) {
         utf8(contents)?;
     }
     let terms = erlang::consult(contents)?;

@@ -91,7 +91,7 @@ impl Locked {
                 before.id == after.id && is_kept(before.outer, after.outer) && is_kept(before.inner, after.inner)
             }
             (Self::Revision(before), Self::Revision(after)) => {
-                before.revision == after.revision && is_from_as_sure_a_place(before, after)
+                before.revision == after.revision && has_equivalent_source(before, after)
             }
             (before, after) => before == after,
         }
@@ -144,7 +144,7 @@ impl LockChange {
         };
         match (before, after) {
             _ if !before.is_from_same_source(after) => ChangeKind::Source,
-            (Locked::Revision(one), Locked::Revision(other)) if !is_from_as_sure_a_place(one, other) => {
+            (Locked::Revision(one), Locked::Revision(other)) if !has_equivalent_source(one, other) => {
                 ChangeKind::Source
             }
             (Locked::Release(one), Locked::Release(other)) => match one.id.version.cmp(&other.id.version) {
@@ -164,7 +164,7 @@ fn is_kept<T: PartialEq>(before: Option<T>, after: Option<T>) -> bool {
 
 /// Returns whether two pins have the same repository and the same options, and the new address authenticates the server
 /// if the old one does.
-fn is_from_as_sure_a_place(before: &GitPin, after: &GitPin) -> bool {
+fn has_equivalent_source(before: &GitPin, after: &GitPin) -> bool {
     let part = |pin: &GitPin| (pin.subdir.clone(), pin.sparse.clone(), pin.submodules, pin.depth);
     before.url.address() == after.url.address()
         && part(before) == part(after)

@@ -128,7 +128,7 @@ fn read_frame(scan: &Scan<'_>, what: &str) -> Result<(crate::hex::ustar::Dialect
 }
 
 fn read_members(scan: &Scan<'_>, what: &str) -> Result<Vec<Member>, UnpackError> {
-    let read = |found: &archive::Found<'_>| {
+    let read = |found: &archive::ScannedMember<'_>| {
         Member::read(found.header, scan.dialect).map_err(|reason| {
             not_reproducible(format!("{what}: {:?}: {reason}", String::from_utf8_lossy(&found.name())))
         })

@@ -33,7 +33,7 @@ impl Tarball<'_> {
             archive::scan(&inflated.bytes, limits.entries).map_err(|source| TarballError::Contents { source })?;
         for member in &scan.members {
             let raw = RawHeader(member.header);
-            let name = member.whole_name();
+            let name = member.unpacked_name();
             match raw.type_flag() {
                 b'0' | 0 | b'7' => {
                     let kind = if raw.is_executable() { FileKind::Executable } else { FileKind::Plain };

@@ -220,8 +220,8 @@ pub(super) fn inner_checksum(metadata: &[u8], contents: &[u8]) -> InnerChecksum 
 /// Returns the data of the member with this name. hex_core unpacks all members into a folder, so the last of several
 /// wins, and names may also be spelled `./NAME` or `NAME/`.
 fn find_member<'a>(bytes: &'a [u8], scan: &Scan<'_>, name: &'static str) -> Result<&'a [u8], TarballError> {
-    let is_named = |member: &&archive::Found<'_>| {
-        let found = member.whole_name();
+    let is_named = |member: &&archive::ScannedMember<'_>| {
+        let found = member.unpacked_name();
         let mut parts = found.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
         parts.next() == Some(name.as_bytes()) && parts.next().is_none()
     };
@@ -229,5 +229,5 @@ fn find_member<'a>(bytes: &'a [u8], scan: &Scan<'_>, name: &'static str) -> Resu
     let missing = || TarballError::Missing { member: name };
     let last = named.clone().next_back().ok_or_else(missing)?;
     // If a link had this name, hex_core would write through it.
-    if named.all(archive::Found::is_file) { Ok(&bytes[last.data.clone()]) } else { Err(missing()) }
+    if named.all(archive::ScannedMember::is_file) { Ok(&bytes[last.data.clone()]) } else { Err(missing()) }
 }

@@ -22,7 +22,7 @@ use super::{Spanned, SyntaxError, Term};
 /// [`super::MAX_NESTING`], [`super::MAX_TERMS`]).
 pub fn consult(source: &[u8]) -> Result<Vec<Spanned<'_>>, SyntaxError> {
     let cursor = Cursor::new(source)?;
-    let utf8 = if says_latin1(source) { None } else { std::str::from_utf8(source).ok() };
+    let utf8 = if declares_latin1(source) { None } else { std::str::from_utf8(source).ok() };
     let mut reader = Reader { cursor, utf8 };
     let mut terms = Vec::new();
     loop {
@@ -44,7 +44,7 @@ pub fn consult(source: &[u8]) -> Result<Vec<Spanned<'_>>, SyntaxError> {
 
 /// Returns whether a comment in the first two lines declares the text to be Latin-1. The encoding follows the first
 /// `coding` that is followed by `=` or `:` (`epp:read_encoding/1`).
-pub(crate) fn says_latin1(source: &[u8]) -> bool {
+pub(crate) fn declares_latin1(source: &[u8]) -> bool {
     source.split(|&byte| byte == b'\n').take(2).any(|line| {
         let line = String::from_utf8_lossy(&line[..line.len().min(1000)]).to_ascii_lowercase();
         let comment = line.split_once('%').map_or("", |(_, comment)| comment);
