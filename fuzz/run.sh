@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds every fuzz target, runs each for a number of seconds, and adds up the executions. Needs no nightly toolchain and no
-# cargo-fuzz: the instrumentation is asked for in RUSTFLAGS, as cargo-fuzz does it; only sanitizers would need nightly.
+# Builds every fuzz target, runs each for a number of seconds, and prints the total number of executions. Needs neither a
+# nightly toolchain nor cargo-fuzz: RUSTFLAGS enable the instrumentation, as in cargo-fuzz. Only sanitizers would need nightly.
 #
-#   fuzz/run.sh SECONDS [TARGET …]     each target for so long; all of them unless some are named
+#   fuzz/run.sh SECONDS [TARGET …]     runs each of these targets for SECONDS; by default all targets
 #
-# What a target has found stays in fuzz/corpus/TARGET, so that the next run goes on from there; an input that fails is
-# written to fuzz/artifacts/TARGET, and the exit code is 1. Run it under `nice -n 19` on a machine that others work on.
+# The inputs found are kept in fuzz/corpus/TARGET, and the next run starts from them. A failing input is written to
+# fuzz/artifacts/TARGET, and the exit code is then 1. On a shared machine, run this script under `nice -n 19`.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -21,7 +21,7 @@ for option in level=4 inline-8bit-counters pc-table trace-compares; do
     flags+=" -Cllvm-args=-sanitizer-coverage-$option"
 done
 flags+=" -Ccodegen-units=16"
-# The versions of the package, where both name a crate.
+# Use the package's versions of crates that both depend on.
 cp ../Cargo.lock Cargo.lock
 RUSTFLAGS="$flags" cargo build --quiet --release --target "$host" --target-dir "$build"
 
@@ -46,6 +46,6 @@ for target in "${targets[@]}"; do
 done
 printf '%-12s %12d executions\n' total "$total"
 if [ ${#failed[@]} -gt 0 ]; then
-    printf 'found something: %s (see fuzz/artifacts)\n' "${failed[*]}"
+    printf 'failed: %s (see fuzz/artifacts)\n' "${failed[*]}"
     exit 1
 fi
