@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Compares the server with nginx + fcgiwrap + git-http-backend, the way git repositories are served by hand today: clones a
-# minute of the same repositories by 8 clients at once, in one run. Rounds take turns; medians are printed.
+# Compares the server with nginx + fcgiwrap + git-http-backend, the usual way to serve git repositories: measures the clones per
+# minute of the same repositories by 8 parallel clients, in one run. Rounds alternate; prints medians.
 #
 #   benches/clone.sh [FOLDER]     bare repositories, as FOLDER/OWNER/NAME.git
 #
-# ROUNDS (5), CLIENTS (8), CLONES (24, in a round) and PROTOCOL (2) may be set.
+# Environment variables: ROUNDS (5), CLIENTS (8), CLONES per round (24) and PROTOCOL (2).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,7 +25,7 @@ program=$(realpath "${CARGO_TARGET_DIR:-target}/release/git-hexmirror")
 work=$(mktemp -d)
 chmod 755 "$work"
 pids=()
-# fcgiwrap does not end those that it started, so whole groups are ended.
+# fcgiwrap does not stop the processes that it started, so this kills whole process groups.
 set -m
 trap 'for pid in "${pids[@]}"; do kill -- "-$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 export HOME=$work GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
@@ -35,7 +35,7 @@ git config --global user.email bench@example.org
 git config --global protocol.version "${PROTOCOL:-2}"
 git config --global advice.detachedHead false
 
-# The repositories, packed; and a mirror of exactly these packs.
+# The packed repositories, and a mirror that contains exactly these packs.
 mkdir -p "$work/git/example.org"
 cp -r "$source_folder"/. "$work/git/example.org/"
 chmod -R u+w,a+rX "$work/git"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Prints the figures of whole processes, each beside what it is to be compared with, measured in the same run.
+# Measures whole processes, and prints each figure next to a baseline that was measured in the same run.
 #
 #   benches/figures.sh [FOLDER]     FOLDER has a mix.lock and .hex_repo, a Hex repository as files (default: $HEXMIRROR_TEST_DATA/sample)
 #
-# ROUNDS (7) may be set; medians are printed. It needs git, curl, jq, hyperfine and GNU time, and nginx and wrk for the server.
+# Prints medians of ROUNDS (7) rounds. Requires git, curl, jq, hyperfine and GNU time, and for the server nginx and wrk.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -36,7 +36,7 @@ median() { sort -n | awk '{ row[NR] = $1 } END { print row[int((NR + 1) / 2)] }'
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 say() { printf '\n%s\n' "$*"; }
 
-upstream() { # FOLDER ROUND_TRIP_MS: sets HEXMIRROR_URL; stop_upstream ends it and sets what was asked of it
+upstream() { # FOLDER ROUND_TRIP_MS: sets HEXMIRROR_URL; stop_upstream stops it and sets $requests and $connections
     rm -f "$work/stdin" "$work/upstream.out"
     mkfifo "$work/stdin"
     "$bin/examples/upstream" "$1" "$2" <"$work/stdin" >"$work/upstream.out" &
@@ -55,7 +55,7 @@ stop_upstream() {
 project() { # NAME: a repository with the sample's lock
     rm -rf "${work:?}/$1"
     git init --quiet "$work/$1"
-    # Its git dependencies are measured by benches/clone.sh.
+    # benches/clone.sh measures its git dependencies.
     grep -v "{:git," "$sample/mix.lock" >"$work/$1/mix.lock"
     git -C "$work/$1" add mix.lock
     git -C "$work/$1" commit --quiet --message=Begin
@@ -71,7 +71,7 @@ for _ in $(seq "$rounds"); do
     /usr/bin/time -f '%e %M %U %S' -o "$work/time" "$hexmirror" -C "$work/fresh" --quiet update
     cat "$work/time" >>"$work/update.rows"
 done
-# What can be had: the same files with nothing done to them, by curl over 8 connections.
+# The optimum: curl downloads the same files over 8 connections without processing them.
 (cd "$sample/.hex_repo" && find packages tarballs -type f) | sed "s|.*|url = $HEXMIRROR_URL/&\noutput = /dev/null|" >"$work/urls"
 for _ in $(seq "$rounds"); do
     /usr/bin/time -f '%e' -o "$work/time" curl --silent --fail --parallel --parallel-max 8 --config "$work/urls" 2>/dev/null
@@ -82,7 +82,7 @@ wall=$(cut -d' ' -f1 "$work/update.rows" | median)
 echo "  $wall s, $(cut -d' ' -f2 "$work/update.rows" | sort -n | tail -1 | awk '{ printf "%.1f MB at most", $1 / 1000 }'), processor time \
 $(awk '{ print $3 + $4 }' "$work/update.rows" | median) s; curl fetches the same files in $(median <"$work/curl.rows") s"
 
-compare() { # COMMAND…: medians in ms of many runs of each, one a line; the commands take turns, whatever else the machine does
+compare() { # COMMAND…: prints the median in ms of many runs of each command, one per line; commands alternate, so that other load affects all equally
     rm -f "$work"/turn.*
     for turn in $(seq 10); do
         hyperfine --shell=none --style=none --warmup 3 --runs 25 --export-json "$work/turn.$turn" "$@" >/dev/null 2>&1
@@ -118,7 +118,7 @@ for _ in 1 2 3; do
     cat "$work/time" >>"$work/slow.rows"
     stop_upstream
 done
-# Connecting takes one round trip, and each connection then answers one request a round trip.
+# Connecting takes one round trip. Each connection then completes one request per round trip.
 ideal=$(awk -v n="$requests" 'BEGIN { printf "%.2f", (1 + int((n + 7) / 8)) * 0.1 }')
 echo "  $(median <"$work/slow.rows") s for $requests requests over $connections connections; ideal $ideal s, ratio $(ratio "$(median <"$work/slow.rows")" "$ideal")"
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Prints what each hook costs where there is nothing to do, as git starts it: the installed script, which starts the program.
-# Beside it the program alone, and `git rev-parse HEAD` in the same run. It needs git, and nothing of the network.
+# Measures each hook when it has nothing to do. Runs the hook as git does: the installed script starts the program. Also measures
+# the program alone and, as the baseline, `git rev-parse HEAD` in the same run. Requires git and no network.
 #
-#   benches/hooks.sh [ENTRIES…]     how many packages the lock pins (default: 100 2000)
+#   benches/hooks.sh [ENTRIES…]     the numbers of packages in the lock (default: 100 2000)
 #
-# ROUNDS (200) may be set; the commands take turns and medians are printed.
+# Prints medians of ROUNDS (200) rounds, in which the commands alternate.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -43,12 +43,13 @@ project() { # FOLDER ENTRIES: `main` with a lock that is mirrored, `code` with t
     "$hexmirror" -C "$1" --quiet status >/dev/null
 }
 
-rows() { # FOLDER: a line for each hook: what it is, its name, its standard input, its arguments
+rows() { # FOLDER: prints a line for each hook: description, name, standard input, arguments
     local folder=$1 less main code zero=0000000000000000000000000000000000000000
     less=$(git -C "$folder" rev-parse less) main=$(git -C "$folder" rev-parse main) code=$(git -C "$folder" rev-parse code)
     git -C "$folder" update-ref ORIG_HEAD main
     echo "refs/heads/code $code refs/heads/main $main" >"$folder.same"
-    # A remote that is known to have the mirror, and no branch with this lock. Where the mirror goes along, it would be asked.
+    # A remote whose mirror was fetched, and which has no branch with this lock. If pre-push pushed the mirror, it would contact the
+    # remote.
     git -C "$folder" config hexmirror.prePush check
     echo "refs/heads/code $code refs/heads/less $less" >"$folder.lock"
     git -C "$folder" update-ref refs/remotes/other/less less

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Compares the server with nginx on the same bytes: requests a second, for a small registry entry and a 330 KB tarball,
-# and the processor time that each server spends on a request (which other work on the machine disturbs less).
-# nginx runs twice: with access_log off, and with Debian's defaults. Rounds take turns; medians are printed.
+# Compares the server with nginx on the same content: the requests per second for a small registry entry and a 330 KB tarball,
+# and the processor time per request (which other load on the machine affects less).
+# nginx runs twice, with access_log off and with Debian's defaults. Rounds alternate; prints medians.
 #
 #   benches/serve.sh FOLDER            a Hex repository as files: packages/NAME, tarballs/NAME-VERSION.tar
-#   SERVER='URL PID' benches/serve.sh FOLDER     measures a server that runs already, over the same contents
+#   SERVER='URL PID' benches/serve.sh FOLDER     measures a running server with the same contents
 #
-# ROUNDS (5), SECONDS_EACH (2) and CONNECTIONS ("8 64") may be set.
+# Environment variables: ROUNDS (5), SECONDS_EACH (2) and CONNECTIONS ("8 64").
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ cp -r "$source_folder" "$work/www"
 chmod -R u+w,a+rX "$work/www"
 echo 0123456789012345678901234567890123456789 >"$work/www/tip"
 
-free_port() { # a port of its own range for each, so that the three do not meet
+free_port() { # from a separate range for each server, so that their ports do not collide
     local port=$1
     while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
     echo "$port"

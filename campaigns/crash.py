@@ -1,7 +1,7 @@
-"""Simulates power losses some seconds after a command. The mirror has to be usable afterwards.
+"""Simulates power losses a few seconds after a command. Afterwards, the mirror must be usable.
 
-The project is on a small ext4 file system on a loop device. Its backing file is copied while it is mounted: the copy has
-what the kernel has written so far, as a disk would after a power loss.
+The project is on a small ext4 file system on a loop device. The backing file is copied while the file system is mounted.
+Like a disk after a power loss, the copy contains what the kernel has written so far.
 """
 
 import os
@@ -16,9 +16,9 @@ from trial import Scene, Trial
 
 SCENARIOS = ("first-update", "update", "pull", "compact", "prune")
 TITLES = ("command", "images", "before", "after", "broken", "recovered", "unusable")
-# How many images are taken after one run of a command, and within how many seconds.
+# The number of images copied after one run of a command, and the period in seconds.
 IMAGES, SECONDS = 4, 6.0
-# The journal is written every second. The kernel keeps data that was not synced for half a minute.
+# The journal is written every second. The kernel keeps unsynced data in memory for half a minute.
 OPTIONS = "loop,data=ordered,commit=1"
 
 
@@ -32,7 +32,7 @@ def missing():
 
 
 class Disk:
-    """A small file system in a file."""
+    """A small file system in a backing file."""
 
     def __init__(self, image, folder):
         self.image, self.folder = image, folder
@@ -81,7 +81,7 @@ class Crash:
             self.world.run(self.scene.command, disk.folder + "/scene/project")
             start, images = time.monotonic(), []
             for number, moment in enumerate(sorted(self.draw.uniform(0, SECONDS) for _ in range(count))):
-                # Elapsed time is the variable here, so this does sleep.
+                # The elapsed time is what varies between images, so a fixed sleep is correct here.
                 time.sleep(max(0.0, start + moment - time.monotonic()))
                 images.append((moment, self.world.path(f"image-{number}")))
                 disk.copy(images[-1][1])
@@ -90,7 +90,7 @@ class Crash:
         return images
 
     def look(self, image):
-        """Returns the state of the mirror in an image, and what is wrong after the next run of the command."""
+        """Returns the state of the mirror in an image, and the findings after the next run of the command."""
         disk = Disk(image, self.world.path("mounted")).mount()
         try:
             folder = disk.folder + "/scene"

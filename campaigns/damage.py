@@ -1,4 +1,4 @@
-"""Damages stored files, one at a time. `verify` notices it, and `update --repair` repairs it."""
+"""Damages stored files, one at a time. `verify` must detect the damage, and `update --repair` must repair it."""
 
 import multiprocessing
 import os
@@ -11,7 +11,7 @@ from findings import Clock, Findings, figures
 
 TITLES = ("file", "damages", "harmless", "noticed", "not noticed", "repaired", "not repaired")
 WAYS = ("flip", "truncate", "zero", "delete", "empty")
-# The kinds of files, which take turns.
+# The kinds of files, damaged in rotation.
 KINDS = (
     "commit", "tree", "manifest", "mirror.toml", "contents", "metadata.config", "recipe", "registry", "git pack", "git index",
     "git ref", "pack", "idx", "ref", "packed-refs",
@@ -20,7 +20,7 @@ _stage = None
 
 
 class Stage:
-    """A mirror in two templates, with loose objects and in a pack, and its files by kind."""
+    """A mirror in two templates, one with loose objects and one with a pack, and its files by kind."""
 
     def __init__(self, place):
         self.world = place
@@ -32,7 +32,7 @@ class Stage:
         self.packed, self.loose = "templates/packed", "templates/loose"
         place.copy(folder, self.packed)
         place.copy(folder, self.loose)
-        # Only the mirror's ref: `verify` does not check others.
+        # Only packs the mirror's ref, because `verify` does not check others.
         place.git(f"{self.packed}/project", "pack-refs", "--include", world.BRANCH)
         packs = place.path(self.loose, "project/.git/objects/pack")
         aside = place.path("aside")
@@ -83,7 +83,7 @@ def kind_of(path):
 
 
 def spoil(path, way, draw):
-    """Damages a file. Returns a description, or None if that changed nothing."""
+    """Damages a file. Returns a description, or None if the file is unchanged."""
     os.chmod(path, 0o644)
     with open(path, "rb") as file:
         content = file.read()
@@ -117,17 +117,18 @@ def _job(job):
     code, text = place.attempt(["git-hexmirror", "verify"], project)
     fsck = place.attempt(["git", "fsck", "--full", "--strict", "--no-dangling"], project)
     if code == 0 and fsck[0] == 0 and place.tree(project) == _stage.tree:
-        # Some bits of a compressed stream mean nothing.
+        # Some bits of a compressed stream have no meaning.
         return kind, "harmless", example, None, None
     wrong = None
     if code not in (1, 5) or "panicked" in text:
         wrong = f"{kind}, {way}: verify: {code}: {text}\nfsck: {fsck[1]}"
     repair, said = place.attempt(["git-hexmirror", "update", "--repair"], project)
     code, text = place.attempt(["git-hexmirror", "verify", "--quiet"], project)
-    # The reflog may name a commit that is lost.
+    # The reflog may refer to a lost commit.
     fsck = place.attempt(["git", "fsck", "--full", "--strict", "--no-dangling", "--no-reflogs"], project)
     mended = repair == 0 and code == 0 and fsck[0] == 0 and place.tree(project) == _stage.tree
-    # Of a packed-refs that git itself cannot read, the file has to be named: its other refs are not the mirror's.
+    # If git itself cannot read packed-refs, the error must name the file. Other refs in it do not belong to the mirror, so
+    # the program must not repair it.
     named = kind == "packed-refs" and repair == 5 and "packed-refs is damaged" in said
     unmended = None
     if not mended and not named:
@@ -139,7 +140,7 @@ def _job(job):
 def jobs(stage, count, seed):
     draw, work = random.Random(seed), []
     kinds = [kind for kind in KINDS if stage.files[kind]]
-    # Every kind in every way, then again with other files and offsets.
+    # Damages every kind in every way, then again with other files and offsets.
     for number in range(count):
         kind, way = kinds[number % len(kinds)], WAYS[number // len(kinds) % len(WAYS)]
         work.append((number, kind, *draw.choice(stage.files[kind]), way, f"{seed} {number}"))

@@ -1,4 +1,4 @@
-"""Collects findings, and prints figures as tables."""
+"""Collects findings and prints figures as tables."""
 
 import re
 import sys
@@ -6,13 +6,13 @@ import time
 
 
 class Findings:
-    """The findings: how often each kind occurred, and its first example."""
+    """The findings: the number of occurrences of each kind, and its first example."""
 
     def __init__(self):
         self.seen = {}
 
     def add(self, kind, text, example):
-        # Findings whose texts begin alike are of one kind.
+        # Findings whose texts have the same beginning are of one kind.
         key = (kind, "\n".join(line.split(":")[0] + line[:60] for line in plain(text).splitlines()[:2]))
         count, first = self.seen.get(key, (0, (text, example)))
         self.seen[key] = (count + 1, first)
@@ -23,7 +23,7 @@ class Findings:
     def show(self, limit=60):
         kinds = sorted(self.seen.items(), key=lambda item: (item[0][0], -item[1][0]))
         for (kind, _), (count, (text, example)) in kinds[:limit]:
-            print(f"\n{kind}, {count} times, at first: {example}")
+            print(f"\n{kind}, {count} times, first example: {example}")
             for line in text.strip().splitlines()[:8]:
                 print(f"    {line[:300]}")
         if len(kinds) > limit:
@@ -48,7 +48,7 @@ def table(titles, rows):
 
 
 def figures(titles, rows):
-    """Prints a table with a row for each name, and their sums. A set counts as many as it has."""
+    """Prints a table with a row for each name, and the sums. The value of a set is its size."""
     lines = [
         [name, *(len(row[t]) if isinstance(row[t], set) else row[t] for t in titles[1:])] for name, row in rows.items()
     ]

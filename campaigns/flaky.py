@@ -1,17 +1,17 @@
-"""Counts the runs that an update needs if upstream fails a share of the requests."""
+"""Counts the runs that an update needs if upstream fails a fraction of the requests."""
 
 import world
 from findings import Clock, Findings, table
 from upstream import Upstream
 
 TITLES = ("failing", "mirrors", "runs, at least", "at most", "allowed", "not done", "wrong")
-# The share of requests that fail, and how many runs an update may need.
+# The fraction of requests that fail, and the maximum number of runs for an update.
 SHARES = ((0.3, 2), (0.6, 10))
 PACKAGES = 105
 
 
 def fill(place, seed, share, allowed, findings):
-    """Fills a mirror, and returns the number of runs, or None if the allowed ones were not enough."""
+    """Fills a mirror. Returns the number of runs, or None if it exceeds the maximum."""
     upstream = Upstream(place.path("upstream"), share, seed)
     try:
         project = place.project("flaky")

@@ -1,4 +1,4 @@
-"""Makes system calls fail. Nothing is lost, the exit code and the message are right, and the next run completes."""
+"""Makes system calls fail. Nothing may be lost, exit code and message must be right, and the next run must complete."""
 
 import errno
 import multiprocessing
@@ -26,7 +26,7 @@ TITLES = (
     "left",
 )
 WRONG = TITLES[5:]
-# The errors of each call. Calls for memory (mmap, brk) are left out: a program without memory cannot report it.
+# The errors of each call. Calls for memory (mmap, brk) are omitted, because a program without memory cannot report it.
 ERRORS = {
     "create": "ENOSPC EDQUOT EACCES EROFS EMFILE EIO",
     "openat": "EACCES EMFILE EIO ENFILE",
@@ -76,7 +76,7 @@ ERRORS = {
     "chdir": "EACCES",
     "getcwd": "ENOMEM",
 }
-# The calls that fail as well if the cause lasts, as that of a full disk does.
+# The calls that also fail if the cause persists, such as a full disk.
 WRITING = ("create", "mkdir", "rename", "renameat", "renameat2", "link", "linkat", "symlink")
 LASTING = {
     "ENOSPC": ("write", "pwrite64", "writev", "ftruncate", "fallocate", *WRITING),
@@ -86,11 +86,11 @@ LASTING = {
 }
 TRACED = [name for name in tracer.CALLS if name in ERRORS or name == "fcntl"]
 NETWORK = ("connect", "sendto", "recvfrom", "socket")
-# A program that is not loaded yet cannot report anything.
+# A program cannot report anything while it is being loaded.
 LOADING = re.compile(r"^(/usr|/usr/local)?/lib|^/etc/ld\.so|^/proc/self|^/sys/|^/dev/null")
-# A pipe has no input or output errors, and closing a folder does not fail.
+# Pipes have no I/O errors, and closing a folder does not fail.
 PIPE = re.compile(r"^(pipe|socket):|/$")
-# Files for which the exit code may say that a lock or a setting cannot be used.
+# Files for which the exit code may report an unusable lock or setting.
 SETTINGS = re.compile(
     r"(mix\.lock|rebar\.lock|\.hexmirror\.toml|config|hexpm\.pem|\.gitconfig|gitattributes|ignore|project|\.git)$"
 )
@@ -101,28 +101,28 @@ _trials = {}
 
 
 def judge(scene, run, lasts, done):
-    """Returns what is wrong with the program's reaction to an error."""
+    """Returns the findings about the program's reaction to an error."""
     network = run.struck[1] in NETWORK or run.about.startswith("socket:")
     wrong = []
-    # The user's own git may be ended by the same cause.
+    # The same cause may also kill the user's own git.
     died = run.code is not None and run.code < 0 and scene.name != "git-push"
     if "panicked" in run.output or run.code in (101, 134, 139) or died:
         wrong.append(("panics", f"code {run.code}"))
     elif run.code == 0:
         if not done:
-            wrong.append(("lost", "exit code 0, but the command is not done"))
+            wrong.append(("lost", "exit code 0, but the command is incomplete"))
         return wrong
     about_settings = SETTINGS.search(run.about) or ".hexmirror.toml\n" in run.output
     allowed = {5} | ({3} if network else set()) | ({2} if about_settings else set())
     if run.struck[0] == "git rev-list" and "missing blob object" in run.output:
-        # git takes an object whose file cannot be looked at for one that the remote did not send.
+        # If git cannot inspect an object's file, it assumes that the remote did not send the object.
         return wrong
     if scene.name == "git-push":
         allowed |= {1, 128, -13}
     if run.code not in allowed and ("panics", f"code {run.code}") not in wrong:
         wrong.append(("code", f"code {run.code} rather than {' or '.join(map(str, sorted(allowed)))}"))
     said = ADDRESS.sub("", run.output)
-    # Later errors of the same cause may be about something else.
+    # Later errors with the same cause may concern other files.
     about_file = run.about and ":[" not in run.about and not network and not lasts
     if about_file and not PATH.search(said):
         wrong.append(("path", "no path"))
@@ -135,12 +135,13 @@ def _job(job):
     name, site, error, lasts = job
     trial = _trials.setdefault(name, Trial(_scenes[name]))
     run, _, found, _ = trial.strike(site, getattr(errno, error), TRACED, LASTING[error] if lasts else ())
-    # Threads may run in another order, so that the site is another call.
+    # Threads may run in another order, so the site may be another call.
     if not run.struck or not may_fail(run.struck, run.about):
         return job, None, "", []
     wrong = [("lost" if kind == "damaged" else kind, text) for kind, text in found]
     if site[1] in ("unlink", "unlinkat", "rmdir"):
-        # It could not be removed. Whatever sweeps next removes it, which a hook with nothing to do does not.
+        # The file could not be removed. The next command that removes stale files deletes it; a hook with nothing to do is
+        # not such a command.
         wrong = [(kind, text) for kind, text in wrong if kind != "left"]
     if not run.timed_out:
         wrong += [(kind, f"{text}\n{run.output}") for kind, text in judge(trial.scene, run, lasts, trial.done)]
@@ -148,7 +149,7 @@ def _job(job):
 
 
 def may_fail(site, about):
-    """Returns whether an error at a call tests this program, and is one that happens."""
+    """Returns whether an error at a call is realistic and tests this program."""
     kind, call, _ = site
     if world.is_remote(kind) or kind.startswith("user's ") or (kind == "sh" and "/hooks/" in about):
         return False
@@ -158,7 +159,7 @@ def may_fail(site, about):
 
 
 def jobs(scene, count, seed):
-    """Returns the errors. Every kind of call (by process, name and file) has its turn before any has a second one."""
+    """Returns the errors. Every kind of call (by process, name and file) occurs once before any occurs twice."""
     draw = random.Random(f"{seed} {scene.name}")
     sites = [(site, about) for site, about in scene.sites if may_fail(site, about)]
     draw.shuffle(sites)

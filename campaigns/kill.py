@@ -1,4 +1,4 @@
-"""Kills commands at their system calls. The branch stays whole, the next run completes, and no file is left behind."""
+"""Kills commands at their system calls. The branch must stay intact, the next run complete, and no files remain."""
 
 import multiprocessing
 import random
@@ -23,16 +23,16 @@ TITLES = (
 )
 KINDS = ("damaged", "stuck", "left", "said wrong")
 MODES = ("group", "child")
-# What no command may say if one of its children was killed.
+# Texts that no command may print if one of its children was killed.
 MISLEADING = ("check the network", "install git", "please tell", "panicked")
-# The shell that git starts as its way to a remote, which is ssh elsewhere, and the process that becomes it.
+# The shell that git starts as the transport to a remote (in practice ssh), and the process that becomes this shell.
 TRANSPORT = ("sh", "sh'", "git push'", "git fetch'")
 TRACED = [name for name in tracer.CALLS if name in tracer.CHANGES or name in ("openat", "fcntl")]
 _trials = {}
 
 
 def said(run):
-    """Returns what is wrong with the output and the exit code."""
+    """Returns the findings about the output and the exit code."""
     wrong = []
     if run.struck and run.struck[0] not in TRANSPORT:
         wrong += [("said wrong", f"{text!r}: {run.output}") for text in MISLEADING if text in run.output]
@@ -49,14 +49,14 @@ def _job(job):
 
 
 def calls(scene):
-    """Returns the calls on this machine: those that change something, and the others."""
+    """Returns the calls on this machine, as those that change something and the others."""
     mine = [site for site, _ in scene.sites if not world.is_remote(site[0])]
     changing = [site for site in mine if site[1] in tracer.CHANGES]
     return changing, [site for site in mine if site[1] not in tracer.CHANGES]
 
 
 def jobs(scene, count, seed):
-    """Returns the kills: at every call that changes something, in both modes, and then at other calls."""
+    """Returns the kills: first at every call that changes something, in both modes, then at other calls."""
     changing, others = calls(scene)
     draw = random.Random(f"{seed} {scene.name}")
     work = [(scene.name, site, mode) for mode in MODES for site in changing]

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Loads a running server and measures what other clients notice of it.
+"""Puts load on a running server and measures the effect on other clients.
 
 Usage: serve_load.py PROGRAM PROJECT [IDLE] [SLOW] [BODIES]
 
-PROJECT is a repository with a mirror that has a git dependency. PROGRAM serves it on a free port. IDLE connections are opened
-that send nothing, SLOW clients ask for a tarball and as many for a pack and read nothing of it, BODIES requests never arrive whole.
-Meanwhile /health, a registry entry, `git ls-remote` and `git clone` are timed, and the server's peak memory is read (Linux).
-Prints one line of JSON.
+PROJECT is a repository with a mirror that has a git dependency. PROGRAM serves it on a free port. The load consists of IDLE
+connections that send nothing, SLOW clients that request a tarball and SLOW clients that request a pack without reading the
+response, and BODIES requests whose bodies are never completed. Under this load, the script times /health, a registry entry,
+`git ls-remote` and `git clone`, and reads the server's peak memory (Linux). Prints one line of JSON.
 """
 
 import json
@@ -31,7 +31,7 @@ def connect(address, request=b""):
     try:
         client.sendall(request)
     except OSError:
-        pass  # Closed to make room for others.
+        pass  # The server closed this connection in favor of others.
     return client
 
 

@@ -1,7 +1,7 @@
-"""Runs a server with clients, while the mirror is updated, pruned and compacted, and git collects garbage.
+"""Runs a server with clients while the mirror is updated, pruned and compacted, and git collects garbage.
 
-The packages and the revision that every lock pins have to be served at any time, byte for byte. Others are served right or
-not at all. No answer may be a 5xx.
+The packages and the revision that every lock pins must be served at any time, byte for byte. Others must be served correctly or
+not at all. No response may be a 5xx.
 """
 
 import collections
@@ -28,13 +28,13 @@ READERS = 3
 
 class Soak:
     def __init__(self, place, seed, beside):
-        # Whether garbage is collected beside the writer, too.
+        # `beside`: whether garbage is also collected while the writer runs.
         self.world, self.seed, self.beside = place, seed, beside
         self.findings, self.counts = Findings(), {}
-        # What the writers did last.
+        # The most recent commands of the writers.
         self.recent = collections.deque(maxlen=12)
         self.lock, self.stopped = threading.Lock(), threading.Event()
-        # Held by the writer, and during `git gc --prune=now`, which git does not allow beside a writer.
+        # Held by the writer and during `git gc --prune=now`, which git does not allow while a writer runs.
         self.writing = threading.Lock()
         self.project = place.project("soak")
         self.pin(0)
@@ -79,7 +79,7 @@ class Soak:
             self.findings.add(kind, text, example)
 
     def thread(self, function, *arguments):
-        """Starts a thread that repeats a function until the end. An exception is a finding."""
+        """Starts a thread that repeats a function until the end of the campaign. An exception is a finding."""
 
         def work():
             draw = random.Random(f"{self.seed} {function.__name__} {arguments}")
@@ -96,7 +96,7 @@ class Soak:
     # The clients.
 
     def reader(self, draw, _):
-        """Fetches a hundred files over one connection."""
+        """Fetches 100 files over one connection."""
         connection = http.client.HTTPConnection(self.address, timeout=60)
         for _ in range(100):
             if self.stopped.is_set():
@@ -133,7 +133,7 @@ class Soak:
         self.world.remove("soak-clone")
         code, text = self.world.attempt(["git", "clone", "--quiet", "--bare", "--no-local", address, "soak-clone"], "")
         if "not our ref" in text:
-            # The mirror dropped what was advertised before the client asked for it: two requests share no state.
+            # The mirror dropped an advertised revision before the client requested it. The two requests share no state.
             return self.count("overtaken git clients")
         if code != 0:
             return self.wrong("git", f"clone: {code}: {text}", address)
@@ -143,7 +143,7 @@ class Soak:
                 self.wrong("git", f"{arguments}: {code}: {text}", address)
 
     def mix_client(self, _):
-        """Installs the packages that every lock pins with mix, without a cache."""
+        """Installs the packages that every lock pins, with mix and without a cache."""
         self.world.remove("mix")
         os.makedirs(self.world.path("mix/app"))
         shutil.copytree(self.world.path("hex-home"), self.world.path("mix/hex"))
@@ -188,7 +188,7 @@ class Soak:
                 self.wrong("command", f"{command}: {code}: {text}", f"after {', '.join(self.recent)}")
 
     def collector(self, draw):
-        """Collects garbage beside the writer as git does by itself, or at once while the writer waits."""
+        """Collects garbage: while the writer runs, as git does automatically, or immediately while the writer waits."""
         commands = [["gc", "--quiet"], ["repack", "-a", "-d", "-f", "--quiet"], ["pack-refs", "--all"], ["prune-packed"]]
         if self.beside and draw.random() < 0.5:
             self.collect(draw.choice(commands))
@@ -202,7 +202,7 @@ class Soak:
         code, text = self.world.attempt(["git", *arguments], self.project)
         self.recent.append(f"{arguments[0]} ends")
         self.count("collections")
-        # A second one refuses to run.
+        # git refuses to run a second `git gc`.
         if code != 0 and "gc is already running" not in text:
             self.wrong("command", f"git {' '.join(arguments)}: {code}: {text}", f"after {', '.join(self.recent)}")
 
@@ -218,7 +218,7 @@ class Soak:
             self.stopped.wait(min(left, 20))
             clock.tell(sum(self.counts.values()))
             if self.server.poll() is not None:
-                self.wrong("server", f"it ended: {self.server.returncode}", self.server.stderr.read())
+                self.wrong("server", f"it exited: {self.server.returncode}", self.server.stderr.read())
                 break
         self.stopped.set()
         for thread in threads:
@@ -237,7 +237,7 @@ class Soak:
         code = self.server.wait(30)
         text = self.server.stderr.read()
         if code != 0 or "panicked" in text:
-            self.wrong("server", f"{code}: {text}", "at its end")
+            self.wrong("server", f"{code}: {text}", "at shutdown")
 
 
 def campaign(arguments):

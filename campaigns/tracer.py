@@ -1,11 +1,11 @@
 """Runs a program and all of its children under ptrace, and kills or fails them at one chosen system call.
 
-`strace --inject` counts the calls of each thread separately, so it cannot be told to hit the fifth `write` of the
-`git index-pack` that a fetch starts. Here a *site* identifies a call: the kind of process, the name of the call, and its
-number among the calls of that name in processes of that kind. A run without any fault lists the sites. The next run has
-the same ones, unless threads run in another order.
+`strace --inject` counts the calls of each thread separately, so it cannot select, for example, the fifth `write` of the
+`git index-pack` that a fetch starts. This module identifies a call by a *site*: the kind of process, the name of the call, and
+its number among the calls of that name in processes of that kind. A run without a fault lists the sites. The next run has the
+same sites, unless threads run in another order.
 
-A seccomp filter stops the program only at the calls of interest. Needs Linux on x86-64, and no other program.
+A seccomp filter stops the program only at the traced calls. Requires Linux on x86-64 and no other programs.
 """
 
 import ctypes
@@ -19,13 +19,13 @@ libc.ptrace.restype = ctypes.c_long
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 
 TRACEME, CONT, GETREGS, SETREGS, SYSCALL, SETOPTIONS = 0, 7, 12, 13, 24, 0x4200
-# System calls are told from signals; fork, vfork, clone, exec, seccomp; and the tracees end with the tracer.
+# Distinguish system calls from signals; report fork, vfork, clone, exec and seccomp; kill the tracees with the tracer.
 OPTIONS = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x80 | 0x100000
 SYSCALL_STOP = signal.SIGTRAP | 0x80
 EVENT_EXEC, EVENT_SECCOMP = 4, 7
 WALL = 0x40000000
 
-# The calls that are traced: they change something outside of the process, wait for another one, or may fail.
+# The traced calls: they change something outside of the process, wait for another process, or may fail.
 CALLS = {
     "read": 0, "write": 1, "open": 2, "close": 3, "stat": 4, "lstat": 6, "mmap": 9, "pread64": 17, "pwrite64": 18,
     "writev": 20, "pipe": 22, "dup2": 33, "sendfile": 40, "socket": 41, "connect": 42, "sendto": 44, "recvfrom": 45,
@@ -39,8 +39,8 @@ CALLS = {
     "renameat2": 316, "copy_file_range": 326, "statx": 332, "clone3": 435, "faccessat2": 439,
 }  # fmt: skip
 NAMES = {number: name for name, number in CALLS.items()}
-# The calls that change a file, a lock or a process, or send data to one. A kill before any other call leaves the same state
-# as a kill before the next of these. `create` is an openat that may create a file; `dup` and `lock` are forms of fcntl.
+# The calls that change a file, a lock or a process, or send data to a process. A kill before any other call leaves the same
+# state as a kill before the next one of these. `create` is an openat that may create a file; `dup` and `lock` are forms of fcntl.
 CHANGES = {
     "create", "write", "pwrite64", "writev", "sendfile", "connect", "sendto", "sendmsg", "clone", "clone3", "fork", "vfork",
     "execve", "kill", "flock", "lock", "fsync", "fdatasync", "truncate", "ftruncate", "rename", "renameat", "renameat2",
@@ -66,7 +66,7 @@ RAX, ORIG_RAX = 10, 15
 
 
 def missing():
-    """Returns the reason why nothing can be traced here, or None."""
+    """Returns why processes cannot be traced on this machine, or None if they can."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return "tracing needs Linux on x86-64"
     try:
@@ -81,7 +81,7 @@ class Run:
     def __init__(self):
         self.code = None
         self.sites = []
-        # The site that was struck, as (kind of process, call, number), and the file that the call was about.
+        # The site of the fault, as (kind of process, call, number), and the file that the call referred to.
         self.struck = None
         self.about = ""
         self.timed_out = False
@@ -91,12 +91,12 @@ class Run:
 def trace(
     command, folder, environment, strike=None, action=None, lasting=(), seconds=30, record=False, calls=None, spare=()
 ):
-    """Runs a command to its end.
+    """Runs a command until it ends.
 
-    The calling process must have no other children. `action` says what happens at the site `strike`: "child" kills the
-    process, "group" kills all processes, and an errno makes the call fail. Processes whose kind begins with an element of
-    `spare` play another machine: they and their children (whose kinds begin with `remote`) survive "group". After an errno,
-    the calls named in `lasting` fail with it as well if they are about files.
+    The calling process must have no other children. `action` is the fault at the site `strike`: "child" kills the process,
+    "group" kills all processes, and an errno makes the call fail. Processes whose kind begins with an element of `spare` play
+    another machine: they and their children (whose kinds begin with `remote`) survive "group". After a failure with an errno,
+    later calls on files that are named in `lasting` fail with the same errno.
     """
     run = Run()
     read, write = os.pipe()
@@ -120,7 +120,7 @@ def trace(
     os.close(write)
     tracer = _Tracer(run, root, strike, action, lasting, record, spare)
 
-    # A git that starts the program as a hook is the user's own.
+    # If git starts the program as a hook, this git belongs to the user.
     tracer.users = command[0] == "git"
 
     def expire(*_):
@@ -129,7 +129,7 @@ def trace(
 
     before = signal.signal(signal.SIGALRM, expire)
     signal.alarm(seconds)
-    # The output is read after the processes have ended, so the pipe has to hold all of it.
+    # The output is read after the processes have ended, so the pipe must be large enough for all of it.
     _enlarge(read)
     try:
         tracer.loop()
@@ -154,12 +154,12 @@ class _Tracer:
         self.counts = {}
         self.users = False
         self.begun = False
-        # A task whose call is to fail after it has been carried out, and the errno.
+        # A task whose current call must fail after it was executed, and the errno.
         self.failing = None
         self.registers = (ctypes.c_ulonglong * 27)()
 
     def loop(self):
-        # Until there are no children: a new process whose parent was killed may not have been seen yet.
+        # Continues until there are no children, because a new process whose parent was killed may not have been reported yet.
         while True:
             try:
                 task, status = os.waitpid(-1, WALL)
@@ -196,7 +196,7 @@ class _Tracer:
         return self.kinds.get(process, "").startswith((*self.spare, "remote "))
 
     def fail(self, task):
-        """Makes a call fail that has been carried out."""
+        """Makes a call fail after it was executed."""
         if self.failing and self.failing[0] == task:
             registers = self.registers
             if _call(GETREGS, task, data=ctypes.addressof(registers), may_be_gone=True) >= 0:
@@ -242,7 +242,7 @@ class _Tracer:
         elif self.action == "group":
             self.kill_all(spare=True)
         elif name == "close":
-            # A close that fails has closed the file nevertheless.
+            # A failing close closes the file nevertheless.
             self.failing = (task, self.action)
             return SYSCALL
         else:
@@ -250,7 +250,7 @@ class _Tracer:
         return None
 
     def refuse(self, task):
-        """Makes the call that a task enters fail without being carried out."""
+        """Makes the call that a task enters fail without executing it."""
         self.registers[ORIG_RAX] = (1 << 64) - 1
         self.registers[RAX] = (1 << 64) - self.action
         _call(SETREGS, task, data=ctypes.addressof(self.registers), may_be_gone=True)
@@ -283,7 +283,7 @@ def _enlarge(pipe):
 
 
 def _filter(calls):
-    """Makes this process and its children stop at some calls."""
+    """Installs a filter that stops this process and its children at the given calls."""
     numbers = [CALLS[name] for name in calls]
     code = [(0x20, 0, 0, 0)]
     code += [(0x15, len(numbers) - index, 0, number) for index, number in enumerate(numbers)]
@@ -332,7 +332,7 @@ def _kind(process):
 
 
 def _about(task, name, registers):
-    """Returns the file that a call is about, or an empty text if that is unknown."""
+    """Returns the file that a call refers to, or an empty string if it is unknown."""
     try:
         if name in PATHS:
             with open(f"/proc/{task}/mem", "rb", buffering=0) as memory:

@@ -1,4 +1,4 @@
-"""Runs a scenario's command with a fault, and compares the outcome with that of an undisturbed run."""
+"""Runs a scenario's command with a fault and compares the outcome with that of an undisturbed run."""
 
 import os
 import pickle
@@ -62,7 +62,7 @@ class Scene:
         return [self.world.tree(f"{folder}/{name}") for name in ("project", "remote.git")]
 
     def is_done(self, folder, trees):
-        """Returns whether a command has done its work."""
+        """Returns whether a command completed its work."""
         if trees in (self.before, self.after):
             return trees == self.after
         # After an error git may pack the same revisions differently.
@@ -81,7 +81,7 @@ class Scene:
 
 
 class Trial:
-    """Runs a scenario's command in a separate folder with a fault at one site, and checks what it leaves."""
+    """Runs a scenario's command in a separate folder with a fault at one site, and checks the resulting state."""
 
     def __init__(self, scene):
         self.scene, self.world = scene, scene.world
@@ -89,7 +89,7 @@ class Trial:
         self.known = {}
 
     def strike(self, site, action, calls, lasting=()):
-        """Returns the run, the state that it left, the findings as (kind, text), and how many bytes are left over."""
+        """Returns the run, the resulting state, the findings as (kind, text), and the number of bytes left over."""
         scene = self.scene
         self.world.remove(self.folder)
         self.world.copy(scene.template, self.folder)
@@ -116,7 +116,7 @@ class Trial:
         for name, tree, before, after in zip((project, remote), self.trees, scene.before, scene.after, strict=True):
             if tree not in (before, after) and not scene.is_done(self.folder, self.trees):
                 wrong.append(("damaged", f"the branch of {os.path.basename(name)} is at {tree}"))
-        # A hook that is missing for a while is a check that does not happen.
+        # While a hook is missing, git skips its check.
         for path in self.world.hooks(scene.template):
             if path not in self.world.hooks(self.folder):
                 wrong.append(("damaged", f"the hook {path} is missing"))
@@ -134,11 +134,11 @@ class Trial:
         if code != 0:
             return [*wrong, ("stuck", f"the next run: {code}: {text}")], 0
         if not scene.is_done(self.folder, scene.trees(self.folder)):
-            wrong.append(("stuck", f"the next run gave other trees: {scene.trees(self.folder)}: {text}"))
+            wrong.append(("stuck", f"the next run produced different trees: {scene.trees(self.folder)}: {text}"))
         if self.world.hooks(self.folder) != scene.hooks:
             wrong.append(("damaged", "the hooks differ after the next run"))
         left = world.leftovers(self.world.path(project), scene.files)
-        # Left by the user's own `git push`, which is killed too.
+        # Left over by the user's own `git push`, which is also killed.
         left.pop("refs/remotes/origin/main.lock", None)
         if left:
             wrong.append(("left", "\n".join(sorted({place(path) for path in left}))))
@@ -146,7 +146,7 @@ class Trial:
 
 
 def place(path):
-    """Returns the kind of place that a file is in."""
+    """Returns the path of a file without its variable parts."""
     path = world.plain(path)
     path = re.sub(r"^(hexmirror/git-fetch|hexmirror/downloads)/.*", r"\1/…", path)
     path = re.sub(r"^(hexmirror/git)/.*\.new-.*", r"\1/….new-…/…", path)

@@ -1,4 +1,4 @@
-"""A Hex repository on a loopback port, which serves a folder and fails a share of the requests."""
+"""A Hex repository on a loopback port that serves a folder and fails a fraction of the requests."""
 
 import hashlib
 import os
@@ -69,7 +69,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Upstream:
-    """Serves a folder from a separate process until it is stopped. A `share` of the requests fails, drawn by the seed."""
+    """Serves a folder from a separate process until it is stopped. The seed selects a fraction (`share`) of requests to fail."""
 
     def __init__(self, folder, share=0.0, seed=0):
         server = _Server(folder, share, seed)

@@ -1,6 +1,6 @@
-"""Sets up what the campaigns work on: projects with remotes, a Hex repository and a git server, all in one folder.
+"""Sets up the environment of the campaigns: projects with remotes, a Hex repository and a git server, all in one folder.
 
-A scenario is a template that is copied for every run: a project in the state before a command, and its remote.
+A scenario is a template that is copied for every run. It contains a project in the state before a command, and its remote.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from upstream import Upstream, free_port
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-# Every commit has this date, so that the same work produces the same objects.
+# The date of every commit. A fixed date makes the same work produce the same objects.
 DATE = "2026-01-02T03:04:05Z"
 BRANCH = "refs/heads/hexmirror"
 SCENARIOS = ("init", "update", "first-update", "push", "pull", "prune", "compact", "git-push")
@@ -31,21 +31,21 @@ COMMANDS = {
     "compact": ["git-hexmirror", "compact"],
     "git-push": ["git", "push", "--quiet", "origin", "main"],
 }
-# The processes that play another machine.
+# The processes that play the remote machine.
 REMOTE = ("git receive-pack", "git-receive-pack", "git-upload-pack", "git upload-pack")
 
 
 def is_remote(kind):
-    """Returns whether a process of this kind plays another machine."""
+    """Returns whether a process of this kind plays the remote machine."""
     return kind.startswith((*REMOTE, "remote "))
 
 
 class Failed(Exception):
-    """A command failed that had to succeed."""
+    """A command failed that must succeed."""
 
 
 def build():
-    """Builds the program and the example that publishes packages; returns the folder of the build."""
+    """Builds the program and the example that publishes packages. Returns the folder of the build."""
     flags = ["--release"] if os.environ.get("PROFILE") == "release" else []
     command = ["cargo", "build", "--quiet", "--locked", "--bin", "git-hexmirror", "--example", "hex_world", *flags]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -54,13 +54,13 @@ def build():
 
 
 def revision():
-    """Returns the commit of the sources."""
+    """Returns the revision of the sources."""
     git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     return git.stdout.strip() or "unknown"
 
 
 class World:
-    """The folder with everything. Leaving the context removes it."""
+    """The folder of the campaign. Leaving the context removes it."""
 
     def __init__(self, packages=8, folder=None):
         examples = build()
@@ -119,7 +119,7 @@ class World:
         return ran.returncode, ran.stdout.decode(errors="replace")
 
     def run(self, command, folder, **environment):
-        """Runs a command that has to succeed, and returns its output."""
+        """Runs a command that must succeed, and returns its output."""
         code, text = self.attempt(command, folder, **environment)
         if code != 0:
             raise Failed(f"{' '.join(command)} in {folder}: {code}: {text}")
@@ -163,7 +163,7 @@ class World:
             file.write("\n".join(lines) + "\n}\n")
 
     def project(self, folder):
-        """Makes a project and its remote, `project` and `remote.git` in a folder."""
+        """Creates a project and its remote, `project` and `remote.git` in a folder."""
         os.makedirs(self.path(folder))
         self.git(folder, "init", "--quiet", "--bare", "--template=", "remote.git")
         self.git(folder, "init", "--quiet", "--template=", "project")
@@ -171,7 +171,7 @@ class World:
         self.git(project, "remote", "add", "origin", "../remote.git")
         self.git(project, "config", "hexmirror.hexpm.url", self.upstream.url)
         self.git(project, "config", "hexmirror.hexpm.publicKey", self.path("hexpm.pem"))
-        # Background maintenance would run at random.
+        # Background maintenance would run at unpredictable times.
         for name in (project, os.path.join(folder, "remote.git")):
             self.git(name, "config", "gc.auto", "0")
             self.git(name, "config", "receive.autogc", "false")
@@ -182,7 +182,7 @@ class World:
         self.git(project, "commit", "--quiet", f"--message={message}")
 
     def scenario(self, name):
-        """Makes the template of a scenario and returns its folder."""
+        """Creates the template of a scenario and returns its folder."""
         folder = os.path.join("templates", name)
         project = self.project(folder)
         before = [(number, "1.0.0") for number in range(4)]
@@ -195,7 +195,7 @@ class World:
         self.mirror(project, "update", "--quiet")
         self.mirror(project, "push", "--quiet")
         if name == "init":
-            # A clone with hooks of the user's, and a remote that has a mirror.
+            # A clone with the user's own hooks, and a remote that has a mirror.
             self.git(project, "update-ref", "-d", BRANCH)
             os.makedirs(self.path(project, ".git/hooks"))
             for hook in ("pre-push", "post-merge"):
@@ -227,7 +227,7 @@ class World:
         return folder
 
     def copy(self, template, folder):
-        # With the times, on which git's index depends.
+        # Preserves the file times, because git's index depends on them.
         subprocess.run(["cp", "-a", self.path(template), self.path(folder)], check=True)
 
     def remove(self, folder):
@@ -312,14 +312,14 @@ def plain(path):
 
 
 def leftovers(repository, reference):
-    """Returns the files, with their sizes, that an undisturbed repository does not have. Objects do not count."""
+    """Returns the files that an undisturbed repository does not have, with their sizes. Ignores objects."""
     allowed = {}
     for path in reference:
         allowed[plain(path)] = allowed.get(plain(path), 0) + 1
     left, present = {}, files(repository)
     for path, size in sorted(present.items()):
         name = plain(path)
-        # A pack without an index is garbage. An empty file that is only there to be locked stays for good.
+        # A pack without an index is garbage. Empty files that serve as locks stay permanently.
         whole = not path.endswith(".pack") or path[: -len("pack")] + "idx" in present
         if (OBJECT.match(path) and whole) or (size == 0 and LOCK.match(path)):
             continue
@@ -331,7 +331,7 @@ def leftovers(repository, reference):
 
 
 def signature(*repositories):
-    """Returns a digest of the state of repositories: all paths and sizes, and the contents of everything but objects."""
+    """Returns a digest of the state of repositories: all paths and sizes, and the contents of everything except objects."""
     digest = hashlib.sha256()
     for repository in repositories:
         folder = git_dir(repository)
