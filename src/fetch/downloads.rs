@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_not_given_out() {
+    fn damaged_files_are_not_returned() {
         let folder = tempfile::tempdir().unwrap();
         let downloads = Downloads::open(folder.path()).unwrap();
         let checksum = hash::of_bytes(b"tarball");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn one_task_of_one_process_has_a_part() {
+    fn only_one_task_can_claim_a_partial_tarball() {
         let folder = tempfile::tempdir().unwrap();
         let first = Downloads::open(folder.path()).unwrap();
         let second = Downloads::open(folder.path()).unwrap();

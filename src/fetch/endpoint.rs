@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_shown_nowhere() {
+    fn secrets_are_never_shown() {
         let address = url("https://user:hunter2@repo.example/a?signature=abc");
         assert_eq!(address.to_string(), "https://user:****@repo.example/a?****");
         let token = url("https://hunter2@repo.example/");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_put_below_the_base() {
+    fn paths_are_appended_to_the_base() {
         for base in ["http://localhost:1/hex", "http://localhost:1/hex/"] {
             let endpoint = Endpoint::public(url(base)).organization("acme");
             let entry = endpoint.registry_entry(&"plug".parse().unwrap());

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_twice_packed_or_plain_gives_the_same() {
+    fn nested_compression_is_undone() {
         let entry = b"\x0a\x03abc";
         for body in [entry.to_vec(), pack(entry), pack(&pack(entry))] {
             assert_eq!(unpack(body, 50).unwrap(), entry);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn bombs_and_damage_are_told() {
+    fn bombs_and_damage_are_reported() {
         let bomb = pack(&vec![0; 10_000_000]);
         assert!(bomb.len() < 20_000);
         assert!(matches!(unpack(bomb, 9_999_999), Err(GzipError::TooLarge)));

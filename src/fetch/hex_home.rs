@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_sent_while_they_live() {
+    fn tokens_are_sent_until_they_expire() {
         let token = |until: u64| format!("#{{access_token => <<\"t{until}\">>,expires_at => {until}}}");
         let old = r#"#{<<"access_token">> => <<"old">>,<<"expires_at">> => 9999}"#;
         let configured = |login: &str, of_one: &str| {
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told() {
+    fn invalid_values_are_reported() {
         let (_folder, broken) = home("{a,1}.\n{b,<<\"hunter2\">>");
         let error = broken.config().unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn entries_round_trip() {
         let folder = tempfile::tempdir().unwrap();
         let base = EntryChecksum::from_bytes([7; 32]);
         for kept in [
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_as_good_as_none() {
+    fn a_damaged_file_is_ignored() {
         for bytes in ["", "\n", "\n\n", "hexmirror registry entry 2\n\nx", "hexmirror registry entry 1\nbase 12\n\nx"] {
             assert_eq!(Kept::parse(bytes.as_bytes()), None, "{bytes:?}");
         }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_from_the_future_is_old() {
+    fn a_modification_time_in_the_future_counts_as_old() {
         let folder = tempfile::tempdir().unwrap();
         Kept { signed: None, etag: None, base: None }.write(folder.path(), "x").unwrap();
         let file = fs::File::options().write(true).open(path(folder.path(), "x")).unwrap();

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_to_a_host_that_is_not_named() {
+    fn unnamed_hosts_get_no_credentials() {
         let source = "machine a.example login me\ndefault login me password s3cret\n";
         assert_eq!((login(source, "a.example"), login(source, "evil.example")), (None, None));
         for broken in ["machine", "machine a.example password", "\"", "machine \"a.example", "macdef x", "\\"] {

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_end() {
+    fn pauses_double_up_to_a_maximum_and_end() {
         assert_eq!(schedule(Class::Passing, 1.0), [100, 200, 400, 600]);
         assert_eq!(schedule(Class::Passing, 0.0), [50, 100, 200, 300]);
         assert_eq!(schedule(Class::Unreachable, 1.0), [100]);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_may_ask_for_more_but_not_for_ever() {
+    fn a_server_can_request_longer_pauses_up_to_a_limit() {
         let pause = |seconds| POLICY.pause(1, Class::Passing, Some(Duration::from_secs(seconds)), 1.0).unwrap();
         assert_eq!(pause(0), Duration::from_millis(100));
         assert_eq!(pause(7), Duration::from_secs(7));

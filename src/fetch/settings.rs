@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_is_named_only_where_it_is_used() {
+    fn a_proxy_is_named_only_if_it_is_used() {
         let of = |no_proxy: &str, url: &str| {
             let proxies = Proxies::parse(Some("p:1"), Some("http://s:2"), Some(no_proxy)).unwrap();
             proxies.of(&url.parse().unwrap()).map(ToString::to_string)

@@ -44,9 +44,9 @@ impl ProjectGit {
         let copy = || {
             let listed = run(&list, commit()).output("list the files of a commit")?;
             let pack = run(&["pack-objects", "--quiet", "--stdout"], listed).output("pack the files of a commit")?;
-            let there = |arguments: &[&str], input| run(arguments, input).variable("GIT_OBJECT_DIRECTORY", objects);
-            there(&["index-pack", "--stdin"], pack).output("unpack the files of a commit")?;
-            there(&list, commit()).output("find all files of a commit")
+            let in_target = |arguments: &[&str], input| run(arguments, input).variable("GIT_OBJECT_DIRECTORY", objects);
+            in_target(&["index-pack", "--stdin"], pack).output("unpack the files of a commit")?;
+            in_target(&list, commit()).output("find all files of a commit")
         };
         copy().map(drop).map_err(|error| match error {
             GitError::Failed { message, .. } if is_finding(&message) => {

@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_are_told_apart() {
+    fn complaints_are_classified() {
         for (text, expected) in [
             ("fatal: unable to access 'https://h/': Could not resolve host: h", Complaint::Network),
             ("fatal: unable to access '/home/u/.config/git/config': Unknown", Complaint::Local),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_says_becomes_one_line() {
+    fn git_output_becomes_one_line() {
         let said =
             b"remote: Counting objects: 3, done.\rReceiving objects: 10%\rfatal: no 'https://u:p@h/'\x1b[31m\n\n";
         assert_eq!(readable(said), "no 'https://***@h/'\x1b[31m");

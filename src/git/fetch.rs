@@ -213,8 +213,8 @@ fn received_bytes(piece: &str) -> Option<u64> {
         piece.rsplit(['\r', '\n']).find(|line| line.starts_with("Receiving objects:") && line.contains(" | "))?;
     let amount = line.split(" | ").next()?.rsplit(", ").next()?;
     let (number, unit) = amount.trim().split_once(' ')?;
-    let (whole, hundredths) = number.split_once('.').unwrap_or((number, "0"));
-    let number = whole.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths.parse::<u64>().ok()?)?;
+    let (integer, hundredths) = number.split_once('.').unwrap_or((number, "0"));
+    let number = integer.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths.parse::<u64>().ok()?)?;
     let unit = match unit {
         "bytes" => 1,
         "KiB" => 1 << 10,
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_read() {
+    fn progress_is_parsed() {
         for (piece, expected) in [
             ("Receiving objects:  12% (3/25), 1.25 MiB | 2.00 MiB/s\r", Some(1_310_720)),
             ("x\rReceiving objects:  1% (1/99), 980 bytes | 980.00 KiB/s", Some(980)),

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_passed_over() {
+    fn missing_objects_are_skipped() {
         let id = "1".repeat(40);
         let output = format!("x:a b missing\n{id} blob 3\na\nb\n{id}:y missing\n{id} tree 0\n\n{id} blob 9\ncut");
         let object = |kind: &str, bytes: &[u8]| Printed { kind: kind.into(), bytes: bytes.into() };

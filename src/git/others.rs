@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_an_address_goes_and_so_do_proxies_and_authorities() {
+    fn settings_for_addresses_proxies_and_authorities_are_allowed() {
         let goes = [
             "local http.https://github.com/.extraheader=AUTHORIZATION: basic x",
             "global http.https://h/.sslverify=false",
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn who_the_user_is_goes_to_the_servers_of_remotes_only() {
+    fn credentials_are_limited_to_the_servers_of_remotes() {
         let private = [
             "extraheader=X: y",
             "cookiefile=c",
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_goes() {
+    fn other_settings_are_not_allowed() {
         for setting in [
             "local safe.directory=*",
             "worktree safe.barerepository=all",
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_count_as_settings_and_values_are_not_shown() {
+    fn variables_become_settings_and_values_are_hidden() {
         let listing = b"local\0remote.origin.url\nhttps://h/x\0local\0http.sslverify\0global\0broken\0";
         let settings = SettingsForOthers::of(listing, &[("http.sslcert", "secret.pem".into())]);
         let expected = [("http.https://h/.sslverify", "true"), ("http.https://h/.sslcert", "secret.pem")];

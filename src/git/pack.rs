@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn packs_are_merged_before_they_become_many() {
+    fn the_number_of_packs_is_bounded() {
         assert_eq!(kept_sizes(&[1; 9]), [1; 9]);
         assert_eq!(kept_sizes(&[1; 10]), [0; 0]);
         let small_on_large = [1_000_000, 2, 1, 3, 1, 2, 2, 1, 1, 2];
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn many_updates_write_little_again() {
+    fn many_updates_rewrite_little_data() {
         // A repository of 10 MB that grows by 3 KB in each of 1,000 updates.
         let (mut sizes, mut written) = (vec![10_000_000_u64], 0);
         for _ in 0..1000 {

@@ -425,7 +425,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_is_found_behind_its_settings() {
+    fn the_command_is_found_after_its_settings() {
         let name = |arguments: &[&str]| name_of(arguments.iter().map(OsStr::new));
         assert_eq!(name(&["-c", "a=b", "-c", "c=d", "hash-object", "-w"]), "hash-object");
         assert_eq!(name(&["version"]), "version");

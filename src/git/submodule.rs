@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_and_listings_are_read() {
+    fn settings_and_listings_are_parsed() {
         let settings =
             b"submodule.a.b.path\nlib/a\0submodule.a.b.url\n../a.git\0submodule.c.path\nc\0submodule.d.path\nd\0\
             submodule.d.url\nhttps://h/d\0submodule.d.update\nnone\0core.x\ny\0";

@@ -267,9 +267,10 @@ impl ProjectGit {
 /// Makes a git process write to a target outside the repository.
 fn writing_to<'a>(run: Run<'a>, target: &FetchTarget<'_>) -> Result<Run<'a>> {
     // The paths must be absolute, because git runs in another folder.
-    let whole = |path: &Path| fs::canonicalize(path).map_err(GitError::io("read", path));
-    let run = run.variable("GIT_DIR", whole(target.git_dir)?).variable("GIT_COMMON_DIR", whole(target.common_dir)?);
-    Ok(run.variable("GIT_OBJECT_DIRECTORY", whole(target.objects)?))
+    let absolute = |path: &Path| fs::canonicalize(path).map_err(GitError::io("read", path));
+    let run =
+        run.variable("GIT_DIR", absolute(target.git_dir)?).variable("GIT_COMMON_DIR", absolute(target.common_dir)?);
+    Ok(run.variable("GIT_OBJECT_DIRECTORY", absolute(target.objects)?))
 }
 
 fn alive(target: &FetchTarget<'_>) -> Result<File> {
@@ -315,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_are_read_by_ref() {
+    fn reports_are_parsed_by_ref() {
         let report = "To ../remote.git\n!\tabc:refs/heads/hexmirror\t[rejected] (fetch first)\nDone\n";
         assert_eq!(read_report(report, "refs/heads/hexmirror"), Some(('!', "[rejected] (fetch first)")));
         assert_eq!(read_report(report, "refs/heads/main"), None);
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_race_is_told_from_a_refusal() {
+    fn a_lost_race_is_distinguished_from_a_rejection() {
         for reason in [
             "[rejected] (fetch first)",
             "[rejected] (non-fast-forward)",
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_no_remotes() {
+    fn options_are_rejected_as_remotes() {
         assert!(matches!(refuse_option(&"--upload-pack=x".into()), Err(GitError::RemoteName { .. })));
         assert!(refuse_option(&"origin".into()).is_ok());
     }

@@ -79,7 +79,7 @@ impl Repository {
         let folders =
             full.match_indices('/').map(|(end, _)| &full[..end]).filter(|folder| folder.matches('/').count() > 1);
         for folder in folders {
-            if self.commit_of(folder).is_ok_and(|there| there.is_some()) {
+            if self.commit_of(folder).is_ok_and(|commit| commit.is_some()) {
                 return Err(in_the_way(folder));
             }
         }
@@ -110,7 +110,7 @@ mod tests {
     use super::is_reserved;
 
     #[test]
-    fn names_of_git_are_told_from_free_ones() {
+    fn reserved_names_are_recognised() {
         for name in ["refs/heads/HEAD", "refs/heads/@", "refs/heads/FETCH_HEAD", "refs/heads/AUTO_MERGE", "refs/heads"]
         {
             assert!(is_reserved(name), "{name}");

@@ -74,7 +74,9 @@ impl Repository {
         };
         let reference = branch.full_name();
         let path = self.common_dir().join(&reference);
-        let Some((commit, source)) = self.candidates(branch).find(|(commit, _)| self.is_whole(branch, *commit)) else {
+        let Some((commit, source)) =
+            self.candidates(branch).find(|(commit, _)| self.is_readable_mirror(branch, *commit))
+        else {
             return Err(StoreError::NotRecovered { reference, problem, path });
         };
         let seen = fs::read(&path).unwrap_or_default();
@@ -215,7 +217,7 @@ impl Repository {
     }
 
     /// Returns whether a commit is a mirror whose manifest can be read.
-    fn is_whole(&self, branch: &Branch, commit: ObjectId) -> bool {
+    fn is_readable_mirror(&self, branch: &Branch, commit: ObjectId) -> bool {
         Snapshot::at(self, branch, commit).is_ok_and(|snapshot| snapshot.manifest().is_ok())
     }
 }
@@ -243,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_ref() {
+    fn broken_refs_are_diagnosed() {
         let id = "0123456789abcdef0123456789abcdef01234567";
         assert_eq!(target(format!("{id}\n").as_bytes()).unwrap().to_string(), id);
         for (content, problem) in [

@@ -96,7 +96,7 @@ impl Repository {
         let cache = self.own_dir().join("git");
         match self.checkout_in(&cache, tree) {
             Err(error) if error.is_unwritable() => {
-                let (folder, lock) = there(&cache, &tree.to_string()).ok_or(error)?;
+                let (folder, lock) = existing_folder(&cache, &tree.to_string()).ok_or(error)?;
                 Ok(Checkout { tree, folder, _lock: lock })
             }
             checkout => checkout,
@@ -105,7 +105,7 @@ impl Repository {
 
     fn checkout_in(&self, cache: &Path, tree: ObjectId) -> Result<Checkout> {
         let write = |folder: &Path| self.write_files(tree, folder);
-        let (folder, lock) = kept(&self.files()?, cache, &tree.to_string(), write)?;
+        let (folder, lock) = cached_folder(&self.files()?, cache, &tree.to_string(), write)?;
         Ok(Checkout { tree, folder, _lock: Some(lock) })
     }
 
@@ -175,7 +175,7 @@ impl Repository {
 }
 
 /// Returns a folder of a cache with a lock that prevents its removal, and creates the folder if it does not exist.
-pub(super) fn kept(
+pub(super) fn cached_folder(
     files: &Files,
     cache: &Path,
     name: &str,
@@ -245,7 +245,7 @@ fn is_known(path: &BStr) -> bool {
 }
 
 /// Returns a folder of a cache that this process can only read, if the folder exists.
-pub(super) fn there(cache: &Path, name: &str) -> Option<(PathBuf, Option<File>)> {
+pub(super) fn existing_folder(cache: &Path, name: &str) -> Option<(PathBuf, Option<File>)> {
     let folder = cache.join(name);
     let lock = File::open(cache.join(format!("{name}.lock"))).ok().filter(|lock| lock.lock_shared().is_ok());
     let packs = fs::read_dir(folder.join("objects/pack")).ok()?;
@@ -270,8 +270,8 @@ fn locked(path: &Path, lock: impl Fn(&File) -> io::Result<()>) -> Result<Option<
 fn is_still(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
 
-    let (Ok(own), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return false };
-    (own.dev(), own.ino()) == (there.dev(), there.ino())
+    let (Ok(own), Ok(current)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (own.dev(), own.ino()) == (current.dev(), current.ino())
 }
 
 #[cfg(not(unix))]
@@ -283,32 +283,32 @@ fn is_still(_: &File, path: &Path) -> bool {
 /// processes.
 fn make_room(cache: &Path, newest: &str, bounds: Bounds) -> Result<()> {
     let unreadable = || StoreError::io("read", cache);
-    let mut kept: BTreeMap<String, Kept> = BTreeMap::new();
+    let mut cached: BTreeMap<String, CacheEntry> = BTreeMap::new();
     for entry in fs::read_dir(cache).map_err(unreadable())?.filter_map(io::Result::ok) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let tree = name.split('.').next().unwrap_or_default().to_owned();
-        let kept = kept.entry(tree).or_default();
+        let cached = cached.entry(tree).or_default();
         // Another process may remove an entry at this moment.
         match entry.metadata() {
             Ok(metadata) if metadata.is_dir() => {
-                kept.whole |= !name.contains('.');
-                kept.folders.push(entry.path());
-                kept.bytes += bytes_below(&entry.path());
+                cached.is_complete |= !name.contains('.');
+                cached.folders.push(entry.path());
+                cached.bytes += bytes_below(&entry.path());
             }
-            Ok(metadata) => kept.used = metadata.modified().ok(),
+            Ok(metadata) => cached.used = metadata.modified().ok(),
             Err(_) => {}
         }
     }
-    let mut by_age: Vec<(String, Kept)> = kept.into_iter().filter(|(tree, _)| newest != tree).collect();
-    by_age.sort_by_key(|(_, kept)| (kept.whole, kept.used));
-    let mut bytes: u64 = by_age.iter().map(|(_, kept)| kept.bytes).sum();
+    let mut by_age: Vec<(String, CacheEntry)> = cached.into_iter().filter(|(tree, _)| newest != tree).collect();
+    by_age.sort_by_key(|(_, cached)| (cached.is_complete, cached.used));
+    let mut bytes: u64 = by_age.iter().map(|(_, cached)| cached.bytes).sum();
     let mut count = by_age.len();
-    for (tree, kept) in by_age {
-        if kept.whole && bytes <= bounds.bytes && count < bounds.repositories {
+    for (tree, cached) in by_age {
+        if cached.is_complete && bytes <= bounds.bytes && count < bounds.repositories {
             break;
         }
-        if remove(cache, &tree, &kept)? {
-            bytes -= kept.bytes;
+        if remove(cache, &tree, &cached)? {
+            bytes -= cached.bytes;
             count -= 1;
         }
     }
@@ -349,16 +349,16 @@ fn unfinished(cache: &Path) -> BTreeMap<String, Vec<PathBuf>> {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct CacheEntry {
     /// Whether the repository is complete, rather than parts of an attempt.
-    whole: bool,
+    is_complete: bool,
     folders: Vec<PathBuf>,
     bytes: u64,
     used: Option<SystemTime>,
 }
 
 /// Removes a repository, unless it is in use.
-fn remove(cache: &Path, tree: &str, kept: &Kept) -> Result<bool> {
+fn remove(cache: &Path, tree: &str, cached: &CacheEntry) -> Result<bool> {
     let path = cache.join(format!("{tree}.lock"));
     let Ok(lock) = File::options().create(true).truncate(false).write(true).open(&path) else { return Ok(false) };
     match lock.try_lock() {
@@ -366,7 +366,7 @@ fn remove(cache: &Path, tree: &str, kept: &Kept) -> Result<bool> {
         Err(TryLockError::WouldBlock) => return Ok(false),
         Err(TryLockError::Error(source)) => return Err(StoreError::Io { action: "lock", path, source }),
     }
-    for folder in &kept.folders {
+    for folder in &cached.folders {
         remove_folder(folder)?;
     }
     // A process that waits for this lock notices that the file is gone, and creates a new one.
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_longest_ago_is_removed_unless_it_is_in_use() {
+    fn the_least_recently_used_is_evicted_unless_in_use() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path();
         for (digit, used) in [('a', 5), ('b', 1), ('c', 2), ('d', 3), ('e', 4)] {
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_removed() {
+    fn leftovers_of_killed_processes_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path();
         put(cache, 'a', 1, 1);
@@ -447,7 +447,7 @@ mod tests {
         fs::create_dir_all(cache.join(format!("{}.new-y/objects", tree('d')))).unwrap();
         let making = locked(&cache.join(format!("{}.lock", tree('d'))), File::lock).unwrap();
         make_room(cache, &tree('b').to_string(), BOUNDS).unwrap();
-        assert_eq!(kept(cache), "abd", "somebody still makes the last one");
+        assert_eq!(kept(cache), "abd", "the last one is still being written");
         fs::create_dir_all(cache.join(format!("{}.new-z/objects", tree('a')))).unwrap();
         File::create(cache.join(format!("{}.lock", tree('e')))).unwrap();
         sweep(cache);

@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fsync_is_read_as_git_documents_it() {
+    fn fsync_is_parsed_as_git_documents_it() {
         use Component::{LooseObject, Pack, PackMetadata, Reference};
         let synced = |value: &str| {
             let all = [LooseObject, Pack, PackMetadata, Reference];

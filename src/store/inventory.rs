@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn every_lost_path_is_noticed() {
+    fn every_missing_path_is_reported() {
         for lost in listing().keys().filter(|path| !path.ends_with("/contents")) {
             let mut listing = listing();
             listing.remove(lost);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn every_lost_line_is_noticed() {
+    fn every_missing_line_is_reported() {
         let text = manifest().to_string();
         for lost in text.lines() {
             let rest: String = text.lines().filter(|line| *line != lost).map(|line| format!("{line}\n")).collect();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_path_that_is_too_much_is_noticed() {
+    fn every_extra_path_is_reported() {
         for extra in [
             "x",
             "hex/x",

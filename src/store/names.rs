@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_names_pass() {
+    fn ordinary_names_are_accepted() {
         assert_eq!(
             refused_paths(&["lib/a.ex", ".gitignore", ".gitattributes", "c:d", "con", "a\\b", "ä/ö", ".github/x"]),
             None
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_fsck_refuses() {
+    fn names_that_fsck_refuses_are_rejected() {
         for path in [
             ".git/config",
             "a/.GIT/x",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_in_attributes() {
+    fn long_lines_in_attributes_are_rejected() {
         let long = vec![b'a'; MAX_ATTRIBUTES_LINE];
         assert!(refused([(&b"x/.gitattributes"[..], &long[..])].into_iter()).is_some());
         assert!(refused([(&b"x/attributes"[..], &long[..])].into_iter()).is_none());

@@ -99,7 +99,7 @@ mod tests {
         \tupdate = none\n[submodule \"a\"]\n\turl = ../a.git\n[core]\n\tx = y\n";
 
     #[test]
-    fn submodules_are_read_where_every_object_is_what_its_id_promises() {
+    fn submodules_are_read_if_every_object_matches_its_id() {
         let pinned = ObjectId::from_hex(&[b'7'; 40]).unwrap();
         let lib = entry("160000", "a", pinned);
         let gitmodules = id(Kind::Blob, GITMODULES.as_bytes());
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_objects_are_no_submodules() {
+    fn hostile_objects_yield_no_submodules() {
         let mut objects = Objects::default();
         for (kind, bytes) in
             [("commit", &b"tree \n"[..]), ("tree", b"160000"), ("blob", b"[submodule"), ("commit", b"")]

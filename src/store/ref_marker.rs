@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_of_a_git_that_was_killed_alone_is_removed() {
+    fn the_lock_of_a_killed_git_process_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let repository = repository(folder.path());
         let lock = repository.common_dir().join("refs/heads/hexmirror.lock");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn locks_of_others_stay() {
+    fn locks_of_other_programs_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let repository = repository(folder.path());
         let marker = || RefMarker::set(&repository, "refs/heads/hexmirror", commit());

@@ -149,11 +149,11 @@ impl Saved {
     fn loose(&mut self, id: ObjectId, path: &Path) -> Result<()> {
         let mut bytes = Vec::new();
         let _ = storage::inflate(path, |piece| bytes.extend_from_slice(piece));
-        let whole = match objs::decode::loose_header(&bytes) {
+        let is_intact = match objs::decode::loose_header(&bytes) {
             Ok((kind, _, begin)) => self.add(kind, &bytes[begin..], id)?,
             Err(_) => false,
         };
-        self.lost += usize::from(!whole);
+        self.lost += usize::from(!is_intact);
         Ok(())
     }
 
@@ -169,11 +169,11 @@ impl Saved {
         for (position, entry) in bundle.index.iter().enumerate() {
             let position = u32::try_from(position).unwrap_or(u32::MAX);
             let found = bundle.get_object_by_index(position, &mut data, &mut inflate, &mut gix_pack::cache::Never);
-            let whole = match found {
+            let is_intact = match found {
                 Ok((object, _)) => self.add(object.kind, object.data, entry.oid)?,
                 Err(_) => false,
             };
-            self.lost += usize::from(!whole);
+            self.lost += usize::from(!is_intact);
         }
         Ok(())
     }

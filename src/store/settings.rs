@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_that_were_not_read_are_not_taken_for_none() {
+    fn unreadable_settings_are_an_error() {
         let folder = tempfile::tempdir().unwrap();
         gix::init(folder.path()).unwrap();
         let config = folder.path().join(".git/config");

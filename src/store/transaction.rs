@@ -247,17 +247,17 @@ impl<'a> Transaction<'a> {
         let manifest = tip.manifest()?;
         let kept = match item {
             Item::Release(id) => {
-                let there = tip.lookup(&layout::release_path(manifest, id))?;
-                let there = manifest.releases.get(id).zip(there);
-                there.map(|(stored, (tree, _))| {
+                let existing = tip.lookup(&layout::release_path(manifest, id))?;
+                let existing = manifest.releases.get(id).zip(existing);
+                existing.map(|(stored, (tree, _))| {
                     self.manifest.releases.insert(id.clone(), *stored);
                     self.releases.insert(id.clone(), tree);
                 })
             }
             Item::Entry(id) => {
-                let there = tip.lookup(&layout::entry_path(id))?;
-                let there = manifest.entries.get(id).zip(there);
-                there.map(|(stored, (blob, _))| {
+                let existing = tip.lookup(&layout::entry_path(id))?;
+                let existing = manifest.entries.get(id).zip(existing);
+                existing.map(|(stored, (blob, _))| {
                     self.manifest.entries.insert(id.clone(), *stored);
                     self.entries.insert(id.clone(), blob);
                 })
@@ -496,9 +496,9 @@ impl<'a> Transaction<'a> {
 
     /// Adds a text file's blob, unless the base has the same blob at this path.
     fn text(&mut self, path: String, text: &str) -> Result<Change> {
-        let there = self.base.map(|base| base.lookup(&path)).transpose()?.flatten();
+        let existing = self.base.map(|base| base.lookup(&path)).transpose()?.flatten();
         let id = Repository::blob_id(text.as_bytes())?;
-        if there.is_none_or(|(blob, _)| blob != id) || !self.repository.has(id) {
+        if existing.is_none_or(|(blob, _)| blob != id) || !self.repository.has(id) {
             self.add_blob(text.as_bytes())?;
         }
         Ok((path, Some((EntryKind::Blob, id))))

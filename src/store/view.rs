@@ -81,10 +81,13 @@ impl Snapshot {
             }
             Ok(())
         };
-        let (folder, lock) = match checkout::kept(&self.repository.files()?, cache.unwrap_or(beside), &key, write) {
-            Err(error) if error.is_unwritable() && cache.is_none() => checkout::there(beside, &key).ok_or(error)?,
-            made => made.map(|(folder, lock)| (folder, Some(lock)))?,
-        };
+        let (folder, lock) =
+            match checkout::cached_folder(&self.repository.files()?, cache.unwrap_or(beside), &key, write) {
+                Err(error) if error.is_unwritable() && cache.is_none() => {
+                    checkout::existing_folder(beside, &key).ok_or(error)?
+                }
+                made => made.map(|(folder, lock)| (folder, Some(lock)))?,
+            };
         Ok(View { folder, key, checkout, _lock: lock })
     }
 }
