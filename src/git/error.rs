@@ -113,7 +113,7 @@ pub enum GitError {
     },
     /// A remote rejected the update of a ref.
     #[error("{url} rejected the push of {reference}: {message}")]
-    NotTaken {
+    PushRejected {
         /// The remote's name, or its address without a password.
         url: String,
         /// The ref.
@@ -197,8 +197,9 @@ impl GitError {
 
     /// Returns whether upstream or the network is to blame, so that a retry may succeed.
     pub fn is_network(&self) -> bool {
-        use GitError::{AccessRefused, NoRepository, NoRevision, NotTaken, Stalled, Unreachable};
-        let lasting = matches!(self, AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } | NotTaken { .. });
+        use GitError::{AccessRefused, NoRepository, NoRevision, PushRejected, Stalled, Unreachable};
+        let lasting =
+            matches!(self, AccessRefused { .. } | NoRepository { .. } | NoRevision { .. } | PushRejected { .. });
         lasting || matches!(self, Unreachable { .. } | Stalled { .. })
     }
 

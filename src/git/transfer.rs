@@ -214,7 +214,7 @@ impl ProjectGit {
                     _ => String::new(),
                 };
                 let message = format!("{reason}{details}");
-                Err(GitError::NotTaken { url: remote.to_string(), reference: reference.to_owned(), message })
+                Err(GitError::PushRejected { url: remote.to_string(), reference: reference.to_owned(), message })
             }
             (_, Some(unsuccessful)) => Err(self.failed(remote, "push", unsuccessful)),
             (Some(('=', _)), None) => Ok(PushOutcome::UpToDate),

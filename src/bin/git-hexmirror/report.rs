@@ -352,11 +352,13 @@ fn remote_hint(error: &GitError) -> Option<String> {
             "check the network, the remote's URL (`git remote -v`) and git's configuration (http.proxy, url.*.insteadOf); the mirror was not changed"
         }
         GitError::Refused { .. } => "the mirror was not changed; please tell the administrators of the remote",
-        GitError::NotTaken { message, .. } if message.contains("shallow update not allowed") => {
+        GitError::PushRejected { message, .. } if message.contains("shallow update not allowed") => {
             "this clone is shallow: run `git fetch --unshallow`, or push to the repository that it was cloned from"
         }
-        GitError::NotTaken { message, .. } if push_rules::refuse(message) => return Some(push_rules::hint(message)),
-        GitError::NotTaken { .. } => "ask the administrators of the remote to allow pushes to the mirror branch",
+        GitError::PushRejected { message, .. } if push_rules::refuse(message) => {
+            return Some(push_rules::hint(message));
+        }
+        GitError::PushRejected { .. } => "ask the administrators of the remote to allow pushes to the mirror branch",
         error => return any_git_hint(error),
     };
     Some(hint.to_owned())
