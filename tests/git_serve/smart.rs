@@ -138,7 +138,7 @@ fn a_push_is_refused_in_words_that_git_shows() {
     let output = git.try_git("lib", &["push", &url(&server, "example.org/team/lib"), "main"]);
     let text = stderr(&output);
     assert!(!output.status.success());
-    assert!(text.contains("remote: this is a read-only mirror and takes no pushes"), "{text}");
+    assert!(text.contains("remote: this mirror is read-only; push to"), "{text}");
     assert!(text.contains("403"), "{text}");
     let body = "0000";
     let head = format!("POST /git/x/y.git/git-receive-pack HTTP/1.1\r\nContent-Length: {}", body.len());
