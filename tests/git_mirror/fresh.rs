@@ -192,8 +192,8 @@ fn unmirrored_kinds_are_named() {
     let rebar = ["{<<\"custom\">>,{iex_dep,<<\"custom\">>,<<\"1.0.0\">>},0}".to_owned()];
     world.locks([&mix, &rebar, &[]]);
     let stage = &world.scene.stage;
-    let named = "3 dependencies cannot be mirrored: local (a folder of this machine), custom (of the unknown kind iex_dep), \
-        odd (of the unknown kind hg)";
+    let named =
+        "3 dependencies cannot be mirrored: local (a local path), custom (unknown kind iex_dep), odd (unknown kind hg)";
     stage.run(&["status"]).exits(1).prints(named);
     // Both after an update that did something and with a cached answer.
     for _ in 0..2 {
