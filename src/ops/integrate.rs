@@ -233,6 +233,8 @@ fn has_something_else(ours: &Manifest, theirs: &Manifest, way: Way) -> bool {
         theirs.git.get(address).is_some_and(|git| git.revisions.contains_key(revision))
     };
     ours.signers.keys().any(|repository| !theirs.signers.contains_key(repository))
+        // The merge keeps those that a remaining release needs.
+        || ours.entries.keys().any(|id| !theirs.entries.contains_key(id))
         || ours.releases.keys().any(|id| !theirs.releases.contains_key(id))
         || ours.git.iter().any(|(address, git)| git.revisions.keys().any(|revision| !known(address, revision)))
         || way == Way::Rebased && ours != theirs

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use git_hexmirror::hex::gzip::gzip;
-use git_hexmirror::hex::registry::{Dependency, Package, PrivateKey, Release, Retirement, RetirementReason, Signed};
+use git_hexmirror::hex::registry::{
+    Advisory, Dependency, Package, PrivateKey, Release, Retirement, RetirementReason, Signed,
+};
 use git_hexmirror::hex::tarball::{BuildFile, build, metadata_text};
 use git_hexmirror::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
 use sha2::{Digest, Sha256};
@@ -38,6 +40,7 @@ pub struct Registry {
     releases: BTreeMap<ReleaseId, Published>,
     /// Gzipped entries that replace the generated ones.
     forged: BTreeMap<EntryId, Vec<u8>>,
+    advisories: BTreeMap<EntryId, Vec<Advisory>>,
 }
 
 impl Registry {
@@ -103,6 +106,22 @@ impl Registry {
         self.listed(release).retired = Some(retired);
     }
 
+    /// Publishes a security advisory for some releases of one package.
+    pub fn advise(&mut self, releases: &[&str], id: &str) {
+        let advisories = self.advisories.entry(release_id(releases[0]).entry()).or_default();
+        let index = u32::try_from(advisories.len()).unwrap();
+        advisories.push(Advisory {
+            id: id.into(),
+            summary: "bad".into(),
+            html_url: String::new(),
+            api_url: String::new(),
+            severity: None,
+            cvss_score: None,
+            aliases: Vec::new(),
+        });
+        releases.iter().for_each(|release| self.listed(release).advisories.push(index));
+    }
+
     /// Returns the registry's record of a release, for falsification.
     pub fn listed(&mut self, release: &str) -> &mut Release {
         &mut self.releases.get_mut(&release_id(release)).expect("a published release").listed
@@ -132,7 +151,8 @@ impl Registry {
         let of_package =
             |release: &&ReleaseId| (&release.repository, &release.package) == (&id.repository, &id.package);
         let releases = self.releases.keys().filter(of_package).map(|id| self.releases[id].listed.clone()).collect();
-        let package = Package { name: shown.package, releases, advisories: Vec::new(), skipped: Vec::new() };
+        let advisories = self.advisories.get(&id).cloned().unwrap_or_default();
+        let package = Package { name: shown.package, releases, advisories, skipped: Vec::new() };
         Signed::sign(package.encode(&shown.repository), key).encode()
     }
 

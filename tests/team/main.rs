@@ -20,6 +20,7 @@ mod prune;
 mod push_and_pull;
 mod race;
 mod remembered;
+mod rollback;
 mod shared;
 mod signers;
 mod team;

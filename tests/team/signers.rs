@@ -13,11 +13,11 @@ use crate::team::{Team, registry};
 
 const SIGNED_BY: &str = "signer hexpm ";
 
-fn own() -> String {
+pub fn own() -> String {
     key().public_key().fingerprint().to_string()
 }
 
-fn other() -> String {
+pub fn other() -> String {
     other_key().public_key().fingerprint().to_string()
 }
 
@@ -39,7 +39,7 @@ fn exchange_key(team: &Team, folder: &Path) {
     team.git(folder, &["config", "hexmirror.hexpm.publicKey", path.to_str().unwrap()]).ok();
 }
 
-fn manifest(team: &Team, folder: &Path) -> String {
+pub fn manifest(team: &Team, folder: &Path) -> String {
     team.ask(folder, &["show", "hexmirror:manifest"]) + "\n"
 }
 
@@ -65,7 +65,12 @@ fn attacked() -> (Team, PathBuf, PathBuf) {
 }
 
 /// Replaces files of a clone's mirror in a new commit, as anyone with write access to the branch can.
-fn edit(team: &Team, folder: &Path, files: &[(&str, &[u8])]) {
+pub fn edit(team: &Team, folder: &Path, files: &[(&str, &[u8])]) {
+    edit_and_remove(team, folder, files, &[]);
+}
+
+/// As [`edit`], and removes some files.
+pub fn edit_and_remove(team: &Team, folder: &Path, files: &[(&str, &[u8])], removed: &[&str]) {
     let git = |arguments: &[&str]| {
         let mut command = team.stage.sandbox.command("git", folder);
         Ran::of(command.args(arguments).env("GIT_INDEX_FILE", ".git/edited")).ok().stdout.trim().to_owned()
@@ -76,13 +81,16 @@ fn edit(team: &Team, folder: &Path, files: &[(&str, &[u8])]) {
         let blob = git(&["hash-object", "-w", "--no-filters", ".git/text"]);
         git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
     }
+    for path in removed {
+        git(&["update-index", "--force-remove", path]);
+    }
     let tree = git(&["write-tree"]);
     let commit = git(&["commit-tree", &tree, "-p", "hexmirror", "-m", "Edit"]);
     git(&["update-ref", "refs/heads/hexmirror", &commit]);
 }
 
 /// Replaces an entry in a clone's mirror with a signed message, and adapts the manifest.
-fn put_in_place(team: &Team, folder: &Path, entry: &str, signed: &[u8]) {
+pub fn put_in_place(team: &Team, folder: &Path, entry: &str, signed: &[u8]) {
     let begin = format!("registry hexpm {entry} ");
     let line = format!("{begin}{} {}", signed.len(), crate::support::registry::checksum(signed));
     let manifest: String = manifest(team, folder)
