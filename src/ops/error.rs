@@ -323,7 +323,7 @@ pub enum OpError {
 /// The maximum number of items to list that an older entry lacks.
 const MAX_NAMED: usize = 5;
 
-fn listed(lost: &[LostFact]) -> String {
+pub(super) fn listed(lost: &[LostFact]) -> String {
     let more = if lost.len() > MAX_NAMED { format!(" and {} more", lost.len() - MAX_NAMED) } else { String::new() };
     lost.iter().take(MAX_NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ") + &more
 }

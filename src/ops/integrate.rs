@@ -1,6 +1,6 @@
 //! Integrates a remote's mirror into the local branch.
 
-use super::merge::{self, History, Merge, MergeStatistics};
+use super::merge::{self, History, Local, Merge, MergeStatistics};
 use super::needed_entries::read_entry;
 use super::sync::{Pull, Way};
 use super::{OpError, Project, Result};
@@ -95,7 +95,7 @@ fn integrate_once(
         return put_onto(project, source, [&ours, &theirs], onto, progress).map(|pull| (pull, None));
     }
     let history = divergence.history;
-    let merge = Merge { ours: &ours, theirs: &theirs, shared, history, replaced, title };
+    let merge = Merge { ours: &ours, theirs: &theirs, local: Local::Ours, shared, history, replaced, title };
     if history == History::Replaced && covers(project, ours.commit(), tip)? {
         return Ok((done(Way::UpToDate, MergeStatistics::default(), ours.commit(), true), None));
     }
@@ -191,7 +191,8 @@ fn put_onto(
     };
     let commit = if has_something_else(ours.manifest()?, theirs.manifest()?, way) || has_older_entries(ours, theirs)? {
         let history = History::Dropped;
-        let merge = Merge { ours: theirs, theirs: ours, shared, history, replaced: Some(before), title };
+        let local = Local::Theirs;
+        let merge = Merge { ours: theirs, theirs: ours, local, shared, history, replaced: Some(before), title };
         merge::merge(project, merge, progress)?.0
     } else {
         source.tip

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Add;
 
+use super::error::listed;
 use super::needed::{LockScope, LockedNeeds, needed};
 use super::needed_entries::{needed_entries, read_entry};
 use super::signers::Signers;
@@ -12,7 +13,7 @@ use super::upstream::HexRepositories;
 use super::{OpError, Project, Result};
 use crate::hex::registry::Package;
 use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredGit, StoredRelease};
-use crate::plan::{Needed, Pruning, is_newer};
+use crate::plan::{Needed, Pruning, Relation, lost_facts, relation};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{ObjectId, REPLACES, Snapshot, StoreError, Transaction};
 
@@ -48,6 +49,8 @@ pub(super) struct Merge<'a> {
     pub ours: &'a Snapshot,
     /// The snapshot that is merged into `ours`.
     pub theirs: &'a Snapshot,
+    /// The local mirror's snapshot among the two.
+    pub local: Local,
     /// The snapshots of the merge bases. Empty if unknown.
     pub shared: Vec<Snapshot>,
     /// What happens to the other mirror's history.
@@ -56,6 +59,15 @@ pub(super) struct Merge<'a> {
     pub replaced: Option<ObjectId>,
     /// The subject of the commit message, such as `Merge the mirror of origin`.
     pub title: String,
+}
+
+/// Which of two snapshots is the local mirror's. It differs if the local contents are added to a remote's mirror.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Local {
+    /// [`Merge::ours`].
+    Ours,
+    /// [`Merge::theirs`].
+    Theirs,
 }
 
 /// What happens to the history of a mirror when it is merged into another mirror.
@@ -72,7 +84,7 @@ pub(super) enum History {
 /// Merges another snapshot into the branch and returns the new tip.
 ///
 /// The result has the releases and revisions of both sides, except those that one side pruned and the other left
-/// unchanged. Of each registry entry, it keeps the one with more information. Derived files are generated again. The
+/// unchanged. Of each registry entry, it keeps the newer one, and the local one if neither is newer. Derived files are generated again. The
 /// new commit replaces the superseded merge, if there is one.
 ///
 /// # Errors
@@ -84,8 +96,8 @@ pub(super) fn merge(
     merge: Merge<'_>,
     progress: &dyn Progress,
 ) -> Result<(ObjectId, MergeStatistics)> {
-    let Merge { ours, theirs, shared, history, replaced, title } = merge;
-    let union = Union::new(project, ours, theirs, &shared, progress)?;
+    let Merge { ours, theirs, local, shared, history, replaced, title } = merge;
+    let union = Union::new(project, [ours, theirs], local, &shared, progress)?;
     let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(ours))?;
     match history {
         History::Joined => transaction.merge(theirs),
@@ -197,6 +209,7 @@ fn message(title: &str, releases: &[ReleaseId], statistics: &MergeStatistics, go
 struct Union<'a> {
     ours: &'a Snapshot,
     theirs: &'a Snapshot,
+    local: Local,
     signers: Signers,
     /// What the local mirror pruned and the other mirror still has.
     gone_here: Pruning,
@@ -209,8 +222,8 @@ struct Union<'a> {
 impl<'a> Union<'a> {
     fn new(
         project: &'a Project,
-        ours: &'a Snapshot,
-        theirs: &'a Snapshot,
+        [ours, theirs]: [&'a Snapshot; 2],
+        local: Local,
         shared: &[Snapshot],
         progress: &dyn Progress,
     ) -> Result<Self> {
@@ -232,7 +245,7 @@ impl<'a> Union<'a> {
         }
         Pruning::keep_submodules([&mut gone_here, &mut gone_there], [our_manifest, their_manifest]);
         let signers = Signers::new(&repositories, Some(our_manifest), Some(their_manifest), [])?;
-        Ok(Self { ours, theirs, signers, gone_here, gone_there, needed: needed_here })
+        Ok(Self { ours, theirs, local, signers, gone_here, gone_there, needed: needed_here })
     }
 
     /// Adds the other mirror's registry entries that have more information. Returns all kept entries of those in which
@@ -263,7 +276,7 @@ impl<'a> Union<'a> {
                 Ok::<_, OpError>(self.signers.verify_unless_replaced(id, &own)?.map(|package| (package, own)))
             });
             match own.transpose()?.flatten() {
-                Some((own, bytes)) if !is_newer((&other, &signed), (&own, &bytes)) => {
+                Some((own, bytes)) if !self.replaces((&other, &signed), (&own, &bytes), id, progress) => {
                     drop(kept.insert(id.clone(), own))
                 }
                 _ => {
@@ -281,6 +294,29 @@ impl<'a> Union<'a> {
             progress.report(Event::Warning { message });
         }
         Ok((kept, taken))
+    }
+
+    /// Returns whether the entry of `theirs` replaces that of `ours`. If neither is newer, the local one is kept, with a
+    /// warning.
+    fn replaces(
+        &self,
+        other: (&Package, &[u8]),
+        own: (&Package, &[u8]),
+        id: &EntryId,
+        progress: &dyn Progress,
+    ) -> bool {
+        let lost = match relation(other, own) {
+            Relation::Newer => return true,
+            Relation::NotNewer => return false,
+            Relation::Conflict { lost } if self.local == Local::Ours => lost,
+            Relation::Conflict { .. } => lost_facts(other.0, own.0),
+        };
+        let message = format!(
+            "the registry entry of {id} in the other mirror lacks {}, and the local one lacks something that it has; the local one is kept until `git hexmirror update --refresh` fetches the current one",
+            listed(&lost)
+        );
+        progress.report(Event::Warning { message });
+        self.local == Local::Theirs
     }
 
     /// Decides on the registry entries that one side pruned: an entry that a release needs is kept or restored. Returns

@@ -9,7 +9,7 @@
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
 //! - [`LockChange`]: the changes between two sets of locks.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
-//! - [`is_newer`], [`lost_facts`]: which of two registry entries is newer.
+//! - [`relation`], [`lost_facts`]: which of two registry entries is newer.
 
 mod comparison;
 mod entry_facts;
@@ -22,7 +22,7 @@ mod signer;
 mod wanted;
 
 pub use comparison::{Change, Comparison, GitChange};
-pub use entry_facts::{LostFact, is_newer, lost_facts};
+pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};

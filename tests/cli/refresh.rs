@@ -1,6 +1,7 @@
 //! `update` never replaces a registry entry with an older one, which an outdated or malicious upstream may send.
 
 use git_hexmirror::hex::gzip::gzip;
+use git_hexmirror::hex::registry::RetirementReason;
 
 use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Stage};
@@ -81,4 +82,33 @@ fn an_older_entry_is_accepted_if_the_package_is_named() {
     stage.run(&["update", "--refresh", "--accept-older", "beta"]).ok();
     assert_eq!(entry(&stage, "beta"), before.signed("beta"));
     stage.run(&["verify"]).ok();
+}
+
+#[test]
+fn an_entry_that_takes_back_part_of_an_advisory_or_a_reason_is_refused() {
+    let before = Registry::sample();
+    let mut known = before.clone();
+    known.advise(&["alpha 1.0.0", "alpha 1.1.0"], "EEF-1");
+    known.retire("beta 0.3.0", "broken");
+    known.listed("beta 0.3.0").retired.as_mut().unwrap().reason = RetirementReason::Security;
+    let mut only_one = before.clone();
+    only_one.advise(&["alpha 1.0.0"], "EEF-1");
+    let mut of_none = known.clone();
+    ["1.0.0", "1.1.0"].iter().for_each(|version| of_none.listed(&format!("alpha {version}")).advisories.clear());
+    let mut downgraded = known.clone();
+    downgraded.retire("beta 0.3.0", "renamed");
+    for (registry, entry, lost) in [
+        (&only_one, "alpha", "it lacks the advisory EEF-1 of 1.1.0"),
+        (&of_none, "alpha", "it lacks the advisory EEF-1 of 1.0.0, the advisory EEF-1 of 1.1.0"),
+        (&before, "alpha", "it lacks the advisory EEF-1\n"),
+        (&downgraded, "beta", "it lacks the security reason of the retirement of 0.3.0"),
+    ] {
+        // Each in a stage of its own, because a refused refresh keeps the other entries for the next one.
+        let stage = Stage::with(known.clone(), &PINNED);
+        stage.run(&["update"]).ok();
+        let tip = stage.tip();
+        replay(&stage, registry, entry);
+        stage.run(&["update", "--refresh"]).exits(4).says(lost);
+        assert_eq!(stage.tip(), tip);
+    }
 }

@@ -86,3 +86,37 @@ fn an_entry_that_is_removed_first_is_not_rolled_back_by_two_pulls() {
 fn an_entry_that_is_removed_first_is_not_rolled_back_by_two_pushes() {
     in_two_steps("", &["push"]);
 }
+
+#[test]
+fn an_entry_that_lacks_one_fact_replaces_none_even_if_it_has_others() {
+    let (before, now) = registries();
+    // Retirements that were taken back since.
+    let mut older = before.clone();
+    older.retire("alpha 1.1.0", "broken");
+    older.retire("alpha 2.0.0-rc.1", "broken");
+    for other in [older, before] {
+        let (team, one, two) = shared(&now);
+        put_in_place(&team, &two, "alpha", &other.signed("alpha"));
+        attack(&team, &two);
+        team.run(&one, &["pull"]).ok().says("is ahead of origin");
+        assert_eq!(entry(&team, &one, "alpha"), now.signed("alpha"));
+    }
+}
+
+#[test]
+fn diverged_mirrors_keep_their_own_entry_if_each_lacks_something() {
+    let (before, now) = registries();
+    let mut older = before;
+    older.retire("alpha 1.1.0", "broken");
+    let (team, one, two) = shared(&now);
+    put_in_place(&team, &two, "alpha", &older.signed("alpha"));
+    attack(&team, &two);
+    team.lock(&one, &["alpha 1.0.0", "left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["pull"])
+        .ok()
+        .says("the registry entry of alpha in the other mirror lacks the retirement of 1.0.0, the advisory EEF-1")
+        .says("git hexmirror update --refresh");
+    assert_eq!(entry(&team, &one, "alpha"), now.signed("alpha"));
+    team.is_whole(&one);
+}
