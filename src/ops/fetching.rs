@@ -110,6 +110,8 @@ struct Shared {
     kept: KeptEntries,
     /// The snapshot whose entries must not be replaced by older ones.
     base: Option<Mutex<Snapshot>>,
+    /// More snapshots with such entries, as far as the entries are signed.
+    history: Mutex<Vec<Snapshot>>,
     accept_older: BTreeSet<EntryId>,
     received: AtomicU64,
     jobs: mpsc::Sender<Job>,
@@ -127,6 +129,8 @@ pub(super) struct FetchContext<'a> {
     pub git: Option<GitFetcher>,
     /// The snapshot that the transaction is based on.
     pub base: Option<&'a Snapshot>,
+    /// Snapshots whose signed entries must not be replaced by older ones either.
+    pub history: &'a [Snapshot],
     /// The packages whose registry entries may be replaced by older ones.
     pub accept_older: &'a BTreeSet<EntryId>,
     /// Whether to keep what was fetched even if some fetches failed.
@@ -143,7 +147,7 @@ pub(super) fn fetch(
     transaction: &mut Transaction<'_>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Fetched> {
-    let FetchContext { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going } = context;
+    let FetchContext { repositories, jobs, downloads, encoder, git, base, history, accept_older, keep_going } = context;
     let mut plan = plan;
     let git_plan = std::mem::take(&mut plan.git);
     let hexpm = RepositoryName::hexpm();
@@ -187,6 +191,7 @@ pub(super) fn fetch(
             health: Health::default(),
             kept: KeptEntries::new(Arc::clone(downloads), entries.unwrap_or_default(), plan.refresh),
             base: base.cloned().map(Mutex::new),
+            history: Mutex::new(history.to_vec()),
             accept_older: accept_older.clone(),
             received: 0.into(),
             jobs,
@@ -411,10 +416,25 @@ impl Shared {
     /// Checks that a new entry has everything that the mirror's entry has. The mirror's entry counts even if another
     /// key signed it.
     fn is_no_older(&self, id: &EntryId, new: &Verified) -> Result<()> {
-        let Some(base) = self.base.as_ref().filter(|_| !self.accept_older.contains(id)) else { return Ok(()) };
-        let base = base.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = read_entry(&base, id)?.map(|known| lost_facts(&known, &new.package)).unwrap_or_default();
-        if lost.is_empty() { Ok(()) } else { Err(OpError::OlderEntry { entry: id.clone(), lost }) }
+        if self.accept_older.contains(id) {
+            return Ok(());
+        }
+        let base = self.base.as_ref().map(|base| base.lock().unwrap_or_else(PoisonError::into_inner));
+        let of_base = base.map(|base| read_entry(&base, id)).transpose()?.flatten();
+        let losses = of_base.into_iter().chain(self.in_history(id)).map(|known| lost_facts(&known, &new.package));
+        match losses.into_iter().find(|lost| !lost.is_empty()) {
+            None => Ok(()),
+            Some(lost) => Err(OpError::OlderEntry { entry: id.clone(), lost }),
+        }
+    }
+
+    /// Returns the different entries of a package in the history. Ignores unreadable ones and those that another key
+    /// signed: the commits of a remote are among them.
+    fn in_history(&self, id: &EntryId) -> Vec<Package> {
+        let Some(key) = self.keys.get(&id.repository) else { return Vec::new() };
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries: BTreeSet<_> = history.iter().filter_map(|snapshot| snapshot.entry_file(id).ok()?).collect();
+        entries.into_iter().filter_map(|signed| Some(Verified::new(id, key, signed, None).ok()?.package)).collect()
     }
 
     /// Sends a registry entry to the transaction and returns its contents.

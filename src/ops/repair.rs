@@ -228,6 +228,7 @@ fn fetch(
         encoder,
         git,
         base: None,
+        history: &sources.snapshots,
         accept_older: &options.accept_older,
         keep_going: true,
     };

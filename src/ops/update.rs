@@ -273,7 +273,9 @@ impl<'a> Attempt<'a> {
         let git = (!plan.git.is_empty()).then(fetcher).transpose()?;
         let (repositories, downloads, encoder) = (&repositories, &downloads, &encoder);
         let accept_older = &self.options.accept_older;
-        let context = FetchContext { repositories, jobs, downloads, encoder, git, base, accept_older, keep_going };
+        let history = &[];
+        let context =
+            FetchContext { repositories, jobs, downloads, encoder, git, base, history, accept_older, keep_going };
         let mut fetched = fetching::fetch(plan, context, &mut transaction, progress)?;
         self.store_otherwise(encoder, &mut transaction, &mut fetched)?;
         let names = transaction.manifest().entries.keys().map(|id| id.repository.clone()).collect::<BTreeSet<_>>();

@@ -4,7 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::stage::{Ran, Stage};
+use git_hexmirror::hex::gzip::gzip;
+
+use crate::support::registry::Registry;
+use crate::support::stage::{PINNED, Ran, Stage};
 use crate::support::upstream::{ALWAYS, Fault};
 
 /// The damage to a file.
@@ -338,4 +341,30 @@ fn a_branch_that_is_not_a_mirror_is_not_modified() {
     let tip = stage.tip();
     stage.run(&["update", "--repair"]).exits(5).says("is not a mirror");
     assert_eq!(stage.tip(), tip);
+}
+
+#[test]
+fn no_older_entry_than_the_history_has_is_put_in_place() {
+    let before = Registry::sample();
+    let mut now = before.clone();
+    now.advise(&["beta 0.3.0"], "EEF-1");
+    let mut stage = Stage::with(now, &PINNED);
+    stage.run(&["update"]).ok();
+    stage.registry.advise(&["beta 0.3.0"], "EEF-2");
+    stage.registry.put(&stage.upstream);
+    stage.run(&["update", "--refresh"]).ok();
+    let victim = loose_of(stage);
+    let (stage, file) = (&victim.stage, victim.object(":hex/hexpm/registry/beta"));
+    Damage::Empty.inflict(&stage.project.join(file));
+    stage.upstream.put("packages/beta", &gzip(&before.signed("beta")));
+    let ran = stage.run(&["update", "--repair"]).exits(4);
+    ran.says("registry entry of beta is older than the mirror's: it lacks the advisory EEF-");
+    let entry = || {
+        let path = "hexmirror:hex/hexpm/registry/beta";
+        stage.sandbox.try_git(&stage.project, &["cat-file", "blob", path]).stdout
+    };
+    assert_ne!(entry(), before.signed("beta"));
+    stage.registry.put(&stage.upstream);
+    stage.run(&["update", "--repair"]).ok();
+    assert_eq!(entry(), stage.registry.signed("beta"));
 }
