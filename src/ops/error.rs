@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::update_message::count;
 use super::worktree::FileRefusal;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
@@ -168,6 +169,30 @@ pub enum OpError {
         found: Fingerprint,
         /// Where the other signer was found.
         found_in: String,
+    },
+    /// Another mirror has another registry entry than the local one, which cannot be verified here.
+    #[error(
+        "the registry entry of {entry} in {found_in} differs from the local one and cannot be verified, because no public key is configured for {}",
+        entry.repository
+    )]
+    Unverifiable {
+        /// The entry.
+        entry: EntryId,
+        /// The other mirror.
+        found_in: String,
+    },
+    /// A push would take along registry entries that cannot be verified here.
+    #[error(
+        "{} of {repository}, such as {entry}, would be pushed unverified, because no public key is configured for {repository}",
+        count(*number, "registry entry", "registry entries")
+    )]
+    UnverifiedPush {
+        /// The repository.
+        repository: RepositoryName,
+        /// One of its entries.
+        entry: EntryId,
+        /// The number of its entries that the remote was not last seen with.
+        number: usize,
     },
     /// Upstream returned an older registry entry than the mirror has.
     #[error("upstream's registry entry of {entry} is older than the mirror's: it lacks {}", listed(lost))]
@@ -356,6 +381,7 @@ impl OpError {
             Self::RemoteLacks { .. } | Self::RemoteKeptMoving { .. } => Failure::Network,
             Self::NotListed { .. } => Failure::Network,
             Self::Signer { .. } | Self::OlderEntry { .. } => Failure::Integrity,
+            Self::Unverifiable { .. } | Self::UnverifiedPush { .. } => Failure::Integrity,
             Self::Entry { .. } | Self::RegistryDisagrees { .. } | Self::TwoTarballs { .. } => Failure::Integrity,
             Self::InnerChecksum { .. } | Self::Tarball { .. } => Failure::Integrity,
             Self::Several { errors } => {

@@ -13,7 +13,7 @@ use crate::hook::Hook;
 use crate::hook::install::{HooksDir, State};
 use crate::hook::pushed::PushedRef;
 use crate::model::Remote;
-use crate::progress::{Progress, Silent};
+use crate::progress::Progress;
 use crate::store::{Lock, ObjectId};
 
 /// Installs all hooks. `binary` is the path of this program. Returns the hooks that changed.
@@ -146,7 +146,7 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
         Some(pushed_mirror) => {
             // A commit that is not a mirror is rejected by the checks below.
             if let Ok(pushed_mirror) = project.snapshot_of(None, pushed_mirror) {
-                check_outgoing(project, remote, &pushed_mirror, &Silent)?;
+                check_outgoing(project, remote, &pushed_mirror)?;
             }
             Some(pushed_mirror)
         }

@@ -7,7 +7,7 @@ use std::ops::Add;
 use super::error::listed;
 use super::needed::{LockScope, LockedNeeds, needed};
 use super::needed_entries::{needed_entries, read_entry};
-use super::signers::Signers;
+use super::signers::{Signers, report_unverified};
 use super::update_message::count;
 use super::upstream::HexRepositories;
 use super::{OpError, Project, Result};
@@ -137,8 +137,8 @@ pub(super) fn merge(
 /// Checks and counts what a fast-forward adds, with the same checks as a merge. `whose` describes the other mirror.
 ///
 /// # Errors
-/// Fails if the manifest does not match the tree, or if a registry entry is not signed by its repository. If a
-/// repository's key is unknown, reports a warning instead.
+/// Fails if the manifest does not match the tree, if a registry entry is not signed by its repository, or if an entry
+/// would replace a local one and its repository's key is unknown. Other entries with an unknown key are reported.
 pub(super) fn check(
     project: &Project,
     ours: Option<&Snapshot>,
@@ -155,8 +155,13 @@ pub(super) fn check(
     let known = |id: &EntryId, checksum| {
         ours.and_then(|ours| ours.entries.get(id)).is_some_and(|known| known.checksum == checksum)
     };
-    let entries = signers.check_entries(theirs, known, progress)?;
-    let mut statistics = MergeStatistics { entries, ..MergeStatistics::default() };
+    let checked = signers.check_entries(theirs, known)?;
+    let is_local = |id: &&EntryId| ours.is_some_and(|ours| ours.entries.contains_key(*id));
+    if let Some(entry) = checked.unverified.iter().find(is_local) {
+        return Err(OpError::Unverifiable { entry: entry.clone(), found_in: whose.to_owned() });
+    }
+    report_unverified(&checked.unverified, progress);
+    let mut statistics = MergeStatistics { entries: checked.entries, ..MergeStatistics::default() };
     let is_new = |id: &&ReleaseId| ours.is_none_or(|ours| !ours.releases.contains_key(id));
     statistics.releases = manifest.releases.keys().filter(is_new).count();
     let known = |address: &GitAddress, revision: &Revision| {
@@ -257,6 +262,7 @@ impl<'a> Union<'a> {
     ) -> Result<(BTreeMap<EntryId, Package>, usize)> {
         let (ours, theirs) = (self.ours.manifest()?, self.theirs.manifest()?);
         let (mut kept, mut taken, mut left_out) = (BTreeMap::new(), 0, 0);
+        let mut unverified = BTreeSet::new();
         // The local entries that were signed by a signer who has been replaced.
         for id in self.signers.to_replace(self.ours)? {
             transaction.remove_entry(&id);
@@ -268,7 +274,19 @@ impl<'a> Union<'a> {
             }
             let Some(signed) = self.theirs.entry(id)? else { continue };
             // Entries from another mirror are verified again before they are added.
-            let Some(other) = self.signers.verify_unless_replaced(id, &signed)? else {
+            let other = match self.signers.verify_unless_replaced(id, &signed) {
+                Err(OpError::NoPublicKey { .. }) => {
+                    unverified.insert(id);
+                    // Without the key, nothing replaces an entry of the local mirror.
+                    if self.local == Local::Theirs || !ours.entries.contains_key(id) {
+                        transaction.put_entry(id.clone(), &signed)?;
+                        taken += 1;
+                    }
+                    continue;
+                }
+                other => other?,
+            };
+            let Some(other) = other else {
                 left_out += 1;
                 continue;
             };
@@ -286,6 +304,7 @@ impl<'a> Union<'a> {
                 }
             }
         }
+        report_unverified(unverified, progress);
         if left_out > 0 {
             let entries = count(left_out, "registry entry", "registry entries");
             let message = format!(
@@ -338,7 +357,11 @@ impl<'a> Union<'a> {
         for id in self.gone_here.entries.keys().filter(|id| needed.contains(*id)) {
             match self.theirs.entry(id)? {
                 Some(signed) => {
-                    self.signers.verify(id, &signed)?;
+                    match self.signers.verify(id, &signed) {
+                        // The merge base has the same entry.
+                        Ok(_) | Err(OpError::NoPublicKey { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
                     transaction.put_entry(id.clone(), &signed)?;
                     taken += 1;
                 }
@@ -434,7 +457,10 @@ impl<'a> Union<'a> {
         let entry = id.entry();
         let stored = match packages.get(&entry) {
             Some(_) => None,
-            None => self.ours.entry(&entry)?.map(|own| self.signers.verify(&entry, &own)).transpose()?,
+            None => match self.ours.entry(&entry)?.map(|own| self.signers.verify(&entry, &own)).transpose() {
+                Err(OpError::NoPublicKey { .. }) => None,
+                package => package?,
+            },
         };
         let package = packages.get(&entry).or(stored.as_ref());
         let listed = package.and_then(|package| package.release(&id.version)?.outer_checksum);

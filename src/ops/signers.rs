@@ -118,8 +118,8 @@ impl Signers {
         }
     }
 
-    /// Verifies all entries of a snapshot except those in `known`. Returns their number. Reports repositories with an
-    /// unknown key.
+    /// Verifies all entries of a snapshot except those in `known`. The caller decides on those whose repository's key is
+    /// unknown.
     ///
     /// # Errors
     /// Fails if an entry is not signed by its repository.
@@ -127,25 +127,18 @@ impl Signers {
         &self,
         snapshot: &Snapshot,
         known: impl Fn(&EntryId, EntryChecksum) -> bool,
-        progress: &dyn Progress,
-    ) -> Result<usize> {
-        let (mut checked, mut unknown) = (0, BTreeSet::new());
+    ) -> Result<Checked> {
+        let mut checked = Checked::default();
         for (id, stored) in &snapshot.manifest()?.entries {
             if known(id, stored.checksum) {
                 continue;
             }
-            checked += 1;
+            checked.entries += 1;
             let Some(signed) = snapshot.entry(id)? else { continue };
             match self.verify(id, &signed) {
-                Err(OpError::NoPublicKey { repository }) => drop(unknown.insert(repository)),
+                Err(OpError::NoPublicKey { .. }) => drop(checked.unverified.insert(id.clone())),
                 package => drop(package?),
             }
-        }
-        for repository in unknown {
-            let message = format!(
-                "did not check the registry entries of {repository}, because no public key is configured for it"
-            );
-            progress.report(Event::Warning { message });
         }
         Ok(checked)
     }
@@ -191,6 +184,25 @@ impl Signers {
             }
         }
         recorded
+    }
+}
+
+/// The result of [`Signers::check_entries`].
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// The number of entries, including unverified ones.
+    pub entries: usize,
+    /// The entries of repositories whose key is unknown.
+    pub unverified: BTreeSet<EntryId>,
+}
+
+/// Reports the repositories of entries that could not be verified.
+pub(super) fn report_unverified<'e>(entries: impl IntoIterator<Item = &'e EntryId>, progress: &dyn Progress) {
+    let repositories: BTreeSet<&RepositoryName> = entries.into_iter().map(|id| &id.repository).collect();
+    for repository in repositories {
+        let message =
+            format!("did not check the registry entries of {repository}, because no public key is configured for it");
+        progress.report(Event::Warning { message });
     }
 }
 
@@ -247,13 +259,9 @@ pub(super) fn of_readable(project: &Project, manifest: &Manifest, progress: &dyn
 /// fetched.
 ///
 /// # Errors
-/// Fails if an entry is not signed by its repository, or if the two mirrors record different signers.
-pub(super) fn check_outgoing(
-    project: &Project,
-    remote: &Remote,
-    own: &Snapshot,
-    progress: &dyn Progress,
-) -> Result<()> {
+/// Fails if an entry is not signed by its repository, if the repository's key is unknown, or if the two mirrors record
+/// different signers.
+pub(super) fn check_outgoing(project: &Project, remote: &Remote, own: &Snapshot) -> Result<()> {
     let theirs = project.repository.remote_tip(remote, &project.branch)?;
     if theirs == Some(own.commit()) {
         return Ok(());
@@ -269,5 +277,9 @@ pub(super) fn check_outgoing(
     let known = |id: &EntryId, checksum| {
         theirs.and_then(|theirs| theirs.entries.get(id)).is_some_and(|known| known.checksum == checksum)
     };
-    signers.check_entries(own, known, progress).map(drop)
+    let unverified = signers.check_entries(own, known)?.unverified;
+    let Some(entry) = unverified.first() else { return Ok(()) };
+    let repository = entry.repository.clone();
+    let number = unverified.iter().filter(|id| id.repository == repository).count();
+    Err(OpError::UnverifiedPush { repository, entry: entry.clone(), number })
 }

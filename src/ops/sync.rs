@@ -115,7 +115,7 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
         let missing = || project.repository.no_mirror(&project.branch);
         // Check that the branch is a mirror before contacting the remote.
         let own = project.snapshot()?.ok_or_else(missing)?;
-        check_outgoing(project, &remote, &own, progress)?;
+        check_outgoing(project, &remote, &own)?;
         let commit = own.commit();
         match push_commit(project, &git, &remote, commit, None)? {
             PushOutcome::Moved => {}
@@ -158,14 +158,14 @@ pub fn push(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Res
 /// # Errors
 /// Fails if the remote has anything that the local mirror lacks, if its branch moved meanwhile, or if it rejects the
 /// push.
-pub fn push_rewritten(project: &Project, reach: Reach<'_>, progress: &dyn Progress) -> Result<Push> {
+pub fn push_rewritten(project: &Project, reach: Reach<'_>) -> Result<Push> {
     let remote = remote_of(project, reach)?;
     let git = project.git(reach.may_ask)?;
     let branch = project.branch.to_string();
     let own = project.snapshot()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?;
     let commit = own.commit();
     let remote_tip = fetch_mirror(project, &git, &remote)?;
-    check_outgoing(project, &remote, &own, progress)?;
+    check_outgoing(project, &remote, &own)?;
     if let Some(remote_tip) = remote_tip
         && !covers(project, commit, remote_tip)?
     {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::fetching::{self, FetchContext, FetchPlan, Fetched, Stored, StoredRepository};
 use super::git_fetcher::{self, GitFetcher};
 use super::project::{LockFile, Project};
-use super::signers::Signers;
+use super::signers::{Signers, report_unverified};
 use super::status::{self, Status};
 use super::update_message::Changes;
 use super::upstream::HexRepositories;
@@ -257,6 +257,7 @@ impl<'a> Attempt<'a> {
         let manifest = self.base.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
         let mut plan = self.fetch_plan(manifest);
         let repositories = HexRepositories::new(self.project, progress.as_ref())?;
+        self.leave_unverifiable(&mut plan, &repositories, progress.as_ref())?;
         let of_plan = plan.entries.iter().map(|id| &id.repository);
         let signers = Signers::new(&repositories, Some(manifest), None, of_plan)?;
         let to_replace = self.base.as_ref().map(|base| signers.to_replace(base)).transpose()?.unwrap_or_default();
@@ -319,6 +320,32 @@ impl<'a> Attempt<'a> {
             fetched.releases.push(Stored { id, stored: encoded.stored, fallback: encoded.fallback.clone() });
             transaction.add_release(encoded)?;
         }
+        Ok(())
+    }
+
+    /// Removes the stored entries of repositories with an unknown key from a plan, unless a lock needs one of their
+    /// releases.
+    fn leave_unverifiable(
+        &self,
+        plan: &mut FetchPlan,
+        repositories: &HexRepositories<'_>,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let names: BTreeSet<RepositoryName> = plan.entries.iter().map(|id| id.repository.clone()).collect();
+        let mut left = BTreeSet::new();
+        for name in names {
+            let is_locked = self.wanted.releases.keys().any(|id| id.repository == name);
+            match repositories.public_key(&name) {
+                Err(OpError::NoPublicKey { .. }) if !is_locked => left.insert(name),
+                Err(OpError::NoPublicKey { .. }) | Ok(_) => false,
+                Err(error) => return Err(error),
+            };
+        }
+        let (unverified, entries): (BTreeSet<EntryId>, BTreeSet<EntryId>) =
+            std::mem::take(&mut plan.entries).into_iter().partition(|id| left.contains(&id.repository));
+        plan.entries = entries;
+        plan.absent.retain(|id| !left.contains(&id.repository));
+        report_unverified(&unverified, progress);
         Ok(())
     }
 

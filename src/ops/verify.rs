@@ -1,14 +1,15 @@
 //! Verifies every byte of the mirror.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::git_fetcher::fetching_git;
+use super::needed_entries::read_entry;
 use super::parallel::{cores, in_parallel_with};
 use super::project::Project;
-use super::signers::verified;
+use super::signers::{report_unverified, verified};
 use super::upstream::HexRepositories;
 use super::{OpError, Result, mirror, signers};
 use crate::git::{Git, GitError};
@@ -32,6 +33,8 @@ pub struct Verification {
     pub entries: usize,
     /// The number of git revisions verified.
     pub revisions: usize,
+    /// The registry entries whose signature was not verified, because their repository's key is unknown.
+    pub unverified: BTreeSet<EntryId>,
     /// The damage found, sorted by path.
     pub damages: Vec<Damage>,
     /// Whether an entry is signed by another key than its repository's.
@@ -39,7 +42,7 @@ pub struct Verification {
 }
 
 /// Verifies every object in the mirror's tip against its id, every tarball against the manifest, the locks and the
-/// registry, and every registry entry against the manifest and its repository's key.
+/// registry, and every registry entry against the manifest and its repository's key, if that is known.
 ///
 /// # Errors
 /// Fails if there is no mirror, if it cannot be read at all, if a configured lock is missing, or if the mirror records
@@ -66,7 +69,17 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         Err(error) => return Err(error),
     };
     let repositories = HexRepositories::new(project, progress.as_ref())?;
-    let keys = repositories.public_keys(manifest.entries.keys().map(|id| &id.repository))?;
+    let names: BTreeSet<&RepositoryName> = manifest.entries.keys().map(|id| &id.repository).collect();
+    let mut keys = BTreeMap::new();
+    for name in names {
+        match repositories.public_key(name) {
+            Err(OpError::NoPublicKey { .. }) => {}
+            key => drop(keys.insert(name.clone(), key?)),
+        }
+    }
+    let without_key = |id: &&EntryId| !keys.contains_key(&id.repository);
+    let unverified: BTreeSet<EntryId> = manifest.entries.keys().filter(without_key).cloned().collect();
+    report_unverified(&unverified, progress.as_ref());
     signers::of_readable(project, &manifest, progress.as_ref())?;
     let checks = Checks { wanted: &wanted, keys, foreign: AtomicBool::new(false) };
     let entries: Vec<EntryId> = manifest.entries.keys().cloned().collect();
@@ -94,7 +107,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     damages.dedup();
     let revisions = manifest.git.values().map(|stored| stored.revisions.len()).sum();
     let (releases, entries, foreign) = (releases.len(), entries.len(), checks.foreign.into_inner());
-    Ok(Verification { commit, objects, releases, entries, revisions, damages, foreign })
+    Ok(Verification { commit, objects, releases, entries, revisions, unverified, damages, foreign })
 }
 
 struct Checks<'a> {
@@ -163,10 +176,8 @@ impl Checks<'_> {
     }
 
     fn decoded(&self, snapshot: &Snapshot, id: &EntryId) -> Result<Option<Package>> {
-        let Some(bytes) = snapshot.entry(id)? else { return Ok(None) };
-        let key =
-            self.keys.get(&id.repository).ok_or_else(|| OpError::NoPublicKey { repository: id.repository.clone() })?;
-        verified(id, &bytes, key).map(Some)
+        let Some(key) = self.keys.get(&id.repository) else { return read_entry(snapshot, id) };
+        snapshot.entry(id)?.map(|bytes| verified(id, &bytes, key)).transpose()
     }
 }
 

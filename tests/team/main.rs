@@ -25,4 +25,5 @@ mod shared;
 mod signers;
 mod team;
 mod tracked_settings;
+mod unknown_key;
 mod user_settings;

@@ -225,6 +225,17 @@ fn hint(error: &OpError) -> Option<String> {
                 "nothing was changed; if {repository} announced a new key, set it (git config hexmirror.{repository}.publicKey PATH), allow it with `git config hexmirror.{repository}.signer {found}`, and run `git hexmirror update`; otherwise someone may have replaced the key"
             ));
         }
+        OpError::Unverifiable { entry, .. } => {
+            let repository = &entry.repository;
+            return Some(format!(
+                "the mirror did not change; set the key with `git config hexmirror.{repository}.publicKey PATH`, or check out the branch that configures {repository}"
+            ));
+        }
+        OpError::UnverifiedPush { repository, .. } => {
+            return Some(format!(
+                "nothing was pushed; check out the branch that configures {repository} and push from there, or set the key with `git config hexmirror.{repository}.publicKey PATH`, or, once no local branch needs it, remove its packages with `git hexmirror prune --keep-days 0`"
+            ));
+        }
         OpError::OlderEntry { entry, .. } => {
             return Some(format!(
                 "the mirror keeps its newer entry; upstream or a cache may lag behind, or someone may be replaying old entries; --keep-going commits the rest now; if upstream removed this on purpose, run `git hexmirror update --refresh --accept-older {entry}`"

@@ -32,7 +32,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let reach = Reach { remote: arguments.remote.as_ref(), may_ask: true };
     let push = match arguments.force_with_lease {
-        true => ops::push_rewritten(&project, reach, session.progress().as_ref())?,
+        true => ops::push_rewritten(&project, reach)?,
         false => pushed(session, &project, reach)?,
     };
     if arguments.json.json {

@@ -15,7 +15,8 @@ use crate::session::Session;
 /// Reads every git object and compares it with its id. Checks byte by byte the packs, indexes and loose objects that hold parts
 /// of the mirror. Compares the manifest with the tree, in both directions. Rebuilds every tarball and compares it with the
 /// manifest, the locks and the registry. Checks the signature of every registry entry. Lets git check every object and the
-/// history of every git revision.
+/// history of every git revision. Warns about repositories without a configured public key, because the signatures of their
+/// entries are not checked.
 ///
 /// Exits with 1 if anything is damaged; `git hexmirror update --repair` restores it. Exits with 4 if a registry entry is not
 /// signed with its repository's key, or if the manifest records another signer.
@@ -39,6 +40,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "releases": verification.releases,
             "entries": verification.entries,
             "git": verification.revisions,
+            "unverified": verification.unverified.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "damages": damages.iter().map(|damage| json!({ "path": damage.path, "problem": damage.problem })).collect::<Vec<_>>(),
         });
         output.json(&document).map_err(CommandError::Print)?;
