@@ -125,6 +125,11 @@ impl Manifest {
         self.releases.range(lowest..=highest)
     }
 
+    /// Returns whether the mirror has a registry entry of a repository. Only such a repository has a signer.
+    pub fn has_entries_of(&self, repository: &RepositoryName) -> bool {
+        self.entries.keys().any(|id| id.repository == *repository)
+    }
+
     /// Returns whether a release is stored at its package's main path, `packages/NAME`. The highest stored version is;
     /// all others are stored at `packages/NAME@VERSION`. This way, the tree depends only on its contents.
     pub fn is_highest(&self, id: &ReleaseId) -> bool {

@@ -214,7 +214,8 @@ impl Known {
         };
         let signers = KnownSigners {
             setting: repositories.signer(name),
-            record: own.and_then(|own| own.signers.get(name).copied()),
+            // A record without entries is not this program's.
+            record: own.filter(|own| own.has_entries_of(name)).and_then(|own| own.signers.get(name).copied()),
             key: key.as_ref().map(PublicKey::fingerprint),
         };
         let expected = signers.decide().map_err(|SignerConflict { expected, found }| {

@@ -43,6 +43,10 @@ pub(super) fn compare(manifest: &Manifest, listing: &Listing) -> Vec<Damage> {
     for id in manifest.entries.keys() {
         comparison.file(layout::entry_path(id));
     }
+    for repository in manifest.signers.keys().filter(|repository| !manifest.has_entries_of(repository)) {
+        let problem = format!("it records a signer of {repository}, of which it has no registry entry");
+        comparison.damages.push(damage(layout::MANIFEST.to_owned(), &problem));
+    }
     for (id, stored) in &manifest.releases {
         comparison.release(layout::release_path(manifest, id), stored.storage);
     }
@@ -309,6 +313,17 @@ mod tests {
             let rest: String = text.lines().filter(|line| *line != lost).map(|line| format!("{line}\n")).collect();
             assert_ne!(compare(&rest.parse().unwrap(), &listing()), [], "{lost}");
         }
+    }
+
+    #[test]
+    fn a_signer_without_entries_is_reported() {
+        let mut manifest = manifest();
+        let signer = "SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk".parse().unwrap();
+        manifest.signers.insert("hexpm".parse().unwrap(), signer);
+        assert_eq!(compare(&manifest, &listing()), []);
+        manifest.signers.insert("acme".parse().unwrap(), signer);
+        let problems: Vec<_> = compare(&manifest, &listing()).into_iter().map(|damage| damage.problem).collect();
+        assert_eq!(problems, ["it records a signer of acme, of which it has no registry entry"]);
     }
 
     #[test]

@@ -386,6 +386,9 @@ impl<'a> Transaction<'a> {
     /// Writes the changed trees and returns the root's id.
     fn write_tree(&mut self) -> Result<ObjectId> {
         let action = "write a tree";
+        // A record without entries would decide on the key of a repository that is configured later.
+        let of_entries: BTreeSet<_> = self.manifest.entries.keys().map(|id| id.repository.clone()).collect();
+        self.manifest.signers.retain(|repository, _| of_entries.contains(repository));
         let root = match self.base {
             Some(base) => self.repository.git.find_tree(base.tree()).map_err(StoreError::damaged("the root"))?,
             None => self.repository.git.empty_tree(),

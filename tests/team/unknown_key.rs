@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use git_hexmirror::hex::gzip::gzip;
 
-use crate::signers::{edit, manifest, own};
+use crate::signers::{edit, manifest, other, own};
 use crate::support::registry::{Registry, checksum, other_key};
 use crate::team::{Team, registry};
 
@@ -90,7 +90,7 @@ fn an_entry_that_cannot_be_verified_replaces_none() {
     assert_eq!(team.tip(&one), tip);
     // With the key, it is plainly wrong.
     set_key(&team, &one);
-    team.run(&one, &["pull"]).exits(4).says("the registry entry of other/thing is refused");
+    team.run(&one, &["pull"]).exits(4).says("refused the registry entry of other/thing");
     team.git(&one, &["config", "--remove-section", "hexmirror.other"]).ok();
     // A merge keeps the local one.
     team.lock(&one, &["alpha 1.0.0", "left 1.0.0"]);
@@ -123,7 +123,9 @@ fn without_a_key_that_nothing_needs_everything_else_goes_on() {
     assert_eq!(entry(&team, &three), team.stage.registry.signed("other/thing"));
     // What a lock needs still takes the key.
     team.lock(&three, &["alpha 1.0.0", "other/thing 1.0.0"]);
-    team.run(&three, &["update", "--refresh"]).exits(2).says("the public key of the repository other is not known");
+    team.run(&three, &["update", "--refresh"])
+        .exits(2)
+        .says("no public key is configured for the Hex repository other");
 }
 
 #[test]
@@ -167,4 +169,35 @@ fn a_push_takes_no_entries_along_whose_key_only_another_branch_names() {
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
     team.run(&one, &["push"]).ok();
     assert_eq!(team.tip(&one), team.tip(&team.remote));
+}
+
+#[test]
+fn a_signer_without_entries_is_neither_pulled_nor_believed() {
+    let team = Team::with(sample(), &["alpha 1.0.0"]);
+    with_other(&team);
+    let (one, two) = (team.stage.project.clone(), team.clone("two"));
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.run(&two, &["pull"]).ok();
+    let text = manifest(&team, &two) + &format!("signer other {}\n", other());
+    edit(&team, &two, &[("manifest", text.as_bytes())]);
+    team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
+    let (tip, problem) = (team.tip(&one), "it records a signer of other, of which it has no registry entry");
+    team.run(&one, &["pull"]).exits(5).says(problem);
+    assert_eq!(team.tip(&one), tip);
+    // A mirror that already has one drops it.
+    team.run(&two, &["verify"]).exits(1).prints(problem);
+    team.git(&two, &["config", "hexmirror.other.url", &url(&team)]).ok();
+    set_key(&team, &two);
+    team.lock(&two, &["alpha 1.0.0", "left 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    assert!(!manifest(&team, &two).contains("signer other "));
+    team.lock(&two, &["alpha 1.0.0", "other/thing 1.0.0"]);
+    team.run(&two, &["update"]).ok();
+    assert!(manifest(&team, &two).contains(&format!("signer other {}\n", own())));
+    // The record goes with the last entry.
+    team.lock(&two, &["alpha 1.0.0"]);
+    team.run(&two, &["prune", "--keep-days", "0"]).ok();
+    assert!(!manifest(&team, &two).contains(" other "), "{}", manifest(&team, &two));
+    team.is_whole(&two);
 }
