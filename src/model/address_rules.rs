@@ -38,6 +38,11 @@ impl AddressRules {
         self.applied(address, true).unwrap_or_else(|| self.fetch_address(address))
     }
 
+    /// Returns the prefixes that the rules replace.
+    pub fn prefixes(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|rule| rule.prefix.as_str())
+    }
+
     /// Applies the longest matching rule once. The first of equally long rules wins (`alias_url` in git's `remote.c`).
     fn applied(&self, address: &str, is_for_push: bool) -> Option<String> {
         let rules = self.0.iter().filter(|rule| rule.is_for_push == is_for_push);

@@ -122,7 +122,7 @@ impl GitAddress {
         spellings
     }
 
-    fn new(host: &str, path: &str) -> Result<Self, GitAddressError> {
+    pub(super) fn new(host: &str, path: &str) -> Result<Self, GitAddressError> {
         let malformed = |rule| Err(GitAddressError::Malformed { rule });
         let host = host.to_ascii_lowercase();
         if host.starts_with('-') {

@@ -44,6 +44,7 @@ mod git_address;
 mod git_name;
 mod manifest;
 mod name;
+mod place;
 mod redacted;
 mod release;
 mod remote;

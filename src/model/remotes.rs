@@ -2,33 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::{AddressRules, GitAddress, GitUrl};
+use super::place::{Place, address_of, host};
+use super::{AddressRules, GitAddress};
 
 /// The addresses of a project's remotes.
 ///
-/// Comparisons ignore the scheme, the user, the port, the case, a final `.git` and repeated slashes, and they apply the
-/// user's rewrite rules.
+/// Comparisons use the canonical form of an address and apply the user's rewrite rules.
 #[derive(Debug, Clone, Default)]
 pub struct Remotes {
+    /// The addresses, as the remotes have them.
+    texts: BTreeSet<String>,
     addresses: BTreeSet<GitAddress>,
-    /// The normalized addresses and folders.
     places: BTreeSet<Place>,
     rules: AddressRules,
-}
-
-/// A normalized address: equal for all spellings of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Address { host: String, path: String },
-    Folder(String),
-}
-
-impl Place {
-    fn of(address: &GitAddress) -> Self {
-        // A fully qualified host name may end in a dot. Many forges ignore the case of a path.
-        let host = address.host().trim_end_matches('.').to_owned();
-        Self::Address { host, path: address.path().to_ascii_lowercase() }
-    }
 }
 
 impl Remotes {
@@ -36,11 +22,17 @@ impl Remotes {
     pub fn new(urls: impl IntoIterator<Item = String>, rules: AddressRules) -> Self {
         let mut remotes = Self { rules, ..Self::default() };
         for url in urls {
-            for text in [remotes.rules.fetch_address(&url), remotes.rules.push_address(&url), url] {
-                let address = address(&text);
-                remotes.places.insert(address.as_ref().map_or_else(|| folder(&text), Place::of));
-                remotes.addresses.extend(address);
+            for text in [&remotes.rules.fetch_address(&url), &remotes.rules.push_address(&url), &url] {
+                remotes.places.insert(Place::of_text(text));
+                remotes.addresses.extend(address_of(text));
             }
+            // Such an address cannot be written into a rule, so nothing could keep it from being redirected.
+            if url.contains(char::is_control)
+                && let Place::Repository { host, .. } = Place::of_text(&url)
+            {
+                remotes.places.insert(Place::Unclear { host });
+            }
+            remotes.texts.insert(url);
         }
         remotes
     }
@@ -50,59 +42,42 @@ impl Remotes {
         &self.rules
     }
 
+    /// Returns the addresses of the remotes, as the remotes have them.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+
     /// Returns whether a text is the address of a remote, directly or after the user's rewrite rules.
     pub fn has_url(&self, text: &str) -> bool {
-        self.is_remote_url(text) || self.is_rewritten_to_remote(text)
+        self.has_place(&Place::of_text(text)) || self.is_rewritten_to_remote(text)
     }
 
     /// Returns whether any spelling of a repository's address is the address of a remote, directly or after the user's
     /// rewrite rules.
     pub fn has(&self, of: &GitAddress) -> bool {
-        self.places.contains(&Place::of(of))
-            || of.spellings().iter().any(|spelling| self.is_rewritten_to_remote(spelling))
+        self.has_place(&Place::of(of)) || of.spellings().iter().any(|spelling| self.is_rewritten_to_remote(spelling))
     }
 
-    fn is_remote_url(&self, text: &str) -> bool {
-        self.places.contains(&address(text).as_ref().map_or_else(|| folder(text), Place::of))
+    /// Returns whether a place is that of a remote. If a remote's path is unclear, every repository on its host may be
+    /// the remote.
+    fn has_place(&self, place: &Place) -> bool {
+        let is_unclear = |host: &str| self.places.contains(&Place::Unclear { host: host.to_owned() });
+        self.places.contains(place) || matches!(place, Place::Repository { host, .. } if is_unclear(host))
     }
 
     fn is_rewritten_to_remote(&self, text: &str) -> bool {
-        self.rules.rewritten(text).is_some_and(|target| self.is_remote_url(&target))
+        self.rules.rewritten(text).is_some_and(|target| self.has_place(&Place::of_text(&target)))
     }
 
     /// Returns the remotes whose addresses begin with the given address. git's rewrite rules match prefixes, so a rule
     /// for the given address would also apply to these remotes.
     pub fn with_prefix<'a>(&'a self, address: &'a GitAddress) -> impl Iterator<Item = &'a GitAddress> {
+        let host = host(address.host());
         let begins = move |remote: &GitAddress| {
-            remote.host() == address.host() && remote != address && remote.path().starts_with(address.path())
+            remote.host() == host && remote != address && remote.path().starts_with(address.path())
         };
         self.addresses.iter().filter(move |remote| begins(remote))
     }
-}
-
-/// Parses the address of a remote, for which git accepts more than a lock may contain.
-fn address(text: &str) -> Option<GitAddress> {
-    let strict = text.parse::<GitUrl>().ok();
-    let lenient = || {
-        // In `https::https://host/path`, the part before `::` names the remote helper.
-        let text = text.split_once("::").map_or(text, |(_, rest)| rest);
-        let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
-        let mut plain = String::with_capacity(rest.len());
-        rest.chars().filter(|c| !c.is_control()).for_each(|c| {
-            if c != '/' || !plain.ends_with('/') {
-                plain.push(c);
-            }
-        });
-        let separator = if scheme.is_empty() { "" } else { "://" };
-        format!("{scheme}{separator}{plain}").parse::<GitUrl>().ok()
-    };
-    strict.or_else(lenient).map(|url| url.address().clone())
-}
-
-fn folder(text: &str) -> Place {
-    let path = text.strip_prefix("file://").unwrap_or(text).trim_end_matches('/');
-    Place::Folder(path.trim_end_matches(".git").trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -151,6 +126,20 @@ mod tests {
                 assert!(!remotes.has_url(other), "{other}");
             }
             assert!(!remotes.has(&"github.com/acme/application".parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_remote_with_an_unclear_path_may_be_any_repository_of_its_host() {
+        for remote in
+            ["https://github.com/a%zz", "https://github.com/a\\b", "https://github.com/x\ty", "git@GitHub.com:a\\b"]
+        {
+            let remotes = remotes(&[remote], &[]);
+            for pinned in ["github.com/acme/app", "github.com/x"] {
+                assert!(remotes.has(&pinned.parse().unwrap()), "{remote} {pinned}");
+                assert!(remotes.has_url(&format!("https://{pinned}.git")), "{remote} {pinned}");
+            }
+            assert!(!remotes.has(&"gitlab.com/acme/app".parse().unwrap()), "{remote}");
         }
     }
 

@@ -9,12 +9,12 @@ use tempfile::TempDir;
 
 use super::git_fetcher::fetching_git;
 use super::project::{LockFile, read_locks};
-use super::{OpError, Project, Result};
+use super::{OpError, Project, Result, remote_files};
 use crate::git::Git;
 use crate::model::{AddressRule, AddressRules, GitAddress, GitUrl, Remotes, Revision};
 use crate::plan::{PinnedRepositories, SubmoduleResolver};
-use crate::serve::environment::{Access, InsteadOfRules, is_of_server};
-use crate::store::{Checkout, Objects, Repository, Snapshot, StoreError, layout};
+use crate::serve::environment::{Access, InsteadOfRules, Servers};
+use crate::store::{Checkout, Objects, Snapshot, StoreError, layout};
 
 /// The maximum number of submodules to read per revision, and their maximum depth in the tree.
 const MAX_SUBMODULES: usize = 1000;
@@ -49,19 +49,22 @@ pub fn has_leading_lock(project: &Project) -> Result<bool> {
 }
 
 /// Returns the addresses of the project's remotes and the user's `insteadOf` and `pushInsteadOf` rules.
-pub(super) fn remotes(repository: &Repository) -> Remotes {
+pub(super) fn remotes(project: &Project) -> Remotes {
+    let repository = &project.repository;
+    let servers = Servers::of_environment(|name| project.environment.get(name));
     let named = |name, is_for_push| {
         let settings = repository.all_settings_by_subsection("url", name).into_iter();
         settings.map(move |(base, prefix)| AddressRule { base, prefix, is_for_push })
     };
     // If the program runs inside `git hexmirror run`, the rules include those of the outer server.
-    let fetching = named("insteadOf", false).filter(|rule| !is_of_server(&rule.base));
+    let fetching = named("insteadOf", false).filter(|rule| !servers.have(&rule.base));
     let rules = AddressRules::new(fetching.chain(named("pushInsteadOf", true)));
     // A branch's settings may contain an address instead of a remote's name.
     let settings = [("remote", "url"), ("remote", "pushurl"), ("branch", "remote"), ("branch", "pushRemote")];
     let named = settings.into_iter().flat_map(|(section, name)| repository.all_settings_by_subsection(section, name));
     let default = repository.setting("remote.pushDefault");
-    Remotes::new(named.map(|(_, url)| url).chain(default), rules)
+    let in_files = remote_files::addresses(repository.common_dir());
+    Remotes::new(named.map(|(_, url)| url).chain(default).chain(in_files), rules)
 }
 
 /// Determines what git clients are redirected for at a snapshot. `checkout` writes a repository of the snapshot to disk
@@ -72,7 +75,7 @@ pub(super) fn pinned_repositories(
     locks: &[LockFile],
     checkout: impl Fn(&GitAddress) -> Result<Option<Checkout>, StoreError>,
 ) -> Result<PinnedRepositories> {
-    let (pins, remotes) = (read_locks(&project.repository, locks)?.git, remotes(&project.repository));
+    let (pins, remotes) = (read_locks(&project.repository, locks)?.git, remotes(project));
     let mut resolver = SubmoduleResolver::new(&pins, snapshot.manifest()?, &remotes);
     let (mut git, mut checkouts) = (None::<Git>, BTreeMap::<GitAddress, Checkout>::new());
     loop {
@@ -131,7 +134,7 @@ fn read(git: &Git, folders: &[PathBuf], names: BTreeSet<String>, objects: &mut O
 /// # Errors
 /// Fails if the mirror or a lock cannot be read.
 pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_secrets: bool) -> Result<Access> {
-    let mut instead_of = InsteadOfRules::new(remotes(&project.repository), with_secrets);
+    let mut instead_of = InsteadOfRules::new(remotes(project), with_secrets);
     if let Some(snapshot) = project.readable()?
         && let Some(locks) = leading_locks(project)?
     {

@@ -18,6 +18,7 @@ mod needed_entries;
 mod parallel;
 mod project;
 mod prune;
+mod remote_files;
 mod repair;
 mod revisions;
 mod running;

@@ -57,7 +57,7 @@ impl Seen {
             let snapshot = branch.snapshot(id_of(tip)?)?;
             let checkout = |address: &GitAddress| self.own_cache.checkout(&snapshot, address);
             let shown = match &locks {
-                None => Shown::All(Arc::new(remotes(&project.repository))),
+                None => Shown::All(Arc::new(remotes(&project))),
                 Some(locks) => Shown::Pinned(Arc::new(pinned_repositories(&project, &snapshot, locks, checkout)?)),
             };
             Ok((shown, locks))

@@ -11,6 +11,7 @@
 //! | `no_proxy`, `NO_PROXY` | the previous value and the server's host | otherwise clients would use a proxy for the loopback address. Hex prefers the first one, `mix local.*` prefers the second one, and rebar3 only reads the first one, so if one is missing, it receives the other's value |
 //! | `http_proxy` | unset; its value moves to `HTTP_PROXY` unless that is set | rebar3 3.19 does not support `no_proxy` and would use the proxy for the loopback address (observed by running it). It only reads `http_proxy`; Hex and `mix local.*` read both. git and curl only read `http_proxy`, so they lose the proxy for `http:` addresses, but not for `https:` |
 //! | `GIT_CONFIG_COUNT` and the variables that it counts | the previous settings and the rules that redirect git for the mirrored repositories | see [`InsteadOfRules`] |
+//! | `HEXMIRROR_SERVERS` | the server, before the previous value | a nested command distinguishes the rules of these servers from the user's; see [`Servers`] |
 //! | `GIT_ALLOW_PROTOCOL` | if set, the previous value and the server's protocol | git checks it after it applies the rules |
 //! | `HEX_CACERTS_PATH`, git's `http.<server>.sslCAInfo` | the server's CA certificate, if the server uses its own authority | the variable replaces all CA certificates that Hex trusts, which is acceptable because Hex contacts no other server. git does contact others, so its setting only applies to the server's address |
 //! | `GIT_SSL_CAINFO` | in that case unset; its value moves to `http.sslCAInfo` | it would take precedence over the setting for the server |
@@ -23,8 +24,9 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 use url::Url;
 
+pub use super::insteadof::InsteadOfRules;
 use super::insteadof::{self, Setting};
-pub use super::insteadof::{InsteadOfRules, is_of_server};
+pub use super::servers::Servers;
 
 /// How clients reach a server.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +94,9 @@ pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -
             settings.push(of_http("", "sslCAInfo", &other));
         }
     }
-    variables.extend(insteadof::variables(&settings, &existing));
+    let servers = Servers::of_environment(&existing).with(base_url);
+    variables.extend(insteadof::variables(&settings, &servers, &existing));
+    variables.push(servers.variable());
     let scheme = base_url.split_once("://").map_or("http", |(scheme, _)| scheme);
     let allowed = existing("GIT_ALLOW_PROTOCOL").filter(|list| !list.split(':').any(|allowed| allowed == scheme));
     variables.extend(allowed.map(|list| set("GIT_ALLOW_PROTOCOL", &format!("{list}:{scheme}"))));
@@ -246,7 +250,7 @@ mod tests {
         let existing = |name: &str| match name {
             "no_proxy" => lower.map(str::to_owned),
             "NO_PROXY" => upper.map(str::to_owned),
-            "http_proxy" | "HTTP_PROXY" | "GIT_ALLOW_PROTOCOL" => None,
+            "http_proxy" | "HTTP_PROXY" | "GIT_ALLOW_PROTOCOL" | "HEXMIRROR_SERVERS" => None,
             _ => panic!("{name} is nobody's business"),
         };
         let variables = environment("http://127.0.0.1:4040", existing);

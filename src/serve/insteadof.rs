@@ -10,9 +10,10 @@
 //!
 //! The stored address of a remote (`remote.origin.url`) does not change, and mix compares it with the lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::environment::Variable;
+use super::servers::Servers;
 use crate::model::{GitAddress, GitUrl, Remotes, redacted};
 
 /// The maximum number of existing settings to read.
@@ -63,17 +64,37 @@ impl InsteadOfRules {
             name,
             value: prefix.to_owned(),
         };
-        let (prefixes, rules) = (&self.prefixes, self.remotes.rules());
+        let (remotes, rules) = (self.remotes_beside(), self.remotes.rules());
+        let prefixes: BTreeMap<&String, _> =
+            self.prefixes.iter().filter(|(prefix, _)| self.spares_remotes(prefix, &remotes)).collect();
         let leading = prefixes.iter().map(|(prefix, to)| url(format!("{base_url}/git/{to}"), "insteadOf", prefix));
-        let remotes = self.remotes_beside();
         let staying = remotes.iter().map(|at| url(self.printable(rules.fetch_address(at), at), "insteadOf", at));
-        let pushing = prefixes.keys().map(|at| url(self.printable(rules.push_address(at), at), "pushInsteadOf", at));
+        // A rule for pushes wins over every rule for fetches, even over a longer one of the user's.
+        let longer = rules.prefixes().filter(|at| self.extends_a_prefix(at)).map(str::to_owned);
+        let pushed: BTreeSet<String> = prefixes.keys().copied().chain(&remotes).cloned().chain(longer).collect();
+        let pushing = pushed.iter().map(|at| url(self.printable(rules.push_address(at), at), "pushInsteadOf", at));
         leading.chain(staying).chain(pushing).collect()
     }
 
-    /// Returns the addresses of remotes that match a redirected prefix, written in the same way as the prefix.
-    fn remotes_beside(&self) -> Vec<String> {
-        let mut beside = Vec::new();
+    /// Returns whether every remote that the prefix matches has a rule that keeps it where it is. A remote whose address
+    /// cannot be written into a rule may have none.
+    fn spares_remotes(&self, prefix: &str, beside: &BTreeSet<String>) -> bool {
+        let longer = |text: &str, rule: &String| rule.len() > prefix.len() && text.starts_with(rule.as_str());
+        let mut matched = self.remotes.texts().filter(|text| text.starts_with(prefix));
+        matched.all(|text| beside.iter().any(|rule| longer(text, rule)))
+    }
+
+    /// Returns whether a text can be written into a rule, and some prefix matches it that is not all of it.
+    fn extends_a_prefix(&self, text: &str) -> bool {
+        let can_be_written = !text.contains(char::is_control) && (self.with_secrets || redacted(text) == text);
+        can_be_written && self.prefixes.keys().any(|prefix| text.len() > prefix.len() && text.starts_with(prefix))
+    }
+
+    /// Returns the addresses of remotes that a prefix would lead to the server: as the remotes have them, and spelled as
+    /// the prefix is.
+    fn remotes_beside(&self) -> BTreeSet<String> {
+        let texts = self.remotes.texts().filter(|text| self.extends_a_prefix(text));
+        let mut beside: BTreeSet<String> = texts.map(str::to_owned).collect();
         for (prefix, address) in &self.prefixes {
             for remote in self.remotes.with_prefix(address) {
                 let (shown, begin) = (remote.to_string(), address.to_string());
@@ -82,8 +103,6 @@ impl InsteadOfRules {
                 beside.extend(rests.map(|rest| format!("{prefix}{rest}")));
             }
         }
-        beside.sort();
-        beside.dedup();
         beside
     }
 
@@ -112,23 +131,31 @@ impl Setting {
     }
 }
 
-/// Returns the subject of a setting that this program may have generated. Of two settings with the same subject, only
-/// one can take effect.
-fn subject(key: &str, value: &str) -> Option<String> {
-    let lower = key.to_ascii_lowercase();
-    match lower.rsplit_once('.')?.1 {
-        "insteadof" if is_ours(key) => Some(format!("insteadof {value}")),
+/// Returns what a setting is about, if it is one that this program makes: two with one subject cannot both be in force.
+fn subject(key: &str, value: &str, servers: &Servers) -> Option<String> {
+    let (begin, name) = key.rsplit_once('.')?;
+    match name.to_ascii_lowercase().as_str() {
+        "insteadof" if servers.have(base_of(begin)?) => Some(format!("insteadof {value}")),
         "pushinsteadof" => Some(format!("pushinsteadof {value}")),
-        "sslcainfo" => Some(lower),
+        "sslcainfo" => Some(key.to_ascii_lowercase()),
         _ => None,
     }
 }
 
-/// Returns the environment variables that add settings to the existing ones (git-config(1), `GIT_CONFIG_COUNT`).
+/// Returns the base of `url.<base>`. Git ignores the case of the section's name.
+fn base_of(section: &str) -> Option<&str> {
+    let (name, base) = section.split_once('.')?;
+    name.eq_ignore_ascii_case("url").then_some(base)
+}
+
+/// Returns the variables that add settings to those which are there already (git-config(1), `GIT_CONFIG_COUNT`).
 ///
-/// Replaces an existing setting with the same subject: it belongs to a previous server, and git would use the first
-/// one.
-pub(super) fn variables(settings: &[Setting], existing: &impl Fn(&str) -> Option<String>) -> Vec<Variable> {
+/// An existing setting with the same subject is replaced: it is from one of `servers`, and git would use the first.
+pub(super) fn variables(
+    settings: &[Setting],
+    servers: &Servers,
+    existing: &impl Fn(&str) -> Option<String>,
+) -> Vec<Variable> {
     if settings.is_empty() {
         return Vec::new();
     }
@@ -137,14 +164,15 @@ pub(super) fn variables(settings: &[Setting], existing: &impl Fn(&str) -> Option
     let keys = (0..count.min(MAX_EXISTING)).map_while(|number| existing(&format!("GIT_CONFIG_KEY_{number}")));
     let keys: Vec<String> = keys.collect();
     let subject_of = |(number, key): (usize, &String)| {
-        Some((subject(key, &existing(&format!("GIT_CONFIG_VALUE_{number}"))?)?, number))
+        Some((subject(key, &existing(&format!("GIT_CONFIG_VALUE_{number}"))?, servers)?, number))
     };
     let replaced: BTreeMap<String, usize> = keys.iter().enumerate().filter_map(subject_of).collect();
     let mut next = keys.len();
     let mut variables = Vec::new();
     for setting in settings {
         let key = setting.key();
-        let replaced_number = subject(&key, &setting.value).and_then(|subject| replaced.get(&subject).copied());
+        let replaced_number =
+            subject(&key, &setting.value, servers).and_then(|subject| replaced.get(&subject).copied());
         let number = replaced_number.unwrap_or_else(|| {
             next += 1;
             next - 1
@@ -167,17 +195,6 @@ pub(super) fn file(settings: &[Setting]) -> String {
         subsection => format!("[{section} {}]\n{lines}", quoted(subsection)),
     };
     by_section.into_iter().map(section).collect()
-}
-
-/// Returns whether a setting redirects to a server of this program.
-fn is_ours(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    key.starts_with("url.") && key.contains("/git/") && key.ends_with(".insteadof")
-}
-
-/// Returns whether `url.<base>.insteadOf` redirects to a server of this program, possibly a previous one.
-pub fn is_of_server(base: &str) -> bool {
-    is_ours(&format!("url.{base}.insteadof"))
 }
 
 /// Quotes a text for a configuration file (git-config(1), "Syntax").
@@ -207,13 +224,17 @@ mod tests {
             (all[&format!("GIT_CONFIG_KEY_{number}")].clone(), all[&format!("GIT_CONFIG_VALUE_{number}")].clone())
         };
         let pairs: Vec<_> = (0..count).map(pair).collect();
+        all.remove("HEXMIRROR_SERVERS");
         assert_eq!(all.len(), 2 * count + 1, "each number has a key and a value");
         pairs
     }
 
     fn variables(existing: &[(&str, &str)], base_url: &str) -> Vec<Variable> {
         let find = |name: &str| existing.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        super::variables(&rules().settings(base_url), &find)
+        let servers = Servers::of_environment(find).with(base_url);
+        let mut variables = super::variables(&rules().settings(base_url), &servers, &find);
+        variables.push(servers.variable());
+        variables
     }
 
     /// Each form has one setting that redirects fetches to the server and one that preserves the address for pushes.
@@ -288,7 +309,66 @@ mod tests {
         assert!(has("B/git/github.com/acme/app", "https://github.com/acme/app"));
         assert!(has("git@github.com:acme/app-web", "https://github.com/acme/app-web"));
         assert!(has("git@github.com:acme/app-web", "git@github.com:acme/app-web"));
-        assert_eq!(found.len(), 2 * 9, "each spelling leads to the server, and has a longer one that does not");
+        assert_eq!(found.len(), 2 * 9 + 1, "each spelling leads to the server, and has a longer one that does not");
+    }
+
+    #[test]
+    fn a_remote_that_begins_with_a_prefix_stays_where_it_is_in_any_spelling() {
+        for remote in [
+            "https://github.com/acme/app%2Dweb",
+            "https://github.com/acme/app//web",
+            "https://github.com/acme/app/./web",
+            "https://github.com/acme/app/web/../x",
+            "https://github.com/acme/app.git/../other",
+            "git://github.com/acme/app%2dweb",
+            "https://github.com/acme/app-web?x=1",
+        ] {
+            let rules = [("ssh://inner/git/", "https://github.com/")];
+            let mut instead_of = InsteadOfRules::new(remotes(&[remote], &rules), true);
+            instead_of.add(&"github.com/acme/app".parse().unwrap());
+            let settings = instead_of.settings("B");
+            let to = remote
+                .strip_prefix("https://github.com/")
+                .map_or(remote.to_owned(), |rest| format!("ssh://inner/git/{rest}"));
+            for name in ["insteadOf", "pushInsteadOf"] {
+                let found = settings.iter().find(|s| s.name == name && s.value == remote);
+                assert_eq!(found.map(|s| &s.subsection), Some(&to), "{remote} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_omitted_if_a_remote_cannot_be_kept_out_of_it() {
+        for (remote, is_led) in [
+            ("https://github.com/acme/app%2Dweb?token=x", false),
+            ("https://github.com/acme/app-web?token=x", true),
+            ("https://github.com/other%2Dweb?token=x", true),
+        ] {
+            let mut instead_of = InsteadOfRules::new(remotes(&[remote], &[]), false);
+            instead_of.add(&"github.com/acme/app".parse().unwrap());
+            let found = leading(&instead_of);
+            let rule = ("url.B/git/github.com/acme/app.insteadOf".into(), "https://github.com/acme/app".into());
+            assert_eq!(found.contains(&rule), is_led, "{remote}");
+            assert!(!format!("{found:?}").contains("token"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_longer_rule_of_the_users_is_kept_for_pushes() {
+        let rules = [("ssh://inner/", "https://github.com/acme/app-")];
+        let mut instead_of = InsteadOfRules::new(remotes(&[], &rules), false);
+        instead_of.add(&"github.com/acme/app".parse().unwrap());
+        let settings = instead_of.settings("B");
+        let found = settings.iter().find(|s| s.name == "pushInsteadOf" && s.value == "https://github.com/acme/app-");
+        assert_eq!(found.unwrap().subsection, "ssh://inner/");
+    }
+
+    #[test]
+    fn a_users_rule_is_not_replaced_whatever_its_base() {
+        let (key, prefix) = ("url.ssh://git@inner.test/git/.insteadOf", "https://github.com/a/lib");
+        let existing = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", key), ("GIT_CONFIG_VALUE_0", prefix)];
+        let settings = settings(&variables(&existing, "http://h"), &existing);
+        assert_eq!(settings[0], (key.to_owned(), prefix.to_owned()));
     }
 
     #[test]

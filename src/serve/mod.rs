@@ -19,7 +19,7 @@
 //! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
 //! | `surface` | the parsers of requests, for the fuzz targets |
-//! | [`mod@environment`], `insteadof` | the settings that make clients use this server |
+//! | [`mod@environment`], `insteadof`, `servers` | the settings that make clients use this server |
 
 mod byte_cache;
 mod conditional;
@@ -35,6 +35,7 @@ mod refusal;
 mod route;
 mod seats;
 mod server;
+mod servers;
 mod service;
 #[doc(hidden)]
 pub mod surface;

@@ -127,6 +127,82 @@ fn a_remote_with_a_pinned_repositorys_prefix_is_not_redirected() {
 }
 
 #[test]
+fn a_remote_is_asked_itself_in_spellings_that_only_some_programs_understand() {
+    let (mirror, revisions) = Mirror::of_made();
+    mirror.lock(&[(&format!("https://{LIB}.git"), &revisions[9], "")]);
+    let git_dir = mirror.sandbox.path().join("project/.git");
+    let leads = || succeed(&mut mirror.program(&["env", "--format=gitconfig"])).contains("insteadOf");
+    assert!(leads());
+    for url in [
+        "[example.org]:team/lib",
+        "[example.org:22]:team/lib",
+        "user@[example.org:22]:team/lib.git",
+        "https://example.org/./team/lib",
+        "https://example.org/team/x/../lib",
+        "https://example%2eorg/team/lib",
+        "example.org..:team/lib",
+        "https://example.org../team/lib",
+        " https://example.org/team/lib",
+        // Nobody knows which repository this is.
+        "https://example.org/%zz",
+    ] {
+        mirror.sandbox.git("project", &["config", "remote.x.url", url]);
+        assert!(!leads(), "{url:?}");
+    }
+    mirror.sandbox.git("project", &["config", "--unset", "remote.x.url"]);
+    assert!(leads());
+    for (file, text) in
+        [("remotes/x", format!("URL: https://{LIB}.git\n")), ("branches/x", format!("https://{LIB}#m\n"))]
+    {
+        let path = git_dir.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        assert!(!leads(), "{file}");
+        fs::remove_file(path).unwrap();
+    }
+    // Remotes whose text begins with that of the pinned repository.
+    for rest in ["%2Dweb", "//web", "/./web", "/web/../x", ".git/../other", "-web?x=1"] {
+        let url = format!("https://{LIB}{rest}");
+        mirror.sandbox.git("project", &["config", "remote.x.url", &url]);
+        for arguments in [&["remote", "get-url", "x"][..], &["remote", "get-url", "--push", "x"]] {
+            let output = run(&mirror, arguments);
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), url, "{arguments:?}");
+        }
+        went_its_own_way(&run(&mirror, &["ls-remote", "x"]));
+    }
+}
+
+#[test]
+fn a_rule_of_the_users_is_theirs_whatever_its_base() {
+    let (mirror, revisions) = Mirror::of_made();
+    mirror.lock(&[(&format!("https://{LIB}.git"), &revisions[9], "")]);
+    let config = |key: &str, value: &str| mirror.sandbox.git("project", &["config", key, value]);
+    config("url.ssh://git@inner.test/git/.insteadOf", "https://example.org/team/");
+    config("remote.web.url", "https://example.org/team/lib-web");
+    for arguments in [["ls-remote", "web"], ["fetch", "web"], ["push", "web"], ["push", "https://example.org/team/lib"]]
+    {
+        let arguments: Vec<&str> = match arguments {
+            ["push", to] => vec!["push", to, "hexmirror"],
+            other => other.to_vec(),
+        };
+        let output = run(&mirror, &arguments);
+        assert!(stderr(&output).contains("asked by ssh"), "{arguments:?}: {}", stderr(&output));
+    }
+    // The same repository as the pinned one, by the user's rule.
+    config("remote.web.url", "ssh://git@inner.test/git/lib.git");
+    let printed = succeed(&mut mirror.program(&["env", "--format=gitconfig"]));
+    assert!(!printed.contains("insteadOf"), "{printed}");
+    // Inside of another `run`, only its server's rules are not the user's.
+    mirror.sandbox.git("project", &["config", "--unset", "remote.web.url"]);
+    let mut command = mirror.program(&["run", "--", env!("CARGO_BIN_EXE_git-hexmirror"), "env", "--format=gitconfig"]);
+    let inner = succeed(&mut command);
+    let led = |text: &str| text.lines().filter(|line| line.contains("insteadOf")).count();
+    let outer = succeed(&mut mirror.program(&["env", "--format=gitconfig"]));
+    assert!(led(&outer) > 0);
+    assert_eq!(led(&inner), led(&outer), "{inner}");
+}
+
+#[test]
 fn only_the_ancestry_of_a_pinned_revision_is_visible() {
     let (mut mirror, revisions) = Mirror::of_made();
     let (url, pinned) = (format!("https://{LIB}.git"), &revisions[9]);
