@@ -5,10 +5,12 @@
 //! loopback address, the server therefore only answers to known names, and under the name of a mirrored host only with
 //! that host's repositories.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use hyper::header::HOST;
+use hyper::{Request, StatusCode, Version};
 
 use super::refusal::Refusal;
-use hyper::StatusCode;
 
 /// The names by which containers reach the loopback addresses of their host machine (Docker Desktop, Podman).
 const FROM_CONTAINERS: [&str; 3] = ["host.docker.internal", "gateway.docker.internal", "host.containers.internal"];
@@ -22,6 +24,81 @@ pub(super) enum Meant {
     Mirrored(String),
 }
 
+/// The host that a request names, without its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Host<'a> {
+    name: &'a str,
+    is_address: bool,
+}
+
+impl<'a> Host<'a> {
+    /// Parses `uri-host [ ":" port ]` (RFC 9110, section 7.2). Accepts IP addresses, and names of letters, digits, `.`,
+    /// `-` and `_`. Returns `None` for anything else: programs disagree about which host it means.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        // Only an address in brackets contains colons.
+        let end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+        let (name, port) = text.split_at(end);
+        let is_port = port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+        if !port.is_empty() && !is_port {
+            return None;
+        }
+        let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        let is_address = match inner {
+            Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+            None => name.parse::<Ipv4Addr>().is_ok(),
+        };
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        let is_name = !name.is_empty() && name.bytes().all(in_name);
+        (is_address || is_name).then_some(Self { name, is_address })
+    }
+
+    /// Returns the host that a request is for. A target with a host replaces the `Host` header (RFC 9112, section 3.2.2).
+    /// A request of HTTP/1.0 may name no host.
+    ///
+    /// # Errors
+    /// Refuses a request with several hosts, or without a valid one.
+    pub fn of<B>(request: &'a Request<B>) -> Result<Option<Self>, Refusal> {
+        let mut fields = request.headers().get_all(HOST).iter();
+        let field = match (fields.next(), fields.next()) {
+            (_, Some(_)) => return Err(bad("the request has several Host headers")),
+            (None, None) => None,
+            (Some(field), None) => {
+                let host = field.to_str().ok().and_then(Self::parse);
+                Some(host.ok_or_else(|| bad("the Host header is not HOST or HOST:PORT"))?)
+            }
+        };
+        let target = match request.uri().authority() {
+            Some(authority) => {
+                Some(Self::parse(authority.as_str()).ok_or_else(|| bad("the target's host is not HOST or HOST:PORT"))?)
+            }
+            None => None,
+        };
+        if field.is_none() && request.version() > Version::HTTP_10 {
+            return Err(bad("the request has no Host header"));
+        }
+        Ok(target.or(field))
+    }
+
+    /// Returns the name, or the address with the brackets of IPv6.
+    pub fn name(self) -> &'a str {
+        self.name
+    }
+
+    /// Returns whether this always refers to this machine. Any IP address does, because a web page cannot make an
+    /// address resolve elsewhere.
+    pub fn is_this_machine(self) -> bool {
+        self.is_address
+            || self.name.eq_ignore_ascii_case("localhost")
+            || self.name.to_ascii_lowercase().ends_with(".localhost")
+            || FROM_CONTAINERS.iter().any(|known| known.eq_ignore_ascii_case(self.name))
+    }
+}
+
+fn bad(problem: &str) -> Refusal {
+    let text = format!("{problem}; send exactly one, with a name or an address");
+    Refusal::new(StatusCode::BAD_REQUEST, text)
+}
+
 /// The server's names in addition to those that always refer to this machine.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names(Vec<String>);
@@ -31,35 +108,17 @@ impl Names {
         Self(names)
     }
 
-    /// Returns whether this `Host` refers to this server.
-    pub(super) fn has(&self, host: &str) -> bool {
-        is_this_machine(host) || self.0.iter().any(|known| known.eq_ignore_ascii_case(name(host)))
+    /// Returns whether this host refers to this server.
+    pub(super) fn has(&self, host: Host<'_>) -> bool {
+        host.is_this_machine() || self.0.iter().any(|known| known.eq_ignore_ascii_case(host.name))
     }
 }
 
-/// Returns whether a `Host` always refers to this machine. Any IP address does, because a web page cannot make an
-/// address resolve elsewhere.
-pub(super) fn is_this_machine(host: &str) -> bool {
-    let name = name(host);
-    name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
-        || name.eq_ignore_ascii_case("localhost")
-        || name.to_ascii_lowercase().ends_with(".localhost")
-        || FROM_CONTAINERS.iter().any(|known| known.eq_ignore_ascii_case(name))
-}
-
-/// Returns a host without its port.
-pub(super) fn name(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
-        _ => host,
-    }
-}
-
-pub(super) fn misdirected(host: &str) -> Refusal {
+pub(super) fn misdirected(host: Host<'_>) -> Refusal {
     let text = format!(
         "this server listens on a loopback address and does not answer to the name {:?}; if that is meant to lead here, \
          start it with --hostname {0}",
-        name(host)
+        host.name
     );
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, text)
 }
@@ -84,7 +143,6 @@ mod tests {
             "127.0.0.1:4040",
             "[::1]:4040",
             "[::1]",
-            "::1",
             "192.168.1.7",
             "localhost",
             "LocalHost:80",
@@ -92,10 +150,41 @@ mod tests {
             "host.docker.internal:4040",
             "Mirror.example.org:4040",
         ] {
-            assert!(names.has(host), "{host}");
+            assert!(names.has(Host::parse(host).unwrap()), "{host}");
         }
-        for host in ["", "attacker.example", "localhost.attacker.example", "127.0.0.1.nip.io", "notlocalhost", "x:y"] {
-            assert!(!names.has(host), "{host}");
+        for host in ["attacker.example", "localhost.attacker.example", "127.0.0.1.nip.io", "notlocalhost", "x:1"] {
+            assert!(!names.has(Host::parse(host).unwrap()), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_a_name_or_an_address_is_a_host() {
+        for (text, name) in [("h", "h"), ("a_b-c.d.:80", "a_b-c.d."), ("[::1]:", "[::1]"), ("1.2.3.4:5", "1.2.3.4")] {
+            assert_eq!(Host::parse(text).map(Host::name), Some(name), "{text}");
+        }
+        for text in [
+            "",
+            ":80",
+            "::1",
+            "x:y",
+            "x:1:2",
+            "[[::1]]",
+            "[::1",
+            "[::1]x",
+            "[localhost]",
+            "[127.0.0.1]",
+            "[::1%lo]",
+            "evil.example/.localhost",
+            "evil.example#.localhost",
+            "evil.example?.localhost",
+            "evil.example\\.localhost",
+            "user@localhost",
+            "evil.example, localhost",
+            "localhost localhost",
+            "%6cocalhost",
+            "\u{e9}vil.localhost",
+        ] {
+            assert_eq!(Host::parse(text), None, "{text}");
         }
     }
 }

@@ -7,9 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
-use hyper::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HOST, HeaderValue,
-};
+use hyper::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::task;
 
@@ -17,7 +15,7 @@ use super::conditional::{self, Part};
 use super::content_cache::{ContentCache, Item};
 use super::contents::{ContentsError, Resource, Tip};
 use super::git::{self, GitRepositories, Streamed};
-use super::host::{self, Meant, Names};
+use super::host::{self, Host, Meant, Names};
 use super::refusal::{Refusal, header, plain};
 use super::route::{self, Route};
 use super::server::{Log, RequestLog};
@@ -65,8 +63,11 @@ impl Service {
     /// Returns the response and, if it is an error, the refusal that it was made from.
     async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
         let is_head = request.method() == Method::HEAD;
-        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).or(request.uri().host());
-        let answered = match self.meant(host).await {
+        let meant = match Host::of(&request) {
+            Ok(host) => self.meant(host).await,
+            Err(refusal) => Err(refusal),
+        };
+        let answered = match meant {
             Ok(meant) => self.answer_as(&meant, peer, request).await,
             Err(refusal) => Err(refusal),
         };
@@ -99,9 +100,9 @@ impl Service {
 
     /// Returns what a request's `Host` refers to. Rejects unknown names. If the branch cannot be read, no host counts
     /// as mirrored.
-    async fn meant(&self, host: Option<&str>) -> Result<Meant, Refusal> {
-        let Some(host) = host.filter(|host| !host::is_this_machine(host)) else { return Ok(Meant::Server) };
-        let name = host::name(host).to_ascii_lowercase();
+    async fn meant(&self, host: Option<Host<'_>>) -> Result<Meant, Refusal> {
+        let Some(host) = host.filter(|host| !host.is_this_machine()) else { return Ok(Meant::Server) };
+        let name = host.name().to_ascii_lowercase();
         let mut tries = Tries::new(self.cache.contents());
         loop {
             // Without a branch, no host is mirrored.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use hyper::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 
 use super::conditional::{self, Part};
-use super::host::{self, Names};
+use super::host::{Host, Names};
 use super::route::{self, Route};
 use super::{Resource, git};
 use crate::model::GitAddress;
@@ -25,10 +25,11 @@ pub fn repositories(path: &str, query: Option<&str>, host: Option<&str>) -> Opti
     git::asked(path, query, host).map(|asked| asked.address().cloned().into_iter().collect())
 }
 
-/// Returns a `Host` without its port, and whether a server on a loopback address with these `names` answers to it.
-pub fn host(host: &str, names: &[&str]) -> (String, bool) {
+/// Returns a `Host` without its port, and whether a server on a loopback address with these `names` answers to it;
+/// `None` if the host is not valid.
+pub fn host(host: &str, names: &[&str]) -> Option<(String, bool)> {
     let known = Names::new(names.iter().map(|name| (*name).to_owned()).collect());
-    (host::name(host).to_owned(), known.has(host))
+    Host::parse(host).map(|host| (host.name().to_owned(), known.has(host)))
 }
 
 /// Returns the range of `length` bytes that a request with these header fields receives. Empty if the range is

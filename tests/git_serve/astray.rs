@@ -2,11 +2,13 @@
 //! pin, regardless of the branch's contents.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Output};
 
 use git_hexmirror::serve::Handle;
 
-use super::mirror::{Mirror, ask, ask_as, stderr, succeed};
+use super::mirror::{Mirror, PATIENCE, ask, ask_as, stderr, succeed};
 
 const LIB: &str = "example.org/team/lib";
 const TOOL: &str = "example.org/evil/tool";
@@ -254,6 +256,16 @@ fn a_submodule_named_only_by_the_manifest_is_not_redirected() {
     assert!(advertised(&mirror.serve(), &format!("/git/{TOOL}.git")).starts_with("http/1.1 404 "));
 }
 
+/// Sends a request with these header lines, and returns the status of the answer.
+fn status_of(server: &Handle, target: &str, lines: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&[format!("GET {target} HTTP/1.1\r\n").as_bytes(), lines].concat()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().to_owned()
+}
+
 #[test]
 fn under_a_pinned_hosts_name_only_its_repositories_are_served() {
     let (mirror, ..) = attacked();
@@ -278,6 +290,31 @@ fn under_a_pinned_hosts_name_only_its_repositories_are_served() {
         assert_eq!(status("github.com", path), "421", "{path}");
         assert_eq!(status("attacker.example", path), "421", "{path}");
     }
+    // A Host that programs read differently names nobody.
+    let hosts: [&[u8]; 11] = [
+        b"evil\xff.example",
+        "\u{e9}vil.localhost".as_bytes(),
+        b"evil.example/.localhost",
+        b"evil.example#.localhost",
+        b"evil.example@localhost",
+        b"[[::1]]",
+        b"[localhost]",
+        b"localhost:evil",
+        b"localhost\r\nHost: evil.example",
+        b"evil.example\r\nHost: localhost",
+        b"",
+    ];
+    for host in hosts {
+        for path in ["/health", git.as_str(), "/team/lib/info/refs"] {
+            let lines = [b"Host: ", host, b"\r\nConnection: close\r\n\r\n"].concat();
+            assert_eq!(status_of(&server, path, &lines), "400", "{} {path}", String::from_utf8_lossy(host));
+        }
+    }
+    let close = b"Connection: close\r\n\r\n";
+    assert_eq!(status_of(&server, "/health", close), "400", "no Host");
+    // The target's host counts, as a proxy is asked.
+    let both = b"Host: localhost\r\nConnection: close\r\n\r\n";
+    assert_eq!(status_of(&server, "http://evil.example/health", both), "421");
     // This machine's own names are not hosts of repositories either.
     for host in ["localhost", "127.0.0.1", "[::1]:4040", "host.docker.internal"] {
         assert_eq!([status(host, "/health"), status(host, &git)], ["200", "200"], "{host}");

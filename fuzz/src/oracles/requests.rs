@@ -66,7 +66,7 @@ fn canonical(resource: &Resource) -> String {
 /// A `Host` header. Its name is the one that the `http` crate reads, and the server only accepts names of this machine.
 pub fn hosts(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let (name, answers) = surface::host(text, &[]);
+    let Some((name, answers)) = surface::host(text, &[]) else { return };
     assert!(text.starts_with(&name));
     let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
     if let Ok(authority) = text.parse::<Authority>()
@@ -90,11 +90,10 @@ pub fn hosts(bytes: &[u8]) {
             ),
         }
     }
-    assert!(surface::host(text, &[&name]).1, "the name that it was given");
-    assert_eq!(surface::host(&text.to_ascii_uppercase(), &[]).1, answers, "case does not count");
-    if !name.contains(':') || name.ends_with(']') {
-        assert_eq!(surface::host(&format!("{name}:4040"), &[]), (name, answers), "nor does the port");
-    }
+    assert_eq!(surface::host(text, &[&name]), Some((name.clone(), true)), "the name that it was given");
+    let uppercase = surface::host(&text.to_ascii_uppercase(), &[]);
+    assert_eq!(uppercase, Some((name.to_ascii_uppercase(), answers)), "case does not count");
+    assert_eq!(surface::host(&format!("{name}:4040"), &[]), Some((name, answers)), "nor does the port");
 }
 
 /// A length, a kind of `If-Range` and a `Range`. The response contains exactly the requested bytes.
