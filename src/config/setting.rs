@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{ConfigError, HooksLayer, KeySetting, Layer, PostCheckout, PrePush, PruneLayer, RepositoryLayer};
-use crate::model::{NameError, RepositoryName, redacted};
+use crate::model::{NameError, RepositoryName, redacted_address};
 
 /// One setting of one source, with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Setting {
     pub fn value(&self) -> SettingValue {
         match self {
             Self::Branch(text) | Self::Signer(_, text) => SettingValue::Text(text.clone()),
-            Self::Url(_, text) => SettingValue::Text(redacted(text)),
+            Self::Url(_, text) => SettingValue::Text(redacted_address(text)),
             Self::PublicKey(_, key) => SettingValue::Text(key.to_string()),
             Self::Jobs(number) | Self::Timeout(number) | Self::KeepDays(number) => SettingValue::Number(*number),
             Self::Shallow(value) => SettingValue::Boolean(*value),

@@ -13,6 +13,7 @@ use super::complaint::{local_fault, readable};
 use super::fixed::{FIXED, FIXED_IN_PROJECT, REMOVED};
 use super::others::{self, SettingsForOthers};
 use super::{GitError, Result};
+use crate::model::Secrets;
 
 /// The minimum version of git. `GIT_CONFIG_GLOBAL` was added in it, and all other features in use are older.
 const LEAST_VERSION: (u32, u32, &str) = (2, 32, "2.32");
@@ -34,6 +35,8 @@ pub struct GitSettings {
     pub may_ask: bool,
     /// Whether the user configured an ssh command (`GIT_SSH_COMMAND`, `GIT_SSH`, `core.sshCommand`).
     pub own_ssh: bool,
+    /// The credentials of the addresses that git may use. They are hidden in its messages.
+    pub secrets: Secrets,
     /// Whether git syncs what it writes into the project's repository, as with `core.fsync=committed`. Otherwise the
     /// user's settings apply.
     pub sync: bool,
@@ -94,6 +97,11 @@ impl Git {
             return Err(GitError::TooOld { found, needed });
         }
         Ok(git)
+    }
+
+    /// Returns the credentials that are hidden in git's messages.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.settings.secrets
     }
 
     /// Returns the same git with other settings.
@@ -168,7 +176,7 @@ impl Git {
     }
 
     fn prepare<A: AsRef<OsStr>>(&self, repository: Option<&Path>, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
-        let GitSettings { for_others, allowed_protocols, may_ask, own_ssh, sync: _ } = &self.settings;
+        let GitSettings { for_others, allowed_protocols, may_ask, own_ssh, secrets: _, sync: _ } = &self.settings;
         let mut command = Command::new(&self.program);
         command.arg("--no-replace-objects");
         for setting in FIXED {
@@ -312,6 +320,7 @@ impl<'a> Run<'a> {
         if status.success() {
             return Ok(output);
         }
+        let said = self.without_secrets(&said);
         match local_fault(&said, ended_by_signal(status)) {
             Some(message) => {
                 let (command, folder) = (self.name, self.folder);
@@ -319,6 +328,13 @@ impl<'a> Run<'a> {
             }
             None => Err(Unsuccessful::Complaint { text: readable(&said), printed: output }),
         }
+    }
+
+    /// Hides the credentials of the addresses among git's settings and arguments in what it printed.
+    fn without_secrets(&self, said: &[u8]) -> Vec<u8> {
+        let mut secrets = self.git.settings.secrets.clone();
+        secrets.extend(self.command.get_args().map(OsStr::to_string_lossy));
+        secrets.hide(&String::from_utf8_lossy(said)).into_bytes()
     }
 
     /// Returns the error for a git process that could not be started. It reports git as missing only if the program was

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::process::Unsuccessful;
 use super::scratch::Scratch;
 use super::{GitError, Result};
-use crate::model::{GitUrl, Revision, redacted};
+use crate::model::{GitUrl, Revision, redacted_address};
 
 /// The largest `.gitmodules` that is read, in bytes.
 const MAX_GITMODULES: u64 = 1 << 20;
@@ -53,7 +53,7 @@ impl Scratch<'_> {
                 address: self.address.clone(),
                 revision,
                 path: path.clone(),
-                url: redacted(address),
+                url: redacted_address(address),
                 source,
             })?;
             submodules.push(Submodule { path, url: resolved, revision: pinned });

@@ -10,7 +10,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use serde_json::{Map, Value};
 
 use super::{Entry, Lock, LockKind, Source};
-use crate::model::redacted;
+use crate::model::redacted_address;
 use crate::term::{Spanned, Term};
 
 impl Serialize for Lock {
@@ -44,7 +44,7 @@ impl Serialize for Shaped<'_> {
             }
             Source::Git(git) => {
                 map.serialize_entry("kind", "git")?;
-                map.serialize_entry("url", &redacted(&git.url))?;
+                map.serialize_entry("url", &redacted_address(&git.url))?;
                 if self.kind == LockKind::Mix {
                     map.serialize_entry("rev", &git.revision.as_deref())?;
                     map.serialize_entry("options", &object(git.options.iter().cloned()))?;

@@ -60,7 +60,7 @@ pub use git_address::{GitAddress, GitAddressError, GitUrl};
 pub use git_name::{GitName, GitNameError, Revision};
 pub use manifest::{EntryId, Manifest, ManifestError, Storage, StoredEntry, StoredRelease};
 pub use name::{NameError, PackageName, RepositoryName};
-pub use redacted::redacted;
+pub use redacted::{Secrets, redacted, redacted_address};
 pub use release::ReleaseId;
 pub use remote::Remote;
 pub use remotes::Remotes;

@@ -11,7 +11,7 @@ use super::{OpError, Result, trust, upstream};
 use crate::config::{self, Config, Layer, Tracked};
 use crate::git::{Git, GitSettings, ProjectGit};
 use crate::lock::Lock;
-use crate::model::Remote;
+use crate::model::{Remote, Secrets};
 use crate::plan::Wanted;
 use crate::store::{Branch, Discovery, ObjectId, Repository, Snapshot};
 
@@ -163,9 +163,26 @@ impl Project {
         let own_ssh = self.environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some()
             || self.repository.setting("core.sshCommand").is_some();
         let sync = !self.repository.has_fsync_setting();
-        let settings = GitSettings { may_ask, own_ssh, sync, ..GitSettings::default() };
+        let secrets = self.secrets();
+        let settings = GitSettings { may_ask, own_ssh, sync, secrets, ..GitSettings::default() };
         let directory = self.repository.worktree().unwrap_or(self.repository.common_dir());
         Ok(ProjectGit::find(settings, directory, self.repository.git_dir())?)
+    }
+
+    /// Returns the credentials in the addresses that git may use on its own: of remotes, rewrite rules and proxies.
+    fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        for (section, name) in [("remote", "url"), ("remote", "pushurl"), ("remote", "proxy"), ("branch", "remote")] {
+            secrets.extend(self.repository.all_settings_by_subsection(section, name).into_iter().map(|(_, url)| url));
+        }
+        for name in ["insteadOf", "pushInsteadOf"] {
+            let rules = self.repository.all_settings_by_subsection("url", name);
+            secrets.extend(rules.into_iter().flat_map(|(base, prefix)| [base, prefix]));
+        }
+        secrets.extend(["remote.pushDefault", "http.proxy"].into_iter().filter_map(|key| self.repository.setting(key)));
+        let proxies = ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+        secrets.extend(proxies.into_iter().filter_map(|name| self.environment.get(name)));
+        secrets
     }
 
     /// Returns the mirror branch's current snapshot, or `None` if there is no mirror.

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::lock::{GitSource, HexSource, Located, Lock, LockError, LockKind, Source};
 use crate::model::{
-    GitAddressError, GitName, GitUrl, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName, Revision, redacted,
+    GitAddressError, GitName, GitUrl, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName, Revision,
+    redacted_address,
 };
 
 /// A release that a lock pins.
@@ -208,7 +209,7 @@ fn pin(source: &HexSource) -> Result<Pin, LockError> {
 fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<GitPin, Unmirrored>, LockError> {
     let text = source.revision.as_ref().map(|revision| revision.text.clone());
     let unmirrored = |reason| {
-        let url = redacted(&source.url.text);
+        let url = redacted_address(&source.url.text);
         Ok(Err(Unmirrored { app: app.clone(), url, revision: text.clone(), reason }))
     };
     let url: GitUrl = match source.url.text.parse() {

@@ -209,3 +209,42 @@ fn a_password_in_a_setting_is_not_shown() {
         assert!(!ran.stdout.contains(SECRET) && !ran.stderr.contains(SECRET), "{ran:?}");
     }
 }
+
+/// Addresses whose password some programs do not take for one, or that git prints without their scheme.
+const ODD: [&str; 7] = [
+    "git://u:top-secret@127.0.0.1:1/x",
+    "https:///u:top-secret@127.0.0.1:1/x",
+    "https://u:s/top-secret@127.0.0.1:1/x",
+    "https://u:s?top-secret@127.0.0.1:1/x",
+    "https://u:a top-secret@127.0.0.1:1/x",
+    "u:top-secret@127.0.0.1:1",
+    "nonsense://u:top-secret@127.0.0.1:1/x",
+];
+
+#[test]
+fn a_password_in_an_odd_address_is_not_shown() {
+    let stage = Stage::mirrored();
+    let is_silent = |ran: &Ran| assert!(!ran.stdout.contains(SECRET) && !ran.stderr.contains(SECRET), "{ran:?}");
+    for address in ODD {
+        stage.git(&["config", "remote.origin.url", address]);
+        for arguments in [&["push"][..], &["pull"], &["status"], &["push", address], &["pull", address]] {
+            is_silent(&stage.run(arguments));
+        }
+        for arguments in [&["status", "--settings"][..], &["status", "--settings", "--json"], &["update"]] {
+            is_silent(&stage.run_with(arguments, &[("HEXMIRROR_URL", address), ("HEX_MIRROR", address)]));
+        }
+        let revision = "7497b99d2e3cb85ae0435c4d7514b1dff09f82e3";
+        for end in ["", " b"] {
+            stage.write("mix.lock", &format!("%{{\n\"lib\": {{:git, \"{address}\", \"{revision}\", []}}{end}\n}}\n"));
+            let commands = [
+                &["lock", "mix.lock"][..],
+                &["lock", "--json", "mix.lock"],
+                &["update"],
+                &["status", "--json"],
+                &["diff"],
+                &["env", "--format=gitconfig"],
+            ];
+            commands.into_iter().for_each(|arguments| is_silent(&stage.run(arguments)));
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use git_hexmirror::lock::{Lock, LockKind, Source};
-use git_hexmirror::model::redacted;
+use git_hexmirror::model::redacted_address;
 use git_hexmirror::ops::{self, LockText, OpError};
 
 use super::CommandError;
@@ -55,7 +55,7 @@ fn print(session: &Session, lock: &Lock) -> std::io::Result<()> {
             Source::Package { version } => (format!("{} {version}", entry.app), "hexpm".to_owned()),
             Source::Git(source) => {
                 let revision = source.revision.as_ref().map_or("", |revision| &revision.text);
-                (format!("{} {} {revision}", entry.app, redacted(&source.url)), "git".to_owned())
+                (format!("{} {} {revision}", entry.app, redacted_address(&source.url)), "git".to_owned())
             }
             Source::Unknown { kind } => (entry.app.to_string(), kind.clone()),
         };
