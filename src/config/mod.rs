@@ -11,11 +11,12 @@ mod tracked;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::{EntryId, Fingerprint, FingerprintError, NameError, RepositoryName};
+use crate::model::{EntryId, Fingerprint, FingerprintError, NameError, RepositoryName, shortened};
 
 use setting::repository_name;
 pub use setting::{Setting, SettingValue};
@@ -42,6 +43,24 @@ pub struct ConfigError {
     pub origin: String,
     /// What is wrong with it.
     pub problem: String,
+    /// The position in the tracked file, if the file is not valid TOML or has an unknown key.
+    pub excerpt: Option<Excerpt>,
+}
+
+/// A position in the tracked file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The content of the file.
+    pub text: String,
+    /// The position, in bytes of the file.
+    pub span: Range<usize>,
+}
+
+impl ConfigError {
+    /// Creates an error without an excerpt. Shortens the problem, because it may quote a value of any length.
+    pub fn new(origin: impl Into<String>, problem: impl fmt::Display) -> Self {
+        Self { origin: origin.into(), problem: shortened(&problem.to_string()).into_owned(), excerpt: None }
+    }
 }
 
 /// The settings of one source. An absent setting is taken from the next source.
@@ -275,9 +294,8 @@ impl Config {
                 }
                 config.public_key = config.public_key.take().or_else(|| of_layer.public_key.clone());
                 if let (None, Some(signer)) = (config.signer, &of_layer.signer) {
-                    let error = |error: FingerprintError| ConfigError {
-                        origin: format!("git's setting hexmirror.{name}.signer"),
-                        problem: error.to_string(),
+                    let error = |error: FingerprintError| {
+                        ConfigError::new(format!("git's setting hexmirror.{name}.signer"), error)
                     };
                     config.signer = Some(signer.parse().map_err(error)?);
                 }
@@ -286,17 +304,17 @@ impl Config {
         let jobs = layers().find_map(|(layer, _)| layer.jobs);
         if jobs.is_some_and(|jobs| jobs == 0 || jobs > MAX_JOBS) {
             let problem = format!("must be between 1 and {MAX_JOBS}");
-            return Err(ConfigError { origin: "the setting jobs".into(), problem });
+            return Err(ConfigError::new("the setting jobs", problem));
         }
         let timeout = layers().find_map(|(layer, _)| layer.timeout);
         if timeout.is_some_and(|seconds| seconds == 0 || seconds > MAX_TIMEOUT) {
             let problem = format!("must be between 1 and {MAX_TIMEOUT} seconds");
-            return Err(ConfigError { origin: "the setting timeout".into(), problem });
+            return Err(ConfigError::new("the setting timeout", problem));
         }
         let keep_days = layers().find_map(|(layer, _)| layer.prune.keep_days);
         if keep_days.is_some_and(|days| days > MAX_DAYS) {
             let problem = format!("must be at most {MAX_DAYS}");
-            return Err(ConfigError { origin: "the setting prune.keep_days".into(), problem });
+            return Err(ConfigError::new("the setting prune.keep_days", problem));
         }
         let branch = layers().find_map(|(layer, _)| layer.branch.clone());
         Ok(Self {
@@ -329,7 +347,7 @@ fn opaque(names: &[String]) -> Result<BTreeSet<EntryId>, ConfigError> {
         Ok(EntryId { repository: repository.parse()?, package: package.parse()? })
     };
     let read = names.iter().map(package).collect::<Result<_, NameError>>();
-    read.map_err(|error| ConfigError { origin: "the setting opaque".into(), problem: error.to_string() })
+    read.map_err(|error| ConfigError::new("the setting opaque", error))
 }
 
 /// Removes a leading `./` from a path or glob, because the paths that it is matched against have none.
@@ -393,8 +411,8 @@ mod tests {
         assert!(named.contains(&"castore".to_owned()) && named.iter().any(|name| name.contains("keys")), "{named:?}");
         let git = Layer::from_git(settings(&[("hexmirror.opaque", "a b")]), |_| Vec::new()).unwrap();
         assert_eq!(Config::from_layers(&[git], &tracked).unwrap().opaque.len(), 2);
-        let error = Config::from_layers(&[], &Layer::from_toml("opaque = ['../x']").unwrap()).unwrap_err();
-        assert!(error.to_string().contains("opaque"), "{error}");
+        let error = Layer::from_toml("opaque = ['../x']").unwrap_err();
+        assert!(error.to_string().starts_with(".hexmirror.toml: the setting opaque: "), "{error}");
     }
 
     #[test]
@@ -405,10 +423,12 @@ mod tests {
         assert!(Layer::from_toml(&many(257)).unwrap_err().to_string().contains("256 repositories"));
         let error = Layer::from_environment(variables(&[("HEXMIRROR_JOBS", "many")])).unwrap_err();
         assert_eq!(error.origin, "HEXMIRROR_JOBS");
-        assert!(Config::from_layers(&[], &Layer::from_toml("jobs = 0").unwrap()).is_err());
+        let own = Layer { jobs: Some(0), ..Layer::default() };
+        assert!(Config::from_layers(&[own], &Layer::default()).is_err());
+        assert!(Layer::from_toml("jobs = 0").is_err());
         let error = Layer::from_git(settings(&[("hexmirror.prePush", "pull")]), |_| Vec::new()).unwrap_err();
         assert!(error.to_string().contains("expected one of `push`, `check`, `off`"), "{error}");
-        assert!(Config::from_layers(&[], &Layer::from_toml("timeout = 0").unwrap()).is_err());
-        assert!(Config::from_layers(&[], &Layer::from_toml("[repositories.'../x']").unwrap()).is_err());
+        assert!(Layer::from_toml("timeout = 0").is_err());
+        assert!(Layer::from_toml("[repositories.'../x']").is_err());
     }
 }

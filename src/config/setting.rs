@@ -211,10 +211,7 @@ impl FromIterator<Setting> for Layer {
 
 /// Parses the name of the repository that a setting is for.
 pub(super) fn repository_name(name: &str) -> Result<RepositoryName, ConfigError> {
-    name.parse().map_err(|error: NameError| ConfigError {
-        origin: "the setting repositories".into(),
-        problem: error.to_string(),
-    })
+    name.parse().map_err(|error: NameError| ConfigError::new("the setting repositories", error))
 }
 
 #[cfg(test)]

@@ -1,26 +1,61 @@
 //! Reads the settings of one source: the tracked file, the environment, or git's configuration.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use serde::Deserialize;
 
-use super::{ConfigError, FILE, HooksLayer, KeySetting, Layer, PruneLayer, RepositoryLayer};
+use super::{Config, ConfigError, Excerpt, FILE, HooksLayer, KeySetting, Layer, PruneLayer, RepositoryLayer, Setting};
 
 /// The maximum number of repositories in the tracked file. A key file is read for each of them.
 const MAX_REPOSITORIES: usize = 256;
+/// The maximum number of values in a list of the tracked file.
+const MAX_NAMES: usize = 1000;
+/// The maximum length of a value in the tracked file, in bytes, except for a key.
+const MAX_TEXT: usize = 1024;
 
 impl Layer {
     /// Reads the tracked file.
     ///
     /// # Errors
-    /// Fails if the file is not TOML, has an unknown key, or names more than 256 repositories.
+    /// Fails if it is not TOML, has an unknown key, or has a value that is invalid or out of bounds.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let error = |problem| ConfigError { origin: FILE.into(), problem };
-        let layer: Self = toml::from_str(text).map_err(|problem| error(problem.to_string()))?;
-        if layer.repositories.len() > MAX_REPOSITORIES {
-            return Err(error(format!("more than {MAX_REPOSITORIES} repositories")));
-        }
+        let excerpt = |span| Excerpt { text: text.to_owned(), span };
+        let layer: Self = toml::from_str(text).map_err(|error| ConfigError {
+            excerpt: error.span().map(excerpt),
+            ..ConfigError::new(FILE, error.message())
+        })?;
+        layer.check_bounds()?;
+        // An error about a value that comes from the file names the file.
+        Config::from_layers(&[], &layer).map_err(|error| ConfigError::new(FILE, error))?;
         Ok(layer)
+    }
+
+    /// Checks the number and the length of the tracked file's values. Without bounds, whoever writes the file decides
+    /// how long each checkout and push takes.
+    fn check_bounds(&self) -> Result<(), ConfigError> {
+        let error = |problem: String| Err(ConfigError::new(FILE, problem));
+        if self.repositories.len() > MAX_REPOSITORIES {
+            return error(format!("more than {MAX_REPOSITORIES} repositories"));
+        }
+        for setting in self.settings().map_err(|error| ConfigError::new(FILE, error))? {
+            let texts = match &setting {
+                Setting::Locks(list) | Setting::Opaque(list) | Setting::Submodules(list) | Setting::KeepTags(list) => {
+                    list.as_slice()
+                }
+                Setting::Branch(text) | Setting::Url(_, text) | Setting::PublicKey(_, KeySetting::File(text)) => {
+                    slice::from_ref(text)
+                }
+                _ => &[],
+            };
+            if texts.len() > MAX_NAMES {
+                return error(format!("{} has more than {MAX_NAMES} values", setting.name()));
+            }
+            if texts.iter().any(|text| text.len() > MAX_TEXT) {
+                return error(format!("{} has a value of more than {MAX_TEXT} bytes", setting.name()));
+            }
+        }
+        Ok(())
     }
 
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by whitespace), `HEXMIRROR_JOBS`,
@@ -123,7 +158,7 @@ fn word<T: for<'a> Deserialize<'a>>(origin: &str, text: String) -> Result<T, Con
     use serde::de::IntoDeserializer;
     use serde::de::value::{Error, StringDeserializer};
     let read: StringDeserializer<Error> = text.into_deserializer();
-    T::deserialize(read).map_err(|error| ConfigError { origin: origin.into(), problem: error.to_string() })
+    T::deserialize(read).map_err(|error| ConfigError::new(origin, error))
 }
 
 /// Parses a boolean as in git's configuration (git-config(1), "Values").
@@ -131,13 +166,12 @@ fn boolean(origin: &str, text: &str) -> Result<bool, ConfigError> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" | "" => Ok(false),
-        _ => Err(ConfigError { origin: origin.into(), problem: format!("{text:?} is neither true nor false") }),
+        _ => Err(ConfigError::new(origin, format!("{text:?} is neither true nor false"))),
     }
 }
 
 fn number(origin: &str, text: &str) -> Result<usize, ConfigError> {
-    let problem = || format!("{text:?} is not a number");
-    text.trim().parse().map_err(|_| ConfigError { origin: origin.into(), problem: problem() })
+    text.trim().parse().map_err(|_| ConfigError::new(origin, format!("{text:?} is not a number")))
 }
 
 fn words(text: &str) -> Vec<String> {

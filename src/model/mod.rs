@@ -49,6 +49,7 @@ mod redacted;
 mod release;
 mod remote;
 mod remotes;
+mod shortened;
 mod stored_git;
 mod version;
 
@@ -64,5 +65,6 @@ pub use redacted::{Secrets, redacted, redacted_address};
 pub use release::ReleaseId;
 pub use remote::Remote;
 pub use remotes::Remotes;
+pub use shortened::shortened;
 pub use stored_git::{GitContent, StoredGit, StoredRevision};
 pub use version::{Version, VersionError};

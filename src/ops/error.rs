@@ -13,7 +13,7 @@ use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
 use crate::model::{
-    EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, local_cause,
+    EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, local_cause, shortened,
 };
 use crate::plan::LostFact;
 use crate::serve::{ServeError, TlsError};
@@ -106,7 +106,7 @@ pub enum OpError {
         near: Vec<String>,
     },
     /// A lock or another file from the worktree or a commit is refused.
-    #[error("{file} {reason}; refusing to read it")]
+    #[error("{} {reason}; refusing to read it", shortened(file))]
     Refused {
         /// The file, from the root of the worktree.
         file: String,
@@ -114,7 +114,7 @@ pub enum OpError {
         reason: FileRefusal,
     },
     /// A file of the project cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", shortened(&path.to_string_lossy()))]
     Read {
         /// The file.
         path: PathBuf,

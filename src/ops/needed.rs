@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::project::{LOCKS, LOCKS_SETTING, LockFile, SKIPPED, are_literal, glob_set, walk};
+use super::project::{LOCKS, LockFile, SKIPPED, are_literal, glob_set, walk};
 use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_below, read_committed};
 use super::{OpError, Project, Result, read_locks};
 use crate::config::{self, Layer};
@@ -38,9 +38,10 @@ struct Names {
 }
 
 impl Names {
-    fn new(configured: &[String]) -> Result<Self> {
+    /// Parses configured locks. `origin` describes their source in errors.
+    fn new(origin: &str, configured: &[String]) -> Result<Self> {
         let literal = configured.iter().filter(|name| are_literal(std::slice::from_ref(name))).cloned().collect();
-        Ok(Self { globs: glob_set(LOCKS_SETTING, configured, true)?, literal })
+        Ok(Self { globs: glob_set(origin, configured, true)?, literal })
     }
 
     fn has(&self, path: &str) -> bool {
@@ -57,7 +58,7 @@ pub(super) fn needed(project: &Project, scope: &LockScope, progress: &dyn Progre
     let repository = &project.repository;
     // As in git's own patterns for tags, `*` also matches slashes.
     let tags = glob_set("the tags to keep", &scope.tags, false)?;
-    let configured = Names::new(project.config.locks.as_deref().unwrap_or_default())?;
+    let configured = Names::new(project.locks_setting(), project.config.locks.as_deref().unwrap_or_default())?;
     let live = repository.live(&project.branch, |tag| tags.is_match(tag), |path| configured.has(path))?;
     if scope.strict {
         warn(project, &live, progress);
@@ -140,7 +141,7 @@ impl<'a> Search<'a> {
                 Err(OpError::Refused { .. }) => None,
                 settings => tracked_names(&settings?),
             };
-            self.tracked.insert(blob, names.unwrap_or(Names::new(&[])?));
+            self.tracked.insert(blob, names.unwrap_or(Names::new(config::FILE, &[])?));
         }
         let (configured, tracked) = (&self.configured, settings.and_then(|blob| self.tracked.get(&blob)));
         let is_lock = |path: &str| configured.has(path) || tracked.is_some_and(|tracked| tracked.globs.is_match(path));
@@ -205,7 +206,7 @@ impl<'a> Search<'a> {
 /// Reads the lock names from tracked settings. Returns `None` if the settings are invalid.
 fn tracked_names(settings: &[u8]) -> Option<Names> {
     let layer = Layer::from_toml(&String::from_utf8_lossy(settings)).ok()?;
-    Names::new(&layer.locks.unwrap_or_default()).ok()
+    Names::new(config::FILE, &layer.locks.unwrap_or_default()).ok()
 }
 
 fn file_name(path: &str) -> &str {

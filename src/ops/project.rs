@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 
 use super::worktree::{MAX_KEY, MAX_LOCK, MAX_SETTINGS, read_committed, read_regular, read_tracked};
 use super::{OpError, Result, trust, upstream};
-use crate::config::{self, Config, Layer, Tracked};
+use crate::config::{Config, ConfigError, FILE, Layer, Tracked};
 use crate::git::{Git, GitSettings, ProjectGit};
 use crate::lock::Lock;
-use crate::model::{Remote, Secrets};
+use crate::model::{Remote, Secrets, shortened};
 use crate::plan::Wanted;
 use crate::store::{Branch, Discovery, ObjectId, Repository, Snapshot};
 
 /// The lock names to search for if none are configured.
 pub(super) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
-/// The name of the lock setting in error messages.
-pub(super) const LOCKS_SETTING: &str = "the setting locks";
+/// The number of configured locks that an error names.
+const NAMED: usize = 3;
 /// The maximum length of a glob, in bytes.
 const MAX_GLOB: usize = 1024;
 /// The maximum number of alternatives in braces per glob, because the glob compiler is recursive.
@@ -139,12 +139,16 @@ impl Project {
         )?;
         let variables = Layer::from_environment(|name| environment.get(name))?;
         let own = [flags, variables, git];
-        let tracked = match read_tracked(&repository, config::FILE, MAX_SETTINGS)? {
+        let tracked = match read_tracked(&repository, FILE, MAX_SETTINGS)? {
             Some(bytes) => judged(&repository, &String::from_utf8_lossy(&bytes), &own, &environment)?,
             None => Tracked::default(),
         };
         let config = Config::from_layers(&own, &tracked.in_force())?;
-        let branch = repository.branch(&config.branch)?;
+        let branch = repository.branch(&config.branch);
+        let branch = match own.iter().any(|layer| layer.branch.is_some()) {
+            false if tracked.in_force().branch.is_some() => branch.map_err(|error| ConfigError::new(FILE, error))?,
+            _ => branch?,
+        };
         Ok(Self { repository, branch, config, tracked, own, environment, directory: directory.to_owned() })
     }
 
@@ -232,7 +236,7 @@ impl Project {
     }
 
     fn no_lock(&self, lacking: &[String]) -> OpError {
-        let wanted = if lacking.is_empty() { LOCKS.join(" or ") } else { lacking.join(" and no ") };
+        let wanted = if lacking.is_empty() { LOCKS.join(" or ") } else { named(lacking, " and no ") };
         let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
         OpError::NoLock { wanted, directory }
     }
@@ -245,9 +249,18 @@ impl Project {
         }
     }
 
+    /// Describes the setting that names the locks.
+    pub(super) fn locks_setting(&self) -> &'static str {
+        if self.own.iter().any(|layer| layer.locks.is_some()) {
+            "the setting locks"
+        } else {
+            "locks of .hexmirror.toml"
+        }
+    }
+
     /// Describes which locks are searched for.
     pub(super) fn wanted_locks(&self) -> String {
-        self.config.locks.as_ref().map_or_else(|| LOCKS.join(" or "), |globs| globs.join(" or "))
+        self.config.locks.as_ref().map_or_else(|| LOCKS.join(" or "), |globs| named(globs, " or "))
     }
 
     /// Returns the sorted paths of the locks in a commit: those configured, otherwise those in its root folder.
@@ -260,7 +273,7 @@ impl Project {
             // Names without wildcards do not require a walk through the whole tree.
             Some(globs) if are_literal(globs) => globs.clone(),
             Some(globs) => {
-                let set = glob_set(LOCKS_SETTING, globs, true)?;
+                let set = glob_set(self.locks_setting(), globs, true)?;
                 self.repository.paths_at(commit)?.into_iter().filter(|path| set.is_match(path)).collect()
             }
             None => LOCKS.map(str::to_owned).into(),
@@ -294,7 +307,7 @@ impl Project {
             None => self.repository.head().map_or(Ok(Vec::new()), |head| self.repository.paths_at(head))?,
         };
         for glob in globs {
-            let set = glob_set(LOCKS_SETTING, std::slice::from_ref(glob), true)?;
+            let set = glob_set(self.locks_setting(), std::slice::from_ref(glob), true)?;
             let matching = || files.iter().filter(|file| set.is_match(file)).cloned().collect();
             let named: Vec<String> = if literal(glob) { vec![glob.clone()] } else { matching() };
             let mut found = false;
@@ -345,10 +358,17 @@ impl Project {
     }
 }
 
+/// Names the first of some configured locks.
+fn named(locks: &[String], separator: &str) -> String {
+    let first: Vec<_> = locks.iter().take(NAMED).map(|lock| shortened(lock)).collect();
+    let more = locks.len() - first.len();
+    first.join(separator) + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
+
 /// Decides which tracked settings take effect, given the user's own settings.
 fn judged(repository: &Repository, text: &str, own: &[Layer], environment: &Environment) -> Result<Tracked> {
     let tracked = Layer::from_toml(text)?.with_key_files(|file| match read_tracked(repository, file, MAX_KEY) {
-        Ok(bytes) => bytes.ok_or_else(|| format!("{file} does not exist")),
+        Ok(bytes) => bytes.ok_or_else(|| format!("{} does not exist", shortened(file))),
         Err(error) => Err(upstream::with_causes(&error)),
     });
     let repositories = &tracked.repositories;
@@ -364,13 +384,18 @@ pub(super) fn are_literal(globs: &[String]) -> bool {
 /// Parses globs. `origin` describes their source in errors. With `literal_separator`, `*` does not match slashes, as in
 /// paths.
 pub(super) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) -> Result<globset::GlobSet> {
-    let unusable = |error: globset::Error| config::ConfigError { origin: origin.into(), problem: error.to_string() };
+    let unusable = |error: globset::Error| match error.kind() {
+        // The text is only that of the regular expressions, which the user did not write.
+        globset::ErrorKind::Regex(_) => ConfigError::new(origin, "the globs are too large or too many"),
+        _ => ConfigError::new(origin, error),
+    };
     let mut set = globset::GlobSetBuilder::new();
     for glob in globs {
         if glob.len() > MAX_GLOB || glob.matches('{').count() > MAX_BRACES {
             let start: String = glob.chars().take(20).collect();
-            let problem = format!("the glob {start:?}… has more than {MAX_GLOB} bytes or {MAX_BRACES} brace groups");
-            return Err(config::ConfigError { origin: origin.into(), problem }.into());
+            let problem =
+                format!("the glob {start:?}… has more than {MAX_GLOB} bytes or {MAX_BRACES} brace groups");
+            return Err(ConfigError::new(origin, problem).into());
         }
         set.add(globset::GlobBuilder::new(glob).literal_separator(literal_separator).build().map_err(unusable)?);
     }

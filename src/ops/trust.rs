@@ -41,10 +41,8 @@ fn in_environment(environment: &Environment) -> Result<BTreeSet<TrustHash>> {
 
 fn hashes(origin: &str, text: &str) -> Result<BTreeSet<TrustHash>> {
     let read = |word: &str| {
-        word.parse().map_err(|_| ConfigError {
-            origin: origin.to_owned(),
-            problem: format!("{word:?} is not a hash printed by `git hexmirror trust`"),
-        })
+        let problem = || format!("{word:?} is not a hash printed by `git hexmirror trust`");
+        word.parse().map_err(|_| ConfigError::new(origin, problem()))
     };
     Ok(text.split_whitespace().map(read).collect::<Result<_, ConfigError>>()?)
 }

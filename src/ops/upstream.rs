@@ -169,8 +169,7 @@ impl<'a> HexRepositories<'a> {
             first(&["https_proxy", "HTTPS_PROXY"]).as_deref(),
             first(&["no_proxy", "NO_PROXY"]).as_deref(),
         );
-        let of_environment = of_environment
-            .map_err(|error| ConfigError { origin: "http_proxy or https_proxy".into(), problem: error.to_string() })?;
+        let of_environment = of_environment.map_err(|error| ConfigError::new("http_proxy or https_proxy", error))?;
         let of_hex = self.hex.proxies.clone();
         let proxies = Proxies {
             http: of_environment.http.or(of_hex.http),
@@ -237,7 +236,7 @@ pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 fn address(url: &str, origin: &str) -> Result<WebUrl> {
-    let error = |error: WebUrlError| ConfigError { origin: origin.to_owned(), problem: error.to_string() };
+    let error = |error: WebUrlError| ConfigError::new(origin, error);
     Ok(url.parse().map_err(error)?)
 }
 

@@ -183,12 +183,96 @@ fn a_proxy_of_the_environment_is_used() {
 #[test]
 fn a_glob_is_bounded() {
     let stage = Stage::new();
-    let nested = format!("{}{}", "{".repeat(100_000), "}".repeat(100_000));
+    let nested = format!("{}{}", "{".repeat(50_000), "}".repeat(50_000));
     for glob in [nested, "x".repeat(5_000), "{a,b}/".repeat(17) + "mix.lock"] {
-        stage.write(".hexmirror.toml", &format!("locks = [{glob:?}]\n"));
-        let ran = stage.run(&["status"]).exits(2).says("the setting locks").says("the glob \"");
+        let ran = stage.run(&["status", "--lock", &glob]).exits(2).says("the setting locks").says("the glob \"");
         assert!(ran.stderr.len() < 400, "{ran:?}");
     }
     stage.write(".hexmirror.toml", "locks = [\"{mix,rebar}.lock\"]\n");
     stage.run(&["status"]).exits(1);
+}
+
+/// The maximum length of a line of an error, in characters.
+const MAX_LINE: usize = 500;
+
+/// Checks that all lines of an error are short.
+#[track_caller]
+fn short(ran: Ran) -> Ran {
+    assert!(ran.stderr.lines().count() < 12, "{} lines", ran.stderr.lines().count());
+    for line in ran.stderr.lines() {
+        assert!(line.chars().count() < MAX_LINE, "{}", line.chars().take(MAX_LINE).collect::<String>());
+    }
+    ran
+}
+
+#[test]
+fn a_list_of_the_tracked_file_has_at_most_1000_values() {
+    let stage = Stage::mirrored();
+    let list = |value: &str, number: usize| {
+        let values: Vec<String> =
+            (0..number).map(|id| format!("\"{}\"", value.replace('#', &id.to_string()))).collect();
+        format!("[{}]", values.join(","))
+    };
+    for (setting, value) in [("locks", "x#"), ("opaque", "x#"), ("submodules", "x#"), ("prune.keep_tags", "*a*b*%x#*c")]
+    {
+        let set = |number: usize| stage.write(".hexmirror.toml", &format!("{setting} = {}\n", list(value, number)));
+        set(1001);
+        let ran = stage.run(&["status"]).exits(2);
+        short(ran).says(&format!("error: .hexmirror.toml: {setting} has more than 1000 values\n"));
+        set(1000);
+        let ran = short(stage.run(&["status"]).exits(if setting == "locks" { 2 } else { 0 }));
+        if setting == "locks" {
+            ran.says("no x0 and no x1 and no x2 and 997 more");
+        }
+    }
+    // Together, globs may still be too large.
+    stage.write(".hexmirror.toml", &format!("[prune]\nkeep_tags = {}\n", list(&"*ä?".repeat(100), 1000)));
+    short(stage.run(&["prune", "--dry-run"]).exits(2)).says("the globs are too large or too many");
+}
+
+#[test]
+fn an_error_names_the_tracked_file_and_quotes_little_of_it() {
+    let stage = Stage::mirrored();
+    let long = "x".repeat(500_000);
+    for (toml, problem) in [
+        (format!("{long} = 1"), ".hexmirror.toml:1:1\n"),
+        (format!("jobs = \"{long}\""), ".hexmirror.toml:1:8\n"),
+        (
+            format!("branch = \"hexmirror{long}\""),
+            "error: .hexmirror.toml: branch has a value of more than 1024 bytes\n",
+        ),
+        ("branch = \"hexmirror..\"".into(), "error: .hexmirror.toml: \"hexmirror..\" is not a valid name"),
+        (format!("branch = \"hexmirror..{}\"", &long[..900]), "error: .hexmirror.toml: \"hexmirror..xxx"),
+        (format!("locks = [\"{long}\"]"), "error: .hexmirror.toml: locks has a value of more than 1024 bytes\n"),
+        (format!("locks = [\"{}[\"]", &long[..1000]), "error: locks of .hexmirror.toml: "),
+        (format!("locks = [\"{}\"]", &long[..1000]), "xxx…xxx"),
+        (
+            "jobs = 0".into(),
+            "error: .hexmirror.toml: the setting jobs: must be between 1 and 256\n",
+        ),
+        ("opaque = [\"a b\"]".into(), "error: .hexmirror.toml: the setting opaque: "),
+        (format!("[repositories.{long}]"), "error: .hexmirror.toml: the setting repositories: "),
+        (format!("[repositories.a]\nurl = \"{long}\""), "error: .hexmirror.toml: repositories.a.url has a value of"),
+        (format!("[repositories.a]\npublic_key = \"{long}\""), "error: .hexmirror.toml: repositories.a.public_key has"),
+    ] {
+        stage.write(".hexmirror.toml", &toml);
+        let ran = stage.run(&["status"]);
+        assert!(ran.code == Some(2) || ran.code == Some(5), "{ran:?}");
+        short(ran).says(problem);
+    }
+    fs::remove_file(stage.project.join(".hexmirror.toml")).unwrap();
+    short(stage.run_with(&["status"], &[("HEXMIRROR_JOBS", &long[..100_000])]).exits(2)).says("HEXMIRROR_JOBS: \"xxx");
+}
+
+#[test]
+fn an_error_in_the_tracked_file_is_shown_in_lines_of_which_each_is_escaped() {
+    let stage = Stage::mirrored();
+    stage.write(".hexmirror.toml", "jobs = 2\n\"a\\nerror: b\" = \"\u{202e}\" # c\n");
+    let ran = stage.run(&["status"]).exits(2);
+    assert!(ran.stderr.starts_with("error: unknown field `a\\nerror: b`, expected one of "), "{ran:?}");
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines[1..4], [" --> .hexmirror.toml:2:1", "  |", "2 | \"a\\nerror: b\" = \"\\u{202e}\" # c"]);
+    assert!(lines[4].starts_with("  | ^"), "{ran:?}");
+    stage.write(".hexmirror.toml", "branch = \"\u{1b}[31m\"\n");
+    stage.run(&["status"]).exits(2).says("\n1 | branch = \"\\u{1b}[31m\"\n  |");
 }

@@ -417,3 +417,33 @@ fn a_project_without_a_lock_or_in_a_conflict() {
     team.commit(&one, "Conflict");
     team.git(&one, &["push", "origin", "main"]).exits(1).says("unresolved merge conflict").says("--no-verify");
 }
+
+#[test]
+fn a_push_that_broken_settings_or_locks_stop_names_the_file_and_the_way_out() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet"]).ok();
+    let way_out = "hint: fix this and push again, or push without the mirror: `git push --no-verify`\n";
+    for (file, text) in [
+        (".hexmirror.toml", "x = 1"),
+        (".hexmirror.toml", "jobs = 0"),
+        (".hexmirror.toml", "[repositories.'a b']"),
+        (".hexmirror.toml", "branch = 'hexmirror..'"),
+        ("mix.lock", "%{ broken"),
+    ] {
+        team.git(&one, &["switch", "--quiet", "--create", "review", "main"]).ok();
+        fs::write(one.join(file), text).unwrap();
+        team.commit(&one, "Break it");
+        let push = ["push", "--quiet", "origin", "review"];
+        let ran = team.git(&one, &push).exits(1).says(way_out);
+        assert!(ran.stderr.contains(file) && !ran.stderr.contains("\\n"), "{ran:?}");
+        assert_eq!(team.tip_of(&team.remote, "refs/heads/review"), None);
+        team.git(&one, &[&push[..], &["--no-verify"]].concat()).ok();
+        // A checkout only says so.
+        team.git(&one, &["switch", "--quiet", "main"]).ok();
+        let ran = team.git(&one, &["switch", "--quiet", "review"]).ok();
+        assert!(ran.stderr.contains(file), "{ran:?}");
+        team.git(&one, &["push", "--quiet", "--no-verify", "origin", ":review"]).ok();
+        team.git(&one, &["switch", "--quiet", "main"]).ok();
+        team.git(&one, &["branch", "--quiet", "-D", "review"]).ok();
+    }
+}

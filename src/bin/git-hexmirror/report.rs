@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
+use git_hexmirror::config::{ConfigError, Excerpt};
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
 use git_hexmirror::ops::{Failure, FileRefusal, OpError};
@@ -12,6 +13,7 @@ use crate::commands::CommandError;
 use crate::machine;
 use crate::output::{BAD, BOLD, CHANGED, Output, Text, styled};
 use crate::session::Session;
+use crate::snippet::Marked;
 use crate::{push_rules, snippet};
 
 /// How many items of a list an error names before it only counts the rest.
@@ -93,6 +95,10 @@ fn show(output: &Output, title: &Text, error: &OpError) {
     match error {
         OpError::Lock { file, text, source } => {
             output.always(snippet::render(source, file, text, output.color()));
+        }
+        OpError::Config(ConfigError { origin, problem, excerpt: Some(Excerpt { text, span }) }) => {
+            let marked = Marked::setting(problem, span.clone());
+            output.always(snippet::render(marked, origin, text.as_bytes(), output.color()));
         }
         OpError::Several { errors } => {
             let (entries, others) = by_cause(errors);

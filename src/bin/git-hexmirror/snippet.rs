@@ -1,8 +1,11 @@
-//! Renders an error in a lock: the line that contains it, with the position marked.
+//! Renders an error in a lock or in the tracked settings: the line that contains it, with the position marked.
+
+use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use git_hexmirror::lock::LockError;
 use git_hexmirror::model::redacted;
+use git_hexmirror::term::Span;
 
 use crate::text::{Text, escaped};
 
@@ -13,19 +16,40 @@ const MARKED: usize = 60;
 /// How many bytes before, in and after the marked text are read: enough for the characters shown, however many bytes each takes.
 const LOOKED_AT: usize = 400;
 
-/// Renders the error in a few lines, including the line of the lock that contains it. `contents` are those of the file.
-pub fn render(error: &LockError, file: &str, contents: &[u8], color: bool) -> Text {
-    let (line, column) = error.line_column(contents);
-    let (before, marked, after) = pieces(error, contents);
+/// An error in a file, and its position.
+pub struct Marked<'a> {
+    message: &'a str,
+    label: &'a str,
+    span: Range<usize>,
+}
+
+impl<'a> From<&'a LockError> for Marked<'a> {
+    fn from(error: &'a LockError) -> Self {
+        Self { message: &error.message, label: &error.label, span: error.span.range() }
+    }
+}
+
+impl<'a> Marked<'a> {
+    /// An error in the tracked settings.
+    pub fn setting(message: &'a str, span: Range<usize>) -> Self {
+        Self { message, label: "", span }
+    }
+}
+
+/// Renders the error in a few lines, including the line of the file that contains it. `contents` are those of the file.
+pub fn render<'a>(error: impl Into<Marked<'a>>, file: &str, contents: &[u8], color: bool) -> Text {
+    let error = error.into();
+    let (line, column) = Span::new(error.span.start, error.span.end).line_column(contents);
+    let (before, marked, after) = pieces(&error.span, contents);
     let cut = before.chars().count() > AROUND;
     let moved = cut || before.chars().count() + 1 != column;
     let before = if cut { format!("…{}", last(&before, AROUND)) } else { before };
     let (marked, after) = (first(&marked, MARKED), first(&after, AROUND));
     let span = before.len()..before.len() + marked.len();
-    let mark = AnnotationKind::Primary.span(span).label(escaped(&error.label));
+    let mark = AnnotationKind::Primary.span(span).label(escaped(error.label));
     let snippet = Snippet::source(format!("{before}{marked}{after}")).line_start(line).annotation(mark);
     let file = &*escaped(file);
-    let title = Level::ERROR.primary_title(escaped(&error.message));
+    let title = Level::ERROR.primary_title(escaped(error.message));
     // A snippet with a path prints the column within the text that it is given, which is wrong if that was cut or escaped.
     let report = if moved {
         title.element(Origin::path(file).line(line).char_column(column)).element(snippet)
@@ -37,8 +61,7 @@ pub fn render(error: &LockError, file: &str, contents: &[u8], color: bool) -> Te
 }
 
 /// Returns the line that contains the error in three pieces: the text before, in and after the marked span.
-fn pieces(error: &LockError, contents: &[u8]) -> (String, String, String) {
-    let span = error.span.range();
+fn pieces(span: &Range<usize>, contents: &[u8]) -> (String, String, String) {
     let start = span.start.min(contents.len());
     let line_start = contents[..start].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     let line_end = contents[start..].iter().position(|&byte| byte == b'\n').map_or(contents.len(), |end| start + end);

@@ -56,15 +56,16 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 }
 
 fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
-    let project = session.project()?;
     let remote = &Remote::from(arguments.first().map_or("origin", String::as_str));
-    let code = match ops::check_push(&project, remote, &pushed::parse(input)) {
-        Ok(PushCheck::Nothing) => Ok(0),
-        Ok(PushCheck::Share { needed }) => share(session, &project, remote, needed),
-        Ok(PushCheck::Stale { refs }) => Ok(stop(session, &project, refs, "")),
-        Err(error) => Err(error.into()),
+    let check = || -> Outcome {
+        let project = session.project()?;
+        match ops::check_push(&project, remote, &pushed::parse(input))? {
+            PushCheck::Nothing => Ok(0),
+            PushCheck::Share { needed } => share(session, &project, remote, needed),
+            PushCheck::Stale { refs } => Ok(stop(session, &project, refs, "")),
+        }
     };
-    code.or_else(|error| {
+    check().or_else(|error| {
         let code = report::report(session, &error);
         advise(&session.output, "fix this and push again");
         Ok(code)
