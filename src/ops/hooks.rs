@@ -1,5 +1,6 @@
 //! Installs the hooks and implements what they do.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::integrate::covers;
@@ -131,9 +132,13 @@ impl PushedLocks {
 /// Ignores tags, deletions, the mirror branch itself, and commits whose locks the remote already has.
 ///
 /// # Errors
-/// Fails if a lock is invalid or the mirror cannot be read. Also fails if the mirror branch is among the pushed refs
-/// and contains a registry entry that its repository did not sign.
+/// Fails if a lock is invalid or the mirror cannot be read. Also fails if a pushed ref contains a mirror with a registry
+/// entry that its repository did not sign.
 pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Result<PushCheck> {
+    // Tracked settings come with a branch. They must not disable the check of a mirror.
+    if project.own_pre_push() != Some(PrePush::Off) {
+        check_mirrors(project, remote, refs)?;
+    }
     let mode = project.config.pre_push;
     if mode == PrePush::Off {
         return Ok(PushCheck::Nothing);
@@ -143,13 +148,7 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
     let pushed_mirror =
         refs.iter().find(|pushed| pushed.remote_ref == mirror).and_then(|pushed| object(pushed.local.as_deref()));
     let remote_mirror = match pushed_mirror {
-        Some(pushed_mirror) => {
-            // A commit that is not a mirror is rejected by the checks below.
-            if let Ok(pushed_mirror) = project.snapshot_of(None, pushed_mirror) {
-                check_outgoing(project, remote, &pushed_mirror)?;
-            }
-            Some(pushed_mirror)
-        }
+        Some(pushed_mirror) => Some(pushed_mirror),
         None => project.repository.remote_tip(remote, &project.branch)?,
     };
     // Only the local mirror can be pushed with the branches.
@@ -195,6 +194,20 @@ pub fn check_push(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Res
         true => PushCheck::Share { needed },
         false => PushCheck::Nothing,
     })
+}
+
+/// Verifies the registry entries of the mirrors among the pushed refs. A mirror is recognised by its tree, because
+/// tracked settings can name another branch.
+fn check_mirrors(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Result<()> {
+    let pushed = refs.iter().filter_map(|pushed| object(pushed.local.as_deref()));
+    let mirrors: BTreeSet<ObjectId> = pushed.filter_map(|id| project.repository.mirror_commit(id)).collect();
+    for mirror in mirrors {
+        // A project may have files with these names. Nobody uses a mirror that this program cannot open.
+        if let Ok(mirror) = project.snapshot_of(None, mirror) {
+            check_outgoing(project, remote, &mirror)?;
+        }
+    }
+    Ok(())
 }
 
 /// Fast-forwards the local mirror to the remote's as last fetched, if the local mirror is behind. The push then needs

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::worktree::{MAX_KEY, MAX_LOCK, MAX_SETTINGS, read_committed, read_regular, read_tracked};
 use super::{OpError, Result, trust, upstream};
-use crate::config::{Config, ConfigError, FILE, Layer, Tracked};
+use crate::config::{Config, ConfigError, FILE, Layer, PrePush, Tracked};
 use crate::git::{Git, GitSettings, ProjectGit};
 use crate::lock::Lock;
 use crate::model::{Remote, Secrets, shortened};
@@ -247,6 +247,11 @@ impl Project {
             Some(globs) => self.configured_locks(globs),
             None => Ok((self.nearest_locks()?, Vec::new())),
         }
+    }
+
+    /// Returns what happens before a push according to the user's own settings, if they say so.
+    pub(super) fn own_pre_push(&self) -> Option<PrePush> {
+        self.own.iter().find_map(|layer| layer.hooks.pre_push)
     }
 
     /// Describes the setting that names the locks.

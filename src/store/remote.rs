@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::ref_update::RefUpdate;
 use super::repository::set_committer;
-use super::{Branch, Repository, Result, StoreError};
+use super::{Branch, Repository, Result, StoreError, layout};
 use crate::model::Remote;
 
 /// The namespace for tracking refs of branches outside `refs/heads/`, and of remotes that are given by address. Git's
@@ -158,6 +158,18 @@ impl Repository {
     pub fn commit_named(&self, revision: &str) -> Option<ObjectId> {
         let id = self.git.rev_parse_single(revision).ok()?;
         id.object().ok()?.peel_to_commit().ok().map(|commit| commit.id)
+    }
+
+    /// Returns the commit that an object is, or that a tag points to, if its tree is that of a mirror. Reads no more than
+    /// the commit and its root tree.
+    pub fn mirror_commit(&self, id: ObjectId) -> Option<ObjectId> {
+        let commit = self.git.find_object(id).ok()?.peel_to_commit().ok()?;
+        let tree = commit.tree().ok()?;
+        let has = |name: &str| {
+            let mut entries = tree.iter().filter_map(Result::ok);
+            entries.any(|entry| entry.filename() == name.as_bytes() && entry.mode().is_blob())
+        };
+        (has(layout::MIRROR) && has(layout::MANIFEST)).then_some(commit.id)
     }
 
     /// Returns whether an object is a commit, or a tag that points to one.

@@ -413,3 +413,37 @@ fn an_older_entry_that_is_pushed_takes_the_place_of_none() {
     assert_eq!(team.tip(&one), team.tip(&team.remote));
     team.is_whole(&one);
 }
+
+#[test]
+fn tracked_settings_do_not_disable_the_check_of_a_pushed_mirror() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["push", "--quiet"]).ok();
+    let other = team.stage.sandbox.path().join("other.git");
+    team.git("", &["init", "--quiet", "--bare", other.to_str().unwrap()]).ok();
+    forge_in_place(&team, &one, "beta");
+    team.git(&one, &["tag", "forged", "hexmirror"]).ok();
+    let refs = [
+        "hexmirror",
+        "hexmirror:refs/heads/elsewhere",
+        "hexmirror:refs/hexmirror/main",
+        "forged",
+        "hexmirror~0:refs/heads/x",
+    ];
+    for settings in ["", "hooks.pre_push = \"off\"\n", "hooks.pre_push = \"check\"\n", "branch = \"hexmirror-x\"\n"] {
+        fs::write(one.join(".hexmirror.toml"), settings).unwrap();
+        for pushed in refs {
+            let ran = team.git(&one, &["push", other.to_str().unwrap(), pushed]).exits(1);
+            ran.says("the registry entry of beta is refused").says("git push --no-verify");
+        }
+    }
+    assert_eq!(team.ask(&other, &["for-each-ref"]), "");
+    // Only the user can disable the check. Files with the same names are not a mirror.
+    fs::write(one.join(".hexmirror.toml"), "hooks.pre_push = \"off\"\n").unwrap();
+    for file in ["mirror.toml", "manifest"] {
+        fs::write(one.join(file), "").unwrap();
+    }
+    team.commit(&one, "Files");
+    team.git(&one, &["push", "--quiet", other.to_str().unwrap(), "main"]).ok().silent();
+    team.git(&one, &["config", "hexmirror.prePush", "off"]).ok();
+    team.git(&one, &["push", "--quiet", other.to_str().unwrap(), "hexmirror"]).ok();
+}
