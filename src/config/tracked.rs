@@ -12,7 +12,7 @@ use super::{ConfigError, KEEP_DAYS, KeySetting, Layer, PostCheckout, PrePush, Se
 use crate::model::{RepositoryName, TrustHash};
 
 /// The prefix of the hashed data. The number must change if the rules for what needs permission change.
-const HASHED: &[u8] = b"git-hexmirror trust 1\n";
+const HASHED: &[u8] = b"git-hexmirror trust 2\n";
 
 /// The state of a setting of the tracked file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub enum Standing {
 pub struct Judged {
     /// The setting.
     pub setting: Setting,
-    /// Whether the setting needs the user's permission.
-    pub needs_trust: bool,
+    /// Whether the user's permission covers the setting.
+    pub is_covered: bool,
     /// The state of the setting.
     pub standing: Standing,
 }
@@ -43,7 +43,7 @@ pub struct Judged {
 pub struct Tracked {
     /// The settings, in the order in which they are listed.
     pub settings: Vec<Judged>,
-    /// The hash of the settings that need permission, if there are any.
+    /// The hash of the settings that the user's permission covers, if there are any.
     pub hash: Option<TrustHash>,
 }
 
@@ -59,32 +59,27 @@ impl Tracked {
         hex: &Layer,
         allowed: &BTreeSet<TrustHash>,
     ) -> Result<Self, ConfigError> {
-        let known_to_all = BTreeSet::from([RepositoryName::hexpm().to_string()]);
-        let (mut names, mut known) = (BTreeSet::new(), known_to_all.clone());
+        let (mut names, mut known) = (BTreeSet::new(), BTreeSet::from([RepositoryName::hexpm().to_string()]));
         for layer in own.iter().chain([hex]) {
             names.extend(layer.settings()?.iter().map(Setting::name));
             known.extend(layer.repositories.keys().map(|name| source(name).to_owned()));
         }
         let judge = |setting: Setting| {
-            let is_overridden = names.contains(&setting.name());
-            // The hash should be the same on every machine. So a setting that this user overrides is judged as if the user had not
-            // configured its repository.
-            let known = if is_overridden { &known_to_all } else { &known };
-            let needs_trust = needs_trust(&setting, known);
-            let standing = match needs_trust {
-                _ if is_overridden => Standing::Overridden,
+            let standing = match needs_trust(&setting, &known) {
+                _ if names.contains(&setting.name()) => Standing::Overridden,
                 false => Standing::Active,
                 true => Standing::Inactive,
             };
-            Judged { setting, needs_trust, standing }
+            Judged { is_covered: is_covered(&setting), setting, standing }
         };
         let mut settings: Vec<Judged> = tracked.settings()?.into_iter().map(judge).collect();
-        let needed: Vec<&Setting> =
-            settings.iter().filter(|judged| judged.needs_trust).map(|judged| &judged.setting).collect();
-        let hash = (!needed.is_empty()).then(|| hash(&needed));
+        let covered: Vec<&Setting> =
+            settings.iter().filter(|judged| judged.is_covered).map(|judged| &judged.setting).collect();
+        let hash = (!covered.is_empty()).then(|| hash(&covered));
         if hash.is_some_and(|hash| allowed.contains(&hash)) {
-            let inactive = settings.iter_mut().filter(|judged| judged.standing == Standing::Inactive);
-            inactive.for_each(|judged| judged.standing = Standing::Allowed);
+            let covered = settings.iter_mut().filter(|judged| judged.is_covered);
+            let allowed = covered.filter(|judged| judged.standing != Standing::Overridden);
+            allowed.for_each(|judged| judged.standing = Standing::Allowed);
         }
         Ok(Self { settings, hash })
     }
@@ -100,6 +95,24 @@ impl Tracked {
         let inactive = |judged: &&Judged| judged.standing == Standing::Inactive;
         self.settings.iter().filter(inactive).map(|judged| &judged.setting)
     }
+
+    /// Returns whether only this file describes a repository, and the user has not allowed that. Hooks do not use such a
+    /// repository.
+    pub fn is_alone_with(&self, repository: &RepositoryName) -> bool {
+        let describes = |setting: &Setting| match setting {
+            Setting::Url(name, _) | Setting::PublicKey(name, _) => {
+                name == repository || name.to_string() == repository.source()
+            }
+            _ => false,
+        };
+        self.settings.iter().any(|judged| judged.standing == Standing::Active && describes(&judged.setting))
+    }
+}
+
+/// Returns whether the user's permission covers a tracked setting, on any machine: the settings that need it there, and
+/// all repositories, because hooks use those only with permission.
+fn is_covered(setting: &Setting) -> bool {
+    matches!(setting, Setting::Url(..) | Setting::PublicKey(..)) || needs_trust(setting, &BTreeSet::new())
 }
 
 /// Returns whether a tracked setting needs the user's permission. `known` are the sources of the repositories that the user has
@@ -200,7 +213,7 @@ mod tests {
         ] {
             let tracked = judged(toml, "", "");
             assert!(tracked.settings.iter().all(|judged| judged.standing == Standing::Active), "{toml}: {tracked:?}");
-            assert_eq!((tracked.hash, tracked.in_force()), (None, layer(toml)), "{toml}");
+            assert_eq!((tracked.hash.is_some(), tracked.in_force()), (toml.contains("[rep"), layer(toml)), "{toml}");
         }
         for (toml, name) in [
             ("branch = 'main'", "branch"),
@@ -259,18 +272,46 @@ mod tests {
     }
 
     #[test]
+    fn hooks_use_no_repository_that_only_the_file_describes_until_that_is_allowed() {
+        let file = "[repositories.acme]\nurl = 'https://x'\n[repositories.'other:x']\npublic_key = 'x.pem'";
+        let name = |name: &str| name.parse::<RepositoryName>().unwrap();
+        for (own, alone) in [
+            ("", &["acme", "acme:y", "other:x"][..]),
+            ("[repositories.other]", &["acme", "acme:y"]),
+            ("[repositories.acme]\nurl = 'https://y'", &["other:x"]),
+            ("[repositories.'acme:y']\n[repositories.'other:y']", &[]),
+        ] {
+            for (own, hex) in [(own, ""), ("", own)] {
+                let tracked = judged(file, own, hex);
+                let all = ["hexpm", "hexpm:acme", "acme", "acme:y", "other", "other:x", "other:y", "y"];
+                let found: Vec<&str> = all.into_iter().filter(|of| tracked.is_alone_with(&name(of))).collect();
+                assert_eq!(found, alone, "{own}{hex}");
+                let allowed = BTreeSet::from([tracked.hash.unwrap()]);
+                let allowed = Tracked::judge(&layer(file), &[layer(own)], &layer(hex), &allowed).unwrap();
+                assert!(all.iter().all(|of| !allowed.is_alone_with(&name(of))), "{own}{hex}");
+                assert_eq!(allowed.inactive().count(), 0);
+            }
+        }
+    }
+
+    #[test]
     fn the_hash_is_that_of_what_needs_permission_and_of_all_of_it() {
         let base = "branch = 'main'\njobs = 1\n[hooks]\npost_checkout = 'pull'\npre_push = 'off'\n\
                     [repositories.hexpm]\nurl = 'https://a'\npublic_key = 'a.pem'\n[repositories.acme]\nurl = 'https://b'\n";
         let hash = |toml: &str| judged(toml, "", "").hash.unwrap();
         let first = hash(base);
-        for (from, to) in [("jobs = 1", "jobs = 2"), ("'off'", "'check'"), ("https://b", "https://c")] {
+        for (from, to) in [("jobs = 1", "jobs = 2"), ("'off'", "'check'")] {
             assert_eq!(hash(&base.replace(from, to)), first, "{from}");
         }
         let mut others = BTreeSet::from([first]);
-        for (from, to) in
-            [("'main'", "'mainx'"), ("'pull'", "'update'"), ("https://a", "https://ab"), ("'a.pem'", "'absent.pem'")]
-        {
+        for (from, to) in [
+            ("'main'", "'mainx'"),
+            ("'pull'", "'update'"),
+            ("https://a", "https://ab"),
+            ("'a.pem'", "'absent.pem'"),
+            ("https://b", "https://c"),
+            ("repositories.acme", "repositories.other"),
+        ] {
             assert!(others.insert(hash(&base.replace(from, to))), "{from}");
         }
         let with = |content: &[u8]| {

@@ -13,7 +13,8 @@ use crate::config::{PostCheckout, PrePush};
 use crate::hook::Hook;
 use crate::hook::install::{HooksDir, State};
 use crate::hook::pushed::PushedRef;
-use crate::model::Remote;
+use crate::model::{Remote, RepositoryName};
+use crate::plan::Comparison;
 use crate::progress::Progress;
 use crate::store::{Lock, ObjectId};
 
@@ -309,6 +310,13 @@ pub fn check_checkout(project: &Project) -> Result<Option<Status>> {
         Err(OpError::NoLock { .. }) => Ok(None),
         status => Ok(Some(status?).filter(|status| !status.summary.fresh)),
     }
+}
+
+/// Returns the repositories that have what the mirror lacks, but that only the tracked settings describe, without the
+/// user's permission. A hook does not act for them, because whoever wrote the branch chose their address and their key.
+pub fn unallowed_repositories(project: &Project, status: &Status) -> Vec<RepositoryName> {
+    let lacking = status.comparison.iter().flat_map(Comparison::repositories_to_fetch);
+    lacking.filter(|repository| project.tracked.is_alone_with(repository)).cloned().collect()
 }
 
 /// Returns the remote whose mirror, as last fetched, covers everything that these locks pin.

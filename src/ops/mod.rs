@@ -42,7 +42,7 @@ pub use demo::{Step, demo};
 pub use error::{Failure, OpError};
 pub use hooks::{
     PushCheck, PushedLocks, catch_up, check_checkout, check_push, hook_states, hooks_dir, install_hooks, lacking,
-    locks_changed, remote_has, remote_with_all, uninstall_hooks,
+    locks_changed, remote_has, remote_with_all, unallowed_repositories, uninstall_hooks,
 };
 pub use init::{Initialised, init, mirror};
 pub use leading::{access, has_leading_lock};

@@ -398,8 +398,7 @@ pub(super) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) 
     for glob in globs {
         if glob.len() > MAX_GLOB || glob.matches('{').count() > MAX_BRACES {
             let start: String = glob.chars().take(20).collect();
-            let problem =
-                format!("the glob {start:?}… has more than {MAX_GLOB} bytes or {MAX_BRACES} brace groups");
+            let problem = format!("the glob {start:?}… has more than {MAX_GLOB} bytes or {MAX_BRACES} brace groups");
             return Err(ConfigError::new(origin, problem).into());
         }
         set.add(globset::GlobBuilder::new(glob).literal_separator(literal_separator).build().map_err(unusable)?);

@@ -65,8 +65,7 @@ pub fn allowance(project: &Project) -> Result<Allowance> {
 /// # Errors
 /// Fails if a key file that the settings name cannot be read, or if git cannot write its configuration.
 pub fn allow(project: &Project) -> Result<bool> {
-    let needed = project.tracked.settings.iter().filter(|judged| judged.needs_trust);
-    for judged in needed {
+    for judged in project.tracked.settings.iter().filter(|judged| judged.is_covered) {
         if let Setting::PublicKey(repository, KeySetting::Tracked { content: Err(problem), .. }) = &judged.setting {
             let (repository, problem) = (repository.clone(), problem.clone());
             return Err(OpError::PublicKey { repository, problem });

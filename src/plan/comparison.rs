@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::git_want::{RepositoryWant, with_submodules};
 use super::{GitPin, Ignored, Pin, Unmirrored, Wanted};
-use crate::model::{EntryId, GitAddress, Manifest, OuterChecksum, ReleaseId, Revision, StoredRelease, Version};
+use crate::model::{
+    EntryId, GitAddress, Manifest, OuterChecksum, ReleaseId, RepositoryName, Revision, StoredRelease, Version,
+};
 
 /// A pinned release that the mirror lacks although it has other releases of the package, or this one with another
 /// checksum.
@@ -151,6 +153,12 @@ impl Comparison {
     /// Returns the pins of the git revisions that an update must fetch.
     pub fn git_to_fetch(&self) -> impl Iterator<Item = &GitPin> {
         self.git_missing.iter().chain(self.git_changed.iter().map(|change| &change.pin))
+    }
+
+    /// Returns the Hex repositories of the pinned releases and registry entries that the mirror lacks.
+    pub fn repositories_to_fetch(&self) -> BTreeSet<&RepositoryName> {
+        let of_releases = self.to_fetch().map(|pin| &pin.id.repository);
+        of_releases.chain(self.entries.iter().map(|id| &id.repository)).collect()
     }
 
     /// Returns the releases that an update must fetch.

@@ -422,7 +422,7 @@ fn a_project_without_a_lock_or_in_a_conflict() {
 fn a_push_that_broken_settings_or_locks_stop_names_the_file_and_the_way_out() {
     let (team, one) = Team::hooked();
     team.git(&one, &["push", "--quiet"]).ok();
-    let way_out = "hint: fix this and push again, or push without the mirror: `git push --no-verify`\n";
+    let way_out = "hint: fix this and push again, or push without the mirror with `git push --no-verify`\n";
     for (file, text) in [
         (".hexmirror.toml", "x = 1"),
         (".hexmirror.toml", "jobs = 0"),

@@ -433,7 +433,7 @@ fn tracked_settings_do_not_disable_the_check_of_a_pushed_mirror() {
         fs::write(one.join(".hexmirror.toml"), settings).unwrap();
         for pushed in refs {
             let ran = team.git(&one, &["push", other.to_str().unwrap(), pushed]).exits(1);
-            ran.says("the registry entry of beta is refused").says("git push --no-verify");
+            ran.says("refused the registry entry of beta").says("git push --no-verify");
         }
     }
     assert_eq!(team.ask(&other, &["for-each-ref"]), "");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use git_hexmirror::hex::gzip::gzip;
 
-use crate::support::registry::{Registry, other_key};
+use crate::support::registry::{Registry, key, other_key};
 use crate::support::stage::{PINNED, Stage};
 use crate::team::{Team, forged, registry};
 
@@ -164,4 +164,60 @@ fn hooks_may_be_lowered_by_the_branch_alone() {
     team.git(&one, &["push", "--quiet", "origin", "left"]).ok().silent();
     team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
     team.git(&one, &["switch", "--quiet", "left"]).ok().silent();
+}
+
+#[test]
+fn a_hook_that_acts_uses_no_repository_that_only_the_branch_describes() {
+    let (team, one) = Team::hooked();
+    let update = "[hooks]\npost_checkout = \"update\"\n";
+    // What the branch adds is signed with its own key, so that an update would succeed.
+    let mut registry = Registry::sample();
+    registry.publish("acme/evil 1.0.0", &[], &[("lib/evil.ex".into(), "evil".into())]);
+    let hostile = Stage::without_lock(registry.clone());
+    hostile.upstream.put("tarballs/evil-1.0.0.tar", &registry.get("acme/evil 1.0.0").tarball);
+    let signed = registry.signed_as("acme/evil", "acme/evil", other_key());
+    hostile.upstream.put("packages/evil", &gzip(&signed));
+    let acme = format!("[repositories.acme]\nurl = \"{}\"\npublic_key = \"evil.pem\"\n", hostile.upstream.url());
+    fs::write(one.join(".hexmirror.toml"), update).unwrap();
+    team.commit(&one, "Settings");
+    for (branch, settings) in [("same", format!("{update}{acme}")), ("own", acme.clone())] {
+        team.git(&one, &["switch", "--quiet", "--create", branch, "main"]).ok();
+        fs::write(one.join(".hexmirror.toml"), settings).unwrap();
+        fs::write(one.join("evil.pem"), other_key().public_key().to_pem()).unwrap();
+        fs::write(one.join("mix.lock"), registry.mix_lock(&["alpha 1.0.0", "acme/evil 1.0.0"])).unwrap();
+        team.commit(&one, "Add acme");
+        team.git(&one, &["switch", "--quiet", "main"]).ok();
+    }
+    let switch = |branch: &str| {
+        team.git(&one, &["switch", "--quiet", "main"]).ok();
+        team.git(&one, &["switch", "--quiet", branch]).ok()
+    };
+    team.run(&one, &["trust", "--yes"]).ok();
+    let tip = team.tip(&one);
+    let untouched = || assert_eq!((hostile.upstream.connections(), team.tip(&one)), (0, tip.clone()));
+    let said =
+        "hint: only .hexmirror.toml describes acme, so hooks do not fetch for this lock; `git hexmirror trust` shows";
+    // The permission for the hook was given to a file that described no repository.
+    switch("same").says(&format!("warning: hooks.post_checkout in .hexmirror.toml is {INACTIVE}")).says(said);
+    untouched();
+    // The user's own setting lets hooks act, but not for what only the branch describes.
+    for action in ["update", "pull"] {
+        team.git(&one, &["config", "hexmirror.postCheckout", action]).ok();
+        for branch in ["same", "own"] {
+            switch(branch).says("it lacks acme/evil 1.0.0").says(said);
+            untouched();
+        }
+    }
+    // With permission for exactly this, the hook acts, until the address or the key changes.
+    team.git(&one, &["config", "hexmirror.postCheckout", "update"]).ok();
+    team.run(&one, &["trust"]).ok().prints("repositories.acme.url").prints("(active, but not for hooks)");
+    team.run(&one, &["trust", "--yes"]).ok();
+    fs::write(one.join("evil.pem"), key().public_key().to_pem()).unwrap();
+    team.commit(&one, "Change the key");
+    switch("own").says(said);
+    untouched();
+    team.git(&one, &["reset", "--quiet", "--hard", "HEAD~1"]).ok();
+    let ran = switch("own");
+    assert!(!ran.stderr.contains("hint:") && hostile.upstream.connections() > 0, "{ran:?}");
+    assert_ne!(team.tip(&one), tip);
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use git_hexmirror::config::PostCheckout;
+use git_hexmirror::config::{FILE, PostCheckout};
 use git_hexmirror::hook::{Hook, pushed, run_chained};
 use git_hexmirror::model::Remote;
 use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, PushedLocks, Reach, Status, UpdateOptions};
@@ -150,9 +150,11 @@ fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &s
 /// Prints what the mirror lacks, or pulls or updates it, depending on the user's settings.
 fn mend(session: &Session, project: &Project, status: Status) -> Result<(), CommandError> {
     let mode = project.config.post_checkout;
-    let lacks = if mode == PostCheckout::Notify { Some(status) } else { brought(session, project)? };
+    let unallowed = ops::unallowed_repositories(project, &status);
+    let acts = mode != PostCheckout::Notify && unallowed.is_empty();
+    let lacks = if acts { brought(session, project)? } else { Some(status) };
     let Some(status) = lacks else { return Ok(()) };
-    if mode == PostCheckout::Update {
+    if acts && mode == PostCheckout::Update {
         let progress = session.progress();
         let update = ops::update(project, UpdateOptions::default(), &progress)?;
         drop(progress);
@@ -161,6 +163,13 @@ fn mend(session: &Session, project: &Project, status: Status) -> Result<(), Comm
     say_stale(&session.output, project, "the lock that is checked out", &status);
     let locks = project.present_locks()?;
     session.output.say(styled(BOLD, "hint:") + format!(" {}", remedy(project, &locks)));
+    if !unallowed.is_empty() {
+        let names = unallowed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        session.output.say(
+            styled(BOLD, "hint:")
+                + format!(" only {FILE} describes {names}, so hooks do not fetch for this lock; `git hexmirror trust` shows the settings and allows them"),
+        );
+    }
     Ok(())
 }
 

@@ -18,6 +18,8 @@ use crate::session::Session;
 /// whom to trust, or that make a hook act, are inactive until you allow them: another URL or key for hexpm or for a repository
 /// that you have configured, hooks that pull or update, any other mirror branch, and fewer days to keep than the default.
 ///
+/// If a lock needs a repository that only this file describes, hooks do not fetch for it until you allow these settings.
+///
 /// Without an option, this command changes nothing. The hash covers exactly the settings shown and the key files that they
 /// name. If one of them changes, all of them become inactive again. In CI, set the environment variable HEXMIRROR_TRUST to the
 /// hash. Your own settings and your Hex configuration always take precedence.
@@ -60,17 +62,18 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
-fn needed(project: &Project) -> impl Iterator<Item = &Judged> {
-    project.tracked.settings.iter().filter(|judged| judged.needs_trust)
+fn covered(project: &Project) -> impl Iterator<Item = &Judged> {
+    project.tracked.settings.iter().filter(|judged| judged.is_covered)
 }
 
 fn print(output: &Output, project: &Project, allowance: Allowance, recorded: bool) -> std::io::Result<()> {
     let Some(hash) = project.tracked.hash else {
         return output.result(format!("{FILE} has no setting that needs your permission"));
     };
-    for judged in needed(project) {
+    for judged in covered(project) {
         let standing = match judged.standing {
             Standing::Inactive => styled(CHANGED, "inactive"),
+            Standing::Active => styled(CHANGED, "active, but not for hooks"),
             standing => styled(GOOD, standing_word(standing)),
         };
         let setting = format!("{} = {} (", judged.setting.name(), quoted(&judged.setting.value()));
@@ -112,7 +115,7 @@ fn document(project: &Project, allowance: Allowance) -> Value {
         "hash": project.tracked.hash.map(|hash| hash.to_string()),
         "allowed": allowance.recorded || allowance.in_environment,
         "recorded": allowance.recorded,
-        "settings": needed(project).map(setting).collect::<Vec<_>>(),
+        "settings": covered(project).map(setting).collect::<Vec<_>>(),
     })
 }
 
