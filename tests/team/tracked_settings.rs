@@ -72,7 +72,7 @@ fn a_checkout_asks_no_server_of_the_branchs_and_no_push_takes_its_entries_along(
     let before = (attack.refs(), team.tip(&team.remote));
     let ran = team.git(reviewer, &["checkout", "--quiet", "review"]).ok();
     let line = format!(
-        "warning: hooks.post_checkout, repositories.hexpm.url, repositories.hexpm.public_key of .hexmirror.toml are {INACTIVE}\n"
+        "warning: hooks.post_checkout, repositories.hexpm.url, repositories.hexpm.public_key in .hexmirror.toml are {INACTIVE}\n"
     );
     assert_eq!((attack.hostile.upstream.connections(), attack.refs()), (0, before.0.clone()));
     assert_eq!(ran.stderr.matches(&line).count(), 1, "{ran:?}");
@@ -105,7 +105,7 @@ fn a_push_creates_no_branch_that_only_tracked_settings_name() {
     }
     assert_eq!(team.tip(reviewer), team.tip(&team.remote));
     for ran in [ran, updated, pushed] {
-        let line = format!("warning: branch, hooks.post_checkout of .hexmirror.toml are {INACTIVE}\n");
+        let line = format!("warning: branch, hooks.post_checkout in .hexmirror.toml are {INACTIVE}\n");
         assert_eq!(ran.stderr.matches(&line).count(), 1, "{ran:?}");
     }
 }
