@@ -94,6 +94,7 @@ fn an_entry_that_lacks_one_fact_replaces_none_even_if_it_has_others() {
     let mut older = before.clone();
     older.retire("alpha 1.1.0", "broken");
     older.retire("alpha 2.0.0-rc.1", "broken");
+    older.retire("alpha 1.0.0", "broken too");
     for other in [older, before] {
         let (team, one, two) = shared(&now);
         put_in_place(&team, &two, "alpha", &other.signed("alpha"));
