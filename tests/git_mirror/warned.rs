@@ -39,5 +39,5 @@ fn a_script_beside_a_rebar_lock_causes_a_warning() {
     scene.stage.write("rebar.lock", &lock);
     assert!(!scene.update().stderr.contains("rebar.lock.script"));
     scene.stage.write("rebar.lock.script", "halt(1).\n");
-    scene.update().says("rebar.lock.script is code and is not evaluated");
+    scene.update().says("rebar.lock.script is not evaluated");
 }

@@ -92,7 +92,7 @@ impl Victim {
         let case = format!("{what}, {damage:?}");
         let ran = self.stage.run(&["verify"]);
         assert!(matches!(ran.code, Some(1 | 5)) && !ran.stderr.contains("panicked"), "{case} is missed: {ran:#?}");
-        assert!((ran.stdout + &ran.stderr).contains("damaged"), "{case}");
+        assert!((ran.stdout.clone() + &ran.stderr).contains("damaged"), "{case}: {ran:#?}");
         let ran = self.stage.run(&["update", "--repair"]);
         assert_eq!(ran.code, Some(0), "{case}: {ran:#?}");
         assert!(ran.stderr.contains("repaired hexmirror"), "{case}: {ran:#?}");

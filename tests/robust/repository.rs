@@ -147,10 +147,10 @@ fn a_branch_below_or_above_the_name_stands_in_the_way() {
             stage.git(&["pack-refs", "--all"]);
         }
         for command in ["init", "update"] {
-            let ran = stage.run(&[command]).exits(5).says("hexmirror/foo stands in the way");
+            let ran = stage.run(&[command]).exits(5).says("conflicts with the branch hexmirror/foo");
             assert!(ran.stderr.contains("git config hexmirror.branch NAME"), "{ran:?}");
         }
-        stage.run(&["init", "--branch=main/mirror"]).exits(5).says("main stands in the way");
+        stage.run(&["init", "--branch=main/mirror"]).exits(5).says("conflicts with the branch main");
     }
     assert_eq!(stage.upstream.count("*"), 0, "nothing is fetched for nothing");
     stage.git(&["branch", "--move", "hexmirror/foo", "foo"]);
