@@ -313,6 +313,9 @@ impl Shared {
             "mix.exs",
             "defmodule App.MixProject do\n  use Mix.Project\n  def project, do: [app: :app, version: \"0.1.0\", deps: [{:alpha, \"~> 1.0\"}]]\nend\n",
         );
+        let test = "defmodule AppTest do\n  use ExUnit.Case\n  test \"it builds\", do: assert Alpha.version()\nend\n";
+        stage.write("test/test_helper.exs", "ExUnit.start()\n");
+        stage.write("test/app_test.exs", test);
         stage.sandbox.git("", &["init", "--quiet", "--bare", "--initial-branch=main", "remote.git"]);
         stage.git(&["remote", "add", "origin", "../remote.git"]);
         stage.git(&["checkout", "--quiet", "-B", "main"]);

@@ -268,6 +268,20 @@ impl Repository {
         Ok(())
     }
 
+    /// Checks a tree against its id. gix does not: a damaged tree can look like another one.
+    ///
+    /// # Errors
+    /// Fails with [`StoreError::Damaged`] if its content is not what its id promises.
+    pub(super) fn check_tree(&self, id: ObjectId) -> Result<()> {
+        let name = format!("tree {id}");
+        let tree = self.git.find_tree(id).map_err(StoreError::damaged(&name))?;
+        let found = gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Tree, &tree.data);
+        if found.map_err(StoreError::damaged(&name))? != id {
+            return Err(StoreError::damaged(name)("its content is not what its id promises"));
+        }
+        Ok(())
+    }
+
     /// Lists the worktrees besides the main one.
     pub(super) fn linked_worktrees(&self) -> Result<Vec<gix::worktree::Proxy<'_>>> {
         let folder = self.common_dir().join("worktrees");

@@ -58,6 +58,7 @@ impl Snapshot {
         }
         let mirror = mirror?;
         let Some(mirror) = mirror else {
+            repository.check_tree(tree)?;
             return Err(StoreError::NotAMirror { branch: branch.to_string() });
         };
         match format_number(&mirror) {

@@ -89,6 +89,17 @@ fn an_object_with_other_content_is_found_by_its_hash() {
 }
 
 #[test]
+fn a_root_tree_with_other_content_is_called_damaged_and_repaired() {
+    let stage = loose();
+    let root = object(&stage, "^{tree}");
+    fs::copy(object(&stage, ":hex"), &root).unwrap();
+    let ran = stage.run(&["list"]).exits(5).says("damaged");
+    assert!(ran.stderr.contains("update --repair"), "{ran:?}");
+    stage.run(&["update", "--repair"]).ok().says("repaired");
+    stage.run(&["verify"]).ok();
+}
+
+#[test]
 fn a_damaged_file_is_refused_and_the_others_are_served() {
     let stage = loose();
     let serving = Serving::start(&mut stage.command(&["serve", "--listen=127.0.0.1:0", "--verbose"]));
