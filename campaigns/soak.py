@@ -24,6 +24,9 @@ STABLE = [(number, "1.0.0") for number in range(6)]
 CHANGING = [[(6, "1.0.0"), (7, "1.0.0")], [(6, "1.1.0"), (8, "1.0.0")], [(6, "2.0.0"), (9, "1.0.0")], [(7, "1.1.0")]]
 PACKAGES = 10
 READERS = 3
+# How long the server may use the locks that it has read, and how long the pinned revision then stays, in seconds.
+READ_AGAIN = 1.5
+STILL = 3
 
 
 class Soak:
@@ -37,6 +40,7 @@ class Soak:
         # Held by the writer and during `git gc --prune=now`, which git does not allow while a writer runs.
         self.writing = threading.Lock()
         self.project = place.project("soak")
+        self.revision, self.settled = 0, 0
         self.pin(0)
         place.commit_lock(self.project, "Lock")
         place.git(self.project, "push", "--quiet", "--set-upstream", "origin", "main")
@@ -68,7 +72,10 @@ class Soak:
         self.expected[path] = (digest, stable)
 
     def pin(self, number):
-        self.world.lock(self.project, STABLE + CHANGING[number], number % 3)
+        if time.monotonic() > self.settled + STILL:
+            # Until the update ends and the server has read the lock again, the pinned revision may be missing.
+            self.revision, self.settled = number % 3, float("inf")
+        self.world.lock(self.project, STABLE + CHANGING[number], self.revision)
 
     def count(self, what, by=1):
         with self.lock:
@@ -125,22 +132,32 @@ class Soak:
 
     def git_client(self, _):
         """Clones the git dependency and checks every object."""
-        address = f"{self.url}/git/forge.test/lib"
-        code, text = self.world.attempt(["git", "ls-remote", address], "")
+        address, began = f"{self.url}/git/forge.test/lib", time.monotonic()
         self.count("git clients")
-        if code != 0 or not text.strip():
-            self.wrong("git", f"ls-remote: {code}: {text}", address)
-        self.world.remove("soak-clone")
-        code, text = self.world.attempt(["git", "clone", "--quiet", "--bare", "--no-local", address, "soak-clone"], "")
+        text = self.visit(address)
         if "not our ref" in text:
             # The mirror dropped an advertised revision before the client requested it. The two requests share no state.
-            return self.count("overtaken git clients")
+            self.count("overtaken git clients")
+        elif text and self.settled > began and ("no lock pins it" in text or "error: 404" in text):
+            # A client is led only to what the lock pins, and the mirror lacks it for a moment.
+            self.count("git clients before an update")
+        elif text:
+            self.wrong("git", text, address)
+
+    def visit(self, address):
+        """Returns what is wrong with the repository, or nothing."""
+        code, text = self.world.attempt(["git", "ls-remote", address], "")
+        if code != 0 or not text.strip():
+            return f"ls-remote: {code}: {text}"
+        self.world.remove("soak-clone")
+        code, text = self.world.attempt(["git", "clone", "--quiet", "--bare", "--no-local", address, "soak-clone"], "")
         if code != 0:
-            return self.wrong("git", f"clone: {code}: {text}", address)
+            return f"clone: {code}: {text}"
         for arguments in (["fsck", "--full"], ["cat-file", "-e", self.world.revisions[0]]):
             code, text = self.world.attempt(["git", *arguments], "soak-clone")
             if code != 0:
-                self.wrong("git", f"{arguments}: {code}: {text}", address)
+                return f"{arguments}: {code}: {text}"
+        return ""
 
     def mix_client(self, _):
         """Installs the packages that every lock pins, with mix and without a cache."""
@@ -184,6 +201,8 @@ class Soak:
             code, text = self.world.attempt(["git-hexmirror", command, "--quiet", *arguments], self.project)
             self.recent.append(f"{command} ends")
             self.count(command)
+            if command == "update" and self.settled == float("inf"):
+                self.settled = time.monotonic() + READ_AGAIN
             if code != 0:
                 self.wrong("command", f"{command}: {code}: {text}", f"after {', '.join(self.recent)}")
 
