@@ -159,8 +159,11 @@ class World:
         if revision is not None:
             address, commit = "https://forge.test/lib.git", self.revisions[revision]
             lines.append(f'  "lib": {{:git, "{address}", "{commit}", []}},')
-        with open(self.path(folder, "mix.lock"), "w") as file:
+        # A server reads it at any time, and an empty lock pins nothing.
+        path = self.path(folder, "mix.lock")
+        with open(path + ".new", "w") as file:
             file.write("\n".join(lines) + "\n}\n")
+        os.replace(path + ".new", path)
 
     def project(self, folder):
         """Creates a project and its remote, `project` and `remote.git` in a folder."""
