@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::percent_decoded;
 use super::redacted::redacted_address;
 
 /// The longest address accepted, in bytes. The limit applies to the address as given and as displayed.
@@ -245,19 +246,7 @@ fn check_text(text: &str) -> Result<(), GitAddressError> {
 /// Decodes `%XX` sequences.
 fn decoded(text: &str) -> Result<String, GitAddressError> {
     let malformed = || GitAddressError::Malformed { rule: "its percent-encoding is wrong" };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-                let (high, low) = (digit().ok_or_else(malformed)?, digit().ok_or_else(malformed)?);
-                u8::try_from(high * 16 + low).map_err(|_| malformed())?
-            }
-            byte => byte,
-        });
-    }
-    let text = String::from_utf8(bytes).map_err(|_| malformed())?;
+    let text = percent_decoded(text).ok_or_else(malformed)?;
     check_text(&text).map(|()| text)
 }
 

@@ -7,7 +7,7 @@
 
 use url::Host;
 
-use super::GitAddress;
+use super::{GitAddress, percent_decoded};
 
 /// Where an address leads.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +89,7 @@ fn of_url(rest: &str) -> Option<OnHost> {
     let (authority, path) = rest.split_at(end);
     let host = host_of(authority)?;
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let path = decoded(path).filter(|path| is_clear(path)).map(|path| segments(&path));
+    let path = percent_decoded(path).filter(|path| is_clear(path)).map(|path| segments(&path));
     Some(OnHost { host, path })
 }
 
@@ -131,23 +131,6 @@ fn is_clear(path: &str) -> bool {
     !path.contains(|c: char| c == '\\' || c.is_control())
 }
 
-/// Decodes `%XX` sequences; `None` if one is malformed or the result is not UTF-8.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-                let (high, low) = (digit()?, digit()?);
-                u8::try_from(high * 16 + low).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// Resolves the segments of a path, and removes a final `.git`. `~` is the folder that a relative path of an ssh address
 /// refers to.
 fn segments(path: &str) -> String {
@@ -177,7 +160,8 @@ fn without_git(path: &str) -> &str {
 
 fn folder(text: &str) -> String {
     let is_url = text.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("file://"));
-    let path = if is_url { decoded(&text[7..]).unwrap_or_else(|| text[7..].to_owned()) } else { text.to_owned() };
+    let path =
+        if is_url { percent_decoded(&text[7..]).unwrap_or_else(|| text[7..].to_owned()) } else { text.to_owned() };
     let mut kept = Vec::new();
     for segment in path.split('/').enumerate() {
         match segment {

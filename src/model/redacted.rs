@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
+
 /// The placeholder for redacted text.
 const HIDDEN: &str = "***";
 
@@ -83,7 +85,7 @@ impl Secrets {
             None if is_ssh || scheme.is_empty() => return,
             None => (userinfo.trim_start_matches('/'), LEAST_TOKEN),
         };
-        let decoded = percent_decoded(secret);
+        let decoded = percent_decode_str(secret).decode_utf8_lossy().into_owned();
         self.0.extend([secret.to_owned(), decoded].into_iter().filter(|secret| secret.len() >= least));
     }
 
@@ -106,26 +108,6 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({HIDDEN})")
     }
-}
-
-/// Decodes the valid `%XX` sequences of a text.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, after @ ..] = rest {
-        let digit = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        match (byte, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.extend(u8::try_from(high * 16 + low));
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

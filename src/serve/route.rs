@@ -1,6 +1,6 @@
 //! Maps a request's path to what it names.
 
-use crate::model::{NameError, PackageName, ReleaseId, RepositoryName, VersionError};
+use crate::model::{NameError, PackageName, ReleaseId, RepositoryName, VersionError, percent_decoded};
 
 use super::contents::Resource;
 
@@ -50,7 +50,7 @@ impl RouteError {
 
 /// Parses the path of a request, which is percent-encoded and has no query.
 pub(super) fn route(path: &str) -> Result<Route, RouteError> {
-    let decoded = percent_decode(path)?;
+    let decoded = percent_decoded(path).ok_or(RouteError::Encoding)?;
     // If the base URL ends in a slash, clients request `//packages/…`.
     let segments: Vec<&str> = decoded.trim_start_matches('/').split('/').collect();
     match segments.as_slice() {
@@ -105,20 +105,6 @@ fn split_tarball_name(file: &str) -> Option<(&str, &str)> {
     let stem = file.strip_suffix(".tar")?;
     let dash = stem[..stem.find('.')?].rfind('-')?;
     Some((&stem[..dash], &stem[dash + 1..]))
-}
-
-fn percent_decode(path: &str) -> Result<String, RouteError> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || rest.next().and_then(|digit| (digit as char).to_digit(16)).ok_or(RouteError::Encoding);
-            bytes.push((digit()? * 16 + digit()?) as u8);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| RouteError::Encoding)
 }
 
 #[cfg(test)]
