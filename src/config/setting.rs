@@ -64,25 +64,43 @@ impl fmt::Display for SettingValue {
 }
 
 impl Setting {
+    /// Returns the table of the tracked file that contains the setting, the repository it is for, and its key there.
+    fn place(&self) -> (&'static str, Option<&RepositoryName>, &'static str) {
+        match self {
+            Self::Branch(_) => ("", None, "branch"),
+            Self::Locks(_) => ("", None, "locks"),
+            Self::Jobs(_) => ("", None, "jobs"),
+            Self::Timeout(_) => ("", None, "timeout"),
+            Self::Opaque(_) => ("", None, "opaque"),
+            Self::Submodules(_) => ("", None, "submodules"),
+            Self::Shallow(_) => ("", None, "shallow"),
+            Self::PrePush(_) => ("hooks.", None, "pre_push"),
+            Self::PostCheckout(_) => ("hooks.", None, "post_checkout"),
+            Self::KeepDays(_) => ("prune.", None, "keep_days"),
+            Self::KeepTags(_) => ("prune.", None, "keep_tags"),
+            Self::Url(repository, _) => ("repositories.", Some(repository), "url"),
+            Self::PublicKey(repository, _) => ("repositories.", Some(repository), "public_key"),
+            Self::Signer(repository, _) => ("repositories.", Some(repository), "signer"),
+        }
+    }
+
     /// Returns the setting's name, as a path in the tracked file: `hooks.post_checkout`, `repositories.acme.url`.
     pub fn name(&self) -> String {
-        let name = match self {
-            Self::Branch(_) => "branch",
-            Self::Locks(_) => "locks",
-            Self::Jobs(_) => "jobs",
-            Self::Timeout(_) => "timeout",
-            Self::Opaque(_) => "opaque",
-            Self::Submodules(_) => "submodules",
-            Self::Shallow(_) => "shallow",
-            Self::PrePush(_) => "hooks.pre_push",
-            Self::PostCheckout(_) => "hooks.post_checkout",
-            Self::KeepDays(_) => "prune.keep_days",
-            Self::KeepTags(_) => "prune.keep_tags",
-            Self::Url(repository, _) => return format!("repositories.{repository}.url"),
-            Self::PublicKey(repository, _) => return format!("repositories.{repository}.public_key"),
-            Self::Signer(repository, _) => return format!("repositories.{repository}.signer"),
-        };
-        name.to_owned()
+        let (table, repository, key) = self.place();
+        table.to_owned() + &repository.map(|name| format!("{name}.")).unwrap_or_default() + key
+    }
+
+    /// Returns the key of this setting in git's configuration: `hexmirror.postCheckout`, `hexmirror.acme.url`.
+    pub fn git_key(&self) -> String {
+        let (_, repository, key) = self.place();
+        let mut words = key.split('_');
+        let mut text = "hexmirror.".to_owned() + &repository.map(|name| format!("{name}.")).unwrap_or_default();
+        text += words.next().unwrap_or_default();
+        for word in words {
+            let (first, rest) = word.split_at(1);
+            text += &(first.to_ascii_uppercase() + rest);
+        }
+        text
     }
 
     /// Returns the value for display, without credentials.
@@ -120,27 +138,6 @@ impl Setting {
             Self::PublicKey(..) => &["HEXMIRROR_PUBLIC_KEY"],
             Self::Signer(..) => &[],
         }
-    }
-
-    /// Returns the key of this setting in git's configuration.
-    pub fn git_key(&self) -> String {
-        let name = match self {
-            Self::Branch(_) => "branch",
-            Self::Locks(_) => "locks",
-            Self::Jobs(_) => "jobs",
-            Self::Timeout(_) => "timeout",
-            Self::Opaque(_) => "opaque",
-            Self::Submodules(_) => "submodules",
-            Self::Shallow(_) => "shallow",
-            Self::PrePush(_) => "prePush",
-            Self::PostCheckout(_) => "postCheckout",
-            Self::KeepDays(_) => "keepDays",
-            Self::KeepTags(_) => "keepTags",
-            Self::Url(repository, _) => return format!("hexmirror.{repository}.url"),
-            Self::PublicKey(repository, _) => return format!("hexmirror.{repository}.publicKey"),
-            Self::Signer(repository, _) => return format!("hexmirror.{repository}.signer"),
-        };
-        format!("hexmirror.{name}")
     }
 }
 
