@@ -99,11 +99,6 @@ impl Git {
         Ok(git)
     }
 
-    /// Returns the credentials that are hidden in git's messages.
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.settings.secrets
-    }
-
     /// Returns the same git with other settings.
     pub(super) fn with(&self, settings: GitSettings) -> Self {
         Self { program: self.program.clone(), settings }

@@ -104,7 +104,7 @@ impl ProjectGit {
         };
         let variables: Vec<_> = VARIABLES.iter().filter_map(of).collect();
         let for_others = SettingsForOthers::of(&listing, &variables);
-        Ok(self.git.with(GitSettings { for_others, secrets: self.git.secrets().clone(), ..settings }))
+        Ok(self.git.with(GitSettings { for_others, ..settings }))
     }
 
     /// Fetches one ref of a remote, and nothing else. Does not update any ref of this repository.

@@ -52,38 +52,26 @@ pub(super) fn scratch_dir(repository: &Repository) -> PathBuf {
     repository.own_dir().join("git-fetch")
 }
 
+/// Creates that folder if it does not exist, and returns it.
+pub(super) fn make_scratch_dir(repository: &Repository) -> Result<PathBuf> {
+    let folder = scratch_dir(repository);
+    fs::create_dir_all(&folder).map_err(OpError::machine("create", &folder))?;
+    Ok(folder)
+}
+
 /// Finds the system's git, for servers other than the project's remotes.
 pub(super) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
-    let (repository, environment) = (&project.repository, &project.environment);
-    let own_ssh = environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).or_else(|| repository.setting("core.sshCommand"));
-    let settings = GitSettings {
-        allowed_protocols: environment.get("GIT_ALLOW_PROTOCOL"),
-        may_ask,
-        own_ssh: own_ssh.is_some(),
-        // The fetched objects only serve the next attempt, so a crash may lose them.
-        sync: false,
-        ..GitSettings::default()
-    };
+    let environment = &project.environment;
+    // Without a sync: the fetched objects only serve the next attempt, so a crash may lose them.
+    let settings =
+        GitSettings { allowed_protocols: environment.get("GIT_ALLOW_PROTOCOL"), ..project.git_settings(may_ask) };
     Ok(project.git(may_ask)?.for_others(settings, |name| environment.variables.get(name).cloned())?)
 }
 
 impl GitFetcher {
-    /// Prepares to fetch what some entries pin.
+    /// Prepares to fetch into a folder what some entries pin.
     pub fn new(
-        project: &Project,
-        base: Option<&Snapshot>,
-        jobs: Option<usize>,
-        may_ask: bool,
-        progress: Arc<dyn Progress>,
-    ) -> Result<Self> {
-        let root = scratch_dir(&project.repository);
-        fs::create_dir_all(&root).map_err(OpError::machine("create", &root))?;
-        Self::at(&root, project, base, jobs, may_ask, progress)
-    }
-
-    /// Prepares to work in a given folder.
-    pub fn at(
-        root: &Path,
+        folder: &Path,
         project: &Project,
         base: Option<&Snapshot>,
         jobs: Option<usize>,
@@ -94,7 +82,7 @@ impl GitFetcher {
             git: fetching_git(project, may_ask)?,
             manifest: base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default(),
             checkouts: BTreeMap::new(),
-            root: fs::canonicalize(root).map_err(OpError::machine("resolve", root))?,
+            root: fs::canonicalize(folder).map_err(OpError::machine("resolve", folder))?,
             jobs: jobs.or(project.config.jobs).unwrap_or(DEFAULT_JOBS).min(DEFAULT_JOBS),
             progress,
         })

@@ -164,13 +164,16 @@ impl Project {
 
     /// Finds the system's git for this repository. Unless `may_ask`, git fails instead of asking for a password.
     pub(super) fn git(&self, may_ask: bool) -> Result<ProjectGit> {
-        let own_ssh = self.environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some()
-            || self.repository.setting("core.sshCommand").is_some();
-        let sync = !self.repository.has_fsync_setting();
-        let secrets = self.secrets();
-        let settings = GitSettings { may_ask, own_ssh, sync, secrets, ..GitSettings::default() };
+        let settings = GitSettings { sync: !self.repository.has_fsync_setting(), ..self.git_settings(may_ask) };
         let directory = self.repository.worktree().unwrap_or(self.repository.common_dir());
         Ok(ProjectGit::find(settings, directory, self.repository.git_dir())?)
+    }
+
+    /// Returns the settings for git processes that contact a server for this project.
+    pub(super) fn git_settings(&self, may_ask: bool) -> GitSettings {
+        let own_ssh = self.environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some()
+            || self.repository.setting("core.sshCommand").is_some();
+        GitSettings { may_ask, own_ssh, secrets: self.secrets(), ..GitSettings::default() }
     }
 
     /// Returns the credentials in the addresses that git may use on its own: of remotes, rewrite rules and proxies.

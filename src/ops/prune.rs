@@ -155,7 +155,7 @@ fn carry_out(
             Some(known) => known,
             none => {
                 let folder = folder.insert(Temporary::make(&project.repository)?).path();
-                none.insert(GitFetcher::at(folder, project, Some(snapshot), None, false, Arc::clone(progress))?)
+                none.insert(GitFetcher::new(folder, project, Some(snapshot), None, false, Arc::clone(progress))?)
             }
         };
         let (mut stored, new) = fetcher.without(snapshot, address, gone)?;

@@ -15,7 +15,7 @@ use super::upstream::HexRepositories;
 use super::verify::{damage, verify};
 use super::{OpError, Result, UpdateOptions};
 use crate::fetch::Downloads;
-use crate::git::{FetchOutcome, FetchTarget, GitSettings, ProjectGit};
+use crate::git::{FetchOutcome, FetchTarget, ProjectGit};
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
 use crate::plan::{GitPin, GitPlan, Pin};
@@ -219,7 +219,10 @@ fn fetch(
     let UpdateOptions { jobs, may_ask, .. } = *options;
     let downloads = Arc::new(Downloads::open(downloads_dir(&project.repository))?);
     let repositories = HexRepositories::new(project, progress.as_ref())?;
-    let fetcher = || GitFetcher::new(project, None, jobs, may_ask, Arc::clone(progress));
+    let fetcher = || {
+        let folder = git_fetcher::make_scratch_dir(&project.repository)?;
+        GitFetcher::new(&folder, project, None, jobs, may_ask, Arc::clone(progress))
+    };
     let git = (!plan.git.is_empty()).then(fetcher).transpose()?;
     let context = FetchContext {
         repositories: &repositories,
@@ -319,12 +322,8 @@ fn fetch_separately(
     let repository = &project.repository;
     let _ = fs::remove_dir_all(folder);
     repository.init_apart(folder)?;
-    let environment = &project.environment;
-    let own_ssh =
-        environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some() || repository.setting("core.sshCommand").is_some();
-    let settings = GitSettings { may_ask, own_ssh, ..GitSettings::default() };
     let directory = repository.worktree().unwrap_or(repository.common_dir());
-    let git = ProjectGit::find(settings, directory, folder)?;
+    let git = ProjectGit::find(project.git_settings(may_ask), directory, folder)?;
     let (objects, alive) = (folder.join("objects"), folder.join("HEAD"));
     let alive = fs::File::open(&alive).map_err(OpError::machine("read", &alive))?;
     let target = FetchTarget { objects: &objects, git_dir: folder, common_dir: folder, alive: &alive };

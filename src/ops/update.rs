@@ -270,7 +270,10 @@ impl<'a> Attempt<'a> {
         // A mix of entries of two signers in one repository would be unusable.
         let keep_going = self.options.keep_going && to_replace.is_empty();
         let base = self.base.as_ref();
-        let fetcher = || GitFetcher::new(self.project, base, jobs, may_ask, Arc::clone(progress));
+        let fetcher = || {
+            let folder = git_fetcher::make_scratch_dir(&self.project.repository)?;
+            GitFetcher::new(&folder, self.project, base, jobs, may_ask, Arc::clone(progress))
+        };
         let git = (!plan.git.is_empty()).then(fetcher).transpose()?;
         let (repositories, downloads, encoder) = (&repositories, &downloads, &encoder);
         let accept_older = &self.options.accept_older;
