@@ -9,7 +9,7 @@ use super::{LockFile, OpError, Project};
 use crate::model::{GitAddress, Remotes};
 use crate::plan::PinnedRepositories;
 use crate::serve::{ContentsError, Tip};
-use crate::store::{Checkout, Snapshot, StoreError, TipReader, View};
+use crate::store::{Snapshot, StoreError, TipReader, View};
 
 /// What git clients see, according to the project's locks.
 pub(super) struct Seen {
@@ -82,7 +82,8 @@ impl Seen {
         files: Option<&[(&'static str, String)]>,
     ) -> Result<Option<View>, StoreError> {
         let checkout = || self.own_cache.checkout(snapshot, address);
-        let (Some(found), Some(files)) = (checkout()?, files) else { return Ok(checkout()?.map(Checkout::as_stored)) };
+        let Some(found) = checkout()? else { return Ok(None) };
+        let Some(files) = files else { return Ok(Some(found.as_stored())) };
         match snapshot.view(found, files, None) {
             Err(error) if error.is_unwritable() => {
                 let again = checkout()?;
