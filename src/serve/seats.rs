@@ -237,8 +237,8 @@ impl Drop for Place {
     }
 }
 
-/// Returns the peer that an address belongs to: the address itself, or its /64 network for IPv6, where one machine has
-/// 2⁶⁴ addresses.
+/// Returns the peer that an address belongs to: an IPv4 address itself, or the /64 network of an IPv6 address, because one
+/// machine usually has a whole such network.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {

@@ -44,8 +44,9 @@ fn an_update_killed_at_any_moment_loses_nothing() {
     assert!(!left.exists(), "what was fetched is on the branch");
 }
 
-#[test]
-fn a_retry_does_not_fetch_again_what_was_fetched_before_a_failure() {
+/// Returns a scene in which one of two repositories was fetched before an update failed, and the lock then mended, with the
+/// two pinned revisions.
+fn after_a_failure() -> (Scene, String, String) {
     let scene = Scene::new();
     let good = scene.forge.commit("a/good", "main", &[("f", "1")]);
     scene.forge.commit("a/bad", "main", &[("f", "1")]);
@@ -53,6 +54,12 @@ fn a_retry_does_not_fetch_again_what_was_fetched_before_a_failure() {
     scene.stage.run(&["update"]).exits(3);
     let bad = scene.forge.run("a/bad", &["rev-parse", "main"]);
     scene.lock(&[("good", "a/good", &good, ""), ("bad", "a/bad", &bad, "")]);
+    (scene, good, bad)
+}
+
+#[test]
+fn a_retry_does_not_fetch_again_what_was_fetched_before_a_failure() {
+    let (scene, good, _) = after_a_failure();
     std::fs::rename(scene.forge.path("a/good"), scene.forge.path("a/away")).unwrap();
     scene.update();
     assert_eq!(scene.git_in(&scene.export("a/good"), &["rev-parse", "HEAD"]), good);
@@ -60,13 +67,7 @@ fn a_retry_does_not_fetch_again_what_was_fetched_before_a_failure() {
 
 #[test]
 fn files_of_a_killed_git_do_not_block_later_updates() {
-    let scene = Scene::new();
-    let good = scene.forge.commit("a/good", "main", &[("f", "1")]);
-    scene.forge.commit("a/bad", "main", &[("f", "1")]);
-    scene.lock(&[("good", "a/good", &good, ""), ("bad", "a/bad", &"1".repeat(40), "")]);
-    scene.stage.run(&["update"]).exits(3);
-    let bad = scene.forge.run("a/bad", &["rev-parse", "main"]);
-    scene.lock(&[("good", "a/good", &good, ""), ("bad", "a/bad", &bad, "")]);
+    let (scene, good, bad) = after_a_failure();
     let root = scene.stage.project.join(".git/hexmirror/git-fetch");
     let folders = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
     for folder in folders.collect::<Vec<_>>() {
