@@ -186,9 +186,10 @@ impl Complaint {
 const ENDED_SILENTLY: &str = "fetch-pack: invalid index-pack output";
 
 /// Returns a description of the local fault if this machine is to blame for a failure of git. `said` is what git
-/// printed on standard error. `ending` describes the signal that ended git, if there was one.
-pub(super) fn local_fault(said: &[u8], ending: Option<String>) -> Option<String> {
-    let blames = is_local_complaint(&String::from_utf8_lossy(said)) || readable(said) == ENDED_SILENTLY;
+/// printed on standard error. `own` are the folders that git was told to use. `ending` describes the signal that ended
+/// git, if there was one.
+pub(super) fn local_fault(said: &[u8], own: &[&str], ending: Option<String>) -> Option<String> {
+    let blames = is_local_complaint(&String::from_utf8_lossy(said), own) || readable(said) == ENDED_SILENTLY;
     match ending {
         Some(ending) if said.trim_ascii().is_empty() => Some(ending),
         Some(ending) => Some(format!("{ending}; {}", readable(said))),
@@ -261,10 +262,10 @@ mod tests {
     #[test]
     fn a_writer_that_ended_silently_is_this_machines_fault() {
         let progress = b"remote: Counting objects: 3, done.\nReceiving objects: 10%\r";
-        let after_progress = |text: &[u8]| local_fault(&[&progress[..], text].concat(), None);
+        let after_progress = |text: &[u8]| local_fault(&[&progress[..], text].concat(), &[], None);
         assert!(after_progress(b"fatal: fetch-pack: invalid index-pack output\n").is_some());
         assert_eq!(after_progress(b"fatal: early EOF\nfatal: fetch-pack: invalid index-pack output\n"), None);
-        let ended = local_fault(b"fatal: x\n", Some("it was ended by SIGKILL".into()));
+        let ended = local_fault(b"fatal: x\n", &[], Some("it was ended by SIGKILL".into()));
         assert_eq!(ended.as_deref(), Some("it was ended by SIGKILL; x"));
     }
 

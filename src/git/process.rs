@@ -316,13 +316,28 @@ impl<'a> Run<'a> {
             return Ok(output);
         }
         let said = self.without_secrets(&said);
-        match local_fault(&said, ended_by_signal(status)) {
+        let own = self.own_folders();
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        match local_fault(&said, &own, ended_by_signal(status)) {
             Some(message) => {
                 let (command, folder) = (self.name, self.folder);
                 Err(Unsuccessful::Error(GitError::Local { command, folder, message }))
             }
             None => Err(Unsuccessful::Complaint { text: readable(&said), printed: output }),
         }
+    }
+
+    /// Returns the absolute paths of the folders that git was told to use.
+    fn own_folders(&self) -> Vec<String> {
+        let variables = self.command.get_envs().filter_map(|(name, value)| {
+            ["GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"].iter().any(|known| name == *known).then_some(value?)
+        });
+        let folders = variables.chain([self.folder.as_os_str()]).map(Path::new);
+        // The root folder is part of every path.
+        folders
+            .filter(|folder| folder.is_absolute() && folder.parent().is_some())
+            .map(|folder| folder.display().to_string())
+            .collect()
     }
 
     /// Hides the credentials of the addresses among git's settings and arguments in what it printed.

@@ -47,7 +47,10 @@ const LOCAL_MESSAGES: &[&str] = &[
     ".lock': File exists",
 ];
 
-/// Prefixes of git's messages about a local file. They count only if the line ends with `Permission denied`.
+/// The system's messages that may be about a file of this machine or about a connection.
+const REFUSALS: &[&str] = &["Permission denied", "Operation not permitted", "Interrupted system call"];
+
+/// Prefixes of git's messages about a local file. They count only if the line ends with one of [`REFUSALS`].
 const FILE_PREFIXES: &[&str] = &[
     "cannot open",
     "could not open",
@@ -100,14 +103,18 @@ pub fn local_cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error
 }
 
 /// Returns whether the output of a program blames this machine. Messages that the program relays from a server do not
-/// count.
-pub fn is_local_complaint(text: &str) -> bool {
+/// count. `own` are folders of this machine that the program was told to use: if the system refuses access to a file
+/// there, this machine is at fault, whatever the program's words for it are.
+pub fn is_local_complaint(text: &str, own: &[&str]) -> bool {
     text.split(['\n', '\r']).flat_map(|line| line.split("; ")).any(|line| {
         let line = line.trim_start();
         let line = ["fatal: ", "error: "].iter().find_map(|begin| line.strip_prefix(begin)).unwrap_or(line);
         let is_remote = REMOTE_PREFIXES.iter().any(|begin| line.starts_with(begin)) || line.contains("(unable to ");
-        let is_file = line.ends_with("Permission denied") && FILE_PREFIXES.iter().any(|begin| line.starts_with(begin));
-        !is_remote && (is_file || LOCAL_MESSAGES.iter().any(|words| line.contains(words)))
+        let is_file = || {
+            FILE_PREFIXES.iter().any(|begin| line.starts_with(begin)) || own.iter().any(|folder| line.contains(folder))
+        };
+        let is_refused = REFUSALS.iter().any(|end| line.ends_with(end)) && is_file();
+        !is_remote && (is_refused || LOCAL_MESSAGES.iter().any(|words| line.contains(words)))
     })
 }
 
@@ -181,7 +188,7 @@ mod tests {
             "fatal: not a git repository: '/x/.git'\nremote unpack failed: eof before pack header was fully read",
             "could not fetch; out of memory, malloc failed",
         ] {
-            assert!(is_local_complaint(text), "{text}");
+            assert!(is_local_complaint(text, &[]), "{text}");
         }
         for text in [
             "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
@@ -193,7 +200,17 @@ mod tests {
             "fatal: early EOF\nfatal: fetch-pack: invalid index-pack output",
             "warning: unable to access '/root/.config/git/attributes': Permission denied\nfatal: early EOF",
         ] {
-            assert!(!is_local_complaint(text), "{text}");
+            assert!(!is_local_complaint(text, &[]), "{text}");
         }
+    }
+
+    #[test]
+    fn a_refused_file_in_an_own_folder_is_this_machines_fault() {
+        let text = "error: couldn't read /p/.git/objects/incoming/git/packed-refs: Permission denied\n\
+                    error: ../remote.git did not send all necessary objects";
+        assert!(is_local_complaint(text, &["/home/u", "/p/.git/objects/incoming"]));
+        assert!(!is_local_complaint(text, &["/home/u"]));
+        assert!(!is_local_complaint(&format!("remote: {text}"), &["/p/.git"]));
+        assert!(!is_local_complaint("ssh: /p/.git: it went away", &["/p/.git"]));
     }
 }
