@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::update_message::count;
-use super::worktree::FileRefusal;
+use super::project::worktree::FileRefusal;
+use super::update::message::count;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
 use crate::git::GitError;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::integrate::covers;
 use super::project::LockFile;
-use super::signers::check_outgoing;
 use super::status::{self, Status};
+use super::sync::integrate::covers;
+use super::sync::signers::check_outgoing;
 use super::sync::{Pull, pull_known};
 use super::{OpError, Project, Result};
 use crate::config::{PostCheckout, PrePush};

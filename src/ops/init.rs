@@ -1,8 +1,9 @@
 //! Creates the mirror branch, or adopts a remote's.
 
-use super::integrate::whose;
+use super::sync::integrate::whose;
+use super::sync::merge;
 use super::sync::{complete, fetch_mirror};
-use super::{Project, Result, merge};
+use super::{Project, Result};
 use crate::model::Remote;
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, Transaction};

@@ -1,6 +1,6 @@
 //! Compares the dependencies of two states of the project.
 
-use super::revisions::Between;
+use super::project::revisions::Between;
 use super::{Project, Result};
 use crate::plan::{LockChange, lock_changes};
 

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::git_fetcher::GitFetcher;
 use super::init::own_mirror;
-use super::needed::{self, LockScope, LockedNeeds};
-use super::needed_entries::{needed_entries, read_entry};
-use super::update_message::count;
+use super::project::needed::{self, LockScope, LockedNeeds};
+use super::update::git_fetcher::GitFetcher;
+use super::update::message::count;
+use super::update::needed_entries::{needed_entries, read_entry};
 use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit};
 use crate::plan::{Needed, Pruning};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::project::hex_repositories::{MIRROR, TRUSTED_MIRROR, known_to_hex};
 use super::project::{Environment, LOCKS};
-use super::upstream::{MIRROR, TRUSTED_MIRROR, known_to_hex};
 use super::{Project, Result};
 use crate::config::{Config, Judged, Layer, Setting, Standing};
 use crate::fetch::Settings;

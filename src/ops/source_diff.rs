@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::revisions::Between;
+use super::project::revisions::Between;
 use super::{OpError, Project, Result, mirror};
 use crate::git::{ProjectGit, Show, TreePair};
 use crate::model::Manifest;

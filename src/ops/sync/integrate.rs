@@ -1,10 +1,10 @@
 //! Integrates a remote's mirror into the local branch.
 
 use super::merge::{self, History, Local, Merge, MergeStatistics};
-use super::needed_entries::read_entry;
-use super::sync::{Pull, Way};
-use super::{OpError, Project, Result};
+use super::{Pull, Way};
 use crate::model::{GitAddress, Manifest, Remote, Revision};
+use crate::ops::update::needed_entries::read_entry;
+use crate::ops::{OpError, Project, Result};
 use crate::plan::lost_facts;
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError};
@@ -14,7 +14,7 @@ const ATTEMPTS: usize = 5;
 
 /// The remote mirror to integrate.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Source<'a> {
+pub(in crate::ops) struct Source<'a> {
     /// The remote.
     pub remote: &'a Remote,
     /// The tip of its mirror branch.
@@ -24,7 +24,7 @@ pub(super) struct Source<'a> {
 /// A merge that was made for a push, which another push then overtook. If the branch still points to it, the next merge
 /// replaces it, so that the history has one merge instead of one per attempt.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SupersededMerge {
+pub(in crate::ops) struct SupersededMerge {
     /// The branch's tip before the merge.
     pub own: ObjectId,
     /// The remote tip that was merged.
@@ -35,7 +35,7 @@ pub(super) struct SupersededMerge {
 
 /// Integrates a remote's commit into the local branch: by fast-forward if the local branch has no commits of its own,
 /// otherwise by a merge, which is returned too.
-pub(super) fn integrate(
+pub(in crate::ops) fn integrate(
     project: &Project,
     source: Source<'_>,
     superseded: Option<SupersededMerge>,
@@ -209,7 +209,7 @@ fn put_onto(
 }
 
 /// Describes a remote's mirror for messages.
-pub(super) fn whose(remote: &Remote) -> String {
+pub(in crate::ops) fn whose(remote: &Remote) -> String {
     format!("the mirror of {remote}")
 }
 
@@ -245,7 +245,7 @@ fn has_something_else(ours: &Manifest, theirs: &Manifest, way: Way) -> bool {
 ///
 /// # Errors
 /// Fails if a commit cannot be read.
-pub(super) fn covers(project: &Project, own: ObjectId, other: ObjectId) -> Result<bool> {
+pub(in crate::ops) fn covers(project: &Project, own: ObjectId, other: ObjectId) -> Result<bool> {
     let repository = &project.repository;
     if own == other || repository.is_ancestor(other, own)? {
         return Ok(true);

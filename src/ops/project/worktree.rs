@@ -8,15 +8,15 @@ use std::fs::{self, File, FileType, Metadata};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use super::{OpError, Result};
+use crate::ops::{OpError, Result};
 use crate::store::{ObjectId, Repository};
 
 /// The maximum size of a lock, in bytes.
-pub(super) const MAX_LOCK: u64 = 64 << 20;
+pub(in crate::ops) const MAX_LOCK: u64 = 64 << 20;
 /// The maximum size of the tracked settings, in bytes.
-pub(super) const MAX_SETTINGS: u64 = 1 << 20;
+pub(in crate::ops) const MAX_SETTINGS: u64 = 1 << 20;
 /// The maximum size of a public key file, in bytes. A key of 16,384 bits takes less than 3 KiB.
-pub(super) const MAX_KEY: u64 = 64 << 10;
+pub(in crate::ops) const MAX_KEY: u64 = 64 << 10;
 
 /// The reason why a project's file is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,7 @@ fn human(bytes: u64) -> String {
 ///
 /// # Errors
 /// Fails if the file is refused or cannot be read.
-pub(super) fn read_tracked(repository: &Repository, file: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+pub(in crate::ops) fn read_tracked(repository: &Repository, file: &str, limit: u64) -> Result<Option<Vec<u8>>> {
     if let Some(root) = repository.worktree() {
         return read_below(repository, root, file, limit);
     }
@@ -59,7 +59,12 @@ pub(super) fn read_tracked(repository: &Repository, file: &str, limit: u64) -> R
 ///
 /// # Errors
 /// Fails if the file is too large or cannot be read.
-pub(super) fn read_committed(repository: &Repository, blob: ObjectId, file: &str, limit: u64) -> Result<Vec<u8>> {
+pub(in crate::ops) fn read_committed(
+    repository: &Repository,
+    blob: ObjectId,
+    file: &str,
+    limit: u64,
+) -> Result<Vec<u8>> {
     // A blob of many gigabytes can be compressed to a pack of a few kilobytes.
     if repository.blob_bytes(blob, file)? > limit {
         return Err(refused(file)(FileRefusal::TooLarge { limit }));
@@ -72,7 +77,12 @@ pub(super) fn read_committed(repository: &Repository, blob: ObjectId, file: &str
 ///
 /// # Errors
 /// Fails if the file is refused or cannot be read.
-pub(super) fn read_below(repository: &Repository, root: &Path, file: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+pub(in crate::ops) fn read_below(
+    repository: &Repository,
+    root: &Path,
+    file: &str,
+    limit: u64,
+) -> Result<Option<Vec<u8>>> {
     let path = root.join(file);
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -102,7 +112,7 @@ fn refused(file: &str) -> impl FnOnce(FileRefusal) -> OpError {
 
 /// Reads a regular file in any folder, up to a maximum size, without following a link. The checks also hold if the file
 /// is replaced or grows in the meantime.
-pub(super) fn read_regular(path: &Path, limit: u64) -> std::io::Result<Result<Vec<u8>, FileRefusal>> {
+pub(in crate::ops) fn read_regular(path: &Path, limit: u64) -> std::io::Result<Result<Vec<u8>, FileRefusal>> {
     // Opening a device or a socket may have side effects.
     if let Err(reason) = regular(&fs::symlink_metadata(path)?, limit) {
         return Ok(Err(reason));

@@ -1,22 +1,28 @@
 //! A project: its repository, settings, environment and locks.
 
+pub(in crate::ops) mod hex_repositories;
+pub(in crate::ops) mod needed;
+pub(in crate::ops) mod remote_files;
+pub(in crate::ops) mod revisions;
+pub(in crate::ops) mod worktree;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::worktree::{MAX_KEY, MAX_LOCK, MAX_SETTINGS, read_committed, read_regular, read_tracked};
-use super::{OpError, Result, trust, upstream};
 use crate::config::{Config, ConfigError, FILE, Layer, PrePush, Tracked};
 use crate::git::{Git, GitSettings, ProjectGit};
 use crate::lock::Lock;
 use crate::model::{Remote, Secrets, shortened};
+use crate::ops::{OpError, Result, trust};
 use crate::plan::Wanted;
 use crate::store::{Branch, Discovery, ObjectId, Repository, Snapshot};
+use worktree::{MAX_KEY, MAX_LOCK, MAX_SETTINGS, read_committed, read_regular, read_tracked};
 
 /// The lock names to search for if none are configured.
-pub(super) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
+pub(in crate::ops) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
 /// The number of configured locks that an error names.
 const NAMED: usize = 3;
 /// The maximum length of a glob, in bytes.
@@ -24,7 +30,7 @@ const MAX_GLOB: usize = 1024;
 /// The maximum number of alternatives in braces per glob, because the glob compiler is recursive.
 const MAX_BRACES: usize = 16;
 /// The folders that a glob with `**` does not enter, because their contents do not belong to the project.
-pub(super) const SKIPPED: [&str; 5] = [".git", "deps", "_build", "node_modules", ".elixir_ls"];
+pub(in crate::ops) const SKIPPED: [&str; 5] = [".git", "deps", "_build", "node_modules", ".elixir_ls"];
 
 /// The part of the process environment that the library may see.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +65,7 @@ pub struct Project {
     /// The settings of the tracked file, and which of them take effect.
     pub tracked: Tracked,
     /// The user's own settings: flags, environment variables, git configuration.
-    pub(super) own: [Layer; 3],
+    pub(in crate::ops) own: [Layer; 3],
     /// The environment.
     pub environment: Environment,
     directory: PathBuf,
@@ -153,7 +159,7 @@ impl Project {
     }
 
     /// Opens the project's repository again, to read its current state.
-    pub(super) fn reopened(&self) -> Result<Self> {
+    pub(in crate::ops) fn reopened(&self) -> Result<Self> {
         Ok(Self { repository: self.repository.reopened()?, ..self.clone() })
     }
 
@@ -163,14 +169,14 @@ impl Project {
     }
 
     /// Finds the system's git for this repository. Unless `may_ask`, git fails instead of asking for a password.
-    pub(super) fn git(&self, may_ask: bool) -> Result<ProjectGit> {
+    pub(in crate::ops) fn git(&self, may_ask: bool) -> Result<ProjectGit> {
         let settings = GitSettings { sync: !self.repository.has_fsync_setting(), ..self.git_settings(may_ask) };
         let directory = self.repository.worktree().unwrap_or(self.repository.common_dir());
         Ok(ProjectGit::find(settings, directory, self.repository.git_dir())?)
     }
 
     /// Returns the settings for git processes that contact a server for this project.
-    pub(super) fn git_settings(&self, may_ask: bool) -> GitSettings {
+    pub(in crate::ops) fn git_settings(&self, may_ask: bool) -> GitSettings {
         let own_ssh = self.environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some()
             || self.repository.setting("core.sshCommand").is_some();
         GitSettings { may_ask, own_ssh, secrets: self.secrets(), ..GitSettings::default() }
@@ -211,7 +217,7 @@ impl Project {
     }
 
     /// Returns the snapshot of the local mirror branch, or of a remote's, at a commit.
-    pub(super) fn snapshot_of(&self, remote: Option<&Remote>, tip: ObjectId) -> Result<Snapshot> {
+    pub(in crate::ops) fn snapshot_of(&self, remote: Option<&Remote>, tip: ObjectId) -> Result<Snapshot> {
         let branch = match remote {
             Some(remote) => &self.repository.tracking_branch(remote, &self.branch)?,
             None => &self.branch,
@@ -253,12 +259,12 @@ impl Project {
     }
 
     /// Returns what happens before a push according to the user's own settings, if they say so.
-    pub(super) fn own_pre_push(&self) -> Option<PrePush> {
+    pub(in crate::ops) fn own_pre_push(&self) -> Option<PrePush> {
         self.own.iter().find_map(|layer| layer.hooks.pre_push)
     }
 
     /// Describes the setting that names the locks.
-    pub(super) fn locks_setting(&self) -> &'static str {
+    pub(in crate::ops) fn locks_setting(&self) -> &'static str {
         if self.own.iter().any(|layer| layer.locks.is_some()) {
             "the setting locks"
         } else {
@@ -267,7 +273,7 @@ impl Project {
     }
 
     /// Describes which locks are searched for.
-    pub(super) fn wanted_locks(&self) -> String {
+    pub(in crate::ops) fn wanted_locks(&self) -> String {
         self.config.locks.as_ref().map_or_else(|| LOCKS.join(" or "), |globs| named(globs, " or "))
     }
 
@@ -305,7 +311,7 @@ impl Project {
     }
 
     /// Returns the configured locks that exist, sorted, and the names and globs that match no file.
-    pub(super) fn configured_locks(&self, globs: &[String]) -> Result<(Vec<LockFile>, Vec<String>)> {
+    pub(in crate::ops) fn configured_locks(&self, globs: &[String]) -> Result<(Vec<LockFile>, Vec<String>)> {
         let (mut locks, mut lacking) = (BTreeMap::new(), Vec::new());
         let literal = |glob: &String| are_literal(std::slice::from_ref(glob));
         // Names without wildcards do not require a walk through the whole worktree.
@@ -345,7 +351,7 @@ impl Project {
     }
 
     /// Returns a lock of the worktree, or of `HEAD` in a bare repository. `None` if it does not exist.
-    pub(super) fn lock(&self, file: String) -> Result<Option<LockFile>> {
+    pub(in crate::ops) fn lock(&self, file: String) -> Result<Option<LockFile>> {
         if self.repository.worktree().is_none() {
             let Some(head) = self.repository.head() else { return Ok(None) };
             return Ok(self.repository.blob_at(head, &file)?.map(|blob| LockFile::stored(file, blob)));
@@ -355,7 +361,7 @@ impl Project {
     }
 
     /// Returns the current directory relative to the worktree's root. Outside the worktree, returns the root itself.
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(in crate::ops) fn folder(&self) -> PathBuf {
         self.repository.worktree().and_then(|root| self.below(root)).unwrap_or_default()
     }
 
@@ -377,21 +383,24 @@ fn named(locks: &[String], separator: &str) -> String {
 fn judged(repository: &Repository, text: &str, own: &[Layer], environment: &Environment) -> Result<Tracked> {
     let tracked = Layer::from_toml(text)?.with_key_files(|file| match read_tracked(repository, file, MAX_KEY) {
         Ok(bytes) => bytes.ok_or_else(|| format!("{} does not exist", shortened(file))),
-        Err(error) => Err(upstream::with_causes(&error)),
+        Err(error) => Err(hex_repositories::with_causes(&error)),
     });
     let repositories = &tracked.repositories;
-    let hex =
-        if repositories.is_empty() { Layer::default() } else { upstream::known_to_hex(environment, repositories) };
+    let hex = if repositories.is_empty() {
+        Layer::default()
+    } else {
+        hex_repositories::known_to_hex(environment, repositories)
+    };
     Ok(Tracked::judge(&tracked, own, &hex, &trust::allowed(repository, environment)?)?)
 }
 
-pub(super) fn are_literal(globs: &[String]) -> bool {
+pub(in crate::ops) fn are_literal(globs: &[String]) -> bool {
     globs.iter().all(|glob| !glob.contains(['*', '?', '[', '{', '\\']))
 }
 
 /// Parses globs. `origin` describes their source in errors. With `literal_separator`, `*` does not match slashes, as in
 /// paths.
-pub(super) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) -> Result<globset::GlobSet> {
+pub(in crate::ops) fn glob_set(origin: &str, globs: &[String], literal_separator: bool) -> Result<globset::GlobSet> {
     let unusable = |error: globset::Error| match error.kind() {
         // The text is only that of the regular expressions, which the user did not write.
         globset::ErrorKind::Regex(_) => ConfigError::new(origin, "the globs are too large or too many"),
@@ -435,7 +444,7 @@ pub fn read_locks(repository: &Repository, locks: &[LockFile]) -> Result<Wanted>
 }
 
 /// Adds a lock's text to its parse error.
-pub(super) fn lock_error(file: &str, bytes: &[u8], source: crate::lock::LockError) -> OpError {
+pub(in crate::ops) fn lock_error(file: &str, bytes: &[u8], source: crate::lock::LockError) -> OpError {
     OpError::Lock { file: file.to_owned(), text: bytes.to_owned(), source }
 }
 
@@ -495,7 +504,7 @@ fn read_into(from: impl Read, length: usize) -> std::io::Result<Vec<u8>> {
 }
 
 /// Returns the files below a folder, as relative paths, without the skipped folders.
-pub(super) fn walk(root: &Path) -> impl Iterator<Item = String> {
+pub(in crate::ops) fn walk(root: &Path) -> impl Iterator<Item = String> {
     let entries = walkdir::WalkDir::new(root).into_iter().filter_entry(|entry| {
         let skipped = entry.file_name().to_str().is_some_and(|name| SKIPPED.contains(&name));
         !(skipped && entry.file_type().is_dir())

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::git_fetcher::fetching_git;
-use super::project::{Project, read_locks};
-use super::upstream::HexRepositories;
-use super::{OpError, Result, verify};
 use crate::hex::metadata::Metadata;
 use crate::hex::registry::{Package, Signed};
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryChecksum, EntryId, GitAddress, Manifest, ReleaseId, StoredEntry, StoredRelease};
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::project::{Project, read_locks};
+use crate::ops::update::git_fetcher::fetching_git;
+use crate::ops::{OpError, Result, verify};
 use crate::plan::Wanted;
 use crate::progress::Progress;
 use crate::store::{Item, ObjectId, Snapshot, layout};
@@ -21,7 +21,7 @@ use crate::store::{Item, ObjectId, Snapshot, layout};
 const COMMITS: usize = 24;
 
 /// The items that a mirror must contain, each with the snapshot that it is readable from, if any.
-pub(super) struct Sources {
+pub(in crate::ops) struct Sources {
     /// The available snapshots, beginning with the tip's if its commit is readable. [`Self::manifest`] takes the tip's
     /// from there.
     pub snapshots: Vec<Snapshot>,

@@ -6,10 +6,10 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::parallel::in_parallel;
-use super::{OpError, Project, Result};
 use crate::git::{Caveat, Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, pack_files};
 use crate::model::{GitAddress, Manifest, Revision, StoredGit};
+use crate::ops::parallel::in_parallel;
+use crate::ops::{OpError, Project, Result};
 use crate::plan::{FetchedRevisions, GitPlan, RepositoryWant, RevisionWant, is_deep_enough};
 use crate::progress::{Event, Progress};
 use crate::store::{Checkout, GitFile, ObjectId, Repository, Snapshot};
@@ -24,7 +24,7 @@ const LARGE_PACK: u64 = 8 << 20;
 
 /// A repository as it will be stored in the mirror branch.
 #[derive(Debug)]
-pub(super) struct FetchedRepository {
+pub(in crate::ops) struct FetchedRepository {
     pub address: GitAddress,
     pub stored: StoredGit,
     /// The new files, by their paths in the repository.
@@ -35,7 +35,7 @@ pub(super) struct FetchedRepository {
 }
 
 /// The state that all fetches share.
-pub(super) struct GitFetcher {
+pub(in crate::ops) struct GitFetcher {
     git: Git,
     manifest: Manifest,
     checkouts: BTreeMap<GitAddress, Checkout>,
@@ -48,19 +48,19 @@ pub(super) struct GitFetcher {
 type Base<'a> = Option<(&'a StoredGit, &'a Path)>;
 
 /// Returns the folder where unfinished updates keep fetched git repositories.
-pub(super) fn scratch_dir(repository: &Repository) -> PathBuf {
+pub(in crate::ops) fn scratch_dir(repository: &Repository) -> PathBuf {
     repository.own_dir().join("git-fetch")
 }
 
 /// Creates that folder if it does not exist, and returns it.
-pub(super) fn make_scratch_dir(repository: &Repository) -> Result<PathBuf> {
+pub(in crate::ops) fn make_scratch_dir(repository: &Repository) -> Result<PathBuf> {
     let folder = scratch_dir(repository);
     fs::create_dir_all(&folder).map_err(OpError::machine("create", &folder))?;
     Ok(folder)
 }
 
 /// Finds the system's git, for servers other than the project's remotes.
-pub(super) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
+pub(in crate::ops) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
     let environment = &project.environment;
     // Without a sync: the fetched objects only serve the next attempt, so a crash may lose them.
     let settings =

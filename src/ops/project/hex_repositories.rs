@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::project::{Environment, Project};
 use super::worktree::{MAX_KEY, read_regular};
-use super::{OpError, Result};
+use super::{Environment, Project};
 use crate::config::{ConfigError, KeySetting, Layer, RepositoryLayer};
 use crate::fetch::hex_home::{HexConfig, HexHome, HexRepository};
 use crate::fetch::{
@@ -17,14 +16,15 @@ use crate::fetch::{
 };
 use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::{Fingerprint, RepositoryName};
+use crate::ops::{OpError, Result};
 use crate::progress::{Event, Progress};
 
 /// The variables with which the Hex client configures a mirror of hex.pm. A trusted one receives auth keys.
-pub(super) const TRUSTED_MIRROR: [&str; 2] = ["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR"];
-pub(super) const MIRROR: [&str; 2] = ["HEX_MIRROR_URL", "HEX_MIRROR"];
+pub(in crate::ops) const TRUSTED_MIRROR: [&str; 2] = ["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR"];
+pub(in crate::ops) const MIRROR: [&str; 2] = ["HEX_MIRROR_URL", "HEX_MIRROR"];
 
 /// What is known of the repositories from this program's settings, the environment and the Hex client's configuration.
-pub(super) struct HexRepositories<'a> {
+pub(in crate::ops) struct HexRepositories<'a> {
     project: &'a Project,
     hex: HexConfig,
     hex_home: Option<HexHome>,
@@ -212,7 +212,7 @@ fn hex_config(environment: &Environment, hex_home: Option<&HexHome>) -> Result<H
 
 /// Returns the Hex client's configuration of repositories as settings. If it cannot be read, assumes that it configures
 /// all repositories in the tracked settings.
-pub(super) fn known_to_hex(environment: &Environment, tracked: &BTreeMap<String, RepositoryLayer>) -> Layer {
+pub(in crate::ops) fn known_to_hex(environment: &Environment, tracked: &BTreeMap<String, RepositoryLayer>) -> Layer {
     let Ok(mut hex) = hex_config(environment, hex_home(environment).as_ref()) else {
         let repositories = tracked.keys().map(|name| (name.clone(), RepositoryLayer::default())).collect();
         return Layer { repositories, ..Layer::default() };
@@ -230,7 +230,7 @@ pub(super) fn known_to_hex(environment: &Environment, tracked: &BTreeMap<String,
 }
 
 /// Returns an error and its causes in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+pub(in crate::ops) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
     std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::project::LOCKS;
-use super::{LockFile, OpError, Project, Result, read_locks};
+use super::LOCKS;
+use crate::ops::{LockFile, OpError, Project, Result, read_locks};
 use crate::plan::Wanted;
 use crate::store::ObjectId;
 
@@ -40,7 +40,7 @@ pub struct Named {
 }
 
 /// The locks of one state of the project.
-pub(super) struct LocksAt {
+pub(in crate::ops) struct LocksAt {
     /// Their paths relative to the worktree's root.
     pub files: Vec<String>,
     /// What they pin.
@@ -104,7 +104,7 @@ impl Between {
     ///
     /// # Errors
     /// Fails if neither state has a lock, or if a lock is invalid.
-    pub(super) fn locks(&self, project: &Project) -> Result<[LocksAt; 2]> {
+    pub(in crate::ops) fn locks(&self, project: &Project) -> Result<[LocksAt; 2]> {
         let sides = [&self.before, &self.after];
         let mut folder = project.folder();
         let [before, after] = loop {

@@ -1,26 +1,33 @@
 //! Updates the mirror to match the locks: fetches what the mirror lacks and publishes at most one commit.
 
+pub(in crate::ops) mod fetching;
+pub(in crate::ops) mod git_fetcher;
+pub(in crate::ops) mod health;
+pub(in crate::ops) mod kept_entries;
+pub(in crate::ops) mod message;
+pub(in crate::ops) mod needed_entries;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::fetching::{self, FetchContext, FetchPlan, Fetched, Stored, StoredRepository};
-use super::git_fetcher::{self, GitFetcher};
-use super::project::{LockFile, Project};
-use super::signers::{Signers, report_unverified};
-use super::status::{self, Status};
-use super::update_message::Changes;
-use super::upstream::HexRepositories;
-use super::{OpError, Result, init};
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{
     EntryId, Fingerprint, GitAddress, Manifest, ReleaseId, Remote, RepositoryName, Revision, Storage, StoredRelease,
     Version,
 };
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::project::{LockFile, Project};
+use crate::ops::status::{self, Status};
+use crate::ops::sync::signers::{Signers, report_unverified};
+use crate::ops::{OpError, Result, init};
 use crate::plan::{Comparison, GitPlan, Wanted};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError, Transaction};
+use fetching::{FetchContext, FetchPlan, Fetched, Stored, StoredRepository};
+use git_fetcher::GitFetcher;
+use message::Changes;
 
 /// The number of attempts if other processes keep moving the branch.
 const ATTEMPTS: usize = 5;
@@ -393,7 +400,7 @@ fn to_store_otherwise(project: &Project, base: Option<&Snapshot>) -> Result<Vec<
 }
 
 /// Returns the folder where unfinished updates keep what they fetched.
-pub(super) fn downloads_dir(repository: &Repository) -> std::path::PathBuf {
+pub(in crate::ops) fn downloads_dir(repository: &Repository) -> std::path::PathBuf {
     repository.own_dir().join("downloads")
 }
 

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{OpError, Result};
 use crate::hex::registry::{Package, Signed};
 use crate::model::{EntryId, ReleaseId, Version};
+use crate::ops::{OpError, Result};
 use crate::store::Snapshot;
 
 /// Returns the entries that the given releases need: their own entries and those of all their dependencies, including
 /// optional ones. `package` reads an entry and may return `None`; such a package adds no dependencies.
-pub(super) fn needed_entries<'a>(
+pub(in crate::ops) fn needed_entries<'a>(
     releases: impl IntoIterator<Item = &'a ReleaseId>,
     package: impl Fn(&EntryId) -> Result<Option<Package>>,
 ) -> Result<BTreeSet<EntryId>> {
@@ -28,7 +28,7 @@ pub(super) fn needed_entries<'a>(
 }
 
 /// Reads a registry entry of a snapshot without verifying its signature, which was verified when the entry was stored.
-pub(super) fn read_entry(snapshot: &Snapshot, id: &EntryId) -> Result<Option<Package>> {
+pub(in crate::ops) fn read_entry(snapshot: &Snapshot, id: &EntryId) -> Result<Option<Package>> {
     let refused = |source| OpError::Entry { entry: id.clone(), source };
     let Some(bytes) = snapshot.entry(id)? else { return Ok(None) };
     let signed = Signed::decode(&bytes).map_err(refused)?;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{OpError, Result};
 use crate::fetch::{Downloads, Kept, Upstream};
 use crate::hex::registry::{Package, PublicKey, Signed};
 use crate::model::{EntryId, StoredEntry};
+use crate::ops::{OpError, Result};
 
 /// How long an entry is reused without asking upstream again.
 ///
@@ -18,7 +18,7 @@ const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 const MAX_AGE_IN_REFRESH: Duration = Duration::from_secs(10 * 60);
 
 /// The registry entries that are kept in the download folder.
-pub(super) struct KeptEntries {
+pub(in crate::ops) struct KeptEntries {
     downloads: Arc<Downloads>,
     /// The mirror's current entries. If the mirror's entry changed since an entry was kept, the mirror's may be newer.
     base: BTreeMap<EntryId, StoredEntry>,
@@ -26,14 +26,14 @@ pub(super) struct KeptEntries {
 }
 
 /// A verified registry entry and its contents.
-pub(super) struct Verified {
+pub(in crate::ops) struct Verified {
     pub signed: Vec<u8>,
     pub package: Package,
     pub etag: Option<String>,
 }
 
 /// The result of a search for a kept entry.
-pub(super) enum KeptEntry {
+pub(in crate::ops) enum KeptEntry {
     /// The entry can be used without a request.
     Current(Verified),
     /// The repository recently answered that it has no such entry.

@@ -1,26 +1,28 @@
 //! Repairs a damaged mirror: restores what cannot be read from other commits, a remote, the Hex client's cache or
 //! upstream.
 
+pub(in crate::ops) mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
-use super::fetching::{self, FetchContext, FetchPlan};
-use super::git_fetcher::{self, GitFetcher};
-use super::project::Project;
-use super::signers::Signers;
-use super::sources::Sources;
-use super::update::downloads_dir;
-use super::upstream::HexRepositories;
-use super::verify::{damage, verify};
-use super::{OpError, Result, UpdateOptions};
 use crate::fetch::Downloads;
 use crate::git::{FetchOutcome, FetchTarget, ProjectGit};
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
+use crate::ops::project::Project;
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::sync::signers::Signers;
+use crate::ops::update::downloads_dir;
+use crate::ops::update::fetching::{self, FetchContext, FetchPlan};
+use crate::ops::update::git_fetcher::{self, GitFetcher};
+use crate::ops::verify::{damage, verify};
+use crate::ops::{OpError, Result, UpdateOptions};
 use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{Damage, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError, Transaction};
+use sources::Sources;
 
 /// The result of a repair.
 #[derive(Debug, Default)]

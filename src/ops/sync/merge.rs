@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Add;
 
-use super::error::listed;
-use super::needed::{LockScope, LockedNeeds, needed};
-use super::needed_entries::{needed_entries, read_entry};
 use super::signers::{Signers, report_unverified};
-use super::update_message::count;
-use super::upstream::HexRepositories;
-use super::{OpError, Project, Result};
 use crate::hex::registry::Package;
 use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredGit, StoredRelease};
+use crate::ops::error::listed;
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::project::needed::{LockScope, LockedNeeds, needed};
+use crate::ops::update::message::count;
+use crate::ops::update::needed_entries::{needed_entries, read_entry};
+use crate::ops::{OpError, Project, Result};
 use crate::plan::{Needed, Pruning, Relation, lost_facts, relation};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{ObjectId, REPLACES, Snapshot, StoreError, Transaction};
@@ -44,7 +44,7 @@ impl Add for MergeStatistics {
 }
 
 /// Two mirrors to be merged.
-pub(super) struct Merge<'a> {
+pub(in crate::ops) struct Merge<'a> {
     /// The snapshot that the result is based on.
     pub ours: &'a Snapshot,
     /// The snapshot that is merged into `ours`.
@@ -63,7 +63,7 @@ pub(super) struct Merge<'a> {
 
 /// Which of two snapshots is the local mirror's. It differs if the local contents are added to a remote's mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Local {
+pub(in crate::ops) enum Local {
     /// [`Merge::ours`].
     Ours,
     /// [`Merge::theirs`].
@@ -72,7 +72,7 @@ pub(super) enum Local {
 
 /// What happens to the history of a mirror when it is merged into another mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum History {
+pub(in crate::ops) enum History {
     /// It becomes part of the result's history, as a second parent.
     Joined,
     /// It is left behind. The commit message records this, so that a later comparison finds that nothing is missing.
@@ -91,7 +91,7 @@ pub(super) enum History {
 /// Fails if a registry entry of the other mirror is not signed by its repository, if both mirrors have a release with
 /// different checksums and no registry entry says which one is right, and with [`crate::store::StoreError::Moved`] if
 /// another process moved the branch meanwhile.
-pub(super) fn merge(
+pub(in crate::ops) fn merge(
     project: &Project,
     merge: Merge<'_>,
     progress: &dyn Progress,
@@ -139,7 +139,7 @@ pub(super) fn merge(
 /// # Errors
 /// Fails if the manifest does not match the tree, if a registry entry is not signed by its repository, or if an entry
 /// would replace a local one and its repository's key is unknown. Other entries with an unknown key are reported.
-pub(super) fn check(
+pub(in crate::ops) fn check(
     project: &Project,
     ours: Option<&Snapshot>,
     theirs: &Snapshot,
@@ -177,7 +177,7 @@ pub(super) fn check(
 /// # Errors
 /// Fails if the mirror records another signer than the expected one and the user's settings name none, or if its
 /// manifest does not match its tree.
-pub(super) fn check_signers(project: &Project, ours: &Snapshot, theirs: &Snapshot, whose: &str) -> Result<()> {
+pub(in crate::ops) fn check_signers(project: &Project, ours: &Snapshot, theirs: &Snapshot, whose: &str) -> Result<()> {
     matches_its_tree(theirs, Some(ours))?;
     let (our_manifest, their_manifest) = (ours.manifest()?, theirs.manifest()?);
     let repositories = HexRepositories::new(project, &Silent)?;

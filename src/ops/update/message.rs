@@ -6,16 +6,16 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use super::fetching::Fetched;
-use super::project::LockFile;
-use super::{Added, AddedGit, Project, Result};
 use crate::model::{Fingerprint, ReleaseId, RepositoryName};
+use crate::ops::project::LockFile;
+use crate::ops::{Added, AddedGit, Project, Result};
 
 /// The maximum number of releases that a commit's subject names.
 const MAX_NAMED: usize = 3;
 
 /// The changes that an update made.
 #[derive(Clone, Copy)]
-pub(super) struct Changes<'a> {
+pub(in crate::ops) struct Changes<'a> {
     pub added: &'a [Added],
     pub added_git: &'a [AddedGit],
     pub fetched: &'a Fetched,
@@ -105,7 +105,7 @@ fn subject(added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String
     format!("{verb} {}: {}{more}", counts.join(" and "), changes[..changes.len().min(MAX_NAMED)].join(", "))
 }
 
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+pub(in crate::ops) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::integrate::whose;
-use super::upstream::HexRepositories;
-use super::{OpError, Project, Result};
 use crate::hex::registry::{Package, PublicKey, RegistryError, Signed};
 use crate::model::{EntryChecksum, EntryId, Fingerprint, Manifest, Remote, RepositoryName};
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::{OpError, Project, Result};
 use crate::plan::{KnownSigners, Signer, SignerConflict, SignerSource};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{Snapshot, Transaction};
 
 /// The known signers of some repositories, and their keys.
-pub(super) struct Signers {
+pub(in crate::ops) struct Signers {
     repositories: BTreeMap<RepositoryName, Known>,
 }
 
@@ -189,7 +189,7 @@ impl Signers {
 
 /// The result of [`Signers::check_entries`].
 #[derive(Debug, Default)]
-pub(super) struct Checked {
+pub(in crate::ops) struct Checked {
     /// The number of entries, including unverified ones.
     pub entries: usize,
     /// The entries of repositories whose key is unknown.
@@ -197,7 +197,7 @@ pub(super) struct Checked {
 }
 
 /// Reports the repositories of entries that could not be verified.
-pub(super) fn report_unverified<'e>(entries: impl IntoIterator<Item = &'e EntryId>, progress: &dyn Progress) {
+pub(in crate::ops) fn report_unverified<'e>(entries: impl IntoIterator<Item = &'e EntryId>, progress: &dyn Progress) {
     let repositories: BTreeSet<&RepositoryName> = entries.into_iter().map(|id| &id.repository).collect();
     for repository in repositories {
         let message =
@@ -235,7 +235,7 @@ fn conflict(repository: &RepositoryName, expected: Signer, found: Fingerprint, f
 }
 
 /// Verifies an entry's signature with a key and decodes it.
-pub(super) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> Result<Package> {
+pub(in crate::ops) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> Result<Package> {
     let refused = |source| OpError::Entry { entry: id.clone(), source };
     let signed = Signed::decode(signed).map_err(refused)?;
     let payload = signed.verify(key).map_err(refused)?;
@@ -246,7 +246,7 @@ pub(super) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> Result<P
 ///
 /// # Errors
 /// Fails if the mirror records another signer than the user's settings and keys do.
-pub(super) fn of_readable(project: &Project, manifest: &Manifest, progress: &dyn Progress) -> Result<Signers> {
+pub(in crate::ops) fn of_readable(project: &Project, manifest: &Manifest, progress: &dyn Progress) -> Result<Signers> {
     let repositories = HexRepositories::new(project, progress)?;
     let remote = project.repository.mirror_tip(&project.branch)?.and_then(|(remote, _)| remote);
     let Some(remote) = remote else { return Signers::new(&repositories, Some(manifest), None, []) };
@@ -262,7 +262,7 @@ pub(super) fn of_readable(project: &Project, manifest: &Manifest, progress: &dyn
 /// # Errors
 /// Fails if an entry is not signed by its repository, if the repository's key is unknown, or if the two mirrors record
 /// different signers.
-pub(super) fn check_outgoing(project: &Project, remote: &Remote, own: &Snapshot) -> Result<()> {
+pub(in crate::ops) fn check_outgoing(project: &Project, remote: &Remote, own: &Snapshot) -> Result<()> {
     let theirs = project.repository.remote_tip(remote, &project.branch)?;
     if theirs == Some(own.commit()) {
         return Ok(());

@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 8;
 const MAX_BYTES: u64 = 64 << 10;
 
 /// Returns the addresses in the files below `remotes` and `branches` of git's common folder.
-pub(super) fn addresses(common_dir: &Path) -> Vec<String> {
+pub(in crate::ops) fn addresses(common_dir: &Path) -> Vec<String> {
     let texts = |folder: &str| {
         let files = WalkDir::new(common_dir.join(folder)).max_depth(MAX_DEPTH).into_iter().filter_map(Result::ok);
         let files = files.filter(|file| !file.file_type().is_dir()).take(MAX_FILES);

@@ -13,7 +13,7 @@ const MAX_CONSECUTIVE_FAILURES: u32 = 5;
 
 /// The state of the repositories so far. A repository that is down is given up without affecting the others.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(in crate::ops) struct Health {
     /// The number of consecutive failures per repository.
     failed: Mutex<BTreeMap<RepositoryName, u32>>,
     /// Whether a local problem, such as a full disk, stops all fetching.

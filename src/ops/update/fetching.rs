@@ -12,20 +12,20 @@ use super::git_fetcher::{FetchedRepository, GitFetcher};
 use super::health::Health;
 use super::kept_entries::{KeptEntries, KeptEntry, Verified};
 use super::needed_entries::read_entry;
-use super::parallel::cores;
-use super::upstream::HexRepositories;
-use super::{OpError, Result};
 use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release};
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryId, GitAddress, ReleaseId, RepositoryName, Revision};
+use crate::ops::parallel::cores;
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::{OpError, Result};
 use crate::plan::{GitPlan, Pin, lost_facts};
 use crate::progress::{Event, Progress};
 use crate::store::{EncodedRelease, ReleaseEncoder, Snapshot, Transaction};
 
 /// What is to be fetched.
 #[derive(Debug, Default)]
-pub(super) struct FetchPlan {
+pub(in crate::ops) struct FetchPlan {
     /// The releases, with the checksums that the lock requires.
     pub releases: Vec<Pin>,
     /// The required registry entries. It is an error if upstream does not have one of them.
@@ -44,7 +44,7 @@ pub(super) struct FetchPlan {
 
 /// What was fetched.
 #[derive(Debug, Default)]
-pub(super) struct Fetched {
+pub(in crate::ops) struct Fetched {
     /// The releases added to the transaction.
     pub releases: Vec<Stored>,
     /// The number of registry entries added to the transaction.
@@ -59,7 +59,7 @@ pub(super) struct Fetched {
 
 /// A git repository that was added to the transaction.
 #[derive(Debug)]
-pub(super) struct StoredRepository {
+pub(in crate::ops) struct StoredRepository {
     pub address: GitAddress,
     /// The new revisions, each with the revision that it replaces, if any.
     pub added: Vec<(Revision, Option<Revision>)>,
@@ -67,7 +67,7 @@ pub(super) struct StoredRepository {
 
 /// A release that was added to the transaction.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(in crate::ops) struct Stored {
     pub id: ReleaseId,
     pub stored: crate::model::StoredRelease,
     /// The reason why the release is stored as a tarball, if it is.
@@ -119,7 +119,7 @@ struct Shared {
 }
 
 /// Everything that a fetch depends on.
-pub(super) struct FetchContext<'a> {
+pub(in crate::ops) struct FetchContext<'a> {
     pub repositories: &'a HexRepositories<'a>,
     /// The number of concurrent requests, overriding the setting.
     pub jobs: Option<usize>,
@@ -141,7 +141,7 @@ pub(super) struct FetchContext<'a> {
 ///
 /// # Errors
 /// Fails with all errors that occurred. The transaction must then not be published.
-pub(super) fn fetch(
+pub(in crate::ops) fn fetch(
     plan: FetchPlan,
     context: FetchContext<'_>,
     transaction: &mut Transaction<'_>,

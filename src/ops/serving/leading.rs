@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use super::git_fetcher::fetching_git;
-use super::project::{LockFile, read_locks};
-use super::{OpError, Project, Result, remote_files};
 use crate::git::Git;
 use crate::model::{AddressRule, AddressRules, GitAddress, GitUrl, Remotes, Revision};
+use crate::ops::project::remote_files;
+use crate::ops::project::{LockFile, read_locks};
+use crate::ops::update::git_fetcher::fetching_git;
+use crate::ops::{OpError, Project, Result};
 use crate::plan::{PinnedRepositories, SubmoduleResolver};
 use crate::serve::environment::{Access, InsteadOfRules, Servers};
 use crate::store::{Checkout, Objects, Snapshot, StoreError, layout};
@@ -24,7 +25,7 @@ const MAX_DEPTH: usize = 64;
 ///
 /// Locks in the mirror branch itself do not count, so if the mirror branch is checked out, or is the only branch, there
 /// are none.
-pub(super) fn leading_locks(project: &Project) -> Result<Option<Vec<LockFile>>> {
+pub(in crate::ops) fn leading_locks(project: &Project) -> Result<Option<Vec<LockFile>>> {
     let repository = &project.repository;
     if let Some(head) = repository.head()
         && repository.blob_at(head, layout::MIRROR).is_ok_and(|mirror| mirror.is_some())
@@ -49,7 +50,7 @@ pub fn has_leading_lock(project: &Project) -> Result<bool> {
 }
 
 /// Returns the addresses of the project's remotes and the user's `insteadOf` and `pushInsteadOf` rules.
-pub(super) fn remotes(project: &Project) -> Remotes {
+pub(in crate::ops) fn remotes(project: &Project) -> Remotes {
     let repository = &project.repository;
     let servers = Servers::of_environment(|name| project.environment.get(name));
     let named = |name, is_for_push| {
@@ -69,7 +70,7 @@ pub(super) fn remotes(project: &Project) -> Remotes {
 
 /// Determines what git clients are redirected for at a snapshot. `checkout` writes a repository of the snapshot to disk
 /// and is called only for repositories with submodules.
-pub(super) fn pinned_repositories(
+pub(in crate::ops) fn pinned_repositories(
     project: &Project,
     snapshot: &Snapshot,
     locks: &[LockFile],
@@ -152,7 +153,7 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_
 /// A cache of git repositories in a temporary folder, used if the cache beside the project's repository is not
 /// writable. It is deleted on drop.
 #[derive(Debug, Default)]
-pub(super) struct OwnCache(OnceLock<TempDir>);
+pub(in crate::ops) struct OwnCache(OnceLock<TempDir>);
 
 impl OwnCache {
     /// Returns the folder, and creates it if necessary.

@@ -4,15 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::leading::{OwnCache, leading_locks, pinned_repositories, remotes};
-use super::serving::{id_of, unavailable};
-use super::{LockFile, OpError, Project};
+use super::{id_of, unavailable};
 use crate::model::{GitAddress, Remotes};
+use crate::ops::{LockFile, OpError, Project};
 use crate::plan::PinnedRepositories;
 use crate::serve::{ContentsError, Tip};
 use crate::store::{Snapshot, StoreError, TipReader, View};
 
 /// What git clients see, according to the project's locks.
-pub(super) struct Seen {
+pub(in crate::ops) struct Seen {
     project: Mutex<Project>,
     known: Mutex<Option<Known>>,
     own_cache: OwnCache,
@@ -20,7 +20,7 @@ pub(super) struct Seen {
 
 /// The repositories and revisions that git clients may see.
 #[derive(Clone)]
-pub(super) enum Shown {
+pub(in crate::ops) enum Shown {
     /// Everything except the project's remotes. There is no lock, so nothing is redirected, and clients only arrive if
     /// they use the server's address.
     All(Arc<Remotes>),

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::project::{LOCKS, LockFile, SKIPPED, are_literal, glob_set, walk};
 use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_below, read_committed};
-use super::{OpError, Project, Result, read_locks};
+use super::{LOCKS, LockFile, SKIPPED, are_literal, glob_set, walk};
 use crate::config::{self, Layer};
+use crate::ops::{OpError, Project, Result, read_locks};
 use crate::plan::Needed;
 use crate::progress::{Event, Progress};
 use crate::store::{Live, ObjectId, Seen};
 
 /// Which locks count, and how to treat one that cannot be read.
 #[derive(Debug, Clone)]
-pub(super) struct LockScope {
+pub(in crate::ops) struct LockScope {
     /// Globs for the tags whose locks count.
     pub tags: Vec<String>,
     /// All commits since this time count, in seconds since 1970.
@@ -24,7 +24,7 @@ pub(super) struct LockScope {
 
 /// The pins of all locks, and the number of distinct locks.
 #[derive(Debug, Default)]
-pub(super) struct LockedNeeds {
+pub(in crate::ops) struct LockedNeeds {
     pub needed: Needed,
     pub locks: usize,
 }
@@ -54,7 +54,7 @@ impl Names {
 ///
 /// # Errors
 /// Fails if the project cannot be read, or if a lock cannot be read and the scope is strict.
-pub(super) fn needed(project: &Project, scope: &LockScope, progress: &dyn Progress) -> Result<LockedNeeds> {
+pub(in crate::ops) fn needed(project: &Project, scope: &LockScope, progress: &dyn Progress) -> Result<LockedNeeds> {
     let repository = &project.repository;
     // As in git's own patterns for tags, `*` also matches slashes.
     let tags = glob_set("the tags to keep", &scope.tags, false)?;

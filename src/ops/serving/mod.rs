@@ -1,5 +1,8 @@
 //! Serves the current mirror branch.
 
+pub(in crate::ops) mod leading;
+pub(in crate::ops) mod seen;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -10,15 +13,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::seen::{Seen, Shown};
-use super::signers::{self, verified};
-use super::upstream::HexRepositories;
-use super::{Project, Result, mirror};
 use crate::hex::registry::PublicKey;
 use crate::model::{EntryId, GitAddress, Manifest, RepositoryName};
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::sync::signers::{self, verified};
+use crate::ops::{Project, Result, mirror};
 use crate::progress::Silent;
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
 use crate::store::{ObjectId, Snapshot, StoreError, TipReader};
+use seen::{Seen, Shown};
 
 /// The maximum delay until a changed lock affects which host names are served. Every request checks them.
 const HOSTS_KNOWN: Duration = Duration::from_secs(1);
@@ -161,7 +164,7 @@ impl Contents for MirrorContents {
 }
 
 /// Returns the commit of a tip.
-pub(super) fn id_of(tip: &Tip) -> Result<ObjectId, StoreError> {
+pub(in crate::ops) fn id_of(tip: &Tip) -> Result<ObjectId, StoreError> {
     ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))
 }
 
@@ -173,7 +176,7 @@ fn failed(item: String, error: StoreError) -> ContentsError {
     }
 }
 
-pub(super) fn unavailable(error: StoreError) -> ContentsError {
+pub(in crate::ops) fn unavailable(error: StoreError) -> ContentsError {
     ContentsError::Unavailable { source: error.into() }
 }
 

@@ -1,16 +1,20 @@
 //! Pushes the mirror branch to a remote and pulls it from there. Diverged mirrors are merged into their union.
 
+pub(in crate::ops) mod integrate;
+pub(in crate::ops) mod merge;
+pub(in crate::ops) mod signers;
+
 use std::thread;
 use std::time::Duration;
 
-use super::integrate::{Source, SupersededMerge, covers, integrate};
-use super::merge::MergeStatistics;
-use super::signers::check_outgoing;
-use super::{OpError, Project, Result};
 use crate::git::{FetchOutcome, FetchTarget, Lease, ProjectGit, PushOutcome};
 use crate::model::Remote;
+use crate::ops::{OpError, Project, Result};
 use crate::progress::{Event, Progress};
 use crate::store::{Incoming, Lock, ObjectId, RefMarker, Repository};
+use integrate::{Source, SupersededMerge, covers, integrate};
+use merge::MergeStatistics;
+use signers::check_outgoing;
 
 /// The maximum number of attempts to push while others keep pushing first.
 const MAX_PUSHES: u32 = 150;
@@ -223,7 +227,7 @@ fn push_commit(
 }
 
 /// Fetches a remote's mirror and returns its tip, or `None` if it has none.
-pub(super) fn fetch_mirror(project: &Project, git: &ProjectGit, remote: &Remote) -> Result<Option<ObjectId>> {
+pub(in crate::ops) fn fetch_mirror(project: &Project, git: &ProjectGit, remote: &Remote) -> Result<Option<ObjectId>> {
     let Project { repository, branch, .. } = project;
     repository.forget_broken_remote(remote, branch)?;
     let incoming = repository.begin_incoming()?;
@@ -245,7 +249,7 @@ pub(super) fn fetch_mirror(project: &Project, git: &ProjectGit, remote: &Remote)
 
 /// Fetches objects of a remote's mirror that a partial clone lacks. Git fetches such objects on access, but other
 /// readers do not.
-pub(super) fn complete(project: &Project, remote: &Remote, tip: ObjectId) -> Result<()> {
+pub(in crate::ops) fn complete(project: &Project, remote: &Remote, tip: ObjectId) -> Result<()> {
     let repository = &project.repository;
     if !repository.is_partial() {
         return Ok(());
