@@ -95,6 +95,7 @@ SETTINGS = re.compile(
     r"(mix\.lock|rebar\.lock|\.hexmirror\.toml|config|hexpm\.pem|\.gitconfig|gitattributes|ignore|project|\.git)$"
 )
 PATH = re.compile(r"(^|[\s'\"`(=:])(/|\.{1,2}/|\.git\b|refs/|objects/|hexmirror/)[\w./@#+-]*|\b[0-9a-f]{10,40}\b")
+FILE = re.compile(r"(?<![\w.])/[\w./@+-]*\w")
 MISLEADING = ("check the network", "install git", "please tell", "Install git")
 ADDRESS = re.compile(r"\w+://\S+")
 _trials = {}
@@ -112,7 +113,12 @@ def judge(scene, run, lasts, done):
         if not done:
             wrong.append(("lost", "exit code 0, but the command is incomplete"))
         return wrong
-    about_settings = SETTINGS.search(run.about) or ".hexmirror.toml\n" in run.output
+    about_settings = (
+        SETTINGS.search(run.about)
+        or ".hexmirror.toml\n" in run.output
+        # A folder on the way to a file that the user's settings name.
+        or any(run.about and file.startswith(run.about) and SETTINGS.search(file) for file in FILE.findall(run.output))
+    )
     allowed = {5} | ({3} if network else set()) | ({2} if about_settings else set())
     if run.struck[0] == "git rev-list" and "missing blob object" in run.output:
         # If git cannot inspect an object's file, it assumes that the remote did not send the object.

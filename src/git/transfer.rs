@@ -254,9 +254,21 @@ impl ProjectGit {
         self.git.run_in_project(&self.directory, &self.git_dir, arguments)
     }
 
+    /// Returns whether git took the name of a configured remote for an address. Git ignores a configuration file that it
+    /// cannot read.
+    fn did_not_read_settings(&self, remote: &Remote, text: &str) -> bool {
+        let name = remote.secret_text();
+        text.contains(&format!("'{name}' does not appear to be a git repository"))
+            && self.prepare(&["config", "--get-all", &format!("remote.{name}.url")]).finish().is_ok()
+    }
+
     fn failed(&self, remote: &Remote, command: &str, unsuccessful: Unsuccessful) -> GitError {
         let url = remote.to_string();
         match unsuccessful {
+            Unsuccessful::Complaint { text, .. } if self.did_not_read_settings(remote, &text) => {
+                let folder = self.git_dir.clone();
+                GitError::Local { command: command.to_owned(), folder, message: "it did not read its settings".into() }
+            }
             Unsuccessful::Complaint { text, .. } => Complaint::of(&text).error(url, command, &self.git_dir, text),
             Unsuccessful::Stalled { seconds } => GitError::Stalled { url, seconds },
             Unsuccessful::Error(error) => error,
