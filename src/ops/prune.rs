@@ -9,10 +9,10 @@ use super::init::own_mirror;
 use super::project::needed::{self, LockScope, LockedNeeds};
 use super::update::git_fetcher::GitFetcher;
 use super::update::message::count;
-use super::update::needed_entries::{needed_entries, read_entry};
+use super::update::stored_entry::read_entry;
 use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit};
-use crate::plan::{Needed, Pruning};
+use crate::plan::{Needed, Pruning, needed_entries};
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError, Temporary, Transaction};
 

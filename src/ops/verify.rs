@@ -11,7 +11,7 @@ use super::project::hex_repositories::HexRepositories;
 use super::sync::signers;
 use super::sync::signers::{report_unverified, verified};
 use super::update::git_fetcher::fetching_git;
-use super::update::needed_entries::read_entry;
+use super::update::stored_entry::read_entry;
 use super::{OpError, Result, mirror};
 use crate::git::{Git, GitError};
 use crate::hex::registry::{Package, PublicKey, RegistryError};

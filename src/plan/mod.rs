@@ -7,6 +7,7 @@
 //! - [`GitPlan`]: what to fetch from git repositories, and what to record in the manifest afterwards.
 //! - [`PinnedRepositories`]: the git repositories that locks pin, and the part of each that clients see.
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
+//! - [`needed_entries`]: the registry entries that a mirror needs for its releases.
 //! - [`LockChange`]: the changes between two sets of locks.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
 //! - [`relation`], [`lost_facts`]: which of two registry entries is newer.
@@ -16,6 +17,7 @@ mod entry_facts;
 mod git_plan;
 mod git_want;
 mod lock_change;
+mod needed_entries;
 mod pinned;
 mod pruning;
 mod signer;
@@ -26,6 +28,7 @@ pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
+pub use needed_entries::needed_entries;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};
 pub use pruning::{Needed, Pruning};
 pub use signer::{KnownSigners, Signer, SignerConflict, SignerSource};

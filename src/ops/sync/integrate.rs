@@ -3,7 +3,7 @@
 use super::merge::{self, History, Local, Merge, MergeStatistics};
 use super::{Pull, Way};
 use crate::model::{GitAddress, Manifest, Remote, Revision};
-use crate::ops::update::needed_entries::read_entry;
+use crate::ops::update::stored_entry::read_entry;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::lost_facts;
 use crate::progress::{Event, Progress};

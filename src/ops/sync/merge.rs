@@ -11,9 +11,9 @@ use crate::ops::error::listed;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::needed::{LockScope, LockedNeeds, needed};
 use crate::ops::update::message::count;
-use crate::ops::update::needed_entries::{needed_entries, read_entry};
+use crate::ops::update::stored_entry::read_entry;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{Needed, Pruning, Relation, lost_facts, relation};
+use crate::plan::{Needed, Pruning, Relation, lost_facts, needed_entries, relation};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{ObjectId, REPLACES, Snapshot, StoreError, Transaction};
 
@@ -349,7 +349,7 @@ impl<'a> Union<'a> {
             return Ok(0);
         }
         let read = |id: &EntryId| match packages.get(id) {
-            Some(package) => Ok(Some(package.clone())),
+            Some(package) => Ok::<_, OpError>(Some(package.clone())),
             None => Ok(read_entry(self.ours, id)?.or(read_entry(self.theirs, id)?)),
         };
         let needed = needed_entries(transaction.manifest().releases.keys(), read)?;

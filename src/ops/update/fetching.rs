@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::git_fetcher::{FetchedRepository, GitFetcher};
 use super::health::Health;
 use super::kept_entries::{KeptEntries, KeptEntry, Verified};
-use super::needed_entries::read_entry;
+use super::stored_entry::read_entry;
 use crate::fetch::{Download, Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release};
 use crate::hex::tarball::{Tarball, TarballLimits};

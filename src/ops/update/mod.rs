@@ -5,7 +5,7 @@ pub(in crate::ops) mod git_fetcher;
 pub(in crate::ops) mod health;
 pub(in crate::ops) mod kept_entries;
 pub(in crate::ops) mod message;
-pub(in crate::ops) mod needed_entries;
+pub(in crate::ops) mod stored_entry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

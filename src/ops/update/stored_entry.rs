@@ -1,0 +1,14 @@
+//! Reads stored registry entries.
+
+use crate::hex::registry::{Package, Signed};
+use crate::model::EntryId;
+use crate::ops::{OpError, Result};
+use crate::store::Snapshot;
+
+/// Reads a registry entry of a snapshot without verifying its signature, which was verified when the entry was stored.
+pub(in crate::ops) fn read_entry(snapshot: &Snapshot, id: &EntryId) -> Result<Option<Package>> {
+    let refused = |source| OpError::Entry { entry: id.clone(), source };
+    let Some(bytes) = snapshot.entry(id)? else { return Ok(None) };
+    let signed = Signed::decode(&bytes).map_err(refused)?;
+    Package::decode(signed.unverified_payload(), &id.repository, &id.package).map(Some).map_err(refused)
+}
