@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use git_hexmirror::lock::{Dependency, Lock, Source};
+use git_hexmirror::lock::{Dependency, Lock, LockKind, Source};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -148,12 +148,39 @@ fn rebar_locks_with_every_source() {
 }
 
 #[test]
+fn gleam_manifests_with_every_source() {
+    let git = |app: &str, url: &str| json!({"app": app, "kind": "git", "url": url, "ref": REVISION});
+    let mut plum = git("plum", "git@example.com:fruit/plum.git");
+    plum["subdir"] = "packages/plum".into();
+    let entries = json!([
+        hex("gleam_json", "gleam_json", "2.3.0", "hexpm", None, Some(OUTER)),
+        hex("gleam_stdlib", "gleam_stdlib", "0.62.0", "hexpm", None, Some(OUTER)),
+        {"app": "newer", "kind": "tarball"},
+        git("pear", "https://example.com/pear.git"),
+        plum,
+    ]);
+    assert_entries("sources-manifest.toml", entries);
+    assert_entries("blank-manifest.toml", json!([]));
+    let sources = contents("sources-manifest.toml");
+    for (kind, text) in [
+        (LockKind::Gleam, &sources[..]),
+        (LockKind::Gleam, b"[requirements]\n"),
+        (LockKind::Mix, b"# a comment\n%{}"),
+        (LockKind::Mix, b"[apple: {}]"),
+        (LockKind::Rebar, b"[{<<\"apple\">>"),
+    ] {
+        assert_eq!(LockKind::of_contents(text), kind, "{}", String::from_utf8_lossy(text));
+    }
+}
+
+#[test]
 fn errors_are_named_with_their_position() {
     let conflict = "unresolved merge conflict";
     let cases: &[(&str, &str, (usize, usize), &str)] = &[
         ("conflict-mix.lock", conflict, (3, 1), "<<<<<<< HEAD"),
         ("conflict-left-over-mix.lock", conflict, (3, 1), "======="),
         ("conflict-rebar.lock", conflict, (3, 1), "<<<<<<< HEAD"),
+        ("conflict-manifest.toml", conflict, (2, 1), "<<<<<<< HEAD"),
         ("code-mix.lock", "`System` is code, but only literal terms are supported", (2, 27), "System"),
         ("interpolation-mix.lock", "interpolation is not supported: only literal terms are", (2, 30), "#{"),
         ("unterminated-mix.lock", "this string is never closed", (2, 27), "\""),
@@ -182,6 +209,7 @@ fn too_many_terms_and_too_many_bytes_are_refused() {
     let large = vec![b' '; (64 << 20) + 1];
     assert!(Lock::parse("mix.lock", &large).unwrap_err().message.contains("larger than 64 MB"));
     assert!(Lock::parse("rebar.lock", &large).unwrap_err().message.contains("larger than 64 MB"));
+    assert!(Lock::parse("manifest.toml", &large).unwrap_err().message.contains("larger than 64 MB"));
 }
 
 /// The names and contents of all locks of the project.
@@ -212,6 +240,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(contents in prop::collection::vec(any::<u8>(), 0..200)) {
         read_anyhow("mix.lock", &contents);
         read_anyhow("rebar.lock", &contents);
+        read_anyhow("manifest.toml", &contents);
     }
 
     #[test]

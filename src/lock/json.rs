@@ -3,7 +3,8 @@
 //! Every entry has `app` and `kind`, and those of a rebar.lock have `level`. The other fields depend on the kind:
 //!
 //! - `hex`: `package`, `version`, `repo`, `inner_checksum` and `outer_checksum` (null if the lock has none).
-//! - `git`: `url`; in a mix.lock also `rev` and `options`; in a rebar.lock those of `ref`, `tag`, `branch` and `subdir` that the lock contains.
+//! - `git`: `url`; in a mix.lock also `rev` and `options`; in a rebar.lock or manifest.toml those of `ref`, `tag`, `branch` and
+//!   `subdir` that the lock contains.
 //! - `package`: `version`.
 
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};

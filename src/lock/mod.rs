@@ -4,6 +4,7 @@
 //! validated types of [`crate::model`]. Because of the spans, errors of that conversion can point into the file.
 
 mod error;
+mod gleam;
 mod json;
 mod mix;
 mod rebar;
@@ -15,13 +16,15 @@ pub use error::LockError;
 
 use crate::term::{Span, Spanned, Term};
 
-/// The two formats of locks.
+/// The formats of locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockKind {
     /// mix.lock: one literal Elixir term.
     Mix,
     /// rebar.lock: literal Erlang terms.
     Rebar,
+    /// Gleam's manifest.toml.
+    Gleam,
 }
 
 /// The contents of a lock file.
@@ -122,13 +125,13 @@ pub struct Located {
 
 impl Lock {
     /// Parses the contents of a lock. `file` is its name: if it ends in `rebar.lock`, the contents have rebar3's format,
-    /// otherwise mix's.
+    /// if it ends in `manifest.toml`, Gleam's, otherwise mix's.
     ///
-    /// If an application occurs twice, the entry that the tool itself would use wins: the last one for mix, the first
-    /// one for rebar3. A blank file is a lock without entries.
+    /// If an application occurs twice, the entry that the tool itself would use wins: the last one for mix and Gleam,
+    /// the first one for rebar3. A blank file is a lock without entries.
     ///
     /// # Errors
-    /// Returns an error if the contents are not literal terms, are too large or too deeply nested, contain conflict
+    /// Returns an error if the contents are not literal terms or TOML, are too large or too deeply nested, contain conflict
     /// markers, or do not have the structure of a lock. An entry of an unknown kind is not an error, see
     /// [`Source::Unknown`].
     pub fn parse(file: &str, contents: impl AsRef<[u8]>) -> Result<Self, LockError> {
@@ -144,9 +147,10 @@ impl Lock {
         let read = match kind {
             LockKind::Mix => mix::read(contents),
             LockKind::Rebar => rebar::read(contents),
+            LockKind::Gleam => gleam::read(contents),
         };
         let mut entries = read.map_err(|error| error.or_merge_conflict(contents))?;
-        if kind == LockKind::Mix {
+        if kind != LockKind::Rebar {
             entries.reverse();
         }
         // The sort is stable, and `dedup_by` keeps the first of equal entries.
@@ -159,12 +163,21 @@ impl Lock {
 impl LockKind {
     /// Returns the format of a lock file with this name.
     pub fn of(file: &str) -> Self {
-        if file.ends_with("rebar.lock") { Self::Rebar } else { Self::Mix }
+        match file {
+            _ if file.ends_with("rebar.lock") => Self::Rebar,
+            _ if file.ends_with("manifest.toml") => Self::Gleam,
+            _ => Self::Mix,
+        }
     }
 
     /// Guesses the format of contents without a file name. rebar3's begin with a tuple or a list of tuples, mix's with a
-    /// map or, in the oldest format, a keyword list.
+    /// map or, in the oldest format, a keyword list, and Gleam's, after comments, with the packages or requirements.
     pub fn of_contents(contents: &[u8]) -> Self {
+        let is_blank = |line: &&[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#");
+        let first = contents.split(|byte| *byte == b'\n').find(|line| !is_blank(line)).unwrap_or_default();
+        if ["packages", "[[packages]]", "[requirements]"].iter().any(|begin| first.starts_with(begin.as_bytes())) {
+            return Self::Gleam;
+        }
         let mut signs = contents.iter().filter(|byte| !byte.is_ascii_whitespace());
         match (signs.next(), signs.next()) {
             (Some(b'{'), _) | (Some(b'['), Some(b'{')) => Self::Rebar,

@@ -7,7 +7,7 @@ use git_hexmirror::term::{Spanned, Term, elixir, erlang};
 
 /// Arbitrary bytes as each kind of lock.
 pub fn lock(contents: &[u8]) {
-    for file in ["mix.lock", "rebar.lock"] {
+    for file in ["mix.lock", "rebar.lock", "manifest.toml"] {
         match Lock::parse(file, contents) {
             Ok(lock) => {
                 drop(serde_json::to_string(&lock).expect("a lock is JSON"));
