@@ -447,22 +447,23 @@ impl<'a> Transaction<'a> {
         added: &BTreeMap<ReleaseId, ObjectId>,
         changes: &mut Vec<Change>,
     ) -> Result<()> {
-        let mut trees = added.clone();
+        let mut kept = BTreeMap::new();
         if let Some(base) = self.base {
             let manifest = base.manifest()?;
             for (id, _) in manifest.releases_of(repository, package) {
                 let path = layout::release_path(manifest, id);
-                if !trees.contains_key(id)
+                if !added.contains_key(id)
                     && let Some((tree, _)) = base.lookup(&path)?
                 {
-                    trees.insert(id.clone(), tree);
+                    kept.insert(id, tree);
                 }
                 changes.push((path, None));
             }
         }
         for (id, _) in self.manifest.releases_of(repository, package) {
             let path = layout::release_path(&self.manifest, id);
-            let tree = trees.get(id).ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
+            let tree =
+                added.get(id).or_else(|| kept.get(id)).ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
             changes.push((path, Some((EntryKind::Tree, *tree))));
         }
         Ok(())
