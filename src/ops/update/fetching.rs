@@ -1,6 +1,6 @@
 //! Fetches what a plan needs. Tarballs are unpacked on all cores while the remaining downloads continue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -294,10 +294,28 @@ fn encode(encoder: &ReleaseEncoder, job: &Job) -> Result<EncodedRelease> {
     encoder.encode(release.clone(), &tarball).map_err(OpError::encode(release))
 }
 
+/// The maximum number of packages that are fetched at the same time. Only some of them may make requests at a time; the
+/// others wait with what they have read.
+const TASKS: usize = 128;
+
+/// A package that is to be fetched, with its pinned releases if it is pinned, or only mentioned by a release.
+enum Task {
+    Package(EntryId, Vec<Pin>),
+    Mention(EntryId),
+}
+
+impl Task {
+    async fn run(self, shared: Arc<Shared>) -> Result<Vec<EntryId>> {
+        match self {
+            Self::Package(id, pins) => package(shared, id, pins).await,
+            Self::Mention(id) => mention(shared, id).await,
+        }
+    }
+}
+
 /// Runs all requests and returns the number of bytes received.
 async fn run(plan: FetchPlan, shared: Shared) -> u64 {
     let shared = Arc::new(shared);
-    let mut tasks = JoinSet::new();
     let mut by_package = BTreeMap::<EntryId, Vec<Pin>>::new();
     for id in plan.entries {
         by_package.entry(id).or_default();
@@ -308,18 +326,17 @@ async fn run(plan: FetchPlan, shared: Shared) -> u64 {
     shared.claim(by_package.keys());
     let items = by_package.values().map(|pins| pins.len() as u64).sum();
     shared.progress.report(Event::Planned { items });
-    for (id, pins) in by_package {
-        tasks.spawn(package(Arc::clone(&shared), id, pins));
-    }
-    for id in shared.claim(plan.absent.iter()) {
-        tasks.spawn(mention(Arc::clone(&shared), id));
-    }
-    while let Some(outcome) = tasks.join_next().await {
+    let mut waiting: VecDeque<Task> = by_package.into_iter().map(|(id, pins)| Task::Package(id, pins)).collect();
+    waiting.extend(shared.claim(plan.absent.iter()).into_iter().map(Task::Mention));
+    let mut tasks = JoinSet::new();
+    loop {
+        for task in waiting.drain(..waiting.len().min(TASKS.saturating_sub(tasks.len()))) {
+            tasks.spawn(task.run(Arc::clone(&shared)));
+        }
+        let Some(outcome) = tasks.join_next().await else { break };
         let failed = match outcome {
             Ok(Ok(more)) => {
-                for id in shared.claim(more.iter()) {
-                    tasks.spawn(mention(Arc::clone(&shared), id));
-                }
+                waiting.extend(shared.claim(more.iter()).into_iter().map(Task::Mention));
                 continue;
             }
             Ok(Err(error)) => error,
