@@ -62,7 +62,9 @@ fn real_tarballs_are_stored_unpacked_and_rebuild_byte_for_byte() {
         assert_eq!(manifest.releases[id].storage, Storage::Unpacked, "{id}");
         assert!(snapshot.tarball(id).unwrap().as_ref() == Some(bytes), "{id} does not rebuild");
     }
-    assert_eq!(snapshot.check_objects(|| {}), []);
+    let trees = snapshot.check_trees();
+    assert_eq!(trees.damages, []);
+    assert!(trees.files.iter().all(|(id, path)| snapshot.check_file(*id, path).is_none()));
     sandbox.git("project", &["fsck", "--strict", "--full"]);
     sandbox.git("", &["init", "--quiet", "--bare", "other.git"]);
     sandbox.git("other.git", &["config", "transfer.fsckObjects", "true"]);

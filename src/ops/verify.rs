@@ -19,7 +19,7 @@ use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, RepositoryName, StoredGit, local_cause};
 use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
-use crate::store::{Damage, ObjectId, Snapshot};
+use crate::store::{CheckedTrees, Damage, ObjectId, Snapshot};
 
 /// The result of a verification.
 #[derive(Debug, Clone)]
@@ -50,8 +50,7 @@ pub struct Verification {
 /// another signer than the keys that are known here. Damage is not an error.
 pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verification> {
     let snapshot = mirror(project)?;
-    let mut objects = 0;
-    let mut damages = snapshot.check_objects(|| objects += 1);
+    let (mut damages, objects) = check_objects(&snapshot);
     let commit = snapshot.commit();
     // An unreadable tree has been reported already.
     damages.extend(snapshot.mismatches(None).unwrap_or_default());
@@ -111,6 +110,17 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     Ok(Verification { commit, objects, releases, entries, revisions, unverified, damages, foreign })
 }
 
+/// Checks every object of a snapshot against its id, and the files of the object database that contain them. Also returns
+/// the number of objects.
+pub(super) fn check_objects(snapshot: &Snapshot) -> (Vec<Damage>, usize) {
+    let CheckedTrees { mut damages, trees, files } = snapshot.check_trees();
+    let check = |snapshot: &Snapshot, (id, path): &(ObjectId, String)| snapshot.check_file(*id, path);
+    damages.extend(in_parallel_with(cores(), &files, || snapshot.clone(), check).into_iter().flatten());
+    let ids = trees.iter().copied().chain(files.iter().map(|(id, _)| *id)).collect();
+    damages.extend(snapshot.check_storage(&ids));
+    (damages, trees.len() + files.len())
+}
+
 struct Checks<'a> {
     wanted: &'a Wanted,
     keys: BTreeMap<RepositoryName, PublicKey>,
@@ -146,8 +156,8 @@ impl Checks<'_> {
             }
         }
         let entry = id.entry();
-        // A damaged registry entry is reported by its own check.
-        if let Ok(Some(package)) = self.decoded(snapshot, &entry) {
+        // The entry's own check verifies its signature and reports its damage.
+        if let Ok(Some(package)) = read_entry(snapshot, &entry) {
             match package.release(&id.version) {
                 None => wrong("the registry entry does not list it".into()),
                 Some(listed) if listed.outer_checksum.is_some_and(|expected| expected != outer) => {

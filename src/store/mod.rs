@@ -66,7 +66,7 @@ pub use repository::Repository;
 pub use salvage::Salvage;
 pub use scratch_objects::{DiffRepository, ScratchObjects};
 pub use settings::SettingOrigin;
-pub use snapshot::{Damage, Snapshot};
+pub use snapshot::{CheckedTrees, Damage, Snapshot};
 pub use sweep::Temporary;
 pub use tip::TipReader;
 pub use transaction::{GitFile, Published, Transaction};

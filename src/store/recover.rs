@@ -8,6 +8,7 @@ use std::sync::Arc;
 use gix::ObjectId;
 
 use super::inventory::holds_git;
+use super::snapshot::CACHE;
 use super::{Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, Storage, StoredGit};
 
@@ -58,7 +59,9 @@ impl Snapshot {
     pub fn unchecked(repository: &Repository, commit: ObjectId) -> Result<Self> {
         let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
         let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
-        Ok(Self { repository: repository.clone(), commit, tree, format: layout::FORMAT, manifest: OnceCell::new() })
+        let mut repository = repository.clone();
+        repository.git.object_cache_size_if_unset(CACHE);
+        Ok(Self { repository, commit, tree, format: layout::FORMAT, manifest: OnceCell::new() })
     }
 
     /// Returns the same snapshot with another manifest.

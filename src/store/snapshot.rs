@@ -23,6 +23,9 @@ const MAX_OBJECT: usize = 1 << 30;
 /// The largest pack of a mirrored git repository that is read into memory for checking, in bytes.
 const MAX_READ: u64 = 8 << 20;
 
+/// The memory for recently read objects, in bytes. Every path goes through the same few folders.
+pub(super) const CACHE: usize = 4 << 20;
+
 /// The content of one commit of the mirror branch. All reads use the commit's tree.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -42,16 +45,25 @@ pub struct Damage {
     pub problem: String,
 }
 
+/// The result of [`Snapshot::check_trees`].
+#[derive(Debug, Default)]
+pub struct CheckedTrees {
+    /// The damage found.
+    pub damages: Vec<Damage>,
+    /// The ids of the commit and the trees. A tree that is in several places is listed several times.
+    pub trees: Vec<ObjectId>,
+    /// The ids and paths of the files.
+    pub files: Vec<(ObjectId, String)>,
+}
+
 impl Snapshot {
     /// Opens the snapshot of a commit.
     ///
     /// # Errors
     /// Fails if the commit is not a mirror, has an unsupported format, or cannot be read.
     pub fn at(repository: &Repository, branch: &Branch, commit: ObjectId) -> Result<Self> {
-        let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
-        let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
-        let snapshot =
-            Self { repository: repository.clone(), commit, tree, format: layout::FORMAT, manifest: OnceCell::new() };
+        let snapshot = Self::unchecked(repository, commit)?;
+        let tree = snapshot.tree;
         let mirror = snapshot.blob(layout::MIRROR);
         if repository.is_partial() && (mirror.is_err() || snapshot.blob(layout::MANIFEST).is_err()) {
             return Err(StoreError::Partial { branch: branch.to_string() });
@@ -189,49 +201,58 @@ impl Snapshot {
         Ok(recorder.records.into_iter().filter(|e| e.mode.is_blob()).map(|e| (e.filepath, e.oid)).collect())
     }
 
-    /// Checks that every object of the snapshot is readable and matches its id, and that every file of the object
-    /// database that contains one of them is exactly as git wrote it.
-    ///
-    /// Does not stop at the first defect. Calls `seen` once for every object. For large packs of git repositories only
-    /// their existence is checked, because [`Snapshot::write_git_to_scratch`] can read them without loading them into
-    /// memory.
-    pub fn check_objects(&self, mut seen: impl FnMut()) -> Vec<Damage> {
-        let (mut damages, mut ids) = (Vec::new(), HashSet::new());
-        let mut check = |id: ObjectId, path: &str| -> Option<Vec<u8>> {
-            seen();
-            ids.insert(id);
-            if path.starts_with("git/")
-                && self.repository.git.find_header(id).is_ok_and(|header| header.size() > MAX_READ)
-            {
-                return None;
-            }
-            let object = self.repository.git.find_object(id).map_err(|error| error.to_string()).and_then(|object| {
-                let data = gix::objs::Data::new(&object.data, object.kind, id.kind());
-                data.verify_checksum(&id).map(drop).map_err(|error| error.to_string())?;
-                Ok(object.detach().data)
-            });
-            object.map_err(|problem| damages.push(Damage { path: path.to_owned(), problem })).ok()
-        };
+    /// Checks that the commit and every tree of the snapshot are readable and match their ids, and lists the files. Does
+    /// not stop at the first defect.
+    pub fn check_trees(&self) -> CheckedTrees {
+        let mut found = CheckedTrees { trees: vec![self.commit], ..CheckedTrees::default() };
         let mut folders = Vec::new();
-        if check(self.commit, "the commit").is_some() {
-            folders.push((self.tree, String::new()));
+        match self.checked(self.commit, "the commit") {
+            Ok(_) => folders.push((self.tree, String::new())),
+            Err(damage) => found.damages.push(damage),
         }
         while let Some((id, path)) = folders.pop() {
-            let shown = if path.is_empty() { "the root" } else { &path };
-            let Some(bytes) = check(id, shown) else { continue };
+            found.trees.push(id);
+            let bytes = match self.checked(id, if path.is_empty() { "the root" } else { &path }) {
+                Ok(bytes) => bytes,
+                Err(damage) => {
+                    found.damages.push(damage);
+                    continue;
+                }
+            };
             for entry in gix::objs::TreeRefIter::from_bytes(&bytes, id.kind()).map_while(Result::ok) {
                 let separator = if path.is_empty() { "" } else { "/" };
-                let below = format!("{path}{separator}{}", entry.filename);
-                if entry.mode.is_tree() {
-                    folders.push((entry.oid.to_owned(), below));
-                } else {
-                    check(entry.oid.to_owned(), &below);
-                }
+                let below = (entry.oid.to_owned(), format!("{path}{separator}{}", entry.filename));
+                if entry.mode.is_tree() { &mut folders } else { &mut found.files }.push(below);
             }
         }
+        found
+    }
+
+    /// Checks that a file of the snapshot is readable and matches its id. For large packs of git repositories only their
+    /// existence is checked, because [`Snapshot::write_git_to_scratch`] can read them without loading them into memory.
+    pub fn check_file(&self, id: ObjectId, path: &str) -> Option<Damage> {
+        let is_large = || self.repository.git.find_header(id).is_ok_and(|header| header.size() > MAX_READ);
+        if path.starts_with("git/") && is_large() {
+            return None;
+        }
+        self.checked(id, path).err()
+    }
+
+    /// Checks that every file of the object database that contains one of these objects is exactly as git wrote it.
+    pub fn check_storage(&self, ids: &HashSet<ObjectId>) -> Vec<Damage> {
         let objects = self.repository.objects_dir();
-        damages.extend(storage::check(&objects, Some(&ids)).iter().map(|file| file.damage(&objects)));
-        damages
+        storage::check(&objects, Some(ids)).iter().map(|file| file.damage(&objects)).collect()
+    }
+
+    /// Reads an object and verifies it against its id.
+    fn checked(&self, id: ObjectId, path: &str) -> Result<Vec<u8>, Damage> {
+        let found = self.repository.git.find_object(id).map_err(|error| error.to_string());
+        let checked = found.and_then(|object| {
+            let data = gix::objs::Data::new(&object.data, object.kind, id.kind());
+            data.verify_checksum(&id).map_err(|error| error.to_string())?;
+            Ok(object.detach().data)
+        });
+        checked.map_err(|problem| Damage { path: path.to_owned(), problem })
     }
 
     /// Returns the id and mode of the tree entry at a path.

@@ -17,7 +17,7 @@ use crate::ops::sync::signers::Signers;
 use crate::ops::update::downloads_dir;
 use crate::ops::update::fetching::{self, FetchContext, FetchPlan};
 use crate::ops::update::git_fetcher::{self, GitFetcher};
-use crate::ops::verify::{damage, verify};
+use crate::ops::verify::{check_objects, damage, verify};
 use crate::ops::{OpError, Result, UpdateOptions};
 use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress, Silent};
@@ -120,7 +120,7 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
 fn is_intact(project: &Project, tip: ObjectId) -> bool {
     let snapshot = Snapshot::at(&project.repository, &project.branch, tip);
     snapshot.is_ok_and(|tip| {
-        tip.check_objects(|| {}).is_empty() && tip.mismatches(None).is_ok_and(|damages| damages.is_empty())
+        check_objects(&tip).0.is_empty() && tip.mismatches(None).is_ok_and(|damages| damages.is_empty())
     })
 }
 
