@@ -2,6 +2,7 @@
 //! with a new comparison.
 
 #[path = "../tests/support/synthetic.rs"]
+#[allow(dead_code, reason = "others use the rest")]
 mod synthetic;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};

@@ -4,6 +4,7 @@
 //! this many packages, and a mix.lock that pins the first PINNED of them (by default all).
 
 #[path = "../tests/support/synthetic.rs"]
+#[allow(dead_code, reason = "others use the rest")]
 mod synthetic;
 
 use std::error::Error;

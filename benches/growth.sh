@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Measures how the costs of commands grow with the number of packages in the mirror.
+#
+#   benches/growth.sh [PACKAGES…]     the sizes of the mirrors (default: 100 1000 10000)
+#
+# HEXMIRROR is the program to measure (default: a release build of this checkout). Prints one column per size. Times are
+# medians of ROUNDS (11) rounds, in milliseconds. Requires git, curl and GNU time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+
+for tool in git curl awk /usr/bin/time; do
+    command -v "$tool" >/dev/null || { echo "skipped: missing $tool (Debian: apt-get install git curl gawk time)" >&2; exit 0; }
+done
+rounds=${ROUNDS:-11}
+cargo build --quiet --release --locked --bins --examples
+bin=$(realpath "${CARGO_TARGET_DIR:-target}/release")
+hexmirror=$(realpath "${HEXMIRROR:-$bin/git-hexmirror}")
+
+work=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
+mkdir "$work/home"
+export HOME=$work/home HEX_HOME=$work/home/hex GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+export GIT_AUTHOR_NAME=Growth GIT_AUTHOR_EMAIL=growth@example.com GIT_COMMITTER_NAME=Growth GIT_COMMITTER_EMAIL=growth@example.com
+unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY HEX_MIRROR
+
+say() { printf '%-58s %s\n' "$1" "$2"; }
+measure() { # COMMAND…: sets $wall (ms), $cpu (s) and $peak (MB)
+    local start=$EPOCHREALTIME
+    /usr/bin/time -f '%U %S %M' -o "$work/time" "$@" >"$work/out" 2>"$work/err" || { cat "$work/err" >&2; return 1; }
+    wall=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", (b - a) * 1000 }')
+    read -r user system kilobytes <"$work/time"
+    cpu=$(awk -v a="$user" -v b="$system" 'BEGIN { printf "%.2f", a + b }')
+    peak=$(awk -v a="$kilobytes" 'BEGIN { printf "%.0f", a / 1000 }')
+}
+median() { # COMMAND…: the median wall time of several runs
+    for _ in $(seq "$rounds"); do
+        measure "$@"
+        echo "$wall"
+    done | sort -n | awk '{ row[NR] = $1 } END { print row[int((NR + 1) / 2)] }'
+}
+upstream() { # FOLDER
+    rm -f "$work/stdin" "$work/upstream.out"
+    mkfifo "$work/stdin"
+    "$bin/examples/upstream" "$1" 0 <"$work/stdin" >"$work/upstream.out" &
+    exec 9>"$work/stdin"
+    until [ -s "$work/upstream.out" ]; do :; done
+    HEXMIRROR_URL=$(head -1 "$work/upstream.out")
+    export HEXMIRROR_URL
+}
+objects() { git -C "$1" rev-list --objects hexmirror ^hexmirror~1 | wc -l; }
+packs() { find "$1/.git/objects/pack" -type f -printf '%s\n' | awk '{ total += $1 } END { print total }'; }
+
+[ $# -gt 0 ] || set -- 100 1000 10000
+for packages in "$@"; do
+    echo "$packages packages"
+    world=$work/$packages project=$work/$packages/project
+    "$bin/examples/synthetic_upstream" "$world" "$packages"
+    export HEXMIRROR_PUBLIC_KEY=$world/upstream/public_key
+    upstream "$world/upstream"
+    git init --quiet "$project"
+    cp "$world/mix.lock" "$project/mix.lock"
+    git -C "$project" add mix.lock
+    git -C "$project" commit --quiet --message=Begin
+    git init --quiet --bare "$world/remote.git"
+    git -C "$project" remote add origin "$world/remote.git"
+
+    measure "$hexmirror" -C "$project" --quiet update
+    say 'cold update: wall ms, CPU s, peak MB' "$wall $cpu $peak"
+    git -C "$project" push --quiet origin HEAD
+    "$hexmirror" -C "$project" --quiet push >/dev/null
+    git clone --quiet "$world/remote.git" "$world/clone" 2>/dev/null
+    "$hexmirror" -C "$world/clone" --quiet pull >/dev/null
+    rm -f "$project/.git/hexmirror/fresh"
+    say 'status, not remembered: ms' "$(median "$hexmirror" -C "$project" --quiet diff)"
+    say 'run -- true: ms' "$(median "$hexmirror" -C "$project" --quiet run -- true)"
+    for _ in $(seq "$rounds"); do
+        "$hexmirror" -C "$project" --quiet serve --listen 127.0.0.1:0 >"$work/serve.out" 2>/dev/null &
+        server=$!
+        until [ -s "$work/serve.out" ]; do :; done
+        curl --silent --fail --output /dev/null --write-out '%{time_starttransfer} %{time_connect}\n' "$(cat "$work/serve.out")/packages/package_00007"
+        kill "$server"
+        wait "$server" 2>/dev/null || true
+        rm "$work/serve.out"
+    done | awk '{ print ($1 - $2) * 1000 }' | sort -n | awk '{ row[NR] = $1 } END { print row[int((NR + 1) / 2)] }' >"$work/first"
+    say 'first entry from serve: ms' "$(cat "$work/first")"
+    measure "$hexmirror" -C "$project" --quiet verify
+    say 'verify: wall ms, CPU s, peak MB' "$wall $cpu $peak"
+    measure git -C "$project" fsck --strict --no-progress
+    say 'git fsck --strict: wall ms, CPU s, peak MB' "$wall $cpu $peak"
+
+    cp -r "$world/next/." "$world/upstream/"
+    cp "$world/next.lock" "$project/mix.lock"
+    git -C "$project" commit --quiet --all --message=Next
+    before=$(packs "$project")
+    measure "$hexmirror" -C "$project" --quiet update
+    say 'update of one package: wall ms, CPU s, peak MB' "$wall $cpu $peak"
+    say '… local pack and index, bytes' "$(($(packs "$project") - before))"
+    say '… new objects' "$(objects "$project")"
+    say '… pushed, bytes' "$(printf 'hexmirror\n^hexmirror~1\n' | git -C "$project" pack-objects --revs --thin --stdout --delta-base-offset --no-sparse -q | wc -c)"
+    git -C "$project" push --quiet origin HEAD
+    measure "$hexmirror" -C "$project" --quiet push
+    say 'push of it: wall ms, CPU s' "$wall $cpu"
+    measure "$hexmirror" -C "$world/clone" --quiet pull
+    say 'pull of it: wall ms, CPU s' "$wall $cpu"
+
+    git -C "$project" config user.name Growth
+    sed -i '2,51d' "$project/mix.lock"
+    git -C "$project" commit --quiet --all --amend --message=Fewer
+    git -C "$project" update-ref -d refs/remotes/origin/master 2>/dev/null || true
+    git -C "$project" update-ref -d refs/remotes/origin/main 2>/dev/null || true
+    measure "$hexmirror" -C "$project" --quiet prune --dry-run --keep-days 0
+    say 'prune --dry-run, 50 to go: wall ms, CPU s' "$wall $cpu"
+    exec 9>&-
+    rm -rf "$world"
+done
