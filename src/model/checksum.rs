@@ -91,6 +91,10 @@ checksum! {
     EntryChecksum
 }
 checksum! {
+    /// The SHA-256 of what a package's entry in the pinned index is built from. Displayed in lower case.
+    IndexSource
+}
+checksum! {
     /// The SHA-256 of the tracked settings that need the user's permission. Displayed in lower case.
     TrustHash
 }

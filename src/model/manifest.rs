@@ -9,6 +9,8 @@
 //! registry <repository> <package> <bytes> <SHA-256 of the signed message>
 //! signer <repository> <fingerprint of the key that signs its entries>
 //! absent <repository> <package>      a dependency for which upstream has no registry entry
+//! index <repository> <package> <SHA-256 of what its entry in the pinned index is built from>
+//! index-signer <repository> <fingerprint of the key that signs the pinned index>
 //! git <address> <revision> <full or depth> [submodules] [HEAD, heads/NAME, tags/NAME …]
 //! pack <address> <name> <bytes>
 //! shallow <address> <commit>         the commit is stored without its parents
@@ -23,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use super::stored_git::StoredGit;
 use super::{
-    EntryChecksum, Fingerprint, GitAddress, InnerChecksum, OuterChecksum, PackageName, ReleaseId, RepositoryName,
-    Revision, Version,
+    EntryChecksum, Fingerprint, GitAddress, IndexSource, InnerChecksum, OuterChecksum, PackageName, ReleaseId,
+    RepositoryName, Revision, Version,
 };
 
 /// An error for a manifest that cannot be read.
@@ -109,6 +111,11 @@ pub struct Manifest {
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
     /// The dependencies of stored releases for which upstream had no registry entry.
     pub absent: BTreeSet<EntryId>,
+    /// The packages in the pinned index, with the digest of what each entry is built from. It differs from that of the
+    /// stored releases if the index is behind.
+    pub index: BTreeMap<EntryId, IndexSource>,
+    /// The key that signs the pinned index of each repository that has one.
+    pub index_signers: BTreeMap<RepositoryName, Fingerprint>,
     /// The git repositories.
     pub git: BTreeMap<GitAddress, StoredGit>,
 }
@@ -177,6 +184,14 @@ impl Manifest {
                 let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
                 self.absent.insert(id).then_some(())
             }
+            ["index", repository, package, source] => {
+                let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
+                self.index.insert(id, source.parse().ok()?).is_none().then_some(())
+            }
+            ["index-signer", repository, fingerprint] => {
+                let signer = fingerprint.parse().ok()?;
+                self.index_signers.insert(repository.parse().ok()?, signer).is_none().then_some(())
+            }
             [kind, address, ref rest @ ..] => self.git.entry(address.parse().ok()?).or_default().read_line(kind, rest),
             _ => None,
         }
@@ -217,8 +232,13 @@ impl fmt::Display for Manifest {
         let signers =
             self.signers.iter().map(|(repository, fingerprint)| format!("signer {repository} {fingerprint}\n"));
         let absent = self.absent.iter().map(|id| format!("absent {} {}\n", id.repository, id.package));
+        let index = self.index.iter().map(|(id, source)| format!("index {} {} {source}\n", id.repository, id.package));
+        let index_signers = self.index_signers.iter();
+        let index_signers =
+            index_signers.map(|(repository, fingerprint)| format!("index-signer {repository} {fingerprint}\n"));
         let git = self.git.iter().flat_map(|(address, stored)| stored.lines(address));
-        let mut lines: Vec<String> = releases.chain(entries).chain(signers).chain(absent).chain(git).collect();
+        let lines = releases.chain(entries).chain(signers).chain(absent).chain(index).chain(index_signers);
+        let mut lines: Vec<String> = lines.chain(git).collect();
         lines.sort_unstable();
         lines.iter().try_for_each(|line| f.write_str(line))
     }
@@ -234,6 +254,8 @@ mod tests {
             + &[("zeta", "0.1.0"), ("zeta", "0.10.0"), ("zeta", "0.9.0"), ("zeta_more", "1.0.0")]
                 .map(|(package, version)| format!("hex hexpm {package} {version} unpacked 10 {outer} {inner}\n"))
                 .concat()
+            + &format!("index hexpm zeta {inner}\n")
+            + "index-signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n"
             + &format!("registry hexpm zeta 20 {outer}\n")
             + "signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n"
     }
@@ -250,6 +272,7 @@ mod tests {
     fn text_survives() {
         let manifest: Manifest = sample().parse().unwrap();
         assert_eq!((manifest.releases.len(), manifest.entries.len(), manifest.absent.len()), (4, 1, 1));
+        assert_eq!((manifest.index.len(), manifest.index_signers.len()), (1, 1));
         assert_eq!(manifest.to_string(), sample());
     }
 
@@ -282,7 +305,7 @@ mod tests {
     #[test]
     fn damage_names_the_line() {
         let twice = format!("{}{}", sample(), sample());
-        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 8), (&*twice, 8)] {
+        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 10), (&*twice, 10)] {
             assert_eq!(text.parse::<Manifest>().unwrap_err().line, line);
         }
     }
@@ -298,9 +321,9 @@ mod tests {
         for (text, line) in [
             (last_first(&hex), 1),
             (last_first(&git), 1),
-            (hex.trim_end().to_owned(), 7),
+            (hex.trim_end().to_owned(), 9),
             (hex.replace('\n', "\r\n"), 1),
-            (format!("{hex}\n"), 8),
+            (format!("{hex}\n"), 10),
             (hex.replace(" unpacked 10 ", " unpacked 010 "), 2),
             (hex.replace(" unpacked 10 ", " unpacked +10 "), 2),
             (hex.replace(&a, &a.to_uppercase()), 2),

@@ -8,7 +8,7 @@ use super::update::message::count;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
 use crate::git::GitError;
-use crate::hex::registry::RegistryError;
+use crate::hex::registry::{KeyError, RegistryError};
 use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
@@ -144,6 +144,38 @@ pub enum OpError {
         repository: RepositoryName,
         /// The problem.
         problem: String,
+    },
+    /// There is no private key to sign the pinned index with.
+    #[error("there is no private key to sign the pinned index with: {} does not exist", path.display())]
+    NoPrivateKey {
+        /// The file where this program keeps the key.
+        path: PathBuf,
+    },
+    /// The private key of the pinned index cannot be used.
+    #[error("cannot use the private key of the pinned index ({origin})")]
+    PrivateKey {
+        /// Where the key comes from.
+        origin: String,
+        /// The problem.
+        source: KeyError,
+    },
+    /// The private key is not the one that signed the pinned index.
+    #[error("the pinned index of {repository} is signed with {expected}, but the private key in {origin} is {found}")]
+    OtherIndexKey {
+        /// The repository.
+        repository: RepositoryName,
+        /// The key that signed the index.
+        expected: Fingerprint,
+        /// Where the private key comes from.
+        origin: String,
+        /// The fingerprint of the private key.
+        found: Fingerprint,
+    },
+    /// The mirror branch contains a private key.
+    #[error("{path} on the mirror branch contains a private key")]
+    PrivateKeyInMirror {
+        /// The file in the branch's tree.
+        path: String,
     },
     /// A registry entry is invalid.
     #[error("refused the registry entry of {entry}")]
@@ -366,6 +398,8 @@ impl OpError {
             Self::Refused { .. } => Failure::Usage,
             Self::NoFolder { .. } | Self::Store(StoreError::BranchName { .. }) => Failure::Usage,
             Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
+            Self::NoPrivateKey { .. } | Self::PrivateKey { .. } | Self::OtherIndexKey { .. } => Failure::Usage,
+            Self::PrivateKeyInMirror { .. } => Failure::Integrity,
             Self::Fetch(error) if error.is_usage() => Failure::Usage,
             Self::Fetch(error) if error.is_integrity() => Failure::Integrity,
             Self::Fetch(error) if error.is_network() => Failure::Network,

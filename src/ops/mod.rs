@@ -5,6 +5,7 @@ mod compact;
 mod demo;
 mod error;
 mod hooks;
+mod index;
 mod init;
 mod lock_diff;
 mod parallel;
@@ -28,6 +29,8 @@ pub use hooks::{
     PushCheck, PushedLocks, catch_up, check_checkout, check_push, hook_states, hooks_dir, install_hooks, lacking,
     locks_changed, remote_has, remote_with_all, unallowed_repositories, uninstall_hooks,
 };
+pub use index::key::KeyOrigin;
+pub use index::{IndexOptions, IndexUpdate, KeyAction, index};
 pub use init::{Initialised, init, mirror};
 pub use lock_diff::{LockDiff, lock_diff};
 pub use project::revisions::{At, Between, Named};

@@ -10,12 +10,14 @@
 //! - [`needed_entries`]: the registry entries that a mirror needs for its releases.
 //! - [`LockChange`]: the changes between two sets of locks.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
+//! - [`IndexPlan`]: what to build of the pinned index, and [`indexed_package`] builds an entry of it.
 //! - [`relation`], [`lost_facts`]: which of two registry entries is newer.
 
 mod comparison;
 mod entry_facts;
 mod git_plan;
 mod git_want;
+mod index;
 mod lock_change;
 mod needed_entries;
 mod pinned;
@@ -27,6 +29,7 @@ pub use comparison::{Change, Comparison, GitChange};
 pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
+pub use index::{IndexPlan, LeftOut, Lists, Rejection, StoredMetadata, indexed_package, may_mention_unknown};
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
 pub use needed_entries::needed_entries;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};

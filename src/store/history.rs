@@ -141,7 +141,7 @@ impl Repository {
         self.git.find_commit(id).map_err(StoreError::damaged(format!("commit {id}")))
     }
 
-    fn message(&self, id: ObjectId) -> Result<String> {
+    pub(super) fn message(&self, id: ObjectId) -> Result<String> {
         let commit = self.commit(id)?;
         let message = commit.message_raw().map_err(StoreError::damaged(format!("commit {id}")))?;
         Ok(message.to_string())

@@ -8,7 +8,7 @@ use gix::bstr::ByteSlice;
 use gix::objs::tree::EntryMode;
 
 use super::{Damage, Repository, Result, Snapshot, StoreError, layout};
-use crate::model::{GitContent, Manifest, ReleaseId, Storage, StoredGit, StoredRelease};
+use crate::model::{GitContent, IndexFile, Manifest, ReleaseId, Storage, StoredGit, StoredRelease};
 
 /// The paths of a tree and their kinds. Folders that are not descended into are listed as such.
 pub(super) type Listing = BTreeMap<String, Node>;
@@ -46,6 +46,18 @@ pub(super) fn compare(manifest: &Manifest, listing: &Listing) -> Vec<Damage> {
     for repository in manifest.signers.keys().filter(|repository| !manifest.has_entries_of(repository)) {
         let problem = format!("it records a signer of {repository}, of which it has no registry entry");
         comparison.damages.push(damage(layout::MANIFEST.to_owned(), &problem));
+    }
+    for repository in manifest.index_signers.keys() {
+        for file in [IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions] {
+            comparison.file(layout::index_path(repository, &file));
+        }
+    }
+    for id in manifest.index.keys() {
+        comparison.file(layout::index_path(&id.repository, &IndexFile::Package(id.package.clone())));
+        if !manifest.index_signers.contains_key(&id.repository) {
+            let problem = format!("it lists {id} in a pinned index without a signer");
+            comparison.damages.push(damage(layout::MANIFEST.to_owned(), &problem));
+        }
     }
     for (id, stored) in &manifest.releases {
         comparison.release(layout::release_path(manifest, id), stored.storage);
@@ -259,6 +271,12 @@ mod tests {
             + &release("alpha 2.0.0", "tarball")
             + &format!("pack h/x {pack} 7\n")
             + &format!("registry hexpm alpha 1 {sum}\n");
+        let text = text
+            + &format!("index hexpm alpha {sum}\n")
+            + "index-signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n";
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        lines.sort_unstable();
+        let text = lines.concat();
         text.parse().unwrap()
     }
 
@@ -272,6 +290,10 @@ mod tests {
             "hex/hexpm/packages/alpha@1.0.0/metadata.config",
             "hex/hexpm/packages/alpha@1.0.0/recipe",
             "hex/hexpm/registry/alpha",
+            "hex/hexpm/index/public_key",
+            "hex/hexpm/index/names",
+            "hex/hexpm/index/versions",
+            "hex/hexpm/index/packages/alpha",
         ] {
             listing.insert(path.into(), Node::File(None));
         }
@@ -332,6 +354,8 @@ mod tests {
             "x",
             "hex/x",
             "hex/hexpm/registry/beta",
+            "hex/hexpm/index/packages/beta",
+            "hex/hexpm/index/private_key",
             "hex/hexpm/packages/alpha/recipe",
             "hex/hexpm/packages/alpha@1.0.0/x",
             "git/h/x.git/config",

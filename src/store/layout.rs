@@ -7,11 +7,12 @@
 //! hex/<repository>/packages/<name>/            contents/…  metadata.config  recipe      (or: tarball)
 //! hex/<repository>/packages/<name>@<version>/  the same, for releases below the highest
 //! hex/<repository>/registry/<name>             the signed message, as upstream gave it before gzip
+//! hex/<repository>/index/                      the pinned index: public_key, names, versions, packages/<name>
 //! git/<host>/<path>.git/                       a bare repository: HEAD, packed-refs, info/refs, objects/info/packs,
 //!                                              objects/pack/*, and shallow where an ancestry is not full
 //! ```
 
-use crate::model::{EntryId, Manifest, ReleaseId};
+use crate::model::{EntryId, IndexFile, Manifest, ReleaseId, RepositoryName};
 
 /// The format version that this program writes. Format 2 added the signers of repositories to the manifest.
 pub const FORMAT: u32 = 2;
@@ -47,6 +48,7 @@ It shares no history with the project and is never merged into it. Do not edit i
 - `hex/REPOSITORY/packages/NAME`: a release, unpacked, with the recipe that rebuilds the published tarball byte for
   byte. Lower versions stand beside it as `NAME@VERSION`.
 - `hex/REPOSITORY/registry/NAME`: the registry entry of a package, as the repository signed it.
+- `hex/REPOSITORY/index`: the pinned index, which lists only what is stored here, signed with a key of this mirror.
 - `git/HOST/PATH.git`: a bare git repository with the revisions that are pinned, and their ancestry.
 
 `git hexmirror verify` checks every byte; `git log` on this branch reads as a changelog.
@@ -75,4 +77,14 @@ pub fn sibling_path(id: &ReleaseId) -> String {
 /// Returns the path of a registry entry.
 pub fn entry_path(id: &EntryId) -> String {
     format!("hex/{}/registry/{}", id.repository, id.package)
+}
+
+/// Returns the folder of a repository's pinned index.
+pub fn index_folder(repository: &RepositoryName) -> String {
+    format!("hex/{repository}/index")
+}
+
+/// Returns the path of a file of a repository's pinned index.
+pub fn index_path(repository: &RepositoryName, file: &IndexFile) -> String {
+    format!("{}/{file}", index_folder(repository))
 }

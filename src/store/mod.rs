@@ -24,6 +24,7 @@ mod files;
 mod history;
 mod history_search;
 mod incoming;
+mod index;
 mod inventory;
 pub mod layout;
 mod live;

@@ -1,5 +1,7 @@
 //! Changes that become the mirror branch's next commit, all or nothing.
 
+mod index;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -41,6 +43,8 @@ pub struct Transaction<'a> {
     /// The blobs of added packs and indexes, by their paths in the repository.
     repositories: BTreeMap<GitAddress, BTreeMap<String, ObjectId>>,
     removed: Removed,
+    /// The changed files and folders of pinned indexes, by path.
+    index: BTreeMap<String, Option<(EntryKind, ObjectId)>>,
     /// Items that keep their place in the tree even though they cannot be read.
     damaged: BTreeSet<Item>,
     compression: gix::zlib::Compression,
@@ -112,6 +116,7 @@ impl<'a> Transaction<'a> {
             entries: BTreeMap::new(),
             repositories: BTreeMap::new(),
             removed: Removed::default(),
+            index: BTreeMap::new(),
             damaged: BTreeSet::new(),
             compression: repository.compression()?,
         })
@@ -314,6 +319,21 @@ impl<'a> Transaction<'a> {
         self.commit(tree, parents, message)
     }
 
+    /// Writes all objects and replaces the base, the branch's tip, with a commit that has the same parents and message.
+    /// Makes no commit if nothing changed.
+    ///
+    /// # Errors
+    /// As for [`Self::publish`].
+    pub fn publish_amended(mut self, base: &Snapshot) -> Result<Published> {
+        let tree = self.write_tree()?;
+        if tree == base.tree() {
+            return Ok(Published { commit: base.commit(), pack_bytes: 0 });
+        }
+        let message = self.repository.message(base.commit())?;
+        let parents = self.repository.commit(base.commit())?.parent_ids().map(gix::Id::detach).collect();
+        self.commit(tree, parents, &message)
+    }
+
     /// Writes all objects of a rebuilt mirror. `tip` is the commit and tree of the damaged tip. If the rebuilt tree is
     /// the tip's tree, the branch stays and has its objects back. Otherwise it moves to a new commit on `parents`,
     /// without the unreadable items. Returns those as well.
@@ -427,6 +447,7 @@ impl<'a> Transaction<'a> {
         for (address, blobs) in self.repositories.clone() {
             self.place_git(&address, blobs, &mut changes)?;
         }
+        changes.extend(self.index.clone());
         let texts = [
             (layout::MANIFEST, self.manifest.to_string()),
             (layout::MIRROR, layout::mirror_text()),

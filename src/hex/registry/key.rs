@@ -38,6 +38,12 @@ pub enum KeyError {
     /// The text is not PEM.
     #[error("the key is not in PEM form")]
     NotPem,
+    /// The text contains more than one PEM block.
+    #[error("the PEM text contains more than one key or certificate")]
+    Several,
+    /// The private key is encrypted.
+    #[error("the private key is encrypted with a passphrase")]
+    Encrypted,
     /// The PEM text contains another kind of key or object.
     #[error("the PEM text contains {found:?} instead of {expected}")]
     OtherKind {
@@ -136,8 +142,13 @@ impl PrivateKey {
     /// Parses an unencrypted PEM key with the label `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY` (PKCS #1).
     ///
     /// # Errors
-    /// Returns an error if the text is not PEM, or not an RSA private key of a supported size.
+    /// Returns an error if the text is not a single PEM block, is encrypted, or is not an RSA private key of a supported
+    /// size.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        // PKCS #8 has a label for encrypted keys, the traditional form of PKCS #1 has a header (RFC 1421).
+        if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("\nProc-Type: 4,ENCRYPTED") {
+            return Err(KeyError::Encrypted);
+        }
         let (label, der) = read_pem(text)?;
         let key = match label {
             "PRIVATE KEY" => KeyPair::from_pkcs8(&der),
@@ -176,7 +187,16 @@ impl std::fmt::Debug for PrivateKey {
     }
 }
 
+/// Returns whether a text contains a private key in PEM form, of any kind.
+pub fn contains_private_key(text: &[u8]) -> bool {
+    let label = b"PRIVATE KEY-----";
+    text.windows(label.len()).any(|window| window == label)
+}
+
 fn read_pem(text: &str) -> Result<(&str, Vec<u8>), KeyError> {
+    if text.matches("-----BEGIN ").count() > 1 {
+        return Err(KeyError::Several);
+    }
     pem_rfc7468::decode_vec(text.trim().as_bytes()).map_err(|_| KeyError::NotPem)
 }
 

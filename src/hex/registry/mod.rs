@@ -10,7 +10,7 @@ mod package;
 mod signed;
 
 pub use index::{Names, NamesEntry, Versions, VersionsEntry};
-pub use key::{HEXPM_PUBLIC_KEY, KeyError, PrivateKey, PublicKey, hexpm_key};
+pub use key::{HEXPM_PUBLIC_KEY, KeyError, PrivateKey, PublicKey, contains_private_key, hexpm_key};
 pub use messages::Timestamp;
 pub use package::{Advisory, Dependency, Package, Release, Retirement, RetirementReason, Severity, Skipped};
 pub use signed::Signed;

@@ -1,0 +1,141 @@
+//! Verifies the pinned index.
+
+use crate::hex::registry::{Names, Package, PublicKey, Signed, Versions, contains_private_key};
+use crate::model::{EntryId, IndexFile, RepositoryName};
+use crate::ops::{OpError, Project, Result};
+use crate::plan::{IndexPlan, Lists};
+use crate::progress::Progress;
+use crate::store::{Damage, Snapshot, layout};
+
+use super::building::{Reader, mentioned};
+
+/// Refuses a mirror whose pinned index contains a private key instead of the public one.
+///
+/// # Errors
+/// Fails if there is such a file.
+pub(in crate::ops) fn public_keys(snapshot: &Snapshot) -> Result<()> {
+    for repository in snapshot.manifest()?.index_signers.keys() {
+        let file = IndexFile::PublicKey;
+        if snapshot.index_file(repository, &file)?.is_some_and(|text| contains_private_key(&text)) {
+            return Err(OpError::PrivateKeyInMirror { path: layout::index_path(repository, &file) });
+        }
+    }
+    Ok(())
+}
+
+/// The result of verifying the pinned index.
+#[derive(Debug, Default)]
+pub(in crate::ops) struct IndexCheck {
+    /// The number of packages whose entries were verified.
+    pub packages: usize,
+    /// The number of packages whose entries do not match the stored releases yet.
+    pub behind: usize,
+    /// The damage found.
+    pub damages: Vec<Damage>,
+}
+
+/// Verifies every file of the pinned index: its signature, and that its content follows from the stored releases. Of
+/// packages whose entries are behind, only the signatures are verified.
+///
+/// # Errors
+/// Fails if the settings of a Hex repository are invalid.
+pub(in crate::ops) fn check(project: &Project, snapshot: &Snapshot, progress: &dyn Progress) -> Result<IndexCheck> {
+    let manifest = snapshot.manifest()?;
+    let mut check = IndexCheck::default();
+    if manifest.index_signers.is_empty() {
+        return Ok(check);
+    }
+    let plan = IndexPlan::new(manifest, &mentioned(snapshot)?, None);
+    check.behind = plan.packages();
+    let reader = Reader::new(project, manifest, progress)?;
+    for (repository, signer) in &manifest.index_signers {
+        let file = |file: &IndexFile| snapshot.index_file(repository, file).map(Option::unwrap_or_default);
+        let pem = file(&IndexFile::PublicKey)?;
+        let key = match PublicKey::from_pem(&String::from_utf8_lossy(&pem)) {
+            Ok(key) if key.fingerprint() == *signer => key,
+            Ok(key) => {
+                let problem = format!("its fingerprint is {}, but the manifest says {signer}", key.fingerprint());
+                check.damaged(repository, &IndexFile::PublicKey, problem);
+                continue;
+            }
+            Err(error) => {
+                check.damaged(repository, &IndexFile::PublicKey, error.to_string());
+                continue;
+            }
+        };
+        let mut lists = Lists::default();
+        for id in manifest.index.keys().filter(|id| id.repository == *repository) {
+            let is_behind = plan.build.contains_key(id) || plan.remove.contains(id);
+            check.package(snapshot, &reader, id, &key, (!is_behind).then_some(&mut lists))?;
+        }
+        let is_current = !plan.build.keys().chain(&plan.remove).any(|id| id.repository == *repository);
+        check.lists(repository, &file, &key, is_current.then_some(&lists))?;
+    }
+    Ok(check)
+}
+
+impl IndexCheck {
+    fn damaged(&mut self, repository: &RepositoryName, file: &IndexFile, problem: String) {
+        self.damages.push(Damage { path: layout::index_path(repository, file), problem });
+    }
+
+    /// Verifies a package's entry. Compares its content and adds it to `lists` if it is not behind.
+    fn package(
+        &mut self,
+        snapshot: &Snapshot,
+        reader: &Reader,
+        id: &EntryId,
+        key: &PublicKey,
+        lists: Option<&mut Lists>,
+    ) -> Result<()> {
+        self.packages += 1;
+        let file = IndexFile::Package(id.package.clone());
+        let bytes = snapshot.index_file(&id.repository, &file)?.unwrap_or_default();
+        let signed = Signed::decode(&bytes);
+        let payload = signed.as_ref().map_err(Clone::clone).and_then(|signed| signed.verify(key));
+        let package = payload.and_then(|payload| Package::decode(payload, &id.repository, &id.package));
+        let found = match package {
+            Ok(package) => package,
+            Err(error) => {
+                self.damaged(&id.repository, &file, error.to_string());
+                return Ok(());
+            }
+        };
+        let Some(lists) = lists else { return Ok(()) };
+        lists.put(&found);
+        // A release or registry entry that cannot be read is reported by its own check.
+        if let Ok(expected) = reader.build(snapshot, id)
+            && expected.package != found
+        {
+            self.damaged(&id.repository, &file, "it differs from what follows from the stored releases".into());
+        }
+        Ok(())
+    }
+
+    fn lists(
+        &mut self,
+        repository: &RepositoryName,
+        read: &dyn Fn(&IndexFile) -> Result<Vec<u8>, crate::store::StoreError>,
+        key: &PublicKey,
+        expected: Option<&Lists>,
+    ) -> Result<()> {
+        for file in [IndexFile::Names, IndexFile::Versions] {
+            let bytes = read(&file)?;
+            let signed = Signed::decode(&bytes);
+            let payload = signed.as_ref().map_err(Clone::clone).and_then(|signed| signed.verify(key));
+            let matches = payload.and_then(|payload| match file {
+                IndexFile::Names => {
+                    Names::decode(payload, repository).map(|names| expected.is_none_or(|lists| lists.names() == names))
+                }
+                _ => Versions::decode(payload, repository)
+                    .map(|versions| expected.is_none_or(|lists| lists.versions() == versions)),
+            });
+            match matches {
+                Ok(true) => {}
+                Ok(false) => self.damaged(repository, &file, "it differs from the entries of the packages".into()),
+                Err(error) => self.damaged(repository, &file, error.to_string()),
+            }
+        }
+        Ok(())
+    }
+}

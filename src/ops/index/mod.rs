@@ -1,0 +1,136 @@
+//! The pinned index: a Hex registry over the stored releases, signed with the mirror's own key.
+
+pub(in crate::ops) mod building;
+pub(in crate::ops) mod check;
+pub(in crate::ops) mod key;
+pub(in crate::ops) mod refresh;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::init::own_mirror;
+use super::{OpError, Project, Result};
+use crate::model::{EntryId, Fingerprint, Manifest, RepositoryName};
+use crate::plan::LeftOut;
+use crate::progress::{Event, Progress};
+use crate::store::{Lock, ObjectId, Snapshot, StoreError, Transaction};
+use building::Build;
+use key::{IndexKey, KeyOrigin};
+
+/// The number of attempts if other processes keep moving the branch.
+const ATTEMPTS: usize = 5;
+
+/// What to do about the key of the pinned index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyAction {
+    /// Use the existing key.
+    #[default]
+    Use,
+    /// Create a key, or keep a copy of the given one, unless there is one.
+    Create,
+    /// Replace the key by a new one, or by the given one, and sign everything again.
+    Rotate,
+}
+
+/// Options for building the pinned index.
+#[derive(Debug, Clone, Default)]
+pub struct IndexOptions {
+    /// What to do about the key.
+    pub key: KeyAction,
+    /// The file with the private key, overriding the environment and the stored key.
+    pub private_key: Option<PathBuf>,
+}
+
+/// The result of building the pinned index.
+#[derive(Debug)]
+pub struct IndexUpdate {
+    /// The fingerprint of the key that signs the index.
+    pub signer: Fingerprint,
+    /// Where the private key is.
+    pub key: KeyOrigin,
+    /// The file that the private key was written to, if it is new.
+    pub created: Option<PathBuf>,
+    /// The number of packages in the index of each repository, including those without releases.
+    pub repositories: BTreeMap<RepositoryName, usize>,
+    /// The number of packages whose entries changed.
+    pub changed: usize,
+    /// The number of files that were signed and written.
+    pub written: usize,
+    /// The stored releases that the index does not list, among those of changed packages.
+    pub left_out: Vec<LeftOut>,
+    /// The packages with releases that no registry entry vouches for, among the changed ones.
+    pub unverified: BTreeSet<EntryId>,
+    /// The branch's tip before.
+    pub before: ObjectId,
+    /// The branch's tip now.
+    pub commit: ObjectId,
+}
+
+/// Builds the pinned index over all stored releases, or brings it up to date, in one commit.
+///
+/// # Errors
+/// Fails if there is no mirror, if there is no private key or it cannot be used, if the index was signed with another
+/// key, or if a stored registry entry is not signed by its repository.
+pub fn index(project: &Project, options: &IndexOptions, progress: &dyn Progress) -> Result<IndexUpdate> {
+    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
+    let _lock = Lock::acquire(&project.repository, waits)?;
+    let mut created = None;
+    for _ in 0..ATTEMPTS {
+        let snapshot = own_mirror(project, progress)?;
+        let (key, new) = key_for(project, snapshot.manifest()?, options)?;
+        created = created.or(new);
+        match build(project, &snapshot, &key, progress) {
+            Err(OpError::Store(StoreError::Moved { .. })) => {}
+            Err(error) => return Err(error),
+            Ok((build, commit)) => return Ok(update(&snapshot, key, created, build, commit)),
+        }
+    }
+    Err(OpError::KeptMoving { branch: project.branch.to_string() })
+}
+
+fn update(snapshot: &Snapshot, key: IndexKey, created: Option<PathBuf>, build: Build, commit: ObjectId) -> IndexUpdate {
+    let Build { repositories, changed, written, left_out, unverified } = build;
+    let signer = key.private.public_key().fingerprint();
+    let before = snapshot.commit();
+    let key = key.origin;
+    IndexUpdate { signer, key, created, repositories, changed, written, left_out, unverified, before, commit }
+}
+
+/// Finds or creates the private key. Also returns the file, if the key was written.
+fn key_for(project: &Project, manifest: &Manifest, options: &IndexOptions) -> Result<(IndexKey, Option<PathBuf>)> {
+    let given = key::given(project, options.private_key.as_deref())?;
+    let stored = key::stored(project)?;
+    let differs =
+        |key: &IndexKey| manifest.index_signers.values().any(|known| *known != key.private.public_key().fingerprint());
+    let key = match options.key {
+        KeyAction::Use => given.or(stored).ok_or_else(|| OpError::NoPrivateKey { path: key::file(project) })?,
+        KeyAction::Create if given.is_none() && stored.is_none() && !manifest.index_signers.is_empty() => {
+            return Err(OpError::NoPrivateKey { path: key::file(project) });
+        }
+        KeyAction::Create => match (given, stored) {
+            (None, Some(stored)) => stored,
+            (given, _) => return key::keep(project, given).map(|(key, file)| (key, Some(file))),
+        },
+        // The last rotation was interrupted: the new key was written, but the mirror has the old one.
+        KeyAction::Rotate if given.is_none() && stored.as_ref().is_some_and(differs) => {
+            return stored.map(|key| (key, None)).ok_or_else(|| OpError::NoPrivateKey { path: key::file(project) });
+        }
+        KeyAction::Rotate => return key::keep(project, given).map(|(key, file)| (key, Some(file))),
+    };
+    key.check(manifest)?;
+    Ok((key, None))
+}
+
+fn build(project: &Project, snapshot: &Snapshot, key: &IndexKey, progress: &dyn Progress) -> Result<(Build, ObjectId)> {
+    check::public_keys(snapshot)?;
+    let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(snapshot))?;
+    let build = building::build(project, snapshot, &key.private, &mut transaction, progress)?;
+    let published = transaction.publish(&message(&build))?;
+    Ok((build, published.commit))
+}
+
+fn message(build: &Build) -> String {
+    let names: Vec<&str> = build.repositories.keys().map(RepositoryName::as_str).collect();
+    let changed = super::update::message::count(build.changed, "package", "packages");
+    format!("Build the pinned index of {}: {changed}\n", names.join(", "))
+}

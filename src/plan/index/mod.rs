@@ -1,0 +1,103 @@
+//! What a pinned index consists of, and what of it must be built.
+//!
+//! A pinned index is a Hex registry over the stored releases, signed with the mirror's own key. It is a function of the
+//! manifest, the metadata of the releases and upstream's registry entries: the same contents give the same bytes.
+
+mod lists;
+mod package;
+
+pub use lists::Lists;
+pub use package::{LeftOut, Rejection, StoredMetadata, indexed_package};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use crate::model::{EntryId, Fingerprint, IndexSource, Manifest, RepositoryName};
+
+/// Distinguishes the digests of different ways to build entries. Changing it builds all entries again.
+const METHOD: &str = "git-hexmirror index 1";
+
+/// What must be built, written and removed so that the pinned index matches the stored releases.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IndexPlan {
+    /// The packages whose entries must be built, with the digest of what they are built from.
+    pub build: BTreeMap<EntryId, IndexSource>,
+    /// The packages that the index lists and that are neither stored nor mentioned any more.
+    pub remove: BTreeSet<EntryId>,
+    /// The repositories whose index is new, incomplete or signed by another key, and must be built completely.
+    pub whole: BTreeSet<RepositoryName>,
+    /// The repositories whose index is removed, because the mirror has nothing of them any more.
+    pub dropped: BTreeSet<RepositoryName>,
+}
+
+impl IndexPlan {
+    /// Compares the pinned index that a manifest records with what it stores. `mentioned` are packages that stored
+    /// releases depend on, in addition to those that the manifest names. `signer` is the key that signs the index; if
+    /// it is unknown, the recorded ones are.
+    pub fn new(manifest: &Manifest, mentioned: &BTreeSet<EntryId>, signer: Option<Fingerprint>) -> Self {
+        let sources = sources(manifest, mentioned);
+        let repositories: BTreeSet<&RepositoryName> = sources.keys().map(|id| &id.repository).collect();
+        let is_whole = |repository: &&&RepositoryName| {
+            let recorded = manifest.index_signers.get(**repository);
+            recorded.is_none() || signer.is_some_and(|signer| recorded != Some(&signer))
+        };
+        let whole: BTreeSet<RepositoryName> =
+            repositories.iter().filter(is_whole).map(|repository| (*repository).clone()).collect();
+        let dropped = manifest.index_signers.keys().filter(|name| !repositories.contains(name)).cloned().collect();
+        let remove = manifest.index.keys().filter(|id| !sources.contains_key(id)).cloned().collect();
+        let build = sources.into_iter();
+        let build = build.filter(|(id, source)| {
+            whole.contains(&id.repository) || manifest.index.get(id).is_none_or(|known| known != source)
+        });
+        Self { build: build.collect(), remove, whole, dropped }
+    }
+
+    /// Returns whether the index matches the stored releases.
+    pub fn is_empty(&self) -> bool {
+        self.build.is_empty() && self.remove.is_empty() && self.dropped.is_empty()
+    }
+
+    /// Returns the number of packages whose entries differ.
+    pub fn packages(&self) -> usize {
+        self.build.len() + self.remove.len()
+    }
+
+    /// Adds all packages of a repository whose lists cannot be read.
+    pub fn rebuild(&mut self, manifest: &Manifest, mentioned: &BTreeSet<EntryId>, repository: &RepositoryName) {
+        self.whole.insert(repository.clone());
+        let sources = sources(manifest, mentioned).into_iter();
+        self.build.extend(sources.filter(|(id, _)| id.repository == *repository));
+    }
+}
+
+/// Returns whether a release's dependencies may be packages that the manifest does not name: it has no registry entry,
+/// with which those of all dependencies are stored.
+pub fn may_mention_unknown(manifest: &Manifest, id: &EntryId) -> bool {
+    !manifest.entries.contains_key(id)
+}
+
+/// Returns the packages that the index of a manifest lists, with the digest of what their entries are built from.
+///
+/// Packages that are only mentioned are listed without releases, because clients ask for every dependency, including
+/// optional ones.
+fn sources(manifest: &Manifest, mentioned: &BTreeSet<EntryId>) -> BTreeMap<EntryId, IndexSource> {
+    let mut digests: BTreeMap<EntryId, Sha256> = BTreeMap::new();
+    let begin = || Sha256::new_with_prefix(METHOD);
+    for id in manifest.absent.iter().chain(manifest.entries.keys()).chain(mentioned) {
+        digests.entry(id.clone()).or_insert_with(begin);
+    }
+    for (id, stored) in &manifest.releases {
+        let digest = digests.entry(id.entry()).or_insert_with(begin);
+        digest.update(format!("\n{} {} {}", id.version, stored.outer, stored.inner));
+    }
+    let with_releases = |(id, mut digest): (EntryId, Sha256)| {
+        // An entry adds facts about the stored releases only.
+        let has_releases = manifest.releases_of(&id.repository, &id.package).next().is_some();
+        if let Some(entry) = manifest.entries.get(&id).filter(|_| has_releases) {
+            digest.update(format!("\n{}", entry.checksum));
+        }
+        (id, IndexSource::from_bytes(digest.finalize().into()))
+    };
+    digests.into_iter().map(with_releases).collect()
+}

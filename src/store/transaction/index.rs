@@ -1,0 +1,69 @@
+//! Changes of the pinned index.
+
+use gix::objs::tree::EntryKind;
+
+use super::Transaction;
+use crate::model::{EntryId, Fingerprint, IndexFile, IndexSource, RepositoryName};
+use crate::store::{Result, Snapshot, StoreError, layout};
+
+impl Transaction<'_> {
+    /// Writes a file of a repository's pinned index. A registry file is the signed message, not compressed.
+    ///
+    /// # Errors
+    /// Fails if the pack cannot be written.
+    pub fn put_index_file(&mut self, repository: &RepositoryName, file: &IndexFile, bytes: &[u8]) -> Result<()> {
+        let blob = self.add_blob(bytes)?;
+        self.index.insert(layout::index_path(repository, file), Some((EntryKind::Blob, blob)));
+        Ok(())
+    }
+
+    /// Records what a package's entry in the pinned index is built from.
+    pub fn record_index_source(&mut self, id: EntryId, source: IndexSource) {
+        self.manifest.index.insert(id, source);
+    }
+
+    /// Records the key that signs a repository's pinned index.
+    pub fn record_index_signer(&mut self, repository: RepositoryName, signer: Fingerprint) {
+        self.manifest.index_signers.insert(repository, signer);
+    }
+
+    /// Removes a package from the pinned index.
+    pub fn remove_from_index(&mut self, id: &EntryId) {
+        if self.manifest.index.remove(id).is_some() {
+            let file = IndexFile::Package(id.package.clone());
+            self.index.insert(layout::index_path(&id.repository, &file), None);
+        }
+    }
+
+    /// Removes a repository's pinned index.
+    pub fn remove_index(&mut self, repository: &RepositoryName) {
+        self.manifest.index.retain(|id, _| id.repository != *repository);
+        self.manifest.index_signers.remove(repository);
+        self.replace_index_folder(repository, None);
+    }
+
+    /// Copies a repository's pinned index from another snapshot of this repository, instead of what is there.
+    ///
+    /// # Errors
+    /// Fails if the other snapshot has no such index or is damaged.
+    pub fn copy_index(&mut self, other: &Snapshot, repository: &RepositoryName) -> Result<()> {
+        let path = layout::index_folder(repository);
+        let missing = || StoreError::damaged(&path)("it is missing");
+        let manifest = other.manifest()?;
+        let signer = *manifest.index_signers.get(repository).ok_or_else(missing)?;
+        let (tree, _) = other.lookup(&path)?.filter(|(_, mode)| mode.is_tree()).ok_or_else(missing)?;
+        self.remove_index(repository);
+        self.replace_index_folder(repository, Some((EntryKind::Tree, tree)));
+        self.manifest.index_signers.insert(repository.clone(), signer);
+        let sources = manifest.index.iter().filter(|(id, _)| id.repository == *repository);
+        self.manifest.index.extend(sources.map(|(id, source)| (id.clone(), *source)));
+        Ok(())
+    }
+
+    fn replace_index_folder(&mut self, repository: &RepositoryName, tree: Option<(EntryKind, gix::ObjectId)>) {
+        let folder = layout::index_folder(repository);
+        let inside = format!("{folder}/");
+        self.index.retain(|path, _| !path.starts_with(&inside));
+        self.index.insert(folder, tree);
+    }
+}
