@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::index::refresh::{RefreshCommit, refresh};
 use super::init::own_mirror;
 use super::project::needed::{self, LockScope, LockedNeeds};
 use super::update::git_fetcher::GitFetcher;
@@ -164,8 +165,12 @@ fn carry_out(
         transaction.put_git(address.clone(), stored, files)?;
     }
     let left = bytes(transaction.manifest());
-    let commit = if dry_run { snapshot.commit() } else { transaction.publish(&message(pruning))?.commit };
-    Ok((commit, left))
+    if dry_run {
+        return Ok((snapshot.commit(), left));
+    }
+    let published = transaction.publish(&message(pruning))?.commit;
+    let refreshed = refresh(project, published, RefreshCommit::Amended, progress.as_ref());
+    Ok((refreshed.map_or(published, |refreshed| refreshed.commit), left))
 }
 
 /// Returns the size of a mirror's tarballs, registry entries and packs, in bytes.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use super::Result;
+use super::index::refresh;
 use super::project::{LockFile, Project};
 use crate::model::{Manifest, Remote};
 use crate::plan::Comparison;
@@ -35,6 +36,8 @@ pub struct Summary {
     pub unmirrored: usize,
     /// The number of dependencies of an unknown kind.
     pub ignored: usize,
+    /// The number of packages whose entries in the pinned index are behind. This does not make the mirror stale.
+    pub index_behind: usize,
 }
 
 /// The result of comparing locks with the mirror.
@@ -95,7 +98,9 @@ fn compare_with(
     let nothing = Manifest::default();
     let manifest = snapshot.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
     let comparison = Comparison::new(&project.wanted(locks)?, manifest);
-    let summary = Summary::of(&comparison);
+    // An index that cannot be read is reported by `verify`.
+    let index_behind = snapshot.as_ref().and_then(|snapshot| refresh::behind(snapshot).ok()).unwrap_or_default();
+    let summary = Summary { index_behind, ..Summary::of(&comparison) };
     if summary.fresh
         && let Some(memory) = memory
     {
@@ -121,6 +126,7 @@ impl Summary {
             git: comparison.git.iter().map(|pin| (pin.url.address(), pin.revision)).collect::<BTreeSet<_>>().len(),
             unmirrored: comparison.unmirrored.len(),
             ignored: comparison.ignored.len(),
+            index_behind: 0,
         }
     }
 }
@@ -156,14 +162,14 @@ impl<'r> Memory<'r> {
         let text = fs::read_to_string(&self.path).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(&self.key))?;
         let numbers: Vec<usize> = line.split_whitespace().map(|number| number.parse().ok()).collect::<Option<_>>()?;
-        let [present, extra, git, unmirrored, ignored] = numbers[..] else { return None };
-        Some(Summary { fresh: true, present, extra, git, unmirrored, ignored })
+        let [present, extra, git, unmirrored, ignored, index_behind] = numbers[..] else { return None };
+        Some(Summary { fresh: true, present, extra, git, unmirrored, ignored, index_behind })
     }
 
     /// Saves the answer. If this fails, the next check merely takes longer.
     fn remember(&self, summary: &Summary) {
-        let Summary { fresh: _, present, extra, git, unmirrored, ignored } = summary;
-        let mut text = format!("{} {present} {extra} {git} {unmirrored} {ignored}\n", self.key);
+        let Summary { fresh: _, present, extra, git, unmirrored, ignored, index_behind } = summary;
+        let mut text = format!("{} {present} {extra} {git} {unmirrored} {ignored} {index_behind}\n", self.key);
         let known = fs::read_to_string(&self.path).unwrap_or_default();
         for line in known.lines().filter(|line| !line.starts_with(&self.key)).take(REMEMBERED - 1) {
             text += line;

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::index::check;
 use super::parallel::{cores, in_parallel_with};
 use super::project::Project;
 use super::project::hex_repositories::HexRepositories;
@@ -34,6 +35,10 @@ pub struct Verification {
     pub entries: usize,
     /// The number of git revisions verified.
     pub revisions: usize,
+    /// The number of packages verified in the pinned index.
+    pub indexed: usize,
+    /// The number of packages whose entries in the pinned index do not match the stored releases yet.
+    pub index_behind: usize,
     /// The registry entries whose signature was not verified, because their repository's key is unknown.
     pub unverified: BTreeSet<EntryId>,
     /// The damage found, sorted by path.
@@ -103,11 +108,25 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         });
         damages.extend(found?);
     }
+    let index = check::check(project, &snapshot, progress.as_ref())?;
+    damages.extend(index.damages);
     damages.sort();
     damages.dedup();
     let revisions = manifest.git.values().map(|stored| stored.revisions.len()).sum();
     let (releases, entries, foreign) = (releases.len(), entries.len(), checks.foreign.into_inner());
-    Ok(Verification { commit, objects, releases, entries, revisions, unverified, damages, foreign })
+    let (indexed, index_behind) = (index.packages, index.behind);
+    Ok(Verification {
+        commit,
+        objects,
+        releases,
+        entries,
+        revisions,
+        indexed,
+        index_behind,
+        unverified,
+        damages,
+        foreign,
+    })
 }
 
 /// Checks every object of a snapshot against its id, and the files of the object database that contain them. Also returns

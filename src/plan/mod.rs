@@ -29,7 +29,9 @@ pub use comparison::{Change, Comparison, GitChange};
 pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
-pub use index::{IndexPlan, LeftOut, Lists, Rejection, StoredMetadata, indexed_package, may_mention_unknown};
+pub use index::{
+    IndexPlan, LeftOut, Lists, Rejection, StoredMetadata, better_indexes, indexed_package, may_mention_unknown,
+};
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
 pub use needed_entries::needed_entries;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};

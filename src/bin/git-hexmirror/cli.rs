@@ -9,8 +9,8 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    self, compact, completions, demo, diff, env, hook, hooks, init, list, lock, man, prune, pull, push, run, serve,
-    status, trust, update, verify,
+    self, compact, completions, demo, diff, env, hook, hooks, index, init, list, lock, man, prune, pull, push, run,
+    serve, status, trust, update, verify,
 };
 use crate::output::{Output, Text};
 use crate::report;
@@ -35,7 +35,7 @@ Exit codes:
 
 Settings, in order of precedence: command-line options; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
 (seconds), HEXMIRROR_PRE_PUSH, HEXMIRROR_POST_CHECKOUT, HEXMIRROR_KEEP_DAYS, HEXMIRROR_KEEP_TAGS, HEXMIRROR_URL, \
-HEXMIRROR_PUBLIC_KEY; git config hexmirror.branch, .locks, .jobs, .timeout, .prePush, .postCheckout, .keepDays, .keepTags, \
+HEXMIRROR_PUBLIC_KEY, HEXMIRROR_PRIVATE_KEY, HEXMIRROR_PRIVATE_KEY_FILE; git config hexmirror.branch, .locks, .jobs, .timeout, .prePush, .postCheckout, .keepDays, .keepTags, \
 .REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml. Settings in that file that do more than describe \
 the project need your permission (`git hexmirror trust` or HEXMIRROR_TRUST). HEX_HOME, HEX_MIRROR, HEX_TRUSTED_MIRROR, \
 HEX_REPOS_KEY, HEX_CACERTS_PATH, HEX_HTTP_CONCURRENCY, NETRC, http_proxy, https_proxy, no_proxy and the Hex client's \
@@ -107,6 +107,7 @@ enum Command {
     Pull(pull::Arguments),
     Prune(prune::Arguments),
     Compact(compact::Arguments),
+    Index(index::Arguments),
     Hooks(hooks::Arguments),
     Trust(trust::Arguments),
     Hook(hook::Arguments),
@@ -158,6 +159,7 @@ pub fn run() -> ExitCode {
         Command::Pull(arguments) => pull::run(&session, arguments),
         Command::Prune(arguments) => prune::run(&session, arguments),
         Command::Compact(arguments) => compact::run(&session, arguments),
+        Command::Index(arguments) => index::run(&session, arguments),
         Command::Hooks(arguments) => hooks::run(&session, arguments),
         Command::Trust(arguments) => trust::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),

@@ -208,6 +208,21 @@ fn hint(error: &OpError) -> Option<String> {
                 "set it with `git config hexmirror.{repository}.publicKey PATH` or `mix hex.repo add {repository} URL --public-key PATH`"
             ));
         }
+        OpError::NoPrivateKey { path } => {
+            return Some(format!(
+                "create one with `git hexmirror index --init`; if someone else created the index, copy their key to {} or pass it with --private-key FILE",
+                path.display()
+            ));
+        }
+        OpError::PrivateKey { .. } => {
+            "it must be one unencrypted RSA key of at least 2048 bits in PEM form; `openssl genrsa 2048` makes one, and `openssl rsa -in KEY -out FILE` removes a passphrase"
+        }
+        OpError::OtherIndexKey { .. } => {
+            "nothing was changed; use the key that signed it (--private-key FILE or HEXMIRROR_PRIVATE_KEY_FILE), or sign everything again with `git hexmirror index --rotate-key`"
+        }
+        OpError::PrivateKeyInMirror { .. } => {
+            "nothing was changed; everyone who can read the branch has that key; replace it with `git hexmirror index --rotate-key` where the branch came from, and do not use it any more"
+        }
         OpError::NotListed { release } => {
             let package = &release.package;
             return Some(format!(

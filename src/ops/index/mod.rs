@@ -79,6 +79,10 @@ pub fn index(project: &Project, options: &IndexOptions, progress: &dyn Progress)
         let snapshot = own_mirror(project, progress)?;
         let (key, new) = key_for(project, snapshot.manifest()?, options)?;
         created = created.or(new);
+        // A rotation replaces the file.
+        if options.key != KeyAction::Rotate {
+            check::public_keys(&snapshot)?;
+        }
         match build(project, &snapshot, &key, progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}
             Err(error) => return Err(error),
@@ -100,29 +104,29 @@ fn update(snapshot: &Snapshot, key: IndexKey, created: Option<PathBuf>, build: B
 fn key_for(project: &Project, manifest: &Manifest, options: &IndexOptions) -> Result<(IndexKey, Option<PathBuf>)> {
     let given = key::given(project, options.private_key.as_deref())?;
     let stored = key::stored(project)?;
-    let differs =
-        |key: &IndexKey| manifest.index_signers.values().any(|known| *known != key.private.public_key().fingerprint());
-    let key = match options.key {
-        KeyAction::Use => given.or(stored).ok_or_else(|| OpError::NoPrivateKey { path: key::file(project) })?,
-        KeyAction::Create if given.is_none() && stored.is_none() && !manifest.index_signers.is_empty() => {
-            return Err(OpError::NoPrivateKey { path: key::file(project) });
+    let kept = |(key, file)| (key, Some(file));
+    if let KeyAction::Rotate = options.key {
+        // The last rotation may have been interrupted after it wrote the new key.
+        return match stored {
+            Some(key) if given.is_none() && key.check(manifest).is_err() => Ok((key, None)),
+            _ => key::keep(project, given).map(kept),
+        };
+    }
+    let is_given = given.is_some();
+    match given.or(stored) {
+        Some(key) => {
+            key.check(manifest)?;
+            let keep = is_given && options.key == KeyAction::Create;
+            if keep { key::keep(project, Some(key)).map(kept) } else { Ok((key, None)) }
         }
-        KeyAction::Create => match (given, stored) {
-            (None, Some(stored)) => stored,
-            (given, _) => return key::keep(project, given).map(|(key, file)| (key, Some(file))),
-        },
-        // The last rotation was interrupted: the new key was written, but the mirror has the old one.
-        KeyAction::Rotate if given.is_none() && stored.as_ref().is_some_and(differs) => {
-            return stored.map(|key| (key, None)).ok_or_else(|| OpError::NoPrivateKey { path: key::file(project) });
+        None if options.key == KeyAction::Create && manifest.index_signers.is_empty() => {
+            key::keep(project, None).map(kept)
         }
-        KeyAction::Rotate => return key::keep(project, given).map(|(key, file)| (key, Some(file))),
-    };
-    key.check(manifest)?;
-    Ok((key, None))
+        None => Err(OpError::NoPrivateKey { path: key::file(project) }),
+    }
 }
 
 fn build(project: &Project, snapshot: &Snapshot, key: &IndexKey, progress: &dyn Progress) -> Result<(Build, ObjectId)> {
-    check::public_keys(snapshot)?;
     let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(snapshot))?;
     let build = building::build(project, snapshot, &key.private, &mut transaction, progress)?;
     let published = transaction.publish(&message(&build))?;

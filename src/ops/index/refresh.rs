@@ -37,7 +37,26 @@ pub(in crate::ops) fn refresh(
     commit: RefreshCommit,
     progress: &dyn Progress,
 ) -> Option<Published> {
-    match refreshed(project, tip, commit, progress) {
+    let is_behind = |snapshot: &Snapshot| Ok(behind(snapshot)? > 0);
+    harmless(refreshed(project, tip, commit, is_behind, progress), progress)
+}
+
+/// As [`refresh`], after a repair, which may have lost the index of a mirror that had one.
+pub(in crate::ops) fn restore(
+    project: &Project,
+    tip: ObjectId,
+    had_index: bool,
+    progress: &dyn Progress,
+) -> Option<Published> {
+    let is_behind = |snapshot: &Snapshot| {
+        let is_lost = had_index && snapshot.manifest()?.index_signers.is_empty();
+        Ok(is_lost || behind(snapshot)? > 0)
+    };
+    harmless(refreshed(project, tip, RefreshCommit::Amended, is_behind, progress), progress)
+}
+
+fn harmless(refreshed: Result<Option<Published>>, progress: &dyn Progress) -> Option<Published> {
+    match refreshed {
         Ok(published) => published,
         // Another process moved the branch, and takes care of the index.
         Err(OpError::Store(StoreError::Moved { .. })) => None,
@@ -53,13 +72,14 @@ fn refreshed(
     project: &Project,
     tip: ObjectId,
     commit: RefreshCommit,
+    is_behind: impl Fn(&Snapshot) -> Result<bool>,
     progress: &dyn Progress,
 ) -> Result<Option<Published>> {
     if !key::is_present(project) {
         return Ok(None);
     }
     let snapshot = Snapshot::at(&project.repository, &project.branch, tip)?;
-    if behind(&snapshot)? == 0 {
+    if !is_behind(&snapshot)? {
         return Ok(None);
     }
     let Some(key) = key::find(project)? else { return Ok(None) };

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::fetch::Downloads;
 use crate::git::{FetchOutcome, FetchTarget, ProjectGit};
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{GitAddress, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
+use crate::model::{GitAddress, IndexFile, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
+use crate::ops::index::refresh::restore;
 use crate::ops::project::Project;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::Signers;
@@ -169,7 +170,9 @@ fn rebuild(
     let tip = tip.map(|tip| (tip.commit(), tip.tree()));
     let (published, dropped) = transaction.publish_rebuilt(tip, parents, &message(repair))?;
     repair.dropped.extend(dropped);
-    repair.commit = Some(published.commit);
+    let had_index = !sources.manifest.index_signers.is_empty();
+    let refreshed = restore(project, published.commit, had_index, progress.as_ref());
+    repair.commit = Some(refreshed.map_or(published.commit, |refreshed| refreshed.commit));
     let _ = fs::remove_dir_all(git_fetcher::scratch_dir(repository));
     Ok(())
 }
@@ -200,7 +203,24 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, transaction: &mut T
     for (repository, signer) in &sources.manifest.signers {
         transaction.record_signer(repository.clone(), *signer);
     }
+    if let Some(tip) = sources.of_tip() {
+        keep_index(tip, transaction)?;
+    }
     sources.manifest.absent.iter().for_each(|id| transaction.note_absent(id.clone()));
+    Ok(())
+}
+
+/// Keeps the pinned index of each repository if all of it is readable. Otherwise it is built again, if its key is here.
+fn keep_index(tip: &Snapshot, transaction: &mut Transaction<'_>) -> Result<()> {
+    let manifest = tip.manifest()?;
+    for repository in manifest.index_signers.keys() {
+        let of_repository = manifest.index.keys().filter(|id| id.repository == *repository);
+        let packages = of_repository.map(|id| IndexFile::Package(id.package.clone()));
+        let mut files = packages.chain([IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions]);
+        if files.all(|file| tip.index_file(repository, &file).is_ok_and(|bytes| bytes.is_some())) {
+            transaction.copy_index(tip, repository)?;
+        }
+    }
     Ok(())
 }
 

@@ -8,12 +8,14 @@ use super::signers::{Signers, report_unverified};
 use crate::hex::registry::Package;
 use crate::model::{EntryId, GitAddress, ReleaseId, Revision, StoredGit, StoredRelease};
 use crate::ops::error::listed;
+use crate::ops::index::check::public_keys;
+use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::needed::{LockScope, LockedNeeds, needed};
 use crate::ops::update::message::count;
 use crate::ops::update::stored_entry::read_entry;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{Needed, Pruning, Relation, lost_facts, needed_entries, relation};
+use crate::plan::{Needed, Pruning, Relation, better_indexes, lost_facts, needed_entries, relation};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{ObjectId, REPLACES, Snapshot, StoreError, Transaction};
 
@@ -130,8 +132,12 @@ pub(in crate::ops) fn merge(
     if history == History::Replaced {
         let _ = writeln!(message, "\n{REPLACES}{}", theirs.commit());
     }
-    let published = transaction.publish(&message)?;
-    Ok((published.commit, statistics))
+    for repository in better_indexes([ours.manifest()?, theirs.manifest()?], transaction.manifest()) {
+        transaction.copy_index(theirs, &repository)?;
+    }
+    let published = transaction.publish(&message)?.commit;
+    let refreshed = refresh(project, published, RefreshCommit::Amended, progress);
+    Ok((refreshed.map_or(published, |refreshed| refreshed.commit), statistics))
 }
 
 /// Checks and counts what a fast-forward adds, with the same checks as a merge. `whose` describes the other mirror.
@@ -147,6 +153,7 @@ pub(in crate::ops) fn check(
     progress: &dyn Progress,
 ) -> Result<MergeStatistics> {
     matches_its_tree(theirs, ours)?;
+    public_keys(theirs)?;
     let repositories = HexRepositories::new(project, progress)?;
     let ours = ours.map(Snapshot::manifest).transpose()?;
     let manifest = theirs.manifest()?;
@@ -179,6 +186,7 @@ pub(in crate::ops) fn check(
 /// manifest does not match its tree.
 pub(in crate::ops) fn check_signers(project: &Project, ours: &Snapshot, theirs: &Snapshot, whose: &str) -> Result<()> {
     matches_its_tree(theirs, Some(ours))?;
+    public_keys(theirs)?;
     let (our_manifest, their_manifest) = (ours.manifest()?, theirs.manifest()?);
     let repositories = HexRepositories::new(project, &Silent)?;
     Signers::new(&repositories, Some(our_manifest), Some(their_manifest), [])?

@@ -17,6 +17,8 @@ use crate::model::{
     EntryId, Fingerprint, GitAddress, Manifest, ReleaseId, Remote, RepositoryName, Revision, Storage, StoredRelease,
     Version,
 };
+use crate::ops::index::key::is_present;
+use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::{LockFile, Project};
 use crate::ops::status::{self, Status};
@@ -143,6 +145,11 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
     if options.dry_run || (before.summary.fresh && !options.refresh && before.remote.is_none() && is_as_set()?) {
         if !options.dry_run {
             tidy(&project.repository);
+            if before.summary.index_behind > 0 && is_present(project) {
+                let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
+                let _lock = Lock::acquire(&project.repository, waits)?;
+                refresh_index(project, &mut before, progress.as_ref());
+            }
         }
         return Ok(done(before, None));
     }
@@ -156,9 +163,10 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
             None
         };
         // Another process may have fetched what this one was about to fetch.
-        let before = status::status(project, false)?;
+        let mut before = status::status(project, false)?;
         if before.summary.fresh && !options.refresh && is_as_set()? {
             remove_fetched(&project.repository);
+            refresh_index(project, &mut before, progress.as_ref());
             return Ok(done(before, adopted));
         }
         match Attempt::new(project, options.clone())?.run(progress) {
@@ -181,6 +189,17 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         }
     }
     Err(OpError::KeptMoving { branch: project.branch.to_string() })
+}
+
+/// Brings the pinned index of a fresh mirror up to date. The caller holds the lock.
+fn refresh_index(project: &Project, status: &mut Status, progress: &dyn Progress) {
+    if status.summary.index_behind > 0
+        && let Some(tip) = status.commit
+        && let Some(refreshed) = refresh(project, tip, RefreshCommit::New, progress)
+    {
+        status.commit = Some(refreshed.commit);
+        status.summary.index_behind = 0;
+    }
 }
 
 /// Warns about scripts beside locks: rebar3 evaluates such a script and uses its result as the lock
@@ -298,8 +317,13 @@ impl<'a> Attempt<'a> {
             return Err(OpError::StillLacking { lacking: after.lacking() });
         }
         let changes = Changes { added: &added, added_git: &added_git, fetched: &fetched, signers: &signers };
+        let has_index = !transaction.manifest().index_signers.is_empty();
         let published = transaction.publish(&changes.message(self.project, &self.locks)?)?;
-        status::remember(self.project, published.commit, &self.locks, &after);
+        let refreshed = refresh(self.project, published.commit, RefreshCommit::Amended, progress.as_ref());
+        let commit = refreshed.map_or(published.commit, |refreshed| refreshed.commit);
+        if !has_index || refreshed.is_some() {
+            status::remember(self.project, commit, &self.locks, &after);
+        }
         if fetched.failed.is_none() {
             remove_fetched(repository);
         } else {
@@ -308,10 +332,10 @@ impl<'a> Attempt<'a> {
                 let _ = downloads.remove(&release.stored.outer);
             }
         }
-        let stored_bytes = published.pack_bytes;
+        let stored_bytes = published.pack_bytes + refreshed.map_or(0, |refreshed| refreshed.pack_bytes);
         let had_entries = |name: &RepositoryName| manifest.entries.keys().any(|id| id.repository == *name);
         let signers = signers.into_iter().filter(|(name, _)| had_entries(name)).collect();
-        Ok(Outcome { added, added_git, fetched, signers, commit: published.commit, stored_bytes })
+        Ok(Outcome { added, added_git, fetched, signers, commit, stored_bytes })
     }
 
     /// Stores releases as tarballs that are stored unpacked but must not be any more.

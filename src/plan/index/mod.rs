@@ -71,6 +71,27 @@ impl IndexPlan {
     }
 }
 
+/// Returns the repositories whose pinned index a merge of two mirrors takes from the second one: those that the first one
+/// has no index of, and those of which the second one's index fits the merged contents better. Both must be signed with
+/// the same key.
+pub fn better_indexes([ours, theirs]: [&Manifest; 2], merged: &Manifest) -> Vec<RepositoryName> {
+    let is_better = |(repository, signer): &(&RepositoryName, &Fingerprint)| match ours.index_signers.get(*repository) {
+        None => true,
+        Some(own) => own == *signer && differences(theirs, merged, repository) < differences(ours, merged, repository),
+    };
+    theirs.index_signers.iter().filter(is_better).map(|(repository, _)| repository.clone()).collect()
+}
+
+/// Returns the number of packages of a repository whose entries in the index of one manifest do not match the contents
+/// of another.
+fn differences(index: &Manifest, contents: &Manifest, repository: &RepositoryName) -> usize {
+    let sources = sources(contents, &BTreeSet::new());
+    let of_repository = |id: &&EntryId| id.repository == *repository;
+    let differs = |id: &&EntryId| index.index.get(*id) != sources.get(*id);
+    let missing = index.index.keys().filter(|id| !sources.contains_key(*id));
+    sources.keys().chain(missing).filter(of_repository).filter(differs).count()
+}
+
 /// Returns whether a release's dependencies may be packages that the manifest does not name: it has no registry entry,
 /// with which those of all dependencies are stored.
 pub fn may_mention_unknown(manifest: &Manifest, id: &EntryId) -> bool {

@@ -1,7 +1,7 @@
 //! The JSON documents. Fields are only ever added, never renamed or removed.
 
 use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision};
-use git_hexmirror::ops::{Added, AddedGit, At, LockDiff, OpError, Prune, Repair, Status, Update};
+use git_hexmirror::ops::{Added, AddedGit, At, IndexUpdate, LockDiff, OpError, Prune, Repair, Status, Update};
 use git_hexmirror::plan::{Change, Comparison, GitChange, GitPin, Ignored, LockChange, Locked, Pin, Unmirrored};
 use git_hexmirror::store::{Damage, Item};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ pub fn status(branch: &str, status: &Status) -> Value {
         "commit": status.commit.map(|commit| commit.to_string()),
         "locks": status.locks,
         "present": status.summary.present + status.summary.git,
+        "index_behind": status.summary.index_behind,
     });
     if let Some(comparison) = &status.comparison {
         extend(&mut document, particulars(comparison));
@@ -114,6 +115,23 @@ pub fn repair(repair: &Repair) -> Value {
         "damages": repair.left.iter().map(damage).collect::<Vec<_>>(),
         "commit": repair.commit.map(|commit| commit.to_string()),
         "errors": repair.failed.iter().flat_map(errors).collect::<Vec<_>>(),
+    })
+}
+
+/// Returns the document of `index`.
+pub fn index(branch: &str, update: &IndexUpdate) -> Value {
+    json!({
+        "branch": branch,
+        "before": update.before.to_string(),
+        "commit": update.commit.to_string(),
+        "signer": update.signer.to_string(),
+        "private_key": update.key.to_string(),
+        "key_created": update.created.is_some(),
+        "packages": update.repositories.values().sum::<usize>(),
+        "changed": update.changed,
+        "written": update.written,
+        "left_out": update.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unverified": update.unverified.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

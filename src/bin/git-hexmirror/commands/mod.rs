@@ -7,6 +7,7 @@ pub mod diff;
 pub mod env;
 pub mod hook;
 pub mod hooks;
+pub mod index;
 pub mod init;
 pub mod list;
 pub mod lock;

@@ -78,6 +78,9 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
         let extra = count(summary.extra, "release or revision", "releases or revisions");
         output.result(styled(DIM, format!("  {extra} in the mirror that these locks do not pin")))?;
     }
+    if summary.index_behind > 0 {
+        output.result(styled(DIM, format!("  {}", index_behind_line(summary.index_behind))))?;
+    }
     if !summary.fresh {
         output.say("run `git hexmirror update` to update the mirror");
     }
@@ -149,6 +152,12 @@ pub fn contents(releases: usize, revisions: usize) -> String {
         0 => releases,
         number => format!("{releases} and {}", count(number, "git revision", "git revisions")),
     }
+}
+
+/// Describes a pinned index that does not match the stored releases.
+pub fn index_behind_line(packages: usize) -> String {
+    let packages = count(packages, "package", "packages");
+    format!("the pinned index is behind in {packages}; run `git hexmirror index` where its private key is")
 }
 
 /// Names the dependencies that cannot be mirrored, in one line; `None` if there are none.

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::init::short;
 use super::{CommandError, status};
 use crate::cli::{Json, Outcome};
-use crate::output::{BAD, BOLD, GOOD, count, styled};
+use crate::output::{BAD, BOLD, DIM, GOOD, count, styled};
 use crate::report::{INTEGRITY, NOT_FRESH};
 use crate::session::Session;
 
@@ -14,7 +14,8 @@ use crate::session::Session;
 ///
 /// Reads every git object and compares it with its id. Checks byte by byte the packs, indexes and loose objects that hold parts
 /// of the mirror. Compares the manifest with the tree, in both directions. Rebuilds every tarball and compares it with the
-/// manifest, the locks and the registry. Checks the signature of every registry entry. Lets git check every object and the
+/// manifest, the locks and the registry. Checks the signature of every registry entry, and that the pinned index follows from
+/// what is stored. Lets git check every object and the
 /// history of every git revision. Warns about repositories without a configured public key, because the signatures of their
 /// entries are not checked.
 ///
@@ -40,6 +41,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "releases": verification.releases,
             "entries": verification.entries,
             "git": verification.revisions,
+            "index": verification.indexed,
+            "index_behind": verification.index_behind,
             "unverified": verification.unverified.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "damages": damages.iter().map(|damage| json!({ "path": damage.path, "problem": damage.problem })).collect::<Vec<_>>(),
         });
@@ -56,6 +59,9 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             count(verification.objects, "object", "objects"),
             short(verification.commit)
         );
+        if verification.index_behind > 0 {
+            output.say(styled(DIM, status::index_behind_line(verification.index_behind)));
+        }
         if damages.is_empty() {
             output.say(styled(GOOD, "intact") + format!(": {checked}"));
         } else {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use git_hexmirror::git::Refs;
-use git_hexmirror::hex::registry::RegistryError;
+use git_hexmirror::hex::registry::{KeyError, RegistryError};
 use git_hexmirror::model::{
     EntryId, Fingerprint, GitAddress, OuterChecksum, ReleaseId, Remote, RepositoryName, Revision,
 };
@@ -52,6 +52,15 @@ fn op_errors() -> Vec<OpError> {
         Read { path: path(), source: io_error() },
         NoPublicKey { repository: repository.clone() },
         PublicKey { repository: repository.clone(), problem: "PROBLEM".into() },
+        NoPrivateKey { path: path() },
+        PrivateKey { origin: "HEXMIRROR_PRIVATE_KEY".into(), source: KeyError::Encrypted },
+        OtherIndexKey {
+            repository: repository.clone(),
+            expected: Fingerprint::from_bytes([1; 32]),
+            origin: "/project/key.pem".into(),
+            found: Fingerprint::from_bytes([2; 32]),
+        },
+        PrivateKeyInMirror { path: "hex/acme/index/public_key".into() },
         Entry { entry: entry.clone(), source: RegistryError::BadSignature },
         Signer {
             repository,
