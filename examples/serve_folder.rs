@@ -24,6 +24,7 @@ impl Folder {
             Resource::Names(repository) => (repository, "names".into()),
             Resource::Versions(repository) => (repository, "versions".into()),
             Resource::RegistryEntry(repository, package) => (repository, format!("packages/{package}")),
+            Resource::Pinned(..) => return None,
             Resource::Tarball(release) => (&release.repository, format!("tarballs/{}", release.tarball_name())),
         };
         (*repository == RepositoryName::hexpm()).then(|| self.0.join(path))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::model::{GitAddress, PackageName, ReleaseId, RepositoryName};
+use crate::model::{GitAddress, IndexFile, PackageName, ReleaseId, RepositoryName};
 
 /// The source of everything that is served. In the real program, this is the mirror branch.
 ///
@@ -124,6 +124,16 @@ pub struct Found {
     pub key: String,
 }
 
+/// Which registry of a Hex repository is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Registry {
+    /// Registry entries as upstream signed them.
+    #[default]
+    Signed,
+    /// The pinned index, which lists only what the mirror has, signed with the mirror's own key.
+    Pinned,
+}
+
 /// A resource that a client can request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Resource {
@@ -135,6 +145,8 @@ pub enum Resource {
     Versions(RepositoryName),
     /// `/packages/NAME`: the signed registry entry of a package.
     RegistryEntry(RepositoryName, PackageName),
+    /// A file of the repository's pinned index, at the same paths as the files above.
+    Pinned(RepositoryName, IndexFile),
     /// `/tarballs/NAME-VERSION.tar`: a release as published.
     Tarball(ReleaseId),
 }
@@ -143,14 +155,20 @@ impl Resource {
     /// Returns whether clients expect a gzipped body without `Content-Encoding` (`get_protobuf/3` in hex_core's
     /// `hex_repo.erl`; registry-v2 specification, "Format").
     pub fn is_gzipped(&self) -> bool {
-        matches!(self, Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..))
+        match self {
+            Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..) => true,
+            Self::Pinned(_, file) => *file != IndexFile::PublicKey,
+            Self::PublicKey(_) | Self::Tarball(_) => false,
+        }
     }
 
     /// Returns the value of `Content-Type`.
     pub fn content_type(&self) -> &'static str {
         match self {
-            Self::PublicKey(_) => "application/x-pem-file",
-            Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..) => "application/octet-stream",
+            Self::PublicKey(_) | Self::Pinned(_, IndexFile::PublicKey) => "application/x-pem-file",
+            Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..) | Self::Pinned(..) => {
+                "application/octet-stream"
+            }
             Self::Tarball(_) => "application/x-tar",
         }
     }
@@ -166,6 +184,7 @@ impl fmt::Display for Resource {
                 write!(f, "the registry entry of {package}")
             }
             Self::RegistryEntry(repository, package) => write!(f, "the registry entry of {repository}/{package}"),
+            Self::Pinned(repository, file) => write!(f, "{file} of the pinned index of {repository}"),
             Self::Tarball(release) => release.fmt(f),
         }
     }

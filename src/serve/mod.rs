@@ -42,7 +42,7 @@ pub mod surface;
 mod tls;
 mod tries;
 
-pub use contents::{Contents, ContentsError, Found, GitRepository, Resource, Tip};
+pub use contents::{Contents, ContentsError, Found, GitRepository, Registry, Resource, Tip};
 pub use git::Git;
 pub use server::{Handle, Limits, Log, Options, RequestLog, ServeError, Server};
 pub use tls::{Tls, TlsError};

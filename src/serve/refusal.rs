@@ -57,9 +57,14 @@ impl Refusal {
             // Entries are served with upstream's signatures, so only upstream can sign a matching index.
             Some(Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_)) => {
                 let text = format!(
-                    "{what} is not available: the mirror serves registry entries as upstream signed them, one per package"
+                    "{what} is not available: the mirror serves registry entries as upstream signed them, one per package; /pinned has the pinned index"
                 );
                 Self::new(StatusCode::NOT_FOUND, text)
+            }
+            Some(Resource::Pinned(..)) => {
+                let commit = tip.short();
+                let text = format!("{what} is not in the mirror at commit {commit}; run `git hexmirror index`");
+                Self { lacking: Some(what), ..Self::new(StatusCode::NOT_FOUND, text) }
             }
             _ => Self::lacking(what, tip),
         }

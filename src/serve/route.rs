@@ -1,8 +1,8 @@
 //! Maps a request's path to what it names.
 
-use crate::model::{NameError, PackageName, ReleaseId, RepositoryName, VersionError, percent_decoded};
+use crate::model::{IndexFile, NameError, PackageName, ReleaseId, RepositoryName, VersionError, percent_decoded};
 
-use super::contents::Resource;
+use super::contents::{Registry, Resource};
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,18 +48,24 @@ impl RouteError {
     }
 }
 
-/// Parses the path of a request, which is percent-encoded and has no query.
-pub(super) fn route(path: &str) -> Result<Route, RouteError> {
+/// Parses the path of a request, which is percent-encoded and has no query. `registry` is the registry that is served at
+/// paths that do not begin with the name of one.
+pub(super) fn route(path: &str, registry: Registry) -> Result<Route, RouteError> {
     let decoded = percent_decoded(path).ok_or(RouteError::Encoding)?;
     // If the base URL ends in a slash, clients request `//packages/…`.
     let segments: Vec<&str> = decoded.trim_start_matches('/').split('/').collect();
-    match segments.as_slice() {
+    let (registry, segments) = match segments.as_slice() {
+        ["signed", rest @ ..] => (Registry::Signed, rest),
+        ["pinned", rest @ ..] => (Registry::Pinned, rest),
+        all => (registry, all),
+    };
+    match segments {
         [""] => Ok(Route::Page),
         ["health"] => Ok(Route::Health),
         ["installs", "hex-1.x.csv"] => Ok(Route::UpdateCheck),
         ["installs", ..] => Err(RouteError::Installer),
-        ["repos", repository, rest @ ..] => resources(&repositories(repository)?, rest),
-        rest => resources(&[RepositoryName::hexpm()], rest),
+        ["repos", repository, rest @ ..] => resources(&repositories(repository)?, rest, registry),
+        rest => resources(&[RepositoryName::hexpm()], rest, registry),
     }
 }
 
@@ -74,10 +80,18 @@ fn repositories(name: &str) -> Result<Vec<RepositoryName>, NameError> {
     Ok(vec![format!("hexpm:{name}").parse().unwrap_or_else(|_| own.clone()), own])
 }
 
-fn resources(repositories: &[RepositoryName], path: &[&str]) -> Result<Route, RouteError> {
+fn resources(repositories: &[RepositoryName], path: &[&str], registry: Registry) -> Result<Route, RouteError> {
     let each = |resource: &dyn Fn(RepositoryName) -> Resource| {
         Ok(Route::Resources(repositories.iter().cloned().map(resource).collect()))
     };
+    let pinned = |file: IndexFile| each(&|repository| Resource::Pinned(repository, file.clone()));
+    match (registry, path) {
+        (Registry::Pinned, ["public_key"]) => return pinned(IndexFile::PublicKey),
+        (Registry::Pinned, ["names"]) => return pinned(IndexFile::Names),
+        (Registry::Pinned, ["versions"]) => return pinned(IndexFile::Versions),
+        (Registry::Pinned, ["packages", name]) => return pinned(IndexFile::Package(name.parse()?)),
+        _ => {}
+    }
     match path {
         ["public_key"] => each(&Resource::PublicKey),
         ["names"] => each(&Resource::Names),
@@ -114,7 +128,7 @@ mod tests {
     use super::*;
 
     fn only(path: &str) -> Resource {
-        match route(path).unwrap() {
+        match route(path, Registry::Signed).unwrap() {
             Route::Resources(mut resources) if resources.len() == 1 => resources.remove(0),
             other => panic!("{path}: {other:?}"),
         }
@@ -137,16 +151,34 @@ mod tests {
         assert_eq!(only("/packages/plug"), Resource::RegistryEntry(hexpm(), "plug".parse().unwrap()));
         assert_eq!(only("//packages/pl%75g"), only("/packages/plug"));
         assert_eq!(only("/repos/hexpm/names"), only("/names"));
-        assert_eq!(route("/").unwrap(), Route::Page);
-        assert_eq!(route("/health").unwrap(), Route::Health);
-        assert_eq!(route("/installs/hex-1.x.csv").unwrap(), Route::UpdateCheck);
+        assert_eq!(route("/", Registry::Signed).unwrap(), Route::Page);
+        assert_eq!(route("/health", Registry::Signed).unwrap(), Route::Health);
+        assert_eq!(route("/installs/hex-1.x.csv", Registry::Signed).unwrap(), Route::UpdateCheck);
     }
 
     #[test]
     fn a_name_under_repos_is_an_organisation_first_and_a_repository_second() {
         let both = Route::Resources(vec![tarball("hexpm:acme", "a", "1.0.0"), tarball("acme", "a", "1.0.0")]);
-        assert_eq!(route("/repos/acme/tarballs/a-1.0.0.tar").unwrap(), both);
+        assert_eq!(route("/repos/acme/tarballs/a-1.0.0.tar", Registry::Signed).unwrap(), both);
         assert_eq!(only("/repos/other:acme/tarballs/a-1.0.0.tar"), tarball("other:acme", "a", "1.0.0"));
+    }
+
+    #[test]
+    fn each_registry_has_a_path_of_its_own() {
+        let pinned = |file| Resource::Pinned(RepositoryName::hexpm(), file);
+        let package = IndexFile::Package("plug".parse().unwrap());
+        assert_eq!(only("/pinned/packages/plug"), pinned(package.clone()));
+        assert_eq!(only("//pinned/names"), pinned(IndexFile::Names));
+        assert_eq!(only("/pinned/versions"), pinned(IndexFile::Versions));
+        assert_eq!(only("/pinned/public_key"), pinned(IndexFile::PublicKey));
+        assert_eq!(only("/pinned/tarballs/plug-1.12.1.tar"), only("/tarballs/plug-1.12.1.tar"));
+        assert_eq!(only("/signed/packages/plug"), only("/packages/plug"));
+        let by_default = |path| route(path, Registry::Pinned);
+        assert_eq!(by_default("/packages/plug"), Ok(Route::Resources(vec![pinned(package.clone())])));
+        assert_eq!(by_default("/signed/packages/plug"), route("/packages/plug", Registry::Signed));
+        let both = ["hexpm:acme", "acme"].map(|name| Resource::Pinned(name.parse().unwrap(), package.clone()));
+        assert_eq!(by_default("/repos/acme/packages/plug"), Ok(Route::Resources(both.to_vec())));
+        assert!(!route("/pinned", Registry::Signed).unwrap_err().is_bad_request());
     }
 
     #[test]
@@ -166,7 +198,7 @@ mod tests {
     #[test]
     fn invalid_requests_are_distinguished_from_missing_items() {
         for path in ["/packages/%", "/packages/%ff", "/%zz"] {
-            assert!(route(path).unwrap_err().is_bad_request(), "{path}");
+            assert!(route(path, Registry::Signed).unwrap_err().is_bad_request(), "{path}");
         }
         for path in [
             "/packages/",
@@ -186,14 +218,14 @@ mod tests {
             "/policies/x",
             "/packages",
         ] {
-            assert!(!route(path).unwrap_err().is_bad_request(), "{path}");
+            assert!(!route(path, Registry::Signed).unwrap_err().is_bad_request(), "{path}");
         }
     }
 
     proptest! {
         #[test]
         fn no_path_panics(path in "(/|-|%|\\.|\\PC|tarballs|packages|[0-9a-f]){0,40}") {
-            let _ = route(&path);
+            let _ = route(&path, Registry::Pinned);
         }
 
         #[test]

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::connection::{self, Connections};
 use super::content_cache::ContentCache;
-use super::contents::Contents;
+use super::contents::{Contents, Registry};
 use super::git::{Git, GitRepositories};
 use super::host::Names;
 use super::service::Service;
@@ -108,6 +108,8 @@ pub struct Options {
     pub git: Git,
     /// The certificate for HTTPS. `None` for plain HTTP.
     pub tls: Option<Tls>,
+    /// The registry at paths that name none. The other one is at `/signed` or `/pinned`.
+    pub registry: Registry,
     /// Additional names by which clients reach a server that listens on a loopback address.
     pub names: Vec<String>,
 }
@@ -120,6 +122,7 @@ impl Default for Options {
             log: None,
             git: Git::default(),
             tls: None,
+            registry: Registry::default(),
             names: Vec::new(),
         }
     }
@@ -231,7 +234,7 @@ impl Server {
             GitRepositories::new(contents.clone(), options.git, &options.limits, runtime.handle().clone());
         let cache = ContentCache::new(contents, options.cache_bytes, runtime.handle().clone());
         let names = local_addr.ip().is_loopback().then(|| Names::new(options.names));
-        let service = Service { cache, repositories, log: options.log, base_url, names };
+        let service = Service { cache, repositories, log: options.log, base_url, names, registry: options.registry };
         let mut connections = Connections::start(&options.limits, options.tls.as_ref(), service).map_err(threads)?;
         let result = runtime.block_on(async {
             let listener = AsyncListener::from_std(listener)

@@ -13,7 +13,7 @@ use tokio::task;
 
 use super::conditional::{self, Part};
 use super::content_cache::{ContentCache, Item};
-use super::contents::{ContentsError, Resource, Tip};
+use super::contents::{ContentsError, Registry, Resource, Tip};
 use super::git::{self, GitRepositories, Streamed};
 use super::host::{self, Host, Meant, Names};
 use super::refusal::{Refusal, header, plain};
@@ -28,6 +28,8 @@ pub(super) struct Service {
     pub(super) log: Option<Log>,
     /// The address that the page at `/` tells clients to configure.
     pub(super) base_url: String,
+    /// The registry at paths that name none.
+    pub(super) registry: Registry,
     /// The names that the server answers to. `None` if it answers to all names.
     pub(super) names: Option<Names>,
 }
@@ -147,7 +149,9 @@ impl Service {
         {
             return self.send(request, tip, &item).await;
         }
-        match route::route(path).map_err(|error| Refusal::new(route_status(&error), error.to_string()))? {
+        match route::route(path, self.registry)
+            .map_err(|error| Refusal::new(route_status(&error), error.to_string()))?
+        {
             Route::Page => Ok(plain(StatusCode::OK, self.page(tip.as_ref().ok()))),
             // Hex interprets a list without versions as "there is no newer version" (`find_new_version_from_csv/1`).
             Route::UpdateCheck => Ok(plain(StatusCode::OK, String::new())),
@@ -226,7 +230,7 @@ impl Service {
              Set HEX_MIRROR={url} for mix and HEX_CDN={url} for rebar3, and clone {url}/git/HOST/PATH.git with git;\n\
              or run `git hexmirror run -- COMMAND`, which sets everything up.\n\n\
              GET /packages/NAME\nGET /tarballs/NAME-VERSION.tar\n\
-             GET /repos/ORGANISATION/...\nGET /git/HOST/PATH.git\nGET /health\n"
+             GET /repos/ORGANISATION/...\nGET /signed/..., /pinned/...  as upstream signed it; the pinned index\nGET /git/HOST/PATH.git\nGET /health\n"
         )
     }
 }

@@ -8,12 +8,12 @@ use hyper::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use super::conditional::{self, Part};
 use super::host::{Host, Names};
 use super::route::{self, Route};
-use super::{Resource, git};
+use super::{Registry, Resource, git};
 use crate::model::GitAddress;
 
 /// Returns the resources that a request's path may refer to. `None` if it refers to anything else.
 pub fn resources(path: &str) -> Option<Vec<Resource>> {
-    match route::route(path) {
+    match route::route(path, Registry::Signed) {
         Ok(Route::Resources(resources)) => Some(resources),
         _ => None,
     }

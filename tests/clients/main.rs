@@ -9,6 +9,7 @@ mod support;
 mod forge;
 mod git;
 mod mix;
+mod pinned;
 mod rebar3;
 
 use std::process::Command;

@@ -8,7 +8,7 @@ use git_hexmirror::model::IndexFile;
 
 use crate::support::registry::other_key;
 use crate::support::stage::Stage;
-use crate::{Index, indexed, key_file};
+use crate::{Index, indexed, key_file, replace};
 
 /// An RSA key of 1024 bits. It signs nothing.
 const SMALL: &str = include_str!("../../fixtures/keys/rsa-1024.pem");
@@ -109,28 +109,15 @@ fn a_rotated_key_signs_everything_again() {
 #[test]
 fn a_private_key_on_the_branch_is_refused() {
     let stage = indexed();
-    let blob = written(&stage, "key.pem", &fs::read_to_string(key_file(&stage)).unwrap());
-    let blob = stage.git(&["hash-object", "-w", &blob]);
     let path = "hex/hexpm/index/public_key";
-    let index = stage.sandbox.path().join("index");
-    let run = |arguments: &[&str]| {
-        let mut command = stage.sandbox.command("git", &stage.project);
-        let output = command.env("GIT_INDEX_FILE", &index).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    run(&["read-tree", "hexmirror"]);
-    run(&["update-index", "--cacheinfo", &format!("100644,{},{path}", blob.trim())]);
-    let tree = run(&["write-tree"]);
-    let commit = stage.git(&["commit-tree", "-p", "hexmirror", "-m", "by hand", &tree]);
-    stage.git(&["update-ref", "refs/heads/hexmirror", commit.trim()]);
+    let commit = replace(&stage, path, &fs::read(key_file(&stage)).unwrap());
     stage.run(&["index"]).exits(4).says("contains a private key");
     stage.run(&["verify"]).exits(1).prints(path);
     // The same from a remote.
     stage.git(&["update-ref", "refs/remotes/origin/hexmirror", "hexmirror"]);
     stage.git(&["update-ref", "refs/heads/hexmirror", "hexmirror~1"]);
     stage.git(&["clone", "--quiet", "--bare", ".", "../remote.git"]);
-    stage.git(&["--git-dir=../remote.git", "update-ref", "refs/heads/hexmirror", commit.trim()]);
+    stage.git(&["--git-dir=../remote.git", "update-ref", "refs/heads/hexmirror", &commit]);
     stage.git(&["remote", "add", "origin", "../remote.git"]);
     stage.run(&["pull"]).exits(4).says("contains a private key");
     stage.run(&["index", "--rotate-key"]).ok();

@@ -5,8 +5,10 @@ mod support;
 
 mod contents;
 mod keys;
+mod serving;
 mod upkeep;
 
+use std::fs;
 use std::path::PathBuf;
 
 use git_hexmirror::hex::registry::{Names, Package, PublicKey, Signed, Versions};
@@ -70,4 +72,23 @@ pub fn indexed() -> Stage {
     let stage = Stage::mirrored();
     stage.run(&["index", "--init"]).ok();
     stage
+}
+
+/// Replaces a file of the mirror branch, as someone who may write the branch can do. Returns the commit.
+pub fn replace(stage: &Stage, path: &str, bytes: &[u8]) -> String {
+    let (file, index) = (stage.sandbox.path().join("replacement"), stage.sandbox.path().join("index"));
+    fs::write(&file, bytes).unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = stage.sandbox.command("git", &stage.project);
+        let output = command.env("GIT_INDEX_FILE", &index).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let blob = git(&["hash-object", "-w", file.to_str().unwrap()]);
+    git(&["read-tree", "hexmirror"]);
+    git(&["update-index", "--cacheinfo", &format!("100644,{blob},{path}")]);
+    let tree = git(&["write-tree"]);
+    let commit = stage.git(&["commit-tree", "-p", "hexmirror", "-m", "by hand", &tree]).trim().to_owned();
+    stage.git(&["update-ref", "refs/heads/hexmirror", &commit]);
+    commit
 }

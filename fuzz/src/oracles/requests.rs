@@ -59,6 +59,7 @@ fn canonical(resource: &Resource) -> String {
         Resource::Names(repository) => format!("{}/names", base(repository)),
         Resource::Versions(repository) => format!("{}/versions", base(repository)),
         Resource::RegistryEntry(repository, package) => format!("{}/packages/{package}", base(repository)),
+        Resource::Pinned(repository, file) => format!("/pinned{}/{file}", base(repository)),
         Resource::Tarball(id) => format!("{}/tarballs/{}", base(&id.repository), id.tarball_name()),
     }
 }

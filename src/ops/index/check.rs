@@ -5,7 +5,7 @@ use crate::model::{EntryId, IndexFile, RepositoryName};
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{IndexPlan, Lists};
 use crate::progress::Progress;
-use crate::store::{Damage, Snapshot, layout};
+use crate::store::{Damage, Snapshot, StoreError, layout};
 
 use super::building::{Reader, mentioned};
 
@@ -21,6 +21,31 @@ pub(in crate::ops) fn public_keys(snapshot: &Snapshot) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns a file of a repository's pinned index, which the key that the manifest records must have signed. `None` if
+/// there is no such file.
+///
+/// # Errors
+/// Fails if the file is damaged or signed with another key, or if it is a private key.
+pub(in crate::ops) fn verified_file(
+    snapshot: &Snapshot,
+    repository: &RepositoryName,
+    file: &IndexFile,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let damaged = |problem: &str| StoreError::damaged(layout::index_path(repository, file))(problem);
+    let pem = snapshot.index_file(repository, &IndexFile::PublicKey)?.unwrap_or_default();
+    let key = PublicKey::from_pem(&String::from_utf8_lossy(&pem)).ok();
+    let signer = snapshot.manifest()?.index_signers.get(repository).copied();
+    let Some(key) = key.filter(|key| Some(key.fingerprint()) == signer) else {
+        return Err(damaged("the public key is not the one that the manifest records"));
+    };
+    if *file == IndexFile::PublicKey {
+        return Ok(Some(pem));
+    }
+    let Some(bytes) = snapshot.index_file(repository, file)? else { return Ok(None) };
+    let is_signed = Signed::decode(&bytes).is_ok_and(|signed| signed.verify(&key).is_ok());
+    if is_signed { Ok(Some(bytes)) } else { Err(damaged("it is not signed with the index's key")) }
 }
 
 /// The result of verifying the pinned index.
@@ -115,7 +140,7 @@ impl IndexCheck {
     fn lists(
         &mut self,
         repository: &RepositoryName,
-        read: &dyn Fn(&IndexFile) -> Result<Vec<u8>, crate::store::StoreError>,
+        read: &dyn Fn(&IndexFile) -> Result<Vec<u8>, StoreError>,
         key: &PublicKey,
         expected: Option<&Lists>,
     ) -> Result<()> {

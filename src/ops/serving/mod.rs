@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::hex::registry::PublicKey;
 use crate::model::{EntryId, GitAddress, Manifest, RepositoryName};
+use crate::ops::index::check;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::{self, verified};
 use crate::ops::{Project, Result, mirror};
@@ -98,6 +99,12 @@ impl Contents for MirrorContents {
             }
             // Entries are served with upstream's signatures, so only upstream can sign a matching index.
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => None,
+            Resource::Pinned(repository, file) if manifest.index_signers.contains_key(repository) => {
+                let snapshot = self.snapshot(tip).map_err(unavailable)?;
+                let found = snapshot.index_file_id(repository, file);
+                found.map_err(|error| failed(resource.to_string(), error))?.map(|blob| blob.to_string())
+            }
+            Resource::Pinned(..) => None,
         }
         .map(|key| Found { key }))
     }
@@ -115,6 +122,7 @@ impl Contents for MirrorContents {
             Resource::RegistryEntry(repository, package) => {
                 self.entry(&snapshot, &EntryId { repository: repository.clone(), package: package.clone() })
             }
+            Resource::Pinned(repository, file) => check::verified_file(&snapshot, repository, file),
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => Ok(None),
         };
         match bytes {

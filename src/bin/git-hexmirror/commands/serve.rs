@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use git_hexmirror::ops::{self, MirrorContents, OpError, Project};
-use git_hexmirror::serve::{Log, Options, RequestLog, Server, Tls};
+use git_hexmirror::serve::{Log, Options, Registry, RequestLog, Server, Tls};
+
+use clap::ValueEnum;
 
 use super::CommandError;
 use crate::cli::Outcome;
@@ -26,6 +28,11 @@ pub struct Arguments {
     /// Memory limit for the cache of rebuilt tarballs, in MB
     #[arg(long, value_name = "MB", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     cache: u16,
+    /// Registry to serve: entries as upstream signed them, or the pinned index, which lists only what the mirror has
+    ///
+    /// The other one is served below /signed or /pinned. Create the pinned index with `git hexmirror index --init`.
+    #[arg(long, value_name = "WHICH", default_value = "signed")]
+    registry: ServedRegistry,
     /// Use HTTPS, with a certificate of a local authority that is created on first use
     ///
     /// The authority is stored in .git/hexmirror/tls/ca.pem; `git hexmirror env --tls` makes clients trust it. It can only sign
@@ -51,15 +58,31 @@ pub struct Arguments {
     hostnames: Vec<String>,
 }
 
+/// The registry to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ServedRegistry {
+    Signed,
+    Pinned,
+}
+
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    ops::served_mirror(&project)?;
+    let mirror = ops::served_mirror(&project)?;
+    let registry = match arguments.registry {
+        ServedRegistry::Signed => Registry::Signed,
+        ServedRegistry::Pinned if mirror.manifest()?.index_signers.is_empty() => {
+            let message = format!("{} has no pinned index", project.branch);
+            return Err(CommandError::Usage { message, hint: "create it with `git hexmirror index --init`" });
+        }
+        ServedRegistry::Pinned => Registry::Pinned,
+    };
     let output = session.output;
     let options = Options {
         cache_bytes: u64::from(arguments.cache) << 20,
         log: request_log(&output),
         git: ops::system_git(&project),
         tls: tls(session, &project, arguments)?,
+        registry,
         names: arguments.hostnames.clone(),
         ..Options::default()
     };
