@@ -271,13 +271,6 @@ impl FetchError {
         }
     }
 
-    /// Returns whether a setting of this program or of the Hex client is invalid.
-    pub fn is_usage(&self) -> bool {
-        use FetchError::{CaCertificates, HexConfig, InvalidKey, NoEndpoint, Proxy};
-        let client = matches!(self, CaCertificates { .. } | HexConfig { .. });
-        client || matches!(self, InvalidKey { .. } | NoEndpoint { .. } | Proxy { .. })
-    }
-
     /// Returns whether the requested resource does not exist upstream.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })

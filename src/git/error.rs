@@ -207,16 +207,4 @@ impl GitError {
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local { .. } | Self::Process { .. } | Self::Io { .. })
     }
-
-    /// Returns whether the received data is wrong.
-    pub fn is_integrity(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Incomplete { .. })
-    }
-
-    /// Returns whether the project's dependencies or this machine's setup are to blame.
-    pub fn is_usage(&self) -> bool {
-        use GitError::{NotRun, RemoteName, Submodule, TooManySubmodules, TooOld};
-        let submodule = matches!(self, Submodule { .. } | TooManySubmodules { .. });
-        submodule || matches!(self, NotRun { .. } | TooOld { .. } | RemoteName { .. })
-    }
 }

@@ -1,4 +1,4 @@
-//! The errors of operations, classified by what the user can do about them.
+//! The errors of operations.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,27 +12,10 @@ use crate::hex::registry::{KeyError, RegistryError};
 use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
-use crate::model::{
-    EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, local_cause, shortened,
-};
+use crate::model::{EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, shortened};
 use crate::plan::LostFact;
 use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
-
-/// The class of a failure. Each class has its own exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Failure {
-    /// The mirror is not fresh.
-    NotFresh,
-    /// The command line, a setting or a lock cannot be used.
-    Usage,
-    /// Upstream or the network failed.
-    Network,
-    /// A checksum or a signature is wrong.
-    Integrity,
-    /// The repository or its mirror branch is not usable.
-    Repository,
-}
 
 /// An error of an operation.
 #[derive(Debug, thiserror::Error)]
@@ -386,50 +369,6 @@ pub(super) fn listed(lost: &[LostFact]) -> String {
 }
 
 impl OpError {
-    /// Returns the class of the failure. For several errors, this is the most serious class: a wrong checksum outranks
-    /// a lost connection.
-    pub fn failure(&self) -> Failure {
-        match self {
-            // A full disk or a similar local problem determines the class, regardless of the operation.
-            error if !matches!(error, Self::Several { .. }) && local_cause(error).is_some() => Failure::Repository,
-            Self::Config(_) | Self::Lock { .. } | Self::NoLock { .. } | Self::Read { .. } => Failure::Usage,
-            Self::NoLockAt { .. } | Self::NoRevision { .. } | Self::NoMergeBase { .. } => Failure::Usage,
-            Self::TooManyRevisions | Self::RevisionAndPackage { .. } | Self::NoPackage { .. } => Failure::Usage,
-            Self::Refused { .. } => Failure::Usage,
-            Self::NoFolder { .. } | Self::Store(StoreError::BranchName { .. }) => Failure::Usage,
-            Self::NoPublicKey { .. } | Self::PublicKey { .. } | Self::Run { .. } => Failure::Usage,
-            Self::NoPrivateKey { .. } | Self::PrivateKey { .. } | Self::OtherIndexKey { .. } => Failure::Usage,
-            Self::PrivateKeyInMirror { .. } => Failure::Integrity,
-            Self::Fetch(error) if error.is_usage() => Failure::Usage,
-            Self::Fetch(error) if error.is_integrity() => Failure::Integrity,
-            Self::Fetch(error) if error.is_network() => Failure::Network,
-            Self::Fetch(_) | Self::Store(_) | Self::Hook(_) | Self::KeptMoving { .. } => Failure::Repository,
-            Self::Machine { .. } | Self::Sample { .. } => Failure::Repository,
-            Self::Git(error) | Self::Remote(error) if error.is_usage() => Failure::Usage,
-            Self::Git(error) | Self::Remote(error) if error.is_integrity() => Failure::Integrity,
-            Self::Git(error) | Self::Remote(error) if error.is_network() => Failure::Network,
-            Self::Git(_) | Self::Remote(_) => Failure::Repository,
-            Self::Compacted { .. } | Self::RemoteHasMore { .. } => Failure::Repository,
-            Self::NoRemote => Failure::Usage,
-            Self::StillLacking { .. } => Failure::NotFresh,
-            Self::RemoteLacks { .. } | Self::RemoteKeptMoving { .. } => Failure::Network,
-            Self::NotListed { .. } => Failure::Network,
-            Self::Signer { .. } | Self::OlderEntry { .. } => Failure::Integrity,
-            Self::Unverifiable { .. } | Self::UnverifiedPush { .. } => Failure::Integrity,
-            Self::Entry { .. } | Self::RegistryDisagrees { .. } | Self::TwoTarballs { .. } => Failure::Integrity,
-            Self::InnerChecksum { .. } | Self::Tarball { .. } => Failure::Integrity,
-            Self::Several { errors } => {
-                let gravest = errors.iter().map(Self::failure).max_by_key(|failure| *failure == Failure::Integrity);
-                gravest.unwrap_or(Failure::Repository)
-            }
-            Self::Serve(ServeError::Threads { .. }) => Failure::Repository,
-            Self::Serve(_)
-            | Self::SharedHooks { .. }
-            | Self::Tls(TlsError::Name { .. } | TlsError::Unusable { .. }) => Failure::Usage,
-            Self::Tls(_) => Failure::Repository,
-        }
-    }
-
     /// Combines several errors into one.
     pub(super) fn several(mut errors: Vec<Self>) -> Option<Self> {
         match errors.len() {

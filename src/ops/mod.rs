@@ -4,6 +4,7 @@
 mod compact;
 mod demo;
 mod error;
+mod failure;
 mod hooks;
 mod index;
 mod init;
@@ -24,7 +25,8 @@ mod verify;
 
 pub use compact::compact;
 pub use demo::{Step, demo};
-pub use error::{Failure, OpError};
+pub use error::OpError;
+pub use failure::Failure;
 pub use hooks::{
     PushCheck, PushedLocks, catch_up, check_checkout, check_push, hook_states, hooks_dir, install_hooks, lacking,
     locks_changed, remote_has, remote_with_all, unallowed_repositories, uninstall_hooks,

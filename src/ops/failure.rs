@@ -1,0 +1,182 @@
+//! The class of each error, which decides the exit code.
+//!
+//! Every `match` here lists all variants, so that a new one does not compile until someone decides its class.
+
+use super::OpError;
+use crate::fetch::FetchError;
+use crate::git::GitError;
+use crate::hook::install::InstallError;
+use crate::model::local_cause;
+use crate::serve::{ServeError, TlsError};
+use crate::store::StoreError;
+
+/// The class of a failure. Each class has its own exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// The mirror is not fresh.
+    NotFresh,
+    /// The command line, a setting or a lock cannot be used.
+    Usage,
+    /// Upstream or the network failed.
+    Network,
+    /// A checksum or a signature is wrong.
+    Integrity,
+    /// The repository or its mirror branch is not usable.
+    Repository,
+}
+
+impl OpError {
+    /// Returns the class of the failure. For several errors, this is the most serious class: a wrong checksum outranks
+    /// a lost connection.
+    pub fn failure(&self) -> Failure {
+        if let Self::Several { errors } = self {
+            let gravest = errors.iter().map(Self::failure).max_by_key(|failure| *failure == Failure::Integrity);
+            return gravest.unwrap_or(Failure::Repository);
+        }
+        // A full disk or a similar local problem determines the class, regardless of the operation.
+        if local_cause(self).is_some() { Failure::Repository } else { class(self) }
+    }
+}
+
+/// Returns the class of an error that is not caused by this machine's limits.
+fn class(error: &OpError) -> Failure {
+    match error {
+        OpError::Store(error) => of_store(error),
+        OpError::Fetch(error) => of_fetch(error),
+        OpError::Git(error) | OpError::Remote(error) => of_git(error),
+        OpError::Hook(error) => of_hook(error),
+        OpError::Serve(error) => of_server(error),
+        OpError::Tls(error) => of_tls(error),
+        OpError::StillLacking { .. } => Failure::NotFresh,
+        OpError::Config(_)
+        | OpError::Lock { .. }
+        | OpError::NoFolder { .. }
+        | OpError::NoLock { .. }
+        | OpError::NoLockAt { .. }
+        | OpError::NoRevision { .. }
+        | OpError::NoMergeBase { .. }
+        | OpError::TooManyRevisions
+        | OpError::RevisionAndPackage { .. }
+        | OpError::NoPackage { .. }
+        | OpError::Refused { .. }
+        | OpError::Read { .. }
+        | OpError::NoPublicKey { .. }
+        | OpError::PublicKey { .. }
+        | OpError::NoPrivateKey { .. }
+        | OpError::PrivateKey { .. }
+        | OpError::OtherIndexKey { .. }
+        | OpError::NoRemote
+        | OpError::SharedHooks { .. }
+        | OpError::Run { .. } => Failure::Usage,
+        OpError::NotListed { .. } | OpError::RemoteLacks { .. } | OpError::RemoteKeptMoving { .. } => Failure::Network,
+        OpError::PrivateKeyInMirror { .. }
+        | OpError::Entry { .. }
+        | OpError::Signer { .. }
+        | OpError::Unverifiable { .. }
+        | OpError::UnverifiedPush { .. }
+        | OpError::OlderEntry { .. }
+        | OpError::RegistryDisagrees { .. }
+        | OpError::TwoTarballs { .. }
+        | OpError::InnerChecksum { .. }
+        | OpError::Tarball { .. } => Failure::Integrity,
+        OpError::Several { .. }
+        | OpError::KeptMoving { .. }
+        | OpError::Compacted { .. }
+        | OpError::RemoteHasMore { .. }
+        | OpError::Sample { .. }
+        | OpError::Machine { .. } => Failure::Repository,
+    }
+}
+
+fn of_store(error: &StoreError) -> Failure {
+    match error {
+        StoreError::BranchName { .. } => Failure::Usage,
+        StoreError::NotARepository { .. }
+        | StoreError::DubiousOwnership { .. }
+        | StoreError::UnnamedBare { .. }
+        | StoreError::Unsupported { .. }
+        | StoreError::InTheWay { .. }
+        | StoreError::NoMirror { .. }
+        | StoreError::NotAMirror { .. }
+        | StoreError::Partial { .. }
+        | StoreError::Format { .. }
+        | StoreError::CheckedOut { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::BrokenRef { .. }
+        | StoreError::BrokenPackedRefs { .. }
+        | StoreError::NotRecovered { .. }
+        | StoreError::Moved { .. }
+        | StoreError::Io { .. }
+        | StoreError::Unreadable { .. }
+        | StoreError::GitFile { .. }
+        | StoreError::Git { .. } => Failure::Repository,
+    }
+}
+
+fn of_fetch(error: &FetchError) -> Failure {
+    match error {
+        FetchError::NoEndpoint { .. }
+        | FetchError::InvalidKey { .. }
+        | FetchError::Proxy { .. }
+        | FetchError::CaCertificates { .. }
+        | FetchError::HexConfig { .. } => Failure::Usage,
+        FetchError::Client { .. }
+        | FetchError::Unreachable { .. }
+        | FetchError::TimedOut { .. }
+        | FetchError::Tls { .. }
+        | FetchError::Interrupted { .. }
+        | FetchError::Truncated { .. }
+        | FetchError::NotFound { .. }
+        | FetchError::Unauthorized { .. }
+        | FetchError::Status { .. }
+        | FetchError::WebPage { .. }
+        | FetchError::Protocol { .. }
+        | FetchError::Redirect { .. }
+        | FetchError::TooLarge { .. } => Failure::Network,
+        FetchError::ChecksumMismatch { .. } => Failure::Integrity,
+        FetchError::Machine { .. } | FetchError::Io { .. } => Failure::Repository,
+    }
+}
+
+fn of_git(error: &GitError) -> Failure {
+    match error {
+        GitError::NotRun { .. }
+        | GitError::TooOld { .. }
+        | GitError::RemoteName { .. }
+        | GitError::Submodule { .. }
+        | GitError::TooManySubmodules { .. } => Failure::Usage,
+        GitError::Unreachable { .. }
+        | GitError::AccessRefused { .. }
+        | GitError::NoRepository { .. }
+        | GitError::Stalled { .. }
+        | GitError::NoRevision { .. }
+        | GitError::PushRejected { .. } => Failure::Network,
+        GitError::Refused { .. } | GitError::Incomplete { .. } => Failure::Integrity,
+        GitError::Failed { .. } | GitError::Local { .. } | GitError::Process { .. } | GitError::Io { .. } => {
+            Failure::Repository
+        }
+    }
+}
+
+fn of_hook(error: &InstallError) -> Failure {
+    match error {
+        InstallError::Io { .. } | InstallError::Both { .. } => Failure::Repository,
+    }
+}
+
+fn of_server(error: &ServeError) -> Failure {
+    match error {
+        ServeError::Address { .. }
+        | ServeError::InUse { .. }
+        | ServeError::Permission { .. }
+        | ServeError::Listen { .. } => Failure::Usage,
+        ServeError::Threads { .. } => Failure::Repository,
+    }
+}
+
+fn of_tls(error: &TlsError) -> Failure {
+    match error {
+        TlsError::Name { .. } | TlsError::Unusable { .. } => Failure::Usage,
+        TlsError::Io { .. } | TlsError::Certificate { .. } => Failure::Repository,
+    }
+}
