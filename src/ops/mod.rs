@@ -41,7 +41,7 @@ pub use project::{Environment, LockFile, LockText, Project, locks_in, read_bound
 pub use prune::{Prune, PruneOptions, prune};
 pub use repair::{Repair, repair};
 pub use running::{FailedRequests, Finished, run_command};
-pub use serving::leading::{access, has_leading_lock};
+pub use serving::redirected::{access, has_redirecting_lock};
 pub use serving::{MirrorContents, authority, served_mirror, start_server, system_git, tls};
 pub use settings::{ListedSetting, Origin, settings};
 pub use source_diff::{Printing, SourceDiff, source_diff};

@@ -21,9 +21,9 @@ use tokio::task::JoinSet;
 use tokio::time;
 use tokio_rustls::TlsAcceptor;
 
+use super::connection_limits::{Admission, ConnectionLimits, Slot};
 use super::guarded::Guarded;
-use super::seats::{Place, Seats};
-use super::server::Limits;
+use super::limits::Limits;
 use super::service::Service;
 use super::tls::Tls;
 
@@ -64,7 +64,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
 pub(super) struct Connections {
     workers: Vec<Worker>,
     next: usize,
-    seats: Arc<Seats>,
+    limits: Arc<ConnectionLimits>,
 }
 
 struct Worker {
@@ -75,35 +75,33 @@ struct Worker {
 struct Accepted {
     stream: std::net::TcpStream,
     peer: SocketAddr,
-    place: Place,
+    admission: Admission,
 }
 
 impl Connections {
     pub(super) fn start(limits: &Limits, tls: Option<&Tls>, service: Service) -> io::Result<Self> {
-        let service = Arc::new(service);
+        let handler = Arc::new(Handler::new(limits, tls, service));
         let cores = thread::available_parallelism().map_or(2, NonZero::get);
-        let acceptor = tls.map(|tls| TlsAcceptor::from(tls.config.clone()));
-        let workers = (0..cores).map(|_| Worker::start(limits.clone(), acceptor.clone(), service.clone()));
-        let workers = workers.collect::<io::Result<_>>()?;
-        let seats = limits.connections.min(descriptors() / 2);
-        Ok(Self { workers, next: 0, seats: Seats::new(seats, limits.connections_per_peer) })
+        let workers = (0..cores).map(|_| Worker::start(handler.clone())).collect::<io::Result<_>>()?;
+        let connections = limits.connections.min(descriptors() / 2);
+        Ok(Self { workers, next: 0, limits: ConnectionLimits::new(connections, limits.connections_per_peer) })
     }
 
     /// Accepts a connection and passes it to a worker.
     pub(super) async fn accept(&mut self, listener: &TcpListener) {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let place = self.seats.take(peer.ip()).await;
+                let admission = self.limits.admit(peer.ip()).await;
                 // The stream is registered with the worker's runtime instead. If any of this fails, the connection is
                 // closed.
                 let Ok(stream) = stream.into_std() else { return };
-                let _ = self.workers[self.next].accepted.send(Accepted { stream, peer, place });
+                let _ = self.workers[self.next].accepted.send(Accepted { stream, peer, admission });
                 self.next = (self.next + 1) % self.workers.len();
             }
             // The client disconnected before its connection was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => {
-                self.seats.ask_some_to_leave(|_| true);
+                self.limits.close_some_idle(|_| true);
                 time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -114,7 +112,7 @@ impl Connections {
         let (accepted, done): (Vec<_>, Vec<_>) =
             self.workers.into_iter().map(|worker| (worker.accepted, worker.done)).unzip();
         drop(accepted);
-        self.seats.ask_all_to_leave();
+        self.limits.close_all();
         for done in done {
             // A worker that panicked has finished too.
             let _ = done.await;
@@ -123,12 +121,12 @@ impl Connections {
 }
 
 impl Worker {
-    fn start(limits: Limits, tls: Option<TlsAcceptor>, service: Arc<Service>) -> io::Result<Self> {
+    fn start(handler: Arc<Handler>) -> io::Result<Self> {
         let runtime = runtime()?;
         let (accepted, queue) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
         thread::Builder::new().name("serve-worker".into()).spawn(move || {
-            runtime.block_on(work(&limits, tls, service, queue));
+            runtime.block_on(work(handler, queue));
             runtime.shutdown_background();
             let _ = finished.send(());
         })?;
@@ -146,85 +144,94 @@ fn descriptors() -> usize {
 }
 
 /// Serves connections from the queue until it is closed, and then lets them finish.
-async fn work(
-    limits: &Limits,
-    tls: Option<TlsAcceptor>,
-    service: Arc<Service>,
-    mut queue: mpsc::UnboundedReceiver<Accepted>,
-) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time)
-        .max_buf_size(MAX_UNSENT.max(limits.header_bytes))
-        .max_header_size(limits.header_bytes)
-        .max_headers(MAX_FIELDS);
+async fn work(handler: Arc<Handler>, mut queue: mpsc::UnboundedReceiver<Accepted>) {
     let mut tasks = JoinSet::new();
-    while let Some(Accepted { stream, peer, place }) = queue.recv().await {
+    while let Some(accepted) = queue.recv().await {
         while tasks.try_join_next().is_some() {}
-        let Ok(stream) = TcpStream::from_std(stream) else { continue };
-        // Without this, a small response may wait for the client's delayed acknowledgement. If the call fails, the
-        // client has disconnected.
-        let _ = stream.set_nodelay(true);
-        let stream = Guarded::new(stream, limits.write_time, place.seat.clone());
-        let (http, service, tls, header_time) = (http.clone(), service.clone(), tls.clone(), limits.header_time);
-        tasks.spawn(async move {
-            let seat = place.seat.clone();
-            let share = tokio::select! {
-                share = seat.share() => share,
-                () = seat.is_to_leave() => return,
-            };
-            match tls {
-                None => serve(&http, stream, service, peer, &place).await,
-                Some(tls) => {
-                    let stream = tokio::select! {
-                        stream = time::timeout(header_time, tls.accept(stream)) => stream,
-                        () = seat.is_to_leave() => return,
-                    };
-                    if let Ok(Ok(stream)) = stream {
-                        serve(&http, stream, service, peer, &place).await;
-                    }
-                }
-            }
-            drop(share);
-        });
+        tasks.spawn(handler.clone().handle(accepted));
     }
     let ended = async { while tasks.join_next().await.is_some() {} };
-    let _ = time::timeout(limits.drain_time, ended).await;
+    let _ = time::timeout(handler.drain_time, ended).await;
     tasks.shutdown().await;
 }
 
-/// Serves the requests of one connection until it ends or must make room for another one.
-async fn serve(
-    http: &http1::Builder,
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+/// Handles single connections.
+struct Handler {
+    http: http1::Builder,
+    tls: Option<TlsAcceptor>,
     service: Arc<Service>,
-    peer: SocketAddr,
-    place: &Place,
-) {
-    let seat = &place.seat;
-    let answer = service_fn(|request| {
-        let (service, busy) = (service.clone(), seat.busy());
-        async move {
-            let mut answer = service.answer(peer, request).await;
-            if let Either::Right(streamed) = answer.body_mut() {
-                streamed.hold(Box::new(busy));
-            }
-            Ok::<_, Infallible>(answer)
+    header_time: Duration,
+    write_time: Duration,
+    drain_time: Duration,
+}
+
+impl Handler {
+    fn new(limits: &Limits, tls: Option<&Tls>, service: Service) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(limits.header_time)
+            .max_buf_size(MAX_UNSENT.max(limits.header_bytes))
+            .max_header_size(limits.header_bytes)
+            .max_headers(MAX_FIELDS);
+        Self {
+            http,
+            tls: tls.map(|tls| TlsAcceptor::from(tls.config.clone())),
+            service: Arc::new(service),
+            header_time: limits.header_time,
+            write_time: limits.write_time,
+            drain_time: limits.drain_time,
         }
-    });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
-    // An error here is the client's fault: it disconnected, was too slow, or did not send HTTP.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = seat.is_to_leave() => {}
     }
-    // Close the connection now, because hyper would wait for its first request.
-    if seat.is_idle() && !seat.was_served() {
-        return;
+
+    /// Waits until the connection's peer may have another one, establishes TLS, and serves the requests.
+    async fn handle(self: Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, admission } = accepted;
+        let slot = &admission.slot;
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        // Without this, a small response may wait for the client's delayed acknowledgement. If the call fails, the
+        // client has disconnected.
+        let _ = stream.set_nodelay(true);
+        let stream = Guarded::new(stream, self.write_time, slot.clone());
+        let _permit = tokio::select! {
+            permit = slot.peer_permit() => permit,
+            () = slot.must_close() => return,
+        };
+        let Some(tls) = &self.tls else { return self.serve(stream, peer, slot).await };
+        let handshake = tokio::select! {
+            handshake = time::timeout(self.header_time, tls.accept(stream)) => handshake,
+            () = slot.must_close() => return,
+        };
+        if let Ok(Ok(stream)) = handshake {
+            self.serve(stream, peer, slot).await;
+        }
     }
-    connection.as_mut().graceful_shutdown();
-    if !seat.is_idle() {
-        seat.stays();
+
+    /// Serves the requests of one connection until it ends or must make room for another one.
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, slot: &Arc<Slot>) {
+        let answer = service_fn(|request| {
+            let (service, busy) = (self.service.clone(), slot.busy());
+            async move {
+                let mut answer = service.answer(peer, request).await;
+                if let Either::Right(streamed) = answer.body_mut() {
+                    streamed.hold(Box::new(busy));
+                }
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), answer));
+        // An error here is the client's fault: it disconnected, was too slow, or did not send HTTP.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = slot.must_close() => {}
+        }
+        // Close the connection now, because hyper would wait for its first request.
+        if slot.is_idle() && !slot.was_served() {
+            return;
+        }
+        connection.as_mut().graceful_shutdown();
+        if !slot.is_idle() {
+            slot.stays_open();
+        }
+        let _ = connection.await;
     }
-    let _ = connection.await;
 }

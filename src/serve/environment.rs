@@ -18,7 +18,6 @@
 //!
 //! These remain unchanged, because they belong to the user: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), `HEX_HOME`, auth keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
@@ -27,6 +26,7 @@ use url::Url;
 pub use super::insteadof::InsteadOfRules;
 use super::insteadof::{self, Setting};
 pub use super::servers::Servers;
+pub use super::variable::Variable;
 
 /// How clients reach a server.
 #[derive(Debug, Clone, Default)]
@@ -37,26 +37,6 @@ pub struct Access {
     pub instead_of: InsteadOfRules,
     /// The CA certificate file that verifies the server's certificate, if the server uses its own authority.
     pub authority: Option<String>,
-}
-
-/// A change to one environment variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variable {
-    /// The variable's name.
-    pub name: Cow<'static, str>,
-    /// Its value. `None` if the variable must be unset.
-    pub value: Option<String>,
-}
-
-impl Variable {
-    /// Sets a variable. Removes control characters, so that the value fits on one line.
-    pub(super) fn set(name: impl Into<Cow<'static, str>>, value: &str) -> Self {
-        Self { name: name.into(), value: Some(value.replace(char::is_control, "")) }
-    }
-
-    fn unset(name: &'static str) -> Self {
-        Self { name: name.into(), value: None }
-    }
 }
 
 /// Returns the variables to set and unset so that clients use the server.

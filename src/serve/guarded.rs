@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{self, Instant, Sleep};
 
-use super::seats::{Busy, Seat};
+use super::connection_limits::{Busy, Slot};
 
 /// The minimum number of bytes that a client must read per time limit. The system's buffers are larger, so a client
 /// that is merely slow is not affected.
 const MIN_BYTES: usize = 16 * 1024;
 
 /// A stream whose writes fail if the peer reads too little for too long. hyper limits the time for reads. The
-/// connection's seat counts as busy while a write is blocked.
+/// connection's slot counts as busy while a write is blocked.
 pub(super) struct Guarded<S> {
     stream: S,
-    seat: Arc<Seat>,
+    slot: Arc<Slot>,
     limit: Duration,
     deadline: Pin<Box<Sleep>>,
     stalled: Option<Stalled>,
@@ -34,8 +34,8 @@ struct Stalled {
 }
 
 impl<S> Guarded<S> {
-    pub(super) fn new(stream: S, limit: Duration, seat: Arc<Seat>) -> Self {
-        Self { stream, seat, limit, deadline: Box::pin(time::sleep(limit)), stalled: None }
+    pub(super) fn new(stream: S, limit: Duration, slot: Arc<Slot>) -> Self {
+        Self { stream, slot, limit, deadline: Box::pin(time::sleep(limit)), stalled: None }
     }
 
     fn guard(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -49,12 +49,12 @@ impl<S> Guarded<S> {
         if written.is_ready() {
             return written;
         }
-        let (seat, deadline, limit) = (&self.seat, &mut self.deadline, self.limit);
+        let (slot, deadline, limit) = (&self.slot, &mut self.deadline, self.limit);
         let stalled = self.stalled.get_or_insert_with(|| {
             deadline.as_mut().reset(Instant::now() + limit);
             Stalled { taken: 0, busy: None }
         });
-        stalled.busy.get_or_insert_with(|| seat.busy());
+        stalled.busy.get_or_insert_with(|| slot.busy());
         ready!(self.deadline.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -104,16 +104,16 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::super::seats::Seats;
+    use super::super::connection_limits::ConnectionLimits;
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     #[tokio::test]
     async fn a_client_that_reads_a_byte_now_and_then_is_cut_off_too() {
-        let place = Seats::new(1, 1).take(HERE).await;
+        let admission = ConnectionLimits::new(1, 1).admit(HERE).await;
         let (server, mut client) = tokio::io::duplex(64);
-        let mut guarded = Guarded::new(server, Duration::from_millis(200), place.seat.clone());
+        let mut guarded = Guarded::new(server, Duration::from_millis(200), admission.slot.clone());
         let writing = tokio::spawn(async move { guarded.write_all(&vec![0; 1 << 20]).await });
         while !writing.is_finished() {
             // Read slowly, so that the deadline passes before the reads are done.
@@ -121,22 +121,22 @@ mod tests {
             let _ = client.read_u8().await;
         }
         assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert!(place.seat.is_idle());
+        assert!(admission.slot.is_idle());
     }
 
     #[tokio::test]
     async fn a_seat_is_busy_while_its_client_reads_nothing() {
-        let place = Seats::new(1, 1).take(HERE).await;
+        let admission = ConnectionLimits::new(1, 1).admit(HERE).await;
         let (server, mut client) = tokio::io::duplex(64);
-        let mut guarded = Guarded::new(server, Duration::from_secs(60), place.seat.clone());
+        let mut guarded = Guarded::new(server, Duration::from_secs(60), admission.slot.clone());
         let writing = tokio::spawn(async move {
             guarded.write_all(&[0; 100]).await.unwrap();
             guarded
         });
         client.read_u8().await.unwrap();
-        assert!(!place.seat.is_idle());
+        assert!(!admission.slot.is_idle());
         client.read_exact(&mut [0; 99]).await.unwrap();
         let _guarded = writing.await.unwrap();
-        assert!(place.seat.is_idle());
+        assert!(admission.slot.is_idle());
     }
 }

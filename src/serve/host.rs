@@ -17,7 +17,7 @@ const FROM_CONTAINERS: [&str; 3] = ["host.docker.internal", "gateway.docker.inte
 
 /// What a client's `Host` field refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Meant {
+pub(super) enum RequestedHost {
     /// This server.
     Server,
     /// A host with mirrored git repositories, in lower case.

@@ -12,8 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::environment::Variable;
 use super::servers::Servers;
+use super::variable::Variable;
 use crate::model::{GitAddress, GitUrl, Remotes, redacted};
 
 /// The maximum number of existing settings to read.

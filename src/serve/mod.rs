@@ -5,11 +5,14 @@
 //! | file | responsibility |
 //! |---|---|
 //! | `server` | options, listening, and the server's life cycle |
+//! | `limits` | the limits of a server and their defaults |
 //! | `connection` | one worker per core; connections and their end |
-//! | `seats` | the number of connections, in total and per peer, and which idle ones to close |
+//! | `connection_limits` | the number of connections, in total and per peer, and which idle ones to close |
 //! | `guarded` | the time that a client may take to read a response |
-//! | `service` | one request to one response, and its log line |
-//! | `tries` | retries of a request whose tip disappears meanwhile |
+//! | `service` | one request to one response |
+//! | `answer` | the type of all responses |
+//! | `request_log` | what is logged of a request |
+//! | `retries` | retries of a request whose tip disappears meanwhile |
 //! | `host` | the names that a server on a loopback address answers to |
 //! | `route` | path to [`Resource`] |
 //! | `content_cache` | the items of the current tip and their bytes: each is looked up once and loaded once |
@@ -19,11 +22,13 @@
 //! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
 //! | `surface` | the parsers of requests, for the fuzz targets |
-//! | [`mod@environment`], `insteadof`, `servers` | the settings that make clients use this server |
+//! | [`mod@environment`], `insteadof`, `servers`, `variable` | the settings that make clients use this server |
 
+mod answer;
 mod byte_cache;
 mod conditional;
 mod connection;
+mod connection_limits;
 mod content_cache;
 mod contents;
 pub mod environment;
@@ -31,18 +36,22 @@ mod git;
 mod guarded;
 mod host;
 mod insteadof;
+mod limits;
 mod refusal;
+mod request_log;
+mod retries;
 mod route;
-mod seats;
 mod server;
 mod servers;
 mod service;
 #[doc(hidden)]
 pub mod surface;
 mod tls;
-mod tries;
+mod variable;
 
 pub use contents::{Contents, ContentsError, Found, GitRepository, Registry, Resource, Tip};
 pub use git::Git;
-pub use server::{Handle, Limits, Log, Options, RequestLog, ServeError, Server};
+pub use limits::Limits;
+pub use request_log::{Log, RequestLog};
+pub use server::{Handle, Options, ServeError, Server};
 pub use tls::{Tls, TlsError};

@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use http_body_util::{Either, Full};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
-use hyper::{Response, StatusCode};
+use hyper::body::Body;
+use hyper::header::{ALLOW, CONNECTION, CONTENT_RANGE, HeaderValue};
+use hyper::{Method, Request, StatusCode};
 
+use super::answer::{Answer, header, plain};
 use super::contents::{ContentsError, Resource, Tip};
-use super::service::Answer;
+
 use crate::model::GitAddress;
 
 /// An error response.
@@ -142,16 +143,14 @@ impl Refusal {
     }
 }
 
-pub(super) fn plain(status: StatusCode, text: String) -> Answer {
-    let mut answer = Response::new(Either::Left(Full::default()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-    *answer.body_mut() = Either::Left(Full::from(text));
-    answer
-}
-
-/// Creates a header field's value.
-pub(super) fn header(value: String) -> HeaderValue {
-    HeaderValue::try_from(value).expect("digits and ASCII words are a valid header")
+/// Rejects requests that a read-only server cannot answer.
+pub(super) fn check<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let text = format!("{} is not allowed: the mirror is read-only; use GET or HEAD", request.method());
+        return Err(Refusal::method("GET, HEAD", text));
+    }
+    if !request.body().is_end_stream() {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request must not have a body".into()));
+    }
+    Ok(())
 }

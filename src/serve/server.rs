@@ -4,11 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::num::NonZero;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::net::TcpListener as AsyncListener;
 use tokio::sync::oneshot;
@@ -18,82 +16,14 @@ use super::content_cache::ContentCache;
 use super::contents::{Contents, Registry};
 use super::git::{Git, GitRepositories};
 use super::host::Names;
+use super::limits::Limits;
+use super::request_log::Log;
 use super::service::Service;
 use super::tls::Tls;
 
 /// The length of the system's queue of new connections, as far as the system permits (`somaxconn`, listen(2)).
 #[cfg(unix)]
 const BACKLOG: i32 = 4096;
-
-/// Receives each entry of the request log. Must not block.
-pub type Log = Arc<dyn Fn(&RequestLog) + Send + Sync>;
-
-/// An answered request.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct RequestLog {
-    /// The client's address.
-    pub peer: SocketAddr,
-    /// The method as sent.
-    pub method: String,
-    /// The path and query as sent. They are percent-encoded and therefore contain no control characters.
-    pub path: String,
-    /// The status of the response.
-    pub status: u16,
-    /// The length of the response's body in bytes. For a streamed response, the number of bytes sent.
-    pub bytes: u64,
-    /// The time from the end of the request's header to the start of the response.
-    pub elapsed: Duration,
-    /// For an error status, the response's text and its local cause. Otherwise, an error that occurred while the
-    /// response was being sent.
-    pub error: Option<String>,
-    /// A description of the requested item, if the mirror could contain it but does not.
-    pub lacking: Option<String>,
-}
-
-/// Limits on the use of the server, in total and per client.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The maximum number of connections, which also never exceeds half of the process's file descriptor limit. A
-    /// further connection replaces the one that has been idle longest. While all are busy, it waits.
-    pub connections: usize,
-    /// The maximum number of connections of one peer that are served at a time. Does not apply to this machine. With
-    /// IPv6, a peer is a /64 network.
-    pub connections_per_peer: usize,
-    /// The maximum time to receive a complete request header, counted from the end of the previous request. It
-    /// therefore also limits how long an idle connection is kept.
-    pub header_time: Duration,
-    /// The maximum time in which a client must read at least 16 KiB of a response.
-    pub write_time: Duration,
-    /// The maximum size of a request header in bytes. At least 8192.
-    pub header_bytes: usize,
-    /// The time that active requests get to finish when the server stops.
-    pub drain_time: Duration,
-    /// The maximum size of the body of a git client's request in bytes, both compressed and decompressed.
-    pub body_bytes: u64,
-    /// The maximum time to receive the complete body of a git client's request.
-    pub body_time: Duration,
-    /// The maximum number of concurrent git processes. A peer other than this machine gets at most half of them.
-    /// Further requests wait.
-    pub git_processes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 512,
-            connections_per_peer: 128,
-            header_time: Duration::from_secs(30),
-            write_time: Duration::from_secs(30),
-            header_bytes: 16 * 1024,
-            drain_time: Duration::from_secs(5),
-            // A client sends 50 bytes for each commit that it has, and names some thousands at most.
-            body_bytes: 16 * 1024 * 1024,
-            body_time: Duration::from_secs(60),
-            git_processes: 2 * thread::available_parallelism().map_or(2, NonZero::get),
-        }
-    }
-}
 
 /// The options of a server.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 //! addresses come from a variable that this program sets, never from the form of a base: a user's own rule may have a
 //! base such as `ssh://git@host/git/`.
 
-use super::environment::Variable;
+use super::variable::Variable;
 
 /// The variable with the addresses, separated by blanks.
 const VARIABLE: &str = "HEXMIRROR_SERVERS";

@@ -4,22 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::task;
 
+use super::answer::{Answer, header, plain};
 use super::conditional::{self, Part};
 use super::content_cache::{ContentCache, Item};
 use super::contents::{ContentsError, Registry, Resource, Tip};
-use super::git::{self, GitRepositories, Streamed};
-use super::host::{self, Host, Meant, Names};
-use super::refusal::{Refusal, header, plain};
+use super::git::{self, GitRepositories};
+use super::host::{self, Host, Names, RequestedHost};
+use super::refusal::{Refusal, check};
+use super::request_log::{Log, RequestLog};
+use super::retries::Retries;
 use super::route::{self, Route};
-use super::server::{Log, RequestLog};
-use super::tries::Tries;
 
 /// Answers requests.
 pub(super) struct Service {
@@ -33,9 +33,6 @@ pub(super) struct Service {
     /// The names that the server answers to. `None` if it answers to all names.
     pub(super) names: Option<Names>,
 }
-
-/// A response whose body is in memory or streamed.
-pub(super) type Answer = Response<Either<Full<Bytes>, Box<Streamed>>>;
 
 impl Service {
     /// Answers a request. Errors become responses too.
@@ -65,12 +62,12 @@ impl Service {
     /// Returns the response and, if it is an error, the refusal that it was made from.
     async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
         let is_head = request.method() == Method::HEAD;
-        let meant = match Host::of(&request) {
-            Ok(host) => self.meant(host).await,
+        let host = match Host::of(&request) {
+            Ok(host) => self.requested_host(host).await,
             Err(refusal) => Err(refusal),
         };
-        let answered = match meant {
-            Ok(meant) => self.answer_as(&meant, peer, request).await,
+        let answered = match host {
+            Ok(host) => self.answer_as(&host, peer, request).await,
             Err(refusal) => Err(refusal),
         };
         let (mut answer, refused) = match answered {
@@ -83,17 +80,22 @@ impl Service {
         (answer, refused)
     }
 
-    async fn answer_as(&self, meant: &Meant, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    async fn answer_as(
+        &self,
+        host: &RequestedHost,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Refusal> {
         let (path, query) = (request.uri().path(), request.uri().query());
-        match meant {
-            Meant::Server => match git::asked(path, query, None) {
+        match host {
+            RequestedHost::Server => match git::git_request(path, query, None) {
                 Some(asked) => self.repositories.answer(peer, request, asked).await,
                 None => {
                     check(&request)?;
                     self.get(&request).await
                 }
             },
-            Meant::Mirrored(host) => match git::asked(path, query, Some(host)) {
+            RequestedHost::Mirrored(host) => match git::git_request(path, query, Some(host)) {
                 Some(asked) => self.repositories.answer(peer, request, asked).await,
                 None => Err(host::not_of_host(host)),
             },
@@ -102,25 +104,25 @@ impl Service {
 
     /// Returns what a request's `Host` refers to. Rejects unknown names. If the branch cannot be read, no host counts
     /// as mirrored.
-    async fn meant(&self, host: Option<Host<'_>>) -> Result<Meant, Refusal> {
-        let Some(host) = host.filter(|host| !host.is_this_machine()) else { return Ok(Meant::Server) };
+    async fn requested_host(&self, host: Option<Host<'_>>) -> Result<RequestedHost, Refusal> {
+        let Some(host) = host.filter(|host| !host.is_this_machine()) else { return Ok(RequestedHost::Server) };
         let name = host.name().to_ascii_lowercase();
-        let mut tries = Tries::new(self.cache.contents());
+        let mut retries = Retries::new(self.cache.contents());
         loop {
             // Without a branch, no host is mirrored.
             let Ok(tip) = self.cache.tip() else { break };
             let refusal = match self.has_host(&tip, &name).await {
-                Ok(true) => return Ok(Meant::Mirrored(name)),
+                Ok(true) => return Ok(RequestedHost::Mirrored(name)),
                 Ok(false) => break,
                 Err(error) => Refusal::from_contents(&error, Some(&tip)),
             };
-            if !tries.again(&refusal, Some(&tip)).await {
+            if !retries.prepare(&refusal, Some(&tip)).await {
                 break;
             }
         }
         match &self.names {
             Some(names) if !names.has(host) => Err(host::misdirected(host)),
-            _ => Ok(Meant::Server),
+            _ => Ok(RequestedHost::Server),
         }
     }
 
@@ -132,11 +134,11 @@ impl Service {
     }
 
     async fn get<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
-        let mut tries = Tries::new(self.cache.contents());
+        let mut retries = Retries::new(self.cache.contents());
         loop {
             let tip = self.cache.tip();
             match self.get_at(request, &tip).await {
-                Err(refusal) if tries.again(&refusal, tip.as_ref().ok()).await => {}
+                Err(refusal) if retries.prepare(&refusal, tip.as_ref().ok()).await => {}
                 answered => return answered,
             }
         }
@@ -233,18 +235,6 @@ impl Service {
              GET /repos/ORGANISATION/...\nGET /signed/..., /pinned/...  as upstream signed it; the pinned index\nGET /git/HOST/PATH.git\nGET /health\n"
         )
     }
-}
-
-/// Rejects requests that a read-only server cannot answer.
-pub(super) fn check<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let text = format!("{} is not allowed: the mirror is read-only; use GET or HEAD", request.method());
-        return Err(Refusal::method("GET, HEAD", text));
-    }
-    if !request.body().is_end_stream() {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request must not have a body".into()));
-    }
-    Ok(())
 }
 
 fn route_status(error: &route::RouteError) -> StatusCode {

@@ -1,7 +1,7 @@
 //! Serves the current mirror branch.
 
-pub(in crate::ops) mod leading;
-pub(in crate::ops) mod seen;
+pub(in crate::ops) mod redirected;
+pub(in crate::ops) mod visible;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,8 +21,8 @@ use crate::ops::sync::signers::{self, verified};
 use crate::ops::{Project, Result, mirror};
 use crate::progress::Silent;
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
-use crate::store::{ObjectId, Snapshot, StoreError, TipReader};
-use seen::{Seen, Shown};
+use crate::store::{Snapshot, StoreError, TipReader};
+use visible::{Visible, VisibleRepositories, id_of, unavailable};
 
 /// The maximum delay until a changed lock affects which host names are served. Every request checks them.
 const HOSTS_KNOWN: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub struct MirrorContents {
     branch: TipReader,
     /// The manifest of the most recently requested tip, so that it is read once per commit.
     manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
-    seen: Seen,
+    visible: VisibleRepositories,
     /// The known public keys. The branch may have arrived by a plain `git fetch`, which does not verify its entries.
     keys: BTreeMap<RepositoryName, Option<PublicKey>>,
 }
@@ -44,7 +44,7 @@ impl MirrorContents {
         Self {
             branch: TipReader::new(&project.repository, &project.branch),
             manifest: Mutex::new(None),
-            seen: Seen::new(project),
+            visible: VisibleRepositories::new(project),
             keys: HexRepositories::new(project, &Silent).map(|known| known.known_keys()).unwrap_or_default(),
         }
     }
@@ -135,32 +135,32 @@ impl Contents for MirrorContents {
     }
 
     fn is_beside(&self, tip: &Tip, address: &GitAddress) -> Result<bool, ContentsError> {
-        Ok(match self.seen.at(tip, &self.branch, Duration::ZERO)? {
-            Shown::All(_) => false,
-            Shown::Pinned(pinned) => pinned.is_prefix_of(address),
+        Ok(match self.visible.at(tip, &self.branch, Duration::ZERO)? {
+            Visible::All(_) => false,
+            Visible::Pinned(pinned) => pinned.is_prefix_of(address),
         })
     }
 
     fn has_host(&self, tip: &Tip, host: &str) -> Result<bool, ContentsError> {
-        Ok(match self.seen.at(tip, &self.branch, HOSTS_KNOWN) {
+        Ok(match self.visible.at(tip, &self.branch, HOSTS_KNOWN) {
             // Hex clients are still answered.
-            Ok(Shown::All(_)) | Err(ContentsError::Locks { .. }) => false,
-            Ok(Shown::Pinned(pinned)) => pinned.has_host(host),
+            Ok(Visible::All(_)) | Err(ContentsError::Locks { .. }) => false,
+            Ok(Visible::Pinned(pinned)) => pinned.has_host(host),
             Err(error) => return Err(error),
         })
     }
 
     fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
-        let files = match self.seen.at(tip, &self.branch, Duration::ZERO)? {
-            Shown::All(remotes) if remotes.has(address) => return Ok(None),
-            Shown::All(_) => None,
-            Shown::Pinned(pinned) => match pinned.get(address) {
+        let files = match self.visible.at(tip, &self.branch, Duration::ZERO)? {
+            Visible::All(remotes) if remotes.has(address) => return Ok(None),
+            Visible::All(_) => None,
+            Visible::Pinned(pinned) => match pinned.get(address) {
                 Some(repository) => Some(repository.visible.files()),
                 None => return Ok(None),
             },
         };
         let snapshot = self.snapshot(tip).map_err(unavailable)?;
-        let view = self.seen.view(&snapshot, address, files.as_deref());
+        let view = self.visible.view(&snapshot, address, files.as_deref());
         let view = view.map_err(|error| failed(format!("the git repository {address}"), error))?;
         Ok(view.map(|view| GitRepository {
             path: view.folder().to_owned(),
@@ -171,21 +171,12 @@ impl Contents for MirrorContents {
     }
 }
 
-/// Returns the commit of a tip.
-pub(in crate::ops) fn id_of(tip: &Tip) -> Result<ObjectId, StoreError> {
-    ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))
-}
-
 /// Distinguishes a damaged item from one that could not be prepared for other reasons.
 fn failed(item: String, error: StoreError) -> ContentsError {
     match error {
         StoreError::Damaged { .. } => ContentsError::Damaged { item, source: error.into() },
         error => ContentsError::NotPrepared { item, source: error.into() },
     }
-}
-
-pub(in crate::ops) fn unavailable(error: StoreError) -> ContentsError {
-    ContentsError::Unavailable { source: error.into() }
 }
 
 /// Returns the git that answers git clients: the first one on the user's `PATH`.

@@ -18,20 +18,20 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::{runtime, task};
 
+use super::super::answer::{Answer, header};
 use super::super::conditional::{self, Part};
 use super::super::contents::{Contents, ContentsError, GitRepository, Tip};
-use super::super::refusal::{Refusal, header};
-use super::super::server::Limits;
-use super::super::service::{Answer, check};
-use super::super::tries::Tries;
-use super::answers::{Answers, MAX_REQUEST, Question};
+use super::super::limits::Limits;
+use super::super::refusal::{Refusal, check};
+use super::super::retries::Retries;
+use super::answer_cache::{AnswerCache, AnswerKey, MAX_REQUEST};
 use super::process::{Git, Process, Protocol, Task};
+use super::process_limits::ProcessLimits;
 use super::request::{self, BodyError, BodyLimits, Received};
-use super::route::{Asked, UpstreamRedirect, What};
+use super::route::{GitRequest, Target, UpstreamRedirect};
 use super::run::Run;
 use super::spool::{self, End, Next, Room};
 use super::streamed::Streamed;
-use super::turns::Turns;
 use crate::model::GitAddress;
 
 /// Precedes the refs, except in version 2 (gitprotocol-http(5), "Smart Server Response").
@@ -43,10 +43,10 @@ const READ_ONLY: &str = "this mirror is read-only; push to the repository's orig
 pub(in super::super) struct GitRepositories {
     contents: Arc<dyn Contents>,
     git: Git,
-    turns: Turns,
+    process_limits: ProcessLimits,
     room: Room,
     limits: BodyLimits,
-    answers: Answers,
+    answers: AnswerCache,
     /// The runtime for git processes, which may outlive the connection that started them.
     runtime: runtime::Handle,
 }
@@ -61,10 +61,10 @@ impl GitRepositories {
         Self {
             contents,
             git,
-            turns: Turns::new(limits.git_processes),
+            process_limits: ProcessLimits::new(limits.git_processes),
             room: Room::default(),
             limits: BodyLimits { bytes: limits.body_bytes, time: limits.body_time },
-            answers: Answers::default(),
+            answers: AnswerCache::default(),
             runtime,
         }
     }
@@ -74,17 +74,17 @@ impl GitRepositories {
         &self,
         peer: SocketAddr,
         request: Request<Incoming>,
-        asked: Asked,
+        git_request: GitRequest,
     ) -> Result<Answer, Refusal> {
-        let Asked { address, what, upstream_redirect } = asked;
-        let wanted = wanted(&request, what);
+        let GitRequest { address, target, upstream_redirect } = git_request;
+        let wanted = permitted(&request, target);
         let (head, body) = request.into_parts();
         let received = match &wanted {
             Ok(Requested::Process(Task::Answer)) => Some(self.receive(&head, body).await?),
             _ => None,
         };
-        let asked = GitRequest { peer: peer.ip(), head, received, address, wanted, upstream_redirect };
-        let mut tries = Tries::new(&self.contents);
+        let asked = ReceivedRequest { peer: peer.ip(), head, received, address, wanted, upstream_redirect };
+        let mut retries = Retries::new(&self.contents);
         loop {
             let tip = self.contents.tip();
             let answered = match &tip {
@@ -92,7 +92,7 @@ impl GitRepositories {
                 Err(error) => Err(Refusal::from_contents(error, None)),
             };
             match answered {
-                Err(refusal) if tries.again(&refusal, tip.as_ref().ok()).await => {}
+                Err(refusal) if retries.prepare(&refusal, tip.as_ref().ok()).await => {}
                 answered => return answered,
             }
         }
@@ -106,7 +106,7 @@ impl GitRepositories {
         request::receive(&head.headers, body, self.limits).await.map_err(|error| not_received(&error))
     }
 
-    async fn answer_at(&self, tip: &Tip, asked: &GitRequest) -> Result<Answer, Refusal> {
+    async fn answer_at(&self, tip: &Tip, asked: &ReceivedRequest) -> Result<Answer, Refusal> {
         let wanted = match &asked.wanted {
             Ok(wanted) => wanted,
             Err(refusal) => {
@@ -158,7 +158,7 @@ impl GitRepositories {
         Ok(Some(answer))
     }
 
-    async fn process(&self, asked: &GitRequest, repository: GitRepository, task: Task) -> Result<Answer, Refusal> {
+    async fn process(&self, asked: &ReceivedRequest, repository: GitRepository, task: Task) -> Result<Answer, Refusal> {
         let protocol = asked.head.headers.get("git-protocol").and_then(|value| value.to_str().ok());
         let protocol = Protocol::new(protocol);
         let body = match &asked.received {
@@ -167,13 +167,13 @@ impl GitRepositories {
             Some(_) => None,
         };
         let protocol_name = protocol.as_str().to_owned();
-        let question = body.map(|body| Question { repository: repository.key.clone(), protocol: protocol_name, body });
-        if let Some(answer) = self.cached(question.as_ref(), task) {
+        let key = body.map(|body| AnswerKey { repository: repository.key.clone(), protocol: protocol_name, body });
+        if let Some(answer) = self.cached(key.as_ref(), task) {
             return Ok(answer);
         }
-        let turn = self.turns.wait(asked.peer).await;
-        // Another request may have produced the same answer while this one waited for its turn.
-        if let Some(answer) = self.cached(question.as_ref(), task) {
+        let permit = self.process_limits.acquire(asked.peer).await;
+        // Another request may have produced the same answer while this one waited for its permit.
+        if let Some(answer) = self.cached(key.as_ref(), task) {
             return Ok(answer);
         }
         let begin = if task == Task::Advertise && !protocol.is_2() { ANNOUNCEMENT } else { b"" };
@@ -188,8 +188,8 @@ impl GitRepositories {
             request: stdin.zip(bytes),
             begin,
             folder: repository.path.parent().unwrap_or(&repository.path).to_owned(),
-            keep: question.clone().map(|question| (self.answers.clone(), question)),
-            held: Box::new((turn, repository.held)),
+            keep: key.clone().map(|key| (self.answers.clone(), key)),
+            held: Box::new((permit, repository.held)),
         };
         let (writer, spool) = spool::spool(&self.room);
         let spool = Arc::new(spool);
@@ -199,25 +199,25 @@ impl GitRepositories {
             let text = "git failed to answer this; see the server's log for the reason".into();
             return Err(Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, text, &problem));
         }
-        if let Some(question) = question {
-            self.answers.share(question, &spool);
+        if let Some(key) = key {
+            self.answers.share(key, &spool);
         }
         Ok(answered(Either::Right(Box::new(Streamed::spool(spool))), task))
     }
 
     /// Returns a cached answer, or one that is currently being generated for another request.
-    fn cached(&self, question: Option<&Question>, task: Task) -> Option<Answer> {
-        let question = question?;
-        if let Some(answer) = self.answers.get(question) {
+    fn cached(&self, key: Option<&AnswerKey>, task: Task) -> Option<Answer> {
+        let key = key?;
+        if let Some(answer) = self.answers.get(key) {
             return Some(answered(Either::Left(Full::new(answer)), task));
         }
-        let spool = self.answers.running(question)?;
+        let spool = self.answers.running(key)?;
         Some(answered(Either::Right(Box::new(Streamed::spool(spool))), task))
     }
 }
 
 /// A complete request of a git client.
-struct GitRequest {
+struct ReceivedRequest {
     peer: IpAddr,
     head: Parts,
     /// The body, taken by whoever processes it.
@@ -265,18 +265,18 @@ enum Requested {
 }
 
 /// Rejects requests that no repository can answer.
-fn wanted(request: &Request<Incoming>, what: What) -> Result<Requested, Refusal> {
+fn permitted(request: &Request<Incoming>, target: Target) -> Result<Requested, Refusal> {
     let refusal = |text: &str| Err(Refusal::new(StatusCode::FORBIDDEN, text.to_owned()));
-    match what {
-        What::Push => refusal(READ_ONLY),
-        What::UnknownService => refusal("this mirror only offers the service git-upload-pack"),
-        What::Page => check(request).and_then(|()| Err(no_repository())),
-        What::UploadPack if request.method() != Method::POST => {
+    match target {
+        Target::Push => refusal(READ_ONLY),
+        Target::UnknownService => refusal("this mirror only offers the service git-upload-pack"),
+        Target::Page => check(request).and_then(|()| Err(no_repository())),
+        Target::UploadPack if request.method() != Method::POST => {
             Err(Refusal::method("POST", "git-upload-pack requires POST".into()))
         }
-        What::UploadPack => Ok(Requested::Process(Task::Answer)),
-        What::Advertisement => check(request).map(|()| Requested::Process(Task::Advertise)),
-        What::File(name) => check(request).map(|()| Requested::File(name)),
+        Target::UploadPack => Ok(Requested::Process(Task::Answer)),
+        Target::Advertisement => check(request).map(|()| Requested::Process(Task::Advertise)),
+        Target::File(name) => check(request).map(|()| Requested::File(name)),
     }
 }
 

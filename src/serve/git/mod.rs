@@ -5,26 +5,26 @@
 //! |---|---|
 //! | `route` | path and host to the repository and the requested service |
 //! | `answer` | one request to one response |
-//! | `answers` | the cache of answers |
+//! | `answer_cache` | the cache of answers |
 //! | `process` | `git upload-pack` as a process, bounded and killed with its client |
 //! | `request` | the request's body: bounded, decompressed, and complete before a process starts |
 //! | `run` | one run of a process, from its request to its answer |
 //! | `spool` | an answer between the process that writes it and the clients that read it |
 //! | `streamed` | a response that is sent while it is generated |
-//! | `turns` | how many processes run at once |
+//! | `process_limits` | how many processes run at once |
 
 mod answer;
-mod answers;
+mod answer_cache;
 mod process;
+mod process_limits;
 mod request;
 mod route;
 mod run;
 mod spool;
 mod streamed;
-mod turns;
 
 pub(super) use answer::GitRepositories;
 pub use process::Git;
 pub(super) use request::unpacked;
-pub(super) use route::asked;
+pub(super) use route::git_request;
 pub(super) use streamed::Streamed;

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
 
-use super::answers::{Answers, MAX_ANSWER, Question};
+use super::answer_cache::{AnswerCache, AnswerKey, MAX_ANSWER};
 use super::process::Process;
 use super::spool::{End, STEP, Writer};
 
@@ -21,7 +21,7 @@ pub(super) struct Run {
     /// The folder for output that does not fit in memory.
     pub(super) folder: PathBuf,
     /// The cache for the complete answer, and its key.
-    pub(super) keep: Option<(Answers, Question)>,
+    pub(super) keep: Option<(AnswerCache, AnswerKey)>,
     /// Kept alive until git has ended.
     pub(super) held: Box<dyn Send + Sync>,
 }
@@ -36,8 +36,8 @@ impl Run {
             () = to.is_left() => return,
         };
         drop(held);
-        if let (Ok(None), Some((answers, question)), Some(bytes)) = (&ended, keep, kept.bytes) {
-            answers.keep(question, bytes.into());
+        if let (Ok(None), Some((answers, key)), Some(bytes)) = (&ended, keep, kept.bytes) {
+            answers.keep(key, bytes.into());
         }
         to.end(match ended {
             Ok(complaint) => End::Complete(complaint),

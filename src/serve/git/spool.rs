@@ -1,5 +1,5 @@
 //! Stores the output of one run of git until every client that asked for it has received it. Slow clients therefore do
-//! not slow git down, and clients that ask the same question at the same time share one run.
+//! not slow git down, and clients that ask the same key at the same time share one run.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, Take};
 
-use super::super::server::{Log, RequestLog};
+use super::super::request_log::{Log, RequestLog};
 use super::spool::{End, Next, STEP, Spool};
 
 /// The body of a response.

@@ -3,16 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::leading::{OwnCache, leading_locks, pinned_repositories, remotes};
-use super::{id_of, unavailable};
+use super::redirected::{OwnCache, pinned_repositories, redirecting_locks, remotes};
 use crate::model::{GitAddress, Remotes};
 use crate::ops::{LockFile, OpError, Project};
 use crate::plan::PinnedRepositories;
 use crate::serve::{ContentsError, Tip};
-use crate::store::{Snapshot, StoreError, TipReader, View};
+use crate::store::{ObjectId, Snapshot, StoreError, TipReader, View};
 
 /// What git clients see, according to the project's locks.
-pub(in crate::ops) struct Seen {
+pub(in crate::ops) struct VisibleRepositories {
     project: Mutex<Project>,
     known: Mutex<Option<Known>>,
     own_cache: OwnCache,
@@ -20,7 +19,7 @@ pub(in crate::ops) struct Seen {
 
 /// The repositories and revisions that git clients may see.
 #[derive(Clone)]
-pub(in crate::ops) enum Shown {
+pub(in crate::ops) enum Visible {
     /// Everything except the project's remotes. There is no lock, so nothing is redirected, and clients only arrive if
     /// they use the server's address.
     All(Arc<Remotes>),
@@ -32,11 +31,11 @@ pub(in crate::ops) enum Shown {
 struct Known {
     tip: Tip,
     locks: Option<Vec<LockFile>>,
-    shown: Shown,
+    visible: Visible,
     checked: Instant,
 }
 
-impl Seen {
+impl VisibleRepositories {
     /// Starts with a project whose mirror branch may not exist yet.
     pub fn new(project: &Project) -> Self {
         Self { project: Mutex::new(project.clone()), known: Mutex::new(None), own_cache: OwnCache::default() }
@@ -44,30 +43,30 @@ impl Seen {
 
     /// Returns what git clients may see at a tip, according to the locks as they were at most `age` ago. While the
     /// locks cannot be read, the last successfully read locks count.
-    pub fn at(&self, tip: &Tip, branch: &TipReader, age: Duration) -> Result<Shown, ContentsError> {
+    pub fn at(&self, tip: &Tip, branch: &TipReader, age: Duration) -> Result<Visible, ContentsError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref().filter(|known| known.tip == *tip && known.checked.elapsed() < age) {
-            return Ok(known.shown.clone());
+            return Ok(known.visible.clone());
         }
         let project = self.project.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown = leading_locks(&project).and_then(|locks| {
+        let visible = redirecting_locks(&project).and_then(|locks| {
             if let Some(known) = known.as_ref().filter(|known| known.tip == *tip && known.locks == locks) {
-                return Ok((known.shown.clone(), locks));
+                return Ok((known.visible.clone(), locks));
             }
             let snapshot = branch.snapshot(id_of(tip)?)?;
             let checkout = |address: &GitAddress| self.own_cache.checkout(&snapshot, address);
-            let shown = match &locks {
-                None => Shown::All(Arc::new(remotes(&project))),
-                Some(locks) => Shown::Pinned(Arc::new(pinned_repositories(&project, &snapshot, locks, checkout)?)),
+            let visible = match &locks {
+                None => Visible::All(Arc::new(remotes(&project))),
+                Some(locks) => Visible::Pinned(Arc::new(pinned_repositories(&project, &snapshot, locks, checkout)?)),
             };
-            Ok((shown, locks))
+            Ok((visible, locks))
         });
-        match (shown, known.as_ref().filter(|known| known.tip == *tip)) {
-            (Ok((shown, locks)), _) => {
-                *known = Some(Known { tip: tip.clone(), locks, shown: shown.clone(), checked: Instant::now() });
-                Ok(shown)
+        match (visible, known.as_ref().filter(|known| known.tip == *tip)) {
+            (Ok((visible, locks)), _) => {
+                *known = Some(Known { tip: tip.clone(), locks, visible: visible.clone(), checked: Instant::now() });
+                Ok(visible)
             }
-            (Err(_), Some(known)) => Ok(known.shown.clone()),
+            (Err(_), Some(known)) => Ok(known.visible.clone()),
             (Err(OpError::Store(error)), None) => Err(unavailable(error)),
             (Err(error), None) => Err(ContentsError::Locks { source: error.into() }),
         }
@@ -92,4 +91,14 @@ impl Seen {
             view => view.map(Some),
         }
     }
+}
+
+/// Returns the commit of a tip.
+pub(in crate::ops) fn id_of(tip: &Tip) -> Result<ObjectId, StoreError> {
+    ObjectId::from_hex(tip.0.as_bytes()).map_err(StoreError::damaged(format!("commit {tip}")))
+}
+
+/// Reports that the branch cannot be read.
+pub(in crate::ops) fn unavailable(error: StoreError) -> ContentsError {
+    ContentsError::Unavailable { source: error.into() }
 }

@@ -6,37 +6,37 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::super::seats::network;
+use super::super::connection_limits::network;
 
 /// Limits the number of concurrent processes, in total and per peer.
-pub(super) struct Turns {
+pub(super) struct ProcessLimits {
     all: Arc<Semaphore>,
     per_peer: usize,
-    /// The peers that have a turn or wait for one.
+    /// The peers that have a permit or wait for one.
     peers: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
 /// Permission to run a process. Dropping it lets the next process run.
-pub(super) struct Turn {
+pub(super) struct ProcessPermit {
     _of_all: OwnedSemaphorePermit,
     _of_peer: Option<OwnedSemaphorePermit>,
 }
 
-impl Turns {
+impl ProcessLimits {
     /// Creates a limit of this many concurrent processes.
     pub(super) fn new(processes: usize) -> Self {
         let all = Arc::new(Semaphore::new(processes.max(1)));
         Self { all, per_peer: (processes / 2).max(1), peers: Mutex::default() }
     }
 
-    /// Waits for a turn. A peer other than this machine gets at most half of all turns.
-    pub(super) async fn wait(&self, peer: IpAddr) -> Turn {
+    /// Waits for a permit. A peer other than this machine gets at most half of all processes.
+    pub(super) async fn acquire(&self, peer: IpAddr) -> ProcessPermit {
         let open = "the semaphore is never closed";
         let of_peer = match self.of_peer(peer) {
-            Some(shares) => Some(shares.acquire_owned().await.expect(open)),
+            Some(permits) => Some(permits.acquire_owned().await.expect(open)),
             None => None,
         };
-        Turn { _of_all: self.all.clone().acquire_owned().await.expect(open), _of_peer: of_peer }
+        ProcessPermit { _of_all: self.all.clone().acquire_owned().await.expect(open), _of_peer: of_peer }
     }
 
     fn of_peer(&self, peer: IpAddr) -> Option<Arc<Semaphore>> {
@@ -45,13 +45,13 @@ impl Turns {
             return None;
         }
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shares) = peers.get(&peer).and_then(Weak::upgrade) {
-            return Some(shares);
+        if let Some(permits) = peers.get(&peer).and_then(Weak::upgrade) {
+            return Some(permits);
         }
-        peers.retain(|_, shares| shares.strong_count() > 0);
-        let shares = Arc::new(Semaphore::new(self.per_peer));
-        peers.insert(peer, Arc::downgrade(&shares));
-        Some(shares)
+        peers.retain(|_, permits| permits.strong_count() > 0);
+        let permits = Arc::new(Semaphore::new(self.per_peer));
+        peers.insert(peer, Arc::downgrade(&permits));
+        Some(permits)
     }
 }
 
@@ -72,15 +72,19 @@ mod tests {
 
     #[test]
     fn one_peer_leaves_others_their_turn() {
-        let (turns, one) = (Turns::new(4), IpAddr::from([192, 0, 2, 1]));
-        let first = [at_once(turns.wait(one)).unwrap(), at_once(turns.wait(one)).unwrap()];
-        assert!(at_once(turns.wait(one)).is_none());
-        let other = at_once(turns.wait(IpAddr::from([192, 0, 2, 2]))).unwrap();
-        let here = at_once(turns.wait(IpAddr::from([127, 0, 0, 1]))).unwrap();
-        assert!(at_once(turns.wait(IpAddr::from([127, 0, 0, 1]))).is_none(), "all four are taken");
+        let (process_limits, one) = (ProcessLimits::new(4), IpAddr::from([192, 0, 2, 1]));
+        let first = [at_once(process_limits.acquire(one)).unwrap(), at_once(process_limits.acquire(one)).unwrap()];
+        assert!(at_once(process_limits.acquire(one)).is_none());
+        let other = at_once(process_limits.acquire(IpAddr::from([192, 0, 2, 2]))).unwrap();
+        let here = at_once(process_limits.acquire(IpAddr::from([127, 0, 0, 1]))).unwrap();
+        assert!(at_once(process_limits.acquire(IpAddr::from([127, 0, 0, 1]))).is_none(), "all four are taken");
         drop((first, other, here));
-        let here: Vec<_> = (0..4).map(|_| at_once(turns.wait(IpAddr::from([127, 0, 0, 1]))).unwrap()).collect();
+        let here: Vec<_> =
+            (0..4).map(|_| at_once(process_limits.acquire(IpAddr::from([127, 0, 0, 1]))).unwrap()).collect();
         assert_eq!(here.len(), 4);
-        assert_eq!(turns.peers.lock().unwrap().values().filter(|shares| shares.strong_count() > 0).count(), 0);
+        assert_eq!(
+            process_limits.peers.lock().unwrap().values().filter(|permits| permits.strong_count() > 0).count(),
+            0
+        );
     }
 }

@@ -11,20 +11,20 @@ use super::refusal::Refusal;
 const MAX_ATTEMPTS: usize = 5;
 
 /// The attempts of one request.
-pub(super) struct Tries<'a> {
+pub(super) struct Retries<'a> {
     contents: &'a Arc<dyn Contents>,
     /// The tip of each failed attempt.
     failed: Vec<Option<Tip>>,
 }
 
-impl<'a> Tries<'a> {
+impl<'a> Retries<'a> {
     pub(super) fn new(contents: &'a Arc<dyn Contents>) -> Self {
         Self { contents, failed: Vec::new() }
     }
 
     /// Returns whether to retry a request that failed at a tip. It is retried once at the same tip, because packs may
     /// have been replaced, and again whenever the branch has moved. Refreshes the contents first.
-    pub(super) async fn again(&mut self, refusal: &Refusal, tip: Option<&Tip>) -> bool {
+    pub(super) async fn prepare(&mut self, refusal: &Refusal, tip: Option<&Tip>) -> bool {
         let is_new = self.failed.is_empty() || self.failed.last().is_some_and(|last| last.as_ref() != tip);
         if !refusal.is_of_contents || !is_new || self.failed.len() + 1 >= MAX_ATTEMPTS {
             return false;

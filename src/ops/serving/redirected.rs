@@ -25,7 +25,7 @@ const MAX_DEPTH: usize = 64;
 ///
 /// Locks in the mirror branch itself do not count, so if the mirror branch is checked out, or is the only branch, there
 /// are none.
-pub(in crate::ops) fn leading_locks(project: &Project) -> Result<Option<Vec<LockFile>>> {
+pub(in crate::ops) fn redirecting_locks(project: &Project) -> Result<Option<Vec<LockFile>>> {
     let repository = &project.repository;
     if let Some(head) = repository.head()
         && repository.blob_at(head, layout::MIRROR).is_ok_and(|mirror| mirror.is_some())
@@ -45,8 +45,8 @@ pub(in crate::ops) fn leading_locks(project: &Project) -> Result<Option<Vec<Lock
 ///
 /// # Errors
 /// Fails if a lock cannot be read.
-pub fn has_leading_lock(project: &Project) -> Result<bool> {
-    Ok(leading_locks(project)?.is_some())
+pub fn has_redirecting_lock(project: &Project) -> Result<bool> {
+    Ok(redirecting_locks(project)?.is_some())
 }
 
 /// Returns the addresses of the project's remotes and the user's `insteadOf` and `pushInsteadOf` rules.
@@ -137,7 +137,7 @@ fn read(git: &Git, folders: &[PathBuf], names: BTreeSet<String>, objects: &mut O
 pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_secrets: bool) -> Result<Access> {
     let mut instead_of = InsteadOfRules::new(remotes(project), with_secrets);
     if let Some(snapshot) = project.readable()?
-        && let Some(locks) = leading_locks(project)?
+        && let Some(locks) = redirecting_locks(project)?
     {
         let temporary = OwnCache::default();
         let pinned = pinned_repositories(project, &snapshot, &locks, |address| temporary.checkout(&snapshot, address))?;

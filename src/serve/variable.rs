@@ -1,0 +1,24 @@
+//! A change to the environment of clients.
+
+use std::borrow::Cow;
+
+/// A change to one environment variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The variable's name.
+    pub name: Cow<'static, str>,
+    /// Its value. `None` if the variable must be unset.
+    pub value: Option<String>,
+}
+
+impl Variable {
+    /// Sets a variable. Removes control characters, so that the value fits on one line.
+    pub(super) fn set(name: impl Into<Cow<'static, str>>, value: &str) -> Self {
+        Self { name: name.into(), value: Some(value.replace(char::is_control, "")) }
+    }
+
+    /// Unsets a variable.
+    pub(super) fn unset(name: &'static str) -> Self {
+        Self { name: name.into(), value: None }
+    }
+}
