@@ -1,17 +1,18 @@
 //! The command line.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ErrorKind;
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    self, compact, completions, demo, diff, env, hook, hooks, index, init, list, lock, man, prune, pull, push, run,
-    serve, status, trust, update, verify,
+    compact, completions, demo, diff, env, hook, hooks, index, init, list, lock, man, prune, pull, push, run, serve,
+    status, trust, update, verify,
 };
+use crate::options::Global;
+use crate::outcome::Outcome;
 use crate::output::{Output, Text};
 use crate::report;
 use crate::session::Session;
@@ -50,45 +51,6 @@ pub struct Cli {
     pub global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// The options that every command has.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Global {
-    /// Run as if started in DIR
-    #[arg(short = 'C', value_name = "DIR", global = true)]
-    pub directory: Option<PathBuf>,
-    /// Name of the mirror branch, or a full ref such as refs/hexmirror/main
-    #[arg(long, value_name = "NAME", global = true)]
-    pub branch: Option<String>,
-    /// Lock to read, as a glob relative to the root of the worktree; may be repeated
-    #[arg(long = "lock", value_name = "GLOB", global = true)]
-    pub locks: Vec<String>,
-    /// Print only results and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// Print more details
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub verbose: u8,
-    /// When to use colors; NO_COLOR is respected
-    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
-    pub color: Color,
-}
-
-/// When to use colors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    Auto,
-    Always,
-    Never,
-}
-
-/// The option for JSON output.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub struct Json {
-    /// Print one JSON document on standard output
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -164,8 +126,8 @@ pub fn run() -> ExitCode {
         Command::Trust(arguments) => trust::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),
         Command::Demo(arguments) => demo::run(&session, arguments),
-        Command::Completions(arguments) => completions::run(&session, arguments),
-        Command::Man(arguments) => man::run(&session, arguments),
+        Command::Completions(arguments) => completions::run(&session, arguments, &Cli::command()),
+        Command::Man(arguments) => man::run(&session, arguments, Cli::command()),
     };
     exit_code(&session, outcome)
 }
@@ -200,6 +162,3 @@ fn refused(error: &clap::Error) -> ExitCode {
     }
     ExitCode::from(2)
 }
-
-/// The result of a command: its exit code.
-pub type Outcome = Result<u8, commands::CommandError>;

@@ -5,6 +5,8 @@ mod cli;
 mod commands;
 mod last_resort;
 mod machine;
+mod options;
+mod outcome;
 mod output;
 mod push_rules;
 mod report;

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::cli::{Color, Global};
+use crate::options::{Color, Global};
 use crate::text::escaped_json;
 pub use crate::text::{Text, styled};
 
@@ -20,7 +20,7 @@ pub const BOLD: Style = Style::new().bold();
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     pub quiet: bool,
-    pub verbose: u8,
+    pub verbose: bool,
     /// When to use colors.
     pub choice: Color,
     /// Whether standard error is a terminal.
@@ -40,7 +40,7 @@ impl Output {
 
     /// Returns the output to use before the command line is parsed.
     pub fn plain() -> Self {
-        Self { quiet: false, verbose: 0, choice: Color::Auto, interactive: io::stderr().is_terminal() }
+        Self { quiet: false, verbose: false, choice: Color::Auto, interactive: io::stderr().is_terminal() }
     }
 
     /// Returns whether standard error supports colors.
@@ -57,7 +57,7 @@ impl Output {
 
     /// Prints a message if the user passed --verbose.
     pub fn detail(&self, line: impl Into<Text>) {
-        if self.verbose > 0 {
+        if self.verbose {
             self.always(line);
         }
     }

@@ -9,8 +9,8 @@ use git_hexmirror::git::GitError;
 use git_hexmirror::ops::{Failure, FileRefusal, OpError};
 use git_hexmirror::store::StoreError;
 
-use crate::commands::CommandError;
 use crate::machine;
+use crate::outcome::CommandError;
 use crate::output::{BAD, BOLD, CHANGED, Output, Text, styled};
 use crate::session::Session;
 use crate::snippet::Marked;

@@ -10,7 +10,7 @@ use git_hexmirror::progress::Progress;
 use git_hexmirror::store::StoreError;
 
 use crate::bars::Bars;
-use crate::cli::Global;
+use crate::options::Global;
 use crate::output::{CHANGED, Output, styled};
 
 /// How many inactive settings a warning names before it only counts the rest.

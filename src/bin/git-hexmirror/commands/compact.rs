@@ -4,9 +4,9 @@ use git_hexmirror::ops::{self, OpError, Project};
 use git_hexmirror::store::Compacted;
 use serde_json::json;
 
-use super::CommandError;
 use super::init::short;
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BOLD, GOOD, Output, count, styled};
 use crate::session::Session;
 

@@ -1,10 +1,8 @@
 //! `completions`
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::CommandError;
-use crate::cli::{Cli, Outcome};
+use crate::outcome::{CommandError, Outcome};
 use crate::session::Session;
 
 const NAME: &str = "git-hexmirror";
@@ -54,30 +52,30 @@ pub struct Arguments {
     shell: Shell,
 }
 
-pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+pub fn run(session: &Session, arguments: &Arguments, program: &clap::Command) -> Outcome {
     let script = match arguments.shell {
         // The generator for bash mistakes a `-` in the program's name for a separator between subcommands.
         Shell::Bash => {
-            generated(Shell::Bash, "hexmirror").replace("default hexmirror\n", "default git-hexmirror\n") + BASH
+            generated(program, Shell::Bash, "hexmirror").replace("default hexmirror\n", "default git-hexmirror\n")
+                + BASH
         }
-        Shell::Fish => generated(Shell::Fish, NAME) + FISH,
+        Shell::Fish => generated(program, Shell::Fish, NAME) + FISH,
         // git's completion for zsh shows this description beside the command.
-        Shell::Zsh => generated(Shell::Zsh, NAME).replacen(
+        Shell::Zsh => generated(program, Shell::Zsh, NAME).replacen(
             '\n',
             "\n#description store what the locks pin in this repository\n",
             1,
         ),
-        shell => generated(shell, NAME),
+        shell => generated(program, shell, NAME),
     };
     session.output.raw(script.as_bytes()).map_err(CommandError::Print)?;
     Ok(0)
 }
 
 /// Returns the script for a program of this name, without hidden commands, which the generators would offer.
-fn generated(shell: Shell, name: &str) -> String {
-    let whole = Cli::command();
-    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    let command = clap::Command::new(NAME).version(env!("CARGO_PKG_VERSION")).args(whole.get_arguments().cloned());
+fn generated(program: &clap::Command, shell: Shell, name: &str) -> String {
+    let shown = program.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let command = clap::Command::new(NAME).version(env!("CARGO_PKG_VERSION")).args(program.get_arguments().cloned());
     // `generate` panics if it cannot write, for example to a closed pager.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command.subcommands(shown), name, &mut script);

@@ -2,8 +2,7 @@
 
 use git_hexmirror::ops::{self, OpError};
 
-use super::CommandError;
-use crate::cli::Outcome;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BOLD, DIM, GOOD, styled};
 use crate::session::Session;
 

@@ -2,8 +2,9 @@
 
 use git_hexmirror::ops::{self, Between, Project};
 
-use super::{CommandError, changes, documents, source, status};
-use crate::cli::{Json, Outcome};
+use super::{changes, documents, source, status};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 

@@ -6,8 +6,8 @@ use git_hexmirror::ops::{self, OpError};
 use git_hexmirror::serve::environment::{self, Access, Format};
 use git_hexmirror::store::StoreError;
 
-use super::CommandError;
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::session::{self, Session};
 
 /// Print the environment variables that point Hex clients and git at a running `git hexmirror serve`
@@ -88,7 +88,7 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
                 session.output.say(format!(
                     "this repository has no mirror branch {branch} yet, so git is not redirected to the server; `git hexmirror update` creates it"
                 ));
-            } else if !ops::has_leading_lock(&project)? {
+            } else if !ops::has_redirecting_lock(&project)? {
                 session.output.say("this project has no lock, so git is not redirected to the server");
             }
             let own = arguments.tls.then(|| absolute(&ops::authority(&project))).transpose()?;

@@ -9,8 +9,8 @@ use git_hexmirror::model::Remote;
 use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, PushedLocks, Reach, Status, UpdateOptions};
 
 use super::status::not_mirrored_line;
-use super::{CommandError, pull, push, run};
-use crate::cli::Outcome;
+use super::{pull, push, run};
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, CHANGED, DIM, Output, styled};
 use crate::report;
 use crate::session::Session;

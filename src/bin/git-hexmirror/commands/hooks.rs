@@ -8,8 +8,8 @@ use git_hexmirror::hook::install::State;
 use git_hexmirror::ops::{self, OpError, Project};
 use serde_json::json;
 
-use super::CommandError;
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{CHANGED, DIM, GOOD, Output, Text, styled};
 use crate::session::Session;
 

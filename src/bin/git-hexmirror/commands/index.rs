@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use git_hexmirror::ops::{self, IndexOptions, IndexUpdate, KeyAction, Project};
 
+use super::documents;
 use super::init::short;
-use super::{CommandError, documents};
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BOLD, CHANGED, GOOD, Output, count, styled};
 use crate::session::Session;
 

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use git_hexmirror::ops::{self, Initialised};
 
 use super::hooks;
-use crate::cli::Outcome;
+use crate::outcome::Outcome;
 use crate::output::{GOOD, styled};
 use crate::report;
 use crate::session::Session;

@@ -4,8 +4,9 @@ use git_hexmirror::model::Manifest;
 use git_hexmirror::ops;
 use serde_json::{Value, json};
 
-use super::{CommandError, documents};
-use crate::cli::{Json, Outcome};
+use super::documents;
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{DIM, Text, bytes, count, styled};
 use crate::session::Session;
 

@@ -6,8 +6,8 @@ use git_hexmirror::lock::{Lock, LockKind, Source};
 use git_hexmirror::model::redacted_address;
 use git_hexmirror::ops::{self, LockText, OpError};
 
-use super::CommandError;
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{DIM, Text, styled};
 use crate::session::Session;
 

@@ -4,11 +4,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use clap::CommandFactory;
 use clap_mangen::roff::{Roff, roman};
 
-use super::CommandError;
-use crate::cli::{Cli, Outcome};
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{CHANGED, styled};
 use crate::session::{Session, environment};
 
@@ -23,8 +21,8 @@ pub struct Arguments {
     install: Option<Option<PathBuf>>,
 }
 
-pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let page = page().map_err(CommandError::Print)?;
+pub fn run(session: &Session, arguments: &Arguments, program: clap::Command) -> Outcome {
+    let page = page(program).map_err(CommandError::Print)?;
     let Some(folder) = &arguments.install else {
         session.output.raw(&page).map_err(CommandError::Print)?;
         return Ok(0);
@@ -85,8 +83,7 @@ fn is_searched(folder: &Path) -> Option<bool> {
 }
 
 /// Renders one page: the overview, then every command with its options.
-fn page() -> io::Result<Vec<u8>> {
-    let mut command = Cli::command();
+fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
     command.build();
     let man = clap_mangen::Man::new(command.clone()).title("GIT-HEXMIRROR");
     let mut page = Vec::new();

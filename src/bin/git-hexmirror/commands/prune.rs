@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use git_hexmirror::ops::{self, Project, Prune, PruneOptions};
 
+use super::documents;
 use super::init::short;
-use super::{CommandError, documents};
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, DIM, GOOD, Output, Text, bytes, count, styled};
 use crate::session::Session;
 
@@ -74,11 +75,11 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
         .flat_map(|(address, gone)| gone.iter().map(move |id| Text::from(format!("{address} {}", id.short()))));
     let gone: Vec<Text> = sized.chain(git).collect();
     // The plan is the result of a dry run; otherwise it is a message for the user.
-    for line in gone.iter().take(if output.verbose > 0 { usize::MAX } else { SHOWN }) {
+    for line in gone.iter().take(if output.verbose { usize::MAX } else { SHOWN }) {
         let line = Text::from("  ") + styled(BAD, "-") + " " + line.clone();
         if dry_run { output.result(line)? } else { output.say(line) }
     }
-    if gone.len() > SHOWN && output.verbose == 0 {
+    if gone.len() > SHOWN && !output.verbose {
         output.say(styled(DIM, format!("  … and {} more", gone.len() - SHOWN)));
     }
     let git = revisions.values().map(BTreeSet::len).sum();

@@ -4,9 +4,9 @@ use git_hexmirror::model::Remote;
 use git_hexmirror::ops::{self, MergeStatistics, Pull, Reach, Way};
 use serde_json::json;
 
-use super::CommandError;
 use super::init::short;
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{GOOD, Output, Text, count, styled};
 use crate::session::Session;
 

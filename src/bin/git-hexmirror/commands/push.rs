@@ -5,10 +5,10 @@ use git_hexmirror::model::Remote;
 use git_hexmirror::ops::{self, Project, Pull, Push, Reach, Way};
 use serde_json::json;
 
-use super::CommandError;
 use super::init::short;
 use super::pull::{self, statistics, word};
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{GOOD, Output, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;

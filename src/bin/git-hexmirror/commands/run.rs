@@ -5,7 +5,7 @@ use git_hexmirror::plan::Comparison;
 
 use super::serve;
 use super::status::not_mirrored_line;
-use crate::cli::Outcome;
+use crate::outcome::Outcome;
 use crate::output::Output;
 use crate::report;
 use crate::session::Session;

@@ -9,8 +9,7 @@ use git_hexmirror::serve::{Log, Options, Registry, RequestLog, Server, Tls};
 
 use clap::ValueEnum;
 
-use super::CommandError;
-use crate::cli::Outcome;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, CHANGED, DIM, Output, Text, styled};
 use crate::session::Session;
 
@@ -134,7 +133,7 @@ fn names(arguments: &Arguments) -> Vec<String> {
 /// Returns a function that prints each request, with --verbose.
 pub fn request_log(output: &Output) -> Option<Log> {
     let output = *output;
-    (output.verbose > 0).then(|| Arc::new(move |request: &RequestLog| log(&output, request)) as Log)
+    output.verbose.then(|| Arc::new(move |request: &RequestLog| log(&output, request)) as Log)
 }
 
 fn log(output: &Output, request: &RequestLog) {

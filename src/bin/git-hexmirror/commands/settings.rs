@@ -5,8 +5,7 @@ use git_hexmirror::model::redacted;
 use git_hexmirror::ops::{self, ListedSetting, Origin};
 use serde_json::{Value, json};
 
-use super::CommandError;
-use crate::cli::Outcome;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{DIM, Text, styled};
 use crate::session::Session;
 

@@ -5,8 +5,9 @@ use std::io::{IsTerminal, stdout};
 use git_hexmirror::ops::{self, Between, Printing, Project, SourceDiff};
 use git_hexmirror::plan::{LockChange, Locked};
 
-use super::{CommandError, changes};
-use crate::cli::Color;
+use super::changes;
+use crate::options::Color;
+use crate::outcome::CommandError;
 use crate::output::{BAD, Output, Text, styled};
 
 /// The outcome of a comparison of sources.

@@ -6,11 +6,11 @@ use git_hexmirror::model::Revision;
 use git_hexmirror::ops::{self, Project, Status};
 use git_hexmirror::plan::{Comparison, GitPin, Unmirrored};
 
-use super::CommandError;
 use super::documents;
 use super::init::short;
 use super::settings;
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, CHANGED, DIM, GOOD, Output, Text, count, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
@@ -37,7 +37,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         return settings::run(session, arguments.json.json);
     }
     let project = session.project()?;
-    let mut status = ops::status(&project, arguments.json.json || session.output.verbose > 0)?;
+    let mut status = ops::status(&project, arguments.json.json || session.output.verbose)?;
     // A cached status has only numbers, but the output names what is not mirrored.
     if status.comparison.is_none() && status.summary.unmirrored + status.summary.ignored > 0 {
         status = ops::status(&project, true)?;
@@ -67,14 +67,14 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
     }
     if let Some(comparison) = &status.comparison {
         lacks(output, comparison)?;
-        if output.verbose > 0 {
+        if output.verbose {
             extra(output, comparison)?;
         }
     }
     if let Some(not_mirrored) = status.comparison.as_ref().and_then(not_mirrored_line) {
         output.result(styled(DIM, format!("  {not_mirrored}")))?;
     }
-    if summary.extra > 0 && output.verbose == 0 {
+    if summary.extra > 0 && !output.verbose {
         let extra = count(summary.extra, "release or revision", "releases or revisions");
         output.result(styled(DIM, format!("  {extra} in the mirror that these locks do not pin")))?;
     }
@@ -97,7 +97,7 @@ fn whose(project: &Project, status: &Status) -> String {
 
 /// Prints what the mirror lacks, one item per line.
 pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
-    let limit = if output.verbose > 0 { usize::MAX } else { SHOWN };
+    let limit = if output.verbose { usize::MAX } else { SHOWN };
     list(
         output,
         comparison.missing.iter().map(|pin| Text::from("  ") + styled(BAD, "missing") + format!(" {}", pin.id)),

@@ -5,9 +5,9 @@ use git_hexmirror::hex::registry::PublicKey;
 use git_hexmirror::ops::{self, Allowance, Project};
 use serde_json::{Value, json};
 
-use super::CommandError;
 use super::settings::{quoted, standing_word};
-use crate::cli::{Json, Outcome};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BOLD, CHANGED, DIM, GOOD, Output, Text, count, styled};
 use crate::session::Session;
 

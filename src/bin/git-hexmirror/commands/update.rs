@@ -7,8 +7,9 @@ use git_hexmirror::ops::{self, Project, Repair, Update, UpdateOptions};
 use serde_json::{Value, json};
 
 use super::init::short;
-use super::{CommandError, documents, status};
-use crate::cli::{Json, Outcome};
+use super::{documents, status};
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, Text, bytes, count, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;

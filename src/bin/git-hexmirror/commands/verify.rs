@@ -4,8 +4,9 @@ use git_hexmirror::ops::{self, Project};
 use serde_json::json;
 
 use super::init::short;
-use super::{CommandError, status};
-use crate::cli::{Json, Outcome};
+use super::status;
+use crate::options::Json;
+use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, DIM, GOOD, count, styled};
 use crate::report::{INTEGRITY, NOT_FRESH};
 use crate::session::Session;
