@@ -6,7 +6,8 @@ mod hex_data;
 use git_hexmirror::hex::gzip;
 use git_hexmirror::hex::registry::{
     Advisory, Dependency, KeyError, Names, NamesEntry, Package, PrivateKey, PublicKey, RegistryError, Release,
-    Retirement, RetirementReason, Severity, Signed, Timestamp, Versions, VersionsEntry, hexpm_key,
+    Retirement, RetirementReason, Severity, Signed, Timestamp, Versions, VersionsEntry, contains_private_key,
+    hexpm_key,
 };
 use git_hexmirror::model::{InnerChecksum, OuterChecksum, RepositoryName};
 use hex_data::data;
@@ -245,6 +246,12 @@ fn keys_round_trip_and_invalid_ones_are_refused() {
     assert_eq!(signed.verify(&PublicKey::from_pem(&key.public_key().to_pem()).unwrap()), Ok(&b"payload"[..]));
     assert_eq!(signed.verify(hexpm_key()), Err(RegistryError::BadSignature));
     assert!(!format!("{key:?}").contains("BEGIN"));
+
+    let both = key.to_pem() + &key.to_pem();
+    assert_eq!(PrivateKey::from_pem(&both).err(), Some(KeyError::Several));
+    let small = include_str!("../fixtures/keys/rsa-1024.pem");
+    assert_eq!(PrivateKey::from_pem(small).err(), Some(KeyError::NotUsable));
+    assert!(contains_private_key(small.as_bytes()) && !contains_private_key(key.public_key().to_pem().as_bytes()));
 
     assert_eq!(PublicKey::from_pem("not a key"), Err(KeyError::NotPem));
     let private = PublicKey::from_pem(&key.to_pem());

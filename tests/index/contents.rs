@@ -1,7 +1,9 @@
 //! What the index lists.
 
 use git_hexmirror::hex::registry::Timestamp;
+use git_hexmirror::hex::tarball::{Tarball, TarballLimits};
 use git_hexmirror::model::{IndexFile, Version};
+use git_hexmirror::store::{ReleaseEncoder, Repository, Transaction};
 
 use crate::support::registry::{Registry, tarball};
 use crate::support::stage::{PINNED, Stage};
@@ -109,4 +111,25 @@ fn a_release_with_the_metadata_of_another_one_is_left_out_and_named() {
     assert_eq!(versions(&index, "epsilon"), [""; 0]);
     assert_eq!(versions(&index, "alpha"), ["1.0.0"]);
     stage.run(&["verify"]).ok();
+}
+
+/// Someone who may write the mirror branch adds a release that nobody published.
+#[test]
+fn a_release_that_upstream_does_not_list_is_not_signed() {
+    let stage = Stage::mirrored();
+    let mut rogue = Registry::sample();
+    rogue.publish("alpha 9.0.0", &[], &[("lib/alpha.ex".into(), "rogue".into())]);
+    let id = crate::support::registry::release_id("alpha 9.0.0");
+    let repository = Repository::open(&stage.project).unwrap();
+    let branch = repository.branch("hexmirror").unwrap();
+    let base = repository.snapshot(&branch).unwrap();
+    let mut transaction = Transaction::begin(&repository, &branch, base.as_ref()).unwrap();
+    let encoder = ReleaseEncoder::new(&repository, TarballLimits::default()).unwrap();
+    let tarball = &rogue.get("alpha 9.0.0").tarball;
+    let tarball = Tarball::open(tarball, &TarballLimits::default()).unwrap();
+    transaction.add_release(encoder.encode(id, &tarball).unwrap()).unwrap();
+    transaction.publish("by hand").unwrap();
+    let ran = stage.run(&["index", "--init"]).ok();
+    ran.says("the index does not list alpha 9.0.0: the registry entry does not list it");
+    assert_eq!(versions(&Index::of(&stage), "alpha"), ["1.0.0"]);
 }

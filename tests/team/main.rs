@@ -14,6 +14,7 @@ mod everyday;
 mod forge;
 mod git_dependencies;
 mod hooks;
+mod index;
 mod places;
 mod pre_push;
 mod prune;

@@ -5,6 +5,8 @@
 
 mod lists;
 mod package;
+#[cfg(test)]
+mod tests;
 
 pub use lists::Lists;
 pub use package::{LeftOut, Rejection, StoredMetadata, indexed_package};
