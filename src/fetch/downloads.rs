@@ -75,18 +75,6 @@ impl Downloads {
         remove(&path).map_err(FetchError::io("remove", path))
     }
 
-    /// Removes all kept registry entries after they were stored on the mirror branch.
-    ///
-    /// # Errors
-    /// [`FetchError::Io`] if they cannot be removed.
-    pub fn forget_entries(&self) -> Result<(), FetchError> {
-        let folder = self.entries();
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FetchError::io("remove", folder)(error)),
-            _ => Ok(()),
-        }
-    }
-
     /// Returns the folder of the kept registry entries.
     pub(super) fn entries(&self) -> PathBuf {
         self.folder.join("entries")

@@ -50,9 +50,4 @@ impl Signed {
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload
     }
-
-    /// Returns the signature, which is empty if it is missing.
-    pub fn signature(&self) -> &[u8] {
-        &self.signature
-    }
 }
