@@ -1,12 +1,16 @@
 //! Checks that the sources respect the layers that `src/lib.rs` describes: imports only point downward, each external
 //! capability is used in one place, and the library neither reads the environment nor prints.
 
+#[path = "support/file_graph.rs"]
+mod file_graph;
 #[path = "support/source.rs"]
 mod source;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use file_graph::Sources;
 
 /// Every module of the library, with the modules that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -178,6 +182,69 @@ fn every_module_is_assigned_to_a_layer() {
         }
         below.insert(*module);
     }
+}
+
+/// Returns the sources of a crate below a folder, by module.
+fn sources(root: &Path) -> Sources {
+    let mut sources = Sources::new();
+    for file in rust_files(root).into_iter().filter(|file| !file.ends_with("tests.rs")) {
+        let below = file.strip_prefix(root).expect("a file below the folder").with_extension("");
+        let mut module: Vec<String> = below.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        if module[0] == "bin" {
+            continue;
+        }
+        module.pop_if(|last| matches!(last.as_str(), "mod" | "lib" | "main"));
+        sources.insert(module, fs::read_to_string(&file).expect("a source is Unicode"));
+    }
+    sources
+}
+
+/// Circles that remain, by one of their files. Only ever remove from this list.
+const REMAINING_CIRCLES: &[&str] = &["ops/error"];
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeSet::new();
+    for (root, tops) in [(source.clone(), &["ops", "serve"][..]), (source.join("bin/git-hexmirror"), &[])] {
+        let graph = file_graph::graph(&sources(&root));
+        assert!(graph.values().flatten().count() > 50, "too few imports were found in {}", root.display());
+        for circle in file_graph::circles(&graph) {
+            let names: Vec<String> = circle.iter().map(|module| module.join("/")).collect();
+            let is_checked = |module: &Vec<String>| tops.is_empty() || tops.contains(&module[0].as_str());
+            if circle.iter().all(|module| !module.is_empty()) && circle.iter().any(is_checked) {
+                found.insert(names.join(", "));
+            }
+        }
+    }
+    let is_known =
+        |circle: &String| REMAINING_CIRCLES.iter().any(|known| circle.split(", ").any(|file| file == *known));
+    let new: Vec<&String> = found.iter().filter(|circle| !is_known(circle)).collect();
+    assert!(new.is_empty(), "{new:#?}");
+    for known in REMAINING_CIRCLES {
+        assert!(
+            found.iter().any(|circle| circle.contains(known)),
+            "the circle of {known} is gone: remove it from the list"
+        );
+    }
+}
+
+#[test]
+fn circles_are_detected() {
+    let circles = |files: &[(&str, &str)]| -> Vec<String> {
+        let module = |path: &str| path.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let sources = files.iter().map(|(path, text)| (module(path), (*text).to_owned())).collect();
+        let names = |circle: BTreeSet<Vec<String>>| circle.iter().map(|module| module.join("/")).collect::<Vec<_>>();
+        file_graph::circles(&file_graph::graph(&sources)).into_iter().map(|circle| names(circle).join(" ")).collect()
+    };
+    let root = ("x", "mod a; mod b; pub use a::A; pub(in crate::x) use self::b::{B as Other, B};");
+    assert_eq!(circles(&[root, ("x/a", "use super::B;"), ("x/b", "fn f() { super::a::g() }")]), ["x/a x/b"]);
+    assert_eq!(circles(&[root, ("x/a", "use crate::x::B;"), ("x/b", "use super::A;")]), ["x/a x/b"]);
+    assert_eq!(
+        circles(&[root, ("x/a", "use super::B;"), ("x/b", "#[cfg(test)] mod tests { use super::super::A; }")]),
+        [""; 0]
+    );
+    assert_eq!(circles(&[("x", "mod a; use a::A; struct X;"), ("x/a", "use super::X;")]), ["x x/a"]);
 }
 
 #[test]
