@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::index::check;
+use super::index::check::{self, IndexCheck};
 use super::parallel::{cores, in_parallel_with};
 use super::project::Project;
 use super::project::hex_repositories::HexRepositories;
@@ -108,7 +108,13 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         });
         damages.extend(found?);
     }
-    let index = check::check(project, &snapshot, progress.as_ref())?;
+    let index = match check::check(project, &snapshot, progress.as_ref()) {
+        Err(OpError::Store(error)) => {
+            damages.extend(self::damages("the pinned index", &error)?);
+            IndexCheck::default()
+        }
+        index => index?,
+    };
     damages.extend(index.damages);
     damages.sort();
     damages.dedup();

@@ -55,11 +55,6 @@ impl IndexPlan {
         Self { build: build.collect(), remove, whole, dropped }
     }
 
-    /// Returns whether the index matches the stored releases.
-    pub fn is_empty(&self) -> bool {
-        self.build.is_empty() && self.remove.is_empty() && self.dropped.is_empty()
-    }
-
     /// Returns the number of packages whose entries differ.
     pub fn packages(&self) -> usize {
         self.build.len() + self.remove.len()
