@@ -76,7 +76,9 @@ def kind_of(path):
     name = path.rsplit("/")[-1]
     if path.startswith("git/"):
         return "git pack" if name.endswith(".pack") else "git index" if name.endswith(".idx") else "git ref"
-    for kind in ("manifest", "mirror.toml", "metadata.config", "recipe"):
+    if path.startswith("manifest/"):
+        return "manifest"
+    for kind in ("mirror.toml", "metadata.config", "recipe"):
         if name == kind:
             return kind
     return "registry" if "/registry/" in path else "contents"

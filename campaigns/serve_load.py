@@ -65,7 +65,7 @@ def main():
     program, project = sys.argv[1], sys.argv[2]
     idle, slow, bodies = ([int(text) for text in sys.argv[3:]] + [10000, 200, 8][len(sys.argv) - 3 :])[:3]
     idle = min(idle, open_files() - 2 * slow - bodies - 200)
-    show = ["git", "-C", project, "show", "hexmirror:manifest"]
+    show = ["git", "-C", project, "grep", "-h", "-e", "", "hexmirror", "--", "manifest"]
     lines = [line.split() for line in subprocess.run(show, check=True, capture_output=True, text=True).stdout.splitlines()]
     releases = [line for line in lines if line[0] == "hex" and line[1] == "hexpm"]
     address, revision = next((line[1], line[2]) for line in lines if line[0] == "git")

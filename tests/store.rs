@@ -104,17 +104,17 @@ fn nothing_is_published_that_refers_to_missing_or_damaged_objects() {
             let id = sandbox.git("project", &["rev-parse", path]);
             folder.join(".git/objects").join(&id[..2]).join(&id[2..])
         };
-        let blob = loose("other:hex/hexpm/packages/taken/contents/lib/x.ex");
+        let blob = loose("other:hex/hexpm/packages/99/taken/contents/lib/x.ex");
         std::fs::remove_file(&blob).unwrap();
         if damage == "another" {
-            std::fs::copy(loose("hexmirror:hex/hexpm/packages/own/contents/lib/x.ex"), &blob).unwrap();
+            std::fs::copy(loose("hexmirror:hex/hexpm/packages/5b/own/contents/lib/x.ex"), &blob).unwrap();
         }
         let (repository, branch) = open(&folder);
         let base = repository.snapshot(&branch).unwrap().unwrap();
         let mut transaction = Transaction::begin(&repository, &branch, Some(&base)).unwrap();
         transaction.copy_release(&repository.snapshot(&other).unwrap().unwrap(), &made_up("taken").0).unwrap();
         let refused = transaction.publish("Take\n");
-        let path = "hex/hexpm/packages/taken/contents/lib/x.ex";
+        let path = "hex/hexpm/packages/99/taken/contents/lib/x.ex";
         assert!(
             matches!(&refused, Err(StoreError::Damaged { path: named, .. }) if named == path),
             "{damage}: {refused:?}"

@@ -1,8 +1,9 @@
 //! The manifest: a list of everything in a snapshot of the mirror, one item per line.
 //!
-//! The manifest is derived from the rest of the tree. It exists so that reading one blob is enough to tell whether a
-//! lock is fresh. It has a canonical form, and any deviation (another order, a repeated line, upper-case digits, `007`,
-//! a missing final newline) is an error. Lines are sorted as text:
+//! The manifest is derived from the rest of the tree. It exists so that reading it is enough to tell whether a lock is
+//! fresh. It has a canonical form, and any deviation (another order, a repeated line, upper-case digits, `007`, a missing
+//! final newline) is an error. Lines are sorted as text. The branch stores them in several files, see
+//! [`super::ManifestPart`]; up to format 2, it stored them in one:
 //!
 //! ```text
 //! hex <repository> <package> <version> <storage> <tarball bytes> <outer checksum> <inner checksum>
@@ -37,6 +38,12 @@ pub struct ManifestError {
     pub line: usize,
     /// The line, truncated to 200 characters; empty if the text ends before this line.
     pub text: String,
+}
+
+impl ManifestError {
+    fn at(index: usize, line: &str) -> Self {
+        Self { line: index + 1, text: line.chars().take(200).collect() }
+    }
 }
 
 /// The form in which the branch stores a release.
@@ -154,6 +161,15 @@ impl Manifest {
         format!("git {address} {revision} ")
     }
 
+    /// Parses lines in any order.
+    pub(super) fn read_lines(text: &str) -> Result<Self, ManifestError> {
+        let mut manifest = Self::default();
+        for (index, line) in text.lines().enumerate() {
+            manifest.read_line(line).ok_or_else(|| ManifestError::at(index, line))?;
+        }
+        Ok(manifest)
+    }
+
     fn read_line(&mut self, line: &str) -> Option<()> {
         let fields: Vec<&str> = line.split(' ').collect();
         match fields[..] {
@@ -202,46 +218,71 @@ impl FromStr for Manifest {
     type Err = ManifestError;
 
     fn from_str(text: &str) -> Result<Self, ManifestError> {
-        let mut manifest = Self::default();
-        let error =
-            |index: usize, line: &str| ManifestError { line: index + 1, text: line.chars().take(200).collect() };
-        for (index, line) in text.lines().enumerate() {
-            manifest.read_line(line).ok_or_else(|| error(index, line))?;
-        }
-        let written = manifest.to_string();
-        if written == text {
-            return Ok(manifest);
-        }
-        // Compares line endings too: the last one may be missing, or one may be CRLF.
-        let (mut found, mut expected) = (text.split_inclusive('\n'), written.split_inclusive('\n'));
-        let index = found.clone().zip(&mut expected).take_while(|(found, expected)| found == expected).count();
-        Err(error(index, found.nth(index).unwrap_or_default().trim_end()))
+        let manifest = Self::read_lines(text)?;
+        check_spelling(text, &manifest.to_string()).map(|()| manifest)
     }
 }
 
 impl fmt::Display for Manifest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let releases = self.releases.iter().map(|(id, stored)| {
-            let StoredRelease { outer, inner, storage, bytes } = stored;
-            let storage = storage.as_str();
-            format!("{}{storage} {bytes} {outer} {inner}\n", Self::release_line(id))
-        });
-        let entries = self.entries.iter().map(|(id, StoredEntry { checksum, bytes })| {
-            format!("registry {} {} {bytes} {checksum}\n", id.repository, id.package)
-        });
-        let signers =
-            self.signers.iter().map(|(repository, fingerprint)| format!("signer {repository} {fingerprint}\n"));
-        let absent = self.absent.iter().map(|id| format!("absent {} {}\n", id.repository, id.package));
-        let index = self.index.iter().map(|(id, source)| format!("index {} {} {source}\n", id.repository, id.package));
-        let index_signers = self.index_signers.iter();
-        let index_signers =
-            index_signers.map(|(repository, fingerprint)| format!("index-signer {repository} {fingerprint}\n"));
+        let releases = self.releases.iter().map(|(id, stored)| of_release(id, stored));
+        let entries = self.entries.iter().map(|(id, stored)| of_entry(id, stored));
+        let signers = self.signers.iter().map(|(repository, fingerprint)| of_signer(repository, fingerprint));
         let git = self.git.iter().flat_map(|(address, stored)| stored.lines(address));
-        let lines = releases.chain(entries).chain(signers).chain(absent).chain(index).chain(index_signers);
-        let mut lines: Vec<String> = lines.chain(git).collect();
-        lines.sort_unstable();
-        lines.iter().try_for_each(|line| f.write_str(line))
+        let lines = releases.chain(entries).chain(signers).chain(self.absent.iter().map(of_absent)).chain(git);
+        let index = self.index.iter().map(|(id, source)| of_index(id, *source));
+        let index_signers = self.index_signers.iter().map(|(name, signer)| of_index_signer(name, signer));
+        let lines = lines.chain(index).chain(index_signers);
+        f.write_str(&sorted(lines.collect()))
     }
+}
+
+/// Returns the line of a release.
+pub(super) fn of_release(id: &ReleaseId, stored: &StoredRelease) -> String {
+    let StoredRelease { outer, inner, storage, bytes } = stored;
+    format!("{}{} {bytes} {outer} {inner}\n", Manifest::release_line(id), storage.as_str())
+}
+
+/// Returns the line of a registry entry.
+pub(super) fn of_entry(id: &EntryId, StoredEntry { checksum, bytes }: &StoredEntry) -> String {
+    format!("registry {} {} {bytes} {checksum}\n", id.repository, id.package)
+}
+
+/// Returns the line of a registry entry that upstream does not have.
+pub(super) fn of_absent(id: &EntryId) -> String {
+    format!("absent {} {}\n", id.repository, id.package)
+}
+
+/// Returns the line of a repository's signer.
+pub(super) fn of_signer(repository: &RepositoryName, fingerprint: &Fingerprint) -> String {
+    format!("signer {repository} {fingerprint}\n")
+}
+
+/// Returns the line of a package in the pinned index.
+pub(super) fn of_index(id: &EntryId, source: IndexSource) -> String {
+    format!("index {} {} {source}\n", id.repository, id.package)
+}
+
+/// Returns the line of the key that signs a repository's pinned index.
+pub(super) fn of_index_signer(repository: &RepositoryName, fingerprint: &Fingerprint) -> String {
+    format!("index-signer {repository} {fingerprint}\n")
+}
+
+/// Returns the text of some lines.
+pub(super) fn sorted(mut lines: Vec<String>) -> String {
+    lines.sort_unstable();
+    lines.concat()
+}
+
+/// Compares a text with how it is written. Reports the first line that differs.
+pub(super) fn check_spelling(text: &str, written: &str) -> Result<(), ManifestError> {
+    if written == text {
+        return Ok(());
+    }
+    // Compares line endings too: the last one may be missing, or one may be CRLF.
+    let (mut found, mut expected) = (text.split_inclusive('\n'), written.split_inclusive('\n'));
+    let index = found.clone().zip(&mut expected).take_while(|(found, expected)| found == expected).count();
+    Err(ManifestError::at(index, found.nth(index).unwrap_or_default().trim_end()))
 }
 
 #[cfg(test)]

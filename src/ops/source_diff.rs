@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::project::revisions::Between;
 use super::{OpError, Project, Result, mirror};
 use crate::git::{ProjectGit, Show, TreePair};
-use crate::model::Manifest;
+use crate::model::{Manifest, ManifestPart};
 use crate::plan::{LockChange, Locked, lock_changes, locked};
 use crate::store::{DiffRepository, ObjectId, ScratchObjects, Snapshot, StoreError};
 
@@ -116,7 +116,7 @@ impl SourceDiff {
         mirror(project)?;
         let sides = changes.iter().flat_map(|change| change.before().into_iter().chain(change.after()));
         let sides: Vec<&Locked> = sides.collect();
-        let lines: Vec<String> = sides.iter().filter_map(|locked| line(locked)).collect();
+        let lines: Vec<(ManifestPart, String)> = sides.iter().filter_map(|locked| line(locked)).collect();
         let has = |index: usize, manifest: &Manifest| holds(manifest, sides[index]);
         let found = project.repository.find_in_history(&project.branch, &lines, has)?;
         let git = project.git(false)?;
@@ -227,11 +227,12 @@ fn plain(name: &str) -> String {
     name.chars().map(fine).collect()
 }
 
-/// Returns the beginning of a dependency's line in the manifest, or `None` if the dependency cannot be mirrored.
-fn line(locked: &Locked) -> Option<String> {
+/// Returns the beginning of a dependency's line in the manifest and the part with the line, or `None` if the dependency
+/// cannot be mirrored.
+fn line(locked: &Locked) -> Option<(ManifestPart, String)> {
     match locked {
-        Locked::Release(pin) => Some(Manifest::release_line(&pin.id)),
-        Locked::Revision(pin) => Some(Manifest::revision_line(pin.url.address(), pin.revision)),
+        Locked::Release(pin) => Some((ManifestPart::of(&pin.id.package), Manifest::release_line(&pin.id))),
+        Locked::Revision(pin) => Some((ManifestPart::Git, Manifest::revision_line(pin.url.address(), pin.revision))),
         Locked::Unmirrored(_) | Locked::Unknown(_) => None,
     }
 }

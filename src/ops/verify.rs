@@ -20,7 +20,7 @@ use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, RepositoryName, StoredGit, local_cause};
 use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
-use crate::store::{CheckedTrees, Damage, ObjectId, Snapshot};
+use crate::store::{CheckedTrees, Damage, ObjectId, Snapshot, StoreError};
 
 /// The result of a verification.
 #[derive(Debug, Clone)]
@@ -85,7 +85,11 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     let without_key = |id: &&EntryId| !keys.contains_key(&id.repository);
     let unverified: BTreeSet<EntryId> = manifest.entries.keys().filter(without_key).cloned().collect();
     report_unverified(&unverified, progress.as_ref());
-    signers::of_readable(project, &manifest, progress.as_ref())?;
+    match signers::of_readable(project, &snapshot, progress.as_ref()) {
+        // Damage has been reported already.
+        Err(OpError::Store(StoreError::Damaged { .. })) => {}
+        signers => drop(signers?),
+    }
     let checks = Checks { wanted: &wanted, keys, foreign: AtomicBool::new(false) };
     let entries: Vec<EntryId> = manifest.entries.keys().cloned().collect();
     let found = check_all(&snapshot, &entries, |snapshot, id| {

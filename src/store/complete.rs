@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use gix::ObjectId;
 
 use super::pack::Installed;
-use super::{Repository, Result, Snapshot, StoreError, inventory, layout};
-use crate::model::Manifest;
+use super::{Repository, Result, Snapshot, StoreError};
 
 /// The largest object that is read, in bytes. For larger ones only their existence is checked.
 const MAX_READ: u64 = 8 << 20;
@@ -22,14 +21,7 @@ impl Repository {
         let tree = self.tree_at(commit)?.id;
         let walk = Walk { repository: self, installed };
         walk.folder("", tree, base.map(Snapshot::tree))?;
-        let id = self.blob_at(commit, layout::MANIFEST)?;
-        let id = id.ok_or_else(|| StoreError::damaged(layout::MANIFEST)("it is missing"))?;
-        let text = self.read_blob(id, layout::MANIFEST)?;
-        let text = std::str::from_utf8(&text).map_err(StoreError::damaged(layout::MANIFEST))?;
-        let manifest: Manifest = text.parse().map_err(StoreError::damaged(layout::MANIFEST))?;
-        let before = base.map(|base| Ok::<_, StoreError>((base.tree(), base.manifest()?))).transpose()?;
-        let listing = inventory::list(self, tree, &manifest, before)?;
-        match inventory::compare(&manifest, &listing).into_iter().next() {
+        match Snapshot::unchecked(self, commit)?.mismatches(base)?.into_iter().next() {
             Some(damage) => Err(StoreError::damaged(damage.path)(damage.problem)),
             None => Ok(()),
         }

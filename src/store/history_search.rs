@@ -9,22 +9,22 @@ use gix::traverse::commit::simple::CommitTimeOrder;
 
 use super::Branch;
 use super::{Repository, Result, Snapshot, StoreError, layout};
-use crate::model::Manifest;
+use crate::model::{Manifest, ManifestPart};
 
 impl Repository {
     /// Searches for several items in the branch, in the tracking refs of remotes, and in the histories of all of these,
     /// newest first. Returns the first snapshot that has each item, or `None` if there is none.
     ///
-    /// `lines` are the beginnings of the items' lines in the manifest. `has` returns whether a manifest that contains
-    /// such a line has the item with that index. The search stops at history that cannot be read, such as the end of a
-    /// shallow clone.
+    /// `lines` are the beginnings of the items' lines in the manifest, each with the part that it is in. `has` returns
+    /// whether a manifest that contains such a line has the item with that index. The search stops at history that cannot
+    /// be read, such as the end of a shallow clone.
     ///
     /// # Errors
     /// Fails if the branch or a tracking ref cannot be read.
     pub fn find_in_history(
         &self,
         branch: &Branch,
-        lines: &[String],
+        lines: &[(ManifestPart, String)],
         has: impl Fn(usize, &Manifest) -> bool,
     ) -> Result<Vec<Option<Snapshot>>> {
         let mut found: Vec<Option<Snapshot>> = vec![None; lines.len()];
@@ -33,29 +33,44 @@ impl Repository {
         let tips: Vec<ObjectId> = own.into_iter().chain(remote).collect();
         let mut seen = HashSet::new();
         for commit in tips.iter().copied().chain(self.newest_first(&tips)?) {
-            if found.iter().all(Option::is_some) {
+            let open: Vec<usize> = (0..lines.len()).filter(|index| found[*index].is_none()).collect();
+            if open.is_empty() {
                 break;
             }
-            // Commits with the same manifest hold the same items.
-            let Ok(Some(manifest)) = self.blob_at(commit, layout::MANIFEST) else { continue };
-            if !seen.insert(manifest) {
-                continue;
+            let mut candidates = Vec::new();
+            for index in open {
+                let (part, line) = &lines[index];
+                // Commits with the same part of the manifest hold the same items.
+                let Some(blob) = self.part_at(commit, *part).filter(|blob| seen.insert((index, *blob))) else {
+                    continue;
+                };
+                if self.git.find_object(blob).is_ok_and(|text| text.data.contains_str(line)) {
+                    candidates.push(index);
+                }
             }
-            let Ok(text) = self.git.find_object(manifest) else { continue };
-            let open = |index: &usize| found[*index].is_none() && text.data.contains_str(&lines[*index]);
-            let candidates: Vec<usize> = (0..lines.len()).filter(open).collect();
             if candidates.is_empty() {
                 continue;
             }
             let Ok(snapshot) = Snapshot::at(self, branch, commit) else { continue };
-            let Ok(manifest) = snapshot.manifest() else { continue };
             for index in candidates {
-                if has(index, manifest) {
+                if snapshot.part(lines[index].0).is_ok_and(|manifest| has(index, &manifest)) {
                     found[index] = Some(snapshot.clone());
                 }
             }
         }
         Ok(found)
+    }
+
+    /// Returns the blob with a part of a commit's manifest, or with all of the manifest if it is not divided.
+    fn part_at(&self, commit: ObjectId, part: ManifestPart) -> Option<ObjectId> {
+        let tree = self.tree_at(commit).ok()?;
+        let manifest = tree.find_entry(layout::MANIFEST)?;
+        if manifest.mode().is_blob() {
+            return Some(manifest.object_id());
+        }
+        let folder = self.git.find_tree(manifest.object_id()).ok()?;
+        let entry = folder.find_entry(part.to_string().as_str())?;
+        entry.mode().is_blob().then(|| entry.object_id())
     }
 
     /// Returns the commits reachable from `tips`, newest first, up to the first one that cannot be read.

@@ -30,9 +30,9 @@ impl Snapshot {
     /// # Errors
     /// Fails if the release is damaged.
     pub fn metadata(&self, id: &ReleaseId) -> Result<Option<Vec<u8>>> {
-        let manifest = self.manifest()?;
+        let manifest = self.manifest_of(&id.package)?;
         let Some(stored) = manifest.releases.get(id) else { return Ok(None) };
-        let path = layout::release_path(manifest, id);
+        let path = self.release_path(&manifest, id);
         match stored.storage {
             Storage::Unpacked => {
                 let path = format!("{path}/{}", layout::METADATA);

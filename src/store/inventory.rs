@@ -1,14 +1,16 @@
 //! Compares a manifest with its tree: every line must have its paths, and every path must belong to a line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
+use std::sync::Arc;
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::objs::tree::EntryMode;
 
+use super::layout::Layout;
 use super::{Damage, Repository, Result, Snapshot, StoreError, layout};
-use crate::model::{GitContent, IndexFile, Manifest, ReleaseId, Storage, StoredGit, StoredRelease};
+use crate::model::{GitContent, IndexFile, Manifest, ManifestPart, ReleaseId, Storage, StoredGit, StoredRelease};
 
 /// The paths of a tree and their kinds. Folders that are not descended into are listed as such.
 pub(super) type Listing = BTreeMap<String, Node>;
@@ -34,18 +36,28 @@ enum Unit<'a> {
 }
 
 /// Compares a manifest with its tree. Reports paths that are missing, have the wrong kind, or belong to no line.
-pub(super) fn compare(manifest: &Manifest, listing: &Listing) -> Vec<Damage> {
+/// Without `changed`, everything is compared; otherwise, only these parts of the manifest.
+pub(super) fn compare(
+    layout: Layout,
+    manifest: &Manifest,
+    changed: Option<&BTreeSet<ManifestPart>>,
+    listing: &Listing,
+) -> Vec<Damage> {
     let mut comparison =
         Comparison { left: listing.iter().map(|(path, node)| (path.as_str(), node)).collect(), damages: Vec::new() };
-    for path in [layout::MANIFEST, layout::MIRROR, layout::README] {
+    for path in [layout::MIRROR, layout::README] {
         comparison.file(path.to_owned());
     }
-    for id in manifest.entries.keys() {
-        comparison.file(layout::entry_path(id));
+    match layout {
+        Layout::Flat => comparison.file(layout::MANIFEST.to_owned()),
+        Layout::Sharded => {
+            let parts = manifest.parts().into_iter();
+            let parts = parts.filter(|part| changed.is_none_or(|changed| changed.contains(part)));
+            parts.for_each(|part| comparison.file(layout::part_path(part)));
+        }
     }
-    for repository in manifest.signers.keys().filter(|repository| !manifest.has_entries_of(repository)) {
-        let problem = format!("it records a signer of {repository}, of which it has no registry entry");
-        comparison.damages.push(damage(layout::MANIFEST.to_owned(), &problem));
+    for id in manifest.entries.keys() {
+        comparison.file(layout.entry_path(id));
     }
     for repository in manifest.index_signers.keys() {
         for file in [IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions] {
@@ -60,7 +72,7 @@ pub(super) fn compare(manifest: &Manifest, listing: &Listing) -> Vec<Damage> {
         }
     }
     for (id, stored) in &manifest.releases {
-        comparison.release(layout::release_path(manifest, id), stored.storage);
+        comparison.release(layout.release_path(manifest, id), stored.storage);
     }
     for (address, stored) in &manifest.git {
         comparison.git(address.tree_path(), stored);
@@ -134,27 +146,49 @@ fn damage(path: String, problem: &str) -> Damage {
     Damage { path, problem: problem.to_owned() }
 }
 
-/// Lists a tree to the depth that [`compare`] needs. `before` is the tree and manifest of a base; what is the same in
-/// the base is not read.
-///
-/// # Errors
-/// Fails if a tree cannot be read.
-pub(super) fn list(
-    repository: &Repository,
+/// The tree of a snapshot with the part of its manifest that is compared.
+#[derive(Clone, Copy)]
+struct Inventory<'a> {
+    layout: Layout,
     tree: ObjectId,
-    manifest: &Manifest,
-    before: Option<(ObjectId, &Manifest)>,
-) -> Result<Listing> {
-    let units_before = before.map(|(_, manifest)| units(manifest)).unwrap_or_default();
-    let mut lister = Lister { repository, units: units(manifest), units_before, listing: Listing::new() };
-    lister.folder("", tree, before.map(|(tree, _)| tree), Inside::Nothing)?;
-    Ok(lister.listing)
+    manifest: &'a Manifest,
 }
 
-fn units(manifest: &Manifest) -> HashMap<String, Unit<'_>> {
-    let release = |(id, stored)| (layout::release_path(manifest, id), Unit::Release(id, stored));
-    let releases = manifest.releases.iter().map(release);
-    releases.chain(manifest.git.iter().map(|(address, stored)| (address.tree_path(), Unit::Git(stored)))).collect()
+impl<'a> Inventory<'a> {
+    fn units(self) -> HashMap<String, Unit<'a>> {
+        let release = |(id, stored)| (self.layout.release_path(self.manifest, id), Unit::Release(id, stored));
+        let git = self.manifest.git.iter().map(|(address, stored)| (address.tree_path(), Unit::Git(stored)));
+        self.manifest.releases.iter().map(release).chain(git).collect()
+    }
+
+    /// Lists the tree to the depth that [`compare`] needs. What is the same in a base is not read. Without a base,
+    /// everything is listed; otherwise, only what belongs to the `changed` parts of the manifest, or to none.
+    ///
+    /// # Errors
+    /// Fails if a tree cannot be read.
+    fn list(
+        self,
+        repository: &Repository,
+        base: Option<Self>,
+        changed: Option<&BTreeSet<ManifestPart>>,
+    ) -> Result<Listing> {
+        let units_before = base.map(Self::units).unwrap_or_default();
+        let listing = Listing::new();
+        let mut lister = Lister { repository, units: self.units(), units_before, changed, listing };
+        lister.folder("", self.tree, base.map(|base| base.tree), Inside::Nothing)?;
+        Ok(lister.listing)
+    }
+}
+
+/// Returns the part of the manifest that describes everything at a path and below, if there is one.
+fn part_of(path: &str) -> Option<ManifestPart> {
+    match path.split('/').collect::<Vec<_>>()[..] {
+        ["git"] => Some(ManifestPart::Git),
+        ["hex", _, "index"] => Some(ManifestPart::Index),
+        [layout::MANIFEST, part] => part.parse().ok(),
+        ["hex", _, "packages" | "registry", shard] => shard.parse().ok().map(ManifestPart::Packages),
+        _ => None,
+    }
 }
 
 /// Returns whether a tree contains the files of a git repository.
@@ -163,7 +197,7 @@ fn units(manifest: &Manifest) -> HashMap<String, Unit<'_>> {
 /// Fails if the tree cannot be read.
 pub(super) fn holds_git(repository: &Repository, path: &str, tree: ObjectId, stored: &StoredGit) -> Result<bool> {
     let (units, units_before) = Default::default();
-    let mut lister = Lister { repository, units, units_before, listing: Listing::new() };
+    let mut lister = Lister { repository, units, units_before, changed: None, listing: Listing::new() };
     lister.folder(path, tree, None, Inside::Git(path.len() + 1))?;
     let left = lister.listing.iter().map(|(path, node)| (path.as_str(), node)).collect();
     let mut comparison = Comparison { left, damages: Vec::new() };
@@ -184,6 +218,8 @@ struct Lister<'a> {
     repository: &'a Repository,
     units: HashMap<String, Unit<'a>>,
     units_before: HashMap<String, Unit<'a>>,
+    /// The parts of the manifest that are compared, or `None` for all.
+    changed: Option<&'a BTreeSet<ManifestPart>>,
     listing: Listing,
 }
 
@@ -206,6 +242,9 @@ impl Lister<'_> {
         }
         for (name, (mode, id)) in entries {
             let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            if self.changed.is_some_and(|changed| part_of(&below).is_some_and(|part| !changed.contains(&part))) {
+                continue;
+            }
             let node = match inside {
                 Inside::Release if mode.is_tree() => Node::Folder,
                 _ if mode.is_tree() => {
@@ -253,9 +292,67 @@ impl Snapshot {
     /// # Errors
     /// Fails if the manifest or a tree cannot be read.
     pub fn mismatches(&self, base: Option<&Self>) -> Result<Vec<Damage>> {
-        let manifest = self.manifest()?;
-        let before = base.map(|base| Ok::<_, StoreError>((base.tree(), base.manifest()?))).transpose()?;
-        Ok(compare(manifest, &list(&self.repository, self.tree(), manifest, before)?))
+        let layout = self.layout();
+        let changed = match base {
+            Some(base) if layout == Layout::Sharded && base.layout() == layout => Some(self.changed_parts(base)?),
+            _ => None,
+        };
+        let read = |snapshot: &Self| match &changed {
+            Some(changed) => snapshot.some_parts(changed),
+            None => Ok(snapshot.manifest()?.clone()),
+        };
+        let (manifest, before) = (read(self)?, base.map(read).transpose()?);
+        let inventory = Inventory { layout, tree: self.tree, manifest: &manifest };
+        let before = base.zip(before.as_ref());
+        let before = before.map(|(base, manifest)| Inventory { layout: base.layout(), tree: base.tree, manifest });
+        let listing = inventory.list(&self.repository, before, changed.as_ref())?;
+        let mut damages = compare(layout, &manifest, changed.as_ref(), &listing);
+        let known = self.repositories_with_entries()?;
+        for repository in manifest.signers.keys().filter(|repository| !known.contains(*repository)) {
+            let problem = format!("it records a signer of {repository}, of which it has no registry entry");
+            damages.push(damage(layout::MANIFEST.to_owned(), &problem));
+        }
+        Ok(damages)
+    }
+
+    /// Combines some parts of the manifest.
+    fn some_parts(&self, parts: &BTreeSet<ManifestPart>) -> Result<Manifest> {
+        let parts = parts.iter().map(|part| self.part(*part)).collect::<Result<Vec<_>>>()?;
+        Ok(Manifest::combined(parts.iter().map(Arc::as_ref)))
+    }
+
+    /// Returns the parts of the manifest that differ from a base's, or that describe something that differs.
+    fn changed_parts(&self, base: &Self) -> Result<BTreeSet<ManifestPart>> {
+        let (now, before) = (self.described()?, base.described()?);
+        let differing = now.iter().filter(|(path, id)| before.get(*path) != Some(id));
+        let gone = before.keys().filter(|path| !now.contains_key(*path));
+        let mut changed: BTreeSet<_> =
+            differing.map(|(path, _)| path).chain(gone).filter_map(|path| part_of(path)).collect();
+        // A signer may only be recorded for a repository of which there is an entry.
+        if self.repositories_with_entries()? != base.repositories_with_entries()? {
+            changed.insert(ManifestPart::Signers);
+        }
+        Ok(changed)
+    }
+
+    /// Returns the ids of all paths that a part of the manifest describes as a whole.
+    fn described(&self) -> Result<HashMap<String, ObjectId>> {
+        let mut found = HashMap::new();
+        let mut folders = vec![(String::new(), self.tree)];
+        while let Some((folder, id)) = folders.pop() {
+            for (name, (mode, id)) in self.repository.folder_entries(&folder, id)? {
+                let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+                if part_of(&path).is_some() {
+                    found.insert(path, id);
+                } else if mode.is_tree()
+                    && (path.starts_with("hex") || path == layout::MANIFEST)
+                    && path.matches('/').count() < 3
+                {
+                    folders.push((path, id));
+                }
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -284,12 +381,14 @@ mod tests {
         let mut listing = Listing::new();
         for path in [
             "README.md",
-            "manifest",
+            "manifest/8e",
+            "manifest/git",
+            "manifest/index",
             "mirror.toml",
-            "hex/hexpm/packages/alpha/tarball",
-            "hex/hexpm/packages/alpha@1.0.0/metadata.config",
-            "hex/hexpm/packages/alpha@1.0.0/recipe",
-            "hex/hexpm/registry/alpha",
+            "hex/hexpm/packages/8e/alpha/tarball",
+            "hex/hexpm/packages/8e/alpha@1.0.0/metadata.config",
+            "hex/hexpm/packages/8e/alpha@1.0.0/recipe",
+            "hex/hexpm/registry/8e/alpha",
             "hex/hexpm/index/public_key",
             "hex/hexpm/index/names",
             "hex/hexpm/index/versions",
@@ -297,7 +396,7 @@ mod tests {
         ] {
             listing.insert(path.into(), Node::File(None));
         }
-        listing.insert("hex/hexpm/packages/alpha@1.0.0/contents".into(), Node::Folder);
+        listing.insert("hex/hexpm/packages/8e/alpha@1.0.0/contents".into(), Node::Folder);
         for stored in manifest().git.values() {
             for (path, text) in stored.files() {
                 listing.insert(format!("git/h/x.git/{path}"), Node::File(Some(GitContent::Text(text))));
@@ -313,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_tree_and_its_manifest_match() {
-        assert_eq!(compare(&manifest(), &listing()), []);
+        assert_eq!(compare(Layout::Sharded, &manifest(), None, &listing()), []);
     }
 
     #[test]
@@ -321,10 +420,10 @@ mod tests {
         for lost in listing().keys().filter(|path| !path.ends_with("/contents")) {
             let mut listing = listing();
             listing.remove(lost);
-            let damages = compare(&manifest(), &listing);
+            let damages = compare(Layout::Sharded, &manifest(), None, &listing);
             assert!(damages.iter().any(|damage| lost.starts_with(&damage.path)), "{lost}: {damages:?}");
             listing.insert(lost.clone(), Node::Other);
-            assert_ne!(compare(&manifest(), &listing), Vec::new(), "{lost} is of another kind");
+            assert_ne!(compare(Layout::Sharded, &manifest(), None, &listing), Vec::new(), "{lost} is of another kind");
         }
     }
 
@@ -333,19 +432,8 @@ mod tests {
         let text = manifest().to_string();
         for lost in text.lines() {
             let rest: String = text.lines().filter(|line| *line != lost).map(|line| format!("{line}\n")).collect();
-            assert_ne!(compare(&rest.parse().unwrap(), &listing()), [], "{lost}");
+            assert_ne!(compare(Layout::Sharded, &rest.parse().unwrap(), None, &listing()), [], "{lost}");
         }
-    }
-
-    #[test]
-    fn a_signer_without_entries_is_reported() {
-        let mut manifest = manifest();
-        let signer = "SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk".parse().unwrap();
-        manifest.signers.insert("hexpm".parse().unwrap(), signer);
-        assert_eq!(compare(&manifest, &listing()), []);
-        manifest.signers.insert("acme".parse().unwrap(), signer);
-        let problems: Vec<_> = compare(&manifest, &listing()).into_iter().map(|damage| damage.problem).collect();
-        assert_eq!(problems, ["it records a signer of acme, of which it has no registry entry"]);
     }
 
     #[test]
@@ -353,18 +441,22 @@ mod tests {
         for extra in [
             "x",
             "hex/x",
-            "hex/hexpm/registry/beta",
+            "hex/hexpm/registry/f4/beta",
+            "hex/hexpm/registry/alpha",
+            "hex/hexpm/registry/f4/alpha",
             "hex/hexpm/index/packages/beta",
             "hex/hexpm/index/private_key",
-            "hex/hexpm/packages/alpha/recipe",
-            "hex/hexpm/packages/alpha@1.0.0/x",
+            "manifest/f4",
+            "manifest/x",
+            "hex/hexpm/packages/8e/alpha/recipe",
+            "hex/hexpm/packages/8e/alpha@1.0.0/x",
             "git/h/x.git/config",
             "git/h/y.git/HEAD",
         ] {
             for node in [Node::File(None), Node::Folder, Node::Unchanged] {
                 let mut listing = listing();
                 listing.insert(extra.into(), node.clone());
-                assert_ne!(compare(&manifest(), &listing), [], "{extra} {node:?}");
+                assert_ne!(compare(Layout::Sharded, &manifest(), None, &listing), [], "{extra} {node:?}");
             }
         }
     }

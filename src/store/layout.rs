@@ -3,23 +3,26 @@
 //! ```text
 //! README.md                                    one screen for whoever finds the branch
 //! mirror.toml                                  the format's number
-//! manifest                                     see `model::Manifest`
-//! hex/<repository>/packages/<name>/            contents/…  metadata.config  recipe      (or: tarball)
-//! hex/<repository>/packages/<name>@<version>/  the same, for releases below the highest
-//! hex/<repository>/registry/<name>             the signed message, as upstream gave it before gzip
+//! manifest/<part>                              see `model::ManifestPart`
+//! hex/<repository>/packages/<shard>/<name>/    contents/…  metadata.config  recipe      (or: tarball)
+//!                   … /<name>@<version>/       the same, for releases below the highest
+//! hex/<repository>/registry/<shard>/<name>     the signed message, as upstream gave it before gzip
 //! hex/<repository>/index/                      the pinned index: public_key, names, versions, packages/<name>
 //! git/<host>/<path>.git/                       a bare repository: HEAD, packed-refs, info/refs, objects/info/packs,
 //!                                              objects/pack/*, and shallow where an ancestry is not full
 //! ```
+//!
+//! Up to format 2, there were no shards, and the manifest was one file.
 
-use crate::model::{EntryId, IndexFile, Manifest, ReleaseId, RepositoryName};
+use crate::model::{EntryId, IndexFile, Manifest, ManifestPart, PackageName, ReleaseId, RepositoryName, Shard};
 
-/// The format version that this program writes. Format 2 added the signers of repositories to the manifest.
-pub const FORMAT: u32 = 2;
+/// The format version that this program writes. Format 2 added the signers of repositories to the manifest, format 3
+/// divided it, and the folders of packages and registry entries, into shards.
+pub const FORMAT: u32 = 3;
 /// The oldest format version that this program reads.
 pub const OLDEST_FORMAT: u32 = 1;
 
-/// The manifest's path.
+/// The path of the manifest's folder. Up to format 2, it was the manifest itself.
 pub const MANIFEST: &str = "manifest";
 /// The path of the file that marks a tree as a mirror.
 pub const MIRROR: &str = "mirror.toml";
@@ -44,10 +47,11 @@ without any other network: `git hexmirror run -- mix deps.get`.
 
 It shares no history with the project and is never merged into it. Do not edit it by hand.
 
-- `manifest`: one line for each stored thing, with its checksum.
-- `hex/REPOSITORY/packages/NAME`: a release, unpacked, with the recipe that rebuilds the published tarball byte for
-  byte. Lower versions stand beside it as `NAME@VERSION`.
-- `hex/REPOSITORY/registry/NAME`: the registry entry of a package, as the repository signed it.
+- `manifest/`: one line for each stored item, with its checksum.
+- `hex/REPOSITORY/packages/XX/NAME`: a release, unpacked, with the recipe that rebuilds the published tarball byte for
+  byte. Lower versions are beside it as `NAME@VERSION`. `XX` are the first two digits of the SHA-256 of the name, so that
+  no folder becomes too large: `printf NAME | sha256sum`.
+- `hex/REPOSITORY/registry/XX/NAME`: the registry entry of a package, as the repository signed it.
 - `hex/REPOSITORY/index`: the pinned index, which lists only what is stored here, signed with a key of this mirror.
 - `git/HOST/PATH.git`: a bare git repository with the revisions that are pinned, and their ancestry.
 
@@ -59,24 +63,53 @@ pub fn mirror_text() -> String {
     format!("# Written by git-hexmirror.\nformat = {FORMAT}\n")
 }
 
-/// Returns the folder of a release, which depends on whether the release is its package's highest in the manifest.
+/// How a format arranges packages and registry entries in folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// All in one folder, with the manifest in one file: formats 1 and 2.
+    Flat,
+    /// In a folder for each shard: format 3.
+    Sharded,
+}
+
+impl Layout {
+    /// Returns the layout of a format.
+    pub fn of_format(format: u32) -> Self {
+        if format < 3 { Self::Flat } else { Self::Sharded }
+    }
+
+    /// Returns the folder of a release, which depends on whether the release is its package's highest in the manifest.
+    pub fn release_path(self, manifest: &Manifest, id: &ReleaseId) -> String {
+        let stable = format!("hex/{}/packages/{}{}", id.repository, self.shard(&id.package), id.package);
+        if manifest.is_highest(id) { stable } else { format!("{stable}@{}", id.version) }
+    }
+
+    /// Returns the path of a registry entry.
+    pub fn entry_path(self, id: &EntryId) -> String {
+        format!("hex/{}/registry/{}{}", id.repository, self.shard(&id.package), id.package)
+    }
+
+    fn shard(self, package: &PackageName) -> String {
+        match self {
+            Self::Flat => String::new(),
+            Self::Sharded => format!("{}/", Shard::of(package)),
+        }
+    }
+}
+
+/// Returns the folder of a release in the current layout.
 pub fn release_path(manifest: &Manifest, id: &ReleaseId) -> String {
-    if manifest.is_highest(id) { stable_path(id) } else { sibling_path(id) }
+    Layout::Sharded.release_path(manifest, id)
 }
 
-/// Returns the folder of a package's highest stored release. It is the same for all versions.
-pub fn stable_path(id: &ReleaseId) -> String {
-    format!("hex/{}/packages/{}", id.repository, id.package)
-}
-
-/// Returns the folder of a release that is not its package's highest.
-pub fn sibling_path(id: &ReleaseId) -> String {
-    format!("{}@{}", stable_path(id), id.version)
-}
-
-/// Returns the path of a registry entry.
+/// Returns the path of a registry entry in the current layout.
 pub fn entry_path(id: &EntryId) -> String {
-    format!("hex/{}/registry/{}", id.repository, id.package)
+    Layout::Sharded.entry_path(id)
+}
+
+/// Returns the path of a part of the manifest.
+pub fn part_path(part: ManifestPart) -> String {
+    format!("{MANIFEST}/{part}")
 }
 
 /// Returns the folder of a repository's pinned index.
@@ -87,4 +120,22 @@ pub fn index_folder(repository: &RepositoryName) -> String {
 /// Returns the path of a file of a repository's pinned index.
 pub fn index_path(repository: &RepositoryName, file: &IndexFile) -> String {
     format!("{}/{file}", index_folder(repository))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_package_depends_on_its_name_alone() {
+        let id: ReleaseId = ReleaseId {
+            repository: "hexpm:acme".parse().unwrap(),
+            package: "alpha".parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+        };
+        assert_eq!(release_path(&Manifest::default(), &id), "hex/hexpm:acme/packages/8e/alpha@1.0.0");
+        assert_eq!(entry_path(&id.entry()), "hex/hexpm:acme/registry/8e/alpha");
+        assert_eq!(Layout::of_format(2).entry_path(&id.entry()), "hex/hexpm:acme/registry/alpha");
+        assert_eq!(Layout::of_format(FORMAT), Layout::Sharded);
+    }
 }

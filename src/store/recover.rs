@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gix::ObjectId;
 
 use super::inventory::holds_git;
-use super::snapshot::CACHE;
+use super::layout::Layout;
 use super::{Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, Storage, StoredGit};
 
@@ -52,18 +52,6 @@ impl Repository {
 }
 
 impl Snapshot {
-    /// Opens the snapshot of a commit without checking its content.
-    ///
-    /// # Errors
-    /// Fails if the commit cannot be read.
-    pub fn unchecked(repository: &Repository, commit: ObjectId) -> Result<Self> {
-        let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
-        let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
-        let mut repository = repository.clone();
-        repository.git.object_cache_size_if_unset(CACHE);
-        Ok(Self { repository, commit, tree, format: layout::FORMAT, manifest: OnceCell::new() })
-    }
-
     /// Returns the same snapshot with another manifest.
     #[must_use]
     pub fn read_by(&self, manifest: Manifest) -> Self {
@@ -75,16 +63,29 @@ impl Snapshot {
         let (mut releases, mut entries) = (Vec::new(), Vec::new());
         for repository in self.names("hex") {
             let Ok(name) = repository.parse::<RepositoryName>() else { continue };
-            for folder in self.names(&format!("hex/{repository}/packages")) {
+            for (folder, path) in self.in_shards(&format!("hex/{repository}/packages")) {
                 let package = folder.split('@').next().unwrap_or_default().parse::<PackageName>();
-                let path = format!("hex/{repository}/packages/{folder}");
                 releases.extend(package.ok().map(|package| (name.clone(), package, path)));
             }
-            let packages = self.names(&format!("hex/{repository}/registry"));
-            let packages = packages.iter().filter_map(|package| package.parse::<PackageName>().ok());
-            entries.extend(packages.map(|package| EntryId { repository: name.clone(), package }));
+            for (package, path) in self.in_shards(&format!("hex/{repository}/registry")) {
+                let id = package.parse().ok().map(|package| EntryId { repository: name.clone(), package });
+                entries.extend(id.filter(|id| self.layout().entry_path(id) == path));
+            }
         }
         (releases, entries)
+    }
+
+    /// Returns the names and paths in a folder that is divided into shards.
+    fn in_shards(&self, folder: &str) -> Vec<(String, String)> {
+        let folders = match self.layout() {
+            Layout::Flat => vec![folder.to_owned()],
+            Layout::Sharded => self.names(folder).into_iter().map(|shard| format!("{folder}/{shard}")).collect(),
+        };
+        let names = |folder: String| {
+            let names = self.names(&folder);
+            names.into_iter().map(move |name| (name.clone(), format!("{folder}/{name}")))
+        };
+        folders.into_iter().flat_map(names).collect()
     }
 
     fn names(&self, folder: &str) -> Vec<String> {
@@ -111,7 +112,7 @@ impl Snapshot {
     /// # Errors
     /// Fails if the file cannot be read.
     pub fn entry_file(&self, id: &EntryId) -> Result<Option<Vec<u8>>> {
-        self.blob(&layout::entry_path(id))
+        self.blob(&self.layout().entry_path(id))
     }
 
     /// Returns whether the files of a git repository match a line of a manifest. The content of the packs is not

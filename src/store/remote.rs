@@ -165,11 +165,9 @@ impl Repository {
     pub fn mirror_commit(&self, id: ObjectId) -> Option<ObjectId> {
         let commit = self.git.find_object(id).ok()?.peel_to_commit().ok()?;
         let tree = commit.tree().ok()?;
-        let has = |name: &str| {
-            let mut entries = tree.iter().filter_map(Result::ok);
-            entries.any(|entry| entry.filename() == name.as_bytes() && entry.mode().is_blob())
-        };
-        (has(layout::MIRROR) && has(layout::MANIFEST)).then_some(commit.id)
+        let mode = |name: &str| tree.find_entry(name).map(|entry| entry.mode());
+        let has_manifest = mode(layout::MANIFEST).is_some_and(|mode| mode.is_blob() || mode.is_tree());
+        (has_manifest && mode(layout::MIRROR).is_some_and(|mode| mode.is_blob())).then_some(commit.id)
     }
 
     /// Returns whether an object is a commit, or a tag that points to one.

@@ -72,8 +72,8 @@ impl ScratchObjects {
         outer: Option<OuterChecksum>,
         inner: Option<InnerChecksum>,
     ) -> Result<ObjectId> {
-        let manifest = snapshot.manifest()?;
-        let path = layout::release_path(manifest, id);
+        let manifest = snapshot.manifest_of(&id.package)?;
+        let path = snapshot.release_path(&manifest, id);
         let missing = || StoreError::damaged(&path)("it is missing");
         let bytes = snapshot.tarball(id)?.ok_or_else(missing)?;
         let tarball = Tarball::open(&bytes, &TarballLimits::default()).map_err(StoreError::damaged(&path))?;

@@ -1,7 +1,7 @@
 //! The content of one commit of the mirror branch.
 
-use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::error::Error;
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 use sha2::{Digest, Sha256};
 
+use super::layout::Layout;
 use super::{Branch, Repository, Result, StoreError, layout, storage};
 use crate::hex::recipe::{self, Recipe};
 use crate::hex::tarball::TarballLimits;
-use crate::model::{EntryId, Manifest, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage};
+use crate::model::{EntryId, Manifest, ManifestPart, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage};
 
 /// The supported format versions.
 const READABLE: std::ops::RangeInclusive<u32> = layout::OLDEST_FORMAT..=layout::FORMAT;
@@ -24,7 +25,7 @@ const MAX_OBJECT: usize = 1 << 30;
 const MAX_READ: u64 = 8 << 20;
 
 /// The memory for recently read objects, in bytes. Every path goes through the same few folders.
-pub(super) const CACHE: usize = 4 << 20;
+const CACHE: usize = 4 << 20;
 
 /// The content of one commit of the mirror branch. All reads use the commit's tree.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub(super) tree: ObjectId,
     pub(super) format: u32,
     pub(super) manifest: OnceCell<Arc<Manifest>>,
+    /// The parts of the manifest that were read so far, unless all of it was.
+    pub(super) parts: RefCell<HashMap<ManifestPart, Arc<Manifest>>>,
 }
 
 /// A defect in a snapshot.
@@ -62,21 +65,54 @@ impl Snapshot {
     /// # Errors
     /// Fails if the commit is not a mirror, has an unsupported format, or cannot be read.
     pub fn at(repository: &Repository, branch: &Branch, commit: ObjectId) -> Result<Self> {
-        let snapshot = Self::unchecked(repository, commit)?;
-        let tree = snapshot.tree;
+        let snapshot = Self::open(repository, commit)?;
         let mirror = snapshot.blob(layout::MIRROR);
-        if repository.is_partial() && (mirror.is_err() || snapshot.blob(layout::MANIFEST).is_err()) {
+        if repository.is_partial() && (mirror.is_err() || !snapshot.has_manifest()) {
             return Err(StoreError::Partial { branch: branch.to_string() });
         }
-        let mirror = mirror?;
-        let Some(mirror) = mirror else {
-            repository.check_tree(tree)?;
+        let Some(mirror) = mirror? else {
+            repository.check_tree(snapshot.tree)?;
             return Err(StoreError::NotAMirror { branch: branch.to_string() });
         };
         match format_number(&mirror) {
             Some(found) if READABLE.contains(&found) => Ok(Self { format: found, ..snapshot }),
             Some(found) => Err(StoreError::Format { branch: branch.to_string(), found, supported: layout::FORMAT }),
             None => Err(StoreError::damaged(layout::MIRROR)("it has no format number")),
+        }
+    }
+
+    /// Opens the snapshot of a commit without checking its content.
+    ///
+    /// # Errors
+    /// Fails if the commit cannot be read.
+    pub fn unchecked(repository: &Repository, commit: ObjectId) -> Result<Self> {
+        let snapshot = Self::open(repository, commit)?;
+        let format = snapshot.blob(layout::MIRROR).ok().flatten().and_then(|mirror| format_number(&mirror));
+        // A damaged mirror still shows by its manifest's kind how it is arranged.
+        let is_flat = || matches!(snapshot.lookup(layout::MANIFEST), Ok(Some((_, mode))) if mode.is_blob());
+        let format = format.filter(|format| READABLE.contains(format));
+        let format = format.unwrap_or_else(|| if is_flat() { layout::OLDEST_FORMAT } else { layout::FORMAT });
+        Ok(Self { format, ..snapshot })
+    }
+
+    fn open(repository: &Repository, commit: ObjectId) -> Result<Self> {
+        let read = repository.git.find_commit(commit).map_err(StoreError::damaged(format!("commit {commit}")))?;
+        let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
+        let mut repository = repository.clone();
+        repository.git.object_cache_size_if_unset(CACHE);
+        let (manifest, parts) = (OnceCell::new(), RefCell::default());
+        Ok(Self { repository, commit, tree, format: layout::FORMAT, manifest, parts })
+    }
+
+    /// Returns whether the objects of the manifest exist. They may be missing from a partial clone.
+    fn has_manifest(&self) -> bool {
+        match self.lookup(layout::MANIFEST) {
+            Ok(Some((id, mode))) if mode.is_tree() => {
+                let entries = self.repository.folder_entries(layout::MANIFEST, id);
+                entries.is_ok_and(|entries| entries.values().all(|(_, id)| self.repository.has(*id)))
+            }
+            Ok(Some((id, _))) => self.repository.has(id),
+            found => found.is_ok(),
         }
     }
 
@@ -95,7 +131,17 @@ impl Snapshot {
         self.format < layout::FORMAT
     }
 
-    /// Returns the manifest.
+    /// Returns how packages and registry entries are arranged.
+    pub(super) fn layout(&self) -> Layout {
+        Layout::of_format(self.format)
+    }
+
+    /// Returns the folder of a release, which depends on whether the release is its package's highest in a manifest.
+    pub fn release_path(&self, manifest: &Manifest, id: &ReleaseId) -> String {
+        self.layout().release_path(manifest, id)
+    }
+
+    /// Returns the whole manifest. Use [`Self::manifest_of`] if some packages are enough.
     ///
     /// # Errors
     /// Fails if the manifest is missing or damaged.
@@ -103,11 +149,84 @@ impl Snapshot {
         if let Some(manifest) = self.manifest.get() {
             return Ok(manifest);
         }
-        let bytes =
-            self.blob(layout::MANIFEST)?.ok_or_else(|| StoreError::damaged(layout::MANIFEST)("it is missing"))?;
+        let manifest = match self.layout() {
+            Layout::Flat => Arc::new(self.flat_manifest()?),
+            Layout::Sharded => {
+                let known = self.part_ids()?.into_keys().chain([ManifestPart::Git]).collect::<BTreeSet<_>>();
+                let parts = known.into_iter().map(|part| self.part(part));
+                let parts = parts.collect::<Result<Vec<_>>>()?;
+                Arc::new(Manifest::combined(parts.iter().map(Arc::as_ref)))
+            }
+        };
+        self.parts.take();
+        Ok(self.manifest.get_or_init(|| manifest))
+    }
+
+    fn flat_manifest(&self) -> Result<Manifest> {
+        let bytes = self.blob(layout::MANIFEST)?;
+        let bytes = bytes.ok_or_else(|| StoreError::damaged(layout::MANIFEST)("it is missing"))?;
         let text = std::str::from_utf8(&bytes).map_err(StoreError::damaged(layout::MANIFEST))?;
-        let manifest = text.parse().map_err(StoreError::damaged(layout::MANIFEST))?;
-        Ok(self.manifest.get_or_init(|| Arc::new(manifest)))
+        text.parse().map_err(StoreError::damaged(layout::MANIFEST))
+    }
+
+    /// Returns what the manifest says about a package. It may say something about other packages too.
+    ///
+    /// # Errors
+    /// Fails if the manifest is missing or damaged.
+    pub fn manifest_of(&self, package: &PackageName) -> Result<Arc<Manifest>> {
+        self.part(ManifestPart::of(package))
+    }
+
+    /// Returns a part of the manifest, or all of it if it is not divided or already known.
+    ///
+    /// # Errors
+    /// Fails if the part is damaged.
+    pub fn part(&self, part: ManifestPart) -> Result<Arc<Manifest>> {
+        if self.layout() == Layout::Flat {
+            self.manifest()?;
+        }
+        if let Some(manifest) = self.manifest.get() {
+            return Ok(Arc::clone(manifest));
+        }
+        if let Some(known) = self.parts.borrow().get(&part) {
+            return Ok(Arc::clone(known));
+        }
+        let path = layout::part_path(part);
+        let read = match self.blob(&path)? {
+            Some(bytes) => {
+                let text = std::str::from_utf8(&bytes).map_err(StoreError::damaged(&path))?;
+                Manifest::parse_part(part, text).map_err(StoreError::damaged(&path))?
+            }
+            None if part == ManifestPart::Git => return Err(StoreError::damaged(path)("it is missing")),
+            None => Manifest::default(),
+        };
+        let read = Arc::new(read);
+        self.parts.borrow_mut().insert(part, Arc::clone(&read));
+        Ok(read)
+    }
+
+    /// Returns the blobs of the manifest's parts. Other files in the manifest's folder are left out.
+    pub(super) fn part_ids(&self) -> Result<BTreeMap<ManifestPart, ObjectId>> {
+        let missing = || StoreError::damaged(layout::MANIFEST)("it is missing");
+        let (id, _) = self.lookup(layout::MANIFEST)?.filter(|(_, mode)| mode.is_tree()).ok_or_else(missing)?;
+        let entries = self.repository.folder_entries(layout::MANIFEST, id)?.into_iter();
+        let parts = entries.filter(|(_, (mode, _))| mode.is_blob());
+        Ok(parts.filter_map(|(name, (_, id))| Some((name.parse().ok()?, id))).collect())
+    }
+
+    /// Returns the Hex repositories of which the tree has registry entries.
+    ///
+    /// # Errors
+    /// Fails if the tree cannot be read.
+    pub fn repositories_with_entries(&self) -> Result<BTreeSet<RepositoryName>> {
+        let Some((id, _)) = self.lookup("hex")?.filter(|(_, mode)| mode.is_tree()) else { return Ok(BTreeSet::new()) };
+        let mut found = BTreeSet::new();
+        for name in self.repository.folder_entries("hex", id)?.into_keys() {
+            if self.lookup(&format!("hex/{name}/registry"))?.is_some() {
+                found.extend(name.parse::<RepositoryName>().ok());
+            }
+        }
+        Ok(found)
     }
 
     /// Returns the signed message of a registry entry, verified against the manifest, or `None` if the entry is not
@@ -116,8 +235,9 @@ impl Snapshot {
     /// # Errors
     /// Fails if the entry is damaged.
     pub fn entry(&self, id: &EntryId) -> Result<Option<Vec<u8>>> {
-        let Some(stored) = self.manifest()?.entries.get(id) else { return Ok(None) };
-        let path = layout::entry_path(id);
+        let manifest = self.manifest_of(&id.package)?;
+        let Some(stored) = manifest.entries.get(id) else { return Ok(None) };
+        let path = self.layout().entry_path(id);
         let bytes = self.blob(&path)?.ok_or_else(|| StoreError::damaged(&path)("it is missing"))?;
         let found: [u8; 32] = Sha256::digest(&bytes).into();
         if &found != stored.checksum.as_bytes() {
@@ -132,9 +252,9 @@ impl Snapshot {
     /// # Errors
     /// Fails if the release is damaged.
     pub fn tarball(&self, id: &ReleaseId) -> Result<Option<Vec<u8>>> {
-        let manifest = self.manifest()?;
+        let manifest = self.manifest_of(&id.package)?;
         let Some(stored) = manifest.releases.get(id) else { return Ok(None) };
-        let path = layout::release_path(manifest, id);
+        let path = self.release_path(&manifest, id);
         let bytes = match stored.storage {
             Storage::Tarball => self.required(&path, layout::TARBALL)?,
             Storage::Unpacked => self.rebuild(&path)?,
@@ -168,9 +288,9 @@ impl Snapshot {
     /// Returns the objects of all stored versions of a package, without missing blobs and unreadable trees.
     pub(super) fn objects_of(&self, repository: &RepositoryName, package: &PackageName) -> HashSet<ObjectId> {
         let mut objects = HashSet::new();
-        let Ok(manifest) = self.manifest() else { return objects };
+        let Ok(manifest) = self.manifest_of(package) else { return objects };
         let git = &self.repository.git;
-        let release = |id: &ReleaseId| self.lookup(&layout::release_path(manifest, id)).ok().flatten();
+        let release = |id: &ReleaseId| self.lookup(&self.release_path(&manifest, id)).ok().flatten();
         let releases = manifest.releases_of(repository, package).filter_map(|(id, _)| release(id));
         let mut folders: Vec<ObjectId> = releases.filter(|(_, mode)| mode.is_tree()).map(|(tree, _)| tree).collect();
         while let Some(id) = folders.pop() {

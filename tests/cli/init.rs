@@ -8,7 +8,7 @@ fn creates_an_empty_mirror_once() {
     let stage = Stage::new();
     stage.run(&["init"]).ok().says("created the mirror branch hexmirror");
     let tip = stage.tip().expect("a branch");
-    assert_eq!(stage.paths(), ["README.md", "manifest", "mirror.toml"]);
+    assert_eq!(stage.paths(), ["README.md", "manifest/git", "mirror.toml"]);
     stage.run(&["init"]).ok().says("the mirror branch hexmirror already exists");
     assert_eq!(stage.tip(), Some(tip));
     assert_eq!(stage.upstream.count("*"), 0);

@@ -22,7 +22,7 @@ fn replay(stage: &Stage, before: &Registry, entry: &str) {
 }
 
 fn entry(stage: &Stage, entry: &str) -> Vec<u8> {
-    let path = format!("hexmirror:hex/hexpm/registry/{entry}");
+    let path = format!("hexmirror:{}", crate::support::tree::path("registry", entry));
     stage.sandbox.try_git(&stage.project, &["cat-file", "blob", &path]).stdout
 }
 

@@ -25,19 +25,19 @@ fn fetches_what_the_lock_pins_and_the_entries_that_clients_ask_for() {
     assert_eq!(asked, wanted);
     let paths = stage.paths();
     for path in [
-        "hex/hexpm/packages/alpha/contents/lib/alpha.ex",
-        "hex/hexpm/packages/alpha/metadata.config",
-        "hex/hexpm/packages/delta/contents/src/delta.erl",
-        "hex/hexpm/registry/gamma",
+        "hex/hexpm/packages/8e/alpha/contents/lib/alpha.ex",
+        "hex/hexpm/packages/8e/alpha/metadata.config",
+        "hex/hexpm/packages/4f/delta/contents/src/delta.erl",
+        "hex/hexpm/registry/be/gamma",
     ] {
         assert!(paths.iter().any(|there| there == path), "{path} is not in {paths:?}");
     }
-    let modes = stage.git(&["ls-tree", "-r", "hexmirror", "hex/hexpm/packages/alpha/contents"]);
+    let modes = stage.git(&["ls-tree", "-r", "hexmirror", "hex/hexpm/packages/8e/alpha/contents"]);
     assert!(modes.lines().any(|line| line.starts_with("100755") && line.ends_with("run.sh")), "{modes}");
     stage.run(&["status"]).ok();
     stage.run(&["verify"]).ok().says("intact");
     stage.git(&["fsck", "--strict", "--no-dangling"]);
-    assert_eq!(stage.git(&["show", "hexmirror:hex/hexpm/packages/alpha/contents/lib/alpha.ex"]), "one");
+    assert_eq!(stage.git(&["show", "hexmirror:hex/hexpm/packages/8e/alpha/contents/lib/alpha.ex"]), "one");
 }
 
 #[test]
@@ -64,7 +64,8 @@ fn a_changed_version_takes_the_stable_path_and_the_old_one_is_kept() {
     assert_eq!(document["replaced"][0]["package"], "alpha");
     assert_eq!(document["replaced"][0]["version"], "1.1.0");
     assert_eq!(document["replaced"][0]["from"], "1.0.0");
-    let show = |path: &str| stage.git(&["show", &format!("hexmirror:hex/hexpm/packages/{path}/contents/lib/alpha.ex")]);
+    let show =
+        |path: &str| stage.git(&["show", &format!("hexmirror:hex/hexpm/packages/8e/{path}/contents/lib/alpha.ex")]);
     assert_eq!(show("alpha"), "one and a bit");
     assert_eq!(show("alpha@1.0.0"), "one");
     assert_eq!(stage.git(&["rev-parse", "hexmirror^"]), before);
@@ -133,7 +134,7 @@ fn a_refresh_fetches_entries_but_no_tarballs() {
     assert_eq!(ran.json()["entries"], 4);
     assert_ne!(stage.tip(), tip);
     assert_eq!(stage.upstream.count("/tarballs/alpha-1.0.0.tar"), 1);
-    let stored = stage.sandbox.try_git(&stage.project, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/alpha"]);
+    let stored = stage.sandbox.try_git(&stage.project, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/8e/alpha"]);
     assert_eq!(stored.stdout, stage.registry.signed("alpha"));
     stage.run(&["verify"]).ok();
 }

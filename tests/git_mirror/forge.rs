@@ -281,7 +281,7 @@ impl Scene {
 
     /// Returns the lines of the manifest about git.
     pub fn manifest(&self) -> Vec<String> {
-        let text = self.stage.git(&["show", "hexmirror:manifest"]);
+        let text = self.stage.git(&crate::support::tree::MANIFEST);
         let kinds = ["git ", "pack ", "shallow ", "submodule "];
         text.lines().filter(|line| kinds.iter().any(|kind| line.starts_with(kind))).map(str::to_owned).collect()
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::odd;
 use crate::support::registry::{self, Registry};
 use crate::support::stage::{Ran, Stage};
+use crate::support::tree::path;
 use crate::{hex_modules, is_stored};
 
 const ODD: [&str; 4] = ["odd_sum 1.0.0", "odd_gzip 1.0.0", "odd_plain 1.0.0", "odd_half 1.0.0"];
@@ -28,7 +29,7 @@ fn mix_installs_odd_releases_from_the_mirror() {
     let stage = Stage::with(odd_registry(), &ODD);
     stage.run(&["update"]).ok();
     for release in ODD {
-        let path = format!("hex/hexpm/packages/{}/tarball", name(release));
+        let path = format!("{}/tarball", path("packages", name(release)));
         assert!(stage.paths().contains(&path), "{:?}", stage.paths());
     }
     stage.run(&["verify"]).ok();

@@ -47,22 +47,22 @@ fn flip(file: &std::path::Path, at: usize) {
     fs::write(file, bytes).unwrap();
 }
 
-const SOURCE: &str = "hex/hexpm/packages/alpha/contents/lib/alpha.ex";
+const SOURCE: &str = "hex/hexpm/packages/8e/alpha/contents/lib/alpha.ex";
 
 #[test]
 fn each_damage_is_named_with_its_path() {
     let stage = loose();
     stage.run(&["verify"]).ok();
     flip(&object(&stage, &format!(":{SOURCE}")), 20);
-    flip(&object(&stage, ":hex/hexpm/registry/beta"), 100);
-    fs::remove_file(object(&stage, ":hex/hexpm/packages/delta/metadata.config")).unwrap();
+    flip(&object(&stage, ":hex/hexpm/registry/f4/beta"), 100);
+    fs::remove_file(object(&stage, ":hex/hexpm/packages/4f/delta/metadata.config")).unwrap();
     let ran = stage.run(&["verify"]).exits(1);
     for named in [
         format!("damaged: {SOURCE}: "),
         "damaged: release alpha 1.0.0: ".into(),
-        "damaged: hex/hexpm/registry/beta: ".into(),
+        "damaged: hex/hexpm/registry/f4/beta: ".into(),
         "damaged: registry entry of beta: ".into(),
-        "damaged: hex/hexpm/packages/delta/metadata.config: ".into(),
+        "damaged: hex/hexpm/packages/4f/delta/metadata.config: ".into(),
         "damaged: release delta 4.5.6+build.7: ".into(),
     ] {
         assert!(ran.stdout.contains(&named), "{named:?} is not in {}", ran.stdout);
@@ -82,7 +82,7 @@ fn each_damage_is_named_with_its_path() {
 fn an_object_with_other_content_is_found_by_its_hash() {
     let stage = loose();
     // A valid object, but not the one with that id.
-    let other = object(&stage, ":hex/hexpm/packages/beta/contents/lib/beta.ex");
+    let other = object(&stage, ":hex/hexpm/packages/f4/beta/contents/lib/beta.ex");
     fs::copy(other, object(&stage, &format!(":{SOURCE}"))).unwrap();
     let ran = stage.run(&["verify"]).exits(1);
     assert!(ran.stdout.contains(SOURCE) && ran.stdout.contains("release alpha 1.0.0"), "{ran:?}");
@@ -106,7 +106,7 @@ fn a_damaged_file_is_refused_and_the_others_are_served() {
     let status = |path: &str| get(serving.authority(), path).status;
     let beta = stage.registry.get(PINNED[1]).tarball.clone();
     flip(&object(&stage, &format!(":{SOURCE}")), 20);
-    flip(&object(&stage, ":hex/hexpm/registry/gamma"), 100);
+    flip(&object(&stage, ":hex/hexpm/registry/be/gamma"), 100);
     assert_eq!((status("/tarballs/alpha-1.0.0.tar"), status("/packages/gamma")), (500, 500));
     assert!(get(serving.authority(), "/tarballs/beta-0.3.0.tar").body == beta);
     assert_eq!((status("/packages/alpha"), status("/packages/beta")), (200, 200));
@@ -127,7 +127,7 @@ fn wrong_bytes_that_git_accepts_are_not_served() {
     // An entry that upstream signed, but not the one that was stored.
     let mut later = stage.registry.clone();
     later.retire("beta 0.3.0", "no more");
-    fs::write(stage.sandbox.path().join("edit/hex/hexpm/registry/beta"), later.signed("beta")).unwrap();
+    fs::write(stage.sandbox.path().join("edit/hex/hexpm/registry/f4/beta"), later.signed("beta")).unwrap();
     stage.sandbox.git("edit", &["commit", "--quiet", "--all", "--message=Improve alpha"]);
     stage.git(&["worktree", "remove", "../edit"]);
     stage.run(&["verify"]).exits(1).prints("release alpha 1.0.0").prints("registry entry of beta");

@@ -55,7 +55,7 @@ fn unreachable_objects_may_disappear_while_an_update_waits() {
     stage.run(&["update"]).ok();
     // The undone commit still exists, but is unreachable.
     stage.git(&["update-ref", "refs/heads/hexmirror", &before]);
-    let object = stage.git(&["rev-parse", "hexmirror@{1}:hex/hexpm/packages/gamma/contents/lib/gamma.ex"]);
+    let object = stage.git(&["rev-parse", "hexmirror@{1}:hex/hexpm/packages/be/gamma/contents/lib/gamma.ex"]);
     stage.git(&["reflog", "delete", "hexmirror@{0}"]);
     stage.git(&["cat-file", "-e", &object]);
     stage.lock(&["alpha 1.0.0", "beta 0.3.0", "delta 4.5.6+build.7", "gamma 1.0.0", "zeta 1.0.0"]);

@@ -8,6 +8,7 @@ use git_hexmirror::hex::gzip::gzip;
 
 use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Ran, Stage};
+use crate::support::tree::{MANIFEST, manifest_files};
 use crate::support::upstream::{ALWAYS, Fault};
 
 /// The damage to a file.
@@ -151,15 +152,22 @@ fn each_damage_of_loose_objects(paths: &[&str]) {
 #[test]
 fn loose_blobs_of_a_release() {
     each_damage_of_loose_objects(&[
-        ":hex/hexpm/packages/alpha/contents/lib/alpha.ex",
-        ":hex/hexpm/packages/alpha/recipe",
-        ":hex/hexpm/packages/delta/metadata.config",
+        ":hex/hexpm/packages/8e/alpha/contents/lib/alpha.ex",
+        ":hex/hexpm/packages/8e/alpha/recipe",
+        ":hex/hexpm/packages/4f/delta/metadata.config",
     ]);
 }
 
 #[test]
 fn loose_blobs_beside_releases() {
-    each_damage_of_loose_objects(&[":hex/hexpm/registry/beta", ":manifest", ":mirror.toml", ":README.md"]);
+    each_damage_of_loose_objects(&[
+        ":hex/hexpm/registry/f4/beta",
+        ":manifest",
+        ":manifest/8e",
+        ":manifest/git",
+        ":mirror.toml",
+        ":README.md",
+    ]);
 }
 
 #[test]
@@ -169,7 +177,11 @@ fn loose_trees_above_releases() {
 
 #[test]
 fn loose_trees_of_a_release_and_the_commit() {
-    each_damage_of_loose_objects(&[":hex/hexpm/packages/alpha", ":hex/hexpm/packages/alpha/contents/lib", "^{commit}"]);
+    each_damage_of_loose_objects(&[
+        ":hex/hexpm/packages/8e/alpha",
+        ":hex/hexpm/packages/8e/alpha/contents/lib",
+        "^{commit}",
+    ]);
 }
 
 #[test]
@@ -215,7 +227,7 @@ fn the_hex_cache_is_a_source_without_any_network() {
     fs::create_dir_all(&cache).unwrap();
     fs::write(cache.join("alpha-1.0.0.tar"), &stage.registry.get("alpha 1.0.0").tarball).unwrap();
     let requests = stage.upstream.count("*");
-    victim.suffers("alpha", &victim.object(":hex/hexpm/packages/alpha/recipe"), Damage::Half);
+    victim.suffers("alpha", &victim.object(":hex/hexpm/packages/8e/alpha/recipe"), Damage::Half);
     assert_eq!(stage.upstream.count("*"), requests);
 }
 
@@ -227,7 +239,7 @@ fn a_remote_is_a_source_of_everything() {
     stage.git(&["remote", "add", "origin", "../remote.git"]);
     victim.copy("project/.git", "whole.git");
     stage.upstream.fail("*", ALWAYS, Fault::Hangup);
-    for path in ["^{commit}", "^{tree}", ":manifest", ":hex/hexpm/registry/beta", ":hex/hexpm/packages/alpha"] {
+    for path in ["^{commit}", "^{tree}", ":manifest", ":hex/hexpm/registry/f4/beta", ":hex/hexpm/packages/8e/alpha"] {
         victim.reset();
         let (file, tip) = (victim.object(path), stage.tip());
         victim.suffers(path, &file, Damage::Half);
@@ -245,7 +257,7 @@ fn an_earlier_commit_is_a_source() {
     stage.upstream.fail("*", ALWAYS, Fault::Hangup);
     stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);
     let edit = stage.sandbox.path().join("edit");
-    fs::write(edit.join("hex/hexpm/packages/alpha/contents/lib/alpha.ex"), "one!").unwrap();
+    fs::write(edit.join("hex/hexpm/packages/8e/alpha/contents/lib/alpha.ex"), "one!").unwrap();
     stage.sandbox.git("edit", &["commit", "--quiet", "--all", "--message=Improve alpha"]);
     stage.git(&["worktree", "remove", "../edit"]);
     stage.run(&["verify"]).exits(1);
@@ -257,12 +269,17 @@ fn an_earlier_commit_is_a_source() {
 /// Rewrites the mirror's manifest manually.
 fn edit_manifest(stage: &Stage, edit: impl Fn(&str) -> Option<String>) {
     stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);
-    let file = stage.sandbox.path().join("edit/manifest");
-    let lines = fs::read_to_string(&file).unwrap();
+    let folder = stage.sandbox.path().join("edit");
+    let lines = stage.git(&MANIFEST) + "\n";
     let kept: String = lines.lines().filter_map(&edit).map(|line| line + "\n").collect();
     assert_ne!(kept, lines);
-    fs::write(&file, kept).unwrap();
-    stage.sandbox.git("edit", &["commit", "--quiet", "--all", "--message=Edit"]);
+    fs::remove_dir_all(folder.join("manifest")).unwrap();
+    fs::create_dir(folder.join("manifest")).unwrap();
+    for (path, text) in manifest_files(&kept) {
+        fs::write(folder.join(path), text).unwrap();
+    }
+    stage.sandbox.git("edit", &["add", "--all"]);
+    stage.sandbox.git("edit", &["commit", "--quiet", "--message=Edit"]);
     stage.git(&["worktree", "remove", "../edit"]);
 }
 
@@ -303,7 +320,7 @@ fn a_release_stored_as_a_tarball_is_restored_as_such() {
     stage.run(&["update"]).ok();
     stage.git(&["config", "--unset", "hexmirror.opaque"]);
     let victim = loose_of(stage);
-    for path in [":hex/hexpm/packages/alpha/tarball", ":hex/hexpm/packages"] {
+    for path in [":hex/hexpm/packages/8e/alpha/tarball", ":hex/hexpm/packages"] {
         victim.reset();
         victim.suffers(path, &victim.object(path), Damage::Deleted);
     }
@@ -318,7 +335,8 @@ fn a_release_stored_as_a_tarball_is_restored_as_such() {
 fn items_without_any_source_are_named_and_the_rest_is_restored() {
     let victim = loose();
     let stage = &victim.stage;
-    let (lost, found) = (victim.object(":hex/hexpm/packages/alpha/recipe"), victim.object(":hex/hexpm/registry/beta"));
+    let (lost, found) =
+        (victim.object(":hex/hexpm/packages/8e/alpha/recipe"), victim.object(":hex/hexpm/registry/f4/beta"));
     Damage::Deleted.inflict(&stage.project.join(lost));
     Damage::Half.inflict(&stage.project.join(found));
     let tip = stage.tip();
@@ -354,13 +372,13 @@ fn no_older_entry_than_the_history_has_is_put_in_place() {
     stage.registry.put(&stage.upstream);
     stage.run(&["update", "--refresh"]).ok();
     let victim = loose_of(stage);
-    let (stage, file) = (&victim.stage, victim.object(":hex/hexpm/registry/beta"));
+    let (stage, file) = (&victim.stage, victim.object(":hex/hexpm/registry/f4/beta"));
     Damage::Empty.inflict(&stage.project.join(file));
     stage.upstream.put("packages/beta", &gzip(&before.signed("beta")));
     let ran = stage.run(&["update", "--repair"]).exits(4);
     ran.says("registry entry of beta is older than the mirror's: it lacks the advisory EEF-");
     let entry = || {
-        let path = "hexmirror:hex/hexpm/registry/beta";
+        let path = "hexmirror:hex/hexpm/registry/f4/beta";
         stage.sandbox.try_git(&stage.project, &["cat-file", "blob", path]).stdout
     };
     assert_ne!(entry(), before.signed("beta"));

@@ -69,7 +69,7 @@ fn the_mirror_is_of_a_later_version() {
 #[test]
 fn the_manifest_is_invalid() {
     let stage = Stage::mirrored();
-    edit(&stage, "manifest", "what is this?\n");
+    edit(&stage, "manifest/8e", "what is this?\n");
     let tip = stage.tip();
     for command in ["status", "update", "list"] {
         stage.run(&[command]).exits(5).says("manifest").says("git hexmirror verify");

@@ -9,4 +9,5 @@ pub mod registry;
 pub mod sample;
 pub mod secure;
 pub mod stage;
+pub mod tree;
 pub mod upstream;

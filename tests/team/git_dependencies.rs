@@ -41,7 +41,7 @@ impl Scene {
 
     /// The lines of a clone's manifest with this prefix.
     fn lines(&self, folder: &Path, begin: &str) -> Vec<String> {
-        let manifest = self.team.ask(folder, &["show", "hexmirror:manifest"]);
+        let manifest = self.team.ask(folder, &crate::support::tree::MANIFEST);
         manifest.lines().filter(|line| line.starts_with(begin)).map(str::to_owned).collect()
     }
 

@@ -113,13 +113,13 @@ fn mirrors_that_diverged_are_merged_both_ways() {
     team.run(&one, &["pull"]).ok().says("pulled hexmirror from origin");
     assert_eq!(team.tip(&one), team.tip(&two));
     for (folder, highest) in [(&one, "two, nearly"), (&two, "two, nearly")] {
-        let stable = team.ask(folder, &["show", "hexmirror:hex/hexpm/packages/alpha/contents/lib/alpha.ex"]);
+        let stable = team.ask(folder, &["show", "hexmirror:hex/hexpm/packages/8e/alpha/contents/lib/alpha.ex"]);
         assert_eq!(stable, highest);
         team.run(folder, &["status"]).ok();
         team.is_whole(folder);
     }
     // The retirement is kept, also in the clone that had the older entry.
-    let entry = team.stage.sandbox.try_git(&one, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/alpha"]).stdout;
+    let entry = team.stage.sandbox.try_git(&one, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/8e/alpha"]).stdout;
     assert_eq!(entry, team.stage.registry.signed("alpha"));
     team.is_whole(&team.remote);
 }
@@ -249,7 +249,7 @@ fn a_package_that_a_push_rule_refuses_can_be_stored_as_its_tarball() {
     script(&team.remote.join("hooks/pre-receive"), PUSH_RULE);
     let refused = |ran: Ran| {
         assert_ne!(ran.code, Some(0));
-        ran.says("File name hex/hexpm/packages/castore/contents/priv/cacerts.pem was prohibited")
+        ran.says("File name hex/hexpm/packages/71/castore/contents/priv/cacerts.pem was prohibited")
             .says("git config --add hexmirror.opaque castore`");
         assert_eq!(team.tip(&team.remote), None);
     };

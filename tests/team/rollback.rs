@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::signers::{edit, edit_and_remove, manifest, put_in_place};
 use crate::support::registry::Registry;
 use crate::support::stage::PINNED;
+use crate::support::tree::path;
 use crate::team::{Team, registry};
 
 /// The registry before its advisory and its retirement, and the registry now.
@@ -27,7 +28,7 @@ fn shared(registry: &Registry) -> (Team, PathBuf, PathBuf) {
 }
 
 fn entry(team: &Team, folder: &Path, name: &str) -> Vec<u8> {
-    let path = format!("hexmirror:hex/hexpm/registry/{name}");
+    let path = format!("hexmirror:{}", path("registry", name));
     team.stage.sandbox.try_git(folder, &["cat-file", "blob", &path]).stdout
 }
 
@@ -43,7 +44,7 @@ fn remove_entry(team: &Team, folder: &Path, instead: &str) {
     lines.extend((!instead.is_empty()).then_some(instead));
     lines.sort_unstable();
     let text = lines.join("\n") + "\n";
-    edit_and_remove(team, folder, &[("manifest", text.as_bytes())], &["hex/hexpm/registry/alpha"]);
+    edit_and_remove(team, folder, &[("manifest", text.as_bytes())], &["hex/hexpm/registry/8e/alpha"]);
 }
 
 /// Removes the entry of alpha on the remote, and then adds the older one, while the first clone runs a command each time.
@@ -64,7 +65,7 @@ fn in_two_steps(instead: &str, arguments: &[&str]) {
         let mut lines: Vec<&str> = text.lines().filter(|line| *line != "absent hexpm alpha").chain([&*line]).collect();
         lines.sort_unstable();
         let text = lines.join("\n") + "\n";
-        edit(&team, &two, &[("manifest", text.as_bytes()), ("hex/hexpm/registry/alpha", &signed)]);
+        edit(&team, &two, &[("manifest", text.as_bytes()), ("hex/hexpm/registry/8e/alpha", &signed)]);
     } else {
         put_in_place(&team, &two, "alpha", &before.signed("alpha"));
     }

@@ -9,6 +9,7 @@ use git_hexmirror::hex::registry::{HEXPM_PUBLIC_KEY, PublicKey};
 use crate::support::http::get;
 use crate::support::registry::{Registry, key, other_key};
 use crate::support::stage::{PINNED, Ran, Serving};
+use crate::support::tree::{flattened, manifest_files, path};
 use crate::team::{Team, registry};
 
 const SIGNED_BY: &str = "signer hexpm ";
@@ -40,7 +41,10 @@ fn exchange_key(team: &Team, folder: &Path) {
 }
 
 pub fn manifest(team: &Team, folder: &Path) -> String {
-    team.ask(folder, &["show", "hexmirror:manifest"]) + "\n"
+    let text = team.ask(folder, &crate::support::tree::MANIFEST) + "\n";
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    lines.sort_unstable();
+    lines.concat()
 }
 
 /// A team whose remote has a mirror, which a second clone has too. The first clone has all of it.
@@ -76,10 +80,19 @@ pub fn edit_and_remove(team: &Team, folder: &Path, files: &[(&str, &[u8])], remo
         Ran::of(command.args(arguments).env("GIT_INDEX_FILE", ".git/edited")).ok().stdout.trim().to_owned()
     };
     git(&["read-tree", "hexmirror"]);
-    for (path, text) in files {
+    let put = |path: &str, text: &[u8]| {
         fs::write(folder.join(".git/text"), text).unwrap();
         let blob = git(&["hash-object", "-w", "--no-filters", ".git/text"]);
         git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
+    };
+    for (path, text) in files {
+        if *path == "manifest" {
+            git(&["rm", "--quiet", "-r", "--cached", "manifest"]);
+            let files = manifest_files(std::str::from_utf8(text).unwrap());
+            files.iter().for_each(|(path, text)| put(path, text.as_bytes()));
+        } else {
+            put(path, text);
+        }
     }
     for path in removed {
         git(&["update-index", "--force-remove", path]);
@@ -97,7 +110,7 @@ pub fn put_in_place(team: &Team, folder: &Path, entry: &str, signed: &[u8]) {
         .lines()
         .map(|before| if before.starts_with(&begin) { format!("{line}\n") } else { format!("{before}\n") })
         .collect();
-    edit(team, folder, &[("manifest", manifest.as_bytes()), (&format!("hex/hexpm/registry/{entry}"), signed)]);
+    edit(team, folder, &[("manifest", manifest.as_bytes()), (&path("registry", entry), signed)]);
 }
 
 /// Adds an entry that another key signed to a clone's mirror.
@@ -302,9 +315,9 @@ fn the_record_of_a_repository_whose_key_is_not_known_here_holds() {
 fn a_manifest_that_is_not_that_of_its_tree_is_not_taken_over() {
     let (team, one, two) = shared();
     let tip = team.tip(&one);
-    edit(&team, &two, &[("hex/hexpm/registry/surplus", b"nobody names it")]);
+    edit(&team, &two, &[("hex/hexpm/registry/1b/surplus", b"nobody names it")]);
     team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
-    let problem = "hex/hexpm/registry/surplus";
+    let problem = "hex/hexpm/registry/1b/surplus";
     team.run(&one, &["pull"]).exits(5).says(problem);
     assert_eq!(team.tip(&one), tip);
     let three = team.clone("three");
@@ -353,7 +366,28 @@ fn make_older(team: &Team, folder: &Path) {
         .filter(|line| !line.starts_with("signer "))
         .map(|line| format!("{line}\n"))
         .collect();
-    edit(team, folder, &[("manifest", text.as_bytes()), ("mirror.toml", b"format = 1\n")]);
+    flatten(team, folder, &text, "format = 1\n");
+}
+
+/// Converts a clone's mirror to a format without shards, with this manifest.
+pub fn flatten(team: &Team, folder: &Path, manifest: &str, mirror: &str) {
+    let git = |arguments: &[&str], input: &str| {
+        let file = folder.join(".git/input");
+        fs::write(&file, input).unwrap();
+        let mut command = team.stage.sandbox.command("git", folder);
+        command.args(arguments).env("GIT_INDEX_FILE", ".git/edited").stdin(fs::File::open(&file).unwrap());
+        Ran::of(&mut command).ok().stdout.trim().to_owned()
+    };
+    git(&["read-tree", "hexmirror"], "");
+    let staged = git(&["ls-files", "--stage"], "");
+    git(&["read-tree", "--empty"], "");
+    let blob = |text: &str| git(&["hash-object", "-w", "--stdin"], text);
+    let more = [("manifest", manifest), ("mirror.toml", mirror)]
+        .map(|(path, text)| format!("100644 {}\t{path}\n", blob(text)));
+    git(&["update-index", "--index-info"], &(flattened(&staged) + &more.concat()));
+    let tree = git(&["write-tree"], "");
+    let commit = git(&["commit-tree", &tree, "-p", "hexmirror", "-m", "Edit"], "");
+    git(&["update-ref", "refs/heads/hexmirror", &commit], "");
 }
 
 #[test]
@@ -370,7 +404,7 @@ fn a_mirror_of_an_older_format_is_read_and_the_next_update_records_its_signers()
         "Record the signers of the registry entries"
     );
     assert!(manifest(&team, &one).contains(&format!("{SIGNED_BY}{}\n", own())));
-    assert!(team.ask(&one, &["show", "hexmirror:mirror.toml"]).contains("format = 2"));
+    assert!(team.ask(&one, &["show", "hexmirror:mirror.toml"]).contains("format = 3"));
     team.is_whole(&one);
     let tip = team.tip(&one);
     team.run(&one, &["update"]).ok();
@@ -386,8 +420,8 @@ fn a_mirror_of_an_older_format_is_read_and_the_next_update_records_its_signers()
 #[test]
 fn an_older_mirror_with_an_entry_of_another_signer_is_not_recorded() {
     let (team, one, _) = shared();
-    make_older(&team, &one);
     forge_in_place(&team, &one, "beta");
+    make_older(&team, &one);
     let tip = team.tip(&one);
     team.run(&one, &["update"]).exits(4).says("refused the registry entry of beta");
     assert_eq!(team.tip(&one), tip);
@@ -406,7 +440,8 @@ fn an_older_entry_that_is_pushed_takes_the_place_of_none() {
     put_in_place(&team, &two, "delta", &before.signed("delta"));
     team.git(&two, &["push", "--quiet", "--no-verify", "origin", "hexmirror"]).ok();
     team.run(&one, &["pull"]).ok().says("is ahead of origin");
-    let entry = || team.stage.sandbox.try_git(&one, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/delta"]).stdout;
+    let entry =
+        || team.stage.sandbox.try_git(&one, &["cat-file", "blob", "hexmirror:hex/hexpm/registry/4f/delta"]).stdout;
     assert_eq!(entry(), team.stage.registry.signed("delta"));
     team.run(&one, &["push"]).ok();
     assert_eq!(entry(), team.stage.registry.signed("delta"));

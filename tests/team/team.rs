@@ -149,8 +149,10 @@ impl Team {
 
     /// Returns the releases in a clone's mirror.
     pub fn releases(&self, folder: impl AsRef<Path>) -> Vec<String> {
-        let manifest = self.ask(folder, &["show", "hexmirror:manifest"]);
-        let lines = manifest.lines().filter_map(|line| line.strip_prefix("hex "));
+        let manifest = self.ask(folder, &crate::support::tree::MANIFEST);
+        let mut lines: Vec<&str> = manifest.lines().collect();
+        lines.sort_unstable();
+        let lines = lines.into_iter().filter_map(|line| line.strip_prefix("hex "));
         lines.map(|line| line.split(' ').skip(1).take(2).collect::<Vec<_>>().join(" ")).collect()
     }
 }

@@ -9,7 +9,7 @@ use crate::signers::{edit, manifest, other, own};
 use crate::support::registry::{Registry, checksum, other_key};
 use crate::team::{Team, registry};
 
-const ENTRY: &str = "hex/other/registry/thing";
+const ENTRY: &str = "hex/other/registry/5d/thing";
 
 /// A team whose upstream also has a Hex repository `other`.
 fn with_other(team: &Team) {

@@ -32,12 +32,14 @@ pub fn hint(message: &str) -> String {
     )
 }
 
-/// Returns the package that a message names, found by a path in the mirror: `hex/REPOSITORY/packages/NAME[@VERSION]/…`.
+/// Returns the package that a message names, found by a path in the mirror:
+/// `hex/REPOSITORY/packages/SHARD/NAME[@VERSION]/…`.
 fn package(message: &str) -> Option<String> {
     let after = message
         .split("hex/")
         .find_map(|rest| rest.split_once("/packages/").filter(|(repository, _)| is_name(repository)));
     let (repository, rest) = after?;
+    let (_, rest) = rest.split_once('/')?;
     let name = rest.split(['/', '@']).next().filter(|name| is_name(name))?;
     Some(if repository == "hexpm" { name.to_owned() } else { format!("{repository}/{name}") })
 }
@@ -54,14 +56,14 @@ mod tests {
     fn the_hint_names_the_package_if_the_remote_names_its_file() {
         for (message, name) in [
             (
-                "remote: GitLab: File name hex/hexpm/packages/castore/contents/priv/cacerts.pem was prohibited by the pattern",
+                "remote: GitLab: File name hex/hexpm/packages/71/castore/contents/priv/cacerts.pem was prohibited by the pattern",
                 "castore",
             ),
             (
-                "remote: - Push cannot contain secrets\nremote:   path: hex/hexpm/packages/joken@2.0.0/contents/test/key:1",
+                "remote: - Push cannot contain secrets\nremote:   path: hex/hexpm/packages/9a/joken@2.0.0/contents/test/key:1",
                 "joken",
             ),
-            ("remote: error: GH013: hex/acme/packages/keys/contents/a.pem", "acme/keys"),
+            ("remote: error: GH013: hex/acme/packages/1b/keys/contents/a.pem", "acme/keys"),
         ] {
             assert!(refuse(message), "{message}");
             assert!(hint(message).contains(&format!("hexmirror.opaque {name}`")), "{}", hint(message));

@@ -8,7 +8,7 @@ use crate::config::{self, Layer};
 use crate::ops::{OpError, Project, Result, read_locks};
 use crate::plan::Needed;
 use crate::progress::{Event, Progress};
-use crate::store::{Live, ObjectId, Seen};
+use crate::store::{ObjectId, Roots, VisitedFolders};
 
 /// Which locks count, and how to treat one that cannot be read.
 #[derive(Debug, Clone)]
@@ -59,12 +59,12 @@ pub(in crate::ops) fn needed(project: &Project, scope: &LockScope, progress: &dy
     // As in git's own patterns for tags, `*` also matches slashes.
     let tags = glob_set("the tags to keep", &scope.tags, false)?;
     let configured = Names::new(project.locks_setting(), project.config.locks.as_deref().unwrap_or_default())?;
-    let live = repository.live(&project.branch, |tag| tags.is_match(tag), |path| configured.has(path))?;
+    let roots = repository.roots(&project.branch, |tag| tags.is_match(tag), |path| configured.has(path))?;
     if scope.strict {
-        warn(project, &live, progress);
+        warn(project, &roots, progress);
     }
     let mut search = Search::new(project, scope, progress, configured);
-    let Live { tips, local, remote, worktrees, staged, .. } = live;
+    let Roots { tips, local, remote, worktrees, staged, .. } = roots;
     for (commit, whose) in &tips {
         search.commit(*commit, Some(whose))?;
     }
@@ -87,13 +87,13 @@ pub(in crate::ops) fn needed(project: &Project, scope: &LockScope, progress: &dy
     Ok(LockedNeeds { needed: search.needed, locks: search.read.len() })
 }
 
-fn warn(project: &Project, live: &Live, progress: &dyn Progress) {
+fn warn(project: &Project, roots: &Roots, progress: &dyn Progress) {
     if !project.repository.knows_all_branches() {
         let message =
             "this clone does not fetch all branches of its remotes; prune may remove what only the other branches need";
         progress.report(Event::Warning { message: message.into() });
     }
-    for name in &live.unreadable {
+    for name in &roots.unreadable {
         let message = format!("cannot read {name}; prune may remove what it needs");
         progress.report(Event::Warning { message });
     }
@@ -107,7 +107,7 @@ struct Search<'a> {
     /// The lock names in the tracked settings of commits, by blob id.
     tracked: HashMap<ObjectId, Names>,
     /// The folders already searched, for each version of the tracked settings.
-    folders: HashMap<Option<ObjectId>, Seen>,
+    folders: HashMap<Option<ObjectId>, VisitedFolders>,
     commits: BTreeSet<ObjectId>,
     /// The locks already read, by blob id.
     read: HashSet<ObjectId>,

@@ -15,7 +15,7 @@ use crate::ops::update::git_fetcher::fetching_git;
 use crate::ops::{OpError, Result, verify};
 use crate::plan::Wanted;
 use crate::progress::Progress;
-use crate::store::{Item, ObjectId, Snapshot, layout};
+use crate::store::{Item, ObjectId, Snapshot};
 
 /// The number of commits to search for what the tip lacks.
 const COMMITS: usize = 24;
@@ -143,7 +143,7 @@ fn manifest(snapshots: &[Snapshot], tip: ObjectId, wanted: &Wanted, repositories
             manifest.entries.insert(id, StoredEntry { checksum, bytes: signed.len() as u64 });
         }
     }
-    let claimed: BTreeSet<String> = manifest.releases.keys().map(|id| layout::release_path(&manifest, id)).collect();
+    let claimed: BTreeSet<String> = manifest.releases.keys().map(|id| tip.release_path(&manifest, id)).collect();
     let unclaimed = releases.iter().filter(|(.., path)| !claimed.contains(path));
     // Versions other than a package's highest are stored in another place. If the highest version's line is missing
     // from the manifest, the remaining versions would seem to be in the wrong place.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::hex::registry::PublicKey;
-use crate::model::{EntryId, GitAddress, Manifest, RepositoryName};
+use crate::model::{EntryId, GitAddress, Manifest, ManifestPart, PackageName, RepositoryName};
 use crate::ops::index::check;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::{self, verified};
@@ -31,8 +31,8 @@ const HOSTS_KNOWN: Duration = Duration::from_secs(1);
 /// branch's current tip.
 pub struct MirrorContents {
     branch: TipReader,
-    /// The manifest of the most recently requested tip, so that it is read once per commit.
-    manifest: Mutex<Option<(Tip, Arc<Manifest>)>>,
+    /// The snapshot of the most recently requested tip, so that each part of its manifest is read once.
+    snapshot: Mutex<Option<(Tip, Snapshot)>>,
     visible: VisibleRepositories,
     /// The known public keys. The branch may have arrived by a plain `git fetch`, which does not verify its entries.
     keys: BTreeMap<RepositoryName, Option<PublicKey>>,
@@ -43,7 +43,7 @@ impl MirrorContents {
     pub fn new(project: &Project) -> Self {
         Self {
             branch: TipReader::new(&project.repository, &project.branch),
-            manifest: Mutex::new(None),
+            snapshot: Mutex::new(None),
             visible: VisibleRepositories::new(project),
             keys: HexRepositories::new(project, &Silent).map(|known| known.known_keys()).unwrap_or_default(),
         }
@@ -67,13 +67,17 @@ impl MirrorContents {
         self.branch.snapshot(id_of(tip)?)
     }
 
-    fn manifest(&self, tip: &Tip) -> Result<Arc<Manifest>, StoreError> {
-        let mut last = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, manifest)) = last.as_ref().filter(|(at, _)| at == tip) {
-            return Ok(Arc::clone(manifest));
-        }
-        let manifest = Arc::new(self.snapshot(tip)?.manifest()?.clone());
-        *last = Some((tip.clone(), Arc::clone(&manifest)));
+    /// Returns what the manifest says about a package.
+    fn manifest(&self, tip: &Tip, package: &PackageName) -> Result<Arc<Manifest>, StoreError> {
+        self.part(tip, ManifestPart::of(package))
+    }
+
+    fn part(&self, tip: &Tip, part: ManifestPart) -> Result<Arc<Manifest>, StoreError> {
+        let mut last = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.take().filter(|(at, _)| at == tip).map(|(_, snapshot)| snapshot);
+        let snapshot = known.map_or_else(|| self.snapshot(tip), Ok)?;
+        let manifest = snapshot.part(part)?;
+        *last = Some((tip.clone(), snapshot));
         Ok(manifest)
     }
 }
@@ -90,21 +94,24 @@ impl Contents for MirrorContents {
     }
 
     fn find(&self, tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError> {
-        let manifest = self.manifest(tip).map_err(unavailable)?;
+        let manifest = |package| self.manifest(tip, package).map_err(unavailable);
         Ok(match resource {
-            Resource::Tarball(id) => manifest.releases.get(id).map(|stored| stored.outer.to_string()),
+            Resource::Tarball(id) => manifest(&id.package)?.releases.get(id).map(|stored| stored.outer.to_string()),
             Resource::RegistryEntry(repository, package) => {
                 let id = EntryId { repository: repository.clone(), package: package.clone() };
-                manifest.entries.get(&id).map(|stored| stored.checksum.to_string())
+                manifest(package)?.entries.get(&id).map(|stored| stored.checksum.to_string())
             }
             // Entries are served with upstream's signatures, so only upstream can sign a matching index.
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => None,
-            Resource::Pinned(repository, file) if manifest.index_signers.contains_key(repository) => {
+            Resource::Pinned(repository, file) => {
+                let manifest = self.part(tip, ManifestPart::Index).map_err(unavailable)?;
+                if !manifest.index_signers.contains_key(repository) {
+                    return Ok(None);
+                }
                 let snapshot = self.snapshot(tip).map_err(unavailable)?;
                 let found = snapshot.index_file_id(repository, file);
                 found.map_err(|error| failed(resource.to_string(), error))?.map(|blob| blob.to_string())
             }
-            Resource::Pinned(..) => None,
         }
         .map(|key| Found { key }))
     }
@@ -112,7 +119,7 @@ impl Contents for MirrorContents {
     fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
         let Resource::RegistryEntry(repository, package) = resource else { return Ok(false) };
         let id = EntryId { repository: repository.clone(), package: package.clone() };
-        Ok(self.manifest(tip).map_err(unavailable)?.absent.contains(&id))
+        Ok(self.manifest(tip, package).map_err(unavailable)?.absent.contains(&id))
     }
 
     fn load(&self, tip: &Tip, resource: &Resource, _found: &Found) -> Result<Bytes, ContentsError> {
@@ -209,7 +216,7 @@ fn tls_folder(project: &Project) -> PathBuf {
 /// Fails if there is no mirror, or if it records another signer than the keys that are known here.
 pub fn served_mirror(project: &Project) -> Result<Snapshot> {
     let snapshot = mirror(project)?;
-    signers::of_readable(project, snapshot.manifest()?, &Silent)?;
+    signers::of_readable(project, &snapshot, &Silent)?;
     Ok(snapshot)
 }
 

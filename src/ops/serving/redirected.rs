@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use crate::git::Git;
-use crate::model::{AddressRule, AddressRules, GitAddress, GitUrl, Remotes, Revision};
+use crate::model::{AddressRule, AddressRules, GitAddress, GitUrl, ManifestPart, Remotes, Revision};
 use crate::ops::project::remote_files;
 use crate::ops::project::{LockFile, read_locks};
 use crate::ops::update::git_fetcher::fetching_git;
@@ -77,7 +77,8 @@ pub(in crate::ops) fn pinned_repositories(
     checkout: impl Fn(&GitAddress) -> Result<Option<Checkout>, StoreError>,
 ) -> Result<PinnedRepositories> {
     let (pins, remotes) = (read_locks(&project.repository, locks)?.git, remotes(project));
-    let mut resolver = SubmoduleResolver::new(&pins, snapshot.manifest()?, &remotes);
+    let manifest = snapshot.part(ManifestPart::Git)?;
+    let mut resolver = SubmoduleResolver::new(&pins, &manifest, &remotes);
     let (mut git, mut checkouts) = (None::<Git>, BTreeMap::<GitAddress, Checkout>::new());
     loop {
         let unresolved = resolver.take_unresolved();

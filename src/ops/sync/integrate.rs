@@ -189,7 +189,10 @@ fn put_onto(
         ),
         _ => (format!("Keep what is needed here and was pruned on {remote}"), format!("pulled from {remote}")),
     };
-    let commit = if has_something_else(ours.manifest()?, theirs.manifest()?, way) || has_older_entries(ours, theirs)? {
+    // A mirror never returns to an older format.
+    let is_older = theirs.is_of_older_format() && !ours.is_of_older_format();
+    let has_more = || Ok::<_, OpError>(has_something_else(ours.manifest()?, theirs.manifest()?, way));
+    let commit = if is_older || has_more()? || has_older_entries(ours, theirs)? {
         let history = History::Dropped;
         let local = Local::Theirs;
         let merge = Merge { ours: theirs, theirs: ours, local, shared, history, replaced: Some(before), title };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::integrate::whose;
 use crate::hex::registry::{Package, PublicKey, RegistryError, Signed};
-use crate::model::{EntryChecksum, EntryId, Fingerprint, Manifest, Remote, RepositoryName};
+use crate::model::{EntryChecksum, EntryId, Fingerprint, Manifest, ManifestPart, Remote, RepositoryName};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{KnownSigners, Signer, SignerConflict, SignerSource};
@@ -40,8 +40,21 @@ impl Signers {
         };
         let mut names: BTreeSet<&RepositoryName> = own.into_iter().chain(other).flat_map(of_manifest).collect();
         names.extend(more);
-        let known = names.into_iter().map(|name| Ok((name.clone(), Known::of(repositories, name, own)?)));
-        Ok(Self { repositories: known.collect::<Result<_>>()? })
+        // A record without entries is not this program's.
+        let record = |name: &RepositoryName| {
+            own.filter(|own| own.has_entries_of(name)).and_then(|own| own.signers.get(name).copied())
+        };
+        Self::of(repositories, names, record)
+    }
+
+    /// Determines the signers of repositories. `record` returns the signer that the local mirror records.
+    fn of<'m>(
+        repositories: &HexRepositories<'_>,
+        names: impl IntoIterator<Item = &'m RepositoryName>,
+        record: impl Fn(&RepositoryName) -> Option<Fingerprint>,
+    ) -> Result<Self> {
+        let known = |name: &RepositoryName| Ok((name.clone(), Known::of(repositories, name, record(name))?));
+        Ok(Self { repositories: names.into_iter().map(known).collect::<Result<_>>()? })
     }
 
     /// Checks the signers that another mirror records. `whose` describes that mirror.
@@ -207,17 +220,13 @@ pub(in crate::ops) fn report_unverified<'e>(entries: impl IntoIterator<Item = &'
 }
 
 impl Known {
-    fn of(repositories: &HexRepositories<'_>, name: &RepositoryName, own: Option<&Manifest>) -> Result<Self> {
+    fn of(repositories: &HexRepositories<'_>, name: &RepositoryName, record: Option<Fingerprint>) -> Result<Self> {
         let key = match repositories.public_key(name) {
             Err(OpError::NoPublicKey { .. }) => None,
             key => Some(key?),
         };
-        let signers = KnownSigners {
-            setting: repositories.signer(name),
-            // A record without entries is not this program's.
-            record: own.filter(|own| own.has_entries_of(name)).and_then(|own| own.signers.get(name).copied()),
-            key: key.as_ref().map(PublicKey::fingerprint),
-        };
+        let signers =
+            KnownSigners { setting: repositories.signer(name), record, key: key.as_ref().map(PublicKey::fingerprint) };
         let expected = signers.decide().map_err(|SignerConflict { expected, found }| {
             conflict(name, expected, found.fingerprint, "of the public key in use".into())
         })?;
@@ -246,13 +255,20 @@ pub(in crate::ops) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> 
 ///
 /// # Errors
 /// Fails if the mirror records another signer than the user's settings and keys do.
-pub(in crate::ops) fn of_readable(project: &Project, manifest: &Manifest, progress: &dyn Progress) -> Result<Signers> {
+pub(in crate::ops) fn of_readable(project: &Project, snapshot: &Snapshot, progress: &dyn Progress) -> Result<Signers> {
     let repositories = HexRepositories::new(project, progress)?;
     let remote = project.repository.mirror_tip(&project.branch)?.and_then(|(remote, _)| remote);
-    let Some(remote) = remote else { return Signers::new(&repositories, Some(manifest), None, []) };
+    // The names of packages do not matter here, so the rest of the manifest is not read.
+    let (manifest, with_entries) = (snapshot.part(ManifestPart::Signers)?, snapshot.repositories_with_entries()?);
+    let names: BTreeSet<&RepositoryName> = manifest.signers.keys().chain(&with_entries).collect();
     // The record of a mirror that was never verified here cannot be trusted.
-    let signers = Signers::new(&repositories, None, Some(manifest), [])?;
-    signers.check_record(manifest, &whose(&remote))?;
+    let is_recorded = |name: &&RepositoryName| remote.is_none() && with_entries.contains(*name);
+    let record =
+        |name: &RepositoryName| Some(name).filter(is_recorded).and_then(|name| manifest.signers.get(name).copied());
+    let signers = Signers::of(&repositories, names, record)?;
+    if let Some(remote) = remote {
+        signers.check_record(&manifest, &whose(&remote))?;
+    }
     Ok(signers)
 }
 

@@ -3,7 +3,7 @@
 use gix::objs::tree::EntryKind;
 
 use super::Transaction;
-use crate::model::{EntryId, Fingerprint, IndexFile, IndexSource, RepositoryName};
+use crate::model::{EntryId, Fingerprint, IndexFile, IndexSource, ManifestPart, RepositoryName};
 use crate::store::{Result, Snapshot, StoreError, layout};
 
 impl Transaction<'_> {
@@ -19,17 +19,20 @@ impl Transaction<'_> {
 
     /// Records what a package's entry in the pinned index is built from.
     pub fn record_index_source(&mut self, id: EntryId, source: IndexSource) {
+        self.parts.insert(ManifestPart::Index);
         self.manifest.index.insert(id, source);
     }
 
     /// Records the key that signs a repository's pinned index.
     pub fn record_index_signer(&mut self, repository: RepositoryName, signer: Fingerprint) {
+        self.parts.insert(ManifestPart::Index);
         self.manifest.index_signers.insert(repository, signer);
     }
 
     /// Removes a package from the pinned index.
     pub fn remove_from_index(&mut self, id: &EntryId) {
         if self.manifest.index.remove(id).is_some() {
+            self.parts.insert(ManifestPart::Index);
             let file = IndexFile::Package(id.package.clone());
             self.index.insert(layout::index_path(&id.repository, &file), None);
         }
@@ -37,6 +40,7 @@ impl Transaction<'_> {
 
     /// Removes a repository's pinned index.
     pub fn remove_index(&mut self, repository: &RepositoryName) {
+        self.parts.insert(ManifestPart::Index);
         self.manifest.index.retain(|id, _| id.repository != *repository);
         self.manifest.index_signers.remove(repository);
         self.replace_index_folder(repository, None);

@@ -1,5 +1,5 @@
-//! Finds which commits and files of the project are live: those of branches, stashes and worktrees, and commits that
-//! are recent or not pushed yet.
+//! Finds the roots of everything in the project that is in use, as `git gc` does: branches, stashes, worktrees and
+//! indexes. What their locks pin stays in the mirror.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -20,10 +20,10 @@ const AUTOSTASHES: [&str; 2] = ["rebase-merge/autostash", "rebase-apply/autostas
 /// Namespaces below `refs` that do not keep commits live by themselves. Stashes are read from their reflog instead.
 const NOT_ALIVE: [&str; 7] = ["tags", "notes", "replace", "original", "rewritten", "stash", "hexmirror-remotes"];
 
-/// The live commits and files that a clone knows of.
+/// Where everything in use begins: the commits and files of a clone that do not depend on anything else to be in use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Live {
-    /// The live tips, each with the name of one ref, stash or worktree that points to it.
+pub struct Roots {
+    /// The commits, each with the name of one ref, stash or worktree that points to it.
     pub tips: BTreeMap<ObjectId, String>,
     /// The tips that belong to this clone alone: branches, stashes and detached heads.
     pub local: BTreeSet<ObjectId>,
@@ -33,19 +33,19 @@ pub struct Live {
     pub worktrees: Vec<PathBuf>,
     /// The files in the indexes of all worktrees, with the ids of their contents.
     pub staged: BTreeSet<(String, ObjectId)>,
-    /// Live refs and worktrees that cannot be read, because their commits or folders are missing.
+    /// Refs and worktrees in use that cannot be read, because their commits or folders are missing.
     pub unreadable: Vec<String>,
 }
 
 /// The trees that were already visited.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct VisitedFolders {
     folders: HashSet<(String, ObjectId)>,
     /// Wanted files that are symbolic links.
     links: BTreeSet<String>,
 }
 
-impl Live {
+impl Roots {
     fn add_local(&mut self, id: ObjectId, name: &str) {
         self.local.insert(id);
         self.tips.entry(id).or_insert_with(|| name.to_owned());
@@ -53,14 +53,14 @@ impl Live {
 }
 
 impl Repository {
-    /// Lists what is live, except for mirrors. `keeps` returns whether a tag counts, given its name without
+    /// Lists the roots, except for mirrors. `keeps` returns whether a tag counts, given its name without
     /// `refs/tags/`. `wanted` returns whether a file counts, given its path.
     ///
     /// # Errors
     /// Fails if refs or worktrees cannot be read.
-    pub fn live(&self, branch: &Branch, keeps: impl Fn(&str) -> bool, wanted: impl Fn(&str) -> bool) -> Result<Live> {
+    pub fn roots(&self, branch: &Branch, keeps: impl Fn(&str) -> bool, wanted: impl Fn(&str) -> bool) -> Result<Roots> {
         let action = "read the project's refs";
-        let mut live = Live::default();
+        let mut roots = Roots::default();
         let references = self.git.references().map_err(StoreError::git(action))?;
         for reference in references.all().map_err(StoreError::git(action))?.filter_map(Result::ok) {
             let name = reference.name().as_bstr().to_str_lossy().into_owned();
@@ -72,24 +72,24 @@ impl Repository {
                 _ => false,
             };
             match self.commit_at(reference, branch)? {
-                Some(id) if is_local => live.add_local(id, &name),
+                Some(id) if is_local => roots.add_local(id, &name),
                 Some(id) => {
-                    live.remote.insert(id);
-                    live.tips.entry(id).or_insert(name);
+                    roots.remote.insert(id);
+                    roots.tips.entry(id).or_insert(name);
                 }
-                None if self.commit_of(&name).is_err() => live.unreadable.push(name),
+                None if self.commit_of(&name).is_err() => roots.unreadable.push(name),
                 None => {}
             }
         }
         for worktree in self.all_worktrees()? {
-            self.add_worktree(&mut live, &worktree, branch, &wanted)?;
+            self.add_worktree(&mut roots, &worktree, branch, &wanted)?;
         }
         for id in self.reflog("refs/stash")? {
-            self.add_stash(&mut live, id, "a stash")?;
+            self.add_stash(&mut roots, id, "a stash")?;
         }
-        live.worktrees.sort();
-        live.worktrees.dedup();
-        Ok(live)
+        roots.worktrees.sort();
+        roots.worktrees.dedup();
+        Ok(roots)
     }
 
     /// Returns a handle for every worktree that shares this repository's objects. A worktree may be returned more than
@@ -105,7 +105,7 @@ impl Repository {
     /// Adds a worktree's `HEAD`, its staged files, and the commits of unfinished operations in it.
     fn add_worktree(
         &self,
-        live: &mut Live,
+        roots: &mut Roots,
         worktree: &gix::Repository,
         branch: &Branch,
         wanted: impl Fn(&str) -> bool,
@@ -114,19 +114,19 @@ impl Repository {
             if let Ok(Some(reference)) = worktree.try_find_reference(name)
                 && let Some(id) = self.commit_at(reference, branch)?
             {
-                live.add_local(id, name);
+                roots.add_local(id, name);
             }
         }
         for file in AUTOSTASHES {
             let named = fs::read_to_string(worktree.git_dir().join(file)).unwrap_or_default();
             if let Ok(id) = ObjectId::from_hex(named.trim().as_bytes()) {
-                self.add_stash(live, id, "an autostash")?;
+                self.add_stash(roots, id, "an autostash")?;
             }
         }
         if let Some(root) = worktree.workdir() {
             match root.is_dir() {
-                true => live.worktrees.push(root.to_owned()),
-                false => live.unreadable.push(format!("the worktree {}", root.display())),
+                true => roots.worktrees.push(root.to_owned()),
+                false => roots.unreadable.push(format!("the worktree {}", root.display())),
             }
         }
         // The index does not exist before the first `git add`.
@@ -135,7 +135,7 @@ impl Repository {
                 let path = entry.path(&index).to_str_lossy();
                 // A symbolic link's target is a file of its own in the worktree.
                 if wanted(&path) && matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) {
-                    live.staged.insert((path.into_owned(), entry.id));
+                    roots.staged.insert((path.into_owned(), entry.id));
                 }
             }
         }
@@ -143,12 +143,12 @@ impl Repository {
     }
 
     /// Adds a stash, which is a merge of the worktree's state with HEAD, the index and untracked files (git-stash(1)).
-    fn add_stash(&self, live: &mut Live, id: ObjectId, name: &str) -> Result<()> {
+    fn add_stash(&self, roots: &mut Roots, id: ObjectId, name: &str) -> Result<()> {
         if !self.has(id) {
             return Ok(());
         }
         let parents = self.commit(id)?.parent_ids().map(gix::Id::detach).collect::<Vec<_>>();
-        parents.into_iter().chain([id]).filter(|id| self.has(*id)).for_each(|id| live.add_local(id, name));
+        parents.into_iter().chain([id]).filter(|id| self.has(*id)).for_each(|id| roots.add_local(id, name));
         Ok(())
     }
 
@@ -209,7 +209,7 @@ impl Repository {
         commit: ObjectId,
         wanted: impl Fn(&str) -> bool,
         enters: impl Fn(&str) -> bool,
-        seen: &mut Seen,
+        seen: &mut VisitedFolders,
     ) -> Result<Vec<(String, ObjectId)>> {
         let (mut files, mut folders) = (Vec::new(), vec![(String::new(), self.tree_at(commit)?.id)]);
         while let Some((folder, id)) = folders.pop() {

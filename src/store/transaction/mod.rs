@@ -1,0 +1,338 @@
+//! Changes that become the mirror branch's next commit, all or nothing.
+//!
+//! This file collects the changes, `tree` writes the trees that they result in, and `publish` commits these.
+
+mod publish;
+mod tree;
+
+mod index;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use gix::objs::tree::EntryKind;
+use gix::objs::{Kind, WriteTo};
+use gix::{ObjectId, hash};
+use sha2::{Digest, Sha256};
+
+use super::encode::EncodedRelease;
+use super::pack::{PackWriter, PackedObject};
+use super::{Branch, Item, Repository, Result, Snapshot, StoreError};
+use crate::model::{
+    EntryChecksum, EntryId, Fingerprint, GitAddress, Manifest, ManifestPart, PackageName, ReleaseId, RepositoryName,
+    StoredEntry, StoredGit, StoredRelease,
+};
+pub use publish::Published;
+
+/// Changes on top of a snapshot. If it is dropped before [`Transaction::publish`], nothing is changed.
+pub struct Transaction<'a> {
+    repository: &'a Repository,
+    branch: &'a Branch,
+    base: Option<&'a Snapshot>,
+    /// The second parent: a mirror that was merged into this one.
+    merged: Option<ObjectId>,
+    /// Whether to commit even if nothing changed, for the sake of the commit message.
+    allows_empty: bool,
+    /// The commit that the branch points to, if that is not the base: an earlier attempt that the new commit replaces.
+    replaced: Option<ObjectId>,
+    manifest: Manifest,
+    pack: PackWriter,
+    /// Packs written by git that are installed together with this transaction's own pack.
+    packs: BTreeSet<PathBuf>,
+    /// The trees of added releases.
+    releases: BTreeMap<ReleaseId, ObjectId>,
+    /// The blobs of added registry entries.
+    entries: BTreeMap<EntryId, ObjectId>,
+    /// The blobs of added packs and indexes, by their paths in the repository.
+    repositories: BTreeMap<GitAddress, BTreeMap<String, ObjectId>>,
+    removed: Removed,
+    /// The changed files and folders of pinned indexes, by path.
+    index: BTreeMap<String, Option<(EntryKind, ObjectId)>>,
+    /// The parts of the manifest that may differ from the base's.
+    parts: BTreeSet<ManifestPart>,
+    /// Items that keep their place in the tree even though they cannot be read.
+    damaged: BTreeSet<Item>,
+    compression: gix::zlib::Compression,
+}
+
+/// What was removed. An item that is added again later leaves this set.
+#[derive(Clone, Default)]
+struct Removed {
+    releases: BTreeSet<ReleaseId>,
+    entries: BTreeSet<EntryId>,
+    repositories: BTreeSet<GitAddress>,
+}
+
+/// A file of a git repository that is to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitFile {
+    /// The file's content.
+    Bytes(Vec<u8>),
+    /// A blob that another snapshot of this repository already holds.
+    Stored(ObjectId),
+    /// A blob in a pack that is yet to be installed, with the path of the pack. The index is beside it.
+    Packed(ObjectId, PathBuf),
+}
+
+impl<'a> Transaction<'a> {
+    /// Begins a change of the branch. `base` is the branch's current snapshot, or `None` if the branch does not exist.
+    ///
+    /// # Errors
+    /// Fails if the branch is checked out, another ref conflicts with its name, the base's manifest is damaged, or the
+    /// repository is not writable.
+    pub fn begin(repository: &'a Repository, branch: &'a Branch, base: Option<&'a Snapshot>) -> Result<Self> {
+        Self::begin_on(repository, branch, base, base.is_none())
+    }
+
+    fn begin_on(
+        repository: &'a Repository,
+        branch: &'a Branch,
+        base: Option<&'a Snapshot>,
+        is_new: bool,
+    ) -> Result<Self> {
+        repository.refuse_checked_out(branch)?;
+        if is_new {
+            repository.refuse_in_the_way(branch)?;
+        }
+        let manifest = base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default();
+        Ok(Self {
+            repository,
+            branch,
+            base,
+            merged: None,
+            allows_empty: false,
+            replaced: None,
+            manifest,
+            pack: PackWriter::begin(&repository.objects_dir(), repository.files()?)?,
+            packs: BTreeSet::new(),
+            releases: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            removed: Removed::default(),
+            index: BTreeMap::new(),
+            parts: BTreeSet::new(),
+            damaged: BTreeSet::new(),
+            compression: repository.compression()?,
+        })
+    }
+
+    /// Begins to rebuild the content of the branch, whose tip is `tip` and may be damaged. No object of the tip is
+    /// assumed to exist.
+    ///
+    /// # Errors
+    /// As for [`Self::begin`].
+    pub fn rebuild(repository: &'a Repository, branch: &'a Branch, tip: Option<ObjectId>) -> Result<Self> {
+        Ok(Self { replaced: tip, ..Self::begin_on(repository, branch, None, tip.is_none())? })
+    }
+
+    /// Adds a release, or replaces the stored release of the same version.
+    ///
+    /// # Errors
+    /// Fails if the pack cannot be written.
+    pub fn add_release(&mut self, release: EncodedRelease) -> Result<()> {
+        for object in release.objects {
+            self.pack.add(object)?;
+        }
+        self.insert_release(release.id, release.stored, release.tree);
+        Ok(())
+    }
+
+    fn insert_release(&mut self, id: ReleaseId, stored: StoredRelease, tree: ObjectId) {
+        self.touch(&id.package);
+        self.manifest.releases.insert(id.clone(), stored);
+        self.releases.insert(id, tree);
+    }
+
+    /// Notes that the manifest's lines about a package may change.
+    fn touch(&mut self, package: &PackageName) {
+        self.parts.insert(ManifestPart::of(package));
+    }
+
+    /// Makes the next commit a merge whose second parent is `other`. The caller decides what to copy from it.
+    pub fn merge(&mut self, other: &Snapshot) {
+        self.merged = Some(other.commit());
+    }
+
+    /// Makes a commit even if nothing changes, so that its message is recorded.
+    pub fn allow_empty(&mut self) {
+        self.allows_empty = true;
+    }
+
+    /// Makes the new commit replace `superseded`, an unpublished commit on the same base that the branch points to.
+    pub fn replace(&mut self, superseded: ObjectId) {
+        self.replaced = Some(superseded);
+    }
+
+    /// Copies a release as it is stored in another snapshot of this repository.
+    ///
+    /// # Errors
+    /// Fails if the other snapshot does not have the release or is damaged.
+    pub fn copy_release(&mut self, other: &Snapshot, id: &ReleaseId) -> Result<()> {
+        let manifest = other.manifest_of(&id.package)?;
+        let path = other.release_path(&manifest, id);
+        let missing = || StoreError::damaged(&path)("it is missing");
+        let stored = manifest.releases.get(id).ok_or_else(missing)?;
+        let (tree, _) = other.lookup(&path)?.ok_or_else(missing)?;
+        self.insert_release(id.clone(), *stored, tree);
+        Ok(())
+    }
+
+    /// Adds a registry entry. `signed` is the signed message, not compressed.
+    ///
+    /// # Errors
+    /// Fails if the pack cannot be written.
+    pub fn put_entry(&mut self, id: EntryId, signed: &[u8]) -> Result<()> {
+        let checksum = EntryChecksum::from_bytes(Sha256::digest(signed).into());
+        let stored = StoredEntry { checksum, bytes: signed.len() as u64 };
+        self.touch(&id.package);
+        self.manifest.absent.remove(&id);
+        if self.manifest.entries.insert(id.clone(), stored) != Some(stored) {
+            let blob = self.add_blob(signed)?;
+            self.entries.insert(id, blob);
+        }
+        Ok(())
+    }
+
+    /// Records the key that signs the entries of a repository.
+    pub fn record_signer(&mut self, repository: RepositoryName, fingerprint: Fingerprint) {
+        self.parts.insert(ManifestPart::Signers);
+        self.manifest.signers.insert(repository, fingerprint);
+    }
+
+    /// Adds or updates a git repository. `files` are the new packs and indexes, by their paths in the repository.
+    ///
+    /// # Errors
+    /// Fails if the pack cannot be written.
+    pub fn put_git(&mut self, address: GitAddress, stored: StoredGit, files: Vec<(String, GitFile)>) -> Result<()> {
+        let mut blobs = BTreeMap::new();
+        for (path, file) in files {
+            let blob = match file {
+                GitFile::Stored(blob) => blob,
+                GitFile::Packed(blob, pack) => {
+                    self.packs.insert(pack);
+                    blob
+                }
+                // Packs are already deflated, indexes are not.
+                GitFile::Bytes(bytes) if path.ends_with(".pack") => self.add_deflated(&bytes)?,
+                GitFile::Bytes(bytes) => self.add_blob(&bytes)?,
+            };
+            blobs.insert(path, blob);
+        }
+        self.repositories.entry(address.clone()).or_default().extend(blobs);
+        self.parts.insert(ManifestPart::Git);
+        self.manifest.git.insert(address, stored);
+        Ok(())
+    }
+
+    /// Copies the packs of a git repository from another snapshot of this repository. `stored` describes the result.
+    ///
+    /// # Errors
+    /// Fails if the other snapshot lacks one of the packs.
+    pub fn copy_git(&mut self, other: &Snapshot, address: &GitAddress, stored: StoredGit) -> Result<()> {
+        let known = self.manifest.git.get(address).map(|known| known.packs.clone()).unwrap_or_default();
+        let mut files = Vec::new();
+        for name in stored.packs.keys().filter(|name| !known.contains_key(*name)) {
+            for extension in ["pack", "idx"] {
+                let path = format!("objects/pack/pack-{name}.{extension}");
+                let full = format!("{}/{path}", address.tree_path());
+                let (blob, _) = other.lookup(&full)?.ok_or_else(|| StoreError::damaged(&full)("it is missing"))?;
+                files.push((path, GitFile::Stored(blob)));
+            }
+        }
+        self.put_git(address.clone(), stored, files)
+    }
+
+    /// Records that upstream has no registry entry for a package that a dependency names.
+    pub fn note_absent(&mut self, id: EntryId) {
+        if !self.manifest.entries.contains_key(&id) {
+            self.touch(&id.package);
+            self.manifest.absent.insert(id);
+        }
+    }
+
+    /// Keeps an unreadable item at its path in a damaged tip, because the parts of it that are readable are still
+    /// useful. Returns whether the path is known.
+    ///
+    /// # Errors
+    /// Fails if a parent folder cannot be read.
+    pub fn keep_damaged(&mut self, tip: &Snapshot, item: &Item) -> Result<bool> {
+        let manifest = tip.manifest()?;
+        let kept = match item {
+            Item::Release(id) => {
+                let existing = tip.lookup(&tip.release_path(manifest, id))?;
+                let existing = manifest.releases.get(id).zip(existing);
+                existing.map(|(stored, (tree, _))| self.insert_release(id.clone(), *stored, tree))
+            }
+            Item::Entry(id) => {
+                let existing = tip.lookup(&tip.layout().entry_path(id))?;
+                let existing = manifest.entries.get(id).zip(existing);
+                existing.map(|(stored, (blob, _))| {
+                    self.touch(&id.package);
+                    self.manifest.entries.insert(id.clone(), *stored);
+                    self.entries.insert(id.clone(), blob);
+                })
+            }
+            Item::Git(address) => match manifest.git.get(address) {
+                Some(stored) => Some(self.copy_git(tip, address, stored.clone())?),
+                None => None,
+            },
+        };
+        if kept.is_some() {
+            self.damaged.insert(item.clone());
+        }
+        Ok(kept.is_some())
+    }
+
+    /// Removes a release.
+    pub fn remove_release(&mut self, id: &ReleaseId) {
+        self.touch(&id.package);
+        self.manifest.releases.remove(id);
+        self.releases.remove(id);
+        self.removed.releases.insert(id.clone());
+    }
+
+    /// Removes a package's registry entry, or the record that upstream has none.
+    pub fn remove_entry(&mut self, id: &EntryId) {
+        self.touch(&id.package);
+        self.manifest.absent.remove(id);
+        self.manifest.entries.remove(id);
+        self.entries.remove(id);
+        self.removed.entries.insert(id.clone());
+    }
+
+    /// Removes a git repository.
+    pub fn remove_git(&mut self, address: &GitAddress) {
+        self.parts.insert(ManifestPart::Git);
+        self.manifest.git.remove(address);
+        self.repositories.remove(address);
+        self.removed.repositories.insert(address.clone());
+    }
+
+    /// Returns the manifest of the next commit.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Adds a blob whose content is already compressed.
+    fn add_deflated(&mut self, bytes: &[u8]) -> Result<ObjectId> {
+        let kind = Kind::Blob;
+        let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
+        self.pack.add(PackedObject::new(kind, bytes, id, gix::zlib::Compression::NONE)?)
+    }
+
+    fn add_blob(&mut self, bytes: &[u8]) -> Result<ObjectId> {
+        self.add_bytes(Kind::Blob, bytes)
+    }
+
+    fn add_object(&mut self, kind: Kind, object: &dyn WriteTo) -> Result<ObjectId> {
+        let mut bytes = Vec::new();
+        object.write_to(&mut bytes).map_err(StoreError::git("write an object"))?;
+        self.add_bytes(kind, &bytes)
+    }
+
+    /// Adds an object even if the object database has it. `git gc` may remove an unreachable object at any time.
+    fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId> {
+        let id = gix::objs::compute_hash(hash::Kind::Sha1, kind, bytes).map_err(StoreError::git("hash an object"))?;
+        self.pack.add(PackedObject::new(kind, bytes, id, self.compression)?)
+    }
+}
