@@ -27,6 +27,7 @@ mod submodule;
 #[doc(hidden)]
 pub mod surface;
 mod transfer;
+mod user_config;
 
 pub use caveats::Caveat;
 pub use check::{check, pack_files};

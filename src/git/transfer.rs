@@ -234,6 +234,16 @@ impl ProjectGit {
         }
     }
 
+    /// Returns whether the index has files in a folder, which is relative to the worktree's root.
+    ///
+    /// # Errors
+    /// Fails if git cannot read the index.
+    pub fn tracks(&self, folder: &Path) -> Result<bool> {
+        let folder = folder.to_string_lossy();
+        let arguments = ["--literal-pathspecs", "ls-files", "-z", "--", &*folder];
+        Ok(!self.prepare(&arguments).output("list the tracked files")?.is_empty())
+    }
+
     /// Adds a value to a setting in this repository's own configuration.
     ///
     /// # Errors

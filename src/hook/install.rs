@@ -65,6 +65,8 @@ pub enum State {
 pub struct HooksDir {
     folder: PathBuf,
     binary: String,
+    /// The options of the hooks' calls, each followed by a blank.
+    options: &'static str,
 }
 
 impl HooksDir {
@@ -72,7 +74,14 @@ impl HooksDir {
     pub fn new(folder: impl Into<PathBuf>, binary: &Path) -> Self {
         // The shell of Git for Windows understands forward slashes only.
         let binary = binary.to_string_lossy().replace('\\', "/");
-        Self { folder: folder.into(), binary: format!("'{}'", binary.replace('\'', r"'\''")) }
+        Self { folder: folder.into(), binary: format!("'{}'", binary.replace('\'', r"'\''")), options: "" }
+    }
+
+    /// Makes the hooks do nothing in a repository without a mirror. For the hooks of git's template, which are copied to
+    /// every new clone.
+    #[must_use]
+    pub fn in_template(self) -> Self {
+        Self { options: "--if-mirrored ", ..self }
     }
 
     /// Returns the folder.
@@ -172,7 +181,7 @@ impl HooksDir {
     }
 
     fn content(&self, hook: Hook) -> String {
-        hook.template().replace("@BINARY@", &self.binary)
+        hook.template().replace("@BINARY@", &self.binary).replace("@OPTIONS@", self.options)
     }
 }
 
@@ -198,7 +207,8 @@ fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-fn is_ours(content: &[u8]) -> bool {
+/// Returns whether this program wrote a hook.
+pub fn is_ours(content: &[u8]) -> bool {
     content.split(|byte| *byte == b'\n').take(5).any(|line| line.starts_with(MARKER.as_bytes()))
 }
 

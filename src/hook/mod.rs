@@ -2,8 +2,10 @@
 //!
 //! Each hook is the template of the same name in `/hooks`: a few lines of POSIX sh that call this program. The program
 //! then runs the chained hook, which existed before. [`install`] writes hooks, [`pushed`] reads git's input to
-//! `pre-push` (githooks(5)), and [`run_chained`] runs the chained hook.
+//! `pre-push` (githooks(5)), [`run_chained`] runs the chained hook, and [`call`] finds hooks of the user's own that call
+//! this program.
 
+pub mod call;
 mod chained;
 pub mod install;
 pub mod pushed;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::hook_callers::{caller, is_tracked};
 use super::project::LockFile;
 use super::status::{self, Status};
 use super::sync::integrate::covers;
@@ -18,18 +19,44 @@ use crate::plan::Comparison;
 use crate::progress::Progress;
 use crate::store::{Lock, ObjectId};
 
-/// Installs all hooks. `binary` is the path of this program. Returns the hooks that changed.
+/// The result of installing the hooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledHooks {
+    /// The hooks that changed.
+    pub changed: Vec<Hook>,
+    /// The hooks that are in a tracked folder and do not call this program. They were not changed.
+    pub tracked: Vec<Hook>,
+}
+
+/// The state of a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookState {
+    /// The hook.
+    pub hook: Hook,
+    /// The state of its file.
+    pub state: State,
+    /// The file that calls this program, if it is not one that this program installed.
+    pub caller: Option<String>,
+}
+
+/// Installs all hooks, except those that already call this program. `binary` is the path of this program. Does not
+/// change a folder with tracked files.
 ///
 /// # Errors
 /// Fails if the hooks folder does not belong to this repository, a file cannot be written, or an existing hook cannot
 /// be moved aside.
-pub fn install_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
+pub fn install_hooks(project: &Project, binary: &Path) -> Result<InstalledHooks> {
     let hooks = hooks_dir(project, binary)?;
     refuse_shared(project, hooks.folder())?;
+    let states = hook_states(project, binary)?;
+    let lacking = states.into_iter().filter(|state| state.caller.is_none()).map(|state| state.hook);
+    if is_tracked(project, hooks.folder())? {
+        return Ok(InstalledHooks { changed: Vec::new(), tracked: lacking.collect() });
+    }
     let _lock = Lock::acquire(&project.repository, || {})?;
-    let installed = changed(|hook| Ok(hooks.install(hook)?))?;
-    share(project, hooks.folder(), &installed)?;
-    Ok(installed)
+    let changed = changed(lacking, |hook| Ok(hooks.install(hook)?))?;
+    share(project, hooks.folder(), &changed)?;
+    Ok(InstalledHooks { changed, tracked: Vec::new() })
 }
 
 /// Uninstalls all hooks and restores the hooks that existed before. Returns the hooks that changed.
@@ -39,16 +66,30 @@ pub fn install_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
 pub fn uninstall_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
     let hooks = hooks_dir(project, binary)?;
     let _lock = Lock::acquire(&project.repository, || {})?;
-    changed(|hook| Ok(hooks.uninstall(hook)?))
+    changed(Hook::ALL, |hook| Ok(hooks.uninstall(hook)?))
 }
 
 /// Returns the state of each hook.
 ///
 /// # Errors
 /// Fails if a file cannot be read.
-pub fn hook_states(project: &Project, binary: &Path) -> Result<Vec<(Hook, State)>> {
+pub fn hook_states(project: &Project, binary: &Path) -> Result<Vec<HookState>> {
     let hooks = hooks_dir(project, binary)?;
-    Hook::ALL.into_iter().map(|hook| Ok((hook, hooks.state(hook)?))).collect()
+    let of = |hook| {
+        let state = hooks.state(hook)?;
+        let is_ours = !matches!(state, State::Absent | State::Foreign);
+        let caller = if is_ours { None } else { caller(project, hooks.folder(), hook) };
+        Ok(HookState { hook, state, caller })
+    };
+    Hook::ALL.into_iter().map(of).collect()
+}
+
+/// Returns whether the project tracks files in the hooks folder, so that hooks cannot be installed in it.
+///
+/// # Errors
+/// Fails if git's configuration or index cannot be read.
+pub fn hooks_are_tracked(project: &Project) -> Result<bool> {
+    is_tracked(project, &project.repository.hooks_dir()?)
 }
 
 /// Returns the repository's hooks folder, for hooks that call `binary`.
@@ -84,9 +125,9 @@ fn share(project: &Project, folder: &Path, hooks: &[Hook]) -> Result<()> {
     Ok(())
 }
 
-fn changed(change: impl Fn(Hook) -> Result<bool>) -> Result<Vec<Hook>> {
+fn changed(hooks: impl IntoIterator<Item = Hook>, change: impl Fn(Hook) -> Result<bool>) -> Result<Vec<Hook>> {
     let mut changed = Vec::new();
-    for hook in Hook::ALL {
+    for hook in hooks {
         if change(hook)? {
             changed.push(hook);
         }

@@ -63,6 +63,11 @@ pub fn mirror(project: &Project) -> Result<Snapshot> {
     Ok(project.readable()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?)
 }
 
+/// Returns whether the repository or one of its remotes, when last fetched, has a mirror branch, even a damaged one.
+pub fn is_mirrored(project: &Project) -> bool {
+    !matches!(project.repository.mirror_tip(&project.branch), Ok(None))
+}
+
 /// Returns the local mirror for modification. Creates it first in a fresh clone.
 pub(super) fn own_mirror(project: &Project, progress: &dyn Progress) -> Result<Snapshot> {
     if let Some(snapshot) = project.snapshot()? {

@@ -5,6 +5,8 @@ mod compact;
 mod demo;
 mod error;
 mod failure;
+mod hook_callers;
+mod hook_template;
 mod hooks;
 mod index;
 mod init;
@@ -27,13 +29,15 @@ pub use compact::compact;
 pub use demo::{Step, demo};
 pub use error::OpError;
 pub use failure::Failure;
+pub use hook_template::{TemplateHooks, install_template, uninstall_template};
 pub use hooks::{
-    PushCheck, PushedLocks, catch_up, check_checkout, check_push, hook_states, hooks_dir, install_hooks, lacking,
-    locks_changed, remote_has, remote_with_all, unallowed_repositories, uninstall_hooks,
+    HookState, InstalledHooks, PushCheck, PushedLocks, catch_up, check_checkout, check_push, hook_states,
+    hooks_are_tracked, hooks_dir, install_hooks, lacking, locks_changed, remote_has, remote_with_all,
+    unallowed_repositories, uninstall_hooks,
 };
 pub use index::key::KeyOrigin;
 pub use index::{IndexOptions, IndexUpdate, KeyAction, index};
-pub use init::{Initialised, init, mirror};
+pub use init::{Initialised, init, is_mirrored, mirror};
 pub use lock_diff::{LockDiff, lock_diff};
 pub use project::revisions::{At, Between, Named};
 pub use project::worktree::FileRefusal;

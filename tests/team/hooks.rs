@@ -31,7 +31,7 @@ fn init_installs_the_hooks_unless_declined() {
     // Written by another version.
     let path = hooks.join("pre-push");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("hook 1:", "hook 0:")).unwrap();
+    fs::write(&path, text.replace("hook 2:", "hook 1:")).unwrap();
     team.run(&one, &["hooks", "status"]).ok().prints("pre-push       outdated");
     team.run(&one, &["hooks", "install"]).ok().says("installed the hooks pre-push in");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -62,19 +62,24 @@ fn scripts_are_posix_and_print_nothing_in_unusual_places() {
         let status = std::process::Command::new("sh").arg("-n").arg(&path).status().unwrap();
         assert!(status.success(), "{name}");
         let text = fs::read_to_string(path).unwrap();
-        assert!(text.contains(&format!("hook {name} ")) && !text.contains("[["), "{name}");
+        assert!(text.contains(&format!("hook @OPTIONS@--chained-to \"$0\" {name} ")) && !text.contains("[["), "{name}");
     }
 }
 
 #[test]
 fn a_hook_that_git_does_not_have_is_refused() {
     let team = Team::new();
-    for arguments in [&["hook", "pre-commit", "x"][..], &["--quiet", "hook", "pre-commit", "x"], &["hook"]] {
+    for arguments in [
+        &["hook", "pre-commit", "x"][..],
+        &["--quiet", "hook", "pre-commit", "x"],
+        &["hook"],
+        &["hook", "--chained-to", "x"],
+    ] {
         team.run(&team.stage.project, arguments).exits(2);
     }
     // Whatever git passes to a hook is left to git, regardless of its form.
     for arguments in
-        [&["hook", "post-checkout", "x", "--force", "-h", "0"][..], &["--quiet", "hook", "post-merge", "x"]]
+        [&["hook", "post-checkout", "--force", "-h", "0"][..], &["--quiet", "hook", "--chained-to", "x", "post-merge"]]
     {
         team.run(&team.stage.project, arguments).ok();
     }

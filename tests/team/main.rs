@@ -9,6 +9,7 @@ mod beside;
 mod compact;
 mod damaged;
 mod everyday;
+mod foreign_hooks;
 #[allow(dead_code, reason = "the tests of fetching use the rest")]
 #[path = "../git_mirror/forge.rs"]
 mod forge;

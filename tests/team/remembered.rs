@@ -10,7 +10,7 @@ use crate::team::Team;
 
 /// Runs `pre-push` as git would for a new branch.
 fn pre_push(team: &Team, folder: &Path, commit: &str) -> Ran {
-    let arguments = ["hook", "pre-push", ".git/hooks/pre-push", "origin", team.remote.to_str().unwrap()];
+    let arguments = ["hook", "pre-push", "origin", team.remote.to_str().unwrap()];
     let mut command = team.stage.bare_command_in(folder, &arguments);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let line = format!("refs/heads/new {commit} refs/heads/new {}\n", "0".repeat(40));

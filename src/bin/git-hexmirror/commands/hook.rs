@@ -1,4 +1,4 @@
-//! `hook`: called by the installed hooks.
+//! `hook`: called by the installed hooks, and from hooks of the user's own.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -20,30 +20,42 @@ const MAX_INPUT: u64 = 64 << 20;
 /// How many missing dependencies a hook names before it only counts the rest.
 const NAMED: usize = 3;
 
-/// Run one of git's hooks
+/// Do what an installed hook does, from a hook of your own
+///
+/// For hooks that `git hexmirror hooks install` must not change, such as tracked ones. `git hexmirror hooks status` prints the line
+/// to add. Reads what git writes to the hook's standard input.
 #[derive(Debug, clap::Args)]
-#[command(hide = true)]
 pub struct Arguments {
-    /// The hook's name
+    /// Run the hook that was there before the one in FILE was installed
+    #[arg(long, value_name = "FILE", hide = true)]
+    chained_to: Option<PathBuf>,
+    /// Do nothing in a repository without a mirror
+    #[arg(long, hide = true)]
+    if_mirrored: bool,
+    /// Name of the hook: pre-push, post-checkout, post-merge or post-rewrite
     #[arg(value_parser = |name: &str| Hook::named(name).ok_or("git-hexmirror has no such hook"))]
     hook: Hook,
-    /// The hook's own file
-    path: PathBuf,
-    /// The arguments that git passes to the hook
+    /// Arguments that git passes to the hook
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let Arguments { hook, path, arguments } = arguments;
+    let Arguments { hook, chained_to, if_mirrored, arguments } = arguments;
     let takes_input = matches!(hook, Hook::PrePush | Hook::PostRewrite);
     let mut input = Vec::new();
     if takes_input {
         io::stdin().lock().take(MAX_INPUT).read_to_end(&mut input).map_err(CommandError::Print)?;
     }
     let failed = |source| OpError::Run { program: format!("your own {} hook", hook.name()), source };
-    let before = run_chained(path, arguments, takes_input.then_some(&input[..])).map_err(failed)?;
-    let code = before.map_or(0, run::exit_code);
+    let chained = match chained_to {
+        Some(path) => run_chained(path, arguments, takes_input.then_some(&input[..])).map_err(failed)?,
+        None => None,
+    };
+    let code = chained.map_or(0, run::exit_code);
+    if *if_mirrored && !session.project().is_ok_and(|project| ops::is_mirrored(&project)) {
+        return Ok(code);
+    }
     let input = String::from_utf8_lossy(&input);
     if *hook == Hook::PrePush {
         return if code == 0 { pre_push(session, arguments, &input) } else { Ok(code) };

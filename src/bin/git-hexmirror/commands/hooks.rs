@@ -1,23 +1,25 @@
 //! `hooks`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use git_hexmirror::hook::Hook;
 use git_hexmirror::hook::install::State;
-use git_hexmirror::ops::{self, OpError, Project};
+use git_hexmirror::hook::{Hook, call};
+use git_hexmirror::ops::{self, HookState, InstalledHooks, OpError, Project, TemplateHooks};
 use serde_json::json;
 
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{CHANGED, DIM, GOOD, Output, Text, styled};
-use crate::session::Session;
+use crate::session::{Session, environment};
 
 /// Install, uninstall or show the git hooks that keep the mirror fresh
 ///
 /// The pre-push hook checks that the mirror has everything that the pushed commits need, and pushes the mirror too. The
 /// post-checkout, post-merge and post-rewrite hooks report if the mirror lacks something for the locks that are checked out.
-/// Existing hooks run first, with the same arguments and input; `uninstall` restores them.
+/// Existing hooks run first, with the same arguments and input; `uninstall` restores them. Hooks in a folder that the project tracks
+/// are not changed: `install` prints the lines to add to them, and `status` recognises those lines, there and in the scripts of husky
+/// and the configuration of lefthook.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -27,56 +29,102 @@ pub struct Arguments {
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Action {
     /// Install the hooks; running this again changes nothing
-    Install,
+    Install(Target),
     /// Uninstall the hooks and restore the previous ones
-    Uninstall,
+    Uninstall(Target),
     /// Show the state of each hook
     Status(Json),
 }
 
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Target {
+    /// For all repositories that are cloned later on this machine (git's init.templateDir); the hooks do nothing in repositories
+    /// without a mirror
+    #[arg(long)]
+    template: bool,
+}
+
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let project = session.project()?;
+    let output = &session.output;
     match arguments.action {
-        Action::Install => install(&session.output, &project)?,
-        Action::Uninstall => {
-            let changed = ops::uninstall_hooks(&project, &binary()?)?;
-            say(&session.output, &project, &changed, "uninstalled")?;
+        Action::Install(Target { template: true }) => {
+            let TemplateHooks { folder, changed } = ops::install_template(&environment(), &binary()?)?;
+            say(output, &folder, &changed, "installed");
         }
-        Action::Status(json) => status(&session.output, &project, json)?,
+        Action::Uninstall(Target { template: true }) => {
+            let TemplateHooks { folder, changed } = ops::uninstall_template(&environment(), &binary()?)?;
+            say(output, &folder, &changed, "uninstalled");
+        }
+        Action::Install(_) => install(output, &session.project()?)?,
+        Action::Uninstall(_) => {
+            let project = session.project()?;
+            let changed = ops::uninstall_hooks(&project, &binary()?)?;
+            say(output, ops::hooks_dir(&project, &binary()?)?.folder(), &changed, "uninstalled");
+        }
+        Action::Status(json) => status(output, &session.project()?, json)?,
     }
     Ok(0)
 }
 
 /// Installs the hooks and prints what changed.
 pub fn install(output: &Output, project: &Project) -> Result<(), CommandError> {
-    let changed = ops::install_hooks(project, &binary()?)?;
-    say(output, project, &changed, "installed")
-}
-
-fn say(output: &Output, project: &Project, changed: &[Hook], verb: &str) -> Result<(), CommandError> {
-    let names: Vec<&str> = changed.iter().map(|hook| hook.name()).collect();
-    let folder = ops::hooks_dir(project, &binary()?)?.folder().display().to_string();
-    match names[..] {
-        [] => output.say(format!("the hooks in {folder} need no change")),
-        _ => output.say(styled(GOOD, verb) + format!(" the hooks {} in {folder}", names.join(", "))),
+    let binary = binary()?;
+    let InstalledHooks { changed, tracked } = ops::install_hooks(project, &binary)?;
+    let folder = ops::hooks_dir(project, &binary)?.folder().to_owned();
+    if tracked.is_empty() {
+        say(output, &folder, &changed, "installed");
+    } else {
+        output.say(styled(CHANGED, "not installed:") + TRACKED);
+        tracked.into_iter().for_each(|hook| say_line(output, &folder, hook));
     }
     Ok(())
 }
 
+/// Why hooks are not installed.
+const TRACKED: &str = " the project tracks its hooks, so everyone would get a change; add these lines to them";
+
+/// Prints the line to add to a hook.
+fn say_line(output: &Output, folder: &Path, hook: Hook) {
+    output.say(format!("{}:", folder.join(hook.name()).display()));
+    output.say(format!("  {}", call::line(hook)));
+}
+
+fn say(output: &Output, folder: &Path, changed: &[Hook], verb: &str) {
+    let names: Vec<&str> = changed.iter().map(|hook| hook.name()).collect();
+    let folder = folder.display();
+    match names[..] {
+        [] => output.say(format!("the hooks in {folder} need no change")),
+        _ => output.say(styled(GOOD, verb) + format!(" the hooks {} in {folder}", names.join(", "))),
+    }
+}
+
 fn status(output: &Output, project: &Project, json: Json) -> Result<(), CommandError> {
     let states = ops::hook_states(project, &binary()?)?;
-    let folder = ops::hooks_dir(project, &binary()?)?.folder().display().to_string();
+    let folder = ops::hooks_dir(project, &binary()?)?.folder().to_owned();
     if json.json {
-        let hooks = states.iter().map(|(hook, state)| json!({ "hook": hook.name(), "state": word(*state) }));
-        let document = json!({ "folder": folder, "hooks": hooks.collect::<Vec<_>>() });
+        let hooks = states.iter().map(|HookState { hook, state, caller }| {
+            let mut document =
+                json!({ "hook": hook.name(), "state": caller.as_ref().map_or(word(*state), |_| "called") });
+            if let Some(caller) = caller {
+                document["caller"] = json!(caller);
+            }
+            document
+        });
+        let document = json!({ "folder": folder.display().to_string(), "hooks": hooks.collect::<Vec<_>>() });
         return output.json(&document).map_err(CommandError::Print);
     }
-    for (hook, state) in states {
-        let style = if matches!(state, State::Installed | State::Chained) { GOOD } else { CHANGED };
-        let line = Text::from(format!("{:14} ", hook.name())) + styled(style, word(state));
+    let mut lacking = Vec::new();
+    for HookState { hook, state, caller } in states {
+        let is_good = caller.is_some() || matches!(state, State::Installed | State::Chained);
+        lacking.extend((!is_good).then_some(hook));
+        let shown = caller.map_or(word(state).to_owned(), |caller| format!("called by {caller}"));
+        let line = Text::from(format!("{:14} ", hook.name())) + styled(if is_good { GOOD } else { CHANGED }, shown);
         output.result(line).map_err(CommandError::Print)?;
     }
-    output.say(styled(DIM, format!("in {folder}")));
+    output.say(styled(DIM, format!("in {}", folder.display())));
+    if ops::hooks_are_tracked(project)? {
+        lacking.into_iter().for_each(|hook| say_line(output, &folder, hook));
+    }
     Ok(())
 }
 
