@@ -70,7 +70,7 @@ fn bash_completes_the_program_and_the_git_command() {
     }
     for (called, prelude, function) in ways {
         let ask = |rest: &str| offered(&stage, &prelude, function, &format!("{called} {rest}"));
-        offers(&ask(""), &["init", "update", "status", "hooks", "--branch"], &["hook"]);
+        offers(&ask(""), &["init", "update", "status", "hooks", "hook", "--branch"], &["help-all"]);
         offers(&ask("st"), &["status"], &["init"]);
         offers(&ask("serve --t"), &["--tls"], &["--listen"]);
         offers(&ask("--branch x update --"), &["--dry-run", "--refresh"], &["--tls"]);
