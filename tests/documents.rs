@@ -85,6 +85,7 @@ fn the_threat_model_names_tests_that_exist() {
 struct Definition(BTreeMap<String, Names>);
 
 /// The options and subcommands of a command.
+#[derive(Clone)]
 struct Names {
     options: BTreeSet<String>,
     commands: BTreeSet<String>,
@@ -95,6 +96,11 @@ impl Definition {
         let top = Names::of(&["--help"]);
         let mut commands: BTreeMap<String, Names> =
             top.commands.iter().map(|name| (name.clone(), Names::of(&["help", name]))).collect();
+        for (name, names) in commands.clone() {
+            for subcommand in names.commands.iter().filter(|name| *name != "help") {
+                commands.insert(format!("{name} {subcommand}"), Names::of(&["help", &name, subcommand]));
+            }
+        }
         commands.insert(String::new(), top);
         Self(commands)
     }
@@ -125,8 +131,7 @@ impl Definition {
                         return Some(format!("`{path}` has no command {word}"));
                     }
                     path = format!("{path} {word}");
-                    // The options of subcommands are those of their command.
-                    names = self.0.get(word).unwrap_or(names);
+                    names = self.0.get(path.trim_start_matches("git hexmirror ")).unwrap_or(names);
                 }
                 _ => {}
             }

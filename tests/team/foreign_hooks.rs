@@ -101,7 +101,7 @@ fn calls_from_hook_runners_are_recognised() {
 fn new_clones_get_the_hooks_from_the_template() {
     let (team, one) = Team::hooked();
     team.run(&one, &["push"]).ok();
-    let home = team.stage.sandbox.home().to_owned();
+    let home = team.stage.sandbox.home().clone();
     team.run(&home, &["hooks", "install", "--template"]).ok().says("installed the hooks pre-push");
     team.run(&home, &["hooks", "install", "--template"]).ok().says("need no change");
     let two = team.clone("two");
