@@ -16,6 +16,7 @@ mod forge;
 mod git_dependencies;
 mod hooks;
 mod index;
+mod migration;
 mod places;
 mod pre_push;
 mod prune;

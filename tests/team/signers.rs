@@ -397,12 +397,10 @@ fn a_mirror_of_an_older_format_is_read_and_the_next_update_records_its_signers()
     team.run(&one, &["status"]).ok();
     team.run(&one, &["verify"]).ok();
     let asked = team.stage.upstream.count("*");
-    team.run(&one, &["update"]).ok().says(&format!("recorded {} as the signer of hexpm", own()));
+    let ran = team.run(&one, &["update"]).ok().says("migrated the mirror to format 3");
+    ran.says(&format!("recorded {} as the signer of hexpm", own()));
     assert_eq!(team.stage.upstream.count("*"), asked);
-    assert_eq!(
-        team.ask(&one, &["log", "-1", "--format=%s", "hexmirror"]),
-        "Record the signers of the registry entries"
-    );
+    assert_eq!(team.ask(&one, &["log", "-1", "--format=%s", "hexmirror"]), "Migrate the mirror to format 3");
     assert!(manifest(&team, &one).contains(&format!("{SIGNED_BY}{}\n", own())));
     assert!(team.ask(&one, &["show", "hexmirror:mirror.toml"]).contains("format = 3"));
     team.is_whole(&one);

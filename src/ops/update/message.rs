@@ -9,6 +9,7 @@ use super::fetching::Fetched;
 use crate::model::{Fingerprint, ReleaseId, RepositoryName};
 use crate::ops::project::LockFile;
 use crate::ops::{Added, AddedGit, Project, Result};
+use crate::store::layout::FORMAT;
 
 /// The maximum number of releases that a commit's subject names.
 const MAX_NAMED: usize = 3;
@@ -21,6 +22,8 @@ pub(in crate::ops) struct Changes<'a> {
     pub fetched: &'a Fetched,
     /// The signers that are newly recorded or replaced.
     pub signers: &'a BTreeMap<RepositoryName, Fingerprint>,
+    /// Whether the mirror had an older format.
+    pub migrated: bool,
 }
 
 impl Changes<'_> {
@@ -30,9 +33,16 @@ impl Changes<'_> {
     /// # Errors
     /// Fails if a lock cannot be read.
     pub fn message(&self, project: &Project, locks: &[LockFile]) -> Result<String> {
-        let Self { added, added_git, fetched, signers } = *self;
-        let mut message = subject(added, added_git, fetched);
+        let Self { added, added_git, fetched, signers, migrated } = *self;
+        let is_only_migrated =
+            added.is_empty() && added_git.is_empty() && fetched.git.is_empty() && fetched.entries == 0;
+        let migration = format!("Migrate the mirror to format {FORMAT}");
+        let mut message =
+            if migrated && is_only_migrated { migration.clone() } else { subject(added, added_git, fetched) };
         message += "\n\n";
+        if migrated && !is_only_migrated {
+            let _ = writeln!(message, "{migration}\n");
+        }
         for (repository, fingerprint) in signers {
             let _ = writeln!(message, "Signer of {repository}: {fingerprint}");
         }

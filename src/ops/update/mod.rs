@@ -90,6 +90,8 @@ pub struct Update {
     pub entries: usize,
     /// The newly recorded signers of repositories that the mirror already had entries of.
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
+    /// Whether the update migrated a mirror of an older format.
+    pub migrated: bool,
     /// The number of bytes received over the network.
     pub downloaded_bytes: u64,
     /// The growth of the repository's object database, in bytes.
@@ -129,6 +131,7 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         repositories: 0,
         entries: 0,
         signers: BTreeMap::new(),
+        migrated: false,
         downloaded_bytes: 0,
         stored_bytes: 0,
         adopted,
@@ -172,13 +175,14 @@ pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Prog
         match Attempt::new(project, options.clone())?.run(progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}
             Err(error) => return Err(error),
-            Ok(Outcome { added, added_git, fetched, signers, commit, stored_bytes }) => {
+            Ok(Outcome { added, added_git, fetched, signers, migrated, commit, stored_bytes }) => {
                 return Ok(Update {
                     added,
                     added_git,
                     repositories: fetched.git.len(),
                     entries: fetched.entries,
                     signers,
+                    migrated,
                     downloaded_bytes: fetched.downloaded_bytes,
                     stored_bytes,
                     commit: Some(commit),
@@ -257,6 +261,7 @@ struct Outcome {
     added_git: Vec<AddedGit>,
     fetched: Fetched,
     signers: BTreeMap<RepositoryName, Fingerprint>,
+    migrated: bool,
     commit: ObjectId,
     stored_bytes: u64,
 }
@@ -316,7 +321,8 @@ impl<'a> Attempt<'a> {
         if fetched.failed.is_none() && !after.is_fresh() {
             return Err(OpError::StillLacking { lacking: after.lacking() });
         }
-        let changes = Changes { added: &added, added_git: &added_git, fetched: &fetched, signers: &signers };
+        let migrated = base.is_some_and(Snapshot::is_of_older_format);
+        let changes = Changes { added: &added, added_git: &added_git, fetched: &fetched, signers: &signers, migrated };
         let has_index = !transaction.manifest().index_signers.is_empty();
         let published = transaction.publish(&changes.message(self.project, &self.locks)?)?;
         let refreshed = refresh(self.project, published.commit, RefreshCommit::Amended, progress.as_ref());
@@ -335,7 +341,7 @@ impl<'a> Attempt<'a> {
         let stored_bytes = published.pack_bytes + refreshed.map_or(0, |refreshed| refreshed.pack_bytes);
         let had_entries = |name: &RepositoryName| manifest.entries.keys().any(|id| id.repository == *name);
         let signers = signers.into_iter().filter(|(name, _)| had_entries(name)).collect();
-        Ok(Outcome { added, added_git, fetched, signers, commit, stored_bytes })
+        Ok(Outcome { added, added_git, fetched, signers, migrated, commit, stored_bytes })
     }
 
     /// Stores releases as tarballs that are stored unpacked but must not be any more.

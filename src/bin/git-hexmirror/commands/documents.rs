@@ -87,6 +87,7 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
             "repository": repository.to_string(),
             "signer": signer.to_string(),
         })).collect::<Vec<_>>(),
+        "migrated": update.migrated,
         "downloaded_bytes": update.downloaded_bytes,
         "stored_bytes": update.stored_bytes,
         "commit": update.commit.map(|commit| commit.to_string()),

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use git_hexmirror::model::{EntryId, NameError, Storage};
 use git_hexmirror::ops::{self, Project, Repair, Update, UpdateOptions};
+use git_hexmirror::store::layout::FORMAT;
 use serde_json::{Value, json};
 
 use super::init::short;
@@ -155,7 +156,12 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
             }
             _ => output.result(styled(GOOD, "fresh") + ": nothing would be fetched")?,
         }
-    } else if update.added.is_empty() && update.entries == 0 && update.repositories == 0 && update.signers.is_empty() {
+    } else if update.added.is_empty()
+        && update.entries == 0
+        && update.repositories == 0
+        && update.signers.is_empty()
+        && !update.migrated
+    {
         let commit = update.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
         let present = status::contents(update.before.summary.present, update.before.summary.git);
         output.say(styled(GOOD, "fresh") + format!(": {}{commit} has {present}; nothing to do", project.branch));
@@ -175,6 +181,9 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
 }
 
 fn changed(output: &Output, project: &Project, update: &Update) {
+    if update.migrated {
+        output.say(format!("  migrated the mirror to format {FORMAT}; older versions of git-hexmirror cannot read it"));
+    }
     for (repository, signer) in &update.signers {
         output.say(format!("  recorded {signer} as the signer of {repository}"));
     }
