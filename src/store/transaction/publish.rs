@@ -25,7 +25,8 @@ impl Transaction<'_> {
     /// Writes all objects and moves the branch to the new commit. Makes no commit if nothing changed.
     ///
     /// # Errors
-    /// Fails with [`StoreError::Moved`] if the branch no longer points to the base. The branch does not change.
+    /// Fails with [`Moved`](crate::store::StoreError::Moved) if the branch no longer points to the base. The branch does
+    /// not change.
     pub fn publish(mut self, message: &str) -> Result<Published> {
         let tree = self.write_tree()?;
         if let Some(base) = self.base.filter(|base| base.tree() == tree && self.merged.is_none() && !self.allows_empty)
