@@ -138,9 +138,14 @@ impl StoredGit {
         }
     }
 
-    /// Returns whether this record contains all revisions of `other`, with the same details.
+    /// Returns whether this record contains all revisions of `other`, with the same depths and submodules. The refs may
+    /// differ.
     pub fn has_all_of(&self, other: &Self) -> bool {
-        other.revisions.iter().all(|(revision, stored)| self.revisions.get(revision) == Some(stored))
+        let details = |stored: &StoredRevision| (stored.depth, stored.submodules.clone());
+        other
+            .revisions
+            .iter()
+            .all(|(revision, stored)| self.revisions.get(revision).map(details) == Some(details(stored)))
     }
 
     /// Returns the union of two records of one repository. If both have the same name, this record's name is kept.

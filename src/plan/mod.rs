@@ -9,6 +9,7 @@
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
 //! - [`needed_entries`]: the registry entries that a mirror needs for its releases.
 //! - [`LockChange`]: the changes between two sets of locks.
+//! - [`MergePlan`]: what a merge of two mirrors copies and removes.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
 //! - [`IndexPlan`]: what to build of the pinned index, and [`indexed_package`] builds an entry of it.
 //! - [`relation`], [`lost_facts`]: which of two registry entries is newer.
@@ -19,6 +20,7 @@ mod git_plan;
 mod git_want;
 mod index;
 mod lock_change;
+mod merge;
 mod needed_entries;
 mod pinned;
 mod pruning;
@@ -33,6 +35,10 @@ pub use index::{
     IndexPlan, LeftOut, Lists, Rejection, StoredMetadata, better_indexes, indexed_package, may_mention_unknown,
 };
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
+pub use merge::{
+    CheckedEntry, EntryStep, MergeFacts, MergeInput, MergePlan, MergeStatistics, MergeWarning, ReleaseConflict,
+    ReleaseStep, RepositoryStep, Side, has_older_entries, has_unshared_contents, merge,
+};
 pub use needed_entries::needed_entries;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};
 pub use pruning::{Needed, Pruning};

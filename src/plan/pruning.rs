@@ -175,7 +175,7 @@ impl Pruning {
     }
 }
 
-fn revisions(manifest: &Manifest) -> impl Iterator<Item = (&GitAddress, Revision)> {
+pub(super) fn revisions(manifest: &Manifest) -> impl Iterator<Item = (&GitAddress, Revision)> {
     manifest.git.iter().flat_map(|(address, stored)| stored.revisions.keys().map(move |revision| (address, *revision)))
 }
 
@@ -183,7 +183,7 @@ fn knows(manifest: &Manifest, entry: &EntryId) -> bool {
     manifest.entries.contains_key(entry) || manifest.absent.contains(entry)
 }
 
-fn has(manifest: &Manifest, address: &GitAddress, revision: Revision) -> bool {
+pub(super) fn has(manifest: &Manifest, address: &GitAddress, revision: Revision) -> bool {
     manifest.git.get(address).is_some_and(|stored| stored.revisions.contains_key(&revision))
 }
 
