@@ -10,11 +10,13 @@
 //! - [`needed_entries`]: the registry entries that a mirror needs for its releases.
 //! - [`LockChange`]: the changes between two sets of locks.
 //! - [`MergePlan`]: what a merge of two mirrors copies and removes.
+//! - [`SyncPlan`], [`Divergence`]: how the local mirror branch follows a remote's.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
 //! - [`IndexPlan`]: what to build of the pinned index, and [`indexed_package`] builds an entry of it.
 //! - [`relation`], [`lost_facts`]: which of two registry entries is newer.
 
 mod comparison;
+mod divergence;
 mod entry_facts;
 mod git_plan;
 mod git_want;
@@ -28,6 +30,7 @@ mod signer;
 mod wanted;
 
 pub use comparison::{Change, Comparison, GitChange};
+pub use divergence::{CommitGraph, Divergence, SupersededMerge, SyncPlan, covers};
 pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};

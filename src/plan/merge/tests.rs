@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::hex::registry::{Dependency, Release};
 use crate::lock::Lock;
-use crate::model::{InnerChecksum, OuterChecksum, Version};
+use crate::model::{InnerChecksum, OuterChecksum};
 use crate::plan::Wanted;
 
 const VERSIONS: [&str; 3] = ["1.0.0", "1.1.0", "1.2.0"];
