@@ -40,7 +40,7 @@ pub use process::{Git, GitSettings};
 pub use scratch::Scratch;
 pub use show::{Show, TreePair};
 pub use submodule::Submodule;
-pub use transfer::{FetchOutcome, FetchTarget, Lease, ProjectGit, PushOutcome};
+pub use transfer::{FetchOutcome, FetchTarget, Lease, ProjectGit, PushStatus};
 
 /// The result type of this module.
 pub type Result<T, E = GitError> = std::result::Result<T, E>;

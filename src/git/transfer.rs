@@ -44,7 +44,7 @@ pub enum FetchOutcome {
 
 /// The outcome of pushing a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PushOutcome {
+pub enum PushStatus {
     /// The remote has the commit now.
     Pushed,
     /// The remote already had the commit.
@@ -181,7 +181,7 @@ impl ProjectGit {
         reference: &str,
         lease: Option<Lease<'_>>,
         alive: Option<File>,
-    ) -> Result<PushOutcome> {
+    ) -> Result<PushStatus> {
         refuse_option(remote)?;
         let lease = lease.map(|lease| format!("--force-with-lease={reference}:{}", lease.expected.unwrap_or_default()));
         let refspec = format!("{commit}:{reference}");
@@ -207,7 +207,7 @@ impl ProjectGit {
         };
         let report = String::from_utf8_lossy(&report);
         match (read_report(&report, reference), unsuccessful) {
-            (Some(('!', reason)), _) if is_lost_race(reason) => Ok(PushOutcome::Moved),
+            (Some(('!', reason)), _) if is_lost_race(reason) => Ok(PushStatus::Moved),
             (Some(('!', reason)), unsuccessful) => {
                 let details = match unsuccessful {
                     Some(Unsuccessful::Complaint { text, .. }) => format!("; {text}"),
@@ -217,8 +217,8 @@ impl ProjectGit {
                 Err(GitError::PushRejected { url: remote.to_string(), reference: reference.to_owned(), message })
             }
             (_, Some(unsuccessful)) => Err(self.failed(remote, "push", unsuccessful)),
-            (Some(('=', _)), None) => Ok(PushOutcome::UpToDate),
-            (_, None) => Ok(PushOutcome::Pushed),
+            (Some(('=', _)), None) => Ok(PushStatus::UpToDate),
+            (_, None) => Ok(PushStatus::Pushed),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::init::own_mirror;
-use super::sync::integrate::covers;
+use super::sync::history::covers;
 use super::{OpError, Project, Result};
 use crate::progress::{Event, Progress};
 use crate::store::{Compacted, Lock};

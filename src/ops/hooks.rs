@@ -6,9 +6,9 @@ use std::path::Path;
 use super::hook_callers::{caller, is_tracked};
 use super::project::LockFile;
 use super::status::{self, Status};
-use super::sync::integrate::covers;
-use super::sync::signers::check_outgoing;
-use super::sync::{Pull, pull_known};
+use super::sync::checks::check_outgoing;
+use super::sync::history::covers;
+use super::sync::{PullOutcome, pull_known};
 use super::{OpError, Project, Result};
 use crate::config::{PostCheckout, PrePush};
 use crate::hook::Hook;
@@ -257,7 +257,7 @@ fn check_mirrors(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Resu
 ///
 /// # Errors
 /// Fails as [`pull_known`] does.
-pub fn catch_up(project: &Project, remote: &Remote, progress: &dyn Progress) -> Result<Option<Pull>> {
+pub fn catch_up(project: &Project, remote: &Remote, progress: &dyn Progress) -> Result<Option<PullOutcome>> {
     let repository = &project.repository;
     let (own, theirs) = (repository.tip(&project.branch)?, repository.remote_tip(remote, &project.branch)?);
     match own.zip(theirs) {

@@ -1,8 +1,7 @@
 //! Creates the mirror branch, or adopts a remote's.
 
-use super::sync::integrate::whose;
-use super::sync::merge;
-use super::sync::{complete, fetch_mirror};
+use super::sync::fast_forward;
+use super::sync::remote_mirror::{RemoteAccess, RemoteMirror, RemoteTip, complete};
 use super::{Project, Result};
 use crate::model::Remote;
 use crate::progress::{Event, Progress};
@@ -83,7 +82,8 @@ pub(super) fn ask(project: &Project, may_ask: bool, progress: &dyn Progress) -> 
         return Ok(());
     }
     let Some(remote) = project.repository.default_remote() else { return Ok(()) };
-    let asked = project.git(may_ask).and_then(|git| fetch_mirror(project, &git, &remote));
+    let access = RemoteAccess { remote: Some(&remote), may_ask };
+    let asked = RemoteMirror::of(project, access).and_then(|mirror| mirror.fetch());
     if let Err(error) = asked {
         let message = format!(
             "cannot check whether {remote} has a mirror ({error}); if it has one, run `git hexmirror pull` later to merge it"
@@ -112,8 +112,7 @@ pub(super) fn adopt(project: &Project, progress: &dyn Progress) -> Result<Option
         return Ok(None);
     };
     complete(project, &remote, tip)?;
-    let snapshot = project.snapshot_of(Some(&remote), tip)?;
-    merge::check(project, None, &snapshot, &whose(&remote), progress)?;
-    project.repository.create(&project.branch, tip, &format!("adopted from {remote}"))?;
+    fast_forward::adopt(project, RemoteTip { remote: &remote, tip }, progress)?;
+    let snapshot = project.snapshot_of(None, tip)?;
     Ok(Some((remote, snapshot)))
 }

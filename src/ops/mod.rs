@@ -50,8 +50,7 @@ pub use serving::{MirrorContents, authority, served_mirror, start_server, system
 pub use settings::{ListedSetting, Origin, settings};
 pub use source_diff::{Printing, SourceDiff, source_diff};
 pub use status::{Status, Summary, status};
-pub use sync::merge::MergeStatistics;
-pub use sync::{Pull, Push, Reach, Way, pull, pull_known, push, push_rewritten};
+pub use sync::{Integration, PullOutcome, PushOutcome, RemoteAccess, pull, pull_known, push, push_rewritten};
 pub use trust::{Allowance, allow, allowance, revoke};
 pub use update::{Added, AddedGit, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};

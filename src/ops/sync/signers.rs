@@ -3,13 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::integrate::whose;
 use crate::hex::registry::{Package, PublicKey, RegistryError, Signed};
 use crate::model::{EntryChecksum, EntryId, Fingerprint, Manifest, ManifestPart, Remote, RepositoryName};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{KnownSigners, Signer, SignerConflict, SignerSource};
-use crate::progress::{Event, Progress, Silent};
+use crate::plan::{CheckedEntry, KnownSigners, Signer, SignerConflict, SignerSource};
+use crate::progress::{Event, Progress};
 use crate::store::{Snapshot, Transaction};
 
 /// The known signers of some repositories, and their keys.
@@ -57,30 +56,30 @@ impl Signers {
         Ok(Self { repositories: names.into_iter().map(known).collect::<Result<_>>()? })
     }
 
-    /// Checks the signers that another mirror records. `whose` describes that mirror.
+    /// Checks the signers that a remote's mirror records.
     ///
     /// # Errors
     /// Fails if the mirror records another signer than the expected one.
-    pub fn check_record(&self, other: &Manifest, whose: &str) -> Result<()> {
-        self.compare_record(other.signers.iter(), whose)
+    pub fn check_record(&self, other: &Manifest, remote: &Remote) -> Result<()> {
+        self.compare_record(other.signers.iter(), remote)
     }
 
     /// As [`Self::check_record`], for a mirror that is about to be merged. If the user's settings name a repository's
     /// signer, another recorded signer is accepted here, and [`Self::verify_unless_replaced`] leaves out the entries of
     /// that signer.
-    pub fn check_record_unless_set(&self, other: &Manifest, whose: &str) -> Result<()> {
-        self.compare_record(other.signers.iter().filter(|(repository, _)| !self.is_set(repository)), whose)
+    pub fn check_record_unless_set(&self, other: &Manifest, remote: &Remote) -> Result<()> {
+        self.compare_record(other.signers.iter().filter(|(repository, _)| !self.is_set(repository)), remote)
     }
 
     fn compare_record<'m>(
         &self,
         record: impl Iterator<Item = (&'m RepositoryName, &'m Fingerprint)>,
-        whose: &str,
+        remote: &Remote,
     ) -> Result<()> {
         for (repository, found) in record {
             match self.expected(repository) {
                 Some(expected) if expected.fingerprint != *found => {
-                    return Err(conflict(repository, expected, *found, format!("recorded in {whose}")));
+                    return Err(conflict(repository, expected, *found, format!("recorded in {}", mirror_of(remote))));
                 }
                 _ => {}
             }
@@ -124,10 +123,23 @@ impl Signers {
     ///
     /// # Errors
     /// Fails as [`Self::verify`] does.
-    pub fn verify_unless_replaced(&self, id: &EntryId, signed: &[u8]) -> Result<Option<Package>> {
+    fn verify_unless_replaced(&self, id: &EntryId, signed: &[u8]) -> Result<Option<Package>> {
         match self.verify(id, signed) {
             Err(OpError::Entry { source: RegistryError::BadSignature, .. }) if self.is_set(&id.repository) => Ok(None),
             package => package.map(Some),
+        }
+    }
+
+    /// Verifies an entry of a mirror that is merged.
+    ///
+    /// # Errors
+    /// Fails as [`Self::verify_unless_replaced`] does, except for an unknown key.
+    pub fn check(&self, id: &EntryId, signed: Vec<u8>) -> Result<CheckedEntry> {
+        match self.verify_unless_replaced(id, &signed) {
+            Ok(Some(package)) => Ok(CheckedEntry::Verified { package, signed }),
+            Ok(None) => Ok(CheckedEntry::OtherSigner),
+            Err(OpError::NoPublicKey { .. }) => Ok(CheckedEntry::NoKey),
+            Err(error) => Err(error),
         }
     }
 
@@ -234,6 +246,11 @@ impl Known {
     }
 }
 
+/// Describes a remote's mirror for messages.
+pub(super) fn mirror_of(remote: &Remote) -> String {
+    format!("the mirror of {remote}")
+}
+
 fn conflict(repository: &RepositoryName, expected: Signer, found: Fingerprint, found_in: String) -> OpError {
     let expected_in = match expected.source {
         SignerSource::Setting => format!("set by hexmirror.{repository}.signer"),
@@ -267,36 +284,7 @@ pub(in crate::ops) fn of_readable(project: &Project, snapshot: &Snapshot, progre
         |name: &RepositoryName| Some(name).filter(is_recorded).and_then(|name| manifest.signers.get(name).copied());
     let signers = Signers::of(&repositories, names, record)?;
     if let Some(remote) = remote {
-        signers.check_record(&manifest, &whose(&remote))?;
+        signers.check_record(&manifest, &remote)?;
     }
     Ok(signers)
-}
-
-/// Verifies what a push sends to a remote: the signature of each registry entry that the remote did not have when last
-/// fetched.
-///
-/// # Errors
-/// Fails if an entry is not signed by its repository, if the repository's key is unknown, or if the two mirrors record
-/// different signers.
-pub(in crate::ops) fn check_outgoing(project: &Project, remote: &Remote, own: &Snapshot) -> Result<()> {
-    let theirs = project.repository.remote_tip(remote, &project.branch)?;
-    if theirs == Some(own.commit()) {
-        return Ok(());
-    }
-    // If the remote's mirror cannot be read, verify all entries.
-    let theirs = theirs.and_then(|tip| project.snapshot_of(Some(remote), tip).ok());
-    let theirs = theirs.as_ref().and_then(|theirs| theirs.manifest().ok());
-    let repositories = HexRepositories::new(project, &Silent)?;
-    let signers = Signers::new(&repositories, Some(own.manifest()?), theirs, [])?;
-    if let Some(theirs) = theirs {
-        signers.check_record_unless_set(theirs, &whose(remote))?;
-    }
-    let known = |id: &EntryId, checksum| {
-        theirs.and_then(|theirs| theirs.entries.get(id)).is_some_and(|known| known.checksum == checksum)
-    };
-    let unverified = signers.check_entries(own, known)?.unverified;
-    let Some(entry) = unverified.first() else { return Ok(()) };
-    let repository = entry.repository.clone();
-    let number = unverified.iter().filter(|id| id.repository == repository).count();
-    Err(OpError::UnverifiedPush { repository, entry: entry.clone(), number })
 }

@@ -80,7 +80,7 @@ pub trait MergeFacts {
     ///
     /// # Errors
     /// Fails if an entry cannot be read.
-    fn replaced_entries(&self) -> Result<Vec<EntryId>, Self::Error>;
+    fn replaced_entries(&self) -> Result<BTreeSet<EntryId>, Self::Error>;
 
     /// Returns the expected signer of a repository, if it is known.
     fn signer(&self, repository: &RepositoryName) -> Option<Fingerprint>;

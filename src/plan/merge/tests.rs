@@ -19,7 +19,7 @@ const FOREIGN: u8 = 8;
 struct Facts<'a> {
     input: Option<MergeInput<'a>>,
     needed: Needed,
-    replaced: Vec<EntryId>,
+    replaced: BTreeSet<EntryId>,
 }
 
 impl Facts<'_> {
@@ -50,7 +50,7 @@ impl MergeFacts for Facts<'_> {
         Ok(self.needed.clone())
     }
 
-    fn replaced_entries(&self) -> Result<Vec<EntryId>, Infallible> {
+    fn replaced_entries(&self) -> Result<BTreeSet<EntryId>, Infallible> {
         Ok(self.replaced.clone())
     }
 
@@ -241,7 +241,7 @@ fn the_local_entry_wins_also_if_it_is_theirs() {
 
 #[test]
 fn entries_of_a_replaced_signer_are_removed_unless_theirs_is_verified() {
-    let replaced = || vec![EntryId { repository: RepositoryName::hexpm(), package: "plug".parse().unwrap() }];
+    let replaced = || [EntryId { repository: RepositoryName::hexpm(), package: "plug".parse().unwrap() }].into();
     let facts = || Facts { replaced: replaced(), ..Facts::default() };
     let warned = "warning: left out 1 entries of another signer";
     assert_eq!(planned(&[], "entry plug 9", "", Side::Ours, facts()), format!("remove entry plug; {warned}"));

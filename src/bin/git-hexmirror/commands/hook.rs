@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use git_hexmirror::config::{FILE, PostCheckout};
 use git_hexmirror::hook::{Hook, pushed, run_chained};
 use git_hexmirror::model::Remote;
-use git_hexmirror::ops::{self, LockFile, OpError, Project, PushCheck, PushedLocks, Reach, Status, UpdateOptions};
+use git_hexmirror::ops::{
+    self, LockFile, OpError, Project, PushCheck, PushedLocks, RemoteAccess, Status, UpdateOptions,
+};
 
 use super::status::not_mirrored_line;
 use super::{pull, push, run};
@@ -193,7 +195,7 @@ fn brought(session: &Session, project: &Project) -> Result<Option<Status>, Comma
     let pulled = match known {
         Some(remote) => ops::pull_known(project, &remote, progress.as_ref())?,
         None if project.config.post_checkout == PostCheckout::Pull => {
-            Some(ops::pull(project, Reach { remote: None, may_ask: false }, progress.as_ref())?)
+            Some(ops::pull(project, RemoteAccess { remote: None, may_ask: false }, progress.as_ref())?)
         }
         None => None,
     };

@@ -1,7 +1,8 @@
 //! `pull`
 
 use git_hexmirror::model::Remote;
-use git_hexmirror::ops::{self, MergeStatistics, Pull, Reach, Way};
+use git_hexmirror::ops::{self, Integration, PullOutcome, RemoteAccess};
+use git_hexmirror::plan::MergeStatistics;
 use serde_json::json;
 
 use super::init::short;
@@ -25,8 +26,8 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let progress = session.progress();
-    let reach = Reach { remote: arguments.remote.as_ref(), may_ask: true };
-    let pull = ops::pull(&project, reach, progress.as_ref());
+    let access = RemoteAccess { remote: arguments.remote.as_ref(), may_ask: true };
+    let pull = ops::pull(&project, access, progress.as_ref());
     drop(progress);
     let pull = pull?;
     if arguments.json.json {
@@ -34,7 +35,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "remote": pull.remote,
             "branch": project.branch.to_string(),
             "commit": pull.commit.to_string(),
-            "way": word(pull.way),
+            "way": word(pull.integration),
             "releases": pull.statistics.releases,
             "entries": pull.statistics.entries,
             "revisions": pull.statistics.revisions,
@@ -49,17 +50,17 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 }
 
 /// Prints the outcome of a pull.
-pub fn say(output: &Output, branch: &str, pull: &Pull) {
+pub fn say(output: &Output, branch: &str, pull: &PullOutcome) {
     let (remote, commit) = (&pull.remote, short(pull.commit));
     let came = statistics(pull.statistics).map_or_else(String::new, |statistics| format!(", with {statistics}"));
-    output.say(match pull.way {
-        Way::UpToDate => Text::from(format!("{branch} is up to date with {remote}, at {commit}")),
-        Way::Adopted => styled(GOOD, "adopted") + format!(" {branch} from {remote}, at {commit}{came}"),
-        Way::FastForwarded => styled(GOOD, "pulled") + format!(" {branch} from {remote}, at {commit}{came}"),
-        Way::Rebased => {
+    output.say(match pull.integration {
+        Integration::UpToDate => Text::from(format!("{branch} is up to date with {remote}, at {commit}")),
+        Integration::Adopted => styled(GOOD, "adopted") + format!(" {branch} from {remote}, at {commit}{came}"),
+        Integration::FastForwarded => styled(GOOD, "pulled") + format!(" {branch} from {remote}, at {commit}{came}"),
+        Integration::Rebased => {
             styled(GOOD, "moved") + format!(" {branch} to {remote}'s, which was compacted, at {commit}{came}")
         }
-        Way::Merged => styled(GOOD, "merged") + format!(" {branch} with {remote}'s, at {commit}{came}"),
+        Integration::Merged => styled(GOOD, "merged") + format!(" {branch} with {remote}'s, at {commit}{came}"),
     });
     if pull.ahead {
         output.say(format!("{branch} is ahead of {remote}; run `git hexmirror push {remote}` to push it"));
@@ -78,12 +79,12 @@ pub fn statistics(statistics: MergeStatistics) -> Option<String> {
 }
 
 /// Returns the word for JSON documents.
-pub fn word(way: Way) -> &'static str {
-    match way {
-        Way::UpToDate => "up-to-date",
-        Way::Adopted => "adopted",
-        Way::FastForwarded => "forwarded",
-        Way::Merged => "merged",
-        Way::Rebased => "rebased",
+pub fn word(integration: Integration) -> &'static str {
+    match integration {
+        Integration::UpToDate => "up-to-date",
+        Integration::Adopted => "adopted",
+        Integration::FastForwarded => "forwarded",
+        Integration::Merged => "merged",
+        Integration::Rebased => "rebased",
     }
 }

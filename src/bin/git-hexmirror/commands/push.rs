@@ -2,7 +2,7 @@
 
 use git_hexmirror::config::PrePush;
 use git_hexmirror::model::Remote;
-use git_hexmirror::ops::{self, Project, Pull, Push, Reach, Way};
+use git_hexmirror::ops::{self, Integration, Project, PullOutcome, PushOutcome, RemoteAccess};
 use serde_json::json;
 
 use super::init::short;
@@ -30,10 +30,10 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    let reach = Reach { remote: arguments.remote.as_ref(), may_ask: true };
+    let access = RemoteAccess { remote: arguments.remote.as_ref(), may_ask: true };
     let push = match arguments.force_with_lease {
-        true => ops::push_rewritten(&project, reach)?,
-        false => pushed(session, &project, reach)?,
+        true => ops::push_rewritten(&project, access)?,
+        false => pushed(session, &project, access)?,
     };
     if arguments.json.json {
         let document = json!({
@@ -41,7 +41,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "branch": project.branch.to_string(),
             "commit": push.commit.to_string(),
             "pushed": push.pushed,
-            "way": word(push.way),
+            "way": word(push.integration),
             "merged": {
                 "releases": push.statistics.releases,
                 "entries": push.statistics.entries,
@@ -57,20 +57,20 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
-fn pushed(session: &Session, project: &Project, reach: Reach<'_>) -> Result<Push, CommandError> {
+fn pushed(session: &Session, project: &Project, access: RemoteAccess<'_>) -> Result<PushOutcome, CommandError> {
     let progress = session.progress();
-    Ok(ops::push(project, reach, progress.as_ref())?)
+    Ok(ops::push(project, access, progress.as_ref())?)
 }
 
-fn say(output: &Output, project: &Project, push: &Push) {
+fn say(output: &Output, project: &Project, push: &PushOutcome) {
     let (branch, remote, commit) = (&project.branch, &push.remote, short(push.commit));
-    if !push.pushed && push.way != Way::UpToDate {
+    if !push.pushed && push.integration != Integration::UpToDate {
         // Nothing was pushed: the local branch only followed the remote's, as after a pull.
-        let Push { way, statistics, commit, .. } = *push;
+        let PushOutcome { integration, statistics, commit, .. } = *push;
         return pull::say(
             output,
             &branch.to_string(),
-            &Pull { remote: remote.clone(), way, statistics, commit, ahead: false },
+            &PullOutcome { remote: remote.clone(), integration, statistics, commit, ahead: false },
         );
     }
     if !push.pushed {
@@ -92,7 +92,7 @@ pub fn share(session: &Session, project: &Project, remote: &Remote) -> Outcome {
     let push = || -> Result<_, CommandError> {
         let progress = session.progress();
         let pulled = ops::catch_up(project, remote, progress.as_ref())?;
-        let push = ops::push(project, Reach { remote: Some(remote), may_ask: true }, progress.as_ref())?;
+        let push = ops::push(project, RemoteAccess { remote: Some(remote), may_ask: true }, progress.as_ref())?;
         Ok((pulled, push))
     };
     let (pulled, push) = push().inspect_err(|_| {
@@ -101,7 +101,7 @@ pub fn share(session: &Session, project: &Project, remote: &Remote) -> Outcome {
     if let Some(pulled) = pulled {
         pull::say(&session.output, &project.branch.to_string(), &pulled);
     }
-    if push.pushed || push.way != Way::UpToDate {
+    if push.pushed || push.integration != Integration::UpToDate {
         say(&session.output, project, &push);
     }
     Ok(0)

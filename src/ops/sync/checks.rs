@@ -1,0 +1,89 @@
+//! Checks what one mirror is about to receive from another one.
+
+use super::signers::{Signers, mirror_of, report_unverified};
+use crate::model::{EntryChecksum, EntryId, Manifest, Remote};
+use crate::ops::index::check::public_keys;
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::{OpError, Project, Result};
+use crate::plan::MergeStatistics;
+use crate::progress::{Progress, Silent};
+use crate::store::{Snapshot, StoreError};
+
+/// Checks and counts what the local mirror receives if it adopts a remote's mirror or is fast-forwarded to it, with the
+/// same checks as a merge. `ours` is `None` if there is no local mirror.
+///
+/// # Errors
+/// Fails if the manifest does not match the tree, if the pinned index has a private key, if a registry entry is not signed by its repository, or if an entry
+/// would replace a local one and its repository's key is unknown. Other entries with an unknown key are reported.
+pub(in crate::ops) fn check_fast_forward(
+    project: &Project,
+    ours: Option<&Snapshot>,
+    theirs: &Snapshot,
+    remote: &Remote,
+    progress: &dyn Progress,
+) -> Result<MergeStatistics> {
+    matches_its_tree(theirs, ours)?;
+    public_keys(theirs)?;
+    let repositories = HexRepositories::new(project, progress)?;
+    let ours = ours.map(Snapshot::manifest).transpose()?;
+    let manifest = theirs.manifest()?;
+    let signers = Signers::new(&repositories, ours, Some(manifest), [])?;
+    signers.check_record(manifest, remote)?;
+    let checked = signers.check_entries(theirs, |id, checksum| has_entry(ours, id, checksum))?;
+    let is_local = |id: &&EntryId| ours.is_some_and(|ours| ours.entries.contains_key(*id));
+    if let Some(entry) = checked.unverified.iter().find(is_local) {
+        return Err(OpError::Unverifiable { entry: entry.clone(), found_in: mirror_of(remote) });
+    }
+    report_unverified(&checked.unverified, progress);
+    Ok(MergeStatistics::of_fast_forward(ours, manifest, checked.entries))
+}
+
+/// Checks the signers that another mirror records before it is merged, and its manifest against its tree.
+///
+/// # Errors
+/// Fails if the mirror records another signer than the expected one and the user's settings name none, or if its
+/// manifest does not match its tree.
+pub(super) fn check_merge(project: &Project, ours: &Snapshot, theirs: &Snapshot, remote: &Remote) -> Result<()> {
+    matches_its_tree(theirs, Some(ours))?;
+    public_keys(theirs)?;
+    let repositories = HexRepositories::new(project, &Silent)?;
+    let signers = Signers::new(&repositories, Some(ours.manifest()?), Some(theirs.manifest()?), [])?;
+    signers.check_record_unless_set(theirs.manifest()?, remote)
+}
+
+/// Verifies what a push sends to a remote: the signature of each registry entry that the remote did not have when last
+/// fetched.
+///
+/// # Errors
+/// Fails if an entry is not signed by its repository, if the repository's key is unknown, or if the two mirrors record
+/// different signers.
+pub(in crate::ops) fn check_outgoing(project: &Project, remote: &Remote, own: &Snapshot) -> Result<()> {
+    let theirs = project.repository.remote_tip(remote, &project.branch)?;
+    if theirs == Some(own.commit()) {
+        return Ok(());
+    }
+    // If the remote's mirror cannot be read, verify all entries.
+    let theirs = theirs.and_then(|tip| project.snapshot_of(Some(remote), tip).ok());
+    let theirs = theirs.as_ref().and_then(|theirs| theirs.manifest().ok());
+    let repositories = HexRepositories::new(project, &Silent)?;
+    let signers = Signers::new(&repositories, Some(own.manifest()?), theirs, [])?;
+    if let Some(theirs) = theirs {
+        signers.check_record_unless_set(theirs, remote)?;
+    }
+    let unverified = signers.check_entries(own, |id, checksum| has_entry(theirs, id, checksum))?.unverified;
+    let Some(entry) = unverified.first() else { return Ok(()) };
+    let repository = entry.repository.clone();
+    let number = unverified.iter().filter(|id| id.repository == repository).count();
+    Err(OpError::UnverifiedPush { repository, entry: entry.clone(), number })
+}
+
+fn has_entry(manifest: Option<&Manifest>, id: &EntryId, checksum: EntryChecksum) -> bool {
+    manifest.and_then(|manifest| manifest.entries.get(id)).is_some_and(|known| known.checksum == checksum)
+}
+
+fn matches_its_tree(theirs: &Snapshot, ours: Option<&Snapshot>) -> Result<()> {
+    match theirs.mismatches(ours)?.into_iter().next() {
+        Some(damage) => Err(StoreError::damaged(damage.path)(damage.problem).into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,58 @@
+//! What the plan of a merge has to know about two snapshots of this clone.
+
+use std::collections::BTreeSet;
+
+use super::signers::Signers;
+use crate::hex::registry::Package;
+use crate::model::{EntryId, Fingerprint, RepositoryName};
+use crate::ops::project::needed::{LockScope, needed};
+use crate::ops::update::stored_entry::read_entry;
+use crate::ops::{OpError, Project, Result};
+use crate::plan::{CheckedEntry, MergeFacts, Needed, Side};
+use crate::progress::Progress;
+use crate::store::{Snapshot, StoreError};
+
+/// Reads entries from two snapshots and needs from the project's locks.
+pub(super) struct SnapshotFacts<'a> {
+    pub project: &'a Project,
+    pub ours: &'a Snapshot,
+    pub theirs: &'a Snapshot,
+    pub signers: &'a Signers,
+    pub progress: &'a dyn Progress,
+}
+
+impl SnapshotFacts<'_> {
+    fn snapshot(&self, side: Side) -> &Snapshot {
+        match side {
+            Side::Ours => self.ours,
+            Side::Theirs => self.theirs,
+        }
+    }
+}
+
+impl MergeFacts for SnapshotFacts<'_> {
+    type Error = OpError;
+
+    fn verify(&self, side: Side, id: &EntryId) -> Result<CheckedEntry> {
+        let signed = self.snapshot(side).entry(id)?;
+        let missing = || StoreError::damaged(format!("the registry entry of {id}"))("it is missing");
+        self.signers.check(id, signed.ok_or_else(missing)?)
+    }
+
+    fn read(&self, side: Side, id: &EntryId) -> Result<Option<Package>> {
+        read_entry(self.snapshot(side), id)
+    }
+
+    fn needed(&self) -> Result<Needed> {
+        let scope = LockScope { tags: self.project.config.keep_tags.clone(), since: i64::MAX, strict: false };
+        Ok(needed(self.project, &scope, self.progress)?.needed)
+    }
+
+    fn replaced_entries(&self) -> Result<BTreeSet<EntryId>> {
+        self.signers.to_replace(self.ours)
+    }
+
+    fn signer(&self, repository: &RepositoryName) -> Option<Fingerprint> {
+        self.signers.expected(repository).map(|signer| signer.fingerprint)
+    }
+}
