@@ -1,7 +1,7 @@
 //! Stores everything that a `mix.lock` or `rebar.lock` pins in the project's git repository, as content-addressed objects on one
 //! dedicated branch, and serves it to unmodified clients (mix, rebar3, git).
 //!
-//! The modules form layers. A module only imports from lower layers (`tests/architecture.rs` checks this):
+//! The modules form layers. A module only imports from lower layers (`tests/project/architecture.rs` checks this):
 //!
 //! | layer | modules | contents |
 //! |---|---|---|

@@ -1,3 +1,3 @@
-//! The entry points of the fuzz targets. The package's `tests/fuzz` uses the same oracles.
+//! The entry points of the fuzz targets. The package's `tests/formats/fuzz` uses the same oracles.
 
 pub mod oracles;

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::git::real_input;
+use crate::support::data::real_input;
 use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Ran, Stage};
 
@@ -81,7 +81,7 @@ fn a_rebar_lock_is_mirrored_like_a_mix_lock() {
 
 #[test]
 fn reads_every_real_lock_as_elixir_and_erlang_do() {
-    let Some(data) = real_input() else { return };
+    let Some(data) = real_input(".") else { return };
     let folder = data.join("locks");
     let expected = fs::read_to_string(folder.join("expected.jsonl")).unwrap();
     let expected: BTreeMap<String, Value> = expected

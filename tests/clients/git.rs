@@ -4,8 +4,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::forge::Scene;
 use crate::mix::mix_home;
+use crate::support::forge::Scene;
 use crate::support::sample::Sample;
 use crate::support::stage::{PROGRAM, Ran, Stage};
 use crate::{runs, told};

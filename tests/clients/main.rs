@@ -4,9 +4,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[allow(dead_code, reason = "the tests of fetching use the rest")]
-#[path = "../git_mirror/forge.rs"]
-mod forge;
 mod git;
 mod mix;
 mod pinned;

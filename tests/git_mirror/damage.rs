@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::forge::{Fault, Scene};
+use crate::support::forge::{Fault, Scene};
 use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Ran, Stage};
 

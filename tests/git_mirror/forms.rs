@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 use crate::support::upstream::TestUpstream;
 
 fn three_commits(scene: &Scene, name: &str) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! `update` exits with 0 only if `status` would. A second `update` then writes nothing and makes no requests.
 
-use crate::forge::{Fault, Scene};
+use crate::support::forge::{Fault, Scene};
 
 /// A forge with repositories that are submodules of each other.
 struct World {

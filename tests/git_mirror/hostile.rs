@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::forge::{Fault, Scene};
+use crate::support::forge::{Fault, Scene};
 use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Stage};
 use crate::support::upstream::{ALWAYS, Fault as Http, TestUpstream};

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 
 const KILLS: usize = 40;
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 use crate::support::mount::Mount;
 use crate::support::stage::{PINNED, PROGRAM, Ran, Serving, Stage, install_program, send};
 

@@ -4,7 +4,6 @@
 mod support;
 
 mod damage;
-mod forge;
 mod forms;
 mod fresh;
 mod hostile;

@@ -1,6 +1,6 @@
 //! `prune` of git repositories.
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 use crate::support::stage::Ran;
 
 const PRUNE: [&str; 2] = ["prune", "--keep-days=0"];

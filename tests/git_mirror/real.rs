@@ -5,8 +5,8 @@ use std::fs;
 use git_hexmirror::model::GitUrl;
 use serde_json::Value;
 
-use crate::forge::Scene;
-use crate::support::git::real_input;
+use crate::support::data::real_input;
+use crate::support::forge::Scene;
 
 /// The real repositories, and the number of commits and objects that their locked revisions need.
 const REAL: [(&str, &str); 2] = [
@@ -27,7 +27,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 
 #[test]
 fn the_real_repositories_are_mirrored() {
-    let Some(data) = real_input() else { return };
+    let Some(data) = real_input(".") else { return };
     let scene = Scene::new();
     scene.redirect("https://github.com/");
     for (name, _) in REAL {
@@ -69,7 +69,7 @@ fn the_real_repositories_are_mirrored() {
 
 #[test]
 fn every_address_in_the_real_locks_can_be_stored() {
-    let Some(data) = real_input() else { return };
+    let Some(data) = real_input(".") else { return };
     let expected = fs::read_to_string(data.join("locks/expected.jsonl")).unwrap();
     let mut places = std::collections::BTreeSet::new();
     for line in expected.lines() {

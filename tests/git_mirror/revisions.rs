@@ -1,6 +1,6 @@
 //! Revisions: what is stored, how they move, and how many can coexist.
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 
 #[test]
 fn a_revision_is_stored_with_its_ancestry_and_nothing_else() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 use crate::support::http::get;
 use crate::support::registry::Registry;
 use crate::support::stage::{Serving, Stage};

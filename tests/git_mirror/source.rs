@@ -1,6 +1,6 @@
 //! `diff --source` of git dependencies.
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 
 fn commit(scene: &Scene) {
     scene.stage.git(&["add", "--all"]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 use crate::support::secure::SecureServer;
 use crate::support::upstream::TestUpstream;
 

@@ -1,6 +1,6 @@
 //! No git setting of the user or of the project changes what an update fetches from git repositories.
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 
 /// Settings that influence `fetch`, `pack-objects`, `index-pack`, `fsck` and so on, each with a harmful value.
 const SETTINGS: &[(&str, &str)] = &[

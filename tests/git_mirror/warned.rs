@@ -1,6 +1,6 @@
 //! Warnings about what a mirrored revision needs but does not include.
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 
 #[test]
 fn unmirrored_large_files_and_submodules_cause_one_warning() {

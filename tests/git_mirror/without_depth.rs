@@ -1,6 +1,6 @@
 //! Clients that do not support the option `depth`: Elixir before 1.17, and rebar3.
 
-use crate::forge::Scene;
+use crate::support::forge::Scene;
 use crate::support::stage::Ran;
 
 /// Runs the commands of Elixir 1.14 for a git dependency (`checkout/1` and `update/1` of its

@@ -1,6 +1,7 @@
-//! The server, tested over a raw socket.
+//! The server, through the library: packages over a raw socket, git repositories with real git.
 
-mod http;
-mod limits;
-mod moving;
+#[path = "../support/mod.rs"]
 mod support;
+
+mod git;
+mod packages;

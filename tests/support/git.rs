@@ -61,14 +61,3 @@ impl Sandbox {
         self.path().join(name)
     }
 }
-
-/// The folder with real input, if it exists. Otherwise, prints that the test is skipped.
-pub fn real_input() -> Option<PathBuf> {
-    let folder = std::env::var_os("HEXMIRROR_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("skipped: there is no folder {} (set HEXMIRROR_TEST_DATA)", folder.display());
-        return None;
-    }
-    Some(folder)
-}

@@ -1,7 +1,9 @@
 //! Support code that end-to-end tests and benches share. Each of them only uses a part.
 #![allow(dead_code, reason = "every test binary compiles all of this and uses a part")]
 
+pub mod data;
 pub mod fetching;
+pub mod forge;
 pub mod git;
 pub mod http;
 pub mod mount;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::git::{Sandbox, real_input};
+use super::data::real_input;
+use super::git::Sandbox;
 use super::registry::Registry;
 use super::stage::Stage;
 use super::upstream::TestUpstream;
@@ -18,7 +19,7 @@ pub struct Sample {
 impl Sample {
     /// Prepares the project with its whole lock. `None`, with a message, if the data is missing.
     pub fn new() -> Option<Self> {
-        let data = real_input()?.join("sample");
+        let data = real_input("sample")?;
         let sandbox = Sandbox::new();
         let folder = data.join(".hex_repo");
         let upstream = TestUpstream::serve(&folder);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::forge::Forge;
+use crate::support::forge::Forge;
 use crate::support::stage::PINNED;
 use crate::team::Team;
 

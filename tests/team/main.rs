@@ -10,9 +10,6 @@ mod compact;
 mod damaged;
 mod everyday;
 mod foreign_hooks;
-#[allow(dead_code, reason = "the tests of fetching use the rest")]
-#[path = "../git_mirror/forge.rs"]
-mod forge;
 mod git_dependencies;
 mod hooks;
 mod index;

@@ -2,7 +2,7 @@
 //! program handles them incorrectly. No oracle only checks that the program does not crash.
 //!
 //! Each oracle is a function. The fuzz target of the same name (`fuzz_targets/`) calls it, and so does the package's
-//! `tests/fuzz`, which includes this folder and passes each oracle the seeds in `fuzz/seeds` and thousands of mutations
+//! `tests/formats/fuzz`, which includes this folder and passes each oracle the seeds in `fuzz/seeds` and thousands of mutations
 //! of them.
 
 mod archives;

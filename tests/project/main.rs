@@ -1,0 +1,9 @@
+//! Checks the project itself: its sources and its documents.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod architecture;
+mod documents;
+mod file_graph;
+mod source;

@@ -1,0 +1,6 @@
+//! The server, tested over a raw socket.
+
+mod http;
+mod limits;
+mod moving;
+mod server;
