@@ -1,33 +1,19 @@
-//! Plays a demonstration on a sample project, without internet access and without touching any of the user's files.
+//! The sample project of `demo` and the Hex repository that it uses, without internet access.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Environment, Initialised, OpError, Project, Result, UpdateOptions, init, start_server, status, update, verify,
-};
-use crate::config::Layer;
-use crate::fetch::{Download, Downloads, Endpoint, Settings, Upstream, WebUrlError};
+use super::{OpError, Result};
 use crate::hex::registry::{Dependency, Package, PrivateKey, Release, Signed};
-use crate::hex::tarball::{BuildFile, Tarball, TarballLimits, build, metadata_text, outer_checksum};
+use crate::hex::tarball::{BuildFile, Tarball, TarballLimits, build, metadata_text};
 use crate::model::{PackageName, ReleaseId, RepositoryName};
-use crate::progress::{Progress, Silent};
-use crate::serve::{Contents, ContentsError, Found, Options, Resource, Server, Tip};
+use crate::serve::{Contents, ContentsError, Found, Handle, Options, Resource, Server, Tip};
 use crate::store::Repository;
-
-/// One step of the demonstration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The command that a user would type.
-    pub command: String,
-    /// The result, one line per fact.
-    pub outcome: Vec<String>,
-}
 
 /// The packages of the demonstration: name, version, dependencies, source.
 const PACKAGES: [(&str, &str, &[(&str, &str)], &str); 3] = [
@@ -46,72 +32,60 @@ const PACKAGES: [(&str, &str, &[(&str, &str)], &str); 3] = [
     ),
 ];
 
-/// Plays the demonstration in an empty folder and calls `show` after each step.
-///
-/// # Errors
-/// Fails if a step fails, which indicates a bug or a full disk.
-pub fn demo(folder: &Path, mut show: impl FnMut(&Step)) -> Result<()> {
-    let mut step = |command: &str, outcome: Vec<String>| show(&Step { command: command.into(), outcome });
-    let sample = Sample::make()?;
-    let upstream = Server::bind("127.0.0.1:0", Arc::new(sample.clone()), Options::default())?.start()?;
-    write(folder, "hex.pem", &sample.public_key)?;
-    let url = upstream.base_url();
-    write(folder, "mix.lock", &sample.lock(&["greeting 1.0.0", "party 0.3.0"]))?;
-    Repository::init(folder)?;
-    // The settings go into the project's own configuration, so that anyone who keeps the project can continue with it.
-    let config = folder.join(".git/config");
-    let text = fs::read_to_string(&config).map_err(OpError::machine("read", &config))?;
-    let settings = format!("{text}[hexmirror \"hexpm\"]\n\turl = {url}\n\tpublicKey = hex.pem\n");
-    write(folder, ".git/config", &settings)?;
-    let project = || Project::of(Repository::open(folder)?, folder, Layer::default(), Environment::default());
-    let progress: Arc<dyn Progress> = Arc::new(Silent);
-    step("(a new project; its mix.lock pins two packages of a small Hex repository)", vec![format!("upstream: {url}")]);
-
-    let initialised = init(&project()?, false, progress.as_ref())?;
-    let made = matches!(initialised, Initialised::Made { .. });
-    step("git hexmirror init", vec![format!("created the branch hexmirror: {made}")]);
-    let first = update(&project()?, UpdateOptions::default(), &progress)?;
-    let added: Vec<String> = first.added.iter().map(|release| format!("+ {}", release.id)).collect();
-    step("git hexmirror update", added);
-
-    write(folder, "mix.lock", &sample.lock(&["greeting 1.1.0", "party 0.3.0"]))?;
-    let stale = status(&project()?, true)?;
-    let changed = stale.comparison.iter().flat_map(|comparison| &comparison.changed);
-    let lines =
-        changed.map(|change| format!("not fresh: changed {} (the mirror has {})", change.pin.id, change.mirrored[0]));
-    step("mix deps.update greeting; git hexmirror status", lines.collect());
-    let second = update(&project()?, UpdateOptions::default(), &progress)?;
-    let grown = format!("{} bytes fetched", second.downloaded_bytes);
-    let replaced = second.added.iter().map(|release| format!("~ {}", release.id));
-    step("git hexmirror update", replaced.chain([grown]).collect());
-
-    upstream.stop()?;
-    let verification = verify(&project()?, &progress)?;
-    let checked = format!("{} releases rebuilt, {} damaged", verification.releases, verification.damages.len());
-    step("(upstream is offline from here on) git hexmirror verify", vec![checked]);
-
-    let server = start_server(&project()?, "127.0.0.1:0", Options::default())?;
-    let id = release_id("greeting", "1.1.0")?;
-    let address = format!("{}/tarballs/{}", server.base_url(), id.tarball_name());
-    let download = download(&server.base_url(), &id, folder)?;
-    let published = sample.tarballs.get(&id.tarball_name());
-    let same = published.is_some_and(|published| outer_checksum(published) == download.outer_checksum);
-    let lines = vec![format!("GET {address}"), format!("{} bytes, identical to upstream: {same}", download.bytes)];
-    step("git hexmirror serve", lines);
-    server.stop()?;
-    Ok(())
+/// A sample project and, until it is stopped, its upstream on a loopback port.
+pub struct Demo {
+    folder: PathBuf,
+    sample: Sample,
+    upstream: Handle,
 }
 
-/// Fetches a tarball from the server as a Hex client would.
-fn download(base_url: &str, id: &ReleaseId, folder: &Path) -> Result<Download> {
-    let url = base_url.parse().map_err(|error: WebUrlError| broken(error.to_string()))?;
-    let endpoints = [(id.repository.clone(), Endpoint::public(url))].into();
-    let upstream = Upstream::new(Settings::default(), endpoints, Arc::new(Silent))?;
-    let downloads = Downloads::open(folder.join("downloads"))?;
-    let runtime = crate::runtime::current_thread();
-    let runtime = runtime.map_err(OpError::machine("fetch into", folder))?;
-    Ok(runtime.block_on(upstream.tarball(id, None, &downloads))?)
+impl Demo {
+    /// Creates the project in a folder, which must be empty or not exist, and starts the upstream.
+    ///
+    /// # Errors
+    /// Fails if the machine does not let it write files, open a port, or generate a key.
+    pub fn create(folder: &Path) -> Result<Self> {
+        let sample = Sample::make()?;
+        let upstream = Server::bind("127.0.0.1:0", Arc::new(sample.clone()), Options::default())?.start()?;
+        fs::create_dir_all(folder).map_err(OpError::machine("create", folder))?;
+        Repository::init(folder)?;
+        // The settings go into the project's own configuration, so that anyone who keeps the project can continue with it.
+        let config = folder.join(".git/config");
+        let text = fs::read_to_string(&config).map_err(OpError::machine("read", &config))?;
+        let url = upstream.base_url();
+        let settings = format!("{text}[hexmirror \"hexpm\"]\n\turl = {url}\n\tpublicKey = hex.pem\n");
+        write(folder, ".git/config", &settings)?;
+        write(folder, "hex.pem", &sample.public_key)?;
+        write(folder, "mix.exs", MIX_EXS)?;
+        write(folder, "mix.lock", &sample.lock(&["greeting 1.0.0", "party 0.3.0"]))?;
+        Ok(Self { folder: folder.to_owned(), sample, upstream })
+    }
+
+    /// Changes the lock as `mix deps.update greeting` would.
+    ///
+    /// # Errors
+    /// Fails if the lock cannot be written.
+    pub fn update_greeting(&self) -> Result<()> {
+        write(&self.folder, "mix.lock", &self.sample.lock(&["greeting 1.1.0", "party 0.3.0"]))
+    }
+
+    /// Stops the upstream. The project stays.
+    ///
+    /// # Errors
+    /// Fails if the server failed.
+    pub fn stop_upstream(self) -> Result<()> {
+        Ok(self.upstream.stop()?)
+    }
 }
+
+/// The project's definition.
+const MIX_EXS: &str = "\
+defmodule Sample.MixProject do
+  use Mix.Project
+
+  def project, do: [app: :sample, version: \"0.1.0\", deps: [{:party, \"~> 0.3\"}]]
+end
+";
 
 /// A small Hex repository in memory.
 #[derive(Debug, Clone)]

@@ -341,8 +341,8 @@ pub enum OpError {
         #[source]
         source: io::Error,
     },
-    /// The sample project of `demo` cannot be created.
-    #[error("cannot create the sample project: {problem}")]
+    /// The sample project of `demo` cannot be created, or one of its commands failed.
+    #[error("the demonstration failed: {problem}")]
     Sample {
         /// The problem.
         problem: String,

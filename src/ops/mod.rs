@@ -26,7 +26,7 @@ mod update;
 mod verify;
 
 pub use compact::compact;
-pub use demo::{Step, demo};
+pub use demo::Demo;
 pub use error::OpError;
 pub use failure::Failure;
 pub use hook_template::{TemplateHooks, install_template, uninstall_template};

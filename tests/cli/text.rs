@@ -1,6 +1,7 @@
 //! Snapshots of the output for people, and where it is printed.
 
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use crate::support::stage::{PINNED, Ran, Stage};
 
@@ -144,20 +145,53 @@ fn a_closed_pipe_does_not_change_the_exit_code() {
     }
 }
 
-#[test]
-fn the_demonstration_works_and_leaves_nothing() {
-    let stage = Stage::mirrored();
-    let (before, tip) = (stage.git(&["status", "--porcelain"]), stage.tip());
+/// Prepares to run `demo` with a temporary folder of its own, and with settings that would make it fail if it used any of the
+/// user's.
+fn demonstration(stage: &Stage, arguments: &[&str]) -> (Command, PathBuf) {
     let temporary = stage.sandbox.path().join("tmp");
-    std::fs::create_dir(&temporary).unwrap();
-    let mut command = stage.bare_command_in(&stage.project, &["demo"]);
-    // The demonstration uses nothing of the user's.
+    std::fs::create_dir_all(&temporary).unwrap();
+    stage.sandbox.git("", &["config", "--global", "hexmirror.branch", "elsewhere"]);
+    let mut command = stage.bare_command_in(&stage.project, arguments);
     command
         .env("TMPDIR", &temporary)
         .env("HEXMIRROR_URL", "http://127.0.0.1:1")
         .env("http_proxy", "http://127.0.0.1:1");
-    let ran = Ran::of(&mut command).ok().prints("All steps succeeded.").prints("identical to upstream: true");
-    assert!(ran.stdout.contains("0 damaged"), "{ran:?}");
+    (command, temporary)
+}
+
+#[test]
+fn the_demonstration_runs_real_commands_and_leaves_nothing() {
+    let stage = Stage::mirrored();
+    let (before, tip) = (stage.git(&["status", "--porcelain"]), stage.tip());
+    let (mut command, temporary) = demonstration(&stage, &["demo"]);
+    let ran = Ran::of(&mut command).ok().prints("All steps succeeded.").prints("$ git hexmirror update");
+    ran.says("created").prints("greeting").prints("http://127.0.0.1:");
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
     assert_eq!((stage.git(&["status", "--porcelain"]), stage.tip()), (before, tip));
+}
+
+#[test]
+fn a_kept_demonstration_can_be_continued_without_its_upstream() {
+    let stage = Stage::mirrored();
+    let kept = stage.sandbox.path().join("kept");
+    let (mut command, temporary) = demonstration(&stage, &["demo", "--keep", kept.to_str().unwrap()]);
+    let ran = Ran::of(&mut command).ok().prints(&format!("  cd {}\n", kept.display()));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    stage.sandbox.git("", &["config", "--global", "--unset", "hexmirror.branch"]);
+    let next = ran.stdout.split_once(&format!("  cd {}\n", kept.display())).unwrap().1.split_once("\n\n").unwrap().0;
+    let commands = next.lines().filter_map(|line| line.trim().strip_prefix("git hexmirror "));
+    let mut count = 0;
+    for line in commands.filter(|line| *line != "serve") {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        Ran::of(&mut stage.bare_command_in(&kept, &arguments)).ok();
+        count += 1;
+    }
+    assert_eq!(count, 2, "{next}");
+    Ran::of(&mut stage.bare_command_in(&kept, &["verify"])).ok();
+    // The folder is in use now, and without a name the project goes to a temporary folder.
+    let (mut command, _) = demonstration(&stage, &["demo", "--keep", kept.to_str().unwrap()]);
+    Ran::of(&mut command).exits(2).says("it is not an empty folder");
+    let (mut command, temporary) = demonstration(&stage, &["demo", "--keep"]);
+    Ran::of(&mut command).ok().prints(&format!("  cd {}/hexmirror-demo-", temporary.display()));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 1);
 }
