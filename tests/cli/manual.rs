@@ -16,8 +16,11 @@ fn one_page_has_all_commands_with_their_options() {
         "\n.SS \"git hexmirror update [OPTIONS]\"\n",
         "\\fB\\-\\-keep\\-going\\fR",
         "\n.SS \"git hexmirror hooks install [OPTIONS]\"\n",
-        "\n.SH \"EXIT CODES AND SETTINGS\"\n",
-        "HEXMIRROR_TIMEOUT",
+        "\n.SH \"EXIT STATUS\"\n",
+        "\n.SH ENVIRONMENT\n",
+        "\n.SH FILES\n",
+        "\n.SH EXAMPLES\n",
+        "\n.SH \"SEE ALSO\"\n",
     ] {
         assert!(page.stdout.contains(line), "{line:?}: {}", page.stdout);
     }

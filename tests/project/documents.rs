@@ -78,6 +78,37 @@ fn the_threat_model_names_tests_that_exist() {
     assert!(count > 30, "only {count}");
 }
 
+/// Returns the variables that the program reads, by the names of its own prefix in the sources.
+fn variables() -> BTreeSet<String> {
+    let files = walkdir::WalkDir::new(root().join("src")).into_iter().map(Result::unwrap);
+    let sources = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "rs"));
+    let mut names = BTreeSet::<String>::new();
+    for source in sources {
+        let text = fs::read_to_string(source.path()).unwrap();
+        for (at, _) in text.match_indices("HEXMIRROR_") {
+            let is_name = |letter: &char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || *letter == '_';
+            names.insert(text[at..].chars().take_while(is_name).collect());
+        }
+    }
+    // A comment may name all of them, and tests of this program have variables of their own.
+    names.retain(|name| *name != "HEXMIRROR_" && !name.starts_with("HEXMIRROR_TEST_"));
+    names
+}
+
+#[test]
+fn every_variable_is_documented() {
+    let all = variables();
+    assert!(all.len() > 15, "{all:?}");
+    for file in ["docs/settings.md", "src/bin/git-hexmirror/commands/man.roff"] {
+        let text = read(file);
+        let is_named = |name: &String| {
+            text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').any(|word| word == name)
+        };
+        let missing: Vec<_> = all.iter().filter(|name| !is_named(name)).collect();
+        assert!(missing.is_empty(), "{file} does not describe {missing:?}");
+    }
+}
+
 /// The commands of the program, each with its options and subcommands, as `--help` lists them.
 struct Definition(BTreeMap<String, Names>);
 

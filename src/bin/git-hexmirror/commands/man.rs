@@ -45,6 +45,9 @@ pub fn run(session: &Session, arguments: &Arguments, program: clap::Command) -> 
     Ok(0)
 }
 
+/// The sections after the commands.
+const SECTIONS: &str = include_str!("man.roff");
+
 const FILE: &str = "man1/git-hexmirror.1";
 
 /// Returns `PREFIX/share/man` for a program in `PREFIX/bin`.
@@ -82,7 +85,7 @@ fn is_searched(folder: &Path) -> Option<bool> {
     Some(searched.any(|path| path == folder))
 }
 
-/// Renders one page: the overview, then every command with its options.
+/// Renders one page: the overview, every command with its options, then the sections that are written by hand.
 fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
     command.build();
     let man = clap_mangen::Man::new(command.clone()).title("GIT-HEXMIRROR");
@@ -98,9 +101,7 @@ fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         section(&mut page, subcommand)?;
     }
-    let mut extra = Vec::new();
-    man.render_extra_section(&mut extra)?;
-    page.extend(String::from_utf8_lossy(&extra).replacen("EXTRA", "\"EXIT CODES AND SETTINGS\"", 1).into_bytes());
+    page.extend_from_slice(SECTIONS.as_bytes());
     man.render_version_section(&mut page)?;
     Ok(page)
 }
