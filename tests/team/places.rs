@@ -36,7 +36,7 @@ fn a_bare_path_as_programs_with_windows_have_it() {
     let shadow = team.stage.sandbox.path().join("shadow");
     crate::team::script(&shadow.join("git-hexmirror"), "#!/bin/sh\necho shadow \"$@\" >&2\n");
     let path = format!("{}:/usr/bin:/bin", shadow.display());
-    git_with(&team, &one, &[("PATH", &path)], &["switch", "--quiet", "left"]).ok().says("shadow hook post-checkout");
+    git_with(&team, &one, &[("PATH", &path)], &["switch", "--quiet", "left"]).ok().says("shadow hook --chained-to ");
 }
 
 #[test]
