@@ -74,14 +74,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         Err(error) => return Err(error),
     };
     let repositories = HexRepositories::new(project, progress.as_ref())?;
-    let names: BTreeSet<&RepositoryName> = manifest.entries.keys().map(|id| &id.repository).collect();
-    let mut keys = BTreeMap::new();
-    for name in names {
-        match repositories.public_key(name) {
-            Err(OpError::NoPublicKey { .. }) => {}
-            key => drop(keys.insert(name.clone(), key?)),
-        }
-    }
+    let keys = repositories.known_keys_of(manifest.entries.keys().map(|id| &id.repository))?;
     let without_key = |id: &&EntryId| !keys.contains_key(&id.repository);
     let unverified: BTreeSet<EntryId> = manifest.entries.keys().filter(without_key).cloned().collect();
     report_unverified(&unverified, progress.as_ref());

@@ -188,14 +188,7 @@ impl Reader {
     /// Finds the keys that registry entries are verified with.
     pub fn new(project: &Project, manifest: &Manifest, progress: &dyn Progress) -> Result<Self> {
         let repositories = HexRepositories::new(project, progress)?;
-        let names: BTreeSet<&RepositoryName> = manifest.entries.keys().map(|id| &id.repository).collect();
-        let mut keys = BTreeMap::new();
-        for name in names {
-            match repositories.public_key(name) {
-                Err(OpError::NoPublicKey { .. }) => {}
-                key => drop(keys.insert(name.clone(), key?)),
-            }
-        }
+        let keys = repositories.known_keys_of(manifest.entries.keys().map(|id| &id.repository))?;
         Ok(Self { keys })
     }
 

@@ -89,14 +89,32 @@ impl<'a> HexRepositories<'a> {
         names.find_map(|name| self.project.config.repositories.get(name)?.signer)
     }
 
+    /// Returns the public key of a repository's registry, or `None` if no key is known.
+    pub fn known_key(&self, repository: &RepositoryName) -> Result<Option<PublicKey>> {
+        match self.public_key(repository) {
+            Err(OpError::NoPublicKey { .. }) => Ok(None),
+            key => key.map(Some),
+        }
+    }
+
+    /// Returns the known public keys of some repositories.
+    pub fn known_keys_of<'r>(
+        &self,
+        repositories: impl Iterator<Item = &'r RepositoryName>,
+    ) -> Result<BTreeMap<RepositoryName, PublicKey>> {
+        let distinct: BTreeSet<&RepositoryName> = repositories.collect();
+        let key = |name: &RepositoryName| Ok(self.known_key(name)?.map(|key| (name.clone(), key)));
+        distinct.into_iter().filter_map(|name| key(name).transpose()).collect()
+    }
+
     /// Returns all known public keys, by the repositories' names in the settings. `None` for an invalid key.
     pub fn known_keys(&self) -> BTreeMap<RepositoryName, Option<PublicKey>> {
         let hexpm = RepositoryName::hexpm();
         let names = self.project.config.repositories.keys().chain(self.hex.repositories.keys()).chain([&hexpm]);
         let distinct: BTreeSet<&RepositoryName> = names.collect();
-        let key = |name: &RepositoryName| match self.public_key(name) {
-            Err(OpError::NoPublicKey { .. }) => None,
-            key => Some((name.clone(), key.ok())),
+        let key = |name: &RepositoryName| match self.known_key(name) {
+            Ok(None) => None,
+            key => Some((name.clone(), key.ok().flatten())),
         };
         distinct.into_iter().filter_map(key).collect()
     }

@@ -233,10 +233,7 @@ pub(in crate::ops) fn report_unverified<'e>(entries: impl IntoIterator<Item = &'
 
 impl Known {
     fn of(repositories: &HexRepositories<'_>, name: &RepositoryName, record: Option<Fingerprint>) -> Result<Self> {
-        let key = match repositories.public_key(name) {
-            Err(OpError::NoPublicKey { .. }) => None,
-            key => Some(key?),
-        };
+        let key = repositories.known_key(name)?;
         let signers =
             KnownSigners { setting: repositories.signer(name), record, key: key.as_ref().map(PublicKey::fingerprint) };
         let expected = signers.decide().map_err(|SignerConflict { expected, found }| {
