@@ -4,7 +4,7 @@ use std::fmt;
 
 use prost::Message;
 
-use super::{RegistryError, Timestamp, check_repository, messages, shortened};
+use super::{PublicKey, RegistryError, Signed, Timestamp, check_repository, messages, shortened};
 use crate::model::{EntryId, InnerChecksum, NameError, OuterChecksum, PackageName, RepositoryName, Version};
 
 /// A package's registry entry.
@@ -164,6 +164,19 @@ numbered! {
 }
 
 impl Package {
+    /// Verifies a signed entry with its repository's key and decodes it.
+    ///
+    /// # Errors
+    /// Fails as [`Signed::verified_payload`] and [`Self::decode`] do.
+    pub fn decode_verified(
+        signed: &[u8],
+        key: &PublicKey,
+        repository: &RepositoryName,
+        name: &PackageName,
+    ) -> Result<Self, RegistryError> {
+        Self::decode(&Signed::verified_payload(signed, key)?, repository, name)
+    }
+
     /// Decodes the payload of the entry for package `name` of `repository`.
     ///
     /// A release with an invalid version, checksum, name or repository is skipped and reported in [`Self::skipped`], so

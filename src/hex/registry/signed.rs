@@ -46,6 +46,16 @@ impl Signed {
         }
     }
 
+    /// Decodes a message and returns its payload if `key` signed it.
+    ///
+    /// # Errors
+    /// Fails as [`Self::decode`] and [`Self::verify`] do.
+    pub fn verified_payload(bytes: &[u8], key: &PublicKey) -> Result<Vec<u8>, RegistryError> {
+        let signed = Self::decode(bytes)?;
+        signed.verify(key)?;
+        Ok(signed.payload)
+    }
+
     /// Returns the payload without checking the signature.
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload

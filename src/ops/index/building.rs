@@ -147,8 +147,7 @@ fn changed_repositories(plan: &IndexPlan) -> BTreeSet<RepositoryName> {
 fn existing_lists(snapshot: &Snapshot, repository: &RepositoryName, key: &PublicKey) -> Result<Option<Lists>> {
     let payload = |file: IndexFile| {
         let signed = snapshot.index_file(repository, &file)?;
-        let signed = signed.and_then(|bytes| Signed::decode(&bytes).ok());
-        Ok::<_, StoreError>(signed.and_then(|signed| signed.verify(key).ok().map(<[u8]>::to_vec)))
+        Ok::<_, StoreError>(signed.and_then(|bytes| Signed::verified_payload(&bytes, key).ok()))
     };
     let (Some(names), Some(versions)) = (payload(IndexFile::Names)?, payload(IndexFile::Versions)?) else {
         return Ok(None);
@@ -165,9 +164,9 @@ fn sign_if_new(
     payload: Vec<u8>,
     (key, public_key): (&PrivateKey, &PublicKey),
 ) -> Result<Option<Vec<u8>>> {
-    let existing = snapshot.index_file(repository, file)?.and_then(|bytes| Signed::decode(&bytes).ok());
-    let is_same = |signed: &Signed| signed.verify(public_key).is_ok_and(|known| known == payload);
-    Ok(if existing.as_ref().is_some_and(is_same) { None } else { Some(Signed::sign(payload, key).encode()) })
+    let existing = snapshot.index_file(repository, file)?;
+    let is_same = |bytes: &[u8]| Signed::verified_payload(bytes, public_key).is_ok_and(|known| known == payload);
+    Ok(if existing.as_deref().is_some_and(is_same) { None } else { Some(Signed::sign(payload, key).encode()) })
 }
 
 /// Builds the entries of packages.

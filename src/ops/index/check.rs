@@ -44,8 +44,11 @@ pub(in crate::ops) fn verified_file(
         return Ok(Some(pem));
     }
     let Some(bytes) = snapshot.index_file(repository, file)? else { return Ok(None) };
-    let is_signed = Signed::decode(&bytes).is_ok_and(|signed| signed.verify(&key).is_ok());
-    if is_signed { Ok(Some(bytes)) } else { Err(damaged("it is not signed with the index's key")) }
+    if Signed::verified_payload(&bytes, &key).is_ok() {
+        Ok(Some(bytes))
+    } else {
+        Err(damaged("it is not signed with the index's key"))
+    }
 }
 
 /// The result of verifying the pinned index.
@@ -116,10 +119,7 @@ impl IndexCheck {
         self.packages += 1;
         let file = IndexFile::Package(id.package.clone());
         let bytes = snapshot.index_file(&id.repository, &file)?.unwrap_or_default();
-        let signed = Signed::decode(&bytes);
-        let payload = signed.as_ref().map_err(Clone::clone).and_then(|signed| signed.verify(key));
-        let package = payload.and_then(|payload| Package::decode(payload, &id.repository, &id.package));
-        let found = match package {
+        let found = match Package::decode_verified(&bytes, key, &id.repository, &id.package) {
             Ok(package) => package,
             Err(error) => {
                 self.damaged(&id.repository, &file, error.to_string());
@@ -145,14 +145,11 @@ impl IndexCheck {
         expected: Option<&Lists>,
     ) -> Result<()> {
         for file in [IndexFile::Names, IndexFile::Versions] {
-            let bytes = read(&file)?;
-            let signed = Signed::decode(&bytes);
-            let payload = signed.as_ref().map_err(Clone::clone).and_then(|signed| signed.verify(key));
-            let matches = payload.and_then(|payload| match file {
+            let matches = Signed::verified_payload(&read(&file)?, key).and_then(|payload| match file {
                 IndexFile::Names => {
-                    Names::decode(payload, repository).map(|names| expected.is_none_or(|lists| lists.names() == names))
+                    Names::decode(&payload, repository).map(|names| expected.is_none_or(|lists| lists.names() == names))
                 }
-                _ => Versions::decode(payload, repository)
+                _ => Versions::decode(&payload, repository)
                     .map(|versions| expected.is_none_or(|lists| lists.versions() == versions)),
             });
             match matches {

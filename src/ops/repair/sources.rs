@@ -199,6 +199,5 @@ fn is_signed(repositories: &HexRepositories<'_>, id: &EntryId, signed: &[u8]) ->
 
 fn verified(repositories: &HexRepositories<'_>, id: &EntryId, signed: &[u8]) -> Option<Package> {
     let key = repositories.public_key(&id.repository).ok()?;
-    let signed = Signed::decode(signed).ok()?;
-    Package::decode(signed.verify(&key).ok()?, &id.repository, &id.package).ok()
+    Package::decode_verified(signed, &key, &id.repository, &id.package).ok()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::hex::registry::{Package, PublicKey, RegistryError, Signed};
+use crate::hex::registry::{Package, PublicKey, RegistryError};
 use crate::model::{EntryChecksum, EntryId, Fingerprint, Manifest, ManifestPart, Remote, RepositoryName};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::{OpError, Project, Result};
@@ -260,9 +260,7 @@ fn conflict(repository: &RepositoryName, expected: Signer, found: Fingerprint, f
 /// Verifies an entry's signature with a key and decodes it.
 pub(in crate::ops) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> Result<Package> {
     let refused = |source| OpError::Entry { entry: id.clone(), source };
-    let signed = Signed::decode(signed).map_err(refused)?;
-    let payload = signed.verify(key).map_err(refused)?;
-    Package::decode(payload, &id.repository, &id.package).map_err(refused)
+    Package::decode_verified(signed, key, &id.repository, &id.package).map_err(refused)
 }
 
 /// Determines the signers of a mirror that is only read: the local one, or a remote's as last fetched.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fetch::{Downloads, Kept, Upstream};
-use crate::hex::registry::{Package, PublicKey, Signed};
+use crate::hex::registry::{Package, PublicKey};
 use crate::model::{EntryId, StoredEntry};
-use crate::ops::{OpError, Result};
+use crate::ops::Result;
+use crate::ops::sync::signers::verified;
 
 /// How long an entry is reused without asking upstream again.
 ///
@@ -78,10 +79,7 @@ impl KeptEntries {
 impl Verified {
     /// Verifies an entry's signature with its repository's key and decodes it.
     pub fn new(id: &EntryId, key: &PublicKey, signed: Vec<u8>, etag: Option<String>) -> Result<Self> {
-        let refused = |source| OpError::Entry { entry: id.clone(), source };
-        let message = Signed::decode(&signed).map_err(refused)?;
-        let payload = message.verify(key).map_err(refused)?;
-        let package = Package::decode(payload, &id.repository, &id.package).map_err(refused)?;
+        let package = verified(id, &signed, key)?;
         Ok(Self { package, signed, etag })
     }
 }
