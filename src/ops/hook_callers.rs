@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::project::worktree::read_tracked;
+use super::project::worktree::{read_regular, read_tracked};
 use super::{Project, Result};
+use crate::hook::install::is_ours;
 use crate::hook::{Hook, call};
 
 /// The configuration files of lefthook (its `internal/config`), in the worktree's root or in `.config`. It overwrites
@@ -32,9 +33,14 @@ pub(super) fn caller(project: &Project, hooks: &Path, hook: Hook) -> Option<Stri
     };
     candidates.find(calls).or_else(|| {
         let legacy = hooks.join(format!("{}{LEGACY_SUFFIX}", hook.name()));
-        let content = super::project::worktree::read_regular(&legacy, MAX_FILE).ok()?.ok()?;
-        crate::hook::install::is_ours(&content).then(|| legacy.display().to_string())
+        let content = read_regular(&legacy, MAX_FILE).ok()?.ok()?;
+        is_ours(&content).then(|| legacy.display().to_string())
     })
+}
+
+/// Resolves symbolic links in a path. Returns the path itself if it does not exist.
+pub(super) fn canonical(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Returns whether the project tracks files in the hooks folder. Changes to such hooks would reach everyone.
@@ -43,7 +49,6 @@ pub(super) fn caller(project: &Project, hooks: &Path, hook: Hook) -> Option<Stri
 /// Fails if git cannot be run.
 pub(super) fn is_tracked(project: &Project, hooks: &Path) -> Result<bool> {
     let Some(root) = project.repository.worktree() else { return Ok(false) };
-    let canonical = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match canonical(hooks).strip_prefix(canonical(root)) {
         // git itself does not track files in its own folder.
         Ok(folder) if !folder.starts_with(".git") => Ok(project.git(false)?.tracks(folder)?),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::hooks::changed;
 use super::{Environment, OpError, Result};
 use crate::git::Git;
 use crate::hook::Hook;
@@ -31,12 +32,7 @@ pub fn install_template(environment: &Environment, binary: &Path) -> Result<Temp
         None => own_template(environment)?,
     };
     let hooks = HooksDir::new(template.join("hooks"), binary).in_template();
-    let mut changed = Vec::new();
-    for hook in Hook::ALL {
-        if hooks.install(hook)? {
-            changed.push(hook);
-        }
-    }
+    let changed = changed(Hook::ALL, |hook| Ok(hooks.install(hook)?))?;
     if configured.is_none() {
         // git's own template has this file, to which other programs append.
         let exclude = template.join("info/exclude");
@@ -56,12 +52,7 @@ pub fn uninstall_template(environment: &Environment, binary: &Path) -> Result<Te
     let configured = Git::user_path(SETTING)?;
     let template = configured.clone().unwrap_or_else(|| own.clone());
     let hooks = HooksDir::new(template.join("hooks"), binary).in_template();
-    let mut changed = Vec::new();
-    for hook in Hook::ALL {
-        if hooks.uninstall(hook)? {
-            changed.push(hook);
-        }
-    }
+    let changed = changed(Hook::ALL, |hook| Ok(hooks.uninstall(hook)?))?;
     if configured.as_ref() == Some(&own) && remove_own(&own) {
         Git::set_user_setting(SETTING, None)?;
     }

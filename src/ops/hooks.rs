@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::hook_callers::{caller, is_tracked};
+use super::hook_callers::{caller, canonical, is_tracked};
 use super::project::LockFile;
 use super::status::{self, Status};
 use super::sync::checks::check_outgoing;
@@ -102,7 +102,6 @@ pub fn hooks_dir(project: &Project, binary: &Path) -> Result<HooksDir> {
 
 /// Fails if the folder is outside the repository, because other repositories may use its hooks too.
 fn refuse_shared(project: &Project, folder: &Path) -> Result<()> {
-    let canonical = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder_itself = canonical(folder);
     let own = [project.repository.worktree(), Some(project.repository.common_dir())];
     if own.into_iter().flatten().any(|own| folder_itself.starts_with(canonical(own))) {
@@ -125,7 +124,11 @@ fn share(project: &Project, folder: &Path, hooks: &[Hook]) -> Result<()> {
     Ok(())
 }
 
-fn changed(hooks: impl IntoIterator<Item = Hook>, change: impl Fn(Hook) -> Result<bool>) -> Result<Vec<Hook>> {
+/// Changes hooks and returns those for which `change` reports a change.
+pub(super) fn changed(
+    hooks: impl IntoIterator<Item = Hook>,
+    change: impl Fn(Hook) -> Result<bool>,
+) -> Result<Vec<Hook>> {
     let mut changed = Vec::new();
     for hook in hooks {
         if change(hook)? {

@@ -55,24 +55,35 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         None => None,
     };
     let code = chained.map_or(0, run::exit_code);
-    if *if_mirrored && !session.project().is_ok_and(|project| ops::is_mirrored(&project)) {
-        return Ok(code);
-    }
     let input = String::from_utf8_lossy(&input);
+    let project = || project(session, *if_mirrored);
     if *hook == Hook::PrePush {
-        return if code == 0 { pre_push(session, arguments, &input) } else { Ok(code) };
+        return if code == 0 { pre_push(session, project, arguments, &input) } else { Ok(code) };
     }
     // The checkout is already done, so an error is only reported.
-    if let Err(error) = after_checkout(session, *hook, arguments, &input) {
+    if let Err(error) = after_checkout(session, project, *hook, arguments, &input) {
         report::report(session, &error);
     }
     Ok(code)
 }
 
-fn pre_push(session: &Session, arguments: &[String], input: &str) -> Outcome {
+/// Opens the project. With `if_mirrored`, returns `None` unless it can be opened and has a mirror.
+fn project(session: &Session, if_mirrored: bool) -> Result<Option<Project>, OpError> {
+    match session.project() {
+        project if if_mirrored => Ok(project.ok().filter(ops::is_mirrored)),
+        project => project.map(Some),
+    }
+}
+
+fn pre_push(
+    session: &Session,
+    project: impl Fn() -> Result<Option<Project>, OpError>,
+    arguments: &[String],
+    input: &str,
+) -> Outcome {
     let remote = &Remote::from(arguments.first().map_or("origin", String::as_str));
     let check = || -> Outcome {
-        let project = session.project()?;
+        let Some(project) = project()? else { return Ok(0) };
         match ops::check_push(&project, remote, &pushed::parse(input))? {
             PushCheck::Nothing => Ok(0),
             PushCheck::Share { needed } => share(session, &project, remote, needed),
@@ -128,13 +139,19 @@ fn advise(output: &Output, what: &str) {
 
 /// Prints in a few lines what the mirror lacks for the locks that are checked out now, or updates the mirror if the user's
 /// settings say so.
-fn after_checkout(session: &Session, hook: Hook, arguments: &[String], input: &str) -> Result<(), CommandError> {
+fn after_checkout(
+    session: &Session,
+    project: impl Fn() -> Result<Option<Project>, OpError>,
+    hook: Hook,
+    arguments: &[String],
+    input: &str,
+) -> Result<(), CommandError> {
     let argument = |index: usize| arguments.get(index).map(String::as_str);
     // The flag is 1 if a branch was switched, and 0 if files were checked out (githooks(5)).
     if hook == Hook::PostCheckout && argument(2) != Some("1") {
         return Ok(());
     }
-    let project = session.project()?;
+    let Some(project) = project()? else { return Ok(()) };
     if project.config.post_checkout == PostCheckout::Off {
         return Ok(());
     }
