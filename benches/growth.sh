@@ -12,42 +12,8 @@ exec </dev/null
 for tool in git curl awk /usr/bin/time; do
     command -v "$tool" >/dev/null || { echo "skipped: missing $tool (Debian: apt-get install git curl gawk time)" >&2; exit 0; }
 done
-rounds=${ROUNDS:-11}
-cargo build --quiet --release --locked --bins --examples
-bin=$(realpath "${CARGO_TARGET_DIR:-target}/release")
-hexmirror=$(realpath "${HEXMIRROR:-$bin/git-hexmirror}")
+. benches/measure.sh
 
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
-mkdir "$work/home"
-export HOME=$work/home HEX_HOME=$work/home/hex GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
-export GIT_AUTHOR_NAME=Growth GIT_AUTHOR_EMAIL=growth@example.com GIT_COMMITTER_NAME=Growth GIT_COMMITTER_EMAIL=growth@example.com
-unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY HEX_MIRROR
-
-say() { printf '%-58s %s\n' "$1" "$2"; }
-measure() { # COMMAND…: sets $wall (ms), $cpu (s) and $peak (MB)
-    local start=$EPOCHREALTIME
-    /usr/bin/time -f '%U %S %M' -o "$work/time" "$@" >"$work/out" 2>"$work/err" || { cat "$work/err" >&2; return 1; }
-    wall=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", (b - a) * 1000 }')
-    read -r user system kilobytes <"$work/time"
-    cpu=$(awk -v a="$user" -v b="$system" 'BEGIN { printf "%.2f", a + b }')
-    peak=$(awk -v a="$kilobytes" 'BEGIN { printf "%.0f", a / 1000 }')
-}
-median() { # COMMAND…: the median wall time of several runs
-    for _ in $(seq "$rounds"); do
-        measure "$@"
-        echo "$wall"
-    done | sort -n | awk '{ row[NR] = $1 } END { print row[int((NR + 1) / 2)] }'
-}
-upstream() { # FOLDER
-    rm -f "$work/stdin" "$work/upstream.out"
-    mkfifo "$work/stdin"
-    "$bin/examples/upstream" "$1" 0 <"$work/stdin" >"$work/upstream.out" &
-    exec 9>"$work/stdin"
-    until [ -s "$work/upstream.out" ]; do :; done
-    HEXMIRROR_URL=$(head -1 "$work/upstream.out")
-    export HEXMIRROR_URL
-}
 objects() { git -C "$1" rev-list --objects hexmirror ^hexmirror~1 | wc -l; }
 packs() { find "$1/.git/objects/pack" -type f -printf '%s\n' | awk '{ total += $1 } END { print total }'; }
 
@@ -82,7 +48,7 @@ for packages in "$@"; do
         kill "$server"
         wait "$server" 2>/dev/null || true
         rm "$work/serve.out"
-    done | awk '{ print ($1 - $2) * 1000 }' | sort -n | awk '{ row[NR] = $1 } END { print row[int((NR + 1) / 2)] }' >"$work/first"
+    done | awk '{ print ($1 - $2) * 1000 }' | middle >"$work/first"
     say 'first entry from serve: ms' "$(cat "$work/first")"
     measure "$hexmirror" -C "$project" --quiet verify
     say 'verify: wall ms, CPU s, peak MB' "$wall $cpu $peak"
