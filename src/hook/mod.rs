@@ -1,12 +1,13 @@
 //! git hooks: installs them alongside existing hooks, and reads git's input to them.
 //!
 //! Each hook is the template of the same name in `/hooks`: a few lines of POSIX sh that call this program. The program
-//! then runs the chained hook, which existed before. [`install`] writes hooks, [`pushed`] reads git's input to
-//! `pre-push` (githooks(5)), [`run_chained`] runs the chained hook, and [`call`] finds hooks of the user's own that call
-//! this program.
+//! then runs the chained hook, which existed before. [`install`] writes hooks, [`pushed`] and [`head_move`] read what git
+//! passes to them (githooks(5)), [`run_chained`] runs the chained hook, and [`call`] finds hooks of the user's own that
+//! call this program.
 
 pub mod call;
 mod chained;
+pub mod head_move;
 pub mod install;
 pub mod pushed;
 

@@ -10,8 +10,11 @@ mod hook_template;
 mod hooks;
 mod index;
 mod init;
+mod lock_coverage;
 mod lock_diff;
 mod parallel;
+mod post_checkout;
+mod pre_push;
 mod project;
 mod prune;
 mod repair;
@@ -30,15 +33,13 @@ pub use demo::Demo;
 pub use error::OpError;
 pub use failure::Failure;
 pub use hook_template::{TemplateHooks, install_template, uninstall_template};
-pub use hooks::{
-    HookState, InstalledHooks, PushCheck, PushedLocks, catch_up, check_checkout, check_push, hook_states,
-    hooks_are_tracked, hooks_dir, install_hooks, lacking, locks_changed, remote_has, remote_with_all,
-    unallowed_repositories, uninstall_hooks,
-};
+pub use hooks::{HookState, InstalledHooks, hook_states, hooks_are_tracked, hooks_dir, install_hooks, uninstall_hooks};
 pub use index::key::KeyOrigin;
 pub use index::{IndexOptions, IndexUpdate, KeyAction, index};
 pub use init::{Initialised, init, is_mirrored, mirror};
 pub use lock_diff::{LockDiff, lock_diff};
+pub use post_checkout::{CheckedOutMirror, PostCheckoutOutcome, post_checkout};
+pub use pre_push::{PrePushOutcome, PushedLocks, StaleLocks, pre_push};
 pub use project::revisions::{At, Between, Named};
 pub use project::worktree::FileRefusal;
 pub use project::{Environment, LockFile, LockText, Project, locks_in, read_bounded, read_file, read_locks};

@@ -3,18 +3,19 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use git_hexmirror::config::{FILE, PostCheckout};
+use git_hexmirror::config::FILE;
+use git_hexmirror::hook::head_move::head_move;
 use git_hexmirror::hook::{Hook, pushed, run_chained};
-use git_hexmirror::model::Remote;
+use git_hexmirror::model::{Remote, RepositoryName};
 use git_hexmirror::ops::{
-    self, LockFile, OpError, Project, PushCheck, PushedLocks, RemoteAccess, Status, UpdateOptions,
+    self, CheckedOutMirror, Integration, OpError, PostCheckoutOutcome, PrePushOutcome, Project, StaleLocks, Status,
 };
 
 use super::status::not_mirrored_line;
 use super::{pull, push, run};
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, CHANGED, DIM, Output, styled};
-use crate::report;
+use crate::report::{self, NOT_FRESH};
 use crate::session::Session;
 
 /// The largest input that a hook reads from git, in bytes: one line per ref.
@@ -77,157 +78,120 @@ fn project(session: &Session, if_mirrored: bool) -> Result<Option<Project>, OpEr
 
 fn pre_push(
     session: &Session,
-    project: impl Fn() -> Result<Option<Project>, OpError>,
+    project: impl FnOnce() -> Result<Option<Project>, OpError>,
     arguments: &[String],
     input: &str,
 ) -> Outcome {
     let remote = &Remote::from(arguments.first().map_or("origin", String::as_str));
-    let check = || -> Outcome {
+    let push = || -> Outcome {
         let Some(project) = project()? else { return Ok(0) };
-        match ops::check_push(&project, remote, &pushed::parse(input))? {
-            PushCheck::Nothing => Ok(0),
-            PushCheck::Share { needed } => share(session, &project, remote, needed),
-            PushCheck::Stale { refs } => Ok(stop(session, &project, refs, "")),
-        }
+        let progress = session.progress();
+        let outcome = ops::pre_push(&project, remote, &pushed::parse(input), progress.as_ref());
+        drop(progress);
+        say_pushed(session, &project, remote, outcome?)
     };
-    check().or_else(|error| {
+    push().or_else(|error| {
         let code = report::report(session, &error);
         advise(&session.output, "fix this and push again");
         Ok(code)
     })
 }
 
-/// Pushes the mirror, and checks that the remote then has everything that the pushed commits need.
-fn share(session: &Session, project: &Project, remote: &Remote, needed: Vec<PushedLocks>) -> Outcome {
-    let code = match push::share(session, project, remote) {
-        // If the remote cannot be reached now, its mirror as last fetched is good enough.
-        Err(error) if !needed.is_empty() && ops::remote_has(project, remote, &needed) => {
-            report::warn(session, &error);
-            let branch = &project.branch;
-            session.output.always(format!(
+/// Prints the outcome of `pre-push` and returns the exit code. git stops the push unless it is 0.
+fn say_pushed(session: &Session, project: &Project, remote: &Remote, outcome: PrePushOutcome) -> Outcome {
+    let (output, branch) = (&session.output, &project.branch);
+    match outcome {
+        PrePushOutcome::Nothing => Ok(0),
+        PrePushOutcome::Stale(stale) => Ok(stop(output, project, &stale, "")),
+        PrePushOutcome::Unshared => {
+            output.always(format!("git-hexmirror: {remote} lacks parts of {branch} that the pushed locks need"));
+            output.always(format!("hint: run `git hexmirror push {remote}`, then push again"));
+            Ok(NOT_FRESH)
+        }
+        PrePushOutcome::Shared { pulled, pushed, stale } => {
+            if let Some(pulled) = pulled {
+                pull::say(output, &branch.to_string(), &pulled);
+            }
+            if pushed.pushed || pushed.integration != Integration::UpToDate {
+                push::say(output, project, &pushed);
+            }
+            let since = format!(" after merging {remote}'s mirror");
+            Ok(stale.map_or(0, |stale| stop(output, project, &stale, &since)))
+        }
+        PrePushOutcome::NotShared { error, had_all } => {
+            output.always(format!("git-hexmirror: cannot push {branch} to {remote}"));
+            if !had_all {
+                return Err(error.into());
+            }
+            report::warn(session, &error.into());
+            output.always(format!(
                 "git-hexmirror: when last fetched, {remote}'s {branch} had everything this push needs"
             ));
-            return Ok(0);
+            Ok(0)
         }
-        code => code?,
-    };
-    if code != 0 {
-        return Ok(code);
-    }
-    // The local mirror now follows the remote's, from which someone else may have pruned what this push needs.
-    let lacking = ops::lacking(project, needed)?;
-    if lacking.is_empty() {
-        Ok(0)
-    } else {
-        Ok(stop(session, project, lacking, &format!(" after merging {remote}'s mirror")))
     }
 }
 
 /// Prints what the mirror lacks for the pushed commits, and what to do.
-fn stop(session: &Session, project: &Project, refs: Vec<(PushedLocks, Status)>, since: &str) -> u8 {
-    for (pushed, status) in &refs {
-        say_stale(&session.output, project, &format!("the lock on {}{since}", pushed.branch()), status);
+fn stop(output: &Output, project: &Project, stale: &StaleLocks, since: &str) -> u8 {
+    for (pushed, status) in &stale.branches {
+        say_stale(output, project, &format!("the lock on {}{since}", pushed.branch()), status);
     }
-    let locks: Vec<_> = refs.into_iter().flat_map(|(pushed, _)| pushed.locks).collect();
-    advise(&session.output, &format!("{} and push again", remedy(project, &locks)));
-    report::NOT_FRESH
+    advise(output, &format!("{} and push again", remedy(stale.pull_from.as_ref())));
+    NOT_FRESH
 }
 
 fn advise(output: &Output, what: &str) {
     output.always(styled(BOLD, "hint:") + format!(" {what}, or push without the mirror with `git push --no-verify`"));
 }
 
-/// Prints in a few lines what the mirror lacks for the locks that are checked out now, or updates the mirror if the user's
-/// settings say so.
+/// Prints what the mirror lacks for the locks that are checked out now, or what the hook did about it.
 fn after_checkout(
     session: &Session,
-    project: impl Fn() -> Result<Option<Project>, OpError>,
+    project: impl FnOnce() -> Result<Option<Project>, OpError>,
     hook: Hook,
     arguments: &[String],
     input: &str,
 ) -> Result<(), CommandError> {
-    let argument = |index: usize| arguments.get(index).map(String::as_str);
-    // The flag is 1 if a branch was switched, and 0 if files were checked out (githooks(5)).
-    if hook == Hook::PostCheckout && argument(2) != Some("1") {
-        return Ok(());
-    }
+    let Some(head_move) = head_move(hook, arguments, input) else { return Ok(()) };
     let Some(project) = project()? else { return Ok(()) };
-    if project.config.post_checkout == PostCheckout::Off {
-        return Ok(());
+    let progress = session.progress();
+    let outcome = ops::post_checkout(&project, &head_move, &progress);
+    drop(progress);
+    let (output, PostCheckoutOutcome { pulled, mirror }) = (&session.output, outcome?);
+    if let Some(pulled) = pulled {
+        pull::say(output, &project.branch.to_string(), &pulled);
     }
-    let (before, after) = match hook {
-        Hook::PostCheckout => (argument(0).map(str::to_owned), argument(1).map(str::to_owned)),
-        // A squash merge does not move HEAD, but changes files.
-        Hook::PostMerge if argument(0) != Some("1") => {
-            let (before, head) = (project.repository.commit_of("ORIG_HEAD")?, project.repository.head());
-            (before.map(|id| id.to_string()), head.map(|id| id.to_string()))
+    match mirror? {
+        CheckedOutMirror::Fresh => {}
+        CheckedOutMirror::Updated(update) => {
+            super::update::summarise(output, &project, &update, false).map_err(CommandError::Print)?;
         }
-        // One line `OLD NEW [more]` per commit, the newest last.
-        Hook::PostRewrite => {
-            let mut words = input.lines().last().unwrap_or_default().split(' ').map(str::to_owned);
-            (words.next(), words.next())
+        CheckedOutMirror::Stale { status, pull_from, unallowed } => {
+            say_stale(output, &project, "the lock that is checked out", &status);
+            output.say(styled(BOLD, "hint:") + format!(" {}", remedy(pull_from.as_ref())));
+            say_unallowed(output, &unallowed);
         }
-        _ => (None, None),
-    };
-    if !ops::locks_changed(&project, before.as_deref(), after.as_deref())? {
-        return Ok(());
-    }
-    match ops::check_checkout(&project)? {
-        Some(status) => mend(session, &project, status),
-        None => Ok(()),
-    }
-}
-
-/// Prints what the mirror lacks, or pulls or updates it, depending on the user's settings.
-fn mend(session: &Session, project: &Project, status: Status) -> Result<(), CommandError> {
-    let mode = project.config.post_checkout;
-    let unallowed = ops::unallowed_repositories(project, &status);
-    let acts = mode != PostCheckout::Notify && unallowed.is_empty();
-    let lacks = if acts { brought(session, project)? } else { Some(status) };
-    let Some(status) = lacks else { return Ok(()) };
-    if acts && mode == PostCheckout::Update {
-        let progress = session.progress();
-        let update = ops::update(project, UpdateOptions::default(), &progress)?;
-        drop(progress);
-        return super::update::summarise(&session.output, project, &update, false).map_err(CommandError::Print);
-    }
-    say_stale(&session.output, project, "the lock that is checked out", &status);
-    let locks = project.present_locks()?;
-    session.output.say(styled(BOLD, "hint:") + format!(" {}", remedy(project, &locks)));
-    if !unallowed.is_empty() {
-        let names = unallowed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        session.output.say(
-            styled(BOLD, "hint:")
-                + format!(" only {FILE} describes {names}, so hooks do not fetch for this lock; `git hexmirror trust` shows the settings and allows them"),
-        );
     }
     Ok(())
 }
 
-/// Pulls from a remote whose mirror, as last fetched, has everything; else from the default remote, if the user's settings say so.
-/// Returns what the mirror lacks afterwards.
-fn brought(session: &Session, project: &Project) -> Result<Option<Status>, CommandError> {
-    let progress = session.progress();
-    let known = ops::remote_with_all(project, &project.present_locks()?)?;
-    let pulled = match known {
-        Some(remote) => ops::pull_known(project, &remote, progress.as_ref())?,
-        None if project.config.post_checkout == PostCheckout::Pull => {
-            Some(ops::pull(project, RemoteAccess { remote: None, may_ask: false }, progress.as_ref())?)
-        }
-        None => None,
-    };
-    drop(progress);
-    if let Some(pulled) = pulled {
-        pull::say(&session.output, &project.branch.to_string(), &pulled);
+/// Prints why the hook did not act, if only the tracked settings describe some repositories.
+fn say_unallowed(output: &Output, unallowed: &[RepositoryName]) {
+    if !unallowed.is_empty() {
+        let names = unallowed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        output.say(
+            styled(BOLD, "hint:")
+                + format!(" only {FILE} describes {names}, so hooks do not fetch for this lock; `git hexmirror trust` shows the settings and allows them"),
+        );
     }
-    Ok(ops::check_checkout(project)?)
 }
 
-/// Returns advice to run the command that fetches what the mirror lacks for some locks.
-fn remedy(project: &Project, locks: &[LockFile]) -> String {
-    match ops::remote_with_all(project, locks) {
-        Ok(Some(remote)) => format!("run `git hexmirror pull {remote}`"),
-        _ => "run `git hexmirror update`".to_owned(),
+/// Returns advice to run the command that fetches what the mirror lacks.
+fn remedy(pull_from: Option<&Remote>) -> String {
+    match pull_from {
+        Some(remote) => format!("run `git hexmirror pull {remote}`"),
+        None => "run `git hexmirror update`".to_owned(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! `push`
 
-use git_hexmirror::config::PrePush;
 use git_hexmirror::model::Remote;
 use git_hexmirror::ops::{self, Integration, Project, PullOutcome, PushOutcome, RemoteAccess};
 use serde_json::json;
@@ -10,7 +9,6 @@ use super::pull::{self, statistics, word};
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{GOOD, Output, styled};
-use crate::report::NOT_FRESH;
 use crate::session::Session;
 
 /// Push the mirror branch to a remote, merged with the remote's
@@ -62,7 +60,8 @@ fn pushed(session: &Session, project: &Project, access: RemoteAccess<'_>) -> Res
     Ok(ops::push(project, access, progress.as_ref())?)
 }
 
-fn say(output: &Output, project: &Project, push: &PushOutcome) {
+/// Prints the outcome of a push.
+pub fn say(output: &Output, project: &Project, push: &PushOutcome) {
     let (branch, remote, commit) = (&project.branch, &push.remote, short(push.commit));
     if !push.pushed && push.integration != Integration::UpToDate {
         // Nothing was pushed: the local branch only followed the remote's, as after a pull.
@@ -79,30 +78,4 @@ fn say(output: &Output, project: &Project, push: &PushOutcome) {
     let merged =
         statistics(push.statistics).map_or_else(String::new, |statistics| format!(", merged with {statistics}"));
     output.say(styled(GOOD, "pushed") + format!(" {branch} to {remote}, at {commit}{merged}"));
-}
-
-/// Pushes the mirror to the remote that git is about to push to, or only checks that the remote has it, as the user has set.
-pub fn share(session: &Session, project: &Project, remote: &Remote) -> Outcome {
-    if project.config.pre_push == PrePush::Check {
-        let branch = &project.branch;
-        session.output.always(format!("git-hexmirror: {remote} lacks parts of {branch} that the pushed locks need"));
-        session.output.always(format!("hint: run `git hexmirror push {remote}`, then push again"));
-        return Ok(NOT_FRESH);
-    }
-    let push = || -> Result<_, CommandError> {
-        let progress = session.progress();
-        let pulled = ops::catch_up(project, remote, progress.as_ref())?;
-        let push = ops::push(project, RemoteAccess { remote: Some(remote), may_ask: true }, progress.as_ref())?;
-        Ok((pulled, push))
-    };
-    let (pulled, push) = push().inspect_err(|_| {
-        session.output.always(format!("git-hexmirror: cannot push {} to {remote}", project.branch));
-    })?;
-    if let Some(pulled) = pulled {
-        pull::say(&session.output, &project.branch.to_string(), &pulled);
-    }
-    if push.pushed || push.integration != Integration::UpToDate {
-        say(&session.output, project, &push);
-    }
-    Ok(0)
 }
