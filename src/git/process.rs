@@ -40,6 +40,8 @@ pub struct GitSettings {
     /// Whether git syncs what it writes into the project's repository, as with `core.fsync=committed`. Otherwise the
     /// user's settings apply.
     pub sync: bool,
+    /// Changes to the environment that git inherits. `None` unsets a variable.
+    pub environment: Vec<(String, Option<String>)>,
 }
 
 /// The system's git, in a supported version.
@@ -141,6 +143,7 @@ impl Git {
         for name in REMOVED {
             command.env_remove(name);
         }
+        inherit(&mut command, &self.settings.environment);
         command.env("LC_ALL", "C").env("GIT_DIR", git_dir).current_dir(directory);
         if !self.settings.may_ask {
             never_ask(&mut command, self.settings.own_ssh);
@@ -171,8 +174,10 @@ impl Git {
     }
 
     fn prepare<A: AsRef<OsStr>>(&self, repository: Option<&Path>, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
-        let GitSettings { for_others, allowed_protocols, may_ask, own_ssh, secrets: _, sync: _ } = &self.settings;
+        let GitSettings { for_others, allowed_protocols, may_ask, own_ssh, environment, secrets: _, sync: _ } =
+            &self.settings;
         let mut command = Command::new(&self.program);
+        inherit(&mut command, environment);
         command.arg("--no-replace-objects");
         for setting in FIXED {
             command.args(["-c", setting]);
@@ -233,6 +238,16 @@ fn configure(command: &mut Command, settings: &SettingsForOthers) {
     command.env("GIT_CONFIG_COUNT", settings.iter().len().to_string());
     for (number, (key, value)) in settings.iter().enumerate() {
         command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
+    }
+}
+
+/// Applies changes to the environment that git inherits.
+fn inherit(command: &mut Command, changes: &[(String, Option<String>)]) {
+    for (name, value) in changes {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
     }
 }
 

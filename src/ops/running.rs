@@ -5,7 +5,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{OpError, Project, Result, access, served_mirror, start_server};
-use crate::serve::environment::{Variable, environment};
+use crate::serve::environment::Variable;
 use crate::serve::{Log, Options, RequestLog};
 
 /// The maximum number of failed requests to record.
@@ -45,7 +45,7 @@ pub fn run_command(project: &Project, program: &str, arguments: &[String], log: 
     let mut command = Command::new(program);
     command.args(arguments).current_dir(project.directory());
     let access = access(project, &server.base_url(), None, true)?;
-    for Variable { name, value } in environment(&access, |name| project.environment.get(name)) {
+    for Variable { name, value } in project.environment.directed_to(&access) {
         match value {
             Some(value) => command.env(&*name, value),
             None => command.env_remove(&*name),

@@ -11,7 +11,7 @@
 //! | `no_proxy`, `NO_PROXY` | the previous value and the server's host | otherwise clients would use a proxy for the loopback address. Hex prefers the first one, `mix local.*` prefers the second one, and rebar3 only reads the first one, so if one is missing, it receives the other's value |
 //! | `http_proxy` | unset; its value moves to `HTTP_PROXY` unless that is set | rebar3 3.19 does not support `no_proxy` and would use the proxy for the loopback address (observed by running it). It only reads `http_proxy`; Hex and `mix local.*` read both. git and curl only read `http_proxy`, so they lose the proxy for `http:` addresses, but not for `https:` |
 //! | `GIT_CONFIG_COUNT` and the variables that it counts | the previous settings and the rules that redirect git for the mirrored repositories | see [`InsteadOfRules`] |
-//! | `HEXMIRROR_SERVERS` | the server, before the previous value | a nested command distinguishes the rules of these servers from the user's; see [`Servers`] |
+//! | `HEXMIRROR_SERVER`, `HEXMIRROR_PREVIOUS` | the server; the previous values | commands of this program use the previous environment; see [`restoration`] |
 //! | `GIT_ALLOW_PROTOCOL` | if set, the previous value and the server's protocol | git checks it after it applies the rules |
 //! | `HEX_CACERTS_PATH`, git's `http.<server>.sslCAInfo` | the server's CA certificate, if the server uses its own authority | the variable replaces all CA certificates that Hex trusts, which is acceptable because Hex contacts no other server. git does contact others, so its setting only applies to the server's address |
 //! | `GIT_SSL_CAINFO` | in that case unset; its value moves to `http.sslCAInfo` | it would take precedence over the setting for the server |
@@ -23,63 +23,28 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 use url::Url;
 
+pub use super::access::Access;
+use super::access::changes;
+use super::git_config::{self, Setting};
 pub use super::insteadof::InsteadOfRules;
-use super::insteadof::{self, Setting};
-pub use super::servers::Servers;
+use super::outer;
+pub use super::outer::restoration;
+pub use super::outer_server::OuterServer;
 pub use super::variable::Variable;
-
-/// How clients reach a server.
-#[derive(Debug, Clone, Default)]
-pub struct Access {
-    /// The server's address, without a trailing slash.
-    pub base_url: String,
-    /// The rules that redirect git to the server.
-    pub instead_of: InsteadOfRules,
-    /// The CA certificate file that verifies the server's certificate, if the server uses its own authority.
-    pub authority: Option<String>,
-}
 
 /// Returns the variables to set and unset so that clients use the server.
 ///
-/// `existing` reads a variable of the environment that the clients would otherwise inherit.
+/// `existing` reads a variable of the environment that the clients would otherwise inherit. That environment must not
+/// direct them to another server of this program: see [`restoration`].
 pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
-    let base_url = access.base_url.as_str();
-    let (set, unset) = (Variable::set, Variable::unset);
-    let host = host(base_url);
-    let http_proxy = existing("HTTP_PROXY").or_else(|| existing("http_proxy"));
-    let lower = existing("no_proxy");
-    let upper = existing("NO_PROXY");
-    let extended = |own: &Option<String>, other: &Option<String>| {
-        with_host(own.as_ref().or(other.as_ref()).map_or("", String::as_str), &host)
-    };
-    let mut variables = vec![
-        set("HEX_MIRROR", base_url),
-        set("HEX_MIRROR_URL", base_url),
-        unset("HEX_TRUSTED_MIRROR"),
-        unset("HEX_TRUSTED_MIRROR_URL"),
-        set("HEX_CDN", base_url),
-        set("HEX_BUILDS_URL", base_url),
-        set("HEX_OFFLINE", "0"),
-        unset("REBAR_OFFLINE"),
-        set("no_proxy", &extended(&lower, &upper)),
-        set("NO_PROXY", &extended(&upper, &lower)),
-        unset("http_proxy"),
-    ];
-    variables.extend(http_proxy.map(|proxy| set("HTTP_PROXY", &proxy)));
+    let mut variables = changes(access, &existing);
     let mut settings = settings(access);
-    if let Some(authority) = &access.authority {
-        variables.push(set("HEX_CACERTS_PATH", authority));
-        if let Some(other) = existing("GIT_SSL_CAINFO") {
-            variables.push(unset("GIT_SSL_CAINFO"));
-            settings.push(of_http("", "sslCAInfo", &other));
-        }
+    if access.authority.is_some() {
+        settings.extend(existing("GIT_SSL_CAINFO").map(|other| of_http("", "sslCAInfo", &other)));
     }
-    let servers = Servers::of_environment(&existing).with(base_url);
-    variables.extend(insteadof::variables(&settings, &servers, &existing));
-    variables.push(servers.variable());
-    let scheme = base_url.split_once("://").map_or("http", |(scheme, _)| scheme);
-    let allowed = existing("GIT_ALLOW_PROTOCOL").filter(|list| !list.split(':').any(|allowed| allowed == scheme));
-    variables.extend(allowed.map(|list| set("GIT_ALLOW_PROTOCOL", &format!("{list}:{scheme}"))));
+    let (of_git, numbers) = git_config::added(&settings, &existing);
+    variables.extend(of_git);
+    variables.extend(outer::record(access, numbers, &existing));
     variables
 }
 
@@ -91,7 +56,7 @@ pub fn git_configuration(access: &Access) -> String {
     settings.push(of_http(base_url, "proxy", ""));
     let made =
         format!("# Redirects git to the mirror at {base_url}; created by `git hexmirror env --format gitconfig`.\n");
-    made + &insteadof::file(&settings)
+    made + &git_config::file(&settings)
 }
 
 fn settings(access: &Access) -> Vec<Setting> {
@@ -129,25 +94,6 @@ pub fn base_url(text: &str) -> Result<String, BaseUrlError> {
         return error("has a query or a fragment, to which clients cannot append paths");
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-/// Returns the host of a base URL in the form that clients compare: without a port and without the brackets of IPv6.
-fn host(base_url: &str) -> String {
-    let url = Url::parse(base_url).ok();
-    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-    host.trim_matches(['[', ']']).to_owned()
-}
-
-/// Adds `host` to a list of hosts, unless the list contains it. Inserts no spaces, because rebar3 and `mix local.*` do
-/// not trim.
-fn with_host(list: &str, host: &str) -> String {
-    if list.split(',').any(|item| item == host) {
-        return list.to_owned();
-    }
-    match list.trim_end_matches([',', ' ']) {
-        "" => host.to_owned(),
-        list => format!("{list},{host}"),
-    }
 }
 
 /// The format in which variables are written.
@@ -226,17 +172,6 @@ mod tests {
         variables.iter().find(|variable| variable.name == name).unwrap().value.clone()
     }
 
-    fn proxies(lower: Option<&str>, upper: Option<&str>) -> (String, String) {
-        let existing = |name: &str| match name {
-            "no_proxy" => lower.map(str::to_owned),
-            "NO_PROXY" => upper.map(str::to_owned),
-            "http_proxy" | "HTTP_PROXY" | "GIT_ALLOW_PROTOCOL" | "HEXMIRROR_SERVERS" => None,
-            _ => panic!("{name} is nobody's business"),
-        };
-        let variables = environment("http://127.0.0.1:4040", existing);
-        (value(&variables, "no_proxy").unwrap(), value(&variables, "NO_PROXY").unwrap())
-    }
-
     #[test]
     fn clients_are_directed_to_the_server_only() {
         let variables = environment("http://127.0.0.1:4040", |_| None);
@@ -245,45 +180,6 @@ mod tests {
         }
         for name in ["HEX_TRUSTED_MIRROR", "HEX_TRUSTED_MIRROR_URL", "REBAR_OFFLINE"] {
             assert_eq!(value(&variables, name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_host_is_added_to_no_proxy() {
-        let both = |text: &str| (text.to_owned(), text.to_owned());
-        assert_eq!(proxies(None, None), both("127.0.0.1"));
-        assert_eq!(proxies(Some(".corp,::1"), None), both(".corp,::1,127.0.0.1"));
-        assert_eq!(proxies(None, Some(".corp, ")), both(".corp,127.0.0.1"));
-        assert_eq!(proxies(Some("a"), Some("b")), ("a,127.0.0.1".into(), "b,127.0.0.1".into()));
-        assert_eq!(
-            proxies(Some("127.0.0.1,a"), Some("127.0.0.10")),
-            ("127.0.0.1,a".into(), "127.0.0.10,127.0.0.1".into())
-        );
-        assert_eq!(proxies(Some("a\nLD_PRELOAD=x"), None), both("aLD_PRELOAD=x,127.0.0.1"));
-    }
-
-    #[test]
-    fn a_proxy_moves_to_a_variable_that_rebar3_does_not_read() {
-        let with = |set: &[(&str, &str)]| {
-            let existing = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            let variables = environment("http://127.0.0.1:4040", existing);
-            assert_eq!(value(&variables, "http_proxy"), None);
-            variables.into_iter().find(|variable| variable.name == "HTTP_PROXY").and_then(|variable| variable.value)
-        };
-        assert_eq!(with(&[]), None);
-        assert_eq!(with(&[("http_proxy", "http://a:1")]).unwrap(), "http://a:1");
-        assert_eq!(with(&[("http_proxy", "http://a:1"), ("HTTP_PROXY", "http://b:2")]).unwrap(), "http://b:2");
-    }
-
-    #[test]
-    fn hosts_of_base_urls() {
-        for (url, expected) in [
-            ("http://127.0.0.1:4040", "127.0.0.1"),
-            ("http://[::1]:4040", "::1"),
-            ("http://localhost:80/x:y", "localhost"),
-            ("http://mirror", "mirror"),
-        ] {
-            assert_eq!(host(url), expected);
         }
     }
 
@@ -313,16 +209,6 @@ mod tests {
             format!("{}printf %s \"$HEX_MIRROR:${{HEX_TRUSTED_MIRROR-unset}}\"", format(&awkward(), Format::Shell));
         let output = Command::new("sh").args(["-c", &script]).env("HEX_TRUSTED_MIRROR", "set").output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "it's \"$HOME\" `id` \\ a#b:unset");
-    }
-
-    #[test]
-    fn an_existing_list_of_protocols_is_extended() {
-        let with = |list: &'static str| {
-            let find = move |name: &str| (name == "GIT_ALLOW_PROTOCOL").then(|| list.to_owned());
-            environment("http://h", find).into_iter().find(|variable| variable.name == "GIT_ALLOW_PROTOCOL")
-        };
-        assert_eq!(with("https:ssh").unwrap().value.unwrap(), "https:ssh:http");
-        assert_eq!(with("https:http"), None);
     }
 
     #[test]

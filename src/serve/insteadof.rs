@@ -12,12 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::servers::Servers;
-use super::variable::Variable;
+use super::git_config::Setting;
 use crate::model::{GitAddress, GitUrl, Remotes, redacted};
-
-/// The maximum number of existing settings to read.
-const MAX_EXISTING: usize = 10_000;
 
 /// The address prefixes to redirect to the server, each with the repository that it names.
 ///
@@ -113,162 +109,21 @@ impl InsteadOfRules {
     }
 }
 
-/// A git setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Setting {
-    pub(super) section: &'static str,
-    pub(super) subsection: String,
-    pub(super) name: &'static str,
-    pub(super) value: String,
-}
-
-impl Setting {
-    fn key(&self) -> String {
-        match self.subsection.as_str() {
-            "" => format!("{}.{}", self.section, self.name),
-            subsection => format!("{}.{subsection}.{}", self.section, self.name),
-        }
-    }
-}
-
-/// Returns what a setting is about, if it is one that this program makes: two with one subject cannot both be in force.
-fn subject(key: &str, value: &str, servers: &Servers) -> Option<String> {
-    let (begin, name) = key.rsplit_once('.')?;
-    match name.to_ascii_lowercase().as_str() {
-        "insteadof" if servers.have(base_of(begin)?) => Some(format!("insteadof {value}")),
-        "pushinsteadof" => Some(format!("pushinsteadof {value}")),
-        "sslcainfo" => Some(key.to_ascii_lowercase()),
-        _ => None,
-    }
-}
-
-/// Returns the base of `url.<base>`. Git ignores the case of the section's name.
-fn base_of(section: &str) -> Option<&str> {
-    let (name, base) = section.split_once('.')?;
-    name.eq_ignore_ascii_case("url").then_some(base)
-}
-
-/// Returns the variables that add settings to those which are there already (git-config(1), `GIT_CONFIG_COUNT`).
-///
-/// An existing setting with the same subject is replaced: it is from one of `servers`, and git would use the first.
-pub(super) fn variables(
-    settings: &[Setting],
-    servers: &Servers,
-    existing: &impl Fn(&str) -> Option<String>,
-) -> Vec<Variable> {
-    if settings.is_empty() {
-        return Vec::new();
-    }
-    let count = existing("GIT_CONFIG_COUNT").and_then(|count| count.trim().parse().ok()).unwrap_or(0_usize);
-    // If one of them is missing, git rejects all of them.
-    let keys = (0..count.min(MAX_EXISTING)).map_while(|number| existing(&format!("GIT_CONFIG_KEY_{number}")));
-    let keys: Vec<String> = keys.collect();
-    let subject_of = |(number, key): (usize, &String)| {
-        Some((subject(key, &existing(&format!("GIT_CONFIG_VALUE_{number}"))?, servers)?, number))
-    };
-    let replaced: BTreeMap<String, usize> = keys.iter().enumerate().filter_map(subject_of).collect();
-    let mut next = keys.len();
-    let mut variables = Vec::new();
-    for setting in settings {
-        let key = setting.key();
-        let replaced_number =
-            subject(&key, &setting.value, servers).and_then(|subject| replaced.get(&subject).copied());
-        let number = replaced_number.unwrap_or_else(|| {
-            next += 1;
-            next - 1
-        });
-        variables.push(Variable::set(format!("GIT_CONFIG_KEY_{number}"), &key));
-        variables.push(Variable::set(format!("GIT_CONFIG_VALUE_{number}"), &setting.value));
-    }
-    variables.insert(0, Variable::set("GIT_CONFIG_COUNT", &next.to_string()));
-    variables
-}
-
-/// Formats settings as a configuration file to include.
-pub(super) fn file(settings: &[Setting]) -> String {
-    let mut by_section: BTreeMap<(&str, &str), String> = BTreeMap::new();
-    for Setting { section, subsection, name, value } in settings {
-        *by_section.entry((section, subsection)).or_default() += &format!("\t{name} = {}\n", quoted(value));
-    }
-    let section = |((section, subsection), lines): ((&str, &str), String)| match subsection {
-        "" => format!("[{section}]\n{lines}"),
-        subsection => format!("[{section} {}]\n{lines}", quoted(subsection)),
-    };
-    by_section.into_iter().map(section).collect()
-}
-
-/// Quotes a text for a configuration file (git-config(1), "Syntax").
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{AddressRule, AddressRules};
 
-    fn rules() -> InsteadOfRules {
+    #[test]
+    fn each_form_has_a_setting_for_fetches_and_one_for_pushes() {
         let mut instead_of = InsteadOfRules::default();
         instead_of.add(&"github.com/a/lib".parse().unwrap());
-        instead_of
-    }
-
-    fn settings(variables: &[Variable], existing: &[(&str, &str)]) -> Vec<(String, String)> {
-        let mut all: BTreeMap<String, String> =
-            existing.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        for Variable { name, value } in variables {
-            all.insert(name.to_string(), value.clone().unwrap());
-        }
-        let count: usize = all["GIT_CONFIG_COUNT"].parse().unwrap();
-        let pair = |number| {
-            (all[&format!("GIT_CONFIG_KEY_{number}")].clone(), all[&format!("GIT_CONFIG_VALUE_{number}")].clone())
-        };
-        let pairs: Vec<_> = (0..count).map(pair).collect();
-        all.remove("HEXMIRROR_SERVERS");
-        assert_eq!(all.len(), 2 * count + 1, "each number has a key and a value");
-        pairs
-    }
-
-    fn variables(existing: &[(&str, &str)], base_url: &str) -> Vec<Variable> {
-        let find = |name: &str| existing.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let servers = Servers::of_environment(find).with(base_url);
-        let mut variables = super::variables(&rules().settings(base_url), &servers, &find);
-        variables.push(servers.variable());
-        variables
-    }
-
-    /// Each form has one setting that redirects fetches to the server and one that preserves the address for pushes.
-    const EACH: usize = 2 * 9;
-
-    #[test]
-    fn existing_settings_are_kept() {
-        let existing = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "user.name"), ("GIT_CONFIG_VALUE_0", "Me")];
-        let settings = settings(&variables(&existing, "http://h"), &existing);
-        assert_eq!(settings.len(), 1 + EACH);
-        assert_eq!(settings[0], ("user.name".into(), "Me".into()));
-        let key = "url.http://h/git/github.com/a/lib.insteadOf";
+        let settings = instead_of.settings("http://h");
+        assert_eq!(settings.len(), 2 * 9);
+        let has = |key: &str, value: &str| settings.iter().any(|found| found.key() == key && found.value == value);
         let own = "git@github.com:a/lib";
-        assert!(settings.contains(&(key.into(), own.into())));
-        assert!(settings.contains(&(format!("url.{own}.pushInsteadOf"), own.into())));
-        assert_eq!(settings.iter().filter(|(found, _)| found == key).count(), 9);
-    }
-
-    #[test]
-    fn settings_of_a_previous_server_are_replaced() {
-        let first = variables(&[], "http://first");
-        let owned: Vec<(String, String)> =
-            first.into_iter().map(|Variable { name, value }| (name.to_string(), value.unwrap())).collect();
-        let existing: Vec<(&str, &str)> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let settings = settings(&variables(&existing, "http://second"), &existing);
-        assert_eq!(settings.len(), EACH);
-        assert!(settings.iter().all(|(key, _)| !key.contains("http://first/")));
-    }
-
-    #[test]
-    fn a_wrong_count_is_not_trusted() {
-        for count in ["x", "-1", "99999999999999999999", "4000000000"] {
-            assert_eq!(settings(&variables(&[("GIT_CONFIG_COUNT", count)], "http://h"), &[]).len(), EACH);
-        }
+        assert!(has("url.http://h/git/github.com/a/lib.insteadOf", own));
+        assert!(has(&format!("url.{own}.pushInsteadOf"), own));
     }
 
     fn remotes(urls: &[&str], rules: &[(&str, &str)]) -> Remotes {
@@ -361,14 +216,6 @@ mod tests {
         let settings = instead_of.settings("B");
         let found = settings.iter().find(|s| s.name == "pushInsteadOf" && s.value == "https://github.com/acme/app-");
         assert_eq!(found.unwrap().subsection, "ssh://inner/");
-    }
-
-    #[test]
-    fn a_users_rule_is_not_replaced_whatever_its_base() {
-        let (key, prefix) = ("url.ssh://git@inner.test/git/.insteadOf", "https://github.com/a/lib");
-        let existing = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", key), ("GIT_CONFIG_VALUE_0", prefix)];
-        let settings = settings(&variables(&existing, "http://h"), &existing);
-        assert_eq!(settings[0], (key.to_owned(), prefix.to_owned()));
     }
 
     #[test]

@@ -22,8 +22,10 @@
 //! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
 //! | `surface` | the parsers of requests, for the fuzz targets |
-//! | [`mod@environment`], `insteadof`, `servers`, `variable` | the settings that make clients use this server |
+//! | [`mod@environment`], `access`, `insteadof`, `git_config`, `variable` | the settings that make clients use this server |
+//! | `outer`, `outer_server` | the environment before such settings |
 
+mod access;
 mod answer;
 mod byte_cache;
 mod conditional;
@@ -33,16 +35,18 @@ mod content_cache;
 mod contents;
 pub mod environment;
 mod git;
+mod git_config;
 mod guarded;
 mod host;
 mod insteadof;
 mod limits;
+mod outer;
+mod outer_server;
 mod refusal;
 mod request_log;
 mod retries;
 mod route;
 mod server;
-mod servers;
 mod service;
 #[doc(hidden)]
 pub mod surface;

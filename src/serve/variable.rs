@@ -18,7 +18,7 @@ impl Variable {
     }
 
     /// Unsets a variable.
-    pub(super) fn unset(name: &'static str) -> Self {
+    pub(super) fn unset(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into(), value: None }
     }
 }

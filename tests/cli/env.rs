@@ -40,7 +40,7 @@ fn no_value_can_add_a_line_to_a_workflow_file() {
     let stage = Stage::mirrored();
     let hostile = "x\nLD_PRELOAD=/evil.so\rA=b\u{85}C<<EOF\nD\nEOF";
     let mut command = stage.command(&["env", "--format=github"]);
-    for name in ["no_proxy", "NO_PROXY", "http_proxy", "GIT_SSL_CAINFO", "GIT_ALLOW_PROTOCOL", "HEXMIRROR_SERVERS"] {
+    for name in ["no_proxy", "NO_PROXY", "http_proxy", "GIT_SSL_CAINFO", "GIT_ALLOW_PROTOCOL", "HEXMIRROR_SERVER"] {
         command.env(name, hostile);
     }
     let settings = [("user.name", hostile), ("url.x.insteadOf", hostile)];
@@ -50,9 +50,18 @@ fn no_value_can_add_a_line_to_a_workflow_file() {
     }
     let ran = Ran::of(&mut command).ok();
     let known = |name: &str| {
-        ["HEX_", "HEXMIRROR_SERVERS", "GIT_CONFIG_", "GIT_ALLOW_PROTOCOL", "HTTP_PROXY", "NO_PROXY", "no_proxy"]
-            .iter()
-            .any(|begin| name.starts_with(begin))
+        [
+            "HEX_",
+            "HEXMIRROR_SERVER",
+            "HEXMIRROR_PREVIOUS",
+            "GIT_CONFIG_",
+            "GIT_ALLOW_PROTOCOL",
+            "HTTP_PROXY",
+            "NO_PROXY",
+            "no_proxy",
+        ]
+        .iter()
+        .any(|begin| name.starts_with(begin))
     };
     for line in ran.stdout.split(['\n', '\r', '\u{85}', '\u{2028}']).filter(|line| !line.is_empty()) {
         let (name, _) = line.split_once('=').unwrap_or_else(|| panic!("{line:?}"));

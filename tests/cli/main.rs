@@ -14,6 +14,7 @@ mod json;
 mod links;
 mod locks;
 mod manual;
+mod nested;
 mod real;
 mod refresh;
 mod run;

@@ -103,5 +103,5 @@ fn inactive_line(project: &Project) -> Option<String> {
 pub fn environment() -> Environment {
     let pairs = std::env::vars_os();
     let variables = pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Environment { variables: variables.collect(), home: std::env::home_dir() }
+    Environment::new(variables.collect(), std::env::home_dir())
 }

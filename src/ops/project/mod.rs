@@ -1,5 +1,6 @@
 //! A project: its repository, settings, environment and locks.
 
+mod environment;
 pub(in crate::ops) mod hex_repositories;
 pub(in crate::ops) mod needed;
 pub(in crate::ops) mod remote_files;
@@ -19,6 +20,7 @@ use crate::model::{Remote, Secrets, shortened};
 use crate::ops::{OpError, Result, trust};
 use crate::plan::Wanted;
 use crate::store::{Branch, Discovery, ObjectId, Repository, Snapshot};
+pub use environment::Environment;
 use worktree::{MAX_KEY, MAX_LOCK, MAX_SETTINGS, read_committed, read_regular, read_tracked};
 
 /// The lock names to search for if none are configured.
@@ -31,27 +33,6 @@ const MAX_GLOB: usize = 1024;
 const MAX_BRACES: usize = 16;
 /// The folders that a glob with `**` does not enter, because their contents do not belong to the project.
 pub(in crate::ops) const SKIPPED: [&str; 5] = [".git", "deps", "_build", "node_modules", ".elixir_ls"];
-
-/// The part of the process environment that the library may see.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    /// The environment variables with valid Unicode values.
-    pub variables: BTreeMap<String, String>,
-    /// The user's home directory.
-    pub home: Option<PathBuf>,
-}
-
-impl Environment {
-    /// Returns a variable's value. An empty value counts as unset.
-    pub fn get(&self, name: &str) -> Option<String> {
-        self.variables.get(name).filter(|value| !value.is_empty()).cloned()
-    }
-
-    /// Returns the value of the first of these variables that is set.
-    pub fn first(&self, names: &[&str]) -> Option<String> {
-        names.iter().find_map(|name| self.get(name))
-    }
-}
 
 /// A project: its repository, its settings, its environment.
 #[derive(Debug, Clone)]
@@ -179,7 +160,9 @@ impl Project {
     pub(in crate::ops) fn git_settings(&self, may_ask: bool) -> GitSettings {
         let own_ssh = self.environment.first(&["GIT_SSH_COMMAND", "GIT_SSH"]).is_some()
             || self.repository.setting("core.sshCommand").is_some();
-        GitSettings { may_ask, own_ssh, secrets: self.secrets(), ..GitSettings::default() }
+        let restored = self.environment.restored().iter();
+        let environment = restored.map(|variable| (variable.name.to_string(), variable.value.clone())).collect();
+        GitSettings { may_ask, own_ssh, secrets: self.secrets(), environment, ..GitSettings::default() }
     }
 
     /// Returns the credentials in the addresses that git may use on its own: of remotes, rewrite rules and proxies.

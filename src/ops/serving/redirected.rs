@@ -14,7 +14,7 @@ use crate::ops::project::{LockFile, read_locks};
 use crate::ops::update::git_fetcher::fetching_git;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{PinnedRepositories, SubmoduleResolver};
-use crate::serve::environment::{Access, InsteadOfRules, Servers};
+use crate::serve::environment::{Access, InsteadOfRules};
 use crate::store::{Checkout, Objects, Snapshot, StoreError, layout};
 
 /// The maximum number of submodules to read per revision, and their maximum depth in the tree.
@@ -52,13 +52,13 @@ pub fn has_redirecting_lock(project: &Project) -> Result<bool> {
 /// Returns the addresses of the project's remotes and the user's `insteadOf` and `pushInsteadOf` rules.
 pub(in crate::ops) fn remotes(project: &Project) -> Remotes {
     let repository = &project.repository;
-    let servers = Servers::of_environment(|name| project.environment.get(name));
+    let outer = &project.environment.outer;
     let named = |name, is_for_push| {
         let settings = repository.all_settings_by_subsection("url", name).into_iter();
         settings.map(move |(base, prefix)| AddressRule { base, prefix, is_for_push })
     };
-    // If the program runs inside `git hexmirror run`, the rules include those of the outer server.
-    let fetching = named("insteadOf", false).filter(|rule| !servers.have(&rule.base));
+    // If the program runs inside `git hexmirror run`, the repository's settings include the rules of the outer server.
+    let fetching = named("insteadOf", false).filter(|rule| !outer.has(&rule.base));
     let rules = AddressRules::new(fetching.chain(named("pushInsteadOf", true)));
     // A branch's settings may contain an address instead of a remote's name.
     let settings = [("remote", "url"), ("remote", "pushurl"), ("branch", "remote"), ("branch", "pushRemote")];
@@ -148,7 +148,7 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_
         }
     }
     let authority = authority.map(|path| path.to_string_lossy().into_owned());
-    Ok(Access { base_url: base_url.to_owned(), instead_of, authority })
+    Ok(Access { base_url: base_url.to_owned(), instead_of, authority, records_passwords: with_secrets })
 }
 
 /// A cache of git repositories in a temporary folder, used if the cache beside the project's repository is not

@@ -180,7 +180,7 @@ impl Mirror {
     pub fn project(&self) -> Project {
         let folder = self.sandbox.path().join("project");
         let variables = [("PATH".to_owned(), std::env::var("PATH").unwrap())].into();
-        let environment = Environment { variables, home: None };
+        let environment = Environment::new(variables, None);
         Project::of(Repository::open(&folder).unwrap(), &folder, Layer::default(), environment).unwrap()
     }
 

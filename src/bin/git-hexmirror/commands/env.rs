@@ -14,7 +14,8 @@ use crate::session::{self, Session};
 ///
 /// In a shell: eval "$(git hexmirror env)". Fetches of git dependencies are redirected with url.*.insteadOf, for revisions that
 /// the project's locks pin and the mirror has. The project's own remotes, pushes, and other repositories whose URLs merely start
-/// with the same text are not redirected.
+/// with the same text are not redirected. Commands of this program, such as `update`, still ask upstream: they restore the
+/// variables of before, which HEXMIRROR_PREVIOUS records. In a shell, eval "$(git hexmirror env --unset)" restores them too.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// URL of the server
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// Certificate authority of the server, as a PEM file, if it is not the local one
     #[arg(long, value_name = "FILE", conflicts_with = "tls")]
     ca: Option<PathBuf>,
+    /// Print what undoes `env`: the previous variables, except for those that were changed since then
+    #[arg(long, conflicts_with_all = ["url", "tls", "ca"])]
+    unset: bool,
     /// Output format
     #[arg(long, value_enum, default_value = "shell", conflicts_with = "json")]
     format: Shape,
@@ -53,6 +57,13 @@ enum Shape {
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let text = if arguments.unset { restoring(session, arguments)? } else { directing(session, arguments)? };
+    session.output.raw(format!("{}\n", text.trim_end()).as_bytes()).map_err(CommandError::Print)?;
+    Ok(0)
+}
+
+/// Returns the text that directs clients to the server.
+fn directing(session: &Session, arguments: &Arguments) -> Result<String, CommandError> {
     let default = if arguments.tls { "https://localhost:4040" } else { "http://127.0.0.1:4040" };
     let given = arguments.url.as_deref().unwrap_or(default);
     let url = environment::base_url(given).map_err(|error| CommandError::Usage {
@@ -61,20 +72,35 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         hint: "pass the URL that `git hexmirror serve` prints",
     })?;
     let access = access(session, &url, arguments)?;
-    let variables = |format| {
-        let existing = session::environment();
-        environment::format(&environment::environment(&access, |name| existing.get(name)), format)
-    };
-    let text = match arguments.format {
-        _ if arguments.json.json => variables(Format::Json),
-        Shape::Shell => variables(Format::Shell),
-        Shape::Dotenv => variables(Format::Dotenv),
-        Shape::Docker => variables(Format::Docker),
-        Shape::Github => variables(Format::Github),
-        Shape::Gitconfig => environment::git_configuration(&access),
-    };
-    session.output.raw(format!("{}\n", text.trim_end()).as_bytes()).map_err(CommandError::Print)?;
-    Ok(0)
+    Ok(match format(arguments) {
+        Some(format) => environment::format(&session::environment().directed_to(&access), format),
+        None => environment::git_configuration(&access),
+    })
+}
+
+/// Returns the text that restores the environment of before `env`.
+fn restoring(session: &Session, arguments: &Arguments) -> Result<String, CommandError> {
+    let format = format(arguments).ok_or(CommandError::Usage {
+        message: "--unset is about variables, and --format gitconfig has none".into(),
+        hint: "remove the include.path of that file from git's configuration",
+    })?;
+    let environment = session::environment();
+    if environment.restored().is_empty() {
+        session.output.say("nothing to unset: these variables do not point at a mirror");
+    }
+    Ok(environment::format(environment.restored(), format))
+}
+
+/// Returns the format of variables. `None` for a configuration file.
+fn format(arguments: &Arguments) -> Option<Format> {
+    match arguments.format {
+        _ if arguments.json.json => Some(Format::Json),
+        Shape::Shell => Some(Format::Shell),
+        Shape::Dotenv => Some(Format::Dotenv),
+        Shape::Docker => Some(Format::Docker),
+        Shape::Github => Some(Format::Github),
+        Shape::Gitconfig => None,
+    }
 }
 
 /// Returns how clients reach the server. Outside of a repository, that is for Hex clients only, because the redirects for git
@@ -92,15 +118,22 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
                 session.output.say("this project has no lock, so git is not redirected to the server");
             }
             let own = arguments.tls.then(|| absolute(&ops::authority(&project))).transpose()?;
-            Ok(ops::access(&project, url, own.or(given).as_deref(), false)?)
+            let access = ops::access(&project, url, own.or(given).as_deref(), false)?;
+            Ok(Access { records_passwords: is_evaluated(arguments), ..access })
         }
         Err(OpError::Store(StoreError::NotARepository { .. })) if !arguments.tls => {
             session.output.say("this is not a git repository, so git is not redirected to the server");
             let authority = given.map(|path| path.to_string_lossy().into_owned());
-            Ok(Access { base_url: url.to_owned(), authority, ..Access::default() })
+            let records_passwords = is_evaluated(arguments);
+            Ok(Access { base_url: url.to_owned(), authority, records_passwords, ..Access::default() })
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns whether a shell evaluates the output. Other formats are for files.
+fn is_evaluated(arguments: &Arguments) -> bool {
+    format(arguments) == Some(Format::Shell)
 }
 
 /// Returns the absolute path of a file that must exist.
