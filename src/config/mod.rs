@@ -18,7 +18,6 @@ use serde::Deserialize;
 
 use crate::model::{EntryId, Fingerprint, FingerprintError, NameError, RepositoryName, shortened};
 
-use setting::repository_name;
 pub use setting::{Setting, SettingValue};
 pub use tracked::{Judged, Standing, Tracked};
 
@@ -338,6 +337,11 @@ impl Config {
             shallow: layers().find_map(|(layer, _)| layer.shallow).unwrap_or_default(),
         })
     }
+}
+
+/// Parses the name of the repository that a setting is for.
+fn repository_name(name: &str) -> Result<RepositoryName, ConfigError> {
+    name.parse().map_err(|error: NameError| ConfigError::new("the setting repositories", error))
 }
 
 /// Parses names of packages, with or without a repository.

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::{ConfigError, HooksLayer, KeySetting, Layer, PostCheckout, PrePush, PruneLayer, RepositoryLayer};
-use crate::model::{NameError, RepositoryName, redacted_address};
+use super::{
+    ConfigError, HooksLayer, KeySetting, Layer, PostCheckout, PrePush, PruneLayer, RepositoryLayer, repository_name,
+};
+use crate::model::{RepositoryName, redacted_address};
 
 /// One setting of one source, with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,11 +206,6 @@ impl FromIterator<Setting> for Layer {
         }
         layer
     }
-}
-
-/// Parses the name of the repository that a setting is for.
-pub(super) fn repository_name(name: &str) -> Result<RepositoryName, ConfigError> {
-    name.parse().map_err(|error: NameError| ConfigError::new("the setting repositories", error))
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use reqwest::{Certificate, Client, NoProxy, Proxy, Response, StatusCode};
 
 use super::endpoint::{Endpoint, WebUrl, Withheld};
 use super::error::{Cause, FetchError, RedirectRefusal};
+use super::proxies::Proxies;
 use super::resolver::SystemResolver;
 use super::retry::retry_after;
-use super::settings::{Proxies, Settings, Timeouts};
+use super::settings::{Settings, Timeouts};
 use crate::model::{is_local, local_cause};
 
 /// The maximum number of redirects that are followed. Hex follows 3.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::access::Token;
 use super::downloads::{Download, Origin};
 use super::endpoint::{Endpoint, Secret, WebUrl, Withheld};
 use super::error::{Cause, FetchError};
 use super::file::read_bounded;
 use super::hash;
-use super::settings::Proxies;
+use super::proxies::Proxies;
+use super::token::Token;
 use crate::model::{OuterChecksum, ReleaseId, RepositoryName};
 use crate::term::{Spanned, Term, erlang};
 

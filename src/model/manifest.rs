@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stored_git::StoredGit;
 use super::{
-    EntryChecksum, Fingerprint, GitAddress, IndexSource, InnerChecksum, OuterChecksum, PackageName, ReleaseId,
+    EntryChecksum, EntryId, Fingerprint, GitAddress, IndexSource, InnerChecksum, OuterChecksum, PackageName, ReleaseId,
     RepositoryName, Revision, Version,
 };
 
@@ -86,24 +86,6 @@ pub struct StoredEntry {
     pub checksum: EntryChecksum,
     /// The size of the signed message in bytes.
     pub bytes: u64,
-}
-
-/// The identity of a registry entry: a package of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryId {
-    /// The Hex repository.
-    pub repository: RepositoryName,
-    /// The package.
-    pub package: PackageName,
-}
-
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.repository != RepositoryName::hexpm() {
-            write!(f, "{}/", self.repository)?;
-        }
-        write!(f, "{}", self.package)
-    }
 }
 
 /// The contents of a snapshot.

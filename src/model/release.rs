@@ -1,8 +1,8 @@
-//! The identity of a release.
+//! The identities of releases and registry entries.
 
 use std::fmt;
 
-use super::{EntryId, PackageName, RepositoryName, Version};
+use super::{PackageName, RepositoryName, Version};
 
 /// The identity of a release: repository, package and version.
 ///
@@ -35,5 +35,23 @@ impl fmt::Display for ReleaseId {
             write!(f, "{}/", self.repository)?;
         }
         write!(f, "{} {}", self.package, self.version)
+    }
+}
+
+/// The identity of a registry entry: a package of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    /// The Hex repository.
+    pub repository: RepositoryName,
+    /// The package.
+    pub package: PackageName,
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.repository != RepositoryName::hexpm() {
+            write!(f, "{}/", self.repository)?;
+        }
+        write!(f, "{}", self.package)
     }
 }

@@ -1,5 +1,8 @@
 //! The mirror branch's ref: which names it may have, and which other refs conflict with it.
 
+use std::path::Path;
+
+use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::refs::FullName;
 
@@ -68,6 +71,40 @@ impl Repository {
     pub fn tracking_branch(&self, remote: &Remote, branch: &Branch) -> Result<Branch> {
         let name = FullName::try_from(self.tracking_ref(remote, branch));
         Ok(Branch { name: name.map_err(StoreError::git("name the remote's mirror"))? })
+    }
+
+    /// Returns the commit that a branch points to, or `None` if the branch does not exist.
+    ///
+    /// # Errors
+    /// Fails if the ref cannot be read or does not contain a commit id.
+    pub fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>> {
+        let action = "read the mirror branch's ref";
+        // gix reads the first 40 digits of a file and ignores trailing bytes. Git does not ignore them.
+        if let Some(broken) = self.broken_ref(&branch.name) {
+            return Err(broken);
+        }
+        let found = self.git.try_find_reference(branch.name.as_ref());
+        let broken = || self.broken_packed_refs();
+        let reference = found.map_err(|error| broken().unwrap_or_else(|| StoreError::git(action)(error)))?;
+        // The commit itself may be missing. Opening the snapshot detects that.
+        let id = reference.map(|mut reference| reference.follow_to_object().map(gix::Id::detach));
+        id.transpose().map_err(StoreError::git(action))
+    }
+
+    /// Fails if the branch is checked out in any worktree, because updating it would make the worktree look modified.
+    pub(super) fn refuse_checked_out(&self, branch: &Branch) -> Result<()> {
+        let stands_on = |git: &gix::Repository| git.head_name().ok().flatten().as_ref() == Some(&branch.name);
+        let error = |worktree: &Path| StoreError::CheckedOut { branch: branch.to_string(), worktree: worktree.into() };
+        if let Some(worktree) = self.git.workdir().filter(|_| stands_on(&self.git)) {
+            return Err(error(worktree));
+        }
+        for worktree in self.linked_worktrees()? {
+            let Ok(base) = worktree.base() else { continue };
+            if worktree.into_repo().is_ok_and(|git| stands_on(&git)) {
+                return Err(error(&base));
+            }
+        }
+        Ok(())
     }
 
     /// Fails if another ref's name is a folder of this branch's name, or the other way round. Git stores refs as files,

@@ -10,6 +10,7 @@ use gix::config::source::Kind;
 use gix::sec::Trust;
 use gix::sec::trust::{DefaultForLevel, Mapping};
 
+use super::repository::not_opened;
 use super::settings::refuse_unread;
 use super::{Repository, Result, StoreError};
 
@@ -120,15 +121,4 @@ fn settings(git: &gix::Repository, key: &str, counts: impl Fn(Kind) -> bool) -> 
 
 fn whole(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
-}
-
-pub(super) fn not_opened(directory: &Path, error: gix::Error) -> StoreError {
-    let text = error.iter_errors().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    if text.contains("objectFormat") || text.contains("Object format") {
-        return StoreError::Unsupported { feature: "SHA-256 objects (extensions.objectFormat)".into() };
-    }
-    match error.is_not_found() {
-        true => StoreError::NotARepository { directory: directory.to_owned() },
-        false => StoreError::git_file("open the repository", directory)(error),
-    }
 }

@@ -1,7 +1,7 @@
 //! Writes files into the repository with the permissions from `core.sharedRepository`, and syncs them to disk according
 //! to `core.fsync` (git-config(1)).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -247,10 +247,15 @@ impl Component {
     }
 }
 
+/// Returns the entries of a folder whose names begin with a prefix.
+pub(super) fn with_prefix(folder: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
+    named.map(|entry| entry.path()).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::files::{Component, Files};
-use super::{Repository, Result, StoreError, ref_marker, sweep};
+use super::files::{Component, Files, with_prefix};
+use super::{Repository, Result, StoreError, ref_marker};
 
 const PREFIX: &str = "hexmirror-incoming-";
 /// The file in the folder that stays locked while any process writes there.
@@ -127,7 +127,7 @@ impl Incoming {
 
 /// Returns the existing folders of this kind.
 pub(super) fn left(repository: &Repository) -> Vec<PathBuf> {
-    sweep::named(&repository.objects_dir(), PREFIX)
+    with_prefix(&repository.objects_dir(), PREFIX)
 }
 
 /// Removes the folders that no process writes to any more.

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use gix::ObjectId;
 use tempfile::NamedTempFile;
 
+use super::files::with_prefix;
 use super::{Repository, Result, StoreError};
 
 /// The prefix of marker file names.
@@ -78,7 +79,7 @@ fn write(repository: &Repository, mover: Mover, name: &str, commit: ObjectId) ->
 /// Removes the markers of killed processes and the ref locks that these left. Call this only while holding the lock of
 /// the mirror.
 pub(super) fn clear(repository: &Repository) {
-    for path in super::sweep::named(&repository.own_dir(), PREFIX) {
+    for path in with_prefix(&repository.own_dir(), PREFIX) {
         let Ok(file) = File::options().read(true).write(true).open(&path) else { continue };
         if file.try_lock().is_err() {
             continue;

@@ -32,6 +32,16 @@ pub(super) struct RefUpdate<'a> {
 }
 
 impl Repository {
+    /// Creates the branch at a commit.
+    ///
+    /// # Errors
+    /// Fails if the branch already exists or cannot be written.
+    pub fn create(&self, branch: &Branch, commit: ObjectId, log: &str) -> Result<()> {
+        self.refuse_in_the_way(branch)?;
+        let expected = PreviousValue::MustNotExist;
+        self.move_branch(&RefUpdate { name: &branch.name, commit, expected, log, action: "create the mirror branch" })
+    }
+
     /// Updates the mirror branch. The update is always recorded in the reflog, so that it can be undone. By default,
     /// git keeps no reflog in bare repositories or for refs that are not branches.
     pub(super) fn move_branch(&self, update: &RefUpdate<'_>) -> Result<()> {

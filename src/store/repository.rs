@@ -1,4 +1,4 @@
-//! The project's git repository and the mirror branch's ref in it.
+//! The project's git repository: its settings, folders, commits and files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,8 @@ use std::path::{Path, PathBuf};
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 use gix::refs::FullName;
-use gix::refs::transaction::PreviousValue;
 
-use super::discover::not_opened;
-use super::ref_update::RefUpdate;
-use super::{Branch, Result, Snapshot, StoreError};
+use super::{Result, StoreError};
 
 /// The maximum number of symbolic links followed to one file, the same as in Linux.
 const MAX_LINKS: usize = 40;
@@ -216,58 +213,6 @@ impl Repository {
         Ok(setting.map_or_else(|| self.common_dir().join("hooks"), |path| root.join(path)))
     }
 
-    /// Returns the commit that a branch points to, or `None` if the branch does not exist.
-    ///
-    /// # Errors
-    /// Fails if the ref cannot be read or does not contain a commit id.
-    pub fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>> {
-        let action = "read the mirror branch's ref";
-        // gix reads the first 40 digits of a file and ignores trailing bytes. Git does not ignore them.
-        if let Some(broken) = self.broken_ref(&branch.name) {
-            return Err(broken);
-        }
-        let found = self.git.try_find_reference(branch.name.as_ref());
-        let broken = || self.broken_packed_refs();
-        let reference = found.map_err(|error| broken().unwrap_or_else(|| StoreError::git(action)(error)))?;
-        // The commit itself may be missing. Opening the snapshot detects that.
-        let id = reference.map(|mut reference| reference.follow_to_object().map(gix::Id::detach));
-        id.transpose().map_err(StoreError::git(action))
-    }
-
-    /// Creates the branch at a commit.
-    ///
-    /// # Errors
-    /// Fails if the branch already exists or cannot be written.
-    pub fn create(&self, branch: &Branch, commit: ObjectId, log: &str) -> Result<()> {
-        self.refuse_in_the_way(branch)?;
-        let expected = PreviousValue::MustNotExist;
-        self.move_branch(&RefUpdate { name: &branch.name, commit, expected, log, action: "create the mirror branch" })
-    }
-
-    /// Returns the branch's current snapshot, or `None` if the branch does not exist.
-    ///
-    /// # Errors
-    /// Fails if the branch is not a mirror, has an unsupported format, or is damaged.
-    pub fn snapshot(&self, branch: &Branch) -> Result<Option<Snapshot>> {
-        self.tip(branch)?.map(|tip| Snapshot::at(self, branch, tip)).transpose()
-    }
-
-    /// Fails if the branch is checked out in any worktree, because updating it would make the worktree look modified.
-    pub(super) fn refuse_checked_out(&self, branch: &Branch) -> Result<()> {
-        let stands_on = |git: &gix::Repository| git.head_name().ok().flatten().as_ref() == Some(&branch.name);
-        let error = |worktree: &Path| StoreError::CheckedOut { branch: branch.to_string(), worktree: worktree.into() };
-        if let Some(worktree) = self.git.workdir().filter(|_| stands_on(&self.git)) {
-            return Err(error(worktree));
-        }
-        for worktree in self.linked_worktrees()? {
-            let Ok(base) = worktree.base() else { continue };
-            if worktree.into_repo().is_ok_and(|git| stands_on(&git)) {
-                return Err(error(&base));
-            }
-        }
-        Ok(())
-    }
-
     /// Checks a tree against its id. gix does not: a damaged tree can look like another one.
     ///
     /// # Errors
@@ -344,4 +289,15 @@ pub(super) fn set_committer(git: &mut gix::Repository) -> Result<gix::actor::Sig
 pub(super) fn set_logging(git: &mut gix::Repository) -> Result<gix::actor::Signature> {
     git.refs.write_reflog = gix::refs::store::WriteReflog::Always;
     set_committer(git)
+}
+
+pub(super) fn not_opened(directory: &Path, error: gix::Error) -> StoreError {
+    let text = error.iter_errors().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    if text.contains("objectFormat") || text.contains("Object format") {
+        return StoreError::Unsupported { feature: "SHA-256 objects (extensions.objectFormat)".into() };
+    }
+    match error.is_not_found() {
+        true => StoreError::NotARepository { directory: directory.to_owned() },
+        false => StoreError::git_file("open the repository", directory)(error),
+    }
 }

@@ -10,7 +10,7 @@ use gix::bstr::{BString, ByteSlice};
 use sha2::{Digest, Sha256};
 
 use super::layout::Layout;
-use super::{Branch, Repository, Result, StoreError, layout, storage};
+use super::{Branch, Damage, Repository, Result, StoreError, layout, storage};
 use crate::hex::recipe::{self, Recipe};
 use crate::hex::tarball::TarballLimits;
 use crate::model::{EntryId, Manifest, ManifestPart, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage};
@@ -39,15 +39,6 @@ pub struct Snapshot {
     pub(super) parts: RefCell<HashMap<ManifestPart, Arc<Manifest>>>,
 }
 
-/// A defect in a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Damage {
-    /// The path in the branch's tree, or the name of a release or registry entry.
-    pub path: String,
-    /// What is wrong.
-    pub problem: String,
-}
-
 /// The result of [`Snapshot::check_trees`].
 #[derive(Debug, Default)]
 pub struct CheckedTrees {
@@ -57,6 +48,16 @@ pub struct CheckedTrees {
     pub trees: Vec<ObjectId>,
     /// The ids and paths of the files.
     pub files: Vec<(ObjectId, String)>,
+}
+
+impl Repository {
+    /// Returns the branch's current snapshot, or `None` if the branch does not exist.
+    ///
+    /// # Errors
+    /// Fails if the branch is not a mirror, has an unsupported format, or is damaged.
+    pub fn snapshot(&self, branch: &Branch) -> Result<Option<Snapshot>> {
+        self.tip(branch)?.map(|tip| Snapshot::at(self, branch, tip)).transpose()
+    }
 }
 
 impl Snapshot {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::files::with_prefix;
 use super::{Repository, Result, StoreError, checkout, incoming, pack, ref_marker};
 
 /// The name prefix of temporary folders for viewing objects.
@@ -59,7 +60,7 @@ impl Repository {
     /// Returns whether a killed process may have left anything.
     pub fn has_leftovers(&self) -> bool {
         let own = self.own_dir();
-        [ref_marker::PREFIX, LOOKED_AT, UNNAMED].iter().any(|prefix| !named(&own, prefix).is_empty())
+        [ref_marker::PREFIX, LOOKED_AT, UNNAMED].iter().any(|prefix| !with_prefix(&own, prefix).is_empty())
             || own.join(REPAIR).exists()
             || checkout::has_leftovers(&own.join("git"))
             || !incoming::left(self).is_empty()
@@ -74,10 +75,10 @@ pub(super) fn sweep(repository: &Repository) {
     ref_marker::clear(repository);
     incoming::sweep(repository);
     pack::sweep(&repository.objects_dir());
-    named(&own, UNNAMED).into_iter().for_each(|path| drop(fs::remove_file(path)));
+    with_prefix(&own, UNNAMED).into_iter().for_each(|path| drop(fs::remove_file(path)));
     // A repair does not resume an earlier one.
     let _ = fs::remove_dir_all(own.join(REPAIR));
-    let folders = named(&own, LOOKED_AT);
+    let folders = with_prefix(&own, LOOKED_AT);
     let alone = || match File::options().write(true).open(alive_path(&own)) {
         Ok(alive) => alive.try_lock().is_ok(),
         // The lock file is created before the folder.
@@ -87,13 +88,6 @@ pub(super) fn sweep(repository: &Repository) {
         folders.into_iter().for_each(|path| drop(fs::remove_dir_all(path)));
     }
     checkout::sweep(&own.join("git"));
-}
-
-/// Returns the entries of a folder whose names begin with a prefix.
-pub(super) fn named(folder: &Path, prefix: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let named = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
-    named.map(|entry| entry.path()).collect()
 }
 
 fn alive_path(own: &Path) -> PathBuf {

@@ -3,11 +3,12 @@
 //! Everything that Elixir would have to evaluate (calls, operators, variables, interpolation, aliases) is an error, and
 //! so are heredocs and all sigils except `~c` and `~s`.
 
+mod characters;
 mod text;
 
 use std::borrow::Cow;
 
-use self::text::{is_disguise, is_name_start};
+use self::characters::{is_disguise, is_name_start};
 use super::cursor::{Cursor, check_atom, error};
 use super::{Span, Spanned, SyntaxError, Term};
 
@@ -77,7 +78,7 @@ impl<'a> Reader<'a> {
     ///
     /// Stops at characters that Elixir accepts neither as blanks nor in comments (`elixir_tokenizer:tokenize/5`):
     /// vertical tabs, form feeds and lone carriage returns, and inside comments also the characters of
-    /// [`text::is_disguise`].
+    /// [`characters::is_disguise`].
     fn skip_blank(&mut self) -> bool {
         let mut line_ended = false;
         loop {
