@@ -38,6 +38,7 @@ fn write_hex(f: &mut std::fmt::Formatter<'_>, bytes: &[u8]) -> std::fmt::Result 
 
 mod address_rules;
 mod checksum;
+mod count;
 mod fault;
 mod fingerprint;
 mod git_address;
@@ -59,6 +60,7 @@ mod version;
 
 pub use address_rules::{AddressRule, AddressRules};
 pub use checksum::{ChecksumError, EntryChecksum, IndexSource, InnerChecksum, OuterChecksum, TrustHash};
+pub use count::count;
 pub use fault::{is_local, is_local_complaint, local_cause};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use git_address::{GitAddress, GitAddressError, GitUrl};

@@ -3,8 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::project::worktree::FileRefusal;
-use super::update::message::count;
+use super::project::regular_file::FileRefusal;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
 use crate::git::GitError;
@@ -12,7 +11,9 @@ use crate::hex::registry::{KeyError, RegistryError};
 use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
-use crate::model::{EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, shortened};
+use crate::model::{
+    EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, count, shortened,
+};
 use crate::plan::LostFact;
 use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
@@ -375,6 +376,13 @@ impl OpError {
             0 | 1 => errors.pop(),
             _ => Some(Self::Several { errors }),
         }
+    }
+
+    /// Returns the error and its causes in one line.
+    pub(super) fn with_causes(&self) -> String {
+        let error: &dyn std::error::Error = self;
+        let all = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+        all.collect::<Vec<_>>().join(": ")
     }
 
     /// Wraps an I/O error, for use in `map_err`.

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::project::worktree::{read_regular, read_tracked};
+use super::project::regular_file::read_regular;
+use super::project::worktree::read_tracked;
 use super::{Project, Result};
 use crate::hook::install::is_ours;
 use crate::hook::{Hook, call};

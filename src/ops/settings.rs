@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::project::hex_repositories::{MIRROR, TRUSTED_MIRROR, known_to_hex};
-use super::project::{Environment, LOCKS};
+use super::project::Environment;
+use super::project::hex_client::{MIRROR, TRUSTED_MIRROR, known_to_hex};
+use super::project::lock_file::LOCKS;
 use super::{Project, Result};
 use crate::config::{Config, Judged, Layer, Setting, Standing};
 use crate::fetch::Settings;

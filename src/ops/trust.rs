@@ -2,16 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::project::Environment;
+use super::project::trust_hashes::{KEY, in_environment, recorded};
 use super::{OpError, Project, Result};
-use crate::config::{ConfigError, KeySetting, Setting};
+use crate::config::{KeySetting, Setting};
 use crate::model::TrustHash;
-use crate::store::Repository;
-
-/// The git setting that contains the allowed hashes.
-const KEY: &str = "hexmirror.trust";
-/// The environment variable that contains allowed hashes.
-const VARIABLE: &str = "HEXMIRROR_TRUST";
 
 /// Where the tracked settings of a project are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,29 +16,6 @@ pub struct Allowance {
     pub in_environment: bool,
     /// Whether either of the two contains other hashes.
     pub has_others: bool,
-}
-
-/// Returns the hashes of the tracked settings that the user allows.
-pub(super) fn allowed(repository: &Repository, environment: &Environment) -> Result<BTreeSet<TrustHash>> {
-    let (mut allowed, in_environment) = (recorded(repository)?, in_environment(environment)?);
-    allowed.extend(in_environment);
-    Ok(allowed)
-}
-
-fn recorded(repository: &Repository) -> Result<BTreeSet<TrustHash>> {
-    hashes(&format!("git's setting {KEY}"), &repository.settings(KEY).join(" "))
-}
-
-fn in_environment(environment: &Environment) -> Result<BTreeSet<TrustHash>> {
-    hashes(VARIABLE, &environment.get(VARIABLE).unwrap_or_default())
-}
-
-fn hashes(origin: &str, text: &str) -> Result<BTreeSet<TrustHash>> {
-    let read = |word: &str| {
-        let problem = || format!("{word:?} is not a hash printed by `git hexmirror trust`");
-        word.parse().map_err(|_| ConfigError::new(origin, problem()))
-    };
-    Ok(text.split_whitespace().map(read).collect::<Result<_, ConfigError>>()?)
 }
 
 /// Returns where the tracked settings of a project are allowed.

@@ -104,11 +104,6 @@ pub fn bytes(number: u64) -> String {
     }
 }
 
-/// Formats a number with its noun: `1 package`, `2 packages`.
-pub fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +111,5 @@ mod tests {
     #[test]
     fn numbers_for_people() {
         assert_eq!([0, 999, 1_000, 2_345_472].map(bytes), ["0 B", "999 B", "1.0 kB", "2.3 MB"]);
-        assert_eq!([0, 1, 2].map(|n| count(n, "entry", "entries")), ["0 entries", "1 entry", "2 entries"]);
     }
 }

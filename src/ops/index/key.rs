@@ -8,7 +8,8 @@ use tempfile::NamedTempFile;
 
 use crate::hex::registry::{KeyError, PrivateKey};
 use crate::model::{Manifest, RepositoryName};
-use crate::ops::project::worktree::{MAX_KEY, read_regular};
+use crate::ops::project::regular_file::read_regular;
+use crate::ops::project::worktree::MAX_KEY;
 use crate::ops::{OpError, Project, Result};
 
 /// The variable with the private key itself.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::init::own_mirror;
 use super::{OpError, Project, Result};
-use crate::model::{EntryId, Fingerprint, Manifest, RepositoryName};
+use crate::model::{EntryId, Fingerprint, Manifest, RepositoryName, count};
 use crate::plan::LeftOut;
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError, Transaction};
@@ -135,6 +135,6 @@ fn build(project: &Project, snapshot: &Snapshot, key: &IndexKey, progress: &dyn 
 
 fn message(build: &Build) -> String {
     let names: Vec<&str> = build.repositories.keys().map(RepositoryName::as_str).collect();
-    let changed = super::update::message::count(build.changed, "package", "packages");
+    let changed = count(build.changed, "package", "packages");
     format!("Build the pinned index of {}: {changed}\n", names.join(", "))
 }

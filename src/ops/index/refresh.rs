@@ -2,7 +2,7 @@
 
 use super::building::{self, mentioned};
 use super::{check, key};
-use crate::ops::update::message::count;
+use crate::model::count;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::IndexPlan;
 use crate::progress::{Event, Progress};

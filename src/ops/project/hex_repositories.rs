@@ -7,21 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::worktree::{MAX_KEY, read_regular};
-use super::{Environment, Project};
-use crate::config::{ConfigError, KeySetting, Layer, RepositoryLayer};
-use crate::fetch::hex_home::{HexConfig, HexHome, HexRepository};
-use crate::fetch::{
-    Access, Endpoint, Netrc, Proxies, Secret, Settings, Timeouts, Upstream, WebUrl, WebUrlError, retry,
-};
+use super::Project;
+use super::hex_client::{address, hex_config, hex_home, netrc};
+use super::regular_file::read_regular;
+use super::worktree::MAX_KEY;
+use crate::config::{ConfigError, KeySetting};
+use crate::fetch::hex_home::{HexConfig, HexHome};
+use crate::fetch::{Access, Endpoint, Proxies, Settings, Timeouts, Upstream, WebUrl, retry};
 use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::{Fingerprint, RepositoryName};
 use crate::ops::{OpError, Result};
 use crate::progress::{Event, Progress};
-
-/// The variables with which the Hex client configures a mirror of hex.pm. A trusted one receives auth keys.
-pub(in crate::ops) const TRUSTED_MIRROR: [&str; 2] = ["HEX_TRUSTED_MIRROR_URL", "HEX_TRUSTED_MIRROR"];
-pub(in crate::ops) const MIRROR: [&str; 2] = ["HEX_MIRROR_URL", "HEX_MIRROR"];
 
 /// What is known of the repositories from this program's settings, the environment and the Hex client's configuration.
 pub(in crate::ops) struct HexRepositories<'a> {
@@ -212,70 +208,4 @@ impl<'a> HexRepositories<'a> {
             ..defaults
         })
     }
-}
-
-/// Reads the Hex client's configuration, including overrides from the environment.
-fn hex_config(environment: &Environment, hex_home: Option<&HexHome>) -> Result<HexConfig> {
-    let mut hex = hex_home.map(HexHome::config).transpose()?.unwrap_or_default();
-    hex.repos_key = environment.get("HEX_REPOS_KEY").map(Secret::new).or(hex.repos_key);
-    // As Hex reads them (`hex/state.ex`).
-    let mirror = |names: &[&str]| {
-        let url = environment.first(names);
-        url.map(|url| address(&url, &format!("the mirror of the Hex client ({})", names[0]))).transpose()
-    };
-    hex.trusted_mirror_url = mirror(&TRUSTED_MIRROR)?.or(hex.trusted_mirror_url.take());
-    hex.mirror_url = mirror(&MIRROR)?.or(hex.mirror_url.take());
-    Ok(hex)
-}
-
-/// Returns the Hex client's configuration of repositories as settings. If it cannot be read, assumes that it configures
-/// all repositories in the tracked settings.
-pub(in crate::ops) fn known_to_hex(environment: &Environment, tracked: &BTreeMap<String, RepositoryLayer>) -> Layer {
-    let Ok(mut hex) = hex_config(environment, hex_home(environment).as_ref()) else {
-        let repositories = tracked.keys().map(|name| (name.clone(), RepositoryLayer::default())).collect();
-        return Layer { repositories, ..Layer::default() };
-    };
-    if let Some(mirror) = hex.trusted_mirror_url.or(hex.mirror_url) {
-        hex.repositories.entry(RepositoryName::hexpm()).or_default().url = Some(mirror);
-    }
-    let settings = |known: HexRepository| RepositoryLayer {
-        signer: None,
-        url: known.url.map(|url| url.reveal().to_owned()),
-        public_key: known.public_key.map(KeySetting::Pem),
-    };
-    let repositories = hex.repositories.into_iter().map(|(name, known)| (name.to_string(), settings(known))).collect();
-    Layer { repositories, ..Layer::default() }
-}
-
-/// Returns an error and its causes in one line.
-pub(in crate::ops) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
-    std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
-}
-
-fn address(url: &str, origin: &str) -> Result<WebUrl> {
-    let error = |error: WebUrlError| ConfigError::new(origin, error);
-    Ok(url.parse().map_err(error)?)
-}
-
-/// Reads the user's netrc file: `NETRC`, or else `~/.netrc` (`Hex.Netrc.Parser`).
-fn netrc(environment: &Environment) -> Result<Netrc> {
-    let path = environment.get("NETRC").map(PathBuf::from);
-    let path = path.or_else(|| Some(environment.home.as_ref()?.join(".netrc")));
-    Ok(path.map(|path| Netrc::read(&path)).transpose()?.unwrap_or_default())
-}
-
-/// Finds the Hex client's folders: `HEX_HOME`, or else `~/.hex`, or the XDG folders under `MIX_XDG` (`Hex.State`).
-fn hex_home(environment: &Environment) -> Option<HexHome> {
-    if let Some(home) = environment.get("HEX_HOME") {
-        return Some(HexHome::new(home));
-    }
-    let home = environment.home.as_ref()?;
-    if environment.get("MIX_XDG").is_some_and(|value| value == "1" || value == "true") {
-        let folder = |name: &str, default: &str| {
-            environment.get(name).map_or_else(|| home.join(default), PathBuf::from).join("hex")
-        };
-        return Some(HexHome::xdg(folder("XDG_CONFIG_HOME", ".config"), folder("XDG_CACHE_HOME", ".cache")));
-    }
-    Some(HexHome::new(home.join(".hex")))
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::globs::{SKIPPED, are_literal, glob_set, walk};
+use super::lock_file::{LOCKS, LockFile, read_locks};
 use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_below, read_committed};
-use super::{LOCKS, LockFile, SKIPPED, are_literal, glob_set, walk};
 use crate::config::{self, Layer};
-use crate::ops::{OpError, Project, Result, read_locks};
+use crate::ops::{OpError, Project, Result};
 use crate::plan::Needed;
 use crate::progress::{Event, Progress};
 use crate::store::{ObjectId, Roots, VisitedFolders};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use walkdir::WalkDir;
 
-use super::worktree::read_regular;
+use super::regular_file::read_regular;
 
 /// The maximum number of files that are read, their maximum depth and their maximum size in bytes.
 const MAX_FILES: usize = 1000;

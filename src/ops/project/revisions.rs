@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::LOCKS;
+use super::lock_file::LOCKS;
 use crate::ops::{LockFile, OpError, Project, Result, read_locks};
 use crate::plan::Wanted;
 use crate::store::ObjectId;

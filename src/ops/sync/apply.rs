@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::ops::update::message::count;
+use crate::model::count;
 use crate::ops::{Project, Result};
 use crate::plan::{EntryStep, MergePlan, ReleaseStep, RepositoryStep, better_indexes};
 use crate::store::{ObjectId, REPLACES, Snapshot, Transaction};

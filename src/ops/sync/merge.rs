@@ -3,10 +3,10 @@
 use super::apply::{MergeCommit, apply};
 use super::merge_facts::SnapshotFacts;
 use super::signers::{Signers, report_unverified};
+use crate::model::count;
 use crate::ops::error::listed;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
-use crate::ops::update::message::count;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{self, MergeInput, MergePlan, MergeStatistics, MergeWarning, ReleaseConflict, Side};
 use crate::progress::{Event, Progress};

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use super::fetching::Fetched;
-use crate::model::{Fingerprint, ReleaseId, RepositoryName};
+use crate::model::{Fingerprint, ReleaseId, RepositoryName, count};
 use crate::ops::project::LockFile;
 use crate::ops::{Added, AddedGit, Project, Result};
 use crate::store::layout::FORMAT;
@@ -113,10 +113,6 @@ fn subject(added: &[Added], added_git: &[AddedGit], fetched: &Fetched) -> String
         counts.push(count(added_git.len(), "git revision", "git revisions"));
     }
     format!("{verb} {}: {}{more}", counts.join(" and "), changes[..changes.len().min(MAX_NAMED)].join(", "))
-}
-
-pub(in crate::ops) fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Updates the mirror to match the locks: fetches what the mirror lacks and publishes at most one commit.
 
+mod added;
 pub(in crate::ops) mod fetching;
 pub(in crate::ops) mod git_fetcher;
 pub(in crate::ops) mod health;
@@ -13,10 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{
-    EntryId, Fingerprint, GitAddress, Manifest, ReleaseId, Remote, RepositoryName, Revision, Storage, StoredRelease,
-    Version,
-};
+use crate::model::{EntryId, Fingerprint, Manifest, ReleaseId, Remote, RepositoryName, Storage};
 use crate::ops::index::key::is_present;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
@@ -27,6 +25,7 @@ use crate::ops::{OpError, Result, init};
 use crate::plan::{Comparison, GitPlan, Wanted};
 use crate::progress::{Event, Progress, Silent};
 use crate::store::{Lock, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError, Transaction};
+pub use added::{Added, AddedGit};
 use fetching::{FetchContext, FetchPlan, Fetched, Stored, StoredRepository};
 use git_fetcher::GitFetcher;
 use message::Changes;
@@ -49,30 +48,6 @@ pub struct UpdateOptions {
     pub keep_going: bool,
     /// Whether git may ask for a password on a terminal.
     pub may_ask: bool,
-}
-
-/// A release that an update stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Added {
-    /// The release.
-    pub id: ReleaseId,
-    /// Its record in the manifest.
-    pub stored: StoredRelease,
-    /// The reason why the release is stored as a tarball, if it is.
-    pub fallback: Option<String>,
-    /// The highest version of the package that the mirror had before.
-    pub replaced: Option<Version>,
-}
-
-/// A revision of a git repository that an update stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AddedGit {
-    /// The repository.
-    pub address: GitAddress,
-    /// The commit.
-    pub revision: Revision,
-    /// The commit of the repository that it replaces.
-    pub replaced: Option<Revision>,
 }
 
 /// The result of an update or a dry run.

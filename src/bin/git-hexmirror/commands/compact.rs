@@ -1,5 +1,6 @@
 //! `compact`
 
+use git_hexmirror::model::count;
 use git_hexmirror::ops::{self, OpError, Project};
 use git_hexmirror::store::Compacted;
 use serde_json::json;
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::init::short;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BOLD, GOOD, Output, count, styled};
+use crate::output::{BOLD, GOOD, Output, styled};
 use crate::session::Session;
 
 /// Rewrite the mirror's history to a single commit with the same tree

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use git_hexmirror::model::count;
 use git_hexmirror::ops::{self, IndexOptions, IndexUpdate, KeyAction, Project};
 
 use super::documents;
 use super::init::short;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BOLD, CHANGED, GOOD, Output, count, styled};
+use crate::output::{BOLD, CHANGED, GOOD, Output, styled};
 use crate::session::Session;
 
 /// How many packages a warning names before it only counts the rest.

@@ -1,13 +1,13 @@
 //! `list`
 
-use git_hexmirror::model::Manifest;
+use git_hexmirror::model::{Manifest, count};
 use git_hexmirror::ops;
 use serde_json::{Value, json};
 
 use super::documents;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{DIM, Text, bytes, count, styled};
+use crate::output::{DIM, Text, bytes, styled};
 use crate::session::Session;
 
 /// List the contents of the mirror

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use git_hexmirror::model::count;
 use git_hexmirror::ops::{self, Project, Prune, PruneOptions};
 
 use super::documents;
 use super::init::short;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BAD, BOLD, DIM, GOOD, Output, Text, bytes, count, styled};
+use crate::output::{BAD, BOLD, DIM, GOOD, Output, Text, bytes, styled};
 use crate::session::Session;
 
 /// How many items are listed before the rest is only counted.

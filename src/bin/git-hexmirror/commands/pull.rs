@@ -1,6 +1,6 @@
 //! `pull`
 
-use git_hexmirror::model::Remote;
+use git_hexmirror::model::{Remote, count};
 use git_hexmirror::ops::{self, Integration, PullOutcome, RemoteAccess};
 use git_hexmirror::plan::MergeStatistics;
 use serde_json::json;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::init::short;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{GOOD, Output, Text, count, styled};
+use crate::output::{GOOD, Output, Text, styled};
 use crate::session::Session;
 
 /// Fetch the mirror branch of a remote and merge it into the local one

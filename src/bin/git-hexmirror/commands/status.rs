@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use git_hexmirror::model::Revision;
+use git_hexmirror::model::{Revision, count};
 use git_hexmirror::ops::{self, Project, Status};
 use git_hexmirror::plan::{Comparison, GitPin, Unmirrored};
 
@@ -11,7 +11,7 @@ use super::init::short;
 use super::settings;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BAD, CHANGED, DIM, GOOD, Output, Text, count, styled};
+use crate::output::{BAD, CHANGED, DIM, GOOD, Output, Text, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 

@@ -2,13 +2,14 @@
 
 use git_hexmirror::config::{FILE, Judged, KeySetting, Setting, Standing};
 use git_hexmirror::hex::registry::PublicKey;
+use git_hexmirror::model::count;
 use git_hexmirror::ops::{self, Allowance, Project};
 use serde_json::{Value, json};
 
 use super::settings::{quoted, standing_word};
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BOLD, CHANGED, DIM, GOOD, Output, Text, count, styled};
+use crate::output::{BOLD, CHANGED, DIM, GOOD, Output, Text, styled};
 use crate::session::Session;
 
 /// Show the settings of .hexmirror.toml that need your permission, or allow them

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use git_hexmirror::model::{EntryId, NameError, Storage};
+use git_hexmirror::model::{EntryId, NameError, Storage, count};
 use git_hexmirror::ops::{self, Project, Repair, Update, UpdateOptions};
 use git_hexmirror::store::layout::FORMAT;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::init::short;
 use super::{documents, status};
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, Text, bytes, count, styled};
+use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, Text, bytes, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 

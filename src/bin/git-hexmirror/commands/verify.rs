@@ -1,5 +1,6 @@
 //! `verify`
 
+use git_hexmirror::model::count;
 use git_hexmirror::ops::{self, Project};
 use serde_json::json;
 
@@ -7,7 +8,7 @@ use super::init::short;
 use super::status;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BAD, BOLD, DIM, GOOD, count, styled};
+use crate::output::{BAD, BOLD, DIM, GOOD, styled};
 use crate::report::{INTEGRITY, NOT_FRESH};
 use crate::session::Session;
 

@@ -1,0 +1,136 @@
+//! Lock files: where their contents come from, and what they pin.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use super::regular_file::read_regular;
+use super::worktree::{MAX_LOCK, read_committed};
+use crate::lock::{Lock, LockError};
+use crate::ops::{OpError, Result};
+use crate::plan::Wanted;
+use crate::store::{ObjectId, Repository};
+
+/// The lock names to search for if none are configured.
+pub(in crate::ops) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
+
+/// The name and content of a lock from any source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockText {
+    /// Its path for display.
+    pub file: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// A lock file, identified by its blob id. The content of a lock in a commit is read only on demand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockFile {
+    /// Its path relative to the worktree's root.
+    pub file: String,
+    /// The id of its content as a git blob, even if git does not have that blob.
+    pub blob: ObjectId,
+    /// Its content, if computing the id required reading it.
+    read: Option<Vec<u8>>,
+}
+
+impl LockFile {
+    /// Creates a lock whose content is stored in git.
+    pub fn stored(file: String, blob: ObjectId) -> Self {
+        Self { file, blob, read: None }
+    }
+
+    /// Creates a lock from content that was read from a file.
+    ///
+    /// # Errors
+    /// Fails if the content is a SHA-1 collision attack.
+    pub fn read(file: String, bytes: Vec<u8>) -> Result<Self> {
+        Ok(Self { file, blob: Repository::blob_id(&bytes)?, read: Some(bytes) })
+    }
+
+    /// Returns its content.
+    ///
+    /// # Errors
+    /// Fails if the blob is larger than any lock or cannot be read.
+    pub fn bytes(&self, repository: &Repository) -> Result<Cow<'_, [u8]>> {
+        match &self.read {
+            Some(bytes) => Ok(Cow::Borrowed(bytes)),
+            None => Ok(Cow::Owned(read_committed(repository, self.blob, &self.file, MAX_LOCK)?)),
+        }
+    }
+}
+
+/// Reads locks and collects what they pin.
+///
+/// # Errors
+/// Fails if a lock is invalid.
+pub fn read_locks(repository: &Repository, locks: &[LockFile]) -> Result<Wanted> {
+    let mut wanted = Wanted::default();
+    for lock in locks {
+        let (file, bytes) = (&lock.file, lock.bytes(repository)?);
+        let lock = Lock::parse(file, &bytes).and_then(|lock| wanted.add(&lock));
+        lock.map_err(|source| lock_error(file, &bytes, source))?;
+    }
+    Ok(wanted)
+}
+
+/// Adds a lock's text to its parse error.
+pub(in crate::ops) fn lock_error(file: &str, bytes: &[u8], source: LockError) -> OpError {
+    OpError::Lock { file: file.to_owned(), text: bytes.to_owned(), source }
+}
+
+/// Returns the locks in a folder, which need not be in a repository: the named ones, otherwise `mix.lock` and
+/// `rebar.lock`.
+///
+/// # Errors
+/// Fails if there is no lock, or one cannot be read.
+pub fn locks_in(directory: &Path, named: Option<&[String]>) -> Result<Vec<LockText>> {
+    let read = |file: &str| Ok(LockText { bytes: read_file(&directory.join(file))?, file: file.to_owned() });
+    let locks: Vec<LockText> = match named {
+        Some(named) => named.iter().map(|file| read(file)).collect::<Result<_>>()?,
+        None => LOCKS.iter().filter_map(|file| default_lock(directory, file).transpose()).collect::<Result<_>>()?,
+    };
+    let none = || OpError::NoLock { wanted: LOCKS.join(" or "), directory: directory.to_owned() };
+    if locks.is_empty() { Err(none()) } else { Ok(locks) }
+}
+
+/// Reads a lock with a default name in a folder. `None` if it does not exist.
+fn default_lock(directory: &Path, file: &str) -> Result<Option<LockText>> {
+    let path = directory.join(file);
+    let read = fs::canonicalize(&path).and_then(|target| read_regular(&target, MAX_LOCK));
+    match read {
+        Ok(Ok(bytes)) => Ok(Some(LockText { file: file.to_owned(), bytes })),
+        Ok(Err(reason)) => Err(OpError::Refused { file: path.display().to_string(), reason }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpError::Read { path, source }),
+    }
+}
+
+/// Reads a lock that the user named. Any readable file is accepted, including a FIFO from shell process substitution.
+///
+/// # Errors
+/// Fails if the file cannot be read or is larger than the maximum size of a lock.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let read = || {
+        let file = fs::File::open(path)?;
+        let length = file.metadata()?.len().min(MAX_LOCK) + 1;
+        read_into(file, usize::try_from(length).unwrap_or_default())
+    };
+    read().map_err(|source| OpError::Read { path: path.to_owned(), source })
+}
+
+/// Reads a lock from any source.
+///
+/// # Errors
+/// Fails if the source cannot be read or is larger than the maximum size of a lock.
+pub fn read_bounded(from: impl Read) -> std::io::Result<Vec<u8>> {
+    read_into(from, 0)
+}
+
+/// Reads a lock into a buffer with an initial capacity of `length` bytes.
+fn read_into(from: impl Read, length: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(length);
+    from.take(MAX_LOCK + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_LOCK { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
