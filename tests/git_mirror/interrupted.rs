@@ -1,10 +1,10 @@
 //! Updates that are killed while git runs.
 
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Instant;
 
 use crate::support::forge::Scene;
+use crate::support::stage::spin;
 
 const KILLS: usize = 40;
 
@@ -26,7 +26,8 @@ fn an_update_killed_at_any_moment_loses_nothing() {
         let shallow = scene.forge.commit("a/two", "main", &[("f", &number.to_string())]);
         scene.lock(&[("one", "a/one", &next, ""), ("two", "a/two", &shallow, "depth: 1")]);
         let mut child = scene.stage.command(&["update"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(whole.mul_f64(random.f64()));
+        let (begun, moment) = (Instant::now(), whole.mul_f64(random.f64()));
+        spin(&mut child, || begun.elapsed() >= moment);
         let _ = child.kill();
         child.wait().unwrap();
         published += usize::from(scene.stage.tip() != tip);

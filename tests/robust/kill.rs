@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::leftovers::leftovers;
 use crate::support::registry::Registry;
-use crate::support::stage::{Ran, Stage};
+use crate::support::stage::{Ran, Stage, spin};
 use crate::support::upstream::Fault;
 
 const KILLS: usize = 200;
@@ -91,13 +91,6 @@ impl Moment {
             5 => Self::File("hexmirror", within(random, whole)),
             _ => Self::After(within(random, whole.mul_f64(1.2))),
         }
-    }
-}
-
-/// Busy-waits until a condition holds or the process has ended.
-fn spin(child: &mut Child, so: impl Fn() -> bool) {
-    while !so() && child.try_wait().expect("a child").is_none() {
-        std::hint::spin_loop();
     }
 }
 

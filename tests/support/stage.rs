@@ -255,3 +255,10 @@ pub fn send(process: u32, signal: &str) {
     let status = Command::new("kill").args(["-s", signal, &process.to_string()]).status();
     assert!(status.expect("kill can be run").success());
 }
+
+/// Busy-waits until a condition holds or the process has ended, for tests that kill a process at a certain moment.
+pub fn spin(child: &mut Child, so: impl Fn() -> bool) {
+    while !so() && child.try_wait().expect("a child").is_none() {
+        std::hint::spin_loop();
+    }
+}

@@ -326,6 +326,7 @@ fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut first = true;
     while let Some(request) = read_request(&mut reader)? {
         let fault = shared.arrived(&request);
+        // This is the simulated network, not a wait for anything.
         thread::sleep(shared.round_trip * if first { 2 } else { 1 });
         first = false;
         if !answer(stream, InFlight(shared), &request, fault)? {

@@ -4,7 +4,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+use std::time::Duration;
 
 use git_hexmirror::ops::MirrorContents;
 use git_hexmirror::serve::{Git, Handle, Limits, Options, Server};
@@ -58,23 +60,32 @@ fn wants(commit: &str) -> String {
     format!("{POST}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// A git that writes part of its answer and then runs forever.
+/// A git that writes part of its answer and then runs forever. All processes that it consists of have the FIFO `running` open.
 fn endless(mirror: &Mirror) -> Git {
     let program = mirror.sandbox.path().join("endless");
     // Other tests may be starting processes at this moment, and a file that is open for writing cannot be executed.
-    let text = "printf '#!/bin/sh\ngit \"$@\" | head -c 100000\ncd %s\nexec sleep 1000 >&1\n' \"$1\" >endless; chmod +x endless";
-    let mut command = mirror.sandbox.command("sh", "".as_ref());
-    succeed(command.args(["-c", text, "sh", mirror.cache().to_str().unwrap()]));
+    let text = "mkfifo running; \
+                printf '#!/bin/sh\nexec 3>%s/running\ngit \"$@\" | head -c 100000\nexec sleep 1000 >&1\n' \"$PWD\" >endless; \
+                chmod +x endless";
+    succeed(mirror.sandbox.command("sh", "".as_ref()).args(["-c", text]));
     Git { program, search_path: std::env::var_os("PATH") }
+}
+
+/// Returns what hears when the processes of an [`endless`] git have ended, each time that one is started.
+fn ends(mirror: &Mirror) -> Receiver<()> {
+    let (fifo, (end, ended)) = (mirror.sandbox.path().join("running"), channel());
+    // Opening waits for a process, and reading for the end of all of them.
+    thread::spawn(move || while fs::read(&fifo).is_ok() && end.send(()).is_ok() {});
+    ended
 }
 
 #[test]
 fn processes_end_when_their_client_disconnects() {
     let (mirror, commit) = large();
-    fs::create_dir_all(mirror.cache()).unwrap();
     let limits = Limits { git_processes: 1, ..Limits::default() };
     let contents = Arc::new(MirrorContents::new(&mirror.project()));
     let options = Options { limits, git: endless(&mirror), ..Options::default() };
+    let ended = ends(&mirror);
     let server = Server::bind("127.0.0.1:0", contents, options).unwrap().start().unwrap();
     for _ in 0..3 {
         let mut client = TcpStream::connect(server.local_addr()).unwrap();
@@ -83,12 +94,9 @@ fn processes_end_when_their_client_disconnects() {
         let mut first = vec![0; 90_000];
         client.read_exact(&mut first).unwrap();
         assert!(first.starts_with(b"HTTP/1.1 200"));
+        assert_eq!(ended.try_recv(), Err(TryRecvError::Empty));
         drop(client);
-        let begun = Instant::now();
-        while processes_over(&mirror) > 0 {
-            assert!(begun.elapsed() < PATIENCE, "git works on for nobody");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        assert_eq!(ended.recv_timeout(PATIENCE), Ok(()), "git continues without a client");
     }
 }
 
@@ -168,15 +176,4 @@ fn a_client_that_reads_nothing_is_cut_off() {
     stuck.write_all(wants(&commit).as_bytes()).unwrap();
     // The next client waits for the only place until the first one is cut off.
     mirror.sandbox.git("", &["ls-remote", &url(&server, "example.org/team/lib")]);
-}
-
-/// Counts the git processes that work in the mirror's cache.
-fn processes_over(mirror: &Mirror) -> usize {
-    let cache = mirror.cache();
-    let entries = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
-    let works_there = |process: &std::path::PathBuf| {
-        let cwd = fs::read_link(process.join("cwd")).unwrap_or_default();
-        cwd.starts_with(&cache)
-    };
-    entries.filter(works_there).count()
 }
