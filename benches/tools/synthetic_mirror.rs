@@ -3,7 +3,7 @@
 //! `cargo run --example synthetic_mirror -- FOLDER PACKAGES [PINNED]` creates a repository in FOLDER with a mirror of
 //! this many packages, and a mix.lock that pins the first PINNED of them (by default all).
 
-#[path = "../tests/support/synthetic.rs"]
+#[path = "../../tests/support/synthetic.rs"]
 #[allow(dead_code, reason = "others use the rest")]
 mod synthetic;
 

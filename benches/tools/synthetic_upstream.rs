@@ -3,8 +3,8 @@
 //! `cargo run --example synthetic_upstream -- FOLDER PACKAGES` writes `upstream/` (the repository), `mix.lock`, and
 //! `next/` and `next.lock` with a patch release of one package.
 
-#[path = "../tests/support/synthetic.rs"]
-#[allow(dead_code, reason = "other examples use the rest")]
+#[path = "../../tests/support/synthetic.rs"]
+#[allow(dead_code, reason = "others use the rest")]
 mod synthetic;
 
 use std::error::Error;

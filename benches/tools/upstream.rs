@@ -4,7 +4,7 @@
 //! `cargo run --example upstream -- FOLDER [ROUND_TRIP_MS]` prints its address as the first line. When standard input
 //! ends, it prints the numbers of requests and connections as the second line.
 
-#[path = "../tests/support/upstream.rs"]
+#[path = "../../tests/support/upstream.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod upstream;
 
