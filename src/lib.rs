@@ -11,13 +11,15 @@
 //! | 2 | [`term`] | literal terms of Erlang and Elixir; no I/O |
 //! | 1 | [`model`] | validated names, versions, checksums; no I/O |
 //!
-//! All layers may use [`config`] (settings), [`progress`] (events of an operation) and [`runtime`] (tokio runtimes). The library
-//! never accesses the terminal, the environment or the home directory: callers pass them as arguments.
+//! All layers may use [`config`] (settings), [`progress`] (events of an operation), [`runtime`] (tokio runtimes) and
+//! [`file_lock`] (locks between processes). The library never accesses the terminal, the environment or the home directory:
+//! callers pass them as arguments.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 pub mod config;
 pub mod fetch;
+pub mod file_lock;
 pub mod git;
 pub mod hex;
 pub mod hook;

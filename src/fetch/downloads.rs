@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::error::FetchError;
 use super::hash;
+use crate::file_lock;
 use crate::model::OuterChecksum;
 
 /// The total size of old files, in bytes, above which [`Downloads::open`] removes some.
@@ -41,10 +42,9 @@ impl Downloads {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(FetchError::io("create the folder", &folder))?;
         let path = folder.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(FetchError::io("write", &path))?;
+        let lock = file_lock::open(&path).map_err(FetchError::io("write", &path))?;
         // If the file system does not support locks, no process owns the partial tarballs.
-        let owner = lock.try_lock().is_ok().then_some(lock);
+        let owner = file_lock::try_lock(&lock).is_ok_and(|locked| locked).then_some(lock);
         if owner.is_some() {
             shrink(&folder, KEPT_BYTES, KEPT_AGE).map_err(FetchError::io("tidy", &folder))?;
         }

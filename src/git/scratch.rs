@@ -1,7 +1,7 @@
 //! The scratch repository in which upstream's objects are collected before they are stored in the mirror.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::process::Run;
 use super::{Git, GitError, Result};
-use crate::model::{GitAddress, Revision, StoredGit};
+use crate::file_lock;
+use crate::model::{GitAddress, Revision, StoredGit, hex_digits};
 
 /// The configuration of a scratch repository. The settings that matter are passed to every process instead.
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
@@ -44,8 +45,7 @@ impl<'a> Scratch<'a> {
         shallow: bool,
         base: Option<(&StoredGit, &Path)>,
     ) -> Result<Self> {
-        let digest = Sha256::digest(address.to_string().as_bytes());
-        let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let name = hex_digits(&Sha256::digest(address.to_string().as_bytes())[..16]);
         let name = if shallow { name + "-shallow" } else { name };
         let (folder, lock) = unused(root, &name)?;
         let scratch = Self { git, address: address.clone(), folder, root: root.to_owned(), lock };
@@ -133,12 +133,12 @@ fn unused(root: &Path, name: &str) -> Result<(PathBuf, File)> {
     for number in 0.. {
         let folder = root.join(if number == 0 { name.to_owned() } else { format!("{name}-{number}") });
         let path = folder.with_extension("lock");
-        let lock = File::options().create(true).truncate(false).read(true).write(true).open(&path);
-        let lock = lock.map_err(GitError::io("write to", &path))?;
-        match lock.try_lock() {
-            Ok(()) => return Ok((folder, lock)),
-            Err(TryLockError::WouldBlock) if number < MAX_LEFT => {}
-            Err(error) => return Err(GitError::io("lock", &path)(error.into())),
+        let lock = file_lock::open(&path).map_err(GitError::io("write to", &path))?;
+        match file_lock::try_lock(&lock) {
+            Ok(true) => return Ok((folder, lock)),
+            Ok(false) if number < MAX_LEFT => {}
+            Ok(false) => return Err(GitError::io("lock", &path)(ErrorKind::WouldBlock.into())),
+            Err(error) => return Err(GitError::io("lock", &path)(error)),
         }
     }
     unreachable!("the numbers end before")

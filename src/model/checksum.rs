@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::hex_digits::{from_hex_digits, hex_digits};
+
 /// An error for a text that is not a SHA-256 checksum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a SHA-256 checksum (64 hexadecimal digits)")]
@@ -37,7 +39,8 @@ macro_rules! checksum {
 
             /// Parses 64 hexadecimal digits, in upper or lower case.
             fn from_str(text: &str) -> Result<Self, ChecksumError> {
-                parse_hex(text).map(Self)
+                let error = || ChecksumError { text: text.chars().take(80).collect() };
+                from_hex_digits(text).map(Self).ok_or_else(error)
             }
         }
 
@@ -65,7 +68,7 @@ macro_rules! checksum {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                super::write_hex(f, &self.0)
+                f.write_str(&hex_digits(&self.0))
             }
         }
 
@@ -97,20 +100,6 @@ checksum! {
 checksum! {
     /// The SHA-256 of the tracked settings that need the user's permission. Displayed in lower case.
     TrustHash
-}
-
-fn parse_hex(text: &str) -> Result<[u8; 32], ChecksumError> {
-    let error = || ChecksumError { text: text.chars().take(80).collect() };
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return Err(error());
-    }
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-        let nibble = |digit: u8| (digit as char).to_digit(16).ok_or_else(error);
-        *byte = (nibble(pair[0])? * 16 + nibble(pair[1])?) as u8;
-    }
-    Ok(digest)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::hex_digits::{from_hex_digits, hex_digits};
+
 /// The id of a commit: 40 hexadecimal digits in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -37,23 +39,13 @@ impl FromStr for Revision {
 
     fn from_str(text: &str) -> Result<Self, GitNameError> {
         let error = || name_error(text, "a commit's id (40 hexadecimal digits)");
-        let lower = text.to_ascii_lowercase();
-        let digits = lower.as_bytes();
-        if digits.len() != 40 {
-            return Err(error());
-        }
-        let mut bytes = [0; 20];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-            *byte = digit(pair[0]).ok_or_else(error)? << 4 | digit(pair[1]).ok_or_else(error)?;
-        }
-        Ok(Self(bytes))
+        from_hex_digits(text).map(Self).ok_or_else(error)
     }
 }
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::write_hex(f, &self.0)
+        f.write_str(&hex_digits(&self.0))
     }
 }
 

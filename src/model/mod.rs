@@ -24,18 +24,6 @@ macro_rules! as_text {
     };
 }
 
-/// Writes bytes as hexadecimal digits in lower case.
-fn write_hex(f: &mut std::fmt::Formatter<'_>, bytes: &[u8]) -> std::fmt::Result {
-    // A manifest of 10,000 packages contains 30,000 checksums, and each `update` reads and writes them all.
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    f.write_str(&text)
-}
-
 mod address_rules;
 mod checksum;
 mod count;
@@ -43,6 +31,7 @@ mod fault;
 mod fingerprint;
 mod git_address;
 mod git_name;
+mod hex_digits;
 mod index_file;
 mod manifest;
 mod manifest_part;
@@ -65,6 +54,7 @@ pub use fault::{is_local, is_local_complaint, local_cause};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use git_address::{GitAddress, GitAddressError, GitUrl};
 pub use git_name::{GitName, GitNameError, Revision};
+pub use hex_digits::hex_digits;
 pub use index_file::IndexFile;
 pub use manifest::{Manifest, ManifestError, Storage, StoredEntry, StoredRelease};
 pub use manifest_part::ManifestPart;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use super::PackageName;
+use super::hex_digits::{from_hex_digits, hex_digits};
 
 /// A group of packages, by the first byte of the SHA-256 of their names. As text it has two hexadecimal digits in lower
 /// case: `printf phoenix | sha256sum | cut -c1-2`.
@@ -34,7 +35,7 @@ impl Shard {
 
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02x}", self.0)
+        f.write_str(&hex_digits(&[self.0]))
     }
 }
 
@@ -42,7 +43,7 @@ impl FromStr for Shard {
     type Err = ShardError;
 
     fn from_str(text: &str) -> Result<Self, ShardError> {
-        let number = u8::from_str_radix(text, 16).ok().map(Self);
+        let number = from_hex_digits(text).map(|[number]| Self(number));
         let error = || ShardError(text.chars().take(80).collect());
         number.filter(|shard| shard.to_string() == text).ok_or_else(error)
     }

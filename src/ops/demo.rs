@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{OpError, Result};
 use crate::hex::registry::{Dependency, Package, PrivateKey, Release, Signed};
 use crate::hex::tarball::{BuildFile, Tarball, TarballLimits, build, metadata_text};
-use crate::model::{PackageName, ReleaseId, RepositoryName};
+use crate::model::{PackageName, ReleaseId, RepositoryName, hex_digits};
 use crate::serve::{Contents, ContentsError, Found, Handle, Options, Resource, Server, Tip};
 use crate::store::Repository;
 
@@ -165,7 +165,7 @@ impl Contents for Sample {
     }
 
     fn find(&self, _: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError> {
-        let key = |bytes: &Bytes| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = |bytes: &Bytes| hex_digits(&Sha256::digest(bytes));
         Ok(self.bytes(resource).map(|bytes| Found { key: key(bytes) }))
     }
 

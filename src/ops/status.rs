@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::Result;
 use super::index::refresh;
 use super::project::{LockFile, Project};
-use crate::model::{Manifest, Remote};
+use crate::model::{Manifest, Remote, hex_digits};
 use crate::plan::Comparison;
 use crate::store::{ObjectId, Repository, Snapshot};
 
@@ -154,7 +154,7 @@ impl<'r> Memory<'r> {
             digest.update(&lock.file);
             digest.update(lock.blob.as_bytes());
         }
-        let key = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = hex_digits(&digest.finalize());
         Self { repository: &project.repository, path: project.repository.own_dir().join("fresh"), key }
     }
 

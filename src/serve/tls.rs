@@ -29,6 +29,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{RootCertStore, ServerConfig};
 
+use crate::file_lock;
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The validity period of the authority and of a server's certificate.
 const VALID: Duration = DAY.saturating_mul(365);
@@ -113,8 +115,8 @@ impl Tls {
         };
         fs::create_dir_all(folder).map_err(io("create", folder))?;
         let lock = folder.join("lock");
-        let locked = File::options().create(true).truncate(false).write(true).open(&lock);
-        let locked = locked.and_then(|file| file.lock().map(|()| file)).map_err(io("lock", &lock))?;
+        let locked = file_lock::open(&lock).map_err(io("lock", &lock))?;
+        locked.lock().map_err(io("lock", &lock))?;
         let (authority, provider) = (folder.join(AUTHORITY), provider());
         let constrained_to = all.join("\n") + "\n";
         if let Some(config) = read(folder, &constrained_to).and_then(|pair| chain(&pair, &all, &provider).ok()) {

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::files::{Component, Files, with_prefix};
 use super::{Repository, Result, StoreError, ref_marker};
+use crate::file_lock;
 
 const PREFIX: &str = "hexmirror-incoming-";
 /// The file in the folder that stays locked while any process writes there.
@@ -133,8 +134,8 @@ pub(super) fn left(repository: &Repository) -> Vec<PathBuf> {
 /// Removes the folders that no process writes to any more.
 pub(super) fn sweep(repository: &Repository) {
     for folder in left(repository) {
-        let in_use = match File::options().write(true).open(folder.join(ALIVE)) {
-            Ok(alive) => alive.try_lock().is_err(),
+        let in_use = match file_lock::take_over(&folder.join(ALIVE)) {
+            Ok(alive) => alive.is_none(),
             // The folder may have been created only just now.
             Err(_) => ref_marker::age(&folder).is_none_or(|age| age < BEGUN),
         };

@@ -1,9 +1,11 @@
 //! The lock that allows one update at a time in a repository.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
+use std::path::PathBuf;
 
-use super::files::SharedUmask;
+use super::files::{Files, SharedUmask};
 use super::{Repository, Result, StoreError, sweep};
+use crate::file_lock;
 
 /// Held while a process changes the mirror. The system releases the lock when the process ends, even if it crashes.
 ///
@@ -21,12 +23,9 @@ impl Lock {
     /// # Errors
     /// Fails if the lock file cannot be created, for example in a read-only repository.
     pub fn acquire(repository: &Repository, waiting: impl FnOnce()) -> Result<Self> {
-        let waits = |file: &File| {
-            waiting();
-            file.lock().map(|()| true)
-        };
-        let taken = Self::take(repository, waits)?;
-        Ok(taken.expect("a blocking lock is always acquired"))
+        let file = LockFile::open(repository)?;
+        file_lock::lock(&file.file, waiting).map_err(StoreError::io("lock", &file.path))?;
+        Ok(file.locked(repository))
     }
 
     /// Acquires the lock if no other process holds it.
@@ -34,7 +33,9 @@ impl Lock {
     /// # Errors
     /// As for [`Lock::acquire`].
     pub fn try_acquire(repository: &Repository) -> Result<Option<Self>> {
-        Self::take(repository, |_| Ok(false))
+        let file = LockFile::open(repository)?;
+        let is_locked = file_lock::try_lock(&file.file).map_err(StoreError::io("lock", &file.path))?;
+        Ok(is_locked.then(|| file.locked(repository)))
     }
 
     /// Removes the leftovers of killed processes. Does nothing if another process holds the lock or the repository is
@@ -44,24 +45,27 @@ impl Lock {
             drop(Self::try_acquire(repository));
         }
     }
+}
 
-    /// Acquires the lock. If another process holds it, calls `busy`, which returns whether the lock was acquired after
-    /// all.
-    fn take(repository: &Repository, busy: impl FnOnce(&File) -> std::io::Result<bool>) -> Result<Option<Self>> {
+/// The lock file, before it is locked.
+struct LockFile {
+    file: File,
+    path: PathBuf,
+    files: Files,
+}
+
+impl LockFile {
+    fn open(repository: &Repository) -> Result<Self> {
         let (path, files) = (repository.make_own_dir()?.join("update.lock"), repository.files()?);
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(StoreError::io("write to", &path))?;
+        let file = file_lock::open(&path).map_err(StoreError::io("write to", &path))?;
         files.share(&path)?;
-        let taken = match file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => busy(&file),
-            Err(TryLockError::Error(source)) => Err(source),
-        };
-        if !taken.map_err(StoreError::io("lock", &path))? {
-            return Ok(None);
-        }
-        let lock = Self { _umask: files.shared_umask(), _file: file };
+        Ok(Self { file, path, files })
+    }
+
+    /// Returns the lock, after the file was locked.
+    fn locked(self, repository: &Repository) -> Lock {
+        let lock = Lock { _umask: self.files.shared_umask(), _file: self.file };
         sweep::sweep(repository);
-        Ok(Some(lock))
+        lock
     }
 }

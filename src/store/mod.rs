@@ -22,6 +22,7 @@ mod discover;
 mod encode;
 mod error;
 mod files;
+mod git_cache;
 mod history;
 mod history_search;
 mod incoming;

@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 
 use super::files::with_prefix;
 use super::{Repository, Result, StoreError};
+use crate::file_lock;
 
 /// The prefix of marker file names.
 pub(super) const PREFIX: &str = "moving-";
@@ -80,10 +81,7 @@ fn write(repository: &Repository, mover: Mover, name: &str, commit: ObjectId) ->
 /// the mirror.
 pub(super) fn clear(repository: &Repository) {
     for path in with_prefix(&repository.own_dir(), PREFIX) {
-        let Ok(file) = File::options().read(true).write(true).open(&path) else { continue };
-        if file.try_lock().is_err() {
-            continue;
-        }
+        let Ok(Some(_lock)) = file_lock::take_over(&path) else { continue };
         if let Some(set) = modified(&path) {
             let text = fs::read_to_string(&path).unwrap_or_default();
             left_behind(repository, set, &text);

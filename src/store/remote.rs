@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::ref_update::RefUpdate;
 use super::repository::set_committer;
 use super::{Branch, Repository, Result, StoreError, layout};
-use crate::model::Remote;
+use crate::model::{Remote, hex_digits};
 
 /// The namespace for tracking refs of branches outside `refs/heads/`, and of remotes that are given by address. Git's
 /// own tracking refs cannot represent either.
@@ -43,8 +43,7 @@ impl Repository {
             Some(short) if named => format!("refs/remotes/{remote}/{short}"),
             _ => {
                 let below = full.strip_prefix("refs/").unwrap_or(&full);
-                let digest = Sha256::digest(remote);
-                let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+                let short = hex_digits(&Sha256::digest(remote)[..8]);
                 let remote = if named { remote } else { &short };
                 format!("{OWN_TRACKING}/{remote}/{below}")
             }

@@ -11,6 +11,7 @@ use gix::{ObjectId, hash};
 
 use super::Damage;
 use super::pack::is_unfinished;
+use crate::model::hex_digits;
 
 /// The length in bytes of the checksum at the end of packs, indexes and the files that git derives from them.
 const TRAILER: u64 = 20;
@@ -181,7 +182,7 @@ pub(super) fn loose_path(objects: &Path, id: ObjectId) -> PathBuf {
 fn all_loose(objects: &Path) -> Vec<(ObjectId, PathBuf)> {
     let mut all = Vec::new();
     for first in 0..=255_u8 {
-        let begin = format!("{first:02x}");
+        let begin = hex_digits(&[first]);
         for entry in fs::read_dir(objects.join(&begin)).into_iter().flatten().flatten() {
             let digits = begin.clone() + &entry.file_name().to_string_lossy();
             if let Ok(id) = ObjectId::from_hex(digits.as_bytes()) {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::files::with_prefix;
-use super::{Repository, Result, StoreError, checkout, incoming, pack, ref_marker};
+use super::{Repository, Result, StoreError, git_cache, incoming, pack, ref_marker};
+use crate::file_lock;
 
 /// The name prefix of temporary folders for viewing objects.
 const LOOKED_AT: &str = "tmp-";
@@ -43,7 +44,7 @@ impl Temporary {
     fn beside(repository: &Repository) -> io::Result<Self> {
         let own = repository.make_own_dir().map_err(io::Error::other)?;
         let path = alive_path(&own);
-        let alive = File::options().create(true).truncate(false).write(true).open(&path)?;
+        let alive = file_lock::open(&path)?;
         repository.share(&path).map_err(io::Error::other)?;
         alive.lock_shared()?;
         let folder = tempfile::Builder::new().prefix(LOOKED_AT).tempdir_in(&own)?;
@@ -62,7 +63,7 @@ impl Repository {
         let own = self.own_dir();
         [ref_marker::PREFIX, LOOKED_AT, UNNAMED].iter().any(|prefix| !with_prefix(&own, prefix).is_empty())
             || own.join(REPAIR).exists()
-            || checkout::has_leftovers(&own.join("git"))
+            || git_cache::has_leftovers(&own.join("git"))
             || !incoming::left(self).is_empty()
             || !pack::left(&self.objects_dir()).is_empty()
     }
@@ -79,15 +80,15 @@ pub(super) fn sweep(repository: &Repository) {
     // A repair does not resume an earlier one.
     let _ = fs::remove_dir_all(own.join(REPAIR));
     let folders = with_prefix(&own, LOOKED_AT);
-    let alone = || match File::options().write(true).open(alive_path(&own)) {
-        Ok(alive) => alive.try_lock().is_ok(),
+    let alone = || match file_lock::take_over(&alive_path(&own)) {
+        Ok(alive) => alive.is_some(),
         // The lock file is created before the folder.
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     if !folders.is_empty() && alone() {
         folders.into_iter().for_each(|path| drop(fs::remove_dir_all(path)));
     }
-    checkout::sweep(&own.join("git"));
+    git_cache::sweep(&own.join("git"));
 }
 
 fn alive_path(own: &Path) -> PathBuf {

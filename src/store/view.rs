@@ -9,7 +9,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::checkout::{self, Checkout};
+use super::checkout::Checkout;
+use super::git_cache::{cached_folder, existing_folder};
 use super::{Repository, Result, Snapshot, StoreError};
 
 /// The file that names the object folder of a view.
@@ -81,13 +82,10 @@ impl Snapshot {
             }
             Ok(())
         };
-        let (folder, lock) =
-            match checkout::cached_folder(&self.repository.files()?, cache.unwrap_or(beside), &key, write) {
-                Err(error) if error.is_unwritable() && cache.is_none() => {
-                    checkout::existing_folder(beside, &key).ok_or(error)?
-                }
-                made => made.map(|(folder, lock)| (folder, Some(lock)))?,
-            };
+        let (folder, lock) = match cached_folder(&self.repository.files()?, cache.unwrap_or(beside), &key, write) {
+            Err(error) if error.is_unwritable() && cache.is_none() => existing_folder(beside, &key).ok_or(error)?,
+            made => made.map(|(folder, lock)| (folder, Some(lock)))?,
+        };
         Ok(View { folder, key, checkout, _lock: lock })
     }
 }
