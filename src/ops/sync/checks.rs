@@ -5,11 +5,10 @@ use crate::model::{EntryChecksum, EntryId, Manifest, Remote};
 use crate::ops::index::check::public_keys;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::MergeStatistics;
 use crate::progress::{Progress, Silent};
 use crate::store::{Snapshot, StoreError};
 
-/// Checks and counts what the local mirror receives if it adopts a remote's mirror or is fast-forwarded to it, with the
+/// Checks what the local mirror receives if it adopts a remote's mirror or is fast-forwarded to it, with the
 /// same checks as a merge. `ours` is `None` if there is no local mirror.
 ///
 /// # Errors
@@ -21,7 +20,7 @@ pub(in crate::ops) fn check_fast_forward(
     theirs: &Snapshot,
     remote: &Remote,
     progress: &dyn Progress,
-) -> Result<MergeStatistics> {
+) -> Result<()> {
     matches_its_tree(theirs, ours)?;
     public_keys(theirs)?;
     let repositories = HexRepositories::new(project, progress)?;
@@ -29,13 +28,13 @@ pub(in crate::ops) fn check_fast_forward(
     let manifest = theirs.manifest()?;
     let signers = Signers::new(&repositories, ours, Some(manifest), [])?;
     signers.check_record(manifest, remote)?;
-    let checked = signers.check_entries(theirs, |id, checksum| has_entry(ours, id, checksum))?;
+    let unverified = signers.check_entries(theirs, |id, checksum| has_entry(ours, id, checksum))?;
     let is_local = |id: &&EntryId| ours.is_some_and(|ours| ours.entries.contains_key(*id));
-    if let Some(entry) = checked.unverified.iter().find(is_local) {
+    if let Some(entry) = unverified.iter().find(is_local) {
         return Err(OpError::Unverifiable { entry: entry.clone(), found_in: mirror_of(remote) });
     }
-    report_unverified(&checked.unverified, progress);
-    Ok(MergeStatistics::of_fast_forward(ours, manifest, checked.entries))
+    report_unverified(&unverified, progress);
+    Ok(())
 }
 
 /// Checks the signers that another mirror records before it is merged, and its manifest against its tree.
@@ -70,7 +69,7 @@ pub(in crate::ops) fn check_outgoing(project: &Project, remote: &Remote, own: &S
     if let Some(theirs) = theirs {
         signers.check_record_unless_set(theirs, remote)?;
     }
-    let unverified = signers.check_entries(own, |id, checksum| has_entry(theirs, id, checksum))?.unverified;
+    let unverified = signers.check_entries(own, |id, checksum| has_entry(theirs, id, checksum))?;
     let Some(entry) = unverified.first() else { return Ok(()) };
     let repository = entry.repository.clone();
     let number = unverified.iter().filter(|id| id.repository == repository).count();

@@ -5,6 +5,7 @@ use super::checks::check_fast_forward;
 use super::merge::{Merge, merge};
 use super::outcome::{Integration, PullOutcome};
 use super::remote_mirror::RemoteTip;
+use crate::model::Manifest;
 use crate::ops::update::stored_entry::read_entry;
 use crate::ops::{Project, Result};
 use crate::plan::{MergeStatistics, Side, has_older_entries, has_unshared_contents};
@@ -21,7 +22,8 @@ pub(in crate::ops) fn adopt(
     progress: &dyn Progress,
 ) -> Result<PullOutcome> {
     let theirs = project.snapshot_of(Some(remote), tip)?;
-    let statistics = check_fast_forward(project, None, &theirs, remote, progress)?;
+    check_fast_forward(project, None, &theirs, remote, progress)?;
+    let statistics = MergeStatistics::between(&Manifest::default(), theirs.manifest()?);
     project.repository.create(&project.branch, tip, &format!("adopted from {remote}"))?;
     let integration = Integration::Adopted;
     Ok(PullOutcome { remote: remote.clone(), integration, statistics, commit: tip, ahead: false })
@@ -54,16 +56,17 @@ pub(super) fn fast_forward(
     progress: &dyn Progress,
 ) -> Result<PullOutcome> {
     let FastForward { ours, theirs, before, compacted, .. } = *forward;
-    let mut statistics = check_fast_forward(project, Some(ours), theirs, remote, progress)?;
+    check_fast_forward(project, Some(ours), theirs, remote, progress)?;
     let commit =
         if loses_something(forward)? { add_on_top(project, forward, format!("{remote}"), progress)? } else { tip };
-    if commit == tip {
+    let after = if commit == tip {
         let compacted = if compacted { ", which was compacted" } else { "" };
         project.repository.forward(&project.branch, before, tip, &format!("pulled from {remote}{compacted}"))?;
-        statistics.pruned = missing(ours, theirs)?;
+        theirs
     } else {
-        statistics.pruned = missing(ours, &project.snapshot_of(None, commit)?)?;
-    }
+        &project.snapshot_of(None, commit)?
+    };
+    let statistics = MergeStatistics::between(ours.manifest()?, after.manifest()?);
     let integration = if compacted { Integration::Rebased } else { Integration::FastForwarded };
     Ok(PullOutcome { remote: remote.clone(), integration, statistics, commit, ahead: commit != tip })
 }
@@ -100,12 +103,5 @@ fn add_on_top(
     let FastForward { ours, theirs, bases, .. } = *forward;
     // The result is based on the remote's mirror.
     let on_top = Merge { ours: theirs, theirs: ours, local: Side::Theirs, bases, commit };
-    let (commit, MergeStatistics { .. }) = merge(project, &on_top, progress)?;
-    Ok(commit)
-}
-
-/// Returns the number of releases of a mirror that another one lacks.
-fn missing(ours: &Snapshot, other: &Snapshot) -> Result<usize> {
-    let stays = &other.manifest()?.releases;
-    Ok(ours.manifest()?.releases.keys().filter(|id| !stays.contains_key(*id)).count())
+    merge(project, &on_top, progress)
 }

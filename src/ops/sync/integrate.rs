@@ -120,7 +120,9 @@ impl Branches<'_> {
         let replaced = self.own.map(|_| self.local.commit());
         let commit = MergeCommit { kind, replaced, title: format!("Merge the mirror of {remote}") };
         let union = Merge { ours, theirs, local: Side::Ours, bases, commit };
-        let (commit, statistics) = merge(self.project, &union, self.progress)?;
+        let commit = merge(self.project, &union, self.progress)?;
+        let after = self.project.snapshot_of(None, commit)?;
+        let statistics = MergeStatistics::between(ours.manifest()?, after.manifest()?);
         let merged = SupersededMerge { own: ours.commit(), theirs: self.source.tip, merged: commit };
         let integration = Integration::Merged;
         Ok((PullOutcome { remote: remote.clone(), integration, statistics, commit, ahead: true }, Some(merged)))

@@ -8,7 +8,7 @@ use crate::ops::error::listed;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{self, MergeInput, MergePlan, MergeStatistics, MergeWarning, ReleaseConflict, Side};
+use crate::plan::{self, MergeInput, MergePlan, MergeWarning, ReleaseConflict, Side};
 use crate::progress::{Event, Progress};
 use crate::store::{ObjectId, Snapshot};
 
@@ -32,11 +32,7 @@ pub(super) struct Merge<'a> {
 /// Fails if a registry entry of the other mirror is not signed by its repository, if both mirrors have a release with
 /// different checksums and no registry entry says which one is right, and with [`crate::store::StoreError::Moved`] if
 /// another process moved the branch meanwhile.
-pub(super) fn merge(
-    project: &Project,
-    merge: &Merge<'_>,
-    progress: &dyn Progress,
-) -> Result<(ObjectId, MergeStatistics)> {
+pub(super) fn merge(project: &Project, merge: &Merge<'_>, progress: &dyn Progress) -> Result<ObjectId> {
     let plan = plan_of(project, merge, progress)?;
     plan.warnings.iter().for_each(|warning| report(warning, progress));
     if let Some(ReleaseConflict { release, ours, theirs }) = plan.conflicts.first() {
@@ -44,7 +40,7 @@ pub(super) fn merge(
     }
     let commit = apply(project, &plan, [merge.ours, merge.theirs], &merge.commit)?;
     let refreshed = refresh(project, commit, RefreshCommit::Amended, progress);
-    Ok((refreshed.map_or(commit, |refreshed| refreshed.commit), plan.statistics))
+    Ok(refreshed.map_or(commit, |refreshed| refreshed.commit))
 }
 
 fn plan_of(project: &Project, merge: &Merge<'_>, progress: &dyn Progress) -> Result<MergePlan> {

@@ -143,8 +143,8 @@ impl Signers {
         }
     }
 
-    /// Verifies all entries of a snapshot except those in `known`. The caller decides on those whose repository's key is
-    /// unknown.
+    /// Verifies all entries of a snapshot except those in `known`. Returns the entries of repositories whose key is
+    /// unknown, on which the caller decides.
     ///
     /// # Errors
     /// Fails if an entry is not signed by its repository.
@@ -152,20 +152,19 @@ impl Signers {
         &self,
         snapshot: &Snapshot,
         known: impl Fn(&EntryId, EntryChecksum) -> bool,
-    ) -> Result<Checked> {
-        let mut checked = Checked::default();
+    ) -> Result<BTreeSet<EntryId>> {
+        let mut unverified = BTreeSet::new();
         for (id, stored) in &snapshot.manifest()?.entries {
             if known(id, stored.checksum) {
                 continue;
             }
-            checked.entries += 1;
             let Some(signed) = snapshot.entry(id)? else { continue };
             match self.verify(id, &signed) {
-                Err(OpError::NoPublicKey { .. }) => drop(checked.unverified.insert(id.clone())),
+                Err(OpError::NoPublicKey { .. }) => drop(unverified.insert(id.clone())),
                 package => drop(package?),
             }
         }
-        Ok(checked)
+        Ok(unverified)
     }
 
     /// Returns the repositories of a snapshot that have a known key but no recorded signer.
@@ -210,15 +209,6 @@ impl Signers {
         }
         recorded
     }
-}
-
-/// The result of [`Signers::check_entries`].
-#[derive(Debug, Default)]
-pub(in crate::ops) struct Checked {
-    /// The number of entries, including unverified ones.
-    pub entries: usize,
-    /// The entries of repositories whose key is unknown.
-    pub unverified: BTreeSet<EntryId>,
 }
 
 /// Reports the repositories of entries that could not be verified.

@@ -1,4 +1,4 @@
-//! Decides whether a fast-forward to another mirror would lose anything.
+//! Decides whether a fast-forward to another mirror would lose anything, and counts what a mirror receives.
 
 use super::{MergeStatistics, Side};
 use crate::hex::registry::Package;
@@ -38,13 +38,14 @@ pub fn has_older_entries<E>(
 }
 
 impl MergeStatistics {
-    /// Returns what a fast-forward adds to our mirror, which may not exist yet. `entries` is the number of added or
-    /// replaced registry entries.
-    pub fn of_fast_forward(ours: Option<&Manifest>, theirs: &Manifest, entries: usize) -> Self {
-        let is_new = |id| ours.is_none_or(|ours| !ours.releases.contains_key(id));
-        let releases = theirs.releases.keys().filter(|id| is_new(*id)).count();
-        let is_known = |address, revision| ours.is_some_and(|ours| has(ours, address, revision));
-        let revisions = revisions(theirs).filter(|(address, revision)| !is_known(address, *revision)).count();
-        Self { releases, entries, revisions, pruned: 0 }
+    /// Returns what a mirror received when its manifest changed.
+    pub fn between(before: &Manifest, after: &Manifest) -> Self {
+        let lacking = |one: &Manifest, other: &Manifest| {
+            one.releases.keys().filter(|id| !other.releases.contains_key(*id)).count()
+        };
+        let new = after.entries.iter().filter(|(id, stored)| before.entries.get(*id) != Some(*stored));
+        let entries = new.count();
+        let revisions = revisions(after).filter(|(address, revision)| !has(before, address, *revision)).count();
+        Self { releases: lacking(after, before), entries, revisions, pruned: lacking(before, after) }
     }
 }

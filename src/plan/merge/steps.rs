@@ -31,7 +31,7 @@ pub struct MergePlan {
     pub conflicts: Vec<ReleaseConflict>,
     /// What the user should know.
     pub warnings: Vec<MergeWarning>,
-    /// What the merge adds and removes.
+    /// What the merge adds to ours and removes from it.
     pub statistics: MergeStatistics,
 }
 
@@ -102,7 +102,7 @@ pub enum MergeWarning {
     },
 }
 
-/// What the local mirror received from another mirror.
+/// What a mirror received from another mirror.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MergeStatistics {
     /// The number of added releases.

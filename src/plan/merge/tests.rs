@@ -400,9 +400,11 @@ proptest! {
             let kept = result.entries.get(id).map_or(own.bytes, |kept| kept.bytes);
             prop_assert_eq!(kept & own.bytes, own.bytes, "the entry {}", id);
         }
+        let statistics = MergeStatistics::between(&ours, &result);
+        prop_assert_eq!(plan.statistics, statistics);
         let added = of_result.0.difference(&of_ours.0).count();
-        prop_assert_eq!((plan.statistics.releases, plan.statistics.pruned), (added, of_ours.0.difference(&of_result.0).count()));
-        prop_assert_eq!(plan.statistics.revisions, of_result.1.difference(&of_ours.1).count());
+        prop_assert_eq!((statistics.releases, statistics.pruned), (added, of_ours.0.difference(&of_result.0).count()));
+        prop_assert_eq!(statistics.revisions, of_result.1.difference(&of_ours.1).count());
     }
 
     #[test]
