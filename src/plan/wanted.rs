@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::lock::{GitSource, HexSource, Located, Lock, LockError, LockKind, Source};
 use crate::model::{
-    GitAddressError, GitName, GitUrl, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName, Revision,
+    GitAddressError, GitName, GitNameError, GitUrl, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName, Revision,
     redacted_address,
 };
 
@@ -207,57 +207,87 @@ fn pin(source: &HexSource) -> Result<Pin, LockError> {
 
 /// Reads a git dependency. The inner `Err` is a dependency that cannot be mirrored, which is not an error of the lock.
 fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<GitPin, Unmirrored>, LockError> {
-    let text = source.revision.as_ref().map(|revision| revision.text.clone());
+    let entry = GitEntry { app: &app, source };
     let unmirrored = |reason| {
-        let url = redacted_address(&source.url.text);
-        Ok(Err(Unmirrored { app: app.clone(), url, revision: text.clone(), reason }))
+        let revision = source.revision.as_ref().map(|revision| revision.text.clone());
+        Ok(Err(Unmirrored { app: app.clone(), url: redacted_address(&source.url.text), revision, reason }))
     };
-    let url: GitUrl = match source.url.text.parse() {
-        Ok(url) => url,
-        Err(GitAddressError::Local) => return unmirrored(NotMirrored::Local),
-        Err(error) => return Err(git_error(&app, source, &error, "this URL is not allowed")),
-    };
-    let Some(located) = &source.revision else { return unmirrored(NotMirrored::NoCommit) };
-    let revision: Revision = match located.text.parse() {
-        Ok(revision) => revision,
-        // A name in a lock that was written by hand, which rebar3 accepts, or an abbreviated commit id.
-        Err(_) if GitName::branch(&located.text).is_ok() => return unmirrored(NotMirrored::NoCommit),
-        Err(error) => {
-            let (message, label) = (error.to_string(), "this is not a commit id".to_owned());
-            return Err(LockError { message, label, span: located.span });
-        }
-    };
-    let option = |name: &str| source.options.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-    let named = |name: &str| option(name).and_then(Value::as_str);
-    let mut names = BTreeSet::new();
-    for name in [named("branch").map(GitName::branch), named("tag").map(GitName::tag)].into_iter().flatten() {
-        names.insert(name.map_err(|error| git_error(&app, source, &error, "the entry of this repository"))?);
-    }
-    // rebar3 only writes the commit, not the ref that it was resolved from.
-    if names.is_empty() && kind == LockKind::Mix && named("ref").is_none() {
-        names.insert(GitName::Head);
-    }
-    let depth = match option("depth") {
-        None | Some(Value::Null) => None,
-        Some(depth) => {
-            let number = depth.as_u64().and_then(|depth| NonZeroU32::new(u32::try_from(depth).ok()?));
-            let wrong = || format!("its depth is {depth}, not a positive number");
-            Some(number.ok_or_else(|| git_error(&app, source, &wrong(), "the entry of this repository"))?)
-        }
-    };
-    let submodules = option("submodules").and_then(Value::as_bool).unwrap_or(false);
-    let folder = |name: &str| match option(name)? {
-        Value::Null => None,
-        Value::String(folder) => Some(folder.clone()),
-        other => Some(other.to_string()),
-    };
-    let (subdir, sparse) = (folder("subdir"), folder("sparse"));
+    let Some(url) = entry.url()? else { return unmirrored(NotMirrored::Local) };
+    let Some(revision) = entry.revision()? else { return unmirrored(NotMirrored::NoCommit) };
+    let (names, depth) = (entry.names(kind)?, entry.depth()?);
+    let submodules = entry.option("submodules").and_then(Value::as_bool).unwrap_or(false);
+    let (subdir, sparse) = (entry.folder("subdir"), entry.folder("sparse"));
     Ok(Ok(GitPin { app, url, revision, depth, names, submodules, subdir, sparse }))
 }
 
-fn git_error(app: &str, source: &GitSource, problem: &dyn Display, label: &str) -> LockError {
-    let message = format!("cannot mirror the git dependency `{}`: {problem}", app.escape_debug());
-    LockError { message, label: label.to_owned(), span: source.url.span }
+/// The parts of a git dependency's entry in a lock.
+struct GitEntry<'a> {
+    app: &'a str,
+    source: &'a GitSource,
+}
+
+impl<'a> GitEntry<'a> {
+    /// Returns the address; `None` if it is a folder on this machine.
+    fn url(&self) -> Result<Option<GitUrl>, LockError> {
+        match self.source.url.text.parse() {
+            Ok(url) => Ok(Some(url)),
+            Err(GitAddressError::Local) => Ok(None),
+            Err(error) => Err(self.error(&error, "this URL is not allowed")),
+        }
+    }
+
+    /// Returns the commit; `None` if the entry has none, or only the name of one. The name may be in a lock that was
+    /// written by hand, which rebar3 accepts, or be an abbreviated commit id.
+    fn revision(&self) -> Result<Option<Revision>, LockError> {
+        let Some(Located { text, span }) = &self.source.revision else { return Ok(None) };
+        match text.parse() {
+            Ok(revision) => Ok(Some(revision)),
+            Err(_) if GitName::branch(text).is_ok() => Ok(None),
+            Err(error) => {
+                let (message, label) = (error.to_string(), "this is not a commit id".to_owned());
+                Err(LockError { message, label, span: *span })
+            }
+        }
+    }
+
+    /// Returns the refs that the entry names.
+    fn names(&self, kind: LockKind) -> Result<BTreeSet<GitName>, LockError> {
+        let named = |name: &str| self.option(name).and_then(Value::as_str);
+        let names = [named("branch").map(GitName::branch), named("tag").map(GitName::tag)].into_iter().flatten();
+        let wrong = |error: GitNameError| self.error(&error, "the entry of this repository");
+        let mut names = names.map(|name| name.map_err(wrong)).collect::<Result<BTreeSet<_>, _>>()?;
+        // rebar3 only writes the commit, not the ref that it was resolved from.
+        if names.is_empty() && kind == LockKind::Mix && named("ref").is_none() {
+            names.insert(GitName::Head);
+        }
+        Ok(names)
+    }
+
+    /// Returns the number of generations to fetch; `None` for the complete ancestry.
+    fn depth(&self) -> Result<Option<NonZeroU32>, LockError> {
+        let Some(depth) = self.option("depth").filter(|depth| !depth.is_null()) else { return Ok(None) };
+        let number = depth.as_u64().and_then(|depth| NonZeroU32::new(u32::try_from(depth).ok()?));
+        let wrong = || format!("its depth is {depth}, not a positive number");
+        number.map(Some).ok_or_else(|| self.error(&wrong(), "the entry of this repository"))
+    }
+
+    /// Returns an option that names a folder.
+    fn folder(&self, name: &str) -> Option<String> {
+        match self.option(name)? {
+            Value::Null => None,
+            Value::String(folder) => Some(folder.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    fn option(&self, name: &str) -> Option<&'a Value> {
+        self.source.options.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    fn error(&self, problem: &dyn Display, label: &str) -> LockError {
+        let message = format!("cannot mirror the git dependency `{}`: {problem}", self.app.escape_debug());
+        LockError { message, label: label.to_owned(), span: self.source.url.span }
+    }
 }
 
 fn valid<T: FromStr<Err: Display>>(located: &Located, label: &str) -> Result<T, LockError> {
