@@ -82,6 +82,24 @@ pub(super) enum Unsuccessful {
     Error(GitError),
 }
 
+impl Unsuccessful {
+    /// Returns the line that git printed about the error.
+    pub fn complaint(&self) -> Option<&str> {
+        match self {
+            Self::Complaint { text, .. } => Some(text),
+            Self::Stalled { .. } | Self::Error(_) => None,
+        }
+    }
+
+    /// Returns git's standard output and removes it from the error.
+    pub fn take_printed(&mut self) -> Vec<u8> {
+        match self {
+            Self::Complaint { printed, .. } => std::mem::take(printed),
+            Self::Stalled { .. } | Self::Error(_) => Vec::new(),
+        }
+    }
+}
+
 impl Git {
     /// Finds the system's git.
     ///

@@ -183,37 +183,22 @@ impl ProjectGit {
         alive: Option<File>,
     ) -> Result<PushStatus> {
         refuse_option(remote)?;
-        let lease = lease.map(|lease| format!("--force-with-lease={reference}:{}", lease.expected.unwrap_or_default()));
-        let refspec = format!("{commit}:{reference}");
-        // The sparse algorithm does not find deltas between trees that were renamed.
-        let fixed = ["-c", "pack.useSparse=false", "-c", "push.followTags=false", "push", "--no-verify", "--porcelain"];
-        // A remote that is configured as a push mirror does not accept single refs.
-        let name = remote.secret_text();
-        let single = format!("remote.{name}.mirror=false");
-        let single: &[&str] = if name.contains('=') { &[] } else { &["-c", &single] };
-        let forced: Vec<&str> = lease.iter().map(String::as_str).collect();
-        let run = self.prepare(&[single, &fixed, &forced, &["--recurse-submodules=no", name, &refspec]].concat());
+        let arguments = push_arguments(remote, commit, reference, lease);
+        let run = self.prepare(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         let run = match alive {
             Some(alive) => run.input_file(Ok(alive)),
             None => run,
         };
-        let run = run.finish();
-        let (report, unsuccessful) = match run {
+        let (report, unsuccessful) = match run.finish() {
             Ok(report) => (report, None),
-            Err(Unsuccessful::Complaint { text, printed }) => {
-                (printed.clone(), Some(Unsuccessful::Complaint { text, printed }))
-            }
-            Err(unsuccessful) => (Vec::new(), Some(unsuccessful)),
+            Err(mut unsuccessful) => (unsuccessful.take_printed(), Some(unsuccessful)),
         };
         let report = String::from_utf8_lossy(&report);
         match (read_report(&report, reference), unsuccessful) {
             (Some(('!', reason)), _) if is_lost_race(reason) => Ok(PushStatus::Moved),
             (Some(('!', reason)), unsuccessful) => {
-                let details = match unsuccessful {
-                    Some(Unsuccessful::Complaint { text, .. }) => format!("; {text}"),
-                    _ => String::new(),
-                };
-                let message = format!("{reason}{details}");
+                let text = unsuccessful.as_ref().and_then(Unsuccessful::complaint);
+                let message = text.map_or_else(|| reason.to_owned(), |text| format!("{reason}; {text}"));
                 Err(GitError::PushRejected { url: remote.to_string(), reference: reference.to_owned(), message })
             }
             (_, Some(unsuccessful)) => Err(self.failed(remote, "push", unsuccessful)),
@@ -284,6 +269,18 @@ impl ProjectGit {
             Unsuccessful::Error(error) => error,
         }
     }
+}
+
+/// Returns the arguments for pushing a commit to exactly one ref.
+fn push_arguments(remote: &Remote, commit: &str, reference: &str, lease: Option<Lease<'_>>) -> Vec<String> {
+    let name = remote.secret_text();
+    // A remote that is configured as a push mirror does not accept single refs. `-c` cannot set a name with `=`.
+    let single = (!name.contains('=')).then(|| ["-c".to_owned(), format!("remote.{name}.mirror=false")]);
+    // The sparse algorithm does not find deltas between trees that were renamed.
+    let fixed = ["-c", "pack.useSparse=false", "-c", "push.followTags=false", "push", "--no-verify", "--porcelain"];
+    let lease = lease.map(|lease| format!("--force-with-lease={reference}:{}", lease.expected.unwrap_or_default()));
+    let target = ["--recurse-submodules=no".to_owned(), name.to_owned(), format!("{commit}:{reference}")];
+    single.into_iter().flatten().chain(fixed.map(str::to_owned)).chain(lease).chain(target).collect()
 }
 
 /// Makes a git process write to a target outside the repository.
