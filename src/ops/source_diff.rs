@@ -51,9 +51,24 @@ struct Side {
     version: String,
 }
 
+/// The source code of one side of a change.
+enum Source {
+    /// The lock has no such dependency.
+    NotLocked,
+    /// Neither the mirror nor its history contains the dependency.
+    Lacking(Locked),
+    /// Its tree was built.
+    Built(Side),
+}
+
 impl Side {
     fn shown(&self) -> String {
         format!("{}-{}", self.name, self.version)
+    }
+
+    /// Returns the side that an added or removed dependency is compared with.
+    fn without_files(&self) -> Self {
+        Self { tree: ObjectId::empty_tree(self.tree.kind()), ..self.clone() }
     }
 }
 
@@ -65,95 +80,108 @@ impl Side {
 /// contains is damaged.
 pub fn source_diff(project: &Project, between: Between, packages: &[String], stat: bool) -> Result<SourceDiff> {
     let [before, after] = between.locks(project)?;
-    let mut known: Vec<Locked> = locked(&before.wanted);
-    known.extend(locked(&after.wanted));
-    for package in packages {
-        if !known.iter().any(|locked| is_named(locked, package)) {
-            return Err(OpError::NoPackage { name: package.clone(), near: similar_names(package, &known) });
-        }
-    }
+    refuse_unknown(packages, [locked(&before.wanted), locked(&after.wanted)].concat())?;
     let mut changes = lock_changes(&before.wanted, &after.wanted);
-    let asked = |change: &LockChange, package: &String| {
-        change.before().into_iter().chain(change.after()).any(|locked| is_named(locked, package))
-    };
+    let asked = |change: &LockChange, package: &String| sides(change).any(|locked| is_named(locked, package));
     let unchanged = packages.iter().filter(|package| !changes.iter().any(|change| asked(change, package)));
     let unchanged = unchanged.cloned().collect();
     changes.retain(|change| packages.is_empty() || packages.iter().any(|package| asked(change, package)));
-    let mut diff = SourceDiff {
-        between,
-        changed: !changes.is_empty(),
-        shown: Vec::new(),
-        passed_over: Vec::new(),
-        unmirrored: Vec::new(),
-        lacking: Vec::new(),
-        unchanged,
-        same_code: Vec::new(),
-        pairs: Vec::new(),
-        stat,
-        stat_trees: None,
-        scratch: None,
-    };
-    let mut wanted = Vec::new();
-    for change in changes {
-        let is_one_sided = change.before().is_none() || change.after().is_none();
-        if is_one_sided && packages.is_empty() {
-            diff.passed_over.push(change);
-        } else if change.before().into_iter().chain(change.after()).any(|locked| line(locked).is_none()) {
-            diff.unmirrored.push(change);
-        } else {
-            wanted.push(change);
-        }
-    }
-    if !wanted.is_empty() {
-        diff.prepare(project, wanted)?;
+    let mut diff = SourceDiff::new(between, stat, !changes.is_empty(), unchanged);
+    let changes = diff.select(changes, !packages.is_empty());
+    if !changes.is_empty() {
+        diff.prepare(project, changes)?;
     }
     Ok(diff)
 }
 
+/// Fails if a requested package is not among the locked dependencies.
+fn refuse_unknown(packages: &[String], known: Vec<Locked>) -> Result<()> {
+    match packages.iter().find(|package| !known.iter().any(|locked| is_named(locked, package))) {
+        Some(package) => Err(OpError::NoPackage { name: package.clone(), near: similar_names(package, &known) }),
+        None => Ok(()),
+    }
+}
+
+/// Returns the dependency before and after a change, if there was one.
+fn sides(change: &LockChange) -> impl Iterator<Item = &Locked> {
+    change.before().into_iter().chain(change.after())
+}
+
 impl SourceDiff {
+    fn new(between: Between, stat: bool, changed: bool, unchanged: Vec<String>) -> Self {
+        Self {
+            between,
+            changed,
+            shown: Vec::new(),
+            passed_over: Vec::new(),
+            unmirrored: Vec::new(),
+            lacking: Vec::new(),
+            unchanged,
+            same_code: Vec::new(),
+            pairs: Vec::new(),
+            stat,
+            stat_trees: None,
+            scratch: None,
+        }
+    }
+
+    /// Returns the changes whose sources to compare, and notes the others. `all` includes dependencies that were added
+    /// or removed.
+    fn select(&mut self, changes: Vec<LockChange>, all: bool) -> Vec<LockChange> {
+        let is_one_sided = |change: &LockChange| change.before().is_none() || change.after().is_none();
+        let (passed_over, changes): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| !all && is_one_sided(change));
+        self.passed_over = passed_over;
+        let is_unmirrored = |change: &LockChange| sides(change).any(|locked| line(locked).is_none());
+        let (unmirrored, changes) = changes.into_iter().partition(is_unmirrored);
+        self.unmirrored = unmirrored;
+        changes
+    }
+
     /// Finds both sides of each change and builds trees of them.
     fn prepare(&mut self, project: &Project, changes: Vec<LockChange>) -> Result<()> {
         mirror(project)?;
-        let sides = changes.iter().flat_map(|change| change.before().into_iter().chain(change.after()));
-        let sides: Vec<&Locked> = sides.collect();
-        let lines: Vec<(ManifestPart, String)> = sides.iter().filter_map(|locked| line(locked)).collect();
-        let has = |index: usize, manifest: &Manifest| holds(manifest, sides[index]);
-        let found = project.repository.find_in_history(&project.branch, &lines, has)?;
+        let wanted: Vec<&Locked> = changes.iter().flat_map(sides).collect();
+        let lines: Vec<(ManifestPart, String)> = wanted.iter().filter_map(|locked| line(locked)).collect();
+        let has = |index: usize, manifest: &Manifest| holds(manifest, wanted[index]);
+        let mut found = project.repository.find_in_history(&project.branch, &lines, has)?.into_iter();
         let git = project.git(false)?;
         let mut scratch = ScratchObjects::begin(&project.repository)?;
-        let mut found = found.into_iter();
         for change in &changes {
-            let mut side = |locked: Option<&Locked>| -> Result<Option<Side>> {
-                let (Some(locked), Some(snapshot)) = (locked, locked.and_then(|_| found.next())) else {
-                    return Ok(None);
-                };
-                match snapshot {
-                    Some(snapshot) => make_side(&git, &mut scratch, &snapshot, locked).map(Some),
-                    None => {
-                        self.lacking.push(locked.clone());
-                        Ok(None)
-                    }
-                }
+            let mut build = |locked: Option<&Locked>| match (locked, locked.and_then(|_| found.next()).flatten()) {
+                (None, _) => Ok(Source::NotLocked),
+                (Some(locked), None) => Ok(Source::Lacking(locked.clone())),
+                (Some(locked), Some(snapshot)) => make_side(&git, &mut scratch, &snapshot, locked).map(Source::Built),
             };
-            let (before, after) = (side(change.before())?, side(change.after())?);
-            let complete = before.is_some() == change.before().is_some() && after.is_some() == change.after().is_some();
-            if let (Some(before), Some(after)) = (&before, &after)
-                && before.tree == after.tree
-            {
-                self.same_code.push(change.clone());
-                continue;
-            }
-            if let Some(one) = before.clone().or(after.clone()).filter(|_| complete) {
-                let nothing = Side { tree: ObjectId::empty_tree(one.tree.kind()), ..one };
-                self.pairs.push([before.unwrap_or(nothing.clone()), after.unwrap_or(nothing)]);
-                self.shown.push(change.clone());
-            }
+            let sources = [build(change.before())?, build(change.after())?];
+            self.add(change.clone(), sources);
         }
         if self.stat && !self.pairs.is_empty() {
             self.stat_trees = Some(group(&mut scratch, &self.pairs)?);
         }
         self.scratch = Some(scratch.finish()?);
         Ok(())
+    }
+
+    /// Adds a change to what the diff shows, or notes why it shows nothing of it.
+    fn add(&mut self, change: LockChange, sources: [Source; 2]) {
+        let pair = match sources {
+            [Source::Built(before), Source::Built(after)] if before.tree == after.tree => {
+                return self.same_code.push(change);
+            }
+            [Source::Built(before), Source::Built(after)] => [before, after],
+            [Source::Built(before), Source::NotLocked] => [before.clone(), before.without_files()],
+            [Source::NotLocked, Source::Built(after)] => [after.without_files(), after],
+            others => {
+                let lacking = others.into_iter().filter_map(|source| match source {
+                    Source::Lacking(locked) => Some(locked),
+                    Source::Built(_) | Source::NotLocked => None,
+                });
+                return self.lacking.extend(lacking);
+            }
+        };
+        self.pairs.push(pair);
+        self.shown.push(change);
     }
 
     /// Prints the diff to standard output, by running git with its pager. Returns whether there was anything to print.
@@ -261,7 +289,7 @@ fn similar_names(name: &str, known: &[Locked]) -> Vec<String> {
     let names: BTreeSet<&str> = known.iter().map(Locked::name).collect();
     let most = name.chars().count().div_ceil(3).min(3);
     let near = |known: &str| {
-        let distance = distance(name, known);
+        let distance = strsim::levenshtein(name, known);
         let inside = name.len() > 2 && known.contains(name);
         (distance <= most || inside).then_some((distance, known.to_owned()))
     };
@@ -270,31 +298,24 @@ fn similar_names(name: &str, known: &[Locked]) -> Vec<String> {
     near.into_iter().map(|(_, name)| name).take(3).collect()
 }
 
-/// Returns the edit distance between two texts: the number of characters to insert, delete or replace.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, from) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
-        for (column, to) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Ignored;
 
     #[test]
-    fn distances() {
-        for (one, other, expected) in [("", "abc", 3), ("plug", "plug", 0), ("plgu", "plug", 2), ("jsaon", "jason", 2)]
-        {
-            assert_eq!(distance(one, other), expected, "{one} {other}");
-            assert_eq!(distance(other, one), expected, "{other} {one}");
+    fn similar_names_are_suggested_the_most_similar_first() {
+        let known = ["plug", "plug_crypto", "jason", "phoenix"];
+        let known = known.map(|app| Locked::Unknown(Ignored { app: app.into(), kind: "hg".into() }));
+        for (name, expected) in [
+            ("plgu", &["plug"][..]),
+            ("jsaon", &["jason"]),
+            ("plu", &["plug", "plug_crypto"]),
+            ("pheonix", &["phoenix"]),
+            ("x", &[]),
+            ("cowboy", &[]),
+        ] {
+            assert_eq!(similar_names(name, &known), expected, "{name}");
         }
     }
 }
