@@ -25,6 +25,7 @@ mod source_diff;
 mod status;
 mod sync;
 mod trust;
+mod unanswered;
 mod update;
 mod verify;
 
@@ -45,7 +46,7 @@ pub use project::revisions::{At, Between, Named};
 pub use project::{Environment, LockFile, LockText, Project, locks_in, read_bounded, read_file, read_locks};
 pub use prune::{Prune, PruneOptions, prune};
 pub use repair::{Repair, repair};
-pub use running::{FailedRequests, Finished, run_command};
+pub use running::{Finished, run_command};
 pub use serving::redirected::{access, has_redirecting_lock};
 pub use serving::{MirrorContents, authority, served_mirror, start_server, system_git, tls};
 pub use settings::{ListedSetting, Origin, settings};
@@ -53,6 +54,7 @@ pub use source_diff::{Printing, SourceDiff, source_diff};
 pub use status::{Status, Summary, status};
 pub use sync::{Integration, PullOutcome, PushOutcome, RemoteAccess, pull, pull_known, push, push_rewritten};
 pub use trust::{Allowance, allow, allowance, revoke};
+pub use unanswered::{Explanation, FailedRequests, explain};
 pub use update::{Added, AddedGit, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};
 

@@ -1,15 +1,11 @@
 //! Runs a command together with a server for the project's mirror.
 
-use std::collections::BTreeSet;
 use std::process::{Command, ExitStatus};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use super::unanswered::{FailedRequests, SharedFailedRequests};
 use super::{OpError, Project, Result, access, served_mirror, start_server};
 use crate::serve::environment::Variable;
-use crate::serve::{Log, Options, RequestLog};
-
-/// The maximum number of failed requests to record.
-const MAX_FAILED: usize = 1000;
+use crate::serve::{Log, Options};
 
 /// The result of a command.
 #[derive(Debug)]
@@ -18,15 +14,6 @@ pub struct Finished {
     pub status: ExitStatus,
     /// The requests that failed.
     pub failed: FailedRequests,
-}
-
-/// The requests that the server could not answer.
-#[derive(Debug, Default)]
-pub struct FailedRequests {
-    /// Descriptions of what the mirror lacks, sorted.
-    pub lacking: BTreeSet<String>,
-    /// The server's own errors with their causes, sorted.
-    pub errors: BTreeSet<String>,
 }
 
 /// Runs `command` in the current directory while a server for the project's mirror listens on a free loopback port.
@@ -39,8 +26,8 @@ pub struct FailedRequests {
 /// Fails if there is no mirror, the server cannot listen, or the command cannot be started.
 pub fn run_command(project: &Project, program: &str, arguments: &[String], log: Option<Log>) -> Result<Finished> {
     served_mirror(project)?;
-    let failed = Arc::<Mutex<FailedRequests>>::default();
-    let options = Options { log: Some(noting(failed.clone(), log)), ..Options::default() };
+    let failed = SharedFailedRequests::default();
+    let options = Options { log: Some(failed.noting(log)), ..Options::default() };
     let server = start_server(project, "127.0.0.1:0", options)?;
     let mut command = Command::new(program);
     command.args(arguments).current_dir(project.directory());
@@ -56,24 +43,7 @@ pub fn run_command(project: &Project, program: &str, arguments: &[String], log: 
     let not_run = |source| OpError::Run { program: program.to_owned(), source };
     let status = runtime.block_on(wait(command)).map_err(not_run)?;
     server.stop()?;
-    let failed = std::mem::take(&mut *failed.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Finished { status, failed })
-}
-
-/// Records each failed request before passing it on to `log`.
-fn noting(failed: Arc<Mutex<FailedRequests>>, log: Option<Log>) -> Log {
-    Arc::new(move |request: &RequestLog| {
-        {
-            let FailedRequests { lacking, errors } = &mut *failed.lock().unwrap_or_else(PoisonError::into_inner);
-            let error = request.error.as_ref().filter(|_| request.status >= 500);
-            for (noted, item) in [(lacking, request.lacking.as_ref()), (errors, error)] {
-                if noted.len() < MAX_FAILED {
-                    noted.extend(item.cloned());
-                }
-            }
-        }
-        log.iter().for_each(|log| log(request));
-    })
+    Ok(Finished { status, failed: failed.take() })
 }
 
 #[cfg(unix)]

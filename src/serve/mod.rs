@@ -56,6 +56,6 @@ mod variable;
 pub use contents::{Contents, ContentsError, Found, GitRepository, Registry, Resource, Tip};
 pub use git::Git;
 pub use limits::Limits;
-pub use request_log::{Log, RequestLog};
+pub use request_log::{Log, RequestLog, Unanswered};
 pub use server::{Handle, Options, ServeError, Server};
 pub use tls::{Tls, TlsError};

@@ -9,8 +9,13 @@ use hyper::{Method, Request, StatusCode};
 
 use super::answer::{Answer, header, plain};
 use super::contents::{ContentsError, Resource, Tip};
+use super::request_log::Unanswered;
 
-use crate::model::GitAddress;
+use crate::model::{GitAddress, shortened};
+
+/// Why the mirror does not have all files of a registry, and where such files are.
+const NO_INDEX: &str =
+    "the mirror serves registry entries as upstream signed them, one per package; /pinned has the pinned index";
 
 /// An error response.
 #[derive(Clone)]
@@ -24,8 +29,8 @@ pub(super) struct Refusal {
     cause: Option<String>,
     /// The complete length, if a range is the problem.
     length: Option<u64>,
-    /// What the mirror could contain but does not.
-    pub(super) lacking: Option<String>,
+    /// What the client asked for in vain, unless the request itself is wrong.
+    pub(super) unanswered: Option<Unanswered>,
     /// Whether a retry may succeed, because the contents caused the error rather than the client.
     pub(super) is_of_contents: bool,
 }
@@ -33,7 +38,7 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn new(status: StatusCode, text: String) -> Self {
         let text = text.replace(char::is_control, " ");
-        Self { status, text, cause: None, length: None, allow: "GET, HEAD", lacking: None, is_of_contents: false }
+        Self { status, text, cause: None, length: None, allow: "GET, HEAD", unanswered: None, is_of_contents: false }
     }
 
     /// Creates an error response for a local failure. The cause is only logged.
@@ -52,39 +57,38 @@ impl Refusal {
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, text) }
     }
 
-    pub(super) fn missing(resource: Option<Resource>, tip: &Tip) -> Self {
-        let what = resource.as_ref().map(Resource::to_string).unwrap_or_default();
-        match resource {
+    /// Reports that the mirror lacks an item.
+    pub(super) fn missing(resource: Resource, tip: &Tip) -> Self {
+        let commit = tip.short();
+        let (text, is_lacking) = match resource {
             // Entries are served with upstream's signatures, so only upstream can sign a matching index.
-            Some(Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_)) => {
-                let text = format!(
-                    "{what} is not available: the mirror serves registry entries as upstream signed them, one per package; /pinned has the pinned index"
-                );
-                Self::new(StatusCode::NOT_FOUND, text)
+            Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => {
+                (format!("{resource} is not available: {NO_INDEX}"), false)
             }
-            Some(Resource::Pinned(..)) => {
-                let commit = tip.short();
-                let text = format!("{what} is not in the mirror at commit {commit}; run `git hexmirror index`");
-                Self { lacking: Some(what), ..Self::new(StatusCode::NOT_FOUND, text) }
+            Resource::Pinned(..) => {
+                (format!("{resource} is not in the mirror at commit {commit}; run `git hexmirror index`"), true)
             }
-            _ => Self::lacking(what, tip),
-        }
-    }
-
-    /// Reports that the mirror lacks something that an update could add.
-    pub(super) fn lacking(what: String, tip: &Tip) -> Self {
-        let text = format!("{what} is not in the mirror at commit {}; run `git hexmirror update`", tip.short());
-        Self { lacking: Some(what), ..Self::new(StatusCode::NOT_FOUND, text) }
+            _ => (format!("{resource} is not in the mirror at commit {commit}; run `git hexmirror update`"), true),
+        };
+        let unanswered = is_lacking.then_some(Unanswered::Resource(resource));
+        Self { unanswered, ..Self::new(StatusCode::NOT_FOUND, text) }
     }
 
     /// Reports that a git repository is not served: it is not in the mirror, or no lock pins it.
     pub(super) fn lacking_git(address: &GitAddress, tip: &Tip) -> Self {
-        let what = format!("the git repository {address}");
+        let unanswered = Unanswered::GitRepository(address.clone());
         let text = format!(
-            "{what} is not in the mirror at commit {}, or no lock pins it; run `git hexmirror update`",
+            "{unanswered} is not in the mirror at commit {}, or no lock pins it; run `git hexmirror update`",
             tip.short()
         );
-        Self { lacking: Some(what), ..Self::new(StatusCode::NOT_FOUND, text) }
+        Self { unanswered: Some(unanswered), ..Self::new(StatusCode::NOT_FOUND, text) }
+    }
+
+    /// Adds that the client asked for something at `path` that no mirror contains.
+    pub(super) fn of_path(self, path: &str) -> Self {
+        let not_served = || Unanswered::NotServed { path: shortened(path).into_owned(), reason: self.text.clone() };
+        let unanswered = self.unanswered.clone().or_else(|| (self.status == StatusCode::NOT_FOUND).then(not_served));
+        Self { unanswered, ..self }
     }
 
     pub(super) fn unsatisfiable(length: u64) -> Self {

@@ -1,8 +1,12 @@
 //! The log of answered requests.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use super::contents::Resource;
+use crate::model::GitAddress;
 
 /// Receives each entry of the request log. Must not block.
 pub type Log = Arc<dyn Fn(&RequestLog) + Send + Sync>;
@@ -26,6 +30,32 @@ pub struct RequestLog {
     /// For an error status, the response's text and its local cause. Otherwise, an error that occurred while the
     /// response was being sent.
     pub error: Option<String>,
-    /// A description of the requested item, if the mirror could contain it but does not.
-    pub lacking: Option<String>,
+    /// What the request asked for in vain.
+    pub unanswered: Option<Unanswered>,
+}
+
+/// What a request asked for in vain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswered {
+    /// An item that the mirror could contain but does not.
+    Resource(Resource),
+    /// A git repository that is not in the mirror, or that no lock pins.
+    GitRepository(GitAddress),
+    /// Something that no mirror contains.
+    NotServed {
+        /// The path, percent-encoded and shortened.
+        path: String,
+        /// The reason, and what to do instead.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resource(resource) => resource.fmt(f),
+            Self::GitRepository(address) => write!(f, "the git repository {address}"),
+            Self::NotServed { path, reason } => write!(f, "{path} ({reason})"),
+        }
+    }
 }

@@ -32,9 +32,9 @@ pub(super) enum RouteError {
         "the mirror does not have the installers of Hex and rebar3; unset HEX_MIRROR and HEX_BUILDS_URL to install them"
     )]
     Installer,
-    #[error("the mirror does not have documentation")]
+    #[error("the mirror does not have documentation; fetch it without the mirror, while online")]
     Docs,
-    #[error("the mirror does not have policies")]
+    #[error("the mirror does not have policies; unset HEX_POLICY, or run the command without the mirror, while online")]
     Policy,
     #[error("unknown path; see / for the paths that this server has")]
     Unknown,

@@ -41,7 +41,7 @@ impl Service {
         let begun = Instant::now();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let (mut answer, refused) = self.respond(peer, request).await;
-        let (error, lacking) = refused.map_or((None, None), |refusal| (Some(refusal.logged()), refusal.lacking));
+        let (error, unanswered) = refused.map_or((None, None), |refusal| (Some(refusal.logged()), refusal.unanswered));
         let logged = RequestLog {
             peer,
             method: method.to_string(),
@@ -50,7 +50,7 @@ impl Service {
             bytes: answer.body().size_hint().exact().unwrap_or(0),
             elapsed: begun.elapsed(),
             error,
-            lacking,
+            unanswered,
         };
         match answer.body_mut() {
             Either::Left(_) => log(&logged),
@@ -92,7 +92,7 @@ impl Service {
                 Some(asked) => self.repositories.answer(peer, request, asked).await,
                 None => {
                     check(&request)?;
-                    self.get(&request).await
+                    self.get(&request).await.map_err(|refusal| refusal.of_path(path))
                 }
             },
             RequestedHost::Mirrored(host) => match git::git_request(path, query, Some(host)) {
@@ -163,7 +163,7 @@ impl Service {
             }
             Route::Resources(resources) => {
                 let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
-                let first = resources.first().cloned();
+                let first = resources.first().cloned().expect("`Route::Resources` is never empty");
                 let found = self.cache.find(tip, path, resources).await;
                 match found.map_err(|error| Refusal::from_contents(&error, Some(tip)))? {
                     Some(item) => self.send(request, tip, &item).await,
@@ -178,10 +178,8 @@ impl Service {
     /// If the package does not exist upstream either, the response is 304. Hex interprets it as "nothing new" even if
     /// it knows no entry yet (`write_result/4` in its `registry/server.ex`), whereas it would show its user an error
     /// after 404.
-    async fn missing(&self, resource: Option<Resource>, tip: &Tip) -> Result<Answer, Refusal> {
-        if let Some(resource) = &resource
-            && self.cache.is_absent(tip, resource).await.map_err(|error| Refusal::from_contents(&error, Some(tip)))?
-        {
+    async fn missing(&self, resource: Resource, tip: &Tip) -> Result<Answer, Refusal> {
+        if self.cache.is_absent(tip, &resource).await.map_err(|error| Refusal::from_contents(&error, Some(tip)))? {
             let mut answer = Response::new(Either::Left(Full::default()));
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok(answer);

@@ -116,16 +116,41 @@ fn a_command_that_cannot_be_started_is_reported() {
 #[test]
 fn missing_items_are_reported_after_a_failure() {
     let stage = Stage::mirrored();
-    let asks = "git ls-remote -q $HEX_MIRROR/git/forge.test/x/y || true; exit $1";
-    let run = |code: &str| stage.run(&["run", "--", "sh", "-c", asks, "sh", code]);
-    let ran =
-        run("3").exits(3).says("items that the mirror lacks and no lock pins: the git repository forge.test/x/y;");
-    assert!(!ran.stderr.contains("pins: alpha"), "{ran:?}");
     stage.lock(&["alpha 1.1.0", "beta 0.3.0"]);
-    run("3").exits(3).says("the mirror lacks what mix.lock pins: alpha 1.1.0; run `git hexmirror update`");
-    let ran = run("0").ok();
-    assert!(!ran.stderr.contains("lacks"), "{ran:?}");
+    let lacks = "the mirror lacks what mix.lock pins: alpha 1.1.0; run `git hexmirror update`";
+    stage.run(&["run", "--", "sh", "-c", "exit 3"]).exits(3).says(lacks);
+    stage.run(&["run", "--", "true"]).ok().silent();
     let ran = stage.run(&["run", "-q", "--", "sh", "-c", "exit 3"]).exits(3).silent();
     assert_eq!(ran.stdout, "");
-    stage.run(&["-v", "run", "--", "sh", "-c", asks, "sh", "0"]).ok().says("GET /git/forge.test/x/y/info/refs");
+}
+
+/// Requests paths from the server of a `run` whose command then succeeds.
+fn requesting(stage: &Stage, paths: &[&str]) -> Ran {
+    let mut command = stage.command(&["run", "--", "sh", "-c", "echo $HEX_MIRROR; read line"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+    for path in paths {
+        crate::support::http::get(line.trim().trim_start_matches("http://"), path);
+    }
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"done\n").unwrap();
+    Ran::from(child.wait_with_output().unwrap()).ok()
+}
+
+#[test]
+fn requests_that_the_mirror_could_not_answer_are_named_even_if_the_command_succeeds() {
+    let stage = Stage::mirrored();
+    stage.lock(&["alpha 1.1.0", "beta 0.3.0"]);
+    let git = "/git/forge.test/x/y/info/refs?service=git-upload-pack";
+    let ran = requesting(&stage, &[git, "/tarballs/alpha-2.0.0.tar", git])
+        .says("no lock pins: alpha 2.0.0, the git repository forge.test/x/y; add them to the lock while online");
+    assert!(!ran.stderr.contains("pins: alpha 1.1.0"), "nothing asked for it: {ran:?}");
+    requesting(&stage, &["/tarballs/alpha-1.1.0.tar", "/docs/alpha-1.0.0.tar.gz", "/pinned/names"])
+        .says("the mirror lacks what mix.lock pins: alpha 1.1.0; run `git hexmirror update`\n")
+        .says("what no mirror has: /docs/alpha-1.0.0.tar.gz (the mirror does not have documentation; fetch it")
+        .says("that the pinned index lacks: names of the pinned index of hexpm; run `git hexmirror index`");
+    requesting(&stage, &["/packages/alpha", "/health", "/installs/hex-1.x.csv"]).silent();
+    let asks = "git ls-remote -q $HEX_MIRROR/git/forge.test/x/y";
+    stage.run(&["-v", "run", "--", "sh", "-c", asks]).exits(128).says("GET /git/forge.test/x/y/info/refs");
 }

@@ -49,6 +49,20 @@ fn serves_every_release_and_entry_as_published() {
 }
 
 #[test]
+fn what_the_mirror_lacks_is_named_once() {
+    let stage = Stage::mirrored();
+    let serving = serve(&stage);
+    for path in ["/tarballs/alpha-9.9.9.tar", "/docs/x-1.0.0.tar.gz", "/packages/alpha", "/tarballs/alpha-9.9.9.tar"] {
+        get(serving.authority(), path);
+    }
+    let ran = serving.stop("TERM").ok();
+    let named = |text: &str| ran.stderr.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(named("alpha 9.9.9 is not in the mirror at commit "), 1, "{ran:?}");
+    assert_eq!(named("/docs/x-1.0.0.tar.gz (the mirror does not have documentation; fetch it without"), 1, "{ran:?}");
+    assert_eq!(ran.stderr.lines().count(), 3, "{ran:?}");
+}
+
+#[test]
 fn a_retirement_reaches_the_client() {
     let stage = Stage::mirrored();
     let serving = serve(&stage);

@@ -1,7 +1,6 @@
 //! `run`
 
-use git_hexmirror::ops::{self, FailedRequests, Failure, OpError, Project};
-use git_hexmirror::plan::Comparison;
+use git_hexmirror::ops::{self, Explanation, Failure, OpError};
 
 use super::serve;
 use super::status::not_mirrored_line;
@@ -11,14 +10,15 @@ use crate::report;
 use crate::session::Session;
 
 /// How many items a message names before it only counts the rest.
-const SHOWN: usize = 5;
+const SHOWN: usize = 20;
 
 /// Run a command that uses the mirror: `git hexmirror run -- mix deps.get`
 ///
 /// Starts a server on a free loopback port, sets the environment variables that point Hex clients and git at it, runs the
 /// command, and exits with the command's exit code. Exits with 127 if the command does not exist, with 126 if it cannot be
-/// executed, and with 2 or 5 if there is no mirror to serve. Several instances may run at the same time. If the command fails,
-/// prints what the mirror lacks. With --verbose, logs each request.
+/// executed, and with 2 or 5 if there is no mirror to serve. Several instances may run at the same time. Afterwards, names every
+/// request that the mirror could not answer, with what would fix it, because some clients ignore such failures. With --verbose,
+/// logs each request.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Command to run, with its arguments
@@ -31,8 +31,9 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let Some((program, arguments)) = arguments.command.split_first() else { return Ok(2) };
     match ops::run_command(&project, program, arguments, serve::request_log(&session.output)) {
         Ok(finished) => {
-            if finished.status.code().is_some_and(|code| code != 0) {
-                explain(&session.output, &project, finished.failed);
+            let has_failed = finished.status.code().is_some_and(|code| code != 0);
+            if let Some(explanation) = ops::explain(&project, finished.failed, has_failed) {
+                explain(&session.output, &explanation);
             }
             Ok(exit_code(finished.status))
         }
@@ -46,27 +47,28 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
 }
 
-/// Prints what the mirror lacks and the server's errors after a command has failed. These may be the reason, and clients only
-/// report the response that they received.
-fn explain(output: &Output, project: &Project, failed: FailedRequests) {
-    if !failed.errors.is_empty() {
-        output.say(format!("git-hexmirror: the server had errors: {}", listed(&Vec::from_iter(failed.errors))));
-    }
-    let status = ops::status(project, true).ok();
-    let locks = status.as_ref().map_or_else(String::new, |status| status.locks.join(", "));
-    let comparison = status.and_then(|status| status.comparison);
-    let pinned = comparison.as_ref().map(Comparison::lacking).unwrap_or_default();
-    if !pinned.is_empty() {
-        let lacks = listed(&pinned);
-        output.say(format!("git-hexmirror: the mirror lacks what {locks} pins: {lacks}; run `git hexmirror update`"));
-    } else if !failed.lacking.is_empty() {
-        let asked = listed(&Vec::from_iter(failed.lacking));
-        output.say(format!(
-            "git-hexmirror: the command requested items that the mirror lacks and no lock pins: {asked}; \
+/// Prints the requests that failed, with what would fix them. Clients only report the response that they received, if at all.
+fn explain(output: &Output, explanation: &Explanation) {
+    let Explanation { errors, locks, pinned, unpinned, unindexed, not_served, comparison } = explanation;
+    let locks = locks.join(", ");
+    let say = |items: &[String], text: &dyn Fn(String) -> String| {
+        if !items.is_empty() {
+            output.say(format!("git-hexmirror: {}", text(listed(items))));
+        }
+    };
+    say(errors, &|errors| format!("the server had errors: {errors}"));
+    say(pinned, &|lacks| format!("the mirror lacks what {locks} pins: {lacks}; run `git hexmirror update`"));
+    say(unpinned, &|asked| {
+        format!(
+            "the command requested items that the mirror lacks and no lock pins: {asked}; \
              add them to the lock while online, then run `git hexmirror update`"
-        ));
-    }
-    if let Some(not_mirrored) = comparison.as_ref().and_then(not_mirrored_line) {
+        )
+    });
+    say(unindexed, &|asked| {
+        format!("the command requested files that the pinned index lacks: {asked}; run `git hexmirror index`")
+    });
+    say(not_served, &|asked| format!("the command requested what no mirror has: {asked}"));
+    if let Some(not_mirrored) = not_mirrored_line(comparison) {
         output.say(format!("git-hexmirror: {not_mirrored}"));
     }
 }

@@ -1,11 +1,12 @@
 //! `serve`
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use git_hexmirror::ops::{self, MirrorContents, OpError, Project};
-use git_hexmirror::serve::{Log, Options, Registry, RequestLog, Server, Tls};
+use git_hexmirror::serve::{Log, Options, Registry, RequestLog, Server, Tls, Unanswered};
 
 use clap::ValueEnum;
 
@@ -13,12 +14,15 @@ use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, CHANGED, DIM, Output, Text, styled};
 use crate::session::Session;
 
+/// How many failed requests a server names.
+const MAX_NAMED: usize = 1000;
+
 /// Serve the mirror to mix, rebar3, git and other clients
 ///
 /// Serves Hex packages, and git repositories under /git/HOST/PATH.git, read-only. Each request sees the current state of the
 /// branch. For git repositories, only the revisions that the project's locks pin are visible, or all revisions if the project has
-/// no lock. The first line on standard output is the server's URL. Stops on SIGINT and SIGTERM. With --verbose, logs each
-/// request.
+/// no lock. The first line on standard output is the server's URL. Stops on SIGINT and SIGTERM. Names what the mirror could not
+/// answer, once, with what would fix it. With --verbose, logs each request.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Address to listen on; port 0 selects a free port
@@ -78,7 +82,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let output = session.output;
     let options = Options {
         cache_bytes: u64::from(arguments.cache) << 20,
-        log: request_log(&output),
+        log: request_log(&output).or_else(|| Some(failure_log(&output))),
         git: ops::system_git(&project),
         tls: tls(session, &project, arguments)?,
         registry,
@@ -134,6 +138,30 @@ fn names(arguments: &Arguments) -> Vec<String> {
 pub fn request_log(output: &Output) -> Option<Log> {
     let output = *output;
     output.verbose.then(|| Arc::new(move |request: &RequestLog| log(&output, request)) as Log)
+}
+
+/// Returns a function that prints each request that the server could not answer, once.
+fn failure_log(output: &Output) -> Log {
+    let (output, named) = (*output, Mutex::new(HashSet::new()));
+    Arc::new(move |request: &RequestLog| {
+        let Some(line) = failure(request) else { return };
+        let mut named = named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.len() < MAX_NAMED && named.insert(line.clone()) {
+            output.say(line);
+            if named.len() == MAX_NAMED {
+                output.say("further requests that fail are not named; run with --verbose to log all of them");
+            }
+        }
+    })
+}
+
+/// Describes a request that the server could not answer, with what would fix it.
+fn failure(request: &RequestLog) -> Option<String> {
+    match &request.unanswered {
+        Some(other @ Unanswered::NotServed { .. }) => Some(other.to_string()),
+        Some(_) => request.error.clone(),
+        None => request.error.clone().filter(|_| request.status >= 500),
+    }
 }
 
 fn log(output: &Output, request: &RequestLog) {
