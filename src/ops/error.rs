@@ -342,6 +342,9 @@ pub enum OpError {
         #[source]
         source: io::Error,
     },
+    /// `shell` runs inside of `shell`.
+    #[error("this shell uses the mirror already")]
+    NestedShell,
     /// The sample project of `demo` cannot be created, or one of its commands failed.
     #[error("the demonstration failed: {problem}")]
     Sample {

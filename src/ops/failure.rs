@@ -67,7 +67,8 @@ fn class(error: &OpError) -> Failure {
         | OpError::OtherIndexKey { .. }
         | OpError::NoRemote
         | OpError::SharedHooks { .. }
-        | OpError::Run { .. } => Failure::Usage,
+        | OpError::Run { .. }
+        | OpError::NestedShell => Failure::Usage,
         OpError::NotListed { .. } | OpError::RemoteLacks { .. } | OpError::RemoteKeptMoving { .. } => Failure::Network,
         OpError::PrivateKeyInMirror { .. }
         | OpError::Entry { .. }

@@ -1,11 +1,16 @@
 //! Runs a command together with a server for the project's mirror.
 
+use std::fs;
 use std::process::{Command, ExitStatus};
 
+use super::prompt::Kind;
 use super::unanswered::{FailedRequests, SharedFailedRequests};
 use super::{OpError, Project, Result, access, served_mirror, start_server};
 use crate::serve::environment::Variable;
-use crate::serve::{Log, Options};
+use crate::serve::{Handle, Log, Options};
+
+/// The variable that is set in a shell of [`run_shell`].
+const SHELL: &str = "HEXMIRROR_SHELL";
 
 /// The result of a command.
 #[derive(Debug)]
@@ -16,34 +21,90 @@ pub struct Finished {
     pub failed: FailedRequests,
 }
 
-/// Runs `command` in the current directory while a server for the project's mirror listens on a free loopback port.
-/// Environment variables direct Hex and git clients to the server. Returns the command's result. `log` receives each
+/// Runs a program in the current directory while a server for the project's mirror listens on a free loopback port.
+/// Environment variables direct Hex and git clients to the server. Returns the program's result. `log` receives each
 /// request that the server answers.
 ///
-/// Termination signals are forwarded to the command, which decides how to handle them.
+/// Termination signals are forwarded to the program, which decides how to handle them.
 ///
 /// # Errors
-/// Fails if there is no mirror, the server cannot listen, or the command cannot be started.
+/// Fails if there is no mirror, the server cannot listen, or the program cannot be started.
 pub fn run_command(project: &Project, program: &str, arguments: &[String], log: Option<Log>) -> Result<Finished> {
-    served_mirror(project)?;
-    let failed = SharedFailedRequests::default();
-    let options = Options { log: Some(failed.noting(log)), ..Options::default() };
-    let server = start_server(project, "127.0.0.1:0", options)?;
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(project.directory());
-    let access = access(project, &server.base_url(), None, true)?;
-    for Variable { name, value } in project.environment.directed_to(&access) {
-        match value {
-            Some(value) => command.env(&*name, value),
-            None => command.env_remove(&*name),
-        };
+    let serving = Serving::start(project, log)?;
+    let mut command = serving.command(project, program);
+    command.args(arguments);
+    serving.run(project, command)
+}
+
+/// Runs the user's shell as [`run_command`] runs a program. `starting` is called just before with the shell, and with
+/// whether its prompt has a mark.
+///
+/// # Errors
+/// Fails as [`run_command`] does, or if it runs in such a shell already.
+pub fn run_shell(project: &Project, log: Option<Log>, starting: impl FnOnce(&str, bool)) -> Result<Finished> {
+    let environment = &project.environment;
+    if environment.get(SHELL).is_some() {
+        return Err(OpError::NestedShell);
     }
-    let runtime = crate::runtime::current_thread();
-    let runtime = runtime.map_err(OpError::machine("run a command in", project.directory()))?;
-    let not_run = |source| OpError::Run { program: program.to_owned(), source };
-    let status = runtime.block_on(wait(command)).map_err(not_run)?;
-    server.stop()?;
-    Ok(Finished { status, failed: failed.take() })
+    let program = environment.get("SHELL").unwrap_or_else(|| "/bin/sh".into());
+    let serving = Serving::start(project, log)?;
+    let mut command = serving.command(project, &program);
+    command.env(SHELL, "1");
+    let folder = tempfile::Builder::new().prefix("git-hexmirror-").tempdir();
+    let folder = folder.map_err(OpError::machine("create a temporary folder in", "the folder for temporary files"))?;
+    let kind = Kind::of(&program);
+    if let Some(kind) = kind {
+        let start = kind.start(folder.path(), &serving.variables, |name| environment.get(name));
+        for (name, content) in start.files {
+            let path = folder.path().join(name);
+            fs::write(&path, content).map_err(OpError::machine("write", &path))?;
+        }
+        command.args(start.arguments).envs(start.variables);
+    }
+    starting(&program, kind.is_some());
+    serving.run(project, command)
+}
+
+/// A server for one command.
+struct Serving {
+    server: Handle,
+    failed: SharedFailedRequests,
+    /// The changes to the environment that direct clients to the server.
+    variables: Vec<Variable>,
+}
+
+impl Serving {
+    fn start(project: &Project, log: Option<Log>) -> Result<Self> {
+        served_mirror(project)?;
+        let failed = SharedFailedRequests::default();
+        let options = Options { log: Some(failed.noting(log)), ..Options::default() };
+        let server = start_server(project, "127.0.0.1:0", options)?;
+        let access = access(project, &server.base_url(), None, true)?;
+        Ok(Self { server, failed, variables: project.environment.directed_to(&access) })
+    }
+
+    /// Prepares a program that uses the server.
+    fn command(&self, project: &Project, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(project.directory());
+        for Variable { name, value } in &self.variables {
+            match value {
+                Some(value) => command.env(&**name, value),
+                None => command.env_remove(&**name),
+            };
+        }
+        command
+    }
+
+    /// Runs a program and stops the server.
+    fn run(self, project: &Project, command: Command) -> Result<Finished> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let runtime = crate::runtime::current_thread();
+        let runtime = runtime.map_err(OpError::machine("run a command in", project.directory()))?;
+        let status = runtime.block_on(wait(command)).map_err(|source| OpError::Run { program, source })?;
+        self.server.stop()?;
+        Ok(Finished { status, failed: self.failed.take() })
+    }
 }
 
 #[cfg(unix)]

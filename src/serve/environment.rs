@@ -101,6 +101,8 @@ pub fn base_url(text: &str) -> Result<String, BaseUrlError> {
 pub enum Format {
     /// `export NAME='value'` and `unset NAME`, for `eval "$(…)"` in a POSIX shell.
     Shell,
+    /// `set -gx NAME 'value'` and `set -e NAME`, for `… | source` in fish.
+    Fish,
     /// `NAME="value"`, for dotenv readers. The format cannot unset variables, so those become comments.
     Dotenv,
     /// `NAME=value` without quotes, for `docker run --env-file`, which treats quotes as part of the value. Variables to
@@ -124,6 +126,8 @@ pub fn format(variables: &[Variable], format: Format) -> String {
         let written = match (format, value) {
             (Format::Shell, Some(value)) => writeln!(text, "export {name}={}", shell_quoted(value)),
             (Format::Shell, None) => writeln!(text, "unset {name}"),
+            (Format::Fish, Some(value)) => writeln!(text, "set -gx {name} {}", fish_quoted(value)),
+            (Format::Fish, None) => writeln!(text, "set -e {name}"),
             (Format::Dotenv, Some(value)) => writeln!(text, "{name}={}", dotenv_quoted(value)),
             (Format::Dotenv, None) => writeln!(text, "# {name} must not be set"),
             (Format::Docker | Format::Github, Some(value)) => writeln!(text, "{name}={value}"),
@@ -144,6 +148,11 @@ fn json(variables: &[Variable]) -> String {
 /// Within single quotes, the shell treats every character except the single quote literally.
 fn shell_quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// Within single quotes, fish treats every character except the single quote and the backslash literally.
+fn fish_quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
 /// Within double quotes, dotenv readers expand `$NAME` and backslashes.
@@ -242,6 +251,10 @@ mod tests {
         for line_format in [Format::Docker, Format::Github] {
             assert_eq!(format(&awkward(), line_format), "HEX_MIRROR=it's \"$HOME\" `id` \\ a#b\n");
         }
+        assert_eq!(
+            format(&awkward(), Format::Fish),
+            "set -gx HEX_MIRROR 'it\\'s \"$HOME\" `id` \\\\ a#b'\nset -e HEX_TRUSTED_MIRROR\n"
+        );
         let read: Value = serde_json::from_str(&format(&awkward(), Format::Json)).unwrap();
         assert_eq!(read["HEX_MIRROR"], "it's \"$HOME\" `id` \\ a#b");
         assert_eq!(read["HEX_TRUSTED_MIRROR"], Value::Null);

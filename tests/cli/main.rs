@@ -20,6 +20,7 @@ mod refresh;
 mod run;
 mod serve;
 mod settings;
+mod shell;
 mod source;
 mod terminal;
 mod text;

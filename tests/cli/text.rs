@@ -33,9 +33,10 @@ fn the_help() {
     let stage = Stage::new();
     insta::assert_snapshot!("help", stage.run(&["--help"]).ok().stdout);
     insta::assert_snapshot!("help-short", stage.run(&["-h"]).ok().stdout);
-    for command in
-        ["init", "update", "status", "diff", "verify", "list", "lock", "serve", "run", "env", "trust", "demo", "man"]
-    {
+    for command in [
+        "init", "update", "status", "diff", "verify", "list", "lock", "serve", "run", "shell", "env", "trust", "demo",
+        "man",
+    ] {
         insta::assert_snapshot!(format!("help-{command}"), stage.run(&[command, "-h"]).ok().stdout);
     }
 }

@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     compact, completions, demo, diff, env, hook, hooks, index, init, list, lock, man, prune, pull, push, run, serve,
-    status, trust, update, verify,
+    shell, status, trust, update, verify,
 };
 use crate::options::Global;
 use crate::outcome::Outcome;
@@ -64,6 +64,7 @@ enum Command {
     Lock(lock::Arguments),
     Serve(serve::Arguments),
     Run(run::Arguments),
+    Shell(shell::Arguments),
     Env(env::Arguments),
     Push(push::Arguments),
     Pull(pull::Arguments),
@@ -116,6 +117,7 @@ pub fn run() -> ExitCode {
         Command::Lock(arguments) => lock::run(&session, arguments),
         Command::Serve(arguments) => serve::run(&session, arguments),
         Command::Run(arguments) => run::run(&session, arguments),
+        Command::Shell(arguments) => shell::run(&session, arguments),
         Command::Env(arguments) => env::run(&session, arguments),
         Command::Push(arguments) => push::run(&session, arguments),
         Command::Pull(arguments) => pull::run(&session, arguments),

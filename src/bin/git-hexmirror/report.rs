@@ -285,6 +285,7 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::TwoTarballs { .. } => {
             "nothing was changed; run `git hexmirror update --refresh` to fetch the registry entry that says which one is right"
         }
+        OpError::NestedShell => "`exit` leaves it",
         OpError::SharedHooks { .. } => {
             "set a hooks folder for this repository (git config core.hooksPath .githooks), then run `git hexmirror hooks install`"
         }

@@ -46,6 +46,8 @@ pub struct Arguments {
 enum Shape {
     /// export NAME='value', for eval in a POSIX shell
     Shell,
+    /// set -gx NAME 'value', for `git hexmirror env --format fish | source`
+    Fish,
     /// NAME="value", for dotenv readers
     Dotenv,
     /// NAME=value, for docker run --env-file
@@ -96,6 +98,7 @@ fn format(arguments: &Arguments) -> Option<Format> {
     match arguments.format {
         _ if arguments.json.json => Some(Format::Json),
         Shape::Shell => Some(Format::Shell),
+        Shape::Fish => Some(Format::Fish),
         Shape::Dotenv => Some(Format::Dotenv),
         Shape::Docker => Some(Format::Docker),
         Shape::Github => Some(Format::Github),
@@ -133,7 +136,7 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
 
 /// Returns whether a shell evaluates the output. Other formats are for files.
 fn is_evaluated(arguments: &Arguments) -> bool {
-    format(arguments) == Some(Format::Shell)
+    matches!(format(arguments), Some(Format::Shell | Format::Fish))
 }
 
 /// Returns the absolute path of a file that must exist.

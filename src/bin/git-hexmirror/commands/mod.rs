@@ -17,6 +17,7 @@ pub mod pull;
 pub mod push;
 pub mod run;
 pub mod serve;
+pub mod shell;
 pub mod status;
 pub mod trust;
 pub mod update;

@@ -32,24 +32,31 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     match ops::run_command(&project, program, arguments, serve::request_log(&session.output)) {
         Ok(finished) => {
             let has_failed = finished.status.code().is_some_and(|code| code != 0);
-            if let Some(explanation) = ops::explain(&project, finished.failed, has_failed) {
-                explain(&session.output, &explanation);
-            }
+            explain(&session.output, ops::explain(&project, finished.failed, has_failed));
             Ok(exit_code(finished.status))
         }
-        // The exit codes of shells. If this machine caused the error, the exit code says so instead.
-        Err(error @ OpError::Run { .. }) if error.failure() == Failure::Usage => {
-            let code = not_run(&error);
-            report::report(session, &error.into());
-            Ok(code)
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => not_run(session, error),
     }
 }
 
+/// Reports why a program was not run, and returns the exit code.
+pub fn not_run(session: &Session, error: OpError) -> Outcome {
+    // The exit codes of `env`, `timeout` and shells. If this machine caused the error, the exit code says so instead.
+    let code = match &error {
+        OpError::Run { source, .. } if error.failure() == Failure::Usage => match source.kind() {
+            std::io::ErrorKind::NotFound => 127,
+            _ => 126,
+        },
+        _ => return Err(error.into()),
+    };
+    report::report(session, &error.into());
+    Ok(code)
+}
+
 /// Prints the requests that failed, with what would fix them. Clients only report the response that they received, if at all.
-fn explain(output: &Output, explanation: &Explanation) {
-    let Explanation { errors, locks, pinned, unpinned, unindexed, not_served, comparison } = explanation;
+pub fn explain(output: &Output, explanation: Option<Explanation>) {
+    let Some(explanation) = explanation else { return };
+    let Explanation { errors, locks, pinned, unpinned, unindexed, not_served, comparison } = &explanation;
     let locks = locks.join(", ");
     let say = |items: &[String], text: &dyn Fn(String) -> String| {
         if !items.is_empty() {
@@ -79,14 +86,6 @@ fn listed(names: &[String]) -> String {
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
-    }
-}
-
-/// Returns the exit code of `env`, `timeout` and shells: 127 if the command does not exist, 126 if it cannot be executed.
-fn not_run(error: &OpError) -> u8 {
-    match error {
-        OpError::Run { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 127,
-        _ => 126,
     }
 }
 

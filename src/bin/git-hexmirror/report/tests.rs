@@ -86,6 +86,7 @@ fn op_errors() -> Vec<OpError> {
         RemoteHasMore { remote: remote(), branch: branch() },
         SharedHooks { folder: path() },
         Run { program: "mix".into(), source: io_error() },
+        NestedShell,
         Sample { problem: "PROBLEM".into() },
         Machine { action: "create a temporary folder in", path: path(), source: io_error() },
     ]

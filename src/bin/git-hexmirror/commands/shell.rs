@@ -1,0 +1,35 @@
+//! `shell`
+
+use git_hexmirror::ops;
+
+use super::{run, serve};
+use crate::outcome::Outcome;
+use crate::session::Session;
+
+/// Start your shell with the mirror in use; `exit` leaves it
+///
+/// Starts $SHELL, or /bin/sh, as `git hexmirror run` starts a command: Hex clients and git in it use a server for the mirror, which
+/// stops with the shell. The prompt of bash, zsh, fish and POSIX shells begins with "(hexmirror)". Your startup files are read as
+/// usual; variables in them that point clients elsewhere have no effect. Commands of this program, such as `update`, still ask
+/// upstream. Exits with the exit code of the shell, and names every request that the mirror could not answer.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {}
+
+pub fn run(session: &Session, _: &Arguments) -> Outcome {
+    let project = session.project()?;
+    let output = &session.output;
+    let starting = |shell: &str, is_marked: bool| {
+        output.say(format!("mix, rebar3 and git use {} in this shell; `exit` leaves it", project.branch));
+        if !is_marked {
+            output.say(format!("the prompt has no mark: {shell} is not a shell that this program knows"));
+        }
+    };
+    match ops::run_shell(&project, serve::request_log(output), starting) {
+        Ok(finished) => {
+            // A shell exits with the status of its last command, which says nothing about the others.
+            run::explain(output, ops::explain(&project, finished.failed, false));
+            Ok(run::exit_code(finished.status))
+        }
+        Err(error) => run::not_run(session, error),
+    }
+}
