@@ -20,6 +20,7 @@ mod fixed;
 mod objects;
 mod others;
 mod pack;
+mod pipes;
 mod process;
 mod scratch;
 mod show;

@@ -2,16 +2,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::complaint::{local_fault, readable};
 use super::fixed::{FIXED, FIXED_IN_PROJECT, REMOVED};
 use super::others::{self, SettingsForOthers};
+use super::pipes::{Pipes, serve_pipes};
 use super::{GitError, Result};
 use crate::model::Secrets;
 
@@ -329,8 +329,8 @@ impl<'a> Run<'a> {
         let (stdin, Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
             return Err(self.broken(io::Error::other("its output cannot be read")));
         };
-        let threads = start_threads((stdin, bytes), stdout, stderr);
-        let Threads { writer, reader, arriving } = threads.map_err(|source| {
+        let pipes = serve_pipes((stdin, bytes), stdout, stderr, MAX_STDOUT);
+        let Pipes { writer, reader, arriving } = pipes.map_err(|source| {
             // Without its threads, git might block on its pipes forever.
             let _ = child.kill();
             let _ = child.wait();
@@ -422,43 +422,6 @@ impl<'a> Run<'a> {
         }
         child.wait().map(|status| (status, said)).map_err(|source| self.broken(source))
     }
-}
-
-/// The threads and channels that serve a process's pipes.
-struct Threads {
-    /// `None` if there is nothing to write.
-    writer: Option<JoinHandle<()>>,
-    reader: JoinHandle<io::Result<Vec<u8>>>,
-    /// The standard error, in chunks.
-    arriving: Receiver<Vec<u8>>,
-}
-
-fn start_threads(
-    (stdin, bytes): (Option<ChildStdin>, Vec<u8>),
-    stdout: ChildStdout,
-    mut stderr: ChildStderr,
-) -> io::Result<Threads> {
-    let start = || thread::Builder::new().name("git".into());
-    let writer = match stdin.filter(|_| !bytes.is_empty()) {
-        // A write error is ignored, because git may legitimately exit without reading its input.
-        Some(mut stdin) => Some(start().spawn(move || drop(stdin.write_all(&bytes)))?),
-        None => None,
-    };
-    let reader = start().spawn(move || {
-        let mut output = Vec::new();
-        stdout.take(MAX_STDOUT + 1).read_to_end(&mut output).map(|_| output)
-    })?;
-    let (pieces, arriving) = mpsc::channel();
-    // This thread ends at the latest with the last process that holds the other end of the pipe.
-    start().spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = stderr.read(&mut buffer) {
-            if pieces.send(buffer[..count].to_owned()).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(Threads { writer, reader, arriving })
 }
 
 /// Describes the signal that ended a process, if there was one. Signals come from resource limits of this machine or

@@ -31,6 +31,7 @@ mod fault;
 mod fingerprint;
 mod git_address;
 mod git_name;
+mod git_url;
 mod hex_digits;
 mod index_file;
 mod manifest;
@@ -52,8 +53,9 @@ pub use checksum::{ChecksumError, EntryChecksum, IndexSource, InnerChecksum, Out
 pub use count::count;
 pub use fault::{is_local, is_local_complaint, local_cause};
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use git_address::{GitAddress, GitAddressError, GitUrl};
+pub use git_address::{GitAddress, GitAddressError};
 pub use git_name::{GitName, GitNameError, Revision};
+pub use git_url::GitUrl;
 pub use hex_digits::hex_digits;
 pub use index_file::IndexFile;
 pub use manifest::{Manifest, ManifestError, Storage, StoredEntry, StoredRelease};

@@ -27,6 +27,7 @@
 
 mod access;
 mod answer;
+mod authority;
 mod byte_cache;
 mod conditional;
 mod connection;

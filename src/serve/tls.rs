@@ -16,30 +16,16 @@ use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, NameConstraints,
-};
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::CryptoProvider;
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::authority::{Authority, OWN_NAMES, provider};
 use crate::file_lock;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The validity period of the authority and of a server's certificate.
-const VALID: Duration = DAY.saturating_mul(365);
-/// An authority with a shorter remaining validity is replaced, so that a server can run at least this long.
-const RENEWED_BEFORE: Duration = DAY.saturating_mul(90);
 /// The maximum size of a certificate or key file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// The names in every certificate.
-const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 const AUTHORITY: &str = "ca.pem";
 const INTERMEDIATE: &str = "intermediate.pem";
 const AUTHORITY_KEY: &str = "ca-key.pem";
@@ -117,14 +103,14 @@ impl Tls {
         let lock = folder.join("lock");
         let locked = file_lock::open(&lock).map_err(io("lock", &lock))?;
         locked.lock().map_err(io("lock", &lock))?;
-        let (authority, provider) = (folder.join(AUTHORITY), provider());
+        let authority = folder.join(AUTHORITY);
         let constrained_to = all.join("\n") + "\n";
-        if let Some(config) = read(folder, &constrained_to).and_then(|pair| chain(&pair, &all, &provider).ok()) {
+        if let Some(config) = read(folder, &constrained_to).and_then(|pair| issued(&pair, &all).ok()) {
             return Ok(Self { config, authority: Some(authority), is_renewed: false });
         }
         let is_renewed = authority.exists();
-        let pair = make_authority(&all).map_err(certificate)?;
-        let config = chain(&pair, &all, &provider)?;
+        let pair = Authority::for_names(&all).map_err(certificate)?;
+        let config = issued(&pair, &all)?;
         // Write the certificate last: if it does not match the key and the names, the next start creates the authority
         // again.
         let files = [
@@ -162,7 +148,7 @@ impl Tls {
             return Err(unusable(certificate, &"it has no certificate in PEM form"));
         }
         let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| unusable(key, &error))?;
-        let config = server_config(chain, private, &provider()).map_err(|error| unusable(certificate, &error))?;
+        let config = server_config(chain, private).map_err(|error| unusable(certificate, &error))?;
         Ok(Self { config, authority: None, is_renewed: false })
     }
 
@@ -181,17 +167,6 @@ impl Tls {
     pub fn authority_in(folder: &Path) -> PathBuf {
         folder.join(AUTHORITY)
     }
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}
-
-/// The certificates of an authority and the key of the intermediate one, all as PEM.
-struct Authority {
-    root: String,
-    intermediate: String,
-    key: String,
 }
 
 /// Reads the authority in a folder, if it is constrained to these names and no other user can read its key.
@@ -218,98 +193,17 @@ fn certificate(source: impl Into<Box<dyn Error + Send + Sync>>) -> TlsError {
     TlsError::Certificate { source: source.into() }
 }
 
-/// Returns the parameters of an authority that permits `below` further authorities in a chain below it.
-fn authority_params(below: u8) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    let name = if below == 0 { "git-hexmirror server authority" } else { "git-hexmirror on this machine" };
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    set_validity(&mut params);
-    params
-}
-
-/// Returns the name constraint for a name.
-fn subtree(name: &str) -> GeneralSubtree {
-    match name.parse::<IpAddr>() {
-        Ok(address) => {
-            let bits = if address.is_ipv4() { 32 } else { 128 };
-            GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, bits))
-        }
-        Err(_) => GeneralSubtree::DnsName(name.strip_prefix("*.").unwrap_or(name).to_owned()),
-    }
-}
-
-/// Sets the validity period. The period begins one day ago, because clocks differ.
-fn set_validity(params: &mut CertificateParams) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = epoch + now.saturating_sub(DAY);
-    params.not_after = epoch + (now + VALID).saturating_sub(DAY);
-}
-
-/// Creates an authority that is constrained to these names. They must include both names and IP addresses: a kind
-/// without any constraint would be permitted without limits.
-fn make_authority(names: &[String]) -> Result<Authority, rcgen::Error> {
-    let constrained = |below| {
-        let mut params = authority_params(below);
-        let subtrees = names.iter().map(|name| subtree(name));
-        // Erlang fails at a certificate with addresses below a constraint on addresses (`match_name` in its `pubkey_cert.erl`
-        // knows no such names). The root's constrain everybody else.
-        let fits = |subtree: &GeneralSubtree| below > 0 || matches!(subtree, GeneralSubtree::DnsName(_));
-        let permitted_subtrees = subtrees.filter(fits).collect();
-        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
-        params.use_authority_key_identifier_extension = below == 0;
-        params
-    };
-    let (root_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
-    let root = constrained(1).self_signed(&root_key)?.pem();
-    let intermediate = constrained(0).signed_by(&key, &Issuer::new(authority_params(1), root_key))?.pem();
-    Ok(Authority { root, intermediate, key: key.serialize_pem() })
-}
-
-/// Issues a server's certificate and verifies it as clients will.
-fn chain(
-    authority: &Authority,
-    names: &[String],
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<ServerConfig>, TlsError> {
-    let issuer = Issuer::new(authority_params(0), KeyPair::from_pem(&authority.key).map_err(certificate)?);
-    let key = KeyPair::generate().map_err(certificate)?;
-    let mut params = CertificateParams::new(names).map_err(certificate)?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "git-hexmirror");
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.use_authority_key_identifier_extension = true;
-    set_validity(&mut params);
-    let own = params.signed_by(&key, &issuer).map_err(certificate)?.der().clone();
-    let read =
-        |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| certificate(error.to_string()));
-    let (root, intermediate) = (read(&authority.root)?, read(&authority.intermediate)?);
-
-    let mut roots = RootCertStore::empty();
-    roots.add(root).map_err(certificate)?;
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    let verifier = verifier.build().map_err(certificate)?;
-    let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + RENEWED_BEFORE;
-    let localhost = ServerName::try_from(OWN_NAMES[0]).map_err(certificate)?;
-    let below = [intermediate.clone()];
-    verifier
-        .verify_server_cert(&own, &below, &localhost, &[], UnixTime::since_unix_epoch(soon))
-        .map_err(certificate)?;
-
-    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(certificate)?;
-    server_config(vec![own, intermediate], key, provider).map_err(certificate)
+/// Issues a server's certificate and returns the configuration that uses it.
+fn issued(authority: &Authority, names: &[String]) -> Result<Arc<ServerConfig>, TlsError> {
+    let (chain, key) = authority.server_certificate(names).map_err(certificate)?;
+    server_config(chain, key).map_err(certificate)
 }
 
 fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let config = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let mut config = config.with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
@@ -370,41 +264,12 @@ mod tests {
         }
         // A key that does not belong to the certificate.
         let before = authority(&folder, &[]).0;
-        fs::write(folder.join(AUTHORITY_KEY), make_authority(&[]).unwrap().key).unwrap();
+        fs::write(folder.join(AUTHORITY_KEY), Authority::for_names(&[]).unwrap().key).unwrap();
         assert_ne!(authority(&folder, &[]).0, before);
         // Authorities of older versions had no constraints.
         let before = authority(&folder, &[]).0;
         fs::remove_file(folder.join(NAMES)).unwrap();
         assert_ne!(authority(&folder, &[]).0, before);
-    }
-
-    /// Issues a certificate for a name with the key of an authority that is constrained to other names, and returns
-    /// whether it passes verification.
-    fn is_trusted(authority: &Authority, name: &str) -> bool {
-        let provider = provider();
-        let issuer = Issuer::new(authority_params(0), KeyPair::from_pem(&authority.key).unwrap());
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let own = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().clone();
-        let mut roots = RootCertStore::empty();
-        let read = |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).unwrap();
-        roots.add(read(&authority.root)).unwrap();
-        let below = [read(&authority.intermediate)];
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        verifier.verify_server_cert(&own, &below, &name, &[], UnixTime::now()).is_ok()
-    }
-
-    #[test]
-    fn the_authority_certifies_no_other_name() {
-        let names = ["localhost", "127.0.0.1", "::1", "github.com", "*.example.org", "10.0.0.1"].map(str::to_owned);
-        let authority = make_authority(&names).unwrap();
-        for name in ["localhost", "127.0.0.1", "::1", "github.com", "hex.example.org", "10.0.0.1"] {
-            assert!(is_trusted(&authority, name), "{name}");
-        }
-        for name in ["repo.hex.pm", "example.com", "notgithub.com", "10.0.0.2", "127.0.0.2", "::2", "org"] {
-            assert!(!is_trusted(&authority, name), "{name}");
-        }
     }
 
     #[test]
@@ -415,7 +280,7 @@ mod tests {
             fs::write(&path, text).unwrap();
             path
         };
-        let (own, other) = (make_authority(&[]).unwrap(), make_authority(&[]).unwrap());
+        let (own, other) = (Authority::for_names(&[]).unwrap(), Authority::for_names(&[]).unwrap());
         let certificate = file("cert.pem", &own.intermediate);
         assert!(Tls::open(&certificate, &file("key.pem", &own.key)).unwrap().authority().is_none());
         let empty = file("empty.pem", "");

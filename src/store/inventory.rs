@@ -1,39 +1,14 @@
 //! Compares a manifest with its tree: every line must have its paths, and every path must belong to a line.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::mem;
 use std::sync::Arc;
 
 use gix::ObjectId;
-use gix::bstr::ByteSlice;
-use gix::objs::tree::EntryMode;
 
 use super::layout::Layout;
-use super::{Damage, Repository, Result, Snapshot, StoreError, layout};
-use crate::model::{GitContent, IndexFile, Manifest, ManifestPart, ReleaseId, Storage, StoredGit, StoredRelease};
-
-/// The paths of a tree and their kinds. Folders that are not descended into are listed as such.
-pub(super) type Listing = BTreeMap<String, Node>;
-
-/// The kind of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Node {
-    /// A file. If it belongs to a git repository, the part of its content that is compared.
-    File(Option<GitContent>),
-    /// A folder that is not descended into: the contents of a release, or an empty folder.
-    Folder,
-    /// The folder of a release or git repository that is the same in the base, with the same manifest line.
-    Unchanged,
-    /// A symbolic link or a submodule.
-    Other,
-}
-
-/// What the manifest lists for a folder.
-#[derive(PartialEq, Eq)]
-enum Unit<'a> {
-    Release(&'a ReleaseId, &'a StoredRelease),
-    Git(&'a StoredGit),
-}
+use super::listing::{Inventory, Listing, Node, git_listing, part_of};
+use super::{Damage, Repository, Result, Snapshot, layout};
+use crate::model::{IndexFile, Manifest, ManifestPart, Storage, StoredGit};
 
 /// Compares a manifest with its tree. Reports paths that are missing, have the wrong kind, or belong to no line.
 /// Without `changed`, everything is compared; otherwise, only these parts of the manifest.
@@ -146,144 +121,16 @@ fn damage(path: String, problem: &str) -> Damage {
     Damage { path, problem: problem.to_owned() }
 }
 
-/// The tree of a snapshot with the part of its manifest that is compared.
-#[derive(Clone, Copy)]
-struct Inventory<'a> {
-    layout: Layout,
-    tree: ObjectId,
-    manifest: &'a Manifest,
-}
-
-impl<'a> Inventory<'a> {
-    fn units(self) -> HashMap<String, Unit<'a>> {
-        let release = |(id, stored)| (self.layout.release_path(self.manifest, id), Unit::Release(id, stored));
-        let git = self.manifest.git.iter().map(|(address, stored)| (address.tree_path(), Unit::Git(stored)));
-        self.manifest.releases.iter().map(release).chain(git).collect()
-    }
-
-    /// Lists the tree to the depth that [`compare`] needs. What is the same in a base is not read. Without a base,
-    /// everything is listed; otherwise, only what belongs to the `changed` parts of the manifest, or to none.
-    ///
-    /// # Errors
-    /// Fails if a tree cannot be read.
-    fn list(
-        self,
-        repository: &Repository,
-        base: Option<Self>,
-        changed: Option<&BTreeSet<ManifestPart>>,
-    ) -> Result<Listing> {
-        let units_before = base.map(Self::units).unwrap_or_default();
-        let listing = Listing::new();
-        let mut lister = Lister { repository, units: self.units(), units_before, changed, listing };
-        lister.folder("", self.tree, base.map(|base| base.tree), Inside::Nothing)?;
-        Ok(lister.listing)
-    }
-}
-
-/// Returns the part of the manifest that describes everything at a path and below, if there is one.
-fn part_of(path: &str) -> Option<ManifestPart> {
-    match path.split('/').collect::<Vec<_>>()[..] {
-        ["git"] => Some(ManifestPart::Git),
-        ["hex", _, "index"] => Some(ManifestPart::Index),
-        [layout::MANIFEST, part] => part.parse().ok(),
-        ["hex", _, "packages" | "registry", shard] => shard.parse().ok().map(ManifestPart::Packages),
-        _ => None,
-    }
-}
-
 /// Returns whether a tree contains the files of a git repository.
 ///
 /// # Errors
 /// Fails if the tree cannot be read.
 pub(super) fn holds_git(repository: &Repository, path: &str, tree: ObjectId, stored: &StoredGit) -> Result<bool> {
-    let (units, units_before) = Default::default();
-    let mut lister = Lister { repository, units, units_before, changed: None, listing: Listing::new() };
-    lister.folder(path, tree, None, Inside::Git(path.len() + 1))?;
-    let left = lister.listing.iter().map(|(path, node)| (path.as_str(), node)).collect();
+    let listing = git_listing(repository, path, tree)?;
+    let left = listing.iter().map(|(path, node)| (path.as_str(), node)).collect();
     let mut comparison = Comparison { left, damages: Vec::new() };
     comparison.git(path.to_owned(), stored);
     Ok(comparison.left.is_empty() && comparison.damages.is_empty())
-}
-
-/// The kind of folder that a path is in.
-#[derive(Clone, Copy)]
-enum Inside {
-    Nothing,
-    Release,
-    /// A git repository, with the length of its path.
-    Git(usize),
-}
-
-struct Lister<'a> {
-    repository: &'a Repository,
-    units: HashMap<String, Unit<'a>>,
-    units_before: HashMap<String, Unit<'a>>,
-    /// The parts of the manifest that are compared, or `None` for all.
-    changed: Option<&'a BTreeSet<ManifestPart>>,
-    listing: Listing,
-}
-
-impl Lister<'_> {
-    fn folder(&mut self, path: &str, tree: ObjectId, base: Option<ObjectId>, inside: Inside) -> Result<()> {
-        let unit = self.units.get(path);
-        if unit.is_some() && base == Some(tree) && self.units_before.get(path) == unit {
-            self.listing.insert(path.to_owned(), Node::Unchanged);
-            return Ok(());
-        }
-        let inside = match unit {
-            Some(Unit::Release(..)) => Inside::Release,
-            Some(Unit::Git(_)) => Inside::Git(path.len() + 1),
-            None => inside,
-        };
-        let entries = self.repository.folder_entries(path, tree)?;
-        let before = base.map(|base| self.repository.folder_entries(path, base)).transpose()?.unwrap_or_default();
-        if entries.is_empty() && !path.is_empty() {
-            self.listing.insert(path.to_owned(), Node::Folder);
-        }
-        for (name, (mode, id)) in entries {
-            let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            if self.changed.is_some_and(|changed| part_of(&below).is_some_and(|part| !changed.contains(&part))) {
-                continue;
-            }
-            let node = match inside {
-                Inside::Release if mode.is_tree() => Node::Folder,
-                _ if mode.is_tree() => {
-                    let there = before.get(&name).filter(|(mode, _)| mode.is_tree()).map(|(_, id)| *id);
-                    self.folder(&below, id, there, inside)?;
-                    continue;
-                }
-                _ if !mode.is_blob() => Node::Other,
-                Inside::Git(begin) => Node::File(Some(self.content(&below, begin, id)?)),
-                _ => Node::File(None),
-            };
-            self.listing.insert(below, node);
-        }
-        Ok(())
-    }
-
-    /// Reads the part of a git repository's file that is compared.
-    fn content(&self, path: &str, begin: usize, id: ObjectId) -> Result<GitContent> {
-        let git = &self.repository.git;
-        if path[begin..].starts_with("objects/pack/") {
-            return Ok(GitContent::Size(git.find_header(id).map_err(StoreError::damaged(path))?.size()));
-        }
-        let data = mem::take(&mut git.find_object(id).map_err(StoreError::damaged(path))?.data);
-        Ok(GitContent::Text(data.to_str_lossy().into()))
-    }
-}
-
-impl Repository {
-    /// Returns the entries of a folder by name.
-    pub(super) fn folder_entries(&self, path: &str, tree: ObjectId) -> Result<BTreeMap<String, (EntryMode, ObjectId)>> {
-        let path = if path.is_empty() { "the root" } else { path };
-        let read = self.git.find_tree(tree).map_err(StoreError::damaged(path))?;
-        let mut entries = BTreeMap::new();
-        for entry in read.iter() {
-            let entry = entry.map_err(StoreError::damaged(path))?;
-            entries.insert(entry.filename().to_str_lossy().into_owned(), (entry.mode(), entry.object_id()));
-        }
-        Ok(entries)
-    }
 }
 
 impl Snapshot {
@@ -359,6 +206,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::GitContent;
 
     fn manifest() -> Manifest {
         let (sum, pack) = ("a".repeat(64), "c".repeat(40));

@@ -29,6 +29,7 @@ mod incoming;
 mod index;
 mod inventory;
 pub mod layout;
+mod listing;
 mod lock;
 mod names;
 mod objects;

@@ -1,10 +1,12 @@
 //! The project's git repository: its settings, folders, commits and files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
+use gix::objs::tree::EntryMode;
 use gix::refs::FullName;
 
 use super::{Result, StoreError};
@@ -186,6 +188,18 @@ impl Repository {
     pub(super) fn tree_at(&self, commit: ObjectId) -> Result<gix::Tree<'_>> {
         let object = self.git.find_object(commit).and_then(gix::Object::peel_to_tree);
         object.map_err(StoreError::damaged(format!("commit {commit}")))
+    }
+
+    /// Returns the entries of a folder by name.
+    pub(super) fn folder_entries(&self, path: &str, tree: ObjectId) -> Result<BTreeMap<String, (EntryMode, ObjectId)>> {
+        let path = if path.is_empty() { "the root" } else { path };
+        let read = self.git.find_tree(tree).map_err(StoreError::damaged(path))?;
+        let mut entries = BTreeMap::new();
+        for entry in read.iter() {
+            let entry = entry.map_err(StoreError::damaged(path))?;
+            entries.insert(entry.filename().to_str_lossy().into_owned(), (entry.mode(), entry.object_id()));
+        }
+        Ok(entries)
     }
 
     /// Returns whether this repository has an object.

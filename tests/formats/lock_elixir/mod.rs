@@ -2,6 +2,8 @@
 
 mod oddities;
 mod terms;
+mod unusual_elixir;
+mod unusual_erlang;
 
 use std::collections::BTreeMap;
 use std::path::Path;

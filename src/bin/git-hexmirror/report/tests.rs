@@ -4,12 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use git_hexmirror::git::Refs;
+use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
+use git_hexmirror::git::{GitError, Refs};
 use git_hexmirror::hex::registry::{KeyError, RegistryError};
 use git_hexmirror::model::{
     EntryId, Fingerprint, GitAddress, OuterChecksum, ReleaseId, Remote, RepositoryName, Revision,
 };
 use git_hexmirror::plan::LostFact;
+use git_hexmirror::store::StoreError;
 
 use super::*;
 

@@ -1,0 +1,194 @@
+//! Hints on what to do about errors of the mirror branch, of git, and of fetches.
+
+use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
+use git_hexmirror::git::GitError;
+use git_hexmirror::store::StoreError;
+
+use crate::push_rules;
+
+/// Returns a hint for an error of the mirror branch.
+pub fn store_hint(error: &StoreError) -> Option<String> {
+    let hint = match error {
+        StoreError::NotARepository { .. } => {
+            "run this inside a git repository, or create one with `git init`".to_owned()
+        }
+        StoreError::NoMirror { remote: Some(remote), .. } => format!(
+            "run `git hexmirror pull {remote}` to fetch it from {remote}; if {remote} has none, run `git hexmirror init` and then `git hexmirror update`"
+        ),
+        StoreError::NoMirror { remote: None, .. } => {
+            "run `git hexmirror init` to create it, then `git hexmirror update` to fill it".to_owned()
+        }
+        StoreError::DubiousOwnership { directory } => format!(
+            "the repository belongs to another user, whose git configuration and hooks would run with your permissions; if you trust that user, run: git config --global --add safe.directory {}",
+            quoted(&directory.to_string_lossy())
+        ),
+        StoreError::UnnamedBare { directory } => {
+            format!("name the repository explicitly: git --git-dir={} hexmirror", quoted(&directory.to_string_lossy()))
+        }
+        StoreError::BranchName { .. } => {
+            "set a name such as hexmirror or refs/hexmirror/main with --branch NAME or git config hexmirror.branch NAME"
+                .to_owned()
+        }
+        StoreError::InTheWay { other, .. } => {
+            format!("choose another name for the mirror branch (git config hexmirror.branch NAME), or rename {other}")
+        }
+        StoreError::NotAMirror { .. } => {
+            "choose another name for the mirror branch: git config hexmirror.branch NAME".to_owned()
+        }
+        StoreError::Partial { branch } => {
+            let of_remote = branch.strip_prefix("refs/remotes/").and_then(|name| name.split_once('/'));
+            let remote = of_remote.map(|(remote, _)| format!(" {}", quoted(remote))).unwrap_or_default();
+            format!("run `git hexmirror pull{remote}` to fetch the missing objects")
+        }
+        StoreError::BrokenRef { reference, .. } => match reference.strip_prefix("refs/remotes/") {
+            Some(name) => {
+                let remote = name.split_once('/').map_or(name, |(remote, _)| remote);
+                format!("run `git hexmirror pull {}` to fetch it again", quoted(remote))
+            }
+            None => "a system crash can cause this; `git hexmirror update` recovers the ref from its reflog, packed-refs or a remote".to_owned(),
+        },
+        StoreError::BrokenPackedRefs { path, .. } => format!(
+            "this file holds all packed branches and tags; restore it from a backup, or move it away (mv {0} {0}.damaged) and \
+             restore the refs from their reflogs in .git/logs or with git fetch",
+            path.display()
+        ),
+        StoreError::NotRecovered { path, .. } => format!(
+            "fetch the mirror from another clone that has it; or start over: rm {}, then git hexmirror update",
+            quoted(&path.to_string_lossy())
+        ),
+        StoreError::CheckedOut { .. } => {
+            "check out another branch in that worktree; the mirror branch does not need one".to_owned()
+        }
+        StoreError::Format { found, supported, .. } if found > supported => "update git-hexmirror".to_owned(),
+        StoreError::Damaged { .. } => {
+            "`git hexmirror verify` lists all damage, `git hexmirror update --repair` restores it".to_owned()
+        }
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// Returns a hint for an error of fetching a git dependency.
+pub fn git_hint(error: &GitError) -> Option<String> {
+    let hint = match error {
+        GitError::Unreachable { .. } | GitError::Stalled { .. } => {
+            "check the network and git's configuration (http.proxy, url.*.insteadOf); completed downloads are kept for the next `git hexmirror update`, and --keep-going commits them now"
+        }
+        GitError::NoRevision { .. } => {
+            "a force push may have removed the commit; update the dependency, or ask its maintainers to restore the commit; --keep-going commits the rest now"
+        }
+        GitError::Refused { .. } | GitError::Incomplete { .. } => {
+            "this repository was not stored; please tell its maintainers"
+        }
+        GitError::Submodule { .. } => {
+            "remove `submodules: true` from the dependency, or point the submodule at a server"
+        }
+        error => return any_git_hint(error),
+    };
+    Some(hint.to_owned())
+}
+
+/// Returns a hint on what to do if the mirror cannot be fetched from a remote or pushed to it.
+pub fn remote_hint(error: &GitError) -> Option<String> {
+    let hint = match error {
+        GitError::Unreachable { .. } | GitError::Stalled { .. } => {
+            "check the network, the remote's URL (`git remote -v`) and git's configuration (http.proxy, url.*.insteadOf); the mirror was not changed"
+        }
+        GitError::Refused { .. } => "the mirror was not changed; please tell the administrators of the remote",
+        GitError::PushRejected { message, .. } if message.contains("shallow update not allowed") => {
+            "this clone is shallow: run `git fetch --unshallow`, or push to the repository that it was cloned from"
+        }
+        GitError::PushRejected { message, .. } if push_rules::refuse(message) => {
+            return Some(push_rules::hint(message));
+        }
+        GitError::PushRejected { .. } => "ask the administrators of the remote to allow pushes to the mirror branch",
+        error => return any_git_hint(error),
+    };
+    Some(hint.to_owned())
+}
+
+fn any_git_hint(error: &GitError) -> Option<String> {
+    match error {
+        GitError::NotRun { .. } => {
+            Some("install git: it fetches git dependencies, and pushes and pulls the mirror".to_owned())
+        }
+        GitError::TooOld { .. } => Some("update git".to_owned()),
+        GitError::AccessRefused { url, .. } | GitError::NoRepository { url, .. } => Some(format!(
+            "check that `git ls-remote {}` works; git uses your credential helpers and ssh keys, and cannot ask for a password without a terminal",
+            quoted(url)
+        )),
+        _ => None,
+    }
+}
+
+/// Returns a hint for an error of fetching from a Hex repository.
+pub fn fetch_hint(error: &FetchError) -> Option<String> {
+    let hint = match error {
+        FetchError::Unreachable { .. }
+        | FetchError::TimedOut { .. }
+        | FetchError::Interrupted { .. }
+        | FetchError::Truncated { .. } => {
+            "check the network and http_proxy/https_proxy; completed downloads are kept for the next `git hexmirror update`, and --keep-going commits them now"
+        }
+        FetchError::Tls { .. } | FetchError::CaCertificates { .. } => {
+            "set HEX_CACERTS_PATH to a PEM file with the certificate authority to trust"
+        }
+        FetchError::NotFound { .. } => {
+            "it may have been removed upstream, or require a login (mix hex.user auth) or a key (mix hex.organization auth NAME --key KEY); --keep-going commits the rest now"
+        }
+        FetchError::Unauthorized { status: 407, .. } => {
+            "the proxy requires credentials: set http_proxy (or https_proxy) to http://USER:PASSWORD@HOST:PORT"
+        }
+        FetchError::Unauthorized { url, status, withheld } => return Some(key_hint(url, *status, *withheld)),
+        FetchError::Status { status: 429, .. } => {
+            "upstream limits the rate of requests; wait a few minutes, then run `git hexmirror update --jobs 2` to send fewer at once; completed downloads are kept"
+        }
+        FetchError::Status { status: 500..=599, .. } => {
+            "upstream or a proxy has a problem (for hex.pm, see https://status.hex.pm); try again later; completed downloads are kept for the next `git hexmirror update`, and --keep-going commits them now"
+        }
+        FetchError::WebPage { .. } => {
+            "a proxy or a network with a login page probably sent it: open any page in a browser to log in, or set http_proxy/https_proxy; the answer was not stored"
+        }
+        FetchError::ChecksumMismatch { .. } => {
+            "the tarball was not stored; upstream's tarball is not the one in the lock"
+        }
+        FetchError::NoEndpoint { repository } => {
+            return Some(format!(
+                "set it with `git config hexmirror.{repository}.url URL` or `mix hex.repo add {repository} URL`"
+            ));
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Returns a hint on how to get access. An organisation's packages need a key; if access to public packages is refused, a proxy
+/// in between is the likely cause.
+fn key_hint(url: &WebUrl, status: u16, withheld: Option<Withheld>) -> String {
+    match withheld {
+        Some(Withheld::UntrustedMirror) => {
+            return "your key was not sent, because Hex sends no keys to a mirror set by HEX_MIRROR or HEX_MIRROR_URL; if you trust the mirror with the key, set HEX_TRUSTED_MIRROR_URL instead".to_owned();
+        }
+        Some(Withheld::ExpiredLogin) => {
+            return "the Hex client's login has expired: `mix hex.user whoami` renews it, `mix hex.user auth` logs in again".to_owned();
+        }
+        None => {}
+    }
+    let address = url.to_string();
+    let organisation = address.split_once("/repos/").and_then(|(_, rest)| rest.split('/').next());
+    match organisation {
+        Some(name) => format!("log in with `mix hex.user auth`; in CI, use an organisation key: mix hex.organization auth {name} --key KEY"),
+        None if status == 403 => "public packages need no key: a proxy or a firewall may block them (http_proxy, https_proxy), or upstream may block your IP address; a private repository needs a key (mix hex.repo add NAME URL --auth-key KEY)".to_owned(),
+        None => "set a key with `mix hex.repo add NAME URL --auth-key KEY`; for hexpm or a trusted mirror, set HEX_REPOS_KEY; or add the host to ~/.netrc".to_owned(),
+    }
+}
+
+/// Quotes a word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@:".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
