@@ -336,8 +336,7 @@ mod tests {
     }
 
     fn stale() -> Need {
-        let summary =
-            Summary { fresh: false, present: 0, extra: 0, git: 0, unmirrored: 0, ignored: 0, index_behind: 0 };
+        let summary = Summary::default();
         Need::Stale(Box::new(Status { locks: Vec::new(), remote: None, commit: None, summary, comparison: None }))
     }
 

@@ -22,7 +22,7 @@ use crate::store::{ObjectId, Repository, Snapshot};
 const REMEMBERED: usize = 32;
 
 /// The mirror's status, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Whether the mirror contains everything that the locks pin and that can be mirrored.
     pub fresh: bool,

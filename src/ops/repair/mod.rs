@@ -15,9 +15,10 @@ use crate::ops::index::refresh::restore;
 use crate::ops::project::Project;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::Signers;
-use crate::ops::update::downloads_dir;
-use crate::ops::update::fetching::{self, FetchContext, FetchPlan};
-use crate::ops::update::git_fetcher::{self, GitFetcher};
+use crate::ops::update::fetch_plan::{FetchContext, FetchPlan};
+use crate::ops::update::fetching;
+use crate::ops::update::git_fetcher::GitFetcher;
+use crate::ops::update::leftovers::{downloads_dir, scratch_dir};
 use crate::ops::verify::{check_objects, damage, verify};
 use crate::ops::{OpError, Result, UpdateOptions};
 use crate::plan::{GitPin, GitPlan, Pin};
@@ -173,7 +174,7 @@ fn rebuild(
     let had_index = !sources.manifest.index_signers.is_empty();
     let refreshed = restore(project, published.commit, had_index, progress.as_ref());
     repair.commit = Some(refreshed.map_or(published.commit, |refreshed| refreshed.commit));
-    let _ = fs::remove_dir_all(git_fetcher::scratch_dir(repository));
+    let _ = fs::remove_dir_all(scratch_dir(repository));
     Ok(())
 }
 
@@ -241,11 +242,7 @@ fn fetch(
     let UpdateOptions { jobs, may_ask, .. } = *options;
     let downloads = Arc::new(Downloads::open(downloads_dir(&project.repository))?);
     let repositories = HexRepositories::new(project, progress.as_ref())?;
-    let fetcher = || {
-        let folder = git_fetcher::make_scratch_dir(&project.repository)?;
-        GitFetcher::new(&folder, project, None, jobs, may_ask, Arc::clone(progress))
-    };
-    let git = (!plan.git.is_empty()).then(fetcher).transpose()?;
+    let git = GitFetcher::of_plan(&plan.git, project, None, jobs, may_ask, progress)?;
     let context = FetchContext {
         repositories: &repositories,
         jobs,

@@ -6,13 +6,14 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::leftovers::make_scratch_dir;
 use crate::git::{Caveat, Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, pack_files};
 use crate::model::{GitAddress, Manifest, Revision, StoredGit};
 use crate::ops::parallel::in_parallel;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{FetchedRevisions, GitPlan, RepositoryWant, RevisionWant, is_deep_enough};
 use crate::progress::{Event, Progress};
-use crate::store::{Checkout, GitFile, ObjectId, Repository, Snapshot};
+use crate::store::{Checkout, GitFile, ObjectId, Snapshot};
 
 /// The default number of concurrent fetches. Each takes one or two processes and often a whole core.
 const DEFAULT_JOBS: usize = 4;
@@ -47,18 +48,6 @@ pub(in crate::ops) struct GitFetcher {
 /// The mirror's version of a repository, and the folder that contains it.
 type Base<'a> = Option<(&'a StoredGit, &'a Path)>;
 
-/// Returns the folder where unfinished updates keep fetched git repositories.
-pub(in crate::ops) fn scratch_dir(repository: &Repository) -> PathBuf {
-    repository.own_dir().join("git-fetch")
-}
-
-/// Creates that folder if it does not exist, and returns it.
-pub(in crate::ops) fn make_scratch_dir(repository: &Repository) -> Result<PathBuf> {
-    let folder = scratch_dir(repository);
-    fs::create_dir_all(&folder).map_err(OpError::machine("create", &folder))?;
-    Ok(folder)
-}
-
 /// Finds the system's git, for servers other than the project's remotes.
 pub(in crate::ops) fn fetching_git(project: &Project, may_ask: bool) -> Result<Git> {
     let environment = &project.environment;
@@ -88,6 +77,22 @@ impl GitFetcher {
         })
     }
 
+    /// Prepares to fetch what is planned, into the folder for unfinished updates. `None` if nothing is planned.
+    pub fn of_plan(
+        plan: &GitPlan,
+        project: &Project,
+        base: Option<&Snapshot>,
+        jobs: Option<usize>,
+        may_ask: bool,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Option<Self>> {
+        if plan.is_empty() {
+            return Ok(None);
+        }
+        let folder = make_scratch_dir(&project.repository)?;
+        Self::new(&folder, project, base, jobs, may_ask, Arc::clone(progress)).map(Some)
+    }
+
     /// Fetches what is planned, with submodules if requested. Delivers each repository when it is complete and
     /// verified, and each error as it occurs.
     pub fn fetch_all(
@@ -96,40 +101,13 @@ impl GitFetcher {
         base: Option<&Snapshot>,
         deliver: impl Fn(Result<FetchedRepository>) + Sync,
     ) {
-        let mut downloaded = BTreeMap::<GitAddress, u64>::new();
+        let mut downloaded = BTreeMap::new();
         loop {
-            let mut items: Vec<(GitAddress, RepositoryWant)> =
-                plan.round().map(|(address, wanted)| (address.clone(), wanted.clone())).collect();
-            self.progress.report(Event::Planned { items: items.len() as u64 });
-            items.retain(|(address, _)| match self.check_out(address, base) {
-                Ok(()) => true,
-                Err(error) => {
-                    plan.record_failure(address);
-                    deliver(Err(error));
-                    false
-                }
-            });
-            let results = in_parallel(self.jobs, &items, |(address, wanted)| self.fetch(address, wanted));
-            for ((address, _), result) in items.iter().zip(results) {
-                self.progress.report(Event::Finished { item: format!("git {address}") });
-                match result {
-                    Ok((learned, bytes)) => {
-                        plan.record(address, learned);
-                        *downloaded.entry(address.clone()).or_default() += bytes;
-                    }
-                    Err(error) => {
-                        plan.record_failure(address);
-                        deliver(Err(error));
-                    }
-                }
-            }
+            self.fetch_round(&mut plan, base, &mut downloaded, |error| deliver(Err(error)));
             match plan.advance() {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(address) => {
-                    deliver(Err(GitError::TooManySubmodules { address }.into()));
-                    return;
-                }
+                Err(address) => return deliver(Err(GitError::TooManySubmodules { address }.into())),
             }
         }
         let items: Vec<_> = plan.fetched().collect();
@@ -138,6 +116,44 @@ impl GitFetcher {
             let packed = self.pack(address, wanted, plan.stored(address));
             deliver(packed.map(|packed| FetchedRepository { downloaded_bytes, ..packed }));
         });
+    }
+
+    /// Fetches the repositories of one round in parallel, and records the results in the plan. Adds the bytes received
+    /// to `downloaded`.
+    fn fetch_round(
+        &mut self,
+        plan: &mut GitPlan,
+        base: Option<&Snapshot>,
+        downloaded: &mut BTreeMap<GitAddress, u64>,
+        failed: impl Fn(OpError),
+    ) {
+        let round: Vec<(GitAddress, RepositoryWant)> =
+            plan.round().map(|(address, wanted)| (address.clone(), wanted.clone())).collect();
+        self.progress.report(Event::Planned { items: round.len() as u64 });
+        let mut items = Vec::new();
+        for (address, wanted) in round {
+            match self.check_out(&address, base) {
+                Ok(()) => items.push((address, wanted)),
+                Err(error) => {
+                    plan.record_failure(&address);
+                    failed(error);
+                }
+            }
+        }
+        let results = in_parallel(self.jobs, &items, |(address, wanted)| self.fetch(address, wanted));
+        for ((address, _), result) in items.iter().zip(results) {
+            self.progress.report(Event::Finished { item: format!("git {address}") });
+            match result {
+                Ok((learned, bytes)) => {
+                    plan.record(address, learned);
+                    *downloaded.entry(address.clone()).or_default() += bytes;
+                }
+                Err(error) => {
+                    plan.record_failure(address);
+                    failed(error);
+                }
+            }
+        }
     }
 
     /// Writes the mirror's version of a repository to disk.
@@ -164,27 +180,23 @@ impl GitFetcher {
     /// number of bytes received.
     fn fetch(&self, address: &GitAddress, wanted: &RepositoryWant) -> Result<(FetchedRevisions, u64)> {
         let (scratch, base) = self.open(address, wanted)?;
-        let received = |bytes: u64| self.progress.report(Event::Received { bytes });
         let is_there = |revision: &Revision, depth: Option<NonZeroU32>| {
             let stored = base.and_then(|(stored, _)| stored.revisions.get(revision));
             stored.is_some_and(|stored| is_deep_enough(stored.depth, depth))
         };
-        let want = |want: &RevisionWant| Want { depth: want.depth, names: want.names.clone() };
         let lacking = wanted.revisions.iter().filter(|(revision, want)| !is_there(revision, want.depth));
-        let (optional, required): (Vec<_>, Vec<_>) = lacking.partition(|(_, want)| want.optional);
-        let required = required.into_iter().map(|(revision, of_lock)| (*revision, want(of_lock))).collect();
+        let wants = lacking.map(|(revision, want)| (want.optional, (*revision, upstream_want(want))));
+        let (optional, required): (Vec<_>, Vec<_>) = wants.partition(|(optional, _)| *optional);
+        let required = required.into_iter().map(|(_, want)| want).collect();
+        let received = |bytes: u64| self.progress.report(Event::Received { bytes });
         let mut downloaded_bytes = scratch.fetch(&wanted.url, &required, &received)?;
         let mut learned = FetchedRevisions::default();
-        for (revision, of_mirror) in optional {
-            match scratch.fetch(&wanted.url, &[(*revision, want(of_mirror))].into(), &received) {
+        for (_, (revision, want)) in optional {
+            match scratch.fetch(&wanted.url, &[(revision, want)].into(), &received) {
                 Ok(bytes) => downloaded_bytes += bytes,
                 Err(error @ GitError::NoRevision { .. }) => {
-                    let message = format!(
-                        "removing {address} at {} from the mirror, which had it only shallow: {error}",
-                        revision.short()
-                    );
-                    self.progress.report(Event::Warning { message });
-                    learned.dropped.insert(*revision);
+                    self.warn_of_removal(address, revision, &error);
+                    learned.dropped.insert(revision);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -195,6 +207,13 @@ impl GitFetcher {
             learned.submodules.insert(*revision, submodules);
         }
         Ok((learned, downloaded_bytes))
+    }
+
+    /// Warns that a revision leaves the mirror, because upstream no longer has it.
+    fn warn_of_removal(&self, address: &GitAddress, revision: Revision, error: &GitError) {
+        let revision = revision.short();
+        let message = format!("removing {address} at {revision} from the mirror, which had it only shallow: {error}");
+        self.progress.report(Event::Warning { message });
     }
 
     /// Warns about dependencies of a new revision that are not mirrored. `with_submodules` says whether submodules are
@@ -284,6 +303,10 @@ impl GitFetcher {
         let files = paths.into_iter().map(read).collect::<Result<Vec<_>>>()?;
         Ok(names.into_iter().zip(files).collect())
     }
+}
+
+fn upstream_want(want: &RevisionWant) -> Want {
+    Want { depth: want.depth, names: want.names.clone() }
 }
 
 fn wrong_id(pack: &Path, id: &str) -> OpError {

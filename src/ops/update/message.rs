@@ -1,79 +1,58 @@
 //! Composes the commit message of an update.
 
-use std::collections::BTreeMap;
-
 use sha2::{Digest, Sha256};
 
-use super::fetching::Fetched;
-use crate::model::{Fingerprint, ReleaseId, RepositoryName, count, hex_digits};
+use super::added::{Added, AddedGit};
+use super::outcome::Update;
+use crate::model::{ReleaseId, count, hex_digits};
 use crate::ops::project::LockFile;
-use crate::ops::{Added, AddedGit, Project, Result};
+use crate::ops::{Project, Result};
 use crate::store::layout::FORMAT;
 
 /// The maximum number of releases that a commit's subject names.
 const MAX_NAMED: usize = 3;
 
-/// The changes that an update made.
-#[derive(Clone, Copy)]
-pub(in crate::ops) struct Changes<'a> {
-    pub added: &'a [Added],
-    pub added_git: &'a [AddedGit],
-    pub fetched: &'a Fetched,
-    /// The signers that are newly recorded or replaced.
-    pub signers: &'a BTreeMap<RepositoryName, Fingerprint>,
-    /// Whether the mirror had an older format.
-    pub migrated: bool,
+/// Composes the commit message of an update: a subject suitable for a changelog, the details, and the locks that caused
+/// the update.
+///
+/// # Errors
+/// Fails if a lock cannot be read.
+pub(in crate::ops) fn message(update: &Update, project: &Project, locks: &[LockFile]) -> Result<String> {
+    let subject = subject(update);
+    let migration = Some(migration()).filter(|migration| update.migrated && *migration != subject);
+    let signers = update.signers.iter().map(|(repository, signer)| format!("Signer of {repository}: {signer}"));
+    let incomplete = "Incomplete: some of what the locks pin could not be fetched".to_owned();
+    let mut trailers = Vec::new();
+    for lock in locks {
+        let digest = Sha256::digest(lock.bytes(&project.repository)?);
+        trailers.push(format!("Lock: {} sha256:{}", lock.file, hex_digits(&digest)));
+    }
+    trailers.extend(project.repository.head().map(|head| format!("Project-Commit: {head}")));
+    let paragraphs = [
+        vec![subject],
+        migration.into_iter().collect(),
+        signers.collect(),
+        changes(update),
+        Vec::from_iter(update.failed.is_some().then_some(incomplete)),
+        trailers,
+    ];
+    let paragraphs = paragraphs.iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n"));
+    Ok(paragraphs.collect::<Vec<_>>().join("\n\n") + "\n")
 }
 
-impl Changes<'_> {
-    /// Composes the commit message: a subject suitable for a changelog, the details, and the locks that caused the
-    /// update.
-    ///
-    /// # Errors
-    /// Fails if a lock cannot be read.
-    pub fn message(&self, project: &Project, locks: &[LockFile]) -> Result<String> {
-        let signers = self.signers.iter().map(|(repository, signer)| format!("Signer of {repository}: {signer}"));
-        let incomplete = "Incomplete: some of what the locks pin could not be fetched".to_owned();
-        let mut trailers = Vec::new();
-        for lock in locks {
-            let digest = Sha256::digest(lock.bytes(&project.repository)?);
-            trailers.push(format!("Lock: {} sha256:{}", lock.file, hex_digits(&digest)));
-        }
-        trailers.extend(project.repository.head().map(|head| format!("Project-Commit: {head}")));
-        let subject = self.subject();
-        let migration = Some(migration()).filter(|migration| self.migrated && *migration != subject);
-        let paragraphs = [
-            vec![subject],
-            migration.into_iter().collect(),
-            signers.collect(),
-            self.lines(),
-            self.fetched.failed.iter().map(|_| incomplete.clone()).collect(),
-            trailers,
-        ];
-        let paragraphs = paragraphs.iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n"));
-        Ok(paragraphs.collect::<Vec<_>>().join("\n\n") + "\n")
-    }
-
-    /// Names the most important kind of change.
-    fn subject(&self) -> String {
-        let Self { added, added_git, fetched, migrated, .. } = *self;
-        let lines = self.lines();
-        if !lines.is_empty() {
-            contents_subject(added, added_git, &lines)
-        } else if !fetched.git.is_empty() {
-            format!("Rename in {}", count(fetched.git.len(), "git repository", "git repositories"))
-        } else if fetched.entries > 0 {
-            format!("Refresh {}", count(fetched.entries, "registry entry", "registry entries"))
-        } else if migrated {
-            migration()
-        } else {
-            "Record the signers of the registry entries".into()
-        }
-    }
-
-    /// Returns one line per added release or git revision.
-    fn lines(&self) -> Vec<String> {
-        self.added.iter().map(change).chain(self.added_git.iter().map(git_change)).collect()
+/// Names the most important kind of change.
+fn subject(update: &Update) -> String {
+    let changes = changes(update);
+    if !changes.is_empty() {
+        contents_subject(update, &changes)
+    } else if update.repositories > 0 {
+        format!("Rename in {}", count(update.repositories, "git repository", "git repositories"))
+    } else if update.entries > 0 {
+        format!("Refresh {}", count(update.entries, "registry entry", "registry entries"))
+    } else if update.migrated {
+        migration()
+    } else {
+        "Record the signers of the registry entries".into()
     }
 }
 
@@ -81,15 +60,20 @@ fn migration() -> String {
     format!("Migrate the mirror to format {FORMAT}")
 }
 
-fn contents_subject(added: &[Added], added_git: &[AddedGit], lines: &[String]) -> String {
+fn contents_subject(Update { added, added_git, .. }: &Update, changes: &[String]) -> String {
     let new =
         added.iter().all(|release| release.replaced.is_none()) && added_git.iter().all(|git| git.replaced.is_none());
     let verb = if new { "Add" } else { "Update" };
-    let more = if lines.len() > MAX_NAMED { ", …" } else { "" };
+    let more = if changes.len() > MAX_NAMED { ", …" } else { "" };
     let packages = (!added.is_empty()).then(|| count(added.len(), "package", "packages"));
     let revisions = (!added_git.is_empty()).then(|| count(added_git.len(), "git revision", "git revisions"));
     let counts: Vec<_> = packages.into_iter().chain(revisions).collect();
-    format!("{verb} {}: {}{more}", counts.join(" and "), lines[..lines.len().min(MAX_NAMED)].join(", "))
+    format!("{verb} {}: {}{more}", counts.join(" and "), changes[..changes.len().min(MAX_NAMED)].join(", "))
+}
+
+/// Returns one line per added release or git revision.
+fn changes(update: &Update) -> Vec<String> {
+    update.added.iter().map(change).chain(update.added_git.iter().map(git_change)).collect()
 }
 
 /// Formats a change as `phoenix 1.6.0 → 1.6.1`, or as `phoenix 1.6.1` if the package is new.
@@ -112,7 +96,13 @@ fn git_change(added: &AddedGit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{InnerChecksum, OuterChecksum, ReleaseId, Storage, StoredRelease};
+    use crate::model::{InnerChecksum, OuterChecksum, RepositoryName, Storage, StoredRelease};
+    use crate::ops::status::{Status, Summary};
+
+    fn unchanged() -> Update {
+        let summary = Summary::default();
+        Update::unchanged(Status { locks: Vec::new(), remote: None, commit: None, summary, comparison: None })
+    }
 
     fn release(package: &str, version: &str, replaced: Option<&str>) -> Added {
         let (outer, inner) = (OuterChecksum::from_bytes([0; 32]), InnerChecksum::from_bytes([0; 32]));
@@ -131,10 +121,9 @@ mod tests {
     #[test]
     fn subjects_read_as_a_changelog() {
         let (new, moved) = (release("plug", "1.0.0", None), release("jason", "1.3.0", Some("1.2.2")));
-        let fetched = Fetched { entries: 3, ..Fetched::default() };
-        let signers = BTreeMap::new();
         let subject = |added: &[Added], added_git: &[AddedGit]| {
-            Changes { added, added_git, fetched: &fetched, signers: &signers, migrated: true }.subject()
+            let (added, added_git) = (added.to_vec(), added_git.to_vec());
+            subject(&Update { added, added_git, entries: 3, migrated: true, ..unchanged() })
         };
         assert_eq!(subject(std::slice::from_ref(&new), &[]), "Add 1 package: plug 1.0.0");
         assert_eq!(subject(&[moved.clone(), new.clone()], &[]), "Update 2 packages: jason 1.2.2 → 1.3.0, plug 1.0.0");
@@ -149,12 +138,8 @@ mod tests {
 
     #[test]
     fn an_update_without_contents_is_named_after_what_it_did() {
-        let (fetched, signers) = (Fetched::default(), BTreeMap::new());
-        for (migrated, subject) in
-            [(true, migration()), (false, "Record the signers of the registry entries".to_owned())]
-        {
-            let changes = Changes { added: &[], added_git: &[], fetched: &fetched, signers: &signers, migrated };
-            assert_eq!(changes.subject(), subject);
-        }
+        assert_eq!(subject(&Update { migrated: true, ..unchanged() }), migration());
+        assert_eq!(subject(&unchanged()), "Record the signers of the registry entries");
+        assert_eq!(subject(&Update { repositories: 2, entries: 1, ..unchanged() }), "Rename in 2 git repositories");
     }
 }

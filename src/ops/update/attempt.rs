@@ -1,0 +1,249 @@
+//! One attempt at an update: plans, fetches into a transaction, and publishes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::added::{Added, AddedGit};
+use super::fetch_plan::{FetchContext, FetchPlan};
+use super::fetching::{self, Fetched, Stored, StoredRepository};
+use super::git_fetcher::GitFetcher;
+use super::leftovers::{downloads_dir, remove_fetched};
+use super::message::message;
+use super::outcome::{Update, UpdateOptions};
+use crate::fetch::Downloads;
+use crate::hex::tarball::{Tarball, TarballLimits};
+use crate::model::{EntryId, Fingerprint, Manifest, ReleaseId, RepositoryName, Storage};
+use crate::ops::index::refresh::{RefreshCommit, refresh};
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::project::{LockFile, Project};
+use crate::ops::status::{self, Status};
+use crate::ops::sync::signers::{Signers, report_unverified};
+use crate::ops::{OpError, Result};
+use crate::plan::{Comparison, GitPlan, Wanted};
+use crate::progress::{Progress, Silent};
+use crate::store::{ReleaseEncoder, Snapshot, Transaction};
+
+/// One attempt at an update, based on the branch's current tip.
+pub(super) struct Attempt<'a> {
+    project: &'a Project,
+    options: &'a UpdateOptions,
+    locks: Vec<LockFile>,
+    wanted: Wanted,
+    base: Option<Snapshot>,
+    /// The manifest of the base, or an empty one.
+    manifest: Manifest,
+}
+
+impl<'a> Attempt<'a> {
+    pub fn new(project: &'a Project, options: &'a UpdateOptions) -> Result<Self> {
+        let locks = project.locks()?;
+        let wanted = project.wanted(&locks)?;
+        let base = project.snapshot()?;
+        let manifest = base.as_ref().map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default();
+        Ok(Self { project, options, locks, wanted, base, manifest })
+    }
+
+    /// Fetches what the mirror lacks and publishes it. `before` is the status before the update.
+    pub fn run(self, before: Status, progress: &Arc<dyn Progress>) -> Result<Update> {
+        let Project { repository, branch, config, .. } = self.project;
+        let repositories = HexRepositories::new(self.project, progress.as_ref())?;
+        let (plan, keep_going) = self.plan(&repositories, progress.as_ref())?;
+        let downloads = Arc::new(Downloads::open(downloads_dir(repository))?);
+        let base = self.base.as_ref();
+        let encoder = ReleaseEncoder::new(repository, TarballLimits::default())?;
+        let encoder = encoder.opaque(config.opaque.clone()).on(base);
+        let mut transaction = Transaction::begin(repository, branch, base)?;
+        let UpdateOptions { jobs, may_ask, ref accept_older, .. } = *self.options;
+        let context = FetchContext {
+            git: GitFetcher::of_plan(&plan.git, self.project, base, jobs, may_ask, progress)?,
+            repositories: &repositories,
+            downloads: &downloads,
+            encoder: &encoder,
+            history: &[],
+            jobs,
+            base,
+            accept_older,
+            keep_going,
+        };
+        let mut fetched = fetching::fetch(plan, context, &mut transaction, progress)?;
+        self.store_otherwise(&encoder, &mut transaction, &mut fetched)?;
+        let signers = self.record_signers(&repositories, &mut transaction)?;
+        let update = self.outcome(before, fetched, signers);
+        let update = self.publish(transaction, update, progress.as_ref())?;
+        self.remove_stored(&downloads, &update);
+        Ok(update)
+    }
+
+    /// Returns what a transaction adds to the mirror, before it is published.
+    fn outcome(&self, before: Status, fetched: Fetched, signers: BTreeMap<RepositoryName, Fingerprint>) -> Update {
+        Update {
+            added: fetched.releases.iter().map(|stored| added(stored, &self.manifest)).collect(),
+            added_git: fetched.git.iter().flat_map(added_git).collect(),
+            repositories: fetched.git.len(),
+            entries: fetched.entries,
+            signers,
+            migrated: self.base.as_ref().is_some_and(Snapshot::is_of_older_format),
+            downloaded_bytes: fetched.downloaded_bytes,
+            failed: fetched.failed,
+            ..Update::unchanged(before)
+        }
+    }
+
+    /// Plans what to fetch. Returns also whether the update may continue if a fetch fails.
+    fn plan(&self, repositories: &HexRepositories<'_>, progress: &dyn Progress) -> Result<(FetchPlan, bool)> {
+        let mut plan = self.fetch_plan();
+        self.leave_unverifiable(&mut plan, repositories, progress)?;
+        let of_plan = plan.entries.iter().map(|id| &id.repository);
+        let signers = Signers::new(repositories, Some(&self.manifest), None, of_plan)?;
+        let to_replace = self.base.as_ref().map(|base| signers.to_replace(base)).transpose()?.unwrap_or_default();
+        // A mix of entries of two signers in one repository would be unusable.
+        let keep_going = self.options.keep_going && to_replace.is_empty();
+        plan.entries.extend(to_replace);
+        Ok((plan, keep_going))
+    }
+
+    fn fetch_plan(&self) -> FetchPlan {
+        let manifest = &self.manifest;
+        let comparison = Comparison::new(&self.wanted, manifest);
+        let releases: Vec<_> = comparison.to_fetch().cloned().collect();
+        let git = GitPlan::new(&self.wanted.git, manifest);
+        let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| pin.id.entry()).collect();
+        entries.extend(comparison.entries);
+        if self.options.refresh {
+            entries.extend(manifest.entries.keys().cloned());
+        }
+        let (mut known, mut absent) = (BTreeSet::from_iter(manifest.entries.keys().cloned()), manifest.absent.clone());
+        if !self.options.refresh {
+            known.append(&mut absent);
+        }
+        FetchPlan { releases, entries, known, git, absent, refresh: self.options.refresh, ..FetchPlan::default() }
+    }
+
+    /// Removes the stored entries of repositories with an unknown key from a plan, unless a lock needs one of their
+    /// releases.
+    fn leave_unverifiable(
+        &self,
+        plan: &mut FetchPlan,
+        repositories: &HexRepositories<'_>,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let names: BTreeSet<RepositoryName> = plan.entries.iter().map(|id| id.repository.clone()).collect();
+        let mut left = BTreeSet::new();
+        for name in names {
+            let is_locked = self.wanted.releases.keys().any(|id| id.repository == name);
+            match repositories.public_key(&name) {
+                Err(OpError::NoPublicKey { .. }) if !is_locked => left.insert(name),
+                Err(OpError::NoPublicKey { .. }) | Ok(_) => false,
+                Err(error) => return Err(error),
+            };
+        }
+        let (unverified, entries): (BTreeSet<EntryId>, BTreeSet<EntryId>) =
+            std::mem::take(&mut plan.entries).into_iter().partition(|id| left.contains(&id.repository));
+        plan.entries = entries;
+        plan.absent.retain(|id| !left.contains(&id.repository));
+        report_unverified(&unverified, progress);
+        Ok(())
+    }
+
+    /// Stores releases as tarballs that are stored unpacked but must not be any more.
+    fn store_otherwise(
+        &self,
+        encoder: &ReleaseEncoder,
+        transaction: &mut Transaction<'_>,
+        fetched: &mut Fetched,
+    ) -> Result<()> {
+        let Some(base) = &self.base else { return Ok(()) };
+        for id in to_store_otherwise(self.project, Some(base))? {
+            let Some(bytes) = base.tarball(&id)? else { continue };
+            let tarball = Tarball::open(&bytes, &TarballLimits::default());
+            let tarball = tarball.map_err(|source| OpError::Tarball { release: id.clone(), source })?;
+            let encoded = encoder.encode(id.clone(), &tarball).map_err(OpError::encode(&id))?;
+            fetched.releases.push(Stored { id, stored: encoded.stored, fallback: encoded.fallback.clone() });
+            transaction.add_release(encoded)?;
+        }
+        Ok(())
+    }
+
+    /// Records the signers of all repositories with entries. Returns the new or changed ones.
+    fn record_signers(
+        &self,
+        repositories: &HexRepositories<'_>,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<BTreeMap<RepositoryName, Fingerprint>> {
+        let names: BTreeSet<_> = transaction.manifest().entries.keys().map(|id| id.repository.clone()).collect();
+        Ok(Signers::new(repositories, Some(&self.manifest), None, &names)?.record(transaction))
+    }
+
+    /// Publishes the transaction, unless the mirror would not be fresh although nothing failed. Brings the pinned index
+    /// up to date.
+    fn publish(&self, transaction: Transaction<'_>, mut update: Update, progress: &dyn Progress) -> Result<Update> {
+        let after = Comparison::new(&self.wanted, transaction.manifest());
+        if update.failed.is_none() && !after.is_fresh() {
+            return Err(OpError::StillLacking { lacking: after.lacking() });
+        }
+        let has_index = !transaction.manifest().index_signers.is_empty();
+        let published = transaction.publish(&message(&update, self.project, &self.locks)?)?;
+        let refreshed = refresh(self.project, published.commit, RefreshCommit::Amended, progress);
+        let commit = refreshed.map_or(published.commit, |refreshed| refreshed.commit);
+        if !has_index || refreshed.is_some() {
+            status::remember(self.project, commit, &self.locks, &after);
+        }
+        update.commit = Some(commit);
+        update.stored_bytes = published.pack_bytes + refreshed.map_or(0, |refreshed| refreshed.pack_bytes);
+        // That a new repository has a signer is only news in the commit message.
+        let had_entries = |name: &RepositoryName| self.manifest.entries.keys().any(|id| id.repository == *name);
+        update.signers.retain(|name, _| had_entries(name));
+        Ok(update)
+    }
+
+    /// Removes fetched files that the mirror now has. If a file cannot be removed, it does no harm.
+    fn remove_stored(&self, downloads: &Downloads, update: &Update) {
+        if update.failed.is_none() {
+            return remove_fetched(&self.project.repository);
+        }
+        for release in &update.added {
+            let _ = downloads.remove(&release.stored.outer);
+        }
+    }
+}
+
+/// Returns whether the local mirror stores everything as the settings demand.
+pub(super) fn is_as_set(project: &Project) -> Result<bool> {
+    let own = project.snapshot()?;
+    Ok(to_store_otherwise(project, own.as_ref())?.is_empty() && !needs_signers(project, own.as_ref())?)
+}
+
+/// Returns whether an update must record signers: in a mirror of an older format, or for a repository whose new signer
+/// the user allowed.
+fn needs_signers(project: &Project, own: Option<&Snapshot>) -> Result<bool> {
+    let Some(own) = own else { return Ok(false) };
+    let mut set = project.config.repositories.values().filter(|config| config.signer.is_some());
+    if own.is_of_older_format() || set.next().is_none() {
+        return Ok(own.is_of_older_format());
+    }
+    let repositories = HexRepositories::new(project, &Silent)?;
+    let differs = |(name, recorded): (&RepositoryName, &Fingerprint)| {
+        repositories.signer(name).is_some_and(|signer| signer != *recorded)
+    };
+    Ok(own.manifest()?.signers.iter().any(differs))
+}
+
+/// Returns the releases that are stored unpacked although the setting `opaque` matches their packages.
+fn to_store_otherwise(project: &Project, base: Option<&Snapshot>) -> Result<Vec<ReleaseId>> {
+    let opaque = &project.config.opaque;
+    let Some(base) = base.filter(|_| !opaque.is_empty()) else { return Ok(Vec::new()) };
+    let unpacked = base.manifest()?.releases.iter().filter(|(_, stored)| stored.storage == Storage::Unpacked);
+    Ok(unpacked.map(|(id, _)| id).filter(|id| opaque.contains(&id.entry())).cloned().collect())
+}
+
+fn added(stored: &Stored, before: &Manifest) -> Added {
+    let Stored { id, stored, fallback } = stored;
+    let highest = before.releases_of(&id.repository, &id.package).next_back().map(|(id, _)| id.version.clone());
+    let replaced = if before.releases.contains_key(id) { Some(id.version.clone()) } else { highest };
+    Added { id: id.clone(), stored: *stored, fallback: fallback.clone(), replaced }
+}
+
+fn added_git(stored: &StoredRepository) -> Vec<AddedGit> {
+    let added = stored.added.iter();
+    added.map(|&(revision, replaced)| AddedGit { address: stored.address.clone(), revision, replaced }).collect()
+}

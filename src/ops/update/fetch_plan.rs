@@ -1,0 +1,91 @@
+//! What a fetch needs, and the items that it delivers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::git_fetcher::{FetchedRepository, GitFetcher};
+use crate::fetch::{Download, Downloads};
+use crate::hex::registry::Release;
+use crate::model::{EntryId, RepositoryName};
+use crate::ops::OpError;
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::plan::{GitPlan, Pin};
+use crate::store::{EncodedRelease, ReleaseEncoder, Snapshot};
+
+/// What is to be fetched.
+#[derive(Debug, Default)]
+pub(in crate::ops) struct FetchPlan {
+    /// The releases, with the checksums that the lock requires.
+    pub releases: Vec<Pin>,
+    /// The required registry entries. It is an error if upstream does not have one of them.
+    pub entries: BTreeSet<EntryId>,
+    /// The registry entries that the mirror already has. They are not fetched again if a release depends on them.
+    pub known: BTreeSet<EntryId>,
+    /// The revisions of git repositories.
+    pub git: GitPlan,
+    /// The registry entries that upstream did not have at the last fetch and that are requested again.
+    pub absent: BTreeSet<EntryId>,
+    /// Registry entries that are available locally as signed messages. They are not fetched for their releases.
+    pub at_hand: BTreeMap<EntryId, Vec<u8>>,
+    /// Whether to request everything from upstream anew.
+    pub refresh: bool,
+}
+
+impl FetchPlan {
+    /// Returns the Hex repositories to fetch from. hexpm is always among them, because any release may depend on its
+    /// packages.
+    pub fn repositories(&self) -> BTreeSet<RepositoryName> {
+        let of_entries = self.entries.iter().map(|id| &id.repository);
+        let of_releases = self.releases.iter().map(|pin| &pin.id.repository);
+        of_entries.chain(of_releases).cloned().chain([RepositoryName::hexpm()]).collect()
+    }
+
+    /// Returns the pinned releases of each package. A package of which only the entry is required has none.
+    pub fn by_package(&mut self) -> BTreeMap<EntryId, Vec<Pin>> {
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        let mut by_package: BTreeMap<EntryId, Vec<Pin>> = entries.map(|id| (id, Vec::new())).collect();
+        for pin in std::mem::take(&mut self.releases) {
+            by_package.entry(pin.id.entry()).or_default().push(pin);
+        }
+        by_package
+    }
+}
+
+/// Everything that a fetch depends on.
+pub(in crate::ops) struct FetchContext<'a> {
+    pub repositories: &'a HexRepositories<'a>,
+    /// The number of concurrent requests, overriding the setting.
+    pub jobs: Option<usize>,
+    pub downloads: &'a Arc<Downloads>,
+    pub encoder: &'a ReleaseEncoder,
+    /// The fetcher for git repositories, if the plan has any.
+    pub git: Option<GitFetcher>,
+    /// The snapshot that the transaction is based on.
+    pub base: Option<&'a Snapshot>,
+    /// Snapshots whose signed entries must not be replaced by older ones either.
+    pub history: &'a [Snapshot],
+    /// The packages whose registry entries may be replaced by older ones.
+    pub accept_older: &'a BTreeSet<EntryId>,
+    /// Whether to keep what was fetched even if some fetches failed.
+    pub keep_going: bool,
+}
+
+/// A fetched item, ready for the transaction.
+pub(in crate::ops) enum Arrival {
+    Entry {
+        id: EntryId,
+        signed: Vec<u8>,
+    },
+    /// Upstream has no entry for a package that only appears as a dependency.
+    Absent(EntryId),
+    Release(Box<EncodedRelease>),
+    Git(Box<FetchedRepository>),
+    Failed(OpError),
+}
+
+/// A downloaded tarball and the checksums to verify it against.
+pub(in crate::ops) struct Job {
+    pub pin: Pin,
+    pub listed: Release,
+    pub download: Download,
+}

@@ -1,0 +1,79 @@
+//! The options of an update, and what it returns.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::added::{Added, AddedGit};
+use crate::model::{EntryId, Fingerprint, Remote, RepositoryName};
+use crate::ops::OpError;
+use crate::ops::status::Status;
+use crate::store::ObjectId;
+
+/// Options for an update.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateOptions {
+    /// Whether to only report what would be done.
+    pub dry_run: bool,
+    /// Whether to fetch all registry entries again, for new retirements and advisories.
+    pub refresh: bool,
+    /// The packages whose registry entries may be replaced by older ones.
+    pub accept_older: BTreeSet<EntryId>,
+    /// The number of concurrent requests, overriding the setting.
+    pub jobs: Option<usize>,
+    /// Whether to publish whatever was fetched, even if some fetches failed. The mirror is then incomplete.
+    pub keep_going: bool,
+    /// Whether git may ask for a password on a terminal.
+    pub may_ask: bool,
+}
+
+/// The result of an update or a dry run.
+#[derive(Debug)]
+pub struct Update {
+    /// The status before the update.
+    pub before: Status,
+    /// The stored releases.
+    pub added: Vec<Added>,
+    /// The stored revisions of git repositories.
+    pub added_git: Vec<AddedGit>,
+    /// The number of changed git repositories, with or without new revisions.
+    pub repositories: usize,
+    /// The number of fetched registry entries.
+    pub entries: usize,
+    /// The newly recorded signers of repositories that the mirror already had entries of.
+    pub signers: BTreeMap<RepositoryName, Fingerprint>,
+    /// Whether the update migrated a mirror of an older format.
+    pub migrated: bool,
+    /// The number of bytes received over the network.
+    pub downloaded_bytes: u64,
+    /// The growth of the repository's object database, in bytes.
+    pub stored_bytes: u64,
+    /// The branch's tip after the update, if the branch exists.
+    pub commit: Option<ObjectId>,
+    /// The remote whose branch was adopted first, if there was no local branch.
+    pub adopted: Option<Remote>,
+    /// The duration of the update.
+    pub elapsed: Duration,
+    /// The error, if the update continued in spite of it. The mirror is then incomplete.
+    pub failed: Option<OpError>,
+}
+
+impl Update {
+    /// Returns the outcome of an update that changed nothing.
+    pub(super) fn unchanged(before: Status) -> Self {
+        Self {
+            commit: before.commit,
+            before,
+            added: Vec::new(),
+            added_git: Vec::new(),
+            repositories: 0,
+            entries: 0,
+            signers: BTreeMap::new(),
+            migrated: false,
+            downloaded_bytes: 0,
+            stored_bytes: 0,
+            adopted: None,
+            elapsed: Duration::ZERO,
+            failed: None,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Fetches registry entries and tarballs from upstream with concurrent requests, and verifies the entries.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use tokio::sync::{Semaphore, mpsc as queue};
+use tokio::task::JoinSet;
+
+use super::fetch_plan::{Arrival, FetchContext, FetchPlan, Job};
+use super::health::Health;
+use super::kept_entries::{KeptEntries, KeptEntry, Verified};
+use super::stored_entry::read_entry;
+use crate::fetch::{Downloads, Entry, FetchError, Upstream};
+use crate::hex::registry::{Package, PublicKey, Release};
+use crate::model::{EntryId, RepositoryName};
+use crate::ops::{OpError, Result};
+use crate::plan::{Pin, lost_facts};
+use crate::progress::{Event, Progress};
+use crate::store::Snapshot;
+
+/// The maximum number of packages that are fetched at the same time. Only some of them may make requests at a time; the
+/// others wait with what they have read.
+const TASKS: usize = 128;
+
+/// Fetches registry entries and tarballs. All fetching tasks share it.
+pub(in crate::ops) struct RegistryFetcher {
+    upstream: Upstream,
+    downloads: Arc<Downloads>,
+    keys: BTreeMap<RepositoryName, PublicKey>,
+    progress: Arc<dyn Progress>,
+    /// The registry entries that are available or already being fetched.
+    claimed: Mutex<BTreeSet<EntryId>>,
+    at_hand: BTreeMap<EntryId, Vec<u8>>,
+    /// Limits the number of concurrent requests. Waiting tasks check here whether their repository was given up.
+    turns: Semaphore,
+    /// Tracks which repositories respond, so that repeated failures are neither retried nor reported.
+    health: Health,
+    kept: KeptEntries,
+    /// The snapshot whose entries must not be replaced by older ones.
+    base: Option<Mutex<Snapshot>>,
+    /// More snapshots with such entries, as far as the entries are signed.
+    history: Mutex<Vec<Snapshot>>,
+    accept_older: BTreeSet<EntryId>,
+    received: AtomicU64,
+    tarballs: mpsc::Sender<Job>,
+    arrivals: queue::Sender<Arrival>,
+}
+
+impl RegistryFetcher {
+    /// Prepares to fetch what is planned. `tarballs` receives downloaded tarballs, and `arrivals` everything else.
+    pub fn new(
+        plan: &mut FetchPlan,
+        context: &FetchContext<'_>,
+        tarballs: mpsc::Sender<Job>,
+        arrivals: queue::Sender<Arrival>,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Self> {
+        let FetchContext { repositories, downloads, base, .. } = context;
+        let names = plan.repositories();
+        let entries = base.map(Snapshot::manifest).transpose()?.map(|manifest| manifest.entries.clone());
+        Ok(Self {
+            upstream: repositories.upstream(names.iter(), context.jobs, Arc::clone(progress))?,
+            downloads: Arc::clone(downloads),
+            keys: repositories.public_keys(names.iter())?,
+            progress: Arc::clone(progress),
+            claimed: Mutex::new(plan.known.clone()),
+            at_hand: std::mem::take(&mut plan.at_hand),
+            turns: Semaphore::new(repositories.concurrency(context.jobs)),
+            health: Health::default(),
+            kept: KeptEntries::new(Arc::clone(downloads), entries.unwrap_or_default(), plan.refresh),
+            base: base.cloned().map(Mutex::new),
+            history: Mutex::new(context.history.to_vec()),
+            accept_older: context.accept_older.clone(),
+            received: 0.into(),
+            tarballs,
+            arrivals,
+        })
+    }
+
+    /// Runs all requests and returns the number of bytes received.
+    pub async fn run(self, mut plan: FetchPlan) -> u64 {
+        let fetcher = Arc::new(self);
+        let packages = plan.by_package();
+        fetcher.claim(packages.keys());
+        let items = packages.values().map(|pins| pins.len() as u64).sum();
+        fetcher.progress.report(Event::Planned { items });
+        let mut waiting: VecDeque<Task> = packages.into_iter().map(|(id, pins)| Task::Package(id, pins)).collect();
+        waiting.extend(fetcher.mentions(plan.absent.iter()));
+        let mut tasks = JoinSet::new();
+        loop {
+            for task in waiting.drain(..waiting.len().min(TASKS.saturating_sub(tasks.len()))) {
+                tasks.spawn(task.run(Arc::clone(&fetcher)));
+            }
+            let Some(outcome) = tasks.join_next().await else { break };
+            let failed = OpError::machine("continue to fetch into", fetcher.downloads.folder());
+            match outcome.map_err(|error| failed(error.into())).flatten() {
+                Ok(mentioned) => waiting.extend(fetcher.mentions(mentioned.iter())),
+                Err(error) => fetcher.arrive(Arrival::Failed(error)).await,
+            }
+        }
+        fetcher.received.load(Ordering::Relaxed)
+    }
+
+    /// Fetches and verifies a registry entry that lists the pinned releases, and sends it to the transaction. Returns `None`
+    /// if the repository was given up.
+    async fn entry(&self, id: &EntryId, pins: &[Pin]) -> Result<Option<Package>> {
+        let EntryId { repository, package } = id;
+        let key = self.keys.get(repository).ok_or_else(|| OpError::NoPublicKey { repository: repository.clone() })?;
+        if let Some(signed) = self.at_hand.get(id) {
+            return Ok(Some(Verified::new(id, key, signed.clone(), None)?.package));
+        }
+        let lists = |package: &Package| pins.iter().all(|pin| listed(package, pin).is_ok());
+        let stale = match self.kept.find(&self.upstream, id, key) {
+            KeptEntry::Current(kept) if lists(&kept.package) && self.is_no_older(id, &kept).is_ok() => {
+                return Ok(Some(self.hand_on(id, kept).await));
+            }
+            KeptEntry::Current(kept) | KeptEntry::Stale(kept) => Some(kept),
+            KeptEntry::Absent | KeptEntry::Nothing => None,
+        };
+        let etag = stale.as_ref().and_then(|kept| kept.etag.as_deref());
+        let answer = self.ask(repository, self.upstream.registry_entry(repository, package, etag)).await;
+        let verified = match (answer, stale) {
+            (Ok(None), _) => return Ok(None),
+            (Ok(Some(Entry::Found { signed, etag })), _) => {
+                self.add_received(signed.len() as u64);
+                Verified::new(id, key, signed, etag)?
+            }
+            (Ok(Some(Entry::NotModified)), stale) => stale.expect("it answers the ETag of what is kept"),
+            (Err(error), _) => {
+                if matches!(error, OpError::Fetch(FetchError::NotFound { .. })) {
+                    self.kept.keep(&self.upstream, id, None);
+                }
+                return Err(error);
+            }
+        };
+        self.is_no_older(id, &verified)?;
+        self.kept.keep(&self.upstream, id, Some(&verified));
+        Ok(Some(self.hand_on(id, verified).await))
+    }
+
+    /// Checks that a new entry has everything that the mirror's entry has. The mirror's entry counts even if another
+    /// key signed it.
+    fn is_no_older(&self, id: &EntryId, new: &Verified) -> Result<()> {
+        if self.accept_older.contains(id) {
+            return Ok(());
+        }
+        let base = self.base.as_ref().map(|base| base.lock().unwrap_or_else(PoisonError::into_inner));
+        let of_base = base.map(|base| read_entry(&base, id)).transpose()?.flatten();
+        let losses = of_base.into_iter().chain(self.in_history(id)).map(|known| lost_facts(&known, &new.package));
+        match losses.into_iter().find(|lost| !lost.is_empty()) {
+            None => Ok(()),
+            Some(lost) => Err(OpError::OlderEntry { entry: id.clone(), lost }),
+        }
+    }
+
+    /// Returns the different entries of a package in the history. Ignores unreadable ones and those that another key
+    /// signed: the commits of a remote are among them.
+    fn in_history(&self, id: &EntryId) -> Vec<Package> {
+        let Some(key) = self.keys.get(&id.repository) else { return Vec::new() };
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries: BTreeSet<_> = history.iter().filter_map(|snapshot| snapshot.entry_file(id).ok()?).collect();
+        entries.into_iter().filter_map(|signed| Some(Verified::new(id, key, signed, None).ok()?.package)).collect()
+    }
+
+    /// Sends a registry entry to the transaction and returns its contents.
+    async fn hand_on(&self, id: &EntryId, verified: Verified) -> Package {
+        self.arrive(Arrival::Entry { id: id.clone(), signed: verified.signed }).await;
+        verified.package
+    }
+
+    /// Returns whether the repository recently answered that it has no such entry.
+    fn was_absent(&self, id: &EntryId) -> bool {
+        let key = self.keys.get(&id.repository);
+        key.is_some_and(|key| matches!(self.kept.find(&self.upstream, id, key), KeptEntry::Absent))
+    }
+
+    /// Returns tasks for the mentioned packages that no task has claimed yet.
+    fn mentions<'a>(&self, ids: impl Iterator<Item = &'a EntryId>) -> Vec<Task> {
+        self.claim(ids).into_iter().map(Task::Mention).collect()
+    }
+
+    /// Returns the entries that no task has claimed yet, and claims them.
+    fn claim<'a>(&self, ids: impl Iterator<Item = &'a EntryId>) -> Vec<EntryId> {
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.filter(|id| claimed.insert((*id).clone())).cloned().collect()
+    }
+
+    /// Sends an item to the collecting thread. Waits if the disk is slower than the network.
+    async fn arrive(&self, arrival: Arrival) {
+        // The thread only ends before this task if it panics, which is reported elsewhere.
+        let _ = self.arrivals.send(arrival).await;
+    }
+
+    /// Makes a request as soon as the concurrency limit permits. Returns `None` if the repository was given up
+    /// meanwhile and its failure was already reported.
+    async fn ask<T>(
+        &self,
+        repository: &RepositoryName,
+        request: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<Option<T>> {
+        let Ok(_turn) = self.turns.acquire().await else { return Ok(None) };
+        if self.health.is_given_up(repository) {
+            return Ok(None);
+        }
+        match request.await {
+            Ok(answer) => {
+                self.health.answered(repository);
+                Ok(Some(answer))
+            }
+            Err(error) if self.health.failed(repository, &error) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn add_received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A package that is to be fetched, with its pinned releases if it is pinned, or only mentioned by a release.
+enum Task {
+    Package(EntryId, Vec<Pin>),
+    Mention(EntryId),
+}
+
+impl Task {
+    async fn run(self, fetcher: Arc<RegistryFetcher>) -> Result<Vec<EntryId>> {
+        match self {
+            Self::Package(id, pins) => package(fetcher, id, pins).await,
+            Self::Mention(id) => mention(fetcher, id).await,
+        }
+    }
+}
+
+/// Fetches a package's entry and its pinned releases. Returns the packages that the releases depend on.
+async fn package(fetcher: Arc<RegistryFetcher>, id: EntryId, pins: Vec<Pin>) -> Result<Vec<EntryId>> {
+    let Some(entry) = fetcher.entry(&id, &pins).await? else { return Ok(Vec::new()) };
+    let mut mentioned = Vec::new();
+    for pin in pins {
+        let listed = listed(&entry, &pin)?;
+        mentioned.extend(listed.mentions(&id.repository));
+        let expected = pin.outer.or(listed.outer_checksum);
+        let request = fetcher.upstream.tarball(&pin.id, expected.as_ref(), &fetcher.downloads);
+        let Some(download) = fetcher.ask(&id.repository, request).await? else { break };
+        fetcher.add_received(download.downloaded_bytes);
+        // The receiver outlives all tasks.
+        let _ = fetcher.tarballs.send(Job { pin, listed: listed.clone(), download });
+    }
+    Ok(mentioned)
+}
+
+/// Fetches the entry of a package that only appears as a dependency, if upstream has one.
+async fn mention(fetcher: Arc<RegistryFetcher>, id: EntryId) -> Result<Vec<EntryId>> {
+    if fetcher.was_absent(&id) {
+        fetcher.arrive(Arrival::Absent(id)).await;
+        return Ok(Vec::new());
+    }
+    match fetcher.entry(&id, &[]).await {
+        Err(OpError::Fetch(FetchError::NotFound { .. } | FetchError::NoEndpoint { .. }))
+        | Err(OpError::NoPublicKey { .. }) => {
+            fetcher.arrive(Arrival::Absent(id)).await;
+            Ok(Vec::new())
+        }
+        other => other.map(|_| Vec::new()),
+    }
+}
+
+/// Returns the registry's description of a pinned release, after checking that it agrees with the lock.
+fn listed<'a>(entry: &'a Package, pin: &Pin) -> Result<&'a Release> {
+    let release = entry.release(&pin.id.version);
+    let release = release.ok_or_else(|| OpError::NotListed { release: pin.id.clone() })?;
+    match (pin.outer, release.outer_checksum) {
+        (Some(expected), Some(got)) if expected != got => {
+            Err(OpError::RegistryDisagrees { release: pin.id.clone(), expected, got })
+        }
+        _ => Ok(release),
+    }
+}
