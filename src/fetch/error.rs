@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::endpoint::{WebUrl, WebUrlError, Withheld};
-use super::retry::Class;
+use super::retry::RetryClass;
 use crate::model::{OuterChecksum, RepositoryName};
 
 /// Why something could not be fetched. Addresses are shown without passwords and queries.
@@ -290,15 +290,15 @@ impl FetchError {
     }
 
     /// Returns whether a retry may help.
-    pub(super) fn class(&self) -> Class {
+    pub(super) fn class(&self) -> RetryClass {
         match self {
             // File descriptors and threads of this machine may become available again soon.
-            Self::Unreachable { .. } | Self::Machine { .. } => Class::Unreachable,
+            Self::Unreachable { .. } | Self::Machine { .. } => RetryClass::Unreachable,
             Self::TimedOut { .. } | Self::Interrupted { .. } | Self::Truncated { .. } | Self::Protocol { .. } => {
-                Class::Passing
+                RetryClass::Passing
             }
-            Self::Status { status: 408 | 429 | 500..=599, .. } => Class::Passing,
-            _ => Class::Lasting,
+            Self::Status { status: 408 | 429 | 500..=599, .. } => RetryClass::Passing,
+            _ => RetryClass::Lasting,
         }
     }
 

@@ -6,6 +6,7 @@
 //! imports [`model`](crate::model), [`term`](crate::term) and [`progress`](crate::progress).
 
 mod access;
+mod cached_entry;
 mod connection;
 mod downloads;
 mod endpoint;
@@ -14,7 +15,6 @@ mod file;
 mod gzip;
 mod hash;
 pub mod hex_home;
-mod kept;
 mod netrc;
 mod partial;
 mod proxies;
@@ -24,10 +24,10 @@ mod settings;
 mod token;
 mod upstream;
 
+pub use cached_entry::CachedEntry;
 pub use downloads::{Download, Downloads, Origin};
 pub use endpoint::{Access, Endpoint, Secret, WebUrl, WebUrlError, Withheld};
 pub use error::FetchError;
-pub use kept::Kept;
 pub use netrc::Netrc;
 pub use proxies::Proxies;
 pub use settings::{Limits, Settings, Timeouts};

@@ -21,7 +21,7 @@ const MAX_ETAG: usize = 256;
 /// written data survives if the process is killed.
 pub(super) struct Partial<'a> {
     downloads: &'a Downloads,
-    place: Place<'a>,
+    target: PartialFile<'a>,
     file: File,
     hasher: Sha256,
     length: u64,
@@ -30,9 +30,9 @@ pub(super) struct Partial<'a> {
 }
 
 /// Where the data is stored.
-enum Place<'a> {
+enum PartialFile<'a> {
     /// In a file that outlives the process.
-    Kept { part: PathBuf, etag: PathBuf, _claim: Claim<'a> },
+    Resumable { part: PathBuf, etag: PathBuf, _claim: Claim<'a> },
     /// In a temporary file, because another task or process has claimed the partial tarball.
     Private(NamedTempFile),
 }
@@ -48,23 +48,23 @@ impl<'a> Partial<'a> {
             builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
             let private = builder.suffix(".private").tempfile_in(folder).map_err(FetchError::io("write in", folder))?;
             let file = private.reopen().map_err(FetchError::io("write", private.path()))?;
-            return Ok(Self::empty(downloads, Place::Private(private), file));
+            return Ok(Self::empty(downloads, PartialFile::Private(private), file));
         };
         let (part, etag) = (folder.join(format!("{key}.part")), folder.join(format!("{key}.etag")));
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&part);
         let file = file.map_err(FetchError::io("write", &part))?;
-        let mut partial = Self::empty(downloads, Place::Kept { part, etag, _claim }, file);
+        let mut partial = Self::empty(downloads, PartialFile::Resumable { part, etag, _claim }, file);
         partial.load().map_err(|source| partial.error("read", source))?;
         Ok(partial)
     }
 
-    fn empty(downloads: &'a Downloads, place: Place<'a>, file: File) -> Self {
-        Self { downloads, place, file, hasher: Sha256::new(), length: 0, etag: None, resumed: false }
+    fn empty(downloads: &'a Downloads, target: PartialFile<'a>, file: File) -> Self {
+        Self { downloads, target, file, hasher: Sha256::new(), length: 0, etag: None, resumed: false }
     }
 
     /// Loads the data that an earlier download left.
     fn load(&mut self) -> io::Result<()> {
-        let Place::Kept { etag, .. } = &self.place else { return Ok(()) };
+        let PartialFile::Resumable { etag, .. } = &self.target else { return Ok(()) };
         self.etag = std::fs::read_to_string(etag).ok().filter(|etag| is_strong(etag));
         if self.etag.is_some() {
             self.length = hash::feed(&mut self.hasher, &mut self.file)?;
@@ -109,10 +109,10 @@ impl<'a> Partial<'a> {
         self.file.set_len(0)?;
         self.file.rewind()?;
         // The ETag is written last, so that an interruption never leaves old data with a new ETag.
-        match (&self.place, &self.etag) {
-            (Place::Kept { etag: path, .. }, Some(etag)) => std::fs::write(path, etag),
-            (Place::Kept { etag: path, .. }, None) => remove(path),
-            (Place::Private(_), _) => Ok(()),
+        match (&self.target, &self.etag) {
+            (PartialFile::Resumable { etag: path, .. }, Some(etag)) => std::fs::write(path, etag),
+            (PartialFile::Resumable { etag: path, .. }, None) => remove(path),
+            (PartialFile::Private(_), _) => Ok(()),
         }
     }
 
@@ -133,19 +133,19 @@ impl<'a> Partial<'a> {
     }
 
     fn publish(&mut self, path: &Path) -> io::Result<()> {
-        match &mut self.place {
-            Place::Kept { part, etag, .. } => {
+        match &mut self.target {
+            PartialFile::Resumable { part, etag, .. } => {
                 std::fs::rename(part, path)?;
                 remove(etag)
             }
-            Place::Private(private) => std::fs::rename(private.path(), path),
+            PartialFile::Private(private) => std::fs::rename(private.path(), path),
         }
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> FetchError {
-        let path = match &self.place {
-            Place::Kept { part, .. } => part.clone(),
-            Place::Private(private) => private.path().to_owned(),
+        let path = match &self.target {
+            PartialFile::Resumable { part, .. } => part.clone(),
+            PartialFile::Private(private) => private.path().to_owned(),
         };
         FetchError::Io { action, path, source }
     }
@@ -153,7 +153,7 @@ impl<'a> Partial<'a> {
 
 impl Drop for Partial<'_> {
     fn drop(&mut self) {
-        let Place::Kept { part, etag, .. } = &self.place else { return };
+        let PartialFile::Resumable { part, etag, .. } = &self.target else { return };
         if self.length == 0 {
             // This download cannot be resumed. A file that cannot be removed does no harm.
             let _ = (remove(part), remove(etag));

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// Whether a failed attempt is worth a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum RetryClass {
     /// Retries would fail in the same way: not found, access denied, wrong content.
     Lasting,
     /// No server answers at the address. Retried only once, so that being offline is reported quickly.
@@ -48,11 +48,17 @@ impl Policy {
     /// `failures` is the number of failed attempts so far. `retry_after` is the pause that the server requested, which
     /// is a lower bound. `random` (0 to 1) is the jitter, which spreads out clients that failed at the same time. It
     /// determines half of the pause; the other half is fixed.
-    pub fn pause(&self, failures: u32, class: Class, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
+    pub fn pause(
+        &self,
+        failures: u32,
+        class: RetryClass,
+        retry_after: Option<Duration>,
+        random: f64,
+    ) -> Option<Duration> {
         let attempts = match class {
-            Class::Lasting => 1,
-            Class::Unreachable => self.attempts.min(2),
-            Class::Passing => self.attempts,
+            RetryClass::Lasting => 1,
+            RetryClass::Unreachable => self.attempts.min(2),
+            RetryClass::Passing => self.attempts,
         };
         if failures >= attempts {
             return None;
@@ -84,22 +90,22 @@ mod tests {
         longest_retry_after: Duration::from_secs(9),
     };
 
-    fn schedule(class: Class, random: f64) -> Vec<u128> {
+    fn schedule(class: RetryClass, random: f64) -> Vec<u128> {
         (1..).map_while(|failures| POLICY.pause(failures, class, None, random)).map(|pause| pause.as_millis()).collect()
     }
 
     #[test]
     fn pauses_double_up_to_a_maximum_and_end() {
-        assert_eq!(schedule(Class::Passing, 1.0), [100, 200, 400, 600]);
-        assert_eq!(schedule(Class::Passing, 0.0), [50, 100, 200, 300]);
-        assert_eq!(schedule(Class::Unreachable, 1.0), [100]);
-        assert_eq!(schedule(Class::Lasting, 1.0), []);
-        assert_eq!(Policy::never().pause(1, Class::Passing, None, 0.5), None);
+        assert_eq!(schedule(RetryClass::Passing, 1.0), [100, 200, 400, 600]);
+        assert_eq!(schedule(RetryClass::Passing, 0.0), [50, 100, 200, 300]);
+        assert_eq!(schedule(RetryClass::Unreachable, 1.0), [100]);
+        assert_eq!(schedule(RetryClass::Lasting, 1.0), []);
+        assert_eq!(Policy::never().pause(1, RetryClass::Passing, None, 0.5), None);
     }
 
     #[test]
     fn a_server_can_request_longer_pauses_up_to_a_limit() {
-        let pause = |seconds| POLICY.pause(1, Class::Passing, Some(Duration::from_secs(seconds)), 1.0).unwrap();
+        let pause = |seconds| POLICY.pause(1, RetryClass::Passing, Some(Duration::from_secs(seconds)), 1.0).unwrap();
         assert_eq!(pause(0), Duration::from_millis(100));
         assert_eq!(pause(7), Duration::from_secs(7));
         assert_eq!(pause(u64::MAX), Duration::from_secs(9));
@@ -108,7 +114,7 @@ mod tests {
     #[test]
     fn extreme_counts_do_not_overflow() {
         let policy = Policy { attempts: u32::MAX, first_pause: Duration::MAX, longest_pause: Duration::MAX, ..POLICY };
-        assert!(policy.pause(u32::MAX - 1, Class::Passing, None, 0.5).is_some());
+        assert!(policy.pause(u32::MAX - 1, RetryClass::Passing, None, 0.5).is_some());
     }
 
     #[test]

@@ -10,13 +10,13 @@ use reqwest::header::{
 };
 use tokio::sync::Semaphore;
 
+use super::cached_entry::CachedEntry;
 use super::connection::{Answer, Connections};
 use super::downloads::{Download, Downloads};
 use super::endpoint::{Endpoint, WebUrl};
 use super::error::FetchError;
 use super::gzip::{self, GzipError};
 use super::hash;
-use super::kept::Kept;
 use super::partial::Partial;
 use super::settings::Settings;
 use crate::model::{EntryId, OuterChecksum, PackageName, ReleaseId, RepositoryName};
@@ -89,13 +89,13 @@ impl Upstream {
     }
 
     /// Returns the registry entry kept in `downloads` and its age. The caller must verify the entry.
-    pub fn kept_entry(&self, id: &EntryId, downloads: &Downloads) -> Option<(Kept, Duration)> {
+    pub fn cached_entry(&self, id: &EntryId, downloads: &Downloads) -> Option<(CachedEntry, Duration)> {
         let url = self.endpoint(&id.repository).ok()?.registry_entry(&id.package);
-        Kept::read(&downloads.entries(), url.reveal())
+        CachedEntry::read(&downloads.entries(), url.reveal())
     }
 
     /// Keeps a registry entry in `downloads`. If that fails, the entry is fetched again next time.
-    pub fn keep_entry(&self, id: &EntryId, kept: &Kept, downloads: &Downloads) {
+    pub fn cache_entry(&self, id: &EntryId, kept: &CachedEntry, downloads: &Downloads) {
         if let Ok(endpoint) = self.endpoint(&id.repository) {
             let _ = kept.write(&downloads.entries(), endpoint.registry_entry(&id.package).reveal());
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::complaint::is_finding;
+use super::error_message::is_finding;
 use super::{Git, GitError, ProjectGit, Result};
 use crate::model::{GitAddress, Revision};
 

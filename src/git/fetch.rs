@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::complaint::Complaint;
 use super::error::Refs;
+use super::error_message::MessageKind;
 use super::process::Unsuccessful;
 use super::scratch::Scratch;
 use super::{GitError, Result};
@@ -25,7 +25,7 @@ pub struct Want {
 }
 
 /// A callback for the number of bytes received since the last call.
-pub type Received<'a> = dyn Fn(u64) + Sync + 'a;
+pub type OnReceived<'a> = dyn Fn(u64) + Sync + 'a;
 
 /// Why a fetch of some refs failed.
 enum Refusal {
@@ -39,11 +39,11 @@ impl Scratch<'_> {
     ///
     /// # Errors
     /// Fails if the transfer fails or upstream does not have a revision. Whatever was received is kept.
-    pub fn fetch(&self, url: &GitUrl, wants: &BTreeMap<Revision, Want>, received: &Received<'_>) -> Result<u64> {
+    pub fn fetch(&self, url: &GitUrl, wants: &BTreeMap<Revision, Want>, received: &OnReceived<'_>) -> Result<u64> {
         self.or_forget(self.fetched(url, wants, received))
     }
 
-    fn fetched(&self, url: &GitUrl, wants: &BTreeMap<Revision, Want>, received: &Received<'_>) -> Result<u64> {
+    fn fetched(&self, url: &GitUrl, wants: &BTreeMap<Revision, Want>, received: &OnReceived<'_>) -> Result<u64> {
         let before = self.pack_bytes();
         let mut lacking = BTreeMap::<Option<NonZeroU32>, Vec<(Revision, &Want)>>::new();
         for (revision, want) in wants {
@@ -69,7 +69,7 @@ impl Scratch<'_> {
         url: &GitUrl,
         depth: Option<NonZeroU32>,
         specs: impl Iterator<Item = String>,
-        received: &Received<'_>,
+        received: &OnReceived<'_>,
     ) -> Result<(), Refusal> {
         let last = AtomicU64::new(0);
         let hear = |piece: &str| {
@@ -82,9 +82,9 @@ impl Scratch<'_> {
         arguments.extend(specs);
         match self.run(arguments).listening(&hear).finish() {
             Ok(_) => Ok(()),
-            Err(Unsuccessful::Complaint { text, .. }) => Err(match Complaint::of(&text) {
-                Complaint::NotOurRef => Refusal::NotOurRef,
-                complaint => Refusal::Error(complaint.error(url.to_string(), "fetch", &self.folder, text)),
+            Err(Unsuccessful::Complaint { text, .. }) => Err(match MessageKind::of(&text) {
+                MessageKind::NotOurRef => Refusal::NotOurRef,
+                kind => Refusal::Error(kind.error(url.to_string(), "fetch", &self.folder, text)),
             }),
             Err(Unsuccessful::Stalled { seconds }) => {
                 Err(Refusal::Error(GitError::Stalled { url: url.to_string(), seconds }))
@@ -95,7 +95,7 @@ impl Scratch<'_> {
 
     /// Fetches a revision through refs that contain it: first a ref that points to it, then the refs that the lock
     /// names, then all branches and tags. Other objects of these refs stay in the scratch repository.
-    fn fetch_by_name(&self, url: &GitUrl, revision: Revision, want: &Want, received: &Received<'_>) -> Result<()> {
+    fn fetch_by_name(&self, url: &GitUrl, revision: Revision, want: &Want, received: &OnReceived<'_>) -> Result<()> {
         if want.depth.is_some() {
             let (full, wanted) = (self.full()?, Want { depth: None, names: want.names.clone() });
             if !full.has_ref(&fetched_ref(revision, &wanted)) {
@@ -148,7 +148,7 @@ impl Scratch<'_> {
         let output = match self.run(arguments).listening(&hear).finish() {
             Ok(output) => output,
             Err(Unsuccessful::Complaint { text, .. }) => {
-                return Err(Complaint::of(&text).error(url.to_string(), "ls-remote", &self.folder, text));
+                return Err(MessageKind::of(&text).error(url.to_string(), "ls-remote", &self.folder, text));
             }
             Err(Unsuccessful::Stalled { seconds }) => return Err(GitError::Stalled { url: url.to_string(), seconds }),
             Err(Unsuccessful::Error(error)) => return Err(error),

@@ -1,7 +1,7 @@
 //! The settings and environment of git processes that do not depend on the user's configuration.
 
 /// The settings of every git process outside the project's repository. Besides these, only
-/// [`SettingsForOthers`](super::SettingsForOthers) apply.
+/// [`ThirdPartySettings`](super::ThirdPartySettings) apply.
 pub(super) const FIXED: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",

@@ -13,12 +13,11 @@
 mod caveats;
 mod check;
 mod command_line;
-mod complaint;
 mod error;
+mod error_message;
 mod fetch;
 mod fixed;
 mod objects;
-mod others;
 mod pack;
 mod pipes;
 mod process;
@@ -27,20 +26,21 @@ mod show;
 mod submodule;
 #[doc(hidden)]
 pub mod surface;
+mod third_party;
 mod transfer;
 mod user_config;
 
 pub use caveats::Caveat;
 pub use check::{check, pack_files};
 pub use error::{GitError, Refs};
-pub use fetch::{Received, Want};
-pub use objects::Printed;
-pub use others::SettingsForOthers;
+pub use fetch::{OnReceived, Want};
+pub use objects::PrintedObject;
 pub use pack::{MAX_PACKS, NewPack, Packed};
 pub use process::{Git, GitSettings};
 pub use scratch::Scratch;
 pub use show::{Show, TreePair};
 pub use submodule::Submodule;
+pub use third_party::ThirdPartySettings;
 pub use transfer::{FetchOutcome, FetchTarget, Lease, ProjectGit, PushStatus};
 
 /// The result type of this module.

@@ -12,7 +12,7 @@ const SEPARATOR: &str = if cfg!(windows) { ";" } else { ":" };
 
 /// An object as printed by git. The caller must not rely on its id: git trusts the ids in pack indexes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Printed {
+pub struct PrintedObject {
     /// `blob`, `tree`, `commit` or `tag`.
     pub kind: String,
     /// Its content.
@@ -25,7 +25,7 @@ impl Git {
     ///
     /// # Errors
     /// Fails if git cannot be run or its output is too large.
-    pub fn objects(&self, folders: &[PathBuf], names: &[String]) -> Result<Vec<Printed>> {
+    pub fn objects(&self, folders: &[PathBuf], names: &[String]) -> Result<Vec<PrintedObject>> {
         let Some((first, others)) = folders.split_first().filter(|_| !names.is_empty()) else { return Ok(Vec::new()) };
         let mut alternates = OsString::new();
         for folder in others {
@@ -50,7 +50,7 @@ fn quoted(folder: &Path) -> OsString {
 }
 
 /// Parses the output of `git cat-file --batch` (git-cat-file(1), "BATCH OUTPUT") up to the first malformed part.
-fn printed_objects(mut output: &[u8]) -> Vec<Printed> {
+fn printed_objects(mut output: &[u8]) -> Vec<PrintedObject> {
     let mut objects = Vec::new();
     while let Some(end) = output.iter().position(|byte| *byte == b'\n') {
         let line = String::from_utf8_lossy(&output[..end]).into_owned();
@@ -63,7 +63,7 @@ fn printed_objects(mut output: &[u8]) -> Vec<Printed> {
         let size = size.parse::<usize>().ok().filter(|_| id.len() == 40 && kind != "missing");
         let Some(size) = size else { continue };
         let Some(bytes) = output.get(..size) else { break };
-        objects.push(Printed { kind: kind.to_owned(), bytes: bytes.to_owned() });
+        objects.push(PrintedObject { kind: kind.to_owned(), bytes: bytes.to_owned() });
         // A line feed follows the content.
         output = output.get(size + 1..).unwrap_or_default();
     }
@@ -78,7 +78,7 @@ mod tests {
     fn missing_objects_are_skipped() {
         let id = "1".repeat(40);
         let output = format!("x:a b missing\n{id} blob 3\na\nb\n{id}:y missing\n{id} tree 0\n\n{id} blob 9\ncut");
-        let object = |kind: &str, bytes: &[u8]| Printed { kind: kind.into(), bytes: bytes.into() };
+        let object = |kind: &str, bytes: &[u8]| PrintedObject { kind: kind.into(), bytes: bytes.into() };
         assert_eq!(printed_objects(output.as_bytes()), [object("blob", b"a\nb"), object("tree", b"")]);
         assert_eq!(printed_objects(b""), []);
     }

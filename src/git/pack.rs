@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::{fs, io};
 
-use super::complaint::is_finding;
+use super::error_message::is_finding;
 use super::scratch::{Scratch, link, link_packs, make_bare, write};
 use super::{GitError, Result};
 use crate::model::Revision;

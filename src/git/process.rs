@@ -8,10 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::complaint::{local_fault, readable};
+use super::error_message::{local_fault, readable};
 use super::fixed::{FIXED, FIXED_IN_PROJECT, REMOVED};
-use super::others::{self, SettingsForOthers};
 use super::pipes::{Pipes, serve_pipes};
+use super::third_party::{self, ThirdPartySettings};
 use super::{GitError, Result};
 use crate::model::Secrets;
 
@@ -28,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default)]
 pub struct GitSettings {
     /// The user's settings that apply outside of the project's repository.
-    pub for_others: SettingsForOthers,
+    pub third_party: ThirdPartySettings,
     /// The protocols that the user allows in git (`GIT_ALLOW_PROTOCOL`), separated by `:`.
     pub allowed_protocols: Option<String>,
     /// Whether the user can be asked for a password at a terminal.
@@ -60,7 +60,7 @@ pub(super) struct Run<'a> {
     /// The git command, such as `fetch`.
     name: String,
     input: Input,
-    hear: Option<&'a (dyn Fn(&str) + Sync)>,
+    on_stderr: Option<&'a (dyn Fn(&str) + Sync)>,
     silence: Option<Duration>,
 }
 
@@ -192,7 +192,7 @@ impl Git {
     }
 
     fn prepare<A: AsRef<OsStr>>(&self, repository: Option<&Path>, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
-        let GitSettings { for_others, allowed_protocols, may_ask, own_ssh, environment, secrets: _, sync: _ } =
+        let GitSettings { third_party, allowed_protocols, may_ask, own_ssh, environment, secrets: _, sync: _ } =
             &self.settings;
         let mut command = Command::new(&self.program);
         inherit(&mut command, environment);
@@ -200,11 +200,11 @@ impl Git {
         for setting in FIXED {
             command.args(["-c", setting]);
         }
-        let variables = others::VARIABLES.iter().map(|(name, ..)| name);
+        let variables = third_party::VARIABLES.iter().map(|(name, ..)| name);
         for name in REMOVED.iter().chain(variables).chain(&["GIT_CONFIG_PARAMETERS"]) {
             command.env_remove(name);
         }
-        configure(&mut command, for_others);
+        configure(&mut command, third_party);
         command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
         // If the project is a partial clone, its remote does not promise the objects of this repository.
         command.env("GIT_NO_LAZY_FETCH", "1");
@@ -234,7 +234,7 @@ impl Git {
         command.args(arguments);
         let name = name_of(command.get_args().skip(before));
         let input = Input::Bytes(Vec::new());
-        Run { git: self, command, folder: folder.to_owned(), name, input, hear: None, silence: None }
+        Run { git: self, command, folder: folder.to_owned(), name, input, on_stderr: None, silence: None }
     }
 }
 
@@ -251,7 +251,7 @@ fn name_of<'a>(arguments: impl Iterator<Item = &'a OsStr>) -> String {
 }
 
 /// Applies the given settings instead of the user's configuration files and variables.
-fn configure(command: &mut Command, settings: &SettingsForOthers) {
+fn configure(command: &mut Command, settings: &ThirdPartySettings) {
     command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env("GIT_CONFIG_COUNT", settings.iter().len().to_string());
     for (number, (key, value)) in settings.iter().enumerate() {
@@ -298,10 +298,10 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Calls `hear` with git's standard error as it arrives, and ends git if it is silent for too long. For commands
+    /// Calls `on_stderr` with git's standard error as it arrives, and ends git if it is silent for too long. For commands
     /// that contact a server.
-    pub fn listening(mut self, hear: &'a (dyn Fn(&str) + Sync)) -> Self {
-        self.hear = Some(hear);
+    pub fn listening(mut self, on_stderr: &'a (dyn Fn(&str) + Sync)) -> Self {
+        self.on_stderr = Some(on_stderr);
         self.silence = Some(SILENCE);
         self
     }
@@ -336,7 +336,7 @@ impl<'a> Run<'a> {
             let _ = child.wait();
             self.broken(source)
         })?;
-        let (status, said) = self.hear_out(&mut child, &arriving)?;
+        let (status, said) = self.forward_stderr(&mut child, &arriving)?;
         if let Some(writer) = writer {
             drop(writer.join());
         }
@@ -395,7 +395,11 @@ impl<'a> Run<'a> {
     }
 
     /// Passes on the process's standard error until it ends, and returns the last part of it.
-    fn hear_out(&self, child: &mut Child, arriving: &Receiver<Vec<u8>>) -> Result<(ExitStatus, Vec<u8>), Unsuccessful> {
+    fn forward_stderr(
+        &self,
+        child: &mut Child,
+        arriving: &Receiver<Vec<u8>>,
+    ) -> Result<(ExitStatus, Vec<u8>), Unsuccessful> {
         let mut said = Vec::new();
         loop {
             let piece = match self.silence {
@@ -404,8 +408,8 @@ impl<'a> Run<'a> {
             };
             match piece {
                 Ok(piece) => {
-                    if let Some(hear) = self.hear {
-                        hear(&String::from_utf8_lossy(&piece));
+                    if let Some(on_stderr) = self.on_stderr {
+                        on_stderr(&String::from_utf8_lossy(&piece));
                     }
                     said.extend_from_slice(&piece);
                     let surplus = said.len().saturating_sub(MAX_STDERR);

@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::complaint::Complaint;
-use super::others::{SettingsForOthers, VARIABLES};
+use super::error_message::MessageKind;
 use super::process::{Run, Unsuccessful};
+use super::third_party::{ThirdPartySettings, VARIABLES};
 use super::{Git, GitError, GitSettings, Result};
 use crate::model::Remote;
 
@@ -97,14 +97,14 @@ impl ProjectGit {
     ///
     /// # Errors
     /// Fails if the settings cannot be read.
-    pub fn for_others(&self, settings: GitSettings, variable: impl Fn(&str) -> Option<String>) -> Result<Git> {
+    pub fn for_third_parties(&self, settings: GitSettings, variable: impl Fn(&str) -> Option<String>) -> Result<Git> {
         let listing = self.prepare(&["config", "--null", "--show-scope", "--list"]).output("read its settings")?;
         let of = |(name, key, value): &(&str, &'static str, Option<&str>)| {
             Some((*key, variable(name).map(|own| value.map_or(own, str::to_owned))?))
         };
         let variables: Vec<_> = VARIABLES.iter().filter_map(of).collect();
-        let for_others = SettingsForOthers::of(&listing, &variables);
-        Ok(self.git.with(GitSettings { for_others, ..settings }))
+        let third_party = ThirdPartySettings::of(&listing, &variables);
+        Ok(self.git.with(GitSettings { third_party, ..settings }))
     }
 
     /// Fetches one ref of a remote, and nothing else. Does not update any ref of this repository.
@@ -264,7 +264,7 @@ impl ProjectGit {
                 let folder = self.git_dir.clone();
                 GitError::Local { command: command.to_owned(), folder, message: "it did not read its settings".into() }
             }
-            Unsuccessful::Complaint { text, .. } => Complaint::of(&text).error(url, command, &self.git_dir, text),
+            Unsuccessful::Complaint { text, .. } => MessageKind::of(&text).error(url, command, &self.git_dir, text),
             Unsuccessful::Stalled { seconds } => GitError::Stalled { url, seconds },
             Unsuccessful::Error(error) => error,
         }

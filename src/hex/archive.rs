@@ -107,10 +107,10 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
         let end = start.checked_add(size).filter(|end| *end <= archive.len()).ok_or_else(truncated)?;
         let next = end.checked_next_multiple_of(BLOCK).filter(|next| *next <= archive.len()).ok_or_else(truncated)?;
         if archive[end..next].iter().any(|byte| *byte != 0) {
-            scan.note("the padding of a member is not zero");
+            scan.report_foreign("the padding of a member is not zero");
         }
         if let Some(what) = overrides.read_extension(raw, &archive[start..end]).map_err(|Malformed| bad())? {
-            scan.note(what);
+            scan.report_foreign(what);
         } else {
             // If the map of a sparse file is longer, its rest follows here. This is not supported.
             if raw.type_flag() == b'S' && size > 0 {
@@ -134,13 +134,15 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
     scan.trailer = archive.len() - offset;
     // One zero block is enough if nothing follows it (`erl_tar:read_block/1`).
     match &archive[offset + BLOCK..] {
-        [] => scan.note("its end mark is only half"),
+        [] => scan.report_foreign("its end mark is only half"),
         rest => match rest.split_first_chunk::<BLOCK>() {
             None => return Err(truncated()),
             Some((second, _)) if second.iter().any(|byte| *byte != 0) => {
                 return Err(ArchiveError::BadHeader { offset: offset + BLOCK });
             }
-            Some((_, after)) if after.iter().any(|byte| *byte != 0) => scan.note("something follows the end mark"),
+            Some((_, after)) if after.iter().any(|byte| *byte != 0) => {
+                scan.report_foreign("something follows the end mark")
+            }
             Some(_) => {}
         },
     }
@@ -148,7 +150,7 @@ pub(super) fn scan(archive: &[u8], limit: usize) -> Result<Scan<'_>, ArchiveErro
 }
 
 impl Scan<'_> {
-    fn note(&mut self, what: impl Into<String>) {
+    fn report_foreign(&mut self, what: impl Into<String>) {
         self.foreign.get_or_insert_with(|| what.into());
     }
 }
@@ -164,7 +166,7 @@ fn check_member(raw: RawHeader<'_>, name: &[u8], scan: &mut Scan<'_>) -> Result<
         {
             return Err(ArchiveError::UnsafePath { name: shown(), rule: "it is a folder's" });
         }
-        PathKind::Unusual(rule) => scan.note(format!("the member name {:?} is unusual: {rule}", shown())),
+        PathKind::Unusual(rule) => scan.report_foreign(format!("the member name {:?} is unusual: {rule}", shown())),
         PathKind::Hostile(rule) => return Err(ArchiveError::UnsafePath { name: shown(), rule }),
     }
     match raw.type_flag() {
@@ -172,8 +174,8 @@ fn check_member(raw: RawHeader<'_>, name: &[u8], scan: &mut Scan<'_>) -> Result<
         b'3' => return Err(ArchiveError::Device { name: shown(), kind: "character device" }),
         b'4' => return Err(ArchiveError::Device { name: shown(), kind: "block device" }),
         b'6' => return Err(ArchiveError::Device { name: shown(), kind: "named pipe" }),
-        b'1' | b'2' => scan.note(format!("{:?} is a link", shown())),
-        other => scan.note(format!("{:?} has the member type {:?}", shown(), char::from(other))),
+        b'1' | b'2' => scan.report_foreign(format!("{:?} is a link", shown())),
+        other => scan.report_foreign(format!("{:?} has the member type {:?}", shown(), char::from(other))),
     }
     Ok(())
 }

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_utf8_needs_a_comment_that_says_so() {
+    fn text_that_is_not_utf8_needs_a_coding_comment() {
         let lock =
             |comment: &str| [comment.as_bytes(), b"[{<<\"a\">>,{pkg,<<\"a\">>,<<\"1.0.0\">>},0}].\n%\xe9\n"].concat();
         assert_eq!(read(&lock("%% coding: latin-1\n")).unwrap().len(), 1);

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_rule_counts_and_one_for_pushes_first() {
+    fn the_longest_rule_wins_and_rules_for_pushes_come_first() {
         let rule = |base: &str, prefix: &str, is_for_push| AddressRule {
             base: base.into(),
             prefix: prefix.into(),

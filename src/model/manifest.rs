@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn text_survives() {
+    fn text_is_read_back() {
         let manifest: Manifest = sample().parse().unwrap();
         assert_eq!((manifest.releases.len(), manifest.entries.len(), manifest.absent.len()), (4, 1, 1));
         assert_eq!((manifest.index.len(), manifest.index_signers.len()), (1, 1));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_git_survives() {
+    fn lines_of_git_repositories_are_read_back() {
         let manifest: Manifest = git_sample().parse().unwrap();
         assert_eq!((manifest.git.len(), manifest.git.values().map(StoredGit::bytes).sum::<u64>()), (2, 110));
         assert_eq!(manifest.to_string(), git_sample());
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_names_the_line() {
+    fn errors_name_the_line() {
         let twice = format!("{}{}", sample(), sample());
         for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 10), (&*twice, 10)] {
             assert_eq!(text.parse::<Manifest>().unwrap_err().line, line);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn another_spelling_of_the_same_is_damage() {
+    fn other_spellings_of_a_manifest_are_refused() {
         let (hex, git) = (sample(), git_sample());
         let (one, a) = ("1".repeat(40), "a".repeat(64));
         let last_first = |text: &str| {

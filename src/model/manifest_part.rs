@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn names_survive() {
+    fn names_are_read_back() {
         assert!(ManifestPart::all().all(|part| part.to_string().parse() == Ok(part)));
         assert!(["Git", "sign", "", "8E", "README"].iter().all(|name| name.parse::<ManifestPart>().is_err()));
     }

@@ -25,20 +25,20 @@ macro_rules! as_text {
 }
 
 mod address_rules;
+mod canonical_address;
 mod checksum;
 mod count;
-mod fault;
 mod fingerprint;
 mod git_address;
 mod git_name;
 mod git_url;
 mod hex_digits;
 mod index_file;
+mod local_error;
 mod manifest;
 mod manifest_part;
 mod name;
 mod percent;
-mod place;
 mod redacted;
 mod release;
 mod remote;
@@ -51,13 +51,13 @@ mod version;
 pub use address_rules::{AddressRule, AddressRules};
 pub use checksum::{ChecksumError, EntryChecksum, IndexSource, InnerChecksum, OuterChecksum, TrustHash};
 pub use count::count;
-pub use fault::{is_local, is_local_complaint, local_cause};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use git_address::{GitAddress, GitAddressError};
 pub use git_name::{GitName, GitNameError, Revision};
 pub use git_url::GitUrl;
 pub use hex_digits::hex_digits;
 pub use index_file::IndexFile;
+pub use local_error::{is_local, is_local_message, local_cause};
 pub use manifest::{Manifest, ManifestError, Storage, StoredEntry, StoredRelease};
 pub use manifest_part::ManifestPart;
 pub use name::{NameError, PackageName, RepositoryName};

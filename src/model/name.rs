@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn organisations_are_taken_apart() {
+    fn organisations_are_parsed() {
         let name: RepositoryName = "hexpm:acme".parse().unwrap();
         assert_eq!((name.source(), name.organization(), name.registry_name()), ("hexpm", Some("acme"), "acme"));
         let name = RepositoryName::hexpm();

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_before_a_host_is_hidden() {
+    fn credentials_before_a_host_are_hidden() {
         for (text, expected) in [
             (
                 "fatal: unable to access 'https://u:secret@h/x/': and http://t@i\nx",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::place::{Place, address_of, host};
+use super::canonical_address::{CanonicalAddress, address_of, host};
 use super::{AddressRules, GitAddress};
 
 /// The addresses of a project's remotes.
@@ -13,7 +13,7 @@ pub struct Remotes {
     /// The addresses, as the remotes have them.
     texts: BTreeSet<String>,
     addresses: BTreeSet<GitAddress>,
-    places: BTreeSet<Place>,
+    canonical: BTreeSet<CanonicalAddress>,
     rules: AddressRules,
 }
 
@@ -23,14 +23,14 @@ impl Remotes {
         let mut remotes = Self { rules, ..Self::default() };
         for url in urls {
             for text in [&remotes.rules.fetch_address(&url), &remotes.rules.push_address(&url), &url] {
-                remotes.places.insert(Place::of_text(text));
+                remotes.canonical.insert(CanonicalAddress::of_text(text));
                 remotes.addresses.extend(address_of(text));
             }
             // Such an address cannot be written into a rule, so nothing could keep it from being redirected.
             if url.contains(char::is_control)
-                && let Place::Repository { host, .. } = Place::of_text(&url)
+                && let CanonicalAddress::Repository { host, .. } = CanonicalAddress::of_text(&url)
             {
-                remotes.places.insert(Place::Unclear { host });
+                remotes.canonical.insert(CanonicalAddress::Unclear { host });
             }
             remotes.texts.insert(url);
         }
@@ -49,24 +49,26 @@ impl Remotes {
 
     /// Returns whether a text is the address of a remote, directly or after the user's rewrite rules.
     pub fn has_url(&self, text: &str) -> bool {
-        self.has_place(&Place::of_text(text)) || self.is_rewritten_to_remote(text)
+        self.has_canonical(&CanonicalAddress::of_text(text)) || self.is_rewritten_to_remote(text)
     }
 
     /// Returns whether any spelling of a repository's address is the address of a remote, directly or after the user's
     /// rewrite rules.
     pub fn has(&self, of: &GitAddress) -> bool {
-        self.has_place(&Place::of(of)) || of.spellings().iter().any(|spelling| self.is_rewritten_to_remote(spelling))
+        self.has_canonical(&CanonicalAddress::of(of))
+            || of.spellings().iter().any(|spelling| self.is_rewritten_to_remote(spelling))
     }
 
-    /// Returns whether a place is that of a remote. If a remote's path is unclear, every repository on its host may be
+    /// Returns whether an address is that of a remote. If a remote's path is unclear, every repository on its host may be
     /// the remote.
-    fn has_place(&self, place: &Place) -> bool {
-        let is_unclear = |host: &str| self.places.contains(&Place::Unclear { host: host.to_owned() });
-        self.places.contains(place) || matches!(place, Place::Repository { host, .. } if is_unclear(host))
+    fn has_canonical(&self, canonical: &CanonicalAddress) -> bool {
+        let is_unclear = |host: &str| self.canonical.contains(&CanonicalAddress::Unclear { host: host.to_owned() });
+        self.canonical.contains(canonical)
+            || matches!(canonical, CanonicalAddress::Repository { host, .. } if is_unclear(host))
     }
 
     fn is_rewritten_to_remote(&self, text: &str) -> bool {
-        self.rules.rewritten(text).is_some_and(|target| self.has_place(&Place::of_text(&target)))
+        self.rules.rewritten(text).is_some_and(|target| self.has_canonical(&CanonicalAddress::of_text(&target)))
     }
 
     /// Returns the remotes whose addresses begin with the given address. git's rewrite rules match prefixes, so a rule
@@ -114,7 +116,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_remote_in_one_spelling_is_one_in_all() {
+    fn a_remote_is_recognised_in_every_spelling() {
         let address: GitAddress = "github.com/acme/app".parse().unwrap();
         for remote in SPELLINGS {
             let remotes = remotes(&[remote], &[]);
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_s_own_rules_lead_to_a_remote_too() {
+    fn addresses_that_rules_rewrite_to_a_remote_are_recognised() {
         let has = |remotes: Remotes, address: &str| remotes.has(&address.parse().unwrap());
         let short = [("https://github.com/", "gh:", false)];
         assert!(has(remotes(&["gh:acme/app"], &short), "github.com/acme/app"));
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_like_a_repository_is_found() {
+    fn remotes_with_the_address_as_prefix_are_found() {
         let remotes = remotes(&["git@github.com:acme/app-web.git", "https://github.com/acme/other"], &[]);
         let beside = |address: &str| {
             let address = address.parse().unwrap();

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn text_survives_and_has_one_spelling() {
+    fn text_is_read_back_and_has_one_spelling() {
         assert_eq!(Shard::all().count(), 256);
         assert!(Shard::all().all(|shard| shard.to_string().parse() == Ok(shard)));
         for text in ["", "a", "0a1", "A0", "+1", "g0", "..", "git"] {

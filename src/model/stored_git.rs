@@ -256,7 +256,7 @@ mod tests {
     const TWO: &str = "2222222222222222222222222222222222222222";
 
     #[test]
-    fn names_become_refs_and_stay_apart_as_files() {
+    fn names_become_refs_without_file_conflicts() {
         let git = stored(&[
             ("git", &[ONE, "full", "heads/a", "heads/hexmirror", "tags/a/b"]),
             ("git", &[TWO, "full", "heads/a/b", "tags/a"]),
@@ -269,21 +269,21 @@ mod tests {
     }
 
     #[test]
-    fn no_name_takes_the_place_of_the_branch_that_keeps_a_revision() {
+    fn no_name_replaces_the_branch_of_a_pinned_revision() {
         let git = stored(&[("git", &[ONE, "full"]), ("git", &[TWO, "full", &format!("heads/hexmirror/{ONE}")])]);
         let kept = [ONE, TWO].map(|id| (format!("refs/heads/hexmirror/{id}"), id.parse().unwrap()));
         assert_eq!(git.refs(), BTreeMap::from(kept));
     }
 
     #[test]
-    fn a_name_stays_when_its_new_revision_is_not_there() {
+    fn a_ref_is_kept_if_its_new_revision_is_missing() {
         let mut git = stored(&[("git", &[ONE, "full", "heads/a"])]);
         git.set_name(TWO.parse().unwrap(), &"heads/a".parse().unwrap());
         assert!(git.has_name(&"heads/a".parse().unwrap()));
     }
 
     #[test]
-    fn mirrors_of_different_depths_unite_if_one_has_all_of_the_other() {
+    fn different_depths_are_united_if_one_contains_the_other() {
         let full = stored(&[("git", &[ONE, "full", "HEAD"]), ("git", &[TWO, "full"]), ("pack", &[ONE, "9"])]);
         let cut = stored(&[("git", &[ONE, "1", "heads/a", "HEAD"]), ("pack", &[TWO, "5"]), ("shallow", &[ONE])]);
         let deeper = stored(&[("git", &[ONE, "2", "heads/b"]), ("pack", &[ONE, "7"]), ("shallow", &[TWO])]);
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn head_is_what_an_entry_without_a_name_wants() {
+    fn an_entry_without_a_ref_wants_head() {
         let mut git = stored(&[("git", &[ONE, "full", "heads/a"]), ("git", &[TWO, "full", "HEAD"])]);
         assert_eq!(git.head(), Some(format!("refs/heads/hexmirror/{TWO}")));
         git.set_name(ONE.parse().unwrap(), &GitName::Head);

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_survives_and_order_is_by_precedence() {
+    fn text_is_read_back_and_order_is_by_precedence() {
         let texts = ["0.9.0", "1.0.0-alpha", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0", "1.10.0"];
         let versions: Vec<Version> = texts.iter().map(|text| text.parse().unwrap()).collect();
         assert!(versions.is_sorted());

@@ -1,6 +1,6 @@
 //! Compares the dependencies of two states of the project.
 
-use super::project::revisions::Between;
+use super::project::revisions::ComparedStates;
 use super::{Project, Result};
 use crate::plan::{LockChange, lock_changes};
 
@@ -8,7 +8,7 @@ use crate::plan::{LockChange, lock_changes};
 #[derive(Debug, Clone)]
 pub struct LockDiff {
     /// The two states.
-    pub between: Between,
+    pub between: ComparedStates,
     /// The locks of both states, as paths relative to the worktree's root.
     pub locks: [Vec<String>; 2],
     /// The changes, sorted by name.
@@ -19,7 +19,7 @@ pub struct LockDiff {
 ///
 /// # Errors
 /// Fails if neither state has a lock, or if a lock is invalid.
-pub fn lock_diff(project: &Project, between: Between) -> Result<LockDiff> {
+pub fn lock_diff(project: &Project, between: ComparedStates) -> Result<LockDiff> {
     let [before, after] = between.locks(project)?;
     let changes = lock_changes(&before.wanted, &after.wanted);
     Ok(LockDiff { between, locks: [before.files, after.files], changes })

@@ -43,7 +43,7 @@ pub use lock_diff::{LockDiff, lock_diff};
 pub use post_checkout::{CheckedOutMirror, PostCheckoutOutcome, post_checkout};
 pub use pre_push::{PrePushOutcome, PushedLocks, StaleLocks, pre_push};
 pub use project::regular_file::FileRefusal;
-pub use project::revisions::{At, Between, Named};
+pub use project::revisions::{ComparedStates, DiffArguments, ProjectState};
 pub use project::{Environment, LockFile, LockText, Project, locks_in, read_bounded, read_file, read_locks};
 pub use prune::{Prune, PruneOptions, prune};
 pub use repair::{Repair, repair};

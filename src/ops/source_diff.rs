@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::project::revisions::Between;
+use super::project::revisions::ComparedStates;
 use super::{OpError, Project, Result, mirror};
 use crate::git::{ProjectGit, Show, TreePair};
 use crate::model::{Manifest, ManifestPart};
@@ -13,7 +13,7 @@ use crate::store::{DiffRepository, ObjectId, ScratchObjects, Snapshot, StoreErro
 #[derive(Debug)]
 pub struct SourceDiff {
     /// The two states to compare.
-    pub between: Between,
+    pub between: ComparedStates,
     /// Whether any of the requested dependencies changed.
     pub changed: bool,
     /// The changes that the diff shows.
@@ -78,7 +78,7 @@ impl Side {
 /// # Errors
 /// Fails if neither state has a lock, if no lock contains one of the packages, if there is no mirror, or if what it
 /// contains is damaged.
-pub fn source_diff(project: &Project, between: Between, packages: &[String], stat: bool) -> Result<SourceDiff> {
+pub fn source_diff(project: &Project, between: ComparedStates, packages: &[String], stat: bool) -> Result<SourceDiff> {
     let [before, after] = between.locks(project)?;
     refuse_unknown(packages, [locked(&before.wanted), locked(&after.wanted)].concat())?;
     let mut changes = lock_changes(&before.wanted, &after.wanted);
@@ -108,7 +108,7 @@ fn sides(change: &LockChange) -> impl Iterator<Item = &Locked> {
 }
 
 impl SourceDiff {
-    fn new(between: Between, stat: bool, changed: bool, unchanged: Vec<String>) -> Self {
+    fn new(between: ComparedStates, stat: bool, changed: bool, unchanged: Vec<String>) -> Self {
         Self {
             between,
             changed,
@@ -226,7 +226,7 @@ fn group(scratch: &mut ScratchObjects, pairs: &[[Side; 2]]) -> Result<[ObjectId;
     let names: Vec<String> = pairs.iter().map(name).collect();
     let mut trees = [ObjectId::empty_tree(pairs[0][0].tree.kind()); 2];
     for (index, tree) in trees.iter_mut().enumerate() {
-        *tree = scratch.group(names.iter().map(String::as_str).zip(pairs.iter().map(|pair| pair[index].tree)))?;
+        *tree = scratch.tree_of(names.iter().map(String::as_str).zip(pairs.iter().map(|pair| pair[index].tree)))?;
     }
     Ok(trees)
 }
@@ -301,12 +301,12 @@ fn similar_names(name: &str, known: &[Locked]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Ignored;
+    use crate::plan::UnsupportedEntry;
 
     #[test]
     fn similar_names_are_suggested_the_most_similar_first() {
         let known = ["plug", "plug_crypto", "jason", "phoenix"];
-        let known = known.map(|app| Locked::Unknown(Ignored { app: app.into(), kind: "hg".into() }));
+        let known = known.map(|app| Locked::Unknown(UnsupportedEntry { app: app.into(), kind: "hg".into() }));
         for (name, expected) in [
             ("plgu", &["plug"][..]),
             ("jsaon", &["jason"]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::git_want::{RepositoryWant, with_submodules};
-use super::{GitPin, Ignored, Pin, Unmirrored, Wanted};
+use super::{GitPin, Pin, Unmirrored, UnsupportedEntry, Wanted};
 use crate::model::{
     EntryId, GitAddress, Manifest, OuterChecksum, ReleaseId, RepositoryName, Revision, StoredRelease, Version,
 };
@@ -54,7 +54,7 @@ pub struct Comparison {
     /// The git dependencies that cannot be mirrored.
     pub unmirrored: Vec<Unmirrored>,
     /// The dependencies of unknown kinds.
-    pub ignored: Vec<Ignored>,
+    pub ignored: Vec<UnsupportedEntry>,
 }
 
 impl Comparison {

@@ -319,7 +319,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_sides_see_the_opposite_of_each_other(graph in graphs(), choices in any::<[prop::sample::Index; 2]>()) {
+        fn swapping_the_sides_swaps_ahead_and_behind(graph in graphs(), choices in any::<[prop::sample::Index; 2]>()) {
             let ids: Vec<char> = graph.parents.keys().copied().collect();
             let [one, other] = choices.map(|choice| *choice.get(&ids));
             let Ok(here) = SyncPlan::new(&graph, Some(one), other, None);

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_keeps_the_same_of_two_entries_with_the_same_facts() {
+    fn of_entries_with_the_same_facts_all_mirrors_keep_the_same() {
         let one = package(&["1.0.0"]);
         assert!(is_newer((&one, b"b"), (&one, b"a")) && !is_newer((&one, b"a"), (&one, b"b")));
         assert!(!is_newer((&one, b"a"), (&one, b"a")));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_entry_lacks_is_named() {
+    fn facts_that_an_older_entry_lacks_are_named() {
         let (old, new) = (package(&["1.0.0"]), package(&["1.0.0", "1.1.0"]));
         let (retired, advised) = (retired(old.clone(), "x"), advised(old.clone()));
         assert_eq!(lost_facts(&new, &old), [LostFact::Release("1.1.0".parse().unwrap())]);

@@ -60,7 +60,7 @@ impl GitPlan {
     }
 
     /// Returns the repositories to fetch in this round.
-    pub fn round(&self) -> impl Iterator<Item = (&GitAddress, &RepositoryWant)> {
+    pub fn next_round(&self) -> impl Iterator<Item = (&GitAddress, &RepositoryWant)> {
         self.round.iter().filter_map(|address| self.wants.get_key_value(address))
     }
 
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shallow_submodule_of_what_is_pinned_is_not_optional() {
+    fn shallow_submodules_of_pinned_revisions_are_required() {
         let mirror =
             "git h/x ONE full submodules HEAD\ngit h/y ONE 1 submodules\nshallow h/y ONE\nsubmodule h/x ONE h/y ONE\n";
         let y = ("y", '2', "");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shallow_submodule_of_a_submodule_that_is_there_is_not_optional() {
+    fn shallow_submodules_of_mirrored_submodules_are_required() {
         let mirror =
             "git h/y ONE 1 submodules\ngit h/z ONE full submodules\nshallow h/y ONE\nsubmodule h/z ONE h/y ONE\n";
         let mut plan = plan(&[("x", '2', "submodules: true"), ("y", '2', "")], mirror);
@@ -213,6 +213,6 @@ mod tests {
         let submodules = BTreeMap::from([(id('2'), vec![("https://h/z".parse().unwrap(), id('1'))])]);
         plan.record(&"h/x".parse().unwrap(), FetchedRevisions { submodules, ..FetchedRevisions::default() });
         assert!(!is_optional(&plan, "y", '1'));
-        assert!(plan.round().all(|(address, _)| address.to_string() != "h/z"), "it is there already");
+        assert!(plan.next_round().all(|(address, _)| address.to_string() != "h/z"), "it is there already");
     }
 }

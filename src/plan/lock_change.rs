@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::{GitPin, Ignored, Pin, Unmirrored, Wanted};
+use super::{GitPin, Pin, Unmirrored, UnsupportedEntry, Wanted};
 
 /// A dependency in a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Locked {
     /// A git dependency that cannot be mirrored.
     Unmirrored(Unmirrored),
     /// A dependency of an unknown kind.
-    Unknown(Ignored),
+    Unknown(UnsupportedEntry),
 }
 
 /// A dependency that changed.
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_change_of_the_code() {
+    fn changes_that_leave_the_code_alone_are_ignored() {
         let full = hex("a", "1.0.0", "a");
         let cases = [
             (full.clone(), full),
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_versions_each_has_its_successor() {
+    fn several_versions_of_a_package_are_matched_by_successor() {
         let [one, two, three] = [("1.0.0", "a"), ("2.0.0", "b"), ("2.1.0", "c")].map(|(v, d)| hex("a", v, d));
         assert_eq!(kinds(&[&one, &two], &[&one, &three]), ["raised a"]);
         assert_eq!(kinds(&[&one, &two], &[&three]), ["raised a", "removed a"]);

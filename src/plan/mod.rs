@@ -35,7 +35,8 @@ pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
 pub use index::{
-    IndexPlan, LeftOut, Lists, Rejection, StoredMetadata, better_indexes, indexed_package, may_mention_unknown,
+    IndexLists, IndexPlan, Rejection, StoredMetadata, UnlistedRelease, better_indexes, indexed_package,
+    may_depend_on_unknown,
 };
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
 pub use merge::{
@@ -46,4 +47,4 @@ pub use needed_entries::needed_entries;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};
 pub use pruning::{Needed, Pruning};
 pub use signer::{KnownSigners, Signer, SignerConflict, SignerSource};
-pub use wanted::{GitPin, Ignored, NotMirrored, Pin, Unmirrored, Wanted};
+pub use wanted::{GitPin, NotMirrored, Pin, Unmirrored, UnsupportedEntry, Wanted};

@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_mirror_lacks_and_what_no_lock_pins_leads_nowhere() {
+    fn missing_and_unpinned_repositories_are_not_redirected() {
         for pinned in [&[][..], &[("lib", '7', "")], &[("absent", '1', "")]] {
             assert_eq!(find_pinned(&pins(pinned), &manifest(&MIRROR), &Remotes::default()), []);
         }
     }
 
     #[test]
-    fn a_remote_leads_nowhere_even_if_a_lock_pins_it() {
+    fn addresses_of_remotes_are_not_redirected_even_if_a_lock_pins_them() {
         let pinned = pins(&[("acme/app", '3', ""), ("lib", '1', "")]);
         for remote in ["https://H/acme/app", "git@h:Acme/App.git", "ssh://me@h:2222/acme/app/"] {
             let found = find_pinned(&pinned, &manifest(&MIRROR), &remotes(&[remote]));
@@ -253,7 +253,7 @@ mod tests {
     ];
 
     #[test]
-    fn submodules_are_what_a_pinned_revision_pins_and_not_what_the_mirror_says() {
+    fn submodules_come_from_the_pinned_revision_and_not_from_the_manifest() {
         let manifest = manifest(&[&NESTED[..], &["git h/evil 4 full"]].concat());
         let remotes = remotes(&["https://h/deep2"]);
         let (pinned, url) = (pins(&[("lib", '1', "")]), |name: &str| format!("https://h/{name}").parse().unwrap());
@@ -283,7 +283,7 @@ mod tests {
         /// Whatever the branch contains, clients see only pinned revisions of pinned repositories, and the refs on the
         /// branch have no effect.
         #[test]
-        fn nothing_but_the_locks_leads_anywhere(
+        fn only_addresses_that_locks_pin_are_redirected(
             pinned in prop::collection::vec(("[abc]", "[123]"), 0..4),
             stored in prop::collection::btree_map(("[abcd]", "[1234]"), "( HEAD)?( heads/x)?( tags/v)?", 0..9),
             remote in "[abc]",

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_lock_needs_goes_and_submodules_stay() {
+    fn unneeded_contents_are_pruned_and_submodules_are_kept() {
         let mirror = mirror();
         let lock = r#"%{"plug": {:hex, :plug, "1.0.0"}, "a": {:git, "https://h/a", "ONE", [submodules: true]}}"#;
         let mut pruning = Pruning::new(&mirror, needed(lock));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_dropped_is_told_from_what_the_other_added() {
+    fn contents_that_one_side_pruned_are_distinguished_from_additions() {
         let shared = mirror();
         let pruned = manifest(&["hex hexpm plug 1.1.0 unpacked 20 # #", "registry hexpm plug 7 #"]);
         let gone = Pruning::since(&[&shared], &pruned, &shared);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_submodule_of_what_stays_is_not_dropped() {
+    fn submodules_of_kept_repositories_are_kept() {
         let shared = manifest(&["git h/b TWO full", "git h/c ONE full"]);
         let (pruned, added) = (manifest(&[]), mirror());
         let mut dropped = Pruning::since(&[&shared], &pruned, &added);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_lately_stays() {
+    fn recent_contents_are_kept() {
         let mirror = mirror();
         let mut needed = Needed::default();
         needed.add_recent(&mirror, &[&manifest(&["hex hexpm plug 1.0.0 unpacked 10 # #", "git h/b ONE full"])]);

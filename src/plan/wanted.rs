@@ -81,14 +81,14 @@ impl Display for NotMirrored {
 
 /// A dependency of a kind that this program does not support.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ignored {
+pub struct UnsupportedEntry {
     /// The application.
     pub app: String,
     /// The kind, such as `hg`.
     pub kind: String,
 }
 
-impl Ignored {
+impl UnsupportedEntry {
     /// Returns why the dependency is not mirrored, for output.
     pub fn reason(&self) -> String {
         format!("unknown kind {}", self.kind)
@@ -105,7 +105,7 @@ pub struct Wanted {
     /// The git dependencies that cannot be mirrored.
     pub unmirrored: Vec<Unmirrored>,
     /// The dependencies of unsupported kinds.
-    pub ignored: Vec<Ignored>,
+    pub ignored: Vec<UnsupportedEntry>,
 }
 
 impl Wanted {
@@ -131,7 +131,7 @@ impl Wanted {
                     Ok(pin) => self.git.push(pin),
                     Err(unmirrored) => self.unmirrored.push(unmirrored),
                 },
-                Source::Unknown { kind } => self.ignored.push(Ignored { app, kind: kind.clone() }),
+                Source::Unknown { kind } => self.ignored.push(UnsupportedEntry { app, kind: kind.clone() }),
             }
         }
         self.git.sort();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_finds_its_place() {
+    fn entries_are_collected_by_kind() {
         let others = r#"%{"a": {:git, "https://x/y.git", "abc", []}, "b": {:hg, "z"}, "c": {:package, "1.0.0"}}"#;
         let wanted = wanted(&[&plug(OUTER), others]).unwrap();
         let shown: Vec<String> = wanted.releases.keys().map(ToString::to_string).collect();
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn local_folders_are_reported_and_no_error() {
+    fn local_folders_are_reported_as_not_mirrored() {
         for url in ["file:///srv/x", "../x", "/srv/x"] {
             let wanted = git(url, "").unwrap();
             assert_eq!((wanted.git.len(), wanted.unmirrored[0].reason), (0, NotMirrored::Local));

@@ -22,9 +22,9 @@ use tokio::time;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection_limits::{Admission, ConnectionLimits, Slot};
-use super::guarded::Guarded;
 use super::limits::Limits;
 use super::service::Service;
+use super::stall_guard::StallGuard;
 use super::tls::Tls;
 
 /// The maximum number of header fields per request. Clients send fewer than ten.
@@ -191,7 +191,7 @@ impl Handler {
         // Without this, a small response may wait for the client's delayed acknowledgement. If the call fails, the
         // client has disconnected.
         let _ = stream.set_nodelay(true);
-        let stream = Guarded::new(stream, self.write_time, slot.clone());
+        let stream = StallGuard::new(stream, self.write_time, slot.clone());
         let _permit = tokio::select! {
             permit = slot.peer_permit() => permit,
             () = slot.must_close() => return,

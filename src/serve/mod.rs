@@ -37,7 +37,6 @@ mod contents;
 pub mod environment;
 mod git;
 mod git_config;
-mod guarded;
 mod host;
 mod insteadof;
 mod limits;
@@ -49,6 +48,7 @@ mod retries;
 mod route;
 mod server;
 mod service;
+mod stall_guard;
 #[doc(hidden)]
 pub mod surface;
 mod tls;

@@ -22,7 +22,7 @@ pub fn resources(path: &str) -> Option<Vec<Resource>> {
 /// Returns the git repository that a request refers to, if its address is valid. `None` if the request is not a git
 /// request. `host` is a mirrored host.
 pub fn repositories(path: &str, query: Option<&str>, host: Option<&str>) -> Option<Vec<GitAddress>> {
-    git::git_request(path, query, host).map(|asked| asked.address().cloned().into_iter().collect())
+    git::git_request(path, query, host).map(|request| request.address().cloned().into_iter().collect())
 }
 
 /// Returns a `Host` without its port, and whether a server on a loopback address with these `names` answers to it;

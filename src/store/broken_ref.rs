@@ -30,12 +30,12 @@ pub struct Recovered {
     /// The commit that the branch points to now.
     pub commit: ObjectId,
     /// Where that commit was found.
-    pub source: Source,
+    pub source: RecoverySource,
 }
 
 /// Where the commit of a recovered branch was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum RecoverySource {
     /// In the branch's reflog.
     Reflog,
     /// Among the refs that `git pack-refs` packed.
@@ -44,7 +44,7 @@ pub enum Source {
     Remote(Remote),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for RecoverySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reflog => f.write_str("its reflog"),
@@ -147,13 +147,13 @@ impl Repository {
     }
 
     /// Returns the commits that a branch is known to have pointed to, in order of preference.
-    fn candidates(&self, branch: &Branch) -> impl Iterator<Item = (ObjectId, Source)> {
-        let reflog = self.readable_reflog(&branch.full_name()).into_iter().map(|id| (id, Source::Reflog));
-        let packed = self.packed(&branch.name).map(|id| (id, Source::PackedRefs));
+    fn candidates(&self, branch: &Branch) -> impl Iterator<Item = (ObjectId, RecoverySource)> {
+        let reflog = self.readable_reflog(&branch.full_name()).into_iter().map(|id| (id, RecoverySource::Reflog));
+        let packed = self.packed(&branch.name).map(|id| (id, RecoverySource::PackedRefs));
         // Broken tracking refs are skipped.
         let remotes = self.remote_names().into_iter().filter_map(|remote| {
             let tip = self.remote_tip(&remote, branch).ok().flatten()?;
-            Some((tip, Source::Remote(remote)))
+            Some((tip, RecoverySource::Remote(remote)))
         });
         let remotes: Vec<_> = remotes.collect();
         reflog.chain(packed).chain(remotes)

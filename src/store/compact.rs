@@ -50,7 +50,7 @@ impl Repository {
         let commit = parent.unwrap_or(before);
         // The pack must stay protected until the branch points to it.
         let _installed = pack.finish()?;
-        self.forward(branch, before, commit, "compacted")?;
+        self.move_tip(branch, before, commit, "compacted")?;
         Ok(Some(Compacted { before, commit, commits: self.history(before)?.len(), kept: keep }))
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use gix::ObjectId;
 
-use super::pack::Installed;
+use super::pack::InstalledPacks;
 use super::{Repository, Result, Snapshot, StoreError};
 
 /// The largest object that is read, in bytes. For larger ones only their existence is checked.
@@ -17,7 +17,12 @@ impl Repository {
     ///
     /// # Errors
     /// Fails with [`StoreError::Damaged`] if an object is missing or wrong.
-    pub(super) fn check_new(&self, commit: ObjectId, base: Option<&Snapshot>, installed: &Installed) -> Result<()> {
+    pub(super) fn check_new(
+        &self,
+        commit: ObjectId,
+        base: Option<&Snapshot>,
+        installed: &InstalledPacks,
+    ) -> Result<()> {
         let tree = self.tree_at(commit)?.id;
         let walk = Walk { repository: self, installed };
         walk.folder("", tree, base.map(Snapshot::tree))?;
@@ -30,7 +35,7 @@ impl Repository {
 
 struct Walk<'a> {
     repository: &'a Repository,
-    installed: &'a Installed,
+    installed: &'a InstalledPacks,
 }
 
 impl Walk<'_> {

@@ -52,7 +52,7 @@ mod transaction;
 mod view;
 
 pub use branch::Branch;
-pub use broken_ref::{Recovered, Source};
+pub use broken_ref::{Recovered, RecoverySource};
 pub use checkout::Checkout;
 pub use compact::Compacted;
 pub use damage::Damage;
@@ -64,7 +64,7 @@ pub use history::REPLACES;
 pub use incoming::Incoming;
 pub use lock::Lock;
 pub use objects::Objects;
-pub use recover::Item;
+pub use recover::StoredItem;
 pub use ref_marker::RefMarker;
 pub use repository::Repository;
 pub use roots::{Roots, VisitedFolders};

@@ -59,14 +59,14 @@ struct Written {
 /// Installed packs, which `git gc` does not remove while this value is alive. Until a ref points to their objects,
 /// nothing else protects them. Git's own `.keep` files exist for the same purpose (git-index-pack(1), `--keep`).
 #[derive(Default)]
-pub struct Installed {
+pub struct InstalledPacks {
     /// The size of the packs and their indexes, in bytes.
     pub bytes: u64,
     indexes: Vec<gix_pack::index::File>,
     keeps: Vec<PathBuf>,
 }
 
-impl Installed {
+impl InstalledPacks {
     /// Returns whether one of the packs has an object, according to the indexes as they were written.
     pub fn has(&self, id: ObjectId) -> bool {
         self.indexes.iter().any(|index| index.lookup(id).is_some())
@@ -117,7 +117,7 @@ impl Installed {
     }
 }
 
-impl Drop for Installed {
+impl Drop for InstalledPacks {
     fn drop(&mut self) {
         for keep in &self.keeps {
             // The index of this pack could not be installed.
@@ -231,8 +231,8 @@ impl PackWriter {
     ///
     /// # Errors
     /// Fails if the files cannot be written. Neither of them is left then.
-    pub fn finish(mut self) -> Result<Installed> {
-        let mut installed = Installed::default();
+    pub fn finish(mut self) -> Result<InstalledPacks> {
+        let mut installed = InstalledPacks::default();
         if self.seen.is_empty() {
             return Ok(installed);
         }

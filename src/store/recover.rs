@@ -14,7 +14,7 @@ use crate::model::{EntryId, GitAddress, Manifest, PackageName, ReleaseId, Reposi
 
 /// An item that a mirror stores.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Item {
+pub enum StoredItem {
     /// A release.
     Release(ReleaseId),
     /// A registry entry.
@@ -23,7 +23,7 @@ pub enum Item {
     Git(GitAddress),
 }
 
-impl fmt::Display for Item {
+impl fmt::Display for StoredItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Release(id) => write!(f, "release {id}"),
@@ -54,7 +54,7 @@ impl Repository {
 impl Snapshot {
     /// Returns the same snapshot with another manifest.
     #[must_use]
-    pub fn read_by(&self, manifest: Manifest) -> Self {
+    pub fn with_manifest(&self, manifest: Manifest) -> Self {
         Self { manifest: OnceCell::from(Arc::new(manifest)), ..self.clone() }
     }
 

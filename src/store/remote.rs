@@ -104,7 +104,7 @@ impl Repository {
     ///
     /// # Errors
     /// Fails if the ref cannot be written.
-    pub fn note_remote(&self, remote: &Remote, branch: &Branch, tip: Option<ObjectId>, log: &str) -> Result<()> {
+    pub fn record_remote_tip(&self, remote: &Remote, branch: &Branch, tip: Option<ObjectId>, log: &str) -> Result<()> {
         let action = "record the tip of the remote's mirror";
         let name = FullName::try_from(self.tracking_ref(remote, branch)).map_err(StoreError::git(action))?;
         match tip {
@@ -128,7 +128,7 @@ impl Repository {
     /// # Errors
     /// Fails with [`StoreError::Moved`] if the branch no longer points to `from`. Also fails if the branch is checked
     /// out.
-    pub fn forward(&self, branch: &Branch, from: ObjectId, to: ObjectId, log: &str) -> Result<()> {
+    pub fn move_tip(&self, branch: &Branch, from: ObjectId, to: ObjectId, log: &str) -> Result<()> {
         self.refuse_checked_out(branch)?;
         let expected = PreviousValue::MustExistAndMatch(Target::Object(from));
         let update = RefUpdate { name: &branch.name, commit: to, expected, log, action: "move the mirror branch" };

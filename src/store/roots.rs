@@ -169,7 +169,11 @@ impl Repository {
     ///
     /// # Errors
     /// Fails if a commit cannot be read.
-    pub fn made_since(&self, tips: impl IntoIterator<Item = ObjectId>, seconds: i64) -> Result<(Vec<ObjectId>, bool)> {
+    pub fn commits_since(
+        &self,
+        tips: impl IntoIterator<Item = ObjectId>,
+        seconds: i64,
+    ) -> Result<(Vec<ObjectId>, bool)> {
         let shallow = self.shallow_commits()?;
         let mut next: Vec<ObjectId> = tips.into_iter().collect();
         let (mut seen, mut made) = (HashSet::<ObjectId>::from_iter(next.iter().copied()), Vec::new());
@@ -192,7 +196,7 @@ impl Repository {
     ///
     /// # Errors
     /// Fails if a commit cannot be read.
-    pub fn only_in(&self, tips: &BTreeSet<ObjectId>, others: &BTreeSet<ObjectId>) -> Result<Vec<ObjectId>> {
+    pub fn commits_only_in(&self, tips: &BTreeSet<ObjectId>, others: &BTreeSet<ObjectId>) -> Result<Vec<ObjectId>> {
         let action = "list unpushed commits";
         let walk = self.git.rev_walk(tips.iter().copied()).with_hidden(others.iter().copied());
         let walk = walk.all().map_err(StoreError::git(action))?;

@@ -8,7 +8,7 @@ use gix::{ObjectId, hash, objs};
 use gix_pack::data::input::{BytesToEntriesIter, EntryDataMode, Mode};
 
 use super::files::{Component, Files};
-use super::pack::{Installed, PackWriter, PackedObject, persist, temporary, write_index};
+use super::pack::{InstalledPacks, PackWriter, PackedObject, persist, temporary, write_index};
 use super::storage::{self, DamagedFile, FileKind};
 use super::{Repository, Result, StoreError};
 
@@ -98,7 +98,7 @@ impl Repository {
     /// # Errors
     /// Fails if the packs cannot be copied.
     pub fn adopt_packs(&self, objects: &Path) -> Result<()> {
-        let mut installed = Installed::default();
+        let mut installed = InstalledPacks::default();
         for stem in storage::stems(objects) {
             installed.add(self.files()?, &self.objects_dir(), &stem.with_extension("pack"))?;
         }
@@ -109,7 +109,7 @@ impl Repository {
     ///
     /// # Errors
     /// Fails if the repository cannot be written.
-    pub fn init_apart(&self, folder: &Path) -> Result<()> {
+    pub fn init_with_same_settings(&self, folder: &Path) -> Result<()> {
         gix::init_bare(folder).map_err(StoreError::git("create a repository"))?;
         let mut settings = self.settings_included()?;
         settings.extend(b"[core]\n\tbare = true\n[fetch]\n\tunpackLimit = 1\n[transfer]\n\tunpackLimit = 1\n");

@@ -115,7 +115,7 @@ impl ScratchObjects {
     ///
     /// # Errors
     /// Fails if the tree cannot be written.
-    pub fn group<'t>(&mut self, trees: impl Iterator<Item = (&'t str, ObjectId)>) -> Result<ObjectId> {
+    pub fn tree_of<'t>(&mut self, trees: impl Iterator<Item = (&'t str, ObjectId)>) -> Result<ObjectId> {
         self.tree(trees.map(|(name, tree)| (name.as_bytes().to_vec(), EntryKind::Tree, tree)).collect())
     }
 

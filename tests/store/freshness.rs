@@ -175,7 +175,7 @@ fn update(manifest: &Manifest, wanted: &Wanted, world: &World, is_lost: bool) ->
     let mut plan = GitPlan::new(&wanted.git, manifest);
     loop {
         let round: Vec<(GitAddress, RepositoryWant)> =
-            plan.round().map(|(address, want)| (address.clone(), want.clone())).collect();
+            plan.next_round().map(|(address, want)| (address.clone(), want.clone())).collect();
         for (address, want) in round {
             let mut learned = FetchedRevisions::default();
             for (revision, want) in &want.revisions {

@@ -5,7 +5,7 @@ mod cli;
 mod commands;
 mod hints;
 mod last_resort;
-mod machine;
+mod machine_hints;
 mod options;
 mod outcome;
 mod output;

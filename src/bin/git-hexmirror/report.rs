@@ -6,7 +6,7 @@ use std::error::Error;
 use git_hexmirror::config::{ConfigError, Excerpt};
 use git_hexmirror::ops::{Failure, FileRefusal, OpError};
 
-use crate::machine;
+use crate::machine_hints;
 use crate::outcome::CommandError;
 use crate::output::{BAD, BOLD, CHANGED, Output, Text, styled};
 use crate::session::Session;
@@ -162,7 +162,7 @@ fn show_hint(output: &Output, hint: Option<String>) {
 fn hint(error: &OpError) -> Option<String> {
     if error.failure() == Failure::Repository
         && !matches!(error, OpError::Several { .. })
-        && let Some(hint) = machine::hint(&whole_text(error))
+        && let Some(hint) = machine_hints::hint(&whole_text(error))
     {
         return Some(hint.to_owned());
     }

@@ -9,7 +9,7 @@ use crate::ops::parallel::{cores, in_parallel_with};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::verified;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{IndexPlan, LeftOut, Lists, StoredMetadata, indexed_package, may_mention_unknown};
+use crate::plan::{IndexLists, IndexPlan, StoredMetadata, UnlistedRelease, indexed_package, may_depend_on_unknown};
 use crate::progress::Progress;
 use crate::store::{Snapshot, StoreError, Transaction};
 
@@ -23,7 +23,7 @@ pub(in crate::ops) struct Build {
     /// The number of files that differ from the existing ones.
     pub written: usize,
     /// The stored releases that the index does not list, among those of changed packages.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<UnlistedRelease>,
     /// The changed packages with releases that no registry entry vouches for.
     pub unverified: BTreeSet<EntryId>,
 }
@@ -126,7 +126,7 @@ impl Build {
 pub(in crate::ops) fn mentioned(snapshot: &Snapshot) -> Result<BTreeSet<EntryId>> {
     let manifest = snapshot.manifest()?;
     let mut mentioned = BTreeSet::new();
-    for id in manifest.releases.keys().filter(|id| may_mention_unknown(manifest, &id.entry())) {
+    for id in manifest.releases.keys().filter(|id| may_depend_on_unknown(manifest, &id.entry())) {
         let Some(text) = snapshot.metadata(id)? else { continue };
         for dependency in Metadata::parse(&text).map(|metadata| metadata.requirements).unwrap_or_default() {
             // Metadata names a repository as registry entries do, where an organisation has no prefix.
@@ -144,7 +144,7 @@ fn changed_repositories(plan: &IndexPlan) -> BTreeSet<RepositoryName> {
 }
 
 /// Reads the lists of names and versions that the key signed. `None` if there are none that can be used.
-fn existing_lists(snapshot: &Snapshot, repository: &RepositoryName, key: &PublicKey) -> Result<Option<Lists>> {
+fn existing_lists(snapshot: &Snapshot, repository: &RepositoryName, key: &PublicKey) -> Result<Option<IndexLists>> {
     let payload = |file: IndexFile| {
         let signed = snapshot.index_file(repository, &file)?;
         Ok::<_, StoreError>(signed.and_then(|bytes| Signed::verified_payload(&bytes, key).ok()))
@@ -153,7 +153,7 @@ fn existing_lists(snapshot: &Snapshot, repository: &RepositoryName, key: &Public
         return Ok(None);
     };
     let lists = Names::decode(&names, repository).ok().zip(Versions::decode(&versions, repository).ok());
-    Ok(lists.and_then(|(names, versions)| Lists::of(names, versions)))
+    Ok(lists.and_then(|(names, versions)| IndexLists::of(names, versions)))
 }
 
 /// Signs a payload, unless the existing file has the same payload, signed with the same key.
@@ -178,7 +178,7 @@ pub(super) struct Reader {
 /// A package's entry in the pinned index.
 pub(super) struct BuiltEntry {
     pub package: Package,
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<UnlistedRelease>,
     /// Whether a registry entry that its repository signed lists all releases.
     pub is_verified: bool,
 }

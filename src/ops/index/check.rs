@@ -3,7 +3,7 @@
 use crate::hex::registry::{Names, Package, PublicKey, Signed, Versions, contains_private_key};
 use crate::model::{EntryId, IndexFile, RepositoryName};
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{IndexPlan, Lists};
+use crate::plan::{IndexLists, IndexPlan};
 use crate::progress::Progress;
 use crate::store::{Damage, Snapshot, StoreError, layout};
 
@@ -91,7 +91,7 @@ pub(in crate::ops) fn check(project: &Project, snapshot: &Snapshot, progress: &d
                 continue;
             }
         };
-        let mut lists = Lists::default();
+        let mut lists = IndexLists::default();
         for id in manifest.index.keys().filter(|id| id.repository == *repository) {
             let is_behind = plan.build.contains_key(id) || plan.remove.contains(id);
             check.package(snapshot, &reader, id, &key, (!is_behind).then_some(&mut lists))?;
@@ -114,7 +114,7 @@ impl IndexCheck {
         reader: &Reader,
         id: &EntryId,
         key: &PublicKey,
-        lists: Option<&mut Lists>,
+        lists: Option<&mut IndexLists>,
     ) -> Result<()> {
         self.packages += 1;
         let file = IndexFile::Package(id.package.clone());
@@ -142,7 +142,7 @@ impl IndexCheck {
         repository: &RepositoryName,
         read: &dyn Fn(&IndexFile) -> Result<Vec<u8>, StoreError>,
         key: &PublicKey,
-        expected: Option<&Lists>,
+        expected: Option<&IndexLists>,
     ) -> Result<()> {
         for file in [IndexFile::Names, IndexFile::Versions] {
             let matches = Signed::verified_payload(&read(&file)?, key).and_then(|payload| match file {

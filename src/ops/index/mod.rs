@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::init::own_mirror;
 use super::{OpError, Project, Result};
 use crate::model::{EntryId, Fingerprint, Manifest, RepositoryName, count};
-use crate::plan::LeftOut;
+use crate::plan::UnlistedRelease;
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, ObjectId, Snapshot, StoreError, Transaction};
 use building::Build;
@@ -57,7 +57,7 @@ pub struct IndexUpdate {
     /// The number of files that were signed and written.
     pub written: usize,
     /// The stored releases that the index does not list, among those of changed packages.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<UnlistedRelease>,
     /// The packages with releases that no registry entry vouches for, among the changed ones.
     pub unverified: BTreeSet<EntryId>,
     /// The branch's tip before.

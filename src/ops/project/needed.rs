@@ -75,13 +75,13 @@ pub(in crate::ops) fn needed(project: &Project, scope: &LockScope, progress: &dy
     for root in worktrees {
         search.worktree(&root)?;
     }
-    let (made, cut) = repository.made_since(tips.keys().copied(), scope.since)?;
+    let (made, cut) = repository.commits_since(tips.keys().copied(), scope.since)?;
     if cut && scope.strict {
         let message = "this clone is shallow and may lack commits of the days to keep; prune may remove what only those commits need";
         progress.report(Event::Warning { message: message.into() });
     }
     // Without a remote, nothing is ever pushed, so nothing counts as unpushed.
-    let unpushed = if remote.is_empty() { Vec::new() } else { repository.only_in(&local, &remote)? };
+    let unpushed = if remote.is_empty() { Vec::new() } else { repository.commits_only_in(&local, &remote)? };
     for commit in made.into_iter().chain(unpushed) {
         search.commit(commit, None)?;
     }

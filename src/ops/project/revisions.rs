@@ -9,7 +9,7 @@ use crate::store::ObjectId;
 
 /// A state of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum At {
+pub enum ProjectState {
     /// A commit.
     Commit {
         /// Its name as given.
@@ -23,18 +23,18 @@ pub enum At {
 
 /// Two states of the project to compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Between {
+pub struct ComparedStates {
     /// The old state.
-    pub before: At,
+    pub before: ProjectState,
     /// The new state.
-    pub after: At,
+    pub after: ProjectState,
 }
 
 /// The parsed arguments of a comparison.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Named {
+pub struct DiffArguments {
     /// The states, if the arguments name any.
-    pub between: Option<Between>,
+    pub between: Option<ComparedStates>,
     /// The packages.
     pub packages: Vec<String>,
 }
@@ -47,7 +47,7 @@ pub(in crate::ops) struct LocksAt {
     pub wanted: Wanted,
 }
 
-impl At {
+impl ProjectState {
     /// Returns the state's name for display.
     pub fn shown(&self) -> &str {
         match self {
@@ -63,13 +63,13 @@ impl At {
     }
 }
 
-impl Between {
+impl ComparedStates {
     /// Returns `HEAD` and the worktree, which `git diff HEAD` compares.
     ///
     /// # Errors
     /// Fails if there is no commit yet.
     pub fn head_and_worktree(project: &Project) -> Result<Self> {
-        Ok(Self { before: At::commit(project, "HEAD")?, after: At::Worktree })
+        Ok(Self { before: ProjectState::commit(project, "HEAD")?, after: ProjectState::Worktree })
     }
 
     /// Returns the names of both states for display.
@@ -86,9 +86,9 @@ impl Between {
             Some((before, after)) => (before, after, true),
             None => text.split_once("..").map_or((text, "", false), |(before, after)| (before, after, false)),
         };
-        let side = |name: &str| At::commit(project, if name.is_empty() { "HEAD" } else { name });
+        let side = |name: &str| ProjectState::commit(project, if name.is_empty() { "HEAD" } else { name });
         let between = Self { before: side(before)?, after: side(after)? };
-        let (true, At::Commit { id: one, .. }, At::Commit { id: other, .. }) =
+        let (true, ProjectState::Commit { id: one, .. }, ProjectState::Commit { id: other, .. }) =
             (from_base, &between.before, &between.after)
         else {
             return Ok(between);
@@ -96,7 +96,7 @@ impl Between {
         let base = project.git(false)?.merge_base(&one.to_string(), &other.to_string())?;
         let base = base.and_then(|id| ObjectId::from_hex(id.as_bytes()).ok());
         let id = base.ok_or_else(|| OpError::NoMergeBase { range: text.to_owned() })?;
-        Ok(Self { before: At::Commit { name: id.to_hex_with_len(10).to_string(), id }, after: between.after })
+        Ok(Self { before: ProjectState::Commit { name: id.to_hex_with_len(10).to_string(), id }, after: between.after })
     }
 
     /// Returns the locks of both states: those configured, otherwise the nearest `mix.lock` and `rebar.lock` of either
@@ -129,17 +129,22 @@ impl Project {
     /// # Errors
     /// Fails if a revision does not exist, if there are more than two revisions, or if a name is both a revision and a
     /// package.
-    pub fn named(&self, arguments: &[String], packages: &[String], may_be_package: bool) -> Result<Named> {
-        let (mut revisions, mut named) = (Vec::new(), Named { between: None, packages: packages.to_vec() });
+    pub fn diff_arguments(
+        &self,
+        arguments: &[String],
+        packages: &[String],
+        may_be_package: bool,
+    ) -> Result<DiffArguments> {
+        let (mut revisions, mut named) = (Vec::new(), DiffArguments { between: None, packages: packages.to_vec() });
         for argument in arguments {
             if argument.contains("..") {
-                let between = Between::range(self, argument)?;
+                let between = ComparedStates::range(self, argument)?;
                 if named.between.replace(between).is_some() {
                     return Err(OpError::TooManyRevisions);
                 }
                 continue;
             }
-            match At::commit(self, argument) {
+            match ProjectState::commit(self, argument) {
                 Ok(_) if may_be_package && self.is_locked(argument) => {
                     return Err(OpError::RevisionAndPackage { name: argument.clone() });
                 }
@@ -152,7 +157,7 @@ impl Project {
         match (&named.between, revisions.next(), revisions.next(), revisions.next()) {
             (_, None, ..) => {}
             (None, Some(before), after, None) => {
-                named.between = Some(Between { before, after: after.unwrap_or(At::Worktree) });
+                named.between = Some(ComparedStates { before, after: after.unwrap_or(ProjectState::Worktree) });
             }
             _ => return Err(OpError::TooManyRevisions),
         }
@@ -166,10 +171,10 @@ impl Project {
     }
 
     /// Returns the configured locks of a state, otherwise the locks in a folder.
-    fn locks_in(&self, at: &At, folder: &std::path::Path) -> Result<Vec<LockFile>> {
+    fn locks_in(&self, at: &ProjectState, folder: &std::path::Path) -> Result<Vec<LockFile>> {
         match (at, &self.config.locks) {
-            (At::Worktree, Some(globs)) => return Ok(self.configured_locks(globs)?.0),
-            (At::Commit { id, .. }, Some(_)) => return self.locks_at(*id),
+            (ProjectState::Worktree, Some(globs)) => return Ok(self.configured_locks(globs)?.0),
+            (ProjectState::Commit { id, .. }, Some(_)) => return self.locks_at(*id),
             _ => {}
         }
         let mut locks = Vec::new();
@@ -178,17 +183,19 @@ impl Project {
             let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
             let file = parts.join("/");
             locks.extend(match at {
-                At::Worktree => self.lock(file)?,
-                At::Commit { id, .. } => self.repository.blob_at(*id, &file)?.map(|blob| LockFile::stored(file, blob)),
+                ProjectState::Worktree => self.lock(file)?,
+                ProjectState::Commit { id, .. } => {
+                    self.repository.blob_at(*id, &file)?.map(|blob| LockFile::stored(file, blob))
+                }
             });
         }
         Ok(locks)
     }
 }
 
-fn read(project: &Project, at: &At, locks: Vec<LockFile>) -> Result<LocksAt> {
+fn read(project: &Project, at: &ProjectState, locks: Vec<LockFile>) -> Result<LocksAt> {
     let wanted = read_locks(&project.repository, &locks).map_err(|error| match (error, at) {
-        (OpError::Lock { file, text, source }, At::Commit { name, .. }) => {
+        (OpError::Lock { file, text, source }, ProjectState::Commit { name, .. }) => {
             OpError::Lock { file: format!("{name}:{file}"), text, source }
         }
         (error, _) => error,

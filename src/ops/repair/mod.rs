@@ -23,7 +23,7 @@ use crate::ops::verify::{check_objects, damage, verify};
 use crate::ops::{OpError, Result, UpdateOptions};
 use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress, Silent};
-use crate::store::{Damage, Item, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError, Transaction};
+use crate::store::{Damage, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError, StoredItem, Transaction};
 use sources::Sources;
 
 /// The result of a repair.
@@ -32,9 +32,9 @@ pub struct Repair {
     /// What was done with damaged files of the object database.
     pub salvage: Salvage,
     /// The damaged items of the tip that were restored, and where each was restored from.
-    pub restored: BTreeMap<Item, String>,
+    pub restored: BTreeMap<StoredItem, String>,
     /// The items that could not be restored and were removed, because a new commit was necessary.
-    pub dropped: BTreeSet<Item>,
+    pub dropped: BTreeSet<StoredItem>,
     /// Whether the branch's own objects (commit, trees, manifest) or files of the object database were damaged.
     pub rewritten: bool,
     /// The branch's tip before.
@@ -147,9 +147,9 @@ fn rebuild(
     for item in lacking {
         let manifest = transaction.manifest();
         let fetched = match &item {
-            Item::Release(id) => manifest.releases.contains_key(id),
-            Item::Entry(id) => manifest.entries.contains_key(id),
-            Item::Git(address) => manifest.git.contains_key(address),
+            StoredItem::Release(id) => manifest.releases.contains_key(id),
+            StoredItem::Entry(id) => manifest.entries.contains_key(id),
+            StoredItem::Git(address) => manifest.git.contains_key(address),
         };
         let kept = match sources.of_tip() {
             Some(tip) if !fetched => transaction.keep_damaged(tip, &item).unwrap_or_default(),
@@ -207,7 +207,7 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, transaction: &mut T
     if let Some(tip) = sources.of_tip() {
         keep_index(tip, transaction)?;
     }
-    sources.manifest.absent.iter().for_each(|id| transaction.note_absent(id.clone()));
+    sources.manifest.absent.iter().for_each(|id| transaction.record_absent(id.clone()));
     Ok(())
 }
 
@@ -229,7 +229,7 @@ fn keep_index(tip: &Snapshot, transaction: &mut Transaction<'_>) -> Result<()> {
 fn fetch(
     project: &Project,
     sources: &Sources,
-    lacking: &BTreeSet<Item>,
+    lacking: &BTreeSet<StoredItem>,
     (encoder, options): (&ReleaseEncoder, &UpdateOptions),
     transaction: &mut Transaction<'_>,
     progress: &Arc<dyn Progress>,
@@ -266,15 +266,15 @@ fn fetch(
 }
 
 /// Returns what to fetch, with the checksums that the locks require, or else the manifest.
-fn fetch_plan(sources: &Sources, lacking: &BTreeSet<Item>) -> FetchPlan {
+fn fetch_plan(sources: &Sources, lacking: &BTreeSet<StoredItem>) -> FetchPlan {
     let mut plan = FetchPlan { known: sources.manifest.entries.keys().cloned().collect(), ..FetchPlan::default() };
     plan.known.extend(sources.manifest.absent.iter().cloned());
     let mut pins = Vec::new();
     for item in lacking {
         match item {
-            Item::Release(id) => plan.releases.push(pin(sources, id)),
-            Item::Entry(id) => drop(plan.entries.insert(id.clone())),
-            Item::Git(address) => pins.extend(git_pins(sources, address)),
+            StoredItem::Release(id) => plan.releases.push(pin(sources, id)),
+            StoredItem::Entry(id) => drop(plan.entries.insert(id.clone())),
+            StoredItem::Git(address) => pins.extend(git_pins(sources, address)),
         }
     }
     // Intact submodules are not fetched again.
@@ -324,7 +324,7 @@ fn from_remote(project: &Project, remote: &Remote, may_ask: bool) -> Result<bool
         FetchOutcome::Fetched { commit } => {
             repository.adopt_packs(&folder.join("objects"))?;
             let tip = ObjectId::from_hex(commit.as_bytes()).map_err(|_| repository.no_mirror(branch))?;
-            repository.note_remote(remote, branch, Some(tip), "pull")?;
+            repository.record_remote_tip(remote, branch, Some(tip), "pull")?;
             Ok(true)
         }
     });
@@ -340,7 +340,7 @@ fn fetch_separately(
 ) -> Result<FetchOutcome> {
     let repository = &project.repository;
     let _ = fs::remove_dir_all(folder);
-    repository.init_apart(folder)?;
+    repository.init_with_same_settings(folder)?;
     let directory = repository.worktree().unwrap_or(repository.common_dir());
     let git = ProjectGit::find(project.git_settings(may_ask), directory, folder)?;
     let (objects, alive) = (folder.join("objects"), folder.join("HEAD"));

@@ -15,7 +15,7 @@ use crate::ops::update::git_fetcher::fetching_git;
 use crate::ops::{OpError, Result, verify};
 use crate::plan::Wanted;
 use crate::progress::Progress;
-use crate::store::{Item, ObjectId, Snapshot};
+use crate::store::{ObjectId, Snapshot, StoredItem};
 
 /// The number of commits to search for what the tip lacks.
 const COMMITS: usize = 24;
@@ -57,7 +57,7 @@ impl Sources {
         let is_own = snapshots.first().is_some_and(|first| first.commit() == tip && first.manifest().is_ok());
         let manifest = manifest(&snapshots, tip, &wanted, &repositories);
         if let Some(first) = snapshots.first_mut().filter(|first| first.commit() == tip) {
-            *first = first.read_by(manifest.clone());
+            *first = first.with_manifest(manifest.clone());
         }
         let nothing = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut sources =
@@ -108,20 +108,23 @@ impl Sources {
     }
 
     /// Returns the items that no snapshot contains.
-    pub fn lacking(&self) -> BTreeSet<Item> {
+    pub fn lacking(&self) -> BTreeSet<StoredItem> {
         self.items(|from| from.is_none())
     }
 
     /// Returns the items that the tip lacks but another snapshot contains.
-    pub fn elsewhere(&self) -> BTreeSet<Item> {
+    pub fn elsewhere(&self) -> BTreeSet<StoredItem> {
         let own = self.of_tip().map(|_| 0);
         self.items(|from| from.is_some() && from != own)
     }
 
-    fn items(&self, which: impl Fn(Option<usize>) -> bool) -> BTreeSet<Item> {
-        let releases = self.releases.iter().filter(|(_, from)| which(**from)).map(|(id, _)| Item::Release(id.clone()));
-        let entries = self.entries.iter().filter(|(_, from)| which(**from)).map(|(id, _)| Item::Entry(id.clone()));
-        let git = self.git.iter().filter(|(_, from)| which(**from)).map(|(address, _)| Item::Git(address.clone()));
+    fn items(&self, which: impl Fn(Option<usize>) -> bool) -> BTreeSet<StoredItem> {
+        let releases =
+            self.releases.iter().filter(|(_, from)| which(**from)).map(|(id, _)| StoredItem::Release(id.clone()));
+        let entries =
+            self.entries.iter().filter(|(_, from)| which(**from)).map(|(id, _)| StoredItem::Entry(id.clone()));
+        let git =
+            self.git.iter().filter(|(_, from)| which(**from)).map(|(address, _)| StoredItem::Git(address.clone()));
         releases.chain(entries).chain(git).collect()
     }
 }

@@ -78,7 +78,7 @@ fn apply_steps(plan: &MergePlan, theirs: &Snapshot, transaction: &mut Transactio
             EntryStep::Remove => transaction.remove_entry(id),
             EntryStep::RecordAbsent => {
                 transaction.remove_entry(id);
-                transaction.note_absent(id.clone());
+                transaction.record_absent(id.clone());
             }
         }
     }

@@ -61,7 +61,7 @@ pub(super) fn fast_forward(
         if loses_something(forward)? { add_on_top(project, forward, format!("{remote}"), progress)? } else { tip };
     let after = if commit == tip {
         let compacted = if compacted { ", which was compacted" } else { "" };
-        project.repository.forward(&project.branch, before, tip, &format!("pulled from {remote}{compacted}"))?;
+        project.repository.move_tip(&project.branch, before, tip, &format!("pulled from {remote}{compacted}"))?;
         theirs
     } else {
         &project.snapshot_of(None, commit)?

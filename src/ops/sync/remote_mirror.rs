@@ -60,7 +60,7 @@ impl<'a> RemoteMirror<'a> {
             }
             FetchOutcome::Absent => None,
         };
-        repository.note_remote(&self.remote, branch, tip, "pull")?;
+        repository.record_remote_tip(&self.remote, branch, tip, "pull")?;
         Ok(tip)
     }
 
@@ -76,7 +76,7 @@ impl<'a> RemoteMirror<'a> {
         marker.clear_after_git(repository);
         let status = status.map_err(OpError::Remote)?;
         if status != PushStatus::Moved {
-            repository.note_remote(&self.remote, branch, Some(commit), "push")?;
+            repository.record_remote_tip(&self.remote, branch, Some(commit), "push")?;
         }
         Ok(status)
     }

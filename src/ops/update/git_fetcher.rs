@@ -54,7 +54,7 @@ pub(in crate::ops) fn fetching_git(project: &Project, may_ask: bool) -> Result<G
     // Without a sync: the fetched objects only serve the next attempt, so a crash may lose them.
     let settings =
         GitSettings { allowed_protocols: environment.get("GIT_ALLOW_PROTOCOL"), ..project.git_settings(may_ask) };
-    Ok(project.git(may_ask)?.for_others(settings, |name| environment.variables.get(name).cloned())?)
+    Ok(project.git(may_ask)?.for_third_parties(settings, |name| environment.variables.get(name).cloned())?)
 }
 
 impl GitFetcher {
@@ -128,7 +128,7 @@ impl GitFetcher {
         failed: impl Fn(OpError),
     ) {
         let round: Vec<(GitAddress, RepositoryWant)> =
-            plan.round().map(|(address, wanted)| (address.clone(), wanted.clone())).collect();
+            plan.next_round().map(|(address, wanted)| (address.clone(), wanted.clone())).collect();
         self.progress.report(Event::Planned { items: round.len() as u64 });
         let mut items = Vec::new();
         for (address, wanted) in round {

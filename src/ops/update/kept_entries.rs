@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fetch::{Downloads, Kept, Upstream};
+use crate::fetch::{CachedEntry, Downloads, Upstream};
 use crate::hex::registry::{Package, PublicKey};
 use crate::model::{EntryId, StoredEntry};
 use crate::ops::Result;
@@ -51,7 +51,7 @@ impl KeptEntries {
 
     /// Searches for a kept entry. Ignores entries that are damaged or that another key signed.
     pub fn find(&self, upstream: &Upstream, id: &EntryId, key: &PublicKey) -> KeptEntry {
-        let Some((Kept { signed, etag, base }, age)) = upstream.kept_entry(id, &self.downloads) else {
+        let Some((CachedEntry { signed, etag, base }, age)) = upstream.cached_entry(id, &self.downloads) else {
             return KeptEntry::Nothing;
         };
         let is_current = age < self.kept_for && base == self.base_of(id);
@@ -68,7 +68,7 @@ impl KeptEntries {
     pub fn keep(&self, upstream: &Upstream, id: &EntryId, verified: Option<&Verified>) {
         let signed = verified.map(|verified| verified.signed.clone());
         let etag = verified.and_then(|verified| verified.etag.clone());
-        upstream.keep_entry(id, &Kept { signed, etag, base: self.base_of(id) }, &self.downloads);
+        upstream.cache_entry(id, &CachedEntry { signed, etag, base: self.base_of(id) }, &self.downloads);
     }
 
     fn base_of(&self, id: &EntryId) -> Option<crate::model::EntryChecksum> {

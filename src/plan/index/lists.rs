@@ -7,11 +7,11 @@ use crate::model::PackageName;
 
 /// The lists of a repository's pinned index. They contain only packages that have releases.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lists {
+pub struct IndexLists {
     packages: BTreeMap<PackageName, (NamesEntry, VersionsEntry)>,
 }
 
-impl Lists {
+impl IndexLists {
     /// Takes apart existing lists. `None` if they do not list the same packages.
     pub fn of(names: Names, versions: Versions) -> Option<Self> {
         let is_complete = names.skipped.is_empty() && versions.skipped.is_empty();

@@ -8,8 +8,8 @@ mod package;
 #[cfg(test)]
 mod tests;
 
-pub use lists::Lists;
-pub use package::{LeftOut, Rejection, StoredMetadata, indexed_package};
+pub use lists::IndexLists;
+pub use package::{Rejection, StoredMetadata, UnlistedRelease, indexed_package};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,7 +91,7 @@ fn differences(index: &Manifest, contents: &Manifest, repository: &RepositoryNam
 
 /// Returns whether a release's dependencies may be packages that the manifest does not name: it has no registry entry,
 /// with which those of all dependencies are stored.
-pub fn may_mention_unknown(manifest: &Manifest, id: &EntryId) -> bool {
+pub fn may_depend_on_unknown(manifest: &Manifest, id: &EntryId) -> bool {
     !manifest.entries.contains_key(id)
 }
 

@@ -20,7 +20,7 @@ pub struct StoredMetadata {
 
 /// A stored release that the pinned index does not list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct UnlistedRelease {
     /// The release.
     pub id: ReleaseId,
     /// The reason.
@@ -40,7 +40,7 @@ pub enum Rejection {
     OtherChecksum,
 }
 
-impl fmt::Display for LeftOut {
+impl fmt::Display for UnlistedRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.id)?;
         match &self.reason {
@@ -61,12 +61,12 @@ pub fn indexed_package(
     id: &EntryId,
     releases: Vec<StoredMetadata>,
     upstream: Option<&Package>,
-) -> (Package, Vec<LeftOut>) {
+) -> (Package, Vec<UnlistedRelease>) {
     let (mut listed, mut left_out) = (Vec::new(), Vec::new());
     for release in releases {
         match indexed_release(id, &release, upstream) {
             Ok(release) => listed.push(release),
-            Err(reason) => left_out.push(LeftOut { id: release.id, reason }),
+            Err(reason) => left_out.push(UnlistedRelease { id: release.id, reason }),
         }
     }
     let advisories = keep_used_advisories(&mut listed, upstream);

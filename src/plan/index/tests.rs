@@ -92,7 +92,7 @@ fn only_what_an_entry_is_built_from_makes_it_behind() {
 }
 
 #[test]
-fn what_is_gone_leaves_the_index() {
+fn removed_releases_leave_the_index() {
     let mut manifest = sample();
     manifest.entries.remove(&entry("gamma"));
     assert_eq!(plan(&manifest).remove, BTreeSet::from([entry("gamma")]));
@@ -126,7 +126,7 @@ fn a_merge_takes_the_index_that_fits_its_result() {
 
 proptest! {
     #[test]
-    fn a_plan_that_was_carried_out_is_settled(
+    fn nothing_is_left_to_do_after_a_plan_was_carried_out(
         before in proptest::collection::vec(("[a-e]", 0u8..4, any::<u8>()), 0..12),
         after in proptest::collection::vec(("[a-e]", 0u8..4, any::<u8>()), 0..12),
     ) {

@@ -215,7 +215,7 @@ fn a_merge_of_two_mirrors_copies_what_ours_lacks_and_removes_what_theirs_pruned(
 }
 
 #[test]
-fn what_a_lock_needs_is_kept_although_a_side_pruned_it() {
+fn contents_that_a_lock_needs_are_kept_although_a_side_pruned_them() {
     for (base, ours, theirs, pin, expected) in [
         ("plug 1.0.0 a", "plug 1.0.0 a", "", "plug 1.0.0", ""),
         ("plug 1.0.0 a", "", "plug 1.0.0 a", "plug 1.0.0", "copy release plug 1.0.0"),
@@ -229,7 +229,7 @@ fn what_a_lock_needs_is_kept_although_a_side_pruned_it() {
 }
 
 #[test]
-fn the_local_entry_wins_also_if_it_is_theirs() {
+fn the_local_entry_wins_on_either_side() {
     for (ours, theirs, expected) in [
         ("entry plug 3", "entry plug 5", "copy entry plug; warning: the other entry plug lacks the release 1.2.0"),
         ("entry acme/plug 1", "entry acme/plug 3", "copy entry acme/plug; warning: no key for acme/plug"),

@@ -83,12 +83,12 @@ impl GitRepositories {
             Ok(Requested::Process(Task::Answer)) => Some(self.receive(&head, body).await?),
             _ => None,
         };
-        let asked = ReceivedRequest { peer: peer.ip(), head, received, address, wanted, upstream_redirect };
+        let request = ReceivedRequest { peer: peer.ip(), head, received, address, wanted, upstream_redirect };
         let mut retries = Retries::new(&self.contents);
         loop {
             let tip = self.contents.tip();
             let answered = match &tip {
-                Ok(tip) => self.answer_at(tip, &asked).await,
+                Ok(tip) => self.answer_at(tip, &request).await,
                 Err(error) => Err(Refusal::from_contents(error, None)),
             };
             match answered {
@@ -106,29 +106,29 @@ impl GitRepositories {
         request::receive(&head.headers, body, self.limits).await.map_err(|error| not_received(&error))
     }
 
-    async fn answer_at(&self, tip: &Tip, asked: &ReceivedRequest) -> Result<Answer, Refusal> {
-        let wanted = match &asked.wanted {
+    async fn answer_at(&self, tip: &Tip, request: &ReceivedRequest) -> Result<Answer, Refusal> {
+        let wanted = match &request.wanted {
             Ok(wanted) => wanted,
             Err(refusal) => {
                 return self
-                    .redirect_upstream(tip, asked.upstream_redirect.clone())
+                    .redirect_upstream(tip, request.upstream_redirect.clone())
                     .await?
                     .ok_or_else(|| refusal.clone());
             }
         };
-        let Some(address) = asked.address.clone() else { return Err(no_repository()) };
+        let Some(address) = request.address.clone() else { return Err(no_repository()) };
         let (contents, at, of) = (self.contents.clone(), tip.clone(), address.clone());
         let found = task::spawn_blocking(move || contents.git_repository(&at, &of));
         let item = format!("the git repository {address}");
         let found = found.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item, source: error.into() }));
         let Some(repository) = found.map_err(|error| Refusal::from_contents(&error, Some(tip)))? else {
             let lacking = || Refusal::lacking_git(&address, tip);
-            return self.redirect_upstream(tip, asked.upstream_redirect.clone()).await?.ok_or_else(lacking);
+            return self.redirect_upstream(tip, request.upstream_redirect.clone()).await?.ok_or_else(lacking);
         };
         let folders = [repository.path.clone(), repository.objects.clone()];
         let answered = match wanted {
-            Requested::File(name) => file(&asked.head, repository, name).await,
-            Requested::Process(task) => self.process(asked, repository, *task).await,
+            Requested::File(name) => file(&request.head, repository, name).await,
+            Requested::Process(task) => self.process(request, repository, *task).await,
         };
         answered.map_err(|mut refusal| {
             refusal.is_of_contents |= folders.iter().any(|folder| is_gone(folder));
@@ -144,8 +144,8 @@ impl GitRepositories {
         upstream_redirect: Option<UpstreamRedirect>,
     ) -> Result<Option<Answer>, Refusal> {
         let Some(UpstreamRedirect { address, rest }) = upstream_redirect else { return Ok(None) };
-        let (contents, at, asked) = (self.contents.clone(), tip.clone(), address.clone());
-        let beside = task::spawn_blocking(move || contents.is_beside(&at, &asked)).await;
+        let (contents, at, repository) = (self.contents.clone(), tip.clone(), address.clone());
+        let beside = task::spawn_blocking(move || contents.is_beside(&at, &repository)).await;
         let item = format!("the git repository {address}");
         let beside = beside.unwrap_or_else(|error| Err(ContentsError::Damaged { item, source: error.into() }));
         if !beside.map_err(|error| Refusal::from_contents(&error, Some(tip)))? {
@@ -158,10 +158,15 @@ impl GitRepositories {
         Ok(Some(answer))
     }
 
-    async fn process(&self, asked: &ReceivedRequest, repository: GitRepository, task: Task) -> Result<Answer, Refusal> {
-        let protocol = asked.head.headers.get("git-protocol").and_then(|value| value.to_str().ok());
+    async fn process(
+        &self,
+        request: &ReceivedRequest,
+        repository: GitRepository,
+        task: Task,
+    ) -> Result<Answer, Refusal> {
+        let protocol = request.head.headers.get("git-protocol").and_then(|value| value.to_str().ok());
         let protocol = Protocol::new(protocol);
-        let body = match &asked.received {
+        let body = match &request.received {
             None => Some(None),
             Some(Received::Memory(bytes)) if bytes.len() <= MAX_REQUEST => Some(Some(bytes.clone())),
             Some(_) => None,
@@ -171,13 +176,13 @@ impl GitRepositories {
         if let Some(answer) = self.cached(key.as_ref(), task) {
             return Ok(answer);
         }
-        let permit = self.process_limits.acquire(asked.peer).await;
+        let permit = self.process_limits.acquire(request.peer).await;
         // Another request may have produced the same answer while this one waited for its permit.
         if let Some(answer) = self.cached(key.as_ref(), task) {
             return Ok(answer);
         }
         let begin = if task == Task::Advertise && !protocol.is_2() { ANNOUNCEMENT } else { b"" };
-        let (stdin, bytes) = input(asked.received.as_ref()).map_err(|error| not_received(&error.into()))?;
+        let (stdin, bytes) = input(request.received.as_ref()).map_err(|error| not_received(&error.into()))?;
         let started = {
             let _runtime = self.runtime.enter();
             Process::start(&self.git, task, &protocol, &repository.path, stdin)

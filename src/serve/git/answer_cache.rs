@@ -25,10 +25,10 @@ pub(super) struct AnswerKey {
 
 /// The cached answers. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct AnswerCache(Arc<Mutex<Kept>>);
+pub(super) struct AnswerCache(Arc<Mutex<AnswerCacheState>>);
 
 #[derive(Default)]
-struct Kept {
+struct AnswerCacheState {
     /// The answers that are still being generated or read.
     running: HashMap<AnswerKey, Weak<Spool>>,
     answers: HashMap<Arc<AnswerKey>, Bytes>,
@@ -50,29 +50,29 @@ impl AnswerCache {
 
     /// Shares an answer that is being generated with other requests.
     pub(super) fn share(&self, key: AnswerKey, spool: &Arc<Spool>) {
-        let mut kept = self.lock();
-        kept.running.retain(|_, spool| spool.strong_count() > 0);
-        kept.running.insert(key, Arc::downgrade(spool));
+        let mut state = self.lock();
+        state.running.retain(|_, spool| spool.strong_count() > 0);
+        state.running.insert(key, Arc::downgrade(spool));
     }
 
     /// Caches an answer. Evicts the oldest answers if necessary.
     pub(super) fn keep(&self, key: AnswerKey, answer: Bytes) {
-        let mut kept = self.lock();
-        if answer.len() > MAX_ANSWER || kept.answers.contains_key(&key) {
+        let mut state = self.lock();
+        if answer.len() > MAX_ANSWER || state.answers.contains_key(&key) {
             return;
         }
-        kept.bytes += cost(&key, &answer);
+        state.bytes += cost(&key, &answer);
         let key = Arc::new(key);
-        kept.order.push_back(key.clone());
-        kept.answers.insert(key, answer);
-        while kept.bytes > MAX_BYTES {
-            let Some(oldest) = kept.order.pop_front() else { break };
-            let answer = kept.answers.remove(&oldest).unwrap_or_default();
-            kept.bytes -= cost(&oldest, &answer);
+        state.order.push_back(key.clone());
+        state.answers.insert(key, answer);
+        while state.bytes > MAX_BYTES {
+            let Some(oldest) = state.order.pop_front() else { break };
+            let answer = state.answers.remove(&oldest).unwrap_or_default();
+            state.bytes -= cost(&oldest, &answer);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, AnswerCacheState> {
         // No panic in this module leaves the state inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,8 +80,8 @@ impl AnswerCache {
 
 /// Returns the memory use of a cached answer, including its key.
 fn cost(key: &AnswerKey, answer: &Bytes) -> usize {
-    let asked = key.repository.len() + key.protocol.len() + key.body.as_ref().map_or(0, Bytes::len);
-    answer.len() + asked + 256
+    let request = key.repository.len() + key.protocol.len() + key.body.as_ref().map_or(0, Bytes::len);
+    answer.len() + request + 256
 }
 
 #[cfg(test)]
@@ -100,9 +100,9 @@ mod tests {
         }
         let there: Vec<usize> = (0..10).filter(|number| answers.get(&key(*number)).is_some()).collect();
         assert_eq!(there, [6, 7, 8, 9]);
-        let kept = answers.lock();
-        assert_eq!((kept.answers.len(), kept.order.len()), (4, 4));
-        assert_eq!(kept.bytes, kept.answers.iter().map(|(key, answer)| cost(key, answer)).sum::<usize>());
+        let state = answers.lock();
+        assert_eq!((state.answers.len(), state.order.len()), (4, 4));
+        assert_eq!(state.bytes, state.answers.iter().map(|(key, answer)| cost(key, answer)).sum::<usize>());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 /// The maximum number of bytes of a process's error output to keep. The end of the output is kept.
-const MAX_COMPLAINT: usize = 4096;
+const MAX_ERROR_TEXT: usize = 4096;
 
 /// The settings for every process. The repositories have no configuration of their own, and git does not read the
 /// user's.
@@ -78,7 +78,7 @@ pub(super) enum Task {
 pub(super) struct Process {
     child: Child,
     pub(super) stdout: ChildStdout,
-    complaint: Arc<Mutex<Vec<u8>>>,
+    error_text: Arc<Mutex<Vec<u8>>>,
     ended: bool,
 }
 
@@ -113,22 +113,22 @@ impl Process {
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
             return Err(io::Error::other("a pipe to git is missing"));
         };
-        let complaint = Arc::<Mutex<Vec<u8>>>::default();
+        let error_text = Arc::<Mutex<Vec<u8>>>::default();
         // The task ends with the process, when the process closes its end of the pipe.
-        tokio::spawn(listen(stderr, complaint.clone()));
-        Ok((Self { child, stdout, complaint, ended: false }, stdin))
+        tokio::spawn(listen(stderr, error_text.clone()));
+        Ok((Self { child, stdout, error_text, ended: false }, stdin))
     }
 
     /// Waits until the process ends, and returns an error message if it failed. Cancel-safe.
     pub(super) async fn end(&mut self) -> Option<String> {
         let status = self.child.wait().await;
         self.ended = true;
-        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        let complaint = String::from_utf8_lossy(&complaint).trim().replace(char::is_control, " ");
+        let error_text = self.error_text.lock().unwrap_or_else(PoisonError::into_inner);
+        let error_text = String::from_utf8_lossy(&error_text).trim().replace(char::is_control, " ");
         match status {
-            Ok(status) if status.success() && complaint.is_empty() => None,
-            Ok(status) if status.success() => Some(complaint),
-            Ok(status) => Some(format!("git upload-pack ended with {status}: {complaint}")),
+            Ok(status) if status.success() && error_text.is_empty() => None,
+            Ok(status) if status.success() => Some(error_text),
+            Ok(status) => Some(format!("git upload-pack ended with {status}: {error_text}")),
             Err(error) => Some(format!("git upload-pack cannot be waited for: {error}")),
         }
     }
@@ -147,13 +147,13 @@ impl Drop for Process {
     }
 }
 
-async fn listen(mut stderr: ChildStderr, complaint: Arc<Mutex<Vec<u8>>>) {
+async fn listen(mut stderr: ChildStderr, error_text: Arc<Mutex<Vec<u8>>>) {
     let mut buffer = [0; 1024];
     while let Ok(length @ 1..) = stderr.read(&mut buffer).await {
-        let mut complaint = complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        complaint.extend_from_slice(&buffer[..length]);
-        let surplus = complaint.len().saturating_sub(MAX_COMPLAINT);
-        complaint.drain(..surplus);
+        let mut error_text = error_text.lock().unwrap_or_else(PoisonError::into_inner);
+        error_text.extend_from_slice(&buffer[..length]);
+        let surplus = error_text.len().saturating_sub(MAX_ERROR_TEXT);
+        error_text.drain(..surplus);
     }
 }
 

@@ -77,7 +77,7 @@ async fn receive_all(
     let mut unpacking = packed.then(Unpacking::new);
     let mut taken = ByteCount { bytes: 0, limit };
     let mut received = ByteCount { bytes: 0, limit };
-    let mut to = Kept::default();
+    let mut to = BodyBuffer::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| BodyError::Interrupted)?;
         let Ok(bytes) = frame.into_data() else { continue };
@@ -98,12 +98,12 @@ async fn receive_all(
 
 /// The received part of a body.
 #[derive(Default)]
-struct Kept {
+struct BodyBuffer {
     memory: Vec<u8>,
     file: Option<tokio::fs::File>,
 }
 
-impl Kept {
+impl BodyBuffer {
     async fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() && self.memory.len() + bytes.len() <= IN_MEMORY {
             self.memory.extend_from_slice(bytes);
@@ -157,7 +157,7 @@ impl Unpacking {
     }
 
     /// Decompresses `bytes` into `to` in small steps, so that no input can exhaust the memory.
-    async fn unpack(&mut self, bytes: Bytes, taken: &mut ByteCount, to: &mut Kept) -> Result<(), BodyError> {
+    async fn unpack(&mut self, bytes: Bytes, taken: &mut ByteCount, to: &mut BodyBuffer) -> Result<(), BodyError> {
         let mut rest = &bytes[..];
         loop {
             if self.done {
@@ -181,7 +181,7 @@ impl Unpacking {
 
 /// Decompresses a body that arrives in pieces. `None` if decompression fails or the body ends prematurely.
 pub(in super::super) async fn unpacked(pieces: &[&[u8]], limit: u64) -> Option<Vec<u8>> {
-    let (mut unpacking, mut taken, mut to) = (Unpacking::new(), ByteCount { bytes: 0, limit }, Kept::default());
+    let (mut unpacking, mut taken, mut to) = (Unpacking::new(), ByteCount { bytes: 0, limit }, BodyBuffer::default());
     for piece in pieces {
         unpacking.unpack(Bytes::copy_from_slice(piece), &mut taken, &mut to).await.ok()?;
     }

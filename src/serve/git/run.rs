@@ -30,28 +30,28 @@ impl Run {
     /// Copies git's output to `to` until git ends or no client is left, in which case git is killed.
     pub(super) async fn finish(self, to: Writer) {
         let Self { mut process, request, begin, folder, keep, held } = self;
-        let mut kept = Kept { bytes: keep.is_some().then(Vec::new) };
+        let mut output = CacheableOutput { bytes: keep.is_some().then(Vec::new) };
         let ended = tokio::select! {
-            ended = work(&mut process, request, begin, &folder, &to, &mut kept) => ended,
+            ended = work(&mut process, request, begin, &folder, &to, &mut output) => ended,
             () = to.is_left() => return,
         };
         drop(held);
-        if let (Ok(None), Some((answers, key)), Some(bytes)) = (&ended, keep, kept.bytes) {
+        if let (Ok(None), Some((answers, key)), Some(bytes)) = (&ended, keep, output.bytes) {
             answers.keep(key, bytes.into());
         }
         to.end(match ended {
-            Ok(complaint) => End::Complete(complaint),
+            Ok(error) => End::Complete(error),
             Err(error) => End::Broken(format!("what git writes cannot be passed on: {error}")),
         });
     }
 }
 
 /// The output so far, unless it exceeds the maximum size for caching.
-struct Kept {
+struct CacheableOutput {
     bytes: Option<Vec<u8>>,
 }
 
-impl Kept {
+impl CacheableOutput {
     fn add(&mut self, more: &[u8]) {
         self.bytes.take_if(|bytes| bytes.len() + more.len() > MAX_ANSWER);
         if let Some(bytes) = &mut self.bytes {
@@ -67,7 +67,7 @@ async fn work(
     begin: &'static [u8],
     folder: &Path,
     to: &Writer,
-    kept: &mut Kept,
+    output: &mut CacheableOutput,
 ) -> io::Result<Option<String>> {
     let write = async {
         if let Some((mut stdin, bytes)) = request {
@@ -75,7 +75,7 @@ async fn work(
             let _ = stdin.write_all(&bytes).await;
         }
     };
-    let ((), read) = tokio::join!(write, pass_on(&mut process.stdout, begin, folder, to, kept));
+    let ((), read) = tokio::join!(write, pass_on(&mut process.stdout, begin, folder, to, output));
     read?;
     Ok(process.end().await)
 }
@@ -85,7 +85,7 @@ async fn pass_on(
     begin: &'static [u8],
     folder: &Path,
     to: &Writer,
-    kept: &mut Kept,
+    output: &mut CacheableOutput,
 ) -> io::Result<()> {
     let mut buffer = BytesMut::new();
     let mut begin = Some(begin);
@@ -97,11 +97,11 @@ async fn pass_on(
         }
         // Only the first bytes of git's output show that there is an answer at all.
         if let Some(begin) = begin.take().filter(|begin| !begin.is_empty()) {
-            kept.add(begin);
+            output.add(begin);
             to.add(Bytes::from_static(begin), folder).await?;
         }
         let bytes = buffer.split().freeze();
-        kept.add(&bytes);
+        output.add(&bytes);
         to.add(bytes, folder).await?;
     }
 }

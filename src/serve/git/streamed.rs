@@ -103,8 +103,8 @@ impl Body for Streamed {
             }
             // git's protocol marks the end of an answer and reports errors in it, so this is a complete response even
             // if git printed an error message.
-            Next::End(End::Complete(complaint)) => {
-                (this.done, this.error) = (true, complaint);
+            Next::End(End::Complete(error)) => {
+                (this.done, this.error) = (true, error);
                 Poll::Ready(None)
             }
             Next::End(End::Broken(problem)) => {

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::encode::EncodedRelease;
 use super::pack::{PackWriter, PackedObject};
-use super::{Branch, Item, Repository, Result, Snapshot, StoreError};
+use super::{Branch, Repository, Result, Snapshot, StoreError, StoredItem};
 use crate::model::{
     EntryChecksum, EntryId, Fingerprint, GitAddress, Manifest, ManifestPart, PackageName, ReleaseId, RepositoryName,
     StoredEntry, StoredGit, StoredRelease,
@@ -51,7 +51,7 @@ pub struct Transaction<'a> {
     /// The parts of the manifest that may differ from the base's.
     parts: BTreeSet<ManifestPart>,
     /// Items that keep their place in the tree even though they cannot be read.
-    damaged: BTreeSet<Item>,
+    damaged: BTreeSet<StoredItem>,
     compression: gix::zlib::Compression,
 }
 
@@ -243,7 +243,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Records that upstream has no registry entry for a package that a dependency names.
-    pub fn note_absent(&mut self, id: EntryId) {
+    pub fn record_absent(&mut self, id: EntryId) {
         if !self.manifest.entries.contains_key(&id) {
             self.touch(&id.package);
             self.manifest.absent.insert(id);
@@ -255,15 +255,15 @@ impl<'a> Transaction<'a> {
     ///
     /// # Errors
     /// Fails if a parent folder cannot be read.
-    pub fn keep_damaged(&mut self, tip: &Snapshot, item: &Item) -> Result<bool> {
+    pub fn keep_damaged(&mut self, tip: &Snapshot, item: &StoredItem) -> Result<bool> {
         let manifest = tip.manifest()?;
         let kept = match item {
-            Item::Release(id) => {
+            StoredItem::Release(id) => {
                 let existing = tip.lookup(&tip.release_path(manifest, id))?;
                 let existing = manifest.releases.get(id).zip(existing);
                 existing.map(|(stored, (tree, _))| self.insert_release(id.clone(), *stored, tree))
             }
-            Item::Entry(id) => {
+            StoredItem::Entry(id) => {
                 let existing = tip.lookup(&tip.layout().entry_path(id))?;
                 let existing = manifest.entries.get(id).zip(existing);
                 existing.map(|(stored, (blob, _))| {
@@ -272,7 +272,7 @@ impl<'a> Transaction<'a> {
                     self.entries.insert(id.clone(), blob);
                 })
             }
-            Item::Git(address) => match manifest.git.get(address) {
+            StoredItem::Git(address) => match manifest.git.get(address) {
                 Some(stored) => Some(self.copy_git(tip, address, stored.clone())?),
                 None => None,
             },

@@ -7,10 +7,10 @@ use gix::objs::Kind;
 use gix::refs::transaction::PreviousValue;
 
 use super::Transaction;
-use crate::store::pack::Installed;
+use crate::store::pack::InstalledPacks;
 use crate::store::ref_update::RefUpdate;
 use crate::store::repository::set_committer;
-use crate::store::{Item, Result, Snapshot};
+use crate::store::{Result, Snapshot, StoredItem};
 
 /// The outcome of [`Transaction::publish`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Transaction<'_> {
         tip: Option<(ObjectId, ObjectId)>,
         parents: Vec<ObjectId>,
         message: &str,
-    ) -> Result<(Published, BTreeSet<Item>)> {
+    ) -> Result<(Published, BTreeSet<StoredItem>)> {
         let mut tree = self.write_tree()?;
         if let Some((commit, _)) = tip.filter(|(_, before)| *before == tree) {
             let installed = self.install()?;
@@ -72,9 +72,9 @@ impl Transaction<'_> {
         let dropped = std::mem::take(&mut self.damaged);
         for item in &dropped {
             match item {
-                Item::Release(id) => self.remove_release(id),
-                Item::Entry(id) => self.remove_entry(id),
-                Item::Git(address) => self.remove_git(address),
+                StoredItem::Release(id) => self.remove_release(id),
+                StoredItem::Entry(id) => self.remove_entry(id),
+                StoredItem::Git(address) => self.remove_git(address),
             }
         }
         if !dropped.is_empty() {
@@ -84,7 +84,7 @@ impl Transaction<'_> {
     }
 
     /// Installs all new objects.
-    fn install(self) -> Result<Installed> {
+    fn install(self) -> Result<InstalledPacks> {
         let mut installed = self.pack.finish()?;
         for pack in &self.packs {
             installed.add(self.repository.files()?, &self.repository.objects_dir(), pack)?;

@@ -15,7 +15,7 @@ fn atom(name: &str) -> Term<'_> {
 }
 
 #[test]
-fn keys_are_read_in_every_way_they_are_written() {
+fn keys_are_read_in_every_notation() {
     let source = r#"%{"k" => 1, :"q r" => 2, "s t": 3, 'u': 4, v?: 5,}"#;
     let Term::Map(pairs) = read(source) else { panic!("not a map") };
     let keys: Vec<_> = pairs.iter().map(|(key, _)| key.term.clone()).collect();
@@ -66,7 +66,7 @@ fn numbers_and_atoms() {
 }
 
 #[test]
-fn code_and_mistakes_are_refused_with_their_place() {
+fn code_and_mistakes_are_refused_with_their_position() {
     let cases: &[(&str, &str, &str)] = &[
         ("%{\"a\": System.halt(1)}", "System", "`System` is code"),
         ("[\"a#{b}\"]", "#{", "interpolation is not supported"),

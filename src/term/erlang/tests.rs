@@ -14,7 +14,7 @@ fn binary(bytes: &[u8]) -> Term<'_> {
 }
 
 #[test]
-fn metadata_terms_are_read_in_order_with_their_places() {
+fn metadata_terms_are_read_in_order_with_their_positions() {
     let source = br#"{<<"name">>,<<"ranch">>}. % the name
         {<<"build_tools">>,[<<"make">>,rebar3]}."#;
     let terms = consult(source).unwrap();
@@ -36,7 +36,7 @@ fn a_plain_binary_has_a_byte_per_character_and_a_typed_one_has_utf8() {
 }
 
 #[test]
-fn text_that_is_not_utf8_or_says_so_is_latin1() {
+fn text_that_is_not_utf8_or_declares_latin1_is_latin1() {
     assert_eq!(read(b"<<\"\xe9\"/utf8>>."), binary("é".as_bytes()));
     assert_eq!(read(b"'\xe9t\xe9'."), Term::Atom("été".into()));
     assert_eq!(read("\"é\".".as_bytes()), Term::Charlist("é".into()));
@@ -75,7 +75,7 @@ fn maps_atoms_and_nesting() {
 }
 
 #[test]
-fn what_is_not_a_literal_term_is_refused_with_its_place() {
+fn nonliteral_terms_are_refused_with_their_position() {
     let cases: &[(&str, &str, &str)] = &[
         ("{a, B}.", "B", "variables are not supported"),
         ("{a b}.", "b", "unexpected `b`"),

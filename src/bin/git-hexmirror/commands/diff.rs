@@ -1,6 +1,6 @@
 //! `diff`
 
-use git_hexmirror::ops::{self, Between, Project};
+use git_hexmirror::ops::{self, ComparedStates, Project};
 
 use super::{changes, documents, source, status};
 use crate::options::Json;
@@ -38,7 +38,7 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
-    let named = project.named(&arguments.arguments, &arguments.packages, arguments.source)?;
+    let named = project.diff_arguments(&arguments.arguments, &arguments.packages, arguments.source)?;
     let differs = if arguments.source {
         let shown = source::run(&session.output, &project, named.between, &named.packages, arguments.stat)?;
         if !shown.complete {
@@ -74,7 +74,7 @@ fn between_commits(
     session: &Session,
     arguments: &Arguments,
     project: &Project,
-    between: Between,
+    between: ComparedStates,
 ) -> Result<bool, CommandError> {
     let diff = ops::lock_diff(project, between)?;
     if arguments.json.json {

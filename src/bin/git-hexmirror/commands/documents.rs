@@ -1,9 +1,13 @@
 //! The JSON documents. Fields are only ever added, never renamed or removed.
 
 use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision};
-use git_hexmirror::ops::{Added, AddedGit, At, IndexUpdate, LockDiff, OpError, Prune, Repair, Status, Update};
-use git_hexmirror::plan::{Change, Comparison, GitChange, GitPin, Ignored, LockChange, Locked, Pin, Unmirrored};
-use git_hexmirror::store::{Damage, Item};
+use git_hexmirror::ops::{
+    Added, AddedGit, IndexUpdate, LockDiff, OpError, ProjectState, Prune, Repair, Status, Update,
+};
+use git_hexmirror::plan::{
+    Change, Comparison, GitChange, GitPin, LockChange, Locked, Pin, Unmirrored, UnsupportedEntry,
+};
+use git_hexmirror::store::{Damage, StoredItem};
 use serde_json::{Value, json};
 
 /// Returns the document of `status` and `diff`.
@@ -41,9 +45,9 @@ fn particulars(comparison: &Comparison) -> Value {
 
 /// Returns the document of `diff REV..REV`.
 pub fn lock_diff(diff: &LockDiff) -> Value {
-    let state = |at: &At, locks: &[String]| match at {
-        At::Commit { name, id } => json!({ "revision": name, "commit": id.to_string(), "locks": locks }),
-        At::Worktree => json!({ "revision": null, "commit": null, "locks": locks }),
+    let state = |at: &ProjectState, locks: &[String]| match at {
+        ProjectState::Commit { name, id } => json!({ "revision": name, "commit": id.to_string(), "locks": locks }),
+        ProjectState::Worktree => json!({ "revision": null, "commit": null, "locks": locks }),
     };
     let change = |change: &LockChange| {
         json!({
@@ -106,7 +110,7 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
 
 /// Returns the document of a repair, which `update --repair` includes in its own.
 pub fn repair(repair: &Repair) -> Value {
-    let restored = |(item, from): (&Item, &String)| json!({ "item": item.to_string(), "from": from });
+    let restored = |(item, from): (&StoredItem, &String)| json!({ "item": item.to_string(), "from": from });
     let damage = |damage: &Damage| json!({ "path": damage.path, "problem": damage.problem });
     json!({
         "set_aside": repair.salvage.set_aside,
@@ -235,7 +239,7 @@ fn entry(id: &EntryId) -> Value {
     json!({ "repository": id.repository, "package": id.package })
 }
 
-fn ignored(ignored: &Ignored) -> Value {
+fn ignored(ignored: &UnsupportedEntry) -> Value {
     json!({ "app": ignored.app, "kind": ignored.kind })
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, stdout};
 
-use git_hexmirror::ops::{self, Between, Printing, Project, SourceDiff};
+use git_hexmirror::ops::{self, ComparedStates, Printing, Project, SourceDiff};
 use git_hexmirror::plan::{LockChange, Locked};
 
 use super::changes;
@@ -21,12 +21,12 @@ pub struct Shown {
 pub fn run(
     output: &Output,
     project: &Project,
-    between: Option<Between>,
+    between: Option<ComparedStates>,
     packages: &[String],
     stat: bool,
 ) -> Result<Shown, CommandError> {
     let named = between.is_some();
-    let between = between.map_or_else(|| Between::head_and_worktree(project), Ok)?;
+    let between = between.map_or_else(|| ComparedStates::head_and_worktree(project), Ok)?;
     let diff = ops::source_diff(project, between, packages, stat)?;
     say(output, &diff, named);
     diff.print(project, Printing { color: color(output), terminal: stdout().is_terminal() })?;

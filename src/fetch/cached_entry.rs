@@ -18,7 +18,7 @@ const MAX_HEADER: usize = 1024;
 
 /// A repository's response to the request for a registry entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct CachedEntry {
     /// The signed message, or `None` if the repository has no such entry.
     pub signed: Option<Vec<u8>>,
     /// The response's ETag, if it can be sent back.
@@ -33,7 +33,7 @@ fn path(folder: &Path, address: &str) -> PathBuf {
     folder.join(hash::of_bytes(address.as_bytes()).to_string())
 }
 
-impl Kept {
+impl CachedEntry {
     /// Writes the file for an address, with an atomic rename.
     pub(super) fn write(&self, folder: &Path, address: &str) -> io::Result<()> {
         fs::create_dir_all(folder)?;
@@ -92,15 +92,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let base = EntryChecksum::from_bytes([7; 32]);
         for kept in [
-            Kept { signed: Some(b"\n\nsigned\n\n".to_vec()), etag: Some("\"a b\"".into()), base: Some(base) },
-            Kept { signed: Some(Vec::new()), etag: None, base: None },
-            Kept { signed: None, etag: None, base: None },
+            CachedEntry { signed: Some(b"\n\nsigned\n\n".to_vec()), etag: Some("\"a b\"".into()), base: Some(base) },
+            CachedEntry { signed: Some(Vec::new()), etag: None, base: None },
+            CachedEntry { signed: None, etag: None, base: None },
         ] {
             kept.write(folder.path(), "http://h/packages/a").unwrap();
-            let (read, age) = Kept::read(folder.path(), "http://h/packages/a").unwrap();
+            let (read, age) = CachedEntry::read(folder.path(), "http://h/packages/a").unwrap();
             assert_eq!(read, kept);
             assert!(age < Duration::from_secs(3600));
-            assert_eq!(Kept::read(folder.path(), "http://h/packages/b"), None);
+            assert_eq!(CachedEntry::read(folder.path(), "http://h/packages/b"), None);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -108,20 +108,20 @@ mod tests {
     #[test]
     fn a_damaged_file_is_ignored() {
         for bytes in ["", "\n", "\n\n", "hexmirror registry entry 2\n\nx", "hexmirror registry entry 1\nbase 12\n\nx"] {
-            assert_eq!(Kept::parse(bytes.as_bytes()), None, "{bytes:?}");
+            assert_eq!(CachedEntry::parse(bytes.as_bytes()), None, "{bytes:?}");
         }
-        let wrong = Kept { signed: None, etag: Some("a\nabsent".into()), base: None };
+        let wrong = CachedEntry { signed: None, etag: Some("a\nabsent".into()), base: None };
         let folder = tempfile::tempdir().unwrap();
         wrong.write(folder.path(), "x").unwrap();
-        assert_eq!(Kept::read(folder.path(), "x").unwrap().0.etag, None);
+        assert_eq!(CachedEntry::read(folder.path(), "x").unwrap().0.etag, None);
     }
 
     #[test]
     fn a_modification_time_in_the_future_counts_as_old() {
         let folder = tempfile::tempdir().unwrap();
-        Kept { signed: None, etag: None, base: None }.write(folder.path(), "x").unwrap();
+        CachedEntry { signed: None, etag: None, base: None }.write(folder.path(), "x").unwrap();
         let file = fs::File::options().write(true).open(path(folder.path(), "x")).unwrap();
         file.set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
-        assert_eq!(Kept::read(folder.path(), "x").unwrap().1, Duration::MAX);
+        assert_eq!(CachedEntry::read(folder.path(), "x").unwrap().1, Duration::MAX);
     }
 }

@@ -71,7 +71,7 @@ pub(super) const VARIABLES: &[(&str, &str, Option<&str>)] = &[
 
 /// Settings as keys and values, in order of increasing precedence. `Debug` hides the values.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct SettingsForOthers(Vec<(String, OsString)>);
+pub struct ThirdPartySettings(Vec<(String, OsString)>);
 
 /// A setting as listed by git.
 #[derive(Clone, Copy)]
@@ -84,7 +84,7 @@ struct Setting<'a> {
     value: &'a [u8],
 }
 
-impl SettingsForOthers {
+impl ThirdPartySettings {
     /// Selects the allowed settings from the output of `git config --null --show-scope --list` in the project, and from
     /// the values of [`VARIABLES`].
     pub(super) fn of(listing: &[u8], variables: &[(&'static str, String)]) -> Self {
@@ -105,7 +105,7 @@ impl SettingsForOthers {
     }
 }
 
-impl fmt::Debug for SettingsForOthers {
+impl fmt::Debug for ThirdPartySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.iter().map(|(key, _)| key)).finish()
     }
@@ -203,7 +203,7 @@ mod tests {
             format!("{scope}\0{}\0", rest.replacen('=', "\n", 1))
         };
         let listing: String = settings.iter().map(listed).collect();
-        let settings = SettingsForOthers::of(listing.as_bytes(), &[]);
+        let settings = ThirdPartySettings::of(listing.as_bytes(), &[]);
         settings.iter().map(|(key, value)| format!("{key}={}", value.to_str().unwrap())).collect()
     }
 
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn variables_become_settings_and_values_are_hidden() {
         let listing = b"local\0remote.origin.url\nhttps://h/x\0local\0http.sslverify\0global\0broken\0";
-        let settings = SettingsForOthers::of(listing, &[("http.sslcert", "secret.pem".into())]);
+        let settings = ThirdPartySettings::of(listing, &[("http.sslcert", "secret.pem".into())]);
         let expected = [("http.https://h/.sslverify", "true"), ("http.https://h/.sslcert", "secret.pem")];
         let expected = expected.map(|(key, value)| (key.to_owned(), OsString::from(value)));
         assert!(settings.iter().eq(&expected), "{settings:?}");

@@ -105,7 +105,7 @@ pub fn local_cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error
 /// Returns whether the output of a program blames this machine. Messages that the program relays from a server do not
 /// count. `own` are folders of this machine that the program was told to use: if the system refuses access to a file
 /// there, this machine is at fault, whatever the program's words for it are.
-pub fn is_local_complaint(text: &str, own: &[&str]) -> bool {
+pub fn is_local_message(text: &str, own: &[&str]) -> bool {
     text.split(['\n', '\r']).flat_map(|line| line.split("; ")).any(|line| {
         let line = line.trim_start();
         let line = ["fatal: ", "error: "].iter().find_map(|begin| line.strip_prefix(begin)).unwrap_or(line);
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn numbers_of_this_machine_are_told_from_others() {
+    fn error_numbers_of_this_machine_are_recognised() {
         use rustix::io::Errno;
         let of = |number: Errno| is_local(&io::Error::from_raw_os_error(number.raw_os_error()));
         let local = [
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_local_cause_is_found_however_deep_it_is() {
+    fn nested_local_causes_are_found() {
         let full = || io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
         let wrapped = io::Error::other(io::Error::new(io::ErrorKind::ConnectionRefused, full()));
         assert!(local_cause(&wrapped).is_some());
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn complaints_about_this_machine_are_told_from_others() {
+    fn messages_about_this_machine_are_recognised() {
         for text in [
             "fatal: write error: No space left on device\nfatal: index-pack failed",
             "fatal: write error: Out of diskspace",
@@ -188,7 +188,7 @@ mod tests {
             "fatal: not a git repository: '/x/.git'\nremote unpack failed: eof before pack header was fully read",
             "could not fetch; out of memory, malloc failed",
         ] {
-            assert!(is_local_complaint(text, &[]), "{text}");
+            assert!(is_local_message(text, &[]), "{text}");
         }
         for text in [
             "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
@@ -200,17 +200,17 @@ mod tests {
             "fatal: early EOF\nfatal: fetch-pack: invalid index-pack output",
             "warning: unable to access '/root/.config/git/attributes': Permission denied\nfatal: early EOF",
         ] {
-            assert!(!is_local_complaint(text, &[]), "{text}");
+            assert!(!is_local_message(text, &[]), "{text}");
         }
     }
 
     #[test]
-    fn a_refused_file_in_an_own_folder_is_this_machines_fault() {
+    fn a_refused_file_in_an_own_folder_is_a_local_error() {
         let text = "error: couldn't read /p/.git/objects/incoming/git/packed-refs: Permission denied\n\
                     error: ../remote.git did not send all necessary objects";
-        assert!(is_local_complaint(text, &["/home/u", "/p/.git/objects/incoming"]));
-        assert!(!is_local_complaint(text, &["/home/u"]));
-        assert!(!is_local_complaint(&format!("remote: {text}"), &["/p/.git"]));
-        assert!(!is_local_complaint("ssh: /p/.git: it went away", &["/p/.git"]));
+        assert!(is_local_message(text, &["/home/u", "/p/.git/objects/incoming"]));
+        assert!(!is_local_message(text, &["/home/u"]));
+        assert!(!is_local_message(&format!("remote: {text}"), &["/p/.git"]));
+        assert!(!is_local_message("ssh: /p/.git: it went away", &["/p/.git"]));
     }
 }

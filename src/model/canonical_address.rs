@@ -2,16 +2,16 @@
 //!
 //! Git accepts many spellings of one address, and curl, ssh and the server interpret further ones. The canonical form is
 //! coarse on purpose: it ignores the scheme, the user, the port, the case, a final `.git`, empty and `.` segments, the
-//! query and the fragment, and it resolves `..`. Equal places may be different repositories, but a spelling of a
-//! repository never has another place than its plain address.
+//! query and the fragment, and it resolves `..`. Different repositories may have one canonical form, but
+//! a spelling of a repository never has another form than its plain address.
 
 use url::Host;
 
 use super::{GitAddress, percent_decoded};
 
-/// Where an address leads.
+/// The canonical form of an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum CanonicalAddress {
     /// A repository on a host. Both parts are in lower case.
     Repository {
         /// The canonical host.
@@ -36,13 +36,13 @@ struct OnHost {
     path: Option<String>,
 }
 
-impl Place {
-    /// Returns the place of a parsed address.
+impl CanonicalAddress {
+    /// Returns the canonical form of a parsed address.
     pub fn of(address: &GitAddress) -> Self {
         Self::Repository { host: host(address.host()), path: segments(address.path()).to_lowercase() }
     }
 
-    /// Returns the place of an address in any spelling that git accepts.
+    /// Returns the canonical form of an address in any spelling that git accepts.
     pub fn of_text(text: &str) -> Self {
         match parse(text) {
             Some(OnHost { host, path: Some(path) }) => Self::Repository { host, path: path.to_lowercase() },
@@ -181,15 +181,15 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> String {
-        match Place::of_text(text) {
-            Place::Repository { host, path } => format!("{host} {path}"),
-            Place::Unclear { host } => format!("{host} ?"),
-            Place::Folder(path) => format!("folder {path}"),
+        match CanonicalAddress::of_text(text) {
+            CanonicalAddress::Repository { host, path } => format!("{host} {path}"),
+            CanonicalAddress::Unclear { host } => format!("{host} ?"),
+            CanonicalAddress::Folder(path) => format!("folder {path}"),
         }
     }
 
     #[test]
-    fn every_spelling_has_one_place() {
+    fn all_spellings_have_the_same_form() {
         for text in [
             "[forge.test]:lib",
             "[forge.test:22]:lib",
@@ -281,21 +281,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_generated_spelling_has_the_place_of_the_plain_address(text in spelling()) {
-            prop_assert_eq!(Place::of_text(&text), Place::of(&"forge.test/team/lib".parse().unwrap()), "{}", text);
+        fn generated_spellings_have_the_form_of_the_plain_address(text in spelling()) {
+            prop_assert_eq!(CanonicalAddress::of_text(&text), CanonicalAddress::of(&"forge.test/team/lib".parse().unwrap()), "{}", text);
             prop_assert!(address_of(&text).is_some());
         }
 
         #[test]
-        fn every_text_has_a_place(text in "[a-z:/@.%\\[\\]~ ?#\\\\ü]{0,30}") {
-            let _ = (Place::of_text(&text), address_of(&text));
+        fn any_text_has_a_form(text in "[a-z:/@.%\\[\\]~ ?#\\\\ü]{0,30}") {
+            let _ = (CanonicalAddress::of_text(&text), address_of(&text));
         }
 
-        /// What git accepts in a lock has the same place as an address and as a text.
+        /// What git accepts in a lock has the same form as an address and as a text.
         #[test]
-        fn a_parsed_address_has_the_place_of_its_text(text in "(https|ssh)://[a-z.]{1,5}(/[a-z.%2e]{1,5}){1,3}") {
+        fn an_address_and_its_text_have_the_same_form(text in "(https|ssh)://[a-z.]{1,5}(/[a-z.%2e]{1,5}){1,3}") {
             if let Ok(url) = text.parse::<crate::model::GitUrl>() {
-                prop_assert_eq!(Place::of_text(&text), Place::of(url.address()));
+                prop_assert_eq!(CanonicalAddress::of_text(&text), CanonicalAddress::of(url.address()));
             }
         }
     }

@@ -18,7 +18,7 @@ const MIN_BYTES: usize = 16 * 1024;
 
 /// A stream whose writes fail if the peer reads too little for too long. hyper limits the time for reads. The
 /// connection's slot counts as busy while a write is blocked.
-pub(super) struct Guarded<S> {
+pub(super) struct StallGuard<S> {
     stream: S,
     slot: Arc<Slot>,
     limit: Duration,
@@ -33,7 +33,7 @@ struct Stalled {
     busy: Option<Busy>,
 }
 
-impl<S> Guarded<S> {
+impl<S> StallGuard<S> {
     pub(super) fn new(stream: S, limit: Duration, slot: Arc<Slot>) -> Self {
         Self { stream, slot, limit, deadline: Box::pin(time::sleep(limit)), stalled: None }
     }
@@ -60,7 +60,7 @@ impl<S> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -70,7 +70,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.guard(context, written)
@@ -113,7 +113,7 @@ mod tests {
     async fn a_client_that_reads_a_byte_now_and_then_is_cut_off_too() {
         let admission = ConnectionLimits::new(1, 1).admit(HERE).await;
         let (server, mut client) = tokio::io::duplex(64);
-        let mut guarded = Guarded::new(server, Duration::from_millis(200), admission.slot.clone());
+        let mut guarded = StallGuard::new(server, Duration::from_millis(200), admission.slot.clone());
         let writing = tokio::spawn(async move { guarded.write_all(&vec![0; 1 << 20]).await });
         while !writing.is_finished() {
             // Read slowly, so that the deadline passes before the reads are done.
@@ -128,7 +128,7 @@ mod tests {
     async fn a_seat_is_busy_while_its_client_reads_nothing() {
         let admission = ConnectionLimits::new(1, 1).admit(HERE).await;
         let (server, mut client) = tokio::io::duplex(64);
-        let mut guarded = Guarded::new(server, Duration::from_secs(60), admission.slot.clone());
+        let mut guarded = StallGuard::new(server, Duration::from_secs(60), admission.slot.clone());
         let writing = tokio::spawn(async move {
             guarded.write_all(&[0; 100]).await.unwrap();
             guarded

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::GitError;
-use crate::model::{is_local_complaint, redacted};
+use crate::model::{is_local_message, redacted};
 
 /// The kind of an error message about a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Complaint {
+pub(super) enum MessageKind {
     AccessRefused,
     NoRepository,
     /// The server does not serve a commit by its id, or does not have it.
@@ -19,9 +19,9 @@ pub(super) enum Complaint {
 }
 
 /// The phrases that identify git's messages (with `LC_ALL=C`). The first match wins.
-const WORDS: &[(Complaint, &[&str])] = &[
+const WORDS: &[(MessageKind, &[&str])] = &[
     (
-        Complaint::AccessRefused,
+        MessageKind::AccessRefused,
         &[
             "Authentication failed",
             "could not read Username",
@@ -37,7 +37,7 @@ const WORDS: &[(Complaint, &[&str])] = &[
         ],
     ),
     (
-        Complaint::NoRepository,
+        MessageKind::NoRepository,
         &[
             "epository not found",
             "' not found",
@@ -51,7 +51,7 @@ const WORDS: &[(Complaint, &[&str])] = &[
         ],
     ),
     (
-        Complaint::NotOurRef,
+        MessageKind::NotOurRef,
         &[
             "unadvertised object",
             "not our ref",
@@ -63,12 +63,12 @@ const WORDS: &[(Complaint, &[&str])] = &[
         ],
     ),
     // A child process of git could not open the repository that git itself had opened.
-    (Complaint::Local, &["--stdin requires a git repository"]),
+    (MessageKind::Local, &["--stdin requires a git repository"]),
     // A truncated transfer may also look corrupt, so these phrases are checked first.
-    (Complaint::Network, &["early EOF", "transfer closed with outstanding read data"]),
-    (Complaint::Broken, BROKEN),
+    (MessageKind::Network, &["early EOF", "transfer closed with outstanding read data"]),
+    (MessageKind::Broken, BROKEN),
     (
-        Complaint::Network,
+        MessageKind::Network,
         &[
             "ould not resolve",
             "unable to look up",
@@ -162,11 +162,11 @@ pub(super) fn is_finding(text: &str) -> bool {
     BROKEN.iter().chain(INCOMPLETE).any(|words| text.contains(words))
 }
 
-impl Complaint {
+impl MessageKind {
     /// Classifies an error message.
     pub fn of(text: &str) -> Self {
         let said = |words: &&(Self, &[&str])| words.1.iter().any(|word| text.contains(word));
-        WORDS.iter().find(said).map_or(Self::Local, |(complaint, _)| *complaint)
+        WORDS.iter().find(said).map_or(Self::Local, |(kind, _)| *kind)
     }
 
     /// Builds the error for a command that ran in a folder.
@@ -189,7 +189,7 @@ const ENDED_SILENTLY: &str = "fetch-pack: invalid index-pack output";
 /// printed on standard error. `own` are the folders that git was told to use. `ending` describes the signal that ended
 /// git, if there was one.
 pub(super) fn local_fault(said: &[u8], own: &[&str], ending: Option<String>) -> Option<String> {
-    let blames = is_local_complaint(&String::from_utf8_lossy(said), own) || readable(said) == ENDED_SILENTLY;
+    let blames = is_local_message(&String::from_utf8_lossy(said), own) || readable(said) == ENDED_SILENTLY;
     match ending {
         Some(ending) if said.trim_ascii().is_empty() => Some(ending),
         Some(ending) => Some(format!("{ending}; {}", readable(said))),
@@ -228,34 +228,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_are_classified() {
+    fn messages_are_classified() {
         for (text, expected) in [
-            ("fatal: unable to access 'https://h/': Could not resolve host: h", Complaint::Network),
-            ("fatal: unable to access '/home/u/.config/git/config': Unknown", Complaint::Local),
-            ("fatal: not a git repository: '/p/.git'", Complaint::Local),
-            ("fatal: unable to parse command-line config", Complaint::Local),
-            ("fatal: something that nobody thought of", Complaint::Local),
-            ("error: object 29b1 not found", Complaint::Local),
-            ("ERROR: Repository not found.\nfatal: Could not read from remote repository.", Complaint::NoRepository),
-            ("fatal: unable to connect to h:\nh[0: 127.0.0.1]: errno=Connection refused", Complaint::Network),
-            ("fatal: early EOF\nfatal: fetch-pack: invalid index-pack output", Complaint::Network),
-            ("fatal: could not read Username for 'https://h': terminal prompts disabled", Complaint::AccessRefused),
-            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote", Complaint::AccessRefused),
-            ("fatal: repository 'http://h/x/' not found", Complaint::NoRepository),
-            ("fatal: remote error: access denied or repository not exported: /x", Complaint::NoRepository),
-            ("error: Server does not allow request for unadvertised object 12", Complaint::NotOurRef),
-            ("fatal: remote error: upload-pack: not our ref 12", Complaint::NotOurRef),
-            ("error: object 12: gitmodulesUrl: x\nfatal: fsck error in packed object", Complaint::Broken),
-            ("fatal: pack has 3 unresolved deltas", Complaint::Broken),
-            ("fatal: offset beyond end of packfile (truncated pack?)", Complaint::Broken),
+            ("fatal: unable to access 'https://h/': Could not resolve host: h", MessageKind::Network),
+            ("fatal: unable to access '/home/u/.config/git/config': Unknown", MessageKind::Local),
+            ("fatal: not a git repository: '/p/.git'", MessageKind::Local),
+            ("fatal: unable to parse command-line config", MessageKind::Local),
+            ("fatal: something that nobody thought of", MessageKind::Local),
+            ("error: object 29b1 not found", MessageKind::Local),
+            ("ERROR: Repository not found.\nfatal: Could not read from remote repository.", MessageKind::NoRepository),
+            ("fatal: unable to connect to h:\nh[0: 127.0.0.1]: errno=Connection refused", MessageKind::Network),
+            ("fatal: early EOF\nfatal: fetch-pack: invalid index-pack output", MessageKind::Network),
+            ("fatal: could not read Username for 'https://h': terminal prompts disabled", MessageKind::AccessRefused),
+            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote", MessageKind::AccessRefused),
+            ("fatal: repository 'http://h/x/' not found", MessageKind::NoRepository),
+            ("fatal: remote error: access denied or repository not exported: /x", MessageKind::NoRepository),
+            ("error: Server does not allow request for unadvertised object 12", MessageKind::NotOurRef),
+            ("fatal: remote error: upload-pack: not our ref 12", MessageKind::NotOurRef),
+            ("error: object 12: gitmodulesUrl: x\nfatal: fsck error in packed object", MessageKind::Broken),
+            ("fatal: pack has 3 unresolved deltas", MessageKind::Broken),
+            ("fatal: offset beyond end of packfile (truncated pack?)", MessageKind::Broken),
             (
                 "fatal: --stdin requires a git repository\nfatal: fetch-pack: invalid index-pack output",
-                Complaint::Local,
+                MessageKind::Local,
             ),
-            ("send-pack: packet write failed: Broken pipe", Complaint::Network),
-            ("error: inflate: data stream error\nfatal: early EOF", Complaint::Network),
+            ("send-pack: packet write failed: Broken pipe", MessageKind::Network),
+            ("error: inflate: data stream error\nfatal: early EOF", MessageKind::Network),
         ] {
-            assert_eq!(Complaint::of(text), expected, "{text}");
+            assert_eq!(MessageKind::of(text), expected, "{text}");
         }
     }
 
