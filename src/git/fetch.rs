@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::Refs;
 use super::error_message::MessageKind;
-use super::process::Unsuccessful;
 use super::scratch::Scratch;
+use super::unsuccessful::Unsuccessful;
 use super::{GitError, Result};
 use crate::model::{GitName, GitUrl, Revision};
 
@@ -82,7 +82,7 @@ impl Scratch<'_> {
         arguments.extend(specs);
         match self.run(arguments).listening(&hear).finish() {
             Ok(_) => Ok(()),
-            Err(Unsuccessful::Complaint { text, .. }) => Err(match MessageKind::of(&text) {
+            Err(Unsuccessful::Reported { text, .. }) => Err(match MessageKind::of(&text) {
                 MessageKind::NotOurRef => Refusal::NotOurRef,
                 kind => Refusal::Error(kind.error(url.to_string(), "fetch", &self.folder, text)),
             }),
@@ -147,7 +147,7 @@ impl Scratch<'_> {
         let arguments = ["ls-remote", "--quiet", "--refs", "--end-of-options", url.secret_text()];
         let output = match self.run(arguments).listening(&hear).finish() {
             Ok(output) => output,
-            Err(Unsuccessful::Complaint { text, .. }) => {
+            Err(Unsuccessful::Reported { text, .. }) => {
                 return Err(MessageKind::of(&text).error(url.to_string(), "ls-remote", &self.folder, text));
             }
             Err(Unsuccessful::Stalled { seconds }) => return Err(GitError::Stalled { url: url.to_string(), seconds }),

@@ -28,6 +28,7 @@ mod submodule;
 pub mod surface;
 mod third_party;
 mod transfer;
+mod unsuccessful;
 mod user_config;
 
 pub use caveats::Caveat;

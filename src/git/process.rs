@@ -12,6 +12,7 @@ use super::error_message::{local_fault, readable};
 use super::fixed::{FIXED, FIXED_IN_PROJECT, REMOVED};
 use super::pipes::{Pipes, serve_pipes};
 use super::third_party::{self, ThirdPartySettings};
+use super::unsuccessful::Unsuccessful;
 use super::{GitError, Result};
 use crate::model::Secrets;
 
@@ -68,36 +69,6 @@ pub(super) struct Run<'a> {
 enum Input {
     Bytes(Vec<u8>),
     File(Result<File>),
-}
-
-/// How git failed.
-#[derive(Debug)]
-pub(super) enum Unsuccessful {
-    /// Git printed an error that is not about this machine. `text` is one line without passwords. `printed` is git's
-    /// standard output.
-    Complaint { text: String, printed: Vec<u8> },
-    /// Git was silent for too long.
-    Stalled { seconds: u64 },
-    /// Git could not be run, or this machine is to blame.
-    Error(GitError),
-}
-
-impl Unsuccessful {
-    /// Returns the line that git printed about the error.
-    pub fn complaint(&self) -> Option<&str> {
-        match self {
-            Self::Complaint { text, .. } => Some(text),
-            Self::Stalled { .. } | Self::Error(_) => None,
-        }
-    }
-
-    /// Returns git's standard output and removes it from the error.
-    pub fn take_printed(&mut self) -> Vec<u8> {
-        match self {
-            Self::Complaint { printed, .. } => std::mem::take(printed),
-            Self::Stalled { .. } | Self::Error(_) => Vec::new(),
-        }
-    }
 }
 
 impl Git {
@@ -310,7 +281,7 @@ impl<'a> Run<'a> {
     pub fn output(self, action: &'static str) -> Result<Vec<u8>> {
         let folder = self.folder.clone();
         self.finish().map_err(|unsuccessful| match unsuccessful {
-            Unsuccessful::Complaint { text, .. } => GitError::Failed { action, folder, message: text },
+            Unsuccessful::Reported { text, .. } => GitError::Failed { action, folder, message: text },
             Unsuccessful::Stalled { seconds } => {
                 GitError::Failed { action, folder, message: format!("nothing happened for {seconds} seconds") }
             }
@@ -356,7 +327,7 @@ impl<'a> Run<'a> {
                 let (command, folder) = (self.name, self.folder);
                 Err(Unsuccessful::Error(GitError::Local { command, folder, message }))
             }
-            None => Err(Unsuccessful::Complaint { text: readable(&said), printed: output }),
+            None => Err(Unsuccessful::Reported { text: readable(&said), printed: output }),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::process::Unsuccessful;
 use super::scratch::Scratch;
+use super::unsuccessful::Unsuccessful;
 use super::{GitError, Result};
 use crate::model::{GitUrl, Revision, redacted_address};
 

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::error_message::MessageKind;
-use super::process::{Run, Unsuccessful};
+use super::process::Run;
 use super::third_party::{ThirdPartySettings, VARIABLES};
+use super::unsuccessful::Unsuccessful;
 use super::{Git, GitError, GitSettings, Result};
 use crate::model::Remote;
 
@@ -117,7 +118,7 @@ impl ProjectGit {
         match run.input_file(alive(target)).finish() {
             Ok(_) => fetched_commit(&target.git_dir.join("FETCH_HEAD"), remote)
                 .map(|commit| FetchOutcome::Fetched { commit }),
-            Err(Unsuccessful::Complaint { text, .. }) if text.contains("couldn't find remote ref") => {
+            Err(Unsuccessful::Reported { text, .. }) if text.contains("couldn't find remote ref") => {
                 Ok(FetchOutcome::Absent)
             }
             Err(unsuccessful) => Err(self.failed(remote, "fetch", unsuccessful)),
@@ -197,7 +198,7 @@ impl ProjectGit {
         match (read_report(&report, reference), unsuccessful) {
             (Some(('!', reason)), _) if is_lost_race(reason) => Ok(PushStatus::Moved),
             (Some(('!', reason)), unsuccessful) => {
-                let text = unsuccessful.as_ref().and_then(Unsuccessful::complaint);
+                let text = unsuccessful.as_ref().and_then(Unsuccessful::reported);
                 let message = text.map_or_else(|| reason.to_owned(), |text| format!("{reason}; {text}"));
                 Err(GitError::PushRejected { url: remote.to_string(), reference: reference.to_owned(), message })
             }
@@ -260,11 +261,11 @@ impl ProjectGit {
     fn failed(&self, remote: &Remote, command: &str, unsuccessful: Unsuccessful) -> GitError {
         let url = remote.to_string();
         match unsuccessful {
-            Unsuccessful::Complaint { text, .. } if self.did_not_read_settings(remote, &text) => {
+            Unsuccessful::Reported { text, .. } if self.did_not_read_settings(remote, &text) => {
                 let folder = self.git_dir.clone();
                 GitError::Local { command: command.to_owned(), folder, message: "it did not read its settings".into() }
             }
-            Unsuccessful::Complaint { text, .. } => MessageKind::of(&text).error(url, command, &self.git_dir, text),
+            Unsuccessful::Reported { text, .. } => MessageKind::of(&text).error(url, command, &self.git_dir, text),
             Unsuccessful::Stalled { seconds } => GitError::Stalled { url, seconds },
             Unsuccessful::Error(error) => error,
         }

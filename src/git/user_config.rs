@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::process::Unsuccessful;
+use super::unsuccessful::Unsuccessful;
 use super::{Git, GitSettings, Result};
 
 impl Git {

@@ -71,13 +71,13 @@ fn failed_once() -> Stage {
     stage
 }
 
-fn kept_entries(stage: &Stage) -> Vec<PathBuf> {
+fn entry_cache(stage: &Stage) -> Vec<PathBuf> {
     let folder = fs::read_dir(stage.project.join(".git/hexmirror/downloads/entries")).unwrap();
     folder.map(|entry| entry.unwrap().path()).collect()
 }
 
 fn age(stage: &Stage, by: Duration) {
-    for path in kept_entries(stage) {
+    for path in entry_cache(stage) {
         let file = fs::File::options().write(true).open(path).unwrap();
         file.set_modified(SystemTime::now() - by).unwrap();
     }
@@ -128,7 +128,7 @@ fn a_damaged_kept_entry_is_fetched_again() {
         },
     ] {
         let stage = failed_once();
-        for path in kept_entries(&stage) {
+        for path in entry_cache(&stage) {
             let mut bytes = fs::read(&path).unwrap();
             damage(&mut bytes);
             fs::write(path, bytes).unwrap();
@@ -157,7 +157,7 @@ fn a_kept_entry_never_replaces_a_newer_one() {
     stage.registry.put(&stage.upstream);
     stage.upstream.fail("/packages/beta", ALWAYS, Fault::Status(404, None));
     stage.run(&["update", "--refresh"]).exits(3);
-    assert!(!kept_entries(&stage).is_empty());
+    assert!(!entry_cache(&stage).is_empty());
     stage.upstream.heal();
     // The other clone fetches the third version.
     stage.registry.retire("alpha 1.0.0", "third");

@@ -2,11 +2,11 @@
 
 mod added;
 mod attempt;
+mod entry_cache;
 pub(in crate::ops) mod fetch_plan;
 pub(in crate::ops) mod fetching;
 pub(in crate::ops) mod git_fetcher;
 mod health;
-mod kept_entries;
 pub(in crate::ops) mod leftovers;
 pub(in crate::ops) mod message;
 mod outcome;

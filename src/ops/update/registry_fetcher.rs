@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::{Semaphore, mpsc as queue};
 use tokio::task::JoinSet;
 
+use super::entry_cache::{CacheLookup, EntryCache, Verified};
 use super::fetch_plan::{Arrival, FetchContext, FetchPlan, Job};
 use super::health::Health;
-use super::kept_entries::{KeptEntries, KeptEntry, Verified};
 use super::stored_entry::read_entry;
 use crate::fetch::{Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release};
@@ -36,7 +36,7 @@ pub(in crate::ops) struct RegistryFetcher {
     turns: Semaphore,
     /// Tracks which repositories respond, so that repeated failures are neither retried nor reported.
     health: Health,
-    kept: KeptEntries,
+    kept: EntryCache,
     /// The snapshot whose entries must not be replaced by older ones.
     base: Option<Mutex<Snapshot>>,
     /// More snapshots with such entries, as far as the entries are signed.
@@ -68,7 +68,7 @@ impl RegistryFetcher {
             at_hand: std::mem::take(&mut plan.at_hand),
             turns: Semaphore::new(repositories.concurrency(context.jobs)),
             health: Health::default(),
-            kept: KeptEntries::new(Arc::clone(downloads), entries.unwrap_or_default(), plan.refresh),
+            kept: EntryCache::new(Arc::clone(downloads), entries.unwrap_or_default(), plan.refresh),
             base: base.cloned().map(Mutex::new),
             history: Mutex::new(context.history.to_vec()),
             accept_older: context.accept_older.clone(),
@@ -112,11 +112,11 @@ impl RegistryFetcher {
         }
         let lists = |package: &Package| pins.iter().all(|pin| listed(package, pin).is_ok());
         let stale = match self.kept.find(&self.upstream, id, key) {
-            KeptEntry::Current(kept) if lists(&kept.package) && self.is_no_older(id, &kept).is_ok() => {
+            CacheLookup::Current(kept) if lists(&kept.package) && self.is_no_older(id, &kept).is_ok() => {
                 return Ok(Some(self.hand_on(id, kept).await));
             }
-            KeptEntry::Current(kept) | KeptEntry::Stale(kept) => Some(kept),
-            KeptEntry::Absent | KeptEntry::Nothing => None,
+            CacheLookup::Current(kept) | CacheLookup::Stale(kept) => Some(kept),
+            CacheLookup::Absent | CacheLookup::Nothing => None,
         };
         let etag = stale.as_ref().and_then(|kept| kept.etag.as_deref());
         let answer = self.ask(repository, self.upstream.registry_entry(repository, package, etag)).await;
@@ -172,7 +172,7 @@ impl RegistryFetcher {
     /// Returns whether the repository recently answered that it has no such entry.
     fn was_absent(&self, id: &EntryId) -> bool {
         let key = self.keys.get(&id.repository);
-        key.is_some_and(|key| matches!(self.kept.find(&self.upstream, id, key), KeptEntry::Absent))
+        key.is_some_and(|key| matches!(self.kept.find(&self.upstream, id, key), CacheLookup::Absent))
     }
 
     /// Returns tasks for the mentioned packages that no task has claimed yet.

@@ -19,7 +19,7 @@ const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 const MAX_AGE_IN_REFRESH: Duration = Duration::from_secs(10 * 60);
 
 /// The registry entries that are kept in the download folder.
-pub(in crate::ops) struct KeptEntries {
+pub(in crate::ops) struct EntryCache {
     downloads: Arc<Downloads>,
     /// The mirror's current entries. If the mirror's entry changed since an entry was kept, the mirror's may be newer.
     base: BTreeMap<EntryId, StoredEntry>,
@@ -34,7 +34,7 @@ pub(in crate::ops) struct Verified {
 }
 
 /// The result of a search for a kept entry.
-pub(in crate::ops) enum KeptEntry {
+pub(in crate::ops) enum CacheLookup {
     /// The entry can be used without a request.
     Current(Verified),
     /// The repository recently answered that it has no such entry.
@@ -44,22 +44,22 @@ pub(in crate::ops) enum KeptEntry {
     Nothing,
 }
 
-impl KeptEntries {
+impl EntryCache {
     pub fn new(downloads: Arc<Downloads>, base: BTreeMap<EntryId, StoredEntry>, refresh: bool) -> Self {
         Self { downloads, base, kept_for: if refresh { MAX_AGE_IN_REFRESH } else { MAX_AGE } }
     }
 
     /// Searches for a kept entry. Ignores entries that are damaged or that another key signed.
-    pub fn find(&self, upstream: &Upstream, id: &EntryId, key: &PublicKey) -> KeptEntry {
+    pub fn find(&self, upstream: &Upstream, id: &EntryId, key: &PublicKey) -> CacheLookup {
         let Some((CachedEntry { signed, etag, base }, age)) = upstream.cached_entry(id, &self.downloads) else {
-            return KeptEntry::Nothing;
+            return CacheLookup::Nothing;
         };
         let is_current = age < self.kept_for && base == self.base_of(id);
         match signed.map(|signed| Verified::new(id, key, signed, etag)) {
-            None if is_current => KeptEntry::Absent,
-            Some(Ok(verified)) if is_current => KeptEntry::Current(verified),
-            Some(Ok(verified)) => KeptEntry::Stale(verified),
-            _ => KeptEntry::Nothing,
+            None if is_current => CacheLookup::Absent,
+            Some(Ok(verified)) if is_current => CacheLookup::Current(verified),
+            Some(Ok(verified)) => CacheLookup::Stale(verified),
+            _ => CacheLookup::Nothing,
         }
     }
 
