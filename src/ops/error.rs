@@ -14,7 +14,7 @@ use crate::lock::LockError;
 use crate::model::{
     EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, count, shortened,
 };
-use crate::plan::LostFact;
+use crate::plan::{LeftOutLock, LostFact};
 use crate::serve::{ServeError, TlsError};
 use crate::store::{EncodeError, StoreError};
 
@@ -51,6 +51,26 @@ pub enum OpError {
         wanted: String,
         /// The folder that was searched.
         directory: PathBuf,
+        /// The files that look like locks but are not in force.
+        left_out: Vec<LeftOutLock>,
+    },
+    /// There are too many locks.
+    #[error("the project has more than {limit} locks")]
+    TooManyLocks {
+        /// The maximum number.
+        limit: usize,
+    },
+    /// Two locks pin different checksums of one release.
+    #[error("{file} and {other} disagree: {source}")]
+    LocksDisagree {
+        /// The lock in which the problem was found.
+        file: String,
+        /// The other lock.
+        other: String,
+        /// The content of `file`.
+        text: Vec<u8>,
+        /// The release, and its position in `file`.
+        source: LockError,
     },
     /// Neither of two states has a lock.
     #[error("found no {wanted} in {states}")]

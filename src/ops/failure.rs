@@ -53,6 +53,7 @@ fn class(error: &OpError) -> Failure {
         | OpError::NoFolder { .. }
         | OpError::NoLock { .. }
         | OpError::NoLockAt { .. }
+        | OpError::TooManyLocks { .. }
         | OpError::NoRevision { .. }
         | OpError::NoMergeBase { .. }
         | OpError::TooManyRevisions
@@ -70,7 +71,8 @@ fn class(error: &OpError) -> Failure {
         | OpError::Run { .. }
         | OpError::NestedShell => Failure::Usage,
         OpError::NotListed { .. } | OpError::RemoteLacks { .. } | OpError::RemoteKeptMoving { .. } => Failure::Network,
-        OpError::PrivateKeyInMirror { .. }
+        OpError::LocksDisagree { .. }
+        | OpError::PrivateKeyInMirror { .. }
         | OpError::Entry { .. }
         | OpError::Signer { .. }
         | OpError::Unverifiable { .. }
@@ -91,7 +93,7 @@ fn class(error: &OpError) -> Failure {
 
 fn of_store(error: &StoreError) -> Failure {
     match error {
-        StoreError::BranchName { .. } => Failure::Usage,
+        StoreError::BranchName { .. } | StoreError::TooManyFolders { .. } => Failure::Usage,
         StoreError::NotARepository { .. }
         | StoreError::DubiousOwnership { .. }
         | StoreError::UnnamedBare { .. }

@@ -27,17 +27,7 @@ pub(super) fn remote_with_all(project: &Project, locks: &[LockFile]) -> Option<R
 /// # Errors
 /// Fails if a commit cannot be read.
 pub(super) fn locks_differ(project: &Project, one: ObjectId, other: ObjectId) -> Result<bool> {
-    if one == other {
-        return Ok(false);
-    }
-    let mut paths = project.lock_paths_at(other)?;
-    paths.extend(project.lock_paths_at(one)?);
-    for path in paths {
-        if project.repository.blob_at(one, &path)? != project.repository.blob_at(other, &path)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(one != other && project.locks_at(one)? != project.locks_at(other)?)
 }
 
 /// Parses an object id that git passed to a hook. The null id (all zeros) counts as `None`.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use super::project::Environment;
 use super::project::hex_client::{MIRROR, TRUSTED_MIRROR, known_to_hex};
-use super::project::lock_file::LOCKS;
 use super::{Project, Result};
 use crate::config::{Config, Judged, Layer, Setting, Standing};
 use crate::fetch::Settings;
+use crate::plan::default_locks;
 use crate::store::{Repository, SettingOrigin};
 
 /// The origin of a setting's value.
@@ -109,7 +109,7 @@ fn in_git(repository: &Repository, setting: &Setting) -> Origin {
 fn defaults() -> Layer {
     let mut layer: Layer = Config::defaults();
     let fetching = Settings::default();
-    layer.locks = Some(LOCKS.map(str::to_owned).into());
+    layer.locks = Some(default_locks().map(str::to_owned).collect());
     layer.jobs = Some(fetching.concurrency);
     layer.timeout = usize::try_from(fetching.timeouts.stall.as_secs()).ok();
     layer

@@ -11,13 +11,15 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::Result;
 use super::index::refresh;
 use super::project::{LockFile, Project};
+use super::{Result, own_file};
 use crate::model::{Manifest, Remote, hex_digits};
 use crate::plan::Comparison;
 use crate::store::{ObjectId, Repository, Snapshot};
 
+/// The name of the file with cached answers.
+const REMEMBERED_IN: &str = "fresh";
 /// The maximum number of cached answers: one for each branch that users switch between.
 const REMEMBERED: usize = 32;
 
@@ -155,7 +157,7 @@ impl<'r> Memory<'r> {
             digest.update(lock.blob.as_bytes());
         }
         let key = hex_digits(&digest.finalize());
-        Self { repository: &project.repository, path: project.repository.own_dir().join("fresh"), key }
+        Self { repository: &project.repository, path: project.repository.own_dir().join(REMEMBERED_IN), key }
     }
 
     fn recall(&self) -> Option<Summary> {
@@ -175,13 +177,6 @@ impl<'r> Memory<'r> {
             text += line;
             text.push('\n');
         }
-        let write = || -> std::io::Result<()> {
-            let folder = self.repository.make_own_dir().map_err(std::io::Error::other)?;
-            let file = tempfile::NamedTempFile::new_in(folder)?;
-            fs::write(file.path(), text)?;
-            self.repository.share(file.path()).map_err(std::io::Error::other)?;
-            file.persist(&self.path).map(drop).map_err(|error| error.error)
-        };
-        let _ = write();
+        own_file::write(self.repository, REMEMBERED_IN, &text);
     }
 }

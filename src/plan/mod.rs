@@ -8,6 +8,7 @@
 //! - [`PinnedRepositories`]: the git repositories that locks pin, and the part of each that clients see.
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
 //! - [`needed_entries`]: the registry entries that a mirror needs for its releases.
+//! - [`LockRule`]: which files of a project are its locks in force.
 //! - [`LockChange`]: the changes between two sets of locks.
 //! - [`MergePlan`]: what a merge of two mirrors copies and removes.
 //! - [`SyncPlan`], [`Divergence`]: how the local mirror branch follows a remote's.
@@ -22,6 +23,7 @@ mod git_plan;
 mod git_want;
 mod index;
 mod lock_change;
+mod lock_rule;
 mod merge;
 mod needed_entries;
 mod pinned;
@@ -39,6 +41,7 @@ pub use index::{
     may_depend_on_unknown,
 };
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
+pub use lock_rule::{LeftOutLock, LockRule, LockVerdict, Omission, default_locks, default_locks_listed};
 pub use merge::{
     CheckedEntry, EntryStep, MergeFacts, MergeInput, MergePlan, MergeStatistics, MergeWarning, ReleaseConflict,
     ReleaseStep, RepositoryStep, Side, has_older_entries, has_unshared_contents, merge,

@@ -101,6 +101,14 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// A commit has too many folders to search.
+    #[error("commit {commit} has more than {limit} folders")]
+    TooManyFolders {
+        /// The commit.
+        commit: gix::ObjectId,
+        /// The maximum number of folders.
+        limit: usize,
+    },
     /// A loose ref of the mirror does not contain a commit id, which can happen when the machine crashes.
     #[error("the ref {reference} is broken: {problem}")]
     BrokenRef {

@@ -49,6 +49,7 @@ mod stored_git;
 mod sweep;
 mod tip;
 mod transaction;
+mod tree_files;
 mod view;
 
 pub use branch::Branch;
@@ -75,6 +76,7 @@ pub use snapshot::{CheckedTrees, Snapshot};
 pub use sweep::Temporary;
 pub use tip::TipReader;
 pub use transaction::{GitFile, Published, Transaction};
+pub use tree_files::{FileRule, TreeFile, TreeFiles};
 pub use view::View;
 
 /// The result type of this module.

@@ -95,6 +95,11 @@ impl Repository {
         self.git.workdir()
     }
 
+    /// Returns whether the worktree may lack files of the checked-out commit (git-sparse-checkout(1)).
+    pub fn is_sparse(&self) -> bool {
+        self.git.config_snapshot().boolean("core.sparseCheckout").unwrap_or_default()
+    }
+
     /// Returns the commit that `HEAD` points to, if there is one.
     pub fn head(&self) -> Option<ObjectId> {
         self.git.head_id().ok().map(gix::Id::detach)

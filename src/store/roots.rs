@@ -9,7 +9,7 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::index::entry::Mode;
 
-use super::{Branch, Repository, Result, StoreError, layout};
+use super::{Branch, FileRule, Repository, Result, StoreError, layout};
 
 /// Refs besides branches that an unfinished operation depends on (gitrepository-layout(5) and gitrevisions(7)).
 const UNFINISHED: [&str; 7] =
@@ -54,11 +54,11 @@ impl Roots {
 
 impl Repository {
     /// Lists the roots, except for mirrors. `keeps` returns whether a tag counts, given its name without
-    /// `refs/tags/`. `wanted` returns whether a file counts, given its path.
+    /// `refs/tags/`. `rule` decides which staged files count.
     ///
     /// # Errors
     /// Fails if refs or worktrees cannot be read.
-    pub fn roots(&self, branch: &Branch, keeps: impl Fn(&str) -> bool, wanted: impl Fn(&str) -> bool) -> Result<Roots> {
+    pub fn roots(&self, branch: &Branch, keeps: impl Fn(&str) -> bool, rule: FileRule<'_>) -> Result<Roots> {
         let action = "read the project's refs";
         let mut roots = Roots::default();
         let references = self.git.references().map_err(StoreError::git(action))?;
@@ -82,7 +82,7 @@ impl Repository {
             }
         }
         for worktree in self.all_worktrees()? {
-            self.add_worktree(&mut roots, &worktree, branch, &wanted)?;
+            self.add_worktree(&mut roots, &worktree, branch, rule)?;
         }
         for id in self.reflog("refs/stash")? {
             self.add_stash(&mut roots, id, "a stash")?;
@@ -108,7 +108,7 @@ impl Repository {
         roots: &mut Roots,
         worktree: &gix::Repository,
         branch: &Branch,
-        wanted: impl Fn(&str) -> bool,
+        rule: FileRule<'_>,
     ) -> Result<()> {
         for name in UNFINISHED {
             if let Ok(Some(reference)) = worktree.try_find_reference(name)
@@ -133,8 +133,11 @@ impl Repository {
         if let Ok(Some(index)) = worktree.try_index() {
             for entry in index.entries() {
                 let path = entry.path(&index).to_str_lossy();
+                let folder = path.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
+                let has_beside = |name: &str| index.entry_by_path(format!("{folder}{name}").as_str().into()).is_some();
                 // A symbolic link's target is a file of its own in the worktree.
-                if wanted(&path) && matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) {
+                let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
+                if is_file && (rule.selects)(&path, &has_beside) {
                     roots.staged.insert((path.into_owned(), entry.id));
                 }
             }
@@ -203,7 +206,7 @@ impl Repository {
         walk.map(|commit| Ok(commit.map_err(StoreError::git(action))?.id)).collect()
     }
 
-    /// Returns the files of a commit whose paths are `wanted`, with the ids of their contents. Folders in `seen` are
+    /// Returns the files of a commit that a rule selects, with the ids of their contents. Folders in `seen` are
     /// skipped, because their files were returned before.
     ///
     /// # Errors
@@ -211,8 +214,7 @@ impl Repository {
     pub fn files_at(
         &self,
         commit: ObjectId,
-        wanted: impl Fn(&str) -> bool,
-        enters: impl Fn(&str) -> bool,
+        rule: FileRule<'_>,
         seen: &mut VisitedFolders,
     ) -> Result<Vec<(String, ObjectId)>> {
         let (mut files, mut folders) = (Vec::new(), vec![(String::new(), self.tree_at(commit)?.id)]);
@@ -223,12 +225,14 @@ impl Repository {
             let tree = self.git.find_tree(id).map_err(StoreError::damaged(format!("commit {commit}")))?;
             for entry in tree.iter().filter_map(Result::ok) {
                 let name = entry.filename().to_str_lossy();
+                let enters = entry.mode().is_tree() && (rule.enters)(&name);
                 let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
-                if entry.mode().is_tree() && enters(&path) {
+                let selects = || (rule.selects)(&path, &|beside| tree.find_entry(beside).is_some());
+                if enters {
                     folders.push((path, entry.object_id()));
-                } else if wanted(&path) && entry.mode().is_link() {
+                } else if entry.mode().is_link() && selects() {
                     seen.links.insert(path);
-                } else if wanted(&path) && entry.mode().is_blob() {
+                } else if entry.mode().is_blob() && selects() {
                     files.push((path, entry.object_id()));
                 }
             }

@@ -51,7 +51,11 @@ fn needs_no_repository_for_a_file() {
     stage.run_in("elsewhere", &["lock", "some.lock", "--json"]).ok();
     stage.run_in("home", &["-C", "../elsewhere", "lock", "some.lock"]).ok().prints("beta 0.3.0");
     stage.run_in("elsewhere", &["lock", "no.lock"]).exits(2).says("no.lock");
-    stage.run_in("elsewhere", &["lock"]).exits(2).says("found no mix.lock or rebar.lock in").says("elsewhere");
+    stage
+        .run_in("elsewhere", &["lock"])
+        .exits(2)
+        .says("found no mix.lock, rebar.lock or manifest.toml in")
+        .says("elsewhere");
     stage.run_in("elsewhere", &["lock", "--lock", "some.lock"]).ok().prints("beta 0.3.0");
     fs::copy(stage.project.join("mix.lock"), stage.sandbox.path().join("elsewhere/mix.lock")).unwrap();
     let document = stage.run_in("", &["-C", "elsewhere", "lock", "--json"]).ok().silent().json();

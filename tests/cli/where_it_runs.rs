@@ -6,11 +6,12 @@ use crate::support::registry::Registry;
 use crate::support::stage::{PINNED, Stage};
 
 #[test]
-fn in_a_subfolder_the_nearest_lock_counts() {
+fn an_untracked_lock_counts_in_its_project() {
     let stage = Stage::new();
     stage.write("apps/inner/lib/x.ex", "");
     stage.run_in(stage.project.join("apps/inner/lib"), &["update"]).ok();
     stage.run_in(stage.project.join("apps/inner"), &["status", "--json"]).ok();
+    stage.write("apps/inner/mix.exs", "");
     stage.write("apps/inner/mix.lock", &stage.registry.mix_lock(&PINNED[..1]));
     let document = stage.run_in(stage.project.join("apps/inner/lib"), &["status", "--json"]).ok().json();
     assert_eq!((&document["locks"][0], &document["present"]), (&"apps/inner/mix.lock".into(), &1.into()));

@@ -61,7 +61,12 @@ fn two_locks_that_pin_other_bytes_for_one_release() {
     stage.write("mix.lock", &entry("x", "1.0.0", "hexpm"));
     stage.write("sub/mix.lock", &entry("x", "1.0.0", "hexpm").replace(&"a".repeat(64), &"b".repeat(64)));
     stage.git(&["config", "hexmirror.locks", "**/mix.lock"]);
-    refused(&stage, 2, &["mix.lock:2:"]);
+    refused(&stage, 4, &["x 1.0.0 is locked twice", "sub/mix.lock:2:", "the other lock is mix.lock"]);
+    // Within one lock, it is the lock that is invalid.
+    let twice = entry("x", "1.0.0", "hexpm");
+    let other = twice.replace("\"x\": ", "\"y\": ").replace(&"a".repeat(64), &"b".repeat(64));
+    stage.write("mix.lock", &format!("{}{}", twice.trim_end().trim_end_matches('}'), other.trim_start_matches("%{")));
+    refused(&stage, 2, &["mix.lock:"]);
 }
 
 #[test]
@@ -123,7 +128,7 @@ fn zeros_that_a_power_cut_left() {
 #[test]
 fn no_lock() {
     let stage = Stage::without_lock(Registry::sample());
-    refused(&stage, 2, &["found no mix.lock or rebar.lock in"]);
+    refused(&stage, 2, &["found no mix.lock, rebar.lock or manifest.toml in"]);
     std::fs::create_dir(stage.project.join("mix.lock")).unwrap();
     refused(&stage, 2, &["mix.lock is a folder, not a regular file"]);
 }

@@ -14,6 +14,7 @@ mod git_dependencies;
 mod hooks;
 mod index;
 mod migration;
+mod monorepo;
 mod places;
 mod pre_push;
 mod prune;

@@ -112,6 +112,7 @@ fn live_branches_keep_what_they_need() {
     git(&["stash", "--quiet"]);
     let worktree = team.stage.sandbox.path().join("elsewhere");
     fs::create_dir(worktree.join("apps")).unwrap();
+    fs::write(worktree.join("apps/mix.exs"), "").unwrap();
     fs::write(worktree.join("apps/mix.lock"), team.stage.registry.mix_lock(&["worktree 1.0.0"])).unwrap();
     team.git(&one, &["branch", "--quiet", "-D", "remote", "tag", "detached"]).ok();
 
@@ -232,6 +233,7 @@ fn locks_count_in_any_place_and_under_any_name() {
     // A link in the worktree to a lock with another name.
     lock("locks/prod.lck", "recent 1.0.0");
     fs::create_dir(one.join("app")).unwrap();
+    fs::write(one.join("app/mix.exs"), "").unwrap();
     std::os::unix::fs::symlink("../locks/prod.lck", one.join("app/mix.lock")).unwrap();
     // A lock that is only in the index, and one that a rebase has set aside.
     lock("mix.lock", "stash 1.0.0");

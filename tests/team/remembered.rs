@@ -92,6 +92,7 @@ fn another_lock_path_or_mirror_is_another_question() {
     // The same content at another path.
     fs::create_dir(one.join("sub")).unwrap();
     fs::copy(one.join("mix.lock"), one.join("sub/mix.lock")).unwrap();
+    fs::write(one.join("sub/mix.exs"), "").unwrap();
     team.run(one.join("sub"), &["status"]).ok();
     assert_eq!(answers(), before + 1);
     // A lock that is not mirrored, at the same path.

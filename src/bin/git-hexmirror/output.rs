@@ -104,6 +104,15 @@ pub fn bytes(number: u64) -> String {
     }
 }
 
+/// Names the first few items and counts the rest.
+pub fn listed(names: &[String], shown: usize) -> String {
+    let named = names.iter().take(shown).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(shown) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

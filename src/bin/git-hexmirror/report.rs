@@ -5,6 +5,7 @@ use std::error::Error;
 
 use git_hexmirror::config::{ConfigError, Excerpt};
 use git_hexmirror::ops::{Failure, FileRefusal, OpError};
+use git_hexmirror::plan::LeftOutLock;
 
 use crate::machine_hints;
 use crate::outcome::CommandError;
@@ -90,7 +91,7 @@ fn exit_code(failure: Failure) -> u8 {
 
 fn show(output: &Output, title: &Text, error: &OpError) {
     match error {
-        OpError::Lock { file, text, source } => {
+        OpError::Lock { file, text, source } | OpError::LocksDisagree { file, text, source, .. } => {
             output.always(snippet::render(source, file, text, output.color()));
         }
         OpError::Config(ConfigError { origin, problem, excerpt: Some(Excerpt { text, span }) }) => {
@@ -172,6 +173,17 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::Git(error) => return hints::git_hint(error),
         OpError::Remote(error) => return hints::remote_hint(error),
         OpError::Several { errors } => return errors.iter().find_map(hint),
+        OpError::NoLock { left_out, .. } if !left_out.is_empty() => {
+            let named = left_out.iter().take(NAMED).map(|LeftOutLock { file, reason }| format!("{file} ({reason})"));
+            let named = named.collect::<Vec<_>>().join(", ");
+            return Some(format!("left out: {named}; to use such a lock, pass its path with --lock or set `locks`"));
+        }
+        OpError::LocksDisagree { file, other, .. } => {
+            return Some(format!(
+                "the other lock is {other}; find out which one is right (`git log -- {file} {other}`), and correct the other"
+            ));
+        }
+        OpError::TooManyLocks { .. } => "name the locks that count with the setting `locks`",
         OpError::NoLock { .. } => {
             "run this inside a project with a mix.lock or rebar.lock (`mix deps.get` creates one), or pass the lock's path with --lock"
         }

@@ -9,11 +9,8 @@ use super::regular_file::read_regular;
 use super::worktree::{MAX_LOCK, read_committed};
 use crate::lock::{Lock, LockError};
 use crate::ops::{OpError, Result};
-use crate::plan::Wanted;
+use crate::plan::{LockRule, LockVerdict, Wanted, default_locks, default_locks_listed};
 use crate::store::{ObjectId, Repository};
-
-/// The lock names to search for if none are configured.
-pub(in crate::ops) const LOCKS: [&str; 2] = ["mix.lock", "rebar.lock"];
 
 /// The name and content of a lock from any source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,24 +61,44 @@ impl LockFile {
 /// Reads locks and collects what they pin.
 ///
 /// # Errors
-/// Fails if a lock is invalid.
+/// Fails if a lock is invalid, or if two locks pin different checksums of one release.
 pub fn read_locks(repository: &Repository, locks: &[LockFile]) -> Result<Wanted> {
     let mut wanted = Wanted::default();
-    for lock in locks {
+    for (index, lock) in locks.iter().enumerate() {
         let (file, bytes) = (&lock.file, lock.bytes(repository)?);
-        let lock = Lock::parse(file, &bytes).and_then(|lock| wanted.add(&lock));
-        lock.map_err(|source| lock_error(file, &bytes, source))?;
+        let parsed = Lock::parse(file, &bytes).map_err(|source| lock_error(file, &bytes, source))?;
+        if let Err(source) = wanted.add(&parsed) {
+            let other = disagreeing(repository, &locks[..index], &parsed)?;
+            return Err(match other {
+                Some(other) => OpError::LocksDisagree { file: file.clone(), other, text: bytes.into_owned(), source },
+                None => lock_error(file, &bytes, source),
+            });
+        }
     }
     Ok(wanted)
 }
 
+/// Returns the first of some valid locks that contradicts another one. `None` if that one is invalid by itself.
+fn disagreeing(repository: &Repository, locks: &[LockFile], other: &Lock) -> Result<Option<String>> {
+    if Wanted::default().add(other).is_err() {
+        return Ok(None);
+    }
+    for lock in locks {
+        let mut both = read_locks(repository, std::slice::from_ref(lock))?;
+        if both.add(other).is_err() {
+            return Ok(Some(lock.file.clone()));
+        }
+    }
+    Ok(None)
+}
+
 /// Adds a lock's text to its parse error.
-pub(in crate::ops) fn lock_error(file: &str, bytes: &[u8], source: LockError) -> OpError {
+fn lock_error(file: &str, bytes: &[u8], source: LockError) -> OpError {
     OpError::Lock { file: file.to_owned(), text: bytes.to_owned(), source }
 }
 
-/// Returns the locks in a folder, which need not be in a repository: the named ones, otherwise `mix.lock` and
-/// `rebar.lock`.
+/// Returns the locks in a folder, which need not be in a repository: the named ones, otherwise those with a default
+/// name.
 ///
 /// # Errors
 /// Fails if there is no lock, or one cannot be read.
@@ -89,10 +106,17 @@ pub fn locks_in(directory: &Path, named: Option<&[String]>) -> Result<Vec<LockTe
     let read = |file: &str| Ok(LockText { bytes: read_file(&directory.join(file))?, file: file.to_owned() });
     let locks: Vec<LockText> = match named {
         Some(named) => named.iter().map(|file| read(file)).collect::<Result<_>>()?,
-        None => LOCKS.iter().filter_map(|file| default_lock(directory, file).transpose()).collect::<Result<_>>()?,
+        None => {
+            let has = |name: &str| directory.join(name).is_file();
+            let names = default_locks().filter(|name| LockRule::default().judge(name, &has) == LockVerdict::InForce);
+            names.filter_map(|file| default_lock(directory, file).transpose()).collect::<Result<_>>()?
+        }
     };
-    let none = || OpError::NoLock { wanted: LOCKS.join(" or "), directory: directory.to_owned() };
-    if locks.is_empty() { Err(none()) } else { Ok(locks) }
+    if locks.is_empty() {
+        let (wanted, directory) = (default_locks_listed(), directory.to_owned());
+        return Err(OpError::NoLock { wanted, directory, left_out: Vec::new() });
+    }
+    Ok(locks)
 }
 
 /// Reads a lock with a default name in a folder. `None` if it does not exist.

@@ -1,51 +1,119 @@
-//! The locks of a project: in its worktree, and in its commits.
+//! The locks in force: those that every command and hook acts on. [`LockRule`] decides which files these are.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::Project;
 use super::globs::{are_literal, glob_set, walk};
-use super::lock_file::{LOCKS, LockFile, read_locks};
+use super::lock_file::{LockFile, read_locks};
 use super::worktree::{MAX_LOCK, read_tracked};
 use crate::model::shortened;
 use crate::ops::{OpError, Result};
-use crate::plan::Wanted;
-use crate::store::ObjectId;
+use crate::plan::{LeftOutLock, LockRule, LockVerdict, Wanted, default_locks, default_locks_listed};
+use crate::store::{FileRule, ObjectId};
 
+/// The maximum number of locks in force.
+pub(in crate::ops) const MAX_LOCKS: usize = 10_000;
 /// The number of configured locks that an error names.
 const NAMED: usize = 3;
 
+/// The locks that exist, and the configured names and globs that match no file.
+struct Found {
+    locks: Vec<LockFile>,
+    lacking: Vec<String>,
+}
+
 impl Project {
-    /// Returns the project's locks. If locks are configured, all of them must exist. Otherwise, these are the nearest
-    /// `mix.lock` and `rebar.lock`, searched upward from the current directory to the worktree's root.
+    /// Returns the locks in force. Configured locks must all exist. Otherwise, these are the tracked locks beside a
+    /// project file, and the untracked ones of the project that the current directory belongs to. The worktree has
+    /// their content; `HEAD` says which ones are tracked.
     ///
     /// # Errors
     /// Fails if there is no lock, a configured name or glob matches no file, or a lock cannot be read.
     pub fn locks(&self) -> Result<Vec<LockFile>> {
-        let (locks, lacking) = self.found_locks()?;
-        if locks.is_empty() || !lacking.is_empty() { Err(self.no_lock(&lacking)) } else { Ok(locks) }
+        let Found { locks, lacking } = self.found_locks()?;
+        if locks.is_empty() || !lacking.is_empty() { Err(self.no_lock(&lacking)?) } else { Ok(locks) }
     }
 
-    /// Returns the project's locks that exist, for a checked-out commit that may be older than the settings.
+    /// Returns the locks in force that exist, for a checked-out commit that may be older than the settings.
     ///
     /// # Errors
     /// Fails if there is no lock, or one cannot be read.
     pub fn present_locks(&self) -> Result<Vec<LockFile>> {
-        let (locks, lacking) = self.found_locks()?;
-        if locks.is_empty() { Err(self.no_lock(&lacking)) } else { Ok(locks) }
+        let Found { locks, lacking } = self.found_locks()?;
+        if locks.is_empty() { Err(self.no_lock(&lacking)?) } else { Ok(locks) }
     }
 
-    fn no_lock(&self, lacking: &[String]) -> OpError {
-        let wanted = if lacking.is_empty() { LOCKS.join(" or ") } else { named(lacking, " and no ") };
-        let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
-        OpError::NoLock { wanted, directory }
-    }
-
-    /// Returns the locks that exist, and the configured names and globs that match no file.
-    fn found_locks(&self) -> Result<(Vec<LockFile>, Vec<String>)> {
-        match &self.config.locks {
-            Some(globs) => self.configured_locks(globs),
-            None => Ok((self.nearest_locks()?, Vec::new())),
+    /// Returns the locks of a commit that would be in force if it were checked out, sorted by path. Reads trees, but not
+    /// the locks' contents.
+    ///
+    /// # Errors
+    /// Fails if the commit cannot be read, or if it has too many locks.
+    pub fn locks_at(&self, commit: ObjectId) -> Result<Vec<LockFile>> {
+        let mut locks = BTreeMap::new();
+        for file in self.literal_locks() {
+            locks.extend(self.repository.blob_at(commit, file)?.map(|blob| (file.clone(), blob)));
         }
+        // Names without wildcards do not require a search.
+        if self.config.locks.as_deref().is_none_or(|globs| !are_literal(globs)) {
+            for (file, found) in self.tree_locks(commit)?.files {
+                let blob = if found.is_link { self.repository.blob_at(commit, &file)? } else { Some(found.blob) };
+                locks.extend(blob.map(|blob| (file, blob)));
+            }
+        }
+        Ok(locks.into_iter().map(|(file, blob)| LockFile::stored(file, blob)).collect())
+    }
+
+    /// Returns the tracked files, and those of the current project, that look like locks but are not in force. Searches
+    /// the whole tree.
+    ///
+    /// # Errors
+    /// Fails if `HEAD` cannot be read.
+    pub fn left_out_locks(&self) -> Result<Vec<LeftOutLock>> {
+        let (rule, left_out) = (self.lock_rule()?, RefCell::new(BTreeMap::new()));
+        let note = |path: &str, beside: &dyn Fn(&str) -> bool| {
+            if let LockVerdict::LeftOut(reason) = rule.judge(path, beside) {
+                left_out.borrow_mut().insert(path.to_owned(), reason);
+            }
+            false
+        };
+        if let Some(head) = self.tracked_commit() {
+            self.repository.tree_files(head, FileRule { enters: &|_| true, selects: &note }, None)?;
+        }
+        let folder = self.folder();
+        for name in default_locks() {
+            let path = folder.join(name).to_string_lossy().into_owned();
+            if self.exists(&path) {
+                note(&path, &|name| self.exists(&folder.join(name).to_string_lossy()));
+            }
+        }
+        Ok(left_out.into_inner().into_iter().map(|(file, reason)| LeftOutLock { file, reason }).collect())
+    }
+
+    /// Returns the rule that decides which files are locks in force.
+    ///
+    /// # Errors
+    /// Fails if a configured glob is invalid.
+    pub(in crate::ops) fn lock_rule(&self) -> Result<LockRule> {
+        Ok(match &self.config.locks {
+            Some(globs) => LockRule::configured(glob_set(self.locks_setting(), globs, true)?),
+            None => LockRule::default(),
+        })
+    }
+
+    fn no_lock(&self, lacking: &[String]) -> Result<OpError> {
+        let wanted = if lacking.is_empty() { default_locks_listed() } else { named(lacking, " and no ") };
+        let directory = self.repository.worktree().unwrap_or(self.repository.common_dir()).to_owned();
+        let left_out = if lacking.is_empty() { self.left_out_locks()? } else { Vec::new() };
+        Ok(OpError::NoLock { wanted, directory, left_out })
+    }
+
+    fn found_locks(&self) -> Result<Found> {
+        let found = match &self.config.locks {
+            Some(globs) => self.configured_locks(globs)?,
+            None => Found { locks: self.default_locks()?, lacking: Vec::new() },
+        };
+        if found.locks.len() > MAX_LOCKS { Err(OpError::TooManyLocks { limit: MAX_LOCKS }) } else { Ok(found) }
     }
 
     /// Describes the setting that names the locks.
@@ -59,44 +127,11 @@ impl Project {
 
     /// Describes which locks are searched for.
     pub(in crate::ops) fn wanted_locks(&self) -> String {
-        self.config.locks.as_ref().map_or_else(|| LOCKS.join(" or "), |globs| named(globs, " or "))
-    }
-
-    /// Returns the sorted paths of the locks in a commit: those configured, otherwise those in its root folder.
-    /// Configured locks may be missing.
-    ///
-    /// # Errors
-    /// Fails if the commit cannot be read.
-    pub fn lock_paths_at(&self, commit: ObjectId) -> Result<Vec<String>> {
-        let mut paths = match &self.config.locks {
-            // Names without wildcards do not require a walk through the whole tree.
-            Some(globs) if are_literal(globs) => globs.clone(),
-            Some(globs) => {
-                let set = glob_set(self.locks_setting(), globs, true)?;
-                self.repository.paths_at(commit)?.into_iter().filter(|path| set.is_match(path)).collect()
-            }
-            None => LOCKS.map(str::to_owned).into(),
-        };
-        paths.sort();
-        paths.dedup();
-        Ok(paths)
-    }
-
-    /// Returns the locks of a commit. Reads the commit's trees but not the locks' contents.
-    ///
-    /// # Errors
-    /// Fails if the commit cannot be read.
-    pub fn locks_at(&self, commit: ObjectId) -> Result<Vec<LockFile>> {
-        let mut locks = Vec::new();
-        for file in self.lock_paths_at(commit)? {
-            let blob = self.repository.blob_at(commit, &file)?;
-            locks.extend(blob.map(|blob| LockFile::stored(file, blob)));
-        }
-        Ok(locks)
+        self.config.locks.as_ref().map_or_else(default_locks_listed, |globs| named(globs, " or "))
     }
 
     /// Returns the configured locks that exist, sorted, and the names and globs that match no file.
-    pub(in crate::ops) fn configured_locks(&self, globs: &[String]) -> Result<(Vec<LockFile>, Vec<String>)> {
+    fn configured_locks(&self, globs: &[String]) -> Result<Found> {
         let (mut locks, mut lacking) = (BTreeMap::new(), Vec::new());
         let literal = |glob: &String| are_literal(std::slice::from_ref(glob));
         // Names without wildcards do not require a walk through the whole worktree.
@@ -119,20 +154,47 @@ impl Project {
                 lacking.push(glob.clone());
             }
         }
-        Ok((locks.into_values().collect(), lacking))
+        Ok(Found { locks: locks.into_values().collect(), lacking })
     }
 
-    fn nearest_locks(&self) -> Result<Vec<LockFile>> {
-        let mut folder = self.folder();
-        loop {
-            let mut locks = Vec::new();
-            for name in LOCKS {
-                locks.extend(self.lock(folder.join(name).to_string_lossy().into_owned())?);
-            }
-            if !locks.is_empty() || !folder.pop() {
-                return Ok(locks);
+    /// Returns the locks in force if none are configured.
+    fn default_locks(&self) -> Result<Vec<LockFile>> {
+        let Some(root) = self.repository.worktree() else {
+            return self.repository.head().map_or(Ok(Vec::new()), |head| self.locks_at(head));
+        };
+        let head = self.tracked_commit();
+        let mut locks = BTreeMap::new();
+        for tracked in head.map_or(Ok(Vec::new()), |head| self.locks_at(head))? {
+            let present = self.lock(tracked.file.clone())?;
+            // A sparse checkout does not have all files. They count as they are in the commit.
+            let absent = || self.repository.is_sparse().then_some(tracked);
+            locks.extend(present.or_else(absent).map(|lock| (lock.file.clone(), lock)));
+        }
+        let is_mirror = head.is_none() && self.repository.head().is_some();
+        let folder = self.folder();
+        if let (false, Some(folder)) = (is_mirror, folder.to_str()) {
+            for file in LockRule::default().locks_around(folder, &|path| root.join(path).symlink_metadata().is_ok()) {
+                if !locks.contains_key(&file) {
+                    locks.extend(self.lock(file.clone())?.map(|lock| (file, lock)));
+                }
             }
         }
+        Ok(locks.into_values().collect())
+    }
+
+    /// Returns the commit whose files are tracked. `None` before the first commit, and if the mirror itself is checked
+    /// out: it contains the locks of packages.
+    fn tracked_commit(&self) -> Option<ObjectId> {
+        self.repository.head().filter(|head| self.repository.mirror_commit(*head).is_none())
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.repository.worktree().is_some_and(|root| root.join(path).symlink_metadata().is_ok())
+    }
+
+    fn literal_locks(&self) -> impl Iterator<Item = &String> {
+        let configured = self.config.locks.iter().flatten();
+        configured.filter(|name| are_literal(std::slice::from_ref(*name)))
     }
 
     /// Returns a lock of the worktree, or of `HEAD` in a bare repository. `None` if it does not exist.
@@ -148,7 +210,7 @@ impl Project {
     /// Reads locks and collects what the mirror must contain for them.
     ///
     /// # Errors
-    /// Fails if a lock is invalid.
+    /// Fails if a lock is invalid, or if two locks disagree.
     pub fn wanted(&self, locks: &[LockFile]) -> Result<Wanted> {
         let wanted = read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules);
         Ok(if self.config.shallow { wanted } else { wanted.with_full_ancestries() })

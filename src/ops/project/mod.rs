@@ -4,17 +4,20 @@ mod environment;
 pub(in crate::ops) mod globs;
 pub(in crate::ops) mod hex_client;
 pub(in crate::ops) mod hex_repositories;
+mod known_trees;
 pub(in crate::ops) mod lock_file;
 mod locks;
 pub(in crate::ops) mod needed;
 pub(in crate::ops) mod regular_file;
 pub(in crate::ops) mod remote_files;
 pub(in crate::ops) mod revisions;
+mod tree_locks;
 pub(in crate::ops) mod trust_hashes;
 pub(in crate::ops) mod worktree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use crate::config::{Config, ConfigError, FILE, Layer, PrePush, Tracked};
 use crate::git::{Git, GitSettings, ProjectGit};
@@ -23,6 +26,7 @@ use crate::ops::{OpError, Result};
 use crate::store::{Branch, Discovery, ObjectId, Repository, Snapshot};
 pub use environment::Environment;
 use hex_client::known_to_hex;
+use known_trees::KnownTrees;
 pub use lock_file::{LockFile, LockText, locks_in, read_bounded, read_file, read_locks};
 use trust_hashes::allowed;
 use worktree::{MAX_KEY, MAX_SETTINGS, read_tracked};
@@ -43,6 +47,7 @@ pub struct Project {
     /// The environment.
     pub environment: Environment,
     directory: PathBuf,
+    known_trees: Arc<Mutex<KnownTrees>>,
 }
 
 impl Project {
@@ -83,7 +88,16 @@ impl Project {
             false if tracked.in_force().branch.is_some() => branch.map_err(|error| ConfigError::new(FILE, error))?,
             _ => branch?,
         };
-        Ok(Self { repository, branch, config, tracked, own, environment, directory: directory.to_owned() })
+        Ok(Self {
+            repository,
+            branch,
+            config,
+            tracked,
+            own,
+            environment,
+            directory: directory.to_owned(),
+            known_trees: Arc::default(),
+        })
     }
 
     /// Opens the project's repository again, to read its current state.

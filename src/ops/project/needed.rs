@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::globs::{SKIPPED, are_literal, glob_set, walk};
-use super::lock_file::{LOCKS, LockFile, read_locks};
+use super::lock_file::{LockFile, read_locks};
 use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_below, read_committed};
 use crate::config::{self, Layer};
 use crate::ops::{OpError, Project, Result};
-use crate::plan::Needed;
+use crate::plan::{LockRule, LockVerdict, Needed};
 use crate::progress::{Event, Progress};
-use crate::store::{ObjectId, Roots, VisitedFolders};
+use crate::store::{FileRule, ObjectId, Roots, VisitedFolders};
 
 /// Which locks count, and how to treat one that cannot be read.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub(in crate::ops) struct LockedNeeds {
     pub locks: usize,
 }
 
-/// The names of a project's locks: the configured ones, and every file with the default name of a lock.
+/// The names of a project's locks: the configured ones, and those that are locks in force if none are configured.
 #[derive(Debug, Clone)]
 struct Names {
     globs: globset::GlobSet,
@@ -45,8 +45,8 @@ impl Names {
         Ok(Self { globs: glob_set(origin, configured, true)?, literal })
     }
 
-    fn has(&self, path: &str) -> bool {
-        LOCKS.contains(&file_name(path)) || self.globs.is_match(path)
+    fn has(&self, path: &str, has_beside: &dyn Fn(&str) -> bool) -> bool {
+        self.globs.is_match(path) || LockRule::default().judge(path, has_beside) == LockVerdict::InForce
     }
 }
 
@@ -60,7 +60,8 @@ pub(in crate::ops) fn needed(project: &Project, scope: &LockScope, progress: &dy
     // As in git's own patterns for tags, `*` also matches slashes.
     let tags = glob_set("the tags to keep", &scope.tags, false)?;
     let configured = Names::new(project.locks_setting(), project.config.locks.as_deref().unwrap_or_default())?;
-    let roots = repository.roots(&project.branch, |tag| tags.is_match(tag), |path| configured.has(path))?;
+    let rule = FileRule { enters: &|_| true, selects: &|path, has_beside| configured.has(path, has_beside) };
+    let roots = repository.roots(&project.branch, |tag| tags.is_match(tag), rule)?;
     if scope.strict {
         warn(project, &roots, progress);
     }
@@ -145,10 +146,12 @@ impl<'a> Search<'a> {
             self.tracked.insert(blob, names.unwrap_or(Names::new(config::FILE, &[])?));
         }
         let (configured, tracked) = (&self.configured, settings.and_then(|blob| self.tracked.get(&blob)));
-        let is_lock = |path: &str| configured.has(path) || tracked.is_some_and(|tracked| tracked.globs.is_match(path));
-        let enters = |path: &str| !SKIPPED.contains(&file_name(path));
+        let is_lock = |path: &str, has_beside: &dyn Fn(&str) -> bool| {
+            configured.has(path, has_beside) || tracked.is_some_and(|tracked| tracked.globs.is_match(path))
+        };
+        let rule = FileRule { enters: &|folder| !SKIPPED.contains(&folder), selects: &is_lock };
         let folders = self.folders.entry(settings).or_default();
-        let mut files = repository.files_at(commit, is_lock, enters, folders)?;
+        let mut files = repository.files_at(commit, rule, folders)?;
         for path in configured.literal.iter().chain(tracked.iter().flat_map(|tracked| &tracked.literal)) {
             files.extend(repository.blob_at(commit, path)?.map(|blob| (path.clone(), blob)));
         }
@@ -168,7 +171,11 @@ impl<'a> Search<'a> {
         let tracked = read(config::FILE, MAX_SETTINGS)?.and_then(|settings| tracked_names(&settings));
         let mut names = vec![self.configured.clone()];
         names.extend(tracked);
-        let mut files: BTreeSet<String> = walk(root).filter(|file| names.iter().any(|names| names.has(file))).collect();
+        let is_lock = |path: &String| {
+            let file = root.join(path);
+            names.iter().any(|names| names.has(path, &|name| file.with_file_name(name).symlink_metadata().is_ok()))
+        };
+        let mut files: BTreeSet<String> = walk(root).filter(is_lock).collect();
         files.extend(names.iter().flat_map(|names| &names.literal).cloned());
         for file in files {
             if let Some(bytes) = read(&file, MAX_LOCK)? {
@@ -208,8 +215,4 @@ impl<'a> Search<'a> {
 fn tracked_names(settings: &[u8]) -> Option<Names> {
     let layer = Layer::from_toml(&String::from_utf8_lossy(settings)).ok()?;
     Names::new(config::FILE, &layer.locks.unwrap_or_default()).ok()
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or_default()
 }

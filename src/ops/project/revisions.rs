@@ -1,8 +1,5 @@
 //! Parses two states of the project, named as for `git diff`, and reads their locks.
 
-use std::path::PathBuf;
-
-use super::lock_file::LOCKS;
 use crate::ops::{LockFile, OpError, Project, Result, read_locks};
 use crate::plan::Wanted;
 use crate::store::ObjectId;
@@ -99,22 +96,12 @@ impl ComparedStates {
         Ok(Self { before: ProjectState::Commit { name: id.to_hex_with_len(10).to_string(), id }, after: between.after })
     }
 
-    /// Returns the locks of both states: those configured, otherwise the nearest `mix.lock` and `rebar.lock` of either
-    /// state, searched upward from the current directory to the worktree's root.
+    /// Returns the locks in force of both states.
     ///
     /// # Errors
     /// Fails if neither state has a lock, or if a lock is invalid.
     pub(in crate::ops) fn locks(&self, project: &Project) -> Result<[LocksAt; 2]> {
-        let sides = [&self.before, &self.after];
-        let mut folder = project.folder();
-        let [before, after] = loop {
-            let [before, after] = sides.map(|at| project.locks_in(at, &folder));
-            let found = [before?, after?];
-            let any = found.iter().any(|locks| !locks.is_empty());
-            if any || project.config.locks.is_some() || !folder.pop() {
-                break found;
-            }
-        };
+        let [before, after] = [project.locks_of(&self.before)?, project.locks_of(&self.after)?];
         if before.is_empty() && after.is_empty() {
             return Err(OpError::NoLockAt { wanted: project.wanted_locks(), states: self.shown() });
         }
@@ -170,26 +157,15 @@ impl Project {
         crate::plan::locked(&wanted).iter().any(|locked| locked.name() == name)
     }
 
-    /// Returns the configured locks of a state, otherwise the locks in a folder.
-    fn locks_in(&self, at: &ProjectState, folder: &std::path::Path) -> Result<Vec<LockFile>> {
-        match (at, &self.config.locks) {
-            (ProjectState::Worktree, Some(globs)) => return Ok(self.configured_locks(globs)?.0),
-            (ProjectState::Commit { id, .. }, Some(_)) => return self.locks_at(*id),
-            _ => {}
+    /// Returns the locks in force of a state, which may be none.
+    fn locks_of(&self, at: &ProjectState) -> Result<Vec<LockFile>> {
+        match at {
+            ProjectState::Commit { id, .. } => self.locks_at(*id),
+            ProjectState::Worktree => match self.present_locks() {
+                Err(OpError::NoLock { .. }) => Ok(Vec::new()),
+                locks => locks,
+            },
         }
-        let mut locks = Vec::new();
-        for name in LOCKS {
-            let path: PathBuf = folder.join(name);
-            let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-            let file = parts.join("/");
-            locks.extend(match at {
-                ProjectState::Worktree => self.lock(file)?,
-                ProjectState::Commit { id, .. } => {
-                    self.repository.blob_at(*id, &file)?.map(|blob| LockFile::stored(file, blob))
-                }
-            });
-        }
-        Ok(locks)
     }
 }
 

@@ -19,8 +19,8 @@ const SHOWN: usize = 40;
 ///
 /// Keeps everything that is pinned by the locks of: local branches; remote branches and other refs as last fetched (run
 /// `git fetch --all --prune` first); tags that match --keep-tags; worktrees, stashes and detached HEADs; unpushed commits; and
-/// commits of the last days (--keep-days). Also keeps what was added to the mirror in the last days. Locks are all files named
-/// mix.lock or rebar.lock, and those that the settings name. If a lock of a branch cannot be read, nothing is removed.
+/// commits of the last days (--keep-days). Also keeps what was added to the mirror in the last days. The locks are those in force in
+/// each of these places, and those that the settings name. If a lock of a branch cannot be read, nothing is removed.
 ///
 /// This makes one commit. The history of the mirror still contains what was removed until you run `git hexmirror compact`. Other
 /// clones remove it too when they pull or push. To undo this before a push, run `git update-ref` with the commit that is printed,

@@ -5,7 +5,7 @@ use git_hexmirror::ops::{self, Explanation, Failure, OpError};
 use super::serve;
 use super::status::not_mirrored_line;
 use crate::outcome::Outcome;
-use crate::output::Output;
+use crate::output::{Output, listed};
 use crate::report;
 use crate::session::Session;
 
@@ -60,7 +60,7 @@ pub fn explain(output: &Output, explanation: Option<Explanation>) {
     let locks = locks.join(", ");
     let say = |items: &[String], text: &dyn Fn(String) -> String| {
         if !items.is_empty() {
-            output.say(format!("git-hexmirror: {}", text(listed(items))));
+            output.say(format!("git-hexmirror: {}", text(listed(items, SHOWN))));
         }
     };
     say(errors, &|errors| format!("the server had errors: {errors}"));
@@ -77,15 +77,6 @@ pub fn explain(output: &Output, explanation: Option<Explanation>) {
     say(not_served, &|asked| format!("the command requested what no mirror has: {asked}"));
     if let Some(not_mirrored) = not_mirrored_line(comparison) {
         output.say(format!("git-hexmirror: {not_mirrored}"));
-    }
-}
-
-/// Names the first few items and counts the rest.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -11,12 +11,14 @@ use super::init::short;
 use super::settings;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BAD, CHANGED, DIM, GOOD, Output, Text, styled};
+use crate::output::{BAD, CHANGED, DIM, GOOD, Output, Text, listed, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
 /// How many lines of a list are shown before the rest is only counted.
 const SHOWN: usize = 20;
+/// How many locks are named.
+const LOCKS: usize = 3;
 /// How many dependencies that cannot be mirrored are named in a line.
 const NAMED: usize = 5;
 
@@ -54,16 +56,16 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result<()> {
     let (branch, summary) = (whose(project, status), status.summary);
     let has = contents(summary.present, summary.git);
+    let locks = listed(&status.locks, if output.verbose { usize::MAX } else { LOCKS });
+    let pin = if status.locks.len() == 1 { "pins" } else { "pin" };
     match status.commit {
         Some(commit) if summary.fresh => {
-            output.result(styled(GOOD, "fresh") + format!(": {branch} at {} has {has}", short(commit)))?;
+            output.result(styled(GOOD, "fresh") + format!(": {branch} at {} has {has} for {locks}", short(commit)))?;
         }
         None if summary.fresh => {
-            let locks = status.locks.join(", ");
-            output.result(styled(GOOD, "fresh") + format!(": {locks} pins nothing to mirror"))?;
+            output.result(styled(GOOD, "fresh") + format!(": {locks} {pin} nothing to mirror"))?;
         }
-        _ => output
-            .result(styled(BAD, "not fresh") + format!(": {branch} lacks what {} pins", status.locks.join(", ")))?,
+        _ => output.result(styled(BAD, "not fresh") + format!(": {branch} lacks what {locks} {pin}"))?,
     }
     if let Some(comparison) = &status.comparison {
         lacks(output, comparison)?;

@@ -10,7 +10,7 @@ use git_hexmirror::hex::registry::{KeyError, RegistryError};
 use git_hexmirror::model::{
     EntryId, Fingerprint, GitAddress, OuterChecksum, ReleaseId, Remote, RepositoryName, Revision,
 };
-use git_hexmirror::plan::LostFact;
+use git_hexmirror::plan::{LeftOutLock, LostFact, Omission};
 use git_hexmirror::store::StoreError;
 
 use super::*;
@@ -38,9 +38,13 @@ fn op_errors() -> Vec<OpError> {
     let inner = |byte| git_hexmirror::model::InnerChecksum::from_bytes([byte; 32]);
     let remote = || git_hexmirror::model::Remote::from("origin");
     let branch = || "hexmirror".to_owned();
+    let (file, reason) = ("vendor/x/mix.lock".into(), Omission::Below("vendor"));
+    let left_out = vec![LeftOutLock { file, reason }];
     vec![
         NoFolder { directory: path() },
-        NoLock { wanted: "mix.lock or rebar.lock".into(), directory: path() },
+        NoLock { wanted: "mix.lock or rebar.lock".into(), directory: path(), left_out: Vec::new() },
+        NoLock { wanted: "mix.lock or rebar.lock".into(), directory: path(), left_out },
+        TooManyLocks { limit: 10_000 },
         NoLockAt { wanted: "mix.lock".into(), states: "HEAD~ or HEAD".into() },
         NoRevision { revision: "v1".into() },
         NoMergeBase { range: "a...b".into() },
