@@ -62,9 +62,12 @@ pub(super) const FIXED: &[&str] = &[
 /// The settings of every git process in the project's own repository. Everything else is up to the user: how to reach
 /// remotes, what to trust, how to pack.
 pub(super) const FIXED_IN_PROJECT: &[&str] = &[
-    // A background repack would outlive this program.
+    // Maintenance runs once, after the last of these processes.
     "gc.auto=0",
     "maintenance.auto=false",
+    // Thousands of loose files would take five times the space of a few packs.
+    "fetch.unpackLimit=1",
+    "transfer.unpackLimit=1",
     // Other updates of the mirror branch do not run hooks either.
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",

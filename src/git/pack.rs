@@ -56,7 +56,7 @@ impl Scratch<'_> {
     }
 
     fn packed(&self, wanted: &BTreeSet<Revision>, packs: &BTreeMap<Revision, u64>) -> Result<Packed> {
-        let mut packed = Packed { kept: kept(packs), ..Packed::default() };
+        let mut packed = Packed { kept: kept(packs, MAX_PACKS), ..Packed::default() };
         let folder = self.folder.join("new");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).map_err(GitError::io("create", &folder))?;
@@ -137,12 +137,12 @@ fn revision_lines(revisions: &BTreeSet<Revision>) -> Vec<u8> {
     super::scratch::lines(revisions.iter()).into_bytes()
 }
 
-/// Returns the packs that stay when another one is added.
-fn kept(packs: &BTreeMap<Revision, u64>) -> BTreeSet<Revision> {
+/// Returns the packs that stay when another one is added, so that there are at most `limit` of them.
+pub(super) fn kept(packs: &BTreeMap<Revision, u64>, limit: usize) -> BTreeSet<Revision> {
     let mut by_size: Vec<(u64, Revision)> = packs.iter().map(|(name, bytes)| (*bytes, *name)).collect();
     by_size.sort_unstable();
     let mut merged = 0;
-    if packs.len() >= MAX_PACKS {
+    if packs.len() >= limit {
         let mut sum = 0;
         for (index, (bytes, _)) in by_size.iter().enumerate() {
             if sum > bytes / 2 {
@@ -150,7 +150,7 @@ fn kept(packs: &BTreeMap<Revision, u64>) -> BTreeSet<Revision> {
             }
             sum += bytes;
         }
-        merged = merged.max(packs.len() + 2 - MAX_PACKS);
+        merged = merged.max(packs.len() + 2 - limit);
     }
     by_size.into_iter().skip(merged).map(|(_, name)| name).collect()
 }
@@ -166,7 +166,7 @@ mod tests {
 
     fn kept_sizes(sizes: &[u64]) -> Vec<u64> {
         let packs = packs(sizes);
-        kept(&packs).iter().map(|name| packs[name]).collect()
+        kept(&packs, MAX_PACKS).iter().map(|name| packs[name]).collect()
     }
 
     #[test]

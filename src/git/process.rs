@@ -145,6 +145,17 @@ impl Git {
         if self.settings.sync { &["-c", "core.fsync=committed"] } else { &[] }
     }
 
+    /// Prepares the automatic maintenance of the project's own repository. The user's settings and hooks decide what it
+    /// does.
+    pub(super) fn maintenance(&self, directory: &Path, git_dir: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        for name in REMOVED {
+            command.env_remove(name);
+        }
+        command.args(["maintenance", "run", "--auto", "--quiet"]).env("GIT_DIR", git_dir).current_dir(directory);
+        command
+    }
+
     /// Prepares a git process that shows the content of a temporary repository to the user, with the user's pager,
     /// colours and language. It writes nothing and does not use the network. `worktree` is an empty folder to be used
     /// as the worktree. Only git's built-in attributes apply, because attributes that users set for their own files

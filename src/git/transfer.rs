@@ -246,7 +246,7 @@ impl ProjectGit {
         self.prepare(&["config", "--local", "--unset-all", key]).output("remove a setting").map(drop)
     }
 
-    fn prepare(&self, arguments: &[&str]) -> Run<'_> {
+    pub(super) fn prepare(&self, arguments: &[&str]) -> Run<'_> {
         self.git.run_in_project(&self.directory, &self.git_dir, arguments)
     }
 
@@ -285,7 +285,7 @@ fn push_arguments(remote: &Remote, commit: &str, reference: &str, lease: Option<
 }
 
 /// Makes a git process write to a target outside the repository.
-fn writing_to<'a>(run: Run<'a>, target: &FetchTarget<'_>) -> Result<Run<'a>> {
+pub(super) fn writing_to<'a>(run: Run<'a>, target: &FetchTarget<'_>) -> Result<Run<'a>> {
     // The paths must be absolute, because git runs in another folder.
     let absolute = |path: &Path| fs::canonicalize(path).map_err(GitError::io("read", path));
     let run =

@@ -12,6 +12,7 @@ mod index;
 mod init;
 mod lock_coverage;
 mod lock_diff;
+mod maintenance;
 mod own_file;
 mod parallel;
 mod post_checkout;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use gix::ObjectId;
 use gix::objs::{Kind, WriteTo};
 
+use super::own_packs::PackList;
 use super::pack::{PackWriter, PackedObject};
 use super::repository::set_committer;
 use super::{Branch, REPLACES, Repository, Result, StoreError};
@@ -49,7 +50,8 @@ impl Repository {
         }
         let commit = parent.unwrap_or(before);
         // The pack must stay protected until the branch points to it.
-        let _installed = pack.finish()?;
+        let installed = pack.finish()?;
+        PackList::of(self)?.add(installed.names());
         self.move_tip(branch, before, commit, "compacted")?;
         Ok(Some(Compacted { before, commit, commits: self.history(before)?.len(), kept: keep }))
     }

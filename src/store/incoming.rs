@@ -13,6 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::files::{Component, Files, with_prefix};
+use super::own_packs::PackList;
 use super::{Repository, Result, StoreError, ref_marker};
 use crate::file_lock;
 
@@ -34,6 +35,7 @@ pub struct Incoming {
     alive: File,
     objects: PathBuf,
     files: Files,
+    own: PackList,
 }
 
 impl Repository {
@@ -63,7 +65,7 @@ impl Repository {
         if config.is_file() {
             fs::copy(config, git_dir.join(WORKTREE_CONFIG)).map_err(write())?;
         }
-        Ok(Incoming { folder, git_dir, alive, objects, files })
+        Ok(Incoming { folder, git_dir, alive, objects, files, own: PackList::of(self)? })
     }
 }
 
@@ -113,15 +115,16 @@ impl Incoming {
         // Git finds a pack by its index, so the index is moved last.
         names.sort_by_key(|name| Path::new(name).extension() == Some(OsStr::new("idx")));
         self.files.create_dir_all(to)?;
-        for name in names {
-            let target = to.join(&name);
-            match fs::rename(from.join(&name), &target) {
+        for name in &names {
+            let target = to.join(name);
+            match fs::rename(from.join(name), &target) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                     return Err(StoreError::io("write", &target)(error));
                 }
                 _ => self.files.share(&target)?,
             }
         }
+        self.own.add(names.iter().filter_map(|name| name.to_str()));
         self.files.sync_folder(component, to)
     }
 }

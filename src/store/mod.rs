@@ -33,6 +33,7 @@ mod listing;
 mod lock;
 mod names;
 mod objects;
+mod own_packs;
 mod pack;
 mod recover;
 mod ref_marker;

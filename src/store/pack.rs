@@ -63,6 +63,7 @@ pub struct InstalledPacks {
     /// The size of the packs and their indexes, in bytes.
     pub bytes: u64,
     indexes: Vec<gix_pack::index::File>,
+    names: Vec<String>,
     keeps: Vec<PathBuf>,
 }
 
@@ -70,6 +71,11 @@ impl InstalledPacks {
     /// Returns whether one of the packs has an object, according to the indexes as they were written.
     pub fn has(&self, id: ObjectId) -> bool {
         self.indexes.iter().any(|index| index.lookup(id).is_some())
+    }
+
+    /// Returns the names of the packs, without an extension.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
     /// Installs a pack and its index that another program wrote.
@@ -113,6 +119,7 @@ impl InstalledPacks {
         let index = directory.join(format!("{name}.idx"));
         let opened = gix_pack::index::File::at(&index, hash::Kind::Sha1);
         self.indexes.push(opened.map_err(StoreError::git("read the index of the new pack"))?);
+        self.names.push(name.to_owned());
         Ok(())
     }
 }

@@ -45,6 +45,16 @@ impl Repository {
         self.git.config_snapshot().string(key).map(|value| value.to_str_lossy().into_owned())
     }
 
+    /// Returns the value of a Boolean git setting, or `None` if it is not set or has no such value.
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        self.git.config_snapshot().boolean(key)
+    }
+
+    /// Returns the value of a numeric git setting, or `None` if it is not set or has no such value.
+    pub fn number(&self, key: &str) -> Option<i64> {
+        self.git.config_snapshot().integer(key)
+    }
+
     /// Returns all values of a multi-valued git setting, as `git config --get-all` does.
     pub fn settings(&self, key: &str) -> Vec<String> {
         let values = self.git.config_snapshot().plumbing().strings(key).unwrap_or_default();

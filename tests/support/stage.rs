@@ -45,7 +45,9 @@ impl Stage {
         fs::write(sandbox.path().join("hexpm.pem"), registry::key().public_key().to_pem()).expect("a writable folder");
         // No test may contact a real server for a git dependency.
         let nowhere = "[url \"file:///nowhere/\"]\n\tinsteadOf = https://\n";
-        fs::write(sandbox.home().join(".gitconfig"), nowhere).expect("a writable folder");
+        // Maintenance in the background would run at unpredictable times.
+        let settings = format!("{nowhere}[maintenance]\n\tauto = false\n");
+        fs::write(sandbox.home().join(".gitconfig"), settings).expect("a writable folder");
         let project = sandbox.repository("project");
         Self { sandbox, registry, upstream, project }
     }

@@ -13,6 +13,7 @@ mod foreign_hooks;
 mod git_dependencies;
 mod hooks;
 mod index;
+mod maintenance;
 mod migration;
 mod monorepo;
 mod places;

@@ -54,6 +54,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("core.quotePath", "true"),
     ("gc.auto", "1"),
     ("gc.autoPackLimit", "1"),
+    ("gc.autoDetach", "false"),
     ("maintenance.auto", "true"),
     ("pack.compression", "0"),
     ("pack.depth", "0"),
@@ -137,7 +138,8 @@ impl Template {
         for clone in ["pusher", "puller"] {
             team.git(folder.join(clone), &["config", "remote.origin.url", "../remote.git"]).ok();
             script(&folder.join(clone).join("elsewhere/mark"), &marking(&folder));
-            for hook in ["pre-push", "reference-transaction", "pre-auto-gc", "post-update", "pre-receive"] {
+            // Not pre-auto-gc, with which users decide about git's maintenance.
+            for hook in ["pre-push", "reference-transaction", "post-update", "pre-receive"] {
                 script(&folder.join(clone).join("hooks").join(hook), &marking(&folder));
             }
         }

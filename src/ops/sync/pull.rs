@@ -1,9 +1,10 @@
 //! Pulls a remote's mirror.
 
 use super::integrate::{Purpose, integrate};
-use super::outcome::PullOutcome;
+use super::outcome::{Integration, PullOutcome};
 use super::remote_mirror::{RemoteAccess, RemoteMirror, RemoteTip, complete};
 use crate::model::Remote;
+use crate::ops::maintenance::maintain;
 use crate::ops::{OpError, Project, Result};
 use crate::progress::Progress;
 use crate::store::Lock;
@@ -19,7 +20,7 @@ pub fn pull(project: &Project, access: RemoteAccess<'_>, progress: &dyn Progress
     let remote = &mirror.remote;
     let lacks = || OpError::RemoteLacks { remote: remote.clone(), branch: project.branch.to_string() };
     let tip = mirror.fetch()?.ok_or_else(lacks)?;
-    Ok(integrate(project, RemoteTip { remote, tip }, Purpose::Pull, progress)?.0)
+    pulled(project, RemoteTip { remote, tip }, progress)
 }
 
 /// Integrates a remote's mirror, as last fetched, without contacting the remote. Returns `None` if it was never
@@ -30,5 +31,13 @@ pub fn pull(project: &Project, access: RemoteAccess<'_>, progress: &dyn Progress
 pub fn pull_known(project: &Project, remote: &Remote, progress: &dyn Progress) -> Result<Option<PullOutcome>> {
     let Some(tip) = project.repository.remote_tip(remote, &project.branch)? else { return Ok(None) };
     complete(project, remote, tip)?;
-    Ok(Some(integrate(project, RemoteTip { remote, tip }, Purpose::Pull, progress)?.0))
+    Ok(Some(pulled(project, RemoteTip { remote, tip }, progress)?))
+}
+
+fn pulled(project: &Project, source: RemoteTip<'_>, progress: &dyn Progress) -> Result<PullOutcome> {
+    let (pull, _) = integrate(project, source, Purpose::Pull, progress)?;
+    if pull.integration != Integration::UpToDate {
+        maintain(project);
+    }
+    Ok(pull)
 }

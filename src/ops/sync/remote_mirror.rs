@@ -94,7 +94,8 @@ pub(in crate::ops) fn complete(project: &Project, remote: &Remote, tip: ObjectId
     Ok(incoming.keep()?)
 }
 
-fn target<'a>(repository: &'a Repository, incoming: &'a Incoming) -> FetchTarget<'a> {
+/// Returns where git writes objects that are moved into the repository later.
+pub(in crate::ops) fn target<'a>(repository: &'a Repository, incoming: &'a Incoming) -> FetchTarget<'a> {
     let (objects, git_dir, alive) = (incoming.objects(), incoming.git_dir(), incoming.alive());
     FetchTarget { objects, git_dir, common_dir: repository.common_dir(), alive }
 }

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use super::index::key::is_present;
 use super::index::refresh::{RefreshCommit, refresh};
+use super::maintenance::maintain;
 use super::status::{self, Status};
 use super::{OpError, Project, Result, init};
 use crate::progress::{Event, Progress};
@@ -37,6 +38,14 @@ const ATTEMPTS: usize = 5;
 /// Fails with everything that went wrong. The branch is then unchanged, and what was fetched and verified is kept for
 /// the next update.
 pub fn update(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Update> {
+    let update = update_mirror(project, options, progress)?;
+    if update.adopted.is_some() || update.commit != update.before.commit {
+        maintain(project);
+    }
+    Ok(update)
+}
+
+fn update_mirror(project: &Project, options: UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Update> {
     let start = Instant::now();
     if !options.dry_run {
         recover(project, progress.as_ref())?;

@@ -7,6 +7,7 @@ use gix::objs::Kind;
 use gix::refs::transaction::PreviousValue;
 
 use super::Transaction;
+use crate::store::own_packs::PackList;
 use crate::store::pack::InstalledPacks;
 use crate::store::ref_update::RefUpdate;
 use crate::store::repository::set_committer;
@@ -89,6 +90,7 @@ impl Transaction<'_> {
         for pack in &self.packs {
             installed.add(self.repository.files()?, &self.repository.objects_dir(), pack)?;
         }
+        PackList::of(self.repository)?.add(installed.names());
         Ok(installed)
     }
 
