@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use gix::bstr::{BString, ByteSlice};
 use gix::config::file::Metadata;
 use gix::config::source::Kind;
+use gix::odb::store::init::Slots;
 use gix::sec::Trust;
 use gix::sec::trust::{DefaultForLevel, Mapping};
 
@@ -14,8 +15,8 @@ use super::repository::not_opened;
 use super::settings::refuse_unread;
 use super::{Repository, Result, StoreError};
 
-/// The minimum number of packs that gix reserves slots for.
-const PACKS: usize = 1024;
+/// The number of packs that gix reserves slots for, unless the repository has more than half as many.
+const PACKS: u16 = 1024;
 
 /// Options for finding a repository.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,8 +35,9 @@ impl Repository {
     /// that the user did not name (`safe.bareRepository`). Also fails if it uses a feature that this program does not
     /// support: SHA-256 objects or reftables.
     pub fn discover(directory: &Path, how: Discovery<'_>) -> Result<Self> {
-        let open = |settings: fn(Trust) -> gix::open::Options| {
-            let options = |trust| settings(trust).cli_overrides(how.command_line.iter().map(String::as_str));
+        let open = |settings: fn(Trust) -> gix::open::Options, slots: Slots| {
+            let options = |trust| settings(trust).object_store_slots(slots);
+            let options = |trust| options(trust).cli_overrides(how.command_line.iter().map(String::as_str));
             let trust = Mapping { full: options(Trust::Full), reduced: options(Trust::Reduced) };
             let found = gix::ThreadSafeRepository::discover_with_environment_overrides_opts(
                 directory,
@@ -44,13 +46,19 @@ impl Repository {
             );
             Ok(found.map_err(|error| not_opened(directory, error))?.to_thread_local())
         };
-        let mut git = open(default_options)?;
+        // gix would read the metadata of every file in the pack folder to count the packs.
+        let mut slots = Slots::Given(PACKS);
+        let mut git = open(gix::open::Options::default_for_level, slots)?;
+        if packs(&git) > usize::from(PACKS / 2) {
+            slots = Slots::AsNeededByDiskState { multiplier: 2.0, minimum: PACKS.into() };
+            git = open(gix::open::Options::default_for_level, slots)?;
+        }
         if git.git_dir_trust() != Trust::Full {
             let directory = git.workdir().unwrap_or(git.git_dir());
             if !is_safe_by_command(&git, directory) {
                 return Err(StoreError::DubiousOwnership { directory: whole(directory) });
             }
-            git = open(trusting_options)?;
+            git = open(trusting_options, slots)?;
         }
         if git.is_bare() && !how.is_named && !may_be_discovered(&git) {
             return Err(StoreError::UnnamedBare { directory: whole(git.git_dir()) });
@@ -66,17 +74,21 @@ impl Repository {
     }
 }
 
-/// Returns the options for opening a repository, with slots for many more packs than it has. A long-running server
-/// keeps seeing new packs, and repeated push attempts create some.
-fn default_options(trust: Trust) -> gix::open::Options {
-    let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: PACKS };
-    gix::open::Options::default_for_level(trust).object_store_slots(slots)
+/// Counts the packs of a repository and its alternates. There have to be slots for many more: a long-running server keeps
+/// seeing new packs, and repeated push attempts create some.
+fn packs(git: &gix::Repository) -> usize {
+    let objects = git.objects.store_ref().path().to_owned();
+    // gix reports alternates that cannot be read when it opens them.
+    let alternates = gix::odb::alternate::resolve(objects.clone(), git.current_dir()).unwrap_or_default();
+    let folders = [objects].into_iter().chain(alternates);
+    let files = folders.filter_map(|objects| fs::read_dir(objects.join("pack")).ok()).flatten().flatten();
+    files.filter(|file| file.file_name().as_encoded_bytes().ends_with(b".idx")).count()
 }
 
 /// Returns the options for opening another user's repository that the command line declares safe, which gix does not
 /// take into account. All of the repository's settings take effect, and objects of any size are read.
 fn trusting_options(_: Trust) -> gix::open::Options {
-    default_options(Trust::Full)
+    gix::open::Options::default_for_level(Trust::Full)
         .filter_config_section(|_| true)
         .config_overrides(["gitoxide.objects.allocLimitIfReducedTrust=0"])
 }
@@ -121,4 +133,42 @@ fn settings(git: &gix::Repository, key: &str, counts: impl Fn(Kind) -> bool) -> 
 
 fn whole(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::store::files::Files;
+    use crate::store::pack::{PackWriter, PackedObject};
+
+    #[test]
+    fn there_are_slots_for_any_number_of_packs() {
+        let folder = tempfile::tempdir().unwrap();
+        Repository::init(folder.path()).unwrap();
+        let objects = folder.path().join(".git/objects");
+        let pack = |text: &[u8]| {
+            let id = Repository::blob_id(text).unwrap();
+            let mut pack = PackWriter::begin(&objects, Files::temporary()).unwrap();
+            let object = PackedObject::new(gix::objs::Kind::Blob, text, id, gix::zlib::Compression::NONE).unwrap();
+            pack.add(object).unwrap();
+            (id, objects.join("pack").join(pack.finish().unwrap().names().next().unwrap()))
+        };
+        // gix looks into the packs that were modified last first.
+        let ((id, oldest), (_, other)) = (pack(b"one"), pack(b"other"));
+        let past = SystemTime::now() - Duration::from_secs(1000);
+        File::open(oldest.with_extension("idx")).unwrap().set_modified(past).unwrap();
+        let discover = || Repository::discover(folder.path(), Discovery::default()).unwrap();
+        assert!(discover().read_blob(id, "x").is_ok());
+        for number in 0..u32::from(PACKS) + 100 {
+            for extension in ["pack", "idx"] {
+                let copy = objects.join(format!("pack/pack-{number:040x}.{extension}"));
+                fs::hard_link(other.with_extension(extension), copy).unwrap();
+            }
+        }
+        assert_eq!(packs(&discover().git), usize::from(PACKS) + 102);
+        assert_eq!(discover().read_blob(id, "x").unwrap(), b"one");
+    }
 }
