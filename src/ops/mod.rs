@@ -10,6 +10,8 @@ mod hook_template;
 mod hooks;
 mod index;
 mod init;
+#[cfg(target_os = "linux")]
+mod isolation;
 mod lock_coverage;
 mod lock_diff;
 mod maintenance;
@@ -41,6 +43,8 @@ pub use hooks::{HookState, InstalledHooks, hook_states, hooks_are_tracked, hooks
 pub use index::key::KeyOrigin;
 pub use index::{IndexOptions, IndexUpdate, KeyAction, index};
 pub use init::{Initialised, init, is_mirrored, mirror};
+#[cfg(target_os = "linux")]
+pub use isolation::isolate;
 pub use lock_diff::{LockDiff, lock_diff};
 pub use post_checkout::{CheckedOutMirror, PostCheckoutOutcome, post_checkout};
 pub use pre_push::{PrePushOutcome, PushedLocks, StaleLocks, pre_push};

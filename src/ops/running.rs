@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus};
 use super::prompt::Kind;
 use super::unanswered::{FailedRequests, SharedFailedRequests};
 use super::{OpError, Project, Result, access, served_mirror, start_server};
-use crate::serve::environment::Variable;
+use crate::serve::environment::{Access, Variable, proxies};
 use crate::serve::{Handle, Log, Options};
 
 /// The variable that is set in a shell of [`run_shell`].
@@ -27,10 +27,17 @@ pub struct Finished {
 ///
 /// Termination signals are forwarded to the program, which decides how to handle them.
 ///
+/// If `is_offline`, the server is also the program's proxy, which refuses and records every host that is not mirrored.
+///
 /// # Errors
 /// Fails if there is no mirror, the server cannot listen, or the program cannot be started.
-pub fn run_command(project: &Project, program: &str, arguments: &[String], log: Option<Log>) -> Result<Finished> {
-    let serving = Serving::start(project, log)?;
+pub fn run_command(
+    project: &Project,
+    (program, arguments): (&str, &[String]),
+    log: Option<Log>,
+    is_offline: bool,
+) -> Result<Finished> {
+    let serving = Serving::start(project, log, is_offline)?;
     let mut command = serving.command(project, program);
     command.args(arguments);
     serving.run(project, command)
@@ -47,7 +54,7 @@ pub fn run_shell(project: &Project, log: Option<Log>, starting: impl FnOnce(&str
         return Err(OpError::NestedShell);
     }
     let program = environment.get("SHELL").unwrap_or_else(|| "/bin/sh".into());
-    let serving = Serving::start(project, log)?;
+    let serving = Serving::start(project, log, false)?;
     let mut command = serving.command(project, &program);
     command.env(SHELL, "1");
     let folder = tempfile::Builder::new().prefix("git-hexmirror-").tempdir();
@@ -74,13 +81,17 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(project: &Project, log: Option<Log>) -> Result<Self> {
+    fn start(project: &Project, log: Option<Log>, is_proxy: bool) -> Result<Self> {
         served_mirror(project)?;
         let failed = SharedFailedRequests::default();
-        let options = Options { log: Some(failed.noting(log)), ..Options::default() };
+        let options = Options { log: Some(failed.noting(log)), is_proxy, ..Options::default() };
         let server = start_server(project, "127.0.0.1:0", options)?;
-        let access = access(project, &server.base_url(), None, true)?;
-        Ok(Self { server, failed, variables: project.environment.directed_to(&access) })
+        let access = Access { is_proxy, ..access(project, &server.base_url(), None, true)? };
+        let mut variables = project.environment.directed_to(&access);
+        if is_proxy {
+            variables.extend(proxies(&access.base_url));
+        }
+        Ok(Self { server, failed, variables })
     }
 
     /// Prepares a program that uses the server.

@@ -18,12 +18,24 @@ pub struct FailedRequests {
     unanswered: BTreeMap<String, Unanswered>,
     /// The server's own errors with their causes.
     errors: BTreeSet<String>,
+    /// How often a host and port was requested that is not mirrored.
+    left: BTreeMap<(String, u16), u64>,
 }
 
 impl FailedRequests {
+    /// Returns the hosts and ports outside of the mirror that were requested through the proxy, and how often.
+    pub fn left(&self) -> impl ExactSizeIterator<Item = (&str, u16, u64)> {
+        self.left.iter().map(|((host, port), count)| (host.as_str(), *port, *count))
+    }
+
     /// Records a request if it failed.
     fn add(&mut self, request: &RequestLog) {
-        if let Some(unanswered) = request.unanswered.as_ref().filter(|_| self.unanswered.len() < MAX_FAILED) {
+        if let Some(Unanswered::Elsewhere { host, port }) = &request.unanswered {
+            let key = (host.clone(), *port);
+            if self.left.len() < MAX_FAILED || self.left.contains_key(&key) {
+                *self.left.entry(key).or_default() += 1;
+            }
+        } else if let Some(unanswered) = request.unanswered.as_ref().filter(|_| self.unanswered.len() < MAX_FAILED) {
             self.unanswered.insert(unanswered.to_string(), unanswered.clone());
         }
         let error = request.error.as_ref().filter(|_| request.status >= 500);
@@ -89,7 +101,7 @@ impl Explanation {
         for (text, unanswered) in failed.unanswered {
             let list = match &unanswered {
                 Unanswered::Resource(Resource::Pinned(..)) => &mut explanation.unindexed,
-                Unanswered::NotServed { .. } => &mut explanation.not_served,
+                Unanswered::NotServed { .. } | Unanswered::Elsewhere { .. } => &mut explanation.not_served,
                 _ if is_pinned(&unanswered, &comparison) => &mut explanation.pinned,
                 _ => &mut explanation.unpinned,
             };
@@ -112,7 +124,7 @@ fn is_pinned(unanswered: &Unanswered, comparison: &Comparison) -> bool {
             comparison.entries.iter().any(is_it)
         }
         Unanswered::GitRepository(address) => comparison.git_to_fetch().any(|pin| pin.url.address() == address),
-        Unanswered::Resource(_) | Unanswered::NotServed { .. } => false,
+        Unanswered::Resource(_) | Unanswered::NotServed { .. } | Unanswered::Elsewhere { .. } => false,
     }
 }
 
@@ -135,7 +147,7 @@ mod tests {
 
     fn failed(all: &[Unanswered]) -> FailedRequests {
         let unanswered = all.iter().map(|unanswered| (unanswered.to_string(), unanswered.clone())).collect();
-        FailedRequests { unanswered, errors: BTreeSet::new() }
+        FailedRequests { unanswered, ..FailedRequests::default() }
     }
 
     fn lacking(release: &str) -> Comparison {

@@ -16,6 +16,8 @@ pub struct Access {
     pub authority: Option<String>,
     /// Whether previous values that contain a password are recorded for commands of this program.
     pub records_passwords: bool,
+    /// Whether the server is git's proxy too.
+    pub is_proxy: bool,
 }
 
 /// Returns the changes to all variables except those that contain git's settings.
@@ -52,6 +54,15 @@ pub(super) fn changes(access: &Access, existing: impl Fn(&str) -> Option<String>
     let allowed = existing("GIT_ALLOW_PROTOCOL").filter(|list| !list.split(':').any(|allowed| allowed == scheme));
     variables.extend(allowed.map(|list| set("GIT_ALLOW_PROTOCOL", &format!("{list}:{scheme}"))));
     variables
+}
+
+/// Returns the variables that make the server the proxy of a command that must not leave the mirror, to be set after
+/// those that direct clients to the server. Other servers on this machine need no proxy.
+pub fn proxies(base_url: &str) -> Vec<Variable> {
+    let proxies = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let exceptions = ["no_proxy", "NO_PROXY"];
+    let proxies = proxies.into_iter().map(|name| Variable::set(name, base_url));
+    proxies.chain(exceptions.into_iter().map(|name| Variable::set(name, "localhost,127.0.0.1,::1"))).collect()
 }
 
 /// Returns the host of a base URL in the form that clients compare: without a port and without the brackets of IPv6.

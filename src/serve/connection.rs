@@ -5,13 +5,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use http_body_util::Either;
+use http_body_util::{Either, Full};
+use hyper::Response;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -206,11 +209,40 @@ impl Handler {
         }
     }
 
-    /// Serves the requests of one connection until it ends or must make room for another one.
-    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, slot: &Arc<Slot>) {
-        let answer = service_fn(|request| {
+    /// Serves the requests of one connection, and of a tunnel in it, until it ends or must make room for another one.
+    async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+        slot: &Arc<Slot>,
+    ) {
+        let tunnel = self.serve_http(TokioIo::new(stream), peer, slot).await;
+        // Within a tunnel to this server, another one makes no sense.
+        if let Some(tunnel) = tunnel
+            && let Ok(stream) = tunnel.await
+        {
+            self.serve_http(stream, peer, slot).await;
+        }
+    }
+
+    /// Serves requests, and returns the stream that remains if the last one asked for a tunnel.
+    async fn serve_http(
+        &self,
+        stream: impl Read + Write + Unpin + Send + 'static,
+        peer: SocketAddr,
+        slot: &Arc<Slot>,
+    ) -> Option<OnUpgrade> {
+        let tunnel = Mutex::new(None);
+        let answer = service_fn(|mut request| {
             let (service, busy) = (self.service.clone(), slot.busy());
+            let accepts = service.proxy.is_some_and(|proxy| proxy.accepts_tunnel(&request));
+            if accepts {
+                *tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(hyper::upgrade::on(&mut request));
+            }
             async move {
+                if accepts {
+                    return Ok(Response::new(Either::Left(Full::default())));
+                }
                 let mut answer = service.answer(peer, request).await;
                 if let Either::Right(streamed) = answer.body_mut() {
                     streamed.hold(Box::new(busy));
@@ -218,20 +250,21 @@ impl Handler {
                 Ok::<_, Infallible>(answer)
             }
         });
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), answer));
+        let mut connection = pin!(self.http.serve_connection(stream, answer).with_upgrades());
         // An error here is the client's fault: it disconnected, was too slow, or did not send HTTP.
         tokio::select! {
-            _ = connection.as_mut() => return,
+            _ = connection.as_mut() => return tunnel.into_inner().unwrap_or_else(PoisonError::into_inner),
             () = slot.must_close() => {}
         }
         // Close the connection now, because hyper would wait for its first request.
         if slot.is_idle() && !slot.was_served() {
-            return;
+            return None;
         }
         connection.as_mut().graceful_shutdown();
         if !slot.is_idle() {
             slot.stays_open();
         }
         let _ = connection.await;
+        None
     }
 }

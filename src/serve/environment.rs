@@ -23,8 +23,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 use url::Url;
 
-pub use super::access::Access;
 use super::access::changes;
+pub use super::access::{Access, proxies};
 use super::git_config::{self, Setting};
 pub use super::insteadof::InsteadOfRules;
 use super::outer;
@@ -61,7 +61,9 @@ pub fn git_configuration(access: &Access) -> String {
 
 fn settings(access: &Access) -> Vec<Setting> {
     let authority = access.authority.iter().map(|authority| of_http(&access.base_url, "sslCAInfo", authority));
-    authority.chain(access.instead_of.settings(&access.base_url)).collect()
+    // A proxy in git's configuration takes precedence over the variables.
+    let proxy = access.is_proxy.then(|| of_http("", "proxy", &access.base_url));
+    authority.chain(proxy).chain(access.instead_of.settings(&access.base_url)).collect()
 }
 
 fn of_http(url: &str, name: &'static str, value: &str) -> Setting {

@@ -14,6 +14,7 @@
 //! | `request_log` | what is logged of a request |
 //! | `retries` | retries of a request whose tip disappears meanwhile |
 //! | `host` | the names that a server on a loopback address answers to |
+//! | `proxy` | which requests leave, if the server is a command's proxy |
 //! | `route` | path to [`Resource`] |
 //! | `content_cache` | the items of the current tip and their bytes: each is looked up once and loaded once |
 //! | `byte_cache` | the bounded cache of loaded bytes, with one load for all waiting requests |
@@ -42,6 +43,7 @@ mod insteadof;
 mod limits;
 mod outer;
 mod outer_server;
+mod proxy;
 mod refusal;
 mod request_log;
 mod retries;

@@ -139,7 +139,8 @@ mod tests {
     fn access(url: &str, authority: Option<&str>, records_passwords: bool) -> Access {
         let mut instead_of = InsteadOfRules::default();
         instead_of.add(&"h/lib".parse().unwrap());
-        Access { base_url: url.into(), instead_of, authority: authority.map(str::to_owned), records_passwords }
+        let authority = authority.map(str::to_owned);
+        Access { base_url: url.into(), instead_of, authority, records_passwords, is_proxy: false }
     }
 
     fn any_environment() -> impl Strategy<Value = Variables> {

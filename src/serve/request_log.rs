@@ -48,6 +48,13 @@ pub enum Unanswered {
         /// The reason, and what to do instead.
         reason: String,
     },
+    /// A host that is not mirrored, through the proxy of a command that must not leave the mirror.
+    Elsewhere {
+        /// The host, shortened.
+        host: String,
+        /// The port.
+        port: u16,
+    },
 }
 
 impl fmt::Display for Unanswered {
@@ -55,6 +62,7 @@ impl fmt::Display for Unanswered {
         match self {
             Self::Resource(resource) => resource.fmt(f),
             Self::GitRepository(address) => write!(f, "the git repository {address}"),
+            Self::Elsewhere { host, port } => write!(f, "{host}:{port}"),
             Self::NotServed { path, reason } => write!(f, "{path} ({reason})"),
         }
     }

@@ -17,6 +17,7 @@ use super::contents::{Contents, Registry};
 use super::git::{Git, GitRepositories};
 use super::host::Names;
 use super::limits::Limits;
+use super::proxy::Proxy;
 use super::request_log::Log;
 use super::service::Service;
 use super::tls::Tls;
@@ -42,6 +43,9 @@ pub struct Options {
     pub registry: Registry,
     /// Additional names by which clients reach a server that listens on a loopback address.
     pub names: Vec<String>,
+    /// Whether the server is also an HTTP proxy. It then refuses requests for everything that is not mirrored, and the
+    /// log receives their hosts.
+    pub is_proxy: bool,
 }
 
 impl Default for Options {
@@ -54,6 +58,7 @@ impl Default for Options {
             tls: None,
             registry: Registry::default(),
             names: Vec::new(),
+            is_proxy: false,
         }
     }
 }
@@ -164,7 +169,9 @@ impl Server {
             GitRepositories::new(contents.clone(), options.git, &options.limits, runtime.handle().clone());
         let cache = ContentCache::new(contents, options.cache_bytes, runtime.handle().clone());
         let names = local_addr.ip().is_loopback().then(|| Names::new(options.names));
-        let service = Service { cache, repositories, log: options.log, base_url, names, registry: options.registry };
+        let proxy = options.is_proxy.then_some(Proxy { address: local_addr });
+        let service =
+            Service { cache, repositories, log: options.log, base_url, names, registry: options.registry, proxy };
         let mut connections = Connections::start(&options.limits, options.tls.as_ref(), service).map_err(threads)?;
         let result = runtime.block_on(async {
             let listener = AsyncListener::from_std(listener)

@@ -16,6 +16,7 @@ use super::content_cache::{ContentCache, Item};
 use super::contents::{ContentsError, Registry, Resource, Tip};
 use super::git::{self, GitRepositories};
 use super::host::{self, Host, Names, RequestedHost};
+use super::proxy::{Elsewhere, Proxy};
 use super::refusal::{Refusal, check};
 use super::request_log::{Log, RequestLog};
 use super::retries::Retries;
@@ -32,6 +33,8 @@ pub(super) struct Service {
     pub(super) registry: Registry,
     /// The names that the server answers to. `None` if it answers to all names.
     pub(super) names: Option<Names>,
+    /// The proxy, if the server is one.
+    pub(super) proxy: Option<Proxy>,
 }
 
 impl Service {
@@ -62,7 +65,8 @@ impl Service {
     /// Returns the response and, if it is an error, the refusal that it was made from.
     async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
         let is_head = request.method() == Method::HEAD;
-        let host = match Host::of(&request) {
+        let elsewhere = self.proxy.and_then(|proxy| proxy.elsewhere(&request));
+        let host = match elsewhere.as_ref().map_or(Ok(()), Elsewhere::check).and_then(|()| Host::of(&request)) {
             Ok(host) => self.requested_host(host).await,
             Err(refusal) => Err(refusal),
         };
@@ -70,6 +74,8 @@ impl Service {
             Ok(host) => self.answer_as(&host, peer, request).await,
             Err(refusal) => Err(refusal),
         };
+        // If the mirror cannot answer for a host, the request would have left.
+        let answered = answered.map_err(|refusal| elsewhere.as_ref().map_or(refusal, Elsewhere::refusal));
         let (mut answer, refused) = match answered {
             Ok(answer) => (answer, None),
             Err(refusal) => (refusal.answer(), Some(refusal)),

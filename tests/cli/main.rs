@@ -15,6 +15,7 @@ mod links;
 mod locks;
 mod manual;
 mod nested;
+mod offline;
 mod real;
 mod refresh;
 mod run;

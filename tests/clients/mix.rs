@@ -75,6 +75,29 @@ fn installs_through_run_from_an_empty_home() {
     installed(&stage, &lock, Ran::of(&mut command));
 }
 
+/// What the mirror promises: it contains everything that the build needs.
+#[test]
+fn the_whole_build_needs_nothing_but_the_mirror() {
+    let Some((stage, mix_home)) = prepare() else { return };
+    let lock = fs::read(stage.project.join("mix.lock")).unwrap();
+    // mix's own copy of rebar3 is not part of the mirror.
+    let on_path = std::env::var_os("PATH").and_then(|path| {
+        std::env::split_paths(&path).map(|folder| folder.join("rebar3")).find(|program| program.is_file())
+    });
+    let Some(rebar3) = on_path else {
+        eprintln!("skipped: there is no rebar3");
+        return;
+    };
+    let build = ["run", "--offline", "--", "mix", "do", "deps.get", "+", "deps.compile"];
+    let mut command = offline(&stage, "project", &build);
+    command.env("MIX_HOME", &mix_home).env("HEX_HOME", stage.sandbox.path().join("hex"));
+    command.env("MIX_REBAR3", rebar3);
+    let ran = Ran::of(&mut command).ok().says("offline: the command asked the proxy for nothing but the mirror");
+    assert!(told(&ran).contains("Generated jason app"), "{ran:?}");
+    assert_eq!(fs::read(stage.project.join("mix.lock")).unwrap(), lock, "the lock was changed");
+    nobody_was_asked(&stage);
+}
+
 #[test]
 fn installs_through_serve_with_hex_mirror_alone() {
     let Some((stage, mix_home)) = prepare() else { return };

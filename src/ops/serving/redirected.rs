@@ -148,7 +148,13 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_
         }
     }
     let authority = authority.map(|path| path.to_string_lossy().into_owned());
-    Ok(Access { base_url: base_url.to_owned(), instead_of, authority, records_passwords: with_secrets })
+    Ok(Access {
+        base_url: base_url.to_owned(),
+        instead_of,
+        authority,
+        records_passwords: with_secrets,
+        is_proxy: false,
+    })
 }
 
 /// A cache of git repositories in a temporary folder, used if the cache beside the project's repository is not

@@ -3,4 +3,5 @@
 mod http;
 mod limits;
 mod moving;
+mod proxy;
 mod server;

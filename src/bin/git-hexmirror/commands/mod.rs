@@ -25,5 +25,6 @@ pub mod verify;
 
 mod changes;
 mod documents;
+mod offline;
 mod settings;
 mod source;

@@ -2,6 +2,7 @@
 
 use git_hexmirror::ops::{self, Explanation, Failure, OpError};
 
+use super::offline::{isolated, probe, say_what_left};
 use super::serve;
 use super::status::not_mirrored_line;
 use crate::outcome::Outcome;
@@ -21,15 +22,45 @@ const SHOWN: usize = 20;
 /// logs each request.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// Prove that the command needs nothing but the mirror
+    ///
+    /// The server is also the command's HTTP and HTTPS proxy, which refuses everything that is not mirrored. On Linux, the command
+    /// also runs in a network namespace with loopback only, if the system permits it; servers on this machine, such as databases,
+    /// cannot be reached then. Only the namespace stops connections that use no proxy, such as git:// and ssh, and those are not
+    /// listed. Afterwards, lists which hosts the command tried to reach, and says which of the two protections were in force.
+    /// Exits with 1 if there are such hosts and the command succeeded.
+    #[arg(long)]
+    offline: bool,
+    /// Exit with 0 if this process can have a network namespace
+    #[arg(long, hide = true)]
+    probe_namespace: bool,
     /// Command to run, with its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    #[arg(
+        required_unless_present = "probe_namespace",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
     command: Vec<String>,
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    if arguments.probe_namespace {
+        return Ok(probe(session));
+    }
+    // Only a process with a single thread can be isolated, so this comes first.
+    let isolation = arguments.offline.then(isolated).transpose()?;
     let project = session.project()?;
     let Some((program, arguments)) = arguments.command.split_first() else { return Ok(2) };
-    match ops::run_command(&project, program, arguments, serve::request_log(&session.output)) {
+    let log = serve::request_log(&session.output);
+    match ops::run_command(&project, (program, arguments), log, isolation.is_some()) {
+        Ok(finished) if isolation.is_some() => {
+            let status = finished.status;
+            let has_left = finished.failed.left().len() > 0;
+            isolation.iter().for_each(|isolation| say_what_left(&session.output, &finished.failed, isolation));
+            explain(&session.output, ops::explain(&project, finished.failed, !status.success()));
+            Ok(if has_left && status.success() { 1 } else { exit_code(status) })
+        }
         Ok(finished) => {
             let has_failed = finished.status.code().is_some_and(|code| code != 0);
             explain(&session.output, ops::explain(&project, finished.failed, has_failed));
