@@ -121,6 +121,15 @@ impl Manifest {
         self.releases.range(lowest..=highest)
     }
 
+    /// Copies the lines about a package to another manifest.
+    pub fn copy_package(&self, id: &EntryId, to: &mut Self) {
+        let releases = self.releases_of(&id.repository, &id.package);
+        to.releases.extend(releases.map(|(id, stored)| (id.clone(), *stored)));
+        to.entries.extend(self.entries.get_key_value(id).map(|(id, stored)| (id.clone(), *stored)));
+        to.absent.extend(self.absent.get(id).cloned());
+        to.index.extend(self.index.get_key_value(id).map(|(id, source)| (id.clone(), *source)));
+    }
+
     /// Returns whether the mirror has a registry entry of a repository. Only such a repository has a signer.
     pub fn has_entries_of(&self, repository: &RepositoryName) -> bool {
         self.entries.keys().any(|id| id.repository == *repository)
@@ -143,65 +152,135 @@ impl Manifest {
         format!("git {address} {revision} ")
     }
 
-    /// Parses lines in any order.
-    pub(super) fn read_lines(text: &str) -> Result<Self, ManifestError> {
-        let mut manifest = Self::default();
-        for (index, line) in text.lines().enumerate() {
-            manifest.read_line(line).ok_or_else(|| ManifestError::at(index, line))?;
+    /// Parses lines, which must be in order, have the only spelling that this program writes, and be about what `belongs`
+    /// accepts.
+    ///
+    /// # Errors
+    /// Fails with the first line that does not.
+    pub(super) fn read_lines(text: &str, belongs: impl Fn(&Subject<'_>) -> bool) -> Result<Self, ManifestError> {
+        let (mut manifest, mut before) = (Self::default(), "");
+        for (index, line) in text.split_inclusive('\n').enumerate() {
+            let read = line.strip_suffix('\n').filter(|_| before < line).and_then(|line| manifest.read_line(line));
+            let read = read.filter(&belongs);
+            read.ok_or_else(|| ManifestError::at(index, line.trim_end()))?;
+            before = line;
         }
+        manifest.check_git_lines(text)?;
         Ok(manifest)
     }
 
-    fn read_line(&mut self, line: &str) -> Option<()> {
-        let fields: Vec<&str> = line.split(' ').collect();
-        match fields[..] {
-            ["hex", repository, package, version, storage, bytes, outer, inner] => {
+    /// Reads a line and returns what it is about. Lines of git repositories may have another spelling.
+    fn read_line<'l>(&mut self, line: &'l str) -> Option<Subject<'l>> {
+        let (kind, rest) = line.split_once(' ')?;
+        match kind {
+            "hex" => {
+                let [repository, package, version, storage, bytes, outer, inner] = fields(rest)?;
                 let id = ReleaseId {
                     repository: repository.parse().ok()?,
                     package: package.parse().ok()?,
                     version: version.parse().ok()?,
                 };
                 let storage = [Storage::Unpacked, Storage::Tarball].into_iter().find(|s| s.as_str() == storage)?;
-                let stored = StoredRelease {
-                    outer: outer.parse().ok()?,
-                    inner: inner.parse().ok()?,
-                    storage,
-                    bytes: bytes.parse().ok()?,
-                };
-                self.releases.insert(id, stored).is_none().then_some(())
+                let (outer, inner) = (checksum(outer)?, checksum(inner)?);
+                let stored = StoredRelease { outer, inner, storage, bytes: number(bytes)? };
+                self.releases.insert(id, stored).is_none().then_some(Subject::Package(package))
             }
-            ["registry", repository, package, bytes, checksum] => {
-                let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
-                let stored = StoredEntry { checksum: checksum.parse().ok()?, bytes: bytes.parse().ok()? };
-                self.entries.insert(id, stored).is_none().then_some(())
+            "registry" => {
+                let [repository, package, bytes, sum] = fields(rest)?;
+                let stored = StoredEntry { checksum: checksum(sum)?, bytes: number(bytes)? };
+                let is_new = self.entries.insert(entry_id(repository, package)?, stored).is_none();
+                is_new.then_some(Subject::Package(package))
             }
-            ["signer", repository, fingerprint] => {
-                self.signers.insert(repository.parse().ok()?, fingerprint.parse().ok()?).is_none().then_some(())
+            "signer" => {
+                let [repository, fingerprint] = fields(rest)?;
+                let is_new = self.signers.insert(repository.parse().ok()?, fingerprint.parse().ok()?).is_none();
+                is_new.then_some(Subject::Signers)
             }
-            ["absent", repository, package] => {
-                let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
-                self.absent.insert(id).then_some(())
+            "absent" => {
+                let [repository, package] = fields(rest)?;
+                self.absent.insert(entry_id(repository, package)?).then_some(Subject::Package(package))
             }
-            ["index", repository, package, source] => {
-                let id = EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? };
-                self.index.insert(id, source.parse().ok()?).is_none().then_some(())
+            "index" => {
+                let [repository, package, source] = fields(rest)?;
+                let is_new = self.index.insert(entry_id(repository, package)?, checksum(source)?).is_none();
+                is_new.then_some(Subject::Package(package))
             }
-            ["index-signer", repository, fingerprint] => {
+            "index-signer" => {
+                let [repository, fingerprint] = fields(rest)?;
                 let signer = fingerprint.parse().ok()?;
-                self.index_signers.insert(repository.parse().ok()?, signer).is_none().then_some(())
+                let is_new = self.index_signers.insert(repository.parse().ok()?, signer).is_none();
+                is_new.then_some(Subject::Index)
             }
-            [kind, address, ref rest @ ..] => self.git.entry(address.parse().ok()?).or_default().read_line(kind, rest),
-            _ => None,
+            kind => {
+                let fields: Vec<&str> = rest.split(' ').collect();
+                let (address, fields) = fields.split_first()?;
+                self.git.entry(address.parse().ok()?).or_default().read_line(kind, fields)?;
+                Some(Subject::Git)
+            }
         }
     }
+
+    /// Compares the lines of git repositories with how they are written: addresses and names have other spellings too.
+    fn check_git_lines(&self, text: &str) -> Result<(), ManifestError> {
+        if self.git.is_empty() {
+            return Ok(());
+        }
+        let mut written: Vec<String> = self.git.iter().flat_map(|(address, stored)| stored.lines(address)).collect();
+        written.sort_unstable();
+        let found = text.split_inclusive('\n').enumerate();
+        let found = found.filter(|(_, line)| GIT_KINDS.iter().any(|kind| line.split(' ').next() == Some(kind)));
+        match found.zip(&written).find(|((_, found), written)| found != written) {
+            Some(((index, line), _)) => Err(ManifestError::at(index, line.trim_end())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a line is about.
+pub(super) enum Subject<'l> {
+    /// The package with this name.
+    Package(&'l str),
+    /// A git repository.
+    Git,
+    /// The signer of a pinned index.
+    Index,
+    /// The signer of a repository.
+    Signers,
+}
+
+/// The first words of the lines of git repositories.
+const GIT_KINDS: [&str; 4] = ["git", "pack", "shallow", "submodule"];
+
+/// Splits the rest of a line. A field that is not the last one cannot contain a space; the last one is of a type that
+/// does not.
+fn fields<const COUNT: usize>(rest: &str) -> Option<[&str; COUNT]> {
+    let mut fields = [""; COUNT];
+    let mut found = rest.splitn(COUNT, ' ');
+    for field in &mut fields {
+        *field = found.next()?;
+    }
+    Some(fields)
+}
+
+fn entry_id(repository: &str, package: &str) -> Option<EntryId> {
+    Some(EntryId { repository: repository.parse().ok()?, package: package.parse().ok()? })
+}
+
+/// Parses a checksum in lower case.
+fn checksum<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|_| !text.bytes().any(|byte| byte.is_ascii_uppercase()))
+}
+
+/// Parses a number without a sign or leading zeros.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text == "0" || text.starts_with(|first| matches!(first, '1'..='9')))
 }
 
 impl FromStr for Manifest {
     type Err = ManifestError;
 
     fn from_str(text: &str) -> Result<Self, ManifestError> {
-        let manifest = Self::read_lines(text)?;
-        check_spelling(text, &manifest.to_string()).map(|()| manifest)
+        Self::read_lines(text, |_| true)
     }
 }
 
@@ -254,17 +333,6 @@ pub(super) fn of_index_signer(repository: &RepositoryName, fingerprint: &Fingerp
 pub(super) fn sorted(mut lines: Vec<String>) -> String {
     lines.sort_unstable();
     lines.concat()
-}
-
-/// Compares a text with how it is written. Reports the first line that differs.
-pub(super) fn check_spelling(text: &str, written: &str) -> Result<(), ManifestError> {
-    if written == text {
-        return Ok(());
-    }
-    // Compares line endings too: the last one may be missing, or one may be CRLF.
-    let (mut found, mut expected) = (text.split_inclusive('\n'), written.split_inclusive('\n'));
-    let index = found.clone().zip(&mut expected).take_while(|(found, expected)| found == expected).count();
-    Err(ManifestError::at(index, found.nth(index).unwrap_or_default().trim_end()))
 }
 
 #[cfg(test)]
@@ -342,7 +410,7 @@ mod tests {
             format!("{last}\n{start}\n")
         };
         for (text, line) in [
-            (last_first(&hex), 1),
+            (last_first(&hex), 2),
             (last_first(&git), 1),
             (hex.trim_end().to_owned(), 9),
             (hex.replace('\n', "\r\n"), 1),
@@ -362,5 +430,24 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Manifest>().expect_err(&text).line, line, "{text}");
         }
+    }
+
+    #[test]
+    fn whatever_is_accepted_is_what_is_written() {
+        let mut accepted = 0;
+        for text in [sample(), git_sample()] {
+            for at in 0..text.len() {
+                for other in ["", " ", "\n", "0", "+", "-", "A", "a", "1", "%61", ":", "/", "\r", "\u{e9}"] {
+                    for end in [at, at + 1] {
+                        let changed = [&text[..at], other, &text[end..]].concat();
+                        if let Ok(manifest) = changed.parse::<Manifest>() {
+                            assert_eq!(manifest.to_string(), changed);
+                            accepted += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(accepted > 1000, "{accepted}");
     }
 }

@@ -8,18 +8,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use super::manifest::{self, ManifestError};
+use super::manifest::{self, ManifestError, Subject};
 use super::{Manifest, PackageName, Shard, ShardError};
 
 /// A part of a manifest. As text, it is the name of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ManifestPart {
-    /// The releases, registry entries and absent entries of the packages of a shard.
+    /// The releases, registry entries, absent entries and entries in the pinned index of the packages of a shard.
     Packages(Shard),
     /// The git repositories.
     Git,
-    /// The pinned index.
+    /// The signers of pinned indexes.
     Index,
     /// The signers of repositories.
     Signers,
@@ -65,11 +66,11 @@ impl Manifest {
     /// Returns the parts that exist.
     pub fn parts(&self) -> BTreeSet<ManifestPart> {
         let packages = self.releases.keys().map(|id| &id.package);
-        let packages = packages.chain(self.entries.keys().chain(&self.absent).map(|id| &id.package));
+        let listed = self.entries.keys().chain(&self.absent).chain(self.index.keys());
+        let packages = packages.chain(listed.map(|id| &id.package));
         let mut parts: BTreeSet<_> = packages.map(ManifestPart::of).collect();
         parts.insert(ManifestPart::Git);
-        let has_index = !(self.index.is_empty() && self.index_signers.is_empty());
-        parts.extend(has_index.then_some(ManifestPart::Index));
+        parts.extend((!self.index_signers.is_empty()).then_some(ManifestPart::Index));
         parts.extend((!self.signers.is_empty()).then_some(ManifestPart::Signers));
         parts
     }
@@ -95,7 +96,7 @@ impl Manifest {
             add(ManifestPart::Signers, &|| manifest::of_signer(repository, fingerprint));
         }
         for (id, source) in &self.index {
-            add(ManifestPart::Index, &|| manifest::of_index(id, *source));
+            add(ManifestPart::of(&id.package), &|| manifest::of_index(id, *source));
         }
         for (repository, fingerprint) in &self.index_signers {
             add(ManifestPart::Index, &|| manifest::of_index_signer(repository, fingerprint));
@@ -112,34 +113,44 @@ impl Manifest {
     /// # Errors
     /// Fails with the first line that differs from what this program writes.
     pub fn parse_part(part: ManifestPart, text: &str) -> Result<Self, ManifestError> {
-        let read = Self::read_lines(text)?;
-        let written = read.texts(&BTreeSet::from([part])).remove(&part).unwrap_or_default();
-        manifest::check_spelling(text, &written)?;
         if text.is_empty() && part != ManifestPart::Git {
-            Err(ManifestError { line: 1, text: String::new() })
-        } else {
-            Ok(read)
+            return Err(ManifestError { line: 1, text: String::new() });
         }
+        Self::read_lines(text, |subject| match subject {
+            Subject::Package(name) => part == ManifestPart::Packages(Shard::of_name(name)),
+            Subject::Git => part == ManifestPart::Git,
+            Subject::Index => part == ManifestPart::Index,
+            Subject::Signers => part == ManifestPart::Signers,
+        })
+    }
+
+    /// Adds a part that has no lines in common with this manifest.
+    pub fn extend(&mut self, part: Self) {
+        self.releases.extend(part.releases);
+        self.entries.extend(part.entries);
+        self.signers.extend(part.signers);
+        self.absent.extend(part.absent);
+        self.index.extend(part.index);
+        self.index_signers.extend(part.index_signers);
+        self.git.extend(part.git);
     }
 
     /// Combines the parts of a manifest.
-    pub fn combined<'p>(parts: impl IntoIterator<Item = &'p Self>) -> Self {
-        let parts: Vec<&Self> = parts.into_iter().collect();
+    pub fn combined(parts: impl IntoIterator<Item = Arc<Self>>) -> Self {
+        let mut combined = Self::default();
+        let parts: Vec<Self> = parts.into_iter().map(Arc::unwrap_or_clone).collect();
         // Collecting builds each map once, in order, instead of searching it for each line.
         macro_rules! all {
-            ($field:ident) => {
-                parts.iter().flat_map(|part| &part.$field).map(|(id, stored)| (id.clone(), stored.clone())).collect()
+            ($($field:ident),*) => {
+                $(let mut $field = Vec::new();)*
+                for part in parts {
+                    $($field.extend(part.$field);)*
+                }
+                $(combined.$field = $field.into_iter().collect();)*
             };
         }
-        Self {
-            releases: all!(releases),
-            entries: all!(entries),
-            signers: all!(signers),
-            absent: parts.iter().flat_map(|part| &part.absent).cloned().collect(),
-            index: all!(index),
-            index_signers: all!(index_signers),
-            git: all!(git),
-        }
+        all!(releases, entries, signers, absent, index, index_signers, git);
+        combined
     }
 }
 
@@ -172,8 +183,9 @@ mod tests {
         let mut lines: Vec<&str> = texts.values().flat_map(|text| text.split_inclusive('\n')).collect();
         lines.sort_unstable();
         assert_eq!(lines.concat(), manifest.to_string());
-        let parts: Vec<_> = texts.iter().map(|(part, text)| Manifest::parse_part(*part, text).unwrap()).collect();
-        assert_eq!(Manifest::combined(&parts), manifest);
+        let parts: Vec<_> =
+            texts.iter().map(|(part, text)| Arc::new(Manifest::parse_part(*part, text).unwrap())).collect();
+        assert_eq!(Manifest::combined(parts), manifest);
         assert_eq!(Manifest::combined([]), Manifest::default());
     }
 

@@ -24,7 +24,12 @@ pub struct ShardError(String);
 impl Shard {
     /// Returns the shard of a package.
     pub fn of(package: &PackageName) -> Self {
-        Self(Sha256::digest(package.as_str())[0])
+        Self::of_name(package.as_str())
+    }
+
+    /// Returns the shard of the package with this name.
+    pub(super) fn of_name(name: &str) -> Self {
+        Self(Sha256::digest(name)[0])
     }
 
     /// Returns all shards, in the order of their names.

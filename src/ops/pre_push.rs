@@ -337,7 +337,8 @@ mod tests {
 
     fn stale() -> Need {
         let summary = Summary::default();
-        Need::Stale(Box::new(Status { locks: Vec::new(), remote: None, commit: None, summary, comparison: None }))
+        let (comparison, extra) = (None, None);
+        Need::Stale(Box::new(Status { locks: Vec::new(), remote: None, commit: None, summary, comparison, extra }))
     }
 
     fn decided(needs: Vec<Need>) -> String {

@@ -139,8 +139,8 @@ fn carry_out(
         return Ok((snapshot.commit(), bytes(manifest)));
     }
     let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(snapshot))?;
-    pruning.releases.keys().for_each(|id| transaction.remove_release(id));
-    pruning.entries.keys().for_each(|id| transaction.remove_entry(id));
+    pruning.releases.keys().try_for_each(|id| transaction.remove_release(id))?;
+    pruning.entries.keys().try_for_each(|id| transaction.remove_entry(id))?;
     // Use a separate folder rather than the one where updates keep what they fetched, because this one is deleted
     // afterwards.
     let mut folder = None;
@@ -163,7 +163,7 @@ fn carry_out(
         let files = new.filter(|_| !dry_run).map(|new| fetcher.files(&new)).transpose()?.unwrap_or_default();
         transaction.put_git(address.clone(), stored, files)?;
     }
-    let left = bytes(transaction.manifest());
+    let left = bytes(transaction.manifest()?);
     if dry_run {
         return Ok((snapshot.commit(), left));
     }

@@ -15,7 +15,7 @@ use super::index::refresh;
 use super::project::{LockFile, Project};
 use super::{Result, own_file};
 use crate::model::{Manifest, Remote, hex_digits};
-use crate::plan::Comparison;
+use crate::plan::{Comparison, Extra, Wanted};
 use crate::store::{ObjectId, Repository, Snapshot};
 
 /// The name of the file with cached answers.
@@ -30,7 +30,7 @@ pub struct Summary {
     pub fresh: bool,
     /// The number of pinned releases in the mirror.
     pub present: usize,
-    /// The number of releases and revisions in the mirror that no lock pins.
+    /// The number of releases and revisions in the mirror that no lock pins. Zero if it is not fresh.
     pub extra: usize,
     /// The number of pinned git revisions in the mirror.
     pub git: usize,
@@ -55,6 +55,9 @@ pub struct Status {
     pub summary: Summary,
     /// The detailed comparison. `None` if the answer was cached.
     pub comparison: Option<Comparison>,
+    /// What the mirror has beyond the locks. `None` unless particulars were asked for, because this requires reading the
+    /// whole manifest.
+    pub extra: Option<Extra>,
 }
 
 /// Compares the project's locks with the mirror: the local branch, or else a remote's as last fetched. With
@@ -93,30 +96,38 @@ fn compare_with(
 ) -> Result<Status> {
     let files = locks.iter().map(|lock| lock.file.clone()).collect();
     let memory = tip.map(|tip| Memory::new(project, tip, locks));
+    let status =
+        Status { locks: files, remote: None, commit: tip, summary: Summary::default(), comparison: None, extra: None };
     if !particulars && let Some(summary) = memory.as_ref().and_then(Memory::recall) {
-        return Ok(Status { locks: files, remote: None, commit: tip, summary, comparison: None });
+        return Ok(Status { summary, ..status });
     }
     let snapshot = tip.map(|tip| project.snapshot_of(remote, tip)).transpose()?;
-    let nothing = Manifest::default();
-    let manifest = snapshot.as_ref().map(Snapshot::manifest).transpose()?.unwrap_or(&nothing);
-    let comparison = Comparison::new(&project.wanted(locks)?, manifest);
-    // An index that cannot be read is reported by `verify`.
-    let index_behind = snapshot.as_ref().and_then(|snapshot| refresh::behind(snapshot).ok()).unwrap_or_default();
-    let summary = Summary { index_behind, ..Summary::of(&comparison) };
+    let wanted = project.wanted(locks)?;
+    let excerpt = snapshot.as_ref().map(|snapshot| snapshot.excerpt(&wanted.packages())).transpose()?;
+    let excerpt = excerpt.unwrap_or_default();
+    let comparison = Comparison::new(&wanted, &excerpt);
+    let extra = match &snapshot {
+        Some(snapshot) if particulars => Some(Extra::new(&wanted, snapshot.manifest()?)),
+        _ => particulars.then(Extra::default),
+    };
+    let mut summary = Summary::of(&comparison);
+    if let Some(snapshot) = &snapshot {
+        // An index that cannot be read is reported by `verify`.
+        summary.index_behind = refresh::behind(snapshot).unwrap_or_default();
+        summary.count_extra(snapshot, &wanted, &excerpt);
+    }
     if summary.fresh
         && let Some(memory) = memory
     {
         memory.remember(&summary);
     }
-    Ok(Status { locks: files, remote: None, commit: tip, summary, comparison: Some(comparison) })
+    Ok(Status { summary, comparison: Some(comparison), extra, ..status })
 }
 
-/// Caches the answer that the mirror at `tip` is fresh for these locks, after an update.
-pub(super) fn remember(project: &Project, tip: ObjectId, locks: &[LockFile], comparison: &Comparison) {
-    let summary = Summary::of(comparison);
-    if summary.fresh {
-        Memory::new(project, tip, locks).remember(&summary);
-    }
+/// Caches the answer that the mirror at `tip` is fresh for these locks, after an update. If this fails, the next check
+/// merely takes longer.
+pub(super) fn remember(project: &Project, tip: ObjectId, locks: &[LockFile]) {
+    let _ = compare_with(project, None, Some(tip), locks, false);
 }
 
 impl Summary {
@@ -124,11 +135,20 @@ impl Summary {
         Self {
             fresh: comparison.is_fresh(),
             present: comparison.present,
-            extra: comparison.extra.len() + comparison.git_extra.len(),
+            extra: 0,
             git: comparison.git.iter().map(|pin| (pin.url.address(), pin.revision)).collect::<BTreeSet<_>>().len(),
             unmirrored: comparison.unmirrored.len(),
             ignored: comparison.ignored.len(),
             index_behind: 0,
+        }
+    }
+
+    /// Counts what a fresh mirror has beyond the locks, by its folders: the manifest would have to be read completely.
+    /// Folders that cannot be read are reported by `verify`.
+    fn count_extra(&mut self, snapshot: &Snapshot, wanted: &Wanted, excerpt: &Manifest) {
+        if self.fresh {
+            let releases = snapshot.count_releases().unwrap_or_default().saturating_sub(self.present);
+            self.extra = releases + Extra::revisions(wanted, excerpt).len();
         }
     }
 }

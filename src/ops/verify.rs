@@ -70,7 +70,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     progress.report(Event::Planned { items });
     let wanted = match project.locks() {
         Ok(locks) => project.wanted(&locks)?,
-        Err(OpError::NoLock { .. }) if project.config.locks.is_none() => Wanted::default(),
+        Err(OpError::NoLock { .. }) if project.config.locks.is_none() => Arc::default(),
         Err(error) => return Err(error),
     };
     let repositories = HexRepositories::new(project, progress.as_ref())?;

@@ -40,8 +40,6 @@ pub struct Comparison {
     pub changed: Vec<Change>,
     /// The missing registry entries of pinned packages.
     pub entries: Vec<EntryId>,
-    /// The releases in the mirror that no lock pins.
-    pub extra: Vec<ReleaseId>,
     /// The pinned git revisions that the mirror has as the locks require.
     pub git: Vec<GitPin>,
     /// The pinned git revisions whose repository is not in the mirror.
@@ -49,16 +47,41 @@ pub struct Comparison {
     /// The pinned git revisions whose repository is in the mirror, but without this revision, with too small a depth, or
     /// without a required ref or submodule.
     pub git_changed: Vec<GitChange>,
-    /// The revisions in the mirror that no lock pins, neither directly nor as a submodule of a pinned revision.
-    pub git_extra: Vec<(GitAddress, Revision)>,
     /// The git dependencies that cannot be mirrored.
     pub unmirrored: Vec<Unmirrored>,
     /// The dependencies of unknown kinds.
     pub ignored: Vec<UnsupportedEntry>,
 }
 
+/// What a mirror contains beyond what locks pin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// The releases that no lock pins.
+    pub releases: Vec<ReleaseId>,
+    /// The revisions that no lock pins, neither directly nor as a submodule of a pinned revision.
+    pub revisions: Vec<(GitAddress, Revision)>,
+}
+
+impl Extra {
+    /// Compares a whole manifest with the pins.
+    pub fn new(wanted: &Wanted, manifest: &Manifest) -> Self {
+        let releases = manifest.releases.keys().filter(|id| !wanted.releases.contains_key(id)).cloned().collect();
+        Self { releases, revisions: Self::revisions(wanted, manifest) }
+    }
+
+    /// Returns the revisions of a manifest that no lock pins. The manifest must have all git repositories.
+    pub fn revisions(wanted: &Wanted, manifest: &Manifest) -> Vec<(GitAddress, Revision)> {
+        let pinned = wanted.git.iter().map(|pin| (pin.url.address().clone(), pin.revision));
+        let needed = with_submodules(pinned, manifest);
+        let stored =
+            manifest.git.iter().flat_map(|(address, stored)| stored.revisions.keys().map(|r| (address.clone(), *r)));
+        stored.filter(|place| !needed.contains(place)).collect()
+    }
+}
+
 impl Comparison {
-    /// Compares the pins with a manifest. For a mirror that does not exist yet, pass an empty manifest.
+    /// Compares the pins with a manifest, of which the lines about the pinned packages and git repositories suffice. For
+    /// a mirror that does not exist yet, pass an empty manifest.
     pub fn new(wanted: &Wanted, manifest: &Manifest) -> Self {
         let (ignored, unmirrored) = (wanted.ignored.clone(), wanted.unmirrored.clone());
         let mut comparison = Self { ignored, unmirrored, ..Self::default() };
@@ -71,7 +94,6 @@ impl Comparison {
             }
         }
         comparison.entries = entries.into_iter().collect();
-        comparison.extra = manifest.releases.keys().filter(|id| !wanted.releases.contains_key(id)).cloned().collect();
         comparison.add_git(wanted, manifest);
         comparison
     }
@@ -92,11 +114,6 @@ impl Comparison {
                 }
             }
         }
-        let pinned = wanted.git.iter().map(|pin| (pin.url.address().clone(), pin.revision));
-        let needed = with_submodules(pinned, manifest);
-        let stored =
-            manifest.git.iter().flat_map(|(address, stored)| stored.revisions.keys().map(|r| (address.clone(), *r)));
-        self.git_extra = stored.filter(|place| !needed.contains(place)).collect();
     }
 
     fn add(&mut self, pin: &Pin, manifest: &Manifest) {
@@ -220,7 +237,8 @@ mod tests {
         assert_eq!(names(comparison.changed.iter().map(|change| &change.pin).collect()), ["b 2.0.0", "c 1.0.0"]);
         assert_eq!(comparison.changed[0].conflict, None);
         assert_eq!(comparison.changed[1].conflict.unwrap().to_string(), "f".repeat(64));
-        assert_eq!(comparison.extra.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a 0.9.0", "b 1.0.0"]);
+        let extra = Extra::new(&wanted, &manifest).releases;
+        assert_eq!(extra.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a 0.9.0", "b 1.0.0"]);
         assert_eq!(comparison.entries.iter().map(ToString::to_string).collect::<Vec<_>>(), ["d"]);
         assert!(!comparison.is_fresh());
         assert_eq!(names(comparison.to_fetch().collect()), ["d 1.0.0", "b 2.0.0", "c 1.0.0"]);
@@ -234,8 +252,8 @@ mod tests {
             let lock = format!(r#"%{{"a": {{:git, "https://h/a", "{one}", [{options}]}}}}"#);
             wanted.add(&Lock::parse("mix.lock", lock).unwrap()).unwrap();
             let lines = lines.replace("ONE", &one).replace("TWO", &two);
-            let comparison = Comparison::new(&wanted, &sorted(lines).parse().unwrap());
-            (comparison.is_fresh(), comparison.git_extra.len())
+            let manifest = sorted(lines).parse().unwrap();
+            (Comparison::new(&wanted, &manifest).is_fresh(), Extra::new(&wanted, &manifest).revisions.len())
         };
         assert_eq!(fresh("", ""), (false, 0));
         assert_eq!(fresh("", "git h/a TWO full HEAD\n"), (false, 1));

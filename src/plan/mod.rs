@@ -31,7 +31,7 @@ mod pruning;
 mod signer;
 mod wanted;
 
-pub use comparison::{Change, Comparison, GitChange};
+pub use comparison::{Change, Comparison, Extra, GitChange};
 pub use divergence::{CommitGraph, Divergence, SupersededMerge, SyncPlan, covers};
 pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use git_plan::{FetchedRevisions, GitPlan};

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::lock::{GitSource, HexSource, Located, Lock, LockError, LockKind, Source};
 use crate::model::{
-    GitAddressError, GitName, GitNameError, GitUrl, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName, Revision,
-    redacted_address,
+    EntryId, GitAddressError, GitName, GitNameError, GitUrl, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName,
+    Revision, redacted_address,
 };
 
 /// A release that a lock pins.
@@ -109,6 +109,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Returns the packages of the releases.
+    pub fn packages(&self) -> BTreeSet<EntryId> {
+        self.releases.keys().map(ReleaseId::entry).collect()
+    }
+
     /// Adds the pins of a lock.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ impl Snapshot {
     /// # Errors
     /// Fails if the file is damaged.
     pub fn index_file(&self, repository: &RepositoryName, file: &IndexFile) -> Result<Option<Vec<u8>>> {
-        self.blob(&layout::index_path(repository, file))
+        self.blob(&self.layout().index_path(repository, file))
     }
 
     /// Returns the blob id of a file of a repository's pinned index, or `None` if there is none.
@@ -21,7 +21,7 @@ impl Snapshot {
     /// # Errors
     /// Fails if a tree is damaged.
     pub fn index_file_id(&self, repository: &RepositoryName, file: &IndexFile) -> Result<Option<ObjectId>> {
-        let found = self.lookup(&layout::index_path(repository, file))?;
+        let found = self.lookup(&self.layout().index_path(repository, file))?;
         Ok(found.filter(|(_, mode)| mode.is_blob()).map(|(blob, _)| blob))
     }
 

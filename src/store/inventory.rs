@@ -1,7 +1,6 @@
 //! Compares a manifest with its tree: every line must have its paths, and every path must belong to a line.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use gix::ObjectId;
 
@@ -36,11 +35,11 @@ pub(super) fn compare(
     }
     for repository in manifest.index_signers.keys() {
         for file in [IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions] {
-            comparison.file(layout::index_path(repository, &file));
+            comparison.file(layout.index_path(repository, &file));
         }
     }
     for id in manifest.index.keys() {
-        comparison.file(layout::index_path(&id.repository, &IndexFile::Package(id.package.clone())));
+        comparison.file(layout.index_path(&id.repository, &IndexFile::Package(id.package.clone())));
         if !manifest.index_signers.contains_key(&id.repository) {
             let problem = format!("it lists {id} in a pinned index without a signer");
             comparison.damages.push(damage(layout::MANIFEST.to_owned(), &problem));
@@ -165,7 +164,7 @@ impl Snapshot {
     /// Combines some parts of the manifest.
     fn some_parts(&self, parts: &BTreeSet<ManifestPart>) -> Result<Manifest> {
         let parts = parts.iter().map(|part| self.part(*part)).collect::<Result<Vec<_>>>()?;
-        Ok(Manifest::combined(parts.iter().map(Arc::as_ref)))
+        Ok(Manifest::combined(parts))
     }
 
     /// Returns the parts of the manifest that differ from a base's, or that describe something that differs.
@@ -175,6 +174,8 @@ impl Snapshot {
         let gone = before.keys().filter(|path| !now.contains_key(*path));
         let mut changed: BTreeSet<_> =
             differing.map(|(path, _)| path).chain(gone).filter_map(|path| part_of(path)).collect();
+        // A package may only be in an index that has a signer.
+        changed.insert(ManifestPart::Index);
         // A signer may only be recorded for a repository of which there is an entry.
         if self.repositories_with_entries()? != base.repositories_with_entries()? {
             changed.insert(ManifestPart::Signers);
@@ -193,7 +194,7 @@ impl Snapshot {
                     found.insert(path, id);
                 } else if mode.is_tree()
                     && (path.starts_with("hex") || path == layout::MANIFEST)
-                    && path.matches('/').count() < 3
+                    && path.matches('/').count() < 4
                 {
                     folders.push((path, id));
                 }
@@ -240,7 +241,7 @@ mod tests {
             "hex/hexpm/index/public_key",
             "hex/hexpm/index/names",
             "hex/hexpm/index/versions",
-            "hex/hexpm/index/packages/alpha",
+            "hex/hexpm/index/packages/8e/alpha",
         ] {
             listing.insert(path.into(), Node::File(None));
         }
@@ -292,7 +293,8 @@ mod tests {
             "hex/hexpm/registry/f4/beta",
             "hex/hexpm/registry/alpha",
             "hex/hexpm/registry/f4/alpha",
-            "hex/hexpm/index/packages/beta",
+            "hex/hexpm/index/packages/f4/beta",
+            "hex/hexpm/index/packages/alpha",
             "hex/hexpm/index/private_key",
             "manifest/f4",
             "manifest/x",

@@ -7,7 +7,8 @@
 //! hex/<repository>/packages/<shard>/<name>/    contents/…  metadata.config  recipe      (or: tarball)
 //!                   … /<name>@<version>/       the same, for releases below the highest
 //! hex/<repository>/registry/<shard>/<name>     the signed message, as upstream gave it before gzip
-//! hex/<repository>/index/                      the pinned index: public_key, names, versions, packages/<name>
+//! hex/<repository>/index/                      the pinned index: public_key, names, versions
+//! hex/<repository>/index/packages/<shard>/<name>   its entries
 //! git/<host>/<path>.git/                       a bare repository: HEAD, packed-refs, info/refs, objects/info/packs,
 //!                                              objects/pack/*, and shallow where an ancestry is not full
 //! ```
@@ -89,6 +90,15 @@ impl Layout {
         format!("hex/{}/registry/{}{}", id.repository, self.shard(&id.package), id.package)
     }
 
+    /// Returns the path of a file of a repository's pinned index.
+    pub fn index_path(self, repository: &RepositoryName, file: &IndexFile) -> String {
+        let folder = index_folder(repository);
+        match file {
+            IndexFile::Package(name) => format!("{folder}/packages/{}{name}", self.shard(name)),
+            file => format!("{folder}/{file}"),
+        }
+    }
+
     fn shard(self, package: &PackageName) -> String {
         match self {
             Self::Flat => String::new(),
@@ -117,9 +127,9 @@ pub fn index_folder(repository: &RepositoryName) -> String {
     format!("hex/{repository}/index")
 }
 
-/// Returns the path of a file of a repository's pinned index.
+/// Returns the path of a file of a repository's pinned index in the current layout.
 pub fn index_path(repository: &RepositoryName, file: &IndexFile) -> String {
-    format!("{}/{file}", index_folder(repository))
+    Layout::Sharded.index_path(repository, file)
 }
 
 #[cfg(test)]
@@ -137,5 +147,47 @@ mod tests {
         assert_eq!(entry_path(&id.entry()), "hex/hexpm:acme/registry/8e/alpha");
         assert_eq!(Layout::of_format(2).entry_path(&id.entry()), "hex/hexpm:acme/registry/alpha");
         assert_eq!(Layout::of_format(FORMAT), Layout::Sharded);
+    }
+
+    /// The most entries that forges recommend in a folder.
+    const MAX_ENTRIES: usize = 3000;
+
+    fn paths(package: &PackageName) -> [String; 4] {
+        let (repository, package) = (RepositoryName::hexpm(), package.clone());
+        let id = ReleaseId { repository, package, version: "1.0.0".parse().unwrap() };
+        let file = IndexFile::Package(id.package.clone());
+        let part = part_path(ManifestPart::of(&id.package));
+        [release_path(&Manifest::default(), &id), entry_path(&id.entry()), index_path(&id.repository, &file), part]
+    }
+
+    #[test]
+    fn no_folder_becomes_too_large() {
+        let mut entries = std::collections::HashMap::<String, std::collections::HashSet<String>>::new();
+        for number in 0..20_000 {
+            for path in paths(&format!("phoenix_live_{number}").parse().unwrap()) {
+                for (at, _) in path.match_indices('/') {
+                    let (folder, below) = (&path[..at], &path[at + 1..]);
+                    let entry = below.split('/').next().unwrap_or_default();
+                    entries.entry(folder.to_owned()).or_default().insert(entry.to_owned());
+                }
+            }
+        }
+        let largest = entries.values().map(std::collections::HashSet::len).max();
+        assert!(largest.is_some_and(|largest| largest <= MAX_ENTRIES), "{largest:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn paths_are_valid_stable_and_name_their_package(name in "[a-zA-Z0-9_][a-zA-Z0-9_-]{0,119}") {
+            let package: PackageName = name.parse().unwrap();
+            let [release, entry, index, part] = paths(&package);
+            let shard = part.strip_prefix("manifest/").unwrap();
+            assert_eq!(release, format!("hex/hexpm/packages/{shard}/{name}@1.0.0"));
+            assert_eq!(entry, format!("hex/hexpm/registry/{shard}/{name}"));
+            assert_eq!(index, format!("hex/hexpm/index/packages/{shard}/{name}"));
+            for component in [&release, &entry, &index, &part].iter().flat_map(|path| path.split('/')) {
+                assert!(gix::validate::path::component(component.into(), None, Default::default()).is_ok(), "{component}");
+            }
+        }
     }
 }

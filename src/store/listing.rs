@@ -71,9 +71,11 @@ impl<'a> Inventory<'a> {
 pub(super) fn part_of(path: &str) -> Option<ManifestPart> {
     match path.split('/').collect::<Vec<_>>()[..] {
         ["git"] => Some(ManifestPart::Git),
-        ["hex", _, "index"] => Some(ManifestPart::Index),
+        ["hex", _, "index", file] if file != "packages" => Some(ManifestPart::Index),
         [layout::MANIFEST, part] => part.parse().ok(),
-        ["hex", _, "packages" | "registry", shard] => shard.parse().ok().map(ManifestPart::Packages),
+        ["hex", _, "packages" | "registry", shard] | ["hex", _, "index", "packages", shard] => {
+            shard.parse().ok().map(ManifestPart::Packages)
+        }
         _ => None,
     }
 }

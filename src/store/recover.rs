@@ -1,6 +1,5 @@
 //! Reads what is still readable of a damaged snapshot.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use gix::ObjectId;
 
 use super::inventory::holds_git;
 use super::layout::Layout;
+use super::snapshot::ReadManifest;
 use super::{Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, Storage, StoredGit};
 
@@ -55,7 +55,7 @@ impl Snapshot {
     /// Returns the same snapshot with another manifest.
     #[must_use]
     pub fn with_manifest(&self, manifest: Manifest) -> Self {
-        Self { manifest: OnceCell::from(Arc::new(manifest)), ..self.clone() }
+        Self { read: Arc::new(ReadManifest::of(manifest)), ..self.clone() }
     }
 
     /// Returns the folders of releases with their paths, and the registry entries, as far as the tree can be read.

@@ -1,9 +1,8 @@
 //! The content of one commit of the mirror branch.
 
-use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
@@ -34,9 +33,21 @@ pub struct Snapshot {
     pub(super) commit: ObjectId,
     pub(super) tree: ObjectId,
     pub(super) format: u32,
-    pub(super) manifest: OnceCell<Arc<Manifest>>,
-    /// The parts of the manifest that were read so far, unless all of it was.
-    pub(super) parts: RefCell<HashMap<ManifestPart, Arc<Manifest>>>,
+    pub(super) read: Arc<ReadManifest>,
+}
+
+/// What was read of a manifest so far. Clones of a snapshot share it.
+#[derive(Debug, Default)]
+pub(super) struct ReadManifest {
+    whole: OnceLock<Arc<Manifest>>,
+    /// Some parts, unless all of it was read.
+    parts: Mutex<HashMap<ManifestPart, Arc<Manifest>>>,
+}
+
+impl ReadManifest {
+    pub fn of(whole: Manifest) -> Self {
+        Self { whole: Arc::new(whole).into(), ..Self::default() }
+    }
 }
 
 /// The result of [`Snapshot::check_trees`].
@@ -101,8 +112,7 @@ impl Snapshot {
         let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
         let mut repository = repository.clone();
         repository.git.object_cache_size_if_unset(CACHE);
-        let (manifest, parts) = (OnceCell::new(), RefCell::default());
-        Ok(Self { repository, commit, tree, format: layout::FORMAT, manifest, parts })
+        Ok(Self { repository, commit, tree, format: layout::FORMAT, read: Arc::default() })
     }
 
     /// Returns whether the objects of the manifest exist. They may be missing from a partial clone.
@@ -147,20 +157,19 @@ impl Snapshot {
     /// # Errors
     /// Fails if the manifest is missing or damaged.
     pub fn manifest(&self) -> Result<&Manifest> {
-        if let Some(manifest) = self.manifest.get() {
+        if let Some(manifest) = self.read.whole.get() {
             return Ok(manifest);
         }
         let manifest = match self.layout() {
             Layout::Flat => Arc::new(self.flat_manifest()?),
             Layout::Sharded => {
-                let known = self.part_ids()?.into_keys().chain([ManifestPart::Git]).collect::<BTreeSet<_>>();
-                let parts = known.into_iter().map(|part| self.part(part));
+                let parts = self.known_parts()?.into_iter().map(|part| self.part(part));
                 let parts = parts.collect::<Result<Vec<_>>>()?;
-                Arc::new(Manifest::combined(parts.iter().map(Arc::as_ref)))
+                self.read.parts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                Arc::new(Manifest::combined(parts))
             }
         };
-        self.parts.take();
-        Ok(self.manifest.get_or_init(|| manifest))
+        Ok(self.read.whole.get_or_init(|| manifest))
     }
 
     fn flat_manifest(&self) -> Result<Manifest> {
@@ -168,6 +177,30 @@ impl Snapshot {
         let bytes = bytes.ok_or_else(|| StoreError::damaged(layout::MANIFEST)("it is missing"))?;
         let text = std::str::from_utf8(&bytes).map_err(StoreError::damaged(layout::MANIFEST))?;
         text.parse().map_err(StoreError::damaged(layout::MANIFEST))
+    }
+
+    /// Takes over the parts of another snapshot's manifest that were read and are the same in this one.
+    pub fn reuse(&self, other: &Self) {
+        let [Ok(own), Ok(others)] = [self, other].map(Self::part_ids) else { return };
+        let read = other.read.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let same = read.into_iter().filter(|(part, _)| own.contains_key(part) && own.get(part) == others.get(part));
+        self.read.parts.lock().unwrap_or_else(PoisonError::into_inner).extend(same);
+    }
+
+    /// Returns whether the whole manifest was read.
+    pub(super) fn is_read(&self) -> bool {
+        self.read.whole.get().is_some()
+    }
+
+    /// Returns the parts of the manifest that exist, and the one that must. A manifest that is not divided has all.
+    pub(super) fn known_parts(&self) -> Result<BTreeSet<ManifestPart>> {
+        if self.layout() == Layout::Flat {
+            self.manifest()?;
+        }
+        Ok(match self.is_read() {
+            true => BTreeSet::from([ManifestPart::Git]),
+            false => self.part_ids()?.into_keys().chain([ManifestPart::Git]).collect(),
+        })
     }
 
     /// Returns what the manifest says about a package. It may say something about other packages too.
@@ -178,6 +211,20 @@ impl Snapshot {
         self.part(ManifestPart::of(package))
     }
 
+    /// Returns what the manifest says about some packages, and about all git repositories and signers. Reads only the
+    /// parts with these lines.
+    ///
+    /// # Errors
+    /// Fails if the manifest is missing or damaged.
+    pub fn excerpt<'p>(&self, packages: impl IntoIterator<Item = &'p EntryId>) -> Result<Manifest> {
+        let (git, signers) = (self.part(ManifestPart::Git)?, self.part(ManifestPart::Signers)?);
+        let mut excerpt = Manifest { git: git.git.clone(), signers: signers.signers.clone(), ..Manifest::default() };
+        for id in packages {
+            self.manifest_of(&id.package)?.copy_package(id, &mut excerpt);
+        }
+        Ok(excerpt)
+    }
+
     /// Returns a part of the manifest, or all of it if it is not divided or already known.
     ///
     /// # Errors
@@ -186,10 +233,11 @@ impl Snapshot {
         if self.layout() == Layout::Flat {
             self.manifest()?;
         }
-        if let Some(manifest) = self.manifest.get() {
+        if let Some(manifest) = self.read.whole.get() {
             return Ok(Arc::clone(manifest));
         }
-        if let Some(known) = self.parts.borrow().get(&part) {
+        let parts = || self.read.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = parts().get(&part) {
             return Ok(Arc::clone(known));
         }
         let path = layout::part_path(part);
@@ -202,7 +250,7 @@ impl Snapshot {
             None => Manifest::default(),
         };
         let read = Arc::new(read);
-        self.parts.borrow_mut().insert(part, Arc::clone(&read));
+        parts().insert(part, Arc::clone(&read));
         Ok(read)
     }
 
@@ -228,6 +276,37 @@ impl Snapshot {
             }
         }
         Ok(found)
+    }
+
+    /// Returns the number of stored releases, which is the number of their folders. This is much faster than reading the
+    /// whole manifest.
+    ///
+    /// # Errors
+    /// Fails if the tree cannot be read.
+    pub fn count_releases(&self) -> Result<usize> {
+        let folders_in = |path: &str, tree| -> Result<Vec<(String, ObjectId)>> {
+            let entries = self.repository.folder_entries(path, tree)?.into_iter();
+            Ok(entries.filter(|(_, (mode, _))| mode.is_tree()).map(|(name, (_, id))| (name, id)).collect())
+        };
+        let Some((hex, _)) = self.lookup("hex")?.filter(|(_, mode)| mode.is_tree()) else { return Ok(0) };
+        let mut releases = 0;
+        for (name, _) in folders_in("hex", hex)? {
+            let path = format!("hex/{name}/packages");
+            let Some((packages, _)) = self.lookup(&path)?.filter(|(_, mode)| mode.is_tree()) else { continue };
+            let folders = folders_in(&path, packages)?;
+            releases += match self.layout() {
+                Layout::Flat => folders.len(),
+                Layout::Sharded => {
+                    let count = |(shard, tree): &(String, ObjectId)| {
+                        let path = format!("{path}/{shard}");
+                        let tree = self.repository.git.find_tree(*tree).map_err(StoreError::damaged(path))?;
+                        Ok::<_, StoreError>(tree.iter().filter_map(Result::ok).filter(|e| e.mode().is_tree()).count())
+                    };
+                    folders.iter().map(count).sum::<Result<usize>>()?
+                }
+            };
+        }
+        Ok(releases)
     }
 
     /// Returns the signed message of a registry entry, verified against the manifest, or `None` if the entry is not

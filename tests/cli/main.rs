@@ -8,6 +8,7 @@ mod completions;
 mod credentials;
 mod env;
 mod files;
+mod growth;
 mod index;
 mod init;
 mod json;

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use git_hexmirror::model::ManifestPart;
+
 use crate::support::stage::PINNED;
 use crate::team::{Team, registry};
 
@@ -28,7 +30,8 @@ fn behind(team: &Team, folder: &Path) -> u64 {
 }
 
 fn entry(team: &Team, folder: &Path, package: &str) -> String {
-    team.ask(folder, &["rev-parse", &format!("hexmirror:hex/hexpm/index/packages/{package}")])
+    let shard = ManifestPart::of(&package.parse().unwrap());
+    team.ask(folder, &["rev-parse", &format!("hexmirror:hex/hexpm/index/packages/{shard}/{package}")])
 }
 
 #[test]

@@ -79,10 +79,10 @@ pub(in crate::ops) fn build(
             build.unverified.insert(id.clone());
         }
         build.put(transaction, &id.repository, &IndexFile::Package(id.package.clone()), signed)?;
-        transaction.record_index_source(id.clone(), plan.build[id]);
+        transaction.record_index_source(id.clone(), plan.build[id])?;
     }
     for id in &plan.remove {
-        transaction.remove_from_index(id);
+        transaction.remove_from_index(id)?;
         lists.entry(id.repository.clone()).or_default().remove(&id.package);
     }
     for (repository, lists) in lists.iter().filter(|(name, _)| !plan.dropped.contains(*name)) {
@@ -98,8 +98,8 @@ pub(in crate::ops) fn build(
         build.put(transaction, repository, &IndexFile::PublicKey, is_new.then_some(pem))?;
         transaction.record_index_signer(repository.clone(), public_key.fingerprint());
     }
-    plan.dropped.iter().for_each(|repository| transaction.remove_index(repository));
-    for id in transaction.manifest().index.keys() {
+    plan.dropped.iter().try_for_each(|repository| transaction.remove_index(repository))?;
+    for id in transaction.manifest()?.index.keys() {
         *build.repositories.entry(id.repository.clone()).or_default() += 1;
     }
     Ok(build)

@@ -1,7 +1,7 @@
 //! Verifies the pinned index.
 
 use crate::hex::registry::{Names, Package, PublicKey, Signed, Versions, contains_private_key};
-use crate::model::{EntryId, IndexFile, RepositoryName};
+use crate::model::{EntryId, IndexFile, ManifestPart, RepositoryName};
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{IndexLists, IndexPlan};
 use crate::progress::Progress;
@@ -14,7 +14,7 @@ use super::building::{Reader, mentioned};
 /// # Errors
 /// Fails if there is such a file.
 pub(in crate::ops) fn public_keys(snapshot: &Snapshot) -> Result<()> {
-    for repository in snapshot.manifest()?.index_signers.keys() {
+    for repository in snapshot.part(ManifestPart::Index)?.index_signers.keys() {
         let file = IndexFile::PublicKey;
         if snapshot.index_file(repository, &file)?.is_some_and(|text| contains_private_key(&text)) {
             return Err(OpError::PrivateKeyInMirror { path: layout::index_path(repository, &file) });
@@ -36,7 +36,7 @@ pub(in crate::ops) fn verified_file(
     let damaged = |problem: &str| StoreError::damaged(layout::index_path(repository, file))(problem);
     let pem = snapshot.index_file(repository, &IndexFile::PublicKey)?.unwrap_or_default();
     let key = PublicKey::from_pem(&String::from_utf8_lossy(&pem)).ok();
-    let signer = snapshot.manifest()?.index_signers.get(repository).copied();
+    let signer = snapshot.part(ManifestPart::Index)?.index_signers.get(repository).copied();
     let Some(key) = key.filter(|key| Some(key.fingerprint()) == signer) else {
         return Err(damaged("the public key is not the one that the manifest records"));
     };

@@ -2,6 +2,7 @@
 
 use super::building::{self, mentioned};
 use super::{check, key};
+use crate::model::ManifestPart;
 use crate::model::count;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::IndexPlan;
@@ -20,11 +21,10 @@ pub(in crate::ops) enum RefreshCommit {
 /// Returns the number of packages whose entries in the pinned index do not match the stored releases. Zero if the mirror
 /// has no index.
 pub(in crate::ops) fn behind(snapshot: &Snapshot) -> Result<usize> {
-    let manifest = snapshot.manifest()?;
-    if manifest.index_signers.is_empty() {
+    if snapshot.part(ManifestPart::Index)?.index_signers.is_empty() {
         return Ok(0);
     }
-    Ok(IndexPlan::new(manifest, &mentioned(snapshot)?, None).packages())
+    Ok(IndexPlan::new(snapshot.manifest()?, &mentioned(snapshot)?, None).packages())
 }
 
 /// Brings the pinned index at the branch's tip up to date, if the mirror has one and its key is here. Otherwise, or if

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Project;
 use super::globs::{are_literal, glob_set, walk};
@@ -211,9 +212,11 @@ impl Project {
     ///
     /// # Errors
     /// Fails if a lock is invalid, or if two locks disagree.
-    pub fn wanted(&self, locks: &[LockFile]) -> Result<Wanted> {
-        let wanted = read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules);
-        Ok(if self.config.shallow { wanted } else { wanted.with_full_ancestries() })
+    pub fn wanted(&self, locks: &[LockFile]) -> Result<Arc<Wanted>> {
+        self.memory.wanted(locks, || {
+            let wanted = read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules);
+            Ok(if self.config.shallow { wanted } else { wanted.with_full_ancestries() })
+        })
     }
 }
 

@@ -7,6 +7,7 @@ pub(in crate::ops) mod hex_repositories;
 mod known_trees;
 pub(in crate::ops) mod lock_file;
 mod locks;
+mod memory;
 pub(in crate::ops) mod needed;
 pub(in crate::ops) mod regular_file;
 pub(in crate::ops) mod remote_files;
@@ -28,6 +29,7 @@ pub use environment::Environment;
 use hex_client::known_to_hex;
 use known_trees::KnownTrees;
 pub use lock_file::{LockFile, LockText, locks_in, read_bounded, read_file, read_locks};
+use memory::Memory;
 use trust_hashes::allowed;
 use worktree::{MAX_KEY, MAX_SETTINGS, read_tracked};
 
@@ -48,6 +50,7 @@ pub struct Project {
     pub environment: Environment,
     directory: PathBuf,
     known_trees: Arc<Mutex<KnownTrees>>,
+    memory: Memory,
 }
 
 impl Project {
@@ -97,12 +100,13 @@ impl Project {
             environment,
             directory: directory.to_owned(),
             known_trees: Arc::default(),
+            memory: Memory::default(),
         })
     }
 
     /// Opens the project's repository again, to read its current state.
     pub(in crate::ops) fn reopened(&self) -> Result<Self> {
-        Ok(Self { repository: self.repository.reopened()?, ..self.clone() })
+        Ok(Self { repository: self.repository.reopened()?, memory: Memory::default(), ..self.clone() })
     }
 
     /// Returns the current directory.
@@ -147,7 +151,8 @@ impl Project {
     /// # Errors
     /// Fails if the branch is not a mirror or is damaged.
     pub fn snapshot(&self) -> Result<Option<Snapshot>> {
-        Ok(self.repository.snapshot(&self.branch)?)
+        let tip = self.repository.tip(&self.branch)?;
+        tip.map(|tip| self.snapshot_of(None, tip)).transpose()
     }
 
     /// Returns the mirror for reading. In a fresh clone without a local mirror branch, this is the remote's. Writes
@@ -166,7 +171,7 @@ impl Project {
             Some(remote) => &self.repository.tracking_branch(remote, &self.branch)?,
             None => &self.branch,
         };
-        Ok(Snapshot::at(&self.repository, branch, tip)?)
+        self.memory.snapshot(tip, || Ok(Snapshot::at(&self.repository, branch, tip)?))
     }
 
     /// Returns what happens before a push according to the user's own settings, if they say so.

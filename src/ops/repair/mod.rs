@@ -145,7 +145,7 @@ fn rebuild(
     }
     let here = "the Hex cache or upstream";
     for item in lacking {
-        let manifest = transaction.manifest();
+        let manifest = transaction.manifest()?;
         let fetched = match &item {
             StoredItem::Release(id) => manifest.releases.contains_key(id),
             StoredItem::Entry(id) => manifest.entries.contains_key(id),
@@ -164,8 +164,8 @@ fn rebuild(
     // Only entries that their repositories signed were collected. If the manifest was lost, it has no record of
     // signers.
     let repositories = HexRepositories::new(project, &Silent)?;
-    let manifest = transaction.manifest().clone();
-    Signers::new(&repositories, Some(&manifest), None, [])?.record(&mut transaction);
+    let manifest = transaction.manifest()?.clone();
+    Signers::new(&repositories, Some(&manifest), None, [])?.record(&mut transaction)?;
     let tip = sources.of_tip();
     let parents = tip.or(sources.snapshots.first()).map(Snapshot::commit).into_iter().collect();
     let tip = tip.map(|tip| (tip.commit(), tip.tree()));
@@ -207,7 +207,7 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, transaction: &mut T
     if let Some(tip) = sources.of_tip() {
         keep_index(tip, transaction)?;
     }
-    sources.manifest.absent.iter().for_each(|id| transaction.record_absent(id.clone()));
+    sources.manifest.absent.iter().try_for_each(|id| transaction.record_absent(id.clone()))?;
     Ok(())
 }
 

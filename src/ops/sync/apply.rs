@@ -51,7 +51,7 @@ pub(super) fn apply(
         transaction.replace(replaced);
     }
     apply_steps(plan, theirs, &mut transaction)?;
-    for repository in better_indexes([ours.manifest()?, theirs.manifest()?], transaction.manifest()) {
+    for repository in better_indexes([ours.manifest()?, theirs.manifest()?], transaction.manifest()?) {
         transaction.copy_index(theirs, &repository)?;
     }
     let mut message = message(&commit.title, plan);
@@ -65,7 +65,7 @@ fn apply_steps(plan: &MergePlan, theirs: &Snapshot, transaction: &mut Transactio
     for (id, step) in &plan.releases {
         match step {
             ReleaseStep::Copy => transaction.copy_release(theirs, id)?,
-            ReleaseStep::Remove => transaction.remove_release(id),
+            ReleaseStep::Remove => transaction.remove_release(id)?,
         }
     }
     for (id, step) in &plan.entries {
@@ -75,10 +75,10 @@ fn apply_steps(plan: &MergePlan, theirs: &Snapshot, transaction: &mut Transactio
                     transaction.put_entry(id.clone(), &signed)?;
                 }
             }
-            EntryStep::Remove => transaction.remove_entry(id),
+            EntryStep::Remove => transaction.remove_entry(id)?,
             EntryStep::RecordAbsent => {
-                transaction.remove_entry(id);
-                transaction.record_absent(id.clone());
+                transaction.remove_entry(id)?;
+                transaction.record_absent(id.clone())?;
             }
         }
     }

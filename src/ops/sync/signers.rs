@@ -46,6 +46,27 @@ impl Signers {
         Self::of(repositories, names, record)
     }
 
+    /// Determines the signers of the repositories that have entries in the local mirror, and of `more`. Reads no lines
+    /// about packages.
+    ///
+    /// # Errors
+    /// Fails if a repository's key does not belong to the expected signer, or if the mirror cannot be read.
+    pub fn on<'m>(
+        repositories: &HexRepositories<'_>,
+        own: Option<&Snapshot>,
+        more: impl IntoIterator<Item = &'m RepositoryName>,
+    ) -> Result<Self> {
+        let with_entries = own.map(Snapshot::repositories_with_entries).transpose()?.unwrap_or_default();
+        let manifest = own.map(|own| own.part(ManifestPart::Signers)).transpose()?.unwrap_or_default();
+        let mut names = with_entries.clone();
+        names.extend(manifest.signers.keys().cloned());
+        names.extend(more.into_iter().cloned());
+        // A record without entries is not this program's.
+        let record =
+            |name: &RepositoryName| with_entries.get(name).and_then(|name| manifest.signers.get(name).copied());
+        Self::of(repositories, &names, record)
+    }
+
     /// Determines the signers of repositories. `record` returns the signer that the local mirror records.
     fn of<'m>(
         repositories: &HexRepositories<'_>,
@@ -167,22 +188,22 @@ impl Signers {
         Ok(unverified)
     }
 
-    /// Returns the repositories of a snapshot that have a known key but no recorded signer.
-    fn unrecorded<'s>(&'s self, manifest: &'s Manifest) -> impl Iterator<Item = &'s RepositoryName> {
-        let names: BTreeSet<_> = manifest.entries.keys().map(|id| &id.repository).collect();
-        names.into_iter().filter(|name| !manifest.signers.contains_key(*name) && self.has_key(name))
-    }
-
     /// Returns the entries of the local mirror that must be fetched again: all entries of a repository whose new signer
     /// the user allowed, and entries of a repository without a recorded signer that its signer did not sign.
     ///
     /// # Errors
     /// Fails if another signer signed an entry of a repository without a recorded signer, and the user allowed none.
     pub fn to_replace(&self, own: &Snapshot) -> Result<BTreeSet<EntryId>> {
+        let recorded = &own.part(ManifestPart::Signers)?.signers;
+        let with_entries = own.repositories_with_entries()?;
+        let unrecorded = with_entries.iter().filter(|name| !recorded.contains_key(*name) && self.has_key(name));
+        let unrecorded: BTreeSet<&RepositoryName> = unrecorded.collect();
+        if unrecorded.is_empty() && !with_entries.iter().any(|name| self.is_replaced(name)) {
+            return Ok(BTreeSet::new());
+        }
         let manifest = own.manifest()?;
         let replaced = manifest.entries.keys().filter(|id| self.is_replaced(&id.repository));
         let mut entries: BTreeSet<EntryId> = replaced.cloned().collect();
-        let unrecorded: BTreeSet<_> = self.unrecorded(manifest).collect();
         for id in manifest.entries.keys().filter(|id| unrecorded.contains(&id.repository)) {
             if let Some(signed) = own.entry(id)?
                 && self.verify_unless_replaced(id, &signed)?.is_none()
@@ -195,19 +216,21 @@ impl Signers {
 
     /// Records the signers of all repositories with entries in a transaction, and returns the newly recorded ones.
     /// Entries of repositories without a record in the base must be verified before this call ([`Self::to_replace`]).
-    pub fn record(&self, transaction: &mut Transaction<'_>) -> BTreeMap<RepositoryName, Fingerprint> {
-        let names: BTreeSet<_> = transaction.manifest().entries.keys().map(|id| id.repository.clone()).collect();
+    ///
+    /// # Errors
+    /// Fails if the base is damaged.
+    pub fn record(&self, transaction: &mut Transaction<'_>) -> Result<BTreeMap<RepositoryName, Fingerprint>> {
+        let names = transaction.repositories_with_entries()?;
         let mut recorded = BTreeMap::new();
         for name in names {
             let expected = self.expected(&name).map(|signer| signer.fingerprint);
-            if let Some(fingerprint) =
-                expected.filter(|expected| transaction.manifest().signers.get(&name) != Some(expected))
-            {
+            let recorded_before = transaction.excerpt([])?.signers.get(&name).copied();
+            if let Some(fingerprint) = expected.filter(|expected| recorded_before != Some(*expected)) {
                 transaction.record_signer(name.clone(), fingerprint);
                 recorded.insert(name, fingerprint);
             }
         }
-        recorded
+        Ok(recorded)
     }
 }
 

@@ -12,7 +12,7 @@ use super::message::message;
 use super::outcome::{Update, UpdateOptions};
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{EntryId, Fingerprint, Manifest, ReleaseId, RepositoryName, Storage};
+use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, ReleaseId, RepositoryName, Storage};
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::{LockFile, Project};
@@ -28,19 +28,15 @@ pub(super) struct Attempt<'a> {
     project: &'a Project,
     options: &'a UpdateOptions,
     locks: Vec<LockFile>,
-    wanted: Wanted,
+    wanted: Arc<Wanted>,
     base: Option<Snapshot>,
-    /// The manifest of the base, or an empty one.
-    manifest: Manifest,
 }
 
 impl<'a> Attempt<'a> {
     pub fn new(project: &'a Project, options: &'a UpdateOptions) -> Result<Self> {
         let locks = project.locks()?;
         let wanted = project.wanted(&locks)?;
-        let base = project.snapshot()?;
-        let manifest = base.as_ref().map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default();
-        Ok(Self { project, options, locks, wanted, base, manifest })
+        Ok(Self { project, options, locks, wanted, base: project.snapshot()? })
     }
 
     /// Fetches what the mirror lacks and publishes it. `before` is the status before the update.
@@ -68,33 +64,39 @@ impl<'a> Attempt<'a> {
         let mut fetched = fetching::fetch(plan, context, &mut transaction, progress)?;
         self.store_otherwise(&encoder, &mut transaction, &mut fetched)?;
         let signers = self.record_signers(&repositories, &mut transaction)?;
-        let update = self.outcome(before, fetched, signers);
+        let update = self.outcome(before, fetched, signers)?;
         let update = self.publish(transaction, update, progress.as_ref())?;
         self.remove_stored(&downloads, &update);
         Ok(update)
     }
 
     /// Returns what a transaction adds to the mirror, before it is published.
-    fn outcome(&self, before: Status, fetched: Fetched, signers: BTreeMap<RepositoryName, Fingerprint>) -> Update {
-        Update {
-            added: fetched.releases.iter().map(|stored| added(stored, &self.manifest)).collect(),
+    fn outcome(
+        &self,
+        before: Status,
+        fetched: Fetched,
+        signers: BTreeMap<RepositoryName, Fingerprint>,
+    ) -> Result<Update> {
+        let base = self.base.as_ref();
+        Ok(Update {
+            added: fetched.releases.iter().map(|stored| added(stored, base)).collect::<Result<_>>()?,
             added_git: fetched.git.iter().flat_map(added_git).collect(),
             repositories: fetched.git.len(),
             entries: fetched.entries,
             signers,
-            migrated: self.base.as_ref().is_some_and(Snapshot::is_of_older_format),
+            migrated: base.is_some_and(Snapshot::is_of_older_format),
             downloaded_bytes: fetched.downloaded_bytes,
             failed: fetched.failed,
             ..Update::unchanged(before)
-        }
+        })
     }
 
     /// Plans what to fetch. Returns also whether the update may continue if a fetch fails.
     fn plan(&self, repositories: &HexRepositories<'_>, progress: &dyn Progress) -> Result<(FetchPlan, bool)> {
-        let mut plan = self.fetch_plan();
+        let mut plan = self.fetch_plan()?;
         self.leave_unverifiable(&mut plan, repositories, progress)?;
         let of_plan = plan.entries.iter().map(|id| &id.repository);
-        let signers = Signers::new(repositories, Some(&self.manifest), None, of_plan)?;
+        let signers = Signers::on(repositories, self.base.as_ref(), of_plan)?;
         let to_replace = self.base.as_ref().map(|base| signers.to_replace(base)).transpose()?.unwrap_or_default();
         // A mix of entries of two signers in one repository would be unusable.
         let keep_going = self.options.keep_going && to_replace.is_empty();
@@ -102,21 +104,24 @@ impl<'a> Attempt<'a> {
         Ok((plan, keep_going))
     }
 
-    fn fetch_plan(&self) -> FetchPlan {
-        let manifest = &self.manifest;
-        let comparison = Comparison::new(&self.wanted, manifest);
+    fn fetch_plan(&self) -> Result<FetchPlan> {
+        let refresh = self.options.refresh;
+        let manifest = match &self.base {
+            Some(base) if refresh => base.manifest()?.clone(),
+            Some(base) => base.excerpt(&self.wanted.packages())?,
+            None => Manifest::default(),
+        };
+        let comparison = Comparison::new(&self.wanted, &manifest);
         let releases: Vec<_> = comparison.to_fetch().cloned().collect();
-        let git = GitPlan::new(&self.wanted.git, manifest);
+        let git = GitPlan::new(&self.wanted.git, &manifest);
         let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| pin.id.entry()).collect();
         entries.extend(comparison.entries);
-        if self.options.refresh {
-            entries.extend(manifest.entries.keys().cloned());
+        let mut absent = BTreeSet::new();
+        if refresh {
+            entries.extend(manifest.entries.into_keys());
+            absent = manifest.absent;
         }
-        let (mut known, mut absent) = (BTreeSet::from_iter(manifest.entries.keys().cloned()), manifest.absent.clone());
-        if !self.options.refresh {
-            known.append(&mut absent);
-        }
-        FetchPlan { releases, entries, known, git, absent, refresh: self.options.refresh, ..FetchPlan::default() }
+        Ok(FetchPlan { releases, entries, git, absent, refresh, ..FetchPlan::default() })
     }
 
     /// Removes the stored entries of repositories with an unknown key from a plan, unless a lock needs one of their
@@ -170,29 +175,29 @@ impl<'a> Attempt<'a> {
         repositories: &HexRepositories<'_>,
         transaction: &mut Transaction<'_>,
     ) -> Result<BTreeMap<RepositoryName, Fingerprint>> {
-        let names: BTreeSet<_> = transaction.manifest().entries.keys().map(|id| id.repository.clone()).collect();
-        Ok(Signers::new(repositories, Some(&self.manifest), None, &names)?.record(transaction))
+        let names = transaction.repositories_with_entries()?;
+        Signers::on(repositories, self.base.as_ref(), &names)?.record(transaction)
     }
 
     /// Publishes the transaction, unless the mirror would not be fresh although nothing failed. Brings the pinned index
     /// up to date.
-    fn publish(&self, transaction: Transaction<'_>, mut update: Update, progress: &dyn Progress) -> Result<Update> {
-        let after = Comparison::new(&self.wanted, transaction.manifest());
+    fn publish(&self, mut transaction: Transaction<'_>, mut update: Update, progress: &dyn Progress) -> Result<Update> {
+        let after = Comparison::new(&self.wanted, transaction.excerpt(&self.wanted.packages())?);
         if update.failed.is_none() && !after.is_fresh() {
             return Err(OpError::StillLacking { lacking: after.lacking() });
         }
-        let has_index = !transaction.manifest().index_signers.is_empty();
+        let has_index = !transaction.excerpt([])?.index_signers.is_empty();
         let published = transaction.publish(&message(&update, self.project, &self.locks)?)?;
         let refreshed = refresh(self.project, published.commit, RefreshCommit::Amended, progress);
         let commit = refreshed.map_or(published.commit, |refreshed| refreshed.commit);
         if !has_index || refreshed.is_some() {
-            status::remember(self.project, commit, &self.locks, &after);
+            status::remember(self.project, commit, &self.locks);
         }
         update.commit = Some(commit);
         update.stored_bytes = published.pack_bytes + refreshed.map_or(0, |refreshed| refreshed.pack_bytes);
         // That a new repository has a signer is only news in the commit message.
-        let had_entries = |name: &RepositoryName| self.manifest.entries.keys().any(|id| id.repository == *name);
-        update.signers.retain(|name, _| had_entries(name));
+        let before = self.base.as_ref().map(Snapshot::repositories_with_entries).transpose()?.unwrap_or_default();
+        update.signers.retain(|name, _| before.contains(name));
         Ok(update)
     }
 
@@ -225,7 +230,7 @@ fn needs_signers(project: &Project, own: Option<&Snapshot>) -> Result<bool> {
     let differs = |(name, recorded): (&RepositoryName, &Fingerprint)| {
         repositories.signer(name).is_some_and(|signer| signer != *recorded)
     };
-    Ok(own.manifest()?.signers.iter().any(differs))
+    Ok(own.part(ManifestPart::Signers)?.signers.iter().any(differs))
 }
 
 /// Returns the releases that are stored unpacked although the setting `opaque` matches their packages.
@@ -236,11 +241,12 @@ fn to_store_otherwise(project: &Project, base: Option<&Snapshot>) -> Result<Vec<
     Ok(unpacked.map(|(id, _)| id).filter(|id| opaque.contains(&id.entry())).cloned().collect())
 }
 
-fn added(stored: &Stored, before: &Manifest) -> Added {
+fn added(stored: &Stored, base: Option<&Snapshot>) -> Result<Added> {
     let Stored { id, stored, fallback } = stored;
+    let before = base.map(|base| base.manifest_of(&id.package)).transpose()?.unwrap_or_default();
     let highest = before.releases_of(&id.repository, &id.package).next_back().map(|(id, _)| id.version.clone());
     let replaced = if before.releases.contains_key(id) { Some(id.version.clone()) } else { highest };
-    Added { id: id.clone(), stored: *stored, fallback: fallback.clone(), replaced }
+    Ok(Added { id: id.clone(), stored: *stored, fallback: fallback.clone(), replaced })
 }
 
 fn added_git(stored: &StoredRepository) -> Vec<AddedGit> {

@@ -1,14 +1,14 @@
 //! Decides which registry entries of an unfinished update the next update reuses.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::fetch::{CachedEntry, Downloads, Upstream};
 use crate::hex::registry::{Package, PublicKey};
-use crate::model::{EntryId, StoredEntry};
+use crate::model::EntryId;
 use crate::ops::Result;
 use crate::ops::sync::signers::verified;
+use crate::store::Snapshot;
 
 /// How long an entry is reused without asking upstream again.
 ///
@@ -21,8 +21,8 @@ const MAX_AGE_IN_REFRESH: Duration = Duration::from_secs(10 * 60);
 /// The registry entries that are kept in the download folder.
 pub(in crate::ops) struct EntryCache {
     downloads: Arc<Downloads>,
-    /// The mirror's current entries. If the mirror's entry changed since an entry was kept, the mirror's may be newer.
-    base: BTreeMap<EntryId, StoredEntry>,
+    /// The mirror. If its entry changed since an entry was kept, the mirror's may be newer.
+    base: Option<Mutex<Snapshot>>,
     kept_for: Duration,
 }
 
@@ -45,7 +45,8 @@ pub(in crate::ops) enum CacheLookup {
 }
 
 impl EntryCache {
-    pub fn new(downloads: Arc<Downloads>, base: BTreeMap<EntryId, StoredEntry>, refresh: bool) -> Self {
+    pub fn new(downloads: Arc<Downloads>, base: Option<&Snapshot>, refresh: bool) -> Self {
+        let base = base.cloned().map(Mutex::new);
         Self { downloads, base, kept_for: if refresh { MAX_AGE_IN_REFRESH } else { MAX_AGE } }
     }
 
@@ -72,7 +73,9 @@ impl EntryCache {
     }
 
     fn base_of(&self, id: &EntryId) -> Option<crate::model::EntryChecksum> {
-        self.base.get(id).map(|stored| stored.checksum)
+        let base = self.base.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        // An entry that cannot be read is not reused.
+        base.manifest_of(&id.package).ok()?.entries.get(id).map(|stored| stored.checksum)
     }
 }
 

@@ -19,7 +19,7 @@ pub(in crate::ops) struct FetchPlan {
     pub releases: Vec<Pin>,
     /// The required registry entries. It is an error if upstream does not have one of them.
     pub entries: BTreeSet<EntryId>,
-    /// The registry entries that the mirror already has. They are not fetched again if a release depends on them.
+    /// The registry entries that are not fetched if a release depends on them, in addition to those of the base.
     pub known: BTreeSet<EntryId>,
     /// The revisions of git repositories.
     pub git: GitPlan,

@@ -153,7 +153,7 @@ impl Fetched {
                 transaction.put_entry(id, &signed)?;
                 self.entries += 1;
             }
-            Arrival::Absent(id) => transaction.record_absent(id),
+            Arrival::Absent(id) => transaction.record_absent(id)?,
             Arrival::Release(release) => {
                 let (id, stored, fallback) = (release.id.clone(), release.stored, release.fallback.clone());
                 progress.report(Event::Finished { item: id.to_string() });

@@ -101,7 +101,8 @@ mod tests {
 
     fn unchanged() -> Update {
         let summary = Summary::default();
-        Update::unchanged(Status { locks: Vec::new(), remote: None, commit: None, summary, comparison: None })
+        let (comparison, extra) = (None, None);
+        Update::unchanged(Status { locks: Vec::new(), remote: None, commit: None, summary, comparison, extra })
     }
 
     fn release(package: &str, version: &str, replaced: Option<&str>) -> Added {

@@ -13,7 +13,7 @@ use super::health::Health;
 use super::stored_entry::read_entry;
 use crate::fetch::{Downloads, Entry, FetchError, Upstream};
 use crate::hex::registry::{Package, PublicKey, Release};
-use crate::model::{EntryId, RepositoryName};
+use crate::model::{EntryId, Manifest, RepositoryName};
 use crate::ops::{OpError, Result};
 use crate::plan::{Pin, lost_facts};
 use crate::progress::{Event, Progress};
@@ -37,6 +37,8 @@ pub(in crate::ops) struct RegistryFetcher {
     /// Tracks which repositories respond, so that repeated failures are neither retried nor reported.
     health: Health,
     kept: EntryCache,
+    /// Whether to request everything from upstream anew.
+    refresh: bool,
     /// The snapshot whose entries must not be replaced by older ones.
     base: Option<Mutex<Snapshot>>,
     /// More snapshots with such entries, as far as the entries are signed.
@@ -58,7 +60,6 @@ impl RegistryFetcher {
     ) -> Result<Self> {
         let FetchContext { repositories, downloads, base, .. } = context;
         let names = plan.repositories();
-        let entries = base.map(Snapshot::manifest).transpose()?.map(|manifest| manifest.entries.clone());
         Ok(Self {
             upstream: repositories.upstream(names.iter(), context.jobs, Arc::clone(progress))?,
             downloads: Arc::clone(downloads),
@@ -68,7 +69,8 @@ impl RegistryFetcher {
             at_hand: std::mem::take(&mut plan.at_hand),
             turns: Semaphore::new(repositories.concurrency(context.jobs)),
             health: Health::default(),
-            kept: EntryCache::new(Arc::clone(downloads), entries.unwrap_or_default(), plan.refresh),
+            kept: EntryCache::new(Arc::clone(downloads), *base, plan.refresh),
+            refresh: plan.refresh,
             base: base.cloned().map(Mutex::new),
             history: Mutex::new(context.history.to_vec()),
             accept_older: context.accept_older.clone(),
@@ -180,10 +182,20 @@ impl RegistryFetcher {
         self.claim(ids).into_iter().map(Task::Mention).collect()
     }
 
-    /// Returns the entries that no task has claimed yet, and claims them.
+    /// Returns the entries that neither the base has nor any task has claimed yet, and claims them.
     fn claim<'a>(&self, ids: impl Iterator<Item = &'a EntryId>) -> Vec<EntryId> {
         let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.filter(|id| claimed.insert((*id).clone())).cloned().collect()
+        ids.filter(|id| claimed.insert((*id).clone()) && !self.is_in_base(id)).cloned().collect()
+    }
+
+    /// Returns whether the base has an entry, or the record that upstream has none. Such records are not used if
+    /// everything is requested anew.
+    fn is_in_base(&self, id: &EntryId) -> bool {
+        let Some(base) = &self.base else { return false };
+        let base = base.lock().unwrap_or_else(PoisonError::into_inner);
+        let has =
+            |manifest: &Manifest| manifest.entries.contains_key(id) || (!self.refresh && manifest.absent.contains(id));
+        base.manifest_of(&id.package).is_ok_and(|manifest| has(&manifest))
     }
 
     /// Sends an item to the collecting thread. Waits if the disk is slower than the network.

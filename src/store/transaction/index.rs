@@ -4,6 +4,7 @@ use gix::objs::tree::EntryKind;
 
 use super::Transaction;
 use crate::model::{EntryId, Fingerprint, IndexFile, IndexSource, ManifestPart, RepositoryName};
+use crate::store::layout::Layout;
 use crate::store::{Result, Snapshot, StoreError, layout};
 
 impl Transaction<'_> {
@@ -18,9 +19,13 @@ impl Transaction<'_> {
     }
 
     /// Records what a package's entry in the pinned index is built from.
-    pub fn record_index_source(&mut self, id: EntryId, source: IndexSource) {
-        self.parts.insert(ManifestPart::Index);
+    ///
+    /// # Errors
+    /// Fails if the base's manifest is damaged.
+    pub fn record_index_source(&mut self, id: EntryId, source: IndexSource) -> Result<()> {
+        self.touch(&id.package)?;
         self.manifest.index.insert(id, source);
+        Ok(())
     }
 
     /// Records the key that signs a repository's pinned index.
@@ -30,20 +35,31 @@ impl Transaction<'_> {
     }
 
     /// Removes a package from the pinned index.
-    pub fn remove_from_index(&mut self, id: &EntryId) {
+    ///
+    /// # Errors
+    /// Fails if the base's manifest is damaged.
+    pub fn remove_from_index(&mut self, id: &EntryId) -> Result<()> {
+        self.touch(&id.package)?;
         if self.manifest.index.remove(id).is_some() {
-            self.parts.insert(ManifestPart::Index);
             let file = IndexFile::Package(id.package.clone());
             self.index.insert(layout::index_path(&id.repository, &file), None);
         }
+        Ok(())
     }
 
     /// Removes a repository's pinned index.
-    pub fn remove_index(&mut self, repository: &RepositoryName) {
+    ///
+    /// # Errors
+    /// Fails if the base's manifest is damaged.
+    pub fn remove_index(&mut self, repository: &RepositoryName) -> Result<()> {
         self.parts.insert(ManifestPart::Index);
+        self.read_all()?;
+        let listed = self.manifest.index.keys().filter(|id| id.repository == *repository);
+        self.parts.extend(listed.map(|id| ManifestPart::of(&id.package)));
         self.manifest.index.retain(|id, _| id.repository != *repository);
         self.manifest.index_signers.remove(repository);
         self.replace_index_folder(repository, None);
+        Ok(())
     }
 
     /// Copies a repository's pinned index from another snapshot of this repository, instead of what is there.
@@ -56,11 +72,28 @@ impl Transaction<'_> {
         let manifest = other.manifest()?;
         let signer = *manifest.index_signers.get(repository).ok_or_else(missing)?;
         let (tree, _) = other.lookup(&path)?.filter(|(_, mode)| mode.is_tree()).ok_or_else(missing)?;
-        self.remove_index(repository);
-        self.replace_index_folder(repository, Some((EntryKind::Tree, tree)));
+        self.remove_index(repository)?;
         self.manifest.index_signers.insert(repository.clone(), signer);
-        let sources = manifest.index.iter().filter(|(id, _)| id.repository == *repository);
-        self.manifest.index.extend(sources.map(|(id, source)| (id.clone(), *source)));
+        for (id, source) in manifest.index.iter().filter(|(id, _)| id.repository == *repository) {
+            self.record_index_source(id.clone(), *source)?;
+        }
+        match other.layout() {
+            Layout::Sharded => self.replace_index_folder(repository, Some((EntryKind::Tree, tree))),
+            Layout::Flat => self.move_index(other, repository)?,
+        }
+        Ok(())
+    }
+
+    /// Adds the files of a repository's pinned index that is arranged in an older layout, which are the same.
+    pub(super) fn move_index(&mut self, other: &Snapshot, repository: &RepositoryName) -> Result<()> {
+        let listed = other.manifest()?.index.keys().filter(|id| id.repository == *repository);
+        let packages = listed.map(|id| IndexFile::Package(id.package.clone()));
+        for file in [IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions].into_iter().chain(packages) {
+            let path = layout::index_path(repository, &file);
+            let missing = || StoreError::damaged(&path)("it is missing");
+            let blob = other.index_file_id(repository, &file)?.ok_or_else(missing)?;
+            self.index.entry(path).or_insert(Some((EntryKind::Blob, blob)));
+        }
         Ok(())
     }
 

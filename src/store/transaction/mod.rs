@@ -9,6 +9,7 @@ mod index;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use gix::objs::tree::EntryKind;
 use gix::objs::{Kind, WriteTo};
@@ -35,7 +36,10 @@ pub struct Transaction<'a> {
     allows_empty: bool,
     /// The commit that the branch points to, if that is not the base: an earlier attempt that the new commit replaces.
     replaced: Option<ObjectId>,
+    /// The manifest of the next commit, as far as it was needed.
     manifest: Manifest,
+    /// The parts of the base's manifest that are not in it yet.
+    unread: BTreeSet<ManifestPart>,
     pack: PackWriter,
     /// Packs written by git that are installed together with this transaction's own pack.
     packs: BTreeSet<PathBuf>,
@@ -94,15 +98,15 @@ impl<'a> Transaction<'a> {
         if is_new {
             repository.refuse_in_the_way(branch)?;
         }
-        let manifest = base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default();
-        Ok(Self {
+        let mut transaction = Self {
             repository,
             branch,
             base,
             merged: None,
             allows_empty: false,
             replaced: None,
-            manifest,
+            manifest: Manifest::default(),
+            unread: base.map(Snapshot::known_parts).transpose()?.unwrap_or_default(),
             pack: PackWriter::begin(&repository.objects_dir(), repository.files()?)?,
             packs: BTreeSet::new(),
             releases: BTreeMap::new(),
@@ -113,7 +117,37 @@ impl<'a> Transaction<'a> {
             parts: BTreeSet::new(),
             damaged: BTreeSet::new(),
             compression: repository.compression()?,
-        })
+        };
+        for part in [ManifestPart::Git, ManifestPart::Index, ManifestPart::Signers] {
+            transaction.read(part)?;
+        }
+        Ok(transaction)
+    }
+
+    /// Adds a part of the base's manifest to that of the next commit, unless it was added before.
+    fn read(&mut self, part: ManifestPart) -> Result<()> {
+        if let Some(base) = self.base
+            && self.unread.remove(&part)
+        {
+            if base.is_read() {
+                self.unread.clear();
+                self.manifest = base.manifest()?.clone();
+            } else {
+                self.manifest.extend(Manifest::clone(&*base.part(part)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds all of the base's manifest to that of the next commit.
+    fn read_all(&mut self) -> Result<()> {
+        let unread = std::mem::take(&mut self.unread);
+        if let Some(base) = self.base.filter(|_| !unread.is_empty()) {
+            let parts = unread.into_iter().map(|part| base.part(part)).collect::<Result<Vec<_>>>()?;
+            let read = std::mem::take(&mut self.manifest);
+            self.manifest = Manifest::combined(parts.into_iter().chain([Arc::new(read)]));
+        }
+        Ok(())
     }
 
     /// Begins to rebuild the content of the branch, whose tip is `tip` and may be damaged. No object of the tip is
@@ -133,19 +167,21 @@ impl<'a> Transaction<'a> {
         for object in release.objects {
             self.pack.add(object)?;
         }
-        self.insert_release(release.id, release.stored, release.tree);
+        self.insert_release(release.id, release.stored, release.tree)
+    }
+
+    fn insert_release(&mut self, id: ReleaseId, stored: StoredRelease, tree: ObjectId) -> Result<()> {
+        self.touch(&id.package)?;
+        self.manifest.releases.insert(id.clone(), stored);
+        self.releases.insert(id, tree);
         Ok(())
     }
 
-    fn insert_release(&mut self, id: ReleaseId, stored: StoredRelease, tree: ObjectId) {
-        self.touch(&id.package);
-        self.manifest.releases.insert(id.clone(), stored);
-        self.releases.insert(id, tree);
-    }
-
     /// Notes that the manifest's lines about a package may change.
-    fn touch(&mut self, package: &PackageName) {
-        self.parts.insert(ManifestPart::of(package));
+    fn touch(&mut self, package: &PackageName) -> Result<()> {
+        let part = ManifestPart::of(package);
+        self.parts.insert(part);
+        self.read(part)
     }
 
     /// Makes the next commit a merge whose second parent is `other`. The caller decides what to copy from it.
@@ -173,8 +209,7 @@ impl<'a> Transaction<'a> {
         let missing = || StoreError::damaged(&path)("it is missing");
         let stored = manifest.releases.get(id).ok_or_else(missing)?;
         let (tree, _) = other.lookup(&path)?.ok_or_else(missing)?;
-        self.insert_release(id.clone(), *stored, tree);
-        Ok(())
+        self.insert_release(id.clone(), *stored, tree)
     }
 
     /// Adds a registry entry. `signed` is the signed message, not compressed.
@@ -184,7 +219,7 @@ impl<'a> Transaction<'a> {
     pub fn put_entry(&mut self, id: EntryId, signed: &[u8]) -> Result<()> {
         let checksum = EntryChecksum::from_bytes(Sha256::digest(signed).into());
         let stored = StoredEntry { checksum, bytes: signed.len() as u64 };
-        self.touch(&id.package);
+        self.touch(&id.package)?;
         self.manifest.absent.remove(&id);
         if self.manifest.entries.insert(id.clone(), stored) != Some(stored) {
             let blob = self.add_blob(signed)?;
@@ -243,11 +278,15 @@ impl<'a> Transaction<'a> {
     }
 
     /// Records that upstream has no registry entry for a package that a dependency names.
-    pub fn record_absent(&mut self, id: EntryId) {
+    ///
+    /// # Errors
+    /// Fails if the base's manifest is damaged.
+    pub fn record_absent(&mut self, id: EntryId) -> Result<()> {
+        self.touch(&id.package)?;
         if !self.manifest.entries.contains_key(&id) {
-            self.touch(&id.package);
             self.manifest.absent.insert(id);
         }
+        Ok(())
     }
 
     /// Keeps an unreadable item at its path in a damaged tip, because the parts of it that are readable are still
@@ -261,16 +300,18 @@ impl<'a> Transaction<'a> {
             StoredItem::Release(id) => {
                 let existing = tip.lookup(&tip.release_path(manifest, id))?;
                 let existing = manifest.releases.get(id).zip(existing);
-                existing.map(|(stored, (tree, _))| self.insert_release(id.clone(), *stored, tree))
+                existing.map(|(stored, (tree, _))| self.insert_release(id.clone(), *stored, tree)).transpose()?
             }
             StoredItem::Entry(id) => {
                 let existing = tip.lookup(&tip.layout().entry_path(id))?;
                 let existing = manifest.entries.get(id).zip(existing);
-                existing.map(|(stored, (blob, _))| {
-                    self.touch(&id.package);
+                let keep = |(stored, (blob, _)): (&StoredEntry, (ObjectId, _))| {
+                    self.touch(&id.package)?;
                     self.manifest.entries.insert(id.clone(), *stored);
                     self.entries.insert(id.clone(), blob);
-                })
+                    Ok::<_, StoreError>(())
+                };
+                existing.map(keep).transpose()?
             }
             StoredItem::Git(address) => match manifest.git.get(address) {
                 Some(stored) => Some(self.copy_git(tip, address, stored.clone())?),
@@ -284,20 +325,28 @@ impl<'a> Transaction<'a> {
     }
 
     /// Removes a release.
-    pub fn remove_release(&mut self, id: &ReleaseId) {
-        self.touch(&id.package);
+    ///
+    /// # Errors
+    /// Fails if the base's manifest is damaged.
+    pub fn remove_release(&mut self, id: &ReleaseId) -> Result<()> {
+        self.touch(&id.package)?;
         self.manifest.releases.remove(id);
         self.releases.remove(id);
         self.removed.releases.insert(id.clone());
+        Ok(())
     }
 
     /// Removes a package's registry entry, or the record that upstream has none.
-    pub fn remove_entry(&mut self, id: &EntryId) {
-        self.touch(&id.package);
+    ///
+    /// # Errors
+    /// Fails if the base's manifest is damaged.
+    pub fn remove_entry(&mut self, id: &EntryId) -> Result<()> {
+        self.touch(&id.package)?;
         self.manifest.absent.remove(id);
         self.manifest.entries.remove(id);
         self.entries.remove(id);
         self.removed.entries.insert(id.clone());
+        Ok(())
     }
 
     /// Removes a git repository.
@@ -308,9 +357,41 @@ impl<'a> Transaction<'a> {
         self.removed.repositories.insert(address.clone());
     }
 
-    /// Returns the manifest of the next commit.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+    /// Returns the manifest of the next commit. Use [`Self::excerpt`] if some packages are enough.
+    ///
+    /// # Errors
+    /// Fails if the base's manifest is damaged.
+    pub fn manifest(&mut self) -> Result<&Manifest> {
+        self.read_all()?;
+        Ok(&self.manifest)
+    }
+
+    /// Returns what the manifest of the next commit says about some packages, and about everything that is not a package.
+    /// It may say something about other packages too.
+    ///
+    /// # Errors
+    /// Fails if the base's manifest is damaged.
+    pub fn excerpt<'p>(&mut self, packages: impl IntoIterator<Item = &'p EntryId>) -> Result<&Manifest> {
+        packages.into_iter().try_for_each(|id| self.read(ManifestPart::of(&id.package)))?;
+        Ok(&self.manifest)
+    }
+
+    /// Returns the Hex repositories of which the next commit has registry entries.
+    ///
+    /// # Errors
+    /// Fails if the base is damaged.
+    pub fn repositories_with_entries(&mut self) -> Result<BTreeSet<RepositoryName>> {
+        let mut names = match self.base {
+            // The last entry of a repository may have been removed.
+            Some(_) if !self.removed.entries.is_empty() => {
+                self.read_all()?;
+                BTreeSet::new()
+            }
+            Some(base) => base.repositories_with_entries()?,
+            None => BTreeSet::new(),
+        };
+        names.extend(self.manifest.entries.keys().map(|id| id.repository.clone()));
+        Ok(names)
     }
 
     /// Adds a blob whose content is already compressed.

@@ -73,8 +73,8 @@ impl Transaction<'_> {
         let dropped = std::mem::take(&mut self.damaged);
         for item in &dropped {
             match item {
-                StoredItem::Release(id) => self.remove_release(id),
-                StoredItem::Entry(id) => self.remove_entry(id),
+                StoredItem::Release(id) => self.remove_release(id)?,
+                StoredItem::Entry(id) => self.remove_entry(id)?,
                 StoredItem::Git(address) => self.remove_git(address),
             }
         }

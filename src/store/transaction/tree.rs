@@ -19,8 +19,8 @@ impl Transaction<'_> {
     pub(super) fn write_tree(&mut self) -> Result<ObjectId> {
         let action = "write a tree";
         // A record without entries would decide on the key of a repository that is configured later.
-        let signers = self.manifest.signers.keys();
-        let unused: Vec<_> = signers.filter(|name| !self.manifest.has_entries_of(name)).cloned().collect();
+        let used = self.repositories_with_entries()?;
+        let unused: Vec<_> = self.manifest.signers.keys().filter(|name| !used.contains(*name)).cloned().collect();
         for name in unused {
             self.manifest.signers.remove(&name);
             self.parts.insert(ManifestPart::Signers);
@@ -52,6 +52,7 @@ impl Transaction<'_> {
     /// Adds everything of a base that is arranged in an older layout, because all paths change. Its trees and blobs stay
     /// the same.
     fn migrate(&mut self, base: &Snapshot) -> Result<()> {
+        self.read_all()?;
         let manifest = base.manifest()?;
         let missing = |path: &str| StoreError::damaged(path)("it is missing");
         let mut folders = HashMap::new();
@@ -75,10 +76,10 @@ impl Transaction<'_> {
             }
         }
         for repository in manifest.index_signers.keys() {
-            let folder = layout::index_folder(repository);
-            if self.manifest.index_signers.contains_key(repository) && !self.index.contains_key(&folder) {
-                let tree = find(&folder)?;
-                self.index.insert(folder, Some((EntryKind::Tree, tree)));
+            if self.manifest.index_signers.contains_key(repository)
+                && !self.index.contains_key(&layout::index_folder(repository))
+            {
+                self.move_index(base, repository)?;
             }
         }
         self.parts.extend(ManifestPart::all());

@@ -84,8 +84,11 @@ fn an_entry_that_the_key_did_not_sign_is_not_served() {
     let forged = Index::of(&stage).file(&IndexFile::Package("beta".parse().unwrap()));
     let payload = Signed::decode(&forged).unwrap().unverified_payload().to_vec();
     let forged = Signed::sign(payload, other_key()).encode();
-    replace(&stage, "hex/hexpm/index/packages/beta", &forged);
-    stage.run(&["verify"]).exits(1).prints("hex/hexpm/index/packages/beta: it is not signed with the repository's key");
+    replace(&stage, "hex/hexpm/index/packages/f4/beta", &forged);
+    stage
+        .run(&["verify"])
+        .exits(1)
+        .prints("hex/hexpm/index/packages/f4/beta: it is not signed with the repository's key");
     let serving = serve(&stage, &["--registry=pinned"]);
     assert_eq!(get(serving.authority(), "/packages/beta").status, 500);
     assert_eq!(get(serving.authority(), "/packages/alpha").status, 200);

@@ -62,7 +62,7 @@ fn with_mirror(session: &Session, arguments: &Arguments, project: &Project) -> R
     } else if let Some(comparison) = &status.comparison {
         let print = || {
             status::lacks(output, comparison)?;
-            status::extra(output, comparison)?;
+            status.extra.as_ref().map_or(Ok(()), |extra| status::extra(output, extra))?;
             status::not_mirrored(output, comparison)
         };
         print().map_err(CommandError::Print)?;

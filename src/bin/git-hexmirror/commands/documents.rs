@@ -5,7 +5,7 @@ use git_hexmirror::ops::{
     Added, AddedGit, IndexUpdate, LockDiff, OpError, ProjectState, Prune, Repair, Status, Update,
 };
 use git_hexmirror::plan::{
-    Change, Comparison, GitChange, GitPin, LockChange, Locked, Pin, Unmirrored, UnsupportedEntry,
+    Change, Comparison, Extra, GitChange, GitPin, LockChange, Locked, Pin, Unmirrored, UnsupportedEntry,
 };
 use git_hexmirror::store::{Damage, StoredItem};
 use serde_json::{Value, json};
@@ -22,17 +22,17 @@ pub fn status(branch: &str, status: &Status) -> Value {
         "index_behind": status.summary.index_behind,
     });
     if let Some(comparison) = &status.comparison {
-        extend(&mut document, particulars(comparison));
+        extend(&mut document, particulars(comparison, &status.extra.clone().unwrap_or_default()));
     }
     document
 }
 
 /// Returns the results of a comparison, as lists.
-fn particulars(comparison: &Comparison) -> Value {
+fn particulars(comparison: &Comparison, extra: &Extra) -> Value {
     let missing = comparison.missing.iter().map(pin).chain(comparison.git_missing.iter().map(git_pin));
     let changed = comparison.changed.iter().map(change).chain(comparison.git_changed.iter().map(git_change));
-    let extra = comparison.extra.iter().map(release);
-    let extra = extra.chain(comparison.git_extra.iter().map(|(address, commit)| revision(address, *commit)));
+    let (extra, revisions) = (extra.releases.iter().map(release), &extra.revisions);
+    let extra = extra.chain(revisions.iter().map(|(address, commit)| revision(address, *commit)));
     json!({
         "missing": missing.collect::<Vec<_>>(),
         "changed": changed.collect::<Vec<_>>(),

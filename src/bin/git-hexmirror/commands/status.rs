@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use git_hexmirror::model::{Revision, count};
 use git_hexmirror::ops::{self, Project, Status};
-use git_hexmirror::plan::{Comparison, GitPin, Unmirrored};
+use git_hexmirror::plan::{Comparison, Extra, GitPin, Unmirrored};
 
 use super::documents;
 use super::init::short;
@@ -69,9 +69,9 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
     }
     if let Some(comparison) = &status.comparison {
         lacks(output, comparison)?;
-        if output.verbose {
-            extra(output, comparison)?;
-        }
+    }
+    if let Some(found) = status.extra.as_ref().filter(|_| output.verbose) {
+        extra(output, found)?;
     }
     if let Some(not_mirrored) = status.comparison.as_ref().and_then(not_mirrored_line) {
         output.result(styled(DIM, format!("  {not_mirrored}")))?;
@@ -141,9 +141,9 @@ fn once(lines: impl Iterator<Item = Text>) -> impl Iterator<Item = Text> {
 }
 
 /// Prints what the mirror has beyond the locks.
-pub fn extra(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
-    let git = comparison.git_extra.iter().map(|(address, revision)| format!("{address} {}", revision.short()));
-    let extra = comparison.extra.iter().map(ToString::to_string).chain(git);
+pub fn extra(output: &Output, extra: &Extra) -> std::io::Result<()> {
+    let git = extra.revisions.iter().map(|(address, revision)| format!("{address} {}", revision.short()));
+    let extra = extra.releases.iter().map(ToString::to_string).chain(git);
     list(output, extra.map(|item| Text::from("  ") + styled(DIM, "extra  ") + format!(" {item}")), usize::MAX)
 }
 
