@@ -15,6 +15,7 @@ mod isolation;
 mod lock_coverage;
 mod lock_diff;
 mod maintenance;
+mod newest;
 mod own_file;
 mod parallel;
 mod post_checkout;
@@ -46,6 +47,7 @@ pub use init::{Initialised, init, is_mirrored, mirror};
 #[cfg(target_os = "linux")]
 pub use isolation::isolate;
 pub use lock_diff::{LockDiff, lock_diff};
+pub use newest::{OldAnswer, old_answer};
 pub use post_checkout::{CheckedOutMirror, PostCheckoutOutcome, post_checkout};
 pub use pre_push::{PrePushOutcome, PushedLocks, StaleLocks, pre_push};
 pub use project::regular_file::FileRefusal;

@@ -8,6 +8,7 @@
 //! - [`PinnedRepositories`]: the git repositories that locks pin, and the part of each that clients see.
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
 //! - [`needed_entries`]: the registry entries that a mirror needs for its releases.
+//! - [`Newest`]: whether a command asks for what is newest upstream.
 //! - [`LockRule`]: which files of a project are its locks in force.
 //! - [`LockChange`]: the changes between two sets of locks.
 //! - [`MergePlan`]: what a merge of two mirrors copies and removes.
@@ -26,6 +27,7 @@ mod lock_change;
 mod lock_rule;
 mod merge;
 mod needed_entries;
+mod newest;
 mod pinned;
 mod pruning;
 mod signer;
@@ -47,6 +49,7 @@ pub use merge::{
     ReleaseStep, RepositoryStep, Side, has_older_entries, has_unshared_contents, merge,
 };
 pub use needed_entries::needed_entries;
+pub use newest::Newest;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};
 pub use pruning::{Needed, Pruning};
 pub use signer::{KnownSigners, Signer, SignerConflict, SignerSource};

@@ -154,3 +154,24 @@ fn requests_that_the_mirror_could_not_answer_are_named_even_if_the_command_succe
     let asks = "git ls-remote -q $HEX_MIRROR/git/forge.test/x/y";
     stage.run(&["-v", "run", "--", "sh", "-c", asks]).exits(128).says("GET /git/forge.test/x/y/info/refs");
 }
+
+#[test]
+fn a_command_that_looks_for_news_is_told_the_age_of_the_answer() {
+    let stage = Stage::mirrored();
+    // A program that is called mix and does nothing.
+    std::fs::create_dir(stage.sandbox.path().join("bin")).unwrap();
+    let mix = stage.sandbox.path().join("bin/mix");
+    std::os::unix::fs::symlink("/bin/true", &mix).unwrap();
+    let run = |arguments: &[&str]| stage.run(&[&["run", "--", mix.to_str().unwrap()], arguments].concat()).ok();
+    let day = stage.git(&["log", "-1", "--format=%as", "hexmirror"]);
+    let told = |command: &str| format!("`{command}` gets its answers from the mirror as of {day}; run it without");
+    run(&["deps.update", "--all"]).says(&told("mix deps.update"));
+    run(&["do", "deps.get,", "hex.outdated"]).says(&told("mix hex.outdated"));
+    run(&["deps.get"]).silent();
+    stage.write("mix.exs", "# the first version\n");
+    stage.git(&["add", "mix.exs"]);
+    stage.git(&["commit", "--quiet", "--message=Add mix.exs"]);
+    run(&["deps.get"]).silent();
+    stage.write("mix.exs", "# the second version\n");
+    run(&["deps.get"]).says("`mix deps.get` gets its answers for the changed mix.exs from the mirror as of ");
+}

@@ -1,6 +1,6 @@
 //! `run`
 
-use git_hexmirror::ops::{self, Explanation, Failure, OpError};
+use git_hexmirror::ops::{self, Explanation, Failure, OldAnswer, OpError};
 
 use super::offline::{isolated, probe, say_what_left};
 use super::serve;
@@ -53,6 +53,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let Some((program, arguments)) = arguments.command.split_first() else { return Ok(2) };
     let log = serve::request_log(&session.output);
+    // Not knowing the answer's age does not stop the command.
+    if let Ok(Some(answer)) = ops::old_answer(&project, program, arguments) {
+        session.output.say(old_answer_line(&answer));
+    }
     match ops::run_command(&project, (program, arguments), log, isolation.is_some()) {
         Ok(finished) if isolation.is_some() => {
             let status = finished.status;
@@ -68,6 +72,16 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         }
         Err(error) => not_run(session, error),
     }
+}
+
+/// Describes an answer that may have changed upstream.
+fn old_answer_line(answer: &OldAnswer) -> String {
+    let OldAnswer { command, requirements_changed, day } = answer;
+    let reason = if *requirements_changed { " for the changed mix.exs" } else { "" };
+    format!(
+        "git-hexmirror: `{command}` gets its answers{reason} from the mirror as of {day}; run it without `git hexmirror run` to ask \
+         upstream, then `git hexmirror update`"
+    )
 }
 
 /// Reports why a program was not run, and returns the exit code.

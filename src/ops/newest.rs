@@ -1,0 +1,48 @@
+//! Tells whether a command asks for news that the mirror cannot know, and how old the mirror's answer is.
+
+use super::project::worktree::{MAX_LOCK, read_below};
+use super::{Project, Result, mirror};
+use crate::plan::Newest;
+use crate::store::Repository;
+
+/// The file with the requirements of a mix project.
+const MIX_EXS: &str = "mix.exs";
+
+/// A command that gets an answer of the mirror's age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldAnswer {
+    /// What the command does, such as `mix deps.update`.
+    pub command: String,
+    /// Whether it does so because the project's `mix.exs` has changed since the last commit.
+    pub requirements_changed: bool,
+    /// The day of the mirror's newest commit, as `YYYY-MM-DD`.
+    pub day: String,
+}
+
+/// Returns what a command asks for that may have changed upstream since the mirror was updated. `None` if it needs no
+/// news.
+///
+/// # Errors
+/// Fails if there is no mirror, or a file cannot be read.
+pub fn old_answer(project: &Project, program: &str, arguments: &[String]) -> Result<Option<OldAnswer>> {
+    let (command, requirements_changed) = match Newest::of(program, arguments) {
+        Some(Newest::Always(command)) => (command, false),
+        Some(Newest::IfRequirementsChanged(command)) if has_changed_requirements(project)? => (command, true),
+        _ => return Ok(None),
+    };
+    let day = project.repository.day_of(mirror(project)?.commit())?;
+    Ok(Some(OldAnswer { command, requirements_changed, day }))
+}
+
+/// Returns whether `mix.exs` in the current directory differs from the last commit.
+fn has_changed_requirements(project: &Project) -> Result<bool> {
+    let repository = &project.repository;
+    let (Some(root), Some(head)) = (repository.worktree(), repository.head()) else { return Ok(false) };
+    let (Ok(root), Ok(directory)) = (root.canonicalize(), project.directory().canonicalize()) else { return Ok(false) };
+    let Some(file) = directory.join(MIX_EXS).strip_prefix(&root).ok().and_then(|file| file.to_str()).map(str::to_owned)
+    else {
+        return Ok(false);
+    };
+    let Some(bytes) = read_below(repository, &root, &file, MAX_LOCK)? else { return Ok(false) };
+    Ok(repository.blob_at(head, &file)? != Some(Repository::blob_id(&bytes)?))
+}
