@@ -17,6 +17,22 @@ use crate::term::{Spanned, Term, erlang};
 /// The default address of `hexpm`.
 const HEXPM: &str = "https://repo.hex.pm";
 
+/// The settings that decide what the client resolves to and shows (`@config` in `hex/state.ex`). They contain neither
+/// addresses nor credentials.
+const OPTIONS: [&str; 11] = [
+    "cacerts_path",
+    "cooldown",
+    "cooldown_exclude_repos",
+    "diff_command",
+    "http_concurrency",
+    "http_timeout",
+    "ignore_advisories",
+    "ignore_retirements",
+    "no_short_urls",
+    "no_verify_repo_origin",
+    "policy",
+];
+
 /// The folders of the local Hex client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HexHome {
@@ -78,6 +94,8 @@ pub struct HexConfig {
     pub ca_certificates: Option<PathBuf>,
     /// The number of concurrent requests.
     pub http_concurrency: Option<usize>,
+    /// The settings that contain neither addresses nor credentials, as terms in the file's own text.
+    pub options: Vec<u8>,
     /// The ignored invalid parts, one sentence each, without secrets.
     pub problems: Vec<String>,
 }
@@ -102,8 +120,13 @@ impl HexConfig {
             format!("line {line}, column {column}: {error}")
         })?;
         let mut config = Self::default();
-        for (key, value) in terms.iter().filter_map(|term| term.term.as_pair()) {
-            config.take(key.term.as_atom().unwrap_or_default(), &value.term);
+        for (term, (key, value)) in terms.iter().filter_map(|term| Some((term, term.term.as_pair()?))) {
+            let key = key.term.as_atom().unwrap_or_default();
+            config.take(key, &value.term);
+            if OPTIONS.contains(&key) {
+                config.options.extend_from_slice(&source[term.span.range()]);
+                config.options.extend_from_slice(b".\n");
+            }
         }
         Ok(config)
     }
@@ -261,6 +284,8 @@ mod tests {
         assert_eq!(config.proxies.http, Some(WebUrl::proxy("user:hunter2@proxy.example:3128").unwrap()));
         assert_eq!((config.http_concurrency, config.ca_certificates.as_deref()), (Some(4), Some(Path::new("/é/x"))));
         assert!(config.problems.is_empty(), "{:?}", config.problems);
+        let options = "{http_concurrency,<<\"4\">>}.\n{cacerts_path,<<\"/Ã©/x\">>}.\n";
+        assert_eq!(config.options, options.as_bytes());
         assert!(!format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("-key"));
     }
 

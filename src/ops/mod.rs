@@ -56,6 +56,7 @@ pub use project::{Environment, LockFile, LockText, Project, locks_in, read_bound
 pub use prune::{Prune, PruneOptions, prune};
 pub use repair::{Repair, repair};
 pub use running::{Finished, run_command, run_shell};
+pub use serving::hex_home::hex_home;
 pub use serving::redirected::{access, has_redirecting_lock};
 pub use serving::{MirrorContents, authority, served_mirror, start_server, system_git, tls};
 pub use settings::{ListedSetting, Origin, settings};

@@ -4,10 +4,12 @@ use std::fs;
 use std::process::{Command, ExitStatus};
 
 use super::prompt::Kind;
+use super::serving::hex_home::temporary_hex_home;
 use super::unanswered::{FailedRequests, SharedFailedRequests};
 use super::{OpError, Project, Result, access, served_mirror, start_server};
 use crate::serve::environment::{Access, Variable, proxies};
 use crate::serve::{Handle, Log, Options};
+use crate::store::Temporary;
 
 /// The variable that is set in a shell of [`run_shell`].
 const SHELL: &str = "HEXMIRROR_SHELL";
@@ -78,6 +80,8 @@ struct Serving {
     failed: SharedFailedRequests,
     /// The changes to the environment that direct clients to the server.
     variables: Vec<Variable>,
+    /// Kept until the command ends.
+    _hex_home: Option<Temporary>,
 }
 
 impl Serving {
@@ -86,12 +90,14 @@ impl Serving {
         let failed = SharedFailedRequests::default();
         let options = Options { log: Some(failed.noting(log)), is_proxy, ..Options::default() };
         let server = start_server(project, "127.0.0.1:0", options)?;
-        let access = Access { is_proxy, ..access(project, &server.base_url(), None, true)? };
+        let hex_home = temporary_hex_home(project, &server.base_url())?;
+        let folder = hex_home.as_ref().map(|folder| folder.path().to_string_lossy().into_owned());
+        let access = Access { is_proxy, hex_home: folder, ..access(project, &server.base_url(), None, true)? };
         let mut variables = project.environment.directed_to(&access);
         if is_proxy {
             variables.extend(proxies(&access.base_url));
         }
-        Ok(Self { server, failed, variables })
+        Ok(Self { server, failed, variables, _hex_home: hex_home })
     }
 
     /// Prepares a program that uses the server.

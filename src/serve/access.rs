@@ -14,6 +14,8 @@ pub struct Access {
     pub instead_of: InsteadOfRules,
     /// The CA certificate file that verifies the server's certificate, if the server uses its own authority.
     pub authority: Option<String>,
+    /// The `HEX_HOME` with the generated `hex.config`, if Hex needs one.
+    pub hex_home: Option<String>,
     /// Whether previous values that contain a password are recorded for commands of this program.
     pub records_passwords: bool,
     /// Whether the server is git's proxy too.
@@ -46,6 +48,7 @@ pub(super) fn changes(access: &Access, existing: impl Fn(&str) -> Option<String>
         unset("http_proxy"),
     ];
     variables.extend(http_proxy.map(|proxy| set("HTTP_PROXY", &proxy)));
+    variables.extend(access.hex_home.iter().map(|folder| set("HEX_HOME", folder)));
     if let Some(authority) = &access.authority {
         variables.push(set("HEX_CACERTS_PATH", authority));
         variables.extend(existing("GIT_SSL_CAINFO").map(|_| unset("GIT_SSL_CAINFO")));
@@ -100,7 +103,7 @@ mod tests {
         let existing = |name: &str| match name {
             "no_proxy" => lower.map(str::to_owned),
             "NO_PROXY" => upper.map(str::to_owned),
-            "LD_PRELOAD" | "HEX_HOME" => panic!("{name} is nobody's business"),
+            "LD_PRELOAD" | "HEX_REPOS_KEY" => panic!("{name} is nobody's business"),
             _ => None,
         };
         let variables = changes("http://127.0.0.1:4040", existing);

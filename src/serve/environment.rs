@@ -14,9 +14,10 @@
 //! | `HEXMIRROR_SERVER`, `HEXMIRROR_PREVIOUS` | the server; the previous values | commands of this program use the previous environment; see [`restoration`] |
 //! | `GIT_ALLOW_PROTOCOL` | if set, the previous value and the server's protocol | git checks it after it applies the rules |
 //! | `HEX_CACERTS_PATH`, git's `http.<server>.sslCAInfo` | the server's CA certificate, if the server uses its own authority | the variable replaces all CA certificates that Hex trusts, which is acceptable because Hex contacts no other server. git does contact others, so its setting only applies to the server's address |
+//! | `HEX_HOME` | a folder with a generated `hex.config`, if the locks pin releases of other repositories than hexpm | `HEX_MIRROR` redirects neither an organisation that the user has configured nor a self-hosted repository; see `hex_config` |
 //! | `GIT_SSL_CAINFO` | in that case unset; its value moves to `http.sslCAInfo` | it would take precedence over the setting for the server |
 //!
-//! These remain unchanged, because they belong to the user: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), `HEX_HOME`, auth keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`.
+//! These remain unchanged, because they belong to the user: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), auth keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`.
 
 use std::fmt::Write;
 
@@ -26,6 +27,7 @@ use url::Url;
 use super::access::changes;
 pub use super::access::{Access, proxies};
 use super::git_config::{self, Setting};
+pub use super::hex_config::{HEX_CONFIG, hex_config};
 pub use super::insteadof::InsteadOfRules;
 use super::outer;
 pub use super::outer::restoration;

@@ -23,7 +23,7 @@
 //! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
 //! | `surface` | the parsers of requests, for the fuzz targets |
-//! | [`mod@environment`], `access`, `insteadof`, `git_config`, `variable` | the settings that make clients use this server |
+//! | [`mod@environment`], `access`, `insteadof`, `git_config`, `hex_config`, `variable` | the settings that make clients use this server |
 //! | `outer`, `outer_server` | the environment before such settings |
 
 mod access;
@@ -38,6 +38,7 @@ mod contents;
 pub mod environment;
 mod git;
 mod git_config;
+mod hex_config;
 mod host;
 mod insteadof;
 mod limits;

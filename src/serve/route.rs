@@ -64,6 +64,10 @@ pub(super) fn route(path: &str, registry: Registry) -> Result<Route, RouteError>
         ["health"] => Ok(Route::Health),
         ["installs", "hex-1.x.csv"] => Ok(Route::UpdateCheck),
         ["installs", ..] => Err(RouteError::Installer),
+        // Hex appends the organisation to the address of its repository.
+        ["repos", source, "repos", organization, rest @ ..] => {
+            resources(&repositories(&format!("{source}:{organization}"))?, rest, registry)
+        }
         ["repos", repository, rest @ ..] => resources(&repositories(repository)?, rest, registry),
         rest => resources(&[RepositoryName::hexpm()], rest, registry),
     }
@@ -161,6 +165,7 @@ mod tests {
         let both = Route::Resources(vec![tarball("hexpm:acme", "a", "1.0.0"), tarball("acme", "a", "1.0.0")]);
         assert_eq!(route("/repos/acme/tarballs/a-1.0.0.tar", Registry::Signed).unwrap(), both);
         assert_eq!(only("/repos/other:acme/tarballs/a-1.0.0.tar"), tarball("other:acme", "a", "1.0.0"));
+        assert_eq!(only("/repos/other/repos/acme/tarballs/a-1.0.0.tar"), tarball("other:acme", "a", "1.0.0"));
     }
 
     #[test]

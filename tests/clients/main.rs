@@ -6,6 +6,7 @@ mod support;
 
 mod git;
 mod mix;
+mod organisations;
 mod pinned;
 mod rebar3;
 

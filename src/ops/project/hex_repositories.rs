@@ -54,6 +54,11 @@ impl<'a> HexRepositories<'a> {
         Ok(Upstream::new(self.settings(jobs)?, endpoints, progress)?)
     }
 
+    /// Returns the terms in the Hex client's configuration that contain neither addresses nor credentials.
+    pub fn client_options(&self) -> &[u8] {
+        &self.hex.options
+    }
+
     /// Returns the public key of a repository's registry.
     pub fn public_key(&self, repository: &RepositoryName) -> Result<PublicKey> {
         let error = |problem: String| OpError::PublicKey { repository: repository.clone(), problem };

@@ -1,5 +1,6 @@
 //! Serves the current mirror branch.
 
+pub(in crate::ops) mod hex_home;
 pub(in crate::ops) mod redirected;
 pub(in crate::ops) mod visible;
 

@@ -153,7 +153,7 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_
         instead_of,
         authority,
         records_passwords: with_secrets,
-        is_proxy: false,
+        ..Access::default()
     })
 }
 
