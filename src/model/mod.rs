@@ -45,6 +45,7 @@ mod remote;
 mod remotes;
 mod shard;
 mod shortened;
+mod static_path;
 mod stored_git;
 mod version;
 
@@ -68,5 +69,6 @@ pub use remote::Remote;
 pub use remotes::Remotes;
 pub use shard::{Shard, ShardError};
 pub use shortened::shortened;
+pub use static_path::{StaticPath, StaticPathError, StaticStage};
 pub use stored_git::{GitContent, StoredGit, StoredRevision};
 pub use version::{Version, VersionError};

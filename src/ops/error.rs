@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::export::error::ExportError;
 use super::project::regular_file::FileRefusal;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
@@ -353,6 +354,9 @@ pub enum OpError {
     /// The server's certificate cannot be created or read.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// An export is not possible.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// A command could not be started.
     #[error("cannot run {program}")]
     Run {

@@ -2,7 +2,7 @@
 //!
 //! Every `match` here lists all variants, so that a new one does not compile until someone decides its class.
 
-use super::OpError;
+use super::{ExportError, OpError};
 use crate::fetch::FetchError;
 use crate::git::GitError;
 use crate::hook::install::InstallError;
@@ -47,6 +47,7 @@ fn class(error: &OpError) -> Failure {
         OpError::Hook(error) => of_hook(error),
         OpError::Serve(error) => of_server(error),
         OpError::Tls(error) => of_tls(error),
+        OpError::Export(error) => of_export(error),
         OpError::StillLacking { .. } => Failure::NotFresh,
         OpError::Config(_)
         | OpError::Lock { .. }
@@ -174,6 +175,13 @@ fn of_server(error: &ServeError) -> Failure {
         | ServeError::Permission { .. }
         | ServeError::Listen { .. } => Failure::Usage,
         ServeError::Threads { .. } => Failure::Repository,
+    }
+}
+
+fn of_export(error: &ExportError) -> Failure {
+    match error {
+        ExportError::Foreign { .. } | ExportError::NoIndex { .. } => Failure::Usage,
+        ExportError::List { .. } => Failure::Repository,
     }
 }
 

@@ -4,6 +4,7 @@
 mod compact;
 mod demo;
 mod error;
+mod export;
 mod failure;
 mod hook_callers;
 mod hook_template;
@@ -38,6 +39,8 @@ mod verify;
 pub use compact::compact;
 pub use demo::Demo;
 pub use error::OpError;
+pub use export::error::ExportError;
+pub use export::{Export, ExportOptions, check_registry, export};
 pub use failure::Failure;
 pub use hook_template::{TemplateHooks, install_template, uninstall_template};
 pub use hooks::{HookState, InstalledHooks, hook_states, hooks_are_tracked, hooks_dir, install_hooks, uninstall_hooks};

@@ -7,6 +7,7 @@
 //! - [`GitPlan`]: what to fetch from git repositories, and what to record in the manifest afterwards.
 //! - [`PinnedRepositories`]: the git repositories that locks pin, and the part of each that clients see.
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
+//! - [`Publication`]: what to change in a folder of static files.
 //! - [`needed_entries`]: the registry entries that a mirror needs for its releases.
 //! - [`Newest`]: whether a command asks for what is newest upstream.
 //! - [`LockRule`]: which files of a project are its locks in force.
@@ -30,6 +31,7 @@ mod needed_entries;
 mod newest;
 mod pinned;
 mod pruning;
+mod publication;
 mod signer;
 mod wanted;
 
@@ -52,5 +54,6 @@ pub use needed_entries::needed_entries;
 pub use newest::Newest;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};
 pub use pruning::{Needed, Pruning};
+pub use publication::{FileList, FileListError, Presence, Publication, WrittenFile};
 pub use signer::{KnownSigners, Signer, SignerConflict, SignerSource};
 pub use wanted::{GitPin, NotMirrored, Pin, Unmirrored, UnsupportedEntry, Wanted};

@@ -130,6 +130,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::StaticPath;
 
     fn only(path: &str) -> Resource {
         match route(path, Registry::Signed).unwrap() {
@@ -158,6 +159,31 @@ mod tests {
         assert_eq!(route("/", Registry::Signed).unwrap(), Route::Page);
         assert_eq!(route("/health", Registry::Signed).unwrap(), Route::Health);
         assert_eq!(route("/installs/hex-1.x.csv", Registry::Signed).unwrap(), Route::UpdateCheck);
+    }
+
+    /// The files of an export are what the server serves at their paths.
+    #[test]
+    fn the_paths_of_exported_files_name_their_resources() {
+        let package: PackageName = "plug".parse().unwrap();
+        for repository in ["hexpm", "hexpm:acme", "acme", "other:acme"] {
+            let name: RepositoryName = repository.parse().unwrap();
+            let resource = tarball(repository, "plug-x", "1.0.0-rc.1+build.7");
+            let Resource::Tarball(release) = &resource else { panic!("a tarball") };
+            let file = IndexFile::Package(package.clone());
+            for (path, resource, registry) in [
+                (StaticPath::tarball(release), resource.clone(), Registry::Signed),
+                (
+                    StaticPath::registry(&name, &file),
+                    Resource::RegistryEntry(name.clone(), package.clone()),
+                    Registry::Signed,
+                ),
+                (StaticPath::registry(&name, &file), Resource::Pinned(name.clone(), file.clone()), Registry::Pinned),
+            ] {
+                let Route::Resources(named) = route(&format!("/{path}"), registry).unwrap() else { panic!("{path}") };
+                assert!(named.contains(&resource), "{path}: {named:?}");
+            }
+        }
+        assert_eq!(route(&format!("/{}", StaticPath::update_check()), Registry::Signed).unwrap(), Route::UpdateCheck);
     }
 
     #[test]

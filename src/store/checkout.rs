@@ -111,7 +111,7 @@ impl Repository {
     }
 
     /// Writes a blob to a file. `name` is the file's name in the repository, for errors.
-    fn write_blob_to(&self, id: ObjectId, name: &str, path: &Path) -> Result<()> {
+    pub(super) fn write_blob_to(&self, id: ObjectId, name: &str, path: &Path) -> Result<()> {
         let item = format!("the file {name}");
         let size = self.git.find_header(id).map_err(StoreError::damaged(&item))?.size();
         let write = || StoreError::io("write", path);
@@ -153,7 +153,7 @@ impl Repository {
 }
 
 /// Returns whether a path belongs in a packed bare repository and git needs it to serve the repository.
-fn is_known(path: &BStr) -> bool {
+pub(super) fn is_known(path: &BStr) -> bool {
     let Ok(path) = path.to_str() else { return false };
     if matches!(path, "HEAD" | "packed-refs" | "shallow" | "info/refs" | "objects/info/packs") {
         return true;

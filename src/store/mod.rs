@@ -23,6 +23,7 @@ mod encode;
 mod error;
 mod files;
 mod git_cache;
+mod git_files;
 mod history;
 mod history_search;
 mod incoming;

@@ -7,6 +7,7 @@ mod changes;
 mod completions;
 mod credentials;
 mod env;
+mod export;
 mod files;
 mod growth;
 mod index;

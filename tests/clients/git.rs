@@ -52,10 +52,8 @@ fn mix_exs(lock: &str) -> String {
     )
 }
 
-#[test]
-fn mix_installs_the_whole_real_lock_without_a_network() {
-    let Some(sample) = Sample::new() else { return };
-    let Some(mix_home) = mix_home(&sample.stage) else { return };
+/// Mirrors the whole real project, and prepares a mix.exs. Returns the lock.
+pub fn whole_sample(sample: Sample) -> (Stage, String) {
     let (data, lock) = (sample.data.clone(), fs::read_to_string(sample.data.join("mix.lock")).unwrap());
     let scene = Scene::of(sample.stage);
     scene.redirect("https://github.com/");
@@ -71,6 +69,15 @@ fn mix_installs_the_whole_real_lock_without_a_network() {
     scene.update();
     let stage = without_forge(scene);
     stage.write("mix.exs", &mix_exs(&lock));
+    (stage, lock)
+}
+
+#[test]
+fn mix_installs_the_whole_real_lock_without_a_network() {
+    let Some(sample) = Sample::new() else { return };
+    let Some(mix_home) = mix_home(&sample.stage) else { return };
+    let data = sample.data.clone();
+    let (stage, lock) = whole_sample(sample);
     let hex_home = stage.sandbox.path().join("hex");
     let with_hex = |command: &mut Command| Ran::of(command.env("MIX_HOME", &mix_home).env("HEX_HOME", &hex_home));
     let key = data.join(".hex_repo/public_key");

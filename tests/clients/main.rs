@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod exported;
 mod git;
 mod mix;
 mod organisations;

@@ -11,7 +11,7 @@ const PACKAGES: [(&str, &str); 3] = [("cowboy", "2.9.0"), ("cowlib", "2.11.0"), 
 
 /// A stage with a rebar3 project in `app`, whose rebar.lock pins three of the real packages. `None`, with a message, if
 /// anything is missing.
-fn prepare(with_key: bool) -> Option<Stage> {
+pub fn prepare(with_key: bool) -> Option<Stage> {
     let sample = Sample::new()?;
     if !runs(&sample.stage, "rebar3", &["version"], &[]) {
         eprintln!("skipped: there is no rebar3");
@@ -61,7 +61,7 @@ fn rebar_lock(mix_lock: &str) -> String {
 }
 
 #[track_caller]
-fn installed(stage: &Stage, ran: Ran) {
+pub fn installed(stage: &Stage, ran: Ran) {
     let ran = ran.ok();
     for (name, version) in PACKAGES {
         let file = stage.sandbox.path().join(format!("app/_build/default/lib/{name}/src/{name}.app.src"));

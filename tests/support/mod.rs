@@ -7,6 +7,7 @@ pub mod forge;
 pub mod git;
 pub mod http;
 pub mod mount;
+pub mod nginx;
 pub mod registry;
 pub mod sample;
 pub mod secure;

@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    compact, completions, demo, diff, env, hook, hooks, index, init, list, lock, man, prune, pull, push, run, serve,
-    shell, status, trust, update, verify,
+    compact, completions, demo, diff, env, export, hook, hooks, index, init, list, lock, man, prune, pull, push, run,
+    serve, shell, status, trust, update, verify,
 };
 use crate::options::Global;
 use crate::outcome::Outcome;
@@ -71,6 +71,7 @@ enum Command {
     Prune(prune::Arguments),
     Compact(compact::Arguments),
     Index(index::Arguments),
+    Export(export::Arguments),
     Hooks(hooks::Arguments),
     Trust(trust::Arguments),
     Hook(hook::Arguments),
@@ -124,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Prune(arguments) => prune::run(&session, arguments),
         Command::Compact(arguments) => compact::run(&session, arguments),
         Command::Index(arguments) => index::run(&session, arguments),
+        Command::Export(arguments) => export::run(&session, arguments),
         Command::Hooks(arguments) => hooks::run(&session, arguments),
         Command::Trust(arguments) => trust::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),

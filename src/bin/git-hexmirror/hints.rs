@@ -1,10 +1,26 @@
-//! Hints on what to do about errors of the mirror branch, of git, and of fetches.
+//! Hints on what to do about errors of exports, of the mirror branch, of git, and of fetches.
 
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
+use git_hexmirror::ops::ExportError;
 use git_hexmirror::store::StoreError;
 
 use crate::push_rules;
+
+/// Returns a hint for an error of `export`.
+pub fn export_hint(error: &ExportError) -> String {
+    match error {
+        ExportError::Foreign { more, .. } => {
+            let others = if *more > 0 { format!(" and {more} more like it") } else { String::new() };
+            format!("choose another folder, or move that file{others} away and run the command again")
+        }
+        ExportError::List { .. } => {
+            "this program keeps the list there; export to another folder, or remove this folder and export again".into()
+        }
+        ExportError::NoIndex { .. } => "create it with `git hexmirror index --init`".into(),
+        _ => String::new(),
+    }
+}
 
 /// Returns a hint for an error of the mirror branch.
 pub fn store_hint(error: &StoreError) -> Option<String> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use git_hexmirror::serve::Registry;
 
 /// The options that every command has.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,6 +34,22 @@ pub enum Color {
     Auto,
     Always,
     Never,
+}
+
+/// The registry to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ServedRegistry {
+    Signed,
+    Pinned,
+}
+
+impl From<ServedRegistry> for Registry {
+    fn from(registry: ServedRegistry) -> Self {
+        match registry {
+            ServedRegistry::Signed => Self::Signed,
+            ServedRegistry::Pinned => Self::Pinned,
+        }
+    }
 }
 
 /// The option for JSON output.

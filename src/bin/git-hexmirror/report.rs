@@ -169,6 +169,7 @@ fn hint(error: &OpError) -> Option<String> {
     }
     let hint = match error {
         OpError::Store(error) => return hints::store_hint(error),
+        OpError::Export(error) => return Some(hints::export_hint(error)),
         OpError::Fetch(error) => return hints::fetch_hint(error),
         OpError::Git(error) => return hints::git_hint(error),
         OpError::Remote(error) => return hints::remote_hint(error),

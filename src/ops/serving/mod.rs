@@ -64,6 +64,22 @@ impl MirrorContents {
         Ok(Some(signed))
     }
 
+    /// Loads and verifies a resource of a snapshot, as [`Contents::load`] does.
+    pub(in crate::ops) fn bytes(
+        &self,
+        snapshot: &Snapshot,
+        resource: &Resource,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        match resource {
+            Resource::Tarball(id) => snapshot.tarball(id),
+            Resource::RegistryEntry(repository, package) => {
+                self.entry(snapshot, &EntryId { repository: repository.clone(), package: package.clone() })
+            }
+            Resource::Pinned(repository, file) => check::verified_file(snapshot, repository, file),
+            Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => Ok(None),
+        }
+    }
+
     fn snapshot(&self, tip: &Tip) -> Result<Snapshot, StoreError> {
         self.branch.snapshot(id_of(tip)?)
     }
@@ -125,15 +141,7 @@ impl Contents for MirrorContents {
 
     fn load(&self, tip: &Tip, resource: &Resource, _found: &Found) -> Result<Bytes, ContentsError> {
         let snapshot = self.snapshot(tip).map_err(unavailable)?;
-        let bytes = match resource {
-            Resource::Tarball(id) => snapshot.tarball(id),
-            Resource::RegistryEntry(repository, package) => {
-                self.entry(&snapshot, &EntryId { repository: repository.clone(), package: package.clone() })
-            }
-            Resource::Pinned(repository, file) => check::verified_file(&snapshot, repository, file),
-            Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => Ok(None),
-        };
-        match bytes {
+        match self.bytes(&snapshot, resource) {
             Ok(Some(bytes)) => Ok(bytes.into()),
             Ok(None) => {
                 Err(ContentsError::Damaged { item: resource.to_string(), source: "it was found and is gone".into() })

@@ -1,10 +1,9 @@
 //! The dumb protocol, which consists of plain files.
 
 use std::fs;
-use std::net::TcpListener;
-use std::process::Stdio;
 
 use super::mirror::{Mirror, NSQ, NSQ_REVISION, RUMMAGE, RUMMAGE_REVISION, ask, url};
+use crate::support::nginx::Nginx;
 
 #[test]
 fn a_client_without_the_smart_protocol_clones_too() {
@@ -53,36 +52,17 @@ fn files_are_served_completely_or_in_ranges() {
 }
 
 #[test]
-fn nginx_can_serve_the_exported_tree() {
-    let nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|path| fs::exists(path).unwrap());
-    let Some(nginx) = nginx else { return eprintln!("skipped: there is no nginx") };
+fn nginx_can_serve_the_branch_itself() {
     let Some(mirror) = Mirror::of_sample() else { return };
     let (git, root) = (&mirror.sandbox, mirror.sandbox.path());
     fs::create_dir(root.join("www")).unwrap();
     let archive = root.join("mirror.tar");
     git.git("project", &["archive", "--output", archive.to_str().unwrap(), "hexmirror", "git"]);
     assert!(git.command("tar", "www".as_ref()).arg("-xf").arg(&archive).status().unwrap().success());
-    #[cfg(unix)]
-    fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let root_text = root.display();
-    let settings = format!(
-        "pid {root_text}/nginx.pid; error_log {root_text}/nginx.err; events {{}}\n\
-         http {{ access_log off; server {{ listen 127.0.0.1:{port}; root {root_text}/www; }} }}\n"
-    );
-    fs::write(root.join("nginx.conf"), settings).unwrap();
-    let nginx = || {
-        let mut command = git.command(nginx, "".as_ref());
-        command.arg("-c").arg(root.join("nginx.conf")).arg("-e").arg(root.join("nginx.err"));
-        command
-    };
-    // It goes into the background once it listens.
-    assert!(nginx().stderr(Stdio::null()).status().unwrap().success());
+    let Some(nginx) = Nginx::serve(git, &root.join("www")) else { return };
     for (address, revision) in [(NSQ, NSQ_REVISION), (RUMMAGE, RUMMAGE_REVISION)] {
-        git.git("", &["clone", "--quiet", &format!("http://127.0.0.1:{port}/git/{address}.git"), revision]);
+        git.git("", &["clone", "--quiet", &format!("{}/git/{address}.git", nginx.url), revision]);
         git.git(revision, &["checkout", "--quiet", revision]);
         git.git(revision, &["fsck", "--strict"]);
     }
-    assert!(nginx().args(["-s", "stop"]).status().unwrap().success());
 }

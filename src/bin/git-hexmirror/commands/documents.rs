@@ -1,12 +1,15 @@
 //! The JSON documents. Fields are only ever added, never renamed or removed.
 
-use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision};
+use std::path::Path;
+
+use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision, StaticPath};
 use git_hexmirror::ops::{
-    Added, AddedGit, IndexUpdate, LockDiff, OpError, ProjectState, Prune, Repair, Status, Update,
+    Added, AddedGit, Export, ExportOptions, IndexUpdate, LockDiff, OpError, ProjectState, Prune, Repair, Status, Update,
 };
 use git_hexmirror::plan::{
     Change, Comparison, Extra, GitChange, GitPin, LockChange, Locked, Pin, Unmirrored, UnsupportedEntry,
 };
+use git_hexmirror::serve::Registry;
 use git_hexmirror::store::{Damage, StoredItem};
 use serde_json::{Value, json};
 
@@ -105,6 +108,24 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "ignored": update.before.comparison.iter().flat_map(|comparison| &comparison.ignored).map(ignored).collect::<Vec<_>>(),
         "incomplete": update.failed.is_some(),
         "errors": update.failed.iter().flat_map(errors).collect::<Vec<_>>(),
+    })
+}
+
+/// Returns the document of `export`.
+pub fn export(folder: &Path, export: &Export, options: ExportOptions) -> Value {
+    let paths = |paths: &[StaticPath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "folder": folder.to_string_lossy(),
+        "commit": export.commit.to_string(),
+        "registry": match options.registry {
+            Registry::Signed => "signed",
+            Registry::Pinned => "pinned",
+        },
+        "dry_run": options.dry_run,
+        "written": paths(&export.written),
+        "removed": paths(&export.removed),
+        "unchanged": export.unchanged,
+        "bytes": export.bytes,
     })
 }
 

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod demo;
 pub mod diff;
 pub mod env;
+pub mod export;
 pub mod hook;
 pub mod hooks;
 pub mod index;

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use git_hexmirror::ops::{self, MirrorContents, OpError, Project};
-use git_hexmirror::serve::{Log, Options, Registry, RequestLog, Server, Tls, Unanswered};
+use git_hexmirror::serve::{Log, Options, RequestLog, Server, Tls, Unanswered};
 
-use clap::ValueEnum;
-
+use crate::options::ServedRegistry;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, CHANGED, DIM, Output, Text, styled};
 use crate::session::Session;
@@ -61,24 +60,11 @@ pub struct Arguments {
     hostnames: Vec<String>,
 }
 
-/// The registry to serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ServedRegistry {
-    Signed,
-    Pinned,
-}
-
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let mirror = ops::served_mirror(&project)?;
-    let registry = match arguments.registry {
-        ServedRegistry::Signed => Registry::Signed,
-        ServedRegistry::Pinned if mirror.manifest()?.index_signers.is_empty() => {
-            let message = format!("{} has no pinned index", project.branch);
-            return Err(CommandError::Usage { message, hint: "create it with `git hexmirror index --init`" });
-        }
-        ServedRegistry::Pinned => Registry::Pinned,
-    };
+    let registry = arguments.registry.into();
+    ops::check_registry(&project, &mirror, registry)?;
     let output = session.output;
     let options = Options {
         cache_bytes: u64::from(arguments.cache) << 20,

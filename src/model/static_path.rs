@@ -1,0 +1,171 @@
+//! The paths of the files that a web server needs to serve the mirror without this program.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{GitAddress, IndexFile, ReleaseId, RepositoryName};
+
+/// The longest path accepted, in bytes.
+const MAX_LENGTH: usize = 4096;
+
+/// The first components of all paths.
+const ROOTS: [&str; 8] = ["public_key", "names", "versions", "packages", "tarballs", "repos", "installs", "git"];
+
+/// An error for a text that is not such a path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{:?} is not the path of an exported file", path.chars().take(80).collect::<String>())]
+pub struct StaticPathError {
+    path: String,
+}
+
+/// The path of a file below the root of a web server. It is relative, has only ordinary components, and is decoded: a
+/// client requests it percent-encoded.
+///
+/// Displayed and parsed with `/` between its components. Every value begins with a component that a Hex repository has,
+/// or with `git`, so that a list of such paths cannot name other files.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StaticPath(String);
+
+/// In which order files are written. A client that reads a file then finds what it refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StaticStage {
+    /// Tarballs and packs, whose content never changes.
+    Contents,
+    /// The refs and the lists of packs of git repositories.
+    GitRefs,
+    /// Registry entries.
+    Packages,
+    /// The lists of versions.
+    Versions,
+    /// The lists of names, and the public keys.
+    Names,
+}
+
+impl StaticStage {
+    /// All stages in order.
+    pub const ALL: [Self; 5] = [Self::Contents, Self::GitRefs, Self::Packages, Self::Versions, Self::Names];
+}
+
+impl StaticPath {
+    /// Returns the path of a file of a registry, whoever signed it.
+    pub fn registry(repository: &RepositoryName, file: &IndexFile) -> Self {
+        Self(format!("{}{file}", root(repository)))
+    }
+
+    /// Returns the path of the list of Hex's own releases, where Hex looks for a newer version once a day.
+    pub fn update_check() -> Self {
+        Self("installs/hex-1.x.csv".into())
+    }
+
+    /// Returns the path of a tarball.
+    pub fn tarball(release: &ReleaseId) -> Self {
+        Self(format!("{}tarballs/{}", root(&release.repository), release.tarball_name()))
+    }
+
+    /// Returns the path of a file of a bare git repository. `None` if the file cannot have such a path.
+    pub fn git(address: &GitAddress, file: &str) -> Option<Self> {
+        format!("{}/{file}", address.tree_path()).parse().ok()
+    }
+
+    /// Returns the path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns when to write the file.
+    pub fn stage(&self) -> StaticStage {
+        let is_git = self.0.starts_with("git/");
+        let below = match self.0.strip_prefix("repos/").and_then(|rest| rest.split_once('/')) {
+            Some((_, below)) => below,
+            None => &self.0,
+        };
+        match below.split('/').next().unwrap_or_default() {
+            _ if is_git && self.0.contains("/objects/pack/") => StaticStage::Contents,
+            _ if is_git => StaticStage::GitRefs,
+            "tarballs" => StaticStage::Contents,
+            "packages" => StaticStage::Packages,
+            "versions" => StaticStage::Versions,
+            _ => StaticStage::Names,
+        }
+    }
+}
+
+/// Returns the folder of a Hex repository, with a final `/` unless it is the root (`repo_path/1` in `hex/repo.ex`).
+fn root(repository: &RepositoryName) -> String {
+    let hexpm = RepositoryName::hexpm();
+    match repository.organization() {
+        None if *repository == hexpm => String::new(),
+        Some(organization) if repository.source() == hexpm.as_str() => format!("repos/{organization}/"),
+        _ => format!("repos/{repository}/"),
+    }
+}
+
+impl FromStr for StaticPath {
+    type Err = StaticPathError;
+
+    fn from_str(text: &str) -> Result<Self, StaticPathError> {
+        let is_plain = |component: &str| {
+            !matches!(component, "" | "." | "..") && !component.contains('\\') && !component.contains(char::is_control)
+        };
+        let is_known = text.split('/').next().is_some_and(|first| ROOTS.contains(&first));
+        if is_known && text.len() <= MAX_LENGTH && text.split('/').all(is_plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(StaticPathError { path: text.to_owned() })
+        }
+    }
+}
+
+impl fmt::Display for StaticPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_paths_are_refused() {
+        for text in [
+            "",
+            "/names",
+            "names/",
+            "packages//a",
+            "packages/../../a",
+            "packages/./a",
+            "..",
+            "index.html",
+            ".git/config",
+            "packages\\a",
+            "packages/a\\..",
+            "packages/a\nb",
+            "packages/a\0",
+            &format!("packages/{}", "a".repeat(5000)),
+        ] {
+            assert!(text.parse::<StaticPath>().is_err(), "{text:?}");
+        }
+        for text in ["names", "packages/a", "git/h/ä b/.x.git/HEAD", "repos/acme/tarballs/a-1.0.0+x.tar"] {
+            assert_eq!(text.parse::<StaticPath>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn what_refers_to_other_files_comes_after_them() {
+        let stages = [
+            ("repos/acme/tarballs/a-1.0.0.tar", StaticStage::Contents),
+            ("git/h/packages/x.git/objects/pack/pack-1.idx", StaticStage::Contents),
+            ("git/h/versions.git/HEAD", StaticStage::GitRefs),
+            ("repos/versions/packages/names", StaticStage::Packages),
+            ("packages/versions", StaticStage::Packages),
+            ("repos/packages/versions", StaticStage::Versions),
+            ("repos/tarballs/names", StaticStage::Names),
+            ("public_key", StaticStage::Names),
+        ];
+        for (path, stage) in stages {
+            assert_eq!(path.parse::<StaticPath>().unwrap().stage(), stage, "{path}");
+        }
+        assert!(StaticStage::ALL.is_sorted());
+    }
+}

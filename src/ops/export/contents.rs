@@ -1,0 +1,181 @@
+//! The files of an export and where their contents come from.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::hex::gzip::gzip;
+use crate::model::{EntryId, GitAddress, IndexFile, Manifest, OuterChecksum, ReleaseId, RepositoryName, StaticPath};
+use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::serving::MirrorContents;
+use crate::ops::serving::redirected::{OwnCache, pinned_repositories, redirecting_locks, remotes};
+use crate::ops::{Project, Result};
+use crate::progress::Silent;
+use crate::serve::{Registry, Resource};
+use crate::store::{ObjectId, Snapshot, StoreError};
+
+/// The file that permits git-http-backend to serve a repository (git-http-backend(1)).
+const EXPORT_OK: &str = "git-daemon-export-ok";
+
+/// The files of an export.
+pub(super) struct Contents {
+    served: MirrorContents,
+    files: BTreeMap<StaticPath, StaticFile>,
+}
+
+/// A file of an export.
+struct StaticFile {
+    /// Identifies the content: equal keys mean equal contents.
+    key: String,
+    source: Source,
+}
+
+/// Where the content of a file comes from.
+enum Source {
+    Served(Resource),
+    GitFile(ObjectId, String),
+    Text(String),
+}
+
+/// The content of a file.
+pub(super) enum Content {
+    Bytes(Vec<u8>),
+    Blob { id: ObjectId, name: String },
+}
+
+impl Contents {
+    /// Determines the files of a snapshot. For git repositories, as the server does, only the refs of the revisions that
+    /// the project's locks pin, or all of them if there is no lock.
+    ///
+    /// # Errors
+    /// Fails if the mirror or a lock cannot be read.
+    pub fn of(project: &Project, snapshot: &Snapshot, registry: Registry) -> Result<Self> {
+        let mut contents = Self { served: MirrorContents::new(project), files: BTreeMap::new() };
+        let manifest = snapshot.manifest()?;
+        for (id, stored) in &manifest.releases {
+            contents.add_served(StaticPath::tarball(id), stored.outer.to_string(), Resource::Tarball(id.clone()));
+        }
+        match registry {
+            Registry::Signed => contents.add_signed(project, manifest)?,
+            Registry::Pinned => contents.add_pinned(snapshot, manifest)?,
+        }
+        // As in the server: without an answer, Hex warns.
+        contents.add_text(Some(StaticPath::update_check()), String::new());
+        contents.add_git(project, snapshot, manifest)?;
+        Ok(contents)
+    }
+
+    /// Returns the key of each file.
+    pub fn keys(&self) -> BTreeMap<StaticPath, &str> {
+        self.files.iter().map(|(path, file)| (path.clone(), file.key.as_str())).collect()
+    }
+
+    /// Returns the key of a file, or an empty text if the export does not have the file.
+    pub fn key(&self, path: &StaticPath) -> String {
+        self.files.get(path).map(|file| file.key.clone()).unwrap_or_default()
+    }
+
+    /// Loads and verifies the content of a file.
+    ///
+    /// # Errors
+    /// Fails if it is damaged.
+    pub fn load(&self, snapshot: &Snapshot, path: &StaticPath) -> Result<Content, StoreError> {
+        let missing = || StoreError::damaged(path.to_string())("it is missing");
+        match &self.files.get(path).ok_or_else(missing)?.source {
+            Source::Served(resource) => {
+                let bytes = self.served.bytes(snapshot, resource)?.ok_or_else(missing)?;
+                Ok(Content::Bytes(if resource.is_gzipped() { gzip(&bytes) } else { bytes }))
+            }
+            Source::GitFile(id, name) => Ok(Content::Blob { id: *id, name: name.clone() }),
+            Source::Text(text) => Ok(Content::Bytes(text.clone().into_bytes())),
+        }
+    }
+
+    /// Adds a resource. If an organisation of hex.pm and a self-hosted repository have the same name, the organisation's
+    /// file counts, as in the server.
+    fn add_served(&mut self, path: StaticPath, key: String, resource: Resource) {
+        let is_of_organisation = resource_repository(&resource).organization().is_some();
+        if is_of_organisation || !self.files.contains_key(&path) {
+            self.files.insert(path, StaticFile { key, source: Source::Served(resource) });
+        }
+    }
+
+    fn add_text(&mut self, path: Option<StaticPath>, text: String) {
+        if let Some(path) = path {
+            let key = OuterChecksum::from_bytes(Sha256::digest(text.as_bytes()).into()).to_string();
+            self.files.insert(path, StaticFile { key, source: Source::Text(text) });
+        }
+    }
+
+    fn add_signed(&mut self, project: &Project, manifest: &Manifest) -> Result<()> {
+        for (id, stored) in &manifest.entries {
+            let path = StaticPath::registry(&id.repository, &IndexFile::Package(id.package.clone()));
+            let resource = Resource::RegistryEntry(id.repository.clone(), id.package.clone());
+            self.add_served(path, stored.checksum.to_string(), resource);
+        }
+        let repositories = HexRepositories::new(project, &Silent)?;
+        let keys = repositories.known_keys_of(manifest.entries.keys().map(|id| &id.repository))?;
+        for (repository, key) in keys {
+            self.add_text(Some(StaticPath::registry(&repository, &IndexFile::PublicKey)), key.to_pem());
+        }
+        Ok(())
+    }
+
+    fn add_pinned(&mut self, snapshot: &Snapshot, manifest: &Manifest) -> Result<()> {
+        let package = |id: &EntryId| (id.repository.clone(), IndexFile::Package(id.package.clone()));
+        let lists = [IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions];
+        let lists = manifest.index_signers.keys().flat_map(|name| lists.clone().map(|file| (name.clone(), file)));
+        for (repository, file) in manifest.index.keys().map(package).chain(lists) {
+            if let Some(blob) = snapshot.index_file_id(&repository, &file)? {
+                let path = StaticPath::registry(&repository, &file);
+                self.add_served(path, blob.to_string(), Resource::Pinned(repository, file));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_git(&mut self, project: &Project, snapshot: &Snapshot, manifest: &Manifest) -> Result<()> {
+        let Some(locks) = redirecting_locks(project)? else {
+            let own = remotes(project);
+            for (address, stored) in manifest.git.iter().filter(|(address, _)| !own.has(address)) {
+                self.add_repository(snapshot, address, stored.files())?;
+            }
+            return Ok(());
+        };
+        let cache = OwnCache::default();
+        let checkout = |address: &GitAddress| cache.checkout(snapshot, address);
+        for (address, pinned) in pinned_repositories(project, snapshot, &locks, checkout)?.iter() {
+            self.add_repository(snapshot, address, pinned.visible.files())?;
+        }
+        Ok(())
+    }
+
+    /// Adds a bare repository with these files beside its packs.
+    fn add_repository(
+        &mut self,
+        snapshot: &Snapshot,
+        address: &GitAddress,
+        files: Vec<(&'static str, String)>,
+    ) -> Result<()> {
+        for (name, blob) in snapshot.git_files(address)?.unwrap_or_default() {
+            if let Some(path) = StaticPath::git(address, &name).filter(|_| name.starts_with("objects/pack/")) {
+                self.files.insert(path, StaticFile { key: blob.to_string(), source: Source::GitFile(blob, name) });
+            }
+        }
+        for (name, text) in files.into_iter().chain([(EXPORT_OK, String::new())]) {
+            self.add_text(StaticPath::git(address, name), text);
+        }
+        Ok(())
+    }
+}
+
+fn resource_repository(resource: &Resource) -> &RepositoryName {
+    match resource {
+        Resource::PublicKey(repository)
+        | Resource::Names(repository)
+        | Resource::Versions(repository)
+        | Resource::RegistryEntry(repository, _)
+        | Resource::Pinned(repository, _)
+        | Resource::Tarball(ReleaseId { repository, .. }) => repository,
+    }
+}

@@ -1,0 +1,193 @@
+//! A folder of a web server.
+//!
+//! What this program keeps about it is in its folder `.git-hexmirror`: the list of the files that it wrote, a lock, and
+//! files that are being written. Each is moved to its place once it is complete.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::contents::Content;
+use super::error::ExportError;
+use crate::model::StaticPath;
+use crate::ops::{OpError, Result};
+use crate::plan::{FileList, Presence};
+use crate::progress::{Event, Progress};
+use crate::store::Snapshot;
+
+const OWN: &str = ".git-hexmirror";
+const LIST: &str = "files";
+const NEW: &str = "new";
+
+/// The longest list of files that is read, in bytes.
+const MAX_LIST: u64 = 256 << 20;
+
+/// A folder of a web server.
+pub(super) struct Folder {
+    root: PathBuf,
+    /// The number of files that were begun, which names the next one.
+    begun: AtomicUsize,
+    lock: Option<File>,
+}
+
+/// Whether a file was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Put {
+    /// The size of the file in bytes.
+    pub bytes: u64,
+    /// Whether the file is new or its content changed.
+    pub changed: bool,
+}
+
+impl Folder {
+    /// Opens a folder for reading only. It need not exist.
+    pub fn inspect(root: &Path) -> Self {
+        Self { root: root.to_owned(), begun: AtomicUsize::new(0), lock: None }
+    }
+
+    /// Opens a folder for changes, creates it if necessary, and waits until no other process changes it.
+    ///
+    /// # Errors
+    /// Fails if the folder cannot be written.
+    pub fn open(root: &Path, progress: &dyn Progress) -> Result<Self> {
+        let own = root.join(OWN);
+        fs::create_dir_all(&own).map_err(OpError::machine("create the folder", &own))?;
+        if !fs::symlink_metadata(&own).map_err(OpError::machine("read", &own))?.is_dir() {
+            return Err(ExportError::Foreign { path: own, more: 0 }.into());
+        }
+        let path = own.join("lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(OpError::machine("write to", &path))?;
+        let locked = match lock.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => {
+                progress.report(Event::Waiting { reason: format!("another export to {}", root.display()) });
+                lock.lock()
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        };
+        locked.map_err(OpError::machine("lock", &path))?;
+        let new = own.join(NEW);
+        match fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(OpError::machine("remove", new)(error)),
+            _ => fs::create_dir(&new).map_err(OpError::machine("create the folder", &new))?,
+        }
+        Ok(Self { root: root.to_owned(), begun: AtomicUsize::new(0), lock: Some(lock) })
+    }
+
+    /// Returns the list of the files that this program wrote.
+    ///
+    /// # Errors
+    /// Fails if the list cannot be read.
+    pub fn list(&self) -> Result<FileList> {
+        let path = self.root.join(OWN).join(LIST);
+        let mut text = String::new();
+        let read = File::open(&path).and_then(|file| file.take(MAX_LIST).read_to_string(&mut text));
+        match read {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(FileList::default()),
+            Err(error) => Err(OpError::machine("read", path)(error)),
+            Ok(_) => Ok(text.parse().map_err(|source| ExportError::List { path, source })?),
+        }
+    }
+
+    /// Replaces the list of the files that this program wrote.
+    ///
+    /// # Errors
+    /// Fails if the list cannot be written.
+    pub fn save(&self, list: &FileList) -> Result<()> {
+        let (new, path) = (self.new_file(), self.root.join(OWN).join(LIST));
+        let written = File::create(&new).and_then(|mut file| {
+            io::Write::write_all(&mut file, list.to_string().as_bytes())?;
+            file.sync_all()
+        });
+        written.and_then(|()| fs::rename(&new, &path)).map_err(OpError::machine("write", path))
+    }
+
+    /// Returns what the folder has at a path. Links are not followed.
+    pub fn presence(&self, path: &StaticPath) -> Presence {
+        let mut at = self.root.clone();
+        let mut components = path.as_str().split('/').peekable();
+        while let Some(component) = components.next() {
+            at.push(component);
+            match fs::symlink_metadata(&at) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Presence::Absent,
+                Ok(found) if components.peek().is_some() && found.is_dir() => {}
+                Ok(found) if components.peek().is_none() && found.is_file() => {
+                    return Presence::File { bytes: found.len() };
+                }
+                _ => return Presence::Other,
+            }
+        }
+        Presence::Other
+    }
+
+    /// Writes a file. If it has this content already, it keeps its time.
+    ///
+    /// # Errors
+    /// Fails if the content is damaged or the file cannot be written.
+    pub fn put(&self, snapshot: &Snapshot, path: &StaticPath, content: &Content) -> Result<Put> {
+        let file = self.file(path);
+        let new = self.new_file();
+        match content {
+            Content::Bytes(bytes) => {
+                if fs::read(&file).is_ok_and(|found| found == *bytes) {
+                    return Ok(Put { bytes: bytes.len() as u64, changed: false });
+                }
+                fs::write(&new, bytes).map_err(OpError::machine("write", &file))?;
+            }
+            Content::Blob { id, name } => snapshot.write_blob(*id, name, &new)?,
+        }
+        let folder = file.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(OpError::machine("create the folder", folder))?;
+        if file.ends_with("HEAD") && path.as_str().starts_with("git/") {
+            // git does not take a folder without it for a repository.
+            let refs = file.with_file_name("refs");
+            fs::create_dir_all(&refs).map_err(OpError::machine("create the folder", &refs))?;
+        }
+        fs::rename(&new, &file).map_err(OpError::machine("write", &file))?;
+        let bytes = fs::metadata(&file).map_err(OpError::machine("read", &file))?.len();
+        Ok(Put { bytes, changed: true })
+    }
+
+    /// Removes a file, and the folders that it leaves empty.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be removed.
+    pub fn remove(&self, path: &StaticPath) -> Result<()> {
+        let file = self.file(path);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(OpError::machine("remove", file)(error)),
+            _ => {}
+        }
+        if file.ends_with("HEAD") && path.as_str().starts_with("git/") {
+            let _ = fs::remove_dir(file.with_file_name("refs"));
+        }
+        let above = file.ancestors().skip(1).take_while(|folder| *folder != self.root);
+        for folder in above {
+            // A folder with other files stays.
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the file at a path.
+    pub fn file(&self, path: &StaticPath) -> PathBuf {
+        self.root.join(path.as_str())
+    }
+
+    fn new_file(&self) -> PathBuf {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        self.root.join(OWN).join(NEW).join(number.to_string())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.lock.is_some() {
+            let _ = fs::remove_dir_all(self.root.join(OWN).join(NEW));
+        }
+    }
+}
