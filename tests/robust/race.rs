@@ -71,6 +71,7 @@ fn many_updates_at_once_lose_nothing() {
     let stage = Stage::without_lock(registry);
     let folders: Vec<String> = (0..8).map(|number| format!("apps/a{number}")).collect();
     for (folder, name) in folders.iter().zip(&names) {
+        stage.write(&format!("{folder}/mix.exs"), "");
         stage.write(&format!("{folder}/mix.lock"), &stage.registry.mix_lock(&[name]));
     }
     let children: Vec<Child> = folders.iter().map(|folder| start(&stage, &format!("project/{folder}"))).collect();
