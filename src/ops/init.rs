@@ -54,14 +54,6 @@ pub fn init(project: &Project, may_ask: bool, progress: &dyn Progress) -> Result
     }
 }
 
-/// Returns the mirror for reading. In a fresh clone without a local mirror branch, this is the remote's.
-///
-/// # Errors
-/// Fails if there is no mirror, or it cannot be read.
-pub fn mirror(project: &Project) -> Result<Snapshot> {
-    Ok(project.readable()?.ok_or_else(|| project.repository.no_mirror(&project.branch))?)
-}
-
 /// Returns whether the repository or one of its remotes, when last fetched, has a mirror branch, even a damaged one.
 pub fn is_mirrored(project: &Project) -> bool {
     !matches!(project.repository.mirror_tip(&project.branch), Ok(None))

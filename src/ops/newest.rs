@@ -30,7 +30,7 @@ pub fn old_answer(project: &Project, program: &str, arguments: &[String]) -> Res
         Some(Newest::IfRequirementsChanged(command)) if has_changed_requirements(project)? => (command, true),
         _ => return Ok(None),
     };
-    let day = project.repository.day_of(mirror(project)?.commit())?;
+    let day = project.repository.day_of(mirror(project)?.0.commit)?;
     Ok(Some(OldAnswer { command, requirements_changed, day }))
 }
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use super::lock_coverage::{locks_differ, object, remote_with_all};
+use super::project::LockFile;
+use super::reading;
 use super::status::{self, Status};
 use super::sync::{PullOutcome, RemoteAccess, pull, pull_known};
 use super::update::{Update, UpdateOptions, update};
@@ -92,10 +94,15 @@ fn locks_changed(project: &Project, head_move: &HeadMove) -> Result<bool> {
     }
 }
 
-/// Returns the status of the checked-out locks if the mirror does not cover them.
+/// Returns the status of the checked-out locks if the mirror does not cover them. If there is a local mirror, it counts
+/// alone: these hooks exist to bring it up to date.
 fn stale_status(project: &Project) -> Result<Option<Status>> {
+    let compare = |locks: &[LockFile]| match project.repository.tip(&project.branch)? {
+        None => reading::compare(project, locks, false),
+        local => status::compare_at(project, local, locks, false),
+    };
     // The checked-out commit may be older than the settings that name its locks.
-    match project.present_locks().and_then(|locks| status::compare(project, &locks, false)) {
+    match project.present_locks().and_then(|locks| compare(&locks)) {
         Err(OpError::NoLock { .. }) => Ok(None),
         status => Ok(Some(status?).filter(|status| !status.summary.fresh)),
     }

@@ -67,7 +67,7 @@ pub fn prune(project: &Project, options: &PruneOptions, progress: &Arc<dyn Progr
     let scope = LockScope { tags, since, strict: true };
     let LockedNeeds { needed, locks } = needed::needed(project, &scope, progress.as_ref())?;
     for _ in 0..ATTEMPTS {
-        let snapshot = if options.dry_run { mirror(project)? } else { own_mirror(project, progress.as_ref())? };
+        let snapshot = if options.dry_run { mirror(project)?.1 } else { own_mirror(project, progress.as_ref())? };
         let pruning = plan(project, &snapshot, needed.clone(), since)?;
         let manifest = snapshot.manifest()?;
         let mut prune = Prune {

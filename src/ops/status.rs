@@ -1,4 +1,4 @@
-//! Compares the locks with the mirror: is the mirror fresh?
+//! Compares locks with a mirror: is the mirror fresh?
 //!
 //! A positive answer is cached beside the repository, under the digest of everything that it depends on. The next
 //! check, usually by a hook, then reads neither the locks nor the manifest. A lock contributes its path and its blob id
@@ -47,7 +47,7 @@ pub struct Summary {
 pub struct Status {
     /// The locks that were read.
     pub locks: Vec<String>,
-    /// The remote whose mirror was compared, as last fetched, if there is no local mirror.
+    /// The remote whose mirror was compared, as last fetched. `None` for the local mirror.
     pub remote: Option<Remote>,
     /// The mirror's tip, if there is one.
     pub commit: Option<ObjectId>,
@@ -60,23 +60,6 @@ pub struct Status {
     pub extra: Option<Extra>,
 }
 
-/// Compares the project's locks with the mirror: the local branch, or else a remote's as last fetched. With
-/// `particulars`, does not use cached answers.
-///
-/// # Errors
-/// Fails if there is no lock, a lock is invalid, or the mirror cannot be read.
-pub fn status(project: &Project, particulars: bool) -> Result<Status> {
-    compare(project, &project.locks()?, particulars)
-}
-
-/// Compares locks from any source with the mirror.
-pub(super) fn compare(project: &Project, locks: &[LockFile], particulars: bool) -> Result<Status> {
-    let (remote, tip) = project.repository.mirror_tip(&project.branch)?.unzip();
-    let remote = remote.flatten();
-    let status = compare_with(project, remote.as_ref(), tip, locks, particulars)?;
-    Ok(Status { remote, ..status })
-}
-
 /// Compares locks with the mirror at a commit, which may belong to a remote's mirror.
 pub(super) fn compare_at(
     project: &Project,
@@ -87,7 +70,8 @@ pub(super) fn compare_at(
     compare_with(project, None, tip, locks, particulars)
 }
 
-fn compare_with(
+/// Compares locks with a remote's mirror at a commit, or with the local one.
+pub(super) fn compare_with(
     project: &Project,
     remote: Option<&Remote>,
     tip: Option<ObjectId>,
@@ -96,8 +80,14 @@ fn compare_with(
 ) -> Result<Status> {
     let files = locks.iter().map(|lock| lock.file.clone()).collect();
     let memory = tip.map(|tip| Memory::new(project, tip, locks));
-    let status =
-        Status { locks: files, remote: None, commit: tip, summary: Summary::default(), comparison: None, extra: None };
+    let status = Status {
+        locks: files,
+        remote: remote.cloned(),
+        commit: tip,
+        summary: Summary::default(),
+        comparison: None,
+        extra: None,
+    };
     if !particulars && let Some(summary) = memory.as_ref().and_then(Memory::recall) {
         return Ok(Status { summary, ..status });
     }

@@ -54,7 +54,7 @@ pub struct Verification {
 /// Fails if there is no mirror, if it cannot be read at all, if a configured lock is missing, or if the mirror records
 /// another signer than the keys that are known here. Damage is not an error.
 pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verification> {
-    let snapshot = mirror(project)?;
+    let (source, snapshot) = mirror(project)?;
     let (mut damages, objects) = check_objects(&snapshot);
     let commit = snapshot.commit();
     // An unreadable tree has been reported already.
@@ -78,7 +78,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     let without_key = |id: &&EntryId| !keys.contains_key(&id.repository);
     let unverified: BTreeSet<EntryId> = manifest.entries.keys().filter(without_key).cloned().collect();
     report_unverified(&unverified, progress.as_ref());
-    match signers::of_readable(project, &snapshot, progress.as_ref()) {
+    match signers::of_readable(project, &snapshot, source.remote.as_ref(), progress.as_ref()) {
         // Damage has been reported already.
         Err(OpError::Store(StoreError::Damaged { .. })) => {}
         signers => drop(signers?),

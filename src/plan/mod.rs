@@ -12,6 +12,7 @@
 //! - [`Newest`]: whether a command asks for what is newest upstream.
 //! - [`LockRule`]: which files of a project are its locks in force.
 //! - [`LockChange`]: the changes between two sets of locks.
+//! - [`mirror_to_read`]: which of the mirrors in a clone is read.
 //! - [`MergePlan`]: what a merge of two mirrors copies and removes.
 //! - [`SyncPlan`], [`Divergence`]: how the local mirror branch follows a remote's.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
@@ -27,6 +28,7 @@ mod index;
 mod lock_change;
 mod lock_rule;
 mod merge;
+mod mirror_choice;
 mod needed_entries;
 mod newest;
 mod pinned;
@@ -50,6 +52,7 @@ pub use merge::{
     CheckedEntry, EntryStep, MergeFacts, MergeInput, MergePlan, MergeStatistics, MergeWarning, ReleaseConflict,
     ReleaseStep, RepositoryStep, Side, has_older_entries, has_unshared_contents, merge,
 };
+pub use mirror_choice::{MirrorFacts, mirror_to_read};
 pub use needed_entries::needed_entries;
 pub use newest::Newest;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};

@@ -137,6 +137,15 @@ impl Repository {
         Ok(shallow.iter().flat_map(|commits| commits.iter().copied()).collect())
     }
 
+    /// Returns the time at which a commit was made, in seconds since 1970.
+    ///
+    /// # Errors
+    /// Fails if the commit cannot be read.
+    pub fn commit_seconds(&self, id: ObjectId) -> Result<i64> {
+        let time = self.commit(id)?.time().map_err(StoreError::damaged(format!("commit {id}")))?;
+        Ok(time.seconds)
+    }
+
     pub(super) fn commit(&self, id: ObjectId) -> Result<gix::Commit<'_>> {
         self.git.find_commit(id).map_err(StoreError::damaged(format!("commit {id}")))
     }

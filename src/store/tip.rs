@@ -1,4 +1,4 @@
-//! Reads the tip of the mirror branch, once per request.
+//! Reads the tip of the local mirror branch, once per request.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,8 +9,7 @@ use gix::ObjectId;
 
 use super::{Branch, Repository, Result, Snapshot, StoreError};
 
-/// Reads the tip of the local mirror branch, or else of a remote's copy, from any thread. If the ref is loose, each
-/// call reads only one small file.
+/// Reads the tip of the local mirror branch from any thread. If the ref is loose, each call reads only one small file.
 pub struct TipReader {
     repository: RwLock<gix::ThreadSafeRepository>,
     branch: Branch,
@@ -25,14 +24,14 @@ impl TipReader {
         Self { repository: RwLock::new(repository.git.clone().into_sync()), branch: branch.clone(), loose }
     }
 
-    /// Returns the commit that the branch points to, or else that of a remote's copy. `None` if there is neither.
+    /// Returns the commit that the branch points to, or `None` if it does not exist.
     ///
     /// # Errors
     /// Fails if the ref cannot be read or does not contain a commit id.
-    pub fn tip(&self) -> Result<Option<ObjectId>> {
+    pub fn local_tip(&self) -> Result<Option<ObjectId>> {
         match self.loose_tip() {
             Some(tip) => Ok(Some(tip)),
-            None => Ok(self.repository().mirror_tip(&self.branch)?.map(|(_, tip)| tip)),
+            None => self.repository().tip(&self.branch),
         }
     }
 

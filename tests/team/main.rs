@@ -21,6 +21,7 @@ mod pre_push;
 mod prune;
 mod push_and_pull;
 mod race;
+mod reading;
 mod remembered;
 mod rollback;
 mod shared;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use git_hexmirror::config::{FILE, Layer, Setting};
-use git_hexmirror::ops::{self, Environment, LockFile, LockText, OpError, Project};
+use git_hexmirror::model::Remote;
+use git_hexmirror::ops::{self, Environment, LockFile, LockText, MirrorSource, OpError, Project};
 use git_hexmirror::progress::Progress;
 use git_hexmirror::store::StoreError;
 
@@ -49,6 +50,19 @@ impl Session {
         Ok(project)
     }
 
+    /// Opens the project for a command that reads the mirror. Says which mirror that is, unless it is the local branch.
+    pub fn reading_project(&self) -> Result<Project, OpError> {
+        let project = self.project()?;
+        let Some(MirrorSource { remote: Some(remote), .. }) = ops::mirror_source(&project)? else { return Ok(project) };
+        let branch = &project.branch;
+        let why = match project.repository.tip(branch)? {
+            None => String::new(),
+            Some(_) => format!("; {}", behind_line(&project, &remote)),
+        };
+        self.output.say(format!("git-hexmirror: reading {remote}'s {branch}, as last fetched{why}"));
+        Ok(project)
+    }
+
     /// Opens the project without the warning, for a command that shows all settings.
     pub fn quiet_project(&self) -> Result<Project, OpError> {
         Project::open(&self.directory, self.flags.clone(), environment())
@@ -85,6 +99,12 @@ impl Session {
     pub fn progress(&self) -> Arc<dyn Progress> {
         Arc::new(Bars::new(&self.output))
     }
+}
+
+/// Describes a local mirror that is not read because a remote's, as last fetched, is better.
+pub fn behind_line(project: &Project, remote: &Remote) -> String {
+    let branch = &project.branch;
+    format!("the local {branch} is behind: run `git hexmirror update` to merge {remote}'s")
 }
 
 /// Returns one line that names the tracked settings that are inactive until the user allows them; `None` if there are none.

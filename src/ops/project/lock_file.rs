@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use super::regular_file::read_regular;
-use super::worktree::{MAX_LOCK, read_committed};
+use super::worktree::{MAX_LOCK, read_committed, read_tracked};
 use crate::lock::{Lock, LockError};
 use crate::ops::{OpError, Result};
 use crate::plan::{LockRule, LockVerdict, Wanted, default_locks, default_locks_listed};
@@ -21,21 +21,45 @@ pub struct LockText {
     pub bytes: Vec<u8>,
 }
 
-/// A lock file, identified by its blob id. The content of a lock in a commit is read only on demand.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A lock file, identified by its blob id. Its content is read only on demand, unless computing the id required reading
+/// it.
+#[derive(Debug, Clone)]
 pub struct LockFile {
     /// Its path relative to the worktree's root.
     pub file: String,
     /// The id of its content as a git blob, even if git does not have that blob.
     pub blob: ObjectId,
-    /// Its content, if computing the id required reading it.
-    read: Option<Vec<u8>>,
+    content: Content,
 }
+
+/// Where a lock's content is.
+#[derive(Debug, Clone)]
+enum Content {
+    /// In git's object database.
+    Stored,
+    /// In the worktree.
+    Worktree,
+    /// In memory.
+    Read(Vec<u8>),
+}
+
+impl PartialEq for LockFile {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.file, self.blob) == (&other.file, other.blob)
+    }
+}
+
+impl Eq for LockFile {}
 
 impl LockFile {
     /// Creates a lock whose content is stored in git.
     pub fn stored(file: String, blob: ObjectId) -> Self {
-        Self { file, blob, read: None }
+        Self { file, blob, content: Content::Stored }
+    }
+
+    /// Creates a lock whose content is in the worktree and has this id.
+    pub(super) fn in_worktree(file: String, blob: ObjectId) -> Self {
+        Self { file, blob, content: Content::Worktree }
     }
 
     /// Creates a lock from content that was read from a file.
@@ -43,17 +67,26 @@ impl LockFile {
     /// # Errors
     /// Fails if the content is a SHA-1 collision attack.
     pub fn read(file: String, bytes: Vec<u8>) -> Result<Self> {
-        Ok(Self { file, blob: Repository::blob_id(&bytes)?, read: Some(bytes) })
+        Ok(Self { file, blob: Repository::blob_id(&bytes)?, content: Content::Read(bytes) })
     }
 
     /// Returns its content.
     ///
     /// # Errors
-    /// Fails if the blob is larger than any lock or cannot be read.
+    /// Fails if the lock is larger than any lock, cannot be read, or is being changed.
     pub fn bytes(&self, repository: &Repository) -> Result<Cow<'_, [u8]>> {
-        match &self.read {
-            Some(bytes) => Ok(Cow::Borrowed(bytes)),
-            None => Ok(Cow::Owned(read_committed(repository, self.blob, &self.file, MAX_LOCK)?)),
+        match &self.content {
+            Content::Read(bytes) => Ok(Cow::Borrowed(bytes)),
+            Content::Stored => Ok(Cow::Owned(read_committed(repository, self.blob, &self.file, MAX_LOCK)?)),
+            Content::Worktree => {
+                let bytes = read_tracked(repository, &self.file, MAX_LOCK)?.unwrap_or_default();
+                // An answer about this content is remembered under its id.
+                if Repository::blob_id(&bytes)? != self.blob {
+                    let source = std::io::Error::other("it is being changed; try again");
+                    return Err(OpError::Read { path: self.file.clone().into(), source });
+                }
+                Ok(Cow::Owned(bytes))
+            }
         }
     }
 }

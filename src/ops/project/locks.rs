@@ -3,18 +3,24 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::Project;
 use super::globs::{are_literal, glob_set, walk};
 use super::lock_file::{LockFile, read_locks};
+use super::lock_stats::LockStats;
 use super::worktree::{MAX_LOCK, read_tracked};
 use crate::model::shortened;
-use crate::ops::{OpError, Result};
+use crate::ops::{OpError, Result, own_file};
 use crate::plan::{LeftOutLock, LockRule, LockVerdict, Wanted, default_locks, default_locks_listed};
 use crate::store::{FileRule, ObjectId};
 
 /// The maximum number of locks in force.
 pub(in crate::ops) const MAX_LOCKS: usize = 10_000;
+/// The file beside the repository with the remembered ids of locks in the worktree.
+const STATS: &str = "worktree-locks";
+/// The number of locks from which on their ids are remembered. Hashing fewer costs less.
+const MANY: usize = 8;
 /// The number of configured locks that an error names.
 const NAMED: usize = 3;
 
@@ -165,11 +171,17 @@ impl Project {
         };
         let head = self.tracked_commit();
         let mut locks = BTreeMap::new();
-        for tracked in head.map_or(Ok(Vec::new()), |head| self.locks_at(head))? {
-            let present = self.lock(tracked.file.clone())?;
+        let tracked = head.map_or(Ok(Vec::new()), |head| self.locks_at(head))?;
+        let saved = self.repository.own_dir().join(STATS);
+        let mut stats = (tracked.len() >= MANY).then(|| LockStats::load(&saved, root));
+        for tracked in tracked {
+            let present = self.lock_in_worktree(&tracked.file, stats.as_mut())?;
             // A sparse checkout does not have all files. They count as they are in the commit.
             let absent = || self.repository.is_sparse().then_some(tracked);
             locks.extend(present.or_else(absent).map(|lock| (lock.file.clone(), lock)));
+        }
+        if let Some(stats) = stats.filter(|stats| stats.is_changed) {
+            own_file::write(&self.repository, STATS, &stats.text());
         }
         let is_mirror = head.is_none() && self.repository.head().is_some();
         let folder = self.folder();
@@ -181,6 +193,20 @@ impl Project {
             }
         }
         Ok(locks.into_values().collect())
+    }
+
+    /// Returns a lock of the worktree, which is not read if its id is remembered. `None` if it does not exist.
+    fn lock_in_worktree(&self, file: &str, stats: Option<&mut LockStats>) -> Result<Option<LockFile>> {
+        let Some(stats) = stats else { return self.lock(file.to_owned()) };
+        if let Some(blob) = stats.get(file) {
+            return Ok(Some(LockFile::in_worktree(file.to_owned(), blob)));
+        }
+        let since = SystemTime::now();
+        let lock = self.lock(file.to_owned())?;
+        if let Some(lock) = &lock {
+            stats.add(file, lock.blob, since);
+        }
+        Ok(lock)
     }
 
     /// Returns the commit whose files are tracked. `None` before the first commit, and if the mirror itself is checked

@@ -6,6 +6,7 @@ pub(in crate::ops) mod hex_client;
 pub(in crate::ops) mod hex_repositories;
 mod known_trees;
 pub(in crate::ops) mod lock_file;
+mod lock_stats;
 mod locks;
 mod memory;
 pub(in crate::ops) mod needed;
@@ -153,16 +154,6 @@ impl Project {
     pub fn snapshot(&self) -> Result<Option<Snapshot>> {
         let tip = self.repository.tip(&self.branch)?;
         tip.map(|tip| self.snapshot_of(None, tip)).transpose()
-    }
-
-    /// Returns the mirror for reading. In a fresh clone without a local mirror branch, this is the remote's. Writes
-    /// nothing.
-    ///
-    /// # Errors
-    /// Fails if the branch is not a mirror or is damaged.
-    pub fn readable(&self) -> Result<Option<Snapshot>> {
-        let tip = self.repository.mirror_tip(&self.branch)?;
-        tip.map(|(remote, tip)| self.snapshot_of(remote.as_ref(), tip)).transpose()
     }
 
     /// Returns the snapshot of the local mirror branch, or of a remote's, at a commit.

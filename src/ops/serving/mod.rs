@@ -2,6 +2,7 @@
 
 pub(in crate::ops) mod hex_home;
 pub(in crate::ops) mod redirected;
+mod served_tip;
 pub(in crate::ops) mod visible;
 
 use std::collections::BTreeMap;
@@ -19,19 +20,20 @@ use crate::model::{EntryId, GitAddress, Manifest, ManifestPart, PackageName, Rep
 use crate::ops::index::check;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::{self, verified};
-use crate::ops::{Project, Result, mirror};
+use crate::ops::{OpError, Project, Result, mirror};
 use crate::progress::Silent;
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
 use crate::store::{Snapshot, StoreError, TipReader};
+use served_tip::ServedTip;
 use visible::{Visible, VisibleRepositories, id_of, unavailable};
 
 /// The maximum delay until a changed lock affects which host names are served. Every request checks them.
 const HOSTS_KNOWN: Duration = Duration::from_secs(1);
 
-/// The contents to serve: those of the mirror branch, or else of a remote's as last fetched. Each request uses the
-/// branch's current tip.
+/// The contents to serve: those of the mirror that is read. Each request uses its current tip.
 pub struct MirrorContents {
     branch: TipReader,
+    tip: ServedTip,
     /// The snapshot of the most recently requested tip, so that each part of its manifest is read once.
     snapshot: Mutex<Option<(Tip, Snapshot)>>,
     visible: VisibleRepositories,
@@ -44,6 +46,7 @@ impl MirrorContents {
     pub fn new(project: &Project) -> Self {
         Self {
             branch: TipReader::new(&project.repository, &project.branch),
+            tip: ServedTip::new(project),
             snapshot: Mutex::new(None),
             visible: VisibleRepositories::new(project),
             keys: HexRepositories::new(project, &Silent).map(|known| known.known_keys()).unwrap_or_default(),
@@ -101,7 +104,11 @@ impl MirrorContents {
 
 impl Contents for MirrorContents {
     fn tip(&self) -> Result<Tip, ContentsError> {
-        let tip = self.branch.tip().map_err(unavailable)?;
+        let local = self.branch.local_tip().map_err(unavailable)?;
+        let tip = self.tip.commit(local).map_err(|error| match error {
+            OpError::Store(error) => unavailable(error),
+            error => ContentsError::Locks { source: error.into() },
+        })?;
         let missing = || unavailable(self.branch.no_mirror());
         tip.map(|tip| Tip(tip.to_string())).ok_or_else(missing)
     }
@@ -224,8 +231,8 @@ fn tls_folder(project: &Project) -> PathBuf {
 /// # Errors
 /// Fails if there is no mirror, or if it records another signer than the keys that are known here.
 pub fn served_mirror(project: &Project) -> Result<Snapshot> {
-    let snapshot = mirror(project)?;
-    signers::of_readable(project, &snapshot, &Silent)?;
+    let (source, snapshot) = mirror(project)?;
+    signers::of_readable(project, &snapshot, source.remote.as_ref(), &Silent)?;
     Ok(snapshot)
 }
 

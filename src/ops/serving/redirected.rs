@@ -12,7 +12,7 @@ use crate::model::{AddressRule, AddressRules, GitAddress, GitUrl, ManifestPart, 
 use crate::ops::project::remote_files;
 use crate::ops::project::{LockFile, read_locks};
 use crate::ops::update::git_fetcher::fetching_git;
-use crate::ops::{OpError, Project, Result};
+use crate::ops::{MirrorSource, OpError, Project, Result, mirror_source};
 use crate::plan::{PinnedRepositories, SubmoduleResolver};
 use crate::serve::environment::{Access, InsteadOfRules};
 use crate::store::{Checkout, Objects, Snapshot, StoreError, layout};
@@ -137,7 +137,8 @@ fn read(git: &Git, folders: &[PathBuf], names: BTreeSet<String>, objects: &mut O
 /// Fails if the mirror or a lock cannot be read.
 pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_secrets: bool) -> Result<Access> {
     let mut instead_of = InsteadOfRules::new(remotes(project), with_secrets);
-    if let Some(snapshot) = project.readable()?
+    if let Some(MirrorSource { remote, commit }) = mirror_source(project)?
+        && let snapshot = project.snapshot_of(remote.as_ref(), commit)?
         && let Some(locks) = redirecting_locks(project)?
     {
         let temporary = OwnCache::default();

@@ -276,23 +276,34 @@ pub(in crate::ops) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> 
     Package::decode_verified(signed, key, &id.repository, &id.package).map_err(refused)
 }
 
-/// Determines the signers of a mirror that is only read: the local one, or a remote's as last fetched.
+/// Determines the signers of a mirror that is only read: the local one, or that of `remote` as last fetched.
 ///
 /// # Errors
 /// Fails if the mirror records another signer than the user's settings and keys do.
-pub(in crate::ops) fn of_readable(project: &Project, snapshot: &Snapshot, progress: &dyn Progress) -> Result<Signers> {
+pub(in crate::ops) fn of_readable(
+    project: &Project,
+    snapshot: &Snapshot,
+    remote: Option<&Remote>,
+    progress: &dyn Progress,
+) -> Result<Signers> {
     let repositories = HexRepositories::new(project, progress)?;
-    let remote = project.repository.mirror_tip(&project.branch)?.and_then(|(remote, _)| remote);
     // The names of packages do not matter here, so the rest of the manifest is not read.
     let (manifest, with_entries) = (snapshot.part(ManifestPart::Signers)?, snapshot.repositories_with_entries()?);
     let names: BTreeSet<&RepositoryName> = manifest.signers.keys().chain(&with_entries).collect();
-    // The record of a mirror that was never verified here cannot be trusted.
-    let is_recorded = |name: &&RepositoryName| remote.is_none() && with_entries.contains(*name);
-    let record =
-        |name: &RepositoryName| Some(name).filter(is_recorded).and_then(|name| manifest.signers.get(name).copied());
+    // The record of a mirror that was never merged here cannot be trusted, but that of the local one can.
+    let local = remote.and_then(|_| project.snapshot().ok().flatten());
+    let (trusted, recorded) = match (&local, remote) {
+        (Some(local), _) => (Some(local.part(ManifestPart::Signers)?), local.repositories_with_entries()?),
+        (None, Some(_)) => (None, BTreeSet::new()),
+        (None, None) => (Some(manifest.clone()), with_entries.clone()),
+    };
+    let record = |name: &RepositoryName| {
+        let trusted = trusted.as_ref().filter(|_| recorded.contains(name))?;
+        trusted.signers.get(name).copied()
+    };
     let signers = Signers::of(&repositories, names, record)?;
     if let Some(remote) = remote {
-        signers.check_record(&manifest, &remote)?;
+        signers.check_record(&manifest, remote)?;
     }
     Ok(signers)
 }

@@ -19,7 +19,10 @@ use std::time::Instant;
 use super::index::key::is_present;
 use super::index::refresh::{RefreshCommit, refresh};
 use super::maintenance::maintain;
+use super::reading;
 use super::status::{self, Status};
+use super::sync::history::covers;
+use super::sync::{PullOutcome, pull_known};
 use super::{OpError, Project, Result, init};
 use crate::progress::{Event, Progress};
 use crate::store::{Lock, StoreError};
@@ -59,17 +62,18 @@ fn update_mirror(project: &Project, options: UpdateOptions, progress: &Arc<dyn P
         leave_fresh(project, before, progress.as_ref())?
     } else {
         init::ask(project, options.may_ask, progress.as_ref())?;
-        fetch_lacking(project, &options, progress)?
+        let merged = merge_known(project, &before, progress.as_ref())?;
+        Update { merged, ..fetch_lacking(project, &options, progress)? }
     };
     Ok(Update { elapsed: start.elapsed(), ..update })
 }
 
 /// Returns the status with which an update begins.
 fn status_before(project: &Project) -> Result<Status> {
-    let status = status::status(project, false)?;
+    let status = reading::status(project, false)?;
     if status.comparison.is_none() && status.summary.unmirrored + status.summary.ignored > 0 {
         // A cached answer contains only numbers, but the report names what cannot be mirrored.
-        return status::status(project, true);
+        return reading::status(project, true);
     }
     Ok(status)
 }
@@ -90,6 +94,27 @@ fn leave_fresh(project: &Project, mut before: Status, progress: &dyn Progress) -
     Ok(Update::unchanged(before))
 }
 
+/// Merges what a remote's mirror, as last fetched, has and the local one lacks, before upstream is asked. Reports a
+/// mirror that is refused, because upstream may have everything.
+fn merge_known(project: &Project, before: &Status, progress: &dyn Progress) -> Result<Option<PullOutcome>> {
+    let Project { repository, branch, .. } = project;
+    let Some(local) = repository.tip(branch)? else { return Ok(None) };
+    if before.summary.fresh && before.remote.is_none() {
+        return Ok(None);
+    }
+    let known = before.remote.clone().or_else(|| repository.default_remote());
+    let Some(remote) = known else { return Ok(None) };
+    let theirs = repository.remote_tip(&remote, branch)?;
+    if theirs.is_none_or(|theirs| covers(project, local, theirs).unwrap_or(true)) {
+        return Ok(None);
+    }
+    pull_known(project, &remote, progress).or_else(|error| {
+        let message = format!("cannot merge {remote}'s {branch} ({}); asking upstream instead", error.with_causes());
+        progress.report(Event::Warning { message });
+        Ok(None)
+    })
+}
+
 /// Fetches what the mirror lacks, again if another process moves the branch meanwhile.
 fn fetch_lacking(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Update> {
     let _lock = lock(project, progress.as_ref())?;
@@ -98,7 +123,8 @@ fn fetch_lacking(project: &Project, options: &UpdateOptions, progress: &Arc<dyn 
             Some(_) => None,
             None => init::adopt(project, progress.as_ref())?.map(|(remote, _)| remote),
         };
-        let mut before = status::status(project, false)?;
+        let mut before =
+            status::compare_at(project, project.repository.tip(&project.branch)?, &project.locks()?, false)?;
         // Another process may have fetched what this one was about to fetch.
         if is_done(project, options, &before)? {
             remove_fetched(&project.repository);

@@ -7,6 +7,7 @@ use super::added::{Added, AddedGit};
 use crate::model::{EntryId, Fingerprint, Remote, RepositoryName};
 use crate::ops::OpError;
 use crate::ops::status::Status;
+use crate::ops::sync::PullOutcome;
 use crate::store::ObjectId;
 
 /// Options for an update.
@@ -51,6 +52,8 @@ pub struct Update {
     pub commit: Option<ObjectId>,
     /// The remote whose branch was adopted first, if there was no local branch.
     pub adopted: Option<Remote>,
+    /// The merge of a remote's mirror, as last fetched, that came first.
+    pub merged: Option<PullOutcome>,
     /// The duration of the update.
     pub elapsed: Duration,
     /// The error, if the update continued in spite of it. The mirror is then incomplete.
@@ -72,6 +75,7 @@ impl Update {
             downloaded_bytes: 0,
             stored_bytes: 0,
             adopted: None,
+            merged: None,
             elapsed: Duration::ZERO,
             failed: None,
         }

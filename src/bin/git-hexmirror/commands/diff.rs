@@ -56,6 +56,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 fn with_mirror(session: &Session, arguments: &Arguments, project: &Project) -> Result<bool, CommandError> {
     let output = &session.output;
     let status = ops::status(project, true)?;
+    status::say_behind(output, project, &status);
     if arguments.json.json {
         let document = documents::status(&project.branch.to_string(), &status);
         output.json(&document).map_err(CommandError::Print)?;

@@ -99,6 +99,7 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "stored_bytes": update.stored_bytes,
         "commit": update.commit.map(|commit| commit.to_string()),
         "adopted": update.adopted,
+        "merged": update.merged.as_ref().map(|merged| &merged.remote),
         "seconds": update.elapsed.as_secs_f64(),
         "dry_run": dry_run,
         "to_add": update.before.comparison.as_ref().filter(|_| dry_run).map_or_else(Vec::new, |comparison| {

@@ -6,6 +6,7 @@ use git_hexmirror::ops::{self, OpError};
 use git_hexmirror::serve::environment::{self, Access, Format};
 use git_hexmirror::store::StoreError;
 
+use super::status;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::session::{self, Session};
@@ -111,13 +112,11 @@ fn format(arguments: &Arguments) -> Option<Format> {
 /// depend on the project's mirror.
 fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access, CommandError> {
     let given = arguments.ca.as_deref().map(|path| absolute(&session.path(path))).transpose()?;
-    match session.project() {
+    match session.reading_project() {
         Ok(project) => {
-            if project.repository.tip(&project.branch)?.is_none() {
-                let branch = &project.branch;
-                session.output.say(format!(
-                    "this repository has no mirror branch {branch} yet, so git is not redirected to the server; `git hexmirror update` creates it"
-                ));
+            if ops::mirror_source(&project)?.is_none() {
+                session.output.say("git is not redirected to the server, because there is no mirror");
+                session.output.say(status::no_mirror(&project));
             } else if !ops::has_redirecting_lock(&project)? {
                 session.output.say("this project has no lock, so git is not redirected to the server");
             }

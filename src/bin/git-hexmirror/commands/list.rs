@@ -18,8 +18,8 @@ pub struct Arguments {
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let project = session.project()?;
-    let snapshot = ops::mirror(&project)?;
+    let project = session.reading_project()?;
+    let (_, snapshot) = ops::mirror(&project)?;
     let (output, manifest) = (&session.output, snapshot.manifest()?);
     if arguments.json.json {
         output.json(&document(manifest)).map_err(CommandError::Print)?;

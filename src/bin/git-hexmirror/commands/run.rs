@@ -50,7 +50,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
     // Only a process with a single thread can be isolated, so this comes first.
     let isolation = arguments.offline.then(isolated).transpose()?;
-    let project = session.project()?;
+    let project = session.reading_project()?;
     let Some((program, arguments)) = arguments.command.split_first() else { return Ok(2) };
     let log = serve::request_log(&session.output);
     // Not knowing the answer's age does not stop the command.

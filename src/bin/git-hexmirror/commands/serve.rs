@@ -61,7 +61,7 @@ pub struct Arguments {
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let project = session.project()?;
+    let project = session.reading_project()?;
     let mirror = ops::served_mirror(&project)?;
     let registry = arguments.registry.into();
     ops::check_registry(&project, &mirror, registry)?;

@@ -16,7 +16,7 @@ use crate::session::Session;
 pub struct Arguments {}
 
 pub fn run(session: &Session, _: &Arguments) -> Outcome {
-    let project = session.project()?;
+    let project = session.reading_project()?;
     let output = &session.output;
     let starting = |shell: &str, is_marked: bool| {
         output.say(format!("mix, rebar3 and git use {} in this shell; `exit` leaves it", project.branch));

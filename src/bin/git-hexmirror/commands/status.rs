@@ -9,11 +9,12 @@ use git_hexmirror::plan::{Comparison, Extra, GitPin, Unmirrored};
 use super::documents;
 use super::init::short;
 use super::settings;
+use crate::hints;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, CHANGED, DIM, GOOD, Output, Text, listed, styled};
 use crate::report::NOT_FRESH;
-use crate::session::Session;
+use crate::session::{Session, behind_line};
 
 /// How many lines of a list are shown before the rest is only counted.
 const SHOWN: usize = 20;
@@ -83,10 +84,30 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
     if summary.index_behind > 0 {
         output.result(styled(DIM, format!("  {}", index_behind_line(summary.index_behind))))?;
     }
-    if !summary.fresh {
-        output.say("run `git hexmirror update` to update the mirror");
+    say_behind(output, project, status);
+    match status.commit {
+        _ if summary.fresh => {}
+        Some(_) => output.say("run `git hexmirror update` to update the mirror"),
+        // The same advice as that of commands that cannot do without a mirror.
+        None => output.say(no_mirror(project)),
     }
     Ok(())
+}
+
+/// Says that the local mirror is behind the one that was read.
+pub fn say_behind(output: &Output, project: &Project, status: &Status) {
+    if let Some(remote) = &status.remote
+        && project.repository.tip(&project.branch).is_ok_and(|local| local.is_some())
+    {
+        output.say(behind_line(project, remote));
+    }
+}
+
+/// Says that this clone knows no mirror, and which command fetches or creates one.
+pub fn no_mirror(project: &Project) -> String {
+    let error = project.repository.no_mirror(&project.branch);
+    let hint = hints::store_hint(&error).map_or_else(String::new, |hint| format!("; {hint}"));
+    format!("{error}{hint}")
 }
 
 /// Names the mirror that was read. In a fresh clone, that is a remote's.

@@ -8,7 +8,7 @@ use git_hexmirror::store::layout::FORMAT;
 use serde_json::{Value, json};
 
 use super::init::short;
-use super::{documents, status};
+use super::{documents, pull, status};
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, Text, bytes, styled};
@@ -20,7 +20,8 @@ const SHOWN: usize = 40;
 
 /// Fetch and verify what the locks pin and the mirror lacks, and commit it
 ///
-/// If nothing is missing, nothing is fetched. If anything fails, the branch does not change, and the next update does not fetch
+/// If nothing is missing, nothing is fetched. What a remote's mirror has, as last fetched, is merged before anything is fetched
+/// from upstream; if that is enough, no network is needed. If anything fails, the branch does not change, and the next update does not fetch
 /// again what was already fetched and verified.
 ///
 /// Git dependencies are fetched with the system's git, which uses its credentials, proxies and insteadOf rules: the pinned
@@ -146,6 +147,9 @@ fn repaired(output: &Output, project: &Project, repair: &Repair) -> std::io::Res
 pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: bool) -> std::io::Result<()> {
     if let Some(remote) = &update.adopted {
         output.say(format!("adopted {} from {remote}", project.branch));
+    }
+    if let Some(merged) = &update.merged {
+        pull::say(output, &project.branch.to_string(), merged);
     }
     if dry_run {
         match &update.before.comparison {

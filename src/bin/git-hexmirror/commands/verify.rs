@@ -30,7 +30,7 @@ pub struct Arguments {
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let project = session.project()?;
+    let project = session.reading_project()?;
     let progress = session.progress();
     let verification = ops::verify(&project, &progress);
     drop(progress);
