@@ -23,7 +23,10 @@ pub(super) fn feed(hasher: &mut Sha256, file: &mut impl Read) -> io::Result<u64>
 }
 
 /// Returns the outer checksum and the size in bytes of a file, or `None` if the file does not exist.
-pub(super) fn of_file(path: &Path) -> io::Result<Option<(OuterChecksum, u64)>> {
+///
+/// # Errors
+/// Fails if the file cannot be read.
+pub fn of_file(path: &Path) -> io::Result<Option<(OuterChecksum, u64)>> {
     let mut file = match std::fs::File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -39,6 +42,6 @@ pub(super) fn finish(hasher: Sha256) -> OuterChecksum {
 }
 
 /// Returns the outer checksum of a tarball in memory.
-pub(super) fn of_bytes(bytes: &[u8]) -> OuterChecksum {
+pub fn of_bytes(bytes: &[u8]) -> OuterChecksum {
     finish(Sha256::new_with_prefix(bytes))
 }

@@ -13,7 +13,7 @@ mod endpoint;
 mod error;
 mod file;
 mod gzip;
-mod hash;
+pub mod hash;
 pub mod hex_home;
 mod netrc;
 mod partial;

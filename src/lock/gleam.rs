@@ -7,7 +7,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Dependency, Entry, GitSource, HexSource, Located, LockError, Source, utf8};
+use crate::model::shortened;
 use crate::term::{MAX_BYTES, Span};
+
+/// The keys of a manifest.
+const KEYS: [&str; 2] = ["packages", "requirements"];
 
 /// Returns the entries in the order of the file, including repeated ones. Packages of the source `local` are left out,
 /// because they are folders beside the project.
@@ -21,6 +25,17 @@ pub(super) fn read(contents: &[u8]) -> Result<Vec<Entry>, LockError> {
         label: "invalid TOML".to_owned(),
         span: span(&error.span().unwrap_or_default()),
     })?;
+    // A key that is not known may pin more packages, so the lock must not count as read.
+    if let Some((key, _)) = manifest.get_ref().iter().find(|(key, _)| !KEYS.contains(&key.get_ref().as_ref())) {
+        let key_text = shortened(key.get_ref());
+        return Err(LockError {
+            message: format!(
+                "`{key_text}` is not known in a manifest.toml; a newer version of git-hexmirror may know it"
+            ),
+            label: "unknown key".to_owned(),
+            span: span(&key.span()),
+        });
+    }
     let Some(packages) = manifest.get_ref().get("packages") else { return Ok(Vec::new()) };
     let DeValue::Array(elements) = packages.get_ref() else {
         return Err(expected("an array of packages", packages));
@@ -121,6 +136,11 @@ mod tests {
     fn malformed_packages_are_marked() {
         for (text, marked, message) in [
             ("packages = 1", "1", "expected an array of packages, found integer"),
+            (
+                "packages = []\n[plugins]\n",
+                "plugins",
+                "`plugins` is not known in a manifest.toml; a newer version of git-hexmirror may know it",
+            ),
             ("packages = [\n  1,\n]", "1", "expected a package, found integer"),
             (r#"packages = [{ source = "hex" }]"#, r#"{ source = "hex" }"#, "this package has no `name`"),
             (r#"packages = [{ name = "a" }]"#, r#"{ name = "a" }"#, "this package has no `source`"),

@@ -61,6 +61,7 @@ pub use prune::{Prune, PruneOptions, prune};
 pub use reading::{MirrorSource, mirror, mirror_source, status};
 pub use repair::{Repair, repair};
 pub use running::{Finished, run_command, run_shell};
+pub use serving::gleam_cache::cache_home;
 pub use serving::hex_home::hex_home;
 pub use serving::redirected::{access, has_redirecting_lock};
 pub use serving::{MirrorContents, authority, served_mirror, start_server, system_git, tls};

@@ -1,9 +1,11 @@
 //! Runs a command together with a server for the project's mirror.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use super::prompt::Kind;
+use super::serving::gleam_cache::{CacheHome, cache_home_for_run};
 use super::serving::hex_home::temporary_hex_home;
 use super::unanswered::{FailedRequests, SharedFailedRequests};
 use super::{OpError, Project, Result, access, served_mirror, start_server};
@@ -80,8 +82,8 @@ struct Serving {
     failed: SharedFailedRequests,
     /// The changes to the environment that direct clients to the server.
     variables: Vec<Variable>,
-    /// Kept until the command ends.
-    _hex_home: Option<Temporary>,
+    /// Folders of clients, which are kept until the command ends.
+    _folders: (Option<Temporary>, Option<CacheHome>),
 }
 
 impl Serving {
@@ -91,13 +93,19 @@ impl Serving {
         let options = Options { log: Some(failed.noting(log)), is_proxy, ..Options::default() };
         let server = start_server(project, "127.0.0.1:0", options)?;
         let hex_home = temporary_hex_home(project, &server.base_url())?;
-        let folder = hex_home.as_ref().map(|folder| folder.path().to_string_lossy().into_owned());
-        let access = Access { is_proxy, hex_home: folder, ..access(project, &server.base_url(), None, true)? };
+        let cache_home = cache_home_for_run(project)?;
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let access = Access {
+            is_proxy,
+            hex_home: hex_home.as_ref().map(|folder| text(folder.path())),
+            cache_home: cache_home.as_ref().map(|folder| text(folder.path())),
+            ..access(project, &server.base_url(), None, true)?
+        };
         let mut variables = project.environment.directed_to(&access);
         if is_proxy {
             variables.extend(proxies(&access.base_url));
         }
-        Ok(Self { server, failed, variables, _hex_home: hex_home })
+        Ok(Self { server, failed, variables, _folders: (hex_home, cache_home) })
     }
 
     /// Prepares a program that uses the server.

@@ -16,6 +16,8 @@ pub struct Access {
     pub authority: Option<String>,
     /// The `HEX_HOME` with the generated `hex.config`, if Hex needs one.
     pub hex_home: Option<String>,
+    /// The `XDG_CACHE_HOME` with gleam's packages, if a lock is gleam's.
+    pub cache_home: Option<String>,
     /// Whether previous values that contain a password are recorded for commands of this program.
     pub records_passwords: bool,
     /// Whether the server is git's proxy too.
@@ -49,6 +51,7 @@ pub(super) fn changes(access: &Access, existing: impl Fn(&str) -> Option<String>
     ];
     variables.extend(http_proxy.map(|proxy| set("HTTP_PROXY", &proxy)));
     variables.extend(access.hex_home.iter().map(|folder| set("HEX_HOME", folder)));
+    variables.extend(access.cache_home.iter().map(|folder| set("XDG_CACHE_HOME", folder)));
     if let Some(authority) = &access.authority {
         variables.push(set("HEX_CACERTS_PATH", authority));
         variables.extend(existing("GIT_SSL_CAINFO").map(|_| unset("GIT_SSL_CAINFO")));

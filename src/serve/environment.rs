@@ -15,6 +15,7 @@
 //! | `GIT_ALLOW_PROTOCOL` | if set, the previous value and the server's protocol | git checks it after it applies the rules |
 //! | `HEX_CACERTS_PATH`, git's `http.<server>.sslCAInfo` | the server's CA certificate, if the server uses its own authority | the variable replaces all CA certificates that Hex trusts, which is acceptable because Hex contacts no other server. git does contact others, so its setting only applies to the server's address |
 //! | `HEX_HOME` | a folder with a generated `hex.config`, if the locks pin releases of other repositories than hexpm | `HEX_MIRROR` redirects neither an organisation that the user has configured nor a self-hosted repository; see `hex_config` |
+//! | `XDG_CACHE_HOME` | a folder with the packages that gleam's locks pin, if there are such locks | nothing changes the addresses that gleam asks, but it uses a cached tarball without a request |
 //! | `GIT_SSL_CAINFO` | in that case unset; its value moves to `http.sslCAInfo` | it would take precedence over the setting for the server |
 //!
 //! These remain unchanged, because they belong to the user: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), auth keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`.

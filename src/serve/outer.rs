@@ -25,7 +25,7 @@ pub(super) const PREVIOUS: &str = "HEXMIRROR_PREVIOUS";
 const MAX_RECORD: usize = 64 << 10;
 
 /// The variables that may be recorded and restored. A record with another name is invalid.
-const RECORDED: [&str; 16] = [
+const RECORDED: [&str; 17] = [
     "GIT_ALLOW_PROTOCOL",
     "GIT_SSL_CAINFO",
     "HEX_BUILDS_URL",
@@ -40,6 +40,7 @@ const RECORDED: [&str; 16] = [
     "HTTP_PROXY",
     "NO_PROXY",
     "REBAR_OFFLINE",
+    "XDG_CACHE_HOME",
     "http_proxy",
     "no_proxy",
 ];
@@ -57,6 +58,9 @@ struct Previous {
     /// The `HEX_HOME` that Hex was given, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hex_home: Option<String>,
+    /// The `XDG_CACHE_HOME` that gleam was given, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cache_home: Option<String>,
     /// The numbers of the settings that were added to `GIT_CONFIG_COUNT`.
     #[serde(default, skip_serializing_if = "Range::is_empty")]
     git_config: Range<usize>,
@@ -80,8 +84,13 @@ pub(super) fn record(
     let may_record = |value: &String| access.records_passwords || redacted(value) == *value;
     let value = |name: &str| Some((name.to_owned(), existing(name).filter(may_record)?));
     let variables = RECORDED.into_iter().filter_map(value).collect();
-    let previous =
-        Previous { variables, authority: access.authority.clone(), hex_home: access.hex_home.clone(), git_config };
+    let previous = Previous {
+        variables,
+        authority: access.authority.clone(),
+        hex_home: access.hex_home.clone(),
+        cache_home: access.cache_home.clone(),
+        git_config,
+    };
     let text = serde_json::to_string(&previous).expect("texts and numbers can be written as JSON");
     // Without a record, everything that refers to the server is unset instead of restored.
     let text = if text.len() <= MAX_RECORD { text.as_str() } else { "{}" };
@@ -96,10 +105,10 @@ pub fn restoration(existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
     }
     let recorded = [SERVER, PREVIOUS].into_iter().map(Variable::unset);
     let Some(url) = server.url() else { return recorded.collect() };
-    let Previous { variables, authority, hex_home, git_config } =
+    let Previous { variables, authority, hex_home, cache_home, git_config } =
         existing(PREVIOUS).and_then(|text| Previous::parse(&text)).unwrap_or_default();
     let previous = |name: &str| variables.get(name).cloned();
-    let access = Access { base_url: url.to_owned(), authority, hex_home, ..Access::default() };
+    let access = Access { base_url: url.to_owned(), authority, hex_home, cache_home, ..Access::default() };
     let unchanged = changes(&access, previous).into_iter().filter(|set| existing(&set.name) == set.value);
     let restored = unchanged.map(|Variable { name, .. }| match previous(&name) {
         Some(value) => Variable::set(name, &value),
@@ -144,8 +153,10 @@ mod tests {
     fn access(url: &str, authority: Option<&str>, records_passwords: bool) -> Access {
         let mut instead_of = InsteadOfRules::default();
         instead_of.add(&"h/lib".parse().unwrap());
-        let (authority, hex_home) = (authority.map(str::to_owned), authority.map(|_| "/x/hex".to_owned()));
-        Access { base_url: url.into(), instead_of, authority, hex_home, records_passwords, is_proxy: false }
+        let folder = |name: &str| authority.map(|_| format!("/x/{name}"));
+        let (hex_home, cache_home) = (folder("hex"), folder("cache"));
+        let authority = authority.map(str::to_owned);
+        Access { base_url: url.into(), instead_of, authority, hex_home, cache_home, records_passwords, is_proxy: false }
     }
 
     fn any_environment() -> impl Strategy<Value = Variables> {

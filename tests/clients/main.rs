@@ -6,6 +6,7 @@ mod support;
 
 mod exported;
 mod git;
+mod gleam;
 mod mix;
 mod organisations;
 mod pinned;

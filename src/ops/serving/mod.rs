@@ -1,5 +1,6 @@
 //! Serves the current mirror branch.
 
+pub(in crate::ops) mod gleam_cache;
 pub(in crate::ops) mod hex_home;
 pub(in crate::ops) mod redirected;
 mod served_tip;

@@ -16,7 +16,8 @@ use crate::session::{self, Session};
 /// In a shell: eval "$(git hexmirror env)". Fetches of git dependencies are redirected with url.*.insteadOf, for revisions that
 /// the project's locks pin and the mirror has. The project's own remotes, pushes, and other repositories whose URLs merely start
 /// with the same text are not redirected. If the locks pin packages of organisations or self-hosted repositories, HEX_HOME is a
-/// folder with a generated configuration that leads Hex to the mirror for them, without keys. Commands of this program, such as `update`, still ask upstream: they restore the
+/// folder with a generated configuration that leads Hex to the mirror for them, without keys. If there is a Gleam manifest,
+/// XDG_CACHE_HOME is a folder with the packages that it pins. Commands of this program, such as `update`, still ask upstream: they restore the
 /// variables of before, which HEXMIRROR_PREVIOUS records. In a shell, eval "$(git hexmirror env --unset)" restores them too.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -122,11 +123,13 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
             }
             let own = arguments.tls.then(|| absolute(&ops::authority(&project))).transpose()?;
             let access = ops::access(&project, url, own.or(given).as_deref(), false)?;
-            // Variables of a container or a file for git have no use for a folder of this machine.
+            // Variables of a container or a file for git have no use for folders of this machine.
             let has_home = matches!(format(arguments), Some(format) if format != Format::Docker);
             let hex_home = if has_home { ops::hex_home(&project, url)? } else { None };
-            let hex_home = hex_home.map(|folder| folder.to_string_lossy().into_owned());
-            Ok(Access { records_passwords: is_evaluated(arguments), hex_home, ..access })
+            let cache_home = if has_home { ops::cache_home(&project)? } else { None };
+            let text = |folder: PathBuf| folder.to_string_lossy().into_owned();
+            let (hex_home, cache_home) = (hex_home.map(text), cache_home.map(text));
+            Ok(Access { records_passwords: is_evaluated(arguments), hex_home, cache_home, ..access })
         }
         Err(OpError::Store(StoreError::NotARepository { .. })) if !arguments.tls => {
             session.output.say("this is not a git repository, so git is not redirected to the server");
