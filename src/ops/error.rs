@@ -151,7 +151,7 @@ pub enum OpError {
         problem: String,
     },
     /// There is no private key to sign the pinned index with.
-    #[error("there is no private key to sign the pinned index with: {} does not exist", path.display())]
+    #[error("there is no private key for the pinned index: {} does not exist", path.display())]
     NoPrivateKey {
         /// The file where this program keeps the key.
         path: PathBuf,

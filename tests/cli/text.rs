@@ -44,29 +44,122 @@ fn the_help() {
 #[test]
 fn the_main_path() {
     let stage = Stage::new();
-    insta::assert_snapshot!("status-without-a-mirror", shown(&stage, &stage.run(&["status"])));
-    insta::assert_snapshot!("init", shown(&stage, &stage.run(&["init"])));
-    insta::assert_snapshot!("update-dry", shown(&stage, &stage.run(&["update", "--dry-run"])));
-    insta::assert_snapshot!("update-first", shown(&stage, &stage.run(&["update"])));
-    insta::assert_snapshot!("update-again", shown(&stage, &stage.run(&["update"])));
-    insta::assert_snapshot!("status-fresh", shown(&stage, &stage.run(&["status"])));
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["status"])), @r"
+    exit code: 1
+    --- stdout
+    not fresh: hexmirror lacks what mix.lock pins
+      missing alpha 1.0.0
+      missing beta 0.3.0
+      missing delta 4.5.6+build.7
+    --- stderr
+    this repository has no mirror branch hexmirror yet; run `git hexmirror init` to create it, then `git hexmirror update` to fill it
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["init"])), @r"
+    exit code: 0
+    --- stdout
+    --- stderr
+    created the mirror branch hexmirror; run `git hexmirror update` to fill it
+    the mirror follows mix.lock
+    installed the hooks pre-push, post-checkout, post-merge, post-rewrite in SANDBOX/project/.git/hooks
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["update", "--dry-run"])), @r"
+    exit code: 1
+    --- stdout
+    3 releases would be fetched:
+      missing alpha 1.0.0
+      missing beta 0.3.0
+      missing delta 4.5.6+build.7
+    --- stderr
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["update"])), @r"
+    exit code: 0
+    --- stdout
+    --- stderr
+      + alpha 1.0.0
+      + beta 0.3.0
+      + delta 4.5.6+build.7
+    updated hexmirror at COMMIT: 3 added, 4 registry entries, 17.0 kB fetched, repository grew by SOME, TIME s
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["update"])), @r"
+    exit code: 0
+    --- stdout
+    --- stderr
+    fresh: hexmirror at COMMIT has 3 releases; nothing to do
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["status"])), @r"
+    exit code: 0
+    --- stdout
+    fresh: hexmirror at COMMIT has 3 releases for mix.lock
+    --- stderr
+    ");
     let with_git = |url: &str| {
         let git = format!("  \"here\": {{:git, \"{url}\", \"0123456789012345678901234567890123456789\", []}},\n");
         let lock = stage.registry.mix_lock(&["alpha 1.1.0", PINNED[1]]);
         stage.write("mix.lock", &lock.replacen("%{\n", &format!("%{{\n{git}"), 1));
     };
     with_git("https://user:password@example.com/here.git");
-    insta::assert_snapshot!("status-with-git", shown(&stage, &stage.run(&["status"])));
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["status"])), @r"
+    exit code: 1
+    --- stdout
+    not fresh: hexmirror lacks what mix.lock pins
+      changed alpha 1.1.0 (the mirror has 1.0.0)
+      missing example.com/here 0123456789
+    --- stderr
+    run `git hexmirror update` to update the mirror
+    ");
     let told = stage.run(&["lock"]).ok().prints("https://***@example.com/here.git");
     assert!(!told.stdout.contains("password"));
     // A path that only exists on this machine.
     with_git("../here");
-    insta::assert_snapshot!("status-changed", shown(&stage, &stage.run(&["status"])));
-    insta::assert_snapshot!("diff", shown(&stage, &stage.run(&["diff"])));
-    insta::assert_snapshot!("update-changed", shown(&stage, &stage.run(&["update"])));
-    insta::assert_snapshot!("list", shown(&stage, &stage.run(&["list"])));
-    insta::assert_snapshot!("lock", shown(&stage, &stage.run(&["lock"])));
-    insta::assert_snapshot!("verify", shown(&stage, &stage.run(&["verify"])));
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["status"])), @r"
+    exit code: 1
+    --- stdout
+    not fresh: hexmirror lacks what mix.lock pins
+      changed alpha 1.1.0 (the mirror has 1.0.0)
+      1 dependency cannot be mirrored: here (a local path)
+    --- stderr
+    run `git hexmirror update` to update the mirror
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["diff"])), @r"
+    exit code: 0
+    --- stdout
+      changed alpha 1.1.0 (the mirror has 1.0.0)
+      extra   alpha 1.0.0
+      extra   delta 4.5.6+build.7
+      not mirrored: here ../here (git, a local path)
+    --- stderr
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["update"])), @r"
+    exit code: 0
+    --- stdout
+    --- stderr
+      ~ alpha 1.1.0 (was 1.0.0)
+    updated hexmirror at COMMIT: 1 replaced, 1 registry entry, 5.6 kB fetched, repository grew by SOME, TIME s
+    1 dependency cannot be mirrored: here (a local path)
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["list"])), @r"
+    exit code: 0
+    --- stdout
+    alpha 1.0.0  5.1 kB unpacked
+    alpha 1.1.0  5.1 kB unpacked
+    beta 0.3.0  5.1 kB unpacked
+    delta 4.5.6+build.7  5.1 kB unpacked
+    --- stderr
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["lock"])), @r"
+    exit code: 0
+    --- stdout
+    alpha 1.1.0  hexpm
+    beta 0.3.0  hexpm
+    here ../here 0123456789012345678901234567890123456789  git
+    --- stderr
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["verify"])), @r"
+    exit code: 0
+    --- stdout
+    --- stderr
+    intact: 4 releases, 4 registry entries, 52 objects at COMMIT
+    ");
     insta::assert_snapshot!("env", shown(&stage, &stage.run(&["env"])));
 }
 
@@ -76,17 +169,74 @@ fn errors() {
     let lock = stage.registry.mix_lock(&PINNED);
     let conflict = lock.replacen("  \"beta\"", "<<<<<<< HEAD\n  \"beta\"", 1);
     stage.write("mix.lock", &conflict);
-    insta::assert_snapshot!("error-conflict", shown(&stage, &stage.run(&["status"])));
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["status"])), @r"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: unresolved merge conflict
+     --> mix.lock:3:1
+      |
+    3 | <<<<<<< HEAD
+      | ^^^^^^^^^^^^ resolve the conflict and remove the conflict markers
+    ");
     stage.write("mix.lock", &lock.replacen(":alpha, \"1.0.0\"", ":alpha, \"../1.0.0\"", 1));
-    insta::assert_snapshot!("error-version", shown(&stage, &stage.run(&["update"])));
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["update"])), @r#"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: "../1.0.0" is not a version such as 1.2.3 or 1.2.3-rc.1
+     --> mix.lock:2:27
+      |
+    2 |   "alpha": {:hex, :alpha, "../1.0.0", "29714ec88781d21be07cd496850dbbf078d1bc9355177fc…
+      |                           ^^^^^^^^^^ this is not a version
+    "#);
     std::fs::remove_file(stage.project.join("mix.lock")).unwrap();
-    insta::assert_snapshot!("error-no-lock", shown(&stage, &stage.run(&["update"])));
-    insta::assert_snapshot!("error-no-repository", shown(&stage, &stage.run_in("home", &["status"])));
-    insta::assert_snapshot!("error-no-mirror", shown(&stage, &stage.run(&["list"])));
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["update"])), @r"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: found no mix.lock, rebar.lock or manifest.toml in SANDBOX/project
+    hint: run this inside a project with a mix.lock or rebar.lock (`mix deps.get` creates one), or pass the lock's path with --lock
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run_in("home", &["status"])), @r"
+    exit code: 5
+    --- stdout
+    --- stderr
+    error: SANDBOX/home is not inside a git repository
+    hint: run this inside a git repository, or create one with `git init`
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["list"])), @r"
+    exit code: 5
+    --- stdout
+    --- stderr
+    error: this repository has no mirror branch hexmirror yet
+    hint: run `git hexmirror init` to create it, then `git hexmirror update` to fill it
+    ");
     stage.git(&["branch", "hexmirror"]);
-    insta::assert_snapshot!("error-not-a-mirror", shown(&stage, &stage.run(&["init"])));
-    insta::assert_snapshot!("error-usage", shown(&stage, &stage.run(&["update", "--nonsense"])));
-    insta::assert_snapshot!("error-env-url", shown(&stage, &stage.run(&["env", "--url", "nonsense"])));
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["init"])), @r"
+    exit code: 5
+    --- stdout
+    --- stderr
+    error: the branch hexmirror exists but is not a mirror: its tree has no mirror.toml
+    hint: choose another name for the mirror branch: git config hexmirror.branch NAME
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["update", "--nonsense"])), @r"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: unexpected argument '--nonsense' found
+
+    Usage: git hexmirror update [OPTIONS]
+
+    For more information, try '-h'.
+    ");
+    insta::assert_snapshot!(shown(&stage, &stage.run(&["env", "--url", "nonsense"])), @r#"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: "nonsense" is not an http or https address
+    hint: pass the URL that `git hexmirror serve` prints
+    "#);
 }
 
 #[test]

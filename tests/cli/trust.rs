@@ -64,7 +64,7 @@ fn trust_shows_what_it_would_allow_and_records_exactly_that() {
     assert_eq!(stage.git(&["config", "--get-all", "hexmirror.trust"]).lines().count(), 1);
     run(&stage, &["trust", "--revoke"]).ok().says("removed 1 recorded hash").prints("(inactive)");
     run(&stage, &["status"]).ok().says(INACTIVE);
-    run(&stage, &["trust", "--revoke"]).ok().says("no hash is recorded");
+    run(&stage, &["trust", "--revoke"]).ok().says("nothing to revoke");
     run(&stage, &["trust", "--revoke", "--yes"]).exits(2);
 }
 

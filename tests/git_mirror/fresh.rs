@@ -200,8 +200,8 @@ fn unmirrored_kinds_are_named() {
         stage.run(&["update"]).ok().says(named);
         stage.run(&["status"]).ok().prints(named);
     }
-    let diff = stage.run(&["diff"]).ok().prints("hg, not mirrored: odd").prints("iex_dep, not mirrored: custom");
-    assert!(diff.stdout.contains("git, not mirrored: local"), "{diff:?}");
+    let diff = stage.run(&["diff"]).ok().prints("not mirrored: odd (hg)").prints("not mirrored: custom (iex_dep)");
+    assert!(diff.stdout.contains("not mirrored: local"), "{diff:?}");
     for command in ["status", "update"] {
         let json = stage.run(&[command, "--json"]).ok().json();
         assert_eq!(

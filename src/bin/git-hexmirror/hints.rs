@@ -88,10 +88,10 @@ pub fn store_hint(error: &StoreError) -> Option<String> {
 pub fn git_hint(error: &GitError) -> Option<String> {
     let hint = match error {
         GitError::Unreachable { .. } | GitError::Stalled { .. } => {
-            "check the network and git's configuration (http.proxy, url.*.insteadOf); completed downloads are kept for the next `git hexmirror update`, and --keep-going commits them now"
+            "check the network and git's configuration (http.proxy, url.*.insteadOf); completed downloads are kept for the next `git hexmirror update`; with --keep-going, it commits them now"
         }
         GitError::NoRevision { .. } => {
-            "a force push may have removed the commit; update the dependency, or ask its maintainers to restore the commit; --keep-going commits the rest now"
+            "a force push may have removed the commit; update the dependency, or ask its maintainers to restore the commit; `git hexmirror update --keep-going` commits everything else"
         }
         GitError::Refused { .. } | GitError::Incomplete { .. } => {
             "this repository was not stored; please tell its maintainers"
@@ -144,13 +144,13 @@ pub fn fetch_hint(error: &FetchError) -> Option<String> {
         | FetchError::TimedOut { .. }
         | FetchError::Interrupted { .. }
         | FetchError::Truncated { .. } => {
-            "check the network and http_proxy/https_proxy; completed downloads are kept for the next `git hexmirror update`, and --keep-going commits them now"
+            "check the network and http_proxy/https_proxy; completed downloads are kept for the next `git hexmirror update`; with --keep-going, it commits them now"
         }
         FetchError::Tls { .. } | FetchError::CaCertificates { .. } => {
             "set HEX_CACERTS_PATH to a PEM file with the certificate authority to trust"
         }
         FetchError::NotFound { .. } => {
-            "it may have been removed upstream, or require a login (mix hex.user auth) or a key (mix hex.organization auth NAME --key KEY); --keep-going commits the rest now"
+            "it may have been removed upstream, or require a login (mix hex.user auth) or a key (mix hex.organization auth NAME --key KEY); `git hexmirror update --keep-going` commits everything else"
         }
         FetchError::Unauthorized { status: 407, .. } => {
             "the proxy requires credentials: set http_proxy (or https_proxy) to http://USER:PASSWORD@HOST:PORT"
@@ -160,7 +160,7 @@ pub fn fetch_hint(error: &FetchError) -> Option<String> {
             "upstream limits the rate of requests; wait a few minutes, then run `git hexmirror update --jobs 2` to send fewer at once; completed downloads are kept"
         }
         FetchError::Status { status: 500..=599, .. } => {
-            "upstream or a proxy has a problem (for hex.pm, see https://status.hex.pm); try again later; completed downloads are kept for the next `git hexmirror update`, and --keep-going commits them now"
+            "upstream or a proxy has a problem (for hex.pm, see https://status.hex.pm); try again later; completed downloads are kept for the next `git hexmirror update`; with --keep-going, it commits them now"
         }
         FetchError::WebPage { .. } => {
             "a proxy or a network with a login page probably sent it: open any page in a browser to log in, or set http_proxy/https_proxy; the answer was not stored"

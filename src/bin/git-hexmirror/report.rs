@@ -36,7 +36,7 @@ fn print(session: &Session, title: &Text, error: &CommandError) -> u8 {
     let output = &session.output;
     match error {
         CommandError::Print(error) => {
-            output.always(title.clone() + format!(" cannot print: {error}"));
+            output.always(title.clone() + format!(" cannot write to standard output: {error}"));
             5
         }
         CommandError::Usage { message, hint } => {
@@ -231,7 +231,7 @@ fn hint(error: &OpError) -> Option<String> {
             "nothing was changed; use the key that signed it (--private-key FILE or HEXMIRROR_PRIVATE_KEY_FILE), or sign everything again with `git hexmirror index --rotate-key`"
         }
         OpError::PrivateKeyInMirror { .. } => {
-            "nothing was changed; everyone who can read the branch has that key; replace it with `git hexmirror index --rotate-key` where the branch came from, and do not use it any more"
+            "nothing was changed; everyone who can read the branch has the key, so never use it again: run `git hexmirror index --rotate-key` in the clone that pushed it, and push from there"
         }
         OpError::NotListed { release } => {
             let package = &release.package;
@@ -241,7 +241,7 @@ fn hint(error: &OpError) -> Option<String> {
         }
         OpError::RegistryDisagrees { release, .. } | OpError::InnerChecksum { release, .. } => {
             return Some(format!(
-                "nothing was stored; if you trust upstream more than the lock, run `mix deps.update {}`; otherwise find out which side was changed",
+                "nothing was stored; find out whether the lock or upstream was changed; if upstream is right, `mix deps.update {}` corrects the lock",
                 release.package
             ));
         }
@@ -259,21 +259,21 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::Unverifiable { entry, .. } => {
             let repository = &entry.repository;
             return Some(format!(
-                "the mirror did not change; set the key with `git config hexmirror.{repository}.publicKey PATH`, or check out the branch that configures {repository}"
+                "the mirror was not changed; set the key with `git config hexmirror.{repository}.publicKey PATH`, or check out a branch whose .hexmirror.toml describes {repository}"
             ));
         }
         OpError::UnverifiedPush { repository, .. } => {
             return Some(format!(
-                "nothing was pushed; check out the branch that configures {repository} and push from there, or set the key with `git config hexmirror.{repository}.publicKey PATH`, or, once no local branch needs it, remove its packages with `git hexmirror prune --keep-days 0`"
+                "nothing was pushed; push from a branch whose .hexmirror.toml describes {repository}, or set its key with `git config hexmirror.{repository}.publicKey PATH`; if no local branch needs {repository} any more, remove its packages with `git hexmirror prune --keep-days 0`"
             ));
         }
         OpError::OlderEntry { entry, .. } => {
             return Some(format!(
-                "the mirror keeps its newer entry; upstream or a cache may lag behind, or someone may be replaying old entries; --keep-going commits the rest now; if upstream removed this on purpose, run `git hexmirror update --refresh --accept-older {entry}`"
+                "the mirror keeps its newer entry; upstream or a cache may lag behind, or someone may be replaying old entries; `git hexmirror update --keep-going` commits everything else; if upstream removed this on purpose, run `git hexmirror update --refresh --accept-older {entry}`"
             ));
         }
         OpError::Tarball { .. } => {
-            "this tarball was not stored; other downloads are kept, and --keep-going commits them now; please tell the package's maintainers"
+            "this tarball was not stored; please tell the package's maintainers; `git hexmirror update --keep-going` commits everything else"
         }
         OpError::NoRemote => {
             "pass the name or URL of a remote, add one with `git remote add origin URL`, or choose a default with `git config remote.pushDefault NAME`"

@@ -23,7 +23,7 @@ const MAX_INPUT: u64 = 64 << 20;
 /// How many missing dependencies a hook names before it only counts the rest.
 const NAMED: usize = 3;
 
-/// Do what an installed hook does, from a hook of your own
+/// Run a hook of this program from your own hook script
 ///
 /// For hooks that `git hexmirror hooks install` must not change, such as tracked ones. `git hexmirror hooks status` prints the line
 /// to add. Reads what git writes to the hook's standard input.

@@ -15,7 +15,7 @@ use crate::session::Session;
 /// How many packages a warning names before it only counts the rest.
 const NAMED: usize = 5;
 
-/// Build a registry of what the mirror has, signed with a key of your own
+/// Build a registry that lists only what the mirror has, signed with your own key
 ///
 /// Clients that use this pinned index resolve to mirrored versions only, without any other network. It is stored on the mirror
 /// branch and served by `git hexmirror serve --registry pinned`, or under /pinned. Create it once with --init. From then on,
@@ -72,7 +72,7 @@ fn say(output: &Output, project: &Project, update: &IndexUpdate) {
         let more = update.unverified.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         output.say(warning() + format!(
-            " no verified registry entry lists the releases of {}{more}; the index has them by their own checksums",
+            " no verified registry entry lists the releases of {}{more}, so the index uses the checksums of their tarballs",
             named.join(", ")
         ));
     }

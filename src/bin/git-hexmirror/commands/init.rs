@@ -14,7 +14,7 @@ use crate::session::Session;
 /// How many locks are named before the rest is only counted.
 const SHOWN: usize = 5;
 
-/// Create the mirror branch, or adopt the one that a remote has
+/// Create the mirror branch, or adopt a remote's, and install the hooks
 ///
 /// If a remote such as origin already has the branch, the local one starts from it; otherwise it starts empty. The remote is
 /// asked only if its mirror was never fetched, as in a single-branch clone. Then this command lists the locks that the mirror

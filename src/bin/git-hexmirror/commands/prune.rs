@@ -64,7 +64,10 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
     if prune.pruning.is_empty() {
         let (nothing, branch) = (styled(GOOD, "nothing to remove"), &project.branch);
         output.say(
-            nothing + format!(": everything in {branch} is needed by a lock or was added recently ({locks} read)"),
+            nothing
+                + format!(
+                    ": everything in {branch} was added recently or is needed by one of the locks ({locks} read)"
+                ),
         );
         return Ok(());
     }

@@ -83,7 +83,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let tls = if arguments.tls { " --tls" } else { "" };
     output.say(styled(
         DIM,
-        format!("serving {}; run `git hexmirror env{tls} --url {url}` for the settings of clients", project.branch),
+        format!(
+            "serving {}; to use it, run in another shell: eval \"$(git hexmirror env{tls} --url {url})\"",
+            project.branch
+        ),
     ));
     if is_renewed {
         output.say(format!(

@@ -79,7 +79,7 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
     }
     if summary.extra > 0 && !output.verbose {
         let extra = count(summary.extra, "release or revision", "releases or revisions");
-        output.result(styled(DIM, format!("  {extra} in the mirror that these locks do not pin")))?;
+        output.result(styled(DIM, format!("  the mirror also has {extra} that these locks do not pin")))?;
     }
     if summary.index_behind > 0 {
         output.result(styled(DIM, format!("  {}", index_behind_line(summary.index_behind))))?;
@@ -196,12 +196,11 @@ pub fn not_mirrored_line(comparison: &Comparison) -> Option<String> {
 /// Prints the git dependencies that cannot be mirrored and the dependencies of unknown kinds.
 pub fn not_mirrored(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     for Unmirrored { app, url, reason, .. } in &comparison.unmirrored {
-        let what = format!("{app} {url} ({reason})");
-        output.result(Text::from("  ") + styled(DIM, "git, not mirrored:") + format!(" {what}"))?;
+        output.result(Text::from("  ") + styled(DIM, "not mirrored:") + format!(" {app} {url} (git, {reason})"))?;
     }
     for ignored in &comparison.ignored {
         let (app, kind) = (&ignored.app, &ignored.kind);
-        output.result(Text::from("  ") + styled(DIM, format!("{kind}, not mirrored:")) + format!(" {app}"))?;
+        output.result(Text::from("  ") + styled(DIM, "not mirrored:") + format!(" {app} ({kind})"))?;
     }
     Ok(())
 }

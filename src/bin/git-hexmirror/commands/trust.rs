@@ -55,7 +55,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let output = &session.output;
     if arguments.revoke {
         output.say(match removed {
-            0 => "no hash is recorded in this repository's git configuration".to_owned(),
+            0 => "nothing to revoke: this clone has no recorded permission".to_owned(),
             number => format!("removed {}", count(number, "recorded hash", "recorded hashes")),
         });
     }

@@ -18,7 +18,7 @@ use crate::session::Session;
 /// How many releases are listed before the rest are only counted.
 const SHOWN: usize = 40;
 
-/// Fetch and verify what the locks pin and the mirror lacks, and commit it
+/// Fetch what the locks pin and the mirror lacks, verify it, and commit it
 ///
 /// If nothing is missing, nothing is fetched. What a remote's mirror has, as last fetched, is merged before anything is fetched
 /// from upstream; if that is enough, no network is needed. If anything fails, the branch does not change, and the next update does not fetch
