@@ -41,22 +41,23 @@ pub const TARBALL: &str = "tarball";
 
 /// The content of `README.md`.
 pub const README_TEXT: &str = "\
-# A mirror of this project's dependencies
+# Mirror of this project's dependencies
 
-This branch is kept by git-hexmirror. It holds everything that the project's lock files pin, so that a clone can build
-without any other network: `git hexmirror run -- mix deps.get`.
+git-hexmirror maintains this branch. It contains every package and git repository that the project's lock files pin, so a
+clone can be built without any other network: `git hexmirror run -- mix deps.get`.
 
-It shares no history with the project and is never merged into it. Do not edit it by hand.
+The branch has no history in common with the project's other branches and is never merged into them. Do not edit it by
+hand.
 
 - `manifest/`: one line for each stored item, with its checksum.
 - `hex/REPOSITORY/packages/XX/NAME`: a release, unpacked, with the recipe that rebuilds the published tarball byte for
-  byte. Lower versions are beside it as `NAME@VERSION`. `XX` are the first two digits of the SHA-256 of the name, so that
-  no folder becomes too large: `printf NAME | sha256sum`.
+  byte. Lower versions are beside it as `NAME@VERSION`. `XX` is the first two digits of the name's SHA-256 (`printf NAME
+  | sha256sum`), which keeps folders small.
 - `hex/REPOSITORY/registry/XX/NAME`: the registry entry of a package, as the repository signed it.
 - `hex/REPOSITORY/index`: the pinned index, which lists only what is stored here, signed with a key of this mirror.
-- `git/HOST/PATH.git`: a bare git repository with the revisions that are pinned, and their ancestry.
+- `git/HOST/PATH.git`: a bare git repository with the pinned revisions and their ancestry.
 
-`git hexmirror verify` checks every byte; `git log` on this branch reads as a changelog.
+`git hexmirror verify` checks every byte. The log of this branch lists what each update changed.
 ";
 
 /// Returns the content of `mirror.toml`.
