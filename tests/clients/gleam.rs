@@ -82,3 +82,27 @@ fn builds_offline_and_verifies_the_cache_before_each_use() {
     scene.stage.run(&["env"]).ok();
     assert_eq!(fs::read(&tarball).unwrap(), good);
 }
+
+#[test]
+fn only_the_bytes_that_the_lock_pins_are_cached() {
+    let stage = Stage::mirrored();
+    let pin = |outer: &str| {
+        let package = format!(
+            "{{ name = \"alpha\", version = \"1.0.0\", build_tools = [\"gleam\"], requirements = [], otp_app = \"alpha\", source = \"hex\", outer_checksum = \"{outer}\" }}"
+        );
+        stage.write("gleam.toml", "name = \"app\"\n");
+        stage.write("manifest.toml", &format!("packages = [\n  {package},\n]\n\n[requirements]\n"));
+    };
+    fs::remove_file(stage.project.join("mix.lock")).unwrap();
+    let right = stage.registry.get("alpha 1.0.0").outer.to_string().to_uppercase();
+    let other = "0".repeat(64);
+    let cached = |outer: &str| {
+        stage.project.join(format!(".git/hexmirror/cache-home/gleam/hex/hexpm/packages/{outer}.tar")).exists()
+    };
+    pin(&other);
+    stage.run(&["env"]).ok();
+    assert!(!cached(&other), "the mirror's bytes have the name of others");
+    pin(&right);
+    stage.run(&["env"]).ok();
+    assert!(cached(&right));
+}
