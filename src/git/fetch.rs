@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::Refs;
 use super::error_message::MessageKind;
-use super::scratch::Scratch;
+use super::scratch::{Scratch, lines};
 use super::unsuccessful::Unsuccessful;
 use super::{GitError, Result};
 use crate::model::{GitName, GitUrl, Revision};
@@ -54,7 +54,7 @@ impl Scratch<'_> {
         for (depth, wants) in lacking {
             let spec = |(revision, want): &(Revision, &Want)| format!("+{revision}:{}", fetched_ref(*revision, want));
             match self.fetch_refs(url, depth, wants.iter().map(spec), received) {
-                Ok(()) => wants.iter().try_for_each(|(revision, _)| self.require_commit(url, *revision))?,
+                Ok(()) => self.require_commits(url, &wants.iter().map(|(revision, _)| *revision).collect())?,
                 Err(Refusal::NotOurRef) => {
                     wants.iter().try_for_each(|(revision, want)| self.fetch_by_name(url, *revision, want, received))?;
                 }
@@ -116,7 +116,7 @@ impl Scratch<'_> {
                 Err(Refusal::Error(error)) => return Err(error),
             }
             if self.has_object(revision)? {
-                self.require_commit(url, revision)?;
+                self.require_commits(url, &[revision].into())?;
                 let (name, id) = (fetched_ref(revision, want), revision.to_string());
                 return self.run(["update-ref", &name, &id]).output("keep a revision").map(drop);
             }
@@ -166,13 +166,22 @@ impl Scratch<'_> {
         }
     }
 
-    fn require_commit(&self, url: &GitUrl, revision: Revision) -> Result<()> {
-        let kind = self.run(["cat-file", "-t", &revision.to_string()]).output("read an object")?;
-        if kind.trim_ascii() == b"commit" {
-            return Ok(());
+    /// Fails if any of the revisions is not a commit.
+    fn require_commits(&self, url: &GitUrl, revisions: &BTreeSet<Revision>) -> Result<()> {
+        let input = lines(revisions.iter()).into_bytes();
+        let kinds = self.run_with(["cat-file", "--batch-check=%(objecttype)"], &input).output("read objects")?;
+        let kinds = String::from_utf8_lossy(&kinds);
+        let mut kinds = kinds.lines();
+        for revision in revisions {
+            // For a missing object, the line is the revision and `missing`.
+            let message = match kinds.next().map(|kind| kind.rsplit(' ').next().unwrap_or_default()) {
+                Some("commit") => continue,
+                Some("missing") | None => format!("{revision} is missing"),
+                Some(kind) => format!("{revision} is a {kind}, not a commit"),
+            };
+            return Err(GitError::Refused { url: url.to_string(), message });
         }
-        let message = format!("{revision} is a {}, not a commit", String::from_utf8_lossy(kind.trim_ascii()));
-        Err(GitError::Refused { url: url.to_string(), message })
+        Ok(())
     }
 }
 
