@@ -163,7 +163,7 @@ impl Snapshot {
         let manifest = match self.layout() {
             Layout::Flat => Arc::new(self.flat_manifest()?),
             Layout::Sharded => {
-                let parts = self.known_parts()?.into_iter().map(|part| self.part(part));
+                let parts = self.existing_parts()?.into_iter().map(|part| self.part_alone(part));
                 let parts = parts.collect::<Result<Vec<_>>>()?;
                 self.read.parts.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 Arc::new(Manifest::combined(parts))
@@ -187,20 +187,20 @@ impl Snapshot {
         self.read.parts.lock().unwrap_or_else(PoisonError::into_inner).extend(same);
     }
 
-    /// Returns whether the whole manifest was read.
-    pub(super) fn is_read(&self) -> bool {
-        self.read.whole.get().is_some()
+    /// Returns the parts of the manifest that exist, and the one that must. The manifest must be divided.
+    pub(super) fn existing_parts(&self) -> Result<BTreeSet<ManifestPart>> {
+        Ok(self.part_ids()?.into_keys().chain([ManifestPart::Git]).collect())
     }
 
-    /// Returns the parts of the manifest that exist, and the one that must. A manifest that is not divided has all.
-    pub(super) fn known_parts(&self) -> Result<BTreeSet<ManifestPart>> {
+    /// Returns the manifest if all of it is known, as that of a manifest that is not divided always is.
+    ///
+    /// # Errors
+    /// Fails if a manifest that is not divided is missing or damaged.
+    pub(super) fn known_manifest(&self) -> Result<Option<&Manifest>> {
         if self.layout() == Layout::Flat {
-            self.manifest()?;
+            return self.manifest().map(Some);
         }
-        Ok(match self.is_read() {
-            true => BTreeSet::from([ManifestPart::Git]),
-            false => self.part_ids()?.into_keys().chain([ManifestPart::Git]).collect(),
-        })
+        Ok(self.read.whole.get().map(Arc::as_ref))
     }
 
     /// Returns what the manifest says about a package. It may say something about other packages too.
@@ -233,9 +233,14 @@ impl Snapshot {
         if self.layout() == Layout::Flat {
             self.manifest()?;
         }
-        if let Some(manifest) = self.read.whole.get() {
-            return Ok(Arc::clone(manifest));
+        match self.read.whole.get() {
+            Some(manifest) => Ok(Arc::clone(manifest)),
+            None => self.part_alone(part),
         }
+    }
+
+    /// Returns a part of a manifest that is divided, and nothing else, even if all of the manifest is already known.
+    pub(super) fn part_alone(&self, part: ManifestPart) -> Result<Arc<Manifest>> {
         let parts = || self.read.parts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = parts().get(&part) {
             return Ok(Arc::clone(known));

@@ -121,6 +121,27 @@ fn nothing_is_published_that_refers_to_missing_or_damaged_objects() {
     }
 }
 
+/// Anything may read the base's manifest as a whole while a transaction reads and changes parts of it.
+#[test]
+fn reading_the_base_as_a_whole_does_not_undo_changes() {
+    let sandbox = Sandbox::new();
+    let (repository, branch) = open(&sandbox.repository("project"));
+    let entries = ["alpha", "beta", "gamma", "delta"].map(|name| release(name, "1.0.0").entry());
+    let put = |base: Option<&Snapshot>, signed: &[u8]| {
+        let mut transaction = Transaction::begin(&repository, &branch, base).unwrap();
+        for id in &entries {
+            transaction.put_entry(id.clone(), signed).unwrap();
+            base.map(|base| base.manifest().unwrap());
+        }
+        transaction.publish("Update\n").unwrap();
+        repository.snapshot(&branch).unwrap().unwrap()
+    };
+    let base = put(None, b"old");
+    let stored = put(Some(&base), b"newer");
+    let sizes: Vec<_> = stored.manifest().unwrap().entries.values().map(|entry| entry.bytes).collect();
+    assert_eq!(sizes, [5; 4]);
+}
+
 /// Histories of several users who merge from each other within one second, so that dates do not order the commits.
 #[test]
 fn ancestry_is_correct_even_if_dates_are_equal() {

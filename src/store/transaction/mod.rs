@@ -98,6 +98,11 @@ impl<'a> Transaction<'a> {
         if is_new {
             repository.refuse_in_the_way(branch)?;
         }
+        let known = base.map(Snapshot::known_manifest).transpose()?.flatten();
+        let unread = match base {
+            Some(base) if known.is_none() => base.existing_parts()?,
+            _ => BTreeSet::new(),
+        };
         let mut transaction = Self {
             repository,
             branch,
@@ -105,8 +110,8 @@ impl<'a> Transaction<'a> {
             merged: None,
             allows_empty: false,
             replaced: None,
-            manifest: Manifest::default(),
-            unread: base.map(Snapshot::known_parts).transpose()?.unwrap_or_default(),
+            manifest: known.cloned().unwrap_or_default(),
+            unread,
             pack: PackWriter::begin(&repository.objects_dir(), repository.files()?)?,
             packs: BTreeSet::new(),
             releases: BTreeMap::new(),
@@ -124,17 +129,13 @@ impl<'a> Transaction<'a> {
         Ok(transaction)
     }
 
-    /// Adds a part of the base's manifest to that of the next commit, unless it was added before.
+    /// Adds a part of the base's manifest to that of the next commit, unless it was added before. Adds nothing else, even
+    /// if the base's manifest has been read as a whole since the transaction began: other parts may have changed here.
     fn read(&mut self, part: ManifestPart) -> Result<()> {
         if let Some(base) = self.base
             && self.unread.remove(&part)
         {
-            if base.is_read() {
-                self.unread.clear();
-                self.manifest = base.manifest()?.clone();
-            } else {
-                self.manifest.extend(Manifest::clone(&*base.part(part)?));
-            }
+            self.manifest.extend(Manifest::clone(&*base.part_alone(part)?));
         }
         Ok(())
     }
@@ -143,7 +144,7 @@ impl<'a> Transaction<'a> {
     fn read_all(&mut self) -> Result<()> {
         let unread = std::mem::take(&mut self.unread);
         if let Some(base) = self.base.filter(|_| !unread.is_empty()) {
-            let parts = unread.into_iter().map(|part| base.part(part)).collect::<Result<Vec<_>>>()?;
+            let parts = unread.into_iter().map(|part| base.part_alone(part)).collect::<Result<Vec<_>>>()?;
             let read = std::mem::take(&mut self.manifest);
             self.manifest = Manifest::combined(parts.into_iter().chain([Arc::new(read)]));
         }
