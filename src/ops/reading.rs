@@ -6,7 +6,7 @@ use super::sync::history::covers;
 use super::{OpError, Result};
 use crate::model::Remote;
 use crate::plan::{MirrorFacts, mirror_to_read};
-use crate::store::{ObjectId, Snapshot};
+use crate::store::{ObjectId, Snapshot, StoreError};
 
 /// The mirror that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +34,22 @@ pub(super) fn compare(project: &Project, locks: &[LockFile], particulars: bool) 
     }
 }
 
-/// Returns which mirror is read, or `None` if there is none. Locks that do not exist or cannot be read need nothing.
+/// Returns which mirror is read, or `None` if there is none. Locks that do not exist or cannot be read need nothing. If
+/// a mirror is damaged, it is the local one, so that its damage is reported.
 ///
 /// # Errors
-/// Fails if the local mirror cannot be read.
+/// Fails if the branch cannot be read.
 pub fn mirror_source(project: &Project) -> Result<Option<MirrorSource>> {
     let locks = project.present_locks().ok().filter(|locks| project.wanted(locks).is_ok()).unwrap_or_default();
-    choose(project, &mut Candidates { project, locks: &locks, particulars: false, known: Vec::new() })
+    let mut candidates = Candidates { project, locks: &locks, particulars: false, known: Vec::new() };
+    choose(project, &mut candidates).or_else(|error| match (&error, local_mirror(project)?) {
+        (OpError::Store(StoreError::Damaged { .. }), Some(local)) => Ok(Some(local)),
+        _ => Err(error),
+    })
+}
+
+fn local_mirror(project: &Project) -> Result<Option<MirrorSource>> {
+    Ok(project.repository.tip(&project.branch)?.map(|commit| MirrorSource { remote: None, commit }))
 }
 
 /// Returns the mirror that is read.
@@ -55,7 +64,7 @@ pub fn mirror(project: &Project) -> Result<(MirrorSource, Snapshot)> {
 
 fn choose(project: &Project, candidates: &mut Candidates<'_>) -> Result<Option<MirrorSource>> {
     let repository = &project.repository;
-    let local = repository.tip(&project.branch)?.map(|commit| MirrorSource { remote: None, commit });
+    let local = local_mirror(project)?;
     let remotes = || {
         let mut tips = repository.remote_tips(&project.branch)?;
         let default = repository.default_remote();
