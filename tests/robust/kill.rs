@@ -19,7 +19,7 @@ const WORKERS: usize = 4;
 /// How often a pull and a push are killed, with and without their git processes.
 const FAMILIES: usize = 40;
 /// The files that an uninterrupted update leaves.
-const OWN: [&str; 3] = ["hexmirror", "hexmirror/fresh", "hexmirror/update.lock"];
+const OWN: [&str; 4] = ["hexmirror", "hexmirror/fresh", "hexmirror/packs", "hexmirror/update.lock"];
 
 /// The contents of a mirror before and after an update.
 const BEFORE: [&str; 2] = ["p0 1.0.0", "p1 1.0.0"];
