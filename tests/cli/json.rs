@@ -151,3 +151,14 @@ fn a_failure_prints_no_document() {
     assert_eq!(stage.run(&["list", "--json"]).exits(5).stdout, "");
     assert_eq!(stage.run(&["verify", "--json"]).exits(5).stdout, "");
 }
+
+#[test]
+fn list_has_only_the_given_packages() {
+    let stage = Stage::mirrored();
+    let listed = stage.run(&["list", "--json", "hexpm/alpha"]).ok().json();
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|release| &release["package"]).collect();
+    assert_eq!(names, ["alpha"]);
+    let text = stage.run(&["list", "delta"]).ok().prints("delta 4.5.6+build.7").stdout;
+    assert!(!text.contains("alpha"), "{text}");
+    stage.run(&["list", "alpha", "acme/alpha"]).exits(1).prints("alpha 1.0.0").says("nothing of acme/alpha");
+}

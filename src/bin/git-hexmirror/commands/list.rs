@@ -1,6 +1,6 @@
 //! `list`
 
-use git_hexmirror::model::{Manifest, count};
+use git_hexmirror::model::{EntryId, GitAddress, Manifest, ReleaseId, count};
 use git_hexmirror::ops;
 use serde_json::{Value, json};
 
@@ -8,11 +8,16 @@ use super::documents;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{DIM, Text, bytes, styled};
+use crate::report::NOT_FRESH;
 use crate::session::Session;
 
-/// List the contents of the mirror
+/// List the contents of the mirror, or what it has of the given packages
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// Packages (NAME or REPOSITORY/NAME) and git repositories (the address or its last part); exits with 1 if the mirror has
+    /// nothing of one of them
+    #[arg(value_name = "PKG")]
+    packages: Vec<String>,
     #[command(flatten)]
     json: Json,
 }
@@ -20,10 +25,15 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.reading_project()?;
     let (_, snapshot) = ops::mirror(&project)?;
-    let (output, manifest) = (&session.output, snapshot.manifest()?);
+    let (output, mut manifest) = (&session.output, snapshot.manifest()?.clone());
+    let absent = select(&mut manifest, &arguments.packages);
+    let code = if absent.is_empty() { 0 } else { NOT_FRESH };
+    for package in absent {
+        output.say(format!("the mirror has nothing of {package}"));
+    }
     if arguments.json.json {
-        output.json(&document(manifest)).map_err(CommandError::Print)?;
-        return Ok(0);
+        output.json(&document(&manifest)).map_err(CommandError::Print)?;
+        return Ok(code);
     }
     for (id, stored) in &manifest.releases {
         let particulars = styled(DIM, format!("{} {}", bytes(stored.bytes), stored.storage.as_str()));
@@ -42,7 +52,42 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         output.detail(styled(DIM, format!("  {} in {packs}", bytes(stored.bytes()))));
     }
     output.detail(format!("{} registry entries", manifest.entries.len()));
-    Ok(0)
+    Ok(code)
+}
+
+/// Removes everything but the given packages, unless none is given, and returns those that the mirror does not have.
+fn select<'a>(manifest: &mut Manifest, packages: &'a [String]) -> Vec<&'a String> {
+    if packages.is_empty() {
+        return Vec::new();
+    }
+    let asked = |is: &dyn Fn(&str) -> bool| packages.iter().any(|package| is(package));
+    manifest.releases.retain(|id, _| asked(&|package| is_release(id, package)));
+    manifest.git.retain(|address, _| asked(&|package| is_repository(address, package)));
+    manifest.entries.retain(|id, _| asked(&|package| is_package(id, package)));
+    let has = |package: &str| {
+        manifest.releases.keys().any(|id| is_release(id, package))
+            || manifest.git.keys().any(|address| is_repository(address, package))
+    };
+    packages.iter().filter(|package| !has(package)).collect()
+}
+
+fn is_release(id: &ReleaseId, package: &str) -> bool {
+    is_package(&id.entry(), package)
+}
+
+fn is_package(id: &EntryId, package: &str) -> bool {
+    match package.split_once('/') {
+        Some((repository, name)) => id.repository.as_str() == repository && id.package.as_str() == name,
+        None => id.package.as_str() == package,
+    }
+}
+
+fn is_repository(address: &GitAddress, name: &str) -> bool {
+    let address = address.to_string();
+    // An address has no final `.git`, but the URL in the lock may have one.
+    let name = name.trim_end_matches(".git");
+    let last = address.rsplit('/').next().unwrap_or_default();
+    address == name || last == name
 }
 
 fn document(manifest: &Manifest) -> Vec<Value> {
@@ -71,4 +116,18 @@ fn document(manifest: &Manifest) -> Vec<Value> {
         })
     });
     releases.chain(revisions).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_repository;
+
+    #[test]
+    fn a_git_repository_is_named_by_its_address_or_its_last_part() {
+        let address = "example.com/owner/jason".parse().unwrap();
+        for (name, expected) in [("jason", true), ("jason.git", true), ("son", false), ("owner", false), ("", false)] {
+            assert_eq!(is_repository(&address, name), expected, "{name}");
+        }
+        assert!(is_repository(&address, &address.to_string()));
+    }
 }
