@@ -4,6 +4,7 @@
 #
 #   benches/hooks.sh [ENTRIES…]     the numbers of packages in the lock (default: 100 2000)
 #
+# With FILES=100000 LOCKS=50, the project is a monorepo: so many more tracked files, and so many more projects with the same lock.
 # Prints medians of ROUNDS (200) rounds, in which the commands alternate.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +12,8 @@ exec </dev/null
 
 [ $# -gt 0 ] || set -- 100 2000
 rounds=${ROUNDS:-200}
+files=${FILES:-0}
+locks=${LOCKS:-0}
 limit=3.00
 
 cargo build --quiet --release --locked --bins --example synthetic_mirror --example take_turns
@@ -23,15 +26,36 @@ mkdir "$work/home"
 export HOME=$work/home GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
 export GIT_AUTHOR_NAME=Figures GIT_AUTHOR_EMAIL=figures@example.com GIT_COMMITTER_NAME=Figures GIT_COMMITTER_EMAIL=figures@example.com
 
+monorepo() { # FOLDER: adds $files files, ten in each folder, and $locks projects with the lock
+    awk -v root="$1/apps" -v files="$files" -v per=10 'BEGIN {
+        for (n = 0; n < files; n += per) print root "/" int(n / 1000) "/lib/" n }' | xargs -r mkdir -p
+    awk -v root="$1/apps" -v files="$files" -v per=10 'BEGIN {
+        for (n = 0; n < files; n++) {
+            file = root "/" int(n / 1000) "/lib/" (n - n % per) "/" n ".ex"
+            print n > file
+            close(file)
+        }
+    }'
+    for number in $(seq "$locks"); do
+        mkdir -p "$1/apps/$number"
+        cp "$1/mix.lock" "$1/apps/$number/mix.lock"
+        touch "$1/apps/$number/mix.exs"
+    done
+}
+
 project() { # FOLDER ENTRIES: `main` with a lock that is mirrored, `code` with the same lock, `less` with a smaller one
     "$bin/examples/synthetic_mirror" "$1" "$2"
+    monorepo "$1"
     git init --quiet --bare "$1.remote"
     git -C "$1" remote add origin "$1.remote"
+    # Maintenance in the background would disturb the measurement.
+    git -C "$1" config gc.auto 0
+    git -C "$1" config maintenance.auto false
     git -C "$1" symbolic-ref HEAD refs/heads/less
     sed '3d' "$1/mix.lock" >"$1/less.lock"
     mv "$1/mix.lock" "$work/whole.lock"
     mv "$1/less.lock" "$1/mix.lock"
-    git -C "$1" add mix.lock
+    git -C "$1" add --all
     git -C "$1" commit --quiet --message=Begin
     git -C "$1" switch --quiet --create main
     mv "$work/whole.lock" "$1/mix.lock"
@@ -39,6 +63,7 @@ project() { # FOLDER ENTRIES: `main` with a lock that is mirrored, `code` with t
     git -C "$1" switch --quiet --create code
     git -C "$1" commit --quiet --allow-empty --message=Code
     git -C "$1" push --quiet origin less main hexmirror
+    git -C "$1" gc --quiet
     "$hexmirror" -C "$1" --quiet hooks install
     "$hexmirror" -C "$1" --quiet status >/dev/null
 }
@@ -79,17 +104,22 @@ for entries in "$@"; do
         printf '/dev/null\tgit\trev-parse\tHEAD\n'
         printf '/dev/null\t%s\t--version\n' "$hexmirror"
         printf '/dev/null\tsh\t-c\t:\n'
+        printf '/dev/null\t%s\tstatus\n' "$hexmirror"
         while IFS=$'\t' read -r _ hook input arguments; do
             script=$folder/.git/hooks/$hook
             printf '%s\t%s\t%s\n' "$input" "$script" "${arguments// /$'\t'}"
-            printf '%s\t%s\thook\t%s\t%s\t%s\n' "$input" "$hexmirror" "$hook" "$script" "${arguments// /$'\t'}"
+            printf '%s\t%s\thook\t%s\t%s\n' "$input" "$hexmirror" "$hook" "${arguments// /$'\t'}"
         done <"$work/rows"
     } >"$work/commands"
-    printf '\n%s entries in the lock (limit, for the hook as installed: %s)\n' "$entries" "$limit"
+    printf '\n%s entries in the lock, %s tracked files, %s locks (limit, for the hook as installed: %s)\n' \
+        "$entries" "$(git -C "$folder" ls-files | wc -l)" "$((locks + 1))" "$limit"
     "$bin/examples/take_turns" "$rounds" "$folder" <"$work/commands" >"$work/times"
     {
-        read -r git && read -r bare && read -r shell
+        read -r git && read -r bare && read -r shell && read -r status
         echo "  git rev-parse HEAD $git ms; the bare start of the program $bare ms, of a shell $shell ms"
+        awk -v git="$git" -v status="$status" -v limit="$limit" 'BEGIN {
+            missed = status / git > limit ? " MISSED" : ""
+            printf "  %-48s %.2f ms, ratio %.2f%s\n", "status", status, status / git, missed }'
         while IFS=$'\t' read -r what hook input arguments <&3; do
             read -r installed && read -r alone
             awk -v what="$what" -v git="$git" -v installed="$installed" -v alone="$alone" -v limit="$limit" 'BEGIN {
