@@ -51,7 +51,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         let packs = count(stored.packs.len(), "pack", "packs");
         output.detail(styled(DIM, format!("  {} in {packs}", bytes(stored.bytes()))));
     }
-    output.detail(format!("{} registry entries", manifest.entries.len()));
+    output.detail(count(manifest.entries.len(), "registry entry", "registry entries"));
     Ok(code)
 }
 
