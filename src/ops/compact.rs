@@ -12,12 +12,15 @@ use crate::store::{Compacted, Lock};
 /// `None` if the history is already that short. Makes no network request: remote branches are compared as last fetched.
 ///
 /// # Errors
-/// Fails if there is no mirror, or if a remote has contents that the local mirror lacks, because a later merge could
-/// not recover them.
+/// Fails if there is no mirror, if its manifest is damaged, or if a remote has contents that the local mirror lacks,
+/// because a later merge could not recover them.
 pub fn compact(project: &Project, keep: usize, progress: &Arc<dyn Progress>) -> Result<Option<Compacted>> {
     let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
     let _lock = Lock::acquire(&project.repository, waits)?;
-    let own = own_mirror(project, progress.as_ref())?.commit();
+    let own = own_mirror(project, progress.as_ref())?;
+    // The history may have what the tip lost.
+    own.check_manifest()?;
+    let own = own.commit();
     for (remote, tip) in project.repository.remote_tips(&project.branch)? {
         if project.repository.has(tip) && !covers(project, own, tip)? {
             return Err(OpError::RemoteHasMore { remote, branch: project.branch.to_string() });

@@ -59,11 +59,11 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     let commit = snapshot.commit();
     // An unreadable tree has been reported already.
     damages.extend(snapshot.mismatches(None).unwrap_or_default());
-    let manifest = match snapshot.manifest() {
-        Ok(manifest) => manifest.clone(),
+    let (manifest, is_readable) = match snapshot.manifest() {
+        Ok(manifest) => (manifest.clone(), true),
         Err(error) => {
             damages.extend(self::damages("manifest", &error)?);
-            Manifest::default()
+            (Manifest::default(), false)
         }
     };
     let items = (manifest.releases.len() + manifest.entries.len() + manifest.git.len()) as u64;
@@ -105,12 +105,14 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         });
         damages.extend(found?);
     }
-    let index = match check::check(project, &snapshot, progress.as_ref()) {
-        Err(OpError::Store(error)) => {
+    let index = match is_readable.then(|| check::check(project, &snapshot, progress.as_ref())) {
+        // Without the manifest, it is unknown whether there is an index.
+        None => IndexCheck::default(),
+        Some(Err(OpError::Store(error))) => {
             damages.extend(self::damages("the pinned index", &error)?);
             IndexCheck::default()
         }
-        index => index?,
+        Some(index) => index?,
     };
     damages.extend(index.damages);
     damages.sort();

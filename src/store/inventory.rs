@@ -6,7 +6,7 @@ use gix::ObjectId;
 
 use super::layout::Layout;
 use super::listing::{Inventory, Listing, Node, git_listing, part_of};
-use super::{Damage, Repository, Result, Snapshot, layout};
+use super::{Damage, Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{IndexFile, Manifest, ManifestPart, Storage, StoredGit};
 
 /// Compares a manifest with its tree. Reports paths that are missing, have the wrong kind, or belong to no line.
@@ -159,6 +159,18 @@ impl Snapshot {
             damages.push(damage(layout::MANIFEST.to_owned(), &problem));
         }
         Ok(damages)
+    }
+
+    /// Checks that the manifest lists exactly what the tree has. For operations that remove what the manifest does not
+    /// list.
+    ///
+    /// # Errors
+    /// Fails with the first difference.
+    pub fn check_manifest(&self) -> Result<()> {
+        match self.mismatches(None)?.into_iter().next() {
+            Some(Damage { path, problem }) => Err(StoreError::damaged(path)(problem)),
+            None => Ok(()),
+        }
     }
 
     /// Combines some parts of the manifest.

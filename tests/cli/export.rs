@@ -162,6 +162,29 @@ fn damaged_and_missing_files_are_written_again() {
     assert!(content(files(&www(&stage))) == content(good));
 }
 
+/// Nor does `compact` discard the history that may have what the tip lost.
+#[test]
+fn a_mirror_whose_manifest_lost_a_part_removes_nothing() {
+    let stage = Stage::mirrored();
+    export(&stage, &[]).ok();
+    let before = files(&www(&stage));
+    stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);
+    stage.sandbox.git("edit", &["rm", "--quiet", "manifest/8e"]);
+    stage.sandbox.git("edit", &["commit", "--quiet", "--message=Edit"]);
+    stage.git(&["worktree", "remove", "../edit"]);
+    let tip = stage.tip();
+    for command in [&["export", "../www"][..], &["compact"]] {
+        stage.run(command).exits(5).says("hex/hexpm/packages/8e/alpha").says("git hexmirror verify");
+    }
+    assert_eq!(files(&www(&stage)), before);
+    assert_eq!(stage.tip(), tip);
+    let verified = stage.run(&["verify"]).exits(1);
+    assert!(!verified.stdout.contains("pinned index"), "{verified:?}");
+    stage.run(&["update", "--repair"]).ok();
+    export(&stage, &[]).ok();
+    stage.run(&["compact"]).ok();
+}
+
 #[test]
 fn git_repositories_that_no_lock_pins_any_more_are_removed_completely() {
     let scene = Scene::new();

@@ -74,7 +74,8 @@ fn the_manifest_is_invalid() {
     for command in ["status", "update", "list"] {
         stage.run(&[command]).exits(5).says("manifest").says("git hexmirror verify");
     }
-    stage.run(&["verify"]).exits(1).prints("manifest");
+    let verified = stage.run(&["verify"]).exits(1).prints("manifest");
+    assert!(!verified.stdout.contains("pinned index"), "{verified:?}");
     assert_eq!(stage.tip(), tip);
 }
 

@@ -51,6 +51,8 @@ impl Contents {
     /// Fails if the mirror or a lock cannot be read.
     pub fn of(project: &Project, snapshot: &Snapshot, registry: Registry) -> Result<Self> {
         let mut contents = Self { served: MirrorContents::new(project), files: BTreeMap::new() };
+        // Files of an earlier export that the manifest lacks would be removed.
+        snapshot.check_manifest()?;
         let manifest = snapshot.manifest()?;
         for (id, stored) in &manifest.releases {
             contents.add_served(StaticPath::tarball(id), stored.outer.to_string(), Resource::Tarball(id.clone()));
