@@ -144,7 +144,14 @@ impl Sample {
             let bytes = self.tarballs.get(&format!("{name}-{version}.tar"))?;
             let tarball = Tarball::open(bytes, &TarballLimits::default()).ok()?;
             let (inner, outer) = (tarball.inner_checksum(), tarball.outer_checksum());
-            let line = format!("{{:hex, :{name}, \"{version}\", \"{inner}\", [:mix], [], \"hexpm\", \"{outer}\"}}");
+            let (.., requirements, _) = PACKAGES.into_iter().find(|(of, at, ..)| (*of, *at) == (name, version))?;
+            let dependency = |(package, requirement): &(&str, &str)| {
+                format!("{{:{package}, \"{requirement}\", [hex: :{package}, repo: \"hexpm\", optional: false]}}")
+            };
+            let dependencies = requirements.iter().map(dependency).collect::<Vec<_>>().join(", ");
+            let line = format!(
+                "{{:hex, :{name}, \"{version}\", \"{inner}\", [:mix], [{dependencies}], \"hexpm\", \"{outer}\"}}"
+            );
             Some(format!("  \"{name}\": {line},\n"))
         };
         format!("%{{\n{}}}\n", pinned.iter().filter_map(entry).collect::<String>())

@@ -75,6 +75,20 @@ fn installs_through_run_from_an_empty_home() {
     installed(&stage, &lock, Ran::of(&mut command));
 }
 
+#[test]
+fn the_kept_project_of_the_demo_gets_its_packages() {
+    let stage = Stage::new();
+    let Some(mix_home) = mix_home(&stage) else { return };
+    Ran::of(&mut stage.bare_command_in("project", &["demo", "--keep", "../demo"])).ok();
+    let run = |arguments: &[&str]| {
+        let mut command = stage.bare_command_in("demo", arguments);
+        Ran::of(command.env("MIX_HOME", &mix_home).env("HEX_HOME", stage.sandbox.path().join("hex"))).ok()
+    };
+    run(&["run", "--", "mix", "hex.repo", "set", "hexpm", "--public-key", "hex.pem"]);
+    run(&["run", "--", "mix", "deps.get"]);
+    assert!(stage.sandbox.path().join("demo/deps/party/.hex").exists());
+}
+
 /// What the mirror promises: it contains everything that the build needs.
 #[test]
 fn the_whole_build_needs_nothing_but_the_mirror() {
