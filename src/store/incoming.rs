@@ -4,7 +4,7 @@
 //! works the same way (git-receive-pack(1)). The folder's name does not begin with `tmp_`, because `git prune` removes
 //! such folders.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -119,6 +119,7 @@ impl Incoming {
             let target = to.join(name);
             match fs::rename(from.join(name), &target) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    remove_without_index(to, &names);
                     return Err(StoreError::io("write", &target)(error));
                 }
                 _ => self.files.share(&target)?,
@@ -126,6 +127,16 @@ impl Incoming {
         }
         self.own.add(names.iter().filter_map(|name| name.to_str()));
         self.files.sync_folder(component, to)
+    }
+}
+
+/// Removes the files of packs whose index is not there. Git ignores such packs, and they would look damaged.
+fn remove_without_index(folder: &Path, names: &[OsString]) {
+    for path in names.iter().map(|name| folder.join(name)) {
+        let is_of_pack = path.extension().is_some_and(|extension| extension == "pack" || extension == "rev");
+        if is_of_pack && !path.with_extension("idx").exists() {
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
