@@ -35,6 +35,7 @@ mod sync;
 mod trust;
 mod unanswered;
 mod update;
+mod update_lock;
 mod verify;
 
 pub use compact::compact;

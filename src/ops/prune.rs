@@ -10,11 +10,12 @@ use super::init::own_mirror;
 use super::project::needed::{self, LockScope, LockedNeeds};
 use super::update::git_fetcher::GitFetcher;
 use super::update::stored_entry::read_entry;
+use super::update_lock::lock;
 use super::{OpError, Project, Result, mirror};
 use crate::model::{EntryId, Manifest, StoredGit, count};
 use crate::plan::{Needed, Pruning, needed_entries};
-use crate::progress::{Event, Progress};
-use crate::store::{Lock, ObjectId, Snapshot, StoreError, Temporary, Transaction};
+use crate::progress::Progress;
+use crate::store::{ObjectId, Snapshot, StoreError, Temporary, Transaction};
 
 /// The number of attempts if other processes keep moving the branch.
 const ATTEMPTS: usize = 5;
@@ -59,8 +60,7 @@ pub struct Prune {
 /// # Errors
 /// Fails if there is no mirror, or if the mirror or the project cannot be read. The branch is then unchanged.
 pub fn prune(project: &Project, options: &PruneOptions, progress: &Arc<dyn Progress>) -> Result<Prune> {
-    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
-    let _lock = if options.dry_run { None } else { Some(Lock::acquire(&project.repository, waits)?) };
+    let _lock = (!options.dry_run).then(|| lock(project, progress.as_ref())).transpose()?;
     let keep_days = options.keep_days.unwrap_or(project.config.keep_days);
     let since = since(keep_days);
     let tags = project.config.keep_tags.iter().chain(&options.keep_tags).cloned().collect();

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::init::own_mirror;
+use super::update_lock::lock;
 use super::{OpError, Project, Result};
 use crate::model::{EntryId, Fingerprint, Manifest, RepositoryName, count};
 use crate::plan::UnlistedRelease;
-use crate::progress::{Event, Progress};
-use crate::store::{Lock, ObjectId, Snapshot, StoreError, Transaction};
+use crate::progress::Progress;
+use crate::store::{ObjectId, Snapshot, StoreError, Transaction};
 use building::Build;
 use key::{IndexKey, KeyOrigin};
 
@@ -72,8 +73,7 @@ pub struct IndexUpdate {
 /// Fails if there is no mirror, if there is no private key or it cannot be used, if the index was signed with another
 /// key, or if a stored registry entry is not signed by its repository.
 pub fn index(project: &Project, options: &IndexOptions, progress: &dyn Progress) -> Result<IndexUpdate> {
-    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
-    let _lock = Lock::acquire(&project.repository, waits)?;
+    let _lock = lock(project, progress)?;
     let mut created = None;
     for _ in 0..ATTEMPTS {
         let snapshot = own_mirror(project, progress)?;

@@ -19,11 +19,12 @@ use crate::ops::update::fetch_plan::{FetchContext, FetchPlan};
 use crate::ops::update::fetching;
 use crate::ops::update::git_fetcher::GitFetcher;
 use crate::ops::update::leftovers::{downloads_dir, scratch_dir};
+use crate::ops::update_lock::lock;
 use crate::ops::verify::{check_objects, damage, verify};
 use crate::ops::{OpError, Result, UpdateOptions};
 use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress, Silent};
-use crate::store::{Damage, Lock, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError, StoredItem, Transaction};
+use crate::store::{Damage, ObjectId, ReleaseEncoder, Salvage, Snapshot, StoreError, StoredItem, Transaction};
 use sources::Sources;
 
 /// The result of a repair.
@@ -63,8 +64,7 @@ impl Repair {
 /// # Errors
 /// Fails if the repository cannot be written, or if a lock or a setting is invalid. Remaining damage is not an error.
 pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Progress>) -> Result<Repair> {
-    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
-    let _lock = Lock::acquire(&project.repository, waits)?;
+    let _lock = lock(project, progress.as_ref())?;
     match project.snapshot() {
         Ok(_) | Err(OpError::Store(StoreError::Damaged { .. })) => {}
         Err(OpError::Store(StoreError::BrokenRef { .. })) => {

@@ -7,10 +7,11 @@ use super::history::MirrorHistory;
 use super::merge::{Merge, merge};
 use super::outcome::{Integration, PullOutcome};
 use super::remote_mirror::RemoteTip;
+use crate::ops::update_lock::lock;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{self, Divergence, MergeStatistics, Side, SyncPlan};
-use crate::progress::{Event, Progress};
-use crate::store::{Lock, ObjectId, Snapshot, StoreError};
+use crate::progress::Progress;
+use crate::store::{ObjectId, Snapshot, StoreError};
 
 /// The number of attempts to merge if other processes keep moving the local branch.
 const ATTEMPTS: usize = 5;
@@ -39,8 +40,7 @@ pub(super) fn integrate(
     purpose: Purpose,
     progress: &dyn Progress,
 ) -> Result<(PullOutcome, Option<SupersededMerge>)> {
-    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
-    let _lock = Lock::acquire(&project.repository, waits)?;
+    let _lock = lock(project, progress)?;
     for _ in 0..ATTEMPTS {
         match integrate_once(project, source, purpose, progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}

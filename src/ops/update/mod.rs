@@ -23,9 +23,10 @@ use super::reading;
 use super::status::{self, Status};
 use super::sync::history::covers;
 use super::sync::{PullOutcome, pull_known};
+use super::update_lock::lock;
 use super::{OpError, Project, Result, init};
 use crate::progress::{Event, Progress};
-use crate::store::{Lock, StoreError};
+use crate::store::StoreError;
 use attempt::{Attempt, is_as_set};
 use leftovers::{remove_fetched, tidy};
 
@@ -179,10 +180,4 @@ fn recover(project: &Project, progress: &dyn Progress) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Waits until no other process updates the mirror.
-fn lock(project: &Project, progress: &dyn Progress) -> Result<Lock> {
-    let waits = || progress.report(Event::Waiting { reason: "another update of this repository".into() });
-    Ok(Lock::acquire(&project.repository, waits)?)
 }
