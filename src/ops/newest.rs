@@ -1,6 +1,6 @@
-//! Tells whether a command asks for news that the mirror cannot know, and how old the mirror's answer is.
+//! Commands that ask for news, which the mirror cannot know, and the age of the answer that they get from it.
 
-use super::project::worktree::{MAX_LOCK, read_below};
+use super::project::worktree::{MAX_LOCK, read_tracked};
 use super::{Project, Result, mirror};
 use crate::plan::Newest;
 use crate::store::Repository;
@@ -38,11 +38,9 @@ pub fn old_answer(project: &Project, program: &str, arguments: &[String]) -> Res
 fn has_changed_requirements(project: &Project) -> Result<bool> {
     let repository = &project.repository;
     let (Some(root), Some(head)) = (repository.worktree(), repository.head()) else { return Ok(false) };
-    let (Ok(root), Ok(directory)) = (root.canonicalize(), project.directory().canonicalize()) else { return Ok(false) };
-    let Some(file) = directory.join(MIX_EXS).strip_prefix(&root).ok().and_then(|file| file.to_str()).map(str::to_owned)
-    else {
-        return Ok(false);
-    };
-    let Some(bytes) = read_below(repository, &root, &file, MAX_LOCK)? else { return Ok(false) };
-    Ok(repository.blob_at(head, &file)? != Some(Repository::blob_id(&bytes)?))
+    let Some(folder) = project.below(root) else { return Ok(false) };
+    let file = folder.join(MIX_EXS);
+    let Some(file) = file.to_str() else { return Ok(false) };
+    let Some(bytes) = read_tracked(repository, file, MAX_LOCK)? else { return Ok(false) };
+    Ok(repository.blob_at(head, file)? != Some(Repository::blob_id(&bytes)?))
 }

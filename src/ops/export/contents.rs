@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::hex::gzip::gzip;
-use crate::model::{EntryId, GitAddress, IndexFile, Manifest, OuterChecksum, ReleaseId, RepositoryName, StaticPath};
+use crate::model::{EntryId, GitAddress, IndexFile, Manifest, ReleaseId, RepositoryName, StaticPath, hex_digits};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::serving::MirrorContents;
 use crate::ops::serving::redirected::{OwnCache, pinned_repositories, redirecting_locks, remotes};
@@ -104,7 +104,7 @@ impl Contents {
 
     fn add_text(&mut self, path: Option<StaticPath>, text: String) {
         if let Some(path) = path {
-            let key = OuterChecksum::from_bytes(Sha256::digest(text.as_bytes()).into()).to_string();
+            let key = hex_digits(&Sha256::digest(text.as_bytes()));
             self.files.insert(path, StaticFile { key, source: Source::Text(text) });
         }
     }

@@ -176,7 +176,7 @@ impl Project {
     }
 
     /// Returns the current directory relative to the worktree's root, if it is inside.
-    fn below(&self, root: &Path) -> Option<PathBuf> {
+    pub(in crate::ops) fn below(&self, root: &Path) -> Option<PathBuf> {
         let (root, directory) = (fs::canonicalize(root).ok()?, fs::canonicalize(&self.directory).ok()?);
         directory.strip_prefix(root).ok().map(Path::to_owned)
     }

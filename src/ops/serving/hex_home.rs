@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::redirected::redirecting_locks;
-use crate::model::RepositoryName;
+use crate::model::{RepositoryName, hex_digits};
 use crate::ops::project::hex_repositories::HexRepositories;
-use crate::ops::{OpError, Project, Result, read_locks};
+use crate::ops::{OpError, Project, Result};
 use crate::progress::Silent;
 use crate::serve::environment::{HEX_CONFIG, hex_config};
 use crate::store::Temporary;
@@ -38,8 +38,7 @@ pub(in crate::ops) fn temporary_hex_home(project: &Project, base_url: &str) -> R
 pub fn hex_home(project: &Project, base_url: &str) -> Result<Option<PathBuf>> {
     let Some(config) = config(project, base_url)? else { return Ok(None) };
     let own = project.repository.make_own_dir()?;
-    let hash = Sha256::digest(&config);
-    let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name = hex_digits(&Sha256::digest(&config)[..8]);
     let folder = own.join("hex-home").join(name);
     let write = || -> io::Result<()> {
         fs::create_dir_all(&folder)?;
@@ -64,9 +63,9 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Returns the content of `hex.config`, or `None` if `HEX_MIRROR` leads Hex to everything that the locks in force pin.
 fn config(project: &Project, base_url: &str) -> Result<Option<Vec<u8>>> {
     let Some(locks) = redirecting_locks(project)? else { return Ok(None) };
-    let wanted = read_locks(&project.repository, &locks)?;
+    let wanted = project.wanted(&locks)?;
     let hexpm = RepositoryName::hexpm();
-    let named: BTreeSet<RepositoryName> = wanted.releases.into_keys().map(|release| release.repository).collect();
+    let named: BTreeSet<RepositoryName> = wanted.releases.keys().map(|release| release.repository.clone()).collect();
     if named.iter().all(|name| *name == hexpm) {
         return Ok(None);
     }
