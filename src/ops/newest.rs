@@ -37,7 +37,7 @@ pub fn old_answer(project: &Project, program: &str, arguments: &[String]) -> Res
 /// Returns whether `mix.exs` in the current directory differs from the last commit.
 fn has_changed_requirements(project: &Project) -> Result<bool> {
     let repository = &project.repository;
-    let (Some(root), Some(head)) = (repository.worktree(), repository.head()) else { return Ok(false) };
+    let (Some(root), Some(head)) = (repository.worktree(), repository.head()?) else { return Ok(false) };
     let Some(folder) = project.below(root) else { return Ok(false) };
     let file = folder.join(MIX_EXS);
     let Some(file) = file.to_str() else { return Ok(false) };

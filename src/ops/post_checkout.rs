@@ -85,7 +85,7 @@ fn locks_changed(project: &Project, head_move: &HeadMove) -> Result<bool> {
     let repository = &project.repository;
     let (before, after) = match head_move {
         HeadMove::Between(before, after) => (object(Some(before)), object(Some(after))),
-        HeadMove::FromOrigHead => (repository.commit_of("ORIG_HEAD")?, repository.head()),
+        HeadMove::FromOrigHead => (repository.commit_of("ORIG_HEAD")?, repository.head()?),
         HeadMove::Unknown => (None, None),
     };
     match (before, after) {

@@ -110,9 +110,19 @@ impl Repository {
         self.git.config_snapshot().boolean("core.sparseCheckout").unwrap_or_default()
     }
 
-    /// Returns the commit that `HEAD` points to, if there is one.
-    pub fn head(&self) -> Option<ObjectId> {
-        self.git.head_id().ok().map(gix::Id::detach)
+    /// Returns the commit that `HEAD` points to, or `None` if its branch has no commit yet.
+    ///
+    /// Reads no object, because git only ever points `HEAD` to commits.
+    ///
+    /// # Errors
+    /// Fails if `HEAD` or its branch cannot be read.
+    pub fn head(&self) -> Result<Option<ObjectId>> {
+        let head = self.git.head().map_err(StoreError::git("read HEAD"))?;
+        match head.id() {
+            Some(id) => Ok(Some(id.detach())),
+            // The branch has no commit, or is itself a symbolic ref.
+            None => Ok(head.try_into_peeled_id().map_err(StoreError::git("read HEAD"))?.map(gix::Id::detach)),
+        }
     }
 
     /// Reads a blob. `path` describes the blob in errors.

@@ -56,6 +56,18 @@ fn the_ref_is_not_a_commit() {
 }
 
 #[test]
+fn the_projects_branch_cannot_be_read() {
+    let stage = Stage::mirrored();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
+    let head = stage.git(&["symbolic-ref", "HEAD"]);
+    fs::write(stage.project.join(".git").join(head), "nonsense\n").unwrap();
+    for command in ["status", "update", "diff"] {
+        stage.run(&[command]).exits(5).says("read HEAD");
+    }
+}
+
+#[test]
 fn the_mirror_is_of_a_later_version() {
     let stage = Stage::mirrored();
     edit(&stage, "mirror.toml", "format = 99\n");

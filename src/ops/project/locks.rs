@@ -84,7 +84,7 @@ impl Project {
             }
             false
         };
-        if let Some(head) = self.tracked_commit() {
+        if let Some(head) = self.tracked_commit()? {
             self.repository.tree_files(head, FileRule { enters: &|_| true, selects: &note }, None)?;
         }
         let folder = self.folder();
@@ -145,7 +145,7 @@ impl Project {
         let files: Vec<String> = match self.repository.worktree() {
             _ if are_literal(globs) => Vec::new(),
             Some(root) => walk(root).collect(),
-            None => self.repository.head().map_or(Ok(Vec::new()), |head| self.repository.paths_at(head))?,
+            None => self.repository.head()?.map_or(Ok(Vec::new()), |head| self.repository.paths_at(head))?,
         };
         for glob in globs {
             let set = glob_set(self.locks_setting(), std::slice::from_ref(glob), true)?;
@@ -167,9 +167,9 @@ impl Project {
     /// Returns the locks in force if none are configured.
     fn default_locks(&self) -> Result<Vec<LockFile>> {
         let Some(root) = self.repository.worktree() else {
-            return self.repository.head().map_or(Ok(Vec::new()), |head| self.locks_at(head));
+            return self.repository.head()?.map_or(Ok(Vec::new()), |head| self.locks_at(head));
         };
-        let head = self.tracked_commit();
+        let head = self.tracked_commit()?;
         let mut locks = BTreeMap::new();
         let tracked = head.map_or(Ok(Vec::new()), |head| self.locks_at(head))?;
         let saved = self.repository.own_dir().join(STATS);
@@ -183,7 +183,7 @@ impl Project {
         if let Some(stats) = stats.filter(|stats| stats.is_changed) {
             own_file::write(&self.repository, STATS, &stats.text());
         }
-        let is_mirror = head.is_none() && self.repository.head().is_some();
+        let is_mirror = head.is_none() && self.repository.head()?.is_some();
         let folder = self.folder();
         if let (false, Some(folder)) = (is_mirror, folder.to_str()) {
             for file in LockRule::default().locks_around(folder, &|path| root.join(path).symlink_metadata().is_ok()) {
@@ -211,8 +211,8 @@ impl Project {
 
     /// Returns the commit whose files are tracked. `None` before the first commit, and if the mirror itself is checked
     /// out: it contains the locks of packages.
-    fn tracked_commit(&self) -> Option<ObjectId> {
-        self.repository.head().filter(|head| self.repository.mirror_commit(*head).is_none())
+    fn tracked_commit(&self) -> Result<Option<ObjectId>> {
+        Ok(self.repository.head()?.filter(|head| self.repository.mirror_commit(*head).is_none()))
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -227,7 +227,7 @@ impl Project {
     /// Returns a lock of the worktree, or of `HEAD` in a bare repository. `None` if it does not exist.
     pub(in crate::ops) fn lock(&self, file: String) -> Result<Option<LockFile>> {
         if self.repository.worktree().is_none() {
-            let Some(head) = self.repository.head() else { return Ok(None) };
+            let Some(head) = self.repository.head()? else { return Ok(None) };
             return Ok(self.repository.blob_at(head, &file)?.map(|blob| LockFile::stored(file, blob)));
         }
         let Some(bytes) = read_tracked(&self.repository, &file, MAX_LOCK)? else { return Ok(None) };

@@ -27,7 +27,7 @@ pub(in crate::ops) fn read_tracked(repository: &Repository, file: &str, limit: u
     if let Some(root) = repository.worktree() {
         return read_below(repository, root, file, limit);
     }
-    let blob = repository.head().map_or(Ok(None), |head| repository.blob_at(head, file))?;
+    let blob = repository.head()?.map_or(Ok(None), |head| repository.blob_at(head, file))?;
     blob.map(|blob| read_committed(repository, blob, file, limit)).transpose()
 }
 

@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 64;
 /// are none.
 pub(in crate::ops) fn redirecting_locks(project: &Project) -> Result<Option<Vec<LockFile>>> {
     let repository = &project.repository;
-    if let Some(head) = repository.head()
+    if let Some(head) = repository.head()?
         && repository.blob_at(head, layout::MIRROR).is_ok_and(|mirror| mirror.is_some())
     {
         return Ok(None);

@@ -27,7 +27,7 @@ pub(in crate::ops) fn message(update: &Update, project: &Project, locks: &[LockF
         let digest = Sha256::digest(lock.bytes(&project.repository)?);
         trailers.push(format!("Lock: {} sha256:{}", lock.file, hex_digits(&digest)));
     }
-    trailers.extend(project.repository.head().map(|head| format!("Project-Commit: {head}")));
+    trailers.extend(project.repository.head()?.map(|head| format!("Project-Commit: {head}")));
     let paragraphs = [
         vec![subject],
         migration.into_iter().collect(),
