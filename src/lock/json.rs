@@ -3,7 +3,7 @@
 //! Every entry has `app` and `kind`, and those of a rebar.lock have `level`. The other fields depend on the kind:
 //!
 //! - `hex`: `package`, `version`, `repo`, `inner_checksum` and `outer_checksum` (null if the lock has none).
-//! - `git`: `url`; in a mix.lock also `rev` and `options`; in a rebar.lock or manifest.toml those of `ref`, `tag`, `branch` and
+//! - `git`: `url`; in a mix.lock also `rev` and `options`; in the other locks those of `ref`, `tag`, `branch` and
 //!   `subdir` that the lock contains.
 //! - `package`: `version`.
 

@@ -5,6 +5,7 @@
 
 mod error;
 mod gleam;
+mod hexmirror;
 mod json;
 mod mix;
 mod parse;
@@ -26,6 +27,8 @@ pub enum LockKind {
     Rebar,
     /// Gleam's manifest.toml.
     Gleam,
+    /// hexmirror.lock: this program's own.
+    Hexmirror,
 }
 
 /// The contents of a lock file.
@@ -35,7 +38,7 @@ pub struct Lock {
     pub file: String,
     /// Its format.
     pub kind: LockKind,
-    /// The entries, sorted by application. Each application occurs once.
+    /// The entries, sorted by application. Each application occurs once, but a hexmirror.lock can pin several versions.
     pub entries: Vec<Entry>,
 }
 
@@ -130,17 +133,22 @@ impl LockKind {
         match file {
             _ if file.ends_with("rebar.lock") => Self::Rebar,
             _ if file.ends_with("manifest.toml") => Self::Gleam,
+            _ if file.ends_with("hexmirror.lock") => Self::Hexmirror,
             _ => Self::Mix,
         }
     }
 
     /// Guesses the format of contents without a file name. rebar3's begin with a tuple or a list of tuples, mix's with a
-    /// map or, in the oldest format, a keyword list, and Gleam's, after comments, with the packages or requirements.
+    /// map or, in the oldest format, a keyword list. After comments, Gleam's begin with the packages or requirements, and
+    /// hexmirror.lock with an entry.
     pub fn of_contents(contents: &[u8]) -> Self {
         let is_blank = |line: &&[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#");
         let first = contents.split(|byte| *byte == b'\n').find(|line| !is_blank(line)).unwrap_or_default();
         if ["packages", "[[packages]]", "[requirements]"].iter().any(|begin| first.starts_with(begin.as_bytes())) {
             return Self::Gleam;
+        }
+        if first.starts_with(b"plugin") {
+            return Self::Hexmirror;
         }
         let mut signs = contents.iter().filter(|byte| !byte.is_ascii_whitespace());
         match (signs.next(), signs.next()) {

@@ -1,10 +1,10 @@
 //! Parses a lock in any format.
 
-use super::{Lock, LockError, LockKind, gleam, mix, rebar};
+use super::{Lock, LockError, LockKind, gleam, hexmirror, mix, rebar};
 
 impl Lock {
     /// Parses the contents of a lock. `file` is its name: if it ends in `rebar.lock`, the contents have rebar3's format,
-    /// if it ends in `manifest.toml`, Gleam's, otherwise mix's.
+    /// if it ends in `manifest.toml`, Gleam's, if it ends in `hexmirror.lock`, this program's own, otherwise mix's.
     ///
     /// If an application occurs twice, the entry that the tool itself would use wins: the last one for mix and Gleam,
     /// the first one for rebar3. A blank file is a lock without entries.
@@ -27,14 +27,17 @@ impl Lock {
             LockKind::Mix => mix::read(contents),
             LockKind::Rebar => rebar::read(contents),
             LockKind::Gleam => gleam::read(contents),
+            LockKind::Hexmirror => hexmirror::read(contents),
         };
         let mut entries = read.map_err(|error| error.or_merge_conflict(contents))?;
-        if kind != LockKind::Rebar {
+        if matches!(kind, LockKind::Mix | LockKind::Gleam) {
             entries.reverse();
         }
         // The sort is stable, and `dedup_by` keeps the first of equal entries.
         entries.sort_by(|a, b| a.app.text.cmp(&b.app.text));
-        entries.dedup_by(|a, b| a.app.text == b.app.text);
+        if kind != LockKind::Hexmirror {
+            entries.dedup_by(|a, b| a.app.text == b.app.text);
+        }
         Ok(Self { file: file.to_owned(), kind, entries })
     }
 }

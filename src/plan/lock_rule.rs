@@ -8,12 +8,15 @@ use std::fmt::{self, Display};
 use globset::GlobSet;
 
 /// The files that are locks by default, each with the project files that it may belong to.
-const LOCKS: [(&str, &[&str]); 3] = [
+const LOCKS: [(&str, &[&str]); 4] = [
     ("mix.lock", &["mix.exs"]),
     // rebar3 also reads a configuration that consists of the script alone (`rebar_config:consult_file_/1`).
     ("rebar.lock", &["rebar.config", "rebar.config.script"]),
     ("manifest.toml", &["gleam.toml"]),
+    ("hexmirror.lock", PROJECTS),
 ];
+/// The files that make a folder a project.
+const PROJECTS: &[&str] = &["mix.exs", "rebar.config", "rebar.config.script", "gleam.toml"];
 /// A name that other programs use for other files. Such a file is a lock only beside its project file.
 const AMBIGUOUS: &str = "manifest.toml";
 /// The folders whose locks are not the project's own: fetched dependencies, build output, and samples.
@@ -169,6 +172,11 @@ mod tests {
             ("erl/rebar.lock", InForce),
             ("script/rebar.lock", InForce),
             ("web/manifest.toml", InForce),
+            ("web/hexmirror.lock", InForce),
+            ("backend/hexmirror.lock", InForce),
+            ("hexmirror.lock", InForce),
+            ("tests/hexmirror.lock", LeftOut(Omission::Below("tests"))),
+            ("cargo/hexmirror.lock", LeftOut(Omission::WithoutProject(PROJECTS))),
             ("my_deps/mix.lock", InForce),
             ("backend/rebar.lock", LeftOut(Omission::WithoutProject(&["rebar.config", "rebar.config.script"]))),
             ("docs/mix.lock", LeftOut(Omission::WithoutProject(&["mix.exs"]))),
@@ -228,7 +236,7 @@ mod tests {
         #[test]
         fn the_rule_is_local_to_a_folder(paths in prop::collection::btree_set(
             prop::collection::vec(prop::sample::select(vec![
-                "a", "deps", "test", "é\u{1b}", "mix.exs", "mix.lock", "rebar.lock", "rebar.config", "gleam.toml", "manifest.toml",
+                "a", "deps", "test", "é\u{1b}", "mix.exs", "mix.lock", "rebar.lock", "rebar.config", "gleam.toml", "manifest.toml", "hexmirror.lock",
             ]), 1..5).prop_map(|components| components.join("/")), 0..40))
         {
             let files: Vec<&str> = paths.iter().map(String::as_str).collect();

@@ -262,7 +262,7 @@ impl<'a> GitEntry<'a> {
         let wrong = |error: GitNameError| self.error(&error, "the entry of this repository");
         let mut names = names.map(|name| name.map_err(wrong)).collect::<Result<BTreeSet<_>, _>>()?;
         // rebar3 only writes the commit, not the ref that it was resolved from.
-        if names.is_empty() && kind == LockKind::Mix && named("ref").is_none() {
+        if names.is_empty() && matches!(kind, LockKind::Mix | LockKind::Hexmirror) && named("ref").is_none() {
             names.insert(GitName::Head);
         }
         Ok(names)

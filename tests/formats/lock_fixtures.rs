@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use git_hexmirror::lock::{Dependency, Lock, LockKind, Source};
+use git_hexmirror::plan::Wanted;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -174,10 +175,45 @@ fn gleam_manifests_with_every_source() {
 }
 
 #[test]
+fn plugins_are_pinned_by_version_or_revision() {
+    let plugin = |package: &str, version: &str, repo: &str| hex(package, package, version, repo, None, Some(OUTER));
+    let git = |app: &str, named: Option<(&str, &str)>| {
+        let mut entry =
+            json!({"app": app, "kind": "git", "url": format!("https://example.com/{app}.git"), "ref": REVISION});
+        if let Some((kind, name)) = named {
+            entry[kind] = name.into();
+        }
+        entry
+    };
+    let entries = json!([
+        plugin("apple", "1.0.0", "hexpm"),
+        plugin("apple", "1.2.0", "hexpm"),
+        git("cherry", Some(("branch", "main"))),
+        git("grape", None),
+        git("lemon", None),
+        git("melon", Some(("tag", "v1/2"))),
+        plugin("tool", "1.0.0", "acme"),
+    ]);
+    assert_entries("plugins-hexmirror.lock", entries);
+    assert_entries("blank-hexmirror.lock", json!([]));
+    let plugins = contents("plugins-hexmirror.lock");
+    assert_eq!(LockKind::of_contents(&plugins), LockKind::Hexmirror);
+    let mut wanted = Wanted::default();
+    wanted.add(&lock("plugins-hexmirror.lock")).unwrap();
+    let releases: Vec<_> = wanted.releases.keys().map(ToString::to_string).collect();
+    assert_eq!(releases, ["acme/tool 1.0.0", "apple 1.0.0", "apple 1.2.0"]);
+    let names =
+        wanted.git.iter().map(|pin| (pin.app.as_str(), pin.names.iter().map(ToString::to_string).collect::<String>()));
+    let expected = [("cherry", "heads/main"), ("grape", "HEAD"), ("lemon", ""), ("melon", "tags/v1/2")];
+    assert_eq!(names.collect::<Vec<_>>(), expected.map(|(app, name)| (app, name.to_owned())));
+}
+
+#[test]
 fn errors_are_named_with_their_position() {
     let conflict = "unresolved merge conflict";
     let cases: &[(&str, &str, (usize, usize), &str)] = &[
         ("conflict-mix.lock", conflict, (3, 1), "<<<<<<< HEAD"),
+        ("conflict-hexmirror.lock", conflict, (2, 1), "<<<<<<< HEAD"),
         ("conflict-left-over-mix.lock", conflict, (3, 1), "======="),
         ("conflict-rebar.lock", conflict, (3, 1), "<<<<<<< HEAD"),
         ("conflict-manifest.toml", conflict, (2, 1), "<<<<<<< HEAD"),

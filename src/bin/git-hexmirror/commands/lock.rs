@@ -17,7 +17,7 @@ use crate::session::Session;
 /// are printed as an array. Needs neither Elixir nor a git repository.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Lock file, or - for standard input; the end of its name (rebar.lock, manifest.toml, otherwise mix.lock) determines the format
+    /// Lock file, or - for standard input; the end of its name (rebar.lock, manifest.toml, hexmirror.lock, otherwise mix.lock) determines the format
     file: Option<PathBuf>,
     #[command(flatten)]
     json: Json,
