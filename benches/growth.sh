@@ -3,8 +3,9 @@
 #
 #   benches/growth.sh [PACKAGES…]     the sizes of the mirrors (default: 100 1000 10000)
 #
-# HEXMIRROR is the program to measure (default: a release build of this checkout). Prints one column per size. Times are
-# medians of ROUNDS (11) rounds, in milliseconds. Requires git, curl and GNU time.
+# HEXMIRROR is the program to measure (default: a release build of this checkout). Prints one block per size. After the cold
+# update, measures a lock of 100 of the packages, and then the lock of all. Times are medians of ROUNDS (11) rounds, in
+# milliseconds. Requires git, curl and GNU time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -16,6 +17,53 @@ done
 
 objects() { git -C "$1" rev-list --objects hexmirror ^hexmirror~1 | wc -l; }
 packs() { find "$1/.git/objects/pack" -type f -printf '%s\n' | awk '{ total += $1 } END { print total }'; }
+
+first() { # NUMBER LOCK: the lock with its first entries only
+    head -n "$(($1 + 1))" "$2"
+    echo '}'
+}
+rows() { # NAME NEXT: measures the lock of the project, and the update of one package that the lock NEXT makes necessary
+    echo "  $1"
+    rm -f "$project/.git/hexmirror/fresh"
+    say 'status, not remembered: ms' "$(median "$hexmirror" -C "$project" --quiet diff)"
+    say 'status: ms' "$(median "$hexmirror" -C "$project" --quiet status)"
+    say 'git rev-parse HEAD: ms' "$(median git -C "$project" rev-parse HEAD)"
+    say 'run -- true: ms' "$(median "$hexmirror" -C "$project" --quiet run -- true)"
+    for _ in $(seq "$rounds"); do
+        "$hexmirror" -C "$project" --quiet serve --listen 127.0.0.1:0 >"$work/serve.out" 2>/dev/null &
+        server=$!
+        until [ -s "$work/serve.out" ]; do :; done
+        curl --silent --fail --output /dev/null --write-out '%{time_starttransfer} %{time_connect}\n' "$(cat "$work/serve.out")/packages/package_00007"
+        kill "$server"
+        wait "$server" 2>/dev/null || true
+        rm "$work/serve.out"
+    done | awk '{ print ($1 - $2) * 1000 }' | middle >"$work/first"
+    say 'first entry from serve: ms' "$(cat "$work/first")"
+
+    cp -r "$world/next/." "$world/upstream/"
+    cp "$2" "$project/mix.lock"
+    git -C "$project" commit --quiet --all --message=Next
+    local before tip
+    before=$(packs "$project")
+    tip=$(git -C "$project" rev-parse hexmirror)
+    measure "$hexmirror" -C "$project" --quiet update
+    say 'update of one package: CPU s, peak MB' "$cpu $peak"
+    say '… local pack and index, bytes' "$(($(packs "$project") - before))"
+    say '… new objects' "$(objects "$project")"
+    say '… pushed, bytes' "$(printf 'hexmirror\n^hexmirror~1\n' | git -C "$project" pack-objects --revs --thin --stdout --delta-base-offset --no-sparse -q | wc -c)"
+    for _ in $(seq "$rounds"); do
+        git -C "$project" update-ref refs/heads/hexmirror "$tip"
+        rm -rf "$project/.git/hexmirror/fresh"
+        measure "$hexmirror" -C "$project" --quiet update
+        echo "$wall"
+    done | middle >"$work/update"
+    say '… wall ms' "$(cat "$work/update")"
+    git -C "$project" push --quiet origin HEAD
+    measure "$hexmirror" -C "$project" --quiet push
+    say 'push of it: wall ms, CPU s' "$wall $cpu"
+    measure "$hexmirror" -C "$world/clone" --quiet pull
+    say 'pull of it: wall ms, CPU s' "$wall $cpu"
+}
 
 [ $# -gt 0 ] || set -- 100 1000 10000
 for packages in "$@"; do
@@ -37,39 +85,26 @@ for packages in "$@"; do
     "$hexmirror" -C "$project" --quiet push >/dev/null
     git clone --quiet "$world/remote.git" "$world/clone" 2>/dev/null
     "$hexmirror" -C "$world/clone" --quiet pull >/dev/null
-    rm -f "$project/.git/hexmirror/fresh"
-    say 'status, not remembered: ms' "$(median "$hexmirror" -C "$project" --quiet diff)"
-    say 'run -- true: ms' "$(median "$hexmirror" -C "$project" --quiet run -- true)"
-    for _ in $(seq "$rounds"); do
-        "$hexmirror" -C "$project" --quiet serve --listen 127.0.0.1:0 >"$work/serve.out" 2>/dev/null &
-        server=$!
-        until [ -s "$work/serve.out" ]; do :; done
-        curl --silent --fail --output /dev/null --write-out '%{time_starttransfer} %{time_connect}\n' "$(cat "$work/serve.out")/packages/package_00007"
-        kill "$server"
-        wait "$server" 2>/dev/null || true
-        rm "$work/serve.out"
-    done | awk '{ print ($1 - $2) * 1000 }' | middle >"$work/first"
-    say 'first entry from serve: ms' "$(cat "$work/first")"
+    begun=$(git -C "$project" rev-parse hexmirror)
+    if [ "$packages" -gt 100 ]; then
+        first 100 "$world/mix.lock" >"$project/mix.lock"
+        first 100 "$world/next.lock" >"$world/next-100.lock"
+        git -C "$project" commit --quiet --all --message=Fewer
+        rows 'lock of 100' "$world/next-100.lock"
+        git -C "$project" update-ref refs/heads/hexmirror "$begun"
+        git -C "$world/remote.git" update-ref refs/heads/hexmirror "$begun"
+        git -C "$world/clone" update-ref refs/heads/hexmirror "$begun"
+        git -C "$world/clone" update-ref refs/remotes/origin/hexmirror "$begun"
+        git -C "$project" update-ref refs/remotes/origin/hexmirror "$begun"
+        cp "$world/mix.lock" "$project/mix.lock"
+        git -C "$project" commit --quiet --all --message='All again'
+    fi
+    rows "lock of $packages" "$world/next.lock"
+
     measure "$hexmirror" -C "$project" --quiet verify
     say 'verify: wall ms, CPU s, peak MB' "$wall $cpu $peak"
     measure git -C "$project" fsck --strict --no-progress
     say 'git fsck --strict: wall ms, CPU s, peak MB' "$wall $cpu $peak"
-
-    cp -r "$world/next/." "$world/upstream/"
-    cp "$world/next.lock" "$project/mix.lock"
-    git -C "$project" commit --quiet --all --message=Next
-    before=$(packs "$project")
-    measure "$hexmirror" -C "$project" --quiet update
-    say 'update of one package: wall ms, CPU s, peak MB' "$wall $cpu $peak"
-    say '… local pack and index, bytes' "$(($(packs "$project") - before))"
-    say '… new objects' "$(objects "$project")"
-    say '… pushed, bytes' "$(printf 'hexmirror\n^hexmirror~1\n' | git -C "$project" pack-objects --revs --thin --stdout --delta-base-offset --no-sparse -q | wc -c)"
-    git -C "$project" push --quiet origin HEAD
-    measure "$hexmirror" -C "$project" --quiet push
-    say 'push of it: wall ms, CPU s' "$wall $cpu"
-    measure "$hexmirror" -C "$world/clone" --quiet pull
-    say 'pull of it: wall ms, CPU s' "$wall $cpu"
-
     git -C "$project" config user.name Growth
     gone=$((packages < 100 ? (packages + 1) / 2 : 50)) # The lock's first line opens its map.
     sed -i "2,$((gone + 1))d" "$project/mix.lock"
