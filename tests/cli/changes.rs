@@ -208,7 +208,7 @@ fn invalid_comparisons_are_refused() {
     stage.run(&["diff", "nonsense..HEAD"]).exits(2).says("\"nonsense\" is not a commit").says("hint:");
     stage.run(&["diff", "HEAD~20"]).exits(2).says("\"HEAD~20\" is not a commit");
     stage.run(&["diff", "HEAD^{tree}"]).exits(2).says("is not a commit");
-    let neither = format!("found no mix.lock, rebar.lock or manifest.toml in {first}\n");
+    let neither = format!("found no mix.lock, rebar.lock, manifest.toml or hexmirror.lock in {first}\n");
     stage.run(&["diff", &format!("{first}..{first}")]).exits(2).says(&neither);
     stage.run(&["diff", "HEAD~..HEAD", "--lock=other.lock"]).exits(2).says("found no other.lock in HEAD~ or HEAD");
     stage.run(&["diff", "HEAD~", "HEAD", "HEAD"]).exits(2).says("cannot compare more than two commits");
@@ -221,7 +221,7 @@ fn invalid_comparisons_are_refused() {
     stage
         .run(&["diff", &first])
         .exits(2)
-        .says("found no mix.lock, rebar.lock or manifest.toml in")
+        .says("found no mix.lock, rebar.lock, manifest.toml or hexmirror.lock in")
         .says("or the worktree");
 }
 

@@ -54,7 +54,7 @@ fn needs_no_repository_for_a_file() {
     stage
         .run_in("elsewhere", &["lock"])
         .exits(2)
-        .says("found no mix.lock, rebar.lock or manifest.toml in")
+        .says("found no mix.lock, rebar.lock, manifest.toml or hexmirror.lock in")
         .says("elsewhere");
     stage.run_in("elsewhere", &["lock", "--lock", "some.lock"]).ok().prints("beta 0.3.0");
     fs::copy(stage.project.join("mix.lock"), stage.sandbox.path().join("elsewhere/mix.lock")).unwrap();

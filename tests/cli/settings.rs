@@ -88,7 +88,7 @@ fn locks_are_named_by_globs() {
     stage.write("apps/one/mix.lock", &stage.registry.mix_lock(&PINNED[..1]));
     stage.write("apps/two/mix.lock", &stage.registry.mix_lock(&PINNED[2..]));
     stage.write("deps/three/mix.lock", "%{ not ours");
-    stage.run(&["status"]).exits(2).says("found no mix.lock, rebar.lock or manifest.toml");
+    stage.run(&["status"]).exits(2).says("found no mix.lock, rebar.lock, manifest.toml or hexmirror.lock");
     stage.run(&["update", "--lock", "**/mix.lock"]).ok();
     stage.run(&["status", "--lock", "apps/*/mix.lock"]).ok().prints("2 releases");
     stage.run_with(&["status"], &[("HEXMIRROR_LOCKS", "apps/one/mix.lock")]).ok().prints("1 release");

@@ -195,7 +195,7 @@ fn errors() {
     exit code: 2
     --- stdout
     --- stderr
-    error: found no mix.lock, rebar.lock or manifest.toml in SANDBOX/project
+    error: found no mix.lock, rebar.lock, manifest.toml or hexmirror.lock in SANDBOX/project
     hint: run this inside a project with a mix.lock or rebar.lock (`mix deps.get` creates one), or pass the lock's path with --lock
     ");
     insta::assert_snapshot!(shown(&stage, &stage.run_in("home", &["status"])), @r"

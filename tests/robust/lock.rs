@@ -128,7 +128,7 @@ fn zeros_that_a_power_cut_left() {
 #[test]
 fn no_lock() {
     let stage = Stage::without_lock(Registry::sample());
-    refused(&stage, 2, &["found no mix.lock, rebar.lock or manifest.toml in"]);
+    refused(&stage, 2, &["found no mix.lock, rebar.lock, manifest.toml or hexmirror.lock in"]);
     std::fs::create_dir(stage.project.join("mix.lock")).unwrap();
     refused(&stage, 2, &["mix.lock is a folder, not a regular file"]);
 }

@@ -107,7 +107,7 @@ fn hooks_notice_a_changed_lock_in_any_folder() {
 fn the_locks_of_packages_on_the_mirror_branch_are_not_the_projects() {
     let (team, one) = poncho();
     team.git(&one, &["switch", "--quiet", "--force", "--detach", "hexmirror"]).ok();
-    team.run(&one, &["status"]).exits(2).says("found no mix.lock, rebar.lock or manifest.toml");
+    team.run(&one, &["status"]).exits(2).says("found no mix.lock, rebar.lock, manifest.toml or hexmirror.lock");
 }
 
 #[test]
