@@ -173,6 +173,25 @@ impl Snapshot {
         }
     }
 
+    /// Returns what differs between two manifests: the parts that differ as they are in this snapshot, and as they are in
+    /// `other`. Equal parts are not read.
+    ///
+    /// # Errors
+    /// Fails if a part that differs is missing or damaged.
+    pub fn differing(&self, other: &Self) -> Result<(Manifest, Manifest)> {
+        if self.layout() != Layout::Sharded || other.layout() != Layout::Sharded {
+            return Ok((self.manifest()?.clone(), other.manifest()?.clone()));
+        }
+        let (ours, theirs) = (self.part_ids()?, other.part_ids()?);
+        let parts: BTreeSet<ManifestPart> = ours.keys().chain(theirs.keys()).copied().collect();
+        let differing: Vec<_> = parts.into_iter().filter(|part| ours.get(part) != theirs.get(part)).collect();
+        let read = |snapshot: &Self| -> Result<Manifest> {
+            let parts = differing.iter().map(|part| snapshot.part_alone(*part)).collect::<Result<Vec<_>>>()?;
+            Ok(Manifest::combined(parts))
+        };
+        Ok((read(self)?, read(other)?))
+    }
+
     /// Combines some parts of the manifest.
     fn some_parts(&self, parts: &BTreeSet<ManifestPart>) -> Result<Manifest> {
         let parts = parts.iter().map(|part| self.part(*part)).collect::<Result<Vec<_>>>()?;

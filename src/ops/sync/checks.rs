@@ -1,7 +1,9 @@
 //! Checks what one mirror is about to receive from another one.
 
+use std::collections::BTreeSet;
+
 use super::signers::{Signers, mirror_of, report_unverified};
-use crate::model::{EntryChecksum, EntryId, Manifest, Remote};
+use crate::model::{EntryId, Manifest, ManifestPart, Remote, RepositoryName};
 use crate::ops::index::check::public_keys;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::{OpError, Project, Result};
@@ -24,12 +26,14 @@ pub(in crate::ops) fn check_fast_forward(
     matches_its_tree(theirs, ours)?;
     public_keys(theirs)?;
     let repositories = HexRepositories::new(project, progress)?;
-    let ours = ours.map(Snapshot::manifest).transpose()?;
-    let manifest = theirs.manifest()?;
-    let signers = Signers::new(&repositories, ours, Some(manifest), [])?;
-    signers.check_record(manifest, remote)?;
-    let unverified = signers.check_entries(theirs, |id, checksum| has_entry(ours, id, checksum))?;
-    let is_local = |id: &&EntryId| ours.is_some_and(|ours| ours.entries.contains_key(*id));
+    let (manifest, known) = match ours {
+        Some(ours) => theirs.differing(ours)?,
+        None => (theirs.manifest()?.clone(), Manifest::default()),
+    };
+    let signers = Signers::on(&repositories, ours, &with_signers(theirs)?)?;
+    signers.check_record(&*theirs.part(ManifestPart::Signers)?, remote)?;
+    let unverified = signers.check_entries(theirs, new_entries(&manifest, &known))?;
+    let is_local = |id: &&EntryId| known.entries.contains_key(*id);
     if let Some(entry) = unverified.iter().find(is_local) {
         return Err(OpError::Unverifiable { entry: entry.clone(), found_in: mirror_of(remote) });
     }
@@ -63,21 +67,33 @@ pub(in crate::ops) fn check_outgoing(project: &Project, remote: &Remote, own: &S
     }
     // If the remote's mirror cannot be read, verify all entries.
     let theirs = theirs.and_then(|tip| project.snapshot_of(Some(remote), tip).ok());
-    let theirs = theirs.as_ref().and_then(|theirs| theirs.manifest().ok());
+    let compared = theirs.as_ref().and_then(|theirs| Some((theirs, own.differing(theirs).ok()?)));
     let repositories = HexRepositories::new(project, &Silent)?;
-    let signers = Signers::new(&repositories, Some(own.manifest()?), theirs, [])?;
-    if let Some(theirs) = theirs {
-        signers.check_record_unless_set(theirs, remote)?;
-    }
-    let unverified = signers.check_entries(own, |id, checksum| has_entry(theirs, id, checksum))?;
+    let unverified = match compared {
+        Some((theirs, (manifest, known))) => {
+            let signers = Signers::on(&repositories, Some(own), &with_signers(theirs)?)?;
+            signers.check_record_unless_set(&*theirs.part(ManifestPart::Signers)?, remote)?;
+            signers.check_entries(own, new_entries(&manifest, &known))?
+        }
+        None => Signers::on(&repositories, Some(own), [])?.check_entries(own, own.manifest()?.entries.keys())?,
+    };
     let Some(entry) = unverified.first() else { return Ok(()) };
     let repository = entry.repository.clone();
     let number = unverified.iter().filter(|id| id.repository == repository).count();
     Err(OpError::UnverifiedPush { repository, entry: entry.clone(), number })
 }
 
-fn has_entry(manifest: Option<&Manifest>, id: &EntryId, checksum: EntryChecksum) -> bool {
-    manifest.and_then(|manifest| manifest.entries.get(id)).is_some_and(|known| known.checksum == checksum)
+/// Returns the entries of a manifest that another one lacks or has with other contents.
+fn new_entries<'m>(manifest: &'m Manifest, known: &'m Manifest) -> impl Iterator<Item = &'m EntryId> {
+    let is_known = |id, checksum| known.entries.get(id).is_some_and(|known| known.checksum == checksum);
+    manifest.entries.iter().filter(move |(id, stored)| !is_known(*id, stored.checksum)).map(|(id, _)| id)
+}
+
+/// Returns the repositories of which a mirror has entries or records a signer.
+fn with_signers(theirs: &Snapshot) -> Result<BTreeSet<RepositoryName>> {
+    let mut names = theirs.repositories_with_entries()?;
+    names.extend(theirs.part(ManifestPart::Signers)?.signers.keys().cloned());
+    Ok(names)
 }
 
 fn matches_its_tree(theirs: &Snapshot, ours: Option<&Snapshot>) -> Result<()> {

@@ -66,7 +66,8 @@ pub(super) fn fast_forward(
     } else {
         &project.snapshot_of(None, commit)?
     };
-    let statistics = MergeStatistics::between(ours.manifest()?, after.manifest()?);
+    let (after, ours) = after.differing(ours)?;
+    let statistics = MergeStatistics::between(&ours, &after);
     let integration = if compacted { Integration::Rebased } else { Integration::FastForwarded };
     Ok(PullOutcome { remote: remote.clone(), integration, statistics, commit, ahead: commit != tip })
 }
@@ -77,11 +78,11 @@ fn loses_something(forward: &FastForward<'_>) -> Result<bool> {
     if forward.theirs.is_of_older_format() && !forward.ours.is_of_older_format() {
         return Ok(true);
     }
-    let (ours, theirs) = (forward.ours.manifest()?, forward.theirs.manifest()?);
-    if has_unshared_contents(ours, theirs) || forward.compacted && ours != theirs {
+    let (ours, theirs) = forward.ours.differing(forward.theirs)?;
+    if has_unshared_contents(&ours, &theirs) || forward.compacted && ours != theirs {
         return Ok(true);
     }
-    has_older_entries(ours, theirs, |side, id| match side {
+    has_older_entries(&ours, &theirs, |side, id| match side {
         Side::Ours => read_entry(forward.ours, id),
         Side::Theirs => read_entry(forward.theirs, id),
     })

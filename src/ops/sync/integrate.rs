@@ -122,7 +122,8 @@ impl Branches<'_> {
         let union = Merge { ours, theirs, local: Side::Ours, bases, commit };
         let commit = merge(self.project, &union, self.progress)?;
         let after = self.project.snapshot_of(None, commit)?;
-        let statistics = MergeStatistics::between(ours.manifest()?, after.manifest()?);
+        let (after, before) = after.differing(ours)?;
+        let statistics = MergeStatistics::between(&before, &after);
         let merged = SupersededMerge { own: ours.commit(), theirs: self.source.tip, merged: commit };
         let integration = Integration::Merged;
         Ok((PullOutcome { remote: remote.clone(), integration, statistics, commit, ahead: true }, Some(merged)))

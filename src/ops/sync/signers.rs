@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hex::registry::{Package, PublicKey, RegistryError};
-use crate::model::{EntryChecksum, EntryId, Fingerprint, Manifest, ManifestPart, Remote, RepositoryName};
+use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, Remote, RepositoryName};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{CheckedEntry, KnownSigners, Signer, SignerConflict, SignerSource};
@@ -164,21 +164,18 @@ impl Signers {
         }
     }
 
-    /// Verifies all entries of a snapshot except those in `known`. Returns the entries of repositories whose key is
-    /// unknown, on which the caller decides.
+    /// Verifies some entries of a snapshot. Returns the entries of repositories whose key is unknown, on which the caller
+    /// decides.
     ///
     /// # Errors
     /// Fails if an entry is not signed by its repository.
-    pub fn check_entries(
+    pub fn check_entries<'m>(
         &self,
         snapshot: &Snapshot,
-        known: impl Fn(&EntryId, EntryChecksum) -> bool,
+        entries: impl IntoIterator<Item = &'m EntryId>,
     ) -> Result<BTreeSet<EntryId>> {
         let mut unverified = BTreeSet::new();
-        for (id, stored) in &snapshot.manifest()?.entries {
-            if known(id, stored.checksum) {
-                continue;
-            }
+        for id in entries {
             let Some(signed) = snapshot.entry(id)? else { continue };
             match self.verify(id, &signed) {
                 Err(OpError::NoPublicKey { .. }) => drop(unverified.insert(id.clone())),
