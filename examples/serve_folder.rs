@@ -77,6 +77,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         options.log = Some(Arc::new(|entry: &RequestLog| eprintln!("{entry:?}")));
     }
     let server = Server::bind(address, Arc::new(Folder(folder.into())), options)?;
-    println!("{}", server.base_url());
+    println!("{}", server.base_urls().collect::<Vec<_>>().join("\n"));
     Ok(server.run(std::future::pending())?)
 }

@@ -55,12 +55,11 @@ impl Connections {
             if let Some(key) = key.as_ref().filter(|_| url.as_url().origin() == origin) {
                 headers.insert(AUTHORIZATION, key.clone());
             }
-            let response = self.send(&url, headers.clone()).await?;
-            if !is_redirect(response.status()) {
-                let answer = Answer { url, response, timeouts: self.settings.timeouts };
+            let answer = self.once(&url, headers.clone()).await?;
+            if !is_redirect(answer.status()) {
                 return check_status(answer, endpoint.access.withheld);
             }
-            url = follow(&url, response.headers().get(LOCATION))?;
+            url = follow(&url, answer.response.headers().get(LOCATION))?;
         }
         Err(FetchError::Redirect { url, reason: RedirectRefusal::TooMany })
     }
@@ -71,6 +70,12 @@ impl Connections {
         let host = url.as_url().host_str().filter(|_| !url.has_login());
         let login = host.and_then(|host| self.settings.netrc.login(host));
         login.map(|(name, password)| url.with_login(name, password)).unwrap_or(url)
+    }
+
+    /// Requests an address once. Returns the response with its body unread, whatever its status is.
+    pub(super) async fn once(&self, url: &WebUrl, headers: HeaderMap) -> Result<Answer, FetchError> {
+        let response = self.send(url, headers).await?;
+        Ok(Answer { url: url.clone(), response, timeouts: self.settings.timeouts })
     }
 
     async fn send(&self, url: &WebUrl, headers: HeaderMap) -> Result<Response, FetchError> {

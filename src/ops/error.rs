@@ -351,6 +351,23 @@ pub enum OpError {
     /// The server failed to start or stop.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The address of a server is invalid.
+    #[error("{url} is not the address of a server: {reason}")]
+    ServerUrl {
+        /// The address.
+        url: String,
+        /// The problem, as a sentence.
+        reason: String,
+    },
+    /// A running server does not answer.
+    #[error("cannot ask the server at {url}")]
+    Probe {
+        /// The server's address.
+        url: String,
+        /// The reason.
+        #[source]
+        source: FetchError,
+    },
     /// The server's certificate cannot be created or read.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -42,7 +42,7 @@ impl OpError {
 fn class(error: &OpError) -> Failure {
     match error {
         OpError::Store(error) => of_store(error),
-        OpError::Fetch(error) => of_fetch(error),
+        OpError::Fetch(error) | OpError::Probe { source: error, .. } => of_fetch(error),
         OpError::Git(error) | OpError::Remote(error) => of_git(error),
         OpError::Hook(error) => of_hook(error),
         OpError::Serve(error) => of_server(error),
@@ -50,6 +50,7 @@ fn class(error: &OpError) -> Failure {
         OpError::Export(error) => of_export(error),
         OpError::StillLacking { .. } => Failure::NotFresh,
         OpError::Config(_)
+        | OpError::ServerUrl { .. }
         | OpError::Lock { .. }
         | OpError::NoFolder { .. }
         | OpError::NoLock { .. }
@@ -188,6 +189,6 @@ fn of_export(error: &ExportError) -> Failure {
 fn of_tls(error: &TlsError) -> Failure {
     match error {
         TlsError::Name { .. } | TlsError::Unusable { .. } => Failure::Usage,
-        TlsError::Io { .. } | TlsError::Certificate { .. } => Failure::Repository,
+        TlsError::Io { .. } | TlsError::ReadOnly { .. } | TlsError::Certificate { .. } => Failure::Repository,
     }
 }

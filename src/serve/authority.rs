@@ -21,7 +21,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The validity period of the authority and of a server's certificate.
 const VALID: Duration = DAY.saturating_mul(365);
 /// An authority with a shorter remaining validity is replaced, so that a server can run at least this long.
-const RENEWED_BEFORE: Duration = DAY.saturating_mul(90);
+pub(super) const RENEWED_BEFORE: Duration = DAY.saturating_mul(90);
 /// The names in every certificate.
 pub(super) const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -53,10 +53,12 @@ impl Authority {
         Ok(Self { root, intermediate, key: key.serialize_pem() })
     }
 
-    /// Issues a server's certificate, and verifies it as clients will. Returns it with its chain, and its key.
+    /// Issues a server's certificate, and verifies it as clients will after this time. Returns it with its chain, and its
+    /// key.
     pub fn server_certificate(
         &self,
         names: &[String],
+        valid: Duration,
     ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Box<dyn Error + Send + Sync>> {
         let issuer = Issuer::new(authority_params(0), KeyPair::from_pem(&self.key)?);
         let key = KeyPair::generate()?;
@@ -74,7 +76,7 @@ impl Authority {
         roots.add(root)?;
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
         let verifier = verifier.build()?;
-        let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + RENEWED_BEFORE;
+        let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + valid;
         let localhost = ServerName::try_from(OWN_NAMES[0])?;
         let below = [intermediate.clone()];
         verifier.verify_server_cert(&own, &below, &localhost, &[], UnixTime::since_unix_epoch(soon))?;

@@ -1,11 +1,13 @@
 //! Accepts connections, limits their number and duration, and closes them.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -26,9 +28,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection_limits::{Admission, ConnectionLimits, Slot};
 use super::limits::Limits;
+use super::listener::{Arrival, Listener};
 use super::service::Service;
 use super::stall_guard::StallGuard;
-use super::tls::Tls;
 
 /// The maximum number of header fields per request. Clients send fewer than ten.
 const MAX_FIELDS: usize = 64;
@@ -77,28 +79,32 @@ struct Worker {
 
 struct Accepted {
     stream: std::net::TcpStream,
-    peer: SocketAddr,
+    arrival: Arrival,
+    tls: Option<TlsAcceptor>,
     admission: Admission,
 }
 
 impl Connections {
-    pub(super) fn start(limits: &Limits, tls: Option<&Tls>, service: Service) -> io::Result<Self> {
-        let handler = Arc::new(Handler::new(limits, tls, service));
+    pub(super) fn start(limits: &Limits, service: Service) -> io::Result<Self> {
+        let handler = Arc::new(Handler::new(limits, service));
         let cores = thread::available_parallelism().map_or(2, NonZero::get);
         let workers = (0..cores).map(|_| Worker::start(handler.clone())).collect::<io::Result<_>>()?;
         let connections = limits.connections.min(descriptors() / 2);
         Ok(Self { workers, next: 0, limits: ConnectionLimits::new(connections, limits.connections_per_peer) })
     }
 
-    /// Accepts a connection and passes it to a worker.
-    pub(super) async fn accept(&mut self, listener: &TcpListener) {
-        match listener.accept().await {
+    /// Accepts a connection and passes it to a worker. `sockets` are those of the listeners.
+    pub(super) async fn accept(&mut self, listeners: &[Listener], sockets: &[TcpListener]) {
+        let (at, accepted) = any_accepted(sockets, self.next).await;
+        match accepted {
             Ok((stream, peer)) => {
                 let admission = self.limits.admit(peer.ip()).await;
                 // The stream is registered with the worker's runtime instead. If any of this fails, the connection is
                 // closed.
                 let Ok(stream) = stream.into_std() else { return };
-                let _ = self.workers[self.next].accepted.send(Accepted { stream, peer, admission });
+                let arrival = listeners[at].arrival(peer);
+                let tls = listeners[at].tls.as_ref().map(|tls| TlsAcceptor::from(tls.config.clone()));
+                let _ = self.workers[self.next].accepted.send(Accepted { stream, arrival, tls, admission });
                 self.next = (self.next + 1) % self.workers.len();
             }
             // The client disconnected before its connection was accepted.
@@ -121,6 +127,20 @@ impl Connections {
             let _ = done.await;
         }
     }
+}
+
+/// Accepts the next connection of any socket, and returns the number of the socket. `first` is the one to ask first: it
+/// must vary, or else a busy address could keep connections to the others waiting.
+async fn any_accepted(sockets: &[TcpListener], first: usize) -> (usize, io::Result<(TcpStream, SocketAddr)>) {
+    poll_fn(|context| {
+        for at in (first..first + sockets.len()).map(|number| number % sockets.len()) {
+            if let Poll::Ready(accepted) = sockets[at].poll_accept(context) {
+                return Poll::Ready((at, accepted));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 impl Worker {
@@ -161,7 +181,6 @@ async fn work(handler: Arc<Handler>, mut queue: mpsc::UnboundedReceiver<Accepted
 /// Handles single connections.
 struct Handler {
     http: http1::Builder,
-    tls: Option<TlsAcceptor>,
     service: Arc<Service>,
     header_time: Duration,
     write_time: Duration,
@@ -169,7 +188,7 @@ struct Handler {
 }
 
 impl Handler {
-    fn new(limits: &Limits, tls: Option<&Tls>, service: Service) -> Self {
+    fn new(limits: &Limits, service: Service) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.header_time)
@@ -178,7 +197,6 @@ impl Handler {
             .max_headers(MAX_FIELDS);
         Self {
             http,
-            tls: tls.map(|tls| TlsAcceptor::from(tls.config.clone())),
             service: Arc::new(service),
             header_time: limits.header_time,
             write_time: limits.write_time,
@@ -188,7 +206,7 @@ impl Handler {
 
     /// Waits until the connection's peer may have another one, establishes TLS, and serves the requests.
     async fn handle(self: Arc<Self>, accepted: Accepted) {
-        let Accepted { stream, peer, admission } = accepted;
+        let Accepted { stream, arrival, tls, admission } = accepted;
         let slot = &admission.slot;
         let Ok(stream) = TcpStream::from_std(stream) else { return };
         // Without this, a small response may wait for the client's delayed acknowledgement. If the call fails, the
@@ -199,13 +217,13 @@ impl Handler {
             permit = slot.peer_permit() => permit,
             () = slot.must_close() => return,
         };
-        let Some(tls) = &self.tls else { return self.serve(stream, peer, slot).await };
+        let Some(tls) = tls else { return self.serve(stream, arrival, slot).await };
         let handshake = tokio::select! {
             handshake = time::timeout(self.header_time, tls.accept(stream)) => handshake,
             () = slot.must_close() => return,
         };
         if let Ok(Ok(stream)) = handshake {
-            self.serve(stream, peer, slot).await;
+            self.serve(stream, arrival, slot).await;
         }
     }
 
@@ -213,15 +231,15 @@ impl Handler {
     async fn serve(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        peer: SocketAddr,
+        arrival: Arrival,
         slot: &Arc<Slot>,
     ) {
-        let tunnel = self.serve_http(TokioIo::new(stream), peer, slot).await;
+        let tunnel = self.serve_http(TokioIo::new(stream), arrival, slot).await;
         // Within a tunnel to this server, another one makes no sense.
         if let Some(tunnel) = tunnel
             && let Ok(stream) = tunnel.await
         {
-            self.serve_http(stream, peer, slot).await;
+            self.serve_http(stream, arrival, slot).await;
         }
     }
 
@@ -229,7 +247,7 @@ impl Handler {
     async fn serve_http(
         &self,
         stream: impl Read + Write + Unpin + Send + 'static,
-        peer: SocketAddr,
+        arrival: Arrival,
         slot: &Arc<Slot>,
     ) -> Option<OnUpgrade> {
         let tunnel = Mutex::new(None);
@@ -243,7 +261,7 @@ impl Handler {
                 if accepts {
                     return Ok(Response::new(Either::Left(Full::default())));
                 }
-                let mut answer = service.answer(peer, request).await;
+                let mut answer = service.answer(arrival, request).await;
                 if let Either::Right(streamed) = answer.body_mut() {
                     streamed.hold(Box::new(busy));
                 }

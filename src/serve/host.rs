@@ -2,8 +2,8 @@
 //!
 //! A web page can make a domain of its own resolve to this machine and then read the server's responses, including
 //! private packages ("DNS rebinding"). It cannot, however, choose the name that the browser sends in `Host`. On a
-//! loopback address, the server therefore only answers to known names, and under the name of a mirrored host only with
-//! that host's repositories.
+//! loopback address, and wherever it listens if the user gave it names, the server therefore only answers to known
+//! names, and under the name of a mirrored host only with that host's repositories.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -108,6 +108,13 @@ impl Names {
         Self(names)
     }
 
+    /// Returns whether a server answers to this host on an address, which may be a loopback address. On others, a server
+    /// without names of its own answers to all.
+    pub(super) fn admit(&self, host: Host<'_>, is_loopback: bool) -> bool {
+        let is_restricted = is_loopback || !self.0.is_empty();
+        !is_restricted || self.has(host)
+    }
+
     /// Returns whether this host refers to this server.
     pub(super) fn has(&self, host: Host<'_>) -> bool {
         host.is_this_machine() || self.0.iter().any(|known| known.eq_ignore_ascii_case(host.name))
@@ -116,8 +123,7 @@ impl Names {
 
 pub(super) fn misdirected(host: Host<'_>) -> Refusal {
     let text = format!(
-        "this server listens on a loopback address and does not answer to the name {:?}; if that is meant to lead here, \
-         start it with --hostname {0}",
+        "this server does not answer to the name {:?}; if that is meant to lead here, start it with --hostname {0}",
         host.name
     );
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, text)
@@ -154,6 +160,21 @@ mod tests {
         }
         for host in ["attacker.example", "localhost.attacker.example", "127.0.0.1.nip.io", "notlocalhost", "x:1"] {
             assert!(!names.has(Host::parse(host).unwrap()), "{host}");
+        }
+    }
+
+    #[test]
+    fn without_names_only_a_loopback_address_restricts_them() {
+        let (none, one) = (Names::default(), Names::new(vec!["mirror".into()]));
+        let admitted = |names: &Names, host, is_loopback| names.admit(Host::parse(host).unwrap(), is_loopback);
+        for (host, by_none, by_one) in [
+            ("attacker.example", [true, false], [false, false]),
+            ("mirror:80", [true, false], [true, true]),
+            ("10.0.0.1", [true, true], [true, true]),
+            ("localhost", [true, true], [true, true]),
+        ] {
+            assert_eq!([false, true].map(|is_loopback| admitted(&none, host, is_loopback)), by_none, "{host}");
+            assert_eq!([false, true].map(|is_loopback| admitted(&one, host, is_loopback)), by_one, "{host}");
         }
     }
 

@@ -4,7 +4,9 @@
 //!
 //! | file | responsibility |
 //! |---|---|
-//! | `server` | options, listening, and the server's life cycle |
+//! | `server` | options, and the server's life cycle |
+//! | `listener` | the addresses that it listens on |
+//! | `error` | why a server cannot run |
 //! | `limits` | the limits of a server and their defaults |
 //! | `connection` | one worker per core; connections and their end |
 //! | `connection_limits` | the number of connections, in total and per peer, and which idle ones to close |
@@ -36,12 +38,14 @@ mod connection_limits;
 mod content_cache;
 mod contents;
 pub mod environment;
+mod error;
 mod git;
 mod git_config;
 mod hex_config;
 mod host;
 mod insteadof;
 mod limits;
+mod listener;
 mod outer;
 mod outer_server;
 mod proxy;
@@ -58,8 +62,9 @@ mod tls;
 mod variable;
 
 pub use contents::{Contents, ContentsError, Found, GitRepository, Registry, Resource, Tip};
+pub use error::ServeError;
 pub use git::Git;
 pub use limits::Limits;
 pub use request_log::{Log, RequestLog, Unanswered};
-pub use server::{Handle, Options, ServeError, Server};
-pub use tls::{Tls, TlsError};
+pub use server::{Handle, Options, Server};
+pub use tls::{AuthorityState, Tls, TlsError};

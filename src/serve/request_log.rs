@@ -34,6 +34,14 @@ pub struct RequestLog {
     pub unanswered: Option<Unanswered>,
 }
 
+impl RequestLog {
+    /// Returns whether the request is one that a monitor sends every few seconds, and succeeded.
+    pub fn is_quiet(&self) -> bool {
+        let path = self.path.split('?').next().unwrap_or_default();
+        self.status == 200 && matches!(path.trim_start_matches('/'), "health" | "metrics")
+    }
+}
+
 /// What a request asked for in vain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unanswered {

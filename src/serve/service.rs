@@ -1,6 +1,5 @@
 //! Maps a request to a response and logs it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +15,7 @@ use super::content_cache::{ContentCache, Item};
 use super::contents::{ContentsError, Registry, Resource, Tip};
 use super::git::{self, GitRepositories};
 use super::host::{self, Host, Names, RequestedHost};
+use super::listener::Arrival;
 use super::proxy::{Elsewhere, Proxy};
 use super::refusal::{Refusal, check};
 use super::request_log::{Log, RequestLog};
@@ -31,22 +31,22 @@ pub(super) struct Service {
     pub(super) base_url: String,
     /// The registry at paths that name none.
     pub(super) registry: Registry,
-    /// The names that the server answers to. `None` if it answers to all names.
-    pub(super) names: Option<Names>,
+    /// The names that the user gave to the server.
+    pub(super) names: Names,
     /// The proxy, if the server is one.
     pub(super) proxy: Option<Proxy>,
 }
 
 impl Service {
     /// Answers a request. Errors become responses too.
-    pub(super) async fn answer(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Answer {
-        let Some(log) = &self.log else { return self.respond(peer, request).await.0 };
+    pub(super) async fn answer(self: Arc<Self>, arrival: Arrival, request: Request<Incoming>) -> Answer {
+        let Some(log) = &self.log else { return self.respond(arrival, request).await.0 };
         let begun = Instant::now();
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let (mut answer, refused) = self.respond(peer, request).await;
+        let (mut answer, refused) = self.respond(arrival, request).await;
         let (error, unanswered) = refused.map_or((None, None), |refusal| (Some(refusal.logged()), refusal.unanswered));
         let logged = RequestLog {
-            peer,
+            peer: arrival.peer,
             method: method.to_string(),
             path: uri.path_and_query().map_or(String::new(), ToString::to_string),
             status: answer.status().as_u16(),
@@ -63,15 +63,15 @@ impl Service {
     }
 
     /// Returns the response and, if it is an error, the refusal that it was made from.
-    async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
+    async fn respond(&self, arrival: Arrival, request: Request<Incoming>) -> (Answer, Option<Refusal>) {
         let is_head = request.method() == Method::HEAD;
         let elsewhere = self.proxy.and_then(|proxy| proxy.elsewhere(&request));
         let host = match elsewhere.as_ref().map_or(Ok(()), Elsewhere::check).and_then(|()| Host::of(&request)) {
-            Ok(host) => self.requested_host(host).await,
+            Ok(host) => self.requested_host(host, arrival).await,
             Err(refusal) => Err(refusal),
         };
         let answered = match host {
-            Ok(host) => self.answer_as(&host, peer, request).await,
+            Ok(host) => self.answer_as(&host, arrival, request).await,
             Err(refusal) => Err(refusal),
         };
         // If the mirror cannot answer for a host, the request would have left.
@@ -89,20 +89,20 @@ impl Service {
     async fn answer_as(
         &self,
         host: &RequestedHost,
-        peer: SocketAddr,
+        arrival: Arrival,
         request: Request<Incoming>,
     ) -> Result<Answer, Refusal> {
         let (path, query) = (request.uri().path(), request.uri().query());
         match host {
             RequestedHost::Server => match git::git_request(path, query, None) {
-                Some(asked) => self.repositories.answer(peer, request, asked).await,
+                Some(asked) => self.repositories.answer(arrival.peer, request, asked).await,
                 None => {
                     check(&request)?;
                     self.get(&request).await.map_err(|refusal| refusal.of_path(path))
                 }
             },
             RequestedHost::Mirrored(host) => match git::git_request(path, query, Some(host)) {
-                Some(asked) => self.repositories.answer(peer, request, asked).await,
+                Some(asked) => self.repositories.answer(arrival.peer, request, asked).await,
                 None => Err(host::not_of_host(host)),
             },
         }
@@ -110,7 +110,7 @@ impl Service {
 
     /// Returns what a request's `Host` refers to. Rejects unknown names. If the branch cannot be read, no host counts
     /// as mirrored.
-    async fn requested_host(&self, host: Option<Host<'_>>) -> Result<RequestedHost, Refusal> {
+    async fn requested_host(&self, host: Option<Host<'_>>, arrival: Arrival) -> Result<RequestedHost, Refusal> {
         let Some(host) = host.filter(|host| !host.is_this_machine()) else { return Ok(RequestedHost::Server) };
         let name = host.name().to_ascii_lowercase();
         let mut retries = Retries::new(self.cache.contents());
@@ -126,9 +126,9 @@ impl Service {
                 break;
             }
         }
-        match &self.names {
-            Some(names) if !names.has(host) => Err(host::misdirected(host)),
-            _ => Ok(RequestedHost::Server),
+        match self.names.admit(host, arrival.is_loopback) {
+            true => Ok(RequestedHost::Server),
+            false => Err(host::misdirected(host)),
         }
     }
 

@@ -16,12 +16,13 @@ use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::authority::{Authority, OWN_NAMES, provider};
+use super::authority::{Authority, OWN_NAMES, RENEWED_BEFORE, provider};
 use crate::file_lock;
 
 /// The maximum size of a certificate or key file, in bytes.
@@ -37,7 +38,18 @@ const NAMES: &str = "names";
 pub struct Tls {
     pub(super) config: Arc<ServerConfig>,
     authority: Option<PathBuf>,
-    is_renewed: bool,
+    state: AuthorityState,
+}
+
+/// What happened to an authority when a server started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthorityState {
+    /// It is used as it was, or there was none before.
+    Unchanged,
+    /// It replaced another one, so that clients need the new certificate.
+    Renewed,
+    /// It expires soon but could not be replaced, because its folder is read-only.
+    Expiring,
 }
 
 /// The reason why there is no certificate.
@@ -69,6 +81,14 @@ pub enum TlsError {
         /// The problem.
         problem: String,
     },
+    /// The authority in a folder that is not writable does not fit.
+    #[error("cannot use the authority in {}, which is not writable: {problem}", folder.display())]
+    ReadOnly {
+        /// The folder.
+        folder: PathBuf,
+        /// The problem, as a sentence.
+        problem: String,
+    },
     /// A certificate cannot be created.
     #[error("cannot create a certificate")]
     Certificate {
@@ -83,48 +103,78 @@ impl Tls {
     /// authority if it does not exist. Replaces it if it is for other names, damaged, readable by other users, or about
     /// to expire.
     ///
+    /// An authority that fits is only read, so the folder may be mounted read-only. If it is, the authority may be for
+    /// further names and about to expire.
+    ///
     /// # Errors
     /// Fails if a name is not a valid host name, or if the folder cannot be read or written.
     pub fn issue(folder: &Path, names: &[String]) -> Result<Self, TlsError> {
-        let mut all: BTreeSet<String> = OWN_NAMES.map(str::to_owned).into();
-        for name in names {
-            let name = name.to_ascii_lowercase();
-            if !is_host(&name) {
-                return Err(TlsError::Name { name });
-            }
-            all.insert(name);
+        let all = all_names(names)?;
+        if let Some(tls) = Self::existing(folder, &all) {
+            return Ok(tls);
         }
-        let all = Vec::from_iter(all);
-        let io = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| TlsError::Io { action, path, source }
+        let locked = match locked(folder) {
+            Err(TlsError::Io { source, .. }) if is_unwritable(&source) => return Self::read_only(folder, &all),
+            locked => locked?,
         };
-        fs::create_dir_all(folder).map_err(io("create", folder))?;
-        let lock = folder.join("lock");
-        let locked = file_lock::open(&lock).map_err(io("lock", &lock))?;
-        locked.lock().map_err(io("lock", &lock))?;
-        let authority = folder.join(AUTHORITY);
-        let constrained_to = all.join("\n") + "\n";
-        if let Some(config) = read(folder, &constrained_to).and_then(|pair| issued(&pair, &all).ok()) {
-            return Ok(Self { config, authority: Some(authority), is_renewed: false });
+        // Another process may have created it meanwhile.
+        if let Some(tls) = Self::existing(folder, &all) {
+            return Ok(tls);
         }
-        let is_renewed = authority.exists();
+        let authority = folder.join(AUTHORITY);
+        let state = if authority.exists() { AuthorityState::Renewed } else { AuthorityState::Unchanged };
         let pair = Authority::for_names(&all).map_err(certificate)?;
-        let config = issued(&pair, &all)?;
+        let config = issued(&pair, &all, RENEWED_BEFORE)?;
         // Write the certificate last: if it does not match the key and the names, the next start creates the authority
         // again.
         let files = [
             (AUTHORITY_KEY, &pair.key, 0o600),
             (INTERMEDIATE, &pair.intermediate, 0o644),
-            (NAMES, &constrained_to, 0o644),
+            (NAMES, &lines(&all), 0o644),
             (AUTHORITY, &pair.root, 0o644),
         ];
         for (name, text, mode) in files {
             let path = folder.join(name);
-            write(&path, text, mode).map_err(io("write", &path))?;
+            write(&path, text, mode).map_err(|source| TlsError::Io { action: "write", path, source })?;
         }
         drop(locked);
-        Ok(Self { config, authority: Some(authority), is_renewed })
+        Ok(Self { config, authority: Some(authority), state })
+    }
+
+    /// Uses the authority in a folder if a writable folder would keep it.
+    fn existing(folder: &Path, names: &[String]) -> Option<Self> {
+        let text = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        (text(NAMES)? == lines(names) && is_private(&folder.join(AUTHORITY_KEY), false)).then_some(())?;
+        let pair = Authority { root: text(AUTHORITY)?, intermediate: text(INTERMEDIATE)?, key: text(AUTHORITY_KEY)? };
+        let config = issued(&pair, names, RENEWED_BEFORE).ok()?;
+        Some(Self { config, authority: Some(folder.join(AUTHORITY)), state: AuthorityState::Unchanged })
+    }
+
+    /// Uses the authority in a folder that is not writable.
+    fn read_only(folder: &Path, names: &[String]) -> Result<Self, TlsError> {
+        let unusable = |problem| TlsError::ReadOnly { folder: folder.to_owned(), problem };
+        let text = |name: &str| {
+            let read = fs::read_to_string(folder.join(name));
+            read.map_err(|error| unusable(format!("cannot read {name}: {error}")))
+        };
+        if !folder.join(AUTHORITY).exists() {
+            return Err(unusable("there is none".into()));
+        }
+        let known = text(NAMES)?;
+        if let Some(missing) = names.iter().find(|name| !known.lines().any(|known| known == *name)) {
+            return Err(unusable(format!("it may not certify {missing}")));
+        }
+        if !is_private(&folder.join(AUTHORITY_KEY), true) {
+            return Err(unusable(format!("other users can read its key, {AUTHORITY_KEY}")));
+        }
+        let pair = Authority { root: text(AUTHORITY)?, intermediate: text(INTERMEDIATE)?, key: text(AUTHORITY_KEY)? };
+        let authority = Some(folder.join(AUTHORITY));
+        if let Ok(config) = issued(&pair, names, RENEWED_BEFORE) {
+            return Ok(Self { config, authority, state: AuthorityState::Unchanged });
+        }
+        let config = issued(&pair, names, Duration::ZERO);
+        let config = config.map_err(|error| unusable(error.source().map_or(String::new(), ToString::to_string)))?;
+        Ok(Self { config, authority, state: AuthorityState::Expiring })
     }
 
     /// Reads a certificate with its chain, and its key, both as PEM.
@@ -149,7 +199,7 @@ impl Tls {
         }
         let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| unusable(key, &error))?;
         let config = server_config(chain, private).map_err(|error| unusable(certificate, &error))?;
-        Ok(Self { config, authority: None, is_renewed: false })
+        Ok(Self { config, authority: None, state: AuthorityState::Unchanged })
     }
 
     /// Returns the file with the authority's certificate, which clients must trust. `None` if the user provided the
@@ -158,9 +208,9 @@ impl Tls {
         self.authority.as_deref()
     }
 
-    /// Returns whether the authority replaced a previous one, so that clients need the new certificate.
-    pub fn is_renewed(&self) -> bool {
-        self.is_renewed
+    /// Returns what happened to the authority.
+    pub fn state(&self) -> AuthorityState {
+        self.state
     }
 
     /// Returns the path of the authority's certificate in the folder that [`Tls::issue`] uses.
@@ -169,23 +219,54 @@ impl Tls {
     }
 }
 
-/// Reads the authority in a folder, if it is constrained to these names and no other user can read its key.
-fn read(folder: &Path, names: &str) -> Option<Authority> {
-    let text = |name: &str| fs::read_to_string(folder.join(name)).ok();
-    let key = folder.join(AUTHORITY_KEY);
-    (text(NAMES)? == names && is_private(&key)).then_some(())?;
-    Some(Authority { root: text(AUTHORITY)?, intermediate: text(INTERMEDIATE)?, key: text(AUTHORITY_KEY)? })
+/// Returns a server's names, sorted: its own and the given ones.
+fn all_names(names: &[String]) -> Result<Vec<String>, TlsError> {
+    let mut all: BTreeSet<String> = OWN_NAMES.map(str::to_owned).into();
+    for name in names {
+        let name = name.to_ascii_lowercase();
+        if !is_host(&name) {
+            return Err(TlsError::Name { name });
+        }
+        all.insert(name);
+    }
+    Ok(Vec::from_iter(all))
 }
 
-#[cfg(unix)]
-fn is_private(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
+fn lines(names: &[String]) -> String {
+    names.join("\n") + "\n"
+}
 
-    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0)
+/// Creates a folder and locks it against other processes until the file is closed.
+fn locked(folder: &Path) -> Result<File, TlsError> {
+    let io = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| TlsError::Io { action, path, source }
+    };
+    fs::create_dir_all(folder).map_err(io("create", folder))?;
+    let lock = folder.join("lock");
+    let file = file_lock::open(&lock).map_err(io("lock", &lock))?;
+    file.lock().map_err(io("lock", &lock))?;
+    Ok(file)
+}
+
+fn is_unwritable(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Returns whether nobody else can read a key. `may_be_shared`: if it belongs to another user, that user decides which
+/// group can read it, as with the secrets of a container.
+#[cfg(unix)]
+fn is_private(path: &Path, may_be_shared: bool) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    fs::metadata(path).is_ok_and(|metadata| {
+        let is_shared = may_be_shared && metadata.uid() != rustix::process::geteuid().as_raw();
+        metadata.mode() & if is_shared { 0o007 } else { 0o077 } == 0
+    })
 }
 
 #[cfg(not(unix))]
-fn is_private(_: &Path) -> bool {
+fn is_private(_: &Path, _: bool) -> bool {
     true
 }
 
@@ -193,9 +274,10 @@ fn certificate(source: impl Into<Box<dyn Error + Send + Sync>>) -> TlsError {
     TlsError::Certificate { source: source.into() }
 }
 
-/// Issues a server's certificate and returns the configuration that uses it.
-fn issued(authority: &Authority, names: &[String]) -> Result<Arc<ServerConfig>, TlsError> {
-    let (chain, key) = authority.server_certificate(names).map_err(certificate)?;
+/// Issues a server's certificate, which clients will accept for this time at least, and returns the configuration that
+/// uses it.
+fn issued(authority: &Authority, names: &[String], valid: Duration) -> Result<Arc<ServerConfig>, TlsError> {
+    let (chain, key) = authority.server_certificate(names, valid).map_err(certificate)?;
     server_config(chain, key).map_err(certificate)
 }
 
@@ -243,7 +325,7 @@ mod tests {
     fn authority(folder: &Path, names: &[&str]) -> (String, bool) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let tls = Tls::issue(folder, &names).unwrap();
-        (fs::read_to_string(tls.authority().unwrap()).unwrap(), tls.is_renewed())
+        (fs::read_to_string(tls.authority().unwrap()).unwrap(), tls.state() == AuthorityState::Renewed)
     }
 
     #[test]
@@ -270,6 +352,27 @@ mod tests {
         let before = authority(&folder, &[]).0;
         fs::remove_file(folder.join(NAMES)).unwrap();
         assert_ne!(authority(&folder, &[]).0, before);
+    }
+
+    #[test]
+    fn an_authority_that_cannot_be_replaced_may_be_for_more_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let read_only = |names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+            Tls::read_only(folder, &all_names(&names).unwrap())
+        };
+        let problem = |names: &[&str]| read_only(names).unwrap_err().to_string();
+        assert!(problem(&[]).ends_with("there is none"), "{}", problem(&[]));
+        let (first, _) = authority(folder, &["a.example", "b.example"]);
+        let tls = read_only(&["a.example"]).unwrap();
+        assert_eq!(tls.state(), AuthorityState::Unchanged);
+        assert!(problem(&["c.example"]).ends_with("it may not certify c.example"), "{}", problem(&["c.example"]));
+        assert_eq!(fs::read_to_string(folder.join(AUTHORITY)).unwrap(), first);
+        fs::write(folder.join(INTERMEDIATE), Authority::for_names(&[]).unwrap().intermediate).unwrap();
+        assert!(problem(&["a.example"]).contains("not writable"), "{}", problem(&["a.example"]));
+        fs::remove_file(folder.join(AUTHORITY_KEY)).unwrap();
+        assert!(problem(&["a.example"]).contains(AUTHORITY_KEY), "{}", problem(&["a.example"]));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod support;
 
 mod changes;
 mod completions;
+mod containers;
 mod credentials;
 mod env;
 mod export;

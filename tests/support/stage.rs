@@ -228,6 +228,13 @@ impl Serving {
         Self { child, url: line.trim_end().to_owned(), stdout }
     }
 
+    /// Reads a further address from the output.
+    pub fn next_url(&mut self) -> String {
+        let mut line = String::new();
+        io::BufRead::read_line(&mut self.stdout, &mut line).expect("a readable pipe");
+        line.trim_end().to_owned()
+    }
+
     /// Returns the host and the port.
     pub fn authority(&self) -> &str {
         self.url.trim_start_matches("http://")

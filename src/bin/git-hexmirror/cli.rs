@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    compact, completions, demo, diff, env, export, hook, hooks, index, init, list, lock, man, prune, pull, push, run,
-    serve, shell, status, trust, update, verify,
+    compact, completions, demo, diff, env, export, health, hook, hooks, index, init, list, lock, man, prune, pull,
+    push, run, serve, shell, status, trust, update, verify,
 };
 use crate::options::Global;
 use crate::outcome::Outcome;
@@ -66,6 +66,7 @@ enum Command {
     Run(run::Arguments),
     Shell(shell::Arguments),
     Env(env::Arguments),
+    Health(health::Arguments),
     Push(push::Arguments),
     Pull(pull::Arguments),
     Prune(prune::Arguments),
@@ -120,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Run(arguments) => run::run(&session, arguments),
         Command::Shell(arguments) => shell::run(&session, arguments),
         Command::Env(arguments) => env::run(&session, arguments),
+        Command::Health(arguments) => health::run(&session, arguments),
         Command::Push(arguments) => push::run(&session, arguments),
         Command::Pull(arguments) => pull::run(&session, arguments),
         Command::Prune(arguments) => prune::run(&session, arguments),

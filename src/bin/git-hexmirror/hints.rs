@@ -3,6 +3,7 @@
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
 use git_hexmirror::ops::ExportError;
+use git_hexmirror::serve::TlsError;
 use git_hexmirror::store::StoreError;
 
 use crate::push_rules;
@@ -82,6 +83,27 @@ pub fn store_hint(error: &StoreError) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+/// Returns a hint for an error of the server's certificate.
+pub fn tls_hint(error: &TlsError) -> Option<&'static str> {
+    match error {
+        TlsError::ReadOnly { .. } => Some(
+            "run `git hexmirror serve --tls` once where the folder is writable, with the same --hostname options; or choose a writable folder with --tls-dir",
+        ),
+        _ => None,
+    }
+}
+
+/// Returns a hint for a server that does not answer.
+pub fn probe_hint(error: &FetchError) -> &'static str {
+    match error {
+        FetchError::Tls { .. } => {
+            "pass the file with the server's certificate authority with --ca, such as DIR/ca.pem of `serve --tls-dir DIR`, and use a name that its certificate has"
+        }
+        FetchError::CaCertificates { .. } => "--ca must name a PEM file with the certificate authority of the server",
+        _ => "check that `git hexmirror serve` runs and listens there",
+    }
 }
 
 /// Returns a hint for an error of fetching a git dependency.
@@ -200,7 +222,7 @@ fn key_hint(url: &WebUrl, status: u16, withheld: Option<Withheld>) -> String {
 }
 
 /// Quotes a word for a POSIX shell.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+@:".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -170,6 +170,9 @@ fn hint(error: &OpError) -> Option<String> {
     let hint = match error {
         OpError::Store(error) => return hints::store_hint(error),
         OpError::Export(error) => return Some(hints::export_hint(error)),
+        OpError::Tls(error) => return hints::tls_hint(error).map(str::to_owned),
+        OpError::Probe { source, .. } => hints::probe_hint(source),
+        OpError::ServerUrl { .. } => "pass the URL that `git hexmirror serve` prints",
         OpError::Fetch(error) => return hints::fetch_hint(error),
         OpError::Git(error) => return hints::git_hint(error),
         OpError::Remote(error) => return hints::remote_hint(error),

@@ -34,6 +34,12 @@ impl Text {
         Self(vec![Piece::Rendered(text.into())])
     }
 
+    /// Returns the line without styles, not escaped.
+    pub fn plain(&self) -> String {
+        let Self(pieces) = self;
+        pieces.iter().map(|(Piece::Shown(_, text) | Piece::Rendered(text))| text.as_str()).collect()
+    }
+
     /// Writes the line.
     pub fn write(&self, output: &mut impl io::Write) -> io::Result<()> {
         for piece in &self.0 {

@@ -5,12 +5,13 @@ pub(in crate::ops) mod hex_home;
 pub(in crate::ops) mod redirected;
 mod served_tip;
 pub(in crate::ops) mod visible;
+pub(in crate::ops) mod waiting;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::ToSocketAddrs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -208,17 +209,21 @@ pub fn system_git(project: &Project) -> Git {
     Git { search_path: project.environment.get("PATH").map(OsString::from), ..Git::default() }
 }
 
-/// Creates or reads the certificates that the project's server needs for HTTPS under these names. They are stored
-/// beside the repository.
+/// Creates or reads the certificates that the project's server needs for HTTPS under these names. They are stored in a
+/// folder, by default beside the repository.
 ///
 /// # Errors
-/// Fails if a name is not a valid host name, or if the files cannot be written.
-pub fn tls(project: &Project, names: &[String]) -> Result<Tls> {
-    project.repository.make_own_dir()?;
+/// Fails if a name is not a valid host name, or if the files cannot be read or written.
+pub fn tls(project: &Project, folder: Option<&Path>, names: &[String]) -> Result<Tls> {
+    if let Some(folder) = folder {
+        return Ok(Tls::issue(folder, names)?);
+    }
+    // A read-only repository may have certificates.
+    drop(project.repository.make_own_dir());
     Ok(Tls::issue(&tls_folder(project), names)?)
 }
 
-/// Returns the file with the CA certificate that [`tls`] signs with. It does not exist before the first HTTPS server.
+/// Returns the file with the CA certificate that [`tls`] signs with by default. It does not exist before the first HTTPS server.
 pub fn authority(project: &Project) -> PathBuf {
     Tls::authority_in(&tls_folder(project))
 }

@@ -195,7 +195,7 @@ impl Mirror {
     /// Serves over HTTPS, under additional names. Also returns the CA certificate file.
     pub fn serve_securely(&self, names: &[&str]) -> (Handle, PathBuf) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let tls = ops::tls(&self.project(), &names).unwrap();
+        let tls = ops::tls(&self.project(), None, &names).unwrap();
         let authority = tls.authority().expect("an authority of its own").to_owned();
         (self.serve_with(Options { tls: Some(tls), ..Options::default() }), authority)
     }

@@ -198,7 +198,7 @@ fn an_unavailable_address_is_named() {
 fn base_urls_can_be_connected_to() {
     let url = |address| {
         Server::bind(address, with_plug(1), Options::default())
-            .map(|server| (server.base_url(), server.local_addr().port()))
+            .map(|server| (server.base_urls().next().unwrap(), server.local_addrs().next().unwrap().port()))
     };
     let (base_url, port) = url("0.0.0.0:0").unwrap();
     assert_eq!(base_url, format!("http://127.0.0.1:{port}"));

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision, StaticPath};
 use git_hexmirror::ops::{
-    Added, AddedGit, Export, ExportOptions, IndexUpdate, LockDiff, OpError, ProjectState, Prune, Repair, Status, Update,
+    Added, AddedGit, Export, ExportOptions, Health, IndexUpdate, LockDiff, OpError, ProjectState, Prune, Repair,
+    Status, Update,
 };
 use git_hexmirror::plan::{
     Change, Comparison, Extra, GitChange, GitPin, LockChange, Locked, Pin, Unmirrored, UnsupportedEntry,
@@ -44,6 +45,13 @@ fn particulars(comparison: &Comparison, extra: &Extra) -> Value {
         "git": git(comparison),
         "ignored": comparison.ignored.iter().map(ignored).collect::<Vec<_>>(),
     })
+}
+
+/// Returns the document of `health`.
+pub fn health(url: &str, health: &Health) -> Value {
+    let Health { status, text } = health;
+    let commit = health.commit();
+    json!({ "url": url, "healthy": commit.is_some(), "commit": commit, "status": status, "answer": text })
 }
 
 /// Returns the document of `diff REV..REV`.

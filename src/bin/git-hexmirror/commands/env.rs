@@ -71,15 +71,20 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 fn directing(session: &Session, arguments: &Arguments) -> Result<String, CommandError> {
     let default = if arguments.tls { "https://localhost:4040" } else { "http://127.0.0.1:4040" };
     let given = arguments.url.as_deref().unwrap_or(default);
-    let url = environment::base_url(given).map_err(|error| CommandError::Usage {
-        // The part before the host may contain a password.
-        message: format!("{:?} {error}", given.rsplit_once('@').map_or(given, |(_, rest)| rest)),
-        hint: "pass the URL that `git hexmirror serve` prints",
-    })?;
+    let url = server_url(given)?;
     let access = access(session, &url, arguments)?;
     Ok(match format(arguments) {
         Some(format) => environment::format(&session::environment().directed_to(&access), format),
         None => environment::git_configuration(&access),
+    })
+}
+
+/// Parses the address of a server that the user gave.
+pub fn server_url(given: &str) -> Result<String, CommandError> {
+    environment::base_url(given).map_err(|error| CommandError::Usage {
+        // The part before the host may contain a password.
+        message: format!("{:?} {error}", given.rsplit_once('@').map_or(given, |(_, rest)| rest)),
+        hint: "pass the URL that `git hexmirror serve` prints",
     })
 }
 

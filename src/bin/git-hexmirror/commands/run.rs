@@ -3,7 +3,7 @@
 use git_hexmirror::ops::{self, Explanation, Failure, OldAnswer, OpError};
 
 use super::offline::{isolated, probe, say_what_left};
-use super::serve;
+use super::serve_log;
 use super::status::not_mirrored_line;
 use crate::outcome::Outcome;
 use crate::output::{Output, listed};
@@ -52,7 +52,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let isolation = arguments.offline.then(isolated).transpose()?;
     let project = session.reading_project()?;
     let Some((program, arguments)) = arguments.command.split_first() else { return Ok(2) };
-    let log = serve::request_log(&session.output);
+    let log = serve_log::request_log(&session.output);
     // Not knowing the answer's age does not stop the command.
     if let Ok(Some(answer)) = ops::old_answer(&project, program, arguments) {
         session.output.say(old_answer_line(&answer));

@@ -1,32 +1,43 @@
 //! `serve`
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use git_hexmirror::ops::{self, MirrorContents, OpError, Project};
-use git_hexmirror::serve::{Log, Options, RequestLog, Server, Tls, Unanswered};
+use git_hexmirror::serve::{AuthorityState, Options, Server, Tls};
 
+use super::serve_log::{Level, LogFormat, ServeLog};
+use super::stop_signal::StopSignal;
+use crate::hints::quoted;
 use crate::options::ServedRegistry;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BAD, CHANGED, DIM, Output, Text, styled};
+use crate::output::{DIM, styled};
 use crate::session::Session;
 
-/// How many failed requests a server names.
-const MAX_NAMED: usize = 1000;
+/// The address to listen on if the user gives none.
+const ADDRESS: &str = "127.0.0.1:4040";
 
 /// Serve the mirror to mix, rebar3, git and other clients
 ///
 /// Serves Hex packages, and git repositories under /git/HOST/PATH.git, read-only. Each request sees the current state of the
 /// branch. For git repositories, only the revisions that the project's locks pin are visible, or all revisions if the project has
-/// no lock. The first line on standard output is the server's URL. Stops on SIGINT and SIGTERM. Names what the mirror could not
-/// answer, once, with what would fix it. With --verbose, logs each request.
+/// no lock. The first line on standard output is the server's URL; further lines are those of further addresses. Stops on SIGINT
+/// and SIGTERM. Names what the mirror could not answer, once, with what would fix it. With --verbose, logs each request except for
+/// successful ones of /health and /metrics.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Address to listen on; port 0 selects a free port
-    #[arg(short, long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4040")]
-    listen: String,
+    /// Address to listen on; port 0 selects a free port; may be repeated [default: 127.0.0.1:4040]
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// Address to listen on with HTTPS, while --listen is plain HTTP; may be repeated
+    ///
+    /// The certificate is that of a local authority (see --tls), or your own (see --tls-cert).
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen_tls: Vec<String>,
+    /// Wait until there is a mirror, instead of failing if the folder, the repository or the mirror branch does not exist yet
+    #[arg(long)]
+    wait: bool,
     /// Memory limit for the cache of rebuilt tarballs, in MB
     #[arg(long, value_name = "MB", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     cache: u16,
@@ -39,10 +50,13 @@ pub struct Arguments {
     ///
     /// The authority is stored in .git/hexmirror/tls/ca.pem; `git hexmirror env --tls` makes clients trust it. It can only sign
     /// for the names of this server and is valid for a year. It is replaced if the names change or if less than 90 days are
-    /// left. Its key never leaves this machine. Do not add it to the system's trust store: clients trust it for one process or
-    /// one URL.
+    /// left. If its folder is read-only, it is used as it is. Its key never leaves this machine. Do not add it to the system's
+    /// trust store: clients trust it for one process or one URL.
     #[arg(long, conflicts_with = "tls_cert")]
     tls: bool,
+    /// Folder of the local authority, instead of .git/hexmirror/tls; implies --tls
+    #[arg(long, value_name = "DIR", conflicts_with = "tls_cert")]
+    tls_dir: Option<PathBuf>,
     /// Use HTTPS with your own certificate: a PEM file with the certificate and its chain
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -51,127 +65,138 @@ pub struct Arguments {
     tls_key: Option<PathBuf>,
     /// Additional host name of this server, such as mirror.example.org; may be repeated
     ///
-    /// With --tls, the certificate includes this name in addition to localhost, 127.0.0.1 and the address listened on. On a
-    /// loopback address, the server only accepts requests for these names, localhost, IP addresses, the names by which containers
-    /// reach their host, and the hosts of pinned git repositories, so that web pages cannot read it. If the name of such a
-    /// host resolves to this server (for example through /etc/hosts), the server serves that host's repositories under their
-    /// original URLs, and nothing else.
+    /// With HTTPS, the certificate includes this name in addition to localhost, 127.0.0.1 and the address listened on. If there is
+    /// such a name, and always on a loopback address, the server only accepts requests for these names, localhost, IP addresses,
+    /// the names by which containers reach their host, and the hosts of pinned git repositories, so that web pages cannot read it.
+    /// If the name of such a host resolves to this server (for example through /etc/hosts), the server serves that host's
+    /// repositories under their original URLs, and nothing else.
     #[arg(long = "hostname", value_name = "NAME")]
     hostnames: Vec<String>,
+    /// Form of the log on standard error; an error that ends the program is always text
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let stop = StopSignal::listen();
+    let log = ServeLog::new(session.output, arguments.log_format);
+    if arguments.wait && !wait(session, log, &stop)? {
+        return Ok(0);
+    }
     let project = session.reading_project()?;
     let mirror = ops::served_mirror(&project)?;
     let registry = arguments.registry.into();
     ops::check_registry(&project, &mirror, registry)?;
-    let output = session.output;
     let options = Options {
         cache_bytes: u64::from(arguments.cache) << 20,
-        log: request_log(&output).or_else(|| Some(failure_log(&output))),
+        log: Some(log.requests()),
         git: ops::system_git(&project),
-        tls: tls(session, &project, arguments)?,
         registry,
         names: arguments.hostnames.clone(),
         ..Options::default()
     };
-    let is_renewed = options.tls.as_ref().is_some_and(Tls::is_renewed);
-    let contents = Arc::new(MirrorContents::new(&project));
-    let server = Server::bind(&arguments.listen, contents, options).map_err(OpError::from)?;
-    let url = server.base_url();
-    output.raw(format!("{url}\n").as_bytes()).map_err(CommandError::Print)?;
-    let tls = if arguments.tls { " --tls" } else { "" };
-    output.say(styled(
-        DIM,
-        format!(
-            "serving {}; to use it, run in another shell: eval \"$(git hexmirror env{tls} --url {url})\"",
-            project.branch
+    let (plain, secure) = addresses(arguments);
+    let tls = if secure.is_empty() { None } else { Some(tls(session, &project, arguments, &secure)?) };
+    let server = bind(&project, options, &plain, (&secure, tls.as_ref()))?;
+    let urls: Vec<String> = server.base_urls().collect();
+    session.output.raw((urls.join("\n") + "\n").as_bytes()).map_err(CommandError::Print)?;
+    let trusting = if plain.is_empty() { trusting(session, arguments) } else { String::new() };
+    log.notice(
+        Level::Info,
+        styled(
+            DIM,
+            format!(
+                "serving {}; to use it, run in another shell: eval \"$(git hexmirror env{trusting} --url {})\"",
+                project.branch, urls[0]
+            ),
         ),
-    ));
-    if is_renewed {
-        output.say(format!(
-            "created a new authority in {}, because the old one was for other names or about to expire; clients need the new file",
-            ops::authority(&project).display()
-        ));
+    );
+    if let Some(tls) = &tls {
+        say_authority(log, tls);
     }
-    if !server.local_addr().ip().is_loopback() {
-        output.say(
-            styled(CHANGED, "warning:")
-                + format!(
-                    " everyone who can reach {} can read the mirror, including private packages",
-                    server.local_addr()
-                ),
-        );
-    }
-    server.run(stopped()).map_err(OpError::from)?;
+    say_who_can_read(log, &server);
+    server.run(async move { stop.received().await }).map_err(OpError::from)?;
     Ok(0)
 }
 
-/// Returns the certificate and key if the user asks for HTTPS.
-fn tls(session: &Session, project: &Project, arguments: &Arguments) -> Result<Option<Tls>, CommandError> {
+/// Waits until there is a mirror. Returns `false` if the process is asked to stop before.
+fn wait(session: &Session, log: ServeLog, stop: &StopSignal) -> Result<bool, OpError> {
+    let waiting = |reason: &OpError| log.notice(Level::Info, format!("waiting for a mirror: {reason}"));
+    ops::wait_for_mirror(|| session.quiet_project(), waiting, stop.received())
+}
+
+/// Returns the addresses with plain HTTP and those with HTTPS.
+fn addresses(arguments: &Arguments) -> (Vec<String>, Vec<String>) {
+    let Arguments { listen, listen_tls, .. } = arguments;
+    let uses_tls = arguments.tls || arguments.tls_dir.is_some() || arguments.tls_cert.is_some();
+    let listen = match (listen.is_empty(), listen_tls.is_empty()) {
+        (true, true) => vec![ADDRESS.to_owned()],
+        _ => listen.clone(),
+    };
+    if uses_tls && listen_tls.is_empty() { (Vec::new(), listen) } else { (listen, listen_tls.clone()) }
+}
+
+/// Listens on all addresses.
+fn bind(
+    project: &Project,
+    options: Options,
+    plain: &[String],
+    (secure, tls): (&[String], Option<&Tls>),
+) -> Result<Server, OpError> {
+    let plain = plain.iter().map(|address| (address, None));
+    let mut all = plain.chain(secure.iter().map(|address| (address, tls.cloned())));
+    let (first, tls) = all.next().expect("there is at least the default address");
+    let server = Server::bind(first, Arc::new(MirrorContents::new(project)), Options { tls, ..options })?;
+    Ok(all.try_fold(server, |server, (address, tls)| server.bind_also(address, tls))?)
+}
+
+/// Returns the certificate and key for the addresses with HTTPS.
+fn tls(session: &Session, project: &Project, arguments: &Arguments, secure: &[String]) -> Result<Tls, OpError> {
     if let (Some(certificate), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) {
-        let tls = Tls::open(&session.path(certificate), &session.path(key)).map_err(OpError::from)?;
-        return Ok(Some(tls));
+        return Ok(Tls::open(&session.path(certificate), &session.path(key))?);
     }
-    Ok(arguments.tls.then(|| ops::tls(project, &names(arguments))).transpose()?)
+    // The names of the certificate are the given ones, and the addresses unless they are unspecified, such as 0.0.0.0.
+    let addresses = secure.iter().filter_map(|address| address.parse::<SocketAddr>().ok()).map(|address| address.ip());
+    let usable = addresses.filter(|address| !address.is_unspecified()).map(|address| address.to_string());
+    let names: Vec<String> = arguments.hostnames.iter().cloned().chain(usable).collect();
+    let folder = arguments.tls_dir.as_deref().map(|folder| session.path(folder));
+    ops::tls(project, folder.as_deref(), &names)
 }
 
-/// Returns the names for the certificate: the given ones, and the address unless it is unspecified, such as 0.0.0.0.
-fn names(arguments: &Arguments) -> Vec<String> {
-    let address = arguments.listen.parse::<SocketAddr>().ok().map(|address| address.ip());
-    let usable = address.filter(|address| !address.is_unspecified()).map(|address| address.to_string());
-    arguments.hostnames.iter().cloned().chain(usable).collect()
-}
-
-/// Returns a function that prints each request, with --verbose.
-pub fn request_log(output: &Output) -> Option<Log> {
-    let output = *output;
-    output.verbose.then(|| Arc::new(move |request: &RequestLog| log(&output, request)) as Log)
-}
-
-/// Returns a function that prints each request that the server could not answer, once.
-fn failure_log(output: &Output) -> Log {
-    let (output, named) = (*output, Mutex::new(HashSet::new()));
-    Arc::new(move |request: &RequestLog| {
-        let Some(line) = failure(request) else { return };
-        let mut named = named.lock().unwrap_or_else(PoisonError::into_inner);
-        if named.len() < MAX_NAMED && named.insert(line.clone()) {
-            output.say(line);
-            if named.len() == MAX_NAMED {
-                output.say("further requests that fail are not named; run with --verbose to log all of them");
-            }
-        }
-    })
-}
-
-/// Describes a request that the server could not answer, with what would fix it.
-fn failure(request: &RequestLog) -> Option<String> {
-    match &request.unanswered {
-        Some(other @ Unanswered::NotServed { .. }) => Some(other.to_string()),
-        Some(_) => request.error.clone(),
-        None => request.error.clone().filter(|_| request.status >= 500),
+/// Returns the options of `env` with which clients trust the server's certificate.
+fn trusting(session: &Session, arguments: &Arguments) -> String {
+    match &arguments.tls_dir {
+        Some(folder) => format!(" --ca {}", quoted(&Tls::authority_in(&session.path(folder)).to_string_lossy())),
+        None if arguments.tls_cert.is_some() => String::new(),
+        None => " --tls".to_owned(),
     }
 }
 
-fn log(output: &Output, request: &RequestLog) {
-    let RequestLog { peer, method, path, status, bytes, elapsed, error, .. } = request;
-    let milliseconds = elapsed.as_secs_f64() * 1000.0;
-    let error = error.as_ref().map_or_else(Text::default, |error| Text::from(" ") + styled(BAD, error.trim()));
-    output.always(Text::from(format!("{peer} {method} {path} {status} {bytes} {milliseconds:.1}ms")) + error);
+fn say_authority(log: ServeLog, tls: &Tls) {
+    let Some(file) = tls.authority().map(|path| path.display()) else { return };
+    match tls.state() {
+        AuthorityState::Unchanged => {}
+        AuthorityState::Renewed => log.notice(
+            Level::Info,
+            format!(
+                "created a new authority in {file}, because the old one was for other names or about to expire; clients need the new file"
+            ),
+        ),
+        AuthorityState::Expiring => log.notice(
+            Level::Warning,
+            format!(
+                "the authority in {file} expires in less than 90 days, and its folder is not writable; start the server once where it is"
+            ),
+        ),
+    }
 }
 
-/// Completes when the process receives SIGINT or SIGTERM.
-async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
+/// Warns if other machines can reach the server.
+fn say_who_can_read(log: ServeLog, server: &Server) {
+    let open = server.local_addrs().filter(|address| !address.ip().is_loopback());
+    let open = open.map(|address| address.to_string()).collect::<Vec<_>>().join(" or ");
+    if !open.is_empty() {
+        let message = format!("everyone who can reach {open} can read the mirror, including private packages");
+        log.notice(Level::Warning, message);
     }
-    let _ = tokio::signal::ctrl_c().await;
 }

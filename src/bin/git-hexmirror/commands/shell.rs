@@ -2,7 +2,7 @@
 
 use git_hexmirror::ops;
 
-use super::{run, serve};
+use super::{run, serve_log};
 use crate::outcome::Outcome;
 use crate::session::Session;
 
@@ -24,7 +24,7 @@ pub fn run(session: &Session, _: &Arguments) -> Outcome {
             output.say(format!("the prompt has no mark: {shell} is not a shell that this program knows"));
         }
     };
-    match ops::run_shell(&project, serve::request_log(output), starting) {
+    match ops::run_shell(&project, serve_log::request_log(output), starting) {
         Ok(finished) => {
             // A shell exits with the status of its last command, which says nothing about the others.
             run::explain(output, ops::explain(&project, finished.failed, false));
