@@ -10,6 +10,7 @@
 //! which the command runs affects them (`GIT_DIR` and related variables, headers for its remotes), and nothing is
 //! stored that was not requested.
 
+mod bundle;
 mod caveats;
 mod check;
 mod command_line;
@@ -32,6 +33,7 @@ mod transfer;
 mod unsuccessful;
 mod user_config;
 
+pub use bundle::BundleSource;
 pub use caveats::Caveat;
 pub use check::{check, pack_files};
 pub use error::{GitError, Refs};

@@ -9,7 +9,10 @@ use super::{GitAddress, IndexFile, ReleaseId, RepositoryName};
 const MAX_LENGTH: usize = 4096;
 
 /// The first components of all paths.
-const ROOTS: [&str; 8] = ["public_key", "names", "versions", "packages", "tarballs", "repos", "installs", "git"];
+const ROOTS: [&str; 9] =
+    ["public_key", "names", "versions", "packages", "tarballs", "repos", "installs", "git", BUNDLE];
+/// The file with the mirror branch for `git clone --bundle-uri`.
+const BUNDLE: &str = "mirror.bundle";
 
 /// An error for a text that is not such a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +68,11 @@ impl StaticPath {
     /// Returns the path of a file of a bare git repository. `None` if the file cannot have such a path.
     pub fn git(address: &GitAddress, file: &str) -> Option<Self> {
         format!("{}/{file}", address.tree_path()).parse().ok()
+    }
+
+    /// Returns the path of the file with the whole mirror branch, for `git clone --bundle-uri`.
+    pub fn bundle() -> Self {
+        Self(BUNDLE.into())
     }
 
     /// Returns the path as text.

@@ -1,4 +1,4 @@
-//! The files that a folder of a web server has, compared with those that it should have.
+//! The files that a folder of a web server or a bucket has, compared with those that it should have.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -101,9 +101,9 @@ impl Publication {
         plan
     }
 
-    /// Returns whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.write.is_empty() && self.remove.is_empty()
+    /// Divides what is no longer wanted into the files to remove and those to leave there.
+    pub fn removals(&self, delete: bool) -> (Vec<StaticPath>, Vec<StaticPath>) {
+        if delete { (self.remove.clone(), Vec::new()) } else { (Vec::new(), self.remove.clone()) }
     }
 
     /// Returns the list to keep before the first change: everything that may be there if the work is interrupted.
@@ -187,7 +187,8 @@ mod tests {
         /// Carries out the first `steps` steps. A file that is interrupted is half written.
         fn publish(&mut self, wanted: &BTreeMap<StaticPath, String>, mut steps: usize) {
             let plan = self.plan(wanted);
-            if !plan.foreign.is_empty() || plan.is_empty() || steps == 0 {
+            let is_empty = plan.write.is_empty() && plan.remove.is_empty();
+            if !plan.foreign.is_empty() || is_empty || steps == 0 {
                 return;
             }
             let mut done = plan.begun(&self.list);
@@ -242,7 +243,8 @@ mod tests {
             folder.publish(&last, usize::MAX);
             prop_assert_eq!(without(folder.files.clone()), last.clone());
             prop_assert!(foreign.iter().all(|(path, content)| folder.files.get(path) == Some(content)));
-            prop_assert!(folder.plan(&last).is_empty(), "nothing is left to do");
+            let plan = folder.plan(&last);
+            prop_assert!(plan.write.is_empty() && plan.remove.is_empty(), "nothing is left to do");
             folder.publish(&BTreeMap::new(), usize::MAX);
             prop_assert_eq!(folder.files, foreign);
         }

@@ -140,7 +140,7 @@ fn a_list_that_someone_changed_cannot_make_it_remove_other_files() {
     let text = fs::read_to_string(&list).unwrap();
     for line in ["x 4 index.html", "x 4 packages/../index.html", "x 4 /etc/passwd", "nonsense"] {
         fs::write(&list, format!("{text}{line}\n")).unwrap();
-        export(&stage, &[]).exits(5).says("cannot use").says("remove this folder and export again");
+        export(&stage, &[]).exits(5).says("cannot use").says("remove everything at this one and run the command again");
     }
     assert!(www(&stage).join("index.html").exists());
     fs::write(&list, text).unwrap();

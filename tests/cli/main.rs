@@ -19,6 +19,7 @@ mod locks;
 mod manual;
 mod nested;
 mod offline;
+mod publish;
 mod real;
 mod refresh;
 mod run;

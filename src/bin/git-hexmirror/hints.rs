@@ -1,4 +1,4 @@
-//! Hints on what to do about errors of exports, of the mirror branch, of git, and of fetches.
+//! Hints on what to do about errors of exports and publications, of the mirror branch, of git, and of fetches.
 
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
@@ -13,10 +13,10 @@ pub fn export_hint(error: &ExportError) -> String {
     match error {
         ExportError::Foreign { more, .. } => {
             let others = if *more > 0 { format!(" and {more} more like it") } else { String::new() };
-            format!("choose another folder, or move that file{others} away and run the command again")
+            format!("choose another place, or move that file{others} away and run the command again")
         }
         ExportError::List { .. } => {
-            "this program keeps the list there; export to another folder, or remove this folder and export again".into()
+            "this program keeps the list there; choose another place, or remove everything at this one and run the command again".into()
         }
         ExportError::NoIndex { .. } => "create it with `git hexmirror index --init`".into(),
         _ => String::new(),

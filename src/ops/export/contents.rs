@@ -1,15 +1,17 @@
 //! The files of an export and where their contents come from.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::git::{BundleSource, ProjectGit};
 use crate::hex::gzip::gzip;
 use crate::model::{EntryId, GitAddress, IndexFile, Manifest, ReleaseId, RepositoryName, StaticPath, hex_digits};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::serving::MirrorContents;
 use crate::ops::serving::redirected::{OwnCache, pinned_repositories, redirecting_locks, remotes};
-use crate::ops::{Project, Result};
+use crate::ops::{OpError, Project, Result};
 use crate::progress::Silent;
 use crate::serve::{Registry, Resource};
 use crate::store::{ObjectId, Snapshot, StoreError};
@@ -18,12 +20,13 @@ use crate::store::{ObjectId, Snapshot, StoreError};
 const EXPORT_OK: &str = "git-daemon-export-ok";
 
 /// The files of an export.
-pub(super) struct Contents {
+pub(in crate::ops) struct Contents {
     served: MirrorContents,
     files: BTreeMap<StaticPath, StaticFile>,
 }
 
 /// A file of an export.
+#[derive(Clone)]
 struct StaticFile {
     /// Identifies the content: equal keys mean equal contents.
     key: String,
@@ -31,16 +34,48 @@ struct StaticFile {
 }
 
 /// Where the content of a file comes from.
+#[derive(Clone)]
 enum Source {
     Served(Resource),
     GitFile(ObjectId, String),
     Text(String),
+    Bundle(Bundle),
+}
+
+/// The bundle of the mirror branch.
+#[derive(Clone)]
+pub(in crate::ops) struct Bundle {
+    git: ProjectGit,
+    source: BundleSource,
 }
 
 /// The content of a file.
-pub(super) enum Content {
+pub(in crate::ops) enum Content {
     Bytes(Vec<u8>),
+    Large(Large),
+}
+
+/// A content that is not read into memory.
+pub(in crate::ops) enum Large {
     Blob { id: ObjectId, name: String },
+    Bundle(Bundle),
+}
+
+impl Large {
+    /// Writes the content to a file.
+    ///
+    /// # Errors
+    /// Fails if the content is damaged or the file cannot be written.
+    pub fn write_to(&self, snapshot: &Snapshot, file: &Path) -> Result<()> {
+        match self {
+            Self::Blob { id, name } => Ok(snapshot.write_blob(*id, name, file)?),
+            Self::Bundle(Bundle { git, source }) => {
+                let parent = file.parent().unwrap_or(file);
+                let folder = tempfile::tempdir_in(parent).map_err(OpError::machine("create a folder in", parent))?;
+                Ok(git.bundle(source, folder.path(), file)?)
+            }
+        }
+    }
 }
 
 impl Contents {
@@ -67,6 +102,24 @@ impl Contents {
         Ok(contents)
     }
 
+    /// Adds a bundle of the mirror branch. A clone without the whole history cannot make one: the result says why.
+    ///
+    /// # Errors
+    /// Fails if git is not installed.
+    pub fn with_bundle(mut self, project: &Project, snapshot: &Snapshot) -> Result<(Self, Option<&'static str>)> {
+        let repository = &project.repository;
+        if repository.common_dir().join("shallow").exists() {
+            return Ok((self, Some("this clone is shallow")));
+        } else if repository.is_partial() {
+            return Ok((self, Some("this clone is partial")));
+        }
+        let commit = snapshot.commit().to_string();
+        let source = BundleSource { objects: repository.objects_dir(), commit: commit.clone() };
+        let bundle = Bundle { git: project.git(false)?, source };
+        self.files.insert(StaticPath::bundle(), StaticFile { key: commit, source: Source::Bundle(bundle) });
+        Ok((self, None))
+    }
+
     /// Returns the key of each file.
     pub fn keys(&self) -> BTreeMap<StaticPath, &str> {
         self.files.iter().map(|(path, file)| (path.clone(), file.key.as_str())).collect()
@@ -81,14 +134,15 @@ impl Contents {
     ///
     /// # Errors
     /// Fails if it is damaged.
-    pub fn load(&self, snapshot: &Snapshot, path: &StaticPath) -> Result<Content, StoreError> {
+    pub fn load(&self, snapshot: &Snapshot, path: &StaticPath) -> Result<Content> {
         let missing = || StoreError::damaged(path.to_string())("it is missing");
         match &self.files.get(path).ok_or_else(missing)?.source {
             Source::Served(resource) => {
                 let bytes = self.served.bytes(snapshot, resource)?.ok_or_else(missing)?;
                 Ok(Content::Bytes(if resource.is_gzipped() { gzip(&bytes) } else { bytes }))
             }
-            Source::GitFile(id, name) => Ok(Content::Blob { id: *id, name: name.clone() }),
+            Source::GitFile(id, name) => Ok(Content::Large(Large::Blob { id: *id, name: name.clone() })),
+            Source::Bundle(bundle) => Ok(Content::Large(Large::Bundle(bundle.clone()))),
             Source::Text(text) => Ok(Content::Bytes(text.clone().into_bytes())),
         }
     }

@@ -136,7 +136,7 @@ impl Folder {
                 }
                 fs::write(&new, bytes).map_err(OpError::machine("write", &file))?;
             }
-            Content::Blob { id, name } => snapshot.write_blob(*id, name, &new)?,
+            Content::Large(large) => large.write_to(snapshot, &new)?,
         }
         let folder = file.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(OpError::machine("create the folder", folder))?;

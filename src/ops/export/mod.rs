@@ -1,6 +1,6 @@
 //! Exports the mirror as the files that any web server can serve.
 
-mod contents;
+pub(in crate::ops) mod contents;
 pub(in crate::ops) mod error;
 mod folder;
 
@@ -18,12 +18,14 @@ use error::ExportError;
 use folder::{Folder, Put};
 
 /// What to export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportOptions {
     /// The registry at the root.
     pub registry: Registry,
     /// Whether to only determine what would change.
     pub dry_run: bool,
+    /// Whether to remove files that this program wrote and that the mirror no longer has.
+    pub delete: bool,
 }
 
 /// The result of an export.
@@ -35,6 +37,8 @@ pub struct Export {
     pub written: Vec<StaticPath>,
     /// The files that were removed.
     pub removed: Vec<StaticPath>,
+    /// The files that the mirror no longer has and that were left there.
+    pub kept: Vec<StaticPath>,
     /// The number of files that were already there.
     pub unchanged: usize,
     /// The size of the written files in bytes; 0 in a dry run.
@@ -50,19 +54,36 @@ pub fn export(project: &Project, folder: &Path, options: ExportOptions, progress
     let snapshot = served_mirror(project)?;
     check_registry(project, &snapshot, options.registry)?;
     let contents = Contents::of(project, &snapshot, options.registry)?;
+    export_to(folder, &snapshot, &contents, options, progress)
+}
+
+/// Writes files to a folder, as [`export`] does.
+///
+/// # Errors
+/// Fails as [`export`] does.
+pub(in crate::ops) fn export_to(
+    folder: &Path,
+    snapshot: &Snapshot,
+    contents: &Contents,
+    options: ExportOptions,
+    progress: &dyn Progress,
+) -> Result<Export> {
     let folder = if options.dry_run { Folder::inspect(folder) } else { Folder::open(folder, progress)? };
     let list = folder.list()?;
     let plan = Publication::new(&contents.keys(), &list, |path| folder.presence(path));
     if let [path, more @ ..] = plan.foreign.as_slice() {
         return Err(ExportError::Foreign { path: folder.file(path), more: more.len() }.into());
     }
-    let commit = snapshot.commit();
-    if options.dry_run || plan.is_empty() {
-        let (written, removed, unchanged) = (plan.write, plan.remove, plan.unchanged.len());
-        return Ok(Export { commit, written, removed, unchanged, bytes: 0 });
+    let (remove, kept) = plan.removals(options.delete);
+    if options.dry_run || (plan.write.is_empty() && remove.is_empty()) {
+        let (commit, unchanged) = (snapshot.commit(), plan.unchanged.len());
+        return Ok(Export { commit, written: plan.write, removed: remove, kept, unchanged, bytes: 0 });
     }
-    let steps = Steps { contents: &contents, folder: &folder, progress };
-    steps.carry_out(&snapshot, &plan, plan.begun(&list))
+    let steps = Steps { contents, folder: &folder, progress };
+    let begun = plan.begun(&list);
+    let mut export = steps.carry_out(snapshot, &plan, &remove, begun)?;
+    export.kept = kept;
+    Ok(export)
 }
 
 /// Refuses the pinned index if the mirror has none.
@@ -85,7 +106,13 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    fn carry_out(&self, snapshot: &Snapshot, plan: &Publication, mut list: FileList) -> Result<Export> {
+    fn carry_out(
+        &self,
+        snapshot: &Snapshot,
+        plan: &Publication,
+        remove: &[StaticPath],
+        mut list: FileList,
+    ) -> Result<Export> {
         self.progress.report(Event::Planned { items: plan.write.len() as u64 });
         self.folder.save(&list)?;
         let (mut written, mut unchanged, mut bytes) = (Vec::new(), plan.unchanged.len(), 0);
@@ -116,12 +143,13 @@ impl Steps<'_> {
             failed.map_or(Ok(()), Err)?;
             saved?;
         }
-        for path in &plan.remove {
+        for path in remove {
             self.folder.remove(path)?;
             list.forget(path);
         }
         self.folder.save(&list)?;
-        Ok(Export { commit: snapshot.commit(), written, removed: plan.remove.clone(), unchanged, bytes })
+        let (commit, removed) = (snapshot.commit(), remove.to_vec());
+        Ok(Export { commit, written, removed, kept: Vec::new(), unchanged, bytes })
     }
 
     fn put(&self, snapshot: &Snapshot, path: &StaticPath) -> Result<(String, Put)> {

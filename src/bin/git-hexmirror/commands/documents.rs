@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use git_hexmirror::model::{EntryId, GitAddress, ReleaseId, Revision, StaticPath};
+use git_hexmirror::model::{Destination, EntryId, GitAddress, ReleaseId, Revision, StaticPath};
 use git_hexmirror::ops::{
     Added, AddedGit, Export, ExportOptions, Health, IndexUpdate, LockDiff, OpError, ProjectState, Prune, Repair,
     Status, Update,
@@ -122,9 +122,20 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
 
 /// Returns the document of `export`.
 pub fn export(folder: &Path, export: &Export, options: ExportOptions) -> Value {
-    let paths = |paths: &[StaticPath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut document = json!({ "folder": folder.to_string_lossy() });
+    extend(&mut document, exported(export, options));
+    document
+}
+
+/// Returns the document of `publish`.
+pub fn publish(destination: &Destination, export: &Export, options: ExportOptions) -> Value {
+    let mut document = json!({ "destination": destination.to_string(), "kept": paths(&export.kept) });
+    extend(&mut document, exported(export, options));
+    document
+}
+
+fn exported(export: &Export, options: ExportOptions) -> Value {
     json!({
-        "folder": folder.to_string_lossy(),
         "commit": export.commit.to_string(),
         "registry": match options.registry {
             Registry::Signed => "signed",
@@ -136,6 +147,10 @@ pub fn export(folder: &Path, export: &Export, options: ExportOptions) -> Value {
         "unchanged": export.unchanged,
         "bytes": export.bytes,
     })
+}
+
+fn paths(paths: &[StaticPath]) -> Vec<String> {
+    paths.iter().map(ToString::to_string).collect()
 }
 
 /// Returns the document of a repair, which `update --repair` includes in its own.

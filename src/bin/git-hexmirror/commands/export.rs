@@ -43,7 +43,8 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.project()?;
     let folder = session.path(&arguments.folder);
-    let options = ExportOptions { registry: arguments.registry.into(), dry_run: arguments.dry_run };
+    let (registry, dry_run) = (arguments.registry.into(), arguments.dry_run);
+    let options = ExportOptions { registry, dry_run, delete: true };
     let progress = session.progress();
     let export = ops::export(&project, &folder, options, progress.as_ref());
     drop(progress);
@@ -52,13 +53,14 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         let document = documents::export(&folder, &export, options);
         session.output.json(&document).map_err(CommandError::Print)?;
     } else {
-        print(&session.output, arguments, &export).map_err(CommandError::Print)?;
+        let to = arguments.folder.display().to_string();
+        print(&session.output, ("exported", &to), dry_run, &export).map_err(CommandError::Print)?;
     }
     Ok(0)
 }
 
-fn print(output: &Output, arguments: &Arguments, export: &Export) -> io::Result<()> {
-    let dry_run = arguments.dry_run;
+/// Prints what an export changed, or would change. `done` is what was done, and where.
+pub fn print(output: &Output, done: (&'static str, &str), dry_run: bool, export: &Export) -> io::Result<()> {
     let written = export.written.iter().map(|path| (styled(GOOD, "+"), path));
     let changes = written.chain(export.removed.iter().map(|path| (styled(BAD, "-"), path)));
     // The plan is the result of a dry run; otherwise it is a detail for the user.
@@ -73,13 +75,13 @@ fn print(output: &Output, arguments: &Arguments, export: &Export) -> io::Result<
     let verb = match (number, dry_run) {
         (0, _) => styled(GOOD, "up to date"),
         (_, true) => Text::from("would change"),
-        (_, false) => styled(GOOD, "exported"),
+        (_, false) => styled(GOOD, done.0),
     };
     let size = if export.bytes > 0 { format!(" ({})", bytes(export.bytes)) } else { String::new() };
     output.say(
         verb + format!(
             ": {} with the mirror at {}: {}{size} written, {} removed, {} unchanged",
-            arguments.folder.display(),
+            done.1,
             short(export.commit),
             count(export.written.len(), "file", "files"),
             export.removed.len(),

@@ -15,6 +15,7 @@ pub mod list;
 pub mod lock;
 pub mod man;
 pub mod prune;
+pub mod publish;
 pub mod pull;
 pub mod push;
 pub mod run;

@@ -1,0 +1,64 @@
+//! `publish`
+
+use git_hexmirror::model::{Destination, DestinationError, count};
+use git_hexmirror::ops::{self, ExportOptions};
+
+use super::{documents, export};
+use crate::options::{Json, ServedRegistry};
+use crate::outcome::{CommandError, Outcome};
+use crate::session::Session;
+
+/// Publish the mirror for any number of clients
+///
+/// Writes the same files as `git hexmirror export` to the folder of a file:/// URL, such as a mounted share, and mirror.bundle, the
+/// mirror branch for `git clone --bundle-uri`. In contrast to `export`, it keeps what was published before and is no longer in
+/// the mirror, so that older checkouts can still be built; --delete removes it.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where to publish: file:///FOLDER
+    #[arg(value_name = "URL")]
+    destination: String,
+    /// Registry to publish: entries as upstream signed them, or the pinned index, which lists only what the mirror has
+    #[arg(long, value_name = "WHICH", default_value = "signed")]
+    registry: ServedRegistry,
+    /// Delete what was published before and is no longer in the mirror
+    #[arg(long)]
+    delete: bool,
+    /// Only show what would be changed
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    let Arguments { dry_run, delete, .. } = arguments;
+    let destination = &destination(&arguments.destination)?;
+    let project = session.project()?;
+    let options = ExportOptions { registry: arguments.registry.into(), dry_run: *dry_run, delete: *delete };
+    let progress = session.progress();
+    let published = ops::publish(&project, destination, options, progress.as_ref());
+    drop(progress);
+    let published = published?;
+    let output = &session.output;
+    if arguments.json.json {
+        let document = documents::publish(destination, &published, options);
+        output.json(&document).map_err(CommandError::Print)?;
+    } else {
+        let done = ("published", destination.to_string());
+        export::print(output, (done.0, &done.1), *dry_run, &published).map_err(CommandError::Print)?;
+        if !published.kept.is_empty() {
+            let kept = count(published.kept.len(), "file is", "files are");
+            output.say(format!("{kept} no longer in the mirror; --delete removes such files"));
+        }
+    }
+    Ok(0)
+}
+
+/// Parses the destination. A message of clap would show the text, which may have a password.
+fn destination(text: &str) -> Result<Destination, CommandError> {
+    text.parse().map_err(|error: DestinationError| CommandError::Usage {
+        message: format!("cannot publish to this URL: {error}"),
+        hint: "see `git hexmirror help publish`",
+    })
+}
