@@ -66,6 +66,7 @@ pub use publish::publish;
 pub use reading::{MirrorSource, mirror, mirror_source, status};
 pub use repair::{Repair, repair};
 pub use running::{Finished, run_command, run_shell};
+pub use serving::follow::{FollowState, Follower};
 pub use serving::gleam_cache::cache_home;
 pub use serving::hex_home::hex_home;
 pub use serving::redirected::{access, has_redirecting_lock};

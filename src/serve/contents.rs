@@ -23,6 +23,11 @@ pub trait Contents: Send + Sync + 'static {
     /// it retries a failed request, because `git gc` and similar commands may replace these files at any time.
     fn refresh(&self) {}
 
+    /// Returns one line for health checks, beside the tip.
+    fn health(&self) -> Option<String> {
+        None
+    }
+
     /// Finds `resource` in the snapshot at `tip`. `None` if the snapshot does not have it.
     ///
     /// Called once per tip and resource. The server caches positive results until the tip changes.

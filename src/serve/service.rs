@@ -165,7 +165,8 @@ impl Service {
             Route::UpdateCheck => Ok(plain(StatusCode::OK, String::new())),
             Route::Health => {
                 let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
-                Ok(plain(StatusCode::OK, format!("ok {tip}\n")))
+                let more = self.cache.contents().health().map(|line| line + "\n").unwrap_or_default();
+                Ok(plain(StatusCode::OK, format!("ok {tip}\n{more}")))
             }
             Route::Resources(resources) => {
                 let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;

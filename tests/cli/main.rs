@@ -10,6 +10,7 @@ mod credentials;
 mod env;
 mod export;
 mod files;
+mod follow;
 mod growth;
 mod index;
 mod init;

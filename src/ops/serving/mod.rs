@@ -1,5 +1,6 @@
 //! Serves the current mirror branch.
 
+pub(in crate::ops) mod follow;
 pub(in crate::ops) mod gleam_cache;
 pub(in crate::ops) mod hex_home;
 pub(in crate::ops) mod redirected;
@@ -26,6 +27,7 @@ use crate::ops::{OpError, Project, Result, mirror};
 use crate::progress::Silent;
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
 use crate::store::{Snapshot, StoreError, TipReader};
+use follow::FollowState;
 use served_tip::ServedTip;
 use visible::{Visible, VisibleRepositories, id_of, unavailable};
 
@@ -41,6 +43,8 @@ pub struct MirrorContents {
     visible: VisibleRepositories,
     /// The known public keys. The branch may have arrived by a plain `git fetch`, which does not verify its entries.
     keys: BTreeMap<RepositoryName, Option<PublicKey>>,
+    /// Set if the mirror follows a remote's.
+    followed: Option<FollowState>,
 }
 
 impl MirrorContents {
@@ -52,7 +56,14 @@ impl MirrorContents {
             snapshot: Mutex::new(None),
             visible: VisibleRepositories::new(project),
             keys: HexRepositories::new(project, &Silent).map(|known| known.known_keys()).unwrap_or_default(),
+            followed: None,
         }
+    }
+
+    /// Adds how following a remote goes to what health checks see.
+    pub fn following(mut self, followed: Option<FollowState>) -> Self {
+        self.followed = followed;
+        self
     }
 
     /// Reads a registry entry and verifies its signature if the repository's key is known.
@@ -117,6 +128,10 @@ impl Contents for MirrorContents {
 
     fn refresh(&self) {
         self.branch.refresh();
+    }
+
+    fn health(&self) -> Option<String> {
+        self.followed.as_ref().map(FollowState::describe)
     }
 
     fn find(&self, tip: &Tip, resource: &Resource) -> Result<Option<Found>, ContentsError> {

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod diff;
 pub mod env;
 pub mod export;
+pub mod follow;
 pub mod health;
 pub mod hook;
 pub mod hooks;

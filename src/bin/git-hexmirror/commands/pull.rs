@@ -51,9 +51,18 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 
 /// Prints the outcome of a pull.
 pub fn say(output: &Output, branch: &str, pull: &PullOutcome) {
+    output.say(integrated(branch, pull));
+    if pull.ahead {
+        let remote = &pull.remote;
+        output.say(format!("{branch} is ahead of {remote}; run `git hexmirror push {remote}` to push it"));
+    }
+}
+
+/// Describes how a remote's mirror was integrated.
+pub fn integrated(branch: &str, pull: &PullOutcome) -> Text {
     let (remote, commit) = (&pull.remote, short(pull.commit));
     let came = statistics(pull.statistics).map_or_else(String::new, |statistics| format!(", with {statistics}"));
-    output.say(match pull.integration {
+    match pull.integration {
         Integration::UpToDate => Text::from(format!("{branch} is up to date with {remote}, at {commit}")),
         Integration::Adopted => styled(GOOD, "adopted") + format!(" {branch} from {remote}, at {commit}{came}"),
         Integration::FastForwarded => styled(GOOD, "pulled") + format!(" {branch} from {remote}, at {commit}{came}"),
@@ -61,9 +70,6 @@ pub fn say(output: &Output, branch: &str, pull: &PullOutcome) {
             styled(GOOD, "moved") + format!(" {branch} to {remote}'s, which was compacted, at {commit}{came}")
         }
         Integration::Merged => styled(GOOD, "merged") + format!(" {branch} with {remote}'s, at {commit}{came}"),
-    });
-    if pull.ahead {
-        output.say(format!("{branch} is ahead of {remote}; run `git hexmirror push {remote}` to push it"));
     }
 }
 

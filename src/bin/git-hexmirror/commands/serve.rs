@@ -7,6 +7,7 @@ use std::sync::Arc;
 use git_hexmirror::ops::{self, MirrorContents, OpError, Project};
 use git_hexmirror::serve::{AuthorityState, Options, Server, Tls};
 
+use super::follow::{self, Follow};
 use super::serve_log::{Level, LogFormat, ServeLog};
 use super::stop_signal::StopSignal;
 use crate::hints::quoted;
@@ -38,6 +39,12 @@ pub struct Arguments {
     /// Wait until there is a mirror, instead of failing if the folder, the repository or the mirror branch does not exist yet
     #[arg(long)]
     wait: bool,
+    /// Fetch the mirror of a remote (a name or a URL) first, and again every 60 seconds, or as often as given
+    ///
+    /// What is fetched is checked as by `git hexmirror pull`. If the remote cannot be reached, the server goes on with what it has,
+    /// and /health says so.
+    #[arg(long, value_name = "REMOTE[=SECONDS]")]
+    follow: Option<Follow>,
     /// Memory limit for the cache of rebuilt tarballs, in MB
     #[arg(long, value_name = "MB", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     cache: u16,
@@ -83,6 +90,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if arguments.wait && !wait(session, log, &stop)? {
         return Ok(0);
     }
+    let followed = arguments.follow.as_ref().map(|follow| follow::start(session, log, follow)).transpose()?;
     let project = session.reading_project()?;
     let mirror = ops::served_mirror(&project)?;
     let registry = arguments.registry.into();
@@ -97,7 +105,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     };
     let (plain, secure) = addresses(arguments);
     let tls = if secure.is_empty() { None } else { Some(tls(session, &project, arguments, &secure)?) };
-    let server = bind(&project, options, &plain, (&secure, tls.as_ref()))?;
+    let server = bind(MirrorContents::new(&project).following(followed), options, &plain, (&secure, tls.as_ref()))?;
     let urls: Vec<String> = server.base_urls().collect();
     session.output.raw((urls.join("\n") + "\n").as_bytes()).map_err(CommandError::Print)?;
     let trusting = if plain.is_empty() { trusting(session, arguments) } else { String::new() };
@@ -138,7 +146,7 @@ fn addresses(arguments: &Arguments) -> (Vec<String>, Vec<String>) {
 
 /// Listens on all addresses.
 fn bind(
-    project: &Project,
+    contents: MirrorContents,
     options: Options,
     plain: &[String],
     (secure, tls): (&[String], Option<&Tls>),
@@ -146,7 +154,7 @@ fn bind(
     let plain = plain.iter().map(|address| (address, None));
     let mut all = plain.chain(secure.iter().map(|address| (address, tls.cloned())));
     let (first, tls) = all.next().expect("there is at least the default address");
-    let server = Server::bind(first, Arc::new(MirrorContents::new(project)), Options { tls, ..options })?;
+    let server = Server::bind(first, Arc::new(contents), Options { tls, ..options })?;
     Ok(all.try_fold(server, |server, (address, tls)| server.bind_also(address, tls))?)
 }
 
