@@ -32,7 +32,7 @@ fn without_forge(scene: Scene) -> Stage {
 }
 
 /// Checks that everything that the real lock pins is installed, with the options of each entry.
-fn mix_exs(lock: &str) -> String {
+pub fn mix_exs(lock: &str) -> String {
     let dependency = |line: &str| {
         let name = line.trim().strip_prefix('"')?.split('"').next()?;
         Some(match name {
@@ -52,9 +52,9 @@ fn mix_exs(lock: &str) -> String {
     )
 }
 
-/// Mirrors the whole real project, and prepares a mix.exs. Returns the lock.
-pub fn whole_sample(sample: Sample) -> (Stage, String) {
-    let (data, lock) = (sample.data.clone(), fs::read_to_string(sample.data.join("mix.lock")).unwrap());
+/// Serves the git dependencies of the real project in the place of GitHub.
+pub fn with_real_repositories(sample: Sample) -> Scene {
+    let data = sample.data.clone();
     let scene = Scene::of(sample.stage);
     scene.redirect("https://github.com/");
     for (name, _) in [NSQ, RUMMAGE] {
@@ -66,6 +66,13 @@ pub fn whole_sample(sample: Sample) -> (Stage, String) {
         // Empty folders are missing from the real data.
         fs::create_dir_all(to.join("refs")).unwrap();
     }
+    scene
+}
+
+/// Mirrors the whole real project, and prepares a mix.exs. Returns the lock.
+pub fn whole_sample(sample: Sample) -> (Stage, String) {
+    let lock = fs::read_to_string(sample.data.join("mix.lock")).unwrap();
+    let scene = with_real_repositories(sample);
     scene.update();
     let stage = without_forge(scene);
     stage.write("mix.exs", &mix_exs(&lock));

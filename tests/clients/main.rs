@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod containers;
 mod exported;
 mod git;
 mod gleam;

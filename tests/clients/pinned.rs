@@ -7,6 +7,7 @@ use git_hexmirror::hex::registry::{Names, Package, Signed};
 use git_hexmirror::model::RepositoryName;
 
 use crate::mix::mix_home;
+use crate::rebar3::trusting;
 use crate::support::sample::Sample;
 use crate::support::stage::{Ran, Serving, Stage};
 use crate::{mirrored, nobody_was_asked, offline, runs, told};
@@ -75,9 +76,8 @@ fn rebar3_resolves_a_new_requirement() {
         .unwrap();
     let folder = stage.sandbox.home().join(".config/rebar3");
     fs::create_dir_all(&folder).unwrap();
-    let key = stage.git(&["show", "hexmirror:hex/hexpm/index/public_key"]).trim_end().replace('\n', "\\n");
-    let repository = format!("#{{name => <<\"hexpm\">>, repo_public_key => <<\"{key}\">>}}");
-    fs::write(folder.join("rebar.config"), format!("{{hex, [{{repos, [{repository}]}}]}}.\n")).unwrap();
+    let key = stage.git(&["show", "hexmirror:hex/hexpm/index/public_key"]);
+    fs::write(folder.join("rebar.config"), trusting(&key)).unwrap();
     let ran = Ran::of(stage.sandbox.command("rebar3", &app).arg("get-deps").env("HEX_CDN", &url)).ok();
     assert!(!told(&ran).contains("Failed"), "{ran:#?}");
     let lock = fs::read_to_string(app.join("rebar.lock")).unwrap();

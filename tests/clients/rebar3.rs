@@ -7,7 +7,7 @@ use crate::support::stage::{Ran, Serving, Stage};
 use crate::{led, mirrored, nobody_was_asked, offline, runs, told};
 
 const CONFIG: &str = "{erl_opts, []}.\n{deps, [{cowboy, \"2.9.0\"}]}.\n";
-const PACKAGES: [(&str, &str); 3] = [("cowboy", "2.9.0"), ("cowlib", "2.11.0"), ("ranch", "1.8.0")];
+pub const PACKAGES: [(&str, &str); 3] = [("cowboy", "2.9.0"), ("cowlib", "2.11.0"), ("ranch", "1.8.0")];
 
 /// A stage with a rebar3 project in `app`, whose rebar.lock pins three of the real packages. `None`, with a message, if
 /// anything is missing.
@@ -32,15 +32,19 @@ pub fn prepare(with_key: bool) -> Option<Stage> {
     if with_key {
         let folder = stage.sandbox.home().join(".config/rebar3");
         fs::create_dir_all(&folder).unwrap();
-        let key = public_key.trim_end().replace('\n', "\\n");
-        let config = format!("{{hex, [{{repos, [#{{name => <<\"hexpm\">>, repo_public_key => <<\"{key}\">>}}]}}]}}.\n");
-        fs::write(folder.join("rebar.config"), config).unwrap();
+        fs::write(folder.join("rebar.config"), trusting(&public_key)).unwrap();
     }
     Some(stage)
 }
 
+/// Returns the settings with which rebar3 uses a key for hexpm.
+pub fn trusting(public_key: &str) -> String {
+    let key = public_key.trim_end().replace('\n', "\\n");
+    format!("{{hex, [{{repos, [#{{name => <<\"hexpm\">>, repo_public_key => <<\"{key}\">>}}]}}]}}.\n")
+}
+
 /// Writes rebar.lock as rebar3 would, with the checksums in the real mix.lock.
-fn rebar_lock(mix_lock: &str) -> String {
+pub fn rebar_lock(mix_lock: &str) -> String {
     let sums = |name: &str| {
         let line = mix_lock.lines().find(|line| line.starts_with(&format!("  \"{name}\":"))).expect("an entry");
         let mut quoted =

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test binary compiles all of this and uses a part")]
 
 pub mod data;
+pub mod docker;
 pub mod fetching;
 pub mod forge;
 pub mod git;
