@@ -77,10 +77,14 @@ impl Scene {
 
     /// Copies an example into the project, as a user would, and prepares its services. `services` adds to them.
     fn example(&self, name: &str, services: &Value) -> Compose<'_> {
+        self.copy(name);
+        self.docker.compose(&self.stage().project, services)
+    }
+
+    fn copy(&self, name: &str) {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/docker").join(name);
         let mut copy = self.stage().sandbox.command("cp", "".as_ref());
         assert!(copy.arg("-r").arg(example.join(".")).arg(&self.stage().project).status().unwrap().success());
-        self.docker.compose(&self.stage().project, services)
     }
 
     /// The files with the key of the sample's registry, for services whose example leaves the default in place.
@@ -211,4 +215,44 @@ fn the_server_waits_for_a_mirror_and_says_what_to_do() {
     scene.stage().run(&["update"]).ok();
     compose.up(&[]).ok();
     scene.installed(&compose);
+}
+
+#[test]
+fn a_development_container_installs_when_it_is_created() {
+    let Some(scene) = Scene::new() else { return };
+    let project = &scene.stage().project;
+    scene.copy("devcontainer");
+    let folder = project.join(".devcontainer");
+    let text = fs::read_to_string(folder.join("devcontainer.json")).unwrap();
+    let settings: Value = serde_json::from_str(&text).unwrap();
+    let text = |name: &str| settings[name].as_str().unwrap().to_owned();
+    assert_eq!((text("dockerComposeFile"), text("service")), ("compose.yaml".into(), "elixir".into()));
+    let compose = scene.docker.compose(&folder, &json!({"elixir": scene.keys()["elixir"]}));
+    compose.up(&[]).ok();
+    is_confined(&compose);
+    let (folder, command) = (text("workspaceFolder"), text("postCreateCommand"));
+    scene.docker.run(&["exec", "--workdir", &folder, &compose.container("elixir"), "sh", "-c", &command]).ok();
+    assert!(project.join("deps/jason/.hex").exists() && project.join("deps/elixir_nsq/.git").exists());
+}
+
+#[test]
+fn a_clone_of_another_user_is_served() {
+    let Some(scene) = Scene::new() else { return };
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: only root can change the owner of files");
+    }
+    const OTHER: &str = "12345:12345";
+    let mut services = scene.keys();
+    for name in ["elixir", "erlang"] {
+        services[name]["user"] = json!(OTHER);
+    }
+    let compose = scene.example("mirror", &services);
+    let given = |path: &Path| Command::new("chown").args(["-R", OTHER]).arg(path).status().unwrap().success();
+    assert!(given(&scene.stage().project) && given(&scene.stage().sandbox.path().join("hex")));
+    compose.up(&[]).ok();
+    is_confined(&compose);
+    for service in ["elixir", "erlang"] {
+        compose.ended(service).ok();
+    }
+    assert!(scene.stage().project.join("deps/elixir_nsq/.git").exists());
 }
