@@ -8,7 +8,7 @@ use super::prompt::Kind;
 use super::serving::gleam_cache::{CacheHome, cache_home_for_run};
 use super::serving::hex_home::temporary_hex_home;
 use super::unanswered::{FailedRequests, SharedFailedRequests};
-use super::{OpError, Project, Result, access, served_mirror, start_server};
+use super::{Clients, OpError, Project, Result, access, served_mirror, start_server};
 use crate::serve::environment::{Access, Variable, proxies};
 use crate::serve::{Handle, Log, Options};
 use crate::store::Temporary;
@@ -99,7 +99,7 @@ impl Serving {
             is_proxy,
             hex_home: hex_home.as_ref().map(|folder| text(folder.path())),
             cache_home: cache_home.as_ref().map(|folder| text(folder.path())),
-            ..access(project, &server.base_url(), None, true)?
+            ..access(project, &server.base_url(), None, Clients::Child)?
         };
         let mut variables = project.environment.directed_to(&access);
         if is_proxy {

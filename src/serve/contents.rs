@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
+use super::insteadof::InsteadOfRules;
 use crate::model::{GitAddress, IndexFile, PackageName, ReleaseId, RepositoryName};
 
 /// The source of everything that is served. In the real program, this is the mirror branch.
@@ -78,6 +79,16 @@ pub trait Contents: Send + Sync + 'static {
     fn is_beside(&self, tip: &Tip, address: &GitAddress) -> Result<bool, ContentsError> {
         let _ = (tip, address);
         Ok(false)
+    }
+
+    /// Returns the rules that redirect git here, for clients on any machine. They contain neither passwords nor settings
+    /// of this machine.
+    ///
+    /// # Errors
+    /// Fails as [`Contents::find`] does.
+    fn instead_of(&self, tip: &Tip) -> Result<InsteadOfRules, ContentsError> {
+        let _ = tip;
+        Ok(InsteadOfRules::default())
     }
 
     /// Returns whether any git repository of a host is redirected here. Called for every request whose `Host` is not a

@@ -51,14 +51,18 @@ pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -
     variables
 }
 
+/// Returns the variables for clients on another machine, or in a container, of which nothing is known here.
+pub fn environment_elsewhere(access: &Access) -> Vec<Variable> {
+    environment(access, |_| None)
+}
+
 /// Returns git's part of the configuration as a file to include.
 pub fn git_configuration(access: &Access) -> String {
     let base_url = &access.base_url;
     let mut settings = settings(access);
     // Without this, git would use a proxy for the loopback address.
     settings.push(of_http(base_url, "proxy", ""));
-    let made =
-        format!("# Redirects git to the mirror at {base_url}; created by `git hexmirror env --format gitconfig`.\n");
+    let made = format!("# Redirects git to the mirror at {base_url}; created by git-hexmirror.\n");
     made + &git_config::file(&settings)
 }
 

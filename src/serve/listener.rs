@@ -26,6 +26,8 @@ pub(super) struct Listener {
 pub(super) struct Arrival {
     /// The client's address.
     pub(super) peer: SocketAddr,
+    /// Whether the connection uses TLS.
+    pub(super) is_secure: bool,
     /// Whether the server listens on a loopback address for it.
     pub(super) is_loopback: bool,
 }
@@ -46,7 +48,7 @@ impl Listener {
 
     /// Returns how requests of a peer reach the server here.
     pub(super) fn arrival(&self, peer: SocketAddr) -> Arrival {
-        Arrival { peer, is_loopback: self.address.ip().is_loopback() }
+        Arrival { peer, is_secure: self.tls.is_some(), is_loopback: self.address.ip().is_loopback() }
     }
 
     /// Returns a handle to the same socket that belongs to the current runtime.

@@ -13,6 +13,8 @@
 //! | `guarded` | the time that a client may take to read a response |
 //! | `service` | one request to one response |
 //! | `answer` | the type of all responses |
+//! | `metrics` | counts for Prometheus |
+//! | `elsewhere` | the settings for clients on other machines |
 //! | `request_log` | what is logged of a request |
 //! | `retries` | retries of a request whose tip disappears meanwhile |
 //! | `host` | the names that a server on a loopback address answers to |
@@ -37,6 +39,7 @@ mod connection;
 mod connection_limits;
 mod content_cache;
 mod contents;
+mod elsewhere;
 pub mod environment;
 mod error;
 mod git;
@@ -46,6 +49,7 @@ mod host;
 mod insteadof;
 mod limits;
 mod listener;
+mod metrics;
 mod outer;
 mod outer_server;
 mod proxy;

@@ -11,6 +11,12 @@ pub(super) enum Route {
     Page,
     /// `/health`: reports whether the branch can be read.
     Health,
+    /// `/metrics`: the server's counts, for Prometheus.
+    Metrics,
+    /// `/env`: the variables that direct clients to this server, for a shell.
+    Environment,
+    /// `/gitconfig`: git's part of them, as a file.
+    GitConfig,
     /// `/installs/hex-1.x.csv`: the list of Hex's own releases, where Hex looks for a newer version once a day.
     UpdateCheck,
     /// Resources of the branch. The first one that exists is served. Never empty.
@@ -62,6 +68,9 @@ pub(super) fn route(path: &str, registry: Registry) -> Result<Route, RouteError>
     match segments {
         [""] => Ok(Route::Page),
         ["health"] => Ok(Route::Health),
+        ["metrics"] => Ok(Route::Metrics),
+        ["env"] => Ok(Route::Environment),
+        ["gitconfig"] => Ok(Route::GitConfig),
         ["installs", "hex-1.x.csv"] => Ok(Route::UpdateCheck),
         ["installs", ..] => Err(RouteError::Installer),
         // Hex appends the organisation to the address of its repository.

@@ -17,6 +17,7 @@ use super::git::{Git, GitRepositories};
 use super::host::Names;
 use super::limits::Limits;
 use super::listener::Listener;
+use super::metrics::Metrics;
 use super::proxy::Proxy;
 use super::request_log::Log;
 use super::service::Service;
@@ -133,8 +134,8 @@ impl Server {
         let cache = ContentCache::new(contents, options.cache_bytes, runtime.handle().clone());
         let names = Names::new(options.names);
         let proxy = options.is_proxy.then_some(Proxy { address: local_addr });
-        let service =
-            Service { cache, repositories, log: options.log, base_url, names, registry: options.registry, proxy };
+        let (log, registry, metrics) = (options.log, options.registry, Arc::<Metrics>::default());
+        let service = Service { cache, repositories, log, metrics, base_url, names, registry, proxy };
         let mut connections = Connections::start(&options.limits, service).map_err(threads)?;
         let result = runtime.block_on(async {
             let sockets = listeners.iter().map(Listener::in_runtime).collect::<Result<Vec<_>, _>>()?;

@@ -9,13 +9,16 @@ use hyper::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE,
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::task;
 
+use super::access::Access;
 use super::answer::{Answer, header, plain};
 use super::conditional::{self, Part};
 use super::content_cache::{ContentCache, Item};
 use super::contents::{ContentsError, Registry, Resource, Tip};
+use super::elsewhere;
 use super::git::{self, GitRepositories};
 use super::host::{self, Host, Names, RequestedHost};
 use super::listener::Arrival;
+use super::metrics::{self, Kind, Metrics};
 use super::proxy::{Elsewhere, Proxy};
 use super::refusal::{Refusal, check};
 use super::request_log::{Log, RequestLog};
@@ -27,6 +30,7 @@ pub(super) struct Service {
     pub(super) cache: ContentCache,
     pub(super) repositories: GitRepositories,
     pub(super) log: Option<Log>,
+    pub(super) metrics: Arc<Metrics>,
     /// The address that the page at `/` tells clients to configure.
     pub(super) base_url: String,
     /// The registry at paths that name none.
@@ -38,12 +42,12 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Answers a request. Errors become responses too.
+    /// Answers a request, counts and logs it. Errors become responses too.
     pub(super) async fn answer(self: Arc<Self>, arrival: Arrival, request: Request<Incoming>) -> Answer {
-        let Some(log) = &self.log else { return self.respond(arrival, request).await.0 };
         let begun = Instant::now();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let (mut answer, refused) = self.respond(arrival, request).await;
+        let kind = Kind::of(uri.path());
         let (error, unanswered) = refused.map_or((None, None), |refusal| (Some(refusal.logged()), refusal.unanswered));
         let logged = RequestLog {
             peer: arrival.peer,
@@ -55,9 +59,17 @@ impl Service {
             error,
             unanswered,
         };
-        match answer.body_mut() {
-            Either::Left(_) => log(&logged),
-            Either::Right(streamed) => streamed.log_at_end(log.clone(), logged),
+        self.metrics.count(kind, &logged);
+        match (answer.body_mut(), self.log.clone()) {
+            (Either::Left(_), log) => log.iter().for_each(|log| log(&logged)),
+            (Either::Right(streamed), log) => {
+                let metrics = self.metrics.clone();
+                let at_end = move |request: &RequestLog| {
+                    metrics.add_bytes(kind, request.bytes);
+                    log.iter().for_each(|log| log(request));
+                };
+                streamed.log_at_end(Arc::new(at_end), logged);
+            }
         }
         answer
     }
@@ -98,7 +110,7 @@ impl Service {
                 Some(asked) => self.repositories.answer(arrival.peer, request, asked).await,
                 None => {
                     check(&request)?;
-                    self.get(&request).await.map_err(|refusal| refusal.of_path(path))
+                    self.get(&request, arrival).await.map_err(|refusal| refusal.of_path(path))
                 }
             },
             RequestedHost::Mirrored(host) => match git::git_request(path, query, Some(host)) {
@@ -139,18 +151,23 @@ impl Service {
         has.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }))
     }
 
-    async fn get<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
+    async fn get<B>(&self, request: &Request<B>, arrival: Arrival) -> Result<Answer, Refusal> {
         let mut retries = Retries::new(self.cache.contents());
         loop {
             let tip = self.cache.tip();
-            match self.get_at(request, &tip).await {
+            match self.get_at(request, arrival, &tip).await {
                 Err(refusal) if retries.prepare(&refusal, tip.as_ref().ok()).await => {}
                 answered => return answered,
             }
         }
     }
 
-    async fn get_at<B>(&self, request: &Request<B>, tip: &Result<Tip, ContentsError>) -> Result<Answer, Refusal> {
+    async fn get_at<B>(
+        &self,
+        request: &Request<B>,
+        arrival: Arrival,
+        tip: &Result<Tip, ContentsError>,
+    ) -> Result<Answer, Refusal> {
         let path = request.uri().path();
         if let Ok(tip) = tip
             && let Some(item) = self.cache.remembered(tip, path)
@@ -168,6 +185,13 @@ impl Service {
                 let more = self.cache.contents().health().map(|line| line + "\n").unwrap_or_default();
                 Ok(plain(StatusCode::OK, format!("ok {tip}\n{more}")))
             }
+            Route::Metrics => {
+                let mut answer = plain(StatusCode::OK, self.metrics.text(tip.is_ok()));
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+                Ok(answer)
+            }
+            Route::Environment => Ok(settings(elsewhere::variables(&self.access(request, arrival, tip).await?))),
+            Route::GitConfig => Ok(settings(elsewhere::git_configuration(&self.access(request, arrival, tip).await?))),
             Route::Resources(resources) => {
                 let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
                 let first = resources.first().cloned().expect("`Route::Resources` is never empty");
@@ -178,6 +202,24 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Returns how the client, on whatever machine, reaches this server.
+    async fn access<B>(
+        &self,
+        request: &Request<B>,
+        arrival: Arrival,
+        tip: &Result<Tip, ContentsError>,
+    ) -> Result<Access, Refusal> {
+        let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
+        let authority = elsewhere::authority(request.uri().query())?;
+        let (contents, at) = (self.cache.contents().clone(), tip.clone());
+        let rules = task::spawn_blocking(move || contents.instead_of(&at)).await;
+        let item = || "the list of git repositories".to_owned();
+        let rules = rules.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }));
+        let instead_of = rules.map_err(|error| Refusal::from_contents(&error, Some(tip)))?;
+        let base_url = elsewhere::base_url(request, arrival).unwrap_or_else(|| self.base_url.clone());
+        Ok(Access { base_url, instead_of, authority, ..Access::default() })
     }
 
     /// Answers a request for a resource that the snapshot lacks.
@@ -237,9 +279,17 @@ impl Service {
              Set HEX_MIRROR={url} for mix and HEX_CDN={url} for rebar3, and clone {url}/git/HOST/PATH.git with git;\n\
              or run `git hexmirror run -- COMMAND`, which sets everything up.\n\n\
              GET /packages/NAME\nGET /tarballs/NAME-VERSION.tar\n\
-             GET /repos/ORGANISATION/...\nGET /signed/..., /pinned/...  as upstream signed it; the pinned index\nGET /git/HOST/PATH.git\nGET /health\n"
+             GET /repos/ORGANISATION/...\nGET /signed/..., /pinned/...  as upstream signed it; the pinned index\nGET /git/HOST/PATH.git\nGET /health\nGET /metrics\n\
+             GET /env  variables for a shell: eval \"$(curl -fsS {url}/env)\"\nGET /gitconfig  git's part of them\n"
         )
     }
+}
+
+/// Creates a response with settings, which change whenever the branch or the locks do.
+fn settings(text: String) -> Answer {
+    let mut answer = plain(StatusCode::OK, text);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 fn route_status(error: &route::RouteError) -> StatusCode {

@@ -19,12 +19,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::hex::registry::PublicKey;
-use crate::model::{EntryId, GitAddress, Manifest, ManifestPart, PackageName, RepositoryName};
+use crate::model::{EntryId, GitAddress, Manifest, ManifestPart, PackageName, Remotes, RepositoryName};
 use crate::ops::index::check;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::{self, verified};
 use crate::ops::{OpError, Project, Result, mirror};
 use crate::progress::Silent;
+use crate::serve::environment::InsteadOfRules;
 use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
 use crate::store::{Snapshot, StoreError, TipReader};
 use follow::FollowState;
@@ -178,6 +179,13 @@ impl Contents for MirrorContents {
         Ok(match self.visible.at(tip, &self.branch, Duration::ZERO)? {
             Visible::All(_) => false,
             Visible::Pinned(pinned) => pinned.is_prefix_of(address),
+        })
+    }
+
+    fn instead_of(&self, tip: &Tip) -> Result<InsteadOfRules, ContentsError> {
+        Ok(match self.visible.at(tip, &self.branch, Duration::ZERO)? {
+            Visible::All(_) => InsteadOfRules::default(),
+            Visible::Pinned(pinned) => redirected::rules(&pinned, Remotes::default(), false),
         })
     }
 

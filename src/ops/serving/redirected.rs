@@ -126,27 +126,36 @@ fn read(git: &Git, folders: &[PathBuf], names: BTreeSet<String>, objects: &mut O
     Ok(())
 }
 
+/// Who uses the settings that direct clients to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clients {
+    /// A child process of this program. Only it receives addresses that contain a password.
+    Child,
+    /// Processes on this machine, which receive the settings in printed form.
+    Here,
+    /// Processes on other machines or in containers. The user's own rules and remotes have no meaning there.
+    Elsewhere,
+}
+
 /// Returns what clients need to access a server of the project's mirror at `base_url`. `authority` is the file with the
 /// CA certificate, if the server uses its own.
 ///
 /// Git is redirected to the server for the repositories that the current locks pin, in all usual forms of their
-/// addresses and as written in the locks. Without a lock, nothing is redirected. Addresses that contain a password are
-/// omitted unless `with_secrets`, because the result may be printed.
+/// addresses and as written in the locks. Without a lock, nothing is redirected.
 ///
 /// # Errors
 /// Fails if the mirror or a lock cannot be read.
-pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_secrets: bool) -> Result<Access> {
-    let mut instead_of = InsteadOfRules::new(remotes(project), with_secrets);
+pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, clients: Clients) -> Result<Access> {
+    let with_secrets = clients == Clients::Child;
+    let mut instead_of = InsteadOfRules::default();
     if let Some(MirrorSource { remote, commit }) = mirror_source(project)?
         && let snapshot = project.snapshot_of(remote.as_ref(), commit)?
         && let Some(locks) = redirecting_locks(project)?
     {
         let temporary = OwnCache::default();
         let pinned = pinned_repositories(project, &snapshot, &locks, |address| temporary.checkout(&snapshot, address))?;
-        for (address, repository) in pinned.iter() {
-            instead_of.add(address);
-            repository.urls.iter().for_each(|url| instead_of.add_url(url));
-        }
+        let remotes = if clients == Clients::Elsewhere { Remotes::default() } else { remotes(project) };
+        instead_of = rules(&pinned, remotes, with_secrets);
     }
     let authority = authority.map(|path| path.to_string_lossy().into_owned());
     Ok(Access {
@@ -156,6 +165,17 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, with_
         records_passwords: with_secrets,
         ..Access::default()
     })
+}
+
+/// Returns the rules that redirect git for pinned repositories, none of which is a remote of the project. `remotes` are
+/// addresses to keep out of the rules.
+pub(in crate::ops) fn rules(pinned: &PinnedRepositories, remotes: Remotes, with_secrets: bool) -> InsteadOfRules {
+    let mut rules = InsteadOfRules::new(remotes, with_secrets);
+    for (address, repository) in pinned.iter() {
+        rules.add(address);
+        repository.urls.iter().for_each(|url| rules.add_url(url));
+    }
+    rules
 }
 
 /// A cache of git repositories in a temporary folder, used if the cache beside the project's repository is not

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use git_hexmirror::ops;
+use git_hexmirror::ops::{self, Clients};
 use git_hexmirror::serve::environment::git_configuration;
 
 use super::mirror::{Mirror, NSQ, NSQ_REVISION, RUMMAGE, RUMMAGE_REVISION, stderr, succeed, url};
@@ -50,9 +50,9 @@ fn a_locks_own_form_is_redirected_without_printing_its_password() {
     let secret = "https://token:secret@example.org/team/lib.git";
     mirror.lock(&[(odd, &revisions[9], ""), (secret, &revisions[9], "")]);
     succeed(mirror.led(&server, None, "").args(["ls-remote", odd]));
-    let shown = ops::access(&mirror.project(), "http://h", None, false).unwrap();
+    let shown = ops::access(&mirror.project(), "http://h", None, Clients::Here).unwrap();
     assert!(!git_configuration(&shown).contains("secret"));
-    let kept = ops::access(&mirror.project(), "http://h", None, true).unwrap();
+    let kept = ops::access(&mirror.project(), "http://h", None, Clients::Child).unwrap();
     assert!(git_configuration(&kept).contains("insteadOf = \"https://token:secret@example.org/team/lib\"\n"));
 }
 
@@ -61,7 +61,7 @@ fn a_configuration_file_redirects_git_as_well() {
     let (mirror, revisions) = Mirror::of_made();
     mirror.pin();
     let (server, authority) = mirror.serve_securely(&[]);
-    let access = ops::access(&mirror.project(), &server.base_url(), Some(&authority), false).unwrap();
+    let access = ops::access(&mirror.project(), &server.base_url(), Some(&authority), Clients::Here).unwrap();
     fs::write(mirror.sandbox.path().join("mirror.gitconfig"), git_configuration(&access)).unwrap();
     let include = format!("include.path={}", mirror.sandbox.path().join("mirror.gitconfig").display());
     let git = &mirror.sandbox;

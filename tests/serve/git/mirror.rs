@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use git_hexmirror::config::Layer;
-use git_hexmirror::ops::{self, Environment, Project};
+use git_hexmirror::ops::{self, Clients, Environment, Project};
 use git_hexmirror::serve::environment::environment;
 use git_hexmirror::serve::{Handle, Options};
 use git_hexmirror::store::Repository;
@@ -202,7 +202,7 @@ impl Mirror {
 
     /// Returns git in a folder of the sandbox, redirected to a server as by `run` and `env`.
     pub fn led(&self, server: &Handle, authority: Option<&Path>, folder: &str) -> Command {
-        let access = ops::access(&self.project(), &server.base_url(), authority, false).unwrap();
+        let access = ops::access(&self.project(), &server.base_url(), authority, Clients::Here).unwrap();
         let mut command = self.sandbox.command("git", folder.as_ref());
         for variable in environment(&access, |_| None) {
             match variable.value {

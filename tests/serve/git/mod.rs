@@ -2,6 +2,7 @@
 
 mod astray;
 mod clients;
+mod elsewhere;
 mod files;
 mod limits;
 mod mirror;

@@ -2,6 +2,7 @@
 
 mod http;
 mod limits;
+mod metrics;
 mod moving;
 mod proxy;
 mod server;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use git_hexmirror::ops::{self, OpError};
+use git_hexmirror::ops::{self, Clients, OpError};
 use git_hexmirror::serve::environment::{self, Access, Format};
 use git_hexmirror::store::StoreError;
 
@@ -33,6 +33,8 @@ pub struct Arguments {
     #[arg(long)]
     tls: bool,
     /// Certificate authority of the server, as a PEM file, if it is not the local one
+    ///
+    /// With --format docker, the absolute path of the file in the container.
     #[arg(long, value_name = "FILE", conflicts_with = "tls")]
     ca: Option<PathBuf>,
     /// Print what undoes `env`: the previous variables, except for those that were changed since then
@@ -53,7 +55,7 @@ enum Shape {
     Fish,
     /// NAME="value", for dotenv readers
     Dotenv,
-    /// NAME=value, for docker run --env-file
+    /// NAME=value, for docker run --env-file; depends on nothing of this machine but the locks
     Docker,
     /// NAME=value, for the file that $GITHUB_ENV names
     Github,
@@ -74,6 +76,7 @@ fn directing(session: &Session, arguments: &Arguments) -> Result<String, Command
     let url = server_url(given)?;
     let access = access(session, &url, arguments)?;
     Ok(match format(arguments) {
+        Some(Format::Docker) => environment::format(&environment::environment_elsewhere(&access), Format::Docker),
         Some(format) => environment::format(&session::environment().directed_to(&access), format),
         None => environment::git_configuration(&access),
     })
@@ -117,7 +120,17 @@ fn format(arguments: &Arguments) -> Option<Format> {
 /// Returns how clients reach the server. Outside of a repository, that is for Hex clients only, because the redirects for git
 /// depend on the project's mirror.
 fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access, CommandError> {
-    let given = arguments.ca.as_deref().map(|path| absolute(&session.path(path))).transpose()?;
+    let is_elsewhere = format(arguments) == Some(Format::Docker);
+    let given = match &arguments.ca {
+        Some(path) if is_elsewhere => Some(inside(path)?),
+        given => given.as_deref().map(|path| absolute(&session.path(path))).transpose()?,
+    };
+    if is_elsewhere && arguments.tls {
+        return Err(CommandError::Usage {
+            message: "--tls names a file of this machine, which a container does not have".into(),
+            hint: "mount the authority, and pass its path in the container with --ca PATH and the server's address with --url",
+        });
+    }
     match session.reading_project() {
         Ok(project) => {
             if ops::mirror_source(&project)?.is_none() {
@@ -127,9 +140,10 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
                 session.output.say("this project has no lock, so git is not redirected to the server");
             }
             let own = arguments.tls.then(|| absolute(&ops::authority(&project))).transpose()?;
-            let access = ops::access(&project, url, own.or(given).as_deref(), false)?;
+            let clients = if is_elsewhere { Clients::Elsewhere } else { Clients::Here };
+            let access = ops::access(&project, url, own.or(given).as_deref(), clients)?;
             // Variables of a container or a file for git have no use for folders of this machine.
-            let has_home = matches!(format(arguments), Some(format) if format != Format::Docker);
+            let has_home = !is_elsewhere && format(arguments).is_some();
             let hex_home = if has_home { ops::hex_home(&project, url)? } else { None };
             let cache_home = if has_home { ops::cache_home(&project)? } else { None };
             let text = |folder: PathBuf| folder.to_string_lossy().into_owned();
@@ -149,6 +163,15 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
 /// Returns whether a shell evaluates the output. Other formats are for files.
 fn is_evaluated(arguments: &Arguments) -> bool {
     matches!(format(arguments), Some(Format::Shell | Format::Fish))
+}
+
+/// Returns the path of a file in a container, which need not exist on this machine.
+fn inside(path: &Path) -> Result<PathBuf, CommandError> {
+    let is_absolute = path.to_string_lossy().starts_with('/');
+    is_absolute.then(|| path.to_owned()).ok_or_else(|| CommandError::Usage {
+        message: format!("{} is not an absolute path", path.display()),
+        hint: "with --format docker, --ca is the path of the file in the container",
+    })
 }
 
 /// Returns the absolute path of a file that must exist.
