@@ -4,7 +4,7 @@
 //! works the same way (git-receive-pack(1)). The folder's name does not begin with `tmp_`, because `git prune` removes
 //! such folders.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::files::{Component, Files, with_prefix};
 use super::own_packs::PackList;
+use super::pack::InstalledPacks;
 use super::{Repository, Result, StoreError, ref_marker};
 use crate::file_lock;
 
@@ -89,7 +90,7 @@ impl Incoming {
     /// Moves the objects into the repository.
     ///
     /// # Errors
-    /// Fails if the objects cannot be moved. The move can then be repeated.
+    /// Fails if the objects cannot be moved.
     pub fn keep(self) -> Result<()> {
         let objects = &self.objects;
         let below = |name: &OsStr| name.len() == 2 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
@@ -97,13 +98,17 @@ impl Incoming {
         for entry in entries {
             let name = entry.map_err(StoreError::io("read", self.folder.path()))?.file_name();
             if below(&name) {
-                self.move_all(&self.folder.path().join(&name), &objects.join(&name), Component::LooseObject)?;
+                self.move_loose(&self.folder.path().join(&name), &objects.join(&name))?;
             }
         }
-        self.move_all(&self.folder.path().join("pack"), &objects.join("pack"), Component::Pack)
+        let mut installed = InstalledPacks::default();
+        installed.move_all(self.files, objects, &self.folder.path().join("pack"))?;
+        self.own.add(installed.names());
+        Ok(())
     }
 
-    fn move_all(&self, from: &Path, to: &Path, component: Component) -> Result<()> {
+    /// Moves the loose objects of a folder.
+    fn move_loose(&self, from: &Path, to: &Path) -> Result<()> {
         let entries = fs::read_dir(from).map_err(StoreError::io("read", from))?;
         // A skipped entry would be missing from the mirror.
         let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>();
@@ -112,31 +117,17 @@ impl Incoming {
         if names.is_empty() {
             return Ok(());
         }
-        // Git finds a pack by its index, so the index is moved last.
-        names.sort_by_key(|name| Path::new(name).extension() == Some(OsStr::new("idx")));
         self.files.create_dir_all(to)?;
         for name in &names {
             let target = to.join(name);
             match fs::rename(from.join(name), &target) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                    remove_without_index(to, &names);
                     return Err(StoreError::io("write", &target)(error));
                 }
                 _ => self.files.share(&target)?,
             }
         }
-        self.own.add(names.iter().filter_map(|name| name.to_str()));
-        self.files.sync_folder(component, to)
-    }
-}
-
-/// Removes the files of packs whose index is not there. Git ignores such packs, and they would look damaged.
-fn remove_without_index(folder: &Path, names: &[OsString]) {
-    for path in names.iter().map(|name| folder.join(name)) {
-        let is_of_pack = path.extension().is_some_and(|extension| extension == "pack" || extension == "rev");
-        if is_of_pack && !path.with_extension("idx").exists() {
-            let _ = fs::remove_file(path);
-        }
+        self.files.sync_folder(Component::LooseObject, to)
     }
 }
 

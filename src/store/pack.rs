@@ -3,7 +3,8 @@
 //! Objects are deflated by any number of threads. One thread appends them to a temporary file and indexes it. The pack
 //! becomes visible only after it is complete and synced to disk.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,11 @@ use std::thread::JoinHandle;
 use gix::progress::Discard;
 use gix::{ObjectId, hash, objs};
 use gix_pack::data::input::{EntriesToBytesIter, Entry};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::files::{Component, Files};
 use super::{Result, StoreError};
+use crate::file_lock;
 
 /// How many deflated objects may wait for the writing thread. This bounds memory if downloads are faster than the disk.
 const QUEUE: usize = 64;
@@ -26,6 +28,12 @@ const HEADER: u64 = 12;
 /// The prefix of unfinished files. Git's own prefix `tmp_` would not do: `git prune` removes such files even while they
 /// are being written.
 const TEMPORARY: &str = ".hexmirror-";
+/// The extension of the file that makes git's `gc` and `repack` leave a pack alone (git-index-pack(1), `--keep`).
+const KEEP: &str = "keep";
+/// The extension of a pack's index.
+const INDEX: &str = "idx";
+/// The extensions of the other files that git writes with a pack (gitformat-pack(5)).
+const PARTS: [&str; 3] = ["pack", "rev", "promisor"];
 /// The content of this program's `.keep` files.
 const KEPT: &str = "git-hexmirror moves a ref to this pack\n";
 
@@ -64,8 +72,12 @@ pub struct InstalledPacks {
     pub bytes: u64,
     indexes: Vec<gix_pack::index::File>,
     names: Vec<String>,
-    keeps: Vec<PathBuf>,
+    /// The `.keep` files, locked while this process is alive.
+    keeps: Vec<(PathBuf, File)>,
 }
+
+/// The finished files of a pack that are about to be moved, by extension.
+type PackFiles = BTreeMap<String, NamedTempFile>;
 
 impl InstalledPacks {
     /// Returns whether one of the packs has an object, according to the indexes as they were written.
@@ -85,33 +97,51 @@ impl InstalledPacks {
     pub fn add(&mut self, files: Files, objects: &Path, pack: &Path) -> Result<()> {
         let directory = pack_folder(files, objects)?;
         let name = pack.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let mut copies = Vec::new();
-        for path in [pack.to_owned(), pack.with_extension("idx")] {
-            let mut copy = temporary(&directory)?;
+        let mut copies = PackFiles::new();
+        for extension in ["pack", INDEX] {
+            let (path, mut copy) = (pack.with_extension(extension), temporary(&directory)?);
             let copied = File::open(&path).and_then(|mut from| io::copy(&mut from, copy.as_file_mut()));
             self.bytes += copied.map_err(StoreError::io("copy", &path))?;
-            copies.push(copy);
+            copies.insert(extension.to_owned(), copy);
         }
         self.place(files, &directory, &name, copies)
     }
 
-    /// Installs a pack and its index. The pack goes first, because git ignores a pack without an index.
-    fn place(&mut self, files: Files, directory: &Path, name: &str, written: Vec<NamedTempFile>) -> Result<()> {
-        let keep = directory.join(format!("{name}.keep"));
-        let mut kept = temporary(directory)?;
-        kept.write_all(KEPT.as_bytes()).map_err(StoreError::io("write", &keep))?;
-        files.share(kept.path())?;
-        match kept.persist_noclobber(&keep) {
-            Ok(_) => self.keeps.push(keep),
-            // The user has marked this pack to be kept.
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(StoreError::Io { action: "write", path: keep, source: error.error }),
+    /// Installs all packs that another program wrote to a folder on the same file system, by moving their files.
+    ///
+    /// # Errors
+    /// Fails if the files cannot be moved.
+    pub fn move_all(&mut self, files: Files, objects: &Path, from: &Path) -> Result<()> {
+        let read = || StoreError::io("read", from);
+        let mut packs = BTreeMap::<String, PackFiles>::new();
+        for entry in fs::read_dir(from).map_err(read())? {
+            // A skipped entry would be missing from the mirror.
+            let path = entry.map_err(read())?.path();
+            let part = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+            let (name, extension) = (part(path.file_stem()), part(path.extension()));
+            if name.starts_with("pack-") && extension != KEEP {
+                let opened = File::open(&path).and_then(|file| Ok((file, TempPath::try_from_path(&path)?)));
+                let (file, moved) = opened.map_err(StoreError::io("open", &path))?;
+                packs.entry(name).or_default().insert(extension, NamedTempFile::from_parts(file, moved));
+            }
         }
-        let kinds = [("pack", Component::Pack), ("idx", Component::PackMetadata)];
-        for (file, (_, component)) in written.iter().zip(kinds) {
-            finish(files, component, file)?;
+        if packs.is_empty() {
+            return Ok(());
         }
-        for (file, (extension, _)) in written.into_iter().zip(kinds) {
+        let directory = pack_folder(files, objects)?;
+        packs.into_iter().try_for_each(|(name, moved)| self.place(files, &directory, &name, moved))
+    }
+
+    /// Installs a pack. Its index is moved last, because git finds a pack by its index. Until then, a `.keep` file marks
+    /// the pack as unfinished.
+    fn place(&mut self, files: Files, directory: &Path, name: &str, mut written: PackFiles) -> Result<()> {
+        self.mark(files, directory, name)?;
+        let index = written.remove_entry(INDEX);
+        let written: Vec<_> = written.into_iter().chain(index).collect();
+        for (extension, file) in &written {
+            finish(files, if extension == "pack" { Component::Pack } else { Component::PackMetadata }, file)?;
+        }
+        for (extension, file) in written {
             let path = directory.join(format!("{name}.{extension}"));
             file.persist(&path).map_err(|error| StoreError::io("write", &path)(error.error))?;
         }
@@ -122,17 +152,29 @@ impl InstalledPacks {
         self.names.push(name.to_owned());
         Ok(())
     }
+
+    /// Writes a pack's `.keep` file, unless the user has marked this pack to be kept.
+    fn mark(&mut self, files: Files, directory: &Path, name: &str) -> Result<()> {
+        let keep = directory.join(format!("{name}.{KEEP}"));
+        let mut kept = temporary(directory)?;
+        kept.write_all(KEPT.as_bytes()).map_err(StoreError::io("write", &keep))?;
+        files.share(kept.path())?;
+        // Another process that removes leftovers does not touch a locked file. Some file systems have no locks.
+        let _ = file_lock::try_lock(kept.as_file());
+        match kept.persist_noclobber(&keep) {
+            Ok(file) => self.keeps.push((keep, file)),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(StoreError::Io { action: "write", path: keep, source: error.error }),
+        }
+        Ok(())
+    }
 }
 
 impl Drop for InstalledPacks {
     fn drop(&mut self) {
-        for keep in &self.keeps {
-            // The index of this pack could not be installed.
-            if is_unfinished(keep) {
-                let _ = fs::remove_file(keep.with_extension("pack"));
-            }
-            // If this fails, the next process that acquires the lock removes the file.
-            let _ = fs::remove_file(keep);
+        for (keep, _) in &self.keeps {
+            // If this fails, the next process that acquires the repository's lock removes the files.
+            unfinished_files(keep).iter().chain([keep]).for_each(|path| drop(fs::remove_file(path)));
         }
     }
 }
@@ -153,22 +195,34 @@ pub(super) fn left(objects: &Path) -> Vec<PathBuf> {
         let path = entry.path();
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
             left.push(path);
-        } else if is_kept(&path) {
-            left.extend(is_unfinished(&path).then(|| path.with_extension("pack")).filter(|pack| pack.exists()));
+        } else if is_kept(&path) && !is_locked(&path) {
+            // The `.keep` file comes last, so that what cannot be removed stays marked.
+            left.extend(unfinished_files(&path));
             left.push(path);
         }
     }
     left
 }
 
+/// Returns the existing files of the pack that a `.keep` file belongs to, if the pack has no index.
+fn unfinished_files(keep: &Path) -> Vec<PathBuf> {
+    let files = PARTS.map(|extension| keep.with_extension(extension));
+    if is_unfinished(keep) { files.into_iter().filter(|file| file.exists()).collect() } else { Vec::new() }
+}
+
+/// Returns whether the process that wrote a `.keep` file is still running.
+fn is_locked(keep: &Path) -> bool {
+    File::open(keep).and_then(|file| file_lock::try_lock(&file)).is_ok_and(|is_free| !is_free)
+}
+
 /// Returns whether a pack, given by any of its files, was installed by this program without its index. Git ignores such
 /// a pack.
 pub(super) fn is_unfinished(path: &Path) -> bool {
-    is_kept(&path.with_extension("keep")) && !path.with_extension("idx").exists()
+    is_kept(&path.with_extension(KEEP)) && !path.with_extension(INDEX).is_file()
 }
 
 fn is_kept(keep: &Path) -> bool {
-    keep.extension().is_some_and(|extension| extension == "keep")
+    keep.extension().is_some_and(|extension| extension == KEEP)
         && fs::read_to_string(keep).is_ok_and(|text| text == KEPT)
 }
 
@@ -245,7 +299,8 @@ impl PackWriter {
         }
         let Written { pack, index, name, bytes } = self.join()?;
         installed.bytes = bytes;
-        installed.place(self.files, &self.directory, &format!("pack-{name}"), vec![pack, index])?;
+        let written = PackFiles::from([("pack".to_owned(), pack), (INDEX.to_owned(), index)]);
+        installed.place(self.files, &self.directory, &format!("pack-{name}"), written)?;
         Ok(installed)
     }
 
@@ -325,4 +380,71 @@ fn write(mut pack: NamedTempFile, index: NamedTempFile, queue: Receiver<Entry>) 
     let length = |file: &NamedTempFile| file.as_file().metadata().map(|data| data.len());
     let bytes = length(&pack).and_then(|pack| Ok(pack + length(&index)?)).map_err(StoreError::io("read", &path))?;
     Ok(Written { pack, index, name, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Repository, storage};
+
+    /// A repository, and a folder in its object database with a finished pack.
+    fn fetched() -> (tempfile::TempDir, Repository, PathBuf, String) {
+        let folder = tempfile::tempdir().unwrap();
+        Repository::init(folder.path()).unwrap();
+        let repository = Repository::open(folder.path()).unwrap();
+        let incoming = repository.objects_dir().join("incoming");
+        let mut writer = PackWriter::begin(&incoming, Files::temporary()).unwrap();
+        let id = objs::compute_hash(hash::Kind::Sha1, objs::Kind::Blob, b"one").unwrap();
+        writer.add(PackedObject::new(objs::Kind::Blob, b"one", id, gix::zlib::Compression::NONE).unwrap()).unwrap();
+        let name = writer.finish().unwrap().names().next().unwrap().to_owned();
+        fs::write(incoming.join("pack").join(format!("{name}.rev")), "").unwrap();
+        fs::write(incoming.join("pack/tmp_pack_x"), "unfinished").unwrap();
+        (folder, repository, incoming.join("pack"), name)
+    }
+
+    fn files(repository: &Repository) -> Vec<String> {
+        let mut names: Vec<String> =
+            storage::files(&repository.objects_dir()).map(|p| storage::file_name(&p)).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn moved_packs_are_complete_and_marked_until_they_are_dropped() {
+        let (_folder, repository, from, name) = fetched();
+        let mut installed = InstalledPacks::default();
+        installed.move_all(Files::temporary(), &repository.objects_dir(), &from).unwrap();
+        let complete = ["idx", "keep", "pack", "rev"].map(|extension| format!("{name}.{extension}"));
+        assert_eq!(files(&repository), complete);
+        assert!(left(&repository.objects_dir()).is_empty(), "this process is still running");
+        sweep(&repository.objects_dir());
+        assert_eq!(files(&repository), complete);
+        drop(installed);
+        assert_eq!(files(&repository), ["idx", "pack", "rev"].map(|extension| format!("{name}.{extension}")));
+    }
+
+    #[test]
+    fn nothing_stays_of_a_pack_whose_index_cannot_be_moved() {
+        let (_folder, repository, from, name) = fetched();
+        let index = repository.objects_dir().join("pack").join(format!("{name}.idx"));
+        fs::create_dir_all(&index).unwrap();
+        let moved = InstalledPacks::default().move_all(Files::temporary(), &repository.objects_dir(), &from);
+        assert!(matches!(moved, Err(StoreError::Io { .. })));
+        assert_eq!(files(&repository), [format!("{name}.idx")]);
+    }
+
+    #[test]
+    fn a_pack_that_a_killed_process_did_not_finish_is_no_damage_and_is_removed() {
+        let (_folder, repository, from, name) = fetched();
+        let mut installed = InstalledPacks::default();
+        installed.move_all(Files::temporary(), &repository.objects_dir(), &from).unwrap();
+        // As if it had been killed: the files stay, and the lock is released.
+        let keeps = std::mem::take(&mut installed.keeps);
+        fs::remove_file(keeps[0].0.with_extension(INDEX)).unwrap();
+        drop(keeps);
+        assert_eq!(files(&repository), ["keep", "pack", "rev"].map(|extension| format!("{name}.{extension}")));
+        assert!(storage::stems(&repository.objects_dir()).is_empty());
+        sweep(&repository.objects_dir());
+        assert_eq!(files(&repository), [""; 0]);
+    }
 }
