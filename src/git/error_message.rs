@@ -62,6 +62,10 @@ const WORDS: &[(MessageKind, &[&str])] = &[
             "remote ref",
         ],
     ),
+    (MessageKind::Broken, &["remote: bad object", "remote: fatal: bad object"]),
+    // The check of received objects could not read what a ref of this repository points to (`.alternate`, because the
+    // objects are received in a folder apart). What was received has no such names.
+    (MessageKind::Local, &["bad object .alternate", "bad object refs/"]),
     // A child process of git could not open the repository that git itself had opened.
     (MessageKind::Local, &["--stdin requires a git repository"]),
     // A truncated transfer may also look corrupt, so these phrases are checked first.
@@ -247,6 +251,10 @@ mod tests {
             ("fatal: remote error: upload-pack: not our ref 12", MessageKind::NotOurRef),
             ("error: object 12: gitmodulesUrl: x\nfatal: fsck error in packed object", MessageKind::Broken),
             ("fatal: pack has 3 unresolved deltas", MessageKind::Broken),
+            ("fatal: bad object 29b1\nerror: h did not send all necessary objects", MessageKind::Broken),
+            ("remote: fatal: bad object .alternate", MessageKind::Broken),
+            ("fatal: bad object .alternate\nerror: h did not send all necessary objects", MessageKind::Local),
+            ("fatal: bad object refs/heads/x\nerror: h did not send all necessary objects", MessageKind::Local),
             ("fatal: offset beyond end of packfile (truncated pack?)", MessageKind::Broken),
             (
                 "fatal: --stdin requires a git repository\nfatal: fetch-pack: invalid index-pack output",
