@@ -103,7 +103,7 @@ pub(super) fn compare_with(
     let mut summary = Summary::of(&comparison);
     if let Some(snapshot) = &snapshot {
         // An index that cannot be read is reported by `verify`.
-        summary.index_behind = refresh::behind(snapshot).unwrap_or_default();
+        summary.index_behind = refresh::behind(project, snapshot).unwrap_or_default();
         summary.count_extra(snapshot, &wanted, &excerpt);
     }
     if summary.fresh

@@ -43,8 +43,8 @@ pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
 pub use index::{
-    IndexLists, IndexPlan, Rejection, StoredMetadata, UnlistedRelease, better_indexes, indexed_package,
-    may_depend_on_unknown,
+    INDEX_METHOD, IndexLists, IndexPlan, Rejection, StoredMetadata, UnlistedRelease, better_indexes, indexed_package,
+    is_settled, may_depend_on_unknown,
 };
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
 pub use lock_rule::{LeftOutLock, LockRule, LockVerdict, Omission, default_locks, default_locks_listed};

@@ -240,7 +240,10 @@ impl Snapshot {
     }
 
     /// Returns a part of a manifest that is divided, and nothing else, even if all of the manifest is already known.
-    pub(super) fn part_alone(&self, part: ManifestPart) -> Result<Arc<Manifest>> {
+    ///
+    /// # Errors
+    /// Fails if the part is damaged.
+    pub fn part_alone(&self, part: ManifestPart) -> Result<Arc<Manifest>> {
         let parts = || self.read.parts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = parts().get(&part) {
             return Ok(Arc::clone(known));

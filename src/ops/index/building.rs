@@ -2,22 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::unsettled::Unsettled;
 use crate::hex::metadata::Metadata;
 use crate::hex::registry::{Names, Package, PrivateKey, PublicKey, Signed, Versions};
-use crate::model::{EntryId, IndexFile, Manifest, RepositoryName};
+use crate::model::{EntryId, IndexFile, ManifestPart, RepositoryName};
 use crate::ops::parallel::{cores, in_parallel_with};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::verified;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{IndexLists, IndexPlan, StoredMetadata, UnlistedRelease, indexed_package, may_depend_on_unknown};
+use crate::plan::{IndexLists, IndexPlan, StoredMetadata, UnlistedRelease, indexed_package};
 use crate::progress::Progress;
 use crate::store::{Snapshot, StoreError, Transaction};
+
+/// The lists of the index of each repository.
+type Lists = BTreeMap<RepositoryName, IndexLists>;
 
 /// What was built.
 #[derive(Debug, Default)]
 pub(in crate::ops) struct Build {
-    /// The number of packages in the index of each repository.
-    pub repositories: BTreeMap<RepositoryName, usize>,
+    /// The repositories that have an index.
+    pub repositories: BTreeSet<RepositoryName>,
     /// The number of packages whose entries were built or removed.
     pub changed: usize,
     /// The number of files that differ from the existing ones.
@@ -41,22 +45,9 @@ pub(in crate::ops) fn build(
     transaction: &mut Transaction<'_>,
     progress: &dyn Progress,
 ) -> Result<Build> {
-    let manifest = snapshot.manifest()?;
     let public_key = key.public_key();
-    let mentioned = mentioned(snapshot)?;
-    let mut plan = IndexPlan::new(manifest, &mentioned, Some(public_key.fingerprint()));
-    let mut lists = BTreeMap::new();
-    for repository in changed_repositories(&plan) {
-        let existing = match plan.whole.contains(&repository) {
-            true => None,
-            false => existing_lists(snapshot, &repository, &public_key)?,
-        };
-        if existing.is_none() {
-            plan.rebuild(manifest, &mentioned, &repository);
-        }
-        lists.insert(repository, existing.unwrap_or_default());
-    }
-    let reader = Reader::new(project, manifest, progress)?;
+    let (plan, mut lists) = plan(project, snapshot, &public_key)?;
+    let reader = Reader::new(project, plan.build.keys().map(|id| &id.repository), progress)?;
     let ids: Vec<EntryId> = plan.build.keys().cloned().collect();
     let built = in_parallel_with(
         cores(),
@@ -99,10 +90,29 @@ pub(in crate::ops) fn build(
         transaction.record_index_signer(repository.clone(), public_key.fingerprint());
     }
     plan.dropped.iter().try_for_each(|repository| transaction.remove_index(repository))?;
-    for id in transaction.manifest()?.index.keys() {
-        *build.repositories.entry(id.repository.clone()).or_default() += 1;
-    }
+    build.repositories = transaction.index_signers().keys().cloned().collect();
     Ok(build)
+}
+
+/// Returns what to build, and the lists of the repositories concerned, as far as they can be used.
+fn plan(project: &Project, snapshot: &Snapshot, key: &PublicKey) -> Result<(IndexPlan, Lists)> {
+    let signer = key.fingerprint();
+    let signers = snapshot.part(ManifestPart::Index)?;
+    let is_signed = !signers.index_signers.is_empty() && signers.index_signers.values().all(|known| *known == signer);
+    let unsettled = if is_signed { Unsettled::of(project, snapshot)? } else { Unsettled::whole(snapshot)? };
+    let mut plan = unsettled.plan(Some(signer));
+    let mut lists = Lists::new();
+    for repository in changed_repositories(&plan) {
+        let existing = match plan.whole.contains(&repository) {
+            true => None,
+            false => existing_lists(snapshot, &repository, key)?,
+        };
+        if existing.is_none() {
+            Unsettled::whole(snapshot)?.rebuild(&mut plan, &repository);
+        }
+        lists.insert(repository, existing.unwrap_or_default());
+    }
+    Ok((plan, lists))
 }
 
 impl Build {
@@ -119,23 +129,6 @@ impl Build {
         }
         Ok(())
     }
-}
-
-/// Returns the packages that stored releases depend on and that the manifest may not name, because the releases were
-/// stored without registry entries.
-pub(in crate::ops) fn mentioned(snapshot: &Snapshot) -> Result<BTreeSet<EntryId>> {
-    let manifest = snapshot.manifest()?;
-    let mut mentioned = BTreeSet::new();
-    for id in manifest.releases.keys().filter(|id| may_depend_on_unknown(manifest, &id.entry())) {
-        let Some(text) = snapshot.metadata(id)? else { continue };
-        for dependency in Metadata::parse(&text).map(|metadata| metadata.requirements).unwrap_or_default() {
-            // Metadata names a repository as registry entries do, where an organisation has no prefix.
-            let repository = dependency.repository.filter(|name| name.as_str() != id.repository.registry_name());
-            let repository = repository.unwrap_or_else(|| id.repository.clone());
-            mentioned.insert(EntryId { repository, package: dependency.package });
-        }
-    }
-    Ok(mentioned)
 }
 
 fn changed_repositories(plan: &IndexPlan) -> BTreeSet<RepositoryName> {
@@ -184,17 +177,20 @@ pub(super) struct BuiltEntry {
 }
 
 impl Reader {
-    /// Finds the keys that registry entries are verified with.
-    pub fn new(project: &Project, manifest: &Manifest, progress: &dyn Progress) -> Result<Self> {
-        let repositories = HexRepositories::new(project, progress)?;
-        let keys = repositories.known_keys_of(manifest.entries.keys().map(|id| &id.repository))?;
+    /// Finds the keys that registry entries of these repositories are verified with.
+    pub fn new<'r>(
+        project: &Project,
+        of: impl Iterator<Item = &'r RepositoryName>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let keys = HexRepositories::new(project, progress)?.known_keys_of(of)?;
         Ok(Self { keys })
     }
 
     /// Builds a package's entry from the releases that are stored.
     pub fn build(&self, snapshot: &Snapshot, id: &EntryId) -> Result<BuiltEntry> {
         let mut releases = Vec::new();
-        for (release, stored) in snapshot.manifest()?.releases_of(&id.repository, &id.package) {
+        for (release, stored) in snapshot.manifest_of(&id.package)?.releases_of(&id.repository, &id.package) {
             let text = snapshot.metadata(release)?.unwrap_or_default();
             let metadata = Metadata::parse(&text);
             releases.push(StoredMetadata { id: release.clone(), stored: *stored, metadata });

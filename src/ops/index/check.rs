@@ -7,7 +7,8 @@ use crate::plan::{IndexLists, IndexPlan};
 use crate::progress::Progress;
 use crate::store::{Damage, Snapshot, StoreError, layout};
 
-use super::building::{Reader, mentioned};
+use super::building::Reader;
+use super::unsettled::mentioned;
 
 /// Refuses a mirror whose pinned index contains a private key instead of the public one.
 ///
@@ -73,9 +74,9 @@ pub(in crate::ops) fn check(project: &Project, snapshot: &Snapshot, progress: &d
     if manifest.index_signers.is_empty() {
         return Ok(check);
     }
-    let plan = IndexPlan::new(manifest, &mentioned(snapshot)?, None);
+    let plan = IndexPlan::new(manifest, &mentioned(snapshot, manifest)?, None);
     check.behind = plan.packages();
-    let reader = Reader::new(project, manifest, progress)?;
+    let reader = Reader::new(project, manifest.entries.keys().map(|id| &id.repository), progress)?;
     for (repository, signer) in &manifest.index_signers {
         let file = |file: &IndexFile| snapshot.index_file(repository, file).map(Option::unwrap_or_default);
         let pem = file(&IndexFile::PublicKey)?;

@@ -1,5 +1,6 @@
 //! The private key that signs the pinned index. It is never stored on the branch.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::hex::registry::{KeyError, PrivateKey};
-use crate::model::{Manifest, RepositoryName};
+use crate::model::{Fingerprint, RepositoryName};
 use crate::ops::project::regular_file::read_regular;
 use crate::ops::project::worktree::MAX_KEY;
 use crate::ops::{OpError, Project, Result};
@@ -37,6 +38,9 @@ impl fmt::Display for KeyOrigin {
     }
 }
 
+/// The key that signs the pinned index of each repository.
+pub(super) type IndexSigners = BTreeMap<RepositoryName, Fingerprint>;
+
 /// A private key and where it comes from.
 #[derive(Debug)]
 pub(in crate::ops) struct IndexKey {
@@ -57,9 +61,9 @@ impl IndexKey {
     ///
     /// # Errors
     /// Fails if one of them is signed with another key.
-    pub fn check(&self, manifest: &Manifest) -> Result<()> {
+    pub fn check(&self, signers: &IndexSigners) -> Result<()> {
         let found = self.private.public_key().fingerprint();
-        match manifest.index_signers.iter().find(|(_, signer)| **signer != found) {
+        match signers.iter().find(|(_, signer)| **signer != found) {
             None => Ok(()),
             Some((repository, expected)) => Err(OpError::OtherIndexKey {
                 repository: RepositoryName::clone(repository),

@@ -4,6 +4,7 @@ pub(in crate::ops) mod building;
 pub(in crate::ops) mod check;
 pub(in crate::ops) mod key;
 pub(in crate::ops) mod refresh;
+mod unsettled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,12 +12,12 @@ use std::path::PathBuf;
 use super::init::own_mirror;
 use super::update_lock::lock;
 use super::{OpError, Project, Result};
-use crate::model::{EntryId, Fingerprint, Manifest, RepositoryName, count};
+use crate::model::{EntryId, Fingerprint, ManifestPart, RepositoryName, count};
 use crate::plan::UnlistedRelease;
 use crate::progress::Progress;
 use crate::store::{ObjectId, Snapshot, StoreError, Transaction};
 use building::Build;
-use key::{IndexKey, KeyOrigin};
+use key::{IndexKey, IndexSigners, KeyOrigin};
 
 /// The number of attempts if other processes keep moving the branch.
 const ATTEMPTS: usize = 5;
@@ -77,7 +78,8 @@ pub fn index(project: &Project, options: &IndexOptions, progress: &dyn Progress)
     let mut created = None;
     for _ in 0..ATTEMPTS {
         let snapshot = own_mirror(project, progress)?;
-        let (key, new) = key_for(project, snapshot.manifest()?, options)?;
+        let signers = snapshot.part(ManifestPart::Index)?;
+        let (key, new) = key_for(project, &signers.index_signers, options)?;
         created = created.or(new);
         // A rotation replaces the file.
         if options.key != KeyAction::Rotate {
@@ -86,42 +88,50 @@ pub fn index(project: &Project, options: &IndexOptions, progress: &dyn Progress)
         match build(project, &snapshot, &key, progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}
             Err(error) => return Err(error),
-            Ok((build, commit)) => return Ok(update(&snapshot, key, created, build, commit)),
+            Ok((build, commit)) => return update(project, &snapshot, key, created, build, commit),
         }
     }
     Err(OpError::KeptMoving { branch: project.branch.to_string() })
 }
 
-fn update(snapshot: &Snapshot, key: IndexKey, created: Option<PathBuf>, build: Build, commit: ObjectId) -> IndexUpdate {
+fn update(
+    project: &Project,
+    snapshot: &Snapshot,
+    key: IndexKey,
+    created: Option<PathBuf>,
+    build: Build,
+    commit: ObjectId,
+) -> Result<IndexUpdate> {
     let Build { repositories, changed, written, left_out, unverified } = build;
     let signer = key.private.public_key().fingerprint();
     let before = snapshot.commit();
     let key = key.origin;
-    IndexUpdate { signer, key, created, repositories, changed, written, left_out, unverified, before, commit }
+    let now = Snapshot::at(&project.repository, &project.branch, commit)?;
+    let counted = |repository: RepositoryName| Ok((repository.clone(), now.count_index(&repository)?));
+    let repositories = repositories.into_iter().map(counted).collect::<Result<_>>()?;
+    Ok(IndexUpdate { signer, key, created, repositories, changed, written, left_out, unverified, before, commit })
 }
 
 /// Finds or creates the private key. Also returns the file, if the key was written.
-fn key_for(project: &Project, manifest: &Manifest, options: &IndexOptions) -> Result<(IndexKey, Option<PathBuf>)> {
+fn key_for(project: &Project, signers: &IndexSigners, options: &IndexOptions) -> Result<(IndexKey, Option<PathBuf>)> {
     let given = key::given(project, options.private_key.as_deref())?;
     let stored = key::stored(project)?;
     let kept = |(key, file)| (key, Some(file));
     if let KeyAction::Rotate = options.key {
         // The last rotation may have been interrupted after it wrote the new key.
         return match stored {
-            Some(key) if given.is_none() && key.check(manifest).is_err() => Ok((key, None)),
+            Some(key) if given.is_none() && key.check(signers).is_err() => Ok((key, None)),
             _ => key::keep(project, given).map(kept),
         };
     }
     let is_given = given.is_some();
     match given.or(stored) {
         Some(key) => {
-            key.check(manifest)?;
+            key.check(signers)?;
             let keep = is_given && options.key == KeyAction::Create;
             if keep { key::keep(project, Some(key)).map(kept) } else { Ok((key, None)) }
         }
-        None if options.key == KeyAction::Create && manifest.index_signers.is_empty() => {
-            key::keep(project, None).map(kept)
-        }
+        None if options.key == KeyAction::Create && signers.is_empty() => key::keep(project, None).map(kept),
         None => Err(OpError::NoPrivateKey { path: key::file(project) }),
     }
 }
@@ -134,7 +144,7 @@ fn build(project: &Project, snapshot: &Snapshot, key: &IndexKey, progress: &dyn 
 }
 
 fn message(build: &Build) -> String {
-    let names: Vec<&str> = build.repositories.keys().map(RepositoryName::as_str).collect();
+    let names: Vec<&str> = build.repositories.iter().map(RepositoryName::as_str).collect();
     let changed = count(build.changed, "package", "packages");
     format!("Build the pinned index of {}: {changed}\n", names.join(", "))
 }

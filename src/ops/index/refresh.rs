@@ -1,11 +1,10 @@
 //! Keeps the pinned index up to date when something else changes the mirror.
 
-use super::building::{self, mentioned};
-use super::{check, key};
+use super::unsettled::Unsettled;
+use super::{building, check, key};
 use crate::model::ManifestPart;
 use crate::model::count;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::IndexPlan;
 use crate::progress::{Event, Progress};
 use crate::store::{ObjectId, Published, Snapshot, StoreError, Transaction};
 
@@ -20,11 +19,11 @@ pub(in crate::ops) enum RefreshCommit {
 
 /// Returns the number of packages whose entries in the pinned index do not match the stored releases. Zero if the mirror
 /// has no index.
-pub(in crate::ops) fn behind(snapshot: &Snapshot) -> Result<usize> {
+pub(in crate::ops) fn behind(project: &Project, snapshot: &Snapshot) -> Result<usize> {
     if snapshot.part(ManifestPart::Index)?.index_signers.is_empty() {
         return Ok(0);
     }
-    Ok(IndexPlan::new(snapshot.manifest()?, &mentioned(snapshot)?, None).packages())
+    Ok(Unsettled::of(project, snapshot)?.plan(None).packages())
 }
 
 /// Brings the pinned index at the branch's tip up to date, if the mirror has one and its key is here. Otherwise, or if
@@ -37,7 +36,7 @@ pub(in crate::ops) fn refresh(
     commit: RefreshCommit,
     progress: &dyn Progress,
 ) -> Option<Published> {
-    let is_behind = |snapshot: &Snapshot| Ok(behind(snapshot)? > 0);
+    let is_behind = |snapshot: &Snapshot| Ok(behind(project, snapshot)? > 0);
     harmless(refreshed(project, tip, commit, is_behind, progress), progress)
 }
 
@@ -49,8 +48,8 @@ pub(in crate::ops) fn restore(
     progress: &dyn Progress,
 ) -> Option<Published> {
     let is_behind = |snapshot: &Snapshot| {
-        let is_lost = had_index && snapshot.manifest()?.index_signers.is_empty();
-        Ok(is_lost || behind(snapshot)? > 0)
+        let is_lost = had_index && snapshot.part(ManifestPart::Index)?.index_signers.is_empty();
+        Ok(is_lost || behind(project, snapshot)? > 0)
     };
     harmless(refreshed(project, tip, RefreshCommit::Amended, is_behind, progress), progress)
 }
@@ -83,7 +82,7 @@ fn refreshed(
         return Ok(None);
     }
     let Some(key) = key::find(project)? else { return Ok(None) };
-    key.check(snapshot.manifest()?)?;
+    key.check(&snapshot.part(ManifestPart::Index)?.index_signers)?;
     check::public_keys(&snapshot)?;
     let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(&snapshot))?;
     let build = building::build(project, &snapshot, &key.private, &mut transaction, progress)?;

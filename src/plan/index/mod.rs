@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::model::{EntryId, Fingerprint, IndexSource, Manifest, RepositoryName};
 
 /// Distinguishes the digests of different ways to build entries. Changing it builds all entries again.
-const METHOD: &str = "git-hexmirror index 1";
+pub const INDEX_METHOD: &str = "git-hexmirror index 1";
 
 /// What must be built, written and removed so that the pinned index matches the stored releases.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,6 +68,17 @@ impl IndexPlan {
     }
 }
 
+/// Returns whether the index is up to date for all packages of a part of the manifest, whatever the other parts contain.
+/// `signers` are those of the pinned indexes.
+///
+/// It is not if the part has releases that may depend on packages of other parts, or if the index lists packages that
+/// only releases of other parts may depend on.
+pub fn is_settled(part: &Manifest, signers: &BTreeMap<RepositoryName, Fingerprint>) -> bool {
+    part.releases.keys().all(|id| !may_depend_on_unknown(part, &id.entry()))
+        && part.index == sources(part, &BTreeSet::new())
+        && part.index.keys().all(|id| signers.contains_key(&id.repository))
+}
+
 /// Returns the repositories whose pinned index a merge of two mirrors takes from the second one: those that the first one
 /// has no index of, and those of which the second one's index fits the merged contents better. Both must be signed with
 /// the same key.
@@ -101,7 +112,7 @@ pub fn may_depend_on_unknown(manifest: &Manifest, id: &EntryId) -> bool {
 /// optional ones.
 fn sources(manifest: &Manifest, mentioned: &BTreeSet<EntryId>) -> BTreeMap<EntryId, IndexSource> {
     let mut digests: BTreeMap<EntryId, Sha256> = BTreeMap::new();
-    let begin = || Sha256::new_with_prefix(METHOD);
+    let begin = || Sha256::new_with_prefix(INDEX_METHOD);
     for id in manifest.absent.iter().chain(manifest.entries.keys()).chain(mentioned) {
         digests.entry(id.clone()).or_insert_with(begin);
     }

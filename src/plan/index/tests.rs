@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{EntryChecksum, InnerChecksum, OuterChecksum, ReleaseId, Storage, StoredEntry, StoredRelease};
+use crate::model::{
+    EntryChecksum, InnerChecksum, ManifestPart, OuterChecksum, ReleaseId, Storage, StoredEntry, StoredRelease,
+};
 
 fn entry(package: &str) -> EntryId {
     EntryId { repository: RepositoryName::hexpm(), package: package.parse().unwrap() }
@@ -31,7 +33,7 @@ fn plan(manifest: &Manifest) -> IndexPlan {
     IndexPlan::new(manifest, &BTreeSet::new(), Some(signer(1)))
 }
 
-fn is_settled(manifest: &Manifest) -> bool {
+fn is_carried_out(manifest: &Manifest) -> bool {
     plan(manifest) == IndexPlan::default()
 }
 
@@ -62,9 +64,9 @@ fn built(manifest: &Manifest) -> Vec<String> {
 
 #[test]
 fn an_empty_mirror_has_no_index_and_a_new_one_is_built_completely() {
-    assert!(is_settled(&Manifest::default()));
+    assert!(is_carried_out(&Manifest::default()));
     let mut manifest = sample();
-    assert!(is_settled(&manifest));
+    assert!(is_carried_out(&manifest));
     manifest.index_signers.clear();
     assert_eq!(built(&manifest), ["alpha", "beta", "gamma", "nobody"]);
 }
@@ -88,7 +90,7 @@ fn only_what_an_entry_is_built_from_makes_it_behind() {
     // The form of storage does not matter.
     let mut manifest = sample();
     manifest.releases.values_mut().for_each(|stored| stored.storage = Storage::Tarball);
-    assert!(is_settled(&manifest));
+    assert!(is_carried_out(&manifest));
 }
 
 #[test]
@@ -124,7 +126,60 @@ fn a_merge_takes_the_index_that_fits_its_result() {
     assert_eq!(better_indexes([&Manifest::default(), &theirs], &merged), [RepositoryName::hexpm()]);
 }
 
+/// Returns what the parts of a manifest that are not settled say, together.
+fn unsettled(manifest: &Manifest) -> Manifest {
+    let all = ManifestPart::all().collect();
+    let parts = manifest.texts(&all).into_iter().map(|(part, text)| Manifest::parse_part(part, &text).unwrap());
+    let parts = parts.filter(|part| !is_settled(part, &manifest.index_signers));
+    let unsettled = Manifest::combined(parts.map(std::sync::Arc::new));
+    Manifest { index_signers: manifest.index_signers.clone(), ..unsettled }
+}
+
+#[test]
+fn a_part_is_settled_only_if_no_other_part_matters() {
+    let mut manifest = sample();
+    assert_eq!(unsettled(&manifest).index.len(), 0);
+    let without_signers = BTreeMap::new();
+    let alpha = Manifest::parse_part(
+        ManifestPart::of(&entry("alpha").package),
+        &manifest.texts(&BTreeSet::from([ManifestPart::of(&entry("alpha").package)])).into_values().next().unwrap(),
+    );
+    assert!(!is_settled(&alpha.unwrap(), &without_signers));
+    // Its dependencies may be in other parts.
+    manifest.entries.remove(&entry("alpha"));
+    carry_out(&mut manifest);
+    assert_eq!(unsettled(&manifest).index.keys().map(ToString::to_string).collect::<Vec<_>>(), ["alpha"]);
+    // A package that is listed only because it is mentioned.
+    manifest.index.insert(entry("mentioned"), manifest.index[&entry("beta")]);
+    assert!(unsettled(&manifest).index.contains_key(&entry("mentioned")));
+}
+
 proptest! {
+    #[test]
+    fn the_parts_that_are_not_settled_give_the_plan_of_the_whole(
+        releases in proptest::collection::vec(("[a-j]", 0u8..2, 0u8..3), 0..12),
+        entries in proptest::collection::vec(("[a-j]", 0u8..3), 0..12),
+        later in proptest::collection::vec(("[a-j]", 0u8..2, 0u8..3), 0..3),
+        gone in proptest::collection::vec("[a-j]", 0..3),
+    ) {
+        let mut manifest = Manifest::default();
+        let add = |manifest: &mut Manifest, releases: Vec<(String, u8, u8)>| {
+            for (package, minor, byte) in releases {
+                put(manifest, &format!("{package} 1.{minor}.0"), byte);
+            }
+        };
+        add(&mut manifest, releases);
+        for (package, byte) in entries {
+            put_entry(&mut manifest, &package, byte);
+        }
+        carry_out(&mut manifest);
+        add(&mut manifest, later);
+        manifest.releases.retain(|id, _| !gone.iter().any(|gone| *gone == id.package.as_str()));
+        manifest.entries.retain(|id, _| !gone.iter().any(|gone| *gone == id.package.as_str()));
+        let whole = plan(&manifest);
+        prop_assert_eq!(IndexPlan { dropped: BTreeSet::new(), ..plan(&unsettled(&manifest)) }, IndexPlan { dropped: BTreeSet::new(), ..whole });
+    }
+
     #[test]
     fn nothing_is_left_to_do_after_a_plan_was_carried_out(
         before in proptest::collection::vec(("[a-e]", 0u8..4, any::<u8>()), 0..12),
@@ -135,7 +190,7 @@ proptest! {
             put(&mut manifest, &format!("{package} 1.{minor}.0"), byte);
         }
         carry_out(&mut manifest);
-        prop_assert!(is_settled(&manifest));
+        prop_assert!(is_carried_out(&manifest));
         let mut next = Manifest { index: manifest.index.clone(), index_signers: manifest.index_signers.clone(), ..Manifest::default() };
         for (package, minor, byte) in after {
             put(&mut next, &format!("{package} 1.{minor}.0"), byte);
@@ -149,6 +204,6 @@ proptest! {
             .filter(|id| releases(&manifest, id) != releases(&next, id)).collect();
         prop_assert_eq!(plan(&next).build.into_keys().collect::<Vec<_>>(), changed);
         carry_out(&mut next);
-        prop_assert!(is_settled(&next));
+        prop_assert!(is_carried_out(&next));
     }
 }

@@ -1,5 +1,7 @@
 //! Changes of the pinned index.
 
+use std::collections::BTreeMap;
+
 use gix::objs::tree::EntryKind;
 
 use super::Transaction;
@@ -32,6 +34,11 @@ impl Transaction<'_> {
     pub fn record_index_signer(&mut self, repository: RepositoryName, signer: Fingerprint) {
         self.parts.insert(ManifestPart::Index);
         self.manifest.index_signers.insert(repository, signer);
+    }
+
+    /// Returns the key that signs the pinned index of each repository in the next commit.
+    pub fn index_signers(&self) -> &BTreeMap<RepositoryName, Fingerprint> {
+        &self.manifest.index_signers
     }
 
     /// Removes a package from the pinned index.
