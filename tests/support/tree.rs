@@ -41,6 +41,9 @@ pub fn flattened(staged: &str) -> String {
         let (blob, path) = line.split_once('\t').unwrap();
         let path = match path.splitn(5, '/').collect::<Vec<_>>()[..] {
             ["manifest", ..] => continue,
+            ["hex", repository, "index", "packages", below] => {
+                format!("hex/{repository}/index/packages/{}", below.rsplit('/').next().unwrap_or_default())
+            }
             ["hex", repository, kind, _, name] => format!("hex/{repository}/{kind}/{name}"),
             _ => path.to_owned(),
         };

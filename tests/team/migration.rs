@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use git_hexmirror::model::ManifestPart;
+
 use crate::signers::{flatten, manifest};
 use crate::team::Team;
 
@@ -32,6 +34,26 @@ fn the_next_update_migrates_without_asking_anyone_and_keeps_every_file() {
     let tip = team.tip(&one);
     let again = team.run(&one, &["update", "--json"]).ok().json();
     assert_eq!((&again["migrated"], team.tip(&one)), (&false.into(), tip));
+}
+
+#[test]
+fn the_files_of_a_pinned_index_move_to_shards_and_keep_their_signatures() {
+    let (team, one) = Team::hooked();
+    team.run(&one, &["index", "--init"]).ok();
+    let index = |path: &str| team.ask(&one, &["rev-parse", "--verify", &format!("hexmirror:hex/hexpm/index/{path}")]);
+    let shard = ManifestPart::of(&"alpha".parse().unwrap());
+    let (sharded, entry) = (index(""), index(&format!("packages/{shard}/alpha")));
+    flatten(&team, &one, &manifest(&team, &one), "format = 2\n");
+    assert_eq!(index("packages/alpha"), entry);
+    assert_ne!(index(""), sharded);
+    team.run(&one, &["verify"]).ok();
+    // The files are moved, so this does not need the key.
+    std::fs::remove_file(one.join(".git/hexmirror/index-key.pem")).unwrap();
+    let before = contents(&team, &one);
+    team.run(&one, &["update"]).ok().says("migrated the mirror to format 3");
+    assert_eq!((contents(&team, &one), index("")), (before, sharded));
+    assert_eq!(team.run(&one, &["status", "--json"]).ok().json()["index_behind"], 0);
+    team.is_whole(&one);
 }
 
 #[test]
