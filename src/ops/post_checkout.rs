@@ -85,11 +85,13 @@ fn locks_changed(project: &Project, head_move: &HeadMove) -> Result<bool> {
     let repository = &project.repository;
     let (before, after) = match head_move {
         HeadMove::Between(before, after) => (object(Some(before)), object(Some(after))),
-        HeadMove::FromOrigHead => (repository.commit_of("ORIG_HEAD")?, repository.head()?),
+        HeadMove::FromOrigHead => (repository.ref_id("ORIG_HEAD")?, repository.head()?),
         HeadMove::Unknown => (None, None),
     };
     match (before, after) {
-        (Some(before), Some(after)) if repository.has(before) => locks_differ(project, before, after),
+        (Some(before), Some(after)) if project.is_known_commit(before) || repository.has(before) => {
+            locks_differ(project, before, after)
+        }
         _ => Ok(true),
     }
 }

@@ -114,6 +114,7 @@ pub fn pre_push(
 /// tracked settings can name another branch.
 fn check_mirrors(project: &Project, remote: &Remote, refs: &[PushedRef]) -> Result<()> {
     let pushed = refs.iter().filter_map(|pushed| object(pushed.local.as_deref()));
+    let pushed = pushed.filter(|id| !project.is_known_commit(*id));
     let mirrors: BTreeSet<ObjectId> = pushed.filter_map(|id| project.repository.mirror_commit(id)).collect();
     for mirror in mirrors {
         // A project may have files with these names. Nobody uses a mirror that this program cannot open.
@@ -242,13 +243,15 @@ fn commit_of_branch(project: &Project, pushed: &PushedRef) -> Option<ObjectId> {
     if pushed.remote_ref.starts_with("refs/tags/") || pushed.remote_ref == project.branch.full_name() {
         return None;
     }
-    object(pushed.local.as_deref()).filter(|commit| project.repository.is_commit(*commit))
+    let is_commit = |id: &ObjectId| project.is_known_commit(*id) || project.repository.is_commit(*id);
+    object(pushed.local.as_deref()).filter(is_commit)
 }
 
 /// Returns whether a pushed commit has locks that the remote is not known to have.
 fn has_new_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit: ObjectId) -> Result<bool> {
     let mut remote_commits = Vec::new();
-    if let Some(before) = object(pushed.remote.as_deref()).filter(|before| project.repository.has(*before)) {
+    let is_here = |before: &ObjectId| project.is_known_commit(*before) || project.repository.has(*before);
+    if let Some(before) = object(pushed.remote.as_deref()).filter(is_here) {
         if !locks_differ(project, before, commit)? {
             return Ok(false);
         }

@@ -81,6 +81,11 @@ impl Repository {
         plain.filter_map(|(name, _)| Some((name, fs::metadata(self.pack_file(name, "pack")).ok()?.len()))).collect()
     }
 
+    /// Returns whether the pack folder has at least this number of files.
+    pub fn has_pack_files(&self, number: usize) -> bool {
+        storage::files(&self.objects_dir()).nth(number.saturating_sub(1)).is_some()
+    }
+
     /// Removes packs whose objects are all in the pack `merged`. The caller holds the repository's lock.
     ///
     /// # Errors

@@ -50,12 +50,12 @@ impl Repository {
         }
     }
 
-    /// Returns the commit that the tracking ref for a remote's copy of the branch points to.
+    /// Returns the commit that the tracking ref for a remote's copy of the branch points to. It is not looked up.
     ///
     /// # Errors
     /// Fails if the ref cannot be read.
     pub fn remote_tip(&self, remote: &Remote, branch: &Branch) -> Result<Option<ObjectId>> {
-        self.commit_of(&self.tracking_ref(remote, branch))
+        self.ref_id(&self.tracking_ref(remote, branch))
     }
 
     /// Returns the remotes and the commits that the tracking refs for their copies of the branch point to, `origin`

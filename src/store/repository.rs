@@ -240,6 +240,21 @@ impl Repository {
         FullName::try_from(full_name).map_or(Ok(None), |name| self.ref_target(&name))
     }
 
+    /// Returns the id that a ref points to, or `None` if there is no ref with this full name. The object is not looked up,
+    /// which is expensive in a repository with many packs.
+    ///
+    /// # Errors
+    /// Fails if the ref cannot be read.
+    pub fn ref_id(&self, full_name: &str) -> Result<Option<ObjectId>> {
+        let Ok(name) = FullName::try_from(full_name) else { return Ok(None) };
+        let action = "read a ref";
+        let found = self.git.try_find_reference(name.as_ref());
+        let reference =
+            found.map_err(|error| self.broken_ref(&name).unwrap_or_else(|| StoreError::git(action)(error)))?;
+        let id = reference.map(|mut reference| reference.follow_to_object().map(gix::Id::detach));
+        id.transpose().map_err(StoreError::git(action))
+    }
+
     /// Returns the folder where git looks for hooks (`core.hooksPath`, or `hooks` in the common folder by default).
     ///
     /// # Errors

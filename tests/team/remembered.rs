@@ -10,10 +10,14 @@ use crate::team::Team;
 
 /// Runs `pre-push` as git would for a new branch.
 fn pre_push(team: &Team, folder: &Path, commit: &str) -> Ran {
+    pre_push_of(team, folder, &format!("refs/heads/new {commit} refs/heads/new {}\n", "0".repeat(40)))
+}
+
+/// Runs `pre-push` with a line that describes the pushed ref.
+fn pre_push_of(team: &Team, folder: &Path, line: &str) -> Ran {
     let arguments = ["hook", "pre-push", "origin", team.remote.to_str().unwrap()];
     let mut command = team.stage.bare_command_in(folder, &arguments);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let line = format!("refs/heads/new {commit} refs/heads/new {}\n", "0".repeat(40));
     child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
     child.wait_with_output().unwrap().into()
 }
@@ -47,6 +51,48 @@ fn a_hook_reads_no_lock_that_an_update_or_a_status_has_compared() {
     team.run(&one, &["status"]).ok();
     pre_push(&team, &one, &commit).ok().silent();
     assert_eq!(latest(), of_update);
+}
+
+/// Runs a test of a repository in which no object can be read.
+fn without_objects(folder: &Path, test: impl FnOnce()) {
+    let (objects, hidden) = (folder.join(".git/objects"), folder.join(".git/objects.hidden"));
+    fs::rename(&objects, &hidden).unwrap();
+    fs::create_dir(&objects).unwrap();
+    test();
+    fs::remove_dir_all(&objects).unwrap();
+    fs::rename(&hidden, &objects).unwrap();
+}
+
+/// With many packs, the first object that a process looks up costs more than everything else.
+#[test]
+fn with_many_packs_status_and_hooks_look_up_no_object_the_next_time() {
+    let (team, one) = Team::hooked();
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.git(&one, &["push", "--quiet", "--no-verify", "origin", "HEAD"]).ok();
+    let before = team.ask(&one, &["rev-parse", "HEAD"]);
+    team.git(&one, &["commit", "--quiet", "--allow-empty", "--message=Code"]).ok();
+    let after = team.ask(&one, &["rev-parse", "HEAD"]);
+    for number in 0..30 {
+        fs::write(one.join(format!(".git/objects/pack/{number}")), "").unwrap();
+    }
+    let all = || {
+        team.run(&one, &["status"]).ok().prints("fresh");
+        team.run(&one, &["hook", "post-checkout", &before, &after, "1"]).ok().silent();
+        team.run(&one, &["hook", "post-merge", "0"]).ok().silent();
+        let line = format!("refs/heads/main {after} refs/heads/main {before}\n");
+        pre_push_of(&team, &one, &line).ok().silent();
+    };
+    team.git(&one, &["update-ref", "ORIG_HEAD", &before]).ok();
+    all();
+    // One process saves what it finds first.
+    all();
+    without_objects(&one, all);
+    // A commit that is not known is looked up.
+    team.git(&one, &["commit", "--quiet", "--allow-empty", "--message=More"]).ok();
+    without_objects(&one, || drop(team.run(&one, &["status"]).exits(5)));
+    team.run(&one, &["status"]).ok().prints("fresh");
 }
 
 #[test]

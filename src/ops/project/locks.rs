@@ -212,7 +212,9 @@ impl Project {
     /// Returns the commit whose files are tracked. `None` before the first commit, and if the mirror itself is checked
     /// out: it contains the locks of packages.
     fn tracked_commit(&self) -> Result<Option<ObjectId>> {
-        Ok(self.repository.head()?.filter(|head| self.repository.mirror_commit(*head).is_none()))
+        let is_project =
+            |head: &ObjectId| self.is_known_commit(*head) || self.repository.mirror_commit(*head).is_none();
+        Ok(self.repository.head()?.filter(is_project))
     }
 
     fn exists(&self, path: &str) -> bool {

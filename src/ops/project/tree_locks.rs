@@ -1,9 +1,10 @@
-//! Finds the locks of commits. The locks of the trees that were searched last are kept, in the process and beside the
+//! Finds the locks of commits. The locks of the commits that were searched last are kept, in the process and beside the
 //! repository, so that later searches read only the folders that differ.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
+use super::known_trees::KnownTrees;
 use super::locks::MAX_LOCKS;
 use crate::ops::{OpError, Project, Result, own_file};
 use crate::plan::LockVerdict;
@@ -14,17 +15,23 @@ const FILE: &str = "trees";
 /// The number of folders read from which on a result is saved for other processes. Reading fewer costs less than
 /// writing the file.
 const WORTH_SAVING: usize = 32;
+/// The number of files in the pack folder from which on any result is saved. The first object that a process looks up
+/// costs as much as opening all indexes.
+const MANY_PACK_FILES: usize = 30;
 
 impl Project {
     /// Returns the locks in a commit's tree, in which symbolic links are not resolved. A mirror has none: it contains
-    /// the locks of packages.
+    /// the locks of packages. If they are known, no object is looked up.
     pub(super) fn tree_locks(&self, commit: ObjectId) -> Result<TreeFiles> {
-        let (repository, tree) = (&self.repository, self.repository.tree_id(commit)?);
-        let header = self.header()?;
-        let mut known = self.known_trees.lock().unwrap_or_else(PoisonError::into_inner);
-        known.load(&repository.own_dir().join(FILE), &header);
-        if let Some(found) = known.get(tree) {
+        let (repository, header) = (&self.repository, self.header()?);
+        let mut known = self.known_trees(&header);
+        if let Some(found) = known.get(commit) {
             return Ok(found.clone());
+        }
+        let tree = repository.tree_id(commit)?;
+        if let Some(found) = known.of_tree(tree).cloned() {
+            self.add_known(&mut known, commit, found.clone(), &header);
+            return Ok(found);
         }
         if repository.mirror_commit(commit).is_some() {
             return Ok(TreeFiles { tree, files: BTreeMap::new(), folders_read: 0 });
@@ -36,15 +43,31 @@ impl Project {
         if found.files.len() > MAX_LOCKS {
             return Err(OpError::TooManyLocks { limit: MAX_LOCKS });
         }
-        known.add(found.clone());
-        if found.folders_read >= WORTH_SAVING {
-            own_file::write(repository, FILE, &known.text(&header));
-        }
+        self.add_known(&mut known, commit, found.clone(), &header);
         Ok(found)
     }
 
-    /// Returns the first line of the saved trees. It changes with everything that the result depends on, besides the
-    /// tree: the version of this program and the configured locks.
+    /// Returns whether the locks of a commit are known. It is then no mirror, and need not be looked up.
+    pub(in crate::ops) fn is_known_commit(&self, commit: ObjectId) -> bool {
+        self.header().is_ok_and(|header| self.known_trees(&header).get(commit).is_some())
+    }
+
+    fn known_trees(&self, header: &str) -> MutexGuard<'_, KnownTrees> {
+        let mut known = self.known_trees.lock().unwrap_or_else(PoisonError::into_inner);
+        known.load(&self.repository.own_dir().join(FILE), header);
+        known
+    }
+
+    fn add_known(&self, known: &mut KnownTrees, commit: ObjectId, found: TreeFiles, header: &str) {
+        let folders_read = found.folders_read;
+        known.add(commit, found);
+        if folders_read >= WORTH_SAVING || self.repository.has_pack_files(MANY_PACK_FILES) {
+            own_file::write(&self.repository, FILE, &known.text(header));
+        }
+    }
+
+    /// Returns the first line of the saved commits. It changes with everything that the result depends on, besides the
+    /// commit: the version of this program and the configured locks.
     fn header(&self) -> Result<String> {
         let rule = format!("{:?}", self.config.locks);
         Ok(format!("{} {}\n", env!("CARGO_PKG_VERSION"), Repository::blob_id(rule.as_bytes())?))
