@@ -19,8 +19,10 @@ use crate::store::{FileRule, ObjectId};
 pub(in crate::ops) const MAX_LOCKS: usize = 10_000;
 /// The file beside the repository with the remembered ids of locks in the worktree.
 const STATS: &str = "worktree-locks";
-/// The number of locks from which on their ids are remembered. Hashing fewer costs less.
+/// The number of locks from which on their ids are remembered. Hashing fewer costs less, unless one of them is large.
 const MANY: usize = 8;
+/// The size in bytes from which on a lock is large.
+const LARGE: u64 = 128 << 10;
 /// The number of configured locks that an error names.
 const NAMED: usize = 3;
 
@@ -173,7 +175,9 @@ impl Project {
         let mut locks = BTreeMap::new();
         let tracked = head.map_or(Ok(Vec::new()), |head| self.locks_at(head))?;
         let saved = self.repository.own_dir().join(STATS);
-        let mut stats = (tracked.len() >= MANY).then(|| LockStats::load(&saved, root));
+        let is_large = |lock: &LockFile| root.join(&lock.file).metadata().is_ok_and(|found| found.len() >= LARGE);
+        let is_worth_it = tracked.len() >= MANY || tracked.iter().any(is_large);
+        let mut stats = is_worth_it.then(|| LockStats::load(&saved, root));
         for tracked in tracked {
             let present = self.lock_in_worktree(&tracked.file, stats.as_mut())?;
             // A sparse checkout does not have all files. They count as they are in the commit.

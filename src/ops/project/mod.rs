@@ -7,6 +7,7 @@ pub(in crate::ops) mod hex_repositories;
 mod known_trees;
 pub(in crate::ops) mod lock_file;
 mod lock_stats;
+mod lock_summary;
 mod locks;
 mod memory;
 pub(in crate::ops) mod needed;

@@ -63,9 +63,8 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Returns the content of `hex.config`, or `None` if `HEX_MIRROR` leads Hex to everything that the locks in force pin.
 fn config(project: &Project, base_url: &str) -> Result<Option<Vec<u8>>> {
     let Some(locks) = redirecting_locks(project)? else { return Ok(None) };
-    let wanted = project.wanted(&locks)?;
     let hexpm = RepositoryName::hexpm();
-    let named: BTreeSet<RepositoryName> = wanted.releases.keys().map(|release| release.repository.clone()).collect();
+    let named = project.lock_summary(&locks)?.repositories;
     if named.iter().all(|name| *name == hexpm) {
         return Ok(None);
     }

@@ -76,6 +76,9 @@ pub(in crate::ops) fn pinned_repositories(
     locks: &[LockFile],
     checkout: impl Fn(&GitAddress) -> Result<Option<Checkout>, StoreError>,
 ) -> Result<PinnedRepositories> {
+    if !project.lock_summary(locks)?.has_git {
+        return Ok(PinnedRepositories::default());
+    }
     let (pins, remotes) = (read_locks(&project.repository, locks)?.git, remotes(project));
     let manifest = snapshot.part(ManifestPart::Git)?;
     let mut resolver = SubmoduleResolver::new(&pins, &manifest, &remotes);
