@@ -1,9 +1,10 @@
 //! Publishes a synthetic patch release in a copy of a Hex repository, and updates a lock to it, for
-//! `benches/figures.sh`.
+//! `benches/figures.sh` and `benches/pulls.sh`.
 //!
-//! `cargo run --example next_version -- REPOSITORY LOCK NAME FROM TO` changes the folder and the file in place. The
+//! `cargo run --example next_version -- REPOSITORY LOCK NAME FROM TO [KEY]` changes the folder and the file in place. The
 //! release is version FROM with another number in its metadata and its `mix.exs`, and with ten additional lines in its
-//! largest source. The package's registry entry and `public_key` use a new key.
+//! largest source. The private key in the file KEY signs the package's registry entry. Without it, a new key does, which
+//! becomes the `public_key`.
 
 use std::error::Error;
 use std::fs;
@@ -20,8 +21,11 @@ use git_hexmirror::model::{RepositoryName, Version};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [repository, lock, name, from, to] = &*arguments else {
-        return Err("usage: next_version REPOSITORY LOCK NAME FROM TO".into());
+    let ([repository, lock, name, from, to], key) = (match &*arguments {
+        [fixed @ .., key] if fixed.len() == 5 => (fixed, PrivateKey::from_pem(&fs::read_to_string(key)?)?),
+        fixed => (fixed, PrivateKey::generate()?),
+    }) else {
+        return Err("usage: next_version REPOSITORY LOCK NAME FROM TO [KEY]".into());
     };
     let folder = Path::new(repository);
     let old = fs::read(folder.join(format!("tarballs/{name}-{from}.tar")))?;
@@ -29,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let new = bumped(&old, from, to)?;
     fs::write(folder.join(format!("tarballs/{name}-{to}.tar")), &new)?;
     let new = Tarball::open(&new, &TarballLimits::default())?;
-    list(folder, name, from, to, &new)?;
+    list(folder, name, [from, to], &new, &key)?;
     let (inner, outer) = (old.inner_checksum().to_string(), old.outer_checksum().to_string());
     let text = fs::read_to_string(lock)?;
     let line = text.lines().find(|line| line.contains(&outer)).ok_or("the lock does not pin it")?;
@@ -62,8 +66,14 @@ fn bumped(old: &Tarball<'_>, from: &str, to: &str) -> Result<Vec<u8>, Box<dyn Er
     Ok(build(&metadata, &files)?)
 }
 
-/// Adds the release to the package's registry entry, under a new key.
-fn list(folder: &Path, name: &str, from: &str, to: &str, new: &Tarball<'_>) -> Result<(), Box<dyn Error>> {
+/// Adds the release to the package's registry entry, and signs it.
+fn list(
+    folder: &Path,
+    name: &str,
+    [from, to]: [&str; 2],
+    new: &Tarball<'_>,
+    key: &PrivateKey,
+) -> Result<(), Box<dyn Error>> {
     let (path, hexpm) = (folder.join("packages").join(name), RepositoryName::hexpm());
     let mut message = Vec::new();
     GzDecoder::new(&*fs::read(&path)?).read_to_end(&mut message)?;
@@ -76,9 +86,8 @@ fn list(folder: &Path, name: &str, from: &str, to: &str, new: &Tarball<'_>) -> R
     release.inner_checksum = new.inner_checksum();
     release.outer_checksum = Some(new.outer_checksum());
     package.releases.push(release);
-    let key = PrivateKey::generate()?;
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    gzip.write_all(&Signed::sign(package.encode(&hexpm), &key).encode())?;
+    gzip.write_all(&Signed::sign(package.encode(&hexpm), key).encode())?;
     fs::write(path, gzip.finish()?)?;
     Ok(fs::write(folder.join("public_key"), key.public_key().to_pem())?)
 }

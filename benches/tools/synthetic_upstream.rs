@@ -1,7 +1,8 @@
-//! Publishes synthetic packages in a folder with the layout of a Hex repository, for `benches/growth.sh`.
+//! Publishes synthetic packages in a folder with the layout of a Hex repository, for `benches/growth.sh`,
+//! `benches/index.sh` and `benches/pulls.sh`.
 //!
-//! `cargo run --example synthetic_upstream -- FOLDER PACKAGES` writes `upstream/` (the repository), `mix.lock`, and
-//! `next/` and `next.lock` with a patch release of one package.
+//! `cargo run --example synthetic_upstream -- FOLDER PACKAGES` writes `upstream/` (the repository), `private_key` (which
+//! signs it), `mix.lock`, and `next/` and `next.lock` with a patch release of one package.
 
 #[path = "../../tests/support/synthetic.rs"]
 #[allow(dead_code, reason = "others use the rest")]

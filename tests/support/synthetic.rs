@@ -44,7 +44,8 @@ pub fn mirror(folder: &Path, packages: usize, pinned: usize) -> Result<(), Box<d
 }
 
 /// Publishes this many packages in `folder`: `upstream` has the layout of a Hex repository, and `mix.lock` pins all of
-/// them. `next` has the files of a patch release of the first package, and `next.lock` pins that release.
+/// them. `private_key` signs the registry entries. `next` has the files of a patch release of the first package, and
+/// `next.lock` pins that release.
 pub fn upstream(folder: &Path, packages: usize) -> Result<(), Box<dyn Error>> {
     let key = PrivateKey::generate()?;
     let (mut lock, mut next) = ("%{\n".to_owned(), "%{\n".to_owned());
@@ -55,6 +56,7 @@ pub fn upstream(folder: &Path, packages: usize) -> Result<(), Box<dyn Error>> {
         next += &if number == 0 { Made::new(number, 1)?.publish(&folder.join("next"), &[&made], &key)? } else { line };
     }
     fs::write(folder.join("upstream/public_key"), key.public_key().to_pem())?;
+    fs::write(folder.join("private_key"), key.to_pem())?;
     fs::write(folder.join("mix.lock"), lock + "}\n")?;
     Ok(fs::write(folder.join("next.lock"), next + "}\n")?)
 }
