@@ -45,6 +45,10 @@ fn status_and_diff_before_and_after() {
     assert_eq!(document["ignored"], json!([{ "app": "odd", "kind": "hg" }]));
     assert_eq!((&document["git"][0]["app"], &document["git"][0]["mirrored"]), (&json!("here"), &json!(false)));
     assert!(!ran.stdout.contains("token"), "{}", ran.stdout);
+    let mut document = document;
+    for of_status in ["unpushed", "lacks_hooks"] {
+        assert!(document.as_object_mut().unwrap().remove(of_status).is_some(), "{of_status}");
+    }
     assert_eq!(stage.run(&["diff", "--json"]).ok().json(), document);
     stage.run(&["diff", "--json", "--exit-code"]).exits(1);
 

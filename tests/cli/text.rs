@@ -269,7 +269,7 @@ fn a_closed_pipe_is_not_an_error() {
     let stage = Stage::mirrored();
     for arguments in [
         ["list", "--json"].as_slice(),
-        &["status"],
+        &["status", "--quiet"],
         &["lock"],
         &["man"],
         &["completions", "bash"],

@@ -16,6 +16,7 @@ mod index;
 mod maintenance;
 mod migration;
 mod monorepo;
+mod notices;
 mod places;
 mod pre_push;
 mod prune;

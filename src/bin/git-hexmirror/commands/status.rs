@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use git_hexmirror::model::{Revision, count};
-use git_hexmirror::ops::{self, Project, Status};
+use git_hexmirror::ops::{self, OpError, Project, Status, Unpushed};
 use git_hexmirror::plan::{Comparison, Extra, GitPin, Unmirrored};
+use serde_json::json;
 
 use super::documents;
 use super::init::short;
@@ -45,13 +46,47 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if status.comparison.is_none() && status.summary.unmirrored + status.summary.ignored > 0 {
         status = ops::status(&project, true)?;
     }
+    let notices = Notices::of(&project, &status)?;
     if arguments.json.json {
-        let document = documents::status(&project.branch.to_string(), &status);
+        let mut document = documents::status(&project.branch.to_string(), &status);
+        document["unpushed"] = json!(notices.unpushed.as_ref().map(|unpushed| &unpushed.remote));
+        document["lacks_hooks"] = json!(notices.lacks_hooks);
         session.output.json(&document).map_err(CommandError::Print)?;
     } else {
         print(&session.output, &project, &status).map_err(CommandError::Print)?;
+        notices.say(&session.output, &project);
     }
     Ok(if status.summary.fresh { 0 } else { NOT_FRESH })
+}
+
+/// What the user can do besides an update.
+struct Notices {
+    unpushed: Option<Unpushed>,
+    lacks_hooks: bool,
+}
+
+impl Notices {
+    fn of(project: &Project, status: &Status) -> Result<Self, OpError> {
+        // `init` installs the hooks, so without a mirror they are not mentioned.
+        let lacks_hooks = status.commit.is_some() && ops::lacks_hooks(project)?;
+        Ok(Self { unpushed: ops::unpushed(project)?.filter(|_| status.summary.fresh), lacks_hooks })
+    }
+
+    fn say(&self, output: &Output, project: &Project) {
+        let branch = &project.branch;
+        match &self.unpushed {
+            Some(Unpushed { remote, has_mirror: true }) => output.say(format!(
+                "not pushed yet: {remote}'s {branch}, as last fetched, is behind; run `git hexmirror push {remote}`"
+            )),
+            Some(Unpushed { remote, has_mirror: false }) => output.say(format!(
+                "not pushed yet: {remote} has no {branch}, as far as this clone knows; run `git hexmirror push {remote}`"
+            )),
+            None => {}
+        }
+        if self.lacks_hooks {
+            output.say("this clone has no hooks that keep the mirror fresh; run `git hexmirror hooks install`");
+        }
+    }
 }
 
 fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result<()> {
