@@ -31,7 +31,9 @@ const MAX_JOBS: usize = 256;
 const MAX_TIMEOUT: usize = 3600;
 /// The default number of days for which `prune` keeps everything.
 const KEEP_DAYS: usize = 30;
-/// The maximum number of days for which `prune` keeps everything: a few hundred years.
+/// The default age of registry entries above which `status` mentions it, in days.
+const MAX_AGE: usize = 30;
+/// The maximum of settings in days: a few hundred years.
 const MAX_DAYS: usize = 100_000;
 
 /// A setting that cannot be used.
@@ -86,6 +88,8 @@ pub struct Layer {
     pub shallow: Option<bool>,
     /// The applications whose git repositories are mirrored with their submodules, even if the lock does not ask for them.
     pub submodules: Option<Vec<String>>,
+    /// The age of registry entries above which `status` mentions it, in days; 0 for never.
+    pub max_age: Option<usize>,
 }
 
 /// The settings of one source for the hooks.
@@ -260,6 +264,8 @@ pub struct Config {
     /// Whether git entries with a `depth` are stored with only that depth. A client that does not support the option (Elixir
     /// before 1.17) fetches a broken repository in that case.
     pub shallow: bool,
+    /// The age of registry entries above which `status` mentions it, in days. `None` for never.
+    pub max_age: Option<u64>,
 }
 
 impl Config {
@@ -270,6 +276,7 @@ impl Config {
             opaque: Some(Vec::new()),
             submodules: Some(Vec::new()),
             shallow: Some(false),
+            max_age: Some(MAX_AGE),
             hooks: HooksLayer { pre_push: Some(PrePush::default()), post_checkout: Some(PostCheckout::default()) },
             prune: PruneLayer { keep_days: Some(KEEP_DAYS), keep_tags: Some(Vec::new()) },
             ..Layer::default()
@@ -315,6 +322,10 @@ impl Config {
             let problem = format!("must be at most {MAX_DAYS}");
             return Err(ConfigError::new("the setting prune.keep_days", problem));
         }
+        let max_age = layers().find_map(|(layer, _)| layer.max_age);
+        if max_age.is_some_and(|days| days > MAX_DAYS) {
+            return Err(ConfigError::new("the setting max_age", format!("must be at most {MAX_DAYS}")));
+        }
         let branch = layers().find_map(|(layer, _)| layer.branch.clone());
         Ok(Self {
             branch: branch.unwrap_or_else(|| DEFAULT_BRANCH.into()),
@@ -335,6 +346,7 @@ impl Config {
             keep_days: keep_days.unwrap_or(KEEP_DAYS),
             keep_tags: layers().find_map(|(layer, _)| layer.prune.keep_tags.clone()).unwrap_or_default(),
             shallow: layers().find_map(|(layer, _)| layer.shallow).unwrap_or_default(),
+            max_age: Some(max_age.unwrap_or(MAX_AGE)).filter(|days| *days > 0).map(|days| days as u64),
         })
     }
 }
@@ -396,6 +408,12 @@ mod tests {
     }
 
     #[test]
+    fn no_age_is_too_old_if_the_limit_is_zero() {
+        let max_age = |toml: &str| Config::from_layers(&[], &Layer::from_toml(toml).unwrap()).unwrap().max_age;
+        assert_eq!((max_age(""), max_age("max_age = 7"), max_age("max_age = 0")), (Some(30), Some(7), None));
+    }
+
+    #[test]
     fn an_address_from_the_tracked_file_is_not_trusted() {
         let tracked =
             Layer::from_toml("[repositories.hexpm]\nurl = 'http://a'\n[repositories.'hexpm:acme']\nurl = 'http://b'");
@@ -433,6 +451,7 @@ mod tests {
         let error = Layer::from_git(settings(&[("hexmirror.prePush", "pull")]), |_| Vec::new()).unwrap_err();
         assert!(error.to_string().contains("expected one of `push`, `check`, `off`"), "{error}");
         assert!(Layer::from_toml("timeout = 0").is_err());
+        assert!(Layer::from_toml("max_age = 100001").is_err() && Layer::from_toml("max_age = -1").is_err());
         assert!(Layer::from_toml("[repositories.'../x']").is_err());
     }
 }

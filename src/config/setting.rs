@@ -24,6 +24,8 @@ pub enum Setting {
     Submodules(Vec<String>),
     /// Whether git entries with a `depth` are stored with only that depth.
     Shallow(bool),
+    /// The age of registry entries above which `status` mentions it, in days.
+    MaxAge(usize),
     /// The action before a push.
     PrePush(PrePush),
     /// The action after a branch switch, a merge or a rebase.
@@ -76,6 +78,7 @@ impl Setting {
             Self::Opaque(_) => ("", None, "opaque"),
             Self::Submodules(_) => ("", None, "submodules"),
             Self::Shallow(_) => ("", None, "shallow"),
+            Self::MaxAge(_) => ("", None, "max_age"),
             Self::PrePush(_) => ("hooks.", None, "pre_push"),
             Self::PostCheckout(_) => ("hooks.", None, "post_checkout"),
             Self::KeepDays(_) => ("prune.", None, "keep_days"),
@@ -111,7 +114,9 @@ impl Setting {
             Self::Branch(text) | Self::Signer(_, text) => SettingValue::Text(text.clone()),
             Self::Url(_, text) => SettingValue::Text(redacted_address(text)),
             Self::PublicKey(_, key) => SettingValue::Text(key.to_string()),
-            Self::Jobs(number) | Self::Timeout(number) | Self::KeepDays(number) => SettingValue::Number(*number),
+            Self::Jobs(number) | Self::Timeout(number) | Self::MaxAge(number) | Self::KeepDays(number) => {
+                SettingValue::Number(*number)
+            }
             Self::Shallow(value) => SettingValue::Boolean(*value),
             Self::PrePush(what) => SettingValue::Text(what.as_str().to_owned()),
             Self::PostCheckout(what) => SettingValue::Text(what.as_str().to_owned()),
@@ -131,6 +136,7 @@ impl Setting {
             Self::Opaque(_) => &["HEXMIRROR_OPAQUE"],
             Self::Submodules(_) => &["HEXMIRROR_SUBMODULES"],
             Self::Shallow(_) => &["HEXMIRROR_SHALLOW"],
+            Self::MaxAge(_) => &["HEXMIRROR_MAX_AGE"],
             Self::PrePush(_) => &["HEXMIRROR_PRE_PUSH"],
             Self::PostCheckout(_) => &["HEXMIRROR_POST_CHECKOUT"],
             Self::KeepDays(_) => &["HEXMIRROR_KEEP_DAYS"],
@@ -150,7 +156,8 @@ impl Layer {
     /// Fails if the name of a repository is invalid.
     pub fn settings(&self) -> Result<Vec<Setting>, ConfigError> {
         // No `..` in the patterns, so that the compiler demands a name for each new setting.
-        let Self { branch, locks, jobs, timeout, opaque, repositories, hooks, prune, shallow, submodules } = self;
+        let Self { branch, locks, jobs, timeout, opaque, repositories, hooks, prune, shallow, submodules, max_age } =
+            self;
         let HooksLayer { pre_push, post_checkout } = hooks;
         let PruneLayer { keep_days, keep_tags } = prune;
         let single = [
@@ -161,6 +168,7 @@ impl Layer {
             opaque.clone().map(Setting::Opaque),
             submodules.clone().map(Setting::Submodules),
             shallow.map(Setting::Shallow),
+            max_age.map(Setting::MaxAge),
             pre_push.map(Setting::PrePush),
             post_checkout.map(Setting::PostCheckout),
             keep_days.map(Setting::KeepDays),
@@ -189,6 +197,7 @@ impl FromIterator<Setting> for Layer {
                 Setting::Opaque(names) => layer.opaque = Some(names),
                 Setting::Submodules(apps) => layer.submodules = Some(apps),
                 Setting::Shallow(value) => layer.shallow = Some(value),
+                Setting::MaxAge(days) => layer.max_age = Some(days),
                 Setting::PrePush(what) => layer.hooks.pre_push = Some(what),
                 Setting::PostCheckout(what) => layer.hooks.post_checkout = Some(what),
                 Setting::KeepDays(days) => layer.prune.keep_days = Some(days),
@@ -214,14 +223,14 @@ mod tests {
 
     /// A tracked file with every setting.
     const ALL: &str = "branch = 'hexmirror'\nlocks = ['a']\njobs = 1\ntimeout = 2\nopaque = ['b']\nsubmodules = ['c']\n\
-                       shallow = true\n[hooks]\npre_push = 'off'\npost_checkout = 'pull'\n[prune]\nkeep_days = 3\n\
+                       shallow = true\nmax_age = 4\n[hooks]\npre_push = 'off'\npost_checkout = 'pull'\n[prune]\nkeep_days = 3\n\
                        keep_tags = ['d', 'e']\n[repositories.'hexpm:acme']\nurl = 'https://u:secret@h/x'\npublic_key = 'f.pem'\n";
 
     #[test]
     fn a_layer_is_its_settings() {
         let layer = Layer::from_toml(ALL).unwrap();
         let settings = layer.settings().unwrap();
-        assert_eq!(settings.len(), 13);
+        assert_eq!(settings.len(), 14);
         assert_eq!(settings.iter().cloned().collect::<Layer>(), layer);
         let names: std::collections::BTreeSet<String> = settings.iter().map(Setting::name).collect();
         assert_eq!(names.len(), settings.len(), "{names:?}");
@@ -233,7 +242,7 @@ mod tests {
         let settings = Layer::from_toml(ALL).unwrap().settings().unwrap();
         let shown: Vec<String> = settings.iter().map(shown).collect();
         assert_eq!(
-            shown[9..],
+            shown[10..],
             [
                 "prune.keep_days=3",
                 "prune.keep_tags=d e",

@@ -61,7 +61,7 @@ impl Layer {
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by whitespace), `HEXMIRROR_JOBS`,
     /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
     /// `HEXMIRROR_KEEP_TAGS`, `HEXMIRROR_OPAQUE` and `HEXMIRROR_SUBMODULES` (separated by whitespace), `HEXMIRROR_SHALLOW` (a
-    /// boolean as in git's configuration), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    /// boolean as in git's configuration), `HEXMIRROR_MAX_AGE` (days), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
     ///
     /// # Errors
     /// Fails if a value is invalid.
@@ -93,11 +93,12 @@ impl Layer {
                 keep_tags: get("HEXMIRROR_KEEP_TAGS").map(|tags| words(&tags)),
             },
             shallow: get("HEXMIRROR_SHALLOW").map(|value| boolean("HEXMIRROR_SHALLOW", &value)).transpose()?,
+            max_age: get("HEXMIRROR_MAX_AGE").map(|days| number("HEXMIRROR_MAX_AGE", &days)).transpose()?,
         })
     }
 
     /// Reads git's configuration: `hexmirror.branch`, `hexmirror.locks`, `hexmirror.jobs`, `hexmirror.timeout` (seconds),
-    /// `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque`, `hexmirror.submodules`, `hexmirror.shallow`, and
+    /// `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque`, `hexmirror.submodules`, `hexmirror.shallow`, `hexmirror.maxAge`, and
     /// `hexmirror.REPOSITORY.url`, `hexmirror.REPOSITORY.publicKey` and `hexmirror.REPOSITORY.signer`. Lists (`locks`, `keepTags`,
     /// `opaque`, `submodules`) are separated by whitespace and may be given several times.
     ///
@@ -149,6 +150,7 @@ impl Layer {
             hooks,
             prune,
             shallow,
+            max_age: numeric("hexmirror.maxAge")?,
         })
     }
 }

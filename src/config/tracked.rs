@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::{ConfigError, KEEP_DAYS, KeySetting, Layer, PostCheckout, PrePush, Setting};
+use super::{ConfigError, KEEP_DAYS, KeySetting, Layer, MAX_AGE, PostCheckout, PrePush, Setting};
 use crate::model::{RepositoryName, TrustHash};
 
 /// The prefix of the hashed data. The number must change if the rules for what needs permission change.
@@ -127,6 +127,8 @@ fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
         Setting::PostCheckout(PostCheckout::Pull | PostCheckout::Update) => true,
         // Other users may still need what prune removes.
         Setting::KeepDays(days) => *days < KEEP_DAYS,
+        // A branch must not silence the notice that retirements and advisories may be missing.
+        Setting::MaxAge(days) => *days == 0 || *days > MAX_AGE,
         // The tracked file cannot set the signer.
         Setting::Signer(..) => true,
         // A repository's organisations share its URL and key, so the source is compared.
@@ -166,7 +168,7 @@ fn hash(settings: &[&Setting]) -> TrustHash {
                 }
             }
             Setting::PrePush(_) | Setting::PostCheckout(_) => add(setting.value().to_string().as_bytes()),
-            Setting::Jobs(number) | Setting::Timeout(number) | Setting::KeepDays(number) => {
+            Setting::Jobs(number) | Setting::Timeout(number) | Setting::MaxAge(number) | Setting::KeepDays(number) => {
                 add(number.to_string().as_bytes());
             }
             Setting::Shallow(value) => add(value.to_string().as_bytes()),
@@ -201,6 +203,8 @@ mod tests {
         for toml in [
             "locks = ['a/mix.lock']\njobs = 256\ntimeout = 3600\nopaque = ['a']\nsubmodules = ['b']\nshallow = true",
             "[prune]\nkeep_days = 30\nkeep_tags = ['*']",
+            "max_age = 30",
+            "max_age = 1",
             "[hooks]\npre_push = 'push'\npost_checkout = 'notify'",
             "[hooks]\npre_push = 'check'\npost_checkout = 'off'",
             "[hooks]\npre_push = 'off'",
@@ -226,6 +230,8 @@ mod tests {
             ("[hooks]\npost_checkout = 'pull'", "hooks.post_checkout"),
             ("[hooks]\npost_checkout = 'update'", "hooks.post_checkout"),
             ("[prune]\nkeep_days = 29", "prune.keep_days"),
+            ("max_age = 0", "max_age"),
+            ("max_age = 31", "max_age"),
             ("[repositories.hexpm]\nurl = 'https://x'", "repositories.hexpm.url"),
             ("[repositories.hexpm]\npublic_key = 'x.pem'", "repositories.hexpm.public_key"),
             ("[repositories.'hexpm:acme']\nurl = 'https://x'", "repositories.hexpm:acme.url"),

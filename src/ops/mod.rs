@@ -3,6 +3,7 @@
 
 mod compact;
 mod demo;
+mod entry_age;
 mod error;
 mod export;
 mod failure;
@@ -43,6 +44,7 @@ mod verify;
 
 pub use compact::compact;
 pub use demo::Demo;
+pub use entry_age::entry_age;
 pub use error::OpError;
 pub use export::error::ExportError;
 pub use export::{Export, ExportOptions, check_registry, export};
@@ -80,7 +82,7 @@ pub use status::{Status, Summary};
 pub use sync::{Integration, PullOutcome, PushOutcome, RemoteAccess, pull, pull_known, push, push_rewritten};
 pub use trust::{Allowance, allow, allowance, revoke};
 pub use unanswered::{Explanation, FailedRequests, explain};
-pub use update::{Added, AddedGit, Update, UpdateOptions, update};
+pub use update::{Added, AddedGit, FlaggedRelease, Update, UpdateOptions, update};
 pub use verify::{Verification, verify};
 
 /// The result of every operation.

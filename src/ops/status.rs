@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::index::refresh;
 use super::project::{LockFile, Project};
 use super::{Result, own_file};
-use crate::model::{Manifest, Remote, hex_digits};
+use crate::model::{Day, Manifest, Remote, hex_digits};
 use crate::plan::{Comparison, Extra, Wanted};
 use crate::store::{ObjectId, Repository, Snapshot};
 
@@ -22,6 +22,9 @@ use crate::store::{ObjectId, Repository, Snapshot};
 const REMEMBERED_IN: &str = "fresh";
 /// The maximum number of cached answers: one for each branch that users switch between.
 const REMEMBERED: usize = 32;
+
+/// What stands for the day of the last refresh in a cached answer if the mirror does not record it.
+const UNKNOWN_DAY: &str = "-";
 
 /// The mirror's status, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Summary {
     pub ignored: usize,
     /// The number of packages whose entries in the pinned index are behind. This does not make the mirror stale.
     pub index_behind: usize,
+    /// The recorded day when upstream was last asked for all registry entries.
+    pub refreshed: Option<Day>,
 }
 
 /// The result of comparing locks with the mirror.
@@ -105,6 +110,7 @@ pub(super) fn compare_with(
         // An index that cannot be read is reported by `verify`.
         summary.index_behind = refresh::behind(project, snapshot).unwrap_or_default();
         summary.count_extra(snapshot, &wanted, &excerpt);
+        summary.refreshed = snapshot.refreshed();
     }
     if summary.fresh
         && let Some(memory) = memory
@@ -130,6 +136,7 @@ impl Summary {
             unmirrored: comparison.unmirrored.len(),
             ignored: comparison.ignored.len(),
             index_behind: 0,
+            refreshed: None,
         }
     }
 
@@ -173,15 +180,19 @@ impl<'r> Memory<'r> {
     fn recall(&self) -> Option<Summary> {
         let text = fs::read_to_string(&self.path).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(&self.key))?;
-        let numbers: Vec<usize> = line.split_whitespace().map(|number| number.parse().ok()).collect::<Option<_>>()?;
+        let (day, numbers) = line.trim_start().split_once(' ')?;
+        let refreshed = if day == UNKNOWN_DAY { None } else { Some(day.parse().ok()?) };
+        let numbers: Vec<usize> =
+            numbers.split_whitespace().map(|number| number.parse().ok()).collect::<Option<_>>()?;
         let [present, extra, git, unmirrored, ignored, index_behind] = numbers[..] else { return None };
-        Some(Summary { fresh: true, present, extra, git, unmirrored, ignored, index_behind })
+        Some(Summary { fresh: true, present, extra, git, unmirrored, ignored, index_behind, refreshed })
     }
 
     /// Saves the answer. If this fails, the next check merely takes longer.
     fn remember(&self, summary: &Summary) {
-        let Summary { fresh: _, present, extra, git, unmirrored, ignored, index_behind } = summary;
-        let mut text = format!("{} {present} {extra} {git} {unmirrored} {ignored} {index_behind}\n", self.key);
+        let Summary { fresh: _, present, extra, git, unmirrored, ignored, index_behind, refreshed } = summary;
+        let day = refreshed.map_or(UNKNOWN_DAY.to_owned(), |day| day.to_string());
+        let mut text = format!("{} {day} {present} {extra} {git} {unmirrored} {ignored} {index_behind}\n", self.key);
         let known = fs::read_to_string(&self.path).unwrap_or_default();
         for line in known.lines().filter(|line| !line.starts_with(&self.key)).take(REMEMBERED - 1) {
             text += line;

@@ -17,8 +17,11 @@
 //! - [`SyncPlan`], [`Divergence`]: how the local mirror branch follows a remote's.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
 //! - [`IndexPlan`]: what to build of the pinned index, and [`indexed_package`] builds an entry of it.
+//! - [`EntryAge`], [`merged_day`]: how old a mirror's registry entries are.
+//! - [`ReleaseFlags`]: the retirement and the advisories of a release.
 //! - [`relation`], [`lost_facts`]: which of two registry entries is newer.
 
+mod age;
 mod comparison;
 mod divergence;
 mod entry_facts;
@@ -34,9 +37,11 @@ mod newest;
 mod pinned;
 mod pruning;
 mod publication;
+mod release_flags;
 mod signer;
 mod wanted;
 
+pub use age::{EntryAge, merged_day};
 pub use comparison::{Change, Comparison, Extra, GitChange};
 pub use divergence::{CommitGraph, Divergence, SupersededMerge, SyncPlan, covers};
 pub use entry_facts::{LostFact, Relation, lost_facts, relation};
@@ -58,5 +63,6 @@ pub use newest::Newest;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};
 pub use pruning::{Needed, Pruning};
 pub use publication::{FileList, FileListError, Presence, Publication, WrittenFile};
+pub use release_flags::ReleaseFlags;
 pub use signer::{KnownSigners, Signer, SignerConflict, SignerSource};
 pub use wanted::{GitPin, NotMirrored, Pin, Unmirrored, UnsupportedEntry, Wanted};

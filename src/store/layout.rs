@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! README.md                                    one screen for whoever finds the branch
-//! mirror.toml                                  the format's number
+//! mirror.toml                                  the format's number; the day of the last refresh
 //! manifest/<part>                              see `model::ManifestPart`
 //! hex/<repository>/packages/<shard>/<name>/    contents/…  metadata.config  recipe      (or: tarball)
 //!                   … /<name>@<version>/       the same, for releases below the highest
@@ -15,7 +15,7 @@
 //!
 //! Up to format 2, there were no shards, and the manifest was one file.
 
-use crate::model::{EntryId, IndexFile, Manifest, ManifestPart, PackageName, ReleaseId, RepositoryName, Shard};
+use crate::model::{Day, EntryId, IndexFile, Manifest, ManifestPart, PackageName, ReleaseId, RepositoryName, Shard};
 
 /// The format version that this program writes. Format 2 added the signers of repositories to the manifest, format 3
 /// divided it, and the folders of packages and registry entries, into shards.
@@ -60,9 +60,34 @@ hand.
 `git hexmirror verify` checks every byte. The log of this branch lists what each update changed.
 ";
 
-/// Returns the content of `mirror.toml`.
-pub fn mirror_text() -> String {
-    format!("# Written by git-hexmirror.\nformat = {FORMAT}\n")
+/// The content of `mirror.toml`. Other keys are ignored, so that later versions can add some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MirrorFile {
+    /// The format's number.
+    pub format: u32,
+    /// The day when upstream was last asked for all registry entries, if that is known and valid.
+    pub refreshed: Option<Day>,
+}
+
+impl MirrorFile {
+    /// Parses the file. `None` if it has no format number.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Text {
+            format: u32,
+            // An invalid day must not make the mirror unreadable.
+            refreshed: Option<toml::Value>,
+        }
+        let Text { format, refreshed } = toml::from_str(std::str::from_utf8(bytes).ok()?).ok()?;
+        let refreshed = refreshed.and_then(|value| value.as_datetime()?.to_string().parse().ok());
+        Some(Self { format, refreshed })
+    }
+
+    /// Returns the text of the file in the current format.
+    pub fn text(refreshed: Option<Day>) -> String {
+        let refreshed = refreshed.map_or_else(String::new, |day| format!("refreshed = {day}\n"));
+        format!("# Written by git-hexmirror.\nformat = {FORMAT}\n{refreshed}")
+    }
 }
 
 /// How a format arranges packages and registry entries in folders.
@@ -148,6 +173,29 @@ mod tests {
         assert_eq!(entry_path(&id.entry()), "hex/hexpm:acme/registry/8e/alpha");
         assert_eq!(Layout::of_format(2).entry_path(&id.entry()), "hex/hexpm:acme/registry/alpha");
         assert_eq!(Layout::of_format(FORMAT), Layout::Sharded);
+    }
+
+    #[test]
+    fn the_day_of_the_last_refresh_is_read_back_and_a_wrong_one_is_ignored() {
+        let day: Day = "2026-11-28".parse().unwrap();
+        for refreshed in [None, Some(day)] {
+            let text = MirrorFile::text(refreshed);
+            assert_eq!(MirrorFile::parse(text.as_bytes()), Some(MirrorFile { format: FORMAT, refreshed }));
+        }
+        assert_eq!(MirrorFile::text(None), "# Written by git-hexmirror.\nformat = 3\n");
+        for wrong in ["'2026-11-28'", "2026-11-28T10:00:00Z", "10:00:00", "1", "[]", "{ year = 1 }"] {
+            let file = MirrorFile::parse(format!("format = 3\nrefreshed = {wrong}\nother = 1\n").as_bytes());
+            assert_eq!(file, Some(MirrorFile { format: 3, refreshed: None }), "{wrong}");
+        }
+        for wrong in [
+            &b"refreshed = 2026-11-28\n"[..],
+            b"format = 'x'",
+            b"format = -1",
+            b"\xff",
+            b"format = 3\nrefreshed = 2026-13-28",
+        ] {
+            assert_eq!(MirrorFile::parse(wrong), None);
+        }
     }
 
     /// The most entries that forges recommend in a folder.

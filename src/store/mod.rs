@@ -39,6 +39,7 @@ mod pack;
 mod recover;
 mod ref_marker;
 mod ref_update;
+mod refreshed;
 mod remote;
 mod repository;
 mod roots;

@@ -8,11 +8,13 @@ use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 use sha2::{Digest, Sha256};
 
-use super::layout::Layout;
+use super::layout::{Layout, MirrorFile};
 use super::{Branch, Damage, Repository, Result, StoreError, layout, storage};
 use crate::hex::recipe::{self, Recipe};
 use crate::hex::tarball::TarballLimits;
-use crate::model::{EntryId, Manifest, ManifestPart, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage};
+use crate::model::{
+    Day, EntryId, Manifest, ManifestPart, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage,
+};
 
 /// The supported format versions.
 const READABLE: std::ops::RangeInclusive<u32> = layout::OLDEST_FORMAT..=layout::FORMAT;
@@ -33,6 +35,7 @@ pub struct Snapshot {
     pub(super) commit: ObjectId,
     pub(super) tree: ObjectId,
     pub(super) format: u32,
+    pub(super) refreshed: Option<Day>,
     pub(super) read: Arc<ReadManifest>,
 }
 
@@ -86,9 +89,13 @@ impl Snapshot {
             repository.check_tree(snapshot.tree)?;
             return Err(StoreError::NotAMirror { branch: branch.to_string() });
         };
-        match format_number(&mirror) {
-            Some(found) if READABLE.contains(&found) => Ok(Self { format: found, ..snapshot }),
-            Some(found) => Err(StoreError::Format { branch: branch.to_string(), found, supported: layout::FORMAT }),
+        match MirrorFile::parse(&mirror) {
+            Some(MirrorFile { format, refreshed }) if READABLE.contains(&format) => {
+                Ok(Self { format, refreshed, ..snapshot })
+            }
+            Some(MirrorFile { format: found, .. }) => {
+                Err(StoreError::Format { branch: branch.to_string(), found, supported: layout::FORMAT })
+            }
             None => Err(StoreError::damaged(layout::MIRROR)("it has no format number")),
         }
     }
@@ -99,12 +106,13 @@ impl Snapshot {
     /// Fails if the commit cannot be read.
     pub fn unchecked(repository: &Repository, commit: ObjectId) -> Result<Self> {
         let snapshot = Self::open(repository, commit)?;
-        let format = snapshot.blob(layout::MIRROR).ok().flatten().and_then(|mirror| format_number(&mirror));
+        let mirror = snapshot.blob(layout::MIRROR).ok().flatten().and_then(|mirror| MirrorFile::parse(&mirror));
         // A damaged mirror still shows by its manifest's kind how it is arranged.
         let is_flat = || matches!(snapshot.lookup(layout::MANIFEST), Ok(Some((_, mode))) if mode.is_blob());
-        let format = format.filter(|format| READABLE.contains(format));
+        let format = mirror.map(|mirror| mirror.format).filter(|format| READABLE.contains(format));
         let format = format.unwrap_or_else(|| if is_flat() { layout::OLDEST_FORMAT } else { layout::FORMAT });
-        Ok(Self { format, ..snapshot })
+        let refreshed = mirror.map_or_else(|| snapshot.lost_day(), |mirror| mirror.refreshed);
+        Ok(Self { format, refreshed, ..snapshot })
     }
 
     fn open(repository: &Repository, commit: ObjectId) -> Result<Self> {
@@ -112,7 +120,7 @@ impl Snapshot {
         let tree = read.tree_id().map_err(StoreError::damaged(format!("commit {commit}")))?.detach();
         let mut repository = repository.clone();
         repository.git.object_cache_size_if_unset(CACHE);
-        Ok(Self { repository, commit, tree, format: layout::FORMAT, read: Arc::default() })
+        Ok(Self { repository, commit, tree, format: layout::FORMAT, refreshed: None, read: Arc::default() })
     }
 
     /// Returns whether the objects of the manifest exist. They may be missing from a partial clone.
@@ -491,13 +499,4 @@ impl Snapshot {
         let object = self.repository.git.find_object(id).map_err(|error| StoreError::damaged(path())(error))?;
         Ok(object.detach().data)
     }
-}
-
-/// Parses `format = N` in `mirror.toml`. Other keys are ignored, so that later versions can add some.
-fn format_number(text: &[u8]) -> Option<u32> {
-    #[derive(serde::Deserialize)]
-    struct Mirror {
-        format: u32,
-    }
-    toml::from_str::<Mirror>(std::str::from_utf8(text).ok()?).ok().map(|mirror| mirror.format)
 }

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod age;
 mod changes;
 mod completions;
 mod containers;
@@ -15,6 +16,7 @@ mod growth;
 mod index;
 mod init;
 mod json;
+mod learned;
 mod links;
 mod locks;
 mod manual;

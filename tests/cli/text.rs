@@ -79,6 +79,7 @@ fn the_main_path() {
       + beta 0.3.0
       + delta 4.5.6+build.7
     updated hexmirror at COMMIT: 3 added, 4 registry entries, 17.0 kB fetched, repository grew by SOME, TIME s
+      retired delta 4.5.6+build.7 (deprecated): use epsilon
     ");
     insta::assert_snapshot!(shown(&stage, &stage.run(&["update"])), @r"
     exit code: 0

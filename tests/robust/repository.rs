@@ -70,7 +70,7 @@ fn the_projects_branch_cannot_be_read() {
 #[test]
 fn the_mirror_is_of_a_later_version() {
     let stage = Stage::mirrored();
-    edit(&stage, "mirror.toml", "format = 99\n");
+    stage.sandbox.edit_branch(&stage.project, "hexmirror", "mirror.toml", "format = 99\n");
     let tip = stage.tip();
     for command in ["status", "update", "verify", "list", "init"] {
         stage.run(&[command]).exits(5).says("has format 99").says("update git-hexmirror");
@@ -81,7 +81,7 @@ fn the_mirror_is_of_a_later_version() {
 #[test]
 fn the_manifest_is_invalid() {
     let stage = Stage::mirrored();
-    edit(&stage, "manifest/8e", "what is this?\n");
+    stage.sandbox.edit_branch(&stage.project, "hexmirror", "manifest/8e", "what is this?\n");
     let tip = stage.tip();
     for command in ["status", "update", "list"] {
         stage.run(&[command]).exits(5).says("manifest").says("git hexmirror verify");
@@ -89,14 +89,6 @@ fn the_manifest_is_invalid() {
     let verified = stage.run(&["verify"]).exits(1).prints("manifest");
     assert!(!verified.stdout.contains("pinned index"), "{verified:?}");
     assert_eq!(stage.tip(), tip);
-}
-
-/// Commits a change of one file to the mirror branch, as a user with git would.
-fn edit(stage: &Stage, file: &str, text: &str) {
-    stage.git(&["worktree", "add", "--quiet", "../edit", "hexmirror"]);
-    fs::write(stage.sandbox.path().join("edit").join(file), text).unwrap();
-    stage.sandbox.git("edit", &["commit", "--quiet", "--all", "--message=Edit"]);
-    stage.git(&["worktree", "remove", "../edit"]);
 }
 
 #[test]

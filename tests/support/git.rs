@@ -54,6 +54,15 @@ impl Sandbox {
         command.args(arguments).output().expect("git can be run")
     }
 
+    /// Commits a change of one file to a branch that is not checked out, as a user with git would.
+    pub fn edit_branch(&self, directory: impl AsRef<Path>, branch: &str, file: &str, text: &str) {
+        let edit = self.path().join("edit");
+        self.git(&directory, &["worktree", "add", "--quiet", edit.to_str().expect("UTF-8"), branch]);
+        std::fs::write(edit.join(file), text).expect("a writable folder");
+        self.git("edit", &["commit", "--quiet", "--all", "--message=Edit"]);
+        self.git(&directory, &["worktree", "remove", edit.to_str().expect("UTF-8")]);
+    }
+
     /// Creates a repository with one commit and returns its folder.
     pub fn repository(&self, name: &str) -> PathBuf {
         self.git("", &["init", "--quiet", name]);

@@ -23,6 +23,7 @@ mod prune;
 mod push_and_pull;
 mod race;
 mod reading;
+mod refreshed;
 mod remembered;
 mod rollback;
 mod shared;

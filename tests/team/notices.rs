@@ -13,7 +13,8 @@ const NO_HOOKS: &str = "no hooks";
 fn what_the_remote_lacks_is_said_until_it_is_pushed() {
     let (team, one) = Team::hooked();
     let unpushed = || team.run(&one, &["status", "--json"]).ok().json()["unpushed"].clone();
-    let missing = "not pushed yet: origin has no hexmirror, as far as this clone knows; run `git hexmirror push origin`\n";
+    let missing =
+        "not pushed yet: origin has no hexmirror, as far as this clone knows; run `git hexmirror push origin`\n";
     team.run(&one, &["status"]).ok().says(missing);
     assert_eq!(unpushed(), "origin");
     team.run(&one, &["push"]).ok();
@@ -24,9 +25,9 @@ fn what_the_remote_lacks_is_said_until_it_is_pushed() {
     team.run(&two, &["hooks", "install"]).ok();
     team.commit_lock(&two, &["alpha 1.0.0", "left 1.0.0"]);
     team.run(&two, &["update"]).ok();
-    team.run(&two, &["status"]).ok().says(
-        "not pushed yet: origin's hexmirror, as last fetched, is behind; run `git hexmirror push origin`\n",
-    );
+    team.run(&two, &["status"])
+        .ok()
+        .says("not pushed yet: origin's hexmirror, as last fetched, is behind; run `git hexmirror push origin`\n");
     team.run(&two, &["push"]).ok();
     team.git(&one, &["fetch", "--quiet"]).ok();
     team.run(&one, &["status"]).ok().silent();
@@ -83,7 +84,8 @@ fn a_clone_without_hooks_is_told_how_to_install_them() {
     script(&hooks.join("pre-push"), "#!/bin/sh\ngit hexmirror hook pre-push \"$@\"\n");
     assert!(!says(&[]));
     fs::remove_file(hooks.join("pre-push")).unwrap();
-    fs::write(two.join("lefthook.yml"), "post-merge:\n  jobs:\n    - run: git hexmirror hook post-merge {1}\n").unwrap();
+    fs::write(two.join("lefthook.yml"), "post-merge:\n  jobs:\n    - run: git hexmirror hook post-merge {1}\n")
+        .unwrap();
     assert!(!says(&[]));
     fs::remove_file(two.join("lefthook.yml")).unwrap();
     assert!(says(&[]));

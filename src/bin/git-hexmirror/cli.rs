@@ -35,8 +35,8 @@ Exit codes:
 `run` exits with the exit code of its command.
 
 Settings, in order of precedence: command-line options; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
-(seconds), HEXMIRROR_PRE_PUSH, HEXMIRROR_POST_CHECKOUT, HEXMIRROR_KEEP_DAYS, HEXMIRROR_KEEP_TAGS, HEXMIRROR_URL, \
-HEXMIRROR_PUBLIC_KEY, HEXMIRROR_PRIVATE_KEY, HEXMIRROR_PRIVATE_KEY_FILE; git config hexmirror.branch, .locks, .jobs, .timeout, .prePush, .postCheckout, .keepDays, .keepTags, \
+(seconds), HEXMIRROR_MAX_AGE (days), HEXMIRROR_PRE_PUSH, HEXMIRROR_POST_CHECKOUT, HEXMIRROR_KEEP_DAYS, HEXMIRROR_KEEP_TAGS, HEXMIRROR_URL, \
+HEXMIRROR_PUBLIC_KEY, HEXMIRROR_PRIVATE_KEY, HEXMIRROR_PRIVATE_KEY_FILE; git config hexmirror.branch, .locks, .jobs, .timeout, .maxAge, .prePush, .postCheckout, .keepDays, .keepTags, \
 .REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml. Settings in that file that do more than describe \
 the project need your permission (`git hexmirror trust` or HEXMIRROR_TRUST). HEX_HOME, HEX_MIRROR, HEX_TRUSTED_MIRROR, \
 HEX_REPOS_KEY, HEX_CACERTS_PATH, HEX_HTTP_CONCURRENCY, NETRC, http_proxy, https_proxy, no_proxy and the Hex client's \

@@ -138,6 +138,7 @@ fn rebuild(
     let own = repository.tip(branch)?;
     let encoder = ReleaseEncoder::new(repository, TarballLimits::default())?.opaque(project.config.opaque.clone());
     let mut transaction = Transaction::rebuild(repository, branch, own)?;
+    transaction.record_refresh(sources.snapshots.first().and_then(Snapshot::refreshed));
     put_readable(sources, &encoder, &mut transaction)?;
     let lacking = sources.lacking();
     if !lacking.is_empty() {

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use crate::model::count;
+use crate::ops::entry_age::today;
 use crate::ops::{Project, Result};
-use crate::plan::{EntryStep, MergePlan, ReleaseStep, RepositoryStep, better_indexes};
+use crate::plan::{EntryStep, MergePlan, ReleaseStep, RepositoryStep, better_indexes, merged_day};
 use crate::store::{ObjectId, REPLACES, Snapshot, Transaction};
 
 /// The commit of a merge.
@@ -50,6 +51,7 @@ pub(super) fn apply(
     if let Some(replaced) = commit.replaced {
         transaction.replace(replaced);
     }
+    transaction.record_refresh(merged_day(ours.refreshed(), theirs.refreshed(), today()));
     apply_steps(plan, theirs, &mut transaction)?;
     for repository in better_indexes([ours.manifest()?, theirs.manifest()?], transaction.manifest()?) {
         transaction.copy_index(theirs, &repository)?;

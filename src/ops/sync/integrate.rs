@@ -7,9 +7,10 @@ use super::history::MirrorHistory;
 use super::merge::{Merge, merge};
 use super::outcome::{Integration, PullOutcome};
 use super::remote_mirror::RemoteTip;
+use crate::ops::entry_age::today;
 use crate::ops::update_lock::lock;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{self, Divergence, MergeStatistics, Side, SyncPlan};
+use crate::plan::{self, Divergence, MergeStatistics, Side, SyncPlan, merged_day};
 use crate::progress::Progress;
 use crate::store::{ObjectId, Snapshot, StoreError};
 
@@ -71,6 +72,9 @@ fn integrate_once(
         }
         Divergence::CompactedHere { replaces_all: true, .. } => Ok((branches.up_to_date(true), None)),
         Divergence::CompactedHere { bases, .. } => branches.merge(&bases, CommitKind::Replacement),
+        Divergence::Diverged { bases } if branches.is_refreshed_there()? => {
+            Ok((branches.move_onto(&bases, false)?, None))
+        }
         Divergence::Diverged { bases } => branches.merge(&bases, CommitKind::Merge),
     }
 }
@@ -105,6 +109,14 @@ impl Branches<'_> {
         let (remote, commit) = (self.source.remote.clone(), self.local.commit());
         let statistics = MergeStatistics::default();
         PullOutcome { remote, integration: Integration::UpToDate, statistics, commit, ahead }
+    }
+
+    /// Returns whether the remote's mirror has the same contents and was refreshed on the same day or later. Clones that
+    /// refresh their mirrors at the same time then need no merge, of which each would push its own.
+    fn is_refreshed_there(&self) -> Result<bool> {
+        let (ours, theirs) = (self.ours()?, self.theirs()?);
+        let day = merged_day(ours.refreshed(), theirs.refreshed(), today());
+        Ok(self.own.is_none() && day == theirs.refreshed() && ours.has_same_contents(&theirs)?)
     }
 
     fn move_onto(&self, bases: &[ObjectId], compacted: bool) -> Result<PullOutcome> {

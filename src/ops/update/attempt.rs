@@ -7,12 +7,14 @@ use super::added::{Added, AddedGit};
 use super::fetch_plan::{FetchContext, FetchPlan};
 use super::fetching::{self, Fetched, Stored, StoredRepository};
 use super::git_fetcher::GitFetcher;
+use super::learned::{FlaggedRelease, learned};
 use super::leftovers::{downloads_dir, remove_fetched};
 use super::message::message;
 use super::outcome::{Update, UpdateOptions};
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, ReleaseId, RepositoryName, Storage};
+use crate::ops::entry_age::today;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::{LockFile, Project};
@@ -21,7 +23,7 @@ use crate::ops::sync::signers::{Signers, report_unverified};
 use crate::ops::{OpError, Result};
 use crate::plan::{Comparison, GitPlan, Wanted};
 use crate::progress::{Progress, Silent};
-use crate::store::{ReleaseEncoder, Snapshot, Transaction};
+use crate::store::{ObjectId, ReleaseEncoder, Snapshot, Transaction};
 
 /// One attempt at an update, based on the branch's current tip.
 pub(super) struct Attempt<'a> {
@@ -62,6 +64,7 @@ impl<'a> Attempt<'a> {
             keep_going,
         };
         let mut fetched = fetching::fetch(plan, context, &mut transaction, progress)?;
+        self.record_refresh(&fetched, &mut transaction)?;
         self.store_otherwise(&encoder, &mut transaction, &mut fetched)?;
         let signers = self.record_signers(&repositories, &mut transaction)?;
         let update = self.outcome(before, fetched, signers)?;
@@ -83,6 +86,7 @@ impl<'a> Attempt<'a> {
             added_git: fetched.git.iter().flat_map(added_git).collect(),
             repositories: fetched.git.len(),
             entries: fetched.entries,
+            changed_entries: fetched.changed_entries,
             signers,
             migrated: base.is_some_and(Snapshot::is_of_older_format),
             downloaded_bytes: fetched.downloaded_bytes,
@@ -169,6 +173,19 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
+    /// Records today as the day of the last refresh if all registry entries were fetched.
+    fn record_refresh(&self, fetched: &Fetched, transaction: &mut Transaction<'_>) -> Result<()> {
+        let is_first = match &self.base {
+            Some(base) => base.repositories_with_entries()?.is_empty(),
+            None => true,
+        };
+        let has_all = fetched.failed.is_none() && (is_first || self.options.refresh);
+        if has_all && !transaction.repositories_with_entries()?.is_empty() {
+            transaction.record_refresh(Some(today()));
+        }
+        Ok(())
+    }
+
     /// Records the signers of all repositories with entries. Returns the new or changed ones.
     fn record_signers(
         &self,
@@ -194,11 +211,23 @@ impl<'a> Attempt<'a> {
             status::remember(self.project, commit, &self.locks);
         }
         update.commit = Some(commit);
+        update.flagged = self.learned(commit);
         update.stored_bytes = published.pack_bytes + refreshed.map_or(0, |refreshed| refreshed.pack_bytes);
         // That a new repository has a signer is only news in the commit message.
         let before = self.base.as_ref().map(Snapshot::repositories_with_entries).transpose()?.unwrap_or_default();
         update.signers.retain(|name, _| before.contains(name));
         Ok(update)
+    }
+
+    /// Returns what the update learned about the pinned releases. The update is published, so it does not fail if an entry
+    /// cannot be read; `verify` reports that.
+    fn learned(&self, commit: ObjectId) -> Vec<FlaggedRelease> {
+        let base = self.base.as_ref();
+        if base.is_some_and(|base| base.commit() == commit) {
+            return Vec::new();
+        }
+        let updated = self.project.snapshot_of(None, commit).map_err(OpError::from);
+        updated.and_then(|updated| learned(self.wanted.releases.keys(), base, &updated)).unwrap_or_default()
     }
 
     /// Removes fetched files that the mirror now has. If a file cannot be removed, it does no harm.

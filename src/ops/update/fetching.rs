@@ -27,6 +27,8 @@ pub(in crate::ops) struct Fetched {
     pub releases: Vec<Stored>,
     /// The number of registry entries added to the transaction.
     pub entries: usize,
+    /// The number of those that differ from the base's.
+    pub changed_entries: usize,
     /// The number of bytes of tarballs and entries received over the network.
     pub downloaded_bytes: u64,
     /// The git repositories added to the transaction.
@@ -150,7 +152,7 @@ impl Fetched {
         match arrival {
             Arrival::Failed(error) => return Err(error),
             Arrival::Entry { id, signed } => {
-                transaction.put_entry(id, &signed)?;
+                self.changed_entries += usize::from(transaction.put_entry(id, &signed)?);
                 self.entries += 1;
             }
             Arrival::Absent(id) => transaction.record_absent(id)?,

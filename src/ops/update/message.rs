@@ -47,10 +47,12 @@ fn subject(update: &Update) -> String {
         contents_subject(update, &changes)
     } else if update.repositories > 0 {
         format!("Rename in {}", count(update.repositories, "git repository", "git repositories"))
-    } else if update.entries > 0 {
-        format!("Refresh {}", count(update.entries, "registry entry", "registry entries"))
+    } else if update.changed_entries > 0 {
+        format!("Refresh {}", count(update.changed_entries, "registry entry", "registry entries"))
     } else if update.migrated {
         migration()
+    } else if update.entries > 0 && update.signers.is_empty() {
+        "Record a refresh that changed no registry entry".into()
     } else {
         "Record the signers of the registry entries".into()
     }
@@ -124,7 +126,7 @@ mod tests {
         let (new, moved) = (release("plug", "1.0.0", None), release("jason", "1.3.0", Some("1.2.2")));
         let subject = |added: &[Added], added_git: &[AddedGit]| {
             let (added, added_git) = (added.to_vec(), added_git.to_vec());
-            subject(&Update { added, added_git, entries: 3, migrated: true, ..unchanged() })
+            subject(&Update { added, added_git, entries: 4, changed_entries: 3, migrated: true, ..unchanged() })
         };
         assert_eq!(subject(std::slice::from_ref(&new), &[]), "Add 1 package: plug 1.0.0");
         assert_eq!(subject(&[moved.clone(), new.clone()], &[]), "Update 2 packages: jason 1.2.2 → 1.3.0, plug 1.0.0");
@@ -140,7 +142,11 @@ mod tests {
     #[test]
     fn an_update_without_contents_is_named_after_what_it_did() {
         assert_eq!(subject(&Update { migrated: true, ..unchanged() }), migration());
+        assert_eq!(subject(&Update { entries: 2, ..unchanged() }), "Record a refresh that changed no registry entry");
         assert_eq!(subject(&unchanged()), "Record the signers of the registry entries");
-        assert_eq!(subject(&Update { repositories: 2, entries: 1, ..unchanged() }), "Rename in 2 git repositories");
+        assert_eq!(
+            subject(&Update { repositories: 2, entries: 1, changed_entries: 1, ..unchanged() }),
+            "Rename in 2 git repositories"
+        );
     }
 }

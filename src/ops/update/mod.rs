@@ -7,6 +7,7 @@ pub(in crate::ops) mod fetch_plan;
 pub(in crate::ops) mod fetching;
 pub(in crate::ops) mod git_fetcher;
 mod health;
+mod learned;
 pub(in crate::ops) mod leftovers;
 pub(in crate::ops) mod message;
 mod outcome;
@@ -31,6 +32,7 @@ use attempt::{Attempt, is_as_set};
 use leftovers::{remove_fetched, tidy};
 
 pub use added::{Added, AddedGit};
+pub use learned::FlaggedRelease;
 pub use outcome::{Update, UpdateOptions};
 
 /// The number of attempts if other processes keep moving the branch.

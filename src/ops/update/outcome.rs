@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::added::{Added, AddedGit};
+use super::learned::FlaggedRelease;
 use crate::model::{EntryId, Fingerprint, Remote, RepositoryName};
 use crate::ops::OpError;
 use crate::ops::status::Status;
@@ -40,6 +41,10 @@ pub struct Update {
     pub repositories: usize,
     /// The number of fetched registry entries.
     pub entries: usize,
+    /// The number of those that are new or differ from the stored ones.
+    pub changed_entries: usize,
+    /// The pinned releases that this update found to be retired or vulnerable, if that was not known before.
+    pub flagged: Vec<FlaggedRelease>,
     /// The newly recorded signers of repositories that the mirror already had entries of.
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
     /// Whether the update migrated a mirror of an older format.
@@ -70,6 +75,8 @@ impl Update {
             added_git: Vec::new(),
             repositories: 0,
             entries: 0,
+            changed_entries: 0,
+            flagged: Vec::new(),
             signers: BTreeMap::new(),
             migrated: false,
             downloaded_bytes: 0,

@@ -20,8 +20,8 @@ use super::encode::EncodedRelease;
 use super::pack::{PackWriter, PackedObject};
 use super::{Branch, Repository, Result, Snapshot, StoreError, StoredItem};
 use crate::model::{
-    EntryChecksum, EntryId, Fingerprint, GitAddress, Manifest, ManifestPart, PackageName, ReleaseId, RepositoryName,
-    StoredEntry, StoredGit, StoredRelease,
+    Day, EntryChecksum, EntryId, Fingerprint, GitAddress, Manifest, ManifestPart, PackageName, ReleaseId,
+    RepositoryName, StoredEntry, StoredGit, StoredRelease,
 };
 pub use publish::Published;
 
@@ -52,6 +52,8 @@ pub struct Transaction<'a> {
     removed: Removed,
     /// The changed files and folders of pinned indexes, by path.
     index: BTreeMap<String, Option<(EntryKind, ObjectId)>>,
+    /// The day when upstream was last asked for all registry entries.
+    refreshed: Option<Day>,
     /// The parts of the manifest that may differ from the base's.
     parts: BTreeSet<ManifestPart>,
     /// Items that keep their place in the tree even though they cannot be read.
@@ -119,6 +121,7 @@ impl<'a> Transaction<'a> {
             repositories: BTreeMap::new(),
             removed: Removed::default(),
             index: BTreeMap::new(),
+            refreshed: base.and_then(Snapshot::refreshed),
             parts: BTreeSet::new(),
             damaged: BTreeSet::new(),
             compression: repository.compression()?,
@@ -213,20 +216,26 @@ impl<'a> Transaction<'a> {
         self.insert_release(id.clone(), *stored, tree)
     }
 
-    /// Adds a registry entry. `signed` is the signed message, not compressed.
+    /// Adds a registry entry. `signed` is the signed message, not compressed. Returns whether it differs from the stored one.
     ///
     /// # Errors
     /// Fails if the pack cannot be written.
-    pub fn put_entry(&mut self, id: EntryId, signed: &[u8]) -> Result<()> {
+    pub fn put_entry(&mut self, id: EntryId, signed: &[u8]) -> Result<bool> {
         let checksum = EntryChecksum::from_bytes(Sha256::digest(signed).into());
         let stored = StoredEntry { checksum, bytes: signed.len() as u64 };
         self.touch(&id.package)?;
         self.manifest.absent.remove(&id);
-        if self.manifest.entries.insert(id.clone(), stored) != Some(stored) {
+        let is_changed = self.manifest.entries.insert(id.clone(), stored) != Some(stored);
+        if is_changed {
             let blob = self.add_blob(signed)?;
             self.entries.insert(id, blob);
         }
-        Ok(())
+        Ok(is_changed)
+    }
+
+    /// Records the day when upstream was last asked for all registry entries.
+    pub fn record_refresh(&mut self, day: Option<Day>) {
+        self.refreshed = day;
     }
 
     /// Records the key that signs the entries of a repository.

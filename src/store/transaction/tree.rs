@@ -8,7 +8,7 @@ use gix::{ObjectId, hash};
 
 use super::Transaction;
 use crate::model::{GitAddress, ManifestPart, PackageName, RepositoryName};
-use crate::store::layout::Layout;
+use crate::store::layout::{Layout, MirrorFile};
 use crate::store::{Repository, Result, Snapshot, StoreError, layout};
 
 /// A path with its new content, or `None` if the path is removed.
@@ -106,8 +106,8 @@ impl Transaction<'_> {
         }
         changes.extend(self.index.clone());
         self.place_manifest(&mut changes)?;
-        for (path, text) in [(layout::MIRROR, layout::mirror_text()), (layout::README, layout::README_TEXT.to_owned())]
-        {
+        let mirror = MirrorFile::text(self.refreshed);
+        for (path, text) in [(layout::MIRROR, mirror), (layout::README, layout::README_TEXT.to_owned())] {
             let change = self.text(path.to_owned(), &text)?;
             changes.push(change);
         }

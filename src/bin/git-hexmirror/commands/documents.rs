@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use git_hexmirror::hex::registry::{Advisory, Retirement};
 use git_hexmirror::model::{Destination, EntryId, GitAddress, ReleaseId, Revision, StaticPath};
 use git_hexmirror::ops::{
-    Added, AddedGit, Export, ExportOptions, Health, IndexUpdate, LockDiff, OpError, ProjectState, Prune, Repair,
-    Status, Update,
+    Added, AddedGit, Export, ExportOptions, FlaggedRelease, Health, IndexUpdate, LockDiff, OpError, ProjectState, Prune,
+    Repair, Status, Update,
 };
 use git_hexmirror::plan::{
     Change, Comparison, Extra, GitChange, GitPin, LockChange, Locked, Pin, Unmirrored, UnsupportedEntry,
@@ -98,6 +99,9 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "replaced": documents(replaced),
         "repositories": update.repositories,
         "entries": update.entries,
+        "changed_entries": update.changed_entries,
+        "retired": update.flagged.iter().filter_map(retired).collect::<Vec<_>>(),
+        "advisories": update.flagged.iter().flat_map(advisories).collect::<Vec<_>>(),
         "signers": update.signers.iter().map(|(repository, signer)| json!({
             "repository": repository.to_string(),
             "signer": signer.to_string(),
@@ -118,6 +122,32 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "incomplete": update.failed.is_some(),
         "errors": update.failed.iter().flat_map(errors).collect::<Vec<_>>(),
     })
+}
+
+/// Returns the retirement of a release.
+fn retired(FlaggedRelease { id, flags }: &FlaggedRelease) -> Option<Value> {
+    let Retirement { reason, message } = flags.retired.as_ref()?;
+    let mut document = release(id);
+    extend(&mut document, json!({ "reason": reason.to_string(), "message": message }));
+    Some(document)
+}
+
+/// Returns the security advisories of a release.
+fn advisories(FlaggedRelease { id, flags }: &FlaggedRelease) -> Vec<Value> {
+    let document = |advisory: &Advisory| {
+        let mut document = release(id);
+        extend(
+            &mut document,
+            json!({
+                "id": advisory.id,
+                "severity": advisory.severity.map(|severity| severity.to_string()),
+                "summary": advisory.summary,
+                "url": advisory.html_url,
+            }),
+        );
+        document
+    };
+    flags.advisories.iter().map(document).collect()
 }
 
 /// Returns the document of `export`.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use git_hexmirror::model::{Revision, count};
 use git_hexmirror::ops::{self, OpError, Project, Status, Unpushed};
-use git_hexmirror::plan::{Comparison, Extra, GitPin, Unmirrored};
+use git_hexmirror::plan::{Comparison, EntryAge, Extra, GitPin, Unmirrored};
 use serde_json::json;
 
 use super::documents;
@@ -51,6 +51,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         let mut document = documents::status(&project.branch.to_string(), &status);
         document["unpushed"] = json!(notices.unpushed.as_ref().map(|unpushed| &unpushed.remote));
         document["lacks_hooks"] = json!(notices.lacks_hooks);
+        document["refreshed"] = json!(status.summary.refreshed.map(|day| day.to_string()));
+        document["entry_age_days"] = json!(notices.age.map(|age| age.days));
         session.output.json(&document).map_err(CommandError::Print)?;
     } else {
         print(&session.output, &project, &status).map_err(CommandError::Print)?;
@@ -61,6 +63,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 
 /// What the user can do besides an update.
 struct Notices {
+    /// The age of the registry entries.
+    age: Option<EntryAge>,
+    /// Whether that is more than the settings allow.
+    is_old: bool,
     unpushed: Option<Unpushed>,
     lacks_hooks: bool,
 }
@@ -69,11 +75,19 @@ impl Notices {
     fn of(project: &Project, status: &Status) -> Result<Self, OpError> {
         // `init` installs the hooks, so without a mirror they are not mentioned.
         let lacks_hooks = status.commit.is_some() && ops::lacks_hooks(project)?;
-        Ok(Self { unpushed: ops::unpushed(project)?.filter(|_| status.summary.fresh), lacks_hooks })
+        let age = ops::entry_age(project, status)?;
+        let is_old = age.is_some_and(|age| age.exceeds(project.config.max_age));
+        Ok(Self { age, is_old, unpushed: ops::unpushed(project)?.filter(|_| status.summary.fresh), lacks_hooks })
     }
 
     fn say(&self, output: &Output, project: &Project) {
         let branch = &project.branch;
+        if let Some(EntryAge { days, at_least }) = self.age.filter(|_| self.is_old) {
+            let at_least = if at_least { "at least " } else { "" };
+            output.say(format!(
+                "the registry entries were last refreshed {at_least}{days} days ago; run `git hexmirror update --refresh` for new retirements and advisories"
+            ));
+        }
         match &self.unpushed {
             Some(Unpushed { remote, has_mirror: true }) => output.say(format!(
                 "not pushed yet: {remote}'s {branch}, as last fetched, is behind; run `git hexmirror push {remote}`"

@@ -127,6 +127,9 @@ fn effect(setting: &Setting) -> String {
         Setting::PostCheckout(_) => {
             "each checkout, merge or rebase may fetch from remotes or upstream and change the mirror".to_owned()
         }
+        Setting::MaxAge(_) => {
+            "`git hexmirror status` says later than by default, or never, that registry entries are old".to_owned()
+        }
         Setting::KeepDays(_) => "`git hexmirror prune` keeps less than by default".to_owned(),
         Setting::Url(repository, _) => {
             format!("packages of {repository} are fetched from this URL, without your keys")

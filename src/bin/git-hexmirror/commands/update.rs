@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal;
 
-use git_hexmirror::model::{EntryId, NameError, Storage, count};
-use git_hexmirror::ops::{self, Project, Repair, Update, UpdateOptions};
+use git_hexmirror::hex::registry::{Advisory, Retirement};
+use git_hexmirror::model::{EntryId, NameError, Storage, count, shortened};
+use git_hexmirror::ops::{self, FlaggedRelease, Project, Repair, Update, UpdateOptions};
 use git_hexmirror::store::layout::FORMAT;
 use serde_json::{Value, json};
 
@@ -169,7 +170,7 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
         let commit = update.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
         let present = status::contents(update.before.summary.present, update.before.summary.git);
         output.say(styled(GOOD, "fresh") + format!(": {}{commit} has {present}; nothing to do", project.branch));
-    } else if update.commit == update.before.commit {
+    } else if update.commit == update.before.commit || recorded_only(update) {
         let entries = count(update.entries, "registry entry did not change", "registry entries did not change");
         let commit = update.commit.map_or_else(String::new, short);
         let fetched = bytes(update.downloaded_bytes);
@@ -178,10 +179,39 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
     } else {
         changed(output, project, update);
     }
+    flagged(output, update);
     if let Some(not_mirrored) = update.before.comparison.as_ref().and_then(status::not_mirrored_line) {
         output.say(styled(DIM, not_mirrored));
     }
     Ok(())
+}
+
+/// Prints the pinned releases that are retired or vulnerable, as far as that is news.
+fn flagged(output: &Output, update: &Update) {
+    for FlaggedRelease { id, flags } in update.flagged.iter().take(SHOWN) {
+        if let Some(Retirement { reason, message }) = &flags.retired {
+            let message = message.as_ref().map_or_else(String::new, |message| format!(": {}", shortened(message)));
+            output.say(Text::from("  ") + styled(CHANGED, "retired") + format!(" {id} ({reason}){message}"));
+        }
+        for Advisory { id: advisory, severity, summary, html_url, .. } in &flags.advisories {
+            let severity = severity.map_or_else(String::new, |severity| format!(" ({severity})"));
+            let (advisory, summary, url) = (shortened(advisory), shortened(summary), shortened(html_url));
+            let url = if url.is_empty() { String::new() } else { format!(" ({url})") };
+            output.say(
+                Text::from("  ") + styled(BAD, "vulnerable") + format!(" {id}: {advisory}{severity}: {summary}{url}"),
+            );
+        }
+    }
+    if update.flagged.len() > SHOWN {
+        output.say(styled(DIM, format!("  … and {} more", update.flagged.len() - SHOWN)));
+    }
+}
+
+/// Returns whether an update recorded that upstream has no newer registry entries, and changed nothing else.
+fn recorded_only(update: &Update) -> bool {
+    let Update { added, added_git, repositories, changed_entries, entries, signers, migrated, .. } = update;
+    let stored = added.len() + added_git.len() + repositories + changed_entries;
+    stored == 0 && *entries > 0 && signers.is_empty() && !migrated
 }
 
 fn changed(output: &Output, project: &Project, update: &Update) {

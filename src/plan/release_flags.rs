@@ -1,0 +1,106 @@
+//! What a registry entry says against a release: its retirement, and the security advisories that apply to it.
+
+use crate::hex::registry::{Advisory, Package, Retirement};
+use crate::model::Version;
+
+/// The retirement and the advisories of a release.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReleaseFlags {
+    /// The retirement, if the release was retired.
+    pub retired: Option<Retirement>,
+    /// The security advisories.
+    pub advisories: Vec<Advisory>,
+}
+
+impl ReleaseFlags {
+    /// Returns what an entry says against a release; nothing if it does not list the release.
+    pub fn of(package: &Package, version: &Version) -> Self {
+        let Some(release) = package.release(version) else { return Self::default() };
+        let advisories = release.advisories.iter().filter_map(|index| package.advisories.get(*index as usize));
+        Self { retired: release.retired.clone(), advisories: advisories.cloned().collect() }
+    }
+
+    /// Returns whether there is neither a retirement nor an advisory.
+    pub fn is_empty(&self) -> bool {
+        self.retired.is_none() && self.advisories.is_empty()
+    }
+
+    /// Returns what is not known yet. Another reason makes a retirement new; another message does not.
+    #[must_use]
+    pub fn beyond(mut self, known: &Self) -> Self {
+        let reason = |flags: &Self| flags.retired.as_ref().map(|retired| retired.reason);
+        if reason(&self) == reason(known) {
+            self.retired = None;
+        }
+        self.advisories.retain(|advisory| known.advisories.iter().all(|known| known.id != advisory.id));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hex::registry::{Release, RetirementReason};
+    use crate::model::InnerChecksum;
+
+    fn advisory(id: &str) -> Advisory {
+        Advisory {
+            id: id.into(),
+            summary: String::new(),
+            html_url: String::new(),
+            api_url: String::new(),
+            severity: None,
+            cvss_score: None,
+            aliases: Vec::new(),
+        }
+    }
+
+    fn retired(reason: RetirementReason, message: &str) -> Option<Retirement> {
+        Some(Retirement { reason, message: Some(message.into()) })
+    }
+
+    /// Two releases, of which the second one has the given retirement and advisories.
+    fn package(retired: Option<Retirement>, advisories: &[u32]) -> Package {
+        let release = |version: &str| Release {
+            version: version.parse().unwrap(),
+            inner_checksum: InnerChecksum::from_bytes([7; 32]),
+            outer_checksum: None,
+            dependencies: Vec::new(),
+            retired: None,
+            advisories: Vec::new(),
+            published_at: None,
+        };
+        let flagged = Release { retired, advisories: advisories.to_vec(), ..release("1.1.0") };
+        let (releases, advisories) = (vec![release("1.0.0"), flagged], vec![advisory("A"), advisory("B")]);
+        Package { name: "plug".parse().unwrap(), releases, advisories, skipped: Vec::new() }
+    }
+
+    #[test]
+    fn only_what_applies_to_the_release_counts() {
+        let package = package(retired(RetirementReason::Security, "x"), &[1, 7]);
+        let of = |version: &str| ReleaseFlags::of(&package, &version.parse().unwrap());
+        assert!(of("1.0.0").is_empty() && of("2.0.0").is_empty());
+        assert_eq!(of("1.1.0").advisories, [advisory("B")], "an index that does not exist is ignored");
+        assert_eq!(of("1.1.0").retired, retired(RetirementReason::Security, "x"));
+    }
+
+    #[test]
+    fn what_is_known_is_not_new() {
+        let of = |retired: Option<Retirement>, advisories: &[u32]| {
+            ReleaseFlags::of(&package(retired, advisories), &"1.1.0".parse().unwrap())
+        };
+        let (renamed, security) =
+            (|| retired(RetirementReason::Renamed, "x"), || retired(RetirementReason::Security, "x"));
+        let cases = [
+            (of(None, &[]), of(None, &[]), of(None, &[])),
+            (of(renamed(), &[0, 1]), of(None, &[]), of(renamed(), &[0, 1])),
+            (of(renamed(), &[0, 1]), of(renamed(), &[0]), of(None, &[1])),
+            (of(retired(RetirementReason::Renamed, "y"), &[1]), of(renamed(), &[1]), of(None, &[])),
+            (of(security(), &[]), of(renamed(), &[]), of(security(), &[])),
+            (of(None, &[]), of(renamed(), &[1]), of(None, &[])),
+        ];
+        for (now, known, new) in cases {
+            assert_eq!(now.clone().beyond(&known), new, "{now:?} {known:?}");
+        }
+    }
+}
