@@ -383,6 +383,15 @@ pub enum OpError {
         #[source]
         source: io::Error,
     },
+    /// The user's shell cannot be started.
+    #[error("cannot run your shell {program}")]
+    Shell {
+        /// The shell.
+        program: String,
+        /// The operating system's error.
+        #[source]
+        source: io::Error,
+    },
     /// `shell` runs inside of `shell`.
     #[error("this shell uses the mirror already")]
     NestedShell,

@@ -71,6 +71,7 @@ fn class(error: &OpError) -> Failure {
         | OpError::NoRemote
         | OpError::SharedHooks { .. }
         | OpError::Run { .. }
+        | OpError::Shell { .. }
         | OpError::NestedShell => Failure::Usage,
         OpError::NotListed { .. } | OpError::RemoteLacks { .. } | OpError::RemoteKeptMoving { .. } => Failure::Network,
         OpError::LocksDisagree { .. }

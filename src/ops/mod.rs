@@ -58,7 +58,7 @@ pub use init::{Initialised, init, is_mirrored};
 #[cfg(target_os = "linux")]
 pub use isolation::isolate;
 pub use lock_diff::{LockDiff, lock_diff};
-pub use newest::{OldAnswer, old_answer};
+pub use newest::{OldAnswer, answers_of, old_answer};
 pub use post_checkout::{CheckedOutMirror, PostCheckoutOutcome, post_checkout};
 pub use pre_push::{PrePushOutcome, PushedLocks, StaleLocks, pre_push};
 pub use project::regular_file::FileRefusal;

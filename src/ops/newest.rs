@@ -1,8 +1,10 @@
 //! Commands that ask for news, which the mirror cannot know, and the age of the answer that they get from it.
 
+use super::entry_age::today;
 use super::project::worktree::{MAX_LOCK, read_tracked};
 use super::{Project, Result, mirror};
-use crate::plan::Newest;
+use crate::model::Day;
+use crate::plan::{Newest, known_day};
 use crate::store::Repository;
 
 /// The file with the requirements of a mix project.
@@ -15,8 +17,8 @@ pub struct OldAnswer {
     pub command: String,
     /// Whether it does so because the project's `mix.exs` has changed since the last commit.
     pub requirements_changed: bool,
-    /// The day of the mirror's newest commit, as `YYYY-MM-DD`.
-    pub day: String,
+    /// The day of the mirror's answers.
+    pub day: Day,
 }
 
 /// Returns what a command asks for that may have changed upstream since the mirror was updated. `None` if it needs no
@@ -30,8 +32,21 @@ pub fn old_answer(project: &Project, program: &str, arguments: &[String]) -> Res
         Some(Newest::IfRequirementsChanged(command)) if has_changed_requirements(project)? => (command, true),
         _ => return Ok(None),
     };
-    let day = project.repository.day_of(mirror(project)?.0.commit)?;
+    let day = answers_of(project)?;
     Ok(Some(OldAnswer { command, requirements_changed, day }))
+}
+
+/// Returns the day of the mirror's answers: that of the last refresh of all registry entries. If the mirror does not
+/// record it, the entries are at least as old as its newest commit.
+///
+/// # Errors
+/// Fails if there is no mirror, or it cannot be read.
+pub fn answers_of(project: &Project) -> Result<Day> {
+    let (source, snapshot) = mirror(project)?;
+    match known_day(snapshot.refreshed(), today()) {
+        Some(day) => Ok(day),
+        None => Ok(Day::of_seconds(project.repository.commit_seconds(source.commit)?)),
+    }
 }
 
 /// Returns whether `mix.exs` in the current directory differs from the last commit.

@@ -1,6 +1,7 @@
 //! Runs a command together with a server for the project's mirror.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
@@ -15,6 +16,9 @@ use crate::store::Temporary;
 
 /// The variable that is set in a shell of [`run_shell`].
 const SHELL: &str = "HEXMIRROR_SHELL";
+
+/// The shell of a user whose environment names none.
+const DEFAULT_SHELL: &str = "/bin/sh";
 
 /// The result of a command.
 #[derive(Debug)]
@@ -57,7 +61,9 @@ pub fn run_shell(project: &Project, log: Option<Log>, starting: impl FnOnce(&str
     if environment.get(SHELL).is_some() {
         return Err(OpError::NestedShell);
     }
-    let program = environment.get("SHELL").unwrap_or_else(|| "/bin/sh".into());
+    let program = environment.get("SHELL").unwrap_or_else(|| DEFAULT_SHELL.into());
+    // Otherwise, the user would be told what is true in a shell that does not exist.
+    check_program(project, &program).map_err(|source| OpError::Shell { program: program.clone(), source })?;
     let serving = Serving::start(project, log, false)?;
     let mut command = serving.command(project, &program);
     command.env(SHELL, "1");
@@ -74,6 +80,31 @@ pub fn run_shell(project: &Project, log: Option<Log>, starting: impl FnOnce(&str
     }
     starting(&program, kind.is_some());
     serving.run(project, command)
+}
+
+/// Checks that a program exists and can be executed, as `execvp` would find it.
+fn check_program(project: &Project, program: &str) -> io::Result<()> {
+    let check = |path: &Path| match path.metadata()? {
+        metadata if metadata.is_file() => check_executable(path),
+        _ => Err(ErrorKind::PermissionDenied.into()),
+    };
+    if program.contains('/') {
+        return check(&project.directory().join(program));
+    }
+    let path = project.environment.get("PATH").unwrap_or_default();
+    let found = path.split(':').any(|folder| check(&project.directory().join(folder).join(program)).is_ok());
+    if found { Ok(()) } else { Err(ErrorKind::NotFound.into()) }
+}
+
+/// Checks that a file can be executed.
+#[cfg(unix)]
+fn check_executable(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(path, rustix::fs::Access::EXEC_OK)?)
+}
+
+#[cfg(not(unix))]
+fn check_executable(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// A server for one command.
@@ -133,7 +164,7 @@ impl Serving {
 }
 
 #[cfg(unix)]
-async fn wait(command: Command) -> std::io::Result<ExitStatus> {
+async fn wait(command: Command) -> io::Result<ExitStatus> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -157,6 +188,6 @@ async fn wait(command: Command) -> std::io::Result<ExitStatus> {
 }
 
 #[cfg(not(unix))]
-async fn wait(mut command: Command) -> std::io::Result<ExitStatus> {
+async fn wait(mut command: Command) -> io::Result<ExitStatus> {
     command.status()
 }

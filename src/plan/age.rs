@@ -25,7 +25,7 @@ impl EntryAge {
     /// # Errors
     /// Fails if the day of that commit cannot be read.
     pub fn new<E>(refreshed: Option<Day>, committed: impl FnOnce() -> Result<Day, E>, today: Day) -> Result<Self, E> {
-        Ok(match refreshed.filter(|day| is_plausible(*day, today)) {
+        Ok(match known_day(refreshed, today) {
             Some(day) => Self { days: today.days_since(day), at_least: false },
             None => Self { days: today.days_since(committed()?), at_least: true },
         })
@@ -39,14 +39,13 @@ impl EntryAge {
 
 /// Returns the day of the last refresh after a merge of two mirrors.
 pub fn merged_day(one: Option<Day>, other: Option<Day>, today: Day) -> Option<Day> {
-    let plausible = |day: Option<Day>| day.filter(|day| is_plausible(*day, today));
-    plausible(one).max(plausible(other))
+    known_day(one, today).max(known_day(other, today))
 }
 
-/// Returns whether a recorded day is not in the future, where somebody's wrong clock may have put it. A day is allowed
+/// Returns a recorded day unless it is in the future, where somebody's wrong clock may have put it. One day is allowed
 /// for clocks that are slightly ahead around midnight.
-fn is_plausible(day: Day, today: Day) -> bool {
-    day.days_since(today) <= 1
+pub fn known_day(recorded: Option<Day>, today: Day) -> Option<Day> {
+    recorded.filter(|day| day.days_since(today) <= 1)
 }
 
 #[cfg(test)]

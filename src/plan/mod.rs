@@ -41,7 +41,7 @@ mod release_flags;
 mod signer;
 mod wanted;
 
-pub use age::{EntryAge, merged_day};
+pub use age::{EntryAge, known_day, merged_day};
 pub use comparison::{Change, Comparison, Extra, GitChange};
 pub use divergence::{CommitGraph, Divergence, SupersededMerge, SyncPlan, covers};
 pub use entry_facts::{LostFact, Relation, lost_facts, relation};

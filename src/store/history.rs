@@ -150,17 +150,6 @@ impl Repository {
         self.git.find_commit(id).map_err(StoreError::damaged(format!("commit {id}")))
     }
 
-    /// Returns the day when a commit was made, as `YYYY-MM-DD`, in the time zone of its author.
-    ///
-    /// # Errors
-    /// Fails if the commit cannot be read.
-    pub fn day_of(&self, id: ObjectId) -> Result<String> {
-        let commit = self.commit(id)?;
-        let author = commit.author().map_err(StoreError::damaged(format!("commit {id}")))?;
-        let made = author.time().map_err(StoreError::damaged(format!("commit {id}")))?;
-        Ok(made.format_or_unix(gix::date::time::format::SHORT))
-    }
-
     pub(super) fn message(&self, id: ObjectId) -> Result<String> {
         let commit = self.commit(id)?;
         let message = commit.message_raw().map_err(StoreError::damaged(format!("commit {id}")))?;

@@ -58,14 +58,28 @@ fn the_prompt_has_a_mark_and_clients_use_the_mirror() {
         assert!(shown.contains("read http://127.0.0.1:") && !shown.contains("elsewhere"), "{shell}: {shown}");
         assert!(shown.contains("(hexmirror) mine> "), "{shell}: {shown}");
         assert!(!shown.contains("(hexmirror) (hexmirror)"), "{shell}: {shown}");
-        assert!(shown.contains("git use hexmirror in this shell; `exit` leaves it"), "{shell}: {shown}");
+        let day = stage.git(&["log", "-1", "--format=%cs", "hexmirror"]);
+        let says = format!("git use hexmirror as of {day} in this shell; `exit` leaves it");
+        assert!(shown.contains(&says), "{shell}: {shown}");
     }
 }
 
 #[test]
 fn a_shell_that_cannot_be_started_is_reported() {
     let stage = Stage::mirrored();
-    stage.run_with(&["shell"], &[("SHELL", "/no/such/shell")]).exits(127).says("cannot run /no/such/shell");
+    let hint = "hint: set SHELL to the path of an installed shell";
+    for (shell, code) in [
+        ("/no/such/shell", 127),
+        ("no-such-shell", 127),
+        ("./no", 127),
+        ("/", 126),
+        ("mix.lock", 127),
+        ("./mix.lock", 126),
+    ] {
+        let ran = stage.run_with(&["shell"], &[("SHELL", shell)]).exits(code);
+        let ran = ran.says(&format!("cannot run your shell {shell}\n")).says(hint);
+        assert!(!ran.stderr.contains("in this shell"), "{ran:#?}");
+    }
     let ran = stage.run_with(&["shell"], &[("HEXMIRROR_SHELL", "1")]).exits(2);
     ran.says("this shell uses the mirror already").says("`exit` leaves it");
     Stage::new().run(&["shell"]).exits(5).says("has no mirror branch");

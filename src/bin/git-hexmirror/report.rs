@@ -187,6 +187,7 @@ fn hint(error: &OpError) -> Option<String> {
                 "the other lock is {other}; find out which one is right (`git log -- {file} {other}`), and correct the other"
             ));
         }
+        OpError::Shell { .. } => "set SHELL to the path of an installed shell, or unset it to use /bin/sh",
         OpError::TooManyLocks { .. } => "name the locks that count with the setting `locks`",
         OpError::NoLock { .. } => {
             "run this inside a project with a mix.lock or rebar.lock (`mix deps.get` creates one), or pass the lock's path with --lock"

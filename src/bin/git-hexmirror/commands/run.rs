@@ -88,10 +88,12 @@ fn old_answer_line(answer: &OldAnswer) -> String {
 pub fn not_run(session: &Session, error: OpError) -> Outcome {
     // The exit codes of `env`, `timeout` and shells. If this machine caused the error, the exit code says so instead.
     let code = match &error {
-        OpError::Run { source, .. } if error.failure() == Failure::Usage => match source.kind() {
-            std::io::ErrorKind::NotFound => 127,
-            _ => 126,
-        },
+        OpError::Run { source, .. } | OpError::Shell { source, .. } if error.failure() == Failure::Usage => {
+            match source.kind() {
+                std::io::ErrorKind::NotFound => 127,
+                _ => 126,
+            }
+        }
         _ => return Err(error.into()),
     };
     report::report(session, &error.into());

@@ -18,8 +18,10 @@ pub struct Arguments {}
 pub fn run(session: &Session, _: &Arguments) -> Outcome {
     let project = session.reading_project()?;
     let output = &session.output;
+    // Not knowing the answers' age does not stop the shell.
+    let day = ops::answers_of(&project).map_or_else(|_| String::new(), |day| format!(" as of {day}"));
     let starting = |shell: &str, is_marked: bool| {
-        output.say(format!("mix, rebar3 and git use {} in this shell; `exit` leaves it", project.branch));
+        output.say(format!("mix, rebar3 and git use {}{day} in this shell; `exit` leaves it", project.branch));
         if !is_marked {
             output.say(format!("the prompt has no mark: {shell} is not a shell that this program knows"));
         }
