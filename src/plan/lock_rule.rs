@@ -57,6 +57,8 @@ pub enum Omission {
     WithoutProject(&'static [&'static str]),
     /// The locks are configured, and it is not among them.
     NotConfigured,
+    /// It is a symbolic link to a file that does not exist.
+    Dangling,
 }
 
 impl Display for Omission {
@@ -65,6 +67,7 @@ impl Display for Omission {
             Self::Below(folder) => write!(f, "below a folder {folder}"),
             Self::WithoutProject(files) => write!(f, "no {} beside it", files.join(" or ")),
             Self::NotConfigured => f.write_str("not named by the setting locks"),
+            Self::Dangling => f.write_str("a link to a file that does not exist"),
         }
     }
 }

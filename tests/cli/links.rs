@@ -116,3 +116,21 @@ fn a_worktree_inside_gits_folder_is_read() {
     stage.run_in("bare.git/tree", &["update"]).ok();
     stage.run_in("bare.git/tree", &["status"]).ok();
 }
+
+#[test]
+fn a_lock_that_links_to_nothing_is_named_as_such() {
+    let stage = Stage::without_lock(Registry::sample());
+    stage.write("mix.exs", "");
+    link(&stage, "../gone/mix.lock", "mix.lock");
+    let says = || {
+        let hint = "hint: left out: mix.lock (a link to a file that does not exist)";
+        stage.run(&["status"]).exits(2).says("found no mix.lock").says(hint);
+        stage.run(&["init", "--no-hooks"]).ok().says("left out: mix.lock (a link to a file that does not exist)");
+    };
+    says();
+    stage.git(&["add", "--all"]);
+    stage.git(&["commit", "--quiet", "--message=Link"]);
+    says();
+    fs::create_dir(stage.sandbox.path().join("gone")).unwrap();
+    says();
+}

@@ -1,7 +1,9 @@
 //! The locks in force: those that every command and hook acts on. [`LockRule`] decides which files these are.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,7 +14,7 @@ use super::lock_stats::LockStats;
 use super::worktree::{MAX_LOCK, read_tracked};
 use crate::model::shortened;
 use crate::ops::{OpError, Result, own_file};
-use crate::plan::{LeftOutLock, LockRule, LockVerdict, Wanted, default_locks, default_locks_listed};
+use crate::plan::{LeftOutLock, LockRule, LockVerdict, Omission, Wanted, default_locks, default_locks_listed};
 use crate::store::{FileRule, ObjectId};
 
 /// The maximum number of locks in force.
@@ -81,9 +83,12 @@ impl Project {
     pub fn left_out_locks(&self) -> Result<Vec<LeftOutLock>> {
         let (rule, left_out) = (self.lock_rule()?, RefCell::new(BTreeMap::new()));
         let note = |path: &str, beside: &dyn Fn(&str) -> bool| {
-            if let LockVerdict::LeftOut(reason) = rule.judge(path, beside) {
-                left_out.borrow_mut().insert(path.to_owned(), reason);
-            }
+            let reason = match rule.judge(path, beside) {
+                LockVerdict::LeftOut(reason) => Some(reason),
+                LockVerdict::InForce => self.is_dangling(path).then_some(Omission::Dangling),
+                LockVerdict::NoLock => None,
+            };
+            left_out.borrow_mut().extend(reason.map(|reason| (path.to_owned(), reason)));
             false
         };
         if let Some(head) = self.tracked_commit()? {
@@ -143,11 +148,12 @@ impl Project {
     fn configured_locks(&self, globs: &[String]) -> Result<Found> {
         let (mut locks, mut lacking) = (BTreeMap::new(), Vec::new());
         let literal = |glob: &String| are_literal(std::slice::from_ref(glob));
+        let paths_at = |head| self.repository.paths_at(head);
         // Names without wildcards do not require a walk through the whole worktree.
-        let files: Vec<String> = match self.repository.worktree() {
-            _ if are_literal(globs) => Vec::new(),
-            Some(root) => walk(root).collect(),
-            None => self.repository.head()?.map_or(Ok(Vec::new()), |head| self.repository.paths_at(head))?,
+        let files: BTreeSet<String> = match self.repository.worktree() {
+            _ if are_literal(globs) => BTreeSet::new(),
+            Some(root) => walk(root).chain(self.sparse_commit()?.map_or(Ok(Vec::new()), paths_at)?).collect(),
+            None => self.repository.head()?.map_or(Ok(Vec::new()), paths_at)?.into_iter().collect(),
         };
         for glob in globs {
             let set = glob_set(self.locks_setting(), std::slice::from_ref(glob), true)?;
@@ -156,6 +162,7 @@ impl Project {
             let mut found = false;
             for file in named {
                 let lock = self.lock(file.clone())?;
+                let lock = lock.map_or_else(|| self.sparse_lock(&file), |lock| Ok(Some(lock)))?;
                 found |= lock.is_some();
                 locks.extend(lock.map(|lock| (file, lock)));
             }
@@ -164,6 +171,18 @@ impl Project {
             }
         }
         Ok(Found { locks: locks.into_values().collect(), lacking })
+    }
+
+    /// Returns the commit of a sparse checkout. Its files that are not checked out count as they are in the commit.
+    fn sparse_commit(&self) -> Result<Option<ObjectId>> {
+        let is_sparse = self.repository.worktree().is_some() && self.repository.is_sparse();
+        Ok(self.repository.head()?.filter(|_| is_sparse))
+    }
+
+    /// Returns a lock that a sparse checkout does not have.
+    fn sparse_lock(&self, file: &str) -> Result<Option<LockFile>> {
+        let Some(head) = self.sparse_commit()? else { return Ok(None) };
+        Ok(self.repository.blob_at(head, file)?.map(|blob| LockFile::stored(file.to_owned(), blob)))
     }
 
     /// Returns the locks in force if none are configured.
@@ -223,6 +242,12 @@ impl Project {
 
     fn exists(&self, path: &str) -> bool {
         self.repository.worktree().is_some_and(|root| root.join(path).symlink_metadata().is_ok())
+    }
+
+    fn is_dangling(&self, path: &str) -> bool {
+        let target = |root: &Path| root.join(path).metadata();
+        let missing = |root: &Path| target(root).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        self.exists(path) && self.repository.worktree().is_some_and(missing)
     }
 
     fn literal_locks(&self) -> impl Iterator<Item = &String> {
