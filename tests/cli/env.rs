@@ -1,6 +1,8 @@
 //! `env`: which server and which clients it configures, and what it reports if there are no git repositories to
 //! redirect.
 
+use std::fs;
+
 use crate::support::stage::{Ran, Stage};
 
 #[test]
@@ -25,6 +27,21 @@ fn a_missing_redirect_of_git_is_reported() {
     stage.run(&["env", "--quiet"]).ok().silent();
     stage.run(&["update"]).ok();
     stage.run(&["env"]).ok().silent();
+}
+
+#[test]
+fn a_folder_for_hexs_configuration_that_cannot_be_written_is_named() {
+    let stage = Stage::new();
+    stage.lock(&["alpha 1.0.0", "hexpm:acme/secret 0.1.0"]);
+    stage.run(&["update"]).ok();
+    stage.run(&["env"]).ok().prints("HEX_HOME=");
+    let folder = stage.project.join(".git/hexmirror/hex-home");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "in the way").unwrap();
+    let ran = stage.run(&["env"]).exits(5).says("cannot write the configuration of Hex to").says("hex-home");
+    assert_eq!(ran.stdout, "", "nothing that a shell would evaluate");
+    // `run` uses a temporary folder.
+    stage.run(&["run", "--", "sh", "-c", "test -s $HEX_HOME/hex.config"]).ok();
 }
 
 #[test]

@@ -180,7 +180,11 @@ fn a_mirror_whose_manifest_lost_a_part_removes_nothing() {
     assert_eq!(stage.tip(), tip);
     let verified = stage.run(&["verify"]).exits(1);
     assert!(!verified.stdout.contains("pinned index"), "{verified:?}");
+    let listed = stage.run(&["list"]).exits(1).prints("beta 0.3.0");
+    listed.says("this list may be incomplete: hex/hexpm/packages/8e/alpha").says("`git hexmirror update --repair`");
+    stage.run(&["list", "--json"]).exits(1).says("this list may be incomplete");
     stage.run(&["update", "--repair"]).ok();
+    stage.run(&["list"]).ok().silent();
     export(&stage, &[]).ok();
     stage.run(&["compact"]).ok();
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use git_hexmirror::hex::registry::{Advisory, Retirement};
 use git_hexmirror::model::{Destination, EntryId, GitAddress, ReleaseId, Revision, StaticPath};
 use git_hexmirror::ops::{
-    Added, AddedGit, Export, ExportOptions, FlaggedRelease, Health, IndexUpdate, LockDiff, OpError, ProjectState, Prune,
-    Repair, Status, Update,
+    Added, AddedGit, Export, ExportOptions, FlaggedRelease, Health, IndexUpdate, LockDiff, OpError, ProjectState,
+    Prune, Repair, Status, Update,
 };
 use git_hexmirror::plan::{
     Change, Comparison, Extra, GitChange, GitPin, LockChange, Locked, Pin, Unmirrored, UnsupportedEntry,

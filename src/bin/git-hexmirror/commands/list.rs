@@ -2,12 +2,13 @@
 
 use git_hexmirror::model::{EntryId, GitAddress, Manifest, ReleaseId, count};
 use git_hexmirror::ops;
+use git_hexmirror::store::{Damage, Snapshot};
 use serde_json::{Value, json};
 
 use super::documents;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{DIM, Text, bytes, styled};
+use crate::output::{CHANGED, DIM, Text, bytes, styled};
 use crate::report::NOT_FRESH;
 use crate::session::Session;
 
@@ -27,7 +28,13 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let (_, snapshot) = ops::mirror(&project)?;
     let (output, mut manifest) = (&session.output, snapshot.manifest()?.clone());
     let absent = select(&mut manifest, &arguments.packages);
-    let code = if absent.is_empty() { 0 } else { NOT_FRESH };
+    let damage = damage(&snapshot);
+    if let Some(damage) = &damage {
+        let line = " the manifest does not match what is stored, so this list may be incomplete: ";
+        output.say(styled(CHANGED, "warning:") + line + damage.as_str());
+        output.say("`git hexmirror verify` lists all damage, `git hexmirror update --repair` restores it");
+    }
+    let code = if absent.is_empty() && damage.is_none() { 0 } else { NOT_FRESH };
     for package in absent {
         output.say(format!("the mirror has nothing of {package}"));
     }
@@ -53,6 +60,14 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     }
     output.detail(count(manifest.entries.len(), "registry entry", "registry entries"));
     Ok(code)
+}
+
+/// Describes the first difference between the manifest and the mirror's tree.
+fn damage(snapshot: &Snapshot) -> Option<String> {
+    match snapshot.mismatches(None) {
+        Ok(damages) => damages.into_iter().next().map(|Damage { path, problem }| format!("{path}: {problem}")),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// Removes everything but the given packages, unless none is given, and returns those that the mirror does not have.
