@@ -47,8 +47,6 @@ impl fmt::Display for Day {
     }
 }
 
-as_text!(Day: DayError);
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,7 +77,7 @@ fn every_command_follows_the_same_locks_from_every_folder() {
     assert!(!one.join("tool").exists());
     team.run(&one, &["status"]).exits(1).prints("missing left 1.0.0");
     // The same is true of locks that a setting names, with or without wildcards.
-    for lock in ["--lock=*/mix.lock", "--lock=tool/mix.lock"] {
+    for lock in ["--lock=t*/mix.lock", "--lock=tool/mix.lock"] {
         team.run(&one, &["status", lock]).exits(1).prints("missing left 1.0.0");
     }
     team.run(&one, &["status", "--lock=t*/rebar.lock"]).exits(2).says("found no t*/rebar.lock");

@@ -226,7 +226,7 @@ impl<'a> Attempt<'a> {
         if base.is_some_and(|base| base.commit() == commit) {
             return Vec::new();
         }
-        let updated = self.project.snapshot_of(None, commit).map_err(OpError::from);
+        let updated = self.project.snapshot_of(None, commit);
         updated.and_then(|updated| learned(self.wanted.releases.keys(), base, &updated)).unwrap_or_default()
     }
 
