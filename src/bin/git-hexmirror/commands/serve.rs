@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use git_hexmirror::ops::{self, MirrorContents, OpError, Project};
 use git_hexmirror::serve::{AuthorityState, Options, Server, Tls};
+use git_hexmirror::store::StoreError;
 
 use super::follow::{self, Follow};
 use super::serve_log::{Level, LogFormat, ServeLog};
 use super::stop_signal::StopSignal;
-use crate::hints::quoted;
+use crate::hints::{quoted, store_hint};
 use crate::options::ServedRegistry;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{DIM, styled};
@@ -129,7 +130,14 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 
 /// Waits until there is a mirror. Returns `false` if the process is asked to stop before.
 fn wait(session: &Session, log: ServeLog, stop: &StopSignal) -> Result<bool, OpError> {
-    let waiting = |reason: &OpError| log.notice(Level::Info, format!("waiting for a mirror: {reason}"));
+    let waiting = |reason: &OpError| {
+        let hint = match reason {
+            OpError::Store(error @ StoreError::NoMirror { .. }) => store_hint(error),
+            _ => None,
+        };
+        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        log.notice(Level::Info, format!("waiting for a mirror: {reason}{hint}"));
+    };
     ops::wait_for_mirror(|| session.quiet_project(), waiting, stop.received())
 }
 
