@@ -25,6 +25,7 @@ impl Folder {
             Resource::Versions(repository) => (repository, "versions".into()),
             Resource::RegistryEntry(repository, package) => (repository, format!("packages/{package}")),
             Resource::Pinned(..) => return None,
+            Resource::Policy(policy) => (&policy.repository, format!("policies/{}", policy.name)),
             Resource::Tarball(release) => (&release.repository, format!("tarballs/{}", release.tarball_name())),
         };
         (*repository == RepositoryName::hexpm()).then(|| self.0.join(path))

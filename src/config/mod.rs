@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::{EntryId, Fingerprint, FingerprintError, NameError, RepositoryName, shortened};
+use crate::model::{
+    EntryId, Fingerprint, FingerprintError, NameError, PolicyId, PolicyIdError, RepositoryName, shortened,
+};
 
 pub use setting::{Setting, SettingValue};
 pub use tracked::{Judged, Standing, Tracked};
@@ -78,6 +80,8 @@ pub struct Layer {
     pub timeout: Option<usize>,
     /// The packages that are stored as tarballs: `NAME`, or `REPOSITORY/NAME`.
     pub opaque: Option<Vec<String>>,
+    /// The policies to mirror, as `REPOSITORY/NAME`.
+    pub policies: Option<Vec<String>>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<String, RepositoryLayer>,
     /// The behaviour of the hooks.
@@ -251,6 +255,8 @@ pub struct Config {
     /// The applications whose git repositories are mirrored with their submodules. rebar3 fetches submodules, but its lock does not
     /// say so.
     pub submodules: BTreeSet<String>,
+    /// The policies to mirror, besides those that a mix.exs or the Hex client's own settings name.
+    pub policies: BTreeSet<PolicyId>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<RepositoryName, RepositoryConfig>,
     /// The action before a push.
@@ -275,6 +281,7 @@ impl Config {
             branch: Some(DEFAULT_BRANCH.into()),
             opaque: Some(Vec::new()),
             submodules: Some(Vec::new()),
+            policies: Some(Vec::new()),
             shallow: Some(false),
             max_age: Some(MAX_AGE),
             hooks: HooksLayer { pre_push: Some(PrePush::default()), post_checkout: Some(PostCheckout::default()) },
@@ -340,6 +347,9 @@ impl Config {
                 .unwrap_or_default()
                 .into_iter()
                 .collect(),
+            policies: layers()
+                .find_map(|(layer, _)| layer.policies.as_deref())
+                .map_or(Ok(BTreeSet::new()), policies)?,
             repositories,
             pre_push: layers().find_map(|(layer, _)| layer.hooks.pre_push).unwrap_or_default(),
             post_checkout: layers().find_map(|(layer, _)| layer.hooks.post_checkout).unwrap_or_default(),
@@ -364,6 +374,12 @@ fn opaque(names: &[String]) -> Result<BTreeSet<EntryId>, ConfigError> {
     };
     let read = names.iter().map(package).collect::<Result<_, NameError>>();
     read.map_err(|error| ConfigError::new("the setting opaque", error))
+}
+
+/// Parses names of policies.
+fn policies(names: &[String]) -> Result<BTreeSet<PolicyId>, ConfigError> {
+    let read = names.iter().map(|name| name.parse()).collect::<Result<_, PolicyIdError>>();
+    read.map_err(|error| ConfigError::new("the setting policies", error))
 }
 
 /// Removes a leading `./` from a path or glob, because the paths that it is matched against have none.

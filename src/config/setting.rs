@@ -22,6 +22,8 @@ pub enum Setting {
     Opaque(Vec<String>),
     /// The applications whose git repositories are mirrored with their submodules.
     Submodules(Vec<String>),
+    /// The policies to mirror.
+    Policies(Vec<String>),
     /// Whether git entries with a `depth` are stored with only that depth.
     Shallow(bool),
     /// The age of registry entries above which `status` mentions it, in days.
@@ -77,6 +79,7 @@ impl Setting {
             Self::Timeout(_) => ("", None, "timeout"),
             Self::Opaque(_) => ("", None, "opaque"),
             Self::Submodules(_) => ("", None, "submodules"),
+            Self::Policies(_) => ("", None, "policies"),
             Self::Shallow(_) => ("", None, "shallow"),
             Self::MaxAge(_) => ("", None, "max_age"),
             Self::PrePush(_) => ("hooks.", None, "pre_push"),
@@ -120,9 +123,11 @@ impl Setting {
             Self::Shallow(value) => SettingValue::Boolean(*value),
             Self::PrePush(what) => SettingValue::Text(what.as_str().to_owned()),
             Self::PostCheckout(what) => SettingValue::Text(what.as_str().to_owned()),
-            Self::Locks(list) | Self::Opaque(list) | Self::Submodules(list) | Self::KeepTags(list) => {
-                SettingValue::List(list.clone())
-            }
+            Self::Locks(list)
+            | Self::Opaque(list)
+            | Self::Submodules(list)
+            | Self::Policies(list)
+            | Self::KeepTags(list) => SettingValue::List(list.clone()),
         }
     }
 
@@ -135,6 +140,7 @@ impl Setting {
             Self::Timeout(_) => &["HEXMIRROR_TIMEOUT"],
             Self::Opaque(_) => &["HEXMIRROR_OPAQUE"],
             Self::Submodules(_) => &["HEXMIRROR_SUBMODULES"],
+            Self::Policies(_) => &["HEXMIRROR_POLICIES"],
             Self::Shallow(_) => &["HEXMIRROR_SHALLOW"],
             Self::MaxAge(_) => &["HEXMIRROR_MAX_AGE"],
             Self::PrePush(_) => &["HEXMIRROR_PRE_PUSH"],
@@ -156,8 +162,20 @@ impl Layer {
     /// Fails if the name of a repository is invalid.
     pub fn settings(&self) -> Result<Vec<Setting>, ConfigError> {
         // No `..` in the patterns, so that the compiler demands a name for each new setting.
-        let Self { branch, locks, jobs, timeout, opaque, repositories, hooks, prune, shallow, submodules, max_age } =
-            self;
+        let Self {
+            branch,
+            locks,
+            jobs,
+            timeout,
+            opaque,
+            policies,
+            repositories,
+            hooks,
+            prune,
+            shallow,
+            submodules,
+            max_age,
+        } = self;
         let HooksLayer { pre_push, post_checkout } = hooks;
         let PruneLayer { keep_days, keep_tags } = prune;
         let single = [
@@ -167,6 +185,7 @@ impl Layer {
             timeout.map(Setting::Timeout),
             opaque.clone().map(Setting::Opaque),
             submodules.clone().map(Setting::Submodules),
+            policies.clone().map(Setting::Policies),
             shallow.map(Setting::Shallow),
             max_age.map(Setting::MaxAge),
             pre_push.map(Setting::PrePush),
@@ -196,6 +215,7 @@ impl FromIterator<Setting> for Layer {
                 Setting::Timeout(seconds) => layer.timeout = Some(seconds),
                 Setting::Opaque(names) => layer.opaque = Some(names),
                 Setting::Submodules(apps) => layer.submodules = Some(apps),
+                Setting::Policies(names) => layer.policies = Some(names),
                 Setting::Shallow(value) => layer.shallow = Some(value),
                 Setting::MaxAge(days) => layer.max_age = Some(days),
                 Setting::PrePush(what) => layer.hooks.pre_push = Some(what),
@@ -223,6 +243,7 @@ mod tests {
 
     /// A tracked file with every setting.
     const ALL: &str = "branch = 'hexmirror'\nlocks = ['a']\njobs = 1\ntimeout = 2\nopaque = ['b']\nsubmodules = ['c']\n\
+                       policies = ['corp/strict']\n\
                        shallow = true\nmax_age = 4\n[hooks]\npre_push = 'off'\npost_checkout = 'pull'\n[prune]\nkeep_days = 3\n\
                        keep_tags = ['d', 'e']\n[repositories.'hexpm:acme']\nurl = 'https://u:secret@h/x'\npublic_key = 'f.pem'\n";
 

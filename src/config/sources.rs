@@ -40,9 +40,11 @@ impl Layer {
         }
         for setting in self.settings().map_err(|error| ConfigError::new(FILE, error))? {
             let texts = match &setting {
-                Setting::Locks(list) | Setting::Opaque(list) | Setting::Submodules(list) | Setting::KeepTags(list) => {
-                    list.as_slice()
-                }
+                Setting::Locks(list)
+                | Setting::Opaque(list)
+                | Setting::Submodules(list)
+                | Setting::Policies(list)
+                | Setting::KeepTags(list) => list.as_slice(),
                 Setting::Branch(text) | Setting::Url(_, text) | Setting::PublicKey(_, KeySetting::File(text)) => {
                     slice::from_ref(text)
                 }
@@ -60,8 +62,9 @@ impl Layer {
 
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by whitespace), `HEXMIRROR_JOBS`,
     /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
-    /// `HEXMIRROR_KEEP_TAGS`, `HEXMIRROR_OPAQUE` and `HEXMIRROR_SUBMODULES` (separated by whitespace), `HEXMIRROR_SHALLOW` (a
-    /// boolean as in git's configuration), `HEXMIRROR_MAX_AGE` (days), and Hex's own `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    /// `HEXMIRROR_KEEP_TAGS`, `HEXMIRROR_OPAQUE`, `HEXMIRROR_SUBMODULES` and `HEXMIRROR_POLICIES` (separated by whitespace),
+    /// `HEXMIRROR_SHALLOW` (a boolean as in git's configuration), `HEXMIRROR_MAX_AGE` (days), and Hex's own
+    /// `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
     ///
     /// # Errors
     /// Fails if a value is invalid.
@@ -81,6 +84,7 @@ impl Layer {
             timeout,
             opaque: get("HEXMIRROR_OPAQUE").map(|packages| words(&packages)),
             submodules: get("HEXMIRROR_SUBMODULES").map(|apps| words(&apps)),
+            policies: get("HEXMIRROR_POLICIES").map(|names| words(&names)),
             repositories: [("hexpm".to_owned(), hexpm)].into(),
             hooks: HooksLayer {
                 pre_push: get("HEXMIRROR_PRE_PUSH").map(|text| word("HEXMIRROR_PRE_PUSH", text)).transpose()?,
@@ -98,9 +102,10 @@ impl Layer {
     }
 
     /// Reads git's configuration: `hexmirror.branch`, `hexmirror.locks`, `hexmirror.jobs`, `hexmirror.timeout` (seconds),
-    /// `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque`, `hexmirror.submodules`, `hexmirror.shallow`, `hexmirror.maxAge`, and
+    /// `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque`, `hexmirror.submodules`, `hexmirror.policies`,
+    /// `hexmirror.shallow`, `hexmirror.maxAge`, and
     /// `hexmirror.REPOSITORY.url`, `hexmirror.REPOSITORY.publicKey` and `hexmirror.REPOSITORY.signer`. Lists (`locks`, `keepTags`,
-    /// `opaque`, `submodules`) are separated by whitespace and may be given several times.
+    /// `opaque`, `submodules`, `policies`) are separated by whitespace and may be given several times.
     ///
     /// `values` returns all values of a key; if the setting is not a list, the last value counts, as in git.
     /// `by_subsection` returns the subsections of `hexmirror` in which a key is set, with its value.
@@ -137,6 +142,7 @@ impl Layer {
         let keep_tags = list("hexmirror.keepTags");
         let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
         let (opaque, submodules) = (list("hexmirror.opaque"), list("hexmirror.submodules"));
+        let policies = list("hexmirror.policies");
         let shallow = setting("hexmirror.shallow").map(|value| boolean("git's setting hexmirror.shallow", &value));
         let shallow = shallow.transpose()?;
         Ok(Self {
@@ -146,6 +152,7 @@ impl Layer {
             timeout,
             opaque,
             submodules,
+            policies,
             repositories,
             hooks,
             prune,

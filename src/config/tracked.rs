@@ -120,7 +120,7 @@ fn is_covered(setting: &Setting) -> bool {
 fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
     match setting {
         Setting::Locks(_) | Setting::Opaque(_) | Setting::Submodules(_) | Setting::Shallow(_) => false,
-        Setting::Jobs(_) | Setting::Timeout(_) | Setting::KeepTags(_) => false,
+        Setting::Policies(_) | Setting::Jobs(_) | Setting::Timeout(_) | Setting::KeepTags(_) => false,
         Setting::Branch(name) => !is_name_of_mirrors(name),
         Setting::PrePush(PrePush::Push | PrePush::Check | PrePush::Off) => false,
         Setting::PostCheckout(PostCheckout::Notify | PostCheckout::Off) => false,
@@ -172,7 +172,11 @@ fn hash(settings: &[&Setting]) -> TrustHash {
                 add(number.to_string().as_bytes());
             }
             Setting::Shallow(value) => add(value.to_string().as_bytes()),
-            Setting::Locks(list) | Setting::Opaque(list) | Setting::Submodules(list) | Setting::KeepTags(list) => {
+            Setting::Locks(list)
+            | Setting::Opaque(list)
+            | Setting::Submodules(list)
+            | Setting::Policies(list)
+            | Setting::KeepTags(list) => {
                 add(list.len().to_string().as_bytes());
                 list.iter().for_each(|value| add(value.as_bytes()));
             }

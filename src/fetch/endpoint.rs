@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::model::{PackageName, ReleaseId};
+use crate::model::{PackageName, PolicyName, ReleaseId};
 
 /// The maximum length of an address, in bytes.
 const MAX_LENGTH: usize = 4096;
@@ -198,6 +198,10 @@ impl Endpoint {
 
     pub(super) fn registry_entry(&self, package: &PackageName) -> WebUrl {
         self.url.below(&format!("packages/{package}"))
+    }
+
+    pub(super) fn policy(&self, name: &PolicyName) -> WebUrl {
+        self.url.below(&format!("policies/{name}"))
     }
 
     pub(super) fn tarball(&self, release: &ReleaseId) -> WebUrl {

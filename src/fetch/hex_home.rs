@@ -92,6 +92,8 @@ pub struct HexConfig {
     pub proxies: Proxies,
     /// A PEM file with certificate authorities.
     pub ca_certificates: Option<PathBuf>,
+    /// The policy that Hex enforces in all projects that name none, as `REPOSITORY/NAME`.
+    pub policy: Option<String>,
     /// The number of concurrent requests.
     pub http_concurrency: Option<usize>,
     /// The settings that contain neither addresses nor credentials, as terms in the file's own text.
@@ -142,6 +144,7 @@ impl HexConfig {
             "http_proxy" => self.proxies.http = self.url(key, text, WebUrl::proxy),
             "https_proxy" => self.proxies.https = self.url(key, text, WebUrl::proxy),
             "no_proxy" => self.proxies.no_proxy = text.map(str::to_owned),
+            "policy" => self.policy = text.map(str::to_owned),
             "cacerts_path" => self.ca_certificates = text.map(PathBuf::from),
             // `mix hex.config` writes numbers as strings.
             "http_concurrency" => {

@@ -1,4 +1,4 @@
-//! Fetches registry entries and tarballs.
+//! Fetches registry entries, policies and tarballs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::gzip::{self, GzipError};
 use super::hash;
 use super::partial::Partial;
 use super::settings::Settings;
-use crate::model::{EntryId, OuterChecksum, PackageName, ReleaseId, RepositoryName};
+use crate::model::{EntryId, OuterChecksum, PackageName, PolicyId, ReleaseId, RepositoryName};
 use crate::progress::{Event, Progress};
 
 /// The maximum buffer size in bytes that is reserved in advance for a registry entry.
@@ -79,9 +79,33 @@ impl Upstream {
     ) -> Result<Entry, FetchError> {
         let endpoint = self.endpoint(repository)?;
         let url = endpoint.registry_entry(package);
-        let mut attempts = self.attempts(format!("registry entry of {package}"));
+        self.signed_message(format!("registry entry of {package}"), &endpoint, url, etag).await
+    }
+
+    /// Fetches a policy: its Signed message, decompressed but not verified.
+    ///
+    /// # Errors
+    /// [`FetchError::NotFound`] if the repository has no such policy, or any other fetch error.
+    pub async fn policy(&self, id: &PolicyId) -> Result<Vec<u8>, FetchError> {
+        let endpoint = self.endpoint(&id.repository)?;
+        let url = endpoint.policy(&id.name);
+        match self.signed_message(format!("policy {id}"), &endpoint, url.clone(), None).await? {
+            Entry::Found { signed, .. } => Ok(signed),
+            Entry::NotModified => Err(FetchError::Protocol { url, reason: "it did not send the policy".into() }),
+        }
+    }
+
+    /// Fetches a signed message unless it still has the ETag `etag`. `item` describes it for display.
+    async fn signed_message(
+        &self,
+        item: String,
+        endpoint: &Endpoint,
+        url: WebUrl,
+        etag: Option<&str>,
+    ) -> Result<Entry, FetchError> {
+        let mut attempts = self.attempts(item);
         loop {
-            match self.registry_entry_once(&endpoint, url.clone(), etag).await {
+            match self.signed_message_once(endpoint, url.clone(), etag).await {
                 Ok(entry) => return Ok(entry),
                 Err(error) => attempts.pause(error).await?,
             }
@@ -181,7 +205,7 @@ impl Upstream {
         Ok(self.settings.hex_home.as_ref().and_then(|home| home.tarball(release, expected)))
     }
 
-    async fn registry_entry_once(
+    async fn signed_message_once(
         &self,
         endpoint: &Endpoint,
         url: WebUrl,

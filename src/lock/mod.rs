@@ -9,12 +9,14 @@ mod hexmirror;
 mod json;
 mod mix;
 mod parse;
+mod policy;
 mod rebar;
 
 use std::fmt;
 use std::ops::Deref;
 
 pub use error::LockError;
+pub use policy::policy_of_mix_exs;
 
 use crate::term::{Span, Spanned, Term};
 

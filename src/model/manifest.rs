@@ -8,7 +8,8 @@
 //! ```text
 //! hex <repository> <package> <version> <storage> <tarball bytes> <outer checksum> <inner checksum>
 //! registry <repository> <package> <bytes> <SHA-256 of the signed message>
-//! signer <repository> <fingerprint of the key that signs its entries>
+//! policy <repository> <name> <bytes> <SHA-256 of the signed message>
+//! signer <repository> <fingerprint of the key that signs its entries and policies>
 //! absent <repository> <package>      a dependency for which upstream has no registry entry
 //! index <repository> <package> <SHA-256 of what its entry in the pinned index is built from>
 //! index-signer <repository> <fingerprint of the key that signs the pinned index>
@@ -24,10 +25,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::manifest_line::{of_absent, of_entry, of_index, of_index_signer, of_policy, of_release, of_signer, sorted};
 use super::stored_git::StoredGit;
 use super::{
-    EntryChecksum, EntryId, Fingerprint, GitAddress, IndexSource, InnerChecksum, OuterChecksum, PackageName, ReleaseId,
-    RepositoryName, Revision, Version,
+    EntryChecksum, EntryId, Fingerprint, GitAddress, IndexSource, InnerChecksum, OuterChecksum, PackageName, PolicyId,
+    ReleaseId, RepositoryName, Revision, Version,
 };
 
 /// An error for a manifest that cannot be read.
@@ -79,7 +81,7 @@ pub struct StoredRelease {
     pub bytes: u64,
 }
 
-/// The manifest's record of a stored registry entry.
+/// The manifest's record of a stored registry entry or policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredEntry {
     /// The SHA-256 of the signed message.
@@ -95,7 +97,9 @@ pub struct Manifest {
     pub releases: BTreeMap<ReleaseId, StoredRelease>,
     /// The registry entries, by repository and package.
     pub entries: BTreeMap<EntryId, StoredEntry>,
-    /// The signer of each repository's registry entries. Mirrors written by older versions of this program have no such
+    /// The policies.
+    pub policies: BTreeMap<PolicyId, StoredEntry>,
+    /// The signer of each repository's registry entries and policies. Mirrors written by older versions of this program have no such
     /// records. A repository whose key was never known has none either.
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
     /// The dependencies of stored releases for which upstream had no registry entry.
@@ -130,9 +134,15 @@ impl Manifest {
         to.index.extend(self.index.get_key_value(id).map(|(id, source)| (id.clone(), *source)));
     }
 
-    /// Returns whether the mirror has a registry entry of a repository. Only such a repository has a signer.
+    /// Returns whether the mirror has a registry entry or a policy of a repository. Only such a repository has a signer.
     pub fn has_entries_of(&self, repository: &RepositoryName) -> bool {
-        self.entries.keys().any(|id| id.repository == *repository)
+        self.signed_repositories().any(|name| name == repository)
+    }
+
+    /// Returns the repository of each registry entry and policy.
+    pub fn signed_repositories(&self) -> impl Iterator<Item = &RepositoryName> {
+        let of_policies = self.policies.keys().map(|id| &id.repository);
+        self.entries.keys().map(|id| &id.repository).chain(of_policies)
     }
 
     /// Returns whether a release is stored at its package's main path, `packages/NAME`. The highest stored version is;
@@ -196,6 +206,12 @@ impl Manifest {
                 let is_new = self.signers.insert(repository.parse().ok()?, fingerprint.parse().ok()?).is_none();
                 is_new.then_some(Subject::Signers)
             }
+            "policy" => {
+                let [repository, name, bytes, sum] = fields(rest)?;
+                let id = PolicyId { repository: repository.parse().ok()?, name: name.parse().ok()? };
+                let stored = StoredEntry { checksum: checksum(sum)?, bytes: number(bytes)? };
+                self.policies.insert(id, stored).is_none().then_some(Subject::Policies)
+            }
             "absent" => {
                 let [repository, package] = fields(rest)?;
                 self.absent.insert(entry_id(repository, package)?).then_some(Subject::Package(package))
@@ -244,6 +260,8 @@ pub(super) enum Subject<'l> {
     Git,
     /// The signer of a pinned index.
     Index,
+    /// A policy.
+    Policies,
     /// The signer of a repository.
     Signers,
 }
@@ -293,46 +311,10 @@ impl fmt::Display for Manifest {
         let lines = releases.chain(entries).chain(signers).chain(self.absent.iter().map(of_absent)).chain(git);
         let index = self.index.iter().map(|(id, source)| of_index(id, *source));
         let index_signers = self.index_signers.iter().map(|(name, signer)| of_index_signer(name, signer));
-        let lines = lines.chain(index).chain(index_signers);
+        let policies = self.policies.iter().map(|(id, stored)| of_policy(id, stored));
+        let lines = lines.chain(index).chain(index_signers).chain(policies);
         f.write_str(&sorted(lines.collect()))
     }
-}
-
-/// Returns the line of a release.
-pub(super) fn of_release(id: &ReleaseId, stored: &StoredRelease) -> String {
-    let StoredRelease { outer, inner, storage, bytes } = stored;
-    format!("{}{} {bytes} {outer} {inner}\n", Manifest::release_line(id), storage.as_str())
-}
-
-/// Returns the line of a registry entry.
-pub(super) fn of_entry(id: &EntryId, StoredEntry { checksum, bytes }: &StoredEntry) -> String {
-    format!("registry {} {} {bytes} {checksum}\n", id.repository, id.package)
-}
-
-/// Returns the line of a registry entry that upstream does not have.
-pub(super) fn of_absent(id: &EntryId) -> String {
-    format!("absent {} {}\n", id.repository, id.package)
-}
-
-/// Returns the line of a repository's signer.
-pub(super) fn of_signer(repository: &RepositoryName, fingerprint: &Fingerprint) -> String {
-    format!("signer {repository} {fingerprint}\n")
-}
-
-/// Returns the line of a package in the pinned index.
-pub(super) fn of_index(id: &EntryId, source: IndexSource) -> String {
-    format!("index {} {} {source}\n", id.repository, id.package)
-}
-
-/// Returns the line of the key that signs a repository's pinned index.
-pub(super) fn of_index_signer(repository: &RepositoryName, fingerprint: &Fingerprint) -> String {
-    format!("index-signer {repository} {fingerprint}\n")
-}
-
-/// Returns the text of some lines.
-pub(super) fn sorted(mut lines: Vec<String>) -> String {
-    lines.sort_unstable();
-    lines.concat()
 }
 
 #[cfg(test)]
@@ -347,6 +329,7 @@ mod tests {
                 .concat()
             + &format!("index hexpm zeta {inner}\n")
             + "index-signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n"
+            + &format!("policy hexpm:acme strict 20 {outer}\n")
             + &format!("registry hexpm zeta 20 {outer}\n")
             + "signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n"
     }
@@ -396,7 +379,7 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         let twice = format!("{}{}", sample(), sample());
-        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 10), (&*twice, 10)] {
+        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 11), (&*twice, 11)] {
             assert_eq!(text.parse::<Manifest>().unwrap_err().line, line);
         }
     }
@@ -412,9 +395,9 @@ mod tests {
         for (text, line) in [
             (last_first(&hex), 2),
             (last_first(&git), 1),
-            (hex.trim_end().to_owned(), 9),
+            (hex.trim_end().to_owned(), 10),
             (hex.replace('\n', "\r\n"), 1),
-            (format!("{hex}\n"), 10),
+            (format!("{hex}\n"), 11),
             (hex.replace(" unpacked 10 ", " unpacked 010 "), 2),
             (hex.replace(" unpacked 10 ", " unpacked +10 "), 2),
             (hex.replace(&a, &a.to_uppercase()), 2),

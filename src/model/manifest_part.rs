@@ -10,8 +10,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::manifest::{self, ManifestError, Subject};
-use super::{Manifest, PackageName, Shard, ShardError};
+use super::manifest::{ManifestError, Subject};
+use super::{Manifest, PackageName, Shard, ShardError, manifest_line};
 
 /// A part of a manifest. As text, it is the name of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +22,8 @@ pub enum ManifestPart {
     Git,
     /// The signers of pinned indexes.
     Index,
+    /// The policies.
+    Policies,
     /// The signers of repositories.
     Signers,
 }
@@ -34,7 +36,7 @@ impl ManifestPart {
 
     /// Returns all parts that a manifest can have.
     pub fn all() -> impl Iterator<Item = Self> {
-        Shard::all().map(Self::Packages).chain([Self::Git, Self::Index, Self::Signers])
+        Shard::all().map(Self::Packages).chain([Self::Git, Self::Index, Self::Policies, Self::Signers])
     }
 }
 
@@ -44,6 +46,7 @@ impl fmt::Display for ManifestPart {
             Self::Packages(shard) => shard.fmt(f),
             Self::Git => f.write_str("git"),
             Self::Index => f.write_str("index"),
+            Self::Policies => f.write_str("policies"),
             Self::Signers => f.write_str("signers"),
         }
     }
@@ -56,6 +59,7 @@ impl FromStr for ManifestPart {
         match text {
             "git" => Ok(Self::Git),
             "index" => Ok(Self::Index),
+            "policies" => Ok(Self::Policies),
             "signers" => Ok(Self::Signers),
             shard => shard.parse().map(Self::Packages),
         }
@@ -71,6 +75,7 @@ impl Manifest {
         let mut parts: BTreeSet<_> = packages.map(ManifestPart::of).collect();
         parts.insert(ManifestPart::Git);
         parts.extend((!self.index_signers.is_empty()).then_some(ManifestPart::Index));
+        parts.extend((!self.policies.is_empty()).then_some(ManifestPart::Policies));
         parts.extend((!self.signers.is_empty()).then_some(ManifestPart::Signers));
         parts
     }
@@ -84,28 +89,31 @@ impl Manifest {
             }
         };
         for (id, stored) in &self.releases {
-            add(ManifestPart::of(&id.package), &|| manifest::of_release(id, stored));
+            add(ManifestPart::of(&id.package), &|| manifest_line::of_release(id, stored));
         }
         for (id, stored) in &self.entries {
-            add(ManifestPart::of(&id.package), &|| manifest::of_entry(id, stored));
+            add(ManifestPart::of(&id.package), &|| manifest_line::of_entry(id, stored));
         }
         for id in &self.absent {
-            add(ManifestPart::of(&id.package), &|| manifest::of_absent(id));
+            add(ManifestPart::of(&id.package), &|| manifest_line::of_absent(id));
+        }
+        for (id, stored) in &self.policies {
+            add(ManifestPart::Policies, &|| manifest_line::of_policy(id, stored));
         }
         for (repository, fingerprint) in &self.signers {
-            add(ManifestPart::Signers, &|| manifest::of_signer(repository, fingerprint));
+            add(ManifestPart::Signers, &|| manifest_line::of_signer(repository, fingerprint));
         }
         for (id, source) in &self.index {
-            add(ManifestPart::of(&id.package), &|| manifest::of_index(id, *source));
+            add(ManifestPart::of(&id.package), &|| manifest_line::of_index(id, *source));
         }
         for (repository, fingerprint) in &self.index_signers {
-            add(ManifestPart::Index, &|| manifest::of_index_signer(repository, fingerprint));
+            add(ManifestPart::Index, &|| manifest_line::of_index_signer(repository, fingerprint));
         }
         if parts.contains(&ManifestPart::Git) {
             let of_git = self.git.iter().flat_map(|(address, stored)| stored.lines(address));
             lines.insert(ManifestPart::Git, of_git.collect());
         }
-        lines.into_iter().map(|(part, lines)| (part, manifest::sorted(lines))).collect()
+        lines.into_iter().map(|(part, lines)| (part, manifest_line::sorted(lines))).collect()
     }
 
     /// Parses the text of a part. Its lines must belong to the part, be in order, and have their only spelling.
@@ -120,6 +128,7 @@ impl Manifest {
             Subject::Package(name) => part == ManifestPart::Packages(Shard::of_name(name)),
             Subject::Git => part == ManifestPart::Git,
             Subject::Index => part == ManifestPart::Index,
+            Subject::Policies => part == ManifestPart::Policies,
             Subject::Signers => part == ManifestPart::Signers,
         })
     }
@@ -129,6 +138,7 @@ impl Manifest {
         self.releases.extend(part.releases);
         self.entries.extend(part.entries);
         self.signers.extend(part.signers);
+        self.policies.extend(part.policies);
         self.absent.extend(part.absent);
         self.index.extend(part.index);
         self.index_signers.extend(part.index_signers);
@@ -149,7 +159,7 @@ impl Manifest {
                 $(combined.$field = $field.into_iter().collect();)*
             };
         }
-        all!(releases, entries, signers, absent, index, index_signers, git);
+        all!(releases, entries, policies, signers, absent, index, index_signers, git);
         combined
     }
 }
@@ -169,7 +179,7 @@ mod tests {
             "absent hexpm gamma\ngit h/x {pack} full HEAD\nhex acme alpha 1.0.0 unpacked 1 {sum} {sum}\n\
              hex hexpm alpha 1.0.0 unpacked 1 {sum} {sum}\nhex hexpm alpha 2.0.0 tarball 1 {sum} {sum}\n\
              hex hexpm beta 1.0.0 unpacked 1 {sum} {sum}\n\
-             index hexpm alpha {sum}\nindex-signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\npack h/x {pack} 7\nregistry hexpm alpha 1 {sum}\n\
+             index hexpm alpha {sum}\nindex-signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\npack h/x {pack} 7\npolicy acme strict 1 {sum}\nregistry hexpm alpha 1 {sum}\n\
              signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n"
         );
         text.parse().unwrap()
@@ -179,7 +189,7 @@ mod tests {
     fn every_line_is_in_one_part() {
         let (manifest, texts) = (manifest(), manifest().texts(&all()));
         let names: Vec<String> = texts.keys().map(ToString::to_string).collect();
-        assert_eq!(names, ["8e", "be", "f4", "git", "index", "signers"]);
+        assert_eq!(names, ["8e", "be", "f4", "git", "index", "policies", "signers"]);
         let mut lines: Vec<&str> = texts.values().flat_map(|text| text.split_inclusive('\n')).collect();
         lines.sort_unstable();
         assert_eq!(lines.concat(), manifest.to_string());

@@ -1,4 +1,4 @@
-//! Names of packages and of Hex repositories.
+//! Names of packages, of policies and of Hex repositories.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ static HEXPM: LazyLock<Arc<str>> = LazyLock::new(|| "hexpm".into());
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name:?} is not a valid {kind} name: {rule}")]
 pub struct NameError {
-    /// `package` or `repository`.
+    /// `package`, `policy` or `repository`.
     pub kind: &'static str,
     /// The rejected name, truncated to 80 characters.
     pub name: String,
@@ -40,6 +40,11 @@ pub struct PackageName(Arc<str>);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepositoryName(Arc<str>);
+
+/// The name of a policy in its repository. It follows the rules of [`PackageName`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PolicyName(Arc<str>);
 
 impl RepositoryName {
     /// Returns the name of the public repository, `hexpm`.
@@ -69,6 +74,14 @@ impl FromStr for PackageName {
 
     fn from_str(name: &str) -> Result<Self, NameError> {
         check("package", name, name).map(|()| Self(name.into()))
+    }
+}
+
+impl FromStr for PolicyName {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        check("policy", name, name).map(|()| Self(name.into()))
     }
 }
 
@@ -130,6 +143,7 @@ macro_rules! text {
 }
 
 text!(PackageName);
+text!(PolicyName);
 text!(RepositoryName);
 
 #[cfg(test)]
@@ -150,6 +164,7 @@ mod tests {
         {
             assert!(name.parse::<RepositoryName>().is_err(), "{name}");
             assert!(name.parse::<PackageName>().is_err(), "{name}");
+            assert!(name.parse::<PolicyName>().is_err(), "{name}");
         }
         assert!("a:b".parse::<PackageName>().is_err());
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{GitAddress, IndexFile, ReleaseId, RepositoryName};
+use super::{GitAddress, IndexFile, PolicyId, ReleaseId, RepositoryName};
 
 /// The longest path accepted, in bytes.
 const MAX_LENGTH: usize = 4096;
@@ -36,7 +36,7 @@ pub enum StaticStage {
     Contents,
     /// The refs and the lists of packs of git repositories.
     GitRefs,
-    /// Registry entries.
+    /// Registry entries and policies.
     Packages,
     /// The lists of versions.
     Versions,
@@ -53,6 +53,11 @@ impl StaticPath {
     /// Returns the path of a file of a registry, whoever signed it.
     pub fn registry(repository: &RepositoryName, file: &IndexFile) -> Self {
         Self(format!("{}{file}", root(repository)))
+    }
+
+    /// Returns the path of a policy.
+    pub fn policy(id: &PolicyId) -> Self {
+        Self(format!("{}policies/{}", root(&id.repository), id.name))
     }
 
     /// Returns the path of the list of Hex's own releases, where Hex looks for a newer version once a day.
@@ -91,7 +96,7 @@ impl StaticPath {
             _ if is_git && self.0.contains("/objects/pack/") => StaticStage::Contents,
             _ if is_git => StaticStage::GitRefs,
             "tarballs" => StaticStage::Contents,
-            "packages" => StaticStage::Packages,
+            "packages" | "policies" => StaticStage::Packages,
             "versions" => StaticStage::Versions,
             _ => StaticStage::Names,
         }

@@ -13,7 +13,7 @@ use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
 use crate::model::{
-    EntryId, Fingerprint, InnerChecksum, OuterChecksum, ReleaseId, Remote, RepositoryName, count, shortened,
+    EntryId, Fingerprint, InnerChecksum, OuterChecksum, PolicyId, ReleaseId, Remote, RepositoryName, count, shortened,
 };
 use crate::plan::{LeftOutLock, LostFact};
 use crate::serve::{ServeError, TlsError};
@@ -187,6 +187,15 @@ pub enum OpError {
     Entry {
         /// The entry.
         entry: EntryId,
+        /// The reason.
+        #[source]
+        source: RegistryError,
+    },
+    /// A policy is invalid.
+    #[error("refused the policy {policy}")]
+    Policy {
+        /// The policy.
+        policy: PolicyId,
         /// The reason.
         #[source]
         source: RegistryError,

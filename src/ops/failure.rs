@@ -77,6 +77,7 @@ fn class(error: &OpError) -> Failure {
         OpError::LocksDisagree { .. }
         | OpError::PrivateKeyInMirror { .. }
         | OpError::Entry { .. }
+        | OpError::Policy { .. }
         | OpError::Signer { .. }
         | OpError::Unverifiable { .. }
         | OpError::UnverifiedPush { .. }

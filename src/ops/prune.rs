@@ -39,7 +39,7 @@ pub struct PruneOptions {
 pub struct Prune {
     /// The removed items.
     pub pruning: Pruning,
-    /// The size of the removed tarballs, registry entries and packs, in bytes.
+    /// The size of the removed tarballs, registry entries, policies and packs, in bytes.
     pub bytes: u64,
     /// The size of the mirror before, measured in the same way.
     pub of_bytes: u64,
@@ -140,6 +140,7 @@ fn carry_out(
     }
     let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(snapshot))?;
     pruning.releases.keys().try_for_each(|id| transaction.remove_release(id))?;
+    pruning.policies.keys().for_each(|id| transaction.remove_policy(id));
     pruning.entries.keys().try_for_each(|id| transaction.remove_entry(id))?;
     // Use a separate folder rather than the one where updates keep what they fetched, because this one is deleted
     // afterwards.
@@ -172,10 +173,10 @@ fn carry_out(
     Ok((refreshed.map_or(published, |refreshed| refreshed.commit), left))
 }
 
-/// Returns the size of a mirror's tarballs, registry entries and packs, in bytes.
+/// Returns the size of a mirror's tarballs, registry entries, policies and packs, in bytes.
 fn bytes(manifest: &Manifest) -> u64 {
     let releases = manifest.releases.values().map(|stored| stored.bytes);
-    let entries = manifest.entries.values().map(|stored| stored.bytes);
+    let entries = manifest.entries.values().chain(manifest.policies.values()).map(|stored| stored.bytes);
     releases.chain(entries).chain(manifest.git.values().map(StoredGit::bytes)).sum()
 }
 
@@ -185,7 +186,8 @@ fn message(pruning: &Pruning) -> String {
         .revisions
         .iter()
         .flat_map(|(address, gone)| gone.iter().map(move |revision| format!("{address} {}", revision.short())));
-    let gone: Vec<String> = releases.chain(revisions).collect();
+    let policies = pruning.policies.keys().map(|policy| format!("the policy {policy}"));
+    let gone: Vec<String> = releases.chain(policies).chain(revisions).collect();
     let what = if gone.is_empty() {
         count(pruning.entries.len(), "registry entry", "registry entries")
     } else {

@@ -84,7 +84,7 @@ pub(super) fn compare_with(
     particulars: bool,
 ) -> Result<Status> {
     let files = locks.iter().map(|lock| lock.file.clone()).collect();
-    let memory = tip.map(|tip| Memory::new(project, tip, locks));
+    let memory = tip.map(|tip| Memory::new(project, tip, locks)).transpose()?;
     let status = Status {
         locks: files,
         remote: remote.cloned(),
@@ -158,7 +158,7 @@ struct Memory<'r> {
 }
 
 impl<'r> Memory<'r> {
-    fn new(project: &'r Project, tip: ObjectId, locks: &[LockFile]) -> Self {
+    fn new(project: &'r Project, tip: ObjectId, locks: &[LockFile]) -> Result<Self> {
         let mut digest = Sha256::new();
         // Another version of this program may give another answer.
         digest.update(concat!(env!("CARGO_PKG_VERSION"), "\0"));
@@ -173,8 +173,12 @@ impl<'r> Memory<'r> {
             digest.update(&lock.file);
             digest.update(lock.blob.as_bytes());
         }
+        for policy in project.policies(locks)? {
+            digest.update(policy.to_string());
+            digest.update("\0");
+        }
         let key = hex_digits(&digest.finalize());
-        Self { repository: &project.repository, path: project.repository.own_dir().join(REMEMBERED_IN), key }
+        Ok(Self { repository: &project.repository, path: project.repository.own_dir().join(REMEMBERED_IN), key })
     }
 
     fn recall(&self) -> Option<Summary> {

@@ -123,6 +123,7 @@ fn is_pinned(unanswered: &Unanswered, comparison: &Comparison) -> bool {
             let is_it = |entry: &EntryId| entry.repository == *repository && entry.package == *package;
             comparison.entries.iter().any(is_it)
         }
+        Unanswered::Resource(Resource::Policy(id)) => comparison.policies.contains(id),
         Unanswered::GitRepository(address) => comparison.git_to_fetch().any(|pin| pin.url.address() == address),
         Unanswered::Resource(_) | Unanswered::NotServed { .. } | Unanswered::Elsewhere { .. } => false,
     }

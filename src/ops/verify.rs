@@ -15,9 +15,9 @@ use super::update::git_fetcher::fetching_git;
 use super::update::stored_entry::read_entry;
 use super::{OpError, Result, mirror};
 use crate::git::{Git, GitError};
-use crate::hex::registry::{Package, PublicKey, RegistryError};
+use crate::hex::registry::{Package, PublicKey, RegistryError, check_policy};
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, RepositoryName, StoredGit, local_cause};
+use crate::model::{EntryId, GitAddress, Manifest, PolicyId, ReleaseId, RepositoryName, StoredGit, local_cause};
 use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
 use crate::store::{CheckedTrees, Damage, ObjectId, Snapshot, StoreError};
@@ -33,6 +33,8 @@ pub struct Verification {
     pub releases: usize,
     /// The number of registry entries verified.
     pub entries: usize,
+    /// The number of policies verified.
+    pub policies: usize,
     /// The number of git revisions verified.
     pub revisions: usize,
     /// The number of packages verified in the pinned index.
@@ -43,12 +45,12 @@ pub struct Verification {
     pub unverified: BTreeSet<EntryId>,
     /// The damage found, sorted by path.
     pub damages: Vec<Damage>,
-    /// Whether an entry is signed by another key than its repository's.
+    /// Whether an entry or a policy is signed by another key than its repository's.
     pub foreign: bool,
 }
 
 /// Verifies every object in the mirror's tip against its id, every tarball against the manifest, the locks and the
-/// registry, and every registry entry against the manifest and its repository's key, if that is known.
+/// registry, and every registry entry and policy against the manifest and its repository's key, if that is known.
 ///
 /// # Errors
 /// Fails if there is no mirror, if it cannot be read at all, if a configured lock is missing, or if the mirror records
@@ -66,7 +68,8 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
             (Manifest::default(), false)
         }
     };
-    let items = (manifest.releases.len() + manifest.entries.len() + manifest.git.len()) as u64;
+    let items = manifest.releases.len() + manifest.entries.len() + manifest.policies.len() + manifest.git.len();
+    let items = items as u64;
     progress.report(Event::Planned { items });
     let wanted = match project.locks() {
         Ok(locks) => project.wanted(&locks)?,
@@ -74,7 +77,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         Err(error) => return Err(error),
     };
     let repositories = HexRepositories::new(project, progress.as_ref())?;
-    let keys = repositories.known_keys_of(manifest.entries.keys().map(|id| &id.repository))?;
+    let keys = repositories.known_keys_of(manifest.signed_repositories())?;
     let without_key = |id: &&EntryId| !keys.contains_key(&id.repository);
     let unverified: BTreeSet<EntryId> = manifest.entries.keys().filter(without_key).cloned().collect();
     report_unverified(&unverified, progress.as_ref());
@@ -90,6 +93,10 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         checks.entry(snapshot, id)
     });
     damages.extend(found?);
+    for id in manifest.policies.keys() {
+        progress.report(Event::Finished { item: format!("policy {id}") });
+        damages.extend(checks.policy(&snapshot, id)?);
+    }
     let releases: Vec<ReleaseId> = manifest.releases.keys().cloned().collect();
     let found = check_all(&snapshot, &releases, |snapshot, id| {
         progress.report(Event::Finished { item: id.to_string() });
@@ -118,6 +125,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     damages.sort();
     damages.dedup();
     let revisions = manifest.git.values().map(|stored| stored.revisions.len()).sum();
+    let policies = manifest.policies.len();
     let (releases, entries, foreign) = (releases.len(), entries.len(), checks.foreign.into_inner());
     let (indexed, index_behind) = (index.packages, index.behind);
     Ok(Verification {
@@ -125,6 +133,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         objects,
         releases,
         entries,
+        policies,
         revisions,
         indexed,
         index_behind,
@@ -205,6 +214,21 @@ impl Checks<'_> {
                 if matches!(error, OpError::Entry { source: RegistryError::BadSignature, .. }) {
                     self.foreign.store(true, Ordering::Relaxed);
                 }
+                damages(&path, &error)
+            }
+        }
+    }
+
+    fn policy(&self, snapshot: &Snapshot, id: &PolicyId) -> Result<Vec<Damage>> {
+        let path = format!("policy {id}");
+        let signed = match snapshot.policy(id) {
+            Ok(signed) => signed.unwrap_or_default(),
+            Err(error) => return damages(&path, &error),
+        };
+        match check_policy(&signed, self.keys.get(&id.repository), id) {
+            Ok(()) => Ok(Vec::new()),
+            Err(error) => {
+                self.foreign.fetch_or(error == RegistryError::BadSignature, Ordering::Relaxed);
                 damages(&path, &error)
             }
         }

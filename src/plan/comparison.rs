@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::git_want::{RepositoryWant, with_submodules};
 use super::{GitPin, Pin, Unmirrored, UnsupportedEntry, Wanted};
 use crate::model::{
-    EntryId, GitAddress, Manifest, OuterChecksum, ReleaseId, RepositoryName, Revision, StoredRelease, Version,
+    EntryId, GitAddress, Manifest, OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, StoredRelease, Version,
 };
 
 /// A pinned release that the mirror lacks although it has other releases of the package, or this one with another
@@ -40,6 +40,8 @@ pub struct Comparison {
     pub changed: Vec<Change>,
     /// The missing registry entries of pinned packages.
     pub entries: Vec<EntryId>,
+    /// The missing policies.
+    pub policies: Vec<PolicyId>,
     /// The pinned git revisions that the mirror has as the locks require.
     pub git: Vec<GitPin>,
     /// The pinned git revisions whose repository is not in the mirror.
@@ -80,8 +82,8 @@ impl Extra {
 }
 
 impl Comparison {
-    /// Compares the pins with a manifest, of which the lines about the pinned packages and git repositories suffice. For
-    /// a mirror that does not exist yet, pass an empty manifest.
+    /// Compares the pins with a manifest, of which the lines about the pinned packages, git repositories and policies
+    /// suffice. For a mirror that does not exist yet, pass an empty manifest.
     pub fn new(wanted: &Wanted, manifest: &Manifest) -> Self {
         let (ignored, unmirrored) = (wanted.ignored.clone(), wanted.unmirrored.clone());
         let mut comparison = Self { ignored, unmirrored, ..Self::default() };
@@ -94,6 +96,8 @@ impl Comparison {
             }
         }
         comparison.entries = entries.into_iter().collect();
+        let lacking = |id: &&PolicyId| !manifest.policies.contains_key(*id);
+        comparison.policies = wanted.policies.iter().filter(lacking).cloned().collect();
         comparison.add_git(wanted, manifest);
         comparison
     }
@@ -135,17 +139,19 @@ impl Comparison {
     /// use this definition of "fresh".
     pub fn is_fresh(&self) -> bool {
         let hex = self.missing.is_empty() && self.changed.is_empty() && self.entries.is_empty();
+        let hex = hex && self.policies.is_empty();
         hex && self.git_missing.is_empty() && self.git_changed.is_empty()
     }
 
     /// Describes everything that the mirror lacks, without duplicates: releases, registry entries of stored releases,
-    /// git revisions. Empty if the mirror is fresh.
+    /// policies, git revisions. Empty if the mirror is fresh.
     pub fn lacking(&self) -> Vec<String> {
         let releases = self.to_fetch().map(|pin| pin.id.to_string());
         let entries = self.entries_alone().map(|entry| format!("the registry entry of {entry}"));
+        let policies = self.policies.iter().map(|policy| format!("the policy {policy}"));
         let revisions =
             self.revisions_to_fetch().into_iter().map(|(address, revision)| format!("{address} {}", revision.short()));
-        releases.chain(entries).chain(revisions).collect()
+        releases.chain(entries).chain(policies).chain(revisions).collect()
     }
 
     /// Returns the missing registry entries of packages whose pinned releases are all present.
@@ -172,10 +178,11 @@ impl Comparison {
         self.git_missing.iter().chain(self.git_changed.iter().map(|change| &change.pin))
     }
 
-    /// Returns the Hex repositories of the pinned releases and registry entries that the mirror lacks.
+    /// Returns the Hex repositories of the pinned releases, registry entries and policies that the mirror lacks.
     pub fn repositories_to_fetch(&self) -> BTreeSet<&RepositoryName> {
         let of_releases = self.to_fetch().map(|pin| &pin.id.repository);
-        of_releases.chain(self.entries.iter().map(|id| &id.repository)).collect()
+        let of_policies = self.policies.iter().map(|id| &id.repository);
+        of_releases.chain(self.entries.iter().map(|id| &id.repository)).chain(of_policies).collect()
     }
 
     /// Returns the releases that an update must fetch.
@@ -292,6 +299,23 @@ mod tests {
         assert!(!fresh(["", "submodules: true"], "git h/a ONE full HEAD\n"));
         assert!(!fresh(["", r#"branch: "b""#], "git h/a ONE full HEAD\n"));
         assert!(fresh(["", r#"branch: "b""#], "git h/a ONE full HEAD heads/b\n"));
+    }
+
+    #[test]
+    fn a_policy_is_present_or_lacking() {
+        let policies = ["acme/strict", "hexpm:acme/strict"].map(|policy| policy.parse().unwrap());
+        let wanted = Wanted { policies: policies.into(), ..wanted(&[("a", "1.0.0", 'a')]) };
+        let with = |policy: &str| {
+            let line = format!("policy {policy} 1 {}\n", "0".repeat(64));
+            let text = manifest(&[("a", "1.0.0", 'a')]).to_string() + &line;
+            Comparison::new(&wanted, &sorted(text).parse().unwrap())
+        };
+        let comparison = with("acme strict");
+        assert!(!comparison.is_fresh());
+        assert_eq!(comparison.lacking(), ["the policy hexpm:acme/strict"]);
+        assert_eq!(comparison.repositories_to_fetch(), [&"hexpm:acme".parse().unwrap()].into());
+        let text = sorted(format!("policy acme strict 1 {0}\npolicy hexpm:acme strict 1 {0}\n", "0".repeat(64)));
+        assert!(Comparison::new(&Wanted { releases: Default::default(), ..wanted }, &text.parse().unwrap()).is_fresh());
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub use index::{
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
 pub use lock_rule::{LeftOutLock, LockRule, LockVerdict, Omission, default_locks, default_locks_listed};
 pub use merge::{
-    CheckedEntry, EntryStep, MergeFacts, MergeInput, MergePlan, MergeStatistics, MergeWarning, ReleaseConflict,
-    ReleaseStep, RepositoryStep, Side, has_older_entries, has_unshared_contents, merge,
+    CheckedEntry, EntryStep, MergeFacts, MergeInput, MergePlan, MergeStatistics, MergeWarning, PolicySignature,
+    PolicyStep, ReleaseConflict, ReleaseStep, RepositoryStep, Side, has_older_entries, has_unshared_contents, merge,
 };
 pub use mirror_choice::{MirrorFacts, mirror_to_read};
 pub use needed_entries::needed_entries;

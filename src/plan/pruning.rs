@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Wanted;
-use crate::model::{EntryId, GitAddress, GitName, Manifest, ReleaseId, Revision, StoredGit};
+use crate::model::{EntryId, GitAddress, GitName, Manifest, PolicyId, ReleaseId, Revision, StoredGit};
 
 /// What must be kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needed {
     /// The required releases.
     pub releases: BTreeSet<ReleaseId>,
+    /// The required policies.
+    pub policies: BTreeSet<PolicyId>,
     /// The required revisions of git repositories, without those of their submodules.
     pub revisions: BTreeSet<(GitAddress, Revision)>,
     /// The refs that entries name for their revisions. If entries give one name to several revisions, the first entry
@@ -21,6 +23,7 @@ impl Needed {
     /// Adds the pins of a lock.
     pub fn add(&mut self, wanted: &Wanted) {
         self.releases.extend(wanted.releases.keys().cloned());
+        self.policies.extend(wanted.policies.iter().cloned());
         for pin in &wanted.git {
             self.revisions.insert((pin.url.address().clone(), pin.revision));
             let names = self.names.entry(pin.url.address().clone()).or_default();
@@ -44,6 +47,8 @@ impl Needed {
     pub fn add_recent(&mut self, manifest: &Manifest, earlier: &[&Manifest]) {
         let new = |id: &&ReleaseId| !earlier.iter().any(|earlier| earlier.releases.contains_key(*id));
         self.releases.extend(manifest.releases.keys().filter(new).cloned());
+        let new = |id: &&PolicyId| !earlier.iter().any(|earlier| earlier.policies.contains_key(*id));
+        self.policies.extend(manifest.policies.keys().filter(new).cloned());
         for (address, revision) in revisions(manifest) {
             if !earlier.iter().any(|earlier| has(earlier, address, revision)) {
                 self.revisions.insert((address.clone(), revision));
@@ -72,17 +77,21 @@ pub struct Pruning {
     pub releases: BTreeMap<ReleaseId, u64>,
     /// The registry entries, with their sizes in bytes. Records that upstream has no entry have the size 0.
     pub entries: BTreeMap<EntryId, u64>,
+    /// The policies, with their sizes in bytes.
+    pub policies: BTreeMap<PolicyId, u64>,
     /// The revisions of git repositories.
     pub revisions: BTreeMap<GitAddress, BTreeSet<Revision>>,
 }
 
 impl Pruning {
-    /// Lists the releases and revisions of a mirror that need not be kept. [`Pruning::drop_entries`] adds the registry
+    /// Lists the releases, policies and revisions of a mirror that need not be kept. [`Pruning::drop_entries`] adds the registry
     /// entries that are then no longer needed.
     pub fn new(manifest: &Manifest, mut needed: Needed) -> Self {
         needed.add_submodules(manifest);
         let releases = manifest.releases.iter().filter(|(id, _)| !needed.releases.contains(*id));
         let mut pruning = Self { releases: releases.map(|(id, s)| (id.clone(), s.bytes)).collect(), ..Self::default() };
+        let policies = manifest.policies.iter().filter(|(id, _)| !needed.policies.contains(*id));
+        pruning.policies = policies.map(|(id, stored)| (id.clone(), stored.bytes)).collect();
         for (address, revision) in revisions(manifest) {
             if !needed.revisions.contains(&(address.clone(), revision)) {
                 pruning.revisions.entry(address.clone()).or_default().insert(revision);
@@ -109,6 +118,12 @@ impl Pruning {
                 gone.entries.insert(id.clone(), stored.bytes);
             }
         }
+        for (id, stored) in &first.policies {
+            let same = |there: &Manifest| there.policies.get(id) == Some(stored);
+            if same(other) && rest.iter().all(|shared| same(shared)) && !pruned.policies.contains_key(id) {
+                gone.policies.insert(id.clone(), stored.bytes);
+            }
+        }
         for id in first.absent.intersection(&other.absent).filter(|id| !knows(pruned, id)) {
             if rest.iter().all(|shared| shared.absent.contains(id)) {
                 gone.entries.insert(id.clone(), 0);
@@ -126,6 +141,7 @@ impl Pruning {
     /// Removes from this list what must be kept.
     pub fn keep(&mut self, needed: &Needed) {
         self.releases.retain(|id, _| !needed.releases.contains(id));
+        self.policies.retain(|id, _| !needed.policies.contains(id));
         for (address, gone) in &mut self.revisions {
             gone.retain(|revision| !needed.revisions.contains(&(address.clone(), *revision)));
         }
@@ -171,7 +187,8 @@ impl Pruning {
 
     /// Returns whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
-        self.releases.is_empty() && self.entries.is_empty() && self.revisions.is_empty()
+        let is_hex_empty = self.releases.is_empty() && self.entries.is_empty() && self.policies.is_empty();
+        is_hex_empty && self.revisions.is_empty()
     }
 }
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::lock::{GitSource, HexSource, Located, Lock, LockError, LockKind, Source};
 use crate::model::{
-    EntryId, GitAddressError, GitName, GitNameError, GitUrl, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName,
-    Revision, redacted_address,
+    EntryId, GitAddressError, GitName, GitNameError, GitUrl, InnerChecksum, OuterChecksum, PolicyId, ReleaseId,
+    RepositoryName, Revision, redacted_address,
 };
 
 /// A release that a lock pins.
@@ -102,6 +102,8 @@ pub struct Wanted {
     pub releases: BTreeMap<ReleaseId, Pin>,
     /// The revisions of git repositories.
     pub git: Vec<GitPin>,
+    /// The policies that the projects of the locks name.
+    pub policies: BTreeSet<PolicyId>,
     /// The git dependencies that cannot be mirrored.
     pub unmirrored: Vec<Unmirrored>,
     /// The dependencies of unsupported kinds.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::insteadof::InsteadOfRules;
-use crate::model::{GitAddress, IndexFile, PackageName, ReleaseId, RepositoryName};
+use crate::model::{GitAddress, IndexFile, PackageName, PolicyId, ReleaseId, RepositoryName};
 
 /// The source of everything that is served. In the real program, this is the mirror branch.
 ///
@@ -161,6 +161,8 @@ pub enum Resource {
     Versions(RepositoryName),
     /// `/packages/NAME`: the signed registry entry of a package.
     RegistryEntry(RepositoryName, PackageName),
+    /// `/policies/NAME`: a signed policy.
+    Policy(PolicyId),
     /// A file of the repository's pinned index, at the same paths as the files above.
     Pinned(RepositoryName, IndexFile),
     /// `/tarballs/NAME-VERSION.tar`: a release as published.
@@ -172,7 +174,7 @@ impl Resource {
     /// `hex_repo.erl`; registry-v2 specification, "Format").
     pub fn is_gzipped(&self) -> bool {
         match self {
-            Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..) => true,
+            Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..) | Self::Policy(_) => true,
             Self::Pinned(_, file) => *file != IndexFile::PublicKey,
             Self::PublicKey(_) | Self::Tarball(_) => false,
         }
@@ -182,7 +184,7 @@ impl Resource {
     pub fn content_type(&self) -> &'static str {
         match self {
             Self::PublicKey(_) | Self::Pinned(_, IndexFile::PublicKey) => "application/x-pem-file",
-            Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..) | Self::Pinned(..) => {
+            Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..) | Self::Policy(_) | Self::Pinned(..) => {
                 "application/octet-stream"
             }
             Self::Tarball(_) => "application/x-tar",
@@ -200,6 +202,7 @@ impl fmt::Display for Resource {
                 write!(f, "the registry entry of {package}")
             }
             Self::RegistryEntry(repository, package) => write!(f, "the registry entry of {repository}/{package}"),
+            Self::Policy(policy) => write!(f, "the policy {policy}"),
             Self::Pinned(repository, file) => write!(f, "{file} of the pinned index of {repository}"),
             Self::Tarball(release) => release.fmt(f),
         }

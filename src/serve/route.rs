@@ -1,6 +1,8 @@
 //! Maps a request's path to what it names.
 
-use crate::model::{IndexFile, NameError, PackageName, ReleaseId, RepositoryName, VersionError, percent_decoded};
+use crate::model::{
+    IndexFile, NameError, PackageName, PolicyId, PolicyName, ReleaseId, RepositoryName, VersionError, percent_decoded,
+};
 
 use super::contents::{Registry, Resource};
 
@@ -40,8 +42,6 @@ pub(super) enum RouteError {
     Installer,
     #[error("the mirror does not have documentation; fetch it without the mirror, while online")]
     Docs,
-    #[error("the mirror does not have policies; unset HEX_POLICY, or run the command without the mirror, while online")]
-    Policy,
     #[error("unknown path; see / for the paths that this server has")]
     Unknown,
 }
@@ -121,7 +121,10 @@ fn resources(repositories: &[RepositoryName], path: &[&str], registry: Registry)
             })
         }
         ["docs", ..] => Err(RouteError::Docs),
-        ["policies", ..] => Err(RouteError::Policy),
+        ["policies", name] => {
+            let name: PolicyName = name.parse()?;
+            each(&|repository| Resource::Policy(PolicyId { repository, name: name.clone() }))
+        }
         _ => Err(RouteError::Unknown),
     }
 }
@@ -170,6 +173,16 @@ mod tests {
         assert_eq!(route("/installs/hex-1.x.csv", Registry::Signed).unwrap(), Route::UpdateCheck);
     }
 
+    #[test]
+    fn policies_are_below_the_path_of_their_repository() {
+        let policy = |id: &str| Resource::Policy(id.parse().unwrap());
+        let both = Route::Resources(vec![policy("hexpm:acme/strict"), policy("acme/strict")]);
+        assert_eq!(route("/repos/acme/policies/strict", Registry::Signed).unwrap(), both);
+        assert_eq!(route("/pinned/repos/acme/policies/strict", Registry::Signed).unwrap(), both);
+        assert_eq!(only("/repos/other/repos/acme/policies/strict"), policy("other:acme/strict"));
+        assert!(route("/repos/acme/policies/../strict", Registry::Signed).is_err());
+    }
+
     /// The files of an export are what the server serves at their paths.
     #[test]
     fn the_paths_of_exported_files_name_their_resources() {
@@ -179,6 +192,7 @@ mod tests {
             let resource = tarball(repository, "plug-x", "1.0.0-rc.1+build.7");
             let Resource::Tarball(release) = &resource else { panic!("a tarball") };
             let file = IndexFile::Package(package.clone());
+            let policy = PolicyId { repository: name.clone(), name: "strict".parse().unwrap() };
             for (path, resource, registry) in [
                 (StaticPath::tarball(release), resource.clone(), Registry::Signed),
                 (
@@ -187,6 +201,7 @@ mod tests {
                     Registry::Signed,
                 ),
                 (StaticPath::registry(&name, &file), Resource::Pinned(name.clone(), file.clone()), Registry::Pinned),
+                (StaticPath::policy(&policy), Resource::Policy(policy.clone()), Registry::Signed),
             ] {
                 let Route::Resources(named) = route(&format!("/{path}"), registry).unwrap() else { panic!("{path}") };
                 assert!(named.contains(&resource), "{path}: {named:?}");
@@ -255,7 +270,8 @@ mod tests {
             "/installs/hex.csv",
             "/docs/a-1.0.0.tar.gz",
             "/repos/acme",
-            "/policies/x",
+            "/policies/x/y",
+            "/repos/acme/policies",
             "/packages",
         ] {
             assert!(!route(path, Registry::Signed).unwrap_err().is_bad_request(), "{path}");

@@ -33,6 +33,9 @@ pub(super) fn compare(
     for id in manifest.entries.keys() {
         comparison.file(layout.entry_path(id));
     }
+    for id in manifest.policies.keys() {
+        comparison.file(layout::policy_path(id));
+    }
     for repository in manifest.index_signers.keys() {
         for file in [IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions] {
             comparison.file(layout.index_path(repository, &file));
@@ -250,7 +253,8 @@ mod tests {
             + &format!("registry hexpm alpha 1 {sum}\n");
         let text = text
             + &format!("index hexpm alpha {sum}\n")
-            + "index-signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n";
+            + "index-signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n"
+            + &format!("policy acme strict 1 {sum}\n");
         let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
         lines.sort_unstable();
         let text = lines.concat();
@@ -264,11 +268,13 @@ mod tests {
             "manifest/8e",
             "manifest/git",
             "manifest/index",
+            "manifest/policies",
             "mirror.toml",
             "hex/hexpm/packages/8e/alpha/tarball",
             "hex/hexpm/packages/8e/alpha@1.0.0/metadata.config",
             "hex/hexpm/packages/8e/alpha@1.0.0/recipe",
             "hex/hexpm/registry/8e/alpha",
+            "hex/acme/registry/policies/strict",
             "hex/hexpm/index/public_key",
             "hex/hexpm/index/names",
             "hex/hexpm/index/versions",
@@ -323,6 +329,8 @@ mod tests {
             "hex/x",
             "hex/hexpm/registry/f4/beta",
             "hex/hexpm/registry/alpha",
+            "hex/acme/registry/policies/other",
+            "hex/hexpm/registry/policies/strict",
             "hex/hexpm/registry/f4/alpha",
             "hex/hexpm/index/packages/f4/beta",
             "hex/hexpm/index/packages/alpha",

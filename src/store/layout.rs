@@ -7,6 +7,7 @@
 //! hex/<repository>/packages/<shard>/<name>/    contents/…  metadata.config  recipe      (or: tarball)
 //!                   … /<name>@<version>/       the same, for releases below the highest
 //! hex/<repository>/registry/<shard>/<name>     the signed message, as upstream gave it before gzip
+//! hex/<repository>/registry/policies/<name>    a policy, as signed
 //! hex/<repository>/index/                      the pinned index: public_key, names, versions
 //! hex/<repository>/index/packages/<shard>/<name>   its entries
 //! git/<host>/<path>.git/                       a bare repository: HEAD, packed-refs, info/refs, objects/info/packs,
@@ -15,7 +16,9 @@
 //!
 //! Up to format 2, there were no shards, and the manifest was one file.
 
-use crate::model::{Day, EntryId, IndexFile, Manifest, ManifestPart, PackageName, ReleaseId, RepositoryName, Shard};
+use crate::model::{
+    Day, EntryId, IndexFile, Manifest, ManifestPart, PackageName, PolicyId, ReleaseId, RepositoryName, Shard,
+};
 
 /// The format version that this program writes. Format 2 added the signers of repositories to the manifest, format 3
 /// divided it, and the folders of packages and registry entries, into shards.
@@ -54,6 +57,7 @@ hand.
   byte. Lower versions are beside it as `NAME@VERSION`. `XX` is the first two digits of the name's SHA-256 (`printf NAME
   | sha256sum`), which keeps folders small.
 - `hex/REPOSITORY/registry/XX/NAME`: the registry entry of a package, as the repository signed it.
+- `hex/REPOSITORY/registry/policies/NAME`: a policy, as the repository signed it.
 - `hex/REPOSITORY/index`: the pinned index, which lists only what is stored here, signed with a key of this mirror.
 - `git/HOST/PATH.git`: a bare git repository with the pinned revisions and their ancestry.
 
@@ -141,6 +145,11 @@ pub fn release_path(manifest: &Manifest, id: &ReleaseId) -> String {
 /// Returns the path of a registry entry in the current layout.
 pub fn entry_path(id: &EntryId) -> String {
     Layout::Sharded.entry_path(id)
+}
+
+/// Returns the path of a policy. No shard has the name of its folder.
+pub fn policy_path(id: &PolicyId) -> String {
+    format!("hex/{}/registry/policies/{}", id.repository, id.name)
 }
 
 /// Returns the path of a part of the manifest.

@@ -72,6 +72,7 @@ pub(super) fn part_of(path: &str) -> Option<ManifestPart> {
     match path.split('/').collect::<Vec<_>>()[..] {
         ["git"] => Some(ManifestPart::Git),
         ["hex", _, "index", file] if file != "packages" => Some(ManifestPart::Index),
+        ["hex", _, "registry", "policies"] => Some(ManifestPart::Policies),
         [layout::MANIFEST, part] => part.parse().ok(),
         ["hex", _, "packages" | "registry", shard] | ["hex", _, "index", "packages", shard] => {
             shard.parse().ok().map(ManifestPart::Packages)

@@ -36,6 +36,7 @@ mod names;
 mod objects;
 mod own_packs;
 mod pack;
+mod policy;
 mod recover;
 mod ref_marker;
 mod ref_update;

@@ -10,7 +10,9 @@ use super::inventory::holds_git;
 use super::layout::Layout;
 use super::snapshot::ReadManifest;
 use super::{Repository, Result, Snapshot, StoreError, layout};
-use crate::model::{EntryId, GitAddress, Manifest, PackageName, ReleaseId, RepositoryName, Storage, StoredGit};
+use crate::model::{
+    EntryId, GitAddress, Manifest, PackageName, PolicyId, ReleaseId, RepositoryName, Storage, StoredGit,
+};
 
 /// An item that a mirror stores.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +21,8 @@ pub enum StoredItem {
     Release(ReleaseId),
     /// A registry entry.
     Entry(EntryId),
+    /// A policy.
+    Policy(PolicyId),
     /// A git repository.
     Git(GitAddress),
 }
@@ -28,6 +32,7 @@ impl fmt::Display for StoredItem {
         match self {
             Self::Release(id) => write!(f, "release {id}"),
             Self::Entry(id) => write!(f, "registry entry of {id}"),
+            Self::Policy(id) => write!(f, "policy {id}"),
             Self::Git(address) => write!(f, "git repository {address}"),
         }
     }

@@ -219,14 +219,16 @@ impl Snapshot {
         self.part(ManifestPart::of(package))
     }
 
-    /// Returns what the manifest says about some packages, and about all git repositories and signers. Reads only the
+    /// Returns what the manifest says about some packages, and about all git repositories, policies and signers. Reads only the
     /// parts with these lines.
     ///
     /// # Errors
     /// Fails if the manifest is missing or damaged.
     pub fn excerpt<'p>(&self, packages: impl IntoIterator<Item = &'p EntryId>) -> Result<Manifest> {
         let (git, signers) = (self.part(ManifestPart::Git)?, self.part(ManifestPart::Signers)?);
-        let mut excerpt = Manifest { git: git.git.clone(), signers: signers.signers.clone(), ..Manifest::default() };
+        let policies = self.part(ManifestPart::Policies)?.policies.clone();
+        let (git, signers) = (git.git.clone(), signers.signers.clone());
+        let mut excerpt = Manifest { git, policies, signers, ..Manifest::default() };
         for id in packages {
             self.manifest_of(&id.package)?.copy_package(id, &mut excerpt);
         }
@@ -279,7 +281,7 @@ impl Snapshot {
         Ok(parts.filter_map(|(name, (_, id))| Some((name.parse().ok()?, id))).collect())
     }
 
-    /// Returns the Hex repositories of which the tree has registry entries.
+    /// Returns the Hex repositories of which the tree has registry entries or policies.
     ///
     /// # Errors
     /// Fails if the tree cannot be read.

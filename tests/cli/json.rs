@@ -123,8 +123,18 @@ fn list_is_an_array_of_the_mirrored_items() {
 fn verify_counts_the_checked_items() {
     let stage = Stage::mirrored();
     let document = stage.run(&["verify", "--json"]).ok().silent().json();
-    let expected =
-        ["commit", "damages", "entries", "git", "index", "index_behind", "objects", "releases", "unverified"];
+    let expected = [
+        "commit",
+        "damages",
+        "entries",
+        "git",
+        "index",
+        "index_behind",
+        "objects",
+        "policies",
+        "releases",
+        "unverified",
+    ];
     assert_eq!(fields(&document), expected);
     assert_eq!((&document["releases"], &document["entries"], &document["damages"]), (&json!(3), &json!(4), &json!([])));
     assert_eq!(document["unverified"], json!([]));

@@ -11,6 +11,7 @@ mod gleam;
 mod mix;
 mod organisations;
 mod pinned;
+mod policies;
 mod rebar3;
 
 use std::process::Command;

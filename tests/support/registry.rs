@@ -9,7 +9,7 @@ use git_hexmirror::hex::registry::{
     Advisory, Dependency, Package, PrivateKey, Release, Retirement, RetirementReason, Signed,
 };
 use git_hexmirror::hex::tarball::{BuildFile, build, metadata_text};
-use git_hexmirror::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, RepositoryName};
+use git_hexmirror::model::{EntryId, InnerChecksum, OuterChecksum, PolicyId, ReleaseId, RepositoryName};
 use sha2::{Digest, Sha256};
 
 use super::upstream::TestUpstream;
@@ -206,6 +206,17 @@ impl Registry {
         let (entries, inner, outer) = (join(entries), join(inner), join(outer));
         format!("{{\"1.2.0\",\n[{entries}]}}.\n[\n{{pkg_hash,[\n {inner}]}},\n{{pkg_hash_ext,[\n {outer}]}}\n].\n")
     }
+}
+
+/// Returns a signed policy, gzipped, as registries serve it. It denies every release of the package `gamma`.
+pub fn policy(id: &str, description: &str, key: &PrivateKey) -> Vec<u8> {
+    let field = |tag: u8, bytes: &[u8]| [&[tag << 3 | 2, u8::try_from(bytes.len()).expect("short")], bytes].concat();
+    let id: PolicyId = id.parse().expect("a policy");
+    let denied = [&[1 << 3, 1][..], &field(2, &field(1, b"gamma"))].concat();
+    let of_hexpm = [field(1, b"hexpm"), field(3, &denied)].concat();
+    let names = [field(1, id.repository.registry_name().as_bytes()), field(2, id.name.as_str().as_bytes())].concat();
+    let payload = [names, field(3, description.as_bytes()), vec![4 << 3, 0], field(5, &of_hexpm)].concat();
+    gzip(&Signed::sign(payload, key).encode())
 }
 
 /// Builds a release's tarball. `files` may have any content.

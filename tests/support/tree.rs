@@ -25,6 +25,7 @@ pub fn manifest_files(text: &str) -> BTreeMap<String, String> {
     for line in text.split_inclusive('\n') {
         let part = match line.trim_end().split(' ').collect::<Vec<_>>()[..] {
             ["hex" | "registry" | "absent", _, package, ..] => Shard::of(&package.parse().unwrap()).to_string(),
+            ["policy", ..] => "policies".to_owned(),
             ["signer", ..] => "signers".to_owned(),
             _ => "git".to_owned(),
         };

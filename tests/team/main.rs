@@ -18,6 +18,7 @@ mod migration;
 mod monorepo;
 mod notices;
 mod places;
+mod policies;
 mod pre_push;
 mod prune;
 mod push_and_pull;

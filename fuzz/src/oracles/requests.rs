@@ -60,6 +60,7 @@ fn canonical(resource: &Resource) -> String {
         Resource::Versions(repository) => format!("{}/versions", base(repository)),
         Resource::RegistryEntry(repository, package) => format!("{}/packages/{package}", base(repository)),
         Resource::Pinned(repository, file) => format!("/pinned{}/{file}", base(repository)),
+        Resource::Policy(id) => format!("{}/policies/{}", base(&id.repository), id.name),
         Resource::Tarball(id) => format!("{}/tarballs/{}", base(&id.repository), id.tarball_name()),
     }
 }

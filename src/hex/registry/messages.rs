@@ -81,6 +81,15 @@ pub(super) struct Dependency {
     pub repository: Option<String>,
 }
 
+/// Without its rules (`registry/policy.proto`), which only the client evaluates.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Policy {
+    #[prost(string, required, tag = "1")]
+    pub repository: String,
+    #[prost(string, required, tag = "2")]
+    pub name: String,
+}
+
 /// A point in time (`google.protobuf.Timestamp`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Message)]
 pub struct Timestamp {

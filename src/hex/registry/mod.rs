@@ -7,12 +7,14 @@ mod index;
 mod key;
 mod messages;
 mod package;
+mod policy;
 mod signed;
 
 pub use index::{Names, NamesEntry, Versions, VersionsEntry};
 pub use key::{HEXPM_PUBLIC_KEY, KeyError, PrivateKey, PublicKey, contains_private_key, hexpm_key};
 pub use messages::Timestamp;
 pub use package::{Advisory, Dependency, Package, Release, Retirement, RetirementReason, Severity, Skipped};
+pub use policy::check_policy;
 pub use signed::Signed;
 
 /// The largest payload that is decoded, in bytes. hex.pm's list of all versions has 0.6 MB.
@@ -25,7 +27,7 @@ pub enum RegistryError {
     /// The bytes are not a protobuf message of the expected type.
     #[error("it is not a {message} message")]
     NotDecodable {
-        /// The message's name: `Signed`, `Package`, `Names`, `Versions`.
+        /// The message's name: `Signed`, `Package`, `Policy`, `Names`, `Versions`.
         message: &'static str,
         /// The decoder's error.
         source: prost::DecodeError,
@@ -45,6 +47,14 @@ pub enum RegistryError {
         /// The requested package.
         expected: String,
         /// The entry's package, truncated to 80 characters.
+        found: String,
+    },
+    /// The policy is another one.
+    #[error("it is the policy {found:?}, not {expected:?}")]
+    OtherPolicy {
+        /// The name of the requested policy.
+        expected: String,
+        /// The policy's name, truncated to 80 characters.
         found: String,
     },
     /// The entry is for another repository.

@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::git::{BundleSource, ProjectGit};
 use crate::hex::gzip::gzip;
-use crate::model::{EntryId, GitAddress, IndexFile, Manifest, ReleaseId, RepositoryName, StaticPath, hex_digits};
+use crate::model::{
+    EntryId, GitAddress, IndexFile, Manifest, PolicyId, ReleaseId, RepositoryName, StaticPath, hex_digits,
+};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::serving::MirrorContents;
 use crate::ops::serving::redirected::{OwnCache, pinned_repositories, redirecting_locks, remotes};
@@ -92,6 +94,9 @@ impl Contents {
         for (id, stored) in &manifest.releases {
             contents.add_served(StaticPath::tarball(id), stored.outer.to_string(), Resource::Tarball(id.clone()));
         }
+        for (id, stored) in &manifest.policies {
+            contents.add_served(StaticPath::policy(id), stored.checksum.to_string(), Resource::Policy(id.clone()));
+        }
         match registry {
             Registry::Signed => contents.add_signed(project, manifest)?,
             Registry::Pinned => contents.add_pinned(snapshot, manifest)?,
@@ -170,7 +175,7 @@ impl Contents {
             self.add_served(path, stored.checksum.to_string(), resource);
         }
         let repositories = HexRepositories::new(project, &Silent)?;
-        let keys = repositories.known_keys_of(manifest.entries.keys().map(|id| &id.repository))?;
+        let keys = repositories.known_keys_of(manifest.signed_repositories())?;
         for (repository, key) in keys {
             self.add_text(Some(StaticPath::registry(&repository, &IndexFile::PublicKey)), key.to_pem());
         }
@@ -232,6 +237,7 @@ fn resource_repository(resource: &Resource) -> &RepositoryName {
         | Resource::Versions(repository)
         | Resource::RegistryEntry(repository, _)
         | Resource::Pinned(repository, _)
+        | Resource::Policy(PolicyId { repository, .. })
         | Resource::Tarball(ReleaseId { repository, .. }) => repository,
     }
 }

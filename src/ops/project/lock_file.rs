@@ -8,6 +8,7 @@ use std::path::Path;
 use super::regular_file::read_regular;
 use super::worktree::{MAX_LOCK, read_committed, read_tracked};
 use crate::lock::{Lock, LockError};
+use crate::model::PolicyId;
 use crate::ops::{OpError, Result};
 use crate::plan::{LockRule, LockVerdict, Wanted, default_locks, default_locks_listed};
 use crate::store::{ObjectId, Repository};
@@ -29,6 +30,8 @@ pub struct LockFile {
     pub file: String,
     /// The id of its content as a git blob, even if git does not have that blob.
     pub blob: ObjectId,
+    /// The policy that the mix.exs beside it names.
+    pub policy: Option<PolicyId>,
     content: Content,
 }
 
@@ -45,7 +48,7 @@ enum Content {
 
 impl PartialEq for LockFile {
     fn eq(&self, other: &Self) -> bool {
-        (&self.file, self.blob) == (&other.file, other.blob)
+        (&self.file, self.blob, &self.policy) == (&other.file, other.blob, &other.policy)
     }
 }
 
@@ -54,12 +57,12 @@ impl Eq for LockFile {}
 impl LockFile {
     /// Creates a lock whose content is stored in git.
     pub fn stored(file: String, blob: ObjectId) -> Self {
-        Self { file, blob, content: Content::Stored }
+        Self { file, blob, policy: None, content: Content::Stored }
     }
 
     /// Creates a lock whose content is in the worktree and has this id.
     pub(super) fn in_worktree(file: String, blob: ObjectId) -> Self {
-        Self { file, blob, content: Content::Worktree }
+        Self { file, blob, policy: None, content: Content::Worktree }
     }
 
     /// Creates a lock from content that was read from a file.
@@ -67,7 +70,13 @@ impl LockFile {
     /// # Errors
     /// Fails if the content is a SHA-1 collision attack.
     pub fn read(file: String, bytes: Vec<u8>) -> Result<Self> {
-        Ok(Self { file, blob: Repository::blob_id(&bytes)?, content: Content::Read(bytes) })
+        Ok(Self { file, blob: Repository::blob_id(&bytes)?, policy: None, content: Content::Read(bytes) })
+    }
+
+    /// Sets the policy that the mix.exs beside it names.
+    #[must_use]
+    pub(super) fn with_policy(self, policy: Option<PolicyId>) -> Self {
+        Self { policy, ..self }
     }
 
     /// Returns its content.
@@ -100,6 +109,7 @@ pub fn read_locks(repository: &Repository, locks: &[LockFile]) -> Result<Wanted>
     for (index, lock) in locks.iter().enumerate() {
         let (file, bytes) = (&lock.file, lock.bytes(repository)?);
         let parsed = Lock::parse(file, &bytes).map_err(|source| lock_error(file, &bytes, source))?;
+        wanted.policies.extend(lock.policy.clone());
         if let Err(source) = wanted.add(&parsed) {
             let other = disagreeing(repository, &locks[..index], &parsed)?;
             return Err(match other {

@@ -11,6 +11,7 @@ use super::Project;
 use super::globs::{are_literal, glob_set, walk};
 use super::lock_file::{LockFile, read_locks};
 use super::lock_stats::LockStats;
+use super::policies::{MIX_EXS, mix_exs_beside, policy_in_commit, policy_in_worktree};
 use super::worktree::{MAX_LOCK, read_tracked};
 use crate::model::shortened;
 use crate::ops::{OpError, Result, own_file};
@@ -63,16 +64,45 @@ impl Project {
     pub fn locks_at(&self, commit: ObjectId) -> Result<Vec<LockFile>> {
         let mut locks = BTreeMap::new();
         for file in self.literal_locks() {
-            locks.extend(self.repository.blob_at(commit, file)?.map(|blob| (file.clone(), blob)));
+            let lock = self.repository.blob_at(commit, file)?.map(|blob| LockFile::stored(file.clone(), blob));
+            let lock = lock.map(|lock| self.with_policy_at(commit, lock)).transpose()?;
+            locks.extend(lock.map(|lock| (file.clone(), lock)));
         }
         // Names without wildcards do not require a search.
         if self.config.locks.as_deref().is_none_or(|globs| !are_literal(globs)) {
-            for (file, found) in self.tree_locks(commit)?.files {
-                let blob = if found.is_link { self.repository.blob_at(commit, &file)? } else { Some(found.blob) };
-                locks.extend(blob.map(|blob| (file, blob)));
+            let files = self.tree_locks(commit)?.files;
+            for (file, found) in &files {
+                let blob = if found.is_link { self.repository.blob_at(commit, file)? } else { Some(found.blob) };
+                let Some(blob) = blob.filter(|_| !is_mix_exs(file)) else { continue };
+                let lock = LockFile::stored(file.clone(), blob);
+                // Those that name no policy are not among the files.
+                let has_policy = mix_exs_beside(file).is_some_and(|mix_exs| files.contains_key(&mix_exs));
+                let lock = if has_policy { self.with_policy_at(commit, lock)? } else { lock };
+                locks.insert(file.clone(), lock);
             }
         }
-        Ok(locks.into_iter().map(|(file, blob)| LockFile::stored(file, blob)).collect())
+        Ok(locks.into_values().collect())
+    }
+
+    /// Reads the policy that the mix.exs beside a lock names in a commit.
+    fn with_policy_at(&self, commit: ObjectId, lock: LockFile) -> Result<LockFile> {
+        let Some(mix_exs) = mix_exs_beside(&lock.file) else { return Ok(lock) };
+        let Some(blob) = self.repository.blob_at(commit, &mix_exs)? else { return Ok(lock) };
+        Ok(lock.with_policy(policy_in_commit(&self.repository, blob, &mix_exs)?))
+    }
+
+    /// Reads the policy that the mix.exs beside a lock names in the worktree. That it names none is remembered.
+    fn with_policy(&self, lock: LockFile, stats: Option<&mut LockStats>) -> Result<LockFile> {
+        let Some(mix_exs) = mix_exs_beside(&lock.file) else { return Ok(lock) };
+        if stats.as_ref().is_some_and(|stats| stats.get(&mix_exs).is_some()) {
+            return Ok(lock);
+        }
+        let since = SystemTime::now();
+        let policy = policy_in_worktree(&self.repository, &mix_exs)?;
+        if let (Some(stats), None) = (stats, &policy) {
+            stats.add(&mix_exs, ObjectId::null(lock.blob.kind()), since);
+        }
+        Ok(lock.with_policy(policy))
     }
 
     /// Returns the tracked files, and those of the current project, that look like locks but are not in force. Searches
@@ -222,14 +252,12 @@ impl Project {
     fn lock_in_worktree(&self, file: &str, stats: Option<&mut LockStats>) -> Result<Option<LockFile>> {
         let Some(stats) = stats else { return self.lock(file.to_owned()) };
         if let Some(blob) = stats.get(file) {
-            return Ok(Some(LockFile::in_worktree(file.to_owned(), blob)));
+            return self.with_policy(LockFile::in_worktree(file.to_owned(), blob), Some(stats)).map(Some);
         }
         let since = SystemTime::now();
-        let lock = self.lock(file.to_owned())?;
-        if let Some(lock) = &lock {
-            stats.add(file, lock.blob, since);
-        }
-        Ok(lock)
+        let Some(lock) = self.read_lock(file.to_owned())? else { return Ok(None) };
+        stats.add(file, lock.blob, since);
+        self.with_policy(lock, Some(stats)).map(Some)
     }
 
     /// Returns the commit whose files are tracked. `None` before the first commit, and if the mirror itself is checked
@@ -257,6 +285,11 @@ impl Project {
 
     /// Returns a lock of the worktree, or of `HEAD` in a bare repository. `None` if it does not exist.
     pub(in crate::ops) fn lock(&self, file: String) -> Result<Option<LockFile>> {
+        self.read_lock(file)?.map(|lock| self.with_policy(lock, None)).transpose()
+    }
+
+    /// Returns a lock as [`Self::lock`] does, without its policy.
+    fn read_lock(&self, file: String) -> Result<Option<LockFile>> {
         if self.repository.worktree().is_none() {
             let Some(head) = self.repository.head()? else { return Ok(None) };
             return Ok(self.repository.blob_at(head, &file)?.map(|blob| LockFile::stored(file, blob)));
@@ -271,10 +304,15 @@ impl Project {
     /// Fails if a lock is invalid, or if two locks disagree.
     pub fn wanted(&self, locks: &[LockFile]) -> Result<Arc<Wanted>> {
         self.memory.wanted(locks, || {
-            let wanted = read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules);
+            let mut wanted = read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules);
+            wanted.policies.extend(self.policies_besides(locks)?);
             Ok(if self.config.shallow { wanted } else { wanted.with_full_ancestries() })
         })
     }
+}
+
+fn is_mix_exs(file: &str) -> bool {
+    file.rsplit('/').next() == Some(MIX_EXS)
 }
 
 /// Names the first of some configured locks.

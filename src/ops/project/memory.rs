@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::lock_file::LockFile;
+use crate::model::PolicyId;
 use crate::ops::Result;
 use crate::plan::Wanted;
 use crate::store::{ObjectId, Snapshot};
@@ -13,15 +14,18 @@ pub(super) struct Memory(Arc<Mutex<Read>>);
 
 #[derive(Debug, Default)]
 struct Read {
-    /// The paths and blob ids of locks, and what they pin.
-    locks: Option<(Vec<(String, ObjectId)>, Arc<Wanted>)>,
+    /// The paths, blob ids and policies of locks, and what they pin.
+    locks: Option<(Vec<KnownLock>, Arc<Wanted>)>,
     snapshot: Option<Snapshot>,
 }
+
+/// The path and the blob id of a lock, and the policy that its project names.
+type KnownLock = (String, ObjectId, Option<PolicyId>);
 
 impl Memory {
     /// Returns what locks pin. Calls `read` if these are not the same locks as last time.
     pub fn wanted(&self, locks: &[LockFile], read: impl FnOnce() -> Result<Wanted>) -> Result<Arc<Wanted>> {
-        let ids: Vec<_> = locks.iter().map(|lock| (lock.file.clone(), lock.blob)).collect();
+        let ids: Vec<_> = locks.iter().map(|lock| (lock.file.clone(), lock.blob, lock.policy.clone())).collect();
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &memory.locks {
             Some((known, wanted)) if *known == ids => Ok(Arc::clone(wanted)),

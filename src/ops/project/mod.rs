@@ -11,6 +11,7 @@ mod lock_summary;
 mod locks;
 mod memory;
 pub(in crate::ops) mod needed;
+mod policies;
 pub(in crate::ops) mod regular_file;
 pub(in crate::ops) mod remote_files;
 pub(in crate::ops) mod revisions;

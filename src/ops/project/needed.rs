@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::globs::{SKIPPED, are_literal, glob_set, walk};
 use super::lock_file::{LockFile, read_locks};
+use super::policies::{lock_beside, mix_exs_beside, policy_in_commit, unless_refused};
 use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_below, read_committed};
 use crate::config::{self, Layer};
 use crate::ops::{OpError, Project, Result};
@@ -48,6 +49,12 @@ impl Names {
     fn has(&self, path: &str, has_beside: &dyn Fn(&str) -> bool) -> bool {
         self.globs.is_match(path) || LockRule::default().judge(path, has_beside) == LockVerdict::InForce
     }
+
+    /// Returns whether a file is a lock, or a mix.exs beside one.
+    fn has_file(&self, path: &str, has_beside: &dyn Fn(&str) -> bool) -> bool {
+        let is_lock = |path: &str| self.has(path, has_beside);
+        is_lock(path) || lock_beside(path).is_some_and(|(lock, name)| has_beside(name) && is_lock(&lock))
+    }
 }
 
 /// Collects the pins of the locks of all local branches, remote-tracking branches, selected tags, worktrees, indexes
@@ -60,7 +67,7 @@ pub(in crate::ops) fn needed(project: &Project, scope: &LockScope, progress: &dy
     // As in git's own patterns for tags, `*` also matches slashes.
     let tags = glob_set("the tags to keep", &scope.tags, false)?;
     let configured = Names::new(project.locks_setting(), project.config.locks.as_deref().unwrap_or_default())?;
-    let rule = FileRule { enters: &|_| true, selects: &|path, has_beside| configured.has(path, has_beside) };
+    let rule = FileRule { enters: &|_| true, selects: &|path, has_beside| configured.has_file(path, has_beside) };
     let roots = repository.roots(&project.branch, |tag| tags.is_match(tag), rule)?;
     if scope.strict {
         warn(project, &roots, progress);
@@ -71,7 +78,7 @@ pub(in crate::ops) fn needed(project: &Project, scope: &LockScope, progress: &dy
         search.commit(*commit, Some(whose))?;
     }
     for (path, blob) in staged {
-        search.add(LockFile::stored(path, blob), Some("an index"), true)?;
+        search.file(path, blob, Some("an index"), true)?;
     }
     for root in worktrees {
         search.worktree(&root)?;
@@ -86,7 +93,8 @@ pub(in crate::ops) fn needed(project: &Project, scope: &LockScope, progress: &dy
     for commit in made.into_iter().chain(unpushed) {
         search.commit(commit, None)?;
     }
-    Ok(LockedNeeds { needed: search.needed, locks: search.read.len() })
+    search.needed.policies.extend(project.named_policies());
+    Ok(LockedNeeds { needed: search.needed, locks: search.locks })
 }
 
 fn warn(project: &Project, roots: &Roots, progress: &dyn Progress) {
@@ -111,8 +119,10 @@ struct Search<'a> {
     /// The folders already searched, for each version of the tracked settings.
     folders: HashMap<Option<ObjectId>, VisitedFolders>,
     commits: BTreeSet<ObjectId>,
-    /// The locks already read, by blob id.
+    /// The files already read, by blob id.
     read: HashSet<ObjectId>,
+    /// The number of distinct locks.
+    locks: usize,
     needed: Needed,
 }
 
@@ -127,6 +137,7 @@ impl<'a> Search<'a> {
             folders: HashMap::new(),
             commits: BTreeSet::new(),
             read: HashSet::new(),
+            locks: 0,
             needed: Needed::default(),
         }
     }
@@ -146,17 +157,32 @@ impl<'a> Search<'a> {
             self.tracked.insert(blob, names.unwrap_or(Names::new(config::FILE, &[])?));
         }
         let (configured, tracked) = (&self.configured, settings.and_then(|blob| self.tracked.get(&blob)));
-        let is_lock = |path: &str, has_beside: &dyn Fn(&str) -> bool| {
-            configured.has(path, has_beside) || tracked.is_some_and(|tracked| tracked.globs.is_match(path))
+        let selects = |path: &str, has_beside: &dyn Fn(&str) -> bool| {
+            [Some(configured), tracked].into_iter().flatten().any(|names| names.has_file(path, has_beside))
         };
-        let rule = FileRule { enters: &|folder| !SKIPPED.contains(&folder), selects: &is_lock };
+        let rule = FileRule { enters: &|folder| !SKIPPED.contains(&folder), selects: &selects };
         let folders = self.folders.entry(settings).or_default();
         let mut files = repository.files_at(commit, rule, folders)?;
         for path in configured.literal.iter().chain(tracked.iter().flat_map(|tracked| &tracked.literal)) {
-            files.extend(repository.blob_at(commit, path)?.map(|blob| (path.clone(), blob)));
+            for path in mix_exs_beside(path).into_iter().chain([path.clone()]) {
+                files.extend(repository.blob_at(commit, &path)?.map(|blob| (path, blob)));
+            }
         }
         for (path, blob) in files {
-            self.add(LockFile::stored(path, blob), whose, false)?;
+            self.file(path, blob, whose, false)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a lock, or the policy of a mix.exs.
+    fn file(&mut self, path: String, blob: ObjectId, whose: Option<&str>, in_worktree: bool) -> Result<()> {
+        if lock_beside(&path).is_none() {
+            return self.add(LockFile::stored(path, blob), whose, in_worktree);
+        }
+        if self.read.insert(blob) {
+            let policy = policy_in_commit(&self.project.repository, blob, &path);
+            let policy = if self.scope.strict { policy? } else { policy.unwrap_or_default() };
+            self.needed.policies.extend(policy);
         }
         Ok(())
     }
@@ -173,12 +199,16 @@ impl<'a> Search<'a> {
         names.extend(tracked);
         let is_lock = |path: &String| {
             let file = root.join(path);
-            names.iter().any(|names| names.has(path, &|name| file.with_file_name(name).symlink_metadata().is_ok()))
+            names.iter().any(|names| names.has_file(path, &|name| file.with_file_name(name).symlink_metadata().is_ok()))
         };
         let mut files: BTreeSet<String> = walk(root).filter(is_lock).collect();
-        files.extend(names.iter().flat_map(|names| &names.literal).cloned());
+        for literal in names.iter().flat_map(|names| &names.literal) {
+            files.extend(mix_exs_beside(literal).into_iter().chain([literal.clone()]));
+        }
         for file in files {
-            if let Some(bytes) = read(&file, MAX_LOCK)? {
+            if lock_beside(&file).is_some() {
+                self.needed.policies.extend(unless_refused(read(&file, MAX_SETTINGS))?);
+            } else if let Some(bytes) = read(&file, MAX_LOCK)? {
                 self.add(LockFile::read(file, bytes)?, Some(&root.display().to_string()), true)?;
             }
         }
@@ -190,6 +220,7 @@ impl<'a> Search<'a> {
         if !self.read.insert(lock.blob) {
             return Ok(());
         }
+        self.locks += 1;
         match (read_locks(&self.project.repository, std::slice::from_ref(&lock)), whose) {
             (Ok(wanted), _) => self.needed.add(&wanted),
             (Err(OpError::Lock { .. } | OpError::Refused { .. }), _) if !self.scope.strict => {}

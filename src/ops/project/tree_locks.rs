@@ -1,11 +1,12 @@
-//! Finds the locks of commits. The locks of the commits that were searched last are kept, in the process and beside the
-//! repository, so that later searches read only the folders that differ.
+//! Finds the locks of commits, and the mix.exs beside them that name a policy. Those of the commits that were searched
+//! last are kept, in the process and beside the repository, so that later searches read only the folders that differ.
 
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use super::known_trees::KnownTrees;
 use super::locks::MAX_LOCKS;
+use super::policies::{MIX_EXS, lock_beside, mix_exs_beside, policy_in_commit};
 use crate::ops::{OpError, Project, Result, own_file};
 use crate::plan::LockVerdict;
 use crate::store::{FileRule, ObjectId, Repository, TreeFiles};
@@ -20,8 +21,8 @@ const WORTH_SAVING: usize = 32;
 const MANY_PACK_FILES: usize = 30;
 
 impl Project {
-    /// Returns the locks in a commit's tree, in which symbolic links are not resolved. A mirror has none: it contains
-    /// the locks of packages. If they are known, no object is looked up.
+    /// Returns the locks in a commit's tree, in which symbolic links are not resolved, and each mix.exs beside them that
+    /// names a policy. A mirror has none: it contains the locks of packages. If they are known, no object is looked up.
     pub(super) fn tree_locks(&self, commit: ObjectId) -> Result<TreeFiles> {
         let (repository, header) = (&self.repository, self.header()?);
         let mut known = self.known_trees(&header);
@@ -37,14 +38,33 @@ impl Project {
             return Ok(TreeFiles { tree, files: BTreeMap::new(), folders_read: 0 });
         }
         let rule = self.lock_rule()?;
-        let selects = |path: &str, beside: &dyn Fn(&str) -> bool| rule.judge(path, beside) == LockVerdict::InForce;
+        let is_lock = |path: &str, beside: &dyn Fn(&str) -> bool| rule.judge(path, beside) == LockVerdict::InForce;
+        let selects = |path: &str, beside: &dyn Fn(&str) -> bool| {
+            is_lock(path, beside)
+                || lock_beside(path).is_some_and(|(lock, name)| beside(name) && is_lock(&lock, beside))
+        };
         let rule = FileRule { enters: &|folder| rule.enters(folder), selects: &selects };
-        let found = repository.tree_files(commit, rule, known.last())?;
+        let mut found = repository.tree_files(commit, rule, known.last())?;
+        self.keep_policies(commit, &mut found)?;
         if found.files.len() > MAX_LOCKS {
             return Err(OpError::TooManyLocks { limit: MAX_LOCKS });
         }
         self.add_known(&mut known, commit, found.clone(), &header);
         Ok(found)
+    }
+
+    /// Removes each mix.exs that names no policy. One that is in a folder that did not change was removed before.
+    fn keep_policies(&self, commit: ObjectId, found: &mut TreeFiles) -> Result<()> {
+        let of_mix: Vec<String> = found.files.keys().filter_map(|file| mix_exs_beside(file)).collect();
+        for mix_exs in of_mix {
+            let Some(file) = found.files.get(&mix_exs) else { continue };
+            let blob = if file.is_link { self.repository.blob_at(commit, &mix_exs)? } else { Some(file.blob) };
+            let policy = blob.map(|blob| policy_in_commit(&self.repository, blob, &mix_exs)).transpose()?.flatten();
+            if policy.is_none() {
+                found.files.remove(&mix_exs);
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether the locks of a commit are known. It is then no mirror, and need not be looked up.
@@ -69,7 +89,7 @@ impl Project {
     /// Returns the first line of the saved commits. It changes with everything that the result depends on, besides the
     /// commit: the version of this program and the configured locks.
     fn header(&self) -> Result<String> {
-        let rule = format!("{:?}", self.config.locks);
+        let rule = format!("{:?} {MIX_EXS}", self.config.locks);
         Ok(format!("{} {}\n", env!("CARGO_PKG_VERSION"), Repository::blob_id(rule.as_bytes())?))
     }
 }

@@ -150,6 +150,7 @@ fn rebuild(
         let fetched = match &item {
             StoredItem::Release(id) => manifest.releases.contains_key(id),
             StoredItem::Entry(id) => manifest.entries.contains_key(id),
+            StoredItem::Policy(id) => manifest.policies.contains_key(id),
             StoredItem::Git(address) => manifest.git.contains_key(address),
         };
         let kept = match sources.of_tip() {
@@ -195,6 +196,11 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, transaction: &mut T
     for (id, from) in &sources.entries {
         if let Some(signed) = from.and_then(|from| sources.entry(id, from)) {
             transaction.put_entry(id.clone(), &signed)?;
+        }
+    }
+    for (id, from) in &sources.policies {
+        if let Some(signed) = from.and_then(|from| sources.policy(id, from)) {
+            transaction.put_policy(id.clone(), &signed)?;
         }
     }
     for (address, from) in &sources.git {
@@ -275,6 +281,7 @@ fn fetch_plan(sources: &Sources, lacking: &BTreeSet<StoredItem>) -> FetchPlan {
         match item {
             StoredItem::Release(id) => plan.releases.push(pin(sources, id)),
             StoredItem::Entry(id) => drop(plan.entries.insert(id.clone())),
+            StoredItem::Policy(id) => drop(plan.policies.insert(id.clone())),
             StoredItem::Git(address) => pins.extend(git_pins(sources, address)),
         }
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::hex::metadata::Metadata;
-use crate::hex::registry::{Package, Signed};
+use crate::hex::registry::{Package, Signed, check_policy};
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{EntryChecksum, EntryId, GitAddress, Manifest, ReleaseId, StoredEntry, StoredRelease};
+use crate::model::{EntryChecksum, EntryId, GitAddress, Manifest, PolicyId, ReleaseId, StoredEntry, StoredRelease};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::{Project, read_locks};
 use crate::ops::update::git_fetcher::fetching_git;
@@ -33,6 +33,7 @@ pub(in crate::ops) struct Sources {
     pub wanted: Wanted,
     pub releases: BTreeMap<ReleaseId, Option<usize>>,
     pub entries: BTreeMap<EntryId, Option<usize>>,
+    pub policies: BTreeMap<PolicyId, Option<usize>>,
     pub git: BTreeMap<GitAddress, Option<usize>>,
 }
 
@@ -59,13 +60,16 @@ impl Sources {
         if let Some(first) = snapshots.first_mut().filter(|first| first.commit() == tip) {
             *first = first.with_manifest(manifest.clone());
         }
-        let nothing = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut sources =
-            Self { snapshots, tip, manifest, is_own, wanted, releases: nothing.0, entries: nothing.1, git: nothing.2 };
+        let (releases, entries, policies, git) = Default::default();
+        let mut sources = Self { snapshots, tip, manifest, is_own, wanted, releases, entries, policies, git };
         sources.releases =
             sources.places(sources.manifest.releases.keys(), |id, from| sources.release(id, from).is_some());
         sources.entries = sources.places(sources.manifest.entries.keys(), |id, from| {
             sources.entry(id, from).is_some_and(|signed| is_signed(&repositories, id, &signed))
+        });
+        sources.policies = sources.places(sources.manifest.policies.keys(), |id, from| {
+            let key = repositories.public_key(&id.repository).ok();
+            sources.policy(id, from).is_some_and(|signed| check_policy(&signed, key.as_ref(), id).is_ok())
         });
         if !sources.manifest.git.is_empty() {
             let git = fetching_git(project, false)?;
@@ -107,6 +111,13 @@ impl Sources {
         same.then(|| snapshot.entry(id).ok().flatten()).flatten()
     }
 
+    /// Reads a policy from a snapshot, if it matches the manifest.
+    pub fn policy(&self, id: &PolicyId, from: usize) -> Option<Vec<u8>> {
+        let snapshot = &self.snapshots[from];
+        let same = snapshot.manifest().ok()?.policies.get(id)? == self.manifest.policies.get(id)?;
+        same.then(|| snapshot.policy(id).ok().flatten()).flatten()
+    }
+
     /// Returns the items that no snapshot contains.
     pub fn lacking(&self) -> BTreeSet<StoredItem> {
         self.items(|from| from.is_none())
@@ -125,7 +136,9 @@ impl Sources {
             self.entries.iter().filter(|(_, from)| which(**from)).map(|(id, _)| StoredItem::Entry(id.clone()));
         let git =
             self.git.iter().filter(|(_, from)| which(**from)).map(|(address, _)| StoredItem::Git(address.clone()));
-        releases.chain(entries).chain(git).collect()
+        let policies =
+            self.policies.iter().filter(|(_, from)| which(**from)).map(|(id, _)| StoredItem::Policy(id.clone()));
+        releases.chain(entries).chain(policies).chain(git).collect()
     }
 }
 

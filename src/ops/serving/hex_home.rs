@@ -1,5 +1,5 @@
-//! Creates a `HEX_HOME` for clients of the mirror, if the locks in force pin releases that `HEX_MIRROR` does not lead
-//! Hex to. The user's own configuration is read and never written.
+//! Creates a `HEX_HOME` for clients of the mirror, if the locks in force pin releases, or their projects name policies,
+//! that `HEX_MIRROR` does not lead Hex to. The user's own configuration is read and never written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -60,11 +60,13 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.open(path)?.write_all(bytes)
 }
 
-/// Returns the content of `hex.config`, or `None` if `HEX_MIRROR` leads Hex to everything that the locks in force pin.
+/// Returns the content of `hex.config`, or `None` if `HEX_MIRROR` leads Hex to everything that the locks in force pin, and to
+/// the policies of their projects.
 fn config(project: &Project, base_url: &str) -> Result<Option<Vec<u8>>> {
     let Some(locks) = redirecting_locks(project)? else { return Ok(None) };
     let hexpm = RepositoryName::hexpm();
-    let named = project.lock_summary(&locks)?.repositories;
+    let mut named = project.lock_summary(&locks)?.repositories;
+    named.extend(project.policies(&locks)?.into_iter().map(|policy| policy.repository));
     if named.iter().all(|name| *name == hexpm) {
         return Ok(None);
     }

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::hex::registry::PublicKey;
-use crate::model::{EntryId, GitAddress, Manifest, ManifestPart, PackageName, Remotes, RepositoryName};
+use crate::hex::registry::{PublicKey, check_policy};
+use crate::model::{EntryId, GitAddress, Manifest, ManifestPart, PackageName, PolicyId, Remotes, RepositoryName};
 use crate::ops::index::check;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::{self, verified};
@@ -70,15 +70,30 @@ impl MirrorContents {
     /// Reads a registry entry and verifies its signature if the repository's key is known.
     fn entry(&self, snapshot: &Snapshot, id: &EntryId) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(signed) = snapshot.entry(id)? else { return Ok(None) };
-        let source = id.repository.organization().and_then(|_| id.repository.source().parse().ok());
-        let key = [Some(&id.repository), source.as_ref()].into_iter().flatten().find_map(|name| self.keys.get(name));
         let item = format!("the registry entry of {id}");
-        match key {
-            None => {}
-            Some(None) => return Err(StoreError::damaged(item)("the key of its repository cannot be used")),
-            Some(Some(key)) => drop(verified(id, &signed, key).map_err(StoreError::damaged(item))?),
+        if let Some(key) = self.key(&id.repository, &item)? {
+            verified(id, &signed, key).map_err(StoreError::damaged(item))?;
         }
         Ok(Some(signed))
+    }
+
+    /// Reads a policy and verifies its signature if the repository's key is known.
+    fn policy(&self, snapshot: &Snapshot, id: &PolicyId) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(signed) = snapshot.policy(id)? else { return Ok(None) };
+        let item = format!("the policy {id}");
+        let key = self.key(&id.repository, &item)?;
+        check_policy(&signed, key, id).map_err(StoreError::damaged(item))?;
+        Ok(Some(signed))
+    }
+
+    /// Returns the key that verifies an item of a repository, or `None` if it is not known.
+    fn key(&self, repository: &RepositoryName, item: &str) -> Result<Option<&PublicKey>, StoreError> {
+        let source = repository.organization().and_then(|_| repository.source().parse().ok());
+        match [Some(repository), source.as_ref()].into_iter().flatten().find_map(|name| self.keys.get(name)) {
+            None => Ok(None),
+            Some(None) => Err(StoreError::damaged(item)("the key of its repository cannot be used")),
+            Some(Some(key)) => Ok(Some(key)),
+        }
     }
 
     /// Loads and verifies a resource of a snapshot, as [`Contents::load`] does.
@@ -92,6 +107,7 @@ impl MirrorContents {
             Resource::RegistryEntry(repository, package) => {
                 self.entry(snapshot, &EntryId { repository: repository.clone(), package: package.clone() })
             }
+            Resource::Policy(id) => self.policy(snapshot, id),
             Resource::Pinned(repository, file) => check::verified_file(snapshot, repository, file),
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => Ok(None),
         }
@@ -142,6 +158,10 @@ impl Contents for MirrorContents {
             Resource::RegistryEntry(repository, package) => {
                 let id = EntryId { repository: repository.clone(), package: package.clone() };
                 manifest(package)?.entries.get(&id).map(|stored| stored.checksum.to_string())
+            }
+            Resource::Policy(id) => {
+                let manifest = self.part(tip, ManifestPart::Policies).map_err(unavailable)?;
+                manifest.policies.get(id).map(|stored| stored.checksum.to_string())
             }
             // Entries are served with upstream's signatures, so only upstream can sign a matching index.
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => None,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::model::count;
 use crate::ops::entry_age::today;
 use crate::ops::{Project, Result};
-use crate::plan::{EntryStep, MergePlan, ReleaseStep, RepositoryStep, better_indexes, merged_day};
+use crate::plan::{EntryStep, MergePlan, PolicyStep, ReleaseStep, RepositoryStep, better_indexes, merged_day};
 use crate::store::{ObjectId, REPLACES, Snapshot, Transaction};
 
 /// The commit of a merge.
@@ -84,6 +84,16 @@ fn apply_steps(plan: &MergePlan, theirs: &Snapshot, transaction: &mut Transactio
             }
         }
     }
+    for (id, step) in &plan.policies {
+        match step {
+            PolicyStep::Copy => {
+                if let Some(signed) = theirs.policy(id)? {
+                    transaction.put_policy(id.clone(), &signed)?;
+                }
+            }
+            PolicyStep::Remove => transaction.remove_policy(id),
+        }
+    }
     for (address, step) in &plan.repositories {
         match step {
             RepositoryStep::Copy(stored) => transaction.copy_git(theirs, address, stored.clone())?,
@@ -99,6 +109,7 @@ fn message(title: &str, plan: &MergePlan) -> String {
     let parts = [
         (statistics.releases, count(statistics.releases, "package", "packages")),
         (statistics.entries, count(statistics.entries, "registry entry", "registry entries")),
+        (statistics.policies, count(statistics.policies, "policy", "policies")),
         (statistics.revisions, count(statistics.revisions, "git revision", "git revisions")),
         (statistics.pruned, format!("{} dropped", count(statistics.pruned, "package", "packages"))),
     ];

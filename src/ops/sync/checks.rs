@@ -14,7 +14,8 @@ use crate::store::{Snapshot, StoreError};
 /// same checks as a merge. `ours` is `None` if there is no local mirror.
 ///
 /// # Errors
-/// Fails if the manifest does not match the tree, if the pinned index has a private key, if a registry entry is not signed by its repository, or if an entry
+/// Fails if the manifest does not match the tree, if the pinned index has a private key, if a registry entry or a
+/// policy is not signed by its repository, or if an entry
 /// would replace a local one and its repository's key is unknown. Other entries with an unknown key are reported.
 pub(in crate::ops) fn check_fast_forward(
     project: &Project,
@@ -33,6 +34,7 @@ pub(in crate::ops) fn check_fast_forward(
     let signers = Signers::on(&repositories, ours, &with_signers(theirs)?)?;
     signers.check_record(&*theirs.part(ManifestPart::Signers)?, remote)?;
     let unverified = signers.check_entries(theirs, new_entries(&manifest, &known))?;
+    signers.check_policies(theirs, &manifest, &known)?;
     let is_local = |id: &&EntryId| known.entries.contains_key(*id);
     if let Some(entry) = unverified.iter().find(is_local) {
         return Err(OpError::Unverifiable { entry: entry.clone(), found_in: mirror_of(remote) });
@@ -54,7 +56,7 @@ pub(super) fn check_merge(project: &Project, ours: &Snapshot, theirs: &Snapshot,
     signers.check_record_unless_set(theirs.manifest()?, remote)
 }
 
-/// Verifies what a push sends to a remote: the signature of each registry entry that the remote did not have when last
+/// Verifies what a push sends to a remote: the signature of each registry entry and policy that the remote did not have when last
 /// fetched.
 ///
 /// # Errors
@@ -73,9 +75,14 @@ pub(in crate::ops) fn check_outgoing(project: &Project, remote: &Remote, own: &S
         Some((theirs, (manifest, known))) => {
             let signers = Signers::on(&repositories, Some(own), &with_signers(theirs)?)?;
             signers.check_record_unless_set(&*theirs.part(ManifestPart::Signers)?, remote)?;
+            signers.check_policies(own, &manifest, &known)?;
             signers.check_entries(own, new_entries(&manifest, &known))?
         }
-        None => Signers::on(&repositories, Some(own), [])?.check_entries(own, own.manifest()?.entries.keys())?,
+        None => {
+            let (signers, manifest) = (Signers::on(&repositories, Some(own), [])?, own.manifest()?);
+            signers.check_policies(own, manifest, &Manifest::default())?;
+            signers.check_entries(own, manifest.entries.keys())?
+        }
     };
     let Some(entry) = unverified.first() else { return Ok(()) };
     let repository = entry.repository.clone();

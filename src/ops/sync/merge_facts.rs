@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::signers::Signers;
 use crate::hex::registry::Package;
-use crate::model::{EntryId, Fingerprint, RepositoryName};
+use crate::model::{EntryId, Fingerprint, PolicyId, RepositoryName};
 use crate::ops::project::needed::{LockScope, needed};
 use crate::ops::update::stored_entry::read_entry;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{CheckedEntry, MergeFacts, Needed, Side};
+use crate::plan::{CheckedEntry, MergeFacts, Needed, PolicySignature, Side};
 use crate::progress::Progress;
 use crate::store::{Snapshot, StoreError};
 
@@ -50,6 +50,20 @@ impl MergeFacts for SnapshotFacts<'_> {
 
     fn replaced_entries(&self) -> Result<BTreeSet<EntryId>> {
         self.signers.to_replace(self.ours)
+    }
+
+    fn verify_policy(&self, side: Side, id: &PolicyId) -> Result<PolicySignature> {
+        let signed = self.snapshot(side).policy(id)?;
+        let missing = || StoreError::damaged(format!("the policy {id}"))("it is missing");
+        self.signers.check_policy(id, &signed.ok_or_else(missing)?)
+    }
+
+    fn replaced_policies(&self) -> Result<BTreeSet<PolicyId>> {
+        let replaced = self.signers.policies_to_replace(self.ours)?.into_iter().map(|id| {
+            let signature = self.verify_policy(Side::Ours, &id)?;
+            Ok((signature != PolicySignature::Verified).then_some(id))
+        });
+        replaced.filter_map(Result::transpose).collect()
     }
 
     fn signer(&self, repository: &RepositoryName) -> Option<Fingerprint> {

@@ -1,13 +1,13 @@
-//! Checks registry entries against their repositories' signers. [`KnownSigners`] makes the decisions; this module
+//! Checks registry entries and policies against their repositories' signers. [`KnownSigners`] makes the decisions; this module
 //! collects its input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::hex::registry::{Package, PublicKey, RegistryError};
-use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, Remote, RepositoryName};
+use crate::hex::registry::{Package, PublicKey, RegistryError, check_policy};
+use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, PolicyId, Remote, RepositoryName};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{CheckedEntry, KnownSigners, Signer, SignerConflict, SignerSource};
+use crate::plan::{CheckedEntry, KnownSigners, PolicySignature, Signer, SignerConflict, SignerSource};
 use crate::progress::{Event, Progress};
 use crate::store::{Snapshot, Transaction};
 
@@ -35,7 +35,7 @@ impl Signers {
         more: impl IntoIterator<Item = &'m RepositoryName>,
     ) -> Result<Self> {
         let of_manifest = |manifest: &'m Manifest| {
-            manifest.signers.keys().chain(manifest.entries.keys().map(|id| &id.repository)).collect::<BTreeSet<_>>()
+            manifest.signers.keys().chain(manifest.signed_repositories()).collect::<BTreeSet<_>>()
         };
         let mut names: BTreeSet<&RepositoryName> = own.into_iter().chain(other).flat_map(of_manifest).collect();
         names.extend(more);
@@ -162,6 +162,45 @@ impl Signers {
             Err(OpError::NoPublicKey { .. }) => Ok(CheckedEntry::NoKey),
             Err(error) => Err(error),
         }
+    }
+
+    /// Verifies a policy, as [`Self::check`] verifies an entry.
+    ///
+    /// # Errors
+    /// Fails if the message is not this policy or is not signed by its repository.
+    pub fn check_policy(&self, id: &PolicyId, signed: &[u8]) -> Result<PolicySignature> {
+        let key = self.repositories.get(&id.repository).and_then(|known| known.key.as_ref());
+        match check_policy(signed, key, id) {
+            Ok(()) if key.is_none() => Ok(PolicySignature::NoKey),
+            Ok(()) => Ok(PolicySignature::Verified),
+            Err(RegistryError::BadSignature) if self.is_set(&id.repository) => Ok(PolicySignature::OtherSigner),
+            Err(source) => Err(OpError::Policy { policy: id.clone(), source }),
+        }
+    }
+
+    /// Verifies the policies of a snapshot that `manifest` lists and `known` does not. Those of a repository whose key is
+    /// unknown are accepted: clients verify them, too.
+    ///
+    /// # Errors
+    /// Fails if a policy is not signed by its repository.
+    pub fn check_policies(&self, snapshot: &Snapshot, manifest: &Manifest, known: &Manifest) -> Result<()> {
+        for (id, _) in manifest.policies.iter().filter(|(id, stored)| known.policies.get(*id) != Some(*stored)) {
+            let Some(signed) = snapshot.policy(id)? else { continue };
+            if self.check_policy(id, &signed)? == PolicySignature::OtherSigner {
+                let source = RegistryError::BadSignature;
+                return Err(OpError::Policy { policy: id.clone(), source });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the policies of the local mirror that must be fetched again, because the user allowed another signer.
+    ///
+    /// # Errors
+    /// Fails if the mirror cannot be read.
+    pub fn policies_to_replace(&self, own: &Snapshot) -> Result<BTreeSet<PolicyId>> {
+        let stored = own.part(ManifestPart::Policies)?;
+        Ok(stored.policies.keys().filter(|id| self.is_replaced(&id.repository)).cloned().collect())
     }
 
     /// Verifies some entries of a snapshot. Returns the entries of repositories whose key is unknown, on which the caller

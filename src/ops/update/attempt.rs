@@ -13,7 +13,7 @@ use super::message::message;
 use super::outcome::{Update, UpdateOptions};
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, ReleaseId, RepositoryName, Storage};
+use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, PolicyId, ReleaseId, RepositoryName, Storage};
 use crate::ops::entry_age::today;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
@@ -87,6 +87,7 @@ impl<'a> Attempt<'a> {
             repositories: fetched.git.len(),
             entries: fetched.entries,
             changed_entries: fetched.changed_entries,
+            policies: fetched.policies,
             signers,
             migrated: base.is_some_and(Snapshot::is_of_older_format),
             downloaded_bytes: fetched.downloaded_bytes,
@@ -99,12 +100,16 @@ impl<'a> Attempt<'a> {
     fn plan(&self, repositories: &HexRepositories<'_>, progress: &dyn Progress) -> Result<(FetchPlan, bool)> {
         let mut plan = self.fetch_plan()?;
         self.leave_unverifiable(&mut plan, repositories, progress)?;
-        let of_plan = plan.entries.iter().map(|id| &id.repository);
+        let of_policies = plan.policies.iter().map(|id| &id.repository);
+        let of_plan = plan.entries.iter().map(|id| &id.repository).chain(of_policies);
         let signers = Signers::on(repositories, self.base.as_ref(), of_plan)?;
-        let to_replace = self.base.as_ref().map(|base| signers.to_replace(base)).transpose()?.unwrap_or_default();
+        let base = self.base.as_ref();
+        let to_replace = base.map(|base| signers.to_replace(base)).transpose()?.unwrap_or_default();
+        let policies = base.map(|base| signers.policies_to_replace(base)).transpose()?.unwrap_or_default();
         // A mix of entries of two signers in one repository would be unusable.
-        let keep_going = self.options.keep_going && to_replace.is_empty();
+        let keep_going = self.options.keep_going && to_replace.is_empty() && policies.is_empty();
         plan.entries.extend(to_replace);
+        plan.policies.extend(policies);
         Ok((plan, keep_going))
     }
 
@@ -120,12 +125,14 @@ impl<'a> Attempt<'a> {
         let git = GitPlan::new(&self.wanted.git, &manifest);
         let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| pin.id.entry()).collect();
         entries.extend(comparison.entries);
+        let mut policies: BTreeSet<PolicyId> = comparison.policies.into_iter().collect();
         let mut absent = BTreeSet::new();
         if refresh {
+            policies.extend(self.wanted.policies.iter().cloned());
             entries.extend(manifest.entries.into_keys());
             absent = manifest.absent;
         }
-        Ok(FetchPlan { releases, entries, git, absent, refresh, ..FetchPlan::default() })
+        Ok(FetchPlan { releases, entries, policies, git, absent, refresh, ..FetchPlan::default() })
     }
 
     /// Removes the stored entries of repositories with an unknown key from a plan, unless a lock needs one of their

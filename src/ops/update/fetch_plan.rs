@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::git_fetcher::{FetchedRepository, GitFetcher};
 use crate::fetch::{Download, Downloads};
 use crate::hex::registry::Release;
-use crate::model::{EntryId, RepositoryName};
+use crate::model::{EntryId, PolicyId, RepositoryName};
 use crate::ops::OpError;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::plan::{GitPlan, Pin};
@@ -21,6 +21,8 @@ pub(in crate::ops) struct FetchPlan {
     pub entries: BTreeSet<EntryId>,
     /// The registry entries that are not fetched if a release depends on them, in addition to those of the base.
     pub known: BTreeSet<EntryId>,
+    /// The policies.
+    pub policies: BTreeSet<PolicyId>,
     /// The revisions of git repositories.
     pub git: GitPlan,
     /// The registry entries that upstream did not have at the last fetch and that are requested again.
@@ -37,7 +39,8 @@ impl FetchPlan {
     pub fn repositories(&self) -> BTreeSet<RepositoryName> {
         let of_entries = self.entries.iter().map(|id| &id.repository);
         let of_releases = self.releases.iter().map(|pin| &pin.id.repository);
-        of_entries.chain(of_releases).cloned().chain([RepositoryName::hexpm()]).collect()
+        let of_policies = self.policies.iter().map(|id| &id.repository);
+        of_entries.chain(of_releases).chain(of_policies).cloned().chain([RepositoryName::hexpm()]).collect()
     }
 
     /// Returns the pinned releases of each package. A package of which only the entry is required has none.
@@ -78,6 +81,10 @@ pub(in crate::ops) enum Arrival {
     },
     /// Upstream has no entry for a package that only appears as a dependency.
     Absent(EntryId),
+    Policy {
+        id: PolicyId,
+        signed: Vec<u8>,
+    },
     Release(Box<EncodedRelease>),
     Git(Box<FetchedRepository>),
     Failed(OpError),

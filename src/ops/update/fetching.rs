@@ -1,6 +1,7 @@
 //! Fetches what a plan needs into a transaction. Tarballs are unpacked on all cores while the remaining downloads
 //! continue.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
@@ -10,7 +11,7 @@ use super::fetch_plan::{Arrival, FetchContext, FetchPlan, Job};
 use super::git_fetcher::{FetchedRepository, GitFetcher};
 use super::registry_fetcher::RegistryFetcher;
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{GitAddress, ReleaseId, Revision, StoredRelease};
+use crate::model::{GitAddress, PolicyId, ReleaseId, Revision, StoredRelease};
 use crate::ops::parallel::cores;
 use crate::ops::{OpError, Result};
 use crate::plan::GitPlan;
@@ -29,6 +30,8 @@ pub(in crate::ops) struct Fetched {
     pub entries: usize,
     /// The number of those that differ from the base's.
     pub changed_entries: usize,
+    /// The policies added to the transaction that are new or differ.
+    pub policies: BTreeSet<PolicyId>,
     /// The number of bytes of tarballs and entries received over the network.
     pub downloaded_bytes: u64,
     /// The git repositories added to the transaction.
@@ -139,7 +142,8 @@ fn collect(
     }
     fetched.releases.sort_by(|a, b| a.id.cmp(&b.id));
     fetched.git.sort_by(|a, b| a.address.cmp(&b.address));
-    let anything = !(fetched.releases.is_empty() && fetched.git.is_empty() && fetched.entries == 0);
+    let nothing_of_hex = fetched.releases.is_empty() && fetched.entries == 0 && fetched.policies.is_empty();
+    let anything = !(nothing_of_hex && fetched.git.is_empty());
     match OpError::several(errors) {
         Some(error) if !(keep_going && anything) => Err(error),
         failed => Ok(Fetched { failed, ..fetched }),
@@ -154,6 +158,11 @@ impl Fetched {
             Arrival::Entry { id, signed } => {
                 self.changed_entries += usize::from(transaction.put_entry(id, &signed)?);
                 self.entries += 1;
+            }
+            Arrival::Policy { id, signed } => {
+                if transaction.put_policy(id.clone(), &signed)? {
+                    self.policies.insert(id);
+                }
             }
             Arrival::Absent(id) => transaction.record_absent(id)?,
             Arrival::Release(release) => {

@@ -21,6 +21,7 @@ pub(in crate::ops) fn message(update: &Update, project: &Project, locks: &[LockF
     let subject = subject(update);
     let migration = Some(migration()).filter(|migration| update.migrated && *migration != subject);
     let signers = update.signers.iter().map(|(repository, signer)| format!("Signer of {repository}: {signer}"));
+    let policies = update.policies.iter().map(|policy| format!("Policy {policy}"));
     let incomplete = "Incomplete: some of what the locks pin could not be fetched".to_owned();
     let mut trailers = Vec::new();
     for lock in locks {
@@ -33,6 +34,7 @@ pub(in crate::ops) fn message(update: &Update, project: &Project, locks: &[LockF
         migration.into_iter().collect(),
         signers.collect(),
         changes(update),
+        policies.collect(),
         Vec::from_iter(update.failed.is_some().then_some(incomplete)),
         trailers,
     ];
@@ -49,6 +51,9 @@ fn subject(update: &Update) -> String {
         format!("Rename in {}", count(update.repositories, "git repository", "git repositories"))
     } else if update.changed_entries > 0 {
         format!("Refresh {}", count(update.changed_entries, "registry entry", "registry entries"))
+    } else if let Some(first) = update.policies.first() {
+        let more = if update.policies.len() > 1 { ", …" } else { "" };
+        format!("Fetch {}: {first}{more}", count(update.policies.len(), "policy", "policies"))
     } else if update.migrated {
         migration()
     } else if update.entries > 0 && update.signers.is_empty() {

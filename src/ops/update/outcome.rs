@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::added::{Added, AddedGit};
 use super::learned::FlaggedRelease;
-use crate::model::{EntryId, Fingerprint, Remote, RepositoryName};
+use crate::model::{EntryId, Fingerprint, PolicyId, Remote, RepositoryName};
 use crate::ops::OpError;
 use crate::ops::status::Status;
 use crate::ops::sync::PullOutcome;
@@ -16,7 +16,7 @@ use crate::store::ObjectId;
 pub struct UpdateOptions {
     /// Whether to only report what would be done.
     pub dry_run: bool,
-    /// Whether to fetch all registry entries again, for new retirements and advisories.
+    /// Whether to fetch all registry entries and needed policies again, for new retirements and advisories.
     pub refresh: bool,
     /// The packages whose registry entries may be replaced by older ones.
     pub accept_older: BTreeSet<EntryId>,
@@ -45,6 +45,8 @@ pub struct Update {
     pub changed_entries: usize,
     /// The pinned releases that this update found to be retired or vulnerable, if that was not known before.
     pub flagged: Vec<FlaggedRelease>,
+    /// The fetched policies.
+    pub policies: BTreeSet<PolicyId>,
     /// The newly recorded signers of repositories that the mirror already had entries of.
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
     /// Whether the update migrated a mirror of an older format.
@@ -77,6 +79,7 @@ impl Update {
             entries: 0,
             changed_entries: 0,
             flagged: Vec::new(),
+            policies: BTreeSet::new(),
             signers: BTreeMap::new(),
             migrated: false,
             downloaded_bytes: 0,

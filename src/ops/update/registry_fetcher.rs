@@ -1,4 +1,5 @@
-//! Fetches registry entries and tarballs from upstream with concurrent requests, and verifies the entries.
+//! Fetches registry entries, policies and tarballs from upstream with concurrent requests, and verifies the entries and
+//! policies.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +13,8 @@ use super::fetch_plan::{Arrival, FetchContext, FetchPlan, Job};
 use super::health::Health;
 use super::stored_entry::read_entry;
 use crate::fetch::{Downloads, Entry, FetchError, Upstream};
-use crate::hex::registry::{Package, PublicKey, Release};
-use crate::model::{EntryId, Manifest, RepositoryName};
+use crate::hex::registry::{Package, PublicKey, Release, check_policy};
+use crate::model::{EntryId, Manifest, PolicyId, RepositoryName};
 use crate::ops::{OpError, Result};
 use crate::plan::{Pin, lost_facts};
 use crate::progress::{Event, Progress};
@@ -23,7 +24,7 @@ use crate::store::Snapshot;
 /// others wait with what they have read.
 const TASKS: usize = 128;
 
-/// Fetches registry entries and tarballs. All fetching tasks share it.
+/// Fetches registry entries, policies and tarballs. All fetching tasks share it.
 pub(in crate::ops) struct RegistryFetcher {
     upstream: Upstream,
     downloads: Arc<Downloads>,
@@ -89,6 +90,7 @@ impl RegistryFetcher {
         fetcher.progress.report(Event::Planned { items });
         let mut waiting: VecDeque<Task> = packages.into_iter().map(|(id, pins)| Task::Package(id, pins)).collect();
         waiting.extend(fetcher.mentions(plan.absent.iter()));
+        waiting.extend(plan.policies.into_iter().map(Task::Policy));
         let mut tasks = JoinSet::new();
         loop {
             for task in waiting.drain(..waiting.len().min(TASKS.saturating_sub(tasks.len()))) {
@@ -230,10 +232,11 @@ impl RegistryFetcher {
     }
 }
 
-/// A package that is to be fetched, with its pinned releases if it is pinned, or only mentioned by a release.
+/// What is to be fetched: a package, with its pinned releases if it is pinned, or only mentioned by a release; or a policy.
 enum Task {
     Package(EntryId, Vec<Pin>),
     Mention(EntryId),
+    Policy(PolicyId),
 }
 
 impl Task {
@@ -241,6 +244,7 @@ impl Task {
         match self {
             Self::Package(id, pins) => package(fetcher, id, pins).await,
             Self::Mention(id) => mention(fetcher, id).await,
+            Self::Policy(id) => policy(fetcher, id).await.map(|()| Vec::new()),
         }
     }
 }
@@ -276,6 +280,17 @@ async fn mention(fetcher: Arc<RegistryFetcher>, id: EntryId) -> Result<Vec<Entry
         }
         other => other.map(|_| Vec::new()),
     }
+}
+
+/// Fetches and verifies a policy.
+async fn policy(fetcher: Arc<RegistryFetcher>, id: PolicyId) -> Result<()> {
+    let key = fetcher.keys.get(&id.repository);
+    let key = key.ok_or_else(|| OpError::NoPublicKey { repository: id.repository.clone() })?;
+    let Some(signed) = fetcher.ask(&id.repository, fetcher.upstream.policy(&id)).await? else { return Ok(()) };
+    fetcher.add_received(signed.len() as u64);
+    check_policy(&signed, Some(key), &id).map_err(|source| OpError::Policy { policy: id.clone(), source })?;
+    fetcher.arrive(Arrival::Policy { id, signed }).await;
+    Ok(())
 }
 
 /// Returns the registry's description of a pinned release, after checking that it agrees with the lock.

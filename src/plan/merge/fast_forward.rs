@@ -11,6 +11,7 @@ pub fn has_unshared_contents(ours: &Manifest, theirs: &Manifest) -> bool {
     ours.signers.keys().any(|repository| !theirs.signers.contains_key(repository))
         // A merge keeps those that a remaining release needs.
         || ours.entries.keys().any(|id| !theirs.entries.contains_key(id))
+        || ours.policies.keys().any(|id| !theirs.policies.contains_key(id))
         || ours.releases.keys().any(|id| !theirs.releases.contains_key(id))
         || revisions(ours).any(|(address, revision)| !has(theirs, address, revision))
 }
@@ -45,7 +46,9 @@ impl MergeStatistics {
         };
         let new = after.entries.iter().filter(|(id, stored)| before.entries.get(*id) != Some(*stored));
         let entries = new.count();
+        let new = after.policies.iter().filter(|(id, stored)| before.policies.get(*id) != Some(*stored));
+        let policies = new.count();
         let revisions = revisions(after).filter(|(address, revision)| !has(before, address, *revision)).count();
-        Self { releases: lacking(after, before), entries, revisions, pruned: lacking(before, after) }
+        Self { releases: lacking(after, before), entries, policies, revisions, pruned: lacking(before, after) }
     }
 }

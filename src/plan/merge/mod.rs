@@ -5,6 +5,7 @@
 
 mod entries;
 mod fast_forward;
+mod policies;
 mod repositories;
 mod steps;
 #[cfg(test)]
@@ -14,11 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Needed, Pruning};
 use crate::hex::registry::Package;
-use crate::model::{EntryId, Fingerprint, Manifest, ReleaseId, RepositoryName, StoredRelease};
+use crate::model::{EntryId, Fingerprint, Manifest, PolicyId, ReleaseId, RepositoryName, StoredRelease};
 
 pub use fast_forward::{has_older_entries, has_unshared_contents};
+pub use policies::PolicySignature;
 pub use steps::{
-    EntryStep, MergePlan, MergeStatistics, MergeWarning, ReleaseConflict, ReleaseStep, RepositoryStep, Side,
+    EntryStep, MergePlan, MergeStatistics, MergeWarning, PolicyStep, ReleaseConflict, ReleaseStep, RepositoryStep, Side,
 };
 
 /// The mirrors to merge.
@@ -82,6 +84,19 @@ pub trait MergeFacts {
     /// Fails if an entry cannot be read.
     fn replaced_entries(&self) -> Result<BTreeSet<EntryId>, Self::Error>;
 
+    /// Checks the signature of a policy that is in the manifest of a side.
+    ///
+    /// # Errors
+    /// Fails if the policy cannot be read, or if it is not signed by its repository and the user's settings name no
+    /// signer.
+    fn verify_policy(&self, side: Side, id: &PolicyId) -> Result<PolicySignature, Self::Error>;
+
+    /// Returns the policies of ours that its repository's signer did not sign, because the user replaced the signer.
+    ///
+    /// # Errors
+    /// Fails if a policy cannot be read.
+    fn replaced_policies(&self) -> Result<BTreeSet<PolicyId>, Self::Error>;
+
     /// Returns the expected signer of a repository, if it is known.
     fn signer(&self, repository: &RepositoryName) -> Option<Fingerprint>;
 }
@@ -98,6 +113,7 @@ pub fn merge<F: MergeFacts>(input: MergeInput<'_>, facts: &F) -> Result<MergePla
     planner.replaced_entries()?;
     let packages = planner.differing_entries()?;
     planner.releases(&packages)?;
+    planner.policies()?;
     planner.repositories(&needed);
     planner.absent_entries();
     planner.pruned_entries(&packages)?;
@@ -182,10 +198,12 @@ impl<'a, F: MergeFacts> Planner<'a, F> {
         Ok(published == Some(other.outer))
     }
 
-    /// Records the signers of the repositories that have entries in the result: the expected one, or else theirs.
+    /// Records the signers of the repositories that have entries or policies in the result: the expected one, or else theirs.
     fn signers(&mut self) {
         let MergeInput { ours, theirs, .. } = self.input;
-        let with_entries: BTreeSet<_> = self.plan.entries_after(ours).map(|id| id.repository.clone()).collect();
+        let with_entries = self.plan.entries_after(ours).map(|id| &id.repository);
+        let with_policies = self.plan.policies_after(ours).map(|id| &id.repository);
+        let with_entries: BTreeSet<_> = with_entries.chain(with_policies).cloned().collect();
         for repository in &with_entries {
             let own = ours.signers.get(repository);
             let signer = self.facts.signer(repository).or(own.copied()).or(theirs.signers.get(repository).copied());

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Add;
 
-use crate::model::{EntryId, Fingerprint, GitAddress, Manifest, OuterChecksum, ReleaseId, RepositoryName, StoredGit};
+use crate::model::{
+    EntryId, Fingerprint, GitAddress, Manifest, OuterChecksum, PolicyId, ReleaseId, RepositoryName, StoredGit,
+};
 use crate::plan::LostFact;
 
 /// One of the two mirrors of a merge.
@@ -23,6 +25,8 @@ pub struct MergePlan {
     pub releases: BTreeMap<ReleaseId, ReleaseStep>,
     /// The steps for registry entries.
     pub entries: BTreeMap<EntryId, EntryStep>,
+    /// The steps for policies.
+    pub policies: BTreeMap<PolicyId, PolicyStep>,
     /// The steps for git repositories.
     pub repositories: BTreeMap<GitAddress, RepositoryStep>,
     /// The signers to record.
@@ -53,6 +57,15 @@ pub enum EntryStep {
     Remove,
     /// It is recorded that upstream has none.
     RecordAbsent,
+}
+
+/// What happens to a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyStep {
+    /// It is copied from theirs.
+    Copy,
+    /// It is removed.
+    Remove,
 }
 
 /// What happens to a git repository.
@@ -90,9 +103,10 @@ pub enum MergeWarning {
         /// The entries.
         entries: BTreeSet<EntryId>,
     },
-    /// Entries were left out, because another signer signed them than the one that the user's settings name.
+    /// Entries and policies were left out, because another signer signed them than the one that the user's settings
+    /// name.
     OtherSigner {
-        /// The number of entries on both sides.
+        /// The number of entries and policies on both sides.
         entries: usize,
     },
     /// A git repository is stored with different depths, so theirs was left out.
@@ -109,6 +123,8 @@ pub struct MergeStatistics {
     pub releases: usize,
     /// The number of added or replaced registry entries.
     pub entries: usize,
+    /// The number of added or replaced policies.
+    pub policies: usize,
     /// The number of added revisions of git repositories.
     pub revisions: usize,
     /// The number of removed releases, because they were pruned from the other mirror.
@@ -120,6 +136,13 @@ impl MergePlan {
     pub fn releases_after<'a>(&'a self, ours: &'a Manifest) -> impl Iterator<Item = &'a ReleaseId> {
         let kept = ours.releases.keys().filter(|id| !self.releases.contains_key(*id));
         let copied = self.releases.iter().filter(|(_, step)| **step == ReleaseStep::Copy);
+        kept.chain(copied.map(|(id, _)| id))
+    }
+
+    /// Returns the policies of the result.
+    pub fn policies_after<'a>(&'a self, ours: &'a Manifest) -> impl Iterator<Item = &'a PolicyId> {
+        let kept = ours.policies.keys().filter(|id| !self.policies.contains_key(*id));
+        let copied = self.policies.iter().filter(|(_, step)| **step == PolicyStep::Copy);
         kept.chain(copied.map(|(id, _)| id))
     }
 
@@ -147,6 +170,13 @@ impl fmt::Display for MergePlan {
                 EntryStep::RecordAbsent => "record absent",
             };
             writeln!(f, "{step} entry {id}")?;
+        }
+        for (id, step) in &self.policies {
+            let step = match step {
+                PolicyStep::Copy => "copy",
+                PolicyStep::Remove => "remove",
+            };
+            writeln!(f, "{step} policy {id}")?;
         }
         for (address, step) in &self.repositories {
             match step {
@@ -185,6 +215,7 @@ impl Add for MergeStatistics {
         Self {
             releases: self.releases + more.releases,
             entries: self.entries + more.entries,
+            policies: self.policies + more.policies,
             revisions: self.revisions + more.revisions,
             pruned: self.pruned + more.pruned,
         }

@@ -20,6 +20,7 @@ struct Facts<'a> {
     input: Option<MergeInput<'a>>,
     needed: Needed,
     replaced: BTreeSet<EntryId>,
+    replaced_policies: BTreeSet<PolicyId>,
 }
 
 impl Facts<'_> {
@@ -54,6 +55,20 @@ impl MergeFacts for Facts<'_> {
         Ok(self.replaced.clone())
     }
 
+    fn verify_policy(&self, side: Side, id: &PolicyId) -> Result<PolicySignature, Infallible> {
+        let input = self.input.expect("the mirrors are set");
+        let manifest = if side == Side::Ours { input.ours } else { input.theirs };
+        Ok(match id.repository.as_str() {
+            "acme" => PolicySignature::NoKey,
+            _ if manifest.policies[id].bytes >= u64::from(FOREIGN) => PolicySignature::OtherSigner,
+            _ => PolicySignature::Verified,
+        })
+    }
+
+    fn replaced_policies(&self) -> Result<BTreeSet<PolicyId>, Infallible> {
+        Ok(self.replaced_policies.clone())
+    }
+
     fn signer(&self, repository: &RepositoryName) -> Option<Fingerprint> {
         (*repository == RepositoryName::hexpm()).then(|| Fingerprint::from_bytes([1; 32]))
     }
@@ -85,7 +100,7 @@ fn id(digit: u8) -> String {
 }
 
 /// Returns the manifest line of a short form: `plug 1.0.0 a`, `entry plug 3`, `entry acme/plug 3`, `absent plug`,
-/// `git a 1` (a revision with its pack), `shallow a 1`.
+/// `policy corp/strict 3`, `git a 1` (a revision with its pack), `shallow a 1`.
 fn line(short: &str) -> String {
     let fields: Vec<&str> = short.split(' ').collect();
     let scoped = |name: &str| name.replace('/', " ").split(' ').count();
@@ -99,6 +114,10 @@ fn line(short: &str) -> String {
             )
         }
         ["absent", name] => format!("absent {}\n", full(name)),
+        ["policy", name, number] => {
+            let sum = format!("{:02x}", number.parse::<u8>().unwrap()).repeat(32);
+            format!("policy {} {number} {sum}\n", name.replace('/', " "))
+        }
         ["git", name, digit] => {
             let id = id(digit.parse().unwrap());
             format!("git h/{name} {id} full\npack h/{name} {id} 9\n")
@@ -133,6 +152,10 @@ fn needs(pins: &str) -> Needed {
     };
     let mut needed = Needed::default();
     for pin in pins.split(", ").filter(|pin| !pin.is_empty()) {
+        if let Some(policy) = pin.strip_prefix("policy ") {
+            needed.policies.insert(policy.parse().unwrap());
+            continue;
+        }
         let mut wanted = Wanted::default();
         wanted.add(&Lock::parse("mix.lock", format!("%{{{}}}", entry(pin))).unwrap()).unwrap();
         needed.add(&wanted);
@@ -200,6 +223,18 @@ fn a_merge_of_two_mirrors_copies_what_ours_lacks_and_removes_what_theirs_pruned(
         (&["absent mime"], "absent mime", "", "remove entry mime"),
         (&[], "entry mime 1", "absent mime", ""),
         (&[], "", "absent mime", "record absent entry mime"),
+        // A policy that only one side has is kept; of two, the one that changed, or else the local one.
+        (&[], "policy corp/strict 1", "", ""),
+        (&[], "", "policy corp/strict 1", "copy policy corp/strict"),
+        (&["policy corp/strict 1"], "policy corp/strict 1", "policy corp/strict 2", "copy policy corp/strict"),
+        (&["policy corp/strict 1"], "policy corp/strict 2", "policy corp/strict 1", ""),
+        (&["policy corp/strict 1"], "policy corp/strict 2", "policy corp/strict 3", ""),
+        (&["policy corp/strict 1"], "policy corp/strict 1", "", "remove policy corp/strict"),
+        (&["policy corp/strict 1"], "", "policy corp/strict 1", ""),
+        (&["policy corp/strict 1"], "", "policy corp/strict 2", "copy policy corp/strict"),
+        (&[], "", "policy corp/strict 9", "warning: left out 1 entries of another signer"),
+        (&[], "policy acme/strict 1", "policy acme/strict 2", ""),
+        (&[], "", "policy acme/strict 2", "copy policy acme/strict"),
         // Git repositories.
         (&[], "git a 1", "git a 2", "copy repository h/a with 1, 2"),
         (&["git a 1"], "git a 1", "", "remove repository h/a"),
@@ -222,6 +257,8 @@ fn contents_that_a_lock_needs_are_kept_although_a_side_pruned_them() {
         // The lock expects a HEAD, which is recorded.
         ("git a 1", "git a 1", "", "git a 1", "copy repository h/a with 1"),
         ("git a 1", "", "git a 1", "git a 1", "copy repository h/a with 1"),
+        ("policy corp/strict 1", "policy corp/strict 1", "", "policy corp/strict", ""),
+        ("policy corp/strict 1", "", "policy corp/strict 1", "policy corp/strict", "copy policy corp/strict"),
     ] {
         let facts = || Facts { needed: needs(pin), ..Facts::default() };
         assert_eq!(planned(&[base], ours, theirs, Side::Ours, facts()), expected, "{base} | {ours} | {theirs}");
@@ -234,6 +271,7 @@ fn the_local_entry_wins_on_either_side() {
         ("entry plug 3", "entry plug 5", "copy entry plug; warning: the other entry plug lacks the release 1.2.0"),
         ("entry acme/plug 1", "entry acme/plug 3", "copy entry acme/plug; warning: no key for acme/plug"),
         ("entry plug 3", "entry plug 1", ""),
+        ("policy corp/strict 1", "policy corp/strict 2", "copy policy corp/strict"),
     ] {
         assert_eq!(planned(&[], ours, theirs, Side::Theirs, Facts::default()), expected, "{ours} | {theirs}");
     }
@@ -246,6 +284,10 @@ fn entries_of_a_replaced_signer_are_removed_unless_theirs_is_verified() {
     let warned = "warning: left out 1 entries of another signer";
     assert_eq!(planned(&[], "entry plug 9", "", Side::Ours, facts()), format!("remove entry plug; {warned}"));
     assert_eq!(planned(&[], "entry plug 9", "entry plug 1", Side::Ours, facts()), format!("copy entry plug; {warned}"));
+    let facts = || Facts { replaced_policies: ["corp/strict".parse().unwrap()].into(), ..Facts::default() };
+    let [own, other] = ["policy corp/strict 9", "policy corp/strict 1"];
+    assert_eq!(planned(&[], own, "", Side::Ours, facts()), format!("remove policy corp/strict; {warned}"));
+    assert_eq!(planned(&[], own, other, Side::Ours, facts()), format!("copy policy corp/strict; {warned}"));
 }
 
 #[test]
@@ -274,6 +316,8 @@ fn a_fast_forward_that_would_lose_something_is_recognised() {
         ("git a 1", "git a 1, git a 2", false),
         ("git a 1", "git a 2", true),
         ("git a 1", "", true),
+        ("policy corp/strict 1", "policy corp/strict 2", false),
+        ("policy corp/strict 1", "", true),
     ] {
         assert_eq!(has_unshared_contents(&manifest(ours), &manifest(theirs)), expected, "{ours} | {theirs}");
     }
@@ -308,6 +352,12 @@ fn result(plan: &MergePlan, ours: &Manifest, theirs: &Manifest) -> Manifest {
             EntryStep::Remove => {}
         }
     }
+    for (id, step) in &plan.policies {
+        match step {
+            PolicyStep::Copy => drop(result.policies.insert(id.clone(), theirs.policies[id])),
+            PolicyStep::Remove => drop(result.policies.remove(id)),
+        }
+    }
     for (address, step) in &plan.repositories {
         match step {
             RepositoryStep::Copy(stored) => drop(result.git.insert(address.clone(), stored.clone())),
@@ -337,8 +387,8 @@ const ENTRIES: [&str; 3] = ["plug", "mime", "jason"];
 /// Generates manifests from few items, so that they overlap. Entry 0 stands for no entry, and 8 for one that is absent
 /// upstream.
 fn mirrors() -> impl Strategy<Value = Manifest> {
-    (any::<[bool; 4]>(), any::<[bool; 4]>(), prop::array::uniform3(0..=8_u8)).prop_map(
-        |(releases, revisions, entries)| {
+    (any::<[bool; 4]>(), any::<[bool; 4]>(), prop::array::uniform3(0..=8_u8), 0..4_u8).prop_map(
+        |(releases, revisions, entries, policy)| {
             let chosen = |items: [&'static str; 4], flags: [bool; 4]| {
                 items.into_iter().zip(flags).filter(|(_, flag)| *flag).map(|(item, _)| item.to_owned())
             };
@@ -349,6 +399,7 @@ fn mirrors() -> impl Strategy<Value = Manifest> {
             };
             let mut items: Vec<String> = chosen(RELEASES, releases).map(|release| release + " a").collect();
             items.extend(chosen(REVISIONS, revisions));
+            items.extend((policy > 0).then(|| format!("policy corp/strict {policy}")));
             items.extend(ENTRIES.into_iter().zip(entries).filter_map(entry));
             manifest(&items.join(", "))
         },
@@ -389,6 +440,9 @@ proptest! {
             let pruned = has_base && of_base.1.contains(id) && !(of_ours.1.contains(id) && of_theirs.1.contains(id));
             prop_assert_eq!(of_result.1.contains(id), !pruned || pins.contains(id), "{}", id);
         }
+        let policies = [&base, &ours, &theirs].map(|manifest| manifest.policies.len());
+        let pruned = has_base && policies[0] > 0 && policies[1] + policies[2] < 2;
+        prop_assert!(pruned || result.policies.len() >= policies[1].max(policies[2]));
         prop_assert!(of_result.0.is_subset(&of_ours.0.union(&of_theirs.0).cloned().collect()));
         prop_assert!(of_result.1.is_subset(&of_ours.1.union(&of_theirs.1).cloned().collect()));
         for id in ours.entries.keys().chain(theirs.entries.keys()) {

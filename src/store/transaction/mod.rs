@@ -2,10 +2,10 @@
 //!
 //! This file collects the changes, `tree` writes the trees that they result in, and `publish` commits these.
 
+mod index;
+mod policy;
 mod publish;
 mod tree;
-
-mod index;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use super::encode::EncodedRelease;
 use super::pack::{PackWriter, PackedObject};
 use super::{Branch, Repository, Result, Snapshot, StoreError, StoredItem};
 use crate::model::{
-    Day, EntryChecksum, EntryId, Fingerprint, GitAddress, Manifest, ManifestPart, PackageName, ReleaseId,
+    Day, EntryChecksum, EntryId, Fingerprint, GitAddress, Manifest, ManifestPart, PackageName, PolicyId, ReleaseId,
     RepositoryName, StoredEntry, StoredGit, StoredRelease,
 };
 pub use publish::Published;
@@ -47,6 +47,8 @@ pub struct Transaction<'a> {
     releases: BTreeMap<ReleaseId, ObjectId>,
     /// The blobs of added registry entries.
     entries: BTreeMap<EntryId, ObjectId>,
+    /// The blobs of added policies. `None` for a removed one.
+    policies: BTreeMap<PolicyId, Option<ObjectId>>,
     /// The blobs of added packs and indexes, by their paths in the repository.
     repositories: BTreeMap<GitAddress, BTreeMap<String, ObjectId>>,
     removed: Removed,
@@ -118,6 +120,7 @@ impl<'a> Transaction<'a> {
             packs: BTreeSet::new(),
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
+            policies: BTreeMap::new(),
             repositories: BTreeMap::new(),
             removed: Removed::default(),
             index: BTreeMap::new(),
@@ -126,7 +129,7 @@ impl<'a> Transaction<'a> {
             damaged: BTreeSet::new(),
             compression: repository.compression()?,
         };
-        for part in [ManifestPart::Git, ManifestPart::Index, ManifestPart::Signers] {
+        for part in [ManifestPart::Git, ManifestPart::Index, ManifestPart::Policies, ManifestPart::Signers] {
             transaction.read(part)?;
         }
         Ok(transaction)
@@ -323,6 +326,8 @@ impl<'a> Transaction<'a> {
                 };
                 existing.map(keep).transpose()?
             }
+            // It is small, and an update fetches it again.
+            StoredItem::Policy(_) => None,
             StoredItem::Git(address) => match manifest.git.get(address) {
                 Some(stored) => Some(self.copy_git(tip, address, stored.clone())?),
                 None => None,
@@ -386,21 +391,21 @@ impl<'a> Transaction<'a> {
         Ok(&self.manifest)
     }
 
-    /// Returns the Hex repositories of which the next commit has registry entries.
+    /// Returns the Hex repositories of which the next commit has registry entries or policies.
     ///
     /// # Errors
     /// Fails if the base is damaged.
     pub fn repositories_with_entries(&mut self) -> Result<BTreeSet<RepositoryName>> {
         let mut names = match self.base {
             // The last entry of a repository may have been removed.
-            Some(_) if !self.removed.entries.is_empty() => {
+            Some(_) if !self.removed.entries.is_empty() || self.policies.values().any(Option::is_none) => {
                 self.read_all()?;
                 BTreeSet::new()
             }
             Some(base) => base.repositories_with_entries()?,
             None => BTreeSet::new(),
         };
-        names.extend(self.manifest.entries.keys().map(|id| id.repository.clone()));
+        names.extend(self.manifest.signed_repositories().cloned());
         Ok(names)
     }
 

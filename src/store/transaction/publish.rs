@@ -75,6 +75,7 @@ impl Transaction<'_> {
             match item {
                 StoredItem::Release(id) => self.remove_release(id)?,
                 StoredItem::Entry(id) => self.remove_entry(id)?,
+                StoredItem::Policy(id) => self.remove_policy(id),
                 StoredItem::Git(address) => self.remove_git(address),
             }
         }

@@ -96,6 +96,9 @@ impl Transaction<'_> {
         for (id, blob) in &self.entries {
             changes.push((layout::entry_path(id), Some((EntryKind::Blob, *blob))));
         }
+        for (id, blob) in &self.policies {
+            changes.push((layout::policy_path(id), blob.map(|blob| (EntryKind::Blob, blob))));
+        }
         let touched = self.releases.keys().chain(&self.removed.releases);
         let packages: BTreeSet<_> = touched.map(|id| (&id.repository, &id.package)).collect();
         for (repository, package) in packages {

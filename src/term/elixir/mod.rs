@@ -4,11 +4,13 @@
 //! so are heredocs and all sigils except `~c` and `~s`.
 
 mod characters;
+mod code;
 mod text;
 
 use std::borrow::Cow;
 
 use self::characters::{is_disguise, is_name_start};
+pub use self::code::values_of;
 use super::cursor::{Cursor, check_atom, error};
 use super::{Span, Spanned, SyntaxError, Term};
 

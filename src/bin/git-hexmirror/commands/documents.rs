@@ -42,6 +42,7 @@ fn particulars(comparison: &Comparison, extra: &Extra) -> Value {
         "missing": missing.collect::<Vec<_>>(),
         "changed": changed.collect::<Vec<_>>(),
         "missing_entries": comparison.entries.iter().map(entry).collect::<Vec<_>>(),
+        "missing_policies": comparison.policies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "extra": extra.collect::<Vec<_>>(),
         "git": git(comparison),
         "ignored": comparison.ignored.iter().map(ignored).collect::<Vec<_>>(),
@@ -102,6 +103,7 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "changed_entries": update.changed_entries,
         "retired": update.flagged.iter().filter_map(retired).collect::<Vec<_>>(),
         "advisories": update.flagged.iter().flat_map(advisories).collect::<Vec<_>>(),
+        "policies": update.policies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "signers": update.signers.iter().map(|(repository, signer)| json!({
             "repository": repository.to_string(),
             "signer": signer.to_string(),
@@ -228,6 +230,7 @@ pub fn prune(prune: &Prune, dry_run: bool) -> Value {
         "dry_run": dry_run,
         "releases": releases.collect::<Vec<_>>(),
         "entries": prune.pruning.entries.keys().map(entry).collect::<Vec<_>>(),
+        "policies": prune.pruning.policies.keys().map(ToString::to_string).collect::<Vec<_>>(),
         "git": gone.collect::<Vec<_>>(),
         "bytes": prune.bytes,
         "of_bytes": prune.of_bytes,

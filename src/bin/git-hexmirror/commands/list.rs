@@ -1,6 +1,6 @@
 //! `list`
 
-use git_hexmirror::model::{EntryId, GitAddress, Manifest, ReleaseId, count};
+use git_hexmirror::model::{EntryId, GitAddress, Manifest, PolicyId, ReleaseId, count};
 use git_hexmirror::ops;
 use git_hexmirror::store::{Damage, Snapshot};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::session::Session;
 /// List the contents of the mirror, or what it has of the given packages
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Packages (NAME or REPOSITORY/NAME) and git repositories (the address or its last part); exits with 1 if the mirror has
+    /// Packages and policies (NAME or REPOSITORY/NAME) and git repositories (the address or its last part); exits with 1 if the mirror has
     /// nothing of one of them
     #[arg(value_name = "PKG")]
     packages: Vec<String>,
@@ -58,6 +58,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         let packs = count(stored.packs.len(), "pack", "packs");
         output.detail(styled(DIM, format!("  {} in {packs}", bytes(stored.bytes()))));
     }
+    for (policy, stored) in &manifest.policies {
+        let particulars = styled(DIM, format!("{} policy", bytes(stored.bytes)));
+        output.result(Text::from(format!("{policy}  ")) + particulars).map_err(CommandError::Print)?;
+    }
     output.detail(count(manifest.entries.len(), "registry entry", "registry entries"));
     Ok(code)
 }
@@ -77,10 +81,12 @@ fn select<'a>(manifest: &mut Manifest, packages: &'a [String]) -> Vec<&'a String
     }
     let asked = |is: &dyn Fn(&str) -> bool| packages.iter().any(|package| is(package));
     manifest.releases.retain(|id, _| asked(&|package| is_release(id, package)));
+    manifest.policies.retain(|id, _| asked(&|policy| is_policy(id, policy)));
     manifest.git.retain(|address, _| asked(&|package| is_repository(address, package)));
     manifest.entries.retain(|id, _| asked(&|package| is_package(id, package)));
     let has = |package: &str| {
         manifest.releases.keys().any(|id| is_release(id, package))
+            || manifest.policies.keys().any(|id| is_policy(id, package))
             || manifest.git.keys().any(|address| is_repository(address, package))
     };
     packages.iter().filter(|package| !has(package)).collect()
@@ -95,6 +101,10 @@ fn is_package(id: &EntryId, package: &str) -> bool {
         Some((repository, name)) => id.repository.as_str() == repository && id.package.as_str() == name,
         None => id.package.as_str() == package,
     }
+}
+
+fn is_policy(id: &PolicyId, policy: &str) -> bool {
+    id.to_string() == policy || id.name.as_str() == policy
 }
 
 fn is_repository(address: &GitAddress, name: &str) -> bool {
@@ -130,7 +140,16 @@ fn document(manifest: &Manifest) -> Vec<Value> {
             document
         })
     });
-    releases.chain(revisions).collect()
+    let policies = manifest.policies.iter().map(|(id, stored)| {
+        json!({
+            "kind": "policy",
+            "repository": id.repository,
+            "name": id.name,
+            "checksum": stored.checksum.to_string(),
+            "bytes": stored.bytes,
+        })
+    });
+    releases.chain(policies).chain(revisions).collect()
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ const SHOWN: usize = 40;
 ///
 /// Keeps everything that is pinned by the locks of: local branches; remote branches and other refs as last fetched (run
 /// `git fetch --all --prune` first); tags that match --keep-tags; worktrees, stashes and detached HEADs; unpushed commits; and
-/// commits of the last days (--keep-days). Also keeps what was added to the mirror in the last days. The locks are those in force in
+/// commits of the last days (--keep-days). Also keeps what was added to the mirror in the last days, and the
+/// policies that a mix.exs beside these locks, a setting, HEX_POLICY or your Hex configuration names. The locks are those in force in
 /// each of these places, and those that the settings name. If a lock of a branch cannot be read, nothing is removed.
 ///
 /// This makes one commit. The history of the mirror still contains what was removed until you run `git hexmirror compact`. Other
@@ -77,7 +78,8 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
     let git = revisions
         .iter()
         .flat_map(|(address, gone)| gone.iter().map(move |id| Text::from(format!("{address} {}", id.short()))));
-    let gone: Vec<Text> = sized.chain(git).collect();
+    let policies = prune.pruning.policies.keys().map(|policy| Text::from(format!("policy {policy}")));
+    let gone: Vec<Text> = sized.chain(policies).chain(git).collect();
     // The plan is the result of a dry run; otherwise it is a message for the user.
     for line in gone.iter().take(if output.verbose { usize::MAX } else { SHOWN }) {
         let line = Text::from("  ") + styled(BAD, "-") + " " + line.clone();
@@ -90,6 +92,7 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
     let parts = [
         (releases.len(), count(releases.len(), "release", "releases")),
         (prune.pruning.entries.len(), count(prune.pruning.entries.len(), "registry entry", "registry entries")),
+        (prune.pruning.policies.len(), count(prune.pruning.policies.len(), "policy", "policies")),
         (git, count(git, "git revision", "git revisions")),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();

@@ -38,6 +38,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "way": word(pull.integration),
             "releases": pull.statistics.releases,
             "entries": pull.statistics.entries,
+            "policies": pull.statistics.policies,
             "revisions": pull.statistics.revisions,
             "pruned": pull.statistics.pruned,
             "ahead": pull.ahead,
@@ -77,10 +78,11 @@ pub fn integrated(branch: &str, pull: &PullOutcome) -> Text {
 pub fn statistics(statistics: MergeStatistics) -> Option<String> {
     let releases = (statistics.releases > 0).then(|| count(statistics.releases, "release", "releases"));
     let entries = (statistics.entries > 0).then(|| count(statistics.entries, "registry entry", "registry entries"));
+    let policies = (statistics.policies > 0).then(|| count(statistics.policies, "policy", "policies"));
     let revisions = (statistics.revisions > 0).then(|| count(statistics.revisions, "git revision", "git revisions"));
     let pruned =
         (statistics.pruned > 0).then(|| format!("{} removed", count(statistics.pruned, "release", "releases")));
-    let parts: Vec<_> = releases.into_iter().chain(entries).chain(revisions).chain(pruned).collect();
+    let parts: Vec<_> = releases.into_iter().chain(entries).chain(policies).chain(revisions).chain(pruned).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -187,6 +187,9 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     let entries = comparison.entries_alone();
     let entries = entries.map(|id| Text::from("  ") + styled(BAD, "missing") + format!(" registry entry of {id}"));
     list(output, entries, limit)?;
+    let policies = comparison.policies.iter();
+    let policies = policies.map(|policy| Text::from("  ") + styled(BAD, "missing") + format!(" policy {policy}"));
+    list(output, policies, limit)?;
     let git = |pin: &GitPin| format!("{} {}", pin.url.address(), pin.revision.short());
     let missing =
         comparison.git_missing.iter().map(|pin| Text::from("  ") + styled(BAD, "missing") + format!(" {}", git(pin)));
@@ -223,6 +226,15 @@ pub fn contents(releases: usize, revisions: usize) -> String {
     match revisions {
         0 => releases,
         number => format!("{releases} and {}", count(number, "git revision", "git revisions")),
+    }
+}
+
+/// Describes how much an update would fetch.
+pub fn to_fetch(comparison: &Comparison) -> String {
+    let contents = contents(comparison.to_fetch().count(), comparison.revisions_to_fetch().len());
+    match comparison.policies.len() {
+        0 => contents,
+        number => format!("{contents} and {}", count(number, "policy", "policies")),
     }
 }
 

@@ -143,7 +143,11 @@ fn effect(setting: &Setting) -> String {
         Setting::Locks(_) | Setting::Jobs(_) | Setting::Timeout(_) | Setting::Opaque(_) | Setting::Submodules(_) => {
             String::new()
         }
-        Setting::Shallow(_) | Setting::PrePush(_) | Setting::KeepTags(_) | Setting::Signer(..) => String::new(),
+        Setting::Policies(_)
+        | Setting::Shallow(_)
+        | Setting::PrePush(_)
+        | Setting::KeepTags(_)
+        | Setting::Signer(..) => String::new(),
     }
 }
 

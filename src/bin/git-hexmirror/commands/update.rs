@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Only show what would be fetched; exits with 1 if anything is missing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Fetch all registry entries again, for new retirements and security advisories
+    /// Fetch all registry entries and policies again, for new retirements, security advisories and rules
     #[arg(long)]
     refresh: bool,
     /// First restore damaged or missing contents of the mirror from other commits, the remote, the Hex cache or upstream
@@ -155,14 +155,14 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
     if dry_run {
         match &update.before.comparison {
             Some(comparison) if !update.before.summary.fresh => {
-                let (releases, git) = (comparison.to_fetch().count(), comparison.revisions_to_fetch().len());
-                output.result(format!("{} would be fetched:", status::contents(releases, git)))?;
+                output.result(format!("{} would be fetched:", status::to_fetch(comparison)))?;
                 status::lacks(output, comparison)?;
             }
             _ => output.result(styled(GOOD, "fresh") + ": nothing would be fetched")?,
         }
     } else if update.added.is_empty()
         && update.entries == 0
+        && update.policies.is_empty()
         && update.repositories == 0
         && update.signers.is_empty()
         && !update.migrated
@@ -242,6 +242,9 @@ fn changed(output: &Output, project: &Project, update: &Update) {
                 + styled(DIM, from),
         );
     }
+    for policy in &update.policies {
+        output.say(Text::from("  ") + styled(GOOD, "+") + format!(" policy {policy}"));
+    }
     let replaced = update.added.iter().filter(|release| release.replaced.is_some()).count()
         + update.added_git.iter().filter(|git| git.replaced.is_some()).count();
     let added = update.added.len() + update.added_git.len() - replaced;
@@ -254,6 +257,9 @@ fn changed(output: &Output, project: &Project, update: &Update) {
     }
     if update.entries > 0 {
         parts.push(count(update.entries, "registry entry", "registry entries"));
+    }
+    if !update.policies.is_empty() {
+        parts.push(count(update.policies.len(), "policy", "policies"));
     }
     if update.repositories > 0 {
         parts.push(count(update.repositories, "git repository", "git repositories"));

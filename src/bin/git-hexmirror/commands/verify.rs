@@ -16,12 +16,12 @@ use crate::session::Session;
 ///
 /// Reads every git object and compares it with its id. Checks byte by byte the packs, indexes and loose objects that hold parts
 /// of the mirror. Compares the manifest with the tree, in both directions. Rebuilds every tarball and compares it with the
-/// manifest, the locks and the registry. Checks the signature of every registry entry, and that the pinned index follows from
+/// manifest, the locks and the registry. Checks the signature of every registry entry and policy, and that the pinned index follows from
 /// what is stored. Lets git check every object and the
 /// history of every git revision. Warns about repositories without a configured public key, because the signatures of their
 /// entries are not checked.
 ///
-/// Exits with 1 if anything is damaged; `git hexmirror update --repair` restores it. Exits with 4 if a registry entry is not
+/// Exits with 1 if anything is damaged; `git hexmirror update --repair` restores it. Exits with 4 if a registry entry or policy is not
 /// signed with its repository's key, or if the manifest records another signer.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -42,6 +42,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "objects": verification.objects,
             "releases": verification.releases,
             "entries": verification.entries,
+            "policies": verification.policies,
             "git": verification.revisions,
             "index": verification.indexed,
             "index_behind": verification.index_behind,
@@ -54,8 +55,12 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             let line = styled(BAD, "damaged:") + format!(" {}: {}", damage.path, damage.problem);
             output.result(line).map_err(CommandError::Print)?;
         }
+        let policies = match verification.policies {
+            0 => String::new(),
+            number => format!(", {}", count(number, "policy", "policies")),
+        };
         let checked = format!(
-            "{}, {}, {} at {}",
+            "{}, {}{policies}, {} at {}",
             status::contents(verification.releases, verification.revisions),
             count(verification.entries, "registry entry", "registry entries"),
             count(verification.objects, "object", "objects"),
