@@ -82,6 +82,8 @@ pub struct Layer {
     pub opaque: Option<Vec<String>>,
     /// The policies to mirror, as `REPOSITORY/NAME`.
     pub policies: Option<Vec<String>>,
+    /// Whether registry entries may name another repository than the one that they come from.
+    pub no_verify_repo_origin: Option<bool>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<String, RepositoryLayer>,
     /// The behaviour of the hooks.
@@ -257,6 +259,9 @@ pub struct Config {
     pub submodules: BTreeSet<String>,
     /// The policies to mirror, besides those that a mix.exs or the Hex client's own settings name.
     pub policies: BTreeSet<PolicyId>,
+    /// Whether registry entries may name another repository than the one that they come from, if set. A company's mirror
+    /// that signs in its own name needs it.
+    pub no_verify_repo_origin: Option<bool>,
     /// Settings by Hex repository.
     pub repositories: BTreeMap<RepositoryName, RepositoryConfig>,
     /// The action before a push.
@@ -282,6 +287,7 @@ impl Config {
             opaque: Some(Vec::new()),
             submodules: Some(Vec::new()),
             policies: Some(Vec::new()),
+            no_verify_repo_origin: Some(false),
             shallow: Some(false),
             max_age: Some(MAX_AGE),
             hooks: HooksLayer { pre_push: Some(PrePush::default()), post_checkout: Some(PostCheckout::default()) },
@@ -350,6 +356,7 @@ impl Config {
             policies: layers()
                 .find_map(|(layer, _)| layer.policies.as_deref())
                 .map_or(Ok(BTreeSet::new()), policies)?,
+            no_verify_repo_origin: layers().find_map(|(layer, _)| layer.no_verify_repo_origin),
             repositories,
             pre_push: layers().find_map(|(layer, _)| layer.hooks.pre_push).unwrap_or_default(),
             post_checkout: layers().find_map(|(layer, _)| layer.hooks.post_checkout).unwrap_or_default(),

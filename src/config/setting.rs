@@ -24,6 +24,8 @@ pub enum Setting {
     Submodules(Vec<String>),
     /// The policies to mirror.
     Policies(Vec<String>),
+    /// Whether registry entries may name another repository than the one that they come from.
+    NoVerifyRepoOrigin(bool),
     /// Whether git entries with a `depth` are stored with only that depth.
     Shallow(bool),
     /// The age of registry entries above which `status` mentions it, in days.
@@ -80,6 +82,7 @@ impl Setting {
             Self::Opaque(_) => ("", None, "opaque"),
             Self::Submodules(_) => ("", None, "submodules"),
             Self::Policies(_) => ("", None, "policies"),
+            Self::NoVerifyRepoOrigin(_) => ("", None, "no_verify_repo_origin"),
             Self::Shallow(_) => ("", None, "shallow"),
             Self::MaxAge(_) => ("", None, "max_age"),
             Self::PrePush(_) => ("hooks.", None, "pre_push"),
@@ -120,7 +123,7 @@ impl Setting {
             Self::Jobs(number) | Self::Timeout(number) | Self::MaxAge(number) | Self::KeepDays(number) => {
                 SettingValue::Number(*number)
             }
-            Self::Shallow(value) => SettingValue::Boolean(*value),
+            Self::NoVerifyRepoOrigin(value) | Self::Shallow(value) => SettingValue::Boolean(*value),
             Self::PrePush(what) => SettingValue::Text(what.as_str().to_owned()),
             Self::PostCheckout(what) => SettingValue::Text(what.as_str().to_owned()),
             Self::Locks(list)
@@ -141,6 +144,7 @@ impl Setting {
             Self::Opaque(_) => &["HEXMIRROR_OPAQUE"],
             Self::Submodules(_) => &["HEXMIRROR_SUBMODULES"],
             Self::Policies(_) => &["HEXMIRROR_POLICIES"],
+            Self::NoVerifyRepoOrigin(_) => &["HEXMIRROR_NO_VERIFY_REPO_ORIGIN", "HEX_NO_VERIFY_REPO_ORIGIN"],
             Self::Shallow(_) => &["HEXMIRROR_SHALLOW"],
             Self::MaxAge(_) => &["HEXMIRROR_MAX_AGE"],
             Self::PrePush(_) => &["HEXMIRROR_PRE_PUSH"],
@@ -169,6 +173,7 @@ impl Layer {
             timeout,
             opaque,
             policies,
+            no_verify_repo_origin,
             repositories,
             hooks,
             prune,
@@ -186,6 +191,7 @@ impl Layer {
             opaque.clone().map(Setting::Opaque),
             submodules.clone().map(Setting::Submodules),
             policies.clone().map(Setting::Policies),
+            no_verify_repo_origin.map(Setting::NoVerifyRepoOrigin),
             shallow.map(Setting::Shallow),
             max_age.map(Setting::MaxAge),
             pre_push.map(Setting::PrePush),
@@ -216,6 +222,7 @@ impl FromIterator<Setting> for Layer {
                 Setting::Opaque(names) => layer.opaque = Some(names),
                 Setting::Submodules(apps) => layer.submodules = Some(apps),
                 Setting::Policies(names) => layer.policies = Some(names),
+                Setting::NoVerifyRepoOrigin(value) => layer.no_verify_repo_origin = Some(value),
                 Setting::Shallow(value) => layer.shallow = Some(value),
                 Setting::MaxAge(days) => layer.max_age = Some(days),
                 Setting::PrePush(what) => layer.hooks.pre_push = Some(what),
@@ -243,7 +250,7 @@ mod tests {
 
     /// A tracked file with every setting.
     const ALL: &str = "branch = 'hexmirror'\nlocks = ['a']\njobs = 1\ntimeout = 2\nopaque = ['b']\nsubmodules = ['c']\n\
-                       policies = ['corp/strict']\n\
+                       policies = ['corp/strict']\nno_verify_repo_origin = true\n\
                        shallow = true\nmax_age = 4\n[hooks]\npre_push = 'off'\npost_checkout = 'pull'\n[prune]\nkeep_days = 3\n\
                        keep_tags = ['d', 'e']\n[repositories.'hexpm:acme']\nurl = 'https://u:secret@h/x'\npublic_key = 'f.pem'\n";
 
@@ -251,7 +258,7 @@ mod tests {
     fn a_layer_is_its_settings() {
         let layer = Layer::from_toml(ALL).unwrap();
         let settings = layer.settings().unwrap();
-        assert_eq!(settings.len(), 14);
+        assert_eq!(settings.len(), 15);
         assert_eq!(settings.iter().cloned().collect::<Layer>(), layer);
         let names: std::collections::BTreeSet<String> = settings.iter().map(Setting::name).collect();
         assert_eq!(names.len(), settings.len(), "{names:?}");
@@ -263,7 +270,7 @@ mod tests {
         let settings = Layer::from_toml(ALL).unwrap().settings().unwrap();
         let shown: Vec<String> = settings.iter().map(shown).collect();
         assert_eq!(
-            shown[10..],
+            shown[11..],
             [
                 "prune.keep_days=3",
                 "prune.keep_tags=d e",

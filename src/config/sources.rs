@@ -63,8 +63,8 @@ impl Layer {
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by whitespace), `HEXMIRROR_JOBS`,
     /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
     /// `HEXMIRROR_KEEP_TAGS`, `HEXMIRROR_OPAQUE`, `HEXMIRROR_SUBMODULES` and `HEXMIRROR_POLICIES` (separated by whitespace),
-    /// `HEXMIRROR_SHALLOW` (a boolean as in git's configuration), `HEXMIRROR_MAX_AGE` (days), and Hex's own
-    /// `HEX_HTTP_CONCURRENCY`. An empty value counts as absent.
+    /// `HEXMIRROR_SHALLOW` and `HEXMIRROR_NO_VERIFY_REPO_ORIGIN` (booleans as in git's configuration), `HEXMIRROR_MAX_AGE`
+    /// (days), and Hex's own `HEX_HTTP_CONCURRENCY` and `HEX_NO_VERIFY_REPO_ORIGIN`. An empty value counts as absent.
     ///
     /// # Errors
     /// Fails if a value is invalid.
@@ -75,6 +75,8 @@ impl Layer {
             .find_map(|name| Some(number(name, &get(name)?)))
             .transpose()?;
         let timeout = get("HEXMIRROR_TIMEOUT").map(|value| number("HEXMIRROR_TIMEOUT", &value)).transpose()?;
+        let origin = ["HEXMIRROR_NO_VERIFY_REPO_ORIGIN", "HEX_NO_VERIFY_REPO_ORIGIN"].into_iter();
+        let origin = origin.filter_map(|name| Some(boolean(name, &get(name)?))).next().transpose()?;
         let public_key = get("HEXMIRROR_PUBLIC_KEY").map(KeySetting::from);
         let hexpm = RepositoryLayer { url: get("HEXMIRROR_URL"), public_key, signer: None };
         Ok(Self {
@@ -85,6 +87,7 @@ impl Layer {
             opaque: get("HEXMIRROR_OPAQUE").map(|packages| words(&packages)),
             submodules: get("HEXMIRROR_SUBMODULES").map(|apps| words(&apps)),
             policies: get("HEXMIRROR_POLICIES").map(|names| words(&names)),
+            no_verify_repo_origin: origin,
             repositories: [("hexpm".to_owned(), hexpm)].into(),
             hooks: HooksLayer {
                 pre_push: get("HEXMIRROR_PRE_PUSH").map(|text| word("HEXMIRROR_PRE_PUSH", text)).transpose()?,
@@ -103,7 +106,7 @@ impl Layer {
 
     /// Reads git's configuration: `hexmirror.branch`, `hexmirror.locks`, `hexmirror.jobs`, `hexmirror.timeout` (seconds),
     /// `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque`, `hexmirror.submodules`, `hexmirror.policies`,
-    /// `hexmirror.shallow`, `hexmirror.maxAge`, and
+    /// `hexmirror.noVerifyRepoOrigin`, `hexmirror.shallow`, `hexmirror.maxAge`, and
     /// `hexmirror.REPOSITORY.url`, `hexmirror.REPOSITORY.publicKey` and `hexmirror.REPOSITORY.signer`. Lists (`locks`, `keepTags`,
     /// `opaque`, `submodules`, `policies`) are separated by whitespace and may be given several times.
     ///
@@ -143,6 +146,9 @@ impl Layer {
         let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
         let (opaque, submodules) = (list("hexmirror.opaque"), list("hexmirror.submodules"));
         let policies = list("hexmirror.policies");
+        let key = "hexmirror.noVerifyRepoOrigin";
+        let no_verify_repo_origin =
+            setting(key).map(|value| boolean(&format!("git's setting {key}"), &value)).transpose()?;
         let shallow = setting("hexmirror.shallow").map(|value| boolean("git's setting hexmirror.shallow", &value));
         let shallow = shallow.transpose()?;
         Ok(Self {
@@ -153,6 +159,7 @@ impl Layer {
             opaque,
             submodules,
             policies,
+            no_verify_repo_origin,
             repositories,
             hooks,
             prune,

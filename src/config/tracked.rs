@@ -125,6 +125,7 @@ fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
         Setting::PrePush(PrePush::Push | PrePush::Check | PrePush::Off) => false,
         Setting::PostCheckout(PostCheckout::Notify | PostCheckout::Off) => false,
         Setting::PostCheckout(PostCheckout::Pull | PostCheckout::Update) => true,
+        Setting::NoVerifyRepoOrigin(value) => *value,
         // Other users may still need what prune removes.
         Setting::KeepDays(days) => *days < KEEP_DAYS,
         // A branch must not silence the notice that retirements and advisories may be missing.
@@ -171,7 +172,7 @@ fn hash(settings: &[&Setting]) -> TrustHash {
             Setting::Jobs(number) | Setting::Timeout(number) | Setting::MaxAge(number) | Setting::KeepDays(number) => {
                 add(number.to_string().as_bytes());
             }
-            Setting::Shallow(value) => add(value.to_string().as_bytes()),
+            Setting::NoVerifyRepoOrigin(value) | Setting::Shallow(value) => add(value.to_string().as_bytes()),
             Setting::Locks(list)
             | Setting::Opaque(list)
             | Setting::Submodules(list)

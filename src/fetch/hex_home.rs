@@ -94,6 +94,8 @@ pub struct HexConfig {
     pub ca_certificates: Option<PathBuf>,
     /// The policy that Hex enforces in all projects that name none, as `REPOSITORY/NAME`.
     pub policy: Option<String>,
+    /// Whether what a repository signs may name another repository.
+    pub no_verify_repo_origin: Option<bool>,
     /// The number of concurrent requests.
     pub http_concurrency: Option<usize>,
     /// The settings that contain neither addresses nor credentials, as terms in the file's own text.
@@ -145,6 +147,11 @@ impl HexConfig {
             "https_proxy" => self.proxies.https = self.url(key, text, WebUrl::proxy),
             "no_proxy" => self.proxies.no_proxy = text.map(str::to_owned),
             "policy" => self.policy = text.map(str::to_owned),
+            // `mix hex.config` writes booleans as strings.
+            "no_verify_repo_origin" => {
+                let is_true = text.map(|text| matches!(text, "1" | "true" | "TRUE"));
+                self.no_verify_repo_origin = value.as_bool().or(is_true);
+            }
             "cacerts_path" => self.ca_certificates = text.map(PathBuf::from),
             // `mix hex.config` writes numbers as strings.
             "http_concurrency" => {

@@ -22,6 +22,7 @@ mod locks;
 mod manual;
 mod nested;
 mod offline;
+mod origin;
 mod policies;
 mod publish;
 mod real;

@@ -10,6 +10,7 @@ mod git;
 mod gleam;
 mod mix;
 mod organisations;
+mod origin;
 mod pinned;
 mod policies;
 mod rebar3;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use git_hexmirror::config::{ConfigError, Excerpt};
+use git_hexmirror::hex::registry::RegistryError;
 use git_hexmirror::ops::{Failure, FileRefusal, OpError};
 use git_hexmirror::plan::LeftOutLock;
 
@@ -247,6 +248,16 @@ fn hint(error: &OpError) -> Option<String> {
             return Some(format!(
                 "nothing was stored; find out whether the lock or upstream was changed; if upstream is right, `mix deps.update {}` corrects the lock",
                 release.package
+            ));
+        }
+        OpError::Entry { source: RegistryError::OtherRepository { .. }, .. }
+        | OpError::Policy { source: RegistryError::OtherRepository { .. }, .. } => {
+            "nothing was stored; if this is a mirror that signs in its own name, and you trust it, set HEX_NO_VERIFY_REPO_ORIGIN=1 or `git config hexmirror.noVerifyRepoOrigin true`; its signatures and the lock's checksums are still checked"
+        }
+        OpError::Policy { policy, .. } => {
+            return Some(format!(
+                "nothing was stored; check the repository's URL and public key (git config hexmirror.{0}.url and hexmirror.{0}.publicKey)",
+                policy.repository
             ));
         }
         OpError::Entry { entry, .. } => {

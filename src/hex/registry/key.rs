@@ -59,7 +59,10 @@ pub enum KeyError {
 
 /// A repository's public key.
 #[derive(Clone)]
-pub struct PublicKey(ParsedPublicKey);
+pub struct PublicKey {
+    key: ParsedPublicKey,
+    any_origin: bool,
+}
 
 impl PublicKey {
     /// Parses a PEM key with the label `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS #1).
@@ -74,15 +77,27 @@ impl PublicKey {
         Self::from_der(&der)
     }
 
+    /// Returns the same key for a repository that signs in the name of another one, such as a company's mirror: what it
+    /// signed may name any repository, as with the Hex client's `HEX_NO_VERIFY_REPO_ORIGIN`.
+    #[must_use]
+    pub fn of_any_origin(self) -> Self {
+        Self { any_origin: true, ..self }
+    }
+
+    /// Returns whether what this key signed may name any repository.
+    pub(super) fn is_of_any_origin(&self) -> bool {
+        self.any_origin
+    }
+
     /// Encodes the key as PEM with the label `PUBLIC KEY`, including a final line break.
     pub fn to_pem(&self) -> String {
-        write_pem("PUBLIC KEY", self.0.as_ref())
+        write_pem("PUBLIC KEY", self.key.as_ref())
     }
 
     /// Returns the key's fingerprint in the form that Hex shows.
     pub fn fingerprint(&self) -> Fingerprint {
         let key =
-            aws_lc_rs::rsa::PublicKey::from_der(self.0.as_ref()).expect("a key that was accepted can be read again");
+            aws_lc_rs::rsa::PublicKey::from_der(self.key.as_ref()).expect("a key that was accepted can be read again");
         let mut digest = Sha256::new();
         let mut add = |bytes: &[u8]| {
             // RFC 4251, section 5, "string". A key of 8192 bits has only 1 KiB, so the length always fits.
@@ -100,7 +115,7 @@ impl PublicKey {
     }
 
     pub(super) fn is_signature_of(&self, payload: &[u8], signature: &[u8]) -> bool {
-        self.0.verify_sig(payload, signature).is_ok()
+        self.key.verify_sig(payload, signature).is_ok()
     }
 
     /// Parses either encoding. Stores the key as SubjectPublicKeyInfo, so that equal keys compare as equal.
@@ -108,14 +123,14 @@ impl PublicKey {
         let key = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| KeyError::NotUsable)?;
         let der: PublicKeyX509Der<'_> = key.as_der().map_err(|_| KeyError::NotUsable)?;
         ParsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA512, der.as_ref())
-            .map(Self)
+            .map(|key| Self { key, any_origin: false })
             .map_err(|_| KeyError::NotUsable)
     }
 }
 
 impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_ref() == other.0.as_ref()
+        self.key.as_ref() == other.key.as_ref()
     }
 }
 

@@ -164,7 +164,8 @@ numbered! {
 }
 
 impl Package {
-    /// Verifies a signed entry with its repository's key and decodes it.
+    /// Verifies a signed entry with its repository's key and decodes it. If the key permits it
+    /// ([`PublicKey::of_any_origin`]), the entry may name another repository.
     ///
     /// # Errors
     /// Fails as [`Signed::verified_payload`] and [`Self::decode`] do.
@@ -174,7 +175,8 @@ impl Package {
         repository: &RepositoryName,
         name: &PackageName,
     ) -> Result<Self, RegistryError> {
-        Self::decode(&Signed::verified_payload(signed, key)?, repository, name)
+        let origin = (!key.is_of_any_origin()).then_some(repository);
+        Self::decode_from(&Signed::verified_payload(signed, key)?, origin, name)
     }
 
     /// Decodes the payload of the entry for package `name` of `repository`.
@@ -185,8 +187,20 @@ impl Package {
     /// # Errors
     /// Returns an error if the payload is not such a message, or if it is for another package or repository.
     pub fn decode(payload: &[u8], repository: &RepositoryName, name: &PackageName) -> Result<Self, RegistryError> {
+        Self::decode_from(payload, Some(repository), name)
+    }
+
+    /// Decodes the payload of the entry for package `name` of any repository, for an entry that was verified before.
+    ///
+    /// # Errors
+    /// Fails as [`Self::decode`] does, except for another repository.
+    pub fn decode_of_any_origin(payload: &[u8], name: &PackageName) -> Result<Self, RegistryError> {
+        Self::decode_from(payload, None, name)
+    }
+
+    fn decode_from(payload: &[u8], origin: Option<&RepositoryName>, name: &PackageName) -> Result<Self, RegistryError> {
         let message: messages::Package = super::decode(payload, "Package")?;
-        check_repository(&message.repository, repository)?;
+        origin.map(|origin| check_repository(&message.repository, origin)).transpose()?;
         if message.name != name.as_str() {
             let expected = name.to_string();
             return Err(RegistryError::OtherPackage { expected, found: shortened(&message.name) });

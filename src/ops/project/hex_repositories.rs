@@ -33,7 +33,17 @@ impl<'a> HexRepositories<'a> {
         for message in hex.problems.drain(..) {
             progress.report(Event::Warning { message: format!("in the Hex client's configuration, {message}") });
         }
-        Ok(Self { project, hex, hex_home })
+        let repositories = Self { project, hex, hex_home };
+        if repositories.accepts_any_origin() {
+            let message = "registry entries may name another repository than the one they come from (no_verify_repo_origin); their signatures and the lock's checksums are still checked";
+            progress.report(Event::Warning { message: message.into() });
+        }
+        Ok(repositories)
+    }
+
+    /// Returns whether registry entries and policies may name another repository than the one that they come from.
+    pub fn accepts_any_origin(&self) -> bool {
+        self.project.config.no_verify_repo_origin.or(self.hex.no_verify_repo_origin).unwrap_or_default()
     }
 
     /// Prepares to fetch from these repositories.
@@ -61,6 +71,11 @@ impl<'a> HexRepositories<'a> {
 
     /// Returns the public key of a repository's registry.
     pub fn public_key(&self, repository: &RepositoryName) -> Result<PublicKey> {
+        let key = self.parsed_key(repository)?;
+        Ok(if self.accepts_any_origin() { key.of_any_origin() } else { key })
+    }
+
+    fn parsed_key(&self, repository: &RepositoryName) -> Result<PublicKey> {
         let error = |problem: String| OpError::PublicKey { repository: repository.clone(), problem };
         let source = self.source(repository);
         let configured = [Some(repository), source.as_ref()].into_iter().flatten().find_map(|name| {

@@ -67,15 +67,17 @@ fn config(project: &Project, base_url: &str) -> Result<Option<Vec<u8>>> {
     let hexpm = RepositoryName::hexpm();
     let mut named = project.lock_summary(&locks)?.repositories;
     named.extend(project.policies(&locks)?.into_iter().map(|policy| policy.repository));
-    if named.iter().all(|name| *name == hexpm) {
+    let known = HexRepositories::new(project, &Silent)?;
+    if named.iter().all(|name| *name == hexpm) && !known.accepts_any_origin() {
         return Ok(None);
     }
     let sources =
         named.iter().filter(|name| name.organization().is_some()).filter_map(|name| name.source().parse().ok());
     let all: BTreeSet<RepositoryName> = sources.chain([hexpm]).chain(named.iter().cloned()).collect();
-    let known = HexRepositories::new(project, &Silent)?;
     // Hex describes what to do about a repository that it does not know, so one without a key is left out.
     let keys: BTreeMap<_, _> =
         known.known_keys_of(all.iter())?.into_iter().map(|(name, key)| (name, key.to_pem())).collect();
-    Ok(Some(hex_config(base_url, &keys, known.client_options())))
+    // The first of several terms counts.
+    let origin = if known.accepts_any_origin() { &b"{no_verify_repo_origin,true}.\n"[..] } else { b"" };
+    Ok(Some(hex_config(base_url, &keys, &[origin, known.client_options()].concat())))
 }

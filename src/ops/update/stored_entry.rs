@@ -10,5 +10,5 @@ pub(in crate::ops) fn read_entry(snapshot: &Snapshot, id: &EntryId) -> Result<Op
     let refused = |source| OpError::Entry { entry: id.clone(), source };
     let Some(bytes) = snapshot.entry(id)? else { return Ok(None) };
     let signed = Signed::decode(&bytes).map_err(refused)?;
-    Package::decode(signed.unverified_payload(), &id.repository, &id.package).map(Some).map_err(refused)
+    Package::decode_of_any_origin(signed.unverified_payload(), &id.package).map(Some).map_err(refused)
 }

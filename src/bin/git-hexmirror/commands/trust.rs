@@ -131,6 +131,10 @@ fn effect(setting: &Setting) -> String {
             "`git hexmirror status` says later than by default, or never, that registry entries are old".to_owned()
         }
         Setting::KeepDays(_) => "`git hexmirror prune` keeps less than by default".to_owned(),
+        Setting::NoVerifyRepoOrigin(_) => {
+            "registry entries and policies are accepted that name another repository than the one they come from"
+                .to_owned()
+        }
         Setting::Url(repository, _) => {
             format!("packages of {repository} are fetched from this URL, without your keys")
         }
