@@ -52,7 +52,7 @@ impl Kind {
             segments.drain(..2);
         }
         match segments[..] {
-            ["packages", _] | ["names" | "versions" | "public_key"] => Self::Registry,
+            ["packages" | "policies", _] | ["names" | "versions" | "public_key"] => Self::Registry,
             ["tarballs", _] => Self::Tarball,
             ["health" | "metrics"] => Self::Monitoring,
             _ => Self::Other,
