@@ -258,7 +258,7 @@ mod tests {
     fn a_layer_is_its_settings() {
         let layer = Layer::from_toml(ALL).unwrap();
         let settings = layer.settings().unwrap();
-        assert_eq!(settings.len(), 15);
+        assert_eq!(settings.len(), 16);
         assert_eq!(settings.iter().cloned().collect::<Layer>(), layer);
         let names: std::collections::BTreeSet<String> = settings.iter().map(Setting::name).collect();
         assert_eq!(names.len(), settings.len(), "{names:?}");
@@ -270,7 +270,7 @@ mod tests {
         let settings = Layer::from_toml(ALL).unwrap().settings().unwrap();
         let shown: Vec<String> = settings.iter().map(shown).collect();
         assert_eq!(
-            shown[11..],
+            shown[12..],
             [
                 "prune.keep_days=3",
                 "prune.keep_tags=d e",

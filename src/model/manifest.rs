@@ -23,13 +23,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use super::manifest_line::{of_absent, of_entry, of_index, of_index_signer, of_policy, of_release, of_signer, sorted};
+use super::manifest_line::{
+    of_absent, of_entry, of_index, of_index_signer, of_policy, of_release, of_signer, release_line, sorted,
+};
 use super::stored_git::StoredGit;
+use super::stored_hex::{Storage, StoredEntry, StoredRelease};
 use super::{
-    EntryChecksum, EntryId, Fingerprint, GitAddress, IndexSource, InnerChecksum, OuterChecksum, PackageName, PolicyId,
-    ReleaseId, RepositoryName, Revision, Version,
+    EntryId, Fingerprint, GitAddress, IndexSource, PackageName, PolicyId, ReleaseId, RepositoryName, Revision, Version,
 };
 
 /// An error for a manifest that cannot be read.
@@ -46,48 +46,6 @@ impl ManifestError {
     fn at(index: usize, line: &str) -> Self {
         Self { line: index + 1, text: line.chars().take(200).collect() }
     }
-}
-
-/// The form in which the branch stores a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Storage {
-    /// As ordinary blobs and trees, with the recipe that rebuilds the tarball.
-    Unpacked,
-    /// As the tarball itself, because it cannot be rebuilt byte for byte.
-    Tarball,
-}
-
-impl Storage {
-    /// Returns the word for this form in the manifest and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unpacked => "unpacked",
-            Self::Tarball => "tarball",
-        }
-    }
-}
-
-/// The manifest's record of a stored release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredRelease {
-    /// The SHA-256 of the tarball.
-    pub outer: OuterChecksum,
-    /// The SHA-256 over the parts of the tarball.
-    pub inner: InnerChecksum,
-    /// The form in which the release is stored.
-    pub storage: Storage,
-    /// The size of the tarball in bytes.
-    pub bytes: u64,
-}
-
-/// The manifest's record of a stored registry entry or policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredEntry {
-    /// The SHA-256 of the signed message.
-    pub checksum: EntryChecksum,
-    /// The size of the signed message in bytes.
-    pub bytes: u64,
 }
 
 /// The contents of a snapshot.
@@ -154,7 +112,7 @@ impl Manifest {
     /// Returns the beginning of a release's line, with which callers can search the text of a manifest without parsing
     /// it.
     pub fn release_line(id: &ReleaseId) -> String {
-        format!("hex {} {} {} ", id.repository, id.package, id.version)
+        release_line(id)
     }
 
     /// Returns the beginning of a git revision's line.

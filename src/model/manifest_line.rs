@@ -1,12 +1,17 @@
 //! The lines of a manifest as they are written; see [`super::manifest`] for their form.
 
-use super::manifest::{Manifest, StoredEntry, StoredRelease};
+use super::stored_hex::{StoredEntry, StoredRelease};
 use super::{EntryId, Fingerprint, IndexSource, PolicyId, ReleaseId, RepositoryName};
+
+/// Returns the beginning of a release's line.
+pub(super) fn release_line(id: &ReleaseId) -> String {
+    format!("hex {} {} {} ", id.repository, id.package, id.version)
+}
 
 /// Returns the line of a release.
 pub(super) fn of_release(id: &ReleaseId, stored: &StoredRelease) -> String {
     let StoredRelease { outer, inner, storage, bytes } = stored;
-    format!("{}{} {bytes} {outer} {inner}\n", Manifest::release_line(id), storage.as_str())
+    format!("{}{} {bytes} {outer} {inner}\n", release_line(id), storage.as_str())
 }
 
 /// Returns the line of a registry entry.
