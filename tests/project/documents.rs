@@ -12,7 +12,7 @@ use crate::support::stage::{PROGRAM, Ran, Stage};
 /// The maximum number of lines of the README.
 const README_LINES: usize = 150;
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -110,7 +110,7 @@ fn every_variable_is_documented() {
 }
 
 /// The commands of the program, each with its options and subcommands, as `--help` lists them.
-struct Definition(BTreeMap<String, Names>);
+pub struct Definition(BTreeMap<String, Names>);
 
 /// The options and subcommands of a command.
 #[derive(Clone)]
@@ -120,7 +120,7 @@ struct Names {
 }
 
 impl Definition {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let top = Names::of(&["--help"]);
         let mut commands: BTreeMap<String, Names> =
             top.commands.iter().map(|name| (name.clone(), Names::of(&["help", name]))).collect();
@@ -134,7 +134,7 @@ impl Definition {
     }
 
     /// Returns what is wrong with the arguments of `git hexmirror`, if anything.
-    fn refuse(&self, arguments: &str) -> Option<String> {
+    pub fn refuse(&self, arguments: &str) -> Option<String> {
         let mut names = &self.0[""];
         let mut path = "git hexmirror".to_owned();
         let mut words = arguments.split_whitespace().map(bare);

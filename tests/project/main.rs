@@ -5,5 +5,6 @@ mod support;
 
 mod architecture;
 mod documents;
+mod examples;
 mod file_graph;
 mod source;
