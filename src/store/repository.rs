@@ -117,11 +117,12 @@ impl Repository {
     /// # Errors
     /// Fails if `HEAD` or its branch cannot be read.
     pub fn head(&self) -> Result<Option<ObjectId>> {
-        let head = self.git.head().map_err(StoreError::git("read HEAD"))?;
+        let unreadable = |error| self.broken_packed_refs().unwrap_or_else(|| StoreError::git("read HEAD")(error));
+        let head = self.git.head().map_err(unreadable)?;
         match head.id() {
             Some(id) => Ok(Some(id.detach())),
             // The branch has no commit, or is itself a symbolic ref.
-            None => Ok(head.try_into_peeled_id().map_err(StoreError::git("read HEAD"))?.map(gix::Id::detach)),
+            None => Ok(head.try_into_peeled_id().map_err(unreadable)?.map(gix::Id::detach)),
         }
     }
 
@@ -249,8 +250,8 @@ impl Repository {
         let Ok(name) = FullName::try_from(full_name) else { return Ok(None) };
         let action = "read a ref";
         let found = self.git.try_find_reference(name.as_ref());
-        let reference =
-            found.map_err(|error| self.broken_ref(&name).unwrap_or_else(|| StoreError::git(action)(error)))?;
+        let broken = || self.broken_ref(&name).or_else(|| self.broken_packed_refs());
+        let reference = found.map_err(|error| broken().unwrap_or_else(|| StoreError::git(action)(error)))?;
         let id = reference.map(|mut reference| reference.follow_to_object().map(gix::Id::detach));
         id.transpose().map_err(StoreError::git(action))
     }
