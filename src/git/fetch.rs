@@ -31,8 +31,13 @@ pub type OnReceived<'a> = dyn Fn(u64) + Sync + 'a;
 enum Refusal {
     /// The server does not serve a commit by its id, or does not have it.
     NotOurRef,
+    /// One of the revisions is not a commit.
+    NotACommit,
     Error(GitError),
 }
+
+/// A part of the message of git's refusal to let a branch point to anything but a commit (`refs/files-backend.c`).
+const NOT_A_COMMIT: &str = "trying to write non-commit object";
 
 impl Scratch<'_> {
     /// Fetches the revisions that are missing, and nothing else. Returns the number of bytes received.
@@ -54,9 +59,14 @@ impl Scratch<'_> {
         for (depth, wants) in lacking {
             let spec = |(revision, want): &(Revision, &Want)| format!("+{revision}:{}", fetched_ref(*revision, want));
             match self.fetch_refs(url, depth, wants.iter().map(spec), received) {
-                Ok(()) => self.require_commits(url, &wants.iter().map(|(revision, _)| *revision).collect())?,
+                Ok(()) => {}
                 Err(Refusal::NotOurRef) => {
                     wants.iter().try_for_each(|(revision, want)| self.fetch_by_name(url, *revision, want, received))?;
+                }
+                Err(Refusal::NotACommit) => {
+                    self.require_commits(url, &wants.iter().map(|(revision, _)| *revision).collect())?;
+                    // Unless the repository was changed in between, the check fails.
+                    return Err(GitError::Refused { url: url.to_string(), message: NOT_A_COMMIT.to_owned() });
                 }
                 Err(Refusal::Error(error)) => return Err(error),
             }
@@ -82,6 +92,7 @@ impl Scratch<'_> {
         arguments.extend(specs);
         match self.run(arguments).listening(&hear).finish() {
             Ok(_) => Ok(()),
+            Err(Unsuccessful::Reported { text, .. }) if text.contains(NOT_A_COMMIT) => Err(Refusal::NotACommit),
             Err(Unsuccessful::Reported { text, .. }) => Err(match MessageKind::of(&text) {
                 MessageKind::NotOurRef => Refusal::NotOurRef,
                 kind => Refusal::Error(kind.error(url.to_string(), "fetch", &self.folder, text)),
@@ -112,7 +123,8 @@ impl Scratch<'_> {
         tries.push(vec![upstream_spec("refs/heads/*"), upstream_spec("refs/tags/*")]);
         for specs in tries {
             match self.fetch_refs(url, None, specs.into_iter(), received) {
-                Ok(()) | Err(Refusal::NotOurRef) => {}
+                // Of other refs, this program uses only what leads to the revision.
+                Ok(()) | Err(Refusal::NotOurRef | Refusal::NotACommit) => {}
                 Err(Refusal::Error(error)) => return Err(error),
             }
             if self.has_object(revision)? {
@@ -185,11 +197,12 @@ impl Scratch<'_> {
     }
 }
 
-/// Returns the ref that marks a revision as completely fetched, with the wanted depth.
+/// Returns the ref that marks a revision as completely fetched, with the wanted depth. It is a branch, because git makes
+/// sure that a branch points to a commit, which would otherwise take another process.
 pub(super) fn fetched_ref(revision: Revision, want: &Want) -> String {
     match want.depth {
-        None => format!("refs/hexmirror/{revision}"),
-        Some(depth) => format!("refs/hexmirror/{revision}-{depth}"),
+        None => format!("refs/heads/fetched/{revision}"),
+        Some(depth) => format!("refs/heads/fetched/{revision}-{depth}"),
     }
 }
 

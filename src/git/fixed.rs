@@ -6,6 +6,8 @@ pub(super) const FIXED: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.commitGraph=false",
+    // No repository here has such an index, but `git fsck` starts another process to check it.
+    "core.multiPackIndex=false",
     "gc.auto=0",
     "maintenance.auto=false",
     "protocol.allow=never",

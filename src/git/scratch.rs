@@ -146,7 +146,7 @@ fn unused(root: &Path, name: &str) -> Result<(PathBuf, File)> {
 
 /// Creates an empty bare repository, or repairs one in which a killed git process left its locks.
 pub(super) fn make_bare(folder: &Path) -> Result<()> {
-    for below in ["refs/base", "refs/hexmirror", "objects/info", "objects/pack"] {
+    for below in ["refs/base", "refs/heads/fetched", "refs/hexmirror", "objects/info", "objects/pack"] {
         let path = folder.join(below);
         fs::create_dir_all(&path).map_err(GitError::io("create", &path))?;
     }

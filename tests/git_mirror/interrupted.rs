@@ -72,9 +72,9 @@ fn files_of_a_killed_git_do_not_block_later_updates() {
     let root = scene.stage.project.join(".git/hexmirror/git-fetch");
     let folders = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
     for folder in folders.collect::<Vec<_>>() {
-        let refs = ["HEAD", "config", "shallow", "packed-refs", "index", &format!("refs/hexmirror/{bad}")]
+        let refs = ["HEAD", "config", "shallow", "packed-refs", "index", &format!("refs/heads/fetched/{bad}")]
             .map(|name| format!("{name}.lock"));
-        let refs = refs.into_iter().chain([format!("refs/hexmirror/{good}.lock")]);
+        let refs = refs.into_iter().chain([format!("refs/heads/fetched/{good}.lock")]);
         for name in refs.chain(["objects/pack/tmp_pack_x", "objects/pack/tmp_idx_x"].map(str::to_owned)) {
             std::fs::write(folder.join(name), "").unwrap();
         }
@@ -93,7 +93,7 @@ fn lost_fetched_objects_are_detected_and_fetched_again() {
     // The packs are replaced by one that lacks the file.
     let root = scene.stage.project.join(".git/hexmirror/git-fetch");
     let folders = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path());
-    let kept = folders.filter(|path| path.join("refs/hexmirror").join(&good).exists()).collect::<Vec<_>>();
+    let kept = folders.filter(|path| path.join("refs/heads/fetched").join(&good).exists()).collect::<Vec<_>>();
     let [folder] = &kept[..] else { panic!("{kept:?}") };
     let packs = folder.join("objects/pack");
     std::fs::remove_dir_all(&packs).unwrap();
