@@ -228,6 +228,11 @@ impl Layer {
     }
 }
 
+/// Returns whether the URL of a repository is the path of a folder on this machine: `/…`, `./…` or `../…`.
+pub fn is_folder(url: &str) -> bool {
+    ["/", "./", "../"].iter().any(|begin| url.starts_with(begin)) || matches!(url, "." | "..")
+}
+
 /// The effective settings of a Hex repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RepositoryConfig {

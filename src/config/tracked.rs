@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::{ConfigError, KEEP_DAYS, KeySetting, Layer, MAX_AGE, PostCheckout, PrePush, Setting};
+use super::{ConfigError, KEEP_DAYS, KeySetting, Layer, MAX_AGE, PostCheckout, PrePush, Setting, is_folder};
 use crate::model::{RepositoryName, TrustHash};
 
 /// The prefix of the hashed data. The number must change if the rules for what needs permission change.
-const HASHED: &[u8] = b"git-hexmirror trust 2\n";
+const HASHED: &[u8] = b"git-hexmirror trust 3\n";
 
 /// The state of a setting of the tracked file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +133,8 @@ fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
         // The tracked file cannot set the signer.
         Setting::Signer(..) => true,
         // A repository's organisations share its URL and key, so the source is compared.
+        // A path could lead to any folder of the user's.
+        Setting::Url(_, url) if is_folder(url) => true,
         Setting::Url(repository, _) | Setting::PublicKey(repository, _) => known.contains(repository.source()),
     }
 }

@@ -139,6 +139,8 @@ pub enum Origin {
     Downloads,
     /// From the local Hex client's cache.
     HexCache,
+    /// From a folder that is configured as a repository.
+    Folder,
 }
 
 impl Download {

@@ -182,6 +182,20 @@ pub enum FetchError {
         /// The address or file that the tarball came from.
         from: String,
     },
+    /// A repository in a folder does not have the requested file.
+    #[error("{} does not exist", path.display())]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A repository in a folder, or a file in it, cannot be used.
+    #[error("cannot use {}: {reason}", path.display())]
+    BadFile {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// Reading or writing a file failed.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -259,6 +273,8 @@ impl FetchError {
             | Self::Protocol { .. }
             | Self::Redirect { .. }
             | Self::TooLarge { .. }
+            | Self::NoFile { .. }
+            | Self::BadFile { .. }
             | Self::Client { .. } => true,
             Self::NoEndpoint { .. }
             | Self::InvalidKey { .. }
@@ -273,7 +289,7 @@ impl FetchError {
 
     /// Returns whether the requested resource does not exist upstream.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
+        matches!(self, Self::NotFound { .. } | Self::NoFile { .. })
     }
 
     /// Returns whether this machine is to blame, so that other requests would fail too.

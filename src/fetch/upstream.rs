@@ -15,6 +15,7 @@ use super::connection::{Answer, Connections};
 use super::downloads::{Download, Downloads};
 use super::endpoint::{Endpoint, WebUrl};
 use super::error::FetchError;
+use super::folder::RepositoryFolder;
 use super::gzip::{self, GzipError};
 use super::hash;
 use super::partial::Partial;
@@ -47,6 +48,8 @@ pub enum Entry {
 pub struct Upstream {
     settings: Settings,
     endpoints: BTreeMap<RepositoryName, Endpoint>,
+    /// The repositories that are folders on this machine.
+    folders: BTreeMap<RepositoryName, RepositoryFolder>,
     connections: Connections,
     permits: Semaphore,
     progress: Arc<dyn Progress>,
@@ -64,7 +67,13 @@ impl Upstream {
     ) -> Result<Self, FetchError> {
         let connections = Connections::new(&settings)?;
         let permits = Semaphore::new(settings.concurrency.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Self { settings, endpoints, connections, permits, progress })
+        Ok(Self { settings, endpoints, folders: BTreeMap::new(), connections, permits, progress })
+    }
+
+    /// Reads these repositories from folders on this machine.
+    #[must_use]
+    pub fn with_folders(self, folders: BTreeMap<RepositoryName, RepositoryFolder>) -> Self {
+        Self { folders, ..self }
     }
 
     /// Fetches a package's registry entry unless it still has the ETag `etag`.
@@ -77,6 +86,10 @@ impl Upstream {
         package: &PackageName,
         etag: Option<&str>,
     ) -> Result<Entry, FetchError> {
+        if let Some(folder) = self.folders.get(repository) {
+            let signed = folder.signed_message("packages", package.as_str(), &self.settings.limits)?;
+            return Ok(Entry::Found { signed, etag: None });
+        }
         let endpoint = self.endpoint(repository)?;
         let url = endpoint.registry_entry(package);
         self.signed_message(format!("registry entry of {package}"), &endpoint, url, etag).await
@@ -87,6 +100,9 @@ impl Upstream {
     /// # Errors
     /// [`FetchError::NotFound`] if the repository has no such policy, or any other fetch error.
     pub async fn policy(&self, id: &PolicyId) -> Result<Vec<u8>, FetchError> {
+        if let Some(folder) = self.folders.get(&id.repository) {
+            return folder.signed_message("policies", id.name.as_str(), &self.settings.limits);
+        }
         let endpoint = self.endpoint(&id.repository)?;
         let url = endpoint.policy(&id.name);
         match self.signed_message(format!("policy {id}"), &endpoint, url.clone(), None).await? {
@@ -143,6 +159,9 @@ impl Upstream {
         {
             return Ok(download);
         }
+        if let Some(folder) = self.folders.get(&release.repository) {
+            return folder.tarball(release, expected, &self.settings.limits);
+        }
         let endpoint = self.endpoint(&release.repository)?;
         let url = endpoint.tarball(release);
         let mut partial = Partial::open(downloads, &hash::of_bytes(url.reveal().as_bytes()).to_string())?;
@@ -183,6 +202,9 @@ impl Upstream {
 
     /// Returns the endpoint given for a repository. An organisation without an endpoint uses that of its repository.
     fn endpoint(&self, repository: &RepositoryName) -> Result<Endpoint, FetchError> {
+        if self.folders.contains_key(repository) {
+            return Err(FetchError::NoEndpoint { repository: repository.clone() });
+        }
         if let Some(endpoint) = self.endpoints.get(repository) {
             return Ok(endpoint.clone());
         }

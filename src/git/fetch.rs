@@ -1,12 +1,14 @@
 //! Fetches revisions and their ancestors from upstream into a scratch repository.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::Refs;
 use super::error_message::MessageKind;
+use super::process::Run;
 use super::scratch::{Scratch, lines};
 use super::unsuccessful::Unsuccessful;
 use super::{GitError, Result};
@@ -87,10 +89,10 @@ impl Scratch<'_> {
                 received(total.saturating_sub(last.swap(total, Ordering::Relaxed)));
             }
         };
-        let mut arguments = fetch_arguments(depth);
-        arguments.push(url.secret_text().to_owned());
-        arguments.extend(specs);
-        match self.run(arguments).listening(&hear).finish() {
+        let mut arguments: Vec<OsString> = fetch_arguments(depth).into_iter().map(Into::into).collect();
+        arguments.push(self.place(url));
+        arguments.extend(specs.map(Into::into));
+        match self.with_place_allowed(self.run(arguments)).listening(&hear).finish() {
             Ok(_) => Ok(()),
             Err(Unsuccessful::Reported { text, .. }) if text.contains(NOT_A_COMMIT) => Err(Refusal::NotACommit),
             Err(Unsuccessful::Reported { text, .. }) => Err(match MessageKind::of(&text) {
@@ -102,6 +104,16 @@ impl Scratch<'_> {
             }
             Err(Unsuccessful::Error(error)) => Err(Refusal::Error(error)),
         }
+    }
+
+    /// Returns what git fetches from.
+    fn place(&self, url: &GitUrl) -> OsString {
+        self.source.as_ref().map_or_else(|| url.secret_text().into(), Into::into)
+    }
+
+    /// Allows a git process to read from a folder if that is fetched from.
+    fn with_place_allowed<'r>(&self, run: Run<'r>) -> Run<'r> {
+        if self.source.is_some() { run.variable("GIT_ALLOW_PROTOCOL", "file") } else { run }
     }
 
     /// Fetches a revision through refs that contain it: first a ref that points to it, then the refs that the lock
@@ -146,7 +158,7 @@ impl Scratch<'_> {
 
     /// Truncates a history to the wanted depth, as a server would.
     fn fetch_from_folder(&self, full: &Path, revision: Revision, want: &Want) -> Result<()> {
-        let mut arguments: Vec<std::ffi::OsString> = fetch_arguments(want.depth).into_iter().map(Into::into).collect();
+        let mut arguments: Vec<OsString> = fetch_arguments(want.depth).into_iter().map(Into::into).collect();
         arguments.push(full.into());
         arguments.push(format!("+{revision}:{}", fetched_ref(revision, want)).into());
         let run = self.run(arguments).variable("GIT_ALLOW_PROTOCOL", "file");
@@ -156,8 +168,9 @@ impl Scratch<'_> {
     /// Returns the branches, tags and other refs of upstream with the objects that they point to.
     fn list_refs(&self, url: &GitUrl) -> Result<Vec<(String, Revision)>> {
         let hear = |_: &str| {};
-        let arguments = ["ls-remote", "--quiet", "--refs", "--end-of-options", url.secret_text()];
-        let output = match self.run(arguments).listening(&hear).finish() {
+        let arguments = ["ls-remote", "--quiet", "--refs", "--end-of-options"].map(OsString::from);
+        let run = self.run(arguments.into_iter().chain([self.place(url)]));
+        let output = match self.with_place_allowed(run).listening(&hear).finish() {
             Ok(output) => output,
             Err(Unsuccessful::Reported { text, .. }) => {
                 return Err(MessageKind::of(&text).error(url.to_string(), "ls-remote", &self.folder, text));

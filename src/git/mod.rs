@@ -3,6 +3,7 @@
 //! - [`Git`]: the only way to run git: with fixed settings, allowed protocols, and bounded output.
 //! - [`Scratch`]: a repository between upstream and the mirror. It is kept when an update fails, so that nothing is
 //!   fetched twice.
+//! - [`LocalSource`]: repositories on this machine, to fetch from instead of a server.
 //! - [`ProjectGit`]: the project's own repository, whose mirror branch it pushes and fetches.
 //! - [`GitError`]: the errors, classified by what the user can do about them.
 //!
@@ -18,6 +19,7 @@ mod error;
 mod error_message;
 mod fetch;
 mod fixed;
+mod local_source;
 mod maintenance;
 mod objects;
 mod pack;
@@ -38,6 +40,7 @@ pub use caveats::Caveat;
 pub use check::{check, pack_files};
 pub use error::{GitError, Refs};
 pub use fetch::{OnReceived, Want};
+pub use local_source::LocalSource;
 pub use maintenance::{MaintenanceRun, maintain, merged_packs};
 pub use objects::PrintedObject;
 pub use pack::{MAX_PACKS, NewPack, Packed};

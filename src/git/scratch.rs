@@ -28,6 +28,8 @@ pub struct Scratch<'a> {
     pub(super) git: &'a Git,
     pub(super) address: GitAddress,
     pub(super) folder: PathBuf,
+    /// The repository on this machine that is fetched from instead of upstream.
+    pub(super) source: Option<PathBuf>,
     root: PathBuf,
     lock: File,
 }
@@ -48,7 +50,7 @@ impl<'a> Scratch<'a> {
         let name = hex_digits(&Sha256::digest(address.to_string().as_bytes())[..16]);
         let name = if shallow { name + "-shallow" } else { name };
         let (folder, lock) = unused(root, &name)?;
-        let scratch = Self { git, address: address.clone(), folder, root: root.to_owned(), lock };
+        let scratch = Self { git, address: address.clone(), folder, source: None, root: root.to_owned(), lock };
         let marker = scratch.folder.join("base");
         let packs = base.iter().flat_map(|(stored, _)| stored.packs.keys()).map(|name| format!("{name}\n"));
         let packs: String = packs.collect();
@@ -71,9 +73,16 @@ impl<'a> Scratch<'a> {
         Ok(scratch)
     }
 
+    /// Fetches from a repository on this machine instead of upstream, if one is given.
+    #[must_use]
+    pub fn fetching_from(self, source: Option<&Path>) -> Self {
+        Self { source: source.map(Path::to_owned), ..self }
+    }
+
     /// Opens the scratch repository for full histories of the same address.
     pub(super) fn full(&self) -> Result<Self> {
-        Self::open(self.git, &self.root, &self.address, false, None)
+        let full = Self::open(self.git, &self.root, &self.address, false, None)?;
+        Ok(full.fetching_from(self.source.as_deref()))
     }
 
     /// Deletes the scratch repository if `result` is an error that its content may have caused, so that the next update

@@ -102,6 +102,11 @@ checksum! {
     TrustHash
 }
 
+impl IndexSource {
+    /// The record of an entry that another program built and signed, in an index that was imported.
+    pub const IMPORTED: Self = Self([0; 32]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

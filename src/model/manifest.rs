@@ -11,7 +11,7 @@
 //! policy <repository> <name> <bytes> <SHA-256 of the signed message>
 //! signer <repository> <fingerprint of the key that signs its entries and policies>
 //! absent <repository> <package>      a dependency for which upstream has no registry entry
-//! index <repository> <package> <SHA-256 of what its entry in the pinned index is built from>
+//! index <repository> <package> <SHA-256 of what its entry in the pinned index is built from, or 0 if it was imported>
 //! index-signer <repository> <fingerprint of the key that signs the pinned index>
 //! git <address> <revision> <full or depth> [submodules] [HEAD, heads/NAME, tags/NAME …]
 //! pack <address> <name> <bytes>

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::export::error::ExportError;
+use super::import::error::ImportError;
 use super::project::regular_file::FileRefusal;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
@@ -383,6 +384,9 @@ pub enum OpError {
     /// An export is not possible.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// An import is not possible.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// A command could not be started.
     #[error("cannot run {program}")]
     Run {

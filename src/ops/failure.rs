@@ -2,7 +2,7 @@
 //!
 //! Every `match` here lists all variants, so that a new one does not compile until someone decides its class.
 
-use super::{ExportError, OpError};
+use super::{ExportError, ImportError, OpError};
 use crate::fetch::FetchError;
 use crate::git::GitError;
 use crate::hook::install::InstallError;
@@ -48,6 +48,7 @@ fn class(error: &OpError) -> Failure {
         OpError::Serve(error) => of_server(error),
         OpError::Tls(error) => of_tls(error),
         OpError::Export(error) => of_export(error),
+        OpError::Import(error) => of_import(error),
         OpError::StillLacking { .. } => Failure::NotFresh,
         OpError::Config(_)
         | OpError::ServerUrl { .. }
@@ -139,6 +140,8 @@ fn of_fetch(error: &FetchError) -> Failure {
         | FetchError::WebPage { .. }
         | FetchError::Protocol { .. }
         | FetchError::Redirect { .. }
+        | FetchError::NoFile { .. }
+        | FetchError::BadFile { .. }
         | FetchError::TooLarge { .. } => Failure::Network,
         FetchError::ChecksumMismatch { .. } => Failure::Integrity,
         FetchError::Machine { .. } | FetchError::Io { .. } => Failure::Repository,
@@ -185,6 +188,24 @@ fn of_export(error: &ExportError) -> Failure {
     match error {
         ExportError::Foreign { .. } | ExportError::NoIndex { .. } => Failure::Usage,
         ExportError::List { .. } => Failure::Repository,
+    }
+}
+
+fn of_import(error: &ImportError) -> Failure {
+    match error {
+        ImportError::Nothing { .. }
+        | ImportError::TooManyFiles { .. }
+        | ImportError::NothingPinned { .. }
+        | ImportError::TwoRegistries { .. } => Failure::Usage,
+        ImportError::Tarball { .. }
+        | ImportError::Metadata { .. }
+        | ImportError::Name { .. }
+        | ImportError::Changed { .. }
+        | ImportError::Refused(_)
+        | ImportError::Signature { .. }
+        | ImportError::Registry { .. }
+        | ImportError::Git { .. }
+        | ImportError::PrivateKey { .. } => Failure::Integrity,
     }
 }
 

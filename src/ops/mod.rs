@@ -11,6 +11,7 @@ mod health;
 mod hook_callers;
 mod hook_template;
 mod hooks;
+mod import;
 mod index;
 mod init;
 #[cfg(target_os = "linux")]
@@ -52,6 +53,8 @@ pub use failure::Failure;
 pub use health::{Health, health};
 pub use hook_template::{TemplateHooks, install_template, uninstall_template};
 pub use hooks::{HookState, InstalledHooks, hook_states, hooks_are_tracked, hooks_dir, install_hooks, uninstall_hooks};
+pub use import::error::ImportError;
+pub use import::{Import, ImportOptions, ImportedIndex, ImportedTarball, import};
 pub use index::key::KeyOrigin;
 pub use index::{IndexOptions, IndexUpdate, KeyAction, index};
 pub use init::{Initialised, init, is_mirrored};

@@ -8,6 +8,7 @@
 //! - [`PinnedRepositories`]: the git repositories that locks pin, and the part of each that clients see.
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
 //! - [`Publication`]: what to change in a folder of static files.
+//! - [`ImportPlan`]: which of the tarballs found in folders are stored.
 //! - [`needed_entries`]: the registry entries that a mirror needs for its releases.
 //! - [`Newest`]: whether a command asks for what is newest upstream.
 //! - [`LockRule`]: which files of a project are its locks in force.
@@ -27,6 +28,7 @@ mod divergence;
 mod entry_facts;
 mod git_plan;
 mod git_want;
+mod import;
 mod index;
 mod lock_change;
 mod lock_rule;
@@ -47,9 +49,13 @@ pub use divergence::{CommitGraph, Divergence, SupersededMerge, SyncPlan, covers}
 pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
+pub use import::{
+    Evidence, FoundTarball, ImportInput, ImportPlan, ImportedRelease, RefusedTarball, claims_another_release,
+    named_release,
+};
 pub use index::{
-    INDEX_METHOD, IndexLists, IndexPlan, Rejection, StoredMetadata, UnlistedRelease, better_indexes, indexed_package,
-    is_settled, may_depend_on_unknown,
+    INDEX_METHOD, IndexLists, IndexPlan, Rejection, StoredMetadata, UnlistedRelease, better_indexes,
+    has_imported_index, indexed_package, is_settled, is_superseded_index, may_depend_on_unknown,
 };
 pub use lock_change::{ChangeKind, LockChange, Locked, lock_changes, locked};
 pub use lock_rule::{LeftOutLock, LockRule, LockVerdict, Omission, default_locks, default_locks_listed};

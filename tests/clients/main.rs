@@ -8,6 +8,7 @@ mod containers;
 mod exported;
 mod git;
 mod gleam;
+mod imported;
 mod mix;
 mod organisations;
 mod origin;

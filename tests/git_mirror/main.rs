@@ -7,6 +7,7 @@ mod damage;
 mod forms;
 mod fresh;
 mod hostile;
+mod import;
 mod interrupted;
 mod machine;
 mod prune;

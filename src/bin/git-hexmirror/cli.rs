@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    compact, completions, demo, diff, env, export, health, hook, hooks, index, init, list, lock, man, prune, publish,
-    pull, push, run, serve, shell, status, trust, update, verify,
+    compact, completions, demo, diff, env, export, health, hook, hooks, import, index, init, list, lock, man, prune,
+    publish, pull, push, run, serve, shell, status, trust, update, verify,
 };
 use crate::options::Global;
 use crate::outcome::Outcome;
@@ -74,6 +74,7 @@ enum Command {
     Index(index::Arguments),
     Export(export::Arguments),
     Publish(publish::Arguments),
+    Import(import::Arguments),
     Hooks(hooks::Arguments),
     Trust(trust::Arguments),
     Hook(hook::Arguments),
@@ -130,6 +131,7 @@ pub fn run() -> ExitCode {
         Command::Index(arguments) => index::run(&session, arguments),
         Command::Export(arguments) => export::run(&session, arguments),
         Command::Publish(arguments) => publish::run(&session, arguments),
+        Command::Import(arguments) => import::run(&session, arguments),
         Command::Hooks(arguments) => hooks::run(&session, arguments),
         Command::Trust(arguments) => trust::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),

@@ -2,7 +2,8 @@
 
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
-use git_hexmirror::ops::ExportError;
+use git_hexmirror::ops::{ExportError, ImportError};
+use git_hexmirror::plan::RefusedTarball;
 use git_hexmirror::serve::TlsError;
 use git_hexmirror::store::StoreError;
 
@@ -21,6 +22,35 @@ pub fn export_hint(error: &ExportError) -> String {
         ExportError::NoIndex { .. } => "create it with `git hexmirror index --init`".into(),
         _ => String::new(),
     }
+}
+
+/// Returns a hint for an error of `import`.
+pub fn import_hint(error: &ImportError) -> Option<String> {
+    let hint = match error {
+        ImportError::Nothing { .. } => {
+            "pass a .hex_repo, a .git_repo, ~/.hex/packages, a folder with tarballs (NAME-VERSION.tar) or one with git repositories"
+        }
+        ImportError::TooManyFiles { .. } => "pass the folders that have the packages",
+        ImportError::NothingPinned { .. } => {
+            "check that this is the right project (`git hexmirror lock` prints its locks); --all imports also what no lock pins"
+        }
+        ImportError::Refused(RefusedTarball::TwoContents { .. }) => {
+            "nothing was imported; remove the wrong one of the two files, and run the command again"
+        }
+        ImportError::Refused(RefusedTarball::OtherThanStored { .. }) => {
+            "nothing was imported; remove the file, or pin its checksum in a lock"
+        }
+        ImportError::TwoRegistries { .. } => "nothing was imported; import one of them",
+        ImportError::PrivateKey { .. } => {
+            "nothing was imported; whoever could read this folder has the key, so replace it and publish its public half"
+        }
+        ImportError::Signature { .. } | ImportError::Registry { .. } => {
+            "nothing was imported; build that registry again (mix hex.registry build), or import only its tarballs"
+        }
+        ImportError::Changed { .. } => "nothing was imported; run the command again when nobody writes to the folder",
+        _ => "nothing was imported; remove the file, and run the command again",
+    };
+    Some(hint.to_owned())
 }
 
 /// Returns a hint for an error of the mirror branch.
@@ -173,6 +203,9 @@ pub fn fetch_hint(error: &FetchError) -> Option<String> {
         }
         FetchError::NotFound { .. } => {
             "it may have been removed upstream, or require a login (mix hex.user auth) or a key (mix hex.organization auth NAME --key KEY); `git hexmirror update --keep-going` commits everything else"
+        }
+        FetchError::NoFile { .. } | FetchError::BadFile { .. } => {
+            "a repository is read from this folder, because its URL is a path (git config hexmirror.REPOSITORY.url, or HEXMIRROR_URL); unset it to ask the repository's server"
         }
         FetchError::Unauthorized { status: 407, .. } => {
             "the proxy requires credentials: set http_proxy (or https_proxy) to http://USER:PASSWORD@HOST:PORT"

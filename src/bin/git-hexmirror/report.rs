@@ -174,6 +174,7 @@ fn hint(error: &OpError) -> Option<String> {
         OpError::Tls(error) => return hints::tls_hint(error).map(str::to_owned),
         OpError::Probe { source, .. } => hints::probe_hint(source),
         OpError::ServerUrl { .. } => "pass the URL that `git hexmirror serve` prints",
+        OpError::Import(error) => return hints::import_hint(error),
         OpError::Fetch(error) => return hints::fetch_hint(error),
         OpError::Git(error) => return hints::git_hint(error),
         OpError::Remote(error) => return hints::remote_hint(error),

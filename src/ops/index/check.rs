@@ -3,7 +3,7 @@
 use crate::hex::registry::{Names, Package, PublicKey, Signed, Versions, contains_private_key};
 use crate::model::{EntryId, IndexFile, ManifestPart, RepositoryName};
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{IndexLists, IndexPlan};
+use crate::plan::{IndexLists, IndexPlan, has_imported_index};
 use crate::progress::Progress;
 use crate::store::{Damage, Snapshot, StoreError, layout};
 
@@ -64,7 +64,7 @@ pub(in crate::ops) struct IndexCheck {
 }
 
 /// Verifies every file of the pinned index: its signature, and that its content follows from the stored releases. Of
-/// packages whose entries are behind, only the signatures are verified.
+/// packages whose entries are behind or imported, only the signatures are verified.
 ///
 /// # Errors
 /// Fails if the settings of a Hex repository are invalid.
@@ -92,12 +92,14 @@ pub(in crate::ops) fn check(project: &Project, snapshot: &Snapshot, progress: &d
                 continue;
             }
         };
+        // What an imported index lists was decided elsewhere.
+        let is_imported = has_imported_index(manifest, repository);
         let mut lists = IndexLists::default();
         for id in manifest.index.keys().filter(|id| id.repository == *repository) {
-            let is_behind = plan.build.contains_key(id) || plan.remove.contains(id);
+            let is_behind = is_imported || plan.build.contains_key(id) || plan.remove.contains(id);
             check.package(snapshot, &reader, id, &key, (!is_behind).then_some(&mut lists))?;
         }
-        let is_current = !plan.build.keys().chain(&plan.remove).any(|id| id.repository == *repository);
+        let is_current = !is_imported && !plan.build.keys().chain(&plan.remove).any(|id| id.repository == *repository);
         check.lists(repository, &file, &key, is_current.then_some(&lists))?;
     }
     Ok(check)

@@ -57,7 +57,7 @@ impl IndexKey {
         }
     }
 
-    /// Checks that the mirror's indexes are signed with this key.
+    /// Checks that the mirror's own indexes, which have these signers, are signed with this key.
     ///
     /// # Errors
     /// Fails if one of them is signed with another key.

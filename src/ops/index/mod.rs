@@ -2,6 +2,7 @@
 
 pub(in crate::ops) mod building;
 pub(in crate::ops) mod check;
+pub(in crate::ops) mod imported;
 pub(in crate::ops) mod key;
 pub(in crate::ops) mod refresh;
 mod unsettled;
@@ -12,11 +13,12 @@ use std::path::PathBuf;
 use super::init::own_mirror;
 use super::update_lock::lock;
 use super::{OpError, Project, Result};
-use crate::model::{EntryId, Fingerprint, ManifestPart, RepositoryName, count};
+use crate::model::{EntryId, Fingerprint, RepositoryName, count};
 use crate::plan::UnlistedRelease;
 use crate::progress::Progress;
 use crate::store::{ObjectId, Snapshot, StoreError, Transaction};
 use building::Build;
+use imported::own_signers;
 use key::{IndexKey, IndexSigners, KeyOrigin};
 
 /// The number of attempts if other processes keep moving the branch.
@@ -78,8 +80,7 @@ pub fn index(project: &Project, options: &IndexOptions, progress: &dyn Progress)
     let mut created = None;
     for _ in 0..ATTEMPTS {
         let snapshot = own_mirror(project, progress)?;
-        let signers = snapshot.part(ManifestPart::Index)?;
-        let (key, new) = key_for(project, &signers.index_signers, options)?;
+        let (key, new) = key_for(project, &own_signers(project, &snapshot)?, options)?;
         created = created.or(new);
         // A rotation replaces the file.
         if options.key != KeyAction::Rotate {

@@ -1,5 +1,6 @@
 //! Keeps the pinned index up to date when something else changes the mirror.
 
+use super::imported::own_signers;
 use super::unsettled::Unsettled;
 use super::{building, check, key};
 use crate::model::ManifestPart;
@@ -82,7 +83,7 @@ fn refreshed(
         return Ok(None);
     }
     let Some(key) = key::find(project)? else { return Ok(None) };
-    key.check(&snapshot.part(ManifestPart::Index)?.index_signers)?;
+    key.check(&own_signers(project, &snapshot)?)?;
     check::public_keys(&snapshot)?;
     let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(&snapshot))?;
     let build = building::build(project, &snapshot, &key.private, &mut transaction, progress)?;

@@ -10,7 +10,7 @@ use std::fs;
 use crate::hex::metadata::Metadata;
 use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, RepositoryName};
 use crate::ops::{Project, Result, own_file};
-use crate::plan::{INDEX_METHOD, IndexPlan, is_settled, may_depend_on_unknown};
+use crate::plan::{INDEX_METHOD, IndexPlan, has_imported_index, is_settled, may_depend_on_unknown};
 use crate::store::{ObjectId, Snapshot};
 
 /// The name of the file with the blob ids of settled parts.
@@ -75,6 +75,12 @@ impl Unsettled {
     pub fn whole(snapshot: &Snapshot) -> Result<Self> {
         let manifest = snapshot.manifest()?;
         Ok(Self { manifest: manifest.clone(), mentioned: mentioned(snapshot, manifest)?, is_whole: true })
+    }
+
+    /// Returns the repositories whose index was imported. None of its entries counts as up to date.
+    pub fn imported(&self) -> BTreeSet<RepositoryName> {
+        let signers = self.manifest.index_signers.keys();
+        signers.filter(|name| has_imported_index(&self.manifest, name)).cloned().collect()
     }
 
     /// Plans what must be built. If `signer` is unknown, the recorded ones sign.

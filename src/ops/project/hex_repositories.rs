@@ -11,9 +11,9 @@ use super::Project;
 use super::hex_client::{address, hex_config, hex_home, netrc};
 use super::regular_file::read_regular;
 use super::worktree::MAX_KEY;
-use crate::config::{ConfigError, KeySetting};
+use crate::config::{ConfigError, KeySetting, is_folder};
 use crate::fetch::hex_home::{HexConfig, HexHome};
-use crate::fetch::{Access, Endpoint, Proxies, Settings, Timeouts, Upstream, WebUrl, retry};
+use crate::fetch::{Access, Endpoint, Proxies, RepositoryFolder, Settings, Timeouts, Upstream, WebUrl, retry};
 use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::{Fingerprint, RepositoryName};
 use crate::ops::{OpError, Result};
@@ -53,15 +53,17 @@ impl<'a> HexRepositories<'a> {
         jobs: Option<usize>,
         progress: Arc<dyn Progress>,
     ) -> Result<Upstream> {
-        let mut endpoints = BTreeMap::new();
+        let (mut endpoints, mut folders) = (BTreeMap::new(), BTreeMap::new());
         for repository in repositories {
-            if !endpoints.contains_key(repository)
+            if let Some(folder) = self.folder(repository) {
+                folders.insert(repository.clone(), folder);
+            } else if !endpoints.contains_key(repository)
                 && let Some(endpoint) = self.endpoint(repository)?
             {
                 endpoints.insert(repository.clone(), endpoint);
             }
         }
-        Ok(Upstream::new(self.settings(jobs)?, endpoints, progress)?)
+        Ok(Upstream::new(self.settings(jobs)?, endpoints, progress)?.with_folders(folders))
     }
 
     /// Returns the terms in the Hex client's configuration that contain neither addresses nor credentials.
@@ -158,6 +160,18 @@ impl<'a> HexRepositories<'a> {
     /// Returns the repository that an organisation belongs to.
     fn source(&self, repository: &RepositoryName) -> Option<RepositoryName> {
         repository.organization().and_then(|_| repository.source().parse().ok())
+    }
+
+    /// Returns the folder on this machine that is configured as a repository, or that of the repository that an
+    /// organisation belongs to. A relative path starts at the worktree's root.
+    fn folder(&self, repository: &RepositoryName) -> Option<RepositoryFolder> {
+        let url = |name: &RepositoryName| self.project.config.repositories.get(name)?.url.as_deref();
+        let root = self.project.repository.worktree().unwrap_or(self.project.repository.common_dir());
+        let at = |path: &str| RepositoryFolder::new(root.join(path));
+        match url(repository) {
+            Some(url) => is_folder(url).then(|| at(url)),
+            None => Some(at(url(&self.source(repository)?).filter(|url| is_folder(url))?).of(repository)),
+        }
     }
 
     /// Returns a repository's address and auth key. The auth key is only included if the address comes from the user

@@ -1,6 +1,9 @@
 //! What an update stored.
 
+use super::fetching::{Stored, StoredRepository};
 use crate::model::{GitAddress, ReleaseId, Revision, StoredRelease, Version};
+use crate::ops::Result;
+use crate::store::Snapshot;
 
 /// A release that an update stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,4 +27,26 @@ pub struct AddedGit {
     pub revision: Revision,
     /// The commit of the repository that it replaces.
     pub replaced: Option<Revision>,
+}
+
+impl Added {
+    /// Describes a stored release relative to the mirror before.
+    ///
+    /// # Errors
+    /// Fails if the mirror's manifest is damaged.
+    pub(in crate::ops) fn of(stored: &Stored, base: Option<&Snapshot>) -> Result<Self> {
+        let Stored { id, stored, fallback } = stored;
+        let before = base.map(|base| base.manifest_of(&id.package)).transpose()?.unwrap_or_default();
+        let highest = before.releases_of(&id.repository, &id.package).next_back().map(|(id, _)| id.version.clone());
+        let replaced = if before.releases.contains_key(id) { Some(id.version.clone()) } else { highest };
+        Ok(Self { id: id.clone(), stored: *stored, fallback: fallback.clone(), replaced })
+    }
+}
+
+impl AddedGit {
+    /// Describes the new revisions of a repository.
+    pub(in crate::ops) fn of(stored: &StoredRepository) -> Vec<Self> {
+        let added = stored.added.iter();
+        added.map(|&(revision, replaced)| Self { address: stored.address.clone(), revision, replaced }).collect()
+    }
 }

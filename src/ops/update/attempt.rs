@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::added::{Added, AddedGit};
 use super::fetch_plan::{FetchContext, FetchPlan};
-use super::fetching::{self, Fetched, Stored, StoredRepository};
+use super::fetching::{self, Fetched, Stored};
 use super::git_fetcher::GitFetcher;
 use super::learned::{FlaggedRelease, learned};
 use super::leftovers::{downloads_dir, remove_fetched};
@@ -15,13 +15,14 @@ use crate::fetch::Downloads;
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, PolicyId, ReleaseId, RepositoryName, Storage};
 use crate::ops::entry_age::today;
+use crate::ops::index::imported::imported_indexes;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::{LockFile, Project};
 use crate::ops::status::{self, Status};
 use crate::ops::sync::signers::{Signers, report_unverified};
 use crate::ops::{OpError, Result};
-use crate::plan::{Comparison, GitPlan, Wanted};
+use crate::plan::{Comparison, GitPlan, Pin, Wanted, is_superseded_index};
 use crate::progress::{Progress, Silent};
 use crate::store::{ObjectId, ReleaseEncoder, Snapshot, Transaction};
 
@@ -82,8 +83,8 @@ impl<'a> Attempt<'a> {
     ) -> Result<Update> {
         let base = self.base.as_ref();
         Ok(Update {
-            added: fetched.releases.iter().map(|stored| added(stored, base)).collect::<Result<_>>()?,
-            added_git: fetched.git.iter().flat_map(added_git).collect(),
+            added: fetched.releases.iter().map(|stored| Added::of(stored, base)).collect::<Result<_>>()?,
+            added_git: fetched.git.iter().flat_map(AddedGit::of).collect(),
             repositories: fetched.git.len(),
             entries: fetched.entries,
             changed_entries: fetched.changed_entries,
@@ -115,24 +116,32 @@ impl<'a> Attempt<'a> {
 
     fn fetch_plan(&self) -> Result<FetchPlan> {
         let refresh = self.options.refresh;
+        let imported = self.base.as_ref().map(|base| imported_indexes(self.project, base)).transpose()?;
+        let is_imported = imported.is_some_and(|imported| !imported.is_empty());
         let manifest = match &self.base {
-            Some(base) if refresh => base.manifest()?.clone(),
+            Some(base) if refresh || is_imported => base.manifest()?.clone(),
             Some(base) => base.excerpt(&self.wanted.packages())?,
             None => Manifest::default(),
         };
         let comparison = Comparison::new(&self.wanted, &manifest);
         let releases: Vec<_> = comparison.to_fetch().cloned().collect();
         let git = GitPlan::new(&self.wanted.git, &manifest);
+        let unlisted = unlisted(&comparison, &releases, &manifest);
         let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| pin.id.entry()).collect();
         entries.extend(comparison.entries);
         let mut policies: BTreeSet<PolicyId> = comparison.policies.into_iter().collect();
         let mut absent = BTreeSet::new();
+        if refresh || is_imported {
+            // Of releases that no lock pins, which an import may have stored, upstream need not have entries.
+            absent = manifest.releases.keys().map(ReleaseId::entry).collect();
+            absent.retain(|id| !manifest.entries.contains_key(id) && !entries.contains(id));
+        }
         if refresh {
             policies.extend(self.wanted.policies.iter().cloned());
             entries.extend(manifest.entries.into_keys());
-            absent = manifest.absent;
+            absent.extend(manifest.absent);
         }
-        Ok(FetchPlan { releases, entries, policies, git, absent, refresh, ..FetchPlan::default() })
+        Ok(FetchPlan { releases, entries, policies, unlisted, git, absent, refresh, ..FetchPlan::default() })
     }
 
     /// Removes the stored entries of repositories with an unknown key from a plan, unless a lock needs one of their
@@ -210,6 +219,9 @@ impl<'a> Attempt<'a> {
         if update.failed.is_none() && !after.is_fresh() {
             return Err(OpError::StillLacking { lacking: after.lacking() });
         }
+        if update.failed.is_none() {
+            update.superseded_indexes = self.drop_imported_indexes(&mut transaction)?;
+        }
         let has_index = !transaction.excerpt([])?.index_signers.is_empty();
         let published = transaction.publish(&message(&update, self.project, &self.locks)?)?;
         let refreshed = refresh(self.project, published.commit, RefreshCommit::Amended, progress);
@@ -235,6 +247,19 @@ impl<'a> Attempt<'a> {
         }
         let updated = self.project.snapshot_of(None, commit);
         updated.and_then(|updated| learned(self.wanted.releases.keys(), base, &updated)).unwrap_or_default()
+    }
+
+    /// Removes the imported indexes of repositories whose own entries the mirror has now. Returns the repositories.
+    fn drop_imported_indexes(&self, transaction: &mut Transaction<'_>) -> Result<Vec<RepositoryName>> {
+        let imported = self.base.as_ref().map(|base| imported_indexes(self.project, base)).transpose()?;
+        let mut dropped = Vec::new();
+        for repository in imported.unwrap_or_default() {
+            if is_superseded_index(transaction.manifest()?, &repository) {
+                transaction.remove_index(&repository)?;
+                dropped.push(repository);
+            }
+        }
+        Ok(dropped)
     }
 
     /// Removes fetched files that the mirror now has. If a file cannot be removed, it does no harm.
@@ -277,15 +302,10 @@ fn to_store_otherwise(project: &Project, base: Option<&Snapshot>) -> Result<Vec<
     Ok(unpacked.map(|(id, _)| id).filter(|id| opaque.contains(&id.entry())).cloned().collect())
 }
 
-fn added(stored: &Stored, base: Option<&Snapshot>) -> Result<Added> {
-    let Stored { id, stored, fallback } = stored;
-    let before = base.map(|base| base.manifest_of(&id.package)).transpose()?.unwrap_or_default();
-    let highest = before.releases_of(&id.repository, &id.package).next_back().map(|(id, _)| id.version.clone());
-    let replaced = if before.releases.contains_key(id) { Some(id.version.clone()) } else { highest };
-    Ok(Added { id: id.clone(), stored: *stored, fallback: fallback.clone(), replaced })
-}
-
-fn added_git(stored: &StoredRepository) -> Vec<AddedGit> {
-    let added = stored.added.iter();
-    added.map(|&(revision, replaced)| AddedGit { address: stored.address.clone(), revision, replaced }).collect()
+/// Returns the releases that the mirror has, with the given manifest, without the entry of their package, which is fetched.
+/// An import stored them. Those that are replaced are not among them.
+fn unlisted(comparison: &Comparison, replaced: &[Pin], manifest: &Manifest) -> Vec<Pin> {
+    let of_entries = comparison.entries.iter().flat_map(|id| manifest.releases_of(&id.repository, &id.package));
+    let kept = of_entries.filter(|(id, _)| !replaced.iter().any(|pin| pin.id == **id));
+    kept.map(|(id, stored)| Pin { id: id.clone(), inner: Some(stored.inner), outer: Some(stored.outer) }).collect()
 }

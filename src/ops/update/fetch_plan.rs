@@ -19,6 +19,9 @@ pub(in crate::ops) struct FetchPlan {
     pub releases: Vec<Pin>,
     /// The required registry entries. It is an error if upstream does not have one of them.
     pub entries: BTreeSet<EntryId>,
+    /// The releases that the mirror has without the registry entry of their package, which is fetched. It must list
+    /// them as they are.
+    pub unlisted: Vec<Pin>,
     /// The registry entries that are not fetched if a release depends on them, in addition to those of the base.
     pub known: BTreeSet<EntryId>,
     /// The policies.
@@ -43,15 +46,27 @@ impl FetchPlan {
         of_entries.chain(of_releases).chain(of_policies).cloned().chain([RepositoryName::hexpm()]).collect()
     }
 
-    /// Returns the pinned releases of each package. A package of which only the entry is required has none.
-    pub fn by_package(&mut self) -> BTreeMap<EntryId, Vec<Pin>> {
+    /// Returns what is required of each package. A package of which only the entry is required has no releases.
+    pub fn by_package(&mut self) -> BTreeMap<EntryId, PackagePins> {
         let entries = std::mem::take(&mut self.entries).into_iter();
-        let mut by_package: BTreeMap<EntryId, Vec<Pin>> = entries.map(|id| (id, Vec::new())).collect();
+        let mut by_package: BTreeMap<EntryId, PackagePins> = entries.map(|id| (id, PackagePins::default())).collect();
         for pin in std::mem::take(&mut self.releases) {
-            by_package.entry(pin.id.entry()).or_default().push(pin);
+            by_package.entry(pin.id.entry()).or_default().releases.push(pin);
+        }
+        for pin in std::mem::take(&mut self.unlisted) {
+            by_package.entry(pin.id.entry()).or_default().stored.push(pin);
         }
         by_package
     }
+}
+
+/// The releases of a package that its registry entry must list.
+#[derive(Debug, Default)]
+pub(in crate::ops) struct PackagePins {
+    /// The releases to fetch.
+    pub releases: Vec<Pin>,
+    /// The releases that the mirror has already.
+    pub stored: Vec<Pin>,
 }
 
 /// Everything that a fetch depends on.

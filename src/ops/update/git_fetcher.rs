@@ -41,6 +41,8 @@ pub(in crate::ops) struct GitFetcher {
     manifest: Manifest,
     checkouts: BTreeMap<GitAddress, Checkout>,
     root: PathBuf,
+    /// The repository on this machine that is fetched from instead of upstream.
+    source: Option<PathBuf>,
     jobs: usize,
     progress: Arc<dyn Progress>,
 }
@@ -72,9 +74,15 @@ impl GitFetcher {
             manifest: base.map(Snapshot::manifest).transpose()?.cloned().unwrap_or_default(),
             checkouts: BTreeMap::new(),
             root: fs::canonicalize(folder).map_err(OpError::machine("resolve", folder))?,
+            source: None,
             jobs: jobs.or(project.config.jobs).unwrap_or(DEFAULT_JOBS).min(DEFAULT_JOBS),
             progress,
         })
+    }
+
+    /// Fetches from a repository on this machine instead of upstream.
+    pub fn fetching_from(self, source: &Path) -> Self {
+        Self { source: Some(source.to_owned()), ..self }
     }
 
     /// Prepares to fetch what is planned, into the folder for unfinished updates. `None` if nothing is planned.
@@ -173,7 +181,8 @@ impl GitFetcher {
         let base = stored.zip(self.checkouts.get(address).map(Checkout::folder));
         let base = base.filter(|(stored, _)| wanted.builds_on(stored));
         let shallow = wanted.is_shallow(stored);
-        Ok((Scratch::open(&self.git, &self.root, address, shallow, base)?, base))
+        let scratch = Scratch::open(&self.git, &self.root, address, shallow, base)?;
+        Ok((scratch.fetching_from(self.source.as_deref()), base))
     }
 
     /// Fetches what is wanted of a repository and reads its submodules. Returns what was learned from them, and the

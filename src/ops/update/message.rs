@@ -22,31 +22,48 @@ pub(in crate::ops) fn message(update: &Update, project: &Project, locks: &[LockF
     let migration = Some(migration()).filter(|migration| update.migrated && *migration != subject);
     let signers = update.signers.iter().map(|(repository, signer)| format!("Signer of {repository}: {signer}"));
     let policies = update.policies.iter().map(|policy| format!("Policy {policy}"));
+    let superseded = update.superseded_indexes.iter();
+    let superseded = superseded.map(|repository| format!("Remove the imported index of {repository}"));
     let incomplete = "Incomplete: some of what the locks pin could not be fetched".to_owned();
+    Ok(paragraphs(&[
+        vec![subject],
+        migration.into_iter().collect(),
+        signers.chain(superseded).collect(),
+        changes(&update.added, &update.added_git),
+        policies.collect(),
+        Vec::from_iter(update.failed.is_some().then_some(incomplete)),
+        trailers(project, locks)?,
+    ]))
+}
+
+/// Joins the lines of paragraphs.
+pub(in crate::ops) fn paragraphs(paragraphs: &[Vec<String>]) -> String {
+    let paragraphs = paragraphs.iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n"));
+    paragraphs.collect::<Vec<_>>().join("\n\n") + "\n"
+}
+
+/// Returns one line per lock, and one for the project's commit.
+///
+/// # Errors
+/// Fails if a lock cannot be read.
+pub(in crate::ops) fn trailers(project: &Project, locks: &[LockFile]) -> Result<Vec<String>> {
     let mut trailers = Vec::new();
     for lock in locks {
         let digest = Sha256::digest(lock.bytes(&project.repository)?);
         trailers.push(format!("Lock: {} sha256:{}", lock.file, hex_digits(&digest)));
     }
     trailers.extend(project.repository.head()?.map(|head| format!("Project-Commit: {head}")));
-    let paragraphs = [
-        vec![subject],
-        migration.into_iter().collect(),
-        signers.collect(),
-        changes(update),
-        policies.collect(),
-        Vec::from_iter(update.failed.is_some().then_some(incomplete)),
-        trailers,
-    ];
-    let paragraphs = paragraphs.iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n"));
-    Ok(paragraphs.collect::<Vec<_>>().join("\n\n") + "\n")
+    Ok(trailers)
 }
 
 /// Names the most important kind of change.
 fn subject(update: &Update) -> String {
-    let changes = changes(update);
-    if !changes.is_empty() {
-        contents_subject(update, &changes)
+    let Update { added, added_git, .. } = update;
+    let is_new =
+        added.iter().all(|release| release.replaced.is_none()) && added_git.iter().all(|git| git.replaced.is_none());
+    let verb = if is_new { "Add" } else { "Update" };
+    if let (Some(subject), _) = contents_subject(verb, added, added_git) {
+        subject
     } else if update.repositories > 0 {
         format!("Rename in {}", count(update.repositories, "git repository", "git repositories"))
     } else if update.changed_entries > 0 {
@@ -67,20 +84,25 @@ fn migration() -> String {
     format!("Migrate the mirror to format {FORMAT}")
 }
 
-fn contents_subject(Update { added, added_git, .. }: &Update, changes: &[String]) -> String {
-    let new =
-        added.iter().all(|release| release.replaced.is_none()) && added_git.iter().all(|git| git.replaced.is_none());
-    let verb = if new { "Add" } else { "Update" };
+/// Names what was added, if anything was. Returns also one line per added release or git revision.
+pub(in crate::ops) fn contents_subject(
+    verb: &str,
+    added: &[Added],
+    added_git: &[AddedGit],
+) -> (Option<String>, Vec<String>) {
+    let changes = changes(added, added_git);
     let more = if changes.len() > MAX_NAMED { ", …" } else { "" };
     let packages = (!added.is_empty()).then(|| count(added.len(), "package", "packages"));
     let revisions = (!added_git.is_empty()).then(|| count(added_git.len(), "git revision", "git revisions"));
     let counts: Vec<_> = packages.into_iter().chain(revisions).collect();
-    format!("{verb} {}: {}{more}", counts.join(" and "), changes[..changes.len().min(MAX_NAMED)].join(", "))
+    let named = changes[..changes.len().min(MAX_NAMED)].join(", ");
+    let subject = (!counts.is_empty()).then(|| format!("{verb} {}: {named}{more}", counts.join(" and ")));
+    (subject, changes)
 }
 
 /// Returns one line per added release or git revision.
-fn changes(update: &Update) -> Vec<String> {
-    update.added.iter().map(change).chain(update.added_git.iter().map(git_change)).collect()
+fn changes(added: &[Added], added_git: &[AddedGit]) -> Vec<String> {
+    added.iter().map(change).chain(added_git.iter().map(git_change)).collect()
 }
 
 /// Formats a change as `phoenix 1.6.0 → 1.6.1`, or as `phoenix 1.6.1` if the package is new.

@@ -49,6 +49,8 @@ pub struct Update {
     pub policies: BTreeSet<PolicyId>,
     /// The newly recorded signers of repositories that the mirror already had entries of.
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
+    /// The repositories whose imported index was removed, because the mirror has their own entries now.
+    pub superseded_indexes: Vec<RepositoryName>,
     /// Whether the update migrated a mirror of an older format.
     pub migrated: bool,
     /// The number of bytes received over the network.
@@ -81,6 +83,7 @@ impl Update {
             flagged: Vec::new(),
             policies: BTreeSet::new(),
             signers: BTreeMap::new(),
+            superseded_indexes: Vec::new(),
             migrated: false,
             downloaded_bytes: 0,
             stored_bytes: 0,

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc as queue};
 use tokio::task::JoinSet;
 
 use super::entry_cache::{CacheLookup, EntryCache, Verified};
-use super::fetch_plan::{Arrival, FetchContext, FetchPlan, Job};
+use super::fetch_plan::{Arrival, FetchContext, FetchPlan, Job, PackagePins};
 use super::health::Health;
 use super::stored_entry::read_entry;
 use crate::fetch::{Downloads, Entry, FetchError, Upstream};
@@ -86,7 +86,7 @@ impl RegistryFetcher {
         let fetcher = Arc::new(self);
         let packages = plan.by_package();
         fetcher.claim(packages.keys());
-        let items = packages.values().map(|pins| pins.len() as u64).sum();
+        let items = packages.values().map(|pins| pins.releases.len() as u64).sum();
         fetcher.progress.report(Event::Planned { items });
         let mut waiting: VecDeque<Task> = packages.into_iter().map(|(id, pins)| Task::Package(id, pins)).collect();
         waiting.extend(fetcher.mentions(plan.absent.iter()));
@@ -132,7 +132,7 @@ impl RegistryFetcher {
             }
             (Ok(Some(Entry::NotModified)), stale) => stale.expect("it answers the ETag of what is kept"),
             (Err(error), _) => {
-                if matches!(error, OpError::Fetch(FetchError::NotFound { .. })) {
+                if matches!(&error, OpError::Fetch(error) if error.is_not_found()) {
                     self.kept.keep(&self.upstream, id, None);
                 }
                 return Err(error);
@@ -232,9 +232,9 @@ impl RegistryFetcher {
     }
 }
 
-/// What is to be fetched: a package, with its pinned releases if it is pinned, or only mentioned by a release; or a policy.
+/// What is to be fetched: a package, with its releases if there are any, or only mentioned by a release; or a policy.
 enum Task {
-    Package(EntryId, Vec<Pin>),
+    Package(EntryId, PackagePins),
     Mention(EntryId),
     Policy(PolicyId),
 }
@@ -250,10 +250,18 @@ impl Task {
 }
 
 /// Fetches a package's entry and its pinned releases. Returns the packages that the releases depend on.
-async fn package(fetcher: Arc<RegistryFetcher>, id: EntryId, pins: Vec<Pin>) -> Result<Vec<EntryId>> {
-    let Some(entry) = fetcher.entry(&id, &pins).await? else { return Ok(Vec::new()) };
+async fn package(fetcher: Arc<RegistryFetcher>, id: EntryId, pins: PackagePins) -> Result<Vec<EntryId>> {
+    let PackagePins { releases, stored } = pins;
+    let Some(entry) = fetcher.entry(&id, &releases).await? else { return Ok(Vec::new()) };
     let mut mentioned = Vec::new();
-    for pin in pins {
+    for pin in stored {
+        let listed = listed(&entry, &pin)?;
+        if let Some(expected) = pin.inner.filter(|inner| *inner != listed.inner_checksum) {
+            return Err(OpError::InnerChecksum { release: pin.id, expected: listed.inner_checksum, got: expected });
+        }
+        mentioned.extend(listed.mentions(&id.repository));
+    }
+    for pin in releases {
         let listed = listed(&entry, &pin)?;
         mentioned.extend(listed.mentions(&id.repository));
         let expected = pin.outer.or(listed.outer_checksum);
@@ -273,7 +281,9 @@ async fn mention(fetcher: Arc<RegistryFetcher>, id: EntryId) -> Result<Vec<Entry
         return Ok(Vec::new());
     }
     match fetcher.entry(&id, &[]).await {
-        Err(OpError::Fetch(FetchError::NotFound { .. } | FetchError::NoEndpoint { .. }))
+        Err(OpError::Fetch(
+            FetchError::NotFound { .. } | FetchError::NoFile { .. } | FetchError::NoEndpoint { .. },
+        ))
         | Err(OpError::NoPublicKey { .. }) => {
             fetcher.arrive(Arrival::Absent(id)).await;
             Ok(Vec::new())

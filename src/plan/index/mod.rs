@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{EntryId, Fingerprint, IndexSource, Manifest, RepositoryName};
+use crate::model::{EntryId, Fingerprint, IndexSource, Manifest, ReleaseId, RepositoryName};
 
 /// Distinguishes the digests of different ways to build entries. Changing it builds all entries again.
 pub const INDEX_METHOD: &str = "git-hexmirror index 1";
@@ -38,16 +38,28 @@ impl IndexPlan {
     /// releases depend on, in addition to those that the manifest names. `signer` is the key that signs the index; if
     /// it is unknown, the recorded ones are.
     pub fn new(manifest: &Manifest, mentioned: &BTreeSet<EntryId>, signer: Option<Fingerprint>) -> Self {
-        let sources = sources(manifest, mentioned);
+        let mut sources = sources(manifest, mentioned);
+        let is_imported = |repository: &RepositoryName| has_imported_index(manifest, repository);
+        let imported: BTreeSet<&RepositoryName> =
+            manifest.index_signers.keys().filter(|name| is_imported(name)).collect();
+        if signer.is_none() {
+            // An imported index stays as it is until someone builds another one.
+            sources.retain(|id, _| !imported.contains(&id.repository));
+        }
         let repositories: BTreeSet<&RepositoryName> = sources.keys().map(|id| &id.repository).collect();
         let is_whole = |repository: &&&RepositoryName| {
             let recorded = manifest.index_signers.get(**repository);
-            recorded.is_none() || signer.is_some_and(|signer| recorded != Some(&signer))
+            recorded.is_none()
+                || imported.contains(**repository)
+                || signer.is_some_and(|signer| recorded != Some(&signer))
         };
         let whole: BTreeSet<RepositoryName> =
             repositories.iter().filter(is_whole).map(|repository| (*repository).clone()).collect();
-        let dropped = manifest.index_signers.keys().filter(|name| !repositories.contains(name)).cloned().collect();
-        let remove = manifest.index.keys().filter(|id| !sources.contains_key(id)).cloned().collect();
+        let is_kept = |repository: &RepositoryName| signer.is_none() && imported.contains(repository);
+        let dropped = manifest.index_signers.keys().filter(|name| !repositories.contains(name) && !is_kept(name));
+        let dropped = dropped.cloned().collect();
+        let remove = manifest.index.keys().filter(|id| !sources.contains_key(id) && !is_kept(&id.repository));
+        let remove = remove.cloned().collect();
         let build = sources.into_iter();
         let build = build.filter(|(id, source)| {
             whole.contains(&id.repository) || manifest.index.get(id).is_none_or(|known| known != source)
@@ -87,7 +99,26 @@ pub fn better_indexes([ours, theirs]: [&Manifest; 2], merged: &Manifest) -> Vec<
         None => true,
         Some(own) => own == *signer && differences(theirs, merged, repository) < differences(ours, merged, repository),
     };
-    theirs.index_signers.iter().filter(is_better).map(|(repository, _)| repository.clone()).collect()
+    let is_superseded =
+        |repository: &RepositoryName| has_imported_index(theirs, repository) && is_superseded_index(merged, repository);
+    let offered = theirs.index_signers.iter().filter(|(repository, _)| !is_superseded(repository));
+    offered.filter(is_better).map(|(repository, _)| repository.clone()).collect()
+}
+
+/// Returns whether the pinned index of a repository was imported as another program signed it. The manifest must have all
+/// packages.
+pub fn has_imported_index(manifest: &Manifest, repository: &RepositoryName) -> bool {
+    let is_imported =
+        |(id, source): (&EntryId, &IndexSource)| id.repository == *repository && *source == IndexSource::IMPORTED;
+    manifest.index_signers.contains_key(repository) && manifest.index.iter().any(is_imported)
+}
+
+/// Returns whether a manifest has a registry entry for each package of a repository of which it has releases, or the record
+/// that upstream has none. An imported index of the repository is then no longer needed.
+pub fn is_superseded_index(manifest: &Manifest, repository: &RepositoryName) -> bool {
+    let releases = manifest.releases.keys().filter(|id| id.repository == *repository);
+    let mut packages = releases.map(ReleaseId::entry);
+    packages.all(|id| manifest.entries.contains_key(&id) || manifest.absent.contains(&id))
 }
 
 /// Returns the number of packages of a repository whose entries in the index of one manifest do not match the contents

@@ -207,3 +207,29 @@ proptest! {
         prop_assert!(is_carried_out(&next));
     }
 }
+
+#[test]
+fn an_imported_index_stays_until_another_is_built_or_every_package_has_its_entry() {
+    let hexpm = RepositoryName::hexpm();
+    let mut manifest = sample();
+    assert!(!has_imported_index(&manifest, &hexpm));
+    manifest.entries.remove(&entry("beta"));
+    manifest.index = ["alpha", "unrelated"].map(|name| (entry(name), IndexSource::IMPORTED)).into();
+    manifest.index_signers = [(hexpm.clone(), signer(2))].into();
+    assert!(has_imported_index(&manifest, &hexpm) && !is_superseded_index(&manifest, &hexpm));
+    assert_eq!(IndexPlan::new(&manifest, &BTreeSet::new(), None), IndexPlan::default(), "nothing is behind");
+    // Even a key that signed the imported index signs all of it again.
+    for by in [1, 2] {
+        let plan = IndexPlan::new(&manifest, &BTreeSet::new(), Some(signer(by)));
+        assert_eq!((plan.whole.len(), plan.remove), (1, [entry("unrelated")].into()));
+        assert!(plan.build.contains_key(&entry("alpha")) && plan.build.contains_key(&entry("beta")));
+    }
+    put_entry(&mut manifest, "beta", 2);
+    assert!(is_superseded_index(&manifest, &hexpm));
+    let theirs = manifest.clone();
+    manifest.index_signers.clear();
+    manifest.index.clear();
+    assert_eq!(better_indexes([&manifest, &theirs], &manifest), [], "it is not taken over any more");
+    manifest.entries.remove(&entry("beta"));
+    assert_eq!(better_indexes([&manifest, &theirs], &manifest), [hexpm]);
+}

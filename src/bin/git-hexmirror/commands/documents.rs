@@ -5,8 +5,8 @@ use std::path::Path;
 use git_hexmirror::hex::registry::{Advisory, Retirement};
 use git_hexmirror::model::{Destination, EntryId, GitAddress, ReleaseId, Revision, StaticPath};
 use git_hexmirror::ops::{
-    Added, AddedGit, Export, ExportOptions, FlaggedRelease, Health, IndexUpdate, LockDiff, OpError, ProjectState,
-    Prune, Repair, Status, Update,
+    Added, AddedGit, Export, ExportOptions, FlaggedRelease, Health, Import, ImportedTarball, IndexUpdate, LockDiff,
+    OpError, ProjectState, Prune, Repair, Status, Update,
 };
 use git_hexmirror::plan::{
     Change, Comparison, Extra, GitChange, GitPin, LockChange, Locked, Pin, Unmirrored, UnsupportedEntry,
@@ -108,6 +108,7 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
             "repository": repository.to_string(),
             "signer": signer.to_string(),
         })).collect::<Vec<_>>(),
+        "superseded_indexes": update.superseded_indexes,
         "migrated": update.migrated,
         "downloaded_bytes": update.downloaded_bytes,
         "stored_bytes": update.stored_bytes,
@@ -183,6 +184,32 @@ fn exported(export: &Export, options: ExportOptions) -> Value {
 
 fn paths(paths: &[StaticPath]) -> Vec<String> {
     paths.iter().map(ToString::to_string).collect()
+}
+
+/// Returns the document of `import`.
+pub fn import(import: &Import, dry_run: bool) -> Value {
+    let release = |ImportedTarball { added, evidence }: &ImportedTarball| {
+        let mut document = added_release(added);
+        document["verified_by"] = json!(evidence.as_str());
+        document
+    };
+    let releases = import.added.iter().map(release);
+    json!({
+        "dry_run": dry_run,
+        "added": releases.chain(import.added_git.iter().map(added_revision)).collect::<Vec<_>>(),
+        "entries": import.entries,
+        "indexes": import.indexes.iter().map(|index| json!({
+            "repository": index.repository.to_string(),
+            "signer": index.signer.to_string(),
+        })).collect::<Vec<_>>(),
+        "present": import.present,
+        "unpinned": import.unpinned.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        "lacking": import.lacking,
+        "before": import.before.map(|commit| commit.to_string()),
+        "commit": import.commit.map(|commit| commit.to_string()),
+        "stored_bytes": import.stored_bytes,
+        "seconds": import.elapsed.as_secs_f64(),
+    })
 }
 
 /// Returns the document of a repair, which `update --repair` includes in its own.

@@ -10,6 +10,7 @@ pub mod follow;
 pub mod health;
 pub mod hook;
 pub mod hooks;
+pub mod import;
 pub mod index;
 pub mod init;
 pub mod list;

@@ -1,6 +1,6 @@
 //! `trust`
 
-use git_hexmirror::config::{FILE, Judged, KeySetting, Setting, Standing};
+use git_hexmirror::config::{FILE, Judged, KeySetting, Setting, Standing, is_folder};
 use git_hexmirror::hex::registry::PublicKey;
 use git_hexmirror::model::count;
 use git_hexmirror::ops::{self, Allowance, Project};
@@ -134,6 +134,9 @@ fn effect(setting: &Setting) -> String {
         Setting::NoVerifyRepoOrigin(_) => {
             "registry entries and policies are accepted that name another repository than the one they come from"
                 .to_owned()
+        }
+        Setting::Url(repository, url) if is_folder(url) => {
+            format!("packages of {repository} are read from this folder on your machine")
         }
         Setting::Url(repository, _) => {
             format!("packages of {repository} are fetched from this URL, without your keys")

@@ -221,6 +221,11 @@ fn changed(output: &Output, project: &Project, update: &Update) {
     for (repository, signer) in &update.signers {
         output.say(format!("  recorded {signer} as the signer of {repository}"));
     }
+    for repository in &update.superseded_indexes {
+        output.say(format!(
+            "  removed the imported index of {repository}: the mirror has the repository's own entries now"
+        ));
+    }
     for release in update.added.iter().take(SHOWN) {
         let (sign, style) = if release.replaced.is_some() { ("~", CHANGED) } else { ("+", GOOD) };
         let from = release.replaced.as_ref().map_or_else(String::new, |version| format!(" (was {version})"));
