@@ -102,6 +102,8 @@ fn of_store(error: &StoreError) -> Failure {
         StoreError::NotARepository { .. }
         | StoreError::DubiousOwnership { .. }
         | StoreError::UnnamedBare { .. }
+        | StoreError::NoGitDir { .. }
+        | StoreError::NoTemporary { .. }
         | StoreError::Unsupported { .. }
         | StoreError::InTheWay { .. }
         | StoreError::NoMirror { .. }

@@ -75,7 +75,7 @@ pub use running::{Finished, run_command, run_shell};
 pub use serving::follow::{FollowState, Follower};
 pub use serving::gleam_cache::cache_home;
 pub use serving::hex_home::hex_home;
-pub use serving::redirected::{Clients, access, has_redirecting_lock};
+pub use serving::redirected::{Clients, access, has_redirecting_lock, unwritable_place};
 pub use serving::waiting::wait_for_mirror;
 pub use serving::{MirrorContents, authority, served_mirror, start_server, system_git, tls};
 pub use settings::{ListedSetting, Origin, settings};

@@ -11,6 +11,7 @@ use gix::odb::store::init::Slots;
 use gix::sec::Trust;
 use gix::sec::trust::{DefaultForLevel, Mapping};
 
+use super::dangling;
 use super::repository::not_opened;
 use super::settings::refuse_unread;
 use super::{Repository, Result, StoreError};
@@ -44,7 +45,13 @@ impl Repository {
                 Default::default(),
                 trust,
             );
-            Ok(found.map_err(|error| not_opened(directory, error))?.to_thread_local())
+            let found = found.map_err(|error| match not_opened(directory, error) {
+                StoreError::NotARepository { directory } => {
+                    dangling::git_file(&directory).unwrap_or(StoreError::NotARepository { directory })
+                }
+                error => error,
+            });
+            Ok(found?.to_thread_local())
         };
         // gix would read the metadata of every file in the pack folder to count the packs.
         let mut slots = Slots::Given(PACKS);

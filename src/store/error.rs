@@ -16,6 +16,25 @@ pub enum StoreError {
         /// Where the search began.
         directory: PathBuf,
     },
+    /// The folder belongs to a repository that does not exist here, as a worktree or a submodule does.
+    #[error("{} refers to {}, which does not exist here", file.display(), target.display())]
+    NoGitDir {
+        /// The `.git` file.
+        file: PathBuf,
+        /// The folder, as the file names it.
+        target: PathBuf,
+    },
+    /// Git repositories cannot be written to disk: neither beside the repository nor in the folder for temporary files.
+    #[error(
+        "cannot create a folder in {0}; make the repository writable, or {0} (in a container: docker run --tmpfs {0}), or set TMPDIR to a writable folder", folder.display()
+    )]
+    NoTemporary {
+        /// The folder for temporary files.
+        folder: PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
     /// The repository belongs to another user, and `safe.directory` does not list it.
     #[error("detected dubious ownership in repository at '{}'", directory.display())]
     DubiousOwnership {

@@ -18,6 +18,7 @@ mod checkout;
 mod compact;
 mod complete;
 mod damage;
+mod dangling;
 mod discover;
 mod encode;
 mod error;

@@ -22,6 +22,7 @@ mod learned;
 mod links;
 mod locks;
 mod manual;
+mod mounts;
 mod nested;
 mod offline;
 mod origin;

@@ -1,5 +1,7 @@
 //! Hints on what to do about errors of exports and publications, of the mirror branch, of git, and of fetches.
 
+use std::path::Path;
+
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
 use git_hexmirror::ops::{ExportError, ImportError};
@@ -65,8 +67,9 @@ pub fn store_hint(error: &StoreError) -> Option<String> {
         StoreError::NoMirror { remote: None, .. } => {
             "run `git hexmirror init` to create it, then `git hexmirror update` to fill it".to_owned()
         }
+        StoreError::NoGitDir { target, .. } => no_git_dir_hint(target),
         StoreError::DubiousOwnership { directory } => format!(
-            "the repository belongs to another user, whose git configuration and hooks would run with your permissions; if you trust that user, run: git config --global --add safe.directory {}",
+            "the repository belongs to another user, whose git configuration and hooks would run with your permissions; if you trust that user, run: git config --global --add safe.directory {0}; in a Dockerfile: RUN git config --system --add safe.directory {0}",
             quoted(&directory.to_string_lossy())
         ),
         StoreError::UnnamedBare { directory } => {
@@ -113,6 +116,28 @@ pub fn store_hint(error: &StoreError) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+/// Returns a hint for a worktree or a submodule whose repository is absent.
+fn no_git_dir_hint(target: &Path) -> String {
+    let is_git = |folder: &&Path| folder.file_name().is_some_and(|name| name == ".git");
+    let repository = target.ancestors().find(is_git).and_then(Path::parent).filter(|_| target.is_absolute());
+    let mount = match repository.map(|folder| quoted(&folder.to_string_lossy())) {
+        Some(folder) => format!("mount that repository at the same path, too (docker run -v {folder}:{folder}:ro)"),
+        None => "mount the repository that it belongs to as a whole".to_owned(),
+    };
+    format!(
+        "this is a worktree or a submodule, and its repository is elsewhere; in a container, {mount}, or mount a clone of its own"
+    )
+}
+
+/// Returns a hint for a clone that lacks objects because those that it borrows are absent.
+pub fn alternate_hint(file: &Path, absent: &Path) -> String {
+    let folder = quoted(&absent.to_string_lossy());
+    format!(
+        "{} names {folder}, which does not exist here: this clone borrows its objects (git clone --shared or --reference); in a container, mount that folder at the same path, too (docker run -v {folder}:{folder}:ro); or make the clone complete where the folder exists: git repack -a -d && rm .git/objects/info/alternates",
+        file.display()
+    )
 }
 
 /// Returns a hint for an error of the server's certificate.

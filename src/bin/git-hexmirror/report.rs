@@ -7,6 +7,7 @@ use git_hexmirror::config::{ConfigError, Excerpt};
 use git_hexmirror::hex::registry::RegistryError;
 use git_hexmirror::ops::{Failure, FileRefusal, OpError};
 use git_hexmirror::plan::LeftOutLock;
+use git_hexmirror::store::StoreError;
 
 use crate::machine_hints;
 use crate::outcome::CommandError;
@@ -51,7 +52,7 @@ fn print(session: &Session, title: &Text, error: &CommandError) -> u8 {
             if is_of_machine(error) && !whole_text(error).contains('/') {
                 output.always(format!("  in {}", session.directory().display()));
             }
-            show_hint(output, hint(error));
+            show_hint(output, alternate_hint(session, error).or_else(|| hint(error)));
             exit_code(error.failure())
         }
     }
@@ -158,6 +159,18 @@ fn show_hint(output: &Output, hint: Option<String>) {
     if let Some(hint) = hint {
         output.always(styled(BOLD, "hint:") + format!(" {hint}"));
     }
+}
+
+/// Returns a hint for missing objects that the repository borrows from a folder that does not exist.
+fn alternate_hint(session: &Session, error: &OpError) -> Option<String> {
+    if !matches!(
+        error,
+        OpError::Store(StoreError::Damaged { .. } | StoreError::Git { .. } | StoreError::GitFile { .. })
+    ) {
+        return None;
+    }
+    let (file, absent) = session.quiet_project().ok()?.repository.absent_alternate()?;
+    Some(hints::alternate_hint(&file, &absent))
 }
 
 /// Returns a hint on what to do next, if there is one.

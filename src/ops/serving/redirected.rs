@@ -181,6 +181,23 @@ pub(in crate::ops) fn rules(pinned: &PinnedRepositories, remotes: Remotes, with_
     rules
 }
 
+/// Creates a folder for the time of this process.
+fn temporary_folder() -> Result<TempDir, StoreError> {
+    let made = tempfile::Builder::new().prefix("git-hexmirror-").tempdir();
+    made.map_err(|source| StoreError::NoTemporary { folder: tempfile::env::temp_dir(), source })
+}
+
+/// Returns why a server could not answer git clients, if the mirror has git repositories and there is no place to write
+/// them to.
+pub fn unwritable_place(project: &Project, mirror: &Snapshot) -> Option<StoreError> {
+    let has_git = mirror.part(ManifestPart::Git).is_ok_and(|manifest| !manifest.git.is_empty());
+    let is_writable = |folder: PathBuf| tempfile::tempfile_in(folder).is_ok();
+    if !has_git || project.repository.make_own_dir().is_ok_and(is_writable) {
+        return None;
+    }
+    temporary_folder().err()
+}
+
 /// A cache of git repositories in a temporary folder, used if the cache beside the project's repository is not
 /// writable. It is deleted on drop.
 #[derive(Debug, Default)]
@@ -192,8 +209,7 @@ impl OwnCache {
         if let Some(folder) = self.0.get() {
             return Ok(folder.path());
         }
-        let made = tempfile::Builder::new().prefix("git-hexmirror-").tempdir();
-        let made = made.map_err(StoreError::io("create a folder in", "the folder for temporary files"))?;
+        let made = temporary_folder()?;
         Ok(self.0.get_or_init(|| made).path())
     }
 

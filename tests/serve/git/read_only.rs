@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::mirror::{Mirror, stderr, succeed};
+use crate::support::stage::Serving;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_git-hexmirror");
 
@@ -44,6 +45,11 @@ impl ReadOnly {
 
     /// Runs git against the mirror, as a user who may only read.
     fn git(&self, arguments: &[&str]) -> Output {
+        self.command().args(["run", "--", "git"]).args(arguments).output().unwrap()
+    }
+
+    /// Returns the program, which runs as a user who may only read.
+    fn command(&self) -> Command {
         let project = self.mirror.sandbox.path().join("project");
         let mut command = match self.is_root {
             true => {
@@ -57,7 +63,8 @@ impl ReadOnly {
         for (name, value) in [("COUNT", "1"), ("KEY_0", "safe.directory"), ("VALUE_0", "*")] {
             command.env(format!("GIT_CONFIG_{name}"), value);
         }
-        command.env("TMPDIR", &self.temporary).args(["run", "--", "git"]).args(arguments).output().unwrap()
+        command.env("TMPDIR", &self.temporary);
+        command
     }
 
     fn left(&self) -> usize {
@@ -117,4 +124,24 @@ fn an_unwritable_cache_is_not_reported_as_damage() {
     let text = stderr(&output);
     assert!(!output.status.success() && text.contains("cannot prepare"), "{text}");
     assert!(text.contains("Permission denied") && !text.contains("damage"), "{text}");
+    assert!(text.contains(&format!("docker run --tmpfs {}", read_only.temporary.display())), "{text}");
+}
+
+#[test]
+fn a_server_says_at_its_start_that_it_cannot_write_git_repositories() {
+    let Some(read_only) = ReadOnly::new() else { return };
+    let said = || {
+        let serving = Serving::start(read_only.command().args(["serve", "--listen=127.0.0.1:0"]));
+        serving.stop("TERM").ok().stderr
+    };
+    let text = said();
+    assert!(!text.contains("cannot"), "{text}");
+    fs::set_permissions(&read_only.temporary, fs::Permissions::from_mode(0o555)).unwrap();
+    let text = said();
+    let folder = read_only.temporary.display();
+    assert!(
+        text.contains(&format!("git repositories cannot be served: cannot create a folder in {folder};")),
+        "{text}"
+    );
+    assert!(text.contains("TMPDIR") && text.contains("Permission denied"), "{text}");
 }

@@ -1,5 +1,6 @@
 //! `serve`
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -124,6 +125,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         say_authority(log, tls);
     }
     say_who_can_read(log, &server);
+    if let Some(error) = ops::unwritable_place(&project, &mirror) {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        log.notice(Level::Warning, format!("git repositories cannot be served: {error}{cause}"));
+    }
     server.run(async move { stop.received().await }).map_err(OpError::from)?;
     Ok(0)
 }

@@ -11,6 +11,7 @@ use git_hexmirror::model::{
     EntryId, Fingerprint, GitAddress, OuterChecksum, ReleaseId, Remote, RepositoryName, Revision,
 };
 use git_hexmirror::plan::{LeftOutLock, LostFact, Omission};
+use git_hexmirror::serve::TlsError;
 use git_hexmirror::store::StoreError;
 
 use super::*;
@@ -104,6 +105,9 @@ fn store_errors() -> Vec<StoreError> {
     vec![
         NotARepository { directory: path() },
         DubiousOwnership { directory: path() },
+        NoGitDir { file: "/wt/.git".into(), target: "/home/me/project/.git/worktrees/wt".into() },
+        NoGitDir { file: "/project/sub/.git".into(), target: "../.git/modules/sub".into() },
+        NoTemporary { folder: "/tmp".into(), source: io_error() },
         UnnamedBare { directory: path() },
         Unsupported { feature: "SHA-256 objects (extensions.objectFormat)".into() },
         BranchName { branch: "a..b".into(), problem: "git does not accept it" },
@@ -182,12 +186,25 @@ fn fetch_errors() -> Vec<FetchError> {
     ]
 }
 
+fn server_errors() -> Vec<OpError> {
+    let url = || "http://mirror:4040".to_owned();
+    let of = |source| OpError::Probe { url: url(), source };
+    let asked = || "http://mirror:4040/health".parse::<WebUrl>().unwrap();
+    vec![
+        OpError::ServerUrl { url: url(), reason: "it is longer than 4096 bytes".into() },
+        of(FetchError::Unreachable { url: asked(), proxy: None, source: cause() }),
+        of(FetchError::Tls { url: asked(), source: cause() }),
+        of(FetchError::CaCertificates { path: path(), source: cause() }),
+        OpError::Tls(TlsError::ReadOnly { folder: path(), problem: "there is none".into() }),
+    ]
+}
+
 #[test]
 fn errors_and_their_hints() {
     let stores = store_errors().into_iter().map(OpError::from);
     let (gits, remotes) = (git_errors().into_iter().map(OpError::Git), git_errors().into_iter().map(OpError::Remote));
     let fetches = fetch_errors().into_iter().map(OpError::from);
-    let errors = op_errors().into_iter().chain(stores).chain(gits).chain(remotes).chain(fetches);
+    let errors = op_errors().into_iter().chain(server_errors()).chain(stores).chain(gits).chain(remotes).chain(fetches);
     let mut list = String::new();
     for error in errors {
         list += &format!("error: {}\n", whole_text(&error).replace('\n', "\n  caused by: "));
