@@ -10,6 +10,7 @@ mod git;
 mod gleam;
 mod imported;
 mod mix;
+mod moving;
 mod organisations;
 mod origin;
 mod pinned;
