@@ -209,8 +209,8 @@ fn flagged(output: &Output, update: &Update) {
 
 /// Returns whether an update recorded that upstream has no newer registry entries, and changed nothing else.
 fn recorded_only(update: &Update) -> bool {
-    let Update { added, added_git, repositories, changed_entries, entries, signers, migrated, .. } = update;
-    let stored = added.len() + added_git.len() + repositories + changed_entries;
+    let Update { added, added_git, repositories, changed_entries, entries, policies, signers, migrated, .. } = update;
+    let stored = added.len() + added_git.len() + repositories + changed_entries + policies.len();
     stored == 0 && *entries > 0 && signers.is_empty() && !migrated
 }
 
