@@ -54,6 +54,27 @@ fn an_organisations_key_is_sent_to_its_repository_only() {
 }
 
 #[test]
+fn after_a_key_has_expired_what_the_mirror_has_still_works() {
+    let mut registry = Registry::sample();
+    registry.publish("hexpm:acme/secret 0.2.0", &[], &[("a.ex".into(), "a".into())]);
+    let stage = Stage::with(registry, &["hexpm:acme/secret 0.1.0"]);
+    let home = hex_home(&stage, "<<\"hexpm:acme\">> => #{auth_key => <<\"old\">>}", "");
+    let update = |options: &[&str]| stage.run_with(&[&["update"], options].concat(), &[("HEX_HOME", &home)]);
+    update(&[]).ok();
+    stage.upstream.require_key("/repos/acme/", "new");
+    update(&[]).ok().says("nothing to do");
+    stage.run(&["run", "--", "true"]).ok();
+    stage.lock(&["alpha 1.0.0", "hexpm:acme/secret 0.2.0"]);
+    let tip = stage.tip();
+    let refused = update(&[]).exits(3).says("refused access").says("may have expired");
+    refused.says("what the mirror has works without either").says("--keep-going");
+    assert_eq!(stage.tip(), tip);
+    update(&["--keep-going"]).exits(3);
+    let listed = stage.run(&["list"]).ok();
+    listed.prints("alpha 1.0.0").prints("hexpm:acme/secret 0.1.0");
+}
+
+#[test]
 fn the_key_of_hexpm_is_for_it_and_its_organisations_as_hex_has_it() {
     let mut registry = Registry::sample();
     registry.publish("other/thing 1.0.0", &[], &[("a.ex".into(), "a".into())]);

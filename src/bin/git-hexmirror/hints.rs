@@ -273,7 +273,7 @@ fn key_hint(url: &WebUrl, status: u16, withheld: Option<Withheld>) -> String {
     let address = url.to_string();
     let organisation = address.split_once("/repos/").and_then(|(_, rest)| rest.split('/').next());
     match organisation {
-        Some(name) => format!("log in with `mix hex.user auth`; in CI, use an organisation key: mix hex.organization auth {name} --key KEY"),
+        Some(name) => format!("the key or login may have expired: log in with `mix hex.user auth`; in CI, use an organisation key: mix hex.organization auth {name} --key KEY; what the mirror has works without either (`git hexmirror run -- CMD`), and `git hexmirror update --keep-going` commits everything else"),
         None if status == 403 => "public packages need no key: a proxy or a firewall may block them (http_proxy, https_proxy), or upstream may block your IP address; a private repository needs a key (mix hex.repo add NAME URL --auth-key KEY)".to_owned(),
         None => "set a key with `mix hex.repo add NAME URL --auth-key KEY`; for hexpm or a trusted mirror, set HEX_REPOS_KEY; or add the host to ~/.netrc".to_owned(),
     }
