@@ -69,7 +69,7 @@ pub use project::revisions::{ComparedStates, DiffArguments, ProjectState};
 pub use project::{Environment, LockFile, LockText, Project, locks_in, read_bounded, read_file, read_locks};
 pub use prune::{Prune, PruneOptions, prune};
 pub use publish::publish;
-pub use reading::{MirrorSource, mirror, mirror_source, status};
+pub use reading::{MirrorSource, mirror, mirror_source, status, status_with_flags};
 pub use repair::{Repair, repair};
 pub use running::{Finished, run_command, run_shell};
 pub use serving::follow::{FollowState, Follower};
@@ -81,7 +81,7 @@ pub use serving::{MirrorContents, authority, served_mirror, start_server, system
 pub use settings::{ListedSetting, Origin, settings};
 pub use sharing::{Unpushed, lacks_hooks, unpushed};
 pub use source_diff::{Printing, SourceDiff, source_diff};
-pub use status::{Status, Summary};
+pub use status::{FlaggedPins, Status, Summary};
 pub use sync::{Integration, PullOutcome, PushOutcome, RemoteAccess, pull, pull_known, push, push_rewritten};
 pub use trust::{Allowance, allow, allowance, revoke};
 pub use unanswered::{Explanation, FailedRequests, explain};

@@ -25,6 +25,18 @@ pub fn status(project: &Project, particulars: bool) -> Result<Status> {
     compare(project, &project.locks()?, particulars)
 }
 
+/// Returns the same as [`status`], and counts the retired and vulnerable releases among the pinned ones if the mirror is
+/// fresh.
+///
+/// # Errors
+/// As for [`status`].
+pub fn status_with_flags(project: &Project, particulars: bool) -> Result<Status> {
+    let locks = project.locks()?;
+    let mut status = compare(project, &locks, particulars)?;
+    status::count_flagged(project, &mut status, &locks)?;
+    Ok(status)
+}
+
 /// Compares locks from any source with the mirror that is read.
 pub(super) fn compare(project: &Project, locks: &[LockFile], particulars: bool) -> Result<Status> {
     let mut candidates = Candidates { project, locks, particulars, known: Vec::new() };

@@ -13,9 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::index::refresh;
 use super::project::{LockFile, Project};
+use super::update::stored_entry::read_entry;
 use super::{Result, own_file};
 use crate::model::{Day, Manifest, Remote, hex_digits};
-use crate::plan::{Comparison, Extra, Wanted};
+use crate::plan::{Comparison, Extra, ReleaseFlags, Wanted};
 use crate::store::{ObjectId, Repository, Snapshot};
 
 /// The name of the file with cached answers.
@@ -24,7 +25,9 @@ const REMEMBERED_IN: &str = "fresh";
 const REMEMBERED: usize = 32;
 
 /// What stands for the day of the last refresh in a cached answer if the mirror does not record it.
-const UNKNOWN_DAY: &str = "-";
+const UNKNOWN: &str = "-";
+/// The numbers of a cached answer, without those of [`FlaggedPins`], which follow if they are known.
+const NUMBERS: usize = 6;
 
 /// The mirror's status, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,6 +48,17 @@ pub struct Summary {
     pub index_behind: usize,
     /// The recorded day when upstream was last asked for all registry entries.
     pub refreshed: Option<Day>,
+    /// What the mirror's entries say against the pinned releases. `None` if they were not read.
+    pub flagged: Option<FlaggedPins>,
+}
+
+/// The number of pinned releases that the mirror's registry entries say something against.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FlaggedPins {
+    /// The number of retired releases.
+    pub retired: usize,
+    /// The number of releases with a security advisory.
+    pub vulnerable: usize,
 }
 
 /// The result of comparing locks with the mirror.
@@ -120,6 +134,33 @@ pub(super) fn compare_with(
     Ok(Status { summary, comparison: Some(comparison), extra, ..status })
 }
 
+/// Returns whether it is known, without reading the mirror or the locks, that the mirror at `tip` is fresh for these locks.
+pub(super) fn is_known_to_be_fresh(project: &Project, tip: ObjectId, locks: &[LockFile]) -> bool {
+    Memory::new(project, tip, locks).is_ok_and(|memory| memory.recall().is_some())
+}
+
+/// Counts the retired and vulnerable releases among those that the locks pin. Every pinned package's entry is read for
+/// that, so hooks do not ask, and the answer is cached. An entry that cannot be read is reported by `verify`.
+///
+/// # Errors
+/// Fails if the mirror or a lock cannot be read.
+pub(super) fn count_flagged(project: &Project, status: &mut Status, locks: &[LockFile]) -> Result<()> {
+    let Some(tip) = status.commit.filter(|_| status.summary.fresh && status.summary.flagged.is_none()) else {
+        return Ok(());
+    };
+    let snapshot = project.snapshot_of(status.remote.as_ref(), tip)?;
+    let mut flagged = FlaggedPins::default();
+    for id in project.wanted(locks)?.releases.keys() {
+        let Ok(Some(package)) = read_entry(&snapshot, &id.entry()) else { continue };
+        let flags = ReleaseFlags::of(&package, &id.version);
+        flagged.retired += usize::from(flags.retired.is_some());
+        flagged.vulnerable += usize::from(!flags.advisories.is_empty());
+    }
+    status.summary.flagged = Some(flagged);
+    Memory::new(project, tip, locks)?.remember(&status.summary);
+    Ok(())
+}
+
 /// Caches the answer that the mirror at `tip` is fresh for these locks, after an update. If this fails, the next check
 /// merely takes longer.
 pub(super) fn remember(project: &Project, tip: ObjectId, locks: &[LockFile]) {
@@ -137,6 +178,7 @@ impl Summary {
             ignored: comparison.ignored.len(),
             index_behind: 0,
             refreshed: None,
+            flagged: None,
         }
     }
 
@@ -185,18 +227,27 @@ impl<'r> Memory<'r> {
         let text = fs::read_to_string(&self.path).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(&self.key))?;
         let (day, numbers) = line.trim_start().split_once(' ')?;
-        let refreshed = if day == UNKNOWN_DAY { None } else { Some(day.parse().ok()?) };
+        let refreshed = if day == UNKNOWN { None } else { Some(day.parse().ok()?) };
         let numbers: Vec<usize> =
             numbers.split_whitespace().map(|number| number.parse().ok()).collect::<Option<_>>()?;
-        let [present, extra, git, unmirrored, ignored, index_behind] = numbers[..] else { return None };
-        Some(Summary { fresh: true, present, extra, git, unmirrored, ignored, index_behind, refreshed })
+        let (flagged, numbers) = match numbers[..] {
+            [.., retired, vulnerable] if numbers.len() == NUMBERS + 2 => {
+                (Some(FlaggedPins { retired, vulnerable }), &numbers[..NUMBERS])
+            }
+            _ => (None, &numbers[..]),
+        };
+        let [present, extra, git, unmirrored, ignored, index_behind] = *numbers else { return None };
+        Some(Summary { fresh: true, present, extra, git, unmirrored, ignored, index_behind, refreshed, flagged })
     }
 
     /// Saves the answer. If this fails, the next check merely takes longer.
     fn remember(&self, summary: &Summary) {
-        let Summary { fresh: _, present, extra, git, unmirrored, ignored, index_behind, refreshed } = summary;
-        let day = refreshed.map_or(UNKNOWN_DAY.to_owned(), |day| day.to_string());
-        let mut text = format!("{} {day} {present} {extra} {git} {unmirrored} {ignored} {index_behind}\n", self.key);
+        let Summary { fresh: _, present, extra, git, unmirrored, ignored, index_behind, refreshed, flagged } = summary;
+        let day = refreshed.map_or(UNKNOWN.to_owned(), |day| day.to_string());
+        let flagged = flagged.map(|FlaggedPins { retired, vulnerable }| format!(" {retired} {vulnerable}"));
+        let flagged = flagged.unwrap_or_default();
+        let numbers = format!("{present} {extra} {git} {unmirrored} {ignored} {index_behind}{flagged}");
+        let mut text = format!("{} {day} {numbers}\n", self.key);
         let known = fs::read_to_string(&self.path).unwrap_or_default();
         for line in known.lines().filter(|line| !line.starts_with(&self.key)).take(REMEMBERED - 1) {
             text += line;

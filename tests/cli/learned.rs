@@ -61,3 +61,36 @@ fn what_upstream_says_reaches_the_terminal_escaped_and_shortened() {
     assert!(!ran.stderr.contains(['\u{1b}', '\u{202e}']), "{ran:#?}");
     assert!(flagged(&ran)[0].len() < 400, "{ran:#?}");
 }
+
+#[test]
+fn status_counts_what_is_retired_or_vulnerable() {
+    let mut stage = Stage::mirrored();
+    let status = |stage: &Stage| {
+        // The second answer is cached, the third one is not.
+        let [first, second] = [0, 1].map(|_| stage.run(&["status"]).ok().stdout);
+        assert_eq!(first, second);
+        let document = stage.run(&["status", "--json"]).ok().json();
+        (first, document["retired"].clone(), document["vulnerable"].clone())
+    };
+    let (text, retired, vulnerable) = status(&stage);
+    assert!(
+        text.contains("  1 pinned release is retired; `git hexmirror run -- mix hex.audit` lists them\n"),
+        "{text}"
+    );
+    assert_eq!((retired, vulnerable), (json!(1), json!(0)));
+    stage.registry.retire("beta 0.3.0", "broken");
+    stage.registry.advise(&["alpha 1.0.0"], "EEF-1");
+    stage.registry.advise(&["alpha 1.0.0"], "EEF-2");
+    stage.registry.put(&stage.upstream);
+    stage.run(&["update", "--refresh"]).ok();
+    let (text, retired, vulnerable) = status(&stage);
+    assert!(text.contains("2 pinned releases are retired, 1 pinned release is vulnerable; "), "{text}");
+    assert_eq!((retired, vulnerable), (json!(2), json!(1)));
+    stage.lock(&["alpha 1.1.0"]);
+    stage.run(&["update"]).ok();
+    let (text, retired, vulnerable) = status(&stage);
+    assert!(!text.contains("hex.audit"), "{text}");
+    assert_eq!((retired, vulnerable), (json!(0), json!(0)));
+    stage.lock(&["alpha 2.0.0-rc.1"]);
+    assert_eq!(stage.run(&["status", "--json"]).exits(1).json()["retired"], json!(null));
+}

@@ -91,6 +91,7 @@ fn the_main_path() {
     exit code: 0
     --- stdout
     fresh: hexmirror at COMMIT has 3 releases for mix.lock
+      1 pinned release is retired; `git hexmirror run -- mix hex.audit` lists them
     --- stderr
     ");
     let with_git = |url: &str| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use git_hexmirror::model::{Revision, count};
-use git_hexmirror::ops::{self, OpError, Project, Status, Unpushed};
+use git_hexmirror::ops::{self, FlaggedPins, OpError, Project, Status, Unpushed};
 use git_hexmirror::plan::{Comparison, EntryAge, Extra, GitPin, Unmirrored};
 use serde_json::json;
 
@@ -41,16 +41,18 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         return settings::run(session, arguments.json.json);
     }
     let project = session.project()?;
-    let mut status = ops::status(&project, arguments.json.json || session.output.verbose)?;
+    let mut status = ops::status_with_flags(&project, arguments.json.json || session.output.verbose)?;
     // A cached status has only numbers, but the output names what is not mirrored.
     if status.comparison.is_none() && status.summary.unmirrored + status.summary.ignored > 0 {
-        status = ops::status(&project, true)?;
+        status = ops::status_with_flags(&project, true)?;
     }
     let notices = Notices::of(&project, &status)?;
     if arguments.json.json {
         let mut document = documents::status(&project.branch.to_string(), &status);
         document["unpushed"] = json!(notices.unpushed.as_ref().map(|unpushed| &unpushed.remote));
         document["lacks_hooks"] = json!(notices.lacks_hooks);
+        document["retired"] = json!(status.summary.flagged.map(|flagged| flagged.retired));
+        document["vulnerable"] = json!(status.summary.flagged.map(|flagged| flagged.vulnerable));
         document["refreshed"] = json!(status.summary.refreshed.map(|day| day.to_string()));
         document["entry_age_days"] = json!(notices.age.map(|age| age.days));
         session.output.json(&document).map_err(CommandError::Print)?;
@@ -133,6 +135,9 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
     if summary.index_behind > 0 {
         output.result(styled(DIM, format!("  {}", index_behind_line(summary.index_behind))))?;
     }
+    if let Some(line) = summary.flagged.and_then(flagged_line) {
+        output.result(styled(CHANGED, format!("  {line}")))?;
+    }
     say_behind(output, project, status);
     match status.commit {
         _ if summary.fresh => {}
@@ -141,6 +146,15 @@ fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result
         None => output.say(no_mirror(project)),
     }
     Ok(())
+}
+
+/// Describes how many pinned releases are retired or vulnerable, and how to list them; `None` if none is.
+fn flagged_line(FlaggedPins { retired, vulnerable }: FlaggedPins) -> Option<String> {
+    let of = |number, what: &str| format!("{} {what}", count(number, "pinned release is", "pinned releases are"));
+    let parts = [(retired, "retired"), (vulnerable, "vulnerable")];
+    let parts: Vec<String> =
+        parts.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| of(number, what)).collect();
+    (!parts.is_empty()).then(|| format!("{}; `git hexmirror run -- mix hex.audit` lists them", parts.join(", ")))
 }
 
 /// Says that the local mirror is behind the one that was read.
