@@ -195,6 +195,13 @@ impl<'a> BranchPush<'a> {
         if locks.is_empty() {
             return Ok(None);
         }
+        // If the mirror may not be pushed, it makes no difference whether the locks are new. A known answer is much cheaper
+        // than finding that out in the history.
+        let is_covered = |mirror| status::is_known_to_be_fresh(self.project, mirror, &locks);
+        if !self.may_share() && self.mirror.is_some_and(is_covered) {
+            let pushed = PushedLocks { reference: pushed.remote_ref.clone(), locks };
+            return Ok(Some((pushed, Need::Known { share: false })));
+        }
         let need = match has_new_locks(self.project, self.remote, pushed, commit)? {
             true => self.need_of_new(&locks)?,
             // While the remote has no mirror yet, share the local mirror with any push.
