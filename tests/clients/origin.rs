@@ -24,6 +24,8 @@ fn hex_accepts_the_name_if_this_program_does() {
     let install = || {
         let mut command = stage.command(&["run", "--", "mix", "deps.get"]);
         command.env("MIX_HOME", &mix_home).env("HEX_HOME", stage.sandbox.path().join("hex"));
+        // A busy machine may take longer than the 15 seconds that Hex waits by default.
+        command.env("HEX_HTTP_TIMEOUT", "120");
         Ran::of(&mut command)
     };
     let ran = install().ok();

@@ -60,7 +60,9 @@ impl Scene {
         command
             .env("MIX_HOME", &self.mix_home)
             .env("HEX_HOME", self.stage.sandbox.path().join("hex"))
-            .env("HEX_API_URL", "http://127.0.0.1:1/api");
+            .env("HEX_API_URL", "http://127.0.0.1:1/api")
+            // A busy machine may take longer than the 15 seconds that Hex waits by default.
+            .env("HEX_HTTP_TIMEOUT", "120");
         command
     }
 
