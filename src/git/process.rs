@@ -78,7 +78,16 @@ impl Git {
     /// Fails if git is not installed or is too old.
     pub fn find(settings: GitSettings) -> Result<Self> {
         let git = Self::unchecked(settings);
-        let output = git.run([OsStr::new("version")]).output("print its version")?;
+        git.version()?;
+        Ok(git)
+    }
+
+    /// Returns the version, such as `2.47.3`.
+    ///
+    /// # Errors
+    /// Fails if git is not installed or is too old.
+    pub fn version(&self) -> Result<String> {
+        let output = self.run([OsStr::new("version")]).output("print its version")?;
         let text = String::from_utf8_lossy(&output);
         let found = text.trim().trim_start_matches("git version ").to_owned();
         let mut numbers = found.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
@@ -87,7 +96,7 @@ impl Git {
         if (major, minor) < (least_major, least_minor) {
             return Err(GitError::TooOld { found, needed });
         }
-        Ok(git)
+        Ok(found)
     }
 
     /// Returns the same git with other settings.

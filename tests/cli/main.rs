@@ -40,4 +40,5 @@ mod text;
 mod tls;
 mod trust;
 mod update;
+mod version;
 mod where_it_runs;

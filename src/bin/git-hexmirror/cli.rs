@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     compact, completions, demo, diff, env, export, health, hook, hooks, import, index, init, list, lock, man, prune,
-    publish, pull, push, run, serve, shell, status, trust, update, verify,
+    publish, pull, push, run, serve, shell, status, trust, update, verify, version,
 };
 use crate::options::Global;
 use crate::outcome::Outcome;
@@ -81,6 +81,7 @@ enum Command {
     Demo(demo::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
+    Version(version::Arguments),
 }
 
 /// The command line of a hook. git waits for the hook, and building the definition of all other commands takes 0.15 ms.
@@ -138,6 +139,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&session, arguments),
         Command::Completions(arguments) => completions::run(&session, arguments, &Cli::command()),
         Command::Man(arguments) => man::run(&session, arguments, Cli::command()),
+        Command::Version(arguments) => version::run(&session.output, arguments),
     };
     exit_code(&session, outcome)
 }
@@ -148,6 +150,12 @@ fn exit_code(session: &Session, outcome: Outcome) -> ExitCode {
 
 /// Prints clap's output for a command line that runs no command: the requested help, or an error.
 fn refused(error: &clap::Error) -> ExitCode {
+    if error.kind() == ErrorKind::DisplayVersion {
+        return match version::print(&Output::plain()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(5),
+        };
+    }
     if !error.use_stderr() {
         error.exit();
     }

@@ -27,6 +27,7 @@ pub mod status;
 pub mod trust;
 pub mod update;
 pub mod verify;
+pub mod version;
 
 mod changes;
 mod documents;
