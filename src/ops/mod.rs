@@ -18,6 +18,7 @@ mod init;
 mod isolation;
 mod lock_coverage;
 mod lock_diff;
+mod log;
 mod maintenance;
 mod newest;
 mod own_file;
@@ -61,6 +62,7 @@ pub use init::{Initialised, init, is_mirrored};
 #[cfg(target_os = "linux")]
 pub use isolation::isolate;
 pub use lock_diff::{LockDiff, lock_diff};
+pub use log::{LogOptions, LoggedCommit, MirrorLog, ProjectCommit, log};
 pub use newest::{OldAnswer, answers_of, old_answer};
 pub use post_checkout::{CheckedOutMirror, PostCheckoutOutcome, post_checkout};
 pub use pre_push::{PrePushOutcome, PushedLocks, StaleLocks, pre_push};

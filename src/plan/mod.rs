@@ -14,6 +14,8 @@
 //! - [`LockRule`]: which files of a project are its locks in force.
 //! - [`LockChange`]: the changes between two sets of locks.
 //! - [`mirror_to_read`]: which of the mirrors in a clone is read.
+//! - [`MirrorChanges`]: the changes between two states of a mirror.
+//! - [`Selection`]: the packages and git repositories that a command line names.
 //! - [`MergePlan`]: what a merge of two mirrors copies and removes.
 //! - [`SyncPlan`], [`Divergence`]: how the local mirror branch follows a remote's.
 //! - [`KnownSigners`]: the signer of a repository's registry entries.
@@ -33,6 +35,7 @@ mod index;
 mod lock_change;
 mod lock_rule;
 mod merge;
+mod mirror_change;
 mod mirror_choice;
 mod needed_entries;
 mod newest;
@@ -40,6 +43,7 @@ mod pinned;
 mod pruning;
 mod publication;
 mod release_flags;
+mod selection;
 mod signer;
 mod wanted;
 
@@ -63,6 +67,7 @@ pub use merge::{
     CheckedEntry, EntryStep, MergeFacts, MergeInput, MergePlan, MergeStatistics, MergeWarning, PolicySignature,
     PolicyStep, ReleaseConflict, ReleaseStep, RepositoryStep, Side, has_older_entries, has_unshared_contents, merge,
 };
+pub use mirror_change::{MirrorChange, MirrorChangeKind, MirrorChanges};
 pub use mirror_choice::{MirrorFacts, mirror_to_read};
 pub use needed_entries::needed_entries;
 pub use newest::Newest;
@@ -70,5 +75,6 @@ pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};
 pub use pruning::{Needed, Pruning};
 pub use publication::{FileList, FileListError, Presence, Publication, WrittenFile};
 pub use release_flags::ReleaseFlags;
+pub use selection::{Selection, is_package, is_repository};
 pub use signer::{KnownSigners, Signer, SignerConflict, SignerSource};
 pub use wanted::{GitPin, NotMirrored, Pin, Unmirrored, UnsupportedEntry, Wanted};

@@ -57,7 +57,10 @@ impl Repository {
     }
 
     /// Returns a commit and its first-parent ancestors, newest first.
-    fn first_parents(&self, tip: ObjectId) -> Result<Vec<ObjectId>> {
+    ///
+    /// # Errors
+    /// Fails if a commit cannot be read.
+    pub fn first_parents(&self, tip: ObjectId) -> Result<Vec<ObjectId>> {
         let shallow = self.shallow_commits()?;
         let (mut line, mut next) = (Vec::new(), Some(tip));
         while let Some(id) = next {

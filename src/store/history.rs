@@ -150,7 +150,11 @@ impl Repository {
         self.git.find_commit(id).map_err(StoreError::damaged(format!("commit {id}")))
     }
 
-    pub(super) fn message(&self, id: ObjectId) -> Result<String> {
+    /// Returns the message of a commit.
+    ///
+    /// # Errors
+    /// Fails if the commit cannot be read.
+    pub fn message(&self, id: ObjectId) -> Result<String> {
         let commit = self.commit(id)?;
         let message = commit.message_raw().map_err(StoreError::damaged(format!("commit {id}")))?;
         Ok(message.to_string())

@@ -32,7 +32,7 @@ impl Repository {
         let remote = self.remote_tips(branch)?.into_iter().map(|(_, tip)| tip);
         let tips: Vec<ObjectId> = own.into_iter().chain(remote).collect();
         let mut seen = HashSet::new();
-        for commit in tips.iter().copied().chain(self.newest_first(&tips)?) {
+        for commit in tips.iter().copied().chain(self.newest_first(tips.clone())?) {
             let open: Vec<usize> = (0..lines.len()).filter(|index| found[*index].is_none()).collect();
             if open.is_empty() {
                 break;
@@ -74,10 +74,13 @@ impl Repository {
     }
 
     /// Returns the commits reachable from `tips`, newest first, up to the first one that cannot be read.
-    fn newest_first(&self, tips: &[ObjectId]) -> Result<impl Iterator<Item = ObjectId>> {
-        let walk = self.git.rev_walk(tips.iter().copied());
+    ///
+    /// # Errors
+    /// Fails if the walk cannot begin.
+    pub fn newest_first(&self, tips: Vec<ObjectId>) -> Result<impl Iterator<Item = ObjectId>> {
+        let walk = self.git.rev_walk(tips);
         let walk = walk.sorting(Sorting::ByCommitTime(CommitTimeOrder::NewestFirst));
-        let walk = walk.all().map_err(StoreError::git("walk through the mirror's history"))?;
+        let walk = walk.all().map_err(StoreError::git("walk through a history"))?;
         Ok(walk.map_while(Result::ok).map(|info| info.id))
     }
 }

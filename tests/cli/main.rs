@@ -21,6 +21,7 @@ mod json;
 mod learned;
 mod links;
 mod locks;
+mod log;
 mod manual;
 mod mounts;
 mod nested;

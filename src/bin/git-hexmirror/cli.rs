@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    compact, completions, demo, diff, env, export, health, hook, hooks, import, index, init, list, lock, man, prune,
-    publish, pull, push, run, serve, shell, status, trust, update, verify, version,
+    compact, completions, demo, diff, env, export, health, hook, hooks, import, index, init, list, lock, log, man,
+    prune, publish, pull, push, run, serve, shell, status, trust, update, verify, version,
 };
 use crate::options::Global;
 use crate::outcome::Outcome;
@@ -61,6 +61,7 @@ enum Command {
     Diff(diff::Arguments),
     Verify(verify::Arguments),
     List(list::Arguments),
+    Log(log::Arguments),
     Lock(lock::Arguments),
     Serve(serve::Arguments),
     Run(run::Arguments),
@@ -119,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Diff(arguments) => diff::run(&session, arguments),
         Command::Verify(arguments) => verify::run(&session, arguments),
         Command::List(arguments) => list::run(&session, arguments),
+        Command::Log(arguments) => log::run(&session, arguments),
         Command::Lock(arguments) => lock::run(&session, arguments),
         Command::Serve(arguments) => serve::run(&session, arguments),
         Command::Run(arguments) => run::run(&session, arguments),

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use super::added::{Added, AddedGit};
 use super::outcome::Update;
 use crate::model::{ReleaseId, count, hex_digits};
+use crate::ops::log::PROJECT_COMMIT;
 use crate::ops::project::LockFile;
 use crate::ops::{Project, Result};
 use crate::store::layout::FORMAT;
@@ -52,7 +53,7 @@ pub(in crate::ops) fn trailers(project: &Project, locks: &[LockFile]) -> Result<
         let digest = Sha256::digest(lock.bytes(&project.repository)?);
         trailers.push(format!("Lock: {} sha256:{}", lock.file, hex_digits(&digest)));
     }
-    trailers.extend(project.repository.head()?.map(|head| format!("Project-Commit: {head}")));
+    trailers.extend(project.repository.head()?.map(|head| format!("{PROJECT_COMMIT}{head}")));
     Ok(trailers)
 }
 

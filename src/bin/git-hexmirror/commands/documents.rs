@@ -6,13 +6,14 @@ use git_hexmirror::hex::registry::{Advisory, Retirement};
 use git_hexmirror::model::{Destination, EntryId, GitAddress, ReleaseId, Revision, StaticPath};
 use git_hexmirror::ops::{
     Added, AddedGit, Export, ExportOptions, FlaggedRelease, Health, Import, ImportedTarball, IndexUpdate, LockDiff,
-    OpError, ProjectState, Prune, Repair, Status, Update,
+    LoggedCommit, MirrorLog, OpError, ProjectCommit, ProjectState, Prune, Repair, Status, Update,
 };
 use git_hexmirror::plan::{
-    Change, Comparison, Extra, GitChange, GitPin, LockChange, Locked, Pin, Unmirrored, UnsupportedEntry,
+    Change, Comparison, Extra, GitChange, GitPin, LockChange, Locked, MirrorChange, MirrorChangeKind, Pin, Unmirrored,
+    UnsupportedEntry,
 };
 use git_hexmirror::serve::Registry;
-use git_hexmirror::store::{Damage, StoredItem};
+use git_hexmirror::store::{CommitSummary, Damage, StoredItem};
 use serde_json::{Value, json};
 
 /// Returns the document of `status` and `diff`.
@@ -151,6 +152,57 @@ fn advisories(FlaggedRelease { id, flags }: &FlaggedRelease) -> Vec<Value> {
         document
     };
     flags.advisories.iter().map(document).collect()
+}
+
+/// Returns the document of `log`.
+pub fn log(branch: &str, log: &MirrorLog) -> Value {
+    let summary = |commit: &CommitSummary| (commit.day.to_string(), commit.subject.clone());
+    let project = |project: &ProjectCommit| {
+        let (day, subject) = project.known.as_ref().map(summary).unzip();
+        json!({
+            "commit": project.id.to_string(),
+            "recorded": project.is_recorded,
+            "day": day,
+            "subject": subject,
+        })
+    };
+    let commit = |logged: &LoggedCommit| {
+        let changes = logged.changes.clone().unwrap_or_default();
+        let of = |kind| {
+            changes.contents.iter().filter(|change| change.kind() == kind).map(mirror_change).collect::<Vec<_>>()
+        };
+        json!({
+            "commit": logged.commit.id.to_string(),
+            "day": logged.commit.day.to_string(),
+            "subject": logged.commit.subject,
+            "project": logged.project.as_ref().map(project),
+            "known": logged.changes.is_some(),
+            "compacted": logged.is_compacted,
+            "added": of(MirrorChangeKind::Added),
+            "updated": of(MirrorChangeKind::Updated),
+            "removed": of(MirrorChangeKind::Removed),
+            "entries": changes.entries.iter().map(entry).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "branch": branch,
+        "remote": log.source.remote,
+        "shallow": log.is_cut,
+        "commits": log.commits.iter().map(commit).collect::<Vec<_>>(),
+    })
+}
+
+fn mirror_change(change: &MirrorChange) -> Value {
+    match change {
+        MirrorChange::Release { package, from, to } => {
+            let mut document = entry(package);
+            extend(&mut document, json!({ "kind": "hex", "from": from, "to": to }));
+            document
+        }
+        MirrorChange::Revision { address, from, to } => {
+            json!({ "kind": "git", "repository": address, "from": from, "to": to })
+        }
+    }
 }
 
 /// Returns the document of `export`.

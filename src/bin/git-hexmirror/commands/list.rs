@@ -1,7 +1,8 @@
 //! `list`
 
-use git_hexmirror::model::{EntryId, GitAddress, Manifest, PolicyId, ReleaseId, count};
+use git_hexmirror::model::{Manifest, PolicyId, count};
 use git_hexmirror::ops;
+use git_hexmirror::plan::{Selection, is_package, is_repository};
 use git_hexmirror::store::{Damage, Snapshot};
 use serde_json::{Value, json};
 
@@ -79,40 +80,21 @@ fn select<'a>(manifest: &mut Manifest, packages: &'a [String]) -> Vec<&'a String
     if packages.is_empty() {
         return Vec::new();
     }
-    let asked = |is: &dyn Fn(&str) -> bool| packages.iter().any(|package| is(package));
-    manifest.releases.retain(|id, _| asked(&|package| is_release(id, package)));
-    manifest.policies.retain(|id, _| asked(&|policy| is_policy(id, policy)));
-    manifest.git.retain(|address, _| asked(&|package| is_repository(address, package)));
-    manifest.entries.retain(|id, _| asked(&|package| is_package(id, package)));
+    let selection = Selection(packages);
+    manifest.releases.retain(|id, _| selection.has_package(&id.entry()));
+    manifest.policies.retain(|id, _| packages.iter().any(|name| is_policy(id, name)));
+    manifest.git.retain(|address, _| selection.has_repository(address));
+    manifest.entries.retain(|id, _| selection.has_package(id));
     let has = |package: &str| {
-        manifest.releases.keys().any(|id| is_release(id, package))
+        manifest.releases.keys().any(|id| is_package(&id.entry(), package))
             || manifest.policies.keys().any(|id| is_policy(id, package))
             || manifest.git.keys().any(|address| is_repository(address, package))
     };
     packages.iter().filter(|package| !has(package)).collect()
 }
 
-fn is_release(id: &ReleaseId, package: &str) -> bool {
-    is_package(&id.entry(), package)
-}
-
-fn is_package(id: &EntryId, package: &str) -> bool {
-    match package.split_once('/') {
-        Some((repository, name)) => id.repository.as_str() == repository && id.package.as_str() == name,
-        None => id.package.as_str() == package,
-    }
-}
-
 fn is_policy(id: &PolicyId, policy: &str) -> bool {
     id.to_string() == policy || id.name.as_str() == policy
-}
-
-fn is_repository(address: &GitAddress, name: &str) -> bool {
-    let address = address.to_string();
-    // An address has no final `.git`, but the URL in the lock may have one.
-    let name = name.trim_end_matches(".git");
-    let last = address.rsplit('/').next().unwrap_or_default();
-    address == name || last == name
 }
 
 fn document(manifest: &Manifest) -> Vec<Value> {
@@ -150,18 +132,4 @@ fn document(manifest: &Manifest) -> Vec<Value> {
         })
     });
     releases.chain(policies).chain(revisions).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_repository;
-
-    #[test]
-    fn a_git_repository_is_named_by_its_address_or_its_last_part() {
-        let address = "example.com/owner/jason".parse().unwrap();
-        for (name, expected) in [("jason", true), ("jason.git", true), ("son", false), ("owner", false), ("", false)] {
-            assert_eq!(is_repository(&address, name), expected, "{name}");
-        }
-        assert!(is_repository(&address, &address.to_string()));
-    }
 }

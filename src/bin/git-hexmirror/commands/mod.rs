@@ -15,6 +15,7 @@ pub mod index;
 pub mod init;
 pub mod list;
 pub mod lock;
+pub mod log;
 pub mod man;
 pub mod prune;
 pub mod publish;
