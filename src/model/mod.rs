@@ -56,7 +56,7 @@ mod version;
 
 pub use address_rules::{AddressRule, AddressRules};
 pub use checksum::{ChecksumError, EntryChecksum, IndexSource, InnerChecksum, OuterChecksum, TrustHash};
-pub use count::count;
+pub use count::{bytes, count};
 pub use day::{Day, DayError};
 pub use destination::{Destination, DestinationError};
 pub use fingerprint::{Fingerprint, FingerprintError};

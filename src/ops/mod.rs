@@ -3,6 +3,7 @@
 
 mod compact;
 mod demo;
+mod doctor;
 mod entry_age;
 mod error;
 mod export;
@@ -46,6 +47,7 @@ mod verify;
 
 pub use compact::compact;
 pub use demo::Demo;
+pub use doctor::{Advice, Finding, Topic, doctor};
 pub use entry_age::entry_age;
 pub use error::OpError;
 pub use export::error::ExportError;

@@ -1,12 +1,13 @@
 //! Lists all settings with their origins, as `git config --show-origin` does.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 
 use super::project::Environment;
 use super::project::hex_client::{MIRROR, TRUSTED_MIRROR, known_to_hex};
 use super::{Project, Result};
-use crate::config::{Config, Judged, Layer, Setting, Standing};
+use crate::config::{Config, FILE, Judged, Layer, Setting, Standing};
 use crate::fetch::Settings;
 use crate::plan::default_locks;
 use crate::store::{Repository, SettingOrigin};
@@ -31,6 +32,20 @@ pub enum Origin {
     Tracked,
     /// The default value.
     Default,
+}
+
+impl fmt::Display for Origin {
+    /// Names the origin as `git config --show-origin` does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::Git { scope, file: Some(file) } => write!(f, "{scope} file:{}", file.display()),
+            Self::Git { file: None, .. } => f.write_str("command line:"),
+            Self::Hex => f.write_str("hex.config"),
+            Self::Tracked => f.write_str(FILE),
+            Self::Default => f.write_str("default"),
+        }
+    }
 }
 
 /// A setting with a value from one origin, and whether that value takes effect.

@@ -8,6 +8,7 @@ mod changes;
 mod completions;
 mod containers;
 mod credentials;
+mod doctor;
 mod env;
 mod export;
 mod files;

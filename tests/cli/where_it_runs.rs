@@ -47,6 +47,26 @@ fn in_a_bare_repository_the_lock_of_head_counts() {
 }
 
 #[test]
+fn a_misspelt_command_is_suggested() {
+    let stage = Stage::new();
+    stage.run(&["udpate"]).exits(2).says("unrecognized subcommand 'udpate'").says("'update'");
+    stage.run(&["status", "--jsno"]).exits(2).says("'--json'");
+}
+
+#[test]
+fn a_detached_head_and_a_bare_repository_have_a_log_and_a_checkup() {
+    let stage = Stage::mirrored();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
+    stage.git(&["checkout", "--quiet", "--detach"]);
+    stage.run(&["log"]).ok().prints("+ alpha 1.0.0");
+    stage.run(&["doctor"]).exits(1).prints("git hexmirror hooks install");
+    stage.sandbox.git("", &["clone", "--quiet", "--bare", "project", "bare.git"]);
+    stage.run_in("bare.git", &["log"]).ok().prints("+ alpha 1.0.0");
+    stage.run_in("bare.git", &["doctor"]).ok().prints("not needed in a bare repository");
+}
+
+#[test]
 fn git_dir_is_honoured() {
     let stage = Stage::new();
     let mut command = stage.command_in("home", &["init"]);

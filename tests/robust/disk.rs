@@ -71,9 +71,10 @@ fn the_repository_is_read_only() {
     }
     let tip = stage.tip();
     // Reading requires no write permission, …
-    for command in ["status", "verify", "list", "diff"] {
+    for command in ["status", "verify", "list", "diff", "log", "version"] {
         stage.run(&[command]).ok();
     }
+    stage.run(&["doctor"]).exits(1).prints("the mirror has everything for mix.lock");
     stage.run(&["update"]).ok().says("nothing to do");
     stage.run(&["init"]).ok();
     stage.run(&["run", "--", "true"]).ok();

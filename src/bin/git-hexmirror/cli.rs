@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    compact, completions, demo, diff, env, export, health, hook, hooks, import, index, init, list, lock, log, man,
-    prune, publish, pull, push, run, serve, shell, status, trust, update, verify, version,
+    compact, completions, demo, diff, doctor, env, export, health, hook, hooks, import, index, init, list, lock, log,
+    man, prune, publish, pull, push, run, serve, shell, status, trust, update, verify, version,
 };
 use crate::options::Global;
 use crate::outcome::Outcome;
@@ -77,6 +77,7 @@ enum Command {
     Publish(publish::Arguments),
     Import(import::Arguments),
     Hooks(hooks::Arguments),
+    Doctor(doctor::Arguments),
     Trust(trust::Arguments),
     Hook(hook::Arguments),
     Demo(demo::Arguments),
@@ -136,6 +137,7 @@ pub fn run() -> ExitCode {
         Command::Publish(arguments) => publish::run(&session, arguments),
         Command::Import(arguments) => import::run(&session, arguments),
         Command::Hooks(arguments) => hooks::run(&session, arguments),
+        Command::Doctor(arguments) => doctor::run(&session, arguments),
         Command::Trust(arguments) => trust::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),
         Command::Demo(arguments) => demo::run(&session, arguments),

@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+pub use git_hexmirror::model::bytes;
 use serde::Serialize;
 
 use crate::options::{Color, Global};
@@ -95,30 +96,11 @@ fn unless_left(printed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Formats a number of bytes for users: `1.2 MB`.
-pub fn bytes(number: u64) -> String {
-    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
-    match units.iter().find(|(unit, _)| number >= *unit) {
-        Some((unit, name)) => format!("{:.1} {name}", number as f64 / *unit as f64),
-        None => format!("{number} B"),
-    }
-}
-
 /// Names the first few items and counts the rest.
 pub fn listed(names: &[String], shown: usize) -> String {
     let named = names.iter().take(shown).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(shown) {
         0 => named,
         more => format!("{named} and {more} more"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_for_people() {
-        assert_eq!([0, 999, 1_000, 2_345_472].map(bytes), ["0 B", "999 B", "1.0 kB", "2.3 MB"]);
     }
 }

@@ -174,7 +174,7 @@ fn alternate_hint(session: &Session, error: &OpError) -> Option<String> {
 }
 
 /// Returns a hint on what to do next, if there is one.
-fn hint(error: &OpError) -> Option<String> {
+pub fn hint(error: &OpError) -> Option<String> {
     if error.failure() == Failure::Repository
         && !matches!(error, OpError::Several { .. })
         && let Some(hint) = machine_hints::hint(&whole_text(error))

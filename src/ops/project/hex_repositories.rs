@@ -174,6 +174,16 @@ impl<'a> HexRepositories<'a> {
         }
     }
 
+    /// Returns a repository's address, or the folder that is configured as one; `None` if it has neither.
+    pub fn address(&self, repository: &RepositoryName) -> Result<Option<String>> {
+        if self.folder(repository).is_some() {
+            let url = |name: &RepositoryName| self.project.config.repositories.get(name)?.url.clone();
+            let folder = url(repository).or_else(|| url(&self.source(repository)?));
+            return Ok(folder.map(|folder| format!("the folder {folder}")));
+        }
+        Ok(self.endpoint(repository)?.map(|endpoint| endpoint.url.to_string()))
+    }
+
     /// Returns a repository's address and auth key. The auth key is only included if the address comes from the user
     /// rather than from the tracked file alone.
     fn endpoint(&self, repository: &RepositoryName) -> Result<Option<Endpoint>> {

@@ -138,7 +138,8 @@ fn word(state: State) -> &'static str {
     }
 }
 
-fn binary() -> Result<PathBuf, OpError> {
+/// Returns the path of this program.
+pub fn binary() -> Result<PathBuf, OpError> {
     let path = || std::env::args_os().next().unwrap_or_default().into();
     std::env::current_exe().map_err(|source| OpError::Machine {
         action: "find the executable of",

@@ -4,6 +4,7 @@ pub mod compact;
 pub mod completions;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod env;
 pub mod export;
 pub mod follow;

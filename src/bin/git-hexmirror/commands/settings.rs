@@ -17,7 +17,7 @@ pub fn run(session: &Session, json: bool) -> Outcome {
         session.output.json(&document).map_err(CommandError::Print)?;
         return Ok(0);
     }
-    let origins: Vec<String> = settings.iter().map(|listed| shown_origin(&listed.origin)).collect();
+    let origins: Vec<String> = settings.iter().map(|listed| listed.origin.to_string()).collect();
     let width = origins.iter().map(|origin| origin.chars().count()).max().unwrap_or_default();
     for (listed, origin) in settings.iter().zip(origins) {
         let setting = &listed.setting;
@@ -29,19 +29,6 @@ pub fn run(session: &Session, json: bool) -> Outcome {
         session.output.result(line).map_err(CommandError::Print)?;
     }
     Ok(0)
-}
-
-/// Names an origin as `git config --show-origin` does.
-fn shown_origin(origin: &Origin) -> String {
-    match origin {
-        Origin::Flag(name) => (*name).to_owned(),
-        Origin::Variable(name) => (*name).to_owned(),
-        Origin::Git { scope, file: Some(file) } => format!("{scope} file:{}", file.display()),
-        Origin::Git { file: None, .. } => "command line:".to_owned(),
-        Origin::Hex => "hex.config".to_owned(),
-        Origin::Tracked => FILE.to_owned(),
-        Origin::Default => "default".to_owned(),
-    }
 }
 
 fn document(listed: &ListedSetting) -> Value {

@@ -1,0 +1,159 @@
+//! The check of a clone's setup.
+
+use std::fs;
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use crate::support::stage::{Ran, Stage};
+
+/// A project with hooks whose mirror is fresh and pushed, so that nothing needs doing.
+fn healthy() -> Stage {
+    let stage = Stage::new();
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message", "Begin"]);
+    stage.sandbox.git("", &["init", "--quiet", "--bare", "remote.git"]);
+    let remote = stage.sandbox.path().join("remote.git");
+    stage.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
+    stage.run(&["init"]).ok();
+    stage.run(&["update"]).ok();
+    stage.run(&["push"]).ok();
+    stage
+}
+
+/// Returns what needs doing: topics with what to do.
+#[track_caller]
+fn to_do(ran: &Ran) -> Vec<(String, String)> {
+    let document: Value = ran.json();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let findings = document["findings"].as_array().unwrap().iter();
+    let found: Vec<_> = findings
+        .filter(|finding| finding["state"] == "todo")
+        .map(|finding| (text(&finding["topic"]), text(&finding["do"])))
+        .collect();
+    assert_eq!((document["ok"].as_bool().unwrap(), ran.code), (found.is_empty(), Some(i32::from(!found.is_empty()))));
+    found
+}
+
+#[track_caller]
+fn only(stage: &Stage, topic: &str, action: &str) {
+    let found = to_do(&stage.run(&["doctor", "--json"]));
+    assert!(matches!(&found[..], [(of, what)] if of == topic && what.contains(action)), "{found:?}");
+}
+
+#[test]
+fn nothing_needs_doing_in_a_healthy_clone() {
+    let stage = healthy();
+    let ran = stage.run(&["doctor"]).ok().says("nothing needs doing");
+    let git = stage.git(&["version"]).replace("git version ", "git ");
+    for text in [
+        git.trim(),
+        "the mirror has everything for mix.lock",
+        "the local hexmirror is at ",
+        "(read)",
+        "origin's hexmirror, as last fetched, is at ",
+        "origin: ",
+        "pre-push, post-checkout, post-merge, post-rewrite call git hexmirror",
+        "repositories.hexpm.url=",
+        "(HEXMIRROR_URL)",
+        "hexpm: http://127.0.0.1:",
+        "nothing leads clients to a mirror",
+        "the mirror has 3 releases (",
+        "caches and settings in ",
+    ] {
+        assert!(ran.stdout.contains(text), "{text:?}: {ran:#?}");
+    }
+    assert_eq!(to_do(&stage.run(&["doctor", "--json"])), []);
+}
+
+#[test]
+fn each_problem_is_found_with_the_command_that_fixes_it() {
+    let stage = healthy();
+    stage.run(&["hooks", "uninstall"]).ok();
+    only(&stage, "hooks", "git hexmirror hooks install");
+    stage.run(&["hooks", "install"]).ok();
+
+    stage.lock(&["alpha 1.1.0", "beta 0.3.0"]);
+    only(&stage, "locks", "git hexmirror update");
+    stage.run(&["update"]).ok();
+    only(&stage, "mirror", "git hexmirror push origin");
+    stage.run(&["push"]).ok();
+
+    stage.run(&["compact"]).ok();
+    only(&stage, "mirror", "git hexmirror push --force-with-lease origin");
+    stage.run(&["push", "--force-with-lease"]).ok();
+    assert_eq!(to_do(&stage.run(&["doctor", "--json"])), []);
+    stage.lock(&["alpha 1.1.0", "beta 0.3.0", "gamma 1.0.0"]);
+    stage.run(&["update"]).ok();
+    stage.run(&["push"]).ok();
+
+    stage.git(&["update-ref", "refs/heads/hexmirror", "hexmirror~1"]);
+    only(&stage, "mirror", "git hexmirror update");
+    stage.run(&["update"]).ok();
+
+    let settings = "[hooks]\npost_checkout = 'update'\n[repositories.hexpm]\nurl = 'https://u:secret@example.com'\n";
+    stage.write(".hexmirror.toml", settings);
+    let ran = stage.run(&["doctor"]).exits(1);
+    assert!(ran.stdout.contains("run `git hexmirror trust`") && !ran.stdout.contains("secret"), "{ran:?}");
+    fs::remove_file(stage.project.join(".hexmirror.toml")).unwrap();
+    assert_eq!(to_do(&stage.run(&["doctor", "--json"])), []);
+
+    fs::write(stage.project.join("mix.lock"), "%{").unwrap();
+    let found = to_do(&stage.run(&["doctor", "--json"]));
+    assert_eq!(found.iter().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>(), ["locks"]);
+    fs::remove_file(stage.project.join("mix.lock")).unwrap();
+    only(&stage, "locks", "mix.lock");
+}
+
+#[test]
+fn a_project_without_a_mirror_is_told_how_to_begin() {
+    let stage = Stage::new();
+    let found = to_do(&stage.run(&["doctor", "--json"]));
+    assert!(found.iter().any(|(topic, what)| topic == "mirror" && what.contains("git hexmirror init")), "{found:?}");
+    stage.run_in("home", &["doctor"]).exits(5).says("git init");
+}
+
+#[test]
+fn variables_of_a_server_that_has_ended_are_found() {
+    let stage = healthy();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let run = |variables: &[(&str, &str)]| stage.run_with(&["doctor", "--json"], variables);
+    assert_eq!(to_do(&run(&[("HEXMIRROR_SERVER", &url)])), []);
+    drop(listener);
+    for (variables, action) in
+        [(&[("HEXMIRROR_SERVER", url.as_str())][..], "env --unset"), (&[("HEX_CDN", url.as_str())], "unset HEX_CDN")]
+    {
+        let found = to_do(&run(variables));
+        assert!(matches!(&found[..], [(of, what)] if of == "environment" && what.contains(action)), "{found:?}");
+    }
+    stage.git(&["config", &format!("url.{url}/git/h/x.insteadOf"), "https://h/x"]);
+    only(&stage, "environment", "remove the setting");
+}
+
+#[test]
+fn installed_clients_are_named_with_their_versions() {
+    let stage = healthy();
+    let home = stage.sandbox.path().join("mix");
+    let app = home.join("archives/hex-2.5.1/hex-2.5.1/ebin");
+    fs::create_dir_all(&app).unwrap();
+    fs::write(app.join("hex.app"), "{application,hex,[{vsn,\"2.5.1\"}]}.").unwrap();
+    fs::create_dir_all(home.join("elixir/1-18")).unwrap();
+    fs::write(home.join("elixir/1-18/rebar3"), "#!/usr/bin/env escript\n%% Rebar3 3.24.0\nPK\u{3}").unwrap();
+    let ran = stage.run_with(&["doctor"], &[("MIX_HOME", home.to_str().unwrap())]).ok();
+    assert!(ran.stdout.contains("Hex 2.5.1 (") && ran.stdout.contains("rebar3 3.24.0 ("), "{ran:?}");
+}
+
+#[test]
+fn a_damaged_mirror_does_not_hide_the_other_findings() {
+    let stage = healthy();
+    stage.git(&["update-ref", "refs/heads/hexmirror", "HEAD"]);
+    stage.git(&["update-ref", "-d", "refs/remotes/origin/hexmirror"]);
+    let ran = stage.run(&["doctor", "--json"]).exits(1);
+    let document: Value = ran.json();
+    let topics: Vec<&Value> =
+        document["findings"].as_array().unwrap().iter().map(|finding| &finding["topic"]).collect();
+    for topic in ["git", "mirror", "hooks", "upstream", "disk"] {
+        assert!(topics.contains(&&json!(topic)), "{topic}: {topics:?}");
+    }
+}
