@@ -1,5 +1,6 @@
 //! Completion scripts. Those for bash run in a real bash.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
@@ -24,6 +25,15 @@ _get_comp_words_by_ref() {
 complete_git() { __git_wrap__git_main; }
 "#;
 
+/// Returns the `PATH` with the program.
+fn path() -> OsString {
+    let program = Path::new(crate::support::stage::PROGRAM).parent().unwrap();
+    let mut path = program.as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    path
+}
+
 /// Returns bash's suggestions for a line, whose words are separated by spaces. The last word may be empty.
 fn offered(stage: &Stage, prelude: &str, function: &str, line: &str) -> Vec<String> {
     let words: Vec<String> = line.split(' ').map(|word| format!("'{word}'")).collect();
@@ -37,12 +47,8 @@ fn offered(stage: &Stage, prelude: &str, function: &str, line: &str) -> Vec<Stri
         words[last],
         words[last.saturating_sub(1)],
     );
-    let program = Path::new(crate::support::stage::PROGRAM).parent().unwrap();
-    let mut path = program.as_os_str().to_owned();
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap());
     let mut command = stage.sandbox.command("bash", &stage.project);
-    let ran = Ran::of(command.args(["--norc", "-c", &script]).env("PATH", path)).exits(0);
+    let ran = Ran::of(command.args(["--norc", "-c", &script]).env("PATH", path())).exits(0);
     ran.stdout.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
@@ -106,5 +112,67 @@ fn every_shell_has_a_script_with_all_visible_commands() {
     match command.args(["--no-execute", "script.fish"]).output() {
         Ok(output) => assert!(output.status.success(), "{output:?}"),
         Err(_) => eprintln!("skipped in part: there is no fish"),
+    }
+}
+
+#[test]
+fn names_of_packages_and_remotes_are_offered() {
+    let stage = Stage::mirrored();
+    stage.git(&["remote", "add", "upstream", "https://example.com/x"]);
+    // A shell would run this when it expands the offered words.
+    stage.git(&["config", "remote.$(touch${IFS}ran).url", "https://example.com/y"]);
+    for (called, prelude, function) in [("git-hexmirror", "", "_hexmirror"), ("git hexmirror", AS_GIT, "complete_git")]
+    {
+        let ask = |rest: &str| offered(&stage, prelude, function, &format!("{called} {rest}"));
+        offers(&ask("list "), &["alpha", "beta", "delta", "--json"], &["upstream"]);
+        offers(&ask("list --json al"), &["alpha"], &["beta"]);
+        offers(&ask("log be"), &["beta"], &["alpha"]);
+        offers(&ask("update --accept-older "), &["alpha"], &["--json"]);
+        offers(&ask("push "), &["upstream"], &["alpha"]);
+        offers(&ask("pull up"), &["upstream"], &[]);
+        offers(&ask("status "), &["--json"], &["alpha", "upstream"]);
+        offers(&ask("list --branch "), &[], &["alpha"]);
+    }
+    assert!(!stage.project.join("ran").exists());
+    // Nothing disturbs the line if there are no names.
+    for names in ["packages", "remotes"] {
+        let ran = stage.run_in("home", &["__complete", names]).ok().silent();
+        assert_eq!(ran.stdout, "");
+    }
+    stage
+        .run(&["completions", "zsh"])
+        .ok()
+        .prints(": _git_hexmirror_names packages'")
+        .prints(": _git_hexmirror_names remotes'");
+    stage.run(&["completions", "fish"]).ok().prints("__complete packages");
+}
+
+/// In fish, `config.fish` sources the script, because fish 3.6 does not load it to complete `git hexmirror`.
+#[test]
+fn fish_completes_the_program_and_the_git_command() {
+    let stage = Stage::mirrored();
+    stage.git(&["remote", "add", "upstream", "https://example.com/x"]);
+    let ask = |line: &str| {
+        let script = format!("git hexmirror completions fish | source\ncomplete -C '{line}'");
+        let mut command = stage.sandbox.command("fish", &stage.project);
+        command.args(["--no-config", "-c", &script]).env("PATH", path());
+        let Ok(output) = command.output() else { return None };
+        let ran = Ran::from(output).ok();
+        // A description follows each word.
+        Some(ran.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    for called in ["git-hexmirror", "git hexmirror"] {
+        for (rest, expected) in [
+            ("up", &["update"][..]),
+            ("list al", &["alpha"]),
+            ("log be", &["beta"]),
+            ("push up", &["upstream"]),
+            ("status --js", &["--json"]),
+        ] {
+            match ask(&format!("{called} {rest}")) {
+                Some(offered) => assert_eq!(offered, expected, "{called} {rest}"),
+                None => return eprintln!("skipped: there is no fish"),
+            }
+        }
     }
 }

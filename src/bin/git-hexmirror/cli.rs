@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    compact, completions, demo, diff, doctor, env, export, health, hook, hooks, import, index, init, list, lock, log,
-    man, prune, publish, pull, push, run, serve, shell, status, trust, update, verify, version,
+    compact, complete, completions, demo, diff, doctor, env, export, health, hook, hooks, import, index, init, list,
+    lock, log, man, prune, publish, pull, push, run, serve, shell, status, trust, update, verify, version,
 };
 use crate::options::Global;
 use crate::outcome::Outcome;
@@ -82,6 +82,8 @@ enum Command {
     Hook(hook::Arguments),
     Demo(demo::Arguments),
     Completions(completions::Arguments),
+    #[command(name = "__complete", hide = true)]
+    Complete(complete::Arguments),
     Man(man::Arguments),
     Version(version::Arguments),
 }
@@ -142,6 +144,7 @@ pub fn run() -> ExitCode {
         Command::Hook(arguments) => hook::run(&session, arguments),
         Command::Demo(arguments) => demo::run(&session, arguments),
         Command::Completions(arguments) => completions::run(&session, arguments, &Cli::command()),
+        Command::Complete(arguments) => complete::run(&session, arguments),
         Command::Man(arguments) => man::run(&session, arguments, Cli::command()),
         Command::Version(arguments) => version::run(&session.output, arguments),
     };

@@ -7,6 +7,47 @@ use crate::session::Session;
 
 const NAME: &str = "git-hexmirror";
 
+/// Adds the names of packages and remotes to the generated completion for bash, `_hexmirror_words`.
+const BASH_NAMES: &str = r#"
+_hexmirror() {
+    _hexmirror_words "$@"
+    [[ $2 == -* ]] && return
+    local word names=
+    case $3 in
+        --accept-older) names=packages ;;
+        -C | --branch | --lock | --color | -n) return ;;
+        *)
+            for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+                case $word in
+                    list | log | diff) names=packages && break ;;
+                    push | pull) names=remotes && break ;;
+                esac
+            done
+            ;;
+    esac
+    [[ -z $names ]] || COMPREPLY+=($(compgen -W "$(git hexmirror __complete "$names" 2>/dev/null)" -- "$2"))
+}
+"#;
+
+/// Offers the names of packages and remotes in zsh.
+const ZSH_NAMES: &str = r#"
+_git_hexmirror_names() {
+    local -a names
+    names=(${(f)"$(git hexmirror __complete $1 2>/dev/null)"})
+    compadd -a names
+}
+"#;
+
+/// Offers the names of packages and remotes in fish.
+const FISH_NAMES: &str = r#"
+for command in list log diff
+    complete -c git-hexmirror -n "__fish_git_hexmirror_using_subcommand $command" -f -a "(git hexmirror __complete packages 2>/dev/null)"
+end
+for command in push pull
+    complete -c git-hexmirror -n "__fish_git_hexmirror_using_subcommand $command" -f -a "(git hexmirror __complete remotes 2>/dev/null)"
+end
+"#;
+
 /// Completes `git hexmirror` in bash. git's own completion calls this function, with the words of the line in `words`, and with
 /// `nospace` set.
 const BASH: &str = r#"
@@ -56,20 +97,36 @@ pub fn run(session: &Session, arguments: &Arguments, program: &clap::Command) ->
     let script = match arguments.shell {
         // The generator for bash mistakes a `-` in the program's name for a separator between subcommands.
         Shell::Bash => {
-            generated(program, Shell::Bash, "hexmirror").replace("default hexmirror\n", "default git-hexmirror\n")
-                + BASH
+            let script =
+                generated(program, Shell::Bash, "hexmirror").replacen("_hexmirror() {", "_hexmirror_words() {", 1);
+            let (functions, registered) = script.split_at(script.rfind("\nif ").unwrap_or(script.len()));
+            let registered = registered.replace("default hexmirror\n", "default git-hexmirror\n");
+            format!("{functions}{BASH_NAMES}{registered}{BASH}")
         }
-        Shell::Fish => generated(program, Shell::Fish, NAME) + FISH,
+        Shell::Fish => generated(program, Shell::Fish, NAME) + FISH_NAMES + FISH,
         // git's completion for zsh shows this description beside the command.
-        Shell::Zsh => generated(program, Shell::Zsh, NAME).replacen(
+        Shell::Zsh => with_names(&generated(program, Shell::Zsh, NAME)).replacen(
             '\n',
-            "\n#description store what the locks pin in this repository\n",
+            &format!("\n#description store what the locks pin in this repository\n{ZSH_NAMES}"),
             1,
         ),
         shell => generated(program, shell, NAME),
     };
     session.output.raw(script.as_bytes()).map_err(CommandError::Print)?;
     Ok(0)
+}
+
+/// Offers names instead of files for the packages and remotes in a script for zsh.
+fn with_names(script: &str) -> String {
+    let line = |line: &str| {
+        let names = [("'*::packages -- ", "packages"), ("'*::arguments -- ", "packages"), ("'::remote -- ", "remotes")];
+        let named = names.into_iter().find(|(begin, _)| line.starts_with(begin));
+        match named.zip(line.strip_suffix(":_default' \\")) {
+            Some(((_, names), line)) => format!("{line}: _git_hexmirror_names {names}' \\\n"),
+            None => format!("{line}\n"),
+        }
+    };
+    script.lines().map(line).collect()
 }
 
 /// Returns the script for a program of this name, without hidden commands, which the generators would offer.

@@ -1,6 +1,7 @@
 //! The commands, one thin file each: a command calls one operation and prints the result.
 
 pub mod compact;
+pub mod complete;
 pub mod completions;
 pub mod demo;
 pub mod diff;
