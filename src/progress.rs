@@ -11,6 +11,16 @@ pub enum Event {
         /// The number of additional items.
         items: u64,
     },
+    /// A download began.
+    Started {
+        /// The item, as shown to the user.
+        item: String,
+    },
+    /// A download ended, successfully or not.
+    Stopped {
+        /// The item, as shown to the user.
+        item: String,
+    },
     /// Bytes of an item's body arrived.
     Received {
         /// The number of bytes.
@@ -46,6 +56,26 @@ pub enum Event {
 pub trait Progress: Send + Sync {
     /// Receives one event. Must not block.
     fn report(&self, event: Event);
+}
+
+/// A download that is under way. It ends when this is dropped.
+pub struct Download<'p> {
+    progress: &'p dyn Progress,
+    item: String,
+}
+
+impl<'p> Download<'p> {
+    /// Reports that a download begins.
+    pub fn begin(progress: &'p dyn Progress, item: String) -> Self {
+        progress.report(Event::Started { item: item.clone() });
+        Self { progress, item }
+    }
+}
+
+impl Drop for Download<'_> {
+    fn drop(&mut self) {
+        self.progress.report(Event::Stopped { item: std::mem::take(&mut self.item) });
+    }
 }
 
 /// Discards every event.

@@ -29,6 +29,7 @@ mod nested;
 mod offline;
 mod origin;
 mod policies;
+mod progress;
 mod publish;
 mod real;
 mod refresh;

@@ -12,7 +12,7 @@ use crate::model::{GitAddress, Manifest, Revision, StoredGit};
 use crate::ops::parallel::in_parallel;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{FetchedRevisions, GitPlan, RepositoryWant, RevisionWant, is_deep_enough};
-use crate::progress::{Event, Progress};
+use crate::progress::{Download, Event, Progress};
 use crate::store::{Checkout, GitFile, ObjectId, Snapshot};
 
 /// The default number of concurrent fetches. Each takes one or two processes and often a whole core.
@@ -148,9 +148,14 @@ impl GitFetcher {
                 }
             }
         }
-        let results = in_parallel(self.jobs, &items, |(address, wanted)| self.fetch(address, wanted));
-        for ((address, _), result) in items.iter().zip(results) {
+        let results = in_parallel(self.jobs, &items, |(address, wanted)| {
+            let download = Download::begin(self.progress.as_ref(), format!("git {address}"));
+            let result = self.fetch(address, wanted);
+            drop(download);
             self.progress.report(Event::Finished { item: format!("git {address}") });
+            result
+        });
+        for ((address, _), result) in items.iter().zip(results) {
             match result {
                 Ok((learned, bytes)) => {
                     plan.record(address, learned);

@@ -17,7 +17,7 @@ use crate::hex::registry::{Package, PublicKey, Release, check_policy};
 use crate::model::{EntryId, Manifest, PolicyId, RepositoryName};
 use crate::ops::{OpError, Result};
 use crate::plan::{Pin, lost_facts};
-use crate::progress::{Event, Progress};
+use crate::progress::{Download, Event, Progress};
 use crate::store::Snapshot;
 
 /// The maximum number of packages that are fetched at the same time. Only some of them may make requests at a time; the
@@ -86,7 +86,8 @@ impl RegistryFetcher {
         let fetcher = Arc::new(self);
         let packages = plan.by_package();
         fetcher.claim(packages.keys());
-        let items = packages.values().map(|pins| pins.releases.len() as u64).sum();
+        // A package without releases is fetched for its entry alone.
+        let items = packages.values().map(|pins| pins.releases.len().max(1) as u64).sum();
         fetcher.progress.report(Event::Planned { items });
         let mut waiting: VecDeque<Task> = packages.into_iter().map(|(id, pins)| Task::Package(id, pins)).collect();
         waiting.extend(fetcher.mentions(plan.absent.iter()));
@@ -123,7 +124,8 @@ impl RegistryFetcher {
             CacheLookup::Absent | CacheLookup::Nothing => None,
         };
         let etag = stale.as_ref().and_then(|kept| kept.etag.as_deref());
-        let answer = self.ask(repository, self.upstream.registry_entry(repository, package, etag)).await;
+        let request = self.upstream.registry_entry(repository, package, etag);
+        let answer = self.ask(repository, || format!("registry entry of {id}"), request).await;
         let verified = match (answer, stale) {
             (Ok(None), _) => return Ok(None),
             (Ok(Some(Entry::Found { signed, etag })), _) => {
@@ -211,12 +213,14 @@ impl RegistryFetcher {
     async fn ask<T>(
         &self,
         repository: &RepositoryName,
+        item: impl FnOnce() -> String,
         request: impl Future<Output = Result<T, FetchError>>,
     ) -> Result<Option<T>> {
         let Ok(_turn) = self.turns.acquire().await else { return Ok(None) };
         if self.health.is_given_up(repository) {
             return Ok(None);
         }
+        let _download = Download::begin(self.progress.as_ref(), item());
         match request.await {
             Ok(answer) => {
                 self.health.answered(repository);
@@ -253,6 +257,9 @@ impl Task {
 async fn package(fetcher: Arc<RegistryFetcher>, id: EntryId, pins: PackagePins) -> Result<Vec<EntryId>> {
     let PackagePins { releases, stored } = pins;
     let Some(entry) = fetcher.entry(&id, &releases).await? else { return Ok(Vec::new()) };
+    if releases.is_empty() {
+        fetcher.progress.report(Event::Finished { item: format!("registry entry of {id}") });
+    }
     let mut mentioned = Vec::new();
     for pin in stored {
         let listed = listed(&entry, &pin)?;
@@ -266,7 +273,7 @@ async fn package(fetcher: Arc<RegistryFetcher>, id: EntryId, pins: PackagePins) 
         mentioned.extend(listed.mentions(&id.repository));
         let expected = pin.outer.or(listed.outer_checksum);
         let request = fetcher.upstream.tarball(&pin.id, expected.as_ref(), &fetcher.downloads);
-        let Some(download) = fetcher.ask(&id.repository, request).await? else { break };
+        let Some(download) = fetcher.ask(&id.repository, || pin.id.to_string(), request).await? else { break };
         fetcher.add_received(download.downloaded_bytes);
         // The receiver outlives all tasks.
         let _ = fetcher.tarballs.send(Job { pin, listed: listed.clone(), download });
@@ -296,7 +303,10 @@ async fn mention(fetcher: Arc<RegistryFetcher>, id: EntryId) -> Result<Vec<Entry
 async fn policy(fetcher: Arc<RegistryFetcher>, id: PolicyId) -> Result<()> {
     let key = fetcher.keys.get(&id.repository);
     let key = key.ok_or_else(|| OpError::NoPublicKey { repository: id.repository.clone() })?;
-    let Some(signed) = fetcher.ask(&id.repository, fetcher.upstream.policy(&id)).await? else { return Ok(()) };
+    let Some(signed) = fetcher.ask(&id.repository, || format!("policy {id}"), fetcher.upstream.policy(&id)).await?
+    else {
+        return Ok(());
+    };
     fetcher.add_received(signed.len() as u64);
     check_policy(&signed, Some(key), &id).map_err(|source| OpError::Policy { policy: id.clone(), source })?;
     fetcher.arrive(Arrival::Policy { id, signed }).await;
