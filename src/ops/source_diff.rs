@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::project::revisions::ComparedStates;
+use super::project::revisions::{ComparedStates, ProjectState};
 use super::{OpError, Project, Result, mirror};
 use crate::git::{ProjectGit, Show, TreePair};
 use crate::model::{Manifest, ManifestPart};
@@ -24,6 +24,8 @@ pub struct SourceDiff {
     pub unmirrored: Vec<LockChange>,
     /// Dependencies that neither the mirror nor its history contains.
     pub lacking: Vec<Locked>,
+    /// Whether the locks in the worktree pin one of these, so that an update fetches it.
+    pub is_behind: bool,
     /// The requested packages that did not change.
     pub unchanged: Vec<String>,
     /// Dependencies whose lock entry changed but whose source code did not.
@@ -116,6 +118,7 @@ impl SourceDiff {
             passed_over: Vec::new(),
             unmirrored: Vec::new(),
             lacking: Vec::new(),
+            is_behind: false,
             unchanged,
             same_code: Vec::new(),
             pairs: Vec::new(),
@@ -173,6 +176,8 @@ impl SourceDiff {
             [Source::Built(before), Source::NotLocked] => [before.clone(), before.without_files()],
             [Source::NotLocked, Source::Built(after)] => [after.without_files(), after],
             others => {
+                let is_current = self.between.after == ProjectState::Worktree;
+                self.is_behind |= is_current && matches!(others[1], Source::Lacking(_));
                 let lacking = others.into_iter().filter_map(|source| match source {
                     Source::Lacking(locked) => Some(locked),
                     Source::Built(_) | Source::NotLocked => None,

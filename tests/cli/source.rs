@@ -364,3 +364,15 @@ fn all_packages_go_through_one_pager() {
         assert!(ran.stdout.lines().any(|line| is_it(&line)), "{text}: {ran:?}");
     }
 }
+
+#[test]
+fn a_lock_that_the_mirror_does_not_follow_yet_needs_an_update_first() {
+    let stage = Stage::new();
+    commit(&stage, &PINNED, "");
+    stage.run(&["update"]).ok();
+    stage.lock(&["alpha 1.1.0", PINNED[1], PINNED[2]]);
+    let ran = stage.run(&["diff", "--source"]).exits(1).says("run `git hexmirror update` first");
+    assert!(!ran.stderr.contains("worktree add"), "{ran:?}");
+    stage.run(&["update"]).ok();
+    assert_eq!(stage.run(&["diff", "--source"]).ok().stdout, ALPHA);
+}

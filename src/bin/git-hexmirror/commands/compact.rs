@@ -68,10 +68,14 @@ fn say(output: &Output, project: &Project, compacted: Option<Compacted>) {
     };
     let (commits, kept) = (count(commits, "commit", "commits"), count(kept, "commit", "commits"));
     output.say(styled(GOOD, "compacted") + format!(" {branch} from {commits} to {kept}, at {}", short(commit)));
-    let hint = styled(BOLD, "hint:");
-    output.say(hint + format!(
-        " to undo this before a push, run `git update-ref {} {}`; to replace the history on a remote, run `git hexmirror push --force-with-lease`",
-        branch.full_name(),
-        short(before)
-    ));
+    let undo = format!("to undo this before a push, run `git update-ref {} {}`", branch.full_name(), short(before));
+    // Only a remote that has the old history needs anything else.
+    let tips = project.repository.remote_tips(branch).unwrap_or_default();
+    let replace: String = tips
+        .iter()
+        .map(|(remote, _)| {
+            format!("; to replace the history on {remote}, run `git hexmirror push --force-with-lease {remote}`")
+        })
+        .collect();
+    output.say(styled(BOLD, "hint:") + format!(" {undo}{replace}"));
 }

@@ -74,7 +74,9 @@ fn lacks(output: &Output, diff: &SourceDiff) {
         let what = changes::named(locked);
         output.always(styled(BAD, "error:") + format!(" neither the mirror nor its history has {what}"));
     }
-    if !diff.lacking.is_empty() {
+    if diff.is_behind {
+        output.always("hint: run `git hexmirror update` first: the mirror does not have what the locks pin now");
+    } else if !diff.lacking.is_empty() {
         output.always(
             "hint: check out the lock that pins it (git worktree add ../old REV) and run `git hexmirror update` there; \
              `git hexmirror compact` may have removed it from the history, or this clone may be shallow (`git fetch --unshallow`)",

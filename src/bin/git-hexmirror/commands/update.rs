@@ -178,6 +178,7 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
             .say(styled(GOOD, "unchanged") + format!(": {} at {commit}; {entries}, {fetched} fetched", project.branch));
     } else {
         changed(output, project, update);
+        next(output, project);
     }
     flagged(output, update);
     if let Some(not_mirrored) = update.before.comparison.as_ref().and_then(status::not_mirrored_line) {
@@ -212,6 +213,19 @@ fn recorded_only(update: &Update) -> bool {
     let Update { added, added_git, repositories, changed_entries, entries, policies, signers, migrated, .. } = update;
     let stored = added.len() + added_git.len() + repositories + changed_entries + policies.len();
     stored == 0 && *entries > 0 && signers.is_empty() && !migrated
+}
+
+/// Says what comes next, until the mirror has been pushed for the first time.
+fn next(output: &Output, project: &Project) {
+    let repository = &project.repository;
+    // A bare clone has no tracking refs.
+    let Some(remote) = repository.worktree().and_then(|_| repository.default_remote()) else { return };
+    if repository.remote_tip(&remote, &project.branch).is_ok_and(|tip| tip.is_none()) {
+        output.say(
+            styled(BOLD, "next:")
+                + format!(" `git hexmirror push {remote}` shares the mirror with everyone who clones the project"),
+        );
+    }
 }
 
 fn changed(output: &Output, project: &Project, update: &Update) {
