@@ -6,7 +6,7 @@
 //! | layer | modules | contents |
 //! |---|---|---|
 //! | 5 | [`ops`] | operations, one per file: init, update, status, verify, serve, … |
-//! | 4 | [`plan`], [`store`], [`fetch`], [`git`], [`serve`], [`hook`] | plans; the mirror branch (gix); downloads (reqwest); the system's git; the server (hyper); git hooks |
+//! | 4 | [`plan`], [`store`], [`fetch`], [`bucket`], [`git`], [`serve`], [`hook`] | plans; the mirror branch (gix); downloads (reqwest); object stores (object_store); the system's git; the server (hyper); git hooks |
 //! | 3 | [`lock`], [`hex`] | parsing text into a [`lock::Lock`]; tarballs, registry messages, signatures; no I/O |
 //! | 2 | [`term`] | literal terms of Erlang and Elixir; no I/O |
 //! | 1 | [`model`] | validated names, versions, checksums; no I/O |
@@ -17,6 +17,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod bucket;
 pub mod config;
 pub mod fetch;
 pub mod file_lock;

@@ -173,6 +173,8 @@ fn client(settings: &Settings, authorities: Option<&[Certificate]>) -> Result<Cl
         .read_timeout(settings.timeouts.stall)
         .pool_max_idle_per_host(settings.concurrency.max(1))
         .dns_resolver(SystemResolver)
+        // object_store links HTTP/2 into reqwest. Hex uses HTTP/1.1, and connections per host are limited above.
+        .http1_only()
         // Proxies never come from the environment here. The caller has already put them into the settings.
         .no_proxy();
     for proxy in proxies(&settings.proxies)? {

@@ -58,7 +58,7 @@ pub use address_rules::{AddressRule, AddressRules};
 pub use checksum::{ChecksumError, EntryChecksum, IndexSource, InnerChecksum, OuterChecksum, TrustHash};
 pub use count::{bytes, count};
 pub use day::{Day, DayError};
-pub use destination::{Destination, DestinationError};
+pub use destination::{BucketAddress, BucketService, Destination, DestinationError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use git_address::{GitAddress, GitAddressError};
 pub use git_name::{GitName, GitNameError, Revision};

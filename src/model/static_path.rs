@@ -80,6 +80,31 @@ impl StaticPath {
         Self(BUNDLE.into())
     }
 
+    /// Returns the path under which an object store looks for this one if a client does not encode a `+`: S3 reads it as
+    /// a blank, as in a form. `None` if the path has none.
+    pub fn with_blanks(&self) -> Option<Self> {
+        self.0.contains('+').then(|| Self(self.0.replace('+', " ")))
+    }
+
+    /// Returns the type of the file's content (RFC 9110, section 8.3), as the server sends it.
+    pub fn media_type(&self) -> &'static str {
+        let name = self.0.rsplit('/').next().unwrap_or_default();
+        match (self.stage(), name.rsplit_once('.').map(|(_, extension)| extension)) {
+            (StaticStage::Contents, Some("tar")) => "application/x-tar",
+            (StaticStage::Contents, Some("pack")) => "application/x-git-packed-objects",
+            (StaticStage::Contents, Some("idx")) => "application/x-git-packed-objects-toc",
+            (StaticStage::Names, _) if name == "public_key" => "application/x-pem-file",
+            (StaticStage::Names, Some("csv")) => "text/csv; charset=utf-8",
+            (StaticStage::GitRefs, _) => "text/plain; charset=utf-8",
+            _ => "application/octet-stream",
+        }
+    }
+
+    /// Returns whether the content behind this path never changes, so that clients need not ask for it again.
+    pub fn is_immutable(&self) -> bool {
+        self.stage() == StaticStage::Contents
+    }
+
     /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -162,6 +187,31 @@ mod tests {
         for text in ["names", "packages/a", "git/h/ä b/.x.git/HEAD", "repos/acme/tarballs/a-1.0.0+x.tar"] {
             assert_eq!(text.parse::<StaticPath>().unwrap().as_str(), text);
         }
+    }
+
+    #[test]
+    fn what_changes_and_what_it_is_follows_from_the_path() {
+        for (text, media_type, is_immutable) in [
+            ("repos/acme/tarballs/a-1.0.0.tar", "application/x-tar", true),
+            ("packages/a.tar", "application/octet-stream", false),
+            ("names", "application/octet-stream", false),
+            ("public_key", "application/x-pem-file", false),
+            ("installs/hex-1.x.csv", "text/csv; charset=utf-8", false),
+            ("git/h/x.git/HEAD", "text/plain; charset=utf-8", false),
+            ("git/h/x.git/objects/pack/pack-1.pack", "application/x-git-packed-objects", true),
+            ("git/h/x.git/objects/pack/pack-1.idx", "application/x-git-packed-objects-toc", true),
+            ("mirror.bundle", "application/octet-stream", false),
+        ] {
+            let path: StaticPath = text.parse().unwrap();
+            assert_eq!((path.media_type(), path.is_immutable()), (media_type, is_immutable), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_plus_has_a_second_spelling() {
+        let path: StaticPath = "tarballs/a-1.0.0+x+y.tar".parse().unwrap();
+        assert_eq!(path.with_blanks().unwrap().as_str(), "tarballs/a-1.0.0 x y.tar");
+        assert_eq!(StaticPath::update_check().with_blanks(), None);
     }
 
     #[test]

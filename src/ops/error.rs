@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use super::export::error::ExportError;
 use super::import::error::ImportError;
 use super::project::regular_file::FileRefusal;
+use super::publish::error::PublishError;
+use crate::bucket::BucketError;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
 use crate::git::GitError;
@@ -387,6 +389,12 @@ pub enum OpError {
     /// An import is not possible.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// Two publications met, or the last one left something that cannot be used.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A bucket cannot be read or written.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
     /// A command could not be started.
     #[error("cannot run {program}")]
     Run {

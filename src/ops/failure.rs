@@ -2,7 +2,8 @@
 //!
 //! Every `match` here lists all variants, so that a new one does not compile until someone decides its class.
 
-use super::{ExportError, ImportError, OpError};
+use super::{ExportError, ImportError, OpError, PublishError};
+use crate::bucket::BucketError;
 use crate::fetch::FetchError;
 use crate::git::GitError;
 use crate::hook::install::InstallError;
@@ -49,6 +50,8 @@ fn class(error: &OpError) -> Failure {
         OpError::Tls(error) => of_tls(error),
         OpError::Export(error) => of_export(error),
         OpError::Import(error) => of_import(error),
+        OpError::Publish(error) => of_publish(error),
+        OpError::Bucket(error) => of_bucket(error),
         OpError::StillLacking { .. } => Failure::NotFresh,
         OpError::Config(_)
         | OpError::ServerUrl { .. }
@@ -208,6 +211,27 @@ fn of_import(error: &ImportError) -> Failure {
         | ImportError::Registry { .. }
         | ImportError::Git { .. }
         | ImportError::PrivateKey { .. } => Failure::Integrity,
+    }
+}
+
+fn of_publish(error: &PublishError) -> Failure {
+    match error {
+        PublishError::Busy { .. } | PublishError::Overtaken { .. } | PublishError::Lapsed { .. } => Failure::Network,
+        PublishError::State { .. } => Failure::Repository,
+    }
+}
+
+fn of_bucket(error: &BucketError) -> Failure {
+    match error {
+        BucketError::Settings { .. } | BucketError::Key { .. } => Failure::Usage,
+        BucketError::NoBucket { .. }
+        | BucketError::Denied { .. }
+        | BucketError::Unreachable { .. }
+        | BucketError::TimedOut { .. }
+        | BucketError::Service { .. }
+        | BucketError::TooLarge { .. }
+        | BucketError::TooManyObjects { .. } => Failure::Network,
+        BucketError::Machine { .. } => Failure::Repository,
     }
 }
 

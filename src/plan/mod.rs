@@ -9,6 +9,7 @@
 //! - [`Pruning`]: what a snapshot contains and nothing requires.
 //! - [`Publication`]: what to change in a folder of static files.
 //! - [`ImportPlan`]: which of the tarballs found in folders are stored.
+//! - [`lease`]: which of several publishers may change a bucket.
 //! - [`needed_entries`]: the registry entries that a mirror needs for its releases.
 //! - [`Newest`]: whether a command asks for what is newest upstream.
 //! - [`LockRule`]: which files of a project are its locks in force.
@@ -32,6 +33,7 @@ mod git_plan;
 mod git_want;
 mod import;
 mod index;
+pub mod lease;
 mod lock_change;
 mod lock_rule;
 mod merge;

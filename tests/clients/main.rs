@@ -15,6 +15,7 @@ mod organisations;
 mod origin;
 mod pinned;
 mod policies;
+mod published;
 mod rebar3;
 
 use std::process::Command;

@@ -21,21 +21,27 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plan", &["model", "term", "lock", "hex"]),
     ("store", &["model", "term", "lock", "hex", "progress", "file_lock"]),
     ("fetch", &["model", "term", "lock", "hex", "progress", "runtime", "file_lock"]),
+    ("bucket", &["model", "runtime"]),
     ("serve", &["model", "term", "lock", "hex", "progress", "runtime", "file_lock"]),
     ("git", &["model", "term", "lock", "hex", "progress", "runtime", "file_lock"]),
     ("hook", &["model"]),
     (
         "ops",
         &[
-            "model", "term", "lock", "hex", "progress", "config", "plan", "store", "fetch", "serve", "git", "hook",
-            "runtime",
+            "model", "term", "lock", "hex", "progress", "config", "plan", "store", "fetch", "bucket", "serve", "git",
+            "hook", "runtime",
         ],
     ),
 ];
 
 /// Crates that only one module may use, by the prefix of their names.
-const HOMES: &[(&str, &str)] =
-    &[("gix", "store"), ("reqwest", "fetch"), ("hyper", "serve"), ("http_body_util", "serve")];
+const HOMES: &[(&str, &str)] = &[
+    ("gix", "store"),
+    ("reqwest", "fetch"),
+    ("object_store", "bucket"),
+    ("hyper", "serve"),
+    ("http_body_util", "serve"),
+];
 
 /// What only the binary may use.
 const OF_THE_BINARY: &[&str] = &[

@@ -10,6 +10,7 @@ pub mod http;
 pub mod mount;
 pub mod nginx;
 pub mod registry;
+pub mod s3;
 pub mod sample;
 pub mod secure;
 pub mod stage;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use git_hexmirror::bucket::{BucketError, Denial};
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
-use git_hexmirror::ops::{ExportError, ImportError};
+use git_hexmirror::ops::{ExportError, ImportError, PublishError};
 use git_hexmirror::plan::RefusedTarball;
 use git_hexmirror::serve::TlsError;
 use git_hexmirror::store::StoreError;
@@ -51,6 +52,45 @@ pub fn import_hint(error: &ImportError) -> Option<String> {
         }
         ImportError::Changed { .. } => "nothing was imported; run the command again when nobody writes to the folder",
         _ => "nothing was imported; remove the file, and run the command again",
+    };
+    Some(hint.to_owned())
+}
+
+/// Returns a hint for an error of `publish`.
+pub fn publish_hint(error: &PublishError) -> String {
+    match error {
+        PublishError::Busy { .. } | PublishError::Lapsed { .. } => "run the command again later",
+        PublishError::Overtaken { .. } => "run the command again; it continues if something is left to do",
+        PublishError::State { .. } => "update git-hexmirror; if it is up to date, delete this object and publish again",
+        _ => "",
+    }
+    .into()
+}
+
+/// Returns a hint for an error of a bucket.
+pub fn bucket_hint(error: &BucketError) -> Option<String> {
+    let hint = match error {
+        BucketError::NoBucket { .. } => {
+            "create the bucket, or check its name, the region (AWS_REGION) and, for services other than Amazon's, AWS_ENDPOINT_URL"
+        }
+        BucketError::Denied { denial: Denial::Clock, .. } => {
+            "the service refuses requests that are signed with another time: set this machine's clock"
+        }
+        BucketError::Denied { denial: Denial::NoCredentials, .. } => {
+            "set credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; GOOGLE_SERVICE_ACCOUNT; or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
+        }
+        BucketError::Denied { denial: Denial::Credentials, .. } => {
+            "the credentials in the environment are wrong or have expired; temporary ones also need AWS_SESSION_TOKEN"
+        }
+        BucketError::Denied { .. } => {
+            "publishing needs the permissions to list the bucket and to read, write and delete objects below the prefix (s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject)"
+        }
+        BucketError::Unreachable { .. } | BucketError::TimedOut { .. } => {
+            "check the network, https_proxy and, for services other than Amazon's, AWS_ENDPOINT_URL (for http:// also AWS_ALLOW_HTTP=true); run the command again to continue"
+        }
+        BucketError::Service { .. } => "run the command again to continue",
+        BucketError::Settings { .. } => "docs/publish.md lists the variables",
+        _ => return None,
     };
     Some(hint.to_owned())
 }

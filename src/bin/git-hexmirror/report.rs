@@ -184,6 +184,8 @@ pub fn hint(error: &OpError) -> Option<String> {
     let hint = match error {
         OpError::Store(error) => return hints::store_hint(error),
         OpError::Export(error) => return Some(hints::export_hint(error)),
+        OpError::Publish(error) => return Some(hints::publish_hint(error)),
+        OpError::Bucket(error) => return hints::bucket_hint(error),
         OpError::Tls(error) => return hints::tls_hint(error).map(str::to_owned),
         OpError::Probe { source, .. } => hints::probe_hint(source),
         OpError::ServerUrl { .. } => "pass the URL that `git hexmirror serve` prints",

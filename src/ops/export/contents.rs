@@ -125,6 +125,14 @@ impl Contents {
         Ok((self, None))
     }
 
+    /// Adds each file whose path has a `+` a second time, for object stores ([`StaticPath::with_blanks`]).
+    pub fn with_second_spellings(mut self) -> Self {
+        let twice = self.files.iter().filter_map(|(path, file)| Some((path.with_blanks()?, file.clone())));
+        let twice: Vec<_> = twice.collect();
+        self.files.extend(twice);
+        self
+    }
+
     /// Returns the key of each file.
     pub fn keys(&self) -> BTreeMap<StaticPath, &str> {
         self.files.iter().map(|(path, file)| (path.clone(), file.key.as_str())).collect()
