@@ -80,9 +80,15 @@ impl StaticPath {
         Self(BUNDLE.into())
     }
 
-    /// Returns the path under which an object store looks for this one if a client does not encode a `+`: S3 reads it as
-    /// a blank, as in a form. `None` if the path has none.
-    pub fn with_blanks(&self) -> Option<Self> {
+    /// Returns the other path by which a client may ask an object store for this file. `None` if there is none.
+    ///
+    /// S3 reads a `+` that a client did not encode as a blank, as in a form. A lock may name a git repository without
+    /// `.git`, and a bucket has no rules that rewrite addresses.
+    pub fn second_spelling(&self) -> Option<Self> {
+        if self.0.starts_with("git/") {
+            let (repository, file) = self.0.split_once(".git/")?;
+            return Some(Self(format!("{repository}/{file}")));
+        }
         self.0.contains('+').then(|| Self(self.0.replace('+', " ")))
     }
 
@@ -208,10 +214,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plus_has_a_second_spelling() {
-        let path: StaticPath = "tarballs/a-1.0.0+x+y.tar".parse().unwrap();
-        assert_eq!(path.with_blanks().unwrap().as_str(), "tarballs/a-1.0.0 x y.tar");
-        assert_eq!(StaticPath::update_check().with_blanks(), None);
+    fn a_plus_and_a_git_repository_have_a_second_spelling() {
+        let second = |text: &str| text.parse::<StaticPath>().unwrap().second_spelling().map(|path| path.to_string());
+        assert_eq!(second("tarballs/a-1.0.0+x+y.tar").as_deref(), Some("tarballs/a-1.0.0 x y.tar"));
+        assert_eq!(second("git/h/a+b/x.git/info/refs").as_deref(), Some("git/h/a+b/x/info/refs"));
+        assert_eq!(second("installs/hex-1.x.csv"), None);
     }
 
     #[test]

@@ -67,7 +67,11 @@ fn git_clones_from_a_bucket() {
     scene.update();
     let stage = &scene.stage;
     let url = published(stage, &bucket, "project", &[]);
-    stage.sandbox.git("", &["clone", "--quiet", &format!("{url}/git/forge.test/team/lib.git"), "cloned"]);
-    assert_eq!(stage.sandbox.git("cloned", &["rev-parse", "HEAD"]), revision);
-    stage.sandbox.git("cloned", &["fsck", "--strict"]);
+    for name in ["lib.git", "lib"] {
+        stage
+            .sandbox
+            .git("", &["clone", "--quiet", &format!("{url}/git/forge.test/team/{name}"), &format!("cloned-{name}")]);
+        assert_eq!(stage.sandbox.git(format!("cloned-{name}"), &["rev-parse", "HEAD"]), revision);
+        stage.sandbox.git(format!("cloned-{name}"), &["fsck", "--strict"]);
+    }
 }

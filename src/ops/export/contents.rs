@@ -125,9 +125,9 @@ impl Contents {
         Ok((self, None))
     }
 
-    /// Adds each file whose path has a `+` a second time, for object stores ([`StaticPath::with_blanks`]).
+    /// Adds each file by its second spelling, if it has one, for object stores ([`StaticPath::second_spelling`]).
     pub fn with_second_spellings(mut self) -> Self {
-        let twice = self.files.iter().filter_map(|(path, file)| Some((path.with_blanks()?, file.clone())));
+        let twice = self.files.iter().filter_map(|(path, file)| Some((path.second_spelling()?, file.clone())));
         let twice: Vec<_> = twice.collect();
         self.files.extend(twice);
         self
