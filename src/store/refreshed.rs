@@ -1,12 +1,14 @@
 //! The day when upstream was last asked for all registry entries of a mirror.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::layout::{self, MirrorFile};
 use super::{Repository, Result, Snapshot, StoreError};
 use crate::model::Day;
 
 /// The length of a day, in seconds.
 const DAY: i64 = 86_400;
-/// How many days before its commit a lost `mirror.toml` may have recorded: ten years.
+/// How many days back a lost `mirror.toml` is searched for: ten years.
 const LOST_DAYS: i64 = 3653;
 
 impl Snapshot {
@@ -29,12 +31,13 @@ impl Snapshot {
         Ok(contents(self)? == contents(other)?)
     }
 
-    /// Finds the day in a `mirror.toml` whose blob is lost, by the blob's id: the file has nothing else that varies, and
-    /// the day is not much older than the commit.
+    /// Finds the day in a `mirror.toml` whose blob is lost, by the blob's id: the file has nothing else that varies. Tries
+    /// the days before the commit, or before now if its date is earlier: users can set any date.
     pub(super) fn lost_day(&self) -> Option<Day> {
         let (lost, _) = self.lookup(layout::MIRROR).ok()??;
-        let latest = self.repository.commit_seconds(self.commit).ok()? / DAY + 1;
-        let mut days = (0..LOST_DAYS).map(|earlier| Day::of_seconds((latest - earlier) * DAY));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let latest = self.repository.commit_seconds(self.commit).ok()?.max(i64::try_from(now).ok()?) / DAY + 1;
+        let mut days = (0..LOST_DAYS).map(|earlier| Day::of_seconds((latest - earlier).saturating_mul(DAY)));
         days.find(|day| Repository::blob_id(MirrorFile::text(Some(*day)).as_bytes()).is_ok_and(|found| found == lost))
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::leftovers::leftovers;
 use crate::support::registry::Registry;
@@ -202,6 +202,17 @@ fn wait_for_group(group: u32) {
     }
 }
 
+/// Ages the folders of a process that was killed before it could mark them as in use: for two seconds, they count as new.
+fn age_unmarked(folder: &Path) {
+    for entry in fs::read_dir(folder.join(".git/objects")).unwrap().flatten() {
+        let is_incoming = entry.file_name().as_encoded_bytes().starts_with(b"hexmirror-incoming-");
+        if is_incoming && !entry.path().join("alive").exists() {
+            let past = SystemTime::now() - Duration::from_secs(10);
+            fs::File::open(entry.path()).unwrap().set_modified(past).unwrap();
+        }
+    }
+}
+
 #[test]
 fn pulls_and_pushes_with_their_gits() {
     let mut random = fastrand::Rng::new();
@@ -240,6 +251,7 @@ fn pulls_and_pushes_with_their_gits() {
             kill_family(&mut child, &mut random);
             child.wait().unwrap();
             wait_for_group(child.id());
+            age_unmarked(&folder);
             stage.run_in(&folder, &[command]).ok();
             nothing_is_left(&stage, &folder, &expected);
             stage.sandbox.git(&folder, &["fsck", "--strict", "--no-dangling"]);

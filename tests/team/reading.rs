@@ -51,7 +51,8 @@ fn a_remotes_mirror_is_read_if_the_local_one_lacks_something() {
     team.git(&two, &["config", "hexmirror.hexpm.url", "http://127.0.0.1:9"]).ok();
     team.run(&two, &["update"]).ok().says("pulled hexmirror from origin");
     assert_eq!(team.tip(&two), team.tip(&team.remote));
-    team.run(&two, &["status"]).ok().silent().prints("fresh: hexmirror at");
+    let status = team.run(&two, &["status"]).ok().prints("fresh: hexmirror at");
+    assert!(!status.stderr.contains("origin"), "{status:?}");
     team.is_whole(&two);
 }
 
@@ -136,6 +137,7 @@ fn clones_that_know_no_mirror_give_the_same_advice_everywhere() {
     }
     // In a usual clone, the remote's mirror is read, and nobody has to do anything.
     let full = team.clone("full");
-    team.run(&full, &["status"]).ok().silent().prints("fresh: origin's hexmirror at");
+    let status = team.run(&full, &["status"]).ok().prints("fresh: origin's hexmirror at");
+    assert!(!status.stderr.contains("origin"), "{status:?}");
     team.run(&full, &["run", "--", "true"]).ok();
 }
