@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -41,7 +41,7 @@ pub struct Bucket {
 /// Returns the address of the server, which all tests of this process share; `None`, with a message, if it is not
 /// installed. It ends with this process.
 fn server() -> Option<&'static str> {
-    static SERVER: OnceLock<Option<String>> = OnceLock::new();
+    static SERVER: OnceLock<Option<(String, Child)>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto/bin/moto_server");
         let program = if own.exists() { own } else { "moto_server".into() };
@@ -55,13 +55,12 @@ fn server() -> Option<&'static str> {
         let address = lines.find_map(|line| Some(line.split_once("Running on http://")?.1.trim().to_owned()));
         // The server would stop at a full pipe.
         thread::spawn(move || lines.for_each(drop));
-        std::mem::forget(shell);
-        address
+        Some((address?, shell))
     });
     if server.is_none() {
         eprintln!("skipped: there is no moto_server (pip install 'moto[server]')");
     }
-    server.as_deref()
+    server.as_ref().map(|(address, _)| address.as_str())
 }
 
 impl Bucket {
