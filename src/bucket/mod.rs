@@ -2,7 +2,7 @@
 //! object_store.
 //!
 //! [`Bucket`] reads and writes the objects below one prefix. Its functions block. Every request has a time limit, and
-//! failed ones are repeated a few times. This module only imports [`model`](crate::model) and [`runtime`](crate::runtime).
+//! failed ones are repeated a few times. This module only imports [`model`](crate::model) and [`runtime`].
 
 mod error;
 mod network;
