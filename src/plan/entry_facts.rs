@@ -100,8 +100,9 @@ fn facts(package: &Package) -> BTreeSet<LostFact> {
                 facts.insert(LostFact::SecurityReason(version.clone()));
             }
         }
-        let advisories = release.advisories.iter().filter_map(|index| package.advisories.get(*index as usize));
-        facts.extend(advisories.map(|advisory| LostFact::AdvisoryOf(advisory.id.clone(), version.clone())));
+        facts.extend(
+            package.advisories_of(release).map(|advisory| LostFact::AdvisoryOf(advisory.id.clone(), version.clone())),
+        );
     }
     facts
 }

@@ -16,8 +16,7 @@ impl ReleaseFlags {
     /// Returns what an entry says against a release; nothing if it does not list the release.
     pub fn of(package: &Package, version: &Version) -> Self {
         let Some(release) = package.release(version) else { return Self::default() };
-        let advisories = release.advisories.iter().filter_map(|index| package.advisories.get(*index as usize));
-        Self { retired: release.retired.clone(), advisories: advisories.cloned().collect() }
+        Self { retired: release.retired.clone(), advisories: package.advisories_of(release).cloned().collect() }
     }
 
     /// Returns whether there is neither a retirement nor an advisory.

@@ -179,6 +179,11 @@ impl Package {
         Self::decode_from(&Signed::verified_payload(signed, key)?, origin, name)
     }
 
+    /// Returns the security advisories of one of the package's releases. Ignores an index without an advisory.
+    pub fn advisories_of(&self, release: &Release) -> impl Iterator<Item = &Advisory> {
+        release.advisories.iter().filter_map(|index| self.advisories.get(*index as usize))
+    }
+
     /// Decodes the payload of the entry for package `name` of `repository`.
     ///
     /// A release with an invalid version, checksum, name or repository is skipped and reported in [`Self::skipped`], so
