@@ -122,6 +122,7 @@ impl Layer {
         let setting = |key: &str| values(key).pop();
         let list = |key: &str| Some(values(key)).filter(|values| !values.is_empty()).map(|all| words(&all.join(" ")));
         let numeric = |key: &str| setting(key).map(|value| number(&format!("git's setting {key}"), &value)).transpose();
+        let truth = |key: &str| setting(key).map(|value| boolean(&format!("git's setting {key}"), &value)).transpose();
         let (jobs, timeout) = (numeric("hexmirror.jobs")?, numeric("hexmirror.timeout")?);
         let mut repositories = BTreeMap::<String, RepositoryLayer>::new();
         for (repository, url) in by_subsection("url") {
@@ -146,11 +147,6 @@ impl Layer {
         let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
         let (opaque, submodules) = (list("hexmirror.opaque"), list("hexmirror.submodules"));
         let policies = list("hexmirror.policies");
-        let key = "hexmirror.noVerifyRepoOrigin";
-        let no_verify_repo_origin =
-            setting(key).map(|value| boolean(&format!("git's setting {key}"), &value)).transpose()?;
-        let shallow = setting("hexmirror.shallow").map(|value| boolean("git's setting hexmirror.shallow", &value));
-        let shallow = shallow.transpose()?;
         Ok(Self {
             branch: setting("hexmirror.branch"),
             locks,
@@ -159,11 +155,11 @@ impl Layer {
             opaque,
             submodules,
             policies,
-            no_verify_repo_origin,
+            no_verify_repo_origin: truth("hexmirror.noVerifyRepoOrigin")?,
             repositories,
             hooks,
             prune,
-            shallow,
+            shallow: truth("hexmirror.shallow")?,
             max_age: numeric("hexmirror.maxAge")?,
         })
     }
