@@ -9,7 +9,7 @@ use gix::bstr::{BString, ByteSlice};
 use sha2::{Digest, Sha256};
 
 use super::layout::{Layout, MirrorFile};
-use super::{Branch, Damage, Repository, Result, StoreError, layout, storage};
+use super::{Branch, Repository, Result, StoreError, layout};
 use crate::hex::recipe::{self, Recipe};
 use crate::hex::tarball::TarballLimits;
 use crate::model::{
@@ -21,9 +21,6 @@ const READABLE: std::ops::RangeInclusive<u32> = layout::OLDEST_FORMAT..=layout::
 
 /// The largest object that is read into memory, in bytes. No tarball is larger.
 const MAX_OBJECT: usize = 1 << 30;
-
-/// The largest pack of a mirrored git repository that is read into memory for checking, in bytes.
-const MAX_READ: u64 = 8 << 20;
 
 /// The memory for recently read objects, in bytes. Every path goes through the same few folders.
 const CACHE: usize = 4 << 20;
@@ -51,17 +48,6 @@ impl ReadManifest {
     pub fn of(whole: Manifest) -> Self {
         Self { whole: Arc::new(whole).into(), ..Self::default() }
     }
-}
-
-/// The result of [`Snapshot::check_trees`].
-#[derive(Debug, Default)]
-pub struct CheckedTrees {
-    /// The damage found.
-    pub damages: Vec<Damage>,
-    /// The ids of the commit and the trees. A tree that is in several places is listed several times.
-    pub trees: Vec<ObjectId>,
-    /// The ids and paths of the files.
-    pub files: Vec<(ObjectId, String)>,
 }
 
 impl Repository {
@@ -417,60 +403,6 @@ impl Snapshot {
         let mut recorder = gix::traverse::tree::Recorder::default();
         tree.traverse().breadthfirst(&mut recorder).map_err(StoreError::damaged(folder))?;
         Ok(recorder.records.into_iter().filter(|e| e.mode.is_blob()).map(|e| (e.filepath, e.oid)).collect())
-    }
-
-    /// Checks that the commit and every tree of the snapshot are readable and match their ids, and lists the files. Does
-    /// not stop at the first defect.
-    pub fn check_trees(&self) -> CheckedTrees {
-        let mut found = CheckedTrees { trees: vec![self.commit], ..CheckedTrees::default() };
-        let mut folders = Vec::new();
-        match self.checked(self.commit, "the commit") {
-            Ok(_) => folders.push((self.tree, String::new())),
-            Err(damage) => found.damages.push(damage),
-        }
-        while let Some((id, path)) = folders.pop() {
-            found.trees.push(id);
-            let bytes = match self.checked(id, if path.is_empty() { "the root" } else { &path }) {
-                Ok(bytes) => bytes,
-                Err(damage) => {
-                    found.damages.push(damage);
-                    continue;
-                }
-            };
-            for entry in gix::objs::TreeRefIter::from_bytes(&bytes, id.kind()).map_while(Result::ok) {
-                let separator = if path.is_empty() { "" } else { "/" };
-                let below = (entry.oid.to_owned(), format!("{path}{separator}{}", entry.filename));
-                if entry.mode.is_tree() { &mut folders } else { &mut found.files }.push(below);
-            }
-        }
-        found
-    }
-
-    /// Checks that a file of the snapshot is readable and matches its id. For large packs of git repositories only their
-    /// existence is checked, because [`Snapshot::write_git_to_scratch`] can read them without loading them into memory.
-    pub fn check_file(&self, id: ObjectId, path: &str) -> Option<Damage> {
-        let is_large = || self.repository.git.find_header(id).is_ok_and(|header| header.size() > MAX_READ);
-        if path.starts_with("git/") && is_large() {
-            return None;
-        }
-        self.checked(id, path).err()
-    }
-
-    /// Checks that every file of the object database that contains one of these objects is exactly as git wrote it.
-    pub fn check_storage(&self, ids: &HashSet<ObjectId>) -> Vec<Damage> {
-        let objects = self.repository.objects_dir();
-        storage::check(&objects, Some(ids)).iter().map(|file| file.damage(&objects)).collect()
-    }
-
-    /// Reads an object and verifies it against its id.
-    fn checked(&self, id: ObjectId, path: &str) -> Result<Vec<u8>, Damage> {
-        let found = self.repository.git.find_object(id).map_err(|error| error.to_string());
-        let checked = found.and_then(|object| {
-            let data = gix::objs::Data::new(&object.data, object.kind, id.kind());
-            data.verify_checksum(&id).map_err(|error| error.to_string())?;
-            Ok(object.detach().data)
-        });
-        checked.map_err(|problem| Damage { path: path.to_owned(), problem })
     }
 
     /// Returns the id and mode of the tree entry at a path.
