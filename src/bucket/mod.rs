@@ -126,8 +126,8 @@ impl Bucket {
         Ok(self.put_if(key, bytes, headers, PutMode::Create)?.is_some())
     }
 
-    /// Writes an object in place of the one with this version, or of none. Returns the new version; `None` if somebody
-    /// else changed the object.
+    /// Writes an object in place of the one with this version, or of none. Returns the new version, or `None` if
+    /// another client changed the object.
     ///
     /// # Errors
     /// Fails if the object cannot be written.

@@ -42,8 +42,8 @@ pub fn merged_day(one: Option<Day>, other: Option<Day>, today: Day) -> Option<Da
     known_day(one, today).max(known_day(other, today))
 }
 
-/// Returns a recorded day unless it is in the future, where somebody's wrong clock may have put it. One day is allowed
-/// for clocks that are slightly ahead around midnight.
+/// Returns a recorded day, or `None` if it is in the future because the clock that recorded it was wrong. One day of
+/// tolerance is for clocks that are slightly ahead around midnight.
 pub fn known_day(recorded: Option<Day>, today: Day) -> Option<Day> {
     recorded.filter(|day| day.days_since(today) <= 1)
 }

@@ -1,8 +1,8 @@
 //! Which publisher may change a bucket.
 //!
-//! A bucket has no locks, but it can replace an object only if nobody replaced it since (a conditional put). So the bucket
+//! A bucket has no locks, but it can replace an object only if it has not changed since (a conditional put). So the bucket
 //! has one small object that a publisher changes before anything else, every few seconds while it works, and last of all.
-//! Another publisher that sees it unchanged for longer than the first one may rely on it takes over. Nobody compares the
+//! Another publisher that sees it unchanged for longer than the first one may rely on it takes over. No publisher compares the
 //! clocks of two machines: each only measures how long something takes.
 
 use std::fmt;
@@ -51,7 +51,7 @@ pub struct PublicationStateError;
 /// What to do about the state of another publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// Replace it by one's own, unless somebody else does first.
+    /// Replace it with an own lease, unless another publisher does so first.
     Claim,
     /// Look again later.
     Wait,

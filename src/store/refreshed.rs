@@ -13,7 +13,7 @@ const LOST_DAYS: i64 = 3653;
 
 impl Snapshot {
     /// Returns the recorded day when upstream was last asked for all registry entries. It may be in the future if
-    /// somebody's clock is wrong. Mirrors written by older versions of this program do not record it.
+    /// the clock that recorded it was wrong. Mirrors written by older versions of this program do not record it.
     pub fn refreshed(&self) -> Option<Day> {
         self.refreshed
     }

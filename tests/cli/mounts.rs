@@ -1,4 +1,4 @@
-//! Folders as containers get them: only a part of a repository, or one that belongs to somebody else. The message names
+//! Folders as containers get them: only a part of a repository, or one that belongs to another user. The message names
 //! what is missing and the line that adds it.
 
 use std::fs;

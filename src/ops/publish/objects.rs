@@ -197,8 +197,8 @@ impl Steps<'_> {
         Ok(WrittenFile { key: self.contents.key(path), bytes })
     }
 
-    /// Writes an object that nobody had when the bucket was listed. If there is one now, it has to be the same: a
-    /// repetition may find the object of a first attempt whose answer was lost.
+    /// Writes an object that was not in the bucket when it was listed. If it is there now, it must be identical: a
+    /// retry may find the object of a first attempt whose response was lost.
     fn create(&self, path: &StaticPath, content: Vec<u8>, headers: Headers) -> Result<()> {
         if self.bucket.create(path.as_str(), content.clone(), headers)? {
             return Ok(());
