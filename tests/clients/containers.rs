@@ -105,9 +105,7 @@ impl Scene {
                 assert!(!format!("{ran:?}").contains(nuisance), "{nuisance:?} is told: {ran:#?}");
             }
         }
-        let deps = || fs::read_dir(stage.project.join("deps")).unwrap().map(|dep| dep.unwrap().path());
-        let with = |file: &str| deps().filter(|dep| dep.join(file).exists()).count();
-        assert_eq!((with(".hex"), with(".git")), (32, 2));
+        crate::git::has_whole_sample(&stage.project);
         let built = stage.project.join("agent/_build/default/lib");
         for (name, _) in PACKAGES {
             assert!(built.join(name).join("hex_metadata.config").exists(), "{name}");

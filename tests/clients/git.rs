@@ -2,6 +2,7 @@
 //! a separate network namespace.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::mix::mix_home;
@@ -69,6 +70,14 @@ pub fn with_real_repositories(sample: Sample) -> Scene {
     scene
 }
 
+/// Asserts that mix installed everything that the lock of the real project pins.
+#[track_caller]
+pub fn has_whole_sample(project: &Path) {
+    let deps = || fs::read_dir(project.join("deps")).unwrap().map(|dep| dep.unwrap().path());
+    let with = |file: &str| deps().filter(|dep| dep.join(file).exists()).count();
+    assert_eq!((with(".hex"), with(".git")), (32, 2));
+}
+
 /// Mirrors the whole real project, and prepares a mix.exs. Returns the lock.
 pub fn whole_sample(sample: Sample) -> (Stage, String) {
     let lock = fs::read_to_string(sample.data.join("mix.lock")).unwrap();
@@ -99,11 +108,7 @@ fn mix_installs_the_whole_real_lock_without_a_network() {
         assert!(!told_of_it.contains(nuisance), "{nuisance:?} is told: {told_of_it}");
     }
     assert_eq!(fs::read_to_string(stage.project.join("mix.lock")).unwrap(), lock, "the lock was changed");
-    let there = |file: &str| {
-        let deps = fs::read_dir(stage.project.join("deps")).unwrap().map(|dep| dep.unwrap().path());
-        deps.filter(|dep| dep.join(file).exists()).count()
-    };
-    assert_eq!((there(".hex"), there(".git")), (32, 2));
+    has_whole_sample(&stage.project);
     for (name, (_, revision)) in [("elixir_nsq", NSQ), ("rummage_ecto", RUMMAGE)] {
         assert_eq!(stage.sandbox.git(stage.project.join("deps").join(name), &["rev-parse", "HEAD"]), revision);
     }

@@ -82,11 +82,7 @@ fn mix_goes_on_with_the_key_of_the_recipe() {
     let ran = mix(&["deps.get"]);
     assert!(!told(&ran).contains("unsafe"), "{ran:?}");
     assert_eq!(fs::read_to_string(stage.project.join("mix.lock")).unwrap(), lock, "the lock was changed");
-    let with = |file: &str| {
-        let deps = fs::read_dir(stage.project.join("deps")).unwrap().map(|dep| dep.unwrap().path());
-        deps.filter(|dep| dep.join(file).exists()).count()
-    };
-    assert_eq!((with(".hex"), with(".git")), (32, 2));
+    crate::git::has_whole_sample(&stage.project);
     nobody_was_asked(&stage);
 }
 
