@@ -103,6 +103,10 @@ for packages in "$@"; do
 
     measure "$hexmirror" -C "$project" --quiet verify
     say 'verify: wall ms, CPU s, peak MB' "$wall $cpu $peak"
+    for format in cyclonedx spdx; do
+        measure "$hexmirror" -C "$project" --quiet sbom --format "$format"
+        say "sbom --format $format: wall ms, CPU s, peak MB" "$wall $cpu $peak"
+    done
     measure git -C "$project" fsck --strict --no-progress
     say 'git fsck --strict: wall ms, CPU s, peak MB' "$wall $cpu $peak"
     git -C "$project" config user.name Growth

@@ -5,6 +5,7 @@
 #   benches/hooks.sh [ENTRIES…]     the numbers of packages in the lock (default: 100 2000)
 #
 # With FILES=100000 LOCKS=50, the project is a monorepo: so many more tracked files, and so many more projects with the same lock.
+# With PACKS=302, the repository has so many more packs of one object each, as after updates without git's maintenance.
 # Prints medians of ROUNDS (200) rounds, in which the commands alternate.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,6 +15,7 @@ exec </dev/null
 rounds=${ROUNDS:-200}
 files=${FILES:-0}
 locks=${LOCKS:-0}
+packs=${PACKS:-0}
 limit=3.00
 
 cargo build --quiet --release --locked --bins --example synthetic_mirror --example take_turns
@@ -43,6 +45,13 @@ monorepo() { # FOLDER: adds $files files, ten in each folder, and $locks project
     done
 }
 
+packs() { # FOLDER: adds $packs packs
+    for number in $(seq "$packs"); do
+        echo "$number" | git -C "$1" hash-object -w --stdin | git -C "$1" pack-objects --quiet "$1/.git/objects/pack/pack" >/dev/null
+    done
+    git -C "$1" prune-packed
+}
+
 project() { # FOLDER ENTRIES: `main` with a lock that is mirrored, `code` with the same lock, `less` with a smaller one
     "$bin/examples/synthetic_mirror" "$1" "$2"
     monorepo "$1"
@@ -64,6 +73,7 @@ project() { # FOLDER ENTRIES: `main` with a lock that is mirrored, `code` with t
     git -C "$1" commit --quiet --allow-empty --message=Code
     git -C "$1" push --quiet origin less main hexmirror
     git -C "$1" gc --quiet
+    packs "$1"
     "$hexmirror" -C "$1" --quiet hooks install
     "$hexmirror" -C "$1" --quiet status >/dev/null
 }
@@ -113,6 +123,7 @@ for entries in "$@"; do
     } >"$work/commands"
     printf '\n%s entries in the lock, %s tracked files, %s locks (limit, for the hook as installed: %s)\n' \
         "$entries" "$(git -C "$folder" ls-files | wc -l)" "$((locks + 1))" "$limit"
+    echo "  $(find "$folder/.git/objects/pack" -name '*.pack' | wc -l) packs"
     "$bin/examples/take_turns" "$rounds" "$folder" <"$work/commands" >"$work/times"
     {
         read -r git && read -r bare && read -r shell && read -r status

@@ -27,13 +27,7 @@ again() { # COMMAND…: the median wall time of a command that starts at the sam
 [ $# -gt 0 ] || set -- 105 2000
 for releases in "$@"; do
     echo "$releases releases"
-    world=$work/$releases project=$work/$releases/project
-    "$bin/examples/synthetic_upstream" "$world" "$releases"
-    export HEXMIRROR_PUBLIC_KEY=$world/upstream/public_key
-    upstream "$world/upstream"
-    git init --quiet "$project"
-    cp "$world/mix.lock" "$project/mix.lock"
-    "$hexmirror" -C "$project" --quiet update
+    synthetic "$releases"
     without=$(git -C "$project" rev-parse hexmirror)
     "$hexmirror" -C "$project" --quiet index --init
     key=$project/.git/hexmirror/index-key.pem

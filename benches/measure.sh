@@ -28,6 +28,15 @@ median() { # COMMAND…: the median wall time of several runs
         echo "$wall"
     done | middle
 }
+synthetic() { # RELEASES: sets $world and $project, a mirror of that many synthetic releases, with their upstream running
+    world=$work/$1 project=$work/$1/project
+    "$bin/examples/synthetic_upstream" "$world" "$1"
+    export HEXMIRROR_PUBLIC_KEY=$world/upstream/public_key
+    upstream "$world/upstream"
+    git init --quiet "$project"
+    cp "$world/mix.lock" "$project/mix.lock"
+    "$hexmirror" -C "$project" --quiet update
+}
 upstream() { # FOLDER
     rm -f "$work/stdin" "$work/upstream.out"
     mkfifo "$work/stdin"

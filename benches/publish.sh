@@ -27,13 +27,7 @@ written() { # COMMAND…: how many files a dry run would write
 [ $# -gt 0 ] || set -- 105 2000
 for releases in "$@"; do
     echo "$releases releases"
-    world=$work/$releases project=$work/$releases/project
-    "$bin/examples/synthetic_upstream" "$world" "$releases"
-    export HEXMIRROR_PUBLIC_KEY=$world/upstream/public_key
-    upstream "$world/upstream"
-    git init --quiet "$project"
-    cp "$world/mix.lock" "$project/mix.lock"
-    "$hexmirror" -C "$project" --quiet update
+    synthetic "$releases"
     curl --silent --fail --output /dev/null -X PUT "$AWS_ENDPOINT_URL/bench-$releases"
     bucket=("$hexmirror" -C "$project" --quiet publish "s3://bench-$releases/hex")
     folder=("$hexmirror" -C "$project" --quiet publish "file://$world/www")

@@ -291,6 +291,8 @@ def ref(repository, name):
 
 OBJECT = re.compile(r"objects/([0-9a-f]{2}/[0-9a-f]{38}|pack/pack-[0-9a-f]{40}\.(pack|idx|rev))$")
 LOCK = re.compile(r"hexmirror/[^/]+\.lock$")
+# What is remembered from one command to the next, and the git repositories of the mirror that a command has read.
+REMEMBERED = re.compile(r"hexmirror/(accepted|machine|git/[0-9a-f]{40}(\.lock$|/))")
 HEXADECIMAL = re.compile(r"[0-9a-f]{32,64}")
 TEMPORARY = re.compile(r"(?<=tmp_)(obj|pack|idx|rev)_\w+|(?:(?<=\.tmp)|(?<=moving-)|(?<=\.new-))\w{6}")
 
@@ -315,7 +317,7 @@ def plain(path):
 
 
 def leftovers(repository, reference):
-    """Returns the files that an undisturbed repository does not have, with their sizes. Ignores objects."""
+    """Returns the files that an undisturbed repository does not have, with their sizes. Ignores objects and caches."""
     allowed = {}
     for path in reference:
         allowed[plain(path)] = allowed.get(plain(path), 0) + 1
@@ -324,7 +326,7 @@ def leftovers(repository, reference):
         name = plain(path)
         # A pack without an index is garbage. Empty files that serve as locks stay permanently.
         whole = not path.endswith(".pack") or path[: -len("pack")] + "idx" in present
-        if (OBJECT.match(path) and whole) or (size == 0 and LOCK.match(path)):
+        if (OBJECT.match(path) and whole) or (size == 0 and LOCK.match(path)) or REMEMBERED.match(path):
             continue
         if allowed.get(name, 0):
             allowed[name] -= 1

@@ -24,7 +24,7 @@ impl Folder {
             Resource::Names(repository) => (repository, "names".into()),
             Resource::Versions(repository) => (repository, "versions".into()),
             Resource::RegistryEntry(repository, package) => (repository, format!("packages/{package}")),
-            Resource::Pinned(..) => return None,
+            Resource::Pinned(..) | Resource::File(_) => return None,
             Resource::Policy(policy) => (&policy.repository, format!("policies/{}", policy.name)),
             Resource::Tarball(release) => (&release.repository, format!("tarballs/{}", release.tarball_name())),
         };

@@ -21,6 +21,13 @@ pub enum Event {
         /// The item, as shown to the user.
         item: String,
     },
+    /// A file that will take a while and much space is about to be downloaded.
+    Large {
+        /// The address.
+        item: String,
+        /// The size in bytes.
+        bytes: u64,
+    },
     /// Bytes of an item's body arrived.
     Received {
         /// The number of bytes.

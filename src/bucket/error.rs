@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::model::{BucketAddress, shortened};
+use crate::model::{BucketAddress, BucketService, shortened};
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -37,6 +37,8 @@ pub enum BucketError {
         message: String,
         /// The likely cause.
         denial: Denial,
+        /// The kind of service.
+        service: BucketService,
     },
     /// The service does not answer.
     #[error("cannot reach the service of {address}")]
@@ -130,6 +132,7 @@ pub(super) fn failure(
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => true,
         _ => denial(code).is_some(),
     };
+    let denied = denied || status(&text).is_some_and(|status| status.starts_with("401") || status.starts_with("403"));
     let message = message(&text, code);
     if denied {
         let denial = match denial(code) {
@@ -142,6 +145,7 @@ pub(super) fn failure(
             object,
             message: message.unwrap_or_else(|| "access denied".into()),
             denial,
+            service: address.service(),
         };
     }
     if let Some(message) = message {
@@ -151,7 +155,8 @@ pub(super) fn failure(
     if !has_credentials {
         // Then the client asks the machine it runs on, which only answers inside of the provider's network.
         let message = format!("no credentials were found ({cause})");
-        return BucketError::Denied { action, object, message, denial: Denial::NoCredentials };
+        let (denial, service) = (Denial::NoCredentials, address.service());
+        return BucketError::Denied { action, object, message, denial, service };
     }
     BucketError::Unreachable { address: address.clone(), source: cause.into() }
 }
@@ -177,8 +182,13 @@ fn message(text: &str, code: &str) -> Option<String> {
         None if !code.is_empty() => return Some(code.to_owned()),
         _ => {}
     }
+    Some(format!("the service answered {}", status(text)?))
+}
+
+/// Returns the status of the service's answer.
+fn status(text: &str) -> Option<&str> {
     let status = text.split_once("non-2xx status code: ")?.1;
-    Some(format!("the service answered {}", status.split(':').next().unwrap_or_default().trim()))
+    Some(status.split(':').next().unwrap_or_default().trim())
 }
 
 /// Returns the text of an XML element, as a service's error has it.
@@ -226,5 +236,16 @@ mod tests {
         let error = of("<html>", true).to_string();
         assert_eq!(error, "not allowed to write s3://acme/hex/names: the service answered 403 Forbidden");
         assert!(matches!(of(&body("NoSuchBucket"), true), BucketError::NoBucket { .. }));
+    }
+
+    #[test]
+    fn a_status_is_enough_for_a_denial() {
+        let Ok(Destination::Bucket(address)) = "gs://acme/hex".parse() else { panic!("an address") };
+        for (status, is_denied) in [("403 Forbidden", true), ("401 Unauthorized", true), ("409 Conflict", false)] {
+            let source = format!("Error performing GET https://x/ - Server returned non-2xx status code: {status}: ");
+            let error = object_store::Error::Generic { store: "GCS", source: source.into() };
+            let error = failure("list", address.to_string(), &address, true, &error);
+            assert_eq!(matches!(error, BucketError::Denied { .. }), is_denied, "{error:?}");
+        }
     }
 }

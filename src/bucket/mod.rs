@@ -6,6 +6,7 @@
 
 mod error;
 mod network;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -115,6 +116,28 @@ impl Bucket {
             let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
             let bytes = found.bytes().await.map_err(|error| self.failure("read", key, &error))?;
             Ok(Some((bytes.to_vec(), ObjectVersion(version))))
+        })
+    }
+
+    /// Reads an object in pieces, until it ends or `take` returns `false`. It is not an error if there is no such object.
+    ///
+    /// # Errors
+    /// Fails if the object cannot be read.
+    pub fn read_pieces(&self, key: &str, mut take: impl FnMut(&[u8]) -> bool) -> Result<()> {
+        let path = self.path(key)?;
+        self.runtime.block_on(async {
+            let found = match self.store.get(&path).await {
+                Ok(found) => found,
+                Err(error @ Error::NotFound { .. }) => return self.absent::<()>("read", key, &error).map(drop),
+                Err(error) => return Err(self.failure("read", key, &error)),
+            };
+            let mut pieces = found.into_stream();
+            while let Some(piece) = pieces.next().await {
+                if !take(&piece.map_err(|error| self.failure("read", key, &error))?) {
+                    break;
+                }
+            }
+            Ok(())
         })
     }
 

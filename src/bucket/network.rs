@@ -10,7 +10,8 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
-use super::{BucketError, Result};
+use super::{BucketError, Result, variables};
+use crate::cryptography;
 use crate::model::{BucketAddress, BucketService};
 
 const USER_AGENT: &str = concat!("git-hexmirror/", env!("CARGO_PKG_VERSION"));
@@ -56,46 +57,30 @@ impl Network {
 
     /// Prepares the client for a bucket.
     pub(super) fn store(&self, address: &BucketAddress) -> Result<Arc<dyn ObjectStore>> {
-        let unusable = |source: object_store::Error| BucketError::Settings {
-            address: address.clone(),
-            // The other kinds of errors may quote a value.
-            source: match source {
-                object_store::Error::Generic { source, .. } => first_line(&source.to_string()).into(),
-                _ => "a variable has an invalid value".into(),
-            },
+        let unusable = |problem: String| BucketError::Settings { address: address.clone(), source: problem.into() };
+        let prefixes: &[&str] = match address.service() {
+            BucketService::S3 => &["AWS_"],
+            BucketService::Google => &["GOOGLE_", "SERVICE_ACCOUNT"],
+            BucketService::Azure => &["AZURE_"],
         };
-        let (options, retry) = (self.options(address)?, retry());
-        let variables = |prefix: &'static str| {
-            let own = self.variables.iter().filter(move |(name, value)| name.starts_with(prefix) && !value.is_empty());
-            own.map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-        };
-        Ok(match address.service() {
-            BucketService::S3 => {
-                let builder = AmazonS3Builder::new().with_client_options(options).with_retry(retry);
-                let builder = variables("AWS_").fold(builder, |builder, (name, value)| match name.parse() {
-                    Ok(key) => builder.with_config(key, value),
-                    Err(_) => builder,
-                });
-                Arc::new(builder.with_bucket_name(address.bucket()).build().map_err(unusable)?)
-            }
-            BucketService::Google => {
-                let builder = GoogleCloudStorageBuilder::new().with_client_options(options).with_retry(retry);
-                let account = self.variables.get("SERVICE_ACCOUNT");
-                let builder = account.into_iter().fold(builder, GoogleCloudStorageBuilder::with_service_account_path);
-                let builder = variables("GOOGLE_").fold(builder, |builder, (name, value)| match name.parse() {
-                    Ok(key) => builder.with_config(key, value),
-                    Err(_) => builder,
-                });
-                Arc::new(builder.with_bucket_name(address.bucket()).build().map_err(unusable)?)
-            }
-            BucketService::Azure => {
-                let builder = MicrosoftAzureBuilder::new().with_client_options(options).with_retry(retry);
-                let builder = variables("AZURE_").fold(builder, |builder, (name, value)| match name.parse() {
-                    Ok(key) => builder.with_config(key, value),
-                    Err(_) => builder,
-                });
-                Arc::new(builder.with_container_name(address.bucket()).build().map_err(unusable)?)
-            }
+        for prefix in prefixes {
+            variables::check(&self.variables, prefix).map_err(unusable)?;
+        }
+        variables::lacking(&self.variables, address.service()).map_or(Ok(()), |problem| Err(unusable(problem)))?;
+        if let Some(problem) = self.proxy.as_deref().and_then(variables::proxy_problem) {
+            return Err(unusable(problem.into()));
+        }
+        cryptography::install();
+        let options = self.options(address)?;
+        let all: BTreeMap<_, _> = self.variables.iter().filter(|(_, value)| !value.is_empty()).collect();
+        client(address, &options, &all).map_err(|error| {
+            let name = culprit(address, &options, &all, &error.to_string());
+            let problem = if error.to_string().ends_with("as boolean") {
+                "is neither true nor false"
+            } else {
+                "has a value that the client of the service cannot use"
+            };
+            unusable(format!("{} {problem}", name.map_or("a variable", String::as_str)))
         })
     }
 
@@ -122,12 +107,64 @@ impl Network {
     }
 }
 
+/// Returns the variable that the client of a service cannot use. The client's error quotes a value, but names no variable.
+fn culprit<'a>(
+    address: &BucketAddress,
+    options: &ClientOptions,
+    all: &BTreeMap<&'a String, &String>,
+    error: &str,
+) -> Option<&'a String> {
+    let error_without = |name: &String| {
+        let others = all.iter().filter(|(other, _)| **other != name).map(|(name, value)| (*name, *value));
+        client(address, options, &others.collect()).err().map(|error| error.to_string())
+    };
+    let mut quoted = all.iter().filter(|(_, value)| error.contains(value.as_str()));
+    let quoted = quoted.find(|(name, _)| error_without(name).as_deref() != Some(error)).map(|(name, _)| *name);
+    quoted.or_else(|| all.keys().copied().find(|name| error_without(name).is_none()))
+}
+
+/// Creates the client of a service from some of its variables.
+fn client(
+    address: &BucketAddress,
+    options: &ClientOptions,
+    all: &BTreeMap<&String, &String>,
+) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    let variables = |prefix: &'static str| {
+        let own = all.iter().filter(move |(name, _)| name.starts_with(prefix));
+        own.map(|(name, value)| (name.to_ascii_lowercase(), (*value).clone()))
+    };
+    Ok(match address.service() {
+        BucketService::S3 => {
+            let builder = AmazonS3Builder::new().with_client_options(options.clone()).with_retry(retry());
+            let builder = variables("AWS_").fold(builder, |builder, (name, value)| match name.parse() {
+                Ok(key) => builder.with_config(key, value),
+                Err(_) => builder,
+            });
+            Arc::new(builder.with_bucket_name(address.bucket()).build()?)
+        }
+        BucketService::Google => {
+            let builder = GoogleCloudStorageBuilder::new().with_client_options(options.clone()).with_retry(retry());
+            let account = all.get(&"SERVICE_ACCOUNT".to_owned()).copied();
+            let builder = account.into_iter().fold(builder, GoogleCloudStorageBuilder::with_service_account_path);
+            let builder = variables("GOOGLE_").fold(builder, |builder, (name, value)| match name.parse() {
+                Ok(key) => builder.with_config(key, value),
+                Err(_) => builder,
+            });
+            Arc::new(builder.with_bucket_name(address.bucket()).build()?)
+        }
+        BucketService::Azure => {
+            let builder = MicrosoftAzureBuilder::new().with_client_options(options.clone()).with_retry(retry());
+            let builder = variables("AZURE_").fold(builder, |builder, (name, value)| match name.parse() {
+                Ok(key) => builder.with_config(key, value),
+                Err(_) => builder,
+            });
+            Arc::new(builder.with_container_name(address.bucket()).build()?)
+        }
+    })
+}
+
 fn retry() -> RetryConfig {
     let backoff =
         BackoffConfig { init_backoff: Duration::from_millis(250), max_backoff: Duration::from_secs(10), base: 2.0 };
     RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRYING }
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
 }

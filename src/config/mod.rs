@@ -5,9 +5,12 @@
 //! to trust nor make a hook act (see [`Tracked`]). Even a URL that the user has allowed receives no key (see
 //! [`RepositoryConfig::trusted`]).
 
+mod artefacts;
+mod asset_tools;
 mod setting;
 mod sources;
 mod tracked;
+mod unknown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,11 +20,15 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::model::{
-    EntryId, Fingerprint, FingerprintError, NameError, PolicyId, PolicyIdError, RepositoryName, shortened,
+    EntryId, FileAddress, Fingerprint, FingerprintError, GitBranch, NameError, PolicyId, PolicyIdError, RepositoryName,
+    ToolsPair, ToolsPairError, redacted_address, shortened,
 };
 
+pub use artefacts::ArtefactUrls;
+pub use asset_tools::AssetToolSettings;
 pub use setting::{Setting, SettingValue};
 pub use tracked::{Judged, Standing, Tracked};
+pub use unknown::{UnknownKey, misspelt_variables, unknown_keys};
 
 /// The name of the tracked file, in the root of the worktree.
 pub const FILE: &str = ".hexmirror.toml";
@@ -80,8 +87,28 @@ pub struct Layer {
     pub timeout: Option<usize>,
     /// The packages that are stored as tarballs: `NAME`, or `REPOSITORY/NAME`.
     pub opaque: Option<Vec<String>>,
+    /// The rebar3 plugins to pin that no rebar.config shows, as `NAME` or `NAME REQUIREMENT`.
+    pub extra: Option<Vec<String>>,
     /// The policies to mirror, as `REPOSITORY/NAME`.
     pub policies: Option<Vec<String>>,
+    /// The addresses of files to mirror.
+    pub downloads: Option<Vec<String>>,
+    /// The branches of git repositories to mirror besides the dependencies.
+    pub git: Option<Vec<GitLayer>>,
+    /// The versions of Elixir and OTP whose Hex and rebar3 are mirrored: `auto`, `off`, or `ELIXIR-otp-OTP`.
+    pub tools: Option<Vec<String>>,
+    /// Whether precompiled files of packages are mirrored: `auto`, `off`, or where they are published, as `PACKAGE=URL`.
+    pub artefacts: Option<Vec<String>>,
+    /// Whether the documentation of the pinned releases is mirrored.
+    pub docs: Option<bool>,
+    /// Whether esbuild, Tailwind and Dart Sass are mirrored: `auto`, `off`, or versions and addresses, as `TOOL@VERSION` and
+    /// `TOOL=URL`.
+    pub asset_tools: Option<Vec<String>>,
+    /// Public keys that may sign packages of npm, besides npm's own. The tracked file cannot set this.
+    #[serde(skip)]
+    pub npm_keys: Option<KeySetting>,
+    /// The hosts of files that may be in a private network and may be asked by `http`.
+    pub internal_hosts: Option<Vec<String>>,
     /// Whether registry entries may name another repository than the one that they come from.
     pub no_verify_repo_origin: Option<bool>,
     /// Settings by Hex repository.
@@ -96,6 +123,16 @@ pub struct Layer {
     pub submodules: Option<Vec<String>>,
     /// The age of registry entries above which `status` mentions it, in days; 0 for never.
     pub max_age: Option<usize>,
+}
+
+/// A branch of a git repository to mirror, as a source names it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GitLayer {
+    /// The address of the repository.
+    pub url: String,
+    /// The name of the branch.
+    pub branch: String,
 }
 
 /// The settings of one source for the hooks.
@@ -262,8 +299,28 @@ pub struct Config {
     /// The applications whose git repositories are mirrored with their submodules. rebar3 fetches submodules, but its lock does not
     /// say so.
     pub submodules: BTreeSet<String>,
+    /// The rebar3 plugins to pin that no rebar.config shows, as `NAME` or `NAME REQUIREMENT`.
+    pub extra: Vec<String>,
     /// The policies to mirror, besides those that a mix.exs or the Hex client's own settings name.
     pub policies: BTreeSet<PolicyId>,
+    /// The addresses of files to mirror, which a hexmirror.lock then pins.
+    pub downloads: BTreeSet<FileAddress>,
+    /// The branches of git repositories to mirror besides the dependencies. A hexmirror.lock then pins their tips.
+    pub git: BTreeSet<GitBranch>,
+    /// The versions of Elixir and OTP whose Hex and rebar3 are mirrored. `None` for those that the project's tracked
+    /// `.tool-versions` or `mise.toml` names.
+    pub tools: Option<BTreeSet<ToolsPair>>,
+    /// Where precompiled files of packages are fetched from, if not where the package says. `None` if they are not mirrored.
+    pub artefacts: Option<ArtefactUrls>,
+    /// Whether the documentation of the pinned releases is mirrored, which a hexmirror.lock then pins.
+    pub docs: bool,
+    /// Which asset tools are mirrored besides those that the project configures, and where they are published. `None` if none is
+    /// mirrored.
+    pub asset_tools: Option<AssetToolSettings>,
+    /// Public keys that may sign packages of npm, besides npm's own.
+    pub npm_keys: Option<KeySetting>,
+    /// The hosts of files that may be in a private network and may be asked by `http`.
+    pub internal_hosts: BTreeSet<String>,
     /// Whether registry entries may name another repository than the one that they come from, if set. A company's mirror
     /// that signs in its own name needs it.
     pub no_verify_repo_origin: Option<bool>,
@@ -291,7 +348,15 @@ impl Config {
             branch: Some(DEFAULT_BRANCH.into()),
             opaque: Some(Vec::new()),
             submodules: Some(Vec::new()),
+            extra: Some(Vec::new()),
             policies: Some(Vec::new()),
+            downloads: Some(Vec::new()),
+            git: Some(Vec::new()),
+            tools: Some(vec!["auto".into()]),
+            artefacts: Some(vec!["auto".into()]),
+            docs: Some(false),
+            asset_tools: Some(vec!["auto".into()]),
+            internal_hosts: Some(Vec::new()),
             no_verify_repo_origin: Some(false),
             shallow: Some(false),
             max_age: Some(MAX_AGE),
@@ -358,9 +423,30 @@ impl Config {
                 .unwrap_or_default()
                 .into_iter()
                 .collect(),
+            extra: layers().find_map(|(layer, _)| layer.extra.clone()).unwrap_or_default(),
             policies: layers()
                 .find_map(|(layer, _)| layer.policies.as_deref())
                 .map_or(Ok(BTreeSet::new()), policies)?,
+            downloads: layers()
+                .find_map(|(layer, _)| layer.downloads.as_deref())
+                .map_or(Ok(BTreeSet::new()), downloads)?,
+            git: layers().find_map(|(layer, _)| layer.git.as_deref()).map_or(Ok(BTreeSet::new()), git)?,
+            tools: layers().find_map(|(layer, _)| layer.tools.as_deref()).map_or(Ok(None), tools)?,
+            artefacts: layers()
+                .find_map(|(layer, _)| layer.artefacts.as_deref())
+                .map_or(Ok(Some(ArtefactUrls::new())), artefacts::artefacts)
+                .map_err(|error| ConfigError::new("the setting artefacts", error))?,
+            docs: layers().find_map(|(layer, _)| layer.docs).unwrap_or_default(),
+            asset_tools: layers()
+                .find_map(|(layer, _)| layer.asset_tools.as_deref())
+                .map_or(Ok(Some(AssetToolSettings::default())), asset_tools::asset_tools)
+                .map_err(|error| ConfigError::new("the setting asset_tools", error))?,
+            npm_keys: trusted.iter().find_map(|layer| layer.npm_keys.clone()),
+            internal_hosts: layers()
+                .find_map(|(layer, _)| layer.internal_hosts.clone())
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
             no_verify_repo_origin: layers().find_map(|(layer, _)| layer.no_verify_repo_origin),
             repositories,
             pre_push: layers().find_map(|(layer, _)| layer.hooks.pre_push).unwrap_or_default(),
@@ -392,6 +478,36 @@ fn opaque(names: &[String]) -> Result<BTreeSet<EntryId>, ConfigError> {
 fn policies(names: &[String]) -> Result<BTreeSet<PolicyId>, ConfigError> {
     let read = names.iter().map(|name| name.parse()).collect::<Result<_, PolicyIdError>>();
     read.map_err(|error| ConfigError::new("the setting policies", error))
+}
+
+/// Parses versions of Elixir and OTP. `None` for those that the project names.
+fn tools(pairs: &[String]) -> Result<Option<BTreeSet<ToolsPair>>, ConfigError> {
+    match pairs {
+        [word] if word == "auto" => return Ok(None),
+        [word] if word == "off" => return Ok(Some(BTreeSet::new())),
+        _ => {}
+    }
+    let read = |pair: &String| pair.replacen("-otp-", " otp ", 1).parse();
+    let read = pairs.iter().map(read).collect::<Result<_, ToolsPairError>>();
+    read.map(Some).map_err(|error| {
+        ConfigError::new("the setting tools", format!("{error}; expected auto, off, or versions such as 1.18.4-otp-27"))
+    })
+}
+
+/// Parses addresses of files.
+fn downloads(urls: &[String]) -> Result<BTreeSet<FileAddress>, ConfigError> {
+    let read = |url: &String| url.parse().map_err(|error| format!("{}: {error}", redacted_address(url)));
+    let read = urls.iter().map(read).collect::<Result<_, String>>();
+    read.map_err(|error| ConfigError::new("the setting downloads", error))
+}
+
+/// Parses branches of git repositories.
+fn git(branches: &[GitLayer]) -> Result<BTreeSet<GitBranch>, ConfigError> {
+    let read = |GitLayer { url, branch }: &GitLayer| {
+        GitBranch::new(url, branch).map_err(|error| format!("{}: {error}", redacted_address(url)))
+    };
+    let read = branches.iter().map(read).collect::<Result<_, String>>();
+    read.map_err(|error| ConfigError::new("the setting git", error))
 }
 
 /// Removes a leading `./` from a path or glob, because the paths that it is matched against have none.

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    ConfigError, HooksLayer, KeySetting, Layer, PostCheckout, PrePush, PruneLayer, RepositoryLayer, repository_name,
+    ConfigError, GitLayer, HooksLayer, KeySetting, Layer, PostCheckout, PrePush, PruneLayer, RepositoryLayer,
+    repository_name,
 };
 use crate::model::{RepositoryName, redacted_address};
 
@@ -22,8 +23,26 @@ pub enum Setting {
     Opaque(Vec<String>),
     /// The applications whose git repositories are mirrored with their submodules.
     Submodules(Vec<String>),
+    /// The rebar3 plugins to pin that no rebar.config shows.
+    Extra(Vec<String>),
     /// The policies to mirror.
     Policies(Vec<String>),
+    /// The addresses of files to mirror.
+    Downloads(Vec<String>),
+    /// The branches of git repositories to mirror besides the dependencies.
+    Git(Vec<GitLayer>),
+    /// The versions of Elixir and OTP whose Hex and rebar3 are mirrored.
+    Tools(Vec<String>),
+    /// Whether precompiled files of packages are mirrored, and where they are published.
+    Artefacts(Vec<String>),
+    /// Whether the documentation of the pinned releases is mirrored.
+    Docs(bool),
+    /// Which asset tools are mirrored, and where they are published.
+    AssetTools(Vec<String>),
+    /// Public keys that may sign packages of npm.
+    NpmKeys(KeySetting),
+    /// The hosts of files that may be in a private network.
+    InternalHosts(Vec<String>),
     /// Whether registry entries may name another repository than the one that they come from.
     NoVerifyRepoOrigin(bool),
     /// Whether git entries with a `depth` are stored with only that depth.
@@ -81,7 +100,16 @@ impl Setting {
             Self::Timeout(_) => ("", None, "timeout"),
             Self::Opaque(_) => ("", None, "opaque"),
             Self::Submodules(_) => ("", None, "submodules"),
+            Self::Extra(_) => ("", None, "extra"),
             Self::Policies(_) => ("", None, "policies"),
+            Self::Downloads(_) => ("", None, "downloads"),
+            Self::Git(_) => ("", None, "git"),
+            Self::Tools(_) => ("", None, "tools"),
+            Self::Artefacts(_) => ("", None, "artefacts"),
+            Self::Docs(_) => ("", None, "docs"),
+            Self::AssetTools(_) => ("", None, "asset_tools"),
+            Self::NpmKeys(_) => ("", None, "npm_keys"),
+            Self::InternalHosts(_) => ("", None, "internal_hosts"),
             Self::NoVerifyRepoOrigin(_) => ("", None, "no_verify_repo_origin"),
             Self::Shallow(_) => ("", None, "shallow"),
             Self::MaxAge(_) => ("", None, "max_age"),
@@ -119,17 +147,28 @@ impl Setting {
         match self {
             Self::Branch(text) | Self::Signer(_, text) => SettingValue::Text(text.clone()),
             Self::Url(_, text) => SettingValue::Text(redacted_address(text)),
-            Self::PublicKey(_, key) => SettingValue::Text(key.to_string()),
+            Self::PublicKey(_, key) | Self::NpmKeys(key) => SettingValue::Text(key.to_string()),
             Self::Jobs(number) | Self::Timeout(number) | Self::MaxAge(number) | Self::KeepDays(number) => {
                 SettingValue::Number(*number)
             }
-            Self::NoVerifyRepoOrigin(value) | Self::Shallow(value) => SettingValue::Boolean(*value),
+            Self::Docs(value) | Self::NoVerifyRepoOrigin(value) | Self::Shallow(value) => SettingValue::Boolean(*value),
             Self::PrePush(what) => SettingValue::Text(what.as_str().to_owned()),
             Self::PostCheckout(what) => SettingValue::Text(what.as_str().to_owned()),
+            Self::Downloads(list) => SettingValue::List(list.iter().map(|url| redacted_address(url)).collect()),
+            Self::Git(list) => {
+                let shown = |GitLayer { url, branch }: &GitLayer| format!("{} {branch}", redacted_address(url));
+                SettingValue::List(list.iter().map(shown).collect())
+            }
+            Self::Artefacts(list) | Self::AssetTools(list) => {
+                SettingValue::List(list.iter().map(|value| without_password(value)).collect())
+            }
             Self::Locks(list)
             | Self::Opaque(list)
             | Self::Submodules(list)
+            | Self::Extra(list)
             | Self::Policies(list)
+            | Self::Tools(list)
+            | Self::InternalHosts(list)
             | Self::KeepTags(list) => SettingValue::List(list.clone()),
         }
     }
@@ -143,7 +182,16 @@ impl Setting {
             Self::Timeout(_) => &["HEXMIRROR_TIMEOUT"],
             Self::Opaque(_) => &["HEXMIRROR_OPAQUE"],
             Self::Submodules(_) => &["HEXMIRROR_SUBMODULES"],
+            Self::Extra(_) => &["HEXMIRROR_EXTRA"],
             Self::Policies(_) => &["HEXMIRROR_POLICIES"],
+            Self::Downloads(_) => &["HEXMIRROR_DOWNLOADS"],
+            Self::Git(_) => &["HEXMIRROR_GIT"],
+            Self::Tools(_) => &["HEXMIRROR_TOOLS"],
+            Self::Artefacts(_) => &["HEXMIRROR_ARTEFACTS"],
+            Self::Docs(_) => &["HEXMIRROR_DOCS"],
+            Self::AssetTools(_) => &["HEXMIRROR_ASSET_TOOLS"],
+            Self::NpmKeys(_) => &["HEXMIRROR_NPM_KEYS"],
+            Self::InternalHosts(_) => &["HEXMIRROR_INTERNAL_HOSTS"],
             Self::NoVerifyRepoOrigin(_) => &["HEXMIRROR_NO_VERIFY_REPO_ORIGIN", "HEX_NO_VERIFY_REPO_ORIGIN"],
             Self::Shallow(_) => &["HEXMIRROR_SHALLOW"],
             Self::MaxAge(_) => &["HEXMIRROR_MAX_AGE"],
@@ -173,12 +221,21 @@ impl Layer {
             timeout,
             opaque,
             policies,
+            downloads,
+            git,
+            tools,
+            artefacts,
+            docs,
+            asset_tools,
+            npm_keys,
+            internal_hosts,
             no_verify_repo_origin,
             repositories,
             hooks,
             prune,
             shallow,
             submodules,
+            extra,
             max_age,
         } = self;
         let HooksLayer { pre_push, post_checkout } = hooks;
@@ -190,7 +247,16 @@ impl Layer {
             timeout.map(Setting::Timeout),
             opaque.clone().map(Setting::Opaque),
             submodules.clone().map(Setting::Submodules),
+            extra.clone().map(Setting::Extra),
             policies.clone().map(Setting::Policies),
+            downloads.clone().map(Setting::Downloads),
+            git.clone().map(Setting::Git),
+            tools.clone().map(Setting::Tools),
+            artefacts.clone().map(Setting::Artefacts),
+            docs.map(Setting::Docs),
+            asset_tools.clone().map(Setting::AssetTools),
+            npm_keys.clone().map(Setting::NpmKeys),
+            internal_hosts.clone().map(Setting::InternalHosts),
             no_verify_repo_origin.map(Setting::NoVerifyRepoOrigin),
             shallow.map(Setting::Shallow),
             max_age.map(Setting::MaxAge),
@@ -210,6 +276,14 @@ impl Layer {
     }
 }
 
+/// Returns `NAME=URL` without the password that the URL may have.
+fn without_password(value: &str) -> String {
+    match value.split_once('=') {
+        Some((package, url)) => format!("{package}={}", redacted_address(url)),
+        None => value.to_owned(),
+    }
+}
+
 impl FromIterator<Setting> for Layer {
     fn from_iter<I: IntoIterator<Item = Setting>>(settings: I) -> Self {
         let mut layer = Self::default();
@@ -221,7 +295,16 @@ impl FromIterator<Setting> for Layer {
                 Setting::Timeout(seconds) => layer.timeout = Some(seconds),
                 Setting::Opaque(names) => layer.opaque = Some(names),
                 Setting::Submodules(apps) => layer.submodules = Some(apps),
+                Setting::Extra(plugins) => layer.extra = Some(plugins),
                 Setting::Policies(names) => layer.policies = Some(names),
+                Setting::Downloads(urls) => layer.downloads = Some(urls),
+                Setting::Git(branches) => layer.git = Some(branches),
+                Setting::Tools(pairs) => layer.tools = Some(pairs),
+                Setting::Artefacts(values) => layer.artefacts = Some(values),
+                Setting::Docs(value) => layer.docs = Some(value),
+                Setting::AssetTools(values) => layer.asset_tools = Some(values),
+                Setting::NpmKeys(key) => layer.npm_keys = Some(key),
+                Setting::InternalHosts(hosts) => layer.internal_hosts = Some(hosts),
                 Setting::NoVerifyRepoOrigin(value) => layer.no_verify_repo_origin = Some(value),
                 Setting::Shallow(value) => layer.shallow = Some(value),
                 Setting::MaxAge(days) => layer.max_age = Some(days),
@@ -246,11 +329,12 @@ impl FromIterator<Setting> for Layer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::unknown_keys;
     use super::*;
 
     /// A tracked file with every setting.
-    const ALL: &str = "branch = 'hexmirror'\nlocks = ['a']\njobs = 1\ntimeout = 2\nopaque = ['b']\nsubmodules = ['c']\n\
-                       policies = ['corp/strict']\nno_verify_repo_origin = true\n\
+    const ALL: &str = "branch = 'hexmirror'\nlocks = ['a']\njobs = 1\ntimeout = 2\nopaque = ['b']\nsubmodules = ['c']\nextra = ['pc ~> 1.0']\n\
+                       policies = ['corp/strict']\ndownloads = ['https://h/x']\ngit = [{ url = 'https://h/g', branch = 'main' }]\ntools = ['1.18.4-otp-27']\nartefacts = ['x=https://h/x']\nasset_tools = ['esbuild@0.25.0', 'esbuild=https://h/x']\ndocs = true\ninternal_hosts = ['h']\nno_verify_repo_origin = true\n\
                        shallow = true\nmax_age = 4\n[hooks]\npre_push = 'off'\npost_checkout = 'pull'\n[prune]\nkeep_days = 3\n\
                        keep_tags = ['d', 'e']\n[repositories.'hexpm:acme']\nurl = 'https://u:secret@h/x'\npublic_key = 'f.pem'\n";
 
@@ -258,7 +342,7 @@ mod tests {
     fn a_layer_is_its_settings() {
         let layer = Layer::from_toml(ALL).unwrap();
         let settings = layer.settings().unwrap();
-        assert_eq!(settings.len(), 16);
+        assert_eq!(settings.len(), 24);
         assert_eq!(settings.iter().cloned().collect::<Layer>(), layer);
         let names: std::collections::BTreeSet<String> = settings.iter().map(Setting::name).collect();
         assert_eq!(names.len(), settings.len(), "{names:?}");
@@ -270,7 +354,7 @@ mod tests {
         let settings = Layer::from_toml(ALL).unwrap().settings().unwrap();
         let shown: Vec<String> = settings.iter().map(shown).collect();
         assert_eq!(
-            shown[12..],
+            shown[20..],
             [
                 "prune.keep_days=3",
                 "prune.keep_tags=d e",
@@ -301,6 +385,10 @@ mod tests {
                     Vec::new()
                 }
             };
+            let rest = key.strip_prefix("hexmirror.").unwrap();
+            let (repository, name) =
+                rest.rsplit_once('.').map_or((None, rest), |(of, name)| (Some(of.to_owned()), name));
+            assert_eq!(unknown_keys([(repository, name.to_owned())]), [], "{key}");
             assert_eq!(Layer::from_git(values, of).unwrap().settings().unwrap(), [setting], "{key}");
         }
     }

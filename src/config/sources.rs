@@ -5,12 +5,16 @@ use std::slice;
 
 use serde::Deserialize;
 
-use super::{Config, ConfigError, Excerpt, FILE, HooksLayer, KeySetting, Layer, PruneLayer, RepositoryLayer, Setting};
+use super::{
+    Config, ConfigError, Excerpt, FILE, GitLayer, HooksLayer, KeySetting, Layer, PruneLayer, RepositoryLayer, Setting,
+};
 
 /// The maximum number of repositories in the tracked file. A key file is read for each of them.
 const MAX_REPOSITORIES: usize = 256;
 /// The maximum number of values in a list of the tracked file.
 const MAX_NAMES: usize = 1000;
+/// The maximum number of branches of git repositories in the tracked file. Each is asked for on every refresh.
+const MAX_GIT: usize = 64;
 /// The maximum length of a value in the tracked file, in bytes, except for a key.
 const MAX_TEXT: usize = 1024;
 
@@ -40,6 +44,9 @@ impl Layer {
         }
         for setting in self.settings().map_err(|error| ConfigError::new(FILE, error))? {
             let texts = match &setting {
+                Setting::Git(list) if list.len() > MAX_GIT => {
+                    return error(format!("{} has more than {MAX_GIT} values", setting.name()));
+                }
                 Setting::Locks(list)
                 | Setting::Opaque(list)
                 | Setting::Submodules(list)
@@ -63,7 +70,7 @@ impl Layer {
     /// Reads `HEXMIRROR_BRANCH`, `HEXMIRROR_LOCKS` (separated by whitespace), `HEXMIRROR_JOBS`,
     /// `HEXMIRROR_TIMEOUT` (seconds), `HEXMIRROR_URL` and `HEXMIRROR_PUBLIC_KEY` (both of `hexpm`), `HEXMIRROR_KEEP_DAYS`,
     /// `HEXMIRROR_KEEP_TAGS`, `HEXMIRROR_OPAQUE`, `HEXMIRROR_SUBMODULES` and `HEXMIRROR_POLICIES` (separated by whitespace),
-    /// `HEXMIRROR_SHALLOW` and `HEXMIRROR_NO_VERIFY_REPO_ORIGIN` (booleans as in git's configuration), `HEXMIRROR_MAX_AGE`
+    /// `HEXMIRROR_GIT` (addresses, each followed by a branch), `HEXMIRROR_EXTRA` (separated by commas), `HEXMIRROR_DOCS`, `HEXMIRROR_SHALLOW` and `HEXMIRROR_NO_VERIFY_REPO_ORIGIN` (booleans as in git's configuration), `HEXMIRROR_MAX_AGE`
     /// (days), and Hex's own `HEX_HTTP_CONCURRENCY` and `HEX_NO_VERIFY_REPO_ORIGIN`. An empty value counts as absent.
     ///
     /// # Errors
@@ -86,7 +93,16 @@ impl Layer {
             timeout,
             opaque: get("HEXMIRROR_OPAQUE").map(|packages| words(&packages)),
             submodules: get("HEXMIRROR_SUBMODULES").map(|apps| words(&apps)),
+            extra: get("HEXMIRROR_EXTRA").map(|plugins| lines(&plugins)),
             policies: get("HEXMIRROR_POLICIES").map(|names| words(&names)),
+            downloads: get("HEXMIRROR_DOWNLOADS").map(|urls| words(&urls)),
+            git: get("HEXMIRROR_GIT").map(|branches| git("HEXMIRROR_GIT", words(&branches))).transpose()?,
+            tools: get("HEXMIRROR_TOOLS").map(|pairs| words(&pairs)),
+            artefacts: get("HEXMIRROR_ARTEFACTS").map(|values| words(&values)),
+            docs: get("HEXMIRROR_DOCS").map(|value| boolean("HEXMIRROR_DOCS", &value)).transpose()?,
+            asset_tools: get("HEXMIRROR_ASSET_TOOLS").map(|values| words(&values)),
+            npm_keys: get("HEXMIRROR_NPM_KEYS").map(KeySetting::from),
+            internal_hosts: get("HEXMIRROR_INTERNAL_HOSTS").map(|hosts| words(&hosts)),
             no_verify_repo_origin: origin,
             repositories: [("hexpm".to_owned(), hexpm)].into(),
             hooks: HooksLayer {
@@ -106,9 +122,12 @@ impl Layer {
 
     /// Reads git's configuration: `hexmirror.branch`, `hexmirror.locks`, `hexmirror.jobs`, `hexmirror.timeout` (seconds),
     /// `hexmirror.keepDays`, `hexmirror.keepTags`, `hexmirror.opaque`, `hexmirror.submodules`, `hexmirror.policies`,
-    /// `hexmirror.noVerifyRepoOrigin`, `hexmirror.shallow`, `hexmirror.maxAge`, and
+    /// `hexmirror.downloads`, `hexmirror.git` (an address and a branch), `hexmirror.tools`, `hexmirror.artefacts`, `hexmirror.assetTools`, `hexmirror.npmKeys`,
+    /// `hexmirror.internalHosts`,
+    /// `hexmirror.docs`, `hexmirror.noVerifyRepoOrigin`, `hexmirror.shallow`, `hexmirror.maxAge`, and
     /// `hexmirror.REPOSITORY.url`, `hexmirror.REPOSITORY.publicKey` and `hexmirror.REPOSITORY.signer`. Lists (`locks`, `keepTags`,
-    /// `opaque`, `submodules`, `policies`) are separated by whitespace and may be given several times.
+    /// `opaque`, `submodules`, `policies`, `downloads`, `tools`, `artefacts`, `assetTools`, `internalHosts`) are separated by whitespace and may be given several times.
+    /// `hexmirror.extra` has one plugin and may be given several times.
     ///
     /// `values` returns all values of a key; if the setting is not a list, the last value counts, as in git.
     /// `by_subsection` returns the subsections of `hexmirror` in which a key is set, with its value.
@@ -147,6 +166,11 @@ impl Layer {
         let prune = PruneLayer { keep_days: numeric("hexmirror.keepDays")?, keep_tags };
         let (opaque, submodules) = (list("hexmirror.opaque"), list("hexmirror.submodules"));
         let policies = list("hexmirror.policies");
+        let (tools, artefacts) = (list("hexmirror.tools"), list("hexmirror.artefacts"));
+        let git = list("hexmirror.git").map(|words| git("git's setting hexmirror.git", words)).transpose()?;
+        let (asset_tools, npm_keys) =
+            (list("hexmirror.assetTools"), setting("hexmirror.npmKeys").map(KeySetting::from));
+        let (downloads, internal_hosts) = (list("hexmirror.downloads"), list("hexmirror.internalHosts"));
         Ok(Self {
             branch: setting("hexmirror.branch"),
             locks,
@@ -154,7 +178,16 @@ impl Layer {
             timeout,
             opaque,
             submodules,
+            extra: Some(values("hexmirror.extra")).filter(|values| !values.is_empty()),
             policies,
+            downloads,
+            git,
+            tools,
+            artefacts,
+            docs: truth("hexmirror.docs")?,
+            asset_tools,
+            npm_keys,
+            internal_hosts,
             no_verify_repo_origin: truth("hexmirror.noVerifyRepoOrigin")?,
             repositories,
             hooks,
@@ -173,6 +206,15 @@ fn word<T: for<'a> Deserialize<'a>>(origin: &str, text: String) -> Result<T, Con
     T::deserialize(read).map_err(|error| ConfigError::new(origin, error))
 }
 
+/// Parses addresses of git repositories, each followed by a branch.
+fn git(origin: &str, words: Vec<String>) -> Result<Vec<GitLayer>, ConfigError> {
+    let (pairs, rest) = words.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(ConfigError::new(origin, "expected addresses, each with a branch: URL BRANCH"));
+    }
+    Ok(pairs.iter().map(|[url, branch]| GitLayer { url: url.clone(), branch: branch.clone() }).collect())
+}
+
 /// Parses a boolean as in git's configuration (git-config(1), "Values").
 fn boolean(origin: &str, text: &str) -> Result<bool, ConfigError> {
     match text.to_ascii_lowercase().as_str() {
@@ -184,6 +226,11 @@ fn boolean(origin: &str, text: &str) -> Result<bool, ConfigError> {
 
 fn number(origin: &str, text: &str) -> Result<usize, ConfigError> {
     text.trim().parse().map_err(|_| ConfigError::new(origin, format!("{text:?} is not a number")))
+}
+
+/// Splits a list of values that may contain blanks.
+fn lines(text: &str) -> Vec<String> {
+    text.split(',').map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::{ConfigError, KEEP_DAYS, KeySetting, Layer, MAX_AGE, PostCheckout, PrePush, Setting, is_folder};
+use super::{ConfigError, GitLayer, KEEP_DAYS, KeySetting, Layer, MAX_AGE, PostCheckout, PrePush, Setting, is_folder};
 use crate::model::{RepositoryName, TrustHash};
 
 /// The prefix of the hashed data. The number must change if the rules for what needs permission change.
@@ -120,7 +120,19 @@ fn is_covered(setting: &Setting) -> bool {
 fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
     match setting {
         Setting::Locks(_) | Setting::Opaque(_) | Setting::Submodules(_) | Setting::Shallow(_) => false,
-        Setting::Policies(_) | Setting::Jobs(_) | Setting::Timeout(_) | Setting::KeepTags(_) => false,
+        // What they name is pinned, and fetched from outside only.
+        Setting::Downloads(_)
+        | Setting::Tools(_)
+        | Setting::Artefacts(_)
+        | Setting::AssetTools(_)
+        | Setting::Docs(_) => false,
+        // As for git dependencies of a lock: what it names is pinned by a lock, and read by whoever asks for its address.
+        Setting::Git(_) => false,
+        // They lead into the user's network.
+        Setting::InternalHosts(_) => true,
+        Setting::Extra(_) | Setting::Policies(_) | Setting::Jobs(_) | Setting::Timeout(_) | Setting::KeepTags(_) => {
+            false
+        }
         Setting::Branch(name) => !is_name_of_mirrors(name),
         Setting::PrePush(PrePush::Push | PrePush::Check | PrePush::Off) => false,
         Setting::PostCheckout(PostCheckout::Notify | PostCheckout::Off) => false,
@@ -130,8 +142,8 @@ fn needs_trust(setting: &Setting, known: &BTreeSet<String>) -> bool {
         Setting::KeepDays(days) => *days < KEEP_DAYS,
         // A branch must not silence the notice that retirements and advisories may be missing.
         Setting::MaxAge(days) => *days == 0 || *days > MAX_AGE,
-        // The tracked file cannot set the signer.
-        Setting::Signer(..) => true,
+        // The tracked file cannot set these.
+        Setting::Signer(..) | Setting::NpmKeys(_) => true,
         // A repository's organisations share its URL and key, so the source is compared.
         // A path could lead to any folder of the user's.
         Setting::Url(_, url) if is_folder(url) => true,
@@ -163,7 +175,7 @@ fn hash(settings: &[&Setting]) -> TrustHash {
         add(setting.name().as_bytes());
         match setting {
             Setting::Branch(text) | Setting::Url(_, text) | Setting::Signer(_, text) => add(text.as_bytes()),
-            Setting::PublicKey(_, key) => {
+            Setting::PublicKey(_, key) | Setting::NpmKeys(key) => {
                 add(key.to_string().as_bytes());
                 match key {
                     KeySetting::Tracked { content: Ok(content), .. } => add(content),
@@ -174,11 +186,25 @@ fn hash(settings: &[&Setting]) -> TrustHash {
             Setting::Jobs(number) | Setting::Timeout(number) | Setting::MaxAge(number) | Setting::KeepDays(number) => {
                 add(number.to_string().as_bytes());
             }
-            Setting::NoVerifyRepoOrigin(value) | Setting::Shallow(value) => add(value.to_string().as_bytes()),
+            Setting::Docs(value) | Setting::NoVerifyRepoOrigin(value) | Setting::Shallow(value) => {
+                add(value.to_string().as_bytes())
+            }
+            Setting::Git(list) => {
+                add(list.len().to_string().as_bytes());
+                for GitLayer { url, branch } in list {
+                    [url, branch].into_iter().for_each(|part| add(part.as_bytes()));
+                }
+            }
             Setting::Locks(list)
             | Setting::Opaque(list)
             | Setting::Submodules(list)
+            | Setting::Extra(list)
             | Setting::Policies(list)
+            | Setting::Downloads(list)
+            | Setting::Tools(list)
+            | Setting::Artefacts(list)
+            | Setting::AssetTools(list)
+            | Setting::InternalHosts(list)
             | Setting::KeepTags(list) => {
                 add(list.len().to_string().as_bytes());
                 list.iter().for_each(|value| add(value.as_bytes()));
@@ -209,6 +235,10 @@ mod tests {
     fn what_describes_is_active_and_what_acts_or_decides_trust_is_not() {
         for toml in [
             "locks = ['a/mix.lock']\njobs = 256\ntimeout = 3600\nopaque = ['a']\nsubmodules = ['b']\nshallow = true",
+            "artefacts = ['off']",
+            "docs = true",
+            "[[git]]\nurl = 'https://h/advisories.git'\nbranch = 'main'",
+            "asset_tools = ['esbuild@0.25.0']",
             "[prune]\nkeep_days = 30\nkeep_tags = ['*']",
             "max_age = 30",
             "max_age = 1",

@@ -6,19 +6,22 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use reqwest::dns::Resolve;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Client, NoProxy, Proxy, Response, StatusCode};
 
 use super::endpoint::{Endpoint, WebUrl, Withheld};
 use super::error::{Cause, FetchError, RedirectRefusal};
+use super::inside::{InsideReason, OutsideResolver, ResolvesInside};
 use super::proxies::Proxies;
 use super::resolver::SystemResolver;
 use super::retry::retry_after;
 use super::settings::{Settings, Timeouts};
+use crate::cryptography;
 use crate::model::{is_local, local_cause};
 
 /// The maximum number of redirects that are followed. Hex follows 3.
-const MAX_REDIRECTS: usize = 5;
+pub(super) const MAX_REDIRECTS: usize = 5;
 
 /// The connections to upstream, which are reused between requests.
 #[derive(Debug)]
@@ -28,13 +31,16 @@ pub(super) struct Connections {
     plain: Client,
     /// Created on first use, because loading the platform's certificate authorities takes time and can fail.
     secure: OnceLock<Client>,
+    /// For addresses that a tracked file may have chosen.
+    outside: OnceLock<Client>,
 }
 
 impl Connections {
     pub(super) fn new(settings: &Settings) -> Result<Self, FetchError> {
         let authorities = settings.ca_certificates.as_deref().map(read_authorities).transpose()?;
-        let plain = client(settings, Some(&[]))?;
-        Ok(Self { settings: settings.clone(), authorities, plain, secure: OnceLock::new() })
+        let plain = client(settings, Some(&[]), SystemResolver)?;
+        let (secure, outside) = Default::default();
+        Ok(Self { settings: settings.clone(), authorities, plain, secure, outside })
     }
 
     /// Requests `url`, which is below `endpoint`. Returns the response with its body unread if the status is 2xx or
@@ -78,9 +84,35 @@ impl Connections {
         Ok(Answer { url: url.clone(), response, timeouts: self.settings.timeouts })
     }
 
+    /// Requests an address that a tracked file may have chosen once. Names that resolve to internal addresses are refused
+    /// unless `may_be_internal`. A proxy resolves names by itself.
+    pub(super) async fn once_outside(
+        &self,
+        url: &WebUrl,
+        headers: HeaderMap,
+        may_be_internal: bool,
+    ) -> Result<Answer, FetchError> {
+        if may_be_internal || self.settings.proxies.of(url).is_some() {
+            return self.once(url, headers).await;
+        }
+        let client = match self.outside.get() {
+            Some(client) => client,
+            None => {
+                let client = client(&self.settings, self.authorities.as_deref(), OutsideResolver)?;
+                self.outside.get_or_init(|| client)
+            }
+        };
+        let response = self.send_by(client, url, headers).await?;
+        Ok(Answer { url: url.clone(), response, timeouts: self.settings.timeouts })
+    }
+
     async fn send(&self, url: &WebUrl, headers: HeaderMap) -> Result<Response, FetchError> {
+        self.send_by(self.client(url)?, url, headers).await
+    }
+
+    async fn send_by(&self, client: &Client, url: &WebUrl, headers: HeaderMap) -> Result<Response, FetchError> {
         // reqwest converts credentials in the address to a header. The headers given here replace it.
-        let response = self.client(url)?.get(url.as_url().clone()).headers(headers).send().await;
+        let response = client.get(url.as_url().clone()).headers(headers).send().await;
         response.map_err(|source| failure(url, self.settings.proxies.of(url), &self.settings.timeouts, source))
     }
 
@@ -92,7 +124,7 @@ impl Connections {
         if let Some(client) = self.secure.get() {
             return Ok(client);
         }
-        let client = client(&self.settings, self.authorities.as_deref())?;
+        let client = client(&self.settings, self.authorities.as_deref(), SystemResolver)?;
         Ok(self.secure.get_or_init(|| client))
     }
 }
@@ -116,9 +148,31 @@ impl Answer {
         self.response.headers().get(name)?.to_str().ok()
     }
 
+    /// Returns the header with the target of a redirect.
+    pub(super) fn location(&self, name: HeaderName) -> Option<&HeaderValue> {
+        self.response.headers().get(name)
+    }
+
     /// Returns the declared length of the body in bytes.
     pub(super) fn length(&self) -> Option<u64> {
         self.response.content_length()
+    }
+
+    /// Reads the body up to a length in bytes, whatever it is.
+    ///
+    /// # Errors
+    /// Fails if the connection is interrupted or times out.
+    pub(super) async fn beginning(mut self, length: usize) -> Result<Vec<u8>, FetchError> {
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            match self.response.chunk().await {
+                Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(source) => return Err(failure(&self.url, None, &self.timeouts, source)),
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
     }
 
     /// Reads the body and passes it to `take` as it arrives.
@@ -165,14 +219,19 @@ impl Answer {
     }
 }
 
-fn client(settings: &Settings, authorities: Option<&[Certificate]>) -> Result<Client, FetchError> {
+fn client(
+    settings: &Settings,
+    authorities: Option<&[Certificate]>,
+    resolver: impl Resolve + 'static,
+) -> Result<Client, FetchError> {
+    cryptography::install();
     let mut builder = Client::builder()
         .user_agent(&settings.user_agent)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(settings.timeouts.connect)
         .read_timeout(settings.timeouts.stall)
         .pool_max_idle_per_host(settings.concurrency.max(1))
-        .dns_resolver(SystemResolver)
+        .dns_resolver(resolver)
         // object_store links HTTP/2 into reqwest. Hex uses HTTP/1.1, and connections per host are limited above.
         .http1_only()
         // Proxies never come from the environment here. The caller has already put them into the settings.
@@ -210,7 +269,7 @@ fn authorization(key: &str, url: &WebUrl) -> Result<HeaderValue, FetchError> {
     Ok(value)
 }
 
-fn header_map(headers: &[(HeaderName, String)], url: &WebUrl) -> Result<HeaderMap, FetchError> {
+pub(super) fn header_map(headers: &[(HeaderName, String)], url: &WebUrl) -> Result<HeaderMap, FetchError> {
     let value = |text: &str| {
         let reason = "it gave an ETag that cannot be sent back".to_owned();
         HeaderValue::from_str(text).map_err(|_| FetchError::Protocol { url: url.clone(), reason })
@@ -218,11 +277,11 @@ fn header_map(headers: &[(HeaderName, String)], url: &WebUrl) -> Result<HeaderMa
     headers.iter().map(|(name, text)| Ok((name.clone(), value(text)?))).collect()
 }
 
-fn is_redirect(status: StatusCode) -> bool {
+pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-fn follow(url: &WebUrl, location: Option<&HeaderValue>) -> Result<WebUrl, FetchError> {
+pub(super) fn follow(url: &WebUrl, location: Option<&HeaderValue>) -> Result<WebUrl, FetchError> {
     let refuse = |reason| FetchError::Redirect { url: url.clone(), reason };
     let location = location.and_then(|location| location.to_str().ok());
     let location = location.ok_or_else(|| refuse(RedirectRefusal::NoLocation))?;
@@ -233,7 +292,7 @@ fn follow(url: &WebUrl, location: Option<&HeaderValue>) -> Result<WebUrl, FetchE
     Ok(next)
 }
 
-fn check_status(answer: Answer, withheld: Option<Withheld>) -> Result<Answer, FetchError> {
+pub(super) fn check_status(answer: Answer, withheld: Option<Withheld>) -> Result<Answer, FetchError> {
     let status = answer.status();
     if status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE) {
         return Ok(answer);
@@ -255,11 +314,14 @@ fn failure(url: &WebUrl, proxy: Option<&WebUrl>, timeouts: &Timeouts, error: req
     if let Some(source) = local_fault(&error) {
         return FetchError::Machine { url, source };
     }
+    if has_cause::<ResolvesInside>(&error) {
+        return FetchError::Inside { url, reason: InsideReason::Internal };
+    }
     if error.is_timeout() {
         let after = if error.is_connect() { timeouts.connect } else { timeouts.stall };
         return FetchError::TimedOut { url, after };
     }
-    if has_tls_cause(&error) {
+    if has_cause::<rustls::Error>(&error) {
         return FetchError::Tls { url, source: innermost(&error) };
     }
     if error.is_connect() {
@@ -291,9 +353,9 @@ fn innermost(error: &(dyn Error + 'static)) -> Cause {
     }
 }
 
-/// Returns whether a TLS error is among the causes. `io::Error` does not expose its inner error as its source.
-fn has_tls_cause(error: &(dyn Error + 'static)) -> bool {
+/// Returns whether an error of a type is among the causes. `io::Error` does not expose its inner error as its source.
+fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let wrapped: Option<&(dyn Error + 'static)> = wrapped.map(|wrapped| wrapped as _);
-    error.is::<rustls::Error>() || wrapped.or_else(|| error.source()).is_some_and(has_tls_cause)
+    error.is::<E>() || wrapped.or_else(|| error.source()).is_some_and(has_cause::<E>)
 }

@@ -61,6 +61,16 @@ impl WebUrl {
         Self(Arc::new(url))
     }
 
+    /// Returns the address without a user name, a password and a query.
+    #[must_use]
+    pub fn without_login(&self) -> Self {
+        let mut url = Url::clone(&self.0);
+        // Neither can fail, because the address has a host.
+        let _ = (url.set_username(""), url.set_password(None));
+        url.set_query(None);
+        Self(Arc::new(url))
+    }
+
     /// Resolves `location`, a redirect's target, which may be relative. Credentials are not passed on to another
     /// origin.
     pub(super) fn follow(&self, location: &str) -> Result<Self, WebUrlError> {
@@ -204,9 +214,18 @@ impl Endpoint {
         self.url.below(&format!("policies/{name}"))
     }
 
+    pub(super) fn docs(&self, release: &ReleaseId) -> WebUrl {
+        self.url.below(&format!("docs/{}", docs_name(release)))
+    }
+
     pub(super) fn tarball(&self, release: &ReleaseId) -> WebUrl {
         self.url.below(&format!("tarballs/{}", release.tarball_name()))
     }
+}
+
+/// Returns the name of the documentation of a release.
+pub(super) fn docs_name(release: &ReleaseId) -> String {
+    format!("{}-{}.tar.gz", release.package, release.version)
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::endpoint::{WebUrl, WebUrlError, Withheld};
+use super::inside::InsideReason;
 use super::retry::RetryClass;
-use crate::model::{OuterChecksum, RepositoryName};
+use crate::model::{FileAddress, OuterChecksum, RepositoryName};
 
 /// Why something could not be fetched. Addresses are shown without passwords and queries.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,15 @@ pub enum FetchError {
     InvalidKey {
         /// The repository's address.
         url: WebUrl,
+    },
+    /// The address of a file is not one that can be requested.
+    #[error("cannot request {address}")]
+    Address {
+        /// The address.
+        address: FileAddress,
+        /// What is wrong with it.
+        #[source]
+        source: WebUrlError,
     },
     /// A proxy's address cannot be used.
     #[error("cannot use the proxy {proxy}")]
@@ -92,6 +102,12 @@ pub enum FetchError {
         #[source]
         source: Cause,
     },
+    /// The server speaks TLS, but was asked without it.
+    #[error("the server expects HTTPS at {url}")]
+    PlainText {
+        /// The requested address, with `http`.
+        url: WebUrl,
+    },
     /// The body ended early.
     #[error("{url} sent only {got} of {expected} bytes")]
     Truncated {
@@ -151,6 +167,14 @@ pub enum FetchError {
         url: WebUrl,
         /// The rule that the redirect violates.
         reason: RedirectRefusal,
+    },
+    /// An address that a tracked file chose, or one that it redirects to, is not fetched.
+    #[error("{url} is not fetched: {reason}; if it is meant, add its host to the setting internal_hosts")]
+    Inside {
+        /// The address.
+        url: WebUrl,
+        /// The rule that it violates.
+        reason: InsideReason,
     },
     /// The response exceeds the size limit.
     #[error("{url} is larger than {limit} bytes")]
@@ -265,6 +289,7 @@ impl FetchError {
             | Self::TimedOut { .. }
             | Self::Tls { .. }
             | Self::Interrupted { .. }
+            | Self::PlainText { .. }
             | Self::Truncated { .. }
             | Self::NotFound { .. }
             | Self::Unauthorized { .. }
@@ -278,6 +303,8 @@ impl FetchError {
             | Self::Client { .. } => true,
             Self::NoEndpoint { .. }
             | Self::InvalidKey { .. }
+            | Self::Address { .. }
+            | Self::Inside { .. }
             | Self::Proxy { .. }
             | Self::CaCertificates { .. }
             | Self::ChecksumMismatch { .. }
@@ -285,6 +312,12 @@ impl FetchError {
             | Self::Io { .. }
             | Self::HexConfig { .. } => false,
         }
+    }
+
+    /// Returns whether the server speaks TLS, but its certificate is not trusted.
+    pub fn is_untrusted_certificate(&self) -> bool {
+        // rustls describes everything else that a server may send as a corrupt message.
+        matches!(self, Self::Tls { source, .. } if !source.to_string().contains("corrupt message"))
     }
 
     /// Returns whether the requested resource does not exist upstream.

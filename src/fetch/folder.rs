@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::downloads::{Download, Origin};
+use super::endpoint::docs_name;
 use super::error::FetchError;
 use super::gzip::{self, GzipError};
 use super::hash;
@@ -19,6 +20,11 @@ impl RepositoryFolder {
     /// Names the folder of a repository.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
+    }
+
+    /// Returns whether the folder exists.
+    pub fn exists(&self) -> bool {
+        self.0.is_dir()
     }
 
     /// Returns the folder of an organisation, which is below that of its repository.
@@ -49,8 +55,28 @@ impl RepositoryFolder {
         limits: &Limits,
     ) -> Result<Download, FetchError> {
         let file = release.tarball_name();
-        let path = self.0.join("tarballs").join(&file);
-        self.check(&path, limits.tarball)?;
+        self.file("tarballs", file, expected, limits.tarball)
+    }
+
+    /// Finds the documentation of a release, and verifies its checksum if one is expected.
+    pub(super) fn docs(
+        &self,
+        release: &ReleaseId,
+        expected: Option<&OuterChecksum>,
+        limits: &Limits,
+    ) -> Result<Download, FetchError> {
+        self.file("docs", docs_name(release), expected, limits.tarball)
+    }
+
+    fn file(
+        &self,
+        folder: &str,
+        file: String,
+        expected: Option<&OuterChecksum>,
+        limit: u64,
+    ) -> Result<Download, FetchError> {
+        let path = self.0.join(folder).join(&file);
+        self.check(&path, limit)?;
         let found = hash::of_file(&path).map_err(FetchError::io("read", &path))?;
         let (got, bytes) = found.ok_or_else(|| FetchError::NoFile { path: path.clone() })?;
         match expected.filter(|expected| **expected != got) {
@@ -102,7 +128,7 @@ mod tests {
     fn files_are_bounded_and_must_exist() {
         let root = tempfile::tempdir().unwrap();
         let folder = RepositoryFolder::new(root.path());
-        let limits = Limits { registry_entry: 10, tarball: 10 };
+        let limits = Limits { registry_entry: 10, tarball: 10, file: 10 };
         let release = ReleaseId {
             repository: RepositoryName::hexpm(),
             package: "a".parse().unwrap(),

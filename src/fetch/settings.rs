@@ -1,5 +1,6 @@
 //! The settings for fetching. All have defaults, and none are read from the environment here.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub hex_home: Option<HexHome>,
     /// The credentials for hosts, used for repositories without a key and without credentials in their address.
     pub netrc: Netrc,
+    /// The hosts of files that may be in a private network and may be asked by `http`.
+    pub internal_hosts: BTreeSet<String>,
     /// The `user-agent` header.
     pub user_agent: String,
 }
@@ -42,6 +45,7 @@ impl Default for Settings {
             limits: Limits::default(),
             hex_home: None,
             netrc: Netrc::default(),
+            internal_hosts: BTreeSet::new(),
             user_agent: concat!("git-hexmirror/", env!("CARGO_PKG_VERSION")).into(),
         }
     }
@@ -69,10 +73,12 @@ pub struct Limits {
     pub registry_entry: u64,
     /// The maximum size of a tarball. hex.pm accepts 16 MB, and more from some packages.
     pub tarball: u64,
+    /// The maximum size of a file that an address names.
+    pub file: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { registry_entry: 64 << 20, tarball: 256 << 20 }
+        Self { registry_entry: 64 << 20, tarball: 256 << 20, file: 512 << 20 }
     }
 }

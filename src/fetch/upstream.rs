@@ -13,18 +13,23 @@ use tokio::sync::Semaphore;
 use super::cached_entry::CachedEntry;
 use super::connection::{Answer, Connections};
 use super::downloads::{Download, Downloads};
-use super::endpoint::{Endpoint, WebUrl};
+use super::endpoint::{Endpoint, WebUrl, docs_name};
 use super::error::FetchError;
 use super::folder::RepositoryFolder;
 use super::gzip::{self, GzipError};
 use super::hash;
 use super::partial::Partial;
 use super::settings::Settings;
-use crate::model::{EntryId, OuterChecksum, PackageName, PolicyId, ReleaseId, RepositoryName};
+use crate::model::{
+    EntryId, FileAddress, FileChecksum, FilePath, OuterChecksum, PackageName, PolicyId, ReleaseId, RepositoryName,
+};
 use crate::progress::{Event, Progress};
 
 /// The maximum buffer size in bytes that is reserved in advance for a registry entry.
 const MAX_RESERVED: u64 = 1 << 20;
+
+/// The size in bytes from which a download is announced.
+const LARGE: u64 = 50 << 20;
 
 /// The response to a request for a registry entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +139,13 @@ impl Upstream {
         CachedEntry::read(&downloads.entries(), url.reveal())
     }
 
+    /// Returns the registry entry of a package if its repository is a folder, from which nothing is kept. The caller must verify
+    /// the entry.
+    pub fn entry_in_folder(&self, id: &EntryId) -> Option<Vec<u8>> {
+        let folder = self.folders.get(&id.repository)?;
+        folder.signed_message("packages", id.package.as_str(), &self.settings.limits).ok()
+    }
+
     /// Keeps a registry entry in `downloads`. If that fails, the entry is fetched again next time.
     pub fn cache_entry(&self, id: &EntryId, kept: &CachedEntry, downloads: &Downloads) {
         if let Ok(endpoint) = self.endpoint(&id.repository) {
@@ -163,16 +175,105 @@ impl Upstream {
             return folder.tarball(release, expected, &self.settings.limits);
         }
         let endpoint = self.endpoint(&release.repository)?;
-        let url = endpoint.tarball(release);
+        let source =
+            Source { url: endpoint.tarball(release), limit: self.settings.limits.tarball, endpoint: Some(endpoint) };
+        self.download(release.to_string(), release.tarball_name(), &source, expected, downloads).await
+    }
+
+    /// Fetches a file that an address names into `downloads`, unless it is already there. A tracked file may have chosen
+    /// the address.
+    ///
+    /// # Errors
+    /// [`FetchError::Inside`] if the address, or one that it redirects to, is internal. Otherwise as for
+    /// [`Self::tarball`].
+    pub async fn file(
+        &self,
+        address: &FileAddress,
+        expected: Option<&FileChecksum>,
+        downloads: &Downloads,
+    ) -> Result<Download, FetchError> {
+        let url = address
+            .as_str()
+            .parse()
+            .map_err(|error| FetchError::Address { address: address.clone(), source: error })?;
+        let source = Source { url, limit: self.settings.limits.file, endpoint: None };
+        self.whole_file(address.to_string(), address.to_string(), &source, expected, downloads).await
+    }
+
+    /// Fetches a file below an address that the user chose into `downloads`, without credentials.
+    ///
+    /// # Errors
+    /// As for [`Self::tarball`].
+    pub async fn installer(
+        &self,
+        base: &WebUrl,
+        path: &FilePath,
+        expected: Option<&FileChecksum>,
+        downloads: &Downloads,
+    ) -> Result<Download, FetchError> {
+        let (url, endpoint) = (base.below(path.as_str()), Some(Endpoint::public(base.clone())));
+        let source = Source { url, limit: self.settings.limits.file, endpoint };
+        self.whole_file(path.to_string(), path.to_string(), &source, expected, downloads).await
+    }
+
+    /// Fetches the documentation of a release into `downloads`, unless it is already there.
+    ///
+    /// # Errors
+    /// As for [`Self::tarball`].
+    pub async fn docs(
+        &self,
+        release: &ReleaseId,
+        expected: Option<&FileChecksum>,
+        downloads: &Downloads,
+    ) -> Result<Download, FetchError> {
+        if let Some(folder) = self.folders.get(&release.repository) {
+            let expected = expected.map(|checksum| OuterChecksum::from_bytes(*checksum.as_bytes()));
+            return folder.docs(release, expected.as_ref(), &self.settings.limits);
+        }
+        let endpoint = self.endpoint(&release.repository)?;
+        let source =
+            Source { url: endpoint.docs(release), limit: self.settings.limits.tarball, endpoint: Some(endpoint) };
+        let item = format!("documentation of {release}");
+        self.whole_file(item, docs_name(release), &source, expected, downloads).await
+    }
+
+    /// Downloads a file, unless it is already there.
+    async fn whole_file(
+        &self,
+        item: String,
+        file: String,
+        source: &Source,
+        expected: Option<&FileChecksum>,
+        downloads: &Downloads,
+    ) -> Result<Download, FetchError> {
+        let expected = expected.map(|checksum| OuterChecksum::from_bytes(*checksum.as_bytes()));
+        if let Some(expected) = &expected
+            && let Some(download) = downloads.finished(expected)?
+        {
+            return Ok(download);
+        }
+        self.download(item, file, source, expected.as_ref(), downloads).await
+    }
+
+    /// Downloads a file, and resumes an earlier attempt. `item` and `file` describe it for display.
+    async fn download(
+        &self,
+        item: String,
+        file: String,
+        source: &Source,
+        expected: Option<&OuterChecksum>,
+        downloads: &Downloads,
+    ) -> Result<Download, FetchError> {
+        let url = &source.url;
         let mut partial = Partial::open(downloads, &hash::of_bytes(url.reveal().as_bytes()).to_string())?;
         let mut received = 0;
-        let mut attempts = self.attempts(release.to_string());
+        let mut attempts = self.attempts(item);
         // The data may be complete already, if an earlier process was killed before it finished.
         let mut whole = partial.length() > 0 && expected.is_some_and(|expected| partial.checksum() == *expected);
         loop {
             let mut framed = true;
             if !whole {
-                match self.tarball_once(&endpoint, &url, &mut partial, &mut received).await {
+                match self.download_once(source, &mut partial, &mut received).await {
                     Ok(has_length) => framed = has_length,
                     Err(error) => {
                         attempts.pause(error).await?;
@@ -191,7 +292,7 @@ impl Upstream {
                     attempts.pause(FetchError::Interrupted { url: url.clone(), source }).await?;
                 }
                 Some(expected) => {
-                    let (file, got, from) = (release.tarball_name(), partial.checksum(), url.to_string());
+                    let (got, from) = (partial.checksum(), url.to_string());
                     partial.restart(None)?;
                     return Err(FetchError::ChecksumMismatch { file, expected: *expected, got, from });
                 }
@@ -261,10 +362,9 @@ impl Upstream {
 
     /// Downloads the missing part of `partial`, and adds the number of bytes to `received`. Returns whether the
     /// response declared where it ends.
-    async fn tarball_once(
+    async fn download_once(
         &self,
-        endpoint: &Endpoint,
-        url: &WebUrl,
+        source: &Source,
         partial: &mut Partial<'_>,
         received: &mut u64,
     ) -> Result<bool, FetchError> {
@@ -274,11 +374,19 @@ impl Upstream {
         if let Some((from, etag)) = partial.resume() {
             headers.extend([(RANGE, format!("bytes={from}-")), (IF_RANGE, etag.to_owned())]);
         }
-        let answer = self.connections.get(endpoint, url.clone(), &headers).await?;
+        let url = &source.url;
+        let answer = match &source.endpoint {
+            Some(endpoint) => self.connections.get(endpoint, url.clone(), &headers).await?,
+            None => self.connections.get_outside(url.clone(), &headers, &self.settings.internal_hosts).await?,
+        };
         prepare(partial, &answer)?;
         let framed = answer.length().is_some() || answer.header(TRANSFER_ENCODING).is_some();
         let whole = answer.header(CONTENT_RANGE).and_then(whole_length);
-        let limit = self.settings.limits.tarball;
+        let length = whole.or(answer.length()).filter(|bytes| *bytes >= LARGE && partial.length() == 0);
+        if let Some(bytes) = length {
+            self.progress.report(Event::Large { item: url.to_string(), bytes });
+        }
+        let limit = source.limit;
         let left = limit.saturating_sub(partial.length());
         let outcome = answer.body(left, |bytes| {
             self.progress.report(Event::Received { bytes: bytes.len() as u64 });
@@ -307,11 +415,20 @@ impl Upstream {
     }
 }
 
+/// Where a file is downloaded from.
+struct Source {
+    url: WebUrl,
+    /// The maximum size in bytes.
+    limit: u64,
+    /// The repository that the file belongs to. `None` if a tracked file may have chosen the address.
+    endpoint: Option<Endpoint>,
+}
+
 /// Resumes or restarts `partial`, depending on the response.
 fn prepare(partial: &mut Partial<'_>, answer: &Answer) -> Result<(), FetchError> {
     let nonsense = |reason: &str| FetchError::Protocol { url: answer.url.clone(), reason: reason.to_owned() };
     if answer.header(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(nonsense("the tarball has a content encoding, which was not requested"));
+        return Err(nonsense("the file has a content encoding, which was not requested"));
     }
     match answer.status() {
         StatusCode::OK => partial.restart(answer.header(ETAG)),

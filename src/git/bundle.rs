@@ -18,6 +18,13 @@ pub struct BundleSource {
     pub commit: String,
 }
 
+impl BundleSource {
+    /// Returns how the bundle begins (gitformat-bundle(5)).
+    pub fn header(&self) -> String {
+        format!("# v2 git bundle\n{} {BRANCH}\n\n", self.commit)
+    }
+}
+
 impl ProjectGit {
     /// Writes a bundle with a commit and its whole history to a file that does not exist. `folder` is an empty folder for
     /// what git needs meanwhile.

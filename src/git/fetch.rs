@@ -167,9 +167,14 @@ impl Scratch<'_> {
 
     /// Returns the branches, tags and other refs of upstream with the objects that they point to.
     fn list_refs(&self, url: &GitUrl) -> Result<Vec<(String, Revision)>> {
+        self.ls_remote(url, &["--refs"], &[])
+    }
+
+    /// Asks upstream for refs with the objects that they point to.
+    fn ls_remote(&self, url: &GitUrl, options: &[&str], patterns: &[&str]) -> Result<Vec<(String, Revision)>> {
         let hear = |_: &str| {};
-        let arguments = ["ls-remote", "--quiet", "--refs", "--end-of-options"].map(OsString::from);
-        let run = self.run(arguments.into_iter().chain([self.place(url)]));
+        let options = ["ls-remote", "--quiet"].iter().chain(options).chain(&["--end-of-options"]).map(OsString::from);
+        let run = self.run(options.chain([self.place(url)]).chain(patterns.iter().map(OsString::from)));
         let output = match self.with_place_allowed(run).listening(&hear).finish() {
             Ok(output) => output,
             Err(Unsuccessful::Reported { text, .. }) => {
@@ -181,6 +186,27 @@ impl Scratch<'_> {
         let text = String::from_utf8_lossy(&output);
         let read = |line: &str| line.split_once('\t').and_then(|(id, name)| Some((name.to_owned(), id.parse().ok()?)));
         Ok(text.lines().filter_map(read).collect())
+    }
+
+    /// Asks upstream for the commit that a ref points to. Returns `None` if there is no such ref.
+    ///
+    /// # Errors
+    /// Fails if upstream cannot be reached.
+    pub fn tip_of(&self, url: &GitUrl, name: &GitName) -> Result<Option<Revision>> {
+        let reference = if *name == GitName::Head { name.to_string() } else { format!("refs/{name}") };
+        let peeled = format!("{reference}^{{}}");
+        let refs = self.ls_remote(url, &[], &[&reference, &peeled])?;
+        let tip = |wanted: &str| refs.iter().find(|(name, _)| name == wanted).map(|(_, id)| *id);
+        // An annotated tag points to a tag object, and its commit is listed separately.
+        Ok(tip(&peeled).or_else(|| tip(&reference)))
+    }
+
+    /// Reads files of the scratch repository, as [`Git::files`](super::Git::files) does.
+    ///
+    /// # Errors
+    /// Fails if git cannot be run.
+    pub fn files(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.git.files(&self.folder, names)
     }
 
     fn has_object(&self, revision: Revision) -> Result<bool> {

@@ -49,6 +49,8 @@ pub(super) const FIXED: &[&str] = &[
     "core.packedGitLimit=128m",
     "core.deltaBaseCacheLimit=32m",
     "pack.windowMemory=64m",
+    // What is written outside of the project's repository can be fetched again.
+    "core.fsync=none",
     "pack.deltaCacheSize=64m",
     "pack.packSizeLimit=0",
     "pack.indexVersion=2",

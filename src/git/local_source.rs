@@ -27,6 +27,15 @@ pub struct LocalSource {
     shallow: BTreeSet<Revision>,
 }
 
+/// Which revisions the repositories have.
+#[derive(Debug, Default)]
+pub struct Available {
+    /// Those that can be fetched.
+    pub complete: BTreeSet<Revision>,
+    /// Those of whose ancestry a part is missing, because the repositories are shallow.
+    pub cut_off: BTreeSet<Revision>,
+}
+
 impl LocalSource {
     /// Creates the repository in a folder that does not exist yet. `repositories` are bare repositories, or the `.git` folders
     /// of clones.
@@ -56,22 +65,24 @@ impl LocalSource {
         &self.folder
     }
 
-    /// Returns those of the revisions that can be fetched with the given depth, or with their complete ancestry.
+    /// Returns which of the revisions can be fetched with the given depth, or with their complete ancestry.
     ///
     /// # Errors
     /// Fails if git cannot be run.
-    pub fn available(&self, git: &Git, wanted: &BTreeMap<Revision, Option<NonZeroU32>>) -> Result<BTreeSet<Revision>> {
-        let mut available = self.present(git, &wanted.keys().copied().collect())?;
+    pub fn available(&self, git: &Git, wanted: &BTreeMap<Revision, Option<NonZeroU32>>) -> Result<Available> {
+        let complete = self.present(git, &wanted.keys().copied().collect())?;
+        let mut available = Available { complete, cut_off: BTreeSet::new() };
         if self.shallow.is_empty() {
             return Ok(available);
         }
         for (revision, _) in wanted.iter().filter(|(_, depth)| depth.is_none()) {
             let ancestry = ["rev-list", "--end-of-options", &revision.to_string()];
-            if available.contains(revision) {
+            if available.complete.contains(revision) {
                 let listed = git.run_in(&self.folder, ancestry).output("list the ancestry of a commit")?;
                 let listed = String::from_utf8_lossy(&listed);
                 if listed.lines().filter_map(|line| line.parse().ok()).any(|id: Revision| self.shallow.contains(&id)) {
-                    available.remove(revision);
+                    available.complete.remove(revision);
+                    available.cut_off.insert(*revision);
                 }
             }
         }

@@ -339,7 +339,10 @@ impl<'a> Run<'a> {
         if status.success() {
             return Ok(output);
         }
-        let said = self.without_secrets(&said);
+        let mut said = self.without_secrets(&said);
+        if is_hung_up(status) {
+            said.extend(b"fatal: the server hung up\n");
+        }
         let own = self.own_folders();
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
         match local_fault(&said, &own, ended_by_signal(status)) {
@@ -425,11 +428,29 @@ impl<'a> Run<'a> {
 fn ended_by_signal(status: ExitStatus) -> Option<String> {
     use std::os::unix::process::ExitStatusExt;
 
-    status.signal().map(|signal| match rustix::process::Signal::from_named_raw(signal) {
-        Some(rustix::process::Signal::XFSZ) => "it wrote a larger file than the limit allows (ulimit -f)".to_owned(),
-        Some(signal) => format!("it was ended by {signal:?}"),
-        None => format!("it was ended by signal {signal}"),
+    status.signal().filter(|_| !is_hung_up(status)).map(|signal| {
+        match rustix::process::Signal::from_named_raw(signal) {
+            Some(rustix::process::Signal::XFSZ) => {
+                "it wrote a larger file than the limit allows (ulimit -f)".to_owned()
+            }
+            Some(signal) => format!("it was ended by {signal:?}"),
+            None => format!("it was ended by signal {signal}"),
+        }
     })
+}
+
+/// Returns whether git was writing to a connection that the server had closed. It is not another pipe that broke, because this
+/// process reads everything that git prints.
+#[cfg(unix)]
+fn is_hung_up(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+
+    status.signal() == Some(rustix::process::Signal::PIPE.as_raw())
+}
+
+#[cfg(not(unix))]
+fn is_hung_up(_: ExitStatus) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

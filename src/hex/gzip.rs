@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// The first bytes of every member.
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 const FIXED_HEADER: usize = 10;
 const TRAILER: usize = 8;
 /// The maximum expansion of deflate. A length that implies a higher one is wrong.

@@ -62,6 +62,8 @@ pub struct Metadata {
     pub description: Option<String>,
     /// The licenses of the package.
     pub licenses: Vec<String>,
+    /// The addresses that the package links to.
+    pub links: Vec<String>,
     /// The version requirement on Elixir.
     pub elixir: Option<String>,
 }
@@ -91,6 +93,12 @@ impl Metadata {
             build_tools: if field("build_tools").is_some() { texts("build_tools") } else { guess_build_tools(&files) },
             description: text("description"),
             licenses: texts("licenses"),
+            links: field("links")
+                .and_then(pairs)
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|(_, link)| link.as_text().map(ToOwned::to_owned))
+                .collect(),
             elixir: text("elixir"),
             files,
             name,

@@ -7,15 +7,22 @@ pub fn line(hook: Hook) -> String {
     format!("if command -v git-hexmirror >/dev/null; then git-hexmirror hook {} \"$@\" || exit; fi", hook.name())
 }
 
+/// Returns the same line for a hook that git runs in other repositories as well. There, it does nothing without a mirror.
+pub fn shared_line(hook: Hook) -> String {
+    line(hook).replace(" hook ", " hook --if-mirrored ")
+}
+
 /// Returns whether a script, or a hook runner's configuration, calls this program for a hook: `git hexmirror hook NAME`
-/// or `git-hexmirror hook NAME`, outside of comments.
+/// or `git-hexmirror hook NAME`, with or without options, outside of comments.
 pub fn is_called(content: &[u8], hook: Hook) -> bool {
     let text = String::from_utf8_lossy(content);
     let mut lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
     lines.any(|line| {
         let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || "\"',;".contains(c)).collect();
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        words.windows(3).any(|next| next[0].ends_with("hexmirror") && next[1] == "hook" && next[2] == hook.name())
+        let named = |rest: &[&str]| rest.iter().find(|word| !word.starts_with("--")) == Some(&hook.name());
+        let calls = |at: usize| words[at].ends_with("hexmirror") && words.get(at + 1) == Some(&"hook");
+        (0..words.len()).any(|at| calls(at) && named(&words[at + 2..]))
     })
 }
 
@@ -27,6 +34,7 @@ mod tests {
     fn the_line_is_recognised() {
         for hook in Hook::ALL {
             assert!(is_called(line(hook).as_bytes(), hook));
+            assert!(is_called(shared_line(hook).as_bytes(), hook));
             assert!(!is_called(format!("# {}", line(hook)).as_bytes(), hook));
         }
         assert!(!is_called(line(Hook::PrePush).as_bytes(), Hook::PostMerge));
@@ -43,6 +51,7 @@ mod tests {
             assert!(is_called(text.as_bytes(), Hook::PrePush), "{text}");
         }
         assert!(!is_called(b"echo hexmirror hooks pre-push", Hook::PrePush));
+        assert!(!is_called(b"git hexmirror hook", Hook::PrePush));
         assert!(!is_called(b"\xff\xfe", Hook::PrePush));
     }
 }

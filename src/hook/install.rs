@@ -17,6 +17,8 @@ const MARKER: &str = "# git-hexmirror hook ";
 const TEMPORARY_PREFIX: &str = ".hexmirror-";
 /// The maximum number of bytes of a hook that are read.
 const MAX_HOOK: u64 = 1 << 20;
+/// The option of hooks that do nothing in a repository without a mirror, followed by a blank.
+const IF_MIRRORED: &str = "--if-mirrored ";
 /// The suffix that turns the name of the hooks folder into that of the chained hooks' folder.
 const CHAINED_SUFFIX: &str = ".before-hexmirror";
 
@@ -56,8 +58,17 @@ pub enum State {
     Installed,
     /// This program's hook is installed, and it runs a chained hook.
     Chained,
+    /// This program's hook comes from git's template. It does nothing in a repository without a mirror.
+    FromTemplate,
     /// Another version of this program wrote the hook, or the hook refers to another path of the program.
     Outdated,
+}
+
+impl State {
+    /// Returns whether the hook calls this program as it should.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Installed | Self::Chained | Self::FromTemplate)
+    }
 }
 
 /// The folder from which git runs hooks.
@@ -81,7 +92,7 @@ impl HooksDir {
     /// every new clone.
     #[must_use]
     pub fn in_template(self) -> Self {
-        Self { options: "--if-mirrored ", ..self }
+        Self { options: IF_MIRRORED, ..self }
     }
 
     /// Returns the folder.
@@ -99,7 +110,8 @@ impl HooksDir {
             return Ok(State::Foreign);
         }
         if content != self.content(hook).as_bytes() {
-            return Ok(State::Outdated);
+            let template = self.clone().in_template().content(hook);
+            return Ok(if content == template.as_bytes() { State::FromTemplate } else { State::Outdated });
         }
         Ok(if is_there(&chained_path(&self.path(hook))) { State::Chained } else { State::Installed })
     }

@@ -10,7 +10,7 @@
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Entry, Lock, LockKind, Source};
+use super::{DocsFile, Entry, Lock, LockKind, Source};
 use crate::model::redacted_address;
 use crate::term::{Spanned, Term};
 
@@ -61,6 +61,42 @@ impl Serialize for Shaped<'_> {
             Source::Package { version } => {
                 map.serialize_entry("kind", "package")?;
                 map.serialize_entry("version", &**version)?;
+            }
+            Source::Download(download) => {
+                map.serialize_entry("kind", "download")?;
+                map.serialize_entry("url", &redacted_address(&download.url))?;
+                map.serialize_entry("checksum", &download.checksum.text)?;
+                map.serialize_entry("first_use", &download.first_use.as_ref().map(|day| &day.text))?;
+            }
+            Source::Docs(docs) => {
+                map.serialize_entry("kind", "docs")?;
+                map.serialize_entry("package", &*docs.package)?;
+                map.serialize_entry("version", &*docs.version)?;
+                map.serialize_entry("repo", &*docs.repository)?;
+                let (checksum, first_use) = match &docs.file {
+                    DocsFile::Pinned { checksum, first_use, .. } => (Some(checksum), first_use.as_ref()),
+                    DocsFile::Absent(_) => (None, None),
+                };
+                map.serialize_entry("checksum", &checksum.map(|checksum| &checksum.text))?;
+                map.serialize_entry("first_use", &first_use.map(|day| &day.text))?;
+            }
+            Source::Tools(tools) => {
+                map.serialize_entry("kind", "tools")?;
+                map.serialize_entry("elixir", &tools.elixir.text)?;
+                map.serialize_entry("otp", &tools.otp.text)?;
+            }
+            Source::AssetTool(asset) => {
+                map.serialize_entry("kind", "asset-tool")?;
+                map.serialize_entry("build", &asset.id.text)?;
+                let file = asset.file.as_ref();
+                map.serialize_entry("url", &file.map(|file| redacted_address(&file.url)))?;
+                map.serialize_entry("checksum", &file.map(|file| &file.checksum.text))?;
+                map.serialize_entry("first_use", &file.and_then(|file| file.first_use.as_ref()).map(|day| &day.text))?;
+                map.serialize_entry("npm_signature", &asset.npm.as_ref().map(|signature| &signature.text))?;
+            }
+            Source::Target(target) => {
+                map.serialize_entry("kind", "target")?;
+                map.serialize_entry("target", &target.text)?;
             }
             Source::Unknown { kind } => map.serialize_entry("kind", kind)?,
         }

@@ -6,19 +6,43 @@
 mod error;
 mod gleam;
 mod hexmirror;
+mod hexmirror_text;
 mod json;
 mod mix;
 mod parse;
 mod policy;
 mod rebar;
+mod rebar_config;
+mod rebar_repositories;
+mod versions;
 
 use std::fmt;
 use std::ops::Deref;
 
 pub use error::LockError;
+pub use hexmirror_text::HexmirrorText;
 pub use policy::policy_of_mix_exs;
+pub use rebar_config::{DefinedSource, Definition, GitCheckout, RebarConfig};
+pub use rebar_repositories::{RebarRepository, rebar_repositories};
+pub use versions::pair_of_tool_versions;
 
 use crate::term::{Span, Spanned, Term};
+
+/// The name of this program's own lock.
+pub const OWN_LOCK: &str = "hexmirror.lock";
+
+/// The option of a git entry in a hexmirror.lock with the day when the revision was the tip of its branch.
+pub const AS_OF: &str = "as_of";
+/// Stands for the revision of a plugin whose repository does not have it. Only in a hexmirror.lock.
+pub const ABSENT: &str = "none";
+
+/// Returns the path of this program's own lock in the folder of another lock.
+pub fn own_lock_beside(file: &str) -> String {
+    match file.rsplit_once('/') {
+        Some((folder, _)) => format!("{folder}/{OWN_LOCK}"),
+        None => OWN_LOCK.to_owned(),
+    }
+}
 
 /// The formats of locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +94,16 @@ pub enum Source {
         /// The version of the release.
         version: Located,
     },
+    /// A file that an address names. Only in a hexmirror.lock.
+    Download(DownloadSource),
+    /// The documentation of a release. Only in a hexmirror.lock.
+    Docs(DocsSource),
+    /// Hex and rebar3 for a version of Elixir and of OTP. Only in a hexmirror.lock.
+    Tools(ToolsSource),
+    /// A build of a program that builds assets. Only in a hexmirror.lock.
+    AssetTool(AssetSource),
+    /// A machine that precompiled files of packages are needed for. Only in a hexmirror.lock.
+    Target(Located),
     /// A kind that this program does not support, such as `hg`.
     Unknown {
         /// The first element of the entry, or the type of an entry that is not a tuple.
@@ -120,6 +154,70 @@ pub struct GitSource {
     pub options: Vec<(String, serde_json::Value)>,
 }
 
+/// A pinned file that an address names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadSource {
+    /// The address.
+    pub url: Located,
+    /// The SHA-256 of the file.
+    pub checksum: Located,
+    /// The size in bytes.
+    pub bytes: Located,
+    /// The day when it was first fetched, if nothing else vouches for its checksum.
+    pub first_use: Option<Located>,
+}
+
+/// The pinned documentation of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocsSource {
+    /// The repository.
+    pub repository: Located,
+    /// The name of the package.
+    pub package: Located,
+    /// The version of the release.
+    pub version: Located,
+    /// What is pinned.
+    pub file: DocsFile,
+}
+
+/// What a lock says about the documentation of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocsFile {
+    /// It is pinned.
+    Pinned {
+        /// The SHA-256 of the file.
+        checksum: Located,
+        /// The size in bytes.
+        bytes: Located,
+        /// The day when it was first fetched, if nothing else vouches for its checksum.
+        first_use: Option<Located>,
+    },
+    /// None was published on this day.
+    Absent(Located),
+}
+
+/// The pinned installers of Hex and rebar3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolsSource {
+    /// The version of Elixir.
+    pub elixir: Located,
+    /// The release of OTP.
+    pub otp: Located,
+    /// The paths and SHA-256 of the lists, their signatures and what they choose. Empty if they are not pinned yet.
+    pub files: Vec<(Located, Located)>,
+}
+
+/// A pinned build of a program that builds assets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetSource {
+    /// The tool, its version and the build, separated by blanks.
+    pub id: Located,
+    /// The published file. `None` if there is no such build.
+    pub file: Option<DownloadSource>,
+    /// The signature of npm that vouches for the file, if there is one.
+    pub npm: Option<Located>,
+}
+
 /// A text and its position in the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
@@ -135,7 +233,7 @@ impl LockKind {
         match file {
             _ if file.ends_with("rebar.lock") => Self::Rebar,
             _ if file.ends_with("manifest.toml") => Self::Gleam,
-            _ if file.ends_with("hexmirror.lock") => Self::Hexmirror,
+            _ if file.ends_with(OWN_LOCK) => Self::Hexmirror,
             _ => Self::Mix,
         }
     }
@@ -149,7 +247,10 @@ impl LockKind {
         if ["packages", "[[packages]]", "[requirements]"].iter().any(|begin| first.starts_with(begin.as_bytes())) {
             return Self::Gleam;
         }
-        if first.starts_with(b"plugin") {
+        if [&b"plugin"[..], b"download ", b"docs ", b"git ", b"target ", b"tools ", b"asset-tool "]
+            .iter()
+            .any(|begin| first.starts_with(begin))
+        {
             return Self::Hexmirror;
         }
         let mut signs = contents.iter().filter(|byte| !byte.is_ascii_whitespace());

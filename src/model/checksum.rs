@@ -98,6 +98,10 @@ checksum! {
     IndexSource
 }
 checksum! {
+    /// The SHA-256 of a stored file. Displayed in lower case.
+    FileChecksum
+}
+checksum! {
     /// The SHA-256 of the tracked settings that need the user's permission. Displayed in lower case.
     TrustHash
 }

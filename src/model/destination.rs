@@ -59,6 +59,9 @@ pub enum DestinationError {
     /// The folder is not absolute.
     #[error("a file:// address must have an absolute path, such as file:///srv/hexmirror")]
     Folder,
+    /// The folder's address has a query or a fragment.
+    #[error("a file:// address has no query and no fragment; write %3F for `?` and %23 for `#` in a path")]
+    Encoding,
 }
 
 impl BucketService {
@@ -116,7 +119,12 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, DestinationError> {
         let (scheme, rest) = text.split_once("://").ok_or(DestinationError::Scheme)?;
+        // Schemes have no case (RFC 3986, section 3.1).
+        let scheme = scheme.to_ascii_lowercase();
         if scheme == "file" {
+            if rest.contains(['?', '#']) {
+                return Err(DestinationError::Encoding);
+            }
             let folder = percent_decoded(rest).map(PathBuf::from).filter(|folder| folder.is_absolute());
             return folder.map(Self::Folder).ok_or(DestinationError::Folder);
         }
@@ -158,7 +166,9 @@ mod tests {
             assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
         }
         assert_eq!("s3://acme/hex/".parse::<Destination>().unwrap().to_string(), "s3://acme/hex");
-        assert_eq!("file:///srv/a%20b".parse(), Ok(Destination::Folder("/srv/a b".into())));
+        assert_eq!("S3://Acme/Hex".parse::<Destination>().unwrap().to_string(), "s3://Acme/Hex");
+        assert_eq!("FILE:///srv/a%20b".parse(), Ok(Destination::Folder("/srv/a b".into())));
+        assert_eq!("file:///srv/a%3Fb".parse(), Ok(Destination::Folder("/srv/a?b".into())));
     }
 
     #[test]
@@ -171,12 +181,12 @@ mod tests {
 
     #[test]
     fn hostile_addresses_are_refused() {
-        use DestinationError::{Bucket, Credentials, Folder, Prefix, Scheme};
+        use DestinationError::{Bucket, Credentials, Encoding, Folder, Prefix, Scheme};
         for (text, error) in [
             ("", Scheme),
             ("acme", Scheme),
             ("http://acme/x", Scheme),
-            ("S3://acme", Scheme),
+            ("s4://acme", Scheme),
             ("s3://", Bucket),
             ("s3:///hex", Bucket),
             ("s3://a b", Bucket),
@@ -192,6 +202,8 @@ mod tests {
             ("file://srv/x", Folder),
             ("file://", Folder),
             ("file:///%zz", Folder),
+            ("file:///srv/x?y=1", Encoding),
+            ("file:///srv/x#y", Encoding),
         ] {
             assert_eq!(text.parse::<Destination>(), Err(error), "{text}");
         }

@@ -10,6 +10,7 @@
 //! registry <repository> <package> <bytes> <SHA-256 of the signed message>
 //! policy <repository> <name> <bytes> <SHA-256 of the signed message>
 //! signer <repository> <fingerprint of the key that signs its entries and policies>
+//! file <path> <SHA-256> <bytes> <signed, lock, package or first-use:DAY> <address that it was fetched from> [unpacked]
 //! absent <repository> <package>      a dependency for which upstream has no registry entry
 //! index <repository> <package> <SHA-256 of what its entry in the pinned index is built from, or 0 if it was imported>
 //! index-signer <repository> <fingerprint of the key that signs the pinned index>
@@ -24,8 +25,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::manifest_line::{
-    of_absent, of_entry, of_index, of_index_signer, of_policy, of_release, of_signer, release_line, sorted,
+    of_absent, of_entry, of_file, of_index, of_index_signer, of_policy, of_release, of_signer, release_line, sorted,
 };
+use super::stored_file::{FileId, StoredFile};
 use super::stored_git::StoredGit;
 use super::stored_hex::{Storage, StoredEntry, StoredRelease};
 use super::{
@@ -57,6 +59,8 @@ pub struct Manifest {
     pub entries: BTreeMap<EntryId, StoredEntry>,
     /// The policies.
     pub policies: BTreeMap<PolicyId, StoredEntry>,
+    /// The files.
+    pub files: BTreeMap<FileId, StoredFile>,
     /// The signer of each repository's registry entries and policies. Mirrors written by older versions of this program have no such
     /// records. A repository whose key was never known has none either.
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
@@ -170,6 +174,18 @@ impl Manifest {
                 let stored = StoredEntry { checksum: checksum(sum)?, bytes: number(bytes)? };
                 self.policies.insert(id, stored).is_none().then_some(Subject::Policies)
             }
+            "file" => {
+                let is_unpacked = rest.ends_with(" unpacked");
+                let [path, sum, bytes, trust, address] = fields(rest.strip_suffix(" unpacked").unwrap_or(rest))?;
+                let id = FileId { path: path.parse().ok()?, checksum: checksum(sum)? };
+                let (trust, address) = (trust.parse().ok()?, address.parse().ok()?);
+                let stored = StoredFile { bytes: number(bytes)?, trust, address, is_unpacked };
+                // Only documentation has a folder of its own.
+                if is_unpacked && !id.path.is_of_docs() {
+                    return None;
+                }
+                self.files.insert(id, stored).is_none().then_some(Subject::Files)
+            }
             "absent" => {
                 let [repository, package] = fields(rest)?;
                 self.absent.insert(entry_id(repository, package)?).then_some(Subject::Package(package))
@@ -220,6 +236,8 @@ pub(super) enum Subject<'l> {
     Index,
     /// A policy.
     Policies,
+    /// A file.
+    Files,
     /// The signer of a repository.
     Signers,
 }
@@ -270,7 +288,8 @@ impl fmt::Display for Manifest {
         let index = self.index.iter().map(|(id, source)| of_index(id, *source));
         let index_signers = self.index_signers.iter().map(|(name, signer)| of_index_signer(name, signer));
         let policies = self.policies.iter().map(|(id, stored)| of_policy(id, stored));
-        let lines = lines.chain(index).chain(index_signers).chain(policies);
+        let files = self.files.iter().map(|(id, stored)| of_file(id, stored));
+        let lines = lines.chain(index).chain(index_signers).chain(policies).chain(files);
         f.write_str(&sorted(lines.collect()))
     }
 }
@@ -282,6 +301,7 @@ mod tests {
     fn sample() -> String {
         let (outer, inner) = ("a".repeat(64), "b".repeat(64));
         "absent hexpm yota\n".to_owned()
+            + &format!("file downloads/h/x {outer} 7 first-use:2026-11-28 https://h/x\n")
             + &[("zeta", "0.1.0"), ("zeta", "0.10.0"), ("zeta", "0.9.0"), ("zeta_more", "1.0.0")]
                 .map(|(package, version)| format!("hex hexpm {package} {version} unpacked 10 {outer} {inner}\n"))
                 .concat()
@@ -337,7 +357,7 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         let twice = format!("{}{}", sample(), sample());
-        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 11), (&*twice, 11)] {
+        for (text, line) in [("nonsense\n", 1), (&*format!("{}hex hexpm ../x 1.0.0\n", sample()), 12), (&*twice, 12)] {
             assert_eq!(text.parse::<Manifest>().unwrap_err().line, line);
         }
     }
@@ -353,11 +373,11 @@ mod tests {
         for (text, line) in [
             (last_first(&hex), 2),
             (last_first(&git), 1),
-            (hex.trim_end().to_owned(), 10),
+            (hex.trim_end().to_owned(), 11),
             (hex.replace('\n', "\r\n"), 1),
-            (format!("{hex}\n"), 11),
-            (hex.replace(" unpacked 10 ", " unpacked 010 "), 2),
-            (hex.replace(" unpacked 10 ", " unpacked +10 "), 2),
+            (format!("{hex}\n"), 12),
+            (hex.replace(" unpacked 10 ", " unpacked 010 "), 3),
+            (hex.replace(" unpacked 10 ", " unpacked +10 "), 3),
             (hex.replace(&a, &a.to_uppercase()), 2),
             (hex.replace("yota\n", "yota \n"), 1),
             (git.replace("h/b 2", "H/b 2").replace("h/b 1", "H/b 1"), 3),

@@ -1,5 +1,6 @@
 //! The lines of a manifest as they are written; see [`super::manifest`] for their form.
 
+use super::stored_file::{FileId, StoredFile};
 use super::stored_hex::{StoredEntry, StoredRelease};
 use super::{EntryId, Fingerprint, IndexSource, PolicyId, ReleaseId, RepositoryName};
 
@@ -22,6 +23,13 @@ pub(super) fn of_entry(id: &EntryId, StoredEntry { checksum, bytes }: &StoredEnt
 /// Returns the line of a policy.
 pub(super) fn of_policy(id: &PolicyId, StoredEntry { checksum, bytes }: &StoredEntry) -> String {
     format!("policy {} {} {bytes} {checksum}\n", id.repository, id.name)
+}
+
+/// Returns the line of a file.
+pub(super) fn of_file(FileId { path, checksum }: &FileId, stored: &StoredFile) -> String {
+    let StoredFile { bytes, trust, address, is_unpacked } = stored;
+    let form = if *is_unpacked { " unpacked" } else { "" };
+    format!("file {path} {checksum} {bytes} {trust} {address}{form}\n")
 }
 
 /// Returns the line of a registry entry that upstream does not have.

@@ -24,6 +24,8 @@ pub enum ManifestPart {
     Index,
     /// The policies.
     Policies,
+    /// The files.
+    Files,
     /// The signers of repositories.
     Signers,
 }
@@ -36,7 +38,12 @@ impl ManifestPart {
 
     /// Returns all parts that a manifest can have.
     pub fn all() -> impl Iterator<Item = Self> {
-        Shard::all().map(Self::Packages).chain([Self::Git, Self::Index, Self::Policies, Self::Signers])
+        Shard::all().map(Self::Packages).chain(Self::besides_packages())
+    }
+
+    /// Returns the parts that are not about packages.
+    pub fn besides_packages() -> impl Iterator<Item = Self> {
+        [Self::Git, Self::Index, Self::Policies, Self::Files, Self::Signers].into_iter()
     }
 }
 
@@ -47,6 +54,7 @@ impl fmt::Display for ManifestPart {
             Self::Git => f.write_str("git"),
             Self::Index => f.write_str("index"),
             Self::Policies => f.write_str("policies"),
+            Self::Files => f.write_str("files"),
             Self::Signers => f.write_str("signers"),
         }
     }
@@ -60,6 +68,7 @@ impl FromStr for ManifestPart {
             "git" => Ok(Self::Git),
             "index" => Ok(Self::Index),
             "policies" => Ok(Self::Policies),
+            "files" => Ok(Self::Files),
             "signers" => Ok(Self::Signers),
             shard => shard.parse().map(Self::Packages),
         }
@@ -76,6 +85,7 @@ impl Manifest {
         parts.insert(ManifestPart::Git);
         parts.extend((!self.index_signers.is_empty()).then_some(ManifestPart::Index));
         parts.extend((!self.policies.is_empty()).then_some(ManifestPart::Policies));
+        parts.extend((!self.files.is_empty()).then_some(ManifestPart::Files));
         parts.extend((!self.signers.is_empty()).then_some(ManifestPart::Signers));
         parts
     }
@@ -99,6 +109,9 @@ impl Manifest {
         }
         for (id, stored) in &self.policies {
             add(ManifestPart::Policies, &|| manifest_line::of_policy(id, stored));
+        }
+        for (id, stored) in &self.files {
+            add(ManifestPart::Files, &|| manifest_line::of_file(id, stored));
         }
         for (repository, fingerprint) in &self.signers {
             add(ManifestPart::Signers, &|| manifest_line::of_signer(repository, fingerprint));
@@ -128,6 +141,7 @@ impl Manifest {
             Subject::Package(name) => part == ManifestPart::Packages(Shard::of_name(name)),
             Subject::Git => part == ManifestPart::Git,
             Subject::Index => part == ManifestPart::Index,
+            Subject::Files => part == ManifestPart::Files,
             Subject::Policies => part == ManifestPart::Policies,
             Subject::Signers => part == ManifestPart::Signers,
         })
@@ -139,6 +153,7 @@ impl Manifest {
         self.entries.extend(part.entries);
         self.signers.extend(part.signers);
         self.policies.extend(part.policies);
+        self.files.extend(part.files);
         self.absent.extend(part.absent);
         self.index.extend(part.index);
         self.index_signers.extend(part.index_signers);
@@ -159,7 +174,7 @@ impl Manifest {
                 $(combined.$field = $field.into_iter().collect();)*
             };
         }
-        all!(releases, entries, policies, signers, absent, index, index_signers, git);
+        all!(releases, entries, policies, files, signers, absent, index, index_signers, git);
         combined
     }
 }
@@ -176,7 +191,7 @@ mod tests {
     fn manifest() -> Manifest {
         let (sum, pack) = ("a".repeat(64), "c".repeat(40));
         let text = format!(
-            "absent hexpm gamma\ngit h/x {pack} full HEAD\nhex acme alpha 1.0.0 unpacked 1 {sum} {sum}\n\
+            "absent hexpm gamma\nfile downloads/h/x {sum} 7 lock https://h/x\ngit h/x {pack} full HEAD\nhex acme alpha 1.0.0 unpacked 1 {sum} {sum}\n\
              hex hexpm alpha 1.0.0 unpacked 1 {sum} {sum}\nhex hexpm alpha 2.0.0 tarball 1 {sum} {sum}\n\
              hex hexpm beta 1.0.0 unpacked 1 {sum} {sum}\n\
              index hexpm alpha {sum}\nindex-signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\npack h/x {pack} 7\npolicy acme strict 1 {sum}\nregistry hexpm alpha 1 {sum}\n\
@@ -189,7 +204,7 @@ mod tests {
     fn every_line_is_in_one_part() {
         let (manifest, texts) = (manifest(), manifest().texts(&all()));
         let names: Vec<String> = texts.keys().map(ToString::to_string).collect();
-        assert_eq!(names, ["8e", "be", "f4", "git", "index", "policies", "signers"]);
+        assert_eq!(names, ["8e", "be", "f4", "git", "index", "policies", "files", "signers"]);
         let mut lines: Vec<&str> = texts.values().flat_map(|text| text.split_inclusive('\n')).collect();
         lines.sort_unstable();
         assert_eq!(lines.concat(), manifest.to_string());

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 const MAX: usize = 200;
 /// The number of characters that a shortened text keeps of the end.
 const END: usize = 80;
+/// The length of a word that may be cut, in bytes.
+const WORD: usize = 30;
 
 /// Returns a text for a message, with at most 200 characters. Omits the middle of a longer text, because an error
 /// message begins and ends with its own words rather than with what it quotes.
@@ -15,7 +17,11 @@ pub fn shortened(text: &str) -> Cow<'_, str> {
     }
     let start = text.char_indices().nth(MAX - END - 1).map_or(0, |(offset, _)| offset);
     let end = text.char_indices().rev().nth(END - 1).map_or(0, |(offset, _)| offset);
-    Cow::Owned(format!("{}…{}", &text[..start], &text[end..]))
+    let (start, end) = (&text[..start], &text[end..]);
+    // Whole words, unless one is long.
+    let start = start.rfind(' ').filter(|at| start.len() - at < WORD).map_or(start, |at| &start[..=at]);
+    let end = end.find(' ').filter(|at| *at < WORD).map_or(end, |at| &end[at..]);
+    Cow::Owned(format!("{start}…{end}"))
 }
 
 #[cfg(test)]
@@ -34,5 +40,14 @@ mod tests {
             assert_eq!(shortened.chars().count(), 200);
             assert!(shortened.starts_with("beginää") && shortened.ends_with("ääend"), "{shortened}");
         }
+    }
+
+    #[test]
+    fn words_are_not_cut() {
+        let text = "several words ".repeat(30);
+        let shortened = shortened(text.trim_end());
+        assert!(shortened.chars().count() <= 200);
+        let words: Vec<&str> = shortened.split([' ', '…']).filter(|word| !word.is_empty()).collect();
+        assert!(words.iter().all(|word| ["several", "words"].contains(word)), "{shortened}");
     }
 }

@@ -3,14 +3,25 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{GitAddress, IndexFile, PolicyId, ReleaseId, RepositoryName};
+use super::{FilePath, GitAddress, IndexFile, PolicyId, ReleaseId, RepositoryName};
 
 /// The longest path accepted, in bytes.
 const MAX_LENGTH: usize = 4096;
 
 /// The first components of all paths.
-const ROOTS: [&str; 9] =
-    ["public_key", "names", "versions", "packages", "tarballs", "repos", "installs", "git", BUNDLE];
+const ROOTS: [&str; 11] = [
+    "public_key",
+    "names",
+    "versions",
+    "packages",
+    "tarballs",
+    "docs",
+    "repos",
+    "installs",
+    "downloads",
+    "git",
+    BUNDLE,
+];
 /// The file with the mirror branch for `git clone --bundle-uri`.
 const BUNDLE: &str = "mirror.bundle";
 
@@ -65,6 +76,11 @@ impl StaticPath {
         Self("installs/hex-1.x.csv".into())
     }
 
+    /// Returns the path of a file.
+    pub fn file(path: &FilePath) -> Self {
+        Self(path.to_string())
+    }
+
     /// Returns the path of a tarball.
     pub fn tarball(release: &ReleaseId) -> Self {
         Self(format!("{}tarballs/{}", root(&release.repository), release.tarball_name()))
@@ -85,7 +101,7 @@ impl StaticPath {
     /// S3 reads a `+` that a client did not encode as a blank, as in a form. A lock may name a git repository without
     /// `.git`, and a bucket has no rules that rewrite addresses.
     pub fn second_spelling(&self) -> Option<Self> {
-        if self.0.starts_with("git/") {
+        if self.is_git() {
             let (repository, file) = self.0.split_once(".git/")?;
             return Some(Self(format!("{repository}/{file}")));
         }
@@ -100,6 +116,7 @@ impl StaticPath {
             (StaticStage::Contents, Some("pack")) => "application/x-git-packed-objects",
             (StaticStage::Contents, Some("idx")) => "application/x-git-packed-objects-toc",
             (StaticStage::Names, _) if name == "public_key" => "application/x-pem-file",
+            (StaticStage::Names, Some("gz")) if self.below_repository().starts_with("docs/") => "application/gzip",
             (StaticStage::Names, Some("csv")) => "text/csv; charset=utf-8",
             (StaticStage::GitRefs, _) => "text/plain; charset=utf-8",
             _ => "application/octet-stream",
@@ -111,6 +128,18 @@ impl StaticPath {
         self.stage() == StaticStage::Contents
     }
 
+    /// Returns whether this is an entry of a registry.
+    pub fn is_entry(&self) -> bool {
+        self.stage() == StaticStage::Packages && self.below_repository().starts_with("packages/")
+    }
+
+    /// Returns the path of the key that verifies this file. `None` if this is not a signed file of a registry.
+    pub fn public_key(&self) -> Option<Self> {
+        let below = self.below_repository();
+        let is_signed = self.is_entry() || (!self.is_git() && matches!(below, "names" | "versions"));
+        is_signed.then(|| Self(format!("{}public_key", &self.0[..self.0.len() - below.len()])))
+    }
+
     /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -118,12 +147,8 @@ impl StaticPath {
 
     /// Returns when to write the file.
     pub fn stage(&self) -> StaticStage {
-        let is_git = self.0.starts_with("git/");
-        let below = match self.0.strip_prefix("repos/").and_then(|rest| rest.split_once('/')) {
-            Some((_, below)) => below,
-            None => &self.0,
-        };
-        match below.split('/').next().unwrap_or_default() {
+        let is_git = self.is_git();
+        match self.below_repository().split('/').next().unwrap_or_default() {
             _ if is_git && self.0.contains("/objects/pack/") => StaticStage::Contents,
             _ if is_git => StaticStage::GitRefs,
             "tarballs" => StaticStage::Contents,
@@ -131,6 +156,16 @@ impl StaticPath {
             "versions" => StaticStage::Versions,
             _ => StaticStage::Names,
         }
+    }
+
+    fn is_git(&self) -> bool {
+        self.0.starts_with("git/")
+    }
+
+    /// Returns the path within the folder of its Hex repository.
+    fn below_repository(&self) -> &str {
+        let below = self.0.strip_prefix("repos/").and_then(|rest| rest.split_once('/'));
+        below.map_or(&self.0, |(_, below)| below)
     }
 }
 
@@ -206,6 +241,8 @@ mod tests {
             ("git/h/x.git/HEAD", "text/plain; charset=utf-8", false),
             ("git/h/x.git/objects/pack/pack-1.pack", "application/x-git-packed-objects", true),
             ("git/h/x.git/objects/pack/pack-1.idx", "application/x-git-packed-objects-toc", true),
+            ("docs/a-1.0.0.tar.gz", "application/gzip", false),
+            ("downloads/h/a.tar.gz", "application/octet-stream", false),
             ("mirror.bundle", "application/octet-stream", false),
         ] {
             let path: StaticPath = text.parse().unwrap();

@@ -36,6 +36,11 @@ impl Version {
     pub fn highest() -> Self {
         Self(semver::Version::new(u64::MAX, u64::MAX, u64::MAX))
     }
+
+    /// Returns whether this is a pre-release, such as `1.2.3-rc.1`.
+    pub fn is_pre_release(&self) -> bool {
+        !self.0.pre.is_empty()
+    }
 }
 
 impl FromStr for Version {

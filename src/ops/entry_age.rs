@@ -6,6 +6,7 @@ use super::status::Status;
 use super::{Project, Result};
 use crate::model::Day;
 use crate::plan::EntryAge;
+use crate::store::ObjectId;
 
 /// Returns today's date.
 pub(super) fn today() -> Day {
@@ -19,6 +20,14 @@ pub(super) fn today() -> Day {
 /// Fails if the mirror's newest commit cannot be read.
 pub fn entry_age(project: &Project, status: &Status) -> Result<Option<EntryAge>> {
     let Some(commit) = status.commit.filter(|_| status.summary.present > 0) else { return Ok(None) };
+    age_at(project, status.summary.refreshed, commit).map(Some)
+}
+
+/// Returns the age of the registry entries at a commit of the mirror, which records the day of their last refresh.
+///
+/// # Errors
+/// Fails if that day is not known and the commit cannot be read.
+pub(super) fn age_at(project: &Project, refreshed: Option<Day>, commit: ObjectId) -> Result<EntryAge> {
     let committed = || Ok(Day::of_seconds(project.repository.commit_seconds(commit)?));
-    EntryAge::new(status.summary.refreshed, committed, today()).map(Some)
+    EntryAge::new(refreshed, committed, today())
 }

@@ -11,16 +11,21 @@ use crate::bucket::BucketError;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
 use crate::git::GitError;
+use crate::hex::artefacts::{ChecksumMapError, MAX_NEEDED};
+use crate::hex::asset_tools::{NpmError, UnpackError};
+use crate::hex::mix_archive::MixArchiveError;
+use crate::hex::recipe::DocsError;
 use crate::hex::registry::{KeyError, RegistryError};
 use crate::hex::tarball::TarballError;
 use crate::hook::install::InstallError;
 use crate::lock::LockError;
 use crate::model::{
-    EntryId, Fingerprint, InnerChecksum, OuterChecksum, PolicyId, ReleaseId, Remote, RepositoryName, count, shortened,
+    AssetToolId, DownloadError, EntryId, FileAddress, FilePath, Fingerprint, GitBranch, InnerChecksum, OuterChecksum,
+    PolicyId, ReleaseId, Remote, RepositoryName, Target, Tool, ToolsPair, count, shortened,
 };
 use crate::plan::{LeftOutLock, LostFact};
 use crate::serve::{ServeError, TlsError};
-use crate::store::{EncodeError, StoreError};
+use crate::store::{EncodeError, ObjectId, StoreError};
 
 /// An error of an operation.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +38,7 @@ pub enum OpError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A lock cannot be used.
-    #[error("{file}: {source}")]
+    #[error("{file} cannot be used")]
     Lock {
         /// The lock, from the root of the worktree.
         file: String,
@@ -65,7 +70,7 @@ pub enum OpError {
         limit: usize,
     },
     /// Two locks pin different checksums of one release.
-    #[error("{file} and {other} disagree: {source}")]
+    #[error("{file} and {other} disagree")]
     LocksDisagree {
         /// The lock in which the problem was found.
         file: String,
@@ -158,6 +163,8 @@ pub enum OpError {
     NoPrivateKey {
         /// The file where this program keeps the key.
         path: PathBuf,
+        /// The key that signed the index, if there is an index.
+        signer: Option<Fingerprint>,
     },
     /// The private key of the pinned index cannot be used.
     #[error("cannot use the private key of the pinned index ({origin})")]
@@ -179,11 +186,19 @@ pub enum OpError {
         /// The fingerprint of the private key.
         found: Fingerprint,
     },
+    /// The key that should replace the index's is the same key.
+    #[error("the private key in {origin} signs the pinned index already, so it cannot replace the key of the index")]
+    SameIndexKey {
+        /// Where the private key comes from.
+        origin: String,
+    },
     /// The mirror branch contains a private key.
-    #[error("{path} on the mirror branch contains a private key")]
+    #[error("{path} on the mirror branch contains a private key{}", commit.map_or_else(String::new, |commit| format!(" (commit {})", commit.to_hex_with_len(10))))]
     PrivateKeyInMirror {
         /// The file in the branch's tree.
         path: String,
+        /// The commit of the local branch that added it. `None` if it is in another mirror or at the branch's tip.
+        commit: Option<ObjectId>,
     },
     /// A registry entry is invalid.
     #[error("refused the registry entry of {entry}")]
@@ -194,6 +209,96 @@ pub enum OpError {
         #[source]
         source: RegistryError,
     },
+    /// Elixir's key did not sign a list of installers.
+    #[error("refused {list}: neither Elixir's key nor one in MIX_HOME/public_keys signed it")]
+    UnsignedList {
+        /// The path of the list.
+        list: FilePath,
+    },
+    /// A list has no installer for a version of Elixir.
+    #[error("{list} has no {tool} for Elixir {pair}")]
+    NoInstaller {
+        /// The tool.
+        tool: Tool,
+        /// The versions of Elixir and OTP.
+        pair: ToolsPair,
+        /// The path of the list.
+        list: FilePath,
+    },
+    /// A git repository does not have the branch that the settings or a hexmirror.lock name.
+    #[error("{} has no branch {}", branch.url(), branch.name_of_branch())]
+    NoBranch {
+        /// The branch.
+        branch: GitBranch,
+    },
+    /// An installer does not have the checksum that its signed list has.
+    #[error("refused {path}: its SHA-512 is not the one in {list}")]
+    WrongInstaller {
+        /// The path of the installer.
+        path: FilePath,
+        /// The path of the list.
+        list: FilePath,
+    },
+    /// The archive of Hex cannot be installed.
+    #[error("cannot unpack Hex for Elixir {pair}")]
+    MixArchive {
+        /// The versions of Elixir and OTP.
+        pair: ToolsPair,
+        /// The reason.
+        #[source]
+        source: MixArchiveError,
+    },
+    /// npm does not vouch for a package.
+    #[error("refused {package} of npm")]
+    NotOfNpm {
+        /// The name and the version.
+        package: String,
+        /// The reason.
+        #[source]
+        source: NpmError,
+    },
+    /// A package of npm does not have the content that npm signed.
+    #[error("refused {address}: its SHA-512 is not the one that npm signed")]
+    WrongIntegrity {
+        /// The address.
+        address: FileAddress,
+    },
+    /// A build of an asset tool cannot be installed.
+    #[error("cannot use {id}")]
+    AssetArchive {
+        /// The build.
+        id: AssetToolId,
+        /// The reason.
+        #[source]
+        source: UnpackError,
+    },
+    /// The address of a build of an asset tool cannot be mirrored.
+    #[error("cannot fetch {id}")]
+    AssetAddress {
+        /// The build.
+        id: AssetToolId,
+        /// The reason.
+        #[source]
+        source: DownloadError,
+    },
+    /// The mirror does not have a file that is to be installed.
+    #[error("the mirror does not have {path}")]
+    NoTool {
+        /// The path of the file.
+        path: FilePath,
+    },
+    /// No lock pins a build of an asset tool that the project configures.
+    #[error("no hexmirror.lock pins {id}")]
+    NoAssetTool {
+        /// The build.
+        id: AssetToolId,
+    },
+    /// The locks pin no tools.
+    #[error("no hexmirror.lock pins tools that could be installed")]
+    NoTools,
+    /// It is unknown where mix looks for its tools.
+    #[error("there is neither MIX_HOME nor a home directory")]
+    NoMixHome,
     /// A policy is invalid.
     #[error("refused the policy {policy}")]
     Policy {
@@ -217,6 +322,18 @@ pub enum OpError {
         /// The signer that was found.
         found: Fingerprint,
         /// Where the other signer was found.
+        found_in: String,
+    },
+    /// A repository's registry entries are signed by another key than hex.pm's, and this clone knows no other one.
+    #[error(
+        "the registry entries of the Hex repository {repository} are signed by {signer} ({found_in}), and no setting here names that key"
+    )]
+    SignerUnknown {
+        /// The repository.
+        repository: RepositoryName,
+        /// The signer.
+        signer: Fingerprint,
+        /// Where the signer is set or recorded.
         found_in: String,
     },
     /// Another mirror has another registry entry than the local one, which cannot be verified here.
@@ -287,6 +404,15 @@ pub enum OpError {
         /// The tarball's checksum.
         got: InnerChecksum,
     },
+    /// Documentation is malformed or hostile and was refused.
+    #[error("refused the documentation of {release}")]
+    Docs {
+        /// The release.
+        release: ReleaseId,
+        /// The reason.
+        #[source]
+        source: DocsError,
+    },
     /// A tarball is malformed or hostile and was refused.
     #[error("refused {file}", file = release.tarball_name())]
     Tarball {
@@ -308,6 +434,49 @@ pub enum OpError {
         /// The branch.
         branch: String,
     },
+    /// A package's list of checksums cannot be read without evaluating it, or is malformed.
+    #[error("cannot read {} of {release}", shortened(file))]
+    ChecksumList {
+        /// The release.
+        release: ReleaseId,
+        /// The name of the list.
+        file: String,
+        /// The reason.
+        #[source]
+        source: ChecksumMapError,
+    },
+    /// A package lists more precompiled files for one machine than any that exists.
+    #[error("{release} lists {files} precompiled files for {target}, more than {MAX_NEEDED}")]
+    TooManyArtefacts {
+        /// The release.
+        release: ReleaseId,
+        /// The machine.
+        target: Target,
+        /// The number of files.
+        files: usize,
+    },
+    /// A precompiled file is at none of the addresses where it could be.
+    #[error("cannot find {artefact}{}", where_tried(tried))]
+    NoArtefact {
+        /// The file, with its release.
+        artefact: String,
+        /// The addresses.
+        tried: Vec<FileAddress>,
+    },
+    /// Plugins have plugins, without end.
+    #[error("plugins ask for further plugins, which was still not resolved after {rounds} rounds of fetches")]
+    TooManyPlugins {
+        /// The number of rounds.
+        rounds: usize,
+    },
+    /// An update would have to write a hexmirror.lock, and may not.
+    #[error("{} would change", shortened(file))]
+    LockWouldChange {
+        /// The lock.
+        file: String,
+        /// Whether there is no worktree to write it to.
+        is_bare: bool,
+    },
     /// Everything was fetched, but the mirror would still lack something that the locks pin.
     #[error("all downloads succeeded, but the mirror would still lack {}", lacking.join(", "))]
     StillLacking {
@@ -317,6 +486,14 @@ pub enum OpError {
     /// No remote was named, and git has no default remote.
     #[error("no remote given, and there is no default (remote.pushDefault, origin, or a single remote)")]
     NoRemote,
+    /// There is no remote with this name.
+    #[error("there is no remote {:?}", remote.to_string())]
+    UnknownRemote {
+        /// The name.
+        remote: Remote,
+        /// The project's remotes.
+        known: Vec<Remote>,
+    },
     /// The remote does not have the mirror branch.
     #[error("{remote} has no branch {branch}")]
     RemoteLacks {
@@ -443,6 +620,15 @@ pub(super) fn listed(lost: &[LostFact]) -> String {
     lost.iter().take(MAX_NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ") + &more
 }
 
+/// Says where a precompiled file was searched for.
+fn where_tried(tried: &[FileAddress]) -> String {
+    let tried: Vec<&str> = tried.iter().map(FileAddress::as_str).collect();
+    match tried.is_empty() {
+        true => ": the package does not say where it is published".to_owned(),
+        false => format!("; tried {}", tried.join(", ")),
+    }
+}
+
 impl OpError {
     /// Combines several errors into one.
     pub(super) fn several(mut errors: Vec<Self>) -> Option<Self> {
@@ -453,7 +639,7 @@ impl OpError {
     }
 
     /// Returns the error and its causes in one line.
-    pub(super) fn with_causes(&self) -> String {
+    pub fn with_causes(&self) -> String {
         let error: &dyn std::error::Error = self;
         let all = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
         all.collect::<Vec<_>>().join(": ")

@@ -52,7 +52,10 @@ fn class(error: &OpError) -> Failure {
         OpError::Import(error) => of_import(error),
         OpError::Publish(error) => of_publish(error),
         OpError::Bucket(error) => of_bucket(error),
-        OpError::StillLacking { .. } => Failure::NotFresh,
+        OpError::StillLacking { .. }
+        | OpError::LockWouldChange { .. }
+        | OpError::NoTool { .. }
+        | OpError::NoAssetTool { .. } => Failure::NotFresh,
         OpError::Config(_)
         | OpError::ServerUrl { .. }
         | OpError::Lock { .. }
@@ -72,24 +75,45 @@ fn class(error: &OpError) -> Failure {
         | OpError::NoPrivateKey { .. }
         | OpError::PrivateKey { .. }
         | OpError::OtherIndexKey { .. }
+        | OpError::SameIndexKey { .. }
         | OpError::NoRemote
+        | OpError::NoTools
+        | OpError::AssetAddress { .. }
+        | OpError::NoMixHome
+        | OpError::UnknownRemote { .. }
         | OpError::SharedHooks { .. }
         | OpError::Run { .. }
         | OpError::Shell { .. }
         | OpError::NestedShell => Failure::Usage,
-        OpError::NotListed { .. } | OpError::RemoteLacks { .. } | OpError::RemoteKeptMoving { .. } => Failure::Network,
+        OpError::NotListed { .. }
+        | OpError::TooManyPlugins { .. }
+        | OpError::NoInstaller { .. }
+        | OpError::NoArtefact { .. }
+        | OpError::NoBranch { .. }
+        | OpError::RemoteLacks { .. }
+        | OpError::RemoteKeptMoving { .. } => Failure::Network,
         OpError::LocksDisagree { .. }
         | OpError::PrivateKeyInMirror { .. }
         | OpError::Entry { .. }
+        | OpError::UnsignedList { .. }
+        | OpError::WrongInstaller { .. }
+        | OpError::MixArchive { .. }
+        | OpError::NotOfNpm { .. }
+        | OpError::WrongIntegrity { .. }
+        | OpError::AssetArchive { .. }
+        | OpError::ChecksumList { .. }
+        | OpError::TooManyArtefacts { .. }
         | OpError::Policy { .. }
         | OpError::Signer { .. }
+        | OpError::SignerUnknown { .. }
         | OpError::Unverifiable { .. }
         | OpError::UnverifiedPush { .. }
         | OpError::OlderEntry { .. }
         | OpError::RegistryDisagrees { .. }
         | OpError::TwoTarballs { .. }
         | OpError::InnerChecksum { .. }
-        | OpError::Tarball { .. } => Failure::Integrity,
+        | OpError::Tarball { .. }
+        | OpError::Docs { .. } => Failure::Integrity,
         OpError::Several { .. }
         | OpError::KeptMoving { .. }
         | OpError::Compacted { .. }
@@ -130,6 +154,8 @@ fn of_fetch(error: &FetchError) -> Failure {
     match error {
         FetchError::NoEndpoint { .. }
         | FetchError::InvalidKey { .. }
+        | FetchError::Address { .. }
+        | FetchError::Inside { .. }
         | FetchError::Proxy { .. }
         | FetchError::CaCertificates { .. }
         | FetchError::HexConfig { .. } => Failure::Usage,
@@ -138,6 +164,7 @@ fn of_fetch(error: &FetchError) -> Failure {
         | FetchError::TimedOut { .. }
         | FetchError::Tls { .. }
         | FetchError::Interrupted { .. }
+        | FetchError::PlainText { .. }
         | FetchError::Truncated { .. }
         | FetchError::NotFound { .. }
         | FetchError::Unauthorized { .. }
@@ -191,7 +218,14 @@ fn of_server(error: &ServeError) -> Failure {
 
 fn of_export(error: &ExportError) -> Failure {
     match error {
-        ExportError::Foreign { .. } | ExportError::NoIndex { .. } => Failure::Usage,
+        ExportError::Foreign { .. }
+        | ExportError::Link { .. }
+        | ExportError::OtherMirror { .. }
+        | ExportError::NotAFolder { .. }
+        | ExportError::Root { .. }
+        | ExportError::GitDir { .. }
+        | ExportError::NoIndex { .. } => Failure::Usage,
+        ExportError::NoEntries { .. } => Failure::NotFresh,
         ExportError::List { .. } => Failure::Repository,
     }
 }
@@ -201,6 +235,7 @@ fn of_import(error: &ImportError) -> Failure {
         ImportError::Nothing { .. }
         | ImportError::TooManyFiles { .. }
         | ImportError::NothingPinned { .. }
+        | ImportError::CutOff { .. }
         | ImportError::TwoRegistries { .. } => Failure::Usage,
         ImportError::Tarball { .. }
         | ImportError::Metadata { .. }
@@ -237,7 +272,9 @@ fn of_bucket(error: &BucketError) -> Failure {
 
 fn of_tls(error: &TlsError) -> Failure {
     match error {
-        TlsError::Name { .. } | TlsError::Unusable { .. } => Failure::Usage,
-        TlsError::Io { .. } | TlsError::ReadOnly { .. } | TlsError::Certificate { .. } => Failure::Repository,
+        TlsError::Unusable { .. } | TlsError::Unreadable { .. } => Failure::Usage,
+        TlsError::Io { .. } | TlsError::Damaged { .. } | TlsError::ReadOnly { .. } | TlsError::Certificate { .. } => {
+            Failure::Repository
+        }
     }
 }

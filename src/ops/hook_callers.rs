@@ -1,5 +1,6 @@
 //! Finds hooks that call this program but belong to the user or to a hook runner.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use super::project::regular_file::read_regular;
@@ -16,27 +17,63 @@ const LEGACY_SUFFIX: &str = ".legacy";
 /// The maximum size of a hook or a configuration, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Returns the file that calls this program for a hook, relative to the worktree if it is in it: the hook itself, one
-/// that it runs, or the configuration of the program that manages the hooks.
-pub(super) fn caller(project: &Project, hooks: &Path, hook: Hook) -> Option<String> {
-    let root = project.repository.worktree()?;
-    let relative = |path: PathBuf| path.strip_prefix(root).ok()?.to_str().map(str::to_owned);
-    let own = [
-        Some(hooks.join(hook.name())),
-        // husky: git runs a stub in `.husky/_`, which runs the script of the same name in `.husky`.
-        hooks.ends_with("_").then(|| hooks.with_file_name(hook.name())),
-    ];
-    let runners = LEFTHOOK.iter().flat_map(|name| [(*name).to_owned(), format!(".{name}"), format!(".config/{name}")]);
-    let mut candidates = own.into_iter().flatten().filter_map(relative).chain(runners);
-    let calls = |file: &String| {
-        let content = read_tracked(&project.repository, file, MAX_FILE).ok().flatten();
-        content.is_some_and(|content| call::is_called(&content, hook))
-    };
-    candidates.find(calls).or_else(|| {
-        let legacy = hooks.join(format!("{}{LEGACY_SUFFIX}", hook.name()));
-        let content = read_regular(&legacy, MAX_FILE).ok()?.ok()?;
-        is_ours(&content).then(|| legacy.display().to_string())
-    })
+/// Finds what calls this program for the hooks of a folder. Reads the configuration of hook runners at most once.
+pub(super) struct Callers<'a> {
+    project: &'a Project,
+    hooks: &'a Path,
+    runners: OnceCell<Vec<(String, Vec<u8>)>>,
+}
+
+impl<'a> Callers<'a> {
+    /// Searches for callers of the hooks in a folder.
+    pub(super) fn new(project: &'a Project, hooks: &'a Path) -> Self {
+        Self { project, hooks, runners: OnceCell::new() }
+    }
+
+    /// Returns the file that calls this program for a hook, relative to the worktree if it is in it: the hook itself,
+    /// one that it runs, or the configuration of the program that manages the hooks.
+    pub(super) fn of(&self, hook: Hook) -> Option<String> {
+        let root = self.project.repository.worktree()?;
+        let own = [
+            Some(self.hooks.join(hook.name())),
+            // husky: git runs a stub in `.husky/_`, which runs the script of the same name in `.husky`.
+            self.hooks.ends_with("_").then(|| self.hooks.with_file_name(hook.name())),
+        ];
+        let calls = |path: PathBuf| {
+            let (name, content) = match path.strip_prefix(root) {
+                Ok(name) => (name.to_str()?.to_owned(), self.read(name.to_str()?)?),
+                // The user's own settings name this folder, whose files may be links.
+                Err(_) => (path.display().to_string(), read_regular(&canonical(&path), MAX_FILE).ok()?.ok()?),
+            };
+            call::is_called(&content, hook).then_some(name)
+        };
+        own.into_iter()
+            .flatten()
+            .find_map(calls)
+            .or_else(|| {
+                let mut runners = self.runners().iter();
+                runners.find(|(_, content)| call::is_called(content, hook)).map(|(name, _)| name.clone())
+            })
+            .or_else(|| {
+                let legacy = self.hooks.join(format!("{}{LEGACY_SUFFIX}", hook.name()));
+                let content = read_regular(&legacy, MAX_FILE).ok()?.ok()?;
+                is_ours(&content).then(|| legacy.display().to_string())
+            })
+    }
+
+    /// Returns the names and contents of the configuration files of hook runners in the worktree.
+    fn runners(&self) -> &[(String, Vec<u8>)] {
+        self.runners.get_or_init(|| {
+            let names = LEFTHOOK.iter();
+            let names = names.flat_map(|name| [(*name).to_owned(), format!(".{name}"), format!(".config/{name}")]);
+            names.filter_map(|name| self.read(&name).map(|content| (name, content))).collect()
+        })
+    }
+
+    /// Reads a file of the worktree. Returns `None` if there is none that can be read.
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        read_tracked(&self.project.repository, name, MAX_FILE).ok().flatten()
+    }
 }
 
 /// Resolves symbolic links in a path. Returns the path itself if it does not exist.

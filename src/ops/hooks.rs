@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::hook_callers::{caller, canonical, is_tracked};
+use super::hook_callers::{Callers, canonical, is_tracked};
 use super::{OpError, Project, Result};
 use crate::hook::Hook;
 use crate::hook::install::{HooksDir, State};
@@ -36,11 +36,16 @@ pub struct HookState {
 /// be moved aside.
 pub fn install_hooks(project: &Project, binary: &Path) -> Result<InstalledHooks> {
     let hooks = hooks_dir(project, binary)?;
-    refuse_shared(project, hooks.folder())?;
     let states = hook_states(project, binary)?;
-    let lacking = states.into_iter().filter(|state| state.caller.is_none()).map(|state| state.hook);
-    if is_tracked(project, hooks.folder())? {
-        return Ok(InstalledHooks { changed: Vec::new(), tracked: lacking.collect() });
+    let lacking: Vec<Hook> =
+        states.into_iter().filter(|state| state.caller.is_none()).map(|state| state.hook).collect();
+    match hooks_owner(project)? {
+        // Hooks that already call this program need no change.
+        HooksOwner::User if !lacking.is_empty() => {
+            return Err(OpError::SharedHooks { folder: hooks.folder().to_owned() });
+        }
+        HooksOwner::Project => return Ok(InstalledHooks { changed: Vec::new(), tracked: lacking }),
+        HooksOwner::User | HooksOwner::Clone => {}
     }
     let _lock = Lock::acquire(&project.repository, || {})?;
     let changed = changed(lacking, |hook| Ok(hooks.install(hook)?))?;
@@ -64,21 +69,38 @@ pub fn uninstall_hooks(project: &Project, binary: &Path) -> Result<Vec<Hook>> {
 /// Fails if a file cannot be read.
 pub fn hook_states(project: &Project, binary: &Path) -> Result<Vec<HookState>> {
     let hooks = hooks_dir(project, binary)?;
+    let callers = Callers::new(project, hooks.folder());
     let of = |hook| {
         let state = hooks.state(hook)?;
         let is_ours = !matches!(state, State::Absent | State::Foreign);
-        let caller = if is_ours { None } else { caller(project, hooks.folder(), hook) };
+        let caller = if is_ours { None } else { callers.of(hook) };
         Ok(HookState { hook, state, caller })
     };
     Hook::ALL.into_iter().map(of).collect()
 }
 
-/// Returns whether the project tracks files in the hooks folder, so that hooks cannot be installed in it.
+/// Whose hooks are in the hooks folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HooksOwner {
+    /// This clone's, so hooks can be installed.
+    Clone,
+    /// The project's: it tracks files there, so a change would reach everyone.
+    Project,
+    /// The user's: the folder is outside the repository, so other repositories may use its hooks, too.
+    User,
+}
+
+/// Returns whose hooks are in the hooks folder.
 ///
 /// # Errors
 /// Fails if git's configuration or index cannot be read.
-pub fn hooks_are_tracked(project: &Project) -> Result<bool> {
-    is_tracked(project, &project.repository.hooks_dir()?)
+pub fn hooks_owner(project: &Project) -> Result<HooksOwner> {
+    let folder = project.repository.hooks_dir()?;
+    Ok(match is_own(project, &folder) {
+        false => HooksOwner::User,
+        true if is_tracked(project, &folder)? => HooksOwner::Project,
+        true => HooksOwner::Clone,
+    })
 }
 
 /// Returns the repository's hooks folder, for hooks that call `binary`.
@@ -89,14 +111,11 @@ pub fn hooks_dir(project: &Project, binary: &Path) -> Result<HooksDir> {
     Ok(HooksDir::new(project.repository.hooks_dir()?, binary))
 }
 
-/// Fails if the folder is outside the repository, because other repositories may use its hooks too.
-fn refuse_shared(project: &Project, folder: &Path) -> Result<()> {
-    let folder_itself = canonical(folder);
+/// Returns whether a folder of hooks is in the repository.
+pub(super) fn is_own(project: &Project, folder: &Path) -> bool {
+    let folder = canonical(folder);
     let own = [project.repository.worktree(), Some(project.repository.common_dir())];
-    if own.into_iter().flatten().any(|own| folder_itself.starts_with(canonical(own))) {
-        return Ok(());
-    }
-    Err(OpError::SharedHooks { folder: folder.to_owned() })
+    own.into_iter().flatten().any(|own| folder.starts_with(canonical(own)))
 }
 
 /// Gives the hooks the repository's shared permissions, if they are in the git directory rather than in the worktree.

@@ -23,6 +23,10 @@ pub struct LogOptions {
     pub limit: Option<usize>,
     /// The commits of the project or of the mirror branch.
     pub between: Option<ComparedStates>,
+    /// The number of the newest commits that are passed over.
+    pub skip: usize,
+    /// The maximum number of commits to read, shown or not.
+    pub max_read: Option<usize>,
 }
 
 /// The log of a mirror.
@@ -34,6 +38,8 @@ pub struct MirrorLog {
     pub commits: Vec<LoggedCommit>,
     /// Whether older commits are missing from this clone, so that the changes of the oldest one are not known.
     pub is_cut: bool,
+    /// Whether there are commits that were not read.
+    pub is_partial: bool,
 }
 
 /// A commit of the mirror branch.
@@ -66,15 +72,21 @@ pub struct ProjectCommit {
 /// Fails if there is no mirror, or a commit of it cannot be read.
 pub fn log(project: &Project, options: &LogOptions) -> Result<MirrorLog> {
     let (source, _) = mirror(project)?;
+    log_from(project, source, options)
+}
+
+/// Returns the log of a mirror, as [`log`] does.
+pub(in crate::ops) fn log_from(project: &Project, source: MirrorSource, options: &LogOptions) -> Result<MirrorLog> {
     let branch = match &source.remote {
         Some(remote) => project.repository.tracking_branch(remote, &project.branch)?,
         None => project.branch.clone(),
     };
     let mut reader = Reader::new(project, branch, options)?;
     let line = project.repository.first_parents(source.commit)?;
+    let max_read = options.max_read.unwrap_or(usize::MAX);
     let limit = options.limit.unwrap_or(usize::MAX);
     let (mut commits, mut is_cut) = (Vec::new(), false);
-    for (index, commit) in line.iter().enumerate() {
+    for (index, commit) in line.iter().enumerate().skip(options.skip).take(max_read) {
         if commits.len() >= limit {
             break;
         }
@@ -83,7 +95,7 @@ pub fn log(project: &Project, options: &LogOptions) -> Result<MirrorLog> {
         commits.extend(reader.read(*commit, parent, cut)?);
         is_cut |= cut;
     }
-    Ok(MirrorLog { source, commits, is_cut })
+    Ok(MirrorLog { source, commits, is_cut, is_partial: line.len() > max_read })
 }
 
 /// Reads the commits of a mirror, newest first.
@@ -142,7 +154,10 @@ impl<'a> Reader<'a> {
             let selection = Selection(self.packages);
             changes.contents.retain(|change| match change {
                 MirrorChange::Release { package, .. } => selection.has_package(package),
-                MirrorChange::Revision { address, .. } => selection.has_repository(address),
+                MirrorChange::Revision { address, .. } | MirrorChange::Ref { address, .. } => {
+                    selection.has_repository(address)
+                }
+                MirrorChange::Policy { .. } | MirrorChange::Index { .. } => false,
             });
             changes.entries.retain(|id| selection.has_package(id));
         }

@@ -1,14 +1,12 @@
 //! Commands that ask for news, which the mirror cannot know, and the age of the answer that they get from it.
 
 use super::entry_age::today;
+use super::plugins::config::MIX_EXS;
 use super::project::worktree::{MAX_LOCK, read_tracked};
 use super::{Project, Result, mirror};
 use crate::model::Day;
 use crate::plan::{Newest, known_day};
 use crate::store::Repository;
-
-/// The file with the requirements of a mix project.
-const MIX_EXS: &str = "mix.exs";
 
 /// A command that gets an answer of the mirror's age.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,14 +30,14 @@ pub struct PostCheckoutOutcome {
 pub enum CheckedOutMirror {
     /// The locks did not change, or the mirror covers them.
     Fresh,
+    /// The local mirror does not cover the locks, but this remote's does, as last fetched. Commands read that one.
+    AtRemote(Remote),
     /// The hook updated the mirror.
     Updated(Box<Update>),
-    /// The mirror does not cover the locks.
+    /// No mirror covers the locks.
     Stale {
         /// The status of the locks.
         status: Box<Status>,
-        /// The remote whose mirror, as last fetched, covers the locks.
-        pull_from: Option<Remote>,
         /// The repositories that have what the mirror lacks, but that only the tracked settings describe, without the
         /// user's permission. A hook does not act for them, because whoever wrote the branch chose their address and
         /// their key.
@@ -60,10 +60,12 @@ pub fn post_checkout(
     if mode == PostCheckout::Off || !locks_changed(project, head_move)? {
         return outcome(None, Ok(CheckedOutMirror::Fresh));
     }
+    if mode == PostCheckout::Notify {
+        return outcome(None, as_read(project));
+    }
     let Some(status) = stale_status(project)? else { return outcome(None, Ok(CheckedOutMirror::Fresh)) };
-    let unallowed = unallowed_repositories(project, &status);
-    if mode == PostCheckout::Notify || !unallowed.is_empty() {
-        return outcome(None, stale(project, status, unallowed));
+    if !unallowed_repositories(project, &status).is_empty() {
+        return outcome(None, as_read(project));
     }
     let pulled = pull_changes(project, mode, progress.as_ref())?;
     outcome(pulled, after_pull(project, mode, progress))
@@ -71,13 +73,10 @@ pub fn post_checkout(
 
 /// Updates the mirror if the pull was not enough and the settings say so.
 fn after_pull(project: &Project, mode: PostCheckout, progress: &Arc<dyn Progress>) -> Result<CheckedOutMirror> {
-    match stale_status(project)? {
-        None => Ok(CheckedOutMirror::Fresh),
-        Some(_) if mode == PostCheckout::Update => {
-            Ok(CheckedOutMirror::Updated(Box::new(update(project, UpdateOptions::default(), progress)?)))
-        }
-        Some(status) => stale(project, status, Vec::new()),
+    if mode == PostCheckout::Update && stale_status(project)?.is_some() {
+        return Ok(CheckedOutMirror::Updated(Box::new(update(project, UpdateOptions::default(), progress)?)));
     }
+    as_read(project)
 }
 
 /// Returns whether the locks changed. Returns `true` if either commit is unknown.
@@ -96,23 +95,36 @@ fn locks_changed(project: &Project, head_move: &HeadMove) -> Result<bool> {
     }
 }
 
-/// Returns the status of the checked-out locks if the mirror does not cover them. If there is a local mirror, it counts
-/// alone: these hooks exist to bring it up to date.
+/// Returns the status of the checked-out locks if the local mirror does not cover them. It counts alone, because these hooks
+/// bring it up to date. Without one, the mirror that is read counts.
 fn stale_status(project: &Project) -> Result<Option<Status>> {
-    let compare = |locks: &[LockFile]| match project.repository.tip(&project.branch)? {
+    let status = present_status(project, |locks| match project.repository.tip(&project.branch)? {
         None => reading::compare(project, locks, false),
         local => status::compare_at(project, local, locks, false),
-    };
-    // The checked-out commit may be older than the settings that name its locks.
+    })?;
+    Ok(status.filter(|status| !status.summary.fresh))
+}
+
+/// Returns the result of a comparison with the checked-out locks. `None` if there are none: the checked-out commit may be older
+/// than the settings that name its locks.
+fn present_status(project: &Project, compare: impl FnOnce(&[LockFile]) -> Result<Status>) -> Result<Option<Status>> {
     match project.present_locks().and_then(|locks| compare(&locks)) {
         Err(OpError::NoLock { .. }) => Ok(None),
-        status => Ok(Some(status?).filter(|status| !status.summary.fresh)),
+        status => status.map(Some),
     }
 }
 
-fn stale(project: &Project, status: Status, unallowed: Vec<RepositoryName>) -> Result<CheckedOutMirror> {
-    let pull_from = remote_with_all(project, &project.present_locks()?);
-    Ok(CheckedOutMirror::Stale { status: Box::new(status), pull_from, unallowed })
+/// Compares the checked-out locks with the mirror that commands read for them.
+fn as_read(project: &Project) -> Result<CheckedOutMirror> {
+    let Some(status) = present_status(project, |locks| reading::compare(project, locks, false))? else {
+        return Ok(CheckedOutMirror::Fresh);
+    };
+    if !status.summary.fresh {
+        let unallowed = unallowed_repositories(project, &status);
+        return Ok(CheckedOutMirror::Stale { status: Box::new(status), unallowed });
+    }
+    let has_local = project.repository.tip(&project.branch)?.is_some();
+    Ok(status.remote.filter(|_| has_local).map_or(CheckedOutMirror::Fresh, CheckedOutMirror::AtRemote))
 }
 
 fn unallowed_repositories(project: &Project, status: &Status) -> Vec<RepositoryName> {

@@ -13,7 +13,7 @@ use super::sync::{PullOutcome, PushOutcome, RemoteAccess, pull_known, push};
 use super::{OpError, Project, Result};
 use crate::config::PrePush;
 use crate::hook::pushed::PushedRef;
-use crate::model::Remote;
+use crate::model::{ManifestPart, Remote};
 use crate::progress::Progress;
 use crate::store::ObjectId;
 
@@ -55,19 +55,20 @@ pub struct StaleLocks {
     pub pull_from: Option<Remote>,
 }
 
-/// A pushed branch and its locks.
+/// A pushed branch or tag and its locks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedLocks {
-    /// The full name of the branch on the remote.
+    /// The full name of the ref on the remote.
     pub reference: String,
     /// The locks in the pushed commit.
     pub locks: Vec<LockFile>,
 }
 
 impl PushedLocks {
-    /// Returns the branch's short name for display.
+    /// Returns the short name of the branch or tag for display.
     pub fn branch(&self) -> &str {
-        self.reference.strip_prefix("refs/heads/").unwrap_or(&self.reference)
+        let short = ["refs/heads/", "refs/tags/"].into_iter().find_map(|prefix| self.reference.strip_prefix(prefix));
+        short.unwrap_or(&self.reference)
     }
 }
 
@@ -81,7 +82,8 @@ impl StaleLocks {
 /// Compares what git is about to push with the mirror, and pushes the mirror first if the pushed locks need it and the
 /// settings permit it.
 ///
-/// Ignores tags, deletions, the mirror branch itself, and commits whose locks the remote already has.
+/// Checks every ref that is pushed to a commit, tags included. Ignores deletions, the mirror branch itself, commits whose
+/// locks the remote already has, and tags in the history of a branch that is pushed too.
 ///
 /// # Errors
 /// Fails if a lock is invalid or the mirror cannot be read. Also fails if a pushed ref contains a mirror with a registry
@@ -173,6 +175,8 @@ struct BranchPush<'a> {
     mirror: Option<ObjectId>,
     /// Whether the mirror branch is among the pushed refs. `mirror` is then its pushed commit.
     is_mirror_pushed: bool,
+    /// The commits of the pushed branches.
+    branches: Vec<ObjectId>,
 }
 
 impl<'a> BranchPush<'a> {
@@ -185,12 +189,18 @@ impl<'a> BranchPush<'a> {
             Some(pushed) => Some(pushed),
             None => project.repository.remote_tip(remote, &project.branch)?,
         };
-        Ok(Self { project, remote, mirror, is_mirror_pushed: pushed.is_some() })
+        let branches = refs.iter().filter(|pushed| !is_tag(pushed));
+        let branches = branches.filter_map(|pushed| pushed_commit(project, pushed)).collect();
+        Ok(Self { project, remote, mirror, is_mirror_pushed: pushed.is_some(), branches })
     }
 
-    /// Returns what a pushed ref needs from the mirror. `None` if it is not a branch or has no locks.
+    /// Returns what a pushed ref needs from the mirror. `None` if it has no locks to check.
     fn need_of(&self, pushed: &PushedRef) -> Result<Option<(PushedLocks, Need)>> {
-        let Some(commit) = commit_of_branch(self.project, pushed) else { return Ok(None) };
+        let Some(commit) = pushed_commit(self.project, pushed) else { return Ok(None) };
+        // Of a branch, only the tip is checked. A tag in its history brings nothing else.
+        if is_tag(pushed) && self.project.repository.is_in(commit, &self.branches)? {
+            return Ok(None);
+        }
         let locks = self.project.locks_at(commit)?;
         if locks.is_empty() {
             return Ok(None);
@@ -202,7 +212,8 @@ impl<'a> BranchPush<'a> {
             let pushed = PushedLocks { reference: pushed.remote_ref.clone(), locks };
             return Ok(Some((pushed, Need::Known { share: false })));
         }
-        let need = match has_new_locks(self.project, self.remote, pushed, commit)? {
+        let is_new = has_new_locks(self.project, self.remote, pushed, commit)? || self.lacks_policies()?;
+        let need = match is_new {
             true => self.need_of_new(&locks)?,
             // While the remote has no mirror yet, share the local mirror with any push.
             false => Need::Known { share: self.may_share() && self.mirror.is_none() && self.own_has_all(&locks) },
@@ -233,6 +244,15 @@ impl<'a> BranchPush<'a> {
         })
     }
 
+    /// Returns whether the remote's mirror lacks a policy that the settings name. No lock tells that they have changed.
+    fn lacks_policies(&self) -> Result<bool> {
+        let policies = &self.project.config.policies;
+        let Some(mirror) = self.mirror.filter(|_| !policies.is_empty()) else { return Ok(false) };
+        let Ok(snapshot) = self.project.snapshot_of(None, mirror) else { return Ok(false) };
+        let stored = snapshot.part(ManifestPart::Policies)?;
+        Ok(policies.iter().any(|policy| !stored.policies.contains_key(policy)))
+    }
+
     fn may_share(&self) -> bool {
         self.project.config.pre_push == PrePush::Push
     }
@@ -244,21 +264,28 @@ impl<'a> BranchPush<'a> {
     }
 }
 
-/// Returns the commit that is pushed to a branch. `None` for a tag, a deletion, the mirror branch, or an object that is
-/// not a commit.
-fn commit_of_branch(project: &Project, pushed: &PushedRef) -> Option<ObjectId> {
-    if pushed.remote_ref.starts_with("refs/tags/") || pushed.remote_ref == project.branch.full_name() {
+fn is_tag(pushed: &PushedRef) -> bool {
+    pushed.remote_ref.starts_with("refs/tags/")
+}
+
+/// Returns the pushed commit, or the one that a pushed tag points to. `None` for a deletion, the mirror branch, or an
+/// object of another kind.
+fn pushed_commit(project: &Project, pushed: &PushedRef) -> Option<ObjectId> {
+    if pushed.remote_ref == project.branch.full_name() {
         return None;
     }
-    let is_commit = |id: &ObjectId| project.is_known_commit(*id) || project.repository.is_commit(*id);
-    object(pushed.local.as_deref()).filter(is_commit)
+    commit_of(project, object(pushed.local.as_deref())?)
+}
+
+/// Returns the commit that an object is, or that a tag points to.
+fn commit_of(project: &Project, id: ObjectId) -> Option<ObjectId> {
+    if project.is_known_commit(id) { Some(id) } else { project.repository.peeled_commit(id) }
 }
 
 /// Returns whether a pushed commit has locks that the remote is not known to have.
 fn has_new_locks(project: &Project, remote: &Remote, pushed: &PushedRef, commit: ObjectId) -> Result<bool> {
     let mut remote_commits = Vec::new();
-    let is_here = |before: &ObjectId| project.is_known_commit(*before) || project.repository.has(*before);
-    if let Some(before) = object(pushed.remote.as_deref()).filter(is_here) {
+    if let Some(before) = object(pushed.remote.as_deref()).and_then(|before| commit_of(project, before)) {
         if !locks_differ(project, before, commit)? {
             return Ok(false);
         }
@@ -348,7 +375,15 @@ mod tests {
     fn stale() -> Need {
         let summary = Summary::default();
         let (comparison, extra) = (None, None);
-        Need::Stale(Box::new(Status { locks: Vec::new(), remote: None, commit: None, summary, comparison, extra }))
+        Need::Stale(Box::new(Status {
+            locks: Vec::new(),
+            remote: None,
+            commit: None,
+            digest: None,
+            summary,
+            comparison,
+            extra,
+        }))
     }
 
     fn decided(needs: Vec<Need>) -> String {

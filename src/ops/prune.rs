@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::artefacts;
 use super::index::refresh::{RefreshCommit, refresh};
 use super::init::own_mirror;
 use super::project::needed::{self, LockScope, LockedNeeds};
@@ -39,7 +40,7 @@ pub struct PruneOptions {
 pub struct Prune {
     /// The removed items.
     pub pruning: Pruning,
-    /// The size of the removed tarballs, registry entries, policies and packs, in bytes.
+    /// The size of the removed tarballs, registry entries, policies, files and packs, in bytes.
     pub bytes: u64,
     /// The size of the mirror before, measured in the same way.
     pub of_bytes: u64,
@@ -115,6 +116,7 @@ fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) 
     let older = older.collect::<Result<Vec<_>, _>>()?;
     let older = older.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
     needed.add_recent(manifest, &older);
+    artefacts::add_needed(&mut needed, snapshot)?;
     let mut pruning = Pruning::new(manifest, needed);
     // Registry entries are removed with their releases. They are no reason to prune by themselves.
     if !pruning.releases.is_empty() {
@@ -141,6 +143,7 @@ fn carry_out(
     let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(snapshot))?;
     pruning.releases.keys().try_for_each(|id| transaction.remove_release(id))?;
     pruning.policies.keys().for_each(|id| transaction.remove_policy(id));
+    pruning.files.keys().for_each(|id| transaction.remove_file(id));
     pruning.entries.keys().try_for_each(|id| transaction.remove_entry(id))?;
     // Use a separate folder rather than the one where updates keep what they fetched, because this one is deleted
     // afterwards.
@@ -173,11 +176,12 @@ fn carry_out(
     Ok((refreshed.map_or(published, |refreshed| refreshed.commit), left))
 }
 
-/// Returns the size of a mirror's tarballs, registry entries, policies and packs, in bytes.
+/// Returns the size of a mirror's tarballs, registry entries, policies, files and packs, in bytes.
 fn bytes(manifest: &Manifest) -> u64 {
     let releases = manifest.releases.values().map(|stored| stored.bytes);
     let entries = manifest.entries.values().chain(manifest.policies.values()).map(|stored| stored.bytes);
-    releases.chain(entries).chain(manifest.git.values().map(StoredGit::bytes)).sum()
+    let files = manifest.files.values().map(|stored| stored.bytes);
+    releases.chain(entries).chain(files).chain(manifest.git.values().map(StoredGit::bytes)).sum()
 }
 
 fn message(pruning: &Pruning) -> String {
@@ -187,7 +191,8 @@ fn message(pruning: &Pruning) -> String {
         .iter()
         .flat_map(|(address, gone)| gone.iter().map(move |revision| format!("{address} {}", revision.short())));
     let policies = pruning.policies.keys().map(|policy| format!("the policy {policy}"));
-    let gone: Vec<String> = releases.chain(policies).chain(revisions).collect();
+    let files = pruning.files.keys().map(ToString::to_string);
+    let gone: Vec<String> = releases.chain(policies).chain(files).chain(revisions).collect();
     let what = if gone.is_empty() {
         count(pruning.entries.len(), "registry entry", "registry entries")
     } else {

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use super::prompt::Kind;
-use super::serving::gleam_cache::{CacheHome, cache_home_for_run};
+use super::serving::artefact_cache::artefacts_for_run;
+use super::serving::gleam_cache::cache_home_for_run;
 use super::serving::hex_home::temporary_hex_home;
+use super::serving::kept_folder::ClientFolder;
 use super::unanswered::{FailedRequests, SharedFailedRequests};
 use super::{Clients, OpError, Project, Result, access, served_mirror, start_server};
 use crate::serve::environment::{Access, Variable, proxies};
 use crate::serve::{Handle, Log, Options};
-use crate::store::Temporary;
+use crate::store::{StoreError, Temporary};
 
 /// The variable that is set in a shell of [`run_shell`].
 const SHELL: &str = "HEXMIRROR_SHELL";
@@ -68,7 +70,7 @@ pub fn run_shell(project: &Project, log: Option<Log>, starting: impl FnOnce(&str
     let mut command = serving.command(project, &program);
     command.env(SHELL, "1");
     let folder = tempfile::Builder::new().prefix("git-hexmirror-").tempdir();
-    let folder = folder.map_err(OpError::machine("create a temporary folder in", "the folder for temporary files"))?;
+    let folder = folder.map_err(StoreError::no_temporary)?;
     let kind = Kind::of(&program);
     if let Some(kind) = kind {
         let start = kind.start(folder.path(), &serving.variables, |name| environment.get(name));
@@ -114,7 +116,7 @@ struct Serving {
     /// The changes to the environment that direct clients to the server.
     variables: Vec<Variable>,
     /// Folders of clients, which are kept until the command ends.
-    _folders: (Option<Temporary>, Option<CacheHome>),
+    _folders: (Option<Temporary>, Vec<ClientFolder>),
 }
 
 impl Serving {
@@ -125,18 +127,20 @@ impl Serving {
         let server = start_server(project, "127.0.0.1:0", options)?;
         let hex_home = temporary_hex_home(project, &server.base_url())?;
         let cache_home = cache_home_for_run(project)?;
+        let (artefacts, artefact_folders) = artefacts_for_run(project)?.unzip();
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let access = Access {
             is_proxy,
             hex_home: hex_home.as_ref().map(|folder| text(folder.path())),
             cache_home: cache_home.as_ref().map(|folder| text(folder.path())),
+            artefact_folders: artefact_folders.unwrap_or_default(),
             ..access(project, &server.base_url(), None, Clients::Child)?
         };
         let mut variables = project.environment.directed_to(&access);
         if is_proxy {
             variables.extend(proxies(&access.base_url));
         }
-        Ok(Self { server, failed, variables, _folders: (hex_home, cache_home) })
+        Ok(Self { server, failed, variables, _folders: (hex_home, cache_home.into_iter().chain(artefacts).collect()) })
     }
 
     /// Prepares a program that uses the server.

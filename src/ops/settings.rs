@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::project::Environment;
 use super::project::hex_client::{MIRROR, TRUSTED_MIRROR, known_to_hex};
 use super::{Project, Result};
-use crate::config::{Config, FILE, Judged, Layer, Setting, Standing};
+use crate::config::{Config, FILE, Judged, Layer, Setting, Standing, UnknownKey, misspelt_variables, unknown_keys};
 use crate::fetch::Settings;
 use crate::plan::default_locks;
 use crate::store::{Repository, SettingOrigin};
@@ -106,6 +106,13 @@ pub fn settings(project: &Project) -> Result<Vec<ListedSetting>> {
     listed.retain(|listed| !(listed.origin == Origin::Default && listed.standing == Standing::Overridden));
     listed.sort_by_key(|listed| position(&listed.setting));
     Ok(listed)
+}
+
+/// Returns the keys of this program in git's configuration that no setting has, and misspelt environment variables.
+pub fn unknown_settings(project: &Project) -> Vec<UnknownKey> {
+    let mut unknown = unknown_keys(project.repository.setting_names("hexmirror"));
+    unknown.extend(misspelt_variables(project.environment.variables.keys().map(String::as_str)));
+    unknown
 }
 
 /// Returns the name of the first of these variables that is set.

@@ -47,8 +47,8 @@ pub struct Printing {
 
 /// One side of a diff: a tree and its display name.
 #[derive(Debug, Clone)]
-struct Side {
-    tree: ObjectId,
+pub(super) struct Side {
+    pub tree: ObjectId,
     name: String,
     version: String,
 }
@@ -105,7 +105,7 @@ fn refuse_unknown(packages: &[String], known: Vec<Locked>) -> Result<()> {
 }
 
 /// Returns the dependency before and after a change, if there was one.
-fn sides(change: &LockChange) -> impl Iterator<Item = &Locked> {
+pub(super) fn sides(change: &LockChange) -> impl Iterator<Item = &Locked> {
     change.before().into_iter().chain(change.after())
 }
 
@@ -236,7 +236,13 @@ fn group(scratch: &mut ScratchObjects, pairs: &[[Side; 2]]) -> Result<[ObjectId;
     Ok(trees)
 }
 
-fn make_side(git: &ProjectGit, scratch: &mut ScratchObjects, snapshot: &Snapshot, locked: &Locked) -> Result<Side> {
+/// Builds the tree of a dependency that a snapshot has.
+pub(super) fn make_side(
+    git: &ProjectGit,
+    scratch: &mut ScratchObjects,
+    snapshot: &Snapshot,
+    locked: &Locked,
+) -> Result<Side> {
     match locked {
         Locked::Release(pin) => {
             let tree = scratch.release(snapshot, &pin.id, pin.outer, pin.inner)?;
@@ -250,7 +256,9 @@ fn make_side(git: &ProjectGit, scratch: &mut ScratchObjects, snapshot: &Snapshot
             let tree = scratch.revision(&checkout, pin.revision)?;
             Ok(Side { tree, name: plain(&pin.app), version: pin.revision.short() })
         }
-        Locked::Unmirrored(_) | Locked::Unknown(_) => unreachable!("what has no line in a manifest is not looked for"),
+        Locked::File(_) | Locked::Target(_) | Locked::Unmirrored(_) | Locked::Unknown(_) => {
+            unreachable!("what has no line in a manifest is not looked for")
+        }
     }
 }
 
@@ -262,20 +270,24 @@ fn plain(name: &str) -> String {
 
 /// Returns the beginning of a dependency's line in the manifest and the part with the line, or `None` if the dependency
 /// cannot be mirrored.
-fn line(locked: &Locked) -> Option<(ManifestPart, String)> {
+pub(super) fn line(locked: &Locked) -> Option<(ManifestPart, String)> {
     match locked {
         Locked::Release(pin) => Some((ManifestPart::of(&pin.id.package), Manifest::release_line(&pin.id))),
         Locked::Revision(pin) => Some((ManifestPart::Git, Manifest::revision_line(pin.url.address(), pin.revision))),
-        Locked::Unmirrored(_) | Locked::Unknown(_) => None,
+        // A file is not compared, but named.
+        Locked::File(_) | Locked::Target(_) | Locked::Unmirrored(_) | Locked::Unknown(_) => None,
     }
 }
 
-fn holds(manifest: &Manifest, locked: &Locked) -> bool {
+/// Returns whether a mirror with this manifest has a dependency.
+pub(super) fn holds(manifest: &Manifest, locked: &Locked) -> bool {
     match locked {
         Locked::Release(pin) => manifest.releases.get(&pin.id).is_some_and(|stored| pin.accepts(stored)),
         Locked::Revision(pin) => {
             manifest.git.get(pin.url.address()).is_some_and(|stored| stored.revisions.contains_key(&pin.revision))
         }
+        Locked::File(pin) => manifest.files.contains_key(&pin.id),
+        Locked::Target(_) => true,
         Locked::Unmirrored(_) | Locked::Unknown(_) => false,
     }
 }

@@ -8,13 +8,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::artefacts;
 use super::index::refresh;
+use super::plugins::facts::MirrorFacts;
+use super::plugins::unpinned;
 use super::project::{LockFile, Project};
 use super::update::stored_entry::read_entry;
 use super::{Result, own_file};
+use crate::config::Config;
 use crate::model::{Day, Manifest, Remote, hex_digits};
 use crate::plan::{Comparison, Extra, ReleaseFlags, Wanted};
 use crate::store::{ObjectId, Repository, Snapshot};
@@ -70,6 +75,8 @@ pub struct Status {
     pub remote: Option<Remote>,
     /// The mirror's tip, if there is one.
     pub commit: Option<ObjectId>,
+    /// The digest of everything that the answer depends on.
+    pub(super) digest: Option<String>,
     /// The status in numbers.
     pub summary: Summary,
     /// The detailed comparison. `None` if the answer was cached.
@@ -103,6 +110,7 @@ pub(super) fn compare_with(
         locks: files,
         remote: remote.cloned(),
         commit: tip,
+        digest: memory.as_ref().map(|memory| memory.key.clone()),
         summary: Summary::default(),
         comparison: None,
         extra: None,
@@ -111,10 +119,7 @@ pub(super) fn compare_with(
         return Ok(Status { summary, ..status });
     }
     let snapshot = tip.map(|tip| project.snapshot_of(remote, tip)).transpose()?;
-    let wanted = project.wanted(locks)?;
-    let excerpt = snapshot.as_ref().map(|snapshot| snapshot.excerpt(&wanted.packages())).transpose()?;
-    let excerpt = excerpt.unwrap_or_default();
-    let comparison = Comparison::new(&wanted, &excerpt);
+    let Compared { wanted, excerpt, comparison } = compared(project, snapshot.as_ref(), locks)?;
     let extra = match &snapshot {
         Some(snapshot) if particulars => Some(Extra::new(&wanted, snapshot.manifest()?)),
         _ => particulars.then(Extra::default),
@@ -132,6 +137,26 @@ pub(super) fn compare_with(
         memory.remember(&summary);
     }
     Ok(Status { summary, comparison: Some(comparison), extra, ..status })
+}
+
+/// What locks pin, and what a snapshot has of it.
+pub(super) struct Compared {
+    /// What the locks pin.
+    pub wanted: Arc<Wanted>,
+    /// What the snapshot has of the pinned packages.
+    pub excerpt: Manifest,
+    /// The comparison.
+    pub comparison: Comparison,
+}
+
+/// Compares locks with a snapshot, without cached answers.
+pub(super) fn compared(project: &Project, snapshot: Option<&Snapshot>, locks: &[LockFile]) -> Result<Compared> {
+    let wanted = project.wanted(locks)?;
+    let excerpt = snapshot.map(|snapshot| snapshot.excerpt(&wanted.packages())).transpose()?.unwrap_or_default();
+    let needed = artefacts::needed(project, &wanted, snapshot)?;
+    let mut comparison = Comparison::new(&wanted, &excerpt).with_artefacts(&needed, &excerpt);
+    comparison.unpinned_plugins = unpinned(project, locks, &mut MirrorFacts::new(project, snapshot))?;
+    Ok(Compared { wanted, excerpt, comparison })
 }
 
 /// Returns whether it is known, without reading the mirror or the locks, that the mirror at `tip` is fresh for these locks.
@@ -205,7 +230,8 @@ impl<'r> Memory<'r> {
         // Another version of this program may give another answer.
         digest.update(concat!(env!("CARGO_PKG_VERSION"), "\0"));
         digest.update(tip.as_bytes());
-        digest.update([u8::from(project.config.shallow)]);
+        let Config { shallow, docs, artefacts, .. } = &project.config;
+        digest.update([u8::from(*shallow), u8::from(artefacts.is_some()), u8::from(*docs)]);
         for app in &project.config.submodules {
             digest.update(app);
             digest.update("\0");
@@ -214,7 +240,31 @@ impl<'r> Memory<'r> {
             digest.update((lock.file.len() as u64).to_le_bytes());
             digest.update(&lock.file);
             digest.update(lock.blob.as_bytes());
+            for config in &lock.configs {
+                digest.update(&config.file);
+                digest.update(config.blob.as_bytes());
+            }
+            if let Some(build) = &lock.build {
+                digest.update(format!("{build:?}\0"));
+            }
         }
+        for plugin in &project.config.extra {
+            digest.update(plugin);
+            digest.update("\0");
+        }
+        for pair in project.tools_pairs()? {
+            digest.update(pair.to_string());
+            digest.update("\0");
+        }
+        for address in &project.config.downloads {
+            digest.update(address.as_str());
+            digest.update("\0");
+        }
+        for branch in &project.config.git {
+            digest.update(branch.to_string());
+            digest.update("\0");
+        }
+        digest.update(format!("{:?}\0", project.config.asset_tools));
         for policy in project.policies(locks)? {
             digest.update(policy.to_string());
             digest.update("\0");

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Project, status};
-use crate::model::EntryId;
+use super::artefacts::machine::new_target;
+use super::artefacts::stored_lists;
+use super::{Project, Result, mirror, status};
+use crate::model::{EntryId, Fingerprint, ManifestPart, RepositoryName, Target};
 use crate::plan::Comparison;
 use crate::serve::{Log, RequestLog, Resource, Unanswered};
 
@@ -74,10 +76,17 @@ pub struct Explanation {
     pub pinned: Vec<String>,
     /// What no lock pins: it must be added to a lock first.
     pub unpinned: Vec<String>,
+    /// Documentation that no lock pins: the setting `docs` asks for it.
+    pub docs: Vec<String>,
     /// Files of the pinned index, which `index` creates.
     pub unindexed: Vec<String>,
+    /// Repositories of which the mirror lacks entries, and has an index, with the key that signed it. Clients that have the
+    /// key need no entries of the repository.
+    pub indexes: Vec<(RepositoryName, Fingerprint)>,
     /// What no mirror contains, each with what to do instead.
     pub not_served: Vec<String>,
+    /// This machine, if packages have precompiled files for it and no lock names it. `None` unless the command failed.
+    pub machine: Option<Target>,
     /// What the locks pin and the mirror has. Empty unless the command failed.
     pub comparison: Comparison,
 }
@@ -92,7 +101,35 @@ pub fn explain(project: &Project, failed: FailedRequests, has_command_failed: bo
     let status = status(project, true).ok();
     let locks = status.as_ref().map(|status| status.locks.clone()).unwrap_or_default();
     let comparison = status.and_then(|status| status.comparison).unwrap_or_default();
-    Some(Explanation { locks, ..Explanation::new(failed, comparison, has_command_failed) })
+    let indexes = indexes(project, &failed, &comparison).unwrap_or_default();
+    let machine = if has_command_failed { unnamed_machine(project).unwrap_or_default() } else { None };
+    Some(Explanation { locks, indexes, machine, ..Explanation::new(failed, comparison, has_command_failed) })
+}
+
+/// Returns this machine if packages have precompiled files for it and no lock names it.
+fn unnamed_machine(project: &Project) -> Result<Option<Target>> {
+    let (wanted, (_, snapshot)) = (project.wanted(&project.locks()?)?, mirror(project)?);
+    new_target(project, &stored_lists(wanted.releases.values(), &snapshot)?, &wanted.targets)
+}
+
+/// Returns the indexes of the repositories of which entries are lacking.
+fn indexes(
+    project: &Project,
+    failed: &FailedRequests,
+    comparison: &Comparison,
+) -> Result<Vec<(RepositoryName, Fingerprint)>> {
+    let requested = failed.unanswered.values().filter_map(|unanswered| match unanswered {
+        Unanswered::Resource(Resource::RegistryEntry(repository, _)) => Some(repository),
+        _ => None,
+    });
+    let lacking: BTreeSet<&RepositoryName> =
+        comparison.entries.iter().map(|entry| &entry.repository).chain(requested).collect();
+    if lacking.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (_, snapshot) = mirror(project)?;
+    let signers = snapshot.part(ManifestPart::Index)?.index_signers.clone();
+    Ok(signers.into_iter().filter(|(repository, _)| lacking.contains(repository)).collect())
 }
 
 impl Explanation {
@@ -103,6 +140,7 @@ impl Explanation {
                 Unanswered::Resource(Resource::Pinned(..)) => &mut explanation.unindexed,
                 Unanswered::NotServed { .. } | Unanswered::Elsewhere { .. } => &mut explanation.not_served,
                 _ if is_pinned(&unanswered, &comparison) => &mut explanation.pinned,
+                Unanswered::Resource(Resource::File(path)) if path.is_of_docs() => &mut explanation.docs,
                 _ => &mut explanation.unpinned,
             };
             list.push(text);
@@ -124,6 +162,7 @@ fn is_pinned(unanswered: &Unanswered, comparison: &Comparison) -> bool {
             comparison.entries.iter().any(is_it)
         }
         Unanswered::Resource(Resource::Policy(id)) => comparison.policies.contains(id),
+        Unanswered::Resource(Resource::File(path)) => comparison.files.iter().any(|pin| pin.id.path == *path),
         Unanswered::GitRepository(address) => comparison.git_to_fetch().any(|pin| pin.url.address() == address),
         Unanswered::Resource(_) | Unanswered::NotServed { .. } | Unanswered::Elsewhere { .. } => false,
     }
@@ -134,7 +173,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{IndexFile, ReleaseId, RepositoryName};
+    use crate::model::{IndexFile, ReleaseId};
     use crate::plan::Pin;
 
     fn tarball(release: &str) -> Unanswered {

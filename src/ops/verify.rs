@@ -5,20 +5,26 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::artefacts;
 use super::index::check::{self, IndexCheck};
+use super::index::key::warn_if_exposed;
 use super::parallel::{cores, in_parallel_with};
 use super::project::Project;
+use super::project::asset_tools::NpmClaim;
 use super::project::hex_repositories::HexRepositories;
 use super::sync::signers;
 use super::sync::signers::{report_unverified, verified};
+use super::tools::check::ToolChecks;
 use super::update::git_fetcher::fetching_git;
 use super::update::stored_entry::read_entry;
 use super::{OpError, Result, mirror};
 use crate::git::{Git, GitError};
 use crate::hex::registry::{Package, PublicKey, RegistryError, check_policy};
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{EntryId, GitAddress, Manifest, PolicyId, ReleaseId, RepositoryName, StoredGit, local_cause};
-use crate::plan::Wanted;
+use crate::model::{
+    EntryId, FileId, FileTrust, GitAddress, Manifest, PolicyId, ReleaseId, RepositoryName, StoredGit, local_cause,
+};
+use crate::plan::{StoredArtefacts, Wanted};
 use crate::progress::{Event, Progress};
 use crate::store::{CheckedTrees, Damage, ObjectId, Snapshot, StoreError};
 
@@ -35,6 +41,8 @@ pub struct Verification {
     pub entries: usize,
     /// The number of policies verified.
     pub policies: usize,
+    /// The files verified, with why each is trusted.
+    pub files: BTreeMap<FileId, FileTrust>,
     /// The number of git revisions verified.
     pub revisions: usize,
     /// The number of packages verified in the pinned index.
@@ -57,6 +65,7 @@ pub struct Verification {
 /// another signer than the keys that are known here. Damage is not an error.
 pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verification> {
     let (source, snapshot) = mirror(project)?;
+    warn_if_exposed(project, progress.as_ref());
     let (mut damages, objects) = check_objects(&snapshot);
     let commit = snapshot.commit();
     // An unreadable tree has been reported already.
@@ -69,6 +78,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         }
     };
     let items = manifest.releases.len() + manifest.entries.len() + manifest.policies.len() + manifest.git.len();
+    let items = items + manifest.files.len();
     let items = items as u64;
     progress.report(Event::Planned { items });
     let wanted = match project.locks() {
@@ -96,6 +106,24 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     for id in manifest.policies.keys() {
         progress.report(Event::Finished { item: format!("policy {id}") });
         damages.extend(checks.policy(&snapshot, id)?);
+    }
+    let (tools, claims) = (ToolChecks::new(project, &manifest), project.npm_claims(&wanted)?);
+    let stored: Vec<FileId> = manifest.files.keys().cloned().collect();
+    let found = check_all(&snapshot, &stored, |snapshot, id| {
+        progress.report(Event::Finished { item: id.to_string() });
+        match snapshot.file(id) {
+            Ok(content) if id.path.is_of_tools() => tools.check(snapshot, id, &content.unwrap_or_default()),
+            Ok(content) => Ok(checks.claim(id, claims.get(id), &content.unwrap_or_default())),
+            Err(error) => self::damages(&format!("file {id}"), &error),
+        }
+    });
+    damages.extend(found?);
+    if manifest.files.values().any(|stored| stored.trust == FileTrust::Package) {
+        // Damaged releases are reported below, and list nothing.
+        for id in StoredArtefacts::unlisted(&manifest, &artefacts::listed(&snapshot)?) {
+            let problem = "no stored package lists its checksum, so nothing vouches for it".to_owned();
+            damages.push(Damage { path: format!("file {id}"), problem });
+        }
     }
     let releases: Vec<ReleaseId> = manifest.releases.keys().cloned().collect();
     let found = check_all(&snapshot, &releases, |snapshot, id| {
@@ -126,7 +154,9 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     damages.dedup();
     let revisions = manifest.git.values().map(|stored| stored.revisions.len()).sum();
     let policies = manifest.policies.len();
-    let (releases, entries, foreign) = (releases.len(), entries.len(), checks.foreign.into_inner());
+    let files = manifest.files.into_iter().map(|(id, stored)| (id, stored.trust)).collect();
+    let (releases, entries, foreign) =
+        (releases.len(), entries.len(), checks.foreign.into_inner() || tools.is_foreign());
     let (indexed, index_behind) = (index.packages, index.behind);
     Ok(Verification {
         commit,
@@ -134,6 +164,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         releases,
         entries,
         policies,
+        files,
         revisions,
         indexed,
         index_behind,
@@ -217,6 +248,13 @@ impl Checks<'_> {
                 damages(&path, &error)
             }
         }
+    }
+
+    /// Verifies what a lock says that npm signed.
+    fn claim(&self, id: &FileId, claim: Option<&NpmClaim>, content: &[u8]) -> Vec<Damage> {
+        let Some(Err(error)) = claim.map(|claim| claim.check(content)) else { return Vec::new() };
+        self.foreign.store(true, Ordering::Relaxed);
+        vec![damage(&format!("file {id}"), &error)]
     }
 
     fn policy(&self, snapshot: &Snapshot, id: &PolicyId) -> Result<Vec<Damage>> {

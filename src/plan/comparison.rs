@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::git_want::{RepositoryWant, with_submodules};
-use super::{GitPin, Pin, Unmirrored, UnsupportedEntry, Wanted};
+use super::{ArtefactPin, FilePin, GitPin, Pin, StoredArtefacts, Unmirrored, UnsupportedEntry, Wanted};
 use crate::model::{
-    EntryId, GitAddress, Manifest, OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, StoredRelease, Version,
+    AssetToolId, EntryId, FileAddress, GitAddress, GitBranch, Manifest, OuterChecksum, PolicyId, ReleaseId,
+    RepositoryName, Revision, StoredRelease, ToolsPair, Version,
 };
 
 /// A pinned release that the mirror lacks although it has other releases of the package, or this one with another
@@ -42,6 +43,22 @@ pub struct Comparison {
     pub entries: Vec<EntryId>,
     /// The missing policies.
     pub policies: Vec<PolicyId>,
+    /// The missing files.
+    pub files: Vec<FilePin>,
+    /// The missing precompiled files of pinned packages.
+    pub artefacts: Vec<ArtefactPin>,
+    /// The number of pinned and precompiled files in the mirror.
+    pub files_present: usize,
+    /// The addresses that the settings name and no lock pins.
+    pub unpinned: Vec<FileAddress>,
+    /// The branches of git repositories that the settings name and no lock pins.
+    pub unpinned_git: Vec<GitBranch>,
+    /// The versions of Elixir and OTP whose Hex and rebar3 an update must pin.
+    pub unpinned_tools: Vec<ToolsPair>,
+    /// The releases whose documentation an update must pin.
+    pub unpinned_docs: Vec<ReleaseId>,
+    /// The builds of asset tools that the project needs and no lock pins.
+    pub unpinned_asset_tools: Vec<AssetToolId>,
     /// The pinned git revisions that the mirror has as the locks require.
     pub git: Vec<GitPin>,
     /// The pinned git revisions whose repository is not in the mirror.
@@ -53,6 +70,8 @@ pub struct Comparison {
     pub unmirrored: Vec<Unmirrored>,
     /// The dependencies of unknown kinds.
     pub ignored: Vec<UnsupportedEntry>,
+    /// The rebar3 plugins that no hexmirror.lock pins, each with who asks for it.
+    pub unpinned_plugins: BTreeSet<(String, String)>,
 }
 
 /// What a mirror contains beyond what locks pin.
@@ -98,8 +117,25 @@ impl Comparison {
         comparison.entries = entries.into_iter().collect();
         let lacking = |id: &&PolicyId| !manifest.policies.contains_key(*id);
         comparison.policies = wanted.policies.iter().filter(lacking).cloned().collect();
+        let lacking = |pin: &&FilePin| !manifest.files.contains_key(&pin.id);
+        comparison.files = wanted.all_files().filter(lacking).cloned().collect();
+        comparison.files_present = wanted.all_files().count() - comparison.files.len();
+        comparison.unpinned = wanted.unpinned.iter().cloned().collect();
+        comparison.unpinned_git = wanted.unpinned_git.iter().cloned().collect();
+        comparison.unpinned_tools = wanted.unpinned_tools.iter().cloned().collect();
+        comparison.unpinned_docs = wanted.unpinned_docs.iter().cloned().collect();
+        comparison.unpinned_asset_tools = wanted.unpinned_asset_tools.iter().cloned().collect();
         comparison.add_git(wanted, manifest);
         comparison
+    }
+
+    /// Adds the precompiled files that the packages in a mirror need.
+    #[must_use]
+    pub fn with_artefacts(mut self, needed: &BTreeSet<ArtefactPin>, manifest: &Manifest) -> Self {
+        let stored = StoredArtefacts::of(manifest);
+        self.artefacts = needed.iter().filter(|pin| stored.find(&pin.artefact).is_none()).cloned().collect();
+        self.files_present += needed.len() - self.artefacts.len();
+        self
     }
 
     fn add_git(&mut self, wanted: &Wanted, manifest: &Manifest) {
@@ -140,18 +176,31 @@ impl Comparison {
     pub fn is_fresh(&self) -> bool {
         let hex = self.missing.is_empty() && self.changed.is_empty() && self.entries.is_empty();
         let hex = hex && self.policies.is_empty();
-        hex && self.git_missing.is_empty() && self.git_changed.is_empty()
+        let files = self.files.is_empty() && self.unpinned.is_empty() && self.unpinned_plugins.is_empty();
+        let files = files && self.unpinned_tools.is_empty() && self.artefacts.is_empty();
+        let files = files && self.unpinned_docs.is_empty();
+        let files = files && self.unpinned_asset_tools.is_empty();
+        files && hex && self.unpinned_git.is_empty() && self.git_missing.is_empty() && self.git_changed.is_empty()
     }
 
     /// Describes everything that the mirror lacks, without duplicates: releases, registry entries of stored releases,
-    /// policies, git revisions. Empty if the mirror is fresh.
+    /// policies, files, git revisions. Empty if the mirror is fresh.
     pub fn lacking(&self) -> Vec<String> {
         let releases = self.to_fetch().map(|pin| pin.id.to_string());
         let entries = self.entries_alone().map(|entry| format!("the registry entry of {entry}"));
         let policies = self.policies.iter().map(|policy| format!("the policy {policy}"));
         let revisions =
             self.revisions_to_fetch().into_iter().map(|(address, revision)| format!("{address} {}", revision.short()));
-        releases.chain(entries).chain(policies).chain(revisions).collect()
+        let files = self.files.iter().map(|pin| pin.address.to_string());
+        let files = files.chain(self.artefacts.iter().map(ToString::to_string));
+        let plugins = self.unpinned_plugins.iter().map(|(plugin, by)| format!("a pin of the plugin {plugin} for {by}"));
+        let unpinned = self.unpinned.iter().map(|address| format!("{address} (no hexmirror.lock pins it yet)"));
+        let tools = self.unpinned_tools.iter().map(|pair| format!("Hex and rebar3 for Elixir {pair}"));
+        let branches = self.unpinned_git.iter().map(|branch| format!("{branch} (no hexmirror.lock pins it yet)"));
+        let docs = self.unpinned_docs.iter().map(|release| format!("the documentation of {release}"));
+        let assets = self.unpinned_asset_tools.iter().map(|id| format!("{id} (no hexmirror.lock pins it yet)"));
+        let unpinned = unpinned.chain(tools).chain(branches).chain(docs).chain(assets);
+        releases.chain(entries).chain(policies).chain(files).chain(unpinned).chain(revisions).chain(plugins).collect()
     }
 
     /// Returns the missing registry entries of packages whose pinned releases are all present.

@@ -26,8 +26,8 @@ pub struct RepositoryWant {
     pub url: GitUrl,
     /// The required revisions.
     pub revisions: BTreeMap<Revision, RevisionWant>,
-    /// The revision of each ref. If entries give one name to several revisions, the first entry wins. This is harmless,
-    /// because clients that have a lock request the commit.
+    /// The revision of each ref. If entries give one name to several revisions, the pin of a branch wins, whose clients ask
+    /// for the name; among dependencies the first one, because clients that have a lock request the commit.
     names: BTreeMap<GitName, Revision>,
 }
 
@@ -64,7 +64,8 @@ impl RepositoryWant {
     /// Merges pins by repository and revision.
     pub fn all(pins: &[GitPin]) -> BTreeMap<GitAddress, Self> {
         let mut all = BTreeMap::new();
-        for pin in pins {
+        let (branches, dependencies): (Vec<_>, Vec<_>) = pins.iter().partition(|pin| pin.as_of.is_some());
+        for pin in branches.into_iter().chain(dependencies) {
             let wanted: &mut Self = all.entry(pin.url.address().clone()).or_insert_with(|| Self::new(pin.url.clone()));
             if pin.url.is_authenticated() && !wanted.url.is_authenticated() {
                 wanted.url = pin.url.clone();

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::{GitPin, Pin, Unmirrored, UnsupportedEntry, Wanted};
+use super::{FilePin, GitPin, Pin, Unmirrored, UnsupportedEntry, Wanted};
 
 /// A dependency in a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,10 @@ pub enum Locked {
     Release(Pin),
     /// A revision of a git repository.
     Revision(GitPin),
+    /// A file.
+    File(FilePin),
+    /// A machine that precompiled files are needed for.
+    Target(String),
     /// A git dependency that cannot be mirrored.
     Unmirrored(Unmirrored),
     /// A dependency of an unknown kind.
@@ -76,6 +80,8 @@ impl Locked {
         match self {
             Self::Release(pin) => pin.id.package.as_str(),
             Self::Revision(pin) => &pin.app,
+            Self::File(pin) => pin.id.path.as_str(),
+            Self::Target(target) => target,
             Self::Unmirrored(unmirrored) => &unmirrored.app,
             Self::Unknown(ignored) => &ignored.app,
         }
@@ -93,6 +99,7 @@ impl Locked {
             (Self::Revision(before), Self::Revision(after)) => {
                 before.revision == after.revision && has_equivalent_source(before, after)
             }
+            (Self::File(before), Self::File(after)) => before.id == after.id,
             (before, after) => before == after,
         }
     }
@@ -105,6 +112,7 @@ impl Locked {
         match (self, other) {
             (Self::Release(one), Self::Release(other)) => one.id.repository == other.id.repository,
             (Self::Revision(one), Self::Revision(other)) => one.url.address() == other.url.address(),
+            (Self::File(one), Self::File(other)) => one.address == other.address,
             (Self::Unmirrored(one), Self::Unmirrored(other)) => one.url == other.url,
             _ => false,
         }
@@ -152,6 +160,7 @@ impl LockChange {
                 Ordering::Greater => ChangeKind::Lowered,
                 Ordering::Equal => ChangeKind::Checksum,
             },
+            (Locked::File(_), Locked::File(_)) => ChangeKind::Checksum,
             _ => ChangeKind::Moved,
         }
     }
@@ -175,6 +184,8 @@ fn has_equivalent_source(before: &GitPin, after: &GitPin) -> bool {
 pub fn locked(wanted: &Wanted) -> Vec<Locked> {
     let releases = wanted.releases.values().cloned().map(Locked::Release);
     let others = wanted.git.iter().cloned().map(Locked::Revision);
+    let others = others.chain(wanted.all_files().cloned().map(Locked::File));
+    let others = others.chain(wanted.targets.iter().map(ToString::to_string).map(Locked::Target));
     let others = others.chain(wanted.unmirrored.iter().cloned().map(Locked::Unmirrored));
     let is_twice = |one: &Locked, other: &Locked| one.is_kept(other) && other.is_kept(one);
     let mut all: Vec<Locked> = Vec::new();

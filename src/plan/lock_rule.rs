@@ -7,13 +7,15 @@ use std::fmt::{self, Display};
 
 use globset::GlobSet;
 
+use crate::lock::OWN_LOCK;
+
 /// The files that are locks by default, each with the project files that it may belong to.
 const LOCKS: [(&str, &[&str]); 4] = [
     ("mix.lock", &["mix.exs"]),
     // rebar3 also reads a configuration that consists of the script alone (`rebar_config:consult_file_/1`).
     ("rebar.lock", &["rebar.config", "rebar.config.script"]),
     ("manifest.toml", &["gleam.toml"]),
-    ("hexmirror.lock", PROJECTS),
+    (OWN_LOCK, PROJECTS),
 ];
 /// The files that make a folder a project.
 const PROJECTS: &[&str] = &["mix.exs", "rebar.config", "rebar.config.script", "gleam.toml"];

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{EntryId, GitAddress, Manifest, ReleaseId, Revision, Version};
+use crate::model::{
+    EntryChecksum, EntryId, Fingerprint, GitAddress, GitName, Manifest, PolicyId, ReleaseId, RepositoryName, Revision,
+    StoredGit, StoredRevision, Version,
+};
 
-/// A change of a package or of a git repository in the mirror. Both sides are the same if only the content changed.
+/// A change of something in the mirror. Both sides are the same if only the content changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MirrorChange {
     /// A release was added, removed, or added beside or instead of another one.
@@ -25,6 +28,37 @@ pub enum MirrorChange {
         /// The revision after.
         to: Option<Revision>,
     },
+    /// A ref of a git repository was added, removed or moved, although its revision is in both states.
+    Ref {
+        /// The repository.
+        address: GitAddress,
+        /// The ref.
+        name: GitName,
+        /// Its revision before.
+        from: Option<Revision>,
+        /// Its revision after.
+        to: Option<Revision>,
+    },
+    /// A policy was added, removed or replaced.
+    Policy {
+        /// The policy.
+        policy: PolicyId,
+        /// The checksum of the signed message before.
+        from: Option<EntryChecksum>,
+        /// The checksum after.
+        to: Option<EntryChecksum>,
+    },
+    /// The pinned index of a repository was added, removed or built again.
+    Index {
+        /// The repository.
+        repository: RepositoryName,
+        /// Its signer before.
+        from: Option<Fingerprint>,
+        /// Its signer after.
+        to: Option<Fingerprint>,
+        /// The packages whose entries in it changed.
+        packages: BTreeSet<EntryId>,
+    },
 }
 
 /// The kinds of changes.
@@ -41,7 +75,7 @@ pub enum MirrorChangeKind {
 /// The changes between two states of a mirror.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MirrorChanges {
-    /// The releases and git revisions, sorted by name.
+    /// The releases, git revisions, refs, policies and pinned indexes, each sorted by name.
     pub contents: Vec<MirrorChange>,
     /// The packages whose registry entries were added, changed or removed.
     pub entries: BTreeSet<EntryId>,
@@ -52,7 +86,9 @@ impl MirrorChange {
     pub fn kind(&self) -> MirrorChangeKind {
         let sides = match self {
             Self::Release { from, to, .. } => (from.is_some(), to.is_some()),
-            Self::Revision { from, to, .. } => (from.is_some(), to.is_some()),
+            Self::Revision { from, to, .. } | Self::Ref { from, to, .. } => (from.is_some(), to.is_some()),
+            Self::Policy { from, to, .. } => (from.is_some(), to.is_some()),
+            Self::Index { from, to, .. } => (from.is_some(), to.is_some()),
         };
         match sides {
             (false, _) => MirrorChangeKind::Added,
@@ -65,7 +101,14 @@ impl MirrorChange {
 impl MirrorChanges {
     /// Compares two states of a mirror, of which the manifests may list only a part, the same of both.
     pub fn between(before: &Manifest, after: &Manifest) -> Self {
-        Self { contents: [releases(before, after), revisions(before, after)].concat(), entries: entries(before, after) }
+        let contents = [
+            releases(before, after),
+            revisions(before, after),
+            refs(before, after),
+            policies(before, after),
+            indexes(before, after),
+        ];
+        Self { contents: contents.concat(), entries: entries(before, after) }
     }
 
     /// Returns whether nothing changed.
@@ -113,6 +156,58 @@ fn revisions(before: &Manifest, after: &Manifest) -> Vec<MirrorChange> {
         }));
     }
     changes
+}
+
+fn refs(before: &Manifest, after: &Manifest) -> Vec<MirrorChange> {
+    let mut changes = Vec::new();
+    for (address, then, now) in
+        after.git.iter().filter_map(|(address, now)| Some((address, before.git.get(address)?, now)))
+    {
+        let named = |stored: &StoredGit| -> BTreeMap<GitName, Revision> {
+            let of = |(revision, stored): (&Revision, &StoredRevision)| {
+                stored.names.iter().map(|name| (name.clone(), *revision)).collect::<Vec<_>>()
+            };
+            stored.revisions.iter().flat_map(of).collect()
+        };
+        let (names_then, names_now) = (named(then), named(now));
+        for name in differing(&names_then, &names_now).collect::<BTreeSet<_>>() {
+            let (from, to) = (names_then.get(name).copied(), names_now.get(name).copied());
+            // A ref that came or went with its revision is not worth a line.
+            let is_kept =
+                |revision: Revision| then.revisions.contains_key(&revision) && now.revisions.contains_key(&revision);
+            if to.or(from).is_some_and(is_kept) {
+                changes.push(MirrorChange::Ref { address: address.clone(), name: name.clone(), from, to });
+            }
+        }
+    }
+    changes
+}
+
+fn policies(before: &Manifest, after: &Manifest) -> Vec<MirrorChange> {
+    let policies = differing(&before.policies, &after.policies).collect::<BTreeSet<_>>().into_iter();
+    let checksum = |manifest: &Manifest, policy: &PolicyId| manifest.policies.get(policy).map(|stored| stored.checksum);
+    let change = |policy: &PolicyId| {
+        let (from, to) = (checksum(before, policy), checksum(after, policy));
+        MirrorChange::Policy { policy: policy.clone(), from, to }
+    };
+    policies.map(change).collect()
+}
+
+fn indexes(before: &Manifest, after: &Manifest) -> Vec<MirrorChange> {
+    let mut changed: BTreeMap<RepositoryName, BTreeSet<EntryId>> = BTreeMap::new();
+    for id in differing(&before.index, &after.index) {
+        changed.entry(id.repository.clone()).or_default().insert(id.clone());
+    }
+    for repository in differing(&before.index_signers, &after.index_signers) {
+        changed.entry(repository.clone()).or_default();
+    }
+    let signers =
+        |repository: &RepositoryName| [before, after].map(|manifest| manifest.index_signers.get(repository).copied());
+    let change = |(repository, packages): (RepositoryName, BTreeSet<EntryId>)| {
+        let [from, to] = signers(&repository);
+        MirrorChange::Index { repository, from, to, packages }
+    };
+    changed.into_iter().map(change).collect()
 }
 
 fn entries(before: &Manifest, after: &Manifest) -> BTreeSet<EntryId> {
@@ -168,6 +263,45 @@ mod tests {
         lines.concat().parse().unwrap()
     }
 
+    #[test]
+    fn refs_policies_and_indexes_are_listed() {
+        let parse = |lines: &[String]| -> Manifest {
+            let mut lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+            lines.sort_unstable();
+            lines.concat().parse().unwrap()
+        };
+        let [one, two] = ["1", "2"].map(|digit| digit.repeat(40));
+        let [sum, other] = ["a", "b"].map(|digit| digit.repeat(64));
+        let before = parse(&[format!("git h/x {one} full heads/main"), format!("git h/y {one} full heads/main")]);
+        let after = parse(&[
+            format!("git h/x {one} full heads/main tags/v1"),
+            format!("git h/y {two} full heads/main"),
+            format!("policy hexpm:acme strict 1 {sum}"),
+        ]);
+        let refs = |changes: MirrorChanges| -> Vec<String> {
+            let shown = |change: &MirrorChange| match change {
+                MirrorChange::Ref { address, name, .. } => Some(format!("{:?} {address} {name}", change.kind())),
+                MirrorChange::Policy { policy, .. } => Some(format!("{:?} {policy}", change.kind())),
+                MirrorChange::Index { repository, packages, .. } => {
+                    Some(format!("{:?} {repository} {}", change.kind(), packages.len()))
+                }
+                _ => None,
+            };
+            changes.contents.iter().filter_map(shown).collect()
+        };
+        // The branch of h/y came with its revision.
+        assert_eq!(refs(MirrorChanges::between(&before, &after)), ["Added h/x tags/v1", "Added hexpm:acme/strict"]);
+        assert_eq!(refs(MirrorChanges::between(&after, &before)), ["Removed h/x tags/v1", "Removed hexpm:acme/strict"]);
+        let replaced = parse(&[format!("policy hexpm:acme strict 1 {other}")]);
+        let policy = parse(&[format!("policy hexpm:acme strict 1 {sum}")]);
+        assert_eq!(refs(MirrorChanges::between(&policy, &replaced)), ["Updated hexpm:acme/strict"]);
+        let signer = format!("index-signer hexpm {}", Fingerprint::from_bytes([1; 32]));
+        let indexed =
+            |sum: &str| parse(&[signer.clone(), format!("index hexpm a {sum}"), format!("index hexpm b {other}")]);
+        assert_eq!(refs(MirrorChanges::between(&Manifest::default(), &indexed(&sum))), ["Added hexpm 2"]);
+        assert_eq!(refs(MirrorChanges::between(&indexed(&sum), &indexed(&other))), ["Updated hexpm 1"]);
+    }
+
     fn shown(before: &Manifest, after: &Manifest) -> Vec<String> {
         let side = |side: Option<String>| side.unwrap_or_else(|| "-".to_owned());
         let shown = |change: &MirrorChange| match change.clone() {
@@ -178,6 +312,7 @@ mod tests {
                 let short = |revision: Revision| revision.to_string()[..1].to_owned();
                 format!("git {} {}", side(from.map(short)), side(to.map(short)))
             }
+            other => format!("{other:?}"),
         };
         MirrorChanges::between(before, after).contents.iter().map(shown).collect()
     }

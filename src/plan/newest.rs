@@ -5,6 +5,11 @@ use std::path::Path;
 /// The tasks of mix and the commands of rebar3 that look for newer releases, retirements or advisories.
 const MIX: [&str; 3] = ["deps.update", "hex.audit", "hex.outdated"];
 const REBAR3: [&str; 2] = ["update", "upgrade"];
+/// Programs that run another one, which follows their options.
+const WRAPPERS: [&str; 15] = [
+    "asdf", "chronic", "direnv", "doas", "elixir", "env", "iex", "ionice", "mise", "nice", "nohup", "setsid", "sudo",
+    "time", "timeout",
+];
 
 /// What a command asks for that may have changed upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +21,14 @@ pub enum Newest {
 }
 
 impl Newest {
-    /// Returns what a command asks for. Options in front of a task are not understood, as in `mix --version`.
+    /// Returns what a command asks for, also if another program runs it, as in `env MIX_ENV=test mix deps.get`. Options in
+    /// front of a task are not understood, as in `mix --version`.
     pub fn of(program: &str, arguments: &[String]) -> Option<Self> {
-        let name = Path::new(program).file_name()?.to_str()?;
+        let name = file_name(program)?;
+        if WRAPPERS.contains(&name) {
+            let client = arguments.iter().position(|word| matches!(file_name(word), Some("mix" | "rebar3")))?;
+            return Self::of(&arguments[client], &arguments[client + 1..]);
+        }
         let tasks = tasks(arguments);
         let named = |known: &[&str]| {
             let found = tasks.iter().find(|task| known.contains(task));
@@ -30,6 +40,11 @@ impl Newest {
             _ => None,
         }
     }
+}
+
+/// Returns the name of a program, without its folder.
+fn file_name(program: &str) -> Option<&str> {
+    Path::new(program).file_name()?.to_str()
 }
 
 /// Returns the tasks of a command line: the first word, or those that `do` separates by `+` or `,`.
@@ -62,6 +77,11 @@ mod tests {
         assert_eq!(of("mix do deps.get, hex.audit"), always("mix hex.audit"));
         assert_eq!(of("mix do deps.get + deps.update jason + compile"), always("mix deps.update"));
         assert_eq!(of("rebar3 upgrade --all"), always("rebar3 upgrade"));
+        for wrapper in
+            ["env MIX_ENV=test", "/usr/bin/env -u X", "timeout 60", "mise exec --", "elixir -S", "env nice -n 5"]
+        {
+            assert_eq!(of(&format!("{wrapper} mix deps.update --all")), always("mix deps.update"), "{wrapper}");
+        }
     }
 
     #[test]
@@ -69,7 +89,17 @@ mod tests {
         let resolving = Some(Newest::IfRequirementsChanged("mix deps.get".into()));
         assert_eq!(of("mix deps.get"), resolving);
         assert_eq!(of("mix do deps.get + deps.compile"), resolving);
-        for command in ["mix", "mix compile", "mix run deps.update", "make deps.update", "rebar3 compile", "mix do"] {
+        for command in [
+            "mix",
+            "mix compile",
+            "mix run deps.update",
+            "make deps.update",
+            "env",
+            "env mix",
+            "echo mix deps.update",
+            "rebar3 compile",
+            "mix do",
+        ] {
             assert_eq!(of(command), None, "{command}");
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Wanted;
-use crate::model::{EntryId, GitAddress, GitName, Manifest, PolicyId, ReleaseId, Revision, StoredGit};
+use super::{DocsPin, Wanted};
+use crate::model::{EntryId, FileId, GitAddress, GitName, Manifest, PolicyId, ReleaseId, Revision, StoredGit, Target};
 
 /// What must be kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +12,12 @@ pub struct Needed {
     pub releases: BTreeSet<ReleaseId>,
     /// The required policies.
     pub policies: BTreeSet<PolicyId>,
+    /// The required files. Those that packages list are added by the machines that need them.
+    pub files: BTreeSet<FileId>,
+    /// The documentation that locks pin. It is required if its release is.
+    docs: BTreeSet<FileId>,
+    /// The machines that precompiled files are required for.
+    pub targets: BTreeSet<Target>,
     /// The required revisions of git repositories, without those of their submodules.
     pub revisions: BTreeSet<(GitAddress, Revision)>,
     /// The refs that entries name for their revisions. If entries give one name to several revisions, the first entry
@@ -24,6 +30,9 @@ impl Needed {
     pub fn add(&mut self, wanted: &Wanted) {
         self.releases.extend(wanted.releases.keys().cloned());
         self.policies.extend(wanted.policies.iter().cloned());
+        self.files.extend(wanted.files.keys().cloned());
+        self.docs.extend(wanted.docs.values().filter_map(DocsPin::file).map(|pin| pin.id.clone()));
+        self.targets.extend(wanted.targets.iter().cloned());
         for pin in &wanted.git {
             self.revisions.insert((pin.url.address().clone(), pin.revision));
             let names = self.names.entry(pin.url.address().clone()).or_default();
@@ -49,6 +58,8 @@ impl Needed {
         self.releases.extend(manifest.releases.keys().filter(new).cloned());
         let new = |id: &&PolicyId| !earlier.iter().any(|earlier| earlier.policies.contains_key(*id));
         self.policies.extend(manifest.policies.keys().filter(new).cloned());
+        let new = |id: &&FileId| !earlier.iter().any(|earlier| earlier.files.contains_key(*id));
+        self.files.extend(manifest.files.keys().filter(new).cloned());
         for (address, revision) in revisions(manifest) {
             if !earlier.iter().any(|earlier| has(earlier, address, revision)) {
                 self.revisions.insert((address.clone(), revision));
@@ -79,12 +90,14 @@ pub struct Pruning {
     pub entries: BTreeMap<EntryId, u64>,
     /// The policies, with their sizes in bytes.
     pub policies: BTreeMap<PolicyId, u64>,
+    /// The files, with their sizes in bytes.
+    pub files: BTreeMap<FileId, u64>,
     /// The revisions of git repositories.
     pub revisions: BTreeMap<GitAddress, BTreeSet<Revision>>,
 }
 
 impl Pruning {
-    /// Lists the releases, policies and revisions of a mirror that need not be kept. [`Pruning::drop_entries`] adds the registry
+    /// Lists the releases, policies, files and revisions of a mirror that need not be kept. [`Pruning::drop_entries`] adds the registry
     /// entries that are then no longer needed.
     pub fn new(manifest: &Manifest, mut needed: Needed) -> Self {
         needed.add_submodules(manifest);
@@ -92,6 +105,10 @@ impl Pruning {
         let mut pruning = Self { releases: releases.map(|(id, s)| (id.clone(), s.bytes)).collect(), ..Self::default() };
         let policies = manifest.policies.iter().filter(|(id, _)| !needed.policies.contains(*id));
         pruning.policies = policies.map(|(id, stored)| (id.clone(), stored.bytes)).collect();
+        let of_release = |id: &FileId| id.path.docs_release().is_some_and(|release| needed.releases.contains(&release));
+        let is_needed = |id: &FileId| needed.files.contains(id) || (needed.docs.contains(id) && of_release(id));
+        let files = manifest.files.iter().filter(|(id, _)| !is_needed(id));
+        pruning.files = files.map(|(id, stored)| (id.clone(), stored.bytes)).collect();
         for (address, revision) in revisions(manifest) {
             if !needed.revisions.contains(&(address.clone(), revision)) {
                 pruning.revisions.entry(address.clone()).or_default().insert(revision);
@@ -124,6 +141,12 @@ impl Pruning {
                 gone.policies.insert(id.clone(), stored.bytes);
             }
         }
+        for (id, stored) in &first.files {
+            let same = |there: &Manifest| there.files.contains_key(id);
+            if same(other) && rest.iter().all(|shared| same(shared)) && !pruned.files.contains_key(id) {
+                gone.files.insert(id.clone(), stored.bytes);
+            }
+        }
         for id in first.absent.intersection(&other.absent).filter(|id| !knows(pruned, id)) {
             if rest.iter().all(|shared| shared.absent.contains(id)) {
                 gone.entries.insert(id.clone(), 0);
@@ -142,6 +165,7 @@ impl Pruning {
     pub fn keep(&mut self, needed: &Needed) {
         self.releases.retain(|id, _| !needed.releases.contains(id));
         self.policies.retain(|id, _| !needed.policies.contains(id));
+        self.files.retain(|id, _| !needed.files.contains(id));
         for (address, gone) in &mut self.revisions {
             gone.retain(|revision| !needed.revisions.contains(&(address.clone(), *revision)));
         }
@@ -188,7 +212,7 @@ impl Pruning {
     /// Returns whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
         let is_hex_empty = self.releases.is_empty() && self.entries.is_empty() && self.policies.is_empty();
-        is_hex_empty && self.revisions.is_empty()
+        is_hex_empty && self.files.is_empty() && self.revisions.is_empty()
     }
 }
 

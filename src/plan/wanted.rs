@@ -4,14 +4,19 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::num::NonZeroU32;
-use std::str::FromStr;
+use std::ops::Bound;
 
 use serde_json::Value;
 
-use crate::lock::{GitSource, HexSource, Located, Lock, LockError, LockKind, Source};
+use super::valid::valid;
+use super::{AssetPin, DocsPin, FilePin};
+use crate::lock::{
+    ABSENT, AS_OF, AssetSource, GitSource, HexSource, Located, Lock, LockError, LockKind, Source, ToolsSource,
+};
 use crate::model::{
-    EntryId, GitAddressError, GitName, GitNameError, GitUrl, InnerChecksum, OuterChecksum, PolicyId, ReleaseId,
-    RepositoryName, Revision, redacted_address,
+    AssetToolId, Day, DayError, EntryId, FileAddress, FileId, FilePath, GitAddressError, GitBranch, GitName,
+    GitNameError, GitUrl, InnerChecksum, OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, Target,
+    ToolsPair, ToolsPairError, redacted_address,
 };
 
 /// A release that a lock pins.
@@ -46,6 +51,9 @@ pub struct GitPin {
     pub subdir: Option<String>,
     /// The only folder to check out, if the checkout is sparse.
     pub sparse: Option<String>,
+    /// The day when the revision was the tip of its branch, if the entry pins a branch and not a dependency. Clients of it
+    /// ask for the branch.
+    pub as_of: Option<Day>,
 }
 
 /// A git dependency that cannot be mirrored.
@@ -66,6 +74,8 @@ pub struct Unmirrored {
 pub enum NotMirrored {
     /// The address is a folder on this machine.
     Local,
+    /// When an update looked, the repository had no such branch, tag or commit.
+    NoRef,
     /// The lock names no commit, only a branch, a tag or an abbreviated commit id.
     NoCommit,
 }
@@ -74,6 +84,9 @@ impl Display for NotMirrored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Local => "a local path",
+            Self::NoRef => {
+                "its repository had no such branch, tag or commit; `git hexmirror update --refresh` looks again"
+            }
             Self::NoCommit => "the lock does not pin a full commit id",
         })
     }
@@ -104,6 +117,26 @@ pub struct Wanted {
     pub git: Vec<GitPin>,
     /// The policies that the projects of the locks name.
     pub policies: BTreeSet<PolicyId>,
+    /// The files.
+    pub files: BTreeMap<FileId, FilePin>,
+    /// The addresses that the settings name and no lock pins.
+    pub unpinned: BTreeSet<FileAddress>,
+    /// The branches of git repositories that the settings name and no lock pins.
+    pub unpinned_git: BTreeSet<GitBranch>,
+    /// The versions of Elixir and OTP whose Hex and rebar3 locks pin.
+    pub tools: BTreeSet<ToolsPair>,
+    /// The versions of Elixir and OTP whose Hex and rebar3 nothing pins yet, or that are pinned by other lists than the rest.
+    pub unpinned_tools: BTreeSet<ToolsPair>,
+    /// What locks say about the documentation of releases, whether or not a lock pins these.
+    pub docs: BTreeMap<ReleaseId, DocsPin>,
+    /// The releases whose documentation is mirrored according to the settings, and about which no lock says anything yet.
+    pub unpinned_docs: BTreeSet<ReleaseId>,
+    /// The builds of asset tools that locks pin.
+    pub asset_tools: BTreeMap<AssetToolId, AssetPin>,
+    /// The builds of asset tools that the project needs and no lock pins.
+    pub unpinned_asset_tools: BTreeSet<AssetToolId>,
+    /// The machines that precompiled files of the releases are needed for.
+    pub targets: BTreeSet<Target>,
     /// The git dependencies that cannot be mirrored.
     pub unmirrored: Vec<Unmirrored>,
     /// The dependencies of unsupported kinds.
@@ -138,6 +171,14 @@ impl Wanted {
                     Ok(pin) => self.git.push(pin),
                     Err(unmirrored) => self.unmirrored.push(unmirrored),
                 },
+                Source::Download(source) => {
+                    let pin = FilePin::of_download(source)?;
+                    self.add_file(pin, &source.checksum)?;
+                }
+                Source::Docs(source) => self.add_docs(source)?,
+                Source::Tools(source) => self.add_tools(source)?,
+                Source::AssetTool(source) => self.add_asset_tool(source)?,
+                Source::Target(target) => drop(self.targets.insert(valid(target, "not a machine that builds")?)),
                 Source::Unknown { kind } => self.ignored.push(UnsupportedEntry { app, kind: kind.clone() }),
             }
         }
@@ -166,6 +207,110 @@ impl Wanted {
         self.git.iter_mut().filter(|pin| apps.contains(&pin.app)).for_each(|pin| pin.submodules = true);
         self.git.sort();
         self.git.dedup();
+        self
+    }
+
+    /// Returns another content that is pinned at the same path. In the map it is next to this one.
+    fn other_content(&self, id: &FileId) -> Option<&FileId> {
+        let before = self.files.range(..id).next_back();
+        let after = self.files.range((Bound::Excluded(id), Bound::Unbounded)).next();
+        before.into_iter().chain(after).map(|(other, _)| other).find(|other| other.path == id.path)
+    }
+
+    /// Adds a file. A path has one content, which clients get.
+    fn add_file(&mut self, pin: FilePin, checksum: &Located) -> Result<(), LockError> {
+        if let Some(other) = self.other_content(&pin.id) {
+            return Err(LockError {
+                message: format!("{} is locked twice, with different checksums", pin.address),
+                label: format!("another entry has {}", other.checksum),
+                span: checksum.span,
+            });
+        }
+        self.files.entry(pin.id.clone()).or_insert(pin);
+        Ok(())
+    }
+
+    /// Adds the installers for a version of Elixir. Clients get one list, so if another list is pinned already, an
+    /// update must pin this version's installers anew.
+    fn add_tools(&mut self, source: &ToolsSource) -> Result<(), LockError> {
+        let wrong = |error: ToolsPairError| LockError {
+            message: error.to_string(),
+            label: "not a version of Elixir and a release of OTP".to_owned(),
+            span: source.elixir.span,
+        };
+        let pair: ToolsPair = format!("{} otp {}", source.elixir, source.otp).parse().map_err(wrong)?;
+        let mut pins = Vec::new();
+        for (path, checksum) in &source.files {
+            let not_a_path = "this is not a path below installs/";
+            let path: FilePath = valid(path, not_a_path)?;
+            let checksum = valid(checksum, "this is not a SHA-256 checksum")?;
+            pins.push(FilePin::of_tool(FileId { path, checksum }));
+        }
+        let differs = |pin: &FilePin| self.other_content(&pin.id).is_some();
+        if pins.is_empty() || pins.iter().any(differs) {
+            self.unpinned_tools.insert(pair);
+            return Ok(());
+        }
+        self.tools.insert(pair);
+        self.files.extend(pins.into_iter().map(|pin| (pin.id.clone(), pin)));
+        Ok(())
+    }
+
+    /// Adds a build of an asset tool. If one lock has it and another one says that there is none, there is one.
+    fn add_asset_tool(&mut self, source: &AssetSource) -> Result<(), LockError> {
+        let pin = AssetPin::of_source(source)?;
+        if let (Some(file), Some(of_lock)) = (&pin.file, &source.file) {
+            let known = self.asset_tools.get(&pin.id).and_then(|known| known.file.as_ref());
+            if let Some(other) = known.filter(|known| known.pin.id != file.pin.id) {
+                return Err(LockError {
+                    message: format!(
+                        "{} is locked twice, from different addresses or with different checksums",
+                        pin.id
+                    ),
+                    label: format!("another entry has {} {}", other.pin.address, other.pin.id.checksum),
+                    span: of_lock.checksum.span,
+                });
+            }
+            self.add_file(file.pin.clone(), &of_lock.checksum)?;
+        }
+        match pin.file {
+            None => drop(self.asset_tools.entry(pin.id.clone()).or_insert(pin)),
+            Some(_) => drop(self.asset_tools.insert(pin.id.clone(), pin)),
+        }
+        Ok(())
+    }
+
+    /// Requires Hex and rebar3 for versions of Elixir that the project or the settings name.
+    pub fn require_tools(&mut self, pairs: impl IntoIterator<Item = ToolsPair>) {
+        self.unpinned_tools.extend(pairs.into_iter().filter(|pair| !self.tools.contains(pair)));
+    }
+
+    /// Replaces the pins of installers.
+    #[must_use]
+    pub fn with_tools(mut self, tools: &BTreeMap<ToolsPair, Vec<FilePin>>) -> Self {
+        if !tools.is_empty() {
+            self.files.retain(|id, _| !id.path.is_of_tools());
+            self.tools = tools.keys().cloned().collect();
+            self.unpinned_tools.clear();
+            self.files.extend(tools.values().flatten().map(|pin| (pin.id.clone(), pin.clone())));
+        }
+        self
+    }
+
+    /// Requires addresses that the settings name.
+    pub fn require_downloads<'a>(&mut self, addresses: impl IntoIterator<Item = &'a FileAddress>) {
+        let pinned: BTreeSet<&FileAddress> = self.files.values().map(|pin| &pin.address).collect();
+        let unpinned = addresses.into_iter().filter(|address| !pinned.contains(address));
+        self.unpinned = unpinned.cloned().collect();
+    }
+
+    /// Adds pins that a hexmirror.lock is about to have.
+    #[must_use]
+    pub fn with_files(mut self, pins: impl IntoIterator<Item = FilePin>) -> Self {
+        for pin in pins {
+            self.unpinned.remove(&pin.address);
+            self.files.insert(pin.id.clone(), pin);
+        }
         self
     }
 
@@ -220,11 +365,22 @@ fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<Git
         Ok(Err(Unmirrored { app: app.clone(), url: redacted_address(&source.url.text), revision, reason }))
     };
     let Some(url) = entry.url()? else { return unmirrored(NotMirrored::Local) };
-    let Some(revision) = entry.revision()? else { return unmirrored(NotMirrored::NoCommit) };
+    let Some(revision) = entry.revision()? else {
+        return match entry.absent(kind)? {
+            Some(name) => Ok(Err(Unmirrored {
+                app: app.clone(),
+                url: redacted_address(&source.url.text),
+                revision: Some(name),
+                reason: NotMirrored::NoRef,
+            })),
+            None => unmirrored(NotMirrored::NoCommit),
+        };
+    };
     let (names, depth) = (entry.names(kind)?, entry.depth()?);
     let submodules = entry.option("submodules").and_then(Value::as_bool).unwrap_or(false);
     let (subdir, sparse) = (entry.folder("subdir"), entry.folder("sparse"));
-    Ok(Ok(GitPin { app, url, revision, depth, names, submodules, subdir, sparse }))
+    let as_of = if kind == LockKind::Hexmirror { entry.as_of()? } else { None };
+    Ok(Ok(GitPin { app, url, revision, depth, names, submodules, subdir, sparse, as_of }))
 }
 
 /// The parts of a git dependency's entry in a lock.
@@ -270,12 +426,28 @@ impl<'a> GitEntry<'a> {
         Ok(names)
     }
 
+    /// Returns the ref or commit that a plugin's repository lacks, according to a hexmirror.lock.
+    fn absent(&self, kind: LockKind) -> Result<Option<String>, LockError> {
+        let is_absent = self.source.revision.as_ref().is_some_and(|revision| revision.text == ABSENT);
+        if kind != LockKind::Hexmirror || !is_absent {
+            return Ok(None);
+        }
+        let commit = self.option("ref").and_then(Value::as_str).map(str::to_owned);
+        Ok(commit.or(self.names(kind)?.first().map(ToString::to_string)))
+    }
+
     /// Returns the number of generations to fetch; `None` for the complete ancestry.
     fn depth(&self) -> Result<Option<NonZeroU32>, LockError> {
         let Some(depth) = self.option("depth").filter(|depth| !depth.is_null()) else { return Ok(None) };
         let number = depth.as_u64().and_then(|depth| NonZeroU32::new(u32::try_from(depth).ok()?));
         let wrong = || format!("its depth is {depth}, not a positive number");
         number.map(Some).ok_or_else(|| self.error(&wrong(), "the entry of this repository"))
+    }
+
+    /// Returns the day when the revision was the tip of its branch.
+    fn as_of(&self) -> Result<Option<Day>, LockError> {
+        let Some(day) = self.option(AS_OF).and_then(Value::as_str) else { return Ok(None) };
+        day.parse().map(Some).map_err(|error: DayError| self.error(&error, "the entry of this repository"))
     }
 
     /// Returns an option that names a folder.
@@ -295,14 +467,6 @@ impl<'a> GitEntry<'a> {
         let message = format!("cannot mirror the git dependency `{}`: {problem}", self.app.escape_debug());
         LockError { message, label: label.to_owned(), span: self.source.url.span }
     }
-}
-
-fn valid<T: FromStr<Err: Display>>(located: &Located, label: &str) -> Result<T, LockError> {
-    located.text.parse().map_err(|error: T::Err| LockError {
-        message: error.to_string(),
-        label: label.to_owned(),
-        span: located.span,
-    })
 }
 
 #[cfg(test)]

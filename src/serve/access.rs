@@ -1,7 +1,10 @@
 //! How clients reach a server, and the variables that depend on nothing else.
 
+use std::collections::BTreeMap;
+
 use url::Url;
 
+use super::contents::Registry;
 use super::insteadof::InsteadOfRules;
 use super::variable::Variable;
 
@@ -10,6 +13,9 @@ use super::variable::Variable;
 pub struct Access {
     /// The server's address, without a trailing slash.
     pub base_url: String,
+    /// The registry at the server's root. Hex clients are always led to the one that upstream signed, because they have
+    /// upstream's key.
+    pub registry: Registry,
     /// The rules that redirect git to the server.
     pub instead_of: InsteadOfRules,
     /// The CA certificate file that verifies the server's certificate, if the server uses its own authority.
@@ -18,15 +24,35 @@ pub struct Access {
     pub hex_home: Option<String>,
     /// The `XDG_CACHE_HOME` with gleam's packages, if a lock is gleam's.
     pub cache_home: Option<String>,
+    /// The folders with precompiled files, by the variables that name them to clients.
+    pub artefact_folders: BTreeMap<String, String>,
+    /// Whether clients may accept registry entries that name another repository than the one that they come from.
+    pub any_origin: bool,
     /// Whether previous values that contain a password are recorded for commands of this program.
     pub records_passwords: bool,
     /// Whether the server is git's proxy too.
     pub is_proxy: bool,
 }
 
+impl Access {
+    /// Returns the address of the registry that upstream signed.
+    pub(super) fn hex_url(&self) -> String {
+        hex_url(&self.base_url, self.registry)
+    }
+}
+
+/// Returns the address of the registry that upstream signed, on a server that has `registry` at its root.
+pub(super) fn hex_url(base_url: &str, registry: Registry) -> String {
+    match registry {
+        Registry::Signed => base_url.to_owned(),
+        Registry::Pinned => format!("{base_url}/signed"),
+    }
+}
+
 /// Returns the changes to all variables except those that contain git's settings.
 pub(super) fn changes(access: &Access, existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
     let base_url = access.base_url.as_str();
+    let hex_url = access.hex_url();
     let set = |name: &'static str, value: &str| Variable::set(name, value);
     let unset = |name: &'static str| Variable::unset(name);
     let host = host(base_url);
@@ -37,12 +63,12 @@ pub(super) fn changes(access: &Access, existing: impl Fn(&str) -> Option<String>
         with_host(own.as_ref().or(other.as_ref()).map_or("", String::as_str), &host)
     };
     let mut variables = vec![
-        set("HEX_MIRROR", base_url),
-        set("HEX_MIRROR_URL", base_url),
+        set("HEX_MIRROR", &hex_url),
+        set("HEX_MIRROR_URL", &hex_url),
         unset("HEX_TRUSTED_MIRROR"),
         unset("HEX_TRUSTED_MIRROR_URL"),
-        set("HEX_CDN", base_url),
-        set("HEX_BUILDS_URL", base_url),
+        set("HEX_CDN", &hex_url),
+        set("HEX_BUILDS_URL", &hex_url),
         set("HEX_OFFLINE", "0"),
         unset("REBAR_OFFLINE"),
         set("no_proxy", &extended(&lower, &upper)),
@@ -52,11 +78,15 @@ pub(super) fn changes(access: &Access, existing: impl Fn(&str) -> Option<String>
     variables.extend(http_proxy.map(|proxy| set("HTTP_PROXY", &proxy)));
     variables.extend(access.hex_home.iter().map(|folder| set("HEX_HOME", folder)));
     variables.extend(access.cache_home.iter().map(|folder| set("XDG_CACHE_HOME", folder)));
+    variables.extend(access.artefact_folders.iter().map(|(name, folder)| Variable::set(name.clone(), folder)));
+    if access.any_origin {
+        variables.extend(["HEX_NO_VERIFY_REPO_ORIGIN", "REBAR_NO_VERIFY_REPO_ORIGIN"].map(|name| set(name, "1")));
+    }
     if let Some(authority) = &access.authority {
         variables.push(set("HEX_CACERTS_PATH", authority));
         variables.extend(existing("GIT_SSL_CAINFO").map(|_| unset("GIT_SSL_CAINFO")));
     }
-    let scheme = base_url.split_once("://").map_or("http", |(scheme, _)| scheme);
+    let scheme = scheme(base_url);
     let allowed = existing("GIT_ALLOW_PROTOCOL").filter(|list| !list.split(':').any(|allowed| allowed == scheme));
     variables.extend(allowed.map(|list| set("GIT_ALLOW_PROTOCOL", &format!("{list}:{scheme}"))));
     variables
@@ -71,8 +101,13 @@ pub fn proxies(base_url: &str) -> Vec<Variable> {
     proxies.chain(exceptions.into_iter().map(|name| Variable::set(name, "localhost,127.0.0.1,::1"))).collect()
 }
 
+/// Returns the protocol of a base URL.
+pub(super) fn scheme(base_url: &str) -> &str {
+    base_url.split_once("://").map_or("http", |(scheme, _)| scheme)
+}
+
 /// Returns the host of a base URL in the form that clients compare: without a port and without the brackets of IPv6.
-fn host(base_url: &str) -> String {
+pub(super) fn host(base_url: &str) -> String {
     let url = Url::parse(base_url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
     host.trim_matches(['[', ']']).to_owned()

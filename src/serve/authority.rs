@@ -13,9 +13,11 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+
+use super::host_name::HostName;
+use crate::cryptography::provider;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The validity period of the authority and of a server's certificate.
@@ -35,10 +37,10 @@ pub(super) struct Authority {
 impl Authority {
     /// Creates an authority that is constrained to these names. They must include both names and IP addresses: a kind
     /// without any constraint would be permitted without limits.
-    pub fn for_names(names: &[String]) -> Result<Self, rcgen::Error> {
+    pub fn for_names(names: &[HostName]) -> Result<Self, rcgen::Error> {
         let constrained = |below| {
             let mut params = authority_params(below);
-            let subtrees = names.iter().map(|name| subtree(name));
+            let subtrees = names.iter().map(|name| subtree(name.as_str()));
             // Erlang fails at a certificate with addresses below a constraint on addresses (`match_name` in its `pubkey_cert.erl`
             // knows no such names). The root's constrain everybody else.
             let fits = |subtree: &GeneralSubtree| below > 0 || matches!(subtree, GeneralSubtree::DnsName(_));
@@ -57,12 +59,12 @@ impl Authority {
     /// key.
     pub fn server_certificate(
         &self,
-        names: &[String],
+        names: &[HostName],
         valid: Duration,
     ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Box<dyn Error + Send + Sync>> {
         let issuer = Issuer::new(authority_params(0), KeyPair::from_pem(&self.key)?);
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(names)?;
+        let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "git-hexmirror");
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -83,11 +85,6 @@ impl Authority {
         let key = PrivateKeyDer::try_from(key.serialize_der())?;
         Ok((vec![own, intermediate], key))
     }
-}
-
-/// Returns the cryptography that certificates and connections use.
-pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 /// Returns the parameters of an authority that permits `below` further authorities in a chain below it.
@@ -143,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_authority_certifies_no_other_name() {
-        let names = ["localhost", "127.0.0.1", "::1", "github.com", "*.example.org", "10.0.0.1"].map(str::to_owned);
+        let names = ["localhost", "127.0.0.1", "::1", "github.com", "*.example.org", "10.0.0.1"]
+            .map(|name| name.parse().unwrap());
         let authority = Authority::for_names(&names).unwrap();
         for name in ["localhost", "127.0.0.1", "::1", "github.com", "hex.example.org", "10.0.0.1"] {
             assert!(is_trusted(&authority, name), "{name}");

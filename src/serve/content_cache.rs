@@ -85,6 +85,20 @@ impl ContentCache {
         absent.unwrap_or_else(|error| Err(ContentsError::Damaged { item: resource.to_string(), source: error.into() }))
     }
 
+    /// Describes the versions of Elixir whose Hex and rebar3 clients can install.
+    pub(super) async fn tools(&self) -> String {
+        let contents = self.contents.clone();
+        task::spawn_blocking(move || contents.tools()).await.unwrap_or_default()
+    }
+
+    /// Returns whether the snapshot has a pinned index.
+    pub(super) async fn has_index(&self, tip: &Tip) -> Result<bool, ContentsError> {
+        let (contents, at) = (self.contents.clone(), tip.clone());
+        let has_index = task::spawn_blocking(move || contents.has_index(&at)).await;
+        let item = || "the pinned index".to_owned();
+        has_index.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }))
+    }
+
     fn remember(&self, tip: &Tip, path: &str, item: Arc<Item>) {
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.tip != *tip || remembered.items.len() >= MAX_REMEMBERED {

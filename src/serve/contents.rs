@@ -3,11 +3,16 @@
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::insteadof::InsteadOfRules;
-use crate::model::{GitAddress, IndexFile, PackageName, PolicyId, ReleaseId, RepositoryName};
+use crate::model::{FilePath, GitAddress, IndexFile, PackageName, PolicyId, ReleaseId, RepositoryName, shortened};
+use crate::page::{Address, Page};
+
+/// How the line of `/health` about a followed remote begins if it was not fetched from for too long.
+pub const STALE: &str = "stale: ";
 
 /// The source of everything that is served. In the real program, this is the mirror branch.
 ///
@@ -24,8 +29,8 @@ pub trait Contents: Send + Sync + 'static {
     /// it retries a failed request, because `git gc` and similar commands may replace these files at any time.
     fn refresh(&self) {}
 
-    /// Returns one line for health checks, beside the tip.
-    fn health(&self) -> Option<String> {
+    /// Returns how following a remote goes, for monitoring. `None` if no remote is followed.
+    fn following(&self) -> Option<Following> {
         None
     }
 
@@ -47,6 +52,15 @@ pub trait Contents: Send + Sync + 'static {
     /// Fails as [`Contents::find`] does.
     fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
         let _ = (tip, resource);
+        Ok(false)
+    }
+
+    /// Returns whether the snapshot at `tip` has a pinned index.
+    ///
+    /// # Errors
+    /// Fails as [`Contents::find`] does.
+    fn has_index(&self, tip: &Tip) -> Result<bool, ContentsError> {
+        let _ = tip;
         Ok(false)
     }
 
@@ -91,6 +105,26 @@ pub trait Contents: Send + Sync + 'static {
         Ok(InsteadOfRules::default())
     }
 
+    /// Describes the versions of Elixir whose Hex and rebar3 clients can install.
+    fn tools(&self) -> String {
+        "no version of Elixir".to_owned()
+    }
+
+    /// Returns whether clients may accept registry entries that name another repository than the one that they come from.
+    fn accepts_any_origin(&self) -> bool {
+        false
+    }
+
+    /// Makes the web page at an address, from the snapshot at `tip` and nothing else of the branch. Called for every request
+    /// for a page, at most [`Limits::pages`](super::Limits::pages) times at once.
+    ///
+    /// # Errors
+    /// Fails as [`Contents::find`] does.
+    fn page(&self, tip: &Tip, address: &Address, visit: &Visit) -> Result<Page, ContentsError> {
+        let _ = (tip, address, visit);
+        Ok(Page::Missing("this server has no pages".to_owned()))
+    }
+
     /// Returns whether any git repository of a host is redirected here. Called for every request whose `Host` is not a
     /// name of this machine.
     ///
@@ -113,6 +147,40 @@ pub struct GitRepository {
     pub key: String,
     /// Kept alive while a request reads from the folder.
     pub held: Box<dyn Send + Sync>,
+}
+
+/// How a server follows the mirror of a remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Following {
+    /// The remote, without its password.
+    pub remote: String,
+    /// The time since the last successful fetch. `None` if there was none.
+    pub ago: Option<Duration>,
+    /// Whether that is too long.
+    pub is_stale: bool,
+    /// Why the last fetch failed, if it did.
+    pub problem: Option<String>,
+}
+
+impl fmt::Display for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}following {}, ", if self.is_stale { STALE } else { "" }, self.remote)?;
+        match self.ago {
+            Some(ago) => write!(f, "last fetched {} s ago", ago.as_secs())?,
+            None => write!(f, "never fetched")?,
+        }
+        let problem = self.problem.as_deref().and_then(|problem| problem.split(char::is_control).next());
+        problem.map_or(Ok(()), |problem| write!(f, ": {}", shortened(problem)))
+    }
+}
+
+/// How a browser reached the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visit {
+    /// The address by which it asked for the server, without a trailing slash.
+    pub base_url: String,
+    /// The address of the registry that upstream signed.
+    pub hex_url: String,
 }
 
 /// A tip of the branch: its commit id in hexadecimal.
@@ -163,6 +231,8 @@ pub enum Resource {
     RegistryEntry(RepositoryName, PackageName),
     /// `/policies/NAME`: a signed policy.
     Policy(PolicyId),
+    /// `/downloads/HOST/PATH` and `/installs/…`: a file.
+    File(FilePath),
     /// A file of the repository's pinned index, at the same paths as the files above.
     Pinned(RepositoryName, IndexFile),
     /// `/tarballs/NAME-VERSION.tar`: a release as published.
@@ -176,7 +246,7 @@ impl Resource {
         match self {
             Self::Names(_) | Self::Versions(_) | Self::RegistryEntry(..) | Self::Policy(_) => true,
             Self::Pinned(_, file) => *file != IndexFile::PublicKey,
-            Self::PublicKey(_) | Self::Tarball(_) => false,
+            Self::PublicKey(_) | Self::Tarball(_) | Self::File(_) => false,
         }
     }
 
@@ -188,6 +258,7 @@ impl Resource {
                 "application/octet-stream"
             }
             Self::Tarball(_) => "application/x-tar",
+            Self::File(_) => "application/octet-stream",
         }
     }
 }
@@ -203,6 +274,7 @@ impl fmt::Display for Resource {
             }
             Self::RegistryEntry(repository, package) => write!(f, "the registry entry of {repository}/{package}"),
             Self::Policy(policy) => write!(f, "the policy {policy}"),
+            Self::File(path) => path.fmt(f),
             Self::Pinned(repository, file) => write!(f, "{file} of the pinned index of {repository}"),
             Self::Tarball(release) => release.fmt(f),
         }

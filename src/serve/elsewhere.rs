@@ -6,17 +6,18 @@ use hyper::StatusCode;
 use hyper::header::HOST;
 use hyper::http::uri::Authority;
 
-use super::environment::{self, Access, Format};
+use super::environment::{self, Access};
 use super::listener::Arrival;
 use super::refusal::Refusal;
+use super::shell_script::shell_script;
 use crate::model::percent_decoded;
 
 /// The maximum length of a client's path, in bytes.
 const MAX_PATH: usize = 1024;
 
-/// Returns the variables as commands for a POSIX shell.
+/// Returns the variables as commands for a POSIX shell, whose lists they extend.
 pub(super) fn variables(access: &Access) -> String {
-    environment::format(&environment::environment_elsewhere(access), Format::Shell)
+    environment::omission_comment(access) + &shell_script(access)
 }
 
 /// Returns git's part as a configuration file.
@@ -36,9 +37,14 @@ pub(super) fn base_url<B>(request: &Request<B>, arrival: Arrival) -> Option<Stri
 /// Returns the path of the file, on the client's machine, with the certificate authority to trust: `?ca=PATH`.
 ///
 /// # Errors
-/// Refuses any other query, and a path that is relative, too long, or has control characters.
-pub(super) fn authority(query: Option<&str>) -> Result<Option<String>, Refusal> {
+/// Refuses any other query, and a path that is relative, too long, or has control characters. Refuses all of them without HTTPS:
+/// the authority would replace those that the client trusts, and verify nothing.
+pub(super) fn authority(query: Option<&str>, is_secure: bool) -> Result<Option<String>, Refusal> {
     let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(None) };
+    if !is_secure {
+        let text = "ca=PATH is for a server with HTTPS; ask for this at the server's https address";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, text.into()));
+    }
     let path = query.strip_prefix("ca=").and_then(percent_decoded);
     let is_usable = |path: &str| path.starts_with('/') && path.len() <= MAX_PATH && !path.contains(char::is_control);
     let problem = || {
@@ -75,7 +81,9 @@ mod tests {
 
     #[test]
     fn only_an_absolute_path_is_an_authority() {
-        let of = |query| authority(query).map_err(drop);
+        let of = |query| authority(query, true).map_err(drop);
+        assert_eq!(authority(Some("ca=/tls/ca.pem"), false).map_err(drop), Err(()));
+        assert_eq!(authority(None, false).map_err(drop), Ok(None));
         assert_eq!(of(None), Ok(None));
         assert_eq!(of(Some("")), Ok(None));
         assert_eq!(of(Some("ca=/tls/ca.pem")), Ok(Some("/tls/ca.pem".into())));

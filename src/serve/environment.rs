@@ -14,12 +14,15 @@
 //! | `HEXMIRROR_SERVER`, `HEXMIRROR_PREVIOUS` | the server; the previous values | commands of this program use the previous environment; see [`restoration`] |
 //! | `GIT_ALLOW_PROTOCOL` | if set, the previous value and the server's protocol | git checks it after it applies the rules |
 //! | `HEX_CACERTS_PATH`, git's `http.<server>.sslCAInfo` | the server's CA certificate, if the server uses its own authority | the variable replaces all CA certificates that Hex trusts, which is acceptable because Hex contacts no other server. git does contact others, so its setting only applies to the server's address |
-//! | `HEX_HOME` | a folder with a generated `hex.config`, if the locks pin releases of other repositories than hexpm | `HEX_MIRROR` redirects neither an organisation that the user has configured nor a self-hosted repository; see `hex_config` |
+//! | `HEX_HOME` | a folder with a generated `hex.config`, if the locks pin releases of other repositories than hexpm, or hexpm's key is one that Hex does not know | `HEX_MIRROR` redirects neither an organisation that the user has configured nor a self-hosted repository, and has no key; see `hex_config` |
+//! | `HEX_NO_VERIFY_REPO_ORIGIN`, `REBAR_NO_VERIFY_REPO_ORIGIN` | `1`, if the user allows this program to accept registry entries that name another repository | otherwise clients refuse what the mirror has. rebar3 reads its own variable, since 3.8 (`rebar_hex_repos.erl`) |
 //! | `XDG_CACHE_HOME` | a folder with the packages that gleam's locks pin, if there are such locks | nothing changes the addresses that gleam asks, but it uses a cached tarball without a request |
+//! | `RUSTLER_PRECOMPILED_GLOBAL_CACHE_PATH`, `ELIXIR_MAKE_CACHE_DIR`, `XLA_CACHE_DIR` | folders with the precompiled files of packages, if the mirror has some | packages download them from addresses that nothing changes, but use what they find there |
 //! | `GIT_SSL_CAINFO` | in that case unset; its value moves to `http.sslCAInfo` | it would take precedence over the setting for the server |
 //!
-//! These remain unchanged, because they belong to the user: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), auth keys, `HEX_UNSAFE_REGISTRY`, `HEX_NO_VERIFY_REPO_ORIGIN`.
+//! These remain unchanged, because they belong to the user: `GIT_TERMINAL_PROMPT` (the mirror never asks for a password), auth keys, `HEX_UNSAFE_REGISTRY`.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
@@ -38,22 +41,29 @@ pub use super::variable::Variable;
 /// Returns the variables to set and unset so that clients use the server.
 ///
 /// `existing` reads a variable of the environment that the clients would otherwise inherit. That environment must not
-/// direct them to another server of this program: see [`restoration`].
+/// direct them to another server of this program: see [`restoration`]. A variable without a value has no effect, but is
+/// recorded.
 pub fn environment(access: &Access, existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
-    let mut variables = changes(access, &existing);
+    let effective = |name: &str| existing(name).filter(|value| !value.is_empty());
+    let mut variables = changes(access, effective);
     let mut settings = settings(access);
     if access.authority.is_some() {
-        settings.extend(existing("GIT_SSL_CAINFO").map(|other| of_http("", "sslCAInfo", &other)));
+        settings.extend(effective("GIT_SSL_CAINFO").map(|other| of_http("", "sslCAInfo", &other)));
     }
-    let (of_git, numbers) = git_config::added(&settings, &existing);
+    let (of_git, numbers) = git_config::added(&settings, &effective);
     variables.extend(of_git);
     variables.extend(outer::record(access, numbers, &existing));
     variables
 }
 
-/// Returns the variables for clients on another machine, or in a container, of which nothing is known here.
-pub fn environment_elsewhere(access: &Access) -> Vec<Variable> {
-    environment(access, |_| None)
+/// Returns the variables for a container of which nothing is known here, as a file for `docker run --env-file`. A file can
+/// only replace a value, so it leaves the container's lists of hosts without a proxy alone.
+pub fn container_file(access: &Access) -> String {
+    let is_list = |variable: &Variable| matches!(&*variable.name, "no_proxy" | "NO_PROXY");
+    let variables: Vec<_> = environment(access, |_| None).into_iter().filter(|variable| !is_list(variable)).collect();
+    let host = super::access::host(&access.base_url);
+    format!("# If the container uses a proxy, add {host} to its no_proxy and NO_PROXY.\n")
+        + &format(&variables, Format::Docker)
 }
 
 /// Returns git's part of the configuration as a file to include.
@@ -63,10 +73,15 @@ pub fn git_configuration(access: &Access) -> String {
     // Without this, git would use a proxy for the loopback address.
     settings.push(of_http(base_url, "proxy", ""));
     let made = format!("# Redirects git to the mirror at {base_url}; created by git-hexmirror.\n");
-    made + &git_config::file(&settings)
+    made + &omission_comment(access) + &git_config::file(&settings)
 }
 
-fn settings(access: &Access) -> Vec<Setting> {
+/// Returns a comment that says what is not redirected, if anything.
+pub(super) fn omission_comment(access: &Access) -> String {
+    access.instead_of.omission().map(|omission| format!("# {omission}\n")).unwrap_or_default()
+}
+
+pub(super) fn settings(access: &Access) -> Vec<Setting> {
     let authority = access.authority.iter().map(|authority| of_http(&access.base_url, "sslCAInfo", authority));
     // A proxy in git's configuration takes precedence over the variables.
     let proxy = access.is_proxy.then(|| of_http("", "proxy", &access.base_url));
@@ -124,15 +139,19 @@ pub enum Format {
     Json,
 }
 
-/// Writes the variables in a format, with a trailing line break. Values must not contain line breaks; [`environment`]
-/// ensures this.
+/// Writes the variables in a format, with a trailing line break. Values that do not fit on one line, as some that are
+/// [restored](restoration), lose their control characters in formats of lines.
 pub fn format(variables: &[Variable], format: Format) -> String {
     if format == Format::Json {
         return json(variables);
     }
     let mut text = String::new();
     for Variable { name, value } in variables {
-        let written = match (format, value) {
+        let value = value.as_deref().map(|value| match format {
+            Format::Shell | Format::Fish => Cow::Borrowed(value),
+            _ => Cow::Owned(value.replace(char::is_control, "")),
+        });
+        let written = match (format, &value) {
             (Format::Shell, Some(value)) => writeln!(text, "export {name}={}", shell_quoted(value)),
             (Format::Shell, None) => writeln!(text, "unset {name}"),
             (Format::Fish, Some(value)) => writeln!(text, "set -gx {name} {}", fish_quoted(value)),
@@ -155,7 +174,7 @@ fn json(variables: &[Variable]) -> String {
 }
 
 /// Within single quotes, the shell treats every character except the single quote literally.
-fn shell_quoted(value: &str) -> String {
+pub(super) fn shell_quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 

@@ -75,7 +75,10 @@ pub(super) fn removed(
         return Vec::new();
     }
     let moved = kept.iter().enumerate().filter(|(to, (from, _))| to != from);
-    let moved = moved.flat_map(|(to, (_, (key, value)))| numbered(to, key, value));
+    let moved = moved.flat_map(|(to, (_, (key, value)))| {
+        let [key_name, value_name] = names(to);
+        [Variable::restored(key_name, key.clone()), Variable::restored(value_name, value.clone())]
+    });
     let superfluous = (kept.len()..all.len()).flat_map(names).map(Variable::unset);
     let count = match kept.len() {
         0 => Variable::unset("GIT_CONFIG_COUNT"),

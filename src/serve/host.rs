@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use hyper::header::HOST;
 use hyper::{Request, StatusCode, Version};
 
+use super::host_name::HostName;
 use super::refusal::Refusal;
 
 /// The names by which containers reach the loopback addresses of their host machine (Docker Desktop, Podman).
@@ -33,7 +34,7 @@ pub(super) struct Host<'a> {
 
 impl<'a> Host<'a> {
     /// Parses `uri-host [ ":" port ]` (RFC 9110, section 7.2). Accepts IP addresses, and names of letters, digits, `.`,
-    /// `-` and `_`. Returns `None` for anything else: programs disagree about which host it means.
+    /// `-` and `_`, without a final dot. Returns `None` for anything else: programs disagree about which host it means.
     pub fn parse(text: &'a str) -> Option<Self> {
         // Only an address in brackets contains colons.
         let end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
@@ -42,13 +43,15 @@ impl<'a> Host<'a> {
         if !port.is_empty() && !is_port {
             return None;
         }
+        // A final dot only says that the name is complete (RFC 1034, section 3.1).
+        let name = name.strip_suffix('.').unwrap_or(name);
         let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
         let is_address = match inner {
             Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
             None => name.parse::<Ipv4Addr>().is_ok(),
         };
         let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-        let is_name = !name.is_empty() && name.bytes().all(in_name);
+        let is_name = !name.is_empty() && !name.ends_with('.') && name.bytes().all(in_name);
         (is_address || is_name).then_some(Self { name, is_address })
     }
 
@@ -101,10 +104,10 @@ fn bad(problem: &str) -> Refusal {
 
 /// The server's names in addition to those that always refer to this machine.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names(Vec<String>);
+pub(super) struct Names(Vec<HostName>);
 
 impl Names {
-    pub(super) fn new(names: Vec<String>) -> Self {
+    pub(super) fn new(names: Vec<HostName>) -> Self {
         Self(names)
     }
 
@@ -117,7 +120,7 @@ impl Names {
 
     /// Returns whether this host refers to this server.
     pub(super) fn has(&self, host: Host<'_>) -> bool {
-        host.is_this_machine() || self.0.iter().any(|known| known.eq_ignore_ascii_case(host.name))
+        host.is_this_machine() || self.0.iter().any(|known| known.matches(host.name))
     }
 }
 
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn names_must_be_known_but_addresses_need_not() {
-        let names = Names::new(vec!["mirror.example.org".into()]);
+        let names = Names::new(vec!["mirror.example.org".parse().unwrap(), "*.wild.example".parse().unwrap()]);
         for host in [
             "127.0.0.1:4040",
             "[::1]:4040",
@@ -155,17 +158,27 @@ mod tests {
             "a.localhost",
             "host.docker.internal:4040",
             "Mirror.example.org:4040",
+            "mirror.example.org.",
+            "localhost.:4040",
+            "a.wild.example",
         ] {
             assert!(names.has(Host::parse(host).unwrap()), "{host}");
         }
-        for host in ["attacker.example", "localhost.attacker.example", "127.0.0.1.nip.io", "notlocalhost", "x:1"] {
+        for host in [
+            "attacker.example",
+            "localhost.attacker.example",
+            "127.0.0.1.nip.io",
+            "notlocalhost",
+            "x:1",
+            "wild.example",
+        ] {
             assert!(!names.has(Host::parse(host).unwrap()), "{host}");
         }
     }
 
     #[test]
     fn without_names_only_a_loopback_address_restricts_them() {
-        let (none, one) = (Names::default(), Names::new(vec!["mirror".into()]));
+        let (none, one) = (Names::default(), Names::new(vec!["mirror".parse().unwrap()]));
         let admitted = |names: &Names, host, is_loopback| names.admit(Host::parse(host).unwrap(), is_loopback);
         for (host, by_none, by_one) in [
             ("attacker.example", [true, false], [false, false]),
@@ -180,7 +193,7 @@ mod tests {
 
     #[test]
     fn only_a_name_or_an_address_is_a_host() {
-        for (text, name) in [("h", "h"), ("a_b-c.d.:80", "a_b-c.d."), ("[::1]:", "[::1]"), ("1.2.3.4:5", "1.2.3.4")] {
+        for (text, name) in [("h", "h"), ("a_b-c.d.:80", "a_b-c.d"), ("[::1]:", "[::1]"), ("1.2.3.4:5", "1.2.3.4")] {
             assert_eq!(Host::parse(text).map(Host::name), Some(name), "{text}");
         }
         for text in [
@@ -189,6 +202,8 @@ mod tests {
             "::1",
             "x:y",
             "x:1:2",
+            ".",
+            "a..",
             "[[::1]]",
             "[::1",
             "[::1]x",

@@ -24,13 +24,14 @@ pub struct InsteadOfRules {
     prefixes: BTreeMap<String, GitAddress>,
     remotes: Remotes,
     with_secrets: bool,
+    omitted: usize,
 }
 
 impl InsteadOfRules {
     /// Creates an empty set of rules that never redirects the project's remotes. Addresses that contain a password are
     /// omitted unless `with_secrets`, because settings may be printed.
     pub fn new(remotes: Remotes, with_secrets: bool) -> Self {
-        Self { prefixes: BTreeMap::new(), remotes, with_secrets }
+        Self { remotes, with_secrets, ..Self::default() }
     }
 
     /// Adds all usual forms of a repository's address, unless the repository is a remote of the project.
@@ -45,11 +46,25 @@ impl InsteadOfRules {
     pub fn add_url(&mut self, url: &GitUrl) {
         let text = url.secret_text().trim_end_matches('/');
         let is_secret = redacted(text) != text;
-        if is_secret && !self.with_secrets || self.remotes.has(url.address()) || self.remotes.has_url(text) {
+        if self.remotes.has(url.address()) || self.remotes.has_url(text) {
+            return;
+        }
+        if is_secret && !self.with_secrets {
+            self.omitted += 1;
             return;
         }
         let prefix = text.strip_suffix(".git").unwrap_or(text);
         self.prefixes.insert(prefix.to_owned(), url.address().clone());
+    }
+
+    /// Returns what is not redirected because the rule would show a password.
+    pub fn omission(&self) -> Option<String> {
+        let addresses = match self.omitted {
+            0 => return None,
+            1 => "one address of a git dependency in the locks has a password and is".to_owned(),
+            number => format!("{number} addresses of git dependencies in the locks have passwords and are"),
+        };
+        Some(format!("{addresses} not redirected, because the rule would show it; `git hexmirror run` redirects all"))
     }
 
     /// Returns the settings that redirect fetches to the server at `base_url`, but neither pushes nor remotes.
@@ -229,6 +244,9 @@ mod tests {
             let settings = instead_of.settings("B");
             let has_secret = settings.iter().any(|setting| format!("{setting:?}").contains("secret"));
             assert_eq!(has_secret, with_secrets);
+            let omission = instead_of.omission();
+            assert_eq!(omission.is_some(), !with_secrets);
+            assert!(!omission.unwrap_or_default().contains("secret"));
             let pushed = settings.iter().find(|s| s.name == "pushInsteadOf" && s.value == "https://github.com/a/lib");
             let user = if with_secrets { "me:secret@" } else { "" };
             assert_eq!(pushed.unwrap().subsection, format!("https://{user}github.com/a/lib"));

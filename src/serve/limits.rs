@@ -29,10 +29,13 @@ pub struct Limits {
     /// The maximum number of concurrent git processes. A peer other than this machine gets at most half of them.
     /// Further requests wait.
     pub git_processes: usize,
+    /// The maximum number of web pages that are made at a time, with the same share for each peer. Further requests wait.
+    pub pages: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(2, NonZero::get);
         Self {
             connections: 512,
             connections_per_peer: 128,
@@ -43,7 +46,8 @@ impl Default for Limits {
             // A client sends 50 bytes for each commit that it has, and names some thousands at most.
             body_bytes: 16 * 1024 * 1024,
             body_time: Duration::from_secs(60),
-            git_processes: 2 * thread::available_parallelism().map_or(2, NonZero::get),
+            git_processes: 2 * cores,
+            pages: cores,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 use tokio::net::TcpListener as AsyncListener;
 
 use super::error::ServeError;
+use super::host_name::HostName;
 use super::tls::Tls;
 
 /// The length of the system's queue of new connections, as far as the system permits (`somaxconn`, listen(2)).
@@ -63,12 +64,13 @@ impl Listener {
     /// With TLS, the loopback address is replaced with `localhost`, because Erlang's clients do not compare IP
     /// addresses with a certificate's (`public_key`'s `pkix_verify_hostname/2`, whose default for `https` only knows
     /// names). This does not apply to a certificate that the user provides, which has names of its own.
-    pub(super) fn base_url(&self, names: &[String]) -> String {
+    pub(super) fn base_url(&self, names: &[HostName]) -> String {
         let (mut address, port) = (self.address, self.address.port());
+        let given = self.tls.as_ref().filter(|tls| tls.authority().is_none());
+        if let Some(name) = given.and_then(|_| names.iter().find(|name| !name.is_pattern())) {
+            return format!("https://{name}:{port}");
+        }
         match &self.tls {
-            Some(tls) if tls.authority().is_none() && !names.is_empty() => {
-                return format!("https://{}:{port}", names[0]);
-            }
             Some(_) if address.ip().is_unspecified() || address.ip().is_loopback() => {
                 return format!("https://localhost:{port}");
             }

@@ -6,7 +6,9 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::contents::Following;
 use super::request_log::{RequestLog, Unanswered};
+use crate::page::Address;
 
 /// The value of `Content-Type`.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -20,16 +22,19 @@ pub(super) enum Kind {
     Tarball,
     /// A git repository.
     Git,
+    /// A web page below `/-/`.
+    Page,
     /// `/health` and `/metrics`.
     Monitoring,
     /// Anything else.
     Other,
 }
 
-const KINDS: [(Kind, &str); 5] = [
+const KINDS: [(Kind, &str); 6] = [
     (Kind::Registry, "registry"),
     (Kind::Tarball, "tarball"),
     (Kind::Git, "git"),
+    (Kind::Page, "page"),
     (Kind::Monitoring, "monitoring"),
     (Kind::Other, "other"),
 ];
@@ -44,6 +49,9 @@ impl Kind {
         // Under the name of a mirrored host, git's paths begin with the repository's.
         if segments[0] == "git" || last == "git-upload-pack" || path.ends_with("/info/refs") {
             return Self::Git;
+        }
+        if Address::is_below(path) {
+            return Self::Page;
         }
         if segments.len() > 1 && matches!(segments[0], "signed" | "pinned") {
             segments.remove(0);
@@ -107,7 +115,7 @@ impl Metrics {
     }
 
     /// Returns all metrics as text.
-    pub(super) fn text(&self, is_readable: bool) -> String {
+    pub(super) fn text(&self, is_readable: bool, following: Option<&Following>) -> String {
         let mut text = String::new();
         let each = || self.counts.iter().zip(KINDS.map(|(_, name)| name));
         let requests = each().flat_map(|(counts, kind)| {
@@ -133,11 +141,29 @@ impl Metrics {
         let about = "Whether the mirror branch can be read.";
         let readable = u8::from(is_readable).to_string();
         metric(&mut text, ("hexmirror_mirror_readable", "gauge", about), single(readable));
+        if let Some(following) = following {
+            add_following(&mut text, following);
+        }
         let about = "When the server started, in seconds since 1970.";
         metric(&mut text, ("hexmirror_start_time_seconds", "gauge", about), single(self.started.to_string()));
         let version = [(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), "1".to_owned())];
         metric(&mut text, ("hexmirror_build_info", "gauge", "The server's version."), version.into_iter());
         text
+    }
+}
+
+/// Adds how the server follows a remote.
+fn add_following(text: &mut String, following: &Following) {
+    let mut gauge = |name, about, value: String| {
+        metric(text, (name, "gauge", about), [(String::new(), value)].into_iter());
+    };
+    let about = "Whether the last fetch from the followed remote succeeded.";
+    gauge("hexmirror_follow_up", about, u8::from(following.problem.is_none() && following.ago.is_some()).to_string());
+    let about = "Whether no fetch from the followed remote succeeded for three intervals.";
+    gauge("hexmirror_follow_stale", about, u8::from(following.is_stale).to_string());
+    if let Some(ago) = following.ago {
+        let about = "Time since the last successful fetch from the followed remote.";
+        gauge("hexmirror_follow_age_seconds", about, ago.as_secs().to_string());
     }
 }
 
@@ -171,6 +197,7 @@ mod tests {
                 Kind::Git,
                 &["/git/h/p.git/HEAD", "/a/lib/info/refs", "/a/b/c/d/e/f/g/h/i/info/refs", "/x/git-upload-pack"],
             ),
+            (Kind::Page, &["/-", "/-/", "//-/packages"]),
             (Kind::Monitoring, &["/health", "/metrics"]),
             (Kind::Other, &["/", "", "/health/x", "/tarballs", "/packages", "/signed", "/repos", "/repos/x", "/env"]),
         ] {
@@ -204,7 +231,7 @@ mod tests {
             metrics.count(Kind::Tarball, &request(status, None));
         }
         metrics.add_bytes(Kind::Git, 7);
-        let text = metrics.text(true);
+        let text = metrics.text(true, None);
         for line in [
             "hexmirror_requests_total{kind=\"tarball\",status=\"2xx\"} 3",
             "hexmirror_requests_total{kind=\"tarball\",status=\"4xx\"} 2",
@@ -217,7 +244,28 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}: {text}");
         }
-        assert!(metrics.text(false).contains("\nhexmirror_mirror_readable 0\n"));
+        assert!(metrics.text(false, None).contains("\nhexmirror_mirror_readable 0\n"));
+    }
+
+    #[test]
+    fn a_followed_remote_that_is_out_of_reach_can_be_alerted_on() {
+        let text = |ago: Option<u64>, is_stale, problem: Option<&str>| {
+            let (ago, problem) = (ago.map(Duration::from_secs), problem.map(str::to_owned));
+            let following = Following { remote: "origin".into(), ago, is_stale, problem };
+            Metrics::default().text(true, Some(&following))
+        };
+        let has = |text: &str, line: &str| assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        let good = text(Some(7), false, None);
+        for line in ["hexmirror_follow_up 1", "hexmirror_follow_stale 0", "hexmirror_follow_age_seconds 7"] {
+            has(&good, line);
+        }
+        let down = text(Some(200), true, Some("no answer"));
+        for line in ["hexmirror_follow_up 0", "hexmirror_follow_stale 1"] {
+            has(&down, line);
+        }
+        let never = text(None, true, None);
+        has(&never, "hexmirror_follow_up 0");
+        assert!(!never.contains("_age_") && !Metrics::default().text(true, None).contains("_follow_"));
     }
 
     proptest! {
@@ -225,7 +273,7 @@ mod tests {
         fn no_path_adds_a_line(paths in prop::collection::vec("(/|git|tarballs|[\"{}\\n]|\\PC){0,12}", 0..20)) {
             let (counted, fresh) = (Metrics::default(), Metrics::default());
             paths.iter().for_each(|path| counted.count(Kind::of(path), &request(200, None)));
-            prop_assert_eq!(counted.text(true).lines().count(), fresh.text(true).lines().count());
+            prop_assert_eq!(counted.text(true, None).lines().count(), fresh.text(true, None).lines().count());
         }
     }
 }

@@ -14,16 +14,19 @@
 //! | `service` | one request to one response |
 //! | `answer` | the type of all responses |
 //! | `metrics` | counts for Prometheus |
-//! | `elsewhere` | the settings for clients on other machines |
+//! | `elsewhere`, `shell_script` | the settings for clients on other machines |
 //! | `request_log` | what is logged of a request |
 //! | `retries` | retries of a request whose tip disappears meanwhile |
+//! | `host_name` | a name that the user gives the server |
 //! | `host` | the names that a server on a loopback address answers to |
 //! | `proxy` | which requests leave, if the server is a command's proxy |
 //! | `route` | path to [`Resource`] |
+//! | `pages` | the web pages, for browsers |
+//! | `work_limits` | how many git processes run, and how many pages are made, at once |
 //! | `content_cache` | the items of the current tip and their bytes: each is looked up once and loaded once |
 //! | `byte_cache` | the bounded cache of loaded bytes, with one load for all waiting requests |
 //! | `git` | git repositories: the smart and the dumb protocol |
-//! | `tls` | a local certificate authority, and HTTPS with it |
+//! | `tls`, `certificate`, `authority`, `authority_folder` | HTTPS, with a local certificate authority and its folder |
 //! | `refusal` | errors as clients see them |
 //! | `conditional` | `If-None-Match`, `Range`, `If-Range` |
 //! | `surface` | the parsers of requests, for the fuzz targets |
@@ -33,7 +36,9 @@
 mod access;
 mod answer;
 mod authority;
+mod authority_folder;
 mod byte_cache;
+mod certificate;
 mod conditional;
 mod connection;
 mod connection_limits;
@@ -46,29 +51,37 @@ mod git;
 mod git_config;
 mod hex_config;
 mod host;
+mod host_name;
 mod insteadof;
 mod limits;
 mod listener;
 mod metrics;
 mod outer;
 mod outer_server;
+mod pages;
 mod proxy;
+mod record;
 mod refusal;
 mod request_log;
 mod retries;
 mod route;
 mod server;
 mod service;
+mod shell_record;
+mod shell_script;
 mod stall_guard;
 #[doc(hidden)]
 pub mod surface;
 mod tls;
 mod variable;
+mod work_limits;
 
-pub use contents::{Contents, ContentsError, Found, GitRepository, Registry, Resource, Tip};
+pub use certificate::{AuthorityState, Renewal, TlsError};
+pub use contents::{Contents, ContentsError, Following, Found, GitRepository, Registry, Resource, STALE, Tip, Visit};
 pub use error::ServeError;
 pub use git::Git;
+pub use host_name::{HostName, HostNameError};
 pub use limits::Limits;
 pub use request_log::{Log, RequestLog, Unanswered};
 pub use server::{Handle, Options, Server};
-pub use tls::{AuthorityState, Tls, TlsError};
+pub use tls::Tls;

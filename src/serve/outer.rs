@@ -5,74 +5,19 @@
 //! from the mirror that it updates, and a nested `run` starts from the environment outside.
 //!
 //! A variable that someone has changed since then is not restored. This requires no record of the values that were set:
-//! they follow from the address and the previous values.
+//! they follow from the address and the previous values. The commands of a server's `/env` leave a record of another form
+//! ([`shell_record`]), possibly over one of this form.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
-use super::access::{Access, changes};
+use super::access::{Access, changes, hex_url};
+use super::contents::Registry;
 use super::git_config;
 use super::outer_server::{OuterServer, SERVER};
+use super::record::{MAX_RECORD, PREVIOUS, Previous, RECORDED};
+use super::shell_record;
 use super::variable::Variable;
 use crate::model::redacted;
-
-/// The variable with the previous values.
-pub(super) const PREVIOUS: &str = "HEXMIRROR_PREVIOUS";
-
-/// The maximum length of the recorded values, in bytes. Linux limits a variable to 128 KiB.
-const MAX_RECORD: usize = 64 << 10;
-
-/// The variables that may be recorded and restored. A record with another name is invalid.
-const RECORDED: [&str; 17] = [
-    "GIT_ALLOW_PROTOCOL",
-    "GIT_SSL_CAINFO",
-    "HEX_BUILDS_URL",
-    "HEX_CACERTS_PATH",
-    "HEX_CDN",
-    "HEX_HOME",
-    "HEX_MIRROR",
-    "HEX_MIRROR_URL",
-    "HEX_OFFLINE",
-    "HEX_TRUSTED_MIRROR",
-    "HEX_TRUSTED_MIRROR_URL",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "REBAR_OFFLINE",
-    "XDG_CACHE_HOME",
-    "http_proxy",
-    "no_proxy",
-];
-
-/// What the environment was before.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Previous {
-    /// The values of variables. Those that are not listed were not set.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    variables: BTreeMap<String, String>,
-    /// The server's CA certificate file, if clients were made to trust one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    authority: Option<String>,
-    /// The `HEX_HOME` that Hex was given, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    hex_home: Option<String>,
-    /// The `XDG_CACHE_HOME` that gleam was given, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cache_home: Option<String>,
-    /// The numbers of the settings that were added to `GIT_CONFIG_COUNT`.
-    #[serde(default, skip_serializing_if = "Range::is_empty")]
-    git_config: Range<usize>,
-}
-
-impl Previous {
-    /// Returns `None` if the record is too long or invalid.
-    fn parse(text: &str) -> Option<Self> {
-        let previous: Self = serde_json::from_str(Some(text).filter(|text| text.len() <= MAX_RECORD)?).ok()?;
-        previous.variables.keys().all(|name| RECORDED.contains(&name.as_str())).then_some(previous)
-    }
-}
 
 /// Returns the variables that record a server and what the environment was before. `git_config` are the numbers of the
 /// settings that were added to git's. Values with a password are omitted unless [`Access::records_passwords`].
@@ -89,6 +34,8 @@ pub(super) fn record(
         authority: access.authority.clone(),
         hex_home: access.hex_home.clone(),
         cache_home: access.cache_home.clone(),
+        artefact_folders: access.artefact_folders.clone(),
+        any_origin: access.any_origin,
         git_config,
     };
     let text = serde_json::to_string(&previous).expect("texts and numbers can be written as JSON");
@@ -97,29 +44,62 @@ pub(super) fn record(
     [Variable::set(SERVER, &access.base_url), Variable::set(PREVIOUS, text)]
 }
 
-/// Returns the changes that restore the environment of before an outer `run`, `shell` or `env`.
+/// Returns the changes that restore the environment of before an outer `run`, `shell` or `env`, or the commands of a
+/// server's `/env`. `existing` also returns variables without a value.
 pub fn restoration(existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
+    let of_shell = shell_record::restoration(&existing);
+    let of_program = restoration_of_program(|name| match of_shell.iter().find(|change| change.name == name) {
+        Some(change) => change.value.clone(),
+        None => existing(name),
+    });
+    let is_replaced = |change: &Variable| of_program.iter().any(|later| later.name == change.name);
+    let of_shell: Vec<_> = of_shell.iter().filter(|change| !is_replaced(change)).cloned().collect();
+    of_shell.into_iter().chain(of_program).collect()
+}
+
+fn restoration_of_program(existing: impl Fn(&str) -> Option<String>) -> Vec<Variable> {
+    let effective = |name: &str| existing(name).filter(|value| !value.is_empty());
     let server = OuterServer::of_environment(&existing);
-    if existing(SERVER).or_else(|| existing(PREVIOUS)).is_none() {
+    if effective(SERVER).or_else(|| effective(PREVIOUS)).is_none() {
         return Vec::new();
     }
     let recorded = [SERVER, PREVIOUS].into_iter().map(Variable::unset);
     let Some(url) = server.url() else { return recorded.collect() };
-    let Previous { variables, authority, hex_home, cache_home, git_config } =
+    let Previous { variables, authority, hex_home, cache_home, artefact_folders, any_origin, git_config } =
         existing(PREVIOUS).and_then(|text| Previous::parse(&text)).unwrap_or_default();
-    let previous = |name: &str| variables.get(name).cloned();
-    let access = Access { base_url: url.to_owned(), authority, hex_home, cache_home, ..Access::default() };
+    let base_url = url.to_owned();
+    let registry = registry(url, &existing);
+    let access = Access {
+        base_url,
+        registry,
+        authority,
+        hex_home,
+        cache_home,
+        artefact_folders,
+        any_origin,
+        ..Access::default()
+    };
+    let previous = |name: &str| variables.get(name).filter(|value| !value.is_empty()).cloned();
     let unchanged = changes(&access, previous).into_iter().filter(|set| existing(&set.name) == set.value);
-    let restored = unchanged.map(|Variable { name, .. }| match previous(&name) {
-        Some(value) => Variable::set(name, &value),
+    let restored = unchanged.map(|Variable { name, .. }| match variables.get(&*name) {
+        Some(value) => Variable::restored(name, value.clone()),
         None => Variable::unset(name),
     });
     let restored = restored.filter(|variable| existing(&variable.name) != variable.value);
-    restored.chain(git_config::removed(&server, git_config, &existing)).chain(recorded).collect()
+    restored.chain(git_config::removed(&server, git_config, &effective)).chain(recorded).collect()
+}
+
+/// Returns the registry at the root of the server that the environment directs clients to.
+fn registry(url: &str, existing: &impl Fn(&str) -> Option<String>) -> Registry {
+    let of_pinned = Some(hex_url(url, Registry::Pinned));
+    let is_pinned = ["HEX_MIRROR", "HEX_CDN"].iter().any(|name| existing(name) == of_pinned);
+    if is_pinned { Registry::Pinned } else { Registry::Signed }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::super::environment::{InsteadOfRules, environment};
@@ -128,7 +108,7 @@ mod tests {
     type Variables = BTreeMap<String, String>;
 
     fn lookup(variables: &Variables) -> impl Fn(&str) -> Option<String> + '_ {
-        |name| variables.get(name).filter(|value| !value.is_empty()).cloned()
+        |name| variables.get(name).cloned()
     }
 
     fn apply(changes: Vec<Variable>, variables: &mut Variables) {
@@ -155,12 +135,24 @@ mod tests {
         instead_of.add(&"h/lib".parse().unwrap());
         let folder = |name: &str| authority.map(|_| format!("/x/{name}"));
         let (hex_home, cache_home) = (folder("hex"), folder("cache"));
+        let artefact_folders = folder("xla").map(|folder| ("XLA_CACHE_DIR".to_owned(), folder)).into_iter().collect();
         let authority = authority.map(str::to_owned);
-        Access { base_url: url.into(), instead_of, authority, hex_home, cache_home, records_passwords, is_proxy: false }
+        Access {
+            base_url: url.into(),
+            registry: Registry::Signed,
+            instead_of,
+            any_origin: authority.is_some(),
+            authority,
+            hex_home,
+            cache_home,
+            artefact_folders,
+            records_passwords,
+            is_proxy: false,
+        }
     }
 
     fn any_environment() -> impl Strategy<Value = Variables> {
-        let value = prop_oneof!["[ -~]{1,20}", "https?://[a-z]{1,5}(:[0-9]{2})?", Just("1".to_owned())];
+        let value = prop_oneof!["[ -~\n\t]{0,20}", "https?://[a-z]{1,5}(:[0-9]{2})?", Just("1".to_owned())];
         let recorded = prop::collection::btree_map(prop::sample::select(&RECORDED[..]), value, 0..8);
         let settings = prop::collection::vec(("[a-z]{1,5}\\.[a-z]{1,5}", "[ -~]{0,9}"), 0..4);
         (recorded, settings).prop_map(|(recorded, settings)| {
@@ -176,10 +168,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_environment_of_before_is_restored(before in any_environment(), tls: bool) {
+        fn the_environment_of_before_is_restored(before in any_environment(), tls: bool, pinned: bool) {
             let mut variables = before.clone();
-            direct(&access("http://127.0.0.1:4040", tls.then_some("/x/ca.pem"), true), &mut variables);
-            prop_assert_eq!(variables.get("HEX_MIRROR").map(String::as_str), Some("http://127.0.0.1:4040"));
+            let (registry, mirror) = match pinned {
+                true => (Registry::Pinned, "http://127.0.0.1:4040/signed"),
+                false => (Registry::Signed, "http://127.0.0.1:4040"),
+            };
+            let access = access("http://127.0.0.1:4040", tls.then_some("/x/ca.pem"), true);
+            direct(&Access { registry, ..access }, &mut variables);
+            prop_assert_eq!(variables.get("HEX_MIRROR").map(String::as_str), Some(mirror));
             restore(&mut variables);
             prop_assert_eq!(variables, before);
         }
@@ -214,7 +211,15 @@ mod tests {
     #[test]
     fn an_invalid_record_restores_nothing_but_leads_out() {
         let long = format!("{{\"variables\":{{\"no_proxy\":\"{}\"}}}}", "x".repeat(MAX_RECORD));
-        for text in ["", "x", "[]", "{\"variables\":{\"LD_PRELOAD\":\"/evil.so\"}}", "{\"future\":1}", &long] {
+        for text in [
+            "",
+            "x",
+            "[]",
+            "{\"variables\":{\"LD_PRELOAD\":\"/evil.so\"}}",
+            "{\"future\":1}",
+            "{\"artefact_folders\":{\"LD_PRELOAD\":\"/evil.so\"}}",
+            &long,
+        ] {
             let mut variables = variables(&[("no_proxy", "a"), ("PATH", "/bin")]);
             direct(&access("http://127.0.0.1:4040", None, true), &mut variables);
             variables.insert(PREVIOUS.into(), text.into());

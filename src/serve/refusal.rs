@@ -46,6 +46,11 @@ impl Refusal {
         Self { cause: Some(cause.replace(char::is_control, " ")), ..Self::new(status, text) }
     }
 
+    /// Returns what the client is told.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Returns the log message: the text and the cause.
     pub(super) fn logged(&self) -> String {
         let cause = self.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -58,20 +63,58 @@ impl Refusal {
     }
 
     /// Reports that the mirror lacks an item.
-    pub(super) fn missing(resource: Resource, tip: &Tip) -> Self {
+    ///
+    /// `tools` names the versions of Elixir whose installers the mirror has.
+    pub(super) fn missing(resource: Resource, tip: &Tip, tools: &str) -> Self {
         let commit = tip.short();
         let (text, is_lacking) = match resource {
             // Entries are served with upstream's signatures, so only upstream can sign a matching index.
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => {
                 (format!("{resource} is not available: {NO_INDEX}"), false)
             }
-            Resource::Pinned(..) => {
-                (format!("{resource} is not in the mirror at commit {commit}; run `git hexmirror index`"), true)
+            Resource::Pinned(..) => (
+                format!(
+                    "{resource} is not in the mirror at commit {commit}; run `git hexmirror index`, or `git hexmirror update` if \
+                     the index was imported"
+                ),
+                true,
+            ),
+            Resource::File(ref path) if path.is_of_tools() => (
+                format!(
+                    "{path} is not in the mirror at commit {commit}, which has Hex and rebar3 for {tools}; add your versions of \
+                     Elixir and OTP to the setting tools and run `git hexmirror update`"
+                ),
+                true,
+            ),
+            Resource::File(ref path) if path.is_of_docs() => (
+                format!(
+                    "{path} is not in the mirror at commit {commit}; `git hexmirror update --docs` mirrors the documentation of what \
+                     the locks pin, if any was published"
+                ),
+                true,
+            ),
+            ref resource => {
+                (format!("{resource} is not in the mirror at commit {commit}; run `git hexmirror update`"), true)
             }
-            _ => (format!("{resource} is not in the mirror at commit {commit}; run `git hexmirror update`"), true),
         };
         let unanswered = is_lacking.then_some(Unanswered::Resource(resource));
         Self { unanswered, ..Self::new(StatusCode::NOT_FOUND, text) }
+    }
+
+    /// Reports that the mirror has no pinned index.
+    pub(super) fn no_index(status: StatusCode, tip: &Tip) -> Self {
+        let text = format!(
+            "the mirror has no pinned index at commit {}: `git hexmirror index --init` creates one; or lead clients to the \
+             registry that upstream signed, which is below /signed, with the variables of /env",
+            tip.short()
+        );
+        Self::new(status, text)
+    }
+
+    /// Reports that the mirror lacks an item of a pinned index, because it has none.
+    pub(super) fn missing_with_index(resource: Resource, tip: &Tip) -> Self {
+        let unanswered = Some(Unanswered::Resource(resource));
+        Self { unanswered, ..Self::no_index(StatusCode::NOT_FOUND, tip) }
     }
 
     /// Reports that a git repository is not served: it is not in the mirror, or no lock pins it.

@@ -1,7 +1,8 @@
 //! Maps a request's path to what it names.
 
 use crate::model::{
-    IndexFile, NameError, PackageName, PolicyId, PolicyName, ReleaseId, RepositoryName, VersionError, percent_decoded,
+    FilePath, FilePathError, IndexFile, NameError, PackageName, PolicyId, PolicyName, ReleaseId, RepositoryName,
+    Version, VersionError, percent_decoded,
 };
 
 use super::contents::{Registry, Resource};
@@ -19,8 +20,6 @@ pub(super) enum Route {
     Environment,
     /// `/gitconfig`: git's part of them, as a file.
     GitConfig,
-    /// `/installs/hex-1.x.csv`: the list of Hex's own releases, where Hex looks for a newer version once a day.
-    UpdateCheck,
     /// Resources of the branch. The first one that exists is served. Never empty.
     Resources(Vec<Resource>),
 }
@@ -33,14 +32,14 @@ pub(super) enum RouteError {
     #[error(transparent)]
     Name(#[from] NameError),
     #[error(transparent)]
+    File(#[from] FilePathError),
+    #[error(transparent)]
     Version(#[from] VersionError),
     #[error("the name of a tarball must be NAME-VERSION.tar")]
     TarballName,
-    #[error(
-        "the mirror does not have the installers of Hex and rebar3; unset HEX_MIRROR and HEX_BUILDS_URL to install them"
-    )]
-    Installer,
-    #[error("the mirror does not have documentation; fetch it without the mirror, while online")]
+    #[error("the name of documentation must be NAME-VERSION.tar.gz")]
+    DocsName,
+    #[error("only hexpm and its organisations have documentation")]
     Docs,
     #[error("unknown path; see / for the paths that this server has")]
     Unknown,
@@ -71,8 +70,9 @@ pub(super) fn route(path: &str, registry: Registry) -> Result<Route, RouteError>
         ["metrics"] => Ok(Route::Metrics),
         ["env"] => Ok(Route::Environment),
         ["gitconfig"] => Ok(Route::GitConfig),
-        ["installs", "hex-1.x.csv"] => Ok(Route::UpdateCheck),
-        ["installs", ..] => Err(RouteError::Installer),
+        ["installs", _, ..] | ["downloads", ..] => {
+            Ok(Route::Resources(vec![Resource::File(segments.join("/").parse::<FilePath>()?)]))
+        }
         // Hex appends the organisation to the address of its repository.
         ["repos", source, "repos", organization, rest @ ..] => {
             resources(&repositories(&format!("{source}:{organization}"))?, rest, registry)
@@ -114,13 +114,21 @@ fn resources(repositories: &[RepositoryName], path: &[&str], registry: Registry)
             each(&|repository| Resource::RegistryEntry(repository, package.clone()))
         }
         ["tarballs", file] => {
-            let (package, version) = split_tarball_name(file).ok_or(RouteError::TarballName)?;
+            let (package, version) = split_name(file, ".tar").ok_or(RouteError::TarballName)?;
             let (package, version): (PackageName, _) = (package.parse()?, version.parse()?);
             each(&|repository| {
                 Resource::Tarball(ReleaseId { repository, package: package.clone(), version: Clone::clone(&version) })
             })
         }
-        ["docs", ..] => Err(RouteError::Docs),
+        ["docs", file] => {
+            let (package, version) = split_name(file, ".tar.gz").ok_or(RouteError::DocsName)?;
+            let (package, version): (PackageName, Version) = (package.parse()?, version.parse()?);
+            let docs = repositories.iter().filter_map(|repository| {
+                let (repository, package, version) = (repository.clone(), package.clone(), version.clone());
+                FilePath::of_docs(&ReleaseId { repository, package, version }).map(Resource::File)
+            });
+            Some(docs.collect()).filter(|docs: &Vec<_>| !docs.is_empty()).map(Route::Resources).ok_or(RouteError::Docs)
+        }
         ["policies", name] => {
             let name: PolicyName = name.parse()?;
             each(&|repository| Resource::Policy(PolicyId { repository, name: name.clone() }))
@@ -129,10 +137,10 @@ fn resources(repositories: &[RepositoryName], path: &[&str], registry: Registry)
     }
 }
 
-/// Splits `NAME-VERSION.tar`. Both parts may contain `-`, but a name contains no `.`, and a version's first number
+/// Splits `NAME-VERSION` and an end such as `.tar`. Both parts may contain `-`, but a name contains no `.`, and a version's first number
 /// contains no `-`. The separator is therefore the last `-` before the first `.`.
-fn split_tarball_name(file: &str) -> Option<(&str, &str)> {
-    let stem = file.strip_suffix(".tar")?;
+fn split_name<'f>(file: &'f str, end: &str) -> Option<(&'f str, &'f str)> {
+    let stem = file.strip_suffix(end)?;
     let dash = stem[..stem.find('.')?].rfind('-')?;
     Some((&stem[..dash], &stem[dash + 1..]))
 }
@@ -170,13 +178,24 @@ mod tests {
         assert_eq!(only("/repos/hexpm/names"), only("/names"));
         assert_eq!(route("/", Registry::Signed).unwrap(), Route::Page);
         assert_eq!(route("/health", Registry::Signed).unwrap(), Route::Health);
-        assert_eq!(route("/installs/hex-1.x.csv", Registry::Signed).unwrap(), Route::UpdateCheck);
+        assert_eq!(only("/installs/hex-1.x.csv"), Resource::File("installs/hex-1.x.csv".parse().unwrap()));
+    }
+
+    #[test]
+    fn documentation_is_a_file() {
+        let file = |path: &str| Resource::File(path.parse().unwrap());
+        assert_eq!(only("/docs/plug-1.0.0%2Bx.tar.gz"), file("docs/plug-1.0.0+x.tar.gz"));
+        assert_eq!(only("/repos/hexpm/docs/plug-1.0.0.tar.gz"), file("docs/plug-1.0.0.tar.gz"));
+        assert_eq!(only("/pinned/repos/acme/docs/plug-1.0.0.tar.gz"), file("repos/acme/docs/plug-1.0.0.tar.gz"));
+        assert_eq!(only("/repos/hexpm/repos/acme/docs/plug-1.0.0.tar.gz"), file("repos/acme/docs/plug-1.0.0.tar.gz"));
     }
 
     #[test]
     fn policies_are_below_the_path_of_their_repository() {
         let policy = |id: &str| Resource::Policy(id.parse().unwrap());
         let both = Route::Resources(vec![policy("hexpm:acme/strict"), policy("acme/strict")]);
+        assert_eq!(only("/downloads/h:1/a/b%2Bc"), Resource::File("downloads/h:1/a/b+c".parse().unwrap()));
+        assert!(route("/downloads/h/../x", Registry::Signed).is_err());
         assert_eq!(route("/repos/acme/policies/strict", Registry::Signed).unwrap(), both);
         assert_eq!(route("/pinned/repos/acme/policies/strict", Registry::Signed).unwrap(), both);
         assert_eq!(only("/repos/other/repos/acme/policies/strict"), policy("other:acme/strict"));
@@ -207,7 +226,8 @@ mod tests {
                 assert!(named.contains(&resource), "{path}: {named:?}");
             }
         }
-        assert_eq!(route(&format!("/{}", StaticPath::update_check()), Registry::Signed).unwrap(), Route::UpdateCheck);
+        let list = Resource::File(StaticPath::update_check().to_string().parse().unwrap());
+        assert_eq!(only(&format!("/{}", StaticPath::update_check())), list);
     }
 
     #[test]
@@ -267,8 +287,10 @@ mod tests {
             "/repos/a:b:c/names",
             "/x",
             "/names/",
-            "/installs/hex.csv",
-            "/docs/a-1.0.0.tar.gz",
+            "/installs",
+            "/docs/a-1.0.0.tar",
+            "/docs/a/index.html",
+            "/repos/other:acme/docs/a-1.0.0.tar.gz",
             "/repos/acme",
             "/policies/x/y",
             "/repos/acme/policies",
@@ -287,10 +309,10 @@ mod tests {
         #[test]
         fn no_other_split_is_valid(file in "[ab0-2.-]{1,16}") {
             let valid = |at: usize| {
-                file[..at].parse::<PackageName>().is_ok() && file[at + 1..].parse::<crate::model::Version>().is_ok()
+                file[..at].parse::<PackageName>().is_ok() && file[at + 1..].parse::<Version>().is_ok()
             };
             let splits: Vec<usize> = file.match_indices('-').map(|(at, _)| at).filter(|at| valid(*at)).collect();
-            let ours = split_tarball_name(&format!("{file}.tar")).map(|(package, _)| package.len()).filter(|at| valid(*at));
+            let ours = split_name(&format!("{file}.tar"), ".tar").map(|(package, _)| package.len()).filter(|at| valid(*at));
             prop_assert_eq!(splits, ours.into_iter().collect::<Vec<_>>());
         }
     }

@@ -15,9 +15,11 @@ use super::contents::{Contents, Registry};
 use super::error::ServeError;
 use super::git::{Git, GitRepositories};
 use super::host::Names;
+use super::host_name::HostName;
 use super::limits::Limits;
 use super::listener::Listener;
 use super::metrics::Metrics;
+use super::pages::Pages;
 use super::proxy::Proxy;
 use super::request_log::Log;
 use super::service::Service;
@@ -40,7 +42,7 @@ pub struct Options {
     pub registry: Registry,
     /// The names by which clients reach the server, in addition to those of this machine. The server answers to no other
     /// names if there are any here, and on a loopback address.
-    pub names: Vec<String>,
+    pub names: Vec<HostName>,
     /// Whether the server is also an HTTP proxy. It then refuses requests for everything that is not mirrored, and the
     /// log receives their hosts.
     pub is_proxy: bool,
@@ -131,11 +133,12 @@ impl Server {
         let runtime = connection::runtime().map_err(threads)?;
         let repositories =
             GitRepositories::new(contents.clone(), options.git, &options.limits, runtime.handle().clone());
+        let pages = Pages::new(contents.clone(), options.limits.pages);
         let cache = ContentCache::new(contents, options.cache_bytes, runtime.handle().clone());
         let names = Names::new(options.names);
         let proxy = options.is_proxy.then_some(Proxy { address: local_addr });
         let (log, registry, metrics) = (options.log, options.registry, Arc::<Metrics>::default());
-        let service = Service { cache, repositories, log, metrics, base_url, names, registry, proxy };
+        let service = Service { cache, repositories, pages, log, metrics, base_url, names, registry, proxy };
         let mut connections = Connections::start(&options.limits, service).map_err(threads)?;
         let result = runtime.block_on(async {
             let sockets = listeners.iter().map(Listener::in_runtime).collect::<Result<Vec<_>, _>>()?;

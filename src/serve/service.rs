@@ -9,16 +9,17 @@ use hyper::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE,
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::task;
 
-use super::access::Access;
+use super::access::{self, Access};
 use super::answer::{Answer, header, plain};
 use super::conditional::{self, Part};
 use super::content_cache::{ContentCache, Item};
-use super::contents::{ContentsError, Registry, Resource, Tip};
+use super::contents::{ContentsError, Registry, Resource, Tip, Visit};
 use super::elsewhere;
 use super::git::{self, GitRepositories};
 use super::host::{self, Host, Names, RequestedHost};
 use super::listener::Arrival;
 use super::metrics::{self, Kind, Metrics};
+use super::pages::{self, Pages};
 use super::proxy::{Elsewhere, Proxy};
 use super::refusal::{Refusal, check};
 use super::request_log::{Log, RequestLog};
@@ -29,6 +30,7 @@ use super::route::{self, Route};
 pub(super) struct Service {
     pub(super) cache: ContentCache,
     pub(super) repositories: GitRepositories,
+    pub(super) pages: Pages,
     pub(super) log: Option<Log>,
     pub(super) metrics: Arc<Metrics>,
     /// The address that the page at `/` tells clients to configure.
@@ -82,6 +84,8 @@ impl Service {
             Ok(host) => self.requested_host(host, arrival).await,
             Err(refusal) => Err(refusal),
         };
+        let is_own = matches!(host, Ok(RequestedHost::Server)) && elsewhere.is_none();
+        let visited = (is_own && pages::is_of_browser(&request)).then(|| request.uri().path().to_owned());
         let answered = match host {
             Ok(host) => self.answer_as(&host, arrival, request).await,
             Err(refusal) => Err(refusal),
@@ -90,7 +94,14 @@ impl Service {
         let answered = answered.map_err(|refusal| elsewhere.as_ref().map_or(refusal, Elsewhere::refusal));
         let (mut answer, refused) = match answered {
             Ok(answer) => (answer, None),
-            Err(refusal) => (refusal.answer(), Some(refusal)),
+            Err(refusal) => {
+                let answer = refusal.answer();
+                let answer = match visited {
+                    Some(path) => pages::as_page(answer, &path, refusal.text()),
+                    None => answer,
+                };
+                (answer, Some(refusal))
+            }
         };
         if is_head {
             *answer.body_mut() = Either::Left(Full::default());
@@ -110,7 +121,10 @@ impl Service {
                 Some(asked) => self.repositories.answer(arrival.peer, request, asked).await,
                 None => {
                     check(&request)?;
-                    self.get(&request, arrival).await.map_err(|refusal| refusal.of_path(path))
+                    let answered = self.get(&request, arrival).await;
+                    // Nothing is missing from the mirror if a person mistypes the address of a page.
+                    let is_for_page = pages::is_for_page(&request);
+                    answered.map_err(|refusal| if is_for_page { refusal } else { refusal.of_path(path) })
                 }
             },
             RequestedHost::Mirrored(host) => match git::git_request(path, query, Some(host)) {
@@ -169,6 +183,9 @@ impl Service {
         tip: &Result<Tip, ContentsError>,
     ) -> Result<Answer, Refusal> {
         let path = request.uri().path();
+        if pages::is_for_page(request) {
+            return self.pages.answer(request, arrival, tip, self.visit(request, arrival)).await;
+        }
         if let Ok(tip) = tip
             && let Some(item) = self.cache.remembered(tip, path)
         {
@@ -178,15 +195,18 @@ impl Service {
             .map_err(|error| Refusal::new(route_status(&error), error.to_string()))?
         {
             Route::Page => Ok(plain(StatusCode::OK, self.page(tip.as_ref().ok()))),
-            // Hex interprets a list without versions as "there is no newer version" (`find_new_version_from_csv/1`).
-            Route::UpdateCheck => Ok(plain(StatusCode::OK, String::new())),
             Route::Health => {
                 let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
-                let more = self.cache.contents().health().map(|line| line + "\n").unwrap_or_default();
+                if self.registry == Registry::Pinned && !self.has_index(tip).await? {
+                    return Err(Refusal::no_index(StatusCode::SERVICE_UNAVAILABLE, tip));
+                }
+                let following = self.cache.contents().following();
+                let more = following.map(|following| format!("{following}\n")).unwrap_or_default();
                 Ok(plain(StatusCode::OK, format!("ok {tip}\n{more}")))
             }
             Route::Metrics => {
-                let mut answer = plain(StatusCode::OK, self.metrics.text(tip.is_ok()));
+                let mut answer =
+                    plain(StatusCode::OK, self.metrics.text(tip.is_ok(), self.cache.contents().following().as_ref()));
                 answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
                 Ok(answer)
             }
@@ -212,14 +232,22 @@ impl Service {
         tip: &Result<Tip, ContentsError>,
     ) -> Result<Access, Refusal> {
         let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
-        let authority = elsewhere::authority(request.uri().query())?;
+        let authority = elsewhere::authority(request.uri().query(), arrival.is_secure)?;
         let (contents, at) = (self.cache.contents().clone(), tip.clone());
         let rules = task::spawn_blocking(move || contents.instead_of(&at)).await;
         let item = || "the list of git repositories".to_owned();
         let rules = rules.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }));
         let instead_of = rules.map_err(|error| Refusal::from_contents(&error, Some(tip)))?;
+        let base_url = self.visit(request, arrival).base_url;
+        let any_origin = self.cache.contents().accepts_any_origin();
+        let registry = self.registry;
+        Ok(Access { base_url, registry, instead_of, authority, any_origin, ..Access::default() })
+    }
+
+    /// Returns how a client reached this server.
+    fn visit<B>(&self, request: &Request<B>, arrival: Arrival) -> Visit {
         let base_url = elsewhere::base_url(request, arrival).unwrap_or_else(|| self.base_url.clone());
-        Ok(Access { base_url, instead_of, authority, ..Access::default() })
+        Visit { hex_url: access::hex_url(&base_url, self.registry), base_url }
     }
 
     /// Answers a request for a resource that the snapshot lacks.
@@ -233,7 +261,23 @@ impl Service {
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok(answer);
         }
-        Err(Refusal::missing(resource, tip))
+        // Hex looks there for a newer version once a day, and interprets a list without versions as "there is none"
+        // (`find_new_version_from_csv/1`).
+        if matches!(&resource, Resource::File(path) if path.as_str() == UPDATE_CHECK) {
+            return Ok(plain(StatusCode::OK, String::new()));
+        }
+        if matches!(resource, Resource::Pinned(..)) && !self.has_index(tip).await? {
+            return Err(Refusal::missing_with_index(resource, tip));
+        }
+        let tools = match &resource {
+            Resource::File(path) if path.is_of_tools() => self.cache.tools().await,
+            _ => String::new(),
+        };
+        Err(Refusal::missing(resource, tip, &tools))
+    }
+
+    async fn has_index(&self, tip: &Tip) -> Result<bool, Refusal> {
+        self.cache.has_index(tip).await.map_err(|error| Refusal::from_contents(&error, Some(tip)))
     }
 
     async fn send<B>(&self, request: &Request<B>, tip: &Tip, item: &Arc<Item>) -> Result<Answer, Refusal> {
@@ -269,6 +313,14 @@ impl Service {
 
     fn page(&self, tip: Option<&Tip>) -> String {
         let url = &self.base_url;
+        let hex_url = access::hex_url(url, self.registry);
+        let registry = match self.registry {
+            Registry::Signed => String::new(),
+            Registry::Pinned => format!(
+                "The registry at {url} is the pinned index: clients that have its key use {url} as the address of hexpm.\n\
+                 All others use the registry that upstream signed, at {hex_url}:\n"
+            ),
+        };
         let state = match tip {
             Some(tip) => format!("It serves the mirror branch, now at commit {tip}."),
             None => "It cannot read the mirror branch at the moment; see /health.".into(),
@@ -276,14 +328,18 @@ impl Service {
         format!(
             "This is git-hexmirror, a read-only mirror of Hex packages and git repositories, kept inside a git repository.\n\
              {state}\n\n\
-             Set HEX_MIRROR={url} for mix and HEX_CDN={url} for rebar3, and clone {url}/git/HOST/PATH.git with git;\n\
+             {registry}Set HEX_MIRROR={hex_url} for mix and HEX_CDN={hex_url} for rebar3, and clone {url}/git/HOST/PATH.git with git;\n\
              or run `git hexmirror run -- COMMAND`, which sets everything up.\n\n\
-             GET /packages/NAME\nGET /tarballs/NAME-VERSION.tar\n\
+             GET /packages/NAME\nGET /tarballs/NAME-VERSION.tar\nGET /docs/NAME-VERSION.tar.gz\nGET /public_key\n\
+             GET /names\nGET /versions  lists of the pinned index\n\
              GET /repos/ORGANISATION/...\nGET /signed/..., /pinned/...  as upstream signed it; the pinned index\nGET /git/HOST/PATH.git\nGET /health\nGET /metrics\n\
              GET /env  variables for a shell: eval \"$(curl -fsS {url}/env)\"\nGET /gitconfig  git's part of them\n"
         )
     }
 }
+
+/// The list of Hex's own releases for versions of Elixir before 1.18.4.
+const UPDATE_CHECK: &str = "installs/hex-1.x.csv";
 
 /// Creates a response with settings, which change whenever the branch or the locks do.
 fn settings(text: String) -> Answer {

@@ -28,7 +28,7 @@ pub fn repositories(path: &str, query: Option<&str>, host: Option<&str>) -> Opti
 /// Returns a `Host` without its port, and whether a server on a loopback address with these `names` answers to it;
 /// `None` if the host is not valid.
 pub fn host(host: &str, names: &[&str]) -> Option<(String, bool)> {
-    let known = Names::new(names.iter().map(|name| (*name).to_owned()).collect());
+    let known = Names::new(names.iter().filter_map(|name| name.parse().ok()).collect());
     Host::parse(host).map(|host| (host.name().to_owned(), known.has(host)))
 }
 

@@ -17,6 +17,11 @@ impl Variable {
         Self { name: name.into(), value: Some(value.replace(char::is_control, "")) }
     }
 
+    /// Sets a variable to a value that the user gave it before, whatever it contains.
+    pub(super) fn restored(name: impl Into<Cow<'static, str>>, value: String) -> Self {
+        Self { name: name.into(), value: Some(value) }
+    }
+
     /// Unsets a variable.
     pub(super) fn unset(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into(), value: None }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use gix::ObjectId;
 use gix::objs::{Kind, WriteTo};
 
+use super::history::BEGAN_WITH;
 use super::own_packs::PackList;
 use super::pack::{PackWriter, PackedObject};
 use super::repository::set_committer;
@@ -72,7 +73,7 @@ impl Repository {
     }
 
     /// Copies a commit onto another parent. The first commit of a history records in its message how many commits it
-    /// stands for, and the id of the old tip.
+    /// stands for, the id of the old tip, and those of the old first commits.
     fn rewritten(
         &self,
         pack: &mut PackWriter,
@@ -91,6 +92,9 @@ impl Repository {
             let _ = writeln!(message, "The newest of them: {}\n", old.lines().next().unwrap_or_default());
             for replaced in [before].into_iter().chain(self.replaced_by(id)?) {
                 let _ = writeln!(message, "{REPLACES}{replaced}");
+            }
+            for first in self.first_commits(before)? {
+                let _ = writeln!(message, "{BEGAN_WITH}{first}");
             }
             commit.message = message.into();
             commit.committer = set_committer(&mut self.git.clone())?;

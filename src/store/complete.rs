@@ -5,10 +5,28 @@ use std::collections::HashSet;
 use gix::ObjectId;
 
 use super::pack::InstalledPacks;
-use super::{Repository, Result, Snapshot, StoreError};
+use super::{Branch, CheckedTrees, Repository, Result, Snapshot, StoreError};
 
 /// The largest object that is read, in bytes. For larger ones only their existence is checked.
 const MAX_READ: u64 = 8 << 20;
+
+impl Snapshot {
+    /// Checks that a partial clone has all objects of the snapshot. Git fetches such objects on access, but this program does not.
+    ///
+    /// # Errors
+    /// Fails with [`StoreError::Partial`] if one is missing. `branch` is the branch that the snapshot belongs to.
+    pub fn refuse_partial(&self, branch: &Branch) -> Result<()> {
+        if !self.repository.is_partial() {
+            return Ok(());
+        }
+        let CheckedTrees { trees, files, .. } = self.check_trees();
+        let mut ids = trees.into_iter().chain(files.into_iter().map(|(id, _)| id));
+        match ids.all(|id| self.repository.has(id)) {
+            true => Ok(()),
+            false => Err(StoreError::Partial { branch: branch.to_string() }),
+        }
+    }
+}
 
 impl Repository {
     /// Checks a commit that is about to be published. Its manifest must be readable and match its tree. Every object

@@ -1,8 +1,8 @@
-//! Finds what a repository refers to outside of its own folder and that does not exist here: for example in a container
-//! into which only a part of it was mounted.
+//! Finds what a repository refers to outside of its own folder and that does not exist here, for example in a container
+//! into which only a part of it was mounted, and what this user may not read.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Repository, StoreError};
@@ -18,6 +18,27 @@ pub(super) fn git_file(directory: &Path) -> Option<StoreError> {
     let target = PathBuf::from(text.strip_prefix("gitdir:")?.trim());
     let is_absent = !file.parent()?.join(&target).exists();
     is_absent.then_some(StoreError::NoGitDir { file, target })
+}
+
+/// Returns the error for a `.git` in a folder or the nearest one above, if this user may not read it.
+pub(super) fn unreadable(directory: &Path) -> Option<StoreError> {
+    let denied = |path: &Path, error: io::Error| {
+        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+        is_denied.then(|| StoreError::io("read", path)(error))
+    };
+    for folder in directory.ancestors() {
+        let git = folder.join(".git");
+        match git.metadata() {
+            Ok(found) if found.is_dir() => {
+                let (listed, head) = (fs::read_dir(&git).err(), File::open(git.join("HEAD")).err());
+                return listed.or(head).and_then(|error| denied(&git, error));
+            }
+            Ok(_) => return File::open(&git).err().and_then(|error| denied(&git, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return denied(folder, error),
+        }
+    }
+    None
 }
 
 impl Repository {
@@ -45,8 +66,6 @@ fn text(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

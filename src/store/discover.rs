@@ -47,7 +47,8 @@ impl Repository {
             );
             let found = found.map_err(|error| match not_opened(directory, error) {
                 StoreError::NotARepository { directory } => {
-                    dangling::git_file(&directory).unwrap_or(StoreError::NotARepository { directory })
+                    let found = dangling::git_file(&directory).or_else(|| dangling::unreadable(&directory));
+                    found.unwrap_or(StoreError::NotARepository { directory })
                 }
                 error => error,
             });

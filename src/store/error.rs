@@ -24,7 +24,7 @@ pub enum StoreError {
         /// The folder, as the file names it.
         target: PathBuf,
     },
-    /// Git repositories cannot be written to disk: neither beside the repository nor in the folder for temporary files.
+    /// A folder cannot be created: neither beside the repository nor in the folder for temporary files.
     #[error(
         "cannot create a folder in {0}; make the repository writable, or {0} (in a container: docker run --tmpfs {0}), or set TMPDIR to a writable folder", folder.display()
     )]
@@ -207,6 +207,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Creates the error for a folder that the system did not create among its temporary files.
+    pub(crate) fn no_temporary(source: io::Error) -> Self {
+        Self::NoTemporary { folder: tempfile::env::temp_dir(), source }
+    }
+
     /// Returns whether a file could not be written for lack of permission or space.
     pub fn is_unwritable(&self) -> bool {
         use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};

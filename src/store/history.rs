@@ -9,6 +9,8 @@ use super::{Repository, Result, StoreError};
 /// The trailer by which a commit declares that its history replaces the history of another commit, which is not among
 /// its parents: `Replaces: COMMIT`.
 pub const REPLACES: &str = "Replaces: ";
+/// The trailer by which a commit without parents names a first commit of the history that it stands for: `Began-With: COMMIT`.
+pub(super) const BEGAN_WITH: &str = "Began-With: ";
 
 impl Repository {
     /// Returns whether `old` is in the history of `new`, as far as the history is available.
@@ -71,6 +73,28 @@ impl Repository {
             replaced.extend(named.filter_map(|id| ObjectId::from_hex(id.trim().as_bytes()).ok()));
         }
         Ok(replaced)
+    }
+
+    /// Returns the first commits of a history. They identify the mirror: clones of a project have one in common, also after one
+    /// compacted its history. Empty if the history is not complete here.
+    ///
+    /// # Errors
+    /// Fails if a commit cannot be read.
+    pub fn first_commits(&self, tip: ObjectId) -> Result<BTreeSet<ObjectId>> {
+        let shallow = self.shallow_commits()?;
+        let mut first = BTreeSet::new();
+        for id in self.history(tip)? {
+            if shallow.contains(&id) {
+                return Ok(BTreeSet::new());
+            }
+            if self.commit(id)?.parent_ids().next().is_none() {
+                let message = self.message(id)?;
+                let before = message.lines().filter_map(|line| line.strip_prefix(BEGAN_WITH));
+                let before: Vec<_> = before.filter_map(|id| ObjectId::from_hex(id.trim().as_bytes()).ok()).collect();
+                first.extend(if before.is_empty() { vec![id] } else { before });
+            }
+        }
+        Ok(first)
     }
 
     /// Returns the newest commits of a history made before a point in time, in seconds since 1970. The author date is

@@ -61,6 +61,31 @@ impl Repository {
         Ok(found)
     }
 
+    /// Calls `each` with the contents that a part of the manifest had in the history of some commits, newest first, and with a
+    /// commit that has each. History that cannot be read is left out.
+    ///
+    /// # Errors
+    /// Fails if the walk through the history cannot begin.
+    pub fn part_history(
+        &self,
+        branch: &Branch,
+        tips: &[ObjectId],
+        part: ManifestPart,
+        mut each: impl FnMut(ObjectId, &Manifest),
+    ) -> Result<()> {
+        let mut seen = HashSet::new();
+        for commit in tips.iter().copied().chain(self.newest_first(tips.to_vec())?) {
+            if !self.part_at(commit, part).is_some_and(|blob| seen.insert(blob)) {
+                continue;
+            }
+            let manifest = Snapshot::at(self, branch, commit).and_then(|snapshot| snapshot.part(part));
+            if let Ok(manifest) = manifest {
+                each(commit, &manifest);
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the blob with a part of a commit's manifest, or with all of the manifest if it is not divided.
     fn part_at(&self, commit: ObjectId, part: ManifestPart) -> Option<ObjectId> {
         let tree = self.tree_at(commit).ok()?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use gix::ObjectId;
 
+use super::file::piece_paths;
 use super::layout::Layout;
 use super::listing::{Inventory, Listing, Node, git_listing, part_of};
 use super::{Damage, Repository, Result, Snapshot, StoreError, layout};
@@ -35,6 +36,15 @@ pub(super) fn compare(
     }
     for id in manifest.policies.keys() {
         comparison.file(layout::policy_path(id));
+    }
+    // Several paths can have one content.
+    let whole = manifest.files.iter().filter(|(_, stored)| !stored.is_unpacked);
+    let contents: BTreeMap<_, _> = whole.map(|(id, stored)| (id.checksum, stored.bytes)).collect();
+    for (checksum, bytes) in contents {
+        piece_paths(&checksum, bytes).into_iter().for_each(|path| comparison.file(path));
+    }
+    for path in layout::docs_paths(manifest).into_values() {
+        comparison.unpacked(path, &[layout::RECIPE]);
     }
     for repository in manifest.index_signers.keys() {
         for file in [IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions] {
@@ -75,20 +85,27 @@ impl Comparison<'_> {
     }
 
     fn release(&mut self, path: String, storage: Storage) {
+        match storage {
+            Storage::Unpacked => self.unpacked(path, &[layout::METADATA, layout::RECIPE]),
+            Storage::Tarball if self.left.get(path.as_str()) == Some(&&Node::Unchanged) => {
+                self.left.remove(path.as_str());
+            }
+            Storage::Tarball => self.file(format!("{path}/{}", layout::TARBALL)),
+        }
+    }
+
+    /// Compares a folder with some files and with contents.
+    fn unpacked(&mut self, path: String, names: &[&str]) {
         if let Some(Node::Unchanged) = self.left.get(path.as_str()) {
             self.left.remove(path.as_str());
             return;
         }
-        let names: &[&str] = match storage {
-            Storage::Unpacked => &[layout::METADATA, layout::RECIPE],
-            Storage::Tarball => &[layout::TARBALL],
-        };
         for name in names {
             self.file(format!("{path}/{name}"));
         }
         // A package may have no files at all.
         let contents = format!("{path}/{}", layout::CONTENTS);
-        if storage == Storage::Unpacked && self.left.get(contents.as_str()) == Some(&&Node::Folder) {
+        if self.left.get(contents.as_str()) == Some(&&Node::Folder) {
             self.left.remove(contents.as_str());
         }
     }
@@ -188,16 +205,12 @@ impl Snapshot {
         let (ours, theirs) = (self.part_ids()?, other.part_ids()?);
         let parts: BTreeSet<ManifestPart> = ours.keys().chain(theirs.keys()).copied().collect();
         let differing: Vec<_> = parts.into_iter().filter(|part| ours.get(part) != theirs.get(part)).collect();
-        let read = |snapshot: &Self| -> Result<Manifest> {
-            let parts = differing.iter().map(|part| snapshot.part_alone(*part)).collect::<Result<Vec<_>>>()?;
-            Ok(Manifest::combined(parts))
-        };
-        Ok((read(self)?, read(other)?))
+        Ok((self.some_parts(&differing)?, other.some_parts(&differing)?))
     }
 
-    /// Combines some parts of the manifest.
-    fn some_parts(&self, parts: &BTreeSet<ManifestPart>) -> Result<Manifest> {
-        let parts = parts.iter().map(|part| self.part(*part)).collect::<Result<Vec<_>>>()?;
+    /// Combines some parts of a manifest that is divided.
+    pub(super) fn some_parts<'p>(&self, parts: impl IntoIterator<Item = &'p ManifestPart>) -> Result<Manifest> {
+        let parts = parts.into_iter().map(|part| self.part_alone(*part)).collect::<Result<Vec<_>>>()?;
         Ok(Manifest::combined(parts))
     }
 
@@ -254,18 +267,21 @@ mod tests {
         let text = text
             + &format!("index hexpm alpha {sum}\n")
             + "index-signer hexpm SHA256:O1LOYhHFW4kcrblKAxROaDEzLD8bn1seWbe5tq8TRsk\n"
-            + &format!("policy acme strict 1 {sum}\n");
+            + &format!("policy acme strict 1 {sum}\nfile downloads/h/x {sum} 7 lock https://h/x\n");
         let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
         lines.sort_unstable();
         let text = lines.concat();
         text.parse().unwrap()
     }
 
+    const FILE: &str = "files/aa/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
     fn listing() -> Listing {
         let mut listing = Listing::new();
         for path in [
             "README.md",
             "manifest/8e",
+            "manifest/files",
             "manifest/git",
             "manifest/index",
             "manifest/policies",
@@ -275,6 +291,7 @@ mod tests {
             "hex/hexpm/packages/8e/alpha@1.0.0/recipe",
             "hex/hexpm/registry/8e/alpha",
             "hex/acme/registry/policies/strict",
+            FILE,
             "hex/hexpm/index/public_key",
             "hex/hexpm/index/names",
             "hex/hexpm/index/versions",
@@ -331,6 +348,8 @@ mod tests {
             "hex/hexpm/registry/alpha",
             "hex/acme/registry/policies/other",
             "hex/hexpm/registry/policies/strict",
+            "files/aa/x",
+            "files/x",
             "hex/hexpm/registry/f4/alpha",
             "hex/hexpm/index/packages/f4/beta",
             "hex/hexpm/index/packages/alpha",

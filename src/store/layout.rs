@@ -10,14 +10,20 @@
 //! hex/<repository>/registry/policies/<name>    a policy, as signed
 //! hex/<repository>/index/                      the pinned index: public_key, names, versions
 //! hex/<repository>/index/packages/<shard>/<name>   its entries
+//! files/<shard>/<SHA-256>                      a file; a folder of its pieces if it is above 95 MB
+//! docs/<repository>/<shard>/<name>/            documentation:  contents/…  recipe   (if no recipe rebuilds it: a file)
+//!                   … /<name>@<version>@<SHA-256>/   the same, for versions below the highest
 //! git/<host>/<path>.git/                       a bare repository: HEAD, packed-refs, info/refs, objects/info/packs,
 //!                                              objects/pack/*, and shallow where an ancestry is not full
 //! ```
 //!
 //! Up to format 2, there were no shards, and the manifest was one file.
 
+use std::collections::BTreeMap;
+
 use crate::model::{
-    Day, EntryId, IndexFile, Manifest, ManifestPart, PackageName, PolicyId, ReleaseId, RepositoryName, Shard,
+    Day, EntryId, FileChecksum, FileId, IndexFile, Manifest, ManifestPart, PackageName, PolicyId, ReleaseId,
+    RepositoryName, Shard,
 };
 
 /// The format version that this program writes. Format 2 added the signers of repositories to the manifest, format 3
@@ -59,6 +65,9 @@ hand.
 - `hex/REPOSITORY/registry/XX/NAME`: the registry entry of a package, as the repository signed it.
 - `hex/REPOSITORY/registry/policies/NAME`: a policy, as the repository signed it.
 - `hex/REPOSITORY/index`: the pinned index, which lists only what is stored here, signed with a key of this mirror.
+- `files/XX/SHA-256`: the content of a file that is neither a package nor a git repository. `manifest/files` says at which
+  paths clients find it. A large one is a folder of pieces.
+- `docs/REPOSITORY/XX/NAME`: the documentation of a release, unpacked, with the recipe that rebuilds the published file.
 - `git/HOST/PATH.git`: a bare git repository with the pinned revisions and their ancestry.
 
 `git hexmirror verify` checks every byte. The log of this branch lists what each update changed.
@@ -152,6 +161,34 @@ pub fn policy_path(id: &PolicyId) -> String {
     format!("hex/{}/registry/policies/{}", id.repository, id.name)
 }
 
+/// Returns the path of a file's content.
+pub fn file_path(checksum: &FileChecksum) -> String {
+    let name = checksum.to_string();
+    format!("files/{}/{name}", &name[..2])
+}
+
+/// Returns the folders of the unpacked documentation in a manifest. The highest version of a package has a path without its version,
+/// so that git finds the files of the next version similar.
+pub fn docs_paths(manifest: &Manifest) -> BTreeMap<&FileId, String> {
+    let mut packages: BTreeMap<EntryId, Vec<_>> = BTreeMap::new();
+    for (id, stored) in manifest.files.iter().filter(|(_, stored)| stored.is_unpacked) {
+        if let Some(release) = id.path.docs_release() {
+            let place = (release.version.clone(), stored.trust, id.checksum, id);
+            packages.entry(release.entry()).or_default().push(place);
+        }
+    }
+    let mut paths = BTreeMap::new();
+    for (EntryId { repository, package }, mut versions) in packages {
+        let stable = format!("docs/{repository}/{}/{package}", Shard::of(&package));
+        versions.sort();
+        let highest = versions.pop();
+        let lower = versions.into_iter();
+        paths.extend(lower.map(|(version, _, checksum, id)| (id, format!("{stable}@{version}@{checksum}"))));
+        paths.extend(highest.map(|(.., id)| (id, stable)));
+    }
+    paths
+}
+
 /// Returns the path of a part of the manifest.
 pub fn part_path(part: ManifestPart) -> String {
     format!("{MANIFEST}/{part}")
@@ -182,6 +219,27 @@ mod tests {
         assert_eq!(entry_path(&id.entry()), "hex/hexpm:acme/registry/8e/alpha");
         assert_eq!(Layout::of_format(2).entry_path(&id.entry()), "hex/hexpm:acme/registry/alpha");
         assert_eq!(Layout::of_format(FORMAT), Layout::Sharded);
+    }
+
+    #[test]
+    fn the_highest_documentation_of_a_package_has_a_path_without_its_version() {
+        let line = |path: &str, digit: &str, form: &str| {
+            format!("file {path} {} 7 first-use:2026-11-28 https://repo.hex.pm/{path}{form}\n", digit.repeat(64))
+        };
+        let text = line("docs/alpha-1.10.0.tar.gz", "1", " unpacked")
+            + &line("docs/alpha-1.9.0.tar.gz", "2", " unpacked")
+            + &line("docs/beta-1.0.0.tar.gz", "3", "")
+            + &line("repos/acme/docs/alpha-1.0.0.tar.gz", "4", " unpacked");
+        let manifest: Manifest = text.parse().unwrap();
+        let paths: Vec<(String, String)> =
+            docs_paths(&manifest).into_iter().map(|(id, path)| (id.to_string(), path)).collect();
+        let expected = [
+            ("docs/alpha-1.10.0.tar.gz", "docs/hexpm/8e/alpha".to_owned()),
+            ("docs/alpha-1.9.0.tar.gz", format!("docs/hexpm/8e/alpha@1.9.0@{}", "2".repeat(64))),
+            ("repos/acme/docs/alpha-1.0.0.tar.gz", "docs/hexpm:acme/8e/alpha".to_owned()),
+        ];
+        assert_eq!(paths, expected.map(|(file, path)| (file.to_owned(), path)));
+        assert_eq!(manifest.to_string(), text);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use gix::bstr::ByteSlice;
 
 use super::layout::Layout;
 use super::{Repository, Result, StoreError, layout};
-use crate::model::{GitContent, Manifest, ManifestPart, ReleaseId, StoredGit, StoredRelease};
+use crate::model::{FileId, GitContent, Manifest, ManifestPart, ReleaseId, StoredFile, StoredGit, StoredRelease};
 
 /// The paths of a tree and their kinds. Folders that are not descended into are listed as such.
 pub(super) type Listing = BTreeMap<String, Node>;
@@ -20,7 +20,7 @@ pub(super) enum Node {
     File(Option<GitContent>),
     /// A folder that is not descended into: the contents of a release, or an empty folder.
     Folder,
-    /// The folder of a release or git repository that is the same in the base, with the same manifest line.
+    /// The folder of a release, documentation or git repository that is the same in the base, with the same manifest line.
     Unchanged,
     /// A symbolic link or a submodule.
     Other,
@@ -30,6 +30,7 @@ pub(super) enum Node {
 #[derive(PartialEq, Eq)]
 enum Unit<'a> {
     Release(&'a ReleaseId, &'a StoredRelease),
+    Docs(&'a FileId, &'a StoredFile),
     Git(&'a StoredGit),
 }
 
@@ -45,7 +46,9 @@ impl<'a> Inventory<'a> {
     fn units(self) -> HashMap<String, Unit<'a>> {
         let release = |(id, stored)| (self.layout.release_path(self.manifest, id), Unit::Release(id, stored));
         let git = self.manifest.git.iter().map(|(address, stored)| (address.tree_path(), Unit::Git(stored)));
-        self.manifest.releases.iter().map(release).chain(git).collect()
+        let docs = layout::docs_paths(self.manifest).into_iter();
+        let docs = docs.filter_map(|(id, path)| Some((path, Unit::Docs(id, self.manifest.files.get(id)?))));
+        self.manifest.releases.iter().map(release).chain(git).chain(docs).collect()
     }
 
     /// Lists the tree to the depth that a comparison needs. What is the same in a base is not read. Without a base,
@@ -71,6 +74,7 @@ impl<'a> Inventory<'a> {
 pub(super) fn part_of(path: &str) -> Option<ManifestPart> {
     match path.split('/').collect::<Vec<_>>()[..] {
         ["git"] => Some(ManifestPart::Git),
+        ["files" | "docs"] => Some(ManifestPart::Files),
         ["hex", _, "index", file] if file != "packages" => Some(ManifestPart::Index),
         ["hex", _, "registry", "policies"] => Some(ManifestPart::Policies),
         [layout::MANIFEST, part] => part.parse().ok(),
@@ -118,7 +122,7 @@ impl Lister<'_> {
             return Ok(());
         }
         let inside = match unit {
-            Some(Unit::Release(..)) => Inside::Release,
+            Some(Unit::Release(..) | Unit::Docs(..)) => Inside::Release,
             Some(Unit::Git(_)) => Inside::Git(path.len() + 1),
             None => inside,
         };

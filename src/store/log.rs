@@ -69,12 +69,11 @@ impl Repository {
         let now = after.part_ids()?;
         let then = before.as_ref().map(Snapshot::part_ids).transpose()?.unwrap_or_default();
         let parts: BTreeSet<ManifestPart> = now.keys().chain(then.keys()).copied().collect();
-        let parts = parts.into_iter().filter(|part| now.get(part) != then.get(part));
+        // The entries of an index are in other parts than its signer.
+        let parts = parts.into_iter().filter(|part| *part == ManifestPart::Index || now.get(part) != then.get(part));
         let parts: Vec<_> = parts.filter(|part| only.is_none_or(|only| only.contains(part))).collect();
         let read = |snapshot: &Snapshot, ids: &BTreeMap<ManifestPart, ObjectId>| {
-            let present = parts.iter().filter(|part| ids.contains_key(part));
-            let parts = present.map(|part| snapshot.part_alone(*part)).collect::<Result<Vec<_>>>()?;
-            Ok::<_, StoreError>(Manifest::combined(parts))
+            snapshot.some_parts(parts.iter().filter(|part| ids.contains_key(part)))
         };
         let before = before.as_ref().map(|before| read(before, &then)).transpose()?.unwrap_or_default();
         Ok([before, read(&after, &now)?])

@@ -12,6 +12,7 @@
 //!
 //! [`layout`] describes the branch's tree.
 
+mod blob_hasher;
 mod branch;
 mod broken_ref;
 mod checkout;
@@ -22,6 +23,7 @@ mod dangling;
 mod discover;
 mod encode;
 mod error;
+mod file;
 mod files;
 mod git_cache;
 mod git_files;
@@ -40,6 +42,7 @@ mod objects;
 mod own_packs;
 mod pack;
 mod policy;
+mod private_keys;
 mod recover;
 mod ref_marker;
 mod ref_update;
@@ -51,6 +54,7 @@ mod salvage;
 mod scratch_objects;
 mod settings;
 mod snapshot;
+mod source_tree;
 mod storage;
 mod stored_git;
 mod sweep;
@@ -59,6 +63,7 @@ mod transaction;
 mod tree_files;
 mod view;
 
+pub use blob_hasher::BlobHasher;
 pub use branch::Branch;
 pub use broken_ref::{Recovered, RecoverySource};
 pub use checkout::Checkout;
@@ -82,6 +87,7 @@ pub use salvage::Salvage;
 pub use scratch_objects::{DiffRepository, ScratchObjects};
 pub use settings::SettingOrigin;
 pub use snapshot::Snapshot;
+pub use source_tree::{SourceChange, SourceChanges, SourceEntry, SourceKind, SourceTree, VerifiedReleases};
 pub use sweep::Temporary;
 pub use tip::TipReader;
 pub use transaction::{GitFile, Published, Transaction};

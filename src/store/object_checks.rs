@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use gix::ObjectId;
 
+use super::private_keys::is_leaked_key;
 use super::{Damage, Result, Snapshot, storage};
 
 /// The largest pack of a mirrored git repository that is read into memory for checking, in bytes.
@@ -48,14 +49,17 @@ impl Snapshot {
         found
     }
 
-    /// Checks that a file of the snapshot is readable and matches its id. For large packs of git repositories only their
+    /// Checks that a file of the snapshot is readable, matches its id, and is not a private key. For large packs of git repositories only their
     /// existence is checked, because [`Snapshot::write_git_to_scratch`] can read them without loading them into memory.
     pub fn check_file(&self, id: ObjectId, path: &str) -> Option<Damage> {
         let is_large = || self.repository.git.find_header(id).is_ok_and(|header| header.size() > MAX_READ);
         if path.starts_with("git/") && is_large() {
             return None;
         }
-        self.checked(id, path).err()
+        match self.checked(id, path) {
+            Ok(content) => is_leaked_key(path, &content).then(|| Damage::private_key(path)),
+            Err(damage) => Some(damage),
+        }
     }
 
     /// Checks that every file of the object database that contains one of these objects is exactly as git wrote it.

@@ -243,8 +243,8 @@ pub(super) fn temporary(directory: &Path) -> Result<NamedTempFile> {
 pub struct PackWriter {
     directory: PathBuf,
     files: Files,
-    entries: Option<SyncSender<Entry>>,
-    thread: Option<JoinHandle<Result<Written>>>,
+    /// The queue, and the thread that writes what is in it. `None` after the thread has stopped.
+    writing: Option<(SyncSender<Entry>, JoinHandle<Result<Written>>)>,
     seen: HashSet<ObjectId>,
     offset: u64,
 }
@@ -257,32 +257,28 @@ impl PackWriter {
     pub fn begin(objects: &Path, files: Files) -> Result<Self> {
         let directory = pack_folder(files, objects)?;
         let (pack, index) = (temporary(&directory)?, temporary(&directory)?);
+        Self::start(directory, files, pack, index)
+    }
+
+    fn start(directory: PathBuf, files: Files, pack: NamedTempFile, index: NamedTempFile) -> Result<Self> {
         let (entries, queue) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("pack".into()).spawn(move || write(pack, index, queue));
         let thread = thread.map_err(StoreError::io("start a thread that writes to", &directory))?;
-        Ok(Self {
-            directory,
-            files,
-            entries: Some(entries),
-            thread: Some(thread),
-            seen: HashSet::new(),
-            offset: HEADER,
-        })
+        Ok(Self { directory, files, writing: Some((entries, thread)), seen: HashSet::new(), offset: HEADER })
     }
 
     /// Adds an object unless the pack already has it.
     ///
     /// # Errors
-    /// Fails if the pack cannot be written, for example because the disk is full.
+    /// Fails if the pack cannot be written, for example because the disk is full, or if an earlier object could not be.
     pub fn add(&mut self, object: PackedObject) -> Result<ObjectId> {
         let PackedObject { id, mut entry } = object;
         if self.seen.insert(id) {
             entry.pack_offset = self.offset;
             self.offset += entry.bytes_in_pack();
-            let queue = self.entries.as_ref().expect("the queue is open until the pack is finished");
-            if queue.send(entry).is_err() {
-                let stopped = StoreError::git_file("write a pack to", self.directory.clone());
-                return Err(self.join().err().unwrap_or_else(|| stopped("the writing thread stopped early")));
+            let is_sent = self.writing.as_ref().is_some_and(|(queue, _)| queue.send(entry).is_ok());
+            if !is_sent {
+                return Err(self.join().err().unwrap_or_else(|| self.stopped("the writing thread stopped early")));
             }
         }
         Ok(id)
@@ -304,18 +300,22 @@ impl PackWriter {
         Ok(installed)
     }
 
+    /// Closes the queue and waits for the thread. The first call returns why the thread failed.
     fn join(&mut self) -> Result<Written> {
-        self.entries = None;
-        let thread = self.thread.take().expect("joined once");
-        thread.join().unwrap_or_else(|_| {
-            Err(StoreError::git_file("write a pack to", &self.directory)("the writing thread panicked"))
-        })
+        let writing = self.writing.take();
+        let (queue, thread) = writing.ok_or_else(|| self.stopped("an earlier object could not be written"))?;
+        drop(queue);
+        thread.join().unwrap_or_else(|_| Err(self.stopped("the writing thread panicked")))
+    }
+
+    fn stopped(&self, why: &'static str) -> StoreError {
+        StoreError::git_file("write a pack to", &self.directory)(why)
     }
 }
 
 impl Drop for PackWriter {
     fn drop(&mut self) {
-        if self.thread.is_some() {
+        if self.writing.is_some() {
             // The temporary files remove themselves when dropped.
             drop(self.join());
         }
@@ -407,6 +407,25 @@ mod tests {
             storage::files(&repository.objects_dir()).map(|p| storage::file_name(&p)).collect();
         names.sort();
         names
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_writer_on_a_full_disk_fails_at_each_further_object() {
+        let folder = tempfile::tempdir().unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let place = NamedTempFile::new_in(folder.path()).unwrap().into_temp_path();
+        let (pack, index) = (NamedTempFile::from_parts(full, place), temporary(folder.path()).unwrap());
+        let mut writer = PackWriter::start(folder.path().to_owned(), Files::temporary(), pack, index).unwrap();
+        let mut add = |number: u32| {
+            let bytes = number.to_string();
+            let id = objs::compute_hash(hash::Kind::Sha1, objs::Kind::Blob, bytes.as_bytes()).unwrap();
+            writer.add(PackedObject::new(objs::Kind::Blob, bytes.as_bytes(), id, gix::zlib::Compression::NONE).unwrap())
+        };
+        let failed: Vec<_> = (0..1000).filter_map(|number| add(number).err()).collect();
+        assert!(failed.len() > 1);
+        assert!(failed[0].to_string().contains("write"), "{:?}", failed[0]);
+        assert!(writer.finish().is_err());
     }
 
     #[test]

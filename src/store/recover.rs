@@ -11,7 +11,7 @@ use super::layout::Layout;
 use super::snapshot::ReadManifest;
 use super::{Repository, Result, Snapshot, StoreError, layout};
 use crate::model::{
-    EntryId, GitAddress, Manifest, PackageName, PolicyId, ReleaseId, RepositoryName, Storage, StoredGit,
+    EntryId, FileId, GitAddress, Manifest, PackageName, PolicyId, ReleaseId, RepositoryName, Storage, StoredGit,
 };
 
 /// An item that a mirror stores.
@@ -23,6 +23,8 @@ pub enum StoredItem {
     Entry(EntryId),
     /// A policy.
     Policy(PolicyId),
+    /// A file.
+    File(FileId),
     /// A git repository.
     Git(GitAddress),
 }
@@ -33,6 +35,7 @@ impl fmt::Display for StoredItem {
             Self::Release(id) => write!(f, "release {id}"),
             Self::Entry(id) => write!(f, "registry entry of {id}"),
             Self::Policy(id) => write!(f, "policy {id}"),
+            Self::File(id) => write!(f, "file {id}"),
             Self::Git(address) => write!(f, "git repository {address}"),
         }
     }

@@ -169,8 +169,13 @@ impl Repository {
         (has_manifest && mode(layout::MIRROR).is_some_and(|mode| mode.is_blob())).then_some(commit.id)
     }
 
+    /// Returns the commit that an object is, or that a tag points to.
+    pub fn peeled_commit(&self, id: ObjectId) -> Option<ObjectId> {
+        Some(self.git.find_object(id).ok()?.peel_to_commit().ok()?.id)
+    }
+
     /// Returns whether an object is a commit, or a tag that points to one.
     pub fn is_commit(&self, id: ObjectId) -> bool {
-        self.git.find_object(id).is_ok_and(|object| object.peel_to_commit().is_ok())
+        self.peeled_commit(id).is_some()
     }
 }

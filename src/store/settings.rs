@@ -32,6 +32,18 @@ impl SettingOrigin {
 }
 
 impl Repository {
+    /// Returns the names of all settings in a section, each with its subsection.
+    pub fn setting_names(&self, section: &str) -> Vec<(Option<String>, String)> {
+        let snapshot = self.git.config_snapshot();
+        let sections = snapshot.plumbing().sections_by_name(section).into_iter().flatten();
+        let names = sections.flat_map(|section| {
+            let subsection = section.header().subsection_name().map(|name| name.to_str_lossy().into_owned());
+            let names: Vec<String> = section.value_names().collect();
+            names.into_iter().map(move |name| (subsection.clone(), name))
+        });
+        names.collect()
+    }
+
     /// Returns the origins of a setting's values, in the order in which git reads them. The setting is named like
     /// `hexmirror.branch` or `hexmirror.acme.url`.
     pub fn setting_origins(&self, key: &str) -> Vec<SettingOrigin> {

@@ -5,13 +5,13 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gix::ObjectId;
-use gix::bstr::{BString, ByteSlice};
+use gix::bstr::{BStr, BString, ByteSlice};
 use sha2::{Digest, Sha256};
 
 use super::layout::{Layout, MirrorFile};
 use super::{Branch, Repository, Result, StoreError, layout};
-use crate::hex::recipe::{self, Recipe};
-use crate::hex::tarball::TarballLimits;
+use crate::hex::recipe::{self, RebuildError, Recipe};
+use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{
     Day, EntryId, Manifest, ManifestPart, OuterChecksum, PackageName, ReleaseId, RepositoryName, Storage,
 };
@@ -21,6 +21,12 @@ const READABLE: std::ops::RangeInclusive<u32> = layout::OLDEST_FORMAT..=layout::
 
 /// The largest object that is read into memory, in bytes. No tarball is larger.
 const MAX_OBJECT: usize = 1 << 30;
+
+/// The problem of a file in the contents of a release that the release does not have.
+pub(super) const NOT_OF_RELEASE: &str = "the recipe of its release does not list it";
+
+/// Reads a file of the contents of a release.
+type ReadContents<'a> = dyn FnMut(&str) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + 'a;
 
 /// The memory for recently read objects, in bytes. Every path goes through the same few folders.
 const CACHE: usize = 4 << 20;
@@ -205,16 +211,17 @@ impl Snapshot {
         self.part(ManifestPart::of(package))
     }
 
-    /// Returns what the manifest says about some packages, and about all git repositories, policies and signers. Reads only the
-    /// parts with these lines.
+    /// Returns what the manifest says about some packages, and about all git repositories, policies, files and signers. Reads
+    /// only the parts with these lines.
     ///
     /// # Errors
     /// Fails if the manifest is missing or damaged.
     pub fn excerpt<'p>(&self, packages: impl IntoIterator<Item = &'p EntryId>) -> Result<Manifest> {
         let (git, signers) = (self.part(ManifestPart::Git)?, self.part(ManifestPart::Signers)?);
         let policies = self.part(ManifestPart::Policies)?.policies.clone();
+        let files = self.part(ManifestPart::Files)?.files.clone();
         let (git, signers) = (git.git.clone(), signers.signers.clone());
-        let mut excerpt = Manifest { git, policies, signers, ..Manifest::default() };
+        let mut excerpt = Manifest { git, policies, files, signers, ..Manifest::default() };
         for id in packages {
             self.manifest_of(&id.package)?.copy_package(id, &mut excerpt);
         }
@@ -353,30 +360,87 @@ impl Snapshot {
         Ok(Some(bytes))
     }
 
+    /// Returns the files in the root of a release's contents whose names are accepted. Empty if the release is not stored.
+    ///
+    /// # Errors
+    /// Fails if the release is damaged.
+    pub fn release_files(&self, id: &ReleaseId, accepts: impl Fn(&str) -> bool) -> Result<HashMap<String, Vec<u8>>> {
+        let manifest = self.manifest_of(&id.package)?;
+        let Some(stored) = manifest.releases.get(id) else { return Ok(HashMap::new()) };
+        let path = self.release_path(&manifest, id);
+        if stored.storage == Storage::Tarball {
+            let bytes = self.required(&path, layout::TARBALL)?;
+            let tarball = Tarball::open(&bytes, &TarballLimits::default()).map_err(StoreError::damaged(&path))?;
+            return tarball.root_files(&TarballLimits::default(), accepts).map_err(StoreError::damaged(path));
+        }
+        let folder = format!("{path}/{}", layout::CONTENTS);
+        let Some((tree, _)) = self.lookup(&folder)?.filter(|(_, mode)| mode.is_tree()) else {
+            return Ok(HashMap::new());
+        };
+        let tree = self.repository.git.find_tree(tree).map_err(StoreError::damaged(&folder))?;
+        let mut files = HashMap::new();
+        for entry in tree.iter().filter_map(Result::ok).filter(|entry| entry.mode().is_blob()) {
+            if let Ok(name) = entry.filename().to_str()
+                && accepts(name)
+            {
+                files.insert(name.to_owned(), self.object(entry.object_id(), || format!("{folder}/{name}"))?);
+            }
+        }
+        Ok(files)
+    }
+
     pub(super) fn rebuild(&self, path: &str) -> Result<Vec<u8>> {
-        let recipe = self.required(path, layout::RECIPE)?;
-        let recipe: Recipe = std::str::from_utf8(&recipe)
-            .map_err(StoreError::damaged(format!("{path}/{}", layout::RECIPE)))?
-            .parse()
-            .map_err(StoreError::damaged(format!("{path}/{}", layout::RECIPE)))?;
+        let recipe = self.recipe(path)?;
         let metadata = self.required(path, layout::METADATA)?;
+        let limits = TarballLimits::default();
+        self.rebuilt(path, |read| recipe::rebuild(&recipe, &metadata, read, &limits))
+    }
+
+    /// Rebuilds documentation that is stored in a folder.
+    pub(super) fn rebuild_docs(&self, path: &str) -> Result<Vec<u8>> {
+        let recipe = self.recipe(path)?;
+        self.rebuilt(path, |read| recipe::rebuild_docs(&recipe, read, &TarballLimits::default()))
+    }
+
+    fn recipe(&self, path: &str) -> Result<Recipe> {
+        let recipe = self.required(path, layout::RECIPE)?;
+        let damaged = || format!("{path}/{}", layout::RECIPE);
+        let text = std::str::from_utf8(&recipe).map_err(StoreError::damaged(damaged()))?;
+        text.parse().map_err(StoreError::damaged(damaged()))
+    }
+
+    /// Rebuilds what is stored in a folder from its contents, all of which must be used.
+    fn rebuilt(
+        &self,
+        path: &str,
+        rebuild: impl FnOnce(&mut ReadContents<'_>) -> Result<Vec<u8>, RebuildError>,
+    ) -> Result<Vec<u8>> {
         let files = self.files_below(&format!("{path}/{}", layout::CONTENTS))?;
-        let read = |name: &str| -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        let mut unread: HashSet<&BStr> = files.keys().map(|name| name.as_bstr()).collect();
+        let mut read = |name: &str| -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
             let full = || format!("{path}/{}/{name}", layout::CONTENTS);
             let id = files.get(name.as_bytes().as_bstr()).ok_or("it is missing")?;
+            unread.remove(name.as_bytes().as_bstr());
             Ok(self.object(*id, full)?)
         };
-        recipe::rebuild(&recipe, &metadata, read, &TarballLimits::default()).map_err(StoreError::damaged(path))
+        let rebuilt = rebuild(&mut read).map_err(StoreError::damaged(path))?;
+        match unread.into_iter().min() {
+            Some(name) => Err(StoreError::damaged(format!("{path}/{}/{name}", layout::CONTENTS))(NOT_OF_RELEASE)),
+            None => Ok(rebuilt),
+        }
     }
 
     /// Returns the objects of all stored versions of a package, without missing blobs and unreadable trees.
     pub(super) fn objects_of(&self, repository: &RepositoryName, package: &PackageName) -> HashSet<ObjectId> {
-        let mut objects = HashSet::new();
-        let Ok(manifest) = self.manifest_of(package) else { return objects };
-        let git = &self.repository.git;
+        let Ok(manifest) = self.manifest_of(package) else { return HashSet::new() };
         let release = |id: &ReleaseId| self.lookup(&self.release_path(&manifest, id)).ok().flatten();
         let releases = manifest.releases_of(repository, package).filter_map(|(id, _)| release(id));
-        let mut folders: Vec<ObjectId> = releases.filter(|(_, mode)| mode.is_tree()).map(|(tree, _)| tree).collect();
+        self.objects_below(releases.filter(|(_, mode)| mode.is_tree()).map(|(tree, _)| tree).collect())
+    }
+
+    /// Returns the objects of some folders, without missing blobs and unreadable trees.
+    pub(super) fn objects_below(&self, mut folders: Vec<ObjectId>) -> HashSet<ObjectId> {
+        let (git, mut objects) = (&self.repository.git, HashSet::new());
         while let Some(id) = folders.pop() {
             let Ok(tree) = git.find_tree(id) else { continue };
             if !objects.insert(id) {

@@ -1,12 +1,8 @@
 //! Stored git repositories, prepared for checking in a temporary folder.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
-use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
+use super::blob_hasher::blob_id;
 use super::sweep::Temporary;
 use super::{Result, Snapshot, StoreError};
 use crate::model::GitAddress;
@@ -34,19 +30,5 @@ impl Snapshot {
             }
         }
         Ok(folder)
-    }
-}
-
-/// Returns the blob id of a file's content.
-fn blob_id(path: &Path) -> io::Result<ObjectId> {
-    let mut file = File::open(path)?;
-    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
-    hasher.update(&gix::objs::encode::loose_header(gix::objs::Kind::Blob, file.metadata()?.len()));
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match Read::read(&mut file, &mut buffer)? {
-            0 => return hasher.try_finalize().map_err(io::Error::other),
-            count => hasher.update(&buffer[..count]),
-        }
     }
 }

@@ -38,7 +38,7 @@ impl Temporary {
             let folder = tempfile::Builder::new().prefix("git-hexmirror-").tempdir()?;
             Ok::<_, io::Error>(Self { folder, _alive: None })
         });
-        made.map_err(StoreError::io("create a folder in", repository.own_dir()))
+        made.map_err(StoreError::no_temporary)
     }
 
     fn beside(repository: &Repository) -> io::Result<Self> {

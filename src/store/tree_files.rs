@@ -51,6 +51,25 @@ struct Folder {
 }
 
 impl Repository {
+    /// Returns the names of the folders in a folder of a commit, sorted. Empty if there is no such folder.
+    ///
+    /// # Errors
+    /// Fails if a tree cannot be read.
+    pub fn folders_at(&self, commit: ObjectId, folder: &str) -> Result<Vec<String>> {
+        let damaged = || StoreError::damaged(format!("commit {commit}"));
+        let root = self.git.find_tree(self.tree_at(commit)?.id).map_err(damaged())?;
+        let Some(found) = root.lookup_entry_by_path(folder).map_err(damaged())? else { return Ok(Vec::new()) };
+        if !found.mode().is_tree() {
+            return Ok(Vec::new());
+        }
+        let tree = self.git.find_tree(found.object_id()).map_err(damaged())?;
+        let folders = tree.iter().filter_map(Result::ok).filter(|entry| entry.mode().is_tree());
+        let mut names: Vec<String> =
+            folders.filter_map(|entry| entry.filename().to_str().ok().map(str::to_owned)).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Returns the selected files of a commit. `known` are those of another tree by the same rule, from which the
     /// search starts.
     ///

@@ -13,7 +13,7 @@ mod span;
 use std::borrow::Cow;
 
 pub use cursor::{MAX_BYTES, MAX_NESTING, MAX_TERMS};
-pub use span::Span;
+pub use span::{Lines, Span};
 
 /// A syntax error and its position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

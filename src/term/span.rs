@@ -36,9 +36,39 @@ impl Span {
     }
 }
 
+/// The lines of a text, for finding those of many spans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lines {
+    /// The offsets of the line breaks.
+    breaks: Vec<usize>,
+}
+
+impl Lines {
+    /// Finds the lines of a text.
+    pub fn of(source: impl AsRef<[u8]>) -> Self {
+        let bytes = source.as_ref().iter().enumerate();
+        Self { breaks: bytes.filter(|(_, byte)| **byte == b'\n').map(|(offset, _)| offset).collect() }
+    }
+
+    /// Returns the line of the span's beginning, counted from 1, as [`Span::line_column`] does.
+    pub fn line_of(&self, span: Span) -> usize {
+        self.breaks.partition_point(|end| *end < span.start as usize) + 1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_those_of_spans() {
+        let text = "a\n\nbc\n";
+        let lines = Lines::of(text);
+        for start in 0..10 {
+            let span = Span::new(start, start);
+            assert_eq!(lines.line_of(span), span.line_column(text).0, "{start}");
+        }
+    }
 
     #[test]
     fn lines_and_columns_count_from_one_and_columns_are_characters() {

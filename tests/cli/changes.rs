@@ -248,3 +248,23 @@ fn added_removed_and_moved_locks_are_compared() {
     stage.run_in(stage.project.join("app"), &["diff", "HEAD"]).ok().says("no dependency changed");
     stage.run(&["diff", "HEAD", "--lock=**/mix.lock", "--exit-code"]).ok().says("no dependency changed");
 }
+
+#[test]
+fn what_the_mirror_has_besides_is_shortened_like_what_it_lacks() {
+    let mut registry = Registry::default();
+    let releases: Vec<String> = (0..25).map(|number| format!("p{number:02} 1.0.0")).collect();
+    for release in &releases {
+        registry.publish(release, &[], &[("lib/p.ex".into(), release.clone())]);
+    }
+    let all: Vec<&str> = releases.iter().map(String::as_str).collect();
+    let stage = Stage::with(registry, &all);
+    let lines = |text: &str, word: &str| text.lines().filter(|line| line.trim_start().starts_with(word)).count();
+    let lacking = stage.run(&["diff"]).ok().prints("… and 5 more; --verbose lists them").stdout;
+    assert_eq!(lines(&lacking, "missing"), 20, "{lacking}");
+    stage.run(&["update"]).ok();
+    stage.lock(&all[..1]);
+    let extra = stage.run(&["diff"]).ok().prints("… and 4 more; --verbose lists them").stdout;
+    assert_eq!(lines(&extra, "extra"), 20, "{extra}");
+    let extra = stage.run(&["diff", "--verbose"]).ok().stdout;
+    assert_eq!(lines(&extra, "extra"), 24, "{extra}");
+}

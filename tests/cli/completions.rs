@@ -1,4 +1,4 @@
-//! Completion scripts. Those for bash run in a real bash.
+//! Completion scripts, which run in real shells.
 
 use std::ffi::OsString;
 use std::fs;
@@ -174,5 +174,47 @@ fn fish_completes_the_program_and_the_git_command() {
                 None => return eprintln!("skipped: there is no fish"),
             }
         }
+    }
+}
+
+/// Types lines into an interactive zsh, each followed by a tab, and prints what became of them. The first argument is the folder
+/// with the script.
+const TYPE_INTO_ZSH: &str = r#"
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "fpath=($1 \$fpath); autoload -Uz compinit; compinit -D -u; PS1="
+zpty -w shell "report() { zle -I; print -r -- \"<<\$BUFFER>>\"; BUFFER=; }; zle -N report; bindkey '^X' report; bindkey '^I' complete-word; print ready-\${:-now}"
+zpty -r shell seen '*ready-now*'
+shift
+for line; do
+    zpty -w -n shell "$line"$'\t\x18'
+    zpty -r shell seen '*<<*>>*'
+    print -r -- "${${seen##*<<}%%>>*}"
+done
+zpty -d shell
+"#;
+
+#[test]
+fn zsh_completes_the_program_and_the_git_command() {
+    let stage = Stage::mirrored();
+    stage.git(&["remote", "add", "upstream", "https://example.com/x"]);
+    let folder = stage.sandbox.path().join("functions");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("_git-hexmirror"), stage.run(&["completions", "zsh"]).ok().stdout).unwrap();
+    let cases = [
+        ("upd", "update "),
+        ("list al", "list alpha "),
+        ("log be", "log beta "),
+        ("update --accept-older al", "update --accept-older alpha "),
+        ("push up", "push upstream "),
+        ("status --js", "status --json "),
+    ];
+    for called in ["git-hexmirror", "git hexmirror"] {
+        let typed = cases.map(|(typed, _)| format!("{called} {typed}"));
+        let mut command = stage.sandbox.command("zsh", &stage.project);
+        command.args(["-f", "-c", TYPE_INTO_ZSH, "zsh"]).arg(&folder).args(typed).env("PATH", path());
+        let Ok(output) = command.output() else { return eprintln!("skipped: there is no zsh") };
+        let expected = cases.map(|(_, completed)| format!("{called} {completed}\n"));
+        assert_eq!(Ran::from(output).ok().stdout.replace('\r', ""), expected.concat());
     }
 }

@@ -74,6 +74,9 @@ fn a_servers_health_decides_the_exit_code() {
     assert_eq!((&document["healthy"], &document["commit"]), (&Value::Bool(false), &Value::Null));
     // Another program.
     health(&stage, &[stage.upstream.url().trim_end_matches('/')]).exits(1).prints("not healthy");
+    let page = "<html>\n<head><title>Welcome to nginx!</title></head>".to_owned() + &" ".repeat(10_000);
+    stage.upstream.put("health", page.as_bytes());
+    health(&stage, &[stage.upstream.url().trim_end_matches('/')]).exits(1).prints("200 a web page: Welcome to nginx!");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     health(&stage, &[&format!("http://{free}")]).exits(3).says("cannot ask the server").says("hint: check that");
     health(&stage, &["ftp://127.0.0.1"]).exits(2).says("is not an http or https address");
@@ -89,6 +92,10 @@ fn an_untrusted_certificate_is_not_accepted() {
     let stage = Stage::mirrored();
     let serving = serve(&stage, &["--tls", PLAIN]);
     health(&stage, &[&serving.url]).exits(3).says("--ca");
+    let plain = serving.url.replace("https://", "http://");
+    health(&stage, &[&plain]).exits(3).says("the server expects HTTPS at").says("with https://");
+    let without = serve(&stage, &[PLAIN]);
+    health(&stage, &[&without.url.replace("http://", "https://")]).exits(3).says("does not speak HTTPS there");
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     stage.write("other.pem", &other.cert.pem());
     health(&stage, &[&serving.url, "--ca=project/other.pem"]).exits(3).says("--ca");
@@ -138,6 +145,38 @@ fn a_read_only_repository_with_an_authority_serves_https() {
     health(&stage, &[&serving.url, "--ca=project/.git/hexmirror/tls/ca.pem"]).ok();
     serving.stop("TERM").ok();
     drop(mount);
+}
+
+/// Whoever owns the lock file and whatever the folder's mode is: only what must be written decides.
+#[test]
+fn an_authority_that_fits_needs_no_writable_folder() {
+    let stage = Stage::mirrored();
+    let made = stage.sandbox.path().join("made");
+    let option = format!("--tls-dir={}", made.display());
+    serve(&stage, &[PLAIN, &option]).stop("TERM").ok();
+    let before = fs::read(made.join("ca.pem")).unwrap();
+    // Not even root can open a folder as a lock file.
+    fs::remove_file(made.join("lock")).unwrap();
+    fs::create_dir(made.join("lock")).unwrap();
+    serve(&stage, &[PLAIN, &option]).stop("TERM").ok();
+    assert!(fs::read(made.join("ca.pem")).unwrap() == before);
+    let ran = serve(&stage, &[PLAIN, &option, "--hostname=mirror"]).stop("TERM").ok();
+    ran.says("because the old one was for other names");
+    fs::write(made.join("intermediate.pem"), "damaged").unwrap();
+    let ran = stage.run(&["serve", PLAIN, &option]).exits(5).says("intermediate.pem: ");
+    ran.says(&format!("rm -r {}", made.display()));
+}
+
+#[test]
+fn a_hostname_is_a_name_and_nothing_else() {
+    let stage = Stage::mirrored();
+    for name in ["", "a b", "https://mirror", "mirror:4040", "256.1.1.1"] {
+        stage.run(&["serve", PLAIN, "--hostname", name]).exits(2).says("is not a host name or an IP address");
+    }
+    let serving = serve(&stage, &[PLAIN, "--hostname=Mirror.", "--hostname=*.example.org"]);
+    let status = |host: &str| get_as(serving.authority(), host, "/packages/alpha", "").status;
+    assert_eq!(["mirror", "mirror.", "mirror.:4040", "a.example.org"].map(status), [200; 4]);
+    assert_eq!(["example.org", "a.b.example.org"].map(status), [421; 2]);
 }
 
 #[test]

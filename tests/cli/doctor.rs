@@ -67,6 +67,18 @@ fn nothing_needs_doing_in_a_healthy_clone() {
 }
 
 #[test]
+fn only_the_default_remote_has_to_be_up_to_date_and_only_clones_of_people_need_hooks() {
+    let stage = healthy();
+    stage.git(&["remote", "add", "fork", "../origin.git"]);
+    let empty = stage.git(&["rev-list", "--max-parents=0", "hexmirror"]);
+    stage.git(&["update-ref", "refs/remotes/fork/hexmirror", empty.trim()]);
+    stage.run(&["doctor"]).ok().prints("fork's hexmirror, as last fetched, is at").prints("it lacks local commits");
+    stage.run(&["hooks", "uninstall"]).ok();
+    only(&stage, "hooks", "git hexmirror hooks install");
+    stage.run_with(&["doctor"], &[("CI", "true")]).ok().prints("not needed in continuous integration");
+}
+
+#[test]
 fn each_problem_is_found_with_the_command_that_fixes_it() {
     let stage = healthy();
     stage.run(&["hooks", "uninstall"]).ok();
@@ -88,8 +100,8 @@ fn each_problem_is_found_with_the_command_that_fixes_it() {
     stage.run(&["push"]).ok();
 
     stage.git(&["update-ref", "refs/heads/hexmirror", "hexmirror~1"]);
-    only(&stage, "mirror", "git hexmirror update");
-    stage.run(&["update"]).ok();
+    only(&stage, "mirror", "git hexmirror pull origin");
+    stage.run(&["pull"]).ok();
 
     let settings = "[hooks]\npost_checkout = 'update'\n[repositories.hexpm]\nurl = 'https://u:secret@example.com'\n";
     stage.write(".hexmirror.toml", settings);
@@ -153,7 +165,58 @@ fn a_damaged_mirror_does_not_hide_the_other_findings() {
     let document: Value = ran.json();
     let topics: Vec<&Value> =
         document["findings"].as_array().unwrap().iter().map(|finding| &finding["topic"]).collect();
-    for topic in ["git", "mirror", "hooks", "upstream", "disk"] {
+    // The checks of the mirror and of the disk fail for the same reason as that of the locks.
+    for topic in ["git", "locks", "hooks", "upstream", "environment"] {
         assert!(topics.contains(&&json!(topic)), "{topic}: {topics:?}");
     }
+}
+
+#[test]
+fn a_folder_that_is_configured_as_a_repository_and_is_absent_is_found() {
+    let stage = healthy();
+    let doctor = |url: &str| stage.run_with(&["doctor", "--json"], &[("HEXMIRROR_URL", url)]);
+    let found = to_do(&doctor("../nowhere"));
+    assert!(
+        matches!(&found[..], [(of, what)] if of == "upstream" && what.contains("hexmirror.hexpm.url")),
+        "{found:?}"
+    );
+    assert_eq!(to_do(&doctor("../upstream")), []);
+}
+
+#[test]
+fn what_makes_several_checks_fail_is_found_once() {
+    let stage = healthy();
+    let home = stage.sandbox.path().join("hex");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("hex.config"), "{").unwrap();
+    let document: Value =
+        stage.run_with(&["doctor", "--json"], &[("HEX_HOME", home.to_str().unwrap())]).exits(1).json();
+    let findings = document["findings"].as_array().unwrap().iter();
+    let about = findings.filter(|finding| finding["text"].as_str().unwrap().contains("hex.config"));
+    assert_eq!(about.count(), 1, "{document}");
+}
+
+#[test]
+fn a_setting_that_does_not_exist_is_found_with_the_one_that_was_meant() {
+    let stage = healthy();
+    stage.git(&["config", "hexmirror.prePsh", "off"]);
+    only(&stage, "settings", "rename it to hexmirror.prePush");
+    let warning =
+        "warning: no setting is called hexmirror.prePsh, so it has no effect; did you mean hexmirror.prePush?\n";
+    for command in ["status", "update", "list", "push"] {
+        let ran = stage.run(&[command]).ok().says(warning);
+        assert_eq!(ran.stderr.matches("warning").count(), 1, "{ran:?}");
+    }
+    stage.git(&["config", "--unset", "hexmirror.prePsh"]);
+    assert!(!stage.run(&["status"]).ok().stderr.contains("warning"));
+}
+
+#[test]
+fn a_misspelt_variable_is_named_and_one_of_a_script_is_not() {
+    let stage = Stage::mirrored();
+    let variables = [("HEXMIRROR_PREPUSH", "off"), ("HEXMIRROR_SOURCE", "x"), ("HEXMIRROR_JOBS", "2")];
+    let ran = stage.run_with(&["status"], &variables).ok();
+    assert_eq!(ran.stderr.matches("no setting is called").count(), 1, "{ran:?}");
+    ran.says("no setting is called HEXMIRROR_PREPUSH, so it has no effect; did you mean HEXMIRROR_PRE_PUSH?");
+    stage.run_with(&["doctor"], &variables).exits(1).prints("rename the variable to HEXMIRROR_PRE_PUSH");
 }

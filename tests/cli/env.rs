@@ -2,6 +2,7 @@
 //! redirect.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::stage::{Ran, Stage};
 
@@ -30,18 +31,44 @@ fn a_missing_redirect_of_git_is_reported() {
 }
 
 #[test]
-fn a_folder_for_hexs_configuration_that_cannot_be_written_is_named() {
-    let stage = Stage::new();
-    stage.lock(&["alpha 1.0.0", "hexpm:acme/secret 0.1.0"]);
-    stage.run(&["update"]).ok();
-    stage.run(&["env"]).ok().prints("HEX_HOME=");
-    let folder = stage.project.join(".git/hexmirror/hex-home");
-    fs::remove_dir_all(&folder).unwrap();
-    fs::write(&folder, "in the way").unwrap();
-    let ran = stage.run(&["env"]).exits(5).says("cannot write the configuration of Hex to").says("hex-home");
-    assert_eq!(ran.stdout, "", "nothing that a shell would evaluate");
-    // `run` uses a temporary folder.
-    stage.run(&["run", "--", "sh", "-c", "test -s $HEX_HOME/hex.config"]).ok();
+fn hex_is_given_a_key_that_it_does_not_know() {
+    let stage = Stage::mirrored();
+    let home = stage.run(&["env", "--json"]).ok().json()["HEX_HOME"].as_str().unwrap().to_owned();
+    let config = fs::read_to_string(Path::new(&home).join("hex.config")).unwrap();
+    assert!(config.contains("public_key => <<\"-----BEGIN PUBLIC KEY-----"), "{config}");
+    // hex.pm's own is built into Hex.
+    let ran = Ran::of(&mut Stage::new().bare_command_in("project", &["env", "--json"])).ok();
+    assert!(ran.json().get("HEX_HOME").is_none(), "{ran:?}");
+}
+
+#[test]
+fn another_key_than_the_mirrors_is_refused_as_by_run() {
+    let stage = Stage::mirrored();
+    // Without configuration, hexpm's key is hex.pm's.
+    let refused = |arguments: &[&str]| {
+        Ran::of(&mut stage.bare_command_in("project", arguments)).exits(4).says("error: ").says("publicKey")
+    };
+    let (env, run) = (refused(&["env"]), refused(&["run", "--", "true"]));
+    assert_eq!(env.stderr, run.stderr);
+    assert_eq!(env.stdout, "");
+}
+
+#[test]
+fn every_client_is_told_that_entries_may_name_another_repository() {
+    let stage = Stage::mirrored();
+    let names = ["HEX_NO_VERIFY_REPO_ORIGIN", "REBAR_NO_VERIFY_REPO_ORIGIN"];
+    let variables = stage.run(&["env", "--json"]).ok().json();
+    assert!(names.iter().all(|name| variables.get(name).is_none()), "{variables}");
+    stage.git(&["config", "hexmirror.noVerifyRepoOrigin", "true"]);
+    for format in ["--json", "--format=docker"] {
+        let ran = stage.run(&["env", format]).ok();
+        assert!(names.iter().all(|name| ran.stdout.contains(name)), "{ran:?}");
+    }
+    // Commands of this program still follow the setting.
+    let program = crate::support::stage::PROGRAM;
+    let script = format!("git config --unset hexmirror.noVerifyRepoOrigin; {program} status --settings");
+    let ran = stage.run(&["run", "--", "sh", "-c", &script]).ok();
+    assert!(ran.stdout.contains("no_verify_repo_origin") && !ran.stdout.contains("REPO_ORIGIN"), "{ran:?}");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use walkdir::WalkDir;
 
 use crate::support::forge::Scene;
 use crate::support::mount::Mount;
-use crate::support::registry::key;
-use crate::support::stage::{PINNED, Ran, Stage};
+use crate::support::registry::{Registry, key};
+use crate::support::stage::{PINNED, Ran, Serving, Stage};
 
 const OWN: &str = ".git-hexmirror";
 
@@ -106,6 +106,61 @@ fn nothing_is_changed_if_files_of_others_are_in_the_way() {
     assert_eq!(names(&www(&stage)), ["tarballs/alpha-1.0.0.tar"]);
 }
 
+#[test]
+fn what_another_mirror_wrote_is_not_replaced() {
+    let (stage, other) = (Stage::mirrored(), Stage::with(Registry::sample(), &["beta 0.3.0"]));
+    other.run(&["update"]).ok();
+    export(&stage, &[]).ok();
+    let before = files(&www(&stage));
+    let folder = www(&stage);
+    let folder = folder.to_str().unwrap();
+    let url = format!("file://{folder}");
+    for command in [&["export", folder][..], &["export", folder, "--dry-run"], &["publish", &url, "--delete"]] {
+        other.run(command).exits(2).says("has the files of another mirror").says(".git-hexmirror/files");
+    }
+    assert_eq!(files(&www(&stage)), before);
+    // Another clone of the project may, also if its history was compacted.
+    stage.run(&["index", "--init"]).ok();
+    stage.git(&["clone", "--quiet", "--bare", ".", "../clone"]);
+    stage.run_in(stage.sandbox.path().join("clone"), &["compact"]).ok();
+    stage.lock(&["alpha 1.1.0", PINNED[1], PINNED[2]]);
+    stage.run(&["update"]).ok();
+    export(&stage, &[]).ok();
+    stage.run_in(stage.sandbox.path().join("clone"), &["export", folder, "--registry=pinned"]).ok();
+    // A shallow clone does not know which mirror it has.
+    let url = format!("file://{}", stage.project.display());
+    let clone = ["clone", "--quiet", "--bare", "--depth=1", "--branch=hexmirror", &url, "shallow"];
+    stage.sandbox.git("", &clone);
+    stage.run_in(stage.sandbox.path().join("shallow"), &["export", folder]).ok();
+    other.run(&["export", folder, "--registry=signed"]).exits(2).says("another mirror");
+    // The user may decide otherwise.
+    let list = www(&stage).join(OWN).join("files");
+    let text = fs::read_to_string(&list).unwrap();
+    fs::write(
+        &list,
+        text.lines().filter(|line| !line.starts_with("mirror ")).fold(String::new(), |all, line| all + line + "\n"),
+    )
+    .unwrap();
+    other.run(&["export", folder, "--registry=signed"]).ok();
+    export(&stage, &[]).exits(2).says("another mirror");
+}
+
+#[test]
+fn a_refused_export_leaves_nothing_behind() {
+    let stage = Stage::mirrored();
+    let path = stage.sandbox.path().join("file");
+    fs::write(&path, "ours").unwrap();
+    for folder in ["../file", "../file/below"] {
+        stage.run(&["export", folder]).exits(2).says("/file is not a folder");
+    }
+    fs::create_dir(www(&stage)).unwrap();
+    fs::write(www(&stage).join("packages"), "ours").unwrap();
+    export(&stage, &[]).exits(2).says("/www/packages was not written by this program");
+    assert_eq!(fs::read_dir(www(&stage)).unwrap().count(), 1);
+    stage.run(&["export", "--registry=pinned", "../new"]).exits(2);
+    assert!(!stage.sandbox.path().join("new").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_not_followed() {
@@ -114,7 +169,7 @@ fn links_are_not_followed() {
     fs::create_dir(&elsewhere).unwrap();
     fs::create_dir(www(&stage)).unwrap();
     std::os::unix::fs::symlink(&elsewhere, www(&stage).join("tarballs")).unwrap();
-    export(&stage, &[]).exits(2).says("/www/tarballs/alpha-1.0.0.tar was not written by this program");
+    export(&stage, &[]).exits(2).says("/www/tarballs is a symbolic link").says("replace it by a folder");
     fs::remove_file(www(&stage).join("tarballs")).unwrap();
     export(&stage, &[]).ok();
     // Someone moves the files and leaves a link. What they moved is theirs.
@@ -140,11 +195,83 @@ fn a_list_that_someone_changed_cannot_make_it_remove_other_files() {
     let text = fs::read_to_string(&list).unwrap();
     for line in ["x 4 index.html", "x 4 packages/../index.html", "x 4 /etc/passwd", "nonsense"] {
         fs::write(&list, format!("{text}{line}\n")).unwrap();
-        export(&stage, &[]).exits(5).says("cannot use").says("remove everything at this one and run the command again");
+        export(&stage, &[]).exits(5).says("cannot use").says("delete this list and run the command again");
     }
     assert!(www(&stage).join("index.html").exists());
     fs::write(&list, text).unwrap();
     export(&stage, &[]).ok().says("up to date");
+}
+
+/// The list is only a record. What has the right content needs no list to be recognised.
+#[test]
+fn a_lost_list_is_made_again() {
+    let scene = Scene::new();
+    let revision = scene.forge.commit("team/lib", "main", &[("a", "1")]);
+    scene.lock(&[("lib", "team/lib", &revision, "")]);
+    scene.update();
+    let stage = &scene.stage;
+    let url = format!("file://{}", www(stage).display());
+    stage.run(&["publish", &url]).ok();
+    let (before, list) = (files(&www(stage)), www(stage).join(OWN).join("files"));
+    assert!(before.keys().any(|name| name.ends_with(".pack")) && before.contains_key("mirror.bundle"));
+    let text = fs::read_to_string(&list).unwrap();
+    fs::remove_file(&list).unwrap();
+    stage.run(&["publish", &url, "--dry-run"]).ok().says("up to date");
+    assert!(!list.exists());
+    stage.run(&["publish", &url]).ok().says("up to date");
+    assert_eq!((files(&www(stage)), fs::read_to_string(&list).unwrap()), (before.clone(), text));
+    let pack = before.keys().find(|name| name.ends_with(".pack")).unwrap();
+    fs::remove_file(&list).unwrap();
+    fs::write(www(stage).join(pack), vec![0; before[pack].0.len()]).unwrap();
+    stage.run(&["publish", &url]).exits(2).says(&format!("{pack} was not written by this program"));
+}
+
+/// Size and time of a file can stay the same while its content changes.
+#[test]
+fn a_check_finds_every_change() {
+    let stage = Stage::mirrored();
+    export(&stage, &[]).ok();
+    let good = files(&www(&stage));
+    for name in ["tarballs/alpha-1.0.0.tar", "packages/beta"] {
+        let mut bytes = good[name].0.clone();
+        bytes[5] ^= 1;
+        fs::write(www(&stage).join(name), bytes).unwrap();
+    }
+    export(&stage, &[]).ok().says("up to date");
+    let plan = export(&stage, &["--check", "--dry-run", "--json"]).ok().json();
+    let document = export(&stage, &["--check", "--json"]).ok().json();
+    assert_eq!(document["written"], json!(["tarballs/alpha-1.0.0.tar", "packages/beta"]));
+    assert_eq!(plan["written"], document["written"]);
+    assert!(files(&www(&stage)).iter().all(|(name, (bytes, _))| *bytes == good[name].0));
+    export(&stage, &["--check"]).ok().says("up to date");
+}
+
+#[test]
+fn nothing_is_written_into_a_git_repository() {
+    let stage = Stage::mirrored();
+    for folder in [".git", ".git/objects/new"] {
+        stage.run(&["export", folder]).exits(2).says("is in the git repository").says("choose a folder outside");
+        let url = format!("file://{}", stage.project.join(folder).display());
+        stage.run(&["publish", &url, "--dry-run"]).exits(2).says("is in the git repository");
+    }
+    assert!(!stage.project.join(".git/packages").exists() && !stage.project.join(".git/objects/new").exists());
+}
+
+#[test]
+fn a_url_and_the_root_are_no_folders_to_fill() {
+    let stage = Stage::mirrored();
+    let before = fs::read_dir(&stage.project).unwrap().count();
+    for url in ["s3://bucket/hex", "file:///srv/hex", "file:/srv/hex", "S3://b", "https://joe:very-secret@h/x"] {
+        let ran = stage.run(&["export", url]).exits(2).says("this is a URL").says("git hexmirror publish");
+        assert!(!ran.stderr.contains("secret"), "{ran:?}");
+    }
+    for root in ["/", "/usr/..", "//"] {
+        stage.run(&["export", "--dry-run", root]).exits(2).says("is the root of the file system");
+    }
+    stage.run(&["publish", "--dry-run", "file:///"]).exits(2).says("is the root of the file system");
+    assert_eq!(fs::read_dir(&stage.project).unwrap().count(), before);
+    stage.run(&["export", "./a:/b"]).ok();
+    assert!(stage.project.join("a:/b/public_key").is_file());
 }
 
 #[test]
@@ -212,6 +339,51 @@ fn the_pinned_index_must_exist() {
     let stage = Stage::mirrored();
     export(&stage, &["--registry=pinned"]).exits(2).says("has no pinned index").says("index --init");
     assert!(!www(&stage).exists());
+}
+
+/// Clients of an export verify its registry with one key, so it changes only if the user says so.
+#[test]
+fn the_registry_of_a_folder_stays_until_another_is_chosen() {
+    let stage = Stage::mirrored();
+    stage.run(&["index", "--init"]).ok();
+    export(&stage, &["--registry=pinned"]).ok();
+    let pinned = files(&www(&stage));
+    export(&stage, &[]).ok().says("up to date");
+    assert_eq!(export(&stage, &["--json"]).ok().json()["registry"], "pinned");
+    assert_eq!(files(&www(&stage)), pinned);
+    let ran = export(&stage, &["--registry=signed"]).ok();
+    ran.says("../www changes from the pinned index to the registry that upstream signed").says("2 removed");
+    assert!(!www(&stage).join("names").exists());
+    export(&stage, &[]).ok().says("up to date");
+    export(&stage, &["--registry=pinned"]).ok().says("changes from the registry that upstream signed to the pinned");
+}
+
+#[test]
+fn what_no_client_could_install_is_not_exported() {
+    let stage = Stage::mirrored();
+    let tarballs = stage.sandbox.path().join("tars");
+    export(&stage, &[]).ok();
+    fs::rename(www(&stage).join("tarballs"), &tarballs).unwrap();
+    fs::remove_dir_all(www(&stage)).unwrap();
+    stage.git(&["branch", "--quiet", "-D", "hexmirror"]);
+    stage.run(&["import", "../tars"]).ok();
+    for command in [&["export", "../www"][..], &["export", "../www", "--dry-run"], &["publish", "file:///nowhere"]] {
+        let ran = stage.run(command).exits(1).says("hexmirror has packages, but no registry entries of them");
+        ran.says("git hexmirror update").says("git hexmirror index --init");
+    }
+    assert!(!www(&stage).exists());
+    let serve = || Serving::start(&mut stage.command(&["serve", "--listen=127.0.0.1:0"])).stop("TERM").ok();
+    serve().says("has no entry of alpha").says("`git hexmirror index --init` and pass --registry pinned");
+    stage.run(&["index", "--init"]).ok();
+    serve().says("has no entry of alpha").says("pass --registry pinned: the pinned index has them");
+    export(&stage, &[]).exits(1).says("pass --registry pinned");
+    export(&stage, &["--registry=pinned"]).ok();
+    // One package more, whose entry is not there.
+    fs::remove_dir_all(www(&stage)).unwrap();
+    stage.run(&["update"]).ok();
+    fs::write(tarballs.join("secret-0.1.0.tar"), &stage.registry.get("hexpm:acme/secret 0.1.0").tarball).unwrap();
+    stage.run(&["import", "../tars", "--all"]).ok();
+    export(&stage, &["--registry=signed"]).ok().says("the registry that upstream signed has no entry of secret");
 }
 
 /// A full disk leaves an export that the next one completes.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::registry::other_key;
+use crate::support::registry::{Registry, other_key};
 use crate::support::stage::{PINNED, Ran, Stage};
 
 /// A project whose lock pins releases of hexpm and of an organisation, and a folder `mirror` with all of them.
@@ -75,7 +75,7 @@ fn what_is_wrong_in_a_folder_is_refused_like_what_a_server_sends() {
 /// Whoever proposes a branch could otherwise have any folder of the user's read.
 #[test]
 fn a_path_in_the_tracked_file_needs_permission() {
-    let stage = Stage::without_lock(crate::support::registry::Registry::sample());
+    let stage = Stage::without_lock(Registry::sample());
     let mut copy = stage.sandbox.command("cp", stage.sandbox.path());
     assert!(copy.args(["-r", "upstream", "mirror"]).status().unwrap().success());
     stage.write("mix.lock", "%{}\n");
@@ -88,4 +88,23 @@ fn a_path_in_the_tracked_file_needs_permission() {
     stage.write(".hexmirror.toml", "[repositories.acme]\nurl = \"https://hex.example.org\"\n");
     let described = stage.run(&["status", "--settings"]).ok();
     assert!(!described.stdout.contains("inactive"), "{described:?}");
+}
+
+#[test]
+fn plugins_are_pinned_from_a_folder() {
+    let mut registry = Registry::sample();
+    let config = |text: &str| [("rebar.config".to_owned(), text.to_owned())];
+    registry.publish("native 1.0.0", &[], &config("{plugins, [one]}."));
+    // They need each other, as dependencies and as plugins, and one that is nowhere.
+    registry.publish("one 1.0.0", &["two ~> 1.0"], &config("{plugins, [two]}."));
+    registry.publish("two 1.0.0", &["one ~> 1.0"], &config("{plugins, [one, nowhere]}."));
+    let stage = Stage::with(registry, &["native 1.0.0"]);
+    stage.git(&["config", "hexmirror.hexpm.url", "../upstream"]);
+    let ran = run(&stage, &["update"]).ok();
+    for problem in ["one → two → one", "two → one → two", "cannot pin the plugin nowhere for two"] {
+        assert!(ran.stderr.contains(problem), "{problem}: {}", ran.stderr);
+    }
+    let lock = fs::read_to_string(stage.project.join("hexmirror.lock")).unwrap();
+    assert_eq!(lock.matches("plugin hexpm ").count(), 2, "{lock}");
+    run(&stage, &["status"]).ok();
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use walkdir::WalkDir;
 
 use crate::support::registry::{Registry, key, other_key, tarball};
-use crate::support::stage::{PINNED, Ran, Stage};
+use crate::support::stage::{OtherUser, PINNED, Ran, Stage};
 
 /// A folder beside the project.
 fn beside(stage: &Stage, name: &str) -> PathBuf {
@@ -134,7 +134,7 @@ fn a_registry_of_another_key_is_the_index_until_an_update_replaces_it() {
         assert!(exported == imported, "{name}");
     }
     import(&stage, &["../hex_repo"]).ok().says("up to date");
-    stage.run(&["update"]).ok().says("removed the imported index of hexpm");
+    stage.run(&["update"]).ok().says("removed the imported index of hexpm").says("without --registry pinned");
     assert!(!stage.paths().iter().any(|path| path.contains("/index/")));
     stage.run(&["status"]).ok();
     intact(&stage);
@@ -147,7 +147,10 @@ fn an_index_of_the_mirrors_own_replaces_an_imported_one() {
     let stage = Stage::new();
     hex_repo(&stage.registry, &beside(&stage, "hex_repo"), other_key());
     import(&stage, &["../hex_repo"]).ok();
-    let document = stage.run(&["index", "--init", "--json"]).ok().json();
+    let ran = stage.run(&["index", "--init", "--json"]).ok();
+    let recipe = other_key().public_key().fingerprint();
+    let ran = ran.says(&format!("the index replaces the imported registry of hexpm, which {recipe} signed"));
+    let document = ran.json();
     assert_ne!(document["signer"], other_key().public_key().fingerprint().to_string());
     intact(&stage);
     import(&stage, &["../hex_repo"]).ok().says("the mirror has a pinned index of its own");
@@ -159,9 +162,50 @@ fn an_index_of_the_mirrors_own_replaces_an_imported_one() {
     hex_repo(&stage.registry, &beside(&stage, "hex_repo"), other_key());
     import(&stage, &["../hex_repo"]).ok();
     put(&beside(&stage, "keys"), "recipe.pem", other_key().to_pem().as_bytes());
-    let document = stage.run(&["index", "--init", "--private-key=../keys/recipe.pem", "--json"]).ok().json();
+    let ran = stage.run(&["index", "--init", "--private-key=../keys/recipe.pem", "--json"]).ok();
+    assert!(!ran.stderr.contains("replaces"), "{ran:?}");
+    let document = ran.json();
     assert_eq!(document["signer"], other_key().public_key().fingerprint().to_string());
     intact(&stage);
+}
+
+/// Clients of the registry that was imported first have its key.
+#[test]
+fn a_registry_of_another_signer_does_not_replace_an_imported_one_silently() {
+    let stage = Stage::new();
+    let (first, second) = (PrivateKey::generate().unwrap(), other_key());
+    hex_repo(&stage.registry, &beside(&stage, "first"), &first);
+    hex_repo(&stage.registry, &beside(&stage, "second"), second);
+    import(&stage, &["../first"]).ok();
+    stage.run(&["export", "../www", "--registry=pinned"]).ok();
+    let signer = first.public_key().fingerprint();
+    let replaced = format!("second replaces the imported registry of hexpm, which {signer} signed");
+    import(&stage, &["../second"]).ok().says(&replaced);
+    let changed = "www changes the key of the pinned index of hexpm";
+    stage.run(&["export", "../www", "--dry-run"]).ok().says(changed);
+    stage.run(&["export", "../www"]).ok().says(changed);
+    let ran = stage.run(&["export", "../www"]).ok();
+    assert!(!ran.stderr.contains("changes"), "{ran:?}");
+    intact(&stage);
+}
+
+/// `mix hex.registry build --name=NAME` signs for a repository that no lock names.
+#[test]
+fn a_registry_of_which_no_release_is_imported_is_named() {
+    let mut named = Registry::default();
+    for release in PINNED {
+        named.publish(&format!("team/{release}"), &[], &[]);
+    }
+    let stage = Stage::new();
+    let folder = beside(&stage, "hex_repo");
+    tarballs(&stage.registry, &folder.join("tarballs"));
+    for name in ["alpha", "beta"] {
+        let entry = format!("team/{name}");
+        put(&folder, &format!("packages/{name}"), &gzip(&named.signed_as(&entry, &entry, other_key())));
+    }
+    put(&folder, "public_key", other_key().public_key().to_pem().as_bytes());
+    let ran = import(&stage, &["../hex_repo"]).ok().says("3 packages verified by the locks");
+    ran.says("left out the registry in ").says("which team did not sign: no release of team was imported");
 }
 
 #[test]
@@ -315,4 +359,51 @@ fn an_export_can_be_imported_and_gives_the_same_export() {
         files.filter(|(name, _)| !name.starts_with(".git-hexmirror")).collect::<Vec<_>>()
     };
     assert!(files("www") == files("again"));
+}
+
+/// What cannot be read may be irrelevant, so that it does not stop the import.
+#[test]
+fn an_unreadable_folder_is_named_and_left_out() {
+    let stage = Stage::new();
+    let folder = beside(&stage, "tars");
+    tarballs(&stage.registry, &folder);
+    let Some(user) = OtherUser::owning(&stage, &["project", "tars"]) else { return };
+    let secret = folder.join("secret");
+    fs::create_dir(&secret).unwrap();
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let plan = user.run(&stage, &["import", "../tars", "--dry-run", "--json"]).exits(1).json();
+    assert_eq!(plan["unreadable"], json!([secret.to_str().unwrap()]));
+    let ran = user.run(&stage, &["import", "../tars"]).exits(1).says("3 packages verified by the locks");
+    let ran = ran.says(&format!("left out {}, which cannot be read: Permission denied", secret.display()));
+    assert_eq!(ran.stderr.matches("Permission denied").count(), 1, "{ran:?}");
+    user.run(&stage, &["import", "../tars/secret"]).exits(5).says("cannot read");
+}
+
+/// The entries of a registry and the objects of a repository are below the folders that show what they are.
+#[test]
+fn unreadable_parts_of_registries_and_repositories_are_left_out_too() {
+    let stage = Stage::new();
+    let (registry, git) = (beside(&stage, "hex_repo"), beside(&stage, "git"));
+    hex_repo(&stage.registry, &registry, other_key());
+    stage.sandbox.git("", &["init", "--quiet", "--bare", "git/lib.git"]);
+    let Some(user) = OtherUser::owning(&stage, &["project", "hex_repo", "git"]) else { return };
+    let secret = [registry.join("packages"), git.join("lib.git/objects")];
+    for folder in &secret {
+        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    }
+    let ran = user.run(&stage, &["import", "../hex_repo", "../git"]).exits(1).says("3 packages verified by the locks");
+    for folder in &secret {
+        let left_out = format!("left out {}, which cannot be read: ", folder.display());
+        assert_eq!(ran.stderr.matches(&left_out).count(), 1, "{ran:?}");
+    }
+}
+
+#[test]
+fn a_wrong_entry_is_named_by_its_file() {
+    let stage = Stage::new();
+    let folder = beside(&stage, "hex_repo");
+    hex_repo(&stage.registry, &folder, key());
+    fs::copy(folder.join("packages/beta"), folder.join("packages/alpha")).unwrap();
+    import(&stage, &["../hex_repo"]).exits(4).says("hex_repo/packages/alpha is damaged: ");
+    assert_eq!(stage.tip(), None);
 }

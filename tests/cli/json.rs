@@ -46,7 +46,7 @@ fn status_and_diff_before_and_after() {
     assert_eq!((&document["git"][0]["app"], &document["git"][0]["mirrored"]), (&json!("here"), &json!(false)));
     assert!(!ran.stdout.contains("token"), "{}", ran.stdout);
     let mut document = document;
-    for of_status in ["unpushed", "lacks_hooks", "refreshed", "entry_age_days", "retired", "vulnerable"] {
+    for of_status in ["refused", "unpushed", "lacks_hooks", "refreshed", "entry_age_days", "retired", "vulnerable"] {
         assert!(document.as_object_mut().unwrap().remove(of_status).is_some(), "{of_status}");
     }
     assert_eq!(stage.run(&["diff", "--json"]).ok().json(), document);
@@ -127,6 +127,8 @@ fn verify_counts_the_checked_items() {
         "commit",
         "damages",
         "entries",
+        "files",
+        "first_use",
         "git",
         "index",
         "index_behind",

@@ -73,10 +73,7 @@ fn status_counts_what_is_retired_or_vulnerable() {
         (first, document["retired"].clone(), document["vulnerable"].clone())
     };
     let (text, retired, vulnerable) = status(&stage);
-    assert!(
-        text.contains("  1 pinned release is retired; `git hexmirror run -- mix hex.audit` lists them\n"),
-        "{text}"
-    );
+    assert!(text.contains("  1 pinned release is retired; `git hexmirror audit` lists them\n"), "{text}");
     assert_eq!((retired, vulnerable), (json!(1), json!(0)));
     stage.registry.retire("beta 0.3.0", "broken");
     stage.registry.advise(&["alpha 1.0.0"], "EEF-1");
@@ -89,7 +86,7 @@ fn status_counts_what_is_retired_or_vulnerable() {
     stage.lock(&["alpha 1.1.0"]);
     stage.run(&["update"]).ok();
     let (text, retired, vulnerable) = status(&stage);
-    assert!(!text.contains("hex.audit"), "{text}");
+    assert!(!text.contains("hexmirror audit"), "{text}");
     assert_eq!((retired, vulnerable), (json!(0), json!(0)));
     stage.lock(&["alpha 2.0.0-rc.1"]);
     assert_eq!(stage.run(&["status", "--json"]).exits(1).json()["retired"], json!(null));

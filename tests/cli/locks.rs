@@ -111,3 +111,18 @@ fn reads_every_real_lock_as_elixir_and_erlang_do() {
     }
     assert_eq!(refused, 2);
 }
+
+#[test]
+fn what_the_mirror_has_is_listed_even_if_locks_disagree() {
+    let stage = Stage::mirrored();
+    let lock = fs::read_to_string(stage.project.join("mix.lock")).unwrap();
+    let sum = stage.registry.get("alpha 1.0.0").outer.to_string();
+    stage.write("app/mix.exs", "");
+    stage.write("app/mix.lock", &lock.replace(&sum, &"0".repeat(64)));
+    stage.write("mix.exs", "");
+    stage.git(&["add", "--all"]);
+    stage.git(&["commit", "--quiet", "--message", "Locks"]);
+    stage.run(&["status"]).exits(4);
+    let ran = stage.run(&["list"]).ok().says("warning: ").says("disagree: alpha 1.0.0 is locked twice");
+    assert!(ran.stdout.starts_with("alpha 1.0.0  "), "{ran:?}");
+}

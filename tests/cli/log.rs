@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::registry::Registry;
+use crate::support::registry::{Registry, key, policy};
 use crate::support::stage::{Ran, Stage};
 
 /// Commits the lock that pins some releases, and updates the mirror.
@@ -38,6 +38,7 @@ fn each_commit_is_shown_with_its_changes_and_the_projects_commit() {
     let found: Vec<usize> = lines.iter().map(|text| line_of(&log, text)).collect();
     assert!(found.is_sorted(), "{found:?}: {log:#?}");
     assert!(log.stdout.starts_with(&stage.tip().unwrap()[..10]), "{log:?}");
+    stage.run(&["log", "-n", "0"]).exits(2).says("0 is not in 1..");
     let one = stage.run(&["log", "-n", "1"]).ok();
     assert!(one.stdout.contains("gamma") && !one.stdout.contains("Raise alpha"), "{one:?}");
 }
@@ -120,4 +121,16 @@ fn a_mirror_without_contents_has_a_log_and_a_missing_one_is_named() {
     let log = stage.run(&["log"]).ok();
     assert!(log.stdout.contains("  Create the mirror\n") && !log.stdout.contains("  + "), "{log:?}");
     stage.run_in("home", &["log"]).exits(5).says("git init");
+}
+
+#[test]
+fn policies_are_shown() {
+    let stage = Stage::mirrored();
+    stage.upstream.put("repos/acme/policies/strict", &policy("hexpm:acme/strict", "one", key()));
+    stage.git(&["config", "hexmirror.policies", "hexpm:acme/strict"]);
+    stage.run(&["update"]).ok();
+    assert!(stage.run(&["log", "-n", "1"]).ok().stdout.contains("\n  + policy hexpm:acme/strict "));
+    let document: Value = stage.run(&["log", "-n", "1", "--json"]).ok().json();
+    let added = &document["commits"][0]["added"][0];
+    assert_eq!((&added["kind"], &added["policy"]), (&json!("policy"), &json!("strict")));
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::stage::Stage;
+use crate::support::stage::{OtherUser, Stage};
 
 const SERVE: [&str; 2] = ["serve", "--listen=127.0.0.1:0"];
 
@@ -64,4 +64,19 @@ fn a_repository_of_another_user() {
     assert!(ran.stderr.contains(&line.replace("--system", "--global")), "{ran:?}");
     stage.sandbox.git(stage.sandbox.path(), &["config", "--global", "--add", "safe.directory", &project]);
     stage.run(&["status"]).ok();
+}
+
+#[test]
+fn a_repository_that_this_user_may_not_read() {
+    let stage = Stage::mirrored();
+    let Some(user) = OtherUser::owning(&stage, &[]) else { return };
+    let git = stage.project.join(".git");
+    let mode = |mode| fs::set_permissions(&git, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o700);
+    for command in [&["status"][..], &["serve", "--wait"]] {
+        let ran = user.run(&stage, command).exits(5).says(&format!("cannot read {}", git.display()));
+        ran.says("docker run --user");
+    }
+    mode(0o755);
+    user.run(&stage, &["status"]).exits(5).says("dubious ownership");
 }

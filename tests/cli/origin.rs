@@ -5,7 +5,7 @@ use git_hexmirror::hex::gzip::gzip;
 use git_hexmirror::hex::registry::PrivateKey;
 
 use crate::support::registry::{Registry, key, other_key};
-use crate::support::stage::{Ran, Stage};
+use crate::support::stage::{PINNED, Ran, Stage};
 
 const ALLOWED: [(&str, &str); 1] = [("HEX_NO_VERIFY_REPO_ORIGIN", "1")];
 const WARNING: &str = "warning: registry entries may name another repository than the one they come from";
@@ -28,7 +28,16 @@ fn another_repositorys_name_is_accepted_only_if_the_user_says_so() {
     assert_eq!(stage.tip(), None);
     stage.run_with(&["update"], &ALLOWED).ok().says(WARNING);
     stage.run_with(&["verify"], &ALLOWED).ok().says(WARNING);
-    stage.run(&["verify"]).exits(1).prints("not \"hexpm\"");
+    // What was accepted because the user said so is not accepted without.
+    stage.run_with(&["status"], &ALLOWED).ok();
+    // Whatever the server would refuse is refused by everything that leads to it, and is not damage.
+    for arguments in [&["status"][..], &["env"], &["run", "--", "true"], &["verify"], &["update"]] {
+        let ran = stage.run(arguments);
+        assert!(!ran.stdout.contains("damaged") && !ran.stdout.contains("fresh"), "{ran:?}");
+        refused(ran);
+    }
+    stage.run(&["doctor"]).exits(1).prints("it is for the repository \"company\", not \"hexpm\"");
+    stage.run_with(&["env"], &ALLOWED).ok();
     refused(stage.run(&["update", "--refresh"]));
     stage.git(&["config", "hexmirror.noVerifyRepoOrigin", "true"]);
     stage.run(&["update", "--refresh"]).ok().says(WARNING);
@@ -56,4 +65,20 @@ fn the_key_and_the_lock_still_count() {
     registry.put(&stage.upstream);
     stage.run_with(&["update"], &ALLOWED).exits(4).says("alpha 1.0.0");
     assert_eq!(stage.tip(), None);
+}
+
+#[test]
+fn one_entry_in_another_name_among_many_is_found() {
+    let mut registry = Registry::sample();
+    registry.forge("delta", gzip(&registry.signed_as("delta", "company/delta", key())));
+    let stage = Stage::with(registry, &PINNED);
+    let document = stage.run(&["update", "--keep-going", "--json"]).exits(4).json();
+    let reason = document["errors"][0].as_str().expect("an error");
+    assert!(reason.contains("delta") && reason.contains("it is for the repository \"company\""), "{reason}");
+    stage.run_with(&["update"], &ALLOWED).ok();
+    stage.run_with(&["status"], &ALLOWED).ok().prints("fresh");
+    for command in ["status", "update"] {
+        stage.run(&[command]).exits(4).says("delta").says("HEX_NO_VERIFY_REPO_ORIGIN=1");
+    }
+    stage.run_with(&["status"], &ALLOWED).ok().prints("fresh");
 }

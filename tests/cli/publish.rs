@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use walkdir::WalkDir;
 
 use crate::support::mount::Mount;
+use crate::support::registry::Registry;
 use crate::support::s3::{Bucket, Hook, S3Request, refusal};
 use crate::support::stage::{PINNED, Ran, Stage, send};
 
@@ -123,6 +126,21 @@ fn again_it_writes_only_what_changed_and_deletes_only_its_own() {
     assert_eq!(bucket.objects()["hexes"], b"ours");
 }
 
+/// The files of the former registry cannot be verified with the new key, so that keeping them serves nobody.
+#[test]
+fn another_registry_replaces_the_former_one_completely() {
+    let Some(bucket) = Bucket::new() else { return };
+    let stage = Stage::mirrored();
+    stage.run(&["index", "--init"]).ok();
+    publish(&stage, &bucket, &["--registry=pinned"]).ok();
+    publish(&stage, &bucket, &[]).ok().says("up to date");
+    let document = publish(&stage, &bucket, &["--registry=signed", "--json"]).ok();
+    let document = document.says("changes from the pinned index to the registry that upstream signed").json();
+    assert_eq!(document["removed"], serde_json::json!(["names", "versions"]));
+    let objects = objects(&bucket);
+    assert!(!objects.contains_key("names") && objects.contains_key("tarballs/alpha-1.0.0.tar"));
+}
+
 #[test]
 fn what_others_wrote_is_never_replaced() {
     let Some(bucket) = Bucket::new() else { return };
@@ -133,6 +151,39 @@ fn what_others_wrote_is_never_replaced() {
         .exits(2)
         .says("/hex/packages/alpha was not written by this program; nothing was changed");
     assert_eq!(bucket.objects(), before);
+}
+
+#[test]
+fn what_another_mirror_wrote_is_never_replaced() {
+    let Some(bucket) = Bucket::new() else { return };
+    let (stage, other) = (Stage::mirrored(), Stage::with(Registry::sample(), &["beta 0.3.0"]));
+    other.run(&["update"]).ok();
+    publish(&stage, &bucket, &[]).ok();
+    let before = objects(&bucket);
+    for options in [&[][..], &["--delete"], &["--dry-run"]] {
+        let ran = publish(&other, &bucket, options).exits(2).says("has the files of another mirror");
+        ran.says(&format!("s3://{}/hex/.git-hexmirror/files", bucket.name));
+    }
+    assert!(objects(&bucket) == before);
+    publish(&stage, &bucket, &[]).ok().says("up to date");
+}
+
+#[test]
+fn a_lost_list_is_made_again_and_a_check_finds_every_change() {
+    let Some(bucket) = Bucket::new() else { return };
+    let stage = Stage::mirrored();
+    publish(&stage, &bucket, &[]).ok();
+    let before = bucket.objects();
+    let list = format!("hex/{OWN}files");
+    bucket.put("hex/tarballs/alpha-1.0.0.tar", &vec![7; before["hex/tarballs/alpha-1.0.0.tar"].len()]);
+    publish(&stage, &bucket, &[]).ok().says("up to date");
+    publish(&stage, &bucket, &["--check"]).ok().says("1 file (");
+    assert_eq!(bucket.objects()["hex/tarballs/alpha-1.0.0.tar"], before["hex/tarballs/alpha-1.0.0.tar"]);
+    bucket.put(&list, b"nonsense");
+    publish(&stage, &bucket, &[]).exits(5).says("delete this list and run the command again");
+    bucket.delete(&list);
+    publish(&stage, &bucket, &[]).ok().says("up to date");
+    assert_eq!(bucket.objects()[&list], before[&list]);
 }
 
 /// Answers the requests that a condition holds for.
@@ -229,9 +280,9 @@ fn of_two_publications_the_second_waits() {
     reached.recv_timeout(PATIENCE).unwrap();
     let mut second = spawned(&stage, &bucket);
     // The second one says that it waits.
-    let mut stderr = std::io::BufReader::new(second.stderr.take().unwrap());
+    let mut stderr = BufReader::new(second.stderr.take().unwrap());
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
+    BufRead::read_line(&mut stderr, &mut line).unwrap();
     assert!(line.starts_with("waiting for another publication to s3://"), "{line}");
     go_on.send(()).unwrap();
     Ran::from(first.wait_with_output().unwrap()).ok().says("published");
@@ -391,6 +442,84 @@ fn a_shallow_clone_says_that_it_makes_no_bundle() {
     let url = format!("file://{}", stage.sandbox.path().join("www").display());
     stage.run_in("shallow", &["publish", &url]).ok().says("this clone is shallow, so no mirror.bundle was made");
     assert!(!stage.sandbox.path().join("www/mirror.bundle").exists());
+}
+
+/// Refuses every request, and returns those that came, with their heads.
+fn refusing_service() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&heads);
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            shared.lock().unwrap().push(lines.collect::<Vec<_>>().join("\n"));
+            let answer = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = (&stream).write_all(answer.as_bytes());
+        }
+    });
+    (address, heads)
+}
+
+/// There are no servers for these interfaces here, so this only tests which service is asked, with which credentials.
+#[test]
+fn other_services_are_asked_at_their_endpoint_with_their_credentials() {
+    let stage = Stage::mirrored();
+    let key = "c2VjcmV0IGtleQ==";
+    for (url, variables, endpoint, authorization) in [
+        (
+            "gs://acme/hex",
+            &[("GOOGLE_BEARER_TOKEN", "very-secret"), ("GOOGLE_ALLOW_HTTP", "true")][..],
+            "GOOGLE_BASE_URL",
+            "authorization: Bearer very-secret",
+        ),
+        (
+            "az://acme/hex",
+            &[("AZURE_STORAGE_ACCOUNT_NAME", "joe"), ("AZURE_STORAGE_ACCOUNT_KEY", key), ("AZURE_ALLOW_HTTP", "true")],
+            "AZURE_STORAGE_ENDPOINT",
+            "authorization: SharedKey joe:",
+        ),
+    ] {
+        let (address, heads) = refusing_service();
+        let mut command = stage.command(&["publish", url]);
+        command.envs(variables.iter().copied()).env(endpoint, &address);
+        let ran = Ran::of(&mut command).exits(3).says(&format!("not allowed to read {url}/"));
+        let role = if url.starts_with("gs") { "Storage Object Admin" } else { "Storage Blob Data Contributor" };
+        let ran = ran.says("403 Forbidden").says(role);
+        assert!(!ran.stderr.contains("s3:") && !ran.stderr.contains("AWS_"), "{ran:?}");
+        assert!(!ran.stderr.contains("secret") && !ran.stderr.contains(key), "{ran:?}");
+        let heads = heads.lock().unwrap();
+        assert!(heads[0].starts_with("GET /acme/hex"), "{heads:?}");
+        assert!(heads[0].lines().any(|line| line.starts_with(authorization)), "{heads:?}");
+    }
+}
+
+#[test]
+fn variables_that_cannot_be_used_are_named_before_anything_is_sent() {
+    let stage = Stage::mirrored();
+    let folder = stage.project.to_str().unwrap();
+    for (url, name, value) in [
+        ("s3://acme/hex", "AWS_ENDPOINT_URL", "nonsense"),
+        ("s3://acme/hex", "AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/token"),
+        ("s3://acme/hex", "AWS_WEB_IDENTITY_TOKEN_FILE", folder),
+        ("s3://acme/hex", "AWS_SESSION_TOKEN", "very-secret\n"),
+        ("s3://acme/hex", "https_proxy", "http://a b"),
+        ("gs://acme/hex", "GOOGLE_SERVICE_ACCOUNT", "/nonexistent/key.json"),
+        ("gs://acme/hex", "https_proxy", "http://very-secret@a b"),
+        ("s3://acme/hex", "AWS_ALLOW_HTTP", "very-secret"),
+        ("s3://acme/hex", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "very-secret"),
+        ("s3://acme/hex", "AWS_CHECKSUM_ALGORITHM", "very-secret"),
+        ("s3://acme/hex", "AWS_TIMEOUT", "very-secret"),
+        ("s3://acme/hex", "AWS_SECRET_ACCESS_KEY", "very-secret"),
+        ("gs://acme/hex", "GOOGLE_SKIP_SIGNATURE", "very-secret"),
+        ("az://acme/hex", "AZURE_STORAGE_USE_EMULATOR", "very-secret"),
+        ("az://acme/hex", "AZURE_STORAGE_ACCOUNT_NAME", ""),
+        ("az://acme/hex", "AZURE_STORAGE_ENDPOINT", "http://joe:very-secret@a"),
+    ] {
+        let ran = stage.run_with(&["publish", url], &[(name, value)]).exits(2);
+        let ran = ran.says(&format!("the environment's settings for {url} cannot be used")).says(name);
+        assert!(!ran.says("docs/publish.md").stderr.contains("secret"), "{name}={value}");
+    }
 }
 
 #[test]

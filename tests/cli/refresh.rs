@@ -112,3 +112,14 @@ fn an_entry_that_takes_back_part_of_an_advisory_or_a_reason_is_refused() {
         assert_eq!(stage.tip(), tip);
     }
 }
+
+#[test]
+fn packages_are_stored_with_keep_going_if_the_tools_are_nowhere() {
+    let stage = Stage::new();
+    stage.git(&["config", "hexmirror.tools", "1.18.4-otp-27"]);
+    stage.run(&["update"]).exits(3);
+    assert_eq!(stage.tip(), None);
+    stage.run(&["update", "--keep-going"]).exits(3);
+    assert_eq!(stage.run(&["list", "--json"]).ok().json().as_array().map(Vec::len), Some(PINNED.len()));
+    stage.run(&["status"]).exits(1).prints("1.18.4");
+}

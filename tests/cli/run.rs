@@ -148,7 +148,9 @@ fn requests_that_the_mirror_could_not_answer_are_named_even_if_the_command_succe
     assert!(!ran.stderr.contains("pins: alpha 1.1.0"), "nothing asked for it: {ran:?}");
     requesting(&stage, &["/tarballs/alpha-1.1.0.tar", "/docs/alpha-1.0.0.tar.gz", "/pinned/names"])
         .says("the mirror lacks what mix.lock pins: alpha 1.1.0; run `git hexmirror update`\n")
-        .says("what no mirror has: /docs/alpha-1.0.0.tar.gz (the mirror does not have documentation; fetch it")
+        .says(
+            "documentation that the mirror lacks: docs/alpha-1.0.0.tar.gz; `git hexmirror update --docs` mirrors that",
+        )
         .says("that the pinned index lacks: names of the pinned index of hexpm; run `git hexmirror index`");
     requesting(&stage, &["/packages/alpha", "/health", "/installs/hex-1.x.csv"]).silent();
     let asks = "git ls-remote -q $HEX_MIRROR/git/forge.test/x/y";
@@ -174,4 +176,13 @@ fn a_command_that_looks_for_news_is_told_the_age_of_the_answer() {
     run(&["deps.get"]).silent();
     stage.write("mix.exs", "# the second version\n");
     run(&["deps.get"]).says("`mix deps.get` gets its answers for the changed mix.exs from the mirror as of ");
+}
+
+#[test]
+fn a_misspelt_option_before_the_command_is_no_command() {
+    let stage = Stage::mirrored();
+    stage.run(&["run", "--ofline", "--", "true"]).exits(2).says("--offline");
+    stage.run(&["run", "--", "sh", "-c", "exit 7"]).exits(7);
+    stage.run(&["run", "sh", "-c", "exit 7"]).exits(7);
+    stage.run(&["run", "--", "--ofline"]).exits(127);
 }

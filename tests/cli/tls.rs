@@ -175,7 +175,7 @@ fn a_given_certificate_requires_its_key() {
     stage.run(&["serve", "--tls-cert=x.pem"]).exits(2).says("--tls-key");
     stage.run(&["serve", "--tls-key=x.pem"]).exits(2).says("--tls-cert");
     stage.run(&["serve", "--tls", "--tls-cert=x.pem", "--tls-key=x.pem"]).exits(2).says("cannot be used with");
-    stage.run(&["serve", "--tls-cert=absent.pem", "--tls-key=x.pem"]).says("cannot read").says("absent.pem");
+    stage.run(&["serve", "--tls-cert=absent.pem", "--tls-key=x.pem"]).exits(2).says("cannot read").says("absent.pem");
     stage.write("x.pem", "nonsense");
     stage.run(&["serve", "--tls-cert=x.pem", "--tls-key=x.pem"]).exits(2).says("x.pem for HTTPS");
 }

@@ -63,7 +63,8 @@ fn trust_shows_what_it_would_allow_and_records_exactly_that() {
     run(&stage, &["trust", "--yes"]).ok().says("git's setting hexmirror.trust allows these settings");
     assert_eq!(stage.git(&["config", "--get-all", "hexmirror.trust"]).lines().count(), 1);
     run(&stage, &["trust", "--revoke"]).ok().says("removed 1 recorded hash").prints("(inactive)");
-    run(&stage, &["status"]).ok().says(INACTIVE);
+    // Clients would need the key.
+    run(&stage, &["status"]).exits(4).says(INACTIVE);
     run(&stage, &["trust", "--revoke"]).ok().says("nothing to revoke");
     run(&stage, &["trust", "--revoke", "--yes"]).exits(2);
 }
@@ -111,7 +112,7 @@ fn ci_allows_by_a_variable() {
     run_with(&stage, &["trust"], &[("HEXMIRROR_TRUST", &hash)]).ok().says("HEXMIRROR_TRUST allows these settings");
     update(&format!("{WRONG} {}", hash.to_uppercase())).ok();
     // This records nothing.
-    run(&stage, &["status"]).ok().says(INACTIVE);
+    run(&stage, &["status"]).exits(4).says(INACTIVE);
     stage.git(&["config", "hexmirror.trust", "true"]);
     run(&stage, &["status"]).exits(2).says("hexmirror.trust");
 }
@@ -169,7 +170,7 @@ fn a_repository_that_hex_knows_is_not_described_anew() {
     }
     // If Hex's configuration cannot be read, Hex may know the repository.
     let home = hex_home(&stage, "<<\"broken");
-    run_with(&stage, &["status"], &[("HEX_HOME", &home)]).ok().says(INACTIVE);
+    run_with(&stage, &["status"], &[("HEX_HOME", &home)]).exits(2).says(INACTIVE);
     assert_eq!(hostile.upstream.connections(), 0);
     // Nothing else configures the repository, so the file determines its address.
     stage.write("good.pem", &key().public_key().to_pem());

@@ -8,7 +8,7 @@ use crate::git::mix_exs;
 use crate::mix::mix_home;
 use crate::support::nginx::Nginx;
 use crate::support::sample::Sample;
-use crate::support::stage::{Ran, Stage};
+use crate::support::stage::{Ran, Serving, Stage};
 use crate::{nobody_was_asked, rebar3, told};
 
 /// Imports the sample's folders. The program knows hex.pm's key only, not the recipe's.
@@ -81,6 +81,41 @@ fn mix_goes_on_with_the_key_of_the_recipe() {
     mix(&["hex.repo", "add", "hexpm", &nginx.url, "--public-key", key.to_str().unwrap()]);
     let ran = mix(&["deps.get"]);
     assert!(!told(&ran).contains("unsafe"), "{ran:?}");
+    assert_eq!(fs::read_to_string(stage.project.join("mix.lock")).unwrap(), lock, "the lock was changed");
+    crate::git::has_whole_sample(&stage.project);
+    nobody_was_asked(&stage);
+}
+
+/// `run` needs hex.pm's entries. What it prints without them works without a network.
+#[test]
+fn run_names_the_commands_that_need_no_network() {
+    let Some(sample) = Sample::new() else { return };
+    let Some(mix_home) = mix_home(&sample.stage) else { return };
+    let stage = imported(sample);
+    let lock = fs::read_to_string(stage.project.join("mix.lock")).unwrap();
+    stage.write("mix.exs", &mix_exs(&lock));
+    let hex_home = stage.sandbox.path().join("hex");
+    let mut run = stage.bare_command_in("project", &["run", "--", "mix", "deps.get"]);
+    let ran = Ran::of(run.env("MIX_HOME", &mix_home).env("HEX_HOME", &hex_home));
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    let command = ran.stderr.lines().find_map(|line| line.split('`').find(|part| part.starts_with("mix hex.repo add")));
+    let command = command.unwrap_or_else(|| panic!("{ran:?}")).to_owned();
+    let mut serve = stage.bare_command_in("project", &["serve", "--listen=127.0.0.1:0"]);
+    let serving = Serving::start(&mut serve);
+    let variables = ["env", "--json", "--url", &serving.url];
+    let variables = Ran::of(&mut stage.bare_command_in("project", &variables)).ok().json();
+    let mix = |arguments: &[&str]| {
+        let mut command = stage.sandbox.command("mix", &stage.project);
+        command.env("MIX_HOME", &mix_home).env("HEX_HOME", &hex_home);
+        // git is led to the server as before.
+        for (name, value) in variables.as_object().unwrap().iter().filter(|(name, _)| name.starts_with("GIT_")) {
+            command.env(name, value.as_str().unwrap());
+        }
+        Ran::of(command.args(arguments)).ok()
+    };
+    let command = command.replace("http://127.0.0.1:4040", &serving.url);
+    mix(&command.split_whitespace().skip(1).collect::<Vec<_>>());
+    mix(&["deps.get"]);
     assert_eq!(fs::read_to_string(stage.project.join("mix.lock")).unwrap(), lock, "the lock was changed");
     crate::git::has_whole_sample(&stage.project);
     nobody_was_asked(&stage);

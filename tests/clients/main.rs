@@ -4,7 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod artefacts;
 mod containers;
+mod docs;
 mod exported;
 mod git;
 mod gleam;
@@ -14,9 +16,11 @@ mod moving;
 mod organisations;
 mod origin;
 mod pinned;
+mod plugins;
 mod policies;
 mod published;
 mod rebar3;
+mod tools;
 
 use std::process::Command;
 

@@ -6,8 +6,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use crate::support::registry::Registry;
 use crate::support::sample::Sample;
 use crate::support::stage::{Ran, Serving, Stage};
+use crate::support::upstream::TestUpstream;
 use crate::{led, mirrored, nobody_was_asked, offline, runs, told};
 
 /// Returns the folder of mix's archives. `None`, with a message, if mix or Hex is missing.
@@ -156,9 +158,57 @@ fn missing_packages_are_reported_after_mix_fails() {
 #[test]
 fn refuses_a_registry_that_no_key_it_trusts_has_signed() {
     let Some((stage, mix_home)) = prepare() else { return };
+    // `run` would give Hex the key that this program's settings have.
+    let serving = Serving::start(&mut offline(&stage, "project", &["serve", "--listen=127.0.0.1:0"]));
     fs::remove_dir_all(stage.sandbox.path().join("hex")).unwrap();
-    let mut command = offline(&stage, "project", &["run", "--", "mix", "deps.get"]);
+    let mut command = stage.sandbox.command("mix", &stage.project);
+    command.arg("deps.get").env("HEX_MIRROR", &serving.url);
     command.env("MIX_HOME", &mix_home).env("HEX_HOME", stage.sandbox.path().join("hex"));
     let ran = Ran::of(&mut command);
     assert!(ran.code.is_some_and(|code| code != 0), "{ran:?}");
+    serving.stop("TERM").ok();
+}
+
+#[test]
+fn commands_that_look_for_news_say_how_old_the_answer_is() {
+    let mut stage = Stage::with(Registry::sample(), &["alpha 1.0.0"]);
+    let Some(mix_home) = mix_home(&stage) else { return };
+    let project = |stage: &Stage, deps: &str| {
+        let text = format!(
+            "defmodule App.MixProject do\n  use Mix.Project\n  def project, do: [app: :app, version: \"0.1.0\", deps: [{deps}]]\nend\n"
+        );
+        stage.write("mix.exs", &text);
+    };
+    project(&stage, "{:alpha, \"~> 1.0\"}");
+    stage.git(&["add", "--all"]);
+    stage.git(&["commit", "--quiet", "--message", "Begin"]);
+    stage.run(&["update"]).ok();
+    let nowhere = tempfile::tempdir().unwrap();
+    stage.upstream = TestUpstream::serve(nowhere.path());
+    let run = |arguments: &[&str], notice: &str| {
+        let mut command = stage.command(&[&["run", "--", "mix"], arguments].concat());
+        // A busy machine may take longer than the 15 seconds that Hex waits by default.
+        command
+            .env("MIX_HOME", &mix_home)
+            .env("HEX_HOME", stage.sandbox.path().join("hex"))
+            .env("HEX_HTTP_TIMEOUT", "120");
+        let ran = Ran::of(&mut command);
+        let lines: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("gets its answers")).collect();
+        let expected = usize::from(!notice.is_empty());
+        assert_eq!(lines.len(), expected, "{arguments:?}: {ran:?}");
+        assert!(
+            lines.iter().all(|line| line.starts_with(&format!("git-hexmirror: {notice} from the mirror as of 20"))),
+            "{ran:?}"
+        );
+        ran
+    };
+    run(&["deps.get"], "").ok();
+    // The mirror's entry lists a newer release, as upstream signed it.
+    run(&["hex.outdated"], "`mix hex.outdated` gets its answers").prints("1.1.0");
+    run(&["hex.audit"], "`mix hex.audit` gets its answers").ok();
+    let update = run(&["deps.update", "alpha"], "`mix deps.update` gets its answers");
+    update.says("the mirror lacks and no lock pins: alpha 1.1.0");
+    project(&stage, "{:alpha, \"~> 1.0 and < 1.1.0\"}");
+    run(&["do", "deps.get", "+", "help"], "`mix deps.get` gets its answers for the changed mix.exs").ok();
+    nobody_was_asked(&stage);
 }

@@ -195,20 +195,49 @@ fn no_key_is_sent_to_the_mirror() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_named_and_is_needed_for_other_repositories_only() {
+fn a_folder_that_cannot_be_written_is_replaced_by_a_temporary_one() {
     let stage = Stage::mirrored();
     let own = stage.project.join(".git/hexmirror");
     let in_the_way = own.join("hex-home");
     fs::write(&in_the_way, "").unwrap();
-    assert!(stage.run(&["env", "--json"]).ok().json().get("HEX_HOME").is_none());
     stage.lock(&["alpha 1.0.0", "hexpm:acme/secret 0.1.0"]);
     stage.run(&["update"]).ok();
-    let told =
-        stage.run(&["env"]).exits(5).says("cannot write the configuration of Hex to").says(".git/hexmirror/hex-home/");
-    assert!(!told.stdout.contains("HEX_MIRROR"), "{told:?}");
-    // `run` has a folder of its own, among the system's temporary files if need be.
-    let seen = stage.run(&["run", "--", "sh", "-c", "grep -c hexpm:acme \"$HEX_HOME/hex.config\""]).ok();
+    // As `run` does, `env` then uses a folder among the system's temporary files.
+    let elsewhere = stage.sandbox.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let temporary = [("TMPDIR", elsewhere.to_str().unwrap())];
+    let script = "grep -c hexpm:acme \"$HEX_HOME/hex.config\"";
+    let seen = stage.run_with(&["run", "--", "sh", "-c", script], &temporary).ok();
     assert_eq!(seen.stdout, "1\n");
+    let home = || {
+        let home = stage.run_with(&["env", "--json"], &temporary).ok().json()["HEX_HOME"].as_str().unwrap().to_owned();
+        assert!(home.starts_with(elsewhere.to_str().unwrap()), "{home}");
+        assert!(fs::read_to_string(PathBuf::from(&home).join("hex.config")).unwrap().contains("hexpm:acme"));
+        home
+    };
+    let first = home();
+    assert_eq!((home(), fs::read_dir(&elsewhere).unwrap().count()), (first.clone(), 1));
+    // Anyone can create a folder or a link of that name.
+    let renamed = stage.sandbox.path().join("renamed");
+    fs::rename(&first, &renamed).unwrap();
+    std::os::unix::fs::symlink(&renamed, &first).unwrap();
+    assert_ne!(home(), first);
+    fs::remove_file(&first).unwrap();
+    fs::create_dir(&first).unwrap();
+    fs::set_permissions(&first, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    assert_ne!(home(), first);
+    assert_eq!(fs::read_dir(&first).unwrap().count(), 0);
+    let told = stage.run_with(&["env"], &[("TMPDIR", "/nonexistent")]).exits(5).says("set TMPDIR to a writable folder");
+    assert!(!told.stdout.contains("HEX_MIRROR"), "{told:?}");
+    stage.run_with(&["run", "--", "true"], &[("TMPDIR", "/nonexistent")]).ok();
+    fs::rename(&own, own.with_file_name("aside")).unwrap();
+    fs::write(&own, "").unwrap();
+    stage
+        .run_with(&["run", "--", "true"], &[("TMPDIR", "/nonexistent")])
+        .exits(5)
+        .says("set TMPDIR to a writable folder");
+    fs::remove_file(&own).unwrap();
+    fs::rename(own.with_file_name("aside"), &own).unwrap();
     fs::remove_file(in_the_way).unwrap();
     let folder = |url: &str| {
         let variables = stage.run(&["env", "--json", "--url", url]).ok().json();

@@ -119,7 +119,24 @@ fn installs_over_https_with_an_authority_that_its_configuration_names() {
 #[test]
 fn refuses_packages_that_no_key_it_trusts_has_signed() {
     let Some(stage) = prepare(false) else { return };
+    // With the line that every command prints, it accepts them.
+    let config = stage.sandbox.home().join(".config/rebar3/rebar.config");
+    let mut printed = Vec::new();
+    for arguments in [&["status"][..], &["run", "--", "true"], &["env"], &["doctor"]] {
+        let ran = Ran::of(&mut offline(&stage, "app", arguments));
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        let at = text.find("{hex, [").unwrap_or_else(|| panic!("{arguments:?}: {ran:?}"));
+        assert!(text.contains(&config.display().to_string()), "{ran:?}");
+        printed.push(text[at..].lines().next().unwrap().to_owned());
+    }
+    printed.dedup();
+    assert_eq!(printed.len(), 1, "{printed:?}");
     let ran = Ran::of(&mut offline(&stage, "app", &["run", "--", "rebar3", "get-deps"]));
     assert!(ran.code.is_some_and(|code| code != 0), "{ran:?}");
     assert!(!stage.sandbox.path().join("app/_build/default/lib/cowboy/src").exists());
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(&config, printed.concat() + "\n").unwrap();
+    let ran = Ran::of(&mut offline(&stage, "app", &["run", "--", "rebar3", "get-deps"]));
+    assert!(!ran.stderr.contains("{hex, ["), "{ran:?}");
+    installed(&stage, ran);
 }

@@ -176,7 +176,7 @@ async fn too_much_is_refused_and_not_kept() {
     let (scene, plug) = (Scene::new(), release("plug"));
     scene.server.put("packages/plug", &gzip(&[b'\n'; 5000]));
     scene.publish(&plug, &noise(1001));
-    let limits = Limits { registry_entry: 4999, tarball: 1000 };
+    let limits = Limits { registry_entry: 4999, tarball: 1000, file: 1000 };
     let (fetcher, downloads) = (scene.fetcher_with(Settings { limits, ..quick() }), scene.downloads());
     let refused = |error, expected| assert!(matches!(error, FetchError::TooLarge { limit, .. } if limit == expected));
     refused(entry(&fetcher, None).await.unwrap_err(), 4999);

@@ -9,6 +9,7 @@ use git_hexmirror::hex::recipe::{self, Recipe};
 use git_hexmirror::hex::registry::{Dependency, Package, Signed};
 use git_hexmirror::hex::tarball::{Tarball, TarballLimits, outer_checksum};
 use git_hexmirror::model::RepositoryName;
+use git_hexmirror::plan::{changelog_between, is_changelog};
 
 #[test]
 fn all_of_the_sample_are_stored_unpacked_and_rebuild() {
@@ -69,6 +70,30 @@ fn a_tarball_of_a_gleam_package_rebuilds() {
     let inner = Tarball::open(&bytes, &TarballLimits::default()).unwrap().inner_checksum();
     let text = check("gleam_stdlib", &bytes, &format!("{outer} {inner}"));
     assert_eq!(text, "hex-recipe 1\ninner mode=100666\nfiles metadata\nmode=100644 src/gleam_stdlib.app.src\n");
+}
+
+#[test]
+fn the_changelogs_of_the_sample_have_a_section_about_their_version() {
+    let Some(folder) = real_input("sample/.hex_repo/tarballs") else { return };
+    let (mut with_changelog, mut without_section) = (0, Vec::new());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let tarball = Tarball::open(&bytes, &TarballLimits::default()).unwrap();
+        let metadata = Metadata::parse(tarball.metadata()).unwrap();
+        let files = tarball.root_files(&TarballLimits::default(), is_changelog).unwrap();
+        let Some(text) = files.values().next() else { continue };
+        with_changelog += 1;
+        let before = "0.0.0-0".parse().unwrap();
+        let text = String::from_utf8_lossy(text);
+        let excerpt = changelog_between(&text, &before, &metadata.version);
+        let version = metadata.version.to_string();
+        if !excerpt.is_some_and(|excerpt| excerpt.text.contains(version.trim_end_matches(".0"))) {
+            without_section.push(format!("{} {version}", metadata.name));
+        }
+    }
+    without_section.sort();
+    // This release has nothing about itself in its changelog.
+    assert_eq!((with_changelog, without_section), (21, vec!["plug_crypto 1.2.2".to_owned()]));
 }
 
 /// Unpacks a tarball, rebuilds it from what a store would hold, compares, and returns the recipe's text.

@@ -2,6 +2,7 @@
 //! anything else is rejected.
 
 use crate::support::data::real_input;
+use crate::support::registry::key;
 use git_hexmirror::hex::gzip;
 use git_hexmirror::hex::registry::{
     Advisory, Dependency, KeyError, Names, NamesEntry, Package, PrivateKey, PublicKey, RegistryError, Release,
@@ -248,7 +249,7 @@ fn keys_round_trip_and_invalid_ones_are_refused() {
     let both = key.to_pem() + &key.to_pem();
     assert_eq!(PrivateKey::from_pem(&both).err(), Some(KeyError::Several));
     let small = include_str!("../../fixtures/keys/rsa-1024.pem");
-    assert_eq!(PrivateKey::from_pem(small).err(), Some(KeyError::NotUsable));
+    assert_eq!(PrivateKey::from_pem(small).err(), Some(KeyError::NotForSigning));
     assert!(contains_private_key(small.as_bytes()) && !contains_private_key(key.public_key().to_pem().as_bytes()));
 
     assert_eq!(PublicKey::from_pem("not a key"), Err(KeyError::NotPem));
@@ -268,6 +269,23 @@ proptest! {
         let _ = Package::decode(&bytes, &hexpm(), &"acme".parse().unwrap());
         let _ = Names::decode(&bytes, &hexpm());
         let _ = Versions::decode(&bytes, &hexpm());
+    }
+
+    #[test]
+    fn damaged_keys_never_panic(position in 0usize..1300, byte in any::<u8>()) {
+        let (public, private) = (hexpm_key().to_pem(), key().to_pem());
+        for text in [public, private] {
+            let (label, mut der) = pem_rfc7468::decode_vec(text.as_bytes()).unwrap();
+            let position = position % der.len();
+            der[position] = byte;
+            let text = pem_rfc7468::encode_string(label, pem_rfc7468::LineEnding::LF, &der).unwrap();
+            let read = PublicKey::from_pem(&text);
+            let read = read.or_else(|_| PrivateKey::from_pem(&text).map(|key| key.public_key()));
+            if let Ok(read) = read {
+                prop_assert_eq!(PublicKey::from_pem(&read.to_pem()).unwrap().fingerprint(), read.fingerprint());
+                prop_assert!(Signed::decode(b"\x0a\x01x").unwrap().verify(&read).is_err());
+            }
+        }
     }
 
     #[test]

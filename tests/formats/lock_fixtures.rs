@@ -192,6 +192,7 @@ fn plugins_are_pinned_by_version_or_revision() {
         git("grape", None),
         git("lemon", None),
         git("melon", Some(("tag", "v1/2"))),
+        json!({ "app": "target", "kind": "target", "target": "x86_64-linux-gnu nif 2.16" }),
         plugin("tool", "1.0.0", "acme"),
     ]);
     assert_entries("plugins-hexmirror.lock", entries);
@@ -200,6 +201,8 @@ fn plugins_are_pinned_by_version_or_revision() {
     assert_eq!(LockKind::of_contents(&plugins), LockKind::Hexmirror);
     let mut wanted = Wanted::default();
     wanted.add(&lock("plugins-hexmirror.lock")).unwrap();
+    let targets: Vec<_> = wanted.targets.iter().map(ToString::to_string).collect();
+    assert_eq!(targets, ["x86_64-linux-gnu nif 2.16"]);
     let releases: Vec<_> = wanted.releases.keys().map(ToString::to_string).collect();
     assert_eq!(releases, ["acme/tool 1.0.0", "apple 1.0.0", "apple 1.2.0"]);
     let names =

@@ -75,10 +75,17 @@ fn what_no_folder_has_is_left_to_an_update() {
     committed(&scene, "team/one", "git_repo/one.git");
     let two = scene.forge.commit("team/two", "main", &[("a", "2")]);
     scene.lock(&[("one", "team/one", &one, ""), ("two", "team/two", &two, "")]);
-    import(&scene, &["../git_repo"]).ok().says("1 git revision").says("not fresh").says("forge.test/team/two");
+    scene.forge.commit("team/three", "main", &[("a", "3")]);
+    let unused = committed(&scene, "team/three", "git_repo/three.git");
+    let ran = import(&scene, &["../git_repo", "--verbose"]).ok().says("1 git revision");
+    let ran = ran.says(&format!("missing: none of the folders has forge.test/team/two {}", &two[..10]));
+    let ran = ran.says("not fresh: hexmirror lacks forge.test/team/two");
+    let ran = ran.says("1 git repository left out because the locks pin nothing in them");
+    let ran = ran.says(&format!("left out {}: no lock pins any of its commits", unused.display()));
+    assert!(!ran.stderr.contains("one.git: no lock"), "{ran:?}");
     scene.update();
     scene.lock(&[("two", "team/two", &scene.forge.commit("team/two", "main", &[("a", "3")]), "")]);
-    import(&scene, &["../git_repo"]).exits(2).says("no lock pins any of the 1");
+    import(&scene, &["../git_repo"]).exits(2).says("no lock pins any of the 2");
 }
 
 #[test]
@@ -93,7 +100,8 @@ fn clones_and_their_submodules_are_sources_too() {
         scene.sandbox().git("", &["clone", "--quiet", &from, &format!("deps/{name}")]);
     }
     scene.lock(&[("outer", "team/outer", &outer, "submodules: true")]);
-    import(&scene, &["../deps"]).ok();
+    let document = import(&scene, &["../deps", "--json"]).ok().json();
+    assert_eq!((&document["unused_git"], &document["lacking"]), (&json!([]), &json!([])));
     fresh(&scene);
     let other = Scene::new();
     let mut copy = other.sandbox().command("cp", "".as_ref());
@@ -114,7 +122,8 @@ fn an_ancestry_that_is_cut_off_counts_only_where_the_lock_allows_it() {
     let clone = ["clone", "--quiet", "--bare", "--depth=2", "https://forge.test/team/lib.git", "cut/lib.git"];
     scene.sandbox().git("", &clone);
     scene.lock(&[("lib", "team/lib", &tip, "")]);
-    import(&scene, &["../cut"]).exits(2).says("no lock pins any of the 1");
+    let ran = import(&scene, &["../cut"]).exits(2).says("forge.test/team/lib has no complete history in ");
+    ran.says("/cut/lib.git has it without its history").says("git fetch --unshallow");
     scene.lock(&[("lib", "team/lib", &tip, "depth: 2")]);
     import(&scene, &["../cut"]).ok();
     fresh(&scene);
@@ -148,6 +157,9 @@ fn a_damaged_repository_refuses_the_import() {
         replace(&pack, &bad);
         let ran = import(&scene, &["../git_repo"]);
         assert!(matches!(ran.code, Some(2 | 4)), "{at}: {ran:?}");
+        // No server was asked, so none is to blame.
+        assert!(!ran.stderr.contains("https://") && ran.stderr.contains("git fsck"), "{at}: {ran:?}");
+        assert!(ran.code == Some(2) || ran.stderr.contains("git_repo/lib.git is damaged"), "{at}: {ran:?}");
         assert_eq!(scene.stage.tip(), None);
     }
     replace(&pack, &good[..good.len() - 40]);

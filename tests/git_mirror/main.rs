@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod branches;
 mod damage;
 mod forms;
 mod fresh;
@@ -10,6 +11,7 @@ mod hostile;
 mod import;
 mod interrupted;
 mod machine;
+mod plugins;
 mod prune;
 mod real;
 mod revisions;

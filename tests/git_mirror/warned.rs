@@ -40,4 +40,8 @@ fn a_script_beside_a_rebar_lock_causes_a_warning() {
     assert!(!scene.update().stderr.contains("rebar.lock.script"));
     scene.stage.write("rebar.lock.script", "halt(1).\n");
     scene.update().says("rebar.lock.script is not evaluated");
+    // The lock cannot say which packages come from these.
+    let repositories = "{hex, [{repos, [#{name => <<\"hexpm:acme\">>}, #{name => <<\"hexpm\">>}]}]}.\n";
+    scene.stage.write("rebar.config", repositories);
+    scene.update().says("rebar.config names the repository hexpm:acme, but a rebar.lock does not say");
 }

@@ -11,25 +11,28 @@ use crate::source;
 /// Every module of the library, with the modules that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("code", &[]),
     ("progress", &["model"]),
     ("runtime", &[]),
+    ("cryptography", &[]),
     ("file_lock", &[]),
     ("config", &["model"]),
     ("term", &["model"]),
+    ("page", &["model", "code"]),
     ("lock", &["model", "term"]),
     ("hex", &["model", "term"]),
     ("plan", &["model", "term", "lock", "hex"]),
     ("store", &["model", "term", "lock", "hex", "progress", "file_lock"]),
-    ("fetch", &["model", "term", "lock", "hex", "progress", "runtime", "file_lock"]),
-    ("bucket", &["model", "runtime"]),
-    ("serve", &["model", "term", "lock", "hex", "progress", "runtime", "file_lock"]),
+    ("fetch", &["model", "term", "lock", "hex", "progress", "runtime", "file_lock", "cryptography"]),
+    ("bucket", &["model", "runtime", "cryptography"]),
+    ("serve", &["model", "term", "page", "lock", "hex", "progress", "runtime", "file_lock", "cryptography"]),
     ("git", &["model", "term", "lock", "hex", "progress", "runtime", "file_lock"]),
     ("hook", &["model"]),
     (
         "ops",
         &[
-            "model", "term", "lock", "hex", "progress", "config", "plan", "store", "fetch", "bucket", "serve", "git",
-            "hook", "runtime",
+            "model", "code", "term", "page", "lock", "hex", "progress", "config", "plan", "store", "fetch", "bucket",
+            "serve", "git", "hook", "runtime",
         ],
     ),
 ];
@@ -41,6 +44,7 @@ const HOMES: &[(&str, &str)] = &[
     ("object_store", "bucket"),
     ("hyper", "serve"),
     ("http_body_util", "serve"),
+    ("maud", "page"),
 ];
 
 /// What only the binary may use.
@@ -60,7 +64,7 @@ const OF_THE_BINARY: &[&str] = &[
 const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 
 /// The modules without I/O, and what they must not use.
-const PURE: &[&str] = &["model", "term", "lock", "hex", "plan", "config", "progress"];
+const PURE: &[&str] = &["model", "term", "page", "lock", "hex", "plan", "config", "progress"];
 const INPUT_AND_OUTPUT: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "std::time::SystemTime", "std::time::Instant", "tokio"];
 
@@ -167,6 +171,19 @@ fn only_one_file_of_the_binary_prints() {
         let prints = words.windows(2).any(|next| PRINTING.contains(&next[0].as_str()) && next[1] == "!");
         let is_stream = |path: &Vec<String>| path[0] == "anstream";
         assert!(!prints && !source::paths(&words, &["bin"]).iter().any(is_stream), "{}", file.display());
+    }
+}
+
+#[test]
+fn no_message_repeats_its_cause() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in rust_files(&source) {
+        let text = fs::read_to_string(&file).expect("a source is Unicode");
+        for message in
+            text.split("#[error(").skip(1).filter_map(|rest| rest.split_once(")]")).map(|(message, _)| message)
+        {
+            assert!(!message.contains("{source}"), "{}: {message}: causes are shown after it", file.display());
+        }
     }
 }
 

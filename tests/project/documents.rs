@@ -429,12 +429,52 @@ fn mix_home(stage: &Stage) -> Option<OsString> {
     Some(mix_home)
 }
 
+/// A line that only the workflow for GitHub has that builds.
+const BUILD: &str = "run: mix test";
+
+/// Stands for GitHub's own program: knows one comment at most, and records what is sent.
+const GH: &str = "#!/bin/sh\ncase \"$*\" in\n*--paginate*) [ ! -e comment ] || echo 7;;\n*PATCH*comments/7*body=@comment.md*) echo updated >comment;;\n\
+                  'pr comment 3 --body-file comment.md') echo added >comment;;\n*) exit 9;;\nesac\n";
+
+#[test]
+fn the_workflow_for_pull_requests_writes_one_comment() {
+    let shared = Shared::new();
+    let base = shared.stage.git(&["rev-parse", "HEAD"]);
+    shared.stage.lock(&["alpha 1.1.0"]);
+    shared.commit("update");
+    shared.stage.run(&["update"]).ok();
+    shared.stage.run(&["push"]).ok();
+    let head = shared.stage.git(&["rev-parse", "HEAD"]);
+    let folder = shared.stage.sandbox.path().join("pull-request");
+    shared.stage.sandbox.git("", &["clone", "--quiet", "--branch=update", "remote.git", "pull-request"]);
+    let tools = shared.stage.sandbox.path().join("tools");
+    fs::create_dir(&tools).unwrap();
+    fs::write(tools.join("gh"), GH).unwrap();
+    fs::set_permissions(tools.join("gh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let steps = steps("docs/ci.md", "pull-requests: write", None);
+    assert_eq!(steps.len(), 4, "{steps:?}");
+    for state in ["added\n", "updated\n"] {
+        for step in &steps {
+            let mut command = shared.command("bash", &folder, &["-e", "-o", "pipefail", "-c", step]);
+            let path = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value).unwrap();
+            let path = format!("{}:{}", tools.display(), path.to_string_lossy());
+            command.env("PATH", path).env("BASE", &base).env("HEAD", &head).env("NUMBER", "3");
+            command.env("GITHUB_STEP_SUMMARY", folder.join("summary")).env("GITHUB_REPOSITORY", "acme/app");
+            Ran::of(&mut command).ok();
+        }
+        assert_eq!(fs::read_to_string(folder.join("comment")).unwrap(), state);
+    }
+    let comment = fs::read_to_string(folder.join("comment.md")).unwrap();
+    assert!(comment.contains("| raised | `alpha` | `1.0.0` | `1.1.0` | 2 files, +2 −2 |"), "{comment}");
+    assert_eq!(fs::read_to_string(folder.join("summary")).unwrap(), comment.repeat(2));
+}
+
 #[test]
 fn the_ci_files_build_a_fresh_checkout_without_upstream() {
     let shared = Shared::new();
     shared.configure_hex();
     let requests = shared.stage.upstream.count("*");
-    let github = steps("docs/ci.md", "runs-on:", None);
+    let github = steps("docs/ci.md", BUILD, None);
     let gitlab = steps("docs/ci.md", "artifacts:", Some("test"));
     assert_eq!(github.len(), 4, "{github:?}");
     assert_eq!(gitlab.len(), 5, "{gitlab:?}");
@@ -453,7 +493,7 @@ fn the_ci_files_fail_if_the_mirror_lacks_a_package() {
     let shared = Shared::new();
     shared.stage.lock(&["alpha 1.1.0"]);
     shared.commit("main");
-    for (marker, job) in [("runs-on:", None), ("artifacts:", Some("test"))] {
+    for (marker, job) in [(BUILD, None), ("artifacts:", Some("test"))] {
         let steps = steps("docs/ci.md", marker, job);
         let folder = shared.checkout("main", if job.is_none() { "github" } else { "gitlab" });
         let ran = shared.run(&folder, &steps).exits(1);
@@ -472,8 +512,8 @@ fn the_workflow_for_update_bots_pushes_what_their_branches_pin() {
     let folder = shared.checkout(branch, "bot");
     shared.run(&folder, &steps).ok();
     let build = shared.checkout(branch, "build");
-    shared.run(&build, &self::steps("docs/ci.md", "runs-on:", None)[..2]).prints("fresh");
+    shared.run(&build, &self::steps("docs/ci.md", BUILD, None)[..2]).prints("fresh");
     // Other branches still have what they need.
     let main = shared.checkout("main", "main");
-    shared.run(&main, &self::steps("docs/ci.md", "runs-on:", None)[..2]).prints("fresh");
+    shared.run(&main, &self::steps("docs/ci.md", BUILD, None)[..2]).prints("fresh");
 }

@@ -1,12 +1,13 @@
 //! Full disks and read-only repositories.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
+
+use sha2::{Digest, Sha256};
 
 use crate::support::mount::Mount;
 use crate::support::registry::Registry;
-use crate::support::stage::{PINNED, Stage};
+use crate::support::stage::{OtherUser, PINNED, Ran, Stage};
 
 fn noise(length: usize) -> String {
     let mut state = 1_u64;
@@ -59,6 +60,82 @@ fn the_disk_is_full() {
 }
 
 #[test]
+fn the_disk_is_full_while_tarballs_are_imported() {
+    let mut registry = Registry::sample();
+    for number in 0..8 {
+        let name = format!("bulky{number} 1.0.0");
+        registry.publish(&name, &[], &[("lib/bulky.ex".into(), format!("{number}{}", noise(300_000)))]);
+    }
+    let stage = Stage::without_lock(registry);
+    let bulky: Vec<String> = (0..8).map(|number| format!("bulky{number} 1.0.0")).collect();
+    let tarballs = stage.sandbox.path().join("tarballs");
+    fs::create_dir(&tarballs).unwrap();
+    for name in &bulky {
+        fs::write(tarballs.join(name.replace(' ', "-") + ".tar"), &stage.registry.get(name).tarball).unwrap();
+    }
+    let folder = stage.sandbox.path().join("small");
+    let Some(_mount) = Mount::new(&folder, &["-t", "tmpfs", "-o", "size=3m", "none"]) else { return };
+    stage.sandbox.git("small", &["init", "--quiet", "--template="]);
+    let bulky: Vec<&str> = bulky.iter().map(String::as_str).collect();
+    fs::write(folder.join("mix.lock"), stage.registry.mix_lock(&bulky)).unwrap();
+    let mut failures = 0;
+    for filling in (0..=28).rev().step_by(4) {
+        fs::write(folder.join("filling"), vec![1; filling * 100_000]).unwrap_or_default();
+        let ran = stage.run_in("small", &["import", "../tarballs"]);
+        if ran.code == Some(0) {
+            break;
+        }
+        failures += 1;
+        let ran = ran.exits(5).says("No space left on device").says("free some space");
+        assert_eq!(ran.stderr.matches("error: ").count(), 1, "{ran:?}");
+        fs::remove_file(folder.join("filling")).unwrap();
+    }
+    assert!(failures >= 3, "{failures} failures");
+    fs::remove_file(folder.join("filling")).unwrap_or_default();
+    stage.run_in("small", &["import", "../tarballs"]).ok();
+    stage.run_in("small", &["verify"]).ok();
+}
+
+#[test]
+fn the_disk_is_full_of_precompiled_files() {
+    const FILE: &str = "native-nif-2.16-x86_64-linux-gnu-1.0.0.tar.gz";
+    let content = noise(600_000);
+    let sum = git_hexmirror::model::hex_digits(&Sha256::digest(&content));
+    let mut stage = Stage::without_lock(Registry::default());
+    let url = stage.upstream.url();
+    let files = [
+        ("checksum.exs", format!("%{{\"{FILE}\" => \"sha256:{sum}\"}}\n")),
+        ("mix.exs", format!("base_url: \"{url}/files\"")),
+    ];
+    stage.registry.publish("native 1.0.0", &[], &files.map(|(path, text)| (path.to_owned(), text)));
+    stage.registry.put(&stage.upstream);
+    stage.upstream.put(&format!("files/{FILE}"), content.as_bytes());
+    let folder = stage.sandbox.path().join("small");
+    let Some(_mount) = Mount::new(&folder, &["-t", "tmpfs", "-o", "size=2m", "none"]) else { return };
+    stage.sandbox.git("small", &["init", "--quiet", "--template="]);
+    stage.sandbox.git("small", &["config", "hexmirror.internalHosts", "127.0.0.1"]);
+    fs::write(folder.join("mix.lock"), stage.registry.mix_lock(&["native 1.0.0"])).unwrap();
+    fs::write(folder.join("hexmirror.lock"), "target x86_64-linux-gnu nif 2.16\n").unwrap();
+    let mut failures = 0;
+    for filling in (0..=17).rev() {
+        fs::write(folder.join("filling"), vec![1; filling * 100_000]).unwrap_or_default();
+        let ran = stage.run_in("small", &["update", "--locked"]);
+        if ran.code == Some(0) {
+            break;
+        }
+        failures += 1;
+        ran.exits(5).says("No space left on device").says("error: cannot");
+        let branches = stage.sandbox.git("small", &["for-each-ref"]);
+        assert_eq!(branches, "", "nothing is stored without the file");
+        fs::remove_file(folder.join("filling")).unwrap();
+    }
+    assert!(failures >= 3, "{failures} failures");
+    fs::remove_file(folder.join("filling")).unwrap();
+    stage.run_in("small", &["status"]).ok();
+    stage.run_in("small", &["verify"]).ok().says("1 file,");
+}
+
+#[test]
 fn the_repository_is_read_only() {
     let stage = Stage::mirrored();
     stage.run(&["status"]).ok();
@@ -90,33 +167,10 @@ fn the_repository_is_read_only() {
 #[test]
 fn the_repository_belongs_to_another_user() {
     let stage = Stage::new();
-    if !Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n") {
-        eprintln!("skipped: only root can become somebody else");
-        return;
-    }
-    let open = |path: &Path| {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(path, mode).unwrap();
-    };
-    open(stage.sandbox.path());
-    let program = stage.sandbox.path().join("git-hexmirror");
-    crate::support::stage::install_program(&program);
-    open(&program);
-    let mut command = stage.sandbox.command("setpriv", &stage.project);
-    command
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(&program)
-        .arg("update")
-        .env("GIT_CONFIG_COUNT", "1")
-        .env("GIT_CONFIG_KEY_0", "safe.directory")
-        .env("GIT_CONFIG_VALUE_0", "*")
-        .env("HEXMIRROR_URL", stage.upstream.url())
-        .env("HEXMIRROR_PUBLIC_KEY", stage.sandbox.path().join("hexpm.pem"));
-    let Ok(output) = command.output() else {
-        eprintln!("skipped: there is no setpriv");
-        return;
-    };
-    let ran = crate::support::stage::Ran::from(output).exits(5);
+    let Some(user) = OtherUser::owning(&stage, &[]) else { return };
+    let mut command = user.command(&stage, &["update"]);
+    command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "safe.directory").env("GIT_CONFIG_VALUE_0", "*");
+    let ran = Ran::of(&mut command).exits(5);
     assert!(ran.stderr.contains("Permission denied"), "{ran:?}");
     assert_eq!(stage.tip(), None);
 }

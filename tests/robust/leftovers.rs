@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::support::stage::{PINNED, Stage};
 
+/// What is remembered from one command to the next, the second only on a machine with Erlang.
+const REMEMBERED: [&str; 2] = ["hexmirror/accepted", "hexmirror/machine"];
+
 /// Returns the paths below git's folder that may be left over: this program's own files, the object folder without its
-/// objects, and every lock.
+/// objects, and every lock. What is remembered is not left over.
 pub fn leftovers(git_dir: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut folders = vec![git_dir.to_owned()];
@@ -18,7 +21,7 @@ pub fn leftovers(git_dir: &Path) -> BTreeSet<PathBuf> {
             let own = below.starts_with("hexmirror");
             let left = ["tmp_", ".tmp", ".hexmirror", "hexmirror-"].iter().any(|prefix| name.starts_with(prefix))
                 || name.ends_with(".lock");
-            if own || left {
+            if (own || left) && !REMEMBERED.iter().any(|remembered| below == Path::new(remembered)) {
                 found.insert(below.to_owned());
             }
             if entry.file_type().unwrap().is_dir() {

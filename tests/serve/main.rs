@@ -5,3 +5,4 @@ mod support;
 
 mod git;
 mod packages;
+mod pages;

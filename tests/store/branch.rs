@@ -11,18 +11,18 @@ use git_hexmirror::store::{
     Branch, Discovery, ObjectId, ReleaseEncoder, Repository, Snapshot, StoreError, Transaction,
 };
 
-fn open(folder: &Path) -> (Repository, Branch) {
+pub fn open(folder: &Path) -> (Repository, Branch) {
     let repository = Repository::discover(folder, Discovery::default()).unwrap();
     let branch = repository.branch("hexmirror").unwrap();
     (repository, branch)
 }
 
-fn release(package: &str, version: &str) -> ReleaseId {
+pub fn release(package: &str, version: &str) -> ReleaseId {
     let repository = RepositoryName::hexpm();
     ReleaseId { repository, package: package.parse().unwrap(), version: version.parse().unwrap() }
 }
 
-fn store(repository: &Repository, branch: &Branch, base: Option<&Snapshot>, tarballs: &[(ReleaseId, Vec<u8>)]) {
+pub fn store(repository: &Repository, branch: &Branch, base: Option<&Snapshot>, tarballs: &[(ReleaseId, Vec<u8>)]) {
     let encoder = ReleaseEncoder::new(repository, TarballLimits::default()).unwrap();
     let mut transaction = Transaction::begin(repository, branch, base).unwrap();
     for (id, bytes) in tarballs {
@@ -140,6 +140,24 @@ fn reading_the_base_as_a_whole_does_not_undo_changes() {
     let stored = put(Some(&base), b"newer");
     let sizes: Vec<_> = stored.manifest().unwrap().entries.values().map(|entry| entry.bytes).collect();
     assert_eq!(sizes, [5; 4]);
+}
+
+#[test]
+fn a_part_of_the_manifest_is_never_all_of_it() {
+    let sandbox = Sandbox::new();
+    let (repository, branch) = open(&sandbox.repository("project"));
+    store(&repository, &branch, None, &[made_up("alpha"), made_up("beta")]);
+    let base = repository.snapshot(&branch).unwrap().unwrap();
+    store(&repository, &branch, Some(&base), &[made_up("gamma")]);
+    let snapshot = repository.snapshot(&branch).unwrap().unwrap();
+    // Once a manifest was read as a whole, it must not stand in for each of its parts: with many parts, that would be many
+    // copies.
+    for read in [&base, &snapshot] {
+        read.manifest().unwrap();
+    }
+    let (now, before) = snapshot.differing(&base).unwrap();
+    assert_eq!(now.releases.keys().collect::<Vec<_>>(), [&made_up("gamma").0]);
+    assert!(before.releases.is_empty());
 }
 
 /// Histories of several users who merge from each other within one second, so that dates do not order the commits.

@@ -5,3 +5,4 @@ mod support;
 
 mod branch;
 mod freshness;
+mod source;

@@ -106,9 +106,10 @@ impl Registry {
         self.listed(release).retired = Some(retired);
     }
 
-    /// Publishes a security advisory for some releases of one package.
-    pub fn advise(&mut self, releases: &[&str], id: &str) {
-        let advisories = self.advisories.entry(release_id(releases[0]).entry()).or_default();
+    /// Publishes a security advisory for some releases of one package, and returns it for changes.
+    pub fn advise(&mut self, releases: &[&str], id: &str) -> &mut Advisory {
+        let package = release_id(releases[0]).entry();
+        let advisories = self.advisories.entry(package.clone()).or_default();
         let index = u32::try_from(advisories.len()).unwrap();
         advisories.push(Advisory {
             id: id.into(),
@@ -120,6 +121,7 @@ impl Registry {
             aliases: Vec::new(),
         });
         releases.iter().for_each(|release| self.listed(release).advisories.push(index));
+        self.advisories.get_mut(&package).and_then(|all| all.last_mut()).expect("it was just added")
     }
 
     /// Returns the registry's record of a release, for falsification.
@@ -219,7 +221,7 @@ pub fn policy(id: &str, description: &str, key: &PrivateKey) -> Vec<u8> {
     gzip(&Signed::sign(payload, key).encode())
 }
 
-/// Builds a release's tarball. `files` may have any content.
+/// Builds a release's tarball. `files` may have any content. With a file `LICENSE`, the release is under Apache-2.0.
 pub fn tarball(release: &str, dependencies: &[&str], files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let id = release_id(release);
     let of_dependency = |text: &&str| {
@@ -230,8 +232,20 @@ pub fn tarball(release: &str, dependencies: &[&str], files: &[(String, Vec<u8>)]
     let requirements: Vec<_> = requirements.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let files: Vec<_> =
         files.iter().map(|(path, bytes)| BuildFile { path, bytes, executable: path.ends_with(".sh") }).collect();
-    let metadata = metadata_text(id.package.as_str(), &id.version.to_string(), &requirements, &files);
+    let mut metadata = metadata_text(id.package.as_str(), &id.version.to_string(), &requirements, &files);
+    if files.iter().any(|file| file.path == "LICENSE") {
+        metadata.push_str("{<<\"licenses\">>,[<<\"Apache-2.0\">>]}.\n");
+    }
     build(&metadata, &files).expect("a tarball of these files can be built")
+}
+
+/// Builds the tarball of a release without files that names some licenses.
+pub fn licensed(release: &str, licenses: &[&str]) -> Vec<u8> {
+    let id = release_id(release);
+    let quote = |license: &&str| format!("<<\"{}\"/utf8>>", license.replace('\\', "\\\\").replace('"', "\\\""));
+    let quoted = licenses.iter().map(quote).collect::<Vec<_>>().join(",");
+    let metadata = metadata_text(id.package.as_str(), &id.version.to_string(), &[], &[]);
+    build(&format!("{metadata}{{<<\"licenses\">>,[{quoted}]}}.\n"), &[]).expect("a tarball without files can be built")
 }
 
 /// Wraps any gzipped archive in a tarball with a correct CHECKSUM, without using the library.

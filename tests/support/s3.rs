@@ -110,6 +110,11 @@ impl Bucket {
         assert!(self.send("PUT", &format!("/{key}"), body).starts_with(b"HTTP/1.1 200"));
     }
 
+    /// Deletes an object past the proxy.
+    pub fn delete(&self, key: &str) {
+        assert!(self.send("DELETE", &format!("/{key}"), b"").starts_with(b"HTTP/1.1 204"));
+    }
+
     /// Requests an object by a path as a client sends it, without credentials.
     pub fn get(&self, path: &str) -> super::http::Answer {
         super::http::get(&self.server, &format!("/{}/{path}", self.name))

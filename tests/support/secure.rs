@@ -25,7 +25,7 @@ impl SecureServer {
         let certificate = folder.join("ca.pem");
         fs::write(&certificate, own.cert.pem()).unwrap();
         let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = config.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

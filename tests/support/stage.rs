@@ -259,6 +259,50 @@ impl Drop for Serving {
     }
 }
 
+/// Another user, who may only read what others let everyone read.
+pub struct OtherUser;
+
+impl OtherUser {
+    /// The user's id.
+    const ID: &str = "65534";
+
+    /// Gives folders of a stage to the user. `None`, with a message, if that is not possible.
+    pub fn owning(stage: &Stage, folders: &[&str]) -> Option<Self> {
+        let open = |path: &Path| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(path, mode).is_ok()
+        };
+        let program = stage.sandbox.path().join("git-hexmirror");
+        install_program(&program);
+        let mut give = Command::new("chown");
+        give.args(["-R", Self::ID]).args(folders).current_dir(stage.sandbox.path());
+        let is_given = folders.is_empty() || give.status().is_ok_and(|status| status.success());
+        let mut become_other = Command::new("setpriv");
+        become_other.args([&format!("--reuid={}", Self::ID), "--regid=65534", "--clear-groups", "true"]);
+        let is_possible = become_other.output().is_ok_and(|output| output.status.success());
+        if is_given && is_possible && open(stage.sandbox.path()) && open(&program) {
+            return Some(Self);
+        }
+        eprintln!("skipped: this user cannot become another one");
+        None
+    }
+
+    /// Prepares a run of the program as this user.
+    pub fn command(&self, stage: &Stage, arguments: &[&str]) -> Command {
+        let mut command = stage.sandbox.command("setpriv", &stage.project);
+        command.args([&format!("--reuid={}", Self::ID), "--regid=65534", "--clear-groups"]);
+        command.arg(stage.sandbox.path().join("git-hexmirror")).args(arguments);
+        let key = stage.sandbox.path().join("hexpm.pem");
+        command.env("HEXMIRROR_URL", stage.upstream.url()).env("HEXMIRROR_PUBLIC_KEY", key);
+        command
+    }
+
+    /// Runs the program as this user.
+    pub fn run(&self, stage: &Stage, arguments: &[&str]) -> Ran {
+        Ran::of(&mut self.command(stage, arguments))
+    }
+}
+
 /// Sends a signal to a process.
 pub fn send(process: u32, signal: &str) {
     let status = Command::new("kill").args(["-s", signal, &process.to_string()]).status();

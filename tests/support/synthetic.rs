@@ -4,12 +4,13 @@ use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use git_hexmirror::hex::registry::{Package, PrivateKey, Release, Signed};
 use git_hexmirror::hex::tarball::{BuildFile, Tarball, TarballLimits, build, metadata_text};
-use git_hexmirror::model::{EntryId, ReleaseId, RepositoryName};
+use git_hexmirror::model::{Day, EntryId, ReleaseId, RepositoryName};
 use git_hexmirror::store::{ReleaseEncoder, Repository, Transaction};
 
 /// Creates a repository in `folder` whose mirror has this many packages, and a mix.lock that pins the first `pinned` of
@@ -34,6 +35,8 @@ pub fn mirror(folder: &Path, packages: usize, pinned: usize) -> Result<(), Box<d
         transaction.add_release(encoder.encode(made.id, &tarball)?)?;
     }
     transaction.record_signer(RepositoryName::hexpm(), key.public_key().fingerprint());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    transaction.record_refresh(Some(Day::of_seconds(i64::try_from(now)?)));
     transaction.publish("Add made-up packages\n")?;
     let pem = fs::canonicalize(folder)?.join(".git/hexpm.pem");
     fs::write(&pem, key.public_key().to_pem())?;

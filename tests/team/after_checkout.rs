@@ -129,7 +129,8 @@ fn dropped() -> (Team, PathBuf) {
 
 #[test]
 fn a_remote_with_items_pruned_here_is_not_recommended() {
-    let lacks = "it lacks alpha 1.0.0, beta 0.3.0, delta 4.5.6+build.7\nhint: run `git hexmirror update`";
+    let lacks = "git-hexmirror: reading origin's hexmirror, as last fetched; the local hexmirror has dropped some of it: run \
+                 `git hexmirror update`";
     let (team, one) = dropped();
     team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok().says(&format!("{lacks}\n"));
     team.git(&one, &["switch", "--quiet", "main"]).ok().silent();
@@ -229,4 +230,24 @@ fn nothing_fails_a_checkout() {
     let (team, one) = Team::hooked();
     team.git(&one, &["switch", "--quiet", "--orphan", "empty"]).ok().silent();
     assert_eq!(PINNED.len(), team.releases(&one).len());
+}
+
+#[test]
+fn a_clone_without_a_mirror_gets_the_same_advice_everywhere() {
+    let (team, one) = Team::hooked();
+    let two = team.stage.sandbox.path().join("single");
+    let arguments = ["clone", "--quiet", "--single-branch", "--branch=main", team.remote.to_str().unwrap()];
+    team.git(&one, &[&arguments[..], &[two.to_str().unwrap()]].concat()).ok();
+    team.git(&two, &["config", "user.email", "two@example.org"]).ok();
+    team.git(&two, &["config", "user.name", "Two"]).ok();
+    team.run(&two, &["hooks", "install"]).ok();
+    let advice =
+        "run `git hexmirror pull origin` to fetch it from origin; if origin has none, run `git hexmirror init`";
+    for command in ["status", "diff"] {
+        assert!(team.run(&two, &[command]).stderr.contains(advice), "{command}");
+    }
+    team.commit_lock(&two, &["alpha 1.0.0", "left 1.0.0"]);
+    team.git(&two, &["switch", "--quiet", "--detach", "HEAD~1"]).ok().says("it lacks alpha 1.0.0").says(advice);
+    team.git(&two, &["switch", "--quiet", "main"]).ok();
+    team.git(&two, &["push", "--quiet", "origin", "main"]).exits(1).says(advice).says("and push again");
 }

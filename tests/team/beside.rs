@@ -129,7 +129,10 @@ fn beside_husky_which_finds_its_scripts_by_its_own_name() {
         .unwrap();
     team.git(&one, &["config", "core.hooksPath", ".husky/_"]).ok();
     let before = files(&one.join(".husky"));
-    team.run(&one, &["hooks", "install"]).ok().says(".husky/_");
+    let ran = team.run(&one, &["hooks", "install"]).ok().says(".husky/_").says("to keep them, add these lines:\n");
+    ran.says(".husky/pre-push:\n  if command -v git-hexmirror >/dev/null; then git-hexmirror hook pre-push");
+    let again = team.run(&one, &["hooks", "install"]).ok();
+    assert!(!again.stderr.contains("to keep them"), "{again:?}");
     team.commit_lock(&one, &["alpha 1.0.0"]);
     team.git(&one, &["push", "origin", "main:bad"])
         .exits(1)
@@ -225,4 +228,19 @@ fn hooks_shared_by_all_repositories_are_not_modified() {
     team.run(&one, &["init"]).ok().says("which is outside this repository");
     team.run(&one, &["hooks", "uninstall"]).ok();
     assert_eq!(files(&shared), before);
+    team.run(&one, &["doctor"]).exits(1).prints("add the lines that `git hexmirror hooks status` prints");
+    // Such a hook runs in all repositories, so the line does nothing in those without a mirror.
+    let ran = team.run(&one, &["hooks", "status"]).ok().prints("pre-push       foreign");
+    let lines: Vec<&str> = ran.stderr.lines().map(str::trim).filter(|line| line.starts_with("if ")).collect();
+    assert_eq!(lines.len(), 4, "{ran:#?}");
+    for (line, name) in lines.into_iter().zip(["pre-push", "post-checkout", "post-merge", "post-rewrite"]) {
+        assert!(line.contains(&format!("git-hexmirror hook --if-mirrored {name} ")), "{line}");
+        script(&shared.join(name), &format!("#!/bin/sh\n{line}\n"));
+    }
+    let called = format!("pre-push       called by {}\n", shared.join("pre-push").display());
+    team.run(&one, &["hooks", "status"]).ok().prints(&called);
+    team.run(&one, &["hooks", "install"]).ok().says("need no change");
+    team.run(&one, &["doctor"])
+        .exits(1)
+        .prints("hooks        ok     pre-push, post-checkout, post-merge, post-rewrite call git hexmirror");
 }

@@ -31,7 +31,8 @@ fn one_commit_with_the_same_tree_and_back_again() {
     assert_eq!((length(&team, &one), team.ask(&one, &["rev-parse", "hexmirror^{tree}"])), ("1".into(), tree));
     let message = team.ask(&one, &["log", "-1", "--format=%B", "hexmirror"]);
     assert!(message.starts_with("Compact the history of the mirror: 3 commits in one\n"), "{message}");
-    assert!(message.ends_with(&format!("Replaces: {before}")), "{message}");
+    let first = team.ask(&one, &["rev-list", "--max-parents=0", &before]);
+    assert!(message.ends_with(&format!("Replaces: {before}\nBegan-With: {first}")), "{message}");
     team.run(&one, &["status"]).ok();
     team.is_whole(&one);
     team.run(&one, &["compact"]).ok().says("nothing to do");
@@ -67,6 +68,12 @@ fn a_bare_repository_keeps_the_history_before_in_a_reflog() {
 fn the_remote_is_replaced_only_when_asked_and_the_others_follow() {
     let (team, one, two) = shared();
     team.run(&one, &["compact"]).ok();
+    // Whatever names the command names the one that works.
+    let command = "git hexmirror push --force-with-lease origin";
+    team.run(&one, &["status"])
+        .ok()
+        .says(&format!("has the history from before `git hexmirror compact`; run `{command}`"));
+    team.run(&one, &["doctor"]).exits(1).prints(&format!("run `{command}`"));
     let there = team.tip(&team.remote);
     team.run(&one, &["push"]).exits(5).says("was compacted here").says("git hexmirror push --force-with-lease origin");
     team.run(&one, &["pull"]).ok().says("hexmirror is up to date with origin");

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::team::{Team, state, told};
+use crate::team::{Team, state};
 
 const MAIN: &str = "refs/heads/main";
 const MIRROR: &str = "refs/heads/hexmirror";
@@ -143,7 +143,8 @@ fn a_mirror_deleted_everywhere_is_created_again() {
     assert_eq!(team.received(), [[MAIN]]);
     team.commit_lock(&one, &["alpha 1.0.0"]);
     let ran = team.git(&one, &["push", "--quiet", "origin", "main"]).exits(1);
-    assert!(told(&ran).contains("it lacks alpha 1.0.0\nhint: run `git hexmirror update`"), "{ran:#?}");
+    let hint = "it lacks alpha 1.0.0\nhint: this repository has no mirror branch hexmirror yet; run `git hexmirror pull origin`";
+    assert!(ran.stderr.contains(hint), "{ran:#?}");
     team.run(&one, &["update"]).ok();
     team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
     assert_eq!(team.received(), [[MIRROR], [MAIN]]);

@@ -24,9 +24,9 @@ fn diverged() -> (Team, PathBuf) {
 }
 
 #[test]
-fn every_kind_of_pull_reports_what_the_mirror_lacks_and_which_remote_has_it() {
-    let lacks = "git-hexmirror: the mirror hexmirror is not fresh for the lock that is checked out; it lacks left 1.0.0\n\
-                 hint: run `git hexmirror pull origin`\n";
+fn every_kind_of_pull_says_which_remote_has_what_the_mirror_lacks() {
+    let lacks = "git-hexmirror: reading origin's hexmirror, as last fetched; the local hexmirror is behind: \
+                 run `git hexmirror pull origin`\n";
     for (begin, arguments) in [
         ("HEAD", &["pull", "--quiet", "--no-rebase", "--no-edit"][..]),
         ("HEAD", &["pull", "--quiet", "--rebase"]),

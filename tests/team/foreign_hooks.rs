@@ -42,10 +42,13 @@ fn tracked_hooks_are_not_changed_and_work_with_one_more_line() {
         let ran = team.run(&one, command).ok().says("the project tracks its hooks").says(".githooks/pre-push:");
         assert_eq!(team.ask(&one, &["status", "--porcelain"]), "", "{ran:#?}");
     }
+    let said = team.run(&one, &["status"]).ok().says("add this line to ").says(".githooks/pre-push (");
+    assert!(!said.stderr.contains("hooks install"), "{said:#?}");
     let ran =
         team.run(&one, &["hooks", "status"]).ok().prints("pre-push       foreign").prints("post-merge     absent");
     let line = printed_line(&ran, "pre-push");
     assert!(line.contains("git-hexmirror hook pre-push"), "{ran:#?}");
+    assert_eq!(printed_line(&said, "pre-push"), line);
     // Without the program, the line does nothing.
     let text = fs::read_to_string(&hook).unwrap();
     script(&hook, &format!("{text}{line}\n"));
@@ -71,7 +74,7 @@ fn calls_from_hook_runners_are_recognised() {
     for (file, text, hooks_path) in [
         (
             "lefthook.yml",
-            "pre-push:\n  jobs:\n    - run: git hexmirror hook pre-push {1} {2}\n      use_stdin: true\n",
+            "pre-push:\n  jobs:\n    - run: if command -v git-hexmirror >/dev/null; then git-hexmirror hook pre-push {1} {2}; fi\n      use_stdin: true\n",
             None,
         ),
         (
@@ -106,6 +109,8 @@ fn new_clones_get_the_hooks_from_the_template() {
     team.run(&home, &["hooks", "install", "--template"]).ok().says("need no change");
     let two = team.clone("two");
     assert!(two.join(".git/info/exclude").exists());
+    team.run(&two, &["hooks", "status"]).ok().prints("pre-push       installed from git's template\n");
+    team.run(&two, &["doctor"]).ok().prints("post-rewrite call git hexmirror");
     team.commit_lock(&two, &["left 1.0.0"]);
     team.git(&two, &["push", "--quiet", "origin", "HEAD:other"]).exits(1).says("it lacks left 1.0.0");
     // A project with a lock that does not use this program.

@@ -91,6 +91,20 @@ fn a_clone_without_hooks_is_told_how_to_install_them() {
     assert!(says(&[]));
     team.run(&two, &["hooks", "install"]).ok();
     assert!(!says(&[]));
+    // Like lefthook, which renames the hook that it replaces.
+    fs::rename(hooks.join("pre-push"), hooks.join("pre-push.old")).unwrap();
+    script(&hooks.join("pre-push"), "#!/bin/sh\nexit 0\n");
+    let replaced = |variables: &[(&str, &str)]| {
+        let mut command = team.stage.bare_command_in(&two, &["status"]);
+        let ran = crate::support::stage::Ran::of(command.envs(variables.iter().copied())).ok();
+        ran.stderr.contains("the pre-push hook of this clone no longer calls git hexmirror")
+    };
+    assert!(replaced(&[]) && !replaced(&[("HEXMIRROR_PRE_PUSH", "off")]));
+    fs::write(two.join("lefthook.yml"), "pre-push:\n  jobs:\n    - run: git hexmirror hook pre-push {1}\n").unwrap();
+    assert!(!replaced(&[]));
+    fs::remove_file(two.join("lefthook.yml")).unwrap();
+    fs::rename(hooks.join("pre-push.old"), hooks.join("pre-push")).unwrap();
+    assert!(!replaced(&[]));
     team.run(&two, &["hooks", "uninstall"]).ok();
     // Hooks that other repositories use too cannot be installed.
     let shared = team.stage.sandbox.path().join("shared-hooks");

@@ -38,6 +38,23 @@ fn a_push_that_names_a_policy_takes_it_along() {
 }
 
 #[test]
+fn a_policy_that_a_setting_names_is_taken_along_though_no_lock_has_changed() {
+    let (team, one) = hooked();
+    team.run(&one, &["push"]).ok();
+    team.git(&one, &["config", "hexmirror.policies", STRICT]).ok();
+    std::fs::write(one.join("README"), "text").unwrap();
+    team.commit(&one, "Text");
+    let refused = team.git(&one, &["push", "--quiet", "origin", "main"]).exits(1);
+    refused.says("it lacks the policy hexpm:acme/strict");
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok().says("pushed hexmirror to origin");
+    std::fs::write(one.join("README"), "another text").unwrap();
+    team.commit(&one, "Text");
+    let (ran, talked) = team.traced(&one, &["push", "--quiet", "origin", "main"]);
+    assert_eq!(talked, ["push"], "{ran:?}");
+}
+
+#[test]
 fn a_checkout_of_a_commit_that_names_a_policy_says_what_the_mirror_lacks() {
     let (team, one) = hooked();
     team.git(&one, &["switch", "--quiet", "--create", "policy"]).ok();

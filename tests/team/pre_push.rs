@@ -95,7 +95,7 @@ fn check_only_reports_and_off_does_nothing() {
 }
 
 #[test]
-fn deletions_tags_notes_and_old_commits_do_not_concern_the_mirror() {
+fn deletions_notes_and_old_commits_do_not_concern_the_mirror() {
     let (team, one) = Team::hooked();
     team.run(&one, &["push"]).ok();
     let old = team.ask(&one, &["rev-parse", "HEAD"]);
@@ -103,13 +103,13 @@ fn deletions_tags_notes_and_old_commits_do_not_concern_the_mirror() {
     team.commit_lock(&one, &["left 1.0.0"]);
     team.git(&one, &["push", "--quiet", "--no-verify", "origin", "main"]).ok();
     team.commit_lock(&one, &["right 1.0.0"]);
-    team.git(&one, &["tag", "--annotate", "--message=x", "v1"]).ok();
+    team.git(&one, &["tag", "v0", "HEAD^"]).ok();
     team.git(&one, &["notes", "add", "--message=x"]).ok();
     team.received();
     for arguments in [
-        // A deletion, tags, notes.
+        // A deletion, a tag of a commit that the remote has, notes.
         &["push", "--quiet", "origin", ":old"][..],
-        &["push", "--quiet", "origin", "v1"],
+        &["push", "--quiet", "origin", "v0"],
         &["push", "--quiet", "origin", "refs/notes/commits"],
         // Commits that the remote has, under a new name and in reverse.
         &["push", "--quiet", "origin", "HEAD^:refs/heads/again"],
@@ -122,6 +122,25 @@ fn deletions_tags_notes_and_old_commits_do_not_concern_the_mirror() {
     }
     // The remote has no commit with this lock yet.
     team.git(&one, &["push", "--quiet", "origin", "HEAD:refs/heads/new"]).exits(1).says("for the lock on new");
+}
+
+#[test]
+fn tags_are_checked_like_branches() {
+    let (team, one) = Team::hooked();
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.git(&one, &["tag", "light"]).ok();
+    team.git(&one, &["tag", "--annotate", "--message=x", "annotated"]).ok();
+    for tag in ["light", "annotated"] {
+        team.git(&one, &["push", "--quiet", "origin", tag])
+            .exits(1)
+            .says(&format!("for the lock on {tag}; it lacks left"));
+    }
+    assert_eq!(team.received(), [[""; 0]; 0]);
+    // A tag in the history of a branch that is pushed too adds nothing.
+    team.commit_lock(&one, &["alpha 1.1.0"]);
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main", "light"]).ok();
+    assert_eq!(team.received(), [vec![MIRROR], vec![MAIN, "refs/tags/light"]]);
 }
 
 #[test]

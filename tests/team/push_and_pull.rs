@@ -330,7 +330,21 @@ fn a_partial_clone_reports_missing_objects_and_how_to_fetch_them() {
     team.stage.sandbox.git("", &["clone", "--quiet", "--filter=blob:none", &address, "partial"]);
     let partial = team.stage.sandbox.path().join("partial");
     team.configure(&partial);
-    team.run(&partial, &["status"]).exits(5).says("this is a partial clone").says("`git hexmirror pull origin`");
+    for command in [&["status"][..], &["verify"], &["run", "--", "true"], &["export", "../www"]] {
+        let ran =
+            team.run(&partial, command).exits(5).says("this is a partial clone").says("`git hexmirror pull origin`");
+        assert!(!ran.stderr.contains("damaged"), "{ran:?}");
+    }
+    // git has fetched the manifest, but not the releases.
+    let tree = team.git(&partial, &["ls-tree", "-r", "origin/hexmirror", "mirror.toml", "manifest"]).ok();
+    for blob in tree.stdout.lines().map(|line| line.split_whitespace().nth(2).unwrap()) {
+        team.git(&partial, &["cat-file", "blob", blob]).ok();
+    }
+    for command in [&["verify"][..], &["run", "--", "true"], &["export", "../www"]] {
+        let ran =
+            team.run(&partial, command).exits(5).says("this is a partial clone").says("`git hexmirror pull origin`");
+        assert!(!ran.stderr.contains("damaged"), "{ran:?}");
+    }
     team.run(&partial, &["pull", "origin"]).ok();
     team.run(&partial, &["status"]).ok().prints("fresh");
     team.run(&partial, &["verify"]).ok();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::stage::PINNED;
-use crate::team::{Team, registry};
+use crate::team::{Team, registry, told};
 
 /// A colleague's clone with a local mirror, after `git pull` brought a lock that pins `left` and the mirror that has it.
 fn pulled() -> (Team, PathBuf) {
@@ -37,7 +37,7 @@ fn tarball(team: &Team, clone: &Path, name: &str) -> Vec<u8> {
 fn a_remotes_mirror_is_read_if_the_local_one_lacks_something() {
     let (team, two) = pulled();
     let (before, asked) = (team.tip(&two), team.stage.upstream.count("*"));
-    let behind = "the local hexmirror is behind: run `git hexmirror update` to merge origin's";
+    let behind = "the local hexmirror is behind: run `git hexmirror pull origin`";
     team.run(&two, &["status"]).ok().prints("fresh: origin's hexmirror at").says(behind);
     assert_eq!(team.run(&two, &["status", "--json"]).ok().json()["remote"], "origin");
     team.run(&two, &["list"]).ok().prints("left 1.0.0").says(behind);
@@ -54,6 +54,69 @@ fn a_remotes_mirror_is_read_if_the_local_one_lacks_something() {
     let status = team.run(&two, &["status"]).ok().prints("fresh: hexmirror at");
     assert!(!status.stderr.contains("origin"), "{status:?}");
     team.is_whole(&two);
+}
+
+#[test]
+fn hooks_after_a_checkout_look_at_the_mirror_that_is_read() {
+    let (team, two) = pulled_after(|team, two| {
+        team.run(two, &["hooks", "install"]).ok();
+    });
+    let reading = "git-hexmirror: reading origin's hexmirror, as last fetched; the local hexmirror is behind: \
+                   run `git hexmirror pull origin`\n";
+    team.git(&two, &["switch", "--quiet", "--detach", "HEAD^"]).ok().silent();
+    let ran = team.git(&two, &["switch", "--quiet", "main"]).ok();
+    assert_eq!(told(&ran), reading);
+    // Neither mirror has it.
+    team.git(&two, &["switch", "--quiet", "--create", "other"]).ok().silent();
+    team.commit_lock(&two, &["left 1.0.0", "right 1.0.0"]);
+    team.git(&two, &["switch", "--quiet", "main"]).ok();
+    let ran = team.git(&two, &["switch", "--quiet", "other"]).ok();
+    let lacks = "git-hexmirror: origin's hexmirror, as last fetched, is not fresh for the lock that is checked out; it lacks \
+                 right 1.0.0\nhint: run `git hexmirror update`\n";
+    assert_eq!(told(&ran), lacks);
+    // A hook that acts brings the local mirror up to date.
+    team.git(&two, &["config", "hexmirror.postCheckout", "pull"]).ok();
+    team.git(&two, &["switch", "--quiet", "main"]).ok().says("pulled hexmirror from origin");
+    assert_eq!(team.tip(&two), team.tip(&team.remote));
+}
+
+#[test]
+fn what_was_dropped_here_is_not_pulled_or_pushed() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["tag", "v0"]).ok();
+    team.commit_lock(&one, &["left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "main"]).ok();
+    team.run(&one, &["prune", "--keep-days=0"]).ok().says("removed 3 releases");
+    team.run(&one, &["status"]).ok().says("not pushed yet");
+    team.git(&one, &["switch", "--quiet", "--detach", "v0"]).ok();
+    // A pull would not restore it, and a push would take it from everyone.
+    let dropped = "the local hexmirror has dropped some of it: run `git hexmirror update`";
+    let ran = team.run(&one, &["status"]).ok().prints("fresh: origin's hexmirror at").says(dropped);
+    assert!(!ran.stderr.contains("not pushed yet"), "{ran:?}");
+    let ran = team.run(&one, &["doctor"]).exits(1).prints("the local one has dropped some of it");
+    assert!(ran.stdout.contains("git hexmirror update") && !ran.stdout.contains("git hexmirror push"), "{ran:?}");
+    team.run(&one, &["update"]).ok();
+    let ran = team.run(&one, &["status"]).ok().prints("fresh: hexmirror at");
+    assert!(!ran.stderr.contains("dropped"), "{ran:?}");
+}
+
+#[test]
+fn a_clone_behind_a_compacted_mirror_is_not_told_to_push() {
+    let (team, two) = pulled();
+    let one = team.stage.project.clone();
+    // The second clone never sees the commit that the compacted one replaces.
+    team.lock(&one, &["left 1.0.0", "right 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.run(&one, &["push"]).ok();
+    team.run(&one, &["compact"]).ok();
+    team.run(&one, &["push", "--force-with-lease", "origin"]).ok();
+    team.git(&two, &["fetch", "--quiet"]).ok();
+    let ran = team.run(&two, &["status"]).ok().says("the local hexmirror is behind: run `git hexmirror pull origin`");
+    assert!(!ran.stderr.contains("push"), "{ran:?}");
+    team.run(&two, &["pull", "origin"]).ok();
+    let ran = team.run(&two, &["status"]).ok().prints("fresh: hexmirror at");
+    assert!(!ran.stderr.contains("origin"), "{ran:?}");
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use git_hexmirror::hex::gzip::gzip;
-use git_hexmirror::hex::registry::{HEXPM_PUBLIC_KEY, PublicKey};
 
 use crate::support::http::get;
 use crate::support::registry::{Registry, key, other_key};
@@ -224,10 +223,36 @@ fn a_mirror_of_another_signer_is_not_adopted_served_or_used_by_a_fresh_clone() {
             .says(&format!("{} (of the public key", own()));
         assert_eq!(team.tip(&three), None, "{arguments:?}");
     }
-    // hexpm's own key is built in.
-    team.git(&three, &["config", "--unset", "hexmirror.hexpm.publicKey"]).ok();
-    let built_in = PublicKey::from_pem(HEXPM_PUBLIC_KEY).unwrap().fingerprint().to_string();
-    team.run(&three, &["run", "--", "true"]).exits(4).says(&built_in);
+}
+
+#[test]
+fn a_clone_without_the_setting_for_the_key_is_told_so_by_every_command() {
+    let (team, one, _) = shared();
+    let three = team.clone("three");
+    for (folder, recorded) in [(&one, "recorded in the local mirror"), (&three, "recorded in the mirror of origin")] {
+        team.run(folder, &["status"]).ok().prints("fresh:");
+        // hexpm's own key is built in.
+        team.git(folder, &["config", "--unset", "hexmirror.hexpm.publicKey"]).ok();
+        let told = |ran: Ran| {
+            let problem = format!("are signed by {} ({recorded}), and no setting here names that key", own());
+            ran.exits(4).says(&problem).says("git config hexmirror.hexpm.publicKey PATH")
+        };
+        for arguments in [&["run", "--", "true"][..], &["serve"], &["verify"], &["update", "--refresh"]] {
+            told(team.run(folder, arguments));
+        }
+        let ran = told(team.run(folder, &["status"]));
+        assert!(ran.stdout.starts_with("not usable: ") && !ran.stdout.contains("fresh"), "{ran:?}");
+        let document = told(team.run(folder, &["status", "--json"])).json();
+        assert_eq!(document["fresh"], false);
+        assert!(document["refused"].as_str().unwrap().contains(recorded), "{document}");
+        let ran = team.run(folder, &["doctor"]).exits(1).prints("and no setting here names that key");
+        ran.prints("git config hexmirror.hexpm.publicKey PATH");
+        // What it asks for is enough.
+        let pem = team.stage.sandbox.path().join("hexpm.pem");
+        team.git(folder, &["config", "hexmirror.hexpm.publicKey", pem.to_str().unwrap()]).ok();
+        team.run(folder, &["status"]).ok().prints("fresh:");
+        team.run(folder, &["run", "--", "true"]).ok();
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! of them.
 
 mod archives;
+mod artefacts;
 mod config;
 mod git;
 mod gzip;
@@ -36,6 +37,7 @@ macro_rules! targets {
 }
 
 targets! {
+    "artefacts": artefacts::artefacts, [];
     "config": config::config, [];
     "contents": archives::contents, [];
     "git_body": requests::git_body, [];

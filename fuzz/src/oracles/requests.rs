@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use git_hexmirror::model::{PackageName, RepositoryName, Version};
-use git_hexmirror::serve::Resource;
 use git_hexmirror::serve::surface;
+use git_hexmirror::serve::{HostName, Resource};
 use hyper::header::HeaderValue;
 use hyper::http::uri::Authority;
 
@@ -61,6 +61,7 @@ fn canonical(resource: &Resource) -> String {
         Resource::RegistryEntry(repository, package) => format!("{}/packages/{package}", base(repository)),
         Resource::Pinned(repository, file) => format!("/pinned{}/{file}", base(repository)),
         Resource::Policy(id) => format!("{}/policies/{}", base(&id.repository), id.name),
+        Resource::File(path) => format!("/{path}"),
         Resource::Tarball(id) => format!("{}/tarballs/{}", base(&id.repository), id.tarball_name()),
     }
 }
@@ -75,7 +76,7 @@ pub fn hosts(bytes: &[u8]) {
         && !text.contains('@')
         && (authority.host() == text || text[authority.host().len()..].strip_prefix(':').is_some_and(is_port))
     {
-        assert_eq!(authority.host(), name, "{text:?}");
+        assert_eq!(authority.host().strip_suffix('.').unwrap_or(authority.host()), name, "{text:?}");
     }
     let is_local = |host: &str| {
         ["localhost", "host.docker.internal", "gateway.docker.internal", "host.containers.internal"].contains(&host)
@@ -92,7 +93,9 @@ pub fn hosts(bytes: &[u8]) {
             ),
         }
     }
-    assert_eq!(surface::host(text, &[&name]), Some((name.clone(), true)), "the name that it was given");
+    if name.parse::<HostName>().is_ok() {
+        assert_eq!(surface::host(text, &[&name]), Some((name.clone(), true)), "the name that it was given");
+    }
     let uppercase = surface::host(&text.to_ascii_uppercase(), &[]);
     assert_eq!(uppercase, Some((name.to_ascii_uppercase(), answers)), "case does not count");
     assert_eq!(surface::host(&format!("{name}:4040"), &[]), Some((name, answers)), "nor does the port");

@@ -109,6 +109,9 @@ impl Progress for Bars {
                 let seconds = after.as_secs_f64();
                 self.line(styled(CHANGED, "retrying:") + format!(" {item} in {seconds:.1} s: {reason}"));
             }
+            Event::Large { item, bytes: number } => {
+                self.line(styled(CHANGED, "large download:") + format!(" {item} ({})", bytes(number)));
+            }
             Event::Waiting { reason } => self.line(styled(CHANGED, "waiting for") + format!(" {reason}")),
             Event::Warning { message } => self.line(styled(CHANGED, "warning:") + format!(" {message}")),
             _ => {}

@@ -8,8 +8,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    compact, complete, completions, demo, diff, doctor, env, export, health, hook, hooks, import, index, init, list,
-    lock, log, man, prune, publish, pull, push, run, serve, shell, status, trust, update, verify, version,
+    audit, compact, complete, completions, demo, diff, doctor, env, export, health, hook, hooks, import, index, init,
+    list, lock, log, man, open, prune, publish, pull, push, run, sbom, serve, shell, status, targets, tools, trust,
+    update, verify, version,
 };
 use crate::options::Global;
 use crate::outcome::Outcome;
@@ -27,7 +28,7 @@ const STYLES: Styles = Styles::styled()
 const EXIT_CODES: &str = "\
 Exit codes:
   0  success, and the mirror is fresh
-  1  the mirror is not fresh, or verify found damage
+  1  the mirror is not fresh, verify found damage, or audit found something
   2  invalid command line, setting or lock
   3  upstream or network failure
   4  wrong checksum or signature
@@ -62,8 +63,11 @@ enum Command {
     Verify(verify::Arguments),
     List(list::Arguments),
     Log(log::Arguments),
+    Audit(audit::Arguments),
+    Sbom(sbom::Arguments),
     Lock(lock::Arguments),
     Serve(serve::Arguments),
+    Open(open::Arguments),
     Run(run::Arguments),
     Shell(shell::Arguments),
     Env(env::Arguments),
@@ -78,6 +82,8 @@ enum Command {
     Import(import::Arguments),
     Hooks(hooks::Arguments),
     Doctor(doctor::Arguments),
+    Targets(targets::Arguments),
+    Tools(tools::Arguments),
     Trust(trust::Arguments),
     Hook(hook::Arguments),
     Demo(demo::Arguments),
@@ -124,8 +130,11 @@ pub fn run() -> ExitCode {
         Command::Verify(arguments) => verify::run(&session, arguments),
         Command::List(arguments) => list::run(&session, arguments),
         Command::Log(arguments) => log::run(&session, arguments),
+        Command::Audit(arguments) => audit::run(&session, arguments),
+        Command::Sbom(arguments) => sbom::run(&session, arguments),
         Command::Lock(arguments) => lock::run(&session, arguments),
         Command::Serve(arguments) => serve::run(&session, arguments),
+        Command::Open(arguments) => open::run(&session, arguments),
         Command::Run(arguments) => run::run(&session, arguments),
         Command::Shell(arguments) => shell::run(&session, arguments),
         Command::Env(arguments) => env::run(&session, arguments),
@@ -140,6 +149,8 @@ pub fn run() -> ExitCode {
         Command::Import(arguments) => import::run(&session, arguments),
         Command::Hooks(arguments) => hooks::run(&session, arguments),
         Command::Doctor(arguments) => doctor::run(&session, arguments),
+        Command::Targets(arguments) => targets::run(&session, arguments),
+        Command::Tools(arguments) => tools::run(&session, arguments),
         Command::Trust(arguments) => trust::run(&session, arguments),
         Command::Hook(arguments) => hook::run(&session, arguments),
         Command::Demo(arguments) => demo::run(&session, arguments),

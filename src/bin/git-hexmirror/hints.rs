@@ -5,12 +5,24 @@ use std::path::Path;
 use git_hexmirror::bucket::{BucketError, Denial};
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::GitError;
+use git_hexmirror::model::BucketService;
 use git_hexmirror::ops::{ExportError, ImportError, PublishError};
 use git_hexmirror::plan::RefusedTarball;
-use git_hexmirror::serve::TlsError;
+use git_hexmirror::serve::{Registry, TlsError};
 use git_hexmirror::store::StoreError;
 
 use crate::push_rules;
+
+/// What to do about a private key on the mirror branch.
+pub const LEAKED_KEY: &str = "`git hexmirror update --repair` removes the key from the branch and `git hexmirror compact` from its history; \
+    `git hexmirror index --rotate-key` replaces the key of the pinned index; never use the old one again";
+
+/// What to do about damage in a partial clone.
+pub const PARTIAL: &str = "this is a partial clone (git clone --filter), which may lack objects: run `git hexmirror pull` to fetch those of the mirror";
+
+/// What to do about a private key that a repair removed from the mirror branch.
+pub const REMOVED_KEY: &str = "`git hexmirror compact` removes the key from the history; `git hexmirror index --rotate-key` replaces the key of \
+    the pinned index; never use the old one again";
 
 /// Returns a hint for an error of `export`.
 pub fn export_hint(error: &ExportError) -> String {
@@ -19,10 +31,30 @@ pub fn export_hint(error: &ExportError) -> String {
             let others = if *more > 0 { format!(" and {more} more like it") } else { String::new() };
             format!("choose another place, or move that file{others} away and run the command again")
         }
-        ExportError::List { .. } => {
-            "this program keeps the list there; choose another place, or remove everything at this one and run the command again".into()
+        ExportError::Link { .. } => {
+            "replace it by a folder or a file, or write to the place that it leads to".into()
         }
-        ExportError::NoIndex { .. } => "create it with `git hexmirror index --init`".into(),
+        ExportError::OtherMirror { list, .. } => format!(
+            "choose another place; if this mirror shall take over that place, and the files of the other one shall be replaced, delete the lines that begin with `mirror` in {list}, and run the command again"
+        ),
+        ExportError::NotAFolder { .. } => "choose a folder, or a path at which there is nothing yet".into(),
+        ExportError::Root { .. } => "choose a folder of its own, such as /srv/hexmirror".into(),
+        ExportError::GitDir { .. } => "choose a folder outside of it".into(),
+        ExportError::List { .. } => {
+            "delete this list and run the command again: it keeps what has the right content, and names what is in the way".into()
+        }
+        ExportError::NoEntries { registry: Registry::Pinned, .. } => {
+            "bring it up to date with `git hexmirror index`; if it was imported, fetch the entries with `git hexmirror update` and leave out --registry pinned".into()
+        }
+        ExportError::NoEntries { has_index: true, .. } => {
+            "pass --registry pinned for the index that it has, or fetch the entries with `git hexmirror update`".into()
+        }
+        ExportError::NoEntries { .. } => {
+            "fetch them with `git hexmirror update`; without a network, create an index with `git hexmirror index --init` and pass --registry pinned".into()
+        }
+        ExportError::NoIndex { .. } => {
+            "create it with `git hexmirror index --init`; or leave out --registry pinned, and lead clients to the registry that upstream signed: an update removes an imported index".into()
+        }
         _ => String::new(),
     }
 }
@@ -35,7 +67,13 @@ pub fn import_hint(error: &ImportError) -> Option<String> {
         }
         ImportError::TooManyFiles { .. } => "pass the folders that have the packages",
         ImportError::NothingPinned { .. } => {
-            "check that this is the right project (`git hexmirror lock` prints its locks); --all imports also what no lock pins"
+            "check that this is the right project (`git hexmirror lock` prints its locks); --all imports also packages that no lock pins; of a damaged git repository nothing may be found (git fsck)"
+        }
+        ImportError::CutOff { .. } => {
+            "a shallow clone has only a part of the history: run `git fetch --unshallow` in it, or clone it again without --depth"
+        }
+        ImportError::Git { .. } => {
+            "nothing was imported; `git fsck` in that folder says more; clone it again, or move it away and run the command again"
         }
         ImportError::Refused(RefusedTarball::TwoContents { .. }) => {
             "nothing was imported; remove the wrong one of the two files, and run the command again"
@@ -69,25 +107,50 @@ pub fn publish_hint(error: &PublishError) -> String {
 
 /// Returns a hint for an error of a bucket.
 pub fn bucket_hint(error: &BucketError) -> Option<String> {
+    use BucketService::{Azure, Google, S3};
+
     let hint = match error {
-        BucketError::NoBucket { .. } => {
-            "create the bucket, or check its name, the region (AWS_REGION) and, for services other than Amazon's, AWS_ENDPOINT_URL"
-        }
+        BucketError::NoBucket { address } => match address.service() {
+            S3 => {
+                "create the bucket, or check its name, the region (AWS_REGION) and, for services other than Amazon's, AWS_ENDPOINT_URL"
+            }
+            Google => "create the bucket, or check its name",
+            Azure => "create the container, or check its name and AZURE_STORAGE_ACCOUNT_NAME",
+        },
         BucketError::Denied { denial: Denial::Clock, .. } => {
             "the service refuses requests that are signed with another time: set this machine's clock"
         }
-        BucketError::Denied { denial: Denial::NoCredentials, .. } => {
-            "set credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; GOOGLE_SERVICE_ACCOUNT; or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
-        }
-        BucketError::Denied { denial: Denial::Credentials, .. } => {
+        BucketError::Denied { denial: Denial::NoCredentials, service, .. } => match service {
+            S3 => "set credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            Google => {
+                "set credentials in the environment: GOOGLE_SERVICE_ACCOUNT, the path of a service account's key file"
+            }
+            Azure => "set credentials in the environment: AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        },
+        BucketError::Denied { denial: Denial::Credentials, service: S3, .. } => {
             "the credentials in the environment are wrong or have expired; temporary ones also need AWS_SESSION_TOKEN"
         }
-        BucketError::Denied { .. } => {
-            "publishing needs the permissions to list the bucket and to read, write and delete objects below the prefix (s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject)"
+        BucketError::Denied { denial: Denial::Credentials, .. } => {
+            "the credentials in the environment are wrong or have expired"
         }
-        BucketError::Unreachable { .. } | BucketError::TimedOut { .. } => {
-            "check the network, https_proxy and, for services other than Amazon's, AWS_ENDPOINT_URL (for http:// also AWS_ALLOW_HTTP=true); run the command again to continue"
+        BucketError::Denied { service, .. } => {
+            let permissions = match service {
+                S3 => "s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject",
+                Google => "the role Storage Object Admin",
+                Azure => "the role Storage Blob Data Contributor",
+            };
+            return Some(format!(
+                "publishing needs the permissions to list the bucket and to read, write and delete objects below the prefix ({permissions}); a proxy in between can also answer 403"
+            ));
         }
+        BucketError::Unreachable { address, .. } => match address.service() {
+            S3 => {
+                "check the network, https_proxy and, for services other than Amazon's, AWS_ENDPOINT_URL (for http:// also AWS_ALLOW_HTTP=true); run the command again to continue"
+            }
+            Google => "check the network and https_proxy; run the command again to continue",
+            Azure => "check the network, https_proxy and AZURE_STORAGE_ACCOUNT_NAME; run the command again to continue",
+        },
+        BucketError::TimedOut { .. } => "check the network and https_proxy; run the command again to continue",
         BucketError::Service { .. } => "run the command again to continue",
         BucketError::Settings { .. } => "docs/publish.md lists the variables",
         _ => return None,
@@ -181,11 +244,18 @@ pub fn alternate_hint(file: &Path, absent: &Path) -> String {
 }
 
 /// Returns a hint for an error of the server's certificate.
-pub fn tls_hint(error: &TlsError) -> Option<&'static str> {
+pub fn tls_hint(error: &TlsError) -> Option<String> {
     match error {
         TlsError::ReadOnly { .. } => Some(
-            "run `git hexmirror serve --tls` once where the folder is writable, with the same --hostname options; or choose a writable folder with --tls-dir",
+            "run `git hexmirror serve --tls` once where the folder is writable, with the same --hostname options; or choose a writable folder with --tls-dir".into(),
         ),
+        TlsError::Damaged { path, .. } => {
+            let folder = path.parent().unwrap_or(path).to_string_lossy();
+            Some(format!(
+                "restore the file from a backup; or remove the authority (rm -r {}) and start the server again, which creates a new one that clients have to trust",
+                quoted(&folder)
+            ))
+        }
         _ => None,
     }
 }
@@ -193,6 +263,10 @@ pub fn tls_hint(error: &TlsError) -> Option<&'static str> {
 /// Returns a hint for a server that does not answer.
 pub fn probe_hint(error: &FetchError) -> &'static str {
     match error {
+        FetchError::PlainText { .. } => "write the address with https://, as `git hexmirror serve` prints it",
+        FetchError::Tls { .. } if !error.is_untrusted_certificate() => {
+            "the server does not speak HTTPS there: write the address with http://, as `git hexmirror serve` prints it"
+        }
         FetchError::Tls { .. } => {
             "pass the file with the server's certificate authority with --ca, such as DIR/ca.pem of `serve --tls-dir DIR`, and use a name that its certificate has"
         }
@@ -285,9 +359,10 @@ pub fn fetch_hint(error: &FetchError) -> Option<String> {
         FetchError::WebPage { .. } => {
             "a proxy or a network with a login page probably sent it: open any page in a browser to log in, or set http_proxy/https_proxy; the answer was not stored"
         }
-        FetchError::ChecksumMismatch { .. } => {
-            "the tarball was not stored; upstream's tarball is not the one in the lock"
+        FetchError::ChecksumMismatch { file, .. } if file.starts_with("installs/") => {
+            "the list of Hex's or rebar3's versions has changed since it was pinned; `git hexmirror update --refresh` pins the newest one"
         }
+        FetchError::ChecksumMismatch { .. } => "it was not stored; what upstream has is not what your lock pins",
         FetchError::NoEndpoint { repository } => {
             return Some(format!(
                 "set it with `git config hexmirror.{repository}.url URL` or `mix hex.repo add {repository} URL`"

@@ -4,17 +4,14 @@
 const HINTS: &[(&[&str], &str)] = &[
     (
         &["No space left on device", "Out of diskspace"],
-        "free some space on that disk and run the command again; completed downloads are kept",
+        "free some space on that disk and run the command again; what is complete is kept",
     ),
-    (
-        &["Disk quota exceeded"],
-        "free some space within your quota and run the command again; completed downloads are kept",
-    ),
+    (&["Disk quota exceeded"], "free some space within your quota and run the command again; what is complete is kept"),
     (
         &["File too large", "ulimit -f", "died of signal 25"],
-        "raise the limit on file sizes (ulimit -f) and run the command again; completed downloads are kept",
+        "raise the limit on file sizes (ulimit -f) and run the command again; what is complete is kept",
     ),
-    (&["Input/output error"], "the disk may be failing: check the system log (dmesg); completed downloads are kept"),
+    (&["Input/output error"], "the disk may be failing: check the system log (dmesg); what is complete is kept"),
     (
         &["Too many open files"],
         "raise the limit on open files (ulimit -n), or reduce the number of parallel requests (--jobs 2), and run the command again",
@@ -34,7 +31,11 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["invalid index-pack output", "died of signal", "ended by"],
-        "a git process was killed: check this machine's limits (ulimit -a) and its system log; completed downloads are kept",
+        "a git process was killed: check this machine's limits (ulimit -a) and its system log; what is complete is kept",
+    ),
+    (
+        &["/.git\nPermission denied"],
+        "the repository belongs to another user: run the command as that user, or let this one read it; in a container, run it with the owner's id (docker run --user UID:GID)",
     ),
     (&["Permission denied", "insufficient permission"], "check that you may read and write that file or folder"),
 ];

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use git_hexmirror::config::{ConfigError, Excerpt};
+use git_hexmirror::hex::asset_tools::NpmError;
 use git_hexmirror::hex::registry::RegistryError;
 use git_hexmirror::ops::{Failure, FileRefusal, OpError};
-use git_hexmirror::plan::LeftOutLock;
+use git_hexmirror::plan::{LeftOutLock, Omission};
 use git_hexmirror::store::StoreError;
 
 use crate::machine_hints;
 use crate::outcome::CommandError;
-use crate::output::{BAD, BOLD, CHANGED, Output, Text, styled};
+use crate::output::{BAD, BOLD, CHANGED, Output, Text, listed, styled};
 use crate::session::Session;
 use crate::snippet::Marked;
 use crate::{hints, snippet};
@@ -52,7 +53,7 @@ fn print(session: &Session, title: &Text, error: &CommandError) -> u8 {
             if is_of_machine(error) && !whole_text(error).contains('/') {
                 output.always(format!("  in {}", session.directory().display()));
             }
-            show_hint(output, alternate_hint(session, error).or_else(|| hint(error)));
+            show_hint(output, missing_hint(session, error).or_else(|| hint(error)));
             exit_code(error.failure())
         }
     }
@@ -161,16 +162,20 @@ fn show_hint(output: &Output, hint: Option<String>) {
     }
 }
 
-/// Returns a hint for missing objects that the repository borrows from a folder that does not exist.
-fn alternate_hint(session: &Session, error: &OpError) -> Option<String> {
+/// Returns a hint for missing objects that the repository borrows from a folder that does not exist, or that a partial clone has
+/// not fetched.
+fn missing_hint(session: &Session, error: &OpError) -> Option<String> {
     if !matches!(
         error,
         OpError::Store(StoreError::Damaged { .. } | StoreError::Git { .. } | StoreError::GitFile { .. })
     ) {
         return None;
     }
-    let (file, absent) = session.quiet_project().ok()?.repository.absent_alternate()?;
-    Some(hints::alternate_hint(&file, &absent))
+    let repository = session.quiet_project().ok()?.repository;
+    match repository.absent_alternate() {
+        Some((file, absent)) => Some(hints::alternate_hint(&file, &absent)),
+        None => repository.is_partial().then(|| hints::PARTIAL.to_owned()),
+    }
 }
 
 /// Returns a hint on what to do next, if there is one.
@@ -186,7 +191,7 @@ pub fn hint(error: &OpError) -> Option<String> {
         OpError::Export(error) => return Some(hints::export_hint(error)),
         OpError::Publish(error) => return Some(hints::publish_hint(error)),
         OpError::Bucket(error) => return hints::bucket_hint(error),
-        OpError::Tls(error) => return hints::tls_hint(error).map(str::to_owned),
+        OpError::Tls(error) => return hints::tls_hint(error),
         OpError::Probe { source, .. } => hints::probe_hint(source),
         OpError::ServerUrl { .. } => "pass the URL that `git hexmirror serve` prints",
         OpError::Import(error) => return hints::import_hint(error),
@@ -197,7 +202,11 @@ pub fn hint(error: &OpError) -> Option<String> {
         OpError::NoLock { left_out, .. } if !left_out.is_empty() => {
             let named = left_out.iter().take(NAMED).map(|LeftOutLock { file, reason }| format!("{file} ({reason})"));
             let named = named.collect::<Vec<_>>().join(", ");
-            return Some(format!("left out: {named}; to use such a lock, pass its path with --lock or set `locks`"));
+            let action = match left_out.iter().all(|lock| lock.reason == Omission::Dangling) {
+                true => "correct the link, or replace it with the file itself",
+                false => "to use such a lock, pass its path with --lock or set `locks`",
+            };
+            return Some(format!("left out: {named}; {action}"));
         }
         OpError::LocksDisagree { file, other, .. } => {
             return Some(format!(
@@ -205,6 +214,46 @@ pub fn hint(error: &OpError) -> Option<String> {
             ));
         }
         OpError::Shell { .. } => "set SHELL to the path of an installed shell, or unset it to use /bin/sh",
+        OpError::LockWouldChange { is_bare: true, .. } => {
+            "the mirror was not changed; run `git hexmirror update` in a clone with a worktree, and commit the lock there"
+        }
+        OpError::LockWouldChange { is_bare: false, .. } => {
+            "the mirror was not changed; run `git hexmirror update` without --locked, and commit the lock"
+        }
+        OpError::ChecksumList { .. } | OpError::TooManyArtefacts { .. } => {
+            "look at the package before you use it; `git config hexmirror.artefacts off` mirrors no precompiled files of packages"
+        }
+        OpError::UnsignedList { .. } => {
+            "put the PEM file of the key into MIX_HOME/public_keys if you trust another one, as for mix; otherwise, this is not Elixir's list"
+        }
+        OpError::WrongInstaller { .. } | OpError::MixArchive { .. } => {
+            "do not install this file; run `git hexmirror verify`, and compare it with the one at https://builds.hex.pm"
+        }
+        OpError::NoBranch { .. } => {
+            "correct the setting `git` (`git hexmirror status --settings` says where it comes from), or remove the line from hexmirror.lock"
+        }
+        OpError::NotOfNpm { source: NpmError::NotSigned, .. } => {
+            "do not use this package; if npm has a new key, or your registry signs with its own, name it in the setting npm_keys"
+        }
+        OpError::NotOfNpm { .. } | OpError::WrongIntegrity { .. } => {
+            "do not use this package; if your registry is a proxy, compare it with https://registry.npmjs.org"
+        }
+        OpError::AssetArchive { .. } => {
+            "compare the file with the one that the publisher shows; `git config hexmirror.assetTools off` mirrors no asset tools"
+        }
+        OpError::AssetAddress { .. } => "correct the address in the setting asset_tools",
+        OpError::NoAssetTool { .. } => {
+            "run `git hexmirror update` on this machine, or name the machine with `git hexmirror targets add` and run it on another one"
+        }
+        OpError::NoTool { .. } => "run `git hexmirror update`",
+        OpError::NoTools => {
+            "name your versions of Elixir and OTP: git config hexmirror.tools \"1.18.4-otp-27\"; then run `git hexmirror update`"
+        }
+        OpError::NoMixHome => "pass the folder with --to, or set MIX_HOME",
+        OpError::NoArtefact { .. } => {
+            "say where it is published with `git config --add hexmirror.artefacts PACKAGE=URL`, or remove the machine that needs it \
+             with `git hexmirror targets remove`"
+        }
         OpError::TooManyLocks { .. } => "name the locks that count with the setting `locks`",
         OpError::NoLock { .. } => {
             "run this inside a project with a mix.lock or rebar.lock (`mix deps.get` creates one), or pass the lock's path with --lock"
@@ -239,20 +288,29 @@ pub fn hint(error: &OpError) -> Option<String> {
                 "set it with `git config hexmirror.{repository}.publicKey PATH` or `mix hex.repo add {repository} URL --public-key PATH`"
             ));
         }
-        OpError::NoPrivateKey { path } => {
+        OpError::NoPrivateKey { signer: None, .. } => {
+            "create one with `git hexmirror index --init`, or pass one with --private-key FILE"
+        }
+        OpError::NoPrivateKey { path, signer: Some(signer) } => {
             return Some(format!(
-                "create one with `git hexmirror index --init`; if someone else created the index, copy their key to {} or pass it with --private-key FILE",
+                "the index is signed with {signer}: copy that key from whoever has it, or from a backup, to {}, or pass it with --private-key FILE; if it is lost, `git hexmirror index --rotate-key` creates another one and signs everything again, and clients need its public key",
                 path.display()
             ));
         }
         OpError::PrivateKey { .. } => {
-            "it must be one unencrypted RSA key of at least 2048 bits in PEM form; `openssl genrsa 2048` makes one, and `openssl rsa -in KEY -out FILE` removes a passphrase"
+            "it must be one unencrypted RSA key of 2048, 3072 or 4096 bits in PEM form; `openssl genrsa 2048` makes one, and `openssl rsa -in KEY -out FILE` removes a passphrase"
         }
         OpError::OtherIndexKey { .. } => {
             "nothing was changed; use the key that signed it (--private-key FILE or HEXMIRROR_PRIVATE_KEY_FILE), or sign everything again with `git hexmirror index --rotate-key`"
         }
-        OpError::PrivateKeyInMirror { .. } => {
-            "nothing was changed; everyone who can read the branch has the key, so never use it again: run `git hexmirror index --rotate-key` in the clone that pushed it, and push from there"
+        OpError::SameIndexKey { .. } => {
+            "nothing was changed; pass another key with --private-key FILE, or unset HEXMIRROR_PRIVATE_KEY and HEXMIRROR_PRIVATE_KEY_FILE so that a new one is created"
+        }
+        OpError::PrivateKeyInMirror { commit: Some(_), .. } => {
+            return Some(format!("nothing was sent; {}", hints::LEAKED_KEY));
+        }
+        OpError::PrivateKeyInMirror { commit: None, .. } => {
+            "nothing was changed; everyone who can read the branch has the key, so never use it again: in the clone that pushed it, run `git hexmirror update --repair` and, if it is the key of the pinned index, `git hexmirror index --rotate-key`, and push from there"
         }
         OpError::NotListed { release } => {
             let package = &release.package;
@@ -268,7 +326,7 @@ pub fn hint(error: &OpError) -> Option<String> {
         }
         OpError::Entry { source: RegistryError::OtherRepository { .. }, .. }
         | OpError::Policy { source: RegistryError::OtherRepository { .. }, .. } => {
-            "nothing was stored; if this is a mirror that signs in its own name, and you trust it, set HEX_NO_VERIFY_REPO_ORIGIN=1 or `git config hexmirror.noVerifyRepoOrigin true`; its signatures and the lock's checksums are still checked"
+            "if this is a mirror that signs in its own name, and you trust it, set HEX_NO_VERIFY_REPO_ORIGIN=1 or `git config hexmirror.noVerifyRepoOrigin true`; its signatures and the lock's checksums are still checked"
         }
         OpError::Policy { policy, .. } => {
             return Some(format!(
@@ -287,6 +345,12 @@ pub fn hint(error: &OpError) -> Option<String> {
                 "nothing was changed; if {repository} announced a new key, set it (git config hexmirror.{repository}.publicKey PATH), allow it with `git config hexmirror.{repository}.signer {found}`, and run `git hexmirror update`; otherwise someone may have replaced the key"
             ));
         }
+        OpError::SignerUnknown { repository, signer, .. } => {
+            let source = repository.source();
+            return Some(format!(
+                "if your {source} is a mirror with a key of its own, name it: git config hexmirror.{source}.publicKey PATH (a PEM file with the fingerprint {signer}); otherwise someone may have replaced the entries"
+            ));
+        }
         OpError::Unverifiable { entry, .. } => {
             let repository = &entry.repository;
             return Some(format!(
@@ -303,11 +367,22 @@ pub fn hint(error: &OpError) -> Option<String> {
                 "the mirror keeps its newer entry; upstream or a cache may lag behind, or someone may be replaying old entries; `git hexmirror update --keep-going` commits everything else; if upstream removed this on purpose, run `git hexmirror update --refresh --accept-older {entry}`"
             ));
         }
+        OpError::Docs { .. } => {
+            "nothing of it was stored; `git hexmirror update --keep-going` commits everything else, and `git config hexmirror.docs false` \
+             mirrors no documentation"
+        }
         OpError::Tarball { .. } => {
             "this tarball was not stored; please tell the package's maintainers; `git hexmirror update --keep-going` commits everything else"
         }
         OpError::NoRemote => {
             "pass the name or URL of a remote, add one with `git remote add origin URL`, or choose a default with `git config remote.pushDefault NAME`"
+        }
+        OpError::UnknownRemote { known, .. } if known.is_empty() => {
+            "this repository has no remotes: add one with `git remote add origin URL`, or pass a URL"
+        }
+        OpError::UnknownRemote { known, .. } => {
+            let known = known.iter().map(ToString::to_string).collect::<Vec<_>>();
+            return Some(format!("pass a URL, or the name of a remote: {}", listed(&known, NAMED)));
         }
         OpError::RemoteLacks { remote, .. } => {
             return Some(format!(
@@ -328,7 +403,8 @@ pub fn hint(error: &OpError) -> Option<String> {
         }
         OpError::NestedShell => "`exit` leaves it",
         OpError::SharedHooks { .. } => {
-            "set a hooks folder for this repository (git config core.hooksPath .githooks), then run `git hexmirror hooks install`"
+            "add the lines that `git hexmirror hooks status` prints to the hooks there; or give this repository hooks of its own \
+             instead (git config core.hooksPath .githooks), and run `git hexmirror hooks install`"
         }
         OpError::StillLacking { .. } => {
             "the branch was not changed; this is a bug in git-hexmirror, please report it and attach the lock"

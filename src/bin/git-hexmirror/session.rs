@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use git_hexmirror::config::{FILE, Layer, Setting};
+use git_hexmirror::config::{FILE, Layer, Setting, UnknownKey};
 use git_hexmirror::model::Remote;
-use git_hexmirror::ops::{self, Environment, LockFile, LockText, MirrorSource, OpError, Project};
+use git_hexmirror::ops::{self, Environment, LockFile, LockText, MirrorSource, OpError, Project, Rebar3Key};
 use git_hexmirror::progress::Progress;
 use git_hexmirror::store::StoreError;
 
@@ -39,13 +39,13 @@ impl Session {
     }
 
     /// Opens the project of the current folder, or of the folder of `-C`. The first call warns about inactive settings of the
-    /// tracked file.
+    /// tracked file, and about unknown ones.
     pub fn project(&self) -> Result<Project, OpError> {
         let project = self.quiet_project()?;
-        if !self.warned.replace(true)
-            && let Some(line) = inactive_line(&project)
-        {
-            self.output.say(styled(CHANGED, "warning:") + format!(" {line}"));
+        if !self.warned.replace(true) {
+            for line in inactive_line(&project).into_iter().chain(unknown_lines(&project)) {
+                self.output.say(styled(CHANGED, "warning:") + format!(" {line}"));
+            }
         }
         Ok(project)
     }
@@ -54,12 +54,7 @@ impl Session {
     pub fn reading_project(&self) -> Result<Project, OpError> {
         let project = self.project()?;
         let Some(MirrorSource { remote: Some(remote), .. }) = ops::mirror_source(&project)? else { return Ok(project) };
-        let branch = &project.branch;
-        let why = match project.repository.tip(branch)? {
-            None => String::new(),
-            Some(_) => format!("; {}", behind_line(&project, &remote)),
-        };
-        self.output.say(format!("git-hexmirror: reading {remote}'s {branch}, as last fetched{why}"));
+        self.output.say(reading_line(&project, &remote)?);
         Ok(project)
     }
 
@@ -101,10 +96,45 @@ impl Session {
     }
 }
 
+/// Says which line rebar3's configuration lacks to accept the mirror. Commands go on if that cannot be found out.
+pub fn say_rebar3_key(output: &Output, project: &Project) {
+    if let Ok(Some(Rebar3Key { file, line })) = ops::lacking_rebar3_key(project) {
+        output.say(format!(
+            "git-hexmirror: rebar3 does not have the key that the settings give hexpm; add this line to {}:",
+            file.display()
+        ));
+        output.say(format!("  {line}"));
+    }
+}
+
+/// Says that a remote's mirror is read, as last fetched, and why.
+///
+/// # Errors
+/// Fails if the local branch cannot be read.
+pub fn reading_line(project: &Project, remote: &Remote) -> Result<String, OpError> {
+    let branch = &project.branch;
+    let why = match project.repository.tip(branch)? {
+        None => String::new(),
+        Some(_) => format!("; {}", behind_line(project, remote)),
+    };
+    Ok(format!("git-hexmirror: reading {remote}'s {branch}, as last fetched{why}"))
+}
+
 /// Describes a local mirror that is not read because a remote's, as last fetched, is better.
 pub fn behind_line(project: &Project, remote: &Remote) -> String {
     let branch = &project.branch;
-    format!("the local {branch} is behind: run `git hexmirror update` to merge {remote}'s")
+    if ops::has_dropped(project, remote).unwrap_or(false) {
+        return format!("the local {branch} has dropped some of it: run `git hexmirror update`");
+    }
+    format!("the local {branch} is behind: run `git hexmirror pull {remote}`")
+}
+
+/// Names the keys in git's configuration that no setting has.
+fn unknown_lines(project: &Project) -> impl Iterator<Item = String> {
+    ops::unknown_settings(project).into_iter().map(|UnknownKey { key, nearest }| {
+        let nearest = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+        format!("no setting is called {key}, so it has no effect{nearest}")
+    })
 }
 
 /// Returns one line that names the tracked settings that are inactive until the user allows them; `None` if there are none.

@@ -19,14 +19,18 @@
 //! mode=100755 bin/run                         one line for each member that differs from `inner`
 //! ```
 //!
+//! A recipe of documentation, which is a gzipped archive and nothing else, has no line `outer` and lists its members.
+//!
 //! The alternative to `files metadata` is `files listed`, followed by one line for each member. A path that ends with
 //! `/` is a folder. With `kind=folder`, the path is a folder whose name in the archive has no trailing slash.
 
+mod docs;
 mod order;
 mod rebuild;
 mod text;
 mod unpack;
 
+pub use docs::{DocsError, check_docs, rebuild_docs, unpack_docs};
 pub use rebuild::{RebuildError, rebuild};
 pub use text::RecipeError;
 pub use unpack::{File, UnpackError, Unpacked, unpack};

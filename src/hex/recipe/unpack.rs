@@ -46,7 +46,13 @@ pub struct Unpacked {
 }
 
 impl Unpacked {
-    /// Returns the recipe. It is known to rebuild the tarball from the files and `metadata.config`.
+    pub(super) fn new(recipe: Recipe, files: Files, archive: Vec<u8>) -> Self {
+        let file = |(path, (executable, range))| File { path, executable, range };
+        Self { recipe, files: files.into_iter().map(file).collect(), archive }
+    }
+
+    /// Returns the recipe. It is known to rebuild the tarball from the files and `metadata.config`, or the documentation from the
+    /// files.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
     }
@@ -90,14 +96,12 @@ pub fn unpack(tarball: &Tarball<'_>, limits: &TarballLimits) -> Result<Unpacked,
     let recipe =
         Recipe { gzip: inflated.header, outer, outer_order, inner: archive, members: Members::Listed(members) };
     let recipe = prove(recipe.shortened(tarball.metadata()), tarball, &files, &inflated.bytes, limits)?;
-    let files =
-        files.into_iter().map(|(path, (executable, range))| File { path: path.clone(), executable, range }).collect();
-    Ok(Unpacked { recipe, files, archive: inflated.bytes })
+    Ok(Unpacked::new(recipe, files, inflated.bytes))
 }
 
-type Files = BTreeMap<String, (bool, Range<usize>)>;
+pub(super) type Files = BTreeMap<String, (bool, Range<usize>)>;
 
-fn not_reproducible(reason: impl Into<String>) -> UnpackError {
+pub(super) fn not_reproducible(reason: impl Into<String>) -> UnpackError {
     UnpackError::NotReproducible { reason: reason.into() }
 }
 
@@ -117,7 +121,10 @@ fn read_outer(tarball: &Tarball<'_>) -> Result<(Archive, [usize; 4]), UnpackErro
 }
 
 /// Returns the dialect of an archive, and its trailer if it differs from the dialect's.
-fn read_frame(scan: &Scan<'_>, what: &str) -> Result<(crate::hex::ustar::Dialect, Option<usize>), UnpackError> {
+pub(super) fn read_frame(
+    scan: &Scan<'_>,
+    what: &str,
+) -> Result<(crate::hex::ustar::Dialect, Option<usize>), UnpackError> {
     if let Some(foreign) = &scan.foreign {
         return Err(not_reproducible(format!("{what}: {foreign}")));
     }
@@ -127,7 +134,7 @@ fn read_frame(scan: &Scan<'_>, what: &str) -> Result<(crate::hex::ustar::Dialect
     Ok((scan.dialect, (scan.trailer != scan.dialect.trailer(scan.length)).then_some(scan.trailer)))
 }
 
-fn read_members(scan: &Scan<'_>, what: &str) -> Result<Vec<Member>, UnpackError> {
+pub(super) fn read_members(scan: &Scan<'_>, what: &str) -> Result<Vec<Member>, UnpackError> {
     let read = |found: &archive::ScannedMember<'_>| {
         Member::read(found.header, scan.dialect).map_err(|reason| {
             not_reproducible(format!("{what}: {:?}: {reason}", String::from_utf8_lossy(&found.name())))
@@ -137,7 +144,7 @@ fn read_members(scan: &Scan<'_>, what: &str) -> Result<Vec<Member>, UnpackError>
 }
 
 /// Collects the files, one per path, and checks that one tree can contain all of them.
-fn collect_files(members: &[Member], scan: &Scan<'_>, archive: &[u8]) -> Result<Files, UnpackError> {
+pub(super) fn collect_files(members: &[Member], scan: &Scan<'_>, archive: &[u8]) -> Result<Files, UnpackError> {
     let mut files = Files::new();
     for (member, found) in members.iter().zip(&scan.members) {
         if member.kind != Kind::File {
@@ -165,7 +172,7 @@ fn collect_files(members: &[Member], scan: &Scan<'_>, archive: &[u8]) -> Result<
 }
 
 /// Returns the most frequent value of each attribute.
-fn common_attributes(members: &[Member]) -> Attributes {
+pub(super) fn common_attributes(members: &[Member]) -> Attributes {
     fn most<T: Hash + Eq + Ord + Clone>(members: &[Member], default: T, field: impl Fn(&Attributes) -> T) -> T {
         let mut counts: HashMap<T, usize> = HashMap::new();
         for member in members {
@@ -205,10 +212,10 @@ impl Recipe {
 }
 
 /// A sink that compares a stream with the expected bytes, without a second copy in memory.
-struct Comparison<'a>(&'a [u8]);
+pub(super) struct Comparison<'a>(pub(super) &'a [u8]);
 
 impl Comparison<'_> {
-    fn take(&mut self, chunk: &[u8], what: &str) -> Result<(), UnpackError> {
+    pub(super) fn take(&mut self, chunk: &[u8], what: &str) -> Result<(), UnpackError> {
         match self.0.strip_prefix(chunk) {
             Some(rest) => {
                 self.0 = rest;
@@ -218,7 +225,7 @@ impl Comparison<'_> {
         }
     }
 
-    fn finish(self, what: &str) -> Result<(), UnpackError> {
+    pub(super) fn finish(self, what: &str) -> Result<(), UnpackError> {
         if self.0.is_empty() { Ok(()) } else { Err(not_reproducible(format!("{what} comes out shorter"))) }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::LazyLock;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{self, KeyPair as _, ParsedPublicKey};
+use getrandom::SysRng;
 use pem_rfc7468::LineEnding;
+use ring::rand::SystemRandom;
+use ring::signature::{self, RsaKeyPair, UnparsedPublicKey};
+use rsa::pkcs1::{DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _, EncodeRsaPublicKey as _};
+use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _};
+use rsa::traits::PublicKeyParts as _;
 use sha2::{Digest, Sha256};
 
 use crate::model::Fingerprint;
@@ -55,12 +57,17 @@ pub enum KeyError {
     /// The key is not an RSA key of 2048 to 8192 bits.
     #[error("the key is not an RSA key of 2048 to 8192 bits")]
     NotUsable,
+    /// The private key is not an RSA key of 2048 to 4096 bits.
+    #[error("the private key is not an RSA key of 2048, 3072 or 4096 bits")]
+    NotForSigning,
 }
 
 /// A repository's public key.
 #[derive(Clone)]
 pub struct PublicKey {
-    key: ParsedPublicKey,
+    key: rsa::PublicKey,
+    /// The key as PKCS #1, in DER form.
+    der: Vec<u8>,
     any_origin: bool,
 }
 
@@ -71,10 +78,21 @@ impl PublicKey {
     /// Returns an error if the text is not PEM, or not an RSA public key of a supported size.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let (label, der) = read_pem(text)?;
-        if !matches!(label, "PUBLIC KEY" | "RSA PUBLIC KEY") {
-            return Err(KeyError::OtherKind { expected: "PUBLIC KEY or RSA PUBLIC KEY", found: label.to_owned() });
-        }
-        Self::from_der(&der)
+        let key = match label {
+            "PUBLIC KEY" => rsa::PublicKey::from_public_key_der(&der).ok(),
+            "RSA PUBLIC KEY" => rsa::PublicKey::from_pkcs1_der(&der).ok(),
+            other => {
+                let expected = "PUBLIC KEY or RSA PUBLIC KEY";
+                return Err(KeyError::OtherKind { expected, found: other.to_owned() });
+            }
+        };
+        let key = key.filter(|key| (2048..=8192).contains(&key.n().bit_width()));
+        key.and_then(Self::new).ok_or(KeyError::NotUsable)
+    }
+
+    fn new(key: rsa::PublicKey) -> Option<Self> {
+        let der = key.to_pkcs1_der().ok()?.into_vec();
+        Some(Self { key, der, any_origin: false })
     }
 
     /// Returns the same key for a repository that signs in the name of another one, such as a company's mirror: what it
@@ -91,13 +109,12 @@ impl PublicKey {
 
     /// Encodes the key as PEM with the label `PUBLIC KEY`, including a final line break.
     pub fn to_pem(&self) -> String {
-        write_pem("PUBLIC KEY", self.key.as_ref())
+        let der = self.key.to_public_key_der().expect("a key that was accepted can be written");
+        write_pem("PUBLIC KEY", der.as_bytes())
     }
 
     /// Returns the key's fingerprint in the form that Hex shows.
     pub fn fingerprint(&self) -> Fingerprint {
-        let key =
-            aws_lc_rs::rsa::PublicKey::from_der(self.key.as_ref()).expect("a key that was accepted can be read again");
         let mut digest = Sha256::new();
         let mut add = |bytes: &[u8]| {
             // RFC 4251, section 5, "string". A key of 8192 bits has only 1 KiB, so the length always fits.
@@ -105,32 +122,22 @@ impl PublicKey {
             digest.update(bytes);
         };
         add(b"ssh-rsa");
-        for number in [key.exponent(), key.modulus()] {
-            let bytes = number.big_endian_without_leading_zero();
+        for bytes in [self.key.e_bytes(), self.key.n_bytes()] {
             // "mpint": a leading zero byte keeps the highest bit from being read as a sign.
             let sign: &[u8] = if bytes[0] >= 0x80 { &[0] } else { &[] };
-            add(&[sign, bytes].concat());
+            add(&[sign, &bytes].concat());
         }
         Fingerprint::from_bytes(digest.finalize().into())
     }
 
-    pub(super) fn is_signature_of(&self, payload: &[u8], signature: &[u8]) -> bool {
-        self.key.verify_sig(payload, signature).is_ok()
-    }
-
-    /// Parses either encoding. Stores the key as SubjectPublicKeyInfo, so that equal keys compare as equal.
-    fn from_der(der: &[u8]) -> Result<Self, KeyError> {
-        let key = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| KeyError::NotUsable)?;
-        let der: PublicKeyX509Der<'_> = key.as_der().map_err(|_| KeyError::NotUsable)?;
-        ParsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA512, der.as_ref())
-            .map(|key| Self { key, any_origin: false })
-            .map_err(|_| KeyError::NotUsable)
+    pub(in crate::hex) fn is_signature_of(&self, payload: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA512, &self.der).verify(payload, signature).is_ok()
     }
 }
 
 impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
-        self.key.as_ref() == other.key.as_ref()
+        self.der == other.der
     }
 }
 
@@ -143,15 +150,23 @@ impl std::fmt::Debug for PublicKey {
 }
 
 /// A mirror's private key. `Debug` does not print it.
-pub struct PrivateKey(KeyPair);
+pub struct PrivateKey {
+    pair: RsaKeyPair,
+    key: rsa::PrivateKey,
+}
 
 impl PrivateKey {
     /// Generates a key of 2048 bits, the size in the documentation of `mix hex.registry`.
     ///
     /// # Errors
-    /// [`KeyError::NotUsable`] if the system's random number generator fails.
+    /// [`KeyError::NotForSigning`] if the system's random number generator fails.
     pub fn generate() -> Result<Self, KeyError> {
-        KeyPair::generate(KeySize::Rsa2048).map(Self).map_err(|_| KeyError::NotUsable)
+        rsa::PrivateKey::new(&mut SysRng, 2048).ok().and_then(Self::new).ok_or(KeyError::NotForSigning)
+    }
+
+    fn new(key: rsa::PrivateKey) -> Option<Self> {
+        let pair = RsaKeyPair::from_pkcs8(key.to_pkcs8_der().ok()?.as_bytes()).ok()?;
+        Some(Self { pair, key })
     }
 
     /// Parses an unencrypted PEM key with the label `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY` (PKCS #1).
@@ -166,30 +181,31 @@ impl PrivateKey {
         }
         let (label, der) = read_pem(text)?;
         let key = match label {
-            "PRIVATE KEY" => KeyPair::from_pkcs8(&der),
-            "RSA PRIVATE KEY" => KeyPair::from_der(&der),
+            "PRIVATE KEY" => rsa::PrivateKey::from_pkcs8_der(&der).ok(),
+            "RSA PRIVATE KEY" => rsa::PrivateKey::from_pkcs1_der(&der).ok(),
+            "EC PRIVATE KEY" | "DSA PRIVATE KEY" => None,
             other => {
                 let expected = "PRIVATE KEY or RSA PRIVATE KEY";
                 return Err(KeyError::OtherKind { expected, found: other.to_owned() });
             }
         };
-        key.map(Self).map_err(|_| KeyError::NotUsable)
+        key.and_then(Self::new).ok_or(KeyError::NotForSigning)
     }
 
     /// Encodes the key as PEM with the label `PRIVATE KEY`, including a final line break.
     pub fn to_pem(&self) -> String {
-        let der: Pkcs8V1Der<'_> = self.0.as_der().expect("a key that was accepted can be written");
-        write_pem("PRIVATE KEY", der.as_ref())
+        let der = self.key.to_pkcs8_der().expect("a key that was accepted can be written");
+        write_pem("PRIVATE KEY", der.as_bytes())
     }
 
     /// Returns the public key.
     pub fn public_key(&self) -> PublicKey {
-        PublicKey::from_der(self.0.public_key().as_ref()).expect("a private key that was accepted has a public half")
+        PublicKey::new(self.key.to_public_key()).expect("a private key that was accepted has a public half")
     }
 
     pub(super) fn sign(&self, payload: &[u8]) -> Vec<u8> {
-        let mut signature = vec![0; self.0.public_modulus_len()];
-        self.0
+        let mut signature = vec![0; self.pair.public().modulus_len()];
+        self.pair
             .sign(&signature::RSA_PKCS1_SHA512, &SystemRandom::new(), payload, &mut signature)
             .expect("an RSA key of at least 2048 bits holds a SHA-512 signature");
         signature

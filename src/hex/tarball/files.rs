@@ -1,5 +1,7 @@
 //! The files of a tarball, for viewing and comparing them, whether or not a recipe can rebuild the tarball.
 
+use std::collections::HashMap;
+
 use super::{Tarball, TarballError, TarballLimits};
 use crate::hex::archive;
 use crate::hex::ustar::RawHeader;
@@ -16,6 +18,24 @@ pub enum FileKind {
 }
 
 impl Tarball<'_> {
+    /// Returns the files in the root of the contents whose names are accepted.
+    ///
+    /// # Errors
+    /// Fails if the contents are malformed, hostile or above `limits`.
+    pub fn root_files(
+        &self,
+        limits: &TarballLimits,
+        accepts: impl Fn(&str) -> bool,
+    ) -> Result<HashMap<String, Vec<u8>>, TarballError> {
+        let mut files = HashMap::new();
+        self.each_file(limits, |path, kind, bytes| {
+            let name = std::str::from_utf8(path).ok().filter(|name| kind != FileKind::Link && accepts(name));
+            files.extend(name.map(|name| (name.to_owned(), bytes.to_vec())));
+            Ok::<_, TarballError>(())
+        })?;
+        Ok(files)
+    }
+
     /// Calls `each` with the path, the type and the bytes of every file of the contents.
     ///
     /// A path may occur more than once; the last file then wins. Paths are relative and contain no `..`, but git may

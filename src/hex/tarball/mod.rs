@@ -45,7 +45,7 @@ impl TarballLimits {
     pub const RATIO_FLOOR: usize = 16 << 20;
 
     /// Returns the maximum size of the inflated contents if the compressed ones have `compressed` bytes.
-    fn inflated(&self, compressed: usize) -> usize {
+    pub(super) fn inflated(&self, compressed: usize) -> usize {
         self.unpacked.min(compressed.saturating_mul(self.ratio).max(Self::RATIO_FLOOR))
     }
 }

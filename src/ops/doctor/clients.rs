@@ -6,15 +6,26 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::finding::{Finding, Topic};
-use crate::ops::Environment;
+use crate::ops::{Environment, Project, Rebar3Key, Result, lacking_rebar3_key};
 
 /// How much of a file is read, in bytes.
 const MAX_READ: u64 = 64 << 10;
 /// How many folders of archives are read.
 const MAX_FOLDERS: usize = 200;
 
+/// Returns a finding for each installed client, and for what rebar3 lacks.
+pub fn clients(project: &Project) -> Result<Vec<Finding>> {
+    let mut found = installed(&project.environment);
+    if let Some(Rebar3Key { file, line }) = lacking_rebar3_key(project)? {
+        let text =
+            "rebar3 does not have the key that the settings give hexpm, so it refuses the mirror's registry entries";
+        found.push(Finding::act(Topic::Clients, text, format!("add this line to {}: {line}", file.display())));
+    }
+    Ok(found)
+}
+
 /// Returns a finding for each installed client.
-pub fn clients(environment: &Environment) -> Vec<Finding> {
+fn installed(environment: &Environment) -> Vec<Finding> {
     let mix_home = mix_home(environment);
     let archives = environment.get("MIX_ARCHIVES").map(PathBuf::from);
     let archives = archives.or_else(|| Some(mix_home.as_ref()?.join("archives")));
@@ -43,10 +54,11 @@ fn mix_home(environment: &Environment) -> Option<PathBuf> {
     Some(home.join(".mix"))
 }
 
-/// Describes the installed versions of Hex: `archives/hex-VERSION/hex-VERSION/ebin/hex.app`.
+/// Describes the installed versions of Hex: `archives/hex-VERSION/hex-VERSION/ebin/hex.app`. mix loads an archive whatever its
+/// name is.
 fn hex_archives(archives: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for outer in folders(archives).into_iter().filter(|path| is_named(path, "hex")) {
+    for outer in folders(archives) {
         for inner in folders(&outer) {
             let app = inner.join("ebin/hex.app");
             if let Some(text) = beginning(&app) {
@@ -55,12 +67,6 @@ fn hex_archives(archives: &Path) -> Vec<String> {
         }
     }
     found
-}
-
-/// Returns whether a folder is `NAME` or `NAME-VERSION`.
-fn is_named(path: &Path, name: &str) -> bool {
-    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// Returns the rebar3 of `mix local.rebar`: `elixir/VERSION/rebar3`, or `rebar3` with Elixir before 1.14.
@@ -103,7 +109,7 @@ fn on_path(environment: &Environment, name: &str) -> Option<PathBuf> {
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).take(MAX_FOLDERS);
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_FOLDERS);
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     folders.sort();
     folders

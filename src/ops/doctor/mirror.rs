@@ -2,8 +2,11 @@
 
 use super::finding::{Finding, Topic};
 use crate::model::{Day, Remote};
-use crate::ops::sync::history::covers;
-use crate::ops::{MirrorSource, OpError, Project, Result, mirror_source, status};
+use crate::ops::index::key::exposed;
+use crate::ops::sharing::{has_dropped, relation};
+use crate::ops::{
+    MirrorSource, OpError, Project, Relation, Result, Unpushed, mirror_source, refusal, status, unpushed,
+};
 use crate::store::ObjectId;
 
 /// Returns whether the mirror has everything that the locks in force need.
@@ -13,6 +16,9 @@ pub fn locks(project: &Project) -> Result<Vec<Finding>> {
         status => status?,
     };
     let locks = status.locks.join(", ");
+    if let Some(error) = refusal(project, &status) {
+        return Ok(vec![Finding::error(Topic::Locks, error)]);
+    }
     Ok(vec![match status.summary.fresh {
         true => Finding::good(Topic::Locks, format!("the mirror has everything for {locks}")),
         // The missing mirror is the finding.
@@ -44,13 +50,11 @@ pub fn mirrors(project: &Project) -> Result<Vec<Finding>> {
     for (remote, tip) in &tips {
         found.push(of_remote(project, local, remote, *tip, read(&source, Some(remote)))?);
     }
-    // A bare clone has no tracking refs.
-    let default = repository.worktree().and_then(|_| repository.default_remote());
-    let is_known = |remote: &Remote| tips.iter().any(|(known, _)| known == remote);
-    if let Some(remote) = default.filter(|default| local.is_some() && !is_known(default)) {
+    if let Some(Unpushed { remote, relation: Relation::Absent, command }) = unpushed(project)? {
         let text = format!("{remote} had no {branch} when last fetched: the mirror is not pushed yet");
-        found.push(Finding::run(Topic::Mirror, text, format!("git hexmirror push {remote}")));
+        found.push(Finding::run(Topic::Mirror, text, command));
     }
+    found.extend(exposed(project).map(|(problem, remedy)| Finding::act(Topic::Mirror, problem, remedy)));
     Ok(found)
 }
 
@@ -63,27 +67,24 @@ fn of_remote(
     read: &str,
 ) -> Result<Finding> {
     let at = format!("{remote}'s {}, as last fetched, is at {}{read}", project.branch, shown(project, tip));
-    let Some(local) = local.filter(|local| *local != tip) else { return Ok(Finding::good(Topic::Mirror, at)) };
-    let (has_theirs, has_ours) = (covers(project, local, tip)?, covers(project, tip, local)?);
-    Ok(match (has_theirs, has_ours) {
-        (true, true) => Finding::good(Topic::Mirror, at),
-        // The local history replaces the remote's.
-        (true, false) if !project.repository.is_ancestor(tip, local)? => Finding::run(
-            Topic::Mirror,
-            format!("{at}; it still has the history from before `git hexmirror compact`"),
-            format!("git hexmirror push --force-with-lease {remote}"),
-        ),
-        (true, false) => Finding::run(
-            Topic::Mirror,
-            format!("{at}; it lacks local commits that are not pushed yet"),
-            format!("git hexmirror push {remote}"),
-        ),
-        (false, true) => Finding::run(Topic::Mirror, format!("{at}; the local one is behind"), "git hexmirror update"),
-        (false, false) => Finding::run(
-            Topic::Mirror,
-            format!("{at}; it and the local one have diverged"),
-            format!("git hexmirror push {remote}"),
-        ),
+    let relation = local.map_or(Ok(Relation::Same), |local| relation(project, remote, local))?;
+    let repository = &project.repository;
+    if !read.is_empty() && has_dropped(project, remote)? && local.is_some() {
+        // A push would take what this checkout needs from everyone.
+        return Ok(Finding::run(Topic::Mirror, at + "; the local one has dropped some of it", "git hexmirror update"));
+    }
+    let more = match relation {
+        Relation::Same | Relation::Absent => "",
+        Relation::Ahead => "; the local one is behind",
+        Relation::Behind => "; it lacks local commits that are not pushed yet",
+        Relation::Replaced => "; it still has the history from before `git hexmirror compact`",
+        Relation::Diverged => "; it and the local one have diverged",
+    };
+    // Nobody has to keep other remotes, such as forks, up to date.
+    let counts = !read.is_empty() || repository.default_remote().as_ref() == Some(remote);
+    Ok(match relation.command(remote) {
+        Some(command) if counts => Finding::run(Topic::Mirror, at + more, command),
+        _ => Finding::good(Topic::Mirror, at + more),
     })
 }
 

@@ -7,6 +7,7 @@ mod finding;
 mod mirror;
 mod setup;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Project, Result};
@@ -16,7 +17,7 @@ pub use finding::{Advice, Finding, Topic};
 pub fn doctor(project: &Project, binary: &Path) -> Vec<Finding> {
     let checks: [(Topic, &dyn Fn() -> Result<Vec<Finding>>); 10] = [
         (Topic::Git, &|| setup::git(project)),
-        (Topic::Clients, &|| Ok(clients::clients(&project.environment))),
+        (Topic::Clients, &|| clients::clients(project)),
         (Topic::Locks, &|| mirror::locks(project)),
         (Topic::Mirror, &|| mirror::mirrors(project)),
         (Topic::Remotes, &|| Ok(setup::remotes(project))),
@@ -28,5 +29,9 @@ pub fn doctor(project: &Project, binary: &Path) -> Vec<Finding> {
     ];
     let found =
         checks.into_iter().map(|(topic, check)| check().unwrap_or_else(|error| vec![Finding::error(topic, error)]));
-    found.flatten().collect()
+    let mut found: Vec<Finding> = found.flatten().collect();
+    // What is wrong once may make several checks fail.
+    let mut errors = BTreeSet::new();
+    found.retain(|finding| !matches!(finding.advice, Some(Advice::Resolve(_))) || errors.insert(finding.text.clone()));
+    found
 }

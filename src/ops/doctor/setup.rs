@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::finding::{Finding, Topic};
-use crate::config::{PostCheckout, PrePush, SettingValue, Standing};
+use crate::config::{PostCheckout, PrePush, SettingValue, Standing, UnknownKey};
 use crate::git::Git;
-use crate::hook::install::State;
 use crate::model::{RepositoryName, redacted, redacted_address};
 use crate::ops::project::hex_repositories::HexRepositories;
-use crate::ops::{HookState, Origin, Project, Result, hook_states, hooks_are_tracked};
+use crate::ops::sharing::is_automated;
+use crate::ops::{HookState, HooksOwner, Origin, Project, Result, hook_states, hooks_owner};
 use crate::progress::Silent;
 
 /// Returns git's version.
@@ -41,17 +41,21 @@ pub fn hooks(project: &Project, binary: &Path) -> Result<Vec<Finding>> {
         return Ok(vec![Finding::good(Topic::Hooks, "turned off by settings")]);
     }
     let states = hook_states(project, binary)?;
-    let is_good =
-        |state: &HookState| state.caller.is_some() || matches!(state.state, State::Installed | State::Chained);
+    let is_good = |state: &HookState| state.caller.is_some() || state.state.is_good();
     let (good, lacking): (Vec<_>, Vec<_>) = states.iter().partition(|state| is_good(state));
     let names = |states: &[&HookState]| states.iter().map(|state| state.hook.name()).collect::<Vec<_>>().join(", ");
     if lacking.is_empty() {
         return Ok(vec![Finding::good(Topic::Hooks, format!("{} call git hexmirror", names(&good)))]);
     }
+    if is_automated(project) {
+        return Ok(vec![Finding::good(Topic::Hooks, "not needed in continuous integration")]);
+    }
     let text = format!("{} do not call git hexmirror, or an older one", names(&lacking));
-    Ok(vec![match hooks_are_tracked(project)? {
-        true => Finding::act(Topic::Hooks, text, "add the lines that `git hexmirror hooks status` prints"),
-        false => Finding::run(Topic::Hooks, text, "git hexmirror hooks install"),
+    Ok(vec![match hooks_owner(project)? {
+        HooksOwner::Project | HooksOwner::User => {
+            Finding::act(Topic::Hooks, text, "add the lines that `git hexmirror hooks status` prints")
+        }
+        HooksOwner::Clone => Finding::run(Topic::Hooks, text, "git hexmirror hooks install"),
     }])
 }
 
@@ -74,7 +78,15 @@ pub fn settings(project: &Project) -> Result<Vec<Finding>> {
             }
         }
     };
-    let found: Vec<Finding> = listed.map(described).collect();
+    let unknown = crate::ops::unknown_settings(project).into_iter().map(|UnknownKey { key, nearest }| {
+        let action = match nearest {
+            Some(nearest) if project.environment.get(&key).is_some() => format!("rename the variable to {nearest}"),
+            Some(nearest) => format!("rename it to {nearest}, or remove it: git config --unset-all {key}"),
+            None => format!("remove it: git config --unset-all {key}"),
+        };
+        Finding::act(Topic::Settings, format!("no setting is called {key}, so it has no effect"), action)
+    });
+    let found: Vec<Finding> = listed.map(described).chain(unknown).collect();
     Ok(if found.is_empty() { vec![Finding::good(Topic::Settings, "only defaults")] } else { found })
 }
 
@@ -86,6 +98,11 @@ pub fn upstream(project: &Project) -> Result<Vec<Finding>> {
     let repositories = HexRepositories::new(project, &Silent)?;
     let found = names.iter().map(|name| {
         Ok(match repositories.address(name)? {
+            Some(url) if repositories.lacks_folder(name) => Finding::act(
+                Topic::Upstream,
+                format!("{name}: {url}, which does not exist"),
+                format!("create it, or correct or unset `git config hexmirror.{name}.url`"),
+            ),
             Some(url) => Finding::good(Topic::Upstream, format!("{name}: {url}")),
             None => Finding::act(
                 Topic::Upstream,

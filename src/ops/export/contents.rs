@@ -1,6 +1,6 @@
 //! The files of an export and where their contents come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -8,11 +8,12 @@ use sha2::{Digest, Sha256};
 use crate::git::{BundleSource, ProjectGit};
 use crate::hex::gzip::gzip;
 use crate::model::{
-    EntryId, GitAddress, IndexFile, Manifest, PolicyId, ReleaseId, RepositoryName, StaticPath, hex_digits,
+    EntryId, GitAddress, IndexFile, Manifest, PolicyId, ReleaseId, RepositoryName, Revision, StaticPath, hex_digits,
 };
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::serving::MirrorContents;
 use crate::ops::serving::redirected::{OwnCache, pinned_repositories, redirecting_locks, remotes};
+use crate::ops::sync::checks::refuse_private_keys;
 use crate::ops::{OpError, Project, Result};
 use crate::progress::Silent;
 use crate::serve::{Registry, Resource};
@@ -24,6 +25,9 @@ const EXPORT_OK: &str = "git-daemon-export-ok";
 /// The files of an export.
 pub(in crate::ops) struct Contents {
     served: MirrorContents,
+    registry: Registry,
+    /// The first commits of the mirror, which identify it. Empty if they are not known.
+    mirror: BTreeSet<Revision>,
     files: BTreeMap<StaticPath, StaticFile>,
 }
 
@@ -63,15 +67,23 @@ pub(in crate::ops) enum Large {
     Bundle(Bundle),
 }
 
+impl Bundle {
+    /// Returns how the bundle begins.
+    pub fn header(&self) -> String {
+        self.source.header()
+    }
+}
+
 impl Large {
     /// Writes the content to a file.
     ///
     /// # Errors
-    /// Fails if the content is damaged or the file cannot be written.
+    /// Fails if the content is damaged, if the branch contains a private key, or if the file cannot be written.
     pub fn write_to(&self, snapshot: &Snapshot, file: &Path) -> Result<()> {
         match self {
             Self::Blob { id, name } => Ok(snapshot.write_blob(*id, name, file)?),
             Self::Bundle(Bundle { git, source }) => {
+                refuse_private_keys(snapshot, None)?;
                 let parent = file.parent().unwrap_or(file);
                 let folder = tempfile::tempdir_in(parent).map_err(OpError::machine("create a folder in", parent))?;
                 Ok(git.bundle(source, folder.path(), file)?)
@@ -87,7 +99,9 @@ impl Contents {
     /// # Errors
     /// Fails if the mirror or a lock cannot be read.
     pub fn of(project: &Project, snapshot: &Snapshot, registry: Registry) -> Result<Self> {
-        let mut contents = Self { served: MirrorContents::new(project), files: BTreeMap::new() };
+        let first = project.repository.first_commits(snapshot.commit())?;
+        let mirror = first.into_iter().filter_map(|commit| commit.to_string().parse().ok()).collect();
+        let mut contents = Self { served: MirrorContents::new(project), registry, mirror, files: BTreeMap::new() };
         // Files of an earlier export that the manifest lacks would be removed.
         snapshot.check_manifest()?;
         let manifest = snapshot.manifest()?;
@@ -97,12 +111,23 @@ impl Contents {
         for (id, stored) in &manifest.policies {
             contents.add_served(StaticPath::policy(id), stored.checksum.to_string(), Resource::Policy(id.clone()));
         }
+        for path in manifest.files.keys().map(|id| &id.path) {
+            if let Some(newest) = contents.served.file_id(manifest, path) {
+                let key = newest.checksum.to_string();
+                contents.files.insert(
+                    StaticPath::file(path),
+                    StaticFile { key, source: Source::Served(Resource::File(path.clone())) },
+                );
+            }
+        }
         match registry {
             Registry::Signed => contents.add_signed(project, manifest)?,
             Registry::Pinned => contents.add_pinned(snapshot, manifest)?,
         }
         // As in the server: without an answer, Hex warns.
-        contents.add_text(Some(StaticPath::update_check()), String::new());
+        if !contents.files.contains_key(&StaticPath::update_check()) {
+            contents.add_text(Some(StaticPath::update_check()), String::new());
+        }
         contents.add_git(project, snapshot, manifest)?;
         Ok(contents)
     }
@@ -131,6 +156,16 @@ impl Contents {
         let twice: Vec<_> = twice.collect();
         self.files.extend(twice);
         self
+    }
+
+    /// Returns the first commits of the mirror, which identify it. Empty if they are not known.
+    pub fn mirror(&self) -> &BTreeSet<Revision> {
+        &self.mirror
+    }
+
+    /// Returns the registry that the files are of.
+    pub fn registry(&self) -> Registry {
+        self.registry
     }
 
     /// Returns the key of each file.
@@ -163,7 +198,7 @@ impl Contents {
     /// Adds a resource. If an organisation of hex.pm and a self-hosted repository have the same name, the organisation's
     /// file counts, as in the server.
     fn add_served(&mut self, path: StaticPath, key: String, resource: Resource) {
-        let is_of_organisation = resource_repository(&resource).organization().is_some();
+        let is_of_organisation = resource_repository(&resource).is_some_and(|name| name.organization().is_some());
         if is_of_organisation || !self.files.contains_key(&path) {
             self.files.insert(path, StaticFile { key, source: Source::Served(resource) });
         }
@@ -238,14 +273,16 @@ impl Contents {
     }
 }
 
-fn resource_repository(resource: &Resource) -> &RepositoryName {
+/// Returns the Hex repository of a resource, if it belongs to one.
+fn resource_repository(resource: &Resource) -> Option<&RepositoryName> {
     match resource {
+        Resource::File(_) => None,
         Resource::PublicKey(repository)
         | Resource::Names(repository)
         | Resource::Versions(repository)
         | Resource::RegistryEntry(repository, _)
         | Resource::Pinned(repository, _)
         | Resource::Policy(PolicyId { repository, .. })
-        | Resource::Tarball(ReleaseId { repository, .. }) => repository,
+        | Resource::Tarball(ReleaseId { repository, .. }) => Some(repository),
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::plan::FileListError;
+use crate::serve::Registry;
 
 /// An error about the destination or the choice of an export.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,40 @@ pub enum ExportError {
         /// The number of other such files.
         more: usize,
     },
+    /// A symbolic link is in the way.
+    #[error("{} is a symbolic link, which is not followed; nothing was changed", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Another mirror wrote what the destination has.
+    #[error("{destination} has the files of another mirror; nothing was changed")]
+    OtherMirror {
+        /// The destination.
+        destination: String,
+        /// The destination's list of files.
+        list: String,
+    },
+    /// The destination is, or is below, something that is not a folder.
+    #[error("{} is not a folder", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The destination is the folder of the whole file system.
+    #[error("{} is the root of the file system", path.display())]
+    Root {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The destination is inside of git's own files.
+    #[error("{} is in the git repository {}", folder.display(), git_dir.display())]
+    GitDir {
+        /// The destination.
+        folder: PathBuf,
+        /// The repository.
+        git_dir: PathBuf,
+    },
     /// The destination's own list of files cannot be used.
     #[error("cannot use {}", path.display())]
     List {
@@ -24,6 +59,19 @@ pub enum ExportError {
         /// The problem.
         #[source]
         source: FileListError,
+    },
+    /// No stored package has an entry in the chosen registry.
+    #[error("{branch} has packages, but no {}", match registry {
+        Registry::Signed => "registry entries of them that upstream signed",
+        Registry::Pinned => "entries of them in its pinned index",
+    })]
+    NoEntries {
+        /// The mirror branch.
+        branch: String,
+        /// The chosen registry.
+        registry: Registry,
+        /// Whether there is a pinned index.
+        has_index: bool,
     },
     /// The pinned index was chosen, but there is none.
     #[error("{branch} has no pinned index")]

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::content_check::ContentCheck;
 use super::contents::Content;
 use super::error::ExportError;
 use crate::model::StaticPath;
@@ -42,8 +43,29 @@ pub(super) struct Put {
 
 impl Folder {
     /// Opens a folder for reading only. It need not exist.
-    pub fn inspect(root: &Path) -> Self {
-        Self { root: root.to_owned(), begun: AtomicUsize::new(0), lock: None }
+    ///
+    /// # Errors
+    /// Fails if it is not a folder, if it is the root of the file system, if this program's folder in it is a link, or if it is in a git repository's own folder, where git
+    /// would take files for its own, and remove some.
+    pub fn inspect(root: &Path) -> Result<Self> {
+        let existing = root.ancestors().find_map(|folder| fs::canonicalize(folder).ok());
+        if let Some(path) = existing.as_ref().filter(|path| !path.is_dir()) {
+            return Err(ExportError::NotAFolder { path: path.clone() }.into());
+        }
+        if fs::canonicalize(root).is_ok_and(|path| path.parent().is_none()) {
+            return Err(ExportError::Root { path: root.to_owned() }.into());
+        }
+        let git_dir = existing.as_deref().and_then(|folder| folder.ancestors().find(|folder| is_git_dir(folder)));
+        match git_dir {
+            Some(git_dir) => Err(ExportError::GitDir { folder: root.to_owned(), git_dir: git_dir.to_owned() }.into()),
+            None => {
+                let own = root.join(OWN);
+                match fs::symlink_metadata(&own) {
+                    Ok(found) if !found.is_dir() => Err(ExportError::Link { path: own }.into()),
+                    _ => Ok(Self { root: root.to_owned(), begun: AtomicUsize::new(0), lock: None }),
+                }
+            }
+        }
     }
 
     /// Opens a folder for changes, creates it if necessary, and waits until no other process changes it.
@@ -51,18 +73,17 @@ impl Folder {
     /// # Errors
     /// Fails if the folder cannot be written.
     pub fn open(root: &Path, progress: &dyn Progress) -> Result<Self> {
+        let mut folder = Self::inspect(root)?;
         let own = root.join(OWN);
         fs::create_dir_all(&own).map_err(OpError::machine("create the folder", &own))?;
-        if !fs::symlink_metadata(&own).map_err(OpError::machine("read", &own))?.is_dir() {
-            return Err(ExportError::Foreign { path: own, more: 0 }.into());
-        }
         let path = own.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(OpError::machine("write to", &path))?;
         let locked = match lock.try_lock() {
             Ok(()) => Ok(()),
             Err(TryLockError::WouldBlock) => {
-                progress.report(Event::Waiting { reason: format!("another export to {}", root.display()) });
+                progress
+                    .report(Event::Waiting { reason: format!("another command that writes to {}", root.display()) });
                 lock.lock()
             }
             Err(TryLockError::Error(error)) => Err(error),
@@ -73,7 +94,8 @@ impl Folder {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(OpError::machine("remove", new)(error)),
             _ => fs::create_dir(&new).map_err(OpError::machine("create the folder", &new))?,
         }
-        Ok(Self { root: root.to_owned(), begun: AtomicUsize::new(0), lock: Some(lock) })
+        folder.lock = Some(lock);
+        Ok(folder)
     }
 
     /// Returns the list of the files that this program wrote.
@@ -104,6 +126,12 @@ impl Folder {
         written.and_then(|()| fs::rename(&new, &path)).map_err(OpError::machine("write", path))
     }
 
+    /// Returns the error for a folder that another mirror wrote.
+    pub fn of_other_mirror(&self) -> ExportError {
+        let list = self.root.join(OWN).join(LIST).display().to_string();
+        ExportError::OtherMirror { destination: self.root.display().to_string(), list }
+    }
+
     /// Returns what the folder has at a path. Links are not followed.
     pub fn presence(&self, path: &StaticPath) -> Presence {
         let mut at = self.root.clone();
@@ -120,6 +148,42 @@ impl Folder {
             }
         }
         Presence::Other
+    }
+
+    /// Returns the error for a path at which there is something that this program did not write.
+    pub fn obstacle(&self, path: &StaticPath, more: usize) -> ExportError {
+        let mut at = self.root.clone();
+        for component in path.as_str().split('/') {
+            at.push(component);
+            match fs::symlink_metadata(&at) {
+                Ok(found) if found.is_symlink() => return ExportError::Link { path: at },
+                Ok(found) if found.is_dir() => {}
+                _ => break,
+            }
+        }
+        ExportError::Foreign { path: at, more }
+    }
+
+    /// Returns whether a file has this content. `bytes` is its size.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read.
+    pub fn has(&self, path: &StaticPath, content: Content, bytes: u64) -> Result<bool> {
+        let file = self.file(path);
+        let mut check = ContentCheck::new(content, bytes);
+        let mut buffer = vec![0; 64 << 10];
+        let mut read = || -> io::Result<()> {
+            let mut file = File::open(&file)?;
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return Ok(()),
+                    count if !check.take(&buffer[..count]) => return Ok(()),
+                    _ => {}
+                }
+            }
+        };
+        read().map_err(OpError::machine("read", &file))?;
+        Ok(check.finish())
     }
 
     /// Writes a file. If it has this content already, it keeps its time.
@@ -182,6 +246,10 @@ impl Folder {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         self.root.join(OWN).join(NEW).join(number.to_string())
     }
+}
+
+fn is_git_dir(folder: &Path) -> bool {
+    folder.join("HEAD").is_file() && ["objects", "refs"].iter().all(|name| folder.join(name).is_dir())
 }
 
 impl Drop for Folder {

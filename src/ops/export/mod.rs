@@ -1,29 +1,33 @@
 //! Exports the mirror as the files that any web server can serve.
 
+pub(in crate::ops) mod content_check;
 pub(in crate::ops) mod contents;
 pub(in crate::ops) mod error;
 mod folder;
+pub(in crate::ops) mod registry;
 
 use std::path::Path;
 
 use super::parallel::{cores, in_parallel_with};
 use super::{Project, Result, served_mirror};
 use crate::model::{StaticPath, StaticStage};
-use crate::plan::{FileList, Publication, WrittenFile};
+use crate::plan::{Doubt, FileList, Publication, WrittenFile};
 use crate::progress::{Event, Progress};
 use crate::serve::Registry;
 use crate::store::{ObjectId, Snapshot};
 use contents::Contents;
-use error::ExportError;
 use folder::{Folder, Put};
+use registry::choose_registry;
 
 /// What to export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// The registry at the root.
-    pub registry: Registry,
+    /// The registry at the root. `None` chooses the one that the destination has, or the signed one.
+    pub registry: Option<Registry>,
     /// Whether to only determine what would change.
     pub dry_run: bool,
+    /// Whether to compare the contents of all files, and not only their sizes.
+    pub check: bool,
     /// Whether to remove files that this program wrote and that the mirror no longer has.
     pub delete: bool,
 }
@@ -33,6 +37,8 @@ pub struct ExportOptions {
 pub struct Export {
     /// The exported commit of the mirror branch.
     pub commit: ObjectId,
+    /// The exported registry.
+    pub registry: Registry,
     /// The files that were written because they are new or changed.
     pub written: Vec<StaticPath>,
     /// The files that were removed.
@@ -49,12 +55,27 @@ pub struct Export {
 /// write there. If this is interrupted, the next export to the folder continues.
 ///
 /// # Errors
-/// Fails if there is no mirror, if it is damaged, if files of others are in the way, or if the folder cannot be written.
+/// Fails if there is no mirror, if it is damaged, if another mirror wrote to the folder, if files of others are in the way, or if
+/// the folder cannot be written.
 pub fn export(project: &Project, folder: &Path, options: ExportOptions, progress: &dyn Progress) -> Result<Export> {
     let snapshot = served_mirror(project)?;
-    check_registry(project, &snapshot, options.registry)?;
-    let contents = Contents::of(project, &snapshot, options.registry)?;
+    let registry = folder_registry(project, &snapshot, (folder, options), progress)?;
+    let contents = Contents::of(project, &snapshot, registry)?;
     export_to(folder, &snapshot, &contents, options, progress)
+}
+
+/// Chooses the registry for a folder.
+///
+/// # Errors
+/// Fails as [`choose_registry`] does, and if the list of what the folder has cannot be read.
+pub(in crate::ops) fn folder_registry(
+    project: &Project,
+    snapshot: &Snapshot,
+    (folder, options): (&Path, ExportOptions),
+    progress: &dyn Progress,
+) -> Result<Registry> {
+    let list = Folder::inspect(folder)?.list()?;
+    choose_registry(project, snapshot, options.registry, (&folder.display().to_string(), &list), progress)
 }
 
 /// Writes files to a folder, as [`export`] does.
@@ -68,33 +89,51 @@ pub(in crate::ops) fn export_to(
     options: ExportOptions,
     progress: &dyn Progress,
 ) -> Result<Export> {
-    let folder = if options.dry_run { Folder::inspect(folder) } else { Folder::open(folder, progress)? };
-    let list = folder.list()?;
-    let plan = Publication::new(&contents.keys(), &list, |path| folder.presence(path));
-    if let [path, more @ ..] = plan.foreign.as_slice() {
-        return Err(ExportError::Foreign { path: folder.file(path), more: more.len() }.into());
+    let planned = |folder: &Folder| planned(folder, snapshot, contents, options);
+    let unchanged = |plan: Publication| {
+        let (removed, kept) = plan.removals(options.delete);
+        let (commit, registry, unchanged) = (snapshot.commit(), contents.registry(), plan.unchanged.len());
+        Export { commit, registry, written: plan.write, removed, kept, unchanged, bytes: 0 }
+    };
+    // A refused export leaves nothing behind.
+    let (_, plan) = planned(&Folder::inspect(folder)?)?;
+    if options.dry_run || plan.is_done(options.delete) {
+        return Ok(unchanged(plan));
+    }
+    let folder = Folder::open(folder, progress)?;
+    // Another export may have changed the folder meanwhile.
+    let (list, plan) = planned(&folder)?;
+    if plan.is_done(options.delete) {
+        return Ok(unchanged(plan));
     }
     let (remove, kept) = plan.removals(options.delete);
-    if options.dry_run || (plan.write.is_empty() && remove.is_empty()) {
-        let (commit, unchanged) = (snapshot.commit(), plan.unchanged.len());
-        return Ok(Export { commit, written: plan.write, removed: remove, kept, unchanged, bytes: 0 });
-    }
     let steps = Steps { contents, folder: &folder, progress };
-    let begun = plan.begun(&list);
+    let begun = plan.begun(&list, contents.mirror());
     let mut export = steps.carry_out(snapshot, &plan, &remove, begun)?;
     export.kept = kept;
     Ok(export)
 }
 
-/// Refuses the pinned index if the mirror has none.
-///
-/// # Errors
-/// Fails if the mirror does not have the registry or cannot be read.
-pub fn check_registry(project: &Project, snapshot: &Snapshot, registry: Registry) -> Result<()> {
-    let has_index = !snapshot.manifest()?.index_signers.is_empty();
-    match registry {
-        Registry::Pinned if !has_index => Err(ExportError::NoIndex { branch: project.branch.to_string() }.into()),
-        _ => Ok(()),
+/// Determines what to change in a folder. Also returns the list of what it has.
+fn planned(
+    folder: &Folder,
+    snapshot: &Snapshot,
+    contents: &Contents,
+    options: ExportOptions,
+) -> Result<(FileList, Publication)> {
+    let list = folder.list()?;
+    if !list.may_be_of(contents.mirror()) {
+        return Err(folder.of_other_mirror().into());
+    }
+    let mut plan = Publication::new(&contents.keys(), &list, options.check, |path| folder.presence(path));
+    let is_identical = |snapshot: &Snapshot, doubt: &Doubt| {
+        folder.has(&doubt.path, contents.load(snapshot, &doubt.path)?, doubt.bytes())
+    };
+    let are_identical = in_parallel_with(cores(), &plan.doubtful, || snapshot.clone(), is_identical);
+    plan.settle(&are_identical.into_iter().collect::<Result<Vec<_>>>()?);
+    match plan.foreign.as_slice() {
+        [] => Ok((list, plan)),
+        [path, more @ ..] => Err(folder.obstacle(path, more.len()).into()),
     }
 }
 
@@ -148,8 +187,8 @@ impl Steps<'_> {
             list.forget(path);
         }
         self.folder.save(&list)?;
-        let (commit, removed) = (snapshot.commit(), remove.to_vec());
-        Ok(Export { commit, written, removed, kept: Vec::new(), unchanged, bytes })
+        let (commit, registry, removed) = (snapshot.commit(), self.contents.registry(), remove.to_vec());
+        Ok(Export { commit, registry, written, removed, kept: Vec::new(), unchanged, bytes })
     }
 
     fn put(&self, snapshot: &Snapshot, path: &StaticPath) -> Result<(String, Put)> {

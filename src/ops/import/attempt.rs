@@ -14,7 +14,8 @@ use super::registries::Registries;
 use super::tarballs::{self, Chosen, Inspected};
 use crate::hex::registry::Package;
 use crate::hex::tarball::TarballLimits;
-use crate::model::{EntryId, Manifest, ReleaseId, RepositoryName};
+use crate::model::{EntryId, Manifest, ManifestPart, ReleaseId, RepositoryName};
+use crate::ops::artefacts;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::Signers;
@@ -23,7 +24,7 @@ use crate::ops::update::stored_entry::read_entry;
 use crate::ops::{Added, AddedGit, LockFile, OpError, Project, Result, status};
 use crate::plan::{Comparison, ImportInput, ImportPlan, Relation, Wanted, needed_entries, relation};
 use crate::progress::Progress;
-use crate::store::{ReleaseEncoder, Snapshot, Transaction};
+use crate::store::{ObjectId, ReleaseEncoder, Snapshot, Transaction};
 
 /// One attempt at an import, on top of the branch's current tip.
 pub(super) struct Attempt<'a> {
@@ -75,6 +76,7 @@ impl<'a> Attempt<'a> {
             entries,
             indexes,
             added_git: git.stored.iter().flat_map(AddedGit::of).collect(),
+            unused_git: git.unused,
             present: plan.present.len() + git.present,
             unpinned: unpinned.chain(inspected.unusable.iter().cloned()).collect(),
             before: base.map(Snapshot::commit),
@@ -119,6 +121,9 @@ impl<'a> Attempt<'a> {
             return Ok(());
         }
         let (found, folders) = (contents.tarballs.len() + contents.git.len(), listed(&self.options.folders));
+        if let Some((address, _)) = git.cut_off.first() {
+            return Err(ImportError::CutOff { address: address.clone(), folders }.into());
+        }
         Err(ImportError::NothingPinned { found, folders }.into())
     }
 
@@ -156,9 +161,20 @@ impl<'a> Attempt<'a> {
         stored.iter().map(added).collect()
     }
 
+    /// Returns the precompiled files that the mirror at a commit lacks. What cannot be read is reported by the next update.
+    fn lacking_artefacts(&self, commit: ObjectId) -> Result<Vec<String>> {
+        let snapshot = self.project.snapshot_of(None, commit)?;
+        let needed = artefacts::needed(self.project, &self.wanted, Some(&snapshot))?;
+        Ok(Comparison::default().with_artefacts(&needed, &*snapshot.part(ManifestPart::Files)?).lacking())
+    }
+
     /// Publishes the transaction, unless this is a dry run. Brings the pinned index up to date.
     fn publish(&self, mut transaction: Transaction<'_>, mut import: Import, progress: &dyn Progress) -> Result<Import> {
-        import.lacking = Comparison::new(&self.wanted, transaction.excerpt(&self.wanted.packages())?).lacking();
+        let comparison = Comparison::new(&self.wanted, transaction.excerpt(&self.wanted.packages())?);
+        let revisions = comparison.revisions_to_fetch().into_iter();
+        import.lacking_git = revisions.map(|(address, revision)| format!("{address} {}", revision.short())).collect();
+        import.lacking = comparison.lacking();
+        import.lacking.sort_by_key(|lacking| !import.lacking_git.contains(lacking));
         if self.options.dry_run || import.is_empty() {
             return Ok(import);
         }
@@ -168,6 +184,7 @@ impl<'a> Attempt<'a> {
         if import.lacking.is_empty() && !self.locks.is_empty() {
             status::remember(self.project, commit, &self.locks);
         }
+        import.lacking.extend(self.lacking_artefacts(commit).unwrap_or_default());
         import.commit = Some(commit);
         import.stored_bytes = published.pack_bytes + refreshed.map_or(0, |refreshed| refreshed.pack_bytes);
         Ok(import)

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::git::GitError;
 use crate::hex::metadata::MetadataError;
 use crate::hex::tarball::TarballError;
-use crate::model::{EntryId, RepositoryName};
+use crate::model::{EntryId, GitAddress, RepositoryName};
 use crate::plan::RefusedTarball;
 
 /// An error about what is imported. Nothing is then stored.
@@ -69,12 +68,21 @@ pub enum ImportError {
     /// A tarball contradicts a lock, the registry, the mirror or another file.
     #[error(transparent)]
     Refused(RefusedTarball),
-    /// A git repository is damaged.
-    #[error("a git repository is damaged")]
+    /// A git repository is damaged, or lacks objects.
+    #[error("the git repository in {folders} is damaged or incomplete: {problem}")]
     Git {
-        /// The problem.
-        #[source]
-        source: GitError,
+        /// The folders that may be meant.
+        folders: String,
+        /// What git says.
+        problem: String,
+    },
+    /// What the locks pin was only found in git repositories without its history.
+    #[error("{} has no complete history in {folders}", address)]
+    CutOff {
+        /// The first such repository.
+        address: GitAddress,
+        /// The folders, as given.
+        folders: String,
     },
     /// A registry's files are signed neither with the repository's key nor with the key beside them.
     #[error("{}: the registry entry of {entry} is signed neither with the key of {} nor with {}", file.display(), entry.repository, key.display())]

@@ -1,7 +1,7 @@
 //! Finds what can be imported in folders: tarballs, registries, git repositories.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use walkdir::{DirEntry, WalkDir};
 
@@ -13,6 +13,8 @@ use crate::ops::{OpError, Result};
 const MAX_DEPTH: usize = 24;
 /// The maximum number of files and folders that are looked at, below each given folder.
 const MAX_ENTRIES: usize = 1_000_000;
+/// The folder of a registry with its entries.
+const PACKAGES: &str = "packages";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub(super) struct Contents {
     pub registries: Vec<PathBuf>,
     /// The git repositories, with or without a worktree.
     pub git: Vec<PathBuf>,
+    /// The folders that cannot be read, and why.
+    pub unreadable: Vec<(PathBuf, io::Error)>,
 }
 
 /// A file that is named like a tarball.
@@ -39,7 +43,8 @@ impl Contents {
     /// Searches folders. Does not follow links below them.
     ///
     /// # Errors
-    /// Fails if a folder does not exist or cannot be read, or has too many files.
+    /// Fails if a given folder does not exist or cannot be read, or has too many files. Unreadable folders below it are
+    /// only listed.
     pub fn find(folders: &[PathBuf]) -> Result<Self> {
         let mut contents = Self::default();
         for folder in folders {
@@ -67,19 +72,31 @@ impl Contents {
         let mut entries = WalkDir::new(folder).max_depth(MAX_DEPTH).into_iter();
         let mut seen = 0;
         while let Some(entry) = entries.next() {
-            let entry = entry.map_err(|error| {
-                let path = error.path().unwrap_or(folder).to_owned();
-                OpError::machine("read", path)(error.into())
-            })?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let path = error.path().unwrap_or(folder).to_owned();
+                    let is_given = error.depth() == 0;
+                    let error = error.into_io_error().unwrap_or_else(|| io::Error::other("its links form a loop"));
+                    if is_given {
+                        return Err(OpError::machine("read", path)(error));
+                    }
+                    self.unreadable.push((path, error));
+                    continue;
+                }
+            };
             seen += 1;
             if seen > MAX_ENTRIES {
                 return Err(ImportError::TooManyFiles { folder: folder.to_owned(), limit: MAX_ENTRIES }.into());
             }
             if entry.file_type().is_dir() {
                 if is_git_repository(entry.path()) {
-                    self.git.push(entry.into_path());
                     entries.skip_current_dir();
-                } else if is_registry(entry.path()) {
+                    if self.can_read(&entry.path().join("objects")) {
+                        self.git.push(entry.into_path());
+                    }
+                // A registry's folder of entries that cannot be read is listed when the search arrives there.
+                } else if is_registry(entry.path()) && fs::read_dir(entry.path().join(PACKAGES)).is_ok() {
                     self.registries.push(entry.into_path());
                 }
             } else if is_tarball(&entry) {
@@ -87,6 +104,13 @@ impl Contents {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether a folder can be read, and lists it otherwise.
+    fn can_read(&mut self, folder: &Path) -> bool {
+        let read = fs::read_dir(folder);
+        self.unreadable.extend(read.as_ref().err().map(|error| (folder.to_owned(), error.kind().into())));
+        read.is_ok()
     }
 }
 
@@ -97,7 +121,7 @@ impl FoundFile {
         let above = folder.and_then(Path::parent);
         let registry = above.filter(|above| folder.and_then(name).as_deref() == Some("tarballs") && is_registry(above));
         // `cache_path/3` in Hex's `scm.ex`.
-        let is_cache = above.and_then(name).as_deref() == Some("packages");
+        let is_cache = above.and_then(name).as_deref() == Some(PACKAGES);
         let cached_from = folder.and_then(name).filter(|_| is_cache).and_then(|name| name.parse().ok());
         Self { registry: registry.map(Path::to_owned), cached_from, path }
     }
@@ -109,7 +133,7 @@ fn is_tarball(entry: &DirEntry) -> bool {
 
 /// Returns whether a folder has a registry's files, as `mix hex.registry build` and `export` write them.
 fn is_registry(folder: &Path) -> bool {
-    folder.join("packages").is_dir()
+    folder.join(PACKAGES).is_dir()
         && (folder.join("public_key").is_file() || folder.join("names").is_file() || folder.join("tarballs").is_dir())
 }
 

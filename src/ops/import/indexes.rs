@@ -10,6 +10,7 @@ use super::error::ImportError;
 use super::outcome::ImportedIndex;
 use super::registries::OtherRegistry;
 use crate::model::{EntryId, IndexFile, IndexSource, Manifest, ReleaseId, RepositoryName};
+use crate::ops::index::imported::other_signer;
 use crate::ops::{OpError, Result};
 use crate::plan::{has_imported_index, is_superseded_index};
 use crate::progress::{Event, Progress};
@@ -31,7 +32,16 @@ pub(super) fn put_indexes(
     for (repository, other) in others {
         let lists = |id: &&ReleaseId| id.repository == *repository && other.entries.contains_key(&id.package);
         let manifest = transaction.manifest()?;
-        if !imported.iter().any(lists) || is_superseded_index(manifest, repository) {
+        let left_out = |reason: &str| {
+            let folder = other.folder.display();
+            let message = format!("left out the registry in {folder}, which {repository} did not sign: {reason}");
+            progress.report(Event::Warning { message });
+        };
+        if !imported.iter().any(lists) {
+            left_out(&format!("no release of {repository} was imported"));
+            continue;
+        }
+        if is_superseded_index(manifest, repository) {
             continue;
         }
         let signer = other.key.fingerprint();
@@ -43,13 +53,15 @@ pub(super) fn put_indexes(
             false => None,
         };
         if let Some(reason) = reason {
-            let folder = other.folder.display();
-            let message = format!("left out the registry in {folder}, which {repository} did not sign: {reason}");
-            progress.report(Event::Warning { message });
+            left_out(reason);
             continue;
         }
         other.check(repository, manifest)?;
         if existing != Some(signer) || !other.is_stored(repository, base)? {
+            if let Some(before) = existing.filter(|before| *before != signer) {
+                let replacement = format!("the registry in {}", other.folder.display());
+                progress.report(Event::Warning { message: other_signer(repository, &replacement, before) });
+            }
             other.put(repository, transaction)?;
             kept.push(ImportedIndex { repository: repository.clone(), signer });
         }

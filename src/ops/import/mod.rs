@@ -16,7 +16,7 @@ use std::time::Instant;
 use super::maintenance::maintain;
 use super::update_lock::lock;
 use super::{OpError, Project, Result, init};
-use crate::progress::Progress;
+use crate::progress::{Event, Progress};
 use crate::store::StoreError;
 use attempt::Attempt;
 use error::ImportError;
@@ -35,6 +35,10 @@ const ATTEMPTS: usize = 5;
 pub fn import(project: &Project, options: &ImportOptions, progress: &Arc<dyn Progress>) -> Result<Import> {
     let start = Instant::now();
     let contents = Contents::find(&options.folders)?;
+    for (path, error) in &contents.unreadable {
+        let message = format!("left out {}, which cannot be read: {error}", path.display());
+        progress.report(Event::Warning { message });
+    }
     if contents.is_empty() {
         return Err(ImportError::Nothing { folders: listed(&options.folders) }.into());
     }
@@ -52,7 +56,8 @@ pub fn import(project: &Project, options: &ImportOptions, progress: &Arc<dyn Pro
                 if import.commit != import.before {
                     maintain(project);
                 }
-                return Ok(Import { elapsed: start.elapsed(), ..import });
+                let unreadable = contents.unreadable.into_iter().map(|(path, _)| path).collect();
+                return Ok(Import { elapsed: start.elapsed(), unreadable, ..import });
             }
         }
     }

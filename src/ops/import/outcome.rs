@@ -52,7 +52,13 @@ pub struct Import {
     pub present: usize,
     /// The files that were left out because no lock pins what they contain.
     pub unpinned: Vec<PathBuf>,
-    /// What the mirror still lacks of what the locks pin.
+    /// The git repositories that were left out because no lock pins any of their commits.
+    pub unused_git: Vec<PathBuf>,
+    /// The git revisions that the locks pin and that the mirror still lacks. They are also in `lacking`.
+    pub lacking_git: Vec<String>,
+    /// The folders that could not be read.
+    pub unreadable: Vec<PathBuf>,
+    /// What the mirror still lacks of what the locks pin, git revisions first, because the folders should have had them.
     pub lacking: Vec<String>,
     /// The branch's tip before.
     pub before: Option<ObjectId>,

@@ -83,7 +83,8 @@ impl Registries {
         let mut others = BTreeMap::new();
         for (package, file, signed) in files {
             let id = EntryId { repository: repository.clone(), package };
-            let refused = |source| OpError::Entry { entry: id.clone(), source };
+            let refused =
+                |error: RegistryError| ImportError::Registry { file: file.clone(), problem: error.to_string() };
             let decode = |key: &PublicKey| Package::decode_verified(&signed, key, &id.repository, &id.package);
             match known.as_ref().map(decode) {
                 Some(Ok(found)) => {
@@ -91,7 +92,7 @@ impl Registries {
                     continue;
                 }
                 Some(Err(RegistryError::BadSignature)) | None => {}
-                Some(Err(error)) => return Err(refused(error)),
+                Some(Err(error)) => return Err(refused(error).into()),
             }
             match own.as_ref().map(decode) {
                 Some(Ok(found)) => drop(others.insert(id.package.clone(), (signed, found))),
@@ -99,7 +100,7 @@ impl Registries {
                     let key = folder.join("public_key");
                     return Err(ImportError::Signature { file, entry: id, key }.into());
                 }
-                Some(Err(error)) => return Err(refused(error)),
+                Some(Err(error)) => return Err(refused(error).into()),
                 None => {
                     let message = format!(
                         "left out the registry entries in {}: there is no public_key beside them, and {repository} did not sign them",

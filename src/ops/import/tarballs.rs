@@ -132,8 +132,10 @@ pub(super) fn store(
             return errors.push(OpError::machine("start a thread to read", first)(error));
         }
         for release in encoded {
-            match release.and_then(|release| add(release, transaction, progress)) {
-                Ok(release) => stored.push(release),
+            match release.map(|release| add(release, transaction, progress)) {
+                Ok(Ok(release)) => stored.push(release),
+                // Nothing more can be written either.
+                Ok(Err(error)) => return errors.push(error),
                 Err(error) => errors.push(error),
             }
         }
@@ -143,7 +145,13 @@ pub(super) fn store(
 }
 
 fn add(release: EncodedRelease, transaction: &mut Transaction<'_>, progress: &dyn Progress) -> Result<Stored> {
-    let stored = Stored { id: release.id.clone(), stored: release.stored, fallback: release.fallback.clone() };
+    let stored = Stored {
+        id: release.id.clone(),
+        stored: release.stored,
+        fallback: release.fallback.clone(),
+        config: None,
+        artefacts: None,
+    };
     transaction.add_release(release)?;
     progress.report(Event::Finished { item: stored.id.to_string() });
     Ok(stored)

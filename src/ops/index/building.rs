@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::imported::{imported_signers, other_signer};
 use super::unsettled::Unsettled;
 use crate::hex::metadata::Metadata;
 use crate::hex::registry::{Names, Package, PrivateKey, PublicKey, Signed, Versions};
@@ -11,7 +12,7 @@ use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::verified;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{IndexLists, IndexPlan, StoredMetadata, UnlistedRelease, indexed_package};
-use crate::progress::Progress;
+use crate::progress::{Event, Progress};
 use crate::store::{Snapshot, StoreError, Transaction};
 
 /// The lists of the index of each repository.
@@ -90,6 +91,12 @@ pub(in crate::ops) fn build(
         transaction.record_index_signer(repository.clone(), public_key.fingerprint());
     }
     plan.dropped.iter().try_for_each(|repository| transaction.remove_index(repository))?;
+    let signer = public_key.fingerprint();
+    for (repository, before) in imported_signers(project, snapshot)? {
+        if before != signer && transaction.index_signers().get(&repository) == Some(&signer) {
+            progress.report(Event::Warning { message: other_signer(&repository, "the index", before) });
+        }
+    }
     build.repositories = transaction.index_signers().keys().cloned().collect();
     Ok(build)
 }

@@ -18,7 +18,7 @@ pub(in crate::ops) fn public_keys(snapshot: &Snapshot) -> Result<()> {
     for repository in snapshot.part(ManifestPart::Index)?.index_signers.keys() {
         let file = IndexFile::PublicKey;
         if snapshot.index_file(repository, &file)?.is_some_and(|text| contains_private_key(&text)) {
-            return Err(OpError::PrivateKeyInMirror { path: layout::index_path(repository, &file) });
+            return Err(OpError::PrivateKeyInMirror { path: layout::index_path(repository, &file), commit: None });
         }
     }
     Ok(())

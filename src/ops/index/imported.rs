@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::key::IndexSigners;
 use super::unsettled::Unsettled;
-use crate::model::{ManifestPart, RepositoryName};
+use crate::model::{Fingerprint, ManifestPart, RepositoryName};
 use crate::ops::{Project, Result};
 use crate::store::Snapshot;
 
@@ -17,6 +17,24 @@ pub(in crate::ops) fn imported_indexes(project: &Project, snapshot: &Snapshot) -
         return Ok(BTreeSet::new());
     }
     Ok(Unsettled::of(project, snapshot)?.imported())
+}
+
+/// Returns the signers of the pinned indexes that were imported.
+///
+/// # Errors
+/// Fails if the mirror is damaged.
+pub(super) fn imported_signers(project: &Project, snapshot: &Snapshot) -> Result<IndexSigners> {
+    let imported = imported_indexes(project, snapshot)?;
+    let mut signers = snapshot.part(ManifestPart::Index)?.index_signers.clone();
+    signers.retain(|repository, _| imported.contains(repository));
+    Ok(signers)
+}
+
+/// Describes that something takes the place of an imported index that another key signed.
+pub(in crate::ops) fn other_signer(repository: &RepositoryName, replacement: &str, before: Fingerprint) -> String {
+    format!(
+        "{replacement} replaces the imported registry of {repository}, which {before} signed; clients that have that key need the new one"
+    )
 }
 
 /// Returns the signers of the pinned indexes that this program built.

@@ -12,6 +12,7 @@ use crate::model::{Fingerprint, RepositoryName};
 use crate::ops::project::regular_file::read_regular;
 use crate::ops::project::worktree::MAX_KEY;
 use crate::ops::{OpError, Project, Result};
+use crate::progress::{Event, Progress};
 
 /// The variable with the private key itself.
 const VARIABLE: &str = "HEXMIRROR_PRIVATE_KEY";
@@ -80,14 +81,51 @@ pub(in crate::ops) fn file(project: &Project) -> PathBuf {
     project.repository.own_dir().join("index-key.pem")
 }
 
-/// Returns whether a private key seems to be here. It may turn out to be unusable.
-pub(in crate::ops) fn is_present(project: &Project) -> bool {
-    project.environment.first(&[VARIABLE, FILE_VARIABLE]).is_some() || file(project).exists()
+/// Returns the file with a key that becomes the kept one when the index is signed with it.
+fn next_file(project: &Project) -> PathBuf {
+    project.repository.own_dir().join("index-key.pem.new")
 }
 
-/// Finds the private key: the one that the user gives, or else the stored one.
-pub(in crate::ops) fn find(project: &Project) -> Result<Option<IndexKey>> {
-    given(project, None)?.map_or_else(|| stored(project), |key| Ok(Some(key)))
+/// Returns whether a private key seems to be here. It may turn out to be unusable.
+pub(in crate::ops) fn is_present(project: &Project) -> bool {
+    let is_given = project.environment.first(&[VARIABLE, FILE_VARIABLE]).is_some();
+    is_given || file(project).exists() || next_file(project).exists()
+}
+
+/// Finds the private key: the one that the user gives, or else the stored one. The caller holds the lock of the mirror.
+pub(super) fn find(project: &Project, signers: &IndexSigners) -> Result<Option<IndexKey>> {
+    given(project, None)?.map_or_else(|| stored(project, signers), |key| Ok(Some(key)))
+}
+
+/// Warns if other users of this machine can read the kept key.
+pub(in crate::ops) fn warn_if_exposed(project: &Project, progress: &dyn Progress) {
+    if let Some((problem, remedy)) = exposed(project) {
+        progress.report(Event::Warning { message: format!("{problem}; {remedy}") });
+    }
+}
+
+/// Describes a kept key that other users of this machine can read, and says what to do.
+pub(in crate::ops) fn exposed(project: &Project) -> Option<(String, String)> {
+    let path = file(project);
+    if !is_open_to_others(&path) {
+        return None;
+    }
+    let path = path.display();
+    Some((
+        format!("other users of this machine can read the private key in {path}"),
+        format!("run `chmod 600 {path}`, and if somebody may have copied the key, `git hexmirror index --rotate-key`"),
+    ))
+}
+
+#[cfg(unix)]
+fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_path: &Path) -> bool {
+    false
 }
 
 /// Reads the private key that the user gives, by a file or by the environment.
@@ -107,24 +145,33 @@ pub(super) fn given(project: &Project, path: Option<&Path>) -> Result<Option<Ind
     read(&path, KeyOrigin::File(path.clone())).map(Some)
 }
 
-/// Reads the private key that this program keeps, if there is one.
+/// Reads the private key that this program keeps, if there is one. The caller holds the lock of the mirror. If an
+/// earlier command was interrupted after it signed the index with a new key, that key becomes the kept one.
 ///
 /// # Errors
 /// Fails if the key cannot be read or used.
-pub(super) fn stored(project: &Project) -> Result<Option<IndexKey>> {
-    let path = file(project);
+pub(super) fn stored(project: &Project, signers: &IndexSigners) -> Result<Option<IndexKey>> {
+    let (path, next) = (file(project), next_file(project));
+    if !signers.is_empty() && next.exists() && read(&next, KeyOrigin::Stored(next.clone()))?.check(signers).is_ok() {
+        keep_next(project)?;
+    }
     if !path.exists() {
         return Ok(None);
     }
     read(&path, KeyOrigin::Stored(path.clone())).map(Some)
 }
 
-/// Keeps a key, or a new one, beside the repository, in a file that only its owner can read. Returns the file, too.
+/// Writes a key beside the kept one, in a file that only its owner can read: the given key, or the one of a command that
+/// failed before it signed the index, or a new one. The kept key stays, because the index may not get signed with this one.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
-pub(super) fn keep(project: &Project, given: Option<IndexKey>) -> Result<(IndexKey, PathBuf)> {
-    let path = file(project);
+pub(super) fn prepare_next(project: &Project, given: Option<IndexKey>) -> Result<IndexKey> {
+    let path = next_file(project);
+    let origin = KeyOrigin::Stored(file(project));
+    if given.is_none() && path.exists() {
+        return read(&path, origin);
+    }
     let private = match given {
         Some(key) => key.private,
         None => PrivateKey::generate().map_err(|source| OpError::PrivateKey { origin: "a new key".into(), source })?,
@@ -138,7 +185,17 @@ pub(super) fn keep(project: &Project, given: Option<IndexKey>) -> Result<(IndexK
         file.persist(&path).map_err(|error| error.error)
     };
     write().map_err(OpError::machine("write", &path))?;
-    Ok((IndexKey { private, origin: KeyOrigin::Stored(path.clone()) }, path))
+    Ok(IndexKey { private, origin })
+}
+
+/// Replaces the kept key by the one that was written beside it, after the index was signed with that. Returns the file.
+///
+/// # Errors
+/// Fails if the file cannot be renamed.
+pub(super) fn keep_next(project: &Project) -> Result<PathBuf> {
+    let path = file(project);
+    std::fs::rename(next_file(project), &path).map_err(OpError::machine("write", &path))?;
+    Ok(path)
 }
 
 fn read(path: &Path, origin: KeyOrigin) -> Result<IndexKey> {

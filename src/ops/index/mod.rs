@@ -77,11 +77,9 @@ pub struct IndexUpdate {
 /// key, or if a stored registry entry is not signed by its repository.
 pub fn index(project: &Project, options: &IndexOptions, progress: &dyn Progress) -> Result<IndexUpdate> {
     let _lock = lock(project, progress)?;
-    let mut created = None;
     for _ in 0..ATTEMPTS {
         let snapshot = own_mirror(project, progress)?;
-        let (key, new) = key_for(project, &own_signers(project, &snapshot)?, options)?;
-        created = created.or(new);
+        let (key, is_new) = key_for(project, &own_signers(project, &snapshot)?, options)?;
         // A rotation replaces the file.
         if options.key != KeyAction::Rotate {
             check::public_keys(&snapshot)?;
@@ -89,7 +87,11 @@ pub fn index(project: &Project, options: &IndexOptions, progress: &dyn Progress)
         match build(project, &snapshot, &key, progress) {
             Err(OpError::Store(StoreError::Moved { .. })) => {}
             Err(error) => return Err(error),
-            Ok((build, commit)) => return update(project, &snapshot, key, created, build, commit),
+            Ok((build, commit)) => {
+                let created = is_new.then(|| key::keep_next(project)).transpose()?;
+                key::warn_if_exposed(project, progress);
+                return update(project, &snapshot, key, created, build, commit);
+            }
         }
     }
     Err(OpError::KeptMoving { branch: project.branch.to_string() })
@@ -113,27 +115,27 @@ fn update(
     Ok(IndexUpdate { signer, key, created, repositories, changed, written, left_out, unverified, before, commit })
 }
 
-/// Finds or creates the private key. Also returns the file, if the key was written.
-fn key_for(project: &Project, signers: &IndexSigners, options: &IndexOptions) -> Result<(IndexKey, Option<PathBuf>)> {
+/// Finds or creates the private key. Also returns whether it is to be kept once the index is signed with it.
+fn key_for(project: &Project, signers: &IndexSigners, options: &IndexOptions) -> Result<(IndexKey, bool)> {
     let given = key::given(project, options.private_key.as_deref())?;
-    let stored = key::stored(project)?;
-    let kept = |(key, file)| (key, Some(file));
+    let stored = key::stored(project, signers)?;
+    let new = |given| key::prepare_next(project, given).map(|key| (key, true));
     if let KeyAction::Rotate = options.key {
-        // The last rotation may have been interrupted after it wrote the new key.
-        return match stored {
-            Some(key) if given.is_none() && key.check(signers).is_err() => Ok((key, None)),
-            _ => key::keep(project, given).map(kept),
+        return match given {
+            Some(key) if !signers.is_empty() && key.check(signers).is_ok() => {
+                Err(OpError::SameIndexKey { origin: key.origin.to_string() })
+            }
+            given => new(given),
         };
     }
     let is_given = given.is_some();
     match given.or(stored) {
         Some(key) => {
             key.check(signers)?;
-            let keep = is_given && options.key == KeyAction::Create;
-            if keep { key::keep(project, Some(key)).map(kept) } else { Ok((key, None)) }
+            if is_given && options.key == KeyAction::Create { new(Some(key)) } else { Ok((key, false)) }
         }
-        None if options.key == KeyAction::Create && signers.is_empty() => key::keep(project, None).map(kept),
-        None => Err(OpError::NoPrivateKey { path: key::file(project) }),
+        None if options.key == KeyAction::Create && signers.is_empty() => new(None),
+        None => Err(OpError::NoPrivateKey { path: key::file(project), signer: signers.values().next().copied() }),
     }
 }
 

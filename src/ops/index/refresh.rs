@@ -82,8 +82,9 @@ fn refreshed(
     if !is_behind(&snapshot)? {
         return Ok(None);
     }
-    let Some(key) = key::find(project)? else { return Ok(None) };
-    key.check(&own_signers(project, &snapshot)?)?;
+    let signers = own_signers(project, &snapshot)?;
+    let Some(key) = key::find(project, &signers)? else { return Ok(None) };
+    key.check(&signers)?;
     check::public_keys(&snapshot)?;
     let mut transaction = Transaction::begin(&project.repository, &project.branch, Some(&snapshot))?;
     let build = building::build(project, &snapshot, &key.private, &mut transaction, progress)?;

@@ -22,7 +22,7 @@ impl Environment {
     /// Creates the environment from the process's variables. If they direct clients to a server of this program, the
     /// variables of before are restored.
     pub fn new(mut variables: BTreeMap<String, String>, home: Option<PathBuf>) -> Self {
-        let existing = |name: &str| variables.get(name).filter(|value| !value.is_empty()).cloned();
+        let existing = |name: &str| variables.get(name).cloned();
         let (outer, restored) = (OuterServer::of_environment(existing), restoration(existing));
         for Variable { name, value } in &restored {
             match value {
@@ -35,7 +35,7 @@ impl Environment {
 
     /// Returns the changes to the process's environment that make clients use a server.
     pub fn directed_to(&self, access: &Access) -> Vec<Variable> {
-        let changes = environment(access, |name| self.get(name));
+        let changes = environment(access, |name| self.variables.get(name).cloned());
         let is_replaced = |restored: &&Variable| changes.iter().any(|change| change.name == restored.name);
         let restored: Vec<_> = self.restored.iter().filter(|restored| !is_replaced(restored)).cloned().collect();
         restored.into_iter().chain(changes).collect()

@@ -59,13 +59,29 @@ pub(super) fn netrc(environment: &Environment) -> Result<Netrc> {
     Ok(path.map(|path| Netrc::read(&path)).transpose()?.unwrap_or_default())
 }
 
+/// Returns the folder where `mix hex.docs` keeps documentation (`Hex.State`'s `data_home`).
+pub(in crate::ops) fn hex_docs(environment: &Environment) -> Option<PathBuf> {
+    let data = match (environment.get("HEX_HOME"), environment.home.as_ref()) {
+        (Some(home), _) => PathBuf::from(home),
+        (None, Some(home)) if has_xdg(environment) => {
+            environment.get("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from).join("hex")
+        }
+        (None, home) => home?.join(".hex"),
+    };
+    Some(data.join("docs"))
+}
+
+fn has_xdg(environment: &Environment) -> bool {
+    environment.get("MIX_XDG").is_some_and(|value| value == "1" || value == "true")
+}
+
 /// Finds the Hex client's folders: `HEX_HOME`, or else `~/.hex`, or the XDG folders under `MIX_XDG` (`Hex.State`).
 pub(super) fn hex_home(environment: &Environment) -> Option<HexHome> {
     if let Some(home) = environment.get("HEX_HOME") {
         return Some(HexHome::new(home));
     }
     let home = environment.home.as_ref()?;
-    if environment.get("MIX_XDG").is_some_and(|value| value == "1" || value == "true") {
+    if has_xdg(environment) {
         let folder = |name: &str, default: &str| {
             environment.get(name).map_or_else(|| home.join(default), PathBuf::from).join("hex")
         };

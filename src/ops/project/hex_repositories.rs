@@ -17,6 +17,7 @@ use crate::fetch::{Access, Endpoint, Proxies, RepositoryFolder, Settings, Timeou
 use crate::hex::registry::{PublicKey, hexpm_key};
 use crate::model::{Fingerprint, RepositoryName};
 use crate::ops::{OpError, Result};
+use crate::plan::BUILDS;
 use crate::progress::{Event, Progress};
 
 /// What is known of the repositories from this program's settings, the environment and the Hex client's configuration.
@@ -77,15 +78,22 @@ impl<'a> HexRepositories<'a> {
         Ok(if self.accepts_any_origin() { key.of_any_origin() } else { key })
     }
 
+    /// Returns whether the Hex client verifies a repository with the same key if only its address changes: the key in its own
+    /// configuration, or hex.pm's, which it contains.
+    pub fn client_has_key(&self, repository: &RepositoryName) -> Result<bool> {
+        let of_hex = self.hex.repositories.get(repository).and_then(|known| known.public_key.as_deref());
+        let of_client = match of_hex {
+            // What it cannot use here may not be usable there.
+            Some(pem) => PublicKey::from_pem(pem).ok(),
+            None => (repository.source() == "hexpm").then(|| hexpm_key().clone()),
+        };
+        let key = self.known_key(repository)?;
+        Ok(key.map(|key| key.fingerprint()) == of_client.map(|key| key.fingerprint()))
+    }
+
     fn parsed_key(&self, repository: &RepositoryName) -> Result<PublicKey> {
         let error = |problem: String| OpError::PublicKey { repository: repository.clone(), problem };
-        let source = self.source(repository);
-        let configured = [Some(repository), source.as_ref()].into_iter().flatten().find_map(|name| {
-            let of_config = self.project.config.repositories.get(name).and_then(|config| config.public_key.clone());
-            let of_hex = || self.hex.repositories.get(name).and_then(|hex| hex.public_key.clone());
-            of_config.or_else(|| of_hex().map(KeySetting::Pem))
-        });
-        match configured {
+        match self.configured_key(repository) {
             Some(key) => {
                 let pem = match key {
                     KeySetting::Pem(pem) => pem,
@@ -98,6 +106,20 @@ impl<'a> HexRepositories<'a> {
             None if repository.source() == "hexpm" => Ok(hexpm_key().clone()),
             None => Err(OpError::NoPublicKey { repository: repository.clone() }),
         }
+    }
+
+    fn configured_key(&self, repository: &RepositoryName) -> Option<KeySetting> {
+        let source = self.source(repository);
+        [Some(repository), source.as_ref()].into_iter().flatten().find_map(|name| {
+            let of_config = self.project.config.repositories.get(name).and_then(|config| config.public_key.clone());
+            let of_hex = || self.hex.repositories.get(name).and_then(|hex| hex.public_key.clone());
+            of_config.or_else(|| of_hex().map(KeySetting::Pem))
+        })
+    }
+
+    /// Returns whether a repository's key is hex.pm's for lack of another one.
+    pub fn has_default_key(&self, repository: &RepositoryName) -> bool {
+        repository.source() == "hexpm" && self.configured_key(repository).is_none()
     }
 
     /// Returns the only signer that the user's settings allow for a repository, if they name one.
@@ -184,6 +206,19 @@ impl<'a> HexRepositories<'a> {
         Ok(self.endpoint(repository)?.map(|endpoint| endpoint.url.to_string()))
     }
 
+    /// Returns a repository's address without credentials. `None` if it has none, or is a folder on this machine.
+    pub fn public_address(&self, repository: &RepositoryName) -> Result<Option<String>> {
+        if self.folder(repository).is_some() {
+            return Ok(None);
+        }
+        Ok(self.endpoint(repository)?.map(|endpoint| endpoint.url.without_login().to_string()))
+    }
+
+    /// Returns whether a folder is configured as a repository and does not exist.
+    pub fn lacks_folder(&self, repository: &RepositoryName) -> bool {
+        self.folder(repository).is_some_and(|folder| !folder.exists())
+    }
+
     /// Returns a repository's address and auth key. The auth key is only included if the address comes from the user
     /// rather than from the tracked file alone.
     fn endpoint(&self, repository: &RepositoryName) -> Result<Option<Endpoint>> {
@@ -211,6 +246,12 @@ impl<'a> HexRepositories<'a> {
             return Ok(None);
         };
         Ok(Some((address(url, &format!("the URL of the Hex repository {repository}"))?, trusted)))
+    }
+
+    /// Returns where the installers of Hex and rebar3 are fetched from, as mix does (`Mix.Hex.url/0`).
+    pub fn builds_url(&self) -> Result<WebUrl> {
+        let name = "HEX_BUILDS_URL";
+        address(self.project.environment.get(name).as_deref().unwrap_or(BUILDS), name)
     }
 
     /// Returns the number of concurrent requests. `jobs` overrides the setting.
@@ -249,6 +290,7 @@ impl<'a> HexRepositories<'a> {
             retry: retry.unwrap_or(defaults.retry),
             hex_home: self.hex_home.clone(),
             netrc: netrc(environment)?,
+            internal_hosts: self.project.config.internal_hosts.clone(),
             ..defaults
         })
     }

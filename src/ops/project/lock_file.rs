@@ -5,10 +5,13 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use super::config_file::ConfigFile;
+use super::file_content::{Content, bytes_of};
 use super::regular_file::read_regular;
-use super::worktree::{MAX_LOCK, read_committed, read_tracked};
+use super::worktree::MAX_LOCK;
 use crate::lock::{Lock, LockError};
 use crate::model::PolicyId;
+use crate::ops::plugins::config::BuildConfig;
 use crate::ops::{OpError, Result};
 use crate::plan::{LockRule, LockVerdict, Wanted, default_locks, default_locks_listed};
 use crate::store::{ObjectId, Repository};
@@ -32,23 +35,17 @@ pub struct LockFile {
     pub blob: ObjectId,
     /// The policy that the mix.exs beside it names.
     pub policy: Option<PolicyId>,
+    /// What the rebar.config beside it says, if it is a lock of rebar3.
+    pub(in crate::ops) build: Option<BuildConfig>,
+    /// The configuration beside it that mentions asset tools, if it is a lock of mix.
+    pub(in crate::ops) configs: Vec<ConfigFile>,
     content: Content,
-}
-
-/// Where a lock's content is.
-#[derive(Debug, Clone)]
-enum Content {
-    /// In git's object database.
-    Stored,
-    /// In the worktree.
-    Worktree,
-    /// In memory.
-    Read(Vec<u8>),
 }
 
 impl PartialEq for LockFile {
     fn eq(&self, other: &Self) -> bool {
-        (&self.file, self.blob, &self.policy) == (&other.file, other.blob, &other.policy)
+        (&self.file, self.blob, &self.policy, &self.build, &self.configs)
+            == (&other.file, other.blob, &other.policy, &other.build, &other.configs)
     }
 }
 
@@ -57,12 +54,12 @@ impl Eq for LockFile {}
 impl LockFile {
     /// Creates a lock whose content is stored in git.
     pub fn stored(file: String, blob: ObjectId) -> Self {
-        Self { file, blob, policy: None, content: Content::Stored }
+        Self::of(file, blob, Content::Stored)
     }
 
     /// Creates a lock whose content is in the worktree and has this id.
     pub(super) fn in_worktree(file: String, blob: ObjectId) -> Self {
-        Self { file, blob, policy: None, content: Content::Worktree }
+        Self::of(file, blob, Content::Worktree)
     }
 
     /// Creates a lock from content that was read from a file.
@@ -70,7 +67,11 @@ impl LockFile {
     /// # Errors
     /// Fails if the content is a SHA-1 collision attack.
     pub fn read(file: String, bytes: Vec<u8>) -> Result<Self> {
-        Ok(Self { file, blob: Repository::blob_id(&bytes)?, policy: None, content: Content::Read(bytes) })
+        Ok(Self::of(file, Repository::blob_id(&bytes)?, Content::Read(bytes)))
+    }
+
+    fn of(file: String, blob: ObjectId, content: Content) -> Self {
+        Self { file, blob, policy: None, build: None, configs: Vec::new(), content }
     }
 
     /// Sets the policy that the mix.exs beside it names.
@@ -79,24 +80,24 @@ impl LockFile {
         Self { policy, ..self }
     }
 
+    /// Sets what the rebar.config beside it says.
+    #[must_use]
+    pub(super) fn with_build(self, build: BuildConfig) -> Self {
+        Self { build: Some(build), ..self }
+    }
+
+    /// Sets the configuration beside it that mentions asset tools.
+    #[must_use]
+    pub(super) fn with_configs(self, configs: Vec<ConfigFile>) -> Self {
+        Self { configs, ..self }
+    }
+
     /// Returns its content.
     ///
     /// # Errors
     /// Fails if the lock is larger than any lock, cannot be read, or is being changed.
     pub fn bytes(&self, repository: &Repository) -> Result<Cow<'_, [u8]>> {
-        match &self.content {
-            Content::Read(bytes) => Ok(Cow::Borrowed(bytes)),
-            Content::Stored => Ok(Cow::Owned(read_committed(repository, self.blob, &self.file, MAX_LOCK)?)),
-            Content::Worktree => {
-                let bytes = read_tracked(repository, &self.file, MAX_LOCK)?.unwrap_or_default();
-                // An answer about this content is remembered under its id.
-                if Repository::blob_id(&bytes)? != self.blob {
-                    let source = std::io::Error::other("it is being changed; try again");
-                    return Err(OpError::Read { path: self.file.clone().into(), source });
-                }
-                Ok(Cow::Owned(bytes))
-            }
-        }
+        bytes_of(repository, &self.content, self.blob, &self.file, MAX_LOCK)
     }
 }
 

@@ -2,22 +2,28 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Project;
+use super::asset_configs::{configs_in, is_config};
 use super::globs::{are_literal, glob_set, walk};
 use super::lock_file::{LockFile, read_locks};
 use super::lock_stats::LockStats;
-use super::policies::{MIX_EXS, mix_exs_beside, policy_in_commit, policy_in_worktree};
-use super::worktree::{MAX_LOCK, read_tracked};
+use super::policies::{mix_exs_beside, policy_in_commit, policy_in_worktree};
+use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_committed, read_tracked};
+use crate::lock::own_lock_beside;
 use crate::model::shortened;
+use crate::ops::plugins::config::{BuildConfig, MIX_EXS};
 use crate::ops::{OpError, Result, own_file};
 use crate::plan::{LeftOutLock, LockRule, LockVerdict, Omission, Wanted, default_locks, default_locks_listed};
 use crate::store::{FileRule, ObjectId};
 
+/// The lock of rebar3.
+const REBAR_LOCK: &str = "rebar.lock";
 /// The maximum number of locks in force.
 pub(in crate::ops) const MAX_LOCKS: usize = 10_000;
 /// The file beside the repository with the remembered ids of locks in the worktree.
@@ -34,6 +40,11 @@ struct Found {
     locks: Vec<LockFile>,
     lacking: Vec<String>,
 }
+
+/// The folders with the applications of a project that consists of several.
+const APP_FOLDERS: [&str; 2] = ["apps", "lib"];
+/// The maximum number of such applications.
+const MAX_APPS: usize = 1000;
 
 impl Project {
     /// Returns the locks in force. Configured locks must all exist. Otherwise, these are the tracked locks beside a
@@ -70,15 +81,17 @@ impl Project {
         }
         // Names without wildcards do not require a search.
         if self.config.locks.as_deref().is_none_or(|globs| !are_literal(globs)) {
-            let files = self.tree_locks(commit)?.files;
-            for (file, found) in &files {
-                let blob = if found.is_link { self.repository.blob_at(commit, file)? } else { Some(found.blob) };
-                let Some(blob) = blob.filter(|_| !is_mix_exs(file)) else { continue };
+            let found = self.tree_locks(commit)?;
+            let files = &found.files;
+            for (file, of_tree) in files {
+                let blob = if of_tree.is_link { self.repository.blob_at(commit, file)? } else { Some(of_tree.blob) };
+                let Some(blob) = blob.filter(|_| !is_beside_locks(file)) else { continue };
                 let lock = LockFile::stored(file.clone(), blob);
                 // Those that name no policy are not among the files.
                 let has_policy = mix_exs_beside(file).is_some_and(|mix_exs| files.contains_key(&mix_exs));
-                let lock = if has_policy { self.with_policy_at(commit, lock)? } else { lock };
-                locks.insert(file.clone(), lock);
+                let lock =
+                    if has_policy || file.ends_with(REBAR_LOCK) { self.with_policy_at(commit, lock)? } else { lock };
+                locks.insert(file.clone(), lock.with_configs(configs_in(file, &found)));
             }
         }
         Ok(locks.into_values().collect())
@@ -86,6 +99,11 @@ impl Project {
 
     /// Reads the policy that the mix.exs beside a lock names in a commit.
     fn with_policy_at(&self, commit: ObjectId, lock: LockFile) -> Result<LockFile> {
+        let read = |file: &str| {
+            let blob = self.repository.blob_at(commit, file)?;
+            blob.map(|blob| read_committed(&self.repository, blob, file, MAX_SETTINGS)).transpose()
+        };
+        let lock = self.with_build(lock, read, |folder| Ok(self.repository.folders_at(commit, folder)?))?;
         let Some(mix_exs) = mix_exs_beside(&lock.file) else { return Ok(lock) };
         let Some(blob) = self.repository.blob_at(commit, &mix_exs)? else { return Ok(lock) };
         Ok(lock.with_policy(policy_in_commit(&self.repository, blob, &mix_exs)?))
@@ -93,6 +111,8 @@ impl Project {
 
     /// Reads the policy that the mix.exs beside a lock names in the worktree. That it names none is remembered.
     fn with_policy(&self, lock: LockFile, stats: Option<&mut LockStats>) -> Result<LockFile> {
+        let read = |file: &str| read_tracked(&self.repository, file, MAX_SETTINGS);
+        let lock = self.with_build(lock, read, |folder| Ok(self.folders_in_worktree(folder)))?;
         let Some(mix_exs) = mix_exs_beside(&lock.file) else { return Ok(lock) };
         if stats.as_ref().is_some_and(|stats| stats.get(&mix_exs).is_some()) {
             return Ok(lock);
@@ -103,6 +123,54 @@ impl Project {
             stats.add(&mix_exs, ObjectId::null(lock.blob.kind()), since);
         }
         Ok(lock.with_policy(policy))
+    }
+
+    /// Reads what the files beside a lock of rebar3 say about plugins. A file that is refused says nothing.
+    /// The applications of the project are in folders below `apps` and `lib` (rebar3's `project_app_dirs`).
+    fn with_build(
+        &self,
+        lock: LockFile,
+        read: impl Fn(&str) -> Result<Option<Vec<u8>>>,
+        folders: impl Fn(&str) -> Result<Vec<String>>,
+    ) -> Result<LockFile> {
+        let folder = lock.file.strip_suffix(REBAR_LOCK).filter(|folder| folder.is_empty() || folder.ends_with('/'));
+        let Some(folder) = folder.map(str::to_owned) else { return Ok(lock) };
+        let read_in = |folder: &str| {
+            BuildConfig::read(|name| match read(&format!("{folder}{name}")) {
+                Err(OpError::Refused { .. }) => Ok(None),
+                read => read,
+            })
+        };
+        let mut build = read_in(&folder)?;
+        for apps in APP_FOLDERS {
+            for app in folders(&format!("{folder}{apps}"))?.into_iter().take(MAX_APPS) {
+                let app = format!("{folder}{apps}/{app}");
+                build.add_app(&app, read_in(&format!("{app}/"))?);
+            }
+        }
+        Ok(lock.with_build(build))
+    }
+
+    /// Returns the names of the folders in a folder of the worktree, sorted. Links are left out.
+    fn folders_in_worktree(&self, folder: &str) -> Vec<String> {
+        let Some(root) = self.repository.worktree() else { return Vec::new() };
+        let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
+    }
+
+    /// Adds the hexmirror.lock beside each lock: it pins what the other lock does not, wherever that one is named.
+    fn add_hexmirror_locks(&self, locks: &mut Vec<LockFile>) -> Result<()> {
+        let files: BTreeSet<String> = locks.iter().map(|lock| own_lock_beside(&lock.file)).collect();
+        for file in files {
+            if !locks.iter().any(|lock| lock.file == file) {
+                locks.extend(self.lock(file)?);
+            }
+        }
+        locks.sort_by(|one, other| one.file.cmp(&other.file));
+        Ok(())
     }
 
     /// Returns the tracked files, and those of the current project, that look like locks but are not in force. Searches
@@ -153,10 +221,11 @@ impl Project {
     }
 
     fn found_locks(&self) -> Result<Found> {
-        let found = match &self.config.locks {
+        let mut found = match &self.config.locks {
             Some(globs) => self.configured_locks(globs)?,
             None => Found { locks: self.default_locks()?, lacking: Vec::new() },
         };
+        self.add_hexmirror_locks(&mut found.locks)?;
         if found.locks.len() > MAX_LOCKS { Err(OpError::TooManyLocks { limit: MAX_LOCKS }) } else { Ok(found) }
     }
 
@@ -252,12 +321,14 @@ impl Project {
     fn lock_in_worktree(&self, file: &str, stats: Option<&mut LockStats>) -> Result<Option<LockFile>> {
         let Some(stats) = stats else { return self.lock(file.to_owned()) };
         if let Some(blob) = stats.get(file) {
-            return self.with_policy(LockFile::in_worktree(file.to_owned(), blob), Some(stats)).map(Some);
+            let lock = self.with_policy(LockFile::in_worktree(file.to_owned(), blob), Some(stats))?;
+            return self.with_configs(lock, Some(stats)).map(Some);
         }
         let since = SystemTime::now();
         let Some(lock) = self.read_lock(file.to_owned())? else { return Ok(None) };
         stats.add(file, lock.blob, since);
-        self.with_policy(lock, Some(stats)).map(Some)
+        let lock = self.with_policy(lock, Some(stats))?;
+        self.with_configs(lock, Some(stats)).map(Some)
     }
 
     /// Returns the commit whose files are tracked. `None` before the first commit, and if the mirror itself is checked
@@ -285,7 +356,11 @@ impl Project {
 
     /// Returns a lock of the worktree, or of `HEAD` in a bare repository. `None` if it does not exist.
     pub(in crate::ops) fn lock(&self, file: String) -> Result<Option<LockFile>> {
-        self.read_lock(file)?.map(|lock| self.with_policy(lock, None)).transpose()
+        self.read_lock(file)?
+            .map(|lock| self.with_policy(lock, None))
+            .transpose()?
+            .map(|lock| self.with_configs(lock, None))
+            .transpose()
     }
 
     /// Returns a lock as [`Self::lock`] does, without its policy.
@@ -306,13 +381,37 @@ impl Project {
         self.memory.wanted(locks, || {
             let mut wanted = read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules);
             wanted.policies.extend(self.policies_besides(locks)?);
+            match self.repository.worktree() {
+                Some(_) => self.require_unpinned(locks, &mut wanted)?,
+                // A bare repository has no hexmirror.lock that an update could pin them in.
+                None => wanted.unpinned_tools.clear(),
+            }
             Ok(if self.config.shallow { wanted } else { wanted.with_full_ancestries() })
         })
     }
 }
 
-fn is_mix_exs(file: &str) -> bool {
-    file.rsplit('/').next() == Some(MIX_EXS)
+impl Project {
+    /// Requires what the settings and the files of version managers name, which an update pins.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be read.
+    pub(in crate::ops) fn require_unpinned(&self, locks: &[LockFile], wanted: &mut Wanted) -> Result<()> {
+        wanted.require_downloads(&self.config.downloads);
+        wanted.require_git(&self.config.git);
+        wanted.require_tools(self.tools_pairs()?);
+        if self.config.docs {
+            wanted.require_docs();
+        }
+        let assets = self.asset_config(locks)?;
+        wanted.require_asset_tools(&assets);
+        Ok(())
+    }
+}
+
+/// Returns whether a file is not a lock, but says something about one.
+fn is_beside_locks(file: &str) -> bool {
+    file.rsplit('/').next() == Some(MIX_EXS) || is_config(file)
 }
 
 /// Names the first of some configured locks.

@@ -1,6 +1,10 @@
 //! A project: its repository, settings, environment and locks.
 
+pub(in crate::ops) mod asset_configs;
+pub(in crate::ops) mod asset_tools;
+pub(in crate::ops) mod config_file;
 mod environment;
+mod file_content;
 pub(in crate::ops) mod globs;
 pub(in crate::ops) mod hex_client;
 pub(in crate::ops) mod hex_repositories;
@@ -15,6 +19,7 @@ mod policies;
 pub(in crate::ops) mod regular_file;
 pub(in crate::ops) mod remote_files;
 pub(in crate::ops) mod revisions;
+mod tools;
 mod tree_locks;
 pub(in crate::ops) mod trust_hashes;
 pub(in crate::ops) mod worktree;
@@ -26,6 +31,7 @@ use std::sync::{Arc, Mutex};
 use crate::config::{Config, ConfigError, FILE, Layer, PrePush, Tracked};
 use crate::git::{Git, GitSettings, ProjectGit};
 use crate::model::{Remote, Secrets, shortened};
+use crate::ops::plugins::config::BuildConfig;
 use crate::ops::{OpError, Result};
 use crate::store::{Branch, Discovery, ObjectId, Repository, Snapshot};
 pub use environment::Environment;
@@ -160,11 +166,26 @@ impl Project {
 
     /// Returns the snapshot of the local mirror branch, or of a remote's, at a commit.
     pub(in crate::ops) fn snapshot_of(&self, remote: Option<&Remote>, tip: ObjectId) -> Result<Snapshot> {
-        let branch = match remote {
-            Some(remote) => &self.repository.tracking_branch(remote, &self.branch)?,
-            None => &self.branch,
-        };
-        self.memory.snapshot(tip, || Ok(Snapshot::at(&self.repository, branch, tip)?))
+        let branch = self.branch_of(remote)?;
+        self.memory.snapshot(tip, || Ok(Snapshot::at(&self.repository, &branch, tip)?))
+    }
+
+    /// Returns what a git revision says about plugins. `name` is the first name of its files, as in gitrevisions(7). Calls
+    /// `read` if it was not read before.
+    pub(in crate::ops) fn configuration(
+        &self,
+        name: &str,
+        read: impl FnOnce() -> Result<Option<BuildConfig>>,
+    ) -> Result<Option<BuildConfig>> {
+        self.memory.configuration(name, read)
+    }
+
+    /// Returns the local mirror branch, or a remote's as last fetched.
+    pub(in crate::ops) fn branch_of(&self, remote: Option<&Remote>) -> Result<Branch> {
+        Ok(match remote {
+            Some(remote) => self.repository.tracking_branch(remote, &self.branch)?,
+            None => self.branch.clone(),
+        })
     }
 
     /// Returns what happens before a push according to the user's own settings, if they say so.

@@ -9,13 +9,12 @@ use super::worktree::{MAX_SETTINGS, read_committed, read_tracked};
 use crate::config::ConfigError;
 use crate::lock::policy_of_mix_exs;
 use crate::model::PolicyId;
+use crate::ops::plugins::config::MIX_EXS;
 use crate::ops::{OpError, Result};
 use crate::store::{ObjectId, Repository};
 
-/// The file beside a mix.lock that may name a policy.
-pub(super) const MIX_EXS: &str = "mix.exs";
 /// The lock that a mix.exs belongs to.
-const MIX_LOCK: &str = "mix.lock";
+pub(super) const MIX_LOCK: &str = "mix.lock";
 
 /// Returns the path of the file beside a lock that may name a policy. `None` if it is not a lock of mix.
 pub(super) fn mix_exs_beside(lock: &str) -> Option<String> {

@@ -158,7 +158,7 @@ impl Project {
     }
 
     /// Returns the locks in force of a state, which may be none.
-    fn locks_of(&self, at: &ProjectState) -> Result<Vec<LockFile>> {
+    pub(in crate::ops) fn locks_of(&self, at: &ProjectState) -> Result<Vec<LockFile>> {
         match at {
             ProjectState::Commit { id, .. } => self.locks_at(*id),
             ProjectState::Worktree => match self.present_locks() {

@@ -1,12 +1,14 @@
-//! Finds the locks of commits, and the mix.exs beside them that name a policy. Those of the commits that were searched
+//! Finds the locks of commits, the mix.exs beside them that name a policy, and the configuration that mentions an asset tool. Those of the commits that were searched
 //! last are kept, in the process and beside the repository, so that later searches read only the folders that differ.
 
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
+use super::asset_configs::{is_config, mentions};
 use super::known_trees::KnownTrees;
 use super::locks::MAX_LOCKS;
-use super::policies::{MIX_EXS, lock_beside, mix_exs_beside, policy_in_commit};
+use super::policies::{lock_beside, mix_exs_beside, policy_in_commit};
+use crate::ops::plugins::config::MIX_EXS;
 use crate::ops::{OpError, Project, Result, own_file};
 use crate::plan::LockVerdict;
 use crate::store::{FileRule, ObjectId, Repository, TreeFiles};
@@ -21,8 +23,8 @@ const WORTH_SAVING: usize = 32;
 const MANY_PACK_FILES: usize = 30;
 
 impl Project {
-    /// Returns the locks in a commit's tree, in which symbolic links are not resolved, and each mix.exs beside them that
-    /// names a policy. A mirror has none: it contains the locks of packages. If they are known, no object is looked up.
+    /// Returns the locks in a commit's tree, in which symbolic links are not resolved, each mix.exs beside them that
+    /// names a policy, and each file of configuration that mentions an asset tool. A mirror has none: it contains the locks of packages. If they are known, no object is looked up.
     pub(super) fn tree_locks(&self, commit: ObjectId) -> Result<TreeFiles> {
         let (repository, header) = (&self.repository, self.header()?);
         let mut known = self.known_trees(&header);
@@ -40,12 +42,14 @@ impl Project {
         let rule = self.lock_rule()?;
         let is_lock = |path: &str, beside: &dyn Fn(&str) -> bool| rule.judge(path, beside) == LockVerdict::InForce;
         let selects = |path: &str, beside: &dyn Fn(&str) -> bool| {
-            is_lock(path, beside)
+            is_config(path)
+                || is_lock(path, beside)
                 || lock_beside(path).is_some_and(|(lock, name)| beside(name) && is_lock(&lock, beside))
         };
         let rule = FileRule { enters: &|folder| rule.enters(folder), selects: &selects };
         let mut found = repository.tree_files(commit, rule, known.last())?;
         self.keep_policies(commit, &mut found)?;
+        self.keep_configs(&mut found)?;
         if found.files.len() > MAX_LOCKS {
             return Err(OpError::TooManyLocks { limit: MAX_LOCKS });
         }
@@ -63,6 +67,20 @@ impl Project {
             if policy.is_none() {
                 found.files.remove(&mix_exs);
             }
+        }
+        Ok(())
+    }
+
+    /// Removes each file of configuration that mentions no asset tool, as [`Self::keep_policies`] does.
+    fn keep_configs(&self, found: &mut TreeFiles) -> Result<()> {
+        let mut others = Vec::new();
+        for (path, file) in found.files.iter().filter(|(path, _)| is_config(path)) {
+            if !mentions(&self.repository, file, path)? {
+                others.push(path.clone());
+            }
+        }
+        for path in others {
+            found.files.remove(&path);
         }
         Ok(())
     }
@@ -89,7 +107,7 @@ impl Project {
     /// Returns the first line of the saved commits. It changes with everything that the result depends on, besides the
     /// commit: the version of this program and the configured locks.
     fn header(&self) -> Result<String> {
-        let rule = format!("{:?} {MIX_EXS}", self.config.locks);
+        let rule = format!("{:?} {MIX_EXS} config", self.config.locks);
         Ok(format!("{} {}\n", env!("CARGO_PKG_VERSION"), Repository::blob_id(rule.as_bytes())?))
     }
 }

@@ -64,9 +64,14 @@ pub(in crate::ops) fn read_below(
         let path = path.to_owned();
         move |source| OpError::Read { path, source }
     };
+    let is_absent = |error: &std::io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    // Most files that are looked for do not exist, and resolving a path looks at each folder above it.
+    if path.symlink_metadata().is_err_and(|error| is_absent(&error)) {
+        return Ok(None);
+    }
     let target = match fs::canonicalize(&path) {
         Ok(target) => target,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if is_absent(&error) => return Ok(None),
         Err(source) => return Err(OpError::Read { path, source }),
     };
     let root = fs::canonicalize(root).map_err(unreadable(root))?;

@@ -5,9 +5,10 @@ pub(in crate::ops) mod error;
 mod objects;
 
 use super::export::contents::Contents;
-use super::export::{Export, check_registry, export_to};
+use super::export::registry::choose_registry;
+use super::export::{Export, export_to, folder_registry};
 use super::project::Environment;
-use super::{ExportOptions, Project, Result, served_mirror};
+use super::{ExportOptions, OpError, Project, Result, served_mirror};
 use crate::bucket::{Bucket, Network};
 use crate::model::{Destination, StaticPath};
 use crate::progress::{Event, Progress};
@@ -31,17 +32,25 @@ pub fn publish(
     progress: &dyn Progress,
 ) -> Result<Export> {
     let snapshot = served_mirror(project)?;
-    check_registry(project, &snapshot, options.registry)?;
-    let contents = Contents::of(project, &snapshot, options.registry)?;
-    let (contents, no_bundle) = contents.with_bundle(project, &snapshot)?;
-    if let Some(reason) = no_bundle {
-        progress.report(Event::Warning { message: format!("{reason}, so no {} was made", StaticPath::bundle()) });
-    }
+    let contents = |registry| {
+        let contents = Contents::of(project, &snapshot, registry)?;
+        let (contents, no_bundle) = contents.with_bundle(project, &snapshot)?;
+        if let Some(reason) = no_bundle {
+            progress.report(Event::Warning { message: format!("{reason}, so no {} was made", StaticPath::bundle()) });
+        }
+        Ok::<_, OpError>(contents)
+    };
     match destination {
-        Destination::Folder(folder) => export_to(folder, &snapshot, &contents, options, progress),
+        Destination::Folder(folder) => {
+            let contents = contents(folder_registry(project, &snapshot, (folder, options), progress)?)?;
+            export_to(folder, &snapshot, &contents, options, progress)
+        }
         Destination::Bucket(address) => {
             let bucket = Bucket::open(address, network)?;
-            let contents = contents.with_second_spellings();
+            let list = objects::list(&bucket)?;
+            let to = (&*address.to_string(), &list);
+            let registry = choose_registry(project, &snapshot, options.registry, to, progress)?;
+            let contents = contents(registry)?.with_second_spellings();
             let folder = project.repository.make_own_dir()?;
             let objects = Objects {
                 bucket: &bucket,
@@ -59,7 +68,8 @@ pub fn publish(
 /// Returns what reaches object stores according to the environment's variables.
 pub fn bucket_network(environment: &Environment) -> Network {
     // Most services are reached by https. An address by http is one that the user set.
-    let is_plain = |(name, value): (&String, &String)| name.contains("ENDPOINT") && value.starts_with("http://");
+    let is_address = |name: &str| name.contains("ENDPOINT") || name == "GOOGLE_BASE_URL";
+    let is_plain = |(name, value): (&String, &String)| is_address(name) && value.starts_with("http://");
     let proxies: &[&str] = match environment.variables.iter().any(is_plain) {
         true => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
         false => &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],

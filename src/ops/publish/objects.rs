@@ -14,12 +14,13 @@ use super::claim::{Claim, OWN_HEADERS, claimed, last_phase};
 use crate::bucket::{Bucket, BucketError, Headers};
 use crate::model::{StaticPath, StaticStage};
 use crate::ops::export::Export;
+use crate::ops::export::content_check::ContentCheck;
 use crate::ops::export::contents::{Content, Contents};
 use crate::ops::export::error::ExportError;
 use crate::ops::parallel::in_parallel_with;
 use crate::ops::{ExportOptions, OpError, Result};
 use crate::plan::lease::{Phase, WRITE};
-use crate::plan::{FileList, Presence, Publication, WrittenFile};
+use crate::plan::{Doubt, FileList, Presence, Publication, WrittenFile};
 use crate::progress::{Event, Progress};
 use crate::store::Snapshot;
 
@@ -58,6 +59,7 @@ struct Steps<'a> {
 }
 
 /// What a bucket has.
+#[derive(PartialEq)]
 struct Found {
     objects: BTreeMap<String, u64>,
     list: FileList,
@@ -73,13 +75,13 @@ impl Objects<'_> {
         }
         claimed(self.bucket, self.progress, |claim| {
             // Another publication may have ended since.
-            let found = Found::read(self.bucket)?;
-            let plan = self.plan(&found)?;
+            let again = Found::read(self.bucket)?;
+            let plan = if again == found { plan } else { self.plan(&again)? };
             if self.is_done(&plan) {
                 return Ok(self.export(plan, Vec::new(), 0));
             }
             let Self { bucket, contents, folder, progress, .. } = self;
-            let steps = Steps { bucket, contents, folder, progress: *progress, claim, found: &found };
+            let steps = Steps { bucket, contents, folder, progress: *progress, claim, found: &again };
             let (remove, _) = plan.removals(self.options.delete);
             let (written, bytes) = steps.carry_out(self.snapshot, &plan, &remove)?;
             Ok(self.export(plan, written, bytes))
@@ -87,7 +89,21 @@ impl Objects<'_> {
     }
 
     fn plan(&self, found: &Found) -> Result<Publication> {
-        let plan = Publication::new(&self.contents.keys(), &found.list, |path| found.presence(path));
+        if !found.list.may_be_of(self.contents.mirror()) {
+            let destination = self.bucket.address().to_string();
+            let list = format!("{destination}/{LIST}");
+            return Err(ExportError::OtherMirror { destination, list }.into());
+        }
+        let presence = |path: &StaticPath| found.presence(path);
+        let mut plan = Publication::new(&self.contents.keys(), &found.list, self.options.check, presence);
+        let Self { bucket, contents, .. } = self;
+        let is_identical = |snapshot: &Snapshot, doubt: &Doubt| -> Result<bool> {
+            let mut check = ContentCheck::new(contents.load(snapshot, &doubt.path)?, doubt.bytes());
+            bucket.read_pieces(doubt.path.as_str(), |piece| check.take(piece))?;
+            Ok(check.finish())
+        };
+        let are_identical = in_parallel_with(CONCURRENT, &plan.doubtful, || self.snapshot.clone(), is_identical);
+        plan.settle(&are_identical.into_iter().collect::<Result<Vec<_>>>()?);
         match plan.foreign.as_slice() {
             [] => Ok(plan),
             [path, more @ ..] => Err(foreign(self.bucket, path, more.len())),
@@ -95,14 +111,15 @@ impl Objects<'_> {
     }
 
     fn is_done(&self, plan: &Publication) -> bool {
-        plan.write.is_empty() && plan.removals(self.options.delete).0.is_empty()
+        plan.is_done(self.options.delete)
     }
 
     /// Describes the outcome. In a dry run, everything planned counts as written.
     fn export(&self, plan: Publication, written: Vec<StaticPath>, bytes: u64) -> Export {
         let (removed, kept) = plan.removals(self.options.delete);
         let written = if self.options.dry_run { plan.write } else { written };
-        Export { commit: self.snapshot.commit(), written, removed, kept, unchanged: plan.unchanged.len(), bytes }
+        let (commit, registry) = (self.snapshot.commit(), self.contents.registry());
+        Export { commit, registry, written, removed, kept, unchanged: plan.unchanged.len(), bytes }
     }
 }
 
@@ -115,7 +132,7 @@ impl Steps<'_> {
         remove: &[StaticPath],
     ) -> Result<(Vec<StaticPath>, u64)> {
         self.progress.report(Event::Planned { items: plan.write.len() as u64 });
-        let mut list = plan.begun(&self.found.list);
+        let mut list = plan.begun(&self.found.list, self.contents.mirror());
         self.save(&list)?;
         let (mut written, mut bytes, mut saved) = (Vec::new(), 0, Instant::now());
         for stage in StaticStage::ALL {
@@ -218,18 +235,23 @@ impl Steps<'_> {
 
 impl Found {
     fn read(bucket: &Bucket) -> Result<Self> {
-        let list = match bucket.read(LIST, MAX_LIST)? {
-            None => FileList::default(),
-            Some((bytes, _)) => String::from_utf8_lossy(&bytes)
-                .parse()
-                .map_err(|source| ExportError::List { path: format!("{}/{LIST}", bucket.address()).into(), source })?,
-        };
+        let list = list(bucket)?;
         Ok(Self { objects: bucket.list()?, list })
     }
 
     fn presence(&self, path: &StaticPath) -> Presence {
         self.objects.get(path.as_str()).map_or(Presence::Absent, |bytes| Presence::File { bytes: *bytes })
     }
+}
+
+/// Returns the list of the objects that this program wrote.
+///
+/// # Errors
+/// Fails if the list cannot be read.
+pub(super) fn list(bucket: &Bucket) -> Result<FileList> {
+    let Some((bytes, _)) = bucket.read(LIST, MAX_LIST)? else { return Ok(FileList::default()) };
+    let path = || format!("{}/{LIST}", bucket.address()).into();
+    Ok(String::from_utf8_lossy(&bytes).parse().map_err(|source| ExportError::List { path: path(), source })?)
 }
 
 fn foreign(bucket: &Bucket, path: &StaticPath, more: usize) -> OpError {

@@ -11,11 +11,12 @@ use crate::fetch::Downloads;
 use crate::git::{FetchOutcome, FetchTarget, ProjectGit};
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{GitAddress, IndexFile, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
+use crate::ops::index::check::verified_file;
 use crate::ops::index::refresh::restore;
 use crate::ops::project::Project;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::sync::signers::Signers;
-use crate::ops::update::fetch_plan::{FetchContext, FetchPlan};
+use crate::ops::update::fetch_plan::{FetchContext, FetchPlan, FileAsk};
 use crate::ops::update::fetching;
 use crate::ops::update::git_fetcher::GitFetcher;
 use crate::ops::update::leftovers::{downloads_dir, scratch_dir};
@@ -36,6 +37,8 @@ pub struct Repair {
     pub restored: BTreeMap<StoredItem, String>,
     /// The items that could not be restored and were removed, because a new commit was necessary.
     pub dropped: BTreeSet<StoredItem>,
+    /// The files with private keys that were removed.
+    pub private_keys: Vec<String>,
     /// Whether the branch's own objects (commit, trees, manifest) or files of the object database were damaged.
     pub rewritten: bool,
     /// The branch's tip before.
@@ -99,9 +102,11 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
             }
         }
     }
-    if is_complete(&sources) && sources.elsewhere().is_empty() && is_intact(&project, tip) {
+    let damages = tip_damages(&project, tip);
+    if is_complete(&sources) && sources.elsewhere().is_empty() && damages.as_ref().is_some_and(Vec::is_empty) {
         return Ok(repair);
     }
+    repair.private_keys = damages.into_iter().flatten().filter(Damage::is_private_key).map(|key| key.path).collect();
     if !sources.is_own {
         let message = "the manifest of the newest commit is lost; contents that only this commit has are restored as far as its folders are readable";
         progress.report(Event::Warning { message: message.into() });
@@ -118,12 +123,16 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
     Ok(repair)
 }
 
-/// Returns whether all objects of the tip are readable and its manifest matches its tree.
-fn is_intact(project: &Project, tip: ObjectId) -> bool {
-    let snapshot = Snapshot::at(&project.repository, &project.branch, tip);
-    snapshot.is_ok_and(|tip| {
-        check_objects(&tip).0.is_empty() && tip.mismatches(None).is_ok_and(|damages| damages.is_empty())
-    })
+/// Returns what is wrong with the objects of the tip, and the differences between its manifest and its tree. `None` if the tip
+/// cannot be read.
+fn tip_damages(project: &Project, tip: ObjectId) -> Option<Vec<Damage>> {
+    let tip = Snapshot::at(&project.repository, &project.branch, tip).ok()?;
+    let mut damages = check_objects(&tip).0;
+    match tip.mismatches(None) {
+        Ok(mismatches) => damages.extend(mismatches),
+        Err(error) => damages.push(damage("manifest", &error)),
+    }
+    Some(damages)
 }
 
 /// Determines what the mirror must contain, and writes all of it.
@@ -151,6 +160,7 @@ fn rebuild(
             StoredItem::Release(id) => manifest.releases.contains_key(id),
             StoredItem::Entry(id) => manifest.entries.contains_key(id),
             StoredItem::Policy(id) => manifest.policies.contains_key(id),
+            StoredItem::File(id) => manifest.files.contains_key(id),
             StoredItem::Git(address) => manifest.git.contains_key(address),
         };
         let kept = match sources.of_tip() {
@@ -203,6 +213,11 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, transaction: &mut T
             transaction.put_policy(id.clone(), &signed)?;
         }
     }
+    for (id, from) in &sources.files {
+        if let Some((content, stored)) = from.and_then(|from| sources.file(id, from)) {
+            transaction.put_file(id.path.clone(), &content, stored.trust, stored.address.clone())?;
+        }
+    }
     for (address, from) in &sources.git {
         if let Some(from) = from {
             transaction.copy_git(&sources.snapshots[*from], address, sources.manifest.git[address].clone())?;
@@ -218,16 +233,23 @@ fn put_readable(sources: &Sources, encoder: &ReleaseEncoder, transaction: &mut T
     Ok(())
 }
 
-/// Keeps the pinned index of each repository if all of it is readable. Otherwise it is built again, if its key is here.
+/// Keeps the pinned index of each repository if all of it is readable and signed. Otherwise it is built again, if its key is
+/// here. Files that do not belong to the index are not kept.
 fn keep_index(tip: &Snapshot, transaction: &mut Transaction<'_>) -> Result<()> {
     let manifest = tip.manifest()?;
-    for repository in manifest.index_signers.keys() {
-        let of_repository = manifest.index.keys().filter(|id| id.repository == *repository);
-        let packages = of_repository.map(|id| IndexFile::Package(id.package.clone()));
-        let mut files = packages.chain([IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions]);
-        if files.all(|file| tip.index_file(repository, &file).is_ok_and(|bytes| bytes.is_some())) {
-            transaction.copy_index(tip, repository)?;
+    for (repository, signer) in &manifest.index_signers {
+        let of_repository = || manifest.index.iter().filter(|(id, _)| id.repository == *repository);
+        let packages = of_repository().map(|(id, _)| IndexFile::Package(id.package.clone()));
+        let read = |file| Some((verified_file(tip, repository, &file).ok()??, file));
+        let files = packages.chain([IndexFile::PublicKey, IndexFile::Names, IndexFile::Versions]).map(read);
+        let Some(files) = files.collect::<Option<Vec<_>>>() else { continue };
+        for (bytes, file) in files {
+            transaction.put_index_file(repository, &file, &bytes)?;
         }
+        for (id, source) in of_repository() {
+            transaction.record_index_source(id.clone(), *source)?;
+        }
+        transaction.record_index_signer(repository.clone(), *signer);
     }
     Ok(())
 }
@@ -282,6 +304,9 @@ fn fetch_plan(sources: &Sources, lacking: &BTreeSet<StoredItem>) -> FetchPlan {
             StoredItem::Release(id) => plan.releases.push(pin(sources, id)),
             StoredItem::Entry(id) => drop(plan.entries.insert(id.clone())),
             StoredItem::Policy(id) => drop(plan.policies.insert(id.clone())),
+            StoredItem::File(id) => {
+                plan.files.extend(sources.manifest.files.get(id).map(|stored| FileAsk::of(id, stored)))
+            }
             StoredItem::Git(address) => pins.extend(git_pins(sources, address)),
         }
     }
@@ -312,6 +337,7 @@ fn git_pins(sources: &Sources, address: &GitAddress) -> Vec<GitPin> {
         submodules: stored.submodules.is_some(),
         subdir: None,
         sparse: None,
+        as_of: None,
     };
     sources.manifest.git[address].revisions.iter().map(pin).collect()
 }
@@ -361,6 +387,9 @@ fn message(repair: &Repair) -> String {
     let mut message = "Repair the mirror\n\n".to_owned();
     for (item, from) in &repair.restored {
         message += &format!("{item}: from {from}\n");
+    }
+    for path in &repair.private_keys {
+        message += &format!("{path}: removed, because it contains a private key\n");
     }
     for item in &repair.dropped {
         message += &format!("{item}: removed, because no source has it\n");

@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 use crate::hex::metadata::Metadata;
 use crate::hex::registry::{Package, Signed, check_policy};
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{EntryChecksum, EntryId, GitAddress, Manifest, PolicyId, ReleaseId, StoredEntry, StoredRelease};
+use crate::model::{
+    EntryChecksum, EntryId, FileId, GitAddress, Manifest, PolicyId, ReleaseId, StoredEntry, StoredFile, StoredRelease,
+};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::{Project, read_locks};
 use crate::ops::update::git_fetcher::fetching_git;
@@ -34,6 +36,7 @@ pub(in crate::ops) struct Sources {
     pub releases: BTreeMap<ReleaseId, Option<usize>>,
     pub entries: BTreeMap<EntryId, Option<usize>>,
     pub policies: BTreeMap<PolicyId, Option<usize>>,
+    pub files: BTreeMap<FileId, Option<usize>>,
     pub git: BTreeMap<GitAddress, Option<usize>>,
 }
 
@@ -60,8 +63,8 @@ impl Sources {
         if let Some(first) = snapshots.first_mut().filter(|first| first.commit() == tip) {
             *first = first.with_manifest(manifest.clone());
         }
-        let (releases, entries, policies, git) = Default::default();
-        let mut sources = Self { snapshots, tip, manifest, is_own, wanted, releases, entries, policies, git };
+        let (releases, entries, policies, files, git) = Default::default();
+        let mut sources = Self { snapshots, tip, manifest, is_own, wanted, releases, entries, policies, files, git };
         sources.releases =
             sources.places(sources.manifest.releases.keys(), |id, from| sources.release(id, from).is_some());
         sources.entries = sources.places(sources.manifest.entries.keys(), |id, from| {
@@ -71,6 +74,7 @@ impl Sources {
             let key = repositories.public_key(&id.repository).ok();
             sources.policy(id, from).is_some_and(|signed| check_policy(&signed, key.as_ref(), id).is_ok())
         });
+        sources.files = sources.places(sources.manifest.files.keys(), |id, from| sources.file(id, from).is_some());
         if !sources.manifest.git.is_empty() {
             let git = fetching_git(project, false)?;
             sources.git = sources.places(sources.manifest.git.keys(), |address, from| {
@@ -118,6 +122,12 @@ impl Sources {
         same.then(|| snapshot.policy(id).ok().flatten()).flatten()
     }
 
+    /// Reads a file from a snapshot, with the manifest's record of it.
+    pub fn file(&self, id: &FileId, from: usize) -> Option<(Vec<u8>, &StoredFile)> {
+        let stored = self.manifest.files.get(id)?;
+        self.snapshots[from].file(id).ok().flatten().map(|content| (content, stored))
+    }
+
     /// Returns the items that no snapshot contains.
     pub fn lacking(&self) -> BTreeSet<StoredItem> {
         self.items(|from| from.is_none())
@@ -138,7 +148,8 @@ impl Sources {
             self.git.iter().filter(|(_, from)| which(**from)).map(|(address, _)| StoredItem::Git(address.clone()));
         let policies =
             self.policies.iter().filter(|(_, from)| which(**from)).map(|(id, _)| StoredItem::Policy(id.clone()));
-        releases.chain(entries).chain(policies).chain(git).collect()
+        let files = self.files.iter().filter(|(_, from)| which(**from)).map(|(id, _)| StoredItem::File(id.clone()));
+        releases.chain(entries).chain(policies).chain(files).chain(git).collect()
     }
 }
 

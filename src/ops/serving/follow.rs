@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::model::{Remote, shortened};
+use crate::model::Remote;
 use crate::ops::sync::{PullOutcome, RemoteAccess, pull};
 use crate::ops::{OpError, Project, Result};
 use crate::progress::Silent;
+use crate::serve::Following;
 
 /// How many intervals may pass without a fetch before a server counts as stale. One may be missed by chance.
 const MISSED: u32 = 3;
@@ -34,9 +35,13 @@ struct State {
 
 impl Follower {
     /// Prepares to pull from a remote. Does not contact it.
-    pub fn new(project: &Project, remote: Remote, every: Duration) -> Self {
+    ///
+    /// # Errors
+    /// Fails if the remote is neither a remote of the project nor an address.
+    pub fn new(project: &Project, remote: Remote, every: Duration) -> Result<Self> {
+        check_remote(project, &remote)?;
         let state = State { remote: remote.to_string(), every, ..State::default() };
-        Self { project: project.clone(), remote, every, state: FollowState(Arc::new(Mutex::new(state))) }
+        Ok(Self { project: project.clone(), remote, every, state: FollowState(Arc::new(Mutex::new(state))) })
     }
 
     /// Returns how following goes, also in the future.
@@ -82,35 +87,47 @@ impl FollowState {
         }
     }
 
-    /// Describes the state in one line.
-    pub(super) fn describe(&self) -> String {
+    /// Describes the state at this moment.
+    pub(super) fn describe(&self) -> Following {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ago = state.fetched.map(|fetched| fetched.elapsed());
-        describe(&state.remote, state.every, ago, state.problem.as_deref())
+        Following {
+            remote: state.remote.clone(),
+            ago,
+            is_stale: is_stale(state.every, ago),
+            problem: state.problem.clone(),
+        }
     }
 }
 
-/// Describes how following goes. `ago` is the time since the last successful fetch.
-fn describe(remote: &str, every: Duration, ago: Option<Duration>, problem: Option<&str>) -> String {
-    let is_stale = ago.is_none_or(|ago| ago > every * MISSED);
-    let fetched = match ago {
-        Some(ago) => format!("last fetched {} s ago", ago.as_secs()),
-        None => "never fetched".to_owned(),
-    };
-    let problem = problem.map(|problem| problem.split(char::is_control).next().unwrap_or_default());
-    let problem = problem.map(|problem| format!(": {}", shortened(problem))).unwrap_or_default();
-    format!("{}following {remote}, {fetched}{problem}", if is_stale { "stale: " } else { "" })
+/// Returns whether the last successful fetch is too long ago.
+fn is_stale(every: Duration, ago: Option<Duration>) -> bool {
+    ago.is_none_or(|ago| ago > every * MISSED)
+}
+
+/// Refuses a text that git would try as an address, although it looks like the name of a remote.
+fn check_remote(project: &Project, remote: &Remote) -> Result<()> {
+    let (repository, text) = (&project.repository, remote.secret_text());
+    let known = repository.remote_names();
+    // git reads these, too (git-fetch(1), "REMOTES").
+    let is_file = |folder: &str| repository.common_dir().join(folder).join(text).is_file();
+    let is_path = || repository.worktree().unwrap_or(repository.common_dir()).join(text).exists();
+    if text.contains(['/', ':']) || known.contains(remote) || is_file("remotes") || is_file("branches") || is_path() {
+        return Ok(());
+    }
+    Err(OpError::UnknownRemote { remote: remote.clone(), known })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::describe;
-    use std::time::Duration;
+    use super::*;
 
     #[test]
     fn one_missed_fetch_is_not_stale_and_three_are() {
-        let said = |ago: Option<u64>, problem| {
-            describe("origin", Duration::from_secs(60), ago.map(Duration::from_secs), problem)
+        let said = |ago: Option<u64>, problem: Option<&str>| {
+            let ago = ago.map(Duration::from_secs);
+            let is_stale = is_stale(Duration::from_secs(60), ago);
+            Following { remote: "origin".into(), ago, is_stale, problem: problem.map(str::to_owned) }.to_string()
         };
         assert_eq!(said(Some(59), None), "following origin, last fetched 59 s ago");
         assert_eq!(said(Some(90), Some("no answer")), "following origin, last fetched 90 s ago: no answer");

@@ -10,66 +10,38 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::kept_folder::{ClientFolder, kept_folder};
 use super::redirected::redirecting_locks;
 use crate::fetch::hash;
 use crate::lock::LockKind;
 use crate::model::{OuterChecksum, ReleaseId};
 use crate::ops::parallel::{cores, in_parallel_with};
 use crate::ops::{MirrorSource, OpError, Project, Result, mirror_source, read_locks};
-use crate::store::{Snapshot, Temporary};
+use crate::store::Snapshot;
 
 /// The folder beside the repository that serves as `XDG_CACHE_HOME`.
 const FOLDER: &str = "cache-home";
 /// gleam's folder of tarballs below `XDG_CACHE_HOME` (`compiler-core/src/paths.rs`).
 const PACKAGES: &str = "gleam/hex/hexpm/packages";
 
-/// A folder for `XDG_CACHE_HOME`.
-#[derive(Debug)]
-pub(in crate::ops) enum CacheHome {
-    /// Beside the repository, kept for the next time.
-    Kept(PathBuf),
-    /// Removed when the value is dropped.
-    Temporary(Temporary),
-}
-
-impl CacheHome {
-    /// Returns the folder.
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Kept(folder) => folder,
-            Self::Temporary(folder) => folder.path(),
-        }
-    }
-}
-
 /// Fills the cache beside the repository, or a temporary one if that cannot be written. `None` if no lock in force is
 /// gleam's.
 ///
 /// # Errors
 /// Fails if a lock cannot be read, a release is damaged, or no cache can be written.
-pub(in crate::ops) fn cache_home_for_run(project: &Project) -> Result<Option<CacheHome>> {
+pub(in crate::ops) fn cache_home_for_run(project: &Project) -> Result<Option<ClientFolder>> {
     let Some(pinned) = pinned(project)? else { return Ok(None) };
-    if let Ok(folder) = kept(project, &pinned) {
-        return Ok(Some(CacheHome::Kept(folder)));
-    }
-    let folder = Temporary::make(&project.repository)?;
-    fill(project, folder.path(), &pinned)?;
-    Ok(Some(CacheHome::Temporary(folder)))
+    ClientFolder::prepare(project, Path::new(FOLDER), |folder| fill(project, folder, &pinned)).map(Some)
 }
 
-/// Fills the cache beside the repository and returns the folder for `XDG_CACHE_HOME`. `None` if no lock in force is
-/// gleam's.
+/// Fills a cache that is kept, beside the repository if possible, and returns the folder for `XDG_CACHE_HOME`. `None` if no
+/// lock in force is gleam's.
 ///
 /// # Errors
-/// Fails if a lock cannot be read, a release is damaged, or the cache cannot be written.
+/// Fails if a lock cannot be read, a release is damaged, or no cache can be written.
 pub fn cache_home(project: &Project) -> Result<Option<PathBuf>> {
-    pinned(project)?.map(|pinned| kept(project, &pinned)).transpose()
-}
-
-fn kept(project: &Project, pinned: &[(ReleaseId, OuterChecksum)]) -> Result<PathBuf> {
-    let folder = project.repository.make_own_dir()?.join(FOLDER);
-    fill(project, &folder, pinned)?;
-    Ok(folder)
+    let Some(pinned) = pinned(project)? else { return Ok(None) };
+    kept_folder(project, Path::new(FOLDER), |folder| fill(project, folder, &pinned)).map(Some)
 }
 
 /// Returns what gleam's locks in force pin. `None` if there is no such lock.

@@ -1,8 +1,10 @@
 //! Serves the current mirror branch.
 
+pub(in crate::ops) mod artefact_cache;
 pub(in crate::ops) mod follow;
 pub(in crate::ops) mod gleam_cache;
 pub(in crate::ops) mod hex_home;
+pub(in crate::ops) mod kept_folder;
 pub(in crate::ops) mod redirected;
 mod served_tip;
 pub(in crate::ops) mod visible;
@@ -19,14 +21,24 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::hex::registry::{PublicKey, check_policy};
-use crate::model::{EntryId, GitAddress, Manifest, ManifestPart, PackageName, PolicyId, Remotes, RepositoryName};
+use crate::model::{
+    EntryId, FileId, FilePath, GitAddress, Manifest, ManifestPart, PackageName, PolicyId, Remotes, RepositoryName,
+};
+use crate::ops::export::registry::check_registry;
 use crate::ops::index::check;
+use crate::ops::pages::Pages;
 use crate::ops::project::hex_repositories::HexRepositories;
-use crate::ops::sync::signers::{self, verified};
+use crate::ops::reading::accept;
+use crate::ops::sync::signers::verified;
 use crate::ops::{OpError, Project, Result, mirror};
+use crate::page::{Address, Page};
+use crate::plan::newest_file;
 use crate::progress::Silent;
 use crate::serve::environment::InsteadOfRules;
-use crate::serve::{Contents, ContentsError, Found, Git, GitRepository, Handle, Options, Resource, Server, Tip, Tls};
+use crate::serve::{
+    Contents, ContentsError, Following, Found, Git, GitRepository, Handle, HostName, Options, Registry, Resource,
+    Server, Tip, Tls, Visit,
+};
 use crate::store::{Snapshot, StoreError, TipReader};
 use follow::FollowState;
 use served_tip::ServedTip;
@@ -42,8 +54,11 @@ pub struct MirrorContents {
     /// The snapshot of the most recently requested tip, so that each part of its manifest is read once.
     snapshot: Mutex<Option<(Tip, Snapshot)>>,
     visible: VisibleRepositories,
+    pages: Pages,
     /// The known public keys. The branch may have arrived by a plain `git fetch`, which does not verify its entries.
     keys: BTreeMap<RepositoryName, Option<PublicKey>>,
+    /// Whether registry entries may name another repository.
+    any_origin: bool,
     /// Set if the mirror follows a remote's.
     followed: Option<FollowState>,
 }
@@ -51,12 +66,15 @@ pub struct MirrorContents {
 impl MirrorContents {
     /// Creates the contents of a project's mirror branch, which may not exist yet.
     pub fn new(project: &Project) -> Self {
+        let known = HexRepositories::new(project, &Silent);
         Self {
             branch: TipReader::new(&project.repository, &project.branch),
             tip: ServedTip::new(project),
             snapshot: Mutex::new(None),
             visible: VisibleRepositories::new(project),
-            keys: HexRepositories::new(project, &Silent).map(|known| known.known_keys()).unwrap_or_default(),
+            pages: Pages::new(project),
+            keys: known.as_ref().map(HexRepositories::known_keys).unwrap_or_default(),
+            any_origin: known.is_ok_and(|known| known.accepts_any_origin()),
             followed: None,
         }
     }
@@ -96,6 +114,12 @@ impl MirrorContents {
         }
     }
 
+    /// Returns the content that clients get at a path: what the locks pin, or the newest one.
+    pub(in crate::ops) fn file_id(&self, manifest: &Manifest, path: &FilePath) -> Option<FileId> {
+        let pinned = self.visible.pinned_file(path).filter(|id| manifest.files.contains_key(id));
+        pinned.or_else(|| newest_file(manifest, path).cloned())
+    }
+
     /// Loads and verifies a resource of a snapshot, as [`Contents::load`] does.
     pub(in crate::ops) fn bytes(
         &self,
@@ -108,6 +132,10 @@ impl MirrorContents {
                 self.entry(snapshot, &EntryId { repository: repository.clone(), package: package.clone() })
             }
             Resource::Policy(id) => self.policy(snapshot, id),
+            Resource::File(path) => match self.file_id(&*snapshot.part(ManifestPart::Files)?, path) {
+                Some(id) => snapshot.file(&id),
+                None => Ok(None),
+            },
             Resource::Pinned(repository, file) => check::verified_file(snapshot, repository, file),
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => Ok(None),
         }
@@ -147,7 +175,7 @@ impl Contents for MirrorContents {
         self.branch.refresh();
     }
 
-    fn health(&self) -> Option<String> {
+    fn following(&self) -> Option<Following> {
         self.followed.as_ref().map(FollowState::describe)
     }
 
@@ -162,6 +190,10 @@ impl Contents for MirrorContents {
             Resource::Policy(id) => {
                 let manifest = self.part(tip, ManifestPart::Policies).map_err(unavailable)?;
                 manifest.policies.get(id).map(|stored| stored.checksum.to_string())
+            }
+            Resource::File(path) => {
+                let manifest = self.part(tip, ManifestPart::Files).map_err(unavailable)?;
+                self.file_id(&manifest, path).map(|id| id.checksum.to_string())
             }
             // Entries are served with upstream's signatures, so only upstream can sign a matching index.
             Resource::PublicKey(_) | Resource::Names(_) | Resource::Versions(_) => None,
@@ -182,6 +214,10 @@ impl Contents for MirrorContents {
         let Resource::RegistryEntry(repository, package) = resource else { return Ok(false) };
         let id = EntryId { repository: repository.clone(), package: package.clone() };
         Ok(self.manifest(tip, package).map_err(unavailable)?.absent.contains(&id))
+    }
+
+    fn has_index(&self, tip: &Tip) -> Result<bool, ContentsError> {
+        Ok(!self.part(tip, ManifestPart::Index).map_err(unavailable)?.index_signers.is_empty())
     }
 
     fn load(&self, tip: &Tip, resource: &Resource, _found: &Found) -> Result<Bytes, ContentsError> {
@@ -209,6 +245,15 @@ impl Contents for MirrorContents {
         })
     }
 
+    fn tools(&self) -> String {
+        let pairs: Vec<String> = self.visible.tools().iter().map(|pair| format!("Elixir {pair}")).collect();
+        if pairs.is_empty() { "no version of Elixir".to_owned() } else { pairs.join(", ") }
+    }
+
+    fn accepts_any_origin(&self) -> bool {
+        self.any_origin
+    }
+
     fn has_host(&self, tip: &Tip, host: &str) -> Result<bool, ContentsError> {
         Ok(match self.visible.at(tip, &self.branch, HOSTS_KNOWN) {
             // Hex clients are still answered.
@@ -216,6 +261,13 @@ impl Contents for MirrorContents {
             Ok(Visible::Pinned(pinned)) => pinned.has_host(host),
             Err(error) => return Err(error),
         })
+    }
+
+    fn page(&self, tip: &Tip, address: &Address, visit: &Visit) -> Result<Page, ContentsError> {
+        let snapshot = self.snapshot(tip).map_err(unavailable)?;
+        self.pages
+            .page(&snapshot, address, visit)
+            .map_err(|source| ContentsError::NotPrepared { item: "this page".to_owned(), source })
     }
 
     fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
@@ -256,8 +308,8 @@ pub fn system_git(project: &Project) -> Git {
 /// folder, by default beside the repository.
 ///
 /// # Errors
-/// Fails if a name is not a valid host name, or if the files cannot be read or written.
-pub fn tls(project: &Project, folder: Option<&Path>, names: &[String]) -> Result<Tls> {
+/// Fails if the authority is damaged, or if the files cannot be read or written.
+pub fn tls(project: &Project, folder: Option<&Path>, names: &[HostName]) -> Result<Tls> {
     if let Some(folder) = folder {
         return Ok(Tls::issue(folder, names)?);
     }
@@ -278,10 +330,21 @@ fn tls_folder(project: &Project) -> PathBuf {
 /// Returns the mirror for a server or for a caller that starts one.
 ///
 /// # Errors
-/// Fails if there is no mirror, or if it records another signer than the keys that are known here.
+/// Fails if there is no mirror, if it records another signer than the keys that are known here, or if its pinned index has a
+/// private key.
 pub fn served_mirror(project: &Project) -> Result<Snapshot> {
     let (source, snapshot) = mirror(project)?;
-    signers::of_readable(project, &snapshot, source.remote.as_ref(), &Silent)?;
+    accept(project, &snapshot, source.remote.as_ref())?;
+    Ok(snapshot)
+}
+
+/// As [`served_mirror`], for a server with this registry at its root.
+///
+/// # Errors
+/// Fails also if the mirror does not have the registry.
+pub fn served_registry(project: &Project, registry: Registry) -> Result<Snapshot> {
+    let snapshot = served_mirror(project)?;
+    check_registry(project, &snapshot, registry)?;
     Ok(snapshot)
 }
 

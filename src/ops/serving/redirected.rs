@@ -9,11 +9,13 @@ use tempfile::TempDir;
 
 use crate::git::Git;
 use crate::model::{AddressRule, AddressRules, GitAddress, GitUrl, ManifestPart, Remotes, Revision};
+use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::remote_files;
 use crate::ops::project::{LockFile, read_locks};
 use crate::ops::update::git_fetcher::fetching_git;
 use crate::ops::{MirrorSource, OpError, Project, Result, mirror_source};
 use crate::plan::{PinnedRepositories, SubmoduleResolver};
+use crate::progress::Silent;
 use crate::serve::environment::{Access, InsteadOfRules};
 use crate::store::{Checkout, Objects, Snapshot, StoreError, layout};
 
@@ -28,6 +30,7 @@ const MAX_DEPTH: usize = 64;
 pub(in crate::ops) fn redirecting_locks(project: &Project) -> Result<Option<Vec<LockFile>>> {
     let repository = &project.repository;
     if let Some(head) = repository.head()?
+        && !project.is_known_commit(head)
         && repository.blob_at(head, layout::MIRROR).is_ok_and(|mirror| mirror.is_some())
     {
         return Ok(None);
@@ -165,6 +168,7 @@ pub fn access(project: &Project, base_url: &str, authority: Option<&Path>, clien
         base_url: base_url.to_owned(),
         instead_of,
         authority,
+        any_origin: HexRepositories::new(project, &Silent)?.accepts_any_origin(),
         records_passwords: with_secrets,
         ..Access::default()
     })
@@ -184,18 +188,33 @@ pub(in crate::ops) fn rules(pinned: &PinnedRepositories, remotes: Remotes, with_
 /// Creates a folder for the time of this process.
 fn temporary_folder() -> Result<TempDir, StoreError> {
     let made = tempfile::Builder::new().prefix("git-hexmirror-").tempdir();
-    made.map_err(|source| StoreError::NoTemporary { folder: tempfile::env::temp_dir(), source })
+    made.map_err(StoreError::no_temporary)
 }
 
-/// Returns why a server could not answer git clients, if the mirror has git repositories and there is no place to write
-/// them to.
-pub fn unwritable_place(project: &Project, mirror: &Snapshot) -> Option<StoreError> {
-    let has_git = mirror.part(ManifestPart::Git).is_ok_and(|manifest| !manifest.git.is_empty());
+/// Git repositories that a server cannot serve.
+#[derive(Debug)]
+pub struct Unservable {
+    /// How many there are.
+    pub count: usize,
+    /// How many the mirror has.
+    pub all: usize,
+    /// The reason.
+    pub error: StoreError,
+}
+
+/// Returns which git repositories of the mirror a server cannot serve, because there is no place to write them to, and the cache
+/// does not have them.
+pub fn unservable(project: &Project, mirror: &Snapshot) -> Option<Unservable> {
     let is_writable = |folder: PathBuf| tempfile::tempfile_in(folder).is_ok();
-    if !has_git || project.repository.make_own_dir().is_ok_and(is_writable) {
+    if project.repository.make_own_dir().is_ok_and(is_writable) {
         return None;
     }
-    temporary_folder().err()
+    let error = temporary_folder().err()?;
+    let manifest = mirror.part(ManifestPart::Git).ok()?;
+    let repositories = &manifest.git;
+    let missing = repositories.keys().filter(|address| mirror.checkout(address).is_err());
+    let (count, all) = (missing.count(), repositories.len());
+    (count > 0).then_some(Unservable { count, all, error })
 }
 
 /// A cache of git repositories in a temporary folder, used if the cache beside the project's repository is not

@@ -1,10 +1,11 @@
 //! Determines what clients of a running server see of git repositories while the branch moves and the locks change.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::redirected::{OwnCache, pinned_repositories, redirecting_locks, remotes};
-use crate::model::{GitAddress, Remotes};
+use crate::model::{FileId, FilePath, GitAddress, Remotes, ToolsPair};
 use crate::ops::{LockFile, OpError, Project};
 use crate::plan::PinnedRepositories;
 use crate::serve::{ContentsError, Tip};
@@ -70,6 +71,21 @@ impl VisibleRepositories {
             (Err(OpError::Store(error)), None) => Err(unavailable(error)),
             (Err(error), None) => Err(ContentsError::Locks { source: error.into() }),
         }
+    }
+
+    /// Returns the content that the project's locks pin for a path.
+    pub fn pinned_file(&self, path: &FilePath) -> Option<FileId> {
+        let project = self.project.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = project.wanted(&redirecting_locks(&project).ok()??).ok()?;
+        wanted.all_files().map(|pin| &pin.id).find(|id| id.path == *path).cloned()
+    }
+
+    /// Returns the versions of Elixir whose Hex and rebar3 the project's locks pin. None if they cannot be read.
+    pub fn tools(&self) -> BTreeSet<ToolsPair> {
+        let project = self.project.lock().unwrap_or_else(PoisonError::into_inner);
+        let locks = redirecting_locks(&project).ok().flatten();
+        let wanted = locks.and_then(|locks| project.wanted(&locks).ok());
+        wanted.map(|wanted| wanted.tools.clone()).unwrap_or_default()
     }
 
     /// Writes a git repository to disk with the refs that clients may see. Without `files`, this includes all stored

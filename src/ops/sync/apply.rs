@@ -5,7 +5,9 @@ use std::fmt::Write;
 use crate::model::count;
 use crate::ops::entry_age::today;
 use crate::ops::{Project, Result};
-use crate::plan::{EntryStep, MergePlan, PolicyStep, ReleaseStep, RepositoryStep, better_indexes, merged_day};
+use crate::plan::{
+    EntryStep, FileStep, MergePlan, PolicyStep, ReleaseStep, RepositoryStep, better_indexes, merged_day,
+};
 use crate::store::{ObjectId, REPLACES, Snapshot, Transaction};
 
 /// The commit of a merge.
@@ -94,6 +96,12 @@ fn apply_steps(plan: &MergePlan, theirs: &Snapshot, transaction: &mut Transactio
             PolicyStep::Remove => transaction.remove_policy(id),
         }
     }
+    for (id, step) in &plan.files {
+        match step {
+            FileStep::Copy => transaction.copy_file(theirs, id)?,
+            FileStep::Remove => transaction.remove_file(id),
+        }
+    }
     for (address, step) in &plan.repositories {
         match step {
             RepositoryStep::Copy(stored) => transaction.copy_git(theirs, address, stored.clone())?,
@@ -110,6 +118,7 @@ fn message(title: &str, plan: &MergePlan) -> String {
         (statistics.releases, count(statistics.releases, "package", "packages")),
         (statistics.entries, count(statistics.entries, "registry entry", "registry entries")),
         (statistics.policies, count(statistics.policies, "policy", "policies")),
+        (statistics.files, count(statistics.files, "file", "files")),
         (statistics.revisions, count(statistics.revisions, "git revision", "git revisions")),
         (statistics.pruned, format!("{} dropped", count(statistics.pruned, "package", "packages"))),
     ];

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::signers::Signers;
 use crate::hex::registry::Package;
 use crate::model::{EntryId, Fingerprint, PolicyId, RepositoryName};
+use crate::ops::artefacts::add_needed;
 use crate::ops::project::needed::{LockScope, needed};
 use crate::ops::update::stored_entry::read_entry;
 use crate::ops::{OpError, Project, Result};
@@ -45,7 +46,10 @@ impl MergeFacts for SnapshotFacts<'_> {
 
     fn needed(&self) -> Result<Needed> {
         let scope = LockScope { tags: self.project.config.keep_tags.clone(), since: i64::MAX, strict: false };
-        Ok(needed(self.project, &scope, self.progress)?.needed)
+        let mut needed = needed(self.project, &scope, self.progress)?.needed;
+        add_needed(&mut needed, self.ours)?;
+        add_needed(&mut needed, self.theirs)?;
+        Ok(needed)
     }
 
     fn replaced_entries(&self) -> Result<BTreeSet<EntryId>> {

@@ -18,6 +18,8 @@ pub(in crate::ops) struct Signers {
 
 struct Known {
     key: Option<PublicKey>,
+    /// Whether the key is hex.pm's for lack of another one.
+    is_default: bool,
     signers: KnownSigners,
     expected: Option<Signer>,
 }
@@ -100,7 +102,13 @@ impl Signers {
         for (repository, found) in record {
             match self.expected(repository) {
                 Some(expected) if expected.fingerprint != *found => {
-                    return Err(conflict(repository, expected, *found, format!("recorded in {}", mirror_of(remote))));
+                    let found_in = format!("recorded in {}", mirror_of(remote));
+                    let is_default = expected.source == SignerSource::Key
+                        && self.repositories.get(repository).is_some_and(|known| known.is_default);
+                    return Err(match is_default {
+                        true => OpError::SignerUnknown { repository: repository.clone(), signer: *found, found_in },
+                        false => conflict(repository, expected, *found, found_in),
+                    });
                 }
                 _ => {}
             }
@@ -285,10 +293,16 @@ impl Known {
         let key = repositories.known_key(name)?;
         let signers =
             KnownSigners { setting: repositories.signer(name), record, key: key.as_ref().map(PublicKey::fingerprint) };
-        let expected = signers.decide().map_err(|SignerConflict { expected, found }| {
-            conflict(name, expected, found.fingerprint, "of the public key in use".into())
+        let is_default = repositories.has_default_key(name);
+        let expected = signers.decide().map_err(|SignerConflict { expected, found }| match is_default {
+            true => OpError::SignerUnknown {
+                repository: name.clone(),
+                signer: expected.fingerprint,
+                found_in: described(name, expected.source),
+            },
+            false => conflict(name, expected, found.fingerprint, "of the public key in use".into()),
         })?;
-        Ok(Self { key, signers, expected })
+        Ok(Self { key, is_default, signers, expected })
     }
 }
 
@@ -297,12 +311,16 @@ pub(super) fn mirror_of(remote: &Remote) -> String {
     format!("the mirror of {remote}")
 }
 
-fn conflict(repository: &RepositoryName, expected: Signer, found: Fingerprint, found_in: String) -> OpError {
-    let expected_in = match expected.source {
+fn described(repository: &RepositoryName, source: SignerSource) -> String {
+    match source {
         SignerSource::Setting => format!("set by hexmirror.{repository}.signer"),
         SignerSource::Record => "recorded in the local mirror".to_owned(),
         SignerSource::Key => "of the public key in use".to_owned(),
-    };
+    }
+}
+
+fn conflict(repository: &RepositoryName, expected: Signer, found: Fingerprint, found_in: String) -> OpError {
+    let expected_in = described(repository, expected.source);
     OpError::Signer { repository: repository.clone(), expected: expected.fingerprint, expected_in, found, found_in }
 }
 
@@ -315,7 +333,8 @@ pub(in crate::ops) fn verified(id: &EntryId, signed: &[u8], key: &PublicKey) -> 
 /// Determines the signers of a mirror that is only read: the local one, or that of `remote` as last fetched.
 ///
 /// # Errors
-/// Fails if the mirror records another signer than the user's settings and keys do.
+/// Fails if the mirror records another signer than the user's settings and keys do, or if its entries name another
+/// repository and the settings do not accept that.
 pub(in crate::ops) fn of_readable(
     project: &Project,
     snapshot: &Snapshot,
@@ -341,5 +360,24 @@ pub(in crate::ops) fn of_readable(
     if let Some(remote) = remote {
         signers.check_record(&manifest, remote)?;
     }
+    check_origin(project, snapshot, &signers)?;
     Ok(signers)
+}
+
+/// Checks that the pinned entries are in the names of their repositories. A repository signs all of its entries in the same
+/// name, so one entry of each is read. Any other problem of an entry is left to those who read all entries.
+fn check_origin(project: &Project, snapshot: &Snapshot, signers: &Signers) -> Result<()> {
+    // Without readable locks, nothing is pinned.
+    let Ok(wanted) = project.present_locks().and_then(|locks| project.wanted(&locks)) else { return Ok(()) };
+    let pinned: BTreeMap<&RepositoryName, EntryId> =
+        wanted.releases.keys().rev().map(|id| (&id.repository, id.entry())).collect();
+    for id in pinned.into_values() {
+        if let Ok(Some(signed)) = snapshot.entry(&id)
+            && let Err(error @ OpError::Entry { source: RegistryError::OtherRepository { .. }, .. }) =
+                signers.verify(&id, &signed)
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
 }

@@ -35,7 +35,7 @@ impl Added {
     /// # Errors
     /// Fails if the mirror's manifest is damaged.
     pub(in crate::ops) fn of(stored: &Stored, base: Option<&Snapshot>) -> Result<Self> {
-        let Stored { id, stored, fallback } = stored;
+        let Stored { id, stored, fallback, .. } = stored;
         let before = base.map(|base| base.manifest_of(&id.package)).transpose()?.unwrap_or_default();
         let highest = before.releases_of(&id.repository, &id.package).next_back().map(|(id, _)| id.version.clone());
         let replaced = if before.releases.contains_key(id) { Some(id.version.clone()) } else { highest };

@@ -4,16 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::added::{Added, AddedGit};
-use super::fetch_plan::{FetchContext, FetchPlan};
+use super::artefacts::{ArtefactUpdate, NeededArtefacts};
+use super::asset_tools::AssetToolUpdate;
+use super::branches::new_tips;
+use super::docs::DocsUpdate;
+use super::fetch_plan::{FetchContext, FetchPlan, FileAsk};
 use super::fetching::{self, Fetched, Stored};
 use super::git_fetcher::GitFetcher;
 use super::learned::{FlaggedRelease, learned};
 use super::leftovers::{downloads_dir, remove_fetched};
 use super::message::message;
+use super::new_machine::adds_machine;
 use super::outcome::{Update, UpdateOptions};
+use super::pinning::{ComposedLock, NewPins, pinned_lock, with_composed, write_lock};
+use super::plugins::PluginUpdate;
+use super::tools::ToolsFetcher;
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{EntryId, Fingerprint, Manifest, ManifestPart, PolicyId, ReleaseId, RepositoryName, Storage};
+use crate::lock::OWN_LOCK;
+use crate::model::{
+    EntryId, Fingerprint, Manifest, ManifestPart, PolicyId, ReleaseId, RepositoryName, Storage, ToolsPair,
+};
 use crate::ops::entry_age::today;
 use crate::ops::index::imported::imported_indexes;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
@@ -22,7 +33,7 @@ use crate::ops::project::{LockFile, Project};
 use crate::ops::status::{self, Status};
 use crate::ops::sync::signers::{Signers, report_unverified};
 use crate::ops::{OpError, Result};
-use crate::plan::{Comparison, GitPlan, Pin, Wanted, is_superseded_index};
+use crate::plan::{ArtefactPin, Comparison, DocsPin, FilePin, GitPlan, Pin, Wanted, is_superseded_index};
 use crate::progress::{Progress, Silent};
 use crate::store::{ObjectId, ReleaseEncoder, Snapshot, Transaction};
 
@@ -43,9 +54,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// Fetches what the mirror lacks and publishes it. `before` is the status before the update.
-    pub fn run(self, before: Status, progress: &Arc<dyn Progress>) -> Result<Update> {
+    pub fn run(mut self, before: Status, progress: &Arc<dyn Progress>) -> Result<Update> {
         let Project { repository, branch, config, .. } = self.project;
         let repositories = HexRepositories::new(self.project, progress.as_ref())?;
+        let mut branches = new_tips(self.project, &self.locks, &self.wanted, self.options)?;
+        if !branches.is_empty() {
+            self.wanted = Arc::new(Wanted::clone(&self.wanted).with_branches(&branches));
+        }
         let (plan, keep_going) = self.plan(&repositories, progress.as_ref())?;
         let downloads = Arc::new(Downloads::open(downloads_dir(repository))?);
         let base = self.base.as_ref();
@@ -65,13 +80,167 @@ impl<'a> Attempt<'a> {
             keep_going,
         };
         let mut fetched = fetching::fetch(plan, context, &mut transaction, progress)?;
+        let plugins = PluginUpdate {
+            project: self.project,
+            repositories: &repositories,
+            downloads: &downloads,
+            encoder: &encoder,
+            base,
+            wanted: &self.wanted,
+            accept_older,
+            jobs,
+            may_ask,
+            refresh: self.options.refresh,
+            keep_going,
+            progress,
+        };
+        let composed = self.composed_locks(&plugins, &mut fetched, &mut transaction)?;
+        let locks = with_composed(&self.locks, &composed)?;
         self.record_refresh(&fetched, &mut transaction)?;
         self.store_otherwise(&encoder, &mut transaction, &mut fetched)?;
         let signers = self.record_signers(&repositories, &mut transaction)?;
+        let is_first = |pin: &&FilePin| self.wanted.unpinned.contains(&pin.address);
+        let first_used: Vec<FilePin> = fetched.files.iter().filter(is_first).cloned().collect();
+        let Wanted { unpinned_tools, unpinned_docs, unpinned_asset_tools, .. } = &*self.wanted;
+        let is_pinned = first_used.is_empty() && unpinned_tools.is_empty() && unpinned_docs.is_empty();
+        if self.options.locked && !(is_pinned && unpinned_asset_tools.is_empty()) {
+            return Err(OpError::LockWouldChange { file: OWN_LOCK.to_owned(), is_bare: false });
+        }
+        let tools = self.pin_tools(&repositories, &downloads, &mut transaction, &mut fetched, progress)?;
+        let wanted = self.project.wanted(&locks)?;
+        let artefacts = ArtefactUpdate {
+            project: self.project,
+            repositories: &repositories,
+            downloads: &downloads,
+            base,
+            wanted: &wanted,
+            jobs,
+            adds_machine: adds_machine(self.project, self.options),
+            progress,
+        };
+        let artefacts = match fetched.failed {
+            // Their packages may be missing.
+            Some(_) => NeededArtefacts::default(),
+            None => match artefacts.fetch(&mut fetched, &mut transaction) {
+                Err(error) if keep_going && !fetched.is_empty() => {
+                    fetched.failed = Some(error);
+                    NeededArtefacts::default()
+                }
+                fetched => fetched?,
+            },
+        };
+        if fetched.failed.is_some() {
+            // What was not fetched must not be pinned.
+            branches.clear();
+        }
+        let docs = self.pin_docs(&wanted, &repositories, &downloads, (&mut fetched, &mut transaction), progress)?;
+        let assets = AssetToolUpdate {
+            project: self.project,
+            repositories: &repositories,
+            downloads: &downloads,
+            locks: &self.locks,
+            wanted: &wanted,
+            jobs,
+            refresh: self.options.refresh,
+            keep_going,
+            adds_machine: adds_machine(self.project, self.options),
+            new_target: artefacts.new_target.clone(),
+            progress,
+        };
+        let assets = assets.run(&mut fetched, &mut transaction)?;
+        let wanted = Wanted::clone(&wanted).with_files(first_used.iter().cloned()).with_branches(&branches);
+        self.wanted = Arc::new(wanted.with_tools(&tools).with_docs(&docs).with_asset_tools(assets.pins));
         let update = self.outcome(before, fetched, signers)?;
-        let update = self.publish(transaction, update, progress.as_ref())?;
+        let pins = NewPins {
+            downloads: &first_used,
+            tools: Some(&tools),
+            docs: Some(&docs),
+            asset_tools: assets.lines.as_ref().filter(|_| !self.options.locked),
+            target: assets.new_target.as_ref(),
+            branches: &branches,
+        };
+        let pinned = pinned_lock(self.project, (&self.locks, &composed), pins)?;
+        // The commit names the locks as they are after the update.
+        let locks = with_composed(&locks, pinned.as_slice())?;
+        let update = self.publish(transaction, update, (&locks, &artefacts.pins), progress.as_ref())?;
         self.remove_stored(&downloads, &update);
-        Ok(update)
+        composed.iter().chain(&pinned).try_for_each(|lock| write_lock(self.project, lock))?;
+        let pinned_in = pinned.map(|lock| lock.file);
+        let written_locks = composed.into_iter().map(|lock| lock.file).collect();
+        Ok(Update { pinned_in, written_locks, ..update })
+    }
+
+    /// Fetches the plugins that nothing pins yet, and returns the hexmirror.lock files that must change. After a failed
+    /// fetch, nothing is pinned: what asks for plugins may be missing.
+    fn composed_locks(
+        &self,
+        plugins: &PluginUpdate<'_>,
+        fetched: &mut Fetched,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Vec<ComposedLock>> {
+        if fetched.failed.is_some() {
+            return Ok(Vec::new());
+        }
+        let composed = plugins.pin(&self.locks, fetched, transaction)?;
+        let is_bare = self.project.repository.worktree().is_none();
+        match composed.first().filter(|_| is_bare || self.options.locked) {
+            Some(lock) => Err(OpError::LockWouldChange { file: lock.file.clone(), is_bare }),
+            None => Ok(composed),
+        }
+    }
+
+    /// Fetches Hex and rebar3 for the versions of Elixir that need them, if nothing pins those of one of them yet.
+    /// Returns the pins of all versions: clients get one list.
+    fn pin_tools(
+        &self,
+        repositories: &HexRepositories<'_>,
+        downloads: &Arc<Downloads>,
+        transaction: &mut Transaction<'_>,
+        fetched: &mut Fetched,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<BTreeMap<ToolsPair, Vec<FilePin>>> {
+        let pairs: BTreeSet<ToolsPair> = self.wanted.tools.union(&self.wanted.unpinned_tools).cloned().collect();
+        let is_due = !self.wanted.unpinned_tools.is_empty() || (self.options.refresh && !self.options.locked);
+        if !is_due || pairs.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let base = repositories.builds_url()?;
+        let upstream = repositories.upstream([].into_iter(), self.options.jobs, Arc::clone(progress))?;
+        let fetcher = ToolsFetcher { project: self.project, base, upstream, downloads };
+        match fetcher.pin(&pairs, transaction) {
+            Err(error) if self.options.keep_going && !fetched.is_empty() => {
+                fetched.failed = Some(error);
+                Ok(BTreeMap::new())
+            }
+            pinned => pinned.map(|(pins, new)| {
+                fetched.files.extend(new);
+                pins
+            }),
+        }
+    }
+
+    /// Fetches the documentation that nothing pins yet, unless something else failed: a release may be missing. Returns the
+    /// pins of all documentation if any of them is new.
+    fn pin_docs(
+        &self,
+        wanted: &Wanted,
+        repositories: &HexRepositories<'_>,
+        downloads: &Arc<Downloads>,
+        (fetched, transaction): (&mut Fetched, &mut Transaction<'_>),
+        progress: &Arc<dyn Progress>,
+    ) -> Result<BTreeMap<ReleaseId, DocsPin>> {
+        if fetched.failed.is_some() {
+            return Ok(BTreeMap::new());
+        }
+        let refresh = self.options.refresh && !self.options.locked && self.project.config.docs;
+        let docs = DocsUpdate { repositories, downloads, wanted, jobs: self.options.jobs, refresh, progress };
+        match docs.pin(fetched, transaction) {
+            Err(error) if self.options.keep_going && !fetched.is_empty() => {
+                fetched.failed = Some(error);
+                Ok(BTreeMap::new())
+            }
+            pins => pins,
+        }
     }
 
     /// Returns what a transaction adds to the mirror, before it is published.
@@ -89,6 +258,7 @@ impl<'a> Attempt<'a> {
             entries: fetched.entries,
             changed_entries: fetched.changed_entries,
             policies: fetched.policies,
+            files: fetched.files,
             signers,
             migrated: base.is_some_and(Snapshot::is_of_older_format),
             downloaded_bytes: fetched.downloaded_bytes,
@@ -130,6 +300,10 @@ impl<'a> Attempt<'a> {
         let mut entries: BTreeSet<EntryId> = releases.iter().map(|pin| pin.id.entry()).collect();
         entries.extend(comparison.entries);
         let mut policies: BTreeSet<PolicyId> = comparison.policies.into_iter().collect();
+        let mut claims = self.project.npm_claims(&self.wanted)?;
+        let ask = |pin| FileAsk::of_pin(pin, claims.remove(&pin.id));
+        let mut files: Vec<FileAsk> = comparison.files.iter().map(ask).collect();
+        files.extend(comparison.unpinned.iter().map(|address| FileAsk::first(address, today())));
         let mut absent = BTreeSet::new();
         if refresh || is_imported {
             // Of releases that no lock pins, which an import may have stored, upstream need not have entries.
@@ -141,7 +315,7 @@ impl<'a> Attempt<'a> {
             entries.extend(manifest.entries.into_keys());
             absent.extend(manifest.absent);
         }
-        Ok(FetchPlan { releases, entries, policies, unlisted, git, absent, refresh, ..FetchPlan::default() })
+        Ok(FetchPlan { releases, entries, policies, files, unlisted, git, absent, refresh, ..FetchPlan::default() })
     }
 
     /// Removes the stored entries of repositories with an unknown key from a plan, unless a lock needs one of their
@@ -183,7 +357,13 @@ impl<'a> Attempt<'a> {
             let tarball = Tarball::open(&bytes, &TarballLimits::default());
             let tarball = tarball.map_err(|source| OpError::Tarball { release: id.clone(), source })?;
             let encoded = encoder.encode(id.clone(), &tarball).map_err(OpError::encode(&id))?;
-            fetched.releases.push(Stored { id, stored: encoded.stored, fallback: encoded.fallback.clone() });
+            fetched.releases.push(Stored {
+                id,
+                stored: encoded.stored,
+                fallback: encoded.fallback.clone(),
+                config: None,
+                artefacts: None,
+            });
             transaction.add_release(encoded)?;
         }
         Ok(())
@@ -214,8 +394,15 @@ impl<'a> Attempt<'a> {
 
     /// Publishes the transaction, unless the mirror would not be fresh although nothing failed. Brings the pinned index
     /// up to date.
-    fn publish(&self, mut transaction: Transaction<'_>, mut update: Update, progress: &dyn Progress) -> Result<Update> {
-        let after = Comparison::new(&self.wanted, transaction.excerpt(&self.wanted.packages())?);
+    fn publish(
+        &self,
+        mut transaction: Transaction<'_>,
+        mut update: Update,
+        (locks, artefacts): (&[LockFile], &BTreeSet<ArtefactPin>),
+        progress: &dyn Progress,
+    ) -> Result<Update> {
+        let excerpt = transaction.excerpt(&self.wanted.packages())?;
+        let after = Comparison::new(&self.wanted, excerpt).with_artefacts(artefacts, excerpt);
         if update.failed.is_none() && !after.is_fresh() {
             return Err(OpError::StillLacking { lacking: after.lacking() });
         }
@@ -223,11 +410,11 @@ impl<'a> Attempt<'a> {
             update.superseded_indexes = self.drop_imported_indexes(&mut transaction)?;
         }
         let has_index = !transaction.excerpt([])?.index_signers.is_empty();
-        let published = transaction.publish(&message(&update, self.project, &self.locks)?)?;
+        let published = transaction.publish(&message(&update, self.project, locks)?)?;
         let refreshed = refresh(self.project, published.commit, RefreshCommit::Amended, progress);
         let commit = refreshed.map_or(published.commit, |refreshed| refreshed.commit);
         if !has_index || refreshed.is_some() {
-            status::remember(self.project, commit, &self.locks);
+            status::remember(self.project, commit, locks);
         }
         update.commit = Some(commit);
         update.flagged = self.learned(commit);

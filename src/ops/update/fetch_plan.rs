@@ -5,11 +5,17 @@ use std::sync::Arc;
 
 use super::git_fetcher::{FetchedRepository, GitFetcher};
 use crate::fetch::{Download, Downloads};
+use crate::hex::artefacts::PackageTexts;
 use crate::hex::registry::Release;
-use crate::model::{EntryId, PolicyId, RepositoryName};
+use crate::model::{
+    Day, EntryId, FileAddress, FileChecksum, FileId, FilePath, FileTrust, PolicyId, RepositoryName, StoredFile,
+};
 use crate::ops::OpError;
+use crate::ops::artefacts::package::ChecksumLists;
+use crate::ops::plugins::config::BuildConfig;
+use crate::ops::project::asset_tools::NpmClaim;
 use crate::ops::project::hex_repositories::HexRepositories;
-use crate::plan::{GitPlan, Pin};
+use crate::plan::{FilePin, GitPlan, Pin};
 use crate::store::{EncodedRelease, ReleaseEncoder, Snapshot};
 
 /// What is to be fetched.
@@ -26,6 +32,8 @@ pub(in crate::ops) struct FetchPlan {
     pub known: BTreeSet<EntryId>,
     /// The policies.
     pub policies: BTreeSet<PolicyId>,
+    /// The files.
+    pub files: Vec<FileAsk>,
     /// The revisions of git repositories.
     pub git: GitPlan,
     /// The registry entries that upstream did not have at the last fetch and that are requested again.
@@ -43,7 +51,9 @@ impl FetchPlan {
         let of_entries = self.entries.iter().map(|id| &id.repository);
         let of_releases = self.releases.iter().map(|pin| &pin.id.repository);
         let of_policies = self.policies.iter().map(|id| &id.repository);
-        of_entries.chain(of_releases).chain(of_policies).cloned().chain([RepositoryName::hexpm()]).collect()
+        let of_docs = self.files.iter().filter_map(|ask| Some(ask.path.docs_release()?.repository));
+        let named = of_entries.chain(of_releases).chain(of_policies).cloned().chain(of_docs);
+        named.chain([RepositoryName::hexpm()]).collect()
     }
 
     /// Returns what is required of each package. A package of which only the entry is required has no releases.
@@ -57,6 +67,38 @@ impl FetchPlan {
             by_package.entry(pin.id.entry()).or_default().stored.push(pin);
         }
         by_package
+    }
+}
+
+/// A file to fetch.
+#[derive(Debug, Clone)]
+pub(in crate::ops) struct FileAsk {
+    pub path: FilePath,
+    pub address: FileAddress,
+    /// The checksum that it must have. Without one, any content is accepted.
+    pub expected: Option<FileChecksum>,
+    /// Why the content is then trusted.
+    pub trust: FileTrust,
+    /// What npm says about the content, if a lock says so.
+    pub npm: Option<NpmClaim>,
+}
+
+impl FileAsk {
+    /// Asks for a file that a lock pins.
+    pub fn of_pin(FilePin { id, trust, address, .. }: &FilePin, npm: Option<NpmClaim>) -> Self {
+        Self { path: id.path.clone(), address: address.clone(), expected: Some(id.checksum), trust: *trust, npm }
+    }
+
+    /// Asks for a file that the settings name and no lock pins.
+    pub fn first(address: &FileAddress, today: Day) -> Self {
+        let (path, address) = (address.download_path(), address.clone());
+        Self { path, address, expected: None, trust: FileTrust::FirstUse(today), npm: None }
+    }
+
+    /// Asks for a file that is stored but damaged.
+    pub fn of(id: &FileId, StoredFile { trust, address, .. }: &StoredFile) -> Self {
+        let (path, address) = (id.path.clone(), address.clone());
+        Self { path, address, expected: Some(id.checksum), trust: *trust, npm: None }
     }
 }
 
@@ -100,9 +142,22 @@ pub(in crate::ops) enum Arrival {
         id: PolicyId,
         signed: Vec<u8>,
     },
-    Release(Box<EncodedRelease>),
+    File {
+        ask: Box<FileAsk>,
+        download: Download,
+    },
+    /// A release, and what its files say.
+    Release(Box<EncodedRelease>, Box<PackageFacts>),
     Git(Box<FetchedRepository>),
     Failed(OpError),
+}
+
+/// What the files of a release say.
+pub(in crate::ops) struct PackageFacts {
+    /// About plugins.
+    pub config: BuildConfig,
+    /// About precompiled files.
+    pub artefacts: (ChecksumLists, PackageTexts),
 }
 
 /// A downloaded tarball and the checksums to verify it against.

@@ -7,14 +7,18 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use tokio::sync::mpsc as queue;
 
-use super::fetch_plan::{Arrival, FetchContext, FetchPlan, Job};
+use super::fetch_plan::{Arrival, FetchContext, FetchPlan, FileAsk, Job, PackageFacts};
 use super::git_fetcher::{FetchedRepository, GitFetcher};
 use super::registry_fetcher::RegistryFetcher;
+use crate::hex::artefacts::{PackageTexts, is_map};
+use crate::hex::recipe::check_docs;
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{GitAddress, PolicyId, ReleaseId, Revision, StoredRelease};
+use crate::model::{FileChecksum, FileId, GitAddress, PolicyId, ReleaseId, Revision, StoredRelease};
+use crate::ops::artefacts::package::{ChecksumLists, texts};
 use crate::ops::parallel::cores;
+use crate::ops::plugins::config::{BuildConfig, FILES};
 use crate::ops::{OpError, Result};
-use crate::plan::GitPlan;
+use crate::plan::{FilePin, GitPlan};
 use crate::progress::{Event, Progress};
 use crate::store::{EncodedRelease, ReleaseEncoder, Snapshot, Transaction};
 
@@ -32,6 +36,8 @@ pub(in crate::ops) struct Fetched {
     pub changed_entries: usize,
     /// The policies added to the transaction that are new or differ.
     pub policies: BTreeSet<PolicyId>,
+    /// The files added to the transaction.
+    pub files: Vec<FilePin>,
     /// The number of bytes of tarballs and entries received over the network.
     pub downloaded_bytes: u64,
     /// The git repositories added to the transaction.
@@ -55,6 +61,10 @@ pub(in crate::ops) struct Stored {
     pub stored: StoredRelease,
     /// The reason why the release is stored as a tarball, if it is.
     pub fallback: Option<String>,
+    /// What its files say about plugins, if it was fetched.
+    pub config: Option<BuildConfig>,
+    /// What its files say about precompiled files, if it was fetched.
+    pub artefacts: Option<(ChecksumLists, PackageTexts)>,
 }
 
 /// Fetches what is planned into the transaction. Finished tarballs and fetched git objects stay on disk in any case.
@@ -142,15 +152,34 @@ fn collect(
     }
     fetched.releases.sort_by(|a, b| a.id.cmp(&b.id));
     fetched.git.sort_by(|a, b| a.address.cmp(&b.address));
-    let nothing_of_hex = fetched.releases.is_empty() && fetched.entries == 0 && fetched.policies.is_empty();
-    let anything = !(nothing_of_hex && fetched.git.is_empty());
     match OpError::several(errors) {
-        Some(error) if !(keep_going && anything) => Err(error),
+        Some(error) if !keep_going || fetched.is_empty() => Err(error),
         failed => Ok(Fetched { failed, ..fetched }),
     }
 }
 
 impl Fetched {
+    /// Returns whether nothing was added to the transaction.
+    pub fn is_empty(&self) -> bool {
+        let nothing_of_hex = self.releases.is_empty() && self.entries == 0 && self.policies.is_empty();
+        nothing_of_hex && self.files.is_empty() && self.git.is_empty()
+    }
+
+    /// Adds what another fetch into the same transaction delivered.
+    pub fn extend(&mut self, more: Self) {
+        self.releases.extend(more.releases);
+        self.releases.sort_by(|a, b| a.id.cmp(&b.id));
+        self.entries += more.entries;
+        self.changed_entries += more.changed_entries;
+        self.policies.extend(more.policies);
+        self.downloaded_bytes += more.downloaded_bytes;
+        // A repository that is fetched again is fetched with everything that is needed of it.
+        self.git.retain(|known| !more.git.iter().any(|repository| repository.address == known.address));
+        self.git.extend(more.git);
+        self.git.sort_by(|a, b| a.address.cmp(&b.address));
+        self.failed = OpError::several(self.failed.take().into_iter().chain(more.failed).collect());
+    }
+
     /// Adds an item to the transaction, and notes it.
     fn add(&mut self, arrival: Arrival, transaction: &mut Transaction<'_>, progress: &dyn Progress) -> Result<()> {
         match arrival {
@@ -164,12 +193,28 @@ impl Fetched {
                     self.policies.insert(id);
                 }
             }
+            Arrival::File { ask, download } => {
+                let FileAsk { path, address, trust, npm, .. } = *ask;
+                let content = download.read()?;
+                if let Some(release) = path.docs_release() {
+                    check_docs(&content, &TarballLimits::default())
+                        .map_err(|source| OpError::Docs { release, source })?;
+                }
+                npm.map_or(Ok(()), |claim| claim.check(&content))?;
+                progress.report(Event::Finished { item: address.to_string() });
+                transaction.put_file(path.clone(), &content, trust, address.clone())?;
+                let checksum = FileChecksum::from_bytes(*download.outer_checksum.as_bytes());
+                let (id, bytes) = (FileId { path, checksum }, Some(content.len() as u64));
+                self.files.push(FilePin { id, bytes, trust, address });
+            }
             Arrival::Absent(id) => transaction.record_absent(id)?,
-            Arrival::Release(release) => {
+            Arrival::Release(release, facts) => {
                 let (id, stored, fallback) = (release.id.clone(), release.stored, release.fallback.clone());
                 progress.report(Event::Finished { item: id.to_string() });
                 transaction.add_release(*release)?;
-                self.releases.push(Stored { id, stored, fallback });
+                let PackageFacts { config, artefacts } = *facts;
+                let (config, artefacts) = (Some(config), Some(artefacts));
+                self.releases.push(Stored { id, stored, fallback, config, artefacts });
             }
             Arrival::Git(repository) => {
                 let FetchedRepository { address, stored, files, added, downloaded_bytes } = *repository;
@@ -187,7 +232,7 @@ fn encode_tarballs(encoder: &ReleaseEncoder, waiting: &Mutex<mpsc::Receiver<Job>
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(job) = next() {
         let arrival = match encode(encoder, &job) {
-            Ok(release) => Arrival::Release(Box::new(release)),
+            Ok((release, facts)) => Arrival::Release(Box::new(release), Box::new(facts)),
             Err(error) => Arrival::Failed(error),
         };
         if arrivals.blocking_send(arrival).is_err() {
@@ -197,7 +242,7 @@ fn encode_tarballs(encoder: &ReleaseEncoder, waiting: &Mutex<mpsc::Receiver<Job>
 }
 
 /// Verifies a tarball against the lock first and the registry second, and encodes it.
-fn encode(encoder: &ReleaseEncoder, job: &Job) -> Result<EncodedRelease> {
+fn encode(encoder: &ReleaseEncoder, job: &Job) -> Result<(EncodedRelease, PackageFacts)> {
     let release = &job.pin.id;
     let bytes = job.download.read()?;
     let tarball = Tarball::open(&bytes, &TarballLimits::default())
@@ -208,5 +253,12 @@ fn encode(encoder: &ReleaseEncoder, job: &Job) -> Result<EncodedRelease> {
             return Err(OpError::InnerChecksum { release: release.clone(), expected, got });
         }
     }
-    encoder.encode(release.clone(), &tarball).map_err(OpError::encode(release))
+    let refused = |source| OpError::Tarball { release: release.clone(), source };
+    let counts = |name: &str| FILES.contains(&name) || is_map(name);
+    let mut files = tarball.root_files(&TarballLimits::default(), counts).map_err(refused)?;
+    let config = BuildConfig::of(|name| files.remove(name));
+    let lists = ChecksumLists::of(files);
+    let texts = if lists.is_empty() { PackageTexts::default() } else { texts(&tarball).map_err(refused)? };
+    let facts = PackageFacts { config, artefacts: (lists, texts) };
+    Ok((encoder.encode(release.clone(), &tarball).map_err(OpError::encode(release))?, facts))
 }

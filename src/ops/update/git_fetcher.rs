@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::leftovers::make_scratch_dir;
 use crate::git::{Caveat, Git, GitError, GitSettings, NewPack, Packed, Scratch, Want, pack_files};
-use crate::model::{GitAddress, Manifest, Revision, StoredGit};
+use crate::lock::GitCheckout;
+use crate::model::{GitAddress, GitName, Manifest, Revision, StoredGit};
 use crate::ops::parallel::in_parallel;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{FetchedRevisions, GitPlan, RepositoryWant, RevisionWant, is_deep_enough};
+use crate::plan::{FetchedRevisions, GitPlan, GitRef, RepositoryWant, RevisionWant, is_deep_enough};
 use crate::progress::{Download, Event, Progress};
 use crate::store::{Checkout, GitFile, ObjectId, Snapshot};
 
@@ -317,6 +318,33 @@ impl GitFetcher {
         let files = paths.into_iter().map(read).collect::<Result<Vec<_>>>()?;
         Ok(names.into_iter().zip(files).collect())
     }
+}
+
+/// Asks upstream for the commit that a definition checks out. Returns `None` if there is no such ref. That upstream has a
+/// commit is only known after a fetch.
+pub(in crate::ops) fn resolve_ref(
+    project: &Project,
+    (url, checkout): &GitRef,
+    may_ask: bool,
+) -> Result<Option<Revision>> {
+    let (git, root) = (fetching_git(project, may_ask)?, make_scratch_dir(&project.repository)?);
+    let scratch = Scratch::open(&git, &root, url.address(), false, None)?;
+    match checkout {
+        GitCheckout::Commit(revision) => Ok(scratch.tip_of(url, &GitName::Head).map(|_| Some(*revision))?),
+        GitCheckout::Name(name) => Ok(scratch.tip_of(url, name)?),
+    }
+}
+
+/// Reads files of a revision that was fetched but is not yet in the mirror. Returns `None` for those that it does not
+/// have.
+pub(in crate::ops) fn fetched_files(
+    git: &Git,
+    project: &Project,
+    address: &GitAddress,
+    names: &[String],
+) -> Result<Vec<Option<Vec<u8>>>> {
+    let root = make_scratch_dir(&project.repository)?;
+    Ok(Scratch::open(git, &root, address, false, None)?.files(names)?)
 }
 
 fn upstream_want(want: &RevisionWant) -> Want {

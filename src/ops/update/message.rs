@@ -23,6 +23,8 @@ pub(in crate::ops) fn message(update: &Update, project: &Project, locks: &[LockF
     let migration = Some(migration()).filter(|migration| update.migrated && *migration != subject);
     let signers = update.signers.iter().map(|(repository, signer)| format!("Signer of {repository}: {signer}"));
     let policies = update.policies.iter().map(|policy| format!("Policy {policy}"));
+    let files = update.files.iter().map(|file| format!("File {} ({})", file.address, file.trust.describe()));
+    let policies = policies.chain(files);
     let superseded = update.superseded_indexes.iter();
     let superseded = superseded.map(|repository| format!("Remove the imported index of {repository}"));
     let incomplete = "Incomplete: some of what the locks pin could not be fetched".to_owned();
@@ -66,12 +68,15 @@ fn subject(update: &Update) -> String {
     if let (Some(subject), _) = contents_subject(verb, added, added_git) {
         subject
     } else if update.repositories > 0 {
-        format!("Rename in {}", count(update.repositories, "git repository", "git repositories"))
+        format!("Change refs in {}", count(update.repositories, "git repository", "git repositories"))
     } else if update.changed_entries > 0 {
         format!("Refresh {}", count(update.changed_entries, "registry entry", "registry entries"))
     } else if let Some(first) = update.policies.first() {
         let more = if update.policies.len() > 1 { ", …" } else { "" };
         format!("Fetch {}: {first}{more}", count(update.policies.len(), "policy", "policies"))
+    } else if let Some(first) = update.files.first() {
+        let more = if update.files.len() > 1 { ", …" } else { "" };
+        format!("Add {}: {}{more}", count(update.files.len(), "file", "files"), first.id.path.name())
     } else if update.migrated {
         migration()
     } else if update.entries > 0 && update.signers.is_empty() {
@@ -132,7 +137,15 @@ mod tests {
     fn unchanged() -> Update {
         let summary = Summary::default();
         let (comparison, extra) = (None, None);
-        Update::unchanged(Status { locks: Vec::new(), remote: None, commit: None, summary, comparison, extra })
+        Update::unchanged(Status {
+            locks: Vec::new(),
+            remote: None,
+            commit: None,
+            digest: None,
+            summary,
+            comparison,
+            extra,
+        })
     }
 
     fn release(package: &str, version: &str, replaced: Option<&str>) -> Added {
@@ -174,7 +187,7 @@ mod tests {
         assert_eq!(subject(&unchanged()), "Record the signers of the registry entries");
         assert_eq!(
             subject(&Update { repositories: 2, entries: 1, changed_entries: 1, ..unchanged() }),
-            "Rename in 2 git repositories"
+            "Change refs in 2 git repositories"
         );
     }
 }

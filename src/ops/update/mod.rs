@@ -1,7 +1,11 @@
 //! Updates the mirror to match the locks: fetches what the mirror lacks and publishes at most one commit.
 
 mod added;
+mod artefacts;
+mod asset_tools;
 mod attempt;
+mod branches;
+mod docs;
 mod entry_cache;
 pub(in crate::ops) mod fetch_plan;
 pub(in crate::ops) mod fetching;
@@ -10,9 +14,13 @@ mod health;
 mod learned;
 pub(in crate::ops) mod leftovers;
 pub(in crate::ops) mod message;
+mod new_machine;
 mod outcome;
+pub(in crate::ops) mod pinning;
+mod plugins;
 mod registry_fetcher;
 pub(in crate::ops) mod stored_entry;
+mod tools;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,16 +28,21 @@ use std::time::Instant;
 use super::index::key::is_present;
 use super::index::refresh::{RefreshCommit, refresh};
 use super::maintenance::maintain;
+use super::project::read_locks;
 use super::reading;
+use super::rebar3::repositories_without_pins;
 use super::status::{self, Status};
 use super::sync::history::covers;
 use super::sync::{PullOutcome, pull_known};
 use super::update_lock::lock;
 use super::{OpError, Project, Result, init};
+use crate::hex::registry::RegistryError;
+use crate::model::shortened;
 use crate::progress::{Event, Progress};
 use crate::store::StoreError;
 use attempt::{Attempt, is_as_set};
 use leftovers::{remove_fetched, tidy};
+use new_machine::new_machine;
 
 pub use added::{Added, AddedGit};
 pub use learned::FlaggedRelease;
@@ -59,9 +72,11 @@ fn update_mirror(project: &Project, options: UpdateOptions, progress: &Arc<dyn P
     }
     let before = status_before(project)?;
     warn_of_scripts(project, &before.locks, progress.as_ref());
+    warn_of_unpinned(project, progress.as_ref())?;
+    warn_of_repositories(project, progress.as_ref())?;
     let update = if options.dry_run {
-        Update::unchanged(before)
-    } else if is_done(project, &options, &before)? {
+        Update { new_target: new_machine(project, &options, &before)?, ..Update::unchanged(before) }
+    } else if is_done(project, &options, &before)? && new_machine(project, &options, &before)?.is_none() {
         leave_fresh(project, before, progress.as_ref())?
     } else {
         init::ask(project, options.may_ask, progress.as_ref())?;
@@ -84,7 +99,14 @@ fn status_before(project: &Project) -> Result<Status> {
 /// Returns whether there is nothing to do. A mirror that only a remote has is adopted, so that it survives if the
 /// remote's branch is deleted.
 fn is_done(project: &Project, options: &UpdateOptions, status: &Status) -> Result<bool> {
-    Ok(status.summary.fresh && !options.refresh && status.remote.is_none() && is_as_set(project)?)
+    if !status.summary.fresh || options.refresh || status.remote.is_some() {
+        return Ok(false);
+    }
+    match reading::refusal(project, status) {
+        // Nothing is missing, but clients get none of it.
+        Some(error @ OpError::Entry { source: RegistryError::OtherRepository { .. }, .. }) => Err(error),
+        _ => is_as_set(project),
+    }
 }
 
 /// Tidies up after earlier updates of a fresh mirror.
@@ -129,7 +151,7 @@ fn fetch_lacking(project: &Project, options: &UpdateOptions, progress: &Arc<dyn 
         let mut before =
             status::compare_at(project, project.repository.tip(&project.branch)?, &project.locks()?, false)?;
         // Another process may have fetched what this one was about to fetch.
-        if is_done(project, options, &before)? {
+        if is_done(project, options, &before)? && new_machine(project, options, &before)?.is_none() {
             remove_fetched(&project.repository);
             refresh_index(project, &mut before, progress.as_ref());
             return Ok(Update { adopted, ..Update::unchanged(before) });
@@ -164,6 +186,40 @@ fn warn_of_scripts(project: &Project, locks: &[String], progress: &dyn Progress)
             progress.report(Event::Warning { message });
         }
     }
+}
+
+/// Reports the repositories that rebar3's configuration names, and no lock can.
+fn warn_of_repositories(project: &Project, progress: &dyn Progress) -> Result<()> {
+    for name in repositories_without_pins(project, &project.locks()?) {
+        let name = shortened(&name);
+        let message = format!(
+            "rebar.config names the repository {name}, but a rebar.lock does not say which packages come from it, so they are \
+             looked for in hexpm; packages of {name} cannot be mirrored for rebar3"
+        );
+        progress.report(Event::Warning { message });
+    }
+    Ok(())
+}
+
+/// Warns about what the settings name and a bare repository cannot pin.
+fn warn_of_unpinned(project: &Project, progress: &dyn Progress) -> Result<()> {
+    if project.repository.worktree().is_some() {
+        return Ok(());
+    }
+    let locks = project.locks()?;
+    let mut wanted = read_locks(&project.repository, &locks)?;
+    project.require_unpinned(&locks, &mut wanted)?;
+    let tools = wanted.unpinned_tools.iter().map(|pair| format!("Hex and rebar3 for Elixir {pair}"));
+    let branches = wanted.unpinned_git.iter().map(ToString::to_string);
+    let docs = wanted.unpinned_docs.iter().map(|release| format!("the documentation of {release}"));
+    for named in wanted.unpinned.iter().map(ToString::to_string).chain(tools).chain(branches).chain(docs) {
+        let message = format!(
+            "{named} is not mirrored, because no hexmirror.lock pins it; run `git hexmirror update` in a clone with a worktree, \
+             and commit the lock there"
+        );
+        progress.report(Event::Warning { message });
+    }
+    Ok(())
 }
 
 /// Resets a branch that a system crash damaged to its last known good commit.

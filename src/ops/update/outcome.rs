@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::added::{Added, AddedGit};
 use super::learned::FlaggedRelease;
-use crate::model::{EntryId, Fingerprint, PolicyId, Remote, RepositoryName};
+use crate::model::{EntryId, Fingerprint, PolicyId, Remote, RepositoryName, Target};
 use crate::ops::OpError;
 use crate::ops::status::Status;
 use crate::ops::sync::PullOutcome;
+use crate::plan::FilePin;
 use crate::store::ObjectId;
 
 /// Options for an update.
@@ -24,6 +25,11 @@ pub struct UpdateOptions {
     pub jobs: Option<usize>,
     /// Whether to publish whatever was fetched, even if some fetches failed. The mirror is then incomplete.
     pub keep_going: bool,
+    /// Whether to fail instead of changing a hexmirror.lock.
+    pub locked: bool,
+    /// Whether this machine may be added to a hexmirror.lock, if packages have precompiled files for it. A hook must not: it
+    /// would change each branch that is checked out.
+    pub adds_machine: bool,
     /// Whether git may ask for a password on a terminal.
     pub may_ask: bool,
 }
@@ -47,10 +53,16 @@ pub struct Update {
     pub flagged: Vec<FlaggedRelease>,
     /// The fetched policies.
     pub policies: BTreeSet<PolicyId>,
+    /// The fetched files.
+    pub files: Vec<FilePin>,
+    /// The hexmirror.lock that pins files since this update.
+    pub pinned_in: Option<String>,
     /// The newly recorded signers of repositories that the mirror already had entries of.
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
     /// The repositories whose imported index was removed, because the mirror has their own entries now.
     pub superseded_indexes: Vec<RepositoryName>,
+    /// The hexmirror.lock files that the update wrote or removed.
+    pub written_locks: Vec<String>,
     /// Whether the update migrated a mirror of an older format.
     pub migrated: bool,
     /// The number of bytes received over the network.
@@ -63,6 +75,8 @@ pub struct Update {
     pub adopted: Option<Remote>,
     /// The merge of a remote's mirror, as last fetched, that came first.
     pub merged: Option<PullOutcome>,
+    /// The machine that a dry run would add to a hexmirror.lock.
+    pub new_target: Option<Target>,
     /// The duration of the update.
     pub elapsed: Duration,
     /// The error, if the update continued in spite of it. The mirror is then incomplete.
@@ -82,13 +96,17 @@ impl Update {
             changed_entries: 0,
             flagged: Vec::new(),
             policies: BTreeSet::new(),
+            files: Vec::new(),
+            pinned_in: None,
             signers: BTreeMap::new(),
             superseded_indexes: Vec::new(),
+            written_locks: Vec::new(),
             migrated: false,
             downloaded_bytes: 0,
             stored_bytes: 0,
             adopted: None,
             merged: None,
+            new_target: None,
             elapsed: Duration::ZERO,
             failed: None,
         }

@@ -1,4 +1,4 @@
-//! Fetches registry entries, policies and tarballs from upstream with concurrent requests, and verifies the entries and
+//! Fetches registry entries, policies, files and tarballs from upstream with concurrent requests, and verifies the entries and
 //! policies.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -9,10 +9,10 @@ use tokio::sync::{Semaphore, mpsc as queue};
 use tokio::task::JoinSet;
 
 use super::entry_cache::{CacheLookup, EntryCache, Verified};
-use super::fetch_plan::{Arrival, FetchContext, FetchPlan, Job, PackagePins};
+use super::fetch_plan::{Arrival, FetchContext, FetchPlan, FileAsk, Job, PackagePins};
 use super::health::Health;
 use super::stored_entry::read_entry;
-use crate::fetch::{Downloads, Entry, FetchError, Upstream};
+use crate::fetch::{Downloads, Entry, FetchError, Upstream, WebUrl};
 use crate::hex::registry::{Package, PublicKey, Release, check_policy};
 use crate::model::{EntryId, Manifest, PolicyId, RepositoryName};
 use crate::ops::{OpError, Result};
@@ -46,6 +46,8 @@ pub(in crate::ops) struct RegistryFetcher {
     history: Mutex<Vec<Snapshot>>,
     accept_older: BTreeSet<EntryId>,
     received: AtomicU64,
+    /// Where installers are fetched from.
+    builds: WebUrl,
     tarballs: mpsc::Sender<Job>,
     arrivals: queue::Sender<Arrival>,
 }
@@ -76,6 +78,7 @@ impl RegistryFetcher {
             history: Mutex::new(context.history.to_vec()),
             accept_older: context.accept_older.clone(),
             received: 0.into(),
+            builds: repositories.builds_url()?,
             tarballs,
             arrivals,
         })
@@ -87,11 +90,13 @@ impl RegistryFetcher {
         let packages = plan.by_package();
         fetcher.claim(packages.keys());
         // A package without releases is fetched for its entry alone.
-        let items = packages.values().map(|pins| pins.releases.len().max(1) as u64).sum();
+        let items: u64 = packages.values().map(|pins| pins.releases.len().max(1) as u64).sum();
+        let items = items + plan.files.len() as u64;
         fetcher.progress.report(Event::Planned { items });
         let mut waiting: VecDeque<Task> = packages.into_iter().map(|(id, pins)| Task::Package(id, pins)).collect();
         waiting.extend(fetcher.mentions(plan.absent.iter()));
         waiting.extend(plan.policies.into_iter().map(Task::Policy));
+        waiting.extend(plan.files.into_iter().map(|ask| Task::File(Box::new(ask))));
         let mut tasks = JoinSet::new();
         loop {
             for task in waiting.drain(..waiting.len().min(TASKS.saturating_sub(tasks.len()))) {
@@ -236,11 +241,12 @@ impl RegistryFetcher {
     }
 }
 
-/// What is to be fetched: a package, with its releases if there are any, or only mentioned by a release; or a policy.
+/// What is to be fetched: a package, with its releases if there are any, or only mentioned by a release; a policy; or a file.
 enum Task {
     Package(EntryId, PackagePins),
     Mention(EntryId),
     Policy(PolicyId),
+    File(Box<FileAsk>),
 }
 
 impl Task {
@@ -249,6 +255,7 @@ impl Task {
             Self::Package(id, pins) => package(fetcher, id, pins).await,
             Self::Mention(id) => mention(fetcher, id).await,
             Self::Policy(id) => policy(fetcher, id).await.map(|()| Vec::new()),
+            Self::File(ask) => file(fetcher, ask).await.map(|()| Vec::new()),
         }
     }
 }
@@ -310,6 +317,23 @@ async fn policy(fetcher: Arc<RegistryFetcher>, id: PolicyId) -> Result<()> {
     fetcher.add_received(signed.len() as u64);
     check_policy(&signed, Some(key), &id).map_err(|source| OpError::Policy { policy: id.clone(), source })?;
     fetcher.arrive(Arrival::Policy { id, signed }).await;
+    Ok(())
+}
+
+/// Fetches a file. Its host is no repository, so its failure says nothing about others.
+async fn file(fetcher: Arc<RegistryFetcher>, ask: Box<FileAsk>) -> Result<()> {
+    let Ok(_turn) = fetcher.turns.acquire().await else { return Ok(()) };
+    let shown = Download::begin(fetcher.progress.as_ref(), ask.address.to_string());
+    let FileAsk { path, address, expected, .. } = &*ask;
+    let (upstream, expected, downloads) = (&fetcher.upstream, expected.as_ref(), &fetcher.downloads);
+    let download = match path.docs_release() {
+        Some(release) => upstream.docs(&release, expected, downloads).await?,
+        None if path.is_of_tools() => upstream.installer(&fetcher.builds, path, expected, downloads).await?,
+        None => upstream.file(address, expected, downloads).await?,
+    };
+    drop(shown);
+    fetcher.add_received(download.downloaded_bytes);
+    fetcher.arrive(Arrival::File { ask, download }).await;
     Ok(())
 }
 

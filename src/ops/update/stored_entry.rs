@@ -7,8 +7,12 @@ use crate::store::Snapshot;
 
 /// Reads a registry entry of a snapshot without verifying its signature, which was verified when the entry was stored.
 pub(in crate::ops) fn read_entry(snapshot: &Snapshot, id: &EntryId) -> Result<Option<Package>> {
+    snapshot.entry(id)?.map(|bytes| decode_entry(id, &bytes)).transpose()
+}
+
+/// Decodes a signed registry entry that was verified before.
+pub(in crate::ops) fn decode_entry(id: &EntryId, bytes: &[u8]) -> Result<Package> {
     let refused = |source| OpError::Entry { entry: id.clone(), source };
-    let Some(bytes) = snapshot.entry(id)? else { return Ok(None) };
-    let signed = Signed::decode(&bytes).map_err(refused)?;
-    Package::decode_of_any_origin(signed.unverified_payload(), &id.package).map(Some).map_err(refused)
+    let signed = Signed::decode(bytes).map_err(refused)?;
+    Package::decode_of_any_origin(signed.unverified_payload(), &id.package).map_err(refused)
 }

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::model::{EntryId, Fingerprint, IndexSource, Manifest, ReleaseId, RepositoryName};
 
 /// Distinguishes the digests of different ways to build entries. Changing it builds all entries again.
-pub const INDEX_METHOD: &str = "git-hexmirror index 1";
+pub const INDEX_METHOD: &str = "git-hexmirror index 2";
 
 /// What must be built, written and removed so that the pinned index matches the stored releases.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

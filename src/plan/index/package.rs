@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::hex::metadata::{Metadata, MetadataError};
 use crate::hex::registry::{Dependency, Package, Release};
+use crate::hex::requirement::{Requirement, RequirementError};
 use crate::model::{EntryId, ReleaseId, StoredRelease};
 
 /// A stored release with its metadata.
@@ -34,6 +35,8 @@ pub enum Rejection {
     Metadata(MetadataError),
     /// Its metadata is that of another release, given as text.
     OtherRelease(String),
+    /// A requirement in its metadata is not one, so that clients could not resolve it.
+    Requirement(RequirementError),
     /// The registry entry does not list its version.
     Unlisted,
     /// The registry entry has other checksums for its version.
@@ -46,6 +49,7 @@ impl fmt::Display for UnlistedRelease {
         match &self.reason {
             Rejection::Metadata(error) => write!(f, "{error}"),
             Rejection::OtherRelease(found) => write!(f, "its metadata is that of {found}"),
+            Rejection::Requirement(error) => write!(f, "{error}"),
             Rejection::Unlisted => f.write_str("the registry entry does not list it"),
             Rejection::OtherChecksum => f.write_str("the registry entry has another checksum"),
         }
@@ -78,6 +82,11 @@ fn indexed_release(id: &EntryId, release: &StoredMetadata, upstream: Option<&Pac
     let metadata = metadata.as_ref().map_err(|error| Rejection::Metadata(error.clone()))?;
     if metadata.name != id.package || metadata.version != *version {
         return Err(Rejection::OtherRelease(format!("{} {}", metadata.name, metadata.version)));
+    }
+    // Clients parse the requirements of all releases that an entry lists, and fail at the first one that they cannot read.
+    let invalid = metadata.requirements.iter().find_map(|found| found.requirement.parse::<Requirement>().err());
+    if let Some(error) = invalid {
+        return Err(Rejection::Requirement(error));
     }
     let known = upstream.map(|package| package.release(version).ok_or(Rejection::Unlisted)).transpose()?;
     let agrees = |known: &Release| {

@@ -12,6 +12,7 @@ pub fn has_unshared_contents(ours: &Manifest, theirs: &Manifest) -> bool {
         // A merge keeps those that a remaining release needs.
         || ours.entries.keys().any(|id| !theirs.entries.contains_key(id))
         || ours.policies.keys().any(|id| !theirs.policies.contains_key(id))
+        || ours.files.keys().any(|id| !theirs.files.contains_key(id))
         || ours.releases.keys().any(|id| !theirs.releases.contains_key(id))
         || revisions(ours).any(|(address, revision)| !has(theirs, address, revision))
 }
@@ -48,7 +49,8 @@ impl MergeStatistics {
         let entries = new.count();
         let new = after.policies.iter().filter(|(id, stored)| before.policies.get(*id) != Some(*stored));
         let policies = new.count();
+        let files = after.files.keys().filter(|id| !before.files.contains_key(*id)).count();
         let revisions = revisions(after).filter(|(address, revision)| !has(before, address, *revision)).count();
-        Self { releases: lacking(after, before), entries, policies, revisions, pruned: lacking(before, after) }
+        Self { releases: lacking(after, before), entries, policies, files, revisions, pruned: lacking(before, after) }
     }
 }

@@ -5,6 +5,7 @@
 
 mod entries;
 mod fast_forward;
+mod files;
 mod policies;
 mod repositories;
 mod steps;
@@ -20,7 +21,8 @@ use crate::model::{EntryId, Fingerprint, Manifest, PolicyId, ReleaseId, Reposito
 pub use fast_forward::{has_older_entries, has_unshared_contents};
 pub use policies::PolicySignature;
 pub use steps::{
-    EntryStep, MergePlan, MergeStatistics, MergeWarning, PolicyStep, ReleaseConflict, ReleaseStep, RepositoryStep, Side,
+    EntryStep, FileStep, MergePlan, MergeStatistics, MergeWarning, PolicyStep, ReleaseConflict, ReleaseStep,
+    RepositoryStep, Side,
 };
 
 /// The mirrors to merge.
@@ -114,6 +116,7 @@ pub fn merge<F: MergeFacts>(input: MergeInput<'_>, facts: &F) -> Result<MergePla
     let packages = planner.differing_entries()?;
     planner.releases(&packages)?;
     planner.policies()?;
+    planner.files();
     planner.repositories(&needed);
     planner.absent_entries();
     planner.pruned_entries(&packages)?;

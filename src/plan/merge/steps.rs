@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Add;
 
 use crate::model::{
-    EntryId, Fingerprint, GitAddress, Manifest, OuterChecksum, PolicyId, ReleaseId, RepositoryName, StoredGit,
+    EntryId, FileId, Fingerprint, GitAddress, Manifest, OuterChecksum, PolicyId, ReleaseId, RepositoryName, StoredGit,
 };
 use crate::plan::LostFact;
 
@@ -27,6 +27,8 @@ pub struct MergePlan {
     pub entries: BTreeMap<EntryId, EntryStep>,
     /// The steps for policies.
     pub policies: BTreeMap<PolicyId, PolicyStep>,
+    /// The steps for files.
+    pub files: BTreeMap<FileId, FileStep>,
     /// The steps for git repositories.
     pub repositories: BTreeMap<GitAddress, RepositoryStep>,
     /// The signers to record.
@@ -62,6 +64,15 @@ pub enum EntryStep {
 /// What happens to a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyStep {
+    /// It is copied from theirs.
+    Copy,
+    /// It is removed.
+    Remove,
+}
+
+/// What happens to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileStep {
     /// It is copied from theirs.
     Copy,
     /// It is removed.
@@ -125,6 +136,8 @@ pub struct MergeStatistics {
     pub entries: usize,
     /// The number of added or replaced policies.
     pub policies: usize,
+    /// The number of added files.
+    pub files: usize,
     /// The number of added revisions of git repositories.
     pub revisions: usize,
     /// The number of removed releases, because they were pruned from the other mirror.
@@ -178,6 +191,13 @@ impl fmt::Display for MergePlan {
             };
             writeln!(f, "{step} policy {id}")?;
         }
+        for (id, step) in &self.files {
+            let step = match step {
+                FileStep::Copy => "copy",
+                FileStep::Remove => "remove",
+            };
+            writeln!(f, "{step} file {id}")?;
+        }
         for (address, step) in &self.repositories {
             match step {
                 RepositoryStep::Copy(stored) => {
@@ -216,6 +236,7 @@ impl Add for MergeStatistics {
             releases: self.releases + more.releases,
             entries: self.entries + more.entries,
             policies: self.policies + more.policies,
+            files: self.files + more.files,
             revisions: self.revisions + more.revisions,
             pruned: self.pruned + more.pruned,
         }

@@ -24,9 +24,9 @@ use super::super::contents::{Contents, ContentsError, GitRepository, Tip};
 use super::super::limits::Limits;
 use super::super::refusal::{Refusal, check};
 use super::super::retries::Retries;
+use super::super::work_limits::WorkLimits;
 use super::answer_cache::{AnswerCache, AnswerKey, MAX_REQUEST};
 use super::process::{Git, Process, Protocol, Task};
-use super::process_limits::ProcessLimits;
 use super::request::{self, BodyError, BodyLimits, Received};
 use super::route::{GitRequest, Target, UpstreamRedirect};
 use super::run::Run;
@@ -43,7 +43,7 @@ const READ_ONLY: &str = "this mirror is read-only; push to the repository's orig
 pub(in super::super) struct GitRepositories {
     contents: Arc<dyn Contents>,
     git: Git,
-    process_limits: ProcessLimits,
+    process_limits: WorkLimits,
     room: Room,
     limits: BodyLimits,
     answers: AnswerCache,
@@ -61,7 +61,7 @@ impl GitRepositories {
         Self {
             contents,
             git,
-            process_limits: ProcessLimits::new(limits.git_processes),
+            process_limits: WorkLimits::new(limits.git_processes),
             room: Room::default(),
             limits: BodyLimits { bytes: limits.body_bytes, time: limits.body_time },
             answers: AnswerCache::default(),

@@ -11,12 +11,10 @@
 //! | `run` | one run of a process, from its request to its answer |
 //! | `spool` | an answer between the process that writes it and the clients that read it |
 //! | `streamed` | a response that is sent while it is generated |
-//! | `process_limits` | how many processes run at once |
 
 mod answer;
 mod answer_cache;
 mod process;
-mod process_limits;
 mod request;
 mod route;
 mod run;

@@ -2,6 +2,8 @@
 //!
 //! This file collects the changes, `tree` writes the trees that they result in, and `publish` commits these.
 
+mod docs;
+mod file;
 mod index;
 mod policy;
 mod publish;
@@ -20,8 +22,8 @@ use super::encode::EncodedRelease;
 use super::pack::{PackWriter, PackedObject};
 use super::{Branch, Repository, Result, Snapshot, StoreError, StoredItem};
 use crate::model::{
-    Day, EntryChecksum, EntryId, Fingerprint, GitAddress, Manifest, ManifestPart, PackageName, PolicyId, ReleaseId,
-    RepositoryName, StoredEntry, StoredGit, StoredRelease,
+    Day, EntryChecksum, EntryId, FileChecksum, FileId, Fingerprint, GitAddress, Manifest, ManifestPart, PackageName,
+    PolicyId, ReleaseId, RepositoryName, StoredEntry, StoredGit, StoredRelease,
 };
 pub use publish::Published;
 
@@ -49,6 +51,10 @@ pub struct Transaction<'a> {
     entries: BTreeMap<EntryId, ObjectId>,
     /// The blobs of added policies. `None` for a removed one.
     policies: BTreeMap<PolicyId, Option<ObjectId>>,
+    /// The blobs of the pieces of added files. Empty for one that may have been removed.
+    files: BTreeMap<FileChecksum, Vec<ObjectId>>,
+    /// The trees of added documentation that is stored unpacked.
+    docs: BTreeMap<FileId, ObjectId>,
     /// The blobs of added packs and indexes, by their paths in the repository.
     repositories: BTreeMap<GitAddress, BTreeMap<String, ObjectId>>,
     removed: Removed,
@@ -121,6 +127,8 @@ impl<'a> Transaction<'a> {
             releases: BTreeMap::new(),
             entries: BTreeMap::new(),
             policies: BTreeMap::new(),
+            files: BTreeMap::new(),
+            docs: BTreeMap::new(),
             repositories: BTreeMap::new(),
             removed: Removed::default(),
             index: BTreeMap::new(),
@@ -129,7 +137,7 @@ impl<'a> Transaction<'a> {
             damaged: BTreeSet::new(),
             compression: repository.compression()?,
         };
-        for part in [ManifestPart::Git, ManifestPart::Index, ManifestPart::Policies, ManifestPart::Signers] {
+        for part in ManifestPart::besides_packages() {
             transaction.read(part)?;
         }
         Ok(transaction)
@@ -327,7 +335,7 @@ impl<'a> Transaction<'a> {
                 existing.map(keep).transpose()?
             }
             // It is small, and an update fetches it again.
-            StoredItem::Policy(_) => None,
+            StoredItem::Policy(_) | StoredItem::File(_) => None,
             StoredItem::Git(address) => match manifest.git.get(address) {
                 Some(stored) => Some(self.copy_git(tip, address, stored.clone())?),
                 None => None,

@@ -76,6 +76,7 @@ impl Transaction<'_> {
                 StoredItem::Release(id) => self.remove_release(id)?,
                 StoredItem::Entry(id) => self.remove_entry(id)?,
                 StoredItem::Policy(id) => self.remove_policy(id),
+                StoredItem::File(id) => self.remove_file(id),
                 StoredItem::Git(address) => self.remove_git(address),
             }
         }

@@ -12,7 +12,7 @@ use crate::store::layout::{Layout, MirrorFile};
 use crate::store::{Repository, Result, Snapshot, StoreError, layout};
 
 /// A path with its new content, or `None` if the path is removed.
-type Change = (String, Option<(EntryKind, ObjectId)>);
+pub(super) type Change = (String, Option<(EntryKind, ObjectId)>);
 
 impl Transaction<'_> {
     /// Writes the changed trees and returns the root's id.
@@ -99,6 +99,8 @@ impl Transaction<'_> {
         for (id, blob) in &self.policies {
             changes.push((layout::policy_path(id), blob.map(|blob| (EntryKind::Blob, blob))));
         }
+        self.place_files(&mut changes);
+        self.place_docs(&mut changes)?;
         let touched = self.releases.keys().chain(&self.removed.releases);
         let packages: BTreeSet<_> = touched.map(|id| (&id.repository, &id.package)).collect();
         for (repository, package) in packages {

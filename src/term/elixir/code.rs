@@ -2,8 +2,8 @@
 
 use super::Reader;
 use super::characters::{is_ascii_inner, is_name_start};
-use crate::term::Spanned;
 use crate::term::cursor::{Cursor, MAX_NESTING};
+use crate::term::{Span, Spanned};
 
 /// The maximum number of values that are parsed, because a text can contain the key any number of times.
 const MAX_VALUES: usize = 16;
@@ -11,8 +11,7 @@ const MAX_VALUES: usize = 16;
 /// Returns the literal values that code gives to `key` in keyword lists and maps (`key: value`), in order. Ignores
 /// values that would have to be evaluated, and whatever is in comments, strings and sigils.
 pub fn values_of<'a>(source: &'a str, key: &str) -> Vec<Spanned<'a>> {
-    let Ok(cursor) = Cursor::new(source.as_bytes()) else { return Vec::new() };
-    let mut scanner = Scanner { reader: Reader { cursor, source }, within: Vec::new() };
+    let Some(mut scanner) = Scanner::new(source) else { return Vec::new() };
     let (mut found, mut parsed) = (Vec::new(), 0);
     while let Some(at) = scanner.next_key(key) {
         parsed += 1;
@@ -25,7 +24,7 @@ pub fn values_of<'a>(source: &'a str, key: &str) -> Vec<Spanned<'a>> {
 }
 
 /// Parses the value at a position. `None` if it is not a literal term, or only a part of an expression.
-fn value(source: &str, at: usize) -> Option<Spanned<'_>> {
+pub(super) fn value(source: &str, at: usize) -> Option<Spanned<'_>> {
     let mut cursor = Cursor::new(source.as_bytes()).ok()?;
     cursor.at = at;
     let mut reader = Reader { cursor, source };
@@ -47,24 +46,74 @@ enum Within {
     Code { braces: usize },
 }
 
-struct Scanner<'a> {
+/// A part of code, outside of texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lexeme {
+    /// A name or a number, and whether a colon follows that makes it a key.
+    Name { is_key: bool },
+    /// An atom that is not a key.
+    Atom,
+    /// An opening bracket, brace or parenthesis.
+    Open,
+    /// A closing one.
+    Close,
+    /// The begin of a string, a charlist or a sigil.
+    Text,
+    /// A comment, up to the end of its line.
+    Comment,
+    /// A single character.
+    Other(u8),
+}
+
+/// Splits code into its parts.
+pub(super) struct Scanner<'a> {
     reader: Reader<'a>,
     within: Vec<Within>,
 }
 
-impl Scanner<'_> {
-    /// Returns the position after the colon of the next `key:` in code.
-    fn next_key(&mut self, key: &str) -> Option<usize> {
+impl<'a> Scanner<'a> {
+    /// Starts at the begin of code. `None` if it is too long.
+    pub(super) fn new(source: &'a str) -> Option<Self> {
+        let cursor = Cursor::new(source.as_bytes()).ok()?;
+        Some(Self { reader: Reader { cursor, source }, within: Vec::new() })
+    }
+
+    /// Returns the next part of code that no text interpolates, with its position.
+    pub(super) fn next(&mut self) -> Option<(Lexeme, Span)> {
+        loop {
+            let (lexeme, span, is_outermost) = self.step()?;
+            if is_outermost {
+                return Some((lexeme, span));
+            }
+        }
+    }
+
+    /// Returns the next part of any code, with its position and whether no text interpolates it.
+    fn step(&mut self) -> Option<(Lexeme, Span, bool)> {
         // Code nested deeper than any literal is not searched.
         while self.within.len() <= MAX_NESTING {
             let byte = self.reader.cursor.peek()?;
             if let Some(Within::Text { close, interpolates }) = self.within.last() {
                 self.text(byte, close, *interpolates);
-            } else if let Some(at) = self.code(byte, key) {
-                return Some(at);
+            } else {
+                let (start, is_outermost) = (self.reader.cursor.at, self.within.is_empty());
+                let lexeme = self.code(byte);
+                let end = self.reader.cursor.at.min(self.reader.source.len());
+                return Some((lexeme, Span::new(start, end), is_outermost));
             }
         }
         None
+    }
+
+    /// Returns the position after the colon of the next `key:` in code.
+    fn next_key(&mut self, key: &str) -> Option<usize> {
+        loop {
+            let (lexeme, span, _) = self.step()?;
+            let is_key = lexeme == (Lexeme::Name { is_key: true });
+            if is_key && self.reader.source.as_bytes()[span.range()] == *key.as_bytes() {
+                return Some(span.end as usize + 1);
+            }
+        }
     }
 
     /// Advances within a text.
@@ -81,34 +130,50 @@ impl Scanner<'_> {
         }
     }
 
-    /// Advances within code. Returns the position after the colon if the key is here.
-    fn code(&mut self, byte: u8, key: &str) -> Option<usize> {
+    /// Advances within code.
+    fn code(&mut self, byte: u8) -> Lexeme {
         let cursor = &mut self.reader.cursor;
-        let start = cursor.at;
         match byte {
-            b'#' => cursor.skip_while(|byte| byte != b'\n'),
-            b'"' | b'\'' => self.open(byte, true),
-            b'~' => self.sigil(),
-            b'?' => cursor.at += if cursor.peek_at(1) == Some(b'\\') { 3 } else { 2 },
+            b'#' => {
+                cursor.skip_while(|byte| byte != b'\n');
+                Lexeme::Comment
+            }
+            b'"' | b'\'' => {
+                self.open(byte, true);
+                Lexeme::Text
+            }
+            b'~' => {
+                self.sigil();
+                Lexeme::Text
+            }
+            b'?' => {
+                cursor.at += if cursor.peek_at(1) == Some(b'\\') { 3 } else { 2 };
+                Lexeme::Other(byte)
+            }
             b':' => {
                 cursor.at += 1;
+                let start = cursor.at;
                 cursor.skip_while(is_ascii_inner);
+                if cursor.at > start { Lexeme::Atom } else { Lexeme::Other(byte) }
             }
             b'{' | b'}' => {
                 cursor.at += 1;
                 self.brace(byte);
+                if byte == b'{' { Lexeme::Open } else { Lexeme::Close }
+            }
+            b'[' | b'(' | b']' | b')' => {
+                cursor.at += 1;
+                if matches!(byte, b'[' | b'(') { Lexeme::Open } else { Lexeme::Close }
             }
             byte if is_name_start(byte) || byte.is_ascii_digit() => {
                 cursor.skip_while(|byte| is_ascii_inner(byte) || byte >= 0x80 || matches!(byte, b'?' | b'!'));
-                let is_key = self.reader.source.as_bytes()[start..cursor.at] == *key.as_bytes();
-                if is_key && self.reader.at_keyword_colon() {
-                    self.reader.cursor.at += 1;
-                    return Some(self.reader.cursor.at);
-                }
+                Lexeme::Name { is_key: self.reader.at_keyword_colon() }
             }
-            _ => cursor.at += 1,
+            _ => {
+                cursor.at += 1;
+                Lexeme::Other(byte)
+            }
         }
-        None
     }
 
     fn brace(&mut self, byte: u8) {

@@ -3,12 +3,14 @@
 //! Everything that Elixir would have to evaluate (calls, operators, variables, interpolation, aliases) is an error, and
 //! so are heredocs and all sigils except `~c` and `~s`.
 
+mod calls;
 mod characters;
 mod code;
 mod text;
 
 use std::borrow::Cow;
 
+pub use self::calls::{Keyword, keywords_of_calls};
 use self::characters::{is_disguise, is_name_start};
 pub use self::code::values_of;
 use super::cursor::{Cursor, check_atom, error};

@@ -113,6 +113,21 @@ fn a_release_with_the_metadata_of_another_one_is_left_out_and_named() {
     stage.run(&["verify"]).ok();
 }
 
+/// A client reads the requirements of all releases that an entry lists, and fails at the first one that is none.
+#[test]
+fn a_release_with_a_requirement_that_is_none_is_left_out_and_named() {
+    let mut registry = Registry::sample();
+    let files = [("lib/theta.ex".to_owned(), String::new())];
+    registry.publish("theta 1.0.0", &["alpha ~> 1.0"], &files);
+    registry.publish("theta 1.1.0", &["alpha not a req"], &files);
+    let stage = Stage::with(registry, &[PINNED[0], "theta 1.1.0"]);
+    stage.run(&["update"]).ok();
+    let ran = stage.run(&["index", "--init"]).ok();
+    ran.says("the index does not list theta 1.1.0: \"not a req\" is not a version requirement");
+    assert_eq!(versions(&Index::of(&stage), "theta"), [""; 0]);
+    stage.run(&["verify"]).ok();
+}
+
 /// Someone who may write the mirror branch adds a release that nobody published.
 #[test]
 fn a_release_that_upstream_does_not_list_is_not_signed() {

@@ -83,7 +83,7 @@ pub fn replace(stage: &Stage, path: &str, bytes: &[u8]) -> String {
     };
     let blob = git(&["hash-object", "-w", file.to_str().unwrap()]);
     git(&["read-tree", "hexmirror"]);
-    git(&["update-index", "--cacheinfo", &format!("100644,{blob},{path}")]);
+    git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
     let tree = git(&["write-tree"]);
     let commit = stage.git(&["commit-tree", "-p", "hexmirror", "-m", "by hand", &tree]).trim().to_owned();
     stage.git(&["update-ref", "refs/heads/hexmirror", &commit]);

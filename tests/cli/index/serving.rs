@@ -1,5 +1,8 @@
 //! The server's answers about the pinned index.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use git_hexmirror::hex::gzip::gunzip;
 use git_hexmirror::hex::registry::Signed;
 use git_hexmirror::model::IndexFile;
@@ -7,7 +10,7 @@ use git_hexmirror::model::IndexFile;
 use super::{Index, indexed, replace};
 use crate::support::http::{get, get_with};
 use crate::support::registry::other_key;
-use crate::support::stage::{PINNED, Serving, Stage};
+use crate::support::stage::{PINNED, Serving, Stage, send};
 
 fn serve(stage: &Stage, arguments: &[&str]) -> Serving {
     Serving::start(&mut stage.command(&[&["serve", "--listen=127.0.0.1:0"], arguments].concat()))
@@ -64,6 +67,57 @@ fn an_update_changes_the_etags_of_changed_packages_only() {
     };
     assert_eq!((again("alpha", &alpha), again("beta", &beta)), (200, 304));
     serving.stop("TERM").ok();
+}
+
+/// Clients that ask the server how to use it have upstream's key.
+#[test]
+fn clients_that_ask_are_led_to_what_upstream_signed() {
+    let stage = indexed();
+    for (arguments, signed) in [(&[][..], ""), (&["--registry=pinned"], "/signed")] {
+        let serving = serve(&stage, arguments);
+        let url = format!("{}{signed}", serving.url);
+        let text = |path: &str| String::from_utf8(get(serving.authority(), path).body).unwrap();
+        for name in ["HEX_MIRROR", "HEX_MIRROR_URL", "HEX_CDN", "HEX_BUILDS_URL"] {
+            let line = format!("hexmirror_change {name} '{url}'\n");
+            assert!(text("/env").contains(&line), "{line}: {}", text("/env"));
+        }
+        let page = text("/");
+        assert!(page.contains(&format!("HEX_MIRROR={url} for mix and HEX_CDN={url} for rebar3")), "{page}");
+        assert!(page.contains(&format!("clone {}/git/HOST", serving.url)), "{page}");
+        serving.stop("TERM").ok();
+    }
+}
+
+/// An update removes an imported index while a server has it at its root.
+#[test]
+fn a_server_whose_index_is_gone_is_not_healthy_and_says_what_to_do() {
+    let stage = indexed();
+    let serving = serve(&stage, &["--registry=pinned"]);
+    assert_eq!(get(serving.authority(), "/health").status, 200);
+    stage.git(&["update-ref", "refs/heads/hexmirror", "hexmirror~1"]);
+    let health = get(serving.authority(), "/health");
+    assert_eq!(health.status, 503);
+    for answer in [health, get(serving.authority(), "/packages/alpha")] {
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(text.contains("has no pinned index") && text.contains("below /signed"), "{text}");
+    }
+    assert_eq!(get(serving.authority(), "/signed/packages/alpha").status, 200);
+    let ran = stage.run_in(stage.sandbox.path(), &["health", &serving.url]).exits(1);
+    assert!(format!("{}{}", ran.stdout, ran.stderr).contains("has no pinned index"), "{ran:?}");
+    serving.stop("TERM").ok();
+    // A server that is told to wait does.
+    let mut command = stage.command(&["serve", "--wait", "--registry=pinned", "--listen=127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("waiting for a mirror: ") && line.contains("no pinned index; create it with"), "{line}");
+    stage.run(&["index"]).ok();
+    let (mut url, mut printed) = (String::new(), BufReader::new(child.stdout.take().unwrap()));
+    printed.read_line(&mut url).unwrap();
+    stage.run_in(stage.sandbox.path(), &["health", url.trim_end()]).ok();
+    send(child.id(), "TERM");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

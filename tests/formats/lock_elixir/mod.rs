@@ -88,6 +88,11 @@ fn tuple(app: &str, source: &Source) -> String {
         ],
         Source::Git(git) => vec![text("git"), text(&git.url), optional(&git.revision)],
         Source::Package { version } => vec![text("package"), text(version)],
+        Source::Download(download) => vec![text("download"), text(&download.url)],
+        Source::Docs(docs) => vec![text("docs"), text(&docs.package)],
+        Source::Tools(tools) => vec![text("tools"), text(&tools.elixir)],
+        Source::AssetTool(asset) => vec![text("asset-tool"), text(&asset.id)],
+        Source::Target(target) => vec![text("target"), text(target)],
         Source::Unknown { kind } => vec![text(kind)],
     };
     format!("{{{},{}}}", text(app), elements.join(","))

@@ -62,15 +62,22 @@ fn a_container_describes_its_own_world() {
     };
     let printed = docker(&[]);
     assert!(!printed.contains("here") && !printed.to_lowercase().contains("http_proxy"), "{printed}");
-    for line in ["HEX_MIRROR=http://mirror:4040", "no_proxy=mirror", "GIT_CONFIG_VALUE_1=git://example.org/team/lib"] {
+    for line in [
+        "HEX_MIRROR=http://mirror:4040",
+        "# If the container uses a proxy, add mirror to its no_proxy and NO_PROXY.",
+        "GIT_CONFIG_VALUE_1=git://example.org/team/lib",
+    ] {
         assert!(printed.lines().any(|found| found == line), "{line}: {printed}");
     }
     // The server says the same, in another form, to a client that reaches it by this name.
     let serving = serve(&mirror);
     let said = http::get_as(serving.authority(), "localhost:4040", "/env", "");
     let said = String::from_utf8(said.body).unwrap().replace("localhost", "mirror");
-    let plain = |line: &str| Some(line.strip_prefix("export ")?.replacen("='", "=", 1).strip_suffix('\'')?.to_owned());
-    assert_eq!(said.lines().filter_map(plain).collect::<Vec<_>>(), printed.lines().collect::<Vec<_>>());
+    let mut asked = mirror.sandbox.command("sh", "".as_ref());
+    let set = succeed(asked.args(["-c", "eval \"$SAID\"; unset SAID; env"]).env("SAID", said).envs(OF_THIS_MACHINE));
+    let is_set = |line: &&str| set.lines().any(|set| set == *line);
+    let of_git = |line: &&str| line.starts_with("GIT_CONFIG") || line.starts_with("HEXMIRROR_PREVIOUS");
+    assert_eq!(printed.lines().skip(1).filter(|line| !of_git(line)).find(|line| !is_set(line)), None, "{set}");
     let printed = docker(&["--ca=/inside/ca.pem"]);
     assert!(printed.contains("HEX_CACERTS_PATH=/inside/ca.pem\n"), "{printed}");
     for (arguments, text) in
@@ -88,11 +95,11 @@ fn a_client_that_asks_the_server_needs_no_renewal() {
     let serving = serve(&mirror);
     let variables = answer(&serving, "/env");
     assert!(!variables.contains("here.example") && !variables.contains("lib-of-here"), "{variables}");
-    assert!(variables.contains(&format!("export HEX_MIRROR='{}'\n", serving.url)), "{variables}");
+    assert!(variables.contains(&format!("hexmirror_change HEX_MIRROR '{}'\n", serving.url)), "{variables}");
     succeed(&mut shell(&mirror, &variables, &format!("git clone --quiet {LIB} cloned && test -d cloned/.git")));
     // Its own name is not special, and neither is the one in the answer.
     let (head, body) = ask_as(serving.authority().parse().unwrap(), "attacker.example", "GET /env HTTP/1.1", b"");
-    assert!(head.starts_with("http/1.1 421 ") && !body.starts_with(b"export"), "{head}");
+    assert!(head.starts_with("http/1.1 421 ") && !body.starts_with(b"hexmirror"), "{head}");
     // Another git dependency.
     let other = "https://example.org/other/tool.git";
     let clone = format!("git clone --quiet {other} tool");
@@ -126,22 +133,25 @@ fn the_authority_is_a_path_of_the_client() {
     let mirror = pinned();
     let (server, authority) = mirror.serve_securely(&[]);
     // Whoever asks over HTTPS is led to HTTPS.
-    let url = format!("{}/env?ca=/inside/my%20ca.pem", server.base_url());
-    let mut curl = mirror.sandbox.command("curl", "".as_ref());
-    let Ok(output) = curl.args(["--silent", "--cacert"]).arg(&authority).arg(url).output() else {
+    let ask = |path: &str| {
+        let mut curl = mirror.sandbox.command("curl", "".as_ref());
+        let url = format!("{}{path}", server.base_url());
+        let output = curl.args(["--silent", "--cacert"]).arg(&authority).arg(url).output().ok()?;
+        Some(String::from_utf8(output.stdout).unwrap())
+    };
+    let Some(said) = ask("/env?ca=/inside/my%20ca.pem") else {
         return eprintln!("skipped: there is no curl");
     };
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains(&format!("export HEX_MIRROR='{}'\n", server.base_url())), "{said}");
-    assert!(said.contains("export HEX_CACERTS_PATH='/inside/my ca.pem'\n"), "{said}");
+    assert!(said.contains(&format!("hexmirror_change HEX_MIRROR '{}'\n", server.base_url())), "{said}");
+    assert!(said.contains("hexmirror_change HEX_CACERTS_PATH '/inside/my ca.pem'\n"), "{said}");
     assert!(said.contains(&format!("='http.{}.sslCAInfo'\n", server.base_url())), "{said}");
     let serving = serve(&mirror);
-    for query in ["ca=ca.pem", "ca=/x%0aexport%20A=b", "url=http://x"] {
+    let quoted = ask("/env?ca=/it's").unwrap();
+    assert!(quoted.contains(r"HEX_CACERTS_PATH '/it'\''s'"), "{quoted}");
+    for query in ["ca=/inside/ca.pem", "ca=ca.pem", "ca=/x%0aexport%20A=b", "url=http://x"] {
         assert_eq!(http::get(serving.authority(), &format!("/env?{query}")).status, 400, "{query}");
         assert_eq!(http::get(serving.authority(), &format!("/gitconfig?{query}")).status, 400, "{query}");
     }
-    let quoted = answer(&serving, "/env?ca=/it's");
-    assert!(quoted.contains(r"export HEX_CACERTS_PATH='/it'\''s'"), "{quoted}");
 }
 
 #[test]
@@ -149,9 +159,9 @@ fn without_a_lock_git_is_not_redirected() {
     let (mirror, _) = Mirror::of_made();
     let serving = serve(&mirror);
     let variables = answer(&serving, "/env");
-    assert!(variables.contains("HEX_MIRROR=") && !variables.contains("GIT_CONFIG"), "{variables}");
+    assert!(variables.contains("HEX_MIRROR ") && !variables.contains("export \"GIT_CONFIG_"), "{variables}");
     mirror.sandbox.git("project", &["update-ref", "-d", "refs/heads/hexmirror"]);
     let answer = http::get(serving.authority(), "/env");
     assert_eq!(answer.status, 503);
-    assert!(!answer.body.starts_with(b"export"));
+    assert!(!answer.body.starts_with(b"hexmirror"));
 }

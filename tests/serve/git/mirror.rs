@@ -10,7 +10,7 @@ use std::time::Duration;
 use git_hexmirror::config::Layer;
 use git_hexmirror::ops::{self, Clients, Environment, Project};
 use git_hexmirror::serve::environment::environment;
-use git_hexmirror::serve::{Handle, Options};
+use git_hexmirror::serve::{Handle, HostName, Options};
 use git_hexmirror::store::Repository;
 
 use crate::support::data::real_input;
@@ -194,7 +194,7 @@ impl Mirror {
 
     /// Serves over HTTPS, under additional names. Also returns the CA certificate file.
     pub fn serve_securely(&self, names: &[&str]) -> (Handle, PathBuf) {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let names: Vec<HostName> = names.iter().map(|name| name.parse().unwrap()).collect();
         let tls = ops::tls(&self.project(), None, &names).unwrap();
         let authority = tls.authority().expect("an authority of its own").to_owned();
         (self.serve_with(Options { tls: Some(tls), ..Options::default() }), authority)

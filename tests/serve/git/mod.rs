@@ -5,7 +5,7 @@ mod clients;
 mod elsewhere;
 mod files;
 mod limits;
-mod mirror;
+pub mod mirror;
 mod mix;
 mod overtaken;
 mod read_only;

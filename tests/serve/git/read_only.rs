@@ -106,6 +106,8 @@ fn a_cache_that_is_filled_is_used_as_it_is() {
     let output = served();
     assert!(output.status.success(), "{}", stderr(&output));
     drop(server);
+    let said = Serving::start(read_only.command().args(["serve", "--listen=127.0.0.1:0"])).stop("TERM").ok().stderr;
+    assert!(!said.contains("cannot"), "{said}");
     // Its lock is not necessary either.
     for entry in fs::read_dir(own.join("git")).unwrap().map(Result::unwrap) {
         if entry.path().extension().is_some_and(|extension| extension == "lock") {

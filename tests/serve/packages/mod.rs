@@ -4,5 +4,6 @@ mod http;
 mod limits;
 mod metrics;
 mod moving;
+mod pages;
 mod proxy;
-mod server;
+pub mod server;

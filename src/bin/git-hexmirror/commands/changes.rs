@@ -64,6 +64,8 @@ pub fn shown(locked: &Locked) -> String {
     match locked {
         Locked::Release(pin) => release(pin),
         Locked::Revision(pin) => revision(pin),
+        Locked::File(pin) => format!("{} ({})", pin.id.checksum, pin.trust.describe()),
+        Locked::Target(_) => "(machine that builds)".to_owned(),
         Locked::Unmirrored(unmirrored) => {
             let revision = unmirrored.revision.as_deref().unwrap_or("(no revision)");
             format!("{} {revision}", unmirrored.url)
@@ -85,7 +87,11 @@ fn release(pin: &Pin) -> String {
 }
 
 fn revision(pin: &GitPin) -> String {
-    format!("{} {}", pin.url.address(), pin.revision.short())
+    let of_branch = match (pin.branch(), pin.as_of) {
+        (Some(branch), Some(day)) => format!(" (tip of {} on {day})", branch.name_of_branch()),
+        _ => String::new(),
+    };
+    format!("{} {}{of_branch}", pin.url.address(), pin.revision.short())
 }
 
 /// Describes the change of a checksum: of the outer one, or of the inner one if the outer one did not change or was absent.

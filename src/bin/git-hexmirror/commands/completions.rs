@@ -119,7 +119,12 @@ pub fn run(session: &Session, arguments: &Arguments, program: &clap::Command) ->
 /// Offers names instead of files for the packages and remotes in a script for zsh.
 fn with_names(script: &str) -> String {
     let line = |line: &str| {
-        let names = [("'*::packages -- ", "packages"), ("'*::arguments -- ", "packages"), ("'::remote -- ", "remotes")];
+        let names = [
+            ("'*::packages -- ", "packages"),
+            ("'*::arguments -- ", "packages"),
+            ("'*--accept-older=[", "packages"),
+            ("'::remote -- ", "remotes"),
+        ];
         let named = names.into_iter().find(|(begin, _)| line.starts_with(begin));
         match named.zip(line.strip_suffix(":_default' \\")) {
             Some(((_, names), line)) => format!("{line}: _git_hexmirror_names {names}' \\\n"),

@@ -1,8 +1,9 @@
 //! `diff`
 
+use clap::ValueEnum;
 use git_hexmirror::ops::{self, ComparedStates, Project};
 
-use super::{changes, documents, source, status};
+use super::{changes, comment, documents, source, status};
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::report::NOT_FRESH;
@@ -15,6 +16,8 @@ use crate::session::Session;
 ///
 /// With --source, compares the source code of the dependencies that changed, or of the given packages, as the mirror has it.
 /// Without a revision, --source compares HEAD with the worktree.
+///
+/// With --format markdown, prints a comment for a pull request. Nothing that comes from a package is markup in it.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Commits to compare: REV..REV, REV...REV, or REV with the worktree; with --source also packages
@@ -32,8 +35,20 @@ pub struct Arguments {
     /// Exit with 1 if the mirror lacks anything or, with a revision or --source, if anything changed
     #[arg(long)]
     exit_code: bool,
+    /// Form of the comparison of two commits
+    #[arg(long, value_enum, default_value = "text", conflicts_with_all = ["json", "source"])]
+    format: Format,
     #[command(flatten)]
     json: Json,
+}
+
+/// The form of the comparison of two commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One line per dependency
+    Text,
+    /// A comment for a pull request: versions, sizes, advisories, licenses, changelogs
+    Markdown,
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
@@ -45,6 +60,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             return Ok(NOT_FRESH);
         }
         shown.changed
+    } else if arguments.format == Format::Markdown {
+        as_comment(session, &project, named.between)?
     } else if let Some(between) = named.between {
         between_commits(session, arguments, &project, between)?
     } else {
@@ -67,8 +84,22 @@ fn with_mirror(session: &Session, arguments: &Arguments, project: &Project) -> R
             status::not_mirrored(output, comparison)
         };
         print().map_err(CommandError::Print)?;
+        if status.commit.is_none() && !status.summary.fresh {
+            output.say(status::no_mirror(project));
+        }
     }
     Ok(!status.summary.fresh)
+}
+
+/// Prints the comment for a pull request. Without a revision, compares HEAD with the worktree.
+fn as_comment(session: &Session, project: &Project, between: Option<ComparedStates>) -> Result<bool, CommandError> {
+    let between = between.map_or_else(|| ComparedStates::head_and_worktree(project), Ok)?;
+    let progress = session.progress();
+    let review = ops::review(project, between, &*progress);
+    drop(progress);
+    let review = review?;
+    session.output.raw(comment::comment(&review).as_bytes()).map_err(CommandError::Print)?;
+    Ok(!review.changes.is_empty())
 }
 
 fn between_commits(

@@ -3,18 +3,23 @@
 use std::path::Path;
 
 use git_hexmirror::hex::registry::{Advisory, Retirement};
-use git_hexmirror::model::{Destination, EntryId, GitAddress, ReleaseId, Revision, StaticPath};
+use git_hexmirror::model::{
+    Destination, EntryId, FileAddress, FileId, FileTrust, GitAddress, ReleaseId, Revision, StaticPath,
+};
 use git_hexmirror::ops::{
-    Added, AddedGit, Export, ExportOptions, FlaggedRelease, Health, Import, ImportedTarball, IndexUpdate, LockDiff,
-    LoggedCommit, MirrorLog, OpError, ProjectCommit, ProjectState, Prune, Repair, Status, Update,
+    Added, AddedGit, Audit, AuditFinding, Export, ExportOptions, FlaggedRelease, Health, Import, ImportedTarball,
+    IndexUpdate, LockDiff, LoggedCommit, MirrorLog, OpError, ProjectCommit, ProjectState, Prune, Repair, Status,
+    Update,
 };
 use git_hexmirror::plan::{
-    Change, Comparison, Extra, GitChange, GitPin, LockChange, Locked, MirrorChange, MirrorChangeKind, Pin, Unmirrored,
-    UnsupportedEntry,
+    ArtefactPin, Change, Comparison, Concern, Extra, GitChange, GitPin, LockChange, Locked, MirrorChange,
+    MirrorChangeKind, Pin, Unmirrored, UnsupportedEntry,
 };
 use git_hexmirror::serve::Registry;
 use git_hexmirror::store::{CommitSummary, Damage, StoredItem};
 use serde_json::{Value, json};
+
+use super::concern::describe;
 
 /// Returns the document of `status` and `diff`.
 pub fn status(branch: &str, status: &Status) -> Value {
@@ -44,17 +49,43 @@ fn particulars(comparison: &Comparison, extra: &Extra) -> Value {
         "changed": changed.collect::<Vec<_>>(),
         "missing_entries": comparison.entries.iter().map(entry).collect::<Vec<_>>(),
         "missing_policies": comparison.policies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "missing_files": comparison.files.iter().map(|pin| pin.address.to_string()).collect::<Vec<_>>(),
+        "missing_artefacts": comparison.artefacts.iter().map(artefact).collect::<Vec<_>>(),
+        "unpinned": comparison.unpinned.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unpinned_git": comparison.unpinned_git.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unpinned_plugins": comparison.unpinned_plugins.iter().map(unpinned).collect::<Vec<_>>(),
+        "unpinned_docs": comparison.unpinned_docs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unpinned_asset_tools": comparison.unpinned_asset_tools.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unpinned_tools": comparison.unpinned_tools.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "extra": extra.collect::<Vec<_>>(),
         "git": git(comparison),
         "ignored": comparison.ignored.iter().map(ignored).collect::<Vec<_>>(),
     })
 }
 
+fn artefact(pin: &ArtefactPin) -> Value {
+    let mut document = release(&pin.release);
+    extend(&mut document, json!({ "file": pin.artefact.name.as_str(), "checksum": pin.artefact.checksum.to_string() }));
+    document
+}
+
+fn unpinned((plugin, by): &(String, String)) -> Value {
+    json!({ "plugin": plugin, "by": by })
+}
+
 /// Returns the document of `health`.
 pub fn health(url: &str, health: &Health) -> Value {
-    let Health { status, text } = health;
-    let commit = health.commit();
-    json!({ "url": url, "healthy": commit.is_some(), "commit": commit, "status": status, "answer": text })
+    let Health { status, text, following } = health;
+    let (commit, is_stale) = (health.commit(), health.is_stale());
+    json!({
+        "url": url,
+        "healthy": commit.is_some(),
+        "commit": commit,
+        "status": status,
+        "answer": text,
+        "following": following,
+        "stale": is_stale,
+    })
 }
 
 /// Returns the document of `diff REV..REV`.
@@ -83,6 +114,8 @@ fn locked(locked: &Locked) -> Value {
     match locked {
         Locked::Release(release) => pin(release),
         Locked::Revision(revision) => git_pin(revision),
+        Locked::File(pin) => file(&pin.id, pin.bytes, pin.trust, &pin.address),
+        Locked::Target(target) => json!({ "kind": "target", "target": target }),
         Locked::Unmirrored(Unmirrored { app, url, revision, reason }) => {
             json!({ "kind": "git", "app": app, "url": url, "revision": revision, "reason": reason.to_string() })
         }
@@ -105,11 +138,14 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "retired": update.flagged.iter().filter_map(retired).collect::<Vec<_>>(),
         "advisories": update.flagged.iter().flat_map(advisories).collect::<Vec<_>>(),
         "policies": update.policies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "files": update.files.iter().map(|pin| file(&pin.id, pin.bytes, pin.trust, &pin.address)).collect::<Vec<_>>(),
+        "pinned_in": update.pinned_in,
         "signers": update.signers.iter().map(|(repository, signer)| json!({
             "repository": repository.to_string(),
             "signer": signer.to_string(),
         })).collect::<Vec<_>>(),
         "superseded_indexes": update.superseded_indexes,
+        "written_locks": update.written_locks,
         "migrated": update.migrated,
         "downloaded_bytes": update.downloaded_bytes,
         "stored_bytes": update.stored_bytes,
@@ -117,6 +153,7 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         "adopted": update.adopted,
         "merged": update.merged.as_ref().map(|merged| &merged.remote),
         "seconds": update.elapsed.as_secs_f64(),
+        "new_target": update.new_target.as_ref().map(ToString::to_string),
         "dry_run": dry_run,
         "to_add": update.before.comparison.as_ref().filter(|_| dry_run).map_or_else(Vec::new, |comparison| {
             comparison.to_fetch().map(pin).chain(comparison.git_to_fetch().map(git_pin)).collect()
@@ -152,6 +189,49 @@ fn advisories(FlaggedRelease { id, flags }: &FlaggedRelease) -> Vec<Value> {
         document
     };
     flags.advisories.iter().map(document).collect()
+}
+
+/// Returns the document of `audit`.
+pub fn audit(audit: &Audit) -> Value {
+    let finding = |finding: &AuditFinding| {
+        let mut document = release(&finding.id);
+        let (file, line) = finding.place.clone().unzip();
+        extend(
+            &mut document,
+            json!({
+                "rule": finding.concern.rule(),
+                "level": finding.concern.level().as_str(),
+                "text": describe(&finding.concern),
+                "lock": file,
+                "line": line,
+            }),
+        );
+        if let Concern::Vulnerable(advisory) = &finding.concern {
+            extend(
+                &mut document,
+                json!({
+                    "id": advisory.id,
+                    "aliases": advisory.aliases,
+                    "severity": advisory.severity.map(|severity| severity.to_string()),
+                    "cvss_score": advisory.cvss_score,
+                    "url": advisory.html_url,
+                }),
+            );
+        }
+        document
+    };
+    json!({
+        "commit": audit.commit.to_string(),
+        "remote": audit.remote,
+        "locks": audit.locks,
+        "releases": audit.releases,
+        "git": audit.git,
+        "files": audit.files,
+        "files_first_use": audit.first_use,
+        "entry_age_days": audit.age.days,
+        "findings": audit.findings.iter().map(finding).collect::<Vec<_>>(),
+        "ignored": audit.ignored,
+    })
 }
 
 /// Returns the document of `log`.
@@ -202,6 +282,18 @@ fn mirror_change(change: &MirrorChange) -> Value {
         MirrorChange::Revision { address, from, to } => {
             json!({ "kind": "git", "repository": address, "from": from, "to": to })
         }
+        MirrorChange::Ref { address, name, from, to } => {
+            json!({ "kind": "ref", "repository": address, "ref": name, "from": from, "to": to })
+        }
+        MirrorChange::Policy { policy, from, to } => {
+            let [from, to] = [from, to].map(|sum| sum.map(|sum| sum.to_string()));
+            json!({ "kind": "policy", "repository": policy.repository, "policy": policy.name.as_str(), "from": from, "to": to })
+        }
+        MirrorChange::Index { repository, from, to, packages } => {
+            let [from, to] = [from, to].map(|signer| signer.map(|signer| signer.to_string()));
+            let packages: Vec<_> = packages.iter().map(|id| id.package.to_string()).collect();
+            json!({ "kind": "index", "repository": repository, "from": from, "to": to, "packages": packages })
+        }
     }
 }
 
@@ -222,7 +314,7 @@ pub fn publish(destination: &Destination, export: &Export, options: ExportOption
 fn exported(export: &Export, options: ExportOptions) -> Value {
     json!({
         "commit": export.commit.to_string(),
-        "registry": match options.registry {
+        "registry": match export.registry {
             Registry::Signed => "signed",
             Registry::Pinned => "pinned",
         },
@@ -256,6 +348,8 @@ pub fn import(import: &Import, dry_run: bool) -> Value {
         })).collect::<Vec<_>>(),
         "present": import.present,
         "unpinned": import.unpinned.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        "unused_git": import.unused_git.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        "unreadable": import.unreadable.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
         "lacking": import.lacking,
         "before": import.before.map(|commit| commit.to_string()),
         "commit": import.commit.map(|commit| commit.to_string()),
@@ -272,6 +366,7 @@ pub fn repair(repair: &Repair) -> Value {
         "set_aside": repair.salvage.set_aside,
         "indexed": repair.salvage.indexed,
         "restored": repair.restored.iter().map(restored).collect::<Vec<_>>(),
+        "private_keys": repair.private_keys,
         "dropped": repair.dropped.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "damages": repair.left.iter().map(damage).collect::<Vec<_>>(),
         "commit": repair.commit.map(|commit| commit.to_string()),
@@ -310,6 +405,7 @@ pub fn prune(prune: &Prune, dry_run: bool) -> Value {
         "releases": releases.collect::<Vec<_>>(),
         "entries": prune.pruning.entries.keys().map(entry).collect::<Vec<_>>(),
         "policies": prune.pruning.policies.keys().map(ToString::to_string).collect::<Vec<_>>(),
+        "files": prune.pruning.files.keys().map(ToString::to_string).collect::<Vec<_>>(),
         "git": gone.collect::<Vec<_>>(),
         "bytes": prune.bytes,
         "of_bytes": prune.of_bytes,
@@ -317,6 +413,17 @@ pub fn prune(prune: &Prune, dry_run: bool) -> Value {
         "keep_days": prune.keep_days,
         "before": prune.before.to_string(),
         "commit": prune.commit.to_string(),
+    })
+}
+
+pub fn file(id: &FileId, bytes: impl Into<Option<u64>>, trust: FileTrust, address: &FileAddress) -> Value {
+    json!({
+        "kind": "file",
+        "path": id.path.to_string(),
+        "checksum": id.checksum,
+        "bytes": bytes.into(),
+        "trust": trust.to_string(),
+        "url": address.to_string(),
     })
 }
 
@@ -338,7 +445,7 @@ fn git_pin(pin: &GitPin) -> Value {
     let mut document = revision(pin.url.address(), pin.revision);
     extend(
         &mut document,
-        json!({ "app": pin.app, "url": pin.url.to_string(), "depth": pin.depth, "names": pin.names, "submodules": pin.submodules, "subdir": pin.subdir, "sparse": pin.sparse }),
+        json!({ "app": pin.app, "url": pin.url.to_string(), "depth": pin.depth, "names": pin.names, "submodules": pin.submodules, "subdir": pin.subdir, "sparse": pin.sparse, "as_of": pin.as_of.map(|day| day.to_string()) }),
     );
     document
 }
@@ -360,8 +467,8 @@ fn git(comparison: &Comparison) -> Vec<Value> {
 
 fn errors(error: &OpError) -> Vec<String> {
     match error {
-        OpError::Several { errors } => errors.iter().map(ToString::to_string).collect(),
-        error => vec![error.to_string()],
+        OpError::Several { errors } => errors.iter().map(OpError::with_causes).collect(),
+        error => vec![error.with_causes()],
     }
 }
 

@@ -1,5 +1,6 @@
 //! `env`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use git_hexmirror::ops::{self, Clients, OpError};
@@ -19,6 +20,8 @@ use crate::session::{self, Session};
 /// folder with a generated configuration that leads Hex to the mirror for them, without keys. If there is a Gleam manifest,
 /// XDG_CACHE_HOME is a folder with the packages that it pins. Commands of this program, such as `update`, still ask upstream: they restore the
 /// variables of before, which HEXMIRROR_PREVIOUS records. In a shell, eval "$(git hexmirror env --unset)" restores them too.
+///
+/// Like `run`, prints an error and exits with 4 if the mirror's signers are not those of the keys that are configured here.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// URL of the server
@@ -59,7 +62,7 @@ enum Shape {
     Docker,
     /// NAME=value, for the file that $GITHUB_ENV names
     Github,
-    /// A configuration file for git alone: git config --global include.path FILE
+    /// A configuration file for git alone: git config --global --add include.path FILE
     Gitconfig,
 }
 
@@ -76,7 +79,7 @@ fn directing(session: &Session, arguments: &Arguments) -> Result<String, Command
     let url = server_url(given)?;
     let access = access(session, &url, arguments)?;
     Ok(match format(arguments) {
-        Some(Format::Docker) => environment::format(&environment::environment_elsewhere(&access), Format::Docker),
+        Some(Format::Docker) => environment::container_file(&access),
         Some(format) => environment::format(&session::environment().directed_to(&access), format),
         None => environment::git_configuration(&access),
     })
@@ -136,19 +139,30 @@ fn access(session: &Session, url: &str, arguments: &Arguments) -> Result<Access,
             if ops::mirror_source(&project)?.is_none() {
                 session.output.say("git is not redirected to the server, because there is no mirror");
                 session.output.say(status::no_mirror(&project));
-            } else if !ops::has_redirecting_lock(&project)? {
-                session.output.say("this project has no lock, so git is not redirected to the server");
+            } else {
+                // Otherwise, clients would be led to what no server of this clone serves.
+                ops::served_mirror(&project)?;
+                if !ops::has_redirecting_lock(&project)? {
+                    session.output.say("this project has no lock, so git is not redirected to the server");
+                }
+            }
+            if !is_elsewhere {
+                session::say_rebar3_key(&session.output, &project);
             }
             let own = arguments.tls.then(|| absolute(&ops::authority(&project))).transpose()?;
             let clients = if is_elsewhere { Clients::Elsewhere } else { Clients::Here };
             let access = ops::access(&project, url, own.or(given).as_deref(), clients)?;
+            if let Some(omission) = access.instead_of.omission() {
+                session.output.say(omission);
+            }
             // Variables of a container or a file for git have no use for folders of this machine.
             let has_home = !is_elsewhere && format(arguments).is_some();
             let hex_home = if has_home { ops::hex_home(&project, url)? } else { None };
             let cache_home = if has_home { ops::cache_home(&project)? } else { None };
+            let artefact_folders = if has_home { ops::artefact_folders(&project)? } else { BTreeMap::new() };
             let text = |folder: PathBuf| folder.to_string_lossy().into_owned();
             let (hex_home, cache_home) = (hex_home.map(text), cache_home.map(text));
-            Ok(Access { records_passwords: is_evaluated(arguments), hex_home, cache_home, ..access })
+            Ok(Access { records_passwords: is_evaluated(arguments), hex_home, cache_home, artefact_folders, ..access })
         }
         Err(OpError::Store(StoreError::NotARepository { .. })) if !arguments.tls => {
             session.output.say("this is not a git repository, so git is not redirected to the server");

@@ -1,10 +1,11 @@
 //! `export`
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use git_hexmirror::model::count;
 use git_hexmirror::ops::{self, Export, ExportOptions};
+use git_hexmirror::serve::Registry;
 
 use super::documents;
 use super::init::short;
@@ -31,8 +32,13 @@ pub struct Arguments {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Registry to export: entries as upstream signed them, or the pinned index, which lists only what the mirror has
-    #[arg(long, value_name = "WHICH", default_value = "signed")]
-    registry: ServedRegistry,
+    ///
+    /// Defaults to the one that the destination has, or to signed for a new destination. If it changes, clients need another key.
+    #[arg(long, value_name = "WHICH")]
+    registry: Option<ServedRegistry>,
+    /// Compare the content of every file, and not only its size, and write those that differ again
+    #[arg(long)]
+    check: bool,
     /// Only show what would be changed
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -41,10 +47,16 @@ pub struct Arguments {
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
+    if is_url(&arguments.folder) {
+        return Err(CommandError::Usage {
+            message: "export writes to a folder, and this is a URL".into(),
+            hint: "`git hexmirror publish URL` writes to s3://, gs://, az:// and file:// addresses; for a folder whose path looks like a URL, write ./PATH",
+        });
+    }
     let project = session.project()?;
     let folder = session.path(&arguments.folder);
-    let (registry, dry_run) = (arguments.registry.into(), arguments.dry_run);
-    let options = ExportOptions { registry, dry_run, delete: true };
+    let (registry, dry_run) = (arguments.registry.map(Registry::from), arguments.dry_run);
+    let options = ExportOptions { registry, check: arguments.check, dry_run, delete: true };
     let progress = session.progress();
     let export = ops::export(&project, &folder, options, progress.as_ref());
     drop(progress);
@@ -57,6 +69,14 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         print(&session.output, ("exported", &to), dry_run, &export).map_err(CommandError::Print)?;
     }
     Ok(0)
+}
+
+/// Returns whether a destination was meant as a URL: it starts with a scheme (RFC 3986, section 3.1) and a slash.
+fn is_url(destination: &Path) -> bool {
+    let text = destination.to_string_lossy();
+    let Some((scheme, _)) = text.split_once(":/") else { return false };
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 /// Prints what an export changed, or would change. `done` is what was done, and where.

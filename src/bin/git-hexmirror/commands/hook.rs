@@ -11,12 +11,12 @@ use git_hexmirror::ops::{
     self, CheckedOutMirror, Integration, OpError, PostCheckoutOutcome, PrePushOutcome, Project, StaleLocks, Status,
 };
 
-use super::status::not_mirrored_line;
+use super::status::{no_mirror, not_mirrored_line};
 use super::{pull, push, run};
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, CHANGED, DIM, Output, styled};
 use crate::report::{self, NOT_FRESH};
-use crate::session::Session;
+use crate::session::{Session, reading_line};
 
 /// The largest input that a hook reads from git, in bytes: one line per ref.
 const MAX_INPUT: u64 = 64 << 20;
@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", hide = true)]
     chained_to: Option<PathBuf>,
     /// Do nothing in a repository without a mirror
-    #[arg(long, hide = true)]
+    #[arg(long)]
     if_mirrored: bool,
     /// Name of the hook: pre-push, post-checkout, post-merge or post-rewrite
     #[arg(value_parser = |name: &str| Hook::named(name).ok_or("git-hexmirror has no such hook"))]
@@ -105,7 +105,7 @@ fn say_pushed(session: &Session, project: &Project, remote: &Remote, outcome: Pr
         PrePushOutcome::Stale(stale) => Ok(stop(output, project, &stale, "")),
         PrePushOutcome::Unshared => {
             output.always(format!("git-hexmirror: {remote} lacks parts of {branch} that the pushed locks need"));
-            output.always(format!("hint: run `git hexmirror push {remote}`, then push again"));
+            output.always(format!("hint: run `{}`, then push again", ops::push_command(project, remote)?));
             Ok(NOT_FRESH)
         }
         PrePushOutcome::Shared { pulled, pushed, stale } => {
@@ -137,7 +137,8 @@ fn stop(output: &Output, project: &Project, stale: &StaleLocks, since: &str) -> 
     for (pushed, status) in &stale.branches {
         say_stale(output, project, &format!("the lock on {}{since}", pushed.branch()), status);
     }
-    advise(output, &format!("{} and push again", remedy(stale.pull_from.as_ref())));
+    let has_mirror = stale.branches.iter().any(|(_, status)| status.commit.is_some());
+    advise(output, &format!("{} and push again", remedy(project, has_mirror, stale.pull_from.as_ref())));
     NOT_FRESH
 }
 
@@ -167,9 +168,11 @@ fn after_checkout(
         CheckedOutMirror::Updated(update) => {
             super::update::summarise(output, &project, &update, false).map_err(CommandError::Print)?;
         }
-        CheckedOutMirror::Stale { status, pull_from, unallowed } => {
+        CheckedOutMirror::AtRemote(remote) => output.say(reading_line(&project, &remote)?),
+        CheckedOutMirror::Stale { status, unallowed } => {
             say_stale(output, &project, "the lock that is checked out", &status);
-            output.say(styled(BOLD, "hint:") + format!(" {}", remedy(pull_from.as_ref())));
+            let remedy = remedy(&project, status.commit.is_some(), None);
+            output.say(styled(BOLD, "hint:") + format!(" {remedy}"));
             say_unallowed(output, &unallowed);
         }
     }
@@ -187,11 +190,12 @@ fn say_unallowed(output: &Output, unallowed: &[RepositoryName]) {
     }
 }
 
-/// Returns advice to run the command that fetches what the mirror lacks.
-fn remedy(pull_from: Option<&Remote>) -> String {
+/// Returns advice to run the command that fetches what the mirror lacks. Without a mirror, it is that of all other commands.
+fn remedy(project: &Project, has_mirror: bool, pull_from: Option<&Remote>) -> String {
     match pull_from {
         Some(remote) => format!("run `git hexmirror pull {remote}`"),
-        None => "run `git hexmirror update`".to_owned(),
+        None if has_mirror => "run `git hexmirror update`".to_owned(),
+        None => no_mirror(project),
     }
 }
 
@@ -203,7 +207,10 @@ fn say_stale(output: &Output, project: &Project, whose: &str, status: &Status) {
     let named = lacking.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     output.always(
         styled(BOLD, "git-hexmirror:")
-            + format!(" the mirror {} is ", project.branch)
+            + match &status.remote {
+                None => format!(" the mirror {} is ", project.branch),
+                Some(remote) => format!(" {remote}'s {}, as last fetched, is ", project.branch),
+            }
             + styled(BAD, "not fresh")
             + format!(" for {whose}; it lacks ")
             + styled(CHANGED, named)

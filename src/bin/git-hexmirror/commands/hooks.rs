@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use git_hexmirror::hook::install::State;
 use git_hexmirror::hook::{Hook, call};
-use git_hexmirror::ops::{self, HookState, InstalledHooks, OpError, Project, TemplateHooks};
+use git_hexmirror::ops::{self, HookState, HooksOwner, InstalledHooks, OpError, Project, TemplateHooks};
 use serde_json::json;
 
 use crate::options::Json;
@@ -73,6 +73,12 @@ pub fn install(output: &Output, project: &Project) -> Result<(), CommandError> {
     let folder = ops::hooks_dir(project, &binary)?.folder().to_owned();
     if tracked.is_empty() {
         say(output, &folder, &changed, "installed");
+        if let Some(scripts) = husky_scripts(&folder).filter(|_| !changed.is_empty()) {
+            output.say(
+                "husky replaces the hooks in this folder when packages are installed; to keep them, add these lines:",
+            );
+            changed.into_iter().for_each(|hook| say_line(output, scripts, hook));
+        }
     } else {
         output.say(styled(CHANGED, "not installed:") + TRACKED);
         tracked.into_iter().for_each(|hook| say_line(output, &folder, hook));
@@ -80,13 +86,22 @@ pub fn install(output: &Output, project: &Project) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Returns the folder of the project's scripts if a folder of hooks is the one that husky writes (since its version 9).
+fn husky_scripts(folder: &Path) -> Option<&Path> {
+    folder.parent().filter(|_| folder.ends_with("_") && folder.join("h").is_file())
+}
+
 /// Why hooks are not installed.
 const TRACKED: &str = " the project tracks its hooks, so everyone would get a change; add these lines to them";
 
 /// Prints the line to add to a hook.
 fn say_line(output: &Output, folder: &Path, hook: Hook) {
+    say_lines(output, folder, hook, &call::line(hook));
+}
+
+fn say_lines(output: &Output, folder: &Path, hook: Hook, line: &str) {
     output.say(format!("{}:", folder.join(hook.name()).display()));
-    output.say(format!("  {}", call::line(hook)));
+    output.say(format!("  {line}"));
 }
 
 fn say(output: &Output, folder: &Path, changed: &[Hook], verb: &str) {
@@ -115,15 +130,19 @@ fn status(output: &Output, project: &Project, json: Json) -> Result<(), CommandE
     }
     let mut lacking = Vec::new();
     for HookState { hook, state, caller } in states {
-        let is_good = caller.is_some() || matches!(state, State::Installed | State::Chained);
+        let is_good = caller.is_some() || state.is_good();
         lacking.extend((!is_good).then_some(hook));
         let shown = caller.map_or(word(state).to_owned(), |caller| format!("called by {caller}"));
         let line = Text::from(format!("{:14} ", hook.name())) + styled(if is_good { GOOD } else { CHANGED }, shown);
         output.result(line).map_err(CommandError::Print)?;
     }
     output.say(styled(DIM, format!("in {}", folder.display())));
-    if ops::hooks_are_tracked(project)? {
-        lacking.into_iter().for_each(|hook| say_line(output, &folder, hook));
+    match ops::hooks_owner(project)? {
+        HooksOwner::Clone => {}
+        HooksOwner::Project => lacking.into_iter().for_each(|hook| say_line(output, &folder, hook)),
+        HooksOwner::User => {
+            lacking.into_iter().for_each(|hook| say_lines(output, &folder, hook, &call::shared_line(hook)))
+        }
     }
     Ok(())
 }
@@ -134,6 +153,7 @@ fn word(state: State) -> &'static str {
         State::Foreign => "foreign",
         State::Installed => "installed",
         State::Chained => "installed beside another",
+        State::FromTemplate => "installed from git's template",
         State::Outdated => "outdated",
     }
 }

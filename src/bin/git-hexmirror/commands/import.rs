@@ -12,6 +12,7 @@ use super::init::short;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{CHANGED, DIM, GOOD, Output, Text, bytes, styled};
+use crate::report::NOT_FRESH;
 use crate::session::Session;
 
 /// How many releases or files are listed before the rest is only counted.
@@ -28,7 +29,8 @@ const NAMED: usize = 3;
 /// A release that a lock pins must have the checksums in the lock. What no lock pins is left out, unless --all is given. Of git
 /// repositories, only the revisions that the locks pin are imported, with their ancestry, whatever the repositories are called. Registry
 /// entries are imported if their repository signed them. A registry that another key signed is kept as the pinned index, for
-/// clients that have this key, until an update with a network replaces it.
+/// clients that have this key, until an update with a network replaces it. Folders that cannot be read are named and left out, and
+/// the exit code is then 1.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Folder to import
@@ -57,7 +59,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     } else {
         print(&session.output, &project.branch.to_string(), &import, arguments.dry_run).map_err(CommandError::Print)?;
     }
-    Ok(0)
+    // There may have been more to import.
+    Ok(if import.unreadable.is_empty() { 0 } else { NOT_FRESH })
 }
 
 fn print(output: &Output, branch: &str, import: &Import, dry_run: bool) -> io::Result<()> {
@@ -73,9 +76,12 @@ fn print(output: &Output, branch: &str, import: &Import, dry_run: bool) -> io::R
     for path in import.unpinned.iter().take(shown) {
         output.detail(styled(DIM, format!("  left out {}: no lock pins it", path.display())));
     }
+    for path in import.unused_git.iter().take(shown) {
+        output.detail(styled(DIM, format!("  left out {}: no lock pins any of its commits", path.display())));
+    }
     for index in &import.indexes {
         output.say(format!(
-            "  kept the registry of {} that {} signed, as the pinned index",
+            "  kept the registry of {} that {} signed, as the pinned index: `git hexmirror serve` has it at /pinned, for clients with this key",
             index.repository, index.signer
         ));
     }
@@ -85,6 +91,9 @@ fn print(output: &Output, branch: &str, import: &Import, dry_run: bool) -> io::R
         (false, false) => styled(GOOD, "imported"),
     };
     output.say(verb + format!(": {}", summary(branch, import)));
+    for revision in import.lacking_git.iter().take(shown) {
+        output.say(styled(CHANGED, "missing") + format!(": none of the folders has {revision}, which a lock pins"));
+    }
     if !import.lacking.is_empty() {
         let more = import.lacking.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -135,6 +144,10 @@ fn summary(branch: &str, import: &Import) -> String {
     }
     if !import.unpinned.is_empty() {
         parts.push(format!("{} left out because no lock pins them", count(import.unpinned.len(), "file", "files")));
+    }
+    if !import.unused_git.is_empty() {
+        let number = count(import.unused_git.len(), "git repository", "git repositories");
+        parts.push(format!("{number} left out because the locks pin nothing in them"));
     }
     if import.stored_bytes > 0 {
         parts.push(format!("repository grew by {}", bytes(import.stored_bytes)));

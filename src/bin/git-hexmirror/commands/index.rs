@@ -31,10 +31,11 @@ pub struct Arguments {
     init: bool,
     /// Replace the private key, or keep a copy of the one from --private-key instead, and sign everything again
     ///
-    /// Clients that know the old key refuse the index until they are given the new one.
+    /// Clients that know the old key refuse the index until they are given the new one. The old private key is kept until
+    /// everything is signed with the new one.
     #[arg(long, conflicts_with = "init")]
     rotate_key: bool,
-    /// Private key: an unencrypted PEM file with an RSA key of at least 2048 bits
+    /// Private key: an unencrypted PEM file with an RSA key of 2048, 3072 or 4096 bits
     #[arg(long, value_name = "FILE")]
     private_key: Option<PathBuf>,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! `list`
 
-use git_hexmirror::model::{Manifest, PolicyId, count};
-use git_hexmirror::ops;
+use git_hexmirror::model::{FileId, Manifest, PolicyId, count};
+use git_hexmirror::ops::{self, OpError};
 use git_hexmirror::plan::{Selection, is_package, is_repository};
 use git_hexmirror::store::{Damage, Snapshot};
 use serde_json::{Value, json};
@@ -28,6 +28,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.reading_project()?;
     let (_, snapshot) = ops::mirror(&project)?;
     let (output, mut manifest) = (&session.output, snapshot.manifest()?.clone());
+    // What the mirror has does not depend on the locks, but which mirror is read does.
+    if let Err(error @ OpError::LocksDisagree { .. }) = ops::status(&project, false) {
+        output.say(styled(CHANGED, "warning:") + format!(" {}", error.with_causes()));
+    }
     let absent = select(&mut manifest, &arguments.packages);
     let damage = damage(&snapshot);
     if let Some(damage) = &damage {
@@ -63,6 +67,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         let particulars = styled(DIM, format!("{} policy", bytes(stored.bytes)));
         output.result(Text::from(format!("{policy}  ")) + particulars).map_err(CommandError::Print)?;
     }
+    for (id, stored) in &manifest.files {
+        let particulars = styled(DIM, format!("{} {}", bytes(stored.bytes), stored.trust.describe()));
+        output.result(Text::from(format!("{id}  ")) + particulars).map_err(CommandError::Print)?;
+    }
     output.detail(count(manifest.entries.len(), "registry entry", "registry entries"));
     Ok(code)
 }
@@ -83,11 +91,13 @@ fn select<'a>(manifest: &mut Manifest, packages: &'a [String]) -> Vec<&'a String
     let selection = Selection(packages);
     manifest.releases.retain(|id, _| selection.has_package(&id.entry()));
     manifest.policies.retain(|id, _| packages.iter().any(|name| is_policy(id, name)));
+    manifest.files.retain(|id, _| packages.iter().any(|name| is_file(id, name)));
     manifest.git.retain(|address, _| selection.has_repository(address));
     manifest.entries.retain(|id, _| selection.has_package(id));
     let has = |package: &str| {
         manifest.releases.keys().any(|id| is_package(&id.entry(), package))
             || manifest.policies.keys().any(|id| is_policy(id, package))
+            || manifest.files.keys().any(|id| is_file(id, package))
             || manifest.git.keys().any(|address| is_repository(address, package))
     };
     packages.iter().filter(|package| !has(package)).collect()
@@ -95,6 +105,10 @@ fn select<'a>(manifest: &mut Manifest, packages: &'a [String]) -> Vec<&'a String
 
 fn is_policy(id: &PolicyId, policy: &str) -> bool {
     id.to_string() == policy || id.name.as_str() == policy
+}
+
+fn is_file(id: &FileId, name: &str) -> bool {
+    id.path.as_str() == name || id.path.name() == name
 }
 
 fn document(manifest: &Manifest) -> Vec<Value> {
@@ -131,5 +145,7 @@ fn document(manifest: &Manifest) -> Vec<Value> {
             "bytes": stored.bytes,
         })
     });
-    releases.chain(policies).chain(revisions).collect()
+    let files =
+        manifest.files.iter().map(|(id, stored)| documents::file(id, stored.bytes, stored.trust, &stored.address));
+    releases.chain(policies).chain(files).chain(revisions).collect()
 }

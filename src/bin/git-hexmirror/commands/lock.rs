@@ -57,6 +57,11 @@ fn print(session: &Session, lock: &Lock) -> std::io::Result<()> {
                 let revision = source.revision.as_ref().map_or("", |revision| &revision.text);
                 (format!("{} {} {revision}", entry.app, redacted_address(&source.url)), "git".to_owned())
             }
+            Source::Download(source) => (redacted_address(&source.url), source.checksum.to_string()),
+            Source::Docs(source) => (format!("{} {}", source.package, source.version), "docs".to_owned()),
+            Source::Tools(source) => (format!("Elixir {} on OTP {}", source.elixir, source.otp), "tools".to_owned()),
+            Source::AssetTool(source) => (source.id.to_string(), "asset-tool".to_owned()),
+            Source::Target(target) => (target.to_string(), "target".to_owned()),
             Source::Unknown { kind } => (entry.app.to_string(), kind.clone()),
         };
         session.output.result(Text::from(format!("{what}  ")) + styled(DIM, kind))?;

@@ -1,6 +1,6 @@
 //! `log`
 
-use git_hexmirror::model::{Revision, count};
+use git_hexmirror::model::{EntryChecksum, Revision, count};
 use git_hexmirror::ops::{self, ComparedStates, LogOptions, LoggedCommit, MirrorLog, Project, ProjectCommit};
 use git_hexmirror::plan::{MirrorChange, MirrorChangeKind};
 
@@ -26,8 +26,8 @@ pub struct Arguments {
     #[arg(value_name = "PKG|REV..REV")]
     arguments: Vec<String>,
     /// Show at most N commits
-    #[arg(short = 'n', value_name = "N")]
-    limit: Option<usize>,
+    #[arg(short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
     #[command(flatten)]
     json: Json,
 }
@@ -37,7 +37,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let (ranges, packages): (Vec<_>, Vec<_>) =
         arguments.arguments.iter().cloned().partition(|argument| argument.contains(".."));
     let between = project.diff_arguments(&ranges, &[], false)?.between;
-    let options = LogOptions { packages, limit: arguments.limit, between };
+    let options =
+        LogOptions { packages, limit: arguments.limit.map(|limit| limit as usize), between, max_read: None, skip: 0 };
     let log = ops::log(&project, &options)?;
     if arguments.json.json {
         let document = documents::log(&project.branch.to_string(), &log);
@@ -92,7 +93,10 @@ fn print_commit(output: &Output, logged: &LoggedCommit) -> std::io::Result<()> {
         return output.result(styled(DIM, "  its changes are not known, because this clone lacks the commit before"));
     };
     if *is_compacted && !output.verbose {
-        let contents = count(changes.contents.len(), "release or git revision", "releases and git revisions");
+        let stored = changes.contents.iter();
+        let stored =
+            stored.filter(|change| matches!(change, MirrorChange::Release { .. } | MirrorChange::Revision { .. }));
+        let contents = count(stored.count(), "release or git revision", "releases and git revisions");
         return output.result(styled(DIM, format!("  begins with {contents}; --verbose lists them")));
     }
     let limit = if output.verbose { usize::MAX } else { SHOWN };
@@ -125,6 +129,17 @@ fn change_line(change: &MirrorChange) -> Text {
         }
         MirrorChange::Revision { address, from, to } => {
             (address.to_string(), from.as_ref().map(Revision::short), to.as_ref().map(Revision::short))
+        }
+        MirrorChange::Ref { address, name, from, to } => {
+            (format!("{address} {name}"), from.as_ref().map(Revision::short), to.as_ref().map(Revision::short))
+        }
+        MirrorChange::Policy { policy, from, to } => {
+            let short = |sum: &EntryChecksum| sum.to_string()[..10].to_owned();
+            (format!("policy {policy}"), from.as_ref().map(short), to.as_ref().map(short))
+        }
+        MirrorChange::Index { repository, packages, .. } => {
+            let packages = count(packages.len(), "package", "packages");
+            (format!("pinned index of {repository}:"), None, Some(packages))
         }
     };
     let (sign, style) = match change.kind() {

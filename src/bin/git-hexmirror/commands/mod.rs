@@ -1,5 +1,6 @@
 //! The commands, one thin file each: a command calls one operation and prints the result.
 
+pub mod audit;
 pub mod compact;
 pub mod complete;
 pub mod completions;
@@ -19,23 +20,33 @@ pub mod list;
 pub mod lock;
 pub mod log;
 pub mod man;
+pub mod open;
 pub mod prune;
 pub mod publish;
 pub mod pull;
 pub mod push;
 pub mod run;
+pub mod sbom;
 pub mod serve;
 pub mod shell;
 pub mod status;
+pub mod targets;
+pub mod tools;
 pub mod trust;
 pub mod update;
 pub mod verify;
 pub mod version;
 
+mod bill;
 mod changes;
+mod comment;
+mod concern;
+mod cyclonedx;
 mod documents;
 mod offline;
+mod sarif;
 mod serve_log;
 mod settings;
 mod source;
+mod spdx;
 mod stop_signal;

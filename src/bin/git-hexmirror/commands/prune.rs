@@ -79,7 +79,9 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
         .iter()
         .flat_map(|(address, gone)| gone.iter().map(move |id| Text::from(format!("{address} {}", id.short()))));
     let policies = prune.pruning.policies.keys().map(|policy| Text::from(format!("policy {policy}")));
-    let gone: Vec<Text> = sized.chain(policies).chain(git).collect();
+    let files = prune.pruning.files.iter();
+    let files = files.map(|(id, size)| Text::from(format!("{id} ")) + styled(DIM, format!("({})", bytes(*size))));
+    let gone: Vec<Text> = sized.chain(policies).chain(files).chain(git).collect();
     // The plan is the result of a dry run; otherwise it is a message for the user.
     for line in gone.iter().take(if output.verbose { usize::MAX } else { SHOWN }) {
         let line = Text::from("  ") + styled(BAD, "-") + " " + line.clone();
@@ -93,6 +95,7 @@ fn print(output: &Output, project: &Project, prune: &Prune, dry_run: bool) -> st
         (releases.len(), count(releases.len(), "release", "releases")),
         (prune.pruning.entries.len(), count(prune.pruning.entries.len(), "registry entry", "registry entries")),
         (prune.pruning.policies.len(), count(prune.pruning.policies.len(), "policy", "policies")),
+        (prune.pruning.files.len(), count(prune.pruning.files.len(), "file", "files")),
         (git, count(git, "git revision", "git revisions")),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();

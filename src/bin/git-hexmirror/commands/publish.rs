@@ -2,6 +2,7 @@
 
 use git_hexmirror::model::{Destination, DestinationError, count};
 use git_hexmirror::ops::{self, PublishOptions};
+use git_hexmirror::serve::Registry;
 
 use super::{documents, export};
 use crate::options::{Json, ServedRegistry};
@@ -27,11 +28,16 @@ pub struct Arguments {
     #[arg(value_name = "URL")]
     destination: String,
     /// Registry to publish: entries as upstream signed them, or the pinned index, which lists only what the mirror has
-    #[arg(long, value_name = "WHICH", default_value = "signed")]
-    registry: ServedRegistry,
+    ///
+    /// Defaults to the one that the destination has, or to signed for a new destination. If it changes, clients need another key.
+    #[arg(long, value_name = "WHICH")]
+    registry: Option<ServedRegistry>,
     /// Delete what was published before and is no longer in the mirror
     #[arg(long)]
     delete: bool,
+    /// Compare the content of every file, and not only its size, and write those that differ again
+    #[arg(long)]
+    check: bool,
     /// Only show what would be changed
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -40,11 +46,16 @@ pub struct Arguments {
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let Arguments { dry_run, delete, .. } = arguments;
+    let Arguments { check, dry_run, delete, .. } = arguments;
     let destination = &destination(&arguments.destination)?;
     let project = session.project()?;
     let network = ops::bucket_network(&project.environment);
-    let options = PublishOptions { registry: arguments.registry.into(), dry_run: *dry_run, delete: *delete };
+    let options = PublishOptions {
+        registry: arguments.registry.map(Registry::from),
+        check: *check,
+        dry_run: *dry_run,
+        delete: *delete,
+    };
     let progress = session.progress();
     let published = ops::publish(&project, destination, &network, options, progress.as_ref());
     drop(progress);

@@ -39,6 +39,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "releases": pull.statistics.releases,
             "entries": pull.statistics.entries,
             "policies": pull.statistics.policies,
+            "files": pull.statistics.files,
             "revisions": pull.statistics.revisions,
             "pruned": pull.statistics.pruned,
             "ahead": pull.ahead,
@@ -79,10 +80,12 @@ pub fn statistics(statistics: MergeStatistics) -> Option<String> {
     let releases = (statistics.releases > 0).then(|| count(statistics.releases, "release", "releases"));
     let entries = (statistics.entries > 0).then(|| count(statistics.entries, "registry entry", "registry entries"));
     let policies = (statistics.policies > 0).then(|| count(statistics.policies, "policy", "policies"));
+    let files = (statistics.files > 0).then(|| count(statistics.files, "file", "files"));
     let revisions = (statistics.revisions > 0).then(|| count(statistics.revisions, "git revision", "git revisions"));
     let pruned =
         (statistics.pruned > 0).then(|| format!("{} removed", count(statistics.pruned, "release", "releases")));
-    let parts: Vec<_> = releases.into_iter().chain(entries).chain(policies).chain(revisions).chain(pruned).collect();
+    let parts = releases.into_iter().chain(entries).chain(policies).chain(files);
+    let parts: Vec<_> = parts.chain(revisions).chain(pruned).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -8,7 +8,7 @@ use super::status::not_mirrored_line;
 use crate::outcome::Outcome;
 use crate::output::{Output, listed};
 use crate::report;
-use crate::session::Session;
+use crate::session::{Session, say_rebar3_key};
 
 /// How many items a message names before it only counts the rest.
 const SHOWN: usize = 20;
@@ -35,12 +35,7 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     probe_namespace: bool,
     /// Command to run, with its arguments
-    #[arg(
-        required_unless_present = "probe_namespace",
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "CMD"
-    )]
+    #[arg(required_unless_present = "probe_namespace", trailing_var_arg = true, value_name = "CMD")]
     command: Vec<String>,
 }
 
@@ -57,6 +52,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if let Ok(Some(answer)) = ops::old_answer(&project, program, arguments) {
         session.output.say(old_answer_line(&answer));
     }
+    say_rebar3_key(&session.output, &project);
     match ops::run_command(&project, (program, arguments), log, isolation.is_some()) {
         Ok(finished) if isolation.is_some() => {
             let status = finished.status;
@@ -103,7 +99,8 @@ pub fn not_run(session: &Session, error: OpError) -> Outcome {
 /// Prints the requests that failed, with what would fix them. Clients only report the response that they received, if at all.
 pub fn explain(output: &Output, explanation: Option<Explanation>) {
     let Some(explanation) = explanation else { return };
-    let Explanation { errors, locks, pinned, unpinned, unindexed, not_served, comparison } = &explanation;
+    let Explanation { errors, locks, pinned, unpinned, docs, unindexed, indexes, not_served, machine, comparison } =
+        &explanation;
     let locks = locks.join(", ");
     let say = |items: &[String], text: &dyn Fn(String) -> String| {
         if !items.is_empty() {
@@ -112,16 +109,38 @@ pub fn explain(output: &Output, explanation: Option<Explanation>) {
     };
     say(errors, &|errors| format!("the server had errors: {errors}"));
     say(pinned, &|lacks| format!("the mirror lacks what {locks} pins: {lacks}; run `git hexmirror update`"));
+    for (repository, signer) in indexes {
+        output.say(format!(
+            "git-hexmirror: without a network, mix can use the pinned index of {repository} instead of these entries: run `git \
+             hexmirror serve`, and in another shell `mix hex.repo add {repository} http://127.0.0.1:4040/pinned --fetch-public-key \
+             {signer}`; `mix hex.repo remove {repository}` undoes it"
+        ));
+    }
     say(unpinned, &|asked| {
         format!(
             "the command requested items that the mirror lacks and no lock pins: {asked}; \
-             add them to the lock while online, then run `git hexmirror update`"
+             add them to the lock while online, or plugins of rebar3 to a hexmirror.lock beside it, then run `git hexmirror update`"
+        )
+    });
+    say(docs, &|asked| {
+        format!(
+            "the command requested documentation that the mirror lacks: {asked}; `git hexmirror update --docs` mirrors that of what the \
+             locks pin, if any was published"
         )
     });
     say(unindexed, &|asked| {
-        format!("the command requested files that the pinned index lacks: {asked}; run `git hexmirror index`")
+        format!(
+            "the command requested files that the pinned index lacks: {asked}; run `git hexmirror index`, or `git hexmirror update` if \
+             the index was imported"
+        )
     });
     say(not_served, &|asked| format!("the command requested what no mirror has: {asked}"));
+    if let Some(machine) = machine {
+        output.say(format!(
+            "git-hexmirror: packages have precompiled files for this machine, {machine}, and no hexmirror.lock names it; run `git \
+             hexmirror update`"
+        ));
+    }
     if let Some(not_mirrored) = not_mirrored_line(comparison) {
         output.say(format!("git-hexmirror: {not_mirrored}"));
     }

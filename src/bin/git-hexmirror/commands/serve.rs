@@ -4,15 +4,16 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use git_hexmirror::ops::{self, MirrorContents, OpError, Project};
-use git_hexmirror::serve::{AuthorityState, Options, Server, Tls};
+use git_hexmirror::ops::{self, MirrorContents, OpError, Project, Unservable};
+use git_hexmirror::serve::{AuthorityState, HostName, Options, Registry, Renewal, Server, Tls};
 use git_hexmirror::store::StoreError;
 
-use super::follow::{self, Follow};
+use super::follow::{self, Follow, FollowError};
 use super::serve_log::{Level, LogFormat, ServeLog};
 use super::stop_signal::StopSignal;
-use crate::hints::{quoted, store_hint};
+use crate::hints::{export_hint, quoted, store_hint};
 use crate::options::ServedRegistry;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{DIM, styled};
@@ -38,7 +39,10 @@ pub struct Arguments {
     /// The certificate is that of a local authority (see --tls), or your own (see --tls-cert).
     #[arg(long, value_name = "ADDR:PORT")]
     listen_tls: Vec<String>,
-    /// Wait until there is a mirror, instead of failing if the folder, the repository or the mirror branch does not exist yet
+    /// Wait until there is a mirror, instead of failing if the folder, the repository, the mirror branch or the pinned index to
+    /// serve does not exist yet
+    ///
+    /// With --follow, the remote may have it. It is asked each second first, then less and less often.
     #[arg(long)]
     wait: bool,
     /// Fetch the mirror of a remote (a name or a URL) first, and again every 60 seconds, or as often as given
@@ -46,7 +50,7 @@ pub struct Arguments {
     /// What is fetched is checked as by `git hexmirror pull`. If the remote cannot be reached, the server goes on with what it has,
     /// and /health says so.
     #[arg(long, value_name = "REMOTE[=SECONDS]")]
-    follow: Option<Follow>,
+    follow: Option<String>,
     /// Memory limit for the cache of rebuilt tarballs, in MB
     #[arg(long, value_name = "MB", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     cache: u16,
@@ -58,8 +62,8 @@ pub struct Arguments {
     /// Use HTTPS, with a certificate of a local authority that is created on first use
     ///
     /// The authority is stored in .git/hexmirror/tls/ca.pem; `git hexmirror env --tls` makes clients trust it. It can only sign
-    /// for the names of this server and is valid for a year. It is replaced if the names change or if less than 90 days are
-    /// left. If its folder is read-only, it is used as it is. Its key never leaves this machine. Do not add it to the system's
+    /// for the names of this server and is valid for a year. It is replaced if the names change, if less than 90 days are
+    /// left, or if other users could read its key. If its folder is read-only, it is used as it is. A damaged one is an error. Its key never leaves this machine. Do not add it to the system's
     /// trust store: clients trust it for one process or one URL.
     #[arg(long, conflicts_with = "tls_cert")]
     tls: bool,
@@ -72,7 +76,7 @@ pub struct Arguments {
     /// Private key of your own certificate: a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Additional host name of this server, such as mirror.example.org; may be repeated
+    /// Additional host name of this server, such as mirror.example.org or *.example.org; may be repeated
     ///
     /// With HTTPS, the certificate includes this name in addition to localhost, 127.0.0.1 and the address listened on. If there is
     /// such a name, and always on a loopback address, the server only accepts requests for these names, localhost, IP addresses,
@@ -80,7 +84,7 @@ pub struct Arguments {
     /// If the name of such a host resolves to this server (for example through /etc/hosts), the server serves that host's
     /// repositories under their original URLs, and nothing else.
     #[arg(long = "hostname", value_name = "NAME")]
-    hostnames: Vec<String>,
+    hostnames: Vec<HostName>,
     /// Form of the log on standard error; an error that ends the program is always text
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -89,14 +93,14 @@ pub struct Arguments {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let stop = StopSignal::listen();
     let log = ServeLog::new(session.output, arguments.log_format);
-    if arguments.wait && !wait(session, log, &stop)? {
+    let follow = arguments.follow.as_deref().map(follow).transpose()?;
+    let registry = arguments.registry.into();
+    if arguments.wait && !wait(session, log, registry, follow.as_ref(), &stop)? {
         return Ok(0);
     }
-    let followed = arguments.follow.as_ref().map(|follow| follow::start(session, log, follow)).transpose()?;
+    let followed = follow.as_ref().map(|follow| follow::start(session, log, follow)).transpose()?;
     let project = session.reading_project()?;
-    let mirror = ops::served_mirror(&project)?;
-    let registry = arguments.registry.into();
-    ops::check_registry(&project, &mirror, registry)?;
+    let mirror = ops::served_registry(&project, registry)?;
     let options = Options {
         cache_bytes: u64::from(arguments.cache) << 20,
         log: Some(log.requests()),
@@ -111,39 +115,69 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let urls: Vec<String> = server.base_urls().collect();
     session.output.raw((urls.join("\n") + "\n").as_bytes()).map_err(CommandError::Print)?;
     let trusting = if plain.is_empty() { trusting(session, arguments) } else { String::new() };
-    log.notice(
-        Level::Info,
-        styled(
-            DIM,
-            format!(
-                "serving {}; to use it, run in another shell: eval \"$(git hexmirror env{trusting} --url {})\"",
-                project.branch, urls[0]
-            ),
+    let how = match registry {
+        Registry::Signed => {
+            format!("to use it, run in another shell: eval \"$(git hexmirror env{trusting} --url {})\"", urls[0])
+        }
+        Registry::Pinned => format!(
+            "clients that have the key of its pinned index use it as the address of hexpm; the registry that upstream signed is at {}/signed",
+            urls[0]
         ),
-    );
+    };
+    log.notice(Level::Info, styled(DIM, format!("serving {}; {how}", project.branch)));
     if let Some(tls) = &tls {
         say_authority(log, tls);
     }
     say_who_can_read(log, &server);
-    if let Some(error) = ops::unwritable_place(&project, &mirror) {
+    if let Some(lacking) = ops::lacking_entries(&mirror, registry)? {
+        log.notice(Level::Warning, lacking);
+    }
+    if let Some(Unservable { count, all, error }) = ops::unservable(&project, &mirror) {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-        log.notice(Level::Warning, format!("git repositories cannot be served: {error}{cause}"));
+        let which = if count == all { String::new() } else { format!("{count} of {all} ") };
+        log.notice(Level::Warning, format!("{which}git repositories cannot be served: {error}{cause}"));
     }
     server.run(async move { stop.received().await }).map_err(OpError::from)?;
     Ok(0)
 }
 
-/// Waits until there is a mirror. Returns `false` if the process is asked to stop before.
-fn wait(session: &Session, log: ServeLog, stop: &StopSignal) -> Result<bool, OpError> {
+/// Parses `--follow`. A message of clap would show the text, which may have a password.
+fn follow(text: &str) -> Result<Follow, CommandError> {
+    text.parse().map_err(|error: FollowError| CommandError::Usage {
+        message: error.to_string(),
+        hint: "pass REMOTE or REMOTE=SECONDS, such as origin=30",
+    })
+}
+
+/// Waits until there is a mirror, here or at the remote that is followed. Returns `false` if the process is asked to stop
+/// before.
+fn wait(
+    session: &Session,
+    log: ServeLog,
+    registry: Registry,
+    follow: Option<&Follow>,
+    stop: &StopSignal,
+) -> Result<bool, OpError> {
+    let open = || {
+        let project = session.quiet_project()?;
+        if let Some(follow) = follow {
+            let follower = follow.follower(&project)?;
+            if ops::served_registry(&project, registry).is_err() {
+                follower.pull()?;
+            }
+        }
+        Ok(project)
+    };
     let waiting = |reason: &OpError| {
         let hint = match reason {
             OpError::Store(error @ StoreError::NoMirror { .. }) => store_hint(error),
+            OpError::Export(error) => Some(export_hint(error)),
             _ => None,
         };
         let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         log.notice(Level::Info, format!("waiting for a mirror: {reason}{hint}"));
     };
-    ops::wait_for_mirror(|| session.quiet_project(), waiting, stop.received())
+    ops::wait_for_mirror(open, registry, follow.map_or(Duration::ZERO, Follow::every), waiting, stop.received())
 }
 
 /// Returns the addresses with plain HTTP and those with HTTPS.
@@ -178,8 +212,8 @@ fn tls(session: &Session, project: &Project, arguments: &Arguments, secure: &[St
     }
     // The names of the certificate are the given ones, and the addresses unless they are unspecified, such as 0.0.0.0.
     let addresses = secure.iter().filter_map(|address| address.parse::<SocketAddr>().ok()).map(|address| address.ip());
-    let usable = addresses.filter(|address| !address.is_unspecified()).map(|address| address.to_string());
-    let names: Vec<String> = arguments.hostnames.iter().cloned().chain(usable).collect();
+    let usable = addresses.filter(|address| !address.is_unspecified()).map(HostName::from);
+    let names: Vec<HostName> = arguments.hostnames.iter().cloned().chain(usable).collect();
     let folder = arguments.tls_dir.as_deref().map(|folder| session.path(folder));
     ops::tls(project, folder.as_deref(), &names)
 }
@@ -197,12 +231,18 @@ fn say_authority(log: ServeLog, tls: &Tls) {
     let Some(file) = tls.authority().map(|path| path.display()) else { return };
     match tls.state() {
         AuthorityState::Unchanged => {}
-        AuthorityState::Renewed => log.notice(
-            Level::Info,
-            format!(
-                "created a new authority in {file}, because the old one was for other names or about to expire; clients need the new file"
-            ),
-        ),
+        AuthorityState::Renewed(renewal) => {
+            let why = match renewal {
+                Renewal::Names => "the old one was for other names",
+                Renewal::Expiring => "the old one was about to expire",
+                Renewal::Exposed => "other users could read the key of the old one",
+                Renewal::Interrupted => "the old one was not complete",
+            };
+            log.notice(
+                Level::Info,
+                format!("created a new authority in {file}, because {why}; clients need the new file"),
+            );
+        }
         AuthorityState::Expiring => log.notice(
             Level::Warning,
             format!(

@@ -72,6 +72,17 @@ impl ServeLog {
         }
     }
 
+    /// Says something that happens while the server runs, with the time, unless the user passed --quiet.
+    pub fn event(&self, level: Level, message: impl Into<Text>) {
+        match self.format {
+            LogFormat::Json => self.notice(level, message),
+            LogFormat::Text if level == Level::Info => self.output.say(Text::from(now()) + " " + message.into()),
+            LogFormat::Text => {
+                self.output.say(Text::from(now()) + " " + styled(CHANGED, level.name()) + ": " + message.into());
+            }
+        }
+    }
+
     /// Returns what logs requests: each one with --verbose, else what the mirror could not answer, once.
     pub fn requests(self) -> Log {
         if self.output.verbose { Arc::new(move |request: &RequestLog| self.request(request)) } else { self.failures() }

@@ -4,7 +4,7 @@ use git_hexmirror::ops;
 
 use super::{run, serve_log};
 use crate::outcome::Outcome;
-use crate::session::Session;
+use crate::session::{Session, say_rebar3_key};
 
 /// Start your shell with the mirror in use; `exit` leaves it
 ///
@@ -26,6 +26,7 @@ pub fn run(session: &Session, _: &Arguments) -> Outcome {
             output.say(format!("the prompt has no mark: {shell} is not a shell that this program knows"));
         }
     };
+    say_rebar3_key(output, &project);
     match ops::run_shell(&project, serve_log::request_log(output), starting) {
         Ok(finished) => {
             // A shell exits with the status of its last command, which says nothing about the others.

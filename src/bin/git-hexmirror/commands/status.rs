@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use git_hexmirror::model::{Revision, count};
-use git_hexmirror::ops::{self, FlaggedPins, OpError, Project, Status, Unpushed};
+use git_hexmirror::hook::{Hook, call};
+use git_hexmirror::model::{Revision, count, shortened};
+use git_hexmirror::ops::{self, FlaggedPins, LackingHooks, OpError, Project, Relation, Status, Unpushed};
 use git_hexmirror::plan::{Comparison, EntryAge, Extra, GitPin, Unmirrored};
 use serde_json::json;
 
@@ -15,7 +16,7 @@ use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, CHANGED, DIM, GOOD, Output, Text, listed, styled};
 use crate::report::NOT_FRESH;
-use crate::session::{Session, behind_line};
+use crate::session::{Session, behind_line, say_rebar3_key};
 
 /// How many lines of a list are shown before the rest is only counted.
 const SHOWN: usize = 20;
@@ -26,7 +27,8 @@ const NAMED: usize = 5;
 
 /// Show whether the mirror has everything that the locks pin
 ///
-/// Exits with 0 if it does and with 1 if it does not.
+/// Exits with 0 if it does and with 1 if it does not. If `git hexmirror run` would refuse the mirror, because this clone lacks the key
+/// that verifies it or has another one, names the setting to change and exits with 4.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// List all settings and where each one is set
@@ -47,18 +49,26 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         status = ops::status_with_flags(&project, true)?;
     }
     let notices = Notices::of(&project, &status)?;
+    let refusal = ops::refusal(&project, &status);
     if arguments.json.json {
         let mut document = documents::status(&project.branch.to_string(), &status);
+        document["fresh"] = json!(status.summary.fresh && refusal.is_none());
+        document["refused"] = json!(refusal.as_ref().map(OpError::with_causes));
         document["unpushed"] = json!(notices.unpushed.as_ref().map(|unpushed| &unpushed.remote));
-        document["lacks_hooks"] = json!(notices.lacks_hooks);
+        document["lacks_hooks"] = json!(notices.lacking_hooks.is_some());
         document["retired"] = json!(status.summary.flagged.map(|flagged| flagged.retired));
         document["vulnerable"] = json!(status.summary.flagged.map(|flagged| flagged.vulnerable));
         document["refreshed"] = json!(status.summary.refreshed.map(|day| day.to_string()));
         document["entry_age_days"] = json!(notices.age.map(|age| age.days));
         session.output.json(&document).map_err(CommandError::Print)?;
     } else {
-        print(&session.output, &project, &status).map_err(CommandError::Print)?;
+        print(&session.output, &project, &status, refusal.is_some()).map_err(CommandError::Print)?;
         notices.say(&session.output, &project);
+        say_rebar3_key(&session.output, &project);
+    }
+    if let Some(error) = refusal {
+        // What the locks pin is there, but no client gets it.
+        return Err(error.into());
     }
     Ok(if status.summary.fresh { 0 } else { NOT_FRESH })
 }
@@ -70,16 +80,19 @@ struct Notices {
     /// Whether that is more than the settings allow.
     is_old: bool,
     unpushed: Option<Unpushed>,
-    lacks_hooks: bool,
+    lacking_hooks: Option<LackingHooks>,
 }
 
 impl Notices {
     fn of(project: &Project, status: &Status) -> Result<Self, OpError> {
         // `init` installs the hooks, so without a mirror they are not mentioned.
-        let lacks_hooks = status.commit.is_some() && ops::lacks_hooks(project)?;
+        let lacking_hooks = if status.commit.is_some() { ops::lacking_hooks(project)? } else { None };
         let age = ops::entry_age(project, status)?;
         let is_old = age.is_some_and(|age| age.exceeds(project.config.max_age));
-        Ok(Self { age, is_old, unpushed: ops::unpushed(project)?.filter(|_| status.summary.fresh), lacks_hooks })
+        // If a remote's mirror is read, the local one gets something first. What it lacks is said with the status.
+        let may_push = status.summary.fresh && status.remote.is_none();
+        let unpushed = if may_push { ops::unpushed(project)? } else { None };
+        Ok(Self { age, is_old, unpushed, lacking_hooks })
     }
 
     fn say(&self, output: &Output, project: &Project) {
@@ -90,29 +103,46 @@ impl Notices {
                 "the registry entries were last refreshed {at_least}{days} days ago; run `git hexmirror update --refresh` for new retirements and advisories"
             ));
         }
-        match &self.unpushed {
-            Some(Unpushed { remote, has_mirror: true }) => output.say(format!(
-                "not pushed yet: {remote}'s {branch}, as last fetched, is behind; run `git hexmirror push {remote}`"
-            )),
-            Some(Unpushed { remote, has_mirror: false }) => output.say(format!(
-                "not pushed yet: {remote} has no {branch}, as far as this clone knows; run `git hexmirror push {remote}`"
-            )),
-            None => {}
+        if let Some(Unpushed { remote, relation, command }) = &self.unpushed {
+            let theirs = match relation {
+                Relation::Absent => format!("{remote} has no {branch}, as far as this clone knows"),
+                Relation::Replaced => {
+                    format!("{remote}'s {branch}, as last fetched, has the history from before `git hexmirror compact`")
+                }
+                _ => format!("{remote}'s {branch}, as last fetched, is behind"),
+            };
+            output.say(format!("not pushed yet: {theirs}; run `{command}`"));
         }
-        if self.lacks_hooks {
-            output.say("this clone has no hooks that keep the mirror fresh; run `git hexmirror hooks install`");
+        match &self.lacking_hooks {
+            Some(LackingHooks::Installable) => {
+                output.say("this clone has no hooks that keep the mirror fresh; run `git hexmirror hooks install`");
+            }
+            Some(LackingHooks::Replaced) => output.say(
+                "the pre-push hook of this clone no longer calls git hexmirror; another program may have replaced it: add `git \
+                 hexmirror hook pre-push` to its configuration, or run `git hexmirror hooks install`",
+            ),
+            Some(LackingHooks::Tracked(file)) => {
+                output.say(format!(
+                    "the project's own hooks do not keep the mirror fresh; add this line to {} (`git hexmirror hooks status` \
+                     has those of all hooks):",
+                    file.display()
+                ));
+                output.say(format!("  {}", call::line(Hook::PrePush)));
+            }
+            None => {}
         }
     }
 }
 
-fn print(output: &Output, project: &Project, status: &Status) -> std::io::Result<()> {
+fn print(output: &Output, project: &Project, status: &Status, is_refused: bool) -> std::io::Result<()> {
     let (branch, summary) = (whose(project, status), status.summary);
     let has = contents(summary.present, summary.git);
     let locks = listed(&status.locks, if output.verbose { usize::MAX } else { LOCKS });
     let pin = if status.locks.len() == 1 { "pins" } else { "pin" };
     match status.commit {
         Some(commit) if summary.fresh => {
-            output.result(styled(GOOD, "fresh") + format!(": {branch} at {} has {has} for {locks}", short(commit)))?;
+            let word = if is_refused { styled(BAD, "not usable") } else { styled(GOOD, "fresh") };
+            output.result(word + format!(": {branch} at {} has {has} for {locks}", short(commit)))?;
         }
         None if summary.fresh => {
             output.result(styled(GOOD, "fresh") + format!(": {locks} {pin} nothing to mirror"))?;
@@ -154,7 +184,7 @@ fn flagged_line(FlaggedPins { retired, vulnerable }: FlaggedPins) -> Option<Stri
     let parts = [(retired, "retired"), (vulnerable, "vulnerable")];
     let parts: Vec<String> =
         parts.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| of(number, what)).collect();
-    (!parts.is_empty()).then(|| format!("{}; `git hexmirror run -- mix hex.audit` lists them", parts.join(", ")))
+    (!parts.is_empty()).then(|| format!("{}; `git hexmirror audit` lists them", parts.join(", ")))
 }
 
 /// Says that the local mirror is behind the one that was read.
@@ -204,6 +234,35 @@ pub fn lacks(output: &Output, comparison: &Comparison) -> std::io::Result<()> {
     let policies = comparison.policies.iter();
     let policies = policies.map(|policy| Text::from("  ") + styled(BAD, "missing") + format!(" policy {policy}"));
     list(output, policies, limit)?;
+    let files = comparison.files.iter();
+    let files = files.map(|pin| Text::from("  ") + styled(BAD, "missing") + format!(" {}", pin.address));
+    list(output, files, limit)?;
+    let artefacts = comparison.artefacts.iter();
+    let artefacts = artefacts.map(|pin| Text::from("  ") + styled(BAD, "missing") + format!(" {pin}"));
+    list(output, artefacts, limit)?;
+    let unpinned = comparison.unpinned.iter();
+    let why = "no hexmirror.lock pins it; update does";
+    let unpinned = unpinned.map(|url| Text::from("  ") + styled(BAD, "missing") + format!(" {url} ({why})"));
+    list(output, unpinned, limit)?;
+    let branches = comparison.unpinned_git.iter();
+    let branches = branches.map(|branch| Text::from("  ") + styled(BAD, "missing") + format!(" {branch} ({why})"));
+    list(output, branches, limit)?;
+    let plugins = comparison.unpinned_plugins.iter().map(|(plugin, by)| {
+        Text::from("  ") + styled(BAD, "unpinned") + format!(" plugin {} for {}", shortened(plugin), shortened(by))
+    });
+    list(output, plugins, limit)?;
+    let tools = comparison.unpinned_tools.iter();
+    let what = "Hex and rebar3 for Elixir";
+    let tools =
+        tools.map(|pair| Text::from("  ") + styled(BAD, "missing") + format!(" {what} {pair} (update pins them)"));
+    list(output, tools, limit)?;
+    let docs = comparison.unpinned_docs.iter().map(|release| {
+        Text::from("  ") + styled(BAD, "missing") + format!(" documentation of {release} (update pins it)")
+    });
+    list(output, docs, limit)?;
+    let assets = comparison.unpinned_asset_tools.iter();
+    let assets = assets.map(|id| Text::from("  ") + styled(BAD, "missing") + format!(" {id} (update pins it)"));
+    list(output, assets, limit)?;
     let git = |pin: &GitPin| format!("{} {}", pin.url.address(), pin.revision.short());
     let missing =
         comparison.git_missing.iter().map(|pin| Text::from("  ") + styled(BAD, "missing") + format!(" {}", git(pin)));
@@ -227,11 +286,12 @@ fn once(lines: impl Iterator<Item = Text>) -> impl Iterator<Item = Text> {
     lines.filter(move |line| seen.insert(line.clone()))
 }
 
-/// Prints what the mirror has beyond the locks.
+/// Prints what the mirror has beyond the locks, one item per line.
 pub fn extra(output: &Output, extra: &Extra) -> std::io::Result<()> {
     let git = extra.revisions.iter().map(|(address, revision)| format!("{address} {}", revision.short()));
     let extra = extra.releases.iter().map(ToString::to_string).chain(git);
-    list(output, extra.map(|item| Text::from("  ") + styled(DIM, "extra  ") + format!(" {item}")), usize::MAX)
+    let limit = if output.verbose { usize::MAX } else { SHOWN };
+    list(output, extra.map(|item| Text::from("  ") + styled(DIM, "extra  ") + format!(" {item}")), limit)
 }
 
 /// Describes how many releases and git revisions there are.
@@ -245,11 +305,18 @@ pub fn contents(releases: usize, revisions: usize) -> String {
 
 /// Describes how much an update would fetch.
 pub fn to_fetch(comparison: &Comparison) -> String {
-    let contents = contents(comparison.to_fetch().count(), comparison.revisions_to_fetch().len());
-    match comparison.policies.len() {
-        0 => contents,
-        number => format!("{contents} and {}", count(number, "policy", "policies")),
-    }
+    let revisions = comparison.revisions_to_fetch().len() + comparison.unpinned_git.len();
+    let contents = contents(comparison.to_fetch().count(), revisions);
+    let (policies, files) = (comparison.policies.len(), comparison.files.len() + comparison.unpinned.len());
+    let files = files + comparison.artefacts.len() + comparison.unpinned_docs.len();
+    let files = files + comparison.unpinned_asset_tools.len();
+    let plugins = comparison.unpinned_plugins.len();
+    let more = [
+        (policies, count(policies, "policy", "policies")),
+        (files, count(files, "file", "files")),
+        (plugins, count(plugins, "unpinned plugin", "unpinned plugins")),
+    ];
+    more.into_iter().filter(|(number, _)| *number > 0).fold(contents, |all, (_, more)| format!("{all} and {more}"))
 }
 
 /// Describes a pinned index that does not match the stored releases.

@@ -146,11 +146,24 @@ fn effect(setting: &Setting) -> String {
             let signer = signer(setting).unwrap_or_else(|problem| problem);
             format!("registry entries of {repository} are accepted if they are signed with {file} ({signer})")
         }
-        // These need no permission.
-        Setting::Locks(_) | Setting::Jobs(_) | Setting::Timeout(_) | Setting::Opaque(_) | Setting::Submodules(_) => {
-            String::new()
+        Setting::InternalHosts(_) => {
+            "files are fetched from these hosts, also if they are in your private network, and by http".to_owned()
         }
+        // These need no permission.
+        Setting::Locks(_)
+        | Setting::Extra(_)
+        | Setting::Jobs(_)
+        | Setting::Timeout(_)
+        | Setting::Opaque(_)
+        | Setting::Submodules(_) => String::new(),
         Setting::Policies(_)
+        | Setting::Downloads(_)
+        | Setting::Git(_)
+        | Setting::Tools(_)
+        | Setting::Artefacts(_)
+        | Setting::Docs(_)
+        | Setting::AssetTools(_)
+        | Setting::NpmKeys(_)
         | Setting::Shallow(_)
         | Setting::PrePush(_)
         | Setting::KeepTags(_)

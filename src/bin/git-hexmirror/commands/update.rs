@@ -1,15 +1,17 @@
 //! `update`
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 
 use git_hexmirror::hex::registry::{Advisory, Retirement};
 use git_hexmirror::model::{EntryId, NameError, Storage, count, shortened};
-use git_hexmirror::ops::{self, FlaggedRelease, Project, Repair, Update, UpdateOptions};
+use git_hexmirror::ops::{self, FlaggedRelease, OpError, Project, Repair, Update, UpdateOptions};
 use git_hexmirror::store::layout::FORMAT;
 use serde_json::{Value, json};
 
 use super::init::short;
 use super::{documents, pull, status};
+use crate::hints;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, Text, bytes, styled};
@@ -25,6 +27,9 @@ const SHOWN: usize = 40;
 /// from upstream; if that is enough, no network is needed. If anything fails, the branch does not change, and the next update does not fetch
 /// again what was already fetched and verified.
 ///
+/// The rebar3 plugins that dependencies need to compile are pinned in a hexmirror.lock beside the lock, which this command writes.
+/// A pin stays until it no longer suits, or --refresh is given.
+///
 /// Git dependencies are fetched with the system's git, which uses its credentials, proxies and insteadOf rules: the pinned
 /// revision with its history (or to the depth that the lock specifies), and its submodules if the lock says so.
 #[derive(Debug, clap::Args)]
@@ -32,13 +37,22 @@ pub struct Arguments {
     /// Only show what would be fetched; exits with 1 if anything is missing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Fetch all registry entries and policies again, for new retirements, security advisories and rules
+    /// Fetch all registry entries and policies again, for new retirements, security advisories, rules and versions of plugins
     #[arg(long)]
     refresh: bool,
+    /// Fail with exit code 1 instead of writing a hexmirror.lock, for CI
+    #[arg(long)]
+    locked: bool,
+    /// Pin no Hex and rebar3 for further versions of Elixir, as with the setting tools = off
+    #[arg(long)]
+    no_tools: bool,
+    /// Mirror the documentation of the pinned releases too, as with the setting docs = true; a hexmirror.lock then pins it
+    #[arg(long)]
+    docs: bool,
     /// First restore damaged or missing contents of the mirror from other commits, the remote, the Hex cache or upstream
     ///
     /// If all contents can be restored exactly, the branch does not move; otherwise it gets a new commit. Damaged files of the
-    /// object database are moved to .git/hexmirror/damaged. Exits with 1, 3 or 4 if something could not be restored.
+    /// object database are moved to .git/hexmirror/damaged. Private keys that someone committed are removed. Exits with 1, 3 or 4 if something could not be restored.
     #[arg(long, conflicts_with = "dry_run")]
     repair: bool,
     /// Commit whatever was fetched, even if some fetches failed; the exit code tells what failed
@@ -61,14 +75,26 @@ fn package(text: &str) -> Result<EntryId, String> {
     Ok(EntryId { repository: repository.parse().map_err(error)?, package: package.parse().map_err(error)? })
 }
 
+/// Opens the project with the settings that the options change.
+fn opened(session: &Session, arguments: &Arguments) -> Result<Project, OpError> {
+    let mut project = session.project()?;
+    if arguments.no_tools {
+        project.config.tools = Some(BTreeSet::new());
+    }
+    project.config.docs |= arguments.docs;
+    Ok(project)
+}
+
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let project = session.project()?;
+    let project = opened(session, arguments)?;
     let options = UpdateOptions {
         dry_run: arguments.dry_run,
         refresh: arguments.refresh,
         accept_older: arguments.accept_older.iter().cloned().collect(),
         jobs: arguments.jobs.map(usize::from),
         keep_going: arguments.keep_going,
+        locked: arguments.locked,
+        adds_machine: !arguments.locked,
         may_ask: session.output.interactive && std::io::stdin().is_terminal(),
     };
     let output = &session.output;
@@ -88,7 +114,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         }
     }
     // The repair has changed the repository on disk, so it is opened again.
-    let project = if repair.is_some() { session.project()? } else { project };
+    let project = if repair.is_some() { opened(session, arguments)? } else { project };
     let progress = session.progress();
     let update = ops::update(&project, options, &progress);
     drop(progress);
@@ -104,7 +130,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         output.say(styled(BAD, "incomplete") + ": the mirror lacks some of what the locks pin");
         return Err(CommandError::Op(error));
     }
-    Ok(if arguments.dry_run && !update.before.summary.fresh { NOT_FRESH } else { 0 })
+    let would_change = !update.before.summary.fresh || update.new_target.is_some();
+    Ok(if arguments.dry_run && would_change { NOT_FRESH } else { 0 })
 }
 
 /// Prints the outcome of a repair.
@@ -126,6 +153,12 @@ fn repaired(output: &Output, project: &Project, repair: &Repair) -> std::io::Res
     }
     for item in &repair.dropped {
         output.result(styled(BAD, "lost:") + format!(" {item}: removed, because no source has it"))?;
+    }
+    for path in &repair.private_keys {
+        output.result(styled(BAD, "removed:") + format!(" {path} contained a private key"))?;
+    }
+    if !repair.private_keys.is_empty() {
+        output.say(styled(BOLD, "hint:") + format!(" {}", hints::REMOVED_KEY));
     }
     for damage in &repair.left {
         output.result(styled(BAD, "damaged:") + format!(" {}: {}", damage.path, damage.problem))?;
@@ -158,14 +191,21 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
                 output.result(format!("{} would be fetched:", status::to_fetch(comparison)))?;
                 status::lacks(output, comparison)?;
             }
-            _ => output.result(styled(GOOD, "fresh") + ": nothing would be fetched")?,
+            _ if update.new_target.is_none() => output.result(styled(GOOD, "fresh") + ": nothing would be fetched")?,
+            _ => {}
+        }
+        if let Some(target) = &update.new_target {
+            let why = "and the precompiled files for this machine would be fetched";
+            output.result(format!("`target {target}` would be added to hexmirror.lock, {why}"))?;
         }
     } else if update.added.is_empty()
         && update.entries == 0
         && update.policies.is_empty()
+        && update.files.is_empty()
         && update.repositories == 0
         && update.signers.is_empty()
         && !update.migrated
+        && update.written_locks.is_empty()
     {
         let commit = update.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
         let present = status::contents(update.before.summary.present, update.before.summary.git);
@@ -179,6 +219,12 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
     } else {
         changed(output, project, update);
         next(output, project);
+    }
+    if let Some(lock) = &update.pinned_in {
+        output.say(format!("pinned in {lock}; commit it with the other locks"));
+    }
+    for file in &update.written_locks {
+        output.say(format!("  wrote {}; commit it", shortened(file)));
     }
     flagged(output, update);
     if let Some(not_mirrored) = update.before.comparison.as_ref().and_then(status::not_mirrored_line) {
@@ -236,9 +282,14 @@ fn changed(output: &Output, project: &Project, update: &Update) {
         output.say(format!("  recorded {signer} as the signer of {repository}"));
     }
     for repository in &update.superseded_indexes {
-        output.say(format!(
-            "  removed the imported index of {repository}: the mirror has the repository's own entries now"
-        ));
+        output.say(
+            Text::from("  ") + styled(CHANGED, "removed the imported index")
+                + format!(
+                    " of {repository}: the mirror has the repository's own entries now; for clients that use the index, serve and export \
+                     without --registry pinned, remove its key (`mix hex.repo remove {repository}`), and set HEX_MIRROR, or run `git hexmirror \
+                     index --init` and give them its key"
+                ),
+        );
     }
     for release in update.added.iter().take(SHOWN) {
         let (sign, style) = if release.replaced.is_some() { ("~", CHANGED) } else { ("+", GOOD) };
@@ -264,6 +315,10 @@ fn changed(output: &Output, project: &Project, update: &Update) {
     for policy in &update.policies {
         output.say(Text::from("  ") + styled(GOOD, "+") + format!(" policy {policy}"));
     }
+    for file in &update.files {
+        let trust = styled(DIM, format!(" ({})", file.trust.describe()));
+        output.say(Text::from("  ") + styled(GOOD, "+") + format!(" {}", file.address) + trust);
+    }
     let replaced = update.added.iter().filter(|release| release.replaced.is_some()).count()
         + update.added_git.iter().filter(|git| git.replaced.is_some()).count();
     let added = update.added.len() + update.added_git.len() - replaced;
@@ -279,6 +334,9 @@ fn changed(output: &Output, project: &Project, update: &Update) {
     }
     if !update.policies.is_empty() {
         parts.push(count(update.policies.len(), "policy", "policies"));
+    }
+    if !update.files.is_empty() {
+        parts.push(count(update.files.len(), "file", "files"));
     }
     if update.repositories > 0 {
         parts.push(count(update.repositories, "git repository", "git repositories"));

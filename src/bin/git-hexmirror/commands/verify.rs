@@ -1,6 +1,6 @@
 //! `verify`
 
-use git_hexmirror::model::count;
+use git_hexmirror::model::{FileTrust, count};
 use git_hexmirror::ops::{self, Project};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ use crate::session::Session;
 /// Reads every git object and compares it with its id. Checks byte by byte the packs, indexes and loose objects that hold parts
 /// of the mirror. Compares the manifest with the tree, in both directions. Rebuilds every tarball and compares it with the
 /// manifest, the locks and the registry. Checks the signature of every registry entry and policy, and that the pinned index follows from
-/// what is stored. Lets git check every object and the
+/// what is stored. Names files with a private key that nobody published. Lets git check every object and the
 /// history of every git revision. Warns about repositories without a configured public key, because the signatures of their
 /// entries are not checked.
 ///
@@ -43,6 +43,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             "releases": verification.releases,
             "entries": verification.entries,
             "policies": verification.policies,
+            "files": verification.files.len(),
+            "first_use": verification.files.iter().filter(|(_, trust)| matches!(trust, FileTrust::FirstUse(_))).map(|(id, _)| id.to_string()).collect::<Vec<_>>(),
             "git": verification.revisions,
             "index": verification.indexed,
             "index_behind": verification.index_behind,
@@ -59,8 +61,16 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             0 => String::new(),
             number => format!(", {}", count(number, "policy", "policies")),
         };
+        let first_use = verification.files.values().filter(|trust| matches!(trust, FileTrust::FirstUse(_))).count();
+        let files = match (verification.files.len(), first_use) {
+            (0, _) => String::new(),
+            (number, 0) => format!(", {}", count(number, "file", "files")),
+            (number, first_use) => {
+                format!(", {} ({first_use} trusted on first use)", count(number, "file", "files"))
+            }
+        };
         let checked = format!(
-            "{}, {}{policies}, {} at {}",
+            "{}, {}{policies}{files}, {} at {}",
             status::contents(verification.releases, verification.revisions),
             count(verification.entries, "registry entry", "registry entries"),
             count(verification.objects, "object", "objects"),

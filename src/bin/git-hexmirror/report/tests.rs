@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use git_hexmirror::fetch::{FetchError, WebUrl, Withheld};
 use git_hexmirror::git::{GitError, Refs};
+use git_hexmirror::hex::artefacts::ChecksumMapError;
+use git_hexmirror::hex::asset_tools::{NpmError, UnpackError};
+use git_hexmirror::hex::mix_archive::MixArchiveError;
 use git_hexmirror::hex::registry::{KeyError, RegistryError};
 use git_hexmirror::model::{
-    EntryId, Fingerprint, GitAddress, OuterChecksum, ReleaseId, Remote, RepositoryName, Revision,
+    DownloadError, EntryId, Fingerprint, GitAddress, OuterChecksum, ReleaseId, Remote, RepositoryName, Revision,
 };
 use git_hexmirror::plan::{LeftOutLock, LostFact, Omission};
 use git_hexmirror::serve::TlsError;
@@ -29,12 +32,15 @@ fn cause() -> Box<dyn Error + Send + Sync> {
 }
 
 fn op_errors() -> Vec<OpError> {
+    let commit = git_hexmirror::store::ObjectId::from_hex(&[b'1'; 40]).unwrap();
     use OpError::*;
     let repository: RepositoryName = "acme".parse().unwrap();
     let package: git_hexmirror::model::PackageName = "plug".parse().unwrap();
     let entry = EntryId { repository: RepositoryName::hexpm(), package: package.clone() };
     let id = ReleaseId { repository: RepositoryName::hexpm(), package, version: "1.0.0".parse().unwrap() };
     let release = || id.clone();
+    let list = || "installs/hex-1.x.csv".parse().unwrap();
+    let asset_tool = || "esbuild 0.25.0 linux-x64".parse().unwrap();
     let outer = |byte| OuterChecksum::from_bytes([byte; 32]);
     let inner = |byte| git_hexmirror::model::InnerChecksum::from_bytes([byte; 32]);
     let remote = || git_hexmirror::model::Remote::from("origin");
@@ -59,7 +65,8 @@ fn op_errors() -> Vec<OpError> {
         Read { path: path(), source: io_error() },
         NoPublicKey { repository: repository.clone() },
         PublicKey { repository: repository.clone(), problem: "PROBLEM".into() },
-        NoPrivateKey { path: path() },
+        NoPrivateKey { path: path(), signer: None },
+        NoPrivateKey { path: path(), signer: Some(Fingerprint::from_bytes([1; 32])) },
         PrivateKey { origin: "HEXMIRROR_PRIVATE_KEY".into(), source: KeyError::Encrypted },
         OtherIndexKey {
             repository: repository.clone(),
@@ -67,7 +74,9 @@ fn op_errors() -> Vec<OpError> {
             origin: "/project/key.pem".into(),
             found: Fingerprint::from_bytes([2; 32]),
         },
-        PrivateKeyInMirror { path: "hex/acme/index/public_key".into() },
+        SameIndexKey { origin: "HEXMIRROR_PRIVATE_KEY".into() },
+        PrivateKeyInMirror { path: "hex/acme/index/public_key".into(), commit: None },
+        PrivateKeyInMirror { path: "hex/acme/index/public_key".into(), commit: Some(commit) },
         Entry { entry: entry.clone(), source: RegistryError::BadSignature },
         Signer {
             repository,
@@ -75,6 +84,11 @@ fn op_errors() -> Vec<OpError> {
             expected_in: "recorded in the local mirror".into(),
             found: Fingerprint::from_bytes([2; 32]),
             found_in: "of the public key in use".into(),
+        },
+        SignerUnknown {
+            repository: "hexpm:acme".parse().unwrap(),
+            signer: Fingerprint::from_bytes([1; 32]),
+            found_in: "recorded in the local mirror".into(),
         },
         OlderEntry {
             entry,
@@ -85,8 +99,33 @@ fn op_errors() -> Vec<OpError> {
         TwoTarballs { release: release(), one: outer(1), other: outer(2) },
         InnerChecksum { release: release(), expected: inner(1), got: inner(2) },
         KeptMoving { branch: branch() },
+        LockWouldChange { file: "app/hexmirror.lock".into(), is_bare: false },
+        LockWouldChange { file: "hexmirror.lock".into(), is_bare: true },
+        TooManyPlugins { rounds: 64 },
+        ChecksumList {
+            release: release(),
+            file: "checksum.exs".into(),
+            source: ChecksumMapError::Checksum { name: "FILE".into() },
+        },
+        TooManyArtefacts { release: release(), target: "x86_64-linux-gnu nif 2.16".parse().unwrap(), files: 65 },
+        NoArtefact { artefact: "FILE of alpha 1.0.0".into(), tried: vec!["https://h/FILE".parse().unwrap()] },
+        NoArtefact { artefact: "FILE of alpha 1.0.0".into(), tried: Vec::new() },
+        NoBranch { branch: "https://h/advisories.git main".parse().unwrap() },
+        UnsignedList { list: list() },
+        WrongInstaller { path: "installs/1.14.0/hex-2.0.0.ez".parse().unwrap(), list: list() },
+        MixArchive { pair: "1.14.0 otp 25".parse().unwrap(), source: MixArchiveError::Names },
+        NotOfNpm { package: "@esbuild/linux-x64@0.25.0".into(), source: NpmError::NotSigned },
+        NotOfNpm { package: "@esbuild/linux-x64@0.25.0".into(), source: NpmError::Manifest },
+        WrongIntegrity { address: "https://h/FILE".parse().unwrap() },
+        AssetArchive { id: asset_tool(), source: UnpackError::NoProgram { name: "package/bin/esbuild".into() } },
+        AssetAddress { id: asset_tool(), source: DownloadError::Scheme },
+        NoAssetTool { id: asset_tool() },
+        NoTool { path: list() },
+        NoTools,
+        NoMixHome,
         StillLacking { lacking: vec![id.to_string()] },
         NoRemote,
+        UnknownRemote { remote: "orgin".into(), known: vec![remote(), "hub".into()] },
         RemoteLacks { remote: remote(), branch: branch() },
         RemoteKeptMoving { remote: remote(), branch: branch(), attempts: 5 },
         Compacted { remote: remote(), branch: branch() },
@@ -195,6 +234,7 @@ fn server_errors() -> Vec<OpError> {
         of(FetchError::Unreachable { url: asked(), proxy: None, source: cause() }),
         of(FetchError::Tls { url: asked(), source: cause() }),
         of(FetchError::CaCertificates { path: path(), source: cause() }),
+        OpError::Tls(TlsError::Damaged { path: "/tls/names".into(), problem: "it is missing".into() }),
         OpError::Tls(TlsError::ReadOnly { folder: path(), problem: "there is none".into() }),
     ]
 }

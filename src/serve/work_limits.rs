@@ -1,4 +1,4 @@
-//! Limits the number of concurrent git processes.
+//! Limits concurrent work that is slow or needs memory: git processes, and pages.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,37 +6,37 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::super::connection_limits::network;
+use super::connection_limits::network;
 
-/// Limits the number of concurrent processes, in total and per peer.
-pub(super) struct ProcessLimits {
+/// Limits the number of concurrent tasks of one kind, in total and per peer.
+pub(super) struct WorkLimits {
     all: Arc<Semaphore>,
     per_peer: usize,
     /// The peers that have a permit or wait for one.
     peers: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
-/// Permission to run a process. Dropping it lets the next process run.
-pub(super) struct ProcessPermit {
+/// Permission to run a task. Dropping it lets the next task run.
+pub(super) struct WorkPermit {
     _of_all: OwnedSemaphorePermit,
     _of_peer: Option<OwnedSemaphorePermit>,
 }
 
-impl ProcessLimits {
-    /// Creates a limit of this many concurrent processes.
-    pub(super) fn new(processes: usize) -> Self {
-        let all = Arc::new(Semaphore::new(processes.max(1)));
-        Self { all, per_peer: (processes / 2).max(1), peers: Mutex::default() }
+impl WorkLimits {
+    /// Creates a limit of this many concurrent tasks.
+    pub(super) fn new(tasks: usize) -> Self {
+        let all = Arc::new(Semaphore::new(tasks.max(1)));
+        Self { all, per_peer: (tasks / 2).max(1), peers: Mutex::default() }
     }
 
-    /// Waits for a permit. A peer other than this machine gets at most half of all processes.
-    pub(super) async fn acquire(&self, peer: IpAddr) -> ProcessPermit {
+    /// Waits for a permit. A peer other than this machine gets at most half of all tasks.
+    pub(super) async fn acquire(&self, peer: IpAddr) -> WorkPermit {
         let open = "the semaphore is never closed";
         let of_peer = match self.of_peer(peer) {
             Some(permits) => Some(permits.acquire_owned().await.expect(open)),
             None => None,
         };
-        ProcessPermit { _of_all: self.all.clone().acquire_owned().await.expect(open), _of_peer: of_peer }
+        WorkPermit { _of_all: self.all.clone().acquire_owned().await.expect(open), _of_peer: of_peer }
     }
 
     fn of_peer(&self, peer: IpAddr) -> Option<Arc<Semaphore>> {
@@ -72,19 +72,16 @@ mod tests {
 
     #[test]
     fn one_peer_leaves_others_their_turn() {
-        let (process_limits, one) = (ProcessLimits::new(4), IpAddr::from([192, 0, 2, 1]));
-        let first = [at_once(process_limits.acquire(one)).unwrap(), at_once(process_limits.acquire(one)).unwrap()];
-        assert!(at_once(process_limits.acquire(one)).is_none());
-        let other = at_once(process_limits.acquire(IpAddr::from([192, 0, 2, 2]))).unwrap();
-        let here = at_once(process_limits.acquire(IpAddr::from([127, 0, 0, 1]))).unwrap();
-        assert!(at_once(process_limits.acquire(IpAddr::from([127, 0, 0, 1]))).is_none(), "all four are taken");
+        let (work_limits, one) = (WorkLimits::new(4), IpAddr::from([192, 0, 2, 1]));
+        let first = [at_once(work_limits.acquire(one)).unwrap(), at_once(work_limits.acquire(one)).unwrap()];
+        assert!(at_once(work_limits.acquire(one)).is_none());
+        let other = at_once(work_limits.acquire(IpAddr::from([192, 0, 2, 2]))).unwrap();
+        let here = at_once(work_limits.acquire(IpAddr::from([127, 0, 0, 1]))).unwrap();
+        assert!(at_once(work_limits.acquire(IpAddr::from([127, 0, 0, 1]))).is_none(), "all four are taken");
         drop((first, other, here));
         let here: Vec<_> =
-            (0..4).map(|_| at_once(process_limits.acquire(IpAddr::from([127, 0, 0, 1]))).unwrap()).collect();
+            (0..4).map(|_| at_once(work_limits.acquire(IpAddr::from([127, 0, 0, 1]))).unwrap()).collect();
         assert_eq!(here.len(), 4);
-        assert_eq!(
-            process_limits.peers.lock().unwrap().values().filter(|permits| permits.strong_count() > 0).count(),
-            0
-        );
+        assert_eq!(work_limits.peers.lock().unwrap().values().filter(|permits| permits.strong_count() > 0).count(), 0);
     }
 }

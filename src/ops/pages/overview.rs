@@ -1,0 +1,70 @@
+//! What the first page shows.
+
+use super::context::Context;
+use super::facts::{Facts, PackageFacts, StoredFacts};
+use super::words;
+use crate::model::ReleaseId;
+use crate::ops::Result;
+use crate::ops::entry_age::age_at;
+use crate::page::{Finding, Overview, Tone};
+use crate::serve::Visit;
+
+/// How many findings are shown.
+const FINDINGS: usize = 50;
+
+/// Returns what the first page shows.
+pub(super) fn overview(context: &Context<'_>) -> Result<Overview> {
+    let Context { project, snapshot, facts, visit } = context;
+    let age = age_at(project, snapshot.refreshed(), snapshot.commit())?;
+    let least = if age.at_least { "at least " } else { "" };
+    let age = match age.days {
+        0 => "as of today".to_owned(),
+        1 => format!("{least}1 day old"),
+        days => format!("{least}{days} days old"),
+    };
+    let mut findings = facts.is_judged.then(|| findings(facts));
+    let more_findings = findings.as_ref().map_or(0, Vec::len).saturating_sub(FINDINGS);
+    findings.iter_mut().for_each(|findings| findings.truncate(FINDINGS));
+    Ok(Overview {
+        locks: facts.locks.clone(),
+        more_locks: facts.more_locks,
+        contents: facts.contents.clone(),
+        age,
+        findings,
+        more_findings,
+        updates: facts.updates.clone(),
+        commands: commands(visit),
+    })
+}
+
+/// Returns what people should know about the pinned releases, the worst first.
+fn findings(facts: &Facts) -> Vec<Finding> {
+    let of_release = |package: &PackageFacts, release: &StoredFacts| {
+        let (repository, package) = (package.id.repository.clone(), package.id.package.clone());
+        let id = ReleaseId { repository, package, version: release.version.clone() };
+        release.concerns.iter().map(|concern| words::finding(&id, concern)).collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    for package in &facts.packages {
+        let pinned = package.releases.iter().filter(|release| !release.locks.is_empty());
+        found.extend(pinned.flat_map(|release| of_release(package, release)));
+    }
+    found.sort_by_key(|finding| finding.tone != Tone::Bad);
+    found
+}
+
+/// Returns the commands that make clients use the server.
+fn commands(visit: &Visit) -> Vec<(&'static str, String)> {
+    let Visit { base_url, hex_url } = visit;
+    vec![
+        ("One command, in a clone of this project", "git hexmirror run -- mix deps.get".to_owned()),
+        ("A shell, on any machine that reaches this server", format!("eval \"$(curl -fsS {base_url}/env)\"")),
+        ("mix and rebar3 only", format!("export HEX_MIRROR={hex_url} HEX_CDN={hex_url}")),
+        (
+            "git only",
+            format!(
+                "curl -fsS {base_url}/gitconfig -o mirror.gitconfig\ngit config --global --add include.path \"$PWD/mirror.gitconfig\""
+            ),
+        ),
+    ]
+}

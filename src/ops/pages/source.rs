@@ -1,0 +1,66 @@
+//! What the pages about folders and files show.
+
+use super::context::Mirrored;
+use super::sources::{Found, Sources, missing, note};
+use crate::code::Content;
+use crate::ops::Result;
+use crate::page::{self, FolderEntry, Frame, MAX_NAMES, Page, SourceFile, SourceFolder, SourceId};
+use crate::store::{SourceEntry, SourceKind, SourceTree};
+
+/// The largest file, in bytes, that is shown.
+pub(super) const MAX_SHOWN: u64 = 1 << 20;
+/// The largest file, in bytes, that can be downloaded.
+const MAX_RAW: u64 = 64 << 20;
+
+/// Returns the page about a folder or a file.
+pub(super) fn source(
+    mirror: &Mirrored<'_>,
+    frame: &Frame,
+    sources: &Sources,
+    (id, path, line): (&SourceId, &str, usize),
+) -> Result<Page> {
+    let Some(Found { tree, origin }) = sources.find(mirror, id)? else { return Ok(Page::Missing(missing(id))) };
+    let Some(entry) = tree.entry(path)? else { return Ok(Page::Missing(no_file(id, path))) };
+    let (id, path) = (id.clone(), path.to_owned());
+    if entry.kind == SourceKind::Folder {
+        let (entries, more) = entries(&tree, &entry)?;
+        let folder = SourceFolder { id, origin, path, entries, more };
+        return Ok(Page::Html(page::source_folder(frame, &folder)));
+    }
+    let content = tree.read(&entry, MAX_SHOWN)?.map(Content::of);
+    let file = SourceFile { id, origin, path, note: note(&entry), bytes: tree.size(&entry)?, content, line };
+    Ok(Page::Html(page::source_file(frame, &file)))
+}
+
+/// Returns a file for downloading.
+pub(super) fn raw(mirror: &Mirrored<'_>, sources: &Sources, id: &SourceId, path: &str) -> Result<Page> {
+    let Some(Found { tree, .. }) = sources.find(mirror, id)? else { return Ok(Page::Missing(missing(id))) };
+    match tree.entry(path)?.filter(|entry| entry.kind != SourceKind::Folder) {
+        None => Ok(Page::Missing(no_file(id, path))),
+        Some(entry) => Ok(match tree.read(&entry, MAX_RAW)? {
+            Some(bytes) => Page::Download { name: path.rsplit('/').next().unwrap_or(path).to_owned(), bytes },
+            None => Page::Missing(format!("{path} has {} bytes, which is too large", tree.size(&entry)?)),
+        }),
+    }
+}
+
+fn no_file(id: &SourceId, path: &str) -> String {
+    format!("{id} has no file {path:?}")
+}
+
+/// Returns what a folder contains, and how many names more than are shown.
+fn entries(tree: &SourceTree, folder: &SourceEntry) -> Result<(Vec<FolderEntry>, usize)> {
+    let entries = tree.entries(folder)?;
+    let more = entries.len().saturating_sub(MAX_NAMES);
+    let shown = entries.iter().take(MAX_NAMES).map(|entry| {
+        let is_folder = entry.kind == SourceKind::Folder;
+        Ok(FolderEntry {
+            name: String::from_utf8_lossy(&entry.name).into_owned(),
+            has_page: std::str::from_utf8(&entry.name).is_ok(),
+            is_folder,
+            note: note(entry),
+            bytes: if is_folder { None } else { Some(tree.size(entry)?) },
+        })
+    });
+    Ok((shown.collect::<Result<Vec<_>>>()?, more))
+}

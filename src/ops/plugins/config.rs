@@ -1,0 +1,79 @@
+//! Reads what the configuration of a package says about plugins.
+
+use std::convert::Infallible;
+
+use crate::lock::RebarConfig;
+use crate::plan::{PROJECT, PackageConfig, PluginAsk};
+
+/// The file that names plugins.
+pub(in crate::ops) const REBAR_CONFIG: &str = "rebar.config";
+/// The script that can change them.
+pub(in crate::ops) const SCRIPT: &str = "rebar.config.script";
+/// The file that makes a package one of mix.
+pub(in crate::ops) const MIX_EXS: &str = "mix.exs";
+/// The files that count.
+pub(in crate::ops) const FILES: [&str; 3] = [REBAR_CONFIG, SCRIPT, MIX_EXS];
+
+/// What a package says about plugins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::ops) struct BuildConfig {
+    package: PackageConfig,
+    /// What the applications of a project say that consists of several.
+    apps: Vec<RebarConfig>,
+    /// Whether mix can build the package.
+    pub has_mix_exs: bool,
+}
+
+impl BuildConfig {
+    /// Reads the files of a package. `file` returns the content of one of [`FILES`] if it exists.
+    pub fn read<E>(mut file: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>) -> Result<Self, E> {
+        let mut package = PackageConfig::default();
+        match file(REBAR_CONFIG)?.map(|contents| RebarConfig::read(&contents)) {
+            None => {}
+            Some(Ok(config)) => package.config = config,
+            Some(Err(error)) => package.unread.push(format!("its rebar.config cannot be read: {error}")),
+        }
+        if file(SCRIPT)?.is_some() {
+            let message =
+                "its rebar.config.script is not evaluated; name the plugins that it adds in the setting `extra`";
+            package.unread.push(message.to_owned());
+        }
+        Ok(Self { package, apps: Vec::new(), has_mix_exs: file(MIX_EXS)?.is_some() })
+    }
+
+    /// Reads the files of a package, as [`Self::read`] does, if they are at hand.
+    pub fn of(mut file: impl FnMut(&str) -> Option<Vec<u8>>) -> Self {
+        let Ok(config) = Self::read(|name| Ok::<_, Infallible>(file(name)));
+        config
+    }
+
+    /// Adds what an application of the project says. rebar3 installs its plugins, but not its project plugins
+    /// (`rebar_plugins:project_apps_install/1`).
+    pub fn add_app(&mut self, folder: &str, app: Self) {
+        self.package.unread.extend(app.package.unread.iter().map(|reason| format!("{folder}: {reason}")));
+        self.apps.push(app.package.config);
+    }
+
+    /// Returns the plugins that rebar3 installs to build the package.
+    pub fn asks(&self, by: &str) -> impl Iterator<Item = PluginAsk> {
+        let definitions = self.package.config.plugins().cloned();
+        definitions.map(|definition| PluginAsk { by: by.to_owned(), definition })
+    }
+
+    /// Returns the plugins that rebar3 installs if the package is the project itself.
+    pub fn asks_of_project(&self) -> impl Iterator<Item = PluginAsk> {
+        let of_apps = self.apps.iter().flat_map(RebarConfig::plugins);
+        let definitions = self.package.config.plugins_of_project().chain(of_apps).cloned();
+        definitions.map(|definition| PluginAsk { by: PROJECT.to_owned(), definition })
+    }
+
+    /// Returns what the resolution needs to know.
+    pub fn package(&self) -> PackageConfig {
+        self.package.clone()
+    }
+
+    /// Returns what could not be read.
+    pub fn unread(&self) -> &[String] {
+        &self.package.unread
+    }
+}

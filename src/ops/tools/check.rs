@@ -1,0 +1,68 @@
+//! Verifies the stored lists and installers of Hex and rebar3, from Elixir's key on.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::ToolKeys;
+use crate::hex::installers::{digests, sha512};
+use crate::model::{FileId, Manifest};
+use crate::ops::{OpError, Project, Result};
+use crate::store::{Damage, Snapshot};
+
+/// The end of the path of a list.
+const LIST: &str = ".csv";
+/// What the path of a signature has after that of its list.
+const SIGNATURE: &str = ".signed";
+
+/// Checks the files of a mirror. Branches can pin different lists, so several contents of each can be stored.
+pub(in crate::ops) struct ToolChecks {
+    keys: ToolKeys,
+    files: Vec<FileId>,
+    /// The SHA-512 of everything that a signed list has.
+    listed: OnceLock<BTreeSet<String>>,
+    foreign: AtomicBool,
+}
+
+impl ToolChecks {
+    pub fn new(project: &Project, manifest: &Manifest) -> Self {
+        let files = manifest.files.keys().filter(|id| id.path.is_of_tools()).cloned().collect();
+        Self { keys: ToolKeys::of(project), files, listed: OnceLock::new(), foreign: AtomicBool::new(false) }
+    }
+
+    /// Checks a list or an installer. A signature is checked together with its list.
+    pub fn check(&self, snapshot: &Snapshot, id: &FileId, content: &[u8]) -> Result<Vec<Damage>> {
+        let path = id.path.as_str();
+        let problem = if path.ends_with(LIST) {
+            (!self.is_signed(snapshot, id, content))
+                .then(|| OpError::UnsignedList { list: id.path.clone() }.to_string())
+        } else if path.ends_with(SIGNATURE) {
+            None
+        } else {
+            let listed = self.listed.get_or_init(|| self.listed(snapshot));
+            (!listed.contains(&sha512(content))).then(|| "no signed list of the mirror has its SHA-512".to_owned())
+        };
+        self.foreign.fetch_or(problem.is_some(), Ordering::Relaxed);
+        Ok(problem.map(|problem| Damage { path: format!("file {id}"), problem }).into_iter().collect())
+    }
+
+    /// Returns whether a key is missing or a checksum wrong.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign.load(Ordering::Relaxed)
+    }
+
+    fn is_signed(&self, snapshot: &Snapshot, list: &FileId, content: &[u8]) -> bool {
+        let path = format!("{}{SIGNATURE}", list.path);
+        let signatures = self.files.iter().filter(|id| id.path.as_str() == path);
+        let mut signatures = signatures.filter_map(|id| snapshot.file(id).ok()?);
+        signatures.any(|signature| self.keys.check(&list.path, content, &signature).is_ok())
+    }
+
+    /// Lists that cannot be read are reported as damaged.
+    fn listed(&self, snapshot: &Snapshot) -> BTreeSet<String> {
+        let lists = self.files.iter().filter(|id| id.path.as_str().ends_with(LIST));
+        let lists = lists.filter_map(|id| Some((id, snapshot.file(id).ok()??)));
+        let signed = lists.filter(|(id, content)| self.is_signed(snapshot, id, content));
+        signed.flat_map(|(_, content)| digests(&content)).collect()
+    }
+}

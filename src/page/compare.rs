@@ -1,0 +1,219 @@
+//! The pages about what differs between two versions of a dependency.
+
+use maud::{Markup, html};
+
+use super::changed_file::{ChangedFile, Difference};
+use super::difference::{self, PER_ROW, Rows};
+use super::layout::page;
+use super::link::Links;
+use super::source::{PAGE, SourceOrigin, section, shown};
+use super::{Address, Frame, SourceId};
+use crate::model::count;
+
+/// The number of files on a page.
+const FILES: usize = 150;
+
+/// What the page about a difference shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The old and the new sources.
+    pub between: [SourceId; 2],
+    /// Where they are from.
+    pub origins: [SourceOrigin; 2],
+    /// The files that differ, sorted by path.
+    pub files: Vec<ChangedFile>,
+    /// Whether there are more.
+    pub is_cut: bool,
+}
+
+/// Which part of a difference a page shows, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ComparisonView {
+    /// The page, from 1.
+    pub page: usize,
+    /// Whether old and new lines are side by side.
+    pub is_split: bool,
+}
+
+impl Comparison {
+    /// Returns the address of the page about all files, or about one.
+    fn address(&self, path: &str, page: usize, is_split: bool) -> Address {
+        Address::Compare { between: Box::new(self.between.clone()), path: path.to_owned(), page, is_split }
+    }
+
+    fn title(&self) -> String {
+        let [before, after] = &self.between;
+        format!("{} {} → {}", before.dependency(), before.version(), after.version())
+    }
+
+    /// Returns the number of added and removed lines.
+    fn counts(&self) -> [usize; 2] {
+        let counts = self.files.iter().map(ChangedFile::counts);
+        counts.fold([0, 0], |[added, removed], count| [added + count[0], removed + count[1]])
+    }
+}
+
+/// Returns the page about all files that differ.
+pub fn comparison(frame: &Frame, comparison: &Comparison, view: ComparisonView) -> String {
+    let pages = comparison.files.len().div_ceil(FILES).max(1);
+    let number = view.page.min(pages);
+    let address = comparison.address("", number, view.is_split);
+    let links = Links::of(&address);
+    let files = comparison.files.iter().enumerate().skip((number - 1) * FILES).take(FILES);
+    let (mut left, mut inline) = (PAGE, Vec::new());
+    for (index, file) in files.clone() {
+        // Without preparing what cannot be shown here.
+        if file.counts().iter().sum::<usize>() * PER_ROW > left {
+            inline.push((index, file, None));
+            continue;
+        }
+        let rows = Rows::of(file, view.is_split);
+        let weight = rows.weight().saturating_add(400);
+        inline.push((index, file, (weight <= left).then_some(rows)));
+        left -= if weight <= left { weight } else { 0 };
+    }
+    let is_inline =
+        |index: usize| inline.iter().any(|(other, file, rows)| *other == index && (rows.is_some() || !file.has_page));
+    let target = |index: usize, file: &ChangedFile| {
+        if is_inline(index) {
+            format!("#file-{index}")
+        } else {
+            links.to(&comparison.address(&file.path, 1, view.is_split))
+        }
+    };
+    let [added, removed] = comparison.counts();
+    let content = html! {
+        h1 { bdi { (comparison.title()) } }
+        (about(&links, comparison))
+        p {
+            (count(comparison.files.len(), "file", "files")) " " (if comparison.files.len() == 1 { "differs" } else { "differ" }) ", "
+            span.plus { "+" (added) } " " span.minus { "−" (removed) } " · "
+            a href=(links.to(&comparison.address("", number, !view.is_split))) {
+                @if view.is_split { "Show one below the other" } @else { "Show side by side" }
+            }
+        }
+        @if comparison.is_cut { p.note.warn { "There are more differences than can be shown." } }
+        @if comparison.files.is_empty() { p.none { "All files are the same." } }
+        @else {
+            (turn(&links, comparison, number, pages, view.is_split))
+            div.wide tabindex="0" role="region" aria-label="Files" { table {
+                thead { tr { th scope="col" { "File" } th scope="col" { "Change" } th.number scope="col" { "Lines" } } }
+                tbody { @for (index, file) in files { tr {
+                    td { a href=(target(index, file)) { bdi { (shown(&file.path)) } } @if file.runs_at_build() { " " span.badge.warn { "runs at build time" } } }
+                    td { span.badge.(file.kind().1) { (file.kind().0) } }
+                    td.number { (counts(file)) }
+                } } }
+            } }
+            @for (index, file, rows) in &inline { @if rows.is_some() || !file.has_page {
+                section id=(format!("file-{index}")) {
+                    h2 { @if file.has_page { a href=(links.to(&comparison.address(&file.path, 1, view.is_split))) { bdi { (shown(&file.path)) } } } @else { bdi { (shown(&file.path)) } } }
+                    (sides(file))
+                    @match rows { Some(rows) => { (difference::table(rows, 0..rows.len())) } None => { p.note.warn { "The difference is too large to be shown here." } } }
+                }
+            } }
+            (turn(&links, comparison, number, pages, view.is_split))
+        }
+    };
+    page(frame, &comparison.title(), &address, &section(&comparison.between[0]), &content)
+}
+
+/// Returns the page about one file. `None` if it does not differ, or has no page.
+pub fn file_comparison(frame: &Frame, comparison: &Comparison, path: &str, view: ComparisonView) -> Option<String> {
+    let index = comparison.files.iter().position(|file| file.has_page && file.path == path)?;
+    let file = &comparison.files[index];
+    let rows = Rows::of(file, view.is_split);
+    let pages = rows.pages(PAGE);
+    let number = view.page.clamp(1, pages.len().max(1));
+    let address = comparison.address(path, number, view.is_split);
+    let links = Links::of(&address);
+    let beside = |file: Option<&ChangedFile>, rel: &str| {
+        html! {
+            @if let Some(file) = file.filter(|file| file.has_page) {
+                " · " a rel=(rel) href=(links.to(&comparison.address(&file.path, 1, view.is_split))) { @if rel == "prev" { "Previous file" } @else { "Next file" } }
+            }
+        }
+    };
+    let source = |id: &SourceId| links.to(&Address::Source { id: id.clone(), path: path.to_owned(), line: 0 });
+    let to_page = |number: usize| links.to(&comparison.address(path, number, view.is_split));
+    let title = format!("{}: {}", comparison.title(), shown(path));
+    let content = html! {
+        nav.trail aria-label="Difference" { ul { li { a href=(links.to(&comparison.address("", 1, view.is_split))) { bdi { (comparison.title()) } } } } }
+        h1 { bdi { (shown(path)) } }
+        p {
+            (counts(file)) " · "
+            a href=(links.to(&comparison.address(path, 1, !view.is_split))) { @if view.is_split { "Show one below the other" } @else { "Show side by side" } }
+            @for (side, id) in file.sides.iter().zip(&comparison.between) { @if side.is_some() { " · " a href=(source(id)) { "Whole file in " (id.version()) } } }
+            (beside(index.checked_sub(1).map(|index| &comparison.files[index]), "prev"))
+            (beside(comparison.files.get(index + 1), "next"))
+        }
+        (sides(file))
+        (numbered(number, pages.len(), &to_page))
+        @if let Some(range) = pages.get(number - 1) { (difference::table(&rows, range.clone())) }
+        (numbered(number, pages.len(), &to_page))
+    };
+    Some(page(frame, &title, &address, &section(&comparison.between[0]), &content))
+}
+
+fn turn(links: &Links, comparison: &Comparison, number: usize, pages: usize, is_split: bool) -> Markup {
+    numbered(number, pages, &|page| links.to(&comparison.address("", page, is_split)))
+}
+
+/// Returns the links to the pages before and after one.
+pub(super) fn numbered(number: usize, pages: usize, to: &dyn Fn(usize) -> String) -> Markup {
+    html! {
+        @if pages > 1 {
+            nav.pages aria-label="Pages" {
+                "Page " (number) " of " (pages)
+                @if number > 1 { " · " a rel="prev" href=(to(number - 1)) { "Previous" } }
+                @if number < pages { " · " a rel="next" href=(to(number + 1)) { "Next" } }
+            }
+        }
+    }
+}
+
+fn counts(file: &ChangedFile) -> Markup {
+    html! {
+        @match &file.difference {
+            Difference::Text { diff, .. } => { span.plus { "+" (diff.added) } " " span.minus { "−" (diff.removed) } }
+            Difference::Binary => { "not text" }
+            Difference::TooLarge => { "too large" }
+            Difference::Unread => {}
+        }
+    }
+}
+
+/// Says what a file is on both sides, if it is not only text that differs.
+fn sides(file: &ChangedFile) -> Markup {
+    let [old, new] = file.sides.map(|side| side.map_or("", |side| side.note));
+    let bytes =
+        file.sides.map(|side| side.map_or_else(|| "nothing".to_owned(), |side| format!("{} bytes", side.bytes)));
+    html! {
+        @if file.sides.iter().all(Option::is_some) && old != new {
+            p.note.warn { "It was " (if old.is_empty() { "an ordinary file" } else { old }) ", and is " (if new.is_empty() { "an ordinary file" } else { new }) " now." }
+        } @else if !new.is_empty() || !old.is_empty() { p.note { "It is " (if new.is_empty() { old } else { new }) "." } }
+        @match &file.difference {
+            Difference::Binary => { p.note.warn { "It is not text: " (bytes[0]) " before, " (bytes[1]) " after." } }
+            Difference::TooLarge => { p.note.warn { "It is too large to compare: " (bytes[0]) " before, " (bytes[1]) " after." } }
+            Difference::Unread => {}
+            Difference::Text { texts, .. } => {
+                @if texts.iter().any(|text| !text.is_utf8) { p.note.warn { "It is not UTF-8. A \u{fffd} stands for each byte that is not." } }
+            }
+        }
+    }
+}
+
+/// Says what is compared.
+fn about(links: &Links, comparison: &Comparison) -> Markup {
+    html! {
+        dl.facts {
+            @for (id, origin) in comparison.between.iter().zip(&comparison.origins) {
+                dt { a href=(links.to(&Address::Source { id: id.clone(), path: String::new(), line: 0 })) { bdi { (id.version()) } } }
+                dd {
+                    code { (origin.checksum) } " "
+                    @if origin.is_pinned { span.badge.good { "pinned by a lock" } }
+                    @if let Some(commit) = &origin.commit { " " span.dim { "from the mirror's commit " code { (commit) } } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Markup in every text that a page is made from.
+
+use super::*;
+use crate::model::{EntryId, ReleaseId};
+
+const MARKUP: &str = "</title></textarea>\"'><script>alert(1)</script><img src=x onerror=alert(1)>";
+
+fn markup() -> String {
+    MARKUP.to_owned()
+}
+
+fn frame() -> Frame {
+    Frame { project: markup(), branch: markup(), commit: markup(), day: markup() }
+}
+
+fn id() -> EntryId {
+    EntryId { repository: "hexpm:acme".parse().unwrap(), package: "plug".parse().unwrap() }
+}
+
+fn finding() -> Finding {
+    let EntryId { repository, package } = id();
+    let release = ReleaseId { repository, package, version: "1.0.0".parse().unwrap() };
+    Finding { release, tone: Tone::Bad, rule: "vulnerable", text: markup(), url: Some(format!("https://x/{MARKUP}")) }
+}
+
+fn change() -> Change {
+    Change { tone: Tone::Good, word: "added", text: markup(), package: Some(id()), link: None }
+}
+
+/// Checks that a page has the text, and only as text.
+fn assert_is_escaped(html: &str) {
+    assert!(
+        html.contains("&lt;/title&gt;&lt;/textarea&gt;&quot;'&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x"),
+        "{html}"
+    );
+    for active in ["<script", "<img", "</textarea", "\"'>"] {
+        assert!(!html.contains(active), "{active}: {html}");
+    }
+    // A quote in an attribute would end it.
+    assert_eq!(html.matches("</title>").count(), 1, "{html}");
+}
+
+#[test]
+fn the_overview_is_escaped() {
+    let lock = LockState {
+        file: markup(),
+        pins: markup(),
+        lacks: vec![markup()],
+        more: 1,
+        not_mirrored: vec![markup()],
+        problem: None,
+    };
+    let update =
+        Update { day: markup(), commit: markup(), subject: markup(), changes: vec![change()], more: 1, unknown: None };
+    let shown = Overview {
+        locks: vec![lock.clone(), LockState { problem: Some(markup()), ..lock }],
+        more_locks: 1,
+        contents: vec![("Packages", markup())],
+        age: markup(),
+        findings: Some(vec![finding()]),
+        more_findings: 1,
+        updates: vec![update],
+        commands: vec![("mix", markup())],
+    };
+    let html = overview(&frame(), &shown);
+    assert_is_escaped(&html);
+    assert!(html.contains("lacks what 2 of 3 locks pin"), "{html}");
+}
+
+#[test]
+fn the_list_of_packages_is_escaped() {
+    let row = PackageRow {
+        id: id(),
+        versions: markup(),
+        licenses: markup(),
+        bytes: 1,
+        locks: 1,
+        badges: vec![Badge { tone: Tone::Warning, text: markup() }],
+    };
+    let query = PackageQuery { text: markup(), license: markup(), lock: markup(), page: 1, ..PackageQuery::default() };
+    let list = PackageList {
+        query,
+        rows: vec![row],
+        found: 101,
+        pages: 3,
+        licenses: vec![markup(), "MIT".to_owned()],
+        locks: vec![markup(), "mix.lock".to_owned()],
+        is_complete: false,
+    };
+    let html = packages(&frame(), &list);
+    assert_is_escaped(&html);
+    assert!(html.contains("Page 2 of 3") && html.contains("&amp;page=3\""), "{html}");
+    assert_eq!(html.matches(" selected>").count(), 2, "{html}");
+}
+
+#[test]
+fn a_page_that_cannot_be_made_yet_is_escaped() {
+    assert_is_escaped(&waiting(&frame(), &Address::Package(id())));
+    assert_is_escaped(&failure("/-/x", "404 Not Found", MARKUP));
+}

@@ -1,0 +1,198 @@
+//! rebar3 plugins: `update` pins them in hexmirror.lock, and everything else acts on that.
+
+use std::fs;
+
+use crate::support::registry::Registry;
+use crate::support::stage::{Ran, Stage};
+
+/// A dependency that needs a plugin, which needs a package.
+fn registry() -> Registry {
+    let mut registry = Registry::default();
+    registry.publish("native 1.0.0", &[], &[file("rebar.config", "{plugins, [builder]}.\n{project_plugins, [no]}.\n")]);
+    registry.publish("plain 1.0.0", &[], &[file("rebar.config", "{erl_opts, []}.\n")]);
+    registry.publish("of_mix 1.0.0", &[], &[file("rebar.config", "{plugins, [no]}.\n"), file("mix.exs", "x")]);
+    registry.publish("builder 1.0.0", &["helper ~> 0.1", "?no >= 0.0.0"], &[]);
+    registry.publish("helper 0.1.0", &[], &[]);
+    registry.publish("helper 0.2.0", &[], &[]);
+    registry
+}
+
+fn file(path: &str, text: &str) -> (String, String) {
+    (path.to_owned(), text.to_owned())
+}
+
+fn stage() -> Stage {
+    let stage = Stage::with(registry(), &["native 1.0.0", "plain 1.0.0", "of_mix 1.0.0"]);
+    stage.write("mix.exs", "");
+    stage
+}
+
+/// Returns the entries of the project's hexmirror.lock, each without its checksum.
+fn pins(stage: &Stage) -> Vec<String> {
+    let text = fs::read_to_string(stage.project.join("hexmirror.lock")).unwrap_or_default();
+    let entries = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let is_checksum = |word: &&str| word.len() == 64;
+    entries.map(|line| line.split(' ').filter(|word| !is_checksum(word)).collect::<Vec<_>>().join(" ")).collect()
+}
+
+const PINS: [&str; 2] = ["plugin hexpm builder 1.0.0 for native", "plugin hexpm helper 0.2.0 for builder"];
+
+#[test]
+fn an_update_pins_and_stores_what_a_dependency_needs() {
+    let stage = stage();
+    let ran = stage.run(&["update"]).ok().says("wrote hexmirror.lock; commit it");
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    assert_eq!(pins(&stage), PINS);
+    stage.run(&["status"]).ok();
+    let document = stage.run(&["list", "--json"]).ok();
+    assert!(document.stdout.contains("builder") && document.stdout.contains("helper"), "{}", document.stdout);
+    // Once written, nothing changes, and nothing is asked.
+    let (tip, asked) = (stage.tip(), stage.upstream.count("*"));
+    stage.run(&["update", "--locked"]).ok().says("nothing to do");
+    assert_eq!((stage.tip(), stage.upstream.count("*")), (tip, asked));
+    let lock = stage.git(&["log", "-1", "--format=%B", "hexmirror"]);
+    assert!(lock.contains("Lock: hexmirror.lock sha256:"), "{lock}");
+}
+
+#[test]
+fn a_plugin_that_is_not_pinned_makes_the_mirror_stale() {
+    let stage = stage();
+    stage.run(&["update"]).ok();
+    let lock = stage.project.join("hexmirror.lock");
+    let text = fs::read_to_string(&lock).unwrap();
+    fs::write(&lock, text.lines().filter(|line| !line.contains("helper")).collect::<Vec<_>>().join("\n")).unwrap();
+    stage.run(&["status"]).exits(1).prints("unpinned plugin helper for builder");
+    let document = stage.run(&["status", "--json"]).exits(1).json();
+    assert_eq!(document["unpinned_plugins"], serde_json::json!([{ "plugin": "helper", "by": "builder" }]));
+    stage.run(&["update", "--locked"]).exits(1).says("hexmirror.lock would change");
+    stage.run(&["update"]).ok();
+    assert_eq!(pins(&stage), PINS);
+    stage.run(&["update", "--locked"]).ok();
+}
+
+#[test]
+fn a_pin_and_the_entry_it_was_chosen_from_stay_until_a_refresh() {
+    let mut stage = stage();
+    stage.run(&["update"]).ok();
+    stage.registry.publish("builder 1.1.0", &[], &[]);
+    stage.registry.publish("added 1.0.0", &[], &[file("rebar.config", "{plugins, [builder]}.")]);
+    stage.registry.put(&stage.upstream);
+    let listed = |stage: &Stage| {
+        let entry = stage.git(&["ls-tree", "-r", "--name-only", "hexmirror"]);
+        let path =
+            entry.lines().find(|path| path.contains("/registry/") && path.ends_with("/builder")).unwrap().to_owned();
+        let entry = stage.sandbox.try_git(&stage.project, &["cat-file", "blob", &format!("hexmirror:{path}")]).stdout;
+        entry.windows(5).any(|bytes| bytes == b"1.1.0")
+    };
+    stage.lock(&["native 1.0.0", "added 1.0.0"]);
+    stage.run(&["update"]).ok();
+    assert_eq!(pins(&stage), ["plugin hexpm builder 1.0.0 for added native", PINS[1]]);
+    assert!(!listed(&stage), "an entry must not list what is not there");
+    stage.run(&["update", "--refresh"]).ok();
+    assert_eq!(pins(&stage), ["plugin hexpm builder 1.1.0 for added native"]);
+    assert!(listed(&stage));
+    stage.run(&["status"]).ok();
+}
+
+#[test]
+fn a_lost_mirror_is_fetched_again_with_what_upstream_lists_now() {
+    let mut stage = stage();
+    stage.run(&["update"]).ok();
+    stage.registry.publish("builder 1.1.0", &[], &[]);
+    stage.registry.put(&stage.upstream);
+    stage.git(&["update-ref", "-d", "refs/heads/hexmirror"]);
+    stage.run(&["update", "--locked"]).exits(1).says("hexmirror.lock would change");
+    stage.run(&["update"]).ok();
+    assert_eq!(pins(&stage), ["plugin hexpm builder 1.1.0 for native"]);
+}
+
+#[test]
+fn the_project_and_the_settings_ask_for_plugins_too() {
+    let stage = Stage::without_lock(registry());
+    stage.write("app/rebar.config", "{project_plugins, [{helper, \"0.1.0\"}]}.\n");
+    stage.write("app/rebar.lock", "[].\n");
+    let run = |arguments: &[&str]| stage.run_in(stage.project.join("app"), arguments);
+    run(&["status"]).exits(1).prints("unpinned plugin helper for .");
+    stage.write("app/rebar.config.script", "CONFIG.\n");
+    run(&["update"])
+        .ok()
+        .says("wrote app/hexmirror.lock")
+        .says("the project: its rebar.config.script is not evaluated");
+    let lock = || fs::read_to_string(stage.project.join("app/hexmirror.lock")).unwrap();
+    assert!(lock().contains("plugin hexpm helper 0.1.0 "), "{}", lock());
+    run(&["status"]).ok();
+    stage.git(&["config", "hexmirror.extra", "helper ~> 0.2"]);
+    run(&["status"]).exits(1).prints("unpinned plugin helper for extra");
+    run(&["update"]).ok();
+    assert!(lock().contains("plugin hexpm helper 0.2.0 "), "{}", lock());
+    run(&["status"]).ok();
+    stage.git(&["config", "hexmirror.extra", "../x"]);
+    run(&["status"]).exits(2).says("extra");
+}
+
+#[test]
+fn the_applications_of_a_project_ask_for_plugins() {
+    let stage = Stage::without_lock(registry());
+    stage.write("rebar.lock", "[].\n");
+    stage.write("rebar.config", "{deps, []}.\n");
+    stage.write("apps/one/rebar.config", "{plugins, [{helper, \"0.1.0\"}]}. {project_plugins, [builder]}.\n");
+    stage.write("lib/two/rebar.config.script", "CONFIG.\n");
+    stage.run(&["status"]).exits(1).prints("unpinned plugin helper for .");
+    stage.run(&["update"]).ok().says("lib/two: its rebar.config.script is not evaluated");
+    assert_eq!(pins(&stage), ["plugin hexpm helper 0.1.0 for ."]);
+    stage.run(&["status"]).ok();
+    stage.git(&["add", "."]);
+    stage.git(&["commit", "--quiet", "--message", "One"]);
+    stage.write("apps/one/rebar.config", "{plugins, [{helper, \"0.2.0\"}]}.\n");
+    stage.run(&["status"]).exits(1).prints("unpinned plugin helper for .");
+    stage.run(&["update"]).ok();
+    assert_eq!(pins(&stage), ["plugin hexpm helper 0.2.0 for ."]);
+    // A bare repository reads the committed files.
+    stage.git(&["commit", "--quiet", "--all", "--message", "Two"]);
+    stage.git(&["clone", "--quiet", "--bare", ".", "../bare.git"]);
+    stage.run_in("bare.git", &["status"]).ok();
+}
+
+#[test]
+fn what_cannot_be_pinned_is_named_and_does_not_make_the_mirror_stale() {
+    let mut registry = registry();
+    let config = "{plugins, [nowhere, {old, {hg, \"https://h/x\", \"\"}}, {builder, \"~> 9.0\"}]}.";
+    let files = [file("rebar.config", config), file("rebar.config.script", "CONFIG.")];
+    registry.publish("native 2.0.0", &[], &files);
+    registry.publish("code 1.0.0", &[], &[file("rebar.config", "{plugins, [os:cmd(\"x\")]}.")]);
+    let stage = Stage::with(registry, &["native 2.0.0", "code 1.0.0"]);
+    stage
+        .run(&["update"])
+        .ok()
+        .says("cannot pin the plugin nowhere for native: upstream has no such package")
+        .says("cannot pin the plugin old for native: its source is of the kind hg")
+        .says("cannot pin the plugin builder for native: upstream has no suitable (~> 9.0) version of builder")
+        .says("native: its rebar.config.script is not evaluated")
+        .says("code: its rebar.config cannot be read");
+    assert!(!stage.project.join("hexmirror.lock").exists(), "nothing is pinned");
+    stage.run(&["status"]).ok();
+    stage.run(&["update", "--locked"]).ok().says("nothing to do");
+}
+
+#[test]
+fn a_folder_that_leads_out_of_the_worktree_is_not_written_to() {
+    let stage = Stage::without_lock(registry());
+    let outside = stage.sandbox.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("mix.lock"), stage.registry.mix_lock(&["native 1.0.0"])).unwrap();
+    stage.lock(&["native 1.0.0"]);
+    fs::create_dir_all(stage.project.join("real")).unwrap();
+    std::os::unix::fs::symlink(&outside, stage.project.join("real/link")).unwrap();
+    stage.run(&["--lock", "real/link/mix.lock", "update"]).exits(2);
+    assert!(!outside.join("hexmirror.lock").exists());
+}
+
+#[test]
+fn a_removed_dependency_takes_its_plugins_along() {
+    let stage = stage();
+    stage.run(&["update"]).ok();
+    stage.lock(&["plain 1.0.0", "helper 0.1.0"]);
+    let ran: Ran = stage.run(&["update"]).ok();
+    assert!(ran.stderr.contains("wrote hexmirror.lock"), "{}", ran.stderr);
+    assert!(!stage.project.join("hexmirror.lock").exists());
+}
