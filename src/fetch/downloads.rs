@@ -256,7 +256,7 @@ mod tests {
         assert!(claim.is_some() && first.claim("a").is_none() && second.claim("a").is_none());
         drop(claim);
         assert!(first.claim("a").is_some());
-        drop((first, second));
+        file_lock::release(first.owner.unwrap());
         assert!(Downloads::open(folder.path()).unwrap().claim("a").is_some());
     }
 }

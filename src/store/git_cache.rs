@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(kept(cache), "abde", "the oldest is in use");
         make_room(cache, &tree('e').to_string(), Bounds { bytes: 1000, repositories: 2 }).unwrap();
         assert_eq!(kept(cache), "be", "and the newest is never removed");
-        drop(in_use);
+        file_lock::release(in_use.unwrap());
         make_room(cache, &tree('e').to_string(), Bounds { bytes: 0, repositories: 10 }).unwrap();
         assert_eq!(kept(cache), "e");
         assert_eq!(fs::read_dir(cache).unwrap().count(), 2, "no lock stays without its repository");
@@ -295,7 +295,7 @@ mod tests {
         let names = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let (locks, folders): (Vec<_>, Vec<_>) = names.partition(|name| name.ends_with(".lock"));
         assert_eq!((locks.len(), folders.len()), (3, 3), "{locks:?} {folders:?}");
-        drop(making);
+        file_lock::release(making.unwrap());
         sweep(cache);
         assert!(!has_leftovers(cache));
         assert_eq!(kept(cache), "ab");

@@ -156,7 +156,7 @@ mod tests {
     fn killed(repository: &Repository, marker: RefMarker, content: &str) -> PathBuf {
         let lock = repository.common_dir().join("refs/heads/hexmirror.lock");
         fs::write(&lock, content).unwrap();
-        marker.file.unwrap().keep().unwrap();
+        file_lock::release(marker.file.unwrap().keep().unwrap().0);
         lock
     }
 

@@ -1,7 +1,18 @@
 //! A request over a raw socket, so that no client library hides defects of the response.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+
+/// Reads what is there, or waits for it as long as the socket allows. The end of a process that another test started interrupts
+/// the wait of a socket with a time limit, also where signals restart other calls (signal(7)).
+pub fn read_some(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}
 
 /// A response.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ use git_hexmirror::ops::MirrorContents;
 use git_hexmirror::serve::{Git, Handle, Limits, Options, Server};
 
 use super::mirror::{Mirror, PATIENCE, ask, succeed, url};
+use crate::support::http::read_some;
 
 const POST: &str = "POST /git/example.org/team/lib.git/git-upload-pack HTTP/1.1\r\n\
                     Content-Type: application/x-git-upload-pack-request";
@@ -118,7 +119,7 @@ fn slow_readers_do_not_occupy_a_process() {
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         let (mut answer, mut chunk) = (Vec::new(), vec![0; 1 << 20]);
         while !answer.ends_with(b"0\r\n\r\n") {
-            let read = client.read(&mut chunk).unwrap();
+            let read = read_some(&mut client, &mut chunk).unwrap();
             assert!(read > 0, "the answer ends after {} bytes", answer.len());
             answer.extend_from_slice(&chunk[..read]);
         }

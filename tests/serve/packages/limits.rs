@@ -1,12 +1,13 @@
 //! The server's limits on clients, and how it starts and stops.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::server::{Client, Memory, PATIENCE, get, serve, tarball};
+use crate::support::http::read_some;
 use git_hexmirror::serve::{Limits, Options, ServeError, Server};
 
 const PLUG: &str = "/tarballs/plug-1.0.0.tar";
@@ -30,7 +31,7 @@ fn a_header_that_trickles_in_is_cut_off() {
     client.0.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     let begun = Instant::now();
     let closed = loop {
-        match client.0.read(&mut [0; 64]) {
+        match read_some(&mut client.0, &mut [0; 64]) {
             Ok(0) => break true,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break true,
             // The read timed out, which paces this loop: send the next byte of an endless header.
@@ -128,7 +129,7 @@ fn connections_beyond_the_limit_wait_while_all_others_are_busy() {
     let mut second = Client::connect(server.local_addr());
     second.send("GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n");
     second.0.set_read_timeout(Some(SHORT)).unwrap();
-    assert_eq!(second.0.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(read_some(&mut second.0, &mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     memory.open();
     assert_eq!(first.read(true).unwrap().status, 200);
     second.0.set_read_timeout(Some(PATIENCE)).unwrap();

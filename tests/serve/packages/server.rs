@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use crate::support::http::read_some;
 use bytes::Bytes;
 use git_hexmirror::model::{ReleaseId, RepositoryName};
 use git_hexmirror::serve::{Contents, ContentsError, Found, Handle, Options, Resource, Server, Tip};
@@ -220,7 +221,7 @@ impl Client {
 
     /// Returns whether the server closed the connection, with nothing left to read.
     pub fn is_closed(&mut self) -> bool {
-        match self.0.read(&mut [0; 64]) {
+        match read_some(&mut self.0, &mut [0; 64]) {
             Ok(count) => count == 0,
             Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
         }
