@@ -1,26 +1,26 @@
 //! What locks pin, in short. It is remembered for large locks, so that `run` and `serve` need not parse them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 
 use sha2::{Digest, Sha256};
 
 use super::lock_file::LockFile;
-use crate::model::{RepositoryName, hex_digits};
+use crate::model::{PackageName, RepositoryName, hex_digits};
 use crate::ops::{Project, Result, own_file};
 use crate::plan::Wanted;
 
-/// The name of the file beside the repository. It has one line: the digest of the locks, `git` or `-`, and the names of
-/// the repositories.
+/// The name of the file beside the repository. It has one line: the digest of the locks, `git` or `-`, and `REPOSITORY/PACKAGE`
+/// for each repository.
 const FILE: &str = "lock-summary";
-/// The number of pinned releases from which on the summary is remembered. Parsing fewer costs less than writing the file.
+/// The number of entries from which on the summary is remembered. Parsing fewer costs less than writing the file.
 const MANY: usize = 500;
 
 /// What valid locks pin, in short.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::ops) struct LockSummary {
-    /// The Hex repositories of the pinned releases.
-    pub repositories: BTreeSet<RepositoryName>,
+    /// The Hex repositories of the pinned releases, with one pinned package of each.
+    pub repositories: BTreeMap<RepositoryName, PackageName>,
     /// Whether the locks pin git dependencies, which may be of a kind that cannot be mirrored.
     pub has_git: bool,
 }
@@ -38,7 +38,8 @@ impl Project {
         }
         let wanted = self.wanted(locks)?;
         let summary = LockSummary::of(&wanted);
-        if wanted.releases.len() >= MANY {
+        // The locks of a monorepo pin much the same releases.
+        if wanted.releases.len() * locks.len() >= MANY {
             own_file::write(&self.repository, FILE, &format!("{key}{}", summary.text()));
         }
         Ok(summary)
@@ -47,13 +48,14 @@ impl Project {
 
 impl LockSummary {
     fn of(wanted: &Wanted) -> Self {
-        let repositories = wanted.releases.keys().map(|release| release.repository.clone()).collect();
+        let pinned = wanted.releases.keys().rev();
+        let repositories = pinned.map(|release| (release.repository.clone(), release.package.clone())).collect();
         Self { repositories, has_git: !wanted.git.is_empty() || !wanted.unmirrored.is_empty() }
     }
 
     fn text(&self) -> String {
-        let names: String = self.repositories.iter().map(|name| format!(" {name}")).collect();
-        format!(" {}{names}\n", if self.has_git { "git" } else { "-" })
+        let entries: String = self.repositories.iter().map(|(name, package)| format!(" {name}/{package}")).collect();
+        format!(" {}{entries}\n", if self.has_git { "git" } else { "-" })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -63,7 +65,11 @@ impl LockSummary {
             "-" => false,
             _ => return None,
         };
-        Some(Self { has_git, repositories: words.map(|name| name.parse().ok()).collect::<Option<_>>()? })
+        let entry = |word: &str| {
+            let (name, package) = word.split_once('/')?;
+            Some((name.parse().ok()?, package.parse().ok()?))
+        };
+        Some(Self { has_git, repositories: words.map(entry).collect::<Option<_>>()? })
     }
 }
 
@@ -84,12 +90,13 @@ mod tests {
 
     #[test]
     fn text_is_read_back_and_anything_else_is_ignored() {
-        for (has_git, names) in [(true, &["hexpm", "hexpm:acme"][..]), (false, &[]), (true, &[])] {
-            let repositories = names.iter().map(|name| name.parse().unwrap()).collect();
+        for (has_git, names) in [(true, &[("hexpm", "a"), ("hexpm:acme", "b")][..]), (false, &[]), (true, &[])] {
+            let parsed = |(name, package): &(&str, &str)| (name.parse().unwrap(), package.parse().unwrap());
+            let repositories = names.iter().map(parsed).collect();
             let summary = LockSummary { repositories, has_git };
             assert_eq!(LockSummary::parse(&summary.text()), Some(summary));
         }
-        for text in ["", "\n", " -", "-\n", " x\n", " - ../x\n", " -  \n"] {
+        for text in ["", "\n", " -", "-\n", " x\n", " - ../x\n", " -  \n", " - hexpm\n", " - hexpm/\n"] {
             assert_eq!(LockSummary::parse(text), None, "{text:?}");
         }
     }

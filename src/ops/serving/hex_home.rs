@@ -86,7 +86,7 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn config(project: &Project, base_url: &str) -> Result<Option<Vec<u8>>> {
     let Some(locks) = redirecting_locks(project)? else { return Ok(None) };
     let hexpm = RepositoryName::hexpm();
-    let mut named = project.lock_summary(&locks)?.repositories;
+    let mut named: BTreeSet<RepositoryName> = project.lock_summary(&locks)?.repositories.into_keys().collect();
     named.extend(project.policies(&locks)?.into_iter().map(|policy| policy.repository));
     let known = HexRepositories::new(project, &Silent)?;
     if named.iter().all(|name| *name == hexpm) && known.client_has_key(&hexpm)? {

@@ -368,10 +368,9 @@ pub(in crate::ops) fn of_readable(
 /// name, so one entry of each is read. Any other problem of an entry is left to those who read all entries.
 fn check_origin(project: &Project, snapshot: &Snapshot, signers: &Signers) -> Result<()> {
     // Without readable locks, nothing is pinned.
-    let Ok(wanted) = project.present_locks().and_then(|locks| project.wanted(&locks)) else { return Ok(()) };
-    let pinned: BTreeMap<&RepositoryName, EntryId> =
-        wanted.releases.keys().rev().map(|id| (&id.repository, id.entry())).collect();
-    for id in pinned.into_values() {
+    let Ok(pinned) = project.present_locks().and_then(|locks| project.lock_summary(&locks)) else { return Ok(()) };
+    for (repository, package) in pinned.repositories {
+        let id = EntryId { repository, package };
         if let Ok(Some(signed)) = snapshot.entry(&id)
             && let Err(error @ OpError::Entry { source: RegistryError::OtherRepository { .. }, .. }) =
                 signers.verify(&id, &signed)
