@@ -142,8 +142,13 @@ pub(super) fn compare(project: &Project, locks: &[LockFile], particulars: bool) 
 /// # Errors
 /// Fails if the branch cannot be read.
 pub fn mirror_source(project: &Project) -> Result<Option<MirrorSource>> {
-    let locks = project.present_locks().ok().filter(|locks| project.lock_summary(locks).is_ok()).unwrap_or_default();
-    let mut candidates = Candidates { project, locks: &locks, particulars: false, known: Vec::new() };
+    mirror_source_for(project, &project.present_locks().unwrap_or_default())
+}
+
+/// As [`mirror_source`], for the locks in force that exist.
+pub(super) fn mirror_source_for(project: &Project, locks: &[LockFile]) -> Result<Option<MirrorSource>> {
+    let locks = if project.lock_summary(locks).is_ok() { locks } else { &[] };
+    let mut candidates = Candidates { project, locks, particulars: false, known: Vec::new() };
     choose(project, &mut candidates).or_else(|error| match (&error, local_mirror(project)?) {
         (OpError::Store(StoreError::Damaged { .. }), Some(local)) => Ok(Some(local)),
         _ => Err(error),

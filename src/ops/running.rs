@@ -121,20 +121,21 @@ struct Serving {
 
 impl Serving {
     fn start(project: &Project, log: Option<Log>, is_proxy: bool) -> Result<Self> {
-        served_mirror(project)?;
+        let now = &project.at_one_moment();
+        served_mirror(now)?;
         let failed = SharedFailedRequests::default();
         let options = Options { log: Some(failed.noting(log)), is_proxy, ..Options::default() };
         let server = start_server(project, "127.0.0.1:0", options)?;
-        let hex_home = temporary_hex_home(project, &server.base_url())?;
-        let cache_home = cache_home_for_run(project)?;
-        let (artefacts, artefact_folders) = artefacts_for_run(project)?.unzip();
+        let hex_home = temporary_hex_home(now, &server.base_url())?;
+        let cache_home = cache_home_for_run(now)?;
+        let (artefacts, artefact_folders) = artefacts_for_run(now)?.unzip();
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let access = Access {
             is_proxy,
             hex_home: hex_home.as_ref().map(|folder| text(folder.path())),
             cache_home: cache_home.as_ref().map(|folder| text(folder.path())),
             artefact_folders: artefact_folders.unwrap_or_default(),
-            ..access(project, &server.base_url(), None, Clients::Child)?
+            ..access(now, &server.base_url(), None, Clients::Child)?
         };
         let mut variables = project.environment.directed_to(&access);
         if is_proxy {

@@ -9,6 +9,7 @@ use super::config_file::ConfigFile;
 use super::file_content::{Content, bytes_of};
 use super::regular_file::read_regular;
 use super::worktree::MAX_LOCK;
+use crate::lock::LockKind;
 use crate::lock::{Lock, LockError};
 use crate::model::PolicyId;
 use crate::ops::plugins::config::BuildConfig;
@@ -173,6 +174,11 @@ fn default_lock(directory: &Path, file: &str) -> Result<Option<LockText>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(OpError::Read { path, source }),
     }
+}
+
+/// Returns whether locks can name machines, tools or files: only a `hexmirror.lock` does. To find out, they need not be read.
+pub fn can_name_files(locks: &[LockFile]) -> bool {
+    locks.iter().any(|lock| LockKind::of(&lock.file) == LockKind::Hexmirror)
 }
 
 /// Reads a lock that the user named. Any readable file is accepted, including a FIFO from shell process substitution.

@@ -36,7 +36,8 @@ const LARGE: u64 = 128 << 10;
 const NAMED: usize = 3;
 
 /// The locks that exist, and the configured names and globs that match no file.
-struct Found {
+#[derive(Debug, Clone)]
+pub(super) struct Found {
     locks: Vec<LockFile>,
     lacking: Vec<String>,
 }
@@ -221,6 +222,14 @@ impl Project {
     }
 
     fn found_locks(&self) -> Result<Found> {
+        let Some(moment) = &self.moment else { return self.find_locks() };
+        match moment.get() {
+            Some(found) => Ok(found.clone()),
+            None => self.find_locks().map(|found| moment.get_or_init(|| found).clone()),
+        }
+    }
+
+    fn find_locks(&self) -> Result<Found> {
         let mut found = match &self.config.locks {
             Some(globs) => self.configured_locks(globs)?,
             None => Found { locks: self.default_locks()?, lacking: Vec::new() },

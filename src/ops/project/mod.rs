@@ -26,7 +26,7 @@ pub(in crate::ops) mod worktree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::config::{Config, ConfigError, FILE, Layer, PrePush, Tracked};
 use crate::git::{Git, GitSettings, ProjectGit};
@@ -37,7 +37,8 @@ use crate::store::{Branch, Discovery, ObjectId, Repository, Snapshot};
 pub use environment::Environment;
 use hex_client::known_to_hex;
 use known_trees::KnownTrees;
-pub use lock_file::{LockFile, LockText, locks_in, read_bounded, read_file, read_locks};
+pub use lock_file::{LockFile, LockText, can_name_files, locks_in, read_bounded, read_file, read_locks};
+use locks::Found;
 use memory::Memory;
 use trust_hashes::allowed;
 use worktree::{MAX_KEY, MAX_SETTINGS, read_tracked};
@@ -60,6 +61,8 @@ pub struct Project {
     directory: PathBuf,
     known_trees: Arc<Mutex<KnownTrees>>,
     memory: Memory,
+    /// The locks in force, if they are found only once ([`Self::at_one_moment`]).
+    moment: Option<Arc<OnceLock<Found>>>,
 }
 
 impl Project {
@@ -110,12 +113,20 @@ impl Project {
             directory: directory.to_owned(),
             known_trees: Arc::default(),
             memory: Memory::default(),
+            moment: None,
         })
     }
 
     /// Opens the project's repository again, to read its current state.
     pub(in crate::ops) fn reopened(&self) -> Result<Self> {
-        Ok(Self { repository: self.repository.reopened()?, memory: Memory::default(), ..self.clone() })
+        Ok(Self { repository: self.repository.reopened()?, memory: Memory::default(), moment: None, ..self.clone() })
+    }
+
+    /// Returns the project as a command sees it that reads it at one moment: the locks in force are found once. Not for what goes
+    /// on after that, such as a server, or changes them.
+    #[must_use]
+    pub fn at_one_moment(&self) -> Self {
+        Self { moment: Some(Arc::default()), ..self.clone() }
     }
 
     /// Returns the current directory.

@@ -18,7 +18,8 @@ use crate::fetch::hash;
 use crate::hex::artefacts::{Artefact, ArtefactKind};
 use crate::model::{FileId, ManifestPart, OuterChecksum};
 use crate::ops::parallel::{cores, in_parallel_with};
-use crate::ops::{MirrorSource, OpError, Project, Result, artefacts, mirror_source, read_locks};
+use crate::ops::project::can_name_files;
+use crate::ops::{MirrorSource, OpError, Project, Result, artefacts, mirror_source};
 use crate::plan::StoredArtefacts;
 use crate::store::{Snapshot, StoreError};
 
@@ -64,7 +65,10 @@ pub fn artefact_folders(project: &Project) -> Result<ArtefactFolders> {
 
 fn stored(project: &Project) -> Result<Option<Stored>> {
     let locks = redirecting_locks(project)?.unwrap_or_default();
-    let wanted = read_locks(&project.repository, &locks)?;
+    if !can_name_files(&locks) {
+        return Ok(None);
+    }
+    let wanted = project.wanted(&locks)?;
     let source = if wanted.targets.is_empty() { None } else { mirror_source(project)? };
     let Some(MirrorSource { remote, commit }) = source else { return Ok(None) };
     let snapshot = project.snapshot_of(remote.as_ref(), commit)?;

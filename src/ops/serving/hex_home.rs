@@ -13,6 +13,7 @@ use tempfile::NamedTempFile;
 use super::kept_folder::kept_folder;
 use super::redirected::redirecting_locks;
 use crate::model::{RepositoryName, hex_digits};
+use crate::ops::project::can_name_files;
 use crate::ops::project::hex_client::hex_docs;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::{OpError, Project, Result};
@@ -38,7 +39,7 @@ pub(in crate::ops) fn temporary_hex_home(project: &Project, base_url: &str) -> R
 /// removed with a temporary folder. If this fails, documentation is fetched again next time.
 fn link_docs(project: &Project, folder: &Path) -> Result<()> {
     let Some(locks) = redirecting_locks(project)? else { return Ok(()) };
-    if project.wanted(&locks)?.docs_files().next().is_none() {
+    if !can_name_files(&locks) || project.wanted(&locks)?.docs_files().next().is_none() {
         return Ok(());
     }
     let Some(docs) = hex_docs(&project.environment) else { return Ok(()) };

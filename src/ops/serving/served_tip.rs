@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::Remote;
-use crate::ops::reading::mirror_source;
+use crate::ops::reading::mirror_source_for;
 use crate::ops::{LockFile, Project, Result};
 use crate::store::ObjectId;
 
@@ -55,7 +55,7 @@ impl ServedTip {
         };
         let commit = match &*chosen {
             Some(chosen) if chosen.by == by => chosen.commit,
-            _ => match mirror_source(&project.reopened()?) {
+            _ => match mirror_source_for(&project.reopened()?, &by.locks) {
                 Ok(source) => source.map(|source| source.commit),
                 // Requests report what is wrong with the local mirror.
                 Err(_) if local.is_some() => local,

@@ -42,7 +42,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if arguments.settings {
         return settings::run(session, arguments.json.json);
     }
-    let project = session.project()?;
+    let project = session.project()?.at_one_moment();
     let mut status = ops::status_with_flags(&project, arguments.json.json || session.output.verbose)?;
     // A cached status has only numbers, but the output names what is not mirrored.
     if status.comparison.is_none() && status.summary.unmirrored + status.summary.ignored > 0 {
