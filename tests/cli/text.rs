@@ -201,7 +201,7 @@ fn errors() {
     --- stdout
     --- stderr
     error: found no mix.lock, rebar.lock, manifest.toml or hexmirror.lock in SANDBOX/project
-    hint: run this inside a project with a mix.lock or rebar.lock (`mix deps.get` creates one), or pass the lock's path with --lock
+    hint: run this inside a project with a lock (`mix deps.get`, `rebar3 lock` and `gleam deps download` create one), or pass the lock's path with --lock
     ");
     insta::assert_snapshot!(shown(&stage, &stage.run_in("home", &["status"])), @r"
     exit code: 5

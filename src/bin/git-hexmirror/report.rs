@@ -256,7 +256,7 @@ pub fn hint(error: &OpError) -> Option<String> {
         }
         OpError::TooManyLocks { .. } => "name the locks that count with the setting `locks`",
         OpError::NoLock { .. } => {
-            "run this inside a project with a mix.lock or rebar.lock (`mix deps.get` creates one), or pass the lock's path with --lock"
+            "run this inside a project with a lock (`mix deps.get`, `rebar3 lock` and `gleam deps download` create one), or pass the lock's path with --lock"
         }
         OpError::Lock { file, .. } if file.starts_with("refs/") => {
             "nothing was changed; fix the lock there, or delete the ref if you no longer need it"

@@ -14,7 +14,7 @@ use crate::output::{BOLD, DIM, GOOD, Output, styled};
 use crate::session::Session;
 
 const NEXT: &str = "
-Next, in your own project with a mix.lock or rebar.lock:
+Next, in your own project with a mix.lock, rebar.lock or manifest.toml:
   git hexmirror init
   git hexmirror update
   git hexmirror run -- mix deps.get      (or rebar3 get-deps; works offline)
