@@ -114,7 +114,7 @@ fn each_problem_is_found_with_the_command_that_fixes_it() {
     let found = to_do(&stage.run(&["doctor", "--json"]));
     assert_eq!(found.iter().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>(), ["locks"]);
     fs::remove_file(stage.project.join("mix.lock")).unwrap();
-    only(&stage, "locks", "mix.lock");
+    only(&stage, "locks", "mix deps.get");
 }
 
 #[test]
@@ -219,4 +219,31 @@ fn a_misspelt_variable_is_named_and_one_of_a_script_is_not() {
     assert_eq!(ran.stderr.matches("no setting is called").count(), 1, "{ran:?}");
     ran.says("no setting is called HEXMIRROR_PREPUSH, so it has no effect; did you mean HEXMIRROR_PRE_PUSH?");
     stage.run_with(&["doctor"], &variables).exits(1).prints("rename the variable to HEXMIRROR_PRE_PUSH");
+}
+
+#[test]
+fn settings_that_lead_git_past_the_mirror_are_found() {
+    let stage = healthy();
+    let git = r#""lib": {:git, "https://example.org/team/lib.git", "1111111111111111111111111111111111111111", []},"#;
+    let environment = || {
+        let found = to_do(&stage.run(&["doctor", "--json"]));
+        let found = found.into_iter().filter(|(topic, _)| topic == "environment");
+        found.map(|(_, action)| action).collect::<Vec<_>>()
+    };
+    let (rule, rest) = ("url.ssh://git@example.org/team/lib.insteadOf", "url.git@example.org:.insteadOf");
+    stage.git(&["config", "protocol.allow", "never"]);
+    stage.git(&["config", rule, "https://example.org/team/lib.git"]);
+    stage.git(&["config", rest, "https://example.org/"]);
+    assert_eq!(environment(), [""; 0], "no lock pins anything from git");
+    stage.write("mix.lock", &format!("%{{\n  {git}\n}}\n"));
+    let found = environment();
+    assert!(
+        matches!(&found[..], [one, other] if one.contains("protocol.http.allow always") && other.contains("insteadof"))
+    );
+    stage
+        .run(&["doctor"])
+        .prints("git asks ssh://git@example.org/team/lib for example.org/team/lib, and not the mirror");
+    stage.git(&["config", "protocol.http.allow", "always"]);
+    stage.git(&["config", "--unset", rule]);
+    assert_eq!(environment(), [""; 0], "a rule for a whole host does not matter");
 }

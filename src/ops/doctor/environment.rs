@@ -8,6 +8,7 @@ use url::{Host, Url};
 use super::finding::{Finding, Topic};
 use crate::model::redacted_address;
 use crate::ops::Project;
+use crate::plan::GitPin;
 
 /// The variables that lead Hex, rebar3 and mix to a mirror.
 const LEADING: [&str; 6] =
@@ -42,6 +43,7 @@ pub fn environment(project: &Project) -> Vec<Finding> {
         });
     }
     found.extend(git_rules(project));
+    found.extend(past_the_mirror(project));
     if found.is_empty() {
         found.push(Finding::good(Topic::Environment, "nothing leads clients to a mirror"));
     }
@@ -61,6 +63,41 @@ fn git_rules(project: &Project) -> Option<Finding> {
         format!("git's setting url.{first}.insteadOf{more} leads git to a server that does not run"),
         "remove the setting; `git config --show-origin --get-regexp insteadof` shows the file",
     ))
+}
+
+/// Returns the settings of git because of which git gets what the locks pin from elsewhere within `run`, or not at all.
+fn past_the_mirror(project: &Project) -> Vec<Finding> {
+    // Locks that cannot be read are found with their topic.
+    let wanted = project.present_locks().and_then(|locks| project.wanted(&locks)).unwrap_or_default();
+    if wanted.git.is_empty() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    // git-config(1): protocol.allow holds for protocols without a policy of their own.
+    let policies = ["protocol.http.allow", "protocol.allow"].into_iter();
+    let policy = policies.filter_map(|key| Some((key, project.repository.setting(key)?))).next();
+    if let Some((key, value)) = policy.filter(|(_, value)| value == "never") {
+        let text =
+            format!("{key}={value} makes git refuse the mirror's server, which it reaches with http on this machine");
+        let action = "allow it where the locks pin git dependencies: git config protocol.http.allow always";
+        found.push(Finding::act(Topic::Environment, text, action));
+    }
+    let rules = project.repository.all_settings_by_subsection("url", "insteadOf");
+    let wins = |prefix: &str, pin: &GitPin| {
+        let is_whole = |spelling: String| prefix.starts_with(&spelling);
+        pin.url.secret_text().starts_with(prefix) && pin.url.address().spellings().into_iter().any(is_whole)
+    };
+    for (base, prefix) in rules.iter().filter(|(base, _)| !project.environment.outer.has(base)) {
+        if let Some(pin) = wanted.git.iter().find(|pin| wins(prefix, pin)) {
+            let (base, address) = (redacted_address(base), pin.url.address());
+            let text = format!(
+                "git asks {base} for {address}, and not the mirror, because url.{base}.insteadOf names its whole address"
+            );
+            let action = "remove the setting, or name only the beginning of the address; `git config --show-origin --get-regexp insteadof` shows the file";
+            found.push(Finding::act(Topic::Environment, text, action));
+        }
+    }
+    found
 }
 
 /// Returns whether a server on this machine accepts connections; `None` for an address of another machine.
