@@ -179,15 +179,16 @@ impl Answer {
     ///
     /// # Errors
     /// [`FetchError::TooLarge`] as soon as the body is known to be longer than `limit` bytes, [`FetchError::WebPage`]
-    /// if it is a web page, and whatever `take` returns.
+    /// if it is a web page and may not be one, and whatever `take` returns.
     pub(super) async fn body(
         mut self,
         limit: u64,
+        may_be_page: bool,
         mut take: impl FnMut(&[u8]) -> Result<(), FetchError>,
     ) -> Result<(), FetchError> {
         let expected = self.length();
         let kind = self.header(CONTENT_TYPE).map(|kind| kind.trim_start().to_ascii_lowercase());
-        let html = kind.is_some_and(|kind| kind.starts_with("text/html"));
+        let html = !may_be_page && kind.is_some_and(|kind| kind.starts_with("text/html"));
         let mut got = 0;
         if expected.is_some_and(|expected| expected > limit) {
             return Err(FetchError::TooLarge { url: self.url, limit });

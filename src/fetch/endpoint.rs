@@ -37,6 +37,12 @@ impl WebUrl {
         self.0.as_str()
     }
 
+    /// Returns whether this is the address of a web page, by the end of its path.
+    pub(super) fn names_web_page(&self) -> bool {
+        let path = self.as_url().path().to_ascii_lowercase();
+        path.ends_with(".html") || path.ends_with(".htm")
+    }
+
     pub(super) fn as_url(&self) -> &Url {
         &self.0
     }

@@ -147,7 +147,7 @@ pub enum FetchError {
         retry_after: Option<Duration>,
     },
     /// The response is a web page, which no Hex repository sends.
-    #[error("{url} responded with a web page (text/html) instead of the requested file")]
+    #[error("{url} responded with a web page instead of the requested file")]
     WebPage {
         /// The requested address.
         url: WebUrl,

@@ -1,7 +1,7 @@
 //! A partially downloaded tarball.
 
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -12,6 +12,10 @@ use super::error::FetchError;
 use super::hash;
 use crate::model::OuterChecksum;
 
+/// How much of a file is read to recognise a web page, in bytes.
+const MAX_BEGIN: u64 = 1024;
+/// How web pages begin, in small letters.
+const PAGES: [&[u8]; 2] = [b"<!doctype html", b"<html"];
 /// The maximum length of an ETag that is stored, in bytes.
 const MAX_ETAG: usize = 256;
 
@@ -116,6 +120,19 @@ impl<'a> Partial<'a> {
         }
     }
 
+    /// Returns whether the data is a web page, whatever type the server declared: it begins as one, after white space and a byte
+    /// order mark.
+    pub(super) fn is_web_page(&mut self) -> Result<bool, FetchError> {
+        let mut read = || -> io::Result<bool> {
+            let mut begin = Vec::new();
+            self.file.rewind()?;
+            Read::by_ref(&mut self.file).take(MAX_BEGIN).read_to_end(&mut begin)?;
+            self.file.seek(SeekFrom::End(0))?;
+            Ok(begins_web_page(&begin))
+        };
+        read().map_err(|source| self.error("read", source))
+    }
+
     /// Appends data.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
         self.file.write_all(bytes).map_err(|source| self.error("write", source))?;
@@ -159,6 +176,13 @@ impl Drop for Partial<'_> {
             let _ = (remove(part), remove(etag));
         }
     }
+}
+
+/// Returns whether a content begins as a web page does.
+fn begins_web_page(content: &[u8]) -> bool {
+    let text = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content).trim_ascii_start();
+    let begins = |begin: &&[u8]| text.get(..begin.len()).is_some_and(|text| text.eq_ignore_ascii_case(begin));
+    PAGES.iter().any(begins)
 }
 
 /// Returns whether an ETag guarantees identical bytes (RFC 9110, section 8.8.1) and can be stored in a header and a

@@ -282,6 +282,11 @@ impl Upstream {
                 }
             }
             match expected.filter(|expected| partial.checksum() != **expected) {
+                // Without a checksum, anything would be accepted.
+                None if expected.is_none() && !url.names_web_page() && partial.is_web_page()? => {
+                    partial.restart(None)?;
+                    return Err(FetchError::WebPage { url: url.clone() });
+                }
                 None => return partial.finish(received),
                 // The server may have resumed with the bytes of another tarball.
                 Some(_) if partial.was_resumed() => partial.restart(None)?,
@@ -345,7 +350,7 @@ impl Upstream {
         let (url, etag) = (answer.url.clone(), answer.header(ETAG).map(str::to_owned));
         let limit = self.settings.limits.registry_entry;
         let mut body = Vec::with_capacity(answer.length().unwrap_or_default().min(MAX_RESERVED) as usize);
-        let outcome = answer.body(limit, |bytes| {
+        let outcome = answer.body(limit, false, |bytes| {
             self.progress.report(Event::Received { bytes: bytes.len() as u64 });
             body.extend_from_slice(bytes);
             Ok(())
@@ -388,7 +393,7 @@ impl Upstream {
         }
         let limit = source.limit;
         let left = limit.saturating_sub(partial.length());
-        let outcome = answer.body(left, |bytes| {
+        let outcome = answer.body(left, url.names_web_page(), |bytes| {
             self.progress.report(Event::Received { bytes: bytes.len() as u64 });
             *received += bytes.len() as u64;
             partial.write(bytes)

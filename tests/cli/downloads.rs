@@ -170,9 +170,27 @@ fn what_is_no_such_file_is_refused() {
     stage.upstream.put(FILE, b"<!DOCTYPE html><title>Sign in</title>");
     stage.upstream.set_header("content-type", "text/html; charset=utf-8");
     stage.run(&["update"]).exits(3).says("web page");
+    // Whatever type the server declares.
     stage.upstream.set_header("content-type", "application/octet-stream");
+    let pages = [&b"<!doctype html><title>Sign in</title>"[..], b"\xef\xbb\xbf\r\n <HTML lang=en>", b"\n<html>"];
+    for page in pages {
+        stage.upstream.put(FILE, page);
+        stage.run(&["update"]).exits(3).says("web page").says("log in");
+        assert!(!stage.project.join("hexmirror.lock").exists());
+    }
     stage.upstream.fail(&format!("/{FILE}"), ALWAYS, Fault::ClaimLength(1 << 30));
     stage.run(&["update"]).exits(3).says("larger than");
     assert!(!stage.project.join("hexmirror.lock").exists());
     assert!(!stage.paths().iter().any(|path| path.starts_with("files/")));
+    // A page is what such an address asks for.
+    stage.upstream.heal();
+    stage.upstream.put("guide/index.html", pages[0]);
+    stage.upstream.set_header("content-type", "text/html");
+    stage.git(&["config", "hexmirror.downloads", &format!("{}/guide/index.html", stage.upstream.url())]);
+    stage.run(&["update"]).ok();
+    stage.upstream.set_header("content-type", "application/octet-stream");
+    // Nor is something that only mentions one.
+    stage.upstream.put(FILE, b"#!/bin/sh\n<html>");
+    stage.git(&["config", "hexmirror.downloads", &url(&stage)]);
+    stage.run(&["update"]).ok();
 }
