@@ -287,15 +287,18 @@ pub enum OpError {
         /// The path of the file.
         path: FilePath,
     },
-    /// No lock pins a build of an asset tool that the project configures.
-    #[error("no hexmirror.lock pins {id}")]
-    NoAssetTool {
-        /// The build.
-        id: AssetToolId,
+    /// No lock pins an installer that a signed list chooses.
+    #[error("no hexmirror.lock pins {path}, which its list chooses")]
+    UnpinnedTool {
+        /// The path of the installer.
+        path: FilePath,
     },
     /// The locks pin no tools.
     #[error("no hexmirror.lock pins tools that could be installed")]
-    NoTools,
+    NoTools {
+        /// Whether the locks pin files that addresses name.
+        has_downloads: bool,
+    },
     /// It is unknown where mix looks for its tools.
     #[error("there is neither MIX_HOME nor a home directory")]
     NoMixHome,

@@ -55,7 +55,7 @@ fn class(error: &OpError) -> Failure {
         OpError::StillLacking { .. }
         | OpError::LockWouldChange { .. }
         | OpError::NoTool { .. }
-        | OpError::NoAssetTool { .. } => Failure::NotFresh,
+        | OpError::UnpinnedTool { .. } => Failure::NotFresh,
         OpError::Config(_)
         | OpError::ServerUrl { .. }
         | OpError::Lock { .. }
@@ -77,7 +77,7 @@ fn class(error: &OpError) -> Failure {
         | OpError::OtherIndexKey { .. }
         | OpError::SameIndexKey { .. }
         | OpError::NoRemote
-        | OpError::NoTools
+        | OpError::NoTools { .. }
         | OpError::AssetAddress { .. }
         | OpError::NoMixHome
         | OpError::UnknownRemote { .. }

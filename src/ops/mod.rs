@@ -108,6 +108,7 @@ pub use status::{FlaggedPins, Status, Summary};
 pub use sync::{Integration, PullOutcome, PushOutcome, RemoteAccess, pull, pull_known, push, push_rewritten};
 pub use targets::{ListedTarget, add_target, remove_target, targets};
 pub use tools::install::{Installed, install_tools};
+pub use tools::not_installed::NotInstalled;
 pub use trust::{Allowance, allow, allowance, revoke};
 pub use unanswered::{Explanation, FailedRequests, explain};
 pub use update::{Added, AddedGit, FlaggedRelease, Update, UpdateOptions, update};

@@ -11,7 +11,7 @@ use crate::support::npm::{NpmKey, tarball};
 use crate::support::stage::{Ran, Serving, Stage};
 use crate::support::upstream::{ALWAYS, Fault};
 
-const CONFIG: &str = "import Config
+pub const CONFIG: &str = "import Config
 
 config :esbuild,
   version: \"0.25.0\",
@@ -23,21 +23,21 @@ config :tailwind,
 
 config :dart_sass, version: \"1.77.8\"
 ";
-const LINUX: &str = "x86_64-pc-linux-gnu 2.16";
-const MACOS: &str = "aarch64-apple-darwin23.4.0 2.17";
+pub const LINUX: &str = "x86_64-pc-linux-gnu 2.16";
+pub const MACOS: &str = "aarch64-apple-darwin23.4.0 2.17";
 
-fn program(name: &str) -> Vec<u8> {
+pub fn program(name: &str) -> Vec<u8> {
     format!("\x7fELF {name}").into_bytes()
 }
 
 /// A project that configures the tools, and what upstream has of them.
-struct Assets {
-    stage: Stage,
+pub struct Assets {
+    pub stage: Stage,
     key: NpmKey,
 }
 
 impl Assets {
-    fn offered() -> Self {
+    pub fn offered() -> Self {
         let (stage, key) = (Stage::mirrored(), NpmKey::generate());
         stage.write("config/config.exs", CONFIG);
         let url = stage.upstream.url();
@@ -73,24 +73,24 @@ impl Assets {
         assets
     }
 
-    fn publish_esbuild(&self, build: &str, version: &str, program: &[u8]) {
+    pub fn publish_esbuild(&self, build: &str, version: &str, program: &[u8]) {
         let content = tarball(&[("package/package.json", b"{}"), ("package/bin/esbuild", program)]);
         self.key.publish(&self.stage.upstream, &format!("@esbuild/{build}"), version, &content, &content);
     }
 
     /// Such a project after an update on Linux.
-    fn mirrored() -> Self {
+    pub fn mirrored() -> Self {
         let assets = Self::offered();
         assets.on(LINUX, &["update"]).ok();
         assets
     }
 
     /// Runs a command on a machine whose Erlang says what is given.
-    fn on(&self, says: &str, arguments: &[&str]) -> Ran {
+    pub fn on(&self, says: &str, arguments: &[&str]) -> Ran {
         self.with(says, arguments, &[])
     }
 
-    fn with(&self, says: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+    pub fn with(&self, says: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         let folder = self.stage.sandbox.path().join(says.replace(' ', "-"));
         fs::create_dir_all(&folder).unwrap();
         let erl = folder.join("erl");
@@ -106,11 +106,11 @@ impl Assets {
         lines.map(|line| line.split(' ').skip(1).take(3).collect::<Vec<_>>().join(" ")).collect()
     }
 
-    fn lock(&self) -> String {
+    pub fn lock(&self) -> String {
         fs::read_to_string(self.stage.project.join("hexmirror.lock")).unwrap_or_default()
     }
 
-    fn built(&self, name: &str) -> PathBuf {
+    pub fn built(&self, name: &str) -> PathBuf {
         self.stage.project.join("_build").join(name)
     }
 }
@@ -233,6 +233,8 @@ fn what_is_no_such_file_is_refused_and_nothing_is_stored() {
     let sass = "sass/1.77.8/s-linux-x64.tar.gz";
     let content = fs::read(stage.sandbox.path().join("upstream").join(sass)).ok();
     stage.upstream.put(sass, b"<!DOCTYPE html><title>Sign in</title>");
+    refused(3, "web page");
+    stage.upstream.put(sass, b"{\"error\": 1}");
     refused(4, "cannot use dart_sass 1.77.8 linux-x64");
     let tailwind = "tailwind/v4.1.0/x-linux-x64";
     stage.upstream.put(tailwind, b"{\"error\": 1}");
@@ -316,7 +318,8 @@ fn a_build_that_does_not_exist_is_recorded_and_asked_for_again_by_refresh() {
     let asked = stage.upstream.count("*");
     assets.on(freebsd, &["update"]).ok();
     assert_eq!(stage.upstream.count("*"), asked);
-    assets.on(freebsd, &["tools", "install"]).exits(2).says("no hexmirror.lock pins tools");
+    let install = assets.on(freebsd, &["tools", "install"]).exits(1);
+    install.says("not installed: tailwind 4.1.0 freebsd-x64: its publisher has no such build").says("update --refresh");
     stage.upstream.put("tailwind/v4.1.0/x-freebsd-x64", &program("late"));
     assets.on(freebsd, &["update", "--refresh"]).ok();
     assert!(!assets.lock().contains(" none"), "{}", assets.lock());
@@ -330,7 +333,7 @@ fn tools_are_installed_where_the_packages_look_for_them() {
     let stage = &assets.stage;
     let asked = stage.upstream.count("*");
     let install: Value = assets.on(LINUX, &["tools", "install", "--json"]).ok().json();
-    assert_eq!(install["written"].as_array().unwrap().len(), 6);
+    assert_eq!((install["written"].as_array().unwrap().len(), &install["not_installed"]), (6, &json!([])));
     for (name, content, mode) in [
         ("esbuild-linux-x64", program("esbuild linux-x64"), 0o755),
         ("tailwind-linux-x64-4.1.0", program("tailwind 4.1.0 linux-x64"), 0o755),
@@ -362,7 +365,8 @@ fn tools_are_installed_where_the_packages_look_for_them() {
     assert!(to.join("_build/esbuild-linux-x64").exists());
     assert!(to.join(format!("downloads/{}/tailwind/v4.1.0/x-linux-x64", stage.upstream.address())).exists());
     // Another machine is not served what does not run on it.
-    assets.on(MACOS, &["tools", "install"]).exits(1).says("no hexmirror.lock pins esbuild 0.25.0 darwin-arm64");
+    let install = assets.on(MACOS, &["tools", "install"]).exits(1);
+    install.says("not installed: esbuild 0.25.0 darwin-arm64: no hexmirror.lock pins it");
     assert_eq!(stage.upstream.count("*"), asked);
 
     let serving = Serving::start(&mut stage.command(&["serve", "--listen", "127.0.0.1:0"]));

@@ -50,6 +50,7 @@ mod source;
 mod terminal;
 mod text;
 mod tls;
+mod tools_install;
 mod trust;
 mod update;
 mod version;

@@ -30,6 +30,10 @@ const HINTS: &[(&[&str], &str)] = &[
         "another git process may be running in this repository; if none is, an earlier one was killed: remove that file and run the command again",
     ),
     (
+        &["File exists", "Is a directory", "Not a directory"],
+        "something else is in the way there: move it away, and run the command again",
+    ),
+    (
         &["invalid index-pack output", "died of signal", "ended by"],
         "a git process was killed: check this machine's limits (ulimit -a) and its system log; what is complete is kept",
     ),

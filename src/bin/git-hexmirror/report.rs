@@ -227,13 +227,14 @@ pub fn hint(error: &OpError) -> Option<String> {
             "put the PEM file of the key into MIX_HOME/public_keys if you trust another one, as for mix; otherwise, this is not Elixir's list"
         }
         OpError::WrongInstaller { .. } | OpError::MixArchive { .. } => {
-            "do not install this file; run `git hexmirror verify`, and compare it with the one at https://builds.hex.pm"
+            "do not install this file; `git hexmirror update --refresh` pins what the newest list at https://builds.hex.pm chooses"
         }
         OpError::NoBranch { .. } => {
             "correct the setting `git` (`git hexmirror status --settings` says where it comes from), or remove the line from hexmirror.lock"
         }
         OpError::NotOfNpm { source: NpmError::NotSigned, .. } => {
-            "do not use this package; if npm has a new key, or your registry signs with its own, name it in the setting npm_keys"
+            "do not use this package; if npm has a new key, or your registry signs with its own, name it in the setting npm_keys; if the \
+             signature in hexmirror.lock was changed, remove the line and run `git hexmirror update`"
         }
         OpError::NotOfNpm { .. } | OpError::WrongIntegrity { .. } => {
             "do not use this package; if your registry is a proxy, compare it with https://registry.npmjs.org"
@@ -242,11 +243,13 @@ pub fn hint(error: &OpError) -> Option<String> {
             "compare the file with the one that the publisher shows; `git config hexmirror.assetTools off` mirrors no asset tools"
         }
         OpError::AssetAddress { .. } => "correct the address in the setting asset_tools",
-        OpError::NoAssetTool { .. } => {
-            "run `git hexmirror update` on this machine, or name the machine with `git hexmirror targets add` and run it on another one"
+        OpError::NoTool { .. } => "run `git hexmirror update`, or fetch the mirror with `git hexmirror pull`",
+        OpError::UnpinnedTool { .. } | OpError::NoInstaller { .. } => {
+            "`git hexmirror update --refresh` pins what the newest list chooses; if that has nothing, correct the versions in the setting `tools`, in \
+             mise.toml or in .tool-versions"
         }
-        OpError::NoTool { .. } => "run `git hexmirror update`",
-        OpError::NoTools => {
+        OpError::NoTools { has_downloads: true } => "the files that addresses name are written with --to DIR",
+        OpError::NoTools { has_downloads: false } => {
             "name your versions of Elixir and OTP: git config hexmirror.tools \"1.18.4-otp-27\"; then run `git hexmirror update`"
         }
         OpError::NoMixHome => "pass the folder with --to, or set MIX_HOME",

@@ -1,6 +1,6 @@
 //! The versions that a project configures, as literals in its `config/*.exs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{AssetBuild, AssetTool, Version};
 use crate::term::Spanned;
@@ -13,6 +13,15 @@ const VERSION: &str = "version";
 /// The key of Tailwind's build, if it is not the one for the machine.
 const TARGET: &str = "target";
 
+/// Where a configuration names a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Literal {
+    /// The file and the line: `config/config.exs:3`.
+    pub place: String,
+    /// Whether only profiles have this version.
+    pub is_of_profiles: bool,
+}
+
 /// What a configuration says about asset tools.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AssetConfig {
@@ -22,6 +31,10 @@ pub struct AssetConfig {
     pub builds: BTreeSet<AssetBuild>,
     /// The tools of which something cannot be read, each with a description that begins with the file.
     pub unread: BTreeSet<(AssetTool, String)>,
+    /// Where each version is configured. Those of the settings are not.
+    pub literals: BTreeMap<(AssetTool, Version), Literal>,
+    /// The tools whose versions the settings name, because the configuration has none or one that cannot be read.
+    pub set: BTreeSet<AssetTool>,
 }
 
 /// Returns whether a configuration mentions a tool, which most do not.
@@ -39,7 +52,10 @@ impl AssetConfig {
                 let line = keyword.span.line_column(text).0;
                 let literal = keyword.value.as_ref().and_then(string);
                 let known = match (&keyword.keys[..], tool) {
-                    ([VERSION], _) | ([_, VERSION], AssetTool::Tailwind) => self.add_version(tool, literal),
+                    ([VERSION], _) | ([_, VERSION], AssetTool::Tailwind) => {
+                        let place = format!("{file}:{line}");
+                        self.add_version(tool, literal, Literal { place, is_of_profiles: keyword.keys.len() > 1 })
+                    }
                     ([TARGET], AssetTool::Tailwind) => self.add_build(literal),
                     _ => true,
                 };
@@ -51,9 +67,29 @@ impl AssetConfig {
         }
     }
 
-    fn add_version(&mut self, tool: AssetTool, text: Option<&str>) -> bool {
-        let version = text.and_then(|text| text.parse().ok());
-        version.map(|version| self.versions.insert((tool, version))).is_some()
+    /// Adds the versions of the settings. One stands for a version that cannot be read, or that is not configured.
+    pub fn add_settings(&mut self, versions: &BTreeSet<(AssetTool, Version)>) {
+        let is_unread = |tool| self.unread.iter().any(|(unread, _)| *unread == tool);
+        let is_literal = |tool| self.literals.keys().any(|(literal, _)| *literal == tool);
+        let tools: BTreeSet<AssetTool> = versions.iter().map(|(tool, _)| *tool).collect();
+        let stands = |tool: &AssetTool| is_unread(*tool) || !is_literal(*tool);
+        self.set = tools.iter().copied().filter(stands).collect();
+        self.unread.retain(|(tool, _)| !tools.contains(tool));
+        self.versions.extend(versions.iter().cloned());
+    }
+
+    /// Returns the versions that the packages look for at run time. The packages do not know the settings, so a version that
+    /// is configured as a literal comes before one of the settings.
+    pub fn used(&self) -> impl Iterator<Item = &(AssetTool, Version)> {
+        self.versions.iter().filter(|version| self.set.contains(&version.0) || self.literals.contains_key(*version))
+    }
+
+    fn add_version(&mut self, tool: AssetTool, text: Option<&str>, found: Literal) -> bool {
+        let Some(version) = text.and_then(|text| text.parse::<Version>().ok()) else { return false };
+        self.versions.insert((tool, version.clone()));
+        let known = self.literals.entry((tool, version)).or_insert_with(|| found.clone());
+        known.is_of_profiles &= found.is_of_profiles;
+        true
     }
 
     fn add_build(&mut self, text: Option<&str>) -> bool {

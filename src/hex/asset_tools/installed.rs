@@ -13,6 +13,8 @@ use crate::model::{AssetTool, AssetToolId, Version};
 const MAX_BYTES: usize = 512 << 20;
 /// How programs begin: ELF, Mach-O of one or several processors, PE, and scripts.
 const PROGRAMS: [&[u8]; 5] = [b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"MZ", b"#!"];
+/// The package tailwind since which profiles can have versions of their own, and the names of files contain the version.
+const NAMES_VERSION: &str = "0.5.0-0";
 /// The maximum number of members of an archive that are looked at.
 const MAX_MEMBERS: usize = 10_000;
 
@@ -73,6 +75,12 @@ pub fn installed_files(
     }
 }
 
+/// Returns the version of the package to assume for a version that only profiles have: older packages do not look at those.
+pub fn with_profiles(client: Option<&Version>) -> Version {
+    let first = of(NAMES_VERSION);
+    client.filter(|client| **client > first).cloned().unwrap_or(first)
+}
+
 /// Returns the files without a look at them.
 fn files_of(id: &AssetToolId, client: Option<&Version>, content: Vec<u8>) -> Result<Vec<InstalledFile>, UnpackError> {
     let AssetToolId { tool, version, build } = id;
@@ -90,10 +98,9 @@ fn files_of(id: &AssetToolId, client: Option<&Version>, content: Vec<u8>) -> Res
             let (bare, extension) = target
                 .split_once('.')
                 .map_or((&*target, String::new()), |(bare, extension)| (bare, format!(".{extension}")));
-            // Since 0.5.0 of the package, the name contains the version.
             let names =
                 [(format!("tailwind-{target}"), false), (format!("tailwind-{bare}-{version}{extension}"), true)];
-            let is_used = |is_new: bool| client.is_none_or(|client| (*client >= of("0.5.0-0")) == is_new);
+            let is_used = |is_new: bool| client.is_none_or(|client| (*client >= of(NAMES_VERSION)) == is_new);
             let names = names.into_iter().filter(|(_, is_new)| is_used(*is_new));
             names.map(|(name, _)| program(name, content.clone())).collect()
         }

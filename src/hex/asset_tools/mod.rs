@@ -11,6 +11,6 @@ mod npm;
 
 pub use address::{AssetSource, NpmPackage};
 pub use build::build_for;
-pub use config::{AssetConfig, mentions_tool};
-pub use installed::{InstalledFile, UnpackError, installed_files};
+pub use config::{AssetConfig, Literal, mentions_tool};
+pub use installed::{InstalledFile, UnpackError, installed_files, with_profiles};
 pub use npm::{NpmError, NpmKeys, NpmSignature, signed_integrity};

@@ -64,9 +64,7 @@ impl Project {
                 bytes => all.add(&config.file, &bytes?),
             }
         }
-        // A version in the settings stands for one that cannot be read.
-        all.unread.retain(|(tool, _)| !settings.versions.iter().any(|(set, _)| set == tool));
-        all.versions.extend(settings.versions.iter().cloned());
+        all.add_settings(&settings.versions);
         Ok(all)
     }
 

@@ -5,6 +5,7 @@ mod assets;
 pub(in crate::ops) mod check;
 pub mod install;
 mod item;
+pub mod not_installed;
 mod stored;
 
 use std::fs;

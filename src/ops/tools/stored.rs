@@ -76,7 +76,7 @@ impl StoredTools<'_> {
     /// Returns the content that the locks pin for a path.
     fn pinned(&self, path: &FilePath) -> Result<Vec<u8>> {
         let id = self.wanted.files.keys().find(|id| id.path == *path);
-        self.content(id.ok_or_else(|| OpError::NoTool { path: path.clone() })?)
+        self.content(id.ok_or_else(|| OpError::UnpinnedTool { path: path.clone() })?)
     }
 
     pub fn content(&self, id: &FileId) -> Result<Vec<u8>> {
