@@ -4,6 +4,7 @@
 mod artefacts;
 mod audit;
 mod compact;
+mod damages;
 mod demo;
 mod doctor;
 mod entry_age;
@@ -46,6 +47,7 @@ mod settings;
 mod sharing;
 mod source_diff;
 mod status;
+mod stored_files;
 mod sync;
 mod targets;
 mod tools;
@@ -57,6 +59,7 @@ mod verify;
 
 pub use audit::{Audit, AuditFinding, AuditOptions, audit};
 pub use compact::compact;
+pub use damages::Unvouched;
 pub use demo::Demo;
 pub use doctor::{Advice, Finding, Topic, doctor};
 pub use entry_age::entry_age;

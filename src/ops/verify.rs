@@ -1,30 +1,26 @@
 //! Verifies every byte of the mirror.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::artefacts;
+use super::damages::{Unvouched, check_all, damages_of};
 use super::index::check::{self, IndexCheck};
 use super::index::key::warn_if_exposed;
 use super::parallel::{cores, in_parallel_with};
 use super::project::Project;
-use super::project::asset_tools::NpmClaim;
 use super::project::hex_repositories::HexRepositories;
+use super::stored_files::check_files;
 use super::sync::signers;
 use super::sync::signers::{report_unverified, verified};
-use super::tools::check::ToolChecks;
 use super::update::git_fetcher::fetching_git;
 use super::update::stored_entry::read_entry;
 use super::{OpError, Result, mirror};
-use crate::git::{Git, GitError};
+use crate::git::Git;
 use crate::hex::registry::{Package, PublicKey, RegistryError, check_policy};
 use crate::hex::tarball::{Tarball, TarballLimits};
-use crate::model::{
-    EntryId, FileId, FileTrust, GitAddress, Manifest, PolicyId, ReleaseId, RepositoryName, StoredGit, local_cause,
-};
-use crate::plan::{StoredArtefacts, Wanted};
+use crate::model::{EntryId, FileId, FileTrust, GitAddress, Manifest, PolicyId, ReleaseId, RepositoryName, StoredGit};
+use crate::plan::Wanted;
 use crate::progress::{Event, Progress};
 use crate::store::{CheckedTrees, Damage, ObjectId, Snapshot, StoreError};
 
@@ -53,7 +49,9 @@ pub struct Verification {
     pub unverified: BTreeSet<EntryId>,
     /// The damage found, sorted by path.
     pub damages: Vec<Damage>,
-    /// Whether an entry or a policy is signed by another key than its repository's.
+    /// Why files are refused that a repair cannot change, by the paths of their damages.
+    pub unvouched: BTreeMap<String, Unvouched>,
+    /// Whether an entry or a policy is signed by another key than its repository's, or a file is refused for a signature or a checksum.
     pub foreign: bool,
 }
 
@@ -73,7 +71,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     let (manifest, is_readable) = match snapshot.manifest() {
         Ok(manifest) => (manifest.clone(), true),
         Err(error) => {
-            damages.extend(self::damages("manifest", &error)?);
+            damages.extend(damages_of("manifest", &error)?);
             (Manifest::default(), false)
         }
     };
@@ -107,24 +105,8 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         progress.report(Event::Finished { item: format!("policy {id}") });
         damages.extend(checks.policy(&snapshot, id)?);
     }
-    let (tools, claims) = (ToolChecks::new(project, &manifest), project.npm_claims(&wanted)?);
-    let stored: Vec<FileId> = manifest.files.keys().cloned().collect();
-    let found = check_all(&snapshot, &stored, |snapshot, id| {
-        progress.report(Event::Finished { item: id.to_string() });
-        match snapshot.file(id) {
-            Ok(content) if id.path.is_of_tools() => tools.check(snapshot, id, &content.unwrap_or_default()),
-            Ok(content) => Ok(checks.claim(id, claims.get(id), &content.unwrap_or_default())),
-            Err(error) => self::damages(&format!("file {id}"), &error),
-        }
-    });
-    damages.extend(found?);
-    if manifest.files.values().any(|stored| stored.trust == FileTrust::Package) {
-        // Damaged releases are reported below, and list nothing.
-        for id in StoredArtefacts::unlisted(&manifest, &artefacts::listed(&snapshot)?) {
-            let problem = "no stored package lists its checksum, so nothing vouches for it".to_owned();
-            damages.push(Damage { path: format!("file {id}"), problem });
-        }
-    }
+    let files = check_files(project, &snapshot, (&manifest, &wanted), progress)?;
+    damages.extend(files.damages);
     let releases: Vec<ReleaseId> = manifest.releases.keys().cloned().collect();
     let found = check_all(&snapshot, &releases, |snapshot, id| {
         progress.report(Event::Finished { item: id.to_string() });
@@ -144,7 +126,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         // Without the manifest, it is unknown whether there is an index.
         None => IndexCheck::default(),
         Some(Err(OpError::Store(error))) => {
-            damages.extend(self::damages("the pinned index", &error)?);
+            damages.extend(damages_of("the pinned index", &error)?);
             IndexCheck::default()
         }
         Some(index) => index?,
@@ -154,9 +136,10 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     damages.dedup();
     let revisions = manifest.git.values().map(|stored| stored.revisions.len()).sum();
     let policies = manifest.policies.len();
+    let unvouched = files.unvouched;
+    let foreign = checks.foreign.into_inner() || unvouched.values().any(|why| why.is_foreign());
     let files = manifest.files.into_iter().map(|(id, stored)| (id, stored.trust)).collect();
-    let (releases, entries, foreign) =
-        (releases.len(), entries.len(), checks.foreign.into_inner() || tools.is_foreign());
+    let (releases, entries) = (releases.len(), entries.len());
     let (indexed, index_behind) = (index.packages, index.behind);
     Ok(Verification {
         commit,
@@ -170,6 +153,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         index_behind,
         unverified,
         damages,
+        unvouched,
         foreign,
     })
 }
@@ -198,11 +182,11 @@ impl Checks<'_> {
         let path = format!("release {id}");
         let bytes = match snapshot.tarball(id) {
             Ok(bytes) => bytes.unwrap_or_default(),
-            Err(error) => return damages(&path, &error),
+            Err(error) => return damages_of(&path, &error),
         };
         let tarball = match Tarball::open(&bytes, &TarballLimits::default()) {
             Ok(tarball) => tarball,
-            Err(error) => return damages(&path, &error),
+            Err(error) => return damages_of(&path, &error),
         };
         let mut damages = Vec::new();
         let mut wrong = |problem: String| damages.push(Damage { path: path.clone(), problem });
@@ -245,29 +229,22 @@ impl Checks<'_> {
                 if matches!(error, OpError::Entry { source: RegistryError::BadSignature, .. }) {
                     self.foreign.store(true, Ordering::Relaxed);
                 }
-                damages(&path, &error)
+                damages_of(&path, &error)
             }
         }
-    }
-
-    /// Verifies what a lock says that npm signed.
-    fn claim(&self, id: &FileId, claim: Option<&NpmClaim>, content: &[u8]) -> Vec<Damage> {
-        let Some(Err(error)) = claim.map(|claim| claim.check(content)) else { return Vec::new() };
-        self.foreign.store(true, Ordering::Relaxed);
-        vec![damage(&format!("file {id}"), &error)]
     }
 
     fn policy(&self, snapshot: &Snapshot, id: &PolicyId) -> Result<Vec<Damage>> {
         let path = format!("policy {id}");
         let signed = match snapshot.policy(id) {
             Ok(signed) => signed.unwrap_or_default(),
-            Err(error) => return damages(&path, &error),
+            Err(error) => return damages_of(&path, &error),
         };
         match check_policy(&signed, self.keys.get(&id.repository), id) {
             Ok(()) => Ok(Vec::new()),
             Err(error) => {
                 self.foreign.fetch_or(error == RegistryError::BadSignature, Ordering::Relaxed);
-                damages(&path, &error)
+                damages_of(&path, &error)
             }
         }
     }
@@ -291,48 +268,12 @@ pub(super) fn repository(
     let written = snapshot.write_git_to_scratch(address);
     let folder = match &written {
         Ok(folder) => folder.path().join("checked.git"),
-        Err(error) => return damages(&path, error),
+        Err(error) => return damages_of(&path, error),
     };
     match crate::git::check(git, &folder, stored.revisions.keys()) {
         Ok(None) => Ok(Vec::new()),
         // Remove the scratch folder from the message, because it is deleted before anyone reads the message.
         Ok(Some(problem)) => wrong(problem.replace(&format!("{}/", folder.display()), "")),
-        Err(error) => damages(&path, &error),
+        Err(error) => damages_of(&path, &error),
     }
-}
-
-/// Checks every item on all cores.
-///
-/// # Errors
-/// Fails if a local problem prevents the check, because the result would then be unknown.
-fn check_all<T: Sync>(
-    snapshot: &Snapshot,
-    items: &[T],
-    check: impl Fn(&Snapshot, &T) -> Result<Vec<Damage>> + Sync,
-) -> Result<Vec<Damage>> {
-    let found = in_parallel_with(cores(), items, || snapshot.clone(), check);
-    Ok(found.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
-}
-
-/// Returns the damage that an error describes.
-///
-/// # Errors
-/// Fails if a local problem caused the error, because it is then unknown whether anything is damaged.
-fn damages(path: &str, error: &(dyn Error + 'static)) -> Result<Vec<Damage>> {
-    let damage = damage(path, error);
-    let of_git = error.downcast_ref::<GitError>().is_some_and(GitError::is_local);
-    if of_git || local_cause(error).is_some() {
-        return Err(OpError::machine("check", path)(std::io::Error::other(damage.problem)));
-    }
-    Ok(vec![damage])
-}
-
-/// Describes an error with its causes in one line.
-pub(super) fn damage(path: &str, error: &dyn Error) -> Damage {
-    let (mut problem, mut cause) = (error.to_string(), error.source());
-    while let Some(error) = cause {
-        problem += &format!(": {error}");
-        cause = error.source();
-    }
-    Damage { path: path.to_owned(), problem }
 }

@@ -194,16 +194,35 @@ fn pinned_files_are_held_to_their_checksums_and_signatures() {
     for claimed in ["MEUCIQDx", &signature.replacen('M', "N", 1)] {
         stage.write("hexmirror.lock", &lock.replace(signature, claimed));
         stage.run(&["status"]).ok();
-        stage.run(&["verify"]).exits(4).prints("npm's keys did not sign it");
+        let verify =
+            stage.run(&["verify"]).exits(4).prints("refused: file downloads/").prints("npm's keys did not sign it");
+        let hint = "hint: do not use this package; if npm has a new key";
+        assert!(!verify.says(hint).stderr.contains("--repair"));
+        // A repair refuses the same, and changes nothing.
+        let tip = stage.tip();
+        let repair = stage.run(&["update", "--repair"]).exits(4).prints("npm's keys did not sign it").says(hint);
+        assert!(repair.says("a repair of hexmirror").stdout.contains("refused: file downloads/"));
+        let repair = stage.run(&["update", "--repair", "--json"]).exits(4).json();
+        assert_eq!(repair["repair"]["damages"].as_array().unwrap().len(), 1);
+        assert_eq!(stage.tip(), tip);
         assets.on(LINUX, &["tools", "install"]).exits(4).says("refused @esbuild/linux-x64@0.25.0 of npm");
         stage.git(&["branch", "--quiet", "--move", "--force", "hexmirror", "other"]);
         assets.on(LINUX, &["update"]).exits(4).says("npm's keys did not sign it");
         stage.git(&["branch", "--quiet", "--move", "--force", "other", "hexmirror"]);
     }
-    stage.write("hexmirror.lock", &lock);
+    // What the hint says helps: without its line, the file is pinned again.
+    let line = lock.lines().find(|line| line.contains(" npm ")).unwrap();
+    stage.write("hexmirror.lock", &lock.replace(&format!("{line}\n"), ""));
+    assets.on(LINUX, &["update"]).ok();
+    stage.run(&["verify"]).ok();
+    stage.run(&["update", "--repair"]).ok().says("needs no repair");
     // Without the test's key, nothing vouches for it.
+    let keys = stage.git(&["config", "hexmirror.npmKeys"]);
     stage.git(&["config", "--unset", "hexmirror.npmKeys"]);
-    stage.run(&["verify"]).exits(4).prints("npm's keys did not sign it");
+    stage.run(&["verify"]).exits(4).prints("npm's keys did not sign it").says("the setting npm_keys");
+    stage.run(&["update", "--repair"]).exits(4).prints("npm's keys did not sign it").says("the setting npm_keys");
+    stage.git(&["config", "hexmirror.npmKeys", &keys]);
+    stage.run(&["update", "--repair"]).ok();
 }
 
 #[test]

@@ -70,7 +70,10 @@ fn mix_installs_hex_and_rebar3_from_the_mirror() {
     let mix_home = [("MIX_HOME", home.to_str().unwrap())];
     stage.run_with(&["verify"], &mix_home).ok().says("6 files");
     // The key that signed the lists is unknown without that folder.
-    stage.run(&["verify"]).exits(4).prints("neither Elixir's key");
+    let verify = stage.run(&["verify"]).exits(4).prints("neither Elixir's key").says("MIX_HOME/public_keys");
+    assert!(!verify.stderr.contains("--repair"));
+    stage.run(&["update", "--repair"]).exits(4).prints("neither Elixir's key").says("MIX_HOME/public_keys");
+    stage.run_with(&["update", "--repair"], &mix_home).ok().says("needs no repair");
     let asked = stage.upstream.count("*");
     update(&stage, &home).ok();
     assert_eq!(stage.upstream.count("*"), asked);
@@ -104,7 +107,9 @@ fn installers_that_elixir_did_not_sign_are_refused() {
     stage.run_with(&["status"], &[("HEXMIRROR_TOOLS", "off")]).ok();
     stage.run(&["update", "--no-tools"]).ok();
     assert!(!stage.project.join("hexmirror.lock").exists());
-    stage.run(&["tools", "install"]).exits(2).says("no hexmirror.lock pins tools");
+    stage.run(&["tools", "install"]).exits(1).says("not installed: Hex and rebar3 for Elixir 1.13.0 otp 25");
+    let off = [("HEXMIRROR_TOOLS", "off")];
+    stage.run_with(&["tools", "install"], &off).exits(2).says("no hexmirror.lock pins tools");
 }
 
 #[test]
@@ -142,6 +147,56 @@ fn tools_are_installed_without_a_server() {
     } else {
         eprintln!("skipped: there is no mix");
     }
+}
+
+#[test]
+fn the_command_that_an_error_names_helps() {
+    let (stage, home) = offered();
+    update(&stage, &home).ok();
+    let lock = fs::read_to_string(stage.project.join("hexmirror.lock")).unwrap();
+    let (base, mix_home) = (stage.upstream.url(), home.to_str().unwrap());
+    let run = |arguments: &[&str]| stage.run_with(arguments, &[("HEX_BUILDS_URL", &base), ("MIX_HOME", mix_home)]);
+    let install = || run(&["tools", "install"]);
+    install().ok();
+    // A lock that does not pin what its list chooses.
+    let at = lock.find(" installs/1.14.0/rebar3-3.20.0 ").unwrap();
+    let rest = &lock[at + " installs/1.14.0/rebar3-3.20.0 ".len() + 64..];
+    stage.write("hexmirror.lock", &(lock[..at].to_owned() + rest));
+    install().exits(1).says("no hexmirror.lock pins installs/1.14.0/rebar3-3.20.0").says("update --refresh");
+    run(&["update", "--refresh"]).ok();
+    install().ok();
+    assert_eq!(fs::read_to_string(stage.project.join("hexmirror.lock")).unwrap(), lock);
+    // One that pins versions for which its list has nothing.
+    stage.write("hexmirror.lock", &lock.replace("elixir 1.14.0", "elixir 1.13.0"));
+    install().exits(3).says("has no rebar3 for Elixir 1.13.0").says("remove their line from hexmirror.lock");
+    fs::remove_file(stage.project.join("hexmirror.lock")).unwrap();
+    run(&["update"]).ok();
+    install().ok();
+    // A mirror without the files.
+    stage.git(&["branch", "--quiet", "--move", "hexmirror", "away"]);
+    stage.git(&["branch", "--quiet", "hexmirror", "away~1"]);
+    install().exits(1).says("the mirror does not have installs/").says("run `git hexmirror update`");
+    run(&["update"]).ok();
+    install().ok();
+    // Something else as Hex, which a signed list names.
+    publish(&stage, "hex-1.x.csv", "1.14.0/hex-2.0.1.ez", b"no archive", key());
+    run(&["update", "--refresh"]).ok();
+    install().exits(4).says("cannot unpack Hex").says("update --refresh");
+    publish(&stage, "hex-1.x.csv", "1.14.0/hex-2.0.2.ez", ARCHIVE, key());
+    run(&["update", "--refresh"]).ok();
+    install().ok();
+    // Something else where a program belongs.
+    let rebar3 = home.join("elixir/1-14/rebar3");
+    fs::remove_file(&rebar3).unwrap();
+    fs::create_dir(&rebar3).unwrap();
+    install().exits(5).says("cannot write").says("move it away");
+    fs::remove_dir(&rebar3).unwrap();
+    install().ok();
+    // A list that a key signed which is no longer trusted.
+    fs::remove_file(home.join("public_keys/test.pem")).unwrap();
+    install().exits(4).says("neither Elixir's key").says("MIX_HOME/public_keys");
+    fs::write(home.join("public_keys/test.pem"), key().public_key().to_pem()).unwrap();
+    install().ok();
 }
 
 #[test]

@@ -223,19 +223,14 @@ pub fn hint(error: &OpError) -> Option<String> {
         OpError::ChecksumList { .. } | OpError::TooManyArtefacts { .. } => {
             "look at the package before you use it; `git config hexmirror.artefacts off` mirrors no precompiled files of packages"
         }
-        OpError::UnsignedList { .. } => {
-            "put the PEM file of the key into MIX_HOME/public_keys if you trust another one, as for mix; otherwise, this is not Elixir's list"
-        }
+        OpError::UnsignedList { .. } => hints::UNSIGNED_LIST,
         OpError::WrongInstaller { .. } | OpError::MixArchive { .. } => {
             "do not install this file; `git hexmirror update --refresh` pins what the newest list at https://builds.hex.pm chooses"
         }
         OpError::NoBranch { .. } => {
             "correct the setting `git` (`git hexmirror status --settings` says where it comes from), or remove the line from hexmirror.lock"
         }
-        OpError::NotOfNpm { source: NpmError::NotSigned, .. } => {
-            "do not use this package; if npm has a new key, or your registry signs with its own, name it in the setting npm_keys; if the \
-             signature in hexmirror.lock was changed, remove the line and run `git hexmirror update`"
-        }
+        OpError::NotOfNpm { source: NpmError::NotSigned, .. } => hints::UNSIGNED_PACKAGE,
         OpError::NotOfNpm { .. } | OpError::WrongIntegrity { .. } => {
             "do not use this package; if your registry is a proxy, compare it with https://registry.npmjs.org"
         }
@@ -245,8 +240,8 @@ pub fn hint(error: &OpError) -> Option<String> {
         OpError::AssetAddress { .. } => "correct the address in the setting asset_tools",
         OpError::NoTool { .. } => "run `git hexmirror update`, or fetch the mirror with `git hexmirror pull`",
         OpError::UnpinnedTool { .. } | OpError::NoInstaller { .. } => {
-            "`git hexmirror update --refresh` pins what the newest list chooses; if that has nothing, correct the versions in the setting `tools`, in \
-             mise.toml or in .tool-versions"
+            "`git hexmirror update --refresh` pins what the newest list chooses; if that has nothing for these versions, correct them in the setting \
+             `tools`, mise.toml or .tool-versions, and remove their line from hexmirror.lock"
         }
         OpError::NoTools { has_downloads: true } => "the files that addresses name are written with --to DIR",
         OpError::NoTools { has_downloads: false } => {

@@ -11,17 +11,19 @@ use crate::fetch::Downloads;
 use crate::git::{FetchOutcome, FetchTarget, ProjectGit};
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::model::{GitAddress, IndexFile, Manifest, ReleaseId, Remote, Revision, Storage, StoredRevision};
+use crate::ops::damages::{Unvouched, damage};
 use crate::ops::index::check::verified_file;
 use crate::ops::index::refresh::restore;
 use crate::ops::project::Project;
 use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::stored_files::check_files;
 use crate::ops::sync::signers::Signers;
 use crate::ops::update::fetch_plan::{FetchContext, FetchPlan, FileAsk};
 use crate::ops::update::fetching;
 use crate::ops::update::git_fetcher::GitFetcher;
 use crate::ops::update::leftovers::{downloads_dir, scratch_dir};
 use crate::ops::update_lock::lock;
-use crate::ops::verify::{check_objects, damage, verify};
+use crate::ops::verify::{check_objects, verify};
 use crate::ops::{OpError, Result, UpdateOptions};
 use crate::plan::{GitPin, GitPlan, Pin};
 use crate::progress::{Event, Progress, Silent};
@@ -47,6 +49,10 @@ pub struct Repair {
     pub commit: Option<ObjectId>,
     /// The remaining damage.
     pub left: Vec<Damage>,
+    /// Why files are refused that a repair cannot change, by the paths of their damages.
+    pub unvouched: BTreeMap<String, Unvouched>,
+    /// Whether a signature or a checksum is still wrong.
+    pub foreign: bool,
     /// Why something could not be restored.
     pub failed: Option<OpError>,
 }
@@ -104,6 +110,12 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
     }
     let damages = tip_damages(&project, tip);
     if is_complete(&sources) && sources.elsewhere().is_empty() && damages.as_ref().is_some_and(Vec::is_empty) {
+        // Whatever `verify` refuses, too.
+        if let Some(tip) = sources.of_tip() {
+            let files = check_files(&project, tip, (&sources.manifest, &sources.wanted), progress)?;
+            repair.foreign = files.unvouched.values().any(|why| why.is_foreign());
+            (repair.left, repair.unvouched) = (files.damages, files.unvouched);
+        }
         return Ok(repair);
     }
     repair.private_keys = damages.into_iter().flatten().filter(Damage::is_private_key).map(|key| key.path).collect();
@@ -116,7 +128,10 @@ pub fn repair(project: &Project, options: &UpdateOptions, progress: &Arc<dyn Pro
     rebuild(&project, &sources, options, &mut repair, progress)?;
     let project = project.reopened()?;
     repair.left = match verify(&project, progress) {
-        Ok(verification) => verification.damages,
+        Ok(verification) => {
+            (repair.unvouched, repair.foreign) = (verification.unvouched, verification.foreign);
+            verification.damages
+        }
         Err(OpError::Store(error)) => vec![damage("the mirror", &error)],
         Err(error) => return Err(error),
     };

@@ -1,7 +1,7 @@
 //! Puts asset tools where the packages that install them look for them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::slice;
 
 use super::item::{Item, Items};
@@ -145,7 +145,7 @@ impl Search<'_> {
     }
 
     /// Adds the files of a build, each verified.
-    fn add_build(&mut self, one: &Configured<'_>, id: AssetToolId, file: &FileId, builds: &PathBuf) -> Result<()> {
+    fn add_build(&mut self, one: &Configured<'_>, id: AssetToolId, file: &FileId, builds: &Path) -> Result<()> {
         let content = self.tools.content(file)?;
         self.claims.get(file).map_or(Ok(()), |claim| claim.check(&content))?;
         let clients = clients(id.tool, self.tools.wanted);

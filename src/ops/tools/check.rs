@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ToolKeys;
 use crate::hex::installers::{digests, sha512};
 use crate::model::{FileId, Manifest};
-use crate::ops::{OpError, Project, Result};
-use crate::store::{Damage, Snapshot};
+use crate::ops::damages::Unvouched;
+use crate::ops::{OpError, Project};
+use crate::store::Snapshot;
 
 /// The end of the path of a list.
 const LIST: &str = ".csv";
@@ -21,34 +21,27 @@ pub(in crate::ops) struct ToolChecks {
     files: Vec<FileId>,
     /// The SHA-512 of everything that a signed list has.
     listed: OnceLock<BTreeSet<String>>,
-    foreign: AtomicBool,
 }
 
 impl ToolChecks {
     pub fn new(project: &Project, manifest: &Manifest) -> Self {
         let files = manifest.files.keys().filter(|id| id.path.is_of_tools()).cloned().collect();
-        Self { keys: ToolKeys::of(project), files, listed: OnceLock::new(), foreign: AtomicBool::new(false) }
+        Self { keys: ToolKeys::of(project), files, listed: OnceLock::new() }
     }
 
-    /// Checks a list or an installer. A signature is checked together with its list.
-    pub fn check(&self, snapshot: &Snapshot, id: &FileId, content: &[u8]) -> Result<Vec<Damage>> {
+    /// Returns what is wrong with a list or an installer. A signature is checked together with its list.
+    pub fn check(&self, snapshot: &Snapshot, id: &FileId, content: &[u8]) -> Option<(Unvouched, String)> {
         let path = id.path.as_str();
-        let problem = if path.ends_with(LIST) {
-            (!self.is_signed(snapshot, id, content))
-                .then(|| OpError::UnsignedList { list: id.path.clone() }.to_string())
-        } else if path.ends_with(SIGNATURE) {
+        if path.ends_with(SIGNATURE) {
             None
+        } else if path.ends_with(LIST) {
+            let unsigned = || (Unvouched::List, OpError::UnsignedList { list: id.path.clone() }.to_string());
+            (!self.is_signed(snapshot, id, content)).then(unsigned)
         } else {
             let listed = self.listed.get_or_init(|| self.listed(snapshot));
-            (!listed.contains(&sha512(content))).then(|| "no signed list of the mirror has its SHA-512".to_owned())
-        };
-        self.foreign.fetch_or(problem.is_some(), Ordering::Relaxed);
-        Ok(problem.map(|problem| Damage { path: format!("file {id}"), problem }).into_iter().collect())
-    }
-
-    /// Returns whether a key is missing or a checksum wrong.
-    pub fn is_foreign(&self) -> bool {
-        self.foreign.load(Ordering::Relaxed)
+            let unlisted = || (Unvouched::Installer, "no signed list of the mirror has its SHA-512".to_owned());
+            (!listed.contains(&sha512(content))).then(unlisted)
+        }
     }
 
     fn is_signed(&self, snapshot: &Snapshot, list: &FileId, content: &[u8]) -> bool {

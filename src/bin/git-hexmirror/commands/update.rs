@@ -10,12 +10,12 @@ use git_hexmirror::store::layout::FORMAT;
 use serde_json::{Value, json};
 
 use super::init::short;
-use super::{documents, pull, status};
+use super::{documents, pull, status, verify};
 use crate::hints;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, CHANGED, DIM, GOOD, Output, Text, bytes, styled};
-use crate::report::NOT_FRESH;
+use crate::report::{INTEGRITY, NOT_FRESH};
 use crate::session::Session;
 
 /// How many releases are listed before the rest are only counted.
@@ -109,7 +109,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             }
             return match repair.failed.take() {
                 Some(error) => Err(CommandError::Op(error)),
-                None => Ok(NOT_FRESH),
+                None => Ok(if repair.foreign { INTEGRITY } else { NOT_FRESH }),
             };
         }
     }
@@ -161,11 +161,14 @@ fn repaired(output: &Output, project: &Project, repair: &Repair) -> std::io::Res
         output.say(styled(BOLD, "hint:") + format!(" {}", hints::REMOVED_KEY));
     }
     for damage in &repair.left {
-        output.result(styled(BAD, "damaged:") + format!(" {}: {}", damage.path, damage.problem))?;
+        verify::print_damage(output, damage, &repair.unvouched)?;
     }
     let commit = repair.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
     let branch = &project.branch;
-    if repair.is_empty() {
+    if !repair.left.is_empty() && repair.left.len() <= repair.unvouched.len() {
+        let refused = count(repair.unvouched.len(), "file", "files");
+        output.say(styled(BAD, "refused") + format!(": a repair of {branch}{commit} cannot change {refused}"));
+    } else if repair.is_empty() {
         output.say(styled(GOOD, "intact") + format!(": {branch}{commit} needs no repair"));
     } else if !repair.left.is_empty() {
         output.say(styled(BAD, "incomplete") + format!(": {branch}{commit} is still damaged"));
@@ -174,6 +177,7 @@ fn repaired(output: &Output, project: &Project, repair: &Repair) -> std::io::Res
     } else {
         output.say(styled(BOLD, "repaired") + format!(" {branch}: it is now{commit}"));
     }
+    verify::hint_unvouched(output, &repair.unvouched);
     Ok(())
 }
 

@@ -1,14 +1,19 @@
 //! `verify`
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
 use git_hexmirror::model::{FileTrust, count};
-use git_hexmirror::ops::{self, Project};
+use git_hexmirror::ops::{self, Project, Unvouched};
+use git_hexmirror::store::Damage;
 use serde_json::json;
 
 use super::init::short;
 use super::status;
+use crate::hints;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
-use crate::output::{BAD, BOLD, DIM, GOOD, styled};
+use crate::output::{BAD, BOLD, DIM, GOOD, Output, styled};
 use crate::report::{INTEGRITY, NOT_FRESH};
 use crate::session::Session;
 
@@ -22,7 +27,8 @@ use crate::session::Session;
 /// entries are not checked.
 ///
 /// Exits with 1 if anything is damaged; `git hexmirror update --repair` restores it. Exits with 4 if a registry entry or policy is not
-/// signed with its repository's key, or if the manifest records another signer.
+/// signed with its repository's key, if the manifest records another signer, or if neither Elixir's nor npm's keys vouch for a file that
+/// they should have signed, which a repair cannot change.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -54,8 +60,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         output.json(&document).map_err(CommandError::Print)?;
     } else {
         for damage in damages {
-            let line = styled(BAD, "damaged:") + format!(" {}: {}", damage.path, damage.problem);
-            output.result(line).map_err(CommandError::Print)?;
+            print_damage(output, damage, &verification.unvouched).map_err(CommandError::Print)?;
         }
         let policies = match verification.policies {
             0 => String::new(),
@@ -82,8 +87,16 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         if damages.is_empty() {
             output.say(styled(GOOD, "intact") + format!(": {checked}"));
         } else {
-            output.say(styled(BAD, count(damages.len(), "damaged item", "damaged items")) + format!(" in {checked}"));
-            output.say(styled(BOLD, "hint:") + format!(" {}", way_out(&project)));
+            let refused = verification.unvouched.len();
+            let found = match damages.len() - refused.min(damages.len()) {
+                0 => count(refused, "refused file", "refused files"),
+                _ => count(damages.len(), "damaged item", "damaged items"),
+            };
+            output.say(styled(BAD, found) + format!(" in {checked}"));
+            if damages.len() > refused {
+                output.say(styled(BOLD, "hint:") + format!(" {}", way_out(&project)));
+            }
+            hint_unvouched(output, &verification.unvouched);
         }
     }
     Ok(match damages.is_empty() {
@@ -91,6 +104,30 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         false if verification.foreign => INTEGRITY,
         false => NOT_FRESH,
     })
+}
+
+/// Prints what is wrong with an item.
+pub fn print_damage(output: &Output, damage: &Damage, unvouched: &BTreeMap<String, Unvouched>) -> io::Result<()> {
+    let kind = if unvouched.contains_key(&damage.path) { "refused:" } else { "damaged:" };
+    output.result(styled(BAD, kind) + format!(" {}: {}", damage.path, damage.problem))
+}
+
+/// Prints what to do about files that a repair cannot change.
+pub fn hint_unvouched(output: &Output, unvouched: &BTreeMap<String, Unvouched>) {
+    let reasons: BTreeSet<Unvouched> = unvouched.values().copied().collect();
+    // An installer is refused for the lack of a list that has it.
+    let is_told = |why: &Unvouched| *why != Unvouched::Installer || !reasons.contains(&Unvouched::List);
+    for why in reasons.iter().filter(|why| is_told(why)) {
+        let hint = match why {
+            Unvouched::Npm => hints::UNSIGNED_PACKAGE,
+            Unvouched::List => hints::UNSIGNED_LIST,
+            Unvouched::Installer => {
+                "run `git hexmirror update --refresh`, which pins what the newest lists choose, and `git hexmirror prune`, which removes what no lock pins"
+            }
+            Unvouched::Unlisted => "run `git hexmirror prune`, which removes files that no package needs",
+        };
+        output.say(styled(BOLD, "hint:") + format!(" {hint}"));
+    }
 }
 
 /// Returns a hint on how to restore the mirror.
