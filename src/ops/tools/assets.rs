@@ -105,7 +105,7 @@ impl Search<'_> {
     }
 
     /// Adds the builds of a version.
-    fn add_version(&mut self, one: &Configured<'_>, used: (AssetTool, Version), builds: &PathBuf) -> Result<()> {
+    fn add_version(&mut self, one: &Configured<'_>, used: (AssetTool, Version), builds: &Path) -> Result<()> {
         let (wanted, this) = (self.tools.wanted, self.machine.iter().cloned().collect());
         let targets: &BTreeSet<Target> = if self.machine.is_some() { &this } else { &wanted.targets };
         let config = AssetConfig {
