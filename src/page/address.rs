@@ -228,6 +228,8 @@ mod tests {
             compare([two, git("h.example/a%20b/c", "2")], 3, true),
             Address::Repositories,
             Address::Repository("h.example/a%20b/c".parse().unwrap()),
+            Address::Repository("h.example/x/-/--/y".parse().unwrap()),
+            Address::Source { id: git("h.example/x/-/source", "3"), path: "-/source/x".to_owned(), line: 0 },
             Address::Stored,
             Address::History { page: 1 },
             Address::History { page: 3 },

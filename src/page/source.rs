@@ -143,7 +143,7 @@ pub fn source_file(frame: &Frame, file: &SourceFile) -> String {
 fn text_page(links: &Links, file: &SourceFile, text: &Text, at: &dyn Fn(usize) -> Address) -> Markup {
     let code = Code::new(text, &file.path);
     let pages = pages(&code);
-    let index = pages.partition_point(|first| *first < file.line.max(1)).saturating_sub(1);
+    let index = pages.partition_point(|first| *first <= file.line.max(1)).saturating_sub(1);
     let first = pages.get(index).map_or(0, |first| first - 1);
     let end = pages.get(index + 1).map_or(code.count(), |next| next - 1);
     let turn = html! {

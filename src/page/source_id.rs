@@ -16,7 +16,7 @@ pub enum SourceId {
 }
 
 /// Separates the address of a git repository from what follows in the path of a page. Its components cannot be told apart
-/// otherwise; GitLab does the same.
+/// otherwise; GitLab does the same. A component of the address that only has dashes gets one more.
 const SEPARATOR: &str = "-";
 
 impl SourceId {
@@ -133,16 +133,21 @@ fn split<'a>(kind: &str, segments: &'a [&'a str]) -> Option<(&'a str, Name<'a>, 
 
 /// Returns the components of the path of the page about a git repository.
 pub(super) fn git_segments(address: &GitAddress) -> Vec<String> {
-    let path = address.path().split('/').map(str::to_owned);
+    let path = address.path().split('/').map(|name| if is_dashes(name) { format!("{name}-") } else { name.to_owned() });
     ["git".to_owned(), address.host().to_owned()].into_iter().chain(path).collect()
 }
 
-/// Parses the components of an address. One that has the separator as a component has no page.
+/// Parses the components of an address. `None` if the separator is one of them.
 pub(super) fn git_address(segments: &[&str]) -> Option<GitAddress> {
     if segments.contains(&SEPARATOR) {
         return None;
     }
     let (host, path) = segments.split_first()?;
-    let encoded = path.iter().map(|name| format!("/{}", utf8_percent_encode(name, NON_ALPHANUMERIC)));
+    let names = path.iter().map(|name| if is_dashes(name) { &name[1..] } else { name });
+    let encoded = names.map(|name| format!("/{}", utf8_percent_encode(name, NON_ALPHANUMERIC)));
     format!("{host}{}", encoded.collect::<String>()).parse().ok()
+}
+
+fn is_dashes(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte == b'-')
 }
