@@ -22,6 +22,10 @@ const ROOTS: [&str; 11] = [
     "git",
     BUNDLE,
 ];
+/// The first page of a site.
+const FIRST_PAGE: &str = "index.html";
+/// How the paths of the other pages begin. [`ROOTS`] does not have it.
+const PAGES: &str = "-/";
 /// The file with the mirror branch for `git clone --bundle-uri`.
 const BUNDLE: &str = "mirror.bundle";
 
@@ -36,7 +40,8 @@ pub struct StaticPathError {
 /// client requests it percent-encoded.
 ///
 /// Displayed and parsed with `/` between its components. Every value begins with a component that a Hex repository has,
-/// or with `git`, so that a list of such paths cannot name other files.
+/// or with `git`, so that a list of such paths cannot name other files. The pages of a site are no such paths when parsed:
+/// only [`StaticPath::page`] returns them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StaticPath(String);
 
@@ -51,7 +56,7 @@ pub enum StaticStage {
     Packages,
     /// The lists of versions.
     Versions,
-    /// The lists of names, and the public keys.
+    /// The lists of names, and the public keys. The pages of a site are of this stage, too.
     Names,
 }
 
@@ -89,6 +94,16 @@ impl StaticPath {
     /// Returns the path of a file of a bare git repository. `None` if the file cannot have such a path.
     pub fn git(address: &GitAddress, file: &str) -> Option<Self> {
         format!("{}/{file}", address.tree_path()).parse().ok()
+    }
+
+    /// Returns the path of a page of a site: `index.html`, or below `-`, where a registry has nothing. `None` if the name cannot
+    /// be that of a page.
+    pub fn page(name: &str) -> Option<Self> {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-~".contains(&b);
+        let is_component = |name: &str| !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_plain);
+        let is_page =
+            name == FIRST_PAGE || name.strip_prefix(PAGES).is_some_and(|rest| rest.split('/').all(is_component));
+        (is_page && name.len() <= MAX_LENGTH).then(|| Self(name.to_owned()))
     }
 
     /// Returns the path of the file with the whole mirror branch, for `git clone --bundle-uri`.

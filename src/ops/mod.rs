@@ -66,6 +66,7 @@ pub use entry_age::entry_age;
 pub use error::OpError;
 pub use export::error::ExportError;
 pub use export::registry::{check_registry, lacking_entries};
+pub use export::site::{SiteExport, export_site};
 pub use export::{Export, ExportOptions, export};
 pub use failure::Failure;
 pub use health::{Health, health};

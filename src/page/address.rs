@@ -121,7 +121,7 @@ impl Address {
     }
 
     /// Returns the components of the path, decoded.
-    fn segments(&self) -> Vec<String> {
+    pub(super) fn segments(&self) -> Vec<String> {
         let below = |segments: &[&str]| segments.iter().map(|segment| (*segment).to_owned()).collect();
         match self {
             Self::Overview => Vec::new(),

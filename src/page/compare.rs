@@ -58,7 +58,7 @@ pub fn comparison(frame: &Frame, comparison: &Comparison, view: ComparisonView) 
     let pages = comparison.files.len().div_ceil(FILES).max(1);
     let number = view.page.min(pages);
     let address = comparison.address("", number, view.is_split);
-    let links = Links::of(&address);
+    let links = Links::of(frame, &address);
     let files = comparison.files.iter().enumerate().skip((number - 1) * FILES).take(FILES);
     let (mut left, mut inline) = (PAGE, Vec::new());
     for (index, file) in files.clone() {
@@ -125,7 +125,7 @@ pub fn file_comparison(frame: &Frame, comparison: &Comparison, path: &str, view:
     let pages = rows.pages(PAGE);
     let number = view.page.clamp(1, pages.len().max(1));
     let address = comparison.address(path, number, view.is_split);
-    let links = Links::of(&address);
+    let links = Links::of(frame, &address);
     let beside = |file: Option<&ChangedFile>, rel: &str| {
         html! {
             @if let Some(file) = file.filter(|file| file.has_page) {
@@ -133,7 +133,7 @@ pub fn file_comparison(frame: &Frame, comparison: &Comparison, path: &str, view:
             }
         }
     };
-    let source = |id: &SourceId| links.to(&Address::Source { id: id.clone(), path: path.to_owned(), line: 0 });
+    let source = |id: &SourceId| Address::Source { id: id.clone(), path: path.to_owned(), line: 0 };
     let to_page = |number: usize| links.to(&comparison.address(path, number, view.is_split));
     let title = format!("{}: {}", comparison.title(), shown(path));
     let content = html! {
@@ -142,7 +142,7 @@ pub fn file_comparison(frame: &Frame, comparison: &Comparison, path: &str, view:
         p {
             (counts(file)) " · "
             a href=(links.to(&comparison.address(path, 1, !view.is_split))) { @if view.is_split { "Show one below the other" } @else { "Show side by side" } }
-            @for (side, id) in file.sides.iter().zip(&comparison.between) { @if side.is_some() { " · " a href=(source(id)) { "Whole file in " (id.version()) } } }
+            @for (side, id) in file.sides.iter().zip(&comparison.between) { @if side.is_some() && links.has(&source(id)) { " · " a href=(links.to(&source(id))) { "Whole file in " (id.version()) } } }
             (beside(index.checked_sub(1).map(|index| &comparison.files[index]), "prev"))
             (beside(comparison.files.get(index + 1), "next"))
         }
@@ -154,7 +154,7 @@ pub fn file_comparison(frame: &Frame, comparison: &Comparison, path: &str, view:
     Some(page(frame, &title, &address, &section(&comparison.between[0]), &content))
 }
 
-fn turn(links: &Links, comparison: &Comparison, number: usize, pages: usize, is_split: bool) -> Markup {
+fn turn(links: &Links<'_>, comparison: &Comparison, number: usize, pages: usize, is_split: bool) -> Markup {
     numbered(number, pages, &|page| links.to(&comparison.address("", page, is_split)))
 }
 
@@ -203,11 +203,11 @@ fn sides(file: &ChangedFile) -> Markup {
 }
 
 /// Says what is compared.
-fn about(links: &Links, comparison: &Comparison) -> Markup {
+fn about(links: &Links<'_>, comparison: &Comparison) -> Markup {
     html! {
         dl.facts {
             @for (id, origin) in comparison.between.iter().zip(&comparison.origins) {
-                dt { a href=(links.to(&Address::Source { id: id.clone(), path: String::new(), line: 0 })) { bdi { (id.version()) } } }
+                dt { (links.link(&Address::Source { id: id.clone(), path: String::new(), line: 0 }, &html! { bdi { (id.version()) } })) }
                 dd {
                     code { (origin.checksum) } " "
                     @if origin.is_pinned { span.badge.good { "pinned by a lock" } }

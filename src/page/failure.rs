@@ -2,8 +2,9 @@
 
 use maud::html;
 
-use super::layout::document;
+use super::layout::{document, page};
 use super::link::Links;
+use super::{Address, Frame};
 
 /// Returns the page for an error at a request's path, which need not be valid. `status` is the number and name of the HTTP
 /// status, `text` says what is wrong.
@@ -15,6 +16,15 @@ pub fn failure(path: &str, status: &str, text: &str) -> String {
         p { (text) }
     };
     document(&links, status, None, &content, &html! { "A read-only mirror of Hex packages and git repositories." })
+}
+
+/// Returns the page at an address of a site that has nothing to show. `text` says what is missing, without a final full stop.
+pub fn missing(frame: &Frame, address: &Address, text: &str) -> String {
+    let content = html! {
+        h1 { "Not available" }
+        p { (text) "." }
+    };
+    page(frame, "Not available", address, address, &content)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use maud::html;
 use super::compare::numbered;
 use super::layout::page;
 use super::link::Links;
-use super::overview::an_update;
+use super::overview::{an_update, update_title};
 use super::part::{change, trail};
 use super::{Address, Change, Frame, Update};
 use crate::model::count;
@@ -48,19 +48,22 @@ pub struct ProjectChanges {
 /// Returns the page about the history.
 pub fn history(frame: &Frame, history: &MirrorHistory) -> String {
     let address = Address::History { page: history.page };
-    let links = Links::of(&address);
+    let links = Links::of(frame, &address);
     let turn = numbered(history.page, history.pages, &|page| links.to(&Address::History { page }));
     let content = html! {
         (trail(&links, &[("Overview", Address::Overview)], "History"))
         h1 { "History of the mirror" }
+        @if !links.is_static() {
             form.search action=(links.to(&Address::History { page: 1 })) method="get" {
                 label { "From" input name="from" required maxlength="200" autocapitalize="none" spellcheck="false" placeholder="main~5"; }
                 label { "To" input name="to" required maxlength="200" autocapitalize="none" spellcheck="false" value="HEAD"; }
                 button { "What changed in the project" }
             }
+        }
         (turn)
         @for commit in &history.commits {
             section {
+                h2 { (update_title(&commit.update)) }
                 (an_update(&links, &commit.update))
                 @if let Some(project) = &commit.project {
                     p.dim {
@@ -79,7 +82,7 @@ pub fn history(frame: &Frame, history: &MirrorHistory) -> String {
 /// Returns the page about what changed between two commits of the project.
 pub fn project_changes(frame: &Frame, changes: &ProjectChanges) -> String {
     let address = Address::Changes(changes.range.clone());
-    let links = Links::of(&address);
+    let links = Links::of(frame, &address);
     let section = Address::History { page: 1 };
     let [from, to] = &changes.commits;
     let content = html! {

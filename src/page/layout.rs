@@ -3,20 +3,12 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::link::Links;
-use super::{Address, PackageQuery};
+use super::{Address, Frame, PackageQuery};
 
-/// What a page says about the mirror that it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// The name of the project: that of its folder.
-    pub project: String,
-    /// The mirror branch, as people name it.
-    pub branch: String,
-    /// The first digits of the commit that the page was made from.
-    pub commit: String,
-    /// The day of this commit.
-    pub day: String,
-}
+/// The policy of a page that is a file: as strict as the one that the server sends. `file:` is for pages that are opened
+/// without a server.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self' file:; img-src 'self' file:; form-action 'none'; base-uri 'none'";
 
 /// Returns the sections of the navigation.
 fn sections() -> [(&'static str, Address); 5] {
@@ -31,16 +23,21 @@ fn sections() -> [(&'static str, Address); 5] {
 
 /// Returns a complete page. `section` is the address of the section that it belongs to.
 pub(super) fn page(frame: &Frame, title: &str, address: &Address, section: &Address, content: &Markup) -> String {
-    let links = Links::of(address);
+    let links = Links::of(frame, address);
     let about = html! {
-        "Mirror branch " code { (frame.branch) } " at commit " code { (frame.commit) } " of " (frame.day) "."
+        // Otherwise every update of the mirror would change all files of a site.
+        @if links.is_static() && *address != Address::Overview {
+            "Mirror branch " code { (frame.branch) } ". " a href=(links.to(&Address::Overview)) { "The overview" } " names its commit."
+        } @else {
+            "Mirror branch " code { (frame.branch) } " at commit " code { (frame.commit) } " of " (frame.day) "."
+        }
     };
     document(&links, &format!("{title} · {}", frame.project), Some(section), content, &about)
 }
 
 /// Returns a document.
 pub(super) fn document(
-    links: &Links,
+    links: &Links<'_>,
     title: &str,
     section: Option<&Address>,
     content: &Markup,
@@ -54,6 +51,10 @@ pub(super) fn document(
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
+                @if links.is_static() {
+                    meta http-equiv="Content-Security-Policy" content=(POLICY);
+                    meta name="referrer" content="no-referrer";
+                }
                 title { (title) }
                 link rel="stylesheet" href=(links.to(&Address::Style));
                 link rel="icon" type="image/svg+xml" href=(links.to(&Address::Icon));

@@ -1,32 +1,59 @@
 //! Links.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 
-use super::Address;
+use super::{Address, Frame, Site};
 
 /// Links from one page to others, relative to where it is, so that they work below any prefix.
 #[derive(Debug, Clone)]
-pub(super) struct Links {
-    /// The relative address of the server's root.
+pub(super) struct Links<'a> {
+    /// The relative address of the root.
     root: String,
+    site: Option<&'a Site>,
 }
 
-impl Links {
+impl<'a> Links<'a> {
     /// Creates the links of the page at an address.
-    pub fn of(address: &Address) -> Self {
-        Self::at_depth(address.depth())
+    pub fn of(frame: &'a Frame, address: &Address) -> Self {
+        match frame.site.as_deref() {
+            None => Self::at_depth(address.depth()),
+            site => Self { root: "../".repeat(address.file_name().matches('/').count()), site },
+        }
     }
 
     /// Creates the links of a page that is below this many folders of the server.
     pub fn at_depth(depth: usize) -> Self {
-        Self { root: "../".repeat(depth) }
+        Self { root: "../".repeat(depth), site: None }
     }
 
     /// Returns the value of `href` that leads to a page.
     pub fn to(&self, address: &Address) -> String {
-        let relative = format!("{}{address}", self.root);
-        // An empty reference leads to the page itself.
-        if relative.is_empty() { "./".to_owned() } else { relative }
+        match self.site {
+            Some(site) => format!("{}{}", self.root, site.link(address)),
+            None => {
+                let relative = format!("{}{address}", self.root);
+                // An empty reference leads to the page itself.
+                if relative.is_empty() { "./".to_owned() } else { relative }
+            }
+        }
+    }
+
+    /// Returns whether a page can be linked to. A static site does not have all pages.
+    pub fn has(&self, address: &Address) -> bool {
+        self.site.is_none_or(|site| site.has(address))
+    }
+
+    /// Returns a link to a page, or only its text if the page cannot be linked to.
+    pub fn link(&self, address: &Address, text: &impl Render) -> Markup {
+        html! {
+            @if self.has(address) { a href=(self.to(address)) { (text) } }
+            @else { (text) }
+        }
+    }
+
+    /// Returns whether the page is a file, which no server answers.
+    pub fn is_static(&self) -> bool {
+        self.site.is_some()
     }
 }
 
@@ -42,13 +69,21 @@ pub(super) fn outside(address: &str, text: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
     fn links_are_relative_to_the_page_that_has_them() {
-        assert_eq!(Links::of(&Address::Overview).to(&Address::Overview), "./");
-        assert_eq!(Links::of(&Address::Overview).to(&Address::Style), "-/style.css");
-        assert_eq!(Links::of(&Address::Style).to(&Address::Overview), "../");
+        let mut frame = Frame::default();
+        let link = |frame: &Frame, from: &Address, to: &Address| Links::of(frame, from).to(to);
+        assert_eq!(link(&frame, &Address::Overview, &Address::Overview), "./");
+        assert_eq!(link(&frame, &Address::Overview, &Address::Style), "-/style.css");
+        assert_eq!(link(&frame, &Address::Style, &Address::Overview), "../");
+        frame.site = Some(Arc::default());
+        assert_eq!(link(&frame, &Address::Overview, &Address::Overview), "index.html");
+        assert_eq!(link(&frame, &Address::Stored, &Address::Overview), "../index.html");
+        assert_eq!(link(&frame, &Address::Stored, &Address::Repositories), "../-/git.html");
         assert_eq!(Links::at_depth(3).to(&Address::Style), "../../../-/style.css");
     }
 

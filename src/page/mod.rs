@@ -2,13 +2,14 @@
 //!
 //! Everything that packages, locks and registries say is hostile. [`maud`] escapes what it inserts; the only addresses that
 //! pages link to outside of the server go through `link::outside`. No page has a script, a style of its own or anything from
-//! another server, and the policy that `serve` sends forbids them.
+//! another server, and the policy that `serve` sends, or that the files of a site contain, forbids them.
 //!
 //! | file | responsibility |
 //! |---|---|
 //! | `address` | the addresses of the pages: parsed, and written |
+//! | `file_name`, `site` | the files of a static site: their names, and which pages it has |
 //! | `link` | links between pages, relative to where they are; links to other servers |
-//! | `layout` | what all pages have in common |
+//! | `frame`, `layout` | what all pages say about the mirror, and what else they have in common |
 //! | `failure` | the page for an error |
 //! | `part` | what several pages have |
 //! | `overview` | the first page |
@@ -28,6 +29,8 @@ mod changed_file;
 mod compare;
 mod difference;
 mod failure;
+mod file_name;
+mod frame;
 mod history;
 mod layout;
 mod lines;
@@ -38,6 +41,7 @@ mod package_query;
 mod packages;
 mod part;
 mod repository;
+mod site;
 mod source;
 mod source_id;
 mod stored;
@@ -49,15 +53,16 @@ mod waiting;
 pub use address::Address;
 pub use changed_file::{ChangedFile, Difference, FileSide};
 pub use compare::{Comparison, ComparisonView, comparison, file_comparison};
-pub use failure::failure;
+pub use failure::{failure, missing};
+pub use frame::Frame;
 pub use history::{MirrorCommit, MirrorHistory, ProjectChanges, history, project_changes};
-pub use layout::Frame;
 pub use overview::{LockState, Overview, Update, overview};
 pub use package::{History, ListedVersion, PackageDetails, RequiredPackage, StoredVersion, package};
 pub use package_query::PackageQuery;
-pub use packages::{PackageList, PackageRow, packages};
+pub use packages::{Letter, PackageList, PackageRow, packages};
 pub use part::{Badge, Change, Finding, Tone};
 pub use repository::{RepositoryDetails, RepositoryRevision, repositories, repository};
+pub use site::{Site, SiteScope};
 pub use source::{FolderEntry, MAX_NAMES, SourceFile, SourceFolder, SourceOrigin, source_file, source_folder};
 pub use source_id::SourceId;
 pub use stored::{StoredThing, StoredThings, stored};

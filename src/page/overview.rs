@@ -70,7 +70,7 @@ impl LockState {
 
 /// Returns the first page.
 pub fn overview(frame: &Frame, overview: &Overview) -> String {
-    let links = Links::of(&Address::Overview);
+    let links = Links::of(frame, &Address::Overview);
     let content = html! {
         h1 { "The mirror of " bdi { (frame.project) } }
         (freshness(overview))
@@ -87,7 +87,7 @@ pub fn overview(frame: &Frame, overview: &Overview) -> String {
         }
         section aria-labelledby="updates" {
             h2 #updates { "Last updates" }
-            @for update in &overview.updates { (an_update(&links, update)) }
+            @for update in &overview.updates { h3 { (update_title(update)) } (an_update(&links, update)) }
             @if overview.updates.is_empty() { p.none { "The mirror has no history." } }
         }
         section aria-labelledby="use" {
@@ -147,7 +147,7 @@ fn a_lock(lock: &LockState) -> Markup {
     }
 }
 
-fn findings(links: &Links, overview: &Overview) -> Markup {
+fn findings(links: &Links<'_>, overview: &Overview) -> Markup {
     html! {
         @match &overview.findings {
             None => { p.none { "The registry entries are being read; load this page again." } }
@@ -170,13 +170,18 @@ fn findings(links: &Links, overview: &Overview) -> Markup {
     }
 }
 
-pub(super) fn an_update(links: &Links, update: &Update) -> Markup {
+/// Returns what a commit of the mirror changed, without its title.
+pub(super) fn an_update(links: &Links<'_>, update: &Update) -> Markup {
     html! {
-        h3 { time datetime=(update.day) { (update.day) } " " bdi { (update.subject) } " " code.dim { (update.commit) } }
         @if let Some(unknown) = update.unknown { p.none { (unknown) } }
         @if !update.changes.is_empty() {
             ul.files { @for found in &update.changes { li { (change(links, found, true)) } } }
         }
         @if update.more > 0 { p.dim { "… and " (update.more) " more changes" } }
     }
+}
+
+/// Returns the title of a commit of the mirror.
+pub(super) fn update_title(update: &Update) -> Markup {
+    html! { time datetime=(update.day) { (update.day) } " " bdi { (update.subject) } " " code.dim { (update.commit) } }
 }

@@ -111,7 +111,7 @@ pub struct History {
 pub fn package(frame: &Frame, details: &PackageDetails) -> String {
     let address = Address::Package(details.id.clone());
     let section = Address::Packages(PackageQuery::default());
-    let links = Links::of(&address);
+    let links = Links::of(frame, &address);
     let name = details.id.to_string();
     let content = html! {
         (trail(&links, &[("Overview", Address::Overview), ("Packages", section.clone())], &name))
@@ -135,7 +135,7 @@ pub fn package(frame: &Frame, details: &PackageDetails) -> String {
     page(frame, &name, &address, &section, &content)
 }
 
-fn stored(links: &Links, id: &EntryId, version: &StoredVersion) -> Markup {
+fn stored(links: &Links<'_>, id: &EntryId, version: &StoredVersion) -> Markup {
     let source = |path: &str| {
         let EntryId { repository, package } = id.clone();
         let id = SourceId::Release(ReleaseId { repository, package, version: version.version.clone() });
@@ -177,7 +177,7 @@ fn stored(links: &Links, id: &EntryId, version: &StoredVersion) -> Markup {
     }
 }
 
-fn requirements(links: &Links, version: &StoredVersion) -> Markup {
+fn requirements(links: &Links<'_>, version: &StoredVersion) -> Markup {
     let rows = html! {
         thead { tr { th scope="col" { "Requires" } th scope="col" { "Version" } th scope="col" { "Notes" } } }
         tbody {
@@ -199,7 +199,7 @@ fn requirements(links: &Links, version: &StoredVersion) -> Markup {
     html! { @if !version.requirements.is_empty() { (table("Requirements", &rows)) } }
 }
 
-fn needed_by(links: &Links, details: &PackageDetails) -> Markup {
+fn needed_by(links: &Links<'_>, details: &PackageDetails) -> Markup {
     html! {
         @if details.needed_by.is_empty() { p.none { "No other stored release requires it." } }
         @else {
@@ -232,7 +232,7 @@ fn listed(details: &PackageDetails) -> Markup {
     }
 }
 
-fn history(links: &Links, details: &PackageDetails) -> Markup {
+fn history(links: &Links<'_>, details: &PackageDetails) -> Markup {
     html! {
         @if details.history.is_empty() { p.none { "Nothing is known." } }
         @else {

@@ -25,6 +25,19 @@ pub struct PackageList {
     pub locks: Vec<String>,
     /// Whether retirements, advisories and licenses are known yet.
     pub is_complete: bool,
+    /// Where the packages of each first letter begin, for a list that cannot be searched.
+    pub letters: Vec<Letter>,
+}
+
+/// Where the packages with a first letter begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Letter {
+    /// The letter.
+    pub letter: char,
+    /// The page, counted from 0.
+    pub page: usize,
+    /// The row of the page, counted from 0.
+    pub row: usize,
 }
 
 /// A package of the list.
@@ -47,10 +60,10 @@ pub struct PackageRow {
 /// Returns a page of the list of packages.
 pub fn packages(frame: &Frame, list: &PackageList) -> String {
     let address = Address::Packages(list.query.clone());
-    let links = Links::of(&address);
+    let links = Links::of(frame, &address);
     let content = html! {
         h1 { "Packages" }
-        (form(&links, list))
+        @if links.is_static() { (letters(&links, list)) } @else { (form(&links, list)) }
         @if !list.is_complete {
             p.note.warn role="status" {
                 "The registry entries and the metadata are being read. Until then, retirements, advisories and licenses are not \
@@ -64,7 +77,7 @@ pub fn packages(frame: &Frame, list: &PackageList) -> String {
     page(frame, "Packages", &address, &Address::Packages(PackageQuery::default()), &content)
 }
 
-fn form(links: &Links, list: &PackageList) -> Markup {
+fn form(links: &Links<'_>, list: &PackageList) -> Markup {
     let query = &list.query;
     let flags = [
         ("outdated", "outdated", query.outdated),
@@ -104,7 +117,25 @@ fn choice(label: &str, name: &str, chosen: &str, all: &[String]) -> Markup {
     }
 }
 
-fn rows(links: &Links, list: &PackageList) -> Markup {
+/// Returns the links to the first letters of names.
+fn letters(links: &Links<'_>, list: &PackageList) -> Markup {
+    let to = |page: usize| links.to(&Address::Packages(list.query.at(page)));
+    html! {
+        @if !list.letters.is_empty() {
+            nav aria-label="First letters" {
+                ul { @for Letter { letter, page, .. } in &list.letters {
+                    li { a href={ (to(*page)) "#letter-" (letter) } { (letter) } }
+                } }
+            }
+        }
+    }
+}
+
+fn rows(links: &Links<'_>, list: &PackageList) -> Markup {
+    let letter = |row: usize| {
+        let letter = list.letters.iter().find(|letter| letter.page == list.query.page && letter.row == row);
+        letter.map(|letter| format!("letter-{}", letter.letter))
+    };
     table(
         "Packages",
         &html! {
@@ -115,8 +146,8 @@ fn rows(links: &Links, list: &PackageList) -> Markup {
                 }
             }
             tbody {
-                @for row in &list.rows {
-                    tr {
+                @for (index, row) in list.rows.iter().enumerate() {
+                    tr id=[letter(index)] {
                         th scope="row" { (package_link(links, &row.id, &row.id.to_string())) }
                         td { (row.versions) }
                         td { @for note in &row.badges { (badge(note)) " " } }
@@ -130,7 +161,7 @@ fn rows(links: &Links, list: &PackageList) -> Markup {
     )
 }
 
-fn pages(links: &Links, list: &PackageList) -> Markup {
+fn pages(links: &Links<'_>, list: &PackageList) -> Markup {
     let (page, last) = (list.query.page, list.pages.saturating_sub(1));
     let to = |page: usize| links.to(&Address::Packages(list.query.at(page)));
     html! {

@@ -81,7 +81,7 @@ pub(super) fn table(label: &str, rows: &Markup) -> Markup {
 }
 
 /// Returns the way from the overview to a page: the sections with their addresses, without the page itself.
-pub(super) fn trail(links: &Links, sections: &[(&str, Address)], own: &str) -> Markup {
+pub(super) fn trail(links: &Links<'_>, sections: &[(&str, Address)], own: &str) -> Markup {
     html! {
         nav.trail aria-label="Position" {
             ul {
@@ -93,8 +93,8 @@ pub(super) fn trail(links: &Links, sections: &[(&str, Address)], own: &str) -> M
 }
 
 /// Returns a link to a package. `text` is what is linked.
-pub(super) fn package_link(links: &Links, id: &EntryId, text: &str) -> Markup {
-    html! { a href=(links.to(&Address::Package(id.clone()))) { (text) } }
+pub(super) fn package_link(links: &Links<'_>, id: &EntryId, text: &str) -> Markup {
+    links.link(&Address::Package(id.clone()), &text)
 }
 
 /// Returns what a finding says.
@@ -107,14 +107,14 @@ pub(super) fn finding(finding: &Finding) -> Markup {
 }
 
 /// Returns a change. `is_named` decides whether its package is.
-pub(super) fn change(links: &Links, change: &Change, is_named: bool) -> Markup {
+pub(super) fn change(links: &Links<'_>, change: &Change, is_named: bool) -> Markup {
     html! {
         span.badge.(change.tone.class()) { (change.word) } " "
         @if let Some(package) = change.package.as_ref().filter(|_| is_named) {
             (package_link(links, package, &package.to_string())) " "
         }
         @match &change.link {
-            Some(link) => { a href=(links.to(link)) { bdi { (change.text) } } }
+            Some(link) => { (links.link(link, &html! { bdi { (change.text) } })) }
             None => { bdi { (change.text) } }
         }
     }

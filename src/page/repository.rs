@@ -37,7 +37,7 @@ pub struct RepositoryRevision {
 
 /// Returns the list of git repositories.
 pub fn repositories(frame: &Frame, repositories: &[RepositoryDetails]) -> String {
-    let links = Links::of(&Address::Repositories);
+    let links = Links::of(frame, &Address::Repositories);
     let content = html! {
         h1 { "Git repositories" }
         p { "The mirror has " (count(repositories.len(), "git repository", "git repositories")) "." }
@@ -66,11 +66,11 @@ fn wanted_by(names: &[&String]) -> Markup {
 /// Returns the page about a git repository.
 pub fn repository(frame: &Frame, repository: &RepositoryDetails) -> String {
     let address = Address::Repository(repository.address.clone());
-    let links = Links::of(&address);
+    let links = Links::of(frame, &address);
     let id = |revision: Revision| SourceId::Revision(repository.address.clone(), revision);
     let source = |revision: Revision| {
         let address = Address::Source { id: id(revision), path: String::new(), line: 0 };
-        html! { a href=(links.to(&address)) { code { (revision) } } }
+        links.link(&address, &html! { code { (revision) } })
     };
     let all: Vec<Revision> =
         repository.revisions.iter().map(|known| known.revision).chain(repository.older.clone()).collect();
@@ -79,10 +79,12 @@ pub fn repository(frame: &Frame, repository: &RepositoryDetails) -> String {
         Address::Compare { between, path: String::new(), page: 1, is_split: false }
     };
     let others = |revision: Revision| {
+        let others = all.iter().filter(|other| **other != revision).map(|other| (other, compare(revision, *other)));
+        let others = others.filter(|(_, address)| links.has(address));
         html! {
-            @for (index, other) in all.iter().filter(|other| **other != revision).take(8).enumerate() {
+            @for (index, (other, address)) in others.take(8).enumerate() {
                 @if index > 0 { ", " }
-                a href=(links.to(&compare(revision, *other))) { (other.short()) }
+                a href=(links.to(&address)) { (other.short()) }
             }
         }
     };
@@ -104,7 +106,7 @@ pub fn repository(frame: &Frame, repository: &RepositoryDetails) -> String {
         @for known in repository.revisions.iter().filter(|known| !known.submodules.is_empty()) {
             h2 { "Submodules of " (known.revision.short()) }
             ul { @for (address, revision) in &known.submodules { li {
-                a href=(links.to(&Address::Repository(address.clone()))) { (address) } " at " code { (revision.short()) }
+                (links.link(&Address::Repository(address.clone()), &address.to_string())) " at " code { (revision.short()) }
             } } }
         }
         @if !repository.refs.is_empty() {

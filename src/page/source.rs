@@ -61,6 +61,8 @@ pub struct SourceFile {
     pub bytes: u64,
     /// The content, or `None` if there is too much of it.
     pub content: Option<Content>,
+    /// Whether it can be downloaded.
+    pub is_downloadable: bool,
     /// The line that the page has to show, from 1. 0 for the first.
     pub line: usize,
 }
@@ -81,7 +83,7 @@ pub struct SourceOrigin {
 /// Returns the page about a folder.
 pub fn source_folder(frame: &Frame, folder: &SourceFolder) -> String {
     let address = Address::Source { id: folder.id.clone(), path: folder.path.clone(), line: 0 };
-    let links = Links::of(&address);
+    let links = Links::of(frame, &address);
     let below = |name: &str| Address::Source { id: folder.id.clone(), path: join(&folder.path, name), line: 0 };
     let content = html! {
         (trail(&links, &folder.id, &folder.path))
@@ -116,8 +118,9 @@ pub fn source_folder(frame: &Frame, folder: &SourceFolder) -> String {
 /// Returns the page about a file.
 pub fn source_file(frame: &Frame, file: &SourceFile) -> String {
     let at = |line: usize| Address::Source { id: file.id.clone(), path: file.path.clone(), line };
-    let links = Links::of(&at(0));
+    let links = Links::of(frame, &at(file.line));
     let raw = Address::Raw { id: file.id.clone(), path: file.path.clone() };
+    let name = file.path.rsplit('/').next().unwrap_or_default();
     let content = html! {
         (trail(&links, &file.id, &file.path))
         h1 { bdi { (heading(&file.id, &file.path)) } }
@@ -125,7 +128,8 @@ pub fn source_file(frame: &Frame, file: &SourceFile) -> String {
         p {
             (count(usize::try_from(file.bytes).unwrap_or(usize::MAX), "byte", "bytes"))
             @if !file.note.is_empty() { ", " (file.note) }
-            " · " a href=(links.to(&raw)) download="" { "Download" }
+            @if !file.is_downloadable { ", too large to download" }
+            @else { " · " a href=(links.to(&raw)) download=(if links.is_static() { name } else { "" }) { "Download" } }
         }
         @match &file.content {
             None => { p.note.warn { "The file is too large to be shown." } }
@@ -136,11 +140,11 @@ pub fn source_file(frame: &Frame, file: &SourceFile) -> String {
             }
         }
     };
-    page(frame, &heading(&file.id, &file.path), &at(0), &section(&file.id), &content)
+    page(frame, &heading(&file.id, &file.path), &at(file.line), &section(&file.id), &content)
 }
 
 /// Returns the lines of a page of a text.
-fn text_page(links: &Links, file: &SourceFile, text: &Text, at: &dyn Fn(usize) -> Address) -> Markup {
+fn text_page(links: &Links<'_>, file: &SourceFile, text: &Text, at: &dyn Fn(usize) -> Address) -> Markup {
     let code = Code::new(text, &file.path);
     let pages = pages(&code);
     let index = pages.partition_point(|first| *first <= file.line.max(1)).saturating_sub(1);
@@ -184,7 +188,9 @@ fn pages(code: &Code<'_>) -> Vec<usize> {
 }
 
 /// Says where sources are from, with links to the differences to other versions.
-fn about(links: &Links, id: &SourceId, origin: &SourceOrigin) -> Markup {
+fn about(links: &Links<'_>, id: &SourceId, origin: &SourceOrigin) -> Markup {
+    let others = origin.others.iter().map(|other| (other, comparison(id, other)));
+    let others: Vec<_> = others.filter(|(_, address)| links.has(address)).collect();
     html! {
         dl.facts {
             dt { @if matches!(id, SourceId::Release(_)) { "Outer checksum" } @else { "Revision" } }
@@ -193,11 +199,11 @@ fn about(links: &Links, id: &SourceId, origin: &SourceOrigin) -> Markup {
                 @if origin.is_pinned { span.badge.good { "pinned by a lock" } } @else { span.badge.warn { "not pinned by a lock" } }
             }
             @if let Some(commit) = &origin.commit { dt { "From the history" } dd { "commit " code { (commit) } " of the mirror" } }
-            @if !origin.others.is_empty() {
+            @if !others.is_empty() {
                 dt { "Compare with" }
-                dd { @for (index, other) in origin.others.iter().enumerate() {
+                dd { @for (index, (other, address)) in others.iter().enumerate() {
                     @if index > 0 { ", " }
-                    a href=(links.to(&comparison(id, other))) { (other.version()) }
+                    a href=(links.to(address)) { (other.version()) }
                 } }
             }
         }
@@ -214,7 +220,7 @@ fn comparison(one: &SourceId, other: &SourceId) -> Address {
 }
 
 /// Returns the links to the folders that something is in.
-fn trail(links: &Links, id: &SourceId, path: &str) -> Markup {
+fn trail(links: &Links<'_>, id: &SourceId, path: &str) -> Markup {
     let to = |path: &str| links.to(&Address::Source { id: id.clone(), path: path.to_owned(), line: 0 });
     let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
     html! {

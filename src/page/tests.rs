@@ -10,7 +10,7 @@ fn markup() -> String {
 }
 
 fn frame() -> Frame {
-    Frame { project: markup(), branch: markup(), commit: markup(), day: markup() }
+    Frame { project: markup(), branch: markup(), commit: markup(), day: markup(), site: None }
 }
 
 fn id() -> EntryId {
@@ -86,11 +86,47 @@ fn the_list_of_packages_is_escaped() {
         licenses: vec![markup(), "MIT".to_owned()],
         locks: vec![markup(), "mix.lock".to_owned()],
         is_complete: false,
+        letters: Vec::new(),
     };
     let html = packages(&frame(), &list);
     assert_is_escaped(&html);
     assert!(html.contains("Page 2 of 3") && html.contains("&amp;page=3\""), "{html}");
     assert_eq!(html.matches(" selected>").count(), 2, "{html}");
+}
+
+/// The list of a site cannot be searched: its letters lead to where they begin.
+#[test]
+fn the_list_of_a_site_has_letters() {
+    let row = |name: &str| PackageRow {
+        id: EntryId { repository: "hexpm".parse().unwrap(), package: name.parse().unwrap() },
+        versions: "1.0.0".into(),
+        licenses: markup(),
+        bytes: 1,
+        locks: 1,
+        badges: Vec::new(),
+    };
+    let letters = [('a', 0, 0), ('b', 0, 99), ('c', 1, 1)];
+    let list = PackageList {
+        query: PackageQuery { page: 1, ..PackageQuery::default() },
+        rows: vec![row("bb"), row("c")],
+        found: 102,
+        pages: 2,
+        licenses: Vec::new(),
+        locks: Vec::new(),
+        is_complete: true,
+        letters: letters.map(|(letter, page, row)| Letter { letter, page, row }).into(),
+    };
+    let html = packages(&Frame { site: Some(std::sync::Arc::default()), ..frame() }, &list);
+    for expected in [
+        "href=\"../-/packages.html#letter-a\"",
+        "href=\"../-/packages.html#letter-b\"",
+        "href=\"../-/packages~2.html#letter-c\"",
+        "<tr><th scope=\"row\">bb",
+        "<tr id=\"letter-c\"><th scope=\"row\">c",
+    ] {
+        assert!(html.contains(expected), "{expected}: {html}");
+    }
+    assert!(!html.contains("<form") && html.contains("http-equiv=\"Content-Security-Policy\""), "{html}");
 }
 
 #[test]

@@ -186,6 +186,41 @@ fn has_lost_key(path: &StaticPath, wanted: &BTreeMap<StaticPath, &str>, list: &F
 }
 
 impl FileList {
+    /// Reads a list of the files of a site, which only has pages. That of a registry never does.
+    ///
+    /// # Errors
+    /// Fails if this is not such a list.
+    pub fn of_site(text: &str) -> Result<Self, FileListError> {
+        Self::read(text, StaticPath::page)
+    }
+
+    fn read(text: &str, path: impl Fn(&str) -> Option<StaticPath>) -> Result<Self, FileListError> {
+        let mut lines = text.lines();
+        if lines.next() != Some(TITLE) || !text.ends_with('\n') {
+            return Err(FileListError { line: 1 });
+        }
+        let parse = |line: &str| {
+            let mut fields = line.splitn(3, ' ');
+            let (key, bytes, name) = (fields.next()?, fields.next()?, fields.next()?);
+            let is_key = !key.is_empty() && key.len() <= MAX_KEY && key.bytes().all(|byte| byte.is_ascii_graphic());
+            let written = WrittenFile { key: key.to_owned(), bytes: bytes.parse().ok()? };
+            is_key.then_some((path(name)?, (key != UNFINISHED).then_some(written)))
+        };
+        let mut list = Self::default();
+        for (index, line) in lines.enumerate() {
+            let invalid = FileListError { line: index + 2 };
+            if let Some(commit) = line.strip_prefix(MIRROR).and_then(|rest| rest.strip_prefix(' '))
+                && !commit.contains(' ')
+            {
+                list.mirror.insert(commit.parse().map_err(|_| invalid)?);
+                continue;
+            }
+            let (path, listed) = parse(line).ok_or(invalid)?;
+            list.files.insert(path, listed);
+        }
+        Ok(list)
+    }
+
     /// Returns whether the mirror with these first commits may have written the files. It is not the one that wrote them if it
     /// has none of the first commits of that one.
     pub fn may_be_of(&self, mirror: &BTreeSet<Revision>) -> bool {
@@ -233,30 +268,7 @@ impl FromStr for FileList {
     type Err = FileListError;
 
     fn from_str(text: &str) -> Result<Self, FileListError> {
-        let mut lines = text.lines();
-        if lines.next() != Some(TITLE) || !text.ends_with('\n') {
-            return Err(FileListError { line: 1 });
-        }
-        let parse = |line: &str| {
-            let mut fields = line.splitn(3, ' ');
-            let (key, bytes, path) = (fields.next()?, fields.next()?, fields.next()?);
-            let is_key = !key.is_empty() && key.len() <= MAX_KEY && key.bytes().all(|byte| byte.is_ascii_graphic());
-            let written = WrittenFile { key: key.to_owned(), bytes: bytes.parse().ok()? };
-            is_key.then_some((path.parse().ok()?, (key != UNFINISHED).then_some(written)))
-        };
-        let mut list = Self::default();
-        for (index, line) in lines.enumerate() {
-            let invalid = FileListError { line: index + 2 };
-            if let Some(commit) = line.strip_prefix(MIRROR).and_then(|rest| rest.strip_prefix(' '))
-                && !commit.contains(' ')
-            {
-                list.mirror.insert(commit.parse().map_err(|_| invalid)?);
-                continue;
-            }
-            let (path, listed) = parse(line).ok_or(invalid)?;
-            list.files.insert(path, listed);
-        }
-        Ok(list)
+        Self::read(text, |path| path.parse().ok())
     }
 }
 
@@ -434,6 +446,11 @@ mod tests {
         }
         for text in ["", "names\n", TITLE] {
             assert_eq!(text.parse::<FileList>(), Err(FileListError { line: 1 }), "{text}");
+        }
+        let pages = format!("{TITLE}\nx 1 -/packages~2.html\n- 0 index.html\n");
+        assert_eq!(FileList::of_site(&pages).map(|list| list.to_string()), Ok(pages));
+        for line in ["x 1 names", "x 1 -/../a", "x 1 -/.git/config", "x 1 .htaccess", "x 1 other.html", "x 1 -/A"] {
+            assert_eq!(FileList::of_site(&format!("{TITLE}\n{line}\n")), Err(FileListError { line: 2 }), "{line}");
         }
     }
 }

@@ -431,6 +431,8 @@ fn mix_home(stage: &Stage) -> Option<OsString> {
 
 /// A line that only the workflow for GitHub has that builds.
 const BUILD: &str = "run: mix test";
+/// A line that only the file for GitLab has that builds.
+const BUILD_OF_GITLAB: &str = "stage: tools";
 
 /// Stands for GitHub's own program: knows one comment at most, and records what is sent.
 const GH: &str = "#!/bin/sh\ncase \"$*\" in\n*--paginate*) [ ! -e comment ] || echo 7;;\n*PATCH*comments/7*body=@comment.md*) echo updated >comment;;\n\
@@ -475,7 +477,7 @@ fn the_ci_files_build_a_fresh_checkout_without_upstream() {
     shared.configure_hex();
     let requests = shared.stage.upstream.count("*");
     let github = steps("docs/ci.md", BUILD, None);
-    let gitlab = steps("docs/ci.md", "artifacts:", Some("test"));
+    let gitlab = steps("docs/ci.md", BUILD_OF_GITLAB, Some("test"));
     assert_eq!(github.len(), 4, "{github:?}");
     assert_eq!(gitlab.len(), 5, "{gitlab:?}");
     // GitLab runs all commands of a job in one shell.
@@ -493,11 +495,29 @@ fn the_ci_files_fail_if_the_mirror_lacks_a_package() {
     let shared = Shared::new();
     shared.stage.lock(&["alpha 1.1.0"]);
     shared.commit("main");
-    for (marker, job) in [(BUILD, None), ("artifacts:", Some("test"))] {
+    for (marker, job) in [(BUILD, None), (BUILD_OF_GITLAB, Some("test"))] {
         let steps = steps("docs/ci.md", marker, job);
         let folder = shared.checkout("main", if job.is_none() { "github" } else { "gitlab" });
         let ran = shared.run(&folder, &steps).exits(1);
         assert!(ran.stdout.contains("alpha 1.1.0"), "{ran:#?}");
+    }
+}
+
+#[test]
+fn the_ci_files_publish_the_pages() {
+    let shared = Shared::new();
+    let github = steps("docs/ci.md", "pages: write", None);
+    let gitlab = steps("docs/ci.md", "      - public", Some("pages"));
+    assert_eq!((github.len(), gitlab.len()), (2, 4), "{github:?} {gitlab:?}");
+    for (name, steps, site) in [("github", github, "temp/site"), ("gitlab", gitlab, "public")] {
+        let folder = shared.checkout("main", name);
+        // Its packages are on this machine.
+        for step in steps.iter().filter(|step| !step.starts_with("apt-get")) {
+            let mut command = shared.command("bash", &folder, &["-e", "-o", "pipefail", "-c", step]);
+            Ran::of(command.env("RUNNER_TEMP", folder.join("temp"))).ok();
+        }
+        let package = folder.join(site).join("-/packages/hexpm/alpha.html");
+        assert!(fs::read_to_string(package).unwrap().contains("1.0.0"), "{name}");
     }
 }
 

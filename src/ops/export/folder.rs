@@ -18,15 +18,34 @@ use crate::progress::{Event, Progress};
 use crate::store::Snapshot;
 
 const OWN: &str = ".git-hexmirror";
-const LIST: &str = "files";
 const NEW: &str = "new";
 
 /// The longest list of files that is read, in bytes.
 const MAX_LIST: u64 = 256 << 20;
 
+/// What is written to a folder. A folder can have both, since their files differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The registry and the git repositories.
+    Registry,
+    /// The pages of a site.
+    Site,
+}
+
+impl Kind {
+    /// Returns the name of the list of files.
+    fn list(self) -> &'static str {
+        match self {
+            Self::Registry => "files",
+            Self::Site => "site",
+        }
+    }
+}
+
 /// A folder of a web server.
 pub(super) struct Folder {
     root: PathBuf,
+    kind: Kind,
     /// The number of files that were begun, which names the next one.
     begun: AtomicUsize,
     lock: Option<File>,
@@ -47,7 +66,7 @@ impl Folder {
     /// # Errors
     /// Fails if it is not a folder, if it is the root of the file system, if this program's folder in it is a link, or if it is in a git repository's own folder, where git
     /// would take files for its own, and remove some.
-    pub fn inspect(root: &Path) -> Result<Self> {
+    pub fn inspect(root: &Path, kind: Kind) -> Result<Self> {
         let existing = root.ancestors().find_map(|folder| fs::canonicalize(folder).ok());
         if let Some(path) = existing.as_ref().filter(|path| !path.is_dir()) {
             return Err(ExportError::NotAFolder { path: path.clone() }.into());
@@ -62,7 +81,7 @@ impl Folder {
                 let own = root.join(OWN);
                 match fs::symlink_metadata(&own) {
                     Ok(found) if !found.is_dir() => Err(ExportError::Link { path: own }.into()),
-                    _ => Ok(Self { root: root.to_owned(), begun: AtomicUsize::new(0), lock: None }),
+                    _ => Ok(Self { root: root.to_owned(), kind, begun: AtomicUsize::new(0), lock: None }),
                 }
             }
         }
@@ -72,8 +91,8 @@ impl Folder {
     ///
     /// # Errors
     /// Fails if the folder cannot be written.
-    pub fn open(root: &Path, progress: &dyn Progress) -> Result<Self> {
-        let mut folder = Self::inspect(root)?;
+    pub fn open(root: &Path, kind: Kind, progress: &dyn Progress) -> Result<Self> {
+        let mut folder = Self::inspect(root, kind)?;
         let own = root.join(OWN);
         fs::create_dir_all(&own).map_err(OpError::machine("create the folder", &own))?;
         let path = own.join("lock");
@@ -98,18 +117,35 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Removes what opening the folder created, if nothing was ever written to it.
+    pub fn abandon(self) {
+        let own = self.root.join(OWN);
+        let has_list = [Kind::Registry, Kind::Site].iter().any(|kind| own.join(kind.list()).exists());
+        drop(self);
+        if !has_list {
+            let _ = fs::remove_file(own.join("lock"));
+            let _ = fs::remove_dir(own);
+        }
+    }
+
     /// Returns the list of the files that this program wrote.
     ///
     /// # Errors
     /// Fails if the list cannot be read.
     pub fn list(&self) -> Result<FileList> {
-        let path = self.root.join(OWN).join(LIST);
+        let path = self.list_path();
         let mut text = String::new();
         let read = File::open(&path).and_then(|file| file.take(MAX_LIST).read_to_string(&mut text));
         match read {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(FileList::default()),
             Err(error) => Err(OpError::machine("read", path)(error)),
-            Ok(_) => Ok(text.parse().map_err(|source| ExportError::List { path, source })?),
+            Ok(_) => {
+                let list = match self.kind {
+                    Kind::Registry => text.parse(),
+                    Kind::Site => FileList::of_site(&text),
+                };
+                Ok(list.map_err(|source| ExportError::List { path, source })?)
+            }
         }
     }
 
@@ -118,7 +154,7 @@ impl Folder {
     /// # Errors
     /// Fails if the list cannot be written.
     pub fn save(&self, list: &FileList) -> Result<()> {
-        let (new, path) = (self.new_file(), self.root.join(OWN).join(LIST));
+        let (new, path) = (self.new_file(), self.list_path());
         let written = File::create(&new).and_then(|mut file| {
             io::Write::write_all(&mut file, list.to_string().as_bytes())?;
             file.sync_all()
@@ -128,7 +164,7 @@ impl Folder {
 
     /// Returns the error for a folder that another mirror wrote.
     pub fn of_other_mirror(&self) -> ExportError {
-        let list = self.root.join(OWN).join(LIST).display().to_string();
+        let list = self.list_path().display().to_string();
         ExportError::OtherMirror { destination: self.root.display().to_string(), list }
     }
 
@@ -191,8 +227,7 @@ impl Folder {
     /// # Errors
     /// Fails if the content is damaged or the file cannot be written.
     pub fn put(&self, snapshot: &Snapshot, path: &StaticPath, content: &Content) -> Result<Put> {
-        let file = self.file(path);
-        let new = self.new_file();
+        let (file, new) = (self.file(path), self.new_file());
         match content {
             Content::Bytes(bytes) => {
                 if fs::read(&file).is_ok_and(|found| found == *bytes) {
@@ -202,6 +237,25 @@ impl Folder {
             }
             Content::Large(large) => large.write_to(snapshot, &new)?,
         }
+        self.place(&new, path)
+    }
+
+    /// Writes the content of a file beside those of the folder, until [`Folder::place`] moves it to its place.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written.
+    pub fn prepare(&self, path: &StaticPath, content: &[u8]) -> Result<PathBuf> {
+        let new = self.new_file();
+        fs::write(&new, content).map_err(OpError::machine("write", self.file(path)))?;
+        Ok(new)
+    }
+
+    /// Moves a complete file to its place.
+    ///
+    /// # Errors
+    /// Fails if the folder cannot be written.
+    pub fn place(&self, new: &Path, path: &StaticPath) -> Result<Put> {
+        let file = self.file(path);
         let folder = file.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(OpError::machine("create the folder", folder))?;
         if file.ends_with("HEAD") && path.as_str().starts_with("git/") {
@@ -209,7 +263,7 @@ impl Folder {
             let refs = file.with_file_name("refs");
             fs::create_dir_all(&refs).map_err(OpError::machine("create the folder", &refs))?;
         }
-        fs::rename(&new, &file).map_err(OpError::machine("write", &file))?;
+        fs::rename(new, &file).map_err(OpError::machine("write", &file))?;
         let bytes = fs::metadata(&file).map_err(OpError::machine("read", &file))?.len();
         Ok(Put { bytes, changed: true })
     }
@@ -240,6 +294,10 @@ impl Folder {
     /// Returns the file at a path.
     pub fn file(&self, path: &StaticPath) -> PathBuf {
         self.root.join(path.as_str())
+    }
+
+    fn list_path(&self) -> PathBuf {
+        self.root.join(OWN).join(self.kind.list())
     }
 
     fn new_file(&self) -> PathBuf {

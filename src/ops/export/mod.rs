@@ -3,8 +3,10 @@
 pub(in crate::ops) mod content_check;
 pub(in crate::ops) mod contents;
 pub(in crate::ops) mod error;
+mod files;
 mod folder;
 pub(in crate::ops) mod registry;
+pub(in crate::ops) mod site;
 
 use std::path::Path;
 
@@ -16,7 +18,8 @@ use crate::progress::{Event, Progress};
 use crate::serve::Registry;
 use crate::store::{ObjectId, Snapshot};
 use contents::Contents;
-use folder::{Folder, Put};
+use files::Files;
+use folder::{Folder, Kind, Put};
 use registry::choose_registry;
 
 /// What to export.
@@ -37,8 +40,8 @@ pub struct ExportOptions {
 pub struct Export {
     /// The exported commit of the mirror branch.
     pub commit: ObjectId,
-    /// The exported registry.
-    pub registry: Registry,
+    /// The exported registry. `None` for a site.
+    pub registry: Option<Registry>,
     /// The files that were written because they are new or changed.
     pub written: Vec<StaticPath>,
     /// The files that were removed.
@@ -74,7 +77,7 @@ pub(in crate::ops) fn folder_registry(
     (folder, options): (&Path, ExportOptions),
     progress: &dyn Progress,
 ) -> Result<Registry> {
-    let list = Folder::inspect(folder)?.list()?;
+    let list = Folder::inspect(folder, Kind::Registry)?.list()?;
     choose_registry(project, snapshot, options.registry, (&folder.display().to_string(), &list), progress)
 }
 
@@ -89,26 +92,37 @@ pub(in crate::ops) fn export_to(
     options: ExportOptions,
     progress: &dyn Progress,
 ) -> Result<Export> {
-    let planned = |folder: &Folder| planned(folder, snapshot, contents, options);
-    let unchanged = |plan: Publication| {
-        let (removed, kept) = plan.removals(options.delete);
-        let (commit, registry, unchanged) = (snapshot.commit(), contents.registry(), plan.unchanged.len());
-        Export { commit, registry, written: plan.write, removed, kept, unchanged, bytes: 0 }
-    };
     // A refused export leaves nothing behind.
-    let (_, plan) = planned(&Folder::inspect(folder)?)?;
+    let (_, plan) = planned(&Folder::inspect(folder, Kind::Registry)?, snapshot, contents, options)?;
     if options.dry_run || plan.is_done(options.delete) {
-        return Ok(unchanged(plan));
+        return Ok(unchanged(plan, snapshot, contents, options));
     }
-    let folder = Folder::open(folder, progress)?;
     // Another export may have changed the folder meanwhile.
-    let (list, plan) = planned(&folder)?;
+    write(&Folder::open(folder, Kind::Registry, progress)?, snapshot, contents, options, progress)
+}
+
+/// Returns the result of an export that carries out nothing of a plan.
+fn unchanged(plan: Publication, snapshot: &Snapshot, files: &dyn Files, options: ExportOptions) -> Export {
+    let (removed, kept) = plan.removals(options.delete);
+    let (commit, registry, unchanged) = (snapshot.commit(), files.registry(), plan.unchanged.len());
+    Export { commit, registry, written: plan.write, removed, kept, unchanged, bytes: 0 }
+}
+
+/// Changes what differs in a folder that is open for changes.
+fn write(
+    folder: &Folder,
+    snapshot: &Snapshot,
+    files: &dyn Files,
+    options: ExportOptions,
+    progress: &dyn Progress,
+) -> Result<Export> {
+    let (list, plan) = planned(folder, snapshot, files, options)?;
     if plan.is_done(options.delete) {
-        return Ok(unchanged(plan));
+        return Ok(unchanged(plan, snapshot, files, options));
     }
     let (remove, kept) = plan.removals(options.delete);
-    let steps = Steps { contents, folder: &folder, progress };
-    let begun = plan.begun(&list, contents.mirror());
+    let steps = Steps { files, folder, progress };
+    let begun = plan.begun(&list, files.mirror());
     let mut export = steps.carry_out(snapshot, &plan, &remove, begun)?;
     export.kept = kept;
     Ok(export)
@@ -118,17 +132,16 @@ pub(in crate::ops) fn export_to(
 fn planned(
     folder: &Folder,
     snapshot: &Snapshot,
-    contents: &Contents,
+    files: &dyn Files,
     options: ExportOptions,
 ) -> Result<(FileList, Publication)> {
     let list = folder.list()?;
-    if !list.may_be_of(contents.mirror()) {
+    if !list.may_be_of(files.mirror()) {
         return Err(folder.of_other_mirror().into());
     }
-    let mut plan = Publication::new(&contents.keys(), &list, options.check, |path| folder.presence(path));
-    let is_identical = |snapshot: &Snapshot, doubt: &Doubt| {
-        folder.has(&doubt.path, contents.load(snapshot, &doubt.path)?, doubt.bytes())
-    };
+    let mut plan = Publication::new(&files.keys(), &list, options.check, |path| folder.presence(path));
+    let is_identical =
+        |snapshot: &Snapshot, doubt: &Doubt| folder.has(&doubt.path, files.load(snapshot, &doubt.path)?, doubt.bytes());
     let are_identical = in_parallel_with(cores(), &plan.doubtful, || snapshot.clone(), is_identical);
     plan.settle(&are_identical.into_iter().collect::<Result<Vec<_>>>()?);
     match plan.foreign.as_slice() {
@@ -139,7 +152,7 @@ fn planned(
 
 /// Carries out a plan.
 struct Steps<'a> {
-    contents: &'a Contents,
+    files: &'a dyn Files,
     folder: &'a Folder,
     progress: &'a dyn Progress,
 }
@@ -187,14 +200,16 @@ impl Steps<'_> {
             list.forget(path);
         }
         self.folder.save(&list)?;
-        let (commit, registry, removed) = (snapshot.commit(), self.contents.registry(), remove.to_vec());
+        let (commit, registry, removed) = (snapshot.commit(), self.files.registry(), remove.to_vec());
         Ok(Export { commit, registry, written, removed, kept: Vec::new(), unchanged, bytes })
     }
 
     fn put(&self, snapshot: &Snapshot, path: &StaticPath) -> Result<(String, Put)> {
-        let content = self.contents.load(snapshot, path)?;
-        let put = self.folder.put(snapshot, path, &content)?;
+        let put = match self.files.prepared(path) {
+            Some(prepared) => self.folder.place(prepared, path)?,
+            None => self.folder.put(snapshot, path, &self.files.load(snapshot, path)?)?,
+        };
         self.progress.report(Event::Finished { item: path.to_string() });
-        Ok((self.contents.key(path), put))
+        Ok((self.files.key(path), put))
     }
 }

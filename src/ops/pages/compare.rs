@@ -16,6 +16,8 @@ const MAX_FILES: usize = 5000;
 const MAX_BYTES: u64 = 24 << 20;
 /// The time after which files are compared only roughly.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// The number of lines of both texts together above which a page that must be reproducible compares only roughly.
+const MAX_LINES: usize = 20_000;
 
 /// Returns the page about a difference, of all files or of the one at a path.
 pub(super) fn compare(
@@ -31,8 +33,8 @@ pub(super) fn compare(
         return Ok(Page::Missing(missing(lacking)));
     };
     let changes = before.tree.changes(&after.tree, MAX_FILES)?;
-    let mut comparer =
-        Comparer { trees: [&before.tree, &after.tree], left: MAX_BYTES, deadline: Instant::now() + PATIENCE };
+    let deadline = (!mirror.is_reproducible).then(|| Instant::now() + PATIENCE);
+    let mut comparer = Comparer { trees: [&before.tree, &after.tree], left: MAX_BYTES, deadline };
     let is_shown = |change: &SourceChange| path.is_empty() || change.path == path.as_bytes();
     let files = changes.files.iter().map(|change| comparer.file(change, is_shown(change)));
     let files = files.collect::<Result<_>>()?;
@@ -51,7 +53,8 @@ struct Comparer<'a> {
     trees: [&'a SourceTree; 2],
     /// The number of bytes that may still be compared.
     left: u64,
-    deadline: Instant,
+    /// When to go on only roughly. `None` if the number of lines decides, so that the result does not depend on the machine.
+    deadline: Option<Instant>,
 }
 
 impl Comparer<'_> {
@@ -83,11 +86,18 @@ impl Comparer<'_> {
         };
         Ok(match [read(0, &change.before)?, read(1, &change.after)?] {
             [Some(Content::Text(before)), Some(Content::Text(after))] => {
-                let diff = Diff::of(&before.lines(), &after.lines(), self.deadline);
+                let lines = [before.lines(), after.lines()];
+                let diff = Diff::of(&lines[0], &lines[1], self.deadline.unwrap_or_else(|| fixed_deadline(&lines)));
                 Difference::Text { texts: [before, after], diff }
             }
             [None, _] | [_, None] => Difference::TooLarge,
             [Some(_), Some(_)] => Difference::Binary,
         })
     }
+}
+
+/// Returns a deadline that is long over for texts with many lines, and far away for others.
+fn fixed_deadline(lines: &[Vec<&str>; 2]) -> Instant {
+    let now = Instant::now();
+    if lines.iter().map(Vec::len).sum::<usize>() > MAX_LINES { now } else { now + Duration::from_secs(3600) }
 }

@@ -16,5 +16,6 @@ pub(super) fn frame(project: &Project, snapshot: &Snapshot) -> Result<Frame> {
         branch: project.branch.to_string(),
         commit: short(&commit.to_string()),
         day: Day::of_seconds(repository.commit_seconds(commit)?).to_string(),
+        site: None,
     })
 }

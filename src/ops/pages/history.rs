@@ -8,7 +8,7 @@ use crate::page::{Address, Change, MirrorCommit, MirrorHistory, ProjectChanges, 
 use crate::plan::{ChangeKind, LockChange};
 
 /// The number of commits on a page.
-const COMMITS: usize = 20;
+pub(super) const COMMITS: usize = 20;
 /// The maximum length of a revision that people type, in bytes.
 const MAX_REVISION: usize = 200;
 /// The maximum number of changes on a page.

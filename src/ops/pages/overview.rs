@@ -3,9 +3,9 @@
 use super::context::Context;
 use super::facts::{Facts, PackageFacts, StoredFacts};
 use super::words;
-use crate::model::ReleaseId;
-use crate::ops::Result;
+use crate::model::{Day, ReleaseId};
 use crate::ops::entry_age::age_at;
+use crate::ops::{OpError, Result};
 use crate::page::{Finding, Overview, Tone};
 use crate::serve::Visit;
 
@@ -14,14 +14,7 @@ const FINDINGS: usize = 50;
 
 /// Returns what the first page shows.
 pub(super) fn overview(context: &Context<'_>) -> Result<Overview> {
-    let Context { project, snapshot, facts, visit } = context;
-    let age = age_at(project, snapshot.refreshed(), snapshot.commit())?;
-    let least = if age.at_least { "at least " } else { "" };
-    let age = match age.days {
-        0 => "as of today".to_owned(),
-        1 => format!("{least}1 day old"),
-        days => format!("{least}{days} days old"),
-    };
+    let facts = &context.facts;
     let mut findings = facts.is_judged.then(|| findings(facts));
     let more_findings = findings.as_ref().map_or(0, Vec::len).saturating_sub(FINDINGS);
     findings.iter_mut().for_each(|findings| findings.truncate(FINDINGS));
@@ -29,11 +22,11 @@ pub(super) fn overview(context: &Context<'_>) -> Result<Overview> {
         locks: facts.locks.clone(),
         more_locks: facts.more_locks,
         contents: facts.contents.clone(),
-        age,
+        age: age(context)?,
         findings,
         more_findings,
         updates: facts.updates.clone(),
-        commands: commands(visit),
+        commands: commands(context.visit),
     })
 }
 
@@ -53,11 +46,29 @@ fn findings(facts: &Facts) -> Vec<Finding> {
     found
 }
 
-/// Returns the commands that make clients use the server.
-fn commands(visit: &Visit) -> Vec<(&'static str, String)> {
-    let Visit { base_url, hex_url } = visit;
+/// Says when upstream was last asked for all registry entries: the age, or the day for what is read at any later time.
+fn age(context: &Context<'_>) -> Result<String> {
+    let Context { project, snapshot, visit, .. } = context;
+    let (refreshed, commit) = (snapshot.refreshed(), snapshot.commit());
+    if visit.is_none() {
+        let committed = || Ok::<_, OpError>(Day::of_seconds(project.repository.commit_seconds(commit)?));
+        return refreshed.map_or_else(|| Ok(format!("of {} or earlier", committed()?)), |day| Ok(format!("of {day}")));
+    }
+    let age = age_at(project, refreshed, commit)?;
+    let least = if age.at_least { "at least " } else { "" };
+    Ok(match age.days {
+        0 => "as of today".to_owned(),
+        1 => format!("{least}1 day old"),
+        days => format!("{least}{days} days old"),
+    })
+}
+
+/// Returns the commands that make clients use the mirror, and the server if there is one.
+fn commands(visit: Option<&Visit>) -> Vec<(&'static str, String)> {
+    let run = ("One command, in a clone of this project", "git hexmirror run -- mix deps.get".to_owned());
+    let Some(Visit { base_url, hex_url }) = visit else { return vec![run] };
     vec![
-        ("One command, in a clone of this project", "git hexmirror run -- mix deps.get".to_owned()),
+        run,
         ("A shell, on any machine that reaches this server", format!("eval \"$(curl -fsS {base_url}/env)\"")),
         ("mix and rebar3 only", format!("export HEX_MIRROR={hex_url} HEX_CDN={hex_url}")),
         (

@@ -33,7 +33,7 @@ const DESCRIPTION: usize = 2_000;
 
 /// Returns what the page of a package shows. `None` if the mirror has neither a release nor a registry entry of it.
 pub(super) fn package(context: &Context<'_>, id: &EntryId) -> Result<Option<PackageDetails>> {
-    let reader = ReleaseReader::new(&context.project, [&id.repository].into_iter(), context.snapshot, &Silent)?;
+    let reader = ReleaseReader::new(context.project, [&id.repository].into_iter(), context.snapshot, &Silent)?;
     let entry = reader.entry(id)?;
     let facts = context.facts.package(id);
     if facts.is_none() && entry.is_none() {
@@ -198,7 +198,7 @@ fn history(context: &Context<'_>, id: &EntryId) -> Result<(Vec<History>, Option<
         max_read: Some(READ_COMMITS),
         ..LogOptions::default()
     };
-    let log = log_from(&context.project, source, &options)?;
+    let log = log_from(context.project, source, &options)?;
     let note = match (log.is_partial, log.is_cut) {
         (true, _) => Some(format!("Of the mirror's newest {READ_COMMITS} commits.")),
         (_, true) => Some("This clone is shallow: there may be older commits.".to_owned()),

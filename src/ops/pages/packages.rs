@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::facts::{Facts, PackageFacts};
 use super::words;
 use crate::model::Storage;
-use crate::page::{Badge, PackageList, PackageQuery, PackageRow, Tone};
+use crate::page::{Badge, Letter, PackageList, PackageQuery, PackageRow, Tone};
 use crate::plan::Concern;
 
 /// The number of packages on a page of the list.
@@ -38,7 +38,25 @@ pub(super) fn packages(facts: &Facts, query: &PackageQuery) -> PackageList {
         licenses: licenses(facts),
         locks: facts.locks.iter().take(CHOICES).map(|lock| lock.file.clone()).collect(),
         is_complete: facts.is_judged,
+        letters: Vec::new(),
     }
+}
+
+/// Returns a page of the list of all packages for a site, where it cannot be searched: sorted by name, with their first letters
+/// if there are several pages.
+pub(super) fn all_packages(facts: &Facts, page: usize) -> PackageList {
+    let mut all: Vec<&PackageFacts> = facts.packages.iter().collect();
+    all.sort_by_key(|package| (&package.id.package, &package.id.repository));
+    let mut letters = Vec::<Letter>::new();
+    for (index, package) in all.iter().enumerate().filter(|_| all.len() > ROWS) {
+        let letter = package.id.package.as_str().chars().next().unwrap_or_default();
+        if letters.last().is_none_or(|last| last.letter != letter) {
+            letters.push(Letter { letter, page: index / ROWS, row: index % ROWS });
+        }
+    }
+    let query = PackageQuery { page, ..PackageQuery::default() };
+    let rows = all.iter().skip(page * ROWS).take(ROWS).map(|package| row(package)).collect();
+    PackageList { rows, letters, licenses: Vec::new(), locks: Vec::new(), ..packages(facts, &query) }
 }
 
 fn is_pinned_by(package: &PackageFacts, lock: usize) -> bool {
@@ -106,5 +124,40 @@ fn cut(text: &str) -> String {
     match text.char_indices().nth(LICENSES) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::EntryId;
+
+    #[test]
+    fn the_list_of_a_site_is_sorted_by_name() {
+        let package = |repository: &str, name: String| PackageFacts {
+            id: EntryId { repository: repository.parse().unwrap(), package: name.parse().unwrap() },
+            entry: None,
+            newest: None,
+            releases: Vec::new(),
+        };
+        let names = (0..150).map(|number| format!("{}{number:03}", if number < 120 { 'a' } else { 'b' }));
+        let mut packages: Vec<_> = names.map(|name| package("hexpm", name)).collect();
+        packages.push(package("hexpm:acme", "aa".into()));
+        let facts = Facts {
+            locks: Vec::new(),
+            more_locks: 0,
+            packages,
+            needed_by: BTreeMap::new(),
+            updates: Vec::new(),
+            contents: Vec::new(),
+            is_judged: true,
+        };
+        let [first, second] = [0, 1].map(|page| all_packages(&facts, page));
+        assert_eq!((first.rows.len(), second.rows.len(), second.pages), (100, 51, 2));
+        assert_eq!(second.rows[20].id.to_string(), "hexpm:acme/aa");
+        let letters = [('a', 0, 0), ('b', 1, 21)].map(|(letter, page, row)| Letter { letter, page, row });
+        assert_eq!((&first.letters[..], &second.letters[..]), (&letters[..], &letters[..]));
     }
 }

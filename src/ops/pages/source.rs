@@ -28,7 +28,9 @@ pub(super) fn source(
         return Ok(Page::Html(page::source_folder(frame, &folder)));
     }
     let content = tree.read(&entry, MAX_SHOWN)?.map(Content::of);
-    let file = SourceFile { id, origin, path, note: note(&entry), bytes: tree.size(&entry)?, content, line };
+    let bytes = tree.size(&entry)?;
+    let is_downloadable = bytes <= MAX_RAW;
+    let file = SourceFile { id, origin, path, note: note(&entry), bytes, content, is_downloadable, line };
     Ok(Page::Html(page::source_file(frame, &file)))
 }
 

@@ -112,7 +112,7 @@ pub(super) fn change(change: &MirrorChange) -> Change {
 }
 
 /// Returns the page about a change: the difference, or the sources if there is only one side.
-fn link(change: &MirrorChange) -> Option<Address> {
+pub(super) fn link(change: &MirrorChange) -> Option<Address> {
     match change {
         MirrorChange::Release { package: EntryId { repository, package }, from, to } => {
             let id = |version: &Version| {

@@ -118,7 +118,7 @@ impl Objects<'_> {
     fn export(&self, plan: Publication, written: Vec<StaticPath>, bytes: u64) -> Export {
         let (removed, kept) = plan.removals(self.options.delete);
         let written = if self.options.dry_run { plan.write } else { written };
-        let (commit, registry) = (self.snapshot.commit(), self.contents.registry());
+        let (commit, registry) = (self.snapshot.commit(), Some(self.contents.registry()));
         Export { commit, registry, written, removed, kept, unchanged: plan.unchanged.len(), bytes }
     }
 }

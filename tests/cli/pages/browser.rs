@@ -10,6 +10,7 @@ use std::thread;
 
 use super::hostile::hostile;
 use super::site::Site;
+use super::static_site::{export, folder};
 use crate::support::stage::Stage;
 
 /// A browser that has no other way out than a proxy of this test, which records what it is asked for.
@@ -99,6 +100,50 @@ fn a_hostile_package_runs_nothing_and_asks_no_other_server() {
         assert!(title.is_some_and(|title| title.ends_with("· project")), "{path}: {title:?}");
         assert!(!document.contains("<script") && !document.contains("<img"), "{path}: {document}");
     }
+    assert_eq!(browser.astray(), [""; 0]);
+}
+
+/// Opened without a server, the pages have their style, and a hostile package runs nothing.
+#[test]
+fn a_site_needs_no_server() {
+    let stage = hostile();
+    let Some(browser) = Browser::find(&stage) else { return };
+    stage.lock(&["alpha 1.1.0", "evil 1.0.0"]);
+    stage.run(&["update"]).ok();
+    export(&stage, &[]).ok();
+    let site = folder(&stage);
+    let url = |name: &str| format!("file://{}/{name}", site.display());
+    let hostile = fs::read_dir(site.join("-/source/hexpm/evil/1.0.0/lib")).expect("a folder").next();
+    let hostile = hostile.expect("a page").expect("a page").file_name().into_string().expect("a name");
+    let hostile = format!("-/source/hexpm/evil/1.0.0/lib/{hostile}");
+    let names = [
+        "index.html",
+        "-/packages/hexpm/evil.html",
+        "-/source/hexpm/alpha/1.1.0/lib/alpha.ex.html",
+        "-/compare/hexpm/alpha/1.0.0..1.1.0.html",
+        &hostile,
+    ];
+    let pictures = stage.sandbox.path().join("pictures");
+    fs::create_dir_all(&pictures).expect("a writable folder");
+    for name in names {
+        let document = browser.document(&url(name));
+        assert!(document.contains("git-hexmirror</a>"), "{name}: {document}");
+        let title = document.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+        assert!(title.is_some_and(|title| title.ends_with("· project")), "{name}: {title:?}");
+        assert!(!document.contains("<script") && !document.contains("<img"), "{name}: {document}");
+        let [light, dark] = ["light", "dark"].map(|theme| {
+            let file = pictures.join("page.png");
+            browser.picture(&url(name), &file, (800, 600), theme);
+            fs::read(file).expect("a picture")
+        });
+        assert!(light != dark, "{name}: the style sheet was not applied");
+    }
+    // A download that is opened instead is text.
+    let raw = fs::read_dir(site.join("-/raw/hexpm/evil/1.0.0")).expect("a folder").next().expect("a file");
+    let raw = raw.expect("a file").path();
+    assert!(fs::read_to_string(&raw).expect("a text").contains("<script>"));
+    let document = browser.document(&format!("file://{}", raw.display()));
+    assert!(document.contains("&lt;script&gt;") && !document.contains("<script"), "{document}");
     assert_eq!(browser.astray(), [""; 0]);
 }
 

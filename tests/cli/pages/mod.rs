@@ -3,6 +3,7 @@
 mod browser;
 mod hostile;
 mod site;
+mod static_site;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -298,8 +298,11 @@ fn mirror_change(change: &MirrorChange) -> Value {
 }
 
 /// Returns the document of `export`.
-pub fn export(folder: &Path, export: &Export, options: ExportOptions) -> Value {
+pub fn export(folder: &Path, export: &Export, site: Option<(usize, u64)>, options: ExportOptions) -> Value {
     let mut document = json!({ "folder": folder.to_string_lossy() });
+    if let Some((files, bytes)) = site {
+        document["site"] = json!({ "files": files, "bytes": bytes });
+    }
     extend(&mut document, exported(export, options));
     document
 }
@@ -314,10 +317,10 @@ pub fn publish(destination: &Destination, export: &Export, options: ExportOption
 fn exported(export: &Export, options: ExportOptions) -> Value {
     json!({
         "commit": export.commit.to_string(),
-        "registry": match export.registry {
+        "registry": export.registry.map(|registry| match registry {
             Registry::Signed => "signed",
             Registry::Pinned => "pinned",
-        },
+        }),
         "dry_run": options.dry_run,
         "written": paths(&export.written),
         "removed": paths(&export.removed),

@@ -26,6 +26,10 @@ const SHOWN: usize = 40;
 /// Run it again after an update: it changes only the files that differ, each at once, and removes those that the mirror no longer
 /// has. Files that it did not write are never changed. An interrupted export is completed by the next one. The list of written
 /// files is in the folder .git-hexmirror.
+///
+/// With --site, writes the web pages that `git hexmirror open` shows instead, as files that need no server: all packages, sources,
+/// git repositories and the history, and the differences between neighbouring versions and of the newest updates. A folder can
+/// have both.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Folder to write to
@@ -36,6 +40,9 @@ pub struct Arguments {
     /// Defaults to the one that the destination has, or to signed for a new destination. If it changes, clients need another key.
     #[arg(long, value_name = "WHICH")]
     registry: Option<ServedRegistry>,
+    /// Write the web pages instead of the registry
+    #[arg(long, conflicts_with = "registry")]
+    site: bool,
     /// Compare the content of every file, and not only its size, and write those that differ again
     #[arg(long)]
     check: bool,
@@ -58,15 +65,22 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let (registry, dry_run) = (arguments.registry.map(Registry::from), arguments.dry_run);
     let options = ExportOptions { registry, check: arguments.check, dry_run, delete: true };
     let progress = session.progress();
-    let export = ops::export(&project, &folder, options, progress.as_ref());
+    let (export, size) = if arguments.site {
+        let site = ops::export_site(&project, &folder, options, progress.as_ref())?;
+        (site.export, Some((site.files, site.bytes)))
+    } else {
+        (ops::export(&project, &folder, options, progress.as_ref())?, None)
+    };
     drop(progress);
-    let export = export?;
     if arguments.json.json {
-        let document = documents::export(&folder, &export, options);
+        let document = documents::export(&folder, &export, size, options);
         session.output.json(&document).map_err(CommandError::Print)?;
     } else {
         let to = arguments.folder.display().to_string();
         print(&session.output, ("exported", &to), dry_run, &export).map_err(CommandError::Print)?;
+        if let Some((files, size)) = size {
+            session.output.say(Text::from(format!("the site has {} ({})", count(files, "file", "files"), bytes(size))));
+        }
     }
     Ok(0)
 }
