@@ -11,7 +11,7 @@ use crate::model::{bytes, count};
 pub struct StoredThing {
     /// Its name.
     pub name: String,
-    /// What it is for, or who wants it.
+    /// The locks that pin it, and the packages that need it.
     pub wanted_by: Vec<String>,
     /// The size in bytes.
     pub bytes: u64,

@@ -106,6 +106,9 @@ fn the_files_for_the_machines_that_ran_update_are_mirrored() {
     stage.run(&["status"]).ok();
     stage.run(&["list", OF_LINUX]).ok().prints("checksum from its package");
     stage.run(&["verify"]).ok().says("1 file,");
+    stage.run(&["export", "--site", "../site"]).ok();
+    let stored = fs::read_to_string(stage.sandbox.path().join("site/-/stored.html")).unwrap();
+    assert!(stored.contains("<td><bdi>native 1.0.0</bdi></td>"), "{stored}");
 
     // Neither upstream nor Erlang is asked again.
     let before = (stage.upstream.count("*"), fs::read_to_string(asked(&stage)).unwrap());

@@ -1,8 +1,12 @@
 //! What the page about everything but packages and git repositories shows.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::context::Mirrored;
+use super::sources::wanted;
 use crate::lock::LockKind;
-use crate::model::{FileTrust, ManifestPart};
+use crate::model::{FileChecksum, FileTrust, ManifestPart, ReleaseId};
+use crate::ops::artefacts::needed;
 use crate::ops::{LockFile, Result, read_locks};
 use crate::page::{StoredThing, StoredThings};
 use crate::plan::Wanted;
@@ -11,10 +15,18 @@ use crate::plan::Wanted;
 pub(super) fn stored(mirror: &Mirrored<'_>) -> Result<StoredThings> {
     let locks = Locks::of(mirror);
     let mut things = StoredThings::default();
-    for (id, stored) in &mirror.snapshot.part(ManifestPart::Files)?.files {
+    let files = mirror.snapshot.part(ManifestPart::Files)?;
+    let has_artefacts = files.files.values().any(|stored| stored.trust == FileTrust::Package);
+    let packages = if has_artefacts { packages_of_artefacts(mirror) } else { BTreeMap::new() };
+    for (id, stored) in &files.files {
+        let packages = packages.get(&id.checksum).into_iter().flatten();
         let thing = StoredThing {
             name: id.path.to_string(),
-            wanted_by: locks.naming(|wanted| wanted.files.contains_key(id)),
+            wanted_by: locks
+                .naming(|wanted| wanted.files.contains_key(id))
+                .into_iter()
+                .chain(packages.map(ToString::to_string))
+                .collect(),
             bytes: stored.bytes,
             checksum: id.checksum.to_string(),
             trust: stored.trust.describe(),
@@ -57,6 +69,17 @@ pub(super) fn stored(mirror: &Mirrored<'_>) -> Result<StoredThings> {
     let signers = mirror.snapshot.part(ManifestPart::Signers)?;
     things.signers = signers.signers.iter().map(|(name, key)| (name.to_string(), key.to_string())).collect();
     Ok(things)
+}
+
+/// Returns the pinned releases that need precompiled files, by the checksums of the files. There are none if a list of a package
+/// cannot be read; `update` reports it.
+fn packages_of_artefacts(mirror: &Mirrored<'_>) -> BTreeMap<FileChecksum, BTreeSet<ReleaseId>> {
+    let mut packages = BTreeMap::<_, BTreeSet<ReleaseId>>::new();
+    let needed = wanted(mirror.project).and_then(|wanted| needed(mirror.project, &wanted, Some(mirror.snapshot)).ok());
+    for pin in needed.into_iter().flatten() {
+        packages.entry(pin.artefact.checksum).or_default().insert(pin.release);
+    }
+    packages
 }
 
 /// What each lock in force pins, as far as it can be read.
