@@ -98,9 +98,12 @@ pub(super) fn table(rows: &Rows<'_>, range: Range<usize>) -> Markup {
         return html! { p.none { "The text is the same." } };
     }
     let mut table = Table { codes, blocks: &rows.blocks, marked: None };
+    let columns: &[&str] =
+        if rows.is_split { &["Old", "±", "Line", "New", "±", "Line"] } else { &["Old", "New", "±", "Line"] };
     html! {
         div.wide tabindex="0" role="region" aria-label="Difference" {
             table.diff.(if rows.is_split { "split" } else { "unified" }) {
+                thead { tr { @for name in columns { th scope="col" { (name) } } } }
                 @for row in &rows.rows[range] {
                     @match row {
                         Row::Place([old, new]) => { tr.place { td colspan=(if rows.is_split { 6 } else { 4 }) { (place(old, new)) } } }

@@ -7,8 +7,8 @@ use crate::model::hex_digits;
 
 /// The longest name, in bytes. Windows allows 260 characters for the whole path of a file.
 const MAX_LENGTH: usize = 180;
-/// The longest component that keeps its name, in bytes.
-const MAX_COMPONENT: usize = 60;
+/// The longest component that keeps its name, in bytes. Two revisions of git and what is between them have 82.
+const MAX_COMPONENT: usize = 90;
 /// How much of a component that does not keep its name stays readable, in characters.
 const READABLE: usize = 30;
 /// Names that Windows has for devices, whatever follows them after a dot.

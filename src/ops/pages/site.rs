@@ -9,7 +9,7 @@ use super::frame::frame;
 use super::history::COMMITS;
 use super::sources::Sources;
 use super::{immediate, judged, words};
-use crate::model::{GitAddress, Manifest};
+use crate::model::{GitAddress, Manifest, ReleaseId};
 use crate::ops::log::log_from;
 use crate::ops::{LogOptions, MirrorSource, OpError, Project, Result};
 use crate::page::{self, Address, Frame, Page, Site, SiteScope, SourceId};
@@ -40,7 +40,7 @@ impl SitePages {
         let mirror = Mirrored { project, snapshot, is_reproducible: true };
         let releases = manifest.releases.keys();
         let site = Arc::new(Site::new(SiteScope {
-            packages: releases.clone().map(|id| id.entry()).chain(manifest.entries.keys().cloned()).collect(),
+            packages: releases.clone().map(ReleaseId::entry).chain(manifest.entries.keys().cloned()).collect(),
             repositories: manifest.git.keys().cloned().collect(),
             sources: releases.cloned().map(SourceId::Release).chain(revisions(manifest)).collect(),
             comparisons: comparisons(&mirror, manifest, &sources)?,
@@ -89,18 +89,23 @@ fn revisions(manifest: &Manifest) -> impl Iterator<Item = SourceId> {
 /// Returns the differences that the site has.
 fn comparisons(mirror: &Mirrored<'_>, manifest: &Manifest, sources: &Sources) -> Result<BTreeSet<[SourceId; 2]>> {
     let releases: Vec<SourceId> = manifest.releases.keys().cloned().map(SourceId::Release).collect();
-    let mut pairs: BTreeSet<[SourceId; 2]> = neighbours(&releases).collect();
-    for address in manifest.git.keys() {
-        pairs.extend(neighbours(&stored_revisions(mirror, manifest, sources, address)?));
-    }
     let source = MirrorSource { remote: None, commit: mirror.snapshot.commit() };
     let options = LogOptions { limit: Some(COMMITS), ..LogOptions::default() };
     let log = log_from(mirror.project, source, &options)?;
     let changes = log.commits.iter().flat_map(|commit| &commit.changes).flat_map(|changes| &changes.contents);
-    pairs.extend(changes.filter_map(words::link).filter_map(|link| match link {
+    let changed = changes.filter_map(words::link).filter_map(|link| match link {
         Address::Compare { between, .. } => Some(*between),
         _ => None,
-    }));
+    });
+    let mut pairs: BTreeSet<[SourceId; 2]> = changed.chain(neighbours(&releases)).collect();
+    for address in manifest.git.keys() {
+        for [old, new] in neighbours(&stored_revisions(mirror, manifest, sources, address)?) {
+            // The order of revisions that the mirror got at once says nothing.
+            if !pairs.contains(&[new.clone(), old.clone()]) {
+                pairs.insert([old, new]);
+            }
+        }
+    }
     Ok(pairs)
 }
 

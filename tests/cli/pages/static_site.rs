@@ -119,13 +119,14 @@ fn every_link_of_a_site_leads_to_a_file() {
 #[test]
 fn the_same_mirror_gives_the_same_site() {
     let stage = raised();
+    // The history names the commits of the project.
+    stage.git(&["add", "mix.lock"]);
+    stage.git(&["commit", "--quiet", "--message=Lock"]);
     export(&stage, &[]).ok();
     stage.run(&["export", "--site", "../again"]).ok();
     assert!(contents(&folder(&stage)) == contents(&stage.sandbox.path().join("again")));
     // Another clone, whose folder has the same name.
     fs::create_dir(stage.sandbox.path().join("elsewhere")).unwrap();
-    stage.git(&["add", "mix.lock"]);
-    stage.git(&["commit", "--quiet", "--message=Lock"]);
     stage.git(&["clone", "--quiet", ".", "../elsewhere/project"]);
     let clone = stage.sandbox.path().join("elsewhere/project");
     stage.sandbox.git(&clone, &["fetch", "--quiet", "origin", "hexmirror:hexmirror"]);
