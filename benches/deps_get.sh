@@ -94,7 +94,7 @@ for _ in $(seq "$rounds"); do
     get ours "$bin/git-hexmirror" run --
 done
 median() { sort -n "$work/$1.rows" | awk '{ row[NR] = $1 } END { print row[int((NR + 1) / 2)] }'; }
-echo "$(nproc) cores, $(git --version), $("$bin/git-hexmirror" --version), $(mix hex.info | head -1)"
+echo "$(nproc) cores, $(git --version), $("$bin/git-hexmirror" --version | sed -n 1p), $(mix hex.info 2>/dev/null | sed -n 1p)"
 awk -v ours="$(median ours)" -v nginx="$(median nginx)" -v packages="$packages" -v limit=$limit 'BEGIN {
-    printf "mix deps.get, %d packages: through run %d ms, nginx %d ms, ratio %.2f%s\n",
-        packages, ours, nginx, ours / nginx, ours / nginx > limit ? " MISSED" : "" }'
+    missed = ours / nginx > limit ? " MISSED" : ""
+    printf "mix deps.get, %d packages: through run %d ms, nginx %d ms, ratio %.2f%s\n", packages, ours, nginx, ours / nginx, missed }'
