@@ -497,8 +497,19 @@ fn tools(pairs: &[String]) -> Result<Option<BTreeSet<ToolsPair>>, ConfigError> {
 /// Parses addresses of files.
 fn downloads(urls: &[String]) -> Result<BTreeSet<FileAddress>, ConfigError> {
     let read = |url: &String| url.parse().map_err(|error| format!("{}: {error}", redacted_address(url)));
-    let read = urls.iter().map(read).collect::<Result<_, String>>();
-    read.map_err(|error| ConfigError::new("the setting downloads", error))
+    let read = urls.iter().map(read).collect::<Result<BTreeSet<FileAddress>, String>>();
+    let read = read.map_err(|error| ConfigError::new("the setting downloads", error))?;
+    let paths: BTreeMap<String, &FileAddress> =
+        read.iter().map(|address| (address.download_path().as_str().to_owned(), address)).collect();
+    // A folder of files cannot have both.
+    for (path, address) in &paths {
+        let mut above = path.match_indices('/').filter_map(|(end, _)| paths.get(&path[..end]));
+        if let Some(above) = above.next() {
+            let problem = format!("{above} and {address} cannot both be mirrored: one would be a file and a folder");
+            return Err(ConfigError::new("the setting downloads", problem));
+        }
+    }
+    Ok(read)
 }
 
 /// Parses branches of git repositories.

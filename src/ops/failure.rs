@@ -219,6 +219,7 @@ fn of_server(error: &ServeError) -> Failure {
 fn of_export(error: &ExportError) -> Failure {
     match error {
         ExportError::Foreign { .. }
+        | ExportError::Nested { .. }
         | ExportError::Link { .. }
         | ExportError::OtherMirror { .. }
         | ExportError::NotAFolder { .. }

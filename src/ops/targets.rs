@@ -1,4 +1,4 @@
-//! The machines that precompiled files of packages are needed for: lists them, and changes the locks that name them.
+//! The machines that precompiled files of packages and asset tools are needed for: lists them, and changes the locks that name them.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::update::pinning::{ComposedLock, NewPins, TARGET, pin_files, target_li
 use super::{Project, Result, mirror_source, read_locks};
 use crate::lock::{HexmirrorText, LockKind};
 use crate::model::{Manifest, ManifestPart, Target};
-use crate::plan::{StoredArtefacts, Wanted};
+use crate::plan::{StoredArtefacts, Wanted, asset_tools_for};
 
 /// A machine with the files that the pinned packages need on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,8 @@ pub struct ListedTarget {
 /// # Errors
 /// Fails if a lock, the mirror or a list of checksums cannot be read.
 pub fn targets(project: &Project) -> Result<Vec<ListedTarget>> {
-    let wanted = project.wanted(&project.locks()?)?;
+    let locks = project.locks()?;
+    let wanted = project.wanted(&locks)?;
     let snapshot = match mirror_source(project)? {
         Some(source) => Some(project.snapshot_of(source.remote.as_ref(), source.commit)?),
         None => None,
@@ -42,18 +43,27 @@ pub fn targets(project: &Project) -> Result<Vec<ListedTarget>> {
     let manifest = manifest.as_deref().unwrap_or(&empty);
     let stored = StoredArtefacts::of(manifest);
     let this = machine::this_machine(project)?;
+    let config = project.asset_config(&locks)?;
     let all: BTreeSet<&Target> = wanted.targets.iter().chain(&this).collect();
     let list = |target: &Target| {
         let of_one = Wanted { targets: [target.clone()].into(), ..Wanted::clone(&wanted) };
         let pins = needed(project, &of_one, snapshot.as_ref())?;
-        let found: BTreeSet<_> = pins.iter().filter_map(|pin| stored.find(&pin.artefact)).collect();
+        let mut found: BTreeSet<_> = pins.iter().filter_map(|pin| stored.find(&pin.artefact)).collect();
+        let mut lacking = pins.iter().filter(|pin| stored.find(&pin.artefact).is_none()).count();
+        for id in asset_tools_for(&config, &of_one.targets, &wanted) {
+            match wanted.asset_tools.get(&id).map(|pin| pin.file.as_ref().map(|file| &file.pin.id)) {
+                Some(None) => {}
+                Some(Some(file)) if manifest.files.contains_key(file) => drop(found.insert(file)),
+                _ => lacking += 1,
+            }
+        }
         Ok(ListedTarget {
             target: target.clone(),
             is_locked: wanted.targets.contains(target),
             is_this: this.as_ref() == Some(target),
             files: found.len(),
             bytes: found.iter().filter_map(|id| manifest.files.get(id)).map(|stored| stored.bytes).sum(),
-            lacking: pins.iter().filter(|pin| stored.find(&pin.artefact).is_none()).count(),
+            lacking,
         })
     };
     all.into_iter().map(list).collect()

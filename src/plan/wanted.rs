@@ -11,11 +11,12 @@ use serde_json::Value;
 use super::valid::valid;
 use super::{AssetPin, DocsPin, FilePin};
 use crate::lock::{
-    ABSENT, AS_OF, AssetSource, GitSource, HexSource, Located, Lock, LockError, LockKind, Source, ToolsSource,
+    ABSENT, AS_OF, AssetSource, DownloadSource, GitSource, HexSource, Located, Lock, LockError, LockKind, Source,
+    ToolsSource,
 };
 use crate::model::{
-    AssetToolId, Day, DayError, EntryId, FileAddress, FileId, FilePath, GitAddressError, GitBranch, GitName,
-    GitNameError, GitUrl, InnerChecksum, OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, Target,
+    AssetToolId, Day, DayError, EntryId, FileAddress, FileChecksum, FileId, FilePath, GitAddressError, GitBranch,
+    GitName, GitNameError, GitUrl, InnerChecksum, OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, Target,
     ToolsPair, ToolsPairError, redacted_address,
 };
 
@@ -173,7 +174,7 @@ impl Wanted {
                 },
                 Source::Download(source) => {
                     let pin = FilePin::of_download(source)?;
-                    self.add_file(pin, &source.checksum)?;
+                    self.add_file(pin, source)?;
                 }
                 Source::Docs(source) => self.add_docs(source)?,
                 Source::Tools(source) => self.add_tools(source)?,
@@ -217,13 +218,36 @@ impl Wanted {
         before.into_iter().chain(after).map(|(other, _)| other).find(|other| other.path == id.path)
     }
 
+    /// Returns another pinned file whose path would have to be a folder for this one, or the other way round. A folder of files
+    /// cannot have both.
+    pub fn nested_file(&self, path: &FilePath) -> Option<&FilePin> {
+        let first = |path: FilePath| FileId { path, checksum: FileChecksum::from_bytes([0; 32]) };
+        let from = |path: FilePath| self.files.range(first(path)..).next();
+        let of_path = |path: FilePath| from(path.clone()).filter(|(id, _)| id.path == path);
+        let text = path.as_str();
+        let mut above = text.match_indices('/').filter_map(|(end, _)| text[..end].parse().ok());
+        let above = above.find_map(of_path);
+        // `!` is the first byte that a part can begin with.
+        let is_below =
+            |(id, _): &(&FileId, _)| id.path.as_str().strip_prefix(text).is_some_and(|rest| rest.starts_with('/'));
+        let below = || from(format!("{text}/!").parse().ok()?).filter(is_below);
+        above.or_else(below).map(|(_, pin)| pin)
+    }
+
     /// Adds a file. A path has one content, which clients get.
-    fn add_file(&mut self, pin: FilePin, checksum: &Located) -> Result<(), LockError> {
+    fn add_file(&mut self, pin: FilePin, source: &DownloadSource) -> Result<(), LockError> {
+        if let Some(other) = self.nested_file(&pin.id.path) {
+            return Err(LockError {
+                message: format!("{} and {} cannot both be mirrored", pin.address, other.address),
+                label: format!("another entry has {}, so one would be a file and a folder", other.address),
+                span: source.url.span,
+            });
+        }
         if let Some(other) = self.other_content(&pin.id) {
             return Err(LockError {
                 message: format!("{} is locked twice, with different checksums", pin.address),
                 label: format!("another entry has {}", other.checksum),
-                span: checksum.span,
+                span: source.checksum.span,
             });
         }
         self.files.entry(pin.id.clone()).or_insert(pin);
@@ -271,7 +295,7 @@ impl Wanted {
                     span: of_lock.checksum.span,
                 });
             }
-            self.add_file(file.pin.clone(), &of_lock.checksum)?;
+            self.add_file(file.pin.clone(), of_lock)?;
         }
         match pin.file {
             None => drop(self.asset_tools.entry(pin.id.clone()).or_insert(pin)),

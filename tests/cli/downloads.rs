@@ -194,3 +194,49 @@ fn what_is_no_such_file_is_refused() {
     stage.git(&["config", "hexmirror.downloads", &url(&stage)]);
     stage.run(&["update"]).ok();
 }
+
+#[test]
+fn a_file_below_another_one_is_refused_before_anything_is_written() {
+    let stage = offered();
+    stage.git(&["config", "hexmirror.internalHosts", INTERNAL.1]);
+    let (above, below) = (format!("{}/x", stage.upstream.url()), format!("{}/x/y", stage.upstream.url()));
+    let line = |url: &str, content: &[u8]| format!("download {url} {} {}\n", sum(content), content.len());
+    let both = format!("{above} and {below} cannot both be mirrored");
+    stage.git(&["config", "hexmirror.downloads", &format!("{below} {above}")]);
+    stage.run(&["update"]).exits(2).says("the setting downloads").says(&both);
+    // Also beside a lock, and in locks.
+    stage.upstream.put("x", b"file");
+    stage.git(&["config", "hexmirror.downloads", &above]);
+    stage.run(&["update"]).ok();
+    stage.git(&["config", "hexmirror.downloads", &below]);
+    stage.run(&["update"]).exits(2).says("which a lock pins, cannot both be mirrored");
+    stage.git(&["config", "--unset", "hexmirror.downloads"]);
+    for lines in [line(&above, b"file") + &line(&below, b"below"), line(&below, b"below") + &line(&above, b"file")] {
+        stage.write("hexmirror.lock", &lines);
+        stage.run(&["status"]).exits(2).says("cannot both be mirrored").says("so one would be a file and a folder");
+    }
+    // Only the first part of a name is not a folder.
+    let beside = format!("{above}-y");
+    stage.upstream.put("x-y", b"beside");
+    stage.write("hexmirror.lock", &(line(&above, b"file") + &line(&beside, b"beside")));
+    stage.run(&["update"]).ok();
+
+    // Two branches can pin one each. The server has both, and an export is refused as a whole.
+    fs::remove_file(stage.sandbox.path().join("upstream/x")).unwrap();
+    stage.upstream.put("x/y", b"below");
+    stage.write("hexmirror.lock", &line(&below, b"below"));
+    stage.run(&["update"]).ok();
+    let serving = Serving::start(&mut stage.command(&["serve", "--listen", "127.0.0.1:0"]));
+    for (path, content) in [("x", &b"file"[..]), ("x/y", b"below")] {
+        let answer = get(serving.authority(), &format!("/downloads/{}/{path}", stage.upstream.address()));
+        assert_eq!((answer.status, answer.body.as_slice()), (200, content));
+    }
+    drop(serving);
+    let out = stage.sandbox.path().join("out");
+    let export = || stage.run(&["export", out.to_str().unwrap()]);
+    export().exits(2).says("a folder cannot have both").says("git hexmirror prune");
+    assert!(!out.exists());
+    stage.run(&["prune", "--keep-days", "0"]).ok();
+    export().ok();
+    assert_eq!(fs::read(out.join(format!("downloads/{}/x/y", stage.upstream.address()))).unwrap(), b"below");
+}

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use serde_json::json;
 
 use crate::asset_tools::{Assets, CONFIG, LINUX, MACOS, program};
+use crate::support::mount::Mount;
 use crate::support::stage::Ran;
 
 const FREEBSD: &str = "x86_64-unknown-freebsd13.2 2.16";
@@ -165,4 +166,42 @@ fn a_computed_version_beside_a_literal_one_is_named() {
     assets.on(LINUX, &["update"]).ok();
     install(&assets).ok();
     assert!(assets.built("tailwind-linux-x64-3.4.3").exists() && assets.built("tailwind-linux-x64-4.1.0").exists());
+}
+
+#[test]
+fn a_full_disk_leaves_nothing_half_written() {
+    let assets = configured("config :esbuild, version: \"0.25.0\"\nconfig :tailwind, version: \"4.1.0\"\n");
+    let large = |name: &str| [program(name), vec![b'x'; 700_000]].concat();
+    assets.stage.upstream.put("tailwind/v4.1.0/x-linux-x64", &large("tailwind"));
+    assets.on(LINUX, &["update"]).ok();
+    let small = assets.stage.sandbox.path().join("small");
+    let Some(_mount) = Mount::new(&small, &["-t", "tmpfs", "-o", "size=1m", "none"]) else { return };
+    fs::write(small.join("filling"), vec![1; 600_000]).unwrap();
+    let install = || assets.with(LINUX, &["tools", "install"], &[("MIX_BUILD_ROOT", small.to_str().unwrap())]);
+    let names = || {
+        let files = fs::read_dir(&small).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = files.collect();
+        names.sort();
+        names
+    };
+    // What was there stays.
+    fs::write(small.join("tailwind-linux-x64"), "old").unwrap();
+    install().exits(5).says("cannot write").says("No space left on device").says("free some space");
+    assert_eq!(names(), ["esbuild-linux-x64", "filling", "tailwind-linux-x64"]);
+    assert_eq!(fs::read(small.join("esbuild-linux-x64")).unwrap(), program("esbuild linux-x64"));
+    assert_eq!(fs::read(small.join("tailwind-linux-x64")).unwrap(), b"old");
+    fs::remove_file(small.join("filling")).unwrap();
+    // Without a version of the package, there are two names of this file, and the disk has room for one.
+    fs::remove_file(small.join("tailwind-linux-x64")).unwrap();
+    install().exits(5).says("No space left on device");
+    assert_eq!(names(), ["esbuild-linux-x64", "tailwind-linux-x64"]);
+    assert_eq!(fs::read(small.join("tailwind-linux-x64")).unwrap(), large("tailwind"));
+}
+
+#[test]
+fn the_machines_are_listed_with_their_asset_tools() {
+    let assets = Assets::mirrored();
+    assets.on(LINUX, &["targets"]).ok().prints("4 files");
+    assets.stage.run(&["targets", "add", "aarch64-darwin", "--nif", "2.17"]).ok();
+    assets.on(LINUX, &["targets"]).ok().prints("aarch64-darwin nif 2.17  0 files").prints("lacks 4");
 }

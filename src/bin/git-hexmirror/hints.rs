@@ -39,6 +39,9 @@ pub fn export_hint(error: &ExportError) -> String {
             let others = if *more > 0 { format!(" and {more} more like it") } else { String::new() };
             format!("choose another place, or move that file{others} away and run the command again")
         }
+        ExportError::Nested { .. } => {
+            "remove the one that you do not need from hexmirror.lock or the setting downloads, and run `git hexmirror prune`; `git hexmirror serve` and object stores can have both".into()
+        }
         ExportError::Link { .. } => {
             "replace it by a folder or a file, or write to the place that it leads to".into()
         }
@@ -366,6 +369,9 @@ pub fn fetch_hint(error: &FetchError) -> Option<String> {
         }
         FetchError::WebPage { .. } => {
             "a proxy or a network with a login page probably sent it: open any page in a browser to log in, or set http_proxy/https_proxy; the answer was not stored"
+        }
+        FetchError::ChecksumMismatch { file, .. } if file.starts_with("installs/") && !file.contains(".csv") => {
+            "it was not stored; it is not the file that Elixir's signed list names: compare it with the one at https://builds.hex.pm; `git hexmirror update --refresh` pins what the newest list chooses"
         }
         FetchError::ChecksumMismatch { file, .. } if file.starts_with("installs/") => {
             "the list of Hex's or rebar3's versions has changed since it was pinned; `git hexmirror update --refresh` pins the newest one"

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::model::StaticPath;
 use crate::plan::FileListError;
 use crate::serve::Registry;
 
@@ -16,6 +17,14 @@ pub enum ExportError {
         path: PathBuf,
         /// The number of other such files.
         more: usize,
+    },
+    /// Two files of the mirror cannot be in one folder.
+    #[error("the mirror has {file} and {below}, and a folder cannot have both; nothing was changed")]
+    Nested {
+        /// The path that would be a file and a folder.
+        file: StaticPath,
+        /// The path below it.
+        below: StaticPath,
     },
     /// A symbolic link is in the way.
     #[error("{} is a symbolic link, which is not followed; nothing was changed", path.display())]

@@ -8,6 +8,7 @@ mod folder;
 pub(in crate::ops) mod registry;
 pub(in crate::ops) mod site;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::parallel::{cores, in_parallel_with};
@@ -18,6 +19,7 @@ use crate::progress::{Event, Progress};
 use crate::serve::Registry;
 use crate::store::{ObjectId, Snapshot};
 use contents::Contents;
+use error::ExportError;
 use files::Files;
 use folder::{Folder, Kind, Put};
 use registry::choose_registry;
@@ -128,6 +130,21 @@ fn write(
     Ok(export)
 }
 
+/// Refuses files of which one would be a file and a folder.
+///
+/// # Errors
+/// Fails if there are any. Branches can pin such files, each one of them, and a server can have both.
+fn refuse_nested(files: &dyn Files) -> Result<()> {
+    let keys = files.keys();
+    let paths: BTreeMap<&str, &StaticPath> = keys.keys().map(|path| (path.as_str(), path)).collect();
+    for (text, below) in &paths {
+        if let Some(file) = text.match_indices('/').find_map(|(end, _)| paths.get(&text[..end])) {
+            return Err(ExportError::Nested { file: (*file).clone(), below: (*below).clone() }.into());
+        }
+    }
+    Ok(())
+}
+
 /// Determines what to change in a folder. Also returns the list of what it has.
 fn planned(
     folder: &Folder,
@@ -135,6 +152,7 @@ fn planned(
     files: &dyn Files,
     options: ExportOptions,
 ) -> Result<(FileList, Publication)> {
+    refuse_nested(files)?;
     let list = folder.list()?;
     if !list.may_be_of(files.mirror()) {
         return Err(folder.of_other_mirror().into());

@@ -15,6 +15,7 @@ use super::lock_file::{LockFile, read_locks};
 use super::lock_stats::LockStats;
 use super::policies::{mix_exs_beside, policy_in_commit, policy_in_worktree};
 use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_committed, read_tracked};
+use crate::config::ConfigError;
 use crate::lock::own_lock_beside;
 use crate::model::shortened;
 use crate::ops::plugins::config::{BuildConfig, MIX_EXS};
@@ -407,6 +408,12 @@ impl Project {
     /// Fails if a file cannot be read.
     pub(in crate::ops) fn require_unpinned(&self, locks: &[LockFile], wanted: &mut Wanted) -> Result<()> {
         wanted.require_downloads(&self.config.downloads);
+        for address in &wanted.unpinned {
+            if let Some(other) = wanted.nested_file(&address.download_path()) {
+                let problem = format!("{address} and {}, which a lock pins, cannot both be mirrored", other.address);
+                return Err(ConfigError::new("the setting downloads", problem).into());
+            }
+        }
         wanted.require_git(&self.config.git);
         wanted.require_tools(self.tools_pairs()?);
         if self.config.docs {
