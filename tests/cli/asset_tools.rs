@@ -325,6 +325,30 @@ fn an_expression_is_named_and_not_guessed() {
 }
 
 #[test]
+fn pins_stay_while_the_configuration_that_asked_for_them_is_not_read() {
+    let assets = Assets::mirrored();
+    let (stage, lock) = (&assets.stage, assets.lock());
+    stage.git(&["add", "."]);
+    stage.git(&["commit", "--quiet", "--message", "Configure assets"]);
+    let config = stage.project.join("config");
+    fs::remove_dir_all(&config).unwrap();
+    let says =
+        "config/config.exs is not in the worktree as a regular file, so what hexmirror.lock pins of asset tools stays";
+    assets.on(LINUX, &["update", "--refresh"]).ok().says(says);
+    assert_eq!(assets.lock(), lock);
+    let outside = stage.sandbox.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    symlink(&outside, &config).unwrap();
+    assets.on(LINUX, &["update", "--refresh"]).ok().says(says).says("config is a link");
+    assert_eq!(assets.lock(), lock);
+    // What was read and no longer asks for a tool drops it.
+    fs::remove_file(&config).unwrap();
+    stage.write("config/config.exs", "config :esbuild, version: \"0.25.0\"\n");
+    assets.on(LINUX, &["update", "--refresh"]).ok();
+    assert_eq!(assets.entries(), ["esbuild 0.25.0 linux-x64"]);
+}
+
+#[test]
 fn a_build_that_does_not_exist_is_recorded_and_asked_for_again_by_refresh() {
     let assets = Assets::offered();
     let stage = &assets.stage;

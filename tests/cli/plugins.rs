@@ -107,6 +107,22 @@ fn a_lost_mirror_is_fetched_again_with_what_upstream_lists_now() {
 }
 
 #[test]
+fn pins_stay_while_the_rebar_config_of_the_project_cannot_be_read() {
+    let stage = Stage::without_lock(registry());
+    stage.write("rebar.config", "{plugins, [builder]}.\n");
+    stage.write("rebar.lock", "[].\n");
+    stage.run(&["update"]).ok();
+    let expected = ["plugin hexpm builder 1.0.0 for .", "plugin hexpm helper 0.2.0 for builder"];
+    assert_eq!(pins(&stage), expected);
+    stage.write("rebar.config", "{erl_opts, []}.\n{plugins, [builder}.\n");
+    stage.run(&["update", "--refresh"]).ok().says("the project: its rebar.config cannot be read: line 2: ");
+    assert_eq!(pins(&stage), expected);
+    stage.write("rebar.config", "{erl_opts, []}.\n");
+    stage.run(&["update", "--refresh"]).ok();
+    assert_eq!(pins(&stage), [""; 0]);
+}
+
+#[test]
 fn the_project_and_the_settings_ask_for_plugins_too() {
     let stage = Stage::without_lock(registry());
     stage.write("app/rebar.config", "{project_plugins, [{helper, \"0.1.0\"}]}.\n");

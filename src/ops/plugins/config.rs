@@ -20,6 +20,8 @@ pub(in crate::ops) struct BuildConfig {
     package: PackageConfig,
     /// What the applications of a project say that consists of several.
     apps: Vec<RebarConfig>,
+    /// Whether a rebar.config could not be read, so that nobody knows what it asks for.
+    pub is_unread: bool,
     /// Whether mix can build the package.
     pub has_mix_exs: bool,
 }
@@ -28,17 +30,24 @@ impl BuildConfig {
     /// Reads the files of a package. `file` returns the content of one of [`FILES`] if it exists.
     pub fn read<E>(mut file: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>) -> Result<Self, E> {
         let mut package = PackageConfig::default();
-        match file(REBAR_CONFIG)?.map(|contents| RebarConfig::read(&contents)) {
-            None => {}
-            Some(Ok(config)) => package.config = config,
-            Some(Err(error)) => package.unread.push(format!("its rebar.config cannot be read: {error}")),
+        let mut is_unread = false;
+        if let Some(contents) = file(REBAR_CONFIG)? {
+            match RebarConfig::read(&contents) {
+                Ok(config) => package.config = config,
+                Err(error) => {
+                    let before = contents.iter().take(error.span.range().start);
+                    let line = before.filter(|byte| **byte == b'\n').count() + 1;
+                    package.unread.push(format!("its rebar.config cannot be read: line {line}: {error}"));
+                    is_unread = true;
+                }
+            }
         }
         if file(SCRIPT)?.is_some() {
             let message =
                 "its rebar.config.script is not evaluated; name the plugins that it adds in the setting `extra`";
             package.unread.push(message.to_owned());
         }
-        Ok(Self { package, apps: Vec::new(), has_mix_exs: file(MIX_EXS)?.is_some() })
+        Ok(Self { package, apps: Vec::new(), is_unread, has_mix_exs: file(MIX_EXS)?.is_some() })
     }
 
     /// Reads the files of a package, as [`Self::read`] does, if they are at hand.
@@ -51,6 +60,7 @@ impl BuildConfig {
     /// (`rebar_plugins:project_apps_install/1`).
     pub fn add_app(&mut self, folder: &str, app: Self) {
         self.package.unread.extend(app.package.unread.iter().map(|reason| format!("{folder}: {reason}")));
+        self.is_unread |= app.is_unread;
         self.apps.push(app.package.config);
     }
 

@@ -70,6 +70,11 @@ impl PluginProject {
         })
     }
 
+    /// Returns whether a rebar.config of the project itself could not be read.
+    pub fn is_unread(&self) -> bool {
+        self.builds.iter().any(|build| build.is_unread)
+    }
+
     /// Resolves the plugins of the project with the facts of a source, unless the source lacks some.
     pub fn resolve(&self, source: &mut dyn FactSource, refresh: bool) -> Result<Resolution> {
         let mut asks = self.own.clone();

@@ -92,6 +92,47 @@ impl Project {
         Ok(lock.with_configs(configs.into_values().collect()))
     }
 
+    /// Returns the configuration beside locks of the worktree that may ask for asset tools and is not read, each with the reason:
+    /// what the checked-out commit has and the worktree has not, links, and what is no regular file of an ordinary size.
+    ///
+    /// # Errors
+    /// Fails if the commit cannot be read.
+    pub(in crate::ops) fn unread_configs(&self, locks: &[LockFile]) -> Result<BTreeMap<String, &'static str>> {
+        let mut unread = BTreeMap::new();
+        let Some(root) = self.repository.worktree() else { return Ok(unread) };
+        let committed = self.repository.head()?.map_or(Ok(Vec::new()), |head| self.locks_at(head))?;
+        let is_in_force = |lock: &&LockFile| locks.iter().any(|one| one.file == lock.file);
+        for config in committed.iter().filter(is_in_force).flat_map(|lock| &lock.configs) {
+            if !is_real_file(root, &config.file) {
+                unread.insert(config.file.clone(), "is not in the worktree as a regular file");
+            }
+        }
+        let is_link = |path: &str| root.join(path).symlink_metadata().is_ok_and(|found| found.is_symlink());
+        for folder in locks.iter().filter_map(|lock| folder_of_mix_lock(&lock.file)) {
+            let apps = format!("{folder}{APPS}");
+            let of_apps = names_in(root, &apps, |_| true).map(|app| format!("{apps}/{app}"));
+            let of_apps: Vec<String> = of_apps.chain([apps.clone()]).collect();
+            let configs: Vec<String> =
+                of_apps.iter().map(|app| format!("{app}/{CONFIG}")).chain([format!("{folder}{CONFIG}")]).collect();
+            let files = configs.iter().flat_map(|config| {
+                let names = names_in(root, config, |_| true).filter(|name| name.ends_with(EXTENSION));
+                names.map(move |name| format!("{config}/{name}"))
+            });
+            let is_large =
+                |path: &str| root.join(path).symlink_metadata().is_ok_and(|found| found.len() > MAX_SETTINGS);
+            for path in files.collect::<Vec<_>>() {
+                match (is_link(&path), is_large(&path)) {
+                    (true, _) => drop(unread.insert(path, "is a link")),
+                    (false, true) => drop(unread.insert(path, "is too large")),
+                    (false, false) => {}
+                }
+            }
+            let links = of_apps.into_iter().chain(configs).filter(|path| is_link(path));
+            unread.extend(links.map(|path| (path, "is a link")));
+        }
+        Ok(unread)
+    }
+
     /// Reads a file of configuration. `None` if it mentions no tool, or is no regular file of an ordinary size.
     fn config_file(&self, root: &Path, file: &str, stats: Option<&mut LockStats>) -> Result<Option<ConfigFile>> {
         let known = stats.as_ref().and_then(|stats| stats.get(file));
@@ -109,6 +150,11 @@ impl Project {
         let found = ConfigFile { file: file.to_owned(), blob, content: Content::Read(bytes) };
         Ok((!blob.is_null()).then_some(found))
     }
+}
+
+/// Returns whether a path of the worktree is a regular file that is reached without links.
+fn is_real_file(root: &Path, file: &str) -> bool {
+    is_real_folder(root, file) && root.join(file).symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
 /// Returns whether a folder of the worktree is reached without links.

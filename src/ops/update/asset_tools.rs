@@ -104,11 +104,26 @@ impl AssetToolUpdate<'_> {
             let file = found.map(|(content, address, npm)| store(&content, address, npm, fetched, transaction));
             pins.push(AssetPin { id, file: file.transpose()? });
         }
-        // What was pinned of a tool stays while its version cannot be read.
-        let is_unread = |pin: &&AssetPin| config.unread.iter().any(|(tool, _)| *tool == pin.id.tool);
-        let kept = self.wanted.asset_tools.values().filter(is_unread);
+        let kept = self.kept(&config, &pins)?;
         let lines = pins.iter().chain(kept).map(AssetPin::line).collect();
         Ok(NeededAssetTools { new_target, pins, lines: Some(lines) })
+    }
+
+    /// Returns what is pinned and no configuration asks for that was read, but one that was not read may: it stays.
+    fn kept(&self, config: &AssetConfig, pins: &[AssetPin]) -> Result<Vec<&AssetPin>> {
+        let mut others: Vec<&AssetPin> = self.wanted.asset_tools.values().collect();
+        others.retain(|other| pins.iter().all(|pin| pin.id != other.id));
+        let is_unread = |pin: &&AssetPin| config.unread.iter().any(|(tool, _)| *tool == pin.id.tool);
+        if others.iter().all(is_unread) {
+            return Ok(others);
+        }
+        let unread = self.project.unread_configs(self.locks)?;
+        for (file, reason) in &unread {
+            let message = format!("{file} {reason}, so what hexmirror.lock pins of asset tools stays");
+            self.progress.report(Event::Warning { message });
+        }
+        others.retain(|pin| !unread.is_empty() || is_unread(pin));
+        Ok(others)
     }
 
     /// Names versions that cannot be read, and a tool if no machine is known that needs it.

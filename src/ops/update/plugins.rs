@@ -21,7 +21,7 @@ use crate::ops::plugins::facts::{FactSource, MirrorFacts};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::{LockFile, Project};
 use crate::ops::{OpError, Result};
-use crate::plan::{GitPin, GitPlan, GitRef, LackingFact, Pin, PluginProblem, Resolution, Wanted};
+use crate::plan::{GitPin, GitPlan, GitRef, LackingFact, PROJECT, Pin, PluginProblem, Resolution, Wanted};
 use crate::progress::{Event, Progress};
 use crate::store::{ReleaseEncoder, Snapshot, Transaction};
 
@@ -182,11 +182,38 @@ fn composed(
     let existing = existing.map(|lock| lock.bytes(&project.repository)).transpose()?.unwrap_or_default();
     let existing = String::from_utf8_lossy(&existing);
     let mut text = HexmirrorText::read(&existing);
-    if !text.replace(is_plugin, name_of, resolution.lines().into_iter().collect::<BTreeSet<String>>()) {
+    let mut lines: BTreeSet<String> = resolution.lines().into_iter().collect();
+    if of_folder.is_unread() {
+        lines.extend(kept(&existing, &lines));
+    }
+    if !text.replace(is_plugin, name_of, lines) {
         return Ok(None);
     }
     let text = (!text.is_empty()).then(|| text.text());
     Ok(Some(ComposedLock { file: of_folder.file.clone(), text }))
+}
+
+/// Returns the entries of a hexmirror.lock for plugins that the project itself asked for, and for what those need, unless new
+/// entries replace them. They stay while its configuration cannot be read.
+fn kept(existing: &str, new: &BTreeSet<String>) -> BTreeSet<String> {
+    let replaced: BTreeSet<String> = new.iter().map(|line| name_of(line)).collect();
+    let lines = existing.lines().filter(|line| line.split(' ').next().is_some_and(is_plugin));
+    let (mut askers, mut kept) = (BTreeSet::from([PROJECT]), BTreeSet::new());
+    loop {
+        let known = askers.len();
+        for line in lines.clone() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let by = words.iter().skip_while(|word| **word != "for").skip(1);
+            if by.into_iter().any(|name| askers.contains(name)) {
+                askers.extend(words.get(if words[0] == "plugin" { 2 } else { 1 }));
+                kept.insert(line);
+            }
+        }
+        if askers.len() == known {
+            break;
+        }
+    }
+    kept.into_iter().filter(|line| !replaced.contains(&name_of(line))).map(str::to_owned).collect()
 }
 
 fn is_plugin(kind: &str) -> bool {
