@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use super::Project;
 use super::asset_configs::{configs_in, is_config};
+use super::found::Found;
 use super::globs::{are_literal, glob_set, walk};
 use super::lock_file::{LockFile, read_locks};
 use super::lock_stats::LockStats;
@@ -35,13 +36,6 @@ const MANY: usize = 8;
 const LARGE: u64 = 128 << 10;
 /// The number of configured locks that an error names.
 const NAMED: usize = 3;
-
-/// The locks that exist, and the configured names and globs that match no file.
-#[derive(Debug, Clone)]
-pub(super) struct Found {
-    locks: Vec<LockFile>,
-    lacking: Vec<String>,
-}
 
 /// The folders with the applications of a project that consists of several.
 const APP_FOLDERS: [&str; 2] = ["apps", "lib"];
