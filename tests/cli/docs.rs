@@ -230,6 +230,8 @@ fn what_is_no_documentation_is_refused() {
     let before = stage.tip();
     let update = || stage.run(&["update", "--docs"]);
     stage.upstream.put(ALPHA, b"<!DOCTYPE html><title>Sign in</title>");
+    update().exits(3).says("responded with a web page");
+    stage.upstream.put(ALPHA, b"Sign in");
     update().exits(4).says("refused the documentation of alpha 1.0.0").says("it is not gzip");
     stage.upstream.put(ALPHA, &gzip("<!DOCTYPE html>".repeat(100).as_bytes()));
     update().exits(4).says("the archive is invalid");

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
+use super::concurrent::fetch_all;
 use super::fetching::Fetched;
 use crate::fetch::{Download, Downloads, FetchError, Upstream};
 use crate::hex::artefacts::{Artefact, PackageTexts, addresses};
@@ -147,29 +146,9 @@ impl ArtefactUpdate<'_> {
             let task = FileSearch { artefact, release, tried, progress: Arc::clone(self.progress) };
             tasks.push(task.run(Arc::clone(&upstream), Arc::clone(self.downloads)));
         }
-        let folder = self.downloads.folder();
-        let runtime = crate::runtime::current_thread().map_err(OpError::machine("fetch into", folder))?;
-        let outcomes = runtime.block_on(async {
-            let mut running: JoinSet<Result<Found>> = JoinSet::new();
-            tasks.into_iter().for_each(|task| drop(running.spawn(task)));
-            let failed =
-                |error: tokio::task::JoinError| OpError::machine("continue to fetch into", folder)(error.into());
-            let mut outcomes = Vec::new();
-            while let Some(outcome) = running.join_next().await {
-                outcomes.push(outcome.map_err(failed).flatten());
-            }
-            outcomes
-        });
-        let (mut found, mut errors) = (Vec::new(), Vec::new());
-        for outcome in outcomes {
-            match outcome {
-                Ok(one) => found.push(one),
-                Err(error) => errors.push(error),
-            }
-        }
-        errors.sort_by_key(ToString::to_string);
+        let mut found = fetch_all(self.downloads.folder(), tasks)?;
         found.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-        OpError::several(errors).map_or(Ok(found), Err)
+        Ok(found)
     }
 }
 

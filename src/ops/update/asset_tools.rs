@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tokio::task::JoinSet;
 
+use super::concurrent::fetch_all;
 use super::fetching::Fetched;
 use crate::fetch::{Downloads, FetchError, Upstream};
 use crate::hex::asset_tools::{
@@ -152,33 +152,14 @@ impl AssetToolUpdate<'_> {
         for id in &lacking {
             sources.insert(id.tool, self.project.asset_source(id.tool)?);
         }
-        let folder = self.downloads.folder();
-        let runtime = crate::runtime::current_thread().map_err(OpError::machine("fetch into", folder))?;
-        let outcomes = runtime.block_on(async {
-            let mut running: JoinSet<Result<Found>> = JoinSet::new();
-            for id in lacking {
-                let (source, progress) = (sources[&id.tool].clone(), Arc::clone(self.progress));
-                let task = BuildFetch { id, source, keys: Arc::clone(&keys), progress };
-                running.spawn(task.run(Arc::clone(&upstream), Arc::clone(self.downloads)));
-            }
-            let failed =
-                |error: tokio::task::JoinError| OpError::machine("continue to fetch into", folder)(error.into());
-            let mut outcomes = Vec::new();
-            while let Some(outcome) = running.join_next().await {
-                outcomes.push(outcome.map_err(failed).flatten());
-            }
-            outcomes
-        });
-        let (mut found, mut errors) = (Vec::new(), Vec::new());
-        for outcome in outcomes {
-            match outcome {
-                Ok(one) => found.push(one),
-                Err(error) => errors.push(error),
-            }
-        }
-        errors.sort_by_key(ToString::to_string);
+        let task = |id: AssetToolId| {
+            let (source, progress) = (sources[&id.tool].clone(), Arc::clone(self.progress));
+            let task = BuildFetch { id, source, keys: Arc::clone(&keys), progress };
+            task.run(Arc::clone(&upstream), Arc::clone(self.downloads))
+        };
+        let mut found = fetch_all(self.downloads.folder(), lacking.into_iter().map(task))?;
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
-        OpError::several(errors).map_or(Ok(found), Err)
+        Ok(found)
     }
 }
 

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
+use super::concurrent::fetch_all;
 use super::fetching::Fetched;
 use crate::fetch::{Download, Downloads, Upstream};
 use crate::hex::recipe::check_docs;
@@ -77,32 +76,11 @@ impl DocsUpdate<'_> {
         let names: BTreeSet<&RepositoryName> = releases.iter().map(|release| &release.repository).collect();
         let upstream = self.repositories.upstream(names.into_iter(), self.jobs, Arc::clone(self.progress))?;
         let upstream = Arc::new(upstream);
-        let folder = self.downloads.folder();
-        let runtime = crate::runtime::current_thread().map_err(OpError::machine("fetch into", folder))?;
-        let outcomes = runtime.block_on(async {
-            let mut running: JoinSet<Result<Found>> = JoinSet::new();
-            for release in releases {
-                let (upstream, downloads) = (Arc::clone(&upstream), Arc::clone(self.downloads));
-                running.spawn(docs_of(release, upstream, downloads, Arc::clone(self.progress)));
-            }
-            let failed =
-                |error: tokio::task::JoinError| OpError::machine("continue to fetch into", folder)(error.into());
-            let mut outcomes = Vec::new();
-            while let Some(outcome) = running.join_next().await {
-                outcomes.push(outcome.map_err(failed).flatten());
-            }
-            outcomes
-        });
-        let (mut found, mut errors) = (Vec::new(), Vec::new());
-        for outcome in outcomes {
-            match outcome {
-                Ok(one) => found.push(one),
-                Err(error) => errors.push(error),
-            }
-        }
-        errors.sort_by_key(ToString::to_string);
+        let task =
+            |release| docs_of(release, Arc::clone(&upstream), Arc::clone(self.downloads), Arc::clone(self.progress));
+        let mut found = fetch_all(self.downloads.folder(), releases.into_iter().map(task))?;
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
-        OpError::several(errors).map_or(Ok(found), Err)
+        Ok(found)
     }
 }
 

@@ -5,6 +5,7 @@ mod artefacts;
 mod asset_tools;
 mod attempt;
 mod branches;
+mod concurrent;
 mod docs;
 mod entry_cache;
 pub(in crate::ops) mod fetch_plan;
