@@ -56,18 +56,37 @@ impl Repository {
     /// # Errors
     /// Fails if a tree cannot be read.
     pub fn folders_at(&self, commit: ObjectId, folder: &str) -> Result<Vec<String>> {
-        let damaged = || StoreError::damaged(format!("commit {commit}"));
-        let root = self.git.find_tree(self.tree_at(commit)?.id).map_err(damaged())?;
-        let Some(found) = root.lookup_entry_by_path(folder).map_err(damaged())? else { return Ok(Vec::new()) };
-        if !found.mode().is_tree() {
-            return Ok(Vec::new());
-        }
-        let tree = self.git.find_tree(found.object_id()).map_err(damaged())?;
+        let Some(tree) = self.folder_at(commit, folder)? else { return Ok(Vec::new()) };
         let folders = tree.iter().filter_map(Result::ok).filter(|entry| entry.mode().is_tree());
         let mut names: Vec<String> =
             folders.filter_map(|entry| entry.filename().to_str().ok().map(str::to_owned)).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Returns the files in a folder of a commit, by their paths. None if there is no such folder.
+    ///
+    /// # Errors
+    /// Fails if the commit cannot be read.
+    pub fn files_in_folder(&self, commit: ObjectId, folder: &str) -> Result<BTreeMap<String, TreeFile>> {
+        let Some(tree) = self.folder_at(commit, folder)? else { return Ok(BTreeMap::new()) };
+        let files = tree.iter().filter_map(Result::ok).filter(|entry| entry.mode().is_blob_or_symlink());
+        let found = files.filter_map(|entry| {
+            let path = format!("{folder}/{}", entry.filename().to_str().ok()?);
+            Some((path, TreeFile { blob: entry.object_id(), is_link: entry.mode().is_link() }))
+        });
+        Ok(found.collect())
+    }
+
+    /// Returns a folder of a commit. `None` if there is none.
+    fn folder_at(&self, commit: ObjectId, folder: &str) -> Result<Option<gix::Tree<'_>>> {
+        let damaged = || StoreError::damaged(format!("commit {commit}"));
+        let root = self.git.find_tree(self.tree_at(commit)?.id).map_err(damaged())?;
+        let Some(found) = root.lookup_entry_by_path(folder).map_err(damaged())? else { return Ok(None) };
+        if !found.mode().is_tree() {
+            return Ok(None);
+        }
+        self.git.find_tree(found.object_id()).map(Some).map_err(damaged())
     }
 
     /// Returns the selected files of a commit. `known` are those of another tree by the same rule, from which the

@@ -349,6 +349,25 @@ fn pins_stay_while_the_configuration_that_asked_for_them_is_not_read() {
 }
 
 #[test]
+fn pins_stay_in_a_sparse_checkout_whose_locks_are_named() {
+    let assets = Assets::mirrored();
+    let (stage, lock) = (&assets.stage, assets.lock());
+    stage.git(&["config", "hexmirror.locks", "mix.lock"]);
+    stage.git(&["add", "."]);
+    stage.git(&["commit", "--quiet", "--message", "Configure assets"]);
+    stage.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/config/"]);
+    assert!(!stage.project.join("config").exists());
+    let says = "config/config.exs is not in the worktree as a regular file";
+    assets.on(LINUX, &["update", "--refresh"]).ok().says(says);
+    assert_eq!(assets.lock(), lock);
+    // Without the lock, both count as they are in the commit.
+    stage.git(&["sparse-checkout", "set", "--no-cone", "/hexmirror.lock"]);
+    assert!(!stage.project.join("mix.lock").exists());
+    stage.write("hexmirror.lock", "target x86_64-linux-gnu nif 2.16\n");
+    assets.on(LINUX, &["status"]).exits(1).prints("esbuild 0.25.0 linux-x64");
+}
+
+#[test]
 fn a_build_that_does_not_exist_is_recorded_and_asked_for_again_by_refresh() {
     let assets = Assets::offered();
     let stage = &assets.stage;

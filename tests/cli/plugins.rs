@@ -115,11 +115,40 @@ fn pins_stay_while_the_rebar_config_of_the_project_cannot_be_read() {
     let expected = ["plugin hexpm builder 1.0.0 for .", "plugin hexpm helper 0.2.0 for builder"];
     assert_eq!(pins(&stage), expected);
     stage.write("rebar.config", "{erl_opts, []}.\n{plugins, [builder}.\n");
-    stage.run(&["update", "--refresh"]).ok().says("the project: its rebar.config cannot be read: line 2: ");
+    stage.run(&["update", "--refresh"]).ok().says("warning: rebar.config cannot be read: line 2: ");
     assert_eq!(pins(&stage), expected);
     stage.write("rebar.config", "{erl_opts, []}.\n");
     stage.run(&["update", "--refresh"]).ok();
     assert_eq!(pins(&stage), [""; 0]);
+}
+
+#[test]
+fn pins_stay_while_a_committed_rebar_config_is_not_in_the_worktree() {
+    for config in ["rebar.config", "apps/one/rebar.config"] {
+        let stage = Stage::without_lock(registry());
+        stage.write(config, "{plugins, [builder]}.\n");
+        stage.write("rebar.lock", "[].\n");
+        stage.run(&["update"]).ok();
+        let expected = ["plugin hexpm builder 1.0.0 for .", "plugin hexpm helper 0.2.0 for builder"];
+        assert_eq!(pins(&stage), expected);
+        stage.git(&["add", "."]);
+        stage.git(&["commit", "--quiet", "--message", "Ask for a plugin"]);
+        let top = config.split('/').next().unwrap();
+        let (path, away) = (stage.project.join(top), stage.sandbox.path().join("away"));
+        fs::rename(&path, &away).unwrap();
+        let says = format!("{config} is not in the worktree, so what hexmirror.lock pins of plugins for it stays");
+        stage.run(&["update", "--refresh"]).ok().says(&says);
+        assert_eq!(pins(&stage), expected);
+        fs::rename(&away, &path).unwrap();
+        fs::File::create(stage.project.join(config)).unwrap().set_len(2 << 20).unwrap();
+        stage.run(&["update", "--refresh"]).ok().says("is no regular file of an ordinary size");
+        assert_eq!(pins(&stage), expected);
+        // A commit without it asks for nothing.
+        fs::remove_file(stage.project.join(config)).unwrap();
+        stage.git(&["commit", "--quiet", "--all", "--message", "Ask for none"]);
+        stage.run(&["update", "--refresh"]).ok();
+        assert_eq!(pins(&stage), [""; 0]);
+    }
 }
 
 #[test]
@@ -130,10 +159,7 @@ fn the_project_and_the_settings_ask_for_plugins_too() {
     let run = |arguments: &[&str]| stage.run_in(stage.project.join("app"), arguments);
     run(&["status"]).exits(1).prints("unpinned plugin helper for .");
     stage.write("app/rebar.config.script", "CONFIG.\n");
-    run(&["update"])
-        .ok()
-        .says("wrote app/hexmirror.lock")
-        .says("the project: its rebar.config.script is not evaluated");
+    run(&["update"]).ok().says("wrote app/hexmirror.lock").says("warning: app/rebar.config.script is not evaluated");
     let lock = || fs::read_to_string(stage.project.join("app/hexmirror.lock")).unwrap();
     assert!(lock().contains("plugin hexpm helper 0.1.0 "), "{}", lock());
     run(&["status"]).ok();
@@ -154,7 +180,7 @@ fn the_applications_of_a_project_ask_for_plugins() {
     stage.write("apps/one/rebar.config", "{plugins, [{helper, \"0.1.0\"}]}. {project_plugins, [builder]}.\n");
     stage.write("lib/two/rebar.config.script", "CONFIG.\n");
     stage.run(&["status"]).exits(1).prints("unpinned plugin helper for .");
-    stage.run(&["update"]).ok().says("lib/two: its rebar.config.script is not evaluated");
+    stage.run(&["update"]).ok().says("warning: lib/two/rebar.config.script is not evaluated");
     assert_eq!(pins(&stage), ["plugin hexpm helper 0.1.0 for ."]);
     stage.run(&["status"]).ok();
     stage.git(&["add", "."]);

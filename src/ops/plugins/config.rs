@@ -27,8 +27,9 @@ pub(in crate::ops) struct BuildConfig {
 }
 
 impl BuildConfig {
-    /// Reads the files of a package. `file` returns the content of one of [`FILES`] if it exists.
-    pub fn read<E>(mut file: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>) -> Result<Self, E> {
+    /// Reads the files of a package. `file` returns the content of one of [`FILES`] if it exists. `whose` stands before the
+    /// names of files in messages.
+    pub fn read<E>(whose: &str, mut file: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>) -> Result<Self, E> {
         let mut package = PackageConfig::default();
         let mut is_unread = false;
         if let Some(contents) = file(REBAR_CONFIG)? {
@@ -37,29 +38,28 @@ impl BuildConfig {
                 Err(error) => {
                     let before = contents.iter().take(error.span.range().start);
                     let line = before.filter(|byte| **byte == b'\n').count() + 1;
-                    package.unread.push(format!("its rebar.config cannot be read: line {line}: {error}"));
+                    package.unread.push(format!("{whose}rebar.config cannot be read: line {line}: {error}"));
                     is_unread = true;
                 }
             }
         }
         if file(SCRIPT)?.is_some() {
-            let message =
-                "its rebar.config.script is not evaluated; name the plugins that it adds in the setting `extra`";
-            package.unread.push(message.to_owned());
+            let how = "name the plugins that it adds in the setting `extra`";
+            package.unread.push(format!("{whose}rebar.config.script is not evaluated; {how}"));
         }
         Ok(Self { package, apps: Vec::new(), is_unread, has_mix_exs: file(MIX_EXS)?.is_some() })
     }
 
     /// Reads the files of a package, as [`Self::read`] does, if they are at hand.
     pub fn of(mut file: impl FnMut(&str) -> Option<Vec<u8>>) -> Self {
-        let Ok(config) = Self::read(|name| Ok::<_, Infallible>(file(name)));
+        let Ok(config) = Self::read("its ", |name| Ok::<_, Infallible>(file(name)));
         config
     }
 
     /// Adds what an application of the project says. rebar3 installs its plugins, but not its project plugins
     /// (`rebar_plugins:project_apps_install/1`).
-    pub fn add_app(&mut self, folder: &str, app: Self) {
-        self.package.unread.extend(app.package.unread.iter().map(|reason| format!("{folder}: {reason}")));
+    pub fn add_app(&mut self, app: Self) {
+        self.package.unread.extend(app.package.unread);
         self.is_unread |= app.is_unread;
         self.apps.push(app.package.config);
     }

@@ -25,7 +25,7 @@ pub(in crate::ops) trait FactSource {
     /// Returns the configuration of the folder that a git dependency uses.
     fn revision(&mut self, pin: &GitPin) -> Result<Option<BuildConfig>>;
     /// Notes what of the configuration of a pinned package could not be read.
-    fn note(&mut self, _by: &str, _config: &BuildConfig) {}
+    fn note(&mut self, _by: Option<&str>, _config: &BuildConfig) {}
 }
 
 /// The facts that a mirror contains.

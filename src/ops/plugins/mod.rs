@@ -78,7 +78,7 @@ impl PluginProject {
     /// Resolves the plugins of the project with the facts of a source, unless the source lacks some.
     pub fn resolve(&self, source: &mut dyn FactSource, refresh: bool) -> Result<Resolution> {
         let mut asks = self.own.clone();
-        self.builds.iter().for_each(|build| source.note("the project", build));
+        self.builds.iter().for_each(|build| source.note(None, build));
         for pin in self.pinned.releases.values() {
             let Some(config) = source.release(pin)? else { continue };
             // mix builds what has a mix.exs without rebar3.
@@ -87,13 +87,13 @@ impl PluginProject {
             }
             let by = pin.id.package.to_string();
             asks.extend(config.asks(&by));
-            source.note(&by, &config);
+            source.note(Some(&by), &config);
         }
         for pin in &self.pinned.git {
             let Some(config) = source.revision(pin)? else { continue };
             if !config.has_mix_exs || self.of_rebar.git.contains(pin) {
                 asks.extend(config.asks(&pin.app));
-                source.note(&pin.app, &config);
+                source.note(Some(&pin.app), &config);
             }
         }
         let mut facts = PluginFacts::default();

@@ -92,6 +92,25 @@ impl Project {
         Ok(lock.with_configs(configs.into_values().collect()))
     }
 
+    /// Finds the configuration beside a lock in a commit. Only the folders that can have some are read.
+    pub(super) fn with_configs_at(&self, commit: ObjectId, lock: LockFile) -> Result<LockFile> {
+        let Some(folder) = folder_of_mix_lock(&lock.file).filter(|_| self.config.asset_tools.is_some()) else {
+            return Ok(lock);
+        };
+        let apps = format!("{folder}{APPS}");
+        let of_apps = self.repository.folders_at(commit, &apps)?;
+        let of_apps = of_apps.into_iter().map(|app| format!("{apps}/{app}/{CONFIG}"));
+        let mut configs = Vec::new();
+        for folder in of_apps.chain([format!("{folder}{CONFIG}")]) {
+            for (path, file) in self.repository.files_in_folder(commit, &folder)?.into_iter().take(MAX_FILES) {
+                if is_config(&path) && mentions(&self.repository, &file, &path)? {
+                    configs.push(ConfigFile { file: path, blob: file.blob, content: Content::Stored });
+                }
+            }
+        }
+        Ok(lock.with_configs(configs))
+    }
+
     /// Returns the configuration beside locks of the worktree that may ask for asset tools and is not read, each with the reason:
     /// what the checked-out commit has and the worktree has not, links, and what is no regular file of an ordinary size.
     ///

@@ -25,7 +25,7 @@ use crate::plan::{LeftOutLock, LockRule, LockVerdict, Omission, Wanted, default_
 use crate::store::{FileRule, ObjectId};
 
 /// The lock of rebar3.
-const REBAR_LOCK: &str = "rebar.lock";
+pub(super) const REBAR_LOCK: &str = "rebar.lock";
 /// The maximum number of locks in force.
 pub(in crate::ops) const MAX_LOCKS: usize = 10_000;
 /// The file beside the repository with the remembered ids of locks in the worktree.
@@ -38,7 +38,7 @@ const LARGE: u64 = 128 << 10;
 const NAMED: usize = 3;
 
 /// The folders with the applications of a project that consists of several.
-const APP_FOLDERS: [&str; 2] = ["apps", "lib"];
+pub(super) const APP_FOLDERS: [&str; 2] = ["apps", "lib"];
 /// The maximum number of such applications.
 const MAX_APPS: usize = 1000;
 
@@ -73,6 +73,7 @@ impl Project {
         for file in self.literal_locks() {
             let lock = self.repository.blob_at(commit, file)?.map(|blob| LockFile::stored(file.clone(), blob));
             let lock = lock.map(|lock| self.with_policy_at(commit, lock)).transpose()?;
+            let lock = lock.map(|lock| self.with_configs_at(commit, lock)).transpose()?;
             locks.extend(lock.map(|lock| (file.clone(), lock)));
         }
         // Names without wildcards do not require a search.
@@ -132,7 +133,7 @@ impl Project {
         let folder = lock.file.strip_suffix(REBAR_LOCK).filter(|folder| folder.is_empty() || folder.ends_with('/'));
         let Some(folder) = folder.map(str::to_owned) else { return Ok(lock) };
         let read_in = |folder: &str| {
-            BuildConfig::read(|name| match read(&format!("{folder}{name}")) {
+            BuildConfig::read(folder, |name| match read(&format!("{folder}{name}")) {
                 Err(OpError::Refused { .. }) => Ok(None),
                 read => read,
             })
@@ -140,15 +141,14 @@ impl Project {
         let mut build = read_in(&folder)?;
         for apps in APP_FOLDERS {
             for app in folders(&format!("{folder}{apps}"))?.into_iter().take(MAX_APPS) {
-                let app = format!("{folder}{apps}/{app}");
-                build.add_app(&app, read_in(&format!("{app}/"))?);
+                build.add_app(read_in(&format!("{folder}{apps}/{app}/"))?);
             }
         }
         Ok(lock.with_build(build))
     }
 
     /// Returns the names of the folders in a folder of the worktree, sorted. Links are left out.
-    fn folders_in_worktree(&self, folder: &str) -> Vec<String> {
+    pub(super) fn folders_in_worktree(&self, folder: &str) -> Vec<String> {
         let Some(root) = self.repository.worktree() else { return Vec::new() };
         let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
         let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -285,7 +285,9 @@ impl Project {
     /// Returns a lock that a sparse checkout does not have.
     fn sparse_lock(&self, file: &str) -> Result<Option<LockFile>> {
         let Some(head) = self.sparse_commit()? else { return Ok(None) };
-        Ok(self.repository.blob_at(head, file)?.map(|blob| LockFile::stored(file.to_owned(), blob)))
+        let Some(blob) = self.repository.blob_at(head, file)? else { return Ok(None) };
+        let lock = self.with_policy_at(head, LockFile::stored(file.to_owned(), blob))?;
+        self.with_configs_at(head, lock).map(Some)
     }
 
     /// Returns the locks in force if none are configured.

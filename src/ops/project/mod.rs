@@ -2,7 +2,8 @@
 
 pub(in crate::ops) mod asset_configs;
 pub(in crate::ops) mod asset_tools;
-pub(in crate::ops) mod config_file;
+pub(in crate::ops) mod builds;
+mod config_file;
 mod environment;
 mod file_content;
 mod found;

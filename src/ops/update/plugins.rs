@@ -65,7 +65,7 @@ impl PluginUpdate<'_> {
                 return projects
                     .iter()
                     .zip(&resolutions)
-                    .filter_map(|(p, r)| composed(p, r, locks, self.project).transpose())
+                    .filter_map(|(p, r)| composed(p, r, locks, self.project, self.progress.as_ref()).transpose())
                     .collect();
             }
             for fact in &lacking {
@@ -177,14 +177,23 @@ fn composed(
     resolution: &Resolution,
     locks: &[LockFile],
     project: &Project,
+    progress: &dyn Progress,
 ) -> Result<Option<ComposedLock>> {
     let existing = locks.iter().find(|lock| lock.file == of_folder.file);
     let existing = existing.map(|lock| lock.bytes(&project.repository)).transpose()?.unwrap_or_default();
     let existing = String::from_utf8_lossy(&existing);
     let mut text = HexmirrorText::read(&existing);
     let mut lines: BTreeSet<String> = resolution.lines().into_iter().collect();
-    if of_folder.is_unread() {
-        lines.extend(kept(&existing, &lines));
+    let kept = kept(&existing, &lines);
+    if !kept.is_empty() {
+        let unread = project.unread_builds(locks, &of_folder.file)?;
+        for (file, reason) in &unread {
+            let message = format!("{file} {reason}, so what hexmirror.lock pins of plugins for it stays");
+            progress.report(Event::Warning { message });
+        }
+        if of_folder.is_unread() || !unread.is_empty() {
+            lines.extend(kept);
+        }
     }
     if !text.replace(is_plugin, name_of, lines) {
         return Ok(None);
@@ -296,7 +305,8 @@ impl FactSource for FetchedFacts<'_, '_, '_, '_, '_> {
         self.mirror.revision(pin)
     }
 
-    fn note(&mut self, by: &str, config: &BuildConfig) {
-        self.notes.extend(config.unread().iter().map(|reason| format!("{}: {reason}", shortened(by))));
+    fn note(&mut self, by: Option<&str>, config: &BuildConfig) {
+        let whose = by.map(|by| format!("{}: ", shortened(by))).unwrap_or_default();
+        self.notes.extend(config.unread().iter().map(|reason| format!("{whose}{}", shortened(reason))));
     }
 }
