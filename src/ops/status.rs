@@ -12,16 +12,17 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::artefacts;
+use super::artefacts::{self, machine};
 use super::index::refresh;
 use super::plugins::facts::MirrorFacts;
 use super::plugins::unpinned;
 use super::project::{LockFile, Project};
+use super::update::asset_tools::asset_target;
 use super::update::stored_entry::read_entry;
 use super::{Result, own_file};
 use crate::config::Config;
-use crate::model::{Day, Manifest, Remote, hex_digits};
-use crate::plan::{Comparison, Extra, ReleaseFlags, Wanted};
+use crate::model::{AssetToolId, Day, Manifest, Remote, hex_digits};
+use crate::plan::{Comparison, Extra, ReleaseFlags, Wanted, asset_tools_for};
 use crate::store::{ObjectId, Repository, Snapshot};
 
 /// The name of the file with cached answers.
@@ -119,7 +120,8 @@ pub(super) fn compare_with(
         return Ok(Status { summary, ..status });
     }
     let snapshot = tip.map(|tip| project.snapshot_of(remote, tip)).transpose()?;
-    let Compared { wanted, excerpt, comparison } = compared(project, snapshot.as_ref(), locks)?;
+    let Compared { wanted, excerpt, mut comparison } = compared(project, snapshot.as_ref(), locks)?;
+    comparison.unpinned_asset_tools.extend(of_this_machine(project, &wanted, locks)?);
     let extra = match &snapshot {
         Some(snapshot) if particulars => Some(Extra::new(&wanted, snapshot.manifest()?)),
         _ => particulars.then(Extra::default),
@@ -157,6 +159,25 @@ pub(super) fn compared(project: &Project, snapshot: Option<&Snapshot>, locks: &[
     let mut comparison = Comparison::new(&wanted, &excerpt).with_artefacts(&needed, &excerpt);
     comparison.unpinned_plugins = unpinned(project, locks, &mut MirrorFacts::new(project, snapshot))?;
     Ok(Compared { wanted, excerpt, comparison })
+}
+
+/// Returns the unpinned builds of asset tools that this machine needs, if the locks name no machine: an update adds this one.
+fn of_this_machine(project: &Project, wanted: &Wanted, locks: &[LockFile]) -> Result<BTreeSet<AssetToolId>> {
+    if !wanted.targets.is_empty() || !needs_machines(project, locks) {
+        return Ok(BTreeSet::new());
+    }
+    let config = project.asset_config(locks)?;
+    let targets = asset_target(project, &config, wanted)?.into_iter().collect();
+    let mut needed = asset_tools_for(&config, &targets, wanted);
+    needed.retain(|id| !wanted.asset_tools.contains_key(id));
+    Ok(needed)
+}
+
+/// Returns whether an update may add this machine to locks because of asset tools, without reading the locks.
+fn needs_machines(project: &Project, locks: &[LockFile]) -> bool {
+    let Some(settings) = &project.config.asset_tools else { return false };
+    let is_configured = !settings.versions.is_empty() || locks.iter().any(|lock| !lock.configs.is_empty());
+    is_configured && project.repository.worktree().is_some()
 }
 
 /// Returns whether it is known, without reading the mirror or the locks, that the mirror at `tip` is fresh for these locks.
@@ -265,6 +286,10 @@ impl<'r> Memory<'r> {
             digest.update("\0");
         }
         digest.update(format!("{:?}\0", project.config.asset_tools));
+        if needs_machines(project, locks) {
+            digest.update(machine::identity(project).unwrap_or_default());
+            digest.update("\0");
+        }
         for policy in project.policies(locks)? {
             digest.update(policy.to_string());
             digest.update("\0");

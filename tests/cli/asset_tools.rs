@@ -368,6 +368,41 @@ fn pins_stay_in_a_sparse_checkout_whose_locks_are_named() {
 }
 
 #[test]
+fn a_mirror_is_stale_if_an_update_on_this_machine_would_pin_tools() {
+    let assets = Assets::offered();
+    let stage = &assets.stage;
+    let folder = stage.sandbox.path().join("without-erlang");
+    fs::create_dir(&folder).unwrap();
+    let all = std::env::var("PATH").unwrap();
+    let git = std::env::split_paths(&all).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
+    symlink(git, folder.join("git")).unwrap();
+    let path = [("PATH", folder.to_str().unwrap())];
+    let without = |arguments: &[&str]| stage.run_with(arguments, &path);
+    for _ in 0..2 {
+        without(&["status"]).ok();
+        without(&["update"]).ok().says("nothing to do");
+        assert_eq!(assets.lock(), "");
+        assets.on("unknown 2.16", &["status"]).ok();
+        let status = assets.on(LINUX, &["status", "--json"]).exits(1).json();
+        assert_eq!(
+            status["unpinned_asset_tools"],
+            json!([
+                "esbuild 0.25.0 linux-x64",
+                "tailwind 3.4.3 linux-x64",
+                "tailwind 4.1.0 linux-x64",
+                "dart_sass 1.77.8 linux-x64"
+            ])
+        );
+        assets.on(LINUX, &["update", "--locked"]).exits(1).says("hexmirror.lock");
+    }
+    assets.on(LINUX, &["update"]).ok();
+    assets.on(LINUX, &["status"]).ok();
+    without(&["status"]).ok();
+    // With a machine in the lock, another one is added by an update there, as for precompiled files.
+    assert_eq!(assets.entries().len(), 4);
+}
+
+#[test]
 fn a_build_that_does_not_exist_is_recorded_and_asked_for_again_by_refresh() {
     let assets = Assets::offered();
     let stage = &assets.stage;

@@ -127,9 +127,14 @@ pub(in crate::ops) fn new_target(
     Ok((!needed.is_empty()).then_some(machine))
 }
 
+/// Returns what tells this machine's Erlang from others, without starting it. `None` if it has none.
+pub(in crate::ops) fn identity(project: &Project) -> Option<String> {
+    Erlang::find(project).map(|erlang| erlang.digest)
+}
+
 /// Returns the digest of locks, given by a digest of their own, with this machine. `None` if it has no Erlang.
 pub(in crate::ops) fn locks_digest(project: &Project, locks: &str) -> Option<String> {
-    Erlang::find(project).map(|erlang| hex_digits(&Sha256::digest(format!("{locks} {}", erlang.digest))))
+    identity(project).map(|erlang| hex_digits(&Sha256::digest(format!("{locks} {erlang}"))))
 }
 
 /// Returns whether it is known that locks need no further target on this machine.

@@ -167,7 +167,7 @@ impl AssetToolUpdate<'_> {
 ///
 /// # Errors
 /// Fails if the system cannot start a program.
-pub(super) fn asset_target(project: &Project, config: &AssetConfig, wanted: &Wanted) -> Result<Option<Target>> {
+pub(in crate::ops) fn asset_target(project: &Project, config: &AssetConfig, wanted: &Wanted) -> Result<Option<Target>> {
     if config.versions.is_empty() {
         return Ok(None);
     }

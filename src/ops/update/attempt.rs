@@ -103,7 +103,10 @@ impl<'a> Attempt<'a> {
         let first_used: Vec<FilePin> = fetched.files.iter().filter(is_first).cloned().collect();
         let Wanted { unpinned_tools, unpinned_docs, unpinned_asset_tools, .. } = &*self.wanted;
         let is_pinned = first_used.is_empty() && unpinned_tools.is_empty() && unpinned_docs.is_empty();
-        if self.options.locked && !(is_pinned && unpinned_asset_tools.is_empty()) {
+        // If the locks name no machine, the comparison knows of this one.
+        let compared = before.comparison.iter().flat_map(|comparison| &comparison.unpinned_asset_tools);
+        let are_tools_pinned = unpinned_asset_tools.iter().chain(compared).next().is_none();
+        if self.options.locked && !(is_pinned && are_tools_pinned) {
             return Err(OpError::LockWouldChange { file: OWN_LOCK.to_owned(), is_bare: false });
         }
         let tools = self.pin_tools(&repositories, &downloads, &mut transaction, &mut fetched, progress)?;

@@ -2,7 +2,7 @@
 
 mod added;
 mod artefacts;
-mod asset_tools;
+pub(in crate::ops) mod asset_tools;
 mod attempt;
 mod branches;
 mod concurrent;
