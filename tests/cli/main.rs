@@ -5,6 +5,7 @@ mod support;
 
 mod age;
 mod artefacts;
+mod asset_pins;
 mod asset_tools;
 mod audit;
 mod changes;
