@@ -82,6 +82,13 @@ impl HexmirrorText {
         self.entries.len() > before
     }
 
+    /// Removes the entries that `keeps` does not accept, with the comments above them. Returns whether there were any.
+    pub fn retain(&mut self, keeps: impl Fn(&str) -> bool) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|line, _| keeps(line));
+        self.entries.len() < before
+    }
+
     /// Returns whether the file has no entries.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::artefacts::{machine, needed};
-use super::project::LockFile;
-use super::update::pinning::{ComposedLock, NewPins, TARGET, pin_files, target_line, write_lock};
-use super::{Project, Result, mirror_source, read_locks};
+use super::update::pinning::{ASSET_TOOL, ComposedLock, NewPins, TARGET, pin_files, write_lock};
+use super::{Project, Result, mirror_source};
 use crate::lock::{HexmirrorText, LockKind};
 use crate::model::{Manifest, ManifestPart, Target};
-use crate::plan::{StoredArtefacts, Wanted, asset_tools_for};
+use crate::plan::{StoredArtefacts, Wanted, asset_tools_for, builds_of_removed};
 
 /// A machine with the files that the pinned packages need on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,20 +81,29 @@ pub fn add_target(project: &Project, target: &Target) -> Result<Option<String>> 
     pin_files(project, &locks, NewPins { target: Some(target), ..NewPins::default() })
 }
 
-/// Removes a machine from all locks in force, and returns their paths.
+/// Removes a machine from all locks in force, with the builds of asset tools that only this machine needs. Returns the paths of the
+/// locks that changed.
 ///
 /// # Errors
-/// Fails if a lock cannot be read or written.
+/// Fails if a lock or the configuration cannot be read, or a lock cannot be written.
 pub fn remove_target(project: &Project, target: &Target) -> Result<Vec<String>> {
-    let is_own = |lock: &LockFile| LockKind::of(&lock.file) == LockKind::Hexmirror;
-    let locks: Vec<LockFile> = project.locks()?.into_iter().filter(is_own).collect();
+    let locks = project.locks()?;
+    let wanted = project.wanted(&locks)?;
+    if !wanted.targets.contains(target) {
+        return Ok(Vec::new());
+    }
+    let (config, all_read) = (project.asset_config(&locks)?, project.unread_configs(&locks)?.is_empty());
+    let builds = builds_of_removed(target, &config, all_read, &wanted);
+    let keeps = |line: &str| match line.split_once(' ') {
+        Some((TARGET, named)) => named.parse::<Target>().ok().as_ref() != Some(target),
+        Some((ASSET_TOOL, _)) => !builds.iter().any(|id| line.starts_with(&format!("{ASSET_TOOL} {id} "))),
+        _ => true,
+    };
     let mut changed = Vec::new();
-    for lock in locks {
-        let mut left = read_locks(&project.repository, std::slice::from_ref(&lock))?.targets;
-        if left.remove(target) {
-            let known = lock.bytes(&project.repository)?.into_owned();
-            let mut text = HexmirrorText::read(&String::from_utf8_lossy(&known));
-            text.replace(|kind| kind == TARGET, str::to_owned, left.iter().map(target_line).collect());
+    for lock in locks.into_iter().filter(|lock| LockKind::of(&lock.file) == LockKind::Hexmirror) {
+        let known = lock.bytes(&project.repository)?.into_owned();
+        let mut text = HexmirrorText::read(&String::from_utf8_lossy(&known));
+        if text.retain(keeps) {
             let text = (!text.is_empty()).then(|| text.text());
             write_lock(project, &ComposedLock { file: lock.file.clone(), text })?;
             changed.push(lock.file);

@@ -28,6 +28,28 @@ pub fn asset_tools_for(config: &AssetConfig, targets: &BTreeSet<Target>, wanted:
     needed
 }
 
+/// Returns the pinned builds that only a removed machine needed, whatever versions are configured: no machine that is left uses
+/// them, and the configuration does not name them. `all_read` tells whether all of it was read.
+pub fn builds_of_removed(
+    removed: &Target,
+    config: &AssetConfig,
+    all_read: bool,
+    wanted: &Wanted,
+) -> BTreeSet<AssetToolId> {
+    let is_used_on = |target: &Target, id: &AssetToolId| {
+        let clients = clients(id.tool, wanted).into_iter().map(Some).chain([None]);
+        let mut builds = clients.filter_map(|client| build_for(id.tool, &id.version, &target.platform, client));
+        builds.any(|build| build == id.build)
+    };
+    let may_be_named = |id: &AssetToolId| {
+        let is_read = all_read && config.unread.iter().all(|(tool, _)| *tool != id.tool);
+        id.tool == AssetTool::Tailwind && (!is_read || config.builds.contains(&id.build))
+    };
+    let is_left = |id: &AssetToolId| wanted.targets.iter().any(|target| target != removed && is_used_on(target, id));
+    let pinned = wanted.asset_tools.keys();
+    pinned.filter(|id| is_used_on(removed, id) && !is_left(id) && !may_be_named(id)).cloned().collect()
+}
+
 /// Returns the pinned versions of the package that installs a tool. They decide for some builds and names of files.
 pub fn clients(tool: AssetTool, wanted: &Wanted) -> BTreeSet<&Version> {
     let of_package = wanted.releases.keys().filter(|id| id.package.as_str() == tool.as_str());
@@ -99,6 +121,35 @@ mod tests {
         let sass = config("config :dart_sass, version: \"1.77.8\"");
         let of_both = ["dart_sass 1.77.8 linux-x64", "dart_sass 1.77.8 macos-arm64"];
         assert_eq!(needed(&sass, &wanted(&(plugin + TARGETS))), of_both);
+    }
+
+    #[test]
+    fn builds_of_a_removed_machine_are_those_that_no_other_one_uses() {
+        let pins = [
+            "esbuild 0.25.0 linux-x64",
+            "esbuild 0.25.0 darwin-arm64",
+            "tailwind 4.1.0 linux-x64-musl",
+            "tailwind 3.4.3 linux-x64",
+            "dart_sass 1.77.8 linux-x64-musl",
+            "dart_sass 1.77.8 linux-x64",
+        ];
+        let lock: String = pins.map(|pin| format!("asset-tool {pin} none\n")).concat();
+        let [removed, gnu] =
+            ["x86_64-linux-musl nif 2.16", "x86_64-linux-gnu nif 2.16"].map(|text| text.parse::<Target>().unwrap());
+        let of = |config: &AssetConfig, all_read: bool, left: &str| {
+            let wanted = wanted(&format!("{lock}{TARGETS}{left}"));
+            let builds = builds_of_removed(&removed, config, all_read, &wanted);
+            builds.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let [esbuild, tailwind, old_tailwind, sass] = [pins[0], pins[2], pins[3], pins[4]];
+        let none = AssetConfig::default();
+        assert_eq!(of(&none, true, ""), [esbuild, old_tailwind, tailwind, sass]);
+        assert_eq!(of(&none, true, &format!("target {gnu}\n")), [tailwind, sass]);
+        // The same machine with another Erlang.
+        assert_eq!(of(&none, true, "target x86_64-linux-musl nif 2.17\n"), [""; 0]);
+        assert_eq!(of(&none, false, ""), [esbuild, sass]);
+        let own = config("config :tailwind, version: \"4.1.0\", target: \"linux-x64-musl\"");
+        assert_eq!(of(&own, true, ""), [esbuild, old_tailwind, sass]);
     }
 
     #[test]

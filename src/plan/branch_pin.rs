@@ -50,6 +50,19 @@ impl Wanted {
         self.unpinned_git = unpinned.cloned().collect();
     }
 
+    /// Keeps one tip of each branch, because clients get one: that of the latest day and, of those of one day, the one with the
+    /// highest commit id, so that everyone gets the same. git merges a lock line by line, so one of two branches that both moved a
+    /// tip leaves two entries.
+    pub(super) fn keep_newest_tips(&mut self) {
+        let tips: Vec<GitPin> = self.git.iter().filter(|pin| pin.as_of.is_some()).cloned().collect();
+        let rank = |pin: &GitPin| (pin.as_of, pin.revision);
+        let is_superseded = |pin: &GitPin| {
+            let is_same = |other: &&GitPin| other.url.address() == pin.url.address() && other.names == pin.names;
+            tips.iter().filter(is_same).any(|other| rank(other) > rank(pin))
+        };
+        self.git.retain(|pin| pin.as_of.is_none() || !is_superseded(pin));
+    }
+
     /// Replaces the pins of branches.
     #[must_use]
     pub fn with_branches(mut self, pins: &[GitPin]) -> Self {
@@ -105,6 +118,27 @@ mod tests {
         let wanted = wanted.with_branches(&pins);
         assert!(wanted.unpinned_git.is_empty());
         assert_eq!(wanted.git, pins);
+    }
+
+    #[test]
+    fn of_several_tips_of_a_branch_the_newest_counts() {
+        let of_day = |digit: &str, day: &str| line("https://h/x", digit).replace("2026-11-29", day);
+        let other = line("https://h/x", "7").replace("heads/main", "heads/next");
+        let tips = |lines: &[String]| {
+            let pins = wanted(&lines.join("\n")).git.into_iter();
+            pins.map(|pin| pin.revision.to_string()[..1].to_owned()).collect::<String>()
+        };
+        let [older, newer] = [of_day("3", "2026-11-28"), of_day("2", "2026-11-29")];
+        assert_eq!(tips(&[older.clone(), newer.clone(), other.clone()]), "27");
+        assert_eq!(tips(&[newer.clone(), older.clone()]), "2");
+        let same_day = of_day("4", "2026-11-29");
+        assert_eq!(tips(&[newer.clone(), same_day.clone()]), "4");
+        assert_eq!(tips(&[same_day, newer.clone()]), "4");
+        assert_eq!(tips(&[line("git@h:x.git", "1"), newer]), "2", "any spelling of the address will do");
+        // Also of two locks.
+        let mut two = wanted(&older);
+        two.add(&Lock::parse("hexmirror.lock", of_day("2", "2026-11-29")).unwrap()).unwrap();
+        assert_eq!(two.git.len(), 1);
     }
 
     #[test]

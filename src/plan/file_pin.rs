@@ -1,7 +1,9 @@
 //! The files that locks pin, and which of several stored contents a path has.
 
+use std::collections::BTreeSet;
+
 use crate::lock::{DownloadSource, LockError};
-use crate::model::{FileAddress, FileId, FilePath, FileTrust, Manifest, StoredFile, ToolsPair};
+use crate::model::{FileAddress, FileId, FilePath, FileTrust, Manifest, StoredFile, Tool, ToolsPair};
 
 use super::valid::valid;
 
@@ -58,6 +60,14 @@ pub fn tools_line(pair: &ToolsPair, pins: &[FilePin]) -> String {
     format!("tools elixir {} otp {}{}", pair.elixir, pair.otp, files.collect::<String>())
 }
 
+/// Returns whether pins have everything that mix asks for to install both tools: the lists, their signatures, and an installer
+/// that each list chose.
+pub(super) fn has_all_installers(pair: &ToolsPair, pins: &[FilePin]) -> bool {
+    let paths: BTreeSet<&FilePath> = pins.iter().map(|pin| &pin.id.path).collect();
+    let lists: Vec<FilePath> = Tool::ALL.iter().flat_map(|tool| [pair.list(*tool), pair.signature(*tool)]).collect();
+    lists.iter().all(|path| paths.contains(path)) && paths.len() >= lists.len() + Tool::ALL.len()
+}
+
 /// Returns the content that a path has where no lock says which: the one that was trusted last, then the largest one. A
 /// list only grows.
 pub fn newest_file<'m>(manifest: &'m Manifest, path: &FilePath) -> Option<&'m FileId> {
@@ -94,13 +104,27 @@ mod tests {
             wanted
         };
         let line = |otp: u32, list: &str| {
-            let id = FileId { path: "installs/hex.csv".parse().unwrap(), checksum: list.parse().unwrap() };
-            tools_line(&format!("1.18.4 otp {otp}").parse().unwrap(), &[FilePin::of_tool(id)])
+            let files = ["hex.csv", "hex.csv.signed", "rebar.csv", "rebar.csv.signed", "hex-2.5.1.ez", "rebar3-3.24.0"];
+            let id = |name: &str| FileId {
+                path: format!("installs/{name}").parse().unwrap(),
+                checksum: list.parse().unwrap(),
+            };
+            let pins: Vec<FilePin> = files.map(|name| FilePin::of_tool(id(name))).into();
+            tools_line(&format!("1.18.4 otp {otp}").parse().unwrap(), &pins)
         };
         let same = of(&[line(26, &one), line(27, &one)]);
-        assert_eq!((same.tools.len(), same.unpinned_tools.len(), same.files.len()), (2, 0, 1));
+        assert_eq!((same.tools.len(), same.unpinned_tools.len(), same.files.len()), (2, 0, 6));
         let other = of(&[line(26, &one), line(27, &two)]);
-        assert_eq!((other.tools.len(), other.unpinned_tools.len(), other.files.len()), (1, 1, 1));
+        assert_eq!((other.tools.len(), other.unpinned_tools.len(), other.files.len()), (1, 1, 6));
+        // A line that was cut off anywhere is pinned anew, or is invalid.
+        let whole = line(27, &one);
+        let words: Vec<&str> = whole.split(' ').collect();
+        for count in (5..words.len()).step_by(2) {
+            let cut = of(&[words[..count].join(" ")]);
+            assert_eq!((cut.tools.len(), cut.unpinned_tools.len(), cut.files.len()), (0, 1, 0), "{count}");
+            let odd = Lock::parse("hexmirror.lock", words[..=count].join(" ")).expect_err("a path without a checksum");
+            assert_eq!(odd.label, "malformed entry");
+        }
         let request = of(&["tools elixir 1.18.4 otp 27".to_owned()]);
         assert_eq!((request.tools.len(), request.unpinned_tools.len()), (0, 1));
         let pinned = request.with_tools(&[("1.18.4 otp 27".parse().unwrap(), Vec::new())].into());

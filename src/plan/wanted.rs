@@ -8,6 +8,7 @@ use std::ops::Bound;
 
 use serde_json::Value;
 
+use super::file_pin::has_all_installers;
 use super::valid::valid;
 use super::{AssetPin, DocsPin, FilePin};
 use crate::lock::{
@@ -126,7 +127,8 @@ pub struct Wanted {
     pub unpinned_git: BTreeSet<GitBranch>,
     /// The versions of Elixir and OTP whose Hex and rebar3 locks pin.
     pub tools: BTreeSet<ToolsPair>,
-    /// The versions of Elixir and OTP whose Hex and rebar3 nothing pins yet, or that are pinned by other lists than the rest.
+    /// The versions of Elixir and OTP whose Hex and rebar3 nothing pins yet, or only in part, or by other lists than
+    /// the rest.
     pub unpinned_tools: BTreeSet<ToolsPair>,
     /// What locks say about the documentation of releases, whether or not a lock pins these.
     pub docs: BTreeMap<ReleaseId, DocsPin>,
@@ -183,6 +185,7 @@ impl Wanted {
                 Source::Unknown { kind } => self.ignored.push(UnsupportedEntry { app, kind: kind.clone() }),
             }
         }
+        self.keep_newest_tips();
         self.git.sort();
         self.git.dedup();
         self.unmirrored.sort();
@@ -254,8 +257,8 @@ impl Wanted {
         Ok(())
     }
 
-    /// Adds the installers for a version of Elixir. Clients get one list, so if another list is pinned already, an
-    /// update must pin this version's installers anew.
+    /// Adds the installers for a version of Elixir. Clients get one list, so if another list is pinned already, or if the
+    /// entry lacks a part of what mix asks for, an update must pin this version's installers anew.
     fn add_tools(&mut self, source: &ToolsSource) -> Result<(), LockError> {
         let wrong = |error: ToolsPairError| LockError {
             message: error.to_string(),
@@ -271,7 +274,7 @@ impl Wanted {
             pins.push(FilePin::of_tool(FileId { path, checksum }));
         }
         let differs = |pin: &FilePin| self.other_content(&pin.id).is_some();
-        if pins.is_empty() || pins.iter().any(differs) {
+        if !has_all_installers(&pair, &pins) || pins.iter().any(differs) {
             self.unpinned_tools.insert(pair);
             return Ok(());
         }

@@ -347,6 +347,28 @@ fn a_build_that_does_not_exist_is_recorded_and_asked_for_again_by_refresh() {
 }
 
 #[test]
+fn a_removed_machine_takes_its_builds_along() {
+    let assets = Assets::mirrored();
+    let stage = &assets.stage;
+    let before = assets.lock();
+    assets.on(MACOS, &["update"]).ok();
+    assert_eq!(assets.entries().len(), 8);
+    let commit = |message: &str| {
+        stage.git(&["add", "-A"]);
+        stage.git(&["commit", "--quiet", "-m", message]);
+    };
+    commit("Both machines");
+    let removed = stage.run(&["targets", "remove", "aarch64-darwin", "--nif", "2.17"]).ok();
+    removed.says("from hexmirror.lock").says("`git hexmirror prune` removes its files");
+    assert_eq!(assets.lock(), before);
+    stage.run(&["status"]).ok();
+    commit("One machine");
+    stage.run(&["prune", "--keep-days", "0"]).ok();
+    let files = stage.run(&["list", "--json"]).ok().stdout;
+    assert!(!files.contains("darwin-arm64") && files.contains("linux-x64"), "{files}");
+}
+
+#[test]
 fn tools_are_installed_where_the_packages_look_for_them() {
     let assets = Assets::mirrored();
     let stage = &assets.stage;

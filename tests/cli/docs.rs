@@ -53,6 +53,32 @@ fn lock(stage: &Stage) -> String {
 }
 
 #[test]
+fn entries_of_releases_that_no_lock_pins_are_removed() {
+    let (stage, _) = mirrored();
+    stage.git(&["add", "-A"]);
+    stage.git(&["commit", "--quiet", "-m", "one"]);
+    let pinned = lock(&stage);
+    let unused = "docs hexpm gone 1.0.0 none 2026-11-28\n";
+    // Nobody's documentation is asked for now, but what there is of pinned releases stays.
+    stage.write(".hexmirror.toml", "");
+    stage.write("hexmirror.lock", &format!("{pinned}{unused}"));
+    stage.run(&["update", "--refresh", "--locked"]).ok();
+    assert_eq!(lock(&stage), format!("{pinned}{unused}"));
+    stage.run(&["update", "--refresh"]).ok().says("hexmirror.lock");
+    assert_eq!(lock(&stage), pinned);
+    // A lock that is not there may pin more.
+    let mix = fs::read_to_string(stage.project.join("mix.lock")).unwrap();
+    stage.write("apps/a/mix.exs", "");
+    stage.write("apps/a/mix.lock", &mix);
+    stage.git(&["add", "-A"]);
+    stage.git(&["commit", "--quiet", "-m", "two"]);
+    fs::remove_file(stage.project.join("apps/a/mix.lock")).unwrap();
+    stage.write("hexmirror.lock", &format!("{pinned}{unused}"));
+    stage.run(&["update", "--refresh"]).ok();
+    assert!(lock(&stage).contains(unused), "{}", lock(&stage));
+}
+
+#[test]
 fn documentation_is_pinned_on_first_use() {
     let (stage, delta) = offered();
     stage.run(&["status"]).ok();

@@ -282,6 +282,14 @@ fn mix_entry(stage: &Registry, app: &str, kind: u8, digit: u8) -> Generated {
     (format!("  \"{app}\": {value},\n"), reference)
 }
 
+/// The installer that all entries of installers have.
+const REBAR3: &str = "installs/1.18.0/rebar3-3.24.0-otp-27";
+
+/// The checksum of what all entries of installers have.
+fn of_all() -> String {
+    "b".repeat(64)
+}
+
 fn own_entry(stage: &Registry, kind: u8, digit: u8) -> Generated {
     let sum = digit.to_string().repeat(64);
     match kind {
@@ -297,7 +305,7 @@ fn own_entry(stage: &Registry, kind: u8, digit: u8) -> Generated {
         }
         2 => {
             let revision = digit.to_string().repeat(40);
-            let line = format!("git https://h.test/advisories.git {revision} heads/main as-of 2026-11-29\n");
+            let line = format!("git https://h.test/advisories.git {revision} heads/b{digit} as-of 2026-11-29\n");
             (line, format!("git:h.test/advisories@{revision}#advisories"))
         }
         3 => {
@@ -310,7 +318,10 @@ fn own_entry(stage: &Registry, kind: u8, digit: u8) -> Generated {
         }
         _ => {
             let path = format!("installs/1.18.0/hex-2.2.{digit}-otp-27.ez");
-            let line = format!("tools elixir 1.18.4 otp 2{digit} installs/hex.csv {0} {path} {sum}\n", "b".repeat(64));
+            let signed = ["installs/hex.csv", "installs/rebar.csv"]
+                .map(|list| format!("{list} {0} {list}.signed {0} ", of_all()));
+            let signed = signed.concat();
+            let line = format!("tools elixir 1.18.4 otp 2{digit} {signed}{path} {sum} {REBAR3} {}\n", of_all());
             (line, format!("file:{path}@{sum}"))
         }
     }
@@ -376,6 +387,9 @@ fn written(stage: &Stage, projects: &BTreeMap<&'static str, Project>) -> BTreeSe
         let [mix_lock, own_lock] = locks(folder);
         stage.write(&mix_lock, &format!("%{{\n{}}}\n", lines(&mix)));
         stage.write(&own_lock, &lines(&own));
+        if own.iter().any(|(line, _)| line.starts_with("tools ")) {
+            expected.insert(format!("file:{REBAR3}@{}", of_all()));
+        }
         expected.extend(mix.into_iter().chain(own).map(|(_, reference)| reference));
     }
     expected

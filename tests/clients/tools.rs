@@ -93,6 +93,25 @@ fn mix_installs_hex_and_rebar3_from_the_mirror() {
 }
 
 #[test]
+fn an_entry_that_was_cut_off_is_pinned_anew() {
+    let (stage, home) = offered();
+    update(&stage, &home).ok();
+    let lock = fs::read_to_string(stage.project.join("hexmirror.lock")).unwrap();
+    let (begin, entry) = lock.split_at(lock.find("tools elixir").unwrap());
+    let words: Vec<&str> = entry.trim_end().split(' ').collect();
+    for count in [5, 7, words.len() - 2] {
+        stage.write("hexmirror.lock", &format!("{begin}{}\n", words[..count].join(" ")));
+        stage.run(&["status"]).exits(1).prints("Hex and rebar3 for Elixir 1.14.0 otp 25");
+        stage.run(&["update", "--locked"]).exits(1).says("hexmirror.lock would change");
+        update(&stage, &home).ok();
+        assert_eq!(fs::read_to_string(stage.project.join("hexmirror.lock")).unwrap(), lock, "{count}");
+        stage.run(&["status"]).ok();
+    }
+    stage.write("hexmirror.lock", &format!("{begin}{}\n", words[..words.len() - 1].join(" ")));
+    stage.run(&["status"]).exits(2).says("malformed entry");
+}
+
+#[test]
 fn installers_that_elixir_did_not_sign_are_refused() {
     let (stage, home) = offered();
     publish(&stage, "hex-1.x.csv", "1.14.0/hex-2.0.0.ez", ARCHIVE, other_key());
@@ -152,16 +171,23 @@ fn tools_are_installed_without_a_server() {
 #[test]
 fn the_command_that_an_error_names_helps() {
     let (stage, home) = offered();
+    let without = stage.git(&["rev-parse", "hexmirror"]);
     update(&stage, &home).ok();
     let lock = fs::read_to_string(stage.project.join("hexmirror.lock")).unwrap();
     let (base, mix_home) = (stage.upstream.url(), home.to_str().unwrap());
     let run = |arguments: &[&str]| stage.run_with(arguments, &[("HEX_BUILDS_URL", &base), ("MIX_HOME", mix_home)]);
     let install = || run(&["tools", "install"]);
     install().ok();
-    // A lock that does not pin what its list chooses.
+    // A lock that lacks an installer.
     let at = lock.find(" installs/1.14.0/rebar3-3.20.0 ").unwrap();
     let rest = &lock[at + " installs/1.14.0/rebar3-3.20.0 ".len() + 64..];
     stage.write("hexmirror.lock", &(lock[..at].to_owned() + rest));
+    install().exits(1).says("no hexmirror.lock pins them").says("run `git hexmirror update`");
+    run(&["update"]).ok();
+    install().ok();
+    // One that does not pin what its list chooses.
+    stage.upstream.put("installs/1.14.0/rebar3-3.19.0", REBAR3);
+    stage.write("hexmirror.lock", &lock.replace("/rebar3-3.20.0 ", "/rebar3-3.19.0 "));
     install().exits(1).says("no hexmirror.lock pins installs/1.14.0/rebar3-3.20.0").says("update --refresh");
     run(&["update", "--refresh"]).ok();
     install().ok();
@@ -174,7 +200,7 @@ fn the_command_that_an_error_names_helps() {
     install().ok();
     // A mirror without the files.
     stage.git(&["branch", "--quiet", "--move", "hexmirror", "away"]);
-    stage.git(&["branch", "--quiet", "hexmirror", "away~1"]);
+    stage.git(&["branch", "--quiet", "hexmirror", without.trim()]);
     install().exits(1).says("the mirror does not have installs/").says("run `git hexmirror update`");
     run(&["update"]).ok();
     install().ok();

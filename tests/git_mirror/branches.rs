@@ -66,6 +66,25 @@ fn the_tip_of_a_branch_is_pinned_and_a_client_gets_it_without_network() {
 }
 
 #[test]
+fn of_two_tips_after_a_merge_the_newest_counts_and_a_refresh_leaves_one() {
+    let (scene, tip) = scene();
+    let stage = &scene.stage;
+    scene.update();
+    let merged = lock(&scene);
+    let older = line(&scene).replace(&tip, &"f".repeat(40));
+    let (begin, _) = older.split_once(" as-of ").unwrap();
+    let older = format!("{begin} as-of 2020-01-01");
+    stage.write("hexmirror.lock", &format!("{merged}{older}\n"));
+    // The mirror need not have the older tip, and clients get the newest.
+    stage.run(&["status"]).ok();
+    audit(&scene).ok();
+    stage.run(&["update", "--refresh", "--locked"]).ok();
+    assert!(lock(&scene).contains(&older));
+    stage.run(&["update", "--refresh"]).ok().says("hexmirror.lock");
+    assert_eq!(lock(&scene), merged);
+}
+
+#[test]
 fn a_refresh_moves_the_pin_and_clients_follow() {
     let (scene, first) = scene();
     let stage = &scene.stage;

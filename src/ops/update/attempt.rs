@@ -154,6 +154,7 @@ impl<'a> Attempt<'a> {
         let wanted = Wanted::clone(&wanted).with_files(first_used.iter().cloned()).with_branches(&branches);
         self.wanted = Arc::new(wanted.with_tools(&tools).with_docs(&docs).with_asset_tools(assets.pins));
         let update = self.outcome(before, fetched, signers)?;
+        let drops_unused = !self.options.locked && self.reads_all_locks()?;
         let pins = NewPins {
             downloads: &first_used,
             tools: Some(&tools),
@@ -161,6 +162,7 @@ impl<'a> Attempt<'a> {
             asset_tools: assets.lines.as_ref().filter(|_| !self.options.locked),
             target: assets.new_target.as_ref(),
             branches: &branches,
+            asked: Some(&*self.wanted).filter(|_| drops_unused),
         };
         let pinned = pinned_lock(self.project, (&self.locks, &composed), pins)?;
         // The commit names the locks as they are after the update.
@@ -171,6 +173,14 @@ impl<'a> Attempt<'a> {
         let pinned_in = pinned.map(|lock| lock.file);
         let written_locks = composed.into_iter().map(|lock| lock.file).collect();
         Ok(Update { pinned_in, written_locks, ..update })
+    }
+
+    /// Returns whether every lock of the commit that is checked out was read from the worktree. One that is not there may pin
+    /// more.
+    fn reads_all_locks(&self) -> Result<bool> {
+        let Some(head) = self.project.repository.head()? else { return Ok(true) };
+        let committed = self.project.locks_at(head)?;
+        Ok(committed.iter().all(|lock| self.locks.iter().any(|read| read.file == lock.file)))
     }
 
     /// Fetches the plugins that nothing pins yet, and returns the hexmirror.lock files that must change. After a failed

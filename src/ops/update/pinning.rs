@@ -34,6 +34,8 @@ pub(in crate::ops) struct NewPins<'a> {
     pub asset_tools: Option<&'a BTreeSet<String>>,
     /// The new tips of branches.
     pub branches: &'a [GitPin],
+    /// What all locks ask for. Entries that it has no use for are removed. `None` if all stay.
+    pub asked: Option<&'a Wanted>,
 }
 
 impl NewPins<'_> {
@@ -46,6 +48,7 @@ impl NewPins<'_> {
             && self.asset_tools.is_none()
             && self.target.is_none()
             && self.branches.is_empty()
+            && self.asked.is_none()
     }
 }
 
@@ -96,6 +99,9 @@ pub(super) fn pinned_lock(
         let lines: BTreeSet<String> = pinned.git.iter().filter_map(GitPin::branch_line).collect();
         is_changed |= text.replace(|kind| kind == BRANCH_ENTRY, branch_of, lines);
     }
+    if let Some(asked) = pins.asked {
+        is_changed |= text.retain(|line| asked.uses_line(line));
+    }
     let text = (!text.is_empty()).then(|| text.text());
     Ok(is_changed.then_some(ComposedLock { file, text }))
 }
@@ -133,12 +139,12 @@ fn place(locks: &[LockFile]) -> String {
 }
 
 /// The kind of an entry that pins a build of an asset tool.
-const ASSET_TOOL: &str = "asset-tool";
+pub(in crate::ops) const ASSET_TOOL: &str = "asset-tool";
 /// The kind of an entry that names a machine.
 pub(in crate::ops) const TARGET: &str = "target";
 
 /// Returns the entry of a hexmirror.lock that names a machine.
-pub(in crate::ops) fn target_line(target: &Target) -> String {
+fn target_line(target: &Target) -> String {
     format!("{TARGET} {target}")
 }
 

@@ -26,7 +26,8 @@ pub struct Arguments {
 enum Action {
     /// Add a machine to hexmirror.lock; `git hexmirror update` then fetches the files for it
     Add(Machine),
-    /// Remove a machine from hexmirror.lock; `git hexmirror prune` then removes the files for it
+    /// Remove a machine, and the asset tools that only it needs, from hexmirror.lock; once that is committed, `git hexmirror prune`
+    /// removes the files for it
     Remove(Machine),
 }
 
@@ -78,7 +79,8 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
             output.say(match changed.is_empty() {
                 true => format!("no lock names {target}"),
                 false => {
-                    format!("removed {target} from {}; `git hexmirror prune` removes its files", changed.join(", "))
+                    let files = changed.join(", ");
+                    format!("removed {target} from {files}; commit that, and `git hexmirror prune` removes its files")
                 }
             });
         }
