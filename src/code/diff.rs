@@ -20,6 +20,8 @@ pub struct Diff {
     pub added: usize,
     /// The number of lines that only the old text has.
     pub removed: usize,
+    /// Whether the comparison reached its deadline, so that it may show more lines than needed.
+    pub is_rough: bool,
 }
 
 /// Differences that are close to each other, with the lines around them.
@@ -56,8 +58,10 @@ impl Diff {
         };
         let added = count([DiffTag::Insert, DiffTag::Replace], |operation| operation.new_range().len());
         let removed = count([DiffTag::Delete, DiffTag::Replace], |operation| operation.old_range().len());
+        // An equal text never reaches it.
+        let is_rough = added + removed > 0 && Instant::now() >= deadline;
         let hunks = group_diff_ops(operations, CONTEXT).into_iter().map(Hunk::of).collect();
-        Self { hunks, added, removed }
+        Self { hunks, added, removed, is_rough }
     }
 }
 
@@ -121,7 +125,7 @@ mod tests {
         let before = numbers(0..40);
         let after = before.replace("\n5\n", "\nfive\nand\n").replace("\n30\n", "\n");
         let diff = diff(&before, &after);
-        assert_eq!((diff.added, diff.removed, diff.hunks.len()), (2, 2, 2));
+        assert_eq!((diff.added, diff.removed, diff.hunks.len(), diff.is_rough), (2, 2, 2, false));
         assert_eq!(diff.hunks[0].lines(), [2..9, 2..10]);
         let block = |before, after, is_same| Block { before, after, is_same };
         assert_eq!(diff.hunks[0].blocks, [block(2..5, 2..5, true), block(5..6, 5..7, false), block(6..9, 7..10, true)]);
@@ -148,6 +152,7 @@ mod tests {
         let diff = Diff::of(&before, &after, start + Duration::from_millis(50));
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         assert_eq!(before.len() - diff.removed, after.len() - diff.added);
+        assert!(diff.is_rough);
     }
 
     proptest! {

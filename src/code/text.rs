@@ -40,6 +40,11 @@ impl Text {
         &self.text
     }
 
+    /// Returns the number of lines, without collecting them.
+    pub fn count(&self) -> usize {
+        self.text.split_inclusive('\n').count()
+    }
+
     /// Returns the lines, each with its line feed. Only the last one may have none.
     pub fn lines(&self) -> Vec<&str> {
         self.text.split_inclusive('\n').collect()

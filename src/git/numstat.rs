@@ -1,6 +1,8 @@
 //! Counts the changed lines between two trees.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{ProjectGit, Result};
 
@@ -9,6 +11,9 @@ use super::{ProjectGit, Result};
 const FIXED: &[&str] = &[
     "-c",
     "core.attributesFile=/dev/null",
+    // Larger files are not compared. The pages of the server do not compare them either.
+    "-c",
+    "core.bigFileThreshold=1m",
     "diff-tree",
     "-r",
     "-z",
@@ -23,32 +28,49 @@ const FIXED: &[&str] = &[
 pub struct FileChange {
     /// The path. Bytes that are not UTF-8 are replaced.
     pub path: String,
-    /// The numbers of added and removed lines; `None` for a binary file.
+    /// The numbers of added and removed lines; `None` for a binary file, or one that is too large to compare.
     pub lines: Option<(u64, u64)>,
+    /// Whether the new tree does not have it.
+    pub is_removed: bool,
+    /// Whether the new tree has it as an executable file.
+    pub is_executable: bool,
 }
 
 impl ProjectGit {
-    /// Returns the files that differ between two trees of a bare repository, sorted by path. A renamed file is two.
+    /// Returns the files that differ between two trees of a bare repository, sorted by path. A renamed file is two. `None` if git
+    /// needs more than `time`.
     ///
     /// # Errors
     /// Fails if git cannot be run or its output is too large.
-    pub fn numstat(&self, git_dir: &Path, [before, after]: [&str; 2]) -> Result<Vec<FileChange>> {
-        let arguments = FIXED.iter().copied().chain(["--numstat", before, after]);
-        let run = self.git.run_in(git_dir, arguments).variable("GIT_ATTR_NOSYSTEM", "1");
-        Ok(file_changes(&run.output("compare two trees")?))
+    pub fn numstat(
+        &self,
+        git_dir: &Path,
+        [before, after]: [&str; 2],
+        time: Duration,
+    ) -> Result<Option<Vec<FileChange>>> {
+        let arguments = FIXED.iter().copied().chain(["--raw", "--numstat", before, after]);
+        let run = self.git.run_in(git_dir, arguments).variable("GIT_ATTR_NOSYSTEM", "1").within(time);
+        Ok(run.output_in_time("compare two trees")?.map(|output| file_changes(&output)))
     }
 
-    /// Returns the paths of the files between two trees of which a line that contains a text was added or removed.
+    /// Returns the paths of the files between two trees of which a line that contains a text was added or removed. `None` if git
+    /// needs more than `time`.
     ///
     /// # Errors
     /// As for [`Self::numstat`].
-    pub fn changed_with(&self, git_dir: &Path, [before, after]: [&str; 2], text: &str) -> Result<Vec<String>> {
+    pub fn changed_with(
+        &self,
+        git_dir: &Path,
+        [before, after]: [&str; 2],
+        text: &str,
+        time: Duration,
+    ) -> Result<Option<Vec<String>>> {
         let pattern = format!("-G{text}");
         let arguments = FIXED.iter().copied().chain([&*pattern, "--name-only", before, after]);
-        let run = self.git.run_in(git_dir, arguments).variable("GIT_ATTR_NOSYSTEM", "1");
-        let output = run.output("search the changes between two trees")?;
+        let run = self.git.run_in(git_dir, arguments).variable("GIT_ATTR_NOSYSTEM", "1").within(time);
+        let Some(output) = run.output_in_time("search the changes between two trees")? else { return Ok(None) };
         let paths = output.split(|byte| *byte == 0).filter(|path| !path.is_empty());
-        Ok(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+        Ok(Some(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect()))
     }
 
     /// Reads files of a bare repository, as [`Git::files`](super::Git::files) does.
@@ -60,16 +82,30 @@ impl ProjectGit {
     }
 }
 
-/// Parses the output of `git diff-tree --numstat -z` (git-diff(1), "OTHER DIFF FORMATS").
+/// Parses the output of `git diff-tree --raw --numstat -z` (git-diff(1), "RAW OUTPUT FORMAT" and "OTHER DIFF FORMATS"): first, modes
+/// and path alternate for all files, then follows one record for each.
 fn file_changes(output: &[u8]) -> Vec<FileChange> {
-    let change = |record: &[u8]| {
+    let (mut modes, mut changes) = (HashMap::new(), Vec::new());
+    let mut records = output.split(|byte| *byte == 0);
+    while let Some(record) = records.next() {
         let text = String::from_utf8_lossy(record);
-        let (added, rest) = text.split_once('\t')?;
-        let (removed, path) = rest.split_once('\t')?;
-        let lines = added.parse().ok().zip(removed.parse().ok());
-        Some(FileChange { path: path.to_owned(), lines })
-    };
-    output.split(|byte| *byte == 0).filter_map(change).collect()
+        if text.starts_with(':') {
+            let mode = text.split(' ').nth(1).unwrap_or_default().to_owned();
+            modes.insert(records.next().unwrap_or_default(), mode);
+            continue;
+        }
+        let Some((added, rest)) = text.split_once('\t') else { continue };
+        let Some((removed, path)) = rest.split_once('\t') else { continue };
+        let raw = record.splitn(3, |byte| *byte == b'\t').nth(2).unwrap_or_default();
+        let mode = modes.get(raw).map_or("", String::as_str);
+        changes.push(FileChange {
+            path: path.to_owned(),
+            lines: added.parse().ok().zip(removed.parse().ok()),
+            is_removed: mode == "000000",
+            is_executable: mode == "100755",
+        });
+    }
+    changes
 }
 
 #[cfg(test)]
@@ -78,8 +114,19 @@ mod tests {
 
     #[test]
     fn records_are_read_and_anything_else_is_ignored() {
-        let read = file_changes(b"1\t2\tlib/a\tb\0-\t-\tpriv/x.so\0\0garbage\0");
-        let expected = [("lib/a\tb", Some((1, 2))), ("priv/x.so", None)];
-        assert_eq!(read, expected.map(|(path, lines)| FileChange { path: path.into(), lines }));
+        let raw = b":100644 100644 1 2 M\0lib/a\tb\0:000000 100755 0 1 A\0priv/x.so\0:100755 000000 1 0 D\0:x\0";
+        let read = file_changes(&[&raw[..], b"1\t2\tlib/a\tb\0-\t-\tpriv/x.so\0\0garbage\x000\t1\t:x\0"].concat());
+        let change = |path: &str, lines, is_removed, is_executable| FileChange {
+            path: path.into(),
+            lines,
+            is_removed,
+            is_executable,
+        };
+        let expected = [
+            change("lib/a\tb", Some((1, 2)), false, false),
+            change("priv/x.so", None, false, true),
+            change(":x", Some((0, 1)), true, false),
+        ];
+        assert_eq!(read, expected);
     }
 }

@@ -297,6 +297,23 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Ends git after this time. For commands that print no progress.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.silence = Some(time);
+        self
+    }
+
+    /// Runs git and returns its standard output, or `None` if it was ended because it took longer than [`Self::within`] allows.
+    pub fn output_in_time(self, action: &'static str) -> Result<Option<Vec<u8>>> {
+        let folder = self.folder.clone();
+        match self.finish() {
+            Ok(output) => Ok(Some(output)),
+            Err(Unsuccessful::Stalled { .. }) => Ok(None),
+            Err(Unsuccessful::Reported { text, .. }) => Err(GitError::Failed { action, folder, message: text }),
+            Err(Unsuccessful::Error(error)) => Err(error),
+        }
+    }
+
     /// Runs git and returns its standard output. `action` is a verb phrase for errors.
     pub fn output(self, action: &'static str) -> Result<Vec<u8>> {
         let folder = self.folder.clone();

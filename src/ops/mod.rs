@@ -57,7 +57,7 @@ mod update;
 mod update_lock;
 mod verify;
 
-pub use audit::{Audit, AuditFinding, AuditOptions, audit};
+pub use audit::{Audit, AuditFinding, AuditOptions, AuditSubject, audit};
 pub use compact::compact;
 pub use damages::Unvouched;
 pub use demo::Demo;

@@ -34,6 +34,11 @@ impl<'s> ReleaseReader<'s> {
         self.snapshot.entry(id)?.map(|signed| verified(id, &signed, key)).transpose()
     }
 
+    /// Returns whether the mirror records that upstream has no entry of a package.
+    pub fn is_absent(&self, id: &EntryId) -> Result<bool> {
+        Ok(self.snapshot.manifest_of(&id.package)?.absent.contains(id))
+    }
+
     /// Reads the metadata of a release. `None` if it is not stored.
     pub fn metadata(&self, id: &ReleaseId) -> Result<Option<Result<Metadata, MetadataError>>> {
         Ok(self.snapshot.metadata(id)?.map(|text| Metadata::parse(&text)))

@@ -2,6 +2,7 @@
 //! changelogs, advisories, licenses and signers. Contacts no other machine.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::project::revisions::ComparedStates;
 use super::release_reader::{ReleaseReader, licenses};
@@ -16,6 +17,10 @@ use crate::store::{DiffRepository, ObjectId, ScratchObjects, Snapshot, StoreErro
 
 /// The maximum size of a changelog that is read, in bytes.
 const MAX_CHANGELOG: usize = 4 << 20;
+/// How long the code of one change is compared.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the code of all changes is compared.
+const ALL_PATIENCE: Duration = Duration::from_secs(60);
 /// What code calls to load native code into the virtual machine.
 const LOADS_NATIVE_CODE: &str = "load_nif";
 
@@ -58,6 +63,10 @@ pub struct ReviewedChange {
     pub brought: Vec<Advisory>,
     /// The retirement of the new release, if the old one was not retired for this reason.
     pub retired: Option<Retirement>,
+    /// What applies to both releases, so that the change does not help.
+    pub still: ReleaseFlags,
+    /// Whether the code was not compared, or not completely, because it took too long.
+    pub is_cut: bool,
     /// Whether neither the mirror nor its history has a side of the change that could be mirrored.
     pub is_lacking: bool,
 }
@@ -112,10 +121,11 @@ pub fn review(project: &Project, between: ComparedStates, progress: &dyn Progres
     let releases: Vec<&ReleaseId> = changes.iter().flat_map(sides).filter_map(release).collect();
     let reader = ReleaseReader::new(project, releases.iter().map(|id| &id.repository), &snapshot, progress)?;
     let signers = signer_changes(&changes, &stored)?;
+    let deadline = Instant::now() + ALL_PATIENCE;
     let reviewed = changes.into_iter().zip(&stored).map(|(change, sides)| {
         let mut reviewed = ReviewedChange::of(change);
         reviewed.add_flags(&reader)?;
-        reviewed.add_stored(sides, &git, &trees)?;
+        reviewed.add_stored(sides, &git, &trees, deadline)?;
         Ok(reviewed)
     });
     Ok(Review {
@@ -201,6 +211,8 @@ impl ReviewedChange {
             fixed: Vec::new(),
             brought: Vec::new(),
             retired: None,
+            still: ReleaseFlags::default(),
+            is_cut: false,
             is_lacking: false,
         }
     }
@@ -213,13 +225,20 @@ impl ReviewedChange {
         };
         let (before, after) = (flags(self.change.before())?, flags(self.change.after())?);
         self.fixed = before.clone().beyond(&after).advisories;
+        self.still = after.clone().within(&before);
         let ReleaseFlags { retired, advisories } = after.beyond(&before);
         (self.retired, self.brought) = (retired, advisories);
         Ok(())
     }
 
     /// Adds what the stored sides show.
-    fn add_stored(&mut self, stored: &Sides, git: &ProjectGit, repository: &DiffRepository) -> Result<()> {
+    fn add_stored(
+        &mut self,
+        stored: &Sides,
+        git: &ProjectGit,
+        repository: &DiffRepository,
+        deadline: Instant,
+    ) -> Result<()> {
         let both = [self.change.before(), self.change.after()];
         for (index, locked) in both.into_iter().enumerate() {
             if let (Some(id), Some(snapshot)) = (locked.and_then(release), &stored.snapshots[index]) {
@@ -231,9 +250,17 @@ impl ReviewedChange {
             return Ok(());
         };
         let [before, after] = trees.map(|tree| tree.to_string());
-        let files = git.numstat(repository.git_dir(), [&before, &after])?;
+        let between = [&*before, &*after];
+        let deadline = deadline.min(Instant::now() + PATIENCE);
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let Some(files) = git.numstat(repository.git_dir(), between, left())? else {
+            self.is_cut = true;
+            return Ok(());
+        };
         let mut code = CodeChange::of(&files);
-        code.loads_native_code = git.changed_with(repository.git_dir(), [&before, &after], LOADS_NATIVE_CODE)?;
+        let native = git.changed_with(repository.git_dir(), between, LOADS_NATIVE_CODE, left())?;
+        self.is_cut = native.is_none();
+        code.loads_native_code = native.unwrap_or_default();
         self.code = Some(code);
         if let (Some(Locked::Release(old)), Some(Locked::Release(new))) = (self.change.before(), self.change.after())
             && let Some(file) = files.iter().find(|file| file.lines.is_some() && is_changelog(&file.path))
@@ -250,7 +277,14 @@ impl ReviewedChange {
 impl CodeChange {
     fn of(files: &[FileChange]) -> Self {
         let lines = files.iter().filter_map(|file| file.lines);
-        let role = |file: &FileChange| FileRole::of(&file.path, file.lines.is_none());
+        // What is gone can neither run nor hide anything. A build script that is gone may have been one that others need.
+        let is_dead = |role: &FileRole, file: &FileChange| {
+            file.is_removed && matches!(role, FileRole::Binary | FileRole::Executable)
+        };
+        let role = |file: &FileChange| {
+            let role = FileRole::of(&file.path, file.lines.is_none(), file.is_executable);
+            role.filter(|role| !is_dead(role, file))
+        };
         Self {
             files: files.len(),
             added: lines.clone().map(|(added, _)| added).sum(),

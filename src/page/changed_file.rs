@@ -1,5 +1,7 @@
 //! Files that differ between two versions of a dependency.
 
+use super::difference::PER_ROW;
+use super::source::PAGE;
 use crate::code::{Diff, Text};
 
 /// A file that differs.
@@ -34,19 +36,59 @@ pub enum Difference {
         /// The lines.
         diff: Diff,
     },
+    /// Lines that are only counted, because the page about all files has no room for them.
+    Counted {
+        /// The number of added and of removed lines.
+        lines: [usize; 2],
+        /// Whether there may be fewer.
+        is_rough: bool,
+    },
     /// Bytes that are not text.
     Binary,
     /// The file, or all files before it, are too large to compare.
     TooLarge,
+    /// The files before it took all the time that a page has.
+    OutOfTime,
     /// This page is not about it.
     Unread,
+}
+
+impl Difference {
+    /// Returns whether the page about all files may have room for it.
+    pub fn fits_among_others(&self) -> bool {
+        !matches!(self, Self::Text { diff, .. } if (diff.added + diff.removed) * PER_ROW > PAGE)
+    }
+
+    /// Forgets the texts.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        match self {
+            Self::Text { diff, .. } => Self::Counted { lines: [diff.added, diff.removed], is_rough: diff.is_rough },
+            other => other,
+        }
+    }
+
+    /// Returns whether more lines may be shown than needed.
+    pub(super) fn is_rough(&self) -> bool {
+        match self {
+            Self::Text { diff, .. } => diff.is_rough,
+            Self::Counted { is_rough, .. } => *is_rough,
+            Self::Binary | Self::TooLarge | Self::OutOfTime | Self::Unread => false,
+        }
+    }
+
+    /// Returns whether only the page about the file can say more.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Counted { .. } | Self::OutOfTime)
+    }
 }
 
 impl ChangedFile {
     pub(super) fn counts(&self) -> [usize; 2] {
         match &self.difference {
             Difference::Text { diff, .. } => [diff.added, diff.removed],
-            Difference::Binary | Difference::TooLarge | Difference::Unread => [0, 0],
+            Difference::Counted { lines, .. } => *lines,
+            Difference::Binary | Difference::TooLarge | Difference::OutOfTime | Difference::Unread => [0, 0],
         }
     }
 

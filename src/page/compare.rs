@@ -1,5 +1,7 @@
 //! The pages about what differs between two versions of a dependency.
 
+use std::ops::Range;
+
 use maud::{Markup, html};
 
 use super::changed_file::{ChangedFile, Difference};
@@ -53,27 +55,34 @@ impl Comparison {
     }
 }
 
+/// Returns which of the files that differ are on a page, counted from 1. After the last page, these are those of the last one.
+pub fn files_on_page(files: usize, page: usize) -> Range<usize> {
+    let first = (page.max(1) - 1).min(files.saturating_sub(1) / FILES) * FILES;
+    first..files.min(first + FILES)
+}
+
 /// Returns the page about all files that differ.
 pub fn comparison(frame: &Frame, comparison: &Comparison, view: ComparisonView) -> String {
-    let pages = comparison.files.len().div_ceil(FILES).max(1);
-    let number = view.page.min(pages);
+    let range = files_on_page(comparison.files.len(), view.page);
+    let (pages, number) = (comparison.files.len().div_ceil(FILES).max(1), range.start / FILES + 1);
     let address = comparison.address("", number, view.is_split);
     let links = Links::of(frame, &address);
-    let files = comparison.files.iter().enumerate().skip((number - 1) * FILES).take(FILES);
+    let files = comparison.files.iter().enumerate().skip(range.start).take(range.len());
     let (mut left, mut inline) = (PAGE, Vec::new());
     for (index, file) in files.clone() {
         // Without preparing what cannot be shown here.
-        if file.counts().iter().sum::<usize>() * PER_ROW > left {
+        if file.difference.is_elsewhere() || file.counts().iter().sum::<usize>() * PER_ROW > left {
             inline.push((index, file, None));
             continue;
         }
+        // Rows take much more memory than their HTML.
         let rows = Rows::of(file, view.is_split);
         let weight = rows.weight().saturating_add(400);
-        inline.push((index, file, (weight <= left).then_some(rows)));
+        inline.push((index, file, (weight <= left).then(|| difference::table(&rows, 0..rows.len()))));
         left -= if weight <= left { weight } else { 0 };
     }
     let is_inline =
-        |index: usize| inline.iter().any(|(other, file, rows)| *other == index && (rows.is_some() || !file.has_page));
+        |index: usize| inline.iter().any(|(other, file, table)| *other == index && (table.is_some() || !file.has_page));
     let target = |index: usize, file: &ChangedFile| {
         if is_inline(index) {
             format!("#file-{index}")
@@ -93,6 +102,7 @@ pub fn comparison(frame: &Frame, comparison: &Comparison, view: ComparisonView) 
             }
         }
         @if comparison.is_cut { p.note.warn { "There are more differences than can be shown." } }
+        (hurried(comparison))
         @if comparison.files.is_empty() { p.none { "All files are the same." } }
         @else {
             (turn(&links, comparison, number, pages, view.is_split))
@@ -104,11 +114,11 @@ pub fn comparison(frame: &Frame, comparison: &Comparison, view: ComparisonView) 
                     td.number { (counts(file)) }
                 } } }
             } }
-            @for (index, file, rows) in &inline { @if rows.is_some() || !file.has_page {
+            @for (index, file, table) in &inline { @if table.is_some() || !file.has_page {
                 section id=(format!("file-{index}")) {
                     h2 { @if file.has_page { a href=(links.to(&comparison.address(&file.path, 1, view.is_split))) { bdi { (shown(&file.path)) } } } @else { bdi { (shown(&file.path)) } } }
                     (sides(file))
-                    @match rows { Some(rows) => { (difference::table(rows, 0..rows.len())) } None => { p.note.warn { "The difference is too large to be shown here." } } }
+                    @match table { Some(table) => { (table) } None => { p.note.warn { "The difference is too large to be shown here." } } }
                 }
             } }
             (turn(&links, comparison, number, pages, view.is_split))
@@ -174,10 +184,28 @@ pub(super) fn numbered(number: usize, pages: usize, to: &dyn Fn(usize) -> String
 fn counts(file: &ChangedFile) -> Markup {
     html! {
         @match &file.difference {
-            Difference::Text { diff, .. } => { span.plus { "+" (diff.added) } " " span.minus { "−" (diff.removed) } }
+            Difference::Text { .. } | Difference::Counted { .. } => {
+                span.plus { "+" (file.counts()[0]) } " " span.minus { "−" (file.counts()[1]) }
+                @if file.difference.is_rough() { " " span.badge.warn { "rough" } }
+            }
             Difference::Binary => { "not text" }
             Difference::TooLarge => { "too large" }
+            Difference::OutOfTime => { span.badge.warn { "not compared" } }
             Difference::Unread => {}
+        }
+    }
+}
+
+/// Says what the time for a page did not suffice for.
+fn hurried(comparison: &Comparison) -> Markup {
+    let skipped = comparison.files.iter().filter(|file| file.difference == Difference::OutOfTime).count();
+    let rough = comparison.files.iter().filter(|file| file.difference.is_rough()).count();
+    html! {
+        @if skipped > 0 {
+            p.note.warn { "This comparison is cut short, because it took too long: " (count(skipped, "file was", "files were")) " not compared. The page of each file compares it." }
+        }
+        @if rough > 0 {
+            p.note.warn { "This comparison is rough, because it took too long: of " (count(rough, "file", "files")) ", more lines may be marked than differ." }
         }
     }
 }
@@ -194,8 +222,10 @@ fn sides(file: &ChangedFile) -> Markup {
         @match &file.difference {
             Difference::Binary => { p.note.warn { "It is not text: " (bytes[0]) " before, " (bytes[1]) " after." } }
             Difference::TooLarge => { p.note.warn { "It is too large to compare: " (bytes[0]) " before, " (bytes[1]) " after." } }
-            Difference::Unread => {}
-            Difference::Text { texts, .. } => {
+            Difference::OutOfTime => { p.note.warn { "It was not compared, because this page took too long." } }
+            Difference::Unread | Difference::Counted { .. } => {}
+            Difference::Text { texts, diff } => {
+                @if diff.is_rough { p.note.warn { "The comparison is rough, because it took too long: more lines may be marked than differ." } }
                 @if texts.iter().any(|text| !text.is_utf8) { p.note.warn { "It is not UTF-8. A \u{fffd} stands for each byte that is not." } }
             }
         }

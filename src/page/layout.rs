@@ -2,6 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
+use super::invisible::revealed;
 use super::link::Links;
 use super::{Address, Frame, PackageQuery};
 
@@ -44,7 +45,7 @@ pub(super) fn document(
     about: &Markup,
 ) -> String {
     let is_current = |address: &Address| section.is_some_and(|section| section == address);
-    html! {
+    let html = html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -79,5 +80,6 @@ pub(super) fn document(
             }
         }
     }
-    .into_string()
+    .into_string();
+    revealed(html)
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use maud::{Escaper, Markup, PreEscaped};
 
+use super::invisible::{is_invisible, mark};
 use crate::code::{Class, Language, Text, Token, highlight};
 
 /// The largest text, in bytes, that is highlighted.
@@ -128,28 +129,16 @@ fn part(html: &mut String, text: &str, class: Option<Class>, is_marked: bool) {
     html.push_str(if is_marked { "</mark>" } else { "" });
 }
 
-/// Adds a text whose invisible characters are shown by their numbers. Some of them make code look as if it did something else
-/// (CVE-2021-42574).
+/// Adds a text whose invisible characters are shown.
 fn visible(html: &mut String, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find(is_invisible) {
         escape(html, &rest[..at]);
         let c = rest[at..].chars().next().unwrap_or_default();
-        html.push_str("<i class=\"u\">");
-        escape(html, &if c == '\r' { "CR".to_owned() } else { format!("U+{:04X}", u32::from(c)) });
-        html.push_str("</i>");
+        html.push_str(&mark(c));
         rest = &rest[at + c.len_utf8()..];
     }
     escape(html, rest);
-}
-
-/// Returns whether a character has no form of its own, but is neither a blank nor a tab.
-pub(super) fn is_invisible(c: char) -> bool {
-    let formats = ['\u{ad}', '\u{61c}', '\u{180e}', '\u{feff}'];
-    c.is_control() && c != '\t'
-        || formats.contains(&c)
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}')
-        || matches!(c, '\u{e0000}'..='\u{e007f}')
 }
 
 fn escape(html: &mut String, text: &str) {

@@ -9,6 +9,7 @@
 //! | `address` | the addresses of the pages: parsed, and written |
 //! | `file_name`, `site` | the files of a static site: their names, and which pages it has |
 //! | `link` | links between pages, relative to where they are; links to other servers |
+//! | `invisible` | characters without a form of their own, by their numbers |
 //! | `frame`, `layout` | what all pages say about the mirror, and what else they have in common |
 //! | `failure` | the page for an error |
 //! | `part` | what several pages have |
@@ -32,6 +33,7 @@ mod failure;
 mod file_name;
 mod frame;
 mod history;
+mod invisible;
 mod layout;
 mod lines;
 mod link;
@@ -52,7 +54,7 @@ mod waiting;
 
 pub use address::Address;
 pub use changed_file::{ChangedFile, Difference, FileSide};
-pub use compare::{Comparison, ComparisonView, comparison, file_comparison};
+pub use compare::{Comparison, ComparisonView, comparison, file_comparison, files_on_page};
 pub use failure::{failure, missing};
 pub use frame::Frame;
 pub use history::{MirrorCommit, MirrorHistory, ProjectChanges, history, project_changes};

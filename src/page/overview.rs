@@ -18,6 +18,8 @@ pub struct Overview {
     pub contents: Vec<(&'static str, String)>,
     /// When upstream was last asked for all registry entries.
     pub age: String,
+    /// The number of pinned releases that the mirror has.
+    pub judged: usize,
     /// What people should know about pinned releases. `None` if it is not known yet.
     pub findings: Option<Vec<Finding>>,
     /// The number of further findings.
@@ -151,6 +153,9 @@ fn findings(links: &Links<'_>, overview: &Overview) -> Markup {
     html! {
         @match &overview.findings {
             None => { p.none { "The registry entries are being read; load this page again." } }
+            Some(_) if overview.judged == 0 => {
+                p.none { "The mirror has no release that a lock pins, so nothing is known about any." }
+            }
             Some(found) if found.is_empty() => {
                 p { "No pinned release is retired or has a known vulnerability, as far as the mirror knows." }
             }

@@ -253,7 +253,7 @@ fn heading(id: &SourceId, path: &str) -> String {
 /// Returns a name whose invisible characters are shown by their numbers.
 pub(super) fn shown(name: &str) -> String {
     let show =
-        |c: char| if super::lines::is_invisible(c) { format!("[U+{:04X}]", u32::from(c)) } else { c.to_string() };
+        |c: char| if super::invisible::is_invisible(c) { format!("[U+{:04X}]", u32::from(c)) } else { c.to_string() };
     name.chars().map(show).collect()
 }
 

@@ -27,7 +27,7 @@ fn change() -> Change {
     Change { tone: Tone::Good, word: "added", text: markup(), package: Some(id()), link: None }
 }
 
-/// Checks that a page has the text, and only as text.
+/// Checks that invisible characters are shown, and that a page has the text, and only as text.
 fn assert_is_escaped(html: &str) {
     assert!(
         html.contains("&lt;/title&gt;&lt;/textarea&gt;&quot;'&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x"),
@@ -38,6 +38,13 @@ fn assert_is_escaped(html: &str) {
     }
     // A quote in an attribute would end it.
     assert_eq!(html.matches("</title>").count(), 1, "{html}");
+}
+
+#[test]
+fn invisible_characters_are_shown_in_what_packages_say() {
+    let frame = Frame { project: "x\u{202e}y".to_owned(), ..frame() };
+    let html = waiting(&frame, &Address::Overview);
+    assert!(html.contains("xU+202Ey</title>") && !html.contains('\u{202e}'), "{html}");
 }
 
 #[test]
@@ -57,6 +64,7 @@ fn the_overview_is_escaped() {
         more_locks: 1,
         contents: vec![("Packages", markup())],
         age: markup(),
+        judged: 1,
         findings: Some(vec![finding()]),
         more_findings: 1,
         updates: vec![update],

@@ -31,10 +31,24 @@ impl EntryAge {
         })
     }
 
+    /// Describes the age as a day in the past: `as of 3 days ago`.
+    pub fn as_of(self) -> String {
+        match self {
+            Self { at_least: true, days: 0 } => "of unknown age".to_owned(),
+            Self { at_least: true, days } => format!("of unknown age, at least {}", in_words(days)),
+            Self { days: 0, .. } => "as of today".to_owned(),
+            Self { days, .. } => format!("as of {} ago", in_words(days)),
+        }
+    }
+
     /// Returns whether the entries are older than a limit in days. Without a limit, entries never are.
     pub fn exceeds(self, limit: Option<u64>) -> bool {
         limit.is_some_and(|limit| self.days > limit)
     }
+}
+
+fn in_words(days: u64) -> String {
+    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
 }
 
 /// Returns the day of the last refresh after a merge of two mirrors.
@@ -70,6 +84,16 @@ mod tests {
         assert_eq!(age(Some("2026-11-29")), (0, false));
         assert_eq!(age(Some("9999-12-31")), (8, true), "a day in the future is not believed");
         assert_eq!(age(None), (8, true));
+    }
+
+    #[test]
+    fn an_age_without_a_recorded_day_is_unknown() {
+        let as_of = |days, at_least| EntryAge { days, at_least }.as_of();
+        assert_eq!(
+            [as_of(0, false), as_of(1, false), as_of(9, false)],
+            ["as of today", "as of 1 day ago", "as of 9 days ago"]
+        );
+        assert_eq!([as_of(0, true), as_of(9, true)], ["of unknown age", "of unknown age, at least 9 days"]);
     }
 
     #[test]

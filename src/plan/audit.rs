@@ -3,7 +3,7 @@
 use super::ReleaseFlags;
 use crate::hex::license::License;
 use crate::hex::registry::{Advisory, Package, Retirement, RetirementReason, Severity};
-use crate::model::{ReleaseId, shortened};
+use crate::model::{Day, ReleaseId, shortened};
 
 /// Something that people should know about a pinned release.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,10 @@ pub enum Concern {
     Retired(Retirement),
     /// Upstream's registry entry does not list it, so it was removed or never published.
     Unlisted,
+    /// Upstream has no registry entry of its package, as the last update that asked for it found out.
+    NoPackage,
+    /// Its registry entry refers to a security advisory that the entry does not describe.
+    UndescribedAdvisory,
     /// No registry entry vouches for it that a known key has signed.
     Unsigned,
     /// The mirror does not have it, so its license is unknown.
@@ -25,6 +29,17 @@ pub enum Concern {
     },
     /// It names no license.
     NoLicense,
+    /// It is not a release, and only its first download vouches for it, on this day.
+    FirstUse(Day),
+    /// The registry entries of the mirror are older than allowed.
+    OldEntries {
+        /// The recorded day when upstream was last asked for all of them.
+        refreshed: Option<Day>,
+        /// Their age, or the least that it can be if no day is recorded.
+        days: u64,
+        /// The allowed age in days.
+        limit: u64,
+    },
 }
 
 /// How much a concern matters.
@@ -51,6 +66,8 @@ impl Level {
 pub struct ReleaseFacts<'a> {
     /// Its package's registry entry, if a known key has signed it.
     pub entry: Option<&'a Package>,
+    /// Whether the mirror records that upstream has no entry of the package.
+    pub is_absent: bool,
     /// The licenses that its metadata names. `None` if the mirror does not have it.
     pub licenses: Option<&'a [String]>,
 }
@@ -59,12 +76,14 @@ impl Concern {
     /// Returns the name of the rule that it breaks.
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::Vulnerable(_) => "vulnerable",
+            Self::Vulnerable(_) | Self::UndescribedAdvisory => "vulnerable",
             Self::Retired(_) => "retired",
-            Self::Unlisted => "unlisted",
+            Self::Unlisted | Self::NoPackage => "unlisted",
             Self::Unsigned => "unsigned",
             Self::NotMirrored => "not-mirrored",
             Self::License { .. } | Self::NoLicense => "license",
+            Self::FirstUse(_) => "first-use",
+            Self::OldEntries { .. } => "old-entries",
         }
     }
 
@@ -86,17 +105,29 @@ impl Concern {
         match self {
             Self::Vulnerable(Advisory { id, severity, summary, .. }) => {
                 let severity = severity.map_or_else(String::new, |severity| format!(" ({severity})"));
-                format!("{}{severity}: {}", shortened(id), shortened(summary))
+                format!("{}{severity}{}", shortened(id), after_colon(summary))
             }
             Self::Retired(Retirement { reason, message }) => {
-                let message = message.as_ref().map_or_else(String::new, |message| format!(": {}", shortened(message)));
-                format!("{reason}{message}")
+                format!("{reason}{}", after_colon(message.as_deref().unwrap_or_default()))
             }
             Self::Unlisted => "its registry entry does not list it".to_owned(),
+            Self::NoPackage => "its repository has no such package".to_owned(),
+            Self::UndescribedAdvisory => {
+                "its registry entry says that an advisory applies to it, but does not describe this advisory".to_owned()
+            }
             Self::Unsigned => "the mirror has no registry entry for it that a known key signed".to_owned(),
             Self::NotMirrored => "the mirror does not have it; `git hexmirror update` fetches it".to_owned(),
             Self::License { license } => format!("{} is not an allowed license", shortened(license)),
             Self::NoLicense => "it names no license".to_owned(),
+            Self::FirstUse(day) => format!("only its first download vouches for it, on {day}"),
+            Self::OldEntries { refreshed: Some(day), days, limit } => {
+                format!("they are of {day}, {days} days ago, and may be {limit} days old")
+            }
+            Self::OldEntries { refreshed: None, days, limit } => {
+                format!(
+                    "the mirror does not record their day; they are at least {days} days old, and may be {limit} days old"
+                )
+            }
         }
     }
 
@@ -112,14 +143,23 @@ impl Concern {
     }
 }
 
+fn after_colon(text: &str) -> String {
+    if text.trim().is_empty() { String::new() } else { format!(": {}", shortened(text)) }
+}
+
 /// Returns what is to be said against a release. Licenses are only judged if some are allowed.
 pub fn concerns(release: &ReleaseId, facts: ReleaseFacts<'_>, allowed_licenses: &[String]) -> Vec<Concern> {
     let mut concerns = Vec::new();
     match facts.entry {
+        None if facts.licenses.is_some() && facts.is_absent => concerns.push(Concern::NoPackage),
         None if facts.licenses.is_some() => concerns.push(Concern::Unsigned),
         None => {}
         Some(entry) if entry.release(&release.version).is_none() => concerns.push(Concern::Unlisted),
         Some(entry) => {
+            let is_undescribed = |index: &u32| *index as usize >= entry.advisories.len();
+            if entry.release(&release.version).is_some_and(|release| release.advisories.iter().any(is_undescribed)) {
+                concerns.push(Concern::UndescribedAdvisory);
+            }
             let flags = ReleaseFlags::of(entry, &release.version);
             concerns.extend(flags.advisories.into_iter().map(Concern::Vulnerable));
             concerns.extend(flags.retired.map(Concern::Retired));
@@ -182,6 +222,8 @@ mod tests {
     fn each_rule_is_broken_by_what_it_is_about_only() {
         let clean = entry(None, Vec::new());
         let bad = entry(Some(RetirementReason::Deprecated), vec![advisory("A", "CVE-1", None)]);
+        let mut undescribed = entry(None, vec![advisory("A", "CVE-1", None)]);
+        undescribed.advisories.clear();
         let [mit, either] = ["MIT", "GPL-3.0-only OR MIT"].map(|license| [license.to_owned()]);
         let allowed = [String::from("mit"), String::from("Apache-2.0")];
         for (version, entry, licenses, allowed, expected) in [
@@ -195,8 +237,9 @@ mod tests {
             ("1.0.0", None, Some(&mit), &[], &["unsigned"]),
             ("2.0.0", Some(&bad), Some(&mit), &[], &["unlisted"]),
             ("1.0.0", Some(&bad), Some(&mit), &[], &["vulnerable", "retired"]),
+            ("1.0.0", Some(&undescribed), Some(&mit), &[], &["vulnerable"]),
         ] {
-            let facts = ReleaseFacts { entry, licenses };
+            let facts = ReleaseFacts { entry, is_absent: false, licenses };
             assert_eq!(
                 rules(&concerns(&release(version), facts, allowed)),
                 expected,
@@ -206,9 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_said_instead_of_an_empty_text() {
+        assert_eq!(Concern::Vulnerable(advisory("A", "CVE-1", None)).text(), "A");
+        let retired = Retirement { reason: RetirementReason::Deprecated, message: Some(" ".into()) };
+        assert_eq!(Concern::Retired(retired).text(), "deprecated");
+    }
+
+    #[test]
+    fn a_package_that_upstream_does_not_have_is_unlisted() {
+        let of = |is_absent| {
+            let facts = ReleaseFacts { entry: None, is_absent, licenses: Some(&[]) };
+            concerns(&release("1.0.0"), facts, &[])
+        };
+        assert_eq!((of(true), of(false)), (vec![Concern::NoPackage], vec![Concern::Unsigned]));
+        assert_eq!(rules(&of(true)), ["unlisted"]);
+    }
+
+    #[test]
     fn every_license_of_a_release_must_be_allowed() {
         let (entry, both) = (entry(None, Vec::new()), ["MIT".to_owned(), "GPL-3.0-only".to_owned()]);
-        let facts = ReleaseFacts { entry: Some(&entry), licenses: Some(&both) };
+        let facts = ReleaseFacts { entry: Some(&entry), is_absent: false, licenses: Some(&both) };
         let found = concerns(&release("1.0.0"), facts, &["MIT".to_owned()]);
         assert_eq!(found, [Concern::License { license: "GPL-3.0-only".into() }]);
     }

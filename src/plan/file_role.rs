@@ -7,10 +7,12 @@ pub enum FileRole {
     BuildScript,
     /// It is source code that is compiled to native code.
     NativeCode,
-    /// It has no text: nobody can review it.
+    /// It has no text, or too much of it: nobody can review it.
     Binary,
     /// It lists the checksums of precompiled files.
     Checksums,
+    /// It is a program or a script that can be run.
+    Executable,
 }
 
 /// The files in the root of a package that build tools run or read.
@@ -35,8 +37,8 @@ const NATIVE: [&str; 12] = ["c", "cc", "cpp", "cxx", "h", "hpp", "rs", "zig", "g
 const COMPILED: [&str; 12] = ["so", "dll", "dylib", "a", "o", "obj", "lib", "exe", "beam", "ez", "jar", "wasm"];
 
 impl FileRole {
-    /// Returns the role of a file, by its path and whether it is binary; `None` for other files.
-    pub fn of(path: &str, is_binary: bool) -> Option<Self> {
+    /// Returns the role of a file, by its path, whether it is binary and whether it is executable; `None` for other files.
+    pub fn of(path: &str, is_binary: bool, is_executable: bool) -> Option<Self> {
         let lower = path.to_ascii_lowercase();
         let name = lower.rsplit('/').next().unwrap_or(&lower);
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
@@ -44,7 +46,7 @@ impl FileRole {
         if is_in_root && name.starts_with("checksum") && ["exs", "txt"].contains(&extension) {
             return Some(Self::Checksums);
         }
-        if COMPILED.contains(&extension) || (is_binary && lower.starts_with("priv/")) {
+        if COMPILED.contains(&extension) || is_binary {
             return Some(Self::Binary);
         }
         let is_makefile = name.starts_with("makefile") || name == "gnumakefile" || extension == "mk";
@@ -54,7 +56,7 @@ impl FileRole {
         }
         let folder = lower.split('/').next().filter(|_| !is_in_root).unwrap_or_default();
         let is_native = NATIVE_FOLDERS.contains(&folder) || NATIVE.contains(&extension);
-        is_native.then_some(Self::NativeCode)
+        if is_native { Some(Self::NativeCode) } else { is_executable.then_some(Self::Executable) }
     }
 
     /// Returns the words for the role.
@@ -62,8 +64,9 @@ impl FileRole {
         match self {
             Self::BuildScript => "build script",
             Self::NativeCode => "native code",
-            Self::Binary => "compiled or binary",
+            Self::Binary => "binary or above 1 MiB",
             Self::Checksums => "checksums of precompiled files",
+            Self::Executable => "executable file",
         }
     }
 }
@@ -88,12 +91,14 @@ mod tests {
             ("priv/x.so", false, Some(FileRole::Binary)),
             ("priv/data", true, Some(FileRole::Binary)),
             ("priv/data", false, None),
-            ("doc/image.png", true, None),
+            ("doc/image.png", true, Some(FileRole::Binary)),
             ("checksum-Elixir.X.exs", false, Some(FileRole::Checksums)),
             ("lib/x.ex", false, None),
             ("native", false, None),
         ] {
-            assert_eq!(FileRole::of(path, binary), role, "{path}");
+            assert_eq!(FileRole::of(path, binary, false), role, "{path}");
+            let executable = role.or(Some(FileRole::Executable));
+            assert_eq!(FileRole::of(path, binary, true), executable, "{path}");
         }
     }
 }

@@ -34,6 +34,15 @@ impl ReleaseFlags {
         self.advisories.retain(|advisory| known.advisories.iter().all(|known| known.id != advisory.id));
         self
     }
+
+    /// Returns what is known already: what [`Self::beyond`] leaves out.
+    #[must_use]
+    pub fn within(mut self, known: &Self) -> Self {
+        let new = self.clone().beyond(known);
+        self.retired = self.retired.filter(|_| new.retired.is_none());
+        self.advisories.retain(|advisory| !new.advisories.contains(advisory));
+        self
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +109,9 @@ mod tests {
         ];
         for (now, known, new) in cases {
             assert_eq!(now.clone().beyond(&known), new, "{now:?} {known:?}");
+            let still = now.clone().within(&known);
+            assert_eq!(still.advisories.len() + new.advisories.len(), now.advisories.len(), "{now:?} {known:?}");
+            assert_eq!(still.retired.or(new.retired), now.retired);
         }
     }
 }

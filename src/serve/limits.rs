@@ -31,6 +31,9 @@ pub struct Limits {
     pub git_processes: usize,
     /// The maximum number of web pages that are made at a time, with the same share for each peer. Further requests wait.
     pub pages: usize,
+    /// The same for the pages about what differs between two versions, which take longest. Other pages do not wait for them.
+    /// Requests that would wait too long are answered with status 503.
+    pub comparisons: usize,
 }
 
 impl Default for Limits {
@@ -48,6 +51,7 @@ impl Default for Limits {
             body_time: Duration::from_secs(60),
             git_processes: 2 * cores,
             pages: cores,
+            comparisons: (cores / 2).max(1),
         }
     }
 }

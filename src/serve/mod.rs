@@ -22,6 +22,7 @@
 //! | `proxy` | which requests leave, if the server is a command's proxy |
 //! | `route` | path to [`Resource`] |
 //! | `pages` | the web pages, for browsers |
+//! | `comparisons` | the pages that take long: few at a time, one for all who ask for the same |
 //! | `work_limits` | how many git processes run, and how many pages are made, at once |
 //! | `content_cache` | the items of the current tip and their bytes: each is looked up once and loaded once |
 //! | `byte_cache` | the bounded cache of loaded bytes, with one load for all waiting requests |
@@ -39,6 +40,7 @@ mod authority;
 mod authority_folder;
 mod byte_cache;
 mod certificate;
+mod comparisons;
 mod conditional;
 mod connection;
 mod connection_limits;

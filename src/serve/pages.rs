@@ -1,6 +1,7 @@
 //! The web pages. Only browsers see them: their requests have `text/html` in `Accept`, which no client of a registry or of git
 //! sends, or lead below `/-/`.
 
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -15,8 +16,10 @@ use sha2::{Digest, Sha256};
 use tokio::task;
 
 use super::answer::{Answer, header};
+use super::comparisons::Comparisons;
 use super::conditional::is_known;
 use super::contents::{Contents, ContentsError, Tip, Visit};
+use super::limits::Limits;
 use super::listener::Arrival;
 use super::refusal::Refusal;
 use super::work_limits::WorkLimits;
@@ -52,6 +55,7 @@ static ICON: LazyLock<(Bytes, HeaderValue)> = LazyLock::new(|| with_etag(page::I
 pub(super) struct Pages {
     contents: Arc<dyn Contents>,
     limits: WorkLimits,
+    comparisons: Comparisons,
 }
 
 /// Returns whether a request is a browser's, for a page.
@@ -82,8 +86,9 @@ pub(super) fn is_for_page<B>(request: &Request<B>) -> bool {
 }
 
 impl Pages {
-    pub(super) fn new(contents: Arc<dyn Contents>, pages: usize) -> Self {
-        Self { contents, limits: WorkLimits::new(pages) }
+    pub(super) fn new(contents: Arc<dyn Contents>, limits: &Limits) -> Self {
+        let (pages, comparisons) = (WorkLimits::new(limits.pages), Comparisons::new(limits.comparisons));
+        Self { contents, limits: pages, comparisons }
     }
 
     /// Answers a request for a page.
@@ -104,17 +109,7 @@ impl Pages {
             _ => {}
         }
         let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
-        let permit = self.limits.acquire(arrival.peer.ip()).await;
-        let (contents, at, asked) = (self.contents.clone(), tip.clone(), address.clone());
-        let made = task::spawn_blocking(move || {
-            let page = contents.page(&at, &asked, &visit);
-            drop(permit);
-            page
-        });
-        let item = || "this page".to_owned();
-        let made =
-            made.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }));
-        match made.map_err(|error| Refusal::from_contents(&error, Some(tip)))? {
+        match self.made(&address, arrival.peer.ip(), tip, visit).await? {
             // Its links would lead elsewhere: the path has a slash at its end.
             Page::Html(_) if depth(path) != address.depth() => Ok(moved(path, &address)),
             Page::Html(html) => send(HTML, with_etag(html.into())),
@@ -122,6 +117,32 @@ impl Pages {
             Page::Moved(address) => Ok(moved(path, &address)),
             Page::Missing(what) => Err(Refusal::new(StatusCode::NOT_FOUND, what)),
         }
+    }
+}
+
+impl Pages {
+    async fn made(&self, address: &Address, peer: IpAddr, tip: &Tip, visit: Visit) -> Result<Page, Refusal> {
+        let (contents, at, asked) = (self.contents.clone(), tip.clone(), address.clone());
+        let make = move || contents.page(&at, &asked, &visit);
+        let failed = |error: &ContentsError| Refusal::from_contents(error, Some(tip));
+        if let Address::Compare { .. } = address {
+            // This page does not depend on how the browser reached the server.
+            let made = self.comparisons.page(peer, format!("{tip} {address}"), make).await;
+            return match &*made.ok_or_else(Refusal::busy)? {
+                Ok(page) => Ok(page.clone()),
+                Err(error) => Err(failed(error)),
+            };
+        }
+        let permit = self.limits.acquire(peer).await;
+        let made = task::spawn_blocking(move || {
+            let page = make();
+            drop(permit);
+            page
+        });
+        let item = || "this page".to_owned();
+        let made =
+            made.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }));
+        made.map_err(|error| failed(&error))
     }
 }
 
@@ -178,12 +199,17 @@ fn download<B>(request: &Request<B>, name: &str, bytes: Vec<u8>) -> Answer {
     answer
 }
 
-fn add_fields(answer: &mut Answer) {
-    // The branch, the locks and the day may change at any time.
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+/// Adds the fields that keep a browser from doing more with a text than showing it, and that say that browsers get something else.
+pub(super) fn protect(answer: &mut Answer) {
     for (name, value) in FIELDS {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+}
+
+fn add_fields(answer: &mut Answer) {
+    // The branch, the locks and the day may change at any time.
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    protect(answer);
 }
 
 fn with_etag(bytes: Bytes) -> (Bytes, HeaderValue) {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write;
 
 use hyper::body::Body;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_RANGE, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_RANGE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 
 use super::answer::{Answer, header, plain};
@@ -16,6 +16,9 @@ use crate::model::{GitAddress, shortened};
 /// Why the mirror does not have all files of a registry, and where such files are.
 const NO_INDEX: &str =
     "the mirror serves registry entries as upstream signed them, one per package; /pinned has the pinned index";
+
+/// After how many seconds a busy server should be asked again.
+const RETRY_SECONDS: u64 = 5;
 
 /// An error response.
 #[derive(Clone)]
@@ -29,6 +32,8 @@ pub(super) struct Refusal {
     cause: Option<String>,
     /// The complete length, if a range is the problem.
     length: Option<u64>,
+    /// After how many seconds the client should ask again.
+    retry_after: Option<u64>,
     /// What the client asked for in vain, unless the request itself is wrong.
     pub(super) unanswered: Option<Unanswered>,
     /// Whether a retry may succeed, because the contents caused the error rather than the client.
@@ -38,7 +43,16 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn new(status: StatusCode, text: String) -> Self {
         let text = text.replace(char::is_control, " ");
-        Self { status, text, cause: None, length: None, allow: "GET, HEAD", unanswered: None, is_of_contents: false }
+        Self {
+            status,
+            text,
+            cause: None,
+            length: None,
+            retry_after: None,
+            allow: "GET, HEAD",
+            unanswered: None,
+            is_of_contents: false,
+        }
     }
 
     /// Creates an error response for a local failure. The cause is only logged.
@@ -134,6 +148,12 @@ impl Refusal {
         Self { unanswered, ..self }
     }
 
+    /// Reports that too many pages that take long are asked for.
+    pub(super) fn busy() -> Self {
+        let text = "the server is busy comparing other versions; load this page again in a few seconds".to_owned();
+        Self { retry_after: Some(RETRY_SECONDS), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, text) }
+    }
+
     pub(super) fn unsatisfiable(length: u64) -> Self {
         let text = format!("the range is outside of the {length} bytes of this file");
         Self { length: Some(length), ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, text) }
@@ -185,6 +205,9 @@ impl Refusal {
         }
         if let Some(length) = self.length {
             answer.headers_mut().insert(CONTENT_RANGE, header(format!("bytes */{length}")));
+        }
+        if let Some(seconds) = self.retry_after {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         answer
     }

@@ -133,7 +133,7 @@ impl Server {
         let runtime = connection::runtime().map_err(threads)?;
         let repositories =
             GitRepositories::new(contents.clone(), options.git, &options.limits, runtime.handle().clone());
-        let pages = Pages::new(contents.clone(), options.limits.pages);
+        let pages = Pages::new(contents.clone(), &options.limits);
         let cache = ContentCache::new(contents, options.cache_bytes, runtime.handle().clone());
         let names = Names::new(options.names);
         let proxy = options.is_proxy.then_some(Proxy { address: local_addr });

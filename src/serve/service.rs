@@ -95,7 +95,8 @@ impl Service {
         let (mut answer, refused) = match answered {
             Ok(answer) => (answer, None),
             Err(refusal) => {
-                let answer = refusal.answer();
+                let mut answer = refusal.answer();
+                pages::protect(&mut answer);
                 let answer = match visited {
                     Some(path) => pages::as_page(answer, &path, refusal.text()),
                     None => answer,
@@ -194,7 +195,11 @@ impl Service {
         match route::route(path, self.registry)
             .map_err(|error| Refusal::new(route_status(&error), error.to_string()))?
         {
-            Route::Page => Ok(plain(StatusCode::OK, self.page(tip.as_ref().ok()))),
+            Route::Page => {
+                let mut answer = plain(StatusCode::OK, self.page(tip.as_ref().ok()));
+                pages::protect(&mut answer);
+                Ok(answer)
+            }
             Route::Health => {
                 let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
                 if self.registry == Registry::Pinned && !self.has_index(tip).await? {

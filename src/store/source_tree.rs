@@ -14,7 +14,7 @@ use crate::hex::tarball::{FileKind, Tarball, TarballError, TarballLimits};
 use crate::model::{OuterChecksum, ReleaseId, Revision, Storage};
 
 /// The largest contents, in bytes, of a release stored as its tarball that are unpacked for viewing.
-const MAX_UNPACKED: usize = 64 << 20;
+const MAX_UNPACKED: usize = 32 << 20;
 /// The maximum number of releases that are remembered as verified.
 const MAX_VERIFIED: usize = 4096;
 /// The depth of folders up to which sources are compared.

@@ -70,6 +70,49 @@ fn a_range_is_judged_by_what_it_brings_in() {
 }
 
 #[test]
+fn entries_may_be_as_old_as_allowed() {
+    let stage = Stage::mirrored();
+    let record = |line: &str| {
+        let text = format!("# Written by git-hexmirror.\nformat = 3\n{line}");
+        stage.sandbox.edit_branch(&stage.project, "hexmirror", "mirror.toml", &text);
+    };
+    let audit = |more: &[&str]| {
+        stage.run(&[&["audit", "--ignore", "retired:beta", "--ignore", "retired:delta"], more].concat())
+    };
+    audit(&["--max-age", "0"]).ok().says("as of today");
+    record("refreshed = 2026-01-02\n");
+    audit(&[]).ok().says(" days ago");
+    audit(&["--max-age", "100000"]).ok();
+    let old = audit(&["--max-age", "7"]).exits(1);
+    assert!(old.stdout.starts_with("old-entries registry entries: they are of 2026-01-02, "), "{old:#?}");
+    assert!(old.stdout.ends_with(" days ago, and may be 7 days old\n"), "{old:#?}");
+    audit(&["--max-age", "7", "--ignore", "old-entries"]).ok().says("findings are ignored");
+    let document = audit(&["--max-age", "7", "--json"]).exits(1).json();
+    assert_eq!(document["refreshed"], "2026-01-02");
+    let finding = &document["findings"][0];
+    let expected = (&json!("old-entries"), &json!("registry entries"), &json!(null));
+    assert_eq!((&finding["rule"], &finding["subject"], &finding["package"]), expected);
+    validators::check("sarif", &[audit(&["--max-age", "7", "--format", "sarif"]).exits(1).stdout]);
+    // Without a recorded day, no age is known.
+    record("");
+    audit(&[]).ok().says("of unknown age");
+    let unknown = audit(&["--max-age", "100000"]).exits(1);
+    assert!(unknown.stdout.contains("the mirror does not record their day"), "{unknown:#?}");
+    stage.run(&["audit", "--max-age", "soon"]).exits(2);
+}
+
+#[test]
+fn a_range_leaves_out_git_dependencies_that_both_sides_have() {
+    let stage = Stage::mirrored();
+    let git = format!("  \"lib\": {{:git, \"https://h.example/lib.git\", \"{}\", []}},\n", "1".repeat(40));
+    crate::changes::commit(&stage, &PINNED, "");
+    crate::changes::commit(&stage, &PINNED, &git);
+    let none = stage.run(&["audit", "HEAD..HEAD"]).ok().says("nothing found in 0 releases");
+    assert!(!none.stderr.contains("git dependency"), "{none:#?}");
+    stage.run(&["audit", "HEAD~..HEAD"]).ok().says("1 git dependency not judged");
+}
+
+#[test]
 fn only_allowed_licenses_pass() {
     let mut registry = Registry::default();
     registry.publish("alpha 1.0.0", &[], &[("LICENSE".into(), "Apache License".into())]);

@@ -65,7 +65,17 @@ fn an_address_is_pinned_once_and_then_held_to_its_checksum() {
     stage.run(&["status"]).ok();
     stage.run(&["list", "tool-linux.tgz"]).ok().prints("trusted on first use, 20");
     stage.run(&["verify"]).ok().says("1 file (1 trusted on first use)");
-    stage.run(&["audit"]).says("1 file not judged, 1 of them trusted on first use");
+    let audit = |arguments: &[&str]| stage.run(&[&["audit", "--ignore", "retired:delta"], arguments].concat());
+    let found = audit(&[]).exits(1).says("1 file not judged, 1 of them trusted on first use");
+    let expected = format!("first-use {}: only its first download vouches for it, on 2", url(&stage));
+    assert!(found.stdout.starts_with(&expected) && found.stdout.ends_with("  hexmirror.lock:3\n"), "{found:#?}");
+    for accepted in ["first-use", &format!("first-use:{}", url(&stage))] {
+        audit(&["--ignore", accepted]).ok().says("2 findings are ignored");
+    }
+    audit(&["--ignore", "first-use:https://h.example/"]).exits(1).says("names nothing");
+    let sarif = audit(&["--format", "sarif"]).exits(1).stdout;
+    assert!(sarif.contains("\"ruleId\": \"first-use\""), "{sarif}");
+    crate::support::validators::check("sarif", &[sarif]);
     assert_eq!(stage.run(&["audit", "--json"]).json()["files_first_use"], json!(1));
 
     // Nothing is asked again, and nothing else is accepted.

@@ -22,10 +22,15 @@ fn raised() -> Stage {
         file("lib/lib.ex", "a\nc\n:erlang.load_nif(x, 0)\n"),
         file("c_src/nif.c", "int x;\n"),
         file("CHANGELOG.md", CHANGELOG),
+        file("run.sh", "#!/bin/sh\n"),
+        file("priv/data", "\0"),
+        file("logo.png", "\0"),
+        file("large.txt", &"x\n".repeat(1 << 20)),
     ];
     stage.registry.publish("lib 1.1.0", &[], &files);
     stage.registry.advise(&["lib 1.0.0"], "CVE-2026-0001");
     stage.registry.advise(&["lib 1.1.0"], "CVE-2026-0002");
+    stage.registry.advise(&["lib 1.0.0", "lib 1.1.0"], "CVE-2026-0003");
     stage.registry.retire("lib 1.1.0", "use @octocat's");
     stage.registry.put(&stage.upstream);
     commit(&stage, &["lib 1.0.0", PINNED[0]], "");
@@ -44,10 +49,13 @@ fn a_comment_says_what_a_reviewer_should_know() {
     for part in [
         "<!-- git-hexmirror diff -->\n### 2 dependencies changed between `HEAD~` and `HEAD`\n",
         "| added | `gamma` |  | `1.0.0` | 1 file, +1 −0 |\n",
-        "| raised | `lib` | `1.0.0` | `1.1.0` | 4 files, +17 −2 |\n",
+        "| raised | `lib` | `1.0.0` | `1.1.0` | 8 files, +18 −2 |\n",
         "- **Vulnerable**: `lib` `CVE-2026-0002` `bad`\n",
         "- **Retired** (deprecated): `lib` `use @octocat's`\n",
+        "- **Still vulnerable**: `lib` `CVE-2026-0003` `bad`\n",
         "- **Build script**: `lib` changes `mix.exs`\n",
+        "- **Binary or above 1 MiB**: `lib` changes `large.txt`, `logo.png`, `priv/data`\n",
+        "- **Executable file**: `lib` changes `run.sh`\n",
         "- **Native code**: `lib` changes `c_src/nif.c`\n",
         "- **Loads native code** (`load_nif`): `lib` in `lib/lib.ex`\n",
         "- `lib`: no longer affected by `CVE-2026-0001` `bad`\n",
@@ -129,7 +137,7 @@ fn nothing_of_a_package_is_markup_in_the_comment() {
     commit(&stage, &["lib 1.2.0", PINNED[0], "gamma 1.0.0"], "");
     stage.run(&["update", "--refresh"]).ok();
     let text = stage.run(&["diff", "HEAD~..HEAD", "--format=markdown"]).ok().stdout;
-    assert_eq!(text.matches("octocat").count(), 3, "{text}");
+    assert_eq!(text.matches("octocat").count(), 4, "{text}");
     let mut in_code = false;
     for event in Parser::new_ext(&text, Options::all()) {
         match event {

@@ -149,6 +149,8 @@ fn the_same_mirror_gives_the_same_document_and_times_only_if_asked() {
         assert!(timed.contains("\"2001-09-09T01:46:40Z\""), "{timed}");
         assert_eq!(timed, stage.run_with(format, &[("SOURCE_DATE_EPOCH", "1000000000")]).ok().stdout);
         stage.run_with(format, &[("SOURCE_DATE_EPOCH", "soon")]).exits(2);
+        assert_eq!(stage.run(format).ok().stdout, stage.run_with(format, &[("SOURCE_DATE_EPOCH", "")]).ok().stdout);
+        stage.run(&[format, &["--name", ""]].concat()).exits(2);
         stage.run(&[format, &["--timestamp", "-1"]].concat()).exits(2);
     }
     assert_eq!(stage.run(&CYCLONEDX).json()["metadata"].get("timestamp"), None);

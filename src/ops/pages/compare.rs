@@ -14,10 +14,16 @@ use crate::store::{SourceChange, SourceEntry, SourceTree};
 const MAX_FILES: usize = 5000;
 /// The maximum size of all compared files together, in bytes.
 const MAX_BYTES: u64 = 24 << 20;
-/// The time after which files are compared only roughly.
-const PATIENCE: Duration = Duration::from_millis(1500);
-/// The number of lines of both texts together above which a page that must be reproducible compares only roughly.
-const MAX_LINES: usize = 20_000;
+/// The maximum number of lines of both sides of a file. Comparing takes much more memory for each line than the line has.
+const MAX_LINES: usize = 60_000;
+/// The maximum number of lines of all compared files together.
+const MAX_ALL_LINES: usize = 400_000;
+/// The maximum size in bytes of the files of which the page about all files shows a few lines.
+const MAX_KEPT: u64 = 4 << 20;
+/// How long files are compared for a page. The file of that moment is compared roughly, and those after it are not.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The number of lines of both sides of a file above which a page that must be reproducible compares it only roughly.
+const ROUGH_LINES: usize = 20_000;
 
 /// Returns the page about a difference, of all files or of the one at a path.
 pub(super) fn compare(
@@ -33,11 +39,28 @@ pub(super) fn compare(
         return Ok(Page::Missing(missing(lacking)));
     };
     let changes = before.tree.changes(&after.tree, MAX_FILES)?;
-    let deadline = (!mirror.is_reproducible).then(|| Instant::now() + PATIENCE);
-    let mut comparer = Comparer { trees: [&before.tree, &after.tree], left: MAX_BYTES, deadline };
-    let is_shown = |change: &SourceChange| path.is_empty() || change.path == path.as_bytes();
-    let files = changes.files.iter().map(|change| comparer.file(change, is_shown(change)));
-    let files = files.collect::<Result<_>>()?;
+    let on_page = page::files_on_page(changes.files.len(), view.page);
+    let mut comparer = Comparer {
+        trees: [&before.tree, &after.tree],
+        left: MAX_BYTES,
+        lines_left: MAX_ALL_LINES,
+        room: path.is_empty().then_some(MAX_KEPT),
+        deadline: (!mirror.is_reproducible).then(|| Instant::now() + PATIENCE),
+    };
+    // What the page shows comes first, as long as there is time.
+    let others = (0..changes.files.len()).filter(|index| !on_page.contains(index));
+    let mut files = Vec::new();
+    for index in on_page.clone().chain(others) {
+        let change = &changes.files[index];
+        let is_compared = path.is_empty() || change.path == path.as_bytes();
+        let file = comparer.file(change, is_compared)?;
+        let is_counted = path.is_empty() && !on_page.contains(&index);
+        let difference =
+            if is_counted { file.difference.counted() } else { comparer.kept(file.difference, &file.sides) };
+        files.push((index, ChangedFile { difference, ..file }));
+    }
+    files.sort_by_key(|(index, _)| *index);
+    let files = files.into_iter().map(|(_, file)| file).collect();
     let origins = [before.origin, after.origin];
     let comparison = Comparison { between: between.clone(), origins, files, is_cut: changes.is_cut };
     if path.is_empty() {
@@ -53,12 +76,16 @@ struct Comparer<'a> {
     trees: [&'a SourceTree; 2],
     /// The number of bytes that may still be compared.
     left: u64,
-    /// When to go on only roughly. `None` if the number of lines decides, so that the result does not depend on the machine.
+    /// The number of lines that may still be compared.
+    lines_left: usize,
+    /// The number of bytes of texts that may still be kept. `None` if the page is about one file.
+    room: Option<u64>,
+    /// When to stop. `None` if the number of lines decides, so that the result does not depend on the machine.
     deadline: Option<Instant>,
 }
 
 impl Comparer<'_> {
-    fn file(&mut self, change: &SourceChange, is_shown: bool) -> Result<ChangedFile> {
+    fn file(&mut self, change: &SourceChange, is_compared: bool) -> Result<ChangedFile> {
         let sides = [&change.before, &change.after];
         let [before, after] = [0, 1].map(|side| sides[side].as_ref().map(|entry| self.side(side, entry)).transpose());
         let sides = [before?, after?];
@@ -66,7 +93,7 @@ impl Comparer<'_> {
             path: String::from_utf8_lossy(&change.path).into_owned(),
             has_page: std::str::from_utf8(&change.path).is_ok(),
             sides,
-            difference: if is_shown { self.difference(change, &sides)? } else { Difference::Unread },
+            difference: if is_compared { self.difference(change, &sides)? } else { Difference::Unread },
         })
     }
 
@@ -76,6 +103,9 @@ impl Comparer<'_> {
 
     fn difference(&mut self, change: &SourceChange, sides: &[Option<FileSide>; 2]) -> Result<Difference> {
         let bytes: u64 = sides.iter().flatten().map(|side| side.bytes).sum();
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Ok(Difference::OutOfTime);
+        }
         if bytes > self.left || sides.iter().flatten().any(|side| side.bytes > MAX_SHOWN) {
             return Ok(Difference::TooLarge);
         }
@@ -86,18 +116,36 @@ impl Comparer<'_> {
         };
         Ok(match [read(0, &change.before)?, read(1, &change.after)?] {
             [Some(Content::Text(before)), Some(Content::Text(after))] => {
-                let lines = [before.lines(), after.lines()];
-                let diff = Diff::of(&lines[0], &lines[1], self.deadline.unwrap_or_else(|| fixed_deadline(&lines)));
+                let lines = before.count() + after.count();
+                if lines > MAX_LINES.min(self.lines_left) {
+                    return Ok(Difference::TooLarge);
+                }
+                self.lines_left -= lines;
+                let deadline = self.deadline.unwrap_or_else(|| fixed_deadline(lines));
+                let diff = Diff::of(&before.lines(), &after.lines(), deadline);
                 Difference::Text { texts: [before, after], diff }
             }
             [None, _] | [_, None] => Difference::TooLarge,
             [Some(_), Some(_)] => Difference::Binary,
         })
     }
+
+    /// Forgets the texts if there is no room for them.
+    fn kept(&mut self, difference: Difference, sides: &[Option<FileSide>; 2]) -> Difference {
+        let Some(room) = &mut self.room else { return difference };
+        let bytes = sides.iter().flatten().map(|side| side.bytes).sum();
+        match room.checked_sub(bytes).filter(|_| difference.fits_among_others()) {
+            Some(left) => {
+                *room = left;
+                difference
+            }
+            None => difference.counted(),
+        }
+    }
 }
 
-/// Returns a deadline that is long over for texts with many lines, and far away for others.
-fn fixed_deadline(lines: &[Vec<&str>; 2]) -> Instant {
+/// Returns a deadline that is over for files with many lines, and far away for others.
+fn fixed_deadline(lines: usize) -> Instant {
     let now = Instant::now();
-    if lines.iter().map(Vec::len).sum::<usize>() > MAX_LINES { now } else { now + Duration::from_secs(3600) }
+    if lines > ROUGH_LINES { now } else { now + Duration::from_secs(3600) }
 }

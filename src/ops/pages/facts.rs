@@ -123,7 +123,7 @@ impl Facts {
             .map(|known| (&known.id, known))
             .collect();
         for package in &mut self.packages {
-            let known = known.get(&package.id).filter(|known| known.entry == package.entry);
+            let known = known.get(&package.id).filter(|known| known.entry == package.entry && known.entry.is_some());
             package.judge(&reader, known.copied());
         }
         self.needed_by = BTreeMap::new();
@@ -177,7 +177,8 @@ impl PackageFacts {
             let id = ReleaseId { repository, package, version: release.version.clone() };
             let metadata = reader.metadata(&id).ok().flatten().and_then(Result::ok);
             let licenses = metadata.as_ref().map(|metadata| metadata.licenses.clone()).unwrap_or_default();
-            let facts = ReleaseFacts { entry: entry.as_ref(), licenses: Some(&licenses) };
+            let is_absent = reader.is_absent(&self.id).unwrap_or_default();
+            let facts = ReleaseFacts { entry: entry.as_ref(), is_absent, licenses: Some(&licenses) };
             release.concerns = concerns(&id, facts, &[]).into();
             release.licenses = licenses.into();
             let required = metadata.iter().flat_map(|metadata| &metadata.requirements);

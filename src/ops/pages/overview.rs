@@ -15,6 +15,7 @@ const FINDINGS: usize = 50;
 /// Returns what the first page shows.
 pub(super) fn overview(context: &Context<'_>) -> Result<Overview> {
     let facts = &context.facts;
+    let pinned = |package: &PackageFacts| package.releases.iter().filter(|release| !release.locks.is_empty()).count();
     let mut findings = facts.is_judged.then(|| findings(facts));
     let more_findings = findings.as_ref().map_or(0, Vec::len).saturating_sub(FINDINGS);
     findings.iter_mut().for_each(|findings| findings.truncate(FINDINGS));
@@ -23,6 +24,7 @@ pub(super) fn overview(context: &Context<'_>) -> Result<Overview> {
         more_locks: facts.more_locks,
         contents: facts.contents.clone(),
         age: age(context)?,
+        judged: facts.packages.iter().map(pinned).sum(),
         findings,
         more_findings,
         updates: facts.updates.clone(),
@@ -54,13 +56,7 @@ fn age(context: &Context<'_>) -> Result<String> {
         let committed = || Ok::<_, OpError>(Day::of_seconds(project.repository.commit_seconds(commit)?));
         return refreshed.map_or_else(|| Ok(format!("of {} or earlier", committed()?)), |day| Ok(format!("of {day}")));
     }
-    let age = age_at(project, refreshed, commit)?;
-    let least = if age.at_least { "at least " } else { "" };
-    Ok(match age.days {
-        0 => "as of today".to_owned(),
-        1 => format!("{least}1 day old"),
-        days => format!("{least}{days} days old"),
-    })
+    Ok(age_at(project, refreshed, commit)?.as_of())
 }
 
 /// Returns the commands that make clients use the mirror, and the server if there is one.

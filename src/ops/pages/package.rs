@@ -99,7 +99,8 @@ fn version(
     let stored = manifest.releases.get(&own).expect("the facts are about the same snapshot");
     let known = metadata.as_ref().ok().and_then(Option::as_ref);
     let licenses: &[String] = known.map_or(&[], |metadata| &metadata.licenses);
-    let found = concerns(&own, ReleaseFacts { entry, licenses: Some(licenses) }, &[]);
+    let is_absent = manifest.absent.contains(id);
+    let found = concerns(&own, ReleaseFacts { entry, is_absent, licenses: Some(licenses) }, &[]);
     let all_files: &[String] = known.map_or(&[], |metadata| &metadata.files);
     Ok(StoredVersion {
         version: release.version.clone(),
@@ -183,7 +184,7 @@ fn listed(entry: &Package, id: &EntryId, stored: &[StoredFacts]) -> Vec<ListedVe
             package: id.package.clone(),
             version: release.version.clone(),
         };
-        let found = concerns(&own, ReleaseFacts { entry: Some(entry), licenses: Some(&[]) }, &[]);
+        let found = concerns(&own, ReleaseFacts { entry: Some(entry), is_absent: false, licenses: Some(&[]) }, &[]);
         ListedVersion { version: own.version, published: published(release), badges: words::badges(found.iter()) }
     };
     others.iter().map(listed).collect()

@@ -257,6 +257,35 @@ fn commits_of_the_project_are_named_plainly() {
     page(&server, "/-/history?page=99999");
 }
 
+/// Lines without a unique one among them, which are expensive to compare.
+#[test]
+fn an_expensive_difference_is_cut_short_and_says_so() {
+    let mut registry = Registry::default();
+    let tangled = |factor: u64| (0..28_000).map(|line| format!("{}\n", line * factor % 28_000 / 2)).collect::<String>();
+    let files = |factor: u64| {
+        let one = |number: u64| (format!("lib/{number}.txt"), tangled(factor + 2 * number));
+        let long = |text: &str| ("lib/z.txt".to_owned(), format!("{text}\n").repeat(50_000));
+        (0..6).map(one).chain([long(&factor.to_string())]).collect::<Vec<_>>()
+    };
+    registry.publish("slow 1.0.0", &[], &files(7919));
+    registry.publish("slow 2.0.0", &[], &files(104_729));
+    let stage = Stage::with(registry, &["slow 1.0.0"]);
+    stage.run(&["update"]).ok();
+    stage.lock(&["slow 2.0.0"]);
+    stage.run(&["update"]).ok();
+    let server = serve(&stage);
+    let start = Instant::now();
+    let all = page(&server, "/-/compare/hexpm/slow/1.0.0..2.0.0");
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    for expected in ["7 files differ", "is cut short, because it took too long", "not compared</span>"] {
+        assert!(all.contains(expected), "{expected}: {all}");
+    }
+    let one = page(&server, "/-/compare/hexpm/slow/1.0.0..2.0.0/lib/0.txt");
+    assert!(one.contains("Page 1 of "), "{one}");
+    let long = page(&server, "/-/compare/hexpm/slow/1.0.0..2.0.0/lib/z.txt");
+    assert!(long.contains("too large to compare"), "{long}");
+}
+
 /// With the debug build, this is only a bound for what must never happen.
 #[test]
 fn pages_are_fast_enough_for_people() {

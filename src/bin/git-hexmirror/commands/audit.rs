@@ -15,7 +15,8 @@ use crate::session::Session;
 /// How many locks are named.
 const LOCKS: usize = 3;
 
-/// Report pinned releases that are vulnerable, retired, unsigned or under a license that is not allowed
+/// Report pinned releases that are vulnerable, retired, unsigned or under a license that is not allowed, and files that are trusted
+/// on first use
 ///
 /// Asks nobody: everything comes from the registry entries in the mirror, whose signatures are verified, and from the metadata of
 /// the stored releases. The answer is as old as the mirror; `git hexmirror update --refresh` fetches what is new.
@@ -26,12 +27,16 @@ pub struct Arguments {
     /// Judge only what a change brings in: REV..REV, REV...REV, or REV with the worktree
     #[arg(value_name = "REV..REV")]
     between: Vec<String>,
-    /// Accept a finding: the id of an advisory or one of its aliases, or RULE:PACKAGE such as retired:plug; may be repeated
+    /// Accept a finding: the id of an advisory or one of its aliases, RULE:PACKAGE such as retired:plug,
+    /// first-use:ADDRESS, or first-use for all addresses; may be repeated
     #[arg(long, value_name = "ID")]
     ignore: Vec<String>,
     /// Allow only this license, as packages name it, such as Apache-2.0; may be repeated or separated by commas
     #[arg(long = "license", value_name = "LICENSE", value_delimiter = ',', value_parser = license)]
     licenses: Vec<String>,
+    /// Report registry entries that are older than this many days, or whose age is not known
+    #[arg(long, value_name = "DAYS")]
+    max_age: Option<u64>,
     /// Form of the result
     #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
     format: Format,
@@ -60,7 +65,12 @@ fn license(text: &str) -> Result<String, &'static str> {
 pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let project = session.reading_project()?;
     let between = project.diff_arguments(&arguments.between, &[], false)?.between;
-    let options = AuditOptions { between, licenses: arguments.licenses.clone(), ignored: arguments.ignore.clone() };
+    let options = AuditOptions {
+        between,
+        licenses: arguments.licenses.clone(),
+        ignored: arguments.ignore.clone(),
+        max_age: arguments.max_age,
+    };
     let progress = session.progress();
     let audit = ops::audit(&project, &options, &*progress);
     drop(progress);
@@ -80,15 +90,16 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
 
 fn print(output: &Output, audit: &Audit) -> std::io::Result<()> {
     for finding in &audit.findings {
-        let AuditFinding { id, concern, place } = finding;
+        let AuditFinding { subject, concern, place } = finding;
         let style = if concern.level() == Level::Error { BAD } else { CHANGED };
         let place = place.as_ref().map_or_else(String::new, |(file, line)| format!("  {file}:{line}"));
-        output.result(styled(style, concern.rule()) + format!(" {id}: {}", describe(concern)) + styled(DIM, place))?;
+        output.result(
+            styled(style, concern.rule())
+                + format!(" {}: {}", shortened(&subject.to_string()), describe(concern))
+                + styled(DIM, place),
+        )?;
     }
-    let age = match audit.age.days {
-        0 => "as of today".to_owned(),
-        days => format!("as of {}{} ago", if audit.age.at_least { "at least " } else { "" }, count64(days)),
-    };
+    let age = audit.age.as_of();
     let judged = format!("{} of {}, {age}", count(audit.releases, "release", "releases"), listed(&audit.locks, LOCKS));
     let found = match audit.findings.len() {
         0 => styled(GOOD, "nothing found"),
@@ -111,8 +122,4 @@ fn print(output: &Output, audit: &Audit) -> std::io::Result<()> {
         output.say(styled(DIM, format!("{files} not judged{first_use}: `git hexmirror list` names what is stored")));
     }
     Ok(())
-}
-
-fn count64(days: u64) -> String {
-    count(usize::try_from(days).unwrap_or(usize::MAX), "day", "days")
 }

@@ -7,9 +7,9 @@ use git_hexmirror::model::{
     Destination, EntryId, FileAddress, FileId, FileTrust, GitAddress, ReleaseId, Revision, StaticPath,
 };
 use git_hexmirror::ops::{
-    Added, AddedGit, Audit, AuditFinding, Export, ExportOptions, FlaggedRelease, Health, Import, ImportedTarball,
-    IndexUpdate, LockDiff, LoggedCommit, MirrorLog, OpError, ProjectCommit, ProjectState, Prune, Repair, Status,
-    Update,
+    Added, AddedGit, Audit, AuditFinding, AuditSubject, Export, ExportOptions, FlaggedRelease, Health, Import,
+    ImportedTarball, IndexUpdate, LockDiff, LoggedCommit, MirrorLog, OpError, ProjectCommit, ProjectState, Prune,
+    Repair, Status, Update,
 };
 use git_hexmirror::plan::{
     ArtefactPin, Change, Comparison, Concern, Extra, GitChange, GitPin, LockChange, Locked, MirrorChange,
@@ -194,11 +194,17 @@ fn advisories(FlaggedRelease { id, flags }: &FlaggedRelease) -> Vec<Value> {
 /// Returns the document of `audit`.
 pub fn audit(audit: &Audit) -> Value {
     let finding = |finding: &AuditFinding| {
-        let mut document = release(&finding.id);
+        let mut document = match &finding.subject {
+            AuditSubject::Release(id) => release(id),
+            AuditSubject::Address(_) | AuditSubject::Entries => {
+                json!({ "repository": null, "package": null, "version": null })
+            }
+        };
         let (file, line) = finding.place.clone().unzip();
         extend(
             &mut document,
             json!({
+                "subject": finding.subject.to_string(),
                 "rule": finding.concern.rule(),
                 "level": finding.concern.level().as_str(),
                 "text": describe(&finding.concern),
@@ -228,6 +234,7 @@ pub fn audit(audit: &Audit) -> Value {
         "git": audit.git,
         "files": audit.files,
         "files_first_use": audit.first_use,
+        "refreshed": audit.refreshed.map(|day| day.to_string()),
         "entry_age_days": audit.age.days,
         "findings": audit.findings.iter().map(finding).collect::<Vec<_>>(),
         "ignored": audit.ignored,

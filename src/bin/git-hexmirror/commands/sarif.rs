@@ -21,8 +21,8 @@ pub fn log(findings: &[AuditFinding]) -> Value {
             "ruleId": id,
             "ruleIndex": indexes.binary_search(&&id).unwrap_or_default(),
             "level": finding.concern.level().as_str(),
-            "message": { "text": plain(&format!("{}: {}", finding.id, describe(&finding.concern))) },
-            "partialFingerprints": { "hexmirror/v1": format!("{id}:{}", finding.id) },
+            "message": { "text": plain(&format!("{}: {}", finding.subject, describe(&finding.concern))) },
+            "partialFingerprints": { "hexmirror/v1": format!("{id}:{}", finding.subject) },
         });
         if let Some((file, line)) = &finding.place {
             let location = json!({ "artifactLocation": { "uri": uri(file) }, "region": { "startLine": line } });
@@ -74,7 +74,10 @@ fn rule(finding: &AuditFinding) -> Value {
         Concern::Vulnerable(advisory) if !advisory.summary.is_empty() => advisory.summary.clone(),
         Concern::Vulnerable(advisory) => advisory.id.clone(),
         Concern::Retired(_) => "A pinned release is retired".to_owned(),
-        Concern::Unlisted => "The registry does not list a pinned release".to_owned(),
+        Concern::Unlisted | Concern::NoPackage => "The registry does not list a pinned release".to_owned(),
+        Concern::UndescribedAdvisory => "An advisory applies to a pinned release".to_owned(),
+        Concern::FirstUse(_) => "Only the first download vouches for a pinned file".to_owned(),
+        Concern::OldEntries { .. } => "The registry entries are older than allowed".to_owned(),
         Concern::Unsigned => "No signed registry entry vouches for a pinned release".to_owned(),
         Concern::NotMirrored => "The mirror lacks a pinned release".to_owned(),
         Concern::License { .. } | Concern::NoLicense => "A pinned release has no allowed license".to_owned(),

@@ -1,6 +1,7 @@
 //! `sbom`
 
 use clap::ValueEnum;
+use clap::builder::NonEmptyStringValueParser;
 use git_hexmirror::model::shortened;
 use git_hexmirror::ops;
 
@@ -26,15 +27,28 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "cyclonedx")]
     format: Format,
     /// Name of the project; by default, the last part of its remote's address, otherwise of its folder
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// Version of the project
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = NonEmptyStringValueParser::new())]
     project_version: Option<String>,
     /// Time to state, in seconds since 1970; by default none, or where the format demands one, that of the mirror's commit
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", hide_env_values = true)]
-    #[arg(value_parser = clap::value_parser!(i64).range(0..=LAST_SECOND))]
-    timestamp: Option<i64>,
+    #[arg(value_parser = seconds)]
+    timestamp: Option<Seconds>,
+}
+
+/// A time to state, or none if the text is empty: an empty variable counts as unset.
+#[derive(Debug, Clone, Copy)]
+struct Seconds(Option<i64>);
+
+fn seconds(text: &str) -> Result<Seconds, String> {
+    if text.is_empty() {
+        return Ok(Seconds(None));
+    }
+    let seconds = text.parse().ok().filter(|seconds| (0..=LAST_SECOND).contains(seconds));
+    let problem = || format!("must be a number of seconds from 0 to {LAST_SECOND}");
+    seconds.map(|seconds| Seconds(Some(seconds))).ok_or_else(problem)
 }
 
 /// The format of the document.
@@ -57,7 +71,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
         report: &report,
         name: arguments.name.as_deref().unwrap_or(&report.name),
         version: arguments.project_version.as_deref(),
-        seconds: arguments.timestamp,
+        seconds: arguments.timestamp.and_then(|Seconds(seconds)| seconds),
     };
     let document = match arguments.format {
         Format::CycloneDx => cyclonedx::document(&bill),

@@ -1,9 +1,11 @@
 //! The remarks of a comment: what a reviewer should look at, and what is good to know.
 
+use std::collections::BTreeSet;
+
 use git_hexmirror::hex::registry::{Advisory, Retirement};
 use git_hexmirror::model::{FileTrust, count};
 use git_hexmirror::ops::{CodeChange, Review, ReviewedChange};
-use git_hexmirror::plan::{ChangeKind, FileRole, GitPin, LockChange, Locked};
+use git_hexmirror::plan::{ChangeKind, FileRole, GitPin, LockChange, Locked, ReleaseFlags};
 
 use super::text::code;
 
@@ -20,8 +22,13 @@ pub fn remarks(review: &Review) -> Vec<String> {
             code(signer.repository.as_str())
         )
     });
-    let all = signers.chain(each(pins)).chain(each(advisories)).chain(each(retirement)).chain(each(licenses));
-    let all = all.chain(each(files)).chain(each(first_use)).chain(each(lacking));
+    let all = signers
+        .chain(each(pins))
+        .chain(each(advisories))
+        .chain(each(retirement))
+        .chain(each(still))
+        .chain(each(licenses));
+    let all = all.chain(each(files)).chain(each(cut)).chain(each(first_use)).chain(each(lacking));
     all.map(|remark| format!("- {remark}\n")).collect()
 }
 
@@ -101,21 +108,37 @@ fn advisories(reviewed: &ReviewedChange) -> Vec<String> {
 
 fn described(advisory: &Advisory) -> String {
     let severity = advisory.severity.map_or_else(String::new, |severity| format!(" ({severity})"));
-    format!("{}{severity} {}", code(&advisory.id), code(&advisory.summary))
+    format!("{}{severity}{}", code(&advisory.id), after_blank(&advisory.summary))
 }
 
 fn retirement(reviewed: &ReviewedChange) -> Vec<String> {
-    let retired = reviewed.retired.iter().map(|Retirement { reason, message }| {
-        let message = message.as_ref().map_or_else(String::new, |message| format!(" {}", code(message)));
-        format!("**Retired** ({reason}): {}{message}", code(reviewed.change.name()))
-    });
-    retired.collect()
+    let name = code(reviewed.change.name());
+    reviewed.retired.iter().map(|retired| format!("**Retired** {}", retirement_of(&name, retired))).collect()
+}
+
+fn retirement_of(name: &str, Retirement { reason, message }: &Retirement) -> String {
+    format!("({reason}): {name}{}", after_blank(message.as_deref().unwrap_or_default()))
+}
+
+/// Returns a text as code after a blank, or nothing instead of an empty text.
+fn after_blank(text: &str) -> String {
+    if text.trim().is_empty() { String::new() } else { format!(" {}", code(text)) }
+}
+
+/// Remarks on what the old version had as well.
+fn still(reviewed: &ReviewedChange) -> Vec<String> {
+    let name = code(reviewed.change.name());
+    let ReleaseFlags { retired, advisories } = &reviewed.still;
+    let vulnerable = advisories.iter().map(|advisory| format!("**Still vulnerable**: {name} {}", described(advisory)));
+    let retired = retired.iter().map(|retired| format!("**Still retired** {}", retirement_of(&name, retired)));
+    vulnerable.chain(retired).collect()
 }
 
 fn licenses(reviewed: &ReviewedChange) -> Vec<String> {
     let name = code(reviewed.change.name());
     match &reviewed.licenses {
-        [Some(before), Some(after)] if before != after => {
+        // Packages list licenses in any order.
+        [Some(before), Some(after)] if before.iter().collect::<BTreeSet<_>>() != after.iter().collect() => {
             let [before, after] = [before, after].map(|licenses| listed_licenses(licenses));
             vec![format!("**Another license** of {name}: {before} → {after}")]
         }
@@ -140,7 +163,8 @@ fn files(reviewed: &ReviewedChange) -> Vec<String> {
         LockChange::Replaced { .. } => false,
     };
     let name = code(reviewed.change.name());
-    let roles = [FileRole::BuildScript, FileRole::NativeCode, FileRole::Binary, FileRole::Checksums];
+    let roles =
+        [FileRole::BuildScript, FileRole::NativeCode, FileRole::Binary, FileRole::Executable, FileRole::Checksums];
     let verb = if is_new { "has" } else { "changes" };
     let of_role = |role: FileRole| {
         let of_role = changed.notable.iter().filter(|(of_file, _)| *of_file == role).map(|(_, path)| path.as_str());
@@ -148,6 +172,16 @@ fn files(reviewed: &ReviewedChange) -> Vec<String> {
         (!paths.is_empty()).then(|| format!("**{}**: {name} {verb} {}", capitalised(role.describe()), listed(&paths)))
     };
     roles.into_iter().filter_map(of_role).chain(native_code(changed, &name)).collect()
+}
+
+fn cut(reviewed: &ReviewedChange) -> Vec<String> {
+    let (name, what) = (code(reviewed.change.name()), if reviewed.code.is_some() { "completely " } else { "" });
+    let remark = || {
+        format!(
+            "**Not {what}compared**: the code of {name}, because it took too long; `git hexmirror diff --source` shows it"
+        )
+    };
+    reviewed.is_cut.then(remark).into_iter().collect()
 }
 
 fn native_code(changed: &CodeChange, name: &str) -> Option<String> {

@@ -45,6 +45,7 @@ fn code_of(reviewed: &ReviewedChange) -> String {
     let size = match &reviewed.code {
         Some(code) if code.files == 0 => Some("same code".to_owned()),
         Some(code) => Some(format!("{}, +{} −{}", count(code.files, "file", "files"), code.added, code.removed)),
+        None if reviewed.is_cut => Some("not compared".to_owned()),
         None if reviewed.is_lacking => Some("not in the mirror".to_owned()),
         None => None,
     };

@@ -4,7 +4,7 @@ use git_hexmirror::hex::registry::{Advisory, Retirement, RetirementReason, Sever
 use git_hexmirror::lock::Lock;
 use git_hexmirror::model::Fingerprint;
 use git_hexmirror::ops::{CodeChange, ComparedStates, ProjectState, Review, ReviewedChange, SignerChange};
-use git_hexmirror::plan::{ChangelogExcerpt, FileRole, Wanted, lock_changes};
+use git_hexmirror::plan::{ChangelogExcerpt, FileRole, ReleaseFlags, Wanted, lock_changes};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{LIMIT, comment};
@@ -38,6 +38,8 @@ fn review(before: &[String], after: &[String]) -> Review {
         fixed: Vec::new(),
         brought: Vec::new(),
         retired: None,
+        still: ReleaseFlags::default(),
+        is_cut: false,
         is_lacking: false,
     });
     let between = ComparedStates { before: ProjectState::Worktree, after: ProjectState::Worktree };
@@ -69,6 +71,9 @@ fn fill(change: &mut ReviewedChange, text: &str) {
     change.licenses = [Some(vec![text.into()]), Some(vec!["MIT".into(), text.into()])];
     change.fixed = vec![advisory(text, text)];
     change.brought = vec![advisory(text, text)];
+    let retired = Some(Retirement { reason: RetirementReason::Security, message: Some(text.into()) });
+    change.still = ReleaseFlags { retired, advisories: vec![advisory(text, text)] };
+    change.is_cut = true;
     change.retired = Some(Retirement { reason: RetirementReason::Deprecated, message: Some(text.into()) });
 }
 
