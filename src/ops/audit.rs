@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
-use super::entry_age::{age_at, today};
+use super::entry_age::age_at;
 use super::project::revisions::ComparedStates;
 use super::release_reader::ReleaseReader;
+use super::today::today;
 use super::{LockFile, Project, Result, artefacts, mirror};
 use crate::lock::{DocsFile, Entry, Lock, Source};
 use crate::model::{Day, FileId, FileTrust, ReleaseId, Remote};

@@ -50,6 +50,7 @@ mod status;
 mod stored_files;
 mod sync;
 mod targets;
+mod today;
 mod tools;
 mod trust;
 mod unanswered;

@@ -1,8 +1,8 @@
 //! Commands that ask for news, which the mirror cannot know, and the age of the answer that they get from it.
 
-use super::entry_age::today;
 use super::plugins::config::MIX_EXS;
 use super::project::worktree::{MAX_LOCK, read_tracked};
+use super::today::today;
 use super::{Project, Result, mirror};
 use crate::model::Day;
 use crate::plan::{Newest, known_day};

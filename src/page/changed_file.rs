@@ -1,8 +1,10 @@
 //! Files that differ between two versions of a dependency.
 
-use super::difference::PER_ROW;
 use super::source::PAGE;
 use crate::code::{Diff, Text};
+
+/// The size of a row of a difference without its code, in bytes of HTML.
+pub(super) const PER_ROW: usize = 110;
 
 /// A file that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]

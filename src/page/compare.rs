@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use maud::{Markup, html};
 
-use super::changed_file::{ChangedFile, Difference};
-use super::difference::{self, PER_ROW, Rows};
+use super::changed_file::{ChangedFile, Difference, PER_ROW};
+use super::difference::{self, Rows};
 use super::layout::page;
 use super::link::Links;
 use super::source::{PAGE, SourceOrigin, section, shown};

@@ -4,12 +4,9 @@ use std::ops::Range;
 
 use maud::{Markup, html};
 
-use super::changed_file::{ChangedFile, Difference};
+use super::changed_file::{ChangedFile, Difference, PER_ROW};
 use super::lines::Code;
 use crate::code::{Block, MarkedLines, marks};
-
-/// The size of a row without its code, in bytes of HTML.
-pub(super) const PER_ROW: usize = 110;
 
 /// The rows of a table. A row has a line of the old text, of the new text, or of both.
 pub(super) struct Rows<'a> {

@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use super::{ReleaseLists, needed_by};
 use crate::model::{Target, hex_digits};
-use crate::ops::entry_age::today;
+use crate::ops::today::today;
 use crate::ops::{OpError, Project, Result, own_file};
 
 /// The file with what is known of this machine.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::count;
-use crate::ops::entry_age::today;
+use crate::ops::today::today;
 use crate::ops::{Project, Result};
 use crate::plan::{
     EntryStep, FileStep, MergePlan, PolicyStep, ReleaseStep, RepositoryStep, better_indexes, merged_day,

@@ -7,7 +7,7 @@ use super::history::MirrorHistory;
 use super::merge::{Merge, merge};
 use super::outcome::{Integration, PullOutcome};
 use super::remote_mirror::RemoteTip;
-use crate::ops::entry_age::today;
+use crate::ops::today::today;
 use crate::ops::update_lock::lock;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{self, Divergence, MergeStatistics, Side, SyncPlan, merged_day};

@@ -14,9 +14,9 @@ use crate::hex::asset_tools::{
 };
 use crate::model::{AssetToolId, FileAddress, FileChecksum, FileId, FileTrust, Target};
 use crate::ops::artefacts::machine::this_machine;
-use crate::ops::entry_age::today;
 use crate::ops::project::LockFile;
 use crate::ops::project::hex_repositories::HexRepositories;
+use crate::ops::today::today;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{AssetFile, AssetPin, FilePin, Wanted, asset_tools_for};
 use crate::progress::{Download as Shown, Event, Progress};

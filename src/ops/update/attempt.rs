@@ -25,13 +25,13 @@ use crate::lock::OWN_LOCK;
 use crate::model::{
     EntryId, Fingerprint, Manifest, ManifestPart, PolicyId, ReleaseId, RepositoryName, Storage, ToolsPair,
 };
-use crate::ops::entry_age::today;
 use crate::ops::index::imported::imported_indexes;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::{LockFile, Project};
 use crate::ops::status::{self, Status};
 use crate::ops::sync::signers::{Signers, report_unverified};
+use crate::ops::today::today;
 use crate::ops::{OpError, Result};
 use crate::plan::{ArtefactPin, Comparison, DocsPin, FilePin, GitPlan, Pin, Wanted, is_superseded_index};
 use crate::progress::{Progress, Silent};

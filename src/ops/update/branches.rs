@@ -4,8 +4,8 @@ use super::git_fetcher::resolve_ref;
 use super::outcome::UpdateOptions;
 use super::pinning::branches_of_project;
 use crate::lock::{GitCheckout, OWN_LOCK};
-use crate::ops::entry_age::today;
 use crate::ops::project::LockFile;
+use crate::ops::today::today;
 use crate::ops::{OpError, Project, Result};
 use crate::plan::{GitPin, Wanted};
 
