@@ -9,7 +9,7 @@ use crate::outcome::{CommandError, Outcome};
 use crate::output::{CHANGED, DIM, Text, styled};
 use crate::session::Session;
 
-/// List, add or remove the machines that precompiled files and asset tools are mirrored for
+/// List, add or remove the machines whose precompiled files and asset tools are mirrored
 ///
 /// Packages that use rustler_precompiled, elixir_make or XLA download a file for the processor, the operating system and the NIF
 /// version of the machine that compiles them. The mirror has those for the machines that hexmirror.lock names. `git hexmirror
