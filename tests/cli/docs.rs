@@ -201,7 +201,7 @@ fn pages(version: &str, changed: usize) -> Vec<(String, String)> {
         (0..400).map(|_| word()).collect::<String>()
     };
     let all: String = (0..20).map(text).collect();
-    let search = format!("dist/search_data-{}.js", &sum(version.as_bytes())[..8]);
+    let search = format!("dist/search_data-{}.js", sum(version.as_bytes())[..8].to_uppercase());
     let page = |number: usize| {
         let seed = if number < changed { number + 1000 } else { number };
         let head = format!("<title>Page {number} — v{version}</title><script src=\"{search}\"></script>");
@@ -210,8 +210,8 @@ fn pages(version: &str, changed: usize) -> Vec<(String, String)> {
     (0..20).map(page).chain([(search.clone(), format!("{version}{all}"))]).collect()
 }
 
-#[test]
-fn the_next_version_adds_little() {
+/// A project with the first of two versions, both of which have documentation.
+fn two_versions() -> Stage {
     let mut registry = Registry::sample();
     registry.publish("alpha 1.1.0", &[], &[]);
     let stage = Stage::with(registry, &["alpha 1.0.0"]);
@@ -221,12 +221,18 @@ fn the_next_version_adds_little() {
     };
     stage.upstream.put(ALPHA, &archived("1.0.0", 0));
     stage.upstream.put("docs/alpha-1.1.0.tar.gz", &archived("1.1.0", 1));
+    stage.run(&["update"]).ok();
+    stage
+}
+
+#[test]
+fn the_next_version_adds_little() {
+    let stage = two_versions();
     let packed = || {
         stage.git(&["gc", "--quiet", "--prune=now"]);
         let packs = fs::read_dir(stage.project.join(".git/objects/pack")).unwrap();
         packs.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>()
     };
-    stage.run(&["update"]).ok();
     let without = packed();
     stage.run(&["update", "--docs"]).ok();
     let first = packed() - without;
@@ -234,6 +240,25 @@ fn the_next_version_adds_little() {
     stage.run(&["update", "--docs"]).ok();
     let both = packed() - without;
     assert!(both * 5 <= first * 6, "{first} bytes for the first version, {both} for both");
+}
+
+#[test]
+fn little_of_the_next_version_is_pushed() {
+    let stage = two_versions();
+    // As in a push, the deltas of a bundle refer to what the other side has, and only to files at the same path.
+    let pushed = |before: &str| {
+        let file = stage.sandbox.path().join("pushed");
+        let range = format!("{before}..hexmirror");
+        stage.git(&["bundle", "create", "--quiet", file.to_str().unwrap(), &range]);
+        fs::metadata(file).unwrap().len()
+    };
+    let before = stage.tip().unwrap();
+    stage.run(&["update", "--docs"]).ok();
+    let (first, before) = (pushed(&before), stage.tip().unwrap());
+    stage.lock(&["alpha 1.1.0"]);
+    stage.run(&["update", "--docs"]).ok();
+    let second = pushed(&before);
+    assert!(second * 5 <= first, "{first} bytes for the first version, {second} for the second one");
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! Documentation as it is published for a release: `docs/NAME-VERSION.tar.gz`, a gzipped tar archive of web pages.
 //!
-//! Neither a checksum nor a signature vouches for it. It is split and rebuilt as the contents of a release are.
+//! Neither a checksum nor a signature vouches for it. It is split and rebuilt as the contents of a release are, but for the names of
+//! some files: ExDoc puts checksums into those that it generates (`dist/search_data-18DEA0B1.js`), which are other ones in each
+//! version. They are stored without the checksum, so that git finds the file of another version that it can be compressed against,
+//! and shows what differs. The recipe has the names of the archive.
 
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 
+use super::order::parents;
 use super::unpack::{
-    Comparison, Unpacked, collect_files, common_attributes, not_reproducible, read_frame, read_members,
+    Comparison, Files, Unpacked, collect_files, common_attributes, not_reproducible, read_frame, read_members,
 };
 use super::{Archive, Members, RebuildError, Recipe, UnpackError};
 use crate::hex::archive::{self, ArchiveError, Scan};
@@ -78,17 +83,20 @@ fn split(
     scan: &Scan<'_>,
     bytes: &[u8],
     limits: &TarballLimits,
-) -> Result<(Recipe, super::unpack::Files), UnpackError> {
+) -> Result<(Recipe, Files), UnpackError> {
     let what = "the archive";
     let (dialect, trailer) = read_frame(scan, what)?;
     let members = read_members(scan, what)?;
+    let stored = stored_paths(members.iter().map(|member| member.path.as_str()));
     let files = collect_files(&members, scan, &inflated.bytes)?;
+    let files: Files =
+        files.into_iter().map(|(path, file)| (stored.get(&*path).cloned().unwrap_or(path), file)).collect();
     let inner = Archive { dialect, attributes: common_attributes(&members), trailer };
     let recipe = Recipe { gzip: inflated.header, inner, ..Recipe::listed(members) };
     let recipe: Recipe =
         recipe.to_string().parse().map_err(|error| not_reproducible(format!("its recipe: {error}")))?;
     let mut rebuilt = Comparison(bytes);
-    let read = |path: &str| match files.get(path) {
+    let read = |path: &str| match files.get(stored.get(path).map_or(path, |stored| stored)) {
         Some((_, range)) => Ok(&inflated.bytes[range.clone()]),
         None => Err(not_reproducible(format!("{path:?} is not among its files"))),
     };
@@ -98,7 +106,7 @@ fn split(
     Ok((recipe, files))
 }
 
-/// Rebuilds documentation from its recipe and files. `read` returns the bytes of a file, given its path.
+/// Rebuilds documentation from its recipe and files. `read` returns the bytes of a file, given the path that it is stored at.
 ///
 /// This function does not verify its input. Before using the result, compare its checksum with the recorded one.
 ///
@@ -110,10 +118,14 @@ pub fn rebuild_docs<B: AsRef<[u8]>>(
     limits: &TarballLimits,
 ) -> Result<Vec<u8>, RebuildError> {
     let Members::Listed(members) = &recipe.members else { return Err(RebuildError::NoFileList) };
+    let stored = stored_paths(members.iter().map(|member| member.path.as_str()));
     let mut docs = Vec::new();
     recipe.write_contents::<_, RebuildError>(
         members,
-        |path| read(path).map_err(|source| RebuildError::File { path: path.to_owned(), source }),
+        |path| {
+            let read = read(stored.get(path).map_or(path, |stored| stored));
+            read.map_err(|source| RebuildError::File { path: path.to_owned(), source })
+        },
         limits,
         |chunk| {
             docs.extend_from_slice(chunk);
@@ -121,6 +133,35 @@ pub fn rebuild_docs<B: AsRef<[u8]>>(
         },
     )?;
     Ok(docs)
+}
+
+/// Returns the paths that files are stored at, of those that are stored without the checksum in their name. No two files
+/// are stored at the same path. For given paths, every version of this program must return the same result.
+fn stored_paths<'p>(paths: impl Iterator<Item = &'p str> + Clone) -> HashMap<String, String> {
+    let taken: HashSet<&str> = paths.clone().flat_map(|path| parents(path).chain([path])).collect();
+    let shortened: HashMap<&str, String> = paths
+        .filter_map(|path| Some((path, without_checksum(path)?)))
+        .filter(|(_, short)| !taken.contains(&**short))
+        .collect();
+    let mut counts = HashMap::<String, usize>::new();
+    for short in shortened.values() {
+        *counts.entry(short.clone()).or_default() += 1;
+    }
+    shortened
+        .into_iter()
+        .filter(|(_, short)| counts[short] == 1)
+        .map(|(path, short)| (path.to_owned(), short))
+        .collect()
+}
+
+/// Returns a path without the checksum before its extension: a dash with eight digits and capital letters.
+fn without_checksum(path: &str) -> Option<String> {
+    let (before, extension) = path.rsplit_once('.')?;
+    let (name, checksum) = before.rsplit_once('-')?;
+    let is_checksum =
+        checksum.len() == 8 && checksum.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    let is_name = !name.is_empty() && !name.ends_with('/') && !extension.is_empty() && !extension.contains('/');
+    (is_checksum && is_name).then(|| format!("{name}.{extension}"))
 }
 
 #[cfg(test)]
@@ -156,6 +197,62 @@ mod tests {
         assert_eq!(rebuild_docs(&recipe, read, &limits).unwrap(), bytes);
         let refused = |_: &str| Err::<Vec<u8>, _>("gone".into());
         assert!(matches!(rebuild_docs(&recipe, refused, &limits), Err(RebuildError::File { .. })));
+    }
+
+    #[test]
+    fn generated_files_are_stored_without_the_checksum_in_their_name() {
+        let limits = TarballLimits::default();
+        let bytes = docs(&[
+            ("dist/search_data-18DEA0B1.js", "one"),
+            ("dist/html-GLKUQ4XR.js", "two"),
+            ("dist/html-GLKUQ4XR.css", "three"),
+            ("a-12345678.js", "four"),
+            ("a-12345678-12345678.js", "five"),
+            ("b-11111111.js", "six"),
+            ("b-22222222.js", "seven"),
+            ("c-11111111.js", "eight"),
+            ("c.js/x", "nine"),
+        ]);
+        let unpacked = unpack_docs(&bytes, &limits).unwrap();
+        let stored: Vec<_> = unpacked.files().iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(
+            stored,
+            [
+                "a-12345678-12345678.js",
+                "a.js",
+                "b-11111111.js",
+                "b-22222222.js",
+                "c-11111111.js",
+                "c.js/x",
+                "dist/html.css",
+                "dist/html.js",
+                "dist/search_data.js"
+            ]
+        );
+        let read = |path: &str| {
+            let file = unpacked.files().iter().find(|file| file.path == path).ok_or("none")?;
+            Ok(unpacked.bytes(file).to_vec())
+        };
+        assert_eq!(rebuild_docs(unpacked.recipe(), read, &limits).unwrap(), bytes);
+    }
+
+    #[test]
+    fn only_checksums_are_left_out() {
+        for path in [
+            "search_data.js",
+            "a-1234567.js",
+            "a-123456789.js",
+            "a-abcdef12.js",
+            "-12345678.js",
+            "d/-12345678.js",
+            "a-12345678",
+            "a-12345678.",
+            "a-12345678.d/x",
+        ] {
+            assert_eq!(without_checksum(path), None, "{path}");
+        }
+        assert_eq!(without_checksum("d-1/a-b-1234567A.min.js").as_deref(), None);
+        assert_eq!(without_checksum("d-1/a-b-1234567A.js").as_deref(), Some("d-1/a-b.js"));
     }
 
     #[test]
