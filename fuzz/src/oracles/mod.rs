@@ -7,6 +7,7 @@
 
 mod archives;
 mod artefacts;
+mod build_files;
 mod config;
 mod git;
 mod gzip;
@@ -38,6 +39,8 @@ macro_rules! targets {
 
 targets! {
     "artefacts": artefacts::artefacts, [];
+    "asset_archive": build_files::asset_archive, [];
+    "asset_config": build_files::asset_config, [];
     "config": config::config, [];
     "contents": archives::contents, [];
     "git_body": requests::git_body, [];
@@ -45,12 +48,15 @@ targets! {
     "git_name": git::name, [];
     "gzip": gzip::gzip, [];
     "hosts": requests::hosts, [];
+    "installers": build_files::installers, [];
     "lock": terms::lock, ["fixtures/locks"];
     "manifest": manifest::manifest, [];
     "model": model::model, [];
+    "npm": build_files::npm, ["fixtures/keys"];
     "package": registry::package, [];
     "packed_refs": manifest::packed_refs, [];
     "ranges": requests::ranges, [];
+    "rebar_config": build_files::rebar_config, ["fixtures/locks"];
     "recipe": archives::recipe, [];
     "registry": registry::registry, [];
     "routes": requests::routes, [];

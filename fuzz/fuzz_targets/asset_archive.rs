@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| git_hexmirror_fuzz::oracles::check("asset_archive", bytes));
