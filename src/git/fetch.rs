@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::Refs;
 use super::error_message::MessageKind;
-use super::process::Run;
+use super::run::Run;
 use super::scratch::{Scratch, lines};
 use super::unsuccessful::Unsuccessful;
 use super::{GitError, Result};

@@ -26,6 +26,7 @@ mod objects;
 mod pack;
 mod pipes;
 mod process;
+mod run;
 mod scratch;
 mod show;
 mod submodule;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::process::Run;
+use super::run::Run;
 use super::{Git, GitError, Result};
 use crate::file_lock;
 use crate::model::{GitAddress, Revision, StoredGit, hex_digits};

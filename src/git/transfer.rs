@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::error_message::MessageKind;
-use super::process::Run;
+use super::run::Run;
 use super::third_party::{ThirdPartySettings, VARIABLES};
 use super::unsuccessful::Unsuccessful;
 use super::{Git, GitError, GitSettings, Result};

@@ -6,19 +6,14 @@ use std::fmt::{self, Display};
 use std::num::NonZeroU32;
 use std::ops::Bound;
 
-use serde_json::Value;
-
 use super::file_pin::has_all_installers;
+use super::git_entry::git_pin;
 use super::valid::valid;
 use super::{AssetPin, DocsPin, FilePin};
-use crate::lock::{
-    ABSENT, AS_OF, AssetSource, DownloadSource, GitSource, HexSource, Located, Lock, LockError, LockKind, Source,
-    ToolsSource,
-};
+use crate::lock::{AssetSource, DownloadSource, HexSource, Located, Lock, LockError, Source, ToolsSource};
 use crate::model::{
-    AssetToolId, Day, DayError, EntryId, FileAddress, FileChecksum, FileId, FilePath, GitAddressError, GitBranch,
-    GitName, GitNameError, GitUrl, InnerChecksum, OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, Target,
-    ToolsPair, ToolsPairError, redacted_address,
+    AssetToolId, Day, EntryId, FileAddress, FileChecksum, FileId, FilePath, GitBranch, GitName, GitUrl, InnerChecksum,
+    OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, Target, ToolsPair, ToolsPairError,
 };
 
 /// A release that a lock pins.
@@ -261,9 +256,9 @@ impl Wanted {
     /// entry lacks a part of what mix asks for, an update must pin this version's installers anew.
     fn add_tools(&mut self, source: &ToolsSource) -> Result<(), LockError> {
         let wrong = |error: ToolsPairError| LockError {
+            span: if error == ToolsPairError::Form { source.otp.span } else { source.elixir.span },
             message: error.to_string(),
             label: "not a version of Elixir and a release of OTP".to_owned(),
-            span: source.elixir.span,
         };
         let pair: ToolsPair = format!("{} otp {}", source.elixir, source.otp).parse().map_err(wrong)?;
         let mut pins = Vec::new();
@@ -382,118 +377,6 @@ fn pin(source: &HexSource) -> Result<Pin, LockError> {
     let inner = source.inner_checksum.as_ref().map(|text| valid(text, not_a_checksum)).transpose()?;
     let outer = source.outer_checksum.as_ref().map(|text| valid(text, not_a_checksum)).transpose()?;
     Ok(Pin { id, inner, outer })
-}
-
-/// Reads a git dependency. The inner `Err` is a dependency that cannot be mirrored, which is not an error of the lock.
-fn git_pin(app: String, source: &GitSource, kind: LockKind) -> Result<Result<GitPin, Unmirrored>, LockError> {
-    let entry = GitEntry { app: &app, source };
-    let unmirrored = |reason| {
-        let revision = source.revision.as_ref().map(|revision| revision.text.clone());
-        Ok(Err(Unmirrored { app: app.clone(), url: redacted_address(&source.url.text), revision, reason }))
-    };
-    let Some(url) = entry.url()? else { return unmirrored(NotMirrored::Local) };
-    let Some(revision) = entry.revision()? else {
-        return match entry.absent(kind)? {
-            Some(name) => Ok(Err(Unmirrored {
-                app: app.clone(),
-                url: redacted_address(&source.url.text),
-                revision: Some(name),
-                reason: NotMirrored::NoRef,
-            })),
-            None => unmirrored(NotMirrored::NoCommit),
-        };
-    };
-    let (names, depth) = (entry.names(kind)?, entry.depth()?);
-    let submodules = entry.option("submodules").and_then(Value::as_bool).unwrap_or(false);
-    let (subdir, sparse) = (entry.folder("subdir"), entry.folder("sparse"));
-    let as_of = if kind == LockKind::Hexmirror { entry.as_of()? } else { None };
-    Ok(Ok(GitPin { app, url, revision, depth, names, submodules, subdir, sparse, as_of }))
-}
-
-/// The parts of a git dependency's entry in a lock.
-struct GitEntry<'a> {
-    app: &'a str,
-    source: &'a GitSource,
-}
-
-impl<'a> GitEntry<'a> {
-    /// Returns the address; `None` if it is a folder on this machine.
-    fn url(&self) -> Result<Option<GitUrl>, LockError> {
-        match self.source.url.text.parse() {
-            Ok(url) => Ok(Some(url)),
-            Err(GitAddressError::Local) => Ok(None),
-            Err(error) => Err(self.error(&error, "this URL is not allowed")),
-        }
-    }
-
-    /// Returns the commit; `None` if the entry has none, or only the name of one. The name may be in a lock that was
-    /// written by hand, which rebar3 accepts, or be an abbreviated commit id.
-    fn revision(&self) -> Result<Option<Revision>, LockError> {
-        let Some(Located { text, span }) = &self.source.revision else { return Ok(None) };
-        match text.parse() {
-            Ok(revision) => Ok(Some(revision)),
-            Err(_) if GitName::branch(text).is_ok() => Ok(None),
-            Err(error) => {
-                let (message, label) = (error.to_string(), "this is not a commit id".to_owned());
-                Err(LockError { message, label, span: *span })
-            }
-        }
-    }
-
-    /// Returns the refs that the entry names.
-    fn names(&self, kind: LockKind) -> Result<BTreeSet<GitName>, LockError> {
-        let named = |name: &str| self.option(name).and_then(Value::as_str);
-        let names = [named("branch").map(GitName::branch), named("tag").map(GitName::tag)].into_iter().flatten();
-        let wrong = |error: GitNameError| self.error(&error, "the entry of this repository");
-        let mut names = names.map(|name| name.map_err(wrong)).collect::<Result<BTreeSet<_>, _>>()?;
-        // rebar3 only writes the commit, not the ref that it was resolved from.
-        if names.is_empty() && matches!(kind, LockKind::Mix | LockKind::Hexmirror) && named("ref").is_none() {
-            names.insert(GitName::Head);
-        }
-        Ok(names)
-    }
-
-    /// Returns the ref or commit that a plugin's repository lacks, according to a hexmirror.lock.
-    fn absent(&self, kind: LockKind) -> Result<Option<String>, LockError> {
-        let is_absent = self.source.revision.as_ref().is_some_and(|revision| revision.text == ABSENT);
-        if kind != LockKind::Hexmirror || !is_absent {
-            return Ok(None);
-        }
-        let commit = self.option("ref").and_then(Value::as_str).map(str::to_owned);
-        Ok(commit.or(self.names(kind)?.first().map(ToString::to_string)))
-    }
-
-    /// Returns the number of generations to fetch; `None` for the complete ancestry.
-    fn depth(&self) -> Result<Option<NonZeroU32>, LockError> {
-        let Some(depth) = self.option("depth").filter(|depth| !depth.is_null()) else { return Ok(None) };
-        let number = depth.as_u64().and_then(|depth| NonZeroU32::new(u32::try_from(depth).ok()?));
-        let wrong = || format!("its depth is {depth}, not a positive number");
-        number.map(Some).ok_or_else(|| self.error(&wrong(), "the entry of this repository"))
-    }
-
-    /// Returns the day when the revision was the tip of its branch.
-    fn as_of(&self) -> Result<Option<Day>, LockError> {
-        let Some(day) = self.option(AS_OF).and_then(Value::as_str) else { return Ok(None) };
-        day.parse().map(Some).map_err(|error: DayError| self.error(&error, "the entry of this repository"))
-    }
-
-    /// Returns an option that names a folder.
-    fn folder(&self, name: &str) -> Option<String> {
-        match self.option(name)? {
-            Value::Null => None,
-            Value::String(folder) => Some(folder.clone()),
-            other => Some(other.to_string()),
-        }
-    }
-
-    fn option(&self, name: &str) -> Option<&'a Value> {
-        self.source.options.iter().find(|(key, _)| key == name).map(|(_, value)| value)
-    }
-
-    fn error(&self, problem: &dyn Display, label: &str) -> LockError {
-        let message = format!("cannot mirror the git dependency `{}`: {problem}", self.app.escape_debug());
-        LockError { message, label: label.to_owned(), span: self.source.url.span }
-    }
 }
 
 #[cfg(test)]

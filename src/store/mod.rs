@@ -56,6 +56,7 @@ mod settings;
 mod snapshot;
 mod source_tree;
 mod storage;
+mod stored_contents;
 mod stored_git;
 mod sweep;
 mod tip;

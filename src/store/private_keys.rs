@@ -6,7 +6,7 @@
 use gix::ObjectId;
 use sha2::{Digest, Sha256};
 
-use super::snapshot::NOT_OF_RELEASE;
+use super::stored_contents::NOT_OF_RELEASE;
 use super::{Damage, Repository, Result, Snapshot, StoreError, layout};
 use crate::hex::registry::contains_private_key;
 use crate::model::OuterChecksum;

@@ -2,6 +2,7 @@
 
 mod added;
 mod artefacts;
+mod as_set;
 pub(in crate::ops) mod asset_tools;
 mod attempt;
 mod branches;
@@ -41,7 +42,8 @@ use crate::hex::registry::RegistryError;
 use crate::model::shortened;
 use crate::progress::{Event, Progress};
 use crate::store::StoreError;
-use attempt::{Attempt, is_as_set};
+use as_set::is_as_set;
+use attempt::Attempt;
 use leftovers::{remove_fetched, tidy};
 use new_machine::new_machine;
 
