@@ -2,7 +2,7 @@
 //!
 //! Every `match` here lists all variants, so that a new one does not compile until someone decides its class.
 
-use super::{ExportError, ImportError, OpError, PublishError};
+use super::{ExportError, FileError, ImportError, OpError, PublishError};
 use crate::bucket::BucketError;
 use crate::fetch::FetchError;
 use crate::git::GitError;
@@ -52,10 +52,8 @@ fn class(error: &OpError) -> Failure {
         OpError::Import(error) => of_import(error),
         OpError::Publish(error) => of_publish(error),
         OpError::Bucket(error) => of_bucket(error),
-        OpError::StillLacking { .. }
-        | OpError::LockWouldChange { .. }
-        | OpError::NoTool { .. }
-        | OpError::UnpinnedTool { .. } => Failure::NotFresh,
+        OpError::File(error) => of_file(error),
+        OpError::StillLacking { .. } | OpError::LockWouldChange { .. } => Failure::NotFresh,
         OpError::Config(_)
         | OpError::ServerUrl { .. }
         | OpError::Lock { .. }
@@ -77,9 +75,6 @@ fn class(error: &OpError) -> Failure {
         | OpError::OtherIndexKey { .. }
         | OpError::SameIndexKey { .. }
         | OpError::NoRemote
-        | OpError::NoTools { .. }
-        | OpError::AssetAddress { .. }
-        | OpError::NoMixHome
         | OpError::UnknownRemote { .. }
         | OpError::SharedHooks { .. }
         | OpError::Run { .. }
@@ -87,22 +82,12 @@ fn class(error: &OpError) -> Failure {
         | OpError::NestedShell => Failure::Usage,
         OpError::NotListed { .. }
         | OpError::TooManyPlugins { .. }
-        | OpError::NoInstaller { .. }
-        | OpError::NoArtefact { .. }
         | OpError::NoBranch { .. }
         | OpError::RemoteLacks { .. }
         | OpError::RemoteKeptMoving { .. } => Failure::Network,
         OpError::LocksDisagree { .. }
         | OpError::PrivateKeyInMirror { .. }
         | OpError::Entry { .. }
-        | OpError::UnsignedList { .. }
-        | OpError::WrongInstaller { .. }
-        | OpError::MixArchive { .. }
-        | OpError::NotOfNpm { .. }
-        | OpError::WrongIntegrity { .. }
-        | OpError::AssetArchive { .. }
-        | OpError::ChecksumList { .. }
-        | OpError::TooManyArtefacts { .. }
         | OpError::Policy { .. }
         | OpError::Signer { .. }
         | OpError::SignerUnknown { .. }
@@ -112,14 +97,30 @@ fn class(error: &OpError) -> Failure {
         | OpError::RegistryDisagrees { .. }
         | OpError::TwoTarballs { .. }
         | OpError::InnerChecksum { .. }
-        | OpError::Tarball { .. }
-        | OpError::Docs { .. } => Failure::Integrity,
+        | OpError::Tarball { .. } => Failure::Integrity,
         OpError::Several { .. }
         | OpError::KeptMoving { .. }
         | OpError::Compacted { .. }
         | OpError::RemoteHasMore { .. }
         | OpError::Sample { .. }
         | OpError::Machine { .. } => Failure::Repository,
+    }
+}
+
+fn of_file(error: &FileError) -> Failure {
+    match error {
+        FileError::NoTool { .. } | FileError::UnpinnedTool { .. } => Failure::NotFresh,
+        FileError::NoTools { .. } | FileError::AssetAddress { .. } | FileError::NoMixHome => Failure::Usage,
+        FileError::NoInstaller { .. } | FileError::NoArtefact { .. } => Failure::Network,
+        FileError::UnsignedList { .. }
+        | FileError::WrongInstaller { .. }
+        | FileError::MixArchive { .. }
+        | FileError::NotOfNpm { .. }
+        | FileError::WrongIntegrity { .. }
+        | FileError::AssetArchive { .. }
+        | FileError::ChecksumList { .. }
+        | FileError::TooManyArtefacts { .. }
+        | FileError::Docs { .. } => Failure::Integrity,
     }
 }
 

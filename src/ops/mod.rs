@@ -11,6 +11,7 @@ mod entry_age;
 mod error;
 mod export;
 mod failure;
+mod file_error;
 mod health;
 mod hook_callers;
 mod hook_template;
@@ -70,6 +71,7 @@ pub use export::registry::{check_registry, lacking_entries};
 pub use export::site::{SiteExport, export_site};
 pub use export::{Export, ExportOptions, export};
 pub use failure::Failure;
+pub use file_error::FileError;
 pub use health::{Health, health};
 pub use hook_template::{TemplateHooks, install_template, uninstall_template};
 pub use hooks::{

@@ -24,14 +24,6 @@ pub const PARTIAL: &str = "this is a partial clone (git clone --filter), which m
 pub const REMOVED_KEY: &str = "`git hexmirror compact` removes the key from the history; `git hexmirror index --rotate-key` replaces the key of \
     the pinned index; never use the old one again";
 
-/// What to do about a list of installers that no known key signed.
-pub const UNSIGNED_LIST: &str = "put the PEM file of the key into MIX_HOME/public_keys if you trust another one, as for mix; otherwise, this is not \
-    Elixir's list: `git hexmirror update --refresh` pins the newest one, and `git hexmirror prune` removes what no lock pins";
-
-/// What to do about a package that npm did not sign.
-pub const UNSIGNED_PACKAGE: &str = "do not use this package; if npm has a new key, or your registry signs with its own, name it in the setting npm_keys; \
-    if the signature in hexmirror.lock was changed, remove the line and run `git hexmirror update`";
-
 /// Returns a hint for an error of `export`.
 pub fn export_hint(error: &ExportError) -> String {
     match error {

@@ -3,6 +3,7 @@
 mod bars;
 mod cli;
 mod commands;
+mod file_hints;
 mod hints;
 mod last_resort;
 mod machine_hints;

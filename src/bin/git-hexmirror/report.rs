@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use git_hexmirror::config::{ConfigError, Excerpt};
-use git_hexmirror::hex::asset_tools::NpmError;
 use git_hexmirror::hex::registry::RegistryError;
 use git_hexmirror::ops::{Failure, FileRefusal, OpError};
 use git_hexmirror::plan::{LeftOutLock, Omission};
@@ -15,7 +14,7 @@ use crate::outcome::CommandError;
 use crate::output::{BAD, BOLD, CHANGED, Output, Text, listed, styled};
 use crate::session::Session;
 use crate::snippet::Marked;
-use crate::{hints, snippet};
+use crate::{file_hints, hints, snippet};
 
 /// How many items of a list an error names before it only counts the rest.
 const NAMED: usize = 3;
@@ -195,6 +194,7 @@ pub fn hint(error: &OpError) -> Option<String> {
         OpError::Probe { source, .. } => hints::probe_hint(source),
         OpError::ServerUrl { .. } => "pass the URL that `git hexmirror serve` prints",
         OpError::Import(error) => return hints::import_hint(error),
+        OpError::File(error) => return file_hints::hint(error),
         OpError::Fetch(error) => return hints::fetch_hint(error),
         OpError::Git(error) => return hints::git_hint(error),
         OpError::Remote(error) => return hints::remote_hint(error),
@@ -220,37 +220,8 @@ pub fn hint(error: &OpError) -> Option<String> {
         OpError::LockWouldChange { is_bare: false, .. } => {
             "the mirror was not changed; run `git hexmirror update` without --locked, and commit the lock"
         }
-        OpError::ChecksumList { .. } | OpError::TooManyArtefacts { .. } => {
-            "look at the package before you use it; `git config hexmirror.artefacts off` mirrors no precompiled files of packages"
-        }
-        OpError::UnsignedList { .. } => hints::UNSIGNED_LIST,
-        OpError::WrongInstaller { .. } | OpError::MixArchive { .. } => {
-            "do not install this file; `git hexmirror update --refresh` pins what the newest list at https://builds.hex.pm chooses"
-        }
         OpError::NoBranch { .. } => {
             "correct the setting `git` (`git hexmirror status --settings` says where it comes from), or remove the line from hexmirror.lock"
-        }
-        OpError::NotOfNpm { source: NpmError::NotSigned, .. } => hints::UNSIGNED_PACKAGE,
-        OpError::NotOfNpm { .. } | OpError::WrongIntegrity { .. } => {
-            "do not use this package; if your registry is a proxy, compare it with https://registry.npmjs.org"
-        }
-        OpError::AssetArchive { .. } => {
-            "compare the file with the one that the publisher shows; `git config hexmirror.assetTools off` mirrors no asset tools"
-        }
-        OpError::AssetAddress { .. } => "correct the address in the setting asset_tools",
-        OpError::NoTool { .. } => "run `git hexmirror update`, or fetch the mirror with `git hexmirror pull`",
-        OpError::UnpinnedTool { .. } | OpError::NoInstaller { .. } => {
-            "`git hexmirror update --refresh` pins what the newest list chooses; if that has nothing for these versions, correct them in the setting \
-             `tools`, mise.toml or .tool-versions, and remove their line from hexmirror.lock"
-        }
-        OpError::NoTools { has_downloads: true } => "the files that addresses name are written with --to DIR",
-        OpError::NoTools { has_downloads: false } => {
-            "name your versions of Elixir and OTP: git config hexmirror.tools \"1.18.4-otp-27\"; then run `git hexmirror update`"
-        }
-        OpError::NoMixHome => "pass the folder with --to, or set MIX_HOME",
-        OpError::NoArtefact { .. } => {
-            "say where it is published with `git config --add hexmirror.artefacts PACKAGE=URL`, or remove the machine that needs it \
-             with `git hexmirror targets remove`"
         }
         OpError::TooManyLocks { .. } => "name the locks that count with the setting `locks`",
         OpError::NoLock { .. } => {
@@ -364,10 +335,6 @@ pub fn hint(error: &OpError) -> Option<String> {
             return Some(format!(
                 "the mirror keeps its newer entry; upstream or a cache may lag behind, or someone may be replaying old entries; `git hexmirror update --keep-going` commits everything else; if upstream removed this on purpose, run `git hexmirror update --refresh --accept-older {entry}`"
             ));
-        }
-        OpError::Docs { .. } => {
-            "nothing of it was stored; `git hexmirror update --keep-going` commits everything else, and `git config hexmirror.docs false` \
-             mirrors no documentation"
         }
         OpError::Tarball { .. } => {
             "this tarball was not stored; please tell the package's maintainers; `git hexmirror update --keep-going` commits everything else"

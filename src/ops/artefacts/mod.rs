@@ -6,7 +6,7 @@ pub(super) mod package;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{OpError, Project, Result};
+use super::{FileError, Project, Result};
 use crate::model::{FileChecksum, ReleaseId, Target};
 use crate::plan::{ArtefactPin, Needed, Pin, StoredArtefacts, TooManyArtefacts, Wanted, artefact_pins};
 use crate::store::Snapshot;
@@ -38,8 +38,9 @@ fn needed_of(id: &ReleaseId, lists: &ChecksumLists, targets: &BTreeSet<Target>) 
     if targets.is_empty() {
         return Ok(BTreeSet::new());
     }
-    artefact_pins(id, &lists.maps(id)?, targets)
-        .map_err(|TooManyArtefacts { target, files }| OpError::TooManyArtefacts { release: id.clone(), target, files })
+    artefact_pins(id, &lists.maps(id)?, targets).map_err(|TooManyArtefacts { target, files }| {
+        FileError::TooManyArtefacts { release: id.clone(), target, files }.into()
+    })
 }
 
 /// Returns the files that the machines that locks name need of the pinned releases in a snapshot.

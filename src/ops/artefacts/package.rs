@@ -6,7 +6,7 @@ use crate::hex::artefacts::{ChecksumMap, PackageTexts, is_map};
 use crate::hex::metadata::Metadata;
 use crate::hex::tarball::{FileKind, Tarball, TarballError, TarballLimits};
 use crate::model::ReleaseId;
-use crate::ops::{OpError, Result};
+use crate::ops::{FileError, Result};
 use crate::store::Snapshot;
 
 /// The lists of checksums in the root of a package, not parsed yet.
@@ -35,10 +35,10 @@ impl ChecksumLists {
     /// Fails if one of them is code, or malformed.
     pub fn maps(&self, id: &ReleaseId) -> Result<Vec<ChecksumMap>> {
         let parse = |(file, contents): (&String, &Vec<u8>)| {
-            let failed = |source| OpError::ChecksumList { release: id.clone(), file: file.clone(), source };
+            let failed = |source| FileError::ChecksumList { release: id.clone(), file: file.clone(), source };
             ChecksumMap::parse(file, contents).map_err(failed)
         };
-        self.0.iter().filter_map(|list| parse(list).transpose()).collect()
+        self.0.iter().filter_map(|list| parse(list).transpose()).collect::<Result<_, FileError>>().map_err(Into::into)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{LockFile, Project};
 use crate::config::{ConfigError, KeySetting};
 use crate::hex::asset_tools::{AssetConfig, AssetSource, NpmKeys, NpmPackage, NpmSignature};
 use crate::model::{AssetTool, FileId};
-use crate::ops::{OpError, Result};
+use crate::ops::{FileError, OpError, Result};
 use crate::plan::Wanted;
 
 /// What a lock says that npm signed.
@@ -28,7 +28,7 @@ impl NpmClaim {
     /// Fails if it did not.
     pub fn check(&self, content: &[u8]) -> Result<()> {
         let checked = self.keys.check(&self.package, content, &self.signature);
-        checked.map_err(|source| OpError::NotOfNpm { package: self.package.to_string(), source })
+        checked.map_err(|source| FileError::NotOfNpm { package: self.package.to_string(), source }.into())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::ops::artefacts::machine::this_machine;
 use crate::ops::project::LockFile;
 use crate::ops::project::asset_configs::folder_of_mix_lock;
 use crate::ops::project::asset_tools::NpmClaim;
-use crate::ops::{OpError, Project, Result};
+use crate::ops::{FileError, Project, Result};
 use crate::plan::{asset_tools_for, clients};
 
 /// The folder of a project's builds.
@@ -154,7 +154,7 @@ impl Search<'_> {
         let of_profiles = literal.filter(|found| found.is_of_profiles && id.tool == AssetTool::Tailwind);
         let of_profiles = of_profiles.map(|_| with_profiles(client));
         let files = installed_files(&id, of_profiles.as_ref().or(client), content);
-        let files = files.map_err(|source| OpError::AssetArchive { id: id.clone(), source })?;
+        let files = files.map_err(|source| FileError::AssetArchive { id: id.clone(), source })?;
         let origin = literal.map_or_else(|| SETTING.to_owned(), |found| found.place.clone());
         for file in files {
             let place = builds.join(&file.name);

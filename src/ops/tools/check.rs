@@ -7,7 +7,7 @@ use super::ToolKeys;
 use crate::hex::installers::{digests, sha512};
 use crate::model::{FileId, Manifest};
 use crate::ops::damages::Unvouched;
-use crate::ops::{OpError, Project};
+use crate::ops::{FileError, Project};
 use crate::store::Snapshot;
 
 /// The end of the path of a list.
@@ -35,7 +35,7 @@ impl ToolChecks {
         if path.ends_with(SIGNATURE) {
             None
         } else if path.ends_with(LIST) {
-            let unsigned = || (Unvouched::List, OpError::UnsignedList { list: id.path.clone() }.to_string());
+            let unsigned = || (Unvouched::List, FileError::UnsignedList { list: id.path.clone() }.to_string());
             (!self.is_signed(snapshot, id, content)).then(unsigned)
         } else {
             let listed = self.listed.get_or_init(|| self.listed(snapshot));

@@ -8,7 +8,7 @@ use super::assets::AssetItems;
 use super::not_installed::NotInstalled;
 use super::stored::{Places, StoredTools};
 use crate::model::{AssetTool, Version};
-use crate::ops::{MirrorSource, OpError, Project, Result, mirror};
+use crate::ops::{FileError, MirrorSource, OpError, Project, Result, mirror};
 
 /// What an installation did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn install_tools(project: &Project, to: Option<&Path>) -> Result<Installed> 
     }
     if items.is_empty() && left_out.is_empty() {
         let has_downloads = wanted.files.keys().any(|id| !id.path.is_of_tools());
-        return Err(OpError::NoTools { has_downloads });
+        return Err(FileError::NoTools { has_downloads }.into());
     }
     let mut installed = Installed { left_out, superseded, ..Installed::default() };
     for (place, item) in items {

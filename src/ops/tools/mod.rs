@@ -11,7 +11,7 @@ mod stored;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{OpError, Project, Result};
+use super::{FileError, Project, Result};
 use crate::hex::installers::{Installer, elixir_key, is_signed};
 use crate::hex::registry::PublicKey;
 use crate::model::{FilePath, Tool, ToolsPair};
@@ -40,7 +40,7 @@ impl ToolKeys {
     pub fn check(&self, list: &FilePath, content: &[u8], signature: &[u8]) -> Result<()> {
         match is_signed(content, signature, &self.0) {
             true => Ok(()),
-            false => Err(OpError::UnsignedList { list: list.clone() }),
+            false => Err(FileError::UnsignedList { list: list.clone() }.into()),
         }
     }
 
@@ -51,8 +51,8 @@ impl ToolKeys {
     pub fn chosen(&self, content: &[u8], signature: &[u8], tool: Tool, pair: &ToolsPair) -> Result<Installer> {
         let list = pair.list(tool);
         self.check(&list, content, signature)?;
-        let lacking = || OpError::NoInstaller { tool, pair: pair.clone(), list };
-        Installer::choose(content, tool, pair).ok_or_else(lacking)
+        let lacking = || FileError::NoInstaller { tool, pair: pair.clone(), list };
+        Installer::choose(content, tool, pair).ok_or_else(|| lacking().into())
     }
 }
 

@@ -7,7 +7,7 @@ use super::item::{Item, Items};
 use super::{ToolKeys, mix_home};
 use crate::hex::mix_archive::MixArchive;
 use crate::model::{FileId, FilePath, Tool, ToolsPair};
-use crate::ops::{OpError, Project, Result};
+use crate::ops::{FileError, Project, Result};
 use crate::plan::Wanted;
 use crate::store::Snapshot;
 
@@ -30,7 +30,7 @@ impl Places {
             let (archives, downloads) = (mix_home.join("archives"), Some(folder.to_owned()));
             return Ok(Self { mix_home, archives, downloads, builds: Some(folder.join("_build")) });
         }
-        let mix_home = mix_home(project).ok_or(OpError::NoMixHome)?;
+        let mix_home = mix_home(project).ok_or(FileError::NoMixHome)?;
         let archives = project.environment.get("MIX_ARCHIVES").map_or_else(|| mix_home.join("archives"), PathBuf::from);
         Ok(Self { mix_home, archives, downloads: None, builds: None })
     }
@@ -55,7 +55,7 @@ impl StoredTools<'_> {
         if let Some(pair) = self.wanted.tools.first() {
             let content = self.installer(Tool::Hex, pair)?;
             let archive =
-                MixArchive::read(&content).map_err(|source| OpError::MixArchive { pair: pair.clone(), source })?;
+                MixArchive::read(&content).map_err(|source| FileError::MixArchive { pair: pair.clone(), source })?;
             items.insert(places.archives.join(&archive.name), Item::Archive(archive));
         }
         Ok(items)
@@ -69,18 +69,18 @@ impl StoredTools<'_> {
         let installer = self.pinned(&chosen.path)?;
         match chosen.is(&installer) {
             true => Ok(installer),
-            false => Err(OpError::WrongInstaller { path: chosen.path, list }),
+            false => Err(FileError::WrongInstaller { path: chosen.path, list }.into()),
         }
     }
 
     /// Returns the content that the locks pin for a path.
     fn pinned(&self, path: &FilePath) -> Result<Vec<u8>> {
         let id = self.wanted.files.keys().find(|id| id.path == *path);
-        self.content(id.ok_or_else(|| OpError::UnpinnedTool { path: path.clone() })?)
+        self.content(id.ok_or_else(|| FileError::UnpinnedTool { path: path.clone() })?)
     }
 
     pub fn content(&self, id: &FileId) -> Result<Vec<u8>> {
-        self.snapshot.file(id)?.ok_or_else(|| OpError::NoTool { path: id.path.clone() })
+        self.snapshot.file(id)?.ok_or_else(|| FileError::NoTool { path: id.path.clone() }.into())
     }
 
     /// Returns the files that addresses name.

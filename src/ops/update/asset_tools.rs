@@ -17,7 +17,7 @@ use crate::ops::artefacts::machine::this_machine;
 use crate::ops::project::LockFile;
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::today::today;
-use crate::ops::{OpError, Project, Result};
+use crate::ops::{FileError, OpError, Project, Result};
 use crate::plan::{AssetFile, AssetPin, FilePin, Wanted, asset_tools_for};
 use crate::progress::{Download as Shown, Event, Progress};
 use crate::store::Transaction;
@@ -208,7 +208,7 @@ impl BuildFetch {
     async fn run(self, upstream: Arc<Upstream>, downloads: Arc<Downloads>) -> Result<Found> {
         let Self { id, source, keys, progress } = self;
         let _shown = Shown::begin(progress.as_ref(), id.to_string());
-        let wrong = |error| OpError::AssetAddress { id: id.clone(), source: error };
+        let wrong = |error| FileError::AssetAddress { id: id.clone(), source: error };
         let address = source.address(&id).map_err(wrong)?;
         let absent = |error: FetchError| match error.is_not_found() {
             true => {
@@ -226,7 +226,7 @@ impl BuildFetch {
                     Err(error) => return absent(error).map(|none| (id.clone(), none)),
                     Ok(download) => download.read()?,
                 };
-                let refused = |error| OpError::NotOfNpm { package: package.to_string(), source: error };
+                let refused = |error| FileError::NotOfNpm { package: package.to_string(), source: error };
                 Some(signed_integrity(&manifest, &package, &keys).map_err(refused)?)
             }
         };
@@ -237,11 +237,11 @@ impl BuildFetch {
         if let Some((integrity, _)) = &signed
             && !NpmSignature::is_integrity_of(integrity, &content)
         {
-            return Err(OpError::WrongIntegrity { address });
+            return Err(FileError::WrongIntegrity { address }.into());
         }
         // What nobody signed can be anything.
         installed_files(&id, None, content.clone())
-            .map_err(|error| OpError::AssetArchive { id: id.clone(), source: error })?;
+            .map_err(|error| FileError::AssetArchive { id: id.clone(), source: error })?;
         progress.report(Event::Finished { item: id.to_string() });
         Ok((id, Some((content, address, signed.map(|(_, signature)| signature)))))
     }

@@ -11,7 +11,7 @@ use crate::hex::tarball::TarballLimits;
 use crate::model::{FileChecksum, ReleaseId, RepositoryName};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::today::today;
-use crate::ops::{OpError, Result};
+use crate::ops::{FileError, Result};
 use crate::plan::{DocsPin, Wanted};
 use crate::progress::{Download as Shown, Event, Progress};
 use crate::store::Transaction;
@@ -57,7 +57,7 @@ impl DocsUpdate<'_> {
             };
             let content = download.read()?;
             check_docs(&content, &TarballLimits::default())
-                .map_err(|source| OpError::Docs { release: release.clone(), source })?;
+                .map_err(|source| FileError::Docs { release: release.clone(), source })?;
             fetched.downloaded_bytes += download.downloaded_bytes;
             let checksum = FileChecksum::from_bytes(*download.outer_checksum.as_bytes());
             let Some(pin) = DocsPin::first_used(&release, checksum, content.len() as u64, today()) else { continue };

@@ -17,7 +17,7 @@ use crate::model::{FileChecksum, FileId, GitAddress, PolicyId, ReleaseId, Revisi
 use crate::ops::artefacts::package::{ChecksumLists, texts};
 use crate::ops::parallel::cores;
 use crate::ops::plugins::config::{BuildConfig, FILES};
-use crate::ops::{OpError, Result};
+use crate::ops::{FileError, OpError, Result};
 use crate::plan::{FilePin, GitPlan};
 use crate::progress::{Event, Progress};
 use crate::store::{EncodedRelease, ReleaseEncoder, Snapshot, Transaction};
@@ -198,7 +198,7 @@ impl Fetched {
                 let content = download.read()?;
                 if let Some(release) = path.docs_release() {
                     check_docs(&content, &TarballLimits::default())
-                        .map_err(|source| OpError::Docs { release, source })?;
+                        .map_err(|source| FileError::Docs { release, source })?;
                 }
                 npm.map_or(Ok(()), |claim| claim.check(&content))?;
                 progress.report(Event::Finished { item: address.to_string() });

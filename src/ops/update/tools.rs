@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::fetch::{Downloads, Upstream, WebUrl};
 use crate::model::{FileChecksum, FileId, FilePath, FileTrust, Tool, ToolsPair};
 use crate::ops::tools::ToolKeys;
-use crate::ops::{OpError, Project, Result};
+use crate::ops::{FileError, OpError, Project, Result};
 use crate::plan::FilePin;
 use crate::store::Transaction;
 
@@ -43,7 +43,7 @@ impl ToolsFetcher<'_> {
                 let chosen = keys.chosen(&fetched[&list], &fetched[&signature], tool, pair)?;
                 self.fetch(&chosen.path, &mut fetched)?;
                 if !chosen.is(&fetched[&chosen.path]) {
-                    return Err(OpError::WrongInstaller { path: chosen.path, list });
+                    return Err(FileError::WrongInstaller { path: chosen.path, list }.into());
                 }
                 of_pair.extend([list, signature, chosen.path]);
             }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::init::short;
 use super::status;
-use crate::hints;
+use crate::file_hints;
 use crate::options::Json;
 use crate::outcome::{CommandError, Outcome};
 use crate::output::{BAD, BOLD, DIM, GOOD, Output, styled};
@@ -119,8 +119,8 @@ pub fn hint_unvouched(output: &Output, unvouched: &BTreeMap<String, Unvouched>) 
     let is_told = |why: &Unvouched| *why != Unvouched::Installer || !reasons.contains(&Unvouched::List);
     for why in reasons.iter().filter(|why| is_told(why)) {
         let hint = match why {
-            Unvouched::Npm => hints::UNSIGNED_PACKAGE,
-            Unvouched::List => hints::UNSIGNED_LIST,
+            Unvouched::Npm => file_hints::UNSIGNED_PACKAGE,
+            Unvouched::List => file_hints::UNSIGNED_LIST,
             Unvouched::Installer => {
                 "run `git hexmirror update --refresh`, which pins what the newest lists choose, and `git hexmirror prune`, which removes what no lock pins"
             }

@@ -13,6 +13,7 @@ use git_hexmirror::hex::registry::{KeyError, RegistryError};
 use git_hexmirror::model::{
     DownloadError, EntryId, Fingerprint, GitAddress, OuterChecksum, ReleaseId, Remote, RepositoryName, Revision,
 };
+use git_hexmirror::ops::FileError;
 use git_hexmirror::plan::{LeftOutLock, LostFact, Omission};
 use git_hexmirror::serve::TlsError;
 use git_hexmirror::store::StoreError;
@@ -39,8 +40,6 @@ fn op_errors() -> Vec<OpError> {
     let entry = EntryId { repository: RepositoryName::hexpm(), package: package.clone() };
     let id = ReleaseId { repository: RepositoryName::hexpm(), package, version: "1.0.0".parse().unwrap() };
     let release = || id.clone();
-    let list = || "installs/hex-1.x.csv".parse().unwrap();
-    let asset_tool = || "esbuild 0.25.0 linux-x64".parse().unwrap();
     let outer = |byte| OuterChecksum::from_bytes([byte; 32]);
     let inner = |byte| git_hexmirror::model::InnerChecksum::from_bytes([byte; 32]);
     let remote = || git_hexmirror::model::Remote::from("origin");
@@ -102,6 +101,32 @@ fn op_errors() -> Vec<OpError> {
         LockWouldChange { file: "app/hexmirror.lock".into(), is_bare: false },
         LockWouldChange { file: "hexmirror.lock".into(), is_bare: true },
         TooManyPlugins { rounds: 64 },
+        NoBranch { branch: "https://h/advisories.git main".parse().unwrap() },
+        StillLacking { lacking: vec![id.to_string()] },
+        NoRemote,
+        UnknownRemote { remote: "orgin".into(), known: vec![remote(), "hub".into()] },
+        RemoteLacks { remote: remote(), branch: branch() },
+        RemoteKeptMoving { remote: remote(), branch: branch(), attempts: 5 },
+        Compacted { remote: remote(), branch: branch() },
+        RemoteHasMore { remote: remote(), branch: branch() },
+        SharedHooks { folder: path() },
+        Run { program: "mix".into(), source: io_error() },
+        NestedShell,
+        Sample { problem: "PROBLEM".into() },
+        Machine { action: "create a temporary folder in", path: path(), source: io_error() },
+    ]
+}
+
+fn file_errors() -> Vec<FileError> {
+    use FileError::*;
+    let list = || "installs/hex-1.x.csv".parse().unwrap();
+    let asset_tool = || "esbuild 0.25.0 linux-x64".parse().unwrap();
+    let release = || ReleaseId {
+        repository: RepositoryName::hexpm(),
+        package: "plug".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+    };
+    vec![
         ChecksumList {
             release: release(),
             file: "checksum.exs".into(),
@@ -110,7 +135,6 @@ fn op_errors() -> Vec<OpError> {
         TooManyArtefacts { release: release(), target: "x86_64-linux-gnu nif 2.16".parse().unwrap(), files: 65 },
         NoArtefact { artefact: "FILE of alpha 1.0.0".into(), tried: vec!["https://h/FILE".parse().unwrap()] },
         NoArtefact { artefact: "FILE of alpha 1.0.0".into(), tried: Vec::new() },
-        NoBranch { branch: "https://h/advisories.git main".parse().unwrap() },
         UnsignedList { list: list() },
         WrongInstaller { path: "installs/1.14.0/hex-2.0.0.ez".parse().unwrap(), list: list() },
         MixArchive { pair: "1.14.0 otp 25".parse().unwrap(), source: MixArchiveError::Names },
@@ -124,18 +148,6 @@ fn op_errors() -> Vec<OpError> {
         NoTools { has_downloads: false },
         NoTools { has_downloads: true },
         NoMixHome,
-        StillLacking { lacking: vec![id.to_string()] },
-        NoRemote,
-        UnknownRemote { remote: "orgin".into(), known: vec![remote(), "hub".into()] },
-        RemoteLacks { remote: remote(), branch: branch() },
-        RemoteKeptMoving { remote: remote(), branch: branch(), attempts: 5 },
-        Compacted { remote: remote(), branch: branch() },
-        RemoteHasMore { remote: remote(), branch: branch() },
-        SharedHooks { folder: path() },
-        Run { program: "mix".into(), source: io_error() },
-        NestedShell,
-        Sample { problem: "PROBLEM".into() },
-        Machine { action: "create a temporary folder in", path: path(), source: io_error() },
     ]
 }
 
@@ -245,7 +257,15 @@ fn errors_and_their_hints() {
     let stores = store_errors().into_iter().map(OpError::from);
     let (gits, remotes) = (git_errors().into_iter().map(OpError::Git), git_errors().into_iter().map(OpError::Remote));
     let fetches = fetch_errors().into_iter().map(OpError::from);
-    let errors = op_errors().into_iter().chain(server_errors()).chain(stores).chain(gits).chain(remotes).chain(fetches);
+    let files = file_errors().into_iter().map(OpError::from);
+    let errors = op_errors()
+        .into_iter()
+        .chain(files)
+        .chain(server_errors())
+        .chain(stores)
+        .chain(gits)
+        .chain(remotes)
+        .chain(fetches);
     let mut list = String::new();
     for error in errors {
         list += &format!("error: {}\n", whole_text(&error).replace('\n', "\n  caused by: "));
