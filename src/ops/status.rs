@@ -21,7 +21,7 @@ use super::update::asset_tools::asset_target;
 use super::update::stored_entry::read_entry;
 use super::{Result, own_file};
 use crate::config::Config;
-use crate::model::{AssetToolId, Day, Manifest, Remote, hex_digits};
+use crate::model::{Day, Manifest, Remote, hex_digits};
 use crate::plan::{Comparison, Extra, ReleaseFlags, Wanted, asset_tools_for};
 use crate::store::{ObjectId, Repository, Snapshot};
 
@@ -121,7 +121,9 @@ pub(super) fn compare_with(
     }
     let snapshot = tip.map(|tip| project.snapshot_of(remote, tip)).transpose()?;
     let Compared { wanted, excerpt, mut comparison } = compared(project, snapshot.as_ref(), locks)?;
-    comparison.unpinned_asset_tools.extend(of_this_machine(project, &wanted, locks)?);
+    if wanted.targets.is_empty() && needs_machines(project) {
+        comparison = with_this_machine(project, comparison, snapshot.as_ref(), &wanted, &excerpt, locks)?;
+    }
     let extra = match &snapshot {
         Some(snapshot) if particulars => Some(Extra::new(&wanted, snapshot.manifest()?)),
         _ => particulars.then(Extra::default),
@@ -161,23 +163,31 @@ pub(super) fn compared(project: &Project, snapshot: Option<&Snapshot>, locks: &[
     Ok(Compared { wanted, excerpt, comparison })
 }
 
-/// Returns the unpinned builds of asset tools that this machine needs, if the locks name no machine: an update adds this one.
-fn of_this_machine(project: &Project, wanted: &Wanted, locks: &[LockFile]) -> Result<BTreeSet<AssetToolId>> {
-    if !wanted.targets.is_empty() || !needs_machines(project, locks) {
-        return Ok(BTreeSet::new());
-    }
+/// Adds what this machine needs and the mirror lacks to a comparison with locks that name no machine: an update adds this one.
+fn with_this_machine(
+    project: &Project,
+    comparison: Comparison,
+    snapshot: Option<&Snapshot>,
+    wanted: &Wanted,
+    excerpt: &Manifest,
+    locks: &[LockFile],
+) -> Result<Comparison> {
+    let lists = snapshot.map(|snapshot| artefacts::stored_lists(wanted.releases.values(), snapshot)).transpose()?;
+    let lists = lists.unwrap_or_default();
+    let machine = machine::new_target(project, &lists, &wanted.targets)?.into_iter().collect();
+    let needed = artefacts::needed_by(project, &lists, &machine)?;
+    let mut comparison = comparison.with_artefacts(&needed, excerpt);
     let config = project.asset_config(locks)?;
-    let targets = asset_target(project, &config, wanted)?.into_iter().collect();
-    let mut needed = asset_tools_for(&config, &targets, wanted);
-    needed.retain(|id| !wanted.asset_tools.contains_key(id));
-    Ok(needed)
+    let machine = asset_target(project, &config, wanted)?.into_iter().collect();
+    let tools = asset_tools_for(&config, &machine, wanted).into_iter();
+    comparison.unpinned_asset_tools.extend(tools.filter(|id| !wanted.asset_tools.contains_key(id)));
+    Ok(comparison)
 }
 
-/// Returns whether an update may add this machine to locks because of asset tools, without reading the locks.
-fn needs_machines(project: &Project, locks: &[LockFile]) -> bool {
-    let Some(settings) = &project.config.asset_tools else { return false };
-    let is_configured = !settings.versions.is_empty() || locks.iter().any(|lock| !lock.configs.is_empty());
-    is_configured && project.repository.worktree().is_some()
+/// Returns whether an update may add this machine to locks.
+pub(super) fn needs_machines(project: &Project) -> bool {
+    let needs = project.config.artefacts.is_some() || project.config.asset_tools.is_some();
+    needs && project.repository.worktree().is_some()
 }
 
 /// Returns whether it is known, without reading the mirror or the locks, that the mirror at `tip` is fresh for these locks.
@@ -286,7 +296,7 @@ impl<'r> Memory<'r> {
             digest.update("\0");
         }
         digest.update(format!("{:?}\0", project.config.asset_tools));
-        if needs_machines(project, locks) {
+        if needs_machines(project) {
             digest.update(machine::identity(project).unwrap_or_default());
             digest.update("\0");
         }

@@ -145,6 +145,26 @@ fn the_files_for_the_machines_that_ran_update_are_mirrored() {
 }
 
 #[test]
+fn a_mirror_is_stale_if_no_lock_names_a_machine_and_this_one_needs_files() {
+    let stage = listed();
+    let unknown = |arguments: &[&str]| on(&stage, "unknown 2.16", arguments);
+    unknown(&["update"]).ok();
+    assert_eq!(lock(&stage), "");
+    for _ in 0..2 {
+        unknown(&["status"]).ok();
+        on(&stage, LINUX, &["status"]).exits(1).prints(&format!("missing {OF_LINUX} of native 1.0.0"));
+    }
+    stage.run_with(&["status"], &[("PATH", &machine(&stage, LINUX)), ("HEXMIRROR_ARTEFACTS", "off")]).ok();
+    on(&stage, LINUX, &["update"]).ok();
+    on(&stage, LINUX, &["status"]).ok();
+    // Another machine is no reason for everyone's mirror to be stale.
+    on(&stage, MACOS, &["status"]).ok();
+    let advice = "no lock names a machine like this one (aarch64-darwin nif 2.17)";
+    on(&stage, MACOS, &["doctor"]).exits(1).prints(advice);
+    assert!(!on(&stage, LINUX, &["doctor"]).exits(1).stdout.contains("no lock names a machine"));
+}
+
+#[test]
 fn erlang_loads_nothing_that_a_branch_has() {
     let stage = listed();
     on(&stage, LINUX, &["update"]).ok();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 
 use serde_json::{Value, json};
 
@@ -246,4 +247,35 @@ fn settings_that_lead_git_past_the_mirror_are_found() {
     stage.git(&["config", "protocol.http.allow", "always"]);
     stage.git(&["config", "--unset", rule]);
     assert_eq!(environment(), [""; 0], "a rule for a whole host does not matter");
+}
+
+#[test]
+fn what_updates_leave_out_is_found() {
+    let stage = healthy();
+    let says = |text: &str, action: &str| {
+        stage.run(&["status"]).ok();
+        only(&stage, "locks", action);
+        stage.run(&["doctor"]).exits(1).prints(text);
+    };
+    stage.write(".tool-versions", "elixir latest\nerlang 27.0\n");
+    says(".tool-versions does not name exact versions of Elixir and OTP", "set `tools`");
+    stage.git(&["config", "hexmirror.tools", "off"]);
+    assert_eq!(to_do(&stage.run(&["doctor", "--json"])), []);
+
+    stage.write("config/config.exs", "config :esbuild, version: System.get_env(\"V\")\n");
+    says("esbuild", "name it in the setting `asset_tools`, such as esbuild@1.2.3");
+    fs::rename(stage.project.join("config"), stage.sandbox.path().join("config")).unwrap();
+    symlink("../config", stage.project.join("config")).unwrap();
+    says("config is a link, so asset tools that only it configures are not mirrored", "make it a regular file");
+    stage.git(&["config", "hexmirror.assetTools", "off"]);
+    assert_eq!(to_do(&stage.run(&["doctor", "--json"])), []);
+
+    stage.write("rebar.lock", "[].\n");
+    stage.write("rebar.config.script", "CONFIG.\n");
+    symlink("../rebar.config", stage.project.join("rebar.config")).unwrap();
+    says("rebar.config is no regular file of an ordinary size in the worktree", "setting `extra`");
+    fs::remove_file(stage.project.join("rebar.config")).unwrap();
+    // A script is no problem as long as it adds no plugins.
+    assert_eq!(to_do(&stage.run(&["doctor", "--json"])), []);
+    stage.run(&["doctor"]).ok().prints("rebar.config.script is not evaluated");
 }

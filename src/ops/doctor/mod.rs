@@ -4,6 +4,7 @@ mod clients;
 mod disk;
 mod environment;
 mod finding;
+mod left_out;
 mod mirror;
 mod setup;
 
@@ -15,10 +16,11 @@ pub use finding::{Advice, Finding, Topic};
 
 /// Looks at everything, in the order of the topics. A check that fails is a finding. `binary` is the path of this program.
 pub fn doctor(project: &Project, binary: &Path) -> Vec<Finding> {
-    let checks: [(Topic, &dyn Fn() -> Result<Vec<Finding>>); 10] = [
+    let checks: [(Topic, &dyn Fn() -> Result<Vec<Finding>>); 11] = [
         (Topic::Git, &|| setup::git(project)),
         (Topic::Clients, &|| clients::clients(project)),
         (Topic::Locks, &|| mirror::locks(project)),
+        (Topic::Locks, &|| left_out::left_out(project)),
         (Topic::Mirror, &|| mirror::mirrors(project)),
         (Topic::Remotes, &|| Ok(setup::remotes(project))),
         (Topic::Hooks, &|| setup::hooks(project, binary)),

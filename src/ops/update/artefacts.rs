@@ -8,12 +8,13 @@ use super::fetching::Fetched;
 use crate::fetch::{Download, Downloads, FetchError, Upstream};
 use crate::hex::artefacts::{Artefact, PackageTexts, addresses};
 use crate::hex::tarball::{Tarball, TarballLimits};
+use crate::lock::OWN_LOCK;
 use crate::model::{FileAddress, FileId, FileTrust, ReleaseId, Target, count};
 use crate::ops::artefacts::machine::new_target;
 use crate::ops::artefacts::package::texts;
 use crate::ops::artefacts::{ReleaseLists, needed_by, stored_lists};
 use crate::ops::project::hex_repositories::HexRepositories;
-use crate::ops::{OpError, Project, Result};
+use crate::ops::{FileError, OpError, Project, Result};
 use crate::plan::{ArtefactPin, FilePin, StoredArtefacts, Wanted};
 use crate::progress::{Download as Shown, Event, Progress};
 use crate::store::{Snapshot, Transaction};
@@ -28,6 +29,8 @@ pub(super) struct ArtefactUpdate<'a> {
     pub jobs: Option<usize>,
     /// Whether this machine may be added to the locks.
     pub adds_machine: bool,
+    /// Whether the locks must not change.
+    pub locked: bool,
     pub progress: &'a Arc<dyn Progress>,
 }
 
@@ -51,11 +54,15 @@ impl ArtefactUpdate<'_> {
     /// says.
     pub fn fetch(&self, fetched: &mut Fetched, transaction: &mut Transaction<'_>) -> Result<NeededArtefacts> {
         let lists = self.lists(fetched)?;
-        let new_target = match self.adds_machine {
+        let target = match self.adds_machine {
             true => new_target(self.project, &lists, &self.wanted.targets)?,
             false => None,
         };
-        let targets = self.wanted.targets.iter().cloned().chain(new_target.clone()).collect();
+        let lacks_machine = self.locked && self.wanted.targets.is_empty();
+        if lacks_machine && new_target(self.project, &lists, &self.wanted.targets)?.is_some() {
+            return Err(OpError::LockWouldChange { file: OWN_LOCK.to_owned(), is_bare: false });
+        }
+        let targets = self.wanted.targets.iter().cloned().chain(target.clone()).collect();
         let pins = needed_by(self.project, &lists, &targets)?;
         if self.project.config.artefacts.is_some() {
             self.warn(targets.is_empty() && self.adds_machine, &lists)?;
@@ -70,7 +77,7 @@ impl ArtefactUpdate<'_> {
             transaction.put_file(path, &content, trust, address.clone())?;
             fetched.files.push(FilePin { id, bytes: Some(content.len() as u64), trust, address });
         }
-        Ok(NeededArtefacts { new_target, pins })
+        Ok(NeededArtefacts { new_target: target, pins })
     }
 
     /// Returns the lists of the pinned releases: as they were just fetched, or as they are stored.
@@ -187,6 +194,6 @@ impl FileSearch {
             }
         }
         let artefact = ArtefactPin { release, artefact }.to_string();
-        Err(first_error.map_or_else(|| OpError::NoArtefact { artefact, tried }, OpError::from))
+        Err(first_error.map_or_else(|| FileError::NoArtefact { artefact, tried }.into(), OpError::from))
     }
 }

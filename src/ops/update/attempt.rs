@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::added::{Added, AddedGit};
 use super::artefacts::{ArtefactUpdate, NeededArtefacts};
+use super::as_set::to_store_otherwise;
 use super::asset_tools::AssetToolUpdate;
 use super::branches::new_tips;
 use super::docs::DocsUpdate;
@@ -22,9 +23,7 @@ use super::tools::ToolsFetcher;
 use crate::fetch::Downloads;
 use crate::hex::tarball::{Tarball, TarballLimits};
 use crate::lock::OWN_LOCK;
-use crate::model::{
-    EntryId, Fingerprint, Manifest, ManifestPart, PolicyId, ReleaseId, RepositoryName, Storage, ToolsPair,
-};
+use crate::model::{EntryId, Fingerprint, Manifest, PolicyId, ReleaseId, RepositoryName, ToolsPair};
 use crate::ops::index::imported::imported_indexes;
 use crate::ops::index::refresh::{RefreshCommit, refresh};
 use crate::ops::project::hex_repositories::HexRepositories;
@@ -34,7 +33,7 @@ use crate::ops::sync::signers::{Signers, report_unverified};
 use crate::ops::today::today;
 use crate::ops::{OpError, Result};
 use crate::plan::{ArtefactPin, Comparison, DocsPin, FilePin, GitPlan, Pin, Wanted, is_superseded_index};
-use crate::progress::{Progress, Silent};
+use crate::progress::Progress;
 use crate::store::{ObjectId, ReleaseEncoder, Snapshot, Transaction};
 
 /// One attempt at an update, based on the branch's current tip.
@@ -119,6 +118,7 @@ impl<'a> Attempt<'a> {
             wanted: &wanted,
             jobs,
             adds_machine: adds_machine(self.project, self.options),
+            locked: self.options.locked,
             progress,
         };
         let artefacts = match fetched.failed {
@@ -471,35 +471,6 @@ impl<'a> Attempt<'a> {
             let _ = downloads.remove(&release.stored.outer);
         }
     }
-}
-
-/// Returns whether the local mirror stores everything as the settings demand.
-pub(super) fn is_as_set(project: &Project) -> Result<bool> {
-    let own = project.snapshot()?;
-    Ok(to_store_otherwise(project, own.as_ref())?.is_empty() && !needs_signers(project, own.as_ref())?)
-}
-
-/// Returns whether an update must record signers: in a mirror of an older format, or for a repository whose new signer
-/// the user allowed.
-fn needs_signers(project: &Project, own: Option<&Snapshot>) -> Result<bool> {
-    let Some(own) = own else { return Ok(false) };
-    let mut set = project.config.repositories.values().filter(|config| config.signer.is_some());
-    if own.is_of_older_format() || set.next().is_none() {
-        return Ok(own.is_of_older_format());
-    }
-    let repositories = HexRepositories::new(project, &Silent)?;
-    let differs = |(name, recorded): (&RepositoryName, &Fingerprint)| {
-        repositories.signer(name).is_some_and(|signer| signer != *recorded)
-    };
-    Ok(own.part(ManifestPart::Signers)?.signers.iter().any(differs))
-}
-
-/// Returns the releases that are stored unpacked although the setting `opaque` matches their packages.
-fn to_store_otherwise(project: &Project, base: Option<&Snapshot>) -> Result<Vec<ReleaseId>> {
-    let opaque = &project.config.opaque;
-    let Some(base) = base.filter(|_| !opaque.is_empty()) else { return Ok(Vec::new()) };
-    let unpacked = base.manifest()?.releases.iter().filter(|(_, stored)| stored.storage == Storage::Unpacked);
-    Ok(unpacked.map(|(id, _)| id).filter(|id| opaque.contains(&id.entry())).cloned().collect())
 }
 
 /// Returns the releases that the mirror has, with the given manifest, without the entry of their package, which is fetched.

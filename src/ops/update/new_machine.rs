@@ -4,7 +4,7 @@ use super::asset_tools::asset_target;
 use super::outcome::UpdateOptions;
 use crate::model::Target;
 use crate::ops::artefacts::{machine, stored_lists};
-use crate::ops::status::Status;
+use crate::ops::status::{Status, needs_machines};
 use crate::ops::{Project, Result};
 
 /// Returns this machine if the locks must name it, because packages have precompiled files for it. That they need not is
@@ -38,6 +38,5 @@ pub(super) fn new_machine(project: &Project, options: &UpdateOptions, status: &S
 
 /// Returns whether an update may add this machine to a lock.
 pub(super) fn adds_machine(project: &Project, options: &UpdateOptions) -> bool {
-    let needs_machines = project.config.artefacts.is_some() || project.config.asset_tools.is_some();
-    options.adds_machine && needs_machines && project.repository.worktree().is_some()
+    options.adds_machine && needs_machines(project)
 }
