@@ -30,6 +30,11 @@ impl FailedRequests {
         self.left.iter().map(|((host, port), count)| (host.as_str(), *port, *count))
     }
 
+    /// Returns how many different things the mirror was asked for in vain.
+    pub fn lacking(&self) -> usize {
+        self.unanswered.len()
+    }
+
     /// Records a request if it failed.
     fn add(&mut self, request: &RequestLog) {
         if let Some(Unanswered::Elsewhere { host, port }) = &request.unanswered {

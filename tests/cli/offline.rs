@@ -42,6 +42,20 @@ fn a_command_that_needs_only_the_mirror_succeeds() {
 }
 
 #[test]
+fn what_the_mirror_lacks_makes_the_command_fail() {
+    let stage = Stage::mirrored();
+    // rebar3 succeeds if it cannot get a plugin.
+    let ask = |path: &str, code: &str| {
+        let clone = format!("git ls-remote -q \"$HEX_MIRROR/git/{path}\"; exit {code}");
+        run(&stage, &clone)
+    };
+    let ran =
+        ask("h/x", "0").exits(1).says("offline: the command asked the mirror for 1 thing that it does not have\n");
+    ran.says("the git repository h/x");
+    ask("h/x", "9").exits(9).says("the git repository h/x");
+}
+
+#[test]
 fn what_tries_to_leave_is_listed_and_makes_the_command_fail() {
     let stage = Stage::mirrored();
     let asks = "git ls-remote https://elsewhere.test/x.git; git ls-remote https://elsewhere.test/x.git\n\

@@ -55,11 +55,19 @@ pub fn probe(session: &Session) -> u8 {
     1
 }
 
-/// Prints which hosts the command tried to reach, and which protections were in force.
+/// Prints what the mirror lacks, which hosts the command tried to reach, and which protections were in force.
 pub fn say_what_left(output: &Output, failed: &FailedRequests, isolation: &Isolation) {
     let left: Vec<_> = failed.left().map(|(host, port, number)| (host.to_owned(), port.to_string(), number)).collect();
+    let lacking = failed.lacking();
+    if lacking > 0 {
+        let things = count(lacking, "thing", "things");
+        output
+            .say(styled(BAD, "offline:") + format!(" the command asked the mirror for {things} that it does not have"));
+    }
     if left.is_empty() {
-        output.say(styled(GOOD, "offline:") + " the command asked the proxy for nothing but the mirror");
+        if lacking == 0 {
+            output.say(styled(GOOD, "offline:") + " the command asked the proxy for nothing but the mirror");
+        }
     } else {
         let hosts = count(left.len(), "address that is", "addresses that are");
         output.say(

@@ -7,7 +7,7 @@ use super::serve_log;
 use super::status::not_mirrored_line;
 use crate::outcome::Outcome;
 use crate::output::{Output, listed};
-use crate::report;
+use crate::report::{self, NOT_FRESH};
 use crate::session::{Session, say_rebar3_key};
 
 /// How many items a message names before it only counts the rest.
@@ -56,10 +56,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     match ops::run_command(&project, (program, arguments), log, isolation.is_some()) {
         Ok(finished) if isolation.is_some() => {
             let status = finished.status;
-            let has_left = finished.failed.left().len() > 0;
+            let is_proof = finished.failed.left().len() == 0 && finished.failed.lacking() == 0;
             isolation.iter().for_each(|isolation| say_what_left(&session.output, &finished.failed, isolation));
             explain(&session.output, ops::explain(&project, finished.failed, !status.success()));
-            Ok(if has_left && status.success() { 1 } else { exit_code(status) })
+            Ok(if !is_proof && status.success() { NOT_FRESH } else { exit_code(status) })
         }
         Ok(finished) => {
             let has_failed = finished.status.code().is_some_and(|code| code != 0);
