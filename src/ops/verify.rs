@@ -68,7 +68,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
     let commit = snapshot.commit();
     // An unreadable tree has been reported already.
     damages.extend(snapshot.mismatches(None).unwrap_or_default());
-    let (manifest, is_readable) = match snapshot.manifest() {
+    let (mut manifest, is_readable) = match snapshot.manifest() {
         Ok(manifest) => (manifest.clone(), true),
         Err(error) => {
             damages.extend(damages_of("manifest", &error)?);
@@ -84,6 +84,7 @@ pub fn verify(project: &Project, progress: &Arc<dyn Progress>) -> Result<Verific
         Err(OpError::NoLock { .. }) if project.config.locks.is_none() => Arc::default(),
         Err(error) => return Err(error),
     };
+    wanted.apply_trust(&mut manifest.files);
     let repositories = HexRepositories::new(project, progress.as_ref())?;
     let keys = repositories.known_keys_of(manifest.signed_repositories())?;
     let without_key = |id: &&EntryId| !keys.contains_key(&id.repository);

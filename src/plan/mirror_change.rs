@@ -130,7 +130,7 @@ fn releases(before: &Manifest, after: &Manifest) -> Vec<MirrorChange> {
             manifest.releases.get(&id).map(|stored| (stored.outer, stored.inner))
         };
         let is_other = |version: &Version| content(before, version) != content(after, version);
-        let pairs = pairs(&versions(before), &versions(after), is_other, |kept| kept.last().cloned());
+        let pairs = pairs(&versions(before), &versions(after), is_other, |kept, added| previous(kept, added).cloned());
         changes.extend(pairs.into_iter().map(|(from, to)| MirrorChange::Release {
             package: package.clone(),
             from,
@@ -147,7 +147,7 @@ fn revisions(before: &Manifest, after: &Manifest) -> Vec<MirrorChange> {
             manifest.git.get(address).into_iter().flat_map(|stored| stored.revisions.keys().copied()).collect()
         };
         // Revisions have no order, so one of several is not the obvious predecessor.
-        let predecessor = |kept: &BTreeSet<Revision>| kept.first().filter(|_| kept.len() == 1).copied();
+        let predecessor = |kept: &BTreeSet<Revision>, _: &Revision| kept.first().filter(|_| kept.len() == 1).copied();
         let pairs = pairs(&revisions(before), &revisions(after), |_| false, predecessor);
         changes.extend(pairs.into_iter().map(|(from, to)| MirrorChange::Revision {
             address: address.clone(),
@@ -223,20 +223,30 @@ fn differing<'m, K: Ord, V: PartialEq>(
     after.iter().filter(|(key, value)| before.get(*key) != Some(value)).map(|(key, _)| key).chain(gone)
 }
 
+/// Returns the version of a package that a mirror had before another one, of those that it had: the next lower one, or else the next
+/// higher one.
+pub fn previous<'v>(
+    versions: impl IntoIterator<Item = &'v Version, IntoIter: Clone>,
+    added: &Version,
+) -> Option<&'v Version> {
+    let versions = versions.into_iter();
+    let lower = versions.clone().filter(|version| *version < added).max();
+    lower.or_else(|| versions.filter(|version| *version > added).min())
+}
+
 /// Pairs each added item with the item that it follows: the highest removed one, or else what `predecessor` returns of those that
-/// stay. Each
-/// removed item is in one pair only. `is_other` returns whether the content of an item on both sides changed.
+/// stay. Each removed item is in one pair only. `is_other` returns whether the content of an item on both sides changed.
 fn pairs<T: Ord + Clone>(
     before: &BTreeSet<T>,
     after: &BTreeSet<T>,
     is_other: impl Fn(&T) -> bool,
-    predecessor: impl for<'s> Fn(&'s BTreeSet<T>) -> Option<T>,
+    predecessor: impl for<'s> Fn(&'s BTreeSet<T>, &T) -> Option<T>,
 ) -> Vec<(Option<T>, Option<T>)> {
     let kept: BTreeSet<T> = before.intersection(after).cloned().collect();
     let mut removed: Vec<&T> = before.difference(after).collect();
     let mut pairs = Vec::new();
     for added in after.difference(before) {
-        let from = removed.pop().cloned().or_else(|| predecessor(&kept));
+        let from = removed.pop().cloned().or_else(|| predecessor(&kept, added));
         pairs.push((from, Some(added.clone())));
     }
     pairs.extend(removed.into_iter().map(|removed| (Some(removed.clone()), None)));
@@ -318,12 +328,18 @@ mod tests {
     }
 
     #[test]
-    fn an_added_release_follows_the_removed_or_else_the_highest_one() {
+    fn an_added_release_follows_the_removed_or_else_the_next_lower_one() {
         for (before, after, expected) in [
             (&[][..], &[("a 1.0.0", '1')][..], &["a - 1.0.0"][..]),
             (&[("a 1.0.0", '1')], &[("a 1.1.0", '2')], &["a 1.0.0 1.1.0"]),
             (&[("a 1.0.0", '1')], &[("a 1.0.0", '1'), ("a 1.1.0", '2')], &["a 1.0.0 1.1.0"]),
             (&[("a 1.0.0", '1'), ("a 2.0.0", '2')], &[("a 2.0.0", '2')], &["a 1.0.0 -"]),
+            (
+                &[("a 1.0.0", '1'), ("a 1.1.0", '2'), ("a 1.3.0", '3')],
+                &[("a 1.0.0", '1'), ("a 1.1.0", '2'), ("a 1.2.0", '4'), ("a 1.3.0", '3')],
+                &["a 1.1.0 1.2.0"],
+            ),
+            (&[("a 1.3.0", '3')], &[("a 1.2.0", '4'), ("a 1.3.0", '3')], &["a 1.3.0 1.2.0"]),
             (&[("a 1.0.0", '1'), ("b 1.0.0", '1')], &[("a 1.0.0", '2'), ("b 1.0.0", '1')], &["a 1.0.0 1.0.0"]),
             (&[("a 1.0.0", '1')], &[("a 1.0.0", '1')], &[]),
         ] {
@@ -359,7 +375,7 @@ mod tests {
             before in btree_set(0u8..20, 0..8),
             after in btree_set(0u8..20, 0..8),
         ) {
-            let pairs = pairs(&before, &after, |_| false, |kept| kept.last().copied());
+            let pairs = pairs(&before, &after, |_| false, |kept, _| kept.last().copied());
             let mut state = before.clone();
             for (from, to) in &pairs {
                 if let Some(from) = from.filter(|from| !after.contains(from)) {

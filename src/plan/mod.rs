@@ -46,6 +46,7 @@ mod docs_pin;
 mod entry_facts;
 mod file_pin;
 mod file_role;
+mod git_entry;
 mod git_plan;
 mod git_want;
 mod import;
@@ -102,7 +103,7 @@ pub use merge::{
     PolicySignature, PolicyStep, ReleaseConflict, ReleaseStep, RepositoryStep, Side, has_older_entries,
     has_unshared_contents, merge,
 };
-pub use mirror_change::{MirrorChange, MirrorChangeKind, MirrorChanges};
+pub use mirror_change::{MirrorChange, MirrorChangeKind, MirrorChanges, previous};
 pub use mirror_choice::{MirrorFacts, mirror_to_read};
 pub use needed_entries::needed_entries;
 pub use newest::Newest;

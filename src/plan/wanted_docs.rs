@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DocsPin, FilePin, Wanted};
 use crate::lock::{DocsFile, DocsSource, LockError};
-use crate::model::{FilePath, ReleaseId};
+use crate::model::{FileId, FilePath, ReleaseId, StoredFile};
 
 impl Wanted {
     /// Adds what a lock says about the documentation of a release. A file counts more than that there was none, because
@@ -52,6 +52,15 @@ impl Wanted {
     /// Returns all pinned files: those that an entry names, and documentation.
     pub fn all_files(&self) -> impl Iterator<Item = &FilePin> {
         self.files.values().chain(self.docs_files())
+    }
+
+    /// Lets what locks say about their files count, instead of what a mirror records: a lock can be changed after a file was stored.
+    pub fn apply_trust(&self, files: &mut BTreeMap<FileId, StoredFile>) {
+        for pin in self.all_files() {
+            if let Some(stored) = files.get_mut(&pin.id) {
+                stored.trust = pin.trust;
+            }
+        }
     }
 }
 

@@ -15,10 +15,11 @@ use crate::plan::Wanted;
 pub(super) fn stored(mirror: &Mirrored<'_>) -> Result<StoredThings> {
     let locks = Locks::of(mirror);
     let mut things = StoredThings::default();
-    let files = mirror.snapshot.part(ManifestPart::Files)?;
-    let has_artefacts = files.files.values().any(|stored| stored.trust == FileTrust::Package);
+    let mut files = mirror.snapshot.part(ManifestPart::Files)?.files.clone();
+    locks.0.iter().for_each(|(_, wanted)| wanted.apply_trust(&mut files));
+    let has_artefacts = files.values().any(|stored| stored.trust == FileTrust::Package);
     let packages = if has_artefacts { packages_of_artefacts(mirror) } else { BTreeMap::new() };
-    for (id, stored) in &files.files {
+    for (id, stored) in &files {
         let packages = packages.get(&id.checksum).into_iter().flatten();
         let thing = StoredThing {
             name: id.path.to_string(),

@@ -3,6 +3,7 @@
 use super::fetching::{Stored, StoredRepository};
 use crate::model::{GitAddress, ReleaseId, Revision, StoredRelease, Version};
 use crate::ops::Result;
+use crate::plan::previous;
 use crate::store::Snapshot;
 
 /// A release that an update stored.
@@ -14,7 +15,7 @@ pub struct Added {
     pub stored: StoredRelease,
     /// The reason why the release is stored as a tarball, if it is.
     pub fallback: Option<String>,
-    /// The highest version of the package that the mirror had before.
+    /// The version of the package that the mirror had before: the next lower one, or else the next higher one.
     pub replaced: Option<Version>,
 }
 
@@ -37,8 +38,12 @@ impl Added {
     pub(in crate::ops) fn of(stored: &Stored, base: Option<&Snapshot>) -> Result<Self> {
         let Stored { id, stored, fallback, .. } = stored;
         let before = base.map(|base| base.manifest_of(&id.package)).transpose()?.unwrap_or_default();
-        let highest = before.releases_of(&id.repository, &id.package).next_back().map(|(id, _)| id.version.clone());
-        let replaced = if before.releases.contains_key(id) { Some(id.version.clone()) } else { highest };
+        let versions: Vec<&Version> =
+            before.releases_of(&id.repository, &id.package).map(|(id, _)| &id.version).collect();
+        let replaced = match before.releases.contains_key(id) {
+            true => Some(id.version.clone()),
+            false => previous(versions, &id.version).cloned(),
+        };
         Ok(Self { id: id.clone(), stored: *stored, fallback: fallback.clone(), replaced })
     }
 }

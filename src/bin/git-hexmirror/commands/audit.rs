@@ -113,13 +113,14 @@ fn print(output: &Output, audit: &Audit) -> std::io::Result<()> {
         let revisions = count(audit.git, "git dependency", "git dependencies");
         output.say(styled(DIM, format!("{revisions} not judged: no registry says anything about them")));
     }
-    if audit.files > 0 {
-        let files = count(audit.files, "file", "files");
-        let first_use = match audit.first_use {
-            0 => String::new(),
-            number => format!(", {number} of them trusted on first use"),
-        };
-        output.say(styled(DIM, format!("{files} not judged{first_use}: `git hexmirror list` names what is stored")));
+    // Those that are trusted on first use are findings, or ignored.
+    match audit.files.saturating_sub(audit.first_use) {
+        0 => {}
+        number => {
+            let files = count(number, "file", "files");
+            let reason = "a lock, a signature or a package vouches for them";
+            output.say(styled(DIM, format!("{files} not judged: {reason}; `git hexmirror list` names what is stored")));
+        }
     }
     Ok(())
 }

@@ -32,6 +32,10 @@ pub fn run(session: &Session, arguments: &Arguments) -> Outcome {
     if let Err(error @ OpError::LocksDisagree { .. }) = ops::status(&project, false) {
         output.say(styled(CHANGED, "warning:") + format!(" {}", error.with_causes()));
     }
+    // Locks that cannot be read say nothing about files.
+    if let Ok(wanted) = project.present_locks().and_then(|locks| project.wanted(&locks)) {
+        wanted.apply_trust(&mut manifest.files);
+    }
     let absent = select(&mut manifest, &arguments.packages);
     let damage = damage(&snapshot);
     if let Some(damage) = &damage {
