@@ -47,7 +47,7 @@ pub enum DownloadError {
     #[error("an address with a query (?) or a fragment (#) cannot be mirrored")]
     Query,
     /// The host or the path is malformed.
-    #[error("the address must have a host and a path without blanks, `..` or empty parts")]
+    #[error("the address must have a host and a path without blanks, `..`, empty parts, and parts above 255 bytes")]
     Path,
 }
 
@@ -147,10 +147,14 @@ fn is_host(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[') && text.bytes().all(is_allowed)
 }
 
+/// The maximum length of a part of a path, in bytes: that of a file's name on most systems.
+const MAX_PART: usize = 255;
+
 /// Returns whether a text can be a part of a path in URLs, in folders and in the manifest.
 fn is_part(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b"\\?#%\"<>|*".contains(&byte);
-    !text.is_empty() && text != "." && text != ".." && text.bytes().all(is_allowed)
+    let is_name = !text.is_empty() && text.len() <= MAX_PART && text != "." && text != "..";
+    is_name && text.bytes().all(is_allowed)
 }
 
 /// The identity of a stored file. One path can be stored with several contents, because branches can pin different ones.
@@ -271,6 +275,14 @@ impl fmt::Display for FileAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_can_be_names_of_files() {
+        let of = |length: usize| format!("https://h/{}/x", "a".repeat(length)).parse::<FileAddress>();
+        assert!(of(255).is_ok());
+        assert_eq!(of(256), Err(DownloadError::Path));
+        assert!(format!("installs/{}", "a".repeat(256)).parse::<FilePath>().is_err());
+    }
 
     #[test]
     fn addresses_become_paths() {
