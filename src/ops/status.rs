@@ -23,7 +23,7 @@ use super::{Result, own_file};
 use crate::config::Config;
 use crate::model::{Day, Manifest, Remote, hex_digits};
 use crate::plan::{Comparison, Extra, ReleaseFlags, Wanted, asset_tools_for};
-use crate::store::{ObjectId, Repository, Snapshot};
+use crate::store::{ObjectId, Snapshot};
 
 /// The name of the file with cached answers.
 const REMEMBERED_IN: &str = "fresh";
@@ -121,8 +121,10 @@ pub(super) fn compare_with(
     }
     let snapshot = tip.map(|tip| project.snapshot_of(remote, tip)).transpose()?;
     let Compared { wanted, excerpt, mut comparison } = compared(project, snapshot.as_ref(), locks)?;
+    let mut depends_on_machine = false;
     if wanted.targets.is_empty() && needs_machines(project) {
-        comparison = with_this_machine(project, comparison, snapshot.as_ref(), &wanted, &excerpt, locks)?;
+        (comparison, depends_on_machine) =
+            with_this_machine(project, comparison, snapshot.as_ref(), &wanted, &excerpt, locks)?;
     }
     let extra = match &snapshot {
         Some(snapshot) if particulars => Some(Extra::new(&wanted, snapshot.manifest()?)),
@@ -138,7 +140,7 @@ pub(super) fn compare_with(
     if summary.fresh
         && let Some(memory) = memory
     {
-        memory.remember(&summary);
+        memory.remember(&summary, depends_on_machine);
     }
     Ok(Status { summary, comparison: Some(comparison), extra, ..status })
 }
@@ -164,6 +166,7 @@ pub(super) fn compared(project: &Project, snapshot: Option<&Snapshot>, locks: &[
 }
 
 /// Adds what this machine needs and the mirror lacks to a comparison with locks that name no machine: an update adds this one.
+/// Returns also whether another machine could need something else.
 fn with_this_machine(
     project: &Project,
     comparison: Comparison,
@@ -171,7 +174,7 @@ fn with_this_machine(
     wanted: &Wanted,
     excerpt: &Manifest,
     locks: &[LockFile],
-) -> Result<Comparison> {
+) -> Result<(Comparison, bool)> {
     let lists = snapshot.map(|snapshot| artefacts::stored_lists(wanted.releases.values(), snapshot)).transpose()?;
     let lists = lists.unwrap_or_default();
     let machine = machine::new_target(project, &lists, &wanted.targets)?.into_iter().collect();
@@ -181,7 +184,7 @@ fn with_this_machine(
     let machine = asset_target(project, &config, wanted)?.into_iter().collect();
     let tools = asset_tools_for(&config, &machine, wanted).into_iter();
     comparison.unpinned_asset_tools.extend(tools.filter(|id| !wanted.asset_tools.contains_key(id)));
-    Ok(comparison)
+    Ok((comparison, !(lists.is_empty() && config.versions.is_empty())))
 }
 
 /// Returns whether an update may add this machine to locks.
@@ -213,7 +216,9 @@ pub(super) fn count_flagged(project: &Project, status: &mut Status, locks: &[Loc
         flagged.vulnerable += usize::from(!flags.advisories.is_empty());
     }
     status.summary.flagged = Some(flagged);
-    Memory::new(project, tip, locks)?.remember(&status.summary);
+    let memory = Memory::new(project, tip, locks)?;
+    let depends_on_machine = !memory.has(&memory.key);
+    memory.remember(&status.summary, depends_on_machine);
     Ok(())
 }
 
@@ -250,8 +255,9 @@ impl Summary {
 
 /// The file with cached answers. Each line has one answer and the digest of what it depends on, the newest first.
 struct Memory<'r> {
-    repository: &'r Repository,
+    project: &'r Project,
     path: PathBuf,
+    /// The digest, without this machine.
     key: String,
 }
 
@@ -296,21 +302,30 @@ impl<'r> Memory<'r> {
             digest.update("\0");
         }
         digest.update(format!("{:?}\0", project.config.asset_tools));
-        if needs_machines(project) {
-            digest.update(machine::identity(project).unwrap_or_default());
-            digest.update("\0");
-        }
         for policy in project.policies(locks)? {
             digest.update(policy.to_string());
             digest.update("\0");
         }
         let key = hex_digits(&digest.finalize());
-        Ok(Self { repository: &project.repository, path: project.repository.own_dir().join(REMEMBERED_IN), key })
+        Ok(Self { project, path: project.repository.own_dir().join(REMEMBERED_IN), key })
+    }
+
+    /// Returns the digest with this machine, for an answer that depends on it. It is not always part of the digest, because
+    /// most answers do not, and finding out takes longer than recalling.
+    fn key_of_machine(&self) -> String {
+        let machine = machine::identity(self.project).unwrap_or_default();
+        hex_digits(&Sha256::digest(format!("{} {machine}", self.key)))
+    }
+
+    /// Returns whether there is an answer for a digest.
+    fn has(&self, key: &str) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|text| text.lines().any(|line| line.starts_with(key)))
     }
 
     fn recall(&self) -> Option<Summary> {
         let text = fs::read_to_string(&self.path).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix(&self.key))?;
+        let answer = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+        let line = answer(&self.key).or_else(|| answer(&self.key_of_machine()))?;
         let (day, numbers) = line.trim_start().split_once(' ')?;
         let refreshed = if day == UNKNOWN { None } else { Some(day.parse().ok()?) };
         let numbers: Vec<usize> =
@@ -326,18 +341,19 @@ impl<'r> Memory<'r> {
     }
 
     /// Saves the answer. If this fails, the next check merely takes longer.
-    fn remember(&self, summary: &Summary) {
+    fn remember(&self, summary: &Summary, depends_on_machine: bool) {
+        let key = if depends_on_machine { self.key_of_machine() } else { self.key.clone() };
         let Summary { fresh: _, present, extra, git, unmirrored, ignored, index_behind, refreshed, flagged } = summary;
         let day = refreshed.map_or(UNKNOWN.to_owned(), |day| day.to_string());
         let flagged = flagged.map(|FlaggedPins { retired, vulnerable }| format!(" {retired} {vulnerable}"));
         let flagged = flagged.unwrap_or_default();
         let numbers = format!("{present} {extra} {git} {unmirrored} {ignored} {index_behind}{flagged}");
-        let mut text = format!("{} {day} {numbers}\n", self.key);
+        let mut text = format!("{key} {day} {numbers}\n");
         let known = fs::read_to_string(&self.path).unwrap_or_default();
-        for line in known.lines().filter(|line| !line.starts_with(&self.key)).take(REMEMBERED - 1) {
+        for line in known.lines().filter(|line| !line.starts_with(&key)).take(REMEMBERED - 1) {
             text += line;
             text.push('\n');
         }
-        own_file::write(self.repository, REMEMBERED_IN, &text);
+        own_file::write(&self.project.repository, REMEMBERED_IN, &text);
     }
 }
