@@ -10,6 +10,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
+use crate::asset_tools::Assets;
 use crate::support::forge::Scene;
 use crate::support::registry::{Registry, licensed};
 use crate::support::stage::{PINNED, Ran, Stage};
@@ -46,6 +47,24 @@ fn property<'d>(component: &'d Value, name: &str) -> Option<&'d str> {
     let all = component["properties"].as_array().expect("a list").iter();
     let name = format!("hexmirror:{name}");
     all.filter(|property| property["name"] == name).find_map(|property| property["value"].as_str())
+}
+
+#[test]
+fn builds_of_asset_tools_are_described_as_tools() {
+    let assets = Assets::mirrored();
+    // The validator of SPDX accepts no address of a loopback server.
+    let document = assets.stage.run(&CYCLONEDX).ok();
+    validators::check("cyclonedx", &[&document.stdout]);
+    let document = document.json();
+    let all = document["components"].as_array().expect("a list").iter();
+    let tools: Vec<&Value> =
+        all.filter(|component| component["bom-ref"].as_str().is_some_and(|id| id.starts_with("asset-tool:"))).collect();
+    let named =
+        tools.iter().map(|tool| format!("{} {}", tool["name"].as_str().unwrap(), tool["version"].as_str().unwrap()));
+    assert_eq!(named.collect::<Vec<_>>(), ["esbuild 0.25.0", "tailwind 3.4.3", "tailwind 4.1.0", "dart_sass 1.77.8"]);
+    assert!(tools.iter().all(|tool| property(tool, "role") == Some("tool")));
+    assert_eq!(tools[0]["purl"], "pkg:npm/%40esbuild/linux-x64@0.25.0");
+    assert!(tools[1]["purl"].as_str().unwrap().starts_with("pkg:generic/tailwind@3.4.3?checksum=sha256:"));
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::fmt;
 use percent_encoding::utf8_percent_encode;
 
 use super::purl::{self, UNRESERVED};
+use crate::hex::asset_tools::NpmPackage;
 use crate::hex::license::License;
 use crate::hex::registry::{Dependency, Package};
 use crate::model::{
-    FileId, FileTrust, GitAddress, OuterChecksum, ReleaseId, RepositoryName, Revision, StoredFile, Version,
+    AssetToolId, FileId, FileTrust, GitAddress, OuterChecksum, ReleaseId, RepositoryName, Revision, StoredFile, Version,
 };
 use crate::plan::{ArtefactPin, FilePin, GitPin, Pin, ReleaseFlags, Unmirrored, UnsupportedEntry};
 
@@ -31,6 +32,8 @@ pub enum ComponentId {
     },
     /// A file that an address names, or an installer of Hex or rebar3.
     File(FileId),
+    /// A build of an asset tool.
+    AssetTool(AssetToolId, FileId),
     /// A precompiled file of a release.
     Artefact(ArtefactPin),
     /// A git dependency that cannot be mirrored.
@@ -191,6 +194,7 @@ impl ComponentId {
             Self::File(id) => {
                 purl::tool(&id.path).map_or_else(|| id.path.name().to_owned(), |(tool, _)| tool.to_owned())
             }
+            Self::AssetTool(id, _) => id.tool.to_string(),
             Self::Artefact(pin) => pin.artefact.name.to_string(),
             Self::Unmirrored(unmirrored) => unmirrored.app.clone(),
             Self::Unsupported(entry) => entry.app.clone(),
@@ -206,6 +210,7 @@ impl ComponentId {
                 Some(release) => Some(release.version.to_string()),
                 None => purl::tool(&id.path).map(|(_, version)| version.to_owned()),
             },
+            Self::AssetTool(id, _) => Some(id.version.to_string()),
             Self::Artefact(pin) => Some(pin.artefact.name.version.to_string()),
             Self::Unmirrored(unmirrored) => unmirrored.revision.clone(),
             Self::Unsupported(_) => None,
@@ -223,6 +228,16 @@ impl fmt::Display for ComponentId {
                 write!(f, "git:{address}@{revision}{subdir}#{}", encoded(app))
             }
             Self::File(id) => write!(f, "file:{}@{}", id.path, id.checksum),
+            Self::AssetTool(id, file) => {
+                write!(
+                    f,
+                    "asset-tool:{}@{}/{}@{}",
+                    id.tool,
+                    encoded(&id.version.to_string()),
+                    encoded(&id.build.to_string()),
+                    file.checksum
+                )
+            }
             Self::Artefact(ArtefactPin { release: id, artefact }) => {
                 let (name, sum) = (artefact.name.to_string(), artefact.checksum);
                 write!(f, "artefact:{}/{}@{}/{}@{sum}", id.repository, id.package, id.version, encoded(&name))
@@ -289,8 +304,12 @@ impl Component {
         Self { is_mirrored, is_resolved: true, purl: Some(purl), location: Some(location), ..component }
     }
 
-    pub(super) fn of_file(pin: &FilePin, is_mirrored: bool) -> Self {
-        let id = ComponentId::File(pin.id.clone());
+    pub(super) fn of_asset_tool(id: &AssetToolId, pin: &FilePin, is_mirrored: bool) -> Self {
+        let file = Self::of_file(&ComponentId::AssetTool(id.clone(), pin.id.clone()), pin, is_mirrored);
+        Self { purl: NpmPackage::of(id).map(|package| purl::of_npm(&package)).or(file.purl), ..file }
+    }
+
+    pub(super) fn of_file(id: &ComponentId, pin: &FilePin, is_mirrored: bool) -> Self {
         let sha256 = pin.id.checksum.to_string();
         Self {
             is_mirrored,

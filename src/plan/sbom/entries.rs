@@ -6,7 +6,7 @@ use super::component::{ComponentId, Role};
 use super::purl::is_list;
 use crate::hex::registry::Dependency;
 use crate::lock::{self, Entry, Lock, LockError, LockKind, Source};
-use crate::model::Target;
+use crate::model::{AssetToolId, FileId, Target};
 use crate::plan::{FilePin, GitPin, Pin, Wanted};
 use crate::term::Lines;
 
@@ -51,6 +51,8 @@ pub enum EntryPin {
     Revision(GitPin),
     /// A file.
     File(FilePin),
+    /// A build of an asset tool.
+    AssetTool(AssetToolId, FilePin),
     /// Nothing that can be mirrored.
     None {
         /// The reason.
@@ -84,6 +86,7 @@ impl LockedEntries {
                     EntryPin::File(pin) if pin.id.path.is_of_tools() => Role::Tool,
                     EntryPin::File(pin) if pin.id.path.is_of_docs() => Role::Documentation,
                     EntryPin::File(_) => Role::Download,
+                    EntryPin::AssetTool(..) => Role::Tool,
                     EntryPin::Revision(pin) if pin.as_of.is_some() => Role::Branch,
                     _ => role,
                 },
@@ -97,16 +100,21 @@ impl LockedEntries {
 
 /// Returns the components that some pins are. The lists of installers only serve to verify them.
 fn components(wanted: Wanted) -> impl Iterator<Item = (ComponentId, EntryPin)> {
-    let Wanted { releases, git, files, docs, unmirrored, ignored, .. } = wanted;
+    let Wanted { releases, git, files, docs, asset_tools, unmirrored, ignored, .. } = wanted;
     let releases = releases.into_iter().map(|(id, pin)| (ComponentId::Release(id), EntryPin::Release(pin)));
     let git = git.into_iter().map(|pin| {
         let GitPin { app, url, revision, subdir, .. } = &pin;
         let (app, address, subdir) = (app.clone(), url.address().clone(), subdir.clone());
         (ComponentId::Revision { app, address, revision: *revision, subdir }, EntryPin::Revision(pin))
     });
-    let files = files.into_values().filter(|pin| !is_list(&pin.id.path));
+    let tools: Vec<_> = asset_tools.into_values().filter_map(|pin| Some((pin.id.clone(), pin.file?.pin))).collect();
+    let of_tools: BTreeSet<FileId> = tools.iter().map(|(_, pin)| pin.id.clone()).collect();
+    let files = files.into_values().filter(move |pin| !(is_list(&pin.id.path) || of_tools.contains(&pin.id)));
     let files = files.chain(docs.into_values().filter_map(|docs| docs.file().cloned()));
     let files = files.map(|pin| (ComponentId::File(pin.id.clone()), EntryPin::File(pin)));
+    let tools = tools.into_iter();
+    let tools =
+        tools.map(|(id, pin)| (ComponentId::AssetTool(id.clone(), pin.id.clone()), EntryPin::AssetTool(id, pin)));
     let unmirrored = unmirrored.into_iter().map(|unmirrored| {
         let reason = unmirrored.reason.to_string();
         (ComponentId::Unmirrored(unmirrored), EntryPin::None { reason })
@@ -115,7 +123,7 @@ fn components(wanted: Wanted) -> impl Iterator<Item = (ComponentId, EntryPin)> {
         let reason = entry.reason();
         (ComponentId::Unsupported(entry), EntryPin::None { reason })
     });
-    releases.chain(git).chain(files).chain(unmirrored).chain(unsupported)
+    releases.chain(git).chain(files).chain(tools).chain(unmirrored).chain(unsupported)
 }
 
 /// Returns the dependencies that an entry names. Those with invalid names are left out: the mirror has none of them.

@@ -86,7 +86,10 @@ impl Sbom {
             EntryPin::Revision(pin) => {
                 Component::of_revision(pin, has(facts.manifest, pin.url.address(), pin.revision))
             }
-            EntryPin::File(pin) => Component::of_file(pin, facts.manifest.files.contains_key(&pin.id)),
+            EntryPin::File(pin) => Component::of_file(&entry.id, pin, facts.manifest.files.contains_key(&pin.id)),
+            EntryPin::AssetTool(id, pin) => {
+                Component::of_asset_tool(id, pin, facts.manifest.files.contains_key(&pin.id))
+            }
             EntryPin::None { reason } => Component::of_nothing(reason.clone()),
         };
         let component = self.components.entry(entry.id.clone());

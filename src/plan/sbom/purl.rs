@@ -2,6 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::hex::asset_tools::NpmPackage;
 use crate::model::{FileAddress, FilePath, GitAddress, GitUrl, ReleaseId, Revision};
 
 /// What is encoded in the references within a document, which use all other signs as separators.
@@ -75,6 +76,12 @@ pub(super) fn of_file(name: &str, version: Option<&str>, address: Option<&FileAd
     let address = address.map(|url| format!("&download_url={}", utf8_percent_encode(url.as_str(), IN_VALUES)));
     let name = utf8_percent_encode(named(name), IN_NAMES);
     format!("pkg:generic/{name}{version}?checksum=sha256:{sha256}{}", address.unwrap_or_default())
+}
+
+/// Returns the URL of a package of npm.
+pub(super) fn of_npm(package: &NpmPackage) -> String {
+    let parts = package.name.split('/').map(|part| utf8_percent_encode(part, IN_NAMES).to_string());
+    format!("pkg:npm/{}@{}", parts.collect::<Vec<_>>().join("/"), utf8_percent_encode(&package.version, IN_NAMES))
 }
 
 /// A URL needs a name, and an application can have an empty one.
@@ -188,6 +195,14 @@ mod tests {
             let location = git_location(&url.parse().unwrap(), REVISION.parse().unwrap());
             assert_eq!(location, format!("{expected}@{REVISION}"));
         }
+    }
+
+    #[test]
+    fn packages_of_npm_have_a_type_of_their_own() {
+        let url = |id: &str| NpmPackage::of(&id.parse().unwrap()).map(|package| of_npm(&package));
+        assert_eq!(url("esbuild 0.25.0 linux-x64").as_deref(), Some("pkg:npm/%40esbuild/linux-x64@0.25.0"));
+        assert_eq!(url("esbuild 0.14.0 linux-64").as_deref(), Some("pkg:npm/esbuild-linux-64@0.14.0"));
+        assert_eq!(url("tailwind 4.1.0 linux-x64"), None);
     }
 
     #[test]
