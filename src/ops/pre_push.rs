@@ -83,7 +83,8 @@ impl StaleLocks {
 /// settings permit it.
 ///
 /// Checks every ref that is pushed to a commit, tags included. Ignores deletions, the mirror branch itself, commits whose
-/// locks the remote already has, and tags in the history of a branch that is pushed too.
+/// locks the remote already has, and tags in the history of a branch that is pushed too. What the settings ask for counts
+/// only if nothing but the checked-out commit is pushed.
 ///
 /// # Errors
 /// Fails if a lock is invalid or the mirror cannot be read. Also fails if a pushed ref contains a mirror with a registry
@@ -102,6 +103,10 @@ pub fn pre_push(
     if mode == PrePush::Off {
         return Ok(PrePushOutcome::Nothing);
     }
+    let head = project.repository.head()?;
+    let is_checked_out = |pushed| pushed_commit(project, pushed).is_none_or(|commit| Some(commit) == head);
+    let pins_only = (!refs.iter().all(is_checked_out)).then(|| project.with_pins_only());
+    let project = pins_only.as_ref().unwrap_or(project);
     let push = BranchPush::new(project, remote, refs)?;
     let needs = refs.iter().filter_map(|pushed| push.need_of(pushed).transpose()).collect::<Result<_>>()?;
     match decide(needs) {

@@ -157,11 +157,16 @@ pub(super) struct Compared {
 
 /// Compares locks with a snapshot, without cached answers.
 pub(super) fn compared(project: &Project, snapshot: Option<&Snapshot>, locks: &[LockFile]) -> Result<Compared> {
-    let wanted = project.wanted(locks)?;
+    let mut compared = compared_pins(project, snapshot, project.wanted(locks)?)?;
+    compared.comparison.unpinned_plugins = unpinned(project, locks, &mut MirrorFacts::new(project, snapshot))?;
+    Ok(compared)
+}
+
+/// Compares what locks pin with a snapshot.
+pub(super) fn compared_pins(project: &Project, snapshot: Option<&Snapshot>, wanted: Arc<Wanted>) -> Result<Compared> {
     let excerpt = snapshot.map(|snapshot| snapshot.excerpt(&wanted.packages())).transpose()?.unwrap_or_default();
     let needed = artefacts::needed(project, &wanted, snapshot)?;
-    let mut comparison = Comparison::new(&wanted, &excerpt).with_artefacts(&needed, &excerpt);
-    comparison.unpinned_plugins = unpinned(project, locks, &mut MirrorFacts::new(project, snapshot))?;
+    let comparison = Comparison::new(&wanted, &excerpt).with_artefacts(&needed, &excerpt);
     Ok(Compared { wanted, excerpt, comparison })
 }
 

@@ -35,15 +35,14 @@ Exit codes:
   5  the repository, its mirror branch or this machine (disk, limits) is not usable
 `run` exits with the exit code of its command.
 
-Settings, in order of precedence: command-line options; HEXMIRROR_BRANCH, HEXMIRROR_LOCKS, HEXMIRROR_JOBS, HEXMIRROR_TIMEOUT \
-(seconds), HEXMIRROR_MAX_AGE (days), HEXMIRROR_PRE_PUSH, HEXMIRROR_POST_CHECKOUT, HEXMIRROR_KEEP_DAYS, HEXMIRROR_KEEP_TAGS, HEXMIRROR_URL, \
-HEXMIRROR_PUBLIC_KEY, HEXMIRROR_PRIVATE_KEY, HEXMIRROR_PRIVATE_KEY_FILE; git config hexmirror.branch, .locks, .jobs, .timeout, .maxAge, .prePush, .postCheckout, .keepDays, .keepTags, \
-.REPOSITORY.url, .REPOSITORY.publicKey; the tracked file .hexmirror.toml. Settings in that file that do more than describe \
+Settings, in order of precedence: command-line options; variables such as HEXMIRROR_BRANCH; git config hexmirror.branch and the \
+like; the tracked file .hexmirror.toml. `git hexmirror status --settings` lists them with their origins, the manual page and \
+docs/settings.md describe them. Settings in the tracked file that do more than describe \
 the project need your permission (`git hexmirror trust` or HEXMIRROR_TRUST). HEX_HOME, HEX_MIRROR, HEX_TRUSTED_MIRROR, \
 HEX_REPOS_KEY, HEX_CACERTS_PATH, HEX_HTTP_CONCURRENCY, NETRC, http_proxy, https_proxy, no_proxy and the Hex client's \
 configuration have the same effect as for Hex.";
 
-/// Store everything that mix.lock and rebar.lock pin in this git repository, and serve it to mix and rebar3
+/// Store everything that mix.lock, rebar.lock and manifest.toml pin in this git repository, and serve it to Hex clients
 #[derive(Debug, Parser)]
 #[command(name = "git-hexmirror", bin_name = "git hexmirror", version, styles = STYLES, after_help = EXIT_CODES)]
 #[command(max_term_width = 100)]

@@ -26,6 +26,7 @@ mod tree_locks;
 pub(in crate::ops) mod trust_hashes;
 pub(in crate::ops) mod worktree;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -129,6 +130,22 @@ impl Project {
     #[must_use]
     pub fn at_one_moment(&self) -> Self {
         Self { moment: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// Returns the project for which only what locks pin counts, and not what the settings ask for and a lock must pin first. Settings
+    /// are those of the worktree, and say nothing about locks of other commits.
+    #[must_use]
+    pub(in crate::ops) fn with_pins_only(&self) -> Self {
+        let config = Config {
+            downloads: BTreeSet::new(),
+            git: BTreeSet::new(),
+            tools: Some(BTreeSet::new()),
+            docs: false,
+            asset_tools: None,
+            extra: Vec::new(),
+            ..self.config.clone()
+        };
+        Self { config, memory: Memory::default(), ..self.clone() }
     }
 
     /// Returns the current directory.

@@ -17,7 +17,7 @@ const SHOWN: usize = 20;
 ///
 /// Starts a server on a free loopback port, sets the environment variables that point Hex clients and git at it, runs the
 /// command, and exits with the command's exit code. Exits with 127 if the command does not exist, with 126 if it cannot be
-/// executed, and with 2 or 5 if there is no mirror to serve. Several instances may run at the same time. Afterwards, names every
+/// executed, and with 2, 4 or 5 if there is no mirror to serve. Several instances may run at the same time. Afterwards, names every
 /// request that the mirror could not answer, with what would fix it, because some clients ignore such failures. With --verbose,
 /// logs each request.
 #[derive(Debug, clap::Args)]
