@@ -170,9 +170,13 @@ impl<'a> Attempt<'a> {
         let update = self.publish(transaction, update, (&locks, &artefacts.pins), progress.as_ref())?;
         self.remove_stored(&downloads, &update);
         composed.iter().chain(&pinned).try_for_each(|lock| write_lock(self.project, lock))?;
-        let pinned_in = pinned.map(|lock| lock.file);
+        let all = composed.iter().chain(&pinned).map(|lock| (&lock.file, lock.text.is_none()));
+        let is_removed: BTreeMap<&String, bool> = all.collect();
+        let removed_locks = is_removed.iter().filter(|(_, is_removed)| **is_removed).map(|(file, _)| (*file).clone());
+        let removed_locks: Vec<String> = removed_locks.collect();
+        let pinned_in = pinned.filter(|lock| lock.text.is_some()).map(|lock| lock.file);
         let written_locks = composed.into_iter().map(|lock| lock.file).collect();
-        Ok(Update { pinned_in, written_locks, ..update })
+        Ok(Update { pinned_in, written_locks, removed_locks, ..update })
     }
 
     /// Returns whether every lock of the commit that is checked out was read from the worktree. One that is not there may pin

@@ -61,8 +61,10 @@ pub struct Update {
     pub signers: BTreeMap<RepositoryName, Fingerprint>,
     /// The repositories whose imported index was removed, because the mirror has their own entries now.
     pub superseded_indexes: Vec<RepositoryName>,
-    /// The hexmirror.lock files that the update wrote or removed.
+    /// The hexmirror.lock files that the update wrote or removed because of plugins.
     pub written_locks: Vec<String>,
+    /// The hexmirror.lock files that the update removed, because nothing is left that they would pin.
+    pub removed_locks: Vec<String>,
     /// Whether the update migrated a mirror of an older format.
     pub migrated: bool,
     /// The number of bytes received over the network.
@@ -101,6 +103,7 @@ impl Update {
             signers: BTreeMap::new(),
             superseded_indexes: Vec::new(),
             written_locks: Vec::new(),
+            removed_locks: Vec::new(),
             migrated: false,
             downloaded_bytes: 0,
             stored_bytes: 0,

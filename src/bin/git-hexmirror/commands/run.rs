@@ -119,7 +119,8 @@ pub fn explain(output: &Output, explanation: Option<Explanation>) {
     say(unpinned, &|asked| {
         format!(
             "the command requested items that the mirror lacks and no lock pins: {asked}; \
-             add them to the lock while online, or plugins of rebar3 to a hexmirror.lock beside it, then run `git hexmirror update`"
+             add them to the lock while online, or plugins of rebar3 to the setting `extra` (`git config --add hexmirror.extra NAME`), then run \
+             `git hexmirror update`"
         )
     });
     say(docs, &|asked| {

@@ -227,12 +227,15 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
     if let Some(lock) = &update.pinned_in {
         output.say(format!("pinned in {lock}; commit it with the other locks"));
     }
-    for file in &update.written_locks {
+    for file in update.written_locks.iter().filter(|file| !update.removed_locks.contains(file)) {
         output.say(format!("  wrote {}; commit it", shortened(file)));
     }
     flagged(output, update);
     if let Some(not_mirrored) = update.before.comparison.as_ref().and_then(status::not_mirrored_line) {
         output.say(styled(DIM, not_mirrored));
+    for file in &update.removed_locks {
+        output.say(format!("  removed {}, which has nothing left to pin; commit that", shortened(file)));
+    }
     }
     Ok(())
 }

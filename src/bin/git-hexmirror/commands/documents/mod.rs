@@ -148,6 +148,7 @@ pub fn update(update: &Update, dry_run: bool) -> Value {
         })).collect::<Vec<_>>(),
         "superseded_indexes": update.superseded_indexes,
         "written_locks": update.written_locks,
+        "removed_locks": update.removed_locks,
         "migrated": update.migrated,
         "downloaded_bytes": update.downloaded_bytes,
         "stored_bytes": update.stored_bytes,
