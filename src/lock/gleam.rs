@@ -74,6 +74,7 @@ impl Package<'_> {
             repository: Located { text: "hexpm".to_owned(), span: self.span },
             inner_checksum: None,
             outer_checksum: Some(checksum),
+            build_tool: None,
             dependencies: self.requirements()?,
         })
     }

@@ -84,6 +84,7 @@ impl Line {
                     repository: repository.clone(),
                     inner_checksum: None,
                     outer_checksum: Some(checksum.clone()),
+                    build_tool: None,
                     dependencies: Vec::new(),
                 };
                 (package, Source::Hex(release))

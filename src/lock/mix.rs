@@ -1,6 +1,6 @@
 //! mix.lock: a map from applications to what they are pinned to. In 2014 it was a keyword list.
 
-use super::{Dependency, Entry, GitSource, HexSource, Located, LockError, Source, json, unknown, utf8};
+use super::{BuildTool, Dependency, Entry, GitSource, HexSource, Located, LockError, Source, json, unknown, utf8};
 use crate::term::{Span, Spanned, elixir};
 
 /// Returns the entries in the order of the file, including repeated ones.
@@ -36,6 +36,7 @@ fn entry(key: &Spanned<'_>, value: &Spanned<'_>) -> Result<Entry, LockError> {
 /// versions of Hex added the elements after the version one by one (`Hex.Utils.lock/1`).
 fn hex(app: &str, elements: &[Spanned<'_>], span: Span) -> Result<HexSource, LockError> {
     let default = || Located { text: "hexpm".to_owned(), span };
+    let managers = elements.get(4).and_then(|list| list.term.as_list()).unwrap_or_default();
     let dependencies = elements.get(5).and_then(|list| list.term.as_list()).unwrap_or_default();
     Ok(HexSource {
         package: Located::required(elements.get(1), "package", app, span)?,
@@ -43,8 +44,17 @@ fn hex(app: &str, elements: &[Spanned<'_>], span: Span) -> Result<HexSource, Loc
         repository: elements.get(6).and_then(Located::of).unwrap_or_else(default),
         inner_checksum: Located::checksum(elements.get(3)),
         outer_checksum: Located::checksum(elements.get(7)),
+        build_tool: build_tool(managers),
         dependencies: dependencies.iter().filter_map(dependency).collect(),
     })
+}
+
+/// Returns the tool that mix prefers among the managers of a package (`Mix.Dep.Loader.load/3`). It looks for others by the
+/// package's files.
+fn build_tool(managers: &[Spanned<'_>]) -> Option<BuildTool> {
+    let has = |name| managers.iter().any(|manager| manager.term.as_atom() == Some(name));
+    let tools = [("mix", BuildTool::Mix), ("rebar3", BuildTool::Rebar3)];
+    tools.into_iter().find(|(name, _)| has(name)).map(|(_, tool)| tool)
 }
 
 /// Reads `{app, requirement, [hex: package, repo: repository, optional: true]}`. Dependencies of another shape are

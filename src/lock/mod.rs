@@ -124,8 +124,19 @@ pub struct HexSource {
     pub inner_checksum: Option<Located>,
     /// The checksum of the whole tarball: hexadecimal, in lower case.
     pub outer_checksum: Option<Located>,
+    /// What mix builds the release with, if the lock says so. Only a mix.lock can.
+    pub build_tool: Option<BuildTool>,
     /// The dependencies of the release. Empty for a rebar.lock, which does not list them.
     pub dependencies: Vec<Dependency>,
+}
+
+/// The tool that builds a dependency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BuildTool {
+    /// mix.
+    Mix,
+    /// rebar3.
+    Rebar3,
 }
 
 /// A dependency of a pinned release.

@@ -85,6 +85,7 @@ fn package(
         repository: Located { text: "hexpm".to_owned(), span },
         inner_checksum: listed(inner).or_else(|| Located::checksum(elements.get(3))),
         outer_checksum: listed(outer).or_else(|| Located::checksum(elements.get(4))),
+        build_tool: None,
         dependencies: Vec::new(),
     })
 }

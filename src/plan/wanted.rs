@@ -10,7 +10,7 @@ use super::file_pin::has_all_installers;
 use super::git_entry::git_pin;
 use super::valid::valid;
 use super::{AssetPin, DocsPin, FilePin};
-use crate::lock::{AssetSource, DownloadSource, HexSource, Located, Lock, LockError, Source, ToolsSource};
+use crate::lock::{AssetSource, BuildTool, DownloadSource, HexSource, Located, Lock, LockError, Source, ToolsSource};
 use crate::model::{
     AssetToolId, Day, EntryId, FileAddress, FileChecksum, FileId, FilePath, GitBranch, GitName, GitUrl, InnerChecksum,
     OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, Target, ToolsPair, ToolsPairError,
@@ -110,6 +110,8 @@ impl UnsupportedEntry {
 pub struct Wanted {
     /// The releases.
     pub releases: BTreeMap<ReleaseId, Pin>,
+    /// What mix builds releases with, as far as a mix.lock says so. If two disagree, rebar3.
+    pub build_tools: BTreeMap<ReleaseId, BuildTool>,
     /// The revisions of git repositories.
     pub git: Vec<GitPin>,
     /// The policies that the projects of the locks name.
@@ -157,7 +159,12 @@ impl Wanted {
             let app = entry.app.text.clone();
             match &entry.source {
                 Source::Hex(source) => {
-                    self.add_pin(pin(source)?, source)?;
+                    let pin = pin(source)?;
+                    if let Some(tool) = source.build_tool {
+                        let known = self.build_tools.entry(pin.id.clone()).or_insert(tool);
+                        *known = tool.max(*known);
+                    }
+                    self.add_pin(pin, source)?;
                 }
                 Source::Package { version } => {
                     let package = valid(&entry.app, "this is not a package name")?;

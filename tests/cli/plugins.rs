@@ -55,6 +55,31 @@ fn an_update_pins_and_stores_what_a_dependency_needs() {
 }
 
 #[test]
+fn mix_builds_a_package_with_the_manager_that_its_lock_names() {
+    let mut registry = Registry::default();
+    registry.publish("helper 0.2.0", &[], &[]);
+    let config = || file("rebar.config", "{plugins, [helper]}.\n");
+    registry.publish("native 1.0.0", &[], &[config()]);
+    registry.publish("both 1.0.0", &[], &[config(), file("mix.exs", "x")]);
+    let stage = Stage::with(registry, &["native 1.0.0", "both 1.0.0"]);
+    let lock = fs::read_to_string(stage.project.join("mix.lock")).unwrap();
+    for (managers, askers) in [
+        ("[:rebar3]", "both native"),
+        ("[:make, :rebar3]", "both native"),
+        ("[:mix, :rebar3]", ""),
+        ("[]", "native"),
+        ("[:make]", "native"),
+        ("nil", "native"),
+    ] {
+        stage.write("mix.lock", &lock.replace("[:mix]", managers).replace("[:rebar3]", managers));
+        stage.run(&["update", "--refresh"]).ok();
+        let expected = if askers.is_empty() { vec![] } else { vec![format!("plugin hexpm helper 0.2.0 for {askers}")] };
+        assert_eq!(pins(&stage), expected, "{managers}");
+        stage.run(&["status"]).ok();
+    }
+}
+
+#[test]
 fn a_plugin_that_is_not_pinned_makes_the_mirror_stale() {
     let stage = stage();
     stage.run(&["update"]).ok();

@@ -32,6 +32,8 @@ pub struct Published {
     pub tarball: Vec<u8>,
     pub outer: OuterChecksum,
     pub listed: Release,
+    /// The managers that a mix.lock names.
+    pub managers: &'static str,
 }
 
 /// The releases of some Hex repositories.
@@ -69,7 +71,11 @@ impl Registry {
         let files: Vec<_> = files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).collect();
         let tarball = tarball(release, dependencies, &files);
         let (outer, inner) = (checksum(&tarball), inner_checksum(&tarball));
-        self.insert(release, dependencies, tarball, outer, inner)
+        self.insert(release, dependencies, tarball, outer, inner);
+        let has = |name: &str| files.iter().any(|(path, _)| path == name);
+        let published = self.releases.get_mut(&release_id(release)).expect("it was just published");
+        published.managers = if has("rebar.config") && !has("mix.exs") { ":rebar3" } else { ":mix" };
+        published
     }
 
     /// Publishes a release with a given tarball, which is listed and locked with its actual checksums.
@@ -96,7 +102,7 @@ impl Registry {
             advisories: Vec::new(),
             published_at: None,
         };
-        self.releases.insert(id.clone(), Published { tarball, outer, listed });
+        self.releases.insert(id.clone(), Published { tarball, outer, listed, managers: ":mix" });
         &self.releases[&id]
     }
 
@@ -178,9 +184,10 @@ impl Registry {
             let dependencies: Vec<_> = published.listed.dependencies.iter().map(mix_dependency).collect();
             let _ = writeln!(
                 lock,
-                "  \"{package}\": {{:hex, :{package}, \"{}\", \"{}\", [:mix], [{}], \"{}\", \"{}\"}},",
+                "  \"{package}\": {{:hex, :{package}, \"{}\", \"{}\", [{}], [{}], \"{}\", \"{}\"}},",
                 id.version,
                 published.listed.inner_checksum,
+                published.managers,
                 dependencies.join(", "),
                 id.repository,
                 published.outer,

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::project::{LockFile, read_locks};
 use super::{Project, Result};
 use crate::config::ConfigError;
-use crate::lock::{Definition, LockKind, own_lock_beside};
+use crate::lock::{BuildTool, Definition, LockKind, own_lock_beside};
+use crate::model::ReleaseId;
 use crate::plan::{LackingFact, LockedPlugins, NotMirrored, PluginAsk, PluginFacts, Resolution, Wanted, resolve};
 use config::BuildConfig;
 use facts::FactSource;
@@ -75,14 +76,21 @@ impl PluginProject {
         self.builds.iter().any(|build| build.is_unread)
     }
 
+    /// Returns whether rebar3 builds a release, as `Mix.Dep.Loader.load/3` decides it: by the lock, and otherwise by the files.
+    /// That a `mix.exs` can name another manager is not read, because it is code.
+    fn is_built_by_rebar3(&self, id: &ReleaseId, config: &BuildConfig) -> bool {
+        let by_files = || if config.has_mix_exs { BuildTool::Mix } else { BuildTool::Rebar3 };
+        let by_mix = || self.pinned.build_tools.get(id).copied().unwrap_or_else(by_files);
+        self.of_rebar.releases.contains_key(id) || by_mix() == BuildTool::Rebar3
+    }
+
     /// Resolves the plugins of the project with the facts of a source, unless the source lacks some.
     pub fn resolve(&self, source: &mut dyn FactSource, refresh: bool) -> Result<Resolution> {
         let mut asks = self.own.clone();
         self.builds.iter().for_each(|build| source.note(None, build));
         for pin in self.pinned.releases.values() {
             let Some(config) = source.release(pin)? else { continue };
-            // mix builds what has a mix.exs without rebar3.
-            if config.has_mix_exs && !self.of_rebar.releases.contains_key(&pin.id) {
+            if !self.is_built_by_rebar3(&pin.id, &config) {
                 continue;
             }
             let by = pin.id.package.to_string();
