@@ -110,7 +110,7 @@ pub use newest::Newest;
 pub use pinned::{PinnedRepositories, PinnedRepository, SubmoduleResolver};
 pub use plugins::{
     GitFolder, GitRef, LackingFact, LockedPlugins, PROJECT, PackageConfig, PluginAsk, PluginFacts, PluginProblem,
-    Resolution, Unresolved, resolve,
+    RefAnswer, Resolution, Unresolved, resolve,
 };
 pub use pruning::{Needed, Pruning};
 pub use publication::{Doubt, FileList, FileListError, Presence, Publication, WrittenFile};

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use super::config::{BuildConfig, FILES};
 use crate::git::Git;
 use crate::hex::registry::Package;
-use crate::model::{EntryId, ManifestPart, ReleaseId, Revision};
+use crate::model::{EntryId, ManifestPart, ReleaseId};
 use crate::ops::update::git_fetcher::fetching_git;
 use crate::ops::update::stored_entry::read_entry;
 use crate::ops::{Project, Result};
-use crate::plan::{GitPin, GitRef, Pin};
+use crate::plan::{GitPin, GitRef, Pin, RefAnswer};
 use crate::store::{Checkout, Snapshot, Temporary};
 
 /// A source of facts. `None` stands for a fact that it does not have.
@@ -20,8 +20,8 @@ pub(in crate::ops) trait FactSource {
     fn stored(&mut self, id: &EntryId) -> Result<BTreeSet<ReleaseId>>;
     /// Returns the configuration of a release.
     fn release(&mut self, pin: &Pin) -> Result<Option<BuildConfig>>;
-    /// Returns the commit that a ref points to; the inner `None` if upstream has no such ref.
-    fn reference(&mut self, reference: &GitRef) -> Option<Option<Revision>>;
+    /// Returns what upstream answered about a ref.
+    fn reference(&mut self, reference: &GitRef) -> Option<RefAnswer>;
     /// Returns the configuration of the folder that a git dependency uses.
     fn revision(&mut self, pin: &GitPin) -> Result<Option<BuildConfig>>;
     /// Notes what of the configuration of a pinned package could not be read.
@@ -86,7 +86,7 @@ impl FactSource for MirrorFacts<'_> {
         Ok(Some(BuildConfig::of(|name| files.remove(name))))
     }
 
-    fn reference(&mut self, _: &GitRef) -> Option<Option<Revision>> {
+    fn reference(&mut self, _: &GitRef) -> Option<RefAnswer> {
         None
     }
 

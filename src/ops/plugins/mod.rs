@@ -131,8 +131,8 @@ fn learn(fact: &LackingFact, source: &mut dyn FactSource, facts: &mut PluginFact
             facts.releases.insert(pin.id.clone(), config.package());
         }
         LackingFact::Ref(reference) => {
-            let Some(revision) = source.reference(reference) else { return Ok(false) };
-            facts.refs.insert(reference.clone(), revision);
+            let Some(answer) = source.reference(reference) else { return Ok(false) };
+            facts.refs.insert(reference.clone(), answer);
         }
         LackingFact::Revision(pin) => {
             let Some(config) = source.revision(pin)? else { return Ok(false) };

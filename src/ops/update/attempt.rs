@@ -153,6 +153,7 @@ impl<'a> Attempt<'a> {
         let assets = assets.run(&mut fetched, &mut transaction)?;
         let wanted = Wanted::clone(&wanted).with_files(first_used.iter().cloned()).with_branches(&branches);
         self.wanted = Arc::new(wanted.with_tools(&tools).with_docs(&docs).with_asset_tools(assets.pins));
+        let unanswered = std::mem::take(&mut fetched.unanswered);
         let update = self.outcome(before, fetched, signers)?;
         let drops_unused = !self.options.locked && self.reads_all_locks()?;
         let pins = NewPins {
@@ -176,7 +177,8 @@ impl<'a> Attempt<'a> {
         let removed_locks: Vec<String> = removed_locks.collect();
         let pinned_in = pinned.filter(|lock| lock.text.is_some()).map(|lock| lock.file);
         let written_locks = composed.into_iter().map(|lock| lock.file).collect();
-        Ok(Update { pinned_in, written_locks, removed_locks, ..update })
+        let failed = OpError::several(update.failed.into_iter().chain(unanswered).collect());
+        Ok(Update { pinned_in, written_locks, removed_locks, failed, ..update })
     }
 
     /// Returns whether every lock of the commit that is checked out was read from the worktree. One that is not there may pin

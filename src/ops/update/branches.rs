@@ -7,7 +7,7 @@ use crate::lock::{GitCheckout, OWN_LOCK};
 use crate::ops::project::LockFile;
 use crate::ops::today::today;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{GitPin, Wanted};
+use crate::plan::{GitPin, RefAnswer, Wanted};
 
 /// Asks upstream for the tips of branches: of those that nothing pins yet and, if the update refreshes, of those that the
 /// project's hexmirror.lock pins. Returns the tips that it does not have yet.
@@ -32,7 +32,7 @@ pub(super) fn new_tips(
     let mut tips = Vec::new();
     for branch in refreshed.chain(wanted.unpinned_git.iter().cloned()) {
         let reference = (branch.url().clone(), GitCheckout::Name(branch.branch().clone()));
-        let Some(revision) = resolve_ref(project, &reference, options.may_ask)? else {
+        let RefAnswer::Commit(revision) = resolve_ref(project, &reference, options.may_ask)? else {
             return Err(OpError::NoBranch { branch });
         };
         // The day of a tip that has not moved stays, so that a refresh does not change the lock without a reason.

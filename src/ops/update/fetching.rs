@@ -44,6 +44,8 @@ pub(in crate::ops) struct Fetched {
     pub git: Vec<StoredRepository>,
     /// The error of failed fetches, if fetching continued in spite of them.
     pub failed: Option<OpError>,
+    /// The errors of repositories of plugins that did not answer. Everything else is stored and pinned as usual.
+    pub unanswered: Vec<OpError>,
 }
 
 /// A git repository that was added to the transaction.
@@ -177,6 +179,7 @@ impl Fetched {
         self.git.retain(|known| !more.git.iter().any(|repository| repository.address == known.address));
         self.git.extend(more.git);
         self.git.sort_by(|a, b| a.address.cmp(&b.address));
+        self.unanswered.extend(more.unanswered);
         self.failed = OpError::several(self.failed.take().into_iter().chain(more.failed).collect());
     }
 

@@ -12,7 +12,7 @@ use crate::lock::GitCheckout;
 use crate::model::{GitAddress, GitName, Manifest, Revision, StoredGit};
 use crate::ops::parallel::in_parallel;
 use crate::ops::{OpError, Project, Result};
-use crate::plan::{FetchedRevisions, GitPlan, GitRef, RepositoryWant, RevisionWant, is_deep_enough};
+use crate::plan::{FetchedRevisions, GitPlan, GitRef, RefAnswer, RepositoryWant, RevisionWant, is_deep_enough};
 use crate::progress::{Download, Event, Progress};
 use crate::store::{Checkout, GitFile, ObjectId, Snapshot};
 
@@ -320,19 +320,17 @@ impl GitFetcher {
     }
 }
 
-/// Asks upstream for the commit that a definition checks out. Returns `None` if there is no such ref. That upstream has a
-/// commit is only known after a fetch.
-pub(in crate::ops) fn resolve_ref(
-    project: &Project,
-    (url, checkout): &GitRef,
-    may_ask: bool,
-) -> Result<Option<Revision>> {
+/// Asks upstream for the commit that a definition checks out. That upstream has a commit is only known after a fetch.
+pub(in crate::ops) fn resolve_ref(project: &Project, (url, checkout): &GitRef, may_ask: bool) -> Result<RefAnswer> {
     let (git, root) = (fetching_git(project, may_ask)?, make_scratch_dir(&project.repository)?);
     let scratch = Scratch::open(&git, &root, url.address(), false, None)?;
-    match checkout {
-        GitCheckout::Commit(revision) => Ok(scratch.tip_of(url, &GitName::Head).map(|_| Some(*revision))?),
-        GitCheckout::Name(name) => Ok(scratch.tip_of(url, name)?),
-    }
+    Ok(match checkout {
+        GitCheckout::Commit(revision) => {
+            scratch.tip_of(url, &GitName::Head)?;
+            RefAnswer::Commit(*revision)
+        }
+        GitCheckout::Name(name) => scratch.tip_of(url, name)?.map_or(RefAnswer::NoRef, RefAnswer::Commit),
+    })
 }
 
 /// Reads files of a revision that was fetched but is not yet in the mirror. Returns `None` for those that it does not

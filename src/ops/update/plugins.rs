@@ -12,6 +12,7 @@ use super::git_fetcher::{GitFetcher, fetched_files, resolve_ref};
 use super::pinning::ComposedLock;
 use super::stored_entry::decode_entry;
 use crate::fetch::{Downloads, Upstream};
+use crate::git::GitError;
 use crate::hex::registry::Package;
 use crate::lock::HexmirrorText;
 use crate::model::{EntryChecksum, EntryId, ReleaseId, RepositoryName, Revision, shortened};
@@ -21,7 +22,7 @@ use crate::ops::plugins::facts::{FactSource, MirrorFacts};
 use crate::ops::project::hex_repositories::HexRepositories;
 use crate::ops::project::{LockFile, Project};
 use crate::ops::{OpError, Result};
-use crate::plan::{GitPin, GitPlan, GitRef, LackingFact, PROJECT, Pin, PluginProblem, Resolution, Wanted};
+use crate::plan::{GitPin, GitPlan, GitRef, LackingFact, PROJECT, Pin, PluginProblem, RefAnswer, Resolution, Wanted};
 use crate::progress::{Event, Progress};
 use crate::store::{ReleaseEncoder, Snapshot, Transaction};
 
@@ -54,14 +55,18 @@ impl PluginUpdate<'_> {
         transaction: &mut Transaction<'_>,
     ) -> Result<Vec<ComposedLock>> {
         let projects = PluginProject::all(self.project, locks)?;
-        let mut refs = BTreeMap::new();
+        let mut answers = RefAnswers::default();
         let mut mirror = MirrorFacts::new(self.project, self.base);
         for _ in 0..MAX_ROUNDS {
-            let (resolutions, notes) = self.resolutions(&projects, fetched, transaction, &refs, &mut mirror)?;
+            let (resolutions, notes) =
+                self.resolutions(&projects, fetched, transaction, &answers.known, &mut mirror)?;
             let unresolved = resolutions.iter().flat_map(|resolution| &resolution.unresolved);
             let lacking: Vec<&LackingFact> = unresolved.map(|one| &one.fact).collect();
             if lacking.is_empty() {
                 self.report(&resolutions, notes);
+                let unanswered = resolutions.iter().flat_map(|resolution| &resolution.unanswered);
+                let unanswered: BTreeSet<&GitRef> = unanswered.collect();
+                fetched.unanswered = unanswered.into_iter().filter_map(|ask| answers.failed.remove(ask)).collect();
                 return projects
                     .iter()
                     .zip(&resolutions)
@@ -69,10 +74,8 @@ impl PluginUpdate<'_> {
                     .collect();
             }
             for fact in &lacking {
-                if let LackingFact::Ref(reference) = fact
-                    && !refs.contains_key(reference)
-                {
-                    refs.insert(reference.clone(), self.resolve(reference));
+                if let LackingFact::Ref(reference) = fact {
+                    self.ask(reference, &mut answers);
                 }
             }
             let plan = self.plan(&lacking, &resolutions, transaction)?;
@@ -90,7 +93,7 @@ impl PluginUpdate<'_> {
         projects: &[PluginProject],
         fetched: &Fetched,
         transaction: &mut Transaction<'_>,
-        refs: &BTreeMap<GitRef, Option<Revision>>,
+        refs: &BTreeMap<GitRef, RefAnswer>,
         mirror: &mut MirrorFacts<'_>,
     ) -> Result<(Vec<Resolution>, BTreeSet<String>)> {
         let entries = Entries { update: self, upstream: self.upstream()?, transaction };
@@ -100,14 +103,26 @@ impl PluginUpdate<'_> {
         Ok((resolutions, facts.notes))
     }
 
-    /// Asks upstream for the commit that a definition checks out. A repository that does not answer must not stop an
-    /// update: its plugin may be of no use, and rebar3 goes on without it.
-    fn resolve(&self, reference: &GitRef) -> Option<Revision> {
-        resolve_ref(self.project, reference, self.may_ask).unwrap_or_else(|error| {
-            let message = format!("cannot ask {} for plugins: {}", reference.0.address(), error.with_causes());
+    /// Asks upstream for the commit that a definition checks out, once. A repository that does not answer must not stop
+    /// an update before everything else is stored: its plugin may be of no use, and rebar3 goes on without it.
+    fn ask(&self, reference: &GitRef, answers: &mut RefAnswers) {
+        if answers.known.contains_key(reference) {
+            return;
+        }
+        let answer = resolve_ref(self.project, reference, self.may_ask).unwrap_or_else(|error| {
+            let causes = error.with_causes();
+            let message = format!(
+                "cannot ask {} for plugins, so what hexmirror.lock pins of them stays: {causes}",
+                reference.0.address()
+            );
             self.progress.report(Event::Warning { message });
-            None
-        })
+            if matches!(error, OpError::Git(GitError::NoRepository { .. })) {
+                return RefAnswer::NoRepository;
+            }
+            answers.failed.insert(reference.clone(), error);
+            RefAnswer::None
+        });
+        answers.known.insert(reference.clone(), answer);
     }
 
     fn upstream(&self) -> Result<Upstream> {
@@ -236,6 +251,14 @@ fn name_of(line: &str) -> String {
     words.into_iter().take(count).collect::<Vec<_>>().join(" ")
 }
 
+/// What upstream answered about refs.
+#[derive(Default)]
+struct RefAnswers {
+    known: BTreeMap<GitRef, RefAnswer>,
+    /// The errors of those that did not answer.
+    failed: BTreeMap<GitRef, OpError>,
+}
+
 /// The registry entries of a transaction: those of its base, and those that were fetched for it.
 struct Entries<'u, 't, 'r> {
     update: &'u PluginUpdate<'u>,
@@ -264,7 +287,7 @@ struct FetchedFacts<'u, 't, 'r, 'm, 'p> {
     mirror: &'m mut MirrorFacts<'p>,
     entries: Entries<'u, 't, 'r>,
     fetched: &'u Fetched,
-    refs: &'u BTreeMap<GitRef, Option<Revision>>,
+    refs: &'u BTreeMap<GitRef, RefAnswer>,
     notes: BTreeSet<String>,
 }
 
@@ -291,7 +314,7 @@ impl FactSource for FetchedFacts<'_, '_, '_, '_, '_> {
         }
     }
 
-    fn reference(&mut self, reference: &GitRef) -> Option<Option<Revision>> {
+    fn reference(&mut self, reference: &GitRef) -> Option<RefAnswer> {
         self.refs.get(reference).copied()
     }
 

@@ -8,187 +8,37 @@
 //! The resolution is pure. It names the facts that it lacks; the caller fetches them and resolves again. It therefore
 //! gives the same answer to an update, which can fetch, and to `status`, which cannot.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod facts;
+mod range;
+mod resolution;
+
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{GitPin, Pin};
-use crate::hex::registry::{Package, Release};
-use crate::hex::requirement::Requirement;
-use crate::lock::{ABSENT, DefinedSource, Definition, GitCheckout, RebarConfig};
-use crate::model::{
-    EntryId, GitAddress, GitUrl, PackageName, ReleaseId, RepositoryName, Revision, Version, redacted_address,
+use crate::hex::registry::Release;
+use crate::lock::{DefinedSource, Definition, GitCheckout};
+use crate::model::{EntryId, GitUrl, PackageName, ReleaseId, RepositoryName, Version};
+use range::{Range, is_stable};
+
+pub use facts::{
+    GitFolder, GitRef, LackingFact, LockedPlugins, PROJECT, PackageConfig, PluginAsk, PluginFacts, RefAnswer,
 };
+pub use resolution::{PluginProblem, Resolution, Unresolved};
 
 /// The maximum number of plugins and dependencies that are resolved for one lock.
 const MAX_STEPS: usize = 5000;
 
-/// The name that stands for the project itself.
-pub const PROJECT: &str = ".";
-
-/// A plugin that something asks for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PluginAsk {
-    /// The package or application that asks, [`PROJECT`], or the name of a setting.
-    pub by: String,
-    /// What it asks for.
-    pub definition: Definition,
-}
-
-/// The rebar.config of a package, as far as it could be read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PackageConfig {
-    /// Its contents. Empty if there is no such file.
-    pub config: RebarConfig,
-    /// What could not be read, and why.
-    pub unread: Vec<String>,
-}
-
-/// A ref of a git repository.
-pub type GitRef = (GitUrl, GitCheckout);
-/// A folder of a revision.
-pub type GitFolder = (GitAddress, Revision, Option<String>);
-
-/// What is known of upstream and of the mirror.
-#[derive(Debug, Clone, Default)]
-pub struct PluginFacts {
-    /// The registry entries; `None` if upstream has none.
-    pub entries: BTreeMap<EntryId, Option<Package>>,
-    /// The releases in the mirror.
-    pub stored: BTreeSet<ReleaseId>,
-    /// The configurations of releases.
-    pub releases: BTreeMap<ReleaseId, PackageConfig>,
-    /// The commits that refs point to; `None` if upstream has no such ref.
-    pub refs: BTreeMap<GitRef, Option<Revision>>,
-    /// The configurations of revisions.
-    pub revisions: BTreeMap<GitFolder, PackageConfig>,
-}
-
-/// What a hexmirror.lock pins.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LockedPlugins {
-    /// The releases.
-    pub releases: BTreeMap<ReleaseId, Pin>,
-    /// The revisions.
-    pub git: Vec<GitPin>,
-    /// The refs and commits that upstream did not have.
-    pub absent: BTreeSet<AbsentPlugin>,
-}
-
-/// The name of a plugin, the address of its repository without credentials, and the ref or commit.
-pub type AbsentPlugin = (String, String, String);
-
-/// A fact that the resolution lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LackingFact {
-    /// A registry entry.
-    Entry(EntryId),
-    /// The configuration of a release.
-    Release(Pin),
-    /// The commit that a ref points to.
-    Ref(GitRef),
-    /// The configuration of a folder of a revision.
-    Revision(GitPin),
-}
-
-/// A plugin that could not be resolved because a fact is lacking.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unresolved {
-    /// The plugin.
-    pub name: String,
-    /// Who asks for it.
-    pub by: String,
-    /// What is lacking.
-    pub fact: LackingFact,
-    /// Whether a lock pins a version or revision that suits.
-    pub is_locked: bool,
-}
-
-/// A plugin that cannot be pinned, whatever is fetched.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PluginProblem {
-    /// The plugin, if the problem concerns a single one.
-    pub name: Option<String>,
-    /// Who asks for it.
-    pub by: String,
-    /// The reason.
-    pub reason: String,
-}
-
-/// What a build installs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Resolution {
-    /// The releases, and who needs each.
-    pub releases: BTreeMap<ReleaseId, (Pin, BTreeSet<String>)>,
-    /// The revisions by name, and who needs each.
-    pub git: Vec<(GitPin, BTreeSet<String>)>,
-    /// The refs and commits that upstream does not have: the plugin, the repository, and who needs each.
-    pub absent: BTreeMap<(String, GitUrl, GitCheckout), BTreeSet<String>>,
-    /// What could not be resolved yet.
-    pub unresolved: Vec<Unresolved>,
-    /// What cannot be pinned.
-    pub problems: BTreeSet<PluginProblem>,
-}
-
 /// Resolves plugins. What `locked` pins is kept as long as it suits and rebar3 finds everything in the mirror, unless
-/// `refresh` demands the newest of everything.
+/// `refresh` demands the newest of everything. Even then, it is kept if its repository does not answer.
 pub fn resolve(asks: Vec<PluginAsk>, locked: &LockedPlugins, facts: &PluginFacts, refresh: bool) -> Resolution {
-    let locked = if refresh { &LockedPlugins::default() } else { locked };
+    let (before, locked) = (locked, if refresh { &LockedPlugins::default() } else { locked });
     let known = asks.iter().cloned().collect();
     let mut resolver =
-        Resolver { locked, facts, steps: 0, known, asks: asks.into(), resolution: Resolution::default() };
+        Resolver { before, locked, facts, steps: 0, known, asks: asks.into(), resolution: Resolution::default() };
     while let Some(ask) = resolver.asks.pop_front() {
         resolver.install(ask);
     }
     resolver.resolution
-}
-
-impl LockedPlugins {
-    /// Returns whether it is known that upstream does not have what a plugin names.
-    fn has_absent(&self, name: &str, url: &GitUrl, checkout: &GitCheckout) -> bool {
-        let url = redacted_address(url.secret_text());
-        self.absent.contains(&(name.to_owned(), url, reference(checkout)))
-    }
-}
-
-/// Returns the ref or the commit, in full.
-fn reference(checkout: &GitCheckout) -> String {
-    match checkout {
-        GitCheckout::Name(name) => name.to_string(),
-        GitCheckout::Commit(commit) => commit.to_string(),
-    }
-}
-
-impl Resolution {
-    /// Returns the plugins that a hexmirror.lock would have to pin and does not, each with who asks for it.
-    pub fn unpinned(&self, locked: &LockedPlugins) -> BTreeSet<(String, String)> {
-        let first = |by: &BTreeSet<String>| by.first().cloned().unwrap_or_default();
-        let releases = self.releases.values().filter(|(pin, _)| !locked.releases.contains_key(&pin.id));
-        let releases = releases.map(|(pin, by)| (pin.id.package.to_string(), first(by)));
-        let git = self.git.iter().filter(|(pin, _)| !locked.git.contains(pin));
-        let git = git.map(|(pin, by)| (pin.app.clone(), first(by)));
-        let unresolved = self.unresolved.iter().filter(|unresolved| !unresolved.is_locked);
-        let unresolved = unresolved.map(|unresolved| (unresolved.name.clone(), unresolved.by.clone()));
-        releases.chain(git).chain(unresolved).collect()
-    }
-
-    /// Returns the entries of a hexmirror.lock.
-    pub fn lines(&self) -> Vec<String> {
-        let names = |by: &BTreeSet<String>| Vec::from_iter(by.iter().map(String::as_str)).join(" ");
-        let release = |(pin, by): &(Pin, BTreeSet<String>)| {
-            let ReleaseId { repository, package, version } = &pin.id;
-            let outer = pin.outer.map_or_else(String::new, |outer| outer.to_string());
-            format!("plugin {repository} {package} {version} {outer} for {}", names(by))
-        };
-        let revision = |(pin, by): &(GitPin, BTreeSet<String>)| {
-            let reference = pin.names.first().map_or_else(|| "-".to_owned(), ToString::to_string);
-            let GitPin { app, url, revision, .. } = pin;
-            format!("plugin-git {app} {} {revision} {reference} for {}", url.secret_text(), names(by))
-        };
-        let absent = |((name, url, checkout), by): (&(String, GitUrl, GitCheckout), &BTreeSet<String>)| {
-            format!("plugin-git {name} {} {ABSENT} {} for {}", url.secret_text(), reference(checkout), names(by))
-        };
-        let pinned = self.releases.values().map(release).chain(self.git.iter().map(revision));
-        pinned.chain(self.absent.iter().map(absent)).collect()
-    }
 }
 
 /// A plugin, or a dependency of one, that is to be installed.
@@ -206,6 +56,9 @@ struct Chosen {
 }
 
 struct Resolver<'a> {
+    /// What the lock pins.
+    before: &'a LockedPlugins,
+    /// What of that is kept: nothing if everything is refreshed.
     locked: &'a LockedPlugins,
     facts: &'a PluginFacts,
     steps: usize,
@@ -338,21 +191,25 @@ impl Resolver<'_> {
         let is_it = |pin: &&GitPin| pin.app == *name && pin.url.address() == url.address() && pin.names == names;
         let is_it =
             |pin: &&GitPin| is_it(pin) && !matches!(checkout, GitCheckout::Commit(commit) if *commit != pin.revision);
-        let locked = self.locked.git.iter().find(is_it);
         let reference = (url.clone(), checkout.clone());
-        let revision = match (locked, checkout) {
+        let answer = self.facts.refs.get(&reference).copied();
+        // Only an answer can replace what is pinned.
+        let is_unknown = matches!(answer, Some(RefAnswer::NoRepository | RefAnswer::None));
+        let source = if is_unknown { self.before } else { self.locked };
+        let (locked, is_absent) = (source.git.iter().find(is_it), source.has_absent(name, url, checkout));
+        let revision = match (locked, answer) {
             (Some(locked), _) => locked.revision,
-            (None, checkout) => match self.facts.refs.get(&reference) {
-                None if !self.locked.has_absent(name, url, checkout) => {
-                    return self.lacks(step, LackingFact::Ref(reference), false);
-                }
-                None | Some(None) => {
-                    let absent = (name.clone(), url.clone(), checkout.clone());
-                    self.resolution.absent.entry(absent).or_default().insert(asker(&step.by));
-                    return self.problem(step, format!("{} has no {checkout}", url.address()));
-                }
-                Some(Some(revision)) => *revision,
-            },
+            (None, Some(RefAnswer::Commit(revision))) => revision,
+            (None, None) if !is_absent => return self.lacks(step, LackingFact::Ref(reference), false),
+            (None, Some(RefAnswer::None)) if !is_absent => {
+                self.resolution.unanswered.insert(reference);
+                return self.problem(step, format!("{} did not answer", url.address()));
+            }
+            (None, None | Some(RefAnswer::None | RefAnswer::NoRef | RefAnswer::NoRepository)) => {
+                let absent = (name.clone(), url.clone(), checkout.clone());
+                self.resolution.absent.entry(absent).or_default().insert(asker(&step.by));
+                return self.problem(step, format!("{} has no {checkout}", url.address()));
+            }
         };
         let new = || GitPin {
             app: name.clone(),
@@ -400,29 +257,6 @@ impl Resolver<'_> {
         let problem = |reason: &String| PluginProblem { name: None, by: by.to_owned(), reason: reason.clone() };
         self.resolution.problems.extend(config.unread.iter().map(problem));
     }
-}
-
-/// A version requirement in rebar3's sense.
-struct Range {
-    requirement: Requirement,
-    /// rebar3 considers pre-releases and builds only if the requirement names one
-    /// (`rebar_semver:is_prerelease_or_build/1`).
-    with_unstable: bool,
-}
-
-impl Range {
-    fn parse(text: &str) -> Result<Self, String> {
-        let requirement = text.parse().map_err(|error: crate::hex::requirement::RequirementError| error.to_string())?;
-        Ok(Self { requirement, with_unstable: text.contains(['-', '+']) })
-    }
-
-    fn has(&self, version: &Version) -> bool {
-        (self.with_unstable || is_stable(version)) && self.requirement.matches(version, self.with_unstable)
-    }
-}
-
-fn is_stable(version: &Version) -> bool {
-    !version.to_string().contains(['-', '+'])
 }
 
 /// Returns a name as hexmirror.lock has it after `for`.

@@ -1,5 +1,7 @@
 use super::*;
-use crate::model::{InnerChecksum, OuterChecksum};
+use crate::hex::registry::Package;
+use crate::lock::RebarConfig;
+use crate::model::{InnerChecksum, OuterChecksum, Revision};
 
 fn checksum(digit: u8) -> OuterChecksum {
     OuterChecksum::from_bytes([digit; 32])
@@ -176,7 +178,8 @@ fn git_plugins_are_pinned_to_the_commit_of_their_ref() {
     assert!(matches!(unresolved[0].fact, LackingFact::Ref(_)));
     assert_eq!(resolve(ask(), &none, &facts, false).unpinned(&none), [("g".to_owned(), PROJECT.to_owned())].into());
     // That upstream does not have it is remembered until a refresh.
-    let absent = PluginFacts { refs: [((url.clone(), checkout.clone()), None)].into(), ..PluginFacts::default() };
+    let absent =
+        PluginFacts { refs: [((url.clone(), checkout.clone()), RefAnswer::NoRef)].into(), ..PluginFacts::default() };
     let line = "plugin-git g https://h/g.git none heads/main for .";
     assert_eq!(resolve(ask(), &none, &absent, false).lines(), [line]);
     let mut wanted = crate::plan::Wanted::default();
@@ -186,7 +189,7 @@ fn git_plugins_are_pinned_to_the_commit_of_their_ref() {
     let resolution = resolve(ask(), &remembered, &facts, false);
     assert_eq!((resolution.lines(), resolution.unresolved.len()), (vec![line.to_owned()], 0));
     assert_eq!(resolve(ask(), &remembered, &facts, true).unresolved.len(), 1);
-    facts.refs.insert((url.clone(), checkout.clone()), Some(one));
+    facts.refs.insert((url.clone(), checkout.clone()), RefAnswer::Commit(one));
     let config = RebarConfig::read(b"{deps, [dep]}. {plugins, [inner]}.").unwrap();
     for revision in [one, two] {
         let config = PackageConfig { config: config.clone(), unread: Vec::new() };
@@ -198,7 +201,44 @@ fn git_plugins_are_pinned_to_the_commit_of_their_ref() {
     let lacking: Vec<&str> = resolution.unresolved.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(lacking, ["dep", "inner"]);
     let locked = LockedPlugins { git: resolution.git.iter().map(|(pin, _)| pin.clone()).collect(), ..none };
-    facts.refs.insert((url.clone(), checkout.clone()), Some(two));
+    facts.refs.insert((url.clone(), checkout.clone()), RefAnswer::Commit(two));
     assert_eq!(resolve(ask(), &locked, &facts, false).git[0].0.revision, one);
     assert_eq!(resolve(ask(), &locked, &facts, true).git[0].0.revision, two);
+}
+
+#[test]
+fn only_an_answer_replaces_what_is_pinned_of_a_repository() {
+    let text = "{plugins, [{g, {git, \"https://h/g.git\", {branch, \"main\"}}}]}.";
+    let definition = RebarConfig::read(text.as_bytes()).unwrap().plugins().next().unwrap().clone();
+    let DefinedSource::Git { url, checkout, .. } = definition.source.clone() else { unreachable!() };
+    let ask = PluginAsk { by: PROJECT.to_owned(), definition };
+    let [one, two]: [Revision; 2] = ["1", "2"].map(|digit| digit.repeat(40).parse().unwrap());
+    let facts = |answer| PluginFacts {
+        refs: [((url.clone(), checkout.clone()), answer)].into(),
+        revisions: [one, two].map(|id| ((url.address().clone(), id, None), PackageConfig::default())).into(),
+        ..PluginFacts::default()
+    };
+    let new = |locked: &LockedPlugins, answer| resolve(vec![ask.clone()], locked, &facts(answer), true);
+    let locked = |resolution: Resolution| {
+        let git = resolution.git.into_iter().map(|(pin, _)| pin).collect();
+        LockedPlugins { git, ..LockedPlugins::default() }
+    };
+    let none = LockedPlugins::default();
+    let pinned = locked(new(&none, RefAnswer::Commit(one)));
+    let absent = [("g".to_owned(), "https://h/g.git".to_owned(), "heads/main".to_owned())].into();
+    let absent = LockedPlugins { absent, ..LockedPlugins::default() };
+    let line = |what: &dyn std::fmt::Display| vec![format!("plugin-git g https://h/g.git {what} heads/main for .")];
+    for (before, answer, lines, is_unanswered) in [
+        (&pinned, RefAnswer::Commit(two), line(&two), false),
+        (&pinned, RefAnswer::NoRef, line(&"none"), false),
+        (&pinned, RefAnswer::NoRepository, line(&one), false),
+        (&pinned, RefAnswer::None, line(&one), false),
+        (&absent, RefAnswer::None, line(&"none"), false),
+        (&none, RefAnswer::NoRepository, line(&"none"), false),
+        (&none, RefAnswer::None, vec![], true),
+    ] {
+        let resolution = new(before, answer);
+        assert_eq!((resolution.lines(), resolution.unresolved.len()), (lines, 0), "{before:?} {answer:?}");
+        assert_eq!(!resolution.unanswered.is_empty(), is_unanswered, "{before:?} {answer:?}");
+    }
 }

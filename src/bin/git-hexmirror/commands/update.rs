@@ -213,7 +213,10 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
     {
         let commit = update.commit.map_or_else(String::new, |commit| format!(" at {}", short(commit)));
         let present = status::contents(update.before.summary.present, update.before.summary.git);
-        output.say(styled(GOOD, "fresh") + format!(": {}{commit} has {present}; nothing to do", project.branch));
+        // What is missing is said with the error.
+        if update.failed.is_none() {
+            output.say(styled(GOOD, "fresh") + format!(": {}{commit} has {present}; nothing to do", project.branch));
+        }
     } else if update.commit == update.before.commit || recorded_only(update) {
         let entries = count(update.entries, "registry entry did not change", "registry entries did not change");
         let commit = update.commit.map_or_else(String::new, short);
@@ -230,12 +233,12 @@ pub fn summarise(output: &Output, project: &Project, update: &Update, dry_run: b
     for file in update.written_locks.iter().filter(|file| !update.removed_locks.contains(file)) {
         output.say(format!("  wrote {}; commit it", shortened(file)));
     }
-    flagged(output, update);
-    if let Some(not_mirrored) = update.before.comparison.as_ref().and_then(status::not_mirrored_line) {
-        output.say(styled(DIM, not_mirrored));
     for file in &update.removed_locks {
         output.say(format!("  removed {}, which has nothing left to pin; commit that", shortened(file)));
     }
+    flagged(output, update);
+    if let Some(not_mirrored) = update.before.comparison.as_ref().and_then(status::not_mirrored_line) {
+        output.say(styled(DIM, not_mirrored));
     }
     Ok(())
 }
