@@ -8,6 +8,7 @@
 //! The resolution is pure. It names the facts that it lacks; the caller fetches them and resolves again. It therefore
 //! gives the same answer to an update, which can fetch, and to `status`, which cannot.
 
+mod cycles;
 mod facts;
 mod range;
 mod resolution;
@@ -18,6 +19,7 @@ use super::{GitPin, Pin};
 use crate::hex::registry::Release;
 use crate::lock::{DefinedSource, Definition, GitCheckout};
 use crate::model::{EntryId, GitUrl, PackageName, ReleaseId, RepositoryName, Version};
+use cycles::Needs;
 use range::{Range, is_stable};
 
 pub use facts::{
@@ -34,10 +36,11 @@ pub fn resolve(asks: Vec<PluginAsk>, locked: &LockedPlugins, facts: &PluginFacts
     let (before, locked) = (locked, if refresh { &LockedPlugins::default() } else { locked });
     let known = asks.iter().cloned().collect();
     let mut resolver =
-        Resolver { before, locked, facts, steps: 0, known, asks: asks.into(), resolution: Resolution::default() };
+        Resolver { before, locked, facts, steps: 0, known, asks: asks.into(), needs: Needs::default(), resolution: Resolution::default() };
     while let Some(ask) = resolver.asks.pop_front() {
         resolver.install(ask);
     }
+    resolver.name_cycles();
     resolver.resolution
 }
 
@@ -64,6 +67,7 @@ struct Resolver<'a> {
     steps: usize,
     known: BTreeSet<PluginAsk>,
     asks: VecDeque<PluginAsk>,
+    needs: Needs,
     resolution: Resolution,
 }
 
@@ -105,7 +109,11 @@ impl Resolver<'_> {
             DefinedSource::Unknown { reason } => self.problem(&step, reason.clone()),
         };
         let Some(Chosen { dependencies, plugins }) = chosen else { return Vec::new() };
-        let name = step.definition.name;
+        let definition = step.definition;
+        for (needed, is_plugin) in [(&dependencies, false), (&plugins, true)] {
+            needed.iter().for_each(|needed| self.needs.add(&definition, needed, is_plugin));
+        }
+        let name = definition.name;
         for definition in plugins {
             let ask = PluginAsk { by: name.clone(), definition };
             if self.known.insert(ask.clone()) {
@@ -239,6 +247,18 @@ impl Resolver<'_> {
             dependencies: config.dependencies().cloned().collect(),
             plugins: config.plugins().cloned().collect(),
         })
+    }
+
+    /// Names plugins that need each other. rebar3 installs the plugins of each plugin before the plugin itself
+    /// (`rebar_prv_install_deps:handle_dep/6`), and keeps no record of those that it is about to install.
+    fn name_cycles(&mut self) {
+        for cycle in self.needs.cycles() {
+            let [first, .., last] = [&cycle[..1], &cycle[..]].concat()[..] else { continue };
+            let shown = [&cycle[..], &cycle[..1]].concat().join(" → ");
+            let reason = format!("plugins need each other to be built: {shown}; rebar3 never ends on this");
+            let (name, by) = (Some(first.to_owned()), last.to_owned());
+            self.resolution.problems.insert(PluginProblem { name, by, reason });
+        }
     }
 
     fn lacks(&mut self, step: &Step, fact: LackingFact, is_locked: bool) -> Option<Chosen> {

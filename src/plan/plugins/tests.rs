@@ -150,6 +150,20 @@ fn dependencies_that_form_a_cycle_are_named_and_end() {
 }
 
 #[test]
+fn plugins_that_need_each_other_are_named() {
+    let one = |name: &'static str| (name, vec![release("1.0.0", &[])]);
+    let configs = [("p 1.0.0", "{plugins, [q]}."), ("q 1.0.0", "{plugins, [p]}."), ("self 1.0.0", "{plugins, [self]}.")];
+    let facts = facts(&[one("p"), one("q"), one("self")], &configs);
+    for (asked, name, by, cycle) in [("a: q", "p", "q", "p → q → p;"), ("a: self", "self", "self", "self → self;")] {
+        let resolution = resolve(asks(&[asked]), &LockedPlugins::default(), &facts, false);
+        assert_eq!(resolution.problems.len(), 1, "{:?}", resolution.problems);
+        let problem = resolution.problems.first().unwrap();
+        assert!(problem.reason.contains(cycle) && problem.reason.contains("never ends"), "{}", problem.reason);
+        assert_eq!((problem.name.as_deref(), problem.by.as_str()), (Some(name), by));
+    }
+}
+
+#[test]
 fn lacking_facts_are_asked_for_one_after_the_other() {
     let mut facts = facts(&[("pc", vec![release("1.0.0", &[])])], &[]);
     facts.releases.clear();
