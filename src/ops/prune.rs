@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::artefacts;
 use super::index::refresh::{RefreshCommit, refresh};
 use super::init::own_mirror;
+use super::plugins;
 use super::project::needed::{self, LockScope, LockedNeeds};
 use super::update::git_fetcher::GitFetcher;
 use super::update::stored_entry::read_entry;
@@ -116,6 +117,7 @@ fn plan(project: &Project, snapshot: &Snapshot, mut needed: Needed, since: i64) 
     let older = older.collect::<Result<Vec<_>, _>>()?;
     let older = older.iter().map(Snapshot::manifest).collect::<Result<Vec<_>, _>>()?;
     needed.add_recent(manifest, &older);
+    plugins::add_listed(&mut needed, snapshot)?;
     artefacts::add_needed(&mut needed, snapshot)?;
     let mut pruning = Pruning::new(manifest, needed);
     // Registry entries are removed with their releases. They are no reason to prune by themselves.

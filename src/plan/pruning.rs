@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DocsPin, Wanted};
+use crate::hex::registry::Package;
 use crate::model::{EntryId, FileId, GitAddress, GitName, Manifest, PolicyId, ReleaseId, Revision, StoredGit, Target};
 
 /// What must be kept.
@@ -10,6 +11,8 @@ use crate::model::{EntryId, FileId, GitAddress, GitName, Manifest, PolicyId, Rel
 pub struct Needed {
     /// The required releases.
     pub releases: BTreeSet<ReleaseId>,
+    /// Those of the releases that locks pin as plugins.
+    plugins: BTreeSet<ReleaseId>,
     /// The required policies.
     pub policies: BTreeSet<PolicyId>,
     /// The required files. Those that packages list are added by the machines that need them.
@@ -29,6 +32,7 @@ impl Needed {
     /// Adds the pins of a lock.
     pub fn add(&mut self, wanted: &Wanted) {
         self.releases.extend(wanted.releases.keys().cloned());
+        self.plugins.extend(wanted.plugins.iter().cloned());
         self.policies.extend(wanted.policies.iter().cloned());
         self.files.extend(wanted.files.keys().cloned());
         self.docs.extend(wanted.docs.values().filter_map(DocsPin::file).map(|pin| pin.id.clone()));
@@ -50,6 +54,20 @@ impl Needed {
                 stored.set_name(*revision, name);
             }
         }
+    }
+
+    /// Returns the packages that locks pin plugins of.
+    pub fn plugin_packages(&self) -> BTreeSet<EntryId> {
+        self.plugins.iter().map(ReleaseId::entry).collect()
+    }
+
+    /// Adds the versions of a plugin in a mirror that its stored entry lists and that are higher than a pinned one. rebar3
+    /// takes the highest version that the entry lists, also if the lock pins a lower one.
+    pub fn add_listed_plugin(&mut self, manifest: &Manifest, entry: &EntryId, listed: &Package) {
+        let Some(pinned) = self.plugins.iter().find(|id| id.entry() == *entry) else { return };
+        let stored = manifest.releases_of(&entry.repository, &entry.package).map(|(id, _)| id);
+        let higher = stored.filter(|id| id.version > pinned.version && listed.release(&id.version).is_some());
+        self.releases.extend(higher.cloned());
     }
 
     /// Adds everything in a mirror that is in none of the `earlier` manifests, because it was added since.
@@ -231,6 +249,7 @@ pub(super) fn has(manifest: &Manifest, address: &GitAddress, revision: Revision)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hex::registry::Release;
     use crate::lock::Lock;
 
     fn manifest(lines: &[&str]) -> Manifest {
@@ -274,6 +293,39 @@ mod tests {
         let entry = |name: &str| EntryId { repository: "hexpm".parse().unwrap(), package: name.parse().unwrap() };
         pruning.drop_entries(&mirror, &[entry("plug")].into());
         assert_eq!(pruning.entries, [(entry("gone"), 0), (entry("mime"), 5)].into());
+    }
+
+    #[test]
+    fn higher_versions_of_plugins_that_the_entry_lists_are_kept() {
+        let lock = format!("plugin hexpm plug 1.0.0 {} for .\n", "a".repeat(64));
+        let mut wanted = Wanted::default();
+        wanted.add(&Lock::parse("hexmirror.lock", lock).unwrap()).unwrap();
+        let version = |version: &str| format!("hex hexpm plug {version} unpacked 1 # #");
+        let lines = ["0.9.0", "1.0.0", "1.1.0", "1.2.0"].map(version);
+        let mirror = manifest(&lines.each_ref().map(String::as_str));
+        let entry = EntryId { repository: "hexpm".parse().unwrap(), package: "plug".parse().unwrap() };
+        let mut listed =
+            Package { name: entry.package.clone(), releases: Vec::new(), advisories: Vec::new(), skipped: Vec::new() };
+        for version in ["0.9.0", "1.0.0", "1.1.0", "2.0.0"] {
+            listed.releases.push(Release {
+                version: version.parse().unwrap(),
+                inner_checksum: crate::model::InnerChecksum::from_bytes([0; 32]),
+                outer_checksum: None,
+                dependencies: Vec::new(),
+                retired: None,
+                advisories: Vec::new(),
+                published_at: None,
+            });
+        }
+        let kept = |wanted: &Wanted| {
+            let mut needed = Needed::default();
+            needed.add(wanted);
+            needed.add_listed_plugin(&mirror, &entry, &listed);
+            needed.releases.iter().map(|id| id.version.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&wanted), ["1.0.0", "1.1.0"]);
+        wanted.plugins.clear();
+        assert_eq!(kept(&wanted), ["1.0.0"], "only plugins are not locked for clients");
     }
 
     #[test]

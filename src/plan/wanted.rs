@@ -10,7 +10,9 @@ use super::file_pin::has_all_installers;
 use super::git_entry::git_pin;
 use super::valid::valid;
 use super::{AssetPin, DocsPin, FilePin};
-use crate::lock::{AssetSource, BuildTool, DownloadSource, HexSource, Located, Lock, LockError, Source, ToolsSource};
+use crate::lock::{
+    AssetSource, BuildTool, DownloadSource, HexSource, Located, Lock, LockError, LockKind, Source, ToolsSource,
+};
 use crate::model::{
     AssetToolId, Day, EntryId, FileAddress, FileChecksum, FileId, FilePath, GitBranch, GitName, GitUrl, InnerChecksum,
     OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, Target, ToolsPair, ToolsPairError,
@@ -110,6 +112,8 @@ impl UnsupportedEntry {
 pub struct Wanted {
     /// The releases.
     pub releases: BTreeMap<ReleaseId, Pin>,
+    /// Those of the releases that a hexmirror.lock pins as plugins, and as dependencies of plugins.
+    pub plugins: BTreeSet<ReleaseId>,
     /// What mix builds releases with, as far as a mix.lock says so. If two disagree, rebar3.
     pub build_tools: BTreeMap<ReleaseId, BuildTool>,
     /// The revisions of git repositories.
@@ -163,6 +167,9 @@ impl Wanted {
                     if let Some(tool) = source.build_tool {
                         let known = self.build_tools.entry(pin.id.clone()).or_insert(tool);
                         *known = tool.max(*known);
+                    }
+                    if lock.kind == LockKind::Hexmirror {
+                        self.plugins.insert(pin.id.clone());
                     }
                     self.add_pin(pin, source)?;
                 }

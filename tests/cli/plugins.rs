@@ -119,6 +119,43 @@ fn a_pin_and_the_entry_it_was_chosen_from_stay_until_a_refresh() {
     stage.run(&["status"]).ok();
 }
 
+/// The lock pins builder 1.0.0, and a branch that was merged into the mirror brought builder 1.1.0 with its entry.
+fn behind_another_branch() -> Stage {
+    let mut stage = Stage::with(registry(), &["native 1.0.0"]);
+    stage.run(&["update"]).ok();
+    let lock = fs::read_to_string(stage.project.join("hexmirror.lock")).unwrap();
+    stage.registry.publish("builder 1.1.0", &["helper ~> 0.1"], &[]);
+    stage.registry.put(&stage.upstream);
+    stage.run(&["update", "--refresh"]).ok();
+    assert_eq!(pins(&stage), ["plugin hexpm builder 1.1.0 for native", PINS[1]]);
+    stage.write("hexmirror.lock", &lock);
+    stage.run(&["status"]).ok();
+    stage
+}
+
+#[test]
+fn prune_keeps_the_version_of_a_plugin_that_rebar3_takes() {
+    let stage = behind_another_branch();
+    stage.run(&["prune", "--keep-days", "0"]).ok();
+    stage.run(&["status"]).ok();
+    stage.run(&["update", "--locked"]).ok().says("nothing to do");
+    stage.run(&["verify"]).ok();
+    // Once no lock pins a plugin, its versions go.
+    stage.lock(&["plain 1.0.0"]);
+    stage.run(&["update", "--refresh"]).ok();
+    stage.run(&["prune", "--keep-days", "0"]).ok().says("- builder 1.0.0 (").says("- builder 1.1.0 (");
+}
+
+#[test]
+fn doctor_names_a_higher_version_that_rebar3_takes() {
+    let stage = behind_another_branch();
+    let says = "hexmirror.lock pins the plugin builder 1.0.0, but rebar3 takes 1.1.0";
+    let ran = stage.run(&["doctor"]);
+    assert!(ran.stdout.contains(says) && !ran.stdout.contains("to do  locks"), "{}", ran.stdout);
+    stage.run(&["update", "--refresh"]).ok();
+    assert!(!stage.run(&["doctor"]).stdout.contains("but rebar3 takes"));
+}
+
 #[test]
 fn a_lost_mirror_is_fetched_again_with_what_upstream_lists_now() {
     let mut stage = stage();

@@ -9,11 +9,15 @@ pub(super) mod facts;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::project::{LockFile, read_locks};
+use super::update::stored_entry::read_entry;
 use super::{Project, Result};
 use crate::config::ConfigError;
 use crate::lock::{BuildTool, Definition, LockKind, own_lock_beside};
-use crate::model::ReleaseId;
-use crate::plan::{LackingFact, LockedPlugins, NotMirrored, PluginAsk, PluginFacts, Resolution, Wanted, resolve};
+use crate::model::{ReleaseId, Version};
+use crate::plan::{
+    LackingFact, LockedPlugins, Needed, NotMirrored, PluginAsk, PluginFacts, Resolution, Wanted, resolve,
+};
+use crate::store::Snapshot;
 use config::BuildConfig;
 use facts::FactSource;
 
@@ -143,6 +147,19 @@ fn learn(fact: &LackingFact, source: &mut dyn FactSource, facts: &mut PluginFact
     Ok(true)
 }
 
+/// Adds the versions of plugins that rebar3 may choose instead of the pinned ones, because the stored entries list them.
+///
+/// # Errors
+/// Fails if the snapshot is damaged.
+pub(super) fn add_listed(needed: &mut Needed, snapshot: &Snapshot) -> Result<()> {
+    for id in needed.plugin_packages() {
+        if let Some(listed) = read_entry(snapshot, &id)? {
+            needed.add_listed_plugin(snapshot.manifest()?, &id, &listed);
+        }
+    }
+    Ok(())
+}
+
 /// Returns the plugins that the locks should pin and do not, each with who asks for it, as far as a mirror shows.
 pub(super) fn unpinned(
     project: &Project,
@@ -154,4 +171,17 @@ pub(super) fn unpinned(
         unpinned.extend(of_folder.resolve(source, false)?.unpinned(&of_folder.locked));
     }
     Ok(unpinned)
+}
+
+/// Returns the pinned plugins of which a mirror has a higher version that rebar3 takes instead.
+pub(super) fn outdated(
+    project: &Project,
+    locks: &[LockFile],
+    source: &mut dyn FactSource,
+) -> Result<BTreeMap<ReleaseId, Version>> {
+    let mut outdated = BTreeMap::new();
+    for of_folder in PluginProject::all(project, locks)? {
+        outdated.extend(of_folder.resolve(source, false)?.outdated);
+    }
+    Ok(outdated)
 }

@@ -6,6 +6,7 @@ use super::signers::Signers;
 use crate::hex::registry::Package;
 use crate::model::{EntryId, Fingerprint, PolicyId, RepositoryName};
 use crate::ops::artefacts::add_needed;
+use crate::ops::plugins::add_listed;
 use crate::ops::project::needed::{LockScope, needed};
 use crate::ops::update::stored_entry::read_entry;
 use crate::ops::{OpError, Project, Result};
@@ -47,6 +48,8 @@ impl MergeFacts for SnapshotFacts<'_> {
     fn needed(&self) -> Result<Needed> {
         let scope = LockScope { tags: self.project.config.keep_tags.clone(), since: i64::MAX, strict: false };
         let mut needed = needed(self.project, &scope, self.progress)?.needed;
+        add_listed(&mut needed, self.ours)?;
+        add_listed(&mut needed, self.theirs)?;
         add_needed(&mut needed, self.ours)?;
         add_needed(&mut needed, self.theirs)?;
         Ok(needed)

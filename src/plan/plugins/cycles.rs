@@ -29,7 +29,8 @@ impl Needs {
     /// Returns the names of plugins that need themselves, through others or directly: each cycle once, beginning with the
     /// alphabetically first name. Cycles of dependencies alone are not among them.
     pub fn cycles(&self) -> BTreeSet<Vec<&str>> {
-        let all = self.of.iter().flat_map(|(from, needed)| needed.iter().map(move |(to, is_plugin)| (from, to, *is_plugin)));
+        let all =
+            self.of.iter().flat_map(|(from, needed)| needed.iter().map(move |(to, is_plugin)| (from, to, *is_plugin)));
         let plugins = all.filter(|(.., is_plugin)| *is_plugin).take(MAX_FOLLOWED);
         let paths = plugins.filter_map(|(from, to, _)| self.path(to, from));
         paths.map(from_first_name).collect()

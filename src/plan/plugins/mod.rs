@@ -35,8 +35,16 @@ const MAX_STEPS: usize = 5000;
 pub fn resolve(asks: Vec<PluginAsk>, locked: &LockedPlugins, facts: &PluginFacts, refresh: bool) -> Resolution {
     let (before, locked) = (locked, if refresh { &LockedPlugins::default() } else { locked });
     let known = asks.iter().cloned().collect();
-    let mut resolver =
-        Resolver { before, locked, facts, steps: 0, known, asks: asks.into(), needs: Needs::default(), resolution: Resolution::default() };
+    let mut resolver = Resolver {
+        before,
+        locked,
+        facts,
+        steps: 0,
+        known,
+        asks: asks.into(),
+        needs: Needs::default(),
+        resolution: Resolution::default(),
+    };
     while let Some(ask) = resolver.asks.pop_front() {
         resolver.install(ask);
     }
@@ -156,6 +164,9 @@ impl Resolver<'_> {
         let kept = kept.and_then(|locked| known.release(&locked.version));
         let release = kept.unwrap_or(highest);
         let id = id(release);
+        if release.version != highest.version {
+            self.resolution.outdated.insert(id.clone(), highest.version.clone());
+        }
         let pin = match self.locked.releases.get(&id) {
             Some(pin) => pin.clone(),
             None if release.outer_checksum.is_none() => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{GitRef, LackingFact, LockedPlugins, reference};
 use crate::lock::{ABSENT, GitCheckout};
-use crate::model::{GitUrl, ReleaseId};
+use crate::model::{GitUrl, ReleaseId, Version};
 use crate::plan::{GitPin, Pin};
 
 /// A plugin that could not be resolved because a fact is lacking.
@@ -40,6 +40,9 @@ pub struct Resolution {
     pub git: Vec<(GitPin, BTreeSet<String>)>,
     /// The refs and commits that upstream does not have: the plugin, the repository, and who needs each.
     pub absent: BTreeMap<(String, GitUrl, GitCheckout), BTreeSet<String>>,
+    /// The plugins that stay pinned although the entry lists a higher version and the mirror has it, each with that version.
+    /// rebar3 takes that one.
+    pub outdated: BTreeMap<ReleaseId, Version>,
     /// The refs whose repositories did not answer, so that their plugins can neither be pinned nor recorded as absent.
     pub unanswered: BTreeSet<GitRef>,
     /// What could not be resolved yet.

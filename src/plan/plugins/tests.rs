@@ -114,6 +114,9 @@ fn a_pin_is_kept_while_it_suits_and_the_highest_version_is_stored() {
     assert_eq!(kept("a: pc", &facts, false), ["pc 1.1.0 for a"], "rebar3 takes what the entry lists");
     facts.stored.insert(id("pc 1.1.0"));
     assert_eq!(kept("a: pc", &facts, false), ["pc 1.0.0 for a"]);
+    let outdated = |refresh| resolve(asks(&["a: pc"]), &locked(&["pc 1.0.0"]), &facts, refresh).outdated;
+    assert_eq!(outdated(false), [(id("pc 1.0.0"), "1.1.0".parse().unwrap())].into());
+    assert_eq!(outdated(true), [].into());
     assert_eq!(kept("a: pc", &facts, true), ["pc 1.1.0 for a"]);
     assert_eq!(kept("a: pc ~> 1.1", &facts, false), ["pc 1.1.0 for a"]);
     let pin = &resolve(asks(&["a: pc"]), &locked(&["pc 1.0.0"]), &facts, false).releases[&id("pc 1.0.0")].0;
@@ -152,9 +155,11 @@ fn dependencies_that_form_a_cycle_are_named_and_end() {
 #[test]
 fn plugins_that_need_each_other_are_named() {
     let one = |name: &'static str| (name, vec![release("1.0.0", &[])]);
-    let configs = [("p 1.0.0", "{plugins, [q]}."), ("q 1.0.0", "{plugins, [p]}."), ("self 1.0.0", "{plugins, [self]}.")];
+    let configs =
+        [("p 1.0.0", "{plugins, [q]}."), ("q 1.0.0", "{plugins, [p]}."), ("self 1.0.0", "{plugins, [self]}.")];
     let facts = facts(&[one("p"), one("q"), one("self")], &configs);
-    for (asked, name, by, cycle) in [("a: q", "p", "q", "p → q → p;"), ("a: self", "self", "self", "self → self;")] {
+    for (asked, name, by, cycle) in [("a: q", "p", "q", "p → q → p;"), ("a: self", "self", "self", "self → self;")]
+    {
         let resolution = resolve(asks(&[asked]), &LockedPlugins::default(), &facts, false);
         assert_eq!(resolution.problems.len(), 1, "{:?}", resolution.problems);
         let problem = resolution.problems.first().unwrap();
