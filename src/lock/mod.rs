@@ -3,6 +3,7 @@
 //! Names, versions and addresses are kept as text with their spans. They are untrusted until a plan converts them to the
 //! validated types of [`crate::model`]. Because of the spans, errors of that conversion can point into the file.
 
+mod app_folders;
 mod error;
 mod gleam;
 mod hexmirror;
@@ -19,6 +20,7 @@ mod versions;
 use std::fmt;
 use std::ops::Deref;
 
+pub use app_folders::AppFolders;
 pub use error::LockError;
 pub use hexmirror_text::HexmirrorText;
 pub use policy::policy_of_mix_exs;

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::LockError;
+use super::{AppFolders, LockError};
 use crate::model::{GitName, GitUrl, PackageName, Revision, redacted_address};
 use crate::term::{Span, Spanned, Term, erlang};
 
@@ -22,8 +22,12 @@ pub struct RebarConfig {
     plugins: Vec<Definition>,
     /// The definitions of plugins that are installed only if the package is the project itself.
     project_plugins: Vec<Definition>,
+    /// The definitions of plugins that `overrides` give to packages, if this is the configuration of the project itself.
+    overriding_plugins: Vec<Definition>,
     /// The definitions of dependencies.
     dependencies: Vec<Definition>,
+    /// Where the applications of the project are. `None` if the file does not say so.
+    app_folders: Option<AppFolders>,
     /// The same of the profile `prod`.
     production: Option<Box<RebarConfig>>,
     /// The same of other profiles.
@@ -106,11 +110,11 @@ impl RebarConfig {
         left: &mut usize,
         with_profiles: bool,
     ) -> Option<Self> {
-        let value = |key: &str| {
+        let term = |key: &str| {
             let mut pairs = terms.clone().filter_map(|term| term.term.as_pair());
-            let value = pairs.find(|(name, _)| name.term.as_atom() == Some(key)).map(|(_, value)| value);
-            value.and_then(|value| value.term.as_list()).unwrap_or_default()
+            pairs.find(|(name, _)| name.term.as_atom() == Some(key)).map(|(_, value)| value)
         };
+        let value = |key: &str| term(key).and_then(|value| value.term.as_list()).unwrap_or_default();
         let mut definitions = |key: &str| {
             let list = value(key);
             *left = left.checked_sub(list.len())?;
@@ -120,8 +124,13 @@ impl RebarConfig {
             plugins: definitions("plugins")?,
             project_plugins: definitions("project_plugins")?,
             dependencies: definitions("deps")?,
+            app_folders: term("project_app_dirs").map(AppFolders::of),
             ..Self::default()
         };
+        for settings in value("overrides").iter().filter_map(overriding) {
+            *left = left.checked_sub(1)?;
+            config.overriding_plugins.extend(Self::of_terms(settings.iter(), left, false)?.plugins);
+        }
         for profile in value("profiles").iter().filter(|_| with_profiles) {
             let Some((name, settings)) = profile.term.as_pair() else { continue };
             let settings = settings.term.as_list().unwrap_or_default();
@@ -151,8 +160,21 @@ impl RebarConfig {
     pub fn plugins_of_project(&self) -> impl Iterator<Item = &Definition> {
         let profiles = self.production.as_deref().into_iter().chain(&self.profiles);
         let all = [self].into_iter().chain(profiles);
-        all.flat_map(|config| config.plugins.iter().chain(&config.project_plugins))
+        all.flat_map(|config| [&config.plugins, &config.project_plugins, &config.overriding_plugins]).flatten()
     }
+
+    /// Returns the folders with the applications of the project.
+    pub fn app_folders(&self) -> AppFolders {
+        self.app_folders.clone().unwrap_or_default()
+    }
+}
+
+/// Returns the settings that an element of `overrides` gives to packages: `{override, Settings}`, `{add, Package, Settings}` and
+/// so on (`rebar_app_info:apply_overrides/2`). `del` only takes settings away.
+fn overriding<'t>(element: &'t Spanned<'t>) -> Option<&'t [Spanned<'t>]> {
+    let elements = element.term.as_tuple().filter(|elements| matches!(elements.len(), 2 | 3))?;
+    let [kind, .., settings] = elements else { return None };
+    matches!(kind.term.as_atom(), Some("override" | "add")).then(|| settings.term.as_list())?
 }
 
 impl Definition {
@@ -335,6 +357,17 @@ mod tests {
         assert_eq!(names(config.plugins_of_project().collect()), ["a", "b", "d", "e", "c"]);
         assert_eq!(RebarConfig::read(b"").unwrap(), RebarConfig::default());
         assert_eq!(plugins(""), [""; 0]);
+    }
+
+    #[test]
+    fn the_project_asks_for_the_plugins_that_it_gives_to_packages() {
+        let text = "{overrides, [{override, [{plugins, [a]}]}, {override, x, [{plugins, [b]}, {deps, [no]}]}, \
+                    {add, x, [{plugins, [c]}]}, {del, x, [{plugins, [no]}]}, {add, x}, {odd, x, [{plugins, [no]}]}, odd]}.\n\
+                    {profiles, [{test, [{overrides, [{add, x, [{plugins, [d]}]}]}]}]}.\n";
+        let config = RebarConfig::read(text.as_bytes()).unwrap();
+        let names: Vec<&str> = config.plugins_of_project().map(|definition| definition.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        assert_eq!(config.plugins().count(), 0);
     }
 
     #[test]

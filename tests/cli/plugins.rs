@@ -258,6 +258,35 @@ fn the_applications_of_a_project_ask_for_plugins() {
 }
 
 #[test]
+fn overrides_and_folders_of_applications_ask_for_plugins() {
+    let stage = Stage::without_lock(registry());
+    stage.write("rebar.lock", "[].\n");
+    let overrides = "{overrides, [{add, plain, [{plugins, [builder]}]}]}.\n";
+    let folders = "{project_app_dirs, [\"services/*\", \"one\", \"more/*/apps\", \".\"]}.\n";
+    stage.write("rebar.config", &[overrides, folders].concat());
+    stage.write("services/two/rebar.config", "{plugins, [plain]}.\n");
+    stage.write("one/rebar.config.script", "CONFIG.\n");
+    // No longer one of the folders.
+    stage.write("apps/three/rebar.config", "{plugins, [nowhere]}.\n");
+    let unread = "rebar.config: \"more/*/apps\" in project_app_dirs is not read";
+    let ran = stage.run(&["update"]).ok().says(unread).says("one/rebar.config.script is not evaluated");
+    assert!(!ran.stderr.contains("nowhere"), "{}", ran.stderr);
+    assert_eq!(pins(&stage), ["plugin hexpm builder 1.0.0 for .", PINS[1], "plugin hexpm plain 1.0.0 for ."]);
+    stage.run(&["status"]).ok();
+    assert!(stage.run(&["doctor"]).stdout.contains(unread));
+    // A bare repository reads the committed files.
+    stage.git(&["add", "."]);
+    stage.git(&["commit", "--quiet", "--message", "One"]);
+    stage.git(&["clone", "--quiet", "--bare", ".", "../bare.git"]);
+    stage.run_in("bare.git", &["status"]).ok();
+    let (path, away) = (stage.project.join("services"), stage.sandbox.path().join("away"));
+    fs::rename(path, away).unwrap();
+    let says = "services/two/rebar.config is not in the worktree, so what hexmirror.lock pins of plugins for it stays";
+    stage.run(&["update", "--refresh"]).ok().says(says);
+    assert_eq!(pins(&stage).len(), 3);
+}
+
+#[test]
 fn what_cannot_be_pinned_is_named_and_does_not_make_the_mirror_stale() {
     let mut registry = registry();
     let config = "{plugins, [nowhere, {old, {hg, \"https://h/x\", \"\"}}, {builder, \"~> 9.0\"}]}.";

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use crate::lock::RebarConfig;
+use crate::lock::{AppFolders, RebarConfig};
 use crate::plan::{PROJECT, PackageConfig, PluginAsk};
 
 /// The file that names plugins.
@@ -54,6 +54,17 @@ impl BuildConfig {
     pub fn of(mut file: impl FnMut(&str) -> Option<Vec<u8>>) -> Self {
         let Ok(config) = Self::read("its ", |name| Ok::<_, Infallible>(file(name)));
         config
+    }
+
+    /// Returns where the applications of the project are. Notes the patterns that are not read; `whose` stands before the name of
+    /// the file.
+    pub fn app_folders(&mut self, whose: &str) -> AppFolders {
+        let folders = self.package.config.app_folders();
+        self.package.unread.extend(folders.unread.iter().map(|pattern| {
+            let how = "name the plugins of these applications in the setting `extra`";
+            format!("{whose}rebar.config: {pattern} in project_app_dirs is not read; {how}")
+        }));
+        folders
     }
 
     /// Adds what an application of the project says. rebar3 installs its plugins, but not its project plugins

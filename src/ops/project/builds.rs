@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lock_file::LockFile;
-use super::locks::{APP_FOLDERS, REBAR_LOCK};
+use super::locks::{REBAR_LOCK, apps};
 use super::worktree::{MAX_SETTINGS, read_tracked};
 use crate::lock::own_lock_beside;
 use crate::ops::plugins::config::REBAR_CONFIG;
@@ -23,14 +23,18 @@ impl Project {
     ) -> Result<BTreeMap<String, &'static str>> {
         let mut unread = BTreeMap::new();
         let head = self.repository.head()?;
-        for lock in locks.iter().filter(|lock| lock.build.is_some() && own_lock_beside(&lock.file) == own) {
+        for (lock, build) in locks.iter().filter_map(|lock| Some((lock, lock.build.as_ref()?))) {
+            if own_lock_beside(&lock.file) != own {
+                continue;
+            }
             let folder = lock.file.strip_suffix(REBAR_LOCK).unwrap_or_default();
             let mut files = BTreeSet::from([format!("{folder}{REBAR_CONFIG}")]);
-            for apps in APP_FOLDERS.map(|apps| format!("{folder}{apps}")) {
-                let committed = head.map_or(Ok(Vec::new()), |head| self.repository.folders_at(head, &apps))?;
-                let all = committed.into_iter().chain(self.folders_in_worktree(&apps));
-                files.extend(all.map(|app| format!("{apps}/{app}/{REBAR_CONFIG}")));
-            }
+            let folders = |parent: &str| {
+                let committed = head.map_or(Ok(Vec::new()), |head| self.repository.folders_at(head, parent))?;
+                Ok(committed.into_iter().chain(self.folders_in_worktree(parent)).collect())
+            };
+            let apps = apps(folder, build.clone().app_folders(folder), folders)?;
+            files.extend(apps.into_iter().map(|app| format!("{app}/{REBAR_CONFIG}")));
             for file in files {
                 let is_committed =
                     || head.map_or(Ok(false), |head| Ok::<_, OpError>(self.repository.blob_at(head, &file)?.is_some()));

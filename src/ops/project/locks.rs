@@ -17,7 +17,7 @@ use super::lock_stats::LockStats;
 use super::policies::{mix_exs_beside, policy_in_commit, policy_in_worktree};
 use super::worktree::{MAX_LOCK, MAX_SETTINGS, read_committed, read_tracked};
 use crate::config::ConfigError;
-use crate::lock::own_lock_beside;
+use crate::lock::{AppFolders, own_lock_beside};
 use crate::model::shortened;
 use crate::ops::plugins::config::{BuildConfig, MIX_EXS};
 use crate::ops::{OpError, Result, own_file};
@@ -37,9 +37,7 @@ const LARGE: u64 = 128 << 10;
 /// The number of configured locks that an error names.
 const NAMED: usize = 3;
 
-/// The folders with the applications of a project that consists of several.
-pub(super) const APP_FOLDERS: [&str; 2] = ["apps", "lib"];
-/// The maximum number of such applications.
+/// The maximum number of applications of a project that consists of several.
 const MAX_APPS: usize = 1000;
 
 impl Project {
@@ -123,7 +121,6 @@ impl Project {
     }
 
     /// Reads what the files beside a lock of rebar3 say about plugins. A file that is refused says nothing.
-    /// The applications of the project are in folders below `apps` and `lib` (rebar3's `project_app_dirs`).
     fn with_build(
         &self,
         lock: LockFile,
@@ -139,10 +136,9 @@ impl Project {
             })
         };
         let mut build = read_in(&folder)?;
-        for apps in APP_FOLDERS {
-            for app in folders(&format!("{folder}{apps}"))?.into_iter().take(MAX_APPS) {
-                build.add_app(read_in(&format!("{folder}{apps}/{app}/"))?);
-            }
+        let of_project = build.app_folders(&folder);
+        for app in apps(&folder, of_project, folders)? {
+            build.add_app(read_in(&format!("{app}/"))?);
         }
         Ok(lock.with_build(build))
     }
@@ -419,6 +415,21 @@ impl Project {
         wanted.require_asset_tools(&assets);
         Ok(())
     }
+}
+
+/// Returns the folders of a project's applications. `folders` returns the names of the folders in a folder.
+pub(super) fn apps(
+    folder: &str,
+    of_project: AppFolders,
+    folders: impl Fn(&str) -> Result<Vec<String>>,
+) -> Result<BTreeSet<String>> {
+    let AppFolders { apps, parents, .. } = of_project;
+    let mut all: BTreeSet<String> = apps.into_iter().map(|app| format!("{folder}{app}")).take(MAX_APPS).collect();
+    for parent in parents.into_iter().map(|parent| format!("{folder}{parent}")) {
+        let left = MAX_APPS.saturating_sub(all.len());
+        all.extend(folders(&parent)?.into_iter().map(|app| format!("{parent}/{app}")).take(left));
+    }
+    Ok(all)
 }
 
 /// Returns whether a file is not a lock, but says something about one.
