@@ -305,6 +305,8 @@ fn what_cannot_be_pinned_is_named_and_does_not_make_the_mirror_stale() {
     assert!(!stage.project.join("hexmirror.lock").exists(), "nothing is pinned");
     stage.run(&["status"]).ok();
     stage.run(&["update", "--locked"]).ok().says("nothing to do");
+    // An update with nothing to do is silent about it.
+    stage.run(&["doctor"]).prints("cannot pin the plugin nowhere for native: upstream has no such package");
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! What updates leave out, because files of the project cannot be read, say too little, or name other machines.
 
+use std::collections::BTreeSet;
+
 use super::finding::{Finding, Topic};
 use crate::lock::own_lock_beside;
-use crate::model::{ReleaseId, Version};
 use crate::ops::artefacts::{machine, stored_lists};
 use crate::ops::plugins::facts::MirrorFacts;
-use crate::ops::plugins::outdated;
+use crate::ops::plugins::resolutions;
 use crate::ops::project::LockFile;
 use crate::ops::update::asset_tools::asset_target;
 use crate::ops::{Project, Result, mirror_source};
+use crate::plan::{PluginProblem, Resolution};
 
 /// Returns a finding for each thing that builds may need and updates leave out.
 pub fn left_out(project: &Project) -> Result<Vec<Finding>> {
@@ -16,7 +18,7 @@ pub fn left_out(project: &Project) -> Result<Vec<Finding>> {
     let Ok(locks) = project.present_locks() else { return Ok(Vec::new()) };
     let mut found = asset_tools(project, &locks)?;
     found.extend(plugins(project, &locks)?);
-    found.extend(outdated_plugins(project, &locks)?);
+    found.extend(resolved_plugins(project, &locks)?);
     found.extend(project.unusable_versions()?.into_iter().map(|file| {
         let text = format!("{file} does not name exact versions of Elixir and OTP, so Hex and rebar3 are not mirrored");
         Finding::act(Topic::Locks, text, "name both, or set `tools` to versions such as 1.18.4-otp-27, or to off")
@@ -54,20 +56,24 @@ fn plugins(project: &Project, locks: &[LockFile]) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// Returns the plugins of which the mirror has a higher version than the pinned one, because another branch refreshed it.
-/// What the lock pins is there, so the mirror is fresh.
-fn outdated_plugins(project: &Project, locks: &[LockFile]) -> Result<Vec<Finding>> {
+/// Returns what the mirror's plugins say: those of which it has a higher version than the pinned one, because another branch
+/// refreshed it, and those that cannot be pinned. Neither makes a mirror stale.
+fn resolved_plugins(project: &Project, locks: &[LockFile]) -> Result<Vec<Finding>> {
     let Some(source) = mirror_source(project)? else { return Ok(Vec::new()) };
     let snapshot = project.snapshot_of(source.remote.as_ref(), source.commit)?;
-    let outdated = outdated(project, locks, &mut MirrorFacts::new(project, Some(&snapshot)))?;
-    let finding = |(pinned, highest): (ReleaseId, Version)| {
-        let text = format!(
-            "hexmirror.lock pins the plugin {pinned}, but rebar3 takes {highest}, which the mirror has, too; `git hexmirror update --refresh` \
-             pins it"
-        );
-        Finding::good(Topic::Locks, text)
-    };
-    Ok(outdated.into_iter().map(finding).collect())
+    let mut texts = BTreeSet::new();
+    for Resolution { outdated, problems, .. } in
+        resolutions(project, locks, &mut MirrorFacts::new(project, Some(&snapshot)))?
+    {
+        texts.extend(outdated.into_iter().map(|(pinned, highest)| {
+            format!(
+                "hexmirror.lock pins the plugin {pinned}, but rebar3 takes {highest}, which the mirror has, too; `git hexmirror update --refresh` \
+                 pins it"
+            )
+        }));
+        texts.extend(problems.iter().map(PluginProblem::to_string));
+    }
+    Ok(texts.into_iter().map(|text| Finding::good(Topic::Locks, text)).collect())
 }
 
 /// Returns this machine if the locks name others only, and it needs files that the mirror lacks.

@@ -13,7 +13,7 @@ use super::update::stored_entry::read_entry;
 use super::{Project, Result};
 use crate::config::ConfigError;
 use crate::lock::{BuildTool, Definition, LockKind, own_lock_beside};
-use crate::model::{ReleaseId, Version};
+use crate::model::ReleaseId;
 use crate::plan::{
     LackingFact, LockedPlugins, Needed, NotMirrored, PluginAsk, PluginFacts, Resolution, Wanted, resolve,
 };
@@ -173,15 +173,11 @@ pub(super) fn unpinned(
     Ok(unpinned)
 }
 
-/// Returns the pinned plugins of which a mirror has a higher version that rebar3 takes instead.
-pub(super) fn outdated(
+/// Resolves the plugins of all projects with what a source knows.
+pub(super) fn resolutions(
     project: &Project,
     locks: &[LockFile],
     source: &mut dyn FactSource,
-) -> Result<BTreeMap<ReleaseId, Version>> {
-    let mut outdated = BTreeMap::new();
-    for of_folder in PluginProject::all(project, locks)? {
-        outdated.extend(of_folder.resolve(source, false)?.outdated);
-    }
-    Ok(outdated)
+) -> Result<Vec<Resolution>> {
+    PluginProject::all(project, locks)?.iter().map(|of_folder| of_folder.resolve(source, false)).collect()
 }

@@ -176,10 +176,7 @@ impl PluginUpdate<'_> {
     /// Names what cannot be pinned or read.
     fn report(&self, resolutions: &[Resolution], notes: BTreeSet<String>) {
         let problems = resolutions.iter().flat_map(|resolution| &resolution.problems);
-        let named = problems.map(|PluginProblem { name, by, reason }| match name {
-            Some(name) => format!("cannot pin the plugin {} for {}: {reason}", shortened(name), shortened(by)),
-            None => format!("{}: {reason}", shortened(by)),
-        });
+        let named = problems.map(PluginProblem::to_string);
         for message in notes.into_iter().chain(named).collect::<BTreeSet<_>>() {
             self.progress.report(Event::Warning { message });
         }

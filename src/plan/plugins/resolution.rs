@@ -1,10 +1,11 @@
 //! What the resolution of plugins finds out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
 
 use super::facts::{GitRef, LackingFact, LockedPlugins, reference};
 use crate::lock::{ABSENT, GitCheckout};
-use crate::model::{GitUrl, ReleaseId, Version};
+use crate::model::{GitUrl, ReleaseId, Version, shortened};
 use crate::plan::{GitPin, Pin};
 
 /// A plugin that could not be resolved because a fact is lacking.
@@ -29,6 +30,16 @@ pub struct PluginProblem {
     pub by: String,
     /// The reason.
     pub reason: String,
+}
+
+impl Display for PluginProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, by, reason } = self;
+        match name {
+            Some(name) => write!(f, "cannot pin the plugin {} for {}: {reason}", shortened(name), shortened(by)),
+            None => write!(f, "{}: {reason}", shortened(by)),
+        }
+    }
 }
 
 /// What a build installs.
