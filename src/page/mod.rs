@@ -71,6 +71,9 @@ pub use stored::{StoredThing, StoredThings, stored};
 pub use style::{ICON, STYLE};
 pub use waiting::waiting;
 
+/// The largest file, in bytes, that can be downloaded: all that is downloaded at a time has to fit in memory.
+pub const MAX_DOWNLOAD: u64 = 16 << 20;
+
 /// What a server answers at the address of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Page {
@@ -82,8 +85,8 @@ pub enum Page {
     Download {
         /// Its name.
         name: String,
-        /// Its content.
-        bytes: Vec<u8>,
+        /// Its size in bytes, at most [`MAX_DOWNLOAD`]. Who makes pages reads the content separately, when there is room for it.
+        bytes: u64,
     },
     /// The page has another address.
     Moved(Address),

@@ -125,6 +125,15 @@ pub trait Contents: Send + Sync + 'static {
         Ok(Page::Missing("this server has no pages".to_owned()))
     }
 
+    /// Returns the content of the file that [`Page::Download`] stands for. `None` if there is no such file.
+    ///
+    /// # Errors
+    /// Fails as [`Contents::find`] does.
+    fn download(&self, tip: &Tip, address: &Address) -> Result<Option<Vec<u8>>, ContentsError> {
+        let _ = (tip, address);
+        Ok(None)
+    }
+
     /// Returns whether any git repository of a host is redirected here. Called for every request whose `Host` is not a
     /// name of this machine.
     ///

@@ -4,6 +4,8 @@ use std::num::NonZero;
 use std::thread;
 use std::time::Duration;
 
+use crate::page::MAX_DOWNLOAD;
+
 /// Limits on the use of the server, in total and per client.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -34,6 +36,9 @@ pub struct Limits {
     /// The same for the pages about what differs between two versions, which take longest. Other pages do not wait for them.
     /// Requests that would wait too long are answered with status 503.
     pub comparisons: usize,
+    /// The room for the files that browsers download, in bytes of memory. A peer other than this machine gets half of it. Requests
+    /// that would wait too long for room are answered with status 503.
+    pub download_bytes: usize,
 }
 
 impl Default for Limits {
@@ -52,6 +57,8 @@ impl Default for Limits {
             git_processes: 2 * cores,
             pages: cores,
             comparisons: (cores / 2).max(1),
+            // So every peer can download every file.
+            download_bytes: 2 * MAX_DOWNLOAD as usize,
         }
     }
 }

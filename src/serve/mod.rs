@@ -23,7 +23,8 @@
 //! | `route` | path to [`Resource`] |
 //! | `pages` | the web pages, for browsers |
 //! | `comparisons` | the pages that take long: few at a time, one for all who ask for the same |
-//! | `work_limits` | how many git processes run, and how many pages are made, at once |
+//! | `downloads` | the files that browsers download: a bounded number of bytes, one copy for all who ask for the same |
+//! | `work_limits` | how many git processes run, how many pages are made, and how much browsers download at once |
 //! | `content_cache` | the items of the current tip and their bytes: each is looked up once and loaded once |
 //! | `byte_cache` | the bounded cache of loaded bytes, with one load for all waiting requests |
 //! | `git` | git repositories: the smart and the dumb protocol |
@@ -46,6 +47,7 @@ mod connection;
 mod connection_limits;
 mod content_cache;
 mod contents;
+mod downloads;
 mod elsewhere;
 pub mod environment;
 mod error;

@@ -19,6 +19,7 @@ use super::answer::{Answer, header};
 use super::comparisons::Comparisons;
 use super::conditional::is_known;
 use super::contents::{Contents, ContentsError, Tip, Visit};
+use super::downloads::Downloads;
 use super::limits::Limits;
 use super::listener::Arrival;
 use super::refusal::Refusal;
@@ -88,7 +89,8 @@ pub(super) fn is_for_page<B>(request: &Request<B>) -> bool {
 impl Pages {
     pub(super) fn new(contents: Arc<dyn Contents>, limits: &Limits) -> Self {
         let (pages, comparisons) = (WorkLimits::new(limits.pages), Comparisons::new(limits.comparisons));
-        Self { contents, limits: pages, comparisons }
+        let downloads = Downloads::new(limits.download_bytes, limits.pages);
+        Self { contents, limits: pages, comparisons, downloads }
     }
 
     /// Answers a request for a page.
@@ -113,7 +115,10 @@ impl Pages {
             // Its links would lead elsewhere: the path has a slash at its end.
             Page::Html(_) if depth(path) != address.depth() => Ok(moved(path, &address)),
             Page::Html(html) => send(HTML, with_etag(html.into())),
-            Page::Download { name, bytes } => Ok(download(request, &name, bytes)),
+            Page::Download { name, bytes } => {
+                let bytes = self.downloaded(&address, arrival.peer.ip(), tip, bytes).await?;
+                Ok(download(request, &name, bytes))
+            }
             Page::Moved(address) => Ok(moved(path, &address)),
             Page::Missing(what) => Err(Refusal::new(StatusCode::NOT_FOUND, what)),
         }
@@ -128,7 +133,7 @@ impl Pages {
         if let Address::Compare { .. } = address {
             // This page does not depend on how the browser reached the server.
             let made = self.comparisons.page(peer, format!("{tip} {address}"), make).await;
-            return match &*made.ok_or_else(Refusal::busy)? {
+            return match &*made.ok_or_else(|| Refusal::busy("comparing other versions"))? {
                 Ok(page) => Ok(page.clone()),
                 Err(error) => Err(failed(error)),
             };
@@ -143,6 +148,15 @@ impl Pages {
         let made =
             made.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }));
         made.map_err(|error| failed(&error))
+    }
+
+    /// Returns the content of a file of this many bytes.
+    async fn downloaded(&self, address: &Address, peer: IpAddr, tip: &Tip, bytes: u64) -> Result<Bytes, Refusal> {
+        let (contents, at, asked) = (self.contents.clone(), tip.clone(), address.clone());
+        let read = move || Ok(contents.download(&at, &asked)?.unwrap_or_default());
+        let file = self.downloads.file(peer, format!("{tip} {address}"), bytes, read).await;
+        let file = file.ok_or_else(|| Refusal::busy("sending other files to browsers"))?;
+        file.map_err(|error| Refusal::from_contents(&error, Some(tip)))
     }
 }
 
@@ -187,8 +201,8 @@ fn send<B>(request: &Request<B>, content_type: &'static str, bytes: Bytes, etag:
 }
 
 /// Sends a file of a package, which browsers must not show: it could be a page.
-fn download<B>(request: &Request<B>, name: &str, bytes: Vec<u8>) -> Answer {
-    let (bytes, etag) = with_etag(bytes.into());
+fn download<B>(request: &Request<B>, name: &str, bytes: Bytes) -> Answer {
+    let (bytes, etag) = with_etag(bytes);
     let mut answer = send(request, PLAIN, bytes, etag);
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
     let plain: String = name.chars().map(plain).collect();

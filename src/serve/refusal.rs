@@ -148,9 +148,9 @@ impl Refusal {
         Self { unanswered, ..self }
     }
 
-    /// Reports that too many pages that take long are asked for.
-    pub(super) fn busy() -> Self {
-        let text = "the server is busy comparing other versions; load this page again in a few seconds".to_owned();
+    /// Reports that too much is asked for at a time. `doing` names it.
+    pub(super) fn busy(doing: &str) -> Self {
+        let text = format!("the server is busy {doing}; load this page again in a few seconds");
         Self { retry_after: Some(RETRY_SECONDS), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, text) }
     }
 

@@ -1,4 +1,4 @@
-//! Limits concurrent work that is slow or needs memory: git processes, and pages.
+//! Limits concurrent work that is slow or needs memory: git processes, pages, and downloads of browsers.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -31,12 +31,17 @@ impl WorkLimits {
 
     /// Waits for a permit. A peer other than this machine gets at most half of all tasks.
     pub(super) async fn acquire(&self, peer: IpAddr) -> WorkPermit {
+        self.acquire_many(peer, 1).await
+    }
+
+    /// Waits for a permit that counts as this many tasks. Waits forever for more than a peer gets.
+    pub(super) async fn acquire_many(&self, peer: IpAddr, tasks: u32) -> WorkPermit {
         let open = "the semaphore is never closed";
         let of_peer = match self.of_peer(peer) {
-            Some(permits) => Some(permits.acquire_owned().await.expect(open)),
+            Some(permits) => Some(permits.acquire_many_owned(tasks).await.expect(open)),
             None => None,
         };
-        WorkPermit { _of_all: self.all.clone().acquire_owned().await.expect(open), _of_peer: of_peer }
+        WorkPermit { _of_all: self.all.clone().acquire_many_owned(tasks).await.expect(open), _of_peer: of_peer }
     }
 
     fn of_peer(&self, peer: IpAddr) -> Option<Arc<Semaphore>> {

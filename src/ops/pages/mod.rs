@@ -64,6 +64,19 @@ impl Pages {
         };
         Ok(judged(&Context { project: &project, snapshot, facts, visit: Some(visit) }, &frame, address)?)
     }
+
+    /// Returns the content of the file that an address of [`Page::Download`] leads to. `None` if there is no such file.
+    ///
+    /// # Errors
+    /// Fails if the snapshot cannot be read.
+    pub fn download(
+        &self,
+        snapshot: &Snapshot,
+        address: &Address,
+    ) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        let project = self.project.lock().unwrap_or_else(PoisonError::into_inner).reopened()?;
+        Ok(source::content(&Mirrored::of(&project, snapshot), &self.sources, address)?)
+    }
 }
 
 /// Returns a page that needs what takes long to read about the mirror.

@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::frame::frame;
 use super::history::COMMITS;
 use super::sources::Sources;
-use super::{immediate, judged, words};
+use super::{immediate, judged, source, words};
 use crate::model::{GitAddress, Manifest, ReleaseId};
 use crate::ops::log::log_from;
 use crate::ops::{LogOptions, MirrorSource, OpError, Project, Result};
@@ -74,7 +74,7 @@ impl SitePages {
         };
         Ok(match page {
             Page::Html(html) => html.into_bytes(),
-            Page::Download { bytes, .. } => bytes,
+            Page::Download { .. } => source::content(&mirror, &self.sources, address)?.unwrap_or_default(),
             Page::Missing(what) => page::missing(&self.frame, address, &what).into_bytes(),
             Page::Moved(_) => page::missing(&self.frame, address, "the page has another address").into_bytes(),
         })

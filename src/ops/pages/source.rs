@@ -4,13 +4,13 @@ use super::context::Mirrored;
 use super::sources::{Found, Sources, missing, note};
 use crate::code::Content;
 use crate::ops::Result;
-use crate::page::{self, FolderEntry, Frame, MAX_NAMES, Page, SourceFile, SourceFolder, SourceId};
+use crate::page::{
+    self, Address, FolderEntry, Frame, MAX_DOWNLOAD, MAX_NAMES, Page, SourceFile, SourceFolder, SourceId,
+};
 use crate::store::{SourceEntry, SourceKind, SourceTree};
 
 /// The largest file, in bytes, that is shown.
 pub(super) const MAX_SHOWN: u64 = 1 << 20;
-/// The largest file, in bytes, that can be downloaded.
-const MAX_RAW: u64 = 64 << 20;
 
 /// Returns the page about a folder or a file.
 pub(super) fn source(
@@ -29,21 +29,32 @@ pub(super) fn source(
     }
     let content = tree.read(&entry, MAX_SHOWN)?.map(Content::of);
     let bytes = tree.size(&entry)?;
-    let is_downloadable = bytes <= MAX_RAW;
+    let is_downloadable = bytes <= MAX_DOWNLOAD;
     let file = SourceFile { id, origin, path, note: note(&entry), bytes, content, is_downloadable, line };
     Ok(Page::Html(page::source_file(frame, &file)))
 }
 
-/// Returns a file for downloading.
+/// Describes a file for downloading.
 pub(super) fn raw(mirror: &Mirrored<'_>, sources: &Sources, id: &SourceId, path: &str) -> Result<Page> {
     let Some(Found { tree, .. }) = sources.find(mirror, id)? else { return Ok(Page::Missing(missing(id))) };
-    match tree.entry(path)?.filter(|entry| entry.kind != SourceKind::Folder) {
-        None => Ok(Page::Missing(no_file(id, path))),
-        Some(entry) => Ok(match tree.read(&entry, MAX_RAW)? {
-            Some(bytes) => Page::Download { name: path.rsplit('/').next().unwrap_or(path).to_owned(), bytes },
-            None => Page::Missing(format!("{path} has {} bytes, which is too large", tree.size(&entry)?)),
-        }),
+    let Some(entry) = file(&tree, path)? else { return Ok(Page::Missing(no_file(id, path))) };
+    let bytes = tree.size(&entry)?;
+    if bytes > MAX_DOWNLOAD {
+        return Ok(Page::Missing(format!("{path} has {bytes} bytes, which is too large to download")));
     }
+    Ok(Page::Download { name: path.rsplit('/').next().unwrap_or(path).to_owned(), bytes })
+}
+
+/// Returns the content of a file for downloading. `None` if there is none at this address.
+pub(super) fn content(mirror: &Mirrored<'_>, sources: &Sources, address: &Address) -> Result<Option<Vec<u8>>> {
+    let Address::Raw { id, path } = address else { return Ok(None) };
+    let Some(Found { tree, .. }) = sources.find(mirror, id)? else { return Ok(None) };
+    let Some(entry) = file(&tree, path)? else { return Ok(None) };
+    Ok(tree.read(&entry, MAX_DOWNLOAD)?)
+}
+
+fn file(tree: &SourceTree, path: &str) -> Result<Option<SourceEntry>> {
+    Ok(tree.entry(path)?.filter(|entry| entry.kind != SourceKind::Folder))
 }
 
 fn no_file(id: &SourceId, path: &str) -> String {

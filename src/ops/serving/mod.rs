@@ -270,6 +270,13 @@ impl Contents for MirrorContents {
             .map_err(|source| ContentsError::NotPrepared { item: "this page".to_owned(), source })
     }
 
+    fn download(&self, tip: &Tip, address: &Address) -> Result<Option<Vec<u8>>, ContentsError> {
+        let snapshot = self.snapshot(tip).map_err(unavailable)?;
+        self.pages
+            .download(&snapshot, address)
+            .map_err(|source| ContentsError::NotPrepared { item: "this file".to_owned(), source })
+    }
+
     fn git_repository(&self, tip: &Tip, address: &GitAddress) -> Result<Option<GitRepository>, ContentsError> {
         let files = match self.visible.at(tip, &self.branch, Duration::ZERO)? {
             Visible::All(remotes) if remotes.has(address) => return Ok(None),
