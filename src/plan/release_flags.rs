@@ -31,7 +31,7 @@ impl ReleaseFlags {
         if reason(&self) == reason(known) {
             self.retired = None;
         }
-        self.advisories.retain(|advisory| known.advisories.iter().all(|known| known.id != advisory.id));
+        self.advisories.retain(|advisory| !known.has(advisory));
         self
     }
 
@@ -40,8 +40,12 @@ impl ReleaseFlags {
     pub fn within(mut self, known: &Self) -> Self {
         let new = self.clone().beyond(known);
         self.retired = self.retired.filter(|_| new.retired.is_none());
-        self.advisories.retain(|advisory| !new.advisories.contains(advisory));
+        self.advisories.retain(|advisory| known.has(advisory));
         self
+    }
+
+    fn has(&self, advisory: &Advisory) -> bool {
+        self.advisories.iter().any(|own| own.is_about_the_same(advisory))
     }
 }
 
@@ -90,6 +94,30 @@ mod tests {
         assert!(of("1.0.0").is_empty() && of("2.0.0").is_empty());
         assert_eq!(of("1.1.0").advisories, [advisory("B")], "an index that does not exist is ignored");
         assert_eq!(of("1.1.0").retired, retired(RetirementReason::Security, "x"));
+    }
+
+    #[test]
+    fn advisories_with_a_common_id_or_alias_are_the_same() {
+        let of = |id: &str, aliases: &[&str]| Advisory {
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            ..advisory(id)
+        };
+        let flags = |advisory: Advisory| ReleaseFlags { retired: None, advisories: vec![advisory] };
+        for (one, other, is_same) in [
+            (of("GHSA-1", &[]), of("CVE-1", &["GHSA-1"]), true),
+            (of("GHSA-1", &["CVE-1"]), of("CVE-1", &[]), true),
+            (of("GHSA-1", &["CVE-1"]), of("EEF-1", &["CVE-1"]), true),
+            (of("GHSA-1", &["CVE-1"]), of("GHSA-2", &["CVE-2"]), false),
+            (of("GHSA-1", &[""]), of("GHSA-2", &[""]), false),
+        ] {
+            let (beyond, within) =
+                (flags(one.clone()).beyond(&flags(other.clone())), flags(one.clone()).within(&flags(other.clone())));
+            assert_eq!((beyond.is_empty(), within.is_empty()), (is_same, !is_same), "{one:?} {other:?}");
+        }
+        // A score that is not a number differs from itself.
+        let unscored = Advisory { cvss_score: Some(f32::NAN), ..of("GHSA-1", &[]) };
+        assert!(flags(unscored.clone()).beyond(&flags(unscored.clone())).is_empty());
+        assert!(flags(unscored.clone()).within(&ReleaseFlags::default()).is_empty());
     }
 
     #[test]

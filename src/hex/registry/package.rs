@@ -1,6 +1,7 @@
 //! The registry entry of a package, with every name, version and checksum validated.
 
-use std::fmt;
+use std::collections::BTreeSet;
+use std::{fmt, iter};
 
 use prost::Message;
 
@@ -80,6 +81,19 @@ pub struct Advisory {
     pub cvss_score: Option<f32>,
     /// Other identifiers of the same vulnerability.
     pub aliases: Vec<String>,
+}
+
+impl Advisory {
+    /// Returns the id and the aliases, each once.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let all: BTreeSet<&str> = iter::once(&self.id).chain(&self.aliases).map(String::as_str).collect();
+        all.into_iter().filter(|id| !id.is_empty())
+    }
+
+    /// Returns whether both are about the same vulnerability: they have an id or an alias in common.
+    pub fn is_about_the_same(&self, other: &Self) -> bool {
+        self.ids().any(|id| other.ids().any(|of_other| of_other == id))
+    }
 }
 
 /// A part of an entry that was skipped because it contains an invalid value.

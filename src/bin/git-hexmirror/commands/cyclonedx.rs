@@ -199,7 +199,7 @@ fn vulnerabilities(components: &BTreeMap<ComponentId, Component>) -> Vec<Value> 
 }
 
 fn vulnerability(advisory: &Advisory, affected: &[&ComponentId]) -> Value {
-    let Advisory { id, summary, html_url, severity, cvss_score, aliases, .. } = advisory;
+    let Advisory { id, summary, html_url, severity, cvss_score, .. } = advisory;
     let affects = affected.iter().map(|id| {
         let versions = id.version().map(|version| json!([{ "version": version, "status": "affected" }]));
         json!({ "ref": id.to_string(), "versions": versions.unwrap_or_else(|| json!([])) })
@@ -221,9 +221,11 @@ fn vulnerability(advisory: &Advisory, affected: &[&ComponentId]) -> Value {
     if let Some(url) = public_url(html_url) {
         document["advisories"] = json!([{ "url": url }]);
     }
-    if !aliases.is_empty() {
-        let reference = |alias: &String| json!({ "id": shortened(alias), "source": source(alias, "") });
-        document["references"] = aliases.iter().map(reference).collect();
+    let aliases = advisory.ids().filter(|alias| alias != id);
+    let references: Vec<Value> =
+        aliases.map(|alias| json!({ "id": shortened(alias), "source": source(alias, "") })).collect();
+    if !references.is_empty() {
+        document["references"] = json!(references);
     }
     document
 }
