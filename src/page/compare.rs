@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::changed_file::{ChangedFile, Difference, PER_ROW};
 use super::difference::{self, Rows};
 use super::layout::page;
+use super::lines::LineEnds;
 use super::link::Links;
 use super::source::{PAGE, SourceOrigin, section, shown};
 use super::{Address, Frame, SourceId};
@@ -14,6 +15,10 @@ use crate::model::count;
 
 /// The number of files on a page.
 const FILES: usize = 150;
+/// The size of a file in the list without its path, in bytes of HTML.
+const PER_FILE: usize = 240;
+/// The size of what surrounds the lines of a file, in bytes of HTML.
+const PER_SECTION: usize = 400;
 
 /// What the page about a difference shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +73,9 @@ pub fn comparison(frame: &Frame, comparison: &Comparison, view: ComparisonView) 
     let address = comparison.address("", number, view.is_split);
     let links = Links::of(frame, &address);
     let files = comparison.files.iter().enumerate().skip(range.start).take(range.len());
-    let (mut left, mut inline) = (PAGE, Vec::new());
+    let listed: usize = files.clone().map(|(_, file)| PER_FILE + 2 * file.path.len()).sum();
+    let (mut left, mut most_left) = (PAGE, (2 * PAGE).saturating_sub(listed));
+    let mut inline = Vec::new();
     for (index, file) in files.clone() {
         // Without preparing what cannot be shown here.
         if file.difference.is_elsewhere() || file.counts().iter().sum::<usize>() * PER_ROW > left {
@@ -77,9 +84,12 @@ pub fn comparison(frame: &Frame, comparison: &Comparison, view: ComparisonView) 
         }
         // Rows take much more memory than their HTML.
         let rows = Rows::of(file, view.is_split);
-        let weight = rows.weight().saturating_add(400);
-        inline.push((index, file, (weight <= left).then(|| difference::table(&rows, 0..rows.len()))));
-        left -= if weight <= left { weight } else { 0 };
+        let [weight, most] = [rows.weight(), rows.most()].map(|weight| weight + PER_SECTION);
+        let fits = weight <= left && most <= most_left;
+        inline.push((index, file, fits.then(|| difference::table(&rows, 0..rows.len()))));
+        if fits {
+            (left, most_left) = (left - weight, most_left - most);
+        }
     }
     let is_inline =
         |index: usize| inline.iter().any(|(other, file, table)| *other == index && (table.is_some() || !file.has_page));
@@ -219,6 +229,10 @@ fn sides(file: &ChangedFile) -> Markup {
         @if file.sides.iter().all(Option::is_some) && old != new {
             p.note.warn { "It was " (if old.is_empty() { "an ordinary file" } else { old }) ", and is " (if new.is_empty() { "an ordinary file" } else { new }) " now." }
         } @else if !new.is_empty() || !old.is_empty() { p.note { "It is " (if new.is_empty() { old } else { new }) "." } }
+        @match &file.difference {
+            Difference::Text { texts: [old, new], .. } if LineEnds::of(&[old, new]) == LineEnds::Crlf => { p.note { "Lines end with CRLF." } }
+            _ => {}
+        }
         @match &file.difference {
             Difference::Binary => { p.note.warn { "It is not text: " (bytes[0]) " before, " (bytes[1]) " after." } }
             Difference::TooLarge => { p.note.warn { "It is too large to compare: " (bytes[0]) " before, " (bytes[1]) " after." } }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use maud::{Markup, html};
 
 use super::changed_file::{ChangedFile, Difference, PER_ROW};
-use super::lines::Code;
-use crate::code::{Block, MarkedLines, marks};
+use super::lines::{Code, LineEnds};
+use crate::code::{Block, MarkedLines, Text, marks};
 
 /// The rows of a table. A row has a line of the old text, of the new text, or of both.
 pub(super) struct Rows<'a> {
@@ -50,7 +50,14 @@ impl<'a> Rows<'a> {
                 blocks.push(block.clone());
             }
         }
-        let codes = Some([Code::new(&texts[0], &file.path), Code::new(&texts[1], &file.path)]);
+        // If only some lines end with a carriage return, it may be all that differs.
+        let hides_cr = LineEnds::of(&[&texts[0], &texts[1]]) == LineEnds::Crlf
+            && !texts.iter().any(|text| text.as_str().ends_with('\r'));
+        let code = |text: &'a Text| {
+            let code = Code::new(text, &file.path);
+            if hides_cr { code.without_cr() } else { code }
+        };
+        let codes = Some([code(&texts[0]), code(&texts[1])]);
         Self { codes, blocks, rows, is_split }
     }
 
@@ -71,15 +78,30 @@ impl<'a> Rows<'a> {
         PER_ROW + if self.blocks[*block].is_same && !self.is_split { old } else { old + new }
     }
 
-    /// Splits the rows into pages of about this size.
+    /// Returns how many bytes of HTML all rows take at most, whatever is marked in them.
+    pub fn most(&self) -> usize {
+        self.rows.iter().map(|row| self.most_of(row)).sum()
+    }
+
+    fn most_of(&self, row: &Row) -> usize {
+        let (Row::Lines { before, after, block }, Some([old, new])) = (row, &self.codes) else { return PER_ROW };
+        if self.blocks[*block].is_same {
+            return self.weight_of(row);
+        }
+        PER_ROW + before.map_or(0, |line| old.most(line)) + after.map_or(0, |line| new.most(line))
+    }
+
+    /// Splits the rows into pages of about this size, and of at most about twice the size.
     pub fn pages(&self, size: usize) -> Vec<Range<usize>> {
-        let (mut pages, mut first, mut weight) = (Vec::new(), 0, 0);
+        let (mut pages, mut first, mut weight, mut most) = (Vec::new(), 0, 0, 0);
         for (index, row) in self.rows.iter().enumerate() {
-            if weight > size {
+            let of_row = self.most_of(row);
+            if weight > size || first < index && most + of_row > 2 * size {
                 pages.push(first..index);
-                (first, weight) = (index, 0);
+                (first, weight, most) = (index, 0, 0);
             }
             weight += self.weight_of(row);
+            most += of_row;
         }
         if first < self.rows.len() {
             pages.push(first..self.rows.len());

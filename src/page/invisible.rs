@@ -23,33 +23,46 @@ pub(super) fn mark(c: char) -> String {
     format!("<i class=\"u\">{}</i>", name(c))
 }
 
-/// Shows the invisible characters in the texts of a document, wherever they come from. Attributes, which have addresses, stay as
+/// How many invisible characters of a document are shown by their numbers, since a number takes much more room than its character.
+const MAX_NUMBERED: usize = 300;
+
+/// Shows the invisible characters in the texts of a document, wherever they come from: the first ones by their numbers, all
+/// others as U+FFFD. Attributes, which have addresses, stay as
 /// they are. Tags are told from texts by their brackets, which are escaped everywhere else.
 pub(super) fn revealed(html: String) -> String {
-    let is_shown = |c: char| is_invisible(c) && c != '\n';
     if !html.contains(is_shown) {
         return html;
     }
     let mut shown = String::with_capacity(html.len());
     let mut rest = &*html;
+    let mut numbered = 0;
     // In a title, no element is possible.
     let mut is_in_title = false;
     while let Some(start) = rest.find('<') {
         let (text, tag) = rest.split_at(start);
-        reveal(&mut shown, text, is_shown, is_in_title);
+        reveal(&mut shown, text, &mut numbered, is_in_title);
         let end = tag.find('>').map_or(tag.len(), |end| end + 1);
         shown.push_str(&tag[..end]);
         is_in_title = tag.starts_with("<title>");
         rest = &tag[end..];
     }
-    reveal(&mut shown, rest, is_shown, false);
+    reveal(&mut shown, rest, &mut numbered, false);
     shown
 }
 
-fn reveal(html: &mut String, text: &str, is_shown: impl Fn(char) -> bool, is_in_title: bool) {
+fn is_shown(c: char) -> bool {
+    is_invisible(c) && c != '\n'
+}
+
+fn reveal(html: &mut String, text: &str, numbered: &mut usize, is_in_title: bool) {
     for c in text.chars() {
-        match is_shown(c) {
-            false => html.push(c),
+        if !is_shown(c) {
+            html.push(c);
+            continue;
+        }
+        *numbered += 1;
+        match *numbered <= MAX_NUMBERED {
+            false => html.push('\u{fffd}'),
             true if is_in_title => html.push_str(&name(c)),
             true => html.push_str(&mark(c)),
         }
@@ -68,6 +81,8 @@ mod tests {
             "<title>aU+202Eb</title><a href=\"\u{202e}\">x<i class=\"u\">U+200B</i>\n\ty<i class=\"u\">CR</i></a>\
              <i class=\"u\">U+E0101</i>"
         );
+        let many = format!("<p>{}</p>", "\u{200b}".repeat(10_000));
+        assert!(revealed(many.clone()).len() <= many.len() + 25 * MAX_NUMBERED);
         let plain = "<p>é ü &lt; \u{1f600}</p>".to_owned();
         assert_eq!(revealed(plain.clone()), plain);
     }

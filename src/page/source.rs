@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::layout::page;
-use super::lines::Code;
+use super::lines::{Code, LineEnds, weight_of};
 use super::link::Links;
 use super::{Address, Frame, PackageQuery, SourceId};
 use crate::code::{Content, Text};
@@ -12,7 +12,9 @@ use crate::model::count;
 /// The size of the code on a page, in bytes of HTML without line numbers and links.
 pub(super) const PAGE: usize = 24_000;
 /// The size of a line's number and link, in bytes of HTML.
-const PER_LINE: usize = 34;
+const PER_LINE: usize = 40;
+/// The size of a row of a folder without its name and address, in bytes of HTML.
+const PER_NAME: usize = 60;
 /// The maximum number of names in a folder that are shown.
 pub const MAX_NAMES: usize = 400;
 
@@ -85,6 +87,13 @@ pub fn source_folder(frame: &Frame, folder: &SourceFolder) -> String {
     let address = Address::Source { id: folder.id.clone(), path: folder.path.clone(), line: 0 };
     let links = Links::of(frame, &address);
     let below = |name: &str| Address::Source { id: folder.id.clone(), path: join(&folder.path, name), line: 0 };
+    // Long names, and those with special characters, take many bytes in an address.
+    let weights = folder.entries.iter().scan(0, |weight, entry| {
+        *weight += PER_NAME + below(&entry.name).to_string().len() + weight_of(&shown(&entry.name));
+        Some(*weight)
+    });
+    let fitting = weights.take_while(|weight| *weight <= 2 * PAGE).count();
+    let more = folder.more + folder.entries.len() - fitting;
     let content = html! {
         (trail(&links, &folder.id, &folder.path))
         h1 { bdi { (heading(&folder.id, &folder.path)) } }
@@ -95,7 +104,7 @@ pub fn source_folder(frame: &Frame, folder: &SourceFolder) -> String {
                 table {
                     thead { tr { th scope="col" { "Name" } th.number scope="col" { "Bytes" } } }
                     tbody {
-                        @for entry in &folder.entries {
+                        @for entry in &folder.entries[..fitting] {
                             tr {
                                 td {
                                     @let name = if entry.is_folder { format!("{}/", entry.name) } else { entry.name.clone() };
@@ -109,7 +118,7 @@ pub fn source_folder(frame: &Frame, folder: &SourceFolder) -> String {
                     }
                 }
             }
-            @if folder.more > 0 { p.note.warn { (count(folder.more, "more name is", "more names are")) " not shown." } }
+            @if more > 0 { p.note.warn { (count(more, "more name is", "more names are")) " not shown." } }
         }
     };
     page(frame, &heading(&folder.id, &folder.path), &address, &section(&folder.id), &content)
@@ -120,7 +129,8 @@ pub fn source_file(frame: &Frame, file: &SourceFile) -> String {
     let at = |line: usize| Address::Source { id: file.id.clone(), path: file.path.clone(), line };
     let links = Links::of(frame, &at(file.line));
     let raw = Address::Raw { id: file.id.clone(), path: file.path.clone() };
-    let name = file.path.rsplit('/').next().unwrap_or_default();
+    // What is saved must not look as if it had another name.
+    let name = shown(file.path.rsplit('/').next().unwrap_or_default());
     let content = html! {
         (trail(&links, &file.id, &file.path))
         h1 { bdi { (heading(&file.id, &file.path)) } }
@@ -145,7 +155,9 @@ pub fn source_file(frame: &Frame, file: &SourceFile) -> String {
 
 /// Returns the lines of a page of a text.
 fn text_page(links: &Links<'_>, file: &SourceFile, text: &Text, at: &dyn Fn(usize) -> Address) -> Markup {
-    let code = Code::new(text, &file.path);
+    let (code, ends) = (Code::new(text, &file.path), LineEnds::of(&[text]));
+    // A lone carriage return at the end of the file is not one of them.
+    let code = if ends == LineEnds::Crlf && !text.as_str().ends_with('\r') { code.without_cr() } else { code };
     let pages = pages(&code);
     let index = pages.partition_point(|first| *first <= file.line.max(1)).saturating_sub(1);
     let first = pages.get(index).map_or(0, |first| first - 1);
@@ -161,6 +173,8 @@ fn text_page(links: &Links<'_>, file: &SourceFile, text: &Text, at: &dyn Fn(usiz
     };
     html! {
         (turn)
+        @if ends == LineEnds::Crlf { p.note { "Lines end with CRLF." } }
+        @if ends == LineEnds::Mixed { p.note.warn { "Some lines end with CRLF, and some with LF only." } }
         @if code.count() == 0 { p.none { "The file is empty." } }
         @else {
             pre.code tabindex="0" role="region" aria-label="Code" {

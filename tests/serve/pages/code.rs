@@ -182,6 +182,66 @@ fn versions_are_compared() {
     }
 }
 
+/// Characters and tokens that take much more HTML than text, and many words that differ.
+#[test]
+fn pages_weigh_little_whatever_is_in_files() {
+    let mut registry = Registry::default();
+    let lines = |line: &str, count: usize| format!("{line}\n").repeat(count);
+    let words = |step: usize| (0..400).map(|word| if word % step == 0 { "x;" } else { "y;" }).collect::<String>();
+    let files = |version: usize| {
+        [
+            ("control.txt", lines(&"\u{1}".repeat(60 + version), 500)),
+            ("long.txt", lines(&format!("{version}{}", "\u{1b}\u{202e}".repeat(5000)), 20)),
+            ("returns.txt", format!("{}{version}", "\r".repeat(30_000))),
+            ("marked.ex", (0..120).map(|line| format!("{line}{}\n\n", words(version + 1))).collect()),
+            ("quotes.txt", lines(&"&<>\"".repeat(100 + version), 400)),
+        ]
+        .map(|(path, text)| (path.to_owned(), text))
+    };
+    registry.publish("heavy 1.0.0", &[], &files(1));
+    registry.publish("heavy 2.0.0", &[], &files(2));
+    let stage = Stage::with(registry, &["heavy 1.0.0"]);
+    stage.run(&["update"]).ok();
+    stage.lock(&["heavy 2.0.0"]);
+    stage.run(&["update"]).ok();
+    let server = serve(&stage);
+    for (path, _) in files(1) {
+        for line in [0, 100, 250] {
+            page(&server, &format!("/-/source/hexpm/heavy/2.0.0/{path}?line={line}"));
+        }
+        for view in ["?page=1", "?page=2", "?view=split", "?view=split&page=2"] {
+            page(&server, &format!("/-/compare/hexpm/heavy/1.0.0..2.0.0/{path}{view}"));
+        }
+    }
+    for view in ["", "?view=split"] {
+        page(&server, &format!("/-/compare/hexpm/heavy/1.0.0..2.0.0{view}"));
+    }
+}
+
+#[test]
+fn the_ends_of_lines_are_said_once_and_a_changed_one_is_shown() {
+    let mut registry = Registry::default();
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let old = [file("dos.txt", "a\r\nb\r\n"), file("mixed.txt", "a\r\nb\n"), file("ends.txt", "a\r\nb\r\n")];
+    let new = [file("dos.txt", "a\r\nc\r\n"), file("mixed.txt", "a\nb\n"), file("ends.txt", "a\r\nb\n")];
+    registry.publish("dos 1.0.0", &[], &old);
+    registry.publish("dos 2.0.0", &[], &new);
+    let stage = Stage::with(registry, &["dos 1.0.0"]);
+    stage.run(&["update"]).ok();
+    stage.lock(&["dos 2.0.0"]);
+    stage.run(&["update"]).ok();
+    let server = serve(&stage);
+    let marks = |html: &str| (html.matches("Lines end with CRLF.").count(), html.matches(">CR<").count());
+    assert_eq!(marks(&page(&server, "/-/source/hexpm/dos/2.0.0/dos.txt")), (1, 0));
+    assert_eq!(marks(&page(&server, "/-/source/hexpm/dos/2.0.0/mixed.txt")), (0, 0));
+    let ends = page(&server, "/-/source/hexpm/dos/2.0.0/ends.txt");
+    assert!(marks(&ends) == (0, 1) && ends.contains("Some lines end with CRLF"), "{ends}");
+    for (path, expected) in [("dos.txt", (1, 0)), ("mixed.txt", (0, 1)), ("ends.txt", (0, 2))] {
+        let html = page(&server, &format!("/-/compare/hexpm/dos/1.0.0..2.0.0/{path}"));
+        assert_eq!(marks(&html), expected, "{path}: {html}");
+    }
+}
+
 #[test]
 fn revisions_of_git_dependencies_are_shown_and_compared() {
     let (mirror, revisions) = Mirror::of_made();
