@@ -68,8 +68,22 @@ pub(super) fn compare(
     }
     Ok(match page::file_comparison(frame, &comparison, path, view) {
         Some(html) => Page::Html(html),
-        None => Page::Missing(format!("{path:?} is the same in {} and {}", between[0], between[1])),
+        None => {
+            let has = [before.tree.entry(path)?.is_some(), after.tree.entry(path)?.is_some()];
+            Page::Missing(not_different(path, between, has, changes.is_cut))
+        }
     })
+}
+
+/// Says why nothing differs at a path. `has` is which of both versions have it, `is_cut` whether there are more differences than
+/// were read.
+fn not_different(path: &str, between: &[SourceId; 2], has: [bool; 2], is_cut: bool) -> String {
+    let [old, new] = between;
+    match has {
+        [false, false] => format!("neither {old} nor {new} has a file {path:?}"),
+        [true, true] if !is_cut => format!("{path:?} is the same in {old} and {new}"),
+        _ => format!("{path:?} is not among the differences between {old} and {new} that can be shown"),
+    }
 }
 
 struct Comparer<'a> {

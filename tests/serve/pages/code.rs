@@ -171,6 +171,7 @@ fn versions_are_compared() {
     assert!(page(&server, "/-/compare/hexpm/evil/2.0.0..2.0.0").contains("All files are the same"));
     for (path, text) in [
         ("/-/compare/hexpm/evil/1.0.0..2.0.0/same.txt", "is the same in"),
+        ("/-/compare/hexpm/evil/1.0.0..2.0.0/nothing.txt", "neither evil 1.0.0 nor evil 2.0.0 has a file"),
         ("/-/compare/hexpm/evil/1.0.0..3.0.0", "has evil 3.0.0"),
         ("/-/compare/hexpm/evil/1.0.0", "no page"),
         ("/-/compare/hexpm/evil/..", "no page"),
