@@ -290,6 +290,14 @@ pub enum OpError {
         /// The release.
         release: ReleaseId,
     },
+    /// The registry entry lists a release that a lock pins, but what it says about it is invalid.
+    #[error("the registry entry of {} lists version {}, but not correctly: {reason}", release.package, release.version)]
+    InvalidRelease {
+        /// The release.
+        release: ReleaseId,
+        /// What is invalid.
+        reason: String,
+    },
     /// The lock and the registry disagree on a release's outer checksum.
     #[error("{release}: the lock requires the outer checksum {expected}, but the registry has {got}")]
     RegistryDisagrees {

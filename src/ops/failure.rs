@@ -94,6 +94,7 @@ fn class(error: &OpError) -> Failure {
         | OpError::Unverifiable { .. }
         | OpError::UnverifiedPush { .. }
         | OpError::OlderEntry { .. }
+        | OpError::InvalidRelease { .. }
         | OpError::RegistryDisagrees { .. }
         | OpError::TwoTarballs { .. }
         | OpError::InnerChecksum { .. }

@@ -287,6 +287,9 @@ pub fn hint(error: &OpError) -> Option<String> {
                 "the release may have been removed upstream, or the registry may not list it yet; `mix hex.info {package}` shows the available releases"
             ));
         }
+        OpError::InvalidRelease { .. } => {
+            "nothing was stored; the entry is signed, so only whoever runs the registry can correct it: tell them, or pin another version"
+        }
         OpError::RegistryDisagrees { release, .. } | OpError::InnerChecksum { release, .. } => {
             return Some(format!(
                 "nothing was stored; find out whether the lock or upstream was changed; if upstream is right, `mix deps.update {}` corrects the lock",

@@ -340,11 +340,41 @@ async fn file(fetcher: Arc<RegistryFetcher>, ask: Box<FileAsk>) -> Result<()> {
 /// Returns the registry's description of a pinned release, after checking that it agrees with the lock.
 fn listed<'a>(entry: &'a Package, pin: &Pin) -> Result<&'a Release> {
     let release = entry.release(&pin.id.version);
-    let release = release.ok_or_else(|| OpError::NotListed { release: pin.id.clone() })?;
+    let release = release.ok_or_else(|| not_listed(entry, pin))?;
     match (pin.outer, release.outer_checksum) {
         (Some(expected), Some(got)) if expected != got => {
             Err(OpError::RegistryDisagrees { release: pin.id.clone(), expected, got })
         }
         _ => Ok(release),
+    }
+}
+
+/// Returns why an entry has no usable description of a pinned release.
+fn not_listed(entry: &Package, pin: &Pin) -> OpError {
+    let release = pin.id.clone();
+    match entry.skipped.iter().find(|skipped| skipped.item == release.version.to_string()) {
+        Some(skipped) => OpError::InvalidRelease { release, reason: skipped.reason.clone() },
+        None => OpError::NotListed { release },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hex::registry::Skipped;
+    use crate::model::ReleaseId;
+
+    #[test]
+    fn an_invalid_release_is_not_reported_as_missing() {
+        let name = "plug".parse().unwrap();
+        let skipped = vec![Skipped { item: "1.0.0".into(), reason: "it points to advisory 9, of 1".into() }];
+        let entry = Package { name, releases: Vec::new(), advisories: Vec::new(), skipped };
+        let error = |version: &str| {
+            let (repository, package) = ("hexpm".parse().unwrap(), "plug".parse().unwrap());
+            let id = ReleaseId { repository, package, version: version.parse().unwrap() };
+            listed(&entry, &Pin { id, inner: None, outer: None }).unwrap_err().to_string()
+        };
+        assert_eq!(error("1.1.0"), "the registry entry of plug does not list version 1.1.0");
+        assert!(error("1.0.0").ends_with("version 1.0.0, but not correctly: it points to advisory 9, of 1"), "{}", error("1.0.0"));
     }
 }

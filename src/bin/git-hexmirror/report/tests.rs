@@ -94,6 +94,7 @@ fn op_errors() -> Vec<OpError> {
             lost: vec![LostFact::Release("1.1.0".parse().unwrap()), LostFact::Retirement("1.0.0".parse().unwrap())],
         },
         NotListed { release: release() },
+        InvalidRelease { release: release(), reason: "it points to advisory 9, of 1".into() },
         RegistryDisagrees { release: release(), expected: outer(1), got: outer(2) },
         TwoTarballs { release: release(), one: outer(1), other: outer(2) },
         InnerChecksum { release: release(), expected: inner(1), got: inner(2) },
