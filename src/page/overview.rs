@@ -6,6 +6,7 @@ use super::layout::page;
 use super::link::Links;
 use super::part::{change, finding, package_link, table};
 use super::{Address, Change, Finding, Frame, Tone};
+use crate::model::count;
 
 /// What the first page shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +66,8 @@ pub struct Update {
 }
 
 impl LockState {
-    fn is_fresh(&self) -> bool {
-        self.problem.is_none() && self.lacks.is_empty()
+    fn is_stale(&self) -> bool {
+        self.problem.is_none() && !self.lacks.is_empty()
     }
 }
 
@@ -104,16 +105,25 @@ pub fn overview(frame: &Frame, overview: &Overview) -> String {
 }
 
 fn freshness(overview: &Overview) -> Markup {
-    let stale = overview.locks.iter().filter(|lock| !lock.is_fresh()).count();
+    let stale = overview.locks.iter().filter(|lock| lock.is_stale()).count();
+    let unread = overview.locks.iter().filter(|lock| lock.problem.is_some()).count();
+    let all = count(overview.locks.len() + overview.more_locks, "lock", "locks");
     html! {
         @if overview.locks.is_empty() {
             p.note.dim { "The project has no lock, so nothing says what the mirror must have." }
-        } @else if stale == 0 {
+        } @else if stale == 0 && unread == 0 {
             p.note.(Tone::Good.class()) { "Fresh: the mirror has everything that the locks pin." }
-        } @else {
+        }
+        @if stale > 0 {
             p.note.(Tone::Bad.class()) {
-                "Not fresh: the mirror lacks what " (stale) " of " (overview.locks.len() + overview.more_locks)
-                " locks pin. Run " code { "git hexmirror update" } "."
+                "Not fresh: the mirror lacks what " (stale) " of " (all) " " (if stale == 1 { "pins" } else { "pin" }) ". Run "
+                code { "git hexmirror update" } "."
+            }
+        }
+        @if unread > 0 {
+            p.note.(Tone::Bad.class()) {
+                (unread) " of " (all) " cannot be read, so it is not known whether the mirror has everything. Correct "
+                (if unread == 1 { "it" } else { "them" }) "; nothing is updated until then."
             }
         }
         @if !overview.locks.is_empty() {

@@ -72,7 +72,32 @@ fn the_overview_is_escaped() {
     };
     let html = overview(&frame(), &shown);
     assert_is_escaped(&html);
-    assert!(html.contains("lacks what 2 of 3 locks pin"), "{html}");
+    assert!(html.contains("lacks what 1 of 3 locks pins"), "{html}");
+    assert!(html.contains("1 of 3 locks cannot be read"), "{html}");
+    let unread = shown.locks.into_iter().filter(|lock| lock.problem.is_some()).collect();
+    let html = overview(&frame(), &Overview { locks: unread, more_locks: 0, ..shown });
+    assert!(html.contains("1 of 1 lock cannot be read") && !html.contains("hexmirror update"), "{html}");
+}
+
+#[test]
+fn a_folder_of_long_names_is_cut() {
+    let names = (0..MAX_NAMES).map(|number| format!("{number:03}{}", "\u{e9}<\u{202e}".repeat(60)));
+    let entry = |name| FolderEntry { name, has_page: true, is_folder: false, note: "", bytes: Some(1) };
+    let EntryId { repository, package } = id();
+    let release = ReleaseId { repository, package, version: "1.0.0".parse().unwrap() };
+    let folder = SourceFolder {
+        id: SourceId::Release(release),
+        origin: SourceOrigin::default(),
+        path: String::new(),
+        entries: names.map(entry).collect(),
+        more: 7,
+    };
+    let html = source_folder(&frame(), &folder);
+    let shown = html.matches("[U+202E]").count() / 60;
+    assert!(
+        html.len() < 60_000 && html.contains(&format!("{} more names are not shown", MAX_NAMES - shown + 7)),
+        "{html}"
+    );
 }
 
 #[test]

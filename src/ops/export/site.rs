@@ -48,6 +48,11 @@ pub fn export_site(
 ) -> Result<SiteExport> {
     let snapshot = served_mirror(project)?;
     let mut site = Site::of(project, &snapshot)?;
+    for lock in site.pages.unreadable_locks() {
+        let message =
+            format!("{lock} cannot be read; the site's first page says so instead of what the mirror lacks for it");
+        progress.report(Event::Warning { message });
+    }
     // A folder of others is refused before all pages are made, and has nothing of this program then.
     site.make_found(&snapshot, None, progress)?;
     let inspected = Folder::inspect(folder, Kind::Site)?;

@@ -49,6 +49,11 @@ impl SitePages {
         Ok(Self { frame, site, facts: Arc::new(facts), sources })
     }
 
+    /// Returns the locks that cannot be read, so that nothing says what the mirror must have for them.
+    pub fn unreadable_locks(&self) -> impl Iterator<Item = &str> {
+        self.facts.locks.iter().filter(|lock| lock.problem.is_some()).map(|lock| &*lock.file)
+    }
+
     /// Returns the pages that those which were made so far link to and that this did not return before, with the names of their
     /// files. The first call returns the overview.
     pub fn take_found(&self) -> Vec<(String, Address)> {
