@@ -44,7 +44,7 @@ pub use error::{GitError, Refs};
 pub use fetch::{OnReceived, Want};
 pub use local_source::{Available, LocalSource};
 pub use maintenance::{MaintenanceRun, maintain, merged_packs};
-pub use numstat::FileChange;
+pub use numstat::{FileChange, FileChangeKind};
 pub use objects::PrintedObject;
 pub use pack::{MAX_PACKS, NewPack, Packed};
 pub use process::{Git, GitSettings};

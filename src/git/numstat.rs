@@ -23,6 +23,9 @@ const FIXED: &[&str] = &[
     "--ignore-submodules=none",
 ];
 
+/// The mode of a file that does not exist.
+const NO_FILE: &str = "000000";
+
 /// A file that differs between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
@@ -30,10 +33,21 @@ pub struct FileChange {
     pub path: String,
     /// The numbers of added and removed lines; `None` for a binary file, or one that is too large to compare.
     pub lines: Option<(u64, u64)>,
-    /// Whether the new tree does not have it.
-    pub is_removed: bool,
+    /// Which of the trees have it.
+    pub kind: FileChangeKind,
     /// Whether the new tree has it as an executable file.
     pub is_executable: bool,
+}
+
+/// Which of two trees have a file that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileChangeKind {
+    /// Only the new one.
+    Added,
+    /// Both.
+    Changed,
+    /// Only the old one.
+    Removed,
 }
 
 impl ProjectGit {
@@ -90,19 +104,24 @@ fn file_changes(output: &[u8]) -> Vec<FileChange> {
     while let Some(record) = records.next() {
         let text = String::from_utf8_lossy(record);
         if text.starts_with(':') {
-            let mode = text.split(' ').nth(1).unwrap_or_default().to_owned();
-            modes.insert(records.next().unwrap_or_default(), mode);
+            let mut words = text[1..].split(' ').map(str::to_owned);
+            let both = [words.next().unwrap_or_default(), words.next().unwrap_or_default()];
+            modes.insert(records.next().unwrap_or_default(), both);
             continue;
         }
         let Some((added, rest)) = text.split_once('\t') else { continue };
         let Some((removed, path)) = rest.split_once('\t') else { continue };
         let raw = record.splitn(3, |byte| *byte == b'\t').nth(2).unwrap_or_default();
-        let mode = modes.get(raw).map_or("", String::as_str);
+        let [before, after] = modes.get(raw).map_or(["", ""], |both| both.each_ref().map(String::as_str));
         changes.push(FileChange {
             path: path.to_owned(),
             lines: added.parse().ok().zip(removed.parse().ok()),
-            is_removed: mode == "000000",
-            is_executable: mode == "100755",
+            kind: match (before, after) {
+                (NO_FILE, _) => FileChangeKind::Added,
+                (_, NO_FILE) => FileChangeKind::Removed,
+                _ => FileChangeKind::Changed,
+            },
+            is_executable: after == "100755",
         });
     }
     changes
@@ -116,16 +135,12 @@ mod tests {
     fn records_are_read_and_anything_else_is_ignored() {
         let raw = b":100644 100644 1 2 M\0lib/a\tb\0:000000 100755 0 1 A\0priv/x.so\0:100755 000000 1 0 D\0:x\0";
         let read = file_changes(&[&raw[..], b"1\t2\tlib/a\tb\0-\t-\tpriv/x.so\0\0garbage\x000\t1\t:x\0"].concat());
-        let change = |path: &str, lines, is_removed, is_executable| FileChange {
-            path: path.into(),
-            lines,
-            is_removed,
-            is_executable,
-        };
+        let change =
+            |path: &str, lines, kind, is_executable| FileChange { path: path.into(), lines, kind, is_executable };
         let expected = [
-            change("lib/a\tb", Some((1, 2)), false, false),
-            change("priv/x.so", None, false, true),
-            change(":x", Some((0, 1)), true, false),
+            change("lib/a\tb", Some((1, 2)), FileChangeKind::Changed, false),
+            change("priv/x.so", None, FileChangeKind::Added, true),
+            change(":x", Some((0, 1)), FileChangeKind::Removed, false),
         ];
         assert_eq!(read, expected);
     }

@@ -8,7 +8,7 @@ use super::project::revisions::ComparedStates;
 use super::release_reader::{ReleaseReader, licenses};
 use super::source_diff::{holds, line, make_side, sides};
 use super::{OpError, Project, Result, lock_diff, mirror};
-use crate::git::{FileChange, ProjectGit};
+use crate::git::{FileChange, FileChangeKind, ProjectGit};
 use crate::hex::registry::{Advisory, Retirement};
 use crate::model::{Day, Fingerprint, Manifest, ManifestPart, ReleaseId, RepositoryName};
 use crate::plan::{ChangelogExcerpt, FileRole, LockChange, Locked, ReleaseFlags, changelog_between, is_changelog};
@@ -65,6 +65,8 @@ pub struct ReviewedChange {
     pub retired: Option<Retirement>,
     /// What applies to both releases, so that the change does not help.
     pub still: ReleaseFlags,
+    /// Whether the new revision of a git dependency is in the history of the old one.
+    pub is_older: bool,
     /// Whether the code was not compared, or not completely, because it took too long.
     pub is_cut: bool,
     /// Whether neither the mirror nor its history has a side of the change that could be mirrored.
@@ -80,8 +82,8 @@ pub struct CodeChange {
     pub added: u64,
     /// The number of removed lines.
     pub removed: u64,
-    /// The changed files that deserve a look, by role and path.
-    pub notable: BTreeSet<(FileRole, String)>,
+    /// The changed files that deserve a look, by role, kind of change and path.
+    pub notable: BTreeSet<(FileRole, FileChangeKind, String)>,
     /// The changed files in which a line about loading native code was added or removed.
     pub loads_native_code: Vec<String>,
 }
@@ -212,6 +214,7 @@ impl ReviewedChange {
             brought: Vec::new(),
             retired: None,
             still: ReleaseFlags::default(),
+            is_older: false,
             is_cut: false,
             is_lacking: false,
         }
@@ -244,6 +247,14 @@ impl ReviewedChange {
             if let (Some(id), Some(snapshot)) = (locked.and_then(release), &stored.snapshots[index]) {
                 self.licenses[index] = licenses(snapshot, id)?;
             }
+        }
+        if let ([Some(Locked::Revision(old)), Some(Locked::Revision(new))], [Some(snapshot), _]) =
+            (both, &stored.snapshots)
+            && old.url.address() == new.url.address()
+            && old.revision != new.revision
+            && let Some(checkout) = snapshot.checkout(old.url.address())?
+        {
+            self.is_older = checkout.is_ancestor(new.revision, old.revision)?;
         }
         let Some(trees) = stored.trees else {
             self.is_lacking = both.into_iter().flatten().all(|locked| line(locked).is_some());
@@ -279,7 +290,7 @@ impl CodeChange {
         let lines = files.iter().filter_map(|file| file.lines);
         // What is gone can neither run nor hide anything. A build script that is gone may have been one that others need.
         let is_dead = |role: &FileRole, file: &FileChange| {
-            file.is_removed && matches!(role, FileRole::Binary | FileRole::Executable)
+            file.kind == FileChangeKind::Removed && matches!(role, FileRole::Binary | FileRole::Executable)
         };
         let role = |file: &FileChange| {
             let role = FileRole::of(&file.path, file.lines.is_none(), file.is_executable);
@@ -289,7 +300,7 @@ impl CodeChange {
             files: files.len(),
             added: lines.clone().map(|(added, _)| added).sum(),
             removed: lines.map(|(_, removed)| removed).sum(),
-            notable: files.iter().filter_map(|file| Some((role(file)?, file.path.clone()))).collect(),
+            notable: files.iter().filter_map(|file| Some((role(file)?, file.kind, file.path.clone()))).collect(),
             loads_native_code: Vec::new(),
         }
     }

@@ -4,13 +4,36 @@ use std::collections::{BTreeSet, HashSet};
 
 use gix::ObjectId;
 
-use super::{Repository, Result, StoreError};
+use super::{Checkout, Repository, Result, StoreError};
+use crate::model::Revision;
 
 /// The trailer by which a commit declares that its history replaces the history of another commit, which is not among
 /// its parents: `Replaces: COMMIT`.
 pub const REPLACES: &str = "Replaces: ";
 /// The trailer by which a commit without parents names a first commit of the history that it stands for: `Began-With: COMMIT`.
 pub(super) const BEGAN_WITH: &str = "Began-With: ";
+
+/// How many commits of a git dependency are searched for an older one.
+const MAX_SEARCHED: usize = 100_000;
+
+impl Checkout {
+    /// Returns whether one revision of a git dependency is in the history of another, as far as that is stored. Searches the newest
+    /// commits of a long history.
+    ///
+    /// # Errors
+    /// Fails if a commit cannot be read.
+    pub fn is_ancestor(&self, old: Revision, new: Revision) -> Result<bool> {
+        let git = Repository::open(self.folder())?.git;
+        let [old, new] = [old, new].map(|revision| ObjectId::from_bytes_or_panic(revision.as_bytes()));
+        let action = "search the history of a git dependency";
+        for commit in git.rev_walk([new]).all().map_err(StoreError::git(action))?.take(MAX_SEARCHED) {
+            if commit.map_err(StoreError::git(action))?.id == old {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
 
 impl Repository {
     /// Returns whether `old` is in the history of `new`, as far as the history is available.

@@ -115,3 +115,19 @@ fn a_revision_that_the_mirror_lacks_is_named() {
     scene.stage.write("mix.lock", &format!("%{{\"one\": {{:git, \"../one\", \"{first}\", []}}}}\n"));
     scene.stage.run(&["diff", "--source"]).ok().says("not shown, because it is not mirrored: one forge.test/a/one");
 }
+
+#[test]
+fn a_revision_that_moves_back_is_remarked() {
+    let scene = Scene::new();
+    let first = scene.forge.commit("a/one", "main", &[("f", "first\n")]);
+    let second = scene.forge.commit("a/one", "main", &[("f", "second\n")]);
+    let beside = scene.forge.commit("a/one", "beside", &[("f", "beside\n")]);
+    for revision in [&first, &second, &beside, &second, &first] {
+        scene.lock(&[("one", "a/one", revision, "")]);
+        commit(&scene);
+    }
+    for (range, is_older) in [("HEAD~4..HEAD~3", false), ("HEAD~2..HEAD~1", false), ("HEAD~1..HEAD", true)] {
+        let comment = scene.stage.run(&["diff", range, "--format=markdown"]).ok().stdout;
+        assert_eq!(comment.contains("- **An older revision** of `one`\n"), is_older, "{range}: {comment}");
+    }
+}

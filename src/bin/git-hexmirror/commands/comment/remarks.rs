@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use git_hexmirror::git::FileChangeKind;
 use git_hexmirror::hex::registry::{Advisory, Retirement};
 use git_hexmirror::model::{FileTrust, count};
 use git_hexmirror::ops::{CodeChange, Review, ReviewedChange};
@@ -59,6 +60,9 @@ fn pins(reviewed: &ReviewedChange) -> Vec<String> {
         }
         ChangeKind::Lowered => remarks.push(format!("**A lower version** of {name}")),
         ChangeKind::Added | ChangeKind::Removed | ChangeKind::Raised | ChangeKind::Moved => {}
+    }
+    if reviewed.is_older {
+        remarks.push(format!("**An older revision** of {name}"));
     }
     if let (Some(Locked::Release(before)), Some(Locked::Release(after))) = (change.before(), change.after())
         && before.outer.is_some()
@@ -165,11 +169,22 @@ fn files(reviewed: &ReviewedChange) -> Vec<String> {
     let name = code(reviewed.change.name());
     let roles =
         [FileRole::BuildScript, FileRole::NativeCode, FileRole::Binary, FileRole::Executable, FileRole::Checksums];
-    let verb = if is_new { "has" } else { "changes" };
     let of_role = |role: FileRole| {
-        let of_role = changed.notable.iter().filter(|(of_file, _)| *of_file == role).map(|(_, path)| path.as_str());
-        let paths: Vec<&str> = of_role.filter(|path| !(is_new && is_usual(path))).collect();
-        (!paths.is_empty()).then(|| format!("**{}**: {name} {verb} {}", capitalised(role.describe()), listed(&paths)))
+        let kinds = [FileChangeKind::Added, FileChangeKind::Changed, FileChangeKind::Removed];
+        let of_kind = kinds.into_iter().filter_map(|kind| {
+            let of_kind = changed.notable.iter().filter(|(of_file, how, _)| (*of_file, *how) == (role, kind));
+            let paths = of_kind.map(|(.., path)| path.as_str()).filter(|path| !(is_new && is_usual(path)));
+            let paths: Vec<&str> = paths.collect();
+            let verb = match kind {
+                FileChangeKind::Added if is_new => "has",
+                FileChangeKind::Added => "adds",
+                FileChangeKind::Changed => "changes",
+                FileChangeKind::Removed => "deletes",
+            };
+            (!paths.is_empty()).then(|| format!("{verb} {}", listed(&paths)))
+        });
+        let of_kind: Vec<String> = of_kind.collect();
+        (!of_kind.is_empty()).then(|| format!("**{}**: {name} {}", capitalised(role.describe()), of_kind.join("; ")))
     };
     roles.into_iter().filter_map(of_role).chain(native_code(changed, &name)).collect()
 }

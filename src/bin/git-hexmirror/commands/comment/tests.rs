@@ -1,5 +1,6 @@
 //! Comments about made-up reviews.
 
+use git_hexmirror::git::FileChangeKind;
 use git_hexmirror::hex::registry::{Advisory, Retirement, RetirementReason, Severity};
 use git_hexmirror::lock::Lock;
 use git_hexmirror::model::Fingerprint;
@@ -39,6 +40,7 @@ fn review(before: &[String], after: &[String]) -> Review {
         brought: Vec::new(),
         retired: None,
         still: ReleaseFlags::default(),
+        is_older: false,
         is_cut: false,
         is_lacking: false,
     });
@@ -64,7 +66,11 @@ fn fill(change: &mut ReviewedChange, text: &str) {
         files: 3,
         added: 4,
         removed: 5,
-        notable: [(FileRole::BuildScript, text.into()), (FileRole::Binary, format!("priv/{text}"))].into(),
+        notable: [
+            (FileRole::BuildScript, FileChangeKind::Changed, text.into()),
+            (FileRole::Binary, FileChangeKind::Added, format!("priv/{text}")),
+        ]
+        .into(),
         loads_native_code: vec![text.into()],
     });
     change.changelog = Some(ChangelogExcerpt { text: text.into(), left_out: 7 });
